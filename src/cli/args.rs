@@ -1,0 +1,82 @@
+//! The command line: names and help texts, nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit::TABLE;
+use crate::world::clock::SimulatedTime;
+
+/// Collects the X sampled stream on several servers, merges it into one archive, and proves what it has.
+#[derive(Debug, Parser)]
+#[command(name = "twinstream", version, after_help = TABLE, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The configuration file [default: ./twinstream.toml, then /etc/twinstream/twinstream.toml]
+    #[arg(long, global = true, env = "TWINSTREAM_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Which server of the configuration this is [default: the one whose host is this machine's name]
+    #[arg(long, global = true, env = "TWINSTREAM_SERVER", value_name = "ID")]
+    pub(crate) server: Option<String>,
+    /// Only warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// More detail: each connection, each file
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// How log lines look on standard error
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "FORM"
+    )]
+    pub(crate) log: LogForm,
+    /// START@RATE: simulated time, only with a simulated API on loopback
+    #[arg(long, global = true, hide = true, value_name = "START@RATE")]
+    pub(crate) clock: Option<SimulatedTime>,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogForm {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows the whole system on this machine: no keys, no set-up, nothing but loopback
+    Demo(super::demo::DemoArgs),
+    /// Prints the defaults or the effective settings, or checks the configuration
+    Config(super::config::ConfigArgs),
+    /// Collects the stream until it is told to stop
+    Collect(super::collect::CollectArgs),
+    /// Sends what is sealed and not yet acknowledged, once
+    Deliver(super::deliver::DeliverArgs),
+    /// Merges the given or all ready hours, once
+    Merge(super::merge::MergeArgs),
+    /// Tells how things stand, from what lies on the disk
+    Status(super::status::StatusArgs),
+    /// Checks vault hours, days or a whole vault again; needs no keys and no configuration
+    Verify(super::verify::VerifyArgs),
+    /// Tells what a segment, events file, seal, manifest or vault file contains
+    Inspect(super::inspect::InspectArgs),
+    /// Runs the simulated X API on loopback, for rehearsals and tests
+    Simulate(super::simulate::SimulateArgs),
+    /// Prints the completions for a shell
+    Completions(super::completions::CompletionsArgs),
+}

@@ -1,0 +1,59 @@
+//! Talks to people: one file per command, each of which turns settings into a stage's run.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is where a person is spoken to"
+)]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+use exit::{Exit, Failure};
+
+mod args;
+mod collect;
+mod completions;
+mod config;
+mod deliver;
+mod demo;
+mod inspect;
+mod merge;
+mod setup;
+mod simulate;
+mod status;
+mod verify;
+
+/// The exit codes, and which failure has which.
+pub mod exit;
+
+/// The real entry: reads the command line, runs the command, prints a failure.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    setup::start_log(&cli.global);
+    let exit = match dispatch(&cli) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Demo(args) => demo::run(&cli.global, args),
+        Command::Config(args) => config::run(&cli.global, args),
+        Command::Collect(args) => collect::run(&cli.global, args),
+        Command::Deliver(args) => deliver::run(&cli.global, args),
+        Command::Merge(args) => merge::run(&cli.global, args),
+        Command::Status(args) => status::run(&cli.global, args),
+        Command::Verify(args) => verify::run(&cli.global, args),
+        Command::Inspect(args) => inspect::run(&cli.global, args),
+        Command::Simulate(args) => simulate::run(&cli.global, args),
+        Command::Completions(args) => completions::run(&cli.global, args),
+    }
+}

@@ -1,0 +1,147 @@
+//! The values that stages take. They exist only if every check has passed.
+//!
+//! A stage is given its own struct and never the whole; there is no `Default` here, since every
+//! default stands in `default.toml` and nowhere else.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use crate::{period::Zone, segment::name::ServerId};
+
+/// All settings of one server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Holds everything that has no folder of its own, locks and index among it.
+    pub data_dir: PathBuf,
+    /// Segments and events of this server, and on the primary those of all servers.
+    pub spool_dir: PathBuf,
+    /// Committed hours.
+    pub vault_dir: PathBuf,
+    /// All servers, in the order of the file.
+    pub servers: Vec<Server>,
+    /// Which of them this process runs on; `None` when that could not be told.
+    pub this: Option<ServerId>,
+    /// The stream.
+    pub x: X,
+    /// Delivery.
+    pub deliver: Deliver,
+    /// Merging.
+    pub merge: Merge,
+}
+
+/// One `[[servers]]` entry.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Its id.
+    pub id: ServerId,
+    /// Primary or secondary.
+    pub role: Role,
+    /// The host name, to recognize the machine by.
+    pub host: String,
+    /// Where a secondary sends its segments.
+    pub deliver_to: Option<Target>,
+    /// When it ended for good.
+    pub until: Option<crate::period::Day>,
+}
+
+/// What a server is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Collects and merges.
+    Primary,
+    /// Collects and delivers.
+    Secondary,
+}
+
+/// Where a secondary delivers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A folder that this machine can write: the primary's spool.
+    Folder(PathBuf),
+    /// `ssh://user@host[:port]/path`, as written.
+    Ssh(String),
+}
+
+/// `[x]`
+#[derive(Debug, Clone)]
+pub struct X {
+    /// `https://api.x.com`; plain http only to loopback. Without a `/` at the end.
+    pub base_url: String,
+    /// Where the token comes from; it is read when it is needed.
+    pub bearer_token_file: PathBuf,
+    /// Which fields are asked for.
+    pub fields: Fields,
+    /// Whether to ask for what was missed.
+    pub backfill: bool,
+    /// Bytes; a longer line is stored cut.
+    pub max_line: usize,
+}
+
+/// Which fields are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fields {
+    /// What the 20 columns need.
+    Core,
+    /// Every public field and expansion.
+    All,
+}
+
+/// `[deliver]`
+#[derive(Debug, Clone)]
+pub struct Deliver {
+    /// How often `run` delivers.
+    pub every: Duration,
+    /// How long a file stays after it was acknowledged.
+    pub keep_delivered: Duration,
+    /// Further options for ssh.
+    pub ssh_options: Vec<String>,
+}
+
+/// `[merge]`
+#[derive(Debug, Clone)]
+pub struct Merge {
+    /// The zone of the vault's hours.
+    pub timezone: Zone,
+    /// How long after its end an hour waits for late data.
+    pub settle: Duration,
+    /// Whether `posts.parquet` is written (the CSV files always are).
+    pub parquet: bool,
+    /// How hard to compress.
+    pub xz: Xz,
+    /// How long raw data stays after a verified merge; `None`: for ever.
+    pub keep_raw: Option<Duration>,
+    /// Bytes that must stay free on the disk; below it merging stops.
+    pub keep_free: u64,
+}
+
+/// How hard to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Xz {
+    /// Close to the size of `xz -6`, several times faster.
+    Balanced,
+    /// Fastest.
+    Fast,
+    /// Smallest.
+    Small,
+}
+
+/// A secret text: it can be used, and not be printed.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a secret in; white space around it is not part of it.
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    /// The text itself, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

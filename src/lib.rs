@@ -1,0 +1,56 @@
+//! twinstream collects one stream on two or more servers, merges what they got into one archive,
+//! and proves for every second what it has, what it missed, and why.
+//!
+//! The modules in reading order. Stages (`collect`, `deliver`, `merge`) never import each other:
+//! they meet only in files on disk. `ARCHITECTURE.md` has the map and the promises.
+
+/// A type goes into JSON as the text it prints, and comes out by reading that text.
+macro_rules! serde_as_text {
+    ($($type:ty),*) => {$(
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                <String as serde::Deserialize>::deserialize(from)?
+                    .parse()
+                    .map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+/// The command line: one file per command, the exit codes, what people see.
+pub mod cli;
+
+/// The one TOML file: as written, then as values that cannot be wrong.
+pub mod config;
+
+/// Stage 1: from the socket to sealed segments. Understands lines, not posts.
+pub mod collect;
+
+/// Stage 2: from one server's spool to the primary's.
+pub mod deliver;
+
+/// Stage 3: from all servers' segments to committed vault hours.
+pub mod merge;
+
+/// How a segment, its events and its seal lie in the spool.
+pub mod segment;
+
+/// What a line says: ids, posts, the reasons for which a line is no post.
+pub mod post;
+
+/// How an hour lies in the vault: files, manifest, ledger.
+pub mod vault;
+
+/// UTC milliseconds, UTC minutes, and the hours of a vault's time zone.
+pub mod period;
+
+/// The doors: everything outside the process (clock, disk, locks).
+pub mod world;
+
+/// The world outside made from a seed: the simulated X API.
+pub mod simulate;

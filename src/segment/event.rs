@@ -1,0 +1,235 @@
+//! The records of an events file: what happened to the connection, one JSON object a line.
+//!
+//! Every record has `at` (UTC, ms), `kind` and `connection` (counted from 1 in each run; 0 before
+//! the first one). Gaps and their causes are found from these records alone, so what is said here
+//! is said in closed lists. A reader passes over kinds that it does not know.
+
+use serde::{Deserialize, Serialize};
+
+use crate::period::{Interval, Minute, UtcMs};
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it happened.
+    pub at: UtcMs,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+    /// On which connection of this run; 0 before the first.
+    pub connection: u64,
+}
+
+/// The closed list of what can happen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// The collector runs.
+    Started {
+        /// Name and version of the program.
+        program: String,
+    },
+    /// A request is about to be made.
+    Connecting {
+        /// Minutes of backfill asked for; 0 for none.
+        backfill_minutes: u8,
+    },
+    /// The API has answered with 200.
+    Connected {
+        /// The HTTP status.
+        status: u16,
+        /// Minutes of backfill asked for; 0 for none.
+        backfill_minutes: u8,
+        /// The API's clock minus ours, from its `Date` header (whole seconds, so ± 1 s).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        clock_offset_ms: Option<i64>,
+        /// The API's name for this request, for questions to its operators.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        transaction: Option<String>,
+    },
+    /// The first line or keep-alive of a connection.
+    FirstLine,
+    /// The connection is over, or could not be made.
+    Disconnected(Disconnected),
+    /// Nothing is tried for a while.
+    Waiting {
+        /// For how long.
+        wait_ms: u64,
+        /// Why: the row of the table of waits.
+        why: String,
+    },
+    /// A line with `errors` and without `data`, verbatim.
+    ErrorFrame {
+        /// The line.
+        line: String,
+    },
+    /// Keep-alives come, but no post for 60 s.
+    NoPosts {
+        /// The last post.
+        since: UtcMs,
+    },
+    /// One a minute: what this minute was like.
+    Alive(Alive),
+    /// What an unclean end left behind, found at the next start.
+    Recovered {
+        /// The segment that was open.
+        segment: String,
+        /// Whole lines that it keeps.
+        lines: u64,
+        /// Bytes of a torn last line that were cut off, in the segment and its events file.
+        cut_bytes: u64,
+        /// The last instant that the open pair tells of; what came after is in doubt.
+        last: Option<UtcMs>,
+    },
+    /// The collector ends.
+    Stopped {
+        /// Why: `signal`, or what went wrong.
+        why: String,
+    },
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disconnected {
+    /// The one cause.
+    pub cause: Cause,
+    /// The HTTP status, when the cause is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What the platform called it, when the platform ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disconnect_type: Option<String>,
+    /// Lines that the connection gave.
+    pub lines: u64,
+    /// What came after the last line end, when it is no whole object; at most 64 KiB of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<String>,
+    /// In words, for a person. Nothing is decided on it.
+    pub detail: String,
+}
+
+/// The closed list of causes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The other side ended the response.
+    Eof,
+    /// The connection was reset, or broke in the middle of a chunk.
+    Reset,
+    /// The address was not found.
+    Dns,
+    /// The TCP connection was refused or unreachable.
+    Connect,
+    /// TLS could not be agreed on.
+    Tls,
+    /// Nothing came in time while connecting.
+    Timeout,
+    /// No byte for 30 s on a connection that was up.
+    Stall,
+    /// The API answered with another status than 200.
+    HttpStatus,
+    /// The API said in an error frame that it disconnects; `disconnect_type` has its word for it.
+    Platform,
+    /// The bytes were not HTTP, or not gzip.
+    Protocol,
+    /// This process was asked to stop.
+    Shutdown,
+    /// There is no room on the disk.
+    Disk,
+    /// A cause that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// What one minute was like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alive {
+    /// The minute.
+    pub minute: Minute,
+    /// The seconds of the minute (0 to 59) in which bytes arrived.
+    pub seconds: Vec<u8>,
+    /// Lines stored.
+    pub lines: u64,
+    /// Keep-alives.
+    pub keep_alives: u64,
+    /// Silences longer than 2 s while connected; one that lasts is cut at the minute's end.
+    pub silences: Vec<Interval>,
+    /// The API's clock minus ours, as last seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_ms: Option<i64>,
+    /// Whether a connection was up at the end of the minute.
+    pub connected: bool,
+}
+
+impl Event {
+    /// One line of JSON with its LF.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec(self).unwrap_or_default();
+        json.push(b'\n');
+        json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_json(what: What, json: &str) {
+        let event = Event {
+            at: UtcMs(1_795_442_709_123),
+            what,
+            connection: 3,
+        };
+        let line = String::from_utf8(event.to_json()).unwrap();
+        assert_eq!(line, format!("{json}\n"));
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+    }
+
+    #[test]
+    fn records_read_back() {
+        check_json(
+            What::FirstLine,
+            r#"{"at":"2026-11-23T14:05:09.123Z","kind":"first_line","connection":3}"#,
+        );
+        check_json(
+            What::Disconnected(Disconnected {
+                cause: Cause::HttpStatus,
+                status: Some(503),
+                disconnect_type: None,
+                lines: 0,
+                unfinished: None,
+                detail: "Service Unavailable".to_owned(),
+            }),
+            r#"{"at":"2026-11-23T14:05:09.123Z","kind":"disconnected","cause":"http_status","status":503,"lines":0,"detail":"Service Unavailable","connection":3}"#,
+        );
+        check_json(
+            What::Alive(Alive {
+                minute: Minute(29_924_045),
+                seconds: vec![0, 59],
+                lines: 7,
+                keep_alives: 1,
+                silences: vec![Interval {
+                    begin: UtcMs(0),
+                    end: UtcMs(2_500),
+                }],
+                clock_offset_ms: None,
+                connected: true,
+            }),
+            r#"{"at":"2026-11-23T14:05:09.123Z","kind":"alive","minute":"2026-11-23T14:05Z","seconds":[0,59],"lines":7,"keep_alives":1,"silences":[{"begin":"1970-01-01T00:00:00.000Z","end":"1970-01-01T00:00:02.500Z"}],"connected":true,"connection":3}"#,
+        );
+    }
+
+    #[test]
+    fn a_kind_of_tomorrow_is_passed_over() {
+        let line =
+            r#"{"at":"2026-11-23T14:05:09.123Z","kind":"moon_phase","phase":3,"connection":1}"#;
+        assert_eq!(
+            serde_json::from_str::<Event>(line).unwrap().what,
+            What::Unknown
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! How one minute of one server lies in the spool, and the life of its three files.
+//!
+//! ```text
+//! <spool>/<server>/<YYYY-MM-DD>/<HH>/                     UTC, by arrival
+//!     1_sample_20261123T1405Z_3fa9c01b_000.jsonl          the segment: one line per received line
+//!     1_sample_20261123T1405Z_3fa9c01b_000.events.jsonl   what happened to the connection
+//!     1_sample_20261123T1405Z_3fa9c01b_000.seal.json      counts and hashes of the two
+//!
+//! .jsonl.open ──lines──▶ .jsonl.open ──sync, rename──▶ .jsonl ──seal──▶ sealed: never changes again
+//! ```
+//!
+//! The seal is written last and durably: present ⇒ complete. Everything without one is open, or
+//! was left by a crash and will be cut after its last whole line and sealed as `recovered`.
+//! Bytes, counts and hashes only: this module does not know what a post is.
+
+/// The records of an events file.
+pub mod event;
+
+/// A stored line: the received bytes, and the one member that is put in.
+pub mod line;
+
+/// Names of the files, read as strictly as they are written.
+pub mod name;
+
+/// The closing record.
+pub mod seal;
+
+/// Finds what lies in a spool.
+pub mod spool;

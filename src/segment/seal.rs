@@ -1,0 +1,157 @@
+//! The closing record of a segment and its events file: `….seal.json`.
+//!
+//! Written last and durably, so its presence says that both are complete. It comes from another
+//! machine when files were delivered, so it is read with a limit and against the file's own name.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::name::{RunId, SegmentName, ServerId};
+use crate::period::{Minute, UtcMs};
+
+/// The version of the spool's format that this program writes.
+pub const FORMAT: u32 = 1;
+
+/// A seal has some 900 bytes; a file beyond this is none.
+pub const SEAL_BYTES_MAX: u64 = 64 * 1024;
+
+/// What a seal says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// Version of the format: 1.
+    pub format: u32,
+    /// Name and version of the program that sealed.
+    pub program: String,
+    /// Who received it.
+    pub server: ServerId,
+    /// Which stream.
+    pub stream: String,
+    /// The UTC minute of arrival.
+    pub minute: Minute,
+    /// Which run of the collector.
+    pub run: RunId,
+    /// Which part of that minute in that run.
+    pub part: u16,
+    /// The segment: its plain bytes, also when the file itself has been compressed since.
+    pub segment: Digest,
+    /// The events file.
+    pub events: Digest,
+    /// When the first stored line arrived; `None` when there is none.
+    pub first_arrival: Option<UtcMs>,
+    /// When the last stored line arrived.
+    pub last_arrival: Option<UtcMs>,
+    /// Lines that were longer than `max_line` and are stored cut.
+    pub oversize: u64,
+    /// Whether a crash had left the pair open.
+    pub recovered: bool,
+}
+
+/// What is known of a file: enough to prove that it is the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    /// Number of lines.
+    pub lines: u64,
+    /// Number of bytes.
+    pub bytes: u64,
+    /// SHA-256 of the bytes, 64 hex digits.
+    pub sha256: String,
+}
+
+/// A seal that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// Not a seal at all.
+    #[error("it is not a seal: {0}")]
+    Json(#[from] serde_json::Error),
+    /// From a later program.
+    #[error("it has format {found}, this program reads up to {FORMAT}: upgrade this server")]
+    TooNew {
+        /// The format it has.
+        found: u32,
+    },
+    /// A renamed or foreign seal.
+    #[error("it belongs to {says}, not to {name}")]
+    OtherName {
+        /// The name it lies under.
+        name: String,
+        /// The name it states.
+        says: String,
+    },
+}
+
+impl Seal {
+    /// The name of the segment it closes.
+    pub fn name(&self) -> SegmentName {
+        SegmentName {
+            server: self.server.clone(),
+            stream: self.stream.clone(),
+            minute: self.minute,
+            run: self.run,
+            part: self.part,
+        }
+    }
+
+    /// Reads a seal and checks that it belongs to the name it lies under.
+    pub fn read(bytes: &[u8], name: &SegmentName) -> Result<Self, SealError> {
+        let seal: Self = serde_json::from_slice(bytes)?;
+        if FORMAT < seal.format {
+            return Err(SealError::TooNew { found: seal.format });
+        }
+        if seal.name() == *name {
+            Ok(seal)
+        } else {
+            Err(SealError::OtherName {
+                name: name.to_string(),
+                says: seal.name().to_string(),
+            })
+        }
+    }
+
+    /// One line of JSON with its LF, always the same for the same seal.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec(self).unwrap_or_default();
+        json.push(b'\n');
+        json
+    }
+}
+
+/// Takes the digest of bytes as they come.
+#[derive(Clone, Default)]
+pub struct Digester {
+    lines: u64,
+    bytes: u64,
+    hash: Sha256,
+}
+
+impl Digester {
+    /// Takes further bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        self.bytes += bytes.len() as u64;
+        self.hash.update(bytes);
+    }
+
+    /// Bytes taken in so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The digest of all bytes taken in.
+    pub fn finish(self) -> Digest {
+        Digest {
+            lines: self.lines,
+            bytes: self.bytes,
+            sha256: hex(&self.hash.finalize()),
+        }
+    }
+}
+
+/// Lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
+    bytes
+        .iter()
+        .flat_map(|&byte| [digit(byte >> 4), digit(byte)])
+        .collect()
+}

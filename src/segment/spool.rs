@@ -1,0 +1,95 @@
+//! Finds what lies in a spool: sealed segments, and what has no seal.
+//!
+//! A spool is walked as `<server>/<YYYY-MM-DD>/<HH>`; folders and files of other names are not
+//! ours and are passed over.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::name::{SegmentName, ServerId};
+use crate::world::disk::Disk;
+
+/// What lies under one name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Whether the seal is there.
+    pub sealed: bool,
+    /// Bytes of the segment and the events file, open or not.
+    pub bytes: u64,
+}
+
+/// The servers that have a folder in the spool.
+pub fn servers(disk: &dyn Disk, spool: &Path) -> io::Result<Vec<ServerId>> {
+    let entries = disk.list(spool)?;
+    let ids = entries
+        .iter()
+        .filter(|entry| entry.folder)
+        .map(|entry| entry.name.parse());
+    Ok(ids.filter_map(Result::ok).collect())
+}
+
+/// The UTC hour folders of one server, `<YYYY-MM-DD>/<HH>`, ascending.
+pub fn hour_folders(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Vec<PathBuf>> {
+    let is_number = |text: &str, digits: usize| {
+        text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())
+    };
+    let top = spool.join(server.as_str());
+    let mut found = Vec::new();
+    for day in disk.list(&top)? {
+        if !day.folder || day.name.parse::<crate::period::Day>().is_err() {
+            continue;
+        }
+        let day = top.join(&day.name);
+        for hour in disk.list(&day)? {
+            if hour.folder && is_number(&hour.name, 2) {
+                found.push(day.join(&hour.name));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Everything of one server that lies in one hour folder, by name.
+pub fn in_folder(
+    disk: &dyn Disk,
+    folder: &Path,
+    server: &ServerId,
+) -> io::Result<Vec<(SegmentName, Found)>> {
+    let mut found: std::collections::BTreeMap<SegmentName, Found> =
+        std::collections::BTreeMap::new();
+    for entry in disk.list(folder)? {
+        let Some((stem, kind)) = entry.name.split_once('.') else {
+            continue;
+        };
+        let Ok(name) = stem.parse::<SegmentName>() else {
+            continue;
+        };
+        if entry.folder || name.server != *server || !folder.ends_with(name.folder()) {
+            continue;
+        }
+        match kind {
+            "seal.json" => found.entry(name).or_default().sealed = true,
+            "jsonl" | "jsonl.open" | "events.jsonl" | "events.jsonl.open" => {
+                found.entry(name).or_default().bytes += entry.len;
+            }
+            _ => (),
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// All sealed segments of one server, ascending by name.
+pub fn sealed(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Vec<SegmentName>> {
+    let mut names = Vec::new();
+    for folder in hour_folders(disk, spool, server)? {
+        let here = in_folder(disk, &folder, server)?;
+        names.extend(
+            here.into_iter()
+                .filter(|(_, found)| found.sealed)
+                .map(|(name, _)| name),
+        );
+    }
+    Ok(names)
+}

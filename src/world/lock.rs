@@ -1,0 +1,84 @@
+//! One lock per data directory and stage: `<data_dir>/<stage>.lock`.
+//!
+//! `flock` on an open file, so it dies with its holder. The file's content (process id, host,
+//! start) is only for the message to a person and is never trusted.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use crate::period::UtcMs;
+
+/// Held as long as it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Why a lock could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("{stage} is already running here: {} is held by {holder}", path.display())]
+    Taken {
+        /// The stage that was to be started.
+        stage: &'static str,
+        /// The lock file.
+        path: PathBuf,
+        /// What the holder wrote about itself.
+        holder: String,
+    },
+    /// The file could not be opened or locked.
+    #[error("cannot lock {}: {source}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Lock {
+    /// Takes the lock of a stage, at once or not at all.
+    pub fn take(data_dir: &Path, stage: &'static str, now: UtcMs) -> Result<Self, LockError> {
+        let path = data_dir.join(format!("{stage}.lock"));
+        let io = |source| LockError::Io {
+            path: path.clone(),
+            source,
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o640)
+            .open(&path)
+            .map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => (),
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.take(500).read_to_string(&mut holder).map_err(io)?;
+                let holder = holder.trim().to_owned();
+                return Err(LockError::Taken {
+                    stage,
+                    path,
+                    holder,
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        let line = format!("process {} on {host} since {now}\n", std::process::id());
+        file.set_len(0).map_err(io)?;
+        file.rewind().map_err(io)?;
+        file.write_all(line.as_bytes()).map_err(io)?;
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,12 @@
+//! The doors: everything outside the process that a stage may touch, one small file each.
+//!
+//! The sockets of `collect` and `simulate` are the exception: hyper is their door already.
+
+/// The one reader of the system's clocks, and the only way to wait.
+pub mod clock;
+
+/// Files: the one trait of the project, because the tests really implement it a second time.
+pub mod disk;
+
+/// One lock per data directory and stage, which dies with its holder.
+pub mod lock;
