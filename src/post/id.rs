@@ -52,7 +52,10 @@ mod tests {
             assert!(id < first_of(time(id).unwrap().plus_ms(1)));
         }
         assert_eq!(time(29_699_999_999), None);
-        assert_eq!(first_of("2022-09-21T12:00:00.657Z".parse().unwrap()), 1_572_556_247_138_304_000);
+        assert_eq!(
+            first_of("2022-09-21T12:00:00.657Z".parse().unwrap()),
+            1_572_556_247_138_304_000
+        );
         assert_eq!(parse("18446744073709551615"), Some(u64::MAX));
         for wrong in ["", "-1", "+1", "1.0", "18446744073709551616", "1 ", "１"] {
             assert_eq!(parse(wrong), None, "{wrong}");

@@ -106,7 +106,9 @@ impl<'de> Deserialize<'de> for Key<'de> {
 pub fn cell(json: &str) -> Cow<'_, str> {
     match json.as_bytes() {
         [b'"', ..] => {
-            let inside = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            let inside = json
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'));
             inside.map_or(Cow::Borrowed(""), unescape)
         }
         b"null" | [] | [b'{' | b'[', ..] => Cow::Borrowed(""),
@@ -115,7 +117,9 @@ pub fn cell(json: &str) -> Cow<'_, str> {
 }
 
 fn unescape(text: &str) -> Cow<'_, str> {
-    let Some(first) = memchr::memchr(b'\\', text.as_bytes()) else { return Cow::Borrowed(text) };
+    let Some(first) = memchr::memchr(b'\\', text.as_bytes()) else {
+        return Cow::Borrowed(text);
+    };
     let (plain, mut rest) = text.split_at(first);
     let mut out = String::with_capacity(text.len());
     out.push_str(plain);

@@ -9,6 +9,10 @@ use super::{
 };
 use crate::period::UtcMs;
 
+/// Times that `created_at` can have said, in milliseconds since 1970: 2006 to the end of 2199.
+/// There were no posts before, and every offset of a zone since then is a whole number of minutes.
+const POSSIBLE: std::ops::Range<i64> = 1_136_073_600_000..7_258_118_400_000;
+
 /// What orders and places a post: its id and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
@@ -19,10 +23,10 @@ pub struct Placed {
 }
 
 /// A post with what the 20 columns need; everything borrows from the line where it can.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Post<'a> {
-    /// The id.
-    pub id: u64,
+    /// Its id and its time.
+    pub placed: Placed,
     /// When the collector received it, as the stored line says; empty without its stamp.
     pub retrieved_at: Cow<'a, str>,
     /// `data.conversation_id`
@@ -41,6 +45,26 @@ pub struct Post<'a> {
     pub reference: Option<(Cow<'a, str>, Cow<'a, str>)>,
     /// The entry of `includes.users` that has the author's id.
     pub author: Option<Author<'a>>,
+}
+
+impl Post<'_> {
+    const fn empty() -> Self {
+        Self {
+            placed: Placed {
+                id: 0,
+                at: UtcMs(0),
+            },
+            retrieved_at: Cow::Borrowed(""),
+            conversation_id: Cow::Borrowed(""),
+            author_id: Cow::Borrowed(""),
+            created_at: Cow::Borrowed(""),
+            source: Cow::Borrowed(""),
+            lang: Cow::Borrowed(""),
+            text: Cow::Borrowed(""),
+            reference: None,
+            author: None,
+        }
+    }
 }
 
 /// An author as the line has it.
@@ -83,15 +107,20 @@ pub fn place(line: &[u8]) -> Result<Placed, Rejected> {
         _ => (),
     };
     members(data, each).map_err(|_why| Rejected::NotJson)?;
-    placed(post_id, created_at)
+    placed(post_id, || cell(created_at))
 }
 
-fn placed(post_id: Option<&str>, created_at: &str) -> Result<Placed, Rejected> {
-    let post_id = post_id.filter(|json| *json != "null").ok_or(Rejected::NoId)?;
+fn placed<'a>(
+    post_id: Option<&str>,
+    created_at: impl FnOnce() -> Cow<'a, str>,
+) -> Result<Placed, Rejected> {
+    let post_id = post_id
+        .filter(|json| *json != "null")
+        .ok_or(Rejected::NoId)?;
     let id = id::parse(&cell(post_id)).ok_or(Rejected::BadId)?;
-    let from_member = || match cell(created_at).parse() {
-        Ok(at) => Ok(at),
-        Err(crate::period::NotATime { .. }) => Err(Rejected::NoTime),
+    let from_member = || match created_at().parse::<UtcMs>() {
+        Ok(at) if POSSIBLE.contains(&at.0) => Ok(at),
+        Ok(_) | Err(crate::period::NotATime { .. }) => Err(Rejected::NoTime),
     };
     let at = id::time(id).map_or_else(from_member, Ok)?;
     Ok(Placed { id, at })
@@ -101,7 +130,7 @@ fn placed(post_id: Option<&str>, created_at: &str) -> Result<Placed, Rejected> {
 pub fn post(line: &[u8]) -> Result<Post<'_>, Rejected> {
     let parts = parts(line)?;
     let data = parts.data.ok_or(Rejected::NoId)?;
-    let mut post = Post::default();
+    let mut post = Post::empty();
     let (mut post_id, mut references, mut references_old) = (None, None, None);
     let each = |key: &[u8], value| match key {
         b"id" => post_id = Some(value),
@@ -116,11 +145,13 @@ pub fn post(line: &[u8]) -> Result<Post<'_>, Rejected> {
         _ => (),
     };
     members(data, each).map_err(|_why| Rejected::NotJson)?;
-    let created_at = format!("\"{}\"", post.created_at);
-    post.id = placed(post_id, &created_at)?.id;
+    post.placed = placed(post_id, || Cow::Borrowed(&post.created_at))?;
     // syntax was checked with the whole line, so from here on nothing can be wrong but types
-    post.reference = references.or(references_old).and_then(first_reference);
-    post.author = parts.includes.and_then(|includes| author(includes, &post.author_id));
+    let old = || references_old.and_then(first_reference);
+    post.reference = references.and_then(first_reference).or_else(old);
+    post.author = parts
+        .includes
+        .and_then(|includes| author(includes, &post.author_id));
     if let Some(stamp) = parts.stamp {
         let each = |key: &[u8], value| {
             if key == b"retrieved_at" {
@@ -157,7 +188,9 @@ fn author<'a>(includes: &'a str, author_id: &str) -> Option<Author<'a>> {
     });
     let mut author = None;
     let searched = found.and_then(|()| {
-        items(users.unwrap_or("null"), |user| author = user_with(user, author_id).or(author.take()))
+        items(users.unwrap_or("null"), |user| {
+            author = user_with(user, author_id).or(author.take())
+        })
     });
     searched.map_or(None, |()| author)
 }
@@ -165,7 +198,15 @@ fn author<'a>(includes: &'a str, author_id: &str) -> Option<Author<'a>> {
 fn user_with<'a>(user: &'a str, author_id: &str) -> Option<Author<'a>> {
     let mut author = Author::default();
     let (mut is_author, mut metrics) = (false, "null");
-    let [created_at, location, name, username, verified, protected, ..] = &mut author.cells;
+    let [
+        created_at,
+        location,
+        name,
+        username,
+        verified,
+        protected,
+        ..,
+    ] = &mut author.cells;
     let each = |key: &[u8], value| match key {
         b"id" => is_author = cell(value) == author_id,
         b"created_at" => *created_at = cell(value),
@@ -179,18 +220,18 @@ fn user_with<'a>(user: &'a str, author_id: &str) -> Option<Author<'a>> {
     };
     let read = members(user, each);
     let [.., followers, following, posts, listed] = &mut author.cells;
-    let mut posts_new = None;
+    let mut posts_new = Cow::Borrowed("");
     let each = |key: &[u8], value| match key {
         b"followers_count" => *followers = cell(value),
         b"following_count" => *following = cell(value),
         b"tweet_count" => *posts = cell(value),
-        b"post_count" => posts_new = Some(cell(value)),
+        b"post_count" => posts_new = cell(value),
         b"listed_count" => *listed = cell(value),
         _ => (),
     };
     let read = read.and_then(|()| members(metrics, each));
-    if let Some(new) = posts_new {
-        *posts = new;
+    if !posts_new.is_empty() {
+        *posts = posts_new;
     }
     (read.is_ok() && is_author && !author_id.is_empty()).then_some(author)
 }
@@ -204,8 +245,12 @@ mod tests {
         let line = line.as_ref();
         let found = place(line).map(|placed| (placed.id, placed.at.to_string()));
         let shown = String::from_utf8_lossy(line);
-        assert_eq!(found, expected.map(|(id, at)| (id, at.to_owned())), "{shown}");
-        assert_eq!(post(line).map(|post| post.id), found.map(|(id, _)| id), "{shown}");
+        assert_eq!(
+            found,
+            expected.map(|(id, at)| (id, at.to_owned())),
+            "{shown}"
+        );
+        assert_eq!(post(line).map(|post| post.placed), place(line), "{shown}");
     }
 
     #[test]
@@ -213,20 +258,49 @@ mod tests {
         const T: &str = "2022-06-28T16:07:40.105Z";
         const ID: u64 = 1_541_815_603_606_036_480;
         check_place(r#"{"data":{"id":"1541815603606036480"}}"#, Ok((ID, T)));
-        check_place(r#" {"data" : {"id":1541815603606036480} , "x":[{}]} "#, Ok((ID, T)));
-        check_place(r#"{"data":{"id":"1541815603606036480","text":"\ud83d"}}"#, Ok((ID, T)));
-        check_place(r#"{"data":{"id":"1541815603606036480","text":"\u0000"}}"#, Ok((ID, T)));
+        check_place(
+            r#" {"data" : {"id":1541815603606036480} , "x":[{}]} "#,
+            Ok((ID, T)),
+        );
+        check_place(
+            r#"{"data":{"id":"1541815603606036480","text":"\ud83d"}}"#,
+            Ok((ID, T)),
+        );
+        check_place(
+            r#"{"data":{"id":"1541815603606036480","text":"\u0000"}}"#,
+            Ok((ID, T)),
+        );
         // the last of several members counts
-        check_place(r#"{"data":{"id":"1","id":"1541815603606036480"}}"#, Ok((ID, T)));
-        check_place(r#"{"data":{"id":"1"},"data":{"id":"1541815603606036480"}}"#, Ok((ID, T)));
+        check_place(
+            r#"{"data":{"id":"1","id":"1541815603606036480"}}"#,
+            Ok((ID, T)),
+        );
+        check_place(
+            r#"{"data":{"id":"1"},"data":{"id":"1541815603606036480"}}"#,
+            Ok((ID, T)),
+        );
         // before snowflake
         let old = r#"{"data":{"id":"20","created_at":"2006-03-21T20:50:14.000Z"}}"#;
         check_place(old, Ok((20, "2006-03-21T20:50:14.000Z")));
         check_place(r#"{"data":{"id":"20"}}"#, Err(Rejected::NoTime));
-        check_place(r#"{"data":{"id":"20","created_at":"soon"}}"#, Err(Rejected::NoTime));
-        check_place(r#"{"data":{"id":"20","created_at":17}}"#, Err(Rejected::NoTime));
+        check_place(
+            r#"{"data":{"id":"20","created_at":"soon"}}"#,
+            Err(Rejected::NoTime),
+        );
+        check_place(
+            r#"{"data":{"id":"20","created_at":17}}"#,
+            Err(Rejected::NoTime),
+        );
+        let year =
+            |year| format!(r#"{{"data":{{"id":"20","created_at":"{year}-01-01T00:00:00Z"}}}}"#);
+        check_place(year("2005"), Err(Rejected::NoTime));
+        check_place(year("-000001"), Err(Rejected::NoTime));
+        check_place(year("9999"), Err(Rejected::NoTime));
         // ids
-        check_place(r#"{"data":{"id":"18446744073709551616"}}"#, Err(Rejected::BadId));
+        check_place(
+            r#"{"data":{"id":"18446744073709551616"}}"#,
+            Err(Rejected::BadId),
+        );
         check_place(r#"{"data":{"id":-1}}"#, Err(Rejected::BadId));
         check_place(r#"{"data":{"id":1.5}}"#, Err(Rejected::BadId));
         check_place(r#"{"data":{"id":""}}"#, Err(Rejected::BadId));
@@ -237,13 +311,29 @@ mod tests {
         check_place("[]", Err(Rejected::NoId));
         check_place("null", Err(Rejected::NoId));
         // not JSON
-        for torn in [r#"{"data":{"id":"1541815603606036480""#, "", "  ", "{", "x", r#"{"data":{}} x"#] {
+        for torn in [
+            r#"{"data":{"id":"1541815603606036480""#,
+            "",
+            "  ",
+            "{",
+            "x",
+            r#"{"data":{}} x"#,
+        ] {
             check_place(torn, Err(Rejected::NotJson));
         }
-        check_place(b"{\"data\":{\"id\":\"1541815603606036480\",\"text\":\"\0\"}}", Err(Rejected::NotJson));
-        check_place(b"{\"data\":{\"id\":\"1541815603606036480\",\"text\":\"\xff\"}}", Err(Rejected::NotJson));
+        check_place(
+            b"{\"data\":{\"id\":\"1541815603606036480\",\"text\":\"\0\"}}",
+            Err(Rejected::NotJson),
+        );
+        check_place(
+            b"{\"data\":{\"id\":\"1541815603606036480\",\"text\":\"\xff\"}}",
+            Err(Rejected::NotJson),
+        );
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        check_place(format!(r#"{{"data":{{"id":"1541815603606036480","x":{deep}}}}}"#), Ok((ID, T)));
+        check_place(
+            format!(r#"{{"data":{{"id":"1541815603606036480","x":{deep}}}}}"#),
+            Ok((ID, T)),
+        );
     }
 
     #[test]

@@ -1,1 +1,43 @@
-//! placeholder
+//! How an hour lies in the vault, and how it gets there.
+//!
+//! ```text
+//! <vault>/vault.json                                   format, time zone, stream, first hour
+//! <vault>/ledger.jsonl                                 one line a revision, each chained to the last
+//! <vault>/2026-11-23/2026-11-23_14_IDs.txt.xz          the post ids, ascending
+//!                    2026-11-23_14_tweets.csv.xz       20 columns a post, ascending by id
+//!                    2026-11-23_14_users.csv.xz        12 columns an author, ascending by author id
+//!                    2026-11-23_14_rejected.jsonl.xz   lines that are no posts; only if there are any
+//!                    2026-11-23_14_manifest.json       what all of this is and was made of
+//!                    2026-11-23_report.txt             the day
+//!                    revisions/2026-11-23_14_r1_manifest.json
+//! ```
+//!
+//! Nothing in here is true before its manifest is durable; everything after that can be finished
+//! by whoever comes next. Knows files and columns, not segments and servers' clocks.
+
+/// Writes a revision aside, commits it by its manifest, finishes what was left half done.
+pub mod commit;
+
+/// Rows of the CSV files.
+pub mod csv;
+
+/// What the vault is: `vault.json`.
+pub mod identity;
+
+/// Where every file of an hour lies.
+pub mod layout;
+
+/// The hash-chained list of revisions.
+pub mod ledger;
+
+/// What a revision contains.
+pub mod manifest;
+
+/// The day's report.
+pub mod report;
+
+/// The columns of the CSV files.
+pub mod schema;
+
+/// Files compressed with xz, hashed as they are written and as they are read.
+pub mod xz;

@@ -1,0 +1,192 @@
+//! Copies of posts → each post once, and what that says about the servers.
+//!
+//! Of several copies of one id the one that arrived first counts; at a tie that of the lowest
+//! server, then the one with the lowest bytes as received.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    period::{Minute, UtcMs},
+    post::{
+        flatten,
+        id::residue,
+        parse::{Placed, Post},
+    },
+    vault::{manifest::ByWord, schema},
+};
+
+/// One line that is a post.
+#[derive(Debug)]
+pub struct Copy<'a> {
+    /// When it arrived; a line without a stamp counts as having come last.
+    pub retrieved_at: UtcMs,
+    /// Which server it comes from, as a number in the ascending order of ids.
+    pub server: usize,
+    /// The line as received, in two pieces: before and after the stamp.
+    pub received: (&'a [u8], &'a [u8]),
+    /// What it says.
+    pub post: Post<'a>,
+}
+
+impl Copy<'_> {
+    fn bytes(&self) -> impl Iterator<Item = &u8> {
+        self.received.0.iter().chain(self.received.1)
+    }
+
+    /// Whether the other was received with the same bytes.
+    fn is_same_as(&self, other: &Self) -> bool {
+        self.received == other.received || self.bytes().eq(other.bytes())
+    }
+}
+
+/// What the posts of a unit, or of an hour, say about the servers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// For each server: different posts, further copies, posts that no other has seen.
+    pub servers: Vec<ServerTally>,
+    /// Different posts.
+    pub posts: u64,
+    /// Further copies, from any server.
+    pub duplicates: u64,
+    /// Posts that all servers saw.
+    pub seen_by_all: u64,
+    /// For each minute: posts, posts of each server, posts that all of them saw.
+    pub minutes: BTreeMap<Minute, (u64, Vec<u64>, u64)>,
+    /// For each residue of the millisecond: ids.
+    pub residues: BTreeMap<u64, u64>,
+    /// Posts whose copies differ, and by which columns.
+    pub conflicting: u64,
+    /// The columns in which they do.
+    pub by_field: ByWord,
+}
+
+/// What one server gave.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct ServerTally {
+    /// Different posts.
+    pub posts: u64,
+    /// Further copies of them.
+    pub duplicates: u64,
+    /// Posts that no other server has.
+    pub only_here: u64,
+    /// The seconds in which at least one of them falls.
+    pub seconds: BTreeSet<i64>,
+}
+
+/// The columns of `tweets.csv` by which copies are compared: all but the time of arrival.
+const RETRIEVED_AT: &str = "retrieved_at";
+
+/// Sorts the copies, and gives each post's first one to `keep`, in ascending order of ids.
+pub fn dedupe<'a>(
+    mut copies: Vec<Copy<'a>>,
+    servers: usize,
+    mut keep: impl FnMut(&Copy<'a>),
+) -> Tally {
+    copies.sort_by(|a, b| {
+        let key = |copy: &Copy<'_>| (copy.post.placed.id, copy.retrieved_at, copy.server);
+        key(a).cmp(&key(b)).then_with(|| a.bytes().cmp(b.bytes()))
+    });
+    let mut tally = Tally::new(servers);
+    for group in copies.chunk_by(|a, b| a.post.placed.id == b.post.placed.id) {
+        let Some(first) = group.first() else { continue };
+        tally.count(first.post.placed, group);
+        tally.compare(group);
+        keep(first);
+    }
+    tally
+}
+
+impl Tally {
+    /// Nothing counted yet.
+    pub fn new(servers: usize) -> Self {
+        Self {
+            servers: vec![ServerTally::default(); servers],
+            ..Self::default()
+        }
+    }
+
+    fn count(&mut self, placed: Placed, group: &[Copy<'_>]) {
+        let mut copies = vec![0_u64; self.servers.len()];
+        for copy in group {
+            if let Some(count) = copies.get_mut(copy.server) {
+                *count += 1;
+            }
+        }
+        let seen_by = copies.iter().filter(|&&count| 0 < count).count();
+        let by_all = u64::from(seen_by == copies.len());
+        self.posts += 1;
+        self.duplicates += group.len() as u64 - 1;
+        self.seen_by_all += by_all;
+        let minute = self
+            .minutes
+            .entry(placed.at.minute())
+            .or_insert_with(|| (0, vec![0; copies.len()], 0));
+        minute.0 += 1;
+        minute.2 += by_all;
+        for ((server, in_minute), &count) in self
+            .servers
+            .iter_mut()
+            .zip(&mut minute.1)
+            .zip(&copies)
+            .filter(|(_, count)| 0 < **count)
+        {
+            server.posts += 1;
+            server.duplicates += count - 1;
+            server.only_here += u64::from(seen_by == 1);
+            server.seconds.insert(placed.at.second());
+            *in_minute += 1;
+        }
+        if crate::post::id::time(placed.id).is_some() {
+            *self.residues.entry(residue(placed.id)).or_default() += 1;
+        }
+    }
+
+    /// Counts in which columns the copies of a post differ from the one that is kept.
+    fn compare(&mut self, group: &[Copy<'_>]) {
+        let [first, others @ ..] = group else { return };
+        let mut fields = BTreeSet::new();
+        for other in others.iter().filter(|other| !other.is_same_as(first)) {
+            let id = first.post.placed.id.to_string();
+            let kept = flatten::post_row(&first.post, &id);
+            let other = flatten::post_row(&other.post, &id);
+            let columns = schema::TWEETS.iter().zip(kept.iter().zip(&other));
+            fields.extend(columns.filter(|(_, (a, b))| a != b).map(|(name, _)| *name));
+        }
+        fields.remove(RETRIEVED_AT);
+        self.conflicting += u64::from(!fields.is_empty());
+        for field in fields {
+            *self.by_field.entry(field.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Adds what another unit says.
+    pub fn add(&mut self, other: Self) {
+        for (sum, server) in self.servers.iter_mut().zip(other.servers) {
+            sum.posts += server.posts;
+            sum.duplicates += server.duplicates;
+            sum.only_here += server.only_here;
+            sum.seconds.extend(server.seconds);
+        }
+        self.posts += other.posts;
+        self.duplicates += other.duplicates;
+        self.seen_by_all += other.seen_by_all;
+        for (minute, (posts, of_servers, common)) in other.minutes {
+            let sum = self
+                .minutes
+                .entry(minute)
+                .or_insert_with(|| (0, vec![0; of_servers.len()], 0));
+            sum.0 += posts;
+            sum.2 += common;
+            for (sum, posts) in sum.1.iter_mut().zip(of_servers) {
+                *sum += posts;
+            }
+        }
+        for (residue, count) in other.residues {
+            *self.residues.entry(residue).or_default() += count;
+        }
+        self.conflicting += other.conflicting;
+        for (field, count) in other.by_field {
+            *self.by_field.entry(field).or_default() += count;
+        }
+    }
+}

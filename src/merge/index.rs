@@ -1,0 +1,303 @@
+//! What a sealed segment holds, read once: its runs of lines that belong together.
+//!
+//! A run is a stretch of consecutive lines with the same key: the minute of their post time, the
+//! same for ids that carry no time, or "no post". The index is kept as
+//! `<data_dir>/index/<server>/<YYYY-MM-DD>/<HH>/<name>.json` and may be deleted at any time: it is
+//! made again. All offsets of time zones since 2006 are whole minutes, so a minute has one hour.
+
+use std::{
+    io::{self, BufRead as _, BufReader},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    period::{Minute, UtcMs},
+    post::{id, parse},
+    segment::{
+        event::{Event, What},
+        name::SegmentName,
+        seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
+    },
+    world::disk::{self, Disk},
+};
+
+/// The version of the index's format.
+const FORMAT: u32 = 1;
+
+/// A shuffled segment has a run for every line; beyond this an index is not one.
+const INDEX_BYTES_MAX: u64 = 1 << 30;
+
+/// Bytes read at a time.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// A run ends when it has so many bytes, so that part of a large minute can be read alone.
+const RUN_BYTES_MAX: u64 = 256 * 1024;
+
+/// What the lines of a run have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Key {
+    /// Posts whose ids carry this minute.
+    #[serde(rename = "m")]
+    Minute(Minute),
+    /// Posts with older ids, whose `created_at` says this minute.
+    #[serde(rename = "o")]
+    Old(Minute),
+    /// No posts.
+    #[serde(rename = "r")]
+    Rejected,
+}
+
+/// A stretch of consecutive lines with one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// What they have in common.
+    pub key: Key,
+    /// The earliest and the latest second (0 to 59) of their post times in the minute.
+    pub seconds: (u8, u8),
+    /// Where the first of them begins.
+    pub offset: u64,
+    /// Their bytes, line ends included.
+    pub bytes: u64,
+    /// How many they are.
+    pub lines: u64,
+    /// CRC-32 of the bytes: they are read again without the whole file's hash.
+    pub crc32: u32,
+}
+
+/// What is known of a sealed segment and its events file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    /// Version of this format.
+    format: u32,
+    /// The segment as its seal has it, checked.
+    pub segment: Digest,
+    /// The events file as its seal has it, checked.
+    pub events: Digest,
+    /// The first `started` in its events file.
+    pub started: Option<UtcMs>,
+    /// All lines of the segment, in order.
+    pub runs: Vec<Run>,
+}
+
+/// Why a segment cannot be indexed.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// A file could not be read or written. Trying again may help.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The seal is unusable.
+    #[error("{}: {source}", path.display())]
+    Seal {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// The bytes are not what was sealed.
+    #[error("{} is damaged: sealed with {} bytes and sha256 {}, found {} and {}", path.display(), sealed.bytes, sealed.sha256, found.bytes, found.sha256)]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// What the seal says.
+        sealed: Digest,
+        /// What is there.
+        found: Digest,
+    },
+}
+
+impl IndexError {
+    /// Whether the segment can never be used as it is: it is to be set aside.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Seal { source, .. } => !matches!(source, SealError::TooNew { .. }),
+            Self::Damaged { .. } => true,
+        }
+    }
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> IndexError + '_ {
+    move |source| IndexError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Where segments and their indexes are.
+#[derive(Clone, Copy)]
+pub struct Indexes<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// The spool.
+    pub spool: &'a Path,
+    /// Where indexes are kept.
+    pub folder: &'a Path,
+    /// Whether new ones are kept (a dry run keeps none).
+    pub keep: bool,
+}
+
+impl Indexes<'_> {
+    /// The index of a segment: the one that is kept, or a new one, which is then kept.
+    pub fn get(&self, name: &SegmentName) -> Result<Index, IndexError> {
+        let disk = self.disk;
+        let paths = name.paths(self.spool);
+        let bytes =
+            disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(io_at(&paths.seal))?;
+        let seal = Seal::read(&bytes, name).map_err(|source| IndexError::Seal {
+            path: paths.seal.clone(),
+            source,
+        })?;
+        let folder = self.folder.join(name.folder());
+        let path = folder.join(format!("{name}.json"));
+        if let Some(kept) = read_kept(disk, &path).map_err(io_at(&path))?
+            && kept.segment == seal.segment
+            && kept.events == seal.events
+        {
+            return Ok(kept);
+        }
+        let (segment, runs) = read_segment(disk, &paths.segment).map_err(io_at(&paths.segment))?;
+        let (events, started) = read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
+        for (path, sealed, found) in [
+            (&paths.segment, seal.segment, &segment),
+            (&paths.events, seal.events, &events),
+        ] {
+            if sealed != *found {
+                return Err(IndexError::Damaged {
+                    path: path.clone(),
+                    sealed,
+                    found: found.clone(),
+                });
+            }
+        }
+        let index = Index {
+            format: FORMAT,
+            segment,
+            events,
+            started,
+            runs,
+        };
+        if self.keep {
+            disk.make_folder(&folder).map_err(io_at(&folder))?;
+            let json = serde_json::to_vec(&index).map_err(|why| io_at(&path)(why.into()))?;
+            disk::put(disk, &path, &json).map_err(io_at(&path))?;
+        }
+        Ok(index)
+    }
+}
+
+/// The index that is kept; one that cannot be read is none, since it can be made again.
+fn read_kept(disk: &dyn Disk, path: &Path) -> io::Result<Option<Index>> {
+    if disk.len(path)?.is_none() {
+        return Ok(None);
+    }
+    let bytes = disk::read_bounded(disk, path, INDEX_BYTES_MAX)?;
+    match serde_json::from_slice::<Index>(&bytes) {
+        Ok(index) if index.format == FORMAT => Ok(Some(index)),
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+fn read_segment(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Vec<Run>)> {
+    let mut lines = BufReader::with_capacity(BUFFER_BYTES, disk.open(path)?);
+    let mut digester = Digester::default();
+    let mut runs: Vec<Run> = Vec::new();
+    let mut crc = crc32fast::Hasher::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let bytes = lines.read_until(b'\n', &mut line)? as u64;
+        if bytes == 0 {
+            break;
+        }
+        let (key, second) = key_of(line.strip_suffix(b"\n").unwrap_or(&line));
+        match runs.last_mut() {
+            Some(run) if run.key == key && run.bytes < RUN_BYTES_MAX => {
+                run.bytes += bytes;
+                run.lines += 1;
+                run.seconds = (run.seconds.0.min(second), run.seconds.1.max(second));
+            }
+            last => {
+                if let Some(run) = last {
+                    run.crc32 = std::mem::take(&mut crc).finalize();
+                }
+                runs.push(Run {
+                    key,
+                    seconds: (second, second),
+                    offset: digester.bytes(),
+                    bytes,
+                    lines: 1,
+                    crc32: 0,
+                });
+            }
+        }
+        crc.update(&line);
+        digester.update(&line);
+    }
+    if let Some(run) = runs.last_mut() {
+        run.crc32 = crc.finalize();
+    }
+    Ok((digester.finish(), runs))
+}
+
+/// Which run a line belongs to, and its second in the minute.
+fn key_of(line: &[u8]) -> (Key, u8) {
+    match parse::place(line) {
+        Ok(placed) => {
+            let minute = placed.at.minute();
+            let second = u8::try_from(placed.at.second() - minute.begin().second()).unwrap_or(0);
+            if id::FIRST_SNOWFLAKE <= placed.id {
+                (Key::Minute(minute), second)
+            } else {
+                (Key::Old(minute), second)
+            }
+        }
+        Err(_why_is_told_when_it_is_written) => (Key::Rejected, 0),
+    }
+}
+
+fn read_events(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Option<UtcMs>)> {
+    let mut lines = BufReader::with_capacity(BUFFER_BYTES, disk.open(path)?);
+    let mut digester = Digester::default();
+    let mut started = None;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line)? == 0 {
+            return Ok((digester.finish(), started));
+        }
+        digester.update(&line);
+        if let Ok(Event {
+            at,
+            what: What::Started { .. },
+            ..
+        }) = serde_json::from_slice(&line)
+        {
+            started = started.or(Some(at));
+        }
+    }
+}
+
+/// Reads a run again, and checks that it is what was indexed.
+pub fn read_run(source: &mut dyn disk::Source, run: &Run, into: &mut Vec<u8>) -> io::Result<()> {
+    source.seek(io::SeekFrom::Start(run.offset))?;
+    let before = into.len();
+    let len = usize::try_from(run.bytes).map_err(io::Error::other)?;
+    into.resize(before + len, 0);
+    let bytes = into.get_mut(before..).unwrap_or_default();
+    source.read_exact(bytes)?;
+    if crc32fast::hash(bytes) == run.crc32 {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!(
+            "it has changed since it was indexed, at byte {}",
+            run.offset
+        )))
+    }
+}

@@ -1,0 +1,224 @@
+//! A unit of work: a minute of post time, or a part of one, or all old ids of an hour. Its lines
+//! from all segments → rows in ascending order of ids.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    dedupe::{Copy, Tally, dedupe},
+    index::{Key, Run, read_run},
+    users::{AuthorKey, Row},
+};
+use crate::{
+    period::{Interval, Minute, UtcMs},
+    post::{flatten, parse},
+    segment::line,
+    vault::csv,
+    world::disk::{self, Disk},
+};
+
+/// Lines of about this many bytes make a unit; a minute with more is divided.
+pub const UNIT_BYTES: u64 = 4 << 20;
+
+/// A segment of the hour, for whoever reads its lines.
+#[derive(Debug)]
+pub struct Source {
+    /// Where its plain bytes are.
+    pub path: PathBuf,
+    /// Its server's number in the ascending order of ids.
+    pub server: usize,
+    /// Its runs that belong to the hour.
+    pub runs: Vec<Run>,
+}
+
+/// What a unit is made of.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Only posts of this time belong to it: a run may hold more.
+    pub time: Interval,
+    /// The number of the source, and the run.
+    pub runs: Vec<(usize, Run)>,
+}
+
+/// What came of a unit.
+#[derive(Debug)]
+pub struct Merged {
+    /// The smallest and the greatest id; `None` without a post.
+    pub range: Option<(u64, u64)>,
+    /// Its part of `IDs.txt`.
+    pub ids: Vec<u8>,
+    /// Its part of `tweets.csv`.
+    pub tweets: Vec<u8>,
+    /// Its authors.
+    pub users: BTreeMap<AuthorKey, Row>,
+    /// What it says about the servers.
+    pub tally: Tally,
+}
+
+/// Why a unit could not be merged: the hour is held back.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct UnitError {
+    /// The segment.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> UnitError + '_ {
+    move |source| UnitError {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Divides the posts of an hour into units, in ascending order of ids.
+pub fn units(sources: &[Source], unit_bytes: u64) -> Vec<Unit> {
+    let mut old = Vec::new();
+    let mut minutes: BTreeMap<Minute, Vec<(usize, Run)>> = BTreeMap::new();
+    for (number, source) in sources.iter().enumerate() {
+        for run in &source.runs {
+            match run.key {
+                Key::Old(_) => old.push((number, *run)),
+                Key::Minute(minute) => minutes.entry(minute).or_default().push((number, *run)),
+                Key::Rejected => (),
+            }
+        }
+    }
+    let mut units = Vec::new();
+    if !old.is_empty() {
+        let always = Interval {
+            begin: UtcMs(i64::MIN),
+            end: UtcMs(i64::MAX),
+        };
+        units.push(Unit {
+            time: always,
+            runs: old,
+        });
+    }
+    for (minute, runs) in minutes {
+        divide(minute, &runs, unit_bytes, &mut units);
+    }
+    units
+}
+
+/// Divides a minute so that the units have about the same number of seconds.
+fn divide(minute: Minute, runs: &[(usize, Run)], unit_bytes: u64, units: &mut Vec<Unit>) {
+    let bytes: u64 = runs.iter().map(|(_, run)| run.bytes).sum();
+    let parts = bytes.div_ceil(unit_bytes.max(1)).clamp(1, 60);
+    for part in 0..parts {
+        let (first, end) = (part * 60 / parts, (part + 1) * 60 / parts);
+        let second = |s: u64| {
+            minute
+                .begin()
+                .plus_ms(i64::try_from(s).unwrap_or(0) * 1_000)
+        };
+        let overlaps = |run: &Run| u64::from(run.seconds.0) < end && first <= run.seconds.1.into();
+        units.push(Unit {
+            time: Interval {
+                begin: second(first),
+                end: second(end),
+            },
+            runs: runs
+                .iter()
+                .filter(|(_, run)| overlaps(run))
+                .copied()
+                .collect(),
+        });
+    }
+}
+
+/// Reads, parses, dedupes, sorts and flattens.
+pub fn merge(
+    disk: &dyn Disk,
+    sources: &[Source],
+    servers: usize,
+    unit: &Unit,
+) -> Result<Merged, UnitError> {
+    let mut text = Vec::new();
+    let mut parts: Vec<(usize, usize, usize)> = Vec::new();
+    let mut open: Option<(usize, Box<dyn disk::Source>)> = None;
+    for (number, run) in &unit.runs {
+        let Some(source) = sources.get(*number) else {
+            continue;
+        };
+        let file = match &mut open {
+            Some((of, file)) if of == number => file,
+            other => {
+                let file = disk.open(&source.path).map_err(at(&source.path))?;
+                &mut other.insert((*number, file)).1
+            }
+        };
+        let begin = text.len();
+        read_run(&mut **file, run, &mut text).map_err(at(&source.path))?;
+        parts.push((source.server, begin, text.len()));
+    }
+    let mut copies = Vec::new();
+    for (server, begin, end) in parts {
+        let part = text.get(begin..end).unwrap_or_default();
+        let part = part.strip_suffix(b"\n").unwrap_or(part);
+        for stored in part.split(|&byte| byte == b'\n') {
+            let copy = copy(server, stored);
+            copies.extend(copy.filter(|copy| unit.time.contains(copy.post.placed.at)));
+        }
+    }
+    Ok(flatten_all(copies, servers))
+}
+
+/// A line as a copy of a post. `None` if it is not one: the index has counted it as one, so the
+/// books will not balance.
+fn copy(server: usize, stored: &[u8]) -> Option<Copy<'_>> {
+    let post = match parse::post(stored) {
+        Ok(post) => post,
+        Err(_rejected) => return None,
+    };
+    let cut = line::cut(stored);
+    Some(Copy {
+        retrieved_at: cut.retrieved_at.unwrap_or(UtcMs(i64::MAX)),
+        server,
+        received: (cut.before, cut.after),
+        post,
+    })
+}
+
+fn flatten_all(copies: Vec<Copy<'_>>, servers: usize) -> Merged {
+    let mut merged = Merged {
+        range: None,
+        ids: Vec::new(),
+        tweets: Vec::new(),
+        users: BTreeMap::new(),
+        tally: Tally::default(),
+    };
+    merged.tally = dedupe(copies, servers, |copy| {
+        let post_id = copy.post.placed.id;
+        let id = post_id.to_string();
+        merged.ids.extend_from_slice(id.as_bytes());
+        merged.ids.push(b'\n');
+        csv::push_row(&mut merged.tweets, flatten::post_row(&copy.post, &id));
+        merged.range = Some((merged.range.map_or(post_id, |range| range.0), post_id));
+        let Some(author) = AuthorKey::new(&copy.post.author_id) else {
+            return;
+        };
+        let has_author = copy.post.author.is_some();
+        // ids ascend, so a later row replaces an earlier one unless it lacks the author
+        if has_author
+            || merged
+                .users
+                .get(&author)
+                .is_none_or(|kept| !kept.has_author)
+        {
+            let mut csv = Vec::new();
+            csv::push_row(&mut csv, flatten::user_row(&copy.post));
+            let row = Row {
+                has_author,
+                post_id,
+                csv,
+            };
+            merged.users.insert(author, row);
+        }
+    });
+    merged
+}

@@ -1,0 +1,117 @@
+//! Work done by several threads whose results are taken in order, with few of them in flight.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How many results each thread may be ahead of the one that is taken next.
+const AHEAD_PER_THREAD: usize = 2;
+
+struct State<T> {
+    /// The next piece of work that nobody has begun.
+    next: usize,
+    /// The result that is to be taken next.
+    wanted: usize,
+    /// Results that came before their turn.
+    done: std::collections::BTreeMap<usize, T>,
+    /// Nobody wants further results.
+    stopped: bool,
+}
+
+/// Does `work` for 0 to `count`, and gives the results to `take` in that order. The first error of
+/// `take` ends it.
+pub fn in_order<T: Send, E>(
+    count: usize,
+    threads: usize,
+    work: impl Fn(usize) -> T + Sync,
+    mut take: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let threads = threads.clamp(1, count.max(1));
+    let state = Mutex::new(State {
+        next: 0,
+        wanted: 0,
+        done: std::collections::BTreeMap::new(),
+        stopped: false,
+    });
+    let changed = Condvar::new();
+    let lock = || state.lock().unwrap_or_else(PoisonError::into_inner);
+    let wait = |guard| changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(index) = begin_next(lock(), wait, count, threads) {
+                    let result = work(index);
+                    lock().done.insert(index, result);
+                    changed.notify_all();
+                }
+            });
+        }
+        let mut outcome = Ok(());
+        for index in 0..count {
+            let mut guard = lock();
+            let result = loop {
+                match guard.done.remove(&index) {
+                    Some(result) => break result,
+                    None => guard = wait(guard),
+                }
+            };
+            guard.wanted = index + 1;
+            drop(guard);
+            changed.notify_all();
+            outcome = take(result);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        lock().stopped = true;
+        changed.notify_all();
+        outcome
+    })
+}
+
+/// The next piece of work, as soon as it is not too far ahead.
+fn begin_next<'a, T>(
+    mut guard: MutexGuard<'a, State<T>>,
+    wait: impl Fn(MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>>,
+    count: usize,
+    threads: usize,
+) -> Option<usize> {
+    loop {
+        if guard.stopped || count <= guard.next {
+            return None;
+        }
+        if guard.next < guard.wanted + AHEAD_PER_THREAD * threads {
+            guard.next += 1;
+            return Some(guard.next - 1);
+        }
+        guard = wait(guard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_order_and_an_error_ends_it() {
+        for threads in [1, 2, 5] {
+            let mut taken = Vec::new();
+            let outcome: Result<(), ()> = in_order(
+                100,
+                threads,
+                |n| n * n,
+                |square| {
+                    taken.push(square);
+                    Ok(())
+                },
+            );
+            assert_eq!(outcome, Ok(()));
+            assert_eq!(taken, (0..100).map(|n| n * n).collect::<Vec<_>>());
+            let outcome = in_order(
+                100,
+                threads,
+                |n| n,
+                |n| if n == 7 { Err(n) } else { Ok(()) },
+            );
+            assert_eq!(outcome, Err(7));
+        }
+    }
+}

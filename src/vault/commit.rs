@@ -1,0 +1,267 @@
+//! From files that lie aside to a committed revision.
+//!
+//! ```text
+//! write data aside ─▶ sync, read back, check ─▶ manifest aside, durably      ◀── this is the commit
+//!        ─▶ rename the data into place ─▶ keep the former manifest under revisions/
+//!        ─▶ rename the manifest into place ─▶ append the ledger's line
+//! ```
+//!
+//! A crash before the commit leaves files aside without a manifest: they are removed. A crash after
+//! it leaves work that [`finish`] does, as often as it takes, with the same bytes. Nothing that is
+//! not named by a manifest is ever overwritten.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    layout::{self, Kind},
+    ledger::{Ledger, LedgerError},
+    manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, Output},
+    xz,
+};
+use crate::{
+    period::Hour,
+    world::disk::{self, Disk},
+};
+
+/// Why a revision was not committed, or not finished.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// A file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A manifest.
+    #[error("{}: {source}", path.display())]
+    Manifest {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: ManifestError,
+    },
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A file does not read back as it was written.
+    #[error("{} does not read back as it was written: {what}", path.display())]
+    ReadBack {
+        /// Which.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// A file is in the way that no manifest names.
+    #[error("{} is there and belongs to no revision; it was not overwritten", .0.display())]
+    Foreign(PathBuf),
+    /// What a committed manifest names is neither aside nor in place.
+    #[error("{} of revision {revision} is missing", path.display())]
+    Missing {
+        /// Which.
+        path: PathBuf,
+        /// Of which revision.
+        revision: u64,
+    },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> CommitError + '_ {
+    move |source| CommitError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// An hour of a vault that is being worked on.
+pub struct HourOfVault<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// The vault.
+    pub vault: &'a Path,
+    /// The hour.
+    pub hour: Hour,
+}
+
+impl HourOfVault<'_> {
+    fn folder(&self) -> PathBuf {
+        layout::day_folder(self.vault, self.hour.day())
+    }
+
+    /// Where a data file of a revision is written before it is committed.
+    pub fn aside(&self, kind: Kind, revision: u64) -> PathBuf {
+        layout::aside(&layout::data_path(self.vault, self.hour, kind), revision)
+    }
+
+    fn manifest_aside(&self, revision: u64) -> PathBuf {
+        layout::aside(&layout::manifest_path(self.vault, self.hour), revision)
+    }
+
+    /// The manifest in place and its bytes; `None` if the hour was never committed.
+    pub fn current(&self) -> Result<Option<(Manifest, Vec<u8>)>, CommitError> {
+        let path = layout::manifest_path(self.vault, self.hour);
+        self.manifest_at(&path)
+    }
+
+    fn manifest_at(&self, path: &Path) -> Result<Option<(Manifest, Vec<u8>)>, CommitError> {
+        if self.disk.len(path).map_err(at(path))?.is_none() {
+            return Ok(None);
+        }
+        let bytes = disk::read_bounded(self.disk, path, MANIFEST_BYTES_MAX).map_err(at(path))?;
+        let manifest = Manifest::from_json(&bytes).map_err(|source| CommitError::Manifest {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Some((manifest, bytes)))
+    }
+
+    /// Commits the revision whose data lies aside, and brings it into place.
+    pub fn commit(&self, manifest: &Manifest, ledger: &mut Ledger) -> Result<(), CommitError> {
+        let revision = manifest.history.revision;
+        let former = self
+            .current()?
+            .map_or_else(Vec::new, |(former, _)| former.outputs);
+        for output in &manifest.outputs {
+            self.check_written(output, revision)?;
+            let path = self.folder().join(&output.name);
+            let is_there = self.disk.len(&path).map_err(at(&path))?.is_some();
+            if is_there && !former.iter().any(|known| known.name == output.name) {
+                return Err(CommitError::Foreign(path));
+            }
+        }
+        self.disk
+            .sync_folder(&self.folder())
+            .map_err(at(&self.folder()))?;
+        let path = self.manifest_aside(revision);
+        disk::put(self.disk, &path, &manifest.to_json()).map_err(at(&path))?;
+        self.finish(ledger)
+    }
+
+    /// Reads a data file back and compares it with what was written.
+    fn check_written(&self, output: &Output, revision: u64) -> Result<(), CommitError> {
+        let path = layout::aside(&self.folder().join(&output.name), revision);
+        let header = Kind::of_name(&output.name).map_or(0, |(_, kind)| kind.header_lines());
+        let found = xz::read_through(self.disk, &path, header, |_| Ok(())).map_err(at(&path))?;
+        let found = Output {
+            name: output.name.clone(),
+            ..found
+        };
+        if found == *output {
+            return Ok(());
+        }
+        let what = format!(
+            "{} bytes with sha256 {}, not {} with {}",
+            found.bytes, found.sha256, output.bytes, output.sha256
+        );
+        Err(CommitError::ReadBack { path, what })
+    }
+
+    /// Finishes what was committed and not brought into place, and removes what was not committed.
+    pub fn finish(&self, ledger: &mut Ledger) -> Result<(), CommitError> {
+        let folder = self.folder();
+        let entries = self.disk.list(&folder).map_err(at(&folder))?;
+        let of_this_hour = |name: &str| {
+            layout::hour_of_manifest(name) == Some(self.hour)
+                || Kind::of_name(name).is_some_and(|(hour, _)| hour == self.hour)
+        };
+        let mut aside: Vec<(String, u64)> = Vec::new();
+        for entry in &entries {
+            let torn = entry.name.strip_suffix(".tmp");
+            let inner = layout::of_aside(torn.unwrap_or(&entry.name)).map(|(name, _)| name);
+            if torn.is_some() && inner.or(torn).is_some_and(of_this_hour) {
+                let path = folder.join(&entry.name);
+                self.disk.remove(&path).map_err(at(&path))?;
+            } else if let Some((name, revision)) = layout::of_aside(&entry.name)
+                && of_this_hour(name)
+            {
+                aside.push((name.to_owned(), revision));
+            }
+        }
+        let is_manifest = |(name, _): &&(String, u64)| layout::hour_of_manifest(name).is_some();
+        let committed: BTreeSet<u64> = aside.iter().filter(is_manifest).map(|(_, r)| *r).collect();
+        for revision in &committed {
+            self.bring_into_place(*revision)?;
+        }
+        for (name, revision) in aside
+            .iter()
+            .filter(|(_, revision)| !committed.contains(revision))
+        {
+            let path = layout::aside(&folder.join(name), *revision);
+            self.disk.remove(&path).map_err(at(&path))?;
+        }
+        self.complete_ledger(ledger)
+    }
+
+    fn bring_into_place(&self, revision: u64) -> Result<(), CommitError> {
+        let folder = self.folder();
+        let manifest_aside = self.manifest_aside(revision);
+        let Some((manifest, _)) = self.manifest_at(&manifest_aside)? else {
+            return Ok(());
+        };
+        for output in &manifest.outputs {
+            let path = folder.join(&output.name);
+            let aside = layout::aside(&path, revision);
+            if self.disk.len(&aside).map_err(at(&aside))?.is_some() {
+                self.disk.rename(&aside, &path).map_err(at(&path))?;
+            } else if self.disk.len(&path).map_err(at(&path))? != Some(output.bytes) {
+                return Err(CommitError::Missing { path, revision });
+            }
+        }
+        if let Some((former, bytes)) = self.current()?
+            && former.history.revision < revision
+        {
+            let kept = layout::archived_path(self.vault, self.hour, former.history.revision);
+            let revisions = folder.join("revisions");
+            self.disk.make_folder(&revisions).map_err(at(&revisions))?;
+            disk::put(self.disk, &kept, &bytes).map_err(at(&kept))?;
+            let is_gone = |old: &&Output| !manifest.outputs.iter().any(|new| new.name == old.name);
+            for output in former.outputs.iter().filter(is_gone) {
+                let path = folder.join(&output.name);
+                if self.disk.len(&path).map_err(at(&path))?.is_some() {
+                    self.disk.remove(&path).map_err(at(&path))?;
+                }
+            }
+        }
+        self.disk.sync_folder(&folder).map_err(at(&folder))?;
+        let path = layout::manifest_path(self.vault, self.hour);
+        self.disk
+            .rename(&manifest_aside, &path)
+            .map_err(at(&path))?;
+        self.disk.sync_folder(&folder).map_err(at(&folder))
+    }
+
+    /// Appends the ledger's lines that are missing for this hour.
+    fn complete_ledger(&self, ledger: &mut Ledger) -> Result<(), CommitError> {
+        let Some((manifest, bytes)) = self.current()? else {
+            return Ok(());
+        };
+        let last = manifest.history.revision;
+        for revision in ledger.revision(self.hour) + 1..last {
+            let path = layout::archived_path(self.vault, self.hour, revision);
+            let bytes =
+                disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX).map_err(at(&path))?;
+            ledger.append(self.disk, self.hour, revision, &bytes)?;
+        }
+        if ledger.revision(self.hour) < last {
+            ledger.append(self.disk, self.hour, last, &bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// The hours of a vault that a crash may have left half done: something lies aside, or the ledger
+/// does not know their latest revision. Looks at names only.
+pub fn half_done(disk: &dyn Disk, vault: &Path, ledger: &Ledger) -> io::Result<BTreeSet<Hour>> {
+    let mut hours = BTreeSet::new();
+    for day in layout::days(disk, vault)? {
+        let listing = layout::list_day(disk, vault, day)?;
+        hours.extend(listing.unfinished);
+        let unknown = |(hour, earlier): &(&Hour, &u64)| ledger.revision(**hour) <= **earlier;
+        hours.extend(listing.hours.iter().filter(unknown).map(|(hour, _)| *hour));
+    }
+    Ok(hours)
+}

@@ -1,0 +1,100 @@
+//! RFC 4180 rows: fields separated by commas, rows ended by LF, a field quoted only when it must be.
+//!
+//! Fields come in as the API gave them; every line break of any kind and NUL becomes one space on
+//! the way (CR LF one for both), so that one row is one line for every reader.
+
+/// Appends one row with its LF.
+pub fn push_row<'f>(to: &mut Vec<u8>, fields: impl IntoIterator<Item = &'f str>) {
+    let before = to.len();
+    for (index, field) in fields.into_iter().enumerate() {
+        if 0 < index {
+            to.push(b',');
+        }
+        push_field(to, field);
+    }
+    if to.len() == before {
+        // a row of one empty field must not look like an empty line
+        to.extend_from_slice(b"\"\"");
+    }
+    to.push(b'\n');
+}
+
+fn push_field(to: &mut Vec<u8>, field: &str) {
+    let is_plain = !field.bytes().any(is_special);
+    if is_plain {
+        to.extend_from_slice(field.as_bytes());
+        return;
+    }
+    let quoted = field.bytes().any(|byte| matches!(byte, b'"' | b','));
+    if quoted {
+        to.push(b'"');
+    }
+    let mut after_cr = false;
+    for c in field.chars() {
+        match c {
+            '"' => to.extend_from_slice(b"\"\""),
+            '\n' if after_cr => (),
+            c if is_break(c) => to.push(b' '),
+            c => to.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+        after_cr = c == '\r';
+    }
+    if quoted {
+        to.push(b'"');
+    }
+}
+
+/// Bytes that a field without quotes and breaks does not have; U+0085, U+2028 and U+2029 begin
+/// with the last two, as do other characters.
+const fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b',' | b'\0' | 0xa..=0xd | 0xc2 | 0xe2)
+}
+
+const fn is_break(c: char) -> bool {
+    matches!(
+        c,
+        '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\0'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check_row(fields: &[&str], row: &str) {
+        let mut found = Vec::new();
+        push_row(&mut found, fields.iter().copied());
+        assert_eq!(String::from_utf8(found).unwrap(), format!("{row}\n"));
+    }
+
+    #[test]
+    fn a_row_is_one_line() {
+        check_row(&["a", "", "c"], "a,,c");
+        check_row(&["a,b", "say \"hi\"", "\""], r#""a,b","say ""hi""","""""#);
+        check_row(
+            &["a\r\nb\rc\nd\u{b}e\u{c}f\u{85}g\u{2028}h\u{2029}i\0j"],
+            "a b c d e f g h i j",
+        );
+        check_row(
+            &["\n\r", "\r\r\n\n", "\u{200d}\u{e9}"],
+            "  ,   ,\u{200d}\u{e9}",
+        );
+        check_row(&[""], "\"\"");
+    }
+
+    proptest! {
+        #[test]
+        fn a_reader_gets_the_fields_back(fields in proptest::collection::vec("[a-c\",; \t'é\u{2028}\u{200d}]{0,6}", 1..5)) {
+            let mut row = Vec::new();
+            push_row(&mut row, fields.iter().map(String::as_str));
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(row.as_slice());
+            let read: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+            let expected: Vec<String> = fields.iter().map(|field| field.replace('\u{2028}', " ")).collect();
+            prop_assert_eq!(read.len(), 1);
+            prop_assert_eq!(read[0].iter().collect::<Vec<_>>(), expected);
+        }
+    }
+}

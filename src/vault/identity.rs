@@ -1,0 +1,167 @@
+//! `vault.json`: what a vault is, once and for all.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::FORMAT;
+use crate::{
+    period::Hour,
+    world::disk::{self, Disk},
+};
+
+/// It has some 100 bytes.
+const BYTES_MAX: u64 = 64 * 1024;
+
+/// What a vault is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Version of the vault's format: 1.
+    pub format: u32,
+    /// The zone of its hours, an IANA name.
+    pub timezone: String,
+    /// Which stream.
+    pub stream: String,
+    /// The hour of the first `started` event: the vault's span begins here. It only ever moves back.
+    pub first_hour: Option<Hour>,
+}
+
+/// Why a vault cannot be used with this configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not such a file.
+    #[error("{}: it is not a vault's description: {source}", path.display())]
+    Json {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// From a later program.
+    #[error("{}: the vault has format {format}, this program knows up to {FORMAT}", path.display())]
+    TooNew {
+        /// Which.
+        path: PathBuf,
+        /// The vault's.
+        format: u32,
+    },
+    /// Another zone or stream than the configuration's.
+    #[error("{}: the vault's {what} is {has:?}, the configuration says {wants:?}", path.display())]
+    Differs {
+        /// Which.
+        path: PathBuf,
+        /// `timezone` or `stream`.
+        what: &'static str,
+        /// The vault's.
+        has: String,
+        /// The configuration's.
+        wants: String,
+    },
+}
+
+/// Where it lies.
+pub fn path(vault: &Path) -> PathBuf {
+    vault.join("vault.json")
+}
+
+impl Identity {
+    /// Reads it; `None` if the vault has none.
+    pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Option<Self>, IdentityError> {
+        let path = path(vault);
+        let io = |source| IdentityError::Io {
+            path: path.clone(),
+            source,
+        };
+        if disk.len(&path).map_err(io)?.is_none() {
+            return Ok(None);
+        }
+        let bytes = disk::read_bounded(disk, &path, BYTES_MAX).map_err(io)?;
+        let identity: Self =
+            serde_json::from_slice(&bytes).map_err(|source| IdentityError::Json {
+                path: path.clone(),
+                source,
+            })?;
+        if FORMAT < identity.format {
+            return Err(IdentityError::TooNew {
+                path,
+                format: identity.format,
+            });
+        }
+        Ok(Some(identity))
+    }
+
+    /// The vault's identity, which must be the configuration's; a new vault gets it from there.
+    pub fn claim(
+        disk: &dyn Disk,
+        vault: &Path,
+        timezone: &str,
+        stream: &str,
+    ) -> Result<Self, IdentityError> {
+        if let Some(identity) = Self::read(disk, vault)? {
+            let pairs = [
+                ("timezone", &identity.timezone, timezone),
+                ("stream", &identity.stream, stream),
+            ];
+            for (what, has, wants) in pairs {
+                if has != wants {
+                    let (has, wants) = (has.clone(), wants.to_owned());
+                    return Err(IdentityError::Differs {
+                        path: path(vault),
+                        what,
+                        has,
+                        wants,
+                    });
+                }
+            }
+            return Ok(identity);
+        }
+        disk.make_folder(vault)
+            .map_err(|source| IdentityError::Io {
+                path: vault.to_owned(),
+                source,
+            })?;
+        let identity = Self {
+            format: FORMAT,
+            timezone: timezone.to_owned(),
+            stream: stream.to_owned(),
+            first_hour: None,
+        };
+        identity.write(disk, vault)?;
+        Ok(identity)
+    }
+
+    /// Moves the span's begin back to an hour if that is earlier.
+    pub fn begin_at(
+        &mut self,
+        disk: &dyn Disk,
+        vault: &Path,
+        hour: Hour,
+    ) -> Result<(), IdentityError> {
+        if self.first_hour.is_none_or(|first| hour < first) {
+            self.first_hour = Some(hour);
+            self.write(disk, vault)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, disk: &dyn Disk, vault: &Path) -> Result<(), IdentityError> {
+        let path = path(vault);
+        let mut json = serde_json::to_vec(self).map_err(|source| IdentityError::Json {
+            path: path.clone(),
+            source,
+        })?;
+        json.push(b'\n');
+        disk::put(disk, &path, &json).map_err(|source| IdentityError::Io { path, source })
+    }
+}

@@ -1,0 +1,193 @@
+//! Where every file of an hour lies: hour and kind ↔ folder and name.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    period::{Day, Hour},
+    world::disk::Disk,
+};
+
+/// The closed list of data files of an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The post ids: the only posts' data that may ever be published.
+    Ids,
+    /// The posts.
+    Tweets,
+    /// The authors.
+    Users,
+    /// Lines that are no posts.
+    Rejected,
+}
+
+impl Kind {
+    /// All of them, in the order in which a manifest lists them.
+    pub const ALL: [Self; 4] = [Self::Ids, Self::Tweets, Self::Users, Self::Rejected];
+
+    /// What the name has after the hour.
+    pub const fn ending(self) -> &'static str {
+        match self {
+            Self::Ids => "IDs.txt.xz",
+            Self::Tweets => "tweets.csv.xz",
+            Self::Users => "users.csv.xz",
+            Self::Rejected => "rejected.jsonl.xz",
+        }
+    }
+
+    /// Lines before the first row.
+    pub const fn header_lines(self) -> u64 {
+        match self {
+            Self::Ids | Self::Rejected => 0,
+            Self::Tweets | Self::Users => 1,
+        }
+    }
+
+    /// The name of an hour's file of this kind.
+    pub fn name(self, hour: Hour) -> String {
+        format!("{hour}_{}", self.ending())
+    }
+
+    /// The hour and kind of a file's name.
+    pub fn of_name(name: &str) -> Option<(Hour, Self)> {
+        let (hour, ending) = name.split_at_checked(13)?;
+        let ending = ending.strip_prefix('_')?;
+        let kind = Self::ALL.into_iter().find(|kind| kind.ending() == ending)?;
+        hour.parse().ok().map(|hour| (hour, kind))
+    }
+}
+
+/// The ending of a manifest's name.
+const MANIFEST: &str = "_manifest.json";
+
+/// The folder of a day.
+pub fn day_folder(vault: &Path, day: Day) -> PathBuf {
+    vault.join(day.to_string())
+}
+
+/// A data file in its place.
+pub fn data_path(vault: &Path, hour: Hour, kind: Kind) -> PathBuf {
+    day_folder(vault, hour.day()).join(kind.name(hour))
+}
+
+/// The manifest in its place.
+pub fn manifest_path(vault: &Path, hour: Hour) -> PathBuf {
+    day_folder(vault, hour.day()).join(format!("{hour}{MANIFEST}"))
+}
+
+/// The hour of a manifest's name.
+pub fn hour_of_manifest(name: &str) -> Option<Hour> {
+    name.strip_suffix(MANIFEST)?.parse().ok()
+}
+
+/// Where the manifest of an earlier revision is kept.
+pub fn archived_path(vault: &Path, hour: Hour, revision: u64) -> PathBuf {
+    day_folder(vault, hour.day())
+        .join("revisions")
+        .join(format!("{hour}_r{revision}{MANIFEST}"))
+}
+
+/// The hour and revision of an archived manifest's name.
+pub fn of_archived(name: &str) -> Option<(Hour, u64)> {
+    let (hour, revision) = name.strip_suffix(MANIFEST)?.split_once("_r")?;
+    Some((hour.parse().ok()?, revision.parse().ok()?))
+}
+
+/// The day's report.
+pub fn report_path(vault: &Path, day: Day) -> PathBuf {
+    day_folder(vault, day).join(format!("{day}_report.txt"))
+}
+
+/// A file of a revision before it is renamed into place: `<name>.r<revision>.new`.
+pub fn aside(path: &Path, revision: u64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".r{revision}.new"));
+    PathBuf::from(name)
+}
+
+/// The name and revision of a file that lies aside.
+pub fn of_aside(name: &str) -> Option<(&str, u64)> {
+    let (name, revision) = name.strip_suffix(".new")?.rsplit_once(".r")?;
+    Some((name, revision.parse().ok()?))
+}
+
+/// The days of a vault, ascending.
+pub fn days(disk: &dyn Disk, vault: &Path) -> io::Result<Vec<Day>> {
+    let entries = disk.list(vault)?;
+    Ok(entries
+        .iter()
+        .filter(|e| e.folder)
+        .filter_map(|e| e.name.parse().ok())
+        .collect())
+}
+
+/// What is committed of a day, by the names alone.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct DayListing {
+    /// Hours with a manifest in place, and the number of earlier revisions kept.
+    pub hours: std::collections::BTreeMap<Hour, u64>,
+    /// Hours of which something lies aside.
+    pub unfinished: std::collections::BTreeSet<Hour>,
+}
+
+/// Lists a day.
+pub fn list_day(disk: &dyn Disk, vault: &Path, day: Day) -> io::Result<DayListing> {
+    let folder = day_folder(vault, day);
+    let mut listing = DayListing::default();
+    for entry in disk.list(&folder)? {
+        if let Some(hour) = hour_of_manifest(&entry.name) {
+            listing.hours.entry(hour).or_default();
+        }
+        let aside = of_aside(&entry.name).map(|(name, _)| name);
+        // what `put` was writing when the process ended is `<name>.tmp`
+        let torn = entry
+            .name
+            .strip_suffix(".tmp")
+            .map(|name| of_aside(name).map_or(name, |a| a.0));
+        if let Some(name) = aside.or(torn) {
+            let hour = hour_of_manifest(name).or_else(|| Kind::of_name(name).map(|(hour, _)| hour));
+            listing.unfinished.extend(hour);
+        }
+    }
+    for entry in disk.list(&folder.join("revisions"))? {
+        if let Some((hour, _)) = of_archived(&entry.name)
+            && let Some(earlier) = listing.hours.get_mut(&hour)
+        {
+            *earlier += 1;
+        }
+    }
+    Ok(listing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        let hour: Hour = "2026-11-23_14".parse().unwrap();
+        for kind in Kind::ALL {
+            assert_eq!(Kind::of_name(&kind.name(hour)), Some((hour, kind)));
+        }
+        let vault = Path::new("/v");
+        let path = aside(&data_path(vault, hour, Kind::Ids), 12);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(of_aside(name), Some(("2026-11-23_14_IDs.txt.xz", 12)));
+        let path = archived_path(vault, hour, 3);
+        assert_eq!(
+            of_archived(path.file_name().unwrap().to_str().unwrap()),
+            Some((hour, 3))
+        );
+        assert_eq!(hour_of_manifest("2026-11-23_14_manifest.json"), Some(hour));
+        for foreign in [
+            "2026-11-23_14_posts.csv",
+            "x",
+            "2026-11-23_1_IDs.txt.xz",
+            "é",
+        ] {
+            assert_eq!(Kind::of_name(foreign), None);
+        }
+    }
+}

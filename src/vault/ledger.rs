@@ -1,0 +1,205 @@
+//! `ledger.jsonl`: one line for each committed revision, each with the hash of the line before.
+//!
+//! `{"hour":"2026-11-23_14","revision":1,"manifest_sha256":"…","previous":"…"}`; `previous` is the
+//! SHA-256 of the line before without its LF, and 64 zeros in the first line. Append-only. Only a
+//! torn last line may ever be cut off: it is an append that did not happen.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::sha256;
+use crate::{
+    period::Hour,
+    world::disk::{self, Disk},
+};
+
+/// Ten years of hours with a few revisions each have some 50 MiB.
+const LEDGER_BYTES_MAX: u64 = 1 << 30;
+
+/// One committed revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The hour.
+    pub hour: Hour,
+    /// The revision.
+    pub revision: u64,
+    /// SHA-256 of its manifest's bytes.
+    pub manifest_sha256: String,
+    /// SHA-256 of the line before.
+    pub previous: String,
+}
+
+/// Why a ledger cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A whole line that is none.
+    #[error("{}:{line}: it is not a line of a ledger: {why}", path.display())]
+    Line {
+        /// Which.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The ledger of a vault.
+pub fn path(vault: &Path) -> PathBuf {
+    vault.join("ledger.jsonl")
+}
+
+/// All whole lines; a torn last one is none. Whether the chain holds is not looked at.
+pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<Line>, LedgerError> {
+    let path = path(vault);
+    let text = bytes(disk, &path)?;
+    let whole = whole_lines(&text);
+    let lines = lines_of(whole).enumerate();
+    let read = |(index, line): (usize, &[u8])| {
+        serde_json::from_slice(line).map_err(|why| LedgerError::Line {
+            path: path.clone(),
+            line: index + 1,
+            why: why.to_string(),
+        })
+    };
+    lines.map(read).collect()
+}
+
+/// The lines of bytes that end with a line end, without their line ends.
+fn lines_of(whole: &[u8]) -> impl Iterator<Item = &[u8]> {
+    whole
+        .split_inclusive(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+}
+
+/// The bytes up to the last line end.
+fn whole_lines(text: &[u8]) -> &[u8] {
+    let end = memchr::memrchr(b'\n', text).map_or(0, |last| last + 1);
+    text.get(..end).unwrap_or_default()
+}
+
+fn bytes(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, LedgerError> {
+    let at = |source| LedgerError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    match disk.len(path).map_err(at)? {
+        None => Ok(Vec::new()),
+        Some(_) => disk::read_bounded(disk, path, LEDGER_BYTES_MAX).map_err(at),
+    }
+}
+
+/// The ledger as whoever merges keeps it: what is in it, and the hash that the next line needs.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    /// The latest revision of each hour.
+    latest: BTreeMap<Hour, u64>,
+    previous: String,
+}
+
+impl Ledger {
+    /// Opens it to append. A torn last line is cut off.
+    pub fn open(disk: &dyn Disk, vault: &Path) -> Result<Self, LedgerError> {
+        let path = path(vault);
+        let at = |source| LedgerError::Io {
+            path: path.clone(),
+            source,
+        };
+        let text = bytes(disk, &path)?;
+        let whole = whole_lines(&text);
+        if whole.len() < text.len() {
+            let mut file = disk.append(&path).map_err(at)?;
+            file.cut(whole.len() as u64).map_err(at)?;
+            file.sync().map_err(at)?;
+        }
+        let mut latest = BTreeMap::new();
+        for line in read(disk, vault)? {
+            let revision = latest.entry(line.hour).or_insert(0);
+            *revision = line.revision.max(*revision);
+        }
+        let previous = lines_of(whole)
+            .last()
+            .map_or_else(|| "0".repeat(64), sha256);
+        Ok(Self {
+            path,
+            latest,
+            previous,
+        })
+    }
+
+    /// The latest revision of an hour; 0 if there is none.
+    pub fn revision(&self, hour: Hour) -> u64 {
+        self.latest.get(&hour).copied().unwrap_or(0)
+    }
+
+    /// Appends a revision, durably.
+    pub fn append(
+        &mut self,
+        disk: &dyn Disk,
+        hour: Hour,
+        revision: u64,
+        manifest: &[u8],
+    ) -> Result<(), LedgerError> {
+        let at = |source| LedgerError::Io {
+            path: self.path.clone(),
+            source,
+        };
+        let previous = self.previous.clone();
+        let line = Line {
+            hour,
+            revision,
+            manifest_sha256: sha256(manifest),
+            previous,
+        };
+        let mut json = serde_json::to_vec(&line).map_err(|why| at(why.into()))?;
+        let hash = sha256(&json);
+        json.push(b'\n');
+        let before = disk.len(&self.path).map_err(at)?.unwrap_or(0);
+        let mut file = disk.append(&self.path).map_err(at)?;
+        if let Err(source) = file.write_all(&json).and_then(|()| file.sync()) {
+            // a half-written line must not be appended to
+            file.cut(before).map_err(at)?;
+            return Err(at(source));
+        }
+        disk.sync_folder(self.path.parent().unwrap_or(Path::new(".")))
+            .map_err(at)?;
+        self.previous = hash;
+        self.latest.insert(hour, revision);
+        Ok(())
+    }
+}
+
+/// Where the chain breaks: the numbers (from 1) of lines that do not have the hash of the line before.
+pub fn breaks(disk: &dyn Disk, vault: &Path) -> Result<Vec<usize>, LedgerError> {
+    let text = bytes(disk, &path(vault))?;
+    let mut previous = "0".repeat(64);
+    let mut broken = Vec::new();
+    for (index, line) in lines_of(whole_lines(&text)).enumerate() {
+        let says = serde_json::from_slice::<Line>(line).map(|line| line.previous);
+        if says.map_or(true, |says| says != previous) {
+            broken.push(index + 1);
+        }
+        previous = sha256(line);
+    }
+    Ok(broken)
+}
+
+/// Whether the last line is torn.
+pub fn is_torn(disk: &dyn Disk, vault: &Path) -> Result<bool, LedgerError> {
+    let text = bytes(disk, &path(vault))?;
+    Ok(whole_lines(&text).len() < text.len())
+}

@@ -1,0 +1,358 @@
+//! What a revision of an hour contains, and what it was made of: `…_manifest.json`.
+//!
+//! The canonical form: members in the order of these types, the outer three levels one item a
+//! line, what is deeper on one line, LF at the end. No clock and no host name: but for the block
+//! `history`, it is a function of the inputs.
+
+use std::{collections::BTreeMap, io, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    period::{Hour, Interval, Minute},
+    segment::{
+        name::{SegmentName, ServerId},
+        seal,
+    },
+    world::disk::{self, Disk},
+};
+
+/// The version of the vault's format that this program writes.
+pub const FORMAT: u32 = 1;
+
+/// An hour with thousands of segments has some megabytes; a file beyond this is no manifest.
+pub const MANIFEST_BYTES_MAX: u64 = 256 << 20;
+
+/// Counts by a word: reasons, fields, residues.
+pub type ByWord = BTreeMap<String, u64>;
+
+/// What a manifest says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the format: 1.
+    pub format: u32,
+    /// Name and version of the program that merged.
+    pub program: String,
+    /// Which stream.
+    pub stream: String,
+    /// The vault's time zone, an IANA name.
+    pub timezone: String,
+    /// The label.
+    pub hour: Hour,
+    /// The UTC time that carries the label.
+    pub intervals: Vec<Interval>,
+    /// What was merged.
+    pub inputs: Inputs,
+    /// The books.
+    pub counts: Counts,
+    /// The data files.
+    pub outputs: Vec<Output>,
+    /// What each server saw in each minute.
+    pub minutes: Minutes,
+    /// The seconds in which at least one post's time falls.
+    pub seconds: Seconds,
+    /// How many ids have each `(id >> 22) % 1000`; residues without one are left out.
+    pub residues: Vec<(u64, u64)>,
+    /// Posts whose copies differ.
+    pub conflicts: Conflicts,
+    /// What this revision has to do with the ones before.
+    pub history: History,
+}
+
+/// What was merged, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// The segments that have lines of this hour.
+    pub segments: Vec<SegmentInput>,
+    /// The events files of its time, and of one minute before and after.
+    pub events: Vec<EventsInput>,
+}
+
+/// One segment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SegmentInput {
+    /// Its name.
+    pub name: SegmentName,
+    /// SHA-256 of its plain bytes.
+    pub sha256: String,
+    /// All its lines.
+    pub lines: u64,
+    /// Its lines that belong to this hour.
+    pub taken: u64,
+}
+
+/// One events file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EventsInput {
+    /// The name of its segment.
+    pub name: SegmentName,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Its records.
+    pub lines: u64,
+}
+
+/// The books: `lines = posts + duplicates + rejected`, for each server and in total.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// By server.
+    pub servers: BTreeMap<ServerId, ServerCounts>,
+    /// Together.
+    pub total: TotalCounts,
+}
+
+/// What one server gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerCounts {
+    /// Lines taken.
+    pub lines: u64,
+    /// Different posts.
+    pub posts: u64,
+    /// Further copies of them from the same server.
+    pub duplicates: u64,
+    /// Lines that are no posts, by reason.
+    pub rejected: ByWord,
+    /// Posts that no other server saw.
+    pub only_here: u64,
+}
+
+/// What all servers gave together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TotalCounts {
+    /// Lines taken.
+    pub lines: u64,
+    /// Different posts: the rows of the data files.
+    pub posts: u64,
+    /// Further copies of them, from the same or another server.
+    pub duplicates: u64,
+    /// Lines that are no posts, by reason.
+    pub rejected: ByWord,
+    /// Posts that all servers saw.
+    pub seen_by_all: u64,
+}
+
+/// One data file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// SHA-256 of them.
+    pub sha256: String,
+    /// Bytes of its content, uncompressed.
+    pub content_bytes: u64,
+    /// SHA-256 of them.
+    pub content_sha256: String,
+    /// Its rows, header not counted.
+    pub rows: u64,
+}
+
+/// What each server saw in each minute of the hour.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Minutes {
+    /// The servers, in the order of the numbers in each row.
+    pub servers: Vec<ServerId>,
+    /// Minute, posts, posts of each server, posts that all of them saw. Every minute of the hour.
+    pub rows: Vec<(Minute, u64, Vec<u64>, u64)>,
+}
+
+/// The seconds in which at least one post's time falls.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seconds {
+    /// By server.
+    pub servers: BTreeMap<ServerId, Covered>,
+    /// By any server.
+    pub union: Covered,
+}
+
+/// Seconds of an hour, in the order of its UTC time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Covered {
+    /// How many of them there are.
+    pub covered: u64,
+    /// Four seconds a hex digit, the first one in the highest bit.
+    pub bitmap: String,
+}
+
+/// Posts whose copies differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflicts {
+    /// How many.
+    pub posts: u64,
+    /// Of these, how many differ in each column of `tweets.csv`; `retrieved_at` is not counted.
+    pub by_field: ByWord,
+}
+
+/// What this revision has to do with the ones before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// 1, 2, 3 …
+    pub revision: u64,
+    /// SHA-256 of the manifest before; none for the first.
+    pub previous_manifest: Option<String>,
+    /// The segments that came in with this revision.
+    pub segments: Vec<SegmentName>,
+    /// The events files that came in with this revision.
+    pub events: Vec<SegmentName>,
+}
+
+/// Why a manifest could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The file.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Not a manifest.
+    #[error("it is not a manifest: {0}")]
+    Json(#[from] serde_json::Error),
+    /// From a later program.
+    #[error("it has format {0}, this program reads up to {FORMAT}: upgrade")]
+    TooNew(u32),
+}
+
+impl Manifest {
+    /// Reads one from its file.
+    pub fn read(disk: &dyn Disk, path: &Path) -> Result<Self, ManifestError> {
+        Self::from_json(&disk::read_bounded(disk, path, MANIFEST_BYTES_MAX)?)
+    }
+
+    /// Reads one from its bytes.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let manifest: Self = serde_json::from_slice(bytes)?;
+        if FORMAT < manifest.format {
+            return Err(ManifestError::TooNew(manifest.format));
+        }
+        Ok(manifest)
+    }
+
+    /// The canonical form.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = Vec::new();
+        let mut writer = serde_json::Serializer::with_formatter(&mut json, Shallow::default());
+        // writing to memory what is made of texts and numbers
+        if self.serialize(&mut writer).is_err() {
+            json.clear();
+        }
+        json.push(b'\n');
+        json
+    }
+
+    /// Whether the books balance: what was taken is what was kept, dropped as a copy, or rejected.
+    pub fn balances(&self) -> bool {
+        let sum = |by: &ByWord| by.values().sum::<u64>();
+        let total = &self.counts.total;
+        let servers = self.counts.servers.values();
+        let inputs: u64 = self
+            .inputs
+            .segments
+            .iter()
+            .map(|segment| segment.taken)
+            .sum();
+        servers
+            .clone()
+            .all(|s| s.lines == s.posts + s.duplicates + sum(&s.rejected))
+            && total.lines == total.posts + total.duplicates + sum(&total.rejected)
+            && total.lines == servers.clone().map(|s| s.lines).sum::<u64>()
+            && total.lines == inputs
+            && self.minutes.rows.iter().map(|row| row.1).sum::<u64>() == total.posts
+    }
+}
+
+/// SHA-256 of bytes, in hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    let mut digester = seal::Digester::default();
+    digester.update(bytes);
+    digester.finish().sha256
+}
+
+/// Breaks lines in the outer levels only, so that a table has one row a line.
+#[derive(Default)]
+struct Shallow {
+    depth: usize,
+    empty: bool,
+}
+
+/// Levels whose items stand on lines of their own.
+const OUTER_LEVELS: usize = 3;
+
+impl Shallow {
+    fn open<W: io::Write + ?Sized>(&mut self, to: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        self.empty = true;
+        to.write_all(bracket)
+    }
+
+    fn close<W: io::Write + ?Sized>(&mut self, to: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth -= 1;
+        if !self.empty && self.depth < OUTER_LEVELS {
+            self.new_line(to)?;
+        }
+        self.empty = false;
+        to.write_all(bracket)
+    }
+
+    fn item<W: io::Write + ?Sized>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+        if !first {
+            to.write_all(b",")?;
+        }
+        if self.depth <= OUTER_LEVELS {
+            self.new_line(to)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn new_line<W: io::Write + ?Sized>(&self, to: &mut W) -> io::Result<()> {
+        to.write_all(b"\n")?;
+        to.write_all(" ".repeat(self.depth).as_bytes())
+    }
+}
+
+impl serde_json::ser::Formatter for Shallow {
+    fn begin_array<W: io::Write + ?Sized>(&mut self, to: &mut W) -> io::Result<()> {
+        self.open(to, b"[")
+    }
+
+    fn end_array<W: io::Write + ?Sized>(&mut self, to: &mut W) -> io::Result<()> {
+        self.close(to, b"]")
+    }
+
+    fn begin_array_value<W: io::Write + ?Sized>(
+        &mut self,
+        to: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.item(to, first)
+    }
+
+    fn end_array_value<W: io::Write + ?Sized>(&mut self, _to: &mut W) -> io::Result<()> {
+        self.empty = false;
+        Ok(())
+    }
+
+    fn begin_object<W: io::Write + ?Sized>(&mut self, to: &mut W) -> io::Result<()> {
+        self.open(to, b"{")
+    }
+
+    fn end_object<W: io::Write + ?Sized>(&mut self, to: &mut W) -> io::Result<()> {
+        self.close(to, b"}")
+    }
+
+    fn begin_object_key<W: io::Write + ?Sized>(
+        &mut self,
+        to: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.item(to, first)
+    }
+
+    fn begin_object_value<W: io::Write + ?Sized>(&mut self, to: &mut W) -> io::Result<()> {
+        to.write_all(b": ")
+    }
+
+    fn end_object_value<W: io::Write + ?Sized>(&mut self, _to: &mut W) -> io::Result<()> {
+        self.empty = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,295 @@
+//! Files compressed with xz, hashed as they are written and as they are read.
+//!
+//! Compression goes in blocks of a fixed size on several threads, so the bytes do not depend on how
+//! many threads there are. The options are LZMA2's, chosen by measurement; any xz reader reads the files.
+
+use std::{
+    io::{self, Read, Write},
+    path::Path,
+};
+
+use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder, Stream};
+
+use super::manifest::Output;
+use crate::{
+    segment::seal::{Digest, Digester},
+    world::disk::{Disk, DiskFile},
+};
+
+/// How hard to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// Close to the size of `xz -6`, several times faster.
+    Balanced,
+    /// Fastest.
+    Fast,
+    /// Smallest.
+    Small,
+}
+
+/// Options of LZMA2, and the size of the blocks that are compressed independently.
+struct Options {
+    preset: u32,
+    dict_bytes: u32,
+    nice: u32,
+    depth: u32,
+    block_bytes: u64,
+}
+
+impl Effort {
+    /// Text in many scripts wants 4 literal context bits and no position bits; the dictionary's
+    /// cache misses are what costs time.
+    const fn options(self) -> Options {
+        match self {
+            Self::Balanced => Options {
+                preset: 6,
+                dict_bytes: 4 << 20,
+                nice: 32,
+                depth: 16,
+                block_bytes: 8 << 20,
+            },
+            Self::Fast => Options {
+                preset: 1,
+                dict_bytes: 1 << 20,
+                nice: 128,
+                depth: 0,
+                block_bytes: 4 << 20,
+            },
+            Self::Small => Options {
+                preset: 9,
+                dict_bytes: 32 << 20,
+                nice: 64,
+                depth: 0,
+                block_bytes: 96 << 20,
+            },
+        }
+    }
+
+    fn encoder(self, threads: u32) -> Result<Stream, liblzma::stream::Error> {
+        let options = self.options();
+        let mut lzma = LzmaOptions::new_preset(options.preset)?;
+        lzma.dict_size(options.dict_bytes)
+            .literal_context_bits(4)
+            .position_bits(0);
+        lzma.nice_len(options.nice).depth(options.depth);
+        let mut filters = Filters::new();
+        filters.lzma2(&lzma);
+        MtStreamBuilder::new()
+            .threads(threads.max(1))
+            .block_size(options.block_bytes)
+            .filters(filters)
+            .check(Check::Crc64)
+            .encoder()
+    }
+}
+
+/// A file's bytes on their way to the disk, hashed.
+struct Hashed {
+    file: Box<dyn DiskFile>,
+    digester: Digester,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.digester
+            .update(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A file that is being compressed.
+pub struct XzWriter {
+    encoder: liblzma::write::XzEncoder<Hashed>,
+    content: Digester,
+}
+
+impl XzWriter {
+    /// Makes a new file. A file of that name left by an earlier attempt is replaced.
+    pub fn create(disk: &dyn Disk, path: &Path, effort: Effort, threads: u32) -> io::Result<Self> {
+        if disk.len(path)?.is_some() {
+            disk.remove(path)?;
+        }
+        let file = Hashed {
+            file: disk.create(path)?,
+            digester: Digester::default(),
+        };
+        let stream = effort.encoder(threads)?;
+        Ok(Self {
+            encoder: liblzma::write::XzEncoder::new_stream(file, stream),
+            content: Digester::default(),
+        })
+    }
+
+    /// Takes content in.
+    pub fn write_all(&mut self, content: &[u8]) -> io::Result<()> {
+        self.content.update(content);
+        self.encoder.write_all(content)
+    }
+
+    /// Ends the file durably: what is in it, under the name that it will have.
+    pub fn finish(self, name: String, header_lines: u64) -> io::Result<Output> {
+        let mut hashed = self.encoder.finish()?;
+        hashed.file.sync()?;
+        Ok(output(
+            name,
+            &hashed.digester.finish(),
+            &self.content.finish(),
+            header_lines,
+        ))
+    }
+}
+
+fn output(name: String, file: &Digest, content: &Digest, header_lines: u64) -> Output {
+    Output {
+        name,
+        bytes: file.bytes,
+        sha256: file.sha256.clone(),
+        content_bytes: content.bytes,
+        content_sha256: content.sha256.clone(),
+        rows: content.lines.saturating_sub(header_lines),
+    }
+}
+
+/// Content read at a time.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A decoder may take so much memory: enough for every preset of xz.
+const DECODER_BYTES_MAX: u64 = 128 << 20;
+
+/// A compressed file's bytes on their way from the disk, hashed.
+struct HashedSource<R> {
+    source: R,
+    digester: Digester,
+}
+
+impl<R: Read> Read for HashedSource<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.source.read(buffer)?;
+        self.digester.update(buffer.get(..len).unwrap_or_default());
+        Ok(len)
+    }
+}
+
+/// Reads a file through: what is in it. `each` is given the content, piece by piece.
+pub fn read_through(
+    disk: &dyn Disk,
+    path: &Path,
+    header_lines: u64,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Output> {
+    let source = HashedSource {
+        source: disk.open(path)?,
+        digester: Digester::default(),
+    };
+    let stream = Stream::new_stream_decoder(DECODER_BYTES_MAX, liblzma::stream::CONCATENATED)?;
+    let mut decoder = liblzma::read::XzDecoder::new_stream(
+        io::BufReader::with_capacity(CHUNK_BYTES, source),
+        stream,
+    );
+    let mut content = Digester::default();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let len = decoder.read(&mut chunk)?;
+        let piece = chunk.get(..len).unwrap_or_default();
+        if piece.is_empty() {
+            break;
+        }
+        content.update(piece);
+        each(piece)?;
+    }
+    let mut hashed = decoder.into_inner().into_inner();
+    // whatever comes after the compressed stream counts as bytes of the file too
+    io::copy(&mut hashed, &mut io::sink())?;
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    Ok(output(
+        name,
+        &hashed.digester.finish(),
+        &content.finish(),
+        header_lines,
+    ))
+}
+
+/// Cuts content that comes in pieces into lines (without their LF).
+pub struct Lines<F> {
+    partial: Vec<u8>,
+    each: F,
+}
+
+impl<F: FnMut(&[u8]) -> io::Result<()>> Lines<F> {
+    /// `each` is given every line.
+    pub fn new(each: F) -> Self {
+        Self {
+            partial: Vec::new(),
+            each,
+        }
+    }
+
+    /// Takes a piece in.
+    pub fn take(&mut self, mut piece: &[u8]) -> io::Result<()> {
+        while let Some(end) = memchr::memchr(b'\n', piece) {
+            let (line, rest) = piece.split_at(end);
+            piece = rest.get(1..).unwrap_or_default();
+            if self.partial.is_empty() {
+                (self.each)(line)?;
+            } else {
+                self.partial.extend_from_slice(line);
+                (self.each)(&self.partial)?;
+                self.partial.clear();
+            }
+        }
+        self.partial.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// What came after the last line end: nothing, in a whole file.
+    pub fn rest(&self) -> &[u8] {
+        &self.partial
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    #[test]
+    fn bytes_do_not_depend_on_the_number_of_threads_and_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let text: String = (0..900_000)
+            .map(|n: u64| format!("{}\n", n * n * 7_919))
+            .collect();
+        for effort in [Effort::Balanced, Effort::Fast] {
+            let write = |threads| {
+                let path = folder.path().join(format!("{threads}.xz"));
+                let mut file = XzWriter::create(&RealDisk, &path, effort, threads).unwrap();
+                for piece in text
+                    .as_bytes()
+                    .chunks(1_000 * usize::try_from(threads).unwrap())
+                {
+                    file.write_all(piece).unwrap();
+                }
+                let written = file.finish(format!("{threads}.xz"), 1).unwrap();
+                let mut content = Vec::new();
+                let read = read_through(&RealDisk, &path, 1, |piece| {
+                    content.extend_from_slice(piece);
+                    Ok(())
+                });
+                assert_eq!(read.unwrap(), written);
+                assert!(content == text.as_bytes());
+                assert_eq!(written.rows, 899_999);
+                written.sha256
+            };
+            let one = write(1);
+            assert_eq!([write(2), write(5)], [one.clone(), one]);
+        }
+    }
+}
