@@ -1,13 +1,215 @@
 //! `merge`: merges the given or all ready hours, once.
 
+use std::{collections::BTreeSet, fmt::Write as _};
+
 use super::{
     args::Global,
     exit::{Exit, Failure},
+    output, progress, setup,
+};
+use crate::{
+    config::settings::Role,
+    merge::run::{Job, Outcome, Planned, RunError, Step},
+    period::Hour,
+    segment::name::ServerId,
+    vault::identity::IdentityError,
+    world::{
+        disk::{Disk as _, RealDisk},
+        lock::Lock,
+    },
 };
 
+/// Merges what all servers collected into the vault, once.
 #[derive(Debug, clap::Args)]
-pub(crate) struct MergeArgs {}
+#[command(after_help = "\
+Examples:
+  twinstream merge                          every hour that is due
+  twinstream merge --hour 2026-11-23_14     this hour, now
+  twinstream merge --dry-run                only say what would be done
 
-pub(crate) fn run(_global: &Global, _args: &MergeArgs) -> Result<Exit, Failure> {
+An hour is due when it has settled ([merge] settle), and again when late data has come in: that makes
+a new revision. Doing it twice changes nothing. What cannot be used is set aside, never deleted.")]
+pub(crate) struct MergeArgs {
+    /// Only this hour of the vault's time zone, and without waiting for it to settle (repeatable)
+    #[arg(long = "hour", value_name = "YYYY-MM-DD_HH")]
+    hours: Vec<Hour>,
+    /// Every hour that is due: what is done without --hour
+    #[arg(long, conflicts_with = "hours")]
+    pending: bool,
+    /// Only say what would be merged
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
+    let setup = setup::load(global)?;
+    let this = setup.this_server()?;
+    if this.role == Role::Secondary {
+        return Err(Failure::new(
+            Exit::Configuration,
+            format!(
+                "server {} is a secondary: merging is the primary's",
+                this.id
+            ),
+        )
+        .hint("run merge on the primary; here it is `twinstream deliver`"));
+    }
+    let settings = &setup.settings;
+    if settings.merge.parquet {
+        tracing::info!("formats: this version writes no posts.parquet yet");
+    }
+    let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
+    let servers: Vec<ServerId> = settings.servers.iter().map(|s| s.id.clone()).collect();
+    let job = Job {
+        disk: &RealDisk,
+        data_dir: &settings.data_dir,
+        spool: &settings.spool_dir,
+        vault: &settings.vault_dir,
+        settings: &settings.merge,
+        servers: &servers,
+        asked: &asked,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        now: setup.clock.now(),
+    };
+    let bar = progress::bar(0, "segments read");
+    let mut tell = |step: Step<'_>| match step {
+        Step::Stock(done, all) => {
+            bar.set_length(all as u64);
+            bar.set_position(done as u64);
+        }
+        Step::Hours(all) => {
+            bar.set_message("hours looked at");
+            bar.set_length(all as u64);
+            bar.set_position(0);
+        }
+        Step::Hour(_) => bar.inc(1),
+    };
+    if args.dry_run {
+        let planned = job.plan(&mut tell).map_err(failure)?;
+        bar.finish_and_clear();
+        return tell_plan(&planned.0, args.json);
+    }
+    RealDisk.make_folder(&settings.data_dir)?;
+    let _lock =
+        Lock::take(&settings.data_dir, "merge", setup.clock.now()).map_err(Failure::lock)?;
+    let outcome = job.run(&mut tell).map_err(failure)?;
+    bar.finish_and_clear();
+    tell_outcome(&outcome, &asked, args.json)
+}
+
+fn tell_plan(planned: &[Planned], json: bool) -> Result<Exit, Failure> {
+    if json {
+        output::print_json(&planned)?;
+    } else {
+        for hour in planned {
+            let what = if hour.missing.is_empty() {
+                format!(
+                    "{} lines of {} segments, {} of them new",
+                    hour.lines, hour.segments, hour.new_segments
+                )
+            } else {
+                format!("held back: lacks {}", hour.missing.join(", "))
+            };
+            output::print(&format!("{}  {what}\n", hour.hour))?;
+        }
+    }
+    Ok(if planned.is_empty() {
+        Exit::NothingToDo
+    } else {
+        Exit::Done
+    })
+}
+
+fn tell_outcome(outcome: &Outcome, asked: &BTreeSet<Hour>, json: bool) -> Result<Exit, Failure> {
+    if json {
+        output::print_json(outcome)?;
+    } else {
+        output::print(&table(outcome))?;
+    }
+    if let Some(why) = &outcome.stopped {
+        return Err(Failure::new(Exit::Failed, why.clone()).hint(
+            "free space, or lower merge.keep_free; the next merge goes on where this one ended",
+        ));
+    }
+    let is_incomplete =
+        !outcome.unusable.is_empty() || outcome.failed.iter().any(|failed| failed.held_back);
+    if outcome.failed.iter().any(|failed| !failed.held_back) {
+        return Ok(Exit::Failed);
+    }
+    if is_incomplete {
+        return Ok(Exit::Incomplete);
+    }
+    if outcome.committed.is_empty() && outcome.finished.is_empty() {
+        let which = if asked.is_empty() {
+            "no hour is due"
+        } else {
+            "nothing new for what was asked"
+        };
+        tracing::info!(
+            "nothing to merge: {which}; {} wait for their time",
+            outcome.waiting
+        );
+        return Ok(Exit::NothingToDo);
+    }
     Ok(Exit::Done)
+}
+
+/// One line for each committed hour.
+fn table(outcome: &Outcome) -> String {
+    if outcome.committed.is_empty() {
+        return String::new();
+    }
+    let servers: BTreeSet<&ServerId> = outcome
+        .committed
+        .iter()
+        .flat_map(|hour| hour.servers.keys())
+        .collect();
+    let mut text = format!("{:<13}  {:>8}  {:>9}", "hour", "revision", "posts");
+    let mut line = |args: std::fmt::Arguments<'_>| {
+        // writing to a String cannot fail
+        let _: std::fmt::Result = text.write_fmt(args);
+    };
+    for server in &servers {
+        line(format_args!("  {:>12}", format!("server {server}")));
+    }
+    line(format_args!("  {:>10}  {:>8}\n", "duplicates", "rejected"));
+    for hour in &outcome.committed {
+        line(format_args!(
+            "{:<13}  {:>8}  {:>9}",
+            hour.hour.to_string(),
+            hour.revision,
+            hour.posts
+        ));
+        for server in &servers {
+            line(format_args!(
+                "  {:>12}",
+                hour.servers.get(*server).copied().unwrap_or(0)
+            ));
+        }
+        line(format_args!(
+            "  {:>10}  {:>8}\n",
+            hour.duplicates, hour.rejected
+        ));
+    }
+    text
+}
+
+fn failure(error: RunError) -> Failure {
+    match &error {
+        RunError::Identity(IdentityError::Differs { what, has, .. }) => {
+            let hint = format!(
+                "a vault keeps its {what} for good: set it to {has:?} again, or begin another vault with its own data_dir"
+            );
+            Failure::new(Exit::Configuration, error.to_string()).hint(hint)
+        }
+        RunError::Identity(IdentityError::TooNew { .. }) => {
+            Failure::new(Exit::Configuration, error.to_string()).hint("upgrade this server")
+        }
+        RunError::Ledger(_) => Failure::new(Exit::Failed, error.to_string())
+            .hint("`twinstream verify` says what else is wrong; put the ledger back from a copy"),
+        RunError::Identity(_) | RunError::Io { .. } => Failure::from(error),
+    }
 }

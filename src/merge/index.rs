@@ -190,6 +190,15 @@ impl Indexes<'_> {
         }
         Ok(index)
     }
+
+    /// Removes the index that is kept.
+    pub fn forget(&self, name: &SegmentName) -> io::Result<()> {
+        let path = self.folder.join(name.folder()).join(format!("{name}.json"));
+        match self.disk.len(&path)? {
+            Some(_) => self.disk.remove(&path),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The index that is kept; one that cannot be read is none, since it can be made again.

@@ -16,8 +16,26 @@
 /// Copies of posts → each post once, and what that says about the servers.
 pub mod dedupe;
 
+/// One hour: from its runs to a committed revision.
+pub mod hour;
+
 /// What a sealed segment holds, read once.
 pub mod index;
+
+/// What is there, what is committed, and now → the hours that are due.
+pub mod plan;
+
+/// Lines that are no posts, kept verbatim.
+pub mod rejected;
+
+/// One merge of everything that is due.
+pub mod run;
+
+/// What lies in the spool, and what of it cannot be used.
+pub mod stock;
+
+/// The sums of an hour → its manifest.
+pub mod summary;
 
 /// A minute, or part of one: its lines from all segments → rows.
 pub mod unit;

@@ -3,7 +3,7 @@
 //! ```text
 //! write data aside ─▶ sync, read back, check ─▶ manifest aside, durably      ◀── this is the commit
 //!        ─▶ rename the data into place ─▶ keep the former manifest under revisions/
-//!        ─▶ rename the manifest into place ─▶ append the ledger's line
+//!        ─▶ rename the manifest into place ─▶ the day's report ─▶ append the ledger's line
 //! ```
 //!
 //! A crash before the commit leaves files aside without a manifest: they are removed. A crash after
@@ -20,6 +20,7 @@ use super::{
     layout::{self, Kind},
     ledger::{Ledger, LedgerError},
     manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, Output},
+    report::{self, ReportError},
     xz,
 };
 use crate::{
@@ -49,6 +50,9 @@ pub enum CommitError {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The day's report.
+    #[error(transparent)]
+    Report(#[from] ReportError),
     /// A file does not read back as it was written.
     #[error("{} does not read back as it was written: {what}", path.display())]
     ReadBack {
@@ -193,6 +197,16 @@ impl HourOfVault<'_> {
             let path = layout::aside(&folder.join(name), *revision);
             self.disk.remove(&path).map_err(at(&path))?;
         }
+        if self
+            .disk
+            .len(&layout::manifest_path(self.vault, self.hour))
+            .map_err(at(&folder))?
+            .is_none()
+        {
+            return Ok(());
+        }
+        // before the ledger: a day whose report is missing is seen to be unfinished
+        report::write(self.disk, self.vault, self.hour.day())?;
         self.complete_ledger(ledger)
     }
 

@@ -101,29 +101,41 @@ impl Identity {
         Ok(Some(identity))
     }
 
-    /// The vault's identity, which must be the configuration's; a new vault gets it from there.
+    /// The vault's identity, which must be the configuration's; `None` if the vault has none.
+    pub fn check(
+        disk: &dyn Disk,
+        vault: &Path,
+        timezone: &str,
+        stream: &str,
+    ) -> Result<Option<Self>, IdentityError> {
+        let Some(identity) = Self::read(disk, vault)? else {
+            return Ok(None);
+        };
+        let pairs = [
+            ("timezone", &identity.timezone, timezone),
+            ("stream", &identity.stream, stream),
+        ];
+        for (what, has, wants) in pairs {
+            if has != wants {
+                return Err(IdentityError::Differs {
+                    path: path(vault),
+                    what,
+                    has: has.clone(),
+                    wants: wants.to_owned(),
+                });
+            }
+        }
+        Ok(Some(identity))
+    }
+
+    /// The same; a new vault gets it from the configuration.
     pub fn claim(
         disk: &dyn Disk,
         vault: &Path,
         timezone: &str,
         stream: &str,
     ) -> Result<Self, IdentityError> {
-        if let Some(identity) = Self::read(disk, vault)? {
-            let pairs = [
-                ("timezone", &identity.timezone, timezone),
-                ("stream", &identity.stream, stream),
-            ];
-            for (what, has, wants) in pairs {
-                if has != wants {
-                    let (has, wants) = (has.clone(), wants.to_owned());
-                    return Err(IdentityError::Differs {
-                        path: path(vault),
-                        what,
-                        has,
-                        wants,
-                    });
-                }
-            }
+        if let Some(identity) = Self::check(disk, vault, timezone, stream)? {
             return Ok(identity);
         }
         disk.make_folder(vault)

@@ -175,6 +175,31 @@ pub struct Covered {
     pub bitmap: String,
 }
 
+impl Covered {
+    /// The seconds of an hour for which it is so.
+    pub fn of(intervals: &[Interval], is_so: impl Fn(i64) -> bool) -> Self {
+        let (mut count, mut bitmap, mut nibble, mut bits) = (0, String::new(), 0_u32, 0);
+        let seconds = |interval: &Interval| interval.begin.second()..interval.end.second();
+        for second in intervals.iter().flat_map(seconds) {
+            let bit = u32::from(is_so(second));
+            count += u64::from(bit);
+            nibble = nibble << 1 | bit;
+            bits += 1;
+            if bits == 4 {
+                bitmap.extend(char::from_digit(nibble, 16));
+                (nibble, bits) = (0, 0);
+            }
+        }
+        if 0 < bits {
+            bitmap.extend(char::from_digit(nibble << (4 - bits), 16));
+        }
+        Self {
+            covered: count,
+            bitmap,
+        }
+    }
+}
+
 /// Posts whose copies differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflicts {

@@ -2,72 +2,118 @@
 //!
 //! A function of the day's manifests: rewritten whole, never appended to.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use super::manifest::Manifest;
-use crate::segment::name::ServerId;
+use serde::Deserialize;
 
-/// The report of a day from its manifests, in the order of their hours.
-pub fn text(manifests: &[Manifest]) -> String {
-    let servers: BTreeSet<&ServerId> = manifests
+use super::{
+    layout,
+    manifest::{Counts, MANIFEST_BYTES_MAX, ManifestError},
+};
+use crate::{
+    period::{Day, Hour},
+    segment::name::ServerId,
+    world::disk::{self, Disk},
+};
+
+/// Why a report could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct ReportError {
+    /// The report, or one of the day's manifests.
+    pub path: PathBuf,
+    /// Why.
+    pub source: ManifestError,
+}
+
+/// What the report takes from a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Line {
+    /// The hour.
+    pub hour: Hour,
+    /// Its books.
+    pub counts: Counts,
+}
+
+/// Writes the report of a day anew from the manifests that are in place.
+pub fn write(disk: &dyn Disk, vault: &Path, day: Day) -> Result<(), ReportError> {
+    let path = layout::report_path(vault, day);
+    let text = text(&lines(disk, vault, day)?);
+    disk::put(disk, &path, text.as_bytes()).map_err(|source| ReportError {
+        path,
+        source: source.into(),
+    })
+}
+
+/// What the manifests of a day say, in the order of their hours.
+pub fn lines(disk: &dyn Disk, vault: &Path, day: Day) -> Result<Vec<Line>, ReportError> {
+    let folder = layout::day_folder(vault, day);
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ReportError { path, source }
+    };
+    let entries = disk.list(&folder).map_err(|e| at(&folder)(e.into()))?;
+    let mut lines = Vec::new();
+    for entry in entries
         .iter()
-        .flat_map(|manifest| manifest.counts.servers.keys())
-        .collect();
-    let mut text = String::new();
-    if servers.len() <= 1 {
-        text.push_str("hour\ttweets\n");
-        for manifest in manifests {
-            line(
-                &mut text,
-                &format!(
-                    "{}\t{}",
-                    manifest.hour.of_day(),
-                    manifest.counts.total.posts
-                ),
-            );
-        }
-        return text;
+        .filter(|e| layout::hour_of_manifest(&e.name).is_some_and(|hour| hour.day() == day))
+    {
+        let path = folder.join(&entry.name);
+        let bytes = disk::read_bounded(disk, &path, MANIFEST_BYTES_MAX);
+        let bytes = bytes.map_err(|e| at(&path)(e.into()))?;
+        lines.push(serde_json::from_slice(&bytes).map_err(|e| at(&path)(e.into()))?);
     }
-    let columns: Vec<String> = servers
+    Ok(lines)
+}
+
+/// The report of a day, its hours in order.
+pub fn text(hours: &[Line]) -> String {
+    let of_servers = hours.iter().flat_map(|hour| hour.counts.servers.keys());
+    let servers: BTreeSet<&ServerId> = of_servers.collect();
+    if servers.len() <= 1 {
+        let rows = hours
+            .iter()
+            .map(|hour| format!("{}\t{}\n", hour.hour.of_day(), hour.counts.total.posts));
+        return format!("hour\ttweets\n{}", rows.collect::<String>());
+    }
+    let names: Vec<String> = servers
         .iter()
         .map(|server| format!("serv {server}"))
         .collect();
-    line(
-        &mut text,
-        &format!("hour\t{}\ttotal\tdiff\tdiff %", columns.join("\t")),
-    );
-    for manifest in manifests {
-        let total = &manifest.counts.total;
-        // a server that is not among this hour's inputs has seen none of its posts
-        let all_are_here = manifest.counts.servers.len() == servers.len();
-        let seen_by_all = if all_are_here { total.seen_by_all } else { 0 };
-        let posts = |server| {
-            manifest
-                .counts
-                .servers
-                .get(server)
-                .map_or(0, |s| s.posts)
-                .to_string()
-        };
-        let posts: Vec<String> = servers.iter().map(|server| posts(server)).collect();
-        let diff = total.posts - seen_by_all;
-        let percent = percent(diff, total.posts);
-        let hour = manifest.hour.of_day();
-        line(
-            &mut text,
-            &format!(
-                "{hour}\t{}\t{}\t{diff}\t{percent}%",
-                posts.join("\t"),
-                total.posts
-            ),
-        );
-    }
-    text
+    let rows = hours.iter().map(|hour| row(hour, &servers));
+    format!(
+        "hour\t{}\ttotal\tdiff\tdiff %\n{}",
+        names.join("\t"),
+        rows.collect::<String>()
+    )
 }
 
-fn line(text: &mut String, line: &str) {
-    // writing to a String cannot fail
-    let _: std::fmt::Result = writeln!(text, "{line}");
+fn row(hour: &Line, servers: &BTreeSet<&ServerId>) -> String {
+    let Counts {
+        servers: here,
+        total,
+    } = &hour.counts;
+    // a server that is not among this hour's inputs has seen none of its posts
+    let seen_by_all = if here.len() == servers.len() {
+        total.seen_by_all
+    } else {
+        0
+    };
+    let posts = servers
+        .iter()
+        .map(|server| here.get(*server).map_or(0, |s| s.posts).to_string());
+    let posts: Vec<String> = posts.collect();
+    let diff = total.posts.saturating_sub(seen_by_all);
+    let percent = percent(diff, total.posts);
+    let label = hour.hour.of_day();
+    format!(
+        "{label}\t{}\t{}\t{diff}\t{percent}%\n",
+        posts.join("\t"),
+        total.posts
+    )
 }
 
 /// With two decimals at most and one at least, as the predecessor's rounding printed it.

@@ -1,0 +1,346 @@
+//! One hour: from its runs to a committed revision.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    dedupe::Tally,
+    index::{Index, IndexError, Indexes, Key, read_run},
+    rejected,
+    summary::{self, Sums},
+    unit::{self, Merged, Source, UnitError},
+    users::Users,
+    workers,
+};
+use crate::{
+    period::{Hour, Minute, Zone},
+    post::reject::Rejected,
+    segment::name::ServerId,
+    vault::{
+        commit::{CommitError, HourOfVault},
+        layout::{self, Kind},
+        ledger::Ledger,
+        manifest::{History, Inputs, Manifest, Output},
+        schema,
+        xz::{Effort, XzWriter},
+    },
+};
+
+/// What every hour is merged with.
+pub struct Workshop<'a> {
+    /// Segments and their indexes.
+    pub indexes: Indexes<'a>,
+    /// The vault.
+    pub vault: &'a Path,
+    /// A folder for what does not fit into memory.
+    pub scratch: &'a Path,
+    /// The vault's zone.
+    pub zone: &'a Zone,
+    /// How hard to compress.
+    pub effort: Effort,
+    /// How many threads may work.
+    pub threads: usize,
+    /// Bytes of lines that make a unit of work.
+    pub unit_bytes: u64,
+}
+
+/// An hour that is due.
+pub struct Due {
+    /// The hour.
+    pub hour: Hour,
+    /// Everything that is to be merged.
+    pub inputs: Inputs,
+    /// What comes in with this revision; its number and its predecessor are put in here.
+    pub history: History,
+}
+
+/// Why an hour was not committed. Its inputs are kept.
+#[derive(Debug, thiserror::Error)]
+pub enum HourError {
+    /// A segment cannot be used any more.
+    #[error("a segment cannot be used: {0}")]
+    Index(#[from] IndexError),
+    /// A segment is another one than when the hour was planned.
+    #[error("{} has changed since the merge began", .0.display())]
+    Changed(PathBuf),
+    /// A segment does not read as it was indexed.
+    #[error("a segment cannot be used: {0}")]
+    Unit(#[from] UnitError),
+    /// The ids did not ascend.
+    #[error("the ids do not ascend after {0}")]
+    Order(u64),
+    /// Lines have gone missing, or there are too many.
+    #[error(
+        "the books do not balance: {lines} lines taken, but {posts} posts, {duplicates} duplicates and {rejected} rejected lines"
+    )]
+    Books {
+        /// Lines taken, by the index.
+        lines: u64,
+        /// Different posts.
+        posts: u64,
+        /// Further copies.
+        duplicates: u64,
+        /// No posts.
+        rejected: u64,
+    },
+    /// A file could not be written or read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The vault.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> HourError + '_ {
+    move |source| HourError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// A data file that is being written.
+struct Sheet {
+    path: PathBuf,
+    kind: Kind,
+    file: XzWriter,
+}
+
+impl Sheet {
+    fn write(&mut self, text: &[u8]) -> Result<(), HourError> {
+        self.file.write_all(text).map_err(at(&self.path))
+    }
+
+    fn finish(self, hour: Hour) -> Result<Output, HourError> {
+        let (name, header) = (self.kind.name(hour), self.kind.header_lines());
+        self.file.finish(name, header).map_err(at(&self.path))
+    }
+}
+
+/// What was written of an hour, and what it says.
+struct Written {
+    tally: Tally,
+    rejected: BTreeMap<(usize, Rejected), u64>,
+    outputs: Vec<Output>,
+}
+
+/// Compressing takes some 60 MiB for each thread.
+const COMPRESSING_THREADS_MAX: usize = 8;
+
+impl Workshop<'_> {
+    /// Merges an hour and commits it. What was written of an hour that fails is removed.
+    pub fn merge(&self, due: Due, ledger: &mut Ledger) -> Result<Manifest, HourError> {
+        let hour = due.hour;
+        let place = HourOfVault {
+            disk: self.indexes.disk,
+            vault: self.vault,
+            hour,
+        };
+        let result = self.merge_at(&place, due, ledger);
+        if result.is_err()
+            && let Err(why) = place.finish(ledger)
+        {
+            tracing::warn!("what was written of hour {hour} could not be removed: {why}");
+        }
+        result
+    }
+
+    fn merge_at(
+        &self,
+        place: &HourOfVault<'_>,
+        due: Due,
+        ledger: &mut Ledger,
+    ) -> Result<Manifest, HourError> {
+        let servers = summary::servers(&due.inputs);
+        let sources = self.sources(&due, &servers)?;
+        let written = self.write(place, &due, &servers, &sources)?;
+        let manifest = summary::manifest(Sums {
+            hour: due.hour,
+            zone: self.zone,
+            inputs: due.inputs,
+            servers: &servers,
+            tally: written.tally,
+            rejected: written.rejected,
+            outputs: written.outputs,
+            history: due.history,
+        });
+        if !manifest.balances() {
+            let total = &manifest.counts.total;
+            return Err(HourError::Books {
+                lines: total.lines,
+                posts: total.posts,
+                duplicates: total.duplicates,
+                rejected: total.rejected.values().sum(),
+            });
+        }
+        place.commit(&manifest, ledger)?;
+        Ok(manifest)
+    }
+
+    /// The segments with their runs of this hour, in the order of the inputs.
+    fn sources(&self, due: &Due, servers: &[ServerId]) -> Result<Vec<Source>, HourError> {
+        let mut sources = Vec::new();
+        for input in &due.inputs.segments {
+            let path = input.name.paths(self.indexes.spool).segment;
+            let Index { segment, runs, .. } = self.indexes.get(&input.name)?;
+            if segment.sha256 != input.sha256 {
+                return Err(HourError::Changed(path));
+            }
+            let hour = |minute: &Minute| self.zone.hour_of(minute.begin());
+            let belongs = |key: &Key| match key {
+                Key::Minute(of) | Key::Old(of) => hour(of) == due.hour,
+                Key::Rejected => hour(&input.name.minute) == due.hour,
+            };
+            sources.push(Source {
+                path,
+                server: servers
+                    .iter()
+                    .position(|id| *id == input.name.server)
+                    .unwrap_or(0),
+                runs: runs.into_iter().filter(|run| belongs(&run.key)).collect(),
+            });
+        }
+        Ok(sources)
+    }
+
+    fn sheet(&self, place: &HourOfVault<'_>, kind: Kind, due: &Due) -> Result<Sheet, HourError> {
+        let path = place.aside(kind, due.history.revision);
+        // ids are few and compress well: one thread keeps up
+        let threads = match kind {
+            Kind::Ids | Kind::Rejected => 1,
+            Kind::Tweets | Kind::Users => self.threads.clamp(1, COMPRESSING_THREADS_MAX),
+        };
+        let threads = u32::try_from(threads).unwrap_or(1);
+        let disk = self.indexes.disk;
+        let file = XzWriter::create(disk, &path, self.effort, threads).map_err(at(&path))?;
+        Ok(Sheet { path, kind, file })
+    }
+
+    fn write(
+        &self,
+        place: &HourOfVault<'_>,
+        due: &Due,
+        servers: &[ServerId],
+        sources: &[Source],
+    ) -> Result<Written, HourError> {
+        let disk = self.indexes.disk;
+        let folder = layout::day_folder(self.vault, due.hour.day());
+        disk.make_folder(&folder).map_err(at(&folder))?;
+        let mut ids = self.sheet(place, Kind::Ids, due)?;
+        let mut tweets = self.sheet(place, Kind::Tweets, due)?;
+        tweets.write(schema::header(&schema::TWEETS).as_bytes())?;
+        let scratch = self.scratch.join(due.hour.to_string());
+        let mut users = Users::new(disk, &scratch);
+        let mut tally = Tally::new(servers.len());
+        let mut last = None;
+        let units = unit::units(sources, self.unit_bytes);
+        let work = |number: usize| {
+            let unit = units.get(number);
+            unit.map(|unit| unit::merge(disk, sources, servers.len(), unit))
+        };
+        workers::in_order(units.len(), self.threads, work, |result| {
+            let Some(merged) = result.transpose()? else {
+                return Ok(());
+            };
+            check_order(&mut last, &merged)?;
+            ids.write(&merged.ids)?;
+            tweets.write(&merged.tweets)?;
+            tally.add(merged.tally);
+            users.take(merged.users).map_err(at(&scratch))
+        })?;
+        let mut outputs = vec![ids.finish(due.hour)?, tweets.finish(due.hour)?];
+        outputs.push(self.write_users(place, due, users)?);
+        let (rejected, output) = self.write_rejected(place, due, sources)?;
+        outputs.extend(output);
+        Ok(Written {
+            tally,
+            rejected,
+            outputs,
+        })
+    }
+
+    fn write_users(
+        &self,
+        place: &HourOfVault<'_>,
+        due: &Due,
+        users: Users<'_>,
+    ) -> Result<Output, HourError> {
+        let mut sheet = self.sheet(place, Kind::Users, due)?;
+        sheet.write(schema::header(&schema::USERS).as_bytes())?;
+        let path = sheet.path.clone();
+        users
+            .finish(|row| sheet.file.write_all(row))
+            .map_err(at(&path))?;
+        sheet.finish(due.hour)
+    }
+
+    /// Writes the lines that are no posts, if there are any.
+    fn write_rejected(
+        &self,
+        place: &HourOfVault<'_>,
+        due: &Due,
+        sources: &[Source],
+    ) -> Result<(BTreeMap<(usize, Rejected), u64>, Option<Output>), HourError> {
+        let disk = self.indexes.disk;
+        let mut counts = BTreeMap::new();
+        let mut sheet = None;
+        for (source, input) in sources.iter().zip(&due.inputs.segments) {
+            let runs = source.runs.iter().filter(|run| run.key == Key::Rejected);
+            for run in runs {
+                let mut text = Vec::new();
+                let mut file = disk.open(&source.path).map_err(at(&source.path))?;
+                read_run(&mut *file, run, &mut text).map_err(at(&source.path))?;
+                let text = text.strip_suffix(b"\n").unwrap_or(&text);
+                let mut kept = Vec::new();
+                for stored in text.split(|&byte| byte == b'\n') {
+                    let reason = rejected::push(&mut kept, &input.name, stored);
+                    if let Some(reason) = reason {
+                        *counts.entry((source.server, reason)).or_default() += 1;
+                    }
+                }
+                let sheet = match &mut sheet {
+                    Some(sheet) => sheet,
+                    none => none.insert(self.sheet(place, Kind::Rejected, due)?),
+                };
+                sheet.write(&kept)?;
+            }
+        }
+        let output = sheet.map(|sheet| sheet.finish(due.hour)).transpose()?;
+        Ok((counts, output))
+    }
+}
+
+/// Units come in ascending order of ids, and so do the ids within.
+fn check_order(last: &mut Option<u64>, merged: &Merged) -> Result<(), HourError> {
+    let Some((first, next)) = merged.range else {
+        return Ok(());
+    };
+    match last.replace(next) {
+        Some(before) if first <= before => Err(HourError::Order(before)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what an interrupted merge left in the scratch folder.
+pub fn clear_scratch(disk: &dyn crate::world::disk::Disk, scratch: &Path) -> io::Result<()> {
+    let mut folders = BTreeSet::new();
+    for entry in disk.list(scratch)? {
+        if entry.folder && entry.name.parse::<Hour>().is_ok() {
+            folders.insert(scratch.join(&entry.name));
+        }
+    }
+    for folder in folders {
+        for entry in disk.list(&folder)? {
+            disk.remove(&folder.join(&entry.name))?;
+        }
+        disk.remove_folder(&folder)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,368 @@
+//! What is there, what is committed, and now → which hours are due. Pure.
+//!
+//! The span runs from the hour of the first `started` event to now. An hour of the span is due when
+//! `settle` has passed since its end, also when it is empty. Hours outside it (posts with old ids,
+//! or ids of the future) are due as soon as there are lines of them. A committed hour is due again
+//! when its new input has been quiet for `settle`, or the oldest of it has waited for six hours.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    period::{Hour, Minute, UtcMs, Zone},
+    segment::name::SegmentName,
+    vault::manifest::{EventsInput, Inputs, SegmentInput},
+};
+
+/// New input waits no longer than this for more of it: 6 h.
+const WAIT_MAX_MS: i64 = 6 * 3_600_000;
+
+/// What is known of one sealed segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stock {
+    /// Its name.
+    pub name: SegmentName,
+    /// SHA-256 of its plain bytes.
+    pub sha256: String,
+    /// All its lines.
+    pub lines: u64,
+    /// SHA-256 of its events file.
+    pub events_sha256: String,
+    /// Records of its events file.
+    pub events: u64,
+    /// Its lines in each hour that it touches.
+    pub hours: BTreeMap<Hour, u64>,
+    /// The first `started` in its events file.
+    pub started: Option<UtcMs>,
+    /// When it was there: when the delivery acknowledged it, else the end of its minute.
+    pub arrived: UtcMs,
+}
+
+/// An hour that may be due, with everything that belongs to it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The hour.
+    pub hour: Hour,
+    /// The numbers of the segments with lines of it, ascending by name.
+    pub segments: Vec<usize>,
+    /// The numbers of the segments whose events files belong to it, ascending by name.
+    pub events: Vec<usize>,
+}
+
+/// What is to be done about an hour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Everything that is there has been merged, or there is nothing.
+    Nothing,
+    /// It is not due yet.
+    Wait,
+    /// It is due.
+    Merge {
+        /// The segments that come in.
+        segments: Vec<SegmentName>,
+        /// The events files that come in.
+        events: Vec<SegmentName>,
+    },
+    /// It is due, but inputs of its former revision are not there any more: it would shrink.
+    HeldBack {
+        /// The files that are not there.
+        missing: Vec<String>,
+    },
+}
+
+/// When things are.
+#[derive(Debug, Clone, Copy)]
+pub struct When<'a> {
+    /// The zone of the vault's hours.
+    pub zone: &'a Zone,
+    /// The vault's first hour, if there is one.
+    pub first_hour: Option<Hour>,
+    /// How long an hour waits for late data, in milliseconds.
+    pub settle_ms: i64,
+    /// Now.
+    pub now: UtcMs,
+}
+
+/// The hour in which the span begins: that of the first `started`, or what the vault knows.
+pub fn first_hour(stock: &[Stock], zone: &Zone, known: Option<Hour>) -> Option<Hour> {
+    let started = stock.iter().filter_map(|segment| segment.started).min();
+    let started = started.map(|at| zone.hour_of(at));
+    [started, known].into_iter().flatten().min()
+}
+
+/// All hours that may be due, ascending: those of the span that are not committed, and those that
+/// something of the stock belongs to. `stock` is ascending by name.
+pub fn candidates(stock: &[Stock], committed: &BTreeSet<Hour>, when: &When<'_>) -> Vec<Candidate> {
+    let mut hours: BTreeMap<Hour, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    if let Some(first) = when.first_hour {
+        let last = when.zone.hour_of(when.now);
+        for hour in (first.0..=last.0).map(Hour) {
+            // an hour that is skipped in spring has no time and does not exist
+            if !committed.contains(&hour) && !when.zone.intervals(hour).is_empty() {
+                hours.entry(hour).or_default();
+            }
+        }
+    }
+    for (number, segment) in stock.iter().enumerate() {
+        for hour in segment.hours.keys() {
+            hours.entry(*hour).or_default().0.push(number);
+        }
+        for hour in hours_of_events(segment.name.minute, when.zone) {
+            hours.entry(hour).or_default().1.push(number);
+        }
+    }
+    let candidate = |(hour, (segments, events))| Candidate {
+        hour,
+        segments,
+        events,
+    };
+    hours.into_iter().map(candidate).collect()
+}
+
+/// An events file belongs to the hour of its minute, and to those of the minutes beside it.
+fn hours_of_events(minute: Minute, zone: &Zone) -> BTreeSet<Hour> {
+    let beside = [minute.0 - 1, minute.0, minute.0 + 1];
+    beside.map(|m| zone.hour_of(Minute(m).begin())).into()
+}
+
+/// What the hour's manifest will name as its inputs.
+pub fn inputs(candidate: &Candidate, stock: &[Stock]) -> Inputs {
+    let segments = candidate.segments.iter().filter_map(|n| stock.get(*n));
+    let events = candidate.events.iter().filter_map(|n| stock.get(*n));
+    Inputs {
+        segments: segments
+            .map(|segment| SegmentInput {
+                name: segment.name.clone(),
+                sha256: segment.sha256.clone(),
+                lines: segment.lines,
+                taken: segment.hours.get(&candidate.hour).copied().unwrap_or(0),
+            })
+            .collect(),
+        events: events
+            .map(|segment| EventsInput {
+                name: segment.name.clone(),
+                sha256: segment.events_sha256.clone(),
+                lines: segment.events,
+            })
+            .collect(),
+    }
+}
+
+/// A file that is an input: its segment, whether it is the events file, its hash.
+type File<'a> = (&'a SegmentName, bool, &'a str);
+
+fn files(inputs: &Inputs) -> BTreeSet<File<'_>> {
+    let segments = inputs.segments.iter();
+    let events = inputs.events.iter();
+    let segments = segments.map(|input| (&input.name, false, input.sha256.as_str()));
+    segments
+        .chain(events.map(|input| (&input.name, true, input.sha256.as_str())))
+        .collect()
+}
+
+/// Decides about an hour. `former` are the inputs of its latest revision; `asked` says that a
+/// person wants it now.
+pub fn decide(
+    candidate: &Candidate,
+    stock: &[Stock],
+    former: Option<&Inputs>,
+    asked: bool,
+    when: &When<'_>,
+) -> Decision {
+    let here = inputs(candidate, stock);
+    let here = files(&here);
+    let nothing = Inputs::default();
+    let known = files(former.unwrap_or(&nothing));
+    let new: Vec<&File<'_>> = here.difference(&known).collect();
+    let merge = || {
+        let names = |events| {
+            let of_kind = new.iter().filter(move |file| file.1 == events);
+            of_kind.map(|file| file.0.clone()).collect()
+        };
+        Decision::Merge {
+            segments: names(false),
+            events: names(true),
+        }
+    };
+    if former.is_none() {
+        return match is_due(candidate, asked, when) {
+            Some(true) => merge(),
+            Some(false) => Decision::Wait,
+            None => Decision::Nothing,
+        };
+    }
+    if new.is_empty() {
+        return Decision::Nothing;
+    }
+    let numbers = candidate.segments.iter().chain(&candidate.events);
+    let arrivals: Vec<UtcMs> = numbers
+        .filter_map(|n| stock.get(*n))
+        .filter(|segment| new.iter().any(|file| *file.0 == segment.name))
+        .map(|segment| segment.arrived)
+        .collect();
+    if !asked && !is_quiet(&arrivals, when) {
+        return Decision::Wait;
+    }
+    let missing: Vec<String> = known
+        .difference(&here)
+        .map(|(name, events, _)| {
+            format!("{name}{}", if *events { ".events.jsonl" } else { ".jsonl" })
+        })
+        .collect();
+    if missing.is_empty() {
+        merge()
+    } else {
+        Decision::HeldBack { missing }
+    }
+}
+
+/// Whether an hour that was never committed is due; `None` if there is nothing to commit.
+fn is_due(candidate: &Candidate, asked: bool, when: &When<'_>) -> Option<bool> {
+    let intervals = when.zone.intervals(candidate.hour);
+    let has_begun = intervals
+        .first()
+        .is_some_and(|first| first.begin <= when.now);
+    let after_first = when.first_hour.is_some_and(|first| first <= candidate.hour);
+    if !(has_begun && after_first) {
+        return (!candidate.segments.is_empty()).then_some(true);
+    }
+    let end = intervals
+        .last()
+        .map(|last| last.end.plus_ms(when.settle_ms));
+    Some(asked || end.is_some_and(|settled| settled <= when.now))
+}
+
+/// Whether new input of a committed hour has waited long enough.
+fn is_quiet(arrivals: &[UtcMs], when: &When<'_>) -> bool {
+    let passed = |at: Option<&UtcMs>, ms| at.is_none_or(|at| at.plus_ms(ms) <= when.now);
+    passed(arrivals.iter().max(), when.settle_ms) || passed(arrivals.iter().min(), WAIT_MAX_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTLE_MS: i64 = 600_000;
+
+    fn ms(text: &str) -> UtcMs {
+        format!("2026-11-23T{text}:00Z").parse().unwrap()
+    }
+
+    fn hour(text: &str) -> Hour {
+        format!("2026-11-{text}").parse().unwrap()
+    }
+
+    /// A segment of a minute, with lines in hours, which arrived then.
+    fn segment(server: &str, minute: &str, lines: &[(&str, u64)], arrived: &str) -> Stock {
+        let name = format!(
+            "{server}_sample_20261123T{}Z_3fa9c01b_000",
+            minute.replace(':', "")
+        );
+        Stock {
+            name: name.parse().unwrap(),
+            sha256: name.clone(),
+            events_sha256: name,
+            lines: lines.iter().map(|(_, lines)| lines).sum(),
+            events: 1,
+            hours: lines.iter().map(|(at, lines)| (hour(at), *lines)).collect(),
+            started: (minute == "13:50").then(|| ms("13:50")),
+            arrived: ms(arrived),
+        }
+    }
+
+    /// What is decided at a time: the first letter of each decision that is not `Nothing`.
+    fn decided(
+        stock: &[Stock],
+        committed: &[(&str, &[Stock])],
+        asked: Option<&str>,
+        now: &str,
+    ) -> Vec<String> {
+        let zone = Zone::named("UTC").unwrap();
+        let when = When {
+            zone: &zone,
+            first_hour: first_hour(stock, &zone, None),
+            settle_ms: SETTLE_MS,
+            now: ms(now),
+        };
+        let of = |stock: &[Stock], hour| {
+            let found = candidates(stock, &BTreeSet::new(), &when);
+            let candidate = found.into_iter().find(|candidate| candidate.hour == hour);
+            candidate
+                .map(|candidate| inputs(&candidate, stock))
+                .unwrap_or_default()
+        };
+        let committed: BTreeMap<Hour, Inputs> = committed
+            .iter()
+            .map(|(at, then)| (hour(at), of(then, hour(at))))
+            .collect();
+        let done: BTreeSet<Hour> = committed.keys().copied().collect();
+        let mut found = Vec::new();
+        for candidate in candidates(stock, &done, &when) {
+            let asked = asked.map(hour) == Some(candidate.hour);
+            let former = committed.get(&candidate.hour);
+            let text = match decide(&candidate, stock, former, asked, &when) {
+                Decision::Nothing => continue,
+                Decision::Wait => "waits".to_owned(),
+                Decision::Merge { segments, events } => {
+                    format!("+{} +{}", segments.len(), events.len())
+                }
+                Decision::HeldBack { missing } => format!("lacks {}", missing.len()),
+            };
+            found.push(format!("{} {text}", candidate.hour));
+        }
+        found
+    }
+
+    #[test]
+    fn hours_of_the_span_wait_until_they_have_settled() {
+        let stock = [
+            segment("1", "13:50", &[("23_13", 5)], "13:51"),
+            segment("1", "14:00", &[("23_13", 1), ("23_14", 7)], "14:01"),
+            segment("1", "16:30", &[("23_16", 5), ("20_07", 1)], "16:31"),
+        ];
+        let at = |now| decided(&stock, &[], None, now);
+        assert_eq!(
+            at("16:32"),
+            [
+                "2026-11-20_07 +1 +0",
+                "2026-11-23_13 +2 +2",
+                "2026-11-23_14 +1 +1",
+                "2026-11-23_15 +0 +0",
+                "2026-11-23_16 waits",
+            ]
+        );
+        assert_eq!(at("17:09").last().unwrap(), "2026-11-23_17 waits");
+        assert_eq!(at("17:09")[4], "2026-11-23_16 waits");
+        assert_eq!(at("17:10")[4], "2026-11-23_16 +1 +1");
+        let asked = decided(&stock, &[], Some("23_16"), "16:32");
+        assert_eq!(asked.last().unwrap(), "2026-11-23_16 +1 +1");
+    }
+
+    #[test]
+    fn late_input_is_merged_when_it_is_quiet_or_old() {
+        let before = [
+            segment("1", "13:50", &[("23_13", 5)], "13:51"),
+            segment("1", "13:51", &[("23_13", 5)], "13:52"),
+        ];
+        let mut now = before.to_vec();
+        now.push(segment("2", "13:52", &[("23_13", 9)], "15:00"));
+        let at = |stock: &[Stock], asked, now| {
+            decided(stock, &[("23_13", &before), ("23_14", &before)], asked, now)
+        };
+        assert_eq!(at(&before, None, "14:30"), [""; 0]);
+        assert_eq!(at(&before, Some("23_13"), "14:30"), [""; 0]);
+        assert_eq!(
+            at(&now, None, "15:09"),
+            ["2026-11-23_13 waits", "2026-11-23_15 waits"]
+        );
+        assert_eq!(at(&now, Some("23_13"), "15:00")[0], "2026-11-23_13 +1 +1");
+        assert_eq!(at(&now, None, "15:10")[0], "2026-11-23_13 +1 +1");
+        // one every few minutes, for hours
+        now.push(segment("2", "13:53", &[("23_13", 9)], "20:59"));
+        assert_eq!(at(&now, None, "20:59")[0], "2026-11-23_13 waits");
+        assert_eq!(at(&now, None, "21:00")[0], "2026-11-23_13 +2 +2");
+        // an hour never shrinks
+        now.remove(1);
+        assert_eq!(at(&now, None, "21:00")[0], "2026-11-23_13 lacks 2");
+        assert_eq!(at(&before[..1], None, "14:30"), [""; 0], "raw data may go");
+    }
+}

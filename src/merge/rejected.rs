@@ -1,0 +1,53 @@
+//! Lines that are no posts, kept verbatim in `rejected.jsonl`.
+//!
+//! One JSON object a line: `reason`, `server`, `segment`, `retrieved_at` (or null), and the line as
+//! received: `line` if it is UTF-8, else `line_base64`. In the order of segments and lines.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Serialize;
+
+use crate::{
+    period::UtcMs,
+    post::{parse, reject::Rejected},
+    segment::{
+        line,
+        name::{SegmentName, ServerId},
+    },
+};
+
+/// One line of the file.
+#[derive(Serialize)]
+struct Kept<'a> {
+    reason: Rejected,
+    server: &'a ServerId,
+    segment: &'a SegmentName,
+    retrieved_at: Option<UtcMs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line_base64: Option<String>,
+}
+
+/// Appends one stored line (without its LF), and says why it is no post; `None` if it is one.
+pub fn push(to: &mut Vec<u8>, segment: &SegmentName, stored: &[u8]) -> Option<Rejected> {
+    let reason = parse::place(stored).err()?;
+    let cut = line::cut(stored);
+    let received = cut.received();
+    let (line, line_base64) = match str::from_utf8(&received) {
+        Ok(text) => (Some(text), None),
+        Err(_not_utf8) => (None, Some(STANDARD.encode(&received))),
+    };
+    let kept = Kept {
+        reason,
+        server: &segment.server,
+        segment,
+        retrieved_at: cut.retrieved_at,
+        line,
+        line_base64,
+    };
+    // writing to memory what is made of texts
+    if serde_json::to_writer(&mut *to, &kept).is_ok() {
+        to.push(b'\n');
+    }
+    Some(reason)
+}

@@ -1,0 +1,487 @@
+//! One merge of everything that is due: take stock, finish what was left half done, plan, and merge
+//! hour after hour. An hour that fails is told of and stops no other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{
+    hour::{self, Due, HourError, Workshop},
+    index::Indexes,
+    plan::{self, Candidate, Decision, Stock, When},
+    stock::{self, Unusable},
+    unit,
+};
+use crate::{
+    config::settings::{Merge, Xz},
+    period::{Hour, UtcMs},
+    segment::name::{SAMPLE, SegmentName, ServerId},
+    vault::{
+        commit::{self, CommitError, HourOfVault},
+        identity::{Identity, IdentityError},
+        layout,
+        ledger::{Ledger, LedgerError},
+        manifest::{self, History, Inputs, Manifest},
+        xz::Effort,
+    },
+    world::disk::Disk,
+};
+
+/// What a merge is told.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// For indexes and what does not fit into memory.
+    pub data_dir: &'a Path,
+    /// The segments of all servers.
+    pub spool: &'a Path,
+    /// The vault.
+    pub vault: &'a Path,
+    /// `[merge]`
+    pub settings: &'a Merge,
+    /// The configured servers. Others are merged too, with a warning.
+    pub servers: &'a [ServerId],
+    /// Only these hours, and these at once; empty: all that are due.
+    pub asked: &'a BTreeSet<Hour>,
+    /// How many threads may work.
+    pub threads: usize,
+    /// Now.
+    pub now: UtcMs,
+}
+
+/// What came of an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Committed {
+    /// The hour.
+    pub hour: Hour,
+    /// Its revision.
+    pub revision: u64,
+    /// Different posts.
+    pub posts: u64,
+    /// Posts of each server.
+    pub servers: BTreeMap<ServerId, u64>,
+    /// Further copies.
+    pub duplicates: u64,
+    /// Lines that are no posts.
+    pub rejected: u64,
+}
+
+/// An hour that is not as it should be; its inputs are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// The hour.
+    pub hour: Hour,
+    /// Why.
+    pub why: String,
+    /// Whether something is wrong with the inputs or the vault, rather than with writing.
+    pub held_back: bool,
+}
+
+/// What came of a merge.
+#[derive(Debug, Default, Serialize)]
+pub struct Outcome {
+    /// Hours that were committed, ascending.
+    pub committed: Vec<Committed>,
+    /// Hours that were half done and are whole now.
+    pub finished: Vec<Hour>,
+    /// Hours that could not be committed or finished.
+    pub failed: Vec<Failed>,
+    /// What is not used.
+    pub unusable: Vec<Unusable>,
+    /// Hours with input that wait for more.
+    pub waiting: u64,
+    /// Why the merge ended before its last hour.
+    pub stopped: Option<String>,
+}
+
+/// What would be done about an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// The hour.
+    pub hour: Hour,
+    /// Segments that it would be made of.
+    pub segments: u64,
+    /// Lines that it would take.
+    pub lines: u64,
+    /// Segments that come in.
+    pub new_segments: u64,
+    /// Files that it lacks, if it would be held back.
+    pub missing: Vec<String>,
+}
+
+/// How far a merge is.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// So many segments of so many are known.
+    Stock(usize, usize),
+    /// So many hours may be due.
+    Hours(usize),
+    /// One of them is done with.
+    Hour(Option<&'a Committed>),
+}
+
+/// Why nothing could be merged at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The vault is another one than the configuration's.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The ledger.
+    #[error("the ledger cannot be used: {0}")]
+    Ledger(#[from] LedgerError),
+    /// A folder.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> RunError + '_ {
+    move |source| RunError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// What is there and what may be due.
+struct Look {
+    stock: Vec<Stock>,
+    unusable: Vec<Unusable>,
+    first_hour: Option<Hour>,
+    candidates: Vec<Candidate>,
+    committed: BTreeSet<Hour>,
+}
+
+impl Job<'_> {
+    fn indexes<'a>(&'a self, folder: &'a Path, keep: bool) -> Indexes<'a> {
+        Indexes {
+            disk: self.disk,
+            spool: self.spool,
+            folder,
+            keep,
+        }
+    }
+
+    fn index_dir(&self) -> PathBuf {
+        self.data_dir.join("index")
+    }
+
+    fn when(&self, first_hour: Option<Hour>) -> When<'_> {
+        When {
+            zone: &self.settings.timezone,
+            first_hour,
+            settle_ms: i64::try_from(self.settings.settle.as_millis()).unwrap_or(i64::MAX),
+            now: self.now,
+        }
+    }
+
+    fn look(
+        &self,
+        known: Option<Hour>,
+        keep: bool,
+        tell: &mut dyn FnMut(Step<'_>),
+    ) -> Result<Look, RunError> {
+        self.warn_of_unknown_servers()?;
+        let zone = &self.settings.timezone;
+        let index_dir = self.index_dir();
+        let indexes = self.indexes(&index_dir, keep);
+        let tell_stock = |done, all| tell(Step::Stock(done, all));
+        let found = stock::take(&indexes, zone, self.now, self.threads, tell_stock)
+            .map_err(at(self.spool))?;
+        let mut committed = BTreeSet::new();
+        for day in layout::days(self.disk, self.vault).map_err(at(self.vault))? {
+            let listing = layout::list_day(self.disk, self.vault, day).map_err(at(self.vault))?;
+            committed.extend(listing.hours.into_keys());
+        }
+        let first_hour = plan::first_hour(&found.stock, zone, known);
+        let mut candidates = plan::candidates(&found.stock, &committed, &self.when(first_hour));
+        candidates.retain(|c| self.asked.is_empty() || self.asked.contains(&c.hour));
+        Ok(Look {
+            stock: found.stock,
+            unusable: found.unusable,
+            first_hour,
+            candidates,
+            committed,
+        })
+    }
+
+    fn warn_of_unknown_servers(&self) -> Result<(), RunError> {
+        let found = crate::segment::spool::servers(self.disk, self.spool);
+        for server in found.map_err(at(self.spool))? {
+            if !self.servers.contains(&server) {
+                tracing::warn!(
+                    "server {server} has a folder in the spool and no [[servers]] entry; it is merged all the same"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be done about an hour, and the manifest of its latest revision.
+    fn decide(
+        &self,
+        look: &Look,
+        candidate: &Candidate,
+    ) -> Result<(Decision, Option<(Manifest, Vec<u8>)>), CommitError> {
+        let place = self.place(candidate.hour);
+        let former = if look.committed.contains(&candidate.hour) {
+            place.current()?
+        } else {
+            None
+        };
+        let asked = self.asked.contains(&candidate.hour);
+        let inputs = former.as_ref().map(|(manifest, _)| &manifest.inputs);
+        let when = self.when(look.first_hour);
+        let decision = plan::decide(candidate, &look.stock, inputs, asked, &when);
+        Ok((decision, former))
+    }
+
+    fn place(&self, hour: Hour) -> HourOfVault<'_> {
+        HourOfVault {
+            disk: self.disk,
+            vault: self.vault,
+            hour,
+        }
+    }
+
+    /// What a merge would do, without doing anything.
+    pub fn plan(
+        &self,
+        tell: &mut dyn FnMut(Step<'_>),
+    ) -> Result<(Vec<Planned>, Vec<Unusable>), RunError> {
+        let zone = self.settings.timezone.name();
+        let known = Identity::check(self.disk, self.vault, zone, SAMPLE)?;
+        let look = self.look(known.and_then(|identity| identity.first_hour), false, tell)?;
+        let mut planned = Vec::new();
+        for candidate in &look.candidates {
+            let inputs = plan::inputs(candidate, &look.stock);
+            let mut hour = Planned {
+                hour: candidate.hour,
+                segments: inputs.segments.len() as u64,
+                lines: inputs.segments.iter().map(|input| input.taken).sum(),
+                new_segments: 0,
+                missing: Vec::new(),
+            };
+            match self.decide(&look, candidate) {
+                Ok((Decision::Nothing | Decision::Wait, _)) => continue,
+                Ok((Decision::Merge { segments, .. }, _)) => {
+                    hour.new_segments = segments.len() as u64;
+                }
+                Ok((Decision::HeldBack { missing }, _)) => hour.missing = missing,
+                Err(why) => hour.missing = vec![why.to_string()],
+            }
+            planned.push(hour);
+        }
+        Ok((planned, look.unusable))
+    }
+
+    /// Merges.
+    pub fn run(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
+        let zone = self.settings.timezone.name();
+        let mut identity = Identity::claim(self.disk, self.vault, zone, SAMPLE)?;
+        let mut ledger = Ledger::open(self.disk, self.vault)?;
+        let mut outcome = Outcome::default();
+        self.finish_half_done(&mut ledger, &mut outcome)?;
+        let scratch = self.data_dir.join("scratch");
+        hour::clear_scratch(self.disk, &scratch).map_err(at(&scratch))?;
+        let look = self.look(identity.first_hour, true, tell)?;
+        if let Some(first) = look.first_hour {
+            identity.begin_at(self.disk, self.vault, first)?;
+        }
+        outcome.unusable.clone_from(&look.unusable);
+        let index_dir = self.index_dir();
+        let workshop = Workshop {
+            indexes: self.indexes(&index_dir, true),
+            vault: self.vault,
+            scratch: &scratch,
+            zone: &self.settings.timezone,
+            effort: effort(self.settings.xz),
+            threads: self.threads,
+            unit_bytes: unit::UNIT_BYTES,
+        };
+        tell(Step::Hours(look.candidates.len()));
+        for candidate in &look.candidates {
+            if outcome
+                .failed
+                .iter()
+                .any(|failed| failed.hour == candidate.hour)
+            {
+                continue;
+            }
+            let committed = self.hour(&workshop, &look, candidate, &mut ledger, &mut outcome)?;
+            tell(Step::Hour(committed.as_ref()));
+            outcome.committed.extend(committed);
+            if outcome.stopped.is_some() {
+                break;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Every hour that a crash may have left half done.
+    fn finish_half_done(&self, ledger: &mut Ledger, outcome: &mut Outcome) -> Result<(), RunError> {
+        let half_done = commit::half_done(self.disk, self.vault, ledger).map_err(at(self.vault))?;
+        for hour in half_done {
+            match self.place(hour).finish(ledger) {
+                Ok(()) => {
+                    tracing::info!("hour {hour} was left unfinished, and is whole now");
+                    outcome.finished.push(hour);
+                }
+                Err(why) => outcome.fail(hour, &why.to_string(), true),
+            }
+        }
+        Ok(())
+    }
+
+    fn hour(
+        &self,
+        workshop: &Workshop<'_>,
+        look: &Look,
+        candidate: &Candidate,
+        ledger: &mut Ledger,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Committed>, RunError> {
+        let hour = candidate.hour;
+        let (decision, former) = match self.decide(look, candidate) {
+            Ok(decided) => decided,
+            Err(why) => {
+                outcome.fail(hour, &why.to_string(), true);
+                return Ok(None);
+            }
+        };
+        let (segments, events) = match decision {
+            Decision::Nothing => return Ok(None),
+            Decision::Wait => {
+                outcome.waiting += 1;
+                return Ok(None);
+            }
+            Decision::HeldBack { missing } => {
+                outcome.fail(hour, &shrinks(&missing), true);
+                return Ok(None);
+            }
+            Decision::Merge { segments, events } => (segments, events),
+        };
+        let free = self.disk.free(self.vault).map_err(at(self.vault))?;
+        if free < self.settings.keep_free {
+            outcome.stopped = Some(format!(
+                "too little room: {}: {free} bytes are free, merge.keep_free is {}",
+                self.vault.display(),
+                self.settings.keep_free
+            ));
+            return Ok(None);
+        }
+        let revision = former
+            .as_ref()
+            .map_or(0, |(former, _)| former.history.revision);
+        if revision < ledger.revision(hour) {
+            let why = format!(
+                "the ledger has revision {} of it, the folder has {revision}: its manifest is missing",
+                ledger.revision(hour)
+            );
+            outcome.fail(hour, &why, true);
+            return Ok(None);
+        }
+        let due = Due {
+            hour,
+            inputs: plan::inputs(candidate, &look.stock),
+            history: History {
+                revision: revision + 1,
+                previous_manifest: former.map(|(_, bytes)| manifest::sha256(&bytes)),
+                segments,
+                events,
+            },
+        };
+        Ok(self.merge(workshop, due, ledger, outcome))
+    }
+
+    fn merge(
+        &self,
+        workshop: &Workshop<'_>,
+        due: Due,
+        ledger: &mut Ledger,
+        outcome: &mut Outcome,
+    ) -> Option<Committed> {
+        let (hour, inputs) = (due.hour, due.inputs.clone());
+        match workshop.merge(due, ledger) {
+            Ok(manifest) => Some(committed(&manifest)),
+            Err(why) => {
+                if let HourError::Unit(unit) = &why {
+                    self.read_again(&unit.path, &inputs);
+                }
+                let held_back = !matches!(
+                    why,
+                    HourError::Io { .. } | HourError::Commit(CommitError::Io { .. })
+                );
+                outcome.fail(hour, &why.to_string(), held_back);
+                None
+            }
+        }
+    }
+
+    /// Forgets the index of a segment that does not read as it was indexed: the next merge reads it
+    /// against its seal, and sets it aside if it is damaged.
+    fn read_again(&self, path: &Path, inputs: &Inputs) {
+        let is_it = |name: &&SegmentName| name.paths(self.spool).segment == *path;
+        let name = inputs.segments.iter().map(|input| &input.name).find(is_it);
+        if let Some(name) = name
+            && let Err(why) = self.indexes(&self.index_dir(), true).forget(name)
+        {
+            tracing::warn!("the index of {name} cannot be removed: {why}");
+        }
+    }
+}
+
+impl Outcome {
+    fn fail(&mut self, hour: Hour, why: &str, held_back: bool) {
+        tracing::error!(
+            alarm = "hour_not_merged",
+            "hour {hour} is held back: {why}\n  hint: its inputs are kept; other hours go on"
+        );
+        self.failed.push(Failed {
+            hour,
+            why: why.to_owned(),
+            held_back,
+        });
+    }
+}
+
+fn shrinks(missing: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<&str> = missing.iter().take(SHOWN).map(String::as_str).collect();
+    format!(
+        "{} inputs of its former revision are not in the spool any more ({}{}), and a new revision would lack them",
+        missing.len(),
+        shown.join(", "),
+        if SHOWN < missing.len() { ", …" } else { "" }
+    )
+}
+
+fn committed(manifest: &Manifest) -> Committed {
+    let servers = manifest.counts.servers.iter();
+    Committed {
+        hour: manifest.hour,
+        revision: manifest.history.revision,
+        posts: manifest.counts.total.posts,
+        servers: servers
+            .map(|(id, server)| (id.clone(), server.posts))
+            .collect(),
+        duplicates: manifest.counts.total.duplicates,
+        rejected: manifest.counts.total.rejected.values().sum(),
+    }
+}
+
+const fn effort(xz: Xz) -> Effort {
+    match xz {
+        Xz::Balanced => Effort::Balanced,
+        Xz::Fast => Effort::Fast,
+        Xz::Small => Effort::Small,
+    }
+}

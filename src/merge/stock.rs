@@ -1,0 +1,242 @@
+//! What lies in the spool: every sealed segment of every server, indexed. What cannot be used is set
+//! aside under `<spool>/<server>/aside/` with an alarm: it is neither used nor deleted.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{self, BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{
+    index::{Index, IndexError, Indexes, Key},
+    plan::Stock,
+    workers,
+};
+use crate::{
+    period::{UtcMs, Zone},
+    segment::{
+        name::{SAMPLE, SegmentName, ServerId},
+        spool,
+    },
+    world::disk::Disk,
+};
+
+/// A line of `acks.jsonl` has some 160 bytes; a longer one is not an acknowledgement.
+const ACK_BYTES_MAX: u64 = 4_096;
+
+/// What is not used, and why.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Unusable {
+    /// The segment, or the folder that could not be read.
+    pub what: String,
+    /// Where it was moved to; `None` if it stays where it is and is tried again.
+    pub moved_to: Option<PathBuf>,
+    /// Why.
+    pub why: String,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What can be used, ascending by name.
+    pub stock: Vec<Stock>,
+    /// What cannot.
+    pub unusable: Vec<Unusable>,
+}
+
+/// Takes stock of a whole spool. `tell` hears of every segment; `now` only limits what
+/// acknowledgements say.
+pub fn take(
+    indexes: &Indexes<'_>,
+    zone: &Zone,
+    now: UtcMs,
+    threads: usize,
+    mut tell: impl FnMut(usize, usize),
+) -> io::Result<Found> {
+    let mut found = Found::default();
+    let mut names = Vec::new();
+    let mut arrivals = HashMap::new();
+    for server in spool::servers(indexes.disk, indexes.spool)? {
+        match spool::sealed(indexes.disk, indexes.spool, &server) {
+            Ok(of_server) => names.extend(of_server),
+            Err(why) => found.unusable.push(unreadable(indexes, &server, &why)),
+        }
+        if let Err(why) = read_acks(indexes, &server, now, &mut arrivals) {
+            tracing::warn!("the acknowledgements for server {server} cannot be read: {why}");
+        }
+    }
+    let (mut names, foreign): (Vec<_>, Vec<_>) =
+        names.into_iter().partition(|name| name.stream == SAMPLE);
+    if let Some(name) = foreign.first() {
+        let count = foreign.len();
+        tracing::warn!("{count} segments of other streams are not merged, the first is {name}");
+    }
+    names.sort();
+    let count = names.len();
+    let work = |number: usize| names.get(number).map(|name| (name, indexes.get(name)));
+    let outcome = workers::in_order(count, threads, work, |result| {
+        let Some((name, result)) = result else {
+            return Ok(());
+        };
+        match result {
+            Ok(index) => {
+                let seal = format!("{name}.seal.json");
+                let arrived = arrivals.get(&seal).copied();
+                found.stock.push(summary(name, &index, zone, arrived));
+            }
+            Err(why) => found.unusable.push(give_up(indexes, name, &why)),
+        }
+        tell(found.stock.len() + found.unusable.len(), count);
+        Ok::<_, std::convert::Infallible>(())
+    });
+    match outcome {
+        Ok(()) => Ok(found),
+        Err(never) => match never {},
+    }
+}
+
+/// What the plan needs of an index.
+fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs>) -> Stock {
+    let mut hours = BTreeMap::new();
+    for run in &index.runs {
+        let minute = match run.key {
+            Key::Minute(minute) | Key::Old(minute) => minute,
+            Key::Rejected => name.minute,
+        };
+        *hours.entry(zone.hour_of(minute.begin())).or_default() += run.lines;
+    }
+    Stock {
+        name: name.clone(),
+        sha256: index.segment.sha256.clone(),
+        lines: index.runs.iter().map(|run| run.lines).sum(),
+        events_sha256: index.events.sha256.clone(),
+        events: index.events.lines,
+        hours,
+        started: index.started,
+        arrived: arrived.unwrap_or_else(|| name.minute.end()),
+    }
+}
+
+/// What is read of an acknowledgement.
+#[derive(Deserialize)]
+struct Ack {
+    at: UtcMs,
+    file: String,
+}
+
+/// When the files of a server were acknowledged here. Nothing rests on it but how long late input
+/// waits for more, so a line that cannot be read is passed over.
+fn read_acks(
+    indexes: &Indexes<'_>,
+    server: &ServerId,
+    now: UtcMs,
+    arrivals: &mut HashMap<String, UtcMs>,
+) -> io::Result<()> {
+    let path = indexes.spool.join(server.as_str()).join("acks.jsonl");
+    if indexes.disk.len(&path)?.is_none() {
+        return Ok(());
+    }
+    let mut lines = BufReader::new(indexes.disk.open(&path)?);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines
+            .by_ref()
+            .take(ACK_BYTES_MAX)
+            .read_until(b'\n', &mut line)?
+            == 0
+        {
+            return Ok(());
+        }
+        if let Ok(ack) = serde_json::from_slice::<Ack>(&line)
+            && ack.file.ends_with(".seal.json")
+        {
+            arrivals.entry(ack.file).or_insert(ack.at.min(now));
+        }
+    }
+}
+
+/// Sets a segment aside that can never be used, and says so.
+fn give_up(indexes: &Indexes<'_>, name: &SegmentName, why: &IndexError) -> Unusable {
+    let mut moved_to = None;
+    if why.is_final() && indexes.keep {
+        match set_aside(indexes.disk, indexes.spool, name) {
+            Ok(folder) => moved_to = Some(folder),
+            Err(why) => tracing::error!(segment = %name, "cannot be set aside: {why}"),
+        }
+    }
+    match &moved_to {
+        Some(folder) => tracing::error!(
+            alarm = "damaged_segment",
+            segment = %name,
+            "set aside and not merged: {why}\n  hint: it is kept in {}; compare it with the copy on server {}",
+            folder.display(),
+            name.server
+        ),
+        None => tracing::error!(
+            alarm = "unreadable_segment",
+            segment = %name,
+            "not merged: {why}\n  hint: the next merge tries again"
+        ),
+    }
+    Unusable {
+        what: name.to_string(),
+        moved_to,
+        why: why.to_string(),
+    }
+}
+
+fn unreadable(indexes: &Indexes<'_>, server: &ServerId, why: &io::Error) -> Unusable {
+    let folder = indexes.spool.join(server.as_str());
+    let what = folder.display().to_string();
+    tracing::error!(
+        alarm = "unreadable_spool",
+        "nothing of server {server} is merged: {what}: {why}\n  hint: the next merge tries again"
+    );
+    Unusable {
+        what,
+        moved_to: None,
+        why: why.to_string(),
+    }
+}
+
+/// Moves the three files, the seal last: what is without its seal is not taken for complete.
+fn set_aside(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> io::Result<PathBuf> {
+    let from = name.paths(spool);
+    let inside = name.folder();
+    let inside = inside.strip_prefix(name.server.as_str()).unwrap_or(&inside);
+    let folder_of = |number: u32| {
+        let top = match number {
+            1 => "aside".to_owned(),
+            more => format!("aside.{more}"),
+        };
+        spool.join(name.server.as_str()).join(top).join(inside)
+    };
+    let files = [&from.segment, &from.events, &from.seal];
+    let mut number = 1;
+    // nothing that was set aside before is overwritten
+    let folder = loop {
+        let folder = folder_of(number);
+        let mut taken = false;
+        for path in files {
+            taken |= disk
+                .len(&folder.join(path.file_name().unwrap_or_default()))?
+                .is_some();
+        }
+        if !taken {
+            break folder;
+        }
+        number += 1;
+    };
+    disk.make_folder(&folder)?;
+    for path in files {
+        if disk.len(path)?.is_some() {
+            disk.rename(path, &folder.join(path.file_name().unwrap_or_default()))?;
+            disk.sync_folder(&folder)?;
+            disk.sync_folder(&from.folder)?;
+        }
+    }
+    Ok(folder)
+}
