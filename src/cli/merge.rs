@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     config::settings::Role,
-    merge::run::{Job, Outcome, Planned, RunError, Step},
+    merge::{
+        run::{Job, Outcome, Planned, RunError, Step},
+        unit::UNIT_BYTES,
+    },
     period::Hour,
     segment::name::ServerId,
     vault::identity::IdentityError,
@@ -72,6 +75,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         servers: &servers,
         asked: &asked,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
+        unit_bytes: UNIT_BYTES,
         now: setup.clock.now(),
     };
     let bar = progress::bar(0, "segments read");

@@ -6,7 +6,7 @@
 //! made again. All offsets of time zones since 2006 are whole minutes, so a minute has one hour.
 
 use std::{
-    io::{self, BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -159,6 +159,7 @@ impl Indexes<'_> {
         if let Some(kept) = read_kept(disk, &path).map_err(io_at(&path))?
             && kept.segment == seal.segment
             && kept.events == seal.events
+            && disk.len(&paths.segment).map_err(io_at(&paths.segment))? == Some(kept.segment.bytes)
         {
             return Ok(kept);
         }
@@ -186,7 +187,7 @@ impl Indexes<'_> {
         if self.keep {
             disk.make_folder(&folder).map_err(io_at(&folder))?;
             let json = serde_json::to_vec(&index).map_err(|why| io_at(&path)(why.into()))?;
-            disk::put(disk, &path, &json).map_err(io_at(&path))?;
+            keep(disk, &path, &json).map_err(io_at(&path))?;
         }
         Ok(index)
     }
@@ -199,6 +200,17 @@ impl Indexes<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Keeps an index, whole or not at all while the power is on. It is not synced: one that a power
+/// cut has torn cannot be read, and is made again.
+fn keep(disk: &dyn Disk, path: &Path, json: &[u8]) -> io::Result<()> {
+    let aside = disk::aside(path);
+    if disk.len(&aside)?.is_some() {
+        disk.remove(&aside)?;
+    }
+    disk.create(&aside)?.write_all(json)?;
+    disk.rename(&aside, path)
 }
 
 /// The index that is kept; one that cannot be read is none, since it can be made again.

@@ -14,7 +14,6 @@ use super::{
     index::Indexes,
     plan::{self, Candidate, Decision, Stock, When},
     stock::{self, Unusable},
-    unit,
 };
 use crate::{
     config::settings::{Merge, Xz},
@@ -50,6 +49,8 @@ pub struct Job<'a> {
     pub asked: &'a BTreeSet<Hour>,
     /// How many threads may work.
     pub threads: usize,
+    /// Bytes of lines that make a unit of work.
+    pub unit_bytes: u64,
     /// Now.
     pub now: UtcMs,
 }
@@ -305,7 +306,7 @@ impl Job<'_> {
             zone: &self.settings.timezone,
             effort: effort(self.settings.xz),
             threads: self.threads,
-            unit_bytes: unit::UNIT_BYTES,
+            unit_bytes: self.unit_bytes,
         };
         tell(Step::Hours(look.candidates.len()));
         for candidate in &look.candidates {

@@ -264,8 +264,9 @@ mod tests {
     #[test]
     fn bytes_do_not_depend_on_the_number_of_threads_and_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let text: String = (0..900_000)
-            .map(|n: u64| format!("{}\n", n * n * 7_919))
+        // more than two blocks of either size, and quick to compress
+        let text: String = (0..1_500_000)
+            .map(|n: u64| format!("{:012}\n", n / 9 % 7_919))
             .collect();
         for effort in [Effort::Balanced, Effort::Fast] {
             let write = |threads| {
@@ -285,7 +286,7 @@ mod tests {
                 });
                 assert_eq!(read.unwrap(), written);
                 assert!(content == text.as_bytes());
-                assert_eq!(written.rows, 899_999);
+                assert_eq!(written.rows, 1_499_999);
                 written.sha256
             };
             let one = write(1);

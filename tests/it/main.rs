@@ -1,4 +1,12 @@
 //! The behaviour of the whole: the built binary, real files, real processes, real sockets.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and it looks at the program with its own clock and files"
+)]
+
 mod deliver;
+mod merge;
+mod support;
 mod tidy;

@@ -1,0 +1,673 @@
+//! Merging, through the library with a real or a simulated disk, and through the command.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use tempfile::TempDir;
+use twinstream::{
+    config::settings::{Merge, Xz},
+    merge::run::{Committed, Job, Outcome},
+    period::{Hour, UtcMs, Zone},
+    post::id,
+    vault::manifest::{Manifest, sha256},
+    world::disk::{Disk, RealDisk},
+};
+
+use crate::support::{
+    disk::SimulatedDisk,
+    posts::{Received, Segment, mix, post, segments, stream},
+};
+
+/// A primary: its disk, its folders, its zone.
+struct Site {
+    disk: Box<dyn Disk>,
+    root: PathBuf,
+    settings: Merge,
+    threads: usize,
+    unit_bytes: u64,
+    /// Removes the folder in the end.
+    dir: Option<TempDir>,
+}
+
+fn at(text: &str) -> UtcMs {
+    text.parse().unwrap()
+}
+
+impl Site {
+    fn new(zone: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let root = dir.path().to_owned();
+        Self {
+            dir: Some(dir),
+            ..Self::on(Box::new(RealDisk), &root, zone)
+        }
+    }
+
+    /// On a disk in memory, which does not make the test wait for its syncs.
+    fn in_memory() -> Self {
+        let site = Self::on(
+            Box::new(SimulatedDisk::default()),
+            Path::new("/primary"),
+            "UTC",
+        );
+        site.disk.make_folder(&site.spool()).unwrap();
+        site
+    }
+
+    fn on(disk: Box<dyn Disk>, root: &Path, zone: &str) -> Self {
+        let settings = Merge {
+            timezone: Zone::named(zone).unwrap(),
+            settle: Duration::from_secs(600),
+            parquet: false,
+            xz: Xz::Fast,
+            keep_raw: None,
+            keep_free: 0,
+        };
+        let root = root.to_owned();
+        Self {
+            disk,
+            root,
+            settings,
+            threads: 2,
+            unit_bytes: 4 << 20,
+            dir: None,
+        }
+    }
+
+    fn spool(&self) -> PathBuf {
+        self.root.join("spool")
+    }
+
+    fn vault(&self) -> PathBuf {
+        self.root.join("vault")
+    }
+
+    fn put(&self, segments: &[Segment]) {
+        for segment in segments {
+            segment.put(&*self.disk, &self.spool(), self.dir.is_none());
+        }
+    }
+
+    fn try_merge(&self, asked: &[&str], now: &str) -> Result<Outcome, String> {
+        let asked: BTreeSet<Hour> = asked.iter().map(|hour| hour.parse().unwrap()).collect();
+        let job = Job {
+            disk: &*self.disk,
+            data_dir: &self.root,
+            spool: &self.spool(),
+            vault: &self.vault(),
+            settings: &self.settings,
+            servers: &[],
+            asked: &asked,
+            threads: self.threads,
+            unit_bytes: self.unit_bytes,
+            now: at(now),
+        };
+        job.run(&mut |_| ()).map_err(|why| why.to_string())
+    }
+
+    #[track_caller]
+    fn merge(&self, now: &str) -> Vec<Committed> {
+        let outcome = self.try_merge(&[], now).unwrap();
+        assert_eq!(
+            (outcome.failed.len(), outcome.unusable.len()),
+            (0, 0),
+            "{outcome:?}"
+        );
+        outcome.committed
+    }
+
+    /// Every file of the vault by its path in it.
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.vault()];
+        while let Some(folder) = folders.pop() {
+            for entry in self.disk.list(&folder).unwrap() {
+                let path = folder.join(&entry.name);
+                if entry.folder {
+                    folders.push(path);
+                    continue;
+                }
+                let mut bytes = Vec::new();
+                self.disk
+                    .open(&path)
+                    .unwrap()
+                    .read_to_end(&mut bytes)
+                    .unwrap();
+                let inside = path.strip_prefix(self.vault()).unwrap();
+                files.insert(inside.to_str().unwrap().to_owned(), bytes);
+            }
+        }
+        files
+    }
+
+    /// What must be the same however it came about: all but `history`, the ledger, and what is kept
+    /// of former revisions.
+    fn essence(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = self.files();
+        files.retain(|name, _| !name.contains("revisions/") && name != "ledger.jsonl");
+        for (name, bytes) in &mut files {
+            if name.ends_with("_manifest.json") {
+                let history = memchr::memmem::find(bytes, b"\n \"history\": ").expect("a history");
+                bytes.truncate(history);
+            }
+        }
+        files
+    }
+
+    fn manifest(&self, hour: &str) -> Manifest {
+        let (day, _) = hour.split_once('_').unwrap();
+        let path = self.vault().join(day).join(format!("{hour}_manifest.json"));
+        Manifest::read(&*self.disk, &path).unwrap()
+    }
+
+    fn text(&self, hour: &str, ending: &str) -> String {
+        let (day, _) = hour.split_once('_').unwrap();
+        unxz(&self.files()[&format!("{day}/{hour}_{ending}")])
+    }
+}
+
+fn unxz(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    liblzma::read::XzDecoder::new_multi_decoder(bytes)
+        .read_to_string(&mut text)
+        .unwrap();
+    text
+}
+
+/// How a post of this test begins.
+const HEAD: &str = "{\"data\":{\"id\":\"";
+
+fn is_good(line: &[u8]) -> bool {
+    line.starts_with(HEAD.as_bytes()) && line.ends_with(b"}}")
+}
+
+/// The ids of good posts by hour of UTC, worked out from the lines alone.
+fn truth(servers: &[Vec<Received>]) -> BTreeMap<i64, BTreeSet<u64>> {
+    let mut hours: BTreeMap<i64, BTreeSet<u64>> = BTreeMap::new();
+    for one in servers.iter().flatten() {
+        if !is_good(&one.line) {
+            continue;
+        }
+        let text = std::str::from_utf8(&one.line).unwrap();
+        let rest = text.strip_prefix(HEAD).unwrap();
+        let post_id: u64 = rest.split('"').next().unwrap().parse().unwrap();
+        let hour = id::time(post_id).unwrap().second().div_euclid(3_600);
+        hours.entry(hour).or_default().insert(post_id);
+    }
+    hours
+}
+
+/// Seven shuffled parts: what came first may be from the middle.
+fn shuffled(all: &[Segment]) -> Vec<Vec<Segment>> {
+    let mut parts = vec![Vec::new(); 7];
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|n| mix(*n as u64, 77));
+    for (nth, n) in order.into_iter().enumerate() {
+        parts[nth * 7 / all.len()].push(all[n].clone());
+    }
+    parts
+}
+
+const LATER: &str = "2026-11-23T18:00:00Z";
+
+#[test]
+fn the_archive_is_a_function_of_its_inputs() {
+    for servers in [1, 2, 5] {
+        let received = stream(servers, at("2026-11-23T13:40:00Z"), 50, 12);
+        let all: Vec<Segment> = received
+            .iter()
+            .zip(1..)
+            .flat_map(|(received, server)| segments(&server.to_string(), received))
+            .collect();
+        let at_once = Site::in_memory();
+        at_once.put(&all);
+        let committed = at_once.merge(LATER);
+        let hours: Vec<String> = committed.iter().map(|hour| hour.hour.to_string()).collect();
+        let expected = [
+            "2026-11-23_13",
+            "2026-11-23_14",
+            "2026-11-23_15",
+            "2026-11-23_16",
+        ];
+        assert_eq!(
+            hours, expected,
+            "the last two are empty, and committed all the same"
+        );
+        for (threads, unit_bytes, times) in [(1, 3_000, 1), (5, 1_500, 7), (2, 4 << 20, 7)] {
+            let site = Site {
+                threads,
+                unit_bytes,
+                ..Site::in_memory()
+            };
+            let parts = shuffled(&all);
+            for (nth, part) in parts.iter().enumerate() {
+                site.put(part);
+                if times == 7 || nth == 6 {
+                    site.merge(LATER);
+                }
+            }
+            let same = at_once.essence() == site.essence();
+            assert!(same, "{servers} servers, {threads} threads, {times} merges");
+            let revision = site.manifest("2026-11-23_14").history.revision;
+            assert_eq!(revision, times, "{servers} servers");
+        }
+        let texts: Vec<String> = expected.map(|hour| at_once.text(hour, "IDs.txt.xz")).into();
+        let found: BTreeSet<u64> = texts
+            .iter()
+            .flat_map(|text| text.lines())
+            .map(|id| id.parse().unwrap())
+            .collect();
+        let truth: BTreeSet<u64> = truth(&received).into_values().flatten().collect();
+        assert_eq!(found, truth, "nothing is lost, nothing is made up");
+        assert!(texts.iter().all(|text| {
+            text.lines()
+                .is_sorted_by_key(|id| id.parse::<u64>().unwrap())
+        }));
+    }
+}
+
+#[test]
+fn the_books_balance() {
+    let received = stream(2, at("2026-11-23T13:30:00Z"), 70, 50);
+    let site = Site::in_memory();
+    for (received, server) in received.iter().zip(["1", "2"]) {
+        site.put(&segments(server, received));
+    }
+    site.merge(LATER);
+    let (mut lines, mut rejected, mut posts) = (BTreeMap::new(), Vec::new(), 0);
+    for (hour, ids) in truth(&received) {
+        let hour = Hour(hour).to_string();
+        let manifest = site.manifest(&hour);
+        assert!(manifest.balances());
+        assert_eq!(manifest.counts.total.posts, ids.len() as u64);
+        assert_eq!(
+            site.text(&hour, "tweets.csv.xz").lines().count(),
+            ids.len() + 1
+        );
+        assert!(manifest.conflicts.posts > 0 && manifest.counts.total.seen_by_all > 0);
+        let fields: Vec<&String> = manifest.conflicts.by_field.keys().collect();
+        assert_eq!(fields, ["author.public_metrics.followers_count"]);
+        for (server, counts) in &manifest.counts.servers {
+            *lines.entry(server.to_string()).or_insert(0) += counts.lines;
+            assert!(counts.duplicates > 0 && counts.only_here > 0);
+        }
+        let text = site.text(&hour, "rejected.jsonl.xz");
+        rejected.extend(
+            text.lines()
+                .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()),
+        );
+        posts += ids.len();
+    }
+    assert_eq!(
+        lines["1"],
+        received[0].len() as u64,
+        "all that was stored was taken"
+    );
+    assert_eq!(lines["2"], received[1].len() as u64);
+    let truth: usize = truth(&received).values().map(BTreeSet::len).sum();
+    assert_eq!(posts, truth);
+    // rejected lines are there verbatim, in the order of arrival at each server
+    let verbatim = |l: &serde_json::Value| match l["line"].as_str() {
+        Some(text) => text.as_bytes().to_vec(),
+        None => STANDARD.decode(l["line_base64"].as_str().unwrap()).unwrap(),
+    };
+    let mut found: Vec<Vec<u8>> = rejected.iter().map(verbatim).collect();
+    let all = received.iter().flatten().map(|one| one.line.clone());
+    let mut bad: Vec<Vec<u8>> = all.filter(|line| !is_good(line)).collect();
+    bad.sort();
+    found.sort();
+    assert_eq!(found, bad);
+    assert!(bad.iter().any(|line| std::str::from_utf8(line).is_err()));
+    let reasons: BTreeSet<&str> = rejected
+        .iter()
+        .map(|l| l["reason"].as_str().unwrap())
+        .collect();
+    assert_eq!(reasons, ["no_id", "not_json"].into());
+}
+
+#[track_caller]
+fn check_ledger(site: &Site) {
+    let files = site.files();
+    let text = std::str::from_utf8(&files["ledger.jsonl"]).unwrap();
+    let mut previous = "0".repeat(64);
+    for line in text.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["previous"], previous.as_str());
+        previous = sha256(line.as_bytes());
+        let (hour, revision) = (
+            record["hour"].as_str().unwrap(),
+            record["revision"].as_u64().unwrap(),
+        );
+        let (day, _) = hour.split_once('_').unwrap();
+        let archived = format!("{day}/revisions/{hour}_r{revision}_manifest.json");
+        let manifest = files
+            .get(&archived)
+            .unwrap_or_else(|| &files[&format!("{day}/{hour}_manifest.json")]);
+        assert_eq!(record["manifest_sha256"], sha256(manifest).as_str());
+        let read: serde_json::Value = serde_json::from_slice(manifest).unwrap();
+        assert_eq!(read["history"]["revision"], revision);
+    }
+    let manifests = files
+        .keys()
+        .filter(|name| name.ends_with("_manifest.json"))
+        .count();
+    assert_eq!(text.lines().count(), manifests);
+}
+
+#[test]
+fn late_data_makes_a_new_revision_and_again_changes_nothing() {
+    let received = stream(2, at("2026-11-23T13:30:00Z"), 45, 30);
+    let site = Site::new("UTC");
+    let [first, second] = [("1", 0), ("2", 1)].map(|(server, n)| segments(server, &received[n]));
+    site.put(&first);
+    // server 2 was cut off for minutes 10 to 20
+    site.put(&second[..10]);
+    site.put(&second[20..]);
+    site.merge("2026-11-23T15:10:00Z");
+    let before = site.files();
+    assert_eq!(site.merge("2026-11-23T15:11:00Z"), []);
+    assert_eq!(before, site.files(), "twice is once");
+    check_ledger(&site);
+
+    site.put(&second[10..20]);
+    let committed = site.merge("2026-11-23T15:20:00Z");
+    assert_eq!(committed.len(), 1);
+    assert_eq!(
+        (
+            committed[0].hour.to_string().as_str(),
+            committed[0].revision
+        ),
+        ("2026-11-23_13", 2)
+    );
+    let manifest = site.manifest("2026-11-23_13");
+    let came_in: Vec<_> = second[10..20]
+        .iter()
+        .map(|segment| segment.name.clone())
+        .collect();
+    assert_eq!(manifest.history.segments, came_in);
+    assert_eq!(manifest.history.events, came_in);
+    let after = site.files();
+    let former = &before["2026-11-23/2026-11-23_13_manifest.json"];
+    assert_eq!(
+        after["2026-11-23/revisions/2026-11-23_13_r1_manifest.json"],
+        *former
+    );
+    assert_eq!(manifest.history.previous_manifest, Some(sha256(former)));
+    check_ledger(&site);
+    assert_eq!(site.merge("2026-11-23T15:21:00Z"), []);
+    assert_eq!(after, site.files());
+    let report = std::str::from_utf8(&after["2026-11-23/2026-11-23_report.txt"]).unwrap();
+    let columns: Vec<Vec<&str>> = report
+        .lines()
+        .map(|line| line.split('\t').collect())
+        .collect();
+    assert_eq!(
+        columns[0],
+        ["hour", "serv 1", "serv 2", "total", "diff", "diff %"]
+    );
+    assert_eq!(columns[1][0], "13");
+    assert_eq!(columns[1][3], manifest.counts.total.posts.to_string());
+    assert_eq!(columns.len(), 3);
+
+    // an input of the former revision that is gone: the hour never shrinks
+    let [segment, ..] = first[3].files(&site.spool());
+    fs::remove_file(segment.0).unwrap();
+    site.put(&segments("3", &received[1][..200]));
+    let outcome = site.try_merge(&[], "2026-11-23T16:09:00Z").unwrap();
+    assert_eq!(outcome.failed[0].hour.to_string(), "2026-11-23_13");
+    assert_eq!(
+        (outcome.committed.len(), outcome.unusable.len()),
+        (0, 1),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        after["2026-11-23/2026-11-23_13_IDs.txt.xz"],
+        site.files()["2026-11-23/2026-11-23_13_IDs.txt.xz"]
+    );
+}
+
+#[test]
+fn a_bad_segment_or_hour_stops_no_other() {
+    let received = stream(2, at("2026-11-23T12:10:00Z"), 170, 12);
+    let site = Site::new("UTC");
+    for (received, server) in received.iter().zip(["1", "2"]) {
+        site.put(&segments(server, received));
+    }
+    // one flipped byte in one segment
+    let bad = segments("2", &received[1])[30].files(&site.spool());
+    let mut bytes = fs::read(&bad[0].0).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&bad[0].0, &bytes).unwrap();
+    // somebody's file where an hour's file is to go
+    fs::create_dir_all(site.vault().join("2026-11-23")).unwrap();
+    let foreign = site.vault().join("2026-11-23/2026-11-23_13_tweets.csv.xz");
+    fs::write(&foreign, "mine").unwrap();
+
+    let outcome = site.try_merge(&[], LATER).unwrap();
+    let hours: Vec<String> = outcome
+        .committed
+        .iter()
+        .map(|hour| hour.hour.to_string())
+        .collect();
+    assert_eq!(
+        hours,
+        [
+            "2026-11-23_12",
+            "2026-11-23_14",
+            "2026-11-23_15",
+            "2026-11-23_16"
+        ]
+    );
+    assert_eq!(outcome.failed.len(), 1);
+    assert_eq!(outcome.failed[0].hour.to_string(), "2026-11-23_13");
+    assert_eq!(fs::read_to_string(&foreign).unwrap(), "mine");
+    let aside = outcome.unusable[0].moved_to.clone().unwrap();
+    assert_eq!(
+        fs::read(aside.join(bad[0].0.file_name().unwrap())).unwrap(),
+        bytes
+    );
+    assert!(bad.iter().all(|(path, _)| !path.exists()));
+    assert!(
+        !site
+            .manifest("2026-11-23_12")
+            .inputs
+            .segments
+            .iter()
+            .any(|input| {
+                bad[0].0.file_stem().unwrap().to_str() == Some(input.name.to_string().as_str())
+            })
+    );
+
+    // mended: a whole copy comes again, the foreign file goes
+    fs::remove_file(&foreign).unwrap();
+    site.put(&segments("2", &received[1])[30..31]);
+    let hours: Vec<(String, u64)> = site
+        .merge(LATER)
+        .iter()
+        .map(|hour| (hour.hour.to_string(), hour.revision))
+        .collect();
+    assert_eq!(
+        hours,
+        [
+            ("2026-11-23_12".to_owned(), 2),
+            ("2026-11-23_13".to_owned(), 1)
+        ]
+    );
+    let undisturbed = Site::new("UTC");
+    for (received, server) in received.iter().zip(["1", "2"]) {
+        undisturbed.put(&segments(server, received));
+    }
+    undisturbed.merge(LATER);
+    assert!(undisturbed.essence() == site.essence());
+
+    // damage after the segment was indexed: found when its lines are read, never merged
+    let late = segments("3", &received[0][..300]);
+    site.put(&late);
+    site.try_merge(&["2026-11-23_20"], LATER).unwrap();
+    let [(path, mut bytes), ..] = late[2].files(&site.spool());
+    bytes[100] ^= 4;
+    fs::write(&path, &bytes).unwrap();
+    let outcome = site.try_merge(&[], LATER).unwrap();
+    assert_eq!(
+        (outcome.failed.len(), outcome.unusable.len()),
+        (1, 0),
+        "{outcome:?}"
+    );
+    let outcome = site.try_merge(&[], LATER).unwrap();
+    assert_eq!(
+        (outcome.failed.len(), outcome.unusable.len()),
+        (0, 1),
+        "{outcome:?}"
+    );
+    assert_eq!(outcome.committed.len(), 1);
+}
+
+/// Posts of given instants, received by one server a second later.
+fn one_server(instants: &[&str]) -> Vec<Segment> {
+    let line = |(n, text): (usize, &&str)| Received {
+        at: at(text).plus_ms(1_000),
+        line: post(n as u64, at(text)).into_bytes(),
+    };
+    segments(
+        "1",
+        &instants.iter().enumerate().map(line).collect::<Vec<_>>(),
+    )
+}
+
+#[test]
+fn hours_are_labels_of_the_zone() {
+    // autumn in Europe: the hour that comes twice is one of 7,200 seconds
+    let autumn = Site::new("CET");
+    let instants = [
+        "2026-10-24T23:30:00Z",
+        "2026-10-25T00:00:00Z",
+        "2026-10-25T00:59:59.999Z",
+        "2026-10-25T01:30:00Z",
+        "2026-10-25T02:00:00Z",
+    ];
+    autumn.put(&one_server(&instants));
+    autumn.merge("2026-10-25T03:10:00Z");
+    let manifest = autumn.manifest("2026-10-25_02");
+    assert_eq!(manifest.counts.total.posts, 3);
+    assert_eq!(
+        manifest.intervals.iter().map(|i| i.seconds()).sum::<i64>(),
+        7_200
+    );
+    assert_eq!(manifest.minutes.rows.len(), 120);
+    assert_eq!(manifest.seconds.union.bitmap.len(), 1_800);
+    assert_eq!(manifest.seconds.union.covered, 3);
+    let texts = ["01", "03"].map(|hour| autumn.manifest(&format!("2026-10-25_{hour}")));
+    assert_eq!(texts.map(|manifest| manifest.counts.total.posts), [1, 1]);
+
+    // spring: the hour that is skipped does not exist
+    let spring = Site::new("CET");
+    spring.put(&one_server(&[
+        "2026-03-29T00:59:59Z",
+        "2026-03-29T01:00:00Z",
+    ]));
+    let hours = spring.merge("2026-03-29T03:10:00Z");
+    let hours: Vec<String> = hours.iter().map(|hour| hour.hour.to_string()).collect();
+    assert_eq!(hours, ["2026-03-29_01", "2026-03-29_03", "2026-03-29_04"]);
+
+    // half an hour comes twice
+    let island = Site::new("Australia/Lord_Howe");
+    island.put(&one_server(&[
+        "2026-04-04T14:10:00Z",
+        "2026-04-04T15:29:59Z",
+        "2026-04-04T15:30:00Z",
+    ]));
+    island.merge("2026-04-04T17:00:00Z");
+    let manifest = island.manifest("2026-04-05_01");
+    assert_eq!(
+        (manifest.counts.total.posts, manifest.minutes.rows.len()),
+        (2, 90)
+    );
+    assert_eq!(island.manifest("2026-04-05_02").counts.total.posts, 1);
+
+    // old ids, ids of the future, and lines that belong nowhere
+    let far = Site::new("UTC");
+    let old = r#"{"data":{"id":"20","created_at":"2006-03-21T20:50:14.000Z","author_id":"12"}}"#;
+    let older = r#"{"data":{"id":"19","created_at":"2006-03-21T20:51:14.000Z","author_id":"12"}}"#;
+    let future = post(1, at("2031-01-01T00:00:00Z"));
+    let lines = [old, older, &future, "torn", r#"{"data":{"id":"21"}}"#, old];
+    let received = lines.map(|line| Received {
+        at: at("2026-11-23T14:59:59Z"),
+        line: line.as_bytes().to_vec(),
+    });
+    far.put(&segments("1", &received));
+    let hours: Vec<String> = far
+        .merge("2026-11-23T15:00:00Z")
+        .iter()
+        .map(|hour| hour.hour.to_string())
+        .collect();
+    assert_eq!(
+        hours,
+        ["2006-03-21_20", "2031-01-01_00"],
+        "they need no settle time"
+    );
+    assert_eq!(far.text("2006-03-21_20", "IDs.txt.xz"), "19\n20\n");
+    assert_eq!(far.merge("2026-11-23T15:10:00Z").len(), 1);
+    let rejected = far.text("2026-11-23_14", "rejected.jsonl.xz");
+    let reasons: Vec<&str> = rejected
+        .lines()
+        .map(|l| l.split('"').nth(3).unwrap())
+        .collect();
+    assert_eq!(reasons, ["not_json", "no_time"]);
+    assert!(far.manifest("2026-11-23_14").balances());
+}
+
+/// A power cut in any operation of a merge of a late segment: finishing gives what an undisturbed
+/// merge gives.
+#[test]
+fn a_merge_that_is_cut_off_anywhere_is_finished_with_the_same_bytes() {
+    let received = stream(2, at("2026-11-23T13:57:00Z"), 5, 10);
+    let all: Vec<Segment> = received
+        .iter()
+        .zip(["1", "2"])
+        .flat_map(|(received, server)| segments(server, received))
+        .collect();
+    let prepare = || {
+        let disk = SimulatedDisk::default();
+        let root = Path::new("/primary");
+        let site = Site {
+            threads: 1,
+            ..Site::on(Box::new(disk.clone()), root, "UTC")
+        };
+        site.disk.make_folder(&site.spool()).unwrap();
+        site.put(&all[1..]);
+        site.merge("2026-11-23T15:10:00Z");
+        site.put(&all[..1]);
+        (disk, site)
+    };
+    const NOW: &str = "2026-11-23T16:09:00Z";
+    let (disk, undisturbed) = prepare();
+    let before = disk.calls();
+    assert_eq!(undisturbed.merge(NOW).len(), 1);
+    let calls = disk.calls() - before;
+    let expected = undisturbed.files();
+    check_ledger(&undisturbed);
+    assert!(50 < calls, "{calls}");
+    for call in 1..=calls {
+        let (disk, site) = prepare();
+        disk.fail_in(call);
+        // a command ends with its first error; here the power is out for all that follows
+        let _cut_off = site.try_merge(&[], NOW);
+        disk.power_cut(call);
+        let outcome = site.try_merge(&[], NOW).unwrap();
+        assert!(
+            outcome.failed.is_empty() && outcome.unusable.is_empty(),
+            "{call}: {outcome:?}"
+        );
+        let found = site.files();
+        let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&found), names(&expected), "call {call} of {calls}");
+        assert!(found == expected, "call {call} of {calls}");
+    }
+}

@@ -1,0 +1,7 @@
+//! What several tests need.
+
+/// A disk in memory that forgets at a power cut what was not synced.
+pub(crate) mod disk;
+
+/// Posts of many shapes, and a spool with what servers received of them.
+pub(crate) mod posts;
