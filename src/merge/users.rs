@@ -37,12 +37,12 @@ impl AuthorKey {
             return None;
         }
         Some(match crate::post::id::parse(id) {
-            Some(number) => Self {
+            Some(number) if number.to_string() == id => Self {
                 is_text: false,
                 number,
                 text: String::new(),
             },
-            None => Self {
+            _ => Self {
                 is_text: true,
                 number: 0,
                 text: id.to_owned(),

@@ -39,5 +39,17 @@ pub mod report;
 /// The columns of the CSV files.
 pub mod schema;
 
+/// Works out again what a vault says: what is to be checked, and what was found.
+pub mod verify;
+
+/// One hour of it.
+pub mod verify_hour;
+
+/// The rows of an hour's files.
+pub mod verify_rows;
+
+/// What hours have in common.
+pub mod verify_whole;
+
 /// Files compressed with xz, hashed as they are written and as they are read.
 pub mod xz;

@@ -41,21 +41,20 @@ pub struct Line {
 /// Writes the report of a day anew from the manifests that are in place.
 pub fn write(disk: &dyn Disk, vault: &Path, day: Day) -> Result<(), ReportError> {
     let path = layout::report_path(vault, day);
-    let text = text(&lines(disk, vault, day)?);
+    let text = text(&lines_in(disk, &layout::day_folder(vault, day), day)?);
     disk::put(disk, &path, text.as_bytes()).map_err(|source| ReportError {
         path,
         source: source.into(),
     })
 }
 
-/// What the manifests of a day say, in the order of their hours.
-pub fn lines(disk: &dyn Disk, vault: &Path, day: Day) -> Result<Vec<Line>, ReportError> {
-    let folder = layout::day_folder(vault, day);
+/// What the manifests in a day's folder say, in the order of their hours.
+pub fn lines_in(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<Line>, ReportError> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |source| ReportError { path, source }
     };
-    let entries = disk.list(&folder).map_err(|e| at(&folder)(e.into()))?;
+    let entries = disk.list(folder).map_err(|e| at(folder)(e.into()))?;
     let mut lines = Vec::new();
     for entry in entries
         .iter()

@@ -1,0 +1,386 @@
+//! Works everything in a vault, a day or an hour out again from the files alone, and says what does
+//! not hold. Needs no configuration: zone and intervals are in the files.
+//!
+//! A copy of published files is recognized by what it lacks: no `vault.json`, and no file that is
+//! never published. Of such a copy only what is there is checked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{
+    identity::Identity,
+    layout::{self, Kind},
+    ledger::{self, Line},
+};
+use crate::{
+    period::{Day, Hour, Zone},
+    world::disk::Disk,
+};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Note,
+    /// A merge was interrupted; the next one completes it.
+    Unfinished,
+    /// It does not hold.
+    Wrong,
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file.
+    pub path: PathBuf,
+    /// What does not hold, and what was found instead.
+    pub what: String,
+}
+
+/// Things that were found, as they are.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// It does not hold.
+    pub fn wrong(&mut self, path: &Path, what: impl Into<String>) {
+        self.add(Severity::Wrong, path, what);
+    }
+
+    /// A merge was interrupted.
+    pub fn unfinished(&mut self, path: &Path, what: impl Into<String>) {
+        self.add(Severity::Unfinished, path, what);
+    }
+
+    /// Worth knowing.
+    pub fn note(&mut self, path: &Path, what: impl Into<String>) {
+        self.add(Severity::Note, path, what);
+    }
+
+    fn add(&mut self, severity: Severity, path: &Path, what: impl Into<String>) {
+        self.0.push(Problem {
+            severity,
+            path: path.to_owned(),
+            what: what.into(),
+        });
+    }
+
+    /// Whether the two are the same; if not, says so.
+    pub fn same<T: PartialEq + std::fmt::Display>(
+        &mut self,
+        path: &Path,
+        what: &str,
+        says: T,
+        found: T,
+    ) {
+        if says != found {
+            self.wrong(path, format!("{what}: it says {says}, found {found}"));
+        }
+    }
+}
+
+/// An hour that is to be checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HourPlace {
+    /// Its day's folder.
+    pub folder: PathBuf,
+    /// The hour.
+    pub hour: Hour,
+    /// Whether every file that the manifest names must be there.
+    pub is_strict: bool,
+    /// Whether a committed revision waits to be brought into place.
+    pub is_half_done: bool,
+}
+
+/// The root that a folder belongs to, if it was found.
+#[derive(Debug, Default)]
+pub struct Root {
+    /// Where it is.
+    pub path: PathBuf,
+    /// `vault.json`
+    pub identity: Option<Identity>,
+    /// The ledger's lines by hour, in their order.
+    pub ledger: Option<BTreeMap<Hour, Vec<Line>>>,
+    /// Whether the whole of it is to be checked.
+    pub is_whole: bool,
+}
+
+/// What is to be checked.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// The roots of what was asked for.
+    pub roots: Vec<Root>,
+    /// The hours, with the number of their root.
+    pub hours: Vec<(HourPlace, Option<usize>)>,
+    /// The days' folders that are to be checked whole.
+    pub days: BTreeSet<PathBuf>,
+    /// What was found on the way.
+    pub problems: Problems,
+}
+
+/// Folders above a day's folder in which a root is looked for: `YYYY/mm/dd` has three.
+const ABOVE_MAX: usize = 3;
+
+/// Finds out what is to be checked.
+pub fn survey(disk: &dyn Disk, paths: &[PathBuf]) -> io::Result<Survey> {
+    let mut survey = Survey::default();
+    for path in paths {
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        if disk.len(path)?.is_none() {
+            survey.folder(disk, path)?;
+        } else if let Some(hour) = hour_of(&name) {
+            let root = survey.root_above(disk, &folder)?;
+            survey.add_hours(disk, &folder, root, Some(hour))?;
+        } else if [ledger::path(&folder), super::identity::path(&folder)].contains(path) {
+            survey.root(disk, &folder, true)?;
+        } else {
+            survey
+                .problems
+                .note(path, "it is no file of a vault, and was not checked");
+        }
+    }
+    Ok(survey)
+}
+
+/// The hour that a file's name tells.
+fn hour_of(name: &str) -> Option<Hour> {
+    let of_kind = || Kind::of_name(name).map(|(hour, _)| hour);
+    let archived = || layout::of_archived(name).map(|(hour, _)| hour);
+    layout::hour_of_manifest(name)
+        .or_else(of_kind)
+        .or_else(archived)
+}
+
+impl Survey {
+    /// A folder: a root, a day, or something above days.
+    fn folder(&mut self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
+        let is_root = disk.len(&ledger::path(path))?.is_some()
+            || disk.len(&super::identity::path(path))?.is_some();
+        let days = day_folders(disk, path, ABOVE_MAX)?;
+        let is_day = days.contains(path);
+        let root = if is_root || !is_day {
+            self.root(disk, path, true)?
+        } else {
+            self.root_above(disk, path)?
+        };
+        for day in days {
+            self.add_hours(disk, &day, root, None)?;
+            self.days.insert(day);
+        }
+        Ok(())
+    }
+
+    fn root_above(&mut self, disk: &dyn Disk, folder: &Path) -> io::Result<Option<usize>> {
+        for above in folder.ancestors().skip(1).take(ABOVE_MAX) {
+            if disk.len(&ledger::path(above))?.is_some()
+                || disk.len(&super::identity::path(above))?.is_some()
+            {
+                return self.root(disk, above, false);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes a root up, once.
+    fn root(&mut self, disk: &dyn Disk, path: &Path, whole: bool) -> io::Result<Option<usize>> {
+        if let Some(known) = self.roots.iter().position(|root| root.path == path) {
+            if let Some(root) = self.roots.get_mut(known) {
+                root.is_whole |= whole;
+            }
+            return Ok(Some(known));
+        }
+        let mut root = Root {
+            path: path.to_owned(),
+            is_whole: whole,
+            ..Root::default()
+        };
+        match Identity::read(disk, path) {
+            Ok(identity) => root.identity = identity,
+            Err(why) => self
+                .problems
+                .wrong(&super::identity::path(path), why.to_string()),
+        }
+        self.read_ledger(disk, &mut root)?;
+        self.roots.push(root);
+        Ok(Some(self.roots.len() - 1))
+    }
+
+    fn read_ledger(&mut self, disk: &dyn Disk, root: &mut Root) -> io::Result<()> {
+        let path = ledger::path(&root.path);
+        if disk.len(&path)?.is_none() {
+            return Ok(());
+        }
+        let problems = &mut self.problems;
+        match ledger::breaks(disk, &root.path) {
+            Ok(breaks) => {
+                for line in breaks {
+                    problems.wrong(
+                        &path,
+                        format!("line {line} does not have the hash of the line before it"),
+                    );
+                }
+            }
+            Err(why) => problems.wrong(&path, why.to_string()),
+        }
+        if let Ok(true) = ledger::is_torn(disk, &root.path) {
+            problems.unfinished(
+                &path,
+                "the last line is torn: the next merge cuts it off and writes it again",
+            );
+        }
+        match ledger::read(disk, &root.path) {
+            Ok(lines) => {
+                let mut by_hour: BTreeMap<Hour, Vec<Line>> = BTreeMap::new();
+                for line in lines {
+                    let of_hour = by_hour.entry(line.hour).or_default();
+                    if line.revision != of_hour.len() as u64 + 1 {
+                        problems.wrong(
+                            &path,
+                            format!(
+                                "revision {} of {} comes after {} others",
+                                line.revision,
+                                line.hour,
+                                of_hour.len()
+                            ),
+                        );
+                    }
+                    of_hour.push(line);
+                }
+                root.ledger = Some(by_hour);
+            }
+            Err(why) => problems.wrong(&path, why.to_string()),
+        }
+        Ok(())
+    }
+
+    /// Takes the hours of a folder up, or one of them.
+    fn add_hours(
+        &mut self,
+        disk: &dyn Disk,
+        folder: &Path,
+        root: Option<usize>,
+        only: Option<Hour>,
+    ) -> io::Result<()> {
+        let entries = disk.list(folder)?;
+        let has_private =
+            |name: &str| matches!(Kind::of_name(name), Some((_, kind)) if kind != Kind::Ids);
+        let is_strict = root
+            .and_then(|root| self.roots.get(root))
+            .is_some_and(|root| root.identity.is_some())
+            || entries.iter().any(|entry| has_private(&entry.name));
+        let mut hours: BTreeMap<Hour, bool> = BTreeMap::new();
+        for entry in entries.iter().filter(|entry| !entry.folder) {
+            let aside = layout::of_aside(&entry.name);
+            if let Some(hour) = hour_of(&entry.name) {
+                hours.entry(hour).or_default();
+            } else if let Some((name, revision)) = aside {
+                let path = folder.join(&entry.name);
+                let committed = layout::hour_of_manifest(name);
+                match (committed, hour_of(name)) {
+                    (Some(hour), _) => {
+                        hours.insert(hour, true);
+                        self.problems.unfinished(&path, format!("revision {revision} is committed and not in place yet: the next merge brings it there"));
+                    }
+                    (None, Some(_)) => self.problems.unfinished(
+                        &path,
+                        "an attempt that was not committed: the next merge removes it",
+                    ),
+                    (None, None) => self.problems.note(&path, UNKNOWN),
+                }
+            }
+        }
+        for (hour, is_half_done) in hours {
+            if only.is_none_or(|only| only == hour) {
+                let place = HourPlace {
+                    folder: folder.to_owned(),
+                    hour,
+                    is_strict,
+                    is_half_done,
+                };
+                if !self.hours.iter().any(|(known, _)| *known == place) {
+                    self.hours.push((place, root));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a file that is none of ours.
+pub const UNKNOWN: &str = "it is no file of a vault, and was not checked";
+
+/// The folders in which hours lie, below a folder or that folder itself.
+fn day_folders(disk: &dyn Disk, folder: &Path, below_max: usize) -> io::Result<BTreeSet<PathBuf>> {
+    let mut found = BTreeSet::new();
+    for entry in disk.list(folder)? {
+        let path = folder.join(&entry.name);
+        if !entry.folder {
+            if hour_of(&entry.name).is_some() || layout::of_aside(&entry.name).is_some() {
+                found.insert(folder.to_owned());
+            }
+        } else if entry.name == "revisions" {
+            // without its manifests in place the day is still a day
+            if disk
+                .list(&path)?
+                .iter()
+                .any(|entry| layout::of_archived(&entry.name).is_some())
+            {
+                found.insert(folder.to_owned());
+            }
+        } else if 0 < below_max {
+            found.extend(day_folders(disk, &path, below_max - 1)?);
+        }
+    }
+    Ok(found)
+}
+
+/// What a day comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct DayFound {
+    /// Hours that were checked.
+    pub hours: u64,
+    /// Their posts.
+    pub posts: u64,
+    /// Bytes of data files that were read.
+    pub bytes: u64,
+}
+
+/// Everything that was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// By day.
+    pub days: BTreeMap<Day, DayFound>,
+    /// What does not hold, the worst first.
+    pub problems: Vec<Problem>,
+}
+
+impl Found {
+    /// The worst that was found; `None` if all holds and there is nothing to note.
+    pub fn worst(&self) -> Option<Severity> {
+        self.problems.iter().map(|problem| problem.severity).max()
+    }
+}
+
+/// The zone that a manifest names, if this program knows it.
+pub fn zone(name: &str, path: &Path, problems: &mut Problems) -> Option<Zone> {
+    match Zone::named(name) {
+        Ok(zone) => Some(zone),
+        Err(why) => {
+            problems.wrong(path, why.to_string());
+            None
+        }
+    }
+}

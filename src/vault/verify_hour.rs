@@ -1,0 +1,400 @@
+//! One hour worked out again: its manifest, its data files, and whether they agree.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
+
+use super::{
+    layout::Kind,
+    manifest::{Counts, Covered, MANIFEST_BYTES_MAX, Manifest, Minutes, Output, sha256},
+    verify::{HourPlace, Problems, Root, zone},
+    verify_rows::{self, Rows},
+};
+use crate::{
+    period::Minute,
+    segment::line::PROGRAM,
+    world::disk::{self, Disk},
+};
+
+/// What an hour comes to.
+#[derive(Debug, Default)]
+pub struct HourFound {
+    /// Its posts.
+    pub posts: u64,
+    /// Bytes of data files that were read.
+    pub bytes: u64,
+    /// Its revision; 0 without a manifest.
+    pub revision: u64,
+    /// SHA-256 of its manifest.
+    pub manifest_sha256: Option<String>,
+    /// SHA-256 of the manifest before it, as it says.
+    pub previous_manifest: Option<String>,
+    /// What does not hold.
+    pub problems: Problems,
+}
+
+/// Checks an hour.
+pub fn hour(disk: &dyn Disk, place: &HourPlace, root: Option<&Root>) -> HourFound {
+    let mut found = HourFound::default();
+    if place.is_half_done {
+        // its files may be those of two revisions
+        return found;
+    }
+    let path = place.folder.join(format!("{}_manifest.json", place.hour));
+    let manifest = match read_manifest(disk, &path) {
+        Ok(Some((manifest, bytes))) => {
+            found.manifest_sha256 = Some(sha256(&bytes));
+            if manifest.program == PROGRAM && manifest.to_json() != bytes {
+                found
+                    .problems
+                    .wrong(&path, "it is not as this program writes it");
+            }
+            manifest
+        }
+        Ok(None) => {
+            found.problems.wrong(&path, "the manifest is missing");
+            return found;
+        }
+        Err(why) => {
+            found.problems.wrong(&path, why);
+            return found;
+        }
+    };
+    found.posts = manifest.counts.total.posts;
+    found.revision = manifest.history.revision;
+    found
+        .previous_manifest
+        .clone_from(&manifest.history.previous_manifest);
+    check_labels(&path, &manifest, place, root, &mut found.problems);
+    check_books(&path, &manifest, &mut found.problems);
+    let rows = check_files(disk, &path, &manifest, place, &mut found);
+    check_rows(
+        &path,
+        &manifest,
+        &rows,
+        place.is_strict,
+        &mut found.problems,
+    );
+    found
+}
+
+fn read_manifest(disk: &dyn Disk, path: &Path) -> Result<Option<(Manifest, Vec<u8>)>, String> {
+    match disk.len(path) {
+        Ok(None) => return Ok(None),
+        Ok(Some(_)) => (),
+        Err(why) => return Err(why.to_string()),
+    }
+    let bytes =
+        disk::read_bounded(disk, path, MANIFEST_BYTES_MAX).map_err(|why| why.to_string())?;
+    let manifest = Manifest::from_json(&bytes).map_err(|why| why.to_string())?;
+    Ok(Some((manifest, bytes)))
+}
+
+/// Whose hour it is, and what UTC time it has.
+fn check_labels(
+    path: &Path,
+    manifest: &Manifest,
+    place: &HourPlace,
+    root: Option<&Root>,
+    problems: &mut Problems,
+) {
+    problems.same(path, "the hour", manifest.hour, place.hour);
+    if let Some(zone) = zone(&manifest.timezone, path, problems)
+        && zone.intervals(manifest.hour) != manifest.intervals
+    {
+        problems.wrong(
+            path,
+            format!("its intervals are not those of the hour in {}", zone.name()),
+        );
+    }
+    if let Some(identity) = root.and_then(|root| root.identity.as_ref()) {
+        problems.same(
+            path,
+            "the time zone",
+            &manifest.timezone,
+            &identity.timezone,
+        );
+        problems.same(path, "the stream", &manifest.stream, &identity.stream);
+    }
+    if manifest.history.revision == 0 {
+        problems.wrong(path, "its revision is 0");
+    }
+    let inputs: BTreeSet<_> = manifest
+        .inputs
+        .segments
+        .iter()
+        .map(|input| &input.name)
+        .collect();
+    let came_in = &manifest.history.segments;
+    if !came_in.iter().all(|name| inputs.contains(name)) {
+        problems.wrong(path, "segments that came in are not among its inputs");
+    }
+}
+
+/// Whether the manifest's numbers agree with each other.
+fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
+    if !manifest.balances() {
+        problems.wrong(
+            path,
+            "the books do not balance: lines are not posts, duplicates and rejected lines",
+        );
+    }
+    let Counts { servers, total } = &manifest.counts;
+    let copies: u64 = servers
+        .values()
+        .map(|server| server.posts + server.duplicates)
+        .sum();
+    let further = copies.saturating_sub(total.posts);
+    problems.same(path, "duplicates", total.duplicates, further);
+    for (id, server) in servers {
+        let taken = manifest
+            .inputs
+            .segments
+            .iter()
+            .filter(|input| input.name.server == *id);
+        let taken: u64 = taken.map(|input| input.taken).sum();
+        problems.same(path, &format!("lines of server {id}"), server.lines, taken);
+    }
+    if let [first, second] = servers.values().collect::<Vec<_>>()[..] {
+        let seen = first.only_here + second.only_here + total.seen_by_all;
+        problems.same(path, "posts", total.posts, seen);
+    }
+    check_minutes(path, manifest, problems);
+}
+
+/// Whether the table of minutes agrees with the counts.
+fn check_minutes(path: &Path, manifest: &Manifest, problems: &mut Problems) {
+    let Minutes { servers, rows } = &manifest.minutes;
+    let all = manifest
+        .intervals
+        .iter()
+        .flat_map(|i| (i.begin.minute().0..i.end.minute().0).map(Minute));
+    if !rows.iter().map(|row| row.0).eq(all) {
+        problems.wrong(path, "the table of minutes has not the minutes of the hour");
+    }
+    let common: u64 = rows.iter().map(|row| row.3).sum();
+    problems.same(
+        path,
+        "posts seen by all",
+        manifest.counts.total.seen_by_all,
+        common,
+    );
+    if !servers.iter().eq(manifest.counts.servers.keys()) {
+        problems.wrong(
+            path,
+            "the table of minutes has not the servers of the counts",
+        );
+    }
+    for (number, (id, server)) in manifest.counts.servers.iter().enumerate() {
+        let of_server = rows.iter().filter_map(|row| row.2.get(number));
+        let posts: u64 = of_server.sum();
+        problems.same(path, &format!("posts of server {id}"), server.posts, posts);
+    }
+    for (minute, posts, of_servers, common) in rows {
+        let fits = of_servers.len() == servers.len()
+            && of_servers
+                .iter()
+                .all(|of_server| common <= of_server && of_server <= posts)
+            && *posts <= of_servers.iter().sum();
+        if !fits {
+            problems.wrong(path, format!("its numbers for {minute} cannot be"));
+        }
+    }
+}
+
+/// Reads all data files, and compares them with what the manifest says of them.
+fn check_files(
+    disk: &dyn Disk,
+    path: &Path,
+    manifest: &Manifest,
+    place: &HourPlace,
+    found: &mut HourFound,
+) -> Rows {
+    let mut rows = Rows::default();
+    let has_rejected = !manifest.counts.total.rejected.is_empty();
+    for kind in Kind::ALL {
+        let name = kind.name(place.hour);
+        let data = place.folder.join(&name);
+        let says = manifest.outputs.iter().find(|output| output.name == name);
+        let is_there = matches!(disk.len(&data), Ok(Some(_)));
+        let problems = &mut found.problems;
+        match (says, is_there) {
+            (None, false) => {
+                if kind != Kind::Rejected || has_rejected {
+                    problems.wrong(path, format!("it does not name {name}"));
+                }
+            }
+            (None, true) => problems.wrong(&data, "its manifest does not name it"),
+            (Some(_), false) if place.is_strict || kind == Kind::Ids => {
+                problems.wrong(&data, "it is missing");
+            }
+            (Some(_), false) => problems.note(&data, "it is not part of this copy"),
+            (Some(says), true) => {
+                found.bytes += says.bytes;
+                check_file(disk, &data, kind, says, manifest, &mut rows, problems);
+            }
+        }
+    }
+    let known =
+        |output: &Output| Kind::of_name(&output.name).is_some_and(|(hour, _)| hour == place.hour);
+    for output in manifest.outputs.iter().filter(|output| !known(output)) {
+        found.problems.wrong(
+            path,
+            format!("it names {:?}, which is no file of this hour", output.name),
+        );
+    }
+    rows
+}
+
+fn check_file(
+    disk: &dyn Disk,
+    path: &Path,
+    kind: Kind,
+    says: &Output,
+    manifest: &Manifest,
+    rows: &mut Rows,
+    problems: &mut Problems,
+) {
+    let read = verify_rows::read(disk, path, kind, &manifest.intervals, rows, problems);
+    let output = match read {
+        Ok(output) => output,
+        Err(why) => {
+            let what = match why.kind() {
+                io::ErrorKind::InvalidData
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::Other => {
+                    format!("it is damaged: {why}")
+                }
+                _ => format!("it cannot be read: {why}"),
+            };
+            return problems.wrong(path, what);
+        }
+    };
+    problems.same(path, "bytes", says.bytes, output.bytes);
+    problems.same(path, "sha256", &says.sha256, &output.sha256);
+    problems.same(
+        path,
+        "bytes of its content",
+        says.content_bytes,
+        output.content_bytes,
+    );
+    problems.same(
+        path,
+        "sha256 of its content",
+        &says.content_sha256,
+        &output.content_sha256,
+    );
+    problems.same(path, "rows", says.rows, output.rows);
+    if matches!(kind, Kind::Ids | Kind::Tweets) {
+        problems.same(path, "posts", manifest.counts.total.posts, output.rows);
+    }
+}
+
+/// Whether what the rows come to is what the manifest says.
+fn check_rows(
+    path: &Path,
+    manifest: &Manifest,
+    rows: &Rows,
+    is_strict: bool,
+    problems: &mut Problems,
+) {
+    if let [Some(ids), Some(tweets)] = rows.ids
+        && ids != tweets
+    {
+        problems.wrong(
+            path,
+            "the ids in IDs.txt and in tweets.csv are not the same",
+        );
+    }
+    if rows.ids[0].is_none() || (0 < rows.old_ids && rows.ids[1].is_none()) {
+        // without the file there is nothing to compare with, and that has been told
+        return;
+    }
+    let counted = |minute: &Minute| rows.minutes.get(minute).copied().unwrap_or(0);
+    let wrong = manifest
+        .minutes
+        .rows
+        .iter()
+        .filter(|row| row.1 != counted(&row.0))
+        .count();
+    if 0 < wrong {
+        problems.wrong(
+            path,
+            format!("{wrong} rows of the table of minutes are not what the ids say"),
+        );
+    }
+    if !manifest
+        .residues
+        .iter()
+        .copied()
+        .eq(rows.residues.iter().map(|(a, b)| (*a, *b)))
+    {
+        problems.wrong(path, "the table of residues is not what the ids say");
+    }
+    check_seconds(path, manifest, rows, problems);
+    if is_strict {
+        check_rejected(path, manifest, rows, problems);
+    }
+}
+
+fn check_seconds(path: &Path, manifest: &Manifest, rows: &Rows, problems: &mut Problems) {
+    let seconds = &manifest.seconds;
+    let union = Covered::of(&manifest.intervals, |second| rows.seconds.contains(&second));
+    if union != seconds.union {
+        problems.wrong(path, "the seconds covered are not what the ids say");
+    }
+    let mut any = vec![0_u32; union.bitmap.len()];
+    for (id, covered) in &seconds.servers {
+        let nibbles: Vec<u32> = covered
+            .bitmap
+            .chars()
+            .filter_map(|c| c.to_digit(16))
+            .collect();
+        let count: u64 = nibbles
+            .iter()
+            .map(|nibble| u64::from(nibble.count_ones()))
+            .sum();
+        problems.same(
+            path,
+            &format!("seconds covered by server {id}"),
+            covered.covered,
+            count,
+        );
+        if nibbles.len() != any.len() {
+            problems.wrong(
+                path,
+                format!("the bitmap of server {id} has another length than the hour"),
+            );
+        }
+        for (sum, nibble) in any.iter_mut().zip(nibbles) {
+            *sum |= nibble;
+        }
+    }
+    let any: String = any
+        .into_iter()
+        .filter_map(|nibble| char::from_digit(nibble, 16))
+        .collect();
+    if any != union.bitmap {
+        problems.wrong(
+            path,
+            "the seconds covered by the servers do not add up to those of all",
+        );
+    }
+}
+
+fn check_rejected(path: &Path, manifest: &Manifest, rows: &Rows, problems: &mut Problems) {
+    let servers = manifest.counts.servers.iter();
+    let says: BTreeMap<String, _> = servers
+        .filter(|(_, counts)| !counts.rejected.is_empty())
+        .map(|(id, counts)| (id.to_string(), counts.rejected.clone()))
+        .collect();
+    if says != rows.rejected {
+        problems.wrong(
+            path,
+            "its counts of rejected lines are not those of the file",
+        );
+    }
+}
