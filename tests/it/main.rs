@@ -10,3 +10,4 @@ mod deliver;
 mod merge;
 mod support;
 mod tidy;
+mod vault;

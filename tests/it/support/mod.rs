@@ -5,3 +5,6 @@ pub(crate) mod disk;
 
 /// Posts of many shapes, and a spool with what servers received of them.
 pub(crate) mod posts;
+
+/// A primary with its spool and vault.
+pub(crate) mod primary;

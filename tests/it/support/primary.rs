@@ -1,0 +1,207 @@
+//! A primary with its spool and vault, on a real disk or one in memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use twinstream::{
+    config::settings::{Merge, Xz},
+    merge::run::{Committed, Job, Outcome},
+    period::{Hour, UtcMs, Zone},
+    vault::{
+        manifest::Manifest,
+        verify::{self, Found},
+        verify_hour, verify_whole,
+    },
+    world::disk::{Disk, RealDisk},
+};
+
+use super::{disk::SimulatedDisk, posts::Segment};
+
+/// A primary: its disk, its folders, its zone.
+pub(crate) struct Site {
+    pub(crate) disk: Box<dyn Disk>,
+    pub(crate) root: PathBuf,
+    pub(crate) settings: Merge,
+    pub(crate) threads: usize,
+    pub(crate) unit_bytes: u64,
+    /// Removes the folder in the end.
+    pub(crate) dir: Option<TempDir>,
+}
+
+pub(crate) fn at(text: &str) -> UtcMs {
+    text.parse().unwrap()
+}
+
+impl Site {
+    pub(crate) fn new(zone: &str) -> Self {
+        let dir = TempDir::new().unwrap();
+        let root = dir.path().to_owned();
+        Self {
+            dir: Some(dir),
+            ..Self::on(Box::new(RealDisk), &root, zone)
+        }
+    }
+
+    /// On a disk in memory, which does not make the test wait for its syncs.
+    pub(crate) fn in_memory() -> Self {
+        let site = Self::on(
+            Box::new(SimulatedDisk::default()),
+            Path::new("/primary"),
+            "UTC",
+        );
+        site.disk.make_folder(&site.spool()).unwrap();
+        site
+    }
+
+    pub(crate) fn on(disk: Box<dyn Disk>, root: &Path, zone: &str) -> Self {
+        let settings = Merge {
+            timezone: Zone::named(zone).unwrap(),
+            settle: Duration::from_secs(600),
+            parquet: false,
+            xz: Xz::Fast,
+            keep_raw: None,
+            keep_free: 0,
+        };
+        let root = root.to_owned();
+        Self {
+            disk,
+            root,
+            settings,
+            threads: 2,
+            unit_bytes: 4 << 20,
+            dir: None,
+        }
+    }
+
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.root.join("spool")
+    }
+
+    pub(crate) fn vault(&self) -> PathBuf {
+        self.root.join("vault")
+    }
+
+    pub(crate) fn put(&self, segments: &[Segment]) {
+        for segment in segments {
+            segment.put(&*self.disk, &self.spool(), self.dir.is_none());
+        }
+    }
+
+    pub(crate) fn try_merge(&self, asked: &[&str], now: &str) -> Result<Outcome, String> {
+        let asked: BTreeSet<Hour> = asked.iter().map(|hour| hour.parse().unwrap()).collect();
+        let job = Job {
+            disk: &*self.disk,
+            data_dir: &self.root,
+            spool: &self.spool(),
+            vault: &self.vault(),
+            settings: &self.settings,
+            servers: &[],
+            asked: &asked,
+            threads: self.threads,
+            unit_bytes: self.unit_bytes,
+            now: at(now),
+        };
+        job.run(&mut |_| ()).map_err(|why| why.to_string())
+    }
+
+    #[track_caller]
+    pub(crate) fn merge(&self, now: &str) -> Vec<Committed> {
+        let outcome = self.try_merge(&[], now).unwrap();
+        assert_eq!(
+            (outcome.failed.len(), outcome.unusable.len()),
+            (0, 0),
+            "{outcome:?}"
+        );
+        outcome.committed
+    }
+
+    /// Every file of the vault by its path in it.
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.vault()];
+        while let Some(folder) = folders.pop() {
+            for entry in self.disk.list(&folder).unwrap() {
+                let path = folder.join(&entry.name);
+                if entry.folder {
+                    folders.push(path);
+                    continue;
+                }
+                let mut bytes = Vec::new();
+                self.disk
+                    .open(&path)
+                    .unwrap()
+                    .read_to_end(&mut bytes)
+                    .unwrap();
+                let inside = path.strip_prefix(self.vault()).unwrap();
+                files.insert(inside.to_str().unwrap().to_owned(), bytes);
+            }
+        }
+        files
+    }
+
+    /// What must be the same however it came about: all but `history`, the ledger, and what is kept
+    /// of former revisions.
+    pub(crate) fn essence(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = self.files();
+        files.retain(|name, _| !name.contains("revisions/") && name != "ledger.jsonl");
+        for (name, bytes) in &mut files {
+            if name.ends_with("_manifest.json") {
+                let history = memchr::memmem::find(bytes, b"\n \"history\": ").expect("a history");
+                bytes.truncate(history);
+            }
+        }
+        files
+    }
+
+    pub(crate) fn manifest(&self, hour: &str) -> Manifest {
+        let (day, _) = hour.split_once('_').unwrap();
+        let path = self.vault().join(day).join(format!("{hour}_manifest.json"));
+        Manifest::read(&*self.disk, &path).unwrap()
+    }
+
+    /// The committed hours.
+    pub(crate) fn hours(&self) -> Vec<String> {
+        let names = self
+            .files()
+            .into_keys()
+            .filter(|name| !name.contains("revisions/"));
+        let hour = |name: String| {
+            Some(
+                name.split('/')
+                    .nth(1)?
+                    .strip_suffix("_manifest.json")?
+                    .to_owned(),
+            )
+        };
+        names.filter_map(hour).collect()
+    }
+
+    /// Works everything out again.
+    pub(crate) fn verify(&self) -> Found {
+        let survey = verify::survey(&*self.disk, &[self.vault()]).unwrap();
+        let root = |number: &Option<usize>| number.and_then(|number| survey.roots.get(number));
+        let places = survey.hours.iter();
+        let hours = places
+            .map(|(place, number)| verify_hour::hour(&*self.disk, place, root(number)))
+            .collect();
+        verify_whole::whole(&*self.disk, survey, hours)
+    }
+
+    pub(crate) fn text(&self, hour: &str, ending: &str) -> String {
+        let (day, _) = hour.split_once('_').unwrap();
+        unxz(&self.files()[&format!("{day}/{hour}_{ending}")])
+    }
+}
+
+pub(crate) fn unxz(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    liblzma::read::XzDecoder::new_multi_decoder(bytes)
+        .read_to_string(&mut text)
+        .unwrap();
+    text
+}

@@ -1,0 +1,447 @@
+//! What lies in a vault, what `verify` finds when it is not as it was, and the two commands.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+use twinstream::{
+    vault::verify::Severity,
+    world::{disk::Disk, lock::Lock},
+};
+
+use crate::support::{
+    posts::{Received, Segment, segments, stream},
+    primary::{Site, at},
+};
+
+const LATER: &str = "2026-11-23T16:30:00Z";
+
+/// A vault of three hours, one of them in its second revision, and with rejected lines.
+fn vault(site: &Site) {
+    let received = stream(2, at("2026-11-23T13:50:00Z"), 25, 12);
+    let of = |n: usize| segments(["1", "2"][n], &received[n]);
+    site.put(&of(0));
+    site.put(&of(1)[5..]);
+    assert_eq!(site.merge("2026-11-23T16:10:00Z").len(), 3);
+    site.put(&of(1)[..5]);
+    assert_eq!(site.merge(LATER).len(), 1);
+}
+
+fn replace(disk: &dyn Disk, path: &Path, bytes: Option<&[u8]>) {
+    if disk.len(path).unwrap().is_some() {
+        disk.remove(path).unwrap();
+    }
+    if let Some(bytes) = bytes {
+        disk.make_folder(path.parent().unwrap()).unwrap();
+        disk.create(path).unwrap().write_all(bytes).unwrap();
+    }
+}
+
+#[track_caller]
+fn check_found(site: &Site, what: &str, worst: Option<Severity>) {
+    let found = site.verify();
+    assert_eq!(found.worst(), worst, "{what}: {:#?}", found.problems);
+}
+
+const WRONG: Option<Severity> = Some(Severity::Wrong);
+const UNFINISHED: Option<Severity> = Some(Severity::Unfinished);
+
+#[test]
+fn verify_finds_every_change() {
+    let site = Site::in_memory();
+    vault(&site);
+    let files = site.files();
+    check_found(&site, "nothing was changed", None);
+    let endings = [
+        "IDs.txt.xz",
+        "tweets.csv.xz",
+        "users.csv.xz",
+        "rejected.jsonl.xz",
+        "manifest.json",
+        "r1_manifest.json",
+        "report.txt",
+        "ledger.jsonl",
+    ];
+    for ending in endings {
+        assert!(files.keys().any(|name| name.ends_with(ending)), "{ending}");
+    }
+    for (name, bytes) in &files {
+        let path = site.vault().join(name);
+        if name != "vault.json" {
+            // the last byte of the ledger is its last line's end: without it the line is torn
+            let last = bytes.len() - 1 - usize::from(name == "ledger.jsonl");
+            for offset in [0, bytes.len() / 3, bytes.len() / 2, last] {
+                for bit in [0, 5] {
+                    let mut changed = bytes.clone();
+                    changed[offset] ^= 1 << bit;
+                    replace(&*site.disk, &path, Some(&changed));
+                    check_found(
+                        &site,
+                        &format!("bit {bit} of byte {offset} of {name}"),
+                        WRONG,
+                    );
+                }
+            }
+            let mut longer = bytes.clone();
+            longer.push(b'\n');
+            replace(&*site.disk, &path, Some(&longer));
+            check_found(&site, &format!("{name} is longer"), WRONG);
+        }
+        replace(&*site.disk, &path, None);
+        check_found(&site, &format!("{name} is missing"), WRONG);
+        replace(&*site.disk, &path, Some(bytes));
+    }
+    check_found(&site, "everything is back", None);
+
+    let put =
+        |name: &str, bytes: &[u8]| replace(&*site.disk, &site.vault().join(name), Some(bytes));
+    let day = "2026-11-23/2026-11-23";
+    let [first, second] = ["13", "14"].map(|hour| format!("{day}_{hour}_manifest.json"));
+    put(&first, &files[&second]);
+    put(&second, &files[&first]);
+    check_found(&site, "two manifests are swapped", WRONG);
+    put(&second, &files[&second]);
+    // an earlier revision in the place of the latest
+    put(
+        &first,
+        &files["2026-11-23/revisions/2026-11-23_13_r1_manifest.json"],
+    );
+    check_found(&site, "the former manifest is back in place", WRONG);
+    put(&first, &files[&first]);
+
+    let ledger = String::from_utf8(files["ledger.jsonl"].clone()).unwrap();
+    let lines: Vec<&str> = ledger.split_inclusive('\n').collect();
+    assert_eq!(lines.len(), 4);
+    for gone in 0..lines.len() {
+        let mut left = lines.clone();
+        left.remove(gone);
+        put("ledger.jsonl", left.concat().as_bytes());
+        // the last line of the last commit may not have been written yet
+        let expected = if gone + 1 == lines.len() {
+            UNFINISHED
+        } else {
+            WRONG
+        };
+        check_found(&site, &format!("line {gone} is gone"), expected);
+    }
+    put("ledger.jsonl", lines[..2].concat().as_bytes());
+    check_found(&site, "the last two lines are gone", WRONG);
+    put(
+        "ledger.jsonl",
+        [lines[1], lines[0], lines[2], lines[3]].concat().as_bytes(),
+    );
+    check_found(&site, "two lines are swapped", WRONG);
+    put("ledger.jsonl", &ledger.as_bytes()[..ledger.len() - 9]);
+    check_found(&site, "the last line is torn", UNFINISHED);
+    put("ledger.jsonl", ledger.as_bytes());
+
+    let other_zone = String::from_utf8(files["vault.json"].clone())
+        .unwrap()
+        .replace("UTC", "CET");
+    put("vault.json", other_zone.as_bytes());
+    check_found(&site, "another time zone", WRONG);
+    put("vault.json", &files["vault.json"]);
+
+    put(&format!("{first}.r3.new"), b"{}");
+    check_found(&site, "a commit is half done", UNFINISHED);
+    replace(
+        &*site.disk,
+        &site.vault().join(format!("{first}.r3.new")),
+        None,
+    );
+    put(&format!("{day}_13_IDs.txt.xz.r3.new"), b"");
+    check_found(&site, "an attempt was left", UNFINISHED);
+    replace(
+        &*site.disk,
+        &site.vault().join(format!("{day}_13_IDs.txt.xz.r3.new")),
+        None,
+    );
+    put("2026-11-23/notes.txt", b"mine");
+    check_found(&site, "somebody's file", Some(Severity::Note));
+}
+
+#[test]
+fn a_copy_of_what_is_published_verifies_too() {
+    let site = Site::in_memory();
+    vault(&site);
+    let files = site.files();
+    let copy = Site::in_memory();
+    let put =
+        |name: &str, bytes: Option<&[u8]>| replace(&*copy.disk, &copy.vault().join(name), bytes);
+    for (name, bytes) in &files {
+        let is_public = ["IDs.txt.xz", "_manifest.json", "report.txt"]
+            .iter()
+            .any(|e| name.ends_with(e));
+        if name == "ledger.jsonl" {
+            put(name, Some(bytes));
+        } else if is_public && !name.contains("revisions") {
+            put(&name.replace("2026-11-23/", "2026/11/23/"), Some(bytes));
+        }
+    }
+    check_found(&copy, "a copy", Some(Severity::Note));
+    let posts = |site: &Site| {
+        site.verify()
+            .days
+            .values()
+            .map(|day| day.posts)
+            .sum::<u64>()
+    };
+    assert_eq!(posts(&copy), posts(&site));
+    let name = "2026/11/23/2026-11-23_14_IDs.txt.xz";
+    put(name, Some(&files["2026-11-23/2026-11-23_13_IDs.txt.xz"]));
+    check_found(&copy, "the ids of another hour", WRONG);
+    put(name, None);
+    check_found(&copy, "no ids", WRONG);
+}
+
+/// A set-up with a configuration file, for the commands.
+struct Commands {
+    dir: TempDir,
+}
+
+impl Commands {
+    fn new() -> Self {
+        let commands = Self {
+            dir: TempDir::new().unwrap(),
+        };
+        commands.configure("UTC");
+        commands
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.dir.path().join(inside)
+    }
+
+    fn configure(&self, zone: &str) {
+        let dir = self.dir.path().display();
+        let text = format!(
+            "data_dir = \"{dir}\"\n\
+             [x]\nbase_url = \"http://127.0.0.1:1\"\nbearer_token_file = \"{dir}/token\"\n\
+             [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n\
+             [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
+             deliver_to = \"{dir}/elsewhere\"\n\
+             [merge]\ntimezone = \"{zone}\"\nxz = \"fast\"\nkeep_free = \"64KiB\"\nformats = [\"csv\"]\n"
+        );
+        fs::write(self.path("twinstream.toml"), text).unwrap();
+    }
+
+    fn put(&self, segments: &[Segment]) {
+        for segment in segments {
+            segment.put(
+                &twinstream::world::disk::RealDisk,
+                &self.path("spool"),
+                false,
+            );
+        }
+    }
+
+    #[track_caller]
+    fn check(&self, server: &str, args: &[&str], exit: i32) -> Output {
+        let output = Command::new(env!("CARGO_BIN_EXE_twinstream"))
+            .args([
+                "--clock",
+                &format!("{LATER}@1"),
+                "--server",
+                server,
+                "--config",
+            ])
+            .arg(self.path("twinstream.toml"))
+            .args(args)
+            .output()
+            .unwrap();
+        let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+        assert_eq!(output.status.code(), Some(exit), "{args:?}: {said:?}");
+        output
+    }
+
+    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.path("vault")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    files.insert(path.clone(), fs::read(path).unwrap());
+                }
+            }
+        }
+        files
+    }
+}
+
+#[test]
+fn the_commands_end_as_the_table_of_exit_codes_says() {
+    let site = Commands::new();
+    let vault = site.path("vault");
+    let vault = vault.to_str().unwrap();
+    site.check("1", &["merge"], 4);
+    site.check("2", &["merge"], 3);
+    let received = stream(2, at("2026-11-23T13:50:00Z"), 25, 12);
+    let [first, second] = [0, 1].map(|n: usize| segments(["1", "2"][n], &received[n]));
+    site.put(&first);
+    site.put(&second[1..]);
+
+    let dry = site.check("1", &["merge", "--dry-run"], 0);
+    assert!(String::from_utf8_lossy(&dry.stdout).contains("2026-11-23_13"));
+    assert!(!site.path("index").exists(), "a dry run writes nothing");
+    site.check("1", &["merge", "--hour", "2026-11-23_25"], 2);
+    let merged = site.check("1", &["merge"], 0);
+    let table = String::from_utf8(merged.stdout).unwrap();
+    assert_eq!(table.lines().count(), 4, "{table}");
+    assert!(
+        table
+            .lines()
+            .nth(1)
+            .unwrap()
+            .starts_with("2026-11-23_13         1"),
+        "{table}"
+    );
+    let before = site.files();
+    site.check("1", &["merge"], 4);
+    site.check("1", &["merge", "--hour", "2026-11-23_13"], 4);
+    assert_eq!(before, site.files());
+    let verified = site.check("1", &["verify", vault], 0);
+    assert!(String::from_utf8_lossy(&verified.stdout).contains("all holds"));
+
+    {
+        let _other = Lock::take(site.dir.path(), "merge", at(LATER)).unwrap();
+        let refused = site.check("1", &["merge"], 7);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("is already running here"));
+    }
+    // a segment that is not what was sealed
+    site.put(&second[..1]);
+    let [(path, mut bytes), ..] = second[0].files(&site.path("spool"));
+    bytes[10] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let outcome = site.check("1", &["merge", "--json"], 5);
+    let outcome: serde_json::Value = serde_json::from_slice(&outcome.stdout).unwrap();
+    assert_eq!(outcome["unusable"][0]["what"], second[0].name.to_string());
+    site.check("1", &["merge"], 4);
+    // a whole copy of it
+    site.put(&second[..1]);
+    let again = site.check("1", &["merge", "--json"], 0);
+    let again: serde_json::Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(again["committed"][0]["revision"], 2);
+    site.check("1", &["verify", vault], 0);
+
+    site.configure("CET");
+    let refused = site.check("1", &["merge"], 3);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("timezone") && said.contains("hint:"),
+        "{said}"
+    );
+
+    // verify needs no configuration, and takes a day or a file as well
+    let bare = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+        let command = command
+            .arg("verify")
+            .args(args)
+            .current_dir(site.dir.path());
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (
+            output.status.code(),
+            text + &String::from_utf8_lossy(&output.stderr),
+        )
+    };
+    let day = "vault/2026-11-23";
+    let tweets = format!("{day}/2026-11-23_14_tweets.csv.xz");
+    assert_eq!(bare(&[day]).0, Some(0));
+    assert_eq!(bare(&[&tweets, "vault/ledger.jsonl"]).0, Some(0));
+    assert_eq!(bare(&["nowhere"]).0, Some(1));
+    assert_eq!(bare(&["spool"]).0, Some(4));
+    let mut bytes = fs::read(site.path(&tweets)).unwrap();
+    bytes[200] ^= 8;
+    fs::write(site.path(&tweets), &bytes).unwrap();
+    let (exit, said) = bare(&["vault"]);
+    assert_eq!(exit, Some(1));
+    assert!(said.contains(&tweets) && said.contains("WRONG"), "{said}");
+    assert_eq!(bare(&[&tweets]).0, Some(1));
+    assert_eq!(
+        bare(&[&format!("{day}/2026-11-23_13_manifest.json")]).0,
+        Some(0)
+    );
+}
+
+fn real_posts() -> Option<PathBuf> {
+    let folder = std::env::var_os("TWINSTREAM_REAL_POSTS").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("SKIPPED: TWINSTREAM_REAL_POSTS names no folder with real posts");
+    }
+    folder
+}
+
+#[test]
+fn real_posts_come_through_as_the_predecessor_had_them() {
+    let Some(folder) = real_posts() else { return };
+    let text = fs::read_to_string(folder.join("stream.jsonl")).unwrap();
+    let began = at("2026-11-23T14:00:00Z");
+    let receive = |skip: usize| -> Vec<Received> {
+        let lines = text.lines().enumerate().filter(|(n, _)| n % 5 != skip);
+        lines
+            .map(|(n, line)| Received {
+                at: began.plus_ms(i64::try_from(n).unwrap() * 100),
+                line: line.as_bytes().to_vec(),
+            })
+            .collect()
+    };
+    let site = Site::in_memory();
+    site.put(&segments("1", &receive(1)));
+    site.put(&segments("2", &receive(3)));
+    site.merge("2026-11-23T14:30:00Z");
+    check_found(&site, "the real posts", None);
+
+    let (mut rows, mut ids) = (BTreeMap::new(), Vec::new());
+    for hour in site.hours() {
+        ids.extend(
+            site.text(&hour, "IDs.txt.xz")
+                .lines()
+                .map(|id| id.parse::<u64>().unwrap()),
+        );
+        let tweets = site.text(&hour, "tweets.csv.xz");
+        let mut reader = csv::Reader::from_reader(tweets.as_bytes());
+        for row in reader.records().map(Result::unwrap) {
+            rows.insert(row[0].parse::<u64>().unwrap(), row);
+        }
+    }
+    assert!(ids.is_sorted());
+    assert_eq!(ids.len(), text.lines().count());
+    assert_eq!(ids, rows.keys().copied().collect::<Vec<_>>());
+
+    let mut reader = csv::Reader::from_path(folder.join("predecessor.csv")).unwrap();
+    let mut compared = 0;
+    for expected in reader.records().map(Result::unwrap) {
+        let found = &rows[&expected[0].parse::<u64>().unwrap()];
+        for (column, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            match column {
+                4 => (),
+                9 if expected == "null" => assert_eq!(found, ""),
+                _ => assert_eq!(
+                    found,
+                    one_line(expected),
+                    "column {column} of {}",
+                    &rows[&ids[0]][0]
+                ),
+            }
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, rows.len());
+}
+
+/// Every line break of any kind becomes one space.
+fn one_line(field: &str) -> String {
+    let breaks = [
+        '\r', '\n', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}', '\0',
+    ];
+    field.replace("\r\n", " ").replace(breaks, " ")
+}
