@@ -1,23 +1,22 @@
 //! One hour: from its runs to a committed revision.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
 
 use super::{
     dedupe::Tally,
-    index::{Index, IndexError, Indexes, Key, read_run},
+    index::{Index, IndexError, Indexes, Key, Run, read_run},
     rejected,
-    summary::{self, Sums},
+    summary::{self, RejectedLines, Sums},
     unit::{self, Merged, Source, UnitError},
     users::Users,
     workers,
 };
 use crate::{
     period::{Hour, Minute, Zone},
-    post::reject::Rejected,
     segment::name::ServerId,
     vault::{
         commit::{CommitError, HourOfVault},
@@ -127,7 +126,7 @@ impl Sheet {
 /// What was written of an hour, and what it says.
 struct Written {
     tally: Tally,
-    rejected: BTreeMap<(usize, Rejected), u64>,
+    rejected: RejectedLines,
     outputs: Vec<Output>,
 }
 
@@ -287,33 +286,43 @@ impl Workshop<'_> {
         place: &HourOfVault<'_>,
         due: &Due,
         sources: &[Source],
-    ) -> Result<(BTreeMap<(usize, Rejected), u64>, Option<Output>), HourError> {
-        let disk = self.indexes.disk;
-        let mut counts = BTreeMap::new();
+    ) -> Result<(RejectedLines, Option<Output>), HourError> {
+        let mut counts = RejectedLines::new();
         let mut sheet = None;
         for (source, input) in sources.iter().zip(&due.inputs.segments) {
             let runs = source.runs.iter().filter(|run| run.key == Key::Rejected);
             for run in runs {
-                let mut text = Vec::new();
-                let mut file = disk.open(&source.path).map_err(at(&source.path))?;
-                read_run(&mut *file, run, &mut text).map_err(at(&source.path))?;
-                let text = text.strip_suffix(b"\n").unwrap_or(&text);
-                let mut kept = Vec::new();
-                for stored in text.split(|&byte| byte == b'\n') {
-                    let reason = rejected::push(&mut kept, &input.name, stored);
-                    if let Some(reason) = reason {
-                        *counts.entry((source.server, reason)).or_default() += 1;
-                    }
-                }
                 let sheet = match &mut sheet {
                     Some(sheet) => sheet,
                     none => none.insert(self.sheet(place, Kind::Rejected, due)?),
                 };
+                let text = self.read_run(&source.path, run)?;
+                let text = text.strip_suffix(b"\n").unwrap_or(&text);
+                let mut kept = Vec::new();
+                let reasons = text
+                    .split(|&byte| byte == b'\n')
+                    .filter_map(|stored| rejected::push(&mut kept, &input.name, stored));
+                for reason in reasons {
+                    *counts.entry((source.server, reason)).or_default() += 1;
+                }
                 sheet.write(&kept)?;
             }
         }
         let output = sheet.map(|sheet| sheet.finish(due.hour)).transpose()?;
         Ok((counts, output))
+    }
+
+    fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, HourError> {
+        let unusable = |source| {
+            HourError::Unit(UnitError {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        let mut text = Vec::new();
+        let mut file = self.indexes.disk.open(path).map_err(unusable)?;
+        read_run(&mut *file, run, &mut text).map_err(unusable)?;
+        Ok(text)
     }
 }
 

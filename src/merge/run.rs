@@ -20,7 +20,7 @@ use crate::{
     period::{Hour, UtcMs},
     segment::name::{SAMPLE, SegmentName, ServerId},
     vault::{
-        commit::{self, CommitError, HourOfVault},
+        commit::{self, CommitError, HourOfVault, ManifestBytes},
         identity::{Identity, IdentityError},
         layout,
         ledger::{Ledger, LedgerError},
@@ -231,7 +231,7 @@ impl Job<'_> {
         &self,
         look: &Look,
         candidate: &Candidate,
-    ) -> Result<(Decision, Option<(Manifest, Vec<u8>)>), CommitError> {
+    ) -> Result<(Decision, Option<ManifestBytes>), CommitError> {
         let place = self.place(candidate.hour);
         let former = if look.committed.contains(&candidate.hour) {
             place.current()?

@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// Rejected lines of each server (by its number) and reason.
+pub type RejectedLines = BTreeMap<(usize, Rejected), u64>;
+
 /// Everything that an hour's manifest says.
 #[derive(Debug)]
 pub struct Sums<'a> {
@@ -29,8 +32,8 @@ pub struct Sums<'a> {
     pub servers: &'a [ServerId],
     /// What the posts say, servers in the same order.
     pub tally: Tally,
-    /// Rejected lines of each server and reason.
-    pub rejected: BTreeMap<(usize, Rejected), u64>,
+    /// The lines that are no posts.
+    pub rejected: RejectedLines,
     /// The data files.
     pub outputs: Vec<Output>,
     /// What this revision has to do with the ones before.
@@ -101,10 +104,7 @@ fn counts(sums: &Sums<'_>) -> Counts {
 }
 
 /// Counts by the reasons that occur.
-fn by_reason(
-    rejected: &BTreeMap<(usize, Rejected), u64>,
-    counts: impl Fn(usize) -> bool,
-) -> ByWord {
+fn by_reason(rejected: &RejectedLines, counts: impl Fn(usize) -> bool) -> ByWord {
     let mut by_word = ByWord::new();
     for ((_, reason), lines) in rejected.iter().filter(|((server, _), _)| counts(*server)) {
         *by_word.entry(reason.word().to_owned()).or_default() += lines;

@@ -159,8 +159,14 @@ pub fn merge(
     let mut copies = Vec::new();
     for (server, begin, end) in parts {
         let part = text.get(begin..end).unwrap_or_default();
-        let part = part.strip_suffix(b"\n").unwrap_or(part);
-        for stored in part.split(|&byte| byte == b'\n') {
+        let mut begin = 0;
+        // the last line of a segment may lack its end
+        for end in memchr::memchr_iter(b'\n', part).chain([part.len()]) {
+            let stored = part.get(begin..end).unwrap_or_default();
+            begin = end + 1;
+            if stored.is_empty() {
+                continue;
+            }
             let copy = copy(server, stored);
             copies.extend(copy.filter(|copy| unit.time.contains(copy.post.placed.at)));
         }

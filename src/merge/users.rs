@@ -72,17 +72,14 @@ impl Row {
 /// Keeps the row that counts.
 fn keep(rows: &mut BTreeMap<AuthorKey, Row>, author: AuthorKey, row: Row) -> usize {
     let cost = row.csv.len() + ROW_OVERHEAD_BYTES;
-    match rows.get_mut(&author) {
-        Some(kept) => {
-            if row.beats(kept) {
-                *kept = row;
-            }
-            0
+    if let Some(kept) = rows.get_mut(&author) {
+        if row.beats(kept) {
+            *kept = row;
         }
-        None => {
-            rows.insert(author, row);
-            cost
-        }
+        0
+    } else {
+        rows.insert(author, row);
+        cost
     }
 }
 
@@ -149,7 +146,7 @@ impl<'a> Users<'a> {
 
     /// Gives every author's row, in order, and removes what was on the disk.
     pub fn finish(mut self, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let mut sources: Vec<Box<dyn Iterator<Item = io::Result<(AuthorKey, Row)>>>> = Vec::new();
+        let mut sources: Vec<Sorted> = Vec::new();
         for path in &self.runs {
             let file = BufReader::new(self.disk.open(path)?);
             sources.push(Box::new(Spilled(file)));
@@ -190,6 +187,9 @@ impl<'a> Users<'a> {
         }
     }
 }
+
+/// Rows in the order of their authors.
+type Sorted = Box<dyn Iterator<Item = io::Result<(AuthorKey, Row)>>>;
 
 /// What stands before a row on the disk, on a line of its own.
 #[derive(Serialize, Deserialize)]

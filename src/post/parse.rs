@@ -189,7 +189,7 @@ fn author<'a>(includes: &'a str, author_id: &str) -> Option<Author<'a>> {
     let mut author = None;
     let searched = found.and_then(|()| {
         items(users.unwrap_or("null"), |user| {
-            author = user_with(user, author_id).or(author.take())
+            author = user_with(user, author_id).or(author.take());
         })
     });
     searched.map_or(None, |()| author)
@@ -254,6 +254,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn every_line_is_a_post_or_has_a_reason() {
         const T: &str = "2022-06-28T16:07:40.105Z";
         const ID: u64 = 1_541_815_603_606_036_480;

@@ -28,6 +28,9 @@ use crate::{
     world::disk::{self, Disk},
 };
 
+/// A manifest, and its bytes.
+pub type ManifestBytes = (Manifest, Vec<u8>);
+
 /// Why a revision was not committed, or not finished.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
@@ -106,12 +109,12 @@ impl HourOfVault<'_> {
     }
 
     /// The manifest in place and its bytes; `None` if the hour was never committed.
-    pub fn current(&self) -> Result<Option<(Manifest, Vec<u8>)>, CommitError> {
+    pub fn current(&self) -> Result<Option<ManifestBytes>, CommitError> {
         let path = layout::manifest_path(self.vault, self.hour);
         self.manifest_at(&path)
     }
 
-    fn manifest_at(&self, path: &Path) -> Result<Option<(Manifest, Vec<u8>)>, CommitError> {
+    fn manifest_at(&self, path: &Path) -> Result<Option<ManifestBytes>, CommitError> {
         if self.disk.len(path).map_err(at(path))?.is_none() {
             return Ok(None);
         }

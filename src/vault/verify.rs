@@ -74,6 +74,7 @@ impl Problems {
     }
 
     /// Whether the two are the same; if not, says so.
+    #[expect(clippy::needless_pass_by_value, reason = "mostly numbers")]
     pub fn same<T: PartialEq + std::fmt::Display>(
         &mut self,
         path: &Path,
@@ -145,7 +146,8 @@ pub fn survey(disk: &dyn Disk, paths: &[PathBuf]) -> io::Result<Survey> {
             let root = survey.root_above(disk, &folder)?;
             survey.add_hours(disk, &folder, root, Some(hour))?;
         } else if [ledger::path(&folder), super::identity::path(&folder)].contains(path) {
-            survey.root(disk, &folder, true)?;
+            // it speaks of the whole vault
+            survey.folder(disk, &folder)?;
         } else {
             survey
                 .problems

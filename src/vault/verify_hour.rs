@@ -233,7 +233,7 @@ fn check_files(
             (Some(_), false) => problems.note(&data, "it is not part of this copy"),
             (Some(says), true) => {
                 found.bytes += says.bytes;
-                check_file(disk, &data, kind, says, manifest, &mut rows, problems);
+                check_file(disk, (&data, kind), says, manifest, &mut rows, problems);
             }
         }
     }
@@ -250,8 +250,7 @@ fn check_files(
 
 fn check_file(
     disk: &dyn Disk,
-    path: &Path,
-    kind: Kind,
+    (path, kind): (&Path, Kind),
     says: &Output,
     manifest: &Manifest,
     rows: &mut Rows,

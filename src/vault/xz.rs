@@ -52,7 +52,7 @@ impl Effort {
                 preset: 1,
                 dict_bytes: 1 << 20,
                 nice: 128,
-                depth: 0,
+                depth: 8,
                 block_bytes: 4 << 20,
             },
             Self::Small => Options {
@@ -258,6 +258,8 @@ impl<F: FnMut(&[u8]) -> io::Result<()>> Lines<F> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::world::disk::RealDisk;
 
@@ -265,9 +267,10 @@ mod tests {
     fn bytes_do_not_depend_on_the_number_of_threads_and_read_back() {
         let folder = tempfile::tempdir().unwrap();
         // more than two blocks of either size, and quick to compress
-        let text: String = (0..1_500_000)
-            .map(|n: u64| format!("{:012}\n", n / 9 % 7_919))
-            .collect();
+        let mut text = String::new();
+        for n in 0..1_500_000_u64 {
+            writeln!(text, "{:012}", n / 9 % 7_919).unwrap();
+        }
         for effort in [Effort::Balanced, Effort::Fast] {
             let write = |threads| {
                 let path = folder.path().join(format!("{threads}.xz"));

@@ -268,6 +268,7 @@ fn late_data_makes_a_new_revision_and_again_changes_nothing() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 fn a_bad_segment_or_hour_stops_no_other() {
     let received = stream(2, at("2026-11-23T12:10:00Z"), 170, 12);
     let site = Site::new("UTC");
@@ -377,6 +378,7 @@ fn one_server(instants: &[&str]) -> Vec<Segment> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 fn hours_are_labels_of_the_zone() {
     // autumn in Europe: the hour that comes twice is one of 7,200 seconds
     let autumn = Site::new("CET");
@@ -392,7 +394,11 @@ fn hours_are_labels_of_the_zone() {
     let manifest = autumn.manifest("2026-10-25_02");
     assert_eq!(manifest.counts.total.posts, 3);
     assert_eq!(
-        manifest.intervals.iter().map(|i| i.seconds()).sum::<i64>(),
+        manifest
+            .intervals
+            .iter()
+            .map(twinstream::period::Interval::seconds)
+            .sum::<i64>(),
         7_200
     );
     assert_eq!(manifest.minutes.rows.len(), 120);
@@ -458,6 +464,8 @@ fn hours_are_labels_of_the_zone() {
     assert!(far.manifest("2026-11-23_14").balances());
 }
 
+const NOW: &str = "2026-11-23T16:09:00Z";
+
 /// A power cut in any operation of a merge of a late segment: finishing gives what an undisturbed
 /// merge gives.
 #[test]
@@ -481,7 +489,6 @@ fn a_merge_that_is_cut_off_anywhere_is_finished_with_the_same_bytes() {
         site.put(&all[..1]);
         (disk, site)
     };
-    const NOW: &str = "2026-11-23T16:09:00Z";
     let (disk, undisturbed) = prepare();
     let before = disk.calls();
     assert_eq!(undisturbed.merge(NOW).len(), 1);
