@@ -1,1 +1,6 @@
-//! placeholder
+//! Stage 1.
+mod frame;
+mod gunzip;
+mod notice;
+mod pulse;
+mod query;
