@@ -15,7 +15,7 @@ const WINDOW_BITS: u8 = 15;
 
 /// The bytes are not what the response said they are.
 #[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
+pub(super) enum DecodeError {
     /// A `Content-Encoding` that was not asked for.
     #[error("the response is encoded as {0:?}, which was not asked for")]
     UnknownEncoding(String),

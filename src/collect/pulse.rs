@@ -103,7 +103,7 @@ impl Pulse {
     }
 
     /// The record of the minute that is not over yet, when the process ends.
-    pub(super) fn last(mut self, now: UtcMs) -> Alive {
+    pub(super) fn last(&mut self, now: UtcMs) -> Alive {
         self.record(now)
     }
 

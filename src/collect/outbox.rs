@@ -1,0 +1,190 @@
+//! The reading side's end of the queue: everything that happens goes through here in order.
+//!
+//! The queue is bounded in bytes. When it is full reading waits, and says so; the rest then waits
+//! in the kernel's and the platform's buffers. Here each minute's record is made as well, before
+//! anything of the next minute is sent.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::{Arc, mpsc::Sender},
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{halt::Halt, pulse::Pulse, scribe::Message};
+use crate::{
+    period::UtcMs,
+    segment::event::{Alive, Event, What},
+    world::clock::Clock,
+};
+
+/// Bytes that may wait to be written: some six minutes of posts, a fifth of a second at full speed.
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Sends to the writing thread.
+pub(super) struct Outbox {
+    to_scribe: Sender<Message>,
+    free: Arc<Semaphore>,
+    clock: Clock,
+    halt: Arc<Halt>,
+    pulse: RefCell<Pulse>,
+    connection: Cell<u64>,
+    /// Whether something that is stamped already waits for room.
+    held_up: Cell<bool>,
+}
+
+impl Outbox {
+    pub(super) fn new(to_scribe: Sender<Message>, clock: Clock, halt: Arc<Halt>) -> Self {
+        Self {
+            to_scribe,
+            free: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            pulse: RefCell::new(Pulse::new(clock.now())),
+            clock,
+            halt,
+            connection: Cell::new(0),
+            held_up: Cell::new(false),
+        }
+    }
+
+    /// The next attempt begins.
+    pub(super) fn next_connection(&self) {
+        self.connection.set(self.connection.get() + 1);
+    }
+
+    /// The response has begun.
+    pub(super) fn connected(&self, clock_offset_ms: Option<i64>) {
+        let mut pulse = self.pulse.borrow_mut();
+        pulse.connected(self.clock.now(), clock_offset_ms);
+    }
+
+    /// The response is over.
+    pub(super) fn disconnected(&self) {
+        self.pulse.borrow_mut().disconnected(self.clock.now());
+    }
+
+    /// Stamps bytes that have just been read.
+    pub(super) fn stamp(&self) -> UtcMs {
+        let at = self.clock.now();
+        self.turn_to(at);
+        self.pulse.borrow_mut().bytes(at);
+        at
+    }
+
+    /// Of the bytes last stamped, so much was this.
+    pub(super) fn counted(&self, lines: u64, keep_alives: u64) {
+        self.pulse.borrow_mut().counted(lines, keep_alives);
+    }
+
+    /// Sends lines; waits while the queue is full.
+    pub(super) async fn lines(&self, at: UtcMs, stored: Vec<u8>, oversize: u64) {
+        let room = self.room(stored.len()).await;
+        self.send(Message::Lines {
+            at,
+            stored,
+            oversize,
+            room,
+        });
+    }
+
+    /// Sends an error frame, which can be as long as a line; waits while the queue is full.
+    pub(super) async fn error_frame(&self, at: UtcMs, line: String) {
+        let room = self.room(line.len()).await;
+        self.send(Message::Event {
+            event: self.record(at, What::ErrorFrame { line }),
+            room,
+        });
+    }
+
+    /// Sends what happened just now.
+    pub(super) fn event(&self, what: What) {
+        let at = self.clock.now();
+        self.turn_to(at);
+        self.send(Message::Event {
+            event: self.record(at, what),
+            room: None,
+        });
+    }
+
+    /// Has the open pair sealed.
+    pub(super) fn close(&self) {
+        self.send(Message::Close);
+    }
+
+    /// Room in the queue. Without it goes what is in hand when reading has to stop: no more than
+    /// one portion of lines can be.
+    async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
+        let take = |free: Arc<Semaphore>| free.try_acquire_many_owned(bytes);
+        if let Ok(room) = take(Arc::clone(&self.free)) {
+            return Some(room);
+        }
+        tracing::warn!("the disk does not keep up: reading waits for it");
+        self.held_up.set(true);
+        let free = Arc::clone(&self.free);
+        let room = tokio::select! {
+            room = free.acquire_many_owned(bytes) => room.ok(),
+            () = self.halt.wait(true) => None,
+        };
+        self.held_up.set(false);
+        room
+    }
+
+    fn record(&self, at: UtcMs, what: What) -> Event {
+        Event {
+            at,
+            what,
+            connection: self.connection.get(),
+        }
+    }
+
+    fn send(&self, message: Message) {
+        // it fails only when the writing thread has ended, and that has ended us already
+        drop(self.to_scribe.send(message));
+    }
+
+    /// Tells of the minutes that are over by then.
+    fn turn_to(&self, at: UtcMs) {
+        let over = self.pulse.borrow_mut().over(at);
+        if over.is_empty() {
+            return;
+        }
+        for alive in over {
+            self.alive(alive.minute.end().plus_ms(-1), alive);
+        }
+        self.send(Message::Turn(at));
+    }
+
+    fn alive(&self, at: UtcMs, alive: Alive) {
+        self.send(Message::Event {
+            event: self.record(at, What::Alive(alive)),
+            room: None,
+        });
+    }
+
+    /// Never ends: tells of each minute when it is over, also while nothing happens.
+    pub(super) async fn tick(&self) {
+        loop {
+            let end = self.pulse.borrow().minute().end();
+            self.clock.sleep_until(end).await;
+            if self.held_up.get() {
+                // what waits was stamped in the old minute and belongs into its segment
+                self.clock.sleep(std::time::Duration::from_millis(100)).await;
+            } else {
+                self.turn_to(self.clock.now());
+            }
+        }
+    }
+
+    /// The last words of a run; dropping the sender has the threads end.
+    pub(super) fn finish(self, why: &str) {
+        let now = self.clock.now();
+        self.turn_to(now);
+        let last = self.pulse.borrow_mut().last(now);
+        self.alive(now, last);
+        let why = why.to_owned();
+        self.send(Message::Event {
+            event: self.record(now, What::Stopped { why }),
+            room: None,
+        });
+    }
+}
