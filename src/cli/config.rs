@@ -1,13 +1,171 @@
 //! `config`: prints the defaults or the effective settings, or checks the configuration.
 
+use std::path::Path;
+
+use serde::Serialize;
+
 use super::{
     args::Global,
     exit::{Exit, Failure},
+    output, setup,
+    setup::Loaded,
+};
+use crate::config::{
+    file::{self, Entry, Value},
+    resolve,
+    settings::Role,
 };
 
+/// Prints the defaults or the effective settings, or checks the configuration.
 #[derive(Debug, clap::Args)]
-pub(crate) struct ConfigArgs {}
+#[command(after_help = "\
+Examples:
+  twinstream config default > twinstream.toml     every key, commented, as a file to start from
+  twinstream config show                          what is in force, and where each value comes from
+  twinstream config check                         is everything right? (exit code 3 when it is not)")]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    what: What,
+}
 
-pub(crate) fn run(_global: &Global, _args: &ConfigArgs) -> Result<Exit, Failure> {
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Prints every key with its default and what it means
+    Default,
+    /// Prints the effective settings, and where each comes from
+    Show {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Checks the configuration without touching the network
+    Check,
+}
+
+pub(crate) fn run(global: &Global, args: &ConfigArgs) -> Result<Exit, Failure> {
+    match args.what {
+        What::Default => output::print(file::DEFAULT)?,
+        What::Show { json } => show(&setup::load_file(global)?, json)?,
+        What::Check => return check(global),
+    }
+    Ok(Exit::Done)
+}
+
+/// One effective value.
+#[derive(Debug, Serialize)]
+struct Shown {
+    key: String,
+    value: String,
+    from: String,
+}
+
+fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
+    let defaults = file::read(file::DEFAULT).unwrap_or_default();
+    let name = loaded
+        .path
+        .file_name()
+        .unwrap_or(loaded.path.as_os_str())
+        .to_string_lossy();
+    let of = |key: &str, entry: &Entry, from: String| Shown {
+        key: key.to_owned(),
+        value: entry.value.to_string(),
+        from,
+    };
+    let mut shown = Vec::new();
+    for key in file::KEYS {
+        match (loaded.written.entries.get(*key), defaults.entries.get(*key)) {
+            (Some(entry), _) => shown.push(of(key, entry, format!("{name}:{}", entry.line))),
+            (None, Some(entry)) => shown.push(of(key, entry, "default".to_owned())),
+            (None, None) => (),
+        }
+    }
+    let derived = |key: &str, path: &Path| Shown {
+        key: key.to_owned(),
+        value: Value::Text(path.display().to_string()).to_string(),
+        from: "from data_dir".to_owned(),
+    };
+    let settings = &loaded.settings;
+    for (key, path) in [
+        ("spool_dir", &settings.spool_dir),
+        ("vault_dir", &settings.vault_dir),
+    ] {
+        if !loaded.written.entries.contains_key(key) {
+            shown.push(derived(key, path));
+        }
+    }
+    for (begin, entries) in &loaded.written.servers {
+        let id = entries
+            .get("id")
+            .map_or_else(|| format!("line {begin}"), |id| id.value.to_string());
+        for (key, entry) in entries {
+            let key = format!("servers[{}].{key}", id.trim_matches('"'));
+            shown.push(of(&key, entry, format!("{name}:{}", entry.line)));
+        }
+    }
+    if json {
+        return output::print_json(&shown);
+    }
+    let width = |of: fn(&Shown) -> usize| shown.iter().map(of).max().unwrap_or(0);
+    let (keys, values) = (width(|s| s.key.len()), width(|s| s.value.chars().count()));
+    let lines: Vec<String> = shown
+        .iter()
+        .map(|s| format!("{:<keys$}  {:<values$}  {}\n", s.key, s.value, s.from))
+        .collect();
+    output::print(&lines.concat())?;
+    let this = settings
+        .this
+        .as_ref()
+        .map_or("none of the servers", |id| id.as_str());
+    output::print(&format!("\nthis is server {this}\n"))
+}
+
+fn check(global: &Global) -> Result<Exit, Failure> {
+    let loaded = setup::load_file(global)?;
+    let settings = &loaded.settings;
+    let mut notes: Vec<String> = Vec::new();
+    if let Err(why) = setup::bearer_token(settings) {
+        notes.push(format!("warn  {why}"));
+    }
+    if settings.this.is_none() {
+        notes.push(
+            "warn  none of the servers has this machine's name as its host; say --server ID"
+                .to_owned(),
+        );
+    }
+    if settings.servers.len() == 1 {
+        notes.push("note  one server: what it misses is missed".to_owned());
+    }
+    let collected_here = settings.data_dir.ancestors().find(|path| path.exists());
+    let may_write = collected_here
+        .is_some_and(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok());
+    if !may_write {
+        let dir = settings.data_dir.display();
+        notes.push(format!(
+            "warn  {dir} cannot be written or made by this user"
+        ));
+    }
+    for section in resolve::without_effect(&loaded.written) {
+        notes.push(format!(
+            "note  [{section}] is read, but this version does not act on it"
+        ));
+    }
+    if settings.merge.parquet && loaded.written.entries.contains_key("merge.formats") {
+        notes.push(
+            "note  \"parquet\" in merge.formats is not written by this version yet".to_owned(),
+        );
+    }
+    let secondaries = settings
+        .servers
+        .iter()
+        .filter(|server| server.role == Role::Secondary)
+        .count();
+    output::print(&format!(
+        "ok    {}: 1 primary, {secondaries} secondary, hours in {}\n",
+        loaded.path.display(),
+        settings.merge.timezone.name()
+    ))?;
+    for note in notes {
+        output::print(&format!("{note}\n"))?;
+    }
     Ok(Exit::Done)
 }

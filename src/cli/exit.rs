@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::world::lock::LockError;
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -55,6 +57,15 @@ impl Failure {
             exit,
             what: what.into(),
             hint: None,
+        }
+    }
+
+    /// A lock that could not be had.
+    pub fn lock(error: LockError) -> Self {
+        match error {
+            LockError::Taken { .. } => Self::new(Exit::Locked, error.to_string())
+                .hint("wait for it to end; the lock goes with its process"),
+            LockError::Io { .. } => Self::from(error),
         }
     }
 

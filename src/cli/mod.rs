@@ -21,6 +21,8 @@ mod deliver;
 mod demo;
 mod inspect;
 mod merge;
+mod output;
+mod progress;
 mod setup;
 mod simulate;
 mod status;
@@ -36,7 +38,9 @@ pub fn main() -> ExitCode {
     let exit = match dispatch(&cli) {
         Ok(exit) => exit,
         Err(failure) => {
-            eprintln!("{failure}");
+            if !failure.what.is_empty() {
+                eprintln!("twinstream: {failure}");
+            }
             failure.exit
         }
     };

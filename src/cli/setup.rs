@@ -1,13 +1,38 @@
-//! What most commands need before they start: the log, the settings, the clock, the disk.
+//! What most commands need before they start: the log, the settings, the clock, the token.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 
 use super::{
-    args::Global,
+    args::{Global, LogForm},
     exit::{Exit, Failure},
 };
 use crate::{
-    config::settings::{Server, Settings},
-    world::clock::Clock,
+    config::{
+        file::{self, Problem, Written},
+        resolve::{self, Me},
+        secrets,
+        settings::{Secret, Server, Settings},
+    },
+    world::{
+        clock::Clock,
+        disk::{self, RealDisk},
+    },
 };
+
+/// Where a configuration is looked for when none is named.
+const SEARCHED: [&str; 2] = ["twinstream.toml", "/etc/twinstream/twinstream.toml"];
+
+/// A configuration has some kilobytes; a file beyond this is not one.
+const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// The environment variable that goes before the token's file.
+const TOKEN_VARIABLE: &str = "TWINSTREAM_X_BEARER_TOKEN";
 
 /// What a stage's command has at hand.
 pub(crate) struct Setup {
@@ -15,22 +40,197 @@ pub(crate) struct Setup {
     pub(crate) clock: Clock,
 }
 
+/// A configuration file as it was found.
+pub(crate) struct Loaded {
+    pub(crate) path: PathBuf,
+    pub(crate) written: Written,
+    pub(crate) settings: Settings,
+}
+
 /// Reads the configuration and makes the clock.
-pub(crate) fn load(_global: &Global) -> Result<Setup, Failure> {
-    Err(Failure::new(Exit::Configuration, "cannot read the config"))
+pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
+    let settings = load_file(global)?.settings;
+    if global.clock.is_some() && !resolve::is_loopback(&settings.x.base_url) {
+        return Err(Failure::new(
+            Exit::Configuration,
+            format!(
+                "--clock is refused: {} is not on this machine",
+                settings.x.base_url
+            ),
+        )
+        .hint("simulated time is for a simulated API: set x.base_url to its loopback address"));
+    }
+    Ok(Setup {
+        settings,
+        clock: clock(global),
+    })
+}
+
+/// The clock that this process is to go by.
+pub(crate) fn clock(global: &Global) -> Clock {
+    global.clock.map_or_else(Clock::system, Clock::simulated)
+}
+
+/// Finds, reads and proves the configuration.
+pub(crate) fn load_file(global: &Global) -> Result<Loaded, Failure> {
+    let path = find(global)?;
+    let cannot = |why: String| {
+        Failure::new(
+            Exit::Configuration,
+            format!("cannot read the config: {}: {why}", path.display()),
+        )
+    };
+    let bytes = disk::read_bounded(&RealDisk, &path, CONFIG_BYTES_MAX)
+        .map_err(|why| cannot(why.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|why| cannot(why.to_string()))?;
+    let folder = std::path::absolute(&path)?
+        .parent()
+        .unwrap_or(Path::new("/"))
+        .to_owned();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let me = Me {
+        asked: global.server.as_deref(),
+        host: &host,
+    };
+    let written = file::read(&text).map_err(|problems| wrong(&path, &problems))?;
+    let settings =
+        resolve::resolve(&written, &folder, &me).map_err(|problems| wrong(&path, &problems))?;
+    Ok(Loaded {
+        path,
+        written,
+        settings,
+    })
+}
+
+fn find(global: &Global) -> Result<PathBuf, Failure> {
+    if let Some(path) = &global.config {
+        return Ok(path.clone());
+    }
+    SEARCHED
+        .iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists())
+        .ok_or_else(|| {
+            Failure::new(
+                Exit::Configuration,
+                format!(
+                    "no config: neither ./{} nor {} is there",
+                    SEARCHED[0], SEARCHED[1]
+                ),
+            )
+            .hint("name one with --config FILE; `twinstream config default` prints a commented one")
+        })
+}
+
+/// All problems of a file as one failure, one line each.
+fn wrong(path: &Path, problems: &[Problem]) -> Failure {
+    let line = |problem: &Problem| {
+        let at = problem
+            .line
+            .map_or_else(String::new, |line| format!("{line}:"));
+        let hint = problem
+            .hint
+            .as_ref()
+            .map_or_else(String::new, |hint| format!("\n  hint: {hint}"));
+        format!("wrong config: {}:{at} {problem}{hint}", path.display())
+    };
+    let lines: Vec<String> = problems.iter().map(line).collect();
+    Failure::new(Exit::Configuration, lines.join("\n"))
 }
 
 impl Setup {
     /// The server that this process runs on.
     pub(crate) fn this_server(&self) -> Result<&Server, Failure> {
+        let servers = &self.settings.servers;
         let this = self.settings.this.as_ref();
-        self.settings
-            .servers
+        servers
             .iter()
             .find(|server| Some(&server.id) == this)
-            .ok_or_else(|| Failure::new(Exit::Configuration, "which server this is cannot be told"))
+            .ok_or_else(|| {
+                let known: Vec<String> = servers
+                    .iter()
+                    .map(|server| format!("{} ({})", server.id, server.host))
+                    .collect();
+                let host = rustix::system::uname()
+                    .nodename()
+                    .to_string_lossy()
+                    .into_owned();
+                Failure::new(
+                    Exit::Configuration,
+                    format!("which server this is cannot be told: none has the host {host:?}"),
+                )
+                .hint(format!("say --server ID; there is {}", known.join(", ")))
+            })
+    }
+}
+
+/// The token: from the environment, from a systemd credential, or from its file.
+pub(crate) fn bearer_token(settings: &Settings) -> Result<Secret, Failure> {
+    if let Ok(text) = std::env::var(TOKEN_VARIABLE) {
+        return secrets::from_text(&text).map_err(|why| {
+            Failure::new(
+                Exit::Configuration,
+                format!("cannot use ${TOKEN_VARIABLE}: {why}"),
+            )
+        });
+    }
+    let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .map(|folder| PathBuf::from(folder).join("x-bearer-token"))
+        .filter(|path| path.exists());
+    secret_file(&credential.unwrap_or_else(|| settings.x.bearer_token_file.clone()))
+}
+
+fn secret_file(path: &Path) -> Result<Secret, Failure> {
+    let shown = path.display();
+    let cannot = |why: &dyn std::fmt::Display| {
+        Failure::new(
+            Exit::Configuration,
+            format!("cannot use the token: {shown}: {why}"),
+        )
+    };
+    let mode = fs::metadata(path)
+        .map_err(|why| {
+            let hint = "put the app's bearer token there, readable by this user only (mode 600)";
+            cannot(&why).hint(hint)
+        })?
+        .mode();
+    secrets::check_mode(mode).map_err(|why| cannot(&why).hint(format!("chmod 600 {shown}")))?;
+    let read = disk::read_bounded(&RealDisk, path, secrets::SECRET_BYTES_MAX);
+    let bytes = read.map_err(|why| cannot(&why))?;
+    let text = String::from_utf8(bytes).map_err(|_not_text| cannot(&"it is not text"))?;
+    secrets::from_text(&text).map_err(|why| cannot(&why))
+}
+
+/// Log lines show the time that the process goes by.
+struct LogTime(Clock);
+
+impl FormatTime for LogTime {
+    fn format_time(&self, to: &mut Writer<'_>) -> std::fmt::Result {
+        write!(to, "{}", self.0.now())
     }
 }
 
 /// Sends log lines to standard error in the form asked for.
-pub(crate) fn start_log(_global: &Global) {}
+pub(crate) fn start_log(global: &Global) {
+    use std::io::IsTerminal as _;
+    use tracing::Level;
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => Level::WARN,
+        (_, true) => Level::DEBUG,
+        _ => Level::INFO,
+    };
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(colours)
+        .with_timer(LogTime(clock(global)));
+    match global.log {
+        LogForm::Text => log.init(),
+        LogForm::Json => log.json().flatten_event(true).init(),
+    }
+}

@@ -1,4 +1,23 @@
-//! What is settled before anything runs.
+//! What is settled before anything runs: one TOML file, the same on every server.
+//!
+//! ```text
+//! text ──file──▶ Written (known keys, with lines) ──resolve──▶ Settings (cannot be wrong)
+//!                default.toml ─────────────────────┘
+//! ```
+//!
+//! Reads no files and no environment: texts and names are handed in.
+
+/// The TOML as it is written.
+pub mod file;
+
+/// What is written plus the defaults → settings, or everything that is wrong.
+pub mod resolve;
+
+/// From a secret file's bytes and rights to a text that cannot be printed.
+pub mod secrets;
 
 /// The values that stages take; they exist only if every check has passed.
 pub mod settings;
+
+/// Durations and sizes with their unit.
+pub mod units;

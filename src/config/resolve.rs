@@ -1,0 +1,665 @@
+//! What is written plus the defaults → values that cannot be wrong, or everything that is wrong.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    file::{self, Entry, Problem, Value, Written},
+    settings::{Deliver, Fields, Merge, Role, Server, Settings, Target, X, Xz},
+    units,
+};
+use crate::{period::Zone, segment::name::ServerId};
+
+/// The shortest and the longest `max_line`: a post has some kilobytes, and a line is held whole.
+const MAX_LINE: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
+
+/// Who this machine may be.
+#[derive(Debug, Clone, Default)]
+pub struct Me<'a> {
+    /// What `--server` or `$TWINSTREAM_SERVER` says.
+    pub asked: Option<&'a str>,
+    /// This machine's name.
+    pub host: &'a str,
+}
+
+/// A value, and the line of the user's file if it is written there.
+type Found = (Value, Option<usize>);
+
+/// Proves the settings. `folder` is where relative paths start.
+pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings, Vec<Problem>> {
+    let defaults = match file::read(file::DEFAULT) {
+        Ok(defaults) => defaults,
+        Err(problems) => return Err(problems),
+    };
+    let mut r = Resolving {
+        written,
+        defaults,
+        folder,
+        problems: Vec::new(),
+    };
+    let data_dir = r.path("data_dir");
+    let below = |r: &mut Resolving<'_>, key, name| match r.find(key) {
+        Some(_) => r.path(key),
+        None => data_dir.join(name),
+    };
+    let spool_dir = below(&mut r, "spool_dir", "spool");
+    let vault_dir = below(&mut r, "vault_dir", "vault");
+    let x = r.x();
+    let deliver = Deliver {
+        every: r.duration("deliver.every"),
+        keep_delivered: r.duration("deliver.keep_delivered"),
+        ssh_options: r.list("deliver.ssh_options"),
+    };
+    let merge = r.merge();
+    let servers = r.servers();
+    r.not_built_yet();
+    let this = r.this(&servers, me);
+    match merge {
+        Some(merge) if r.problems.is_empty() => Ok(Settings {
+            data_dir,
+            spool_dir,
+            vault_dir,
+            servers,
+            this,
+            x,
+            deliver,
+            merge,
+        }),
+        _ => Err(r.problems),
+    }
+}
+
+struct Resolving<'a> {
+    written: &'a Written,
+    defaults: Written,
+    folder: &'a Path,
+    problems: Vec<Problem>,
+}
+
+impl Resolving<'_> {
+    fn find(&self, key: &str) -> Option<Found> {
+        let of = |entry: &Entry, line| (entry.value.clone(), line);
+        match (
+            self.written.entries.get(key),
+            self.defaults.entries.get(key),
+        ) {
+            (Some(entry), _) => Some(of(entry, Some(entry.line))),
+            (None, Some(entry)) => Some(of(entry, None)),
+            (None, None) => None,
+        }
+    }
+
+    fn wrong(&mut self, line: Option<usize>, key: &str, why: impl Into<String>, hint: &str) {
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        self.problems.push(Problem {
+            line,
+            key: key.to_owned(),
+            why: why.into(),
+            hint,
+        });
+    }
+
+    fn line(&self, key: &str) -> Option<usize> {
+        self.written.entries.get(key).map(|entry| entry.line)
+    }
+
+    fn text(&mut self, key: &str) -> String {
+        match self.find(key) {
+            Some((Value::Text(text), line)) => {
+                if text.trim().is_empty() {
+                    self.wrong(line, key, "it is empty", "");
+                }
+                text
+            }
+            Some((other, line)) => {
+                self.wrong(
+                    line,
+                    key,
+                    format!("{other} is not a text"),
+                    "put it in quotes",
+                );
+                String::new()
+            }
+            None => {
+                self.wrong(None, key, "it is missing", "");
+                String::new()
+            }
+        }
+    }
+
+    fn path(&mut self, key: &str) -> PathBuf {
+        self.folder.join(self.text(key))
+    }
+
+    fn bool(&mut self, key: &str) -> bool {
+        match self.find(key) {
+            Some((Value::Bool(value), _)) => value,
+            other => {
+                let line = other.and_then(|(_, line)| line);
+                self.wrong(line, key, "it takes true or false", "");
+                false
+            }
+        }
+    }
+
+    fn list(&mut self, key: &str) -> Vec<String> {
+        match self.find(key) {
+            Some((Value::List(list), _)) => list,
+            other => {
+                let line = other.and_then(|(_, line)| line);
+                self.wrong(
+                    line,
+                    key,
+                    "it takes a list of texts",
+                    "write [\"a\", \"b\"]",
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    fn duration(&mut self, key: &str) -> std::time::Duration {
+        let text = self.text_with_unit(key);
+        match units::duration(&text) {
+            Ok(duration) => duration,
+            Err(why) => {
+                let line = self.line(key);
+                self.wrong(line, key, why.to_string(), "");
+                std::time::Duration::ZERO
+            }
+        }
+    }
+
+    fn size(&mut self, key: &str) -> u64 {
+        let text = self.text_with_unit(key);
+        match units::size(&text) {
+            Ok(size) => size,
+            Err(why) => {
+                let line = self.line(key);
+                self.wrong(line, key, why.to_string(), "");
+                0
+            }
+        }
+    }
+
+    /// A bare number gets the message about its unit, not one about quotes.
+    fn text_with_unit(&mut self, key: &str) -> String {
+        match self.find(key) {
+            Some((Value::Integer(number), _)) => number.to_string(),
+            _ => self.text(key),
+        }
+    }
+
+    fn one_of<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
+        let text = self.text(key);
+        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+            return *value;
+        }
+        let names: Vec<String> = choices
+            .iter()
+            .map(|(name, _)| format!("{name:?}"))
+            .collect();
+        let line = self.line(key);
+        let hint = format!("it takes {}", names.join(", "));
+        self.wrong(line, key, format!("{text:?} is none of its values"), &hint);
+        // what is returned is never used: there is a problem
+        choices[0].1
+    }
+
+    fn x(&mut self) -> X {
+        let base_url = self.text("x.base_url");
+        if let Err((why, hint)) = check_base_url(&base_url) {
+            let line = self.line("x.base_url");
+            self.wrong(line, "x.base_url", why, hint);
+        }
+        let max_line = self.size("x.max_line");
+        if !MAX_LINE.contains(&max_line) {
+            let line = self.line("x.max_line");
+            self.wrong(
+                line,
+                "x.max_line",
+                "it is out of range",
+                "it takes \"64KiB\" to \"1GiB\"",
+            );
+        }
+        X {
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            bearer_token_file: self.path("x.bearer_token_file"),
+            fields: self.one_of("x.fields", &[("core", Fields::Core), ("all", Fields::All)]),
+            backfill: self.bool("x.backfill"),
+            max_line: usize::try_from(max_line).unwrap_or(usize::MAX),
+        }
+    }
+
+    fn merge(&mut self) -> Option<Merge> {
+        let zone = self.text("merge.timezone");
+        let timezone = match Zone::named(&zone) {
+            Ok(zone) => Some(zone),
+            Err(why) => {
+                let line = self.line("merge.timezone");
+                self.wrong(line, "merge.timezone", why.to_string(), "");
+                None
+            }
+        };
+        let formats = self.list("merge.formats");
+        let known = formats
+            .iter()
+            .all(|format| ["csv", "parquet"].contains(&format.as_str()));
+        if !known || !formats.iter().any(|format| format == "csv") {
+            let line = self.line("merge.formats");
+            let hint = "write [\"csv\"] or [\"csv\", \"parquet\"]";
+            self.wrong(
+                line,
+                "merge.formats",
+                "it takes \"csv\", and \"parquet\" besides",
+                hint,
+            );
+        }
+        let keep_raw = match self.find("merge.keep_raw") {
+            Some((Value::Text(text), _)) if text == "forever" => None,
+            _ => Some(self.duration("merge.keep_raw")),
+        };
+        let xz = [
+            ("balanced", Xz::Balanced),
+            ("fast", Xz::Fast),
+            ("small", Xz::Small),
+        ];
+        Some(Merge {
+            settle: self.duration("merge.settle"),
+            parquet: formats.iter().any(|format| format == "parquet"),
+            xz: self.one_of("merge.xz", &xz),
+            keep_raw,
+            keep_free: self.size("merge.keep_free"),
+            timezone: timezone?,
+        })
+    }
+
+    fn servers(&mut self) -> Vec<Server> {
+        let mut servers: Vec<Server> = Vec::new();
+        for (begin, entries) in &self.written.servers {
+            if let Some(server) = self.server(*begin, entries) {
+                if servers.iter().any(|earlier| earlier.id == server.id) {
+                    let why = format!("there are two servers with the id {:?}", server.id.as_str());
+                    self.wrong(Some(*begin), "servers", why, "give each its own id");
+                }
+                servers.push(server);
+            }
+        }
+        if self.written.servers.is_empty() {
+            let hint = "add one:\n          [[servers]]\n          id = \"1\"\n          role = \"primary\"\n          host = \"this machine's name\"";
+            self.wrong(None, "servers", "there is no server", hint);
+        } else if self.problems.is_empty() {
+            let primaries = servers
+                .iter()
+                .filter(|server| server.role == Role::Primary)
+                .count();
+            if primaries != 1 {
+                let why = format!("{primaries} servers are primary, it must be one");
+                self.wrong(
+                    None,
+                    "servers",
+                    why,
+                    "set role = \"primary\" on the server that merges",
+                );
+            }
+        }
+        servers
+    }
+
+    fn server(&mut self, begin: usize, entries: &BTreeMap<String, Entry>) -> Option<Server> {
+        let before = self.problems.len();
+        let mut text = |key: &str, needed: bool| match entries.get(key) {
+            Some(Entry {
+                value: Value::Text(text),
+                line,
+            }) => Some((text.clone(), *line)),
+            Some(Entry { line, .. }) => {
+                self.wrong(Some(*line), key, "it takes a text", "put it in quotes");
+                None
+            }
+            None => {
+                if needed {
+                    let key = format!("servers.{key}");
+                    self.wrong(Some(begin), &key, "it is missing in this entry", "");
+                }
+                None
+            }
+        };
+        let (id, role, host) = (text("id", true), text("role", true), text("host", true));
+        let (deliver_to, until) = (text("deliver_to", false), text("until", false));
+        let id = id.and_then(|(id, line)| match id.parse::<ServerId>() {
+            Ok(id) => Some(id),
+            Err(why) => {
+                self.wrong(Some(line), "id", why.to_string(), "");
+                None
+            }
+        });
+        let role = role.and_then(|(role, line)| match role.as_str() {
+            "primary" => Some(Role::Primary),
+            "secondary" => Some(Role::Secondary),
+            _ => {
+                let why = format!("{role:?} is no role");
+                self.wrong(
+                    Some(line),
+                    "role",
+                    why,
+                    "it takes \"primary\" or \"secondary\"",
+                );
+                None
+            }
+        });
+        let deliver_to = deliver_to.and_then(|(text, line)| match target(&text, self.folder) {
+            Ok(target) => Some(target),
+            Err(why) => {
+                let hint = "write ssh://user@host/path, or a folder";
+                self.wrong(Some(line), "deliver_to", why, hint);
+                None
+            }
+        });
+        let until = until.and_then(|(text, line)| match text.parse() {
+            Ok(day) => Some(day),
+            Err(crate::period::NotATime { .. }) => {
+                let why = format!("{text:?} is not a day");
+                self.wrong(Some(line), "until", why, "write \"2026-11-01\"");
+                None
+            }
+        });
+        if role == Some(Role::Secondary) && deliver_to.is_none() && self.problems.len() == before {
+            let hint = "write deliver_to = \"ssh://user@host/path\", or a folder";
+            self.wrong(
+                Some(begin),
+                "servers.deliver_to",
+                "a secondary needs it",
+                hint,
+            );
+        }
+        Some(Server {
+            id: id?,
+            role: role?,
+            host: host?.0,
+            deliver_to,
+            until,
+        })
+    }
+
+    fn this(&mut self, servers: &[Server], me: &Me<'_>) -> Option<ServerId> {
+        if let Some(asked) = me.asked {
+            let found = servers.iter().find(|server| server.id.as_str() == asked);
+            if found.is_none() && !servers.is_empty() {
+                let ids: Vec<&str> = servers.iter().map(|server| server.id.as_str()).collect();
+                let why = format!("there is no server {asked:?} in this configuration");
+                self.wrong(
+                    None,
+                    "--server",
+                    why,
+                    &format!("there is {}", ids.join(", ")),
+                );
+            }
+            return found.map(|server| server.id.clone());
+        }
+        let short = |name: &str| name.split('.').next().unwrap_or(name).to_ascii_lowercase();
+        let full = servers
+            .iter()
+            .find(|server| server.host.eq_ignore_ascii_case(me.host));
+        let mut by_short = servers
+            .iter()
+            .filter(|server| short(&server.host) == short(me.host));
+        let only = match (by_short.next(), by_short.next()) {
+            (Some(one), None) => Some(one),
+            _ => None,
+        };
+        full.or(only).map(|server| server.id.clone())
+    }
+
+    /// Sections that this version does not act on are still checked: the file is the same for all.
+    fn not_built_yet(&mut self) {
+        self.list("hook.after_hour");
+        self.text("status.listen");
+        let given = |key: &&str| self.written.entries.contains_key(*key);
+        let keys: Vec<&str> = file::KEYS
+            .iter()
+            .copied()
+            .filter(|key| given(&key))
+            .collect();
+        for key in keys {
+            match key {
+                "publish.osf.every" => drop(self.duration(key)),
+                "publish.osf.ids_per_30_days" | "mail.port" => {
+                    if !matches!(self.find(key), Some((Value::Integer(0..), _))) {
+                        let line = self.line(key);
+                        self.wrong(line, key, "it takes a whole number", "");
+                    }
+                }
+                "mail.tls" => {
+                    self.one_of(key, &[("starttls", ()), ("implicit", ()), ("none", ())]);
+                }
+                "mail.to" => drop(self.list(key)),
+                _ if key.starts_with("publish.") || key.starts_with("mail.") => {
+                    drop(self.text(key))
+                }
+                _ => (),
+            }
+        }
+    }
+}
+
+/// Sections of which this version reads the keys and does nothing with them.
+pub fn without_effect(written: &Written) -> Vec<&'static str> {
+    let sections = ["hook", "publish.osf", "mail", "status"];
+    let is_given = |section: &&str| {
+        written
+            .entries
+            .keys()
+            .any(|key| key.starts_with(&format!("{section}.")))
+    };
+    sections.into_iter().filter(is_given).collect()
+}
+
+/// Whether a URL goes to this machine only.
+pub fn is_loopback(base_url: &str) -> bool {
+    let rest = base_url
+        .split_once("://")
+        .map_or(base_url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or(v6),
+        None => authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, _port)| host),
+    };
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback(),
+        Err(_a_name) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+fn check_base_url(url: &str) -> Result<(), (&'static str, &'static str)> {
+    let (plain, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (false, rest),
+        (_, Some(rest)) => (true, rest),
+        _ => {
+            return Err((
+                "it is not a URL with https://",
+                "write \"https://api.x.com\"",
+            ));
+        }
+    };
+    if rest.contains(['?', '#', '@', ' ']) || rest.trim_matches('/').is_empty() {
+        return Err((
+            "it takes a host and perhaps a path, nothing else",
+            "write \"https://api.x.com\"",
+        ));
+    }
+    if plain && !is_loopback(url) {
+        return Err((
+            "plain http would send the token unencrypted; it is allowed to this machine only",
+            "write https://",
+        ));
+    }
+    Ok(())
+}
+
+fn target(text: &str, folder: &Path) -> Result<Target, &'static str> {
+    let Some(rest) = text.strip_prefix("ssh://") else {
+        return match text {
+            "" => Err("it is empty"),
+            _ if text.contains("://") => Err("only ssh:// and folders can be delivered to"),
+            _ => Ok(Target::Folder(folder.join(text))),
+        };
+    };
+    match rest.split_once('/') {
+        Some((authority, path)) if !path.is_empty() => match authority.split_once('@') {
+            Some((user, host)) if !user.is_empty() && !host.is_empty() => {
+                Ok(Target::Ssh(text.to_owned()))
+            }
+            _ => Err("the user is missing"),
+        },
+        _ => Err("the path is missing"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n";
+    const TWO: &str = "[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\ndeliver_to = \"../primary\"\n";
+
+    fn settings(text: &str, me: &Me<'_>) -> Result<Settings, Vec<Problem>> {
+        resolve(&file::read(text).unwrap(), Path::new("/etc/t"), me)
+    }
+
+    #[track_caller]
+    fn check_wrong(text: &str, expected: &[(Option<usize>, &str)]) {
+        let found: Vec<(Option<usize>, String)> = settings(text, &Me::default())
+            .unwrap_err()
+            .into_iter()
+            .map(|problem| (problem.line, problem.to_string()))
+            .collect();
+        let expected: Vec<(Option<usize>, String)> = expected
+            .iter()
+            .map(|(line, text)| (*line, (*text).to_owned()))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn one_server_and_the_defaults_are_enough() {
+        let s = settings(
+            ONE,
+            &Me {
+                asked: None,
+                host: "A",
+            },
+        )
+        .unwrap();
+        assert_eq!(s.spool_dir, Path::new("/var/lib/twinstream/spool"));
+        assert_eq!(s.this.unwrap().as_str(), "1");
+        assert_eq!(s.x.base_url, "https://api.x.com");
+        assert_eq!(s.x.max_line, 16 << 20);
+        assert_eq!(s.merge.settle, std::time::Duration::from_secs(600));
+        assert!(s.merge.parquet);
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_file_and_a_server_finds_itself() {
+        let text = format!("data_dir = \"data\"\n{ONE}{TWO}");
+        let me = Me {
+            asked: None,
+            host: "b.example.org",
+        };
+        let s = settings(&text, &me).unwrap();
+        assert_eq!(s.vault_dir, Path::new("/etc/t/data/vault"));
+        assert_eq!(
+            s.servers[1].deliver_to,
+            Some(Target::Folder("/etc/t/../primary".into()))
+        );
+        assert_eq!(s.this.unwrap().as_str(), "2");
+        assert!(
+            settings(
+                &text,
+                &Me {
+                    asked: None,
+                    host: "c"
+                }
+            )
+            .unwrap()
+            .this
+            .is_none()
+        );
+        let asked = Me {
+            asked: Some("3"),
+            host: "b.example.org",
+        };
+        assert_eq!(
+            settings(&text, &asked).unwrap_err()[0].to_string(),
+            "`--server`: there is no server \"3\" in this configuration"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_all_at_once() {
+        check_wrong("", &[(None, "`servers`: there is no server")]);
+        let text = format!(
+            "[x]\nbase_url = \"http://api.x.com\"\nfields = \"some\"\nmax_line = 5\n[merge]\nsettle = 10\ntimezone = \"Mars\"\n{ONE}"
+        );
+        check_wrong(
+            &text,
+            &[
+                (
+                    Some(2),
+                    "`x.base_url`: plain http would send the token unencrypted; it is allowed to this machine only",
+                ),
+                (
+                    Some(4),
+                    "`x.max_line`: \"5\" is not a size: write a number and a unit, for example \"128MiB\"",
+                ),
+                (Some(4), "`x.max_line`: it is out of range"),
+                (Some(3), "`x.fields`: \"some\" is none of its values"),
+                (
+                    Some(7),
+                    "`merge.timezone`: \"Mars\" is not a time zone of the IANA database (examples: \"UTC\", \"CET\", \"Europe/Vienna\")",
+                ),
+                (
+                    Some(6),
+                    "`merge.settle`: \"10\" is not a duration: write a number and a unit, for example \"10m\"",
+                ),
+            ],
+        );
+        let text = TWO.replace("deliver_to = \"../primary\"", "until = \"soon\"");
+        check_wrong(&text, &[(Some(5), "`until`: \"soon\" is not a day")]);
+        check_wrong(
+            &format!("{ONE}{ONE}"),
+            &[(
+                Some(5),
+                "`servers`: there are two servers with the id \"1\"",
+            )],
+        );
+        check_wrong(
+            &TWO.replace("../primary", "ssh://host/path"),
+            &[(Some(5), "`deliver_to`: the user is missing")],
+        );
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for url in [
+            "http://127.0.0.1:80",
+            "http://127.9.9.9/x",
+            "http://[::1]:8",
+            "http://localhost",
+        ] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1.example.org",
+            "http://10.0.0.1",
+            "http://localhost.example.org",
+        ] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `<spool>/<server>/acks.jsonl`: what has been read back and checked where it was delivered to.
+//!
+//! One JSON object a line: `{"at":"2026-11-23T14:06:01.000Z","file":"2_sample_…_000.jsonl","sha256":"…"}`.
+//! Append-only. A torn last line is one acknowledgement that was not given.
+
+use std::{
+    collections::HashMap,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{period::UtcMs, world::disk::Disk};
+
+/// The file's name in a server's folder.
+pub const ACKS: &str = "acks.jsonl";
+
+/// A line has some 160 bytes; a longer one is not an acknowledgement.
+const LINE_BYTES_MAX: u64 = 4_096;
+
+/// One acknowledged file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// When it was read back.
+    pub at: UtcMs,
+    /// Its name, without folders: it says which folder it lies in.
+    pub file: String,
+    /// SHA-256 of the bytes that were read back.
+    pub sha256: String,
+}
+
+/// All acknowledgements of one server, by file name; the first of several for one file counts.
+pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<HashMap<String, Ack>> {
+    let mut acks = HashMap::new();
+    if disk.len(path)?.is_none() {
+        return Ok(acks);
+    }
+    let mut lines = BufReader::new(disk.open(path)?);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines
+            .by_ref()
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)?
+            == 0
+        {
+            return Ok(acks);
+        }
+        match serde_json::from_slice::<Ack>(&line) {
+            Ok(ack) => {
+                acks.entry(ack.file.clone()).or_insert(ack);
+            }
+            Err(why) => tracing::warn!(
+                "{}: a line is no acknowledgement and counts as none: {why}",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// Appends acknowledgements, durably.
+pub fn append(disk: &dyn Disk, path: &Path, acks: &[Ack]) -> io::Result<()> {
+    let mut text = Vec::new();
+    if !ends_with_newline(disk, path)? {
+        text.push(b'\n');
+    }
+    for ack in acks {
+        serde_json::to_writer(&mut text, ack)?;
+        text.push(b'\n');
+    }
+    let mut file = disk.append(path)?;
+    file.write_all(&text)?;
+    file.sync()?;
+    disk.sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// A torn last line must not swallow the next one.
+fn ends_with_newline(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    match disk.len(path)? {
+        None | Some(0) => Ok(true),
+        Some(_) => {
+            let mut file = disk.open(path)?;
+            file.seek(io::SeekFrom::End(-1))?;
+            let mut last = [0];
+            file.read_exact(&mut last)?;
+            Ok(last == *b"\n")
+        }
+    }
+}

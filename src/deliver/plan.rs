@@ -1,0 +1,91 @@
+//! What is here and what is acknowledged → what to send, and what may go.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::acks::Ack;
+use crate::{period::UtcMs, segment::name::SegmentName};
+
+/// The endings of the three files of a segment, in the order in which they are sent.
+pub const ENDINGS: [&str; 3] = ["jsonl", "events.jsonl", "seal.json"];
+
+/// What a delivery has to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Sealed here and not wholly acknowledged, oldest first.
+    pub send: Vec<SegmentName>,
+    /// Wholly acknowledged for longer than `keep_delivered`: may be deleted here.
+    pub settled: Vec<SegmentName>,
+}
+
+/// Decides. A segment is acknowledged when all three of its files are.
+pub fn plan(
+    sealed: Vec<SegmentName>,
+    acks: &HashMap<String, Ack>,
+    keep_delivered: Duration,
+    now: UtcMs,
+) -> Plan {
+    let keep_ms = i64::try_from(keep_delivered.as_millis()).unwrap_or(i64::MAX);
+    let settled_before = now.plus_ms(keep_ms.saturating_neg());
+    let mut plan = Plan::default();
+    for name in sealed {
+        let of_file = |ending| acks.get(&format!("{name}.{ending}")).map(|ack| ack.at);
+        match ENDINGS.map(of_file) {
+            [Some(segment), Some(events), Some(seal)] => {
+                if segment.max(events).max(seal) <= settled_before {
+                    plan.settled.push(name);
+                }
+            }
+            _ => plan.send.push(name),
+        }
+    }
+    plan.send
+        .sort_by_key(|name| (name.minute, name.run, name.part));
+    plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acks(of: &[(&str, &str, i64)]) -> HashMap<String, Ack> {
+        let ack = |&(name, ending, at): &(&str, &str, i64)| {
+            let file = format!("{name}.{ending}");
+            (
+                file.clone(),
+                Ack {
+                    at: UtcMs(at),
+                    file,
+                    sha256: String::new(),
+                },
+            )
+        };
+        of.iter().map(ack).collect()
+    }
+
+    #[test]
+    fn only_what_is_wholly_acknowledged_may_go_and_only_after_its_time() {
+        let [old, young, torn, new] = ["1400", "1401", "1402", "1403"]
+            .map(|minute| format!("2_sample_20261123T{minute}Z_3fa9c01b_000"));
+        let known = acks(&[
+            (&old, "jsonl", 1_000),
+            (&old, "events.jsonl", 2_000),
+            (&old, "seal.json", 10_000),
+            (&young, "jsonl", 1_000),
+            (&young, "events.jsonl", 2_000),
+            (&young, "seal.json", 10_001),
+            (&torn, "jsonl", 1_000),
+            (&torn, "events.jsonl", 1_000),
+        ]);
+        let sealed = [&new, &torn, &young, &old]
+            .map(|name| name.parse().unwrap())
+            .to_vec();
+        let plan = plan(sealed, &known, Duration::from_secs(10), UtcMs(20_000));
+        assert_eq!(
+            plan,
+            Plan {
+                send: vec![torn.parse().unwrap(), new.parse().unwrap()],
+                settled: vec![old.parse().unwrap()]
+            }
+        );
+    }
+}

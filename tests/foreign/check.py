@@ -1,0 +1,110 @@
+"""Reads a demo's spool and vault with other people's programs and compares them with each other.
+
+What must be in the vault is worked out here, from the raw segments alone, in plain Python.
+"""
+
+import json
+import lzma
+import pathlib
+import subprocess
+import sys
+
+import duckdb
+import pandas
+import polars
+
+folder = pathlib.Path(sys.argv[1])
+checks = 0
+
+
+def check(what, found, expected):
+    global checks
+    checks += 1
+    if found != expected:
+        print(f"FAILED {what}: found {found!r:.200}, expected {expected!r:.200}")
+        sys.exit(1)
+
+
+def snowflake_hour(post_id):
+    ms = (int(post_id) >> 22) + 1288834974657
+    return ms // 3_600_000
+
+
+# what both collectors received, by the hour of the id
+truth = {}
+segments = sorted(folder.glob("server*/spool/*/*/*/*.jsonl"))
+segments = [path for path in segments if not path.name.endswith(".events.jsonl")]
+for path in segments:
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            post = json.loads(line)["data"]
+            post_id = int(post["id"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        if 0 <= post_id < 2**64 and 29_700_000_000 <= post_id:
+            truth.setdefault(snowflake_hour(post_id), {})[str(post_id)] = post
+assert truth, f"no segments below {folder}"
+
+hours = 0
+for tweets in sorted(folder.glob("server1/vault/*/*_tweets.csv.xz")):
+    stem = str(tweets).removesuffix("_tweets.csv.xz")
+    manifest = json.loads(pathlib.Path(f"{stem}_manifest.json").read_text())
+    rows = {name: output for name, output in ((o["name"], o) for o in manifest["outputs"])}
+    subprocess.run(["xz", "-t", f"{stem}_IDs.txt.xz", tweets, f"{stem}_users.csv.xz"], check=True)
+    ids = lzma.open(f"{stem}_IDs.txt.xz", "rt").read().split()
+    check("ids ascending", ids, sorted(ids, key=int))
+    if ids:
+        hours += 1
+        hour = truth[snowflake_hour(ids[0])]
+        check("ids of the hour", ids, sorted(hour, key=int))
+    for kind in ("tweets", "users"):
+        name = f"{stem}_{kind}.csv.xz"
+        expected = rows[pathlib.Path(name).name]["rows"]
+        plain = pathlib.Path(f"/tmp/twinstream-foreign-{kind}.csv")
+        plain.write_bytes(lzma.open(name).read())
+        key = "id" if kind == "tweets" else "author_id"
+        frame = pandas.read_csv(name)
+        frames = {
+            "pandas": [str(value) for value in frame[key]],
+            "polars": [str(value) for value in polars.read_csv(plain)[key]],
+            "duckdb": [str(row[0]) for row in duckdb.sql(f"select {key} from '{plain}'").fetchall()],
+        }
+        for reader, values in frames.items():
+            check(f"{reader}: rows of {name}", len(values), expected)
+            check(f"{reader}: {key} of {name}", values, sorted(values, key=int))
+            if kind == "tweets":
+                check(f"{reader}: ids of {name}", values, ids)
+        if kind == "tweets" and ids:
+            for column in ("author_id", "conversation_id"):
+                wanted = [hour[post_id][column] for post_id in ids]
+                check(f"pandas: {column}", [str(v) for v in frame[column]], wanted)
+                check(f"polars: {column}", [str(v) for v in polars.read_csv(plain)[column]], wanted)
+                found = duckdb.sql(f"select {column} from '{plain}'").fetchall()
+                check(f"duckdb: {column}", [str(row[0]) for row in found], wanted)
+            # the one-line options that the documentation prints
+            wanted = [((hour[i].get("referenced_tweets") or [{}])[0].get("id") or "") for i in ids]
+            frame = pandas.read_csv(name, dtype={"referenced_tweet_id": "Int64"})
+            found = ["" if pandas.isna(v) else str(v) for v in frame["referenced_tweet_id"]]
+            check("pandas: referenced_tweet_id", found, wanted)
+assert hours, "no hour with posts"
+
+# jq and twarc read every raw segment that has no line which the simulator damaged on purpose
+read = 0
+for path in segments:
+    lines = [line for line in path.read_bytes().split(b"\n") if line]
+    try:
+        for line in lines:
+            json.loads(line)
+    except ValueError:
+        continue
+    out = subprocess.run(["jq", "-c", "."], stdin=path.open(), capture_output=True, check=True)
+    check(f"jq: lines of {path.name}", out.stdout.count(b"\n"), len(lines))
+    if read < 20 and all(b'"data"' in line for line in lines):
+        twarc = pathlib.Path(sys.executable).parent / "twarc2"
+        out = subprocess.run(
+            [twarc, "--no-metadata", "flatten", path, "-"], capture_output=True, check=True
+        )
+        check(f"twarc2 flatten: posts of {path.name}", out.stdout.count(b"\n"), len(lines))
+        read += 1
+assert read, "twarc2 read nothing"
+print(f"{checks} checks passed: {hours} hours, {len(segments)} segments")

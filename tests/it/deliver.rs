@@ -1,0 +1,298 @@
+//! Delivery to a folder: real processes, real files, interrupted and repeated at will.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+use twinstream::{
+    period::{Minute, UtcMs},
+    segment::{
+        line,
+        name::{RunId, SegmentName},
+        seal::{Digester, FORMAT, Seal},
+    },
+};
+
+/// A secondary with its spool, and the primary's spool beside it.
+struct Site {
+    dir: TempDir,
+}
+
+const FIRST_MINUTE: i64 = 29_924_040;
+
+impl Site {
+    fn new(keep_delivered: &str) -> Self {
+        let site = Self {
+            dir: TempDir::new().unwrap(),
+        };
+        fs::create_dir(site.dir.path().join("primary")).unwrap();
+        site.configure("primary/spool", keep_delivered);
+        site
+    }
+
+    fn configure(&self, deliver_to: &str, keep_delivered: &str) {
+        let dir = self.dir.path().display();
+        let text = format!(
+            "data_dir = \"{dir}/secondary\"\n[x]\nbase_url = \"http://127.0.0.1:1\"\n\
+             [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n\
+             [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
+             deliver_to = \"{dir}/{deliver_to}\"\n[deliver]\nkeep_delivered = \"{keep_delivered}\"\n"
+        );
+        fs::write(self.dir.path().join("twinstream.toml"), text).unwrap();
+    }
+
+    fn spool(&self) -> PathBuf {
+        self.dir.path().join("secondary/spool")
+    }
+
+    fn target(&self) -> PathBuf {
+        self.dir.path().join("primary/spool")
+    }
+
+    /// Seals a segment of so many lines in that minute.
+    fn seal(&self, minute: i64, lines: u32) -> SegmentName {
+        let name = SegmentName {
+            server: "2".parse().unwrap(),
+            stream: "sample".to_owned(),
+            minute: Minute(FIRST_MINUTE + minute),
+            run: RunId(0x3fa9_c01b),
+            part: 0,
+        };
+        let mut segment = Vec::new();
+        for k in 0..lines {
+            line::store(
+                format!("{{\"data\":{{\"id\":\"{k}\"}}}}").as_bytes(),
+                UtcMs(0),
+                &mut segment,
+            );
+        }
+        let events =
+            b"{\"at\":\"2026-11-23T14:00:00.000Z\",\"kind\":\"first_line\",\"connection\":1}\n";
+        let digest = |bytes: &[u8]| {
+            let mut digester = Digester::default();
+            digester.update(bytes);
+            digester.finish()
+        };
+        let seal = Seal {
+            format: FORMAT,
+            program: "twinstream/0.1.0".to_owned(),
+            server: name.server.clone(),
+            stream: name.stream.clone(),
+            minute: name.minute,
+            run: name.run,
+            part: name.part,
+            segment: digest(&segment),
+            events: digest(events),
+            first_arrival: None,
+            last_arrival: None,
+            oversize: 0,
+            recovered: false,
+        };
+        let paths = name.paths(&self.spool());
+        fs::create_dir_all(&paths.folder).unwrap();
+        fs::write(&paths.segment, &segment).unwrap();
+        fs::write(&paths.events, events).unwrap();
+        fs::write(&paths.seal, seal.to_json()).unwrap();
+        name
+    }
+
+    fn command(&self, at: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+        command
+            .args(["--clock", &format!("{at}@1"), "--server", "2", "--config"])
+            .arg(self.dir.path().join("twinstream.toml"))
+            .arg("deliver");
+        command
+    }
+
+    #[track_caller]
+    fn check_deliver(&self, at: &str, exit: i32) -> Output {
+        let output = self.command(at).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(exit), "{stderr}");
+        output
+    }
+}
+
+/// Every file below a folder with its bytes; acknowledgements and leftovers aside.
+fn tree(top: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![top.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("acks.jsonl") {
+                found.insert(
+                    path.strip_prefix(top).unwrap().to_owned(),
+                    fs::read(&path).unwrap(),
+                );
+            }
+        }
+    }
+    found
+}
+
+/// Files that have their final names at the target.
+fn arrived(site: &Site) -> usize {
+    let folder = site.target().join("2/2026-11-23/14");
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let is_final = |name: &str| !name.ends_with(".tmp");
+    entries
+        .filter(|entry| {
+            entry
+                .as_ref()
+                .is_ok_and(|e| is_final(&e.file_name().to_string_lossy()))
+        })
+        .count()
+}
+
+const NOW: &str = "2026-11-23T15:00:00Z";
+const WEEK_LATER: &str = "2026-11-30T15:00:00Z";
+
+#[test]
+fn what_is_delivered_is_the_same_there_and_goes_here_only_after_its_time() {
+    let site = Site::new("48h");
+    for minute in 0..3 {
+        site.seal(minute, 10);
+    }
+    // an open pair is not sent
+    let open = site
+        .spool()
+        .join("2/2026-11-23/14/2_sample_20261123T1459Z_3fa9c01b_000.jsonl.open");
+    fs::create_dir_all(open.parent().unwrap()).unwrap();
+    fs::write(&open, "{}").unwrap();
+    let mut sent = tree(&site.spool());
+    sent.remove(open.strip_prefix(site.spool()).unwrap());
+
+    site.check_deliver(NOW, 0);
+    assert_eq!(tree(&site.target()), sent);
+    site.check_deliver(NOW, 4);
+    assert_eq!(tree(&site.spool()).len(), 10, "kept for keep_delivered");
+
+    // one that is not acknowledged stays, however old
+    site.seal(3, 10);
+    site.configure("elsewhere/spool", "48h");
+    site.check_deliver(WEEK_LATER, 6);
+    assert_eq!(
+        tree(&site.spool()).len(),
+        13,
+        "nothing goes while the target is away"
+    );
+    site.configure("primary/spool", "48h");
+    site.check_deliver(WEEK_LATER, 0);
+    assert_eq!(
+        tree(&site.spool()).len(),
+        4,
+        "the open file, and what was acknowledged just now"
+    );
+    assert_eq!(tree(&site.target()).len(), 12);
+}
+
+#[test]
+fn nothing_is_overwritten_and_one_bad_segment_stops_no_other() {
+    let site = Site::new("0s");
+    let [conflict, damaged, half, good] = [0, 1, 2, 3].map(|minute| site.seal(minute, 5));
+    let there = |name: &SegmentName| name.paths(&site.target());
+    fs::create_dir_all(there(&conflict).folder).unwrap();
+    fs::write(there(&conflict).segment, "something else").unwrap();
+    fs::write(damaged.paths(&site.spool()).segment, "not what was sealed").unwrap();
+    // a delivery that was cut: one file in place, one torn aside, no seal
+    fs::copy(half.paths(&site.spool()).segment, there(&half).segment).unwrap();
+    fs::write(there(&half).events.with_extension("jsonl.tmp"), "torn").unwrap();
+
+    let output = site.check_deliver(NOW, 1);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("exists with other content"), "{stderr}");
+    assert!(
+        stderr.contains("is damaged: sealed with sha256"),
+        "{stderr}"
+    );
+    assert_eq!(
+        fs::read(there(&conflict).segment).unwrap(),
+        b"something else"
+    );
+    assert!(!there(&conflict).seal.exists());
+    assert!(!there(&damaged).seal.exists());
+    for name in [&half, &good] {
+        let here = tree(&site.spool());
+        for path in [there(name).segment, there(name).events, there(name).seal] {
+            let inside = path.strip_prefix(site.target()).unwrap();
+            assert_eq!(
+                here.get(inside),
+                Some(&fs::read(&path).unwrap()),
+                "{}",
+                path.display()
+            );
+        }
+    }
+    // the good ones may go at once (keep_delivered is 0), the bad ones stay for a person to see
+    site.check_deliver("2026-11-23T15:00:01Z", 1);
+    let left: Vec<String> = tree(&site.spool())
+        .keys()
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        left.iter()
+            .all(|stem| stem.starts_with(&conflict.to_string())
+                || stem.starts_with(&damaged.to_string())),
+        "{left:?}"
+    );
+    assert_eq!(left.len(), 6);
+}
+
+#[test]
+fn a_delivery_killed_again_and_again_arrives_whole() {
+    let site = Site::new("48h");
+    for minute in 0..40 {
+        site.seal(minute, 2_000);
+    }
+    let sent = tree(&site.spool());
+    let mut killed = 0;
+    for round in 0..200 {
+        let mut child = site
+            .command(NOW)
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // until the next file has arrived, so that each round is cut at another place
+        let before = arrived(&site);
+        while child.try_wait().unwrap().is_none() && arrived(&site) <= before + round % 3 {}
+        killed += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if arrived(&site) == sent.len() {
+            break;
+        }
+    }
+    assert!(5 < killed, "only {killed} were really killed");
+    let last = site.command(NOW).output().unwrap();
+    assert!(matches!(last.status.code(), Some(0 | 4)), "{last:?}");
+    assert_eq!(tree(&site.target()), sent);
+    site.check_deliver(NOW, 4);
+}
+
+#[test]
+fn a_second_delivery_beside_the_first_and_a_wrong_target_are_refused() {
+    let site = Site::new("48h");
+    site.seal(0, 10);
+    let now: UtcMs = NOW.parse().unwrap();
+    let lock =
+        twinstream::world::lock::Lock::take(&site.dir.path().join("secondary"), "deliver", now);
+    let output = site.check_deliver(NOW, 7);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is held by process"));
+    drop(lock);
+    site.configure("secondary/spool", "0s");
+    site.check_deliver(NOW, 3);
+    assert_eq!(tree(&site.spool()).len(), 3);
+}

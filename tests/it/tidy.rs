@@ -1,0 +1,184 @@
+//! Checks the repository itself: sizes, front pages, names, who may import whom.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Who may import whom. A module missing on the left may import nothing of ours.
+///
+/// Three rows are design decisions: `collect` and `segment` cannot reach `post`, so collecting
+/// survives a change of the JSON; stages are not in each other's rows, so they meet only in files;
+/// `simulate` is in nobody's row but the command line's, and has no stage in its own.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("backoff", &["period"]),
+    (
+        "cli",
+        &[
+            "collect", "config", "deliver", "merge", "period", "post", "segment", "simulate",
+            "vault", "world",
+        ],
+    ),
+    (
+        "collect",
+        &["backoff", "config", "period", "segment", "world"],
+    ),
+    ("config", &["period", "segment"]),
+    ("deliver", &["config", "period", "segment", "world"]),
+    (
+        "merge",
+        &["config", "period", "post", "segment", "vault", "world"],
+    ),
+    ("post", &["period"]),
+    ("segment", &["period", "world"]),
+    ("simulate", &["period", "world"]),
+    ("vault", &["period", "post", "segment", "world"]),
+    ("world", &["period"]),
+];
+const LINES_MAX: usize = 500;
+const FRONT_PAGE_LINES_MAX: usize = 60;
+const BANNED_STEMS: &[&str] = &[
+    "util", "utils", "helper", "helpers", "common", "misc", "types", "manager", "error", "errors",
+];
+/// Where `async` may stand: at the sockets.
+const ASYNC: &[&str] = &[
+    "src/collect/",
+    "src/simulate/",
+    "src/world/clock.rs",
+    "src/cli/",
+];
+
+#[test]
+fn the_tree_is_tidy() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrongs = Vec::new();
+    for path in sources(&root.join("src")) {
+        let text = fs::read_to_string(&path).unwrap();
+        check(path.strip_prefix(root).unwrap(), &text, &mut wrongs);
+    }
+    assert!(
+        wrongs.is_empty(),
+        "{} untidy:\n{}",
+        wrongs.len(),
+        wrongs.join("\n")
+    );
+}
+
+#[test]
+fn a_forbidden_import_is_seen() {
+    let mut wrongs = Vec::new();
+    let text = "//! A.\nuse crate::{merge::{x, y}, segment};\nasync fn f() {}\n";
+    check(Path::new("src/deliver/a.rs"), text, &mut wrongs);
+    assert_eq!(
+        wrongs,
+        [
+            "src/deliver/a.rs: `async` stands only at the sockets (see ASYNC)",
+            "src/deliver/a.rs: `deliver` may not import `merge` (see MAY_IMPORT)"
+        ]
+    );
+}
+
+fn check(path: &Path, text: &str, wrongs: &mut Vec<String>) {
+    let at = path.display();
+    let stem = path.file_stem().unwrap().to_str().unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let lines = code.lines().count();
+    let lines_max = if stem == "mod" && !path.ends_with("cli/mod.rs") {
+        FRONT_PAGE_LINES_MAX
+    } else {
+        LINES_MAX
+    };
+    if lines_max < lines {
+        wrongs.push(format!(
+            "{at}: {lines} lines of code, at most {lines_max}: split it"
+        ));
+    }
+    if !text.starts_with("//!") {
+        wrongs.push(format!("{at}:1: no `//!` that says what the file is for"));
+    }
+    if BANNED_STEMS.contains(&stem) {
+        wrongs.push(format!(
+            "{at}: `{stem}` says nothing: name the file after what it holds"
+        ));
+    }
+    for word in ["TODO", "FIXME", "XXX"] {
+        if code.contains(word) {
+            wrongs.push(format!("{at}: {word}: finish it, or make it an issue"));
+        }
+    }
+    if code.contains("async ") && !ASYNC.iter().any(|may| at.to_string().starts_with(may)) {
+        wrongs.push(format!(
+            "{at}: `async` stands only at the sockets (see ASYNC)"
+        ));
+    }
+    let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
+    let module = if let [_, folder, _] = parts[..] {
+        folder
+    } else {
+        stem
+    };
+    if ["main", "lib"].contains(&module) {
+        return;
+    }
+    let allowed = MAY_IMPORT
+        .iter()
+        .find(|(name, _)| *name == module)
+        .map_or(&[][..], |(_, allowed)| allowed);
+    for import in imports(code) {
+        if import != module && !allowed.contains(&import.as_str()) {
+            wrongs.push(format!(
+                "{at}: `{module}` may not import `{import}` (see MAY_IMPORT)"
+            ));
+        }
+    }
+}
+
+/// The first path segment after every `crate::`, looking into one level of braces.
+fn imports(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            Some(group) => found.extend(top_level(group)),
+            None => found.extend([ident(rest)]),
+        }
+    }
+    found.remove("");
+    found
+}
+
+/// `a::{b, c}, d}` has `a` and `d` at its top level.
+fn top_level(group: &str) -> Vec<String> {
+    let (mut depth, mut names) = (0_u32, vec![String::new()]);
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(String::new()),
+            c if depth == 0 => names.last_mut().unwrap().push(c),
+            _ => (),
+        }
+    }
+    names.iter().map(|name| ident(name.trim())).collect()
+}
+
+fn ident(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
