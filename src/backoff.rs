@@ -4,7 +4,7 @@
 //! go back to zero after the first line of a connection, not after its status 200. Besides the
 //! table there is a budget of HTTP answers, since every server of a set-up draws on the same limit.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use crate::period::UtcMs;
 
@@ -265,7 +265,240 @@ pub fn backfill_minutes(last_line: Option<UtcMs>, now: UtcMs) -> u8 {
     u8::try_from(minutes.min(BACKFILL_MINUTES_MAX)).unwrap_or(0)
 }
 
-/// How long until that instant.
-pub fn wait_from(now: UtcMs, until: UtcMs) -> Duration {
-    Duration::from_millis(u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: UtcMs = UtcMs(1_795_442_400_000);
+
+    fn refused(refusal: Refusal) -> End {
+        End::Refused {
+            refusal,
+            with_backfill: false,
+        }
+    }
+
+    /// The waits, in ms, and rows when the same end comes again and again, each as soon as it may.
+    #[track_caller]
+    fn check_waits(end: End, times: usize, why: &str, alarms: bool, expected_ms: &[i64]) {
+        let mut backoff = Backoff::new();
+        let mut now = START;
+        let waits: Vec<i64> = (0..times)
+            .map(|_| {
+                let next = backoff.ended(now, end);
+                let wait_ms = next.until.0 - now.0;
+                assert_eq!(next.why, why);
+                assert_eq!(next.alarm, alarms || is_last(wait_ms, end), "{wait_ms}");
+                now = next.until.plus_ms(20_000);
+                wait_ms
+            })
+            .collect();
+        assert_eq!(waits, expected_ms);
+    }
+
+    /// Whether a row that grows has reached its end, which a person ought to know.
+    fn is_last(wait_ms: i64, end: End) -> bool {
+        let last_ms = match end {
+            End::Refused { refusal, .. } => match refusal {
+                Refusal::Server => 320_000,
+                Refusal::RateLimit => 900_000,
+                Refusal::TooManyConnections => 300_000,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        wait_ms == last_ms
+    }
+
+    #[test]
+    fn each_row_of_the_table() {
+        let s = |seconds: &[i64]| -> Vec<i64> { seconds.iter().map(|s| s * 1_000).collect() };
+        check_waits(End::Dropped, 4, "reconnect", false, &[0, 0, 0, 0]);
+        check_waits(End::Local, 2, "disk_full", false, &[0, 0]);
+        check_waits(
+            refused(Refusal::Server),
+            9,
+            "server_error",
+            false,
+            &s(&[5, 10, 20, 40, 80, 160, 320, 320, 320]),
+        );
+        check_waits(
+            refused(Refusal::RateLimit),
+            6,
+            "rate_limit",
+            false,
+            &s(&[60, 120, 240, 480, 900, 900]),
+        );
+        check_waits(
+            refused(Refusal::TooManyConnections),
+            6,
+            "too_many_connections",
+            false,
+            &s(&[10, 60, 120, 240, 300, 300]),
+        );
+        check_waits(
+            refused(Refusal::Provisioning),
+            3,
+            "provisioning",
+            false,
+            &s(&[60, 60, 60]),
+        );
+        check_waits(
+            refused(Refusal::UsageCap),
+            2,
+            "usage_cap",
+            true,
+            &s(&[900, 900]),
+        );
+        check_waits(
+            refused(Refusal::Unauthorized),
+            8,
+            "unauthorized",
+            true,
+            &s(&[10, 20, 40, 80, 160, 320, 640, 900]),
+        );
+        check_waits(
+            refused(Refusal::BadRequest),
+            2,
+            "bad_request",
+            true,
+            &s(&[900, 900]),
+        );
+        check_waits(
+            refused(Refusal::NotFound),
+            2,
+            "not_found",
+            true,
+            &s(&[900, 900]),
+        );
+    }
+
+    #[test]
+    fn network_failures_wait_a_quarter_second_longer_each_time() {
+        let mut backoff = Backoff::new();
+        let waits: Vec<i64> = (0..66)
+            .map(|_| backoff.ended(START, End::Failed).until.0 - START.0)
+            .collect();
+        let mut expected: Vec<i64> = (1..=64).map(|n| n * 250).collect();
+        expected.extend([16_000, 16_000]);
+        assert_eq!(waits, expected);
+        backoff.heard();
+        assert_eq!(
+            backoff.ended(START, End::Failed).until,
+            START.plus_ms(250),
+            "a line puts the counters back"
+        );
+    }
+
+    #[test]
+    fn a_stream_that_breaks_all_the_time_is_not_asked_again_in_a_loop() {
+        let mut backoff = Backoff::new();
+        let mut now = START;
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            backoff.heard();
+            let next = backoff.ended(now, End::Dropped);
+            waits.push((next.until.0 - now.0, next.why));
+            now = next.until.plus_ms(100);
+        }
+        assert_eq!(&waits[..5], [(0, "reconnect"); 5]);
+        assert_eq!(
+            &waits[5..],
+            [250, 500, 750, 1_000].map(|ms| (ms, "flapping"))
+        );
+        let later = now.plus_ms(10_000);
+        assert_eq!(backoff.ended(later, End::Dropped).until, later);
+    }
+
+    #[test]
+    fn a_rate_limit_holds_until_its_reset_and_a_second() {
+        let mut backoff = Backoff::new();
+        let mut wait = |reset_ms: i64| {
+            let limit = RateLimit {
+                remaining: Some(0),
+                reset: Some(START.plus_ms(reset_ms)),
+            };
+            backoff.answered(START, limit);
+            let next = backoff.ended(START, refused(Refusal::RateLimit));
+            (next.until.0 - START.0, next.why)
+        };
+        assert_eq!(wait(7_000), (8_000, "rate_limit"));
+        assert_eq!(wait(24 * 3_600_000), (900_000, "rate_limit"));
+        assert_eq!(wait(-1), (60_000, "rate_limit"), "a reset in the past");
+    }
+
+    #[test]
+    fn the_twentieth_answer_in_a_quarter_of_an_hour_is_the_last() {
+        let mut backoff = Backoff::new();
+        let answer = |backoff: &mut Backoff, second: i64, limit: RateLimit| {
+            let now = START.plus_ms(second * 1_000);
+            backoff.answered(now, limit);
+            backoff.heard();
+            let next = backoff.ended(now, End::Dropped);
+            (next.until.0 - START.0, next.why)
+        };
+        let silent = RateLimit::default();
+        for n in 0..19 {
+            let at = n * 20;
+            assert_eq!(answer(&mut backoff, at, silent), (at * 1_000, "reconnect"));
+        }
+        assert_eq!(
+            answer(&mut backoff, 400, silent),
+            (900_000, "budget"),
+            "when the first one leaves the window"
+        );
+        assert_eq!(answer(&mut backoff, 900, silent), (920_000, "budget"));
+        let left = RateLimit {
+            remaining: Some(3),
+            reset: None,
+        };
+        assert_eq!(
+            answer(&mut backoff, 901, left),
+            (901_000, "reconnect"),
+            "the API knows better"
+        );
+        let none_left = RateLimit {
+            remaining: Some(0),
+            reset: Some(START.plus_ms(950_000)),
+        };
+        assert_eq!(answer(&mut backoff, 902, none_left), (951_000, "budget"));
+    }
+
+    #[test]
+    fn backfill_that_is_refused_is_left_out_at_once_and_for_good() {
+        let mut backoff = Backoff::new();
+        assert!(backoff.may_backfill());
+        let with = End::Refused {
+            refusal: Refusal::BadRequest,
+            with_backfill: true,
+        };
+        let next = backoff.ended(START, with);
+        assert_eq!((next.until, next.why), (START, "no_backfill"));
+        backoff.heard();
+        assert!(!backoff.may_backfill());
+        let again = backoff.ended(START, with);
+        assert_eq!((again.until.0 - START.0, again.alarm), (900_000, true));
+    }
+
+    #[test]
+    fn backfill_covers_the_outage() {
+        let minutes = |outage_ms: i64| backfill_minutes(Some(START), START.plus_ms(outage_ms));
+        assert_eq!(backfill_minutes(None, START), 0, "the very first start");
+        assert_eq!(
+            [
+                -5_000,
+                0,
+                1,
+                59_999,
+                60_000,
+                60_001,
+                90_000,
+                180_000,
+                180_001,
+                i64::MAX
+            ]
+            .map(minutes),
+            [1, 1, 2, 2, 2, 3, 3, 4, 5, 5]
+        );
+    }
 }

@@ -111,11 +111,10 @@ impl Api {
             .host()
             .trim_start_matches('[')
             .trim_end_matches(']');
-        let mut authorization =
-            match HeaderValue::from_str(&format!("Bearer {}", token.reveal())) {
-                Ok(value) => value,
-                Err(_not_a_token) => return Err(ApiError::Token),
-            };
+        let mut authorization = match HeaderValue::from_str(&format!("Bearer {}", token.reveal())) {
+            Ok(value) => value,
+            Err(_not_a_token) => return Err(ApiError::Token),
+        };
         authorization.set_sensitive(true);
         let tls = if https {
             let name = match ServerName::try_from(host.to_owned()) {
@@ -259,7 +258,9 @@ pub(super) fn fault(error: &hyper::Error) -> Fault {
         tls |= inner.is::<rustls::Error>();
         if let Some(io) = inner.downcast_ref::<io::Error>() {
             io_kind = Some(io.kind());
-            tls |= io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+            tls |= io
+                .get_ref()
+                .is_some_and(|inner| inner.is::<rustls::Error>());
         }
         source = inner.source();
     }

@@ -171,3 +171,184 @@ fn words(problem: &Value, body: &[u8]) -> String {
         short(&said.join(": "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_frame(line: &str, expected: Option<Notice>) {
+        assert_eq!(read_frame(line.as_bytes()), expected, "{line}");
+    }
+
+    #[test]
+    fn error_frames_are_told_from_lines() {
+        let disconnect = |word: &str| Some(Notice::Disconnect(word.to_owned()));
+        for host in ["api.x.com", "api.twitter.com"] {
+            check_frame(
+                &format!(
+                    r#"{{"errors":[{{"title":"operational-disconnect","disconnect_type":"UpstreamOperationalDisconnect","detail":"This stream has been disconnected upstream for operational reasons.","type":"https://{host}/2/problems/operational-disconnect"}}]}}"#
+                ),
+                disconnect("UpstreamOperationalDisconnect"),
+            );
+            check_frame(
+                &format!(
+                    r#" {{ "errors" : [{{"title":"x","type":"https://{host}/2/problems/operational-disconnect"}}]}}"#
+                ),
+                disconnect("operational-disconnect"),
+            );
+            check_frame(
+                &format!(
+                    r#"{{"errors":[{{"type":"about:blank"}},{{"title":"ConnectionException","connection_issue":"TooManyConnections","type":"https://{host}/2/problems/streaming-connection"}}]}}"#
+                ),
+                disconnect("streaming-connection"),
+            );
+        }
+        check_frame(
+            r#"{"title":"t","errors":[{"disconnect_type":"OfTomorrow"}],"detail":"d"}"#,
+            disconnect("OfTomorrow"),
+        );
+        check_frame(
+            r#"{"errors":[{"title":"client-disconnected","type":"https://api.x.com/2/problems/client-disconnected"}]}"#,
+            Some(Notice::Message),
+        );
+        check_frame(r#"{"errors":17}"#, Some(Notice::Message));
+        check_frame(r#"{"\u0065rrors":[]}"#, Some(Notice::Message));
+        for stored in [
+            r#"{"data":{"id":"1"}}"#,
+            r#"{"data":{"id":"1"},"errors":[{"disconnect_type":"no"}]}"#,
+            r#"{"errors":[{"title":"Not Found Error"}],"data":{"id":"1"}}"#,
+            r#"{"includes":{},"data":{"errors":[]}}"#,
+            r#"{"meta":{"errors":[{"disconnect_type":"no"}]}}"#,
+            r#"{"errors":[{"disconnect_type":"no"}]"#,
+            r#"{"errors":[]}{}"#,
+            r#"["errors"]"#,
+            "<html>errors</html>",
+            "",
+        ] {
+            check_frame(stored, None);
+        }
+        let deep = format!(
+            "{{\"x\":{}1{},\"errors\":[]}}",
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        check_frame(&deep, Some(Notice::Message));
+    }
+
+    #[track_caller]
+    fn check_refusal(status: u16, body: &str, refusal: Refusal, detail: &str) {
+        for body in [
+            body.to_owned(),
+            body.replace("api.x.com", "api.twitter.com"),
+        ] {
+            let expected = Refused {
+                refusal,
+                detail: detail.to_owned(),
+            };
+            assert_eq!(read_refusal(status, body.as_bytes()), expected);
+        }
+    }
+
+    #[test]
+    fn too_many_requests_means_four_things() {
+        check_refusal(
+            429,
+            r#"{"title":"ConnectionException","detail":"This stream is currently at the maximum allowed connection limit.","connection_issue":"TooManyConnections","type":"https://api.x.com/2/problems/streaming-connection"}"#,
+            Refusal::TooManyConnections,
+            "ConnectionException: This stream is currently at the maximum allowed connection limit.",
+        );
+        check_refusal(
+            429,
+            r#"{"title":"ConnectionException","detail":"Your subscription change is currently being provisioned, please try again in a minute.","connection_issue":"ProvisioningSubscription","type":"https://api.x.com/2/problems/streaming-connection"}"#,
+            Refusal::Provisioning,
+            "ConnectionException: Your subscription change is currently being provisioned, please try again in a minute.",
+        );
+        for body in [
+            r#"{"title":"Too Many Requests","detail":"Too Many Requests","type":"about:blank","status":429}"#,
+            r#"{"title":"Too Many Requests","detail":"Too Many Requests","type":"https://api.x.com/2/problems/rate-limit-exceeded"}"#,
+        ] {
+            check_refusal(
+                429,
+                body,
+                Refusal::RateLimit,
+                "Too Many Requests: Too Many Requests",
+            );
+        }
+        check_refusal(
+            429,
+            r#"{"errors":[{"code":88,"message":"Rate limit exceeded"}]}"#,
+            Refusal::RateLimit,
+            "Rate limit exceeded",
+        );
+        check_refusal(429, "", Refusal::RateLimit, "");
+        check_refusal(
+            429,
+            r#"{"account_id":123,"product_name":"standard-basic","title":"UsageCapExceeded","period":"Monthly","scope":"Product","detail":"Usage cap exceeded: Monthly product cap","type":"https://api.x.com/2/problems/usage-capped"}"#,
+            Refusal::UsageCap,
+            "UsageCapExceeded: Usage cap exceeded: Monthly product cap",
+        );
+        check_refusal(
+            429,
+            r#"{"title":"UsageCapExceeded","detail":"words decide nothing","type":"about:blank"}"#,
+            Refusal::RateLimit,
+            "UsageCapExceeded: words decide nothing",
+        );
+    }
+
+    #[test]
+    fn every_other_refusal_has_its_row() {
+        check_refusal(
+            402,
+            r#"{"detail":"credits depleted","status":402,"title":"Payment Required","type":"https://api.x.com/2/problems/credits-depleted"}"#,
+            Refusal::UsageCap,
+            "Payment Required: credits depleted",
+        );
+        check_refusal(
+            400,
+            r#"{"errors":[{"parameters":{"backfill_minutes":["5"]},"message":"no such right"}],"title":"Invalid Request","detail":"One or more parameters to your request was invalid.","type":"https://api.x.com/2/problems/invalid-request"}"#,
+            Refusal::BadRequest,
+            "Invalid Request: One or more parameters to your request was invalid.: no such right",
+        );
+        check_refusal(
+            401,
+            r#"{"title":"Unauthorized","type":"about:blank","status":401,"detail":"Unauthorized"}"#,
+            Refusal::Unauthorized,
+            "Unauthorized: Unauthorized",
+        );
+        for kind in [
+            "client-forbidden",
+            "unsupported-authentication",
+            "user-suspended",
+        ] {
+            check_refusal(
+                403,
+                &format!(
+                    r#"{{"detail":"No.","title":"Forbidden","reason":"client-not-enrolled","type":"https://api.x.com/2/problems/{kind}"}}"#
+                ),
+                Refusal::Unauthorized,
+                "Forbidden: No.",
+            );
+        }
+        check_refusal(404, "", Refusal::NotFound, "");
+        check_refusal(
+            409,
+            r#"{"type":"https://api.x.com/2/problems/conflict","title":"Conflict"}"#,
+            Refusal::NotFound,
+            "Conflict",
+        );
+        check_refusal(301, "", Refusal::NotFound, "");
+        check_refusal(
+            503,
+            r#"{"title":"Service Unavailable","detail":"Service Unavailable","type":"about:blank","status":503}"#,
+            Refusal::Server,
+            "Service Unavailable: Service Unavailable",
+        );
+        for status in [408, 500, 502, 504, 520] {
+            let page = "<html>\r\nbad gateway";
+            check_refusal(status, page, Refusal::Server, "<html>  bad gateway");
+        }
+        let long = read_refusal(500, "ä".repeat(1_000).as_bytes());
+        assert_eq!(long.detail, "ä".repeat(150));
+    }
+}

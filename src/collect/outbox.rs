@@ -168,7 +168,9 @@ impl Outbox {
             self.clock.sleep_until(end).await;
             if self.held_up.get() {
                 // what waits was stamped in the old minute and belongs into its segment
-                self.clock.sleep(std::time::Duration::from_millis(100)).await;
+                self.clock
+                    .sleep(std::time::Duration::from_millis(100))
+                    .await;
             } else {
                 self.turn_to(self.clock.now());
             }

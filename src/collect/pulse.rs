@@ -189,7 +189,7 @@ mod tests {
     fn a_short_silence_across_the_boundary_is_told_whole_by_the_second_minute() {
         let mut pulse = Pulse::new(at(0));
         pulse.connected(at(58_500), None);
-        assert_eq!(silences(&pulse.over(at(60_000))[0]), []);
+        assert_eq!(silences(&pulse.over(at(60_000))[0]), [(0, 0); 0]);
         pulse.bytes(at(61_500));
         assert_eq!(silences(&pulse.last(at(61_600))), [(58_500, 61_500)]);
     }
@@ -198,11 +198,9 @@ mod tests {
     fn missed_minutes_are_told_unless_the_machine_slept() {
         let minutes = |now_ms: i64| -> Vec<i64> {
             let over = Pulse::new(at(0)).over(at(now_ms));
-            over.iter()
-                .map(|alive| alive.minute.0 - MINUTE.0)
-                .collect()
+            over.iter().map(|alive| alive.minute.0 - MINUTE.0).collect()
         };
-        assert_eq!(minutes(59_999), []);
+        assert_eq!(minutes(59_999), [0; 0]);
         assert_eq!(minutes(60_000), [0]);
         assert_eq!(minutes(3 * 60_000), [0, 1, 2]);
         assert_eq!(minutes(4 * 60_000), [0]);

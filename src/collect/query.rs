@@ -208,6 +208,9 @@ mod tests {
             assert!(!all.contains(private), "{private}");
         }
         assert!(!all.contains("=&") && !all.ends_with('='), "an empty list");
-        assert_eq!(ALL.iter().map(|(_, values)| values.len()).sum::<usize>(), 90);
+        assert_eq!(
+            ALL.iter().map(|(_, values)| values.len()).sum::<usize>(),
+            90
+        );
     }
 }

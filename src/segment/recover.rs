@@ -203,11 +203,7 @@ fn keep_tail(tail: &mut Vec<u8>, more: &[u8]) {
 }
 
 /// When the last line in the spool arrived, as the seals tell it; `None` if there never was one.
-pub fn last_arrival(
-    disk: &dyn Disk,
-    spool: &Path,
-    server: &ServerId,
-) -> io::Result<Option<UtcMs>> {
+pub fn last_arrival(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Option<UtcMs>> {
     let mut folders = spool::hour_folders(disk, spool, server)?;
     folders.reverse();
     for folder in folders {

@@ -342,7 +342,6 @@ impl Closed {
         }
         disk.sync_folder(&self.paths.folder)
             .map_err(|e| at(&self.paths.folder, e))?;
-        disk::put(disk, &self.paths.seal, &self.seal.to_json())
-            .map_err(|e| at(&self.paths.seal, e))
+        disk::put(disk, &self.paths.seal, &self.seal.to_json()).map_err(|e| at(&self.paths.seal, e))
     }
 }

@@ -1,6 +1,11 @@
 //! The life of a run: recover, then attempt after attempt, then the orderly end.
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -9,8 +14,7 @@ use tokio::{
 };
 
 use super::{
-    CollectError, Collector,
-    connect::Api,
+    connect::{Api, ApiError},
     halt::{Halt, Stop},
     outbox::Outbox,
     scribe::{self, Desk},
@@ -18,15 +22,16 @@ use super::{
 };
 use crate::{
     backoff::{Backoff, Next, backfill_minutes},
+    config::settings::{Secret, X},
     period::UtcMs,
     segment::{
         event::What,
         line::PROGRAM,
-        name::RunId,
+        name::{RunId, ServerId},
         recover::{self, Recovered},
         writer::{WriteError, Writer},
     },
-    world::disk::Disk,
+    world::{clock::Clock, disk::Disk},
 };
 
 /// How often a full disk is looked at.
@@ -43,33 +48,81 @@ const STACK_BYTES: usize = 512 * 1024;
 /// The exit code of a process that was told to end at once, as shells know it for SIGINT.
 const ENDED_AT_ONCE: i32 = 130;
 
-pub(super) fn run(collector: Collector) -> Result<(), CollectError> {
-    let api = Api::new(&collector.x, &collector.token, &collector.clock)?;
-    let server_folder = collector.spool.join(collector.server.as_str());
-    let spool_error = |source| CollectError::Spool {
-        path: server_folder.clone(),
-        source,
-    };
-    let halt = Arc::new(Halt::new(
-        Arc::clone(&collector.disk),
-        server_folder.clone(),
-    ));
-    let recovered = recover(&collector, &halt)?;
-    if let Err(error) = halt.hold_reserve() {
-        tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
+/// What collecting needs.
+pub struct Collector {
+    /// Where the spool is.
+    pub spool: PathBuf,
+    /// Which server this is.
+    pub server: ServerId,
+    /// The stream.
+    pub x: X,
+    /// The API's token.
+    pub token: Secret,
+    /// The time.
+    pub clock: Clock,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+}
+
+/// Why collecting ended, or could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The API cannot be spoken to as configured.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// What an earlier run left could not be mended.
+    #[error("cannot recover what an earlier run left open: {0}")]
+    Recover(WriteError),
+    /// The spool cannot be used.
+    #[error("cannot use the spool: {}: {source}", path.display())]
+    Spool {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system did not give what a process needs.
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+    /// The disk failed while collecting.
+    #[error("{0}")]
+    Disk(String),
+    /// It had to end while the disk was full or too slow.
+    #[error("not everything that was received could be written and sealed before the end")]
+    Unwritten,
+}
+
+impl Collector {
+    /// Collects until it is told to stop.
+    pub fn run(self) -> Result<(), CollectError> {
+        let collector = self;
+        let api = Api::new(&collector.x, &collector.token, &collector.clock)?;
+        let server_folder = collector.spool.join(collector.server.as_str());
+        let spool_error = |source| CollectError::Spool {
+            path: server_folder.clone(),
+            source,
+        };
+        let halt = Arc::new(Halt::new(
+            Arc::clone(&collector.disk),
+            server_folder.clone(),
+        ));
+        let recovered = recover(&collector, &halt)?;
+        if let Err(error) = halt.hold_reserve() {
+            tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
+        }
+        let last_line =
+            recover::last_arrival(&*collector.disk, &collector.spool, &collector.server)
+                .map_err(spool_error)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_stack_size(STACK_BYTES)
+            .build()
+            .map_err(CollectError::Start)?;
+        let result = runtime.block_on(collect(collector, &api, halt, recovered, last_line));
+        // an address that is still being looked up is not waited for
+        runtime.shutdown_background();
+        result
     }
-    let last_line =
-        recover::last_arrival(&*collector.disk, &collector.spool, &collector.server)
-            .map_err(spool_error)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .thread_stack_size(STACK_BYTES)
-        .build()
-        .map_err(CollectError::Start)?;
-    let result = runtime.block_on(collect(collector, &api, halt, recovered, last_line));
-    // an address that is still being looked up is not waited for
-    runtime.shutdown_background();
-    result
 }
 
 /// Mends what earlier runs left. Until there is room for that, it waits.
@@ -112,7 +165,10 @@ async fn collect(
     let mut signals = JoinSet::new();
     let (term, interrupt) = both_signals().map_err(CollectError::Start)?;
     signals.spawn(heed_signals(term, interrupt, Arc::clone(&halt)));
-    let run = RunId(getrandom::u32().map_err(|error| CollectError::Start(io::Error::other(error.to_string())))?);
+    let run = RunId(
+        getrandom::u32()
+            .map_err(|error| CollectError::Start(io::Error::other(error.to_string())))?,
+    );
     let desk = Desk {
         disk: Arc::clone(&collector.disk),
         spool: collector.spool.clone(),
