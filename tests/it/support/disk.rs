@@ -1,0 +1,389 @@
+//! A disk in memory, as unkind as the contract of `world::disk::Disk` allows.
+//!
+//! What a file holds and what a folder lists is durable only after `sync` and `sync_folder`. At a
+//! power cut each file keeps its durable bytes and a random part of what was appended since, each
+//! folder a random prefix of the changes since. The disk can be told to lose its power at the n-th
+//! call, and to have only so many bytes.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Cursor, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use twinstream::world::disk::{Disk, DiskFile, Entry, Source};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Node {
+    File(usize),
+    Folder,
+}
+
+#[derive(Default, Clone)]
+struct Content {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+    reserved: u64,
+}
+
+/// A change of a folder that is not durable yet: what is removed, and what is put in.
+#[derive(Clone)]
+struct Change {
+    folder: PathBuf,
+    removed: Option<PathBuf>,
+    put: Option<(PathBuf, Node)>,
+}
+
+#[derive(Default)]
+struct State {
+    files: Vec<Content>,
+    now: BTreeMap<PathBuf, Node>,
+    durable: BTreeMap<PathBuf, Node>,
+    changes: Vec<Change>,
+    calls: u64,
+    power_fails_at: Option<u64>,
+    capacity: Option<u64>,
+}
+
+/// The disk; clones are the same disk.
+#[derive(Clone, Default)]
+pub struct SimulatedDisk {
+    state: Arc<Mutex<State>>,
+}
+
+struct SimulatedFile {
+    disk: SimulatedDisk,
+    file: usize,
+}
+
+fn not_found() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+/// The next number of a simple generator (splitmix64), below `end`.
+fn random(seed: &mut u64, end: usize) -> usize {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *seed;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    usize::try_from((z ^ (z >> 31)) % end as u64).unwrap()
+}
+
+impl State {
+    fn used(&self) -> u64 {
+        let files = self.now.values().filter_map(|node| match node {
+            Node::File(file) => Some(&self.files[*file]),
+            Node::Folder => None,
+        });
+        files
+            .map(|content| (content.now.len() as u64).max(content.reserved))
+            .sum()
+    }
+
+    fn room(&self) -> u64 {
+        self.capacity
+            .map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used()))
+    }
+
+    fn file(&self, path: &Path) -> io::Result<usize> {
+        match self.now.get(path) {
+            Some(Node::File(file)) => Ok(*file),
+            _ => Err(not_found()),
+        }
+    }
+
+    fn change(&mut self, path: &Path, removed: Option<&Path>, put: Option<Node>) {
+        if let Some(removed) = removed {
+            self.now.remove(removed);
+        }
+        if let Some(node) = put {
+            self.now.insert(path.to_owned(), node);
+        }
+        self.changes.push(Change {
+            folder: path.parent().unwrap().to_owned(),
+            removed: removed.map(Path::to_owned),
+            put: put.map(|node| (path.to_owned(), node)),
+        });
+    }
+
+    fn make_durable(&mut self, change: &Change) {
+        if let Some(removed) = &change.removed {
+            self.durable.remove(removed);
+        }
+        if let Some((path, node)) = &change.put {
+            self.durable.insert(path.clone(), *node);
+        }
+    }
+}
+
+impl SimulatedDisk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Does one call: after the power failed nothing happens any more; at the call in which it
+    /// fails the work may have been done.
+    fn call<T>(&self, work: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.state();
+        state.calls += 1;
+        let calls = state.calls;
+        let fails_at = state.power_fails_at.unwrap_or(u64::MAX);
+        if fails_at < calls {
+            return Err(io::Error::other("the power is out"));
+        }
+        let done = work(&mut state)?;
+        if fails_at == calls {
+            return Err(io::Error::other("the power goes out"));
+        }
+        Ok(done)
+    }
+
+    /// Calls so far.
+    pub fn calls(&self) -> u64 {
+        self.state().calls
+    }
+
+    /// Has the power fail in that call from now on (1: the next one).
+    pub fn fail_in(&self, calls: u64) {
+        let mut state = self.state();
+        state.power_fails_at = Some(state.calls + calls);
+    }
+
+    /// How many bytes fit in all.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state().capacity = bytes;
+    }
+
+    /// The power was out and is back: what is left?
+    pub fn power_cut(&self, mut seed: u64) {
+        let mut state = self.state();
+        let mut kept: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        for change in std::mem::take(&mut state.changes) {
+            // each folder has its own prefix: once a change is lost, so are those after it
+            let left = kept
+                .entry(change.folder.clone())
+                .or_insert_with(|| random(&mut seed, 6));
+            if 0 < *left {
+                *left -= 1;
+                state.make_durable(&change);
+            }
+        }
+        for content in &mut state.files {
+            if content.now.starts_with(&content.durable) {
+                let appended = content.now.len() - content.durable.len();
+                let kept = content.durable.len() + random(&mut seed, appended + 1);
+                content.now.truncate(kept);
+            } else if random(&mut seed, 2) == 0 {
+                content.now = content.durable.clone();
+            }
+            content.durable = content.now.clone();
+        }
+        state.now = state.durable.clone();
+        state.power_fails_at = None;
+    }
+
+    /// Every file with its bytes.
+    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let state = self.state();
+        let files = state.now.iter().filter_map(|(path, node)| match node {
+            Node::File(file) => Some((path.clone(), state.files[*file].now.clone())),
+            Node::Folder => None,
+        });
+        files.collect()
+    }
+}
+
+impl Write for SimulatedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.disk.call(|state| {
+            let len =
+                usize::try_from(state.room()).map_or(bytes.len(), |room| room.min(bytes.len()));
+            if len == 0 && !bytes.is_empty() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            state.files[self.file].now.extend_from_slice(&bytes[..len]);
+            Ok(len)
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFile for SimulatedFile {
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.call(|state| {
+            let content = &mut state.files[self.file];
+            content.durable = content.now.clone();
+            Ok(())
+        })
+    }
+
+    fn cut(&mut self, len: u64) -> io::Result<()> {
+        self.disk.call(|state| {
+            state.files[self.file]
+                .now
+                .resize(usize::try_from(len).unwrap(), 0);
+            Ok(())
+        })
+    }
+
+    fn second_handle(&self) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(Self {
+            disk: self.disk.clone(),
+            file: self.file,
+        }))
+    }
+}
+
+impl SimulatedDisk {
+    fn new_file(&self, path: &Path, may_exist: bool) -> io::Result<Box<dyn DiskFile>> {
+        let file = self.call(|state| {
+            match (state.now.get(path), may_exist) {
+                (Some(Node::File(file)), true) => return Ok(*file),
+                (Some(_), _) => return Err(io::ErrorKind::AlreadyExists.into()),
+                (None, _) => (),
+            }
+            if state.now.get(path.parent().unwrap()) != Some(&Node::Folder) {
+                return Err(not_found());
+            }
+            if state.room() == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            state.files.push(Content::default());
+            let file = state.files.len() - 1;
+            state.change(path, None, Some(Node::File(file)));
+            Ok(file)
+        })?;
+        Ok(Box::new(SimulatedFile {
+            disk: self.clone(),
+            file,
+        }))
+    }
+}
+
+impl Disk for SimulatedDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.new_file(path, false)
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.new_file(path, true)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Source>> {
+        self.call(|state| {
+            let bytes = state.files[state.file(path)?].now.clone();
+            Ok(Box::new(Cursor::new(bytes)) as Box<dyn Source>)
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        assert_eq!(from.parent(), to.parent(), "renames stay in their folder");
+        self.call(|state| {
+            let file = state.file(from)?;
+            state.change(to, Some(from), Some(Node::File(file)));
+            Ok(())
+        })
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.call(|state| {
+            state.file(path)?;
+            state.change(path, Some(path), None);
+            Ok(())
+        })
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        self.call(|state| {
+            let above: Vec<&Path> = path.ancestors().collect();
+            for folder in above.into_iter().rev() {
+                match state.now.get(folder) {
+                    Some(Node::File(_)) => return Err(io::ErrorKind::NotADirectory.into()),
+                    _ => {
+                        state.now.insert(folder.to_owned(), Node::Folder);
+                        state.durable.insert(folder.to_owned(), Node::Folder);
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.call(|state| {
+            if state.now.keys().any(|other| other.parent() == Some(path)) {
+                return Err(io::ErrorKind::DirectoryNotEmpty.into());
+            }
+            state.now.remove(path).map(|_| ()).ok_or_else(not_found)
+        })
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        self.call(|state| {
+            if state.now.get(path) != Some(&Node::Folder) {
+                return Err(not_found());
+            }
+            for change in std::mem::take(&mut state.changes) {
+                if change.folder == path {
+                    state.make_durable(&change);
+                } else {
+                    state.changes.push(change);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        self.call(|state| {
+            let inside = state
+                .now
+                .iter()
+                .filter(|(entry, _)| entry.parent() == Some(path));
+            let mut entries: Vec<Entry> = inside
+                .map(|(entry, node)| Entry {
+                    name: entry.file_name().unwrap().to_str().unwrap().to_owned(),
+                    folder: *node == Node::Folder,
+                    len: match node {
+                        Node::File(file) => state.files[*file].now.len() as u64,
+                        Node::Folder => 0,
+                    },
+                })
+                .collect();
+            entries.sort();
+            Ok(entries)
+        })
+    }
+
+    fn len(&self, path: &Path) -> io::Result<Option<u64>> {
+        self.call(|state| {
+            Ok(match state.now.get(path) {
+                Some(Node::File(file)) => {
+                    let content = &state.files[*file];
+                    Some((content.now.len() as u64).max(content.reserved))
+                }
+                _ => None,
+            })
+        })
+    }
+
+    fn reserve(&self, path: &Path, len: u64) -> io::Result<()> {
+        drop(self.append(path)?);
+        self.call(|state| {
+            let file = state.file(path)?;
+            if state.room() < len.saturating_sub(state.files[file].reserved) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            state.files[file].reserved = len;
+            Ok(())
+        })
+    }
+
+    fn free(&self, _folder: &Path) -> io::Result<u64> {
+        self.call(|state| Ok(state.room()))
+    }
+}
