@@ -336,3 +336,227 @@ impl Syncer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        path::{Path, PathBuf},
+        sync::Mutex,
+    };
+
+    use super::*;
+    use crate::{
+        segment::{event::What, name::RunId},
+        world::disk::{DiskFile, Entry, RealDisk, Source},
+    };
+
+    /// What was done to the segments, and when it was over. A sync tells when it began as well.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<(Done, UtcMs)>>>);
+
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    enum Done {
+        Written(usize),
+        SyncBegun,
+        Synced,
+    }
+
+    /// The real disk with slow syncs, which notes what happens to segments.
+    struct SlowDisk {
+        log: Log,
+        clock: Clock,
+    }
+
+    struct SlowFile {
+        file: Box<dyn DiskFile>,
+        log: Option<Log>,
+        clock: Clock,
+    }
+
+    const SLOW: Duration = Duration::from_millis(50);
+
+    impl SlowFile {
+        fn note(&self, done: Done) {
+            if let Some(log) = &self.log {
+                log.0.lock().unwrap().push((done, self.clock.now()));
+            }
+        }
+    }
+
+    impl Write for SlowFile {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let len = self.file.write(bytes)?;
+            self.note(Done::Written(len));
+            Ok(len)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.file.flush()
+        }
+    }
+
+    impl DiskFile for SlowFile {
+        fn sync(&mut self) -> io::Result<()> {
+            self.note(Done::SyncBegun);
+            self.clock.block(SLOW);
+            self.file.sync()?;
+            self.note(Done::Synced);
+            Ok(())
+        }
+
+        fn cut(&mut self, len: u64) -> io::Result<()> {
+            self.file.cut(len)
+        }
+
+        fn second_handle(&self) -> io::Result<Box<dyn DiskFile>> {
+            Ok(Box::new(Self {
+                file: self.file.second_handle()?,
+                log: self.log.clone(),
+                clock: self.clock.clone(),
+            }))
+        }
+    }
+
+    impl Disk for SlowDisk {
+        fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            let segment = path
+                .to_str()
+                .is_some_and(|p| p.ends_with(".jsonl.open") && !p.ends_with(".events.jsonl.open"));
+            Ok(Box::new(SlowFile {
+                file: RealDisk.create(path)?,
+                log: segment.then(|| self.log.clone()),
+                clock: self.clock.clone(),
+            }))
+        }
+        fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+            RealDisk.append(path)
+        }
+        fn open(&self, path: &Path) -> io::Result<Box<dyn Source>> {
+            RealDisk.open(path)
+        }
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            RealDisk.rename(from, to)
+        }
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            RealDisk.remove(path)
+        }
+        fn make_folder(&self, path: &Path) -> io::Result<()> {
+            RealDisk.make_folder(path)
+        }
+        fn remove_folder(&self, path: &Path) -> io::Result<()> {
+            RealDisk.remove_folder(path)
+        }
+        fn sync_folder(&self, path: &Path) -> io::Result<()> {
+            RealDisk.sync_folder(path)
+        }
+        fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+            RealDisk.list(path)
+        }
+        fn len(&self, path: &Path) -> io::Result<Option<u64>> {
+            RealDisk.len(path)
+        }
+        fn reserve(&self, path: &Path, len: u64) -> io::Result<()> {
+            RealDisk.reserve(path, len)
+        }
+        fn free(&self, folder: &Path) -> io::Result<u64> {
+            RealDisk.free(folder)
+        }
+    }
+
+    fn desk(disk: Arc<dyn Disk>, spool: PathBuf, clock: &Clock) -> Desk {
+        Desk {
+            halt: Arc::new(Halt::new(Arc::clone(&disk), spool.join("1"))),
+            disk,
+            spool,
+            clock: clock.clone(),
+        }
+    }
+
+    #[test]
+    fn lines_are_written_at_once_and_durable_within_1_1_s_though_syncs_are_slow() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let (clock, log) = (Clock::system(), Log::default());
+        let disk: Arc<dyn Disk> = Arc::new(SlowDisk {
+            log: log.clone(),
+            clock: clock.clone(),
+        });
+        let desk = desk(Arc::clone(&disk), dir.path().to_owned(), &clock);
+        let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), RunId(5));
+        let (to_scribe, written) = start(&desk, writer).unwrap();
+        let mut sent = Vec::new();
+        for n in 0..250 {
+            let at = clock.now();
+            // in the middle the minute turns, and the old pair is sealed meanwhile
+            let stamp = UtcMs(1_795_442_400_000 + if n < 125 { 0 } else { 60_000 });
+            to_scribe
+                .send(Message::Lines {
+                    at: stamp,
+                    stored: vec![b'\n'; n + 1],
+                    oversize: 0,
+                    room: None,
+                })
+                .unwrap();
+            sent.push(at);
+            clock.block(Duration::from_millis(10));
+        }
+        drop(to_scribe);
+        assert!(written.blocking_recv().is_err(), "it ends by dropping");
+        let log = log.0.lock().unwrap().clone();
+        let writes: Vec<(usize, UtcMs)> = log
+            .iter()
+            .enumerate()
+            .filter_map(|(index, (done, at))| {
+                matches!(done, Done::Written(_)).then_some((index, *at))
+            })
+            .collect();
+        assert_eq!(writes.len(), sent.len(), "one write for each batch");
+        let (mut slowest_write, mut slowest_sync) = (0, 0);
+        for (sent, (index, at)) in sent.iter().zip(writes) {
+            slowest_write = slowest_write.max(at.0 - sent.0);
+            let after = &log[index..];
+            let begun = after
+                .iter()
+                .position(|(done, _)| *done == Done::SyncBegun)
+                .unwrap();
+            let synced = after[begun..]
+                .iter()
+                .find(|(done, _)| *done == Done::Synced)
+                .unwrap();
+            slowest_sync = slowest_sync.max(synced.1.0 - sent.0);
+        }
+        eprintln!("written after {slowest_write} ms, durable after {slowest_sync} ms at most");
+        assert!(slowest_write < 50, "{slowest_write}");
+        assert!((500..1_100).contains(&slowest_sync), "{slowest_sync}");
+        let syncs = log.iter().filter(|(done, _)| *done == Done::Synced).count();
+        assert!(
+            syncs <= 6,
+            "{syncs} syncs: a sync for each post wears disks out"
+        );
+    }
+
+    #[test]
+    fn a_disk_that_fails_ends_the_process_and_not_silently() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let clock = Clock::system();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let desk = desk(Arc::clone(&disk), dir.path().to_owned(), &clock);
+        // where the server's folder should be there is a file
+        drop(RealDisk.create(&dir.path().join("1")).unwrap());
+        let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), RunId(5));
+        let (to_scribe, written) = start(&desk, writer).unwrap();
+        let event = Event {
+            at: clock.now(),
+            what: What::FirstLine,
+            connection: 1,
+        };
+        to_scribe
+            .send(Message::Event { event, room: None })
+            .unwrap();
+        assert!(written.blocking_recv().is_err());
+        let Some(Stop::Trouble(what)) = desk.halt.state().stop else {
+            panic!("it goes on as if nothing had happened");
+        };
+        assert!(what.starts_with("cannot write"), "{what}");
+    }
+}
