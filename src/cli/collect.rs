@@ -41,8 +41,8 @@ pub(crate) fn run(global: &Global, _args: &CollectArgs) -> Result<Exit, Failure>
     }
     let _lock = match Lock::take(&settings.data_dir, "collect", setup.clock.now()) {
         Ok(lock) => lock,
-        Err(taken @ LockError::Taken { .. }) => {
-            return Err(Failure::new(Exit::Locked, taken.to_string()));
+        Err(locked @ LockError::Taken { .. }) => {
+            return Err(Failure::new(Exit::Locked, locked.to_string()));
         }
         Err(error) => return Err(error.into()),
     };

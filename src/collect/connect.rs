@@ -50,7 +50,7 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    fn new(cause: Cause, detail: impl ToString) -> Self {
+    fn new(cause: Cause, detail: &(impl ToString + ?Sized)) -> Self {
         Self {
             cause,
             detail: detail.to_string(),
@@ -176,7 +176,7 @@ impl Api {
             .header(header::USER_AGENT, PROGRAM)
             .header(header::ACCEPT_ENCODING, "gzip")
             .body(Empty::new())
-            .map_err(|error| Fault::new(Cause::Protocol, error))
+            .map_err(|error| Fault::new(Cause::Protocol, &error))
     }
 
     async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
@@ -195,7 +195,7 @@ impl Api {
         let handshake = connector.connect(name.clone(), tcp);
         match self.within(CONNECT, handshake).await {
             Some(Ok(stream)) => Ok(Box::new(stream)),
-            Some(Err(error)) => Err(Fault::new(Cause::Tls, error)),
+            Some(Err(error)) => Err(Fault::new(Cause::Tls, &error)),
             None => Err(Fault::new(Cause::Timeout, "TLS took longer than 10 s")),
         }
     }
@@ -206,7 +206,7 @@ impl Api {
         let lookup = lookup_host((self.host.as_str(), self.port));
         let addresses: Vec<SocketAddr> = match self.within(CONNECT, lookup).await {
             Some(Ok(addresses)) => addresses.collect(),
-            Some(Err(error)) => return Err(Fault::new(Cause::Dns, error)),
+            Some(Err(error)) => return Err(Fault::new(Cause::Dns, &error)),
             None => return Err(Fault::new(Cause::Dns, "no address within 10 s")),
         };
         let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
@@ -215,8 +215,8 @@ impl Api {
         for address in addresses {
             last = match self.within(limit, TcpStream::connect(address)).await {
                 Some(Ok(stream)) => return Ok(stream),
-                Some(Err(error)) => Fault::new(Cause::Connect, format!("{address}: {error}")),
-                None => Fault::new(Cause::Timeout, format!("{address}: no answer")),
+                Some(Err(error)) => Fault::new(Cause::Connect, &format!("{address}: {error}")),
+                None => Fault::new(Cause::Timeout, &format!("{address}: no answer")),
             };
         }
         Err(last)
@@ -260,17 +260,18 @@ pub(super) fn fault(error: &hyper::Error) -> Fault {
             io_kind = Some(io.kind());
             tls |= io
                 .get_ref()
-                .is_some_and(|inner| inner.is::<rustls::Error>());
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
         }
         source = inner.source();
     }
     let cause = match io_kind {
         _ if tls => Cause::Tls,
-        _ if error.is_incomplete_message() => Cause::Reset,
         Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Cause::Protocol,
-        Some(_) => Cause::Reset,
         None if error.is_parse() => Cause::Protocol,
-        None => Cause::Reset,
+        _ => Cause::Reset,
     };
-    Fault::new(cause, words)
+    Fault {
+        cause,
+        detail: words,
+    }
 }

@@ -119,20 +119,20 @@ fn advance(before: u64, after: u64) -> usize {
 
 /// Decodes a whole short body, as far as it can be decoded, to at most `max` bytes.
 pub(super) fn decode_short(encoding: Option<&str>, body: &[u8], max: usize) -> Vec<u8> {
-    let mut decoded = Vec::new();
+    let mut short = Vec::new();
     let mut decoder = match Decoder::for_encoding(encoding) {
         Ok(decoder) => decoder,
         Err(_unknown) => return body.get(..max).unwrap_or(body).to_vec(),
     };
     let mut rest = body;
-    while decoded.len() < max {
+    while short.len() < max {
         match decoder.decode(&mut rest) {
             Ok([]) | Err(_) => break,
-            Ok(bytes) => decoded.extend_from_slice(bytes),
+            Ok(bytes) => short.extend_from_slice(bytes),
         }
     }
-    decoded.truncate(max);
-    decoded
+    short.truncate(max);
+    short
 }
 
 #[cfg(test)]
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn damage_is_told_after_what_came_before_it() {
         let good = b"a line that is stored\n".to_vec();
-        let mut bytes = member(&[good.clone()]);
+        let mut bytes = member(std::slice::from_ref(&good));
         bytes.extend_from_slice(b"not gzip at all");
         assert_eq!(decode_all([bytes.as_slice()]), (good, true));
         assert!(matches!(

@@ -39,15 +39,12 @@ pub(super) struct Frame {
 
 impl Portion {
     fn line(&mut self, line: &[u8], at: UtcMs) {
-        match notice::read_frame(line) {
-            Some(notice) => self.frames.push(Frame {
-                line: String::from_utf8_lossy(line).into_owned(),
-                notice,
-            }),
-            None => {
-                line::store(line, at, &mut self.stored);
-                self.lines += 1;
-            }
+        if let Some(notice) = notice::read_frame(line) {
+            let line = String::from_utf8_lossy(line).into_owned();
+            self.frames.push(Frame { line, notice });
+        } else {
+            line::store(line, at, &mut self.stored);
+            self.lines += 1;
         }
     }
 

@@ -177,43 +177,43 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check_frame(line: &str, expected: Option<Notice>) {
-        assert_eq!(read_frame(line.as_bytes()), expected, "{line}");
+    fn check_frame(line: &str, expected: Option<&Notice>) {
+        assert_eq!(read_frame(line.as_bytes()).as_ref(), expected, "{line}");
     }
 
     #[test]
     fn error_frames_are_told_from_lines() {
-        let disconnect = |word: &str| Some(Notice::Disconnect(word.to_owned()));
+        let disconnect = |word: &str| Notice::Disconnect(word.to_owned());
         for host in ["api.x.com", "api.twitter.com"] {
             check_frame(
                 &format!(
                     r#"{{"errors":[{{"title":"operational-disconnect","disconnect_type":"UpstreamOperationalDisconnect","detail":"This stream has been disconnected upstream for operational reasons.","type":"https://{host}/2/problems/operational-disconnect"}}]}}"#
                 ),
-                disconnect("UpstreamOperationalDisconnect"),
+                Some(&disconnect("UpstreamOperationalDisconnect")),
             );
             check_frame(
                 &format!(
                     r#" {{ "errors" : [{{"title":"x","type":"https://{host}/2/problems/operational-disconnect"}}]}}"#
                 ),
-                disconnect("operational-disconnect"),
+                Some(&disconnect("operational-disconnect")),
             );
             check_frame(
                 &format!(
                     r#"{{"errors":[{{"type":"about:blank"}},{{"title":"ConnectionException","connection_issue":"TooManyConnections","type":"https://{host}/2/problems/streaming-connection"}}]}}"#
                 ),
-                disconnect("streaming-connection"),
+                Some(&disconnect("streaming-connection")),
             );
         }
         check_frame(
             r#"{"title":"t","errors":[{"disconnect_type":"OfTomorrow"}],"detail":"d"}"#,
-            disconnect("OfTomorrow"),
+            Some(&disconnect("OfTomorrow")),
         );
         check_frame(
             r#"{"errors":[{"title":"client-disconnected","type":"https://api.x.com/2/problems/client-disconnected"}]}"#,
-            Some(Notice::Message),
+            Some(&Notice::Message),
         );
-        check_frame(r#"{"errors":17}"#, Some(Notice::Message));
-        check_frame(r#"{"\u0065rrors":[]}"#, Some(Notice::Message));
+        check_frame(r#"{"errors":17}"#, Some(&Notice::Message));
+        check_frame(r#"{"\u0065rrors":[]}"#, Some(&Notice::Message));
         for stored in [
             r#"{"data":{"id":"1"}}"#,
             r#"{"data":{"id":"1"},"errors":[{"disconnect_type":"no"}]}"#,
@@ -233,7 +233,7 @@ mod tests {
             "[".repeat(100_000),
             "]".repeat(100_000)
         );
-        check_frame(&deep, Some(Notice::Message));
+        check_frame(&deep, Some(&Notice::Message));
     }
 
     #[track_caller]

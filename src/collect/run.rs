@@ -21,7 +21,7 @@ use super::{
     session::{Outcome, Session},
 };
 use crate::{
-    backoff::{Backoff, Next, backfill_minutes},
+    backoff::{Backoff, End, Next, backfill_minutes},
     config::settings::{Secret, X},
     period::UtcMs,
     segment::{
@@ -187,7 +187,7 @@ async fn collect(
         program: PROGRAM.to_owned(),
     });
     tracing::info!("collecting as server {}, run {run}", collector.server);
-    for left in recovered {
+    for left in &recovered {
         tell_recovered(&outbox, left);
     }
     let mut driver = Driver {
@@ -218,7 +218,7 @@ async fn collect(
     }
 }
 
-fn tell_recovered(outbox: &Outbox, left: Recovered) {
+fn tell_recovered(outbox: &Outbox, left: &Recovered) {
     tracing::warn!(
         "{} was left open: {} lines are kept, {} torn bytes cut off",
         left.name,
@@ -324,7 +324,9 @@ impl Driver<'_> {
         let next = self.backoff.ended(now, outcome.end);
         let wait_ms = next.until.0.saturating_sub(now.0);
         let (words, why) = (&outcome.words, next.why);
-        if next.alarm {
+        if outcome.end == End::Local {
+            tracing::debug!("{words}");
+        } else if next.alarm {
             tracing::error!(alarm = why, "{words}; next attempt in {wait_ms} ms");
         } else {
             tracing::warn!("{words}; next attempt in {wait_ms} ms ({why})");

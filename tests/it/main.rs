@@ -1,8 +1,15 @@
 //! The behaviour of the whole: the built binary, real files, real processes, real sockets.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on fails, and it looks at the program with its own clock and files"
+)]
+
 mod collect;
 mod deliver;
 mod disk;
+mod faults;
 mod power;
 mod support;
 mod tidy;

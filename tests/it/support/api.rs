@@ -13,44 +13,44 @@ use std::{
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub at: Instant,
-    pub path: String,
-    pub headers: Vec<(String, String)>,
+pub(crate) struct Request {
+    pub(crate) at: Instant,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Request {
     /// A header's value.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(header, _)| header == name);
         found.map(|(_, value)| value.as_str())
     }
 
     /// The minutes of backfill that were asked for.
-    pub fn backfill(&self) -> Option<u8> {
+    pub(crate) fn backfill(&self) -> Option<u8> {
         let (_, minutes) = self.path.split_once("backfill_minutes=")?;
         Some(minutes.parse().unwrap())
     }
 }
 
 /// The collector at the other end of a connection.
-pub struct Peer {
+pub(crate) struct Peer {
     to: Box<dyn ReadAndWrite>,
     gone: Arc<AtomicBool>,
 }
 
-pub trait ReadAndWrite: Read + Write + Send {}
+pub(crate) trait ReadAndWrite: Read + Write + Send {}
 impl<T: Read + Write + Send> ReadAndWrite for T {}
 
 impl Peer {
     /// Sends bytes as they are.
-    pub fn raw(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    pub(crate) fn raw(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.to.write_all(bytes.as_ref())?;
         self.to.flush()
     }
 
     /// Begins a stream.
-    pub fn stream(&mut self, more_headers: &str) -> io::Result<()> {
+    pub(crate) fn stream(&mut self, more_headers: &str) -> io::Result<()> {
         self.raw(format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\n\
              transfer-encoding: chunked\r\n{more_headers}\r\n"
@@ -58,7 +58,7 @@ impl Peer {
     }
 
     /// Sends one chunk of a stream.
-    pub fn chunk(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    pub(crate) fn chunk(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         let bytes = bytes.as_ref();
         let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
         chunk.extend_from_slice(bytes);
@@ -67,7 +67,7 @@ impl Peer {
     }
 
     /// Refuses.
-    pub fn refuse(&mut self, status: u16, more_headers: &str, body: &str) -> io::Result<()> {
+    pub(crate) fn refuse(&mut self, status: u16, more_headers: &str, body: &str) -> io::Result<()> {
         let len = body.len();
         self.raw(format!(
             "HTTP/1.1 {status} No\r\ncontent-length: {len}\r\n{more_headers}\r\n{body}"
@@ -75,7 +75,11 @@ impl Peer {
     }
 
     /// Keeps the connection open and says nothing more, until the test is over.
-    pub fn hold(&mut self) -> io::Result<()> {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it is the last thing an answer does"
+    )]
+    pub(crate) fn hold(&mut self) -> io::Result<()> {
         while !self.gone.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(10));
         }
@@ -83,14 +87,14 @@ impl Peer {
     }
 
     /// Whether the test is over.
-    pub fn over(&self) -> bool {
+    pub(crate) fn over(&self) -> bool {
         self.gone.load(Ordering::Relaxed)
     }
 }
 
 /// The API.
-pub struct Api {
-    pub port: u16,
+pub(crate) struct Api {
+    pub(crate) port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
     gone: Arc<AtomicBool>,
 }
@@ -98,14 +102,14 @@ pub struct Api {
 impl Api {
     /// Answers connection after connection, counted from 0, each in its own thread; whatever
     /// `answer` fails at ends that connection.
-    pub fn start(
+    pub(crate) fn start(
         answer: impl Fn(usize, &mut Peer) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         Self::start_with(answer, |tcp| Ok(Box::new(tcp)))
     }
 
     /// The same over a connection that is first made into another, such as TLS.
-    pub fn start_with(
+    pub(crate) fn start_with(
         answer: impl Fn(usize, &mut Peer) -> io::Result<()> + Send + Sync + 'static,
         accept: impl Fn(TcpStream) -> io::Result<Box<dyn ReadAndWrite>> + Send + Sync + 'static,
     ) -> Self {
@@ -133,12 +137,7 @@ impl Api {
                         gone: over,
                     };
                     let request = read_request(&mut peer.to)?;
-                    let number = {
-                        let mut seen = seen.lock().unwrap();
-                        seen.push(request);
-                        seen.len() - 1
-                    };
-                    answer(number, &mut peer)
+                    answer(count(&seen, request), &mut peer)
                 });
             }
         });
@@ -150,7 +149,7 @@ impl Api {
     }
 
     /// What was asked so far.
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -161,6 +160,13 @@ impl Drop for Api {
         // wakes the listener, so that it sees that it is over
         drop(TcpStream::connect(("127.0.0.1", self.port)));
     }
+}
+
+/// Notes a request and says which one it is.
+fn count(seen: &Mutex<Vec<Request>>, request: Request) -> usize {
+    let mut seen = seen.lock().unwrap();
+    seen.push(request);
+    seen.len() - 1
 }
 
 fn read_request(from: &mut dyn ReadAndWrite) -> io::Result<Request> {

@@ -48,7 +48,7 @@ struct State {
 
 /// The disk; clones are the same disk.
 #[derive(Clone, Default)]
-pub struct SimulatedDisk {
+pub(crate) struct SimulatedDisk {
     state: Arc<Mutex<State>>,
 }
 
@@ -140,23 +140,23 @@ impl SimulatedDisk {
     }
 
     /// Calls so far.
-    pub fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         self.state().calls
     }
 
     /// Has the power fail in that call from now on (1: the next one).
-    pub fn fail_in(&self, calls: u64) {
+    pub(crate) fn fail_in(&self, calls: u64) {
         let mut state = self.state();
         state.power_fails_at = Some(state.calls + calls);
     }
 
     /// How many bytes fit in all.
-    pub fn set_capacity(&self, bytes: Option<u64>) {
+    pub(crate) fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;
     }
 
     /// The power was out and is back: what is left?
-    pub fn power_cut(&self, mut seed: u64) {
+    pub(crate) fn power_cut(&self, mut seed: u64) {
         let mut state = self.state();
         let mut kept: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for change in std::mem::take(&mut state.changes) {
@@ -184,7 +184,7 @@ impl SimulatedDisk {
     }
 
     /// Every file with its bytes.
-    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.state();
         let files = state.now.iter().filter_map(|(path, node)| match node {
             Node::File(file) => Some((path.clone(), state.files[*file].now.clone())),
@@ -301,13 +301,11 @@ impl Disk for SimulatedDisk {
         self.call(|state| {
             let above: Vec<&Path> = path.ancestors().collect();
             for folder in above.into_iter().rev() {
-                match state.now.get(folder) {
-                    Some(Node::File(_)) => return Err(io::ErrorKind::NotADirectory.into()),
-                    _ => {
-                        state.now.insert(folder.to_owned(), Node::Folder);
-                        state.durable.insert(folder.to_owned(), Node::Folder);
-                    }
+                if let Some(Node::File(_)) = state.now.get(folder) {
+                    return Err(io::ErrorKind::NotADirectory.into());
                 }
+                state.now.insert(folder.to_owned(), Node::Folder);
+                state.durable.insert(folder.to_owned(), Node::Folder);
             }
             Ok(())
         })

@@ -1,10 +1,10 @@
 //! What several tests need.
 
 /// An API by hand, one closure per test.
-pub mod api;
+pub(crate) mod api;
 
 /// A disk in memory that forgets at a power cut what was not synced.
-pub mod disk;
+pub(crate) mod disk;
 
 /// A collector with its folder.
-pub mod site;
+pub(crate) mod site;

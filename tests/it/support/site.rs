@@ -18,7 +18,7 @@ use twinstream::segment::line;
 
 /// Waits until something is so; the test fails when that takes too long.
 #[track_caller]
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so() {
         assert!(Instant::now() < deadline, "in vain waited for: {what}");
@@ -27,26 +27,26 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 /// A server of a set-up.
-pub struct Site {
-    pub dir: TempDir,
-    pub spool: PathBuf,
+pub(crate) struct Site {
+    pub(crate) dir: TempDir,
+    pub(crate) spool: PathBuf,
 }
 
 /// A collector that runs; killed when the test ends early.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
 }
 
 impl Site {
     /// A server that collects from that address.
-    pub fn new(base_url: &str) -> Self {
+    pub(crate) fn new(base_url: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let spool = dir.path().join("spool");
         Self::with_spool(dir, spool, base_url)
     }
 
     /// The same with its spool elsewhere.
-    pub fn with_spool(dir: TempDir, spool: PathBuf, base_url: &str) -> Self {
+    pub(crate) fn with_spool(dir: TempDir, spool: PathBuf, base_url: &str) -> Self {
         let token = dir.path().join("token");
         fs::write(&token, "AAAA%2Fsecret%3D\n").unwrap();
         fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
@@ -63,7 +63,7 @@ impl Site {
     }
 
     /// The command, ready for more arguments.
-    pub fn command(&self, clock: Option<&str>) -> Command {
+    pub(crate) fn command(&self, clock: Option<&str>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
         command.args(["collect", "--server", "1", "--config"]);
         command.arg(self.dir.path().join("twinstream.toml"));
@@ -74,12 +74,12 @@ impl Site {
     }
 
     /// Starts collecting.
-    pub fn start(&self, clock: Option<&str>) -> Running {
+    pub(crate) fn start(&self, clock: Option<&str>) -> Running {
         Running::of(self.command(clock))
     }
 
     /// Every file of the spool, by name.
-    pub fn files(&self) -> BTreeMap<String, PathBuf> {
+    pub(crate) fn files(&self) -> BTreeMap<String, PathBuf> {
         let mut found = BTreeMap::new();
         walk(&self.spool.join("1"), &mut found);
         found
@@ -108,7 +108,7 @@ impl Site {
     }
 
     /// The received lines in all segments, in the order of the runs and minutes.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let stored = self.read_all("jsonl");
         assert!(stored.is_empty() || stored.ends_with(b"\n"), "torn");
         stored
@@ -119,7 +119,7 @@ impl Site {
     }
 
     /// All events.
-    pub fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         let text = String::from_utf8(self.read_all("events.jsonl")).unwrap();
         text.lines()
             .map(|line| serde_json::from_str(line).unwrap())
@@ -127,7 +127,7 @@ impl Site {
     }
 
     /// The events of a kind.
-    pub fn events_of(&self, kind: &str) -> Vec<Value> {
+    pub(crate) fn events_of(&self, kind: &str) -> Vec<Value> {
         let mut events = self.events();
         events.retain(|event| event["kind"] == kind);
         events
@@ -136,7 +136,7 @@ impl Site {
     /// Checks that everything is sealed and that each seal is true, with `sha256sum` as witness;
     /// gives the seals in the order of their names.
     #[track_caller]
-    pub fn check_sealed(&self) -> Vec<Value> {
+    pub(crate) fn check_sealed(&self) -> Vec<Value> {
         let files = self.files();
         let mut seals = Vec::new();
         for (name, path) in &files {
@@ -159,7 +159,7 @@ impl Site {
             for (part, file) in [("segment", "jsonl"), ("events", "events.jsonl")] {
                 let file = &files[&format!("{stem}.{file}")];
                 let bytes = fs::read(file).unwrap();
-                let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+                let lines = memchr::memchr_iter(b'\n', &bytes).count();
                 assert_eq!(seal[part]["bytes"], bytes.len(), "{stem}");
                 assert_eq!(seal[part]["lines"], lines, "{stem}");
                 assert_eq!(seal[part]["sha256"], sha256sum(file), "{stem}");
@@ -206,19 +206,19 @@ fn walk(folder: &Path, found: &mut BTreeMap<String, PathBuf>) {
 
 impl Running {
     /// Starts that command.
-    pub fn of(mut command: Command) -> Self {
+    pub(crate) fn of(mut command: Command) -> Self {
         Self {
             child: command.spawn().unwrap(),
         }
     }
 
     /// Its process id.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([&format!("-{signal}"), &self.child.id().to_string()])
             .status();
@@ -227,7 +227,7 @@ impl Running {
 
     /// Asks it to end, and waits for that.
     #[track_caller]
-    pub fn stop(mut self) -> String {
+    pub(crate) fn stop(mut self) -> String {
         self.signal("TERM");
         let begun = Instant::now();
         let status = self.wait();
@@ -244,13 +244,13 @@ impl Running {
     }
 
     /// Kills it as the kernel does when memory is short.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.wait();
     }
 
     /// Waits for its end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 }
