@@ -107,3 +107,80 @@ impl Intake {
         (portion, unfinished)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::{Compression, write::GzEncoder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const AT: UtcMs = UtcMs(1_795_442_709_123);
+
+    /// Everything that is made of the chunks: lines as received, keep-alives, frames, the rest.
+    fn taken<'a>(
+        encoding: Option<&str>,
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> (Vec<Vec<u8>>, u64, Vec<String>, Option<String>) {
+        let mut intake = Intake::new(encoding, 40).unwrap();
+        let (mut stored, mut keep_alives, mut frames, mut lines) = (Vec::new(), 0, Vec::new(), 0);
+        let mut add = |portion: Portion| {
+            stored.extend(portion.stored);
+            keep_alives += portion.keep_alives;
+            lines += portion.lines;
+            frames.extend(portion.frames.into_iter().map(|frame| frame.line));
+        };
+        for chunk in chunks {
+            let mut rest = chunk;
+            while let Some(portion) = intake.take(&mut rest, AT).unwrap() {
+                add(portion);
+            }
+        }
+        let (portion, unfinished) = intake.finish(AT);
+        add(portion);
+        let received: Vec<Vec<u8>> = stored
+            .split_inclusive(|byte| *byte == b'\n')
+            .map(|stored| line::cut(stored.strip_suffix(b"\n").unwrap()).received())
+            .collect();
+        assert_eq!(lines, received.len() as u64, "each line is counted");
+        (received, keep_alives, frames, unfinished)
+    }
+
+    fn some_lines() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            Just(b"\r\n".to_vec()),
+            Just(b"\n".to_vec()),
+            Just(br#"{"data":{"id":"1"}}"#.to_vec()),
+            Just(br#"{"errors":[]}"#.to_vec()),
+            Just(b"{}".to_vec()),
+            Just("\u{1f30d}".as_bytes().to_vec()),
+            proptest::collection::vec(any::<u8>(), 0..60),
+        ];
+        proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn neither_chunks_nor_members_change_what_is_stored(
+            members in proptest::collection::vec(some_lines(), 0..4),
+            cuts in proptest::collection::vec(0usize..800, 0..12),
+        ) {
+            let plain = members.concat();
+            let mut zipped = Vec::new();
+            for member in &members {
+                let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+                gzip.write_all(member).unwrap();
+                zipped.extend(gzip.finish().unwrap());
+            }
+            // the last member's trailer never comes
+            zipped.truncate(zipped.len().saturating_sub(8));
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(zipped.len())).collect();
+            cuts.extend([0, zipped.len()]);
+            cuts.sort_unstable();
+            let chunks = cuts.windows(2).map(|ends| &zipped[ends[0]..ends[1]]);
+            prop_assert_eq!(taken(Some("gzip"), chunks), taken(None, [plain.as_slice()]));
+        }
+    }
+}

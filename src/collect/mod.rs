@@ -10,6 +10,8 @@
 //! hold up reading before the queue between them is full. A connection's end is never the
 //! process's end: only a signal or a failing disk is.
 
+#![deny(clippy::indexing_slicing, clippy::string_slice)]
+
 pub use connect::ApiError;
 pub use run::{CollectError, Collector};
 

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// From the first byte that is not durable to the sync: with the sync itself it stays below 1.1 s.
-const SYNC_AFTER: Duration = Duration::from_millis(900);
+const SYNC_AFTER: Duration = Duration::from_millis(850);
 
 /// From the end of a pair's sealing to the first sync of the next pair.
 const AFTER_SEALING: Duration = Duration::from_millis(50);
@@ -382,7 +382,7 @@ mod tests {
         clock: Clock,
     }
 
-    const SLOW: Duration = Duration::from_millis(50);
+    const SLOW: Duration = Duration::from_millis(30);
 
     impl SlowFile {
         fn note(&self, done: Done) {

@@ -5,6 +5,8 @@
 //! crash in here does no harm, and doing it twice gives the same bytes. Only to be run while
 //! nobody writes: the lock of `collect` sees to that.
 
+#![deny(clippy::indexing_slicing, clippy::string_slice)]
+
 use std::{
     io::{self, Read},
     path::{Path, PathBuf},

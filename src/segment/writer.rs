@@ -12,6 +12,8 @@
 //!
 //! No threads and no clock: when to write, sync and seal is `collect`'s.
 
+#![deny(clippy::indexing_slicing, clippy::string_slice)]
+
 use std::{
     io,
     path::{Path, PathBuf},
