@@ -224,6 +224,59 @@ fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
     }
 }
 
+#[test]
+fn a_second_signal_ends_at_once_and_loses_nothing_that_was_synced() {
+    let Some(mount) = Mount::new("70m") else {
+        eprintln!("SKIPPED: mounting a file system is not allowed here");
+        return;
+    };
+    let api = Api::start(|connection, peer| {
+        peer.stream("")?;
+        peer.chunk(format!("{}\r\n", post(connection)))?;
+        thread::sleep(Duration::from_millis(300));
+        while !peer.over() {
+            peer.chunk(format!("{}\r\n", "g".repeat(50_000)))?;
+        }
+        Ok(())
+    });
+    let spool = mount.0.path().join("spool");
+    let base_url = format!("http://127.0.0.1:{}", api.port);
+    let site = Site::with_spool(tempfile::TempDir::new().unwrap(), spool, &base_url);
+    let mut running = site.start(None);
+    until("the first line", || !site.lines().is_empty());
+    // the disk is full for good: what the freed reserve would have given is taken as well
+    let ballast = mount.0.path().join("ballast");
+    until("the full disk", || {
+        let mut ballast = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&ballast)
+            .unwrap();
+        let filled = io::Write::write_all(&mut ballast, &vec![1; 80 << 20]);
+        assert_eq!(filled.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        !mount.0.path().join("spool/1/reserve").exists()
+    });
+    running.signal("TERM");
+    thread::sleep(Duration::from_millis(500));
+    let begun = Instant::now();
+    running.signal("INT");
+    let status = running.wait();
+    assert_eq!(
+        status.code(),
+        Some(130),
+        "the first signal had not ended it yet"
+    );
+    assert!(begun.elapsed() < Duration::from_millis(500));
+    fs::remove_file(&ballast).unwrap();
+    let asked = api.requests().len();
+    let running = site.start(None);
+    until("the next request", || asked < api.requests().len());
+    running.stop();
+    let lines = site.lines();
+    assert_eq!(lines[0], post(0));
+    site.check_sealed();
+}
+
 /// A server with a certificate of its own for that name, and the file that vouches for it.
 fn tls_api(name: &str, folder: &std::path::Path) -> (Api, std::path::PathBuf) {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
