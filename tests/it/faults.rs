@@ -246,16 +246,17 @@ fn a_second_signal_ends_at_once_and_loses_nothing_that_was_synced() {
     until("the first line", || !site.lines().is_empty());
     // the disk is full for good: what the freed reserve would have given is taken as well
     let ballast = mount.0.path().join("ballast");
-    until("the full disk", || {
-        let mut ballast = fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&ballast)
-            .unwrap();
+    let fill = || {
+        let mut options = fs::OpenOptions::new();
+        let mut ballast = options.append(true).create(true).open(&ballast).unwrap();
         let filled = io::Write::write_all(&mut ballast, &vec![1; 80 << 20]);
         assert_eq!(filled.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    };
+    until("the reserve to be freed", || {
+        fill();
         !mount.0.path().join("spool/1/reserve").exists()
     });
+    fill();
     running.signal("TERM");
     thread::sleep(Duration::from_millis(500));
     let begun = Instant::now();
