@@ -117,13 +117,16 @@ impl Halt {
         true
     }
 
-    /// The process is to end. The first reason holds.
+    /// The process is to end. The first reason holds, but trouble outweighs a signal.
     pub(super) fn stop(&self, why: Stop) {
-        self.state.send_if_modified(|state| {
-            let first = state.stop.is_none();
-            state.stop.get_or_insert(why);
-            first
-        });
+        self.state
+            .send_if_modified(|state| match (&state.stop, &why) {
+                (None, _) | (Some(Stop::Signal), Stop::Trouble(_)) => {
+                    state.stop = Some(why);
+                    true
+                }
+                _ => false,
+            });
     }
 
     /// How things stand.

@@ -130,15 +130,21 @@ fn recover(collector: &Collector, halt: &Halt) -> Result<Vec<Recovered>, Collect
     loop {
         let disk: &dyn Disk = &*collector.disk;
         let server_folder = collector.spool.join(collector.server.as_str());
-        let recovered = make_folder(disk, &server_folder)
+        let recovery = make_folder(disk, &server_folder)
             .and_then(|()| recover::recover(disk, &collector.spool, &collector.server));
-        match recovered {
-            Ok(recovered) => {
+        match recovery {
+            Ok(recovery) => {
                 if halt.state().full && !halt.try_resume() {
                     collector.clock.block(ROOM_POLL);
                     continue;
                 }
-                return Ok(recovered);
+                for (name, error) in recovery.failed {
+                    tracing::error!(
+                        alarm = "not_recovered",
+                        "{name} was left open and cannot be mended: {error}"
+                    );
+                }
+                return Ok(recovery.recovered);
             }
             Err(error) if error.is_full() => {
                 if !halt.disk_full(&error) {

@@ -33,6 +33,9 @@ const CLOCK_OFF_MS: i64 = 5_000;
 /// A `Date` header has whole seconds, so a smaller difference than this says nothing.
 const CLOCK_UNSURE_MS: i64 = 2_000;
 
+/// Of an error frame so much goes into the log; the events file has all of it.
+const LOGGED_CHARS_MAX: usize = 300;
+
 /// Of the body of a refusal so much is read, for so long.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 const REFUSAL: Duration = Duration::from_secs(5);
@@ -314,7 +317,8 @@ impl Session<'_> {
         reading.spoke |= reading.heard;
         for Frame { line, notice } in portion.frames {
             reading.spoke = true;
-            tracing::warn!("the API says: {line:.300}");
+            let said: String = line.chars().take(LOGGED_CHARS_MAX).collect();
+            tracing::warn!("the API says: {said:?}");
             self.outbox.error_frame(at, line).await;
             if let Notice::Disconnect(word) = notice {
                 reading.disconnect.get_or_insert(word);

@@ -16,7 +16,7 @@ use super::{
     event::Event,
     line::{PROGRAM, cut},
     name::{Paths, SegmentName, ServerId, open},
-    seal::{Digest, Digester, FORMAT, Seal},
+    seal::{Digest, Digester, FORMAT, SEAL_BYTES_MAX, Seal},
     spool,
     writer::WriteError,
 };
@@ -45,23 +45,34 @@ pub struct Recovered {
     pub last: Option<UtcMs>,
 }
 
-/// Recovers everything of one server that has no seal, in the order of the names.
-pub fn recover(
-    disk: &dyn Disk,
-    spool: &Path,
-    server: &ServerId,
-) -> Result<Vec<Recovered>, WriteError> {
+/// What a recovery did.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    /// What is sealed now.
+    pub recovered: Vec<Recovered>,
+    /// What could not be mended and stays as it is, to be tried again at the next start.
+    pub failed: Vec<(SegmentName, WriteError)>,
+}
+
+/// Recovers everything of one server that has no seal, in the order of the names. One that cannot
+/// be mended stops none of the others; only a full disk and an unreadable folder do.
+pub fn recover(disk: &dyn Disk, spool: &Path, server: &ServerId) -> Result<Recovery, WriteError> {
     let at = |source| WriteError::new(spool, source);
-    let mut recovered = Vec::new();
+    let mut recovery = Recovery::default();
     for folder in spool::hour_folders(disk, spool, server).map_err(at)? {
         remove_leftovers(disk, &folder).map_err(|e| WriteError::new(&folder, e))?;
         for (name, found) in spool::in_folder(disk, &folder, server).map_err(at)? {
-            if !found.sealed {
-                recovered.push(recover_one(disk, spool, name)?);
+            if found.sealed {
+                continue;
+            }
+            match recover_one(disk, spool, &name) {
+                Ok(recovered) => recovery.recovered.push(recovered),
+                Err(error) if error.is_full() => return Err(error),
+                Err(error) => recovery.failed.push((name, error)),
             }
         }
     }
-    Ok(recovered)
+    Ok(recovery)
 }
 
 /// Removes seals that were being put when the process ended.
@@ -76,18 +87,18 @@ fn remove_leftovers(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn recover_one(disk: &dyn Disk, spool: &Path, name: SegmentName) -> Result<Recovered, WriteError> {
+fn recover_one(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> Result<Recovered, WriteError> {
     let paths = name.paths(spool);
     let mut segment = mend(disk, &paths.segment)?;
     let mut events = mend(disk, &paths.events)?;
     disk.sync_folder(&paths.folder)
         .map_err(|e| WriteError::new(&paths.folder, e))?;
-    let seal = seal_of(&name, &segment, &events);
+    let seal = seal_of(name, &segment, &events);
     disk::put(disk, &paths.seal, &seal.to_json()).map_err(|e| WriteError::new(&paths.seal, e))?;
     let last_event = events.last_line.take().and_then(|line| instant_of(&line));
     let last_line = segment.last_stamp.take();
     Ok(Recovered {
-        name,
+        name: name.clone(),
         lines: segment.digest.lines,
         cut_bytes: segment.cut_bytes + events.cut_bytes,
         last: last_line.max(last_event),
@@ -212,7 +223,7 @@ pub fn last_arrival(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Res
         let mut last: Option<UtcMs> = None;
         for (name, found) in spool::in_folder(disk, &folder, server)? {
             if found.sealed {
-                last = last.max(arrival_in(disk, &name.paths(spool), &name)?);
+                last = last.max(arrival_in(disk, &name.paths(spool), &name));
             }
         }
         if last.is_some() {
@@ -222,11 +233,8 @@ pub fn last_arrival(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Res
     Ok(None)
 }
 
-fn arrival_in(disk: &dyn Disk, paths: &Paths, name: &SegmentName) -> io::Result<Option<UtcMs>> {
-    let bytes = disk::read_bounded(disk, &paths.seal, super::seal::SEAL_BYTES_MAX)?;
-    Ok(match Seal::read(&bytes, name) {
-        Ok(seal) => seal.last_arrival,
-        // a damaged seal is verified and reported by those who use the segment
-        Err(_unreadable) => None,
-    })
+fn arrival_in(disk: &dyn Disk, paths: &Paths, name: &SegmentName) -> Option<UtcMs> {
+    // a damaged seal is reported by those who use its segment
+    let bytes = disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).ok()?;
+    Seal::read(&bytes, name).ok()?.last_arrival
 }

@@ -8,7 +8,7 @@ use twinstream::{
         event::{Event, What},
         line,
         name::{RunId, SegmentName, ServerId},
-        recover::{last_arrival, recover},
+        recover::{Recovered, last_arrival, recover},
         seal::{Digester, Seal},
         spool,
         writer::{Closed, Lines, WriteError, Writer},
@@ -131,6 +131,13 @@ fn check_spool(disk: &SimulatedDisk, written: &Written, at: &str) {
     }
 }
 
+/// Recovers, and says what it found.
+fn left_open(disk: &SimulatedDisk) -> Vec<Recovered> {
+    let done = recover(disk, Path::new(SPOOL), &server()).unwrap();
+    assert!(done.failed.is_empty(), "{:?}", done.failed);
+    done.recovered
+}
+
 fn check_sealed(disk: &SimulatedDisk, name: &SegmentName, at: &str) -> (Vec<u8>, Vec<u8>) {
     let paths = name.paths(Path::new(SPOOL));
     let read = |path: &Path| read_bounded(disk, path, 1 << 20).unwrap();
@@ -174,18 +181,19 @@ fn whenever_the_power_fails_what_was_synced_is_there() {
             loop {
                 disk.fail_in(again);
                 match recover(&disk, spool, &server()) {
-                    Ok(left) => {
-                        torn += left.iter().filter(|left| 0 < left.cut_bytes).count();
+                    Ok(done) if done.failed.is_empty() => {
+                        let cut = done.recovered.iter().filter(|left| 0 < left.cut_bytes);
+                        torn += cut.count();
                         break;
                     }
-                    Err(_) => disk.power_cut(call * 37 + again),
+                    Ok(_) | Err(_) => disk.power_cut(call * 37 + again),
                 }
                 again += 3;
             }
             disk.power_cut(call);
             check_spool(&disk, &written, &at);
             let files = disk.files();
-            assert_eq!(recover(&disk, spool, &server()).unwrap(), [], "{at}");
+            assert_eq!(left_open(&disk), [], "{at}");
             assert_eq!(
                 disk.files(),
                 files,
@@ -226,13 +234,43 @@ fn recovery_tells_what_it_found_and_when_the_last_line_came() {
         .write_all(b"{\"data\":")
         .unwrap();
     drop(disk.create(&paths.folder.join(format!("{name}.seal.json.tmp"))));
-    let left = recover(&disk, spool, &server()).unwrap();
+    let left = left_open(&disk);
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].name, name);
     assert_eq!((left[0].lines, left[0].cut_bytes), (1, 8));
     assert_eq!(left[0].last, Some(at.plus_ms(500)));
     assert_eq!(last_arrival(&disk, spool, &server()).unwrap(), Some(at));
     assert_eq!(disk.files().len(), 3);
+}
+
+#[test]
+fn a_pair_that_cannot_be_mended_stops_no_other() {
+    let disk = SimulatedDisk::default();
+    for run in [1, 2] {
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), RunId(run));
+        let event = Event {
+            at: FIRST.begin(),
+            what: What::FirstLine,
+            connection: 1,
+        };
+        writer.event(&event).unwrap();
+        if run == 1 {
+            // by whatever mishap the segment lies there twice
+            let paths = writer.open_name().unwrap().paths(Path::new(SPOOL));
+            drop(disk.create(&paths.segment).unwrap());
+        }
+    }
+    let done = recover(&disk, Path::new(SPOOL), &server()).unwrap();
+    let runs = |names: Vec<&SegmentName>| -> Vec<u32> { names.iter().map(|n| n.run.0).collect() };
+    assert_eq!(
+        runs(done.recovered.iter().map(|left| &left.name).collect()),
+        [2]
+    );
+    assert_eq!(
+        runs(done.failed.iter().map(|(name, _)| name).collect()),
+        [1]
+    );
 }
 
 #[test]
@@ -270,7 +308,7 @@ fn a_full_disk_keeps_what_is_whole_and_goes_on_when_there_is_room() {
         let needed: usize = disk.files().values().map(Vec::len).sum();
         let fits = needed as u64 <= capacity;
         assert_eq!(failed == 0, fits, "{capacity} of {needed} bytes");
-        assert_eq!(recover(&disk, Path::new(SPOOL), &server()).unwrap(), []);
+        assert_eq!(left_open(&disk), []);
         let name = spool::sealed(&disk, Path::new(SPOOL), &server())
             .unwrap()
             .remove(0);
