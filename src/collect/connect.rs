@@ -8,21 +8,17 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::{
-    Request, Response, Uri,
-    body::Incoming,
-    client::conn::http1,
+    Request, Uri,
     header::{self, HeaderValue},
 };
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, lookup_host},
-    task::JoinSet,
-};
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
-use super::query::path_and_query;
+use super::{
+    query::path_and_query,
+    wire::{Answer, Socket, Wire},
+};
 use crate::{
     config::settings::{Secret, X},
     segment::{event::Cause, line::PROGRAM},
@@ -37,9 +33,6 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// However fast a simulated clock runs, the network is a real one.
 const REAL_MIN: Duration = Duration::from_millis(500);
-
-/// Hyper's buffer for one connection grows to this at most.
-const READ_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Why an attempt gave no answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,16 +76,6 @@ pub(super) struct Api {
     settings: X,
     clock: Clock,
 }
-
-/// An answer whose body is still coming.
-pub(super) struct Answer {
-    pub(super) response: Response<Incoming>,
-    /// Drives the connection; dropping it closes it.
-    pub(super) _connection: JoinSet<()>,
-}
-
-trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
 
 impl Api {
     pub(super) fn new(settings: &X, token: &Secret, clock: &Clock) -> Result<Self, ApiError> {
@@ -143,29 +126,12 @@ impl Api {
     /// Asks for the stream.
     pub(super) async fn open(&self, backfill_minutes: u8) -> Result<Answer, Fault> {
         let socket = self.connect().await?;
-        let mut http = http1::Builder::new();
-        http.max_buf_size(READ_BUFFER_BYTES);
-        let (mut sender, connection) = http
-            .handshake::<_, Empty<Bytes>>(TokioIo::new(socket))
-            .await
-            .map_err(|error| fault(&error))?;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                // whoever waits for the answer or its body is told the same
-                tracing::debug!("the connection ended: {error}");
-            }
-        });
+        let wire = Wire::new(socket).await.map_err(|error| fault(&error))?;
         let request = self.request(backfill_minutes)?;
-        let answer = sender.send_request(request);
-        let response = match self.within(ANSWER, answer).await {
-            Some(answer) => answer.map_err(|error| fault(&error))?,
-            None => return Err(Fault::new(Cause::Timeout, "no answer within 30 s")),
-        };
-        Ok(Answer {
-            response,
-            _connection: tasks,
-        })
+        match self.within(ANSWER, wire.ask(request)).await {
+            Some(answer) => answer.map_err(|error| fault(&error)),
+            None => Err(Fault::new(Cause::Timeout, "no answer within 30 s")),
+        }
     }
 
     fn request(&self, backfill_minutes: u8) -> Result<Request<Empty<Bytes>>, Fault> {

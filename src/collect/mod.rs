@@ -27,3 +27,4 @@ mod query;
 mod run;
 mod scribe;
 mod session;
+mod wire;

@@ -21,6 +21,17 @@ use crate::{
 /// Bytes that may wait to be written: some six minutes of posts, a fifth of a second at full speed.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
+/// Lines that are read in one go are handed over together, up to about this many bytes.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// Lines that are about to be handed over.
+struct Batch {
+    first: UtcMs,
+    last: UtcMs,
+    stored: Vec<u8>,
+    oversize: u64,
+}
+
 /// Sends to the writing thread.
 pub(super) struct Outbox {
     to_scribe: Sender<Message>,
@@ -29,6 +40,7 @@ pub(super) struct Outbox {
     halt: Arc<Halt>,
     pulse: RefCell<Pulse>,
     connection: Cell<u64>,
+    batch: RefCell<Option<Batch>>,
     /// Whether something that is stamped already waits for room.
     held_up: Cell<bool>,
 }
@@ -42,6 +54,7 @@ impl Outbox {
             clock,
             halt,
             connection: Cell::new(0),
+            batch: RefCell::new(None),
             held_up: Cell::new(false),
         }
     }
@@ -75,11 +88,50 @@ impl Outbox {
         self.pulse.borrow_mut().counted(lines, keep_alives);
     }
 
-    /// Sends lines; waits while the queue is full.
+    /// Takes lines that arrived at that instant. They go on their way when there are many, and
+    /// otherwise by [`Outbox::flush`], which is due before anything is waited for.
     pub(super) async fn lines(&self, at: UtcMs, stored: Vec<u8>, oversize: u64) {
-        let room = self.room(stored.len()).await;
+        let is_full = {
+            let mut taken = self.batch.borrow_mut();
+            let batch = taken.get_or_insert_with(|| Batch {
+                first: at,
+                last: at,
+                stored: Vec::new(),
+                oversize: 0,
+            });
+            batch.last = at;
+            batch.oversize += oversize;
+            if batch.stored.is_empty() {
+                batch.stored = stored;
+            } else {
+                batch.stored.extend_from_slice(&stored);
+            }
+            BATCH_BYTES <= batch.stored.len()
+        };
+        if is_full {
+            self.flush().await;
+        }
+    }
+
+    /// Sends the lines that were taken; waits while the queue is full.
+    pub(super) async fn flush(&self) {
+        let batch = self.batch.take();
+        if let Some(batch) = batch {
+            let room = self.room(batch.stored.len()).await;
+            self.send_lines(batch, room);
+        }
+    }
+
+    fn send_lines(&self, batch: Batch, room: Option<OwnedSemaphorePermit>) {
+        let Batch {
+            first,
+            last,
+            stored,
+            oversize,
+        } = batch;
         self.send(Message::Lines {
-            at,
+            first,
+            last,
             stored,
             oversize,
             room,
@@ -147,6 +199,10 @@ impl Outbox {
         let over = self.pulse.borrow_mut().over(at);
         if over.is_empty() {
             return;
+        }
+        // of the old minute, and too little to wait for room with it
+        if let Some(batch) = self.batch.take() {
+            self.send_lines(batch, None);
         }
         for alive in over {
             self.alive(alive.minute.end().plus_ms(-1), alive);

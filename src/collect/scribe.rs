@@ -51,7 +51,8 @@ const FOLDER_AHEAD_MINUTES: i64 = 2;
 pub(super) enum Message {
     /// Lines that arrived together.
     Lines {
-        at: UtcMs,
+        first: UtcMs,
+        last: UtcMs,
         stored: Vec<u8>,
         oversize: u64,
         /// Gives the queue its room back when the lines are written.
@@ -150,14 +151,16 @@ impl Scribe {
     fn take(&mut self, message: Message) -> Result<(), WriteError> {
         match message {
             Message::Lines {
-                at,
+                first,
+                last,
                 stored,
                 oversize,
                 room,
             } => {
-                self.turn_to(at);
+                self.turn_to(first);
                 let lines = Lines {
-                    at,
+                    first,
+                    last,
                     stored: &stored,
                     oversize,
                 };
@@ -499,7 +502,8 @@ mod tests {
             let stamp = UtcMs(1_795_442_400_000 + if n < 125 { 0 } else { 60_000 });
             to_scribe
                 .send(Message::Lines {
-                    at: stamp,
+                    first: stamp,
+                    last: stamp,
                     stored: vec![b'\n'; n + 1],
                     oversize: 0,
                     room: None,

@@ -1,18 +1,18 @@
 //! One attempt: from the request to the end of the response, and what became of it.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, task::Poll, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use hyper::{HeaderMap, Response, body::Incoming, header};
+use hyper::{HeaderMap, Response, header};
 
 use super::{
-    connect::{Answer, Api, Fault, fault},
+    connect::{Api, Fault, fault},
     gunzip::decode_short,
     halt::{Halt, Stop},
     intake::{Frame, Intake, Portion},
     notice::{self, Notice},
     outbox::Outbox,
+    wire::{Answer, Body},
 };
 use crate::{
     backoff::{End, RateLimit},
@@ -84,10 +84,7 @@ impl Session<'_> {
             () = self.halt.wait(true) => Err(self.halted()),
             opened = self.api.open(backfill_minutes) => opened,
         };
-        let Answer {
-            response,
-            _connection,
-        } = match opened {
+        let Answer { response, body } = match opened {
             Ok(answer) => answer,
             Err(fault) => return self.failed(fault, None),
         };
@@ -95,7 +92,9 @@ impl Session<'_> {
         let offset_ms = clock_offset(response.headers(), now);
         let answered = Some((now, rate_limit(response.headers(), offset_ms)));
         if response.status() != 200 {
-            return self.refused(response, answered, backfill_minutes).await;
+            return self
+                .refused(&response, body, answered, backfill_minutes)
+                .await;
         }
         self.connected(&response, backfill_minutes, offset_ms);
         let encoding = word(response.headers(), "content-encoding");
@@ -111,11 +110,12 @@ impl Session<'_> {
             }
         };
         let mut reading = Reading::new(now);
-        let (intake, fault) = self.read(response.into_body(), intake, &mut reading).await;
+        let (intake, fault) = self.read(body, intake, &mut reading).await;
         self.outbox.disconnected();
         let (rest, unfinished) = intake.finish(reading.last_bytes);
         let at = reading.last_bytes;
         self.portion(&mut reading, rest, at).await;
+        self.outbox.flush().await;
         self.ended(reading, fault, unfinished, answered)
     }
 
@@ -154,16 +154,16 @@ impl Session<'_> {
 
     async fn refused(
         &self,
-        response: Response<Incoming>,
+        response: &Response<()>,
+        mut body: Body,
         answered: Option<(UtcMs, RateLimit)>,
         backfill_minutes: u8,
     ) -> Outcome {
         let status = response.status().as_u16();
         let encoding = word(response.headers(), "content-encoding");
-        let mut body = response.into_body();
         let mut bytes = Vec::new();
         let whole = async {
-            while let Some(Ok(frame)) = body.frame().await {
+            while let Some(Ok(frame)) = body.next().await {
                 bytes.extend_from_slice(frame.data_ref().map_or(&[], Bytes::as_ref));
                 if REFUSAL_BYTES_MAX <= bytes.len() {
                     break;
@@ -200,7 +200,7 @@ impl Session<'_> {
 
     fn connected(
         &self,
-        response: &Response<Incoming>,
+        response: &Response<()>,
         backfill_minutes: u8,
         clock_offset_ms: Option<i64>,
     ) {
@@ -225,23 +225,30 @@ impl Session<'_> {
 
     async fn read(
         &self,
-        mut body: Incoming,
+        mut body: Body,
         mut intake: Intake,
         reading: &mut Reading,
     ) -> (Intake, Fault) {
         let mut halted = pin!(self.halt.wait(true));
         let mut timer = pin!(self.clock.sleep_until(reading.next_check()));
         let fault = loop {
-            let frame = tokio::select! {
-                biased;
-                () = &mut halted => break self.halted(),
-                frame = body.frame() => frame,
-                () = &mut timer => {
-                    if let Some(fault) = self.check_silence(reading) {
-                        break fault;
+            let frame = match body.ready().await {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    // nothing more is there: what there was is written now
+                    self.outbox.flush().await;
+                    tokio::select! {
+                        biased;
+                        () = &mut halted => break self.halted(),
+                        frame = body.next() => frame,
+                        () = &mut timer => {
+                            if let Some(fault) = self.check_silence(reading) {
+                                break fault;
+                            }
+                            timer.set(self.clock.sleep_until(reading.next_check()));
+                            continue;
+                        }
                     }
-                    timer.set(self.clock.sleep_until(reading.next_check()));
-                    continue;
                 }
             };
             match frame {

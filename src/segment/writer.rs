@@ -69,11 +69,13 @@ impl WriteError {
     }
 }
 
-/// Lines that arrived together, as they are stored.
+/// Lines that arrived one soon after the other, as they are stored.
 #[derive(Debug, Clone, Copy)]
 pub struct Lines<'a> {
-    /// When they arrived.
-    pub at: UtcMs,
+    /// When the first of them arrived.
+    pub first: UtcMs,
+    /// When the last of them arrived, in the same minute.
+    pub last: UtcMs,
     /// Whole stored lines, each with its LF.
     pub stored: &'a [u8],
     /// How many of them were cut.
@@ -184,10 +186,10 @@ impl Writer {
 
     /// Writes lines into the open pair, which is opened for their minute if there is none.
     pub fn lines(&mut self, lines: Lines) -> Result<(), WriteError> {
-        let pair = self.pair(lines.at.minute())?;
+        let pair = self.pair(lines.first.minute())?;
         pair.segment.append(lines.stored)?;
-        pair.first_arrival = pair.first_arrival.or(Some(lines.at));
-        pair.last_arrival = Some(lines.at);
+        pair.first_arrival = pair.first_arrival.or(Some(lines.first));
+        pair.last_arrival = Some(lines.last);
         pair.oversize += lines.oversize;
         Ok(())
     }

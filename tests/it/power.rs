@@ -70,7 +70,8 @@ fn collect(disk: &SimulatedDisk, written: &mut Written) -> Result<(), WriteError
             }
             written.stored.entry(minute).or_default().extend(&stored);
             let lines = Lines {
-                at,
+                first: at,
+                last: at,
                 stored: &stored,
                 oversize: 0,
             };
@@ -215,7 +216,8 @@ fn recovery_tells_what_it_found_and_when_the_last_line_came() {
     let mut stored = Vec::new();
     line::store(b"{}", at, &mut stored);
     let lines = Lines {
-        at,
+        first: at,
+        last: at,
         stored: &stored,
         oversize: 0,
     };
@@ -283,7 +285,8 @@ fn a_full_disk_keeps_what_is_whole_and_goes_on_when_there_is_room() {
         let mut stored = Vec::new();
         line::store(br#"{"data":{"id":"1"}}"#, FIRST.begin(), &mut stored);
         let lines = Lines {
-            at: FIRST.begin(),
+            first: FIRST.begin(),
+            last: FIRST.begin(),
             stored: &stored,
             oversize: 0,
         };
