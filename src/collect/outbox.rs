@@ -246,3 +246,95 @@ impl Outbox {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::mpsc::{self, Receiver},
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::{collect::halt::Stop, world::disk::RealDisk};
+
+    fn outbox(clock: &str) -> (Outbox, Receiver<Message>, Clock, Arc<Halt>) {
+        let clock = Clock::simulated(clock.parse().unwrap());
+        let halt = Arc::new(Halt::new(Arc::new(RealDisk), "/nowhere".into()));
+        let (to_scribe, messages) = mpsc::channel();
+        let outbox = Outbox::new(to_scribe, clock.clone(), Arc::clone(&halt));
+        (outbox, messages, clock, halt)
+    }
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(work)
+    }
+
+    /// A message in a word, with the minute it belongs to.
+    fn word(message: &Message) -> String {
+        match message {
+            Message::Lines { first, stored, .. } => {
+                format!("{} lines {}", first.minute(), stored.len())
+            }
+            Message::Event { event, .. } => match &event.what {
+                What::Alive(alive) => {
+                    format!("{} alive {}", event.at.minute(), alive.lines)
+                }
+                _ => format!("{} event", event.at.minute()),
+            },
+            Message::Turn(at) => format!("{} turn", at.minute()),
+            Message::Close => "close".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_was_read_before_the_minute_turned_goes_before_its_record() {
+        let (outbox, messages, clock, _halt) = outbox("2026-11-23T14:05:59.000Z@100");
+        run(async {
+            let at = outbox.stamp();
+            outbox.counted(1, 0);
+            outbox.lines(at, b"{}\n".to_vec(), 0).await;
+            clock.block(Duration::from_secs(2));
+            outbox.event(What::FirstLine);
+        });
+        drop(outbox);
+        let words: Vec<String> = messages.iter().map(|message| word(&message)).collect();
+        assert_eq!(
+            words,
+            [
+                "2026-11-23T14:05Z lines 3",
+                "2026-11-23T14:05Z alive 1",
+                "2026-11-23T14:06Z turn",
+                "2026-11-23T14:06Z event"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_full_queue_holds_reading_up_until_there_is_room_or_an_end() {
+        let (outbox, messages, clock, halt) = outbox("2026-11-23T14:05:00.000Z@1");
+        run(async {
+            let at = outbox.stamp();
+            outbox.lines(at, vec![b'\n'; QUEUE_BYTES], 0).await;
+            let more = || outbox.lines(at, vec![b'\n'; BATCH_BYTES], 0);
+            let held_up = async |clock: &Clock| {
+                tokio::select! {
+                    biased;
+                    () = more() => false,
+                    () = clock.sleep(Duration::from_millis(30)) => true,
+                }
+            };
+            assert!(held_up(&clock).await, "the queue is full");
+            drop(messages.recv().unwrap());
+            assert!(!held_up(&clock).await, "there is room");
+            outbox
+                .lines(at, vec![b'\n'; QUEUE_BYTES - BATCH_BYTES], 0)
+                .await;
+            halt.stop(Stop::Signal);
+            assert!(
+                !held_up(&clock).await,
+                "what is in hand goes before the end"
+            );
+        });
+    }
+}
