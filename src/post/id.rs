@@ -1,0 +1,61 @@
+//! Post ids: unsigned 64-bit numbers, which from November 2010 on carry their millisecond.
+
+use crate::period::UtcMs;
+
+/// The first id that carries a time. Smaller ones were counted up and say nothing of theirs.
+pub const FIRST_SNOWFLAKE: u64 = 29_700_000_000;
+
+/// The instant that an id counts from: 2010-11-04T01:42:54.657Z, the epoch of snowflake ids.
+const EPOCH_MS: i64 = 1_288_834_974_657;
+
+/// Bits below the millisecond: five of the datacenter, five of the worker, twelve of the sequence.
+const BITS_BELOW_MS: u32 = 22;
+
+/// An id of decimal digits that fits into 64 bits.
+pub fn parse(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+/// The time in an id; `None` for the ones from before there was one in them.
+pub fn time(id: u64) -> Option<UtcMs> {
+    let ms = i64::try_from(id >> BITS_BELOW_MS).unwrap_or(i64::MAX);
+    (FIRST_SNOWFLAKE <= id).then(|| UtcMs(ms.saturating_add(EPOCH_MS)))
+}
+
+/// The smallest id of an instant.
+pub fn first_of(at: UtcMs) -> u64 {
+    let ms = u64::try_from(at.0.saturating_sub(EPOCH_MS)).unwrap_or(0);
+    ms.checked_mul(1 << BITS_BELOW_MS).unwrap_or(u64::MAX)
+}
+
+/// Which of the 1,000 residues of the millisecond an id has: the stream is sampled by them.
+pub const fn residue(id: u64) -> u64 {
+    (id >> BITS_BELOW_MS) % 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_tell_their_millisecond() {
+        for (id, at) in [
+            (1_541_815_603_606_036_480, "2022-06-28T16:07:40.105Z"),
+            (1_212_092_628_029_698_048, "2019-12-31T19:26:16.771Z"),
+            (2_101_712_260_468_977_783, "2026-09-20T16:37:05.478Z"),
+        ] {
+            assert_eq!(time(id).unwrap().to_string(), at);
+            assert!(first_of(time(id).unwrap()) <= id);
+            assert!(id < first_of(time(id).unwrap().plus_ms(1)));
+        }
+        assert_eq!(time(29_699_999_999), None);
+        assert_eq!(first_of("2022-09-21T12:00:00.657Z".parse().unwrap()), 1_572_556_247_138_304_000);
+        assert_eq!(parse("18446744073709551615"), Some(u64::MAX));
+        for wrong in ["", "-1", "+1", "1.0", "18446744073709551616", "1 ", "１"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}
