@@ -6,8 +6,14 @@
     reason = "a test that cannot go on fails, and it looks at the program with its own clock and files"
 )]
 
+mod collect;
 mod deliver;
+mod disk;
+mod faults;
 mod merge;
+mod power;
+mod simulate;
 mod support;
 mod tidy;
 mod vault;
+mod whole;
