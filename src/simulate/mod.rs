@@ -4,12 +4,34 @@
 //! writes that down as it happens, and that log is the truth which the gaps of an archive are
 //! checked against. It shares no code with the stages it tests: only time and the doors.
 
+mod ask;
 mod chance;
 mod extras;
+mod feed;
+mod gate;
 mod json;
+mod session;
 mod snowflake;
 mod user;
+mod wire;
 mod words;
+
+/// Every answer that is not a stream.
+pub mod answer;
+
+/// Faults as they are written, and as what they are.
+pub mod fault;
+
+/// Lines that are no good posts.
+pub mod garbage;
 
 /// Posts made from the seed and the second alone.
 pub mod post;
+
+/// Lines of a file in place of generated posts.
+pub mod replay;
+
+/// Which faults happen when.
+pub mod schedule;
+
+pub use gate::Limits;
