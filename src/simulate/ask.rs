@@ -3,7 +3,7 @@
 use super::answer::Answer;
 
 /// The path of the sampled stream.
-pub const PATH: &str = "/2/tweets/sample/stream";
+pub(super) const PATH: &str = "/2/tweets/sample/stream";
 
 /// The most that `backfill_minutes` may be.
 const BACKFILL_MINUTES_MAX: i64 = 5;

@@ -12,6 +12,7 @@ mod gate;
 mod json;
 mod session;
 mod snowflake;
+mod stream;
 mod user;
 mod wire;
 mod words;
@@ -28,10 +29,19 @@ pub mod garbage;
 /// Posts made from the seed and the second alone.
 pub mod post;
 
+/// A schedule of faults that nobody wrote.
+pub mod random;
+
 /// Lines of a file in place of generated posts.
 pub mod replay;
 
 /// Which faults happen when.
 pub mod schedule;
+
+/// The log of what was done.
+pub mod truth;
+
+/// The API on its sockets.
+pub mod x;
 
 pub use gate::Limits;

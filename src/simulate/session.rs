@@ -194,11 +194,6 @@ impl Session {
         change.min(own)
     }
 
-    /// How far behind its clock the stream is, in milliseconds of delivery moments.
-    pub(super) const fn lag_ms(&self, now: UtcMs) -> i64 {
-        now.0 - self.cursor.0
-    }
-
     /// What was sent and not yet told by an [`Act::Sent`].
     pub(super) const fn take_span(&mut self) -> Option<Span> {
         self.span.take()
