@@ -163,14 +163,14 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
     runtime.block_on(async {
         let stop = stop(&clock, args.duration)?;
         let mut listeners = Vec::new();
-        let mut urls = String::new();
+        let mut urls = Vec::new();
         for address in &args.listen {
             let listener = x::bind(*address).await?;
-            urls.push_str(&format!("http://{}\n", listener.local_addr()?));
+            urls.push(format!("http://{}\n", listener.local_addr()?));
             listeners.push(listener);
         }
         let mut out = io::stdout();
-        out.write_all(urls.as_bytes())?;
+        out.write_all(urls.concat().as_bytes())?;
         out.flush()?;
         x::serve(listeners, options, clock.clone(), stop).await?;
         Ok(Exit::Done)

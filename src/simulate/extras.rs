@@ -18,7 +18,7 @@ struct Has {
 
 impl Has {
     fn of(draft: &Draft) -> Self {
-        let mut chance = Chance::of(draft.id, 0x686173, 0);
+        let mut chance = Chance::of(draft.id, 0x68_6173, 0);
         Self {
             media: chance.one_in(4),
             place: chance.one_in(60),

@@ -127,7 +127,8 @@ impl Feed {
             && start.is_none()
             && replay.wait <= streams
         {
-            *start = Some(now);
+            // the stream that completes the number is open from `now` on, and gets the first line too
+            *start = Some(now.plus_ms(1));
         }
     }
 
@@ -308,9 +309,9 @@ mod tests {
         let moments = |pieces: Vec<Piece>| -> Vec<i64> {
             pieces.iter().map(|piece| piece.at.0 - START.0).collect()
         };
-        assert_eq!(moments(feed.due(at(59_999), at(60_500))), [60_000, 60_500]);
-        assert_eq!(moments(feed.due(at(60_500), at(99_000))), [61_000]);
-        assert_eq!(feed.next(at(60_100), at(70_000)).unwrap().at, at(60_500));
-        assert_eq!(feed.next(at(61_000), at(90_000)), None);
+        assert_eq!(moments(feed.due(at(60_000), at(60_501))), [60_001, 60_501]);
+        assert_eq!(moments(feed.due(at(60_501), at(99_000))), [61_001]);
+        assert_eq!(feed.next(at(60_100), at(70_000)).unwrap().at, at(60_501));
+        assert_eq!(feed.next(at(61_001), at(90_000)), None);
     }
 }

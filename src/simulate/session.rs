@@ -26,7 +26,7 @@ const KEEP_ALIVE_MS: i64 = 20_000;
 /// How much one step gives at most; the next one goes on.
 const STEP_BYTES_MAX: usize = 256 << 10;
 
-const KIND_GARBAGE: u64 = 0x67_6172_62;
+const KIND_GARBAGE: u64 = 0x6761_7262;
 
 /// What is to be done, in order.
 #[derive(Debug, PartialEq, Eq)]

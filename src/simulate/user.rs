@@ -10,7 +10,7 @@ use super::{
 /// How many people there are. Few enough that an hour sees most loud ones many times.
 const POPULATION: u64 = 120_000;
 
-const KIND_USER: u64 = 0x75_7365_72;
+const KIND_USER: u64 = 0x7573_6572;
 
 /// A number of the population; small ones post far more than large ones.
 pub(super) fn choose(chance: &mut Chance) -> u64 {

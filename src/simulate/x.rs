@@ -48,7 +48,7 @@ use crate::{period::UtcMs, world::clock::Clock};
 /// How far the herald and the listeners look ahead, in milliseconds.
 const AHEAD_MS: i64 = 60_000;
 
-const KIND_CHUNKS: u64 = 0x63_686e_6b;
+const KIND_CHUNKS: u64 = 0x6368_6e6b;
 
 /// What a simulator does.
 #[derive(Debug)]
@@ -223,23 +223,7 @@ async fn herald(
         let now = shared.clock.now();
         while let Some(at) = shared.schedule.next_change(told, now) {
             told = at;
-            for one in shared.schedule.around(at, at) {
-                let fault = shared.schedule.fault(one);
-                for (phase, when) in [(Phase::Begin, one.begin), (Phase::End, one.end)] {
-                    if when == at {
-                        let event = Event::Fault {
-                            phase,
-                            fault: one.fault + 1,
-                            round: one.round,
-                            kind: fault.kind.name(),
-                            listener: fault.listener,
-                            begin: one.begin,
-                            end: one.end,
-                        };
-                        shared.truth.tell(now, event);
-                    }
-                }
-            }
+            tell_change(&shared, at, now);
         }
         told = told.max(now);
         if let Some(error) = shared.truth.failure() {
@@ -249,6 +233,27 @@ async fn herald(
         tokio::select! {
             _ = end.changed() => return Ok(()),
             () = shared.clock.sleep_until(next.unwrap_or(now.plus_ms(AHEAD_MS))) => (),
+        }
+    }
+}
+
+/// Tells what begins or ends at that instant.
+fn tell_change(shared: &Shared, at: UtcMs, now: UtcMs) {
+    for one in shared.schedule.around(at, at) {
+        let fault = shared.schedule.fault(one);
+        for (phase, when) in [(Phase::Begin, one.begin), (Phase::End, one.end)] {
+            if when == at {
+                let event = Event::Fault {
+                    phase,
+                    fault: one.fault + 1,
+                    round: one.round,
+                    kind: fault.kind.name(),
+                    listener: fault.listener,
+                    begin: one.begin,
+                    end: one.end,
+                };
+                shared.truth.tell(now, event);
+            }
         }
     }
 }

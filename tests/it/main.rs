@@ -1,0 +1,3 @@
+//! Behaviour of the whole program, one file per subject.
+
+mod simulate;
