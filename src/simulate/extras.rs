@@ -29,7 +29,6 @@ impl Has {
 
 /// Appends further members of `data`.
 pub(super) fn put_of_post(chance: &mut Chance, draft: &Draft, names: &Spelling, out: &mut Vec<u8>) {
-    let has = Has::of(draft);
     put(out, ",\"possibly_sensitive\":");
     put(out, if chance.one_in(30) { "true" } else { "false" });
     put(
@@ -85,6 +84,12 @@ pub(super) fn put_of_post(chance: &mut Chance, draft: &Draft, names: &Spelling, 
             \"name\":\"Technology Business\"}}]",
         );
     }
+    put_attached(chance, draft, names, out);
+}
+
+/// What only some posts have.
+fn put_attached(chance: &mut Chance, draft: &Draft, names: &Spelling, out: &mut Vec<u8>) {
+    let has = Has::of(draft);
     if has.media {
         put(out, ",\"attachments\":{\"media_keys\":[\"3_");
         put_number(out, draft.id);
@@ -173,7 +178,6 @@ pub(super) fn put_includes(
     users_left_out: bool,
     out: &mut Vec<u8>,
 ) {
-    let has = Has::of(draft);
     let mut people: Vec<u64> = if users_left_out {
         Vec::new()
     } else {
@@ -215,6 +219,16 @@ pub(super) fn put_includes(
             put(out, "]");
         }
     }
+    open = put_media_and_places(draft, open, out);
+    if open == "," {
+        put(out, "}");
+    }
+}
+
+/// Appends what the post has of both; gives what the next member begins with.
+fn put_media_and_places(draft: &Draft, begin: &'static str, out: &mut Vec<u8>) -> &'static str {
+    let has = Has::of(draft);
+    let mut open = begin;
     if has.media {
         put(out, open);
         open = ",";
@@ -242,9 +256,7 @@ pub(super) fn put_includes(
             \"bbox\":[16.18,48.11,16.58,48.32],\"properties\":{}}}]",
         );
     }
-    if open == "," {
-        put(out, "}");
-    }
+    open
 }
 
 fn put_referenced(chance: &mut Chance, id: u64, whose: u64, names: &Spelling, out: &mut Vec<u8>) {

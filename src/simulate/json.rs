@@ -56,13 +56,12 @@ pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
         };
         out.extend_from_slice(&bytes[plain..at]);
         plain = at + 1;
-        match escape {
-            Some(escape) => out.extend_from_slice(escape),
-            None => {
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
+        if let Some(escape) = escape {
+            out.extend_from_slice(escape);
+        } else {
+            out.extend_from_slice(b"\\u00");
+            out.push(HEX[usize::from(byte >> 4)]);
+            out.push(HEX[usize::from(byte & 15)]);
         }
     }
     out.extend_from_slice(&bytes[plain..]);

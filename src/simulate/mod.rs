@@ -10,6 +10,7 @@ mod extras;
 mod feed;
 mod gate;
 mod json;
+mod respond;
 mod session;
 mod snowflake;
 mod stream;

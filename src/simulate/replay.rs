@@ -44,9 +44,9 @@ fn id(line: &[u8]) -> Option<u64> {
         #[serde(borrow)]
         id: &'a str,
     }
-    match serde_json::from_slice::<Line<'_>>(line) {
-        Ok(line) => line.data.id.parse().map_or(None, Some),
-        Err(_no_post) => None,
+    match serde_json::from_slice::<Line<'_>>(line).map(|line| line.data.id.parse()) {
+        Ok(Ok(id)) => Some(id),
+        Ok(Err(_)) | Err(_) => None,
     }
 }
 

@@ -81,7 +81,7 @@ impl Schedule {
         for (place, fault) in self.faults.iter().enumerate() {
             match fault.when {
                 When::At(offset) => {
-                    found.push(occurrence(place, 0, self.start.plus_ms(offset), fault))
+                    found.push(occurrence(place, 0, self.start.plus_ms(offset), fault));
                 }
                 When::Every(apart) => {
                     let round_at = |at: UtcMs| (at.0 - self.start.0).div_euclid(apart);

@@ -81,6 +81,10 @@ struct Line {
 }
 
 /// One stream.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not a state machine"
+)]
 pub(super) struct Session {
     target: Target,
     seed: u64,

@@ -1,19 +1,27 @@
 //! The simulated API as its clients see it: on real sockets, with a fast clock.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use flate2::write::MultiGzDecoder;
 use serde_json::Value;
 use tempfile::TempDir;
 use twinstream::world::clock::Clock;
+
+use client::{Client, Ended};
+
+mod client;
 
 const START: &str = "2026-11-23T14:00:00Z";
 const SAMPLE: &str = "/2/tweets/sample/stream";
@@ -90,157 +98,6 @@ impl Drop for Simulator {
         match self.child.kill() {
             Ok(()) | Err(_) => drop(self.child.wait()),
         }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    /// The body is complete.
-    Clean,
-    /// The connection was closed inside the body.
-    Closed,
-    Reset,
-    /// The gzip stream is damaged.
-    Undecodable,
-    /// It was still open when the client had seen enough.
-    Open,
-}
-
-/// One request and what came back.
-struct Client {
-    socket: TcpStream,
-    status: u16,
-    headers: HashMap<String, String>,
-    undecoded: Vec<u8>,
-    gzip: Option<MultiGzDecoder<Vec<u8>>>,
-    body: Vec<u8>,
-    /// The longest time without a complete line.
-    silence: Duration,
-}
-
-impl Client {
-    fn ask(port: u16, target: &str, headers: &str) -> io::Result<Self> {
-        let mut socket = TcpStream::connect(("127.0.0.1", port))?;
-        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
-        write!(socket, "GET {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n")?;
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            match socket.read(&mut byte) {
-                Ok(1) => head.push(byte[0]),
-                Ok(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => (),
-                Err(e) => return Err(e),
-            }
-        }
-        let head = String::from_utf8(head).unwrap();
-        let (first, rest) = head.split_once("\r\n").unwrap();
-        let headers: HashMap<String, String> = rest
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
-        let is_gzip = headers
-            .get("content-encoding")
-            .is_some_and(|value| value == "gzip");
-        Ok(Self {
-            socket,
-            status: first.split(' ').nth(1).unwrap().parse().unwrap(),
-            gzip: is_gzip.then(|| MultiGzDecoder::new(Vec::new())),
-            headers,
-            undecoded: Vec::new(),
-            body: Vec::new(),
-            silence: Duration::ZERO,
-        })
-    }
-
-    fn stream(port: u16, query: &str, gzip: bool) -> Self {
-        let encoding = if gzip {
-            "Accept-Encoding: gzip\r\n"
-        } else {
-            ""
-        };
-        let headers = format!("Authorization: Bearer simulated\r\n{encoding}");
-        let client = Self::ask(port, &format!("{SAMPLE}{query}"), &headers).unwrap();
-        assert_eq!(client.status, 200);
-        client
-    }
-
-    /// Reads until `enough` or the end, at most so long.
-    fn read(&mut self, at_most: Duration, enough: impl Fn(&Self) -> bool) -> Ended {
-        let clock = Clock::system();
-        let begin = clock.now();
-        let mut last_line = begin;
-        while clock.now().0 - begin.0 < i64::try_from(at_most.as_millis()).unwrap() && !enough(self)
-        {
-            let mut buffer = [0; 16 << 10];
-            match self.socket.read(&mut buffer) {
-                Ok(0) => return Ended::Closed,
-                Ok(len) => {
-                    let lines = self.lines().len();
-                    self.undecoded.extend_from_slice(&buffer[..len]);
-                    match self.decode() {
-                        Err(_) => return Ended::Undecodable,
-                        Ok(true) => return Ended::Clean,
-                        Ok(false) => (),
-                    }
-                    if lines < self.lines().len() {
-                        let passed = u64::try_from(clock.now().0 - last_line.0).unwrap();
-                        self.silence = self.silence.max(Duration::from_millis(passed));
-                        last_line = clock.now();
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => (),
-                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ended::Reset,
-                Err(e) => panic!("{e}"),
-            }
-        }
-        Ended::Open
-    }
-
-    /// Takes whole chunks off the undecoded bytes; true after the last one.
-    fn decode(&mut self) -> io::Result<bool> {
-        loop {
-            let Some(end) = self.undecoded.windows(2).position(|pair| pair == b"\r\n") else {
-                return Ok(false);
-            };
-            let size = str::from_utf8(&self.undecoded[..end]).unwrap();
-            let size = usize::from_str_radix(size, 16).unwrap();
-            if self.undecoded.len() < end + 2 + size + 2 {
-                return Ok(false);
-            }
-            let chunk: Vec<u8> = self.undecoded.drain(..end + 2 + size + 2).collect();
-            let chunk = &chunk[end + 2..end + 2 + size];
-            match &mut self.gzip {
-                None => self.body.extend_from_slice(chunk),
-                Some(decoder) => {
-                    decoder.write_all(chunk)?;
-                    decoder.flush()?;
-                    self.body.append(decoder.get_mut());
-                }
-            }
-            if size == 0 {
-                return Ok(true);
-            }
-        }
-    }
-
-    /// The complete lines, without their ends.
-    fn lines(&self) -> Vec<&[u8]> {
-        let mut lines: Vec<&[u8]> = self.body.split(|byte| *byte == b'\n').collect();
-        lines.pop();
-        lines
-            .into_iter()
-            .map(|line| line.strip_suffix(b"\r").unwrap())
-            .collect()
-    }
-
-    fn ids(&self) -> Vec<u64> {
-        self.lines()
-            .into_iter()
-            .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
-            .filter_map(|value| value["data"]["id"].as_str()?.parse().ok())
-            .collect()
     }
 }
 
@@ -383,16 +240,13 @@ const KINDS: &[(&str, &str)] = &[
 ];
 
 fn faults_on_ports() -> String {
-    KINDS
-        .iter()
-        .enumerate()
-        .map(|(place, (kind, more))| {
-            format!(
-                "[[fault]]\nat = \"40s\"\nlistener = {}\nkind = \"{kind}\"\n{more}\n",
-                place + 1
-            )
+    let entries: Vec<String> = (1..)
+        .zip(KINDS)
+        .map(|(listener, (kind, more))| {
+            format!("[[fault]]\nat = \"40s\"\nlistener = {listener}\nkind = \"{kind}\"\n{more}\n")
         })
-        .collect()
+        .collect();
+    entries.concat()
 }
 
 #[test]
@@ -438,7 +292,11 @@ fn await_status(port: u16, status: Option<u16>) {
     let clock = Clock::system();
     for _ in 0..100 {
         let found = Client::ask(port, SAMPLE, "Authorization: Bearer simulated\r\n");
-        if found.ok().map(|client| client.status) == status {
+        let found = match found {
+            Ok(client) => Some(client.status),
+            Err(_refused) => None,
+        };
+        if found == status {
             return;
         }
         clock.block(Duration::from_millis(50));
@@ -474,20 +332,10 @@ fn check_seen(port: u16, kind: &str, more: &str) {
         .collect();
     assert!(10 < ids.len(), "{kind}: {} posts", ids.len());
     match kind {
-        "drop" => assert_eq!(ended, Ended::Clean),
-        "reset" => assert_eq!(ended, Ended::Reset),
-        "cut" => {
-            assert_eq!(ended, Ended::Closed);
-            assert!(!client.undecoded.is_empty(), "in the middle of a chunk");
-            assert!(!client.body.ends_with(b"\n"), "in the middle of a line");
-        }
         "stall" | "slow" => {
             assert_eq!(ended, Ended::Open);
-            assert!(
-                Duration::from_millis(1_200) < client.silence,
-                "{:?}",
-                client.silence
-            );
+            let longest = Duration::from_millis(1_200);
+            assert!(longest < client.silence, "{:?}", client.silence);
         }
         "quiet" => {
             assert!(lines.contains(&b"".as_slice()), "an empty line");
@@ -502,22 +350,34 @@ fn check_seen(port: u16, kind: &str, more: &str) {
             assert!(lines.iter().any(|line| 300_000 < line.len()));
         }
         "duplicates" => assert_eq!(ids.len() - distinct.len(), 10),
+        "error_frame" if more.contains("close") => {
+            let of_reference =
+                |post: &&Value| post["errors"][0]["parameter"] == "referenced_tweets.id";
+            assert_eq!(posts.iter().filter(of_reference).count(), 3);
+        }
+        "error_frame" => {
+            assert_eq!(ended, Ended::Clean);
+            let frame = &posts.last().unwrap()["errors"][0];
+            assert_eq!(frame["disconnect_type"], "ForceDisconnect");
+        }
         "lockout" => {
             assert_eq!(ended, Ended::Clean);
             await_status(port, Some(429));
         }
-        "error_frame" if more.contains("close") => {
-            let partial = posts
-                .iter()
-                .filter(|post| post["errors"][0]["parameter"] == "referenced_tweets.id");
-            assert_eq!(partial.count(), 3);
-        }
-        "error_frame" => {
-            assert_eq!(ended, Ended::Clean);
-            assert_eq!(
-                posts.last().unwrap()["errors"][0]["disconnect_type"],
-                "ForceDisconnect"
-            );
+        _ => check_ended(kind, client, ended),
+    }
+}
+
+/// What is seen of a fault that ends the stream.
+#[track_caller]
+fn check_ended(kind: &str, client: Client, ended: Ended) {
+    match kind {
+        "drop" => assert_eq!(ended, Ended::Clean),
+        "reset" => assert_eq!(ended, Ended::Reset),
+        "cut" => {
+            assert_eq!(ended, Ended::Closed);
+            assert!(!client.undecoded.is_empty(), "in the middle of a chunk");
+            assert!(!client.body.ends_with(b"\n"), "in the middle of a line");
         }
         "gzip_damage" => assert_eq!(ended, Ended::Undecodable),
         "no_trailer" => {
@@ -552,15 +412,16 @@ fn posts_of_an_upstream_outage_reach_nobody() {
 fn a_file_is_replayed_without_the_collector_s_member() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lines.jsonl");
-    let mut content = String::new();
-    for k in 0..40 {
-        content.push_str(&format!(
-            "{{\"data\":{{\"id\":\"{k}\",\"text\":\"{k}\"}}, \"__twarc\": {{\"version\": \"2.1\"}}}}\n"
-        ));
-    }
+    let content: Vec<String> = (0..40)
+        .map(|k| {
+            format!(
+                "{{\"data\":{{\"id\":\"{k}\",\"text\":\"{k}\"}}, \"__twarc\": {{\"version\": \"2.1\"}}}}\n"
+            )
+        })
+        .collect();
     fs::File::create(&path)
         .unwrap()
-        .write_all(content.as_bytes())
+        .write_all(content.concat().as_bytes())
         .unwrap();
     let more = [
         "--rate",
