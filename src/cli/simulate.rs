@@ -16,6 +16,7 @@ use super::{
     exit::{Exit, Failure},
 };
 use crate::{
+    period::UtcMs,
     simulate::{
         Limits,
         fault::{self, Fault},
@@ -156,12 +157,15 @@ fn residues(text: &str) -> Result<Residues, String> {
 
 pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure> {
     let clock = global.clock.map_or_else(Clock::system, Clock::simulated);
-    let options = options(args)?;
+    // with a simulated clock faults come at the same instants in every run, however long it took
+    // the process to start
+    let start = global.clock.map_or_else(|| clock.now(), |time| time.start);
+    let options = options(args, start)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let stop = stop(&clock, args.duration)?;
+        let stop = stop(&clock, args.duration.map(|ms| start.plus_ms(ms)))?;
         let mut listeners = Vec::new();
         let mut urls = Vec::new();
         for address in &args.listen {
@@ -178,13 +182,12 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
 }
 
 /// What ends the simulator: a signal, or its time.
-fn stop(clock: &Clock, duration_ms: Option<i64>) -> io::Result<impl Future<Output = ()>> {
+fn stop(clock: &Clock, end: Option<UtcMs>) -> io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
     let clock = clock.clone();
-    let end = duration_ms.map(|ms| clock.now().plus_ms(ms));
     Ok(async move {
         let time_is_over = async {
             match end {
@@ -200,7 +203,7 @@ fn stop(clock: &Clock, duration_ms: Option<i64>) -> io::Result<impl Future<Outpu
     })
 }
 
-fn options(args: &SimulateArgs) -> Result<Options, Failure> {
+fn options(args: &SimulateArgs, start: UtcMs) -> Result<Options, Failure> {
     let unreadable = |what: &str, path: &Path, error: &dyn std::error::Error| {
         Failure::new(
             Exit::Failed,
@@ -237,6 +240,7 @@ fn options(args: &SimulateArgs) -> Result<Options, Failure> {
             },
         },
         replay,
+        start,
         faults: faults(args)?,
         limits: Limits {
             token: args.token.clone(),

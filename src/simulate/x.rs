@@ -38,6 +38,8 @@ pub struct Options {
     pub recipe: Recipe,
     /// Lines that are sent in place of the recipe's posts, at its rate.
     pub replay: Option<Replay>,
+    /// The instant that the times of faults and the windows of the rate limit count from.
+    pub start: UtcMs,
     /// What goes wrong.
     pub faults: Vec<Fault>,
     /// What may be had.
@@ -117,16 +119,16 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     }
 }
 
-/// Serves until `stop`. The schedule of faults counts from this call.
+/// Serves until `stop`.
 pub async fn serve(
     listeners: Vec<TcpListener>,
     options: Options,
     clock: Clock,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let now = clock.now();
+    let (now, start) = (clock.now(), options.start);
     let seed = options.recipe.seed;
-    let schedule = Arc::new(Schedule::new(options.faults, seed, now));
+    let schedule = Arc::new(Schedule::new(options.faults, seed, start));
     let rate = i64::try_from(options.recipe.posts_per_1000s)
         .unwrap_or(i64::MAX)
         .max(1);
@@ -141,7 +143,7 @@ pub async fn serve(
         truth: options.truth,
         stopping: AtomicBool::new(false),
         feed: Mutex::new(feed),
-        gate: Mutex::new(Gate::new(options.limits, now)),
+        gate: Mutex::new(Gate::new(options.limits, start)),
         counts: Mutex::new(Counts {
             streams_of,
             ..Counts::default()
@@ -166,7 +168,7 @@ pub async fn serve(
     );
     let (ended, end) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    tasks.spawn(herald(Arc::clone(&shared), now, end.clone()));
+    tasks.spawn(herald(Arc::clone(&shared), start, end.clone()));
     for (place, listener) in listeners.into_iter().enumerate() {
         tasks.spawn(listen(
             place + 1,
