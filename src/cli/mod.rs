@@ -22,6 +22,7 @@ mod demo;
 mod inspect;
 mod merge;
 mod output;
+mod picture;
 mod progress;
 mod setup;
 mod simulate;

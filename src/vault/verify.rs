@@ -145,7 +145,8 @@ pub fn survey(disk: &dyn Disk, paths: &[PathBuf]) -> io::Result<Survey> {
             let root = survey.root_above(disk, &folder)?;
             survey.add_hours(disk, &folder, root, Some(hour))?;
         } else if [ledger::path(&folder), super::identity::path(&folder)].contains(path) {
-            survey.root(disk, &folder, true)?;
+            // it speaks of the whole vault
+            survey.folder(disk, &folder)?;
         } else {
             survey
                 .problems

@@ -52,7 +52,7 @@ impl Effort {
                 preset: 1,
                 dict_bytes: 1 << 20,
                 nice: 128,
-                depth: 0,
+                depth: 8,
                 block_bytes: 4 << 20,
             },
             Self::Small => Options {
