@@ -86,12 +86,12 @@ pub(crate) struct DemoArgs {
 
 pub(crate) fn run(_global: &Global, args: &DemoArgs) -> Result<Exit, Failure> {
     let demo = Demo::prepare(args)?;
-    demo.say(&format!(
+    Demo::say(&format!(
         "Everything goes to {}\n\nCollecting one simulated hour ({HOUR}) on two servers …\n",
         demo.dir.display()
     ))?;
     demo.collect()?;
-    demo.say("\nMerging …\n")?;
+    Demo::say("\nMerging …\n")?;
     demo.stage(1, &["merge"])?;
     demo.show()
 }
@@ -138,12 +138,11 @@ impl Guarded {
 impl Demo {
     /// Makes the folder, the two configurations and their token.
     fn prepare(args: &DemoArgs) -> Result<Self, Failure> {
-        let dir = match &args.dir {
-            Some(dir) => std::path::absolute(dir)?,
-            None => {
-                let stamp = Clock::system().now().to_string().replace([':', '.'], "-");
-                std::env::temp_dir().join(format!("twinstream-demo-{stamp}"))
-            }
+        let dir = if let Some(dir) = &args.dir {
+            std::path::absolute(dir)?
+        } else {
+            let stamp = Clock::system().now().to_string().replace([':', '.'], "-");
+            std::env::temp_dir().join(format!("twinstream-demo-{stamp}"))
         };
         if dir.exists() {
             return Err(
@@ -163,7 +162,7 @@ impl Demo {
         })
     }
 
-    fn say(&self, text: &str) -> Result<(), Failure> {
+    fn say(text: &str) -> Result<(), Failure> {
         output::print(text)
     }
 
@@ -321,7 +320,7 @@ impl Demo {
             stored[0], stored[1]
         );
         if bar.is_hidden() {
-            self.say(&format!("{line}\n"))
+            Self::say(&format!("{line}\n"))
         } else {
             bar.println(line);
             Ok(())
@@ -350,12 +349,12 @@ impl Demo {
         let hour: Hour = HOUR.parse()?;
         let manifest = Manifest::read(&RealDisk, &layout::manifest_path(&vault, hour))?;
         let report = std::fs::read_to_string(layout::report_path(&vault, hour.day()))?;
-        self.say(&format!("\n{}\n{report}\n", picture::of_hour(&manifest)))?;
+        Self::say(&format!("\n{}\n{report}\n", picture::of_hour(&manifest)))?;
         let status = Command::new(&self.program)
             .arg("verify")
             .arg(&vault)
             .status()?;
-        self.say(&format!(
+        Self::say(&format!(
             "\nWhere everything lies, below {dir}:\n\
              \x20 server1/vault/           the archive: IDs, tweets, users, manifest, report, ledger\n\
              \x20 server1/spool/, server2/spool/   what the collectors received, minute by minute\n\

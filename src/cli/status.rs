@@ -119,9 +119,9 @@ fn server_status(
         for (name, found) in spool::in_folder(&RealDisk, &folder, &server)? {
             spool_bytes += found.bytes;
             if found.sealed {
-                names.push(name)
+                names.push(name);
             } else {
-                open += 1
+                open += 1;
             }
         }
     }

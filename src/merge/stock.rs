@@ -167,19 +167,20 @@ fn give_up(indexes: &Indexes<'_>, name: &SegmentName, why: &IndexError) -> Unusa
             Err(why) => tracing::error!(segment = %name, "cannot be set aside: {why}"),
         }
     }
-    match &moved_to {
-        Some(folder) => tracing::error!(
+    if let Some(folder) = &moved_to {
+        tracing::error!(
             alarm = "damaged_segment",
             segment = %name,
             "set aside and not merged: {why}\n  hint: it is kept in {}; compare it with the copy on server {}",
             folder.display(),
             name.server
-        ),
-        None => tracing::error!(
+        );
+    } else {
+        tracing::error!(
             alarm = "unreadable_segment",
             segment = %name,
             "not merged: {why}\n  hint: the next merge tries again"
-        ),
+        );
     }
     Unusable {
         what: name.to_string(),

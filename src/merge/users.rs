@@ -72,17 +72,14 @@ impl Row {
 /// Keeps the row that counts.
 fn keep(rows: &mut BTreeMap<AuthorKey, Row>, author: AuthorKey, row: Row) -> usize {
     let cost = row.csv.len() + ROW_OVERHEAD_BYTES;
-    match rows.get_mut(&author) {
-        Some(kept) => {
-            if row.beats(kept) {
-                *kept = row;
-            }
-            0
+    if let Some(kept) = rows.get_mut(&author) {
+        if row.beats(kept) {
+            *kept = row;
         }
-        None => {
-            rows.insert(author, row);
-            cost
-        }
+        0
+    } else {
+        rows.insert(author, row);
+        cost
     }
 }
 

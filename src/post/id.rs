@@ -28,7 +28,7 @@ pub fn time(id: u64) -> Option<UtcMs> {
 /// The smallest id of an instant.
 pub fn first_of(at: UtcMs) -> u64 {
     let ms = u64::try_from(at.0.saturating_sub(EPOCH_MS)).unwrap_or(0);
-    ms.checked_mul(1 << BITS_BELOW_MS).unwrap_or(u64::MAX)
+    ms.saturating_mul(1 << BITS_BELOW_MS)
 }
 
 /// Which of the 1,000 residues of the millisecond an id has: the stream is sampled by them.

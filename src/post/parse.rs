@@ -189,7 +189,7 @@ fn author<'a>(includes: &'a str, author_id: &str) -> Option<Author<'a>> {
     let mut author = None;
     let searched = found.and_then(|()| {
         items(users.unwrap_or("null"), |user| {
-            author = user_with(user, author_id).or(author.take())
+            author = user_with(user, author_id).or(author.take());
         })
     });
     searched.map_or(None, |()| author)

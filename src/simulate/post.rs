@@ -1,6 +1,6 @@
 //! Posts made from the seed and the second alone.
 //!
-//! [`Recipe::second`] is a pure function: the same recipe gives the same bytes for the same second
+//! `Recipe::second` is a pure function: the same recipe gives the same bytes for the same second
 //! in every process, so that all connections, and all simulators of that seed, show the same posts.
 //! A post's creation millisecond leaves one of the chosen residues modulo 1,000 in its id, as the
 //! sampled stream's posts do. It is delivered half a second to eight seconds after its creation.

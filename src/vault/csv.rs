@@ -62,12 +62,11 @@ pub fn fields(row: &[u8]) -> Option<Vec<String>> {
     let mut rest = std::str::from_utf8(row).ok()?;
     let mut fields = Vec::new();
     loop {
-        let (field, after) = match rest.strip_prefix('"') {
-            Some(quoted) => unquote(quoted)?,
-            None => {
-                let (field, after) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
-                (field.to_owned(), after)
-            }
+        let (field, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            unquote(quoted)?
+        } else {
+            let (field, after) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
+            (field.to_owned(), after)
         };
         if field.contains(is_break) {
             return None;

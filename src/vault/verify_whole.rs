@@ -340,7 +340,7 @@ fn check_report(
             Err(why) => say(&why.to_string()),
         },
         Ok(None) if is_strict || root.is_some_and(|root| root.identity.is_some()) => {
-            say("it is missing")
+            say("it is missing");
         }
         Ok(None) => (),
         Err(why) => say(&why.to_string()),

@@ -392,7 +392,11 @@ fn hours_are_labels_of_the_zone() {
     let manifest = autumn.manifest("2026-10-25_02");
     assert_eq!(manifest.counts.total.posts, 3);
     assert_eq!(
-        manifest.intervals.iter().map(|i| i.seconds()).sum::<i64>(),
+        manifest
+            .intervals
+            .iter()
+            .map(twinstream::period::Interval::seconds)
+            .sum::<i64>(),
         7_200
     );
     assert_eq!(manifest.minutes.rows.len(), 120);

@@ -197,9 +197,9 @@ fn files_below(top: &Path) -> Vec<PathBuf> {
         for entry in entries {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path)
+                folders.push(path);
             } else {
-                found.push(path)
+                found.push(path);
             }
         }
     }
@@ -219,7 +219,7 @@ fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
     let began = std::time::Instant::now();
     while !there() {
         assert!(
-            began.elapsed() < Duration::from_secs(60),
+            began.elapsed() < Duration::from_mins(1),
             "{what} did not come"
         );
         std::thread::sleep(Duration::from_millis(20));

@@ -61,7 +61,7 @@ impl Site {
     pub(crate) fn on(disk: Box<dyn Disk>, root: &Path, zone: &str) -> Self {
         let settings = Merge {
             timezone: Zone::named(zone).unwrap(),
-            settle: Duration::from_secs(600),
+            settle: Duration::from_mins(10),
             parquet: false,
             xz: Xz::Fast,
             keep_raw: None,
