@@ -39,10 +39,6 @@ pub(crate) fn texts(values: &[Value], key: &str) -> Vec<String> {
 }
 
 #[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "one story, told from its beginning to its end"
-)]
 fn everything_that_comes_is_stored_as_the_format_says() {
     const FRAME: &str = r#"{"detail":"x","errors":[{"title":"soon"}]}"#;
     let odd = [

@@ -11,10 +11,6 @@ use twinstream::world::disk::{Disk, RealDisk, put, read_bounded};
 use crate::support::disk::SimulatedDisk;
 
 /// The contract, step by step, in an empty folder.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one story, told from its beginning to its end"
-)]
 fn check_contract(disk: &dyn Disk, dir: &Path) {
     let (a, b, folder) = (dir.join("a"), dir.join("b"), dir.join("x/y"));
     let read = |path: &Path| read_bounded(disk, path, 1_000).unwrap();

@@ -126,10 +126,6 @@ impl Drop for Mount {
 }
 
 #[test]
-#[expect(
-    clippy::too_many_lines,
-    reason = "one story, told from its beginning to its end"
-)]
 fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
     let Some(mount) = Mount::new("100m") else {
         eprintln!("SKIPPED: mounting a file system is not allowed here");
