@@ -67,6 +67,7 @@ for = "2m"
 at = "33m"
 listener = 1
 kind = "garbage"
+line = "not_json"
 "#;
 
 /// Shows the whole system on this machine: no keys, no set-up, nothing but loopback.
