@@ -487,13 +487,7 @@ fn two_servers_with_faults_and_a_kill_make_one_archive_that_verifies() {
         .filter(|id| (1 << 60..1 << 62).contains(id))
         .collect();
     assert!(5_000 < recent.len(), "{}", recent.len());
-    // serde_json refuses the lone surrogates among the garbage, which are good posts here
+    // the other way round does not hold: serde_json refuses lone surrogates, which are good posts
     let lost: Vec<&u64> = stored.difference(&recent).collect();
     assert!(lost.is_empty(), "{lost:?}");
-    assert!(
-        recent.len() <= stored.len() + 2,
-        "{} {}",
-        recent.len(),
-        stored.len()
-    );
 }
