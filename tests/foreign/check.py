@@ -104,7 +104,7 @@ for path in segments:
     if read < 20 and all(b'"data"' in line for line in lines):
         twarc = pathlib.Path(sys.executable).parent / "twarc2"
         out = subprocess.run(
-            [twarc, "--no-metadata", "flatten", path, "-"], capture_output=True, check=True
+            [twarc, "--bearer-token", "none", "flatten", path, "-"], capture_output=True, check=True
         )
         check(f"twarc2 flatten: posts of {path.name}", out.stdout.count(b"\n"), len(lines))
         read += 1
