@@ -49,6 +49,9 @@ pub mod vault;
 /// UTC milliseconds, UTC minutes, and the hours of a vault's time zone.
 pub mod period;
 
+/// When to ask again: how attempts ended goes in, how long to wait and why comes out.
+pub mod backoff;
+
 /// The doors: everything outside the process (clock, disk, locks).
 pub mod world;
 

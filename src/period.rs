@@ -1,6 +1,6 @@
 //! Time as types: a UTC millisecond, a UTC minute, and an hour or day of a vault's time zone.
 //!
-//! The only place that divides time. An [`Hour`] is a *label* of local time, so it has as many
+//! The only place that divides time. An `Hour` is a *label* of local time, so it has as many
 //! UTC seconds as carry that label: 3,600 on most days, 7,200 when an hour repeats in autumn,
 //! none when it is skipped in spring, and other numbers where a zone shifts by half an hour.
 //! The zone rules are the ones built into this binary, never the machine's.

@@ -1,13 +1,64 @@
 //! `collect`: collects the stream until it is told to stop.
 
+use std::sync::Arc;
+
 use super::{
     args::Global,
     exit::{Exit, Failure},
+    setup,
+};
+use crate::{
+    collect::{CollectError, Collector},
+    world::{
+        disk::{Disk, RealDisk},
+        lock::{Lock, LockError},
+    },
 };
 
+const EXAMPLE: &str = "\
+Example:
+  twinstream collect --config /etc/twinstream/twinstream.toml
+
+Every received line is in <spool>/<server>/<day>/<hour>/, written as it comes and durable a second
+later. It reconnects by itself, goes on by itself after a full disk, and mends at its next start
+what a crash left. SIGTERM or Ctrl-C: it seals what it has and exits 0; a second one ends at once.";
+
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLE)]
 pub(crate) struct CollectArgs {}
 
-pub(crate) fn run(_global: &Global, _args: &CollectArgs) -> Result<Exit, Failure> {
-    Ok(Exit::Done)
+pub(crate) fn run(global: &Global, _args: &CollectArgs) -> Result<Exit, Failure> {
+    let setup = setup::load(global)?;
+    let token = setup::bearer_token(&setup.settings)?;
+    let server = setup.this_server()?.id.clone();
+    let settings = &setup.settings;
+    let disk = RealDisk;
+    for folder in [&settings.data_dir, &settings.spool_dir] {
+        disk.make_folder(folder).map_err(|error| {
+            let what = format!("cannot make the folder {}: {error}", folder.display());
+            Failure::new(Exit::Failed, what)
+        })?;
+    }
+    let _lock = match Lock::take(&settings.data_dir, "collect", setup.clock.now()) {
+        Ok(lock) => lock,
+        Err(locked @ LockError::Taken { .. }) => {
+            return Err(Failure::new(Exit::Locked, locked.to_string()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let collector = Collector {
+        spool: settings.spool_dir.clone(),
+        server,
+        x: settings.x.clone(),
+        token,
+        clock: setup.clock.clone(),
+        disk: Arc::new(disk),
+    };
+    match collector.run() {
+        Ok(()) => Ok(Exit::Done),
+        Err(error @ CollectError::Api(_)) => {
+            Err(Failure::new(Exit::Configuration, error.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -61,7 +61,7 @@ pub(crate) fn run(global: &Global, args: &DeliverArgs) -> Result<Exit, Failure> 
     };
     let _lock =
         Lock::take(&settings.data_dir, "deliver", setup.clock.now()).map_err(Failure::lock)?;
-    let plan = run::look(&RealDisk, &job, setup.clock.now()).map_err(failure)?;
+    let plan = run::look(&RealDisk, &job, setup.clock.now()).map_err(|why| failure(&why))?;
     if args.dry_run {
         for name in &plan.send {
             output::print(&format!("send    {name}\n"))?;
@@ -77,8 +77,8 @@ pub(crate) fn run(global: &Global, args: &DeliverArgs) -> Result<Exit, Failure> 
     }
     let bar = progress::bar(plan.send.len() as u64, "segments delivered");
     let now = || setup.clock.now();
-    let delivered =
-        run::carry_out(&RealDisk, &job, &plan, &now, |_| bar.inc(1)).map_err(failure)?;
+    let delivered = run::carry_out(&RealDisk, &job, &plan, &now, |_| bar.inc(1))
+        .map_err(|why| failure(&why))?;
     bar.finish_and_clear();
     if args.json {
         output::print_json(&delivered)?;
@@ -98,7 +98,7 @@ pub(crate) fn run(global: &Global, args: &DeliverArgs) -> Result<Exit, Failure> 
     })
 }
 
-fn failure(error: DeliverError) -> Failure {
+fn failure(error: &DeliverError) -> Failure {
     let (exit, hint) = match error {
         DeliverError::OwnSpool(_) => (Exit::Configuration, "set deliver_to to the primary's spool"),
         DeliverError::Unreachable { .. } => (

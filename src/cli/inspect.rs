@@ -1,13 +1,258 @@
 //! `inspect`: tells what a segment, events file, seal, manifest or vault file contains.
 
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
 use super::{
     args::Global,
     exit::{Exit, Failure},
+    output,
+};
+use crate::{
+    post::parse,
+    segment::{
+        event::Event,
+        line,
+        name::SegmentName,
+        seal::{Digest, Digester, SEAL_BYTES_MAX, Seal},
+    },
+    vault::{
+        layout::{self, Kind},
+        manifest::Manifest,
+        xz,
+    },
+    world::disk::{self, Disk as _, RealDisk},
 };
 
+/// Tells what a segment, events file, seal, manifest or vault file contains.
 #[derive(Debug, clap::Args)]
-pub(crate) struct InspectArgs {}
+#[command(after_help = "\
+Examples:
+  twinstream inspect spool/1/2026-11-23/14/1_sample_20261123T1405Z_3fa9c01b_000.jsonl
+  twinstream inspect --json vault/2026-11-23/2026-11-23_14_manifest.json")]
+pub(crate) struct InspectArgs {
+    /// The file
+    file: PathBuf,
+    /// Print the facts as JSON
+    #[arg(long)]
+    json: bool,
+}
 
-pub(crate) fn run(_global: &Global, _args: &InspectArgs) -> Result<Exit, Failure> {
+/// What is found, in the order in which it is told.
+#[derive(Debug, Default, Serialize)]
+#[serde(transparent)]
+struct Facts(BTreeMap<String, serde_json::Value>);
+
+impl Facts {
+    fn add(&mut self, what: &str, value: impl Serialize) -> Result<(), Failure> {
+        self.0.insert(what.to_owned(), serde_json::to_value(value)?);
+        Ok(())
+    }
+}
+
+pub(crate) fn run(_global: &Global, args: &InspectArgs) -> Result<Exit, Failure> {
+    let path = &args.file;
+    let cannot = |why: &dyn std::fmt::Display| {
+        Failure::new(
+            Exit::Failed,
+            format!("cannot inspect {}: {why}", path.display()),
+        )
+    };
+    if RealDisk.len(path).map_err(|why| cannot(&why))?.is_none() {
+        return Err(cannot(&"there is no such file"));
+    }
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let mut facts = Facts::default();
+    facts.add("file", path)?;
+    let found = facts_of(path, &name, &mut facts);
+    found.map_err(|failure| cannot(&failure.what).hint(failure.hint.unwrap_or_default()))?;
+    if args.json {
+        output::print_json(&facts)?;
+    } else {
+        let width = facts.0.keys().map(String::len).max().unwrap_or(0);
+        for (what, value) in &facts.0 {
+            let shown = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            output::print(&format!("{what:<width$}  {shown}\n"))?;
+        }
+    }
     Ok(Exit::Done)
+}
+
+fn facts_of(path: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {
+    let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
+    let segment = stem.parse::<SegmentName>();
+    match (segment, ending) {
+        (Ok(segment), "seal.json") => seal(path, &segment, facts),
+        (Ok(segment), "events.jsonl" | "events.jsonl.open") => events(path, &segment, facts),
+        (Ok(segment), "jsonl" | "jsonl.open") => lines(path, &segment, facts),
+        _ if layout::hour_of_manifest(name).is_some() || layout::of_archived(name).is_some() => {
+            manifest(path, facts)
+        }
+        _ => match Kind::of_name(name) {
+            Some((hour, kind)) => data_file(path, hour, kind, facts),
+            None => Err(Failure::new(Exit::Failed, "its name is none of this program's").hint(
+                "it tells by the name; known are segments, events files, seals, manifests and vault files",
+            )),
+        },
+    }
+}
+
+fn seal(path: &Path, name: &SegmentName, facts: &mut Facts) -> Result<(), Failure> {
+    let seal = Seal::read(&disk::read_bounded(&RealDisk, path, SEAL_BYTES_MAX)?, name)?;
+    facts.add("kind", "seal")?;
+    facts.add("seal", &seal)
+}
+
+/// Compares with the seal beside it, if there is one.
+fn sealed(
+    path: &Path,
+    name: &SegmentName,
+    found: &Digest,
+    of: fn(&Seal) -> &Digest,
+    facts: &mut Facts,
+) -> Result<(), Failure> {
+    let seal_path = path.with_file_name(format!("{name}.seal.json"));
+    let says = if RealDisk.len(&seal_path)?.is_none() {
+        "no: it is open, or was left by a crash"
+    } else {
+        let bytes = disk::read_bounded(&RealDisk, &seal_path, SEAL_BYTES_MAX)?;
+        let same = of(&Seal::read(&bytes, name)?) == found;
+        if same {
+            "yes, and the same bytes"
+        } else {
+            "yes, but the bytes differ: it is DAMAGED"
+        }
+    };
+    facts.add("sealed", says)?;
+    facts.add("digest", found)
+}
+
+/// Every line of a file, with its number from 1 and its digest in the end.
+fn each_line(
+    path: &Path,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
+) -> Result<Digest, Failure> {
+    let mut source = BufReader::new(RealDisk.open(path)?);
+    let mut digester = Digester::default();
+    let (mut line, mut number) = (Vec::new(), 0);
+    while source.read_until(b'\n', &mut line)? != 0 {
+        number += 1;
+        digester.update(&line);
+        each(number, line.strip_suffix(b"\n").unwrap_or(&line))?;
+        line.clear();
+    }
+    Ok(digester.finish())
+}
+
+fn events(path: &Path, name: &SegmentName, facts: &mut Facts) -> Result<(), Failure> {
+    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+    let (mut first, mut last, mut damaged) = (None, None, Vec::new());
+    let digest = each_line(path, |number, line| {
+        match serde_json::from_slice::<Event>(line) {
+            Ok(event) => {
+                first = first.or(Some(event.at));
+                last = Some(event.at);
+                let value = serde_json::to_value(&event)?;
+                let kind = value
+                    .get("kind")
+                    .and_then(|kind| kind.as_str())
+                    .unwrap_or("unknown");
+                *kinds.entry(kind.to_owned()).or_default() += 1;
+            }
+            Err(_not_an_event) => damaged.push(number),
+        }
+        Ok(())
+    })?;
+    facts.add("kind", "events file")?;
+    facts.add("events", kinds)?;
+    facts.add("first", first)?;
+    facts.add("last", last)?;
+    facts.add("damaged lines", damaged)?;
+    sealed(path, name, &digest, |seal| &seal.events, facts)
+}
+
+fn lines(path: &Path, name: &SegmentName, facts: &mut Facts) -> Result<(), Failure> {
+    let mut rejected: BTreeMap<&str, u64> = BTreeMap::new();
+    let (mut posts, mut first_bad) = (0_u64, None);
+    let (mut ids, mut arrivals) = (None, None);
+    let digest = each_line(path, |number, stored| {
+        match parse::place(stored) {
+            Ok(placed) => {
+                posts += 1;
+                let (low, high) = ids.unwrap_or((placed.id, placed.id));
+                ids = Some((placed.id.min(low), placed.id.max(high)));
+            }
+            Err(why) => {
+                *rejected.entry(why.word()).or_default() += 1;
+                let text = String::from_utf8_lossy(stored)
+                    .chars()
+                    .take(200)
+                    .collect::<String>();
+                first_bad = first_bad.take().or(Some((number, why.word(), text)));
+            }
+        }
+        if let Some(at) = line::cut(stored).retrieved_at {
+            arrivals = Some((arrivals.map_or(at, |(first, _)| first), at));
+        }
+        Ok(())
+    })?;
+    facts.add("kind", "segment")?;
+    facts.add("posts", posts)?;
+    facts.add("no posts, by reason", rejected)?;
+    facts.add("first line that is no post", first_bad)?;
+    facts.add(
+        "ids, lowest and highest",
+        ids.map(|(low, high)| (low.to_string(), high.to_string())),
+    )?;
+    facts.add("arrivals, first and last", arrivals)?;
+    sealed(path, name, &digest, |seal| &seal.segment, facts)
+}
+
+fn manifest(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
+    let manifest = Manifest::read(&RealDisk, path)?;
+    facts.add("kind", "manifest")?;
+    facts.add("hour", manifest.hour)?;
+    facts.add("revision", manifest.history.revision)?;
+    facts.add("program", &manifest.program)?;
+    facts.add("time", &manifest.intervals)?;
+    facts.add("segments", manifest.inputs.segments.len())?;
+    facts.add("counts", &manifest.counts)?;
+    facts.add("outputs", &manifest.outputs)?;
+    facts.add("books balance", manifest.balances())
+}
+
+fn data_file(
+    path: &Path,
+    hour: crate::period::Hour,
+    kind: Kind,
+    facts: &mut Facts,
+) -> Result<(), Failure> {
+    let found = xz::read_through(&RealDisk, path, kind.header_lines(), |_| Ok(()))?;
+    facts.add("kind", format!("{kind:?}"))?;
+    facts.add("hour", hour)?;
+    facts.add("content", &found)?;
+    let manifest_path = path.with_file_name(format!("{hour}_manifest.json"));
+    if RealDisk.len(&manifest_path)?.is_some() {
+        let same = Manifest::read(&RealDisk, &manifest_path)?
+            .outputs
+            .contains(&found);
+        let says = if same {
+            "yes"
+        } else {
+            "no: `twinstream verify` says what is wrong"
+        };
+        facts.add("as its manifest says", says)?;
+    }
+    Ok(())
 }

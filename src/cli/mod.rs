@@ -1,10 +1,6 @@
 //! Talks to people: one file per command, each of which turns settings into a stage's run.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is where a person is spoken to"
-)]
+#![expect(clippy::print_stderr, reason = "this is where a person is spoken to")]
 
 use std::process::ExitCode;
 
@@ -22,6 +18,7 @@ mod demo;
 mod inspect;
 mod merge;
 mod output;
+mod picture;
 mod progress;
 mod setup;
 mod simulate;

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     config::{
+        address,
         file::{self, Problem, Written},
         resolve::{self, Me},
         secrets,
@@ -50,7 +51,7 @@ pub(crate) struct Loaded {
 /// Reads the configuration and makes the clock.
 pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
     let settings = load_file(global)?.settings;
-    if global.clock.is_some() && !resolve::is_loopback(&settings.x.base_url) {
+    if global.clock.is_some() && !address::is_loopback(&settings.x.base_url) {
         return Err(Failure::new(
             Exit::Configuration,
             format!(

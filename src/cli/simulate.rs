@@ -1,13 +1,274 @@
 //! `simulate`: runs the simulated X API on loopback, for rehearsals and tests.
 
+use std::{
+    fs,
+    future::Future,
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::ValueEnum;
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::{
     args::Global,
     exit::{Exit, Failure},
 };
+use crate::{
+    period::UtcMs,
+    simulate::{
+        Limits,
+        fault::{self, Fault},
+        post::{Fields, Recipe, Vocabulary},
+        random,
+        replay::Replay,
+        truth::Truth,
+        x::{self, Options, ServeError},
+    },
+    world::{
+        clock::Clock,
+        disk::{Disk as _, RealDisk},
+    },
+};
+
+/// How far `--faults random` reaches when no duration is given.
+const RANDOM_MS: i64 = 24 * 3_600_000;
+
+const EXAMPLE: &str = "\
+Example: two ports, one per collector, forty posts a second, faults from a file
+  twinstream simulate --listen 8081 --listen 8082 --seed 7 --rate 40 --faults faults.toml --truth truth.jsonl
+
+A file of faults has entries like these:
+  [[fault]]
+  at = \"10m\"         # after the start; or every = \"7m\"
+  for = \"90s\"
+  kind = \"stall\"     # drop reset cut stall slow quiet garbage duplicates lockout status
+                     # error_frame refuse upstream gzip_damage no_trailer
+  listener = 1       # only this port; connection = 2: only the second stream on it";
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct SimulateArgs {}
+#[command(after_help = EXAMPLE)]
+pub(crate) struct SimulateArgs {
+    /// Where to listen: a port, or 127.0.0.1:PORT; may be given several times. Port 0 is any free one
+    #[arg(long, value_name = "PORT", value_parser = address, default_value = "0")]
+    listen: Vec<SocketAddr>,
+    /// All posts, delays and chances follow from it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Posts per second, in the mean over a day
+    #[arg(long, value_name = "POSTS", value_parser = posts_per_1000s, default_value = "43")]
+    rate: u64,
+    /// Which fields each line has
+    #[arg(long, value_enum, default_value = "core")]
+    fields: FieldsArg,
+    /// Whether members are called as in 2022 (tweet), as in 2026 (post), or one or the other
+    #[arg(long, value_enum, default_value = "tweet")]
+    spelling: SpellingArg,
+    /// Which milliseconds of each second have posts, counted as in their ids
+    #[arg(long, value_name = "FROM-TO", value_parser = residues, default_value = "0-9")]
+    residues: Residues,
+    /// Sends the lines of this file in place of generated posts
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    /// How many streams must be open before the first line of the file is sent
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "replay")]
+    replay_wait: usize,
+    /// What goes wrong: a TOML file, or "random" for a schedule from the seed
+    #[arg(long, value_name = "FILE|random")]
+    faults: Option<PathBuf>,
+    /// Writes what happens to this file, as JSON lines
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+    /// The bearer token that is let in
+    #[arg(long, default_value = "simulated")]
+    token: String,
+    /// How many streams may be open at the same time
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    max_connections: usize,
+    /// How many requests are allowed in 15 minutes
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    max_requests: u32,
+    /// Answers requests for backfill with 400
+    #[arg(long)]
+    no_backfill_right: bool,
+    /// Whether those who ask for gzip get it
+    #[arg(long, value_enum, default_value = "on")]
+    gzip: Switch,
+    /// Ends after this much time of its clock, for example 90s or 1h30m
+    #[arg(long, value_name = "DURATION", value_parser = fault::duration_ms)]
+    duration: Option<i64>,
+}
 
-pub(crate) fn run(_global: &Global, _args: &SimulateArgs) -> Result<Exit, Failure> {
-    Ok(Exit::Done)
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FieldsArg {
+    Core,
+    All,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SpellingArg {
+    Tweet,
+    Post,
+    Mixed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Clone)]
+struct Residues(Vec<u16>);
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found = match text.parse::<u16>() {
+        Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
+        Err(_no_port) => text.parse::<SocketAddr>().map_err(|e| e.to_string())?,
+    };
+    if found.ip().is_loopback() {
+        Ok(found)
+    } else {
+        Err(ServeError::NotLoopback(found).to_string())
+    }
+}
+
+fn posts_per_1000s(text: &str) -> Result<u64, String> {
+    match text.parse::<f64>() {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "within 0 and 100 million"
+        )]
+        Ok(rate) if (0.0..=100_000.0).contains(&rate) => Ok((rate * 1_000.0).round() as u64),
+        Ok(_) | Err(_) => Err("not a number between 0 and 100000".to_owned()),
+    }
+}
+
+fn residues(text: &str) -> Result<Residues, String> {
+    let wrong = || "not FROM-TO within 0-999 (example: 0-9)".to_owned();
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    match (from.parse::<u16>(), to.parse::<u16>()) {
+        (Ok(from), Ok(to)) if from <= to && to < 1_000 => Ok(Residues((from..=to).collect())),
+        _ => Err(wrong()),
+    }
+}
+
+pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure> {
+    let clock = global.clock.map_or_else(Clock::system, Clock::simulated);
+    // with a simulated clock faults come at the same instants in every run, however long it took
+    // the process to start
+    let start = global.clock.map_or_else(|| clock.now(), |time| time.start);
+    let options = options(args, start)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let stop = stop(&clock, args.duration.map(|ms| start.plus_ms(ms)))?;
+        let mut listeners = Vec::new();
+        let mut urls = Vec::new();
+        for address in &args.listen {
+            let listener = x::bind(*address).await?;
+            urls.push(format!("http://{}\n", listener.local_addr()?));
+            listeners.push(listener);
+        }
+        let mut out = io::stdout();
+        out.write_all(urls.concat().as_bytes())?;
+        out.flush()?;
+        x::serve(listeners, options, clock.clone(), stop).await?;
+        Ok(Exit::Done)
+    })
+}
+
+/// What ends the simulator: a signal, or its time.
+fn stop(clock: &Clock, end: Option<UtcMs>) -> io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let clock = clock.clone();
+    Ok(async move {
+        let time_is_over = async {
+            match end {
+                Some(end) => clock.sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => (),
+            _ = interrupt.recv() => (),
+            () = time_is_over => (),
+        }
+    })
+}
+
+fn options(args: &SimulateArgs, start: UtcMs) -> Result<Options, Failure> {
+    let unreadable = |what: &str, path: &Path, error: &dyn std::error::Error| {
+        Failure::new(
+            Exit::Failed,
+            format!("cannot read {what}: {}: {error}", path.display()),
+        )
+    };
+    let replay = match &args.replay {
+        None => None,
+        Some(path) => match fs::read(path) {
+            Ok(content) => Some(Replay::new(&content, args.replay_wait)),
+            Err(error) => return Err(unreadable("the lines to replay", path, &error)),
+        },
+    };
+    let truth = match &args.truth {
+        None => Truth::nowhere(),
+        Some(path) => match RealDisk.append(path) {
+            Ok(file) => Truth::to(file),
+            Err(error) => return Err(unreadable("or make the truth log", path, &error)),
+        },
+    };
+    Ok(Options {
+        recipe: Recipe {
+            seed: args.seed,
+            posts_per_1000s: args.rate,
+            residues: args.residues.0.clone(),
+            fields: match args.fields {
+                FieldsArg::Core => Fields::Core,
+                FieldsArg::All => Fields::All,
+            },
+            vocabulary: match args.spelling {
+                SpellingArg::Tweet => Vocabulary::Tweet,
+                SpellingArg::Post => Vocabulary::Post,
+                SpellingArg::Mixed => Vocabulary::Mixed,
+            },
+        },
+        replay,
+        start,
+        faults: faults(args)?,
+        limits: Limits {
+            token: args.token.clone(),
+            connections_max: args.max_connections,
+            requests_max: args.max_requests,
+            backfill_right: !args.no_backfill_right,
+        },
+        gzip: args.gzip == Switch::On,
+        truth,
+    })
+}
+
+fn faults(args: &SimulateArgs) -> Result<Vec<Fault>, Failure> {
+    let Some(path) = &args.faults else {
+        return Ok(Vec::new());
+    };
+    if path.as_os_str() == "random" {
+        return Ok(random::schedule(
+            args.seed,
+            args.listen.len(),
+            args.duration.unwrap_or(RANDOM_MS),
+        ));
+    }
+    let wrong = |error: &dyn std::error::Error| {
+        let what = format!("cannot read the faults: {}: {error}", path.display());
+        Failure::new(Exit::Usage, what)
+            .hint("`twinstream simulate --help` shows what an entry looks like")
+    };
+    let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    fault::parse(&text).map_err(|error| wrong(&error))
 }

@@ -1,1 +1,30 @@
-//! placeholder
+//! Stage 1: from the socket to sealed segments. Understands lines, not posts.
+//!
+//! ```text
+//! connect ▶ session ▶ intake (gunzip, frame, notice) ▶ outbox ═queue═▶ scribe: write │ sync, seal
+//!             ▲                                          pulse: one record a minute
+//!            run ◀ backoff: when to try again
+//! ```
+//!
+//! One task reads, one thread writes, one thread syncs and seals; nothing on the disk's side can
+//! hold up reading before the queue between them is full. A connection's end is never the
+//! process's end: only a signal or a failing disk is.
+
+#![deny(clippy::indexing_slicing, clippy::string_slice)]
+
+pub use connect::ApiError;
+pub use run::{CollectError, Collector};
+
+mod connect;
+mod frame;
+mod gunzip;
+mod halt;
+mod intake;
+mod notice;
+mod outbox;
+mod pulse;
+mod query;
+mod run;
+mod scribe;
+mod session;
+mod wire;

@@ -177,7 +177,7 @@ impl Reading<'_> {
                     );
                 }
                 _ if is_table => {
-                    self.wrong(line, &path, "it is a table", Some("write it as [table]"))
+                    self.wrong(line, &path, "it is a table", Some("write it as [table]"));
                 }
                 value if KEYS.contains(&path.as_str()) => match entry(value, line) {
                     Ok(entry) => {

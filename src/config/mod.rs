@@ -7,6 +7,9 @@
 //!
 //! Reads no files and no environment: texts and names are handed in.
 
+/// Addresses as they are written.
+pub mod address;
+
 /// The TOML as it is written.
 pub mod file;
 

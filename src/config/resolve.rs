@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
     path::{Path, PathBuf},
 };
 
 use super::{
+    address::{check_base_url, target},
     file::{self, Entry, Problem, Value, Written},
-    settings::{Deliver, Fields, Merge, Role, Server, Settings, Target, X, Xz},
+    settings::{Deliver, Fields, Merge, Role, Server, Settings, X, Xz},
     units,
 };
 use crate::{period::Zone, segment::name::ServerId};
@@ -30,10 +30,7 @@ type Found = (Value, Option<usize>);
 
 /// Proves the settings. `folder` is where relative paths start.
 pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings, Vec<Problem>> {
-    let defaults = match file::read(file::DEFAULT) {
-        Ok(defaults) => defaults,
-        Err(problems) => return Err(problems),
-    };
+    let defaults = file::read(file::DEFAULT)?;
     let mut r = Resolving {
         written,
         defaults,
@@ -359,9 +356,10 @@ impl Resolving<'_> {
                 None
             }
         });
-        let until = until.and_then(|(text, line)| match text.parse() {
-            Ok(day) => Some(day),
-            Err(crate::period::NotATime { .. }) => {
+        let until = until.and_then(|(text, line)| {
+            if let Ok(day) = text.parse() {
+                Some(day)
+            } else {
                 let why = format!("{text:?} is not a day");
                 self.wrong(Some(line), "until", why, "write \"2026-11-01\"");
                 None
@@ -422,23 +420,23 @@ impl Resolving<'_> {
         let keys: Vec<&str> = file::KEYS
             .iter()
             .copied()
-            .filter(|key| given(&key))
+            .filter(|key| given(key))
             .collect();
         for key in keys {
             match key {
                 "publish.osf.every" => drop(self.duration(key)),
-                "publish.osf.ids_per_30_days" | "mail.port" => {
-                    if !matches!(self.find(key), Some((Value::Integer(0..), _))) {
-                        let line = self.line(key);
-                        self.wrong(line, key, "it takes a whole number", "");
-                    }
+                "publish.osf.ids_per_30_days" | "mail.port"
+                    if !matches!(self.find(key), Some((Value::Integer(0..), _))) =>
+                {
+                    let line = self.line(key);
+                    self.wrong(line, key, "it takes a whole number", "");
                 }
                 "mail.tls" => {
                     self.one_of(key, &[("starttls", ()), ("implicit", ()), ("none", ())]);
                 }
                 "mail.to" => drop(self.list(key)),
                 _ if key.starts_with("publish.") || key.starts_with("mail.") => {
-                    drop(self.text(key))
+                    drop(self.text(key));
                 }
                 _ => (),
             }
@@ -458,72 +456,10 @@ pub fn without_effect(written: &Written) -> Vec<&'static str> {
     sections.into_iter().filter(is_given).collect()
 }
 
-/// Whether a URL goes to this machine only.
-pub fn is_loopback(base_url: &str) -> bool {
-    let rest = base_url
-        .split_once("://")
-        .map_or(base_url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let host = match authority.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or(v6),
-        None => authority
-            .rsplit_once(':')
-            .map_or(authority, |(host, _port)| host),
-    };
-    match host.parse::<IpAddr>() {
-        Ok(ip) => ip.is_loopback(),
-        Err(_a_name) => host.eq_ignore_ascii_case("localhost"),
-    }
-}
-
-fn check_base_url(url: &str) -> Result<(), (&'static str, &'static str)> {
-    let (plain, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
-        (Some(rest), _) => (false, rest),
-        (_, Some(rest)) => (true, rest),
-        _ => {
-            return Err((
-                "it is not a URL with https://",
-                "write \"https://api.x.com\"",
-            ));
-        }
-    };
-    if rest.contains(['?', '#', '@', ' ']) || rest.trim_matches('/').is_empty() {
-        return Err((
-            "it takes a host and perhaps a path, nothing else",
-            "write \"https://api.x.com\"",
-        ));
-    }
-    if plain && !is_loopback(url) {
-        return Err((
-            "plain http would send the token unencrypted; it is allowed to this machine only",
-            "write https://",
-        ));
-    }
-    Ok(())
-}
-
-fn target(text: &str, folder: &Path) -> Result<Target, &'static str> {
-    let Some(rest) = text.strip_prefix("ssh://") else {
-        return match text {
-            "" => Err("it is empty"),
-            _ if text.contains("://") => Err("only ssh:// and folders can be delivered to"),
-            _ => Ok(Target::Folder(folder.join(text))),
-        };
-    };
-    match rest.split_once('/') {
-        Some((authority, path)) if !path.is_empty() => match authority.split_once('@') {
-            Some((user, host)) if !user.is_empty() && !host.is_empty() => {
-                Ok(Target::Ssh(text.to_owned()))
-            }
-            _ => Err("the user is missing"),
-        },
-        _ => Err("the path is missing"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::Target;
 
     const ONE: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n";
     const TWO: &str = "[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\ndeliver_to = \"../primary\"\n";
@@ -560,7 +496,7 @@ mod tests {
         assert_eq!(s.this.unwrap().as_str(), "1");
         assert_eq!(s.x.base_url, "https://api.x.com");
         assert_eq!(s.x.max_line, 16 << 20);
-        assert_eq!(s.merge.settle, std::time::Duration::from_secs(600));
+        assert_eq!(s.merge.settle, std::time::Duration::from_mins(10));
         assert!(s.merge.parquet);
     }
 
@@ -642,24 +578,5 @@ mod tests {
             &TWO.replace("../primary", "ssh://host/path"),
             &[(Some(5), "`deliver_to`: the user is missing")],
         );
-    }
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        for url in [
-            "http://127.0.0.1:80",
-            "http://127.9.9.9/x",
-            "http://[::1]:8",
-            "http://localhost",
-        ] {
-            assert!(is_loopback(url), "{url}");
-        }
-        for url in [
-            "http://127.0.0.1.example.org",
-            "http://10.0.0.1",
-            "http://localhost.example.org",
-        ] {
-            assert!(!is_loopback(url), "{url}");
-        }
     }
 }

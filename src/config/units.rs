@@ -90,8 +90,8 @@ mod tests {
 
     #[test]
     fn a_number_needs_its_unit() {
-        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(duration("10m"), Ok(Duration::from_mins(10)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(size("128MiB"), Ok(128 << 20));

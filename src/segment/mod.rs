@@ -27,3 +27,9 @@ pub mod seal;
 
 /// Finds what lies in a spool.
 pub mod spool;
+
+/// Mends what an unclean end left behind.
+pub mod recover;
+
+/// Writes segments and events files, and seals them.
+pub mod writer;

@@ -1,1 +1,48 @@
-//! placeholder
+//! The simulated X API, the one fake that tests, `demo` and rehearsals share.
+//!
+//! What it does at each moment follows from the seed, the schedule of faults and its clock; it
+//! writes that down as it happens, and that log is the truth which the gaps of an archive are
+//! checked against. It shares no code with the stages it tests: only time and the doors.
+
+mod ask;
+mod chance;
+mod extras;
+mod feed;
+mod gate;
+mod json;
+mod respond;
+mod session;
+mod snowflake;
+mod stream;
+mod user;
+mod wire;
+mod words;
+
+/// Every answer that is not a stream.
+pub mod answer;
+
+/// Faults as they are written, and as what they are.
+pub mod fault;
+
+/// Lines that are no good posts.
+pub mod garbage;
+
+/// Posts made from the seed and the second alone.
+pub mod post;
+
+/// A schedule of faults that nobody wrote.
+pub mod random;
+
+/// Lines of a file in place of generated posts.
+pub mod replay;
+
+/// Which faults happen when.
+pub mod schedule;
+
+/// The log of what was done.
+pub mod truth;
+
+/// The API on its sockets.
+pub mod x;
+
+pub use gate::Limits;

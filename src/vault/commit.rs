@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A crash before the commit leaves files aside without a manifest: they are removed. A crash after
-//! it leaves work that [`finish`] does, as often as it takes, with the same bytes. Nothing that is
+//! it leaves work that `finish` does, as often as it takes, with the same bytes. Nothing that is
 //! not named by a manifest is ever overwritten.
 
 use std::{

@@ -1,7 +1,7 @@
 //! Files. The one trait of the project: the tests implement it a second time, as a disk that
 //! forgets at a power cut what was not synced.
 //!
-//! The recipe *write aside → sync → rename → sync the folder* stands here once, in [`put`].
+//! The recipe *write aside → sync → rename → sync the folder* stands here once, in `put`.
 //! New files are 0640, new folders 0750.
 
 use std::{

@@ -1,5 +1,8 @@
 //! What several tests need.
 
+/// An API by hand, one closure per test.
+pub(crate) mod api;
+
 /// A disk in memory that forgets at a power cut what was not synced.
 pub(crate) mod disk;
 
@@ -8,3 +11,6 @@ pub(crate) mod posts;
 
 /// A primary with its spool and vault.
 pub(crate) mod primary;
+
+/// A collector with its folder.
+pub(crate) mod site;

@@ -1,0 +1,243 @@
+//! Opens the stream: address, TCP, TLS, HTTP; each step with its own cause when it fails.
+//!
+//! The name is looked up anew for each attempt, and every address is tried. The token goes into
+//! one header, as it was issued, and nowhere else.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::{
+    Request, Uri,
+    header::{self, HeaderValue},
+};
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpStream, lookup_host};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    query::path_and_query,
+    wire::{Answer, Socket, Wire},
+};
+use crate::{
+    config::settings::{Secret, X},
+    segment::{event::Cause, line::PROGRAM},
+    world::clock::Clock,
+};
+
+/// For looking up the address, for TCP, and for TLS each.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// From the request to the head of the answer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// However fast a simulated clock runs, the network is a real one.
+const REAL_MIN: Duration = Duration::from_millis(500);
+
+/// Why an attempt gave no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) cause: Cause,
+    /// For a person; nothing is decided on it.
+    pub(super) detail: String,
+}
+
+impl Fault {
+    fn new(cause: Cause, detail: &(impl ToString + ?Sized)) -> Self {
+        Self {
+            cause,
+            detail: detail.to_string(),
+        }
+    }
+}
+
+/// What cannot be used to reach the API.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// Not an address.
+    #[error("x.base_url: {0:?} is not an address such as https://api.x.com")]
+    BaseUrl(String),
+    /// Not a token.
+    #[error("the bearer token has characters that a token cannot have")]
+    Token,
+    /// Nothing to check certificates against.
+    #[error("this machine's certificate store cannot be used: {0}")]
+    Certificates(String),
+}
+
+/// The API: where it is, and how to speak to it.
+pub(super) struct Api {
+    host: String,
+    port: u16,
+    authority: HeaderValue,
+    path_prefix: String,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    authorization: HeaderValue,
+    settings: X,
+    clock: Clock,
+}
+
+impl Api {
+    pub(super) fn new(settings: &X, token: &Secret, clock: &Clock) -> Result<Self, ApiError> {
+        let wrong = || ApiError::BaseUrl(settings.base_url.clone());
+        let base: Uri = match settings.base_url.parse() {
+            Ok(base) => base,
+            Err(_not_a_uri) => return Err(wrong()),
+        };
+        let authority = base.authority().ok_or_else(wrong)?;
+        let https = match base.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(wrong()),
+        };
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
+        let mut authorization = match HeaderValue::from_str(&format!("Bearer {}", token.reveal())) {
+            Ok(value) => value,
+            Err(_not_a_token) => return Err(ApiError::Token),
+        };
+        authorization.set_sensitive(true);
+        let tls = if https {
+            let name = match ServerName::try_from(host.to_owned()) {
+                Ok(name) => name,
+                Err(_not_a_name) => return Err(wrong()),
+            };
+            Some((tls_connector()?, name))
+        } else {
+            None
+        };
+        Ok(Self {
+            host: host.to_owned(),
+            port: authority.port_u16().unwrap_or(if https { 443 } else { 80 }),
+            authority: match HeaderValue::from_str(authority.as_str()) {
+                Ok(value) => value,
+                Err(_not_a_value) => return Err(wrong()),
+            },
+            path_prefix: base.path().trim_end_matches('/').to_owned(),
+            tls,
+            authorization,
+            settings: settings.clone(),
+            clock: clock.clone(),
+        })
+    }
+
+    /// Asks for the stream.
+    pub(super) async fn open(&self, backfill_minutes: u8) -> Result<Answer, Fault> {
+        let socket = self.connect().await?;
+        let wire = Wire::new(socket).await.map_err(|error| fault(&error))?;
+        let request = self.request(backfill_minutes)?;
+        match self.within(ANSWER, wire.ask(request)).await {
+            Some(answer) => answer.map_err(|error| fault(&error)),
+            None => Err(Fault::new(Cause::Timeout, "no answer within 30 s")),
+        }
+    }
+
+    fn request(&self, backfill_minutes: u8) -> Result<Request<Empty<Bytes>>, Fault> {
+        let path = path_and_query(self.settings.fields, backfill_minutes);
+        Request::get(format!("{}{path}", self.path_prefix))
+            .header(header::HOST, &self.authority)
+            .header(header::AUTHORIZATION, &self.authorization)
+            .header(header::USER_AGENT, PROGRAM)
+            .header(header::ACCEPT_ENCODING, "gzip")
+            .body(Empty::new())
+            .map_err(|error| Fault::new(Cause::Protocol, &error))
+    }
+
+    async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let limit = self.clock.real(limit).max(REAL_MIN);
+        tokio::time::timeout(limit, work).await.ok()
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Socket>, Fault> {
+        let tcp = self.connect_tcp().await?;
+        if let Err(error) = tcp.set_nodelay(true) {
+            tracing::debug!("cannot set TCP_NODELAY: {error}");
+        }
+        let Some((connector, name)) = &self.tls else {
+            return Ok(Box::new(tcp));
+        };
+        let handshake = connector.connect(name.clone(), tcp);
+        match self.within(CONNECT, handshake).await {
+            Some(Ok(stream)) => Ok(Box::new(stream)),
+            Some(Err(error)) => Err(Fault::new(Cause::Tls, &error)),
+            None => Err(Fault::new(Cause::Timeout, "TLS took longer than 10 s")),
+        }
+    }
+
+    async fn connect_tcp(&self) -> Result<TcpStream, Fault> {
+        /// An address that swallows packets must leave time for the others.
+        const PER_ADDRESS_MIN: Duration = Duration::from_secs(2);
+        let lookup = lookup_host((self.host.as_str(), self.port));
+        let addresses: Vec<SocketAddr> = match self.within(CONNECT, lookup).await {
+            Some(Ok(addresses)) => addresses.collect(),
+            Some(Err(error)) => return Err(Fault::new(Cause::Dns, &error)),
+            None => return Err(Fault::new(Cause::Dns, "no address within 10 s")),
+        };
+        let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+        let limit = (CONNECT / count).max(PER_ADDRESS_MIN);
+        let mut last = Fault::new(Cause::Dns, "the name has no address");
+        for address in addresses {
+            last = match self.within(limit, TcpStream::connect(address)).await {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => Fault::new(Cause::Connect, &format!("{address}: {error}")),
+                None => Fault::new(Cause::Timeout, &format!("{address}: no answer")),
+            };
+        }
+        Err(last)
+    }
+}
+
+fn tls_connector() -> Result<TlsConnector, ApiError> {
+    let store = rustls_native_certs::load_native_certs();
+    let mut roots = rustls::RootCertStore::empty();
+    let (used, _unusable) = roots.add_parsable_certificates(store.certs);
+    if used == 0 {
+        let why: Vec<String> = store.errors.iter().map(ToString::to_string).collect();
+        let why = if why.is_empty() {
+            "it is empty".to_owned()
+        } else {
+            why.join("; ")
+        };
+        return Err(ApiError::Certificates(why));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = match rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+    {
+        Ok(builder) => builder.with_root_certificates(roots).with_no_client_auth(),
+        Err(error) => return Err(ApiError::Certificates(error.to_string())),
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// What an error of hyper means.
+pub(super) fn fault(error: &hyper::Error) -> Fault {
+    let mut words = error.to_string();
+    let mut io_kind = None;
+    let mut tls = false;
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        words = format!("{words}: {inner}");
+        tls |= inner.is::<rustls::Error>();
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            io_kind = Some(io.kind());
+            tls |= io
+                .get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
+        }
+        source = inner.source();
+    }
+    let cause = match io_kind {
+        _ if tls => Cause::Tls,
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Cause::Protocol,
+        None if error.is_parse() => Cause::Protocol,
+        _ => Cause::Reset,
+    };
+    Fault {
+        cause,
+        detail: words,
+    }
+}

@@ -1,0 +1,156 @@
+//! What makes the collector let go of its connection, and the space it holds back for that.
+//!
+//! Three things do: a signal, trouble with the disk, and a full disk. The last one is not an end:
+//! the reserve file is freed, so that everything that was read can be written and sealed, and once
+//! there is room again the reserve is made anew and collecting goes on.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+use crate::{segment::writer::WriteError, world::disk::Disk};
+
+/// Holds the whole queue several times, and some days of events.
+const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What must be free besides the reserve before collecting goes on: several minutes of posts.
+const ROOM_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Why the process ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It was told to.
+    Signal,
+    /// The disk failed, in words.
+    Trouble(String),
+}
+
+/// What the reading side has to heed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    pub(super) full: bool,
+    pub(super) stop: Option<Stop>,
+}
+
+/// Shared by the threads that write and the task that reads.
+pub(super) struct Halt {
+    state: watch::Sender<State>,
+    disk: Arc<dyn Disk>,
+    /// The server's folder in the spool, which holds the reserve.
+    folder: PathBuf,
+    /// The last seconds before the end: do not wait for room any more.
+    hurry: AtomicBool,
+}
+
+impl Halt {
+    pub(super) fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Self {
+        Self {
+            state: watch::Sender::new(State::default()),
+            disk,
+            folder,
+            hurry: AtomicBool::new(false),
+        }
+    }
+
+    fn reserve(&self) -> PathBuf {
+        self.folder.join("reserve")
+    }
+
+    /// Takes the reserve from the disk, if it is not held already.
+    pub(super) fn hold_reserve(&self) -> io::Result<()> {
+        if self.disk.len(&self.reserve())? == Some(RESERVE_BYTES) {
+            return Ok(());
+        }
+        let held = self.disk.reserve(&self.reserve(), RESERVE_BYTES);
+        if held.is_err() {
+            self.free_reserve();
+        }
+        held
+    }
+
+    /// Gives the reserve back; says whether there was one.
+    fn free_reserve(&self) -> bool {
+        // whatever the reason for which it cannot be removed, there is nothing to be had from it
+        matches!(self.disk.len(&self.reserve()), Ok(Some(_)))
+            && self.disk.remove(&self.reserve()).is_ok()
+    }
+
+    /// The disk is full: frees the reserve and has the connection closed. Says whether it is
+    /// worth trying again at once.
+    pub(super) fn disk_full(&self, error: &WriteError) -> bool {
+        let freed = self.free_reserve();
+        let first = self
+            .state
+            .send_if_modified(|state| !std::mem::replace(&mut state.full, true));
+        if first {
+            tracing::error!(
+                alarm = "disk_full",
+                "{error}: collecting stops until there is room, what was read is kept; \
+                 free space below {}: collecting then goes on by itself",
+                self.folder.display()
+            );
+        }
+        freed
+    }
+
+    /// Whether there is room again; then the reserve is held again.
+    pub(super) fn try_resume(&self) -> bool {
+        let free = match self.disk.free(&self.folder) {
+            Ok(free) => free,
+            Err(error) => {
+                tracing::warn!("cannot tell the free space: {error}");
+                return false;
+            }
+        };
+        if free < RESERVE_BYTES + ROOM_BYTES || self.hold_reserve().is_err() {
+            return false;
+        }
+        self.state.send_modify(|state| state.full = false);
+        tracing::warn!("there is room on the disk again: collecting goes on");
+        true
+    }
+
+    /// The process is to end. The first reason holds, but trouble outweighs a signal.
+    pub(super) fn stop(&self, why: Stop) {
+        self.state
+            .send_if_modified(|state| match (&state.stop, &why) {
+                (None, _) | (Some(Stop::Signal), Stop::Trouble(_)) => {
+                    state.stop = Some(why);
+                    true
+                }
+                _ => false,
+            });
+    }
+
+    /// How things stand.
+    pub(super) fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// Waits until the process is to end, or, if that matters too, until the disk is full.
+    pub(super) async fn wait(&self, full_matters: bool) {
+        let mut state = self.state.subscribe();
+        let halted = |state: &State| state.stop.is_some() || (full_matters && state.full);
+        // it cannot fail: the sender is ours
+        if state.wait_for(halted).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Has waiting for room given up.
+    pub(super) fn hurry(&self) {
+        self.hurry.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether waiting for room is to be given up.
+    pub(super) fn must_hurry(&self) -> bool {
+        self.hurry.load(Ordering::Relaxed)
+    }
+}

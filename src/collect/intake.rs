@@ -1,0 +1,186 @@
+//! From the bytes of one response to what is stored of them.
+//!
+//! Bytes go in as they are read; out come lines as they lie in a segment, and error frames. What
+//! a line says is looked at only as far as `notice` must.
+
+use super::{
+    frame::{Framer, Piece, Rest},
+    gunzip::{DecodeError, Decoder},
+    notice::{self, Notice},
+};
+use crate::{period::UtcMs, segment::line};
+
+/// Of what came after the last line end, so much goes into the record of the disconnection.
+const UNFINISHED_BYTES_MAX: usize = 64 * 1024;
+
+/// Takes one response in.
+pub(super) struct Intake {
+    decoder: Decoder,
+    framer: Framer,
+}
+
+/// What some bytes were made of.
+#[derive(Debug, Default)]
+pub(super) struct Portion {
+    /// Whole stored lines.
+    pub(super) stored: Vec<u8>,
+    pub(super) lines: u64,
+    pub(super) oversize: u64,
+    pub(super) keep_alives: u64,
+    pub(super) frames: Vec<Frame>,
+}
+
+/// An error frame.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) line: String,
+    pub(super) notice: Notice,
+}
+
+impl Portion {
+    fn line(&mut self, line: &[u8], at: UtcMs) {
+        if let Some(notice) = notice::read_frame(line) {
+            let line = String::from_utf8_lossy(line).into_owned();
+            self.frames.push(Frame { line, notice });
+        } else {
+            line::store(line, at, &mut self.stored);
+            self.lines += 1;
+        }
+    }
+
+    fn piece(&mut self, piece: Piece, at: UtcMs) {
+        match piece {
+            Piece::KeepAlive => self.keep_alives += 1,
+            Piece::Line(line) => self.line(line, at),
+            Piece::Cut(line) => {
+                line::store(line, at, &mut self.stored);
+                self.lines += 1;
+                self.oversize += 1;
+            }
+        }
+    }
+}
+
+impl Intake {
+    pub(super) fn new(encoding: Option<&str>, max_line: usize) -> Result<Self, DecodeError> {
+        Ok(Self {
+            decoder: Decoder::for_encoding(encoding)?,
+            framer: Framer::new(max_line),
+        })
+    }
+
+    /// Takes the next portion from `input`, which moves on; `None` when it is used up.
+    pub(super) fn take(
+        &mut self,
+        input: &mut &[u8],
+        at: UtcMs,
+    ) -> Result<Option<Portion>, DecodeError> {
+        /// What a stamp adds to a line, for each of the lines of a portion of usual posts.
+        const STAMPS_BYTES: usize = 8 * 1024;
+        let bytes = self.decoder.decode(input)?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let mut portion = Portion {
+            stored: Vec::with_capacity(bytes.len() + STAMPS_BYTES.min(bytes.len())),
+            ..Portion::default()
+        };
+        self.framer.feed(bytes, |piece| portion.piece(piece, at));
+        Ok(Some(portion))
+    }
+
+    /// The response is over: what came after the last line end, as a line if it looks whole, or
+    /// in words.
+    pub(super) fn finish(self, at: UtcMs) -> (Portion, Option<String>) {
+        let mut portion = Portion::default();
+        let unfinished = match self.framer.finish() {
+            Rest::Nothing => None,
+            Rest::Line(line) => {
+                portion.line(&line, at);
+                None
+            }
+            Rest::Unfinished(rest) => {
+                let head = rest.get(..UNFINISHED_BYTES_MAX).unwrap_or(&rest);
+                Some(String::from_utf8_lossy(head).into_owned())
+            }
+        };
+        (portion, unfinished)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::{Compression, write::GzEncoder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const AT: UtcMs = UtcMs(1_795_442_709_123);
+
+    /// Everything that is made of the chunks: lines as received, keep-alives, frames, the rest.
+    fn taken<'a>(
+        encoding: Option<&str>,
+        chunks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> (Vec<Vec<u8>>, u64, Vec<String>, Option<String>) {
+        let mut intake = Intake::new(encoding, 40).unwrap();
+        let (mut stored, mut keep_alives, mut frames, mut lines) = (Vec::new(), 0, Vec::new(), 0);
+        let mut add = |portion: Portion| {
+            stored.extend(portion.stored);
+            keep_alives += portion.keep_alives;
+            lines += portion.lines;
+            frames.extend(portion.frames.into_iter().map(|frame| frame.line));
+        };
+        for chunk in chunks {
+            let mut rest = chunk;
+            while let Some(portion) = intake.take(&mut rest, AT).unwrap() {
+                add(portion);
+            }
+        }
+        let (portion, unfinished) = intake.finish(AT);
+        add(portion);
+        let received: Vec<Vec<u8>> = stored
+            .split_inclusive(|byte| *byte == b'\n')
+            .map(|stored| line::cut(stored.strip_suffix(b"\n").unwrap()).received())
+            .collect();
+        assert_eq!(lines, received.len() as u64, "each line is counted");
+        (received, keep_alives, frames, unfinished)
+    }
+
+    fn some_lines() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            Just(b"\r\n".to_vec()),
+            Just(b"\n".to_vec()),
+            Just(br#"{"data":{"id":"1"}}"#.to_vec()),
+            Just(br#"{"errors":[]}"#.to_vec()),
+            Just(b"{}".to_vec()),
+            Just("\u{1f30d}".as_bytes().to_vec()),
+            proptest::collection::vec(any::<u8>(), 0..60),
+        ];
+        proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn neither_chunks_nor_members_change_what_is_stored(
+            members in proptest::collection::vec(some_lines(), 0..4),
+            cuts in proptest::collection::vec(0usize..800, 0..12),
+        ) {
+            let plain = members.concat();
+            let mut zipped = Vec::new();
+            for member in &members {
+                let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+                gzip.write_all(member).unwrap();
+                zipped.extend(gzip.finish().unwrap());
+            }
+            // the last member's trailer never comes
+            zipped.truncate(zipped.len().saturating_sub(8));
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(zipped.len())).collect();
+            cuts.extend([0, zipped.len()]);
+            cuts.sort_unstable();
+            let chunks = cuts.windows(2).map(|ends| &zipped[ends[0]..ends[1]]);
+            prop_assert_eq!(taken(Some("gzip"), chunks), taken(None, [plain.as_slice()]));
+        }
+    }
+}

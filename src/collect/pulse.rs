@@ -1,0 +1,208 @@
+//! What each minute was like: the record `alive`.
+//!
+//! From these records and the connection's other events all gaps are found later, so a second
+//! counts as seen only if bytes arrived in it.
+
+use crate::{
+    period::{Interval, Minute, UtcMs},
+    segment::event::Alive,
+};
+
+/// A silence that a record is worth: the stream brings dozens of posts a second.
+const SILENCE_MS: i64 = 2_000;
+
+/// Minutes that are told of after they went by unnoticed. If more went by at once, this process
+/// did not run (the machine slept), and saying that it was alive would be untrue.
+const MISSED_MINUTES_MAX: i64 = 2;
+
+/// Gathers what happens in the minute that is not over yet.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    minute: Minute,
+    /// Bit n: bytes arrived in second n.
+    seconds: u64,
+    lines: u64,
+    keep_alives: u64,
+    silences: Vec<Interval>,
+    /// While connected: since when nothing was heard, as far as it is not recorded yet.
+    silent_since: Option<UtcMs>,
+    /// The part of the present silence that an earlier minute's record tells of.
+    recorded_ms: i64,
+    clock_offset_ms: Option<i64>,
+}
+
+impl Pulse {
+    pub(super) fn new(now: UtcMs) -> Self {
+        Self {
+            minute: now.minute(),
+            seconds: 0,
+            lines: 0,
+            keep_alives: 0,
+            silences: Vec::new(),
+            silent_since: None,
+            recorded_ms: 0,
+            clock_offset_ms: None,
+        }
+    }
+
+    /// The minute that is being gathered.
+    pub(super) fn minute(&self) -> Minute {
+        self.minute
+    }
+
+    /// The response has begun.
+    pub(super) fn connected(&mut self, at: UtcMs, clock_offset_ms: Option<i64>) {
+        self.silent_since = Some(at);
+        self.recorded_ms = 0;
+        self.clock_offset_ms = clock_offset_ms.or(self.clock_offset_ms);
+    }
+
+    /// The response is over.
+    pub(super) fn disconnected(&mut self, at: UtcMs) {
+        self.end_silence(at);
+        self.silent_since = None;
+    }
+
+    /// Bytes have arrived.
+    pub(super) fn bytes(&mut self, at: UtcMs) {
+        self.end_silence(at);
+        self.silent_since = Some(at);
+        self.recorded_ms = 0;
+        let second = at.second().rem_euclid(60);
+        self.seconds |= 1_u64.wrapping_shl(u32::try_from(second).unwrap_or(0));
+    }
+
+    /// Of the bytes that have arrived, so much was this.
+    pub(super) fn counted(&mut self, lines: u64, keep_alives: u64) {
+        self.lines += lines;
+        self.keep_alives += keep_alives;
+    }
+
+    fn end_silence(&mut self, at: UtcMs) {
+        let Some(begin) = self.silent_since else {
+            return;
+        };
+        if SILENCE_MS < at.0 - begin.0 + self.recorded_ms && begin < at {
+            self.silences.push(Interval { begin, end: at });
+        }
+    }
+
+    /// The records of all minutes that are over by now, oldest first.
+    pub(super) fn over(&mut self, now: UtcMs) -> Vec<Alive> {
+        let mut records = Vec::new();
+        while self.minute < now.minute() {
+            if MISSED_MINUTES_MAX < now.minute().0 - self.minute.0 - 1 {
+                records.push(self.record(self.minute.end()));
+                self.begin(now.minute());
+                return records;
+            }
+            records.push(self.record(self.minute.end()));
+            self.begin(Minute(self.minute.0 + 1));
+        }
+        records
+    }
+
+    /// The record of the minute that is not over yet, when the process ends.
+    pub(super) fn last(&mut self, now: UtcMs) -> Alive {
+        self.record(now)
+    }
+
+    fn begin(&mut self, minute: Minute) {
+        self.minute = minute;
+        self.seconds = 0;
+        self.lines = 0;
+        self.keep_alives = 0;
+    }
+
+    fn record(&mut self, end: UtcMs) -> Alive {
+        if let Some(begin) = self.silent_since
+            && SILENCE_MS < end.0 - begin.0 + self.recorded_ms
+            && begin < end
+        {
+            self.silences.push(Interval { begin, end });
+            self.recorded_ms += end.0 - begin.0;
+            self.silent_since = Some(end);
+        }
+        Alive {
+            minute: self.minute,
+            seconds: (0..60)
+                .filter(|second| self.seconds >> second & 1 == 1)
+                .collect(),
+            lines: self.lines,
+            keep_alives: self.keep_alives,
+            silences: std::mem::take(&mut self.silences),
+            clock_offset_ms: self.clock_offset_ms,
+            connected: self.silent_since.is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Minute = Minute(29_924_045);
+
+    fn at(ms: i64) -> UtcMs {
+        MINUTE.begin().plus_ms(ms)
+    }
+
+    fn silences(alive: &Alive) -> Vec<(i64, i64)> {
+        let from_begin = |t: UtcMs| t.0 - MINUTE.begin().0;
+        let pairs = alive.silences.iter();
+        pairs
+            .map(|s| (from_begin(s.begin), from_begin(s.end)))
+            .collect()
+    }
+
+    #[test]
+    fn a_minute_tells_its_seconds_and_its_silences() {
+        let mut pulse = Pulse::new(at(500));
+        pulse.connected(at(1_000), Some(-40));
+        for ms in [3_000, 3_100, 5_101, 59_500] {
+            pulse.bytes(at(ms));
+            pulse.counted(2, 1);
+        }
+        // 1.0 s … 3.0 s is not longer than 2 s
+        let alive = pulse.over(at(60_000)).remove(0);
+        assert_eq!(alive.seconds, [3, 5, 59]);
+        assert_eq!((alive.lines, alive.keep_alives), (8, 4));
+        assert_eq!(silences(&alive), [(3_100, 5_101), (5_101, 59_500)]);
+        assert_eq!(alive.clock_offset_ms, Some(-40));
+        assert!(alive.connected);
+    }
+
+    #[test]
+    fn a_silence_that_lasts_is_cut_at_the_minutes_end() {
+        let mut pulse = Pulse::new(at(0));
+        pulse.connected(at(50_000), None);
+        let first = pulse.over(at(60_010)).remove(0);
+        assert_eq!(silences(&first), [(50_000, 60_000)]);
+        pulse.bytes(at(60_500));
+        pulse.disconnected(at(61_000));
+        let second = pulse.last(at(70_000));
+        assert_eq!(silences(&second), [(60_000, 60_500)]);
+        assert_eq!((second.seconds, second.connected), (vec![0], false));
+    }
+
+    #[test]
+    fn a_short_silence_across_the_boundary_is_told_whole_by_the_second_minute() {
+        let mut pulse = Pulse::new(at(0));
+        pulse.connected(at(58_500), None);
+        assert_eq!(silences(&pulse.over(at(60_000))[0]), [(0, 0); 0]);
+        pulse.bytes(at(61_500));
+        assert_eq!(silences(&pulse.last(at(61_600))), [(58_500, 61_500)]);
+    }
+
+    #[test]
+    fn missed_minutes_are_told_unless_the_machine_slept() {
+        let minutes = |now_ms: i64| -> Vec<i64> {
+            let over = Pulse::new(at(0)).over(at(now_ms));
+            over.iter().map(|alive| alive.minute.0 - MINUTE.0).collect()
+        };
+        assert_eq!(minutes(59_999), [0; 0]);
+        assert_eq!(minutes(60_000), [0]);
+        assert_eq!(minutes(3 * 60_000), [0, 1, 2]);
+        assert_eq!(minutes(4 * 60_000), [0]);
+    }
+}

@@ -1,0 +1,384 @@
+//! The life of a run: recover, then attempt after attempt, then the orderly end.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+    task::JoinSet,
+};
+
+use super::{
+    connect::{Api, ApiError},
+    halt::{Halt, Stop},
+    outbox::Outbox,
+    scribe::{self, Desk},
+    session::{Outcome, Session},
+};
+use crate::{
+    backoff::{Backoff, End, Next, backfill_minutes},
+    config::settings::{Secret, X},
+    period::UtcMs,
+    segment::{
+        event::What,
+        line::PROGRAM,
+        name::{RunId, ServerId},
+        recover::{self, Recovered},
+        writer::{WriteError, Writer},
+    },
+    world::{clock::Clock, disk::Disk},
+};
+
+/// How often a full disk is looked at.
+const ROOM_POLL: Duration = Duration::from_secs(5);
+
+/// What is left of the 10 s that an end may take: for writing and sealing, …
+const WRITE_OUT: Duration = Duration::from_secs(7);
+/// … and when that was not enough for letting go of a full disk.
+const LET_GO: Duration = Duration::from_secs(2);
+
+/// Threads for looking up addresses.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// The exit code of a process that was told to end at once, as shells know it for SIGINT.
+const ENDED_AT_ONCE: i32 = 130;
+
+/// What collecting needs.
+pub struct Collector {
+    /// Where the spool is.
+    pub spool: PathBuf,
+    /// Which server this is.
+    pub server: ServerId,
+    /// The stream.
+    pub x: X,
+    /// The API's token.
+    pub token: Secret,
+    /// The time.
+    pub clock: Clock,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+}
+
+/// Why collecting ended, or could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The API cannot be spoken to as configured.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// What an earlier run left could not be mended.
+    #[error("cannot recover what an earlier run left open: {0}")]
+    Recover(WriteError),
+    /// The spool cannot be used.
+    #[error("cannot use the spool: {}: {source}", path.display())]
+    Spool {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system did not give what a process needs.
+    #[error("cannot start: {0}")]
+    Start(io::Error),
+    /// The disk failed while collecting.
+    #[error("{0}")]
+    Disk(String),
+    /// It had to end while the disk was full or too slow.
+    #[error("not everything that was received could be written and sealed before the end")]
+    Unwritten,
+}
+
+impl Collector {
+    /// Collects until it is told to stop.
+    pub fn run(self) -> Result<(), CollectError> {
+        let collector = self;
+        let api = Api::new(&collector.x, &collector.token, &collector.clock)?;
+        let server_folder = collector.spool.join(collector.server.as_str());
+        let spool_error = |source| CollectError::Spool {
+            path: server_folder.clone(),
+            source,
+        };
+        let halt = Arc::new(Halt::new(
+            Arc::clone(&collector.disk),
+            server_folder.clone(),
+        ));
+        let recovered = recover(&collector, &halt)?;
+        if let Err(error) = halt.hold_reserve() {
+            tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
+        }
+        let last_line =
+            recover::last_arrival(&*collector.disk, &collector.spool, &collector.server)
+                .map_err(spool_error)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_stack_size(STACK_BYTES)
+            .build()
+            .map_err(CollectError::Start)?;
+        let result = runtime.block_on(collect(collector, &api, halt, recovered, last_line));
+        // an address that is still being looked up is not waited for
+        runtime.shutdown_background();
+        result
+    }
+}
+
+/// Mends what earlier runs left. Until there is room for that, it waits.
+fn recover(collector: &Collector, halt: &Halt) -> Result<Vec<Recovered>, CollectError> {
+    loop {
+        let disk: &dyn Disk = &*collector.disk;
+        let server_folder = collector.spool.join(collector.server.as_str());
+        let recovery = make_folder(disk, &server_folder)
+            .and_then(|()| recover::recover(disk, &collector.spool, &collector.server));
+        match recovery {
+            Ok(recovery) => {
+                if halt.state().full && !halt.try_resume() {
+                    collector.clock.block(ROOM_POLL);
+                    continue;
+                }
+                for (name, error) in recovery.failed {
+                    tracing::error!(
+                        alarm = "not_recovered",
+                        "{name} was left open and cannot be mended: {error}"
+                    );
+                }
+                return Ok(recovery.recovered);
+            }
+            Err(error) if error.is_full() => {
+                if !halt.disk_full(&error) {
+                    collector.clock.block(ROOM_POLL);
+                }
+            }
+            Err(error) => return Err(CollectError::Recover(error)),
+        }
+    }
+}
+
+fn make_folder(disk: &dyn Disk, folder: &Path) -> Result<(), WriteError> {
+    disk.make_folder(folder)
+        .map_err(|source| WriteError::new(folder, source))
+}
+
+async fn collect(
+    collector: Collector,
+    api: &Api,
+    halt: Arc<Halt>,
+    recovered: Vec<Recovered>,
+    last_line: Option<UtcMs>,
+) -> Result<(), CollectError> {
+    let mut signals = JoinSet::new();
+    let (term, interrupt) = both_signals().map_err(CollectError::Start)?;
+    signals.spawn(heed_signals(term, interrupt, Arc::clone(&halt)));
+    let run = RunId(
+        getrandom::u32()
+            .map_err(|error| CollectError::Start(io::Error::other(error.to_string())))?,
+    );
+    let desk = Desk {
+        disk: Arc::clone(&collector.disk),
+        spool: collector.spool.clone(),
+        clock: collector.clock.clone(),
+        halt: Arc::clone(&halt),
+    };
+    let writer = Writer::new(
+        Arc::clone(&collector.disk),
+        &collector.spool,
+        &collector.server,
+        run,
+    );
+    let (to_scribe, written) = scribe::start(&desk, writer).map_err(CollectError::Start)?;
+    let outbox = Outbox::new(to_scribe, collector.clock.clone(), Arc::clone(&halt));
+    outbox.event(What::Started {
+        program: PROGRAM.to_owned(),
+    });
+    tracing::info!("collecting as server {}, run {run}", collector.server);
+    for left in &recovered {
+        tell_recovered(&outbox, left);
+    }
+    let mut driver = Driver {
+        session: Session {
+            api,
+            outbox: &outbox,
+            halt: &halt,
+            clock: &collector.clock,
+            max_line: collector.x.max_line,
+        },
+        backoff: Backoff::new(),
+        backfill: collector.x.backfill,
+        last_line,
+    };
+    tokio::select! {
+        () = driver.attempts() => (),
+        () = outbox.tick() => (),
+    }
+    let why = halt.state().stop;
+    outbox.finish(match &why {
+        Some(Stop::Trouble(what)) => what,
+        Some(Stop::Signal) | None => "signal",
+    });
+    write_out(&halt, written).await?;
+    match why {
+        Some(Stop::Trouble(what)) => Err(CollectError::Disk(what)),
+        Some(Stop::Signal) | None => Ok(()),
+    }
+}
+
+fn tell_recovered(outbox: &Outbox, left: &Recovered) {
+    tracing::warn!(
+        "{} was left open: {} lines are kept, {} torn bytes cut off",
+        left.name,
+        left.lines,
+        left.cut_bytes
+    );
+    outbox.event(What::Recovered {
+        segment: left.name.to_string(),
+        lines: left.lines,
+        cut_bytes: left.cut_bytes,
+        last: left.last,
+    });
+}
+
+/// Waits until everything is written and sealed.
+async fn write_out(halt: &Halt, mut written: oneshot::Receiver<()>) -> Result<(), CollectError> {
+    // the sender is dropped at the end, nothing is ever sent
+    if tokio::time::timeout(WRITE_OUT, &mut written).await.is_ok() {
+        return match halt.state().stop {
+            Some(Stop::Trouble(what)) => Err(CollectError::Disk(what)),
+            Some(Stop::Signal) | None => Ok(()),
+        };
+    }
+    halt.hurry();
+    match tokio::time::timeout(LET_GO, &mut written).await {
+        Ok(_) | Err(_) => Err(CollectError::Unwritten),
+    }
+}
+
+fn both_signals() -> io::Result<(Signal, Signal)> {
+    Ok((
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    ))
+}
+
+/// The first signal asks for an orderly end, the second one ends the process at once.
+async fn heed_signals(mut term: Signal, mut interrupt: Signal, halt: Arc<Halt>) {
+    let mut either = async || {
+        tokio::select! {
+            _ = term.recv() => (),
+            _ = interrupt.recv() => (),
+        }
+    };
+    either().await;
+    tracing::info!("told to stop: writing and sealing what was read");
+    halt.stop(Stop::Signal);
+    either().await;
+    end_at_once();
+}
+
+/// What is synced is safe, and whoever asks twice does not want to wait for the rest.
+#[expect(
+    clippy::exit,
+    reason = "a second signal ends the process wherever it is; nothing may be run after it"
+)]
+fn end_at_once() {
+    std::process::exit(ENDED_AT_ONCE);
+}
+
+struct Driver<'a> {
+    session: Session<'a>,
+    backoff: Backoff,
+    /// Whether backfill is wanted at all.
+    backfill: bool,
+    /// When the last line in the spool arrived.
+    last_line: Option<UtcMs>,
+}
+
+impl Driver<'_> {
+    /// Attempt after attempt, until the process is to end.
+    async fn attempts(&mut self) {
+        let halt = self.session.halt;
+        while halt.state().stop.is_none() {
+            if halt.state().full {
+                self.wait_for_room().await;
+                continue;
+            }
+            let now = self.session.clock.now();
+            let minutes = if self.backfill && self.backoff.may_backfill() {
+                backfill_minutes(self.last_line, now)
+            } else {
+                0
+            };
+            let outcome = self.session.attempt(minutes).await;
+            if halt.state().stop.is_some() {
+                return;
+            }
+            let next = self.judge(&outcome);
+            self.wait(next).await;
+        }
+    }
+
+    fn judge(&mut self, outcome: &Outcome) -> Next {
+        if let Some((at, limit)) = outcome.answered {
+            self.backoff.answered(at, limit);
+        }
+        if outcome.heard {
+            self.backoff.heard();
+        }
+        self.last_line = outcome.last_line.or(self.last_line);
+        let now = self.session.clock.now();
+        let next = self.backoff.ended(now, outcome.end);
+        let wait_ms = next.until.0.saturating_sub(now.0);
+        let (words, why) = (&outcome.words, next.why);
+        if outcome.end == End::Local {
+            tracing::debug!("{words}");
+        } else if next.alarm {
+            tracing::error!(alarm = why, "{words}; next attempt in {wait_ms} ms");
+        } else {
+            tracing::warn!("{words}; next attempt in {wait_ms} ms ({why})");
+        }
+        next
+    }
+
+    async fn wait(&self, next: Next) {
+        let Session {
+            clock,
+            outbox,
+            halt,
+            ..
+        } = &self.session;
+        let wait_ms = next.until.0.saturating_sub(clock.now().0);
+        let Ok(wait_ms @ 1..) = u64::try_from(wait_ms) else {
+            return;
+        };
+        outbox.event(What::Waiting {
+            wait_ms,
+            why: next.why.to_owned(),
+        });
+        tokio::select! {
+            () = clock.sleep_until(next.until) => (),
+            () = halt.wait(false) => (),
+        }
+    }
+
+    /// Seals what there is, and looks again and again whether there is room.
+    async fn wait_for_room(&self) {
+        let Session {
+            clock,
+            outbox,
+            halt,
+            ..
+        } = &self.session;
+        outbox.event(What::Waiting {
+            wait_ms: u64::try_from(ROOM_POLL.as_millis()).unwrap_or(u64::MAX),
+            why: "disk_full".to_owned(),
+        });
+        outbox.close();
+        while !halt.try_resume() {
+            tokio::select! {
+                () = clock.sleep(ROOM_POLL) => (),
+                () = halt.wait(false) => return,
+            }
+        }
+    }
+}

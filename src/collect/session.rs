@@ -1,0 +1,443 @@
+//! One attempt: from the request to the end of the response, and what became of it.
+
+use std::{pin::pin, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Response, header};
+
+use super::{
+    connect::{Api, Fault, fault},
+    gunzip::decode_short,
+    halt::{Halt, Stop},
+    intake::{Frame, Intake, Portion},
+    notice::{self, Notice},
+    outbox::Outbox,
+    wire::{Answer, Body},
+};
+use crate::{
+    backoff::{End, RateLimit},
+    period::UtcMs,
+    segment::event::{Cause, Disconnected, What},
+    world::clock::Clock,
+};
+
+/// Keep-alives come at least every 20 s; a timer of exactly that would race them.
+const STALL_MS: i64 = 30_000;
+
+/// Posts come dozens a second.
+const NO_POSTS_MS: i64 = 60_000;
+
+/// How far the API's clock and ours may differ.
+const CLOCK_OFF_MS: i64 = 5_000;
+
+/// A `Date` header has whole seconds, so a smaller difference than this says nothing.
+const CLOCK_UNSURE_MS: i64 = 2_000;
+
+/// Of an error frame so much goes into the log; the events file has all of it.
+const LOGGED_CHARS_MAX: usize = 300;
+
+/// Of the body of a refusal so much is read, for so long.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+const REFUSAL: Duration = Duration::from_secs(5);
+
+/// What became of an attempt.
+pub(super) struct Outcome {
+    pub(super) end: End,
+    /// When the API answered, and what it said of its rate limit.
+    pub(super) answered: Option<(UtcMs, RateLimit)>,
+    /// Whether a line or keep-alive came.
+    pub(super) heard: bool,
+    pub(super) last_line: Option<UtcMs>,
+    /// In a few words, for the log.
+    pub(super) words: String,
+}
+
+/// What attempts need.
+pub(super) struct Session<'a> {
+    pub(super) api: &'a Api,
+    pub(super) outbox: &'a Outbox,
+    pub(super) halt: &'a Halt,
+    pub(super) clock: &'a Clock,
+    pub(super) max_line: usize,
+}
+
+/// A response that is being read.
+struct Reading {
+    lines: u64,
+    /// Whether anything came that counts as the stream having been up.
+    spoke: bool,
+    heard: bool,
+    last_bytes: UtcMs,
+    last_post: UtcMs,
+    last_line: Option<UtcMs>,
+    no_posts_told: bool,
+    disconnect: Option<String>,
+}
+
+impl Session<'_> {
+    /// Makes one attempt; its events are written when it returns.
+    pub(super) async fn attempt(&self, backfill_minutes: u8) -> Outcome {
+        self.outbox.next_connection();
+        self.outbox.event(What::Connecting { backfill_minutes });
+        let opened = tokio::select! {
+            biased;
+            () = self.halt.wait(true) => Err(self.halted()),
+            opened = self.api.open(backfill_minutes) => opened,
+        };
+        let Answer { response, body } = match opened {
+            Ok(answer) => answer,
+            Err(fault) => return self.failed(fault, None),
+        };
+        let now = self.clock.now();
+        let offset_ms = clock_offset(response.headers(), now);
+        let answered = Some((now, rate_limit(response.headers(), offset_ms)));
+        if response.status() != 200 {
+            return self
+                .refused(&response, body, answered, backfill_minutes)
+                .await;
+        }
+        self.connected(&response, backfill_minutes, offset_ms);
+        let encoding = word(response.headers(), "content-encoding");
+        let intake = match Intake::new(encoding.as_deref(), self.max_line) {
+            Ok(intake) => intake,
+            Err(error) => {
+                self.outbox.disconnected();
+                let fault = Fault {
+                    cause: Cause::Protocol,
+                    detail: error.to_string(),
+                };
+                return self.failed(fault, answered);
+            }
+        };
+        let mut reading = Reading::new(now);
+        let (intake, fault) = self.read(body, intake, &mut reading).await;
+        self.outbox.disconnected();
+        let (rest, unfinished) = intake.finish(reading.last_bytes);
+        let at = reading.last_bytes;
+        self.portion(&mut reading, rest, at).await;
+        self.outbox.flush().await;
+        self.ended(reading, fault, unfinished, answered)
+    }
+
+    /// Why we let go ourselves.
+    fn halted(&self) -> Fault {
+        let (cause, detail) = match self.halt.state().stop {
+            Some(Stop::Signal) => (Cause::Shutdown, "this process was told to stop".to_owned()),
+            Some(Stop::Trouble(what)) => (Cause::Disk, what),
+            None => (Cause::Disk, "the disk is full".to_owned()),
+        };
+        Fault { cause, detail }
+    }
+
+    fn failed(&self, fault: Fault, answered: Option<(UtcMs, RateLimit)>) -> Outcome {
+        let words = fault.detail.clone();
+        let end = match fault.cause {
+            Cause::Shutdown | Cause::Disk => End::Local,
+            _ => End::Failed,
+        };
+        self.outbox.event(What::Disconnected(Disconnected {
+            cause: fault.cause,
+            status: None,
+            disconnect_type: None,
+            lines: 0,
+            unfinished: None,
+            detail: fault.detail,
+        }));
+        Outcome {
+            end,
+            answered,
+            heard: false,
+            last_line: None,
+            words,
+        }
+    }
+
+    async fn refused(
+        &self,
+        response: &Response<()>,
+        mut body: Body,
+        answered: Option<(UtcMs, RateLimit)>,
+        backfill_minutes: u8,
+    ) -> Outcome {
+        let status = response.status().as_u16();
+        let encoding = word(response.headers(), "content-encoding");
+        let mut bytes = Vec::new();
+        let whole = async {
+            while let Some(Ok(frame)) = body.next().await {
+                bytes.extend_from_slice(frame.data_ref().map_or(&[], Bytes::as_ref));
+                if REFUSAL_BYTES_MAX <= bytes.len() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = whole => (),
+            () = self.clock.sleep(REFUSAL) => (),
+            () = self.halt.wait(false) => (),
+        }
+        bytes.truncate(REFUSAL_BYTES_MAX);
+        let body = decode_short(encoding.as_deref(), &bytes, REFUSAL_BYTES_MAX);
+        let refused = notice::read_refusal(status, &body);
+        self.outbox.event(What::Disconnected(Disconnected {
+            cause: Cause::HttpStatus,
+            status: Some(status),
+            disconnect_type: None,
+            lines: 0,
+            unfinished: None,
+            detail: refused.detail.clone(),
+        }));
+        Outcome {
+            end: End::Refused {
+                refusal: refused.refusal,
+                with_backfill: 0 < backfill_minutes,
+            },
+            answered,
+            heard: false,
+            last_line: None,
+            words: format!("HTTP {status}: {}", refused.detail),
+        }
+    }
+
+    fn connected(
+        &self,
+        response: &Response<()>,
+        backfill_minutes: u8,
+        clock_offset_ms: Option<i64>,
+    ) {
+        self.outbox.event(What::Connected {
+            status: response.status().as_u16(),
+            backfill_minutes,
+            clock_offset_ms,
+            transaction: word(response.headers(), "x-transaction-id"),
+        });
+        self.outbox.connected(clock_offset_ms);
+        if let Some(offset_ms) = clock_offset_ms
+            && CLOCK_OFF_MS < offset_ms.saturating_abs()
+        {
+            tracing::error!(
+                alarm = "clock_off",
+                "this machine's clock differs from the API's by {offset_ms} ms; \
+                 check its time synchronization"
+            );
+        }
+        tracing::info!("connected, backfill of {backfill_minutes} min asked for");
+    }
+
+    async fn read(
+        &self,
+        mut body: Body,
+        mut intake: Intake,
+        reading: &mut Reading,
+    ) -> (Intake, Fault) {
+        let mut halted = pin!(self.halt.wait(true));
+        let mut timer = pin!(self.clock.sleep_until(reading.next_check()));
+        let fault = loop {
+            let frame = match body.ready().await {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    // nothing more is there: what there was is written now
+                    self.outbox.flush().await;
+                    tokio::select! {
+                        biased;
+                        () = &mut halted => break self.halted(),
+                        frame = body.next() => frame,
+                        () = &mut timer => {
+                            if let Some(fault) = self.check_silence(reading) {
+                                break fault;
+                            }
+                            timer.set(self.clock.sleep_until(reading.next_check()));
+                            continue;
+                        }
+                    }
+                }
+            };
+            match frame {
+                None => {
+                    break Fault {
+                        cause: Cause::Eof,
+                        detail: "the response ended".to_owned(),
+                    };
+                }
+                Some(Err(error)) => break fault(&error),
+                Some(Ok(frame)) => {
+                    let chunk = frame.data_ref().map_or(&[][..], Bytes::as_ref);
+                    if let Err(fault) = self.chunk(&mut intake, reading, chunk).await {
+                        break fault;
+                    }
+                }
+            }
+        };
+        (intake, fault)
+    }
+
+    /// Takes what was read at once; an error ends the response.
+    async fn chunk(
+        &self,
+        intake: &mut Intake,
+        reading: &mut Reading,
+        chunk: &[u8],
+    ) -> Result<(), Fault> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let at = self.outbox.stamp();
+        reading.last_bytes = at;
+        let mut rest = chunk;
+        loop {
+            match intake.take(&mut rest, at) {
+                Ok(None) => break,
+                Ok(Some(portion)) => self.portion(reading, portion, at).await,
+                Err(error) => {
+                    return Err(Fault {
+                        cause: Cause::Protocol,
+                        detail: error.to_string(),
+                    });
+                }
+            }
+        }
+        match &reading.disconnect {
+            Some(word) => Err(Fault {
+                cause: Cause::Platform,
+                detail: word.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    async fn portion(&self, reading: &mut Reading, portion: Portion, at: UtcMs) {
+        if 0 < portion.lines {
+            reading.lines += portion.lines;
+            reading.last_line = Some(at);
+            reading.last_post = at;
+            if std::mem::take(&mut reading.no_posts_told) {
+                tracing::warn!("posts come again");
+            }
+            self.outbox
+                .lines(at, portion.stored, portion.oversize)
+                .await;
+        }
+        self.outbox.counted(portion.lines, portion.keep_alives);
+        if !reading.heard && 0 < portion.lines + portion.keep_alives {
+            reading.heard = true;
+            self.outbox.event(What::FirstLine);
+        }
+        reading.spoke |= reading.heard;
+        for Frame { line, notice } in portion.frames {
+            reading.spoke = true;
+            let said: String = line.chars().take(LOGGED_CHARS_MAX).collect();
+            tracing::warn!("the API says: {said:?}");
+            self.outbox.error_frame(at, line).await;
+            if let Notice::Disconnect(word) = notice {
+                reading.disconnect.get_or_insert(word);
+            }
+        }
+    }
+
+    fn check_silence(&self, reading: &mut Reading) -> Option<Fault> {
+        let now = self.clock.now();
+        if STALL_MS <= now.0 - reading.last_bytes.0 {
+            return Some(Fault {
+                cause: Cause::Stall,
+                detail: "no byte for 30 s".to_owned(),
+            });
+        }
+        if NO_POSTS_MS <= now.0 - reading.last_post.0 && !reading.no_posts_told {
+            reading.no_posts_told = true;
+            self.outbox.event(What::NoPosts {
+                since: reading.last_post,
+            });
+            tracing::error!(
+                alarm = "no_posts",
+                "the connection is up and no post has come for 60 s"
+            );
+        }
+        None
+    }
+
+    fn ended(
+        &self,
+        reading: Reading,
+        fault: Fault,
+        unfinished: Option<String>,
+        answered: Option<(UtcMs, RateLimit)>,
+    ) -> Outcome {
+        let end = match fault.cause {
+            Cause::Shutdown | Cause::Disk => End::Local,
+            Cause::Stall => End::Dropped,
+            _ if reading.spoke => End::Dropped,
+            _ => End::Failed,
+        };
+        let words = format!("{} after {} lines", fault.detail, reading.lines);
+        self.outbox.event(What::Disconnected(Disconnected {
+            cause: fault.cause,
+            status: None,
+            disconnect_type: reading.disconnect,
+            lines: reading.lines,
+            unfinished,
+            detail: fault.detail,
+        }));
+        Outcome {
+            end,
+            answered,
+            heard: reading.heard,
+            last_line: reading.last_line,
+            words,
+        }
+    }
+}
+
+impl Reading {
+    fn new(now: UtcMs) -> Self {
+        Self {
+            lines: 0,
+            spoke: false,
+            heard: false,
+            last_bytes: now,
+            last_post: now,
+            last_line: None,
+            no_posts_told: false,
+            disconnect: None,
+        }
+    }
+
+    /// When a silence, if it is one, would be too long.
+    fn next_check(&self) -> UtcMs {
+        let stall = self.last_bytes.plus_ms(STALL_MS);
+        if self.no_posts_told {
+            stall
+        } else {
+            stall.min(self.last_post.plus_ms(NO_POSTS_MS))
+        }
+    }
+}
+
+/// A header's text, if it is plain and short.
+fn word(headers: &HeaderMap, name: &str) -> Option<String> {
+    const HEADER_BYTES_MAX: usize = 128;
+    let text = headers.get(name)?.to_str().ok()?;
+    (text.len() <= HEADER_BYTES_MAX).then(|| text.to_owned())
+}
+
+/// The API's clock minus ours.
+fn clock_offset(headers: &HeaderMap, now: UtcMs) -> Option<i64> {
+    let date = headers.get(header::DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(date)
+        .ok()?;
+    Some(date.as_millisecond().saturating_sub(now.0))
+}
+
+/// What an answer says of the rate limit, its instant told by our clock.
+fn rate_limit(headers: &HeaderMap, offset_ms: Option<i64>) -> RateLimit {
+    let number = |name: &str| -> Option<u64> { word(headers, name)?.trim().parse().ok() };
+    let offset_ms = offset_ms
+        .filter(|offset| CLOCK_UNSURE_MS < offset.saturating_abs())
+        .unwrap_or(0);
+    let reset = number("x-rate-limit-reset")
+        .and_then(|seconds| i64::try_from(seconds).ok())
+        .map(|seconds| UtcMs(seconds.saturating_mul(1_000)).plus_ms(offset_ms.saturating_neg()));
+    RateLimit {
+        remaining: number("x-rate-limit-remaining"),
+        reset,
+    }
+}

@@ -1,0 +1,240 @@
+//! Mends what an unclean end left behind: every pair without a seal is cut after its last whole
+//! line, gets its final names, and is sealed as recovered.
+//!
+//! Sealed files are never touched. Each step leaves a pair that the next start can take up, so a
+//! crash in here does no harm, and doing it twice gives the same bytes. Only to be run while
+//! nobody writes: the lock of `collect` sees to that.
+
+#![deny(clippy::indexing_slicing, clippy::string_slice)]
+
+use std::{
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    event::Event,
+    line::{PROGRAM, cut},
+    name::{Paths, SegmentName, ServerId, open},
+    seal::{Digest, Digester, FORMAT, SEAL_BYTES_MAX, Seal},
+    spool,
+    writer::WriteError,
+};
+use crate::{
+    period::UtcMs,
+    world::disk::{self, Disk},
+};
+
+/// The end of a line in which its stamp is looked for: the stamp is the last of its members, and
+/// only white space can come after it.
+const TAIL_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 256 * 1024;
+
+/// What was left open by one crash, and is sealed now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovered {
+    /// The segment.
+    pub name: SegmentName,
+    /// Whole lines that it keeps.
+    pub lines: u64,
+    /// Bytes of torn last lines that were cut off, in both files.
+    pub cut_bytes: u64,
+    /// The last instant that either file tells of.
+    pub last: Option<UtcMs>,
+}
+
+/// What a recovery did.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    /// What is sealed now.
+    pub recovered: Vec<Recovered>,
+    /// What could not be mended and stays as it is, to be tried again at the next start.
+    pub failed: Vec<(SegmentName, WriteError)>,
+}
+
+/// Recovers everything of one server that has no seal, in the order of the names. One that cannot
+/// be mended stops none of the others; only a full disk and an unreadable folder do.
+pub fn recover(disk: &dyn Disk, spool: &Path, server: &ServerId) -> Result<Recovery, WriteError> {
+    let at = |source| WriteError::new(spool, source);
+    let mut recovery = Recovery::default();
+    for folder in spool::hour_folders(disk, spool, server).map_err(at)? {
+        remove_leftovers(disk, &folder).map_err(|e| WriteError::new(&folder, e))?;
+        for (name, found) in spool::in_folder(disk, &folder, server).map_err(at)? {
+            if found.sealed {
+                continue;
+            }
+            match recover_one(disk, spool, &name) {
+                Ok(recovered) => recovery.recovered.push(recovered),
+                Err(error) if error.is_full() => return Err(error),
+                Err(error) => recovery.failed.push((name, error)),
+            }
+        }
+    }
+    Ok(recovery)
+}
+
+/// Removes seals that were being put when the process ended.
+fn remove_leftovers(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    for entry in disk.list(folder)? {
+        let stem = entry.name.strip_suffix(".seal.json.tmp");
+        let ours = stem.is_some_and(|stem| stem.parse::<SegmentName>().is_ok());
+        if ours && !entry.folder {
+            disk.remove(&folder.join(&entry.name))?;
+        }
+    }
+    Ok(())
+}
+
+fn recover_one(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> Result<Recovered, WriteError> {
+    let paths = name.paths(spool);
+    let mut segment = mend(disk, &paths.segment)?;
+    let mut events = mend(disk, &paths.events)?;
+    disk.sync_folder(&paths.folder)
+        .map_err(|e| WriteError::new(&paths.folder, e))?;
+    let seal = seal_of(name, &segment, &events);
+    disk::put(disk, &paths.seal, &seal.to_json()).map_err(|e| WriteError::new(&paths.seal, e))?;
+    let last_event = events.last_line.take().and_then(|line| instant_of(&line));
+    let last_line = segment.last_stamp.take();
+    Ok(Recovered {
+        name: name.clone(),
+        lines: segment.digest.lines,
+        cut_bytes: segment.cut_bytes + events.cut_bytes,
+        last: last_line.max(last_event),
+    })
+}
+
+fn seal_of(name: &SegmentName, segment: &Mended, events: &Mended) -> Seal {
+    Seal {
+        format: FORMAT,
+        program: PROGRAM.to_owned(),
+        server: name.server.clone(),
+        stream: name.stream.clone(),
+        minute: name.minute,
+        run: name.run,
+        part: name.part,
+        segment: segment.digest.clone(),
+        events: events.digest.clone(),
+        first_arrival: segment.first_stamp,
+        last_arrival: segment.last_stamp,
+        // which of its lines were cut, only the process that is gone could tell
+        oversize: 0,
+        recovered: true,
+    }
+}
+
+fn instant_of(event: &[u8]) -> Option<UtcMs> {
+    match serde_json::from_slice::<Event>(event) {
+        Ok(event) => Some(event.at),
+        Err(_not_an_event) => None,
+    }
+}
+
+/// One file of a pair, whole and under its final name.
+struct Mended {
+    digest: Digest,
+    cut_bytes: u64,
+    first_stamp: Option<UtcMs>,
+    last_stamp: Option<UtcMs>,
+    last_line: Option<Vec<u8>>,
+}
+
+fn mend(disk: &dyn Disk, path: &Path) -> Result<Mended, WriteError> {
+    let at = |source| WriteError::new(path, source);
+    let being_written = open(path);
+    let is_open = disk.len(&being_written).map_err(at)?.is_some();
+    let is_final = disk.len(path).map_err(at)?.is_some();
+    let present: PathBuf = match (is_open, is_final) {
+        (true, true) => {
+            let what = format!("{} lies beside it", being_written.display());
+            return Err(at(io::Error::other(what)));
+        }
+        (true, false) => being_written,
+        (false, true) => path.to_owned(),
+        (false, false) => {
+            disk.create(path).and_then(|mut f| f.sync()).map_err(at)?;
+            path.to_owned()
+        }
+    };
+    let mended = scan(disk, &present).map_err(at)?;
+    let mut file = disk.append(&present).map_err(at)?;
+    if 0 < mended.cut_bytes {
+        file.cut(mended.digest.bytes).map_err(at)?;
+    }
+    file.sync().map_err(at)?;
+    drop(file);
+    if is_open {
+        disk.rename(&present, path).map_err(at)?;
+    }
+    Ok(mended)
+}
+
+/// Reads a file once: what its whole lines are, and how much comes after them.
+fn scan(disk: &dyn Disk, path: &Path) -> io::Result<Mended> {
+    let mut source = disk.open(path)?;
+    let mut buffer = vec![0; READ_BYTES];
+    // all bytes so far, and all up to the last line end
+    let (mut all, mut whole) = (Digester::default(), Digester::default());
+    let mut tail: Vec<u8> = Vec::new();
+    let (mut first_stamp, mut last_stamp, mut last_line) = (None, None, None);
+    loop {
+        let len = source.read(&mut buffer)?;
+        let bytes = buffer.get(..len).unwrap_or(&[]);
+        if bytes.is_empty() {
+            break;
+        }
+        let (lines, begun) = bytes.split_at(memchr::memrchr(b'\n', bytes).map_or(0, |lf| lf + 1));
+        all.update(lines);
+        if !lines.is_empty() {
+            whole = all.clone();
+        }
+        all.update(begun);
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            keep_tail(&mut tail, line.strip_suffix(b"\n").unwrap_or(line));
+            last_stamp = cut(&tail).retrieved_at.or(last_stamp);
+            first_stamp = first_stamp.or(last_stamp);
+            last_line = Some(std::mem::take(&mut tail));
+        }
+        keep_tail(&mut tail, begun);
+    }
+    Ok(Mended {
+        cut_bytes: all.bytes() - whole.bytes(),
+        digest: whole.finish(),
+        first_stamp,
+        last_stamp,
+        last_line,
+    })
+}
+
+fn keep_tail(tail: &mut Vec<u8>, more: &[u8]) {
+    let from = more.len().saturating_sub(TAIL_BYTES_MAX);
+    let more = more.get(from..).unwrap_or(more);
+    let beyond = (tail.len() + more.len()).saturating_sub(TAIL_BYTES_MAX);
+    tail.drain(..beyond.min(tail.len()));
+    tail.extend_from_slice(more);
+}
+
+/// When the last line in the spool arrived, as the seals tell it; `None` if there never was one.
+pub fn last_arrival(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Option<UtcMs>> {
+    let mut folders = spool::hour_folders(disk, spool, server)?;
+    folders.reverse();
+    for folder in folders {
+        let mut last: Option<UtcMs> = None;
+        for (name, found) in spool::in_folder(disk, &folder, server)? {
+            if found.sealed {
+                last = last.max(arrival_in(disk, &name.paths(spool), &name));
+            }
+        }
+        if last.is_some() {
+            return Ok(last);
+        }
+    }
+    Ok(None)
+}
+
+fn arrival_in(disk: &dyn Disk, paths: &Paths, name: &SegmentName) -> Option<UtcMs> {
+    // a damaged seal is reported by those who use its segment
+    let bytes = disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).ok()?;
+    Seal::read(&bytes, name).ok()?.last_arrival
+}

@@ -1,0 +1,426 @@
+//! Faults as they are written in a TOML file, and as what they are.
+//!
+//! ```toml
+//! [[fault]]
+//! at = "10m"          # after the simulator's start; or: every = "7m", about, from the seed
+//! for = "90s"         # how long, for those that last
+//! kind = "stall"
+//! listener = 1        # only streams of that listener, counted from 1; absent: all
+//! connection = 2      # only the second stream opened there; absent: all
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::{answer::Answer, garbage::Garbage};
+
+/// When a fault happens, in milliseconds after the simulator's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Once.
+    At(i64),
+    /// Again and again, about so far apart; the seed decides how exactly.
+    Every(i64),
+}
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// When it begins.
+    pub when: When,
+    /// How long it lasts, in milliseconds; 0 for those that happen at one moment.
+    pub lasts_ms: i64,
+    /// The listener it hits, counted from 1; all if `None`.
+    pub listener: Option<usize>,
+    /// Which of the streams opened on a listener it hits, counted from 1; all if `None`.
+    pub connection: Option<u64>,
+    /// What happens.
+    pub kind: Kind,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// The body ends as if that were right.
+    Drop {
+        /// A gzip stream gets its trailer.
+        trailer: bool,
+    },
+    /// The connection is reset in the middle of a chunk.
+    Reset,
+    /// The connection is closed in the middle of a line and of a chunk.
+    Cut,
+    /// No byte comes; what was due comes when it is over.
+    Stall,
+    /// A few bytes come each second; what was due comes when it is over.
+    Slow {
+        /// How many.
+        bytes_per_s: u32,
+    },
+    /// Keep-alives come, the posts of that time never do.
+    Quiet,
+    /// A line that is no good post, or one of each kind.
+    Garbage {
+        /// The kind of line; each kind once if `None`.
+        line: Option<Garbage>,
+        /// How long an over-long line is.
+        bytes: usize,
+    },
+    /// The next posts come twice.
+    Duplicates {
+        /// How many.
+        count: u32,
+    },
+    /// New connections are told that there are too many.
+    Lockout {
+        /// Those that are open are ended.
+        close: bool,
+    },
+    /// Requests get that answer.
+    Status(Answer),
+    /// A line of errors without data, then the end.
+    ErrorFrame {
+        /// What kind of disconnect it names.
+        disconnect_type: String,
+    },
+    /// The next posts have errors beside their data.
+    PartialErrors {
+        /// How many.
+        count: u32,
+    },
+    /// The port is closed.
+    Refuse,
+    /// Posts created in that time are never sent to anybody.
+    Upstream,
+    /// Bytes inside a gzip stream are wrong.
+    GzipDamage,
+    /// A gzip stream ends without its trailer, the body as if that were right.
+    NoTrailer,
+}
+
+/// The kinds by name, as in the file and in the truth log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Name {
+    /// [`Kind::Drop`]
+    Drop,
+    /// [`Kind::Reset`]
+    Reset,
+    /// [`Kind::Cut`]
+    Cut,
+    /// [`Kind::Stall`]
+    Stall,
+    /// [`Kind::Slow`]
+    Slow,
+    /// [`Kind::Quiet`]
+    Quiet,
+    /// [`Kind::Garbage`]
+    Garbage,
+    /// [`Kind::Duplicates`]
+    Duplicates,
+    /// [`Kind::Lockout`]
+    Lockout,
+    /// [`Kind::Status`]
+    Status,
+    /// [`Kind::ErrorFrame`], and [`Kind::PartialErrors`] with `close = false`
+    ErrorFrame,
+    /// [`Kind::Refuse`]
+    Refuse,
+    /// [`Kind::Upstream`]
+    Upstream,
+    /// [`Kind::GzipDamage`]
+    GzipDamage,
+    /// [`Kind::NoTrailer`]
+    NoTrailer,
+}
+
+impl Kind {
+    /// Its name in the file and in the truth log.
+    pub const fn name(&self) -> Name {
+        match self {
+            Self::Drop { .. } => Name::Drop,
+            Self::Reset => Name::Reset,
+            Self::Cut => Name::Cut,
+            Self::Stall => Name::Stall,
+            Self::Slow { .. } => Name::Slow,
+            Self::Quiet => Name::Quiet,
+            Self::Garbage { .. } => Name::Garbage,
+            Self::Duplicates { .. } => Name::Duplicates,
+            Self::Lockout { .. } => Name::Lockout,
+            Self::Status(_) => Name::Status,
+            Self::ErrorFrame { .. } | Self::PartialErrors { .. } => Name::ErrorFrame,
+            Self::Refuse => Name::Refuse,
+            Self::Upstream => Name::Upstream,
+            Self::GzipDamage => Name::GzipDamage,
+            Self::NoTrailer => Name::NoTrailer,
+        }
+    }
+
+    /// Whether it only makes sense for a while.
+    const fn lasts(&self) -> bool {
+        matches!(
+            self,
+            Self::Stall
+                | Self::Slow { .. }
+                | Self::Quiet
+                | Self::Lockout { .. }
+                | Self::Status(_)
+                | Self::Refuse
+                | Self::Upstream
+        )
+    }
+
+    /// Whether it happens to streams that are open, and not to requests, ports or the world.
+    pub(super) const fn hits_streams(&self) -> bool {
+        !matches!(self, Self::Status(_) | Self::Refuse | Self::Upstream)
+    }
+}
+
+/// Why a text is not a schedule of faults.
+#[derive(Debug, thiserror::Error)]
+pub enum BadFaults {
+    /// It is not TOML, or has a key or value that does not exist.
+    #[error(transparent)]
+    Toml(#[from] toml::de::Error),
+    /// An entry makes no sense.
+    #[error("fault {number}: {why}")]
+    Entry {
+        /// Which entry, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    fault: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    at: Option<String>,
+    every: Option<String>,
+    #[serde(rename = "for")]
+    lasts: Option<String>,
+    kind: Name,
+    listener: Option<usize>,
+    connection: Option<u64>,
+    status: Option<u16>,
+    issue: Option<String>,
+    disconnect_type: Option<String>,
+    close: Option<bool>,
+    count: Option<u32>,
+    line: Option<Garbage>,
+    bytes: Option<usize>,
+    bytes_per_s: Option<u32>,
+    trailer: Option<bool>,
+}
+
+/// Reads a file of `[[fault]]` entries.
+pub fn parse(text: &str) -> Result<Vec<Fault>, BadFaults> {
+    let file: File = toml::from_str(text)?;
+    let entries = file.fault.into_iter().enumerate();
+    entries
+        .map(|(index, entry)| {
+            read(entry).map_err(|why| BadFaults::Entry {
+                number: index + 1,
+                why,
+            })
+        })
+        .collect()
+}
+
+/// Reads a duration such as `90s`, `1h30m` or `500ms`.
+pub fn duration_ms(text: &str) -> Result<i64, NotADuration> {
+    let wrong = || NotADuration(text.to_owned());
+    match text.parse::<jiff::SignedDuration>() {
+        Ok(found) if !found.is_negative() => {
+            i64::try_from(found.as_millis()).map_err(|_too_long| wrong())
+        }
+        Ok(_negative) => Err(wrong()),
+        Err(_not_one) => Err(wrong()),
+    }
+}
+
+/// A text that is no duration.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a duration (examples: \"90s\", \"1h30m\", \"500ms\")")]
+pub struct NotADuration(String);
+
+fn read(mut entry: Entry) -> Result<Fault, String> {
+    let duration = |text: &String| duration_ms(text).map_err(|e| e.to_string());
+    let when = match (&entry.at, &entry.every) {
+        (Some(at), None) => When::At(duration(at)?),
+        (None, Some(every)) => When::Every(duration(every)?.max(1)),
+        _ => return Err("needs either `at` or `every`".to_owned()),
+    };
+    let lasts_ms = entry.lasts.as_ref().map_or(Ok(0), duration)?;
+    if entry.listener == Some(0) || entry.connection == Some(0) {
+        return Err("`listener` and `connection` count from 1".to_owned());
+    }
+    let kind = kind(&mut entry)?;
+    if kind.lasts() && lasts_ms == 0 {
+        return Err("needs `for`: how long it lasts".to_owned());
+    }
+    let left_over = [
+        ("status", entry.status.is_some()),
+        ("issue", entry.issue.is_some()),
+        ("disconnect_type", entry.disconnect_type.is_some()),
+        ("close", entry.close.is_some()),
+        ("count", entry.count.is_some()),
+        ("line", entry.line.is_some()),
+        ("bytes", entry.bytes.is_some()),
+        ("bytes_per_s", entry.bytes_per_s.is_some()),
+        ("trailer", entry.trailer.is_some()),
+    ];
+    if let Some((key, _)) = left_over.iter().find(|(_, there)| *there) {
+        return Err(format!("`{key}` does not belong to this kind"));
+    }
+    Ok(Fault {
+        when,
+        lasts_ms,
+        listener: entry.listener,
+        connection: entry.connection,
+        kind,
+    })
+}
+
+/// Takes what belongs to the kind out of the entry.
+fn kind(entry: &mut Entry) -> Result<Kind, String> {
+    const LONG_BYTES: usize = 2 << 20;
+    Ok(match entry.kind {
+        Name::Drop => Kind::Drop {
+            trailer: entry.trailer.take().unwrap_or(false),
+        },
+        Name::Reset => Kind::Reset,
+        Name::Cut => Kind::Cut,
+        Name::Stall => Kind::Stall,
+        Name::Slow => Kind::Slow {
+            bytes_per_s: entry.bytes_per_s.take().unwrap_or(20),
+        },
+        Name::Quiet => Kind::Quiet,
+        Name::Garbage => Kind::Garbage {
+            line: entry.line.take(),
+            bytes: entry.bytes.take().unwrap_or(LONG_BYTES),
+        },
+        Name::Duplicates => Kind::Duplicates {
+            count: entry.count.take().unwrap_or(10),
+        },
+        Name::Lockout => Kind::Lockout {
+            close: entry.close.take().unwrap_or(false),
+        },
+        Name::Status => {
+            let status = entry.status.take().ok_or("needs `status`")?;
+            let answer = Answer::named(status, entry.issue.take().as_deref());
+            Kind::Status(answer.map_err(|e| e.to_string())?)
+        }
+        Name::ErrorFrame if entry.close.take() == Some(false) => Kind::PartialErrors {
+            count: entry.count.take().unwrap_or(1),
+        },
+        Name::ErrorFrame => Kind::ErrorFrame {
+            disconnect_type: entry
+                .disconnect_type
+                .take()
+                .unwrap_or_else(|| "UpstreamOperationalDisconnect".to_owned()),
+        },
+        Name::Refuse => Kind::Refuse,
+        Name::Upstream => Kind::Upstream,
+        Name::GzipDamage => Kind::GzipDamage,
+        Name::NoTrailer => Kind::NoTrailer,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_refused(text: &str, message: &str) {
+        let found = parse(text).unwrap_err().to_string();
+        assert!(found.contains(message), "{found}");
+    }
+
+    #[test]
+    fn entries_become_faults() {
+        let text = r#"
+            [[fault]]
+            at = "10m"
+            for = "1m30s"
+            kind = "slow"
+            bytes_per_s = 5
+            listener = 2
+
+            [[fault]]
+            every = "7m"
+            kind = "error_frame"
+            close = false
+            count = 3
+
+            [[fault]]
+            at = "0s"
+            for = "5s"
+            kind = "status"
+            status = 429
+            issue = "usage_cap"
+        "#;
+        let plain = |when, lasts_ms, listener, kind| Fault {
+            when,
+            lasts_ms,
+            listener,
+            connection: None,
+            kind,
+        };
+        let expected = vec![
+            plain(
+                When::At(600_000),
+                90_000,
+                Some(2),
+                Kind::Slow { bytes_per_s: 5 },
+            ),
+            plain(
+                When::Every(420_000),
+                0,
+                None,
+                Kind::PartialErrors { count: 3 },
+            ),
+            plain(When::At(0), 5_000, None, Kind::Status(Answer::UsageCap)),
+        ];
+        assert_eq!(parse(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn entries_that_make_no_sense_are_refused() {
+        check_refused(
+            "[[fault]]\nkind = \"drop\"",
+            "fault 1: needs either `at` or `every`",
+        );
+        check_refused(
+            "[[fault]]\nat = \"soon\"\nkind = \"drop\"",
+            "\"soon\" is not a duration",
+        );
+        check_refused("[[fault]]\nat = \"1s\"\nkind = \"stall\"", "needs `for`");
+        check_refused(
+            "[[fault]]\nat = \"1s\"\nkind = \"sleep\"",
+            "unknown variant `sleep`",
+        );
+        check_refused(
+            "[[fault]]\nat = \"1s\"\nkind = \"drop\"\nwho = 1",
+            "unknown field `who`",
+        );
+        check_refused(
+            "[[fault]]\nat = \"1s\"\nkind = \"drop\"\ncount = 1",
+            "`count` does not belong to this kind",
+        );
+        check_refused(
+            "[[fault]]\nat = \"1s\"\nkind = \"drop\"\nlistener = 0",
+            "count from 1",
+        );
+        check_refused(
+            "[[fault]]\nat = \"1s\"\nfor = \"1s\"\nkind = \"status\"\nstatus = 418",
+            "418",
+        );
+    }
+}

@@ -1,0 +1,286 @@
+//! Who gets a stream: tokens, limits, and the answers that faults give instead.
+
+use super::{
+    answer::Answer,
+    ask,
+    fault::Kind,
+    schedule::{Occurrence, Schedule, Target},
+};
+use crate::period::UtcMs;
+
+/// The window of the rate limit.
+const WINDOW_MS: i64 = 15 * 60_000;
+
+/// What may be had.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The bearer token that is let in.
+    pub token: String,
+    /// Streams open at the same time, over all listeners.
+    pub connections_max: usize,
+    /// Requests in 15 minutes, over all listeners.
+    pub requests_max: u32,
+    /// Whether `backfill_minutes` may be asked for.
+    pub backfill_right: bool,
+}
+
+/// The state of the limits.
+#[derive(Debug)]
+pub(super) struct Gate {
+    limits: Limits,
+    window_begin: UtcMs,
+    used: u32,
+    open: usize,
+}
+
+/// What a request says, as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) is_get: bool,
+    pub(super) path: &'a str,
+    pub(super) query: &'a str,
+    pub(super) authorization: Option<&'a str>,
+}
+
+/// What becomes of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// A stream, with that many minutes of backfill.
+    Stream { backfill_minutes: i64 },
+    /// An answer, and the fault that gave it, if it was one.
+    Answer(Answer, Option<Occurrence>),
+}
+
+/// The three headers of the rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rate {
+    pub(super) limit: u32,
+    pub(super) remaining: u32,
+    pub(super) reset: i64,
+}
+
+impl Gate {
+    pub(super) const fn new(limits: Limits, now: UtcMs) -> Self {
+        Self {
+            limits,
+            window_begin: now,
+            used: 0,
+            open: 0,
+        }
+    }
+
+    /// Decides on a request. A stream that it grants counts as open until [`Gate::closed`].
+    pub(super) fn decide(
+        &mut self,
+        now: UtcMs,
+        request: Request<'_>,
+        target: Target,
+        schedule: &Schedule,
+    ) -> Verdict {
+        if !request.is_get || request.path != ask::PATH {
+            return Verdict::Answer(Answer::NotFound, None);
+        }
+        let expected = format!("Bearer {}", self.limits.token);
+        if request.authorization != Some(expected.as_str()) {
+            return Verdict::Answer(Answer::Unauthorized, None);
+        }
+        self.count(now);
+        for (occurrence, fault) in schedule.active(now, target) {
+            match &fault.kind {
+                Kind::Status(answer) => {
+                    return Verdict::Answer(answer.clone(), Some(occurrence));
+                }
+                Kind::Lockout { .. } => {
+                    return Verdict::Answer(Answer::TooManyConnections, Some(occurrence));
+                }
+                _ => (),
+            }
+        }
+        if self.limits.requests_max < self.used {
+            return Verdict::Answer(Answer::RateLimit, None);
+        }
+        match ask::backfill_minutes(request.query, self.limits.backfill_right) {
+            Err(answer) => Verdict::Answer(answer, None),
+            Ok(_) if self.limits.connections_max <= self.open => {
+                Verdict::Answer(Answer::TooManyConnections, None)
+            }
+            Ok(backfill_minutes) => {
+                self.open += 1;
+                Verdict::Stream { backfill_minutes }
+            }
+        }
+    }
+
+    fn count(&mut self, now: UtcMs) {
+        let windows = (now.0 - self.window_begin.0).div_euclid(WINDOW_MS);
+        if windows != 0 {
+            self.window_begin = self.window_begin.plus_ms(windows * WINDOW_MS);
+            self.used = 0;
+        }
+        self.used = self.used.saturating_add(1);
+    }
+
+    /// What the headers say after the last request.
+    pub(super) fn rate(&self, answer: Option<&Answer>) -> Rate {
+        let left = self.limits.requests_max.saturating_sub(self.used);
+        Rate {
+            limit: self.limits.requests_max,
+            remaining: if answer == Some(&Answer::RateLimit) {
+                0
+            } else {
+                left
+            },
+            reset: self.window_begin.plus_ms(WINDOW_MS).second(),
+        }
+    }
+
+    /// Notes that a stream is over.
+    pub(super) const fn closed(&mut self) {
+        self.open = self.open.saturating_sub(1);
+    }
+
+    /// How many streams are open.
+    pub(super) const fn open(&self) -> usize {
+        self.open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fault, *};
+
+    const START: UtcMs = UtcMs(1_795_435_200_000);
+    const ASK: Request<'_> = Request {
+        is_get: true,
+        path: ask::PATH,
+        query: "",
+        authorization: Some("Bearer secret"),
+    };
+
+    fn gate() -> Gate {
+        let limits = Limits {
+            token: "secret".to_owned(),
+            connections_max: 2,
+            requests_max: 5,
+            backfill_right: true,
+        };
+        Gate::new(limits, START)
+    }
+
+    fn schedule(toml: &str) -> Schedule {
+        Schedule::new(fault::parse(toml).unwrap(), 1, START)
+    }
+
+    #[track_caller]
+    fn check(gate: &mut Gate, at_s: i64, request: Request<'_>, status: u16) {
+        check_with(gate, at_s, request, &schedule(""), status);
+    }
+
+    #[track_caller]
+    fn check_with(gate: &mut Gate, at_s: i64, request: Request<'_>, on: &Schedule, status: u16) {
+        let target = Target {
+            listener: 1,
+            connection: None,
+        };
+        let found = match gate.decide(START.plus_ms(at_s * 1_000), request, target, on) {
+            Verdict::Stream { .. } => 200,
+            Verdict::Answer(answer, _) => answer.status(),
+        };
+        assert_eq!(found, status);
+    }
+
+    #[test]
+    fn only_the_token_and_the_path_open_the_stream() {
+        let mut gate = gate();
+        check(
+            &mut gate,
+            0,
+            Request {
+                authorization: None,
+                ..ASK
+            },
+            401,
+        );
+        check(
+            &mut gate,
+            0,
+            Request {
+                authorization: Some("Bearer x"),
+                ..ASK
+            },
+            401,
+        );
+        check(
+            &mut gate,
+            0,
+            Request {
+                authorization: Some("secret"),
+                ..ASK
+            },
+            401,
+        );
+        check(
+            &mut gate,
+            0,
+            Request {
+                path: "/2/tweets",
+                ..ASK
+            },
+            404,
+        );
+        check(
+            &mut gate,
+            0,
+            Request {
+                is_get: false,
+                ..ASK
+            },
+            404,
+        );
+        check(
+            &mut gate,
+            0,
+            Request {
+                query: "partition=1",
+                ..ASK
+            },
+            400,
+        );
+        check(&mut gate, 0, ASK, 200);
+    }
+
+    #[test]
+    fn connections_and_requests_are_limited() {
+        let mut gate = gate();
+        check(&mut gate, 0, ASK, 200);
+        check(&mut gate, 1, ASK, 200);
+        check(&mut gate, 2, ASK, 429);
+        assert_eq!(gate.rate(Some(&Answer::TooManyConnections)).remaining, 2);
+        gate.closed();
+        check(&mut gate, 3, ASK, 200);
+        gate.closed();
+        check(&mut gate, 4, ASK, 200);
+        gate.closed();
+        check(&mut gate, 5, ASK, 429);
+        let expected = Rate {
+            limit: 5,
+            remaining: 0,
+            reset: START.second() + 900,
+        };
+        assert_eq!(gate.rate(Some(&Answer::RateLimit)), expected);
+        check(&mut gate, 900, ASK, 200);
+    }
+
+    #[test]
+    fn faults_answer_in_the_stream_s_place() {
+        let faults = schedule(
+            "[[fault]]\nat = \"10s\"\nfor = \"5s\"\nkind = \"lockout\"\n\
+             [[fault]]\nat = \"20s\"\nfor = \"5s\"\nkind = \"status\"\nstatus = 503",
+        );
+        let mut gate = gate();
+        check_with(&mut gate, 10, ASK, &faults, 429);
+        check_with(&mut gate, 15, ASK, &faults, 200);
+        check_with(&mut gate, 24, ASK, &faults, 503);
+        check_with(&mut gate, 25, ASK, &faults, 200);
+    }
+}

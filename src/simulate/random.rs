@@ -1,0 +1,127 @@
+//! A schedule of faults that nobody wrote: the same for the same seed.
+
+use super::{
+    answer::Answer,
+    chance::Chance,
+    fault::{Fault, Kind, When},
+};
+
+/// The mean time between two faults.
+const APART_MS: i64 = 4 * 60_000;
+
+const KIND_SCHEDULE: u64 = 0x7363_6865;
+
+/// Faults for that many listeners and that long, about one every four minutes: mostly what happens
+/// to one connection, now and then what happens to all. The last two minutes have none.
+pub fn schedule(seed: u64, listeners: usize, span_ms: i64) -> Vec<Fault> {
+    let mut chance = Chance::of(seed, KIND_SCHEDULE, listeners as u64);
+    let mut found = Vec::new();
+    let mut at = chance.between(20_000, APART_MS);
+    while at < span_ms - 120_000 {
+        let (kind, lasts_ms) = fault(&mut chance);
+        let for_all = kind == Kind::Upstream || chance.one_in(8);
+        let listener = 1 + chance.index(listeners.max(1));
+        found.push(Fault {
+            when: When::At(at),
+            lasts_ms,
+            listener: if for_all { None } else { Some(listener) },
+            connection: None,
+            kind,
+        });
+        at += lasts_ms + chance.between(APART_MS / 8, APART_MS * 15 / 8);
+    }
+    found
+}
+
+fn fault(chance: &mut Chance) -> (Kind, i64) {
+    let seconds = |chance: &mut Chance, from: i64, to: i64| chance.between(from, to) * 1_000;
+    match chance.below(100) {
+        0..16 => (
+            Kind::Drop {
+                trailer: chance.one_in(4),
+            },
+            0,
+        ),
+        16..26 => (Kind::Reset, 0),
+        26..36 => (Kind::Cut, 0),
+        36..46 => (Kind::Stall, seconds(chance, 5, 120)),
+        46..50 => {
+            let bytes_per_s = 1 + u32::try_from(chance.below(60)).unwrap_or(0);
+            (Kind::Slow { bytes_per_s }, seconds(chance, 5, 60))
+        }
+        50..54 => (Kind::Quiet, seconds(chance, 5, 150)),
+        54..62 => (
+            Kind::Garbage {
+                line: None,
+                bytes: 70_000,
+            },
+            0,
+        ),
+        62..68 => {
+            let count = 1 + u32::try_from(chance.below(80)).unwrap_or(0);
+            (Kind::Duplicates { count }, 0)
+        }
+        68..72 => (
+            Kind::Lockout {
+                close: chance.one_in(2),
+            },
+            seconds(chance, 20, 180),
+        ),
+        72..82 => (Kind::Status(status(chance)), seconds(chance, 10, 120)),
+        82..88 => {
+            let types = [
+                "OperationalDisconnect",
+                "UpstreamOperationalDisconnect",
+                "ForceDisconnect",
+                "Other",
+            ];
+            (
+                Kind::ErrorFrame {
+                    disconnect_type: chance.pick(&types).to_owned(),
+                },
+                0,
+            )
+        }
+        88..90 => (Kind::PartialErrors { count: 5 }, 0),
+        90..94 => (Kind::Refuse, seconds(chance, 2, 60)),
+        94..96 => (Kind::Upstream, seconds(chance, 5, 60)),
+        96..98 => (Kind::GzipDamage, 0),
+        _ => (Kind::NoTrailer, 0),
+    }
+}
+
+fn status(chance: &mut Chance) -> Answer {
+    let statuses = [
+        Answer::Unavailable,
+        Answer::Unavailable,
+        Answer::Page(500),
+        Answer::Page(502),
+        Answer::Page(504),
+        Answer::Plain(408),
+        Answer::RateLimit,
+        Answer::Provisioning,
+        Answer::Unauthorized,
+    ];
+    statuses[chance.index(statuses.len())].clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_seed_gives_its_schedule_and_a_long_one_has_every_kind() {
+        const DAY_MS: i64 = 86_400_000;
+        let day = schedule(1, 2, DAY_MS);
+        assert_eq!(day, schedule(1, 2, DAY_MS));
+        assert_ne!(day, schedule(2, 2, DAY_MS));
+        assert!((200..500).contains(&day.len()), "{}", day.len());
+        let kinds: HashSet<_> = schedule(1, 2, 5 * DAY_MS)
+            .iter()
+            .map(|fault| fault.kind.name())
+            .collect();
+        assert_eq!(kinds.len(), 15);
+    }
+}

@@ -1,0 +1,213 @@
+//! One connection with its one request: the answer, or the beginning of a stream.
+
+use std::{convert::Infallible, io::Write as _, sync::Arc};
+
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use http_body_util::{Either, Full};
+use hyper::{
+    Method, Request, Response,
+    body::Incoming,
+    header::{self, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::{
+    answer::Answer,
+    ask,
+    chance::{Chance, mix},
+    gate::{self, Verdict},
+    schedule::Target,
+    session::Session,
+    stream::{Live, Open},
+    truth::Event,
+    wire::{Chunker, Fate, Wire},
+    x::Shared,
+};
+use crate::period::UtcMs;
+
+const KIND_CHUNKS: u64 = 0x6368_6e6b;
+
+/// One connection with its one request.
+pub(super) async fn converse(socket: TcpStream, listener: usize, shared: Arc<Shared>) {
+    match socket.set_nodelay(true) {
+        Ok(()) | Err(_) => (), // it only makes small chunks later
+    }
+    let (wire, fate) = Wire::new(socket);
+    let service = service_fn(|request: Request<Incoming>| {
+        let response = respond(&shared, listener, &request, fate.clone());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut server = http1::Builder::new();
+    server.keep_alive(false);
+    match server.serve_connection(TokioIo::new(wire), service).await {
+        // how a stream ended stands in the truth log; how other requests end matters to nobody
+        Ok(()) | Err(_) => (),
+    }
+}
+
+fn respond(
+    shared: &Arc<Shared>,
+    listener: usize,
+    request: &Request<Incoming>,
+    fate: Fate,
+) -> Response<Either<Full<Bytes>, Live>> {
+    let now = shared.clock.now();
+    let text = |name| match request.headers().get(name).map(HeaderValue::to_str) {
+        Some(Ok(text)) => Some(text),
+        _ => None,
+    };
+    let asked = gate::Request {
+        is_get: request.method() == Method::GET,
+        path: request.uri().path(),
+        query: request.uri().query().unwrap_or(""),
+        authorization: text(header::AUTHORIZATION),
+    };
+    let gzip = shared.gzip && text(header::ACCEPT_ENCODING).is_some_and(ask::accepts_gzip);
+    let number = {
+        let mut counts = shared.counts();
+        counts.requests += 1;
+        counts.requests
+    };
+    let target = Target {
+        listener,
+        connection: None,
+    };
+    let verdict = shared.gate().decide(now, asked, target, &shared.schedule);
+    let (answer, fault) = match &verdict {
+        Verdict::Stream { .. } => (None, None),
+        Verdict::Answer(answer, fault) => (Some(answer), fault.map(|one| one.fault + 1)),
+    };
+    let event = Event::Request {
+        listener,
+        request: number,
+        path: asked.path,
+        query: asked.query,
+        status: answer.map_or(200, Answer::status),
+        fault,
+    };
+    shared.truth.tell(now, event);
+    let rate = shared.gate().rate(answer);
+    let mut response = match verdict {
+        Verdict::Stream { backfill_minutes } => {
+            open(shared, listener, backfill_minutes, gzip, fate)
+        }
+        // now and then an error's body is compressed too
+        Verdict::Answer(answer, _) => refuse(&answer, gzip && number.is_multiple_of(2)),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("date", http_date(now)),
+        ("x-rate-limit-limit", rate.limit.to_string()),
+        ("x-rate-limit-remaining", rate.remaining.to_string()),
+        ("x-rate-limit-reset", rate.reset.to_string()),
+        (
+            "x-transaction-id",
+            format!("{:016x}", mix(shared.seed ^ number)),
+        ),
+        ("server", "simulated".to_owned()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const PAGE: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+
+fn refuse(answer: &Answer, gzip: bool) -> Response<Either<Full<Bytes>, Live>> {
+    let mut body = answer.body().into_bytes();
+    let mut compressed = false;
+    if gzip && !body.is_empty() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        if let Ok(shorter) = encoder.write_all(&body).and_then(|()| encoder.finish()) {
+            (body, compressed) = (shorter, true);
+        }
+    }
+    let is_empty = body.is_empty();
+    let mut response = Response::new(Either::Left(Full::new(Bytes::from(body))));
+    match hyper::StatusCode::from_u16(answer.status()) {
+        Ok(status) => *response.status_mut() = status,
+        Err(_no_status) => *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    let headers = response.headers_mut();
+    if !is_empty {
+        headers.insert(
+            header::CONTENT_TYPE,
+            if answer.is_json() { JSON } else { PAGE },
+        );
+    }
+    if compressed {
+        headers.insert(header::CONTENT_ENCODING, GZIP);
+    }
+    response
+}
+
+fn open(
+    shared: &Arc<Shared>,
+    listener: usize,
+    backfill_minutes: i64,
+    gzip: bool,
+    fate: Fate,
+) -> Response<Either<Full<Bytes>, Live>> {
+    let now = shared.clock.now();
+    let (connection, stream) = {
+        let mut counts = shared.counts();
+        counts.connections += 1;
+        let connection = counts.connections;
+        let stream = counts
+            .streams_of
+            .get_mut(listener - 1)
+            .map_or(0, |streams| {
+                *streams += 1;
+                *streams
+            });
+        (connection, stream)
+    };
+    let event = Event::Open {
+        connection,
+        listener,
+        stream,
+        backfill_minutes,
+        gzip,
+    };
+    shared.truth.tell(now, event);
+    let streams = shared.gate().open();
+    shared.feed().connected(streams, now);
+    let target = Target {
+        listener,
+        connection: Some(stream),
+    };
+    let open = Open {
+        shared: Arc::clone(shared),
+        session: Session::new(target, shared.seed, now, backfill_minutes, gzip),
+        connection,
+        chunker: Chunker::new(Chance::of(shared.seed, KIND_CHUNKS, connection), gzip),
+        fate,
+        tail: None,
+        why: None,
+        posts: 0,
+    };
+    let mut response = Response::new(Either::Right(open.into_body()));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    if gzip {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_ENCODING, GZIP);
+    }
+    response
+}
+
+/// `Mon, 23 Nov 2026 14:05:09 GMT`
+fn http_date(at: UtcMs) -> String {
+    match jiff::Timestamp::from_second(at.second()) {
+        Ok(at) => at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        Err(_beyond_all_years) => String::new(),
+    }
+}

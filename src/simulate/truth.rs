@@ -1,0 +1,168 @@
+//! The truth log: what the simulator did, as JSON lines, each written out as it happens.
+//!
+//! Every line has `at`, the instant on the simulator's clock, and `event`. A line is handed to the
+//! kernel before the simulator goes on, so that nothing is lost when it is killed.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::Serialize;
+
+use super::{fault::Name, session::Span};
+use crate::period::UtcMs;
+
+/// Where the truth goes. Clones write to the same place.
+#[derive(Clone)]
+pub struct Truth(Arc<Mutex<Inner>>);
+
+struct Inner {
+    out: Option<Box<dyn Write + Send>>,
+    failed: Option<io::Error>,
+}
+
+impl fmt::Debug for Truth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Truth")
+    }
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    at: UtcMs,
+    #[serde(flatten)]
+    event: Event<'a>,
+}
+
+/// What is worth knowing.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Event<'a> {
+    /// The simulator began.
+    Start { seed: u64, listeners: &'a [String] },
+    /// A request was answered.
+    Request {
+        listener: usize,
+        request: u64,
+        path: &'a str,
+        query: &'a str,
+        status: u16,
+        /// The number of the fault that gave the answer.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fault: Option<usize>,
+    },
+    /// A stream was opened.
+    Open {
+        connection: u64,
+        listener: usize,
+        /// Which one on its listener.
+        stream: u64,
+        backfill_minutes: i64,
+        gzip: bool,
+    },
+    /// Posts went out on a stream: all of the feed between two delivery moments of one second.
+    Sent {
+        connection: u64,
+        #[serde(flatten)]
+        span: Span,
+    },
+    /// An empty line went out on a stream.
+    KeepAlive { connection: u64 },
+    /// A fault begins or ends.
+    Fault {
+        phase: Phase,
+        fault: usize,
+        round: i64,
+        kind: Name,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        listener: Option<usize>,
+        begin: UtcMs,
+        end: UtcMs,
+    },
+    /// A fault has hit a stream.
+    Hit {
+        connection: u64,
+        fault: usize,
+        round: i64,
+        kind: Name,
+    },
+    /// A stream is over.
+    Close {
+        connection: u64,
+        why: Why,
+        posts: u64,
+    },
+    /// A port is closed or open again.
+    Port { listener: usize, open: bool },
+    /// The simulator ended.
+    Stop,
+}
+
+/// Which end of a fault.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Phase {
+    Begin,
+    End,
+}
+
+/// Why a stream is over.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Why {
+    /// The client went away.
+    Client,
+    /// The client did not read.
+    SlowReader,
+    /// The simulator ended.
+    Stop,
+    /// A fault: the body ended, the connection was reset, or closed in mid-chunk.
+    Clean,
+    Reset,
+    Cut,
+}
+
+impl Truth {
+    /// Writes to that place.
+    pub fn to(out: impl Write + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            out: Some(Box::new(out)),
+            failed: None,
+        })))
+    }
+
+    /// Writes nowhere.
+    pub fn nowhere() -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            out: None,
+            failed: None,
+        })))
+    }
+
+    /// Writes one line. A failure ends the simulator: see [`Truth::failure`].
+    pub(super) fn tell(&self, at: UtcMs, event: Event<'_>) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(out) = &mut inner.out else {
+            return;
+        };
+        let written = serde_json::to_vec(&Entry { at, event })
+            .map_err(io::Error::from)
+            .and_then(|mut line| {
+                line.push(b'\n');
+                out.write_all(&line)?;
+                out.flush()
+            });
+        if let Err(error) = written {
+            inner.out = None;
+            inner.failed = Some(error);
+        }
+    }
+
+    /// Why the log is incomplete, if it is; told once.
+    pub(super) fn failure(&self) -> Option<io::Error> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.failed.take()
+    }
+}

@@ -1,0 +1,397 @@
+//! Collecting: the built binary against an API by hand, with real sockets, files and signals.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use serde_json::Value;
+
+use crate::support::{
+    api::{Api, Request},
+    site::{Site, until},
+};
+
+const CLOCK_60: Option<&str> = Some("2026-11-23T14:05:00Z@60");
+
+/// The n-th post, as it is sent.
+pub(crate) fn post(n: usize) -> String {
+    format!(r#"{{"data":{{"id":"{n}","text":"ärger 🌍 \n"}}}}"#)
+}
+
+/// A server that collects from that API.
+pub(crate) fn site(api: &Api) -> Site {
+    Site::new(&format!("http://127.0.0.1:{}", api.port))
+}
+
+/// A member of each, as text.
+pub(crate) fn texts(values: &[Value], key: &str) -> Vec<String> {
+    let text = |value: &Value| match &value[key] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    values.iter().map(text).collect()
+}
+
+#[test]
+fn everything_that_comes_is_stored_as_the_format_says() {
+    const FRAME: &str = r#"{"detail":"x","errors":[{"title":"soon"}]}"#;
+    let odd = [
+        r#"{"errors":[],"data":{"id":"7"}}"#,
+        "garbage",
+        "{}",
+        "[1]",
+        " {\"a\":1} ",
+    ];
+    let api = Api::start(move |_, peer| {
+        peer.stream("content-encoding: gzip\r\nx-transaction-id: abc\r\n")?;
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        write!(gzip, "{}\r\n\r\n{}\n{FRAME}\r\n", post(1), post(2))?;
+        let first = gzip.finish()?;
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        for line in odd {
+            write!(gzip, "{line}\r\n")?;
+        }
+        write!(gzip, "{}\r\n", "x".repeat(65 * 1024))?;
+        gzip.flush()?;
+        for byte in [first, gzip.get_ref().clone()].concat() {
+            peer.chunk([byte])?;
+        }
+        peer.hold()
+    });
+    let site = site(&api);
+    let running = site.start(None);
+    until("eight lines", || site.lines().len() == 8);
+    running.stop();
+
+    check_request(&api);
+    let mut expected = vec![post(1), post(2)];
+    expected.extend(odd.map(str::to_owned));
+    expected.push("x".repeat(64 * 1024));
+    assert_eq!(site.lines(), expected);
+    let seals = site.check_sealed();
+    assert_eq!(
+        seals
+            .iter()
+            .filter_map(|seal| seal["oversize"].as_u64())
+            .sum::<u64>(),
+        1
+    );
+    assert!(
+        seals
+            .iter()
+            .all(|seal| seal["recovered"] == false && seal["format"] == 1)
+    );
+
+    let events = site.events();
+    let kinds = texts(&events, "kind");
+    let kinds: Vec<&str> = kinds
+        .iter()
+        .map(String::as_str)
+        .filter(|kind| *kind != "alive")
+        .collect();
+    let expected = [
+        "started",
+        "connecting",
+        "connected",
+        "first_line",
+        "error_frame",
+        "disconnected",
+        "stopped",
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(texts(&site.events_of("error_frame"), "line"), [FRAME]);
+    assert_eq!(site.events_of("connected")[0]["transaction"], "abc");
+    let end = &site.events_of("disconnected")[0];
+    assert_eq!(
+        (&end["cause"], &end["lines"]),
+        (&"shutdown".into(), &8.into())
+    );
+    let alive = site.events_of("alive");
+    assert_eq!(
+        alive
+            .iter()
+            .filter_map(|alive| alive["lines"].as_u64())
+            .sum::<u64>(),
+        8
+    );
+    assert!(
+        alive
+            .iter()
+            .any(|alive| alive["seconds"] != Value::Array(vec![]))
+    );
+    check_places(&site);
+}
+
+#[track_caller]
+fn check_request(api: &Api) {
+    let request = &api.requests()[0];
+    assert_eq!(
+        request.header("authorization"),
+        Some("Bearer AAAA%2Fsecret%3D")
+    );
+    assert_eq!(request.header("accept-encoding"), Some("gzip"));
+    assert!(
+        request
+            .header("user-agent")
+            .unwrap()
+            .starts_with("twinstream/")
+    );
+    assert_eq!(
+        request.header("host"),
+        Some(format!("127.0.0.1:{}", api.port).as_str())
+    );
+    assert!(
+        request
+            .path
+            .starts_with("/2/tweets/sample/stream?expansions=author_id&tweet.fields=")
+    );
+    assert_eq!(request.backfill(), None);
+}
+
+/// Names, folders and rights are as the format says.
+#[track_caller]
+fn check_places(site: &Site) {
+    for (name, path) in site.files() {
+        let folder = path.parent().unwrap();
+        let mode =
+            |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(folder)), (0o640, 0o750), "{name}");
+        if name != "reserve" {
+            // 1/2026-11-23/14/1_sample_20261123T1405Z_3fa9c01b_000.jsonl
+            let minute = name.split('_').nth(2).unwrap();
+            let (day, hour) = (&minute[..8], &minute[9..11]);
+            let lies = format!("1/{}-{}-{}/{hour}", &day[..4], &day[4..6], &day[6..]);
+            assert!(folder.ends_with(&lies), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_drop_is_answered_at_once_and_with_backfill() {
+    let dropped: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let drops = Arc::clone(&dropped);
+    let api = Api::start(move |connection, peer| {
+        peer.stream("")?;
+        peer.chunk(format!("{}\r\n", post(connection)))?;
+        match connection {
+            // in the middle of a line; then after a whole one without its line end
+            0 => peer.chunk(r#"{"data":{"id":"torn","#)?,
+            1 => {
+                peer.chunk(r#"{"data":{"id":"whole"}}"#)?;
+                peer.raw("0\r\n\r\n")?;
+            }
+            2 => peer.chunk("{\"errors\":[{\"disconnect_type\":\"ForceDisconnect\"}]}\r\n")?,
+            _ => return peer.hold(),
+        }
+        drops.lock().unwrap().push(Instant::now());
+        match connection {
+            2 => peer.hold(),
+            _ => Ok(()),
+        }
+    });
+    let site = site(&api);
+    let running = site.start(None);
+    until("the fourth connection's line", || {
+        site.lines().contains(&post(3))
+    });
+    running.stop();
+    let running = site.start(None);
+    until("the line after the restart", || {
+        site.lines().contains(&post(4))
+    });
+    running.stop();
+
+    let requests = api.requests();
+    let minutes: Vec<Option<u8>> = requests.iter().map(Request::backfill).collect();
+    assert_eq!(minutes[0], None, "the very first start");
+    // the outage in minutes, rounded up, and one: some milliseconds make two
+    assert!(
+        minutes[1..]
+            .iter()
+            .all(|asked| matches!(asked, Some(1 | 2))),
+        "{minutes:?}"
+    );
+    for (n, dropped) in dropped.lock().unwrap().iter().enumerate() {
+        let after = requests[n + 1].at.saturating_duration_since(*dropped);
+        eprintln!("reconnected after {after:?}");
+        assert!(after < Duration::from_millis(50), "{after:?}");
+    }
+    let whole = r#"{"data":{"id":"whole"}}"#.to_owned();
+    assert_eq!(
+        site.lines(),
+        [post(0), post(1), whole, post(2), post(3), post(4)]
+    );
+    let ends = site.events_of("disconnected");
+    assert_eq!(
+        texts(&ends, "cause"),
+        ["reset", "eof", "platform", "shutdown", "shutdown"]
+    );
+    assert_eq!(ends[0]["unfinished"], r#"{"data":{"id":"torn","#);
+    assert_eq!(ends[2]["disconnect_type"], "ForceDisconnect");
+    assert_eq!(site.events_of("waiting"), Vec::<Value>::new());
+    site.check_sealed();
+}
+
+#[test]
+fn backfill_that_is_refused_is_not_asked_for_again() {
+    const REFUSED: &str = r#"{"errors":[{"parameters":{"backfill_minutes":["2"]},"message":"m"}],"title":"Invalid Request","type":"https://api.twitter.com/2/problems/invalid-request"}"#;
+    let api = Api::start(|connection, peer| {
+        if connection == 1 {
+            return peer.refuse(400, "", REFUSED);
+        }
+        peer.stream("")?;
+        peer.chunk(format!("{}\r\n", post(connection)))?;
+        if connection < 3 { Ok(()) } else { peer.hold() }
+    });
+    let site = site(&api);
+    let running = site.start(None);
+    until("the fourth connection's line", || {
+        site.lines().contains(&post(3))
+    });
+    running.stop();
+    let requests = api.requests();
+    let minutes: Vec<Option<u8>> = requests.iter().map(Request::backfill).collect();
+    assert!(
+        matches!(minutes[..], [None, Some(1 | 2), None, None]),
+        "{minutes:?}"
+    );
+    let after = requests[2].at - requests[1].at;
+    assert!(after < Duration::from_millis(200), "{after:?}");
+    assert_eq!(site.events_of("waiting"), Vec::<Value>::new());
+}
+
+#[test]
+fn each_refusal_waits_as_the_table_says() {
+    const RATE: f64 = 600.0;
+    let api = Api::start(|connection, peer| {
+        match connection {
+        0 => peer.refuse(503, "content-type: text/html\r\n", "<html>"),
+        1 => peer.refuse(429, "", r#"{"connection_issue":"TooManyConnections","type":"https://api.x.com/2/problems/streaming-connection"}"#),
+        2 => peer.refuse(429, "x-rate-limit-remaining: 0\r\n", r#"{"title":"Too Many Requests","type":"about:blank"}"#),
+        3 => peer.refuse(401, "", r#"{"title":"Unauthorized","type":"about:blank"}"#),
+        4 => peer.refuse(402, "", r#"{"title":"Payment Required","type":"https://api.x.com/2/problems/credits-depleted"}"#),
+        5 => Ok(()),
+        _ => {
+            peer.stream("")?;
+            peer.chunk("\r\n")?;
+            peer.hold()
+        }
+    }
+    });
+    let site = site(&api);
+    let running = site.start(Some("2026-11-23T14:05:00Z@600"));
+    until("the seventh request", || api.requests().len() == 7);
+    until("its first line", || site.events_of("first_line").len() == 1);
+    let log = running.stop();
+    let waits: Vec<(String, u64)> = site
+        .events_of("waiting")
+        .iter()
+        .map(|wait| {
+            (
+                wait["why"].as_str().unwrap().to_owned(),
+                wait["wait_ms"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("server_error", 5_000),
+        ("too_many_connections", 10_000),
+        ("rate_limit", 60_000),
+        ("unauthorized", 10_000),
+        ("usage_cap", 900_000),
+        ("network", 250),
+    ];
+    // the clock moves on a little between deciding and writing it down
+    for ((why, wait_ms), (expected_why, expected_ms)) in waits.iter().zip(expected) {
+        assert_eq!(why, expected_why);
+        assert!(
+            (expected_ms * 9 / 10..=expected_ms).contains(wait_ms) || expected_ms < 10_000,
+            "{why} {wait_ms}"
+        );
+    }
+    let requests = api.requests();
+    for (pair, (why, wait_ms)) in requests.windows(2).zip(expected) {
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        let least = Duration::from_secs_f64(wait_ms as f64 / 1_000.0 / RATE);
+        assert!(least.mul_f64(0.98) <= pair[1].at - pair[0].at, "{why}");
+    }
+    let ends = site.events_of("disconnected");
+    assert_eq!(
+        texts(&ends[..5], "status"),
+        ["503", "429", "429", "401", "402"]
+    );
+    assert_eq!(ends[5]["cause"], "reset");
+    for alarm in ["unauthorized", "usage_cap"] {
+        assert!(log.contains(alarm), "{log}");
+    }
+    assert!(!log.contains("secret"), "the token is in the log");
+    site.check_sealed();
+}
+
+#[test]
+fn silence_is_a_stall_and_keep_alives_without_posts_are_an_alarm() {
+    let api = Api::start(|connection, peer| {
+        peer.stream("")?;
+        peer.chunk(format!("{}\r\n", post(connection)))?;
+        while 0 < connection && !peer.over() {
+            peer.chunk("\r\n")?;
+            thread::sleep(Duration::from_millis(100));
+        }
+        peer.hold()
+    });
+    let site = site(&api);
+    let running = site.start(CLOCK_60);
+    until("the alarm", || site.events_of("no_posts").len() == 1);
+    until("a minute's record", || 2 < site.events_of("alive").len());
+    let log = running.stop();
+    assert!(log.contains("no_posts"), "{log}");
+    let requests = api.requests();
+    assert_eq!(requests.len(), 2, "no reconnection for want of posts");
+    let silent = requests[1].at - requests[0].at;
+    assert!(
+        (480..900).contains(&silent.as_millis()),
+        "30 s at rate 60: {silent:?}"
+    );
+    let ends = site.events_of("disconnected");
+    assert_eq!(texts(&ends, "cause"), ["stall", "shutdown"]);
+    let alive = site.events_of("alive");
+    let silences: usize = alive
+        .iter()
+        .map(|alive| alive["silences"].as_array().unwrap().len())
+        .sum();
+    assert!(0 < silences);
+    let seals = site.check_sealed();
+    let minutes: Vec<&str> = seals
+        .iter()
+        .map(|seal| seal["minute"].as_str().unwrap())
+        .collect();
+    assert_eq!(minutes[0], "2026-11-23T14:05Z");
+    assert!(
+        minutes.is_sorted_by(|a, b| a < b),
+        "every minute once: {minutes:?}"
+    );
+}
+
+#[test]
+fn only_one_collector_runs_and_none_without_its_token() {
+    let api = Api::start(|_, peer| {
+        peer.stream("")?;
+        peer.hold()
+    });
+    let site = site(&api);
+    let running = site.start(None);
+    until("the connection", || api.requests().len() == 1);
+    let second = site.command(None).output().unwrap();
+    assert_eq!(second.status.code(), Some(7));
+    assert!(String::from_utf8_lossy(&second.stderr).contains(&running.id().to_string()));
+    running.stop();
+    fs::remove_file(site.dir.path().join("token")).unwrap();
+    let without = site.command(None).output().unwrap();
+    assert_eq!(without.status.code(), Some(3));
+}

@@ -1,0 +1,321 @@
+//! The power fails at every single call that the writer and the recovery make.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use twinstream::{
+    period::{Minute, UtcMs},
+    segment::{
+        event::{Event, What},
+        line,
+        name::{RunId, SegmentName, ServerId},
+        recover::{Recovered, last_arrival, recover},
+        seal::{Digester, Seal},
+        spool,
+        writer::{Closed, Lines, WriteError, Writer},
+    },
+    world::disk::{Disk, read_bounded},
+};
+
+use crate::support::disk::SimulatedDisk;
+
+const SPOOL: &str = "/spool";
+/// The last minute of an hour, so that a folder is made under way as well.
+const FIRST: Minute = Minute(29_924_039);
+const MINUTES: i64 = 3;
+
+fn server() -> ServerId {
+    "1".parse().unwrap()
+}
+
+/// What a run has written, and how much of it was synced, per minute.
+#[derive(Default)]
+struct Written {
+    stored: BTreeMap<i64, Vec<u8>>,
+    events: BTreeMap<i64, Vec<u8>>,
+    synced: BTreeMap<i64, (usize, usize)>,
+}
+
+impl Written {
+    fn sync(&mut self, minute: i64) {
+        let len = |of: &BTreeMap<i64, Vec<u8>>| of.get(&minute).map_or(0, Vec::len);
+        let lens = (len(&self.stored), len(&self.events));
+        self.synced.insert(minute, lens);
+    }
+}
+
+/// A few minutes of collecting, as the collector's two threads do it.
+fn collect(disk: &SimulatedDisk, written: &mut Written) -> Result<(), WriteError> {
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), RunId(0x3fa9_c01b));
+    let mut to_seal: Option<Closed> = None;
+    for minute in FIRST.0..FIRST.0 + MINUTES {
+        let begin = Minute(minute).begin();
+        for second in 0..4 {
+            let at = begin.plus_ms(second * 1_000 + 17);
+            if let Some(closed) = writer.turn_to(at) {
+                assert!(to_seal.replace(closed).is_none());
+            }
+            let event = Event {
+                at,
+                what: What::FirstLine,
+                connection: 1,
+            };
+            let json = event.to_json();
+            written.events.entry(minute).or_default().extend(json);
+            writer.event(&event)?;
+            let mut stored = Vec::new();
+            for n in 0..3 {
+                let received = format!(r#"{{"data":{{"id":"{minute}{second}{n}"}}}}"#);
+                line::store(received.as_bytes(), at, &mut stored);
+            }
+            written.stored.entry(minute).or_default().extend(&stored);
+            let lines = Lines {
+                first: at,
+                last: at,
+                stored: &stored,
+                oversize: 0,
+            };
+            writer.lines(lines)?;
+            if let Some(mut closed) = to_seal.take() {
+                closed.seal(disk)?;
+                written.sync(minute - 1);
+            }
+            if second % 2 == 1 {
+                writer.watch()?.unwrap().sync(disk)?;
+                written.sync(minute);
+            }
+        }
+    }
+    writer.close().unwrap().seal(disk)?;
+    written.sync(FIRST.0 + MINUTES - 1);
+    Ok(())
+}
+
+/// Everything is sealed, each file is what its seal says, and holds a beginning of what was
+/// written, at least as long as what was synced.
+fn check_spool(disk: &SimulatedDisk, written: &Written, at: &str) {
+    let spool = Path::new(SPOOL);
+    let mut found: BTreeMap<i64, (Vec<u8>, Vec<u8>)> = BTreeMap::new();
+    for folder in spool::hour_folders(disk, spool, &server()).unwrap() {
+        for entry in disk.list(&folder).unwrap() {
+            let ending = entry.name.split_once('.').unwrap().1.to_owned();
+            assert!(
+                ["jsonl", "events.jsonl", "seal.json"].contains(&ending.as_str()),
+                "{at}: {} is left",
+                entry.name
+            );
+        }
+        for (name, here) in spool::in_folder(disk, &folder, &server()).unwrap() {
+            assert!(here.sealed, "{at}: {name} has no seal");
+            let pair = check_sealed(disk, &name, at);
+            assert!(found.insert(name.minute.0, pair).is_none(), "{at}: twice");
+        }
+    }
+    for minute in FIRST.0..FIRST.0 + MINUTES {
+        let empty = Vec::new();
+        let (stored, events) = found.remove(&minute).unwrap_or_default();
+        let (all, all_events) = (
+            written.stored.get(&minute).unwrap_or(&empty),
+            written.events.get(&minute).unwrap_or(&empty),
+        );
+        let (synced, synced_events) = written.synced.get(&minute).copied().unwrap_or_default();
+        assert!(all.starts_with(&stored), "{at}: other lines");
+        assert!(all_events.starts_with(&events), "{at}: other events");
+        assert!(synced <= stored.len(), "{at}: synced lines are lost");
+        assert!(
+            synced_events <= events.len(),
+            "{at}: synced events are lost"
+        );
+        for file in [stored, events] {
+            assert!(file.is_empty() || file.ends_with(b"\n"), "{at}: torn");
+        }
+    }
+}
+
+/// Recovers, and says what it found.
+fn left_open(disk: &SimulatedDisk) -> Vec<Recovered> {
+    let done = recover(disk, Path::new(SPOOL), &server()).unwrap();
+    assert!(done.failed.is_empty(), "{:?}", done.failed);
+    done.recovered
+}
+
+fn check_sealed(disk: &SimulatedDisk, name: &SegmentName, at: &str) -> (Vec<u8>, Vec<u8>) {
+    let paths = name.paths(Path::new(SPOOL));
+    let read = |path: &Path| read_bounded(disk, path, 1 << 20).unwrap();
+    let seal = Seal::read(&read(&paths.seal), name).unwrap();
+    let (segment, events) = (read(&paths.segment), read(&paths.events));
+    for (bytes, digest) in [(&segment, &seal.segment), (&events, &seal.events)] {
+        let mut digester = Digester::default();
+        digester.update(bytes);
+        assert_eq!(digester.finish(), *digest, "{at}: {name}");
+    }
+    let stamps: Vec<UtcMs> = segment
+        .split(|byte| *byte == b'\n')
+        .filter_map(|stored| line::cut(stored).retrieved_at)
+        .collect();
+    assert_eq!(seal.first_arrival, stamps.first().copied(), "{at}: {name}");
+    assert_eq!(seal.last_arrival, stamps.last().copied(), "{at}: {name}");
+    (segment, events)
+}
+
+#[test]
+fn whenever_the_power_fails_what_was_synced_is_there() {
+    let spool = Path::new(SPOOL);
+    let whole = SimulatedDisk::default();
+    let mut written = Written::default();
+    collect(&whole, &mut written).unwrap();
+    let calls = whole.calls();
+    check_spool(&whole, &written, "without a failure");
+    assert!(50 < calls, "{calls}");
+    let mut torn = 0;
+    for call in 1..=calls {
+        for seed in 0..4 {
+            let at = format!("call {call}, seed {seed}");
+            let disk = SimulatedDisk::default();
+            disk.fail_in(call);
+            let mut written = Written::default();
+            let ended = collect(&disk, &mut written);
+            assert!(ended.is_err(), "{at}: the failure was not noticed");
+            disk.power_cut(call * 31 + seed);
+            // and again while recovering, until it gets through
+            let mut again = 1 + seed;
+            loop {
+                disk.fail_in(again);
+                match recover(&disk, spool, &server()) {
+                    Ok(done) if done.failed.is_empty() => {
+                        let cut = done.recovered.iter().filter(|left| 0 < left.cut_bytes);
+                        torn += cut.count();
+                        break;
+                    }
+                    Ok(_) | Err(_) => disk.power_cut(call * 37 + again),
+                }
+                again += 3;
+            }
+            disk.power_cut(call);
+            check_spool(&disk, &written, &at);
+            let files = disk.files();
+            assert_eq!(left_open(&disk), [], "{at}");
+            assert_eq!(
+                disk.files(),
+                files,
+                "{at}: a second recovery changes something"
+            );
+        }
+    }
+    assert!(10 < torn, "the power never tore a line");
+}
+
+#[test]
+fn recovery_tells_what_it_found_and_when_the_last_line_came() {
+    let disk = SimulatedDisk::default();
+    let spool = Path::new(SPOOL);
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    assert_eq!(last_arrival(&disk, spool, &server()).unwrap(), None);
+    let mut writer = Writer::new(shared, spool, &server(), RunId(1));
+    let at = FIRST.begin().plus_ms(1_234);
+    let mut stored = Vec::new();
+    line::store(b"{}", at, &mut stored);
+    let lines = Lines {
+        first: at,
+        last: at,
+        stored: &stored,
+        oversize: 0,
+    };
+    writer.lines(lines).unwrap();
+    let event = Event {
+        at: at.plus_ms(500),
+        what: What::FirstLine,
+        connection: 1,
+    };
+    writer.event(&event).unwrap();
+    let name = writer.open_name().unwrap().clone();
+    let paths = name.paths(spool);
+    let torn = twinstream::segment::name::open(&paths.segment);
+    disk.append(&torn)
+        .unwrap()
+        .write_all(b"{\"data\":")
+        .unwrap();
+    drop(disk.create(&paths.folder.join(format!("{name}.seal.json.tmp"))));
+    let left = left_open(&disk);
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].name, name);
+    assert_eq!((left[0].lines, left[0].cut_bytes), (1, 8));
+    assert_eq!(left[0].last, Some(at.plus_ms(500)));
+    assert_eq!(last_arrival(&disk, spool, &server()).unwrap(), Some(at));
+    assert_eq!(disk.files().len(), 3);
+}
+
+#[test]
+fn a_pair_that_cannot_be_mended_stops_no_other() {
+    let disk = SimulatedDisk::default();
+    for run in [1, 2] {
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), RunId(run));
+        let event = Event {
+            at: FIRST.begin(),
+            what: What::FirstLine,
+            connection: 1,
+        };
+        writer.event(&event).unwrap();
+        if run == 1 {
+            // by whatever mishap the segment lies there twice
+            let paths = writer.open_name().unwrap().paths(Path::new(SPOOL));
+            drop(disk.create(&paths.segment).unwrap());
+        }
+    }
+    let done = recover(&disk, Path::new(SPOOL), &server()).unwrap();
+    let runs = |names: Vec<&SegmentName>| -> Vec<u32> { names.iter().map(|n| n.run.0).collect() };
+    assert_eq!(
+        runs(done.recovered.iter().map(|left| &left.name).collect()),
+        [2]
+    );
+    assert_eq!(
+        runs(done.failed.iter().map(|(name, _)| name).collect()),
+        [1]
+    );
+}
+
+#[test]
+fn a_full_disk_keeps_what_is_whole_and_goes_on_when_there_is_room() {
+    for capacity in 1..2_500 {
+        let disk = SimulatedDisk::default();
+        disk.set_capacity(Some(capacity));
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), RunId(7));
+        let mut stored = Vec::new();
+        line::store(br#"{"data":{"id":"1"}}"#, FIRST.begin(), &mut stored);
+        let lines = Lines {
+            first: FIRST.begin(),
+            last: FIRST.begin(),
+            stored: &stored,
+            oversize: 0,
+        };
+        let mut failed = 0;
+        for _ in 0..5 {
+            while let Err(error) = writer.lines(lines) {
+                assert!(error.is_full(), "{error}");
+                failed += 1;
+                for (path, bytes) in disk.files() {
+                    assert_eq!(bytes.len() % stored.len(), 0, "{}", path.display());
+                }
+                disk.set_capacity(None);
+            }
+        }
+        disk.set_capacity(Some(capacity));
+        let mut closed = writer.close().unwrap();
+        while let Err(error) = closed.seal(&disk) {
+            assert!(error.is_full(), "{error}");
+            failed += 1;
+            disk.set_capacity(None);
+        }
+        let needed: usize = disk.files().values().map(Vec::len).sum();
+        let fits = needed as u64 <= capacity;
+        assert_eq!(failed == 0, fits, "{capacity} of {needed} bytes");
+        assert_eq!(left_open(&disk), []);
+        let name = spool::sealed(&disk, Path::new(SPOOL), &server())
+            .unwrap()
+            .remove(0);
+        let (segment, _) = check_sealed(&disk, &name, "full");
+        assert_eq!(segment, stored.repeat(5));
+    }
+}

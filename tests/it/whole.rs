@@ -1,0 +1,493 @@
+//! The main job from end to end, as a user would run it: simulated API, two collectors with
+//! different losses, delivery, merge, verify. Only the built binary and what it writes are used.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+/// Simulated seconds per second.
+const RATE: i64 = 30;
+
+/// Two servers, the simulated API, and one folder for all of them.
+struct Site {
+    dir: TempDir,
+    /// Simulated milliseconds at the start, and the real instant of it.
+    began: std::time::Instant,
+}
+
+/// A child that does not outlive its test.
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ended_already = self.0.kill();
+        let _ended_already = self.0.wait();
+    }
+}
+
+const BEGIN: &str = "2026-11-23T14:00:00Z";
+
+impl Site {
+    fn new() -> Self {
+        let site = Self {
+            dir: TempDir::new().unwrap(),
+            began: std::time::Instant::now(),
+        };
+        fs::write(site.path("token"), "AAAA%2Btest%3D\n").unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(site.path("token"), private).unwrap();
+        site
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.dir.path().join(inside)
+    }
+
+    /// Seconds of simulated time since the start.
+    fn elapsed(&self) -> f64 {
+        self.began.elapsed().as_secs_f64() * f64::from(i32::try_from(RATE).unwrap())
+    }
+
+    fn program(&self, later_s: f64) -> Command {
+        let begin: twinstream::period::UtcMs = BEGIN.parse().unwrap();
+        let now = begin.plus_ms(((self.elapsed() + later_s) * 1_000.0) as i64);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+        command
+            .args(["--clock", &format!("{now}@{RATE}")])
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the simulated API with one address for each collector.
+    fn simulate(&self, args: &[&str], faults: &str) -> (Guarded, Vec<String>) {
+        fs::write(self.path("faults.toml"), faults).unwrap();
+        let mut child = self
+            .program(0.0)
+            .args([
+                "simulate",
+                "--listen",
+                "127.0.0.1:0",
+                "--listen",
+                "127.0.0.1:0",
+            ])
+            .args(["--token", "AAAA%2Btest%3D", "--seed", "7"])
+            .arg("--faults")
+            .arg(self.path("faults.toml"))
+            .arg("--truth")
+            .arg(self.path("truth.jsonl"))
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let guarded = Guarded(child);
+        let urls = BufReader::new(stdout)
+            .lines()
+            .take(2)
+            .map(Result::unwrap)
+            .collect();
+        (guarded, urls)
+    }
+
+    fn configure(&self, urls: &[String]) {
+        let dir = self.dir.path().display();
+        for (server, url) in (1..).zip(urls) {
+            let text = format!(
+                "data_dir = \"{dir}/server{server}\"\n\
+                 [x]\nbase_url = \"{url}\"\nbearer_token_file = \"{dir}/token\"\n\
+                 [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n\
+                 [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
+                 deliver_to = \"{dir}/server1/spool\"\n\
+                 [merge]\nxz = \"fast\"\nkeep_free = \"1MiB\"\nformats = [\"csv\"]\n"
+            );
+            fs::write(self.path(&format!("server{server}.toml")), text).unwrap();
+        }
+    }
+
+    fn on_server(&self, server: u8, later_s: f64) -> Command {
+        let mut command = self.program(later_s);
+        command
+            .arg("--config")
+            .arg(self.path(&format!("server{server}.toml")));
+        command.args(["--server", &server.to_string()]);
+        command
+    }
+
+    fn collect(&self, server: u8) -> Guarded {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.path(&format!("server{server}.log")))
+            .unwrap();
+        Guarded(
+            self.on_server(server, 0.0)
+                .arg("collect")
+                .stderr(log)
+                .spawn()
+                .unwrap(),
+        )
+    }
+
+    #[track_caller]
+    fn check_stage(&self, server: u8, later_s: f64, args: &[&str], exit: &[i32]) -> Output {
+        let output = self.on_server(server, later_s).args(args).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let code = output.status.code().unwrap();
+        assert!(
+            exit.contains(&code),
+            "{args:?} ended with {code}:\n{stdout}\n{stderr}"
+        );
+        output
+    }
+
+    #[track_caller]
+    fn check_verify(&self) {
+        let output = Command::new(env!("CARGO_BIN_EXE_twinstream"))
+            .arg("verify")
+            .arg(self.path("server1/vault"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+    }
+
+    /// All sealed lines of one server, from its own spool.
+    fn lines(&self, server: u8) -> Vec<String> {
+        let spool = self.path(&format!("server{server}/spool/{server}"));
+        let mut paths: Vec<PathBuf> = files_below(&spool);
+        paths.retain(|path| {
+            let name = path.to_str().unwrap();
+            name.ends_with(".jsonl")
+                && !name.ends_with(".events.jsonl")
+                && !name.ends_with("acks.jsonl")
+        });
+        paths.sort();
+        let read = |path: &PathBuf| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        paths
+            .iter()
+            .flat_map(|path| read(path).lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// All vault files whose names end so, ascending by name.
+    fn vault_files(&self, ending: &str) -> Vec<PathBuf> {
+        let mut paths = files_below(&self.path("server1/vault"));
+        paths.retain(|path| path.to_str().unwrap().ends_with(ending));
+        paths.sort();
+        paths
+    }
+}
+
+fn files_below(top: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![top.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// Ends a collector as a service manager would, and expects it to end well.
+fn stop(mut collector: Guarded) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(collector.0.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(collector.0.wait().unwrap().code(), Some(0));
+}
+
+/// Waits for something that must come, with a limit.
+#[track_caller]
+fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !there() {
+        assert!(
+            began.elapsed() < Duration::from_mins(1),
+            "{what} did not come"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn unxz(path: &Path) -> String {
+    let mut text = String::new();
+    liblzma::read::XzDecoder::new(fs::File::open(path).unwrap())
+        .read_to_string(&mut text)
+        .unwrap();
+    text
+}
+
+/// Records of the simulator's log whose member has that value.
+fn truth(site: &Site, member: &str, value: &str) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(site.path("truth.jsonl")).unwrap();
+    let records = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    records.filter(|record| record[member] == value).collect()
+}
+
+fn real_posts() -> Option<PathBuf> {
+    let folder = std::env::var_os("TWINSTREAM_REAL_POSTS").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("SKIPPED: TWINSTREAM_REAL_POSTS names no folder with real posts");
+    }
+    folder
+}
+
+/// Each server is shut out for some seconds, never both at once.
+const DIFFERENT_LOSSES: &str = r#"
+[[fault]]
+at = "20s"
+listener = 1
+kind = "lockout"
+for = "5s"
+close = true
+
+[[fault]]
+at = "45s"
+listener = 2
+kind = "lockout"
+for = "5s"
+close = true
+"#;
+
+#[test]
+fn the_real_posts_come_through_whole() {
+    let Some(real) = real_posts() else { return };
+    let site = Site::new();
+    let stream = real.join("stream.jsonl");
+    let (_api, urls) = site.simulate(
+        &[
+            "--replay",
+            stream.to_str().unwrap(),
+            "--rate",
+            "10",
+            "--replay-wait",
+            "2",
+            "--no-backfill-right",
+        ],
+        DIFFERENT_LOSSES,
+    );
+    site.configure(&urls);
+    let [first, second] = [1, 2].map(|server| site.collect(server));
+    wait_for("the last post", || {
+        site.elapsed() > 95.0 && site.path("server2/spool/2").exists()
+    });
+    stop(first);
+    stop(second);
+    let posts = fs::read_to_string(&stream).unwrap().lines().count();
+    for server in [1, 2] {
+        let lines = site.lines(server).len();
+        assert!(
+            posts / 2 < lines && lines < posts,
+            "server {server} was to lose some: {lines}"
+        );
+    }
+    site.check_stage(2, 0.0, &["deliver"], &[0]);
+    site.check_stage(1, 7_200.0, &["merge"], &[0]);
+    site.check_verify();
+
+    let mut rows = Vec::new();
+    let mut ids = Vec::new();
+    for path in site.vault_files("_tweets.csv.xz") {
+        let text = unxz(&path);
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        rows.extend(reader.records().map(Result::unwrap));
+    }
+    for path in site.vault_files("_IDs.txt.xz") {
+        ids.extend(unxz(&path).lines().map(str::to_owned).collect::<Vec<_>>());
+    }
+    assert_eq!(rows.len(), posts);
+    assert_eq!(
+        rows.iter().map(|row| row[0].to_owned()).collect::<Vec<_>>(),
+        ids
+    );
+    check_against_predecessor(&real.join("predecessor.csv"), &rows);
+}
+
+/// Field by field, up to the differences that the documentation lists.
+fn check_against_predecessor(path: &Path, rows: &[csv::StringRecord]) {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let mut expected: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for row in reader.records() {
+        let mut row: Vec<String> = row.unwrap().iter().map(str::to_owned).collect();
+        row[4] = String::new();
+        if row[9] == "null" {
+            row[9] = String::new();
+        }
+        let row: Vec<String> = row.iter().map(|field| one_line(field)).collect();
+        expected.insert(row[0].parse().unwrap(), row);
+    }
+    let found: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let mut row: Vec<String> = row.iter().map(str::to_owned).collect();
+            row[4] = String::new();
+            row
+        })
+        .collect();
+    // the predecessor's rows in ascending order of ids are this vault's, hour after hour
+    for (found, expected) in found.iter().zip(expected.values()) {
+        assert_eq!(found, expected);
+    }
+    assert_eq!(found.len(), expected.len());
+}
+
+/// Every line break of any kind becomes one space.
+fn one_line(field: &str) -> String {
+    field.replace("\r\n", " ").replace(
+        [
+            '\r', '\n', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}', '\0',
+        ],
+        " ",
+    )
+}
+
+/// Faults of every kind that a collector may meet within six minutes.
+const MANY_FAULTS: &str = r#"
+[[fault]]
+at = "30s"
+listener = 1
+kind = "drop"
+
+[[fault]]
+at = "50s"
+listener = 2
+kind = "reset"
+
+[[fault]]
+at = "80s"
+listener = 1
+kind = "cut"
+
+[[fault]]
+at = "100s"
+listener = 2
+kind = "error_frame"
+disconnect_type = "OperationalDisconnect"
+
+[[fault]]
+at = "120s"
+listener = 1
+kind = "garbage"
+
+[[fault]]
+at = "140s"
+listener = 2
+kind = "stall"
+for = "45s"
+
+[[fault]]
+at = "200s"
+listener = 1
+kind = "duplicates"
+
+[[fault]]
+at = "223s"
+listener = 2
+kind = "drop"
+
+[[fault]]
+at = "260s"
+listener = 1
+kind = "no_trailer"
+"#;
+
+#[test]
+fn two_servers_with_faults_and_a_kill_make_one_archive_that_verifies() {
+    let site = Site::new();
+    let (_api, urls) = site.simulate(&["--rate", "30", "--spelling", "mixed"], MANY_FAULTS);
+    site.configure(&urls);
+    let mut first = site.collect(1);
+    let second = site.collect(2);
+    wait_for("minute 4", || 240.0 < site.elapsed());
+    first.0.kill().unwrap();
+    first.0.wait().unwrap();
+    site.check_stage(2, 0.0, &["deliver"], &[0, 4]);
+    let first = site.collect(1);
+    wait_for("minute 6", || 360.0 < site.elapsed());
+    stop(first);
+    stop(second);
+    site.check_stage(2, 0.0, &["deliver"], &[0]);
+    let merged = site.check_stage(1, 7_200.0, &["merge"], &[0]);
+    assert!(!merged.stdout.is_empty(), "a merge says what it committed");
+    site.check_verify();
+    // again: nothing to do, and nothing changes
+    let before: Vec<Vec<u8>> = site
+        .vault_files("")
+        .iter()
+        .map(|path| fs::read(path).unwrap())
+        .collect();
+    site.check_stage(1, 7_200.0, &["merge"], &[4]);
+    let after: Vec<Vec<u8>> = site
+        .vault_files("")
+        .iter()
+        .map(|path| fs::read(path).unwrap())
+        .collect();
+    assert_eq!(before, after);
+
+    let kinds: BTreeSet<String> = truth(&site, "event", "hit")
+        .iter()
+        .map(|record| record["kind"].as_str().unwrap().to_owned())
+        .collect();
+    let wanted = [
+        "cut",
+        "drop",
+        "duplicates",
+        "error_frame",
+        "garbage",
+        "no_trailer",
+        "reset",
+        "stall",
+    ];
+    assert_eq!(
+        kinds,
+        wanted.map(str::to_owned).into(),
+        "every fault has happened"
+    );
+
+    // every post that any collector stored is in the vault, once
+    let stored: BTreeSet<u64> = [1, 2]
+        .iter()
+        .flat_map(|&server| site.lines(server))
+        // a line that is not UTF-8 is rejected, and kept with the rejected ones
+        .filter(|line| !line.contains(char::REPLACEMENT_CHARACTER))
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(&line).ok())
+        .filter_map(|line| line["data"]["id"].as_str()?.parse().ok())
+        .filter(|id| (1 << 60..1 << 62).contains(id))
+        .collect();
+    let mut archived: Vec<u64> = Vec::new();
+    for path in site
+        .vault_files("2026-11-23_14_IDs.txt.xz")
+        .iter()
+        .chain(&site.vault_files("2026-11-23_13_IDs.txt.xz"))
+    {
+        archived.extend(unxz(path).lines().map(|id| id.parse::<u64>().unwrap()));
+    }
+    let recent: BTreeSet<u64> = archived
+        .iter()
+        .copied()
+        .filter(|id| (1 << 60..1 << 62).contains(id))
+        .collect();
+    assert!(5_000 < recent.len(), "{}", recent.len());
+    // the other way round does not hold: serde_json refuses lone surrogates, which are good posts
+    let lost: Vec<&u64> = stored.difference(&recent).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
