@@ -190,3 +190,58 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::post::parse;
+
+    /// Copies as (server, time of arrival, name of the author); gives the names that are kept.
+    fn kept(copies: &[(usize, i64, &str)]) -> (Vec<String>, Tally) {
+        let lines: Vec<String> = copies
+            .iter()
+            .map(|(_, _, name)| {
+                format!(
+                    r#"{{"data":{{"id":"1541815603606036480","author_id":"7"}},"includes":{{"users":[{{"id":"7","name":"{name}"}}]}}}}"#
+                )
+            })
+            .collect();
+        let copies = copies
+            .iter()
+            .zip(&lines)
+            .map(|((server, at, _), line)| Copy {
+                retrieved_at: UtcMs(*at),
+                server: *server,
+                received: (line.as_bytes(), b""),
+                post: parse::post(line.as_bytes()).unwrap(),
+            });
+        let mut names = Vec::new();
+        let tally = dedupe(copies.collect(), 2, |copy| {
+            names.push(copy.post.author.as_ref().unwrap().cells[2].to_string());
+        });
+        (names, tally)
+    }
+
+    #[test]
+    fn the_first_arrival_counts_then_the_lowest_server_then_the_lowest_bytes() {
+        assert_eq!(kept(&[(0, 9, "late"), (1, 5, "first")]).0, ["first"]);
+        assert_eq!(kept(&[(1, 5, "a"), (0, 5, "b")]).0, ["b"]);
+        assert_eq!(kept(&[(0, 5, "b"), (0, 5, "a")]).0, ["a"]);
+        let (_, tally) = kept(&[(0, 5, "a"), (0, 6, "a"), (1, 7, "a")]);
+        assert_eq!(
+            (tally.posts, tally.duplicates, tally.seen_by_all),
+            (1, 2, 1)
+        );
+        assert_eq!(
+            (tally.servers[0].posts, tally.servers[0].duplicates),
+            (1, 1)
+        );
+        assert_eq!((tally.conflicting, tally.servers[1].only_here), (0, 0));
+        let (_, tally) = kept(&[(0, 5, "a"), (0, 6, "b")]);
+        assert_eq!((tally.conflicting, tally.servers[0].only_here), (1, 1));
+        assert_eq!(
+            tally.by_field,
+            ByWord::from([("author.name".to_owned(), 1)])
+        );
+    }
+}

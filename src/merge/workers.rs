@@ -44,6 +44,11 @@ pub fn in_order<T: Send, E>(
                 }
             });
         }
+        // also when `take` panics: workers that wait for their turn would wait for ever
+        let _stop = OnDrop(|| {
+            lock().stopped = true;
+            changed.notify_all();
+        });
         let mut outcome = Ok(());
         for index in 0..count {
             let mut guard = lock();
@@ -61,10 +66,17 @@ pub fn in_order<T: Send, E>(
                 break;
             }
         }
-        lock().stopped = true;
-        changed.notify_all();
         outcome
     })
+}
+
+/// Does something when it goes out of scope, however that comes.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// The next piece of work, as soon as it is not too far ahead.

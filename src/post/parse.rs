@@ -254,7 +254,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a table")]
     fn every_line_is_a_post_or_has_a_reason() {
         const T: &str = "2022-06-28T16:07:40.105Z";
         const ID: u64 = 1_541_815_603_606_036_480;

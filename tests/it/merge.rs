@@ -378,7 +378,6 @@ fn one_server(instants: &[&str]) -> Vec<Segment> {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one story")]
 fn hours_are_labels_of_the_zone() {
     // autumn in Europe: the hour that comes twice is one of 7,200 seconds
     let autumn = Site::new("CET");
