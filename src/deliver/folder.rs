@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{acks::Ack, plan::ENDINGS};
+use super::plan::ENDINGS;
 use crate::{
     period::UtcMs,
     segment::{
+        acks::Ack,
         name::SegmentName,
         seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
     },

@@ -10,9 +10,6 @@
 //! An interrupted, repeated or overlapping delivery loses and duplicates nothing: every step asks
 //! what is there already. A file of other content under the same name is never overwritten.
 
-/// What the other side has read back and checked.
-pub mod acks;
-
 /// A folder as target: copies durably.
 pub mod folder;
 

@@ -1,9 +1,11 @@
 //! What is here and what is acknowledged → what to send, and what may go.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use super::acks::Ack;
-use crate::{period::UtcMs, segment::name::SegmentName};
+use crate::{
+    period::UtcMs,
+    segment::{acks::Ack, name::SegmentName},
+};
 
 /// The endings of the three files of a segment, in the order in which they are sent.
 pub const ENDINGS: [&str; 3] = ["jsonl", "events.jsonl", "seal.json"];
@@ -20,7 +22,7 @@ pub struct Plan {
 /// Decides. A segment is acknowledged when all three of its files are.
 pub fn plan(
     sealed: Vec<SegmentName>,
-    acks: &HashMap<String, Ack>,
+    acks: &BTreeMap<String, Ack>,
     keep_delivered: Duration,
     now: UtcMs,
 ) -> Plan {
@@ -47,7 +49,7 @@ pub fn plan(
 mod tests {
     use super::*;
 
-    fn acks(of: &[(&str, &str, i64)]) -> HashMap<String, Ack> {
+    fn acks(of: &[(&str, &str, i64)]) -> BTreeMap<String, Ack> {
         let ack = |&(name, ending, at): &(&str, &str, i64)| {
             let file = format!("{name}.{ending}");
             (

@@ -8,12 +8,13 @@ use std::{
 };
 
 use super::{
-    acks, folder,
+    folder,
     plan::{self, Plan},
 };
 use crate::{
     period::UtcMs,
     segment::{
+        acks,
         name::{SegmentName, ServerId},
         spool,
     },
@@ -76,7 +77,7 @@ pub fn look(disk: &dyn Disk, job: &Job<'_>, now: UtcMs) -> Result<Plan, DeliverE
         source,
     };
     let sealed = spool::sealed(disk, job.spool, job.server).map_err(here)?;
-    let path = acks_path(job);
+    let path = acks::path(job.target, job.server);
     let acks = acks::read(disk, &path).map_err(|source| DeliverError::Io { path, source })?;
     Ok(plan::plan(sealed, &acks, job.keep_delivered, now))
 }
@@ -90,7 +91,7 @@ pub fn carry_out(
     mut tell: impl FnMut(&SegmentName),
 ) -> Result<Delivered, DeliverError> {
     let mut delivered = Delivered::default();
-    let path = acks_path(job);
+    let path = acks::path(job.target, job.server);
     for name in &plan.send {
         match folder::send(disk, name, job.spool, job.target, now) {
             Ok(given) => {
@@ -119,10 +120,6 @@ pub fn carry_out(
         source,
     })?;
     Ok(delivered)
-}
-
-fn acks_path(job: &Job<'_>) -> PathBuf {
-    job.target.join(job.server.as_str()).join(acks::ACKS)
 }
 
 /// The folder above the target must be there (else a disk is not mounted), and the target must not

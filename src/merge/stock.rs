@@ -2,12 +2,10 @@
 //! aside under `<spool>/<server>/aside/` with an alarm: it is neither used nor deleted.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    io::{self, BufRead as _, BufReader, Read as _},
+    collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
 };
-
-use serde::Deserialize;
 
 use super::{
     index::{Index, IndexError, Indexes, Key},
@@ -17,14 +15,12 @@ use super::{
 use crate::{
     period::{UtcMs, Zone},
     segment::{
+        acks,
         name::{SAMPLE, SegmentName, ServerId},
         spool,
     },
     world::disk::Disk,
 };
-
-/// A line of `acks.jsonl` has some 160 bytes; a longer one is not an acknowledgement.
-const ACK_BYTES_MAX: u64 = 4_096;
 
 /// What is not used, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -57,14 +53,18 @@ pub fn take(
 ) -> io::Result<Found> {
     let mut found = Found::default();
     let mut names = Vec::new();
-    let mut arrivals = HashMap::new();
+    // nothing rests on them but how long late input waits for more
+    let mut acks = BTreeMap::new();
     for server in spool::servers(indexes.disk, indexes.spool)? {
         match spool::sealed(indexes.disk, indexes.spool, &server) {
             Ok(of_server) => names.extend(of_server),
             Err(why) => found.unusable.push(unreadable(indexes, &server, &why)),
         }
-        if let Err(why) = read_acks(indexes, &server, now, &mut arrivals) {
-            tracing::warn!("the acknowledgements for server {server} cannot be read: {why}");
+        match acks::read(indexes.disk, &acks::path(indexes.spool, &server)) {
+            Ok(of_server) => acks.extend(of_server),
+            Err(why) => {
+                tracing::warn!("the acknowledgements for server {server} cannot be read: {why}");
+            }
         }
     }
     let (mut names, foreign): (Vec<_>, Vec<_>) =
@@ -83,7 +83,7 @@ pub fn take(
         match result {
             Ok(index) => {
                 let seal = format!("{name}.seal.json");
-                let arrived = arrivals.get(&seal).copied();
+                let arrived = acks.get(&seal).map(|ack| ack.at.min(now));
                 found.stock.push(summary(name, &index, zone, arrived));
             }
             Err(why) => found.unusable.push(give_up(indexes, name, &why)),
@@ -116,45 +116,6 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
         hours,
         started: index.started,
         arrived: arrived.unwrap_or_else(|| name.minute.end()),
-    }
-}
-
-/// What is read of an acknowledgement.
-#[derive(Deserialize)]
-struct Ack {
-    at: UtcMs,
-    file: String,
-}
-
-/// When the files of a server were acknowledged here. Nothing rests on it but how long late input
-/// waits for more, so a line that cannot be read is passed over.
-fn read_acks(
-    indexes: &Indexes<'_>,
-    server: &ServerId,
-    now: UtcMs,
-    arrivals: &mut HashMap<String, UtcMs>,
-) -> io::Result<()> {
-    let path = indexes.spool.join(server.as_str()).join("acks.jsonl");
-    if indexes.disk.len(&path)?.is_none() {
-        return Ok(());
-    }
-    let mut lines = BufReader::new(indexes.disk.open(&path)?);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if lines
-            .by_ref()
-            .take(ACK_BYTES_MAX)
-            .read_until(b'\n', &mut line)?
-            == 0
-        {
-            return Ok(());
-        }
-        if let Ok(ack) = serde_json::from_slice::<Ack>(&line)
-            && ack.file.ends_with(".seal.json")
-        {
-            arrivals.entry(ack.file).or_insert(ack.at.min(now));
-        }
     }
 }
 

@@ -13,6 +13,9 @@
 //! was left by a crash and will be cut after its last whole line and sealed as `recovered`.
 //! Bytes, counts and hashes only: this module does not know what a post is.
 
+/// What has been read back and checked where it was delivered to.
+pub mod acks;
+
 /// The records of an events file.
 pub mod event;
 

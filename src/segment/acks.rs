@@ -4,17 +4,15 @@
 //! Append-only. A torn last line is one acknowledgement that was not given.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
+use super::name::ServerId;
 use crate::{period::UtcMs, world::disk::Disk};
-
-/// The file's name in a server's folder.
-pub const ACKS: &str = "acks.jsonl";
 
 /// A line has some 160 bytes; a longer one is not an acknowledgement.
 const LINE_BYTES_MAX: u64 = 4_096;
@@ -30,9 +28,14 @@ pub struct Ack {
     pub sha256: String,
 }
 
+/// Where the acknowledgements of a server lie in the spool that was delivered to.
+pub fn path(spool: &Path, server: &ServerId) -> PathBuf {
+    spool.join(server.as_str()).join("acks.jsonl")
+}
+
 /// All acknowledgements of one server, by file name; the first of several for one file counts.
-pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<HashMap<String, Ack>> {
-    let mut acks = HashMap::new();
+pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<BTreeMap<String, Ack>> {
+    let mut acks = BTreeMap::new();
     if disk.len(path)?.is_none() {
         return Ok(acks);
     }
