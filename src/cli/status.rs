@@ -164,36 +164,34 @@ fn vault_status(vault: &Path) -> Result<VaultStatus, Failure> {
 }
 
 fn as_text(status: &Status) -> String {
-    let mut text = format!(
+    let header = format!(
         "{:<18} {:<26} {:>8} {:>14} {:>7} {:>5} {:>10}\n",
         "server", "last line", "lag", "lines/60 min", "sealed", "open", "spool"
     );
-    for server in &status.servers {
-        let id = format!(
-            "{}{}",
-            server.server,
-            if server.this { " (here)" } else { "" }
-        );
-        let last = server
-            .last_line
-            .map_or_else(|| "none".to_owned(), |last| last.to_string());
-        let lag = server
-            .lag_s
-            .map_or_else(|| "-".to_owned(), |s| format!("{s} s"));
-        text += &format!(
-            "{id:<18} {last:<26} {lag:>8} {:>14} {:>7} {:>5} {:>10}\n",
-            server.lines_last_hour,
-            server.sealed,
-            server.open,
-            output::bytes(server.spool_bytes)
-        );
-    }
+    let servers: Vec<String> = status.servers.iter().map(server_line).collect();
     let last = status.vault.last_hour.as_deref().unwrap_or("none");
-    text += &format!(
-        "\nvault     {} hours committed in {} revisions, the latest is {last}\ndisk      {} free\n",
-        status.vault.hours,
-        status.vault.revisions,
-        output::bytes(status.free_bytes)
+    let vault = format!(
+        "\nvault     {} hours committed in {} revisions, the latest is {last}\n",
+        status.vault.hours, status.vault.revisions
     );
-    text
+    let disk = format!("disk      {} free\n", output::bytes(status.free_bytes));
+    [header, servers.concat(), vault, disk].concat()
+}
+
+fn server_line(server: &ServerStatus) -> String {
+    let here = if server.this { " (here)" } else { "" };
+    let id = format!("{}{here}", server.server);
+    let last = server
+        .last_line
+        .map_or_else(|| "none".to_owned(), |last| last.to_string());
+    let lag = server
+        .lag_s
+        .map_or_else(|| "-".to_owned(), |s| format!("{s} s"));
+    format!(
+        "{id:<18} {last:<26} {lag:>8} {:>14} {:>7} {:>5} {:>10}\n",
+        server.lines_last_hour,
+        server.sealed,
+        server.open,
+        output::bytes(server.spool_bytes)
+    )
 }

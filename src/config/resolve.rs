@@ -334,20 +334,7 @@ impl Resolving<'_> {
                 None
             }
         });
-        let role = role.and_then(|(role, line)| match role.as_str() {
-            "primary" => Some(Role::Primary),
-            "secondary" => Some(Role::Secondary),
-            _ => {
-                let why = format!("{role:?} is no role");
-                self.wrong(
-                    Some(line),
-                    "role",
-                    why,
-                    "it takes \"primary\" or \"secondary\"",
-                );
-                None
-            }
-        });
+        let role = role.and_then(|(role, line)| self.role(&role, line));
         let deliver_to = deliver_to.and_then(|(text, line)| match target(&text, self.folder) {
             Ok(target) => Some(target),
             Err(why) => {
@@ -381,6 +368,18 @@ impl Resolving<'_> {
             deliver_to,
             until,
         })
+    }
+
+    fn role(&mut self, role: &str, line: usize) -> Option<Role> {
+        match role {
+            "primary" => Some(Role::Primary),
+            "secondary" => Some(Role::Secondary),
+            _ => {
+                let hint = "it takes \"primary\" or \"secondary\"";
+                self.wrong(Some(line), "role", format!("{role:?} is no role"), hint);
+                None
+            }
+        }
     }
 
     fn this(&mut self, servers: &[Server], me: &Me<'_>) -> Option<ServerId> {

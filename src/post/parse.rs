@@ -253,10 +253,11 @@ mod tests {
         assert_eq!(post(line).map(|post| post.placed), place(line), "{shown}");
     }
 
+    const T: &str = "2022-06-28T16:07:40.105Z";
+    const ID: u64 = 1_541_815_603_606_036_480;
+
     #[test]
-    fn every_line_is_a_post_or_has_a_reason() {
-        const T: &str = "2022-06-28T16:07:40.105Z";
-        const ID: u64 = 1_541_815_603_606_036_480;
+    fn every_object_with_an_id_and_a_time_is_a_post() {
         check_place(r#"{"data":{"id":"1541815603606036480"}}"#, Ok((ID, T)));
         check_place(
             r#" {"data" : {"id":1541815603606036480} , "x":[{}]} "#,
@@ -310,7 +311,10 @@ mod tests {
         check_place(r#"{"id":"1541815603606036480"}"#, Err(Rejected::NoId));
         check_place("[]", Err(Rejected::NoId));
         check_place("null", Err(Rejected::NoId));
-        // not JSON
+    }
+
+    #[test]
+    fn what_is_not_json_is_no_post_however_long_it_looks_like_one() {
         for torn in [
             r#"{"data":{"id":"1541815603606036480""#,
             "",

@@ -11,10 +11,15 @@ use tempfile::TempDir;
 use twinstream::{
     period::{Minute, UtcMs},
     segment::{
-        line,
+        event::{Event, What},
         name::{RunId, SegmentName},
-        seal::{Digester, FORMAT, Seal},
     },
+    world::disk::RealDisk,
+};
+
+use crate::support::{
+    folder::files_below,
+    posts::{Received, Segment},
 };
 
 /// A secondary with its spool, and the primary's spool beside it.
@@ -62,41 +67,21 @@ impl Site {
             run: RunId(0x3fa9_c01b),
             part: 0,
         };
-        let mut segment = Vec::new();
-        for k in 0..lines {
-            line::store(
-                format!("{{\"data\":{{\"id\":\"{k}\"}}}}").as_bytes(),
-                UtcMs(0),
-                &mut segment,
-            );
-        }
-        let events =
-            b"{\"at\":\"2026-11-23T14:00:00.000Z\",\"kind\":\"first_line\",\"connection\":1}\n";
-        let digest = |bytes: &[u8]| {
-            let mut digester = Digester::default();
-            digester.update(bytes);
-            digester.finish()
+        let received = |k| Received {
+            at: name.minute.begin(),
+            line: format!("{{\"data\":{{\"id\":\"{k}\"}}}}").into_bytes(),
         };
-        let seal = Seal {
-            format: FORMAT,
-            program: "twinstream/0.1.0".to_owned(),
-            server: name.server.clone(),
-            stream: name.stream.clone(),
-            minute: name.minute,
-            run: name.run,
-            part: name.part,
-            segment: digest(&segment),
-            events: digest(events),
-            first_arrival: None,
-            last_arrival: None,
-            oversize: 0,
-            recovered: false,
+        let first_line = Event {
+            at: name.minute.begin(),
+            what: What::FirstLine,
+            connection: 1,
         };
-        let paths = name.paths(&self.spool());
-        fs::create_dir_all(&paths.folder).unwrap();
-        fs::write(&paths.segment, &segment).unwrap();
-        fs::write(&paths.events, events).unwrap();
-        fs::write(&paths.seal, seal.to_json()).unwrap();
+        let segment = Segment {
+            name: name.clone(),
+            lines: (0..lines).map(received).collect(),
+            events: vec![first_line],
+        };
+        segment.put(&RealDisk, &self.spool(), false);
         name
     }
 
@@ -120,41 +105,20 @@ impl Site {
 
 /// Every file below a folder with its bytes; acknowledgements and leftovers aside.
 fn tree(top: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![top.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.ends_with("acks.jsonl") {
-                found.insert(
-                    path.strip_prefix(top).unwrap().to_owned(),
-                    fs::read(&path).unwrap(),
-                );
-            }
-        }
-    }
-    found
+    let mut paths = files_below(top);
+    paths.retain(|path| !path.ends_with("acks.jsonl"));
+    let read = |path: PathBuf| {
+        let inside = path.strip_prefix(top).unwrap().to_owned();
+        (inside, fs::read(path).unwrap())
+    };
+    paths.into_iter().map(read).collect()
 }
 
 /// Files that have their final names at the target.
 fn arrived(site: &Site) -> usize {
+    let is_final = |path: &&PathBuf| path.extension().is_some_and(|ending| ending != "tmp");
     let folder = site.target().join("2/2026-11-23/14");
-    let Ok(entries) = fs::read_dir(folder) else {
-        return 0;
-    };
-    let is_final = |name: &str| !name.ends_with(".tmp");
-    entries
-        .filter(|entry| {
-            entry
-                .as_ref()
-                .is_ok_and(|e| is_final(&e.file_name().to_string_lossy()))
-        })
-        .count()
+    files_below(&folder).iter().filter(is_final).count()
 }
 
 const NOW: &str = "2026-11-23T15:00:00Z";

@@ -14,6 +14,7 @@ use crate::{
     support::{
         api::{Api, Peer},
         site::{Running, Site, until},
+        skipped::skipped,
     },
 };
 
@@ -128,7 +129,7 @@ impl Drop for Mount {
 #[test]
 fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
     let Some(mount) = Mount::new("100m") else {
-        eprintln!("SKIPPED: mounting a file system is not allowed here");
+        skipped("mounting a file system is not allowed here");
         return;
     };
     let sent: Arc<Mutex<Vec<usize>>> = Arc::default();
@@ -223,7 +224,7 @@ fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
 #[test]
 fn a_second_signal_ends_at_once_and_loses_nothing_that_was_synced() {
     let Some(mount) = Mount::new("70m") else {
-        eprintln!("SKIPPED: mounting a file system is not allowed here");
+        skipped("mounting a file system is not allowed here");
         return;
     };
     let api = Api::start(|connection, peer| {

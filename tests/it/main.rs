@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    clippy::print_stderr,
     clippy::too_many_lines,
     clippy::cast_possible_truncation,
     reason = "a test that cannot go on fails, and it looks at the program with its own clock and files"

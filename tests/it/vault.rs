@@ -15,8 +15,10 @@ use twinstream::{
 };
 
 use crate::support::{
+    folder::files_below,
     posts::{Received, Segment, segments, stream},
     primary::{Site, at},
+    skipped::real_posts,
 };
 
 const LATER: &str = "2026-11-23T16:30:00Z";
@@ -261,19 +263,11 @@ impl Commands {
     }
 
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let mut files = BTreeMap::new();
-        let mut folders = vec![self.path("vault")];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    files.insert(path.clone(), fs::read(path).unwrap());
-                }
-            }
-        }
-        files
+        let read = |path: PathBuf| (path.clone(), fs::read(path).unwrap());
+        files_below(&self.path("vault"))
+            .into_iter()
+            .map(read)
+            .collect()
     }
 }
 
@@ -372,15 +366,6 @@ fn the_commands_end_as_the_table_of_exit_codes_says() {
         bare(&[&format!("{day}/2026-11-23_13_manifest.json")]).0,
         Some(0)
     );
-}
-
-#[expect(clippy::print_stderr, reason = "what is skipped is to be seen")]
-fn real_posts() -> Option<PathBuf> {
-    let folder = std::env::var_os("TWINSTREAM_REAL_POSTS").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("SKIPPED: TWINSTREAM_REAL_POSTS names no folder with real posts");
-    }
-    folder
 }
 
 #[test]

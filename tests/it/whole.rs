@@ -12,6 +12,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::support::{folder::files_below, skipped::real_posts};
+
 /// Simulated seconds per second.
 const RATE: i64 = 30;
 
@@ -163,14 +165,14 @@ impl Site {
     /// All sealed lines of one server, from its own spool.
     fn lines(&self, server: u8) -> Vec<String> {
         let spool = self.path(&format!("server{server}/spool/{server}"));
-        let mut paths: Vec<PathBuf> = files_below(&spool);
+        let mut paths = files_below(&spool);
         paths.retain(|path| {
-            let name = path.to_str().unwrap();
-            name.ends_with(".jsonl")
-                && !name.ends_with(".events.jsonl")
-                && !name.ends_with("acks.jsonl")
+            // segments only: the names of events files have one more dot
+            let stem = path.file_stem().unwrap().to_str().unwrap();
+            path.extension().is_some_and(|ending| ending == "jsonl")
+                && !stem.contains('.')
+                && stem != "acks"
         });
-        paths.sort();
         let read = |path: &PathBuf| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
         paths
             .iter()
@@ -182,28 +184,8 @@ impl Site {
     fn vault_files(&self, ending: &str) -> Vec<PathBuf> {
         let mut paths = files_below(&self.path("server1/vault"));
         paths.retain(|path| path.to_str().unwrap().ends_with(ending));
-        paths.sort();
         paths
     }
-}
-
-fn files_below(top: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![top.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.push(path);
-            }
-        }
-    }
-    found
 }
 
 /// Ends a collector as a service manager would, and expects it to end well.
@@ -241,14 +223,6 @@ fn truth(site: &Site, member: &str, value: &str) -> Vec<serde_json::Value> {
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     records.filter(|record| record[member] == value).collect()
-}
-
-fn real_posts() -> Option<PathBuf> {
-    let folder = std::env::var_os("TWINSTREAM_REAL_POSTS").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("SKIPPED: TWINSTREAM_REAL_POSTS names no folder with real posts");
-    }
-    folder
 }
 
 /// Each server is shut out for some seconds, never both at once.

@@ -6,6 +6,9 @@ pub(crate) mod api;
 /// A disk in memory that forgets at a power cut what was not synced.
 pub(crate) mod disk;
 
+/// What lies below a folder.
+pub(crate) mod folder;
+
 /// Posts of many shapes, and a spool with what servers received of them.
 pub(crate) mod posts;
 
@@ -14,3 +17,6 @@ pub(crate) mod primary;
 
 /// A collector with its folder.
 pub(crate) mod site;
+
+/// What this machine lacks, said so that it is seen.
+pub(crate) mod skipped;

@@ -16,6 +16,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use twinstream::segment::line;
 
+use super::folder::files_below;
+
 /// Waits until something is so; the test fails when that takes too long.
 #[track_caller]
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -80,9 +82,9 @@ impl Site {
 
     /// Every file of the spool, by name.
     pub(crate) fn files(&self) -> BTreeMap<String, PathBuf> {
-        let mut found = BTreeMap::new();
-        walk(&self.spool.join("1"), &mut found);
-        found
+        let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let paths = files_below(&self.spool.join("1")).into_iter();
+        paths.map(|path| (name(&path), path)).collect()
     }
 
     fn read_all(&self, ending: &str) -> Vec<u8> {
@@ -188,20 +190,6 @@ fn sha256sum(path: &Path) -> String {
     let out = Command::new("sha256sum").arg(path).output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
     text.split(' ').next().unwrap().to_owned()
-}
-
-fn walk(folder: &Path, found: &mut BTreeMap<String, PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries {
-        let entry = entry.unwrap();
-        if entry.path().is_dir() {
-            walk(&entry.path(), found);
-        } else {
-            found.insert(entry.file_name().into_string().unwrap(), entry.path());
-        }
-    }
 }
 
 impl Running {
