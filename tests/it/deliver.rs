@@ -5,12 +5,18 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::Duration,
 };
 
 use tempfile::TempDir;
 use twinstream::{
+    deliver::{
+        plan::Plan,
+        run::{self, Job},
+    },
     period::{Minute, UtcMs},
     segment::{
+        acks,
         event::{Event, What},
         name::{RunId, SegmentName},
     },
@@ -18,6 +24,7 @@ use twinstream::{
 };
 
 use crate::support::{
+    disk::SimulatedDisk,
     folder::files_below,
     posts::{Received, Segment},
 };
@@ -28,6 +35,31 @@ struct Site {
 }
 
 const FIRST_MINUTE: i64 = 29_924_040;
+
+/// A segment of so many lines in that minute.
+fn segment(minute: i64, lines: u32) -> Segment {
+    let name = SegmentName {
+        server: "2".parse().unwrap(),
+        stream: "sample".to_owned(),
+        minute: Minute(FIRST_MINUTE + minute),
+        run: RunId(0x3fa9_c01b),
+        part: 0,
+    };
+    let received = |k| Received {
+        at: name.minute.begin(),
+        line: format!("{{\"data\":{{\"id\":\"{k}\"}}}}").into_bytes(),
+    };
+    let first_line = Event {
+        at: name.minute.begin(),
+        what: What::FirstLine,
+        connection: 1,
+    };
+    Segment {
+        name: name.clone(),
+        lines: (0..lines).map(received).collect(),
+        events: vec![first_line],
+    }
+}
 
 impl Site {
     fn new(keep_delivered: &str) -> Self {
@@ -60,29 +92,9 @@ impl Site {
 
     /// Seals a segment of so many lines in that minute.
     fn seal(&self, minute: i64, lines: u32) -> SegmentName {
-        let name = SegmentName {
-            server: "2".parse().unwrap(),
-            stream: "sample".to_owned(),
-            minute: Minute(FIRST_MINUTE + minute),
-            run: RunId(0x3fa9_c01b),
-            part: 0,
-        };
-        let received = |k| Received {
-            at: name.minute.begin(),
-            line: format!("{{\"data\":{{\"id\":\"{k}\"}}}}").into_bytes(),
-        };
-        let first_line = Event {
-            at: name.minute.begin(),
-            what: What::FirstLine,
-            connection: 1,
-        };
-        let segment = Segment {
-            name: name.clone(),
-            lines: (0..lines).map(received).collect(),
-            events: vec![first_line],
-        };
+        let segment = segment(minute, lines);
         segment.put(&RealDisk, &self.spool(), false);
-        name
+        segment.name
     }
 
     fn command(&self, at: &str) -> Command {
@@ -213,6 +225,48 @@ fn nothing_is_overwritten_and_one_bad_segment_stops_no_other() {
         "{left:?}"
     );
     assert_eq!(left.len(), 6);
+}
+
+#[test]
+fn a_copy_that_does_not_read_back_is_not_acknowledged_and_nothing_goes() {
+    let (spool, target) = (Path::new("/secondary/spool"), Path::new("/primary/spool"));
+    let server = "2".parse().unwrap();
+    let job = Job {
+        server: &server,
+        spool,
+        target,
+        keep_delivered: Duration::ZERO,
+    };
+    let one = segment(0, 5);
+    let plan = Plan {
+        send: vec![one.name.clone()],
+        settled: Vec::new(),
+    };
+    let now = || UtcMs(0);
+    // the first write is the segment's, the second the events file's, the third the seal's
+    for nth in 1..=3 {
+        let disk = SimulatedDisk::default();
+        one.put(&disk, spool, true);
+        let here = disk.files();
+        disk.spoil_write(nth);
+        let delivered = run::carry_out(&disk, &job, &plan, &now, |_| ()).unwrap();
+        assert!(disk.has_spoiled());
+        assert_eq!((delivered.sent, delivered.failed), (0, 1));
+        let there = one.name.paths(target);
+        let path = [&there.segment, &there.events, &there.seal][usize::try_from(nth).unwrap() - 1];
+        let files = disk.files();
+        assert!(!files.contains_key(path), "{}", path.display());
+        assert!(!files.contains_key(&acks::path(target, &server)));
+        assert!(
+            here.iter()
+                .all(|(path, bytes)| files.get(path) == Some(bytes))
+        );
+        // the next delivery mends it
+        let delivered = run::carry_out(&disk, &job, &plan, &now, |_| ()).unwrap();
+        assert_eq!((delivered.sent, delivered.failed), (1, 0));
+        let acknowledged = acks::read(&disk, &acks::path(target, &server)).unwrap();
+        assert_eq!(acknowledged.len(), 3);
+    }
 }
 
 #[test]

@@ -44,6 +44,8 @@ struct State {
     calls: u64,
     power_fails_at: Option<u64>,
     capacity: Option<u64>,
+    /// Writes until one of them is spoiled.
+    spoils_in: Option<u64>,
 }
 
 /// The disk; clones are the same disk.
@@ -155,6 +157,16 @@ impl SimulatedDisk {
         self.state().capacity = bytes;
     }
 
+    /// Has one bit of that write from now on (1: the next one) turned over on its way, untold.
+    pub(crate) fn spoil_write(&self, nth: u64) {
+        self.state().spoils_in = Some(nth);
+    }
+
+    /// Whether the write that was to be spoiled has come.
+    pub(crate) fn has_spoiled(&self) -> bool {
+        self.state().spoils_in == Some(0)
+    }
+
     /// The power was out and is back: what is left?
     pub(crate) fn power_cut(&self, mut seed: u64) {
         let mut state = self.state();
@@ -202,7 +214,16 @@ impl Write for SimulatedFile {
             if len == 0 && !bytes.is_empty() {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            state.files[self.file].now.extend_from_slice(&bytes[..len]);
+            let content = &mut state.files[self.file].now;
+            content.extend_from_slice(&bytes[..len]);
+            if let Some(writes @ 1..) = &mut state.spoils_in {
+                *writes -= 1;
+                if *writes == 0
+                    && let Some(last) = content.last_mut()
+                {
+                    *last ^= 1;
+                }
+            }
             Ok(len)
         })
     }
