@@ -37,6 +37,9 @@ pub mod deliver;
 /// Stage 3: from all servers' segments to committed vault hours.
 pub mod merge;
 
+/// The service beside the collector: starts the other stages on schedule.
+pub mod supervise;
+
 /// How a segment, its events and its seal lie in the spool.
 pub mod segment;
 

@@ -45,6 +45,9 @@ pub(crate) struct Global {
     /// START@RATE: simulated time, only with a simulated API on loopback
     #[arg(long, global = true, hide = true, value_name = "START@RATE")]
     pub(crate) clock: Option<SimulatedTime>,
+    /// The service that started this process
+    #[arg(long, global = true, hide = true, value_name = "PID")]
+    pub(crate) child_of: Option<u32>,
 }
 
 /// The form of log lines.
@@ -63,6 +66,8 @@ pub(crate) enum Command {
     Demo(super::demo::DemoArgs),
     /// Prints the defaults or the effective settings, or checks the configuration
     Config(super::config::ConfigArgs),
+    /// Runs the service: collects, and starts the other stages on schedule
+    Run(super::run::RunArgs),
     /// Collects the stream until it is told to stop
     Collect(super::collect::CollectArgs),
     /// Sends what is sealed and not yet acknowledged, once

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     args::Global,
     exit::{Exit, Failure},
-    setup,
+    setup::{self, Setup},
 };
 use crate::{
     collect::{CollectError, Collector},
@@ -28,6 +28,12 @@ what a crash left. SIGTERM or Ctrl-C: it seals what it has and exits 0; a second
 pub(crate) struct CollectArgs {}
 
 pub(crate) fn run(global: &Global, _args: &CollectArgs) -> Result<Exit, Failure> {
+    let (_setup, collector, _lock) = prepare(global)?;
+    until_told(collector)
+}
+
+/// Everything that collecting needs; the lock is held as long as it lives.
+pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failure> {
     let setup = setup::load(global)?;
     let token = setup::bearer_token(&setup.settings)?;
     let server = setup.this_server()?.id.clone();
@@ -39,7 +45,7 @@ pub(crate) fn run(global: &Global, _args: &CollectArgs) -> Result<Exit, Failure>
             Failure::new(Exit::Failed, what)
         })?;
     }
-    let _lock = match Lock::take(&settings.data_dir, "collect", setup.clock.now()) {
+    let lock = match Lock::take(&settings.data_dir, "collect", setup.clock.now()) {
         Ok(lock) => lock,
         Err(locked @ LockError::Taken { .. }) => {
             return Err(Failure::new(Exit::Locked, locked.to_string()));
@@ -53,7 +59,13 @@ pub(crate) fn run(global: &Global, _args: &CollectArgs) -> Result<Exit, Failure>
         token,
         clock: setup.clock.clone(),
         disk: Arc::new(disk),
+        progress: Arc::default(),
     };
+    Ok((setup, collector, lock))
+}
+
+/// Collects until a signal comes.
+pub(crate) fn until_told(collector: Collector) -> Result<Exit, Failure> {
     match collector.run() {
         Ok(()) => Ok(Exit::Done),
         Err(error @ CollectError::Api(_)) => {

@@ -9,6 +9,8 @@ use clap::Parser as _;
 use args::{Cli, Command};
 use exit::{Exit, Failure};
 
+use crate::world::process;
+
 mod args;
 mod collect;
 mod completions;
@@ -20,6 +22,7 @@ mod merge;
 mod output;
 mod picture;
 mod progress;
+mod run;
 mod setup;
 mod simulate;
 mod status;
@@ -45,9 +48,13 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
+    if let Some(parent) = cli.global.child_of {
+        process::be_a_child_of(parent)?;
+    }
     match &cli.command {
         Command::Demo(args) => demo::run(&cli.global, args),
         Command::Config(args) => config::run(&cli.global, args),
+        Command::Run(args) => run::run(&cli.global, args),
         Command::Collect(args) => collect::run(&cli.global, args),
         Command::Deliver(args) => deliver::run(&cli.global, args),
         Command::Merge(args) => merge::run(&cli.global, args),

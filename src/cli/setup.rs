@@ -37,6 +37,8 @@ const TOKEN_VARIABLE: &str = "TWINSTREAM_X_BEARER_TOKEN";
 
 /// What a stage's command has at hand.
 pub(crate) struct Setup {
+    /// The configuration file.
+    pub(crate) path: PathBuf,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
 }
@@ -50,7 +52,7 @@ pub(crate) struct Loaded {
 
 /// Reads the configuration and makes the clock.
 pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
-    let settings = load_file(global)?.settings;
+    let Loaded { path, settings, .. } = load_file(global)?;
     if global.clock.is_some() && !address::is_loopback(&settings.x.base_url) {
         return Err(Failure::new(
             Exit::Configuration,
@@ -62,6 +64,7 @@ pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
         .hint("simulated time is for a simulated API: set x.base_url to its loopback address"));
     }
     Ok(Setup {
+        path,
         settings,
         clock: clock(global),
     })

@@ -15,6 +15,7 @@ use std::{
 
 use tokio::sync::watch;
 
+use super::progress::Progress;
 use crate::{segment::writer::WriteError, world::disk::Disk};
 
 /// Holds the whole queue several times, and some days of events.
@@ -47,16 +48,24 @@ pub(super) struct Halt {
     folder: PathBuf,
     /// The last seconds before the end: do not wait for room any more.
     hurry: AtomicBool,
+    /// What the rest of the process is told.
+    progress: Arc<Progress>,
 }
 
 impl Halt {
-    pub(super) fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, folder: PathBuf, progress: Arc<Progress>) -> Self {
         Self {
             state: watch::Sender::new(State::default()),
             disk,
             folder,
             hurry: AtomicBool::new(false),
+            progress,
         }
+    }
+
+    /// Where it is told that collecting goes on.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     fn reserve(&self) -> PathBuf {
@@ -89,6 +98,7 @@ impl Halt {
         let first = self
             .state
             .send_if_modified(|state| !std::mem::replace(&mut state.full, true));
+        self.progress.full(true);
         if first {
             tracing::error!(
                 alarm = "disk_full",
@@ -113,12 +123,14 @@ impl Halt {
             return false;
         }
         self.state.send_modify(|state| state.full = false);
+        self.progress.full(false);
         tracing::warn!("there is room on the disk again: collecting goes on");
         true
     }
 
     /// The process is to end. The first reason holds, but trouble outweighs a signal.
     pub(super) fn stop(&self, why: Stop) {
+        self.progress.stopping();
         self.state
             .send_if_modified(|state| match (&state.stop, &why) {
                 (None, _) | (Some(Stop::Signal), Stop::Trouble(_)) => {

@@ -13,6 +13,7 @@
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
 pub use connect::ApiError;
+pub use progress::Progress;
 pub use run::{CollectError, Collector};
 
 mod connect;
@@ -22,6 +23,7 @@ mod halt;
 mod intake;
 mod notice;
 mod outbox;
+mod progress;
 mod pulse;
 mod query;
 mod run;

@@ -79,6 +79,7 @@ impl Outbox {
     pub(super) fn stamp(&self) -> UtcMs {
         let at = self.clock.now();
         self.turn_to(at);
+        self.halt.progress().moved(at);
         self.pulse.borrow_mut().bytes(at);
         at
     }
@@ -259,7 +260,11 @@ mod tests {
 
     fn outbox(clock: &str) -> (Outbox, Receiver<Message>, Clock, Arc<Halt>) {
         let clock = Clock::simulated(clock.parse().unwrap());
-        let halt = Arc::new(Halt::new(Arc::new(RealDisk), "/nowhere".into()));
+        let halt = Arc::new(Halt::new(
+            Arc::new(RealDisk),
+            "/nowhere".into(),
+            Arc::default(),
+        ));
         let (to_scribe, messages) = mpsc::channel();
         let outbox = Outbox::new(to_scribe, clock.clone(), Arc::clone(&halt));
         (outbox, messages, clock, halt)

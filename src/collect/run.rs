@@ -17,6 +17,7 @@ use super::{
     connect::{Api, ApiError},
     halt::{Halt, Stop},
     outbox::Outbox,
+    progress::Progress,
     scribe::{self, Desk},
     session::{Outcome, Session},
 };
@@ -62,6 +63,8 @@ pub struct Collector {
     pub clock: Clock,
     /// The disk.
     pub disk: Arc<dyn Disk>,
+    /// Where it tells the rest of the process that it goes on.
+    pub progress: Arc<Progress>,
 }
 
 /// Why collecting ended, or could not begin.
@@ -105,7 +108,9 @@ impl Collector {
         let halt = Arc::new(Halt::new(
             Arc::clone(&collector.disk),
             server_folder.clone(),
+            Arc::clone(&collector.progress),
         ));
+        collector.progress.moved(collector.clock.now());
         let recovered = recover(&collector, &halt)?;
         if let Err(error) = halt.hold_reserve() {
             tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
@@ -309,6 +314,7 @@ impl Driver<'_> {
             } else {
                 0
             };
+            halt.progress().moved(now);
             let outcome = self.session.attempt(minutes).await;
             if halt.state().stop.is_some() {
                 return;
@@ -355,6 +361,7 @@ impl Driver<'_> {
             wait_ms,
             why: next.why.to_owned(),
         });
+        halt.progress().waits(next.until);
         tokio::select! {
             () = clock.sleep_until(next.until) => (),
             () = halt.wait(false) => (),

@@ -477,7 +477,11 @@ mod tests {
 
     fn on(disk: Arc<dyn Disk>, spool: PathBuf, clock: &Clock) -> Desk {
         Desk {
-            halt: Arc::new(Halt::new(Arc::clone(&disk), spool.join("1"))),
+            halt: Arc::new(Halt::new(
+                Arc::clone(&disk),
+                spool.join("1"),
+                Arc::default(),
+            )),
             disk,
             spool,
             clock: clock.clone(),

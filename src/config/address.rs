@@ -16,6 +16,11 @@ pub fn is_loopback(base_url: &str) -> bool {
             .rsplit_once(':')
             .map_or(authority, |(host, _port)| host),
     };
+    is_loopback_host(host)
+}
+
+/// Whether a host's name or address is this machine's own.
+pub fn is_loopback_host(host: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(ip) => ip.is_loopback(),
         Err(_a_name) => host.eq_ignore_ascii_case("localhost"),

@@ -13,6 +13,9 @@ pub mod address;
 /// The TOML as it is written.
 pub mod file;
 
+/// `[mail]` and `[status]`.
+mod outward;
+
 /// What is written plus the defaults → settings, or everything that is wrong.
 pub mod resolve;
 

@@ -26,7 +26,7 @@ pub struct Me<'a> {
 }
 
 /// A value, and the line of the user's file if it is written there.
-type Found = (Value, Option<usize>);
+pub(super) type Found = (Value, Option<usize>);
 
 /// Proves the settings. `folder` is where relative paths start.
 pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings, Vec<Problem>> {
@@ -52,10 +52,11 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     };
     let merge = r.merge();
     let servers = r.servers();
+    let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
     r.not_built_yet();
     let this = r.this(&servers, me);
-    match merge {
-        Some(merge) if r.problems.is_empty() => Ok(Settings {
+    match (merge, status) {
+        (Some(merge), Some(status)) if r.problems.is_empty() => Ok(Settings {
             data_dir,
             spool_dir,
             vault_dir,
@@ -64,12 +65,15 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
             x,
             deliver,
             merge,
+            mail,
+            report_at,
+            status,
         }),
         _ => Err(r.problems),
     }
 }
 
-struct Resolving<'a> {
+pub(super) struct Resolving<'a> {
     written: &'a Written,
     defaults: Written,
     folder: &'a Path,
@@ -77,7 +81,7 @@ struct Resolving<'a> {
 }
 
 impl Resolving<'_> {
-    fn find(&self, key: &str) -> Option<Found> {
+    pub(super) fn find(&self, key: &str) -> Option<Found> {
         let of = |entry: &Entry, line| (entry.value.clone(), line);
         match (
             self.written.entries.get(key),
@@ -89,7 +93,13 @@ impl Resolving<'_> {
         }
     }
 
-    fn wrong(&mut self, line: Option<usize>, key: &str, why: impl Into<String>, hint: &str) {
+    pub(super) fn wrong(
+        &mut self,
+        line: Option<usize>,
+        key: &str,
+        why: impl Into<String>,
+        hint: &str,
+    ) {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         self.problems.push(Problem {
             line,
@@ -99,11 +109,16 @@ impl Resolving<'_> {
         });
     }
 
-    fn line(&self, key: &str) -> Option<usize> {
+    /// Whether the key is in the user's file.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        self.written.entries.contains_key(key)
+    }
+
+    pub(super) fn line(&self, key: &str) -> Option<usize> {
         self.written.entries.get(key).map(|entry| entry.line)
     }
 
-    fn text(&mut self, key: &str) -> String {
+    pub(super) fn text(&mut self, key: &str) -> String {
         match self.find(key) {
             Some((Value::Text(text), line)) => {
                 if text.trim().is_empty() {
@@ -127,7 +142,7 @@ impl Resolving<'_> {
         }
     }
 
-    fn path(&mut self, key: &str) -> PathBuf {
+    pub(super) fn path(&mut self, key: &str) -> PathBuf {
         self.folder.join(self.text(key))
     }
 
@@ -142,7 +157,7 @@ impl Resolving<'_> {
         }
     }
 
-    fn list(&mut self, key: &str) -> Vec<String> {
+    pub(super) fn list(&mut self, key: &str) -> Vec<String> {
         match self.find(key) {
             Some((Value::List(list), _)) => list,
             other => {
@@ -158,7 +173,7 @@ impl Resolving<'_> {
         }
     }
 
-    fn duration(&mut self, key: &str) -> std::time::Duration {
+    pub(super) fn duration(&mut self, key: &str) -> std::time::Duration {
         let text = self.text_with_unit(key);
         match units::duration(&text) {
             Ok(duration) => duration,
@@ -190,7 +205,7 @@ impl Resolving<'_> {
         }
     }
 
-    fn one_of<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
+    pub(super) fn one_of<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
         let text = self.text(key);
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
             return *value;
@@ -414,7 +429,6 @@ impl Resolving<'_> {
     /// Sections that this version does not act on are still checked: the file is the same for all.
     fn not_built_yet(&mut self) {
         self.list("hook.after_hour");
-        self.text("status.listen");
         let given = |key: &&str| self.written.entries.contains_key(*key);
         let keys: Vec<&str> = file::KEYS
             .iter()
@@ -424,17 +438,13 @@ impl Resolving<'_> {
         for key in keys {
             match key {
                 "publish.osf.every" => drop(self.duration(key)),
-                "publish.osf.ids_per_30_days" | "mail.port"
+                "publish.osf.ids_per_30_days"
                     if !matches!(self.find(key), Some((Value::Integer(0..), _))) =>
                 {
                     let line = self.line(key);
                     self.wrong(line, key, "it takes a whole number", "");
                 }
-                "mail.tls" => {
-                    self.one_of(key, &[("starttls", ()), ("implicit", ()), ("none", ())]);
-                }
-                "mail.to" => drop(self.list(key)),
-                _ if key.starts_with("publish.") || key.starts_with("mail.") => {
+                _ if key.starts_with("publish.") => {
                     drop(self.text(key));
                 }
                 _ => (),
@@ -445,7 +455,7 @@ impl Resolving<'_> {
 
 /// Sections of which this version reads the keys and does nothing with them.
 pub fn without_effect(written: &Written) -> Vec<&'static str> {
-    let sections = ["hook", "publish.osf", "mail", "status"];
+    let sections = ["hook", "publish.osf"];
     let is_given = |section: &&str| {
         written
             .entries

@@ -3,7 +3,7 @@
 //! A stage is given its own struct and never the whole; there is no `Default` here, since every
 //! default stands in `default.toml` and nowhere else.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use crate::{period::Zone, segment::name::ServerId};
 
@@ -26,6 +26,12 @@ pub struct Settings {
     pub deliver: Deliver,
     /// Merging.
     pub merge: Merge,
+    /// Mail, if any is sent.
+    pub mail: Option<Mail>,
+    /// When the report of the day before is due, in minutes after midnight in the vault's zone.
+    pub report_at: i64,
+    /// The page.
+    pub status: Status,
 }
 
 /// One `[[servers]]` entry.
@@ -122,6 +128,45 @@ pub enum Xz {
     Fast,
     /// Smallest.
     Small,
+}
+
+/// `[mail]`
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// The mail server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the way there is protected.
+    pub tls: MailTls,
+    /// Who to say that one is; `None`: the server does not ask.
+    pub user: Option<String>,
+    /// Where the password comes from; it is read when it is needed.
+    pub password_file: Option<PathBuf>,
+    /// The sender's address.
+    pub from: String,
+    /// Everybody who is written to.
+    pub to: Vec<String>,
+}
+
+/// How the way to the mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTls {
+    /// The connection becomes TLS before anything is said.
+    Starttls,
+    /// The connection is TLS from the beginning.
+    Implicit,
+    /// Not at all: to this machine only.
+    None,
+}
+
+/// `[status]`
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Where the page is.
+    pub listen: SocketAddr,
+    /// The token that it asks for, if it does.
+    pub token_file: Option<PathBuf>,
 }
 
 /// A secret text: it can be used, and not be printed.

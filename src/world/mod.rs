@@ -10,3 +10,6 @@ pub mod disk;
 
 /// One lock per data directory and stage, which dies with its holder.
 pub mod lock;
+
+/// What a child of the service says to the kernel about itself, and how one is ended.
+pub mod process;

@@ -16,8 +16,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "collect", "config", "deliver", "merge", "period", "post", "segment", "simulate",
-            "vault", "world",
+            "collect",
+            "config",
+            "deliver",
+            "merge",
+            "period",
+            "post",
+            "segment",
+            "simulate",
+            "supervise",
+            "vault",
+            "world",
         ],
     ),
     (
@@ -33,6 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("post", &["period"]),
     ("segment", &["period", "world"]),
     ("simulate", &["period", "world"]),
+    ("supervise", &["period", "world"]),
     ("vault", &["period", "post", "segment", "world"]),
     ("world", &["period"]),
 ];

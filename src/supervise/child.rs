@@ -1,0 +1,277 @@
+//! One child process: started, listened to, ended when its time is over.
+//!
+//! It leads a process group of its own, so that what it starts ends with it. What it says on
+//! standard error goes to our log line by line, read by a thread that nobody waits for; what it
+//! prints is for people who start it by hand, and goes nowhere.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Read},
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    process::{Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::plan::Stage;
+use crate::{period::UtcMs, world::process};
+
+/// A longer line of a log is told in pieces.
+const LOG_LINE_BYTES_MAX: u64 = 16 * 1024;
+
+/// Between asking it to end and ending it.
+const PATIENCE_MS: i64 = 10_000;
+
+/// Threads that copy bytes.
+const STACK_BYTES: usize = 128 * 1024;
+
+/// A child that runs. Dropping it ends it.
+#[derive(Debug)]
+pub struct Child {
+    stage: Stage,
+    process: std::process::Child,
+    /// The last line that told of a failure.
+    said: Arc<Mutex<Option<String>>>,
+    /// When its time is over, by the real time.
+    deadline: UtcMs,
+    /// Since when it has been asked to end, and whether for taking too long.
+    asked: Option<(UtcMs, bool)>,
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit code; `None` when a signal ended it.
+    pub exit: Option<i32>,
+    /// In words, when it was not its own end.
+    pub why: Option<String>,
+    /// The last failure that it told.
+    pub said: Option<String>,
+}
+
+impl Child {
+    /// Starts it. `now` is the real time, which its `limit` counts in.
+    pub fn start(
+        stage: Stage,
+        mut command: Command,
+        limit: Duration,
+        now: UtcMs,
+    ) -> io::Result<Self> {
+        command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            // these are the service's own
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_USEC")
+            .env_remove("WATCHDOG_PID");
+        let mut process = command.spawn()?;
+        let stderr = process.stderr.take();
+        let said = Arc::new(Mutex::new(None));
+        let limit_ms = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+        let child = Self {
+            stage,
+            said: Arc::clone(&said),
+            deadline: now.plus_ms(limit_ms),
+            asked: None,
+            process,
+        };
+        if let Some(stderr) = stderr {
+            let thread = thread::Builder::new().name("child".to_owned());
+            thread
+                .stack_size(STACK_BYTES)
+                .spawn(move || relay(stage, stderr, &said))?;
+        }
+        Ok(child)
+    }
+
+    /// Whether it has ended, and how. One whose time is over is asked to end, and then ended.
+    pub fn poll(&mut self, now: UtcMs) -> io::Result<Option<Ended>> {
+        if let Some(status) = self.process.try_wait()? {
+            // what it started has no reason to be there any longer
+            process::end_group(self.process.id(), true);
+            return Ok(Some(self.ended(status)));
+        }
+        match self.asked {
+            None if self.deadline <= now => {
+                tracing::error!("{} has taken too long and is ended", self.stage);
+                self.asked = Some((now, true));
+                process::end_group(self.process.id(), false);
+            }
+            Some((since, _)) if since.plus_ms(PATIENCE_MS) <= now => {
+                process::end_group(self.process.id(), true);
+            }
+            _ => (),
+        }
+        Ok(None)
+    }
+
+    /// Asks it to end.
+    pub fn ask_to_end(&mut self, now: UtcMs) {
+        if self.asked.is_none() {
+            self.asked = Some((now, false));
+            process::end_group(self.process.id(), false);
+        }
+    }
+
+    fn ended(&self, status: ExitStatus) -> Ended {
+        let why = match (self.asked, status.signal()) {
+            (Some((_, true)), _) => Some("it took too long".to_owned()),
+            (Some((_, false)), _) => Some("the service ends".to_owned()),
+            (None, Some(signal)) => Some(format!("signal {signal} ended it")),
+            (None, None) => None,
+        };
+        Ended {
+            exit: status.code(),
+            why,
+            said: self
+                .said
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !matches!(self.process.try_wait(), Ok(Some(_))) {
+            process::end_group(self.process.id(), true);
+            // it cannot outlive the signal, and a zombie would stay until we end
+            drop(self.process.wait());
+        }
+    }
+}
+
+/// Passes a child's log on.
+fn relay(stage: Stage, from: impl Read, last_said: &Mutex<Option<String>>) {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match from
+            .by_ref()
+            .take(LOG_LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)
+        {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {
+                let text = String::from_utf8_lossy(&line);
+                if let Some(said) = tell(stage, text.trim_end()) {
+                    *last_said.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+                }
+            }
+        }
+    }
+}
+
+/// Tells one line of a child as our own; gives it back if it tells of a failure.
+fn tell(stage: Stage, line: &str) -> Option<String> {
+    let parsed: Option<Value> = serde_json::from_str(line).ok();
+    let member = |name: &str| parsed.as_ref()?.get(name)?.as_str();
+    let (Some(level), Some(message)) = (member("level"), member("message")) else {
+        let failure = line.strip_prefix("twinstream: ");
+        if failure.is_some() {
+            tracing::error!("{stage}: {}", failure.unwrap_or(line));
+        } else if !line.is_empty() {
+            tracing::info!("{stage}: {line}");
+        }
+        return failure.map(str::to_owned);
+    };
+    match level {
+        "ERROR" => {
+            tracing::error!(alarm = member("alarm"), "{stage}: {message}");
+            return Some(message.to_owned());
+        }
+        "WARN" => tracing::warn!("{stage}: {message}"),
+        "INFO" => tracing::info!("{stage}: {message}"),
+        _ => tracing::debug!("{stage}: {message}"),
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::clock::Clock;
+
+    fn shell(script: &str, limit: Duration) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Child::start(Stage::Merge, command, limit, Clock::system().now()).unwrap()
+    }
+
+    #[track_caller]
+    fn end(child: &mut Child, ahead_ms: i64) -> Ended {
+        let clock = Clock::system();
+        for _ in 0..2_000 {
+            if let Some(ended) = child.poll(clock.now().plus_ms(ahead_ms)).unwrap() {
+                return ended;
+            }
+            clock.block(Duration::from_millis(10));
+        }
+        panic!("it does not end");
+    }
+
+    /// Waits for what the reading threads have yet to read.
+    #[track_caller]
+    fn said(child: &Child) -> String {
+        for _ in 0..2_000 {
+            if let Some(said) = &*child.said.lock().unwrap()
+                && said != "not good"
+            {
+                return said.clone();
+            }
+            Clock::system().block(Duration::from_millis(5));
+        }
+        panic!("nothing was heard");
+    }
+
+    #[test]
+    fn what_a_child_says_is_heard() {
+        let script = r#"echo '{"level":"WARN","message":"so so"}' >&2
+            echo '{"level":"ERROR","message":"not good"}' >&2; echo 'twinstream: cannot: why' >&2
+            sleep 0.3; exit 3"#;
+        let mut child = shell(script, Duration::from_mins(1));
+        assert_eq!(said(&child), "cannot: why");
+        let ended = end(&mut child, 0);
+        assert_eq!((ended.exit, ended.why), (Some(3), None));
+    }
+
+    #[test]
+    fn one_that_hangs_is_ended_with_all_that_it_started() {
+        let mut child = shell(
+            "trap '' TERM; sleep 600 & echo twinstream: $! >&2; wait; sleep 600",
+            Duration::from_secs(5),
+        );
+        let sleeper = said(&child);
+        assert_eq!(child.poll(Clock::system().now()).unwrap(), None);
+        // the limit is over: asked to end, which it does not heed
+        assert_eq!(
+            child.poll(Clock::system().now().plus_ms(6_000)).unwrap(),
+            None
+        );
+        let ended = end(&mut child, 6_000 + PATIENCE_MS);
+        assert_eq!(ended.why.as_deref(), Some("it took too long"));
+        let stat = format!("/proc/{sleeper}/stat");
+        let is_gone = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+        for _ in 0..2_000 {
+            if is_gone() {
+                return;
+            }
+            Clock::system().block(Duration::from_millis(5));
+        }
+        panic!("{sleeper} is still there");
+    }
+
+    #[test]
+    fn one_that_is_killed_is_told_so() {
+        let mut child = shell("kill -9 $$", Duration::from_mins(1));
+        let ended = end(&mut child, 0);
+        assert_eq!(ended.why.as_deref(), Some("signal 9 ended it"));
+        assert_eq!(ended.exit, None);
+    }
+}

@@ -1,0 +1,298 @@
+//! When which stage is due: settings, what was started when and how it ended, and the time go in.
+//!
+//! A new process starts everything at once: whatever was missed while it was off is caught up, since
+//! each stage does all that is to be done. Only reports are counted by the day.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Run;
+use crate::period::{Day, UtcMs, Zone};
+
+/// How often late data is looked for, between the hours' settle times.
+const MERGE_EVERY_MS: i64 = 10 * 60_000;
+
+/// After the settle time, so that a clock a little off does not find the hour not yet due.
+const MERGE_AFTER_MS: i64 = 2_000;
+
+/// A report that failed is tried again after this.
+const REPORT_AGAIN_MS: i64 = 10 * 60_000;
+
+/// How many days of reports are caught up at most.
+const REPORT_DAYS_MAX: i64 = 31;
+
+/// What is started as a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// `deliver`, on a secondary.
+    Deliver,
+    /// `merge`, on the primary.
+    Merge,
+    /// `publish`, on the primary.
+    Publish,
+    /// `report DAY`, on the primary.
+    Report,
+}
+
+impl Stage {
+    /// The command's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deliver => "deliver",
+            Self::Merge => "merge",
+            Self::Publish => "publish",
+            Self::Report => "report",
+        }
+    }
+
+    /// How long it may take before it counts as hanging. Each goes on where it was ended.
+    pub const fn limit(self) -> Duration {
+        match self {
+            // weeks of undelivered data
+            Self::Deliver => Duration::from_hours(12),
+            // a vault's worth of late data
+            Self::Merge => Duration::from_hours(6),
+            Self::Publish => Duration::from_hours(3),
+            Self::Report => Duration::from_mins(30),
+        }
+    }
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What this server does, and how often.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// How often to deliver; `None` on a primary.
+    pub deliver_every: Option<Duration>,
+    /// The vault's zone and the settle time; `None` on a secondary.
+    pub merge: Option<(Zone, Duration)>,
+    /// How often to publish, if at all.
+    pub publish_every: Option<Duration>,
+    /// When the report of the day before is due, in minutes after midnight in the vault's zone;
+    /// `None` on a secondary.
+    pub report_at: Option<i64>,
+}
+
+/// A stage that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Which.
+    pub stage: Stage,
+    /// The day of a report.
+    pub day: Option<Day>,
+}
+
+/// What is due. `runs` has what this process started so far, `days` the days of the vault,
+/// ascending, `reported` the last day whose report was made.
+pub fn due(
+    rules: &Rules,
+    runs: &BTreeMap<Stage, Run>,
+    days: &[Day],
+    reported: Option<Day>,
+    now: UtcMs,
+) -> Vec<Due> {
+    let run = |stage| runs.get(&stage);
+    let is_idle = |stage| run(stage).is_none_or(|run: &Run| !run.is_running());
+    let every = |stage, every: Option<Duration>| {
+        every.is_some_and(|every| run(stage).is_none_or(|run| interval_is_over(run, every, now)))
+    };
+    let plain = |stage| Due { stage, day: None };
+    let mut found = Vec::new();
+    if is_idle(Stage::Deliver) && every(Stage::Deliver, rules.deliver_every) {
+        found.push(plain(Stage::Deliver));
+    }
+    if is_idle(Stage::Merge)
+        && let Some((zone, settle)) = &rules.merge
+        && run(Stage::Merge).is_none_or(|run| merge_is_due(run.started, zone, *settle, now))
+    {
+        found.push(plain(Stage::Merge));
+    }
+    if is_idle(Stage::Publish) && every(Stage::Publish, rules.publish_every) {
+        found.push(plain(Stage::Publish));
+    }
+    let rested = run(Stage::Report)
+        .is_none_or(|run| run.failures == 0 || run.started.plus_ms(REPORT_AGAIN_MS) <= now);
+    if is_idle(Stage::Report)
+        && rested
+        && let (Some((zone, _)), Some(minute)) = (&rules.merge, rules.report_at)
+        && let Some(day) = report_day(zone, minute, days, reported, now)
+    {
+        found.push(Due {
+            stage: Stage::Report,
+            day: Some(day),
+        });
+    }
+    found
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn interval_is_over(run: &Run, every: Duration, now: UtcMs) -> bool {
+    run.started.plus_ms(ms(every)) <= now
+}
+
+/// Whether an hour of the vault has settled since, or it is time to look for late data.
+fn merge_is_due(last: UtcMs, zone: &Zone, settle: Duration, now: UtcMs) -> bool {
+    let settled = |at: UtcMs| zone.hour_of(at.plus_ms(-ms(settle).saturating_add(MERGE_AFTER_MS)));
+    last.plus_ms(MERGE_EVERY_MS) <= now || settled(last) < settled(now)
+}
+
+/// When the report of a day is due: the next day at that minute, or at the first one after it that
+/// exists.
+pub fn report_due(zone: &Zone, minute: i64, day: Day) -> UtcMs {
+    let hours = Day(day.0 + 1).hours().chain(Day(day.0 + 2).hours());
+    let mut later = hours.skip(usize::try_from(minute.div_euclid(60)).unwrap_or(0));
+    let begin = later.find_map(|hour| zone.intervals(hour).first().map(|i| i.begin));
+    // a day in which no hour exists is not to be had; then it is never due
+    begin.map_or(UtcMs(i64::MAX), |begin| {
+        begin.plus_ms(minute.rem_euclid(60) * 60_000)
+    })
+}
+
+/// The oldest day of the vault that is to be reported.
+fn report_day(
+    zone: &Zone,
+    minute: i64,
+    days: &[Day],
+    reported: Option<Day>,
+    now: UtcMs,
+) -> Option<Day> {
+    let today = zone.hour_of(now).day();
+    let latest = (1..=2)
+        .map(|back| Day(today.0 - back))
+        .find(|day| report_due(zone, minute, *day) <= now)?;
+    // who has never reported does not begin with the past
+    let from = reported.map_or(latest, |day| Day(day.0 + 1));
+    let from = from.max(Day(latest.0 - REPORT_DAYS_MAX));
+    days.iter()
+        .copied()
+        .find(|day| (from..=latest).contains(day))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> UtcMs {
+        format!("2026-11-{text}:00Z").parse().unwrap()
+    }
+
+    fn day(text: &str) -> Day {
+        format!("2026-11-{text}").parse().unwrap()
+    }
+
+    fn primary() -> Rules {
+        Rules {
+            deliver_every: None,
+            merge: Some((Zone::named("UTC").unwrap(), Duration::from_mins(10))),
+            publish_every: Some(Duration::from_mins(10)),
+            report_at: Some(120),
+        }
+    }
+
+    fn run(started: &str, ended: Option<&str>, failures: u32) -> Run {
+        Run {
+            ended: ended.map(at),
+            failures,
+            ..Run::begun(at(started))
+        }
+    }
+
+    fn names(due: &[Due]) -> Vec<String> {
+        due.iter()
+            .map(|due| {
+                let day = due.day.map_or_else(String::new, |day| format!(" {day}"));
+                format!("{}{day}", due.stage)
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(rules: &Rules, runs: &[(Stage, Run)], now: &str, expected: &[&str]) {
+        let runs = runs.iter().cloned().collect();
+        let days = [day("20"), day("22"), day("23")];
+        let found = due(rules, &runs, &days, Some(day("22")), at(now));
+        assert_eq!(names(&found), expected);
+    }
+
+    #[test]
+    fn everything_is_due_at_the_start() {
+        check(
+            &primary(),
+            &[],
+            "24T02:00",
+            &["merge", "publish", "report 2026-11-23"],
+        );
+        check(&primary(), &[], "24T01:59", &["merge", "publish"]);
+        let secondary = Rules {
+            deliver_every: Some(Duration::from_mins(1)),
+            merge: None,
+            publish_every: None,
+            report_at: None,
+        };
+        check(&secondary, &[], "24T02:00", &["deliver"]);
+    }
+
+    #[test]
+    fn a_merge_comes_when_an_hour_has_settled_and_every_ten_minutes() {
+        let mut rules = primary();
+        rules.publish_every = None;
+        let done = |started| [(Stage::Merge, run(started, Some(started), 0))];
+        check(&rules, &done("23T14:05"), "23T14:09", &[]);
+        // 14:10 and two seconds
+        check(&rules, &done("23T14:05"), "23T14:11", &["merge"]);
+        check(&rules, &done("23T14:11"), "23T14:20", &[]);
+        check(&rules, &done("23T14:11"), "23T14:21", &["merge"]);
+        let running = [(Stage::Merge, run("23T14:05", None, 0))];
+        check(&rules, &running, "23T20:00", &[]);
+    }
+
+    #[test]
+    fn a_stage_that_fails_is_tried_again_in_its_time() {
+        let rules = primary();
+        let failed = [
+            (Stage::Merge, run("24T03:00", Some("24T03:01"), 3)),
+            (Stage::Publish, run("24T03:00", Some("24T03:01"), 3)),
+            (Stage::Report, run("24T03:00", Some("24T03:01"), 3)),
+        ];
+        check(&rules, &failed, "24T03:09", &[]);
+        check(
+            &rules,
+            &failed,
+            "24T03:10",
+            &["merge", "publish", "report 2026-11-23"],
+        );
+    }
+
+    #[test]
+    fn missed_reports_are_caught_up_in_order() {
+        let zone = Zone::named("UTC").unwrap();
+        let days: Vec<Day> = (10..=24).map(|d| day(&d.to_string())).collect();
+        let next = |reported: Option<&str>| {
+            report_day(&zone, 120, &days, reported.map(day), at("24T12:00"))
+                .map(|day| day.to_string())
+        };
+        assert_eq!(next(Some("20")).unwrap(), "2026-11-21");
+        assert_eq!(next(None).unwrap(), "2026-11-23");
+        assert_eq!(next(Some("23")), None);
+    }
+
+    #[test]
+    fn the_report_s_minute_may_not_exist() {
+        let zone = Zone::named("Europe/Vienna").unwrap();
+        // on 2026-03-29 02:00 to 03:00 is skipped
+        let due = report_due(&zone, 150, "2026-03-28".parse().unwrap());
+        assert_eq!(due, "2026-03-29T01:30:00Z".parse().unwrap());
+        let due = report_due(&zone, 150, "2026-03-29".parse().unwrap());
+        assert_eq!(due, "2026-03-30T00:30:00Z".parse().unwrap());
+    }
+}

@@ -1,0 +1,273 @@
+//! The thread that starts the stages, sees how they end, and tells systemd how things are.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sd_notify::NotifyState;
+
+use super::{
+    child::{Child, Ended},
+    plan::{self, Due, Rules, Stage},
+    record::{self, Record, Run},
+};
+use crate::{
+    period::{Day, UtcMs},
+    world::{clock::Clock, disk::Disk},
+};
+
+/// How often it looks, in real time.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often systemd is told what is going on, in real milliseconds.
+const STATUS_MS: i64 = 10_000;
+
+/// When the service ends, children get this long before they are ended, in real milliseconds.
+const FAREWELL_MS: i64 = 3_000;
+
+/// The exit codes that are no failures: done, nothing to do, set aside, and another one is at it.
+const NO_FAILURES: [i32; 4] = [0, 4, 5, 7];
+
+/// Starts the command of a stage.
+pub type Starter = dyn Fn(Due) -> Command + Send;
+
+/// What the collector's thread lets be known of it; read only.
+pub trait Watched: Send + Sync {
+    /// Whether it makes progress, or waits for a known reason.
+    fn goes_on(&self) -> bool;
+    /// Whether it has been told to end.
+    fn is_stopping(&self) -> bool;
+    /// What it does, in a few words.
+    fn words(&self) -> String;
+}
+
+/// The service beside the collector.
+pub struct Service {
+    /// What is due when.
+    pub rules: Rules,
+    /// How to start a stage.
+    pub starter: Box<Starter>,
+    /// Where the record is kept.
+    pub data_dir: PathBuf,
+    /// Tells the days of the vault.
+    pub days: Box<dyn Fn() -> Vec<Day> + Send>,
+    /// The time of schedules.
+    pub clock: Clock,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The collector.
+    pub collector: Arc<dyn Watched>,
+}
+
+/// While it runs.
+struct State {
+    record: Record,
+    runs: BTreeMap<Stage, Run>,
+    children: BTreeMap<Stage, (Child, Due)>,
+    real: Clock,
+    stopping_since: Option<UtcMs>,
+    told: Option<UtcMs>,
+    fed: Option<UtcMs>,
+}
+
+impl Service {
+    /// Runs until `end` is set and all children have ended.
+    pub fn run(&self, end: &AtomicBool) {
+        let mut state = State {
+            record: record::read(&*self.disk, &self.data_dir),
+            runs: BTreeMap::new(),
+            children: BTreeMap::new(),
+            real: Clock::system(),
+            stopping_since: None,
+            told: None,
+            fed: None,
+        };
+        loop {
+            self.reap(&mut state);
+            let stopping = end.load(Ordering::Relaxed) || self.collector.is_stopping();
+            if stopping {
+                if Self::say_farewell(&mut state) && end.load(Ordering::Relaxed) {
+                    return;
+                }
+            } else {
+                self.start_what_is_due(&mut state);
+                self.tell_systemd(&mut state);
+            }
+            state.real.block(TICK);
+        }
+    }
+
+    fn start_what_is_due(&self, state: &mut State) {
+        let now = self.clock.now();
+        let reported = state.record.reported;
+        // the days are looked up only when a report can be due
+        let wants_days = self.rules.report_at.is_some()
+            && state
+                .runs
+                .get(&Stage::Report)
+                .is_none_or(|run| !run.is_running());
+        let days = if wants_days {
+            (self.days)()
+        } else {
+            Vec::new()
+        };
+        for due in plan::due(&self.rules, &state.runs, &days, reported, now) {
+            let before = state.runs.get(&due.stage).cloned();
+            let mut run = Run::begun(now);
+            if let Some(before) = &before {
+                (run.failures, run.failing_since) = (before.failures, before.failing_since);
+                run.said.clone_from(&before.said);
+            }
+            let command = (self.starter)(due);
+            match Child::start(due.stage, command, due.stage.limit(), state.real.now()) {
+                Ok(child) => {
+                    tracing::debug!("{} is started", due.stage);
+                    state.children.insert(due.stage, (child, due));
+                    state.runs.insert(due.stage, run);
+                }
+                Err(why) => {
+                    tracing::error!("cannot start {}: {why}", due.stage);
+                    let ended = Ended {
+                        exit: None,
+                        why: Some(format!("it cannot be started: {why}")),
+                        said: None,
+                    };
+                    state.runs.insert(due.stage, run);
+                    self.note(state, due, ended);
+                }
+            }
+            self.keep(state);
+        }
+    }
+
+    fn reap(&self, state: &mut State) {
+        let now = state.real.now();
+        let stages: Vec<Stage> = state.children.keys().copied().collect();
+        for stage in stages {
+            let Some((child, due)) = state.children.get_mut(&stage) else {
+                continue;
+            };
+            let due = *due;
+            match child.poll(now) {
+                Ok(None) => (),
+                Ok(Some(ended)) => {
+                    state.children.remove(&stage);
+                    self.note(state, due, ended);
+                    self.keep(state);
+                }
+                Err(why) => tracing::warn!("cannot tell whether {stage} has ended: {why}"),
+            }
+        }
+    }
+
+    /// Notes how a stage ended.
+    fn note(&self, state: &mut State, due: Due, ended: Ended) {
+        let now = self.clock.now();
+        let Some(run) = state.runs.get_mut(&due.stage) else {
+            return;
+        };
+        run.ended = Some(now);
+        run.exit = ended.exit;
+        let is_failure = ended.exit.is_none_or(|code| !NO_FAILURES.contains(&code));
+        if !is_failure {
+            (run.failures, run.failing_since) = (0, None);
+            run.said = if ended.exit == Some(5) {
+                ended.said
+            } else {
+                None
+            };
+            if let (Some(day), true) = (due.day, ended.exit != Some(7)) {
+                state.record.reported = state.record.reported.max(Some(day));
+            }
+            return;
+        }
+        run.failures = run.failures.saturating_add(1);
+        run.failing_since = run.failing_since.or(Some(run.started));
+        let code = ended.exit.map(|code| format!("exit code {code}"));
+        run.said = ended.said.or(ended.why).or(code);
+        tracing::warn!(
+            "{} has failed ({} in a row): {}",
+            due.stage,
+            run.failures,
+            run.said.as_deref().unwrap_or("without a word")
+        );
+    }
+
+    fn keep(&self, state: &mut State) {
+        state.record.stages.clone_from(&state.runs);
+        if let Err(why) = record::write(&*self.disk, &self.data_dir, &state.record) {
+            tracing::warn!("cannot keep how the stages ended: {why}");
+        }
+    }
+
+    /// Has the children end; says whether all have.
+    fn say_farewell(state: &mut State) -> bool {
+        let now = state.real.now();
+        let since = *state.stopping_since.get_or_insert_with(|| {
+            tell(&[
+                NotifyState::Stopping,
+                NotifyState::Status("writing and sealing"),
+            ]);
+            now
+        });
+        for (child, _) in state.children.values_mut() {
+            child.ask_to_end(now);
+        }
+        if since.plus_ms(FAREWELL_MS) <= now {
+            // dropping a child ends it
+            state.children.clear();
+        }
+        state.children.is_empty()
+    }
+
+    fn tell_systemd(&self, state: &mut State) {
+        let now = state.real.now();
+        let is_over = |last: Option<UtcMs>, ms: i64| last.is_none_or(|at| at.plus_ms(ms) <= now);
+        if let Some(limit) = sd_notify::watchdog_enabled()
+            && is_over(
+                state.fed,
+                i64::try_from(limit.as_millis() / 4).unwrap_or(1_000),
+            )
+            && self.collector.goes_on()
+        {
+            state.fed = Some(now);
+            tell(&[NotifyState::Watchdog]);
+        }
+        if is_over(state.told, STATUS_MS) {
+            state.told = Some(now);
+            let running: Vec<&str> = state.children.keys().map(|stage| stage.name()).collect();
+            let running = if running.is_empty() {
+                String::new()
+            } else {
+                format!("; running: {}", running.join(", "))
+            };
+            tell(&[NotifyState::Status(&format!(
+                "{}{running}",
+                self.collector.words()
+            ))]);
+        }
+    }
+}
+
+/// Tells systemd, if it is there.
+pub fn tell(state: &[NotifyState<'_>]) {
+    if let Err(why) = sd_notify::notify(state) {
+        tracing::debug!("systemd cannot be told: {why}");
+    }
+}
+
+/// The days of a vault, by its folders.
+pub fn days_of(disk: &dyn Disk, vault: &Path) -> Vec<Day> {
+    let entries = disk.list(vault).unwrap_or_default();
+    let folders = entries.iter().filter(|entry| entry.folder);
+    folders
+        .filter_map(|entry| entry.name.parse().ok())
+        .collect()
+}
