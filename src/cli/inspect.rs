@@ -19,6 +19,7 @@ use crate::{
         event::Event,
         line,
         name::SegmentName,
+        raw,
         seal::{Digest, Digester, SEAL_BYTES_MAX, Seal},
     },
     vault::{
@@ -95,7 +96,7 @@ fn facts_of(path: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {
     match (segment, ending) {
         (Ok(segment), "seal.json") => seal(path, &segment, facts),
         (Ok(segment), "events.jsonl" | "events.jsonl.open") => events(path, &segment, facts),
-        (Ok(segment), "jsonl" | "jsonl.open") => lines(path, &segment, facts),
+        (Ok(segment), "jsonl" | "jsonl.zst" | "jsonl.open") => lines(path, &segment, facts),
         _ if layout::hour_of_manifest(name).is_some() || layout::of_archived(name).is_some() => {
             manifest(path, facts)
         }
@@ -143,7 +144,10 @@ fn each_line(
     path: &Path,
     mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
 ) -> Result<Digest, Failure> {
-    let mut source = BufReader::new(RealDisk.open(path)?);
+    let mut source = BufReader::new(match path.extension() {
+        Some(ending) if ending == "zst" => raw::open_compressed(&RealDisk, path)?,
+        _ => RealDisk.open(path)?,
+    });
     let mut digester = Digester::default();
     let (mut line, mut number) = (Vec::new(), 0);
     while source.read_until(b'\n', &mut line)? != 0 {

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     config::settings::Role,
     merge::{
-        run::{Job, Outcome, Planned, RunError, Step},
+        outcome::Outcome,
+        run::{Job, Plan, RunError, Step},
         unit::UNIT_BYTES,
     },
     period::Hour,
@@ -31,7 +32,10 @@ Examples:
   twinstream merge --dry-run                only say what would be done
 
 An hour is due when it has settled ([merge] settle), and again when late data has come in: that makes
-a new revision. Doing it twice changes nothing. What cannot be used is set aside, never deleted.")]
+a new revision. Doing it twice changes nothing. What cannot be used is set aside, never deleted.
+
+Without --hour it also tends raw data: what is merged is compressed, and deleted after [merge] keep_raw,
+but only if the hours that it went into are read again and found whole.")]
 pub(crate) struct MergeArgs {
     /// Only this hour of the vault's time zone, and without waiting for it to settle (repeatable)
     #[arg(long = "hour", value_name = "YYYY-MM-DD_HH")]
@@ -94,7 +98,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     if args.dry_run {
         let planned = job.plan(&mut tell).map_err(failure)?;
         bar.finish_and_clear();
-        return tell_plan(&planned.0, args.json);
+        return tell_plan(&planned, args.json);
     }
     RealDisk.make_folder(&settings.data_dir)?;
     let _lock =
@@ -104,11 +108,11 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     tell_outcome(&outcome, &asked, args.json)
 }
 
-fn tell_plan(planned: &[Planned], json: bool) -> Result<Exit, Failure> {
+fn tell_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
     if json {
-        output::print_json(&planned)?;
+        output::print_json(plan)?;
     } else {
-        for hour in planned {
+        for hour in &plan.hours {
             let what = if hour.missing.is_empty() {
                 format!(
                     "{} lines of {} segments, {} of them new",
@@ -119,8 +123,14 @@ fn tell_plan(planned: &[Planned], json: bool) -> Result<Exit, Failure> {
             };
             output::print(&format!("{}  {what}\n", hour.hour))?;
         }
+        for (count, what) in [(plan.compress, "compressed"), (plan.delete, "deleted")] {
+            if 0 < count {
+                output::print(&format!("raw data: {count} segments would be {what}\n"))?;
+            }
+        }
     }
-    Ok(if planned.is_empty() {
+    let is_nothing = plan.hours.is_empty() && plan.compress == 0 && plan.delete == 0;
+    Ok(if is_nothing {
         Exit::NothingToDo
     } else {
         Exit::Done
@@ -138,15 +148,25 @@ fn tell_outcome(outcome: &Outcome, asked: &BTreeSet<Hour>, json: bool) -> Result
             "free space, or lower merge.keep_free; the next merge goes on where this one ended",
         ));
     }
-    let is_incomplete =
-        !outcome.unusable.is_empty() || outcome.failed.iter().any(|failed| failed.held_back);
+    let swept = &outcome.swept;
+    let is_swept = 0 < swept.compressed + swept.deleted;
+    if is_swept {
+        tracing::info!(
+            "raw data: {} segments were compressed, {} deleted",
+            swept.compressed,
+            swept.deleted
+        );
+    }
+    let is_incomplete = !outcome.unusable.is_empty()
+        || !swept.problems.is_empty()
+        || outcome.failed.iter().any(|failed| failed.held_back);
     if outcome.failed.iter().any(|failed| !failed.held_back) {
         return Ok(Exit::Failed);
     }
     if is_incomplete {
         return Ok(Exit::Incomplete);
     }
-    if outcome.committed.is_empty() && outcome.finished.is_empty() {
+    if outcome.committed.is_empty() && outcome.finished.is_empty() && !is_swept {
         let which = if asked.is_empty() {
             "no hour is due"
         } else {
@@ -214,6 +234,6 @@ fn failure(error: RunError) -> Failure {
         }
         RunError::Ledger(_) => Failure::new(Exit::Failed, error.to_string())
             .hint("`twinstream verify` says what else is wrong; put the ledger back from a copy"),
-        RunError::Identity(_) | RunError::Io { .. } => Failure::from(error),
+        RunError::Identity(_) | RunError::Sweep(_) | RunError::Io { .. } => Failure::from(error),
     }
 }

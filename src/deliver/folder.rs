@@ -1,7 +1,7 @@
 //! A folder as target: copies durably, reads back, and never overwrites.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -11,13 +11,11 @@ use crate::{
     segment::{
         acks::Ack,
         name::SegmentName,
+        raw,
         seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
     },
     world::disk::{self, Disk},
 };
-
-/// Bytes copied or hashed at a time.
-const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Why one segment was not delivered. The others are.
 #[derive(Debug, thiserror::Error)]
@@ -113,10 +111,11 @@ pub fn send(
     Ok(acks)
 }
 
-/// Puts one file in place at the target unless the same bytes lie there already.
+/// Puts one file in place at the target unless the same bytes lie there already. A segment may lie
+/// compressed on either side; what is sent is always its plain form.
 fn put_copy(disk: &dyn Disk, from: &Path, to: &Path, digest: &Digest) -> Result<(), FolderError> {
     let ours = digest.sha256.clone();
-    if disk.len(to).map_err(io_at(to))?.is_some() {
+    if raw::exists(disk, to).map_err(io_at(to))? {
         let there = copy(disk, to, None)?.sha256;
         let path = to.to_owned();
         return if there == ours {
@@ -151,26 +150,20 @@ fn put_copy(disk: &dyn Disk, from: &Path, to: &Path, digest: &Digest) -> Result<
     disk.sync_folder(folder).map_err(io_at(folder))
 }
 
-/// Reads a file through, into another one if asked; that one is synced.
+/// Reads a file through (of a segment its plain bytes), into another one if asked; that one is synced.
 fn copy(disk: &dyn Disk, from: &Path, to: Option<&Path>) -> Result<Digest, FolderError> {
-    let mut source = disk.open(from).map_err(io_at(from))?;
+    let mut source = raw::open(disk, from).map_err(io_at(from))?;
     let mut sink = match to {
         Some(to) => Some((to, disk.create(to).map_err(io_at(to))?)),
         None => None,
     };
-    let mut digester = Digester::default();
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let read = source.read(&mut chunk).map_err(io_at(from))?;
-        let bytes = chunk.get(..read).unwrap_or_default();
-        digester.update(bytes);
-        match &mut sink {
-            Some((to, file)) if bytes.is_empty() => file.sync().map_err(io_at(to))?,
-            Some((to, file)) => file.write_all(bytes).map_err(io_at(to))?,
-            None => (),
-        }
-        if bytes.is_empty() {
-            return Ok(digester.finish());
-        }
+    let digest = raw::read_through(&mut *source, |bytes| match &mut sink {
+        Some((_, file)) => file.write_all(bytes),
+        None => Ok(()),
+    });
+    let digest = digest.map_err(io_at(from))?;
+    if let Some((to, mut file)) = sink {
+        file.sync().map_err(io_at(to))?;
     }
+    Ok(digest)
 }

@@ -1,7 +1,6 @@
 //! One delivery: plan, send one segment after the other, acknowledge, delete what is settled.
 
 use std::{
-    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -16,7 +15,7 @@ use crate::{
     segment::{
         acks,
         name::{SegmentName, ServerId},
-        spool,
+        raw, spool,
     },
     world::disk::Disk,
 };
@@ -109,15 +108,18 @@ pub fn carry_out(
         tell(name);
     }
     for name in &plan.settled {
-        remove(disk, name, job.spool).map_err(|source| DeliverError::Io {
+        raw::remove(disk, &name.paths(job.spool)).map_err(|source| DeliverError::Io {
             path: job.spool.join(name.folder()),
             source,
         })?;
         delivered.deleted += 1;
     }
-    remove_empty_folders(disk, job, plan, now()).map_err(|source| DeliverError::Io {
-        path: job.spool.to_owned(),
-        source,
+    let settled = plan.settled.iter();
+    spool::remove_empty_folders(disk, job.spool, settled, now()).map_err(|source| {
+        DeliverError::Io {
+            path: job.spool.to_owned(),
+            source,
+        }
     })?;
     Ok(delivered)
 }
@@ -136,41 +138,4 @@ fn check_target(job: &Job<'_>) -> Result<(), DeliverError> {
         (Ok(target), Ok(spool)) if target == spool => Err(DeliverError::OwnSpool(target)),
         _ => Ok(()),
     }
-}
-
-/// Deletes the three files of a segment, the seal last: a segment that lost its seal first would be
-/// taken for one that a crash left open.
-fn remove(disk: &dyn Disk, name: &SegmentName, spool: &Path) -> io::Result<()> {
-    let paths = name.paths(spool);
-    for path in [&paths.segment, &paths.events, &paths.seal] {
-        if disk.len(path)?.is_some() {
-            disk.remove(path)?;
-        }
-    }
-    disk.sync_folder(&paths.folder)
-}
-
-/// Removes hour and day folders that a deletion has emptied and that no segment will be put in again.
-fn remove_empty_folders(disk: &dyn Disk, job: &Job<'_>, plan: &Plan, now: UtcMs) -> io::Result<()> {
-    let this_hour = now.minute().hour_folder();
-    let today = now.minute().day_folder();
-    let folders: BTreeSet<PathBuf> = plan
-        .settled
-        .iter()
-        .filter(|name| {
-            name.minute.day_folder() < today
-                || (name.minute.day_folder() == today && name.minute.hour_folder() < this_hour)
-        })
-        .map(|name| job.spool.join(name.folder()))
-        .collect();
-    for folder in folders {
-        if disk.list(&folder)?.is_empty() {
-            disk.remove_folder(&folder)?;
-            let day = folder.parent().unwrap_or(&folder);
-            if !day.ends_with(&today) && disk.list(day)?.is_empty() {
-                disk.remove_folder(day)?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     period::{Hour, Minute, Zone},
-    segment::name::ServerId,
+    segment::{name::ServerId, raw},
     vault::{
         commit::{CommitError, HourOfVault},
         layout::{self, Kind},
@@ -320,7 +320,7 @@ impl Workshop<'_> {
             })
         };
         let mut text = Vec::new();
-        let mut file = self.indexes.disk.open(path).map_err(unusable)?;
+        let mut file = raw::open(self.indexes.disk, path).map_err(unusable)?;
         read_run(&mut *file, run, &mut text).map_err(unusable)?;
         Ok(text)
     }

@@ -6,6 +6,7 @@
 //! made again. All offsets of time zones since 2006 are whole minutes, so a minute has one hour.
 
 use std::{
+    collections::BTreeSet,
     io::{self, BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
 };
@@ -18,7 +19,9 @@ use crate::{
     segment::{
         event::{Event, What},
         name::SegmentName,
+        raw,
         seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
+        spool,
     },
     world::disk::{self, Disk},
 };
@@ -116,7 +119,10 @@ impl IndexError {
     /// Whether the segment can never be used as it is: it is to be set aside.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidData
+            ),
             Self::Seal { source, .. } => !matches!(source, SealError::TooNew { .. }),
             Self::Damaged { .. } => true,
         }
@@ -159,7 +165,8 @@ impl Indexes<'_> {
         if let Some(kept) = read_kept(disk, &path).map_err(io_at(&path))?
             && kept.segment == seal.segment
             && kept.events == seal.events
-            && disk.len(&paths.segment).map_err(io_at(&paths.segment))? == Some(kept.segment.bytes)
+            && raw::is_there(disk, &paths.segment, kept.segment.bytes)
+                .map_err(io_at(&paths.segment))?
         {
             return Ok(kept);
         }
@@ -190,6 +197,33 @@ impl Indexes<'_> {
             keep(disk, &path, &json).map_err(io_at(&path))?;
         }
         Ok(index)
+    }
+
+    /// Removes the indexes of segments that are not here any more.
+    pub fn clean(&self, here: &BTreeSet<&SegmentName>) -> io::Result<()> {
+        for server in spool::servers(self.disk, self.folder)? {
+            for folder in spool::hour_folders(self.disk, self.folder, &server)? {
+                self.clean_folder(&folder, here)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn clean_folder(&self, folder: &Path, here: &BTreeSet<&SegmentName>) -> io::Result<()> {
+        let entries = self.disk.list(folder)?;
+        let mut left = entries.len();
+        for entry in entries {
+            let stem = entry.name.split('.').next().unwrap_or_default();
+            let name = stem.parse::<SegmentName>();
+            if name.is_ok_and(|name| !here.contains(&name)) {
+                self.disk.remove(&folder.join(&entry.name))?;
+                left -= 1;
+            }
+        }
+        if left == 0 {
+            self.disk.remove_folder(folder)?;
+        }
+        Ok(())
     }
 
     /// Removes the index that is kept.
@@ -226,7 +260,7 @@ fn read_kept(disk: &dyn Disk, path: &Path) -> io::Result<Option<Index>> {
 }
 
 fn read_segment(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Vec<Run>)> {
-    let mut lines = BufReader::with_capacity(BUFFER_BYTES, disk.open(path)?);
+    let mut lines = BufReader::with_capacity(BUFFER_BYTES, raw::open(disk, path)?);
     let mut digester = Digester::default();
     let mut runs: Vec<Run> = Vec::new();
     let mut crc = crc32fast::Hasher::new();

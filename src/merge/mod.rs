@@ -22,6 +22,9 @@ pub mod hour;
 /// What a sealed segment holds, read once.
 pub mod index;
 
+/// What came of a merge.
+pub mod outcome;
+
 /// What is there, what is committed, and now → the hours that are due.
 pub mod plan;
 
@@ -30,6 +33,12 @@ pub mod rejected;
 
 /// One merge of everything that is due.
 pub mod run;
+
+/// What the hours say about raw data → what may be compressed, and what may go.
+pub mod retention;
+
+/// Compresses and deletes raw data that has been merged.
+pub mod sweep;
 
 /// What lies in the spool, and what of it cannot be used.
 pub mod stock;

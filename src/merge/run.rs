@@ -2,7 +2,7 @@
 //! hour after hour. An hour that fails is told of and stops no other.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
@@ -12,8 +12,11 @@ use serde::Serialize;
 use super::{
     hour::{self, Due, HourError, Workshop},
     index::Indexes,
+    outcome::{Committed, Failed, Outcome, Planned},
     plan::{self, Candidate, Decision, Stock, When},
+    retention::Claims,
     stock::{self, Unusable},
+    sweep::{Sweep, SweepError},
 };
 use crate::{
     config::settings::{Merge, Xz},
@@ -55,66 +58,6 @@ pub struct Job<'a> {
     pub now: UtcMs,
 }
 
-/// What came of an hour.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Committed {
-    /// The hour.
-    pub hour: Hour,
-    /// Its revision.
-    pub revision: u64,
-    /// Different posts.
-    pub posts: u64,
-    /// Posts of each server.
-    pub servers: BTreeMap<ServerId, u64>,
-    /// Further copies.
-    pub duplicates: u64,
-    /// Lines that are no posts.
-    pub rejected: u64,
-}
-
-/// An hour that is not as it should be; its inputs are kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failed {
-    /// The hour.
-    pub hour: Hour,
-    /// Why.
-    pub why: String,
-    /// Whether something is wrong with the inputs or the vault, rather than with writing.
-    pub held_back: bool,
-}
-
-/// What came of a merge.
-#[derive(Debug, Default, Serialize)]
-pub struct Outcome {
-    /// Hours that were committed, ascending.
-    pub committed: Vec<Committed>,
-    /// Hours that were half done and are whole now.
-    pub finished: Vec<Hour>,
-    /// Hours that could not be committed or finished.
-    pub failed: Vec<Failed>,
-    /// What is not used.
-    pub unusable: Vec<Unusable>,
-    /// Hours with input that wait for more.
-    pub waiting: u64,
-    /// Why the merge ended before its last hour.
-    pub stopped: Option<String>,
-}
-
-/// What would be done about an hour.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Planned {
-    /// The hour.
-    pub hour: Hour,
-    /// Segments that it would be made of.
-    pub segments: u64,
-    /// Lines that it would take.
-    pub lines: u64,
-    /// Segments that come in.
-    pub new_segments: u64,
-    /// Files that it lacks, if it would be held back.
-    pub missing: Vec<String>,
-}
-
 /// How far a merge is.
 #[derive(Debug)]
 pub enum Step<'a> {
@@ -126,6 +69,19 @@ pub enum Step<'a> {
     Hour(Option<&'a Committed>),
 }
 
+/// What a merge would do.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// Hours that would be merged, or held back.
+    pub hours: Vec<Planned>,
+    /// What would not be used.
+    pub unusable: Vec<Unusable>,
+    /// Segments that would be compressed, as things are now.
+    pub compress: u64,
+    /// Segments that would be deleted, as things are now.
+    pub delete: u64,
+}
+
 /// Why nothing could be merged at all.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -135,6 +91,9 @@ pub enum RunError {
     /// The ledger.
     #[error("the ledger cannot be used: {0}")]
     Ledger(#[from] LedgerError),
+    /// A deletion that was cut off cannot be finished.
+    #[error("a deletion that was cut off cannot be finished: {0}")]
+    Sweep(#[from] SweepError),
     /// A folder.
     #[error("{}: {source}", path.display())]
     Io {
@@ -161,6 +120,15 @@ struct Look {
     committed: BTreeSet<Hour>,
 }
 
+/// An hour that was looked at.
+#[derive(Default)]
+struct Handled {
+    /// What came of it, if it was committed now.
+    committed: Option<Committed>,
+    /// The inputs of its latest revision, if nothing is left to be merged.
+    inputs: Option<Inputs>,
+}
+
 impl Job<'_> {
     fn indexes<'a>(&'a self, folder: &'a Path, keep: bool) -> Indexes<'a> {
         Indexes {
@@ -173,6 +141,18 @@ impl Job<'_> {
 
     fn index_dir(&self) -> PathBuf {
         self.data_dir.join("index")
+    }
+
+    fn sweep<'a>(&'a self, index_dir: &'a Path) -> Sweep<'a> {
+        Sweep {
+            disk: self.disk,
+            data_dir: self.data_dir,
+            vault: self.vault,
+            indexes: self.indexes(index_dir, true),
+            keep_raw: self.settings.keep_raw,
+            threads: self.threads,
+            now: self.now,
+        }
     }
 
     fn when(&self, first_hour: Option<Hour>) -> When<'_> {
@@ -254,14 +234,12 @@ impl Job<'_> {
     }
 
     /// What a merge would do, without doing anything.
-    pub fn plan(
-        &self,
-        tell: &mut dyn FnMut(Step<'_>),
-    ) -> Result<(Vec<Planned>, Vec<Unusable>), RunError> {
+    pub fn plan(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Plan, RunError> {
         let zone = self.settings.timezone.name();
         let known = Identity::check(self.disk, self.vault, zone, SAMPLE)?;
         let look = self.look(known.and_then(|identity| identity.first_hour), false, tell)?;
-        let mut planned = Vec::new();
+        let mut hours = Vec::new();
+        let mut claims = Claims::new(&look.stock, &self.settings.timezone);
         for candidate in &look.candidates {
             let inputs = plan::inputs(candidate, &look.stock);
             let mut hour = Planned {
@@ -271,7 +249,13 @@ impl Job<'_> {
                 new_segments: 0,
                 missing: Vec::new(),
             };
-            match self.decide(&look, candidate) {
+            let decided = self.decide(&look, candidate);
+            let merged = match &decided {
+                Ok((Decision::Nothing, former)) => former.as_ref().map(|(m, _)| &m.inputs),
+                _ => None,
+            };
+            claims.hear(candidate, merged);
+            match decided {
                 Ok((Decision::Nothing | Decision::Wait, _)) => continue,
                 Ok((Decision::Merge { segments, .. }, _)) => {
                     hour.new_segments = segments.len() as u64;
@@ -279,9 +263,20 @@ impl Job<'_> {
                 Ok((Decision::HeldBack { missing }, _)) => hour.missing = missing,
                 Err(why) => hour.missing = vec![why.to_string()],
             }
-            planned.push(hour);
+            hours.push(hour);
         }
-        Ok((planned, look.unusable))
+        let index_dir = self.index_dir();
+        let (compress, delete) = if self.asked.is_empty() {
+            self.sweep(&index_dir).look(&claims, &look.stock)
+        } else {
+            (0, 0)
+        };
+        Ok(Plan {
+            hours,
+            unusable: look.unusable,
+            compress,
+            delete,
+        })
     }
 
     /// Merges.
@@ -291,6 +286,10 @@ impl Job<'_> {
         let mut ledger = Ledger::open(self.disk, self.vault)?;
         let mut outcome = Outcome::default();
         self.finish_half_done(&mut ledger, &mut outcome)?;
+        let index_dir = self.index_dir();
+        let sweep = self.sweep(&index_dir);
+        // before the stock is taken: what is half deleted would be taken for damaged
+        outcome.swept.deleted = sweep.finish()?;
         let scratch = self.data_dir.join("scratch");
         hour::clear_scratch(self.disk, &scratch).map_err(at(&scratch))?;
         let look = self.look(identity.first_hour, true, tell)?;
@@ -298,7 +297,6 @@ impl Job<'_> {
             identity.begin_at(self.disk, self.vault, first)?;
         }
         outcome.unusable.clone_from(&look.unusable);
-        let index_dir = self.index_dir();
         let workshop = Workshop {
             indexes: self.indexes(&index_dir, true),
             vault: self.vault,
@@ -309,20 +307,23 @@ impl Job<'_> {
             unit_bytes: self.unit_bytes,
         };
         tell(Step::Hours(look.candidates.len()));
+        let mut claims = Claims::new(&look.stock, &self.settings.timezone);
         for candidate in &look.candidates {
-            if outcome
-                .failed
-                .iter()
-                .any(|failed| failed.hour == candidate.hour)
-            {
-                continue;
-            }
-            let committed = self.hour(&workshop, &look, candidate, &mut ledger, &mut outcome)?;
-            tell(Step::Hour(committed.as_ref()));
-            outcome.committed.extend(committed);
-            if outcome.stopped.is_some() {
-                break;
-            }
+            let is_broken = |failed: &Failed| failed.hour == candidate.hour;
+            let handled = if outcome.failed.iter().any(is_broken) {
+                Handled::default()
+            } else {
+                self.hour(&workshop, &look, candidate, &mut ledger, &mut outcome)?
+            };
+            claims.hear(candidate, handled.inputs.as_ref());
+            tell(Step::Hour(handled.committed.as_ref()));
+            outcome.committed.extend(handled.committed);
+        }
+        // whoever asks for hours waits for them; and of the others nothing was heard
+        if self.asked.is_empty() {
+            let finished = outcome.swept.deleted;
+            outcome.swept = sweep.run(&claims, &look.stock, &ledger);
+            outcome.swept.deleted += finished;
         }
         Ok(outcome)
     }
@@ -349,27 +350,36 @@ impl Job<'_> {
         candidate: &Candidate,
         ledger: &mut Ledger,
         outcome: &mut Outcome,
-    ) -> Result<Option<Committed>, RunError> {
+    ) -> Result<Handled, RunError> {
+        let nothing = Handled::default();
         let hour = candidate.hour;
         let (decision, former) = match self.decide(look, candidate) {
             Ok(decided) => decided,
             Err(why) => {
                 outcome.fail(hour, &why.to_string(), true);
-                return Ok(None);
+                return Ok(nothing);
             }
         };
         let (segments, events) = match decision {
-            Decision::Nothing => return Ok(None),
+            Decision::Nothing => {
+                return Ok(Handled {
+                    committed: None,
+                    inputs: former.map(|(manifest, _)| manifest.inputs),
+                });
+            }
             Decision::Wait => {
                 outcome.waiting += 1;
-                return Ok(None);
+                return Ok(nothing);
             }
             Decision::HeldBack { missing } => {
                 outcome.fail(hour, &shrinks(&missing), true);
-                return Ok(None);
+                return Ok(nothing);
             }
             Decision::Merge { segments, events } => (segments, events),
         };
+        if outcome.stopped.is_some() {
+            return Ok(nothing);
+        }
         let free = self.disk.free(self.vault).map_err(at(self.vault))?;
         if free < self.settings.keep_free {
             outcome.stopped = Some(format!(
@@ -377,7 +387,7 @@ impl Job<'_> {
                 self.vault.display(),
                 self.settings.keep_free
             ));
-            return Ok(None);
+            return Ok(nothing);
         }
         let revision = former
             .as_ref()
@@ -388,7 +398,7 @@ impl Job<'_> {
                 ledger.revision(hour)
             );
             outcome.fail(hour, &why, true);
-            return Ok(None);
+            return Ok(nothing);
         }
         let due = Due {
             hour,
@@ -400,7 +410,12 @@ impl Job<'_> {
                 events,
             },
         };
-        Ok(self.merge(workshop, due, ledger, outcome))
+        Ok(self
+            .merge(workshop, due, ledger, outcome)
+            .map_or(nothing, |manifest| Handled {
+                committed: Some(Committed::of(&manifest)),
+                inputs: Some(manifest.inputs),
+            }))
     }
 
     fn merge(
@@ -409,10 +424,10 @@ impl Job<'_> {
         due: Due,
         ledger: &mut Ledger,
         outcome: &mut Outcome,
-    ) -> Option<Committed> {
+    ) -> Option<Manifest> {
         let (hour, inputs) = (due.hour, due.inputs.clone());
         match workshop.merge(due, ledger) {
-            Ok(manifest) => Some(committed(&manifest)),
+            Ok(manifest) => Some(manifest),
             Err(why) => {
                 if let HourError::Unit(unit) = &why {
                     self.read_again(&unit.path, &inputs);
@@ -440,20 +455,6 @@ impl Job<'_> {
     }
 }
 
-impl Outcome {
-    fn fail(&mut self, hour: Hour, why: &str, held_back: bool) {
-        tracing::error!(
-            alarm = "hour_not_merged",
-            "hour {hour} is held back: {why}\n  hint: its inputs are kept; other hours go on"
-        );
-        self.failed.push(Failed {
-            hour,
-            why: why.to_owned(),
-            held_back,
-        });
-    }
-}
-
 fn shrinks(missing: &[String]) -> String {
     const SHOWN: usize = 3;
     let shown: Vec<&str> = missing.iter().take(SHOWN).map(String::as_str).collect();
@@ -463,20 +464,6 @@ fn shrinks(missing: &[String]) -> String {
         shown.join(", "),
         if SHOWN < missing.len() { ", …" } else { "" }
     )
-}
-
-fn committed(manifest: &Manifest) -> Committed {
-    let servers = manifest.counts.servers.iter();
-    Committed {
-        hour: manifest.hour,
-        revision: manifest.history.revision,
-        posts: manifest.counts.total.posts,
-        servers: servers
-            .map(|(id, server)| (id.clone(), server.posts))
-            .collect(),
-        duplicates: manifest.counts.total.duplicates,
-        rejected: manifest.counts.total.rejected.values().sum(),
-    }
 }
 
 const fn effort(xz: Xz) -> Effort {

@@ -17,7 +17,7 @@ use crate::{
     segment::{
         acks,
         name::{SAMPLE, SegmentName, ServerId},
-        spool,
+        raw, spool,
     },
     world::disk::Disk,
 };
@@ -164,7 +164,7 @@ fn unreadable(indexes: &Indexes<'_>, server: &ServerId, why: &io::Error) -> Unus
     }
 }
 
-/// Moves the three files, the seal last: what is without its seal is not taken for complete.
+/// Moves the files (the segment in whichever form), the seal last: what is without its seal is not taken for complete.
 fn set_aside(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> io::Result<PathBuf> {
     let from = name.paths(spool);
     let inside = name.folder();
@@ -176,7 +176,8 @@ fn set_aside(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> io::Result<Pa
         };
         spool.join(name.server.as_str()).join(top).join(inside)
     };
-    let files = [&from.segment, &from.events, &from.seal];
+    let compressed = raw::compressed(&from.segment);
+    let files = [&from.segment, &compressed, &from.events, &from.seal];
     let mut number = 1;
     // nothing that was set aside before is overwritten
     let folder = loop {

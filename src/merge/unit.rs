@@ -15,7 +15,7 @@ use super::{
 use crate::{
     period::{Interval, Minute, UtcMs},
     post::{flatten, parse},
-    segment::line,
+    segment::{line, raw},
     vault::csv,
     world::disk::{self, Disk},
 };
@@ -26,7 +26,7 @@ pub const UNIT_BYTES: u64 = 4 << 20;
 /// A segment of the hour, for whoever reads its lines.
 #[derive(Debug)]
 pub struct Source {
-    /// Where its plain bytes are.
+    /// Where it lies in its plain form; it may lie compressed beside that.
     pub path: PathBuf,
     /// Its server's number in the ascending order of ids.
     pub server: usize,
@@ -148,7 +148,7 @@ pub fn merge(
         let file = match &mut open {
             Some((of, file)) if of == number => file,
             other => {
-                let file = disk.open(&source.path).map_err(at(&source.path))?;
+                let file = raw::open(disk, &source.path).map_err(at(&source.path))?;
                 &mut other.insert((*number, file)).1
             }
         };

@@ -7,6 +7,7 @@
 //!     1_sample_20261123T1405Z_3fa9c01b_000.seal.json      counts and hashes of the two
 //!
 //! .jsonl.open ──lines──▶ .jsonl.open ──sync, rename──▶ .jsonl ──seal──▶ sealed: never changes again
+//!                                              ──merged──▶ .jsonl.zst (the same lines, compressed) ──▶ gone
 //! ```
 //!
 //! The seal is written last and durably: present ⇒ complete. Everything without one is open, or
@@ -24,6 +25,9 @@ pub mod line;
 
 /// Names of the files, read as strictly as they are written.
 pub mod name;
+
+/// The bytes of a sealed segment, plain or compressed.
+pub mod raw;
 
 /// The closing record.
 pub mod seal;

@@ -4,12 +4,16 @@
 //! ours and are passed over.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
 
 use super::name::{SegmentName, ServerId};
-use crate::world::disk::Disk;
+use crate::{
+    period::{Minute, UtcMs},
+    world::disk::Disk,
+};
 
 /// What lies under one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,7 +75,7 @@ pub fn in_folder(
         }
         match kind {
             "seal.json" => found.entry(name).or_default().sealed = true,
-            "jsonl" | "jsonl.open" | "events.jsonl" | "events.jsonl.open" => {
+            "jsonl" | "jsonl.zst" | "jsonl.open" | "events.jsonl" | "events.jsonl.open" => {
                 found.entry(name).or_default().bytes += entry.len;
             }
             _ => (),
@@ -92,4 +96,38 @@ pub fn sealed(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Ve
         );
     }
     Ok(names)
+}
+
+/// Removes the hour and day folders that a deletion of these has emptied and that no segment will be
+/// put in again.
+pub fn remove_empty_folders<'a>(
+    disk: &dyn Disk,
+    spool: &Path,
+    deleted: impl Iterator<Item = &'a SegmentName>,
+    now: UtcMs,
+) -> io::Result<()> {
+    let place = |minute: Minute| (minute.day_folder(), minute.hour_folder());
+    let this_hour = place(now.minute());
+    let folders: BTreeSet<PathBuf> = deleted
+        .filter(|name| place(name.minute) < this_hour)
+        .map(|name| spool.join(name.folder()))
+        .collect();
+    // one that is gone was removed by an attempt that was cut off
+    let remove_if_empty = |folder: &Path| {
+        if !disk.list(folder)?.is_empty() {
+            return Ok(());
+        }
+        match disk.remove_folder(folder) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    };
+    for folder in folders {
+        remove_if_empty(&folder)?;
+        let day = folder.parent().unwrap_or(&folder);
+        if !day.ends_with(&this_hour.0) {
+            remove_if_empty(day)?;
+        }
+    }
+    Ok(())
 }

@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     period::Hour,
-    world::disk::{self, Disk},
+    world::{
+        crash::{self, Point},
+        disk::{self, Disk},
+    },
 };
 
 /// A manifest, and its bytes.
@@ -129,6 +132,7 @@ impl HourOfVault<'_> {
     /// Commits the revision whose data lies aside, and brings it into place.
     pub fn commit(&self, manifest: &Manifest, ledger: &mut Ledger) -> Result<(), CommitError> {
         let revision = manifest.history.revision;
+        crash::point(Point::DataAside);
         let former = self
             .current()?
             .map_or_else(Vec::new, |(former, _)| former.outputs);
@@ -143,8 +147,10 @@ impl HourOfVault<'_> {
         self.disk
             .sync_folder(&self.folder())
             .map_err(at(&self.folder()))?;
+        crash::point(Point::DataChecked);
         let path = self.manifest_aside(revision);
         disk::put(self.disk, &path, &manifest.to_json()).map_err(at(&path))?;
+        crash::point(Point::ManifestAside);
         self.finish(ledger)
     }
 
@@ -210,6 +216,7 @@ impl HourOfVault<'_> {
         }
         // before the ledger: a day whose report is missing is seen to be unfinished
         report::write(self.disk, self.vault, self.hour.day())?;
+        crash::point(Point::DayWritten);
         self.complete_ledger(ledger)
     }
 
@@ -224,10 +231,12 @@ impl HourOfVault<'_> {
             let aside = layout::aside(&path, revision);
             if self.disk.len(&aside).map_err(at(&aside))?.is_some() {
                 self.disk.rename(&aside, &path).map_err(at(&path))?;
+                crash::point(Point::FileInPlace);
             } else if self.disk.len(&path).map_err(at(&path))? != Some(output.bytes) {
                 return Err(CommitError::Missing { path, revision });
             }
         }
+        crash::point(Point::DataInPlace);
         if let Some((former, bytes)) = self.current()?
             && former.history.revision < revision
         {
@@ -235,6 +244,7 @@ impl HourOfVault<'_> {
             let revisions = folder.join("revisions");
             self.disk.make_folder(&revisions).map_err(at(&revisions))?;
             disk::put(self.disk, &kept, &bytes).map_err(at(&kept))?;
+            crash::point(Point::FormerKept);
             let is_gone = |old: &&Output| !manifest.outputs.iter().any(|new| new.name == old.name);
             for output in former.outputs.iter().filter(is_gone) {
                 let path = folder.join(&output.name);
@@ -248,7 +258,9 @@ impl HourOfVault<'_> {
         self.disk
             .rename(&manifest_aside, &path)
             .map_err(at(&path))?;
-        self.disk.sync_folder(&folder).map_err(at(&folder))
+        self.disk.sync_folder(&folder).map_err(at(&folder))?;
+        crash::point(Point::ManifestInPlace);
+        Ok(())
     }
 
     /// Appends the ledger's lines that are missing for this hour.
@@ -265,6 +277,7 @@ impl HourOfVault<'_> {
         }
         if ledger.revision(self.hour) < last {
             ledger.append(self.disk, self.hour, last, &bytes)?;
+            crash::point(Point::LedgerAppended);
         }
         Ok(())
     }

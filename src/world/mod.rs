@@ -5,6 +5,9 @@
 /// The one reader of the system's clocks, and the only way to wait.
 pub mod clock;
 
+/// Places at which a test can have the process killed.
+pub mod crash;
+
 /// Files: the one trait of the project, because the tests really implement it a second time.
 pub mod disk;
 

@@ -14,6 +14,7 @@ mod disk;
 mod faults;
 mod merge;
 mod power;
+mod retain;
 mod simulate;
 mod support;
 mod tidy;

@@ -35,7 +35,7 @@ struct Change {
     put: Option<(PathBuf, Node)>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     files: Vec<Content>,
     now: BTreeMap<PathBuf, Node>,
@@ -139,6 +139,14 @@ impl SimulatedDisk {
             return Err(io::Error::other("the power goes out"));
         }
         Ok(done)
+    }
+
+    /// Another disk with the same content.
+    pub(crate) fn copy(&self) -> Self {
+        let state = self.state().clone();
+        Self {
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// Calls so far.

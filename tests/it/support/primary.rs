@@ -10,7 +10,10 @@ use std::{
 use tempfile::TempDir;
 use twinstream::{
     config::settings::{Merge, Xz},
-    merge::run::{Committed, Job, Outcome},
+    merge::{
+        outcome::{Committed, Outcome},
+        run::Job,
+    },
     period::{Hour, UtcMs, Zone},
     vault::{
         manifest::Manifest,

@@ -1,0 +1,102 @@
+//! What came of a merge, for whoever reports it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{stock::Unusable, sweep::Swept};
+use crate::{period::Hour, segment::name::ServerId, vault::manifest::Manifest};
+
+/// What came of an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Committed {
+    /// The hour.
+    pub hour: Hour,
+    /// Its revision.
+    pub revision: u64,
+    /// Different posts.
+    pub posts: u64,
+    /// Posts of each server.
+    pub servers: BTreeMap<ServerId, u64>,
+    /// Further copies.
+    pub duplicates: u64,
+    /// Lines that are no posts.
+    pub rejected: u64,
+}
+
+/// An hour that is not as it should be; its inputs are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// The hour.
+    pub hour: Hour,
+    /// Why.
+    pub why: String,
+    /// Whether something is wrong with the inputs or the vault, rather than with writing.
+    pub held_back: bool,
+}
+
+/// What came of a merge.
+#[derive(Debug, Default, Serialize)]
+pub struct Outcome {
+    /// Hours that were committed, ascending.
+    pub committed: Vec<Committed>,
+    /// Hours that were half done and are whole now.
+    pub finished: Vec<Hour>,
+    /// Hours that could not be committed or finished.
+    pub failed: Vec<Failed>,
+    /// What is not used.
+    pub unusable: Vec<Unusable>,
+    /// Hours with input that wait for more.
+    pub waiting: u64,
+    /// Why the merge ended before its last hour.
+    pub stopped: Option<String>,
+    /// What was done about raw data.
+    pub swept: Swept,
+}
+
+/// What would be done about an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// The hour.
+    pub hour: Hour,
+    /// Segments that it would be made of.
+    pub segments: u64,
+    /// Lines that it would take.
+    pub lines: u64,
+    /// Segments that come in.
+    pub new_segments: u64,
+    /// Files that it lacks, if it would be held back.
+    pub missing: Vec<String>,
+}
+
+impl Outcome {
+    /// An hour is not as it should be.
+    pub(super) fn fail(&mut self, hour: Hour, why: &str, held_back: bool) {
+        tracing::error!(
+            alarm = "hour_not_merged",
+            "hour {hour} is held back: {why}\n  hint: its inputs are kept; other hours go on"
+        );
+        self.failed.push(Failed {
+            hour,
+            why: why.to_owned(),
+            held_back,
+        });
+    }
+}
+
+impl Committed {
+    /// What a manifest says.
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        let servers = manifest.counts.servers.iter();
+        Committed {
+            hour: manifest.hour,
+            revision: manifest.history.revision,
+            posts: manifest.counts.total.posts,
+            servers: servers
+                .map(|(id, server)| (id.clone(), server.posts))
+                .collect(),
+            duplicates: manifest.counts.total.duplicates,
+            rejected: manifest.counts.total.rejected.values().sum(),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! What the hours say about each segment → which raw data may be compressed, and which may go. Pure.
+//!
+//! A segment may go when nothing can need it any more: every hour that its lines or its events file
+//! belong to is committed with exactly them, none of these hours waits for a further revision, all
+//! of them were found whole, and `keep_raw` has passed since. To be compressed it needs only the
+//! hours of its lines, since the lines stay.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::plan::{self, Candidate, Stock};
+use crate::{
+    period::{Hour, UtcMs, Zone},
+    vault::manifest::{EventsInput, Inputs, SegmentInput},
+};
+
+/// A segment is not compressed within an hour of its sealing: whoever compares it with the copy that
+/// was delivered finds it as it came.
+const PLAIN_MS: i64 = 3_600_000;
+
+/// What is known of one segment of the stock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Claim {
+    /// The hours that have taken its lines, and that of its minute.
+    lines: BTreeSet<Hour>,
+    /// The hours that have taken its events file.
+    events: BTreeSet<Hour>,
+    /// Some hour is still to take its lines.
+    lines_are_wanted: bool,
+    /// Some hour is still to take its events file.
+    events_are_wanted: bool,
+}
+
+/// What the hours say about each segment of a stock.
+#[derive(Debug)]
+pub struct Claims<'a> {
+    stock: &'a [Stock],
+    zone: &'a Zone,
+    of_each: Vec<Claim>,
+}
+
+/// What may be done, by number in the stock.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Chores {
+    /// May be compressed, if it is not.
+    pub compress: Vec<usize>,
+    /// May be deleted.
+    pub delete: Vec<usize>,
+}
+
+impl<'a> Claims<'a> {
+    /// Before any hour has been heard.
+    pub fn new(stock: &'a [Stock], zone: &'a Zone) -> Self {
+        let of_each = vec![Claim::default(); stock.len()];
+        Self {
+            stock,
+            zone,
+            of_each,
+        }
+    }
+
+    /// Hears an hour: `merged` are the inputs of its latest revision if it has all that belongs to
+    /// it now; `None` if it is still to be merged, or held back. (Where a file that explained a hole
+    /// is gone, the next one takes its place among what belongs to the hour, and is not wanted.)
+    pub fn hear(&mut self, candidate: &Candidate, merged: Option<&Inputs>) {
+        let here = plan::inputs(candidate, self.stock);
+        let nothing = Inputs::default();
+        let taken = merged.unwrap_or(&nothing);
+        let lines: BTreeSet<&SegmentInput> = taken.segments.iter().collect();
+        let events: BTreeSet<&EventsInput> = taken.events.iter().collect();
+        for (number, input) in candidate.segments.iter().zip(&here.segments) {
+            let Some(claim) = self.of_each.get_mut(*number) else {
+                continue;
+            };
+            if lines.contains(input) {
+                claim.lines.insert(candidate.hour);
+            } else {
+                claim.lines_are_wanted = true;
+            }
+        }
+        for (number, input) in candidate.events.iter().zip(&here.events) {
+            let Some(claim) = self.of_each.get_mut(*number) else {
+                continue;
+            };
+            // a minute without a line belongs to its own hour all the same
+            let is_own = self.zone.hour_of(input.name.minute.begin()) == candidate.hour;
+            if events.contains(input) {
+                claim.events.insert(candidate.hour);
+                claim.lines.extend(is_own.then_some(candidate.hour));
+            } else {
+                claim.events_are_wanted |= merged.is_none();
+                claim.lines_are_wanted |= merged.is_none() && is_own;
+            }
+        }
+    }
+
+    /// The hours on which it depends what may be done about raw data.
+    pub fn hours(&self) -> BTreeSet<Hour> {
+        let free = self.of_each.iter().filter(|claim| !claim.lines_are_wanted);
+        free.flat_map(|claim| claim.lines.iter().chain(&claim.events))
+            .copied()
+            .collect()
+    }
+
+    /// The hours of a segment.
+    pub fn hours_of(&self, number: usize) -> BTreeSet<Hour> {
+        let claim = self.of_each.get(number);
+        claim
+            .map(|claim| &claim.lines | &claim.events)
+            .unwrap_or_default()
+    }
+
+    /// Decides. `verified` says since when an hour is known to be whole; `keep_raw` is `None` for
+    /// ever.
+    pub fn chores(
+        &self,
+        verified: impl Fn(Hour) -> Option<UtcMs>,
+        keep_raw: Option<Duration>,
+        now: UtcMs,
+    ) -> Chores {
+        let latest = self.latest_of_each_server();
+        let since = |hours: &BTreeSet<Hour>| -> Option<UtcMs> {
+            let times: Option<Vec<UtcMs>> = hours.iter().map(|hour| verified(*hour)).collect();
+            times?.into_iter().max()
+        };
+        let mut chores = Chores::default();
+        for (number, (claim, segment)) in self.of_each.iter().zip(self.stock).enumerate() {
+            // what no hour has taken has nothing to stand for it
+            let Some(lines_since) = since(&claim.lines) else {
+                continue;
+            };
+            if claim.lines_are_wanted {
+                continue;
+            }
+            let ready = segment.name.minute.end().max(segment.arrived);
+            if ready.plus_ms(PLAIN_MS) <= now {
+                chores.compress.push(number);
+            }
+            if let Some(keep) = keep_raw
+                && !claim.events_are_wanted
+                && !latest.contains(&number)
+                && let Some(events_since) = since(&claim.events)
+                && lines_since.max(events_since).plus_ms(ms(keep)) <= now
+            {
+                chores.delete.push(number);
+            }
+        }
+        chores
+    }
+
+    /// The latest events file of a server is what the hours to come know its state from.
+    fn latest_of_each_server(&self) -> BTreeSet<usize> {
+        let mut latest = BTreeMap::new();
+        for (number, segment) in self.stock.iter().enumerate() {
+            let name = &segment.name;
+            let this = (name.minute, name.run, name.part, number);
+            let known = latest.entry(&name.server).or_insert(this);
+            *known = this.max(*known);
+        }
+        latest.into_values().map(|latest| latest.3).collect()
+    }
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> UtcMs {
+        format!("2026-11-{text}:00Z").parse().unwrap()
+    }
+
+    fn segment(minute: &str, hours: &[&str]) -> Stock {
+        let name = format!("1_sample_20261123T{minute}Z_3fa9c01b_000");
+        Stock {
+            name: name.parse().unwrap(),
+            sha256: name.clone(),
+            events_sha256: name,
+            lines: 1,
+            events: 1,
+            hours: hours.iter().map(|h| (h.parse().unwrap(), 1)).collect(),
+            started: None,
+            arrived: at("23T13:00"),
+        }
+    }
+
+    /// Which minutes may be compressed and which deleted: the hour 13 is merged with the segments
+    /// whose numbers are given, the hour 14 with all.
+    fn chores(
+        merged: &[usize],
+        verified: [Option<&str>; 2],
+        now: &str,
+    ) -> (Vec<String>, Vec<String>) {
+        let stock = [
+            segment("1310", &["2026-11-23_13"]),
+            // rejected lines only, or none at all
+            segment("1311", &[]),
+            segment("1400", &["2026-11-23_13", "2026-11-23_14"]),
+            segment("1430", &["2026-11-23_14"]),
+            segment("1431", &["2026-11-23_14"]),
+        ];
+        let zone = Zone::named("UTC").unwrap();
+        let (first, second) = (
+            "2026-11-23_13".parse().unwrap(),
+            "2026-11-23_14".parse().unwrap(),
+        );
+        let of = |hour, segments: &[usize], events: &[usize]| Candidate {
+            hour,
+            segments: segments.to_vec(),
+            events: events.to_vec(),
+        };
+        let mut claims = Claims::new(&stock, &zone);
+        let all = of(first, &[0, 2], &[0, 1, 2]);
+        let keep = |numbers: &[usize]| -> Vec<usize> {
+            numbers
+                .iter()
+                .copied()
+                .filter(|n| merged.contains(n))
+                .collect()
+        };
+        let then = plan::inputs(&of(first, &keep(&all.segments), &keep(&all.events)), &stock);
+        claims.hear(&all, Some(&then));
+        let all = of(second, &[2, 3, 4], &[2, 3, 4]);
+        claims.hear(&all, Some(&plan::inputs(&all, &stock)));
+        let [a, b] = verified.map(|text| text.map(at));
+        let verified = |hour| if hour == first { a } else { b };
+        let found = claims.chores(verified, Some(Duration::from_hours(24)), at(now));
+        let minutes = |numbers: Vec<usize>| {
+            let minute = |n: usize| stock[n].name.minute.compact()[9..13].to_owned();
+            numbers.into_iter().map(minute).collect()
+        };
+        (minutes(found.compress), minutes(found.delete))
+    }
+
+    #[test]
+    fn raw_data_goes_when_every_hour_has_it_and_is_whole_and_its_time_has_passed() {
+        let whole = [Some("23T15:00"), Some("23T16:00")];
+        let all = ["1310", "1311", "1400", "1430", "1431"];
+        let check = |found: (Vec<String>, Vec<String>), compress: &[&str], delete: &[&str]| {
+            assert_eq!(found.0, compress);
+            assert_eq!(found.1, delete);
+        };
+        check(chores(&[0, 1, 2], whole, "23T16:00"), &all, &[]);
+        // not within an hour of the sealing
+        check(chores(&[0, 1, 2], whole, "23T15:01"), &all[..3], &[]);
+        check(
+            chores(&[0, 1, 2], whole, "24T15:00"),
+            &all,
+            &["1310", "1311"],
+        );
+        // it belongs to two hours, and the later one counts; the latest of the server stays
+        let day_later = "24T16:00";
+        check(chores(&[0, 1, 2], whole, day_later), &all, &all[..4]);
+        // an hour that is not whole holds back what it has
+        let half = [Some("23T15:00"), None];
+        check(chores(&[0, 1, 2], half, day_later), &all[..2], &all[..2]);
+        // an hour that lacks one file wants that one
+        check(
+            chores(&[0, 1], whole, day_later),
+            &["1310", "1311", "1430", "1431"],
+            &["1310", "1311", "1430"],
+        );
+        check(
+            chores(&[0, 2], whole, day_later),
+            &["1310", "1400", "1430", "1431"],
+            &["1310", "1400", "1430"],
+        );
+    }
+
+    #[test]
+    fn what_no_hour_has_taken_stays() {
+        let stock = [segment("1310", &["2026-11-23_13"]), segment("1311", &[])];
+        let zone = Zone::named("UTC").unwrap();
+        let mut claims = Claims::new(&stock, &zone);
+        let chores = |claims: &Claims<'_>| {
+            claims.chores(
+                |_| Some(at("23T14:00")),
+                Some(Duration::ZERO),
+                at("30T00:00"),
+            )
+        };
+        let hour = "2026-11-23_13".parse().unwrap();
+        let candidate = Candidate {
+            hour,
+            segments: vec![0],
+            events: vec![0, 1],
+        };
+        claims.hear(&candidate, None);
+        assert_eq!(chores(&claims), Chores::default());
+    }
+}

@@ -1,0 +1,488 @@
+//! Compresses and deletes raw data that has been merged: the one piece of code that deletes any.
+//!
+//! ```text
+//! compress   ….jsonl ─▶ ….jsonl.zst aside, synced ─▶ read back, compared with the seal ─▶ in place ─▶ ….jsonl removed
+//! delete     data files of every hour re-read, compared with their manifests ─▶ names noted in sweep.json
+//!            ─▶ segments, events files, seals removed ─▶ sweep.json removed
+//! ```
+//!
+//! A crash at any point loses nothing: what was noted had been found whole, and is finished by the
+//! next merge before it looks at anything. Since when an hour is known to be whole is kept in
+//! `<data_dir>/verified.json`; that is only what `keep_raw` counts from, so losing it keeps raw data
+//! longer. No deletion rests on it: right before it, the hours are read again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    index::Indexes,
+    plan::Stock,
+    retention::{Chores, Claims},
+    workers,
+};
+use crate::{
+    period::{Hour, UtcMs},
+    segment::{
+        name::SegmentName,
+        raw::{self, Packer},
+        seal::{Digest, SEAL_BYTES_MAX, Seal, SealError},
+        spool,
+    },
+    vault::{
+        commit::{CommitError, HourOfVault},
+        layout,
+        ledger::Ledger,
+        manifest::{MANIFEST_BYTES_MAX, sha256},
+    },
+    world::{
+        crash::{self, Point},
+        disk::{self, Disk},
+    },
+};
+
+/// A year of names has some 50 MiB; a longer file is none of ours.
+const NOTES_BYTES_MAX: u64 = 1 << 30;
+
+/// What a sweep is told.
+#[derive(Clone, Copy)]
+pub struct Sweep<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// Where it keeps its notes.
+    pub data_dir: &'a Path,
+    /// The vault.
+    pub vault: &'a Path,
+    /// The segments and their indexes.
+    pub indexes: Indexes<'a>,
+    /// How long raw data stays after a verified merge; `None`: for ever.
+    pub keep_raw: Option<Duration>,
+    /// How many threads may work.
+    pub threads: usize,
+    /// Now.
+    pub now: UtcMs,
+}
+
+/// What came of a sweep.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Swept {
+    /// Segments that were compressed.
+    pub compressed: u64,
+    /// Segments that were deleted, with their events files and seals.
+    pub deleted: u64,
+    /// Hours that are not whole, and segments that could not be compressed or deleted. Their raw
+    /// data is kept.
+    pub problems: Vec<String>,
+}
+
+/// Why a segment was not compressed, or an hour's raw data is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// A file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A seal.
+    #[error("{}: {source}", path.display())]
+    Seal {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// The hour cannot be read.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// A file is not what it should be.
+    #[error("{} is not as it was {how}: {} bytes with sha256 {}, found {} and {}", path.display(), says.0, says.1, found.0, found.1)]
+    Differs {
+        /// Which.
+        path: PathBuf,
+        /// `sealed`, `committed` or `written`.
+        how: &'static str,
+        /// Bytes and sha256 that it should have.
+        says: (u64, String),
+        /// Bytes and sha256 that it has.
+        found: (u64, String),
+    },
+    /// The hour is not committed, or not as the ledger says.
+    #[error("hour {0} has no manifest that the ledger knows")]
+    NotCommitted(Hour),
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> SweepError + '_ {
+    move |source| SweepError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn differs(path: &Path, how: &'static str, says: &Digest, found: &Digest) -> SweepError {
+    SweepError::Differs {
+        path: path.to_owned(),
+        how,
+        says: (says.bytes, says.sha256.clone()),
+        found: (found.bytes, found.sha256.clone()),
+    }
+}
+
+/// An hour that was found whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Whole {
+    /// With this manifest.
+    manifest_sha256: String,
+    /// First found whole with it.
+    since: UtcMs,
+}
+
+/// What is being deleted.
+#[derive(Debug, Serialize, Deserialize)]
+struct Deletion {
+    delete: Vec<SegmentName>,
+}
+
+impl Sweep<'_> {
+    fn verified_path(&self) -> PathBuf {
+        self.data_dir.join("verified.json")
+    }
+
+    fn deletion_path(&self) -> PathBuf {
+        self.data_dir.join("sweep.json")
+    }
+
+    /// Finishes a deletion that was cut off: how many segments it had noted.
+    pub fn finish(&self) -> Result<u64, SweepError> {
+        let path = self.deletion_path();
+        let Some(noted) = self.read_note::<Deletion>(&path)? else {
+            return Ok(0);
+        };
+        self.delete_noted(&noted.delete)?;
+        Ok(noted.delete.len() as u64)
+    }
+
+    /// A note; one that cannot be read is an error, for nobody else writes it.
+    fn read_note<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &Path,
+    ) -> Result<Option<T>, SweepError> {
+        if self.disk.len(path).map_err(at(path))?.is_none() {
+            return Ok(None);
+        }
+        let bytes = disk::read_bounded(self.disk, path, NOTES_BYTES_MAX).map_err(at(path))?;
+        let note = serde_json::from_slice(&bytes).map_err(|why| at(path)(why.into()))?;
+        Ok(Some(note))
+    }
+
+    fn write_note(&self, path: &Path, note: &impl Serialize) -> Result<(), SweepError> {
+        let mut json = serde_json::to_vec(note).map_err(|why| at(path)(why.into()))?;
+        json.push(b'\n');
+        disk::put(self.disk, path, &json).map_err(at(path))
+    }
+
+    /// What would be done, without doing it; hours that were never verified would be first.
+    pub fn look(&self, claims: &Claims<'_>, stock: &[Stock]) -> (u64, u64) {
+        let known = self.known_whole();
+        let since = |hour| {
+            known
+                .get(&hour)
+                .map_or(Some(self.now), |whole| Some(whole.since))
+        };
+        let chores = claims.chores(since, self.keep_raw, self.now);
+        let is_plain = |number: &&usize| {
+            let path = stock
+                .get(**number)
+                .map(|s| s.name.paths(self.indexes.spool).segment);
+            path.is_some_and(|path| matches!(self.disk.len(&path), Ok(Some(_))))
+        };
+        let compress = chores.compress.iter().filter(is_plain).count() as u64;
+        (compress, chores.delete.len() as u64)
+    }
+
+    /// Sweeps.
+    pub fn run(&self, claims: &Claims<'_>, stock: &[Stock], ledger: &Ledger) -> Swept {
+        let mut swept = Swept::default();
+        let whole = self.verify_new(&claims.hours(), ledger, &mut swept);
+        let since = |hour| whole.get(&hour).map(|whole: &Whole| whole.since);
+        let Chores { compress, delete } = claims.chores(since, self.keep_raw, self.now);
+        let going: BTreeSet<usize> = delete.iter().copied().collect();
+        let names: Vec<&SegmentName> = compress
+            .iter()
+            .filter(|number| !going.contains(number))
+            .filter_map(|number| stock.get(*number))
+            .map(|segment| &segment.name)
+            .collect();
+        self.compress_all(&names, &mut swept);
+        let gone = match self.delete(&delete, claims, stock, ledger, &mut swept) {
+            Ok(gone) => gone,
+            Err(why) => {
+                swept.problem("raw data was not deleted", &why);
+                BTreeSet::new()
+            }
+        };
+        let here: BTreeSet<&SegmentName> = stock
+            .iter()
+            .map(|segment| &segment.name)
+            .filter(|name| !gone.contains(name))
+            .collect();
+        if let Err(why) = self.indexes.clean(&here) {
+            tracing::warn!("indexes of segments that are gone could not be removed: {why}");
+        }
+        swept
+    }
+
+    fn known_whole(&self) -> BTreeMap<Hour, Whole> {
+        match self.read_note(&self.verified_path()) {
+            Ok(known) => known.unwrap_or_default(),
+            Err(why) => {
+                tracing::warn!("what was verified is not known, and is verified again: {why}");
+                BTreeMap::new()
+            }
+        }
+    }
+
+    /// The hours that are whole, after those were verified that are new or have changed.
+    fn verify_new(
+        &self,
+        hours: &BTreeSet<Hour>,
+        ledger: &Ledger,
+        swept: &mut Swept,
+    ) -> BTreeMap<Hour, Whole> {
+        let known = self.known_whole();
+        let mut whole = BTreeMap::new();
+        for hour in hours {
+            let path = layout::manifest_path(self.vault, *hour);
+            let manifest = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX);
+            let manifest_sha256 = manifest.map(|bytes| sha256(&bytes)).map_err(at(&path));
+            let found = manifest_sha256.and_then(|manifest_sha256| {
+                if let Some(before) = known.get(hour)
+                    && before.manifest_sha256 == manifest_sha256
+                {
+                    return Ok(before.clone());
+                }
+                self.verify(*hour, ledger)?;
+                let since = self.now;
+                Ok(Whole {
+                    manifest_sha256,
+                    since,
+                })
+            });
+            match found {
+                Ok(found) => {
+                    whole.insert(*hour, found);
+                }
+                Err(why) => swept.problem("an hour is not whole; its raw data is kept", &why),
+            }
+        }
+        if whole != known
+            && let Err(why) = self.write_note(&self.verified_path(), &whole)
+        {
+            tracing::warn!("what was verified is not kept: {why}");
+        }
+        whole
+    }
+
+    /// Reads an hour's data files again, and compares them with its manifest, which must be the one
+    /// of the revision that the ledger knows.
+    fn verify(&self, hour: Hour, ledger: &Ledger) -> Result<(), SweepError> {
+        let place = HourOfVault {
+            disk: self.disk,
+            vault: self.vault,
+            hour,
+        };
+        let committed = place.current()?;
+        let committed = committed.map(|(manifest, _)| manifest);
+        let Some(manifest) =
+            committed.filter(|manifest| manifest.history.revision == ledger.revision(hour))
+        else {
+            return Err(SweepError::NotCommitted(hour));
+        };
+        for output in &manifest.outputs {
+            let path = layout::day_folder(self.vault, hour.day()).join(&output.name);
+            let mut file = self.disk.open(&path).map_err(at(&path))?;
+            let found = raw::read_through(&mut *file, |_| Ok(())).map_err(at(&path))?;
+            let says = Digest {
+                lines: found.lines,
+                bytes: output.bytes,
+                sha256: output.sha256.clone(),
+            };
+            if found != says {
+                return Err(differs(&path, "committed", &says, &found));
+            }
+        }
+        Ok(())
+    }
+
+    fn compress_all(&self, names: &[&SegmentName], swept: &mut Swept) {
+        let work = |number: usize| names.get(number).map(|name| (*name, self.compress(name)));
+        let outcome = workers::in_order(names.len(), self.threads, work, |done| {
+            match done {
+                Some((_, Ok(true))) => swept.compressed += 1,
+                Some((_, Ok(false))) | None => (),
+                Some((name, Err(why))) => {
+                    swept.problem("a segment was not compressed", &why);
+                    // the next merge reads it against its seal, and sets it aside if it is damaged
+                    if let SweepError::Differs { how: "sealed", .. } = why
+                        && let Err(why) = self.indexes.forget(name)
+                    {
+                        tracing::warn!("the index of {name} cannot be removed: {why}");
+                    }
+                }
+            }
+            Ok::<_, std::convert::Infallible>(())
+        });
+        match outcome {
+            Ok(()) => (),
+            Err(never) => match never {},
+        }
+    }
+
+    /// Puts the compressed form in the place of the plain one, if that is there.
+    fn compress(&self, name: &SegmentName) -> Result<bool, SweepError> {
+        let disk = self.disk;
+        let paths = name.paths(self.indexes.spool);
+        let plain = &paths.segment;
+        if disk.len(plain).map_err(at(plain))?.is_none() {
+            return Ok(false);
+        }
+        let bytes =
+            disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(at(&paths.seal))?;
+        let seal = Seal::read(&bytes, name).map_err(|source| SweepError::Seal {
+            path: paths.seal.clone(),
+            source,
+        })?;
+        let packed = raw::compressed(plain);
+        let aside = disk::aside(&packed);
+        if let Err(why) = self.pack(plain, &aside, &seal.segment) {
+            // a half is of no use, and takes room
+            if let Ok(Some(_)) = disk.len(&aside) {
+                disk.remove(&aside).map_err(at(&aside))?;
+            }
+            return Err(why);
+        }
+        crash::point(Point::PackedChecked);
+        disk.rename(&aside, &packed).map_err(at(&packed))?;
+        let folder = &paths.folder;
+        disk.sync_folder(folder).map_err(at(folder))?;
+        crash::point(Point::PackedInPlace);
+        disk.remove(plain).map_err(at(plain))?;
+        disk.sync_folder(folder).map_err(at(folder))?;
+        crash::point(Point::PlainRemoved);
+        Ok(true)
+    }
+
+    /// Writes the compressed form durably, reads it back, and compares it with the seal.
+    fn pack(&self, plain: &Path, aside: &Path, sealed: &Digest) -> Result<(), SweepError> {
+        let mut packer = Packer::create(self.disk, aside).map_err(at(aside))?;
+        let mut source = self.disk.open(plain).map_err(at(plain))?;
+        let found = raw::read_through(&mut *source, |bytes| packer.write_all(bytes));
+        let found = found.map_err(at(plain))?;
+        packer.finish().map_err(at(aside))?;
+        crash::point(Point::PackedAside);
+        if found != *sealed {
+            return Err(differs(plain, "sealed", sealed, &found));
+        }
+        let mut back = raw::open_compressed(self.disk, aside).map_err(at(aside))?;
+        let found = raw::read_through(&mut *back, |_| Ok(())).map_err(at(aside))?;
+        if found != *sealed {
+            return Err(differs(aside, "written", sealed, &found));
+        }
+        Ok(())
+    }
+
+    /// Deletes those of them whose hours are whole, read again now: which.
+    fn delete(
+        &self,
+        numbers: &[usize],
+        claims: &Claims<'_>,
+        stock: &[Stock],
+        ledger: &Ledger,
+        swept: &mut Swept,
+    ) -> Result<BTreeSet<SegmentName>, SweepError> {
+        let mut whole: BTreeMap<Hour, bool> = BTreeMap::new();
+        let mut names = Vec::new();
+        for number in numbers {
+            let hours = claims.hours_of(*number);
+            for hour in &hours {
+                let verify = || self.is_whole_now(*hour, ledger, swept);
+                whole.entry(*hour).or_insert_with(verify);
+            }
+            let is_whole = |hour| whole.get(hour) == Some(&true);
+            if !hours.is_empty()
+                && hours.iter().all(is_whole)
+                && let Some(segment) = stock.get(*number)
+            {
+                names.push(segment.name.clone());
+            }
+        }
+        if whole.values().any(|is_whole| !is_whole) {
+            // what is no longer whole is looked at anew each time until it is
+            self.forget_whole(&whole)?;
+        }
+        if names.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let note = Deletion { delete: names };
+        self.write_note(&self.deletion_path(), &note)?;
+        crash::point(Point::DeletionNoted);
+        self.delete_noted(&note.delete)?;
+        swept.deleted += note.delete.len() as u64;
+        Ok(note.delete.into_iter().collect())
+    }
+
+    fn is_whole_now(&self, hour: Hour, ledger: &Ledger, swept: &mut Swept) -> bool {
+        let verified = self.verify(hour, ledger);
+        if let Err(why) = &verified {
+            swept.problem("an hour is not whole any more; its raw data is kept", why);
+        }
+        verified.is_ok()
+    }
+
+    fn forget_whole(&self, checked: &BTreeMap<Hour, bool>) -> Result<(), SweepError> {
+        let mut known = self.known_whole();
+        known.retain(|hour, _| checked.get(hour) != Some(&false));
+        self.write_note(&self.verified_path(), &known)
+    }
+
+    fn delete_noted(&self, names: &[SegmentName]) -> Result<(), SweepError> {
+        let spool = self.indexes.spool;
+        for name in names {
+            let paths = name.paths(spool);
+            if self
+                .disk
+                .list(&paths.folder)
+                .map_err(at(&paths.folder))?
+                .is_empty()
+            {
+                continue;
+            }
+            raw::remove(self.disk, &paths).map_err(at(&paths.folder))?;
+            crash::point(Point::SegmentDeleted);
+        }
+        spool::remove_empty_folders(self.disk, spool, names.iter(), self.now).map_err(at(spool))?;
+        crash::point(Point::AllDeleted);
+        let path = self.deletion_path();
+        self.disk.remove(&path).map_err(at(&path))?;
+        self.disk
+            .sync_folder(self.data_dir)
+            .map_err(at(self.data_dir))
+    }
+}
+
+impl Swept {
+    fn problem(&mut self, what: &str, why: &SweepError) {
+        tracing::error!(
+            alarm = "raw_data_kept",
+            "{what}: {why}\n  hint: nothing was deleted; `twinstream verify` says what is wrong"
+        );
+        self.problems.push(format!("{what}: {why}"));
+    }
+}

@@ -1,0 +1,96 @@
+//! Places at which a test can have this process killed, by name: `TWINSTREAM_CRASH_AT=NAME`, or
+//! `NAME:3` for the third time it is passed. It is a real `kill -9`: no destructor runs, no file is
+//! flushed. A release build does not look at the variable, and cannot be killed that way.
+
+/// A step between two others, after which a stage may have been cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// Commit: all data files are written aside and synced.
+    DataAside,
+    /// Commit: they were read back.
+    DataChecked,
+    /// Commit: the manifest lies aside, durably. The revision is committed.
+    ManifestAside,
+    /// Commit: a data file was renamed into place; others were not yet.
+    FileInPlace,
+    /// Commit: all data files are in place.
+    DataInPlace,
+    /// Commit: the former manifest is kept under `revisions/`.
+    FormerKept,
+    /// Commit: the manifest is in place.
+    ManifestInPlace,
+    /// Commit: the day's files are written.
+    DayWritten,
+    /// Commit: the ledger has its line.
+    LedgerAppended,
+    /// Sweep: the compressed form of a segment lies aside, durably.
+    PackedAside,
+    /// Sweep: it was read back.
+    PackedChecked,
+    /// Sweep: it is in place, beside the plain form.
+    PackedInPlace,
+    /// Sweep: the plain form is removed.
+    PlainRemoved,
+    /// Sweep: what is to be deleted is noted.
+    DeletionNoted,
+    /// Sweep: one segment is deleted, others are not.
+    SegmentDeleted,
+    /// Sweep: all of them are deleted, and still noted.
+    AllDeleted,
+}
+
+impl Point {
+    /// All of them, in the order in which they are passed.
+    pub const ALL: [Self; 16] = [
+        Self::DataAside,
+        Self::DataChecked,
+        Self::ManifestAside,
+        Self::FileInPlace,
+        Self::DataInPlace,
+        Self::FormerKept,
+        Self::ManifestInPlace,
+        Self::DayWritten,
+        Self::LedgerAppended,
+        Self::PackedAside,
+        Self::PackedChecked,
+        Self::PackedInPlace,
+        Self::PlainRemoved,
+        Self::DeletionNoted,
+        Self::SegmentDeleted,
+        Self::AllDeleted,
+    ];
+}
+
+/// The variable that names the place.
+pub const VARIABLE: &str = "TWINSTREAM_CRASH_AT";
+
+/// Passes a place: ends the process here if a test asked for it.
+#[cfg(debug_assertions)]
+pub fn point(point: Point) {
+    use std::sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    };
+    static WANTED: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    let wanted = WANTED.get_or_init(|| {
+        let text = std::env::var(VARIABLE).ok()?;
+        Some(match text.split_once(':') {
+            Some((name, nth)) => (name.to_owned(), nth.parse().unwrap_or(1)),
+            None => (text, 1),
+        })
+    });
+    let Some((name, nth)) = wanted else {
+        return;
+    };
+    if format!("{point:?}") == *name && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *nth {
+        let this = rustix::process::getpid();
+        // it cannot fail for this very process; if it did, the test would see that nothing was killed
+        let _ = rustix::process::kill_process(this, rustix::process::Signal::KILL);
+    }
+}
+
+/// Passes a place.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub const fn point(_point: Point) {}
