@@ -80,8 +80,8 @@ pub(crate) enum Command {
     Verify(super::verify::VerifyArgs),
     /// Tells what a segment, events file, seal, manifest or vault file contains
     Inspect(super::inspect::InspectArgs),
-    /// Runs the simulated X API on loopback, for rehearsals and tests
-    Simulate(super::simulate::SimulateArgs),
+    /// Runs the simulated X API and OSF on loopback, for rehearsals and tests
+    Simulate(Box<super::simulate::SimulateArgs>),
     /// Prints the completions for a shell
     Completions(super::completions::CompletionsArgs),
 }

@@ -25,6 +25,7 @@ mod progress;
 mod run;
 mod setup;
 mod simulate;
+mod simulate_osf;
 mod status;
 mod verify;
 

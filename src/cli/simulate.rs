@@ -1,4 +1,4 @@
-//! `simulate`: runs the simulated X API on loopback, for rehearsals and tests.
+//! `simulate`: runs the simulated X API and OSF on loopback, for rehearsals and tests.
 
 use std::{
     fs,
@@ -9,17 +9,22 @@ use std::{
 };
 
 use clap::ValueEnum;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 use super::{
     args::Global,
     exit::{Exit, Failure},
+    simulate_osf::OsfArgs,
 };
 use crate::{
     period::UtcMs,
     simulate::{
         Limits,
         fault::{self, Fault},
+        osf,
         post::{Fields, Recipe, Vocabulary},
         random,
         replay::Replay,
@@ -35,17 +40,25 @@ use crate::{
 /// How far `--faults random` reaches when no duration is given.
 const RANDOM_MS: i64 = 24 * 3_600_000;
 
-const EXAMPLE: &str = "\
-Example: two ports, one per collector, forty posts a second, faults from a file
+const EXAMPLE: &str = r#"Example: two ports, one per collector, forty posts a second, faults from a file
   twinstream simulate --listen 8081 --listen 8082 --seed 7 --rate 40 --faults faults.toml --truth truth.jsonl
 
 A file of faults has entries like these:
   [[fault]]
-  at = \"10m\"         # after the start; or every = \"7m\"
-  for = \"90s\"
-  kind = \"stall\"     # drop reset cut stall slow quiet garbage duplicates lockout status
+  at = "10m"         # after the start; or every = "7m"
+  for = "90s"
+  kind = "stall"     # drop reset cut stall slow quiet garbage duplicates lockout status
                      # error_frame refuse upstream gzip_damage no_trailer
-  listener = 1       # only this port; connection = 2: only the second stream on it";
+  listener = 1       # only this port; connection = 2: only the second stream on it
+
+With --osf FOLDER it is OSF too; a line `osf http://…` says where, for publish.osf.base_url. Its faults:
+  [[fault]]
+  on = "create"      # find list folder create update download; absent: every request
+  name = "IDs"       # only names with this in them
+  skip = 1           # not the first of these requests
+  times = 2          # so often; absent: always. at = "10m", for = "90s": only then
+  kind = "status"    # throttled reset lost torn stall damage garble foreign checked_out conflict_reset
+  status = 503"#;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
@@ -98,6 +111,8 @@ pub(crate) struct SimulateArgs {
     /// Ends after this much time of its clock, for example 90s or 1h30m
     #[arg(long, value_name = "DURATION", value_parser = fault::duration_ms)]
     duration: Option<i64>,
+    #[command(flatten)]
+    osf: OsfArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -122,7 +137,7 @@ enum Switch {
 #[derive(Debug, Clone)]
 struct Residues(Vec<u16>);
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     let found = match text.parse::<u16>() {
         Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
         Err(_no_port) => text.parse::<SocketAddr>().map_err(|e| e.to_string())?,
@@ -161,6 +176,7 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
     // the process to start
     let start = global.clock.map_or_else(|| clock.now(), |time| time.start);
     let options = options(args, start)?;
+    let osf = args.osf.options(args.seed, start, &options.truth)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -173,12 +189,44 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
             urls.push(format!("http://{}\n", listener.local_addr()?));
             listeners.push(listener);
         }
+        let (ended, end) = watch::channel(false);
+        let osf = match osf {
+            None => None,
+            Some(options) => {
+                let doors = osf::bind(args.osf.listen).await?;
+                urls.push(format!("osf http://{}\n", doors.api.local_addr()?));
+                Some(osf::serve(doors, options, clock.clone(), over(&end)))
+            }
+        };
         let mut out = io::stdout();
         out.write_all(urls.concat().as_bytes())?;
         out.flush()?;
-        x::serve(listeners, options, clock.clone(), stop).await?;
+        let x = x::serve(listeners, options, clock.clone(), over(&end));
+        let osf = async {
+            match osf {
+                Some(osf) => osf.await,
+                None => Ok(()),
+            }
+        };
+        let services = async { tokio::try_join!(x, osf) };
+        tokio::pin!(services);
+        tokio::select! {
+            // before it is told to, a service ends only when it has failed
+            ended = &mut services => ended?,
+            () = stop => {
+                ended.send_replace(true);
+                services.await?
+            }
+        };
         Ok(Exit::Done)
     })
+}
+
+/// Resolves when everything is to end.
+fn over(end: &watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
+    let mut end = end.clone();
+    // a sender that is gone means the same
+    async move { drop(end.wait_for(|ended| *ended).await) }
 }
 
 /// What ends the simulator: a signal, or its time.

@@ -1,4 +1,4 @@
-//! The simulated X API, the one fake that tests, `demo` and rehearsals share.
+//! The world outside: the X API and OSF, the one fake that tests, `demo` and rehearsals share.
 //!
 //! What it does at each moment follows from the seed, the schedule of faults and its clock; it
 //! writes that down as it happens, and that log is the truth which the gaps of an archive are
@@ -10,6 +10,11 @@ mod extras;
 mod feed;
 mod gate;
 mod json;
+mod osf_answer;
+mod osf_api;
+mod osf_butler;
+mod osf_md5;
+mod osf_tree;
 mod respond;
 mod session;
 mod snowflake;
@@ -26,6 +31,12 @@ pub mod fault;
 
 /// Lines that are no good posts.
 pub mod garbage;
+
+/// OSF and WaterButler, over a directory.
+pub mod osf;
+
+/// What goes wrong there.
+pub mod osf_fault;
 
 /// Posts made from the seed and the second alone.
 pub mod post;

@@ -205,7 +205,7 @@ fn open(
 }
 
 /// `Mon, 23 Nov 2026 14:05:09 GMT`
-fn http_date(at: UtcMs) -> String {
+pub(super) fn http_date(at: UtcMs) -> String {
     match jiff::Timestamp::from_second(at.second()) {
         Ok(at) => at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
         Err(_beyond_all_years) => String::new(),

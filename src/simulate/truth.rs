@@ -11,7 +11,11 @@ use std::{
 
 use serde::Serialize;
 
-use super::{fault::Name, session::Span};
+use super::{
+    fault::Name,
+    osf::{Door, Met},
+    session::Span,
+};
 use crate::period::UtcMs;
 
 /// Where the truth goes. Clones write to the same place.
@@ -96,6 +100,28 @@ pub(super) enum Event<'a> {
     },
     /// A port is closed or open again.
     Port { listener: usize, open: bool },
+    /// A request to the simulated OSF was answered, or was not.
+    Osf {
+        door: Door,
+        request: u64,
+        method: &'a str,
+        path: &'a str,
+        query: &'a str,
+        /// Absent when there was no answer.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// Whether a credential came with it.
+        authorization: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fault: Option<Met>,
+    },
+    /// A new version lies in the simulated OSF.
+    OsfStored {
+        path: &'a str,
+        version: usize,
+        sha256: &'a str,
+        bytes: u64,
+    },
     /// The simulator ended.
     Stop,
 }

@@ -150,7 +150,7 @@ impl Fate {
         self.0.store(CUT, Ordering::Relaxed);
     }
 
-    /// Resets in the middle of the next write.
+    /// Resets in the middle of the next write, or when the connection ends before there is one.
     pub(super) fn reset(&self) {
         self.0.store(RESET, Ordering::Relaxed);
     }
@@ -173,6 +173,15 @@ impl Wire {
             },
             fate,
         )
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.fate.0.load(Ordering::Relaxed) == RESET {
+            // a connection that is gone already cannot be reset
+            drop(self.socket.set_zero_linger());
+        }
     }
 }
 

@@ -1,0 +1,98 @@
+//! The flags of `simulate` for OSF: what project there is, and what goes wrong with it.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use super::exit::{Exit, Failure};
+use crate::{
+    period::UtcMs,
+    simulate::{
+        osf::Options,
+        osf_fault::{self, Faults},
+        truth::Truth,
+    },
+};
+
+/// With `--osf-faults random` about one request in so many goes wrong.
+const RANDOM_ONE_IN: u64 = 6;
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Simulated OSF")]
+pub(crate) struct OsfArgs {
+    /// Serves OSF and WaterButler too, with what is uploaded kept below this folder
+    #[arg(id = "osf", long = "osf", value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    /// Where its API listens: a port, or 127.0.0.1:PORT. Port 0 is any free one
+    #[arg(id = "osf-listen", long = "osf-listen", value_name = "PORT", value_parser = super::simulate::address, default_value = "0")]
+    pub(crate) listen: SocketAddr,
+    /// The id of its one project
+    #[arg(
+        id = "osf-project",
+        long = "osf-project",
+        value_name = "ID",
+        default_value = "abcde"
+    )]
+    project: String,
+    /// The access token that is let in
+    #[arg(
+        id = "osf-token",
+        long = "osf-token",
+        value_name = "TOKEN",
+        default_value = "simulated-osf"
+    )]
+    token: String,
+    /// How many bytes of all versions fit
+    #[arg(
+        id = "osf-quota",
+        long = "osf-quota",
+        value_name = "BYTES",
+        default_value_t = 50_000_000_000
+    )]
+    quota: u64,
+    /// What goes wrong there: a TOML file, or "random" for one request in six, from the seed
+    #[arg(id = "osf-faults", long = "osf-faults", value_name = "FILE|random")]
+    faults: Option<PathBuf>,
+}
+
+impl OsfArgs {
+    /// What the flags ask for; nothing without `--osf`.
+    pub(crate) fn options(
+        &self,
+        seed: u64,
+        start: UtcMs,
+        truth: &Truth,
+    ) -> Result<Option<Options>, Failure> {
+        let Some(dir) = &self.dir else {
+            return Ok(None);
+        };
+        Ok(Some(Options {
+            dir: dir.clone(),
+            project: self.project.clone(),
+            token: self.token.clone(),
+            seed,
+            quota: self.quota,
+            faults: self.faults()?,
+            start,
+            truth: truth.clone(),
+        }))
+    }
+
+    fn faults(&self) -> Result<Faults, Failure> {
+        let Some(path) = &self.faults else {
+            return Ok(Faults::Listed(Vec::new()));
+        };
+        if path == Path::new("random") {
+            return Ok(Faults::Random(RANDOM_ONE_IN));
+        }
+        let wrong = |why: String| {
+            let what = format!("cannot read the faults: {}: {why}", path.display());
+            Failure::new(Exit::Usage, what)
+                .hint("`twinstream simulate --help` shows what an entry looks like")
+        };
+        let text = fs::read_to_string(path).map_err(|why| wrong(why.to_string()))?;
+        osf_fault::parse(&text).map_err(wrong)
+    }
+}

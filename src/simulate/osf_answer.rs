@@ -1,0 +1,173 @@
+//! What the simulated OSF is asked and answers, whichever of its doors it is: requests taken apart,
+//! errors in each service's own words, and answers put together.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Response;
+use serde_json::{Value, json};
+
+use super::{
+    osf::{Door, Site},
+    osf_api, osf_butler,
+    osf_fault::{Hit, Kind},
+    respond::http_date,
+};
+use crate::period::UtcMs;
+
+/// A request, taken apart.
+pub(super) struct Ask {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: Vec<(String, String)>,
+    pub(super) accept: String,
+    pub(super) body: Vec<u8>,
+    pub(super) has_length: bool,
+    pub(super) now: UtcMs,
+}
+
+/// What is answered.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Vec<u8>,
+    pub(super) is_page: bool,
+}
+
+impl Answer {
+    /// A JSON value.
+    pub(super) fn json(status: u16, value: &Value) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: value.to_string().into_bytes(),
+            is_page: false,
+        }
+    }
+
+    /// A redirect.
+    pub(super) fn redirect(to: String) -> Self {
+        Self {
+            headers: vec![("location", to)],
+            ..Self::json(302, &json!({}))
+        }
+    }
+
+    fn page(status: u16) -> Self {
+        let text = format!("<html><head><title>{status}</title></head><body>edge</body></html>\n");
+        Self {
+            body: text.into_bytes(),
+            is_page: true,
+            ..Self::json(status, &json!({}))
+        }
+    }
+}
+
+impl Ask {
+    /// The value of a member of the query.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        let mut members = self.query.iter();
+        members
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// The answer of a fault that is one.
+pub(super) fn refusal(door: Door, hit: &Hit, ask: &Ask) -> Option<Answer> {
+    match hit.kind {
+        Kind::Status => Some(status(door, hit.status)),
+        Kind::CheckedOut => Some(osf_butler::error(
+            403,
+            "File cannot be updated due to checkout status.",
+        )),
+        Kind::Throttled => {
+            let after = match hit.retry_after.strip_prefix("date+") {
+                Some(seconds) => http_date(
+                    ask.now
+                        .plus_ms(seconds.parse::<i64>().unwrap_or(0).saturating_mul(1_000)),
+                ),
+                None => hit.retry_after.clone(),
+            };
+            let body = match door {
+                Door::Api => osf_api::error(&format!(
+                    "Request was throttled. Expected available in {after} seconds."
+                )),
+                _ => json!({
+                    "error": "API rate-limiting active due to too many requests",
+                    "headers": {"Retry-After": after, "X-Waterbutler-RateLimiting-Window": 3600},
+                }),
+            };
+            let mut answer = Answer::json(429, &body);
+            answer.headers.push(("retry-after", after));
+            Some(answer)
+        }
+        _ => None,
+    }
+}
+
+/// What each service says with a status.
+fn status(door: Door, status: u16) -> Answer {
+    let words = match status {
+        400 => "Bad Request",
+        401 => return shut_out(door),
+        403 => "You do not have permission to perform this action.",
+        404 => "Not found.",
+        413 => "Request Entity Too Large",
+        500 => "Calculated and received hashes don't match",
+        507 => "The quota on this osfstorage project has been exceeded",
+        502..=504 => return Answer::page(status),
+        _ => "Error",
+    };
+    match door {
+        Door::Api => Answer::json(status, &osf_api::error(words)),
+        _ => osf_butler::error(status, words),
+    }
+}
+
+/// No token, or a wrong or expired one; or, at the storage, one too many.
+pub(super) fn shut_out(door: Door) -> Answer {
+    match door {
+        Door::Api => Answer::json(
+            401,
+            &osf_api::error("User provided an invalid OAuth2 access token"),
+        ),
+        Door::Files => Answer::json(
+            401,
+            &json!({"message_short": "Unauthorized", "message_long": "", "code": 401, "referrer": null}),
+        ),
+        Door::Storage => Answer::json(400, &json!({"error": "Only one auth mechanism allowed"})),
+    }
+}
+
+/// The host to which links lead that nobody may follow.
+const FOREIGN: &str = "http://127.0.0.9:9";
+
+pub(super) fn response(
+    mut answer: Answer,
+    number: u64,
+    kind: Option<Kind>,
+    site: &Site,
+) -> Response<Full<Bytes>> {
+    if kind == Some(Kind::Foreign) {
+        let text = String::from_utf8_lossy(&answer.body);
+        let text = text
+            .replace(&site.api, FOREIGN)
+            .replace(&site.files, FOREIGN);
+        answer.body = text.into_bytes();
+    }
+    let kind = if answer.is_page {
+        "text/html"
+    } else {
+        "application/json; charset=UTF-8"
+    };
+    let mut builder = Response::builder()
+        .status(answer.status)
+        .header("content-type", kind)
+        .header("x-waterbutler-request-id", format!("{number:08x}"));
+    for (name, value) in answer.headers {
+        builder = builder.header(name, value);
+    }
+    builder
+        .body(Full::new(Bytes::from(answer.body)))
+        .unwrap_or_default()
+}
