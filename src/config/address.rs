@@ -35,14 +35,14 @@ pub(super) fn check_base_url(url: &str) -> Result<(), (&'static str, &'static st
         _ => {
             return Err((
                 "it is not a URL with https://",
-                "write \"https://api.x.com\"",
+                "write it as \"https://host\"",
             ));
         }
     };
     if rest.contains(['?', '#', '@', ' ']) || rest.trim_matches('/').is_empty() {
         return Err((
             "it takes a host and perhaps a path, nothing else",
-            "write \"https://api.x.com\"",
+            "write it as \"https://host\"",
         ));
     }
     if plain && !is_loopback(url) {

@@ -34,6 +34,7 @@ pub const KEYS: &[&str] = &[
     "publish.osf.token_file",
     "publish.osf.every",
     "publish.osf.ids_per_30_days",
+    "publish.osf.base_url",
     "mail.host",
     "mail.port",
     "mail.tls",

@@ -19,6 +19,9 @@ mod outward;
 /// What is written plus the defaults → settings, or everything that is wrong.
 pub mod resolve;
 
+/// `[publish.osf]`.
+mod resolve_publish;
+
 /// From a secret file's bytes and rights to a text that cannot be printed.
 pub mod secrets;
 

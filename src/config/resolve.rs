@@ -51,9 +51,10 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
         ssh_options: r.list("deliver.ssh_options"),
     };
     let merge = r.merge();
+    let publish = r.publish();
     let servers = r.servers();
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
-    r.not_built_yet();
+    r.list("hook.after_hour");
     let this = r.this(&servers, me);
     match (merge, status) {
         (Some(merge), Some(status)) if r.problems.is_empty() => Ok(Settings {
@@ -68,6 +69,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
             mail,
             report_at,
             status,
+            publish,
         }),
         _ => Err(r.problems),
     }
@@ -222,11 +224,7 @@ impl Resolving<'_> {
     }
 
     fn x(&mut self) -> X {
-        let base_url = self.text("x.base_url");
-        if let Err((why, hint)) = check_base_url(&base_url) {
-            let line = self.line("x.base_url");
-            self.wrong(line, "x.base_url", why, hint);
-        }
+        let base_url = self.base_url("x.base_url");
         let max_line = self.size("x.max_line");
         if !MAX_LINE.contains(&max_line) {
             let line = self.line("x.max_line");
@@ -238,7 +236,7 @@ impl Resolving<'_> {
             );
         }
         X {
-            base_url: base_url.trim_end_matches('/').to_owned(),
+            base_url,
             bearer_token_file: self.path("x.bearer_token_file"),
             fields: self.one_of("x.fields", &[("core", Fields::Core), ("all", Fields::All)]),
             backfill: self.bool("x.backfill"),
@@ -287,6 +285,16 @@ impl Resolving<'_> {
             keep_free: self.size("merge.keep_free"),
             timezone: timezone?,
         })
+    }
+
+    /// An address without a `/` at its end.
+    pub(super) fn base_url(&mut self, key: &str) -> String {
+        let url = self.text(key);
+        if let Err((why, hint)) = check_base_url(&url) {
+            let line = self.line(key);
+            self.wrong(line, key, why, hint);
+        }
+        url.trim_end_matches('/').to_owned()
     }
 
     fn servers(&mut self) -> Vec<Server> {
@@ -425,37 +433,11 @@ impl Resolving<'_> {
         };
         full.or(only).map(|server| server.id.clone())
     }
-
-    /// Sections that this version does not act on are still checked: the file is the same for all.
-    fn not_built_yet(&mut self) {
-        self.list("hook.after_hour");
-        let given = |key: &&str| self.written.entries.contains_key(*key);
-        let keys: Vec<&str> = file::KEYS
-            .iter()
-            .copied()
-            .filter(|key| given(key))
-            .collect();
-        for key in keys {
-            match key {
-                "publish.osf.every" => drop(self.duration(key)),
-                "publish.osf.ids_per_30_days"
-                    if !matches!(self.find(key), Some((Value::Integer(0..), _))) =>
-                {
-                    let line = self.line(key);
-                    self.wrong(line, key, "it takes a whole number", "");
-                }
-                _ if key.starts_with("publish.") => {
-                    drop(self.text(key));
-                }
-                _ => (),
-            }
-        }
-    }
 }
 
 /// Sections of which this version reads the keys and does nothing with them.
 pub fn without_effect(written: &Written) -> Vec<&'static str> {
-    let sections = ["hook", "publish.osf"];
+    let sections = ["hook"];
     let is_given = |section: &&str| {
         written
             .entries

@@ -32,6 +32,8 @@ pub struct Settings {
     pub report_at: i64,
     /// The page.
     pub status: Status,
+    /// Publishing; `None`: nothing is published.
+    pub publish: Option<Publish>,
 }
 
 /// One `[[servers]]` entry.
@@ -117,6 +119,23 @@ pub struct Merge {
     pub keep_raw: Option<Duration>,
     /// Bytes that must stay free on the disk; below it merging stops.
     pub keep_free: u64,
+}
+
+/// `[publish.osf]`
+#[derive(Debug, Clone)]
+pub struct Publish {
+    /// The id of the project.
+    pub project: String,
+    /// Which of its storages.
+    pub storage: String,
+    /// Where the token comes from; it is read when it is needed.
+    pub token_file: PathBuf,
+    /// How often `run` publishes.
+    pub every: Duration,
+    /// New ids in 30 days; beyond it publishing stops.
+    pub ids_per_30_days: u64,
+    /// `https://api.osf.io`; plain http only to loopback. Without a `/` at the end.
+    pub base_url: String,
 }
 
 /// How hard to compress.

@@ -5,14 +5,17 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    io,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::name::ServerId;
-use crate::{period::UtcMs, world::disk::Disk};
+use crate::{
+    period::UtcMs,
+    world::disk::{self, Disk},
+};
 
 /// A line has some 160 bytes; a longer one is not an acknowledgement.
 const LINE_BYTES_MAX: u64 = 4_096;
@@ -36,22 +39,11 @@ pub fn path(spool: &Path, server: &ServerId) -> PathBuf {
 /// All acknowledgements of one server, by file name; the first of several for one file counts.
 pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<BTreeMap<String, Ack>> {
     let mut acks = BTreeMap::new();
-    if disk.len(path)?.is_none() {
-        return Ok(acks);
-    }
-    let mut lines = BufReader::new(disk.open(path)?);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if lines
-            .by_ref()
-            .take(LINE_BYTES_MAX)
-            .read_until(b'\n', &mut line)?
-            == 0
-        {
-            return Ok(acks);
-        }
-        match serde_json::from_slice::<Ack>(&line) {
+    disk::each_line(
+        disk,
+        path,
+        LINE_BYTES_MAX,
+        |line| match serde_json::from_slice::<Ack>(line) {
             Ok(ack) => {
                 acks.entry(ack.file.clone()).or_insert(ack);
             }
@@ -59,36 +51,17 @@ pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<BTreeMap<String, Ack>> {
                 "{}: a line is no acknowledgement and counts as none: {why}",
                 path.display()
             ),
-        }
-    }
+        },
+    )?;
+    Ok(acks)
 }
 
 /// Appends acknowledgements, durably.
 pub fn append(disk: &dyn Disk, path: &Path, acks: &[Ack]) -> io::Result<()> {
     let mut text = Vec::new();
-    if !ends_with_newline(disk, path)? {
-        text.push(b'\n');
-    }
     for ack in acks {
         serde_json::to_writer(&mut text, ack)?;
         text.push(b'\n');
     }
-    let mut file = disk.append(path)?;
-    file.write_all(&text)?;
-    file.sync()?;
-    disk.sync_folder(path.parent().unwrap_or(Path::new(".")))
-}
-
-/// A torn last line must not swallow the next one.
-fn ends_with_newline(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
-    match disk.len(path)? {
-        None | Some(0) => Ok(true),
-        Some(_) => {
-            let mut file = disk.open(path)?;
-            file.seek(io::SeekFrom::End(-1))?;
-            let mut last = [0];
-            file.read_exact(&mut last)?;
-            Ok(last == *b"\n")
-        }
-    }
+    disk::append_lines(disk, path, &text)
 }

@@ -190,10 +190,7 @@ fn make_folder(
         return Ok(Answer::json(409, &json!({"message": message, "data": {}})));
     }
     let made = tree.make(parent, name, true, ask.now)?;
-    Ok(Answer::json(
-        201,
-        &json!({"data": entity(&made, site, tree)}),
-    ))
+    Ok(Answer::json(201, &entity(&made, site, tree)))
 }
 
 fn conflict(name: &str) -> String {

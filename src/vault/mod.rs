@@ -33,6 +33,12 @@ pub mod ledger;
 /// What a revision contains.
 pub mod manifest;
 
+/// Which files may ever be public.
+pub mod public;
+
+/// The diary of what was put in public.
+pub mod published;
+
 /// The day's report.
 pub mod report;
 

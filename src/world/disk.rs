@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, Write},
+    io::{self, BufRead, BufReader, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -252,4 +252,47 @@ pub fn read_bounded(disk: &dyn Disk, path: &Path, max: u64) -> io::Result<Vec<u8
         )));
     }
     Ok(bytes)
+}
+
+/// Every line of a file, with its LF if it has one; a line is cut beyond `line_max` bytes. An absent
+/// file has none.
+pub fn each_line(
+    disk: &dyn Disk,
+    path: &Path,
+    line_max: u64,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<()> {
+    if disk.len(path)?.is_none() {
+        return Ok(());
+    }
+    let mut lines = BufReader::new(disk.open(path)?);
+    let mut line = Vec::new();
+    while 0 < lines.by_ref().take(line_max).read_until(b'\n', &mut line)? {
+        take(&line);
+        line.clear();
+    }
+    Ok(())
+}
+
+/// Appends whole lines, durably. A torn last line does not swallow the first of them.
+pub fn append_lines(disk: &dyn Disk, path: &Path, lines: &[u8]) -> io::Result<()> {
+    let is_torn = match disk.len(path)? {
+        None | Some(0) => false,
+        Some(_) => {
+            let mut file = disk.open(path)?;
+            file.seek(io::SeekFrom::End(-1))?;
+            let mut last = [0];
+            file.read_exact(&mut last)?;
+            last != *b"\n"
+        }
+    };
+    let mut text = Vec::new();
+    if is_torn {
+        text.push(b'\n');
+    }
+    text.extend_from_slice(lines);
+    let mut file = disk.append(path)?;
+    file.write_all(&text)?;
+    file.sync()?;
+    disk.sync_folder(path.parent().unwrap_or(Path::new(".")))
 }

@@ -1,0 +1,162 @@
+//! Which files of a vault may ever be public: a closed list, and where each lies here and there.
+//!
+//! Whoever publishes can name only these. Posts, authors, rejected lines and everything that a
+//! segment holds are not among them and cannot be: there is no way from a path to a [`Public`].
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    layout::{self, Kind},
+    ledger,
+};
+use crate::period::{Day, Hour};
+
+/// A file that may be public. Their order is that of publishing: an hour's data before its manifest,
+/// the day's files after its hours, the ledger last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Public {
+    /// The post ids of an hour.
+    Ids(Hour),
+    /// What an hour's revision contains.
+    Manifest(Hour),
+    /// A file about a day.
+    Day(Day, DayFile),
+    /// The list of all revisions.
+    Ledger,
+}
+
+/// The closed list of a day's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DayFile {
+    /// The table of its hours.
+    Report,
+    /// The seconds that are missing, and why.
+    Gaps,
+    /// The seconds that were seen, minute by minute.
+    Exposure,
+    /// The statement of both.
+    Certificate,
+    /// Its picture.
+    Picture,
+    /// What the folder holds and how it may be used.
+    Readme,
+}
+
+impl DayFile {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Report,
+        Self::Gaps,
+        Self::Exposure,
+        Self::Certificate,
+        Self::Picture,
+        Self::Readme,
+    ];
+
+    /// What the name has after the day.
+    const fn ending(self) -> &'static str {
+        match self {
+            Self::Report => "_report.txt",
+            Self::Gaps => "_gaps.csv",
+            Self::Exposure => "_exposure.csv",
+            Self::Certificate => "_certificate.txt",
+            Self::Picture => "_certificate.svg",
+            Self::Readme => "_README.md",
+        }
+    }
+}
+
+impl Public {
+    /// Its name, the same here and there.
+    pub fn name(self) -> String {
+        match self {
+            Self::Ids(hour) => Kind::Ids.name(hour),
+            Self::Manifest(hour) => file_name(&layout::manifest_path(Path::new(""), hour)),
+            Self::Day(day, file) => format!("{day}{}", file.ending()),
+            Self::Ledger => file_name(&ledger::path(Path::new(""))),
+        }
+    }
+
+    /// What a name stands for; `None` if no file of that name may be public.
+    pub fn of_name(name: &str) -> Option<Self> {
+        if let Some((hour, Kind::Ids)) = Kind::of_name(name) {
+            return Some(Self::Ids(hour));
+        }
+        if let Some(hour) = layout::hour_of_manifest(name) {
+            return Some(Self::Manifest(hour));
+        }
+        if name == Self::Ledger.name() {
+            return Some(Self::Ledger);
+        }
+        let of_day = |file: DayFile| {
+            let day = name.strip_suffix(file.ending())?;
+            day.parse().map_or(None, |day| Some(Self::Day(day, file)))
+        };
+        DayFile::ALL.into_iter().find_map(of_day)
+    }
+
+    /// Where it lies in the vault.
+    pub fn path(self, vault: &Path) -> PathBuf {
+        match self.day() {
+            Some(day) => layout::day_folder(vault, day).join(self.name()),
+            None => vault.join(self.name()),
+        }
+    }
+
+    /// The day it belongs to; the ledger belongs to none.
+    pub const fn day(self) -> Option<Day> {
+        match self {
+            Self::Ids(hour) | Self::Manifest(hour) => Some(hour.day()),
+            Self::Day(day, _) => Some(day),
+            Self::Ledger => None,
+        }
+    }
+
+    /// The hour it belongs to.
+    pub const fn hour(self) -> Option<Hour> {
+        match self {
+            Self::Ids(hour) | Self::Manifest(hour) => Some(hour),
+            Self::Day(..) | Self::Ledger => None,
+        }
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back_and_no_other_file_has_one() {
+        let hour: Hour = "2026-11-23_14".parse().unwrap();
+        let mut all = vec![Public::Ids(hour), Public::Manifest(hour), Public::Ledger];
+        all.extend(DayFile::ALL.map(|file| Public::Day(hour.day(), file)));
+        for one in all {
+            assert_eq!(Public::of_name(&one.name()), Some(one));
+        }
+        for kind in Kind::ALL {
+            let may = Public::of_name(&kind.name(hour)).is_some();
+            assert_eq!(may, kind == Kind::Ids, "{kind:?}");
+        }
+        for never in [
+            "2026-11-23_14_posts.parquet",
+            "vault.json",
+            "1_sample_20261123T1405Z_3fa9c01b_000.jsonl",
+            "../2026-11-23_report.txt",
+            "2026-11-23_14_IDs.txt.xz.r2.new",
+            "2026-11-23_14_tweets.csv",
+            "report.txt",
+            "",
+        ] {
+            assert_eq!(Public::of_name(never), None, "{never}");
+        }
+        assert_eq!(
+            Public::Ids(hour).path(Path::new("/v")),
+            Path::new("/v/2026-11-23/2026-11-23_14_IDs.txt.xz")
+        );
+    }
+}

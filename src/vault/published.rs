@@ -1,0 +1,146 @@
+//! `<data_dir>/published.jsonl`: the diary of what was put in public.
+//!
+//! One JSON object a line: `time`, `hour`, `revision`, `file`, `sha256`, `new_ids`. A line is written
+//! after the file was read back, so it is true; append-only, and a torn last line is one that was not
+//! written. The ids of the last 30 days are counted from it. It is no ground for believing that a
+//! file is public now: that is what the remote folder says, and from it the diary can be rebuilt.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::public::Public;
+use crate::{
+    period::{Hour, UtcMs},
+    world::disk::{self, Disk},
+};
+
+/// A line has some 250 bytes; a longer one is none of ours.
+const LINE_BYTES_MAX: u64 = 4_096;
+
+/// X counts ids by 30 days.
+pub const WINDOW_MS: i64 = 30 * 24 * 3_600_000;
+
+/// One file that was found to be public, or made so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When.
+    pub time: UtcMs,
+    /// The hour it is about; none for the files of a day and the ledger.
+    pub hour: Option<Hour>,
+    /// The revision of that hour.
+    pub revision: Option<u64>,
+    /// Its name.
+    pub file: String,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Post ids that were not public before.
+    pub new_ids: u64,
+}
+
+/// What the diary says.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// By name: the hash of what was last put there.
+    latest: BTreeMap<String, String>,
+    /// The latest revision of each hour whose ids are public.
+    ids: BTreeMap<Hour, u64>,
+    /// When how many ids became public.
+    counts: Vec<(UtcMs, u64)>,
+}
+
+/// Where it lies.
+pub fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("published.jsonl")
+}
+
+impl Published {
+    /// Reads it; one that is not there says nothing.
+    pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let mut all = Self::default();
+        disk::each_line(
+            disk,
+            path,
+            LINE_BYTES_MAX,
+            |line| match serde_json::from_slice(line) {
+                Ok(entry) => all.note(&entry),
+                Err(why) => tracing::warn!(
+                    "{}: a line is none of this diary and is passed over: {why}",
+                    path.display()
+                ),
+            },
+        )?;
+        Ok(all)
+    }
+
+    /// Takes an entry in.
+    pub fn note(&mut self, entry: &Entry) {
+        if let (Some(Public::Ids(hour)), Some(revision)) =
+            (Public::of_name(&entry.file), entry.revision)
+        {
+            let latest = self.ids.entry(hour).or_default();
+            *latest = revision.max(*latest);
+        }
+        if 0 < entry.new_ids {
+            self.counts.push((entry.time, entry.new_ids));
+        }
+        self.latest.insert(entry.file.clone(), entry.sha256.clone());
+    }
+
+    /// Whether that file with that hash was the last one put there.
+    pub fn has(&self, what: Public, sha256: &str) -> bool {
+        self.latest
+            .get(&what.name())
+            .is_some_and(|has| has == sha256)
+    }
+
+    /// The latest revision of an hour whose ids are public.
+    pub fn revision(&self, hour: Hour) -> Option<u64> {
+        self.ids.get(&hour).copied()
+    }
+
+    /// Ids that became public in the 30 days before `now`.
+    pub fn ids_in_30_days(&self, now: UtcMs) -> u64 {
+        let begin = now.plus_ms(-WINDOW_MS);
+        let recent = self.counts.iter().filter(|(time, _)| begin < *time);
+        recent.map(|(_, ids)| ids).sum()
+    }
+}
+
+/// Appends an entry, durably.
+pub fn append(disk: &dyn Disk, path: &Path, entry: &Entry) -> io::Result<()> {
+    let mut line = serde_json::to_vec(entry)?;
+    line.push(b'\n');
+    disk::append_lines(disk, path, &line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_counted_for_thirty_days() {
+        let day = |day: i64| UtcMs(day * 24 * 3_600_000);
+        let entry = |time, revision, new_ids| Entry {
+            time,
+            hour: Some("2026-11-23_14".parse().unwrap()),
+            revision: Some(revision),
+            file: "2026-11-23_14_IDs.txt.xz".to_owned(),
+            sha256: format!("{revision}"),
+            new_ids,
+        };
+        let mut all = Published::default();
+        all.note(&entry(day(100), 1, 1_000));
+        all.note(&entry(day(110), 2, 50));
+        let counts =
+            [day(100), day(129), day(130), day(139), day(140)].map(|now| all.ids_in_30_days(now));
+        assert_eq!(counts, [1_050, 1_050, 50, 50, 0]);
+        let what = Public::Ids("2026-11-23_14".parse().unwrap());
+        assert_eq!((all.has(what, "1"), all.has(what, "2")), (false, true));
+        assert_eq!(all.revision(what.hour().unwrap()), Some(2));
+    }
+}
