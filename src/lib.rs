@@ -40,6 +40,9 @@ pub mod merge;
 /// The service beside the collector: starts the other stages on schedule.
 pub mod supervise;
 
+/// One picture of the state: the page, `status`, metrics, alarms and their mails.
+pub mod watch;
+
 /// How a segment, its events and its seal lie in the spool.
 pub mod segment;
 

@@ -26,20 +26,4 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&text)
 }
 
-/// Bytes for a person: `3.4 MiB`.
-pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut whole, mut unit) = (count, 0);
-    let mut tenths = 0;
-    while 1_024 <= whole && unit + 1 < UNITS.len() {
-        tenths = whole % 1_024 * 10 / 1_024;
-        whole /= 1_024;
-        unit += 1;
-    }
-    let name = UNITS.get(unit).copied().unwrap_or("B");
-    if unit == 0 {
-        format!("{whole} {name}")
-    } else {
-        format!("{whole}.{tenths} {name}")
-    }
-}
+pub(crate) use crate::watch::text::bytes;

@@ -1,13 +1,16 @@
 //! `run`: the service. Collects, and beside that starts the other stages, serves the page, watches.
 
 use std::{
+    net::TcpListener,
     path::PathBuf,
     process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, Sender},
     },
     thread,
+    time::Duration,
 };
 
 use sd_notify::NotifyState;
@@ -16,20 +19,28 @@ use super::{
     args::{Cli, Global},
     collect,
     exit::{Exit, Failure},
-    setup::Setup,
+    setup::{self, Setup},
+    status,
 };
 use crate::{
     collect::Progress,
-    config::settings::{Role, Settings},
+    config::settings::{Role, Secret, Settings},
     supervise::{
         plan::{Due, Rules, Stage},
         service::{self, Service, Watched},
+    },
+    watch::{
+        http::Page,
+        watchman::{Postman, Watch},
     },
     world::{
         clock::Clock,
         disk::{self, Disk, RealDisk},
     },
 };
+
+/// How long the last mail is waited for, after everything is sealed: not as long as an end may take.
+const LAST_MAIL: Duration = Duration::from_secs(1);
 
 const EXAMPLE: &str = "\
 Example:
@@ -57,19 +68,20 @@ pub(crate) fn run(global: &Global, _args: &RunArgs) -> Result<Exit, Failure> {
     ended
 }
 
-/// What runs beside the collector, and ends after it.
+/// What runs beside the collector. Nothing in here is waited for before collecting has ended, and
+/// then not for long.
 struct Beside {
     end: Arc<AtomicBool>,
     service: thread::JoinHandle<()>,
+    /// Tells that the last mail has been tried.
+    last_mail: Receiver<()>,
 }
 
 impl Beside {
     fn start(global: &Global, setup: &Setup, progress: &Arc<Progress>) -> Result<Self, Failure> {
         let settings = &setup.settings;
-        let collector: Arc<dyn Watched> = Arc::new(Collecting {
-            progress: Arc::clone(progress),
-            clock: setup.clock.clone(),
-        });
+        let page = page(settings)?;
+        let postman = postman(setup)?;
         let vault = settings.vault_dir.clone();
         let service = Service {
             rules: rules(setup)?,
@@ -78,24 +90,121 @@ impl Beside {
             days: Box::new(move || service::days_of(&RealDisk, &vault)),
             clock: setup.clock.clone(),
             disk: Arc::new(RealDisk),
-            collector,
+            collector: Arc::new(Collecting {
+                progress: Arc::clone(progress),
+                clock: setup.clock.clone(),
+            }),
         };
         let end = Arc::new(AtomicBool::new(false));
         let when_to_end = Arc::clone(&end);
-        // the thread lives as long as the process: the kernel ends a child with the thread that
+        // this thread lives as long as the process: the kernel ends a child with the thread that
         // started it
-        let service = thread::Builder::new()
-            .name("service".to_owned())
-            .spawn(move || service.run(&when_to_end))?;
-        Ok(Self { end, service })
+        let service = thread("service", move || service.run(&when_to_end))?;
+        let watch = Arc::new(status::watch(setup));
+        let (listener, token) = page;
+        let page = Page {
+            watch: Arc::clone(&watch),
+            token,
+        };
+        thread("page", move || {
+            if let Err(why) = page.run(listener) {
+                tracing::error!("the page is gone: {why}");
+            }
+        })?;
+        let progress = Arc::clone(progress);
+        let (tried, last_mail) = mpsc::channel();
+        thread("watch", move || {
+            watch_and_write(&watch, postman, &progress, &tried);
+        })?;
+        Ok(Self {
+            end,
+            service,
+            last_mail,
+        })
     }
 
-    /// Waits until the children have ended.
+    /// Waits until the children have ended, and a little for the last mail.
     fn end(self) {
         self.end.store(true, Ordering::Relaxed);
         // a thread that panicked has ended too
         drop(self.service.join());
+        // what was not sent is sent by the next start
+        if self.last_mail.recv_timeout(LAST_MAIL).is_err() {
+            tracing::debug!("mails still wait to be sent");
+        }
     }
+}
+
+fn thread(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
+}
+
+/// The alarms here, the mails in a thread of their own: a mail server may take its time.
+fn watch_and_write(
+    watch: &Watch,
+    postman: Option<Postman>,
+    progress: &Progress,
+    tried: &Sender<()>,
+) {
+    let written = AtomicBool::new(false);
+    let mails = postman.is_some();
+    thread::scope(|scope| {
+        if let Some(postman) = postman {
+            let (written, tried) = (&written, tried.clone());
+            scope.spawn(move || {
+                postman.run(written);
+                // it fails only when nobody waits for it
+                let _: Result<(), _> = tried.send(());
+            });
+        }
+        watch.run(mails, &|| progress.is_stopping());
+        written.store(true, Ordering::Relaxed);
+        if !mails {
+            let _: Result<(), _> = tried.send(());
+        }
+    });
+}
+
+/// The page's address and its token.
+fn page(settings: &Settings) -> Result<(TcpListener, Option<Secret>), Failure> {
+    let status = &settings.status;
+    let token = setup::secret(
+        "the status token",
+        "status-token",
+        status.token_file.as_deref(),
+    )?;
+    let listener = Page::listen(status.listen).map_err(|why| {
+        let what = format!("cannot serve the page at {}: {why}", status.listen);
+        let hint = "give [status] listen another port; each service on a machine needs its own";
+        Failure::new(Exit::Failed, what).hint(hint)
+    })?;
+    tracing::info!("the page is at http://{}/", status.listen);
+    Ok((listener, token))
+}
+
+fn postman(setup: &Setup) -> Result<Option<Postman>, Failure> {
+    let Some(mail) = setup.settings.mail.clone() else {
+        return Ok(None);
+    };
+    let file = mail.password_file.clone();
+    let password = move || {
+        let password = setup::secret("the mail password", "mail-password", file.as_deref());
+        password.map_err(|failure| failure.what)
+    };
+    // a wrong file is told at the start, not with the first alarm
+    if mail.user.is_some() {
+        password().map_err(|why| Failure::new(Exit::Configuration, why))?;
+    }
+    Ok(Some(Postman {
+        mail,
+        password: Box::new(password),
+        clock: setup.clock.clone(),
+        disk: Arc::new(RealDisk),
+        data_dir: setup.settings.data_dir.clone(),
+    }))
 }
 
 /// The collector as the service sees it.

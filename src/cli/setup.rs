@@ -181,23 +181,35 @@ pub(crate) fn bearer_token(settings: &Settings) -> Result<Secret, Failure> {
             )
         });
     }
-    let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
-        .map(|folder| PathBuf::from(folder).join("x-bearer-token"))
-        .filter(|path| path.exists());
-    secret_file(&credential.unwrap_or_else(|| settings.x.bearer_token_file.clone()))
+    let file = Some(settings.x.bearer_token_file.as_path());
+    let token = secret("the token", "x-bearer-token", file)?;
+    token.ok_or_else(|| Failure::new(Exit::Configuration, "there is no token"))
 }
 
-fn secret_file(path: &Path) -> Result<Secret, Failure> {
+/// A secret: from the systemd credential of that name, or from its file, if there is one.
+pub(crate) fn secret(
+    what: &str,
+    credential: &str,
+    file: Option<&Path>,
+) -> Result<Option<Secret>, Failure> {
+    let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .map(|folder| PathBuf::from(folder).join(credential))
+        .filter(|path| path.exists());
+    let path = credential.or_else(|| file.map(Path::to_owned));
+    path.map(|path| secret_file(what, &path)).transpose()
+}
+
+fn secret_file(what: &str, path: &Path) -> Result<Secret, Failure> {
     let shown = path.display();
     let cannot = |why: &dyn std::fmt::Display| {
         Failure::new(
             Exit::Configuration,
-            format!("cannot use the token: {shown}: {why}"),
+            format!("cannot use {what}: {shown}: {why}"),
         )
     };
     let mode = fs::metadata(path)
         .map_err(|why| {
-            let hint = "put the app's bearer token there, readable by this user only (mode 600)";
+            let hint = format!("put {what} there, readable by this user only (mode 600)");
             cannot(&why).hint(hint)
         })?
         .mode();

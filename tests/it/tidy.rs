@@ -26,6 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "simulate",
             "supervise",
             "vault",
+            "watch",
             "world",
         ],
     ),
@@ -44,6 +45,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("simulate", &["period", "world"]),
     ("supervise", &["period", "world"]),
     ("vault", &["period", "post", "segment", "world"]),
+    (
+        "watch",
+        &["config", "period", "segment", "supervise", "vault", "world"],
+    ),
     ("world", &["period"]),
 ];
 const LINES_MAX: usize = 500;
@@ -55,6 +60,7 @@ const BANNED_STEMS: &[&str] = &[
 const ASYNC: &[&str] = &[
     "src/collect/",
     "src/simulate/",
+    "src/watch/http.rs",
     "src/world/clock.rs",
     "src/cli/",
 ];

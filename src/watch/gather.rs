@@ -1,0 +1,230 @@
+//! Gathers the facts from the disk. Thin, and lazy: what was read once is kept, a sealed file never
+//! changes, and old folders are looked at again only now and then.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::Deserialize;
+
+use super::{
+    facts::{Facts, HourFacts, PublishedFacts, VaultFacts},
+    growing::Place,
+    spool::{KnownServer, Spool},
+};
+use crate::{
+    period::{Hour, UtcMs, Zone},
+    segment::{name::ServerId, spool},
+    supervise::record,
+    vault::{layout, ledger},
+    world::disk::{self, Disk},
+};
+
+/// Days of the strips.
+pub const DAYS: i64 = 7;
+/// Weeks that an hour is compared with.
+pub const WEEKS: i64 = 4;
+
+/// A manifest with thousands of inputs; a larger one is not shown.
+const MANIFEST_BYTES_MAX: u64 = 32 << 20;
+
+/// Some days of samples, one an hour.
+const FREE_BYTES_MAX: u64 = 1 << 20;
+
+/// New ids count against the limit for so long.
+pub const PUBLISHED_MS: i64 = 30 * 24 * 3_600_000;
+
+/// Where things lie.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The folder of everything that has none of its own.
+    pub data_dir: PathBuf,
+    /// The spool.
+    pub spool: PathBuf,
+    /// The vault.
+    pub vault: PathBuf,
+    /// The servers of the configuration.
+    pub servers: Vec<ServerId>,
+    /// A secondary's id, and where its acknowledgements lie.
+    pub acks: Option<(ServerId, PathBuf)>,
+    /// The vault's zone.
+    pub zone: Zone,
+}
+
+/// Reads, and remembers what it has read.
+pub struct Gatherer {
+    disk: Arc<dyn Disk>,
+    places: Places,
+    servers: BTreeMap<ServerId, KnownServer>,
+    vault: VaultFacts,
+    ledger: Place,
+    /// The revision whose manifest was read, also if it could not be used.
+    read: BTreeMap<Hour, u64>,
+    published: Place,
+    public: PublishedFacts,
+}
+
+/// Where the samples of free space lie.
+pub fn free_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("free.jsonl")
+}
+
+/// Where mails wait.
+pub fn mail_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("mail")
+}
+
+/// One line of `published.jsonl`, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Published {
+    #[serde(alias = "time")]
+    at: UtcMs,
+    hour: Hour,
+    revision: u64,
+    file: String,
+    #[serde(default)]
+    new_ids: Option<u64>,
+}
+
+impl Gatherer {
+    /// Knows nothing yet.
+    pub fn new(disk: Arc<dyn Disk>, places: Places) -> Self {
+        Self {
+            disk,
+            places,
+            servers: BTreeMap::new(),
+            vault: VaultFacts::default(),
+            ledger: Place::default(),
+            read: BTreeMap::new(),
+            published: Place::default(),
+            public: PublishedFacts::default(),
+        }
+    }
+
+    /// The facts as they are now.
+    pub fn gather(&mut self, now: UtcMs) -> io::Result<Facts> {
+        let disk = Arc::clone(&self.disk);
+        let mut ids: BTreeSet<ServerId> = self.places.servers.iter().cloned().collect();
+        ids.extend(spool::servers(&*disk, &self.places.spool)?);
+        let mut servers = BTreeMap::new();
+        for id in ids {
+            let place = Spool {
+                disk: &*disk,
+                folder: &self.places.spool,
+                server: &id,
+                acks: self
+                    .places
+                    .acks
+                    .as_ref()
+                    .filter(|(this, _)| *this == id)
+                    .map(|(_, path)| path.as_path()),
+            };
+            let known = self.servers.entry(id.clone()).or_default();
+            let facts = known.look(&place, now)?;
+            servers.insert(id, facts);
+        }
+        self.look_into_vault(now)?;
+        let published = self.look_at_published(now)?;
+        let existing = self.places.data_dir.ancestors().find(|path| path.is_dir());
+        Ok(Facts {
+            servers,
+            vault: self.vault.clone(),
+            published,
+            free_bytes: disk.free(existing.unwrap_or(Path::new("/")))?,
+            free_then: free_then(&*disk, &self.places.data_dir),
+            record: record::read(&*disk, &self.places.data_dir),
+            mails: mails(&*disk, &self.places.data_dir)?,
+        })
+    }
+
+    fn look_into_vault(&mut self, now: UtcMs) -> io::Result<()> {
+        let Self { vault, ledger, .. } = self;
+        let path = ledger::path(&self.places.vault);
+        ledger.read_on(&*self.disk, &path, |line| {
+            // whether the chain holds is for `verify` to say
+            if let Ok(line) = serde_json::from_slice::<ledger::Line>(line) {
+                let latest = vault.revisions.entry(line.hour).or_insert(0);
+                *latest = line.revision.max(*latest);
+            }
+        })?;
+        vault.lines = ledger.lines;
+        let wanted = wanted(self.places.zone.hour_of(now));
+        vault.hours.retain(|hour, _| wanted.contains(hour));
+        self.read.retain(|hour, _| wanted.contains(hour));
+        for hour in wanted {
+            let Some(revision) = vault.revisions.get(&hour).copied() else {
+                continue;
+            };
+            if self.read.insert(hour, revision) == Some(revision) {
+                continue;
+            }
+            let path = layout::manifest_path(&self.places.vault, hour);
+            let read = disk::read_bounded(&*self.disk, &path, MANIFEST_BYTES_MAX);
+            match read.and_then(|bytes| Ok(serde_json::from_slice::<HourFacts>(&bytes)?)) {
+                Ok(facts) => drop(vault.hours.insert(hour, facts)),
+                // a merge is putting it there just now, or it is damaged, which `verify` says
+                Err(why) => {
+                    self.read.remove(&hour);
+                    tracing::debug!("{}: {why}", path.display());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_published(&mut self, now: UtcMs) -> io::Result<Option<PublishedFacts>> {
+        let path = self.places.data_dir.join("published.jsonl");
+        let public = &mut self.public;
+        self.published.read_on(&*self.disk, &path, |line| {
+            if let Ok(line) = serde_json::from_slice::<Published>(line) {
+                if line.file.ends_with("_manifest.json") {
+                    let latest = public.revisions.entry(line.hour).or_insert(0);
+                    *latest = line.revision.max(*latest);
+                }
+                if let Some(count @ 1..) = line.new_ids {
+                    public.ids.push((line.at, count));
+                }
+            }
+        })?;
+        public.ids.retain(|(at, _)| now.0 - at.0 <= PUBLISHED_MS);
+        Ok((0 < self.published.lines).then(|| public.clone()))
+    }
+}
+
+/// The hours whose manifests are read: the last days, and those the last day is compared with.
+fn wanted(now: Hour) -> BTreeSet<Hour> {
+    let last_days = (0..DAYS * 24).map(|back| Hour(now.0 - back));
+    let weeks =
+        (0..24).flat_map(|back| (1..=WEEKS).map(move |week| Hour(now.0 - back - week * 7 * 24)));
+    last_days.chain(weeks).collect()
+}
+
+/// One sample of free space.
+#[derive(Debug, Deserialize, serde::Serialize)]
+pub(super) struct Sample {
+    pub(super) at: UtcMs,
+    pub(super) free_bytes: u64,
+}
+
+fn free_then(disk: &dyn Disk, data_dir: &Path) -> Vec<(UtcMs, u64)> {
+    let path = free_path(data_dir);
+    // without it nothing is known of the past
+    let bytes = disk::read_bounded(disk, &path, FREE_BYTES_MAX).unwrap_or_default();
+    let lines = bytes.split(|byte| *byte == b'\n');
+    lines
+        .filter_map(|line| serde_json::from_slice::<Sample>(line).ok())
+        .map(|sample| (sample.at, sample.free_bytes))
+        .collect()
+}
+
+fn mails(disk: &dyn Disk, data_dir: &Path) -> io::Result<(u64, Option<UtcMs>)> {
+    let entries = disk.list(&mail_dir(data_dir))?;
+    let times: Vec<UtcMs> = entries
+        .iter()
+        .filter_map(|entry| super::queue::time_of(&entry.name))
+        .collect();
+    Ok((times.len() as u64, times.into_iter().min()))
+}

@@ -1,0 +1,105 @@
+//! Files that only grow, read on from where one was: `ledger.jsonl`, `published.jsonl`, a segment
+//! that is being written.
+
+use std::{
+    io::{self, Read as _, SeekFrom},
+    path::Path,
+};
+
+use crate::world::disk::Disk;
+
+/// How much is read at once; what is beyond comes with the next look.
+const READ_BYTES_MAX: u64 = 64 << 20;
+
+/// Of the last line so much is kept: what is put into a stored line stands at its end.
+const TAIL_BYTES: usize = 4_096;
+
+/// How far a file has been read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    /// Bytes of whole lines.
+    offset: u64,
+    /// Whole lines.
+    pub(super) lines: u64,
+    /// The end of the last whole line, without its LF.
+    pub(super) last: Vec<u8>,
+}
+
+impl Place {
+    /// Reads on and hands every new whole line over. A file that is shorter than it was is read anew.
+    pub(super) fn read_on(
+        &mut self,
+        disk: &dyn Disk,
+        path: &Path,
+        mut take: impl FnMut(&[u8]),
+    ) -> io::Result<()> {
+        let Some(len) = disk.len(path)? else {
+            *self = Self::default();
+            return Ok(());
+        };
+        if len < self.offset {
+            *self = Self::default();
+        }
+        if len == self.offset {
+            return Ok(());
+        }
+        let mut file = disk.open(path)?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        let mut from = file.take(READ_BYTES_MAX);
+        let (mut begun, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+        loop {
+            let count = from.read(&mut buffer)?;
+            let Some(mut bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+                return Ok(());
+            };
+            while let Some(end) = memchr::memchr(b'\n', bytes) {
+                let (line, rest) = bytes.split_at(end);
+                begun.extend_from_slice(line);
+                self.offset += begun.len() as u64 + 1;
+                self.lines += 1;
+                take(&begun);
+                let tail = begun.len().saturating_sub(TAIL_BYTES);
+                self.last.clear();
+                self.last
+                    .extend_from_slice(begun.get(tail..).unwrap_or(&[]));
+                begun.clear();
+                bytes = rest.get(1..).unwrap_or(&[]);
+            }
+            begun.extend_from_slice(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    #[test]
+    fn a_growing_file_is_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let mut place = Place::default();
+        let mut look = |more: &str| {
+            RealDisk
+                .append(&path)
+                .unwrap()
+                .write_all(more.as_bytes())
+                .unwrap();
+            let mut seen = Vec::new();
+            let take = |line: &[u8]| seen.push(String::from_utf8(line.to_vec()).unwrap());
+            place.read_on(&RealDisk, &path, take).unwrap();
+            (seen, place.lines, place.last.clone())
+        };
+        assert_eq!(
+            look("a\nb\nc"),
+            (vec!["a".to_owned(), "b".to_owned()], 2, b"b".to_vec())
+        );
+        assert_eq!(look(""), (vec![], 2, b"b".to_vec()));
+        assert_eq!(look("d\n"), (vec!["cd".to_owned()], 3, b"cd".to_vec()));
+        RealDisk.append(&path).unwrap().cut(0).unwrap();
+        assert_eq!(look("x\n"), (vec!["x".to_owned()], 1, b"x".to_vec()));
+    }
+}

@@ -1,0 +1,219 @@
+//! What the mails say. Pure.
+
+use super::{
+    alarm::{Alarm, Change},
+    link::State,
+    queue::{Attachment, Letter},
+    snapshot::Snapshot,
+};
+use crate::period::{Day, UtcMs};
+
+/// What every mail ends with.
+fn foot(picture: &Snapshot) -> String {
+    let server = picture.this.as_ref().map_or("?", |id| id.as_str());
+    format!(
+        "\n-- \n{} on server {server}, {}\n",
+        picture.program, picture.now
+    )
+}
+
+/// A subject, so that a rule in a mail program can sort by its begin.
+fn subject(picture: &Snapshot, text: &str) -> String {
+    let server = picture.this.as_ref().map_or("?", |id| id.as_str());
+    format!("[twinstream {server}] {text}")
+}
+
+/// Of a state that begins or ends.
+pub fn of_change(change: &Change, picture: &Snapshot) -> (Letter, String) {
+    let (alarm, head, body, word) = match change {
+        Change::Begun(alarm) => (
+            alarm,
+            format!("ALARM: {}", title(alarm)),
+            format!(
+                "{}.\n\nWhat to do: {}.\n",
+                sentence(&alarm.what),
+                alarm.todo
+            ),
+            "begin",
+        ),
+        Change::Ended(alarm, at) => (
+            alarm,
+            format!("over: {}", title(alarm)),
+            format!(
+                "This is over since {at}; it began {} ({}):\n\n{}.\n",
+                alarm.since,
+                length(at.0 - alarm.since.0),
+                sentence(&alarm.what)
+            ),
+            "end",
+        ),
+    };
+    let others = others(alarm, picture);
+    let text = format!("{body}{others}{}", foot(picture));
+    let what = format!("{word}-{}-{}", alarm.kind.name(), alarm.subject);
+    (
+        Letter::new(picture.now, subject(picture, &head), text),
+        what,
+    )
+}
+
+fn title(alarm: &Alarm) -> String {
+    let name = alarm.kind.name().replace('_', " ");
+    if alarm.subject.is_empty() {
+        name
+    } else {
+        format!("{name} ({})", alarm.subject)
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string());
+    format!("{}{}", first.unwrap_or_default(), chars.as_str())
+}
+
+fn others(alarm: &Alarm, picture: &Snapshot) -> String {
+    let rest: Vec<String> = picture
+        .alarms
+        .iter()
+        .filter(|other| (other.kind, &other.subject) != (alarm.kind, &alarm.subject))
+        .map(|other| format!("  - {} (since {})\n", other.what, other.since))
+        .collect();
+    if rest.is_empty() {
+        String::new()
+    } else {
+        format!("\nAlso open:\n{}", rest.concat())
+    }
+}
+
+/// `2 h 05 min`, for a person.
+pub fn length(ms: i64) -> String {
+    let s = ms.max(0) / 1_000;
+    match s {
+        0..120 => format!("{s} s"),
+        120..7_200 => format!("{} min", s / 60),
+        7_200..172_800 => format!("{} h {:02} min", s / 3_600, s % 3_600 / 60),
+        _ => format!("{} days", s / 86_400),
+    }
+}
+
+/// That collecting has begun; `unclean` has when a run ended of which nobody heard.
+pub fn begun(picture: &Snapshot, unclean: bool) -> Letter {
+    let this = picture.servers.iter().find(|server| server.this);
+    let connected = match this.map(|server| server.link.state) {
+        Some(State::Connected) => "It is connected.",
+        _ => "It is not connected yet.",
+    };
+    let before = if unclean {
+        "\nThe run before this one ended without a word: a crash, a kill, or a power cut. What it \
+         had stored was mended; the gap is recorded.\n"
+    } else {
+        ""
+    };
+    let text = format!(
+        "Collecting has begun. {connected}\n{before}{}",
+        foot(picture)
+    );
+    Letter::new(picture.now, subject(picture, "collecting has begun"), text)
+}
+
+/// That collecting ends.
+pub fn ends(picture: &Snapshot) -> Letter {
+    let text = format!(
+        "WARNING: collecting ends, because the service was told to. Until it is started again \
+         this server collects nothing (systemctl start twinstream).\n{}",
+        foot(picture)
+    );
+    Letter::new(
+        picture.now,
+        subject(picture, "WARNING: collecting ends"),
+        text,
+    )
+}
+
+/// The report of a day with its files.
+pub fn report(
+    program: &str,
+    server: &str,
+    day: Day,
+    table: &str,
+    now: UtcMs,
+    files: Vec<Attachment>,
+) -> Letter {
+    let attached = if files.is_empty() {
+        String::new()
+    } else {
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        format!("\nAttached: {}\n", names.join(", "))
+    };
+    let text = format!(
+        "{day}\n\n{}{attached}\n-- \n{program} on server {server}, {now}\n",
+        align(table)
+    );
+    let mut letter = Letter::new(now, format!("[twinstream {server}] report of {day}"), text);
+    letter.attachments = files;
+    letter
+}
+
+/// A table with tabs as one with columns.
+fn align(table: &str) -> String {
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split('\t').collect())
+        .collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.len())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<&str>| {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:>width$}"))
+            .collect();
+        format!("{}\n", cells.join("  "))
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_s_table_aligns() {
+        let table = "hour\tserv 1\ttotal\n0\t12\t9\n1\t1234567\t10\n";
+        let letter = report(
+            "p/1",
+            "1",
+            "2026-11-23".parse().unwrap(),
+            table,
+            UtcMs(0),
+            Vec::new(),
+        );
+        assert_eq!(letter.subject, "[twinstream 1] report of 2026-11-23");
+        assert!(
+            letter
+                .text
+                .contains("hour   serv 1  total\n   0       12      9\n   1  1234567     10\n"),
+            "{}",
+            letter.text
+        );
+    }
+
+    #[test]
+    fn lengths_are_for_people() {
+        let found = [
+            length(5_000),
+            length(7_100_000),
+            length(7_500_000),
+            length(200_000_000),
+        ];
+        assert_eq!(found, ["5 s", "118 min", "2 h 05 min", "2 days"]);
+    }
+}

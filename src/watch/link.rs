@@ -1,0 +1,226 @@
+//! From the events of one server, in their order, to what its connection is like. Pure.
+
+use serde::Serialize;
+
+use crate::{
+    period::UtcMs,
+    segment::event::{Cause, Event, What},
+};
+
+/// What a server's connection is like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing is known.
+    #[default]
+    Unknown,
+    /// A stream is up.
+    Connected,
+    /// There is none, and one is tried for.
+    Disconnected,
+    /// The collector ended.
+    Stopped,
+}
+
+/// A server's connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// What it is like.
+    pub state: State,
+    /// Since when.
+    pub since: Option<UtcMs>,
+    /// Whether it has been so for longer: the events before were not looked at.
+    pub longer: bool,
+    /// Why there is none: how the last one ended.
+    pub why: Option<String>,
+    /// Why nothing is tried at present: the row of the table of waits.
+    pub waits: Option<String>,
+    /// Until when.
+    pub waits_until: Option<UtcMs>,
+    /// The API's clock minus the server's, as last seen.
+    pub clock_offset_ms: Option<i64>,
+    /// When collecting began.
+    pub started: Option<UtcMs>,
+}
+
+impl Link {
+    /// Whether an event tells by itself what the connection is like.
+    pub fn is_told_by(event: &Event) -> bool {
+        matches!(
+            event.what,
+            What::Started { .. }
+                | What::Connected { .. }
+                | What::Disconnected(_)
+                | What::Stopped { .. }
+        )
+    }
+
+    /// Takes the next event in.
+    pub fn take(&mut self, event: &Event) {
+        let turn = |link: &mut Self, state| {
+            if link.state != state {
+                (link.state, link.since, link.longer) = (state, Some(event.at), false);
+            }
+        };
+        match &event.what {
+            What::Started { .. } => {
+                *self = Self {
+                    clock_offset_ms: self.clock_offset_ms,
+                    started: Some(event.at),
+                    ..Self::default()
+                };
+                turn(self, State::Disconnected);
+            }
+            What::Connected {
+                clock_offset_ms, ..
+            } => {
+                turn(self, State::Connected);
+                self.clock_offset_ms = clock_offset_ms.or(self.clock_offset_ms);
+                self.ended_waiting();
+            }
+            What::FirstLine => {
+                turn(self, State::Connected);
+                (self.why, self.waits, self.waits_until) = (None, None, None);
+            }
+            What::Disconnected(how) => {
+                turn(self, State::Disconnected);
+                let word = match how.cause {
+                    Cause::HttpStatus => how.status.map(|status| format!("HTTP {status}")),
+                    Cause::Platform => how.disconnect_type.clone(),
+                    _ => None,
+                };
+                let detail = [word.as_deref().unwrap_or(""), &how.detail];
+                let detail: Vec<&str> =
+                    detail.into_iter().filter(|text| !text.is_empty()).collect();
+                self.why = Some(detail.join(": "));
+                self.ended_waiting();
+            }
+            What::Waiting { wait_ms, why } => {
+                let wait_ms = i64::try_from(*wait_ms).unwrap_or(i64::MAX);
+                self.waits = Some(why.clone());
+                self.waits_until = Some(UtcMs(event.at.0.saturating_add(wait_ms)));
+            }
+            What::Alive(alive) => {
+                self.clock_offset_ms = alive.clock_offset_ms.or(self.clock_offset_ms);
+                if self.state == State::Unknown {
+                    let state = if alive.connected {
+                        State::Connected
+                    } else {
+                        State::Disconnected
+                    };
+                    (self.state, self.since, self.longer) = (state, Some(event.at), true);
+                }
+            }
+            What::Stopped { why } => {
+                turn(self, State::Stopped);
+                self.why = Some(why.clone());
+                self.ended_waiting();
+            }
+            What::Connecting { .. }
+            | What::ErrorFrame { .. }
+            | What::NoPosts { .. }
+            | What::Recovered { .. }
+            | What::Unknown => (),
+        }
+    }
+
+    /// The row of waits stays until a stream brings something: it tells why there was none.
+    fn ended_waiting(&mut self) {
+        self.waits_until = None;
+    }
+}
+
+/// Takes events in, those of one minute in the order of their times: the runs of one minute are not
+/// ordered by their names.
+pub fn fold(link: &mut Link, mut of_one_minute: Vec<Event>) {
+    of_one_minute.sort_by_key(|event| event.at);
+    for event in &of_one_minute {
+        link.take(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::event::Disconnected;
+
+    fn event(at: i64, what: What) -> Event {
+        Event {
+            at: UtcMs(at),
+            what,
+            connection: 1,
+        }
+    }
+
+    fn started() -> What {
+        What::Started {
+            program: "test/1".to_owned(),
+        }
+    }
+
+    fn connected() -> What {
+        What::Connected {
+            status: 200,
+            backfill_minutes: 0,
+            clock_offset_ms: Some(-40),
+            transaction: None,
+        }
+    }
+
+    fn refused() -> What {
+        What::Disconnected(Disconnected {
+            cause: Cause::HttpStatus,
+            status: Some(401),
+            disconnect_type: None,
+            lines: 0,
+            unfinished: None,
+            detail: "Unauthorized".to_owned(),
+        })
+    }
+
+    #[test]
+    fn a_connection_is_up_since_it_came_up() {
+        let mut link = Link::default();
+        fold(
+            &mut link,
+            vec![
+                event(2, connected()),
+                event(1, started()),
+                event(3, What::FirstLine),
+            ],
+        );
+        assert_eq!((link.state, link.since), (State::Connected, Some(UtcMs(2))));
+        assert_eq!(link.clock_offset_ms, Some(-40));
+        link.take(&event(9, refused()));
+        let waiting = What::Waiting {
+            wait_ms: 10,
+            why: "unauthorized".to_owned(),
+        };
+        link.take(&event(9, waiting));
+        link.take(&event(19, refused()));
+        assert_eq!(
+            (link.state, link.since),
+            (State::Disconnected, Some(UtcMs(9)))
+        );
+        assert_eq!(link.why.as_deref(), Some("HTTP 401: Unauthorized"));
+        assert_eq!(link.waits.as_deref(), Some("unauthorized"));
+        assert_eq!(link.waits_until, None);
+        // the answer alone is no stream
+        link.take(&event(30, connected()));
+        assert_eq!(link.waits.as_deref(), Some("unauthorized"));
+        link.take(&event(31, What::FirstLine));
+        assert_eq!((link.waits, link.why), (None, None));
+    }
+
+    #[test]
+    fn a_new_run_begins_anew() {
+        let mut link = Link::default();
+        link.take(&event(1, connected()));
+        link.take(&event(5, started()));
+        assert_eq!(
+            (link.state, link.since),
+            (State::Disconnected, Some(UtcMs(5)))
+        );
+        assert_eq!(link.started, Some(UtcMs(5)));
+    }
+}

@@ -1,0 +1,632 @@
+//! One picture of the state, from the facts. What `status`, the page, `/metrics` and the alarms say
+//! is this and nothing else. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    alarm::Alarm,
+    facts::{Facts, HourFacts, ServerFacts},
+    gather::{DAYS, WEEKS},
+    link::Link,
+};
+use crate::{
+    period::{Day, Hour, Minute, UtcMs, Zone},
+    segment::name::ServerId,
+    supervise::{plan::Stage, record::Run},
+};
+
+/// Hours of which lines are counted.
+const HOURS: i64 = 24;
+
+/// A rate of growth is told from this much time on.
+const GROWTH_MS_MIN: i64 = 3_600_000;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// What does not change while the service runs.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// Name and version of the program.
+    pub program: &'static str,
+    /// Which server this is, if it is one.
+    pub this: Option<ServerId>,
+    /// Which of the servers is the primary.
+    pub primary: Option<ServerId>,
+    /// The vault's zone.
+    pub zone: Zone,
+    /// New ids that may be published in 30 days; `None`: nothing is published.
+    pub ids_max: Option<u64>,
+    /// Until which day each server that ended for good was there.
+    pub until: BTreeMap<ServerId, Day>,
+}
+
+/// How things stand.
+#[derive(Debug, Clone, Serialize)]
+pub struct Snapshot {
+    /// When it was made.
+    pub now: UtcMs,
+    /// Name and version of the program.
+    pub program: &'static str,
+    /// Which server this is.
+    pub this: Option<ServerId>,
+    /// Whether that is the primary.
+    pub primary: bool,
+    /// The vault's time zone.
+    pub timezone: String,
+    /// All servers.
+    pub servers: Vec<Server>,
+    /// What is committed.
+    pub vault: Vault,
+    /// What is public; `None`: nothing is published from here.
+    pub published: Option<Published>,
+    /// The last days, latest first.
+    pub days: Vec<DayCoverage>,
+    /// Bytes that may still be written where the data lies.
+    pub free_bytes: u64,
+    /// By how many bytes a day that became less in the last days, and until when it lasts.
+    pub runway: Option<Runway>,
+    /// The latest run of each stage.
+    pub stages: BTreeMap<Stage, Run>,
+    /// Mails that wait to be sent.
+    pub mails_waiting: u64,
+    /// Since when the oldest does.
+    pub mails_waiting_since: Option<UtcMs>,
+    /// What somebody has to do something about.
+    pub alarms: Vec<Alarm>,
+}
+
+/// What is known here of one server.
+#[derive(Debug, Clone, Serialize)]
+pub struct Server {
+    /// Its id.
+    pub server: ServerId,
+    /// Whether this machine is it.
+    pub this: bool,
+    /// What its connection is like, as its last events here tell.
+    pub link: Link,
+    /// When its last line came.
+    pub last_line: Option<UtcMs>,
+    /// Seconds since then.
+    pub lag_s: Option<i64>,
+    /// Lines per second in the last minute that is known here.
+    pub posts_per_second: f64,
+    /// Lines of the last 60 whole minutes.
+    pub lines_last_hour: u64,
+    /// Lines of each of the last UTC hours: its begin, and how many.
+    pub hours: Vec<(UtcMs, u64)>,
+    /// Until when its data is here, or, of this server, is with the primary.
+    pub delivered_until: Option<UtcMs>,
+    /// When the last piece of it was acknowledged, as far as that is known here.
+    pub acknowledged_at: Option<UtcMs>,
+    /// Segments in the spool here that are sealed.
+    pub sealed: u64,
+    /// Segments that are being written.
+    pub open: u64,
+    /// Bytes of both.
+    pub spool_bytes: u64,
+    /// Segments that fail their check and lie aside.
+    pub aside: u64,
+    /// Since which day it is gone for good.
+    pub until: Option<Day>,
+}
+
+/// What is committed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Vault {
+    /// Committed hours.
+    pub hours: u64,
+    /// Their revisions.
+    pub revisions: u64,
+    /// The latest hour.
+    pub last_hour: Option<Hour>,
+    /// Its posts.
+    pub last_posts: Option<u64>,
+    /// An hour of the last day that has far fewer posts than the same hour of the last weeks.
+    pub low: Option<Low>,
+    /// Seconds of the last days that are missing without a cause.
+    pub unknown_seconds: i64,
+}
+
+/// An hour with few posts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Low {
+    /// Which.
+    pub hour: Hour,
+    /// What it has.
+    pub posts: u64,
+    /// What was usual.
+    pub usual: u64,
+}
+
+/// What is public.
+#[derive(Debug, Clone, Serialize)]
+pub struct Published {
+    /// Hours whose latest revision is public.
+    pub hours: u64,
+    /// Committed hours whose latest revision is not.
+    pub behind: u64,
+    /// The oldest of them.
+    pub oldest_behind: Option<Hour>,
+    /// How many ids that one has.
+    pub next_ids: u64,
+    /// Ids published in the last 30 days …
+    pub ids_30_days: u64,
+    /// … of so many that may be.
+    pub ids_max: u64,
+}
+
+/// How long the disk will last.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Runway {
+    /// Bytes that it lost a day, in the mean over the last days.
+    pub bytes_per_day: i64,
+    /// Days until nothing is left, if it goes on so; `None`: it does not become less.
+    pub days: Option<f64>,
+}
+
+/// A day in the vault's zone, hour by hour.
+#[derive(Debug, Clone, Serialize)]
+pub struct DayCoverage {
+    /// The day.
+    pub day: Day,
+    /// Its begin and end in UTC.
+    pub begin: UtcMs,
+    /// The first instant after it.
+    pub end: UtcMs,
+    /// One strip for each server, then `union`.
+    pub strips: Vec<Strip>,
+}
+
+/// A day of one server, or of all together.
+#[derive(Debug, Clone, Serialize)]
+pub struct Strip {
+    /// The server's id, or `union`.
+    pub name: String,
+    /// Seconds that it has, in committed hours.
+    pub covered_s: u64,
+    /// Seconds of the committed hours.
+    pub committed_s: u64,
+    /// What each time was like, ascending; what is missing in between is not merged yet.
+    pub pieces: Vec<Piece>,
+}
+
+/// A stretch of a strip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Piece {
+    /// Its first instant.
+    pub begin: UtcMs,
+    /// The first instant after it.
+    pub end: UtcMs,
+    /// `covered`, or the cause for which it is missing.
+    pub what: String,
+}
+
+/// The word for what is there.
+pub const COVERED: &str = "covered";
+/// The name of all servers together.
+pub const UNION: &str = "union";
+
+/// Makes the picture, without alarms.
+pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
+    let is_primary = settled.this.is_some() && settled.this == settled.primary;
+    let servers = facts.servers.iter();
+    Snapshot {
+        now,
+        program: settled.program,
+        this: settled.this.clone(),
+        primary: is_primary,
+        timezone: settled.zone.name().to_owned(),
+        servers: servers
+            .map(|(id, known)| server(id, known, settled, now))
+            .collect(),
+        vault: vault(facts, settled, now),
+        published: settled.ids_max.map(|max| published(facts, max)),
+        days: days(facts, &settled.zone, now),
+        free_bytes: facts.free_bytes,
+        runway: runway(&facts.free_then, facts.free_bytes, now),
+        stages: facts.record.stages.clone(),
+        mails_waiting: facts.mails.0,
+        mails_waiting_since: facts.mails.1,
+        alarms: Vec::new(),
+    }
+}
+
+fn server(id: &ServerId, known: &ServerFacts, settled: &Settled, now: UtcMs) -> Server {
+    let is_this = settled.this.as_ref() == Some(id);
+    let this_hour = now.minute().begin().0.div_euclid(3_600_000);
+    let hours = (0..HOURS).rev().map(|back| {
+        let begin = UtcMs((this_hour - back) * 3_600_000);
+        let minutes = begin.minute()..Minute(begin.minute().0 + 60);
+        (
+            begin,
+            known.minutes.range(minutes).map(|(_, lines)| lines).sum(),
+        )
+    });
+    let last_hour = Minute(now.minute().0 - 60)..now.minute();
+    Server {
+        server: id.clone(),
+        this: is_this,
+        link: known.link.clone(),
+        last_line: known.last_line,
+        lag_s: known
+            .last_line
+            .map(|last| (now.0 - last.0).div_euclid(1_000)),
+        posts_per_second: posts_per_second(known, is_this, now),
+        lines_last_hour: known.minutes.range(last_hour).map(|(_, lines)| lines).sum(),
+        hours: hours.collect(),
+        delivered_until: match known.acknowledged {
+            Some((minute, _)) => Some(minute.end()),
+            None if is_this && settled.this != settled.primary => None,
+            None => known.sealed_until,
+        },
+        acknowledged_at: known.acknowledged.map(|(_, at)| at),
+        sealed: known.sealed,
+        open: known.open,
+        spool_bytes: known.bytes,
+        aside: known.aside,
+        until: settled.until.get(id).copied(),
+    }
+}
+
+/// Over the last 60 s here; of other servers over the last minute that has come.
+fn posts_per_second(known: &ServerFacts, is_this: bool, now: UtcMs) -> f64 {
+    let of = |minute: i64| known.minutes.get(&Minute(minute)).copied().unwrap_or(0);
+    let minute = now.minute().0;
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 lines a minute")]
+    let number = |lines: u64| lines as f64;
+    if is_this {
+        let passed_s =
+            number(u64::try_from(now.second() - now.minute().begin().second()).unwrap_or(0));
+        return (number(of(minute)) + number(of(minute - 1)) * (60.0 - passed_s) / 60.0) / 60.0;
+    }
+    known
+        .minutes
+        .values()
+        .next_back()
+        .map_or(0.0, |lines| number(*lines) / 60.0)
+}
+
+fn vault(facts: &Facts, settled: &Settled, now: UtcMs) -> Vault {
+    let vault = &facts.vault;
+    let last_hour = vault.revisions.keys().next_back().copied();
+    let posts = |hour: &Hour| vault.hours.get(hour).map(|facts| facts.counts.total.posts);
+    let now_hour = settled.zone.hour_of(now);
+    let last_day = (1..=24).map(|back| Hour(now_hour.0 - back));
+    let gaps = vault
+        .hours
+        .iter()
+        .filter(|(hour, _)| now_hour.0 - DAYS * 24 < hour.0);
+    let unknown = gaps
+        .flat_map(|(_, facts)| &facts.gaps)
+        .filter(|gap| gap.cause == "unknown");
+    Vault {
+        hours: vault.revisions.len() as u64,
+        revisions: vault.lines,
+        last_hour,
+        last_posts: last_hour.as_ref().and_then(posts),
+        low: last_day.into_iter().find_map(|hour| low(hour, &posts)),
+        unknown_seconds: unknown
+            .map(|gap| gap.end.second() - gap.begin.second())
+            .sum(),
+    }
+}
+
+/// Whether an hour has less than half of what the same hour of the last weeks had in the middle.
+fn low(hour: Hour, posts: &impl Fn(&Hour) -> Option<u64>) -> Option<Low> {
+    let found = posts(&hour)?;
+    let mut before: Vec<u64> = (1..=WEEKS)
+        .filter_map(|week| posts(&Hour(hour.0 - week * 7 * 24)))
+        .collect();
+    // one week alone may have been the odd one
+    if before.len() < 2 {
+        return None;
+    }
+    before.sort_unstable();
+    let usual = before.get((before.len() - 1) / 2).copied()?;
+    (found < usual / 2).then_some(Low {
+        hour,
+        posts: found,
+        usual,
+    })
+}
+
+fn published(facts: &Facts, ids_max: u64) -> Published {
+    let nothing = BTreeMap::new();
+    let public = facts
+        .published
+        .as_ref()
+        .map_or(&nothing, |public| &public.revisions);
+    let is_public =
+        |hour: &Hour, revision: &u64| public.get(hour).is_some_and(|public| revision <= public);
+    let all = facts.vault.revisions.iter();
+    let mut behind = all
+        .clone()
+        .filter(|(hour, revision)| !is_public(hour, revision));
+    let count = behind.clone().count() as u64;
+    let oldest_behind = behind.next().map(|(hour, _)| *hour);
+    Published {
+        hours: all
+            .filter(|(hour, revision)| is_public(hour, revision))
+            .count() as u64,
+        behind: count,
+        oldest_behind,
+        next_ids: oldest_behind
+            .and_then(|hour| facts.vault.hours.get(&hour))
+            .map_or(0, |facts| facts.counts.total.posts),
+        ids_30_days: facts
+            .published
+            .as_ref()
+            .map_or(0, |public| public.ids.iter().map(|(_, ids)| ids).sum()),
+        ids_max,
+    }
+}
+
+fn days(facts: &Facts, zone: &Zone, now: UtcMs) -> Vec<DayCoverage> {
+    let today = zone.hour_of(now).day();
+    let days = (0..DAYS).map(|back| Day(today.0 - back));
+    days.filter_map(|day| {
+        let hours: Vec<Hour> = day.hours().collect();
+        let begin = hours
+            .iter()
+            .find_map(|hour| Some(zone.intervals(*hour).first()?.begin))?;
+        let end = hours
+            .iter()
+            .rev()
+            .find_map(|hour| Some(zone.intervals(*hour).last()?.end))?;
+        let known: Vec<&HourFacts> = hours
+            .iter()
+            .filter_map(|hour| facts.vault.hours.get(hour))
+            .collect();
+        let ids = facts.servers.keys().map(ServerId::as_str).chain([UNION]);
+        let strips: Vec<Strip> = ids.map(|name| strip(name, &known)).collect();
+        let is_empty = known.is_empty() && day != today;
+        (!is_empty).then_some(DayCoverage {
+            day,
+            begin,
+            end,
+            strips,
+        })
+    })
+    .collect()
+}
+
+fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut push = |begin: UtcMs, end: UtcMs, what: &str| match pieces.last_mut() {
+        Some(last) if last.end == begin && last.what == what => last.end = end,
+        _ if begin < end => pieces.push(Piece {
+            begin,
+            end,
+            what: what.to_owned(),
+        }),
+        _ => (),
+    };
+    let (mut covered_s, mut committed_s) = (0, 0);
+    for hour in hours {
+        let seconds = if name == UNION {
+            Some(hour.coverage.union)
+        } else {
+            let of = hour.coverage.servers.iter();
+            of.into_iter()
+                .find(|(id, _)| id.as_str() == name)
+                .map(|(_, seconds)| *seconds)
+        };
+        covered_s += seconds.map_or(0, |seconds| seconds.covered);
+        for interval in &hour.intervals {
+            committed_s += u64::try_from(interval.seconds()).unwrap_or(0);
+            let mut from = interval.begin;
+            let gaps = hour.gaps.iter().filter(|gap| gap.server == name);
+            for gap in gaps.filter(|gap| interval.begin < gap.end && gap.begin < interval.end) {
+                let (begin, end) = (gap.begin.max(from), gap.end.min(interval.end));
+                push(from, begin, COVERED);
+                push(begin, end, &gap.cause);
+                from = end.max(from);
+            }
+            // of whom this hour does not speak nothing was to be had
+            let rest = if seconds.is_some() { COVERED } else { "late" };
+            push(from, interval.end, rest);
+        }
+    }
+    Strip {
+        name: name.to_owned(),
+        covered_s,
+        committed_s,
+        pieces,
+    }
+}
+
+/// How the free space became less over the samples of the last days, by the line of least squares.
+fn runway(samples: &[(UtcMs, u64)], free_bytes: u64, now: UtcMs) -> Option<Runway> {
+    let recent: Vec<(f64, f64)> = samples
+        .iter()
+        .filter(|(at, _)| *at < now && now.0 - at.0 <= DAYS * DAY_MS)
+        .copied()
+        .chain([(now, free_bytes)])
+        .map(|(at, free)| {
+            #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
+            let pair = ((at.0 - now.0) as f64 / DAY_MS as f64, free as f64);
+            pair
+        })
+        .collect();
+    #[expect(clippy::cast_precision_loss, reason = "some hundred samples")]
+    let count = recent.len() as f64;
+    #[expect(clippy::cast_precision_loss, reason = "an hour in a day")]
+    let span_min = GROWTH_MS_MIN as f64 / DAY_MS as f64;
+    if recent.first().is_none_or(|(at, _)| -at < span_min) {
+        return None;
+    }
+    let mean = |of: fn(&(f64, f64)) -> f64| recent.iter().map(of).sum::<f64>() / count;
+    let (at, free) = (mean(|pair| pair.0), mean(|pair| pair.1));
+    let spread: f64 = recent.iter().map(|pair| (pair.0 - at).powi(2)).sum();
+    let together: f64 = recent
+        .iter()
+        .map(|pair| (pair.0 - at) * (pair.1 - free))
+        .sum();
+    let per_day = -together / spread;
+    #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
+    let days = (1.0 <= per_day).then_some(free_bytes as f64 / per_day);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "saturates, and is far from it"
+    )]
+    Some(Runway {
+        bytes_per_day: per_day.round() as i64,
+        days,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> UtcMs {
+        format!("2026-11-{text}Z").parse().unwrap()
+    }
+
+    fn settled() -> Settled {
+        Settled {
+            program: "test/1",
+            this: Some("1".parse().unwrap()),
+            primary: Some("1".parse().unwrap()),
+            zone: Zone::named("UTC").unwrap(),
+            ids_max: Some(1_000),
+            until: BTreeMap::new(),
+        }
+    }
+
+    fn hour(text: &str, posts: u64) -> (Hour, HourFacts) {
+        let hour: Hour = format!("2026-11-{text}").parse().unwrap();
+        let json = format!(
+            r#"{{"intervals":[{{"begin":"2026-11-{0}T{1}:00:00Z","end":"2026-11-{0}T{1}:59:59Z"}}],
+               "counts":{{"servers":{{}},"total":{{"posts":{posts}}}}},
+               "coverage":{{"servers":{{"1":{{"covered":3000}}}},"union":{{"covered":3500}}}},
+               "gaps":[{{"server":"1","begin":"2026-11-{0}T{1}:10:00Z","end":"2026-11-{0}T{1}:20:00Z","cause":"network","detail":""}}]}}"#,
+            &text[..2],
+            &text[3..]
+        );
+        (hour, serde_json::from_str(&json).unwrap())
+    }
+
+    #[test]
+    fn rates_and_lags_come_from_the_minutes() {
+        let mut known = ServerFacts {
+            last_line: Some(at("23T14:05:29.500")),
+            ..ServerFacts::default()
+        };
+        let minute = at("23T14:05:00").minute();
+        known.minutes = [(Minute(minute.0 - 1), 3_000), (minute, 1_500)].into();
+        let now = at("23T14:05:30");
+        let facts = Facts {
+            servers: [
+                ("1".parse().unwrap(), known.clone()),
+                ("2".parse().unwrap(), known),
+            ]
+            .into(),
+            ..Facts::default()
+        };
+        let found = of(&facts, &settled(), now);
+        let rates = found
+            .servers
+            .iter()
+            .map(|server| format!("{:.1}", server.posts_per_second));
+        assert_eq!(rates.collect::<Vec<_>>(), ["50.0", "25.0"]);
+        assert_eq!(found.servers[0].lag_s, Some(0));
+        assert_eq!(found.servers[0].lines_last_hour, 3_000);
+        assert_eq!(found.servers[0].hours.last().unwrap().1, 4_500);
+    }
+
+    #[test]
+    fn strips_show_gaps_by_their_cause_and_what_is_not_merged_as_nothing() {
+        let mut facts = Facts::default();
+        facts
+            .servers
+            .insert("1".parse().unwrap(), ServerFacts::default());
+        facts
+            .servers
+            .insert("2".parse().unwrap(), ServerFacts::default());
+        facts.vault.hours = [hour("23_14", 5)].into();
+        let found = of(&facts, &settled(), at("23T16:00:00"));
+        let pieces: Vec<String> = found.days[0].strips[0]
+            .pieces
+            .iter()
+            .map(|piece| format!("{} {}", &piece.begin.to_string()[11..16], piece.what))
+            .collect();
+        assert_eq!(pieces, ["14:00 covered", "14:10 network", "14:20 covered"]);
+        assert_eq!(found.days[0].strips[1].pieces[0].what, "late");
+        assert_eq!(found.days[0].strips[2].covered_s, 3_500);
+        assert_eq!(found.days.len(), 1);
+    }
+
+    #[test]
+    fn an_hour_is_low_against_the_same_hour_of_the_last_weeks() {
+        let mut facts = Facts::default();
+        facts.vault.hours = [
+            hour("23_14", 40),
+            hour("16_14", 100),
+            hour("09_14", 90),
+            hour("23_15", 80),
+        ]
+        .into();
+        let low = |facts: &Facts| of(facts, &settled(), at("23T17:00:00")).vault.low;
+        let expected = Low {
+            hour: "2026-11-23_14".parse().unwrap(),
+            posts: 40,
+            usual: 90,
+        };
+        assert_eq!(low(&facts), Some(expected));
+        facts
+            .vault
+            .hours
+            .insert("2026-11-23_14".parse().unwrap(), hour("23_14", 45).1);
+        assert_eq!(low(&facts), None);
+        facts.vault.hours.remove(&"2026-11-16_14".parse().unwrap());
+        assert_eq!(low(&facts), None);
+    }
+
+    #[test]
+    fn the_disk_lasts_as_long_as_the_last_days_tell() {
+        let now = at("23T12:00:00");
+        let samples: Vec<(UtcMs, u64)> = (1..=48)
+            .rev()
+            .map(|hours| {
+                (
+                    now.plus_ms(-hours * 3_600_000),
+                    48_000_000 + 1_000_000 * u64::try_from(hours).unwrap(),
+                )
+            })
+            .collect();
+        let found = runway(&samples, 48_000_000, now).unwrap();
+        assert_eq!(found.bytes_per_day, 24_000_000);
+        assert!((found.days.unwrap() - 2.0).abs() < 0.001);
+        assert_eq!(
+            runway(&samples[47..], 48_000_000, now).map(|_| ()),
+            Some(())
+        );
+        assert_eq!(runway(&[], 48_000_000, now), None);
+        let growing = runway(&samples, 90_000_000_000, now).unwrap();
+        assert_eq!(growing.days, None);
+    }
+
+    #[test]
+    fn what_is_not_public_is_counted_by_revisions() {
+        let mut facts = Facts::default();
+        let hours: Vec<Hour> = ["23_13", "23_14"]
+            .iter()
+            .map(|h| format!("2026-11-{h}").parse().unwrap())
+            .collect();
+        facts.vault.revisions = [(hours[0], 2), (hours[1], 1)].into();
+        let public = crate::watch::facts::PublishedFacts {
+            revisions: [(hours[0], 1), (hours[1], 1)].into(),
+            ids: vec![(at("23T14:00:00"), 7)],
+        };
+        facts.published = Some(public);
+        let found = published(&facts, 10);
+        assert_eq!(
+            (found.hours, found.behind, found.oldest_behind),
+            (1, 1, Some(hours[0]))
+        );
+        assert_eq!(found.ids_30_days, 7);
+    }
+}

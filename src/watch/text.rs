@@ -1,0 +1,270 @@
+//! The picture in a terminal: aligned columns, no colours needed.
+
+use super::{
+    alarm::Alarm,
+    letters::length,
+    link::State,
+    snapshot::{Server, Snapshot, UNION},
+};
+use crate::{period::UtcMs, supervise::record::Run};
+
+/// Bytes for a person: `3.4 MiB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut whole, mut unit) = (count, 0);
+    let mut tenths = 0;
+    while 1_024 <= whole && unit + 1 < UNITS.len() {
+        tenths = whole % 1_024 * 10 / 1_024;
+        whole /= 1_024;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or("B");
+    if unit == 0 {
+        format!("{whole} {name}")
+    } else {
+        format!("{whole}.{tenths} {name}")
+    }
+}
+
+/// A table: the first row is its head, the columns named in `right` end at the same place.
+pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, width))| {
+                if right.contains(&column) {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                }
+            })
+            .collect();
+        text += cells.join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// The connection in a few words.
+pub fn link(server: &Server, now: UtcMs) -> String {
+    let link = &server.link;
+    let since = link.since.map_or_else(String::new, |since| {
+        let more = if link.longer { "more than " } else { "" };
+        format!(" for {more}{}", length(now.0 - since.0))
+    });
+    match link.state {
+        State::Unknown => "unknown".to_owned(),
+        State::Connected => format!("connected{since}"),
+        State::Stopped => format!("stopped{since}"),
+        State::Disconnected => match &link.waits {
+            Some(waits) => format!("not connected{since} ({})", waits.replace('_', " ")),
+            None => format!("not connected{since}"),
+        },
+    }
+}
+
+/// Everything.
+pub fn of(picture: &Snapshot) -> String {
+    let alarms: Vec<String> = picture
+        .alarms
+        .iter()
+        .map(|alarm| {
+            let Alarm {
+                what, since, todo, ..
+            } = alarm;
+            format!("\nALARM     {what}\n          since {since}; what to do: {todo}\n")
+        })
+        .collect();
+    let alarms = if alarms.is_empty() {
+        "\nno alarms\n".to_owned()
+    } else {
+        alarms.concat()
+    };
+    [
+        servers(picture),
+        facts(picture),
+        stages(picture),
+        coverage(picture),
+        alarms,
+    ]
+    .concat()
+}
+
+fn servers(picture: &Snapshot) -> String {
+    let head = [
+        "server",
+        "connection",
+        "last line",
+        "lag",
+        "lines/s",
+        "lines/60 min",
+        "here until",
+        "sealed",
+        "open",
+        "spool",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let time = |at: Option<UtcMs>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
+    let minute = |at: UtcMs| at.to_string().chars().skip(11).take(5).collect();
+    for server in &picture.servers {
+        let here = if server.this { " (here)" } else { "" };
+        rows.push(vec![
+            format!("{}{here}", server.server),
+            link(server, picture.now),
+            time(server.last_line),
+            server
+                .lag_s
+                .map_or_else(|| "-".to_owned(), |s| format!("{s} s")),
+            format!("{:.1}", server.posts_per_second),
+            server.lines_last_hour.to_string(),
+            server
+                .delivered_until
+                .map_or_else(|| "-".to_owned(), minute),
+            server.sealed.to_string(),
+            server.open.to_string(),
+            bytes(server.spool_bytes),
+        ]);
+    }
+    table(&rows, &[3, 4, 5, 7, 8, 9])
+}
+
+fn facts(picture: &Snapshot) -> String {
+    let vault = &picture.vault;
+    let last = vault
+        .last_hour
+        .map_or_else(|| "none".to_owned(), |hour| hour.to_string());
+    let mut lines = vec![
+        String::new(),
+        format!(
+            "vault     {} hours committed in {} revisions, the latest is {last}",
+            vault.hours, vault.revisions
+        ),
+    ];
+    if let Some(public) = &picture.published {
+        lines.push(format!(
+            "public    {} hours, {} not yet; {} of {} ids in 30 days",
+            public.hours, public.behind, public.ids_30_days, public.ids_max
+        ));
+    }
+    lines.push(format!(
+        "disk      {} free{}",
+        bytes(picture.free_bytes),
+        lasts(picture)
+    ));
+    if 0 < picture.mails_waiting {
+        lines.push(format!(
+            "mail      {} wait to be sent",
+            picture.mails_waiting
+        ));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// How long the disk lasts.
+pub fn lasts(picture: &Snapshot) -> String {
+    match &picture.runway {
+        None => String::new(),
+        Some(runway) => match runway.days {
+            Some(days) => format!(", full in {days:.0} days"),
+            None => ", and it does not become less".to_owned(),
+        },
+    }
+}
+
+fn stages(picture: &Snapshot) -> String {
+    if picture.stages.is_empty() {
+        return String::new();
+    }
+    let rows = picture
+        .stages
+        .iter()
+        .map(|(stage, run)| vec![stage.name().to_owned(), run.started.to_string(), how(run)]);
+    let head = ["stage", "last started", "how it ended"]
+        .map(str::to_owned)
+        .to_vec();
+    let rows: Vec<Vec<String>> = [head].into_iter().chain(rows).collect();
+    format!("\n{}", table(&rows, &[]))
+}
+
+/// How a run of a stage ended.
+pub fn how(run: &Run) -> String {
+    let said = |otherwise: &'static str| run.said.clone().unwrap_or_else(|| otherwise.to_owned());
+    match (run.ended, run.exit, run.failures) {
+        (None, ..) => "running".to_owned(),
+        (_, Some(4), _) => "nothing to do".to_owned(),
+        (_, Some(7), _) => "another one was at it".to_owned(),
+        (_, Some(5), _) => format!("set aside: {}", said("see the log")),
+        (.., 0) => "done".to_owned(),
+        (.., failures) => {
+            let times = if failures == 1 { "time" } else { "times" };
+            format!("failed {failures} {times}: {}", said("without a word"))
+        }
+    }
+}
+
+fn coverage(picture: &Snapshot) -> String {
+    let mut rows = Vec::new();
+    for day in &picture.days {
+        for strip in day.strips.iter().filter(|strip| 0 < strip.committed_s) {
+            let missing = strip.committed_s.saturating_sub(strip.covered_s);
+            let who = if strip.name == UNION {
+                "together".to_owned()
+            } else {
+                format!("server {}", strip.name)
+            };
+            rows.push(vec![
+                day.day.to_string(),
+                who,
+                percent(strip.covered_s, strip.committed_s),
+                format!("{missing} s"),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = ["day", "who", "covered", "missing"]
+        .map(str::to_owned)
+        .to_vec();
+    rows.insert(0, head);
+    format!("\n{}", table(&rows, &[2, 3]))
+}
+
+/// `99.97 %`, and never 100 when something is missing.
+pub fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "-".to_owned();
+    }
+    let hundredths = u128::from(part) * 10_000 / u128::from(whole);
+    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_rounded_up_to_all() {
+        assert_eq!(percent(86_399, 86_400), "99.99 %");
+        assert_eq!(percent(3_600, 3_600), "100.00 %");
+        assert_eq!(percent(0, 0), "-");
+    }
+
+    #[test]
+    fn tables_align() {
+        let rows = [
+            vec!["a".to_owned(), "n".to_owned()],
+            vec!["é€".to_owned(), "100".to_owned()],
+        ];
+        assert_eq!(table(&rows, &[1]), "a     n\né€  100\n");
+    }
+}

@@ -1,0 +1,272 @@
+//! Looks at the picture again and again, says what has begun and what has ended, and has the mails
+//! sent. Two threads, of which one may wait for a mail server as long as it likes.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    alarm::{self, Change, Said},
+    facts::Facts,
+    gather::{Gatherer, Places, Sample, free_path, mail_dir},
+    letters,
+    link::State,
+    queue::{Letter, Queue},
+    send,
+    snapshot::{self, Settled, Snapshot},
+};
+use crate::{
+    config::settings::{Mail, Secret},
+    period::UtcMs,
+    world::{
+        clock::Clock,
+        disk::{self, Disk},
+    },
+};
+
+/// How old a picture may be that somebody is shown, by the clock.
+const FRESH_MS: i64 = 1_000;
+
+/// How often the alarms are looked at, by the clock …
+const EVERY_MS: i64 = 5_000;
+/// … but not more often than this, in real time.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How often the free space is noted, and how many notes are kept.
+const SAMPLE_MS: i64 = 3_600_000;
+const SAMPLES_MAX: usize = 8 * 24;
+
+/// It has some entries with some texts each.
+const SAID_BYTES_MAX: u64 = 4 << 20;
+
+/// Where it is kept what has been said.
+fn said_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("alarms.json")
+}
+
+/// Makes pictures for everybody who wants one.
+pub struct Watch {
+    gatherer: Mutex<(Gatherer, Option<Arc<Snapshot>>)>,
+    settled: Settled,
+    clock: Clock,
+    disk: Arc<dyn Disk>,
+    data_dir: PathBuf,
+    /// What the latest round of alarms left open.
+    said: Mutex<Said>,
+}
+
+impl Watch {
+    /// Knows nothing yet but what has been said before.
+    pub fn new(disk: Arc<dyn Disk>, places: Places, settled: Settled, clock: Clock) -> Self {
+        let data_dir = places.data_dir.clone();
+        let said = read_said(&*disk, &data_dir);
+        Self {
+            gatherer: Mutex::new((Gatherer::new(Arc::clone(&disk), places), None)),
+            settled,
+            clock,
+            disk,
+            data_dir,
+            said: Mutex::new(said),
+        }
+    }
+
+    /// How things stand; at most a second old.
+    pub fn picture(&self) -> io::Result<Arc<Snapshot>> {
+        let mut held = self.gatherer.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        if let Some(picture) = &held.1
+            && now.0 - picture.now.0 < FRESH_MS
+        {
+            return Ok(Arc::clone(picture));
+        }
+        let facts: Facts = held.0.gather(now)?;
+        let mut picture = snapshot::of(&facts, &self.settled, now);
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        picture.alarms = said.open.iter().map(|open| open.alarm.clone()).collect();
+        drop(said);
+        let picture = Arc::new(picture);
+        held.1 = Some(Arc::clone(&picture));
+        Ok(picture)
+    }
+
+    /// Looks for alarms until it `ends`; then says that collecting ends.
+    pub fn run(&self, mails: bool, ends: &dyn Fn() -> bool) {
+        let (mut next, real) = (UtcMs(i64::MIN), Clock::system());
+        let mut told = false;
+        while !ends() {
+            let now = self.clock.now();
+            if next <= now {
+                next = now.plus_ms(EVERY_MS);
+                if let Err(why) = self.round(mails, &mut told) {
+                    tracing::warn!("cannot look at how things stand: {why}");
+                }
+            }
+            real.block(TICK);
+        }
+        if let Err(why) = self.farewell(mails) {
+            tracing::warn!("cannot say that collecting ends: {why}");
+        }
+    }
+
+    fn round(&self, mails: bool, told: &mut bool) -> io::Result<()> {
+        let picture = self.picture()?;
+        self.note_free_space(&picture);
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = said.clone();
+        let changes = alarm::judge(&picture, &mut said);
+        let mut picture = Snapshot::clone(&picture);
+        picture.alarms = said.open.iter().map(|open| open.alarm.clone()).collect();
+        for change in &changes {
+            tell(change);
+            let (letter, what) = letters::of_change(change, &picture);
+            self.mail(mails, &letter, &what);
+        }
+        let this = picture.servers.iter().find(|server| server.this);
+        if !*told && this.is_some_and(|server| server.link.state == State::Connected) {
+            *told = true;
+            let letter = letters::begun(&picture, said.collecting_since.is_some());
+            self.mail(mails, &letter, "collecting-begun");
+            said.collecting_since = Some(picture.now);
+        }
+        if *said != before {
+            self.keep(&said)?;
+        }
+        Ok(())
+    }
+
+    fn farewell(&self, mails: bool) -> io::Result<()> {
+        let picture = self.picture()?;
+        self.mail(mails, &letters::ends(&picture), "collecting-ends");
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.collecting_since = None;
+        self.keep(&said)
+    }
+
+    fn mail(&self, mails: bool, letter: &Letter, what: &str) {
+        if !mails {
+            return;
+        }
+        let queue = Queue::new(&*self.disk, mail_dir(&self.data_dir));
+        if let Err(why) = queue.put(letter, what) {
+            tracing::error!(
+                "a mail cannot be kept for sending: {}: {why}",
+                letter.subject
+            );
+        }
+    }
+
+    fn keep(&self, said: &Said) -> io::Result<()> {
+        let mut json = serde_json::to_vec(said)?;
+        json.push(b'\n');
+        disk::put(&*self.disk, &said_path(&self.data_dir), &json)
+    }
+
+    /// Notes the free space once an hour, so that its end can be told.
+    fn note_free_space(&self, picture: &Snapshot) {
+        if let Err(why) = self.try_to_note(picture) {
+            tracing::debug!("cannot note the free space: {why}");
+        }
+    }
+
+    fn try_to_note(&self, picture: &Snapshot) -> io::Result<()> {
+        let path = free_path(&self.data_dir);
+        let text = match self.disk.len(&path)? {
+            Some(_) => disk::read_bounded(&*self.disk, &path, SAID_BYTES_MAX)?,
+            None => Vec::new(),
+        };
+        let mut samples: Vec<Sample> = text
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect();
+        let is_due = samples
+            .last()
+            .is_none_or(|last| SAMPLE_MS <= picture.now.0 - last.at.0);
+        if !is_due {
+            return Ok(());
+        }
+        samples.push(Sample {
+            at: picture.now,
+            free_bytes: picture.free_bytes,
+        });
+        let from = samples.len().saturating_sub(SAMPLES_MAX);
+        let mut lines = Vec::new();
+        for sample in samples.get(from..).unwrap_or(&[]) {
+            serde_json::to_writer(&mut lines, sample)?;
+            lines.push(b'\n');
+        }
+        disk::put(&*self.disk, &path, &lines)
+    }
+}
+
+/// What has been said; nothing, if that is not known.
+pub fn read_said(disk: &dyn Disk, data_dir: &Path) -> Said {
+    let path = said_path(data_dir);
+    match disk::read_bounded(disk, &path, SAID_BYTES_MAX) {
+        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|why| {
+            tracing::warn!("{}: it is passed over: {why}", path.display());
+            Said::default()
+        }),
+        Err(_not_there) => Said::default(),
+    }
+}
+
+fn tell(change: &Change) {
+    match change {
+        Change::Begun(alarm) => tracing::error!(
+            alarm = alarm.kind.name(),
+            "alarm: {}; what to do: {}",
+            alarm.what,
+            alarm.todo
+        ),
+        Change::Ended(alarm, _) => tracing::info!("alarm over: {}", alarm.what),
+    }
+}
+
+/// Sends what waits.
+pub struct Postman {
+    /// The mail server.
+    pub mail: Mail,
+    /// Reads the password, each time anew: it may have been changed.
+    pub password: Box<dyn Fn() -> Result<Option<Secret>, String> + Send>,
+    /// The time of the waits.
+    pub clock: Clock,
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// Where the mails wait.
+    pub data_dir: PathBuf,
+}
+
+impl Postman {
+    /// Sends until `end` is set; then once more.
+    pub fn run(&self, end: &AtomicBool) {
+        let real = Clock::system();
+        loop {
+            let ends = end.load(Ordering::Relaxed);
+            if let Err(why) = self.send_due() {
+                tracing::warn!("cannot look for mails: {why}");
+            }
+            if ends {
+                return;
+            }
+            real.block(TICK);
+        }
+    }
+
+    /// Sends what is due; says how many mails were taken.
+    pub fn send_due(&self) -> io::Result<u64> {
+        let queue = Queue::new(&*self.disk, mail_dir(&self.data_dir));
+        queue.send_due(self.clock.now(), |letter, id| {
+            let password = (self.password)().map_err(|why| super::queue::NotTaken {
+                why,
+                unreachable: true,
+            })?;
+            send::send(&self.mail, password.as_ref(), letter, id)
+        })
+    }
+}
