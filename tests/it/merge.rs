@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use twinstream::{period::Hour, post::id, vault::manifest::sha256};
+use twinstream::{period::Hour, post::id, segment::raw, vault::manifest::sha256};
 
 use crate::support::{
     disk::SimulatedDisk,
@@ -252,7 +252,8 @@ fn late_data_makes_a_new_revision_and_again_changes_nothing() {
 
     // an input of the former revision that is gone: the hour never shrinks
     let [segment, ..] = first[3].files(&site.spool());
-    fs::remove_file(segment.0).unwrap();
+    // it was merged and sealed long ago, so it lies compressed
+    fs::remove_file(raw::compressed(&segment.0)).unwrap();
     site.put(&segments("3", &received[1][..200]));
     let outcome = site.try_merge(&[], "2026-11-23T16:09:00Z").unwrap();
     assert_eq!(outcome.failed[0].hour.to_string(), "2026-11-23_13");
