@@ -149,11 +149,6 @@ fn check(global: &Global) -> Result<Exit, Failure> {
             "note  [{section}] is read, but this version does not act on it"
         ));
     }
-    if settings.merge.parquet && loaded.written.entries.contains_key("merge.formats") {
-        notes.push(
-            "note  \"parquet\" in merge.formats is not written by this version yet".to_owned(),
-        );
-    }
     let secondaries = settings
         .servers
         .iter()

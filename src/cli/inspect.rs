@@ -25,6 +25,7 @@ use crate::{
     vault::{
         layout::{self, Kind},
         manifest::Manifest,
+        posts::read::{self, Wanted},
         xz,
     },
     world::disk::{self, Disk as _, RealDisk},
@@ -242,7 +243,11 @@ fn data_file(
     kind: Kind,
     facts: &mut Facts,
 ) -> Result<(), Failure> {
-    let found = xz::read_through(&RealDisk, path, kind.header_lines(), |_| Ok(()))?;
+    let found = if kind == Kind::Posts {
+        read::read_through(&RealDisk, path, Wanted::All, |_| Ok(()))?
+    } else {
+        xz::read_through(&RealDisk, path, kind.header_lines(), |_| Ok(()))?
+    };
     facts.add("kind", format!("{kind:?}"))?;
     facts.add("hour", hour)?;
     facts.add("content", &found)?;

@@ -65,9 +65,6 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         .hint("run merge on the primary; here it is `twinstream deliver`"));
     }
     let settings = &setup.settings;
-    if settings.merge.parquet {
-        tracing::info!("formats: this version writes no posts.parquet yet");
-    }
     let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
     let servers: Vec<ServerId> = settings.servers.iter().map(|s| s.id.clone()).collect();
     let job = Job {

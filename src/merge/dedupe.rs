@@ -76,11 +76,12 @@ pub struct ServerTally {
 /// The columns of `tweets.csv` by which copies are compared: all but the time of arrival.
 const RETRIEVED_AT: &str = "retrieved_at";
 
-/// Sorts the copies, and gives each post's first one to `keep`, in ascending order of ids.
+/// Sorts the copies, and gives each post's to `keep`, the one that counts first, in ascending order
+/// of ids.
 pub fn dedupe<'a>(
     mut copies: Vec<Copy<'a>>,
     servers: usize,
-    mut keep: impl FnMut(&Copy<'a>),
+    mut keep: impl FnMut(&Copy<'a>, &[Copy<'a>]),
 ) -> Tally {
     copies.sort_by(|a, b| {
         let key = |copy: &Copy<'_>| (copy.post.placed.id, copy.retrieved_at, copy.server);
@@ -91,7 +92,7 @@ pub fn dedupe<'a>(
         let Some(first) = group.first() else { continue };
         tally.count(first.post.placed, group);
         tally.compare(group);
-        keep(first);
+        keep(first, group);
     }
     tally
 }
@@ -216,7 +217,7 @@ mod tests {
                 post: parse::post(line.as_bytes()).unwrap(),
             });
         let mut names = Vec::new();
-        let tally = dedupe(copies.collect(), 2, |copy| {
+        let tally = dedupe(copies.collect(), 2, |copy, _| {
             names.push(copy.post.author.as_ref().unwrap().cells[2].to_string());
         });
         (names, tally)

@@ -11,7 +11,7 @@ use super::{
     index::{Index, IndexError, Indexes, Key, Run, read_run},
     rejected,
     summary::{self, RejectedLines, Sums},
-    unit::{self, Merged, Source, UnitError},
+    unit::{self, Made, Merged, Source, UnitError},
     users::Users,
     workers,
 };
@@ -23,6 +23,7 @@ use crate::{
         layout::{self, Kind},
         ledger::Ledger,
         manifest::{History, Inputs, Manifest, Output},
+        posts::write::ParquetWriter,
         schema,
         xz::{Effort, XzWriter},
     },
@@ -40,6 +41,8 @@ pub struct Workshop<'a> {
     pub zone: &'a Zone,
     /// How hard to compress.
     pub effort: Effort,
+    /// Whether `posts.parquet` is wanted.
+    pub parquet: bool,
     /// How many threads may work.
     pub threads: usize,
     /// Bytes of lines that make a unit of work.
@@ -213,13 +216,27 @@ impl Workshop<'_> {
         let path = place.aside(kind, due.history.revision);
         // ids are few and compress well: one thread keeps up
         let threads = match kind {
-            Kind::Ids | Kind::Rejected => 1,
+            Kind::Ids | Kind::Posts | Kind::Rejected => 1,
             Kind::Tweets | Kind::Users => self.threads.clamp(1, COMPRESSING_THREADS_MAX),
         };
         let threads = u32::try_from(threads).unwrap_or(1);
         let disk = self.indexes.disk;
         let file = XzWriter::create(disk, &path, self.effort, threads).map_err(at(&path))?;
         Ok(Sheet { path, kind, file })
+    }
+
+    /// `posts.parquet`, if it is wanted.
+    fn posts(
+        &self,
+        place: &HourOfVault<'_>,
+        due: &Due,
+    ) -> Result<Option<(PathBuf, ParquetWriter)>, HourError> {
+        if !self.parquet {
+            return Ok(None);
+        }
+        let path = place.aside(Kind::Posts, due.history.revision);
+        let file = ParquetWriter::create(self.indexes.disk, &path, due.hour).map_err(at(&path))?;
+        Ok(Some((path, file)))
     }
 
     fn write(
@@ -235,14 +252,19 @@ impl Workshop<'_> {
         let mut ids = self.sheet(place, Kind::Ids, due)?;
         let mut tweets = self.sheet(place, Kind::Tweets, due)?;
         tweets.write(schema::header(&schema::TWEETS).as_bytes())?;
+        let mut posts = self.posts(place, due)?;
         let scratch = self.scratch.join(due.hour.to_string());
         let mut users = Users::new(disk, &scratch);
         let mut tally = Tally::new(servers.len());
         let mut last = None;
         let units = unit::units(sources, self.unit_bytes);
+        let made = Made {
+            servers,
+            posts: self.parquet,
+        };
         let work = |number: usize| {
             let unit = units.get(number);
-            unit.map(|unit| unit::merge(disk, sources, servers.len(), unit))
+            unit.map(|unit| unit::merge(disk, sources, &made, unit))
         };
         workers::in_order(units.len(), self.threads, work, |result| {
             let Some(merged) = result.transpose()? else {
@@ -251,11 +273,21 @@ impl Workshop<'_> {
             check_order(&mut last, &merged)?;
             ids.write(&merged.ids)?;
             tweets.write(&merged.tweets)?;
+            if let Some((path, posts)) = &mut posts {
+                let batches = merged.posts.map_err(io::Error::other).map_err(at(path))?;
+                for batch in &batches {
+                    posts.take(batch).map_err(at(path))?;
+                }
+            }
             tally.add(merged.tally);
             users.take(merged.users).map_err(at(&scratch))
         })?;
         let mut outputs = vec![ids.finish(due.hour)?, tweets.finish(due.hour)?];
         outputs.push(self.write_users(place, due, users)?);
+        if let Some((path, posts)) = posts {
+            let name = Kind::Posts.name(due.hour);
+            outputs.push(posts.finish(name).map_err(at(&path))?);
+        }
         let (rejected, output) = self.write_rejected(place, due, sources)?;
         outputs.extend(output);
         Ok(Written {

@@ -303,6 +303,7 @@ impl Job<'_> {
             scratch: &scratch,
             zone: &self.settings.timezone,
             effort: effort(self.settings.xz),
+            parquet: self.settings.parquet,
             threads: self.threads,
             unit_bytes: self.unit_bytes,
         };

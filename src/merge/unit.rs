@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
+
 use super::{
     dedupe::{Copy, Tally, dedupe},
     index::{Key, Run, read_run},
@@ -15,8 +18,11 @@ use super::{
 use crate::{
     period::{Interval, Minute, UtcMs},
     post::{flatten, parse},
-    segment::{line, raw},
-    vault::csv,
+    segment::{line, name::ServerId, raw},
+    vault::{
+        csv,
+        posts::rows::{Rows, Seen},
+    },
     world::disk::{self, Disk},
 };
 
@@ -52,10 +58,21 @@ pub struct Merged {
     pub ids: Vec<u8>,
     /// Its part of `tweets.csv`.
     pub tweets: Vec<u8>,
+    /// Its part of `posts.parquet`, if that is wanted.
+    pub posts: Result<Vec<RecordBatch>, ArrowError>,
     /// Its authors.
     pub users: BTreeMap<AuthorKey, Row>,
     /// What it says about the servers.
     pub tally: Tally,
+}
+
+/// What is made of the units of an hour.
+#[derive(Debug, Clone, Copy)]
+pub struct Made<'a> {
+    /// The servers of the hour, ascending.
+    pub servers: &'a [ServerId],
+    /// Whether `posts.parquet` is wanted.
+    pub posts: bool,
 }
 
 /// Why a unit could not be merged: the hour is held back.
@@ -135,7 +152,7 @@ fn divide(minute: Minute, runs: &[(usize, Run)], unit_bytes: u64, units: &mut Ve
 pub fn merge(
     disk: &dyn Disk,
     sources: &[Source],
-    servers: usize,
+    made: &Made<'_>,
     unit: &Unit,
 ) -> Result<Merged, UnitError> {
     let mut text = Vec::new();
@@ -171,7 +188,7 @@ pub fn merge(
             copies.extend(copy.filter(|copy| unit.time.contains(copy.post.placed.at)));
         }
     }
-    Ok(flatten_all(copies, servers))
+    Ok(flatten_all(copies, made))
 }
 
 /// A line as a copy of a post. `None` if it is not one: the index has counted it as one, so the
@@ -190,32 +207,64 @@ fn copy(server: usize, stored: &[u8]) -> Option<Copy<'_>> {
     })
 }
 
-fn flatten_all(copies: Vec<Copy<'_>>, servers: usize) -> Merged {
+fn flatten_all(copies: Vec<Copy<'_>>, made: &Made<'_>) -> Merged {
     let mut merged = Merged {
         range: None,
         ids: Vec::new(),
         tweets: Vec::new(),
+        posts: Ok(Vec::new()),
         users: BTreeMap::new(),
         tally: Tally::default(),
     };
-    merged.tally = dedupe(copies, servers, |copy| {
+    let mut rows = made.posts.then(Rows::default);
+    merged.tally = dedupe(copies, made.servers.len(), |copy, group| {
+        merged.take(copy);
+        if let Some(rows) = &mut rows {
+            push_row(rows, copy, group, made.servers);
+        }
+    });
+    merged.posts = rows.map_or(Ok(Vec::new()), Rows::finish);
+    merged
+}
+
+/// Takes a post into the rows of `posts.parquet`.
+fn push_row(rows: &mut Rows, copy: &Copy<'_>, group: &[Copy<'_>], servers: &[ServerId]) {
+    let name = |number: usize| servers.get(number).map_or("", ServerId::as_str);
+    let mut seen_by: Vec<usize> = group.iter().map(|copy| copy.server).collect();
+    seen_by.sort_unstable();
+    seen_by.dedup();
+    let seen_by: Vec<&str> = seen_by.into_iter().map(name).collect();
+    // a line without a stamp counts as having come last
+    let at = |at: UtcMs| Some(at).filter(|at| *at != UtcMs(i64::MAX));
+    let seen = Seen {
+        server: name(copy.server),
+        retrieved_at: at(copy.retrieved_at),
+        seen_by: &seen_by,
+        first_seen_at: group
+            .iter()
+            .map(|copy| copy.retrieved_at)
+            .min()
+            .and_then(at),
+        copies: group.len() as u64,
+    };
+    rows.push(&copy.post, copy.received, &seen);
+}
+
+impl Merged {
+    /// Takes the copy that counts into the CSV files.
+    fn take(&mut self, copy: &Copy<'_>) {
         let post_id = copy.post.placed.id;
         let id = post_id.to_string();
-        merged.ids.extend_from_slice(id.as_bytes());
-        merged.ids.push(b'\n');
-        csv::push_row(&mut merged.tweets, flatten::post_row(&copy.post, &id));
-        merged.range = Some((merged.range.map_or(post_id, |range| range.0), post_id));
+        self.ids.extend_from_slice(id.as_bytes());
+        self.ids.push(b'\n');
+        csv::push_row(&mut self.tweets, flatten::post_row(&copy.post, &id));
+        self.range = Some((self.range.map_or(post_id, |range| range.0), post_id));
         let Some(author) = AuthorKey::new(&copy.post.author_id) else {
             return;
         };
         let has_author = copy.post.author.is_some();
         // ids ascend, so a later row replaces an earlier one unless it lacks the author
-        if has_author
-            || merged
-                .users
-                .get(&author)
-                .is_none_or(|kept| !kept.has_author)
-        {
+        if has_author || self.users.get(&author).is_none_or(|kept| !kept.has_author) {
             let mut csv = Vec::new();
             csv::push_row(&mut csv, flatten::user_row(&copy.post));
             let row = Row {
@@ -223,8 +272,7 @@ fn flatten_all(copies: Vec<Copy<'_>>, servers: usize) -> Merged {
                 post_id,
                 csv,
             };
-            merged.users.insert(author, row);
+            self.users.insert(author, row);
         }
-    });
-    merged
+    }
 }

@@ -1,4 +1,17 @@
 //! Where every file of an hour lies: hour and kind ↔ folder and name.
+//!
+//! ```text
+//! <vault>/vault.json                                   format, time zone, stream, first hour
+//! <vault>/ledger.jsonl                                 one line a revision, each chained to the last
+//! <vault>/2026-11-23/2026-11-23_14_IDs.txt.xz          the post ids, ascending
+//!                    2026-11-23_14_tweets.csv.xz       20 columns a post, ascending by id
+//!                    2026-11-23_14_users.csv.xz        12 columns an author, ascending by author id
+//!                    2026-11-23_14_posts.parquet       everything that was delivered of each post
+//!                    2026-11-23_14_rejected.jsonl.xz   lines that are no posts; only if there are any
+//!                    2026-11-23_14_manifest.json       what all of this is and was made of
+//!                    2026-11-23_report.txt             the day
+//!                    revisions/2026-11-23_14_r1_manifest.json
+//! ```
 
 use std::{
     io,
@@ -19,13 +32,21 @@ pub enum Kind {
     Tweets,
     /// The authors.
     Users,
+    /// Everything that was delivered of each post.
+    Posts,
     /// Lines that are no posts.
     Rejected,
 }
 
 impl Kind {
     /// All of them, in the order in which a manifest lists them.
-    pub const ALL: [Self; 4] = [Self::Ids, Self::Tweets, Self::Users, Self::Rejected];
+    pub const ALL: [Self; 5] = [
+        Self::Ids,
+        Self::Tweets,
+        Self::Users,
+        Self::Posts,
+        Self::Rejected,
+    ];
 
     /// What the name has after the hour.
     pub const fn ending(self) -> &'static str {
@@ -33,6 +54,7 @@ impl Kind {
             Self::Ids => "IDs.txt.xz",
             Self::Tweets => "tweets.csv.xz",
             Self::Users => "users.csv.xz",
+            Self::Posts => "posts.parquet",
             Self::Rejected => "rejected.jsonl.xz",
         }
     }
@@ -40,7 +62,7 @@ impl Kind {
     /// Lines before the first row.
     pub const fn header_lines(self) -> u64 {
         match self {
-            Self::Ids | Self::Rejected => 0,
+            Self::Ids | Self::Posts | Self::Rejected => 0,
             Self::Tweets | Self::Users => 1,
         }
     }

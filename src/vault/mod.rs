@@ -1,16 +1,4 @@
-//! How an hour lies in the vault, and how it gets there.
-//!
-//! ```text
-//! <vault>/vault.json                                   format, time zone, stream, first hour
-//! <vault>/ledger.jsonl                                 one line a revision, each chained to the last
-//! <vault>/2026-11-23/2026-11-23_14_IDs.txt.xz          the post ids, ascending
-//!                    2026-11-23_14_tweets.csv.xz       20 columns a post, ascending by id
-//!                    2026-11-23_14_users.csv.xz        12 columns an author, ascending by author id
-//!                    2026-11-23_14_rejected.jsonl.xz   lines that are no posts; only if there are any
-//!                    2026-11-23_14_manifest.json       what all of this is and was made of
-//!                    2026-11-23_report.txt             the day
-//!                    revisions/2026-11-23_14_r1_manifest.json
-//! ```
+//! How an hour lies in the vault ([`layout`] has the picture), and how it gets there.
 //!
 //! Nothing in here is true before its manifest is durable; everything after that can be finished
 //! by whoever comes next. Knows files and columns, not segments and servers' clocks.
@@ -32,6 +20,9 @@ pub mod ledger;
 
 /// What a revision contains.
 pub mod manifest;
+
+/// `posts.parquet`.
+pub mod posts;
 
 /// Which files may ever be public.
 pub mod public;

@@ -9,6 +9,7 @@ use std::{
 use super::{
     layout::Kind,
     manifest::{Counts, Covered, MANIFEST_BYTES_MAX, Manifest, Minutes, Output, sha256},
+    posts::check,
     verify::{HourPlace, Problems, Root, zone},
     verify_rows::{self, Rows},
 };
@@ -222,7 +223,12 @@ fn check_files(
         let problems = &mut found.problems;
         match (says, is_there) {
             (None, false) => {
-                if kind != Kind::Rejected || has_rejected {
+                let is_wanted = match kind {
+                    Kind::Rejected => has_rejected,
+                    Kind::Posts => false,
+                    Kind::Ids | Kind::Tweets | Kind::Users => true,
+                };
+                if is_wanted {
                     problems.wrong(path, format!("it does not name {name}"));
                 }
             }
@@ -256,7 +262,11 @@ fn check_file(
     rows: &mut Rows,
     problems: &mut Problems,
 ) {
-    let read = verify_rows::read(disk, path, kind, &manifest.intervals, rows, problems);
+    let read = if kind == Kind::Posts {
+        check::read(disk, path, &manifest.intervals, rows, problems)
+    } else {
+        verify_rows::read(disk, path, kind, &manifest.intervals, rows, problems)
+    };
     let output = match read {
         Ok(output) => output,
         Err(why) => {
@@ -287,7 +297,7 @@ fn check_file(
         &output.content_sha256,
     );
     problems.same(path, "rows", says.rows, output.rows);
-    if matches!(kind, Kind::Ids | Kind::Tweets) {
+    if matches!(kind, Kind::Ids | Kind::Tweets | Kind::Posts) {
         problems.same(path, "posts", manifest.counts.total.posts, output.rows);
     }
 }
@@ -300,13 +310,12 @@ fn check_rows(
     is_strict: bool,
     problems: &mut Problems,
 ) {
-    if let [Some(ids), Some(tweets)] = rows.ids
-        && ids != tweets
-    {
-        problems.wrong(
-            path,
-            "the ids in IDs.txt and in tweets.csv are not the same",
-        );
+    let [ids, tweets, posts] = rows.ids;
+    for (other, name) in [(tweets, "tweets.csv"), (posts, "posts.parquet")] {
+        if ids.is_some() && other.is_some() && ids != other {
+            let what = format!("the ids in IDs.txt and in {name} are not the same");
+            problems.wrong(path, what);
+        }
     }
     if rows.ids[0].is_none() || (0 < rows.old_ids && rows.ids[1].is_none()) {
         // without the file there is nothing to compare with, and that has been told

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Of one kind of fault so many are told one by one.
-const TOLD_MAX: u64 = 3;
+pub(super) const TOLD_MAX: u64 = 3;
 
 /// What the rows of an hour come to.
 #[derive(Debug, Default)]
@@ -34,8 +34,8 @@ pub struct Rows {
     pub seconds: BTreeSet<i64>,
     /// Ids of each residue of the millisecond.
     pub residues: BTreeMap<u64, u64>,
-    /// Hash of the ids in `IDs.txt`, and in `tweets.csv`.
-    pub ids: [Option<[u8; 32]>; 2],
+    /// Hash of the ids in `IDs.txt`, in `tweets.csv`, and in `posts.parquet`.
+    pub ids: [Option<[u8; 32]>; 3],
     /// Rejected lines by server and reason.
     pub rejected: BTreeMap<String, ByWord>,
     /// Ids without a time in them: only `tweets.csv` has theirs.
@@ -109,6 +109,8 @@ impl Reading<'_> {
             Kind::Tweets => self.tweet(line),
             Kind::Users => self.user(line),
             Kind::Rejected => self.rejected(line),
+            // it has no lines: `posts::check` reads it
+            Kind::Posts => (),
         }
     }
 
@@ -238,7 +240,7 @@ impl Reading<'_> {
                     );
                 }
             }
-            Kind::Rejected => (),
+            Kind::Posts | Kind::Rejected => (),
         }
     }
 }

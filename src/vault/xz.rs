@@ -84,9 +84,28 @@ impl Effort {
 }
 
 /// A file's bytes on their way to the disk, hashed.
-struct Hashed {
+pub(super) struct Hashed {
     file: Box<dyn DiskFile>,
     digester: Digester,
+}
+
+impl Hashed {
+    /// Makes a new file. A file of that name left by an earlier attempt is replaced.
+    pub(super) fn create(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        if disk.len(path)?.is_some() {
+            disk.remove(path)?;
+        }
+        Ok(Self {
+            file: disk.create(path)?,
+            digester: Digester::default(),
+        })
+    }
+
+    /// Ends the file durably: what is in it.
+    pub(super) fn finish(mut self) -> io::Result<Digest> {
+        self.file.sync()?;
+        Ok(self.digester.finish())
+    }
 }
 
 impl Write for Hashed {
@@ -111,13 +130,7 @@ pub struct XzWriter {
 impl XzWriter {
     /// Makes a new file. A file of that name left by an earlier attempt is replaced.
     pub fn create(disk: &dyn Disk, path: &Path, effort: Effort, threads: u32) -> io::Result<Self> {
-        if disk.len(path)?.is_some() {
-            disk.remove(path)?;
-        }
-        let file = Hashed {
-            file: disk.create(path)?,
-            digester: Digester::default(),
-        };
+        let file = Hashed::create(disk, path)?;
         let stream = effort.encoder(threads)?;
         Ok(Self {
             encoder: liblzma::write::XzEncoder::new_stream(file, stream),
@@ -133,14 +146,8 @@ impl XzWriter {
 
     /// Ends the file durably: what is in it, under the name that it will have.
     pub fn finish(self, name: String, header_lines: u64) -> io::Result<Output> {
-        let mut hashed = self.encoder.finish()?;
-        hashed.file.sync()?;
-        Ok(output(
-            name,
-            &hashed.digester.finish(),
-            &self.content.finish(),
-            header_lines,
-        ))
+        let file = self.encoder.finish()?.finish()?;
+        Ok(output(name, &file, &self.content.finish(), header_lines))
     }
 }
 
@@ -161,7 +168,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// A decoder may take so much memory: enough for every preset of xz.
 const DECODER_BYTES_MAX: u64 = 128 << 20;
 
-/// A compressed file's bytes on their way from the disk, hashed.
+/// A file's bytes on their way from the disk, hashed.
 struct HashedSource<R> {
     source: R,
     digester: Digester,
@@ -173,6 +180,16 @@ impl<R: Read> Read for HashedSource<R> {
         self.digester.update(buffer.get(..len).unwrap_or_default());
         Ok(len)
     }
+}
+
+/// The digest of all bytes of a source.
+pub(super) fn digest_of(source: impl Read) -> io::Result<Digest> {
+    let mut hashed = HashedSource {
+        source,
+        digester: Digester::default(),
+    };
+    io::copy(&mut hashed, &mut io::sink())?;
+    Ok(hashed.digester.finish())
 }
 
 /// Reads a file through: what is in it. `each` is given the content, piece by piece.

@@ -60,7 +60,8 @@ fn the_archive_is_a_function_of_its_inputs() {
             .zip(1..)
             .flat_map(|(received, server)| segments(&server.to_string(), received))
             .collect();
-        let at_once = Site::in_memory();
+        let mut at_once = Site::in_memory();
+        at_once.settings.parquet = servers == 2;
         at_once.put(&all);
         let committed = at_once.merge(LATER);
         let hours: Vec<String> = committed.iter().map(|hour| hour.hour.to_string()).collect();
@@ -75,11 +76,12 @@ fn the_archive_is_a_function_of_its_inputs() {
             "the last two are empty, and committed all the same"
         );
         for (threads, unit_bytes, times) in [(1, 3_000, 1), (5, 1_500, 7), (2, 4 << 20, 7)] {
-            let site = Site {
+            let mut site = Site {
                 threads,
                 unit_bytes,
                 ..Site::in_memory()
             };
+            site.settings.parquet = servers == 2;
             let parts = shuffled(&all);
             for (nth, part) in parts.iter().enumerate() {
                 site.put(part);
@@ -110,7 +112,8 @@ fn the_archive_is_a_function_of_its_inputs() {
 #[test]
 fn the_books_balance() {
     let received = stream(2, at("2026-11-23T13:30:00Z"), 70, 50);
-    let site = Site::in_memory();
+    let mut site = Site::in_memory();
+    site.settings.parquet = true;
     for (received, server) in received.iter().zip(["1", "2"]) {
         site.put(&segments(server, received));
     }
@@ -164,6 +167,8 @@ fn the_books_balance() {
         .map(|l| l["reason"].as_str().unwrap())
         .collect();
     assert_eq!(reasons, ["no_id", "not_json"].into());
+    let verified = site.verify();
+    assert!(verified.worst().is_none(), "{verified:?}");
 }
 
 #[track_caller]

@@ -129,7 +129,8 @@ fn check(path: &Path, text: &str, wrongs: &mut Vec<String>) {
         ));
     }
     let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
-    let module = if let [_, folder, _] = parts[..] {
+    // folders below a module's belong to it
+    let module = if let [_, folder, _, ..] = parts[..] {
         folder
     } else {
         stem

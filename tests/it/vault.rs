@@ -228,7 +228,7 @@ impl Commands {
              [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n\
              [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
              deliver_to = \"{dir}/elsewhere\"\n\
-             [merge]\ntimezone = \"{zone}\"\nxz = \"fast\"\nkeep_free = \"64KiB\"\nformats = [\"csv\"]\n"
+             [merge]\ntimezone = \"{zone}\"\nxz = \"fast\"\nkeep_free = \"64KiB\"\n"
         );
         fs::write(self.path("twinstream.toml"), text).unwrap();
     }

@@ -1,0 +1,207 @@
+//! The rows of `posts.parquet`, worked out again: ids that ascend, and columns that say what the
+//! whole line of their row says.
+
+use std::{io, path::Path};
+
+use arrow_array::{
+    Array as _, RecordBatch, StringArray, UInt64Array,
+    cast::AsArray as _,
+    types::{Int64Type, TimestampMillisecondType, UInt64Type},
+};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    super::{
+        manifest::Output,
+        verify::Problems,
+        verify_rows::{self, TOLD_MAX},
+    },
+    columns::OURS,
+    read::{self, Wanted},
+    rows::{self, SCHEMA, Seen},
+    write::lines,
+};
+use crate::{
+    period::{Interval, UtcMs},
+    post::parse,
+    world::disk::Disk,
+};
+
+/// After so many faults the rest is not read: it is not one of our files.
+const FAULTS_MAX: u64 = 1_000;
+
+/// A file that is being read.
+struct Reading<'a> {
+    path: &'a Path,
+    intervals: &'a [Interval],
+    problems: &'a mut Problems,
+    row: u64,
+    faults: u64,
+    last: Option<u64>,
+    ids: Sha256,
+}
+
+/// Reads the file through: what it is, and what is wrong in it.
+pub fn read(
+    disk: &dyn Disk,
+    path: &Path,
+    intervals: &[Interval],
+    rows: &mut verify_rows::Rows,
+    problems: &mut Problems,
+) -> io::Result<Output> {
+    let mut reading = Reading {
+        path,
+        intervals,
+        problems,
+        row: 0,
+        faults: 0,
+        last: None,
+        ids: Sha256::default(),
+    };
+    let output = read::read_through(disk, path, Wanted::All, |batch| reading.take(batch))?;
+    if TOLD_MAX < reading.faults {
+        let more = reading.faults - TOLD_MAX;
+        let what = format!("{more} more rows or columns are wrong");
+        reading.problems.wrong(path, what);
+    }
+    rows.ids[2] = Some(reading.ids.finalize().into());
+    Ok(output)
+}
+
+fn lacks(what: &str) -> io::Error {
+    let what = format!("its column {what} is missing or of another type");
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+impl Reading<'_> {
+    fn fault(&mut self, row: u64, what: impl FnOnce() -> String) -> io::Result<()> {
+        self.faults += 1;
+        if self.faults <= TOLD_MAX {
+            let what = format!("row {row}: {}", what());
+            self.problems.wrong(self.path, what);
+        }
+        if FAULTS_MAX < self.faults {
+            let what = format!("it has more than {FAULTS_MAX} faults");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        let ids = column_of_ids(batch).ok_or_else(|| lacks("id"))?;
+        let lines = lines(batch)?;
+        if ids.null_count() + lines.null_count() != 0 {
+            return Err(lacks("id or line"));
+        }
+        let first = self.row;
+        for (&post_id, line) in ids.values().iter().zip(lines.iter().flatten()) {
+            self.row += 1;
+            self.check_id(post_id, line)?;
+        }
+        // columns of another version are described in the file, and not compared
+        if batch.schema() == *SCHEMA {
+            self.compare(batch, lines, first)?;
+        }
+        Ok(())
+    }
+
+    fn check_id(&mut self, post_id: u64, line: &str) -> io::Result<()> {
+        let row = self.row;
+        self.ids.update(post_id.to_le_bytes());
+        if self.last.is_some_and(|last| post_id <= last) {
+            self.fault(row, || format!("id {post_id} does not ascend"))?;
+        }
+        self.last = Some(post_id);
+        match parse::place(line.as_bytes()) {
+            Ok(placed) if placed.id != post_id => self.fault(row, || {
+                format!("its id is {post_id}, its line's {}", placed.id)
+            }),
+            Ok(placed) if !self.intervals.iter().any(|i| i.contains(placed.at)) => {
+                let at = placed.at;
+                self.fault(row, || {
+                    format!("id {post_id} is of {at}, which is not in this hour")
+                })
+            }
+            Ok(_) => Ok(()),
+            Err(why) => self.fault(row, || format!("its line is no post: {}", why.word())),
+        }
+    }
+
+    /// Makes the rows again from their lines, and compares column by column.
+    fn compare(&mut self, batch: &RecordBatch, lines: &StringArray, first: u64) -> io::Result<()> {
+        // a line that is no post has been told
+        let mut begin = 0;
+        for again in again(batch, lines).unwrap_or_default() {
+            let part = batch.slice(begin, again.num_rows());
+            self.compare_part(&part, &again, first + begin as u64)?;
+            begin += again.num_rows();
+        }
+        Ok(())
+    }
+
+    fn compare_part(
+        &mut self,
+        part: &RecordBatch,
+        again: &RecordBatch,
+        first: u64,
+    ) -> io::Result<()> {
+        for (number, field) in SCHEMA.fields().iter().enumerate() {
+            let (found, made) = (part.column(number), again.column(number));
+            if found.as_ref() == made.as_ref() {
+                continue;
+            }
+            let is_other =
+                |row: &usize| found.slice(*row, 1).as_ref() != made.slice(*row, 1).as_ref();
+            let row = (0..part.num_rows()).find(is_other).unwrap_or(0);
+            let name = field.name();
+            let is_ours = OURS.iter().any(|column| column.name == name);
+            let what = if is_ours {
+                "cannot be"
+            } else {
+                "is not what its line says"
+            };
+            self.fault(first + 1 + row as u64, || format!("column {name} {what}"))?;
+        }
+        Ok(())
+    }
+}
+
+fn column_of_ids(batch: &RecordBatch) -> Option<&UInt64Array> {
+    batch.column_by_name("id")?.as_primitive_opt::<UInt64Type>()
+}
+
+/// The rows made again from their lines, and from what they say of the servers; `None` if that
+/// cannot be done.
+fn again(batch: &RecordBatch, lines: &StringArray) -> Option<Vec<RecordBatch>> {
+    let text = |name| batch.column_by_name(name)?.as_string_opt::<i32>();
+    let time = |name| {
+        let column = batch.column_by_name(name)?;
+        column.as_primitive_opt::<TimestampMillisecondType>()
+    };
+    let servers = text("server")?;
+    let retrieved = time("retrieved_at")?;
+    let copies = batch
+        .column_by_name("copies")?
+        .as_primitive_opt::<Int64Type>()?;
+    let seen_by = batch.column_by_name("seen_by")?.as_list_opt::<i32>()?;
+    let mut rows = rows::Rows::default();
+    for (row, line) in lines.iter().enumerate() {
+        let line = line?.as_bytes();
+        let post = parse::post(line).ok()?;
+        let of_row = seen_by.value(row);
+        let mut seen: Vec<&str> = of_row.as_string_opt::<i32>()?.iter().flatten().collect();
+        seen.sort_unstable();
+        seen.dedup();
+        let at = retrieved.is_valid(row).then(|| UtcMs(retrieved.value(row)));
+        let least = seen.len().max(1) as u64;
+        let row = Seen {
+            server: servers.value(row),
+            retrieved_at: at,
+            seen_by: &seen,
+            first_seen_at: at,
+            copies: u64::try_from(copies.value(row)).unwrap_or(0).max(least),
+        };
+        rows.push(&post, (line, b""), &row);
+    }
+    rows.finish().ok()
+}
