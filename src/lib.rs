@@ -43,6 +43,9 @@ pub mod supervise;
 /// One picture of the state: the page, `status`, metrics, alarms and their mails.
 pub mod watch;
 
+/// What an archive has second by second, what it missed, and why. Values only.
+pub mod cover;
+
 /// How a segment, its events and its seal lie in the spool.
 pub mod segment;
 

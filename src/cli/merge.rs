@@ -66,14 +66,13 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     }
     let settings = &setup.settings;
     let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
-    let servers: Vec<ServerId> = settings.servers.iter().map(|s| s.id.clone()).collect();
     let job = Job {
         disk: &RealDisk,
         data_dir: &settings.data_dir,
         spool: &settings.spool_dir,
         vault: &settings.vault_dir,
         settings: &settings.merge,
-        servers: &servers,
+        servers: &settings.servers,
         asked: &asked,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         unit_bytes: UNIT_BYTES,

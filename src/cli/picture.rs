@@ -1,18 +1,18 @@
 //! An hour as a picture in text: one character a minute for each server, by how many of its
-//! seconds have a post.
+//! seconds are covered.
 
-use crate::vault::manifest::{Covered, Manifest};
+use crate::{cover::seconds::Covered, vault::manifest::Manifest};
 
 /// From no second of a minute to all of them; also readable without colours.
 const SHADES: [char; 5] = ['·', '░', '▒', '▓', '█'];
 
 /// One row a server, one for the union, and a scale.
 pub(crate) fn of_hour(manifest: &Manifest) -> String {
-    let mut text = format!("Seconds with posts, minute by minute, {}:\n", manifest.hour);
-    for (server, covered) in &manifest.seconds.servers {
+    let mut text = format!("Seconds covered, minute by minute, {}:\n", manifest.hour);
+    for (server, covered) in &manifest.coverage.servers {
         text += &row(&format!("server {server}"), covered);
     }
-    text += &row("together", &manifest.seconds.union);
+    text += &row("together", &manifest.coverage.union);
     text + "  (· none, ░ ▒ ▓ some, █ all)\n"
 }
 

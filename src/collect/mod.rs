@@ -16,6 +16,9 @@ pub use connect::ApiError;
 pub use progress::Progress;
 pub use run::{CollectError, Collector};
 
+/// What each minute was like: the record `alive`. Pure, so that a simulated week can use it too.
+pub mod pulse;
+
 mod connect;
 mod frame;
 mod gunzip;
@@ -24,7 +27,6 @@ mod intake;
 mod notice;
 mod outbox;
 mod progress;
-mod pulse;
 mod query;
 mod run;
 mod scribe;

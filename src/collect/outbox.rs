@@ -152,6 +152,7 @@ impl Outbox {
     pub(super) fn event(&self, what: What) {
         let at = self.clock.now();
         self.turn_to(at);
+        self.pulse.borrow_mut().event(at, &what);
         self.send(Message::Event {
             event: self.record(at, what),
             room: None,

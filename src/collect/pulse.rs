@@ -5,7 +5,7 @@
 
 use crate::{
     period::{Interval, Minute, UtcMs},
-    segment::event::Alive,
+    segment::event::{Alive, Disconnected, Down, What},
 };
 
 /// A silence that a record is worth: the stream brings dozens of posts a second.
@@ -17,7 +17,7 @@ const MISSED_MINUTES_MAX: i64 = 2;
 
 /// Gathers what happens in the minute that is not over yet.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub struct Pulse {
     minute: Minute,
     /// Bit n: bytes arrived in second n.
     seconds: u64,
@@ -29,10 +29,15 @@ pub(super) struct Pulse {
     /// The part of the present silence that an earlier minute's record tells of.
     recorded_ms: i64,
     clock_offset_ms: Option<i64>,
+    /// While nothing is connected: since when, and why.
+    down: Option<Down>,
+    /// The time before the present minute in which this process did not run.
+    asleep: Option<Interval>,
 }
 
 impl Pulse {
-    pub(super) fn new(now: UtcMs) -> Self {
+    /// When the collector starts.
+    pub fn new(now: UtcMs) -> Self {
         Self {
             minute: now.minute(),
             seconds: 0,
@@ -42,29 +47,64 @@ impl Pulse {
             silent_since: None,
             recorded_ms: 0,
             clock_offset_ms: None,
+            down: Some(Down {
+                since: now,
+                cause: None,
+                status: None,
+                disconnect_type: None,
+                why: None,
+            }),
+            asleep: None,
+        }
+    }
+
+    /// Heeds what a record says of why nothing is connected.
+    pub fn event(&mut self, at: UtcMs, what: &What) {
+        match what {
+            What::Connected { .. } => self.down = None,
+            What::Disconnected(Disconnected {
+                cause,
+                status,
+                disconnect_type,
+                ..
+            }) => {
+                self.down = Some(Down {
+                    since: at,
+                    cause: Some(*cause),
+                    status: *status,
+                    disconnect_type: disconnect_type.clone(),
+                    why: None,
+                });
+            }
+            What::Waiting { why, .. } => {
+                if let Some(down) = &mut self.down {
+                    down.why = Some(why.clone());
+                }
+            }
+            _ => (),
         }
     }
 
     /// The minute that is being gathered.
-    pub(super) fn minute(&self) -> Minute {
+    pub fn minute(&self) -> Minute {
         self.minute
     }
 
     /// The response has begun.
-    pub(super) fn connected(&mut self, at: UtcMs, clock_offset_ms: Option<i64>) {
+    pub fn connected(&mut self, at: UtcMs, clock_offset_ms: Option<i64>) {
         self.silent_since = Some(at);
         self.recorded_ms = 0;
         self.clock_offset_ms = clock_offset_ms.or(self.clock_offset_ms);
     }
 
     /// The response is over.
-    pub(super) fn disconnected(&mut self, at: UtcMs) {
+    pub fn disconnected(&mut self, at: UtcMs) {
         self.end_silence(at);
         self.silent_since = None;
     }
 
     /// Bytes have arrived.
-    pub(super) fn bytes(&mut self, at: UtcMs) {
+    pub fn bytes(&mut self, at: UtcMs) {
         self.end_silence(at);
         self.silent_since = Some(at);
         self.recorded_ms = 0;
@@ -73,7 +113,7 @@ impl Pulse {
     }
 
     /// Of the bytes that have arrived, so much was this.
-    pub(super) fn counted(&mut self, lines: u64, keep_alives: u64) {
+    pub fn counted(&mut self, lines: u64, keep_alives: u64) {
         self.lines += lines;
         self.keep_alives += keep_alives;
     }
@@ -88,12 +128,17 @@ impl Pulse {
     }
 
     /// The records of all minutes that are over by now, oldest first.
-    pub(super) fn over(&mut self, now: UtcMs) -> Vec<Alive> {
+    pub fn over(&mut self, now: UtcMs) -> Vec<Alive> {
         let mut records = Vec::new();
         while self.minute < now.minute() {
             if MISSED_MINUTES_MAX < now.minute().0 - self.minute.0 - 1 {
-                records.push(self.record(self.minute.end()));
+                let fell_asleep = self.minute.end();
+                records.push(self.record(fell_asleep));
                 self.begin(now.minute());
+                self.asleep = Some(Interval {
+                    begin: fell_asleep,
+                    end: now,
+                });
                 return records;
             }
             records.push(self.record(self.minute.end()));
@@ -103,7 +148,7 @@ impl Pulse {
     }
 
     /// The record of the minute that is not over yet, when the process ends.
-    pub(super) fn last(&mut self, now: UtcMs) -> Alive {
+    pub fn last(&mut self, now: UtcMs) -> Alive {
         self.record(now)
     }
 
@@ -133,6 +178,8 @@ impl Pulse {
             silences: std::mem::take(&mut self.silences),
             clock_offset_ms: self.clock_offset_ms,
             connected: self.silent_since.is_some(),
+            down: self.down.clone().filter(|_| self.silent_since.is_none()),
+            asleep: self.asleep.take(),
         }
     }
 }
@@ -140,6 +187,7 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segment::event::Cause;
 
     const MINUTE: Minute = Minute(29_924_045);
 
@@ -192,6 +240,44 @@ mod tests {
         assert_eq!(silences(&pulse.over(at(60_000))[0]), [(0, 0); 0]);
         pulse.bytes(at(61_500));
         assert_eq!(silences(&pulse.last(at(61_600))), [(58_500, 61_500)]);
+    }
+
+    #[test]
+    fn a_minute_without_a_connection_tells_since_when_and_why() {
+        let mut pulse = Pulse::new(at(500));
+        let down = pulse.over(at(60_000)).remove(0).down.unwrap();
+        assert_eq!((down.since, down.cause), (at(500), None));
+        let refused = What::Disconnected(Disconnected {
+            cause: Cause::HttpStatus,
+            status: Some(429),
+            disconnect_type: None,
+            lines: 0,
+            unfinished: None,
+            detail: String::new(),
+        });
+        pulse.event(at(61_000), &refused);
+        let waiting = What::Waiting {
+            wait_ms: 10_000,
+            why: "too_many_connections".to_owned(),
+        };
+        pulse.event(at(61_000), &waiting);
+        for minute in [2, 3] {
+            let down = pulse.over(at(minute * 60_000)).remove(0).down.unwrap();
+            assert_eq!((down.since, down.status), (at(61_000), Some(429)));
+            assert_eq!(down.why.as_deref(), Some("too_many_connections"));
+        }
+        pulse.connected(at(190_000), None);
+        let alive = pulse.over(at(240_000)).remove(0);
+        assert_eq!((alive.connected, alive.down), (true, None));
+    }
+
+    #[test]
+    fn sleep_is_told_by_the_first_minute_after_it() {
+        let mut pulse = Pulse::new(at(0));
+        assert_eq!(pulse.over(at(600_500)).remove(0).asleep, None);
+        let asleep = pulse.over(at(660_000)).remove(0).asleep.unwrap();
+        assert_eq!((asleep.begin, asleep.end), (at(60_000), at(600_500)));
+        assert_eq!(pulse.over(at(720_000)).remove(0).asleep, None);
     }
 
     #[test]

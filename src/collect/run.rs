@@ -196,6 +196,7 @@ async fn collect(
     let outbox = Outbox::new(to_scribe, collector.clock.clone(), Arc::clone(&halt));
     outbox.event(What::Started {
         program: PROGRAM.to_owned(),
+        last_line,
     });
     tracing::info!("collecting as server {}, run {run}", collector.server);
     for left in &recovered {

@@ -6,7 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    period::{Minute, UtcMs},
+    cover::{
+        account::InSecond,
+        backfill::{self, Connection},
+    },
+    period::UtcMs,
     post::{
         flatten,
         id::residue,
@@ -15,10 +19,13 @@ use crate::{
     vault::{manifest::ByWord, schema},
 };
 
+/// The time of arrival of a line without a stamp: it counts as having come last.
+pub const NO_STAMP: UtcMs = UtcMs(i64::MAX);
+
 /// One line that is a post.
 #[derive(Debug)]
 pub struct Copy<'a> {
-    /// When it arrived; a line without a stamp counts as having come last.
+    /// When it arrived, or `NO_STAMP`.
     pub retrieved_at: UtcMs,
     /// Which server it comes from, as a number in the ascending order of ids.
     pub server: usize,
@@ -31,6 +38,12 @@ pub struct Copy<'a> {
 impl Copy<'_> {
     fn bytes(&self) -> impl Iterator<Item = &u8> {
         self.received.0.iter().chain(self.received.1)
+    }
+
+    /// The place of the connection that brought it by backfill, among those of its server.
+    pub fn backfilled_by(&self, connections: &[Connection], post_time: UtcMs) -> Option<usize> {
+        let arrived = Some(self.retrieved_at).filter(|at| *at != NO_STAMP);
+        backfill::backfilled_by(connections, arrived, post_time)
     }
 
     /// Whether the other was received with the same bytes.
@@ -50,8 +63,11 @@ pub struct Tally {
     pub duplicates: u64,
     /// Posts that all servers saw.
     pub seen_by_all: u64,
-    /// For each minute: posts, posts of each server, posts that all of them saw.
-    pub minutes: BTreeMap<Minute, (u64, Vec<u64>, u64)>,
+    /// For each second since 1970 with a post: what was posted in it.
+    pub seconds: BTreeMap<i64, InSecond>,
+    /// What came by backfill: for each server and place of its connection, posts that the server
+    /// did not have before, and further copies.
+    pub backfilled: BTreeMap<(usize, usize), (u64, u64)>,
     /// For each residue of the millisecond: ids.
     pub residues: BTreeMap<u64, u64>,
     /// Posts whose copies differ, and by which columns.
@@ -69,28 +85,27 @@ pub struct ServerTally {
     pub duplicates: u64,
     /// Posts that no other server has.
     pub only_here: u64,
-    /// The seconds in which at least one of them falls.
-    pub seconds: BTreeSet<i64>,
 }
 
 /// The columns of `tweets.csv` by which copies are compared: all but the time of arrival.
 const RETRIEVED_AT: &str = "retrieved_at";
 
 /// Sorts the copies, and gives each post's to `keep`, the one that counts first, in ascending order
-/// of ids.
+/// of ids. `servers` has the connections of each server.
 pub fn dedupe<'a>(
     mut copies: Vec<Copy<'a>>,
-    servers: usize,
+    servers: &[Vec<Connection>],
     mut keep: impl FnMut(&Copy<'a>, &[Copy<'a>]),
 ) -> Tally {
     copies.sort_by(|a, b| {
         let key = |copy: &Copy<'_>| (copy.post.placed.id, copy.retrieved_at, copy.server);
         key(a).cmp(&key(b)).then_with(|| a.bytes().cmp(b.bytes()))
     });
-    let mut tally = Tally::new(servers);
+    let mut tally = Tally::new(servers.len());
     for group in copies.chunk_by(|a, b| a.post.placed.id == b.post.placed.id) {
         let Some(first) = group.first() else { continue };
         tally.count(first.post.placed, group);
+        tally.count_backfilled(first.post.placed, group, servers);
         tally.compare(group);
         keep(first, group);
     }
@@ -118,27 +133,47 @@ impl Tally {
         self.posts += 1;
         self.duplicates += group.len() as u64 - 1;
         self.seen_by_all += by_all;
-        let minute = self
-            .minutes
-            .entry(placed.at.minute())
-            .or_insert_with(|| (0, vec![0; copies.len()], 0));
-        minute.0 += 1;
-        minute.2 += by_all;
-        for ((server, in_minute), &count) in self
+        let in_second = self.seconds.entry(placed.at.second()).or_default();
+        in_second.servers.resize(copies.len(), 0);
+        in_second.posts += 1;
+        in_second.common += by_all;
+        for ((server, in_second), &count) in self
             .servers
             .iter_mut()
-            .zip(&mut minute.1)
+            .zip(&mut in_second.servers)
             .zip(&copies)
             .filter(|(_, count)| 0 < **count)
         {
             server.posts += 1;
             server.duplicates += count - 1;
             server.only_here += u64::from(seen_by == 1);
-            server.seconds.insert(placed.at.second());
-            *in_minute += 1;
+            *in_second += 1;
         }
         if crate::post::id::time(placed.id).is_some() {
             *self.residues.entry(residue(placed.id)).or_default() += 1;
+        }
+    }
+
+    /// Counts what came by backfill. Within a server the copies come in the order of their arrival.
+    fn count_backfilled(
+        &mut self,
+        placed: Placed,
+        group: &[Copy<'_>],
+        servers: &[Vec<Connection>],
+    ) {
+        for (server, connections) in servers.iter().enumerate() {
+            let copies = group.iter().filter(|copy| copy.server == server);
+            for (nth, copy) in copies.enumerate() {
+                let Some(place) = copy.backfilled_by(connections, placed.at) else {
+                    continue;
+                };
+                let brought = self.backfilled.entry((server, place)).or_default();
+                if nth == 0 {
+                    brought.0 += 1;
+                } else {
+                    brought.1 += 1;
+                }
+            }
         }
     }
 
@@ -166,21 +201,23 @@ impl Tally {
             sum.posts += server.posts;
             sum.duplicates += server.duplicates;
             sum.only_here += server.only_here;
-            sum.seconds.extend(server.seconds);
         }
         self.posts += other.posts;
         self.duplicates += other.duplicates;
         self.seen_by_all += other.seen_by_all;
-        for (minute, (posts, of_servers, common)) in other.minutes {
-            let sum = self
-                .minutes
-                .entry(minute)
-                .or_insert_with(|| (0, vec![0; of_servers.len()], 0));
-            sum.0 += posts;
-            sum.2 += common;
-            for (sum, posts) in sum.1.iter_mut().zip(of_servers) {
+        for (second, other) in other.seconds {
+            let sum = self.seconds.entry(second).or_default();
+            sum.servers.resize(other.servers.len(), 0);
+            sum.posts += other.posts;
+            sum.common += other.common;
+            for (sum, posts) in sum.servers.iter_mut().zip(other.servers) {
                 *sum += posts;
             }
+        }
+        for (connection, (posts, duplicates)) in other.backfilled {
+            let sum = self.backfilled.entry(connection).or_default();
+            sum.0 += posts;
+            sum.1 += duplicates;
         }
         for (residue, count) in other.residues {
             *self.residues.entry(residue).or_default() += count;
@@ -217,7 +254,7 @@ mod tests {
                 post: parse::post(line.as_bytes()).unwrap(),
             });
         let mut names = Vec::new();
-        let tally = dedupe(copies.collect(), 2, |copy, _| {
+        let tally = dedupe(copies.collect(), &[Vec::new(), Vec::new()], |copy, _| {
             names.push(copy.post.author.as_ref().unwrap().cells[2].to_string());
         });
         (names, tally)

@@ -13,9 +13,10 @@ use super::{
     summary::{self, RejectedLines, Sums},
     unit::{self, Made, Merged, Source, UnitError},
     users::Users,
-    workers,
+    witness, workers,
 };
 use crate::{
+    cover::backfill::Connection,
     period::{Hour, Minute, Zone},
     segment::{name::ServerId, raw},
     vault::{
@@ -55,6 +56,10 @@ pub struct Due {
     pub hour: Hour,
     /// Everything that is to be merged.
     pub inputs: Inputs,
+    /// The configured servers that have not ended before it.
+    pub servers: Vec<ServerId>,
+    /// Whether it lies in the vault's span. Outside of it nothing ran.
+    pub is_in_span: bool,
     /// What comes in with this revision; its number and its predecessor are put in here.
     pub history: History,
 }
@@ -101,7 +106,7 @@ pub enum HourError {
     Commit(#[from] CommitError),
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> HourError + '_ {
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> HourError + '_ {
     move |source| HourError::Io {
         path: path.to_owned(),
         source,
@@ -160,14 +165,20 @@ impl Workshop<'_> {
         due: Due,
         ledger: &mut Ledger,
     ) -> Result<Manifest, HourError> {
-        let servers = summary::servers(&due.inputs);
+        let servers = summary::servers(&due.inputs, &due.servers);
+        let timelines = witness::timelines(&self.indexes, &due, &servers)?;
+        let connections: Vec<Vec<Connection>> = timelines
+            .iter()
+            .map(|timeline| timeline.connections.clone())
+            .collect();
         let sources = self.sources(&due, &servers)?;
-        let written = self.write(place, &due, &servers, &sources)?;
+        let written = self.write(place, &due, (&servers, &connections), &sources)?;
         let manifest = summary::manifest(Sums {
             hour: due.hour,
             zone: self.zone,
             inputs: due.inputs,
             servers: &servers,
+            timelines: &timelines,
             tally: written.tally,
             rejected: written.rejected,
             outputs: written.outputs,
@@ -243,7 +254,7 @@ impl Workshop<'_> {
         &self,
         place: &HourOfVault<'_>,
         due: &Due,
-        servers: &[ServerId],
+        (servers, connections): (&[ServerId], &[Vec<Connection>]),
         sources: &[Source],
     ) -> Result<Written, HourError> {
         let disk = self.indexes.disk;
@@ -260,6 +271,7 @@ impl Workshop<'_> {
         let units = unit::units(sources, self.unit_bytes);
         let made = Made {
             servers,
+            connections,
             posts: self.parquet,
         };
         let work = |number: usize| {

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The version of the index's format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A shuffled segment has a run for every line; beyond this an index is not one.
 const INDEX_BYTES_MAX: u64 = 1 << 30;
@@ -78,10 +78,21 @@ pub struct Index {
     pub segment: Digest,
     /// The events file as its seal has it, checked.
     pub events: Digest,
-    /// The first `started` in its events file.
-    pub started: Option<UtcMs>,
+    /// What its events file says that matters for more than its own minute.
+    pub witness: Witness,
     /// All lines of the segment, in order.
     pub runs: Vec<Run>,
+}
+
+/// What an events file says that decides to which hours it belongs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witness {
+    /// The first `started`.
+    pub started: Option<UtcMs>,
+    /// Whether that was the first start of a server that had never collected before.
+    pub is_first: bool,
+    /// The most minutes of backfill that a connection asked for.
+    pub backfill: u8,
 }
 
 /// Why a segment cannot be indexed.
@@ -171,7 +182,7 @@ impl Indexes<'_> {
             return Ok(kept);
         }
         let (segment, runs) = read_segment(disk, &paths.segment).map_err(io_at(&paths.segment))?;
-        let (events, started) = read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
+        let (events, witness) = read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
         for (path, sealed, found) in [
             (&paths.segment, seal.segment, &segment),
             (&paths.events, seal.events, &events),
@@ -188,7 +199,7 @@ impl Indexes<'_> {
             format: FORMAT,
             segment,
             events,
-            started,
+            witness,
             runs,
         };
         if self.keep {
@@ -317,24 +328,34 @@ fn key_of(line: &[u8]) -> (Key, u8) {
     }
 }
 
-fn read_events(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Option<UtcMs>)> {
+fn read_events(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Witness)> {
     let mut lines = BufReader::with_capacity(BUFFER_BYTES, disk.open(path)?);
     let mut digester = Digester::default();
-    let mut started = None;
+    let mut witness = Witness::default();
     let mut line = Vec::new();
     loop {
         line.clear();
         if lines.read_until(b'\n', &mut line)? == 0 {
-            return Ok((digester.finish(), started));
+            return Ok((digester.finish(), witness));
         }
         digester.update(&line);
-        if let Ok(Event {
-            at,
-            what: What::Started { .. },
-            ..
-        }) = serde_json::from_slice(&line)
-        {
-            started = started.or(Some(at));
+        if let Ok(event) = serde_json::from_slice::<Event>(&line) {
+            witness.heed(&event);
+        }
+    }
+}
+
+impl Witness {
+    fn heed(&mut self, event: &Event) {
+        match event.what {
+            What::Started { last_line, .. } if self.started.is_none() => {
+                self.started = Some(event.at);
+                self.is_first = last_line.is_none();
+            }
+            What::Connected {
+                backfill_minutes, ..
+            } => self.backfill = self.backfill.max(backfill_minutes),
+            _ => (),
         }
     }
 }

@@ -52,5 +52,8 @@ pub mod unit;
 /// The latest row of each author, with bounded memory.
 pub mod users;
 
+/// The events files among an hour's inputs → what each server's connection was like.
+pub mod witness;
+
 /// Work done by several threads, taken in order.
 pub mod workers;

@@ -9,9 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     period::{Hour, Minute, UtcMs, Zone},
-    segment::name::SegmentName,
+    segment::name::{SegmentName, ServerId},
     vault::manifest::{EventsInput, Inputs, SegmentInput},
 };
+
+/// Backfill reaches no further back than this.
+const BACKFILL_MINUTES_MAX: i64 = 5;
 
 /// New input waits no longer than this for more of it: 6 h.
 const WAIT_MAX_MS: i64 = 6 * 3_600_000;
@@ -33,6 +36,10 @@ pub struct Stock {
     pub hours: BTreeMap<Hour, u64>,
     /// The first `started` in its events file.
     pub started: Option<UtcMs>,
+    /// Whether that was the first start of a server that had never collected before.
+    pub is_first: bool,
+    /// The most minutes of backfill that a connection in its events file asked for.
+    pub backfill: u8,
     /// When it was there: when the delivery acknowledged it, else the end of its minute.
     pub arrived: UtcMs,
 }
@@ -92,36 +99,152 @@ pub fn first_hour(stock: &[Stock], zone: &Zone, known: Option<Hour>) -> Option<H
 /// All hours that may be due, ascending: those of the span that are not committed, and those that
 /// something of the stock belongs to. `stock` is ascending by name.
 pub fn candidates(stock: &[Stock], committed: &BTreeSet<Hour>, when: &When<'_>) -> Vec<Candidate> {
-    let mut hours: BTreeMap<Hour, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    let mut hours: BTreeMap<Hour, Vec<usize>> = BTreeMap::new();
     if let Some(first) = when.first_hour {
         let last = when.zone.hour_of(when.now);
         for hour in (first.0..=last.0).map(Hour) {
-            // an hour that is skipped in spring has no time and does not exist
-            if !committed.contains(&hour) && !when.zone.intervals(hour).is_empty() {
+            if !committed.contains(&hour) {
                 hours.entry(hour).or_default();
             }
         }
     }
     for (number, segment) in stock.iter().enumerate() {
         for hour in segment.hours.keys() {
-            hours.entry(*hour).or_default().0.push(number);
-        }
-        for hour in hours_of_events(segment.name.minute, when.zone) {
-            hours.entry(hour).or_default().1.push(number);
+            hours.entry(*hour).or_default().push(number);
         }
     }
-    let candidate = |(hour, (segments, events))| Candidate {
+    let events = EventsFiles::of(stock);
+    for hour in events.hours(when) {
+        hours.entry(hour).or_default();
+    }
+    // an hour that is skipped in spring has no time and does not exist
+    hours.retain(|hour, segments| !segments.is_empty() || !when.zone.intervals(*hour).is_empty());
+    let candidate = |(hour, segments)| Candidate {
         hour,
         segments,
-        events,
+        events: events.of_hour(hour, when),
     };
     hours.into_iter().map(candidate).collect()
 }
 
-/// An events file belongs to the hour of its minute, and to those of the minutes beside it.
-fn hours_of_events(minute: Minute, zone: &Zone) -> BTreeSet<Hour> {
-    let beside = [minute.0 - 1, minute.0, minute.0 + 1];
-    beside.map(|m| zone.hour_of(Minute(m).begin())).into()
+/// Whether an hour lies in the span: outside of it nothing ran.
+pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
+    let intervals = when.zone.intervals(hour);
+    let has_begun = intervals
+        .first()
+        .is_some_and(|first| first.begin <= when.now);
+    has_begun && when.first_hour.is_some_and(|first| first <= hour)
+}
+
+/// The events files of all servers, by minute.
+///
+/// Those of an hour are, for each server, the ones of its minutes, of the minute before and of the
+/// minute after; where one of these two has none, the nearest one before and the nearest after, so
+/// that what explains a hole is an input of every hour in it; and those of later backfills that
+/// reach into it.
+struct EventsFiles<'a> {
+    stock: &'a [Stock],
+    servers: BTreeMap<&'a ServerId, BTreeMap<Minute, Vec<usize>>>,
+}
+
+impl<'a> EventsFiles<'a> {
+    fn of(stock: &'a [Stock]) -> Self {
+        let mut servers: BTreeMap<&ServerId, BTreeMap<Minute, Vec<usize>>> = BTreeMap::new();
+        for (number, segment) in stock.iter().enumerate() {
+            let minutes = servers.entry(&segment.name.server).or_default();
+            minutes.entry(segment.name.minute).or_default().push(number);
+        }
+        Self { stock, servers }
+    }
+
+    /// The hours that any of them belongs to.
+    fn hours(&self, when: &When<'_>) -> BTreeSet<Hour> {
+        let hour_of = |minute: i64| when.zone.hour_of(Minute(minute).begin());
+        let mut hours = BTreeSet::new();
+        for segment in self.stock {
+            let minute = segment.name.minute.0;
+            let first = minute - 1 - i64::from(segment.backfill);
+            hours.extend((first..=minute + 1).map(hour_of));
+        }
+        for minutes in self.servers.values() {
+            let known: Vec<i64> = minutes.keys().map(|minute| minute.0).collect();
+            for hole in known.windows(2) {
+                if let [before, after] = hole
+                    && before + 1 < *after
+                {
+                    hours.extend((hour_of(*before).0..=hour_of(*after).0).map(Hour));
+                }
+            }
+            if let (Some(first), Some(minute)) = (when.first_hour, known.first())
+                && self.is_first_ever(minutes, Minute(*minute))
+            {
+                hours.extend((first.0..=hour_of(*minute).0).map(Hour));
+            }
+        }
+        hours
+    }
+
+    /// Whether a server had never collected before that minute, and so has nothing more to send.
+    fn is_first_ever(&self, minutes: &BTreeMap<Minute, Vec<usize>>, minute: Minute) -> bool {
+        let numbers = minutes.get(&minute).into_iter().flatten();
+        let mut segments = numbers.filter_map(|number| self.stock.get(*number));
+        segments.any(|segment| segment.is_first)
+    }
+
+    /// The numbers of those of an hour, ascending.
+    fn of_hour(&self, hour: Hour, when: &When<'_>) -> Vec<usize> {
+        let intervals = when.zone.intervals(hour);
+        let (Some(first), Some(last)) = (intervals.first(), intervals.last()) else {
+            return Vec::new();
+        };
+        if !is_in_span(hour, when) {
+            return Vec::new();
+        }
+        let before = Minute(first.begin.minute().0 - 1);
+        let after = last.end.minute();
+        let mut numbers = BTreeSet::new();
+        for minutes in self.servers.values() {
+            let inside = minutes.range(before..=after);
+            numbers.extend(inside.flat_map(|(_, numbers)| numbers));
+            numbers.extend(self.brackets(minutes, before, after));
+            let later = minutes.range(Minute(after.0 + 1)..=Minute(after.0 + BACKFILL_MINUTES_MAX));
+            numbers.extend(later.flat_map(|(_, numbers)| numbers).filter(|number| {
+                let segment = self.stock.get(**number);
+                segment.is_some_and(|segment| {
+                    0 < segment.backfill
+                        && segment.name.minute.0 - i64::from(segment.backfill) <= after.0
+                })
+            }));
+        }
+        numbers.into_iter().collect()
+    }
+
+    /// Where an outer minute has no file, what lies on both sides of the hole. A side with nothing
+    /// explains nothing: then the hole is late, unless the server had never collected before.
+    fn brackets(
+        &self,
+        minutes: &BTreeMap<Minute, Vec<usize>>,
+        before: Minute,
+        after: Minute,
+    ) -> Vec<usize> {
+        let is_inside = minutes.range(before..=after).next().is_some();
+        let nearest_before = minutes.range(..before).next_back();
+        let nearest_after = minutes.range(Minute(after.0 + 1)..).next();
+        let mut found = Vec::new();
+        if !minutes.contains_key(&before)
+            && (is_inside || nearest_after.is_some())
+            && let Some((_, numbers)) = nearest_before
+        {
+            found.extend(numbers);
+        }
+        if !minutes.contains_key(&after)
+            && let Some((minute, numbers)) = nearest_after
+            && (is_inside || nearest_before.is_some() || self.is_first_ever(minutes, *minute))
+        {
+            found.extend(numbers);
+        }
+        found
+    }
 }
 
 /// What the hour's manifest will name as its inputs.
@@ -202,14 +325,32 @@ pub fn decide(
     if !asked && !is_quiet(&arrivals, when) {
         return Decision::Wait;
     }
+    // where old inputs are gone, another bracket is no reason to miss them
+    let is_bracket = |file: &&File<'_>| file.1 && is_outside(file.0.minute, candidate.hour, when);
+    let only_brackets = new.iter().all(is_bracket);
+    let is_here = |file: &&File<'_>| {
+        let place = stock.binary_search_by(|segment| segment.name.cmp(file.0));
+        let segment = place.ok().and_then(|place| stock.get(place));
+        segment.is_some_and(|segment| {
+            file.2
+                == if file.1 {
+                    &segment.events_sha256
+                } else {
+                    &segment.sha256
+                }
+        })
+    };
     let missing: Vec<String> = known
-        .difference(&here)
+        .iter()
+        .filter(|file| !is_here(file))
         .map(|(name, events, _)| {
             format!("{name}{}", if *events { ".events.jsonl" } else { ".jsonl" })
         })
         .collect();
     if missing.is_empty() {
         merge()
+    } else if only_brackets {
+        Decision::Nothing
     } else {
         Decision::HeldBack { missing }
     }
@@ -217,18 +358,22 @@ pub fn decide(
 
 /// Whether an hour that was never committed is due; `None` if there is nothing to commit.
 fn is_due(candidate: &Candidate, asked: bool, when: &When<'_>) -> Option<bool> {
-    let intervals = when.zone.intervals(candidate.hour);
-    let has_begun = intervals
-        .first()
-        .is_some_and(|first| first.begin <= when.now);
-    let after_first = when.first_hour.is_some_and(|first| first <= candidate.hour);
-    if !(has_begun && after_first) {
+    if !is_in_span(candidate.hour, when) {
         return (!candidate.segments.is_empty()).then_some(true);
     }
+    let intervals = when.zone.intervals(candidate.hour);
     let end = intervals
         .last()
         .map(|last| last.end.plus_ms(when.settle_ms));
     Some(asked || end.is_some_and(|settled| settled <= when.now))
+}
+
+/// Whether a minute is none of an hour, nor the one before or after it.
+fn is_outside(minute: Minute, hour: Hour, when: &When<'_>) -> bool {
+    let intervals = when.zone.intervals(hour);
+    let (first, last) = (intervals.first(), intervals.last());
+    first.is_none_or(|first| minute.0 + 1 < first.begin.minute().0)
+        || last.is_none_or(|last| last.end.minute() < minute)
 }
 
 /// Whether new input of a committed hour has waited long enough.
@@ -265,6 +410,8 @@ mod tests {
             events: 1,
             hours: lines.iter().map(|(at, lines)| (hour(at), *lines)).collect(),
             started: (minute == "13:50").then(|| ms("13:50")),
+            is_first: minute == "13:50",
+            backfill: 0,
             arrived: ms(arrived),
         }
     }
@@ -325,16 +472,16 @@ mod tests {
             [
                 "2026-11-20_07 +1 +0",
                 "2026-11-23_13 +2 +2",
-                "2026-11-23_14 +1 +1",
-                "2026-11-23_15 +0 +0",
+                "2026-11-23_14 +1 +3",
+                "2026-11-23_15 +0 +2",
                 "2026-11-23_16 waits",
             ]
         );
         assert_eq!(at("17:09").last().unwrap(), "2026-11-23_17 waits");
         assert_eq!(at("17:09")[4], "2026-11-23_16 waits");
-        assert_eq!(at("17:10")[4], "2026-11-23_16 +1 +1");
+        assert_eq!(at("17:10")[4], "2026-11-23_16 +1 +2");
         let asked = decided(&stock, &[], Some("23_16"), "16:32");
-        assert_eq!(asked.last().unwrap(), "2026-11-23_16 +1 +1");
+        assert_eq!(asked.last().unwrap(), "2026-11-23_16 +1 +2");
     }
 
     #[test]

@@ -185,6 +185,8 @@ mod tests {
             events: 1,
             hours: hours.iter().map(|h| (h.parse().unwrap(), 1)).collect(),
             started: None,
+            is_first: false,
+            backfill: 0,
             arrived: at("23T13:00"),
         }
     }

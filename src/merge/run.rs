@@ -19,7 +19,7 @@ use super::{
     sweep::{Sweep, SweepError},
 };
 use crate::{
-    config::settings::{Merge, Xz},
+    config::settings::{Merge, Server, Xz},
     period::{Hour, UtcMs},
     segment::name::{SAMPLE, SegmentName, ServerId},
     vault::{
@@ -47,7 +47,7 @@ pub struct Job<'a> {
     /// `[merge]`
     pub settings: &'a Merge,
     /// The configured servers. Others are merged too, with a warning.
-    pub servers: &'a [ServerId],
+    pub servers: &'a [Server],
     /// Only these hours, and these at once; empty: all that are due.
     pub asked: &'a BTreeSet<Hour>,
     /// How many threads may work.
@@ -197,7 +197,7 @@ impl Job<'_> {
     fn warn_of_unknown_servers(&self) -> Result<(), RunError> {
         let found = crate::segment::spool::servers(self.disk, self.spool);
         for server in found.map_err(at(self.spool))? {
-            if !self.servers.contains(&server) {
+            if !self.servers.iter().any(|known| known.id == server) {
                 tracing::warn!(
                     "server {server} has a folder in the spool and no [[servers]] entry; it is merged all the same"
                 );
@@ -223,6 +223,15 @@ impl Job<'_> {
         let when = self.when(look.first_hour);
         let decision = plan::decide(candidate, &look.stock, inputs, asked, &when);
         Ok((decision, former))
+    }
+
+    /// The configured servers that have not ended before an hour.
+    fn expected(&self, hour: Hour) -> Vec<ServerId> {
+        let servers = self.servers.iter();
+        servers
+            .filter(|server| server.until.is_none_or(|until| hour.day() < until))
+            .map(|server| server.id.clone())
+            .collect()
     }
 
     fn place(&self, hour: Hour) -> HourOfVault<'_> {
@@ -404,6 +413,8 @@ impl Job<'_> {
         let due = Due {
             hour,
             inputs: plan::inputs(candidate, &look.stock),
+            servers: self.expected(hour),
+            is_in_span: plan::is_in_span(hour, &self.when(look.first_hour)),
             history: History {
                 revision: revision + 1,
                 previous_manifest: former.map(|(_, bytes)| manifest::sha256(&bytes)),

@@ -114,7 +114,9 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
         events_sha256: index.events.sha256.clone(),
         events: index.events.lines,
         hours,
-        started: index.started,
+        started: index.witness.started,
+        is_first: index.witness.is_first,
+        backfill: index.witness.backfill,
         arrived: arrived.unwrap_or_else(|| name.minute.end()),
     }
 }

@@ -4,15 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::dedupe::Tally;
 use crate::{
-    period::{Hour, Interval, Minute, Zone},
+    cover::{
+        account::{Account, Given, account},
+        backfill::{Backfill, Hole},
+        estimate::estimate,
+        evidence::Timeline,
+        seconds,
+    },
+    period::{Hour, Interval, Minute, UtcMs, Zone},
     post::reject::Rejected,
     segment::{
         line::PROGRAM,
         name::{SAMPLE, ServerId},
     },
     vault::manifest::{
-        ByWord, Conflicts, Counts, Covered, FORMAT, History, Inputs, Manifest, Minutes, Output,
-        Seconds, ServerCounts, TotalCounts,
+        ByWord, Conflicts, Counts, Coverage, FORMAT, History, Inputs, Manifest, MinuteRow, Minutes,
+        Output, ServerCounts, TotalCounts,
     },
 };
 
@@ -28,8 +35,10 @@ pub struct Sums<'a> {
     pub zone: &'a Zone,
     /// What was merged.
     pub inputs: Inputs,
-    /// The servers of the inputs, ascending.
+    /// The servers, ascending.
     pub servers: &'a [ServerId],
+    /// What their connections were like, in the same order.
+    pub timelines: &'a [Timeline],
     /// What the posts say, servers in the same order.
     pub tally: Tally,
     /// The lines that are no posts.
@@ -40,11 +49,11 @@ pub struct Sums<'a> {
     pub history: History,
 }
 
-/// The servers of an hour's inputs, ascending.
-pub fn servers(inputs: &Inputs) -> Vec<ServerId> {
+/// The servers of an hour, ascending: those that were expected, and those of its inputs.
+pub fn servers(inputs: &Inputs, expected: &[ServerId]) -> Vec<ServerId> {
     let segments = inputs.segments.iter().map(|input| &input.name.server);
     let events = inputs.events.iter().map(|input| &input.name.server);
-    let servers: BTreeSet<&ServerId> = segments.chain(events).collect();
+    let servers: BTreeSet<&ServerId> = segments.chain(events).chain(expected).collect();
     servers.into_iter().cloned().collect()
 }
 
@@ -52,6 +61,12 @@ pub fn servers(inputs: &Inputs) -> Vec<ServerId> {
 pub fn manifest(sums: Sums<'_>) -> Manifest {
     let intervals = sums.zone.intervals(sums.hour);
     let tally = &sums.tally;
+    let account = account(&Given {
+        intervals: &intervals,
+        servers: sums.servers,
+        posts: &tally.seconds,
+        timelines: sums.timelines,
+    });
     let mut residues: Vec<(u64, u64)> = Vec::new();
     residues.extend(tally.residues.iter().map(|(residue, ids)| (*residue, *ids)));
     Manifest {
@@ -61,8 +76,14 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         timezone: sums.zone.name().to_owned(),
         hour: sums.hour,
         counts: counts(&sums),
-        minutes: minutes(&sums, &intervals),
-        seconds: seconds(&sums, &intervals),
+        minutes: minutes(&sums, &intervals, &account),
+        backfills: backfills(&sums, &intervals, &account),
+        estimate: estimate(account.both.values()),
+        coverage: Coverage {
+            servers: sums.servers.iter().cloned().zip(account.servers).collect(),
+            union: account.union,
+        },
+        gaps: account.gaps,
         residues,
         conflicts: Conflicts {
             posts: tally.conflicting,
@@ -112,29 +133,59 @@ fn by_reason(rejected: &RejectedLines, counts: impl Fn(usize) -> bool) -> ByWord
     by_word
 }
 
-fn minutes(sums: &Sums<'_>, intervals: &[Interval]) -> Minutes {
-    let nothing = (0, vec![0; sums.servers.len()], 0);
-    let row = |minute: Minute| {
-        let (posts, of_servers, common) = sums.tally.minutes.get(&minute).unwrap_or(&nothing);
-        (minute, *posts, of_servers.clone(), *common)
-    };
-    let minutes = intervals
-        .iter()
-        .flat_map(|i| (i.begin.minute().0..i.end.minute().0).map(Minute));
+fn minutes(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Minutes {
+    let mut minutes: BTreeMap<Minute, MinuteRow> = BTreeMap::new();
+    for minute in seconds::minutes(intervals) {
+        let nothing = vec![0; sums.servers.len()];
+        let both = account.both.get(&minute).copied();
+        minutes.insert(minute, MinuteRow(minute, 0, nothing, 0, both));
+    }
+    for (second, in_second) in &sums.tally.seconds {
+        let minute = UtcMs(second * 1_000).minute();
+        let Some(MinuteRow(_, posts, of_servers, common, _)) = minutes.get_mut(&minute) else {
+            continue;
+        };
+        *posts += in_second.posts;
+        *common += in_second.common;
+        for (sum, posts) in of_servers.iter_mut().zip(&in_second.servers) {
+            *sum += posts;
+        }
+    }
     Minutes {
         servers: sums.servers.to_vec(),
-        rows: minutes.map(row).collect(),
+        rows: minutes.into_values().collect(),
     }
 }
 
-fn seconds(sums: &Sums<'_>, intervals: &[Interval]) -> Seconds {
-    let mut seconds = Seconds::default();
-    let mut union: BTreeSet<i64> = BTreeSet::new();
-    for (server, of_tally) in sums.servers.iter().zip(&sums.tally.servers) {
-        let covered = Covered::of(intervals, |second| of_tally.seconds.contains(&second));
-        seconds.servers.insert(server.clone(), covered);
-        union.extend(&of_tally.seconds);
+/// The connections that asked for backfill and were made in the hour, or brought something to it.
+fn backfills(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Vec<Backfill> {
+    let mut found = Vec::new();
+    let servers = sums
+        .servers
+        .iter()
+        .zip(sums.timelines)
+        .zip(&account.servers);
+    for (number, ((server, timeline), covered)) in servers.enumerate() {
+        let seconds = covered.bits(seconds::count(intervals));
+        let covered = seconds.map(|(covered, _)| covered).unwrap_or_default();
+        for (place, connection) in timeline.connections.iter().enumerate() {
+            let brought = sums.tally.backfilled.get(&(number, place));
+            let is_here = intervals.iter().any(|i| i.contains(connection.at));
+            if connection.minutes == 0 || !(is_here || brought.is_some()) {
+                continue;
+            }
+            let (posts, duplicates) = brought.copied().unwrap_or_default();
+            found.push(Backfill {
+                server: server.clone(),
+                run: connection.run,
+                connection: connection.connection,
+                connected: connection.at,
+                minutes: connection.minutes,
+                posts,
+                duplicates,
+                hole: Hole::before(connection, intervals, &covered),
+            });
+        }
     }
-    seconds.union = Covered::of(intervals, |second| union.contains(&second));
-    seconds
+    found
 }

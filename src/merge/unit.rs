@@ -11,11 +11,12 @@ use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 
 use super::{
-    dedupe::{Copy, Tally, dedupe},
+    dedupe::{Copy, NO_STAMP, Tally, dedupe},
     index::{Key, Run, read_run},
     users::{AuthorKey, Row},
 };
 use crate::{
+    cover::backfill::Connection,
     period::{Interval, Minute, UtcMs},
     post::{flatten, parse},
     segment::{line, name::ServerId, raw},
@@ -71,6 +72,8 @@ pub struct Merged {
 pub struct Made<'a> {
     /// The servers of the hour, ascending.
     pub servers: &'a [ServerId],
+    /// The connections of each of them.
+    pub connections: &'a [Vec<Connection>],
     /// Whether `posts.parquet` is wanted.
     pub posts: bool,
 }
@@ -148,7 +151,7 @@ fn divide(minute: Minute, runs: &[(usize, Run)], unit_bytes: u64, units: &mut Ve
     }
 }
 
-/// Reads, parses, dedupes, sorts and flattens.
+/// Reads, parses, dedupes, sorts and flattens. `servers` has the connections of each server.
 pub fn merge(
     disk: &dyn Disk,
     sources: &[Source],
@@ -200,7 +203,7 @@ fn copy(server: usize, stored: &[u8]) -> Option<Copy<'_>> {
     };
     let cut = line::cut(stored);
     Some(Copy {
-        retrieved_at: cut.retrieved_at.unwrap_or(UtcMs(i64::MAX)),
+        retrieved_at: cut.retrieved_at.unwrap_or(NO_STAMP),
         server,
         received: (cut.before, cut.after),
         post,
@@ -217,7 +220,7 @@ fn flatten_all(copies: Vec<Copy<'_>>, made: &Made<'_>) -> Merged {
         tally: Tally::default(),
     };
     let mut rows = made.posts.then(Rows::default);
-    merged.tally = dedupe(copies, made.servers.len(), |copy, group| {
+    merged.tally = dedupe(copies, made.connections, |copy, group| {
         merged.take(copy);
         if let Some(rows) = &mut rows {
             push_row(rows, copy, group, made.servers);
@@ -235,7 +238,7 @@ fn push_row(rows: &mut Rows, copy: &Copy<'_>, group: &[Copy<'_>], servers: &[Ser
     seen_by.dedup();
     let seen_by: Vec<&str> = seen_by.into_iter().map(name).collect();
     // a line without a stamp counts as having come last
-    let at = |at: UtcMs| Some(at).filter(|at| *at != UtcMs(i64::MAX));
+    let at = |at: UtcMs| Some(at).filter(|at| *at != NO_STAMP);
     let seen = Seen {
         server: name(copy.server),
         retrieved_at: at(copy.retrieved_at),

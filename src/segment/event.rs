@@ -28,6 +28,10 @@ pub enum What {
     Started {
         /// Name and version of the program.
         program: String,
+        /// When the last line that lies in this server's spool arrived; `None` if there is none, and
+        /// so nothing of an earlier run is still to come.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_line: Option<UtcMs>,
     },
     /// A request is about to be made.
     Connecting {
@@ -162,6 +166,31 @@ pub struct Alive {
     pub clock_offset_ms: Option<i64>,
     /// Whether a connection was up at the end of the minute.
     pub connected: bool,
+    /// While none is: since when, and why. So each minute's file is enough by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<Down>,
+    /// The time before this minute in which the machine slept, if it did: minutes without a record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asleep: Option<Interval>,
+}
+
+/// Why nothing is connected: how the last attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Down {
+    /// When it ended so; before the first attempt has ended, when the collector started.
+    pub since: UtcMs,
+    /// The cause; none before the first attempt has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// The HTTP status, when the cause is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What the platform called it, when the platform ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disconnect_type: Option<String>,
+    /// The row of the table of waits, while one is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 impl Event {
@@ -218,8 +247,34 @@ mod tests {
                 }],
                 clock_offset_ms: None,
                 connected: true,
+                down: None,
+                asleep: None,
             }),
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"alive","minute":"2026-11-23T14:05Z","seconds":[0,59],"lines":7,"keep_alives":1,"silences":[{"begin":"1970-01-01T00:00:00.000Z","end":"1970-01-01T00:00:02.500Z"}],"connected":true,"connection":3}"#,
+        );
+    }
+
+    #[test]
+    fn a_minute_without_a_connection_says_why() {
+        check_json(
+            What::Alive(Alive {
+                minute: Minute(29_924_045),
+                seconds: vec![],
+                lines: 0,
+                keep_alives: 0,
+                silences: vec![],
+                clock_offset_ms: None,
+                connected: false,
+                down: Some(Down {
+                    since: UtcMs(1_000),
+                    cause: Some(Cause::HttpStatus),
+                    status: Some(429),
+                    disconnect_type: None,
+                    why: Some("rate_limit".to_owned()),
+                }),
+                asleep: None,
+            }),
+            r#"{"at":"2026-11-23T14:05:09.123Z","kind":"alive","minute":"2026-11-23T14:05Z","seconds":[],"lines":0,"keep_alives":0,"silences":[],"connected":false,"down":{"since":"1970-01-01T00:00:01.000Z","cause":"http_status","status":429,"why":"rate_limit"},"connection":3}"#,
         );
     }
 

@@ -9,6 +9,12 @@ use std::{collections::BTreeMap, io, path::Path};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cover::{
+        backfill::Backfill,
+        estimate::{Both, Estimate},
+        gap::Gap,
+        seconds::Covered,
+    },
     period::{Hour, Interval, Minute},
     segment::{
         name::{SegmentName, ServerId},
@@ -49,8 +55,14 @@ pub struct Manifest {
     pub outputs: Vec<Output>,
     /// What each server saw in each minute.
     pub minutes: Minutes,
-    /// The seconds in which at least one post's time falls.
-    pub seconds: Seconds,
+    /// The seconds that each server has, and any.
+    pub coverage: Coverage,
+    /// All other seconds: the gaps of the servers in their order, then those of the union.
+    pub gaps: Vec<Gap>,
+    /// How many posts both missed; none with other than two servers, or no second that both have.
+    pub estimate: Option<Estimate>,
+    /// What the connections that asked for backfill brought, by server and time.
+    pub backfills: Vec<Backfill>,
     /// How many ids have each `(id >> 22) % 1000`; residues without one are left out.
     pub residues: Vec<(u64, u64)>,
     /// Posts whose copies differ.
@@ -64,7 +76,8 @@ pub struct Manifest {
 pub struct Inputs {
     /// The segments that have lines of this hour.
     pub segments: Vec<SegmentInput>,
-    /// The events files of its time, and of one minute before and after.
+    /// The events files of its time and of one minute before and after, the ones on both sides of
+    /// every hole, and those of later backfills that reach into it.
     pub events: Vec<EventsInput>,
 }
 
@@ -153,51 +166,22 @@ pub struct Output {
 pub struct Minutes {
     /// The servers, in the order of the numbers in each row.
     pub servers: Vec<ServerId>,
-    /// Minute, posts, posts of each server, posts that all of them saw. Every minute of the hour.
-    pub rows: Vec<(Minute, u64, Vec<u64>, u64)>,
+    /// Every minute of the hour.
+    pub rows: Vec<MinuteRow>,
 }
 
-/// The seconds in which at least one post's time falls.
+/// Minute, posts, posts of each server, posts that all of them saw; with two servers, of the seconds
+/// that both have posts of: how many they are, posts of the first, of the second, in common.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MinuteRow(pub Minute, pub u64, pub Vec<u64>, pub u64, pub Option<Both>);
+
+/// The seconds that the servers have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seconds {
+pub struct Coverage {
     /// By server.
     pub servers: BTreeMap<ServerId, Covered>,
     /// By any server.
     pub union: Covered,
-}
-
-/// Seconds of an hour, in the order of its UTC time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Covered {
-    /// How many of them there are.
-    pub covered: u64,
-    /// Four seconds a hex digit, the first one in the highest bit.
-    pub bitmap: String,
-}
-
-impl Covered {
-    /// The seconds of an hour for which it is so.
-    pub fn of(intervals: &[Interval], is_so: impl Fn(i64) -> bool) -> Self {
-        let (mut count, mut bitmap, mut nibble, mut bits) = (0, String::new(), 0_u32, 0);
-        let seconds = |interval: &Interval| interval.begin.second()..interval.end.second();
-        for second in intervals.iter().flat_map(seconds) {
-            let bit = u32::from(is_so(second));
-            count += u64::from(bit);
-            nibble = nibble << 1 | bit;
-            bits += 1;
-            if bits == 4 {
-                bitmap.extend(char::from_digit(nibble, 16));
-                (nibble, bits) = (0, 0);
-            }
-        }
-        if 0 < bits {
-            bitmap.extend(char::from_digit(nibble << (4 - bits), 16));
-        }
-        Self {
-            covered: count,
-            bitmap,
-        }
-    }
 }
 
 /// Posts whose copies differ.

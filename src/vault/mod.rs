@@ -39,6 +39,9 @@ pub mod schema;
 /// Works out again what a vault says: what is to be checked, and what was found.
 pub mod verify;
 
+/// Coverage, gaps and estimate of an hour.
+pub mod verify_cover;
+
 /// One hour of it.
 pub mod verify_hour;
 

@@ -8,12 +8,14 @@ use std::{
 
 use super::{
     layout::Kind,
-    manifest::{Counts, Covered, MANIFEST_BYTES_MAX, Manifest, Minutes, Output, sha256},
+    manifest::{Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, sha256},
     posts::check,
     verify::{HourPlace, Problems, Root, zone},
+    verify_cover,
     verify_rows::{self, Rows},
 };
 use crate::{
+    cover::seconds,
     period::Minute,
     segment::line::PROGRAM,
     world::disk::{self, Disk},
@@ -168,10 +170,7 @@ fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
 /// Whether the table of minutes agrees with the counts.
 fn check_minutes(path: &Path, manifest: &Manifest, problems: &mut Problems) {
     let Minutes { servers, rows } = &manifest.minutes;
-    let all = manifest
-        .intervals
-        .iter()
-        .flat_map(|i| (i.begin.minute().0..i.end.minute().0).map(Minute));
+    let all = seconds::minutes(&manifest.intervals);
     if !rows.iter().map(|row| row.0).eq(all) {
         problems.wrong(path, "the table of minutes has not the minutes of the hour");
     }
@@ -193,7 +192,7 @@ fn check_minutes(path: &Path, manifest: &Manifest, problems: &mut Problems) {
         let posts: u64 = of_server.sum();
         problems.same(path, &format!("posts of server {id}"), server.posts, posts);
     }
-    for (minute, posts, of_servers, common) in rows {
+    for MinuteRow(minute, posts, of_servers, common, _) in rows {
         let fits = of_servers.len() == servers.len()
             && of_servers
                 .iter()
@@ -317,7 +316,9 @@ fn check_rows(
             problems.wrong(path, what);
         }
     }
-    if rows.ids[0].is_none() || (0 < rows.old_ids && rows.ids[1].is_none()) {
+    let is_known = rows.ids[0].is_some() && (rows.old_ids == 0 || rows.ids[1].is_some());
+    verify_cover::check(path, manifest, is_known.then_some(rows), problems);
+    if !is_known {
         // without the file there is nothing to compare with, and that has been told
         return;
     }
@@ -342,54 +343,8 @@ fn check_rows(
     {
         problems.wrong(path, "the table of residues is not what the ids say");
     }
-    check_seconds(path, manifest, rows, problems);
     if is_strict {
         check_rejected(path, manifest, rows, problems);
-    }
-}
-
-fn check_seconds(path: &Path, manifest: &Manifest, rows: &Rows, problems: &mut Problems) {
-    let seconds = &manifest.seconds;
-    let union = Covered::of(&manifest.intervals, |second| rows.seconds.contains(&second));
-    if union != seconds.union {
-        problems.wrong(path, "the seconds covered are not what the ids say");
-    }
-    let mut any = vec![0_u32; union.bitmap.len()];
-    for (id, covered) in &seconds.servers {
-        let nibbles: Vec<u32> = covered
-            .bitmap
-            .chars()
-            .filter_map(|c| c.to_digit(16))
-            .collect();
-        let count: u64 = nibbles
-            .iter()
-            .map(|nibble| u64::from(nibble.count_ones()))
-            .sum();
-        problems.same(
-            path,
-            &format!("seconds covered by server {id}"),
-            covered.covered,
-            count,
-        );
-        if nibbles.len() != any.len() {
-            problems.wrong(
-                path,
-                format!("the bitmap of server {id} has another length than the hour"),
-            );
-        }
-        for (sum, nibble) in any.iter_mut().zip(nibbles) {
-            *sum |= nibble;
-        }
-    }
-    let any: String = any
-        .into_iter()
-        .filter_map(|nibble| char::from_digit(nibble, 16))
-        .collect();
-    if any != union.bitmap {
-        problems.wrong(
-            path,
-            "the seconds covered by the servers do not add up to those of all",
-        );
     }
 }
 

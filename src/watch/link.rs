@@ -155,6 +155,7 @@ mod tests {
     fn started() -> What {
         What::Started {
             program: "test/1".to_owned(),
+            last_line: None,
         }
     }
 

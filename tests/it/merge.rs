@@ -407,8 +407,8 @@ fn hours_are_labels_of_the_zone() {
         7_200
     );
     assert_eq!(manifest.minutes.rows.len(), 120);
-    assert_eq!(manifest.seconds.union.bitmap.len(), 1_800);
-    assert_eq!(manifest.seconds.union.covered, 3);
+    assert_eq!(manifest.coverage.union.bitmap.len(), 1_800);
+    assert_eq!(manifest.coverage.union.covered, 3);
     let texts = ["01", "03"].map(|hour| autumn.manifest(&format!("2026-10-25_{hour}")));
     assert_eq!(texts.map(|manifest| manifest.counts.total.posts), [1, 1]);
 

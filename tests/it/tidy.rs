@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "collect",
             "config",
+            "cover",
             "deliver",
             "merge",
             "period",
@@ -35,16 +36,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["backoff", "config", "period", "segment", "world"],
     ),
     ("config", &["period", "segment"]),
+    ("cover", &["period", "segment"]),
     ("deliver", &["config", "period", "segment", "world"]),
     (
         "merge",
-        &["config", "period", "post", "segment", "vault", "world"],
+        &[
+            "config", "cover", "period", "post", "segment", "vault", "world",
+        ],
     ),
     ("post", &["period"]),
     ("segment", &["period", "world"]),
     ("simulate", &["period", "world"]),
     ("supervise", &["period", "world"]),
-    ("vault", &["period", "post", "segment", "world"]),
+    ("vault", &["cover", "period", "post", "segment", "world"]),
     (
         "watch",
         &["config", "period", "segment", "supervise", "vault", "world"],

@@ -275,7 +275,7 @@ fn the_real_posts_come_through_whole() {
         );
     }
     site.check_stage(2, 0.0, &["deliver"], &[0]);
-    site.check_stage(1, 7_200.0, &["merge"], &[0]);
+    site.check_stage(1, 5_400.0, &["merge"], &[0]);
     site.check_verify();
 
     let mut rows = Vec::new();
@@ -400,7 +400,7 @@ fn two_servers_with_faults_and_a_kill_make_one_archive_that_verifies() {
     stop(first);
     stop(second);
     site.check_stage(2, 0.0, &["deliver"], &[0]);
-    let merged = site.check_stage(1, 7_200.0, &["merge"], &[0]);
+    let merged = site.check_stage(1, 5_400.0, &["merge"], &[0]);
     assert!(!merged.stdout.is_empty(), "a merge says what it committed");
     site.check_verify();
     // again: nothing to do, and nothing changes
@@ -409,7 +409,7 @@ fn two_servers_with_faults_and_a_kill_make_one_archive_that_verifies() {
         .iter()
         .map(|path| fs::read(path).unwrap())
         .collect();
-    site.check_stage(1, 7_200.0, &["merge"], &[4]);
+    site.check_stage(1, 5_400.0, &["merge"], &[4]);
     let after: Vec<Vec<u8>> = site
         .vault_files("")
         .iter()

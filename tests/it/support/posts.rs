@@ -100,6 +100,7 @@ pub(crate) fn segments(server: &str, received: &[Received]) -> Vec<Segment> {
                 at: minute.begin(),
                 what: What::Started {
                     program: "test/1".to_owned(),
+                    last_line: None,
                 },
                 connection: 0,
             };

@@ -1,0 +1,334 @@
+//! Posts of each second and the servers' timelines → what is covered, and why the rest is not.
+//!
+//! A second into which a post falls is covered. One without is quiet if a connection was up with
+//! bytes soon before and after, and if so few posts come that a silence as long as the one it lies
+//! in is no wonder. All others are uncovered and have exactly one cause, in this order:
+//!
+//! 1. what kept the server from receiving in that second, or else within `UNDER_WAY` after it:
+//!    what was under way when the connection broke did not arrive;
+//! 2. what had ended shortly before, if nothing has come since then;
+//! 3. with a connection that was up all the time: `upstream silence` if all servers that ran were
+//!    connected and none has the second, else `stall`; `unknown` if bytes came in every second.
+
+use std::collections::BTreeMap;
+
+use super::{
+    cause::{self, Cause},
+    estimate::Both,
+    evidence::Timeline,
+    gap::{Gap, Runs, UNION},
+    reason::Reason,
+    seconds::{self, Covered},
+};
+use crate::{
+    period::{Interval, Minute, UtcMs},
+    segment::name::ServerId,
+};
+
+/// Posts arrive within so many ms of their creation: 99 % of them within 6 to 7 s, says X.
+pub const UNDER_WAY_MS: i64 = 10_000;
+
+/// So soon after a connection was made posts come.
+const WARMING_UP_MS: i64 = 5_000;
+
+/// Keep-alives come at least every 20 s; so near must bytes be on both sides of a quiet second.
+const BYTES_NEAR_S: i64 = 25;
+
+/// A silence in which more posts than this were to be expected is none by chance: e^-15 < 10⁻⁶.
+const EXPECTED_MAX: u64 = 15;
+
+/// Minutes before and after a silence from which the expected number of posts is taken.
+const RATE_MINUTES: i64 = 5;
+
+/// What was posted in one second.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InSecond {
+    /// Different posts.
+    pub posts: u64,
+    /// Different posts of each server.
+    pub servers: Vec<u64>,
+    /// Posts that all servers have.
+    pub common: u64,
+}
+
+/// Everything that decides about an hour.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// The UTC time of the hour.
+    pub intervals: &'a [Interval],
+    /// The servers, ascending.
+    pub servers: &'a [ServerId],
+    /// What was posted in each second since 1970; seconds without a post are left out.
+    pub posts: &'a BTreeMap<i64, InSecond>,
+    /// What each server's connection was like, in the order of the servers.
+    pub timelines: &'a [Timeline],
+}
+
+/// What an hour has, and what not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// What each server has, in their order.
+    pub servers: Vec<Covered>,
+    /// What any server has.
+    pub union: Covered,
+    /// The gaps of the servers in their order, then those of the union.
+    pub gaps: Vec<Gap>,
+    /// With two servers, for each minute: the seconds that both cover with posts.
+    pub both: BTreeMap<Minute, Both>,
+}
+
+/// One server's hour.
+struct View<'a> {
+    timeline: &'a Timeline,
+    with_posts: Vec<bool>,
+    quiet: Vec<bool>,
+}
+
+impl View<'_> {
+    fn has(&self, place: usize) -> bool {
+        self.has_posts(place) || self.quiet.get(place) == Some(&true)
+    }
+
+    fn has_posts(&self, place: usize) -> bool {
+        self.with_posts.get(place) == Some(&true)
+    }
+}
+
+/// Works out an hour.
+pub fn account(given: &Given<'_>) -> Account {
+    let seconds: Vec<i64> = seconds::all(given.intervals).collect();
+    let posts_of = |second: &i64, number: usize| {
+        let in_second = given.posts.get(second);
+        in_second
+            .and_then(|in_second| in_second.servers.get(number))
+            .copied()
+            .unwrap_or(0)
+    };
+    let late = Timeline::late();
+    let views: Vec<View<'_>> = (0..given.servers.len())
+        .map(|number| {
+            let posts: Vec<u64> = seconds.iter().map(|s| posts_of(s, number)).collect();
+            let timeline = given.timelines.get(number).unwrap_or(&late);
+            let minutes = by_minute(&seconds, &posts);
+            let with_posts: Vec<bool> = posts.iter().map(|posts| 0 < *posts).collect();
+            let quiet = quiet(&seconds, &with_posts, &minutes, timeline);
+            View {
+                timeline,
+                with_posts,
+                quiet,
+            }
+        })
+        .collect();
+    let mut account = Account {
+        both: both(given),
+        ..Account::default()
+    };
+    let mut of_union = Runs::of(UNION);
+    let mut of_servers: Vec<Runs> = given
+        .servers
+        .iter()
+        .map(|server| Runs::of(server.as_str()))
+        .collect();
+    for (place, second) in seconds.iter().enumerate() {
+        let reasons: Vec<Option<Reason>> = (0..views.len())
+            .map(|number| reason(&seconds, &views, number, place))
+            .collect();
+        for (runs, reason) in of_servers.iter_mut().zip(&reasons) {
+            if let Some(reason) = reason {
+                runs.push(*second, reason.cause, &reason.detail);
+            }
+        }
+        let known: Option<Vec<&Reason>> = reasons.iter().map(Option::as_ref).collect();
+        if let Some(reasons) = known {
+            let cause = cause::of_union(reasons.iter().map(|reason| reason.cause));
+            let detail = union_detail(given.servers, &reasons);
+            of_union.push(*second, cause, &detail);
+        }
+    }
+    let gaps = of_servers.into_iter().chain([of_union]);
+    account.gaps = gaps.flat_map(Runs::finish).collect();
+    account.servers = views
+        .iter()
+        .map(|view| Covered::of(given.intervals, &view.with_posts, &view.quiet))
+        .collect();
+    let any = |has: &dyn Fn(&View<'_>, usize) -> bool| -> Vec<bool> {
+        (0..seconds.len())
+            .map(|place| views.iter().any(|view| has(view, place)))
+            .collect()
+    };
+    let with_posts = any(&|view, place| view.has_posts(place));
+    let covered = any(&|view, place| view.has(place));
+    let quiet: Vec<bool> = covered
+        .iter()
+        .zip(&with_posts)
+        .map(|(covered, with_posts)| *covered && !with_posts)
+        .collect();
+    account.union = Covered::of(given.intervals, &with_posts, &quiet);
+    account
+}
+
+/// What is told of the servers' causes in a gap of the union.
+fn union_detail(servers: &[ServerId], reasons: &[&Reason]) -> String {
+    let all_the_same = reasons.windows(2).all(|two| two.first() == two.last());
+    if all_the_same {
+        return reasons
+            .first()
+            .map_or_else(String::new, |reason| reason.detail.clone());
+    }
+    let each = servers.iter().zip(reasons);
+    let each: Vec<String> = each
+        .map(|(server, reason)| format!("{server}: {}", reason.cause))
+        .collect();
+    each.join("; ")
+}
+
+/// The posts of each minute.
+fn by_minute(seconds: &[i64], posts: &[u64]) -> BTreeMap<Minute, u64> {
+    let mut minutes = BTreeMap::new();
+    for (second, posts) in seconds.iter().zip(posts) {
+        *minutes.entry(UtcMs(second * 1_000).minute()).or_default() += posts;
+    }
+    minutes
+}
+
+/// The seconds that are quiet.
+fn quiet(
+    seconds: &[i64],
+    with_posts: &[bool],
+    minutes: &BTreeMap<Minute, u64>,
+    timeline: &Timeline,
+) -> Vec<bool> {
+    let mut quiet = vec![false; seconds.len()];
+    let empty: Vec<usize> = (0..seconds.len())
+        .filter(|place| with_posts.get(*place) == Some(&false))
+        .collect();
+    let second = |place: &usize| seconds.get(*place).copied().unwrap_or(0);
+    for run in empty.chunk_by(|a, b| a + 1 == *b && second(a) + 1 == second(b)) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            continue;
+        };
+        if !is_no_wonder(second(first), second(last), minutes) {
+            continue;
+        }
+        for place in run {
+            if let Some(quiet) = quiet.get_mut(*place) {
+                *quiet = was_listening(second(place), timeline);
+            }
+        }
+    }
+    quiet
+}
+
+/// Whether a silence from one second to another (both inside) is no wonder, given the posts of all
+/// minutes of the hour: at the mean rate around it fewer than `EXPECTED_MAX` were to be expected.
+/// Without any post in the hour nothing can be expected, and nothing is claimed.
+pub fn is_no_wonder(first: i64, last: i64, minutes: &BTreeMap<Minute, u64>) -> bool {
+    let minute = |second: i64| UtcMs(second * 1_000).minute();
+    let near = Minute(minute(first).0 - RATE_MINUTES)..=Minute(minute(last).0 + RATE_MINUTES);
+    let silent = u64::try_from(last - first + 1).unwrap_or(0);
+    let judged = |posts: u64, minutes: usize| {
+        let seconds = (60 * minutes as u64).saturating_sub(silent);
+        posts.saturating_mul(silent) < EXPECTED_MAX.saturating_mul(seconds)
+    };
+    let posts: u64 = minutes.range(near.clone()).map(|(_, posts)| posts).sum();
+    if 0 < posts {
+        return judged(posts, minutes.range(near).count());
+    }
+    let posts: u64 = minutes.values().sum();
+    0 < posts && judged(posts, minutes.len())
+}
+
+/// Whether a connection was up around a second, with bytes near it on both sides.
+fn was_listening(second: i64, timeline: &Timeline) -> bool {
+    let (Some(before), Some(after)) = timeline.bytes_around(second) else {
+        return false;
+    };
+    let is_near = second - before <= BYTES_NEAR_S && after - second <= BYTES_NEAR_S;
+    let (from, to) = (UtcMs(before * 1_000), UtcMs((after + 1) * 1_000));
+    is_near && timeline.first_down(from, to).is_none()
+}
+
+/// Why a server does not have a second; `None` if it has it.
+fn reason(seconds: &[i64], views: &[View<'_>], number: usize, place: usize) -> Option<Reason> {
+    let view = views.get(number)?;
+    if view.has(place) {
+        return None;
+    }
+    let second = *seconds.get(place)?;
+    let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
+    let timeline = view.timeline;
+    if let Some(down) = timeline.first_down(begin, end.plus_ms(UNDER_WAY_MS)) {
+        return Some(down.reason.clone());
+    }
+    if let Some(down) = timeline.last_down(begin)
+        && begin.0 - down.end.0 <= WARMING_UP_MS
+        && nothing_since(down.end, seconds, view, place)
+    {
+        return Some(down.reason.clone());
+    }
+    Some(Reason {
+        cause: while_connected(views, number, place, second),
+        detail: String::new(),
+    })
+}
+
+/// Whether no second between an instant and that second is covered.
+fn nothing_since(since: UtcMs, seconds: &[i64], view: &View<'_>, place: usize) -> bool {
+    let before = seconds.get(..place).unwrap_or_default().iter().enumerate();
+    let mut after = before
+        .rev()
+        .take_while(|(_, second)| since <= UtcMs(**second * 1_000));
+    after.all(|(place, _)| !view.has(place))
+}
+
+/// The cause for a server that was connected all the time.
+fn while_connected(views: &[View<'_>], number: usize, place: usize, second: i64) -> Cause {
+    let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
+    let others = || {
+        let others = views.iter().enumerate();
+        others
+            .filter(|(other, _)| *other != number)
+            .map(|(_, view)| view)
+    };
+    let is_connected_or_away = |view: &View<'_>| {
+        let down = view.timeline.first_down(begin, end);
+        down.is_none_or(|down| matches!(down.reason.cause, Cause::Late | Cause::NotRunning))
+    };
+    if !others().any(|view| view.has_posts(place)) && others().all(is_connected_or_away) {
+        return Cause::UpstreamSilence;
+    }
+    let Some(view) = views.get(number) else {
+        return Cause::Unknown;
+    };
+    let mut arriving = second..=second + UNDER_WAY_MS / 1_000;
+    let bytes = &view.timeline.bytes;
+    if arriving.all(|second| bytes.binary_search(&second).is_ok()) {
+        Cause::Unknown
+    } else {
+        Cause::Stall
+    }
+}
+
+/// With two servers: the posts of the seconds that both have posts of.
+fn both(given: &Given<'_>) -> BTreeMap<Minute, Both> {
+    let mut minutes: BTreeMap<Minute, Both> = BTreeMap::new();
+    if given.servers.len() != 2 {
+        return minutes;
+    }
+    for minute in seconds::minutes(given.intervals) {
+        minutes.insert(minute, Both::default());
+    }
+    for (second, in_second) in given.posts {
+        if let [first, other] = in_second.servers[..]
+            && 0 < first
+            && 0 < other
+            && let Some(both) = minutes.get_mut(&UtcMs(second * 1_000).minute())
+        {
+            both.seconds += 1;
+            both.first += first;
+            both.second += other;
+            both.common += in_second.common;
+        }
+    }
+    minutes
+}

@@ -1,0 +1,424 @@
+//! Events files → what a server's connection was like at every instant.
+//!
+//! ```text
+//!            started   connected        disconnected   connected
+//! ── late ──┬─ not ──┬── up ───────────┬─ network ────┬── up ───────── (file missing) ── late ──
+//!           running
+//! ```
+//!
+//! What is down stays so, by the cause of its last failure, until a connection is up again. A run
+//! writes a file every minute, so where files of one run are missing they are late; between two
+//! runs nothing ran. Where something is missing, the next file's first words tell what went
+//! before: each minute's `alive` says, while nothing is connected, since when and why.
+
+use super::{backfill::Connection, cause::Cause, reason::Reason};
+use crate::{
+    period::{Interval, Minute, UtcMs},
+    segment::{
+        event::{self, Alive, Event, What},
+        name::{RunId, SegmentName},
+    },
+};
+
+/// A connection that stalls was silent for so long before it was given up: the time that the
+/// collector waits for a byte.
+const STALL_MS: i64 = 30_000;
+
+/// A time in which nothing came in, by one cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Down {
+    /// From when.
+    pub begin: UtcMs,
+    /// Until when.
+    pub end: UtcMs,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What a server's connection was like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeline {
+    /// When nothing came in, ascending; between them a connection was up. What touches has
+    /// different reasons.
+    pub downs: Vec<Down>,
+    /// The seconds since 1970 in which bytes arrived, ascending.
+    pub bytes: Vec<i64>,
+    /// The connections that were made, ascending by time.
+    pub connections: Vec<Connection>,
+}
+
+/// One events file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventsFile {
+    /// The name of its segment.
+    pub name: SegmentName,
+    /// Its records, in their order.
+    pub events: Vec<Event>,
+}
+
+impl EventsFile {
+    fn started(&self) -> Option<&Event> {
+        self.events
+            .iter()
+            .find(|event| matches!(event.what, What::Started { .. }))
+    }
+
+    fn begin(&self) -> UtcMs {
+        let minute = self.name.minute.begin();
+        self.started().map_or(minute, |event| event.at)
+    }
+}
+
+const BEGIN_OF_TIME: UtcMs = UtcMs(i64::MIN);
+const END_OF_TIME: UtcMs = UtcMs(i64::MAX);
+
+impl Timeline {
+    /// A server of which nothing is known.
+    pub fn late() -> Self {
+        Self::always(Reason::late())
+    }
+
+    /// A server that did not run.
+    pub fn not_running() -> Self {
+        Self::always(Reason::not_running())
+    }
+
+    fn always(reason: Reason) -> Self {
+        let down = Down {
+            begin: BEGIN_OF_TIME,
+            end: END_OF_TIME,
+            reason,
+        };
+        Self {
+            downs: vec![down],
+            bytes: Vec::new(),
+            connections: Vec::new(),
+        }
+    }
+
+    /// What the events files of one server say, in whatever order they come.
+    pub fn of(files: &[EventsFile]) -> Self {
+        let mut files: Vec<&EventsFile> = files.iter().collect();
+        files.sort_by_key(|file| {
+            let first = file.events.first().map(|event| event.at);
+            (file.name.minute, first, file.name.run, file.name.part)
+        });
+        let mut painter = Painter::new(&files);
+        for file in &files {
+            painter.file(file);
+        }
+        painter.finish()
+    }
+
+    /// The first time in which nothing came in that touches `from..to`.
+    pub fn first_down(&self, from: UtcMs, to: UtcMs) -> Option<&Down> {
+        let place = self.downs.partition_point(|down| down.end <= from);
+        self.downs.get(place).filter(|down| down.begin < to)
+    }
+
+    /// The last time in which nothing came in that was over by `at`.
+    pub fn last_down(&self, at: UtcMs) -> Option<&Down> {
+        let place = self.downs.partition_point(|down| down.end <= at);
+        self.downs.get(place.checked_sub(1)?)
+    }
+
+    /// The nearest seconds with bytes, at or before a second and at or after it.
+    pub fn bytes_around(&self, second: i64) -> (Option<i64>, Option<i64>) {
+        let after = self.bytes.partition_point(|known| *known < second);
+        let until = self.bytes.partition_point(|known| *known <= second);
+        let before = until.checked_sub(1).and_then(|place| self.bytes.get(place));
+        (before.copied(), self.bytes.get(after).copied())
+    }
+}
+
+/// The state from an instant on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stretch {
+    begin: UtcMs,
+    /// `None`: a connection is up.
+    reason: Option<Reason>,
+}
+
+/// How far the record of a file goes.
+struct Before {
+    run: RunId,
+    minute: Minute,
+    /// The last instant that it tells of.
+    last: UtcMs,
+    /// Whether its run said that it ends.
+    has_stopped: bool,
+}
+
+struct Painter {
+    stretches: Vec<Stretch>,
+    bytes: Vec<i64>,
+    connections: Vec<Connection>,
+    before: Option<Before>,
+}
+
+impl Painter {
+    fn new(files: &[&EventsFile]) -> Self {
+        let events = files.iter().flat_map(|file| &file.events);
+        let alive = events.filter_map(|event| match &event.what {
+            What::Alive(alive) => Some(alive),
+            _ => None,
+        });
+        let seconds = alive.flat_map(|alive| {
+            let begin = alive.minute.begin().second();
+            alive.seconds.iter().map(move |s| begin + i64::from(*s))
+        });
+        let mut bytes: Vec<i64> = seconds.collect();
+        bytes.sort_unstable();
+        bytes.dedup();
+        Self {
+            stretches: vec![Stretch {
+                begin: BEGIN_OF_TIME,
+                reason: Some(Reason::late()),
+            }],
+            bytes,
+            connections: Vec::new(),
+            before: None,
+        }
+    }
+
+    fn now(&self) -> Option<&Reason> {
+        self.stretches.last().and_then(|last| last.reason.as_ref())
+    }
+
+    /// From that instant on it is so, whatever was said of later ones.
+    fn paint(&mut self, begin: UtcMs, reason: Option<Reason>) {
+        while self
+            .stretches
+            .last()
+            .is_some_and(|last| begin <= last.begin && last.begin != BEGIN_OF_TIME)
+        {
+            self.stretches.pop();
+        }
+        match self.stretches.last_mut() {
+            Some(last) if last.reason == reason => (),
+            Some(last) if begin <= last.begin => last.reason = reason,
+            _ => self.stretches.push(Stretch { begin, reason }),
+        }
+    }
+
+    fn file(&mut self, file: &EventsFile) {
+        let follows = self.before.as_ref().is_some_and(|before| {
+            before.run == file.name.run
+                && !before.has_stopped
+                && file.name.minute.0 <= before.minute.0 + 1
+        });
+        if !follows {
+            self.bridge(file);
+        }
+        for event in &file.events {
+            self.event(file, event);
+        }
+        let minute_end = file.name.minute.end();
+        let has_alive = file.events.iter().any(
+            |event| matches!(&event.what, What::Alive(alive) if alive.minute == file.name.minute),
+        );
+        let has_stopped = file
+            .events
+            .iter()
+            .any(|event| matches!(event.what, What::Stopped { .. }));
+        let last_event = file.events.iter().map(|event| event.at).max();
+        let last = if has_alive && !has_stopped {
+            minute_end
+        } else {
+            last_event.unwrap_or(file.name.minute.begin())
+        };
+        self.before = Some(Before {
+            run: file.name.run,
+            minute: file.name.minute,
+            last,
+            has_stopped,
+        });
+    }
+
+    /// What lies between the file before and this one, which is not the next of its run.
+    fn bridge(&mut self, file: &EventsFile) {
+        let begin = file.begin();
+        let is_same_run = self
+            .before
+            .as_ref()
+            .is_some_and(|before| before.run == file.name.run);
+        match (&self.before, file.started()) {
+            (before, Some(started)) if !is_same_run => {
+                let is_first_ever = matches!(
+                    started.what,
+                    What::Started {
+                        last_line: None,
+                        ..
+                    }
+                );
+                match before {
+                    Some(before) => {
+                        let last = before.last.max(recovered(file, before.run));
+                        self.paint(last, Some(Reason::not_running()));
+                    }
+                    None if is_first_ever => {
+                        self.paint(BEGIN_OF_TIME, Some(Reason::not_running()));
+                    }
+                    None => self.paint(begin, Some(Reason::not_running())),
+                }
+            }
+            (Some(_), _) if is_same_run && asleep(file).is_some() => {
+                if let Some(asleep) = asleep(file) {
+                    let state = self.now().cloned();
+                    let reason = Reason::new(Cause::NotRunning, "asleep");
+                    self.paint(asleep.begin, Some(reason));
+                    self.paint(asleep.end, state);
+                }
+            }
+            (Some(before), _) => {
+                let is_full = self.now().is_some_and(|reason| reason.cause == Cause::Disk);
+                // a run that has no room cannot write files either
+                if !(is_same_run && is_full) {
+                    self.paint(before.last, Some(Reason::late()));
+                }
+                self.begin_in_the_middle(file, begin);
+            }
+            (None, _) => self.begin_in_the_middle(file, begin),
+        }
+    }
+
+    /// The first words of a file whose predecessor is missing tell what went before them.
+    fn begin_in_the_middle(&mut self, file: &EventsFile, begin: UtcMs) {
+        for event in &file.events {
+            match &event.what {
+                // what went before is in the file that is missing
+                What::Started { .. } | What::Connected { .. } => return,
+                What::Disconnected(ended) => {
+                    let was_up = 0 < ended.lines;
+                    self.paint(begin, (!was_up).then(|| Reason::of_end(ended)));
+                    return;
+                }
+                What::Alive(Alive {
+                    down: Some(down), ..
+                }) => {
+                    let since = down.since.min(begin);
+                    self.paint(since, Some(Reason::of_down(down)));
+                    return;
+                }
+                What::Alive(alive) if alive.connected => {
+                    self.paint(begin, None);
+                    return;
+                }
+                _ => (),
+            }
+        }
+    }
+
+    fn event(&mut self, file: &EventsFile, event: &Event) {
+        match &event.what {
+            What::Started { .. } => {
+                // not connected yet, and no failure to name
+                self.paint(event.at, Some(Reason::not_running()));
+            }
+            What::Connected {
+                backfill_minutes, ..
+            } => {
+                let down = self.now().cloned();
+                let begin = self.down_since();
+                self.connections.push(Connection {
+                    run: file.name.run,
+                    connection: event.connection,
+                    at: event.at,
+                    minutes: *backfill_minutes,
+                    hole: down.zip(begin).map(|(reason, begin)| (begin, reason.cause)),
+                });
+                self.paint(event.at, None);
+            }
+            What::Disconnected(ended) => {
+                let begin = if ended.cause == event::Cause::Stall {
+                    self.last_bytes(event.at)
+                } else {
+                    event.at
+                };
+                self.paint(begin, Some(Reason::of_end(ended)));
+            }
+            What::Waiting { why, .. } => self.refine(why),
+            What::Stopped { .. } => self.paint(event.at, Some(Reason::not_running())),
+            _ => (),
+        }
+    }
+
+    /// Since when nothing has been up, by whatever causes.
+    fn down_since(&self) -> Option<UtcMs> {
+        let downs = self.stretches.iter().rev();
+        let run = downs.take_while(|stretch| stretch.reason.is_some());
+        run.last().map(|first| first.begin)
+    }
+
+    /// When the last bytes came before a stall was seen.
+    fn last_bytes(&self, stalled: UtcMs) -> UtcMs {
+        let place = self
+            .bytes
+            .partition_point(|second| *second < stalled.second());
+        let last = place.checked_sub(1).and_then(|place| self.bytes.get(place));
+        let silent = stalled.plus_ms(-STALL_MS);
+        let begin = last.map_or(silent, |second| UtcMs((second + 1) * 1_000));
+        // not longer than the connection
+        let connected = self
+            .stretches
+            .last()
+            .map_or(BEGIN_OF_TIME, |last| last.begin);
+        begin.max(connected).min(stalled)
+    }
+
+    /// The row of the table of waits tells one 429 from another.
+    fn refine(&mut self, why: &str) {
+        if let Some(Stretch {
+            reason: Some(reason),
+            ..
+        }) = self.stretches.last_mut()
+        {
+            *reason = reason.clone().refined(why);
+        }
+    }
+
+    fn finish(mut self) -> Timeline {
+        if let Some(before) = &self.before {
+            let last = before.last;
+            self.paint(last, Some(Reason::late()));
+        }
+        let ends = self.stretches.iter().skip(1).map(|next| next.begin);
+        let ends: Vec<UtcMs> = ends.chain([END_OF_TIME]).collect();
+        let downs = self
+            .stretches
+            .into_iter()
+            .zip(ends)
+            .filter_map(|(stretch, end)| {
+                stretch.reason.map(|reason| Down {
+                    begin: stretch.begin,
+                    end,
+                    reason,
+                })
+            });
+        Timeline {
+            downs: downs.collect(),
+            bytes: self.bytes,
+            connections: self.connections,
+        }
+    }
+}
+
+/// The time in which the machine slept before the minute of that file.
+fn asleep(file: &EventsFile) -> Option<Interval> {
+    file.events.iter().find_map(|event| match &event.what {
+        What::Alive(alive) => alive.asleep,
+        _ => None,
+    })
+}
+
+/// The last instant that the run before tells of, as the next run found it.
+fn recovered(file: &EventsFile, run: RunId) -> UtcMs {
+    let of_run = file.events.iter().filter_map(|event| match &event.what {
+        What::Recovered { segment, last, .. } => match segment.parse::<SegmentName>() {
+            Ok(name) if name.run == run => *last,
+            _ => None,
+        },
+        _ => None,
+    });
+    of_run.max().unwrap_or(BEGIN_OF_TIME)
+}

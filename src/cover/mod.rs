@@ -1,0 +1,35 @@
+//! What an archive has, second by second, what it missed, and why. Values only: no files, no clock.
+//!
+//! ```text
+//! events files ──evidence──▶ a timeline for each server ──┐
+//! posts of each second ────────────────────────────────────┴─account──▶ coverage, gaps, partial seconds
+//! posts of the seconds that two servers both covered ──estimate──▶ how many both missed
+//! ```
+//!
+//! `merge` puts what comes out into the manifest, `vault` makes the day's files of it and works it
+//! out again to verify, `report` draws it. Two pieces of code that decide about the same second
+//! would differ one day, so there is this one.
+
+/// Posts of each second and timelines → coverage and gaps.
+pub mod account;
+
+/// Which copies came by backfill, and what each backfill brought.
+pub mod backfill;
+
+/// The closed list of causes, and which one holds for all servers together.
+pub mod cause;
+
+/// How many posts two servers both missed.
+pub mod estimate;
+
+/// Events files → what a server's connection was like at every instant.
+pub mod evidence;
+
+/// Runs of uncovered seconds, and how they are joined.
+pub mod gap;
+
+/// Why nothing comes in, from the events' words.
+pub mod reason;
+
+/// The seconds of an hour, and which of them are covered.
+pub mod seconds;

@@ -1,0 +1,139 @@
+//! Why nothing comes in: the events' words → a cause of the closed list, and more about it.
+
+use super::cause::Cause;
+use crate::segment::event;
+
+/// Why nothing comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// The cause.
+    pub cause: Cause,
+    /// More about it.
+    pub detail: String,
+}
+
+impl Reason {
+    /// A cause, and more about it.
+    pub fn new(cause: Cause, detail: impl Into<String>) -> Self {
+        Self {
+            cause,
+            detail: detail.into(),
+        }
+    }
+
+    /// No events file tells of it.
+    pub fn late() -> Self {
+        Self::new(Cause::Late, "")
+    }
+
+    /// The collector did not run, or has not tried yet.
+    pub fn not_running() -> Self {
+        Self::new(Cause::NotRunning, "")
+    }
+
+    /// That of a connection's end.
+    pub fn of_end(ended: &event::Disconnected) -> Self {
+        Self::of(ended.cause, ended.status, ended.disconnect_type.as_deref())
+    }
+
+    /// What a minute's record says.
+    pub fn of_down(down: &event::Down) -> Self {
+        let Some(cause) = down.cause else {
+            return Self::not_running();
+        };
+        let reason = Self::of(cause, down.status, down.disconnect_type.as_deref());
+        match &down.why {
+            Some(why) => reason.refined(why),
+            None => reason,
+        }
+    }
+
+    /// With the row of the table of waits, which tells one 429 from another.
+    #[must_use]
+    pub fn refined(self, why: &str) -> Self {
+        match (self.cause, why) {
+            (Cause::LockOut, "usage_cap") => Self::new(Cause::Refused, self.detail),
+            (Cause::LockOut, "too_many_connections" | "rate_limit" | "provisioning") => {
+                Self::new(Cause::LockOut, why)
+            }
+            _ => self,
+        }
+    }
+
+    fn of(cause: event::Cause, status: Option<u16>, disconnect_type: Option<&str>) -> Self {
+        const TOO_MANY_REQUESTS: u16 = 429;
+        let network = |how: &str| Self::new(Cause::Network, how);
+        match cause {
+            event::Cause::Eof => network("eof"),
+            event::Cause::Reset => network("reset"),
+            event::Cause::Dns => network("dns"),
+            event::Cause::Connect => network("connect"),
+            event::Cause::Tls => network("tls"),
+            event::Cause::Timeout => network("timeout"),
+            event::Cause::Protocol => network("protocol"),
+            event::Cause::Stall => Self::new(Cause::Stall, ""),
+            event::Cause::Platform => {
+                Self::new(Cause::PlatformDisconnect, disconnect_type.unwrap_or(""))
+            }
+            event::Cause::HttpStatus => {
+                let cause = match status {
+                    Some(TOO_MANY_REQUESTS) => Cause::LockOut,
+                    _ => Cause::Refused,
+                };
+                let status = status.map(|status| status.to_string());
+                Self::new(cause, status.unwrap_or_default())
+            }
+            event::Cause::Shutdown => Self::not_running(),
+            event::Cause::Disk => Self::new(Cause::Disk, ""),
+            event::Cause::Other => Self::new(Cause::Unknown, "a cause of a later version"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::period::UtcMs;
+
+    #[track_caller]
+    fn check(cause: event::Cause, status: Option<u16>, why: &str, expected: (Cause, &str)) {
+        let down = event::Down {
+            since: UtcMs(0),
+            cause: Some(cause),
+            status,
+            disconnect_type: Some("Word".to_owned()),
+            why: Some(why.to_owned()),
+        };
+        let found = Reason::of_down(&down);
+        assert_eq!((found.cause, found.detail.as_str()), expected);
+    }
+
+    #[test]
+    fn every_end_has_its_cause() {
+        use event::Cause as E;
+        check(E::Eof, None, "reconnect", (Cause::Network, "eof"));
+        check(E::Dns, None, "network", (Cause::Network, "dns"));
+        check(E::Protocol, None, "budget", (Cause::Network, "protocol"));
+        check(E::Stall, None, "flapping", (Cause::Stall, ""));
+        check(E::Platform, None, "", (Cause::PlatformDisconnect, "Word"));
+        let status = |status, why, expected| check(E::HttpStatus, Some(status), why, expected);
+        status(429, "budget", (Cause::LockOut, "429"));
+        status(429, "rate_limit", (Cause::LockOut, "rate_limit"));
+        status(
+            429,
+            "too_many_connections",
+            (Cause::LockOut, "too_many_connections"),
+        );
+        status(429, "usage_cap", (Cause::Refused, "429"));
+        status(402, "usage_cap", (Cause::Refused, "402"));
+        status(503, "server_error", (Cause::Refused, "503"));
+        check(E::Shutdown, None, "", (Cause::NotRunning, ""));
+        check(E::Disk, None, "disk_full", (Cause::Disk, ""));
+        check(
+            E::Other,
+            None,
+            "",
+            (Cause::Unknown, "a cause of a later version"),
+        );
+    }
+}

@@ -1,0 +1,305 @@
+//! Coverage, gaps and estimate of an hour, worked out again. From ids one can tell what the union
+//! has, and from the manifest's other members what follows from them; what each server had and why
+//! it had no more is only checked for whether it fits together.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{
+    manifest::{Manifest, MinuteRow},
+    verify::Problems,
+    verify_rows::Rows,
+};
+use crate::{
+    cover::{
+        account::is_no_wonder,
+        cause::{self, Cause},
+        estimate::{Both, estimate},
+        gap::{Gap, UNION},
+        seconds::{self, Covered},
+    },
+    period::{Minute, UtcMs},
+};
+
+/// The seconds of one server, or of the union.
+struct Bits {
+    covered: Vec<bool>,
+    quiet: Vec<bool>,
+}
+
+impl Bits {
+    fn with_posts(&self) -> Vec<bool> {
+        let both = self.covered.iter().zip(&self.quiet);
+        both.map(|(covered, quiet)| *covered && !quiet).collect()
+    }
+}
+
+/// One hour that is being checked.
+struct Check<'a> {
+    path: &'a Path,
+    manifest: &'a Manifest,
+    seconds: Vec<i64>,
+    problems: &'a mut Problems,
+}
+
+/// Checks what the manifest says of the hour's seconds; `rows` is what its ids say, if they are there.
+pub fn check(path: &Path, manifest: &Manifest, rows: Option<&Rows>, problems: &mut Problems) {
+    let mut check = Check {
+        path,
+        manifest,
+        seconds: seconds::all(&manifest.intervals).collect(),
+        problems,
+    };
+    check.estimate();
+    let coverage = &manifest.coverage;
+    if !coverage.servers.keys().eq(manifest.counts.servers.keys()) {
+        check.wrong("its coverage has not the servers of the counts");
+    }
+    let union = check.bits(UNION, &coverage.union);
+    let servers: Vec<(String, Option<Bits>)> = coverage
+        .servers
+        .iter()
+        .map(|(id, covered)| (id.to_string(), check.bits(id.as_str(), covered)))
+        .collect();
+    let Some(union) = union else { return };
+    if let Some(rows) = rows {
+        let by_ids = check.seconds.iter().map(|s| rows.seconds.contains(s));
+        if !union.with_posts().into_iter().eq(by_ids) {
+            check.wrong("the seconds covered are not what the ids say");
+        }
+    }
+    let known: Option<Vec<(&str, &Bits)>> = servers
+        .iter()
+        .map(|(id, bits)| bits.as_ref().map(|bits| (id.as_str(), bits)))
+        .collect();
+    if let Some(servers) = known {
+        check.servers(&union, &servers);
+        check.gaps(&union, &servers);
+    }
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, what: impl Into<String>) {
+        self.problems.wrong(self.path, what);
+    }
+
+    /// Reads bitmaps, and checks what they say of themselves.
+    fn bits(&mut self, of: &str, says: &Covered) -> Option<Bits> {
+        let Some((covered, quiet)) = says.bits(self.seconds.len()) else {
+            self.wrong(format!("the bitmaps of {of} are not those of this hour"));
+            return None;
+        };
+        let bits = Bits { covered, quiet };
+        let found = Covered::of(&self.manifest.intervals, &bits.with_posts(), &bits.quiet);
+        if found != *says {
+            self.wrong(format!(
+                "the seconds of {of} are not counted right: it says {} covered, {} quiet, {} partial, found {}, {}, {}",
+                says.covered, says.quiet, says.partial, found.covered, found.quiet, found.partial
+            ));
+        }
+        Some(bits)
+    }
+
+    /// Whether the servers' seconds add up to those of the union, and fit the table of minutes.
+    fn servers(&mut self, union: &Bits, servers: &[(&str, &Bits)]) {
+        let mut covered = vec![false; self.seconds.len()];
+        let mut with_posts = covered.clone();
+        for (_, bits) in servers {
+            let or = |sum: &mut Vec<bool>, bits: &[bool]| {
+                sum.iter_mut().zip(bits).for_each(|(sum, bit)| *sum |= bit);
+            };
+            or(&mut covered, &bits.covered);
+            or(&mut with_posts, &bits.with_posts());
+        }
+        if covered != union.covered || with_posts != union.with_posts() {
+            self.wrong("the seconds covered by the servers do not add up to those of all");
+        }
+        for (number, (id, bits)) in servers.iter().enumerate() {
+            let rows = self.manifest.minutes.rows.iter();
+            let posts: BTreeMap<Minute, u64> = rows
+                .map(|row| (row.0, row.2.get(number).copied().unwrap_or(0)))
+                .collect();
+            self.minutes(id, bits, &posts);
+            self.quiet(id, bits, &posts);
+        }
+    }
+
+    /// A minute with n posts has them in 1 to n seconds.
+    fn minutes(&mut self, id: &str, bits: &Bits, posts: &BTreeMap<Minute, u64>) {
+        let mut found: BTreeMap<Minute, u64> = BTreeMap::new();
+        let with_posts = bits.with_posts();
+        for (second, _) in self
+            .seconds
+            .iter()
+            .zip(&with_posts)
+            .filter(|(_, has)| **has)
+        {
+            *found.entry(UtcMs(second * 1_000).minute()).or_default() += 1;
+        }
+        let fits = |(minute, posts): (&Minute, &u64)| {
+            let seconds = found.get(minute).copied().unwrap_or(0);
+            seconds <= *posts && (seconds == 0) == (*posts == 0)
+        };
+        if !posts.iter().all(fits) {
+            self.wrong(format!(
+                "the seconds of server {id} do not fit its posts in the table of minutes"
+            ));
+        }
+    }
+
+    /// No second is called quiet in a silence in which posts were to be expected.
+    fn quiet(&mut self, id: &str, bits: &Bits, posts: &BTreeMap<Minute, u64>) {
+        let with_posts = bits.with_posts();
+        let empty: Vec<usize> = (0..self.seconds.len())
+            .filter(|place| with_posts.get(*place) == Some(&false))
+            .collect();
+        let second = |place: &usize| self.seconds.get(*place).copied().unwrap_or(0);
+        let mut claimed = 0;
+        for run in empty.chunk_by(|a, b| a + 1 == *b && second(a) + 1 == second(b)) {
+            let quiet = run
+                .iter()
+                .filter(|place| bits.quiet.get(**place) == Some(&true));
+            let quiet = quiet.count();
+            if let (1.., Some(first), Some(last)) = (quiet, run.first(), run.last())
+                && !is_no_wonder(second(first), second(last), posts)
+            {
+                claimed += quiet;
+            }
+        }
+        if 0 < claimed {
+            self.wrong(format!(
+                "{claimed} seconds of server {id} are called quiet in which posts were to be expected"
+            ));
+        }
+    }
+
+    /// Whether the gaps are just the seconds that are not covered, in maximal runs, and the causes of
+    /// the union follow from those of the servers.
+    fn gaps(&mut self, union: &Bits, servers: &[(&str, &Bits)]) {
+        let all = servers.iter().copied().chain([(UNION, union)]);
+        let mut causes: Vec<Vec<Option<Cause>>> = Vec::new();
+        let mut listed = 0;
+        for (of, bits) in all {
+            let gaps: Vec<&Gap> = self
+                .manifest
+                .gaps
+                .iter()
+                .filter(|gap| gap.server == of)
+                .collect();
+            listed += gaps.len();
+            let is_maximal = gaps.windows(2).all(|two| match two {
+                [a, b] => a.end < b.begin || (a.end == b.begin && a.cause != b.cause),
+                _ => true,
+            });
+            let found = self.causes(&gaps);
+            let is_complement = found
+                .iter()
+                .zip(&bits.covered)
+                .all(|(c, b)| c.is_none() == *b);
+            let whole: i64 = gaps.iter().map(|gap| gap.seconds()).sum();
+            let told = found.iter().flatten().count();
+            if !is_maximal || !is_complement || usize::try_from(whole) != Ok(told) {
+                self.wrong(format!(
+                    "the gaps of {of} are not the runs of seconds that are not covered"
+                ));
+            }
+            causes.push(found);
+        }
+        if listed != self.manifest.gaps.len() {
+            self.wrong("it has gaps of servers that it does not have");
+        }
+        let Some(of_union) = causes.pop() else { return };
+        self.union_causes(&of_union, &causes, servers);
+    }
+
+    fn union_causes(
+        &mut self,
+        of_union: &[Option<Cause>],
+        of_servers: &[Vec<Option<Cause>>],
+        servers: &[(&str, &Bits)],
+    ) {
+        let (mut wrong, mut not_silent) = (0_u64, 0_u64);
+        for (place, says) in of_union.iter().enumerate() {
+            let here: Vec<Option<Cause>> = of_servers
+                .iter()
+                .map(|causes| causes.get(place).copied().flatten())
+                .collect();
+            let known: Option<Vec<Cause>> = here.iter().copied().collect();
+            let expected = known.map(cause::of_union);
+            wrong += u64::from(*says != expected);
+            let somebody = servers.iter().any(|(_, bits)| {
+                bits.covered.get(place) == Some(&true) && bits.quiet.get(place) == Some(&false)
+            });
+            not_silent += u64::from(somebody && here.contains(&Some(Cause::UpstreamSilence)));
+        }
+        if 0 < wrong {
+            self.wrong(format!(
+                "the causes of the gaps of all do not follow from those of the servers in {wrong} seconds"
+            ));
+        }
+        if 0 < not_silent {
+            self.wrong(format!(
+                "{not_silent} seconds are called upstream silence in which a server has posts"
+            ));
+        }
+    }
+
+    /// The cause of every second of the hour.
+    fn causes(&self, gaps: &[&Gap]) -> Vec<Option<Cause>> {
+        let mut gaps = gaps.iter().peekable();
+        let cause = |second: &i64| {
+            let second = UtcMs(second * 1_000);
+            while gaps.next_if(|gap| gap.end <= second).is_some() {}
+            let gap = gaps.peek().filter(|gap| gap.begin <= second);
+            gap.map(|gap| gap.cause)
+        };
+        self.seconds.iter().map(cause).collect()
+    }
+
+    /// Whether the estimate is what the table of minutes gives, and the table what the bitmaps say.
+    fn estimate(&mut self) {
+        let rows = &self.manifest.minutes.rows;
+        let has_two = self.manifest.minutes.servers.len() == 2;
+        if rows.iter().any(|row| row.4.is_some() != has_two) {
+            return self.wrong("the table of minutes is not that of so many servers");
+        }
+        let both: Vec<Both> = rows.iter().filter_map(|row| row.4).collect();
+        if estimate(&both) != self.manifest.estimate {
+            self.wrong("the estimate is not what the table of minutes gives");
+        }
+        let cannot_be = |MinuteRow(_, _, posts, common, both): &MinuteRow| {
+            let (Some(both), [first, second]) = (both, &posts[..]) else {
+                return false;
+            };
+            *first < both.first
+                || *second < both.second
+                || *common != both.common
+                || both.first.min(both.second) < both.common
+                || both.first.min(both.second) < both.seconds
+        };
+        if rows.iter().any(cannot_be) {
+            self.wrong("the table of minutes has numbers for two servers that cannot be");
+        }
+        let servers: Vec<Vec<bool>> = self
+            .manifest
+            .coverage
+            .servers
+            .values()
+            .filter_map(|covered| covered.bits(self.seconds.len()))
+            .map(|(covered, quiet)| Bits { covered, quiet }.with_posts())
+            .collect();
+        if let ([first, second], true) = (&servers[..], has_two) {
+            let mut found: BTreeMap<Minute, u64> = BTreeMap::new();
+            let seconds = self.seconds.iter().zip(first.iter().zip(second));
+            for (second, _) in seconds.filter(|(_, (a, b))| **a && **b) {
+                *found.entry(UtcMs(second * 1_000).minute()).or_default() += 1;
+            }
+            let says = |row: &MinuteRow| row.4.map_or(0, |both| both.seconds);
+            if rows
+                .iter()
+                .any(|row| says(row) != found.get(&row.0).copied().unwrap_or(0))
+            {
+                self.wrong("the seconds that both servers have are not what their bitmaps say");
+            }
+        }
+    }
+}
