@@ -1,14 +1,28 @@
 //! `deliver`: sends what is sealed and not yet acknowledged, once.
 
+use std::{fmt::Display, path::Path};
+
+use serde::Serialize;
+
 use super::{
     args::Global,
     exit::{Exit, Failure},
-    output, progress, setup,
+    output, progress,
+    setup::{self, Setup},
 };
 use crate::{
-    config::settings::{Role, Target},
-    deliver::run::{self, DeliverError, Job},
-    world::{disk::RealDisk, lock::Lock},
+    config::settings::{Role, Server, SshTarget, Target},
+    deliver::{
+        over_ssh,
+        plan::Plan,
+        rsync::{Remote, RsyncError},
+        run::{self, DeliverError, Delivered, Job},
+    },
+    segment::name::{SegmentName, ServerId},
+    world::{
+        disk::{Disk as _, RealDisk},
+        lock::Lock,
+    },
 };
 
 /// Sends what is sealed and not yet acknowledged, once.
@@ -32,69 +46,142 @@ pub(crate) struct DeliverArgs {
 pub(crate) fn run(global: &Global, args: &DeliverArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let this = setup.this_server()?;
-    let target = match (&this.role, &this.deliver_to) {
-        (Role::Secondary, Some(Target::Folder(path))) => path,
-        (Role::Secondary, Some(Target::Ssh(url))) => {
-            return Err(Failure::new(
-                Exit::Configuration,
-                format!("cannot deliver to {url}: this version delivers to folders only"),
-            )
-            .hint("set deliver_to to a folder, for example the primary's spool mounted here"));
-        }
-        _ => {
-            return Err(Failure::new(
-                Exit::Configuration,
-                format!(
-                    "server {} is the primary: it has nobody to deliver to",
-                    this.id
-                ),
-            )
-            .hint("run deliver on a secondary"));
-        }
+    let (Role::Secondary, Some(target)) = (&this.role, &this.deliver_to) else {
+        return Err(Failure::new(
+            Exit::Configuration,
+            format!(
+                "server {} is the primary: it has nobody to deliver to",
+                this.id
+            ),
+        )
+        .hint("run deliver on a secondary"));
     };
+    RealDisk.make_folder(&setup.settings.data_dir)?;
+    let _lock = Lock::take(&setup.settings.data_dir, "deliver", setup.clock.now())
+        .map_err(Failure::lock)?;
+    match target {
+        Target::Folder(path) => to_folder(&setup, this, path, args),
+        Target::Ssh(target) => over_ssh(&setup, this, target, args),
+    }
+}
+
+fn to_folder(
+    setup: &Setup,
+    this: &Server,
+    target: &Path,
+    args: &DeliverArgs,
+) -> Result<Exit, Failure> {
     let settings = &setup.settings;
     let job = Job {
         server: &this.id,
         spool: &settings.spool_dir,
         target,
         keep_delivered: settings.deliver.keep_delivered,
+        keep_free: settings.merge.keep_free,
     };
-    let _lock =
-        Lock::take(&settings.data_dir, "deliver", setup.clock.now()).map_err(Failure::lock)?;
     let plan = run::look(&RealDisk, &job, setup.clock.now()).map_err(|why| failure(&why))?;
     if args.dry_run {
-        for name in &plan.send {
-            output::print(&format!("send    {name}\n"))?;
-        }
-        for name in &plan.settled {
-            output::print(&format!("delete  {name}\n"))?;
-        }
-        return Ok(Exit::Done);
+        return tell_plan(&plan, args.json);
     }
-    if plan.send.is_empty() && plan.settled.is_empty() {
-        tracing::info!("nothing to deliver: all that is sealed is acknowledged");
-        return Ok(Exit::NothingToDo);
-    }
-    let bar = progress::bar(plan.send.len() as u64, "segments delivered");
     let now = || setup.clock.now();
+    let bar = progress::bar(plan.send.len() as u64, "segments delivered");
     let delivered = run::carry_out(&RealDisk, &job, &plan, &now, |_| bar.inc(1))
         .map_err(|why| failure(&why))?;
     bar.finish_and_clear();
-    if args.json {
-        output::print_json(&delivered)?;
+    tell_outcome(&delivered, &target.display(), args.json)
+}
+
+fn over_ssh(
+    setup: &Setup,
+    this: &Server,
+    target: &SshTarget,
+    args: &DeliverArgs,
+) -> Result<Exit, Failure> {
+    let settings = &setup.settings;
+    let servers: Vec<ServerId> = settings
+        .servers
+        .iter()
+        .map(|server| server.id.clone())
+        .collect();
+    let job = over_ssh::Job {
+        server: &this.id,
+        servers: &servers,
+        spool: &settings.spool_dir,
+        data_dir: &settings.data_dir,
+        remote: Remote {
+            target,
+            ssh_options: &settings.deliver.ssh_options,
+        },
+        keep_delivered: settings.deliver.keep_delivered,
+    };
+    let looked = job
+        .look(&RealDisk, setup.clock.now())
+        .map_err(|why| failure(&why))?;
+    if args.dry_run {
+        return tell_plan(&looked.plan, args.json);
+    }
+    let now = || setup.clock.now();
+    let bar = progress::bar(looked.plan.send.len() as u64, "segments delivered");
+    let delivered = job
+        .carry_out(&RealDisk, &looked, &now, |_| bar.inc(1))
+        .map_err(|why| failure(&why))?;
+    bar.finish_and_clear();
+    tell_outcome(&delivered, target, args.json)
+}
+
+/// What would be done.
+#[derive(Debug, Serialize)]
+struct Planned<'a> {
+    send: &'a [SegmentName],
+    delete: Vec<&'a SegmentName>,
+}
+
+fn tell_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
+    let planned = Planned {
+        send: &plan.send,
+        delete: plan.settled.iter().map(|settled| &settled.name).collect(),
+    };
+    if json {
+        output::print_json(&planned)?;
     } else {
+        for name in planned.send {
+            output::print(&format!("send    {name}\n"))?;
+        }
+        for name in &planned.delete {
+            output::print(&format!("delete  {name}\n"))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn tell_outcome(delivered: &Delivered, target: &dyn Display, json: bool) -> Result<Exit, Failure> {
+    let Delivered {
+        sent,
+        waiting,
+        failed,
+        deleted,
+    } = delivered;
+    if json {
+        output::print_json(delivered)?;
+    } else if 0 < sent + failed + deleted {
         output::print(&format!(
-            "delivered {} segments to {}, {} failed, {} deleted here\n",
-            delivered.sent,
-            target.display(),
-            delivered.failed,
-            delivered.deleted
+            "delivered {sent} segments to {target}, {failed} failed, {deleted} deleted here\n"
         ))?;
     }
-    Ok(if delivered.failed == 0 {
-        Exit::Done
-    } else {
-        Exit::Failed
+    if 0 < *waiting {
+        tracing::info!(
+            "{waiting} segments lie there and wait to be acknowledged by the primary's merge"
+        );
+    }
+    Ok(match (failed, sent + deleted) {
+        (0, 0) => {
+            if *waiting == 0 {
+                tracing::info!("nothing to deliver: all that is sealed is acknowledged");
+            }
+            Exit::NothingToDo
+        }
+        (0, _) => Exit::Done,
+        _ => Exit::Failed,
     })
 }
 
@@ -105,7 +192,22 @@ fn failure(error: &DeliverError) -> Failure {
             Exit::Unreachable,
             "mount the disk, or make the folder; nothing is lost, the next delivery sends all",
         ),
-        DeliverError::Io { .. } => (
+        DeliverError::Hold { .. } => (
+            Exit::Unreachable,
+            "make room there; nothing is lost, the next delivery sends all",
+        ),
+        DeliverError::NoSpool { .. } => (
+            Exit::Unreachable,
+            "make that folder on the primary, or run `twinstream merge` there once; for a restricted key see docs/operations.md",
+        ),
+        DeliverError::Rsync(RsyncError::Unreachable { .. }) => (
+            Exit::Unreachable,
+            "`twinstream check` tries the way there; nothing is lost, the next delivery sends all",
+        ),
+        DeliverError::Rsync(RsyncError::Start(_)) => {
+            (Exit::Failed, "install rsync: apt install rsync")
+        }
+        DeliverError::Rsync(_) | DeliverError::Io { .. } => (
             Exit::Failed,
             "the next delivery goes on where this one ended",
         ),

@@ -5,10 +5,12 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use super::{
     args::Global,
     exit::{Exit, Failure},
-    output, progress, setup,
+    output, progress,
+    setup::{self, Setup},
 };
 use crate::{
-    config::settings::Role,
+    config::settings::{Role, Server, Target},
+    deliver::receive::{self, Received},
     merge::{
         outcome::Outcome,
         run::{Job, Plan, RunError, Step},
@@ -99,9 +101,46 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     RealDisk.make_folder(&settings.data_dir)?;
     let _lock =
         Lock::take(&settings.data_dir, "merge", setup.clock.now()).map_err(Failure::lock)?;
+    let received = receive(&setup);
     let outcome = job.run(&mut tell).map_err(failure)?;
     bar.finish_and_clear();
-    tell_outcome(&outcome, &asked, args.json)
+    let exit = tell_outcome(&outcome, &asked, args.json)?;
+    Ok(match exit {
+        Exit::Done | Exit::NothingToDo | Exit::Incomplete if !received.failed.is_empty() => {
+            Exit::Failed
+        }
+        Exit::Done | Exit::NothingToDo if !received.refused.is_empty() => Exit::Incomplete,
+        Exit::NothingToDo if 0 < received.acknowledged => Exit::Done,
+        exit => exit,
+    })
+}
+
+/// Reads back and acknowledges what secondaries have delivered over ssh. A failure is told of, and does
+/// not stop the merge.
+fn receive(setup: &Setup) -> Received {
+    let over_ssh = |server: &&Server| matches!(server.deliver_to, Some(Target::Ssh(_)));
+    let others = setup.settings.servers.iter().filter(over_ssh);
+    let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
+    let job = receive::Job {
+        disk: &RealDisk,
+        spool: &setup.settings.spool_dir,
+        servers: &servers,
+        keep_free: setup.settings.merge.keep_free,
+    };
+    let received = job.run(&|| setup.clock.now());
+    if let Some(why) = &received.hold {
+        tracing::error!(
+            alarm = "no_room",
+            "nothing is received from other servers: {why}\n  hint: make room, or lower merge.keep_free"
+        );
+    }
+    if 0 < received.acknowledged {
+        tracing::info!(
+            "received and acknowledged {} segments",
+            received.acknowledged
+        );
+    }
+    received
 }
 
 fn tell_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {

@@ -1,8 +1,11 @@
 //! Addresses as they are written: the API's URL, and where a secondary delivers to.
 
-use std::{net::IpAddr, path::Path};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    path::Path,
+};
 
-use super::settings::Target;
+use super::settings::{SshTarget, Target};
 
 /// Whether a URL goes to this machine only.
 pub fn is_loopback(base_url: &str) -> bool {
@@ -56,21 +59,118 @@ pub(super) fn check_base_url(url: &str) -> Result<(), (&'static str, &'static st
 
 /// A folder or an ssh address.
 pub(super) fn target(text: &str, folder: &Path) -> Result<Target, &'static str> {
-    let Some(rest) = text.strip_prefix("ssh://") else {
-        return match text {
-            "" => Err("it is empty"),
-            _ if text.contains("://") => Err("only ssh:// and folders can be delivered to"),
-            _ => Ok(Target::Folder(folder.join(text))),
-        };
+    match text.strip_prefix("ssh://") {
+        Some(rest) => ssh(rest).map(Target::Ssh),
+        None if text.is_empty() => Err("it is empty"),
+        None if text.contains("://") => Err("only ssh:// and folders can be delivered to"),
+        None => Ok(Target::Folder(folder.join(text))),
+    }
+}
+
+/// `user@host[:port]/path`. What ssh, rsync or a shell on the other side could take for something
+/// else than a name is not allowed in any of them.
+fn ssh(rest: &str) -> Result<SshTarget, &'static str> {
+    let (authority, path) = rest.split_once('/').ok_or("the path is missing")?;
+    let (user, host_and_port) = authority.rsplit_once('@').ok_or("the user is missing")?;
+    let (host, port) = host_and_port_of(host_and_port)?;
+    let is_plain = |text: &str, more: &str| {
+        !text.is_empty()
+            && !text.starts_with('-')
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || more.contains(c))
     };
-    match rest.split_once('/') {
-        Some((authority, path)) if !path.is_empty() => match authority.split_once('@') {
-            Some((user, host)) if !user.is_empty() && !host.is_empty() => {
-                Ok(Target::Ssh(text.to_owned()))
+    if user.is_empty() {
+        return Err("the user is missing");
+    }
+    if !is_plain(user, "_.-") {
+        return Err("the user may have only letters, digits and _ . -");
+    }
+    if !is_plain(host, ".-") && host.parse::<Ipv6Addr>().is_err() {
+        return Err("the host may have only letters, digits and . -, or be an IPv6 address in []");
+    }
+    let path = path.trim_matches('/');
+    if path.is_empty() {
+        return Err("the path is missing");
+    }
+    if path.split('/').any(|part| part == "..") {
+        return Err("the path may not go back with ..");
+    }
+    if !path
+        .chars()
+        .all(|c| c.is_alphanumeric() || "_.-+=@,/".contains(c))
+    {
+        return Err("the path may have only letters, digits and _ . - + = @ , /");
+    }
+    Ok(SshTarget {
+        user: user.to_owned(),
+        host: host.to_owned(),
+        port,
+        path: format!("/{path}"),
+    })
+}
+
+fn host_and_port_of(text: &str) -> Result<(&str, Option<u16>), &'static str> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(v6) => v6
+            .split_once(']')
+            .ok_or("the ] after the IPv6 address is missing")?,
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    match port.strip_prefix(':') {
+        None if port.is_empty() => Ok((host, None)),
+        Some(number) => match number.parse() {
+            Ok(1_u16..) if number.bytes().all(|b| b.is_ascii_digit()) => {
+                Ok((host, number.parse().ok()))
             }
-            _ => Err("the user is missing"),
+            _ => Err("the port is not a number from 1 to 65535"),
         },
-        _ => Err("the path is missing"),
+        None => Err("after the ] comes the port or the path"),
+    }
+}
+
+/// Options of ssh that take an argument of their own.
+const WITH_ARGUMENT: &str = "BbcDEeFIiJLlmOopQRSWw";
+
+/// `[deliver] ssh_options` as arguments for ssh: each element is one argument as on a command line,
+/// an option with its argument behind a space (`"-i /path"`), or `Key=value`, which is what `-o` takes.
+/// A bare word would be taken for the host, so there may be none.
+pub(super) fn ssh_options(list: &[String]) -> Result<Vec<String>, String> {
+    let mut arguments = Vec::new();
+    let mut takes_next = None;
+    for element in list {
+        if element.trim().is_empty() || element.chars().any(char::is_control) {
+            return Err(format!("{element:?} is no option"));
+        }
+        if takes_next.take().is_some() {
+            arguments.push(element.clone());
+            continue;
+        }
+        let mut letters = element.chars();
+        match (letters.next(), letters.next(), letters.as_str()) {
+            (Some('-'), Some(letter), "") if letter.is_ascii_alphanumeric() => {
+                takes_next = WITH_ARGUMENT.contains(letter).then(|| element.clone());
+                arguments.push(element.clone());
+            }
+            (Some('-'), Some(letter), rest) if WITH_ARGUMENT.contains(letter) => {
+                arguments.push(format!("-{letter}"));
+                arguments.push(rest.trim_start().to_owned());
+            }
+            (Some('-'), Some(letter), rest)
+                if rest.chars().all(|c| c.is_ascii_alphanumeric())
+                    && letter.is_ascii_alphanumeric() =>
+            {
+                arguments.push(element.clone());
+            }
+            (Some(first), ..) if first.is_ascii_alphabetic() && element.contains('=') => {
+                arguments.extend(["-o".to_owned(), element.clone()]);
+            }
+            _ => return Err(format!("{element:?} would be taken for a host")),
+        }
+    }
+    match takes_next {
+        None => Ok(arguments),
+        Some(option) => Err(format!("{option:?} takes an argument, and there is none")),
     }
 }
 
@@ -94,6 +194,101 @@ mod tests {
             "http://localhost.example.org",
         ] {
             assert!(!is_loopback(url), "{url}");
+        }
+    }
+
+    #[track_caller]
+    fn check_target(text: &str, expected: Result<(&str, &str, Option<u16>, &str), &str>) {
+        let found = target(text, Path::new("/etc"));
+        let expected = expected.map(|(user, host, port, path)| {
+            Target::Ssh(SshTarget {
+                user: user.to_owned(),
+                host: host.to_owned(),
+                port,
+                path: path.to_owned(),
+            })
+        });
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn an_ssh_address_is_taken_apart_and_nothing_in_it_can_be_an_option_or_a_command() {
+        check_target(
+            "ssh://u@h.example/a/b/",
+            Ok(("u", "h.example", None, "/a/b")),
+        );
+        check_target(
+            "ssh://u_1@10.0.0.1:2222/a",
+            Ok(("u_1", "10.0.0.1", Some(2222), "/a")),
+        );
+        check_target("ssh://u@[::1]:22/a", Ok(("u", "::1", Some(22), "/a")));
+        for (text, why) in [
+            ("ssh://h/a", "the user is missing"),
+            ("ssh://@h/a", "the user is missing"),
+            ("ssh://u@h", "the path is missing"),
+            ("ssh://u@h/", "the path is missing"),
+            (
+                "ssh://-oProxyCommand=x@h/a",
+                "the user may have only letters, digits and _ . -",
+            ),
+            (
+                "ssh://u@-oProxyCommand/a",
+                "the host may have only letters, digits and . -, or be an IPv6 address in []",
+            ),
+            (
+                "ssh://u@h$(x)/a",
+                "the host may have only letters, digits and . -, or be an IPv6 address in []",
+            ),
+            ("ssh://u@h:0/a", "the port is not a number from 1 to 65535"),
+            (
+                "ssh://u@h:+22/a",
+                "the port is not a number from 1 to 65535",
+            ),
+            ("ssh://u@[::1/a", "the ] after the IPv6 address is missing"),
+            ("ssh://u@h/a/../b", "the path may not go back with .."),
+            (
+                "ssh://u@h/a;rm",
+                "the path may have only letters, digits and _ . - + = @ , /",
+            ),
+            (
+                "ssh://u@h/a b",
+                "the path may have only letters, digits and _ . - + = @ , /",
+            ),
+            ("rsync://h/a", "only ssh:// and folders can be delivered to"),
+        ] {
+            check_target(text, Err(why));
+        }
+    }
+
+    #[test]
+    fn options_for_ssh_are_arguments_and_never_a_host() {
+        let given = |list: &[&str]| {
+            let list: Vec<String> = list.iter().map(|&text| text.to_owned()).collect();
+            ssh_options(&list)
+        };
+        for (list, arguments) in [
+            (&["-i", "/a key", "-4"][..], &["-i", "/a key", "-4"][..]),
+            (
+                &["-i /a key", "-oPort=2"],
+                &["-i", "/a key", "-o", "Port=2"],
+            ),
+            (
+                &["Port=2", "-o", "Compression=no"],
+                &["-o", "Port=2", "-o", "Compression=no"],
+            ),
+            (&["-vv"], &["-vv"]),
+        ] {
+            assert_eq!(given(list).unwrap(), arguments);
+        }
+        for list in [
+            &["host"][..],
+            &["-i"],
+            &[""],
+            &["--"],
+            &["-4", "x"],
+            &["-o", "a\nb"],
+        ] {
+            assert!(given(list).is_err(), "{list:?}");
         }
     }
 }

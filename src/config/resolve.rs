@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    address::{check_base_url, target},
+    address::{check_base_url, ssh_options, target},
     file::{self, Entry, Problem, Value, Written},
     settings::{Deliver, Fields, Merge, Role, Server, Settings, X, Xz},
     units,
@@ -48,7 +48,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     let deliver = Deliver {
         every: r.duration("deliver.every"),
         keep_delivered: r.duration("deliver.keep_delivered"),
-        ssh_options: r.list("deliver.ssh_options"),
+        ssh_options: r.ssh_options(),
     };
     let merge = r.merge();
     let publish = r.publish();
@@ -173,6 +173,18 @@ impl Resolving<'_> {
                 Vec::new()
             }
         }
+    }
+
+    fn ssh_options(&mut self) -> Vec<String> {
+        const KEY: &str = "deliver.ssh_options";
+        let list = self.list(KEY);
+        ssh_options(&list).unwrap_or_else(|why| {
+            let line = self.line(KEY);
+            let hint =
+                "write each argument as its own text: [\"-i\", \"/etc/twinstream/id_ed25519\"]";
+            self.wrong(line, KEY, why, hint);
+            Vec::new()
+        })
     }
 
     pub(super) fn duration(&mut self, key: &str) -> std::time::Duration {

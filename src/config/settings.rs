@@ -65,8 +65,43 @@ pub enum Role {
 pub enum Target {
     /// A folder that this machine can write: the primary's spool.
     Folder(PathBuf),
-    /// `ssh://user@host[:port]/path`, as written.
-    Ssh(String),
+    /// `ssh://user@host[:port]/path`.
+    Ssh(SshTarget),
+}
+
+/// The primary's spool on another machine, reached over ssh. None of its parts can be taken for an
+/// option or a command: the configuration has checked them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshTarget {
+    /// The account there.
+    pub user: String,
+    /// The machine: a name, an IPv4 address, or an IPv6 address without brackets.
+    pub host: String,
+    /// Its port; `None`: what ssh takes by itself.
+    pub port: Option<u16>,
+    /// The spool's folder there, from the root, without a `/` at the end.
+    pub path: String,
+}
+
+impl SshTarget {
+    /// The machine as URLs and rsync write it: an IPv6 address in brackets.
+    pub fn written_host(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        }
+    }
+}
+
+impl fmt::Display for SshTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ssh://{}@{}", self.user, self.written_host())?;
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(&self.path)
+    }
 }
 
 /// `[x]`
@@ -100,7 +135,7 @@ pub struct Deliver {
     pub every: Duration,
     /// How long a file stays after it was acknowledged.
     pub keep_delivered: Duration,
-    /// Further options for ssh.
+    /// Further arguments for ssh; none of them can be taken for a host.
     pub ssh_options: Vec<String>,
 }
 

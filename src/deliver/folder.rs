@@ -5,15 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::plan::ENDINGS;
+use super::{
+    plan::ENDINGS,
+    sealed::{self, SealedError},
+};
 use crate::{
     period::UtcMs,
-    segment::{
-        acks::Ack,
-        name::SegmentName,
-        raw,
-        seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
-    },
+    segment::{acks::Ack, name::SegmentName, raw, seal::Digest},
     world::disk::{self, Disk},
 };
 
@@ -28,24 +26,9 @@ pub enum FolderError {
         /// Why.
         source: io::Error,
     },
-    /// The seal here is unusable.
-    #[error("{}: {source}", path.display())]
-    Seal {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: SealError,
-    },
     /// What lies here is not what was sealed.
-    #[error("{} is damaged: sealed with sha256 {sealed}, found {found}; it stays here and was not sent", path.display())]
-    Damaged {
-        /// Which.
-        path: PathBuf,
-        /// The hash in the seal.
-        sealed: String,
-        /// The hash of the bytes.
-        found: String,
-    },
+    #[error("{0}; it stays here and was not sent")]
+    Here(#[from] SealedError),
     /// Something else lies there under this name.
     #[error("{} exists with other content (sha256 {there}, ours {ours}); it was not overwritten", path.display())]
     Conflict {
@@ -84,20 +67,14 @@ pub fn send(
     now: impl Fn() -> UtcMs,
 ) -> Result<Vec<Ack>, FolderError> {
     let here = name.paths(spool);
-    let bytes = disk::read_bounded(disk, &here.seal, SEAL_BYTES_MAX).map_err(io_at(&here.seal))?;
-    let seal = Seal::read(&bytes, name).map_err(|source| FolderError::Seal {
-        path: here.seal.clone(),
-        source,
-    })?;
-    let mut of_seal = Digester::default();
-    of_seal.update(&bytes);
+    let [segment, events, seal] = sealed::digests(disk, name, &here)?;
     let there = name.paths(target);
     disk.make_folder(&there.folder)
         .map_err(io_at(&there.folder))?;
     let files = [
-        (&here.segment, &there.segment, seal.segment),
-        (&here.events, &there.events, seal.events),
-        (&here.seal, &there.seal, of_seal.finish()),
+        (&here.segment, &there.segment, segment),
+        (&here.events, &there.events, events),
+        (&here.seal, &there.seal, seal),
     ];
     let mut acks = Vec::new();
     for ((from, to, digest), ending) in files.into_iter().zip(ENDINGS) {
@@ -116,7 +93,7 @@ pub fn send(
 fn put_copy(disk: &dyn Disk, from: &Path, to: &Path, digest: &Digest) -> Result<(), FolderError> {
     let ours = digest.sha256.clone();
     if raw::exists(disk, to).map_err(io_at(to))? {
-        let there = copy(disk, to, None)?.sha256;
+        let there = sealed::digest_of(disk, to).map_err(io_at(to))?.sha256;
         let path = to.to_owned();
         return if there == ours {
             Ok(())
@@ -128,16 +105,18 @@ fn put_copy(disk: &dyn Disk, from: &Path, to: &Path, digest: &Digest) -> Result<
     if disk.len(&aside).map_err(io_at(&aside))?.is_some() {
         disk.remove(&aside).map_err(io_at(&aside))?;
     }
-    let found = copy(disk, from, Some(&aside))?;
+    let found = copy(disk, from, &aside)?;
     if found != *digest {
         disk.remove(&aside).map_err(io_at(&aside))?;
-        return Err(FolderError::Damaged {
+        return Err(FolderError::Here(SealedError::Content {
             path: from.to_owned(),
             sealed: ours,
             found: found.sha256,
-        });
+        }));
     }
-    let there = copy(disk, &aside, None)?.sha256;
+    let there = sealed::digest_of(disk, &aside)
+        .map_err(io_at(&aside))?
+        .sha256;
     if there != ours {
         return Err(FolderError::ReadBack {
             path: aside,
@@ -150,20 +129,12 @@ fn put_copy(disk: &dyn Disk, from: &Path, to: &Path, digest: &Digest) -> Result<
     disk.sync_folder(folder).map_err(io_at(folder))
 }
 
-/// Reads a file through (of a segment its plain bytes), into another one if asked; that one is synced.
-fn copy(disk: &dyn Disk, from: &Path, to: Option<&Path>) -> Result<Digest, FolderError> {
+/// Copies a file, of a segment its plain bytes; the copy is synced.
+fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> Result<Digest, FolderError> {
     let mut source = raw::open(disk, from).map_err(io_at(from))?;
-    let mut sink = match to {
-        Some(to) => Some((to, disk.create(to).map_err(io_at(to))?)),
-        None => None,
-    };
-    let digest = raw::read_through(&mut *source, |bytes| match &mut sink {
-        Some((_, file)) => file.write_all(bytes),
-        None => Ok(()),
-    });
+    let mut sink = disk.create(to).map_err(io_at(to))?;
+    let digest = raw::read_through(&mut *source, |bytes| sink.write_all(bytes));
     let digest = digest.map_err(io_at(from))?;
-    if let Some((to, mut file)) = sink {
-        file.sync().map_err(io_at(to))?;
-    }
+    sink.sync().map_err(io_at(to))?;
     Ok(digest)
 }

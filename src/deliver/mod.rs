@@ -13,8 +13,26 @@
 /// A folder as target: copies durably.
 pub mod folder;
 
+/// One delivery over ssh.
+pub mod over_ssh;
+
+/// Where, as the key sees it, the folder on the primary lies.
+pub mod place;
+
 /// What is here and what is acknowledged → what to send, what may go.
 pub mod plan;
 
-/// One delivery.
+/// The primary's side: reads back what was delivered, and acknowledges it.
+pub mod receive;
+
+/// rsync over ssh as a child process.
+pub mod rsync;
+
+/// One delivery to a folder.
 pub mod run;
+
+/// Whether a sealed segment is what its seal says.
+pub mod sealed;
+
+/// Deletes here what is safe there.
+pub mod settle;

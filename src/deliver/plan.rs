@@ -16,7 +16,24 @@ pub struct Plan {
     /// Sealed here and not wholly acknowledged, oldest first.
     pub send: Vec<SegmentName>,
     /// Wholly acknowledged for longer than `keep_delivered`: may be deleted here.
-    pub settled: Vec<SegmentName>,
+    pub settled: Vec<Settled>,
+}
+
+/// A segment and what was acknowledged of it, in the order of [`ENDINGS`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The segment.
+    pub name: SegmentName,
+    /// What the primary read back.
+    pub acks: [Ack; 3],
+}
+
+/// How many segments are sent before the first of them is complete there: four hours of one server.
+const BATCH_SEGMENTS: usize = 240;
+
+/// Parts of what is to be sent, in its order, each of a bounded size.
+pub fn batches(send: &[SegmentName]) -> impl Iterator<Item = &[SegmentName]> {
+    send.chunks(BATCH_SEGMENTS)
 }
 
 /// Decides. A segment is acknowledged when all three of its files are.
@@ -30,11 +47,13 @@ pub fn plan(
     let settled_before = now.plus_ms(keep_ms.saturating_neg());
     let mut plan = Plan::default();
     for name in sealed {
-        let of_file = |ending| acks.get(&format!("{name}.{ending}")).map(|ack| ack.at);
+        let of_file = |ending| acks.get(&format!("{name}.{ending}"));
         match ENDINGS.map(of_file) {
             [Some(segment), Some(events), Some(seal)] => {
-                if segment.max(events).max(seal) <= settled_before {
-                    plan.settled.push(name);
+                let acks = [segment, events, seal];
+                if acks.iter().all(|ack| ack.at <= settled_before) {
+                    let acks = acks.map(Ack::clone);
+                    plan.settled.push(Settled { name, acks });
                 }
             }
             _ => plan.send.push(name),
@@ -82,12 +101,9 @@ mod tests {
             .map(|name| name.parse().unwrap())
             .to_vec();
         let plan = plan(sealed, &known, Duration::from_secs(10), UtcMs(20_000));
-        assert_eq!(
-            plan,
-            Plan {
-                send: vec![torn.parse().unwrap(), new.parse().unwrap()],
-                settled: vec![old.parse().unwrap()]
-            }
-        );
+        assert_eq!(plan.send, [torn.parse().unwrap(), new.parse().unwrap()]);
+        assert_eq!(plan.settled.len(), 1);
+        assert_eq!(plan.settled[0].name, old.parse().unwrap());
+        assert_eq!(plan.settled[0].acks[2].at, UtcMs(10_000));
     }
 }

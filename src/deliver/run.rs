@@ -1,4 +1,4 @@
-//! One delivery: plan, send one segment after the other, acknowledge, delete what is settled.
+//! One delivery to a folder: plan, send one segment after the other, acknowledge, delete what is settled.
 
 use std::{
     io,
@@ -9,13 +9,15 @@ use std::{
 use super::{
     folder,
     plan::{self, Plan},
+    rsync::RsyncError,
+    settle,
 };
 use crate::{
     period::UtcMs,
     segment::{
         acks,
         name::{SegmentName, ServerId},
-        raw, spool,
+        spool,
     },
     world::disk::Disk,
 };
@@ -31,13 +33,18 @@ pub struct Job<'a> {
     pub target: &'a Path,
     /// How long a file stays here after it was acknowledged.
     pub keep_delivered: Duration,
+    /// Bytes that must stay free at the target.
+    pub keep_free: u64,
 }
 
 /// What came of it.
 #[derive(Debug, Default, serde::Serialize)]
 pub struct Delivered {
-    /// Segments that are safe at the target since this delivery.
+    /// Segments that this delivery put there; a folder acknowledges them at once, a primary over ssh
+    /// when it has read them back.
     pub sent: u64,
+    /// Segments that lay there already and are not acknowledged yet.
+    pub waiting: u64,
     /// Segments that could not be delivered; the log says why, and they are tried again next time.
     pub failed: u64,
     /// Segments deleted here, long after they were acknowledged.
@@ -57,6 +64,25 @@ pub enum DeliverError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The other side, or the way to it.
+    #[error(transparent)]
+    Rsync(#[from] RsyncError),
+    /// The primary's spool is not where it should be.
+    #[error("{target}: no spool is there that this key can see{why}")]
+    NoSpool {
+        /// Where it should be.
+        target: String,
+        /// What was seen instead.
+        why: String,
+    },
+    /// The other side has too little room.
+    #[error("{target} takes nothing at present: {why}")]
+    Hold {
+        /// Where.
+        target: String,
+        /// What it says.
+        why: String,
     },
     /// The spool here cannot be read, or an acknowledgement not be written.
     #[error("{}: {source}", path.display())]
@@ -90,8 +116,10 @@ pub fn carry_out(
     mut tell: impl FnMut(&SegmentName),
 ) -> Result<Delivered, DeliverError> {
     let mut delivered = Delivered::default();
+    delivered.settle(disk, job.spool, plan, now())?;
     let path = acks::path(job.target, job.server);
     for name in &plan.send {
+        check_room(disk, job)?;
         match folder::send(disk, name, job.spool, job.target, now) {
             Ok(given) => {
                 acks::append(disk, &path, &given).map_err(|source| DeliverError::Io {
@@ -100,28 +128,61 @@ pub fn carry_out(
                 })?;
                 delivered.sent += 1;
             }
-            Err(why) => {
-                tracing::error!(alarm = "delivery", segment = %name, "not delivered: {why}");
-                delivered.failed += 1;
-            }
+            Err(why) => delivered.fail(name, &why),
         }
         tell(name);
     }
-    for name in &plan.settled {
-        raw::remove(disk, &name.paths(job.spool)).map_err(|source| DeliverError::Io {
-            path: job.spool.join(name.folder()),
+    Ok(delivered)
+}
+
+impl Delivered {
+    /// A segment that is not delivered; the others are.
+    pub(super) fn fail(&mut self, name: &SegmentName, why: &dyn std::error::Error) {
+        tracing::error!(alarm = "delivery", segment = %name, "not delivered: {why}");
+        self.failed += 1;
+    }
+
+    /// Deletes here what has been acknowledged for long enough.
+    pub(super) fn settle(
+        &mut self,
+        disk: &dyn Disk,
+        spool: &Path,
+        plan: &Plan,
+        now: UtcMs,
+    ) -> Result<(), DeliverError> {
+        for settled in &plan.settled {
+            match settle::remove(disk, settled, spool) {
+                Ok(()) => self.deleted += 1,
+                Err(why) => self.fail(&settled.name, &why),
+            }
+        }
+        let names = plan.settled.iter().map(|settled| &settled.name);
+        spool::remove_empty_folders(disk, spool, names, now).map_err(|source| DeliverError::Io {
+            path: spool.to_owned(),
+            source,
+        })
+    }
+}
+
+/// The disk there keeps its reserve: the collector of that machine may be writing to it.
+fn check_room(disk: &dyn Disk, job: &Job<'_>) -> Result<(), DeliverError> {
+    let above = job.target.parent().unwrap_or(Path::new("/"));
+    let free = disk
+        .free(above)
+        .map_err(|source| DeliverError::Unreachable {
+            path: above.to_owned(),
             source,
         })?;
-        delivered.deleted += 1;
+    if free < job.keep_free {
+        return Err(DeliverError::Hold {
+            target: job.target.display().to_string(),
+            why: format!(
+                "{free} bytes are free there, merge.keep_free is {}",
+                job.keep_free
+            ),
+        });
     }
-    let settled = plan.settled.iter();
-    spool::remove_empty_folders(disk, job.spool, settled, now()).map_err(|source| {
-        DeliverError::Io {
-            path: job.spool.to_owned(),
-            source,
-        }
-    })?;
-    Ok(delivered)
+    Ok(())
 }
 
 /// The folder above the target must be there (else a disk is not mounted), and the target must not

@@ -1,11 +1,7 @@
 //! What lies in the spool: every sealed segment of every server, indexed. What cannot be used is set
 //! aside under `<spool>/<server>/aside/` with an alarm: it is neither used nor deleted.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use super::{
     index::{Index, IndexError, Indexes, Key},
@@ -15,11 +11,10 @@ use super::{
 use crate::{
     period::{UtcMs, Zone},
     segment::{
-        acks,
+        acks, aside,
         name::{SAMPLE, SegmentName, ServerId},
-        raw, spool,
+        spool,
     },
-    world::disk::Disk,
 };
 
 /// What is not used, and why.
@@ -125,7 +120,7 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
 fn give_up(indexes: &Indexes<'_>, name: &SegmentName, why: &IndexError) -> Unusable {
     let mut moved_to = None;
     if why.is_final() && indexes.keep {
-        match set_aside(indexes.disk, indexes.spool, name) {
+        match aside::segment(indexes.disk, indexes.spool, name) {
             Ok(folder) => moved_to = Some(folder),
             Err(why) => tracing::error!(segment = %name, "cannot be set aside: {why}"),
         }
@@ -164,44 +159,4 @@ fn unreadable(indexes: &Indexes<'_>, server: &ServerId, why: &io::Error) -> Unus
         moved_to: None,
         why: why.to_string(),
     }
-}
-
-/// Moves the files (the segment in whichever form), the seal last: what is without its seal is not taken for complete.
-fn set_aside(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> io::Result<PathBuf> {
-    let from = name.paths(spool);
-    let inside = name.folder();
-    let inside = inside.strip_prefix(name.server.as_str()).unwrap_or(&inside);
-    let folder_of = |number: u32| {
-        let top = match number {
-            1 => "aside".to_owned(),
-            more => format!("aside.{more}"),
-        };
-        spool.join(name.server.as_str()).join(top).join(inside)
-    };
-    let compressed = raw::compressed(&from.segment);
-    let files = [&from.segment, &compressed, &from.events, &from.seal];
-    let mut number = 1;
-    // nothing that was set aside before is overwritten
-    let folder = loop {
-        let folder = folder_of(number);
-        let mut taken = false;
-        for path in files {
-            taken |= disk
-                .len(&folder.join(path.file_name().unwrap_or_default()))?
-                .is_some();
-        }
-        if !taken {
-            break folder;
-        }
-        number += 1;
-    };
-    disk.make_folder(&folder)?;
-    for path in files {
-        if disk.len(path)?.is_some() {
-            disk.rename(path, &folder.join(path.file_name().unwrap_or_default()))?;
-            disk.sync_folder(&folder)?;
-            disk.sync_folder(&from.folder)?;
-        }
-    }
-    Ok(folder)
 }

@@ -17,6 +17,9 @@
 /// What has been read back and checked where it was delivered to.
 pub mod acks;
 
+/// Where lies what cannot be used.
+pub mod aside;
+
 /// The records of an events file.
 pub mod event;
 

@@ -5,6 +5,7 @@
 //! New files are 0640, new folders 0750.
 
 use std::{
+    ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -41,7 +42,8 @@ pub trait DiskFile: Write + Send {
 pub trait Disk: Send + Sync {
     /// Makes a new file; an existing one is an error.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Opens a file to write at its end; makes it if there is none.
+    /// Opens a file to write at its end; makes it if there is none. Does not follow a symbolic link in
+    /// the last place: what lies in a spool may come from another machine.
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file to read. Does not follow a symbolic link in the last place.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Source>>;
@@ -57,6 +59,11 @@ pub trait Disk: Send + Sync {
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
     /// The entries of a folder, by name; an absent folder has none.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// What [`Disk::list`] leaves out of a folder: links, sockets, names that are not UTF-8. A disk
+    /// that cannot hold such things has none.
+    fn others(&self, _folder: &Path) -> io::Result<Vec<OsString>> {
+        Ok(Vec::new())
+    }
     /// A file's length; `None` if there is no such file.
     fn len(&self, path: &Path) -> io::Result<Option<u64>>;
     /// Makes a file of that length whose blocks are really taken from the disk.
@@ -95,6 +102,11 @@ impl DiskFile for RealFile {
     }
 }
 
+/// The flag that makes opening a symbolic link an error.
+fn no_follow() -> i32 {
+    i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)
+}
+
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         // append: a cut must not leave the write position beyond the end
@@ -111,16 +123,16 @@ impl Disk for RealDisk {
             .append(true)
             .create(true)
             .mode(0o640)
+            .custom_flags(no_follow())
             .open(path)?;
         Ok(Box::new(RealFile(file)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Source>> {
-        let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
         Ok(Box::new(
             OpenOptions::new()
                 .read(true)
-                .custom_flags(flags)
+                .custom_flags(no_follow())
                 .open(path)?,
         ))
     }
@@ -189,6 +201,24 @@ impl Disk for RealDisk {
         Ok(found)
     }
 
+    fn others(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        let listing = match fs::read_dir(path) {
+            Ok(listing) => listing,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        };
+        let mut found = Vec::new();
+        for entry in listing {
+            let entry = entry?;
+            let name = entry.file_name();
+            let kind = entry.file_type()?;
+            if name.to_str().is_none() || !(kind.is_dir() || kind.is_file()) {
+                found.push(name);
+            }
+        }
+        Ok(found)
+    }
+
     fn len(&self, path: &Path) -> io::Result<Option<u64>> {
         match fs::symlink_metadata(path) {
             Ok(meta) => Ok(meta.is_file().then_some(meta.len())),
@@ -203,6 +233,7 @@ impl Disk for RealDisk {
             .create(true)
             .truncate(false)
             .mode(0o640)
+            .custom_flags(no_follow())
             .open(path)?;
         match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len) {
             Ok(()) => (),

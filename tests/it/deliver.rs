@@ -236,6 +236,7 @@ fn a_copy_that_does_not_read_back_is_not_acknowledged_and_nothing_goes() {
         spool,
         target,
         keep_delivered: Duration::ZERO,
+        keep_free: 0,
     };
     let one = segment(0, 5);
     let plan = Plan {

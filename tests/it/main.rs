@@ -13,6 +13,7 @@ mod deliver;
 mod disk;
 mod faults;
 mod merge;
+mod over_ssh;
 mod power;
 mod retain;
 mod simulate;

@@ -20,3 +20,6 @@ pub(crate) mod site;
 
 /// What this machine lacks, said so that it is seen.
 pub(crate) mod skipped;
+
+/// A real sshd on loopback.
+pub(crate) mod sshd;

@@ -1,0 +1,295 @@
+//! One delivery over ssh: find the place, fetch what is acknowledged, ask what is not there, send that,
+//! the seals last, and delete what is settled.
+//!
+//! The primary acknowledges by itself (see `receive`), after it has read a file back. Whatever breaks
+//! off is taken up by the next delivery, which asks again what is there.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    folder::FolderError,
+    place::{self, ACKS, Candidate, HOLD},
+    plan::{self, ENDINGS, Plan},
+    rsync::{Remote, RsyncError, There},
+    run::{DeliverError, Delivered},
+    sealed,
+};
+use crate::{
+    period::UtcMs,
+    segment::{
+        acks,
+        name::{SegmentName, ServerId},
+        spool,
+    },
+    world::disk::{self, Disk},
+};
+
+/// A line has some 160 bytes and a server three a minute: this is more than ten years.
+const ACKS_BYTES_MAX: u64 = 4 << 30;
+
+/// So many entries of a root that is not ours are named.
+const SHOWN: usize = 5;
+
+/// What is shown of a reason that the primary gives.
+const HOLD_BYTES_MAX: u64 = 4_096;
+
+/// The remembered place has some hundred bytes.
+const PLACE_BYTES_MAX: u64 = 64 * 1024;
+
+/// What a delivery is told.
+pub struct Job<'a> {
+    /// Whose segments.
+    pub server: &'a ServerId,
+    /// All configured servers.
+    pub servers: &'a [ServerId],
+    /// Where the segments are.
+    pub spool: &'a Path,
+    /// Where what was fetched is kept.
+    pub data_dir: &'a Path,
+    /// The primary.
+    pub remote: Remote<'a>,
+    /// How long a file stays here after it was acknowledged.
+    pub keep_delivered: Duration,
+}
+
+/// What is to be done, and where.
+#[derive(Debug)]
+pub struct Looked {
+    /// What is to be done.
+    pub plan: Plan,
+    /// This server's folder, as the key sees it.
+    folder: String,
+    /// Why the primary takes nothing at present.
+    hold: Option<String>,
+}
+
+/// Where the folder was found last time.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    target: String,
+    folder: String,
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> DeliverError + '_ {
+    |source| DeliverError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Why the primary takes nothing at present, if it says so.
+fn read_hold(disk: &dyn Disk, path: &Path) -> Result<Option<String>, DeliverError> {
+    if disk.len(path).map_err(io_at(path))?.is_none() {
+        return Ok(None);
+    }
+    let bytes = disk::read_bounded(disk, path, HOLD_BYTES_MAX).map_err(io_at(path))?;
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let text: String = String::from_utf8_lossy(&bytes).chars().map(plain).collect();
+    Ok(Some(text.trim().to_owned()))
+}
+
+/// The place that was found last time, if the target is still the same; what cannot be read is found again.
+fn remembered(disk: &dyn Disk, path: &Path, target: &str) -> Option<String> {
+    let bytes = disk::read_bounded(disk, path, PLACE_BYTES_MAX).ok()?;
+    let remembered: Remembered = serde_json::from_slice(&bytes).ok()?;
+    (remembered.target == target).then_some(remembered.folder)
+}
+
+impl Job<'_> {
+    fn mirror_dir(&self) -> PathBuf {
+        self.data_dir.join("deliver")
+    }
+
+    /// What is to be done, without doing it.
+    pub fn look(&self, disk: &dyn Disk, now: UtcMs) -> Result<Looked, DeliverError> {
+        let mirror = self.mirror_dir();
+        disk.make_folder(&mirror).map_err(io_at(&mirror))?;
+        let folder = self.fetch(disk, &mirror)?;
+        let path = mirror.join(ACKS);
+        let acks = acks::read(disk, &path).map_err(io_at(&path))?;
+        let sealed = spool::sealed(disk, self.spool, self.server).map_err(io_at(self.spool))?;
+        Ok(Looked {
+            plan: plan::plan(sealed, &acks, self.keep_delivered, now),
+            folder,
+            hold: read_hold(disk, &mirror.join(HOLD))?,
+        })
+    }
+
+    /// Fetches what the primary says to this server, and gives the place where it says it.
+    fn fetch(&self, disk: &dyn Disk, mirror: &Path) -> Result<String, DeliverError> {
+        let path = mirror.join("place.json");
+        let target = self.remote.target.to_string();
+        if let Some(folder) = remembered(disk, &path, &target)
+            && self.fetch_from(&folder, mirror)?
+            && (folder != "/"
+                || disk
+                    .len(&mirror.join(ACKS))
+                    .map_err(io_at(mirror))?
+                    .is_some())
+        {
+            return Ok(folder);
+        }
+        let folder = self.find()?;
+        self.fetch_from(&folder, mirror)?;
+        let remembered = Remembered { target, folder };
+        let json = serde_json::to_vec(&remembered).map_err(|why| io_at(&path)(why.into()))?;
+        disk::put(disk, &path, &json).map_err(io_at(&path))?;
+        Ok(remembered.folder)
+    }
+
+    /// Fetches into the mirror; whether the folder is there.
+    fn fetch_from(&self, folder: &str, mirror: &Path) -> Result<bool, RsyncError> {
+        match self
+            .remote
+            .mirror(folder, &[ACKS, HOLD], ACKS_BYTES_MAX, mirror)
+        {
+            Ok(()) => Ok(true),
+            Err(RsyncError::Missing { .. }) => Ok(false),
+            Err(why) => Err(why),
+        }
+    }
+
+    /// Looks where this server's folder lies as the key sees it, and makes the spool if all that
+    /// lacks is the last folder of its path.
+    fn find(&self) -> Result<String, DeliverError> {
+        let path = &self.remote.target.path;
+        let mut at_root = Vec::new();
+        for candidate in place::candidates(path, self.server) {
+            let entries = match self.remote.list(candidate.folder()) {
+                Ok(entries) => entries,
+                Err(RsyncError::Missing { .. }) => continue,
+                Err(why) => return Err(why.into()),
+            };
+            if let Some(folder) = candidate.judge(&entries, path, self.server, self.servers) {
+                if matches!(candidate, Candidate::Above(_)) {
+                    self.remote.make_folder(&self.mirror_dir(), path)?;
+                }
+                return Ok(folder);
+            }
+            at_root = entries;
+        }
+        at_root.truncate(SHOWN);
+        Err(DeliverError::NoSpool {
+            target: self.remote.target.to_string(),
+            why: match at_root.as_slice() {
+                [] => String::new(),
+                some => format!(" (at the root it sees {}, …)", some.join(", ")),
+            },
+        })
+    }
+
+    /// Carries a plan out. `tell` hears of every segment that is done with.
+    pub fn carry_out(
+        &self,
+        disk: &dyn Disk,
+        looked: &Looked,
+        now: &dyn Fn() -> UtcMs,
+        mut tell: impl FnMut(&SegmentName),
+    ) -> Result<Delivered, DeliverError> {
+        let mut delivered = Delivered::default();
+        delivered.settle(disk, self.spool, &looked.plan, now())?;
+        if let Some(why) = &looked.hold {
+            return Err(DeliverError::Hold {
+                target: self.remote.target.to_string(),
+                why: why.clone(),
+            });
+        }
+        for batch in plan::batches(&looked.plan.send) {
+            self.send(disk, &looked.folder, batch, &mut delivered)?;
+            batch.iter().for_each(&mut tell);
+        }
+        Ok(delivered)
+    }
+
+    /// The segments of a batch of which all three files are here; rsync stops at one that is not.
+    fn whole<'b>(
+        &self,
+        disk: &dyn Disk,
+        batch: &'b [SegmentName],
+        delivered: &mut Delivered,
+    ) -> Result<Vec<&'b SegmentName>, DeliverError> {
+        let mut whole = Vec::new();
+        for name in batch {
+            let paths = name.paths(self.spool);
+            let mut lacks = None;
+            for path in [paths.segment, paths.events] {
+                if disk.len(&path).map_err(io_at(&path))?.is_none() {
+                    lacks = Some(path);
+                }
+            }
+            match lacks {
+                None => whole.push(name),
+                Some(path) => delivered.fail(name, &Lacking(path)),
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Sends what of a batch is not there: first all segments and events files, then all seals.
+    fn send(
+        &self,
+        disk: &dyn Disk,
+        folder: &str,
+        batch: &[SegmentName],
+        delivered: &mut Delivered,
+    ) -> Result<(), DeliverError> {
+        let from = self.spool.join(self.server.as_str());
+        let batch = self.whole(disk, batch, delivered)?;
+        let names: Vec<String> = batch.iter().copied().flat_map(files_of).collect();
+        let found = self.remote.compare(&from, folder, &names)?;
+        let found: BTreeMap<String, There> = found.into_iter().collect();
+        let (mut data, mut seals) = (Vec::new(), Vec::new());
+        for name in batch {
+            let files = files_of(name);
+            let of_file = |file: &String| found.get(file);
+            if let Some(file) = files
+                .iter()
+                .find(|file| of_file(file) == Some(&There::Other))
+            {
+                let (file, target) = (file.clone(), self.remote.target.to_string());
+                delivered.fail(name, &Conflict { file, target });
+            } else if files.iter().all(|file| of_file(file).is_none()) {
+                delivered.waiting += 1;
+            } else if let Err(why) = sealed::check(disk, name, self.spool) {
+                delivered.fail(name, &FolderError::Here(why));
+            } else {
+                let [segment, events, seal] = files;
+                data.extend([segment, events]);
+                seals.push(seal);
+                delivered.sent += 1;
+            }
+        }
+        for names in [data, seals] {
+            if !names.is_empty() {
+                self.remote.send(&from, folder, &names)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A sealed segment without its lines or its events.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is missing, or compressed by a merge that ran here", .0.display())]
+struct Lacking(PathBuf);
+
+/// Something else lies there under this name.
+#[derive(Debug, thiserror::Error)]
+#[error("{file} exists at {target} with other content; it was not overwritten")]
+struct Conflict {
+    file: String,
+    target: String,
+}
+
+/// The three files of a segment below the server's folder, in the order of [`ENDINGS`].
+fn files_of(name: &SegmentName) -> [String; 3] {
+    let (day, hour) = (name.minute.day_folder(), name.minute.hour_folder());
+    ENDINGS.map(|ending| format!("{day}/{hour}/{name}.{ending}"))
+}

@@ -1,0 +1,327 @@
+//! The primary's side of a delivery over ssh: what has arrived is made durable, read back, checked
+//! against its seal, and acknowledged.
+//!
+//! What arrives was sent by another machine, which may be in other hands. A segment that is not what
+//! its seal says, and whatever has a name that no secondary gives, is set aside under
+//! `<spool>/<server>/aside/` with an alarm; links are never followed. Nothing is deleted or overwritten.
+
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    place::{ACKS, HOLD},
+    plan::ENDINGS,
+    sealed::{self, SealedError},
+};
+use crate::{
+    period::{Day, UtcMs},
+    segment::{
+        acks::{self, Ack},
+        aside,
+        name::{SegmentName, ServerId},
+        raw, spool,
+    },
+    world::disk::{self, Disk},
+};
+
+/// Segments that are acknowledged together: a power cut lets at most so many be read again.
+const TOGETHER: usize = 60;
+
+/// What is to be looked at.
+pub struct Job<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// The primary's spool.
+    pub spool: &'a Path,
+    /// The servers that deliver over ssh; those that deliver to a folder acknowledge by themselves.
+    pub servers: &'a [ServerId],
+    /// Bytes that must stay free; below it nothing is received.
+    pub keep_free: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Default, serde::Serialize)]
+pub struct Received {
+    /// Segments that are acknowledged since.
+    pub acknowledged: u64,
+    /// What was set aside, or could not be.
+    pub refused: Vec<Refused>,
+    /// Why nothing is received at present.
+    pub hold: Option<String>,
+    /// Servers of which not everything could be looked at; the log says why.
+    pub failed: Vec<ServerId>,
+}
+
+/// What was delivered and is not used.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Refused {
+    /// The segment, or the entry of a folder.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// Where it was moved to; `None` if it stays where it is.
+    pub moved_to: Option<PathBuf>,
+}
+
+/// A folder that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct ReceiveError {
+    /// Which.
+    path: PathBuf,
+    /// Why.
+    source: io::Error,
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> ReceiveError + '_ {
+    move |source| ReceiveError {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+impl Job<'_> {
+    /// Receives from all servers. One that fails is told of and stops no other.
+    pub fn run(&self, now: &dyn Fn() -> UtcMs) -> Received {
+        let mut received = Received::default();
+        for server in self.servers {
+            if let Err(why) = self.server(server, now, &mut received) {
+                tracing::error!(
+                    alarm = "receive",
+                    "nothing more is received from server {server}: {why}\n  hint: the next merge tries again"
+                );
+                received.failed.push(server.clone());
+            }
+        }
+        received
+    }
+
+    fn too_little_room(&self) -> Result<Option<String>, ReceiveError> {
+        self.disk.make_folder(self.spool).map_err(at(self.spool))?;
+        let free = self.disk.free(self.spool).map_err(at(self.spool))?;
+        let keep = self.keep_free;
+        Ok((free < keep).then(|| format!("{free} bytes are free, merge.keep_free is {keep}")))
+    }
+
+    fn server(
+        &self,
+        server: &ServerId,
+        now: &dyn Fn() -> UtcMs,
+        received: &mut Received,
+    ) -> Result<(), ReceiveError> {
+        received.hold = self.too_little_room()?;
+        let top = self.spool.join(server.as_str());
+        self.disk.make_folder(&top).map_err(at(&top))?;
+        self.refuse_strangers(server, received)?;
+        self.set_hold(&top, received.hold.as_deref())?;
+        let path = acks::path(self.spool, server);
+        if self.disk.len(&path).map_err(at(&path))?.is_none() {
+            // it tells a restricted key that this is the server's folder
+            acks::append(self.disk, &path, &[]).map_err(at(&path))?;
+        }
+        if received.hold.is_some() {
+            return Ok(());
+        }
+        let known = acks::read(self.disk, &path).map_err(at(&path))?;
+        let sealed = spool::sealed(self.disk, self.spool, server).map_err(at(&top))?;
+        let is_new = |name: &&SegmentName| {
+            !ENDINGS
+                .iter()
+                .all(|ending| known.contains_key(&format!("{name}.{ending}")))
+        };
+        let new: Vec<&SegmentName> = sealed.iter().filter(is_new).collect();
+        for together in new.chunks(TOGETHER) {
+            let mut given = Vec::new();
+            for name in together {
+                match self.read_back(name) {
+                    Ok(digests) => given.extend(acks_of(name, digests, now())),
+                    Err(why) => self.refuse(name, &why, received),
+                }
+            }
+            if !given.is_empty() {
+                acks::append(self.disk, &path, &given).map_err(at(&path))?;
+                received.acknowledged += (given.len() / ENDINGS.len()) as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// The secondary fetches this file, and sends nothing while it is there.
+    fn set_hold(&self, top: &Path, why: Option<&str>) -> Result<(), ReceiveError> {
+        let path = top.join(HOLD);
+        let is_there = self.disk.len(&path).map_err(at(&path))?.is_some();
+        match why {
+            Some(why) => {
+                disk::put(self.disk, &path, format!("{why}\n").as_bytes()).map_err(at(&path))
+            }
+            None if is_there => self.disk.remove(&path).map_err(at(&path)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a segment durable, whatever the program that put it there did, and reads it back.
+    fn read_back(&self, name: &SegmentName) -> Result<[String; 3], SealedError> {
+        let paths = name.paths(self.spool);
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            |source| SealedError::Io { path, source }
+        };
+        let compressed = raw::compressed(&paths.segment);
+        let is_plain = self
+            .disk
+            .len(&paths.segment)
+            .map_err(io(&paths.segment))?
+            .is_some();
+        let segment = if is_plain {
+            &paths.segment
+        } else {
+            &compressed
+        };
+        for path in [segment, &paths.events, &paths.seal] {
+            if self.disk.len(path).map_err(io(path))?.is_none() {
+                return Err(io(path)(io::ErrorKind::NotFound.into()));
+            }
+            let synced = self.disk.append(path).and_then(|mut file| file.sync());
+            synced.map_err(io(path))?;
+        }
+        let day = paths.folder.parent().unwrap_or(&paths.folder);
+        let server = day.parent().unwrap_or(day);
+        for folder in [&paths.folder, day, server] {
+            self.disk.sync_folder(folder).map_err(io(folder))?;
+        }
+        sealed::check(self.disk, name, self.spool)
+            .map(|digests| digests.map(|digest| digest.sha256))
+    }
+
+    fn refuse(&self, name: &SegmentName, why: &SealedError, received: &mut Received) {
+        let mut moved_to = None;
+        if why.is_final() {
+            match aside::segment(self.disk, self.spool, name) {
+                Ok(folder) => moved_to = Some(folder),
+                Err(why) => tracing::error!(segment = %name, "cannot be set aside: {why}"),
+            }
+        }
+        let hint = match &moved_to {
+            Some(folder) => format!(
+                "it is kept in {}, and server {} sends it again",
+                folder.display(),
+                name.server
+            ),
+            None => "it is tried again".to_owned(),
+        };
+        tracing::error!(alarm = "damaged_segment", segment = %name, "delivered, and not acknowledged: {why}\n  hint: {hint}");
+        received.refused.push(Refused {
+            what: name.to_string(),
+            why: why.to_string(),
+            moved_to,
+        });
+    }
+
+    /// Sets aside what no secondary puts into its folder. What begins with a dot is rsync's, while it
+    /// is under way.
+    fn refuse_strangers(
+        &self,
+        server: &ServerId,
+        received: &mut Received,
+    ) -> Result<(), ReceiveError> {
+        let is_kept = |name: &str| {
+            [ACKS, HOLD]
+                .iter()
+                .any(|kept| name.strip_suffix(".tmp").unwrap_or(name) == *kept)
+        };
+        let is_day = |name: &str| name.parse::<Day>().is_ok();
+        let top = |name: &str, folder: bool| {
+            if folder {
+                is_day(name) || aside::is_aside(name)
+            } else {
+                is_kept(name)
+            }
+        };
+        let mut days = self.sift(server, Path::new(""), &top, received)?;
+        days.retain(|name| is_day(name));
+        for day in days {
+            let hours = self.sift(server, Path::new(&day), &is_hour, received)?;
+            for hour in hours {
+                let inside = Path::new(&day).join(hour);
+                let ours = Path::new(server.as_str()).join(&inside);
+                let is_ours = |name: &str, folder: bool| {
+                    let stem = name.split('.').next().unwrap_or(name);
+                    !folder
+                        && stem
+                            .parse::<SegmentName>()
+                            .is_ok_and(|name| name.server == *server && name.folder() == ours)
+                };
+                self.sift(server, &inside, &is_ours, received)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets aside what does not belong into a folder of a server, and gives the folders that do.
+    fn sift(
+        &self,
+        server: &ServerId,
+        inside: &Path,
+        belongs: &dyn Fn(&str, bool) -> bool,
+        received: &mut Received,
+    ) -> Result<Vec<String>, ReceiveError> {
+        let folder = self.spool.join(server.as_str()).join(inside);
+        let entries = self.disk.list(&folder).map_err(at(&folder))?;
+        let others = self.disk.others(&folder).map_err(at(&folder))?;
+        let mut folders = Vec::new();
+        let mut strangers: Vec<(OsString, &str)> = Vec::new();
+        for name in others {
+            strangers.push((
+                name,
+                "it is neither a file nor a folder, or has no proper name",
+            ));
+        }
+        for entry in entries {
+            if entry.name.starts_with('.') {
+                continue;
+            }
+            match belongs(&entry.name, entry.folder) {
+                true if entry.folder => folders.push(entry.name),
+                true => (),
+                false => strangers.push((entry.name.into(), "nothing of this name belongs there")),
+            }
+        }
+        for (name, why) in strangers {
+            let what = folder.join(&name).display().to_string();
+            let moved_to = match aside::set(self.disk, self.spool, server, inside, &[&name]) {
+                Ok(to) => Some(to),
+                Err(why) => {
+                    tracing::error!("{what:?} cannot be set aside: {why}");
+                    None
+                }
+            };
+            tracing::error!(
+                alarm = "foreign_file",
+                "{what:?} was delivered to the folder of server {server} and is not used: {why}\n  hint: it is set aside in that server's folder; whoever has the key of server {server} put it there"
+            );
+            received.refused.push(Refused {
+                what,
+                why: why.to_owned(),
+                moved_to,
+            });
+        }
+        Ok(folders)
+    }
+}
+
+/// `00` to `23`, a folder.
+fn is_hour(name: &str, folder: bool) -> bool {
+    folder && name.len() == 2 && name.parse::<u8>().is_ok_and(|hour| hour < 24)
+}
+
+fn acks_of(name: &SegmentName, digests: [String; 3], at: UtcMs) -> Vec<Ack> {
+    let of_file = |(sha256, ending): (String, &str)| Ack {
+        at,
+        file: format!("{name}.{ending}"),
+        sha256,
+    };
+    digests.into_iter().zip(ENDINGS).map(of_file).collect()
+}

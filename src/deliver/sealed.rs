@@ -1,0 +1,140 @@
+//! Whether a sealed segment is what its seal says: read through, within the bounds that the seal sets.
+
+use std::{
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    segment::{
+        name::{Paths, SegmentName},
+        raw,
+        seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
+    },
+    world::disk::{self, Disk},
+};
+
+/// A minute of the whole stream has some 2 GB; what claims to be larger is not read.
+const FILE_BYTES_MAX: u64 = 16 << 30;
+
+/// Why a sealed segment cannot be used as it lies there.
+#[derive(Debug, thiserror::Error)]
+pub enum SealedError {
+    /// A file could not be read. Trying again may help.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The seal is unusable.
+    #[error("{}: {source}", path.display())]
+    Seal {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// A file has another length than was sealed, or one that no such file has.
+    #[error("{} is damaged: it has {found} bytes, and {sealed} are right", path.display())]
+    Length {
+        /// Which.
+        path: PathBuf,
+        /// What the seal says.
+        sealed: u64,
+        /// What is there.
+        found: u64,
+    },
+    /// A file has other content than was sealed.
+    #[error("{} is damaged: sealed with sha256 {sealed}, found {found}", path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// The hash in the seal.
+        sealed: String,
+        /// The hash of the bytes.
+        found: String,
+    },
+}
+
+impl SealedError {
+    /// Whether it can never be used as it is.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Seal { source, .. } => !matches!(source, SealError::TooNew { .. }),
+            Self::Length { .. } | Self::Content { .. } => true,
+        }
+    }
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> SealedError + '_ {
+    move |source| SealedError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// What a segment's three files are by its seal: segment, events, and the seal itself.
+pub fn digests(
+    disk: &dyn Disk,
+    name: &SegmentName,
+    paths: &Paths,
+) -> Result<[Digest; 3], SealedError> {
+    let found = disk.len(&paths.seal).map_err(io_at(&paths.seal))?;
+    if let Some(found @ SEAL_BYTES_MAX..) = found {
+        return Err(SealedError::Length {
+            path: paths.seal.clone(),
+            sealed: SEAL_BYTES_MAX,
+            found,
+        });
+    }
+    let bytes =
+        disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(io_at(&paths.seal))?;
+    let seal = Seal::read(&bytes, name).map_err(|source| SealedError::Seal {
+        path: paths.seal.clone(),
+        source,
+    })?;
+    let mut of_seal = Digester::default();
+    of_seal.update(&bytes);
+    Ok([seal.segment, seal.events, of_seal.finish()])
+}
+
+/// Reads a segment and its events file through, and gives the digests of all three files if they are
+/// what was sealed.
+pub fn check(
+    disk: &dyn Disk,
+    name: &SegmentName,
+    spool: &Path,
+) -> Result<[Digest; 3], SealedError> {
+    let paths = name.paths(spool);
+    let digests = digests(disk, name, &paths)?;
+    for (path, sealed) in [&paths.segment, &paths.events].into_iter().zip(&digests) {
+        // a compressed segment has no length of its own: the read is bounded all the same
+        let found = disk.len(path).map_err(io_at(path))?.unwrap_or(sealed.bytes);
+        if found != sealed.bytes || FILE_BYTES_MAX < found {
+            return Err(SealedError::Length {
+                path: path.clone(),
+                sealed: sealed.bytes,
+                found,
+            });
+        }
+        let source = raw::open(disk, path).map_err(io_at(path))?;
+        let mut bounded = source.take(sealed.bytes + 1);
+        let found = raw::read_through(&mut bounded, |_| Ok(())).map_err(io_at(path))?;
+        if found != *sealed {
+            return Err(SealedError::Content {
+                path: path.clone(),
+                sealed: sealed.sha256.clone(),
+                found: found.sha256,
+            });
+        }
+    }
+    Ok(digests)
+}
+
+/// Reads a file through, of a segment its plain bytes.
+pub(super) fn digest_of(disk: &dyn Disk, path: &Path) -> io::Result<Digest> {
+    raw::read_through(&mut *raw::open(disk, path)?, |_| Ok(()))
+}

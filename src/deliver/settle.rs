@@ -1,0 +1,62 @@
+//! Deletes here what is safe there: the only code of this stage that deletes.
+//!
+//! An acknowledgement counts only if it names the bytes that lie here. One for other bytes under the
+//! same name is told of, and nothing goes.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    plan::Settled,
+    sealed::{self, SealedError},
+};
+use crate::{segment::raw, world::disk::Disk};
+
+/// Why a settled segment stays.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// Its files here.
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
+    /// What was acknowledged is something else.
+    #[error(
+        "{name} was acknowledged with sha256 {acknowledged}, but here lies {here}: both are kept"
+    )]
+    Other {
+        /// Which file.
+        name: String,
+        /// What the primary has.
+        acknowledged: String,
+        /// What is here.
+        here: String,
+    },
+    /// A file could not be removed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Deletes the three files of a segment if what was acknowledged is what lies here.
+pub fn remove(disk: &dyn Disk, settled: &Settled, spool: &Path) -> Result<(), SettleError> {
+    let paths = settled.name.paths(spool);
+    let here = sealed::digests(disk, &settled.name, &paths)?;
+    for (digest, ack) in here.iter().zip(&settled.acks) {
+        if digest.sha256 != ack.sha256 {
+            return Err(SettleError::Other {
+                name: ack.file.clone(),
+                acknowledged: ack.sha256.clone(),
+                here: digest.sha256.clone(),
+            });
+        }
+    }
+    raw::remove(disk, &paths).map_err(|source| SettleError::Io {
+        path: paths.folder,
+        source,
+    })
+}

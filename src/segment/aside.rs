@@ -1,0 +1,70 @@
+//! `<spool>/<server>/aside/…`: where lies what cannot be used. It is neither used nor deleted, and keeps
+//! its place: what lay in `2/2026-11-23/14` lies in `2/aside/2026-11-23/14`. Nothing that was set
+//! aside before is overwritten: it goes to `aside.2` and so on.
+
+use std::{
+    ffi::OsStr,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::name::{SegmentName, ServerId};
+use crate::world::disk::Disk;
+
+/// Whether a folder's name is one of those.
+pub fn is_aside(name: &str) -> bool {
+    name == "aside"
+        || name
+            .strip_prefix("aside.")
+            .is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
+/// Moves a segment's files, it itself in whichever form, the seal last: what is without its seal is not taken for complete.
+pub fn segment(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> io::Result<PathBuf> {
+    let folder = name.folder();
+    let inside = folder.strip_prefix(name.server.as_str()).unwrap_or(&folder);
+    let names = ["jsonl", "jsonl.zst", "events.jsonl", "seal.json"]
+        .map(|ending| format!("{name}.{ending}"));
+    let mut there = Vec::new();
+    for name in &names {
+        if disk.len(&spool.join(&folder).join(name))?.is_some() {
+            there.push(OsStr::new(name));
+        }
+    }
+    set(disk, spool, &name.server, inside, &there)
+}
+
+/// Moves entries of one folder of a server; `inside` is that folder below the server's.
+pub fn set(
+    disk: &dyn Disk,
+    spool: &Path,
+    server: &ServerId,
+    inside: &Path,
+    names: &[&OsStr],
+) -> io::Result<PathBuf> {
+    let top = spool.join(server.as_str());
+    let from = top.join(inside);
+    let mut number = 1;
+    let to = loop {
+        let aside = match number {
+            1 => "aside".to_owned(),
+            more => format!("aside.{more}"),
+        };
+        let to = top.join(aside).join(inside);
+        if !disk
+            .list(&to)?
+            .iter()
+            .any(|entry| names.contains(&OsStr::new(&entry.name)))
+        {
+            break to;
+        }
+        number += 1;
+    };
+    disk.make_folder(&to)?;
+    for name in names {
+        disk.rename(&from.join(name), &to.join(name))?;
+        disk.sync_folder(&to)?;
+        disk.sync_folder(&from)?;
+    }
+    Ok(to)
+}
