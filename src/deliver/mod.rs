@@ -7,6 +7,8 @@
 //! <target>/2/…/the same names          <target>/2/acks.jsonl   one line for each file that is safe there
 //! ```
 //!
+//! Over ssh the primary does the second half: it receives, and acknowledges.
+//!
 //! An interrupted, repeated or overlapping delivery loses and duplicates nothing: every step asks
 //! what is there already. A file of other content under the same name is never overwritten.
 

@@ -228,7 +228,7 @@ impl Job<'_> {
         received: &mut Received,
     ) -> Result<(), ReceiveError> {
         let is_kept = |name: &str| {
-            [ACKS, HOLD]
+            [ACKS, HOLD, "reserve"]
                 .iter()
                 .any(|kept| name.strip_suffix(".tmp").unwrap_or(name) == *kept)
         };
