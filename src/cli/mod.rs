@@ -9,7 +9,7 @@ use clap::Parser as _;
 use args::{Cli, Command};
 use exit::{Exit, Failure};
 
-use crate::world::process;
+use crate::world::{panic, process};
 
 mod args;
 mod collect;
@@ -34,6 +34,7 @@ pub mod exit;
 
 /// The real entry: reads the command line, runs the command, prints a failure.
 pub fn main() -> ExitCode {
+    panic::end_the_process();
     let cli = Cli::parse();
     setup::start_log(&cli.global);
     let exit = match dispatch(&cli) {

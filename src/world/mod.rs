@@ -14,5 +14,8 @@ pub mod disk;
 /// One lock per data directory and stage, which dies with its holder.
 pub mod lock;
 
+/// What a panic does.
+pub mod panic;
+
 /// What a child of the service says to the kernel about itself, and how one is ended.
 pub mod process;

@@ -1,9 +1,16 @@
 //! What every column of the data files means: for the Parquet file's metadata, and for people in
 //! `docs/data-dictionary.md`.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
-use super::columns::{self, Column, Type};
+use super::{
+    super::schema,
+    api_beside::USER,
+    api_post::POST,
+    columns::{self, Column, Type},
+};
 
 /// A column as the file's metadata has it.
 #[derive(Serialize)]
@@ -11,9 +18,10 @@ struct Entry {
     /// Its name, with those of the columns that it is in.
     column: String,
     /// Its type, in words.
-    r#type: String,
+    #[serde(rename = "type")]
+    kind: String,
     /// What it means.
-    about: &'static str,
+    about: String,
     /// The name that it has in the API's older spelling.
     #[serde(skip_serializing_if = "str::is_empty")]
     also: &'static str,
@@ -35,18 +43,144 @@ fn words(kind: &Type) -> String {
     }
 }
 
-fn entry(column: &Column) -> Entry {
-    Entry {
-        column: column.name.to_owned(),
-        r#type: words(&column.kind),
-        about: column.about,
+/// All columns and their members, in order.
+fn entries() -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for column in columns::posts() {
+        push(&mut entries, "", column);
+    }
+    entries
+}
+
+/// A column, and its members.
+fn push(entries: &mut Vec<Entry>, within: &str, column: &Column) {
+    let path = format!("{within}{}", column.name);
+    let members = members(&column.kind);
+    let same = match members {
+        Some((POST, "[]")) => ". Members as those of the post itself: `id` to `username`",
+        Some((USER, "[]")) => ". Members as those of `author`",
+        _ => "",
+    };
+    entries.push(Entry {
+        column: path.clone(),
+        kind: words(&column.kind),
+        about: format!("{}{same}", column.about),
         also: column.also,
+    });
+    if let Some((members, list)) = members
+        && same.is_empty()
+    {
+        for member in members {
+            push(entries, &format!("{path}{list}."), member);
+        }
+    }
+}
+
+/// The members of a struct, or of the items of a list of them.
+fn members(kind: &Type) -> Option<(&'static [Column], &'static str)> {
+    match kind {
+        Type::Struct(columns) => Some((columns, "")),
+        Type::List(Type::Struct(columns)) | Type::Many(Type::Struct(columns)) => {
+            Some((columns, "[]"))
+        }
+        Type::Others => Some((USER, "[]")),
+        _ => None,
     }
 }
 
 /// The columns, for the file's metadata.
 pub fn as_json() -> String {
-    let entries: Vec<Entry> = columns::posts().map(entry).collect();
     // writing to memory what is made of texts
-    serde_json::to_string(&entries).unwrap_or_default()
+    serde_json::to_string(&entries()).unwrap_or_default()
+}
+
+/// What stands before the tables.
+const HEAD: &str = "\
+# Data dictionary
+
+Generated from the lists of columns in `src/vault/schema.rs` and `src/vault/posts/`; a test compares it with them.
+After a change of a column: `TWINSTREAM_WRITE=1 cargo test --lib dictionary`.
+
+Every file is named `YYYY-mm-dd_hh_…` after its hour; a post belongs to the hour of its post time. How the files are made, and how
+to read them without hurting ids, is in [formats.md](formats.md).
+
+## `IDs.txt.xz`
+
+One post id per line, ascending.
+";
+
+const POSTS_HEAD: &str = "
+## `posts.parquet`
+
+One row a post, ascending by `id`. `a.b` is member `b` of the struct `a`, `a[].b` a member of each item of the list `a`. Names are the
+API's, in its newer spelling; where it has an older one, both are read, and the newer one counts if a post has both. What was
+delivered as `null`, `[]` or not at all is null, and so is what has not the type of its column; `line` has it as it came. The file's
+metadata has this table as JSON under `twinstream.columns`, and `twinstream.format`, `twinstream.program`, `twinstream.hour`.
+
+| column | type | meaning | older name |
+|---|---|---|---|
+";
+
+/// The page for people.
+pub fn as_markdown() -> String {
+    let mut page = HEAD.to_owned();
+    let files = [
+        (
+            "tweets",
+            "a post, ascending by `id`",
+            &schema::TWEETS[..],
+            &schema::TWEETS_ABOUT[..],
+        ),
+        (
+            "users",
+            "an author, ascending by `author_id`",
+            &schema::USERS,
+            &schema::USERS_ABOUT,
+        ),
+    ];
+    for (file, row, names, about) in files {
+        let head = "| column | meaning |\n|---|---|\n";
+        // writing to memory cannot fail
+        let _written = write!(page, "\n## `{file}.csv.xz`\n\nOne row {row}.\n\n{head}");
+        for (name, about) in names.iter().zip(about) {
+            let _written = writeln!(page, "| `{name}` | {about} |");
+        }
+    }
+    page.push_str(POSTS_HEAD);
+    for entry in entries() {
+        let also = match entry.also {
+            "" => String::new(),
+            also => format!("`{also}`"),
+        };
+        let Entry {
+            column,
+            kind,
+            about,
+            ..
+        } = entry;
+        let _written = writeln!(page, "| `{column}` | {kind} | {about} | {also} |");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::world::disk::{RealDisk, put, read_bounded};
+
+    #[test]
+    fn the_dictionary_is_current() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/data-dictionary.md");
+        let page = as_markdown();
+        if std::env::var_os("TWINSTREAM_WRITE").is_some() {
+            put(&RealDisk, &path, page.as_bytes()).unwrap();
+        }
+        let found = read_bounded(&RealDisk, &path, 1 << 20).unwrap_or_default();
+        assert!(
+            found == page.as_bytes(),
+            "docs/data-dictionary.md is not what the columns say: TWINSTREAM_WRITE=1 cargo test --lib dictionary"
+        );
+    }
 }

@@ -9,9 +9,15 @@ use std::{
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use parquet::{
-    arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
+    arrow::{
+        ProjectionMask,
+        arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    },
     errors::ParquetError,
-    file::reader::{ChunkReader, Length},
+    file::{
+        metadata::ColumnChunkMetaData,
+        reader::{ChunkReader, Length},
+    },
 };
 
 use super::{
@@ -21,11 +27,17 @@ use super::{
 };
 use crate::{
     segment::seal::Digester,
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        panic::contained,
+    },
 };
 
 /// Rows handed out at a time.
 const BATCH_ROWS: usize = 1_024;
+
+/// A column of one of our row groups has some 100 MiB before it is compressed.
+const CHUNK_BYTES_MAX: i64 = 1 << 30;
 
 /// A file of the disk as the Parquet crate wants it: readable from anywhere.
 struct Chunks {
@@ -98,7 +110,8 @@ pub enum Wanted {
     Only(&'static [&'static str]),
 }
 
-/// Reads a file through: what is in it. `each` is given the rows, batch by batch.
+/// Reads a file through: what is in it. `each` is given the rows, batch by batch. Whatever the file's
+/// bytes are, and whatever the Parquet crate makes of them, it ends with an error at worst.
 pub fn read_through(
     disk: &dyn Disk,
     path: &Path,
@@ -110,7 +123,31 @@ pub fn read_through(
         source: Arc::new(Mutex::new(disk.open(path)?)),
         len: file.bytes,
     };
+    let mut content = Digester::default();
+    contained(|| {
+        for batch in open(chunks, wanted)? {
+            let batch = batch.map_err(damaged)?;
+            take_content(&mut content, lines(&batch)?);
+            each(&batch)?;
+        }
+        Ok(())
+    })?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(output(name.into_owned(), file, content))
+}
+
+fn open(chunks: Chunks, wanted: Wanted) -> io::Result<ParquetRecordBatchReader> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(chunks).map_err(damaged)?;
+    for group in builder.metadata().row_groups() {
+        let largest = group
+            .columns()
+            .iter()
+            .map(ColumnChunkMetaData::uncompressed_size)
+            .max();
+        if largest.is_some_and(|bytes| CHUNK_BYTES_MAX < bytes) {
+            return Err(damaged("it has a column that no memory is meant to hold"));
+        }
+    }
     let mask = match wanted {
         Wanted::All => ProjectionMask::all(),
         Wanted::Only(names) => {
@@ -118,17 +155,6 @@ pub fn read_through(
             ProjectionMask::columns(schema, names.iter().copied().chain([LINE]))
         }
     };
-    let reader = builder
-        .with_projection(mask)
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(damaged)?;
-    let mut content = Digester::default();
-    for batch in reader {
-        let batch = batch.map_err(damaged)?;
-        take_content(&mut content, lines(&batch)?);
-        each(&batch)?;
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(output(name.into_owned(), file, content))
+    let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+    reader.build().map_err(damaged)
 }

@@ -160,3 +160,315 @@ impl Batch {
         RecordBatch::try_new(Arc::clone(&SCHEMA), arrays)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{
+        Array,
+        cast::AsArray as _,
+        types::{Float64Type, Int64Type, TimestampMillisecondType, UInt64Type},
+    };
+
+    use super::*;
+    use crate::post::parse;
+
+    /// A cell as text: structs without their nulls.
+    fn show(array: &dyn Array, row: usize) -> String {
+        if array.is_null(row) {
+            return "null".to_owned();
+        }
+        match array.data_type() {
+            DataType::UInt64 => array.as_primitive::<UInt64Type>().value(row).to_string(),
+            DataType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
+            DataType::Float64 => array.as_primitive::<Float64Type>().value(row).to_string(),
+            DataType::Boolean => array.as_boolean().value(row).to_string(),
+            DataType::Timestamp(..) => {
+                let ms = array.as_primitive::<TimestampMillisecondType>().value(row);
+                UtcMs(ms).to_string()
+            }
+            DataType::List(_) => {
+                let items = array.as_list::<i32>().value(row);
+                let items: Vec<String> = (0..items.len()).map(|n| show(&items, n)).collect();
+                format!("[{}]", items.join(" "))
+            }
+            DataType::Struct(fields) => {
+                let cells = fields.iter().zip(array.as_struct().columns());
+                let cells = cells.filter(|(_, cell)| cell.is_valid(row));
+                let cells: Vec<String> = cells
+                    .map(|(field, cell)| format!("{}={}", field.name(), show(cell, row)))
+                    .collect();
+                format!("{{{}}}", cells.join(" "))
+            }
+            _ => array.as_string::<i32>().value(row).to_owned(),
+        }
+    }
+
+    const SEEN: Seen<'static> = Seen {
+        server: "1",
+        retrieved_at: None,
+        seen_by: &["1", "2"],
+        first_seen_at: None,
+        copies: 3,
+    };
+
+    /// Checks a column of a line with further members of `data`, and of the line after it.
+    #[track_caller]
+    fn check(data: &str, after: &str, column: &str, expected: &str) {
+        let id = r#""id":"2101712260468977783","author_id":"7""#;
+        let data = [id, data].join(if data.is_empty() { "" } else { "," });
+        let line = format!(r#"{{"data":{{{data}}}{after}}}"#);
+        let post = parse::post(line.as_bytes()).unwrap();
+        let mut rows = Rows::default();
+        rows.push(&post, line.as_bytes().split_at(9), &SEEN);
+        let batch = rows.finish().unwrap().remove(0);
+        let (name, path) = column.split_once('.').unwrap_or((column, ""));
+        let cell = show(batch.column_by_name(name).unwrap(), 0);
+        let found = if path.is_empty() {
+            cell
+        } else {
+            let begin = format!("{path}=");
+            let mut words = cell.trim_matches(['{', '}']).split(' ');
+            let found = words.find_map(|word| word.strip_prefix(&begin));
+            found.unwrap_or("null").to_owned()
+        };
+        assert_eq!(found, expected, "{column} of {line}");
+        assert_eq!(show(batch.column_by_name("line").unwrap(), 0), line);
+    }
+
+    #[test]
+    fn both_spellings_give_the_same_and_the_newer_one_counts() {
+        for (older, newer, column) in [
+            ("referenced_tweets", "referenced_posts", "referenced_posts"),
+            (
+                "edit_history_tweet_ids",
+                "edit_history_post_ids",
+                "edit_history_post_ids",
+            ),
+            ("note_tweet", "note_post", "note_post"),
+        ] {
+            let value = |text: &str| match column {
+                "note_post" => (
+                    format!(r#"{{"text":"t{text}"}}"#),
+                    format!("{{text=t{text}}}"),
+                ),
+                "referenced_posts" => (
+                    format!(r#"[{{"type":"quoted","id":"{text}"}},{{"id":"6"}}]"#),
+                    format!("[{{type=quoted id={text}}} {{id=6}}]"),
+                ),
+                _ => (format!(r#"["{text}","6"]"#), format!("[{text} 6]")),
+            };
+            let ((five, expected), (eight, other)) = (value("5"), value("8"));
+            check(&format!(r#""{older}":{five}"#), "", column, &expected);
+            check(&format!(r#""{newer}":{five}"#), "", column, &expected);
+            check(
+                &format!(r#""{newer}":{five},"{older}":{eight}"#),
+                "",
+                column,
+                &expected,
+            );
+            check(
+                &format!(r#""{older}":{eight},"{newer}":{five}"#),
+                "",
+                column,
+                &expected,
+            );
+            // what says nothing does not count
+            for nothing in ["null", "[]", "[ ]", "{}"] {
+                check(
+                    &format!(r#""{older}":{eight},"{newer}":{nothing}"#),
+                    "",
+                    column,
+                    &other,
+                );
+                check(&format!(r#""{newer}":{nothing}"#), "", column, "null");
+            }
+        }
+    }
+
+    #[test]
+    fn both_spellings_of_deeper_members_are_read() {
+        let metrics = |name| format!(r#""public_metrics":{{"{name}":3,"like_count":0}}"#);
+        check(
+            &metrics("retweet_count"),
+            "",
+            "public_metrics.repost_count",
+            "3",
+        );
+        check(
+            &metrics("repost_count"),
+            "",
+            "public_metrics.repost_count",
+            "3",
+        );
+        let users = |name| {
+            format!(
+                r#","includes":{{"users":[{{"id":"9","{name}":"4"}},{{"id":"7","name":"me","{name}":"5"}}]}}"#
+            )
+        };
+        for name in ["pinned_tweet_id", "pinned_post_id"] {
+            check(
+                "",
+                &users(name),
+                "author",
+                "{id=7 name=me pinned_post_id=5}",
+            );
+            check(
+                "",
+                &users(name),
+                "includes",
+                "{users=[{id=9 pinned_post_id=4}]}",
+            );
+        }
+        for name in ["tweets", "posts"] {
+            let includes = format!(r#","includes":{{"{name}":[{{"id":"4","text":"a\nb"}}]}}"#);
+            check("", &includes, "includes", "{posts=[{id=4 text=a\nb}]}");
+        }
+    }
+
+    /// Members of `data`, a column, what is in it.
+    const SHAPES: &[(&str, &str, &str)] = &[
+        ("", "id", "2101712260468977783"),
+        ("", "post_time", "2026-09-20T16:37:05.478Z"),
+        ("", "copies", "3"),
+        ("", "seen_by", "[1 2]"),
+        (
+            r#""created_at":"2026-09-20T16:37:05.000Z""#,
+            "created_at",
+            "2026-09-20T16:37:05.000Z",
+        ),
+        (r#""created_at":17"#, "created_at", "null"),
+        (r#""created_at":"soon""#, "created_at", "null"),
+        (
+            r#""text":"a\r\n\u2028b\u0000 \ud83d""#,
+            "text",
+            "a\r\n\u{2028}b\0 \u{fffd}",
+        ),
+        (r#""text":["a"]"#, "text", "null"),
+        (r#""text":5"#, "text", "null"),
+        (r#""lang":"en","lang":"de""#, "lang", "de"),
+        (
+            r#""conversation_id":18446744073709551615"#,
+            "conversation_id",
+            "18446744073709551615",
+        ),
+        (
+            r#""conversation_id":"18446744073709551616""#,
+            "conversation_id",
+            "null",
+        ),
+        (r#""conversation_id":-1"#, "conversation_id", "null"),
+        (
+            r#""edit_history_tweet_ids":[""]"#,
+            "edit_history_post_ids",
+            "[null]",
+        ),
+        (
+            r#""edit_history_tweet_ids":"5""#,
+            "edit_history_post_ids",
+            "null",
+        ),
+        (
+            r#""referenced_tweets":{"id":"5"}"#,
+            "referenced_posts",
+            "null",
+        ),
+        (
+            r#""referenced_tweets":[5,null,{"id":"5","type":7}]"#,
+            "referenced_posts",
+            "[null null {id=5}]",
+        ),
+        (
+            r#""possibly_sensitive":"yes""#,
+            "possibly_sensitive",
+            "null",
+        ),
+        (
+            r#""possibly_sensitive":false"#,
+            "possibly_sensitive",
+            "false",
+        ),
+        (
+            r#""public_metrics":{"like_count":1.5,"reply_count":"2","quote_count":1e3}"#,
+            "public_metrics",
+            "{reply_count=2}",
+        ),
+        (r#""public_metrics":[1]"#, "public_metrics", "null"),
+        (
+            r#""geo":{"coordinates":{"type":"Point","coordinates":[-0.5,51]}}"#,
+            "geo",
+            "{coordinates={type=Point coordinates=[-0.5 51]}}",
+        ),
+        (
+            r#""withheld":{"country_codes":["XX"],"scope":"post"}"#,
+            "withheld",
+            "{country_codes=[XX] scope=post}",
+        ),
+        (
+            r#""article":{"title": "a"}"#,
+            "article",
+            r#"{"title": "a"}"#,
+        ),
+        (
+            r#""matched_media_notes":{"note_id":"4"}"#,
+            "matched_media_notes",
+            "[{note_id=4}]",
+        ),
+        (
+            r#""matched_media_notes":[{"note_id":"4"}]"#,
+            "matched_media_notes",
+            "[{note_id=4}]",
+        ),
+        (
+            r#""matched_media_notes":"4""#,
+            "matched_media_notes",
+            "null",
+        ),
+        (
+            r#""suggested_source_links":["a",{"url":"b","start":1}]"#,
+            "suggested_source_links",
+            "[a b]",
+        ),
+        (
+            r#""attachments":{"media_keys":["3_1"],"poll_ids":["5"]}"#,
+            "attachments",
+            "{media_keys=[3_1] poll_ids=[5]}",
+        ),
+        (r#""unknown":{"deep":[1]}"#, "lang", "null"),
+    ];
+
+    /// What comes after `data`, a column, what is in it.
+    const BESIDE: &[(&str, &str, &str)] = &[
+        (
+            r#","errors":[{"title":"x"}]"#,
+            "errors",
+            r#"[{"title":"x"}]"#,
+        ),
+        (r#","includes":[]"#, "includes", "null"),
+        (r#","includes":{"users":"none"}"#, "author", "null"),
+        (
+            r#","includes":{"users":[{"id":"7","affiliation":{"user_id":"5"}}]}"#,
+            "author",
+            "{id=7 affiliation={user_id=[5]}}",
+        ),
+        (
+            r#","includes":{"users":[{"id":"7","affiliation":{"user_id":["5"]}}]}"#,
+            "author",
+            "{id=7 affiliation={user_id=[5]}}",
+        ),
+        (
+            r#","includes":{"users":[{"id":"7"}],"media":[{"media_key":"3_1","duration_ms":5}]}"#,
+            "includes",
+            "{media=[{media_key=3_1 duration_ms=5}]}",
+        ),
+    ];
+
+    #[test]
+    fn what_has_another_shape_is_null_and_alive_in_the_line() {
+        for (data, column, expected) in SHAPES {
+            check(data, "", column, expected);
+        }
+        for (after, column, expected) in BESIDE {
+            check("", after, column, expected);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What a panic does: it ends the process, for a thread that stopped must not leave half a service that
+//! looks alive. Only work on foreign files, done by code of others, may panic and be an error.
+
+use std::{
+    cell::Cell,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+};
+
+thread_local! {
+    /// Whether this thread is at such work.
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on a panic is told and ends the process, unless it is [`contained`].
+pub fn end_the_process() {
+    let tell = take_hook();
+    set_hook(Box::new(move |panic| {
+        if !CONTAINED.get() {
+            tell(panic);
+            std::process::abort();
+        }
+    }));
+}
+
+/// Does work that may panic on what it reads. If it does, that is an error of kind `InvalidData`.
+pub fn contained<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let before = CONTAINED.replace(true);
+    // what the work was making is dropped with it
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    CONTAINED.set(before);
+    outcome.unwrap_or_else(|panic| {
+        let texts = (
+            panic.downcast_ref::<&str>().copied(),
+            panic.downcast_ref::<String>(),
+        );
+        let why = texts
+            .0
+            .or(texts.1.map(String::as_str))
+            .unwrap_or("it cannot be read");
+        Err(io::Error::new(io::ErrorKind::InvalidData, why.to_owned()))
+    })
+}
