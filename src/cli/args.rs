@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Deliver(super::deliver::DeliverArgs),
     /// Merges the given or all ready hours, once
     Merge(super::merge::MergeArgs),
+    /// Shows the report of a day, and mails it if asked
+    Report(super::report::ReportArgs),
     /// Tells how things stand, from what lies on the disk
     Status(super::status::StatusArgs),
     /// Checks vault hours, days or a whole vault again; needs no keys and no configuration

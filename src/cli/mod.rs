@@ -22,10 +22,12 @@ mod merge;
 mod output;
 mod picture;
 mod progress;
+mod report;
 mod run;
 mod setup;
 mod simulate;
 mod simulate_osf;
+mod simulate_smtp;
 mod status;
 mod verify;
 
@@ -60,6 +62,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Collect(args) => collect::run(&cli.global, args),
         Command::Deliver(args) => deliver::run(&cli.global, args),
         Command::Merge(args) => merge::run(&cli.global, args),
+        Command::Report(args) => report::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),

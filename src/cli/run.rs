@@ -13,8 +13,6 @@ use std::{
     time::Duration,
 };
 
-use sd_notify::NotifyState;
-
 use super::{
     args::{Cli, Global},
     collect,
@@ -27,7 +25,7 @@ use crate::{
     config::settings::{Role, Secret, Settings},
     supervise::{
         plan::{Due, Rules, Stage},
-        service::{self, Service, Watched},
+        service::{self, Service, Systemd, Watched},
     },
     watch::{
         http::Page,
@@ -62,7 +60,6 @@ pub(crate) fn run(global: &Global, _args: &RunArgs) -> Result<Exit, Failure> {
     let (setup, collector, _lock) = collect::prepare(global)?;
     test_writing(&setup.settings)?;
     let beside = Beside::start(global, &setup, &collector.progress)?;
-    service::tell(&[NotifyState::Ready]);
     let ended = collect::until_told(collector);
     beside.end();
     ended
@@ -94,6 +91,7 @@ impl Beside {
                 progress: Arc::clone(progress),
                 clock: setup.clock.clone(),
             }),
+            systemd: Systemd::real(),
         };
         let end = Arc::new(AtomicBool::new(false));
         let when_to_end = Arc::clone(&end);
@@ -185,7 +183,8 @@ fn page(settings: &Settings) -> Result<(TcpListener, Option<Secret>), Failure> {
     Ok((listener, token))
 }
 
-fn postman(setup: &Setup) -> Result<Option<Postman>, Failure> {
+/// Who sends mail, if any is to be sent.
+pub(crate) fn postman(setup: &Setup) -> Result<Option<Postman>, Failure> {
     let Some(mail) = setup.settings.mail.clone() else {
         return Ok(None);
     };
@@ -214,6 +213,10 @@ struct Collecting {
 }
 
 impl Watched for Collecting {
+    fn is_ready(&self) -> bool {
+        self.progress.has_begun() || self.progress.is_full()
+    }
+
     fn goes_on(&self) -> bool {
         self.progress.goes_on(self.clock.now())
     }
@@ -256,7 +259,11 @@ fn rules(setup: &Setup) -> Result<Rules, Failure> {
     Ok(Rules {
         deliver_every: (!is_primary).then_some(settings.deliver.every),
         merge: is_primary.then(|| (settings.merge.timezone.clone(), settings.merge.settle)),
-        publish_every: None,
+        publish_every: settings
+            .publish
+            .as_ref()
+            .filter(|_| is_primary && has_command(Stage::Publish))
+            .map(|publish| publish.every),
         report_at: (is_primary && has_command(Stage::Report)).then_some(settings.report_at),
     })
 }

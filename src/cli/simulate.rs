@@ -18,6 +18,7 @@ use super::{
     args::Global,
     exit::{Exit, Failure},
     simulate_osf::OsfArgs,
+    simulate_smtp::SmtpArgs,
 };
 use crate::{
     period::UtcMs,
@@ -28,6 +29,7 @@ use crate::{
         post::{Fields, Recipe, Vocabulary},
         random,
         replay::Replay,
+        smtp,
         truth::Truth,
         x::{self, Options, ServeError},
     },
@@ -58,7 +60,13 @@ With --osf FOLDER it is OSF too; a line `osf http://…` says where, for publish
   skip = 1           # not the first of these requests
   times = 2          # so often; absent: always. at = "10m", for = "90s": only then
   kind = "status"    # throttled reset lost torn stall damage garble foreign checked_out conflict_reset
-  status = 503"#;
+  status = 503
+
+With --smtp FOLDER it takes mail too; a line `smtp 127.0.0.1:…` says where. Its faults:
+  [[fault]]
+  at = "10m"
+  for = "2h"
+  kind = "down"      # down slow refuse greylist drop lose_reply"#;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
@@ -113,6 +121,8 @@ pub(crate) struct SimulateArgs {
     duration: Option<i64>,
     #[command(flatten)]
     osf: OsfArgs,
+    #[command(flatten)]
+    smtp: SmtpArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -177,6 +187,7 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
     let start = global.clock.map_or_else(|| clock.now(), |time| time.start);
     let options = options(args, start)?;
     let osf = args.osf.options(args.seed, start, &options.truth)?;
+    let smtp = args.smtp.options(start, &options.truth)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -198,6 +209,14 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
                 Some(osf::serve(doors, options, clock.clone(), over(&end)))
             }
         };
+        let mail = match smtp {
+            None => None,
+            Some(options) => {
+                let listener = x::bind(args.smtp.listen).await?;
+                urls.push(format!("smtp {}\n", listener.local_addr()?));
+                Some(smtp::serve(listener, options, clock.clone(), over(&end)))
+            }
+        };
         let mut out = io::stdout();
         out.write_all(urls.concat().as_bytes())?;
         out.flush()?;
@@ -208,7 +227,13 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
                 None => Ok(()),
             }
         };
-        let services = async { tokio::try_join!(x, osf) };
+        let mail = async {
+            match mail {
+                Some(mail) => mail.await,
+                None => Ok(()),
+            }
+        };
+        let services = async { tokio::try_join!(x, osf, mail) };
         tokio::pin!(services);
         tokio::select! {
             // before it is told to, a service ends only when it has failed

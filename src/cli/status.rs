@@ -88,7 +88,10 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
         this: settings.this.clone(),
         primary: primary.map(|server| server.id.clone()),
         zone: settings.merge.timezone.clone(),
-        ids_max: None,
+        ids_max: settings
+            .publish
+            .as_ref()
+            .map(|publish| publish.ids_per_30_days),
         until: gone
             .filter_map(|server| Some((server.id.clone(), server.until?)))
             .collect(),

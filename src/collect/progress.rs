@@ -18,6 +18,7 @@ pub struct Progress {
     moved: AtomicI64,
     /// Until when it waits for a reason that it has told.
     waits_until: AtomicI64,
+    begun: AtomicBool,
     full: AtomicBool,
     stopping: AtomicBool,
 }
@@ -27,6 +28,7 @@ impl Default for Progress {
         Self {
             moved: AtomicI64::new(i64::MIN),
             waits_until: AtomicI64::new(i64::MIN),
+            begun: AtomicBool::new(false),
             full: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         }
@@ -37,6 +39,11 @@ impl Progress {
     /// Bytes have come, keep-alives too, or an attempt begins.
     pub(super) fn moved(&self, at: UtcMs) {
         self.moved.store(at.0, Ordering::Relaxed);
+    }
+
+    /// It heeds signals and begins to collect.
+    pub(super) fn begun(&self) {
+        self.begun.store(true, Ordering::Relaxed);
     }
 
     /// It waits on purpose.
@@ -58,6 +65,11 @@ impl Progress {
         let last = self.moved.load(Ordering::Relaxed);
         let last = last.max(self.waits_until.load(Ordering::Relaxed));
         self.is_full() || now.0.saturating_sub(last) <= GRACE_MS
+    }
+
+    /// Whether it has begun: from then on it ends in order when it is told to.
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Whether it waits for room on the disk.

@@ -176,6 +176,7 @@ async fn collect(
     let mut signals = JoinSet::new();
     let (term, interrupt) = both_signals().map_err(CollectError::Start)?;
     signals.spawn(heed_signals(term, interrupt, Arc::clone(&halt)));
+    collector.progress.begun();
     let run = RunId(
         getrandom::u32()
             .map_err(|error| CollectError::Start(io::Error::other(error.to_string())))?,

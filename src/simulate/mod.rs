@@ -1,4 +1,4 @@
-//! The world outside: the X API and OSF, the one fake that tests, `demo` and rehearsals share.
+//! The world outside: the X API, OSF and a mail server, the one fake that tests, `demo` and rehearsals share.
 //!
 //! What it does at each moment follows from the seed, the schedule of faults and its clock; it
 //! writes that down as it happens, and that log is the truth which the gaps of an archive are
@@ -17,6 +17,7 @@ mod osf_md5;
 mod osf_tree;
 mod respond;
 mod session;
+mod smtp_dialogue;
 mod snowflake;
 mod stream;
 mod user;
@@ -28,27 +29,27 @@ pub mod answer;
 
 /// Faults as they are written, and as what they are.
 pub mod fault;
-
 /// Lines that are no good posts.
 pub mod garbage;
 
 /// OSF and WaterButler, over a directory.
 pub mod osf;
-
 /// What goes wrong there.
 pub mod osf_fault;
 
 /// Posts made from the seed and the second alone.
 pub mod post;
-
 /// A schedule of faults that nobody wrote.
 pub mod random;
-
 /// Lines of a file in place of generated posts.
 pub mod replay;
-
 /// Which faults happen when.
 pub mod schedule;
+
+/// A mail server that takes mail into files.
+pub mod smtp;
+/// What goes wrong with it.
+pub mod smtp_fault;
 
 /// The log of what was done.
 pub mod truth;

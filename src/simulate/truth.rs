@@ -100,6 +100,12 @@ pub(super) enum Event<'a> {
     },
     /// A port is closed or open again.
     Port { listener: usize, open: bool },
+    /// The mail server has kept a mail.
+    Mail { file: &'a str, bytes: usize },
+    /// The mail server has not taken a mail.
+    MailRefused { words: &'a str },
+    /// The mail server's port is closed or open again.
+    SmtpPort { open: bool },
     /// A request to the simulated OSF was answered, or was not.
     Osf {
         door: Door,

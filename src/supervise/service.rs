@@ -40,12 +40,39 @@ pub type Starter = dyn Fn(Due) -> Command + Send;
 
 /// What the collector's thread lets be known of it; read only.
 pub trait Watched: Send + Sync {
+    /// Whether it collects, or waits for a known reason to begin.
+    fn is_ready(&self) -> bool;
     /// Whether it makes progress, or waits for a known reason.
     fn goes_on(&self) -> bool;
     /// Whether it has been told to end.
     fn is_stopping(&self) -> bool;
     /// What it does, in a few words.
     fn words(&self) -> String;
+}
+
+/// Takes what is told.
+pub type Tell = dyn Fn(&[NotifyState<'_>]) + Send;
+
+/// What listens to how the service is.
+pub struct Systemd {
+    /// How long it waits for a sign of life, if it does.
+    pub watchdog: Option<Duration>,
+    /// Tells it.
+    pub tell: Box<Tell>,
+}
+
+impl Systemd {
+    /// The one that started this process, if one did.
+    pub fn real() -> Self {
+        Self {
+            watchdog: sd_notify::watchdog_enabled(),
+            tell: Box::new(|state| {
+                if let Err(why) = sd_notify::notify(state) {
+                    tracing::debug!("systemd cannot be told: {why}");
+                }
+            }),
+        }
+    }
 }
 
 /// The service beside the collector.
@@ -64,6 +91,8 @@ pub struct Service {
     pub disk: Arc<dyn Disk>,
     /// The collector.
     pub collector: Arc<dyn Watched>,
+    /// Who is told.
+    pub systemd: Systemd,
 }
 
 /// While it runs.
@@ -73,6 +102,7 @@ struct State {
     children: BTreeMap<Stage, (Child, Due)>,
     real: Clock,
     stopping_since: Option<UtcMs>,
+    ready: bool,
     told: Option<UtcMs>,
     fed: Option<UtcMs>,
 }
@@ -86,6 +116,7 @@ impl Service {
             children: BTreeMap::new(),
             real: Clock::system(),
             stopping_since: None,
+            ready: false,
             told: None,
             fed: None,
         };
@@ -93,7 +124,7 @@ impl Service {
             self.reap(&mut state);
             let stopping = end.load(Ordering::Relaxed) || self.collector.is_stopping();
             if stopping {
-                if Self::say_farewell(&mut state) && end.load(Ordering::Relaxed) {
+                if self.say_farewell(&mut state) && end.load(Ordering::Relaxed) {
                     return;
                 }
             } else {
@@ -208,10 +239,10 @@ impl Service {
     }
 
     /// Has the children end; says whether all have.
-    fn say_farewell(state: &mut State) -> bool {
+    fn say_farewell(&self, state: &mut State) -> bool {
         let now = state.real.now();
         let since = *state.stopping_since.get_or_insert_with(|| {
-            tell(&[
+            (self.systemd.tell)(&[
                 NotifyState::Stopping,
                 NotifyState::Status("writing and sealing"),
             ]);
@@ -229,8 +260,12 @@ impl Service {
 
     fn tell_systemd(&self, state: &mut State) {
         let now = state.real.now();
+        if !state.ready && self.collector.is_ready() {
+            state.ready = true;
+            (self.systemd.tell)(&[NotifyState::Ready]);
+        }
         let is_over = |last: Option<UtcMs>, ms: i64| last.is_none_or(|at| at.plus_ms(ms) <= now);
-        if let Some(limit) = sd_notify::watchdog_enabled()
+        if let Some(limit) = self.systemd.watchdog
             && is_over(
                 state.fed,
                 i64::try_from(limit.as_millis() / 4).unwrap_or(1_000),
@@ -238,7 +273,7 @@ impl Service {
             && self.collector.goes_on()
         {
             state.fed = Some(now);
-            tell(&[NotifyState::Watchdog]);
+            (self.systemd.tell)(&[NotifyState::Watchdog]);
         }
         if is_over(state.told, STATUS_MS) {
             state.told = Some(now);
@@ -248,18 +283,11 @@ impl Service {
             } else {
                 format!("; running: {}", running.join(", "))
             };
-            tell(&[NotifyState::Status(&format!(
+            (self.systemd.tell)(&[NotifyState::Status(&format!(
                 "{}{running}",
                 self.collector.words()
             ))]);
         }
-    }
-}
-
-/// Tells systemd, if it is there.
-pub fn tell(state: &[NotifyState<'_>]) {
-    if let Err(why) = sd_notify::notify(state) {
-        tracing::debug!("systemd cannot be told: {why}");
     }
 }
 
@@ -270,4 +298,113 @@ pub fn days_of(disk: &dyn Disk, vault: &Path) -> Vec<Day> {
     folders
         .filter_map(|entry| entry.name.parse().ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    /// A collector that does as it is told.
+    #[derive(Default)]
+    struct Puppet {
+        hangs: AtomicBool,
+        stops: AtomicBool,
+    }
+
+    impl Watched for Puppet {
+        fn is_ready(&self) -> bool {
+            true
+        }
+
+        fn goes_on(&self) -> bool {
+            !self.hangs.load(Ordering::Relaxed)
+        }
+
+        fn is_stopping(&self) -> bool {
+            self.stops.load(Ordering::Relaxed)
+        }
+
+        fn words(&self) -> String {
+            "collecting".to_owned()
+        }
+    }
+
+    #[track_caller]
+    fn until(mut is_so: impl FnMut() -> bool) {
+        for _ in 0..2_000 {
+            if is_so() {
+                return;
+            }
+            Clock::system().block(Duration::from_millis(5));
+        }
+        panic!("waited in vain");
+    }
+
+    #[test]
+    fn the_watchdog_is_fed_only_while_the_collector_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let puppet = Arc::new(Puppet::default());
+        let told = Arc::new(Mutex::new(Vec::<String>::new()));
+        let (end, heard) = (AtomicBool::new(false), Arc::clone(&told));
+        let service = Service {
+            rules: Rules {
+                deliver_every: Some(Duration::from_secs(1)),
+                merge: None,
+                publish_every: None,
+                report_at: None,
+            },
+            starter: Box::new(|_| {
+                let mut command = Command::new("sleep");
+                command.arg("600");
+                command
+            }),
+            data_dir: dir.path().to_owned(),
+            days: Box::new(Vec::new),
+            clock: Clock::system(),
+            disk: Arc::new(RealDisk),
+            collector: Arc::clone(&puppet) as Arc<dyn Watched>,
+            systemd: Systemd {
+                watchdog: Some(Duration::from_millis(400)),
+                tell: Box::new(move |state| {
+                    heard
+                        .lock()
+                        .unwrap()
+                        .extend(state.iter().map(ToString::to_string));
+                }),
+            },
+        };
+        let fed = || {
+            let told = told.lock().unwrap();
+            told.iter()
+                .filter(|line| line.contains("WATCHDOG=1"))
+                .count()
+        };
+        std::thread::scope(|scope| {
+            let when_to_end = &end;
+            scope.spawn(move || service.run(when_to_end));
+            until(|| 3 <= fed());
+            puppet.hangs.store(true, Ordering::Relaxed);
+            // what was decided before is let through
+            Clock::system().block(Duration::from_millis(300));
+            let before = fed();
+            Clock::system().block(Duration::from_secs(1));
+            assert_eq!(fed(), before, "a collector that hangs is kept alive");
+            puppet.hangs.store(false, Ordering::Relaxed);
+            until(|| before < fed());
+            // a child that would take its time does not hold up the end
+            puppet.stops.store(true, Ordering::Relaxed);
+            until(|| {
+                told.lock()
+                    .unwrap()
+                    .iter()
+                    .any(|line| line.contains("STOPPING=1"))
+            });
+            end.store(true, Ordering::Relaxed);
+        });
+        let record = record::read(&RealDisk, dir.path());
+        assert!(record.stages.contains_key(&Stage::Deliver));
+    }
 }

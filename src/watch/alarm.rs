@@ -225,10 +225,9 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
     let Some(server) = picture.servers.iter().find(|server| server.this) else {
         return Some("this machine is none of the servers".to_owned());
     };
-    let last = server.last_line.max(server.link.started)?;
     let link = &server.link;
-    let is_quiet = NO_POSTS_MS < picture.now.0 - last.0;
-    if !is_quiet && server.last_line.is_some() && link.state != State::Stopped {
+    let is_recent = |last: UtcMs| picture.now.0 - last.0 <= NO_POSTS_MS;
+    if server.last_line.is_some_and(is_recent) && link.state != State::Stopped {
         return None;
     }
     let since = server.last_line.map_or_else(
@@ -552,6 +551,25 @@ mod tests {
         let public = p.published.as_mut().unwrap();
         (public.behind, public.ids_30_days, public.next_ids) = (3, 90, 11);
         check(&p, &["publish_behind ", "id_cap "]);
+    }
+
+    #[test]
+    fn posts_are_stored_when_one_has_just_been() {
+        let mut p = well("1", 5_000);
+        assert_eq!(not_storing(&p), None);
+        of(&mut p, "1").link.state = State::Stopped;
+        assert!(not_storing(&p).unwrap().starts_with("collecting has ended"));
+        of(&mut p, "1").link.state = State::Connected;
+        of(&mut p, "1").last_line = Some(after(4_939));
+        assert!(
+            not_storing(&p)
+                .unwrap()
+                .starts_with("connected, but nothing comes")
+        );
+        // nothing has ever come
+        of(&mut p, "1").last_line = None;
+        of(&mut p, "1").link.started = None;
+        assert!(not_storing(&p).unwrap().ends_with("none has come yet"));
     }
 
     #[test]

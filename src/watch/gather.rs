@@ -19,7 +19,7 @@ use crate::{
     period::{Hour, UtcMs, Zone},
     segment::{name::ServerId, spool},
     supervise::record,
-    vault::{layout, ledger},
+    vault::{layout, ledger, public::Public, published},
     world::disk::{self, Disk},
 };
 
@@ -33,9 +33,6 @@ const MANIFEST_BYTES_MAX: u64 = 32 << 20;
 
 /// Some days of samples, one an hour.
 const FREE_BYTES_MAX: u64 = 1 << 20;
-
-/// New ids count against the limit for so long.
-pub const PUBLISHED_MS: i64 = 30 * 24 * 3_600_000;
 
 /// Where things lie.
 #[derive(Debug, Clone)]
@@ -75,18 +72,6 @@ pub fn free_path(data_dir: &Path) -> PathBuf {
 /// Where mails wait.
 pub fn mail_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("mail")
-}
-
-/// One line of `published.jsonl`, as far as it matters here.
-#[derive(Debug, Deserialize)]
-struct Published {
-    #[serde(alias = "time")]
-    at: UtcMs,
-    hour: Hour,
-    revision: u64,
-    file: String,
-    #[serde(default)]
-    new_ids: Option<u64>,
 }
 
 impl Gatherer {
@@ -176,20 +161,24 @@ impl Gatherer {
     }
 
     fn look_at_published(&mut self, now: UtcMs) -> io::Result<Option<PublishedFacts>> {
-        let path = self.places.data_dir.join("published.jsonl");
+        let path = published::path(&self.places.data_dir);
         let public = &mut self.public;
         self.published.read_on(&*self.disk, &path, |line| {
-            if let Ok(line) = serde_json::from_slice::<Published>(line) {
-                if line.file.ends_with("_manifest.json") {
-                    let latest = public.revisions.entry(line.hour).or_insert(0);
-                    *latest = line.revision.max(*latest);
+            if let Ok(entry) = serde_json::from_slice::<published::Entry>(line) {
+                if let (Some(Public::Manifest(hour)), Some(revision)) =
+                    (Public::of_name(&entry.file), entry.revision)
+                {
+                    let latest = public.revisions.entry(hour).or_insert(0);
+                    *latest = revision.max(*latest);
                 }
-                if let Some(count @ 1..) = line.new_ids {
-                    public.ids.push((line.at, count));
+                if 0 < entry.new_ids {
+                    public.ids.push((entry.time, entry.new_ids));
                 }
             }
         })?;
-        public.ids.retain(|(at, _)| now.0 - at.0 <= PUBLISHED_MS);
+        public
+            .ids
+            .retain(|(at, _)| now.0 - at.0 < published::WINDOW_MS);
         Ok((0 < self.published.lines).then(|| public.clone()))
     }
 }

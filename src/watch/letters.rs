@@ -66,7 +66,8 @@ fn title(alarm: &Alarm) -> String {
     }
 }
 
-fn sentence(text: &str) -> String {
+/// With a capital letter at its begin.
+pub fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string());
     format!("{}{}", first.unwrap_or_default(), chars.as_str())

@@ -12,6 +12,9 @@
 /// Which states a person has to do something about.
 pub mod alarm;
 
+/// The mail of a day.
+pub mod daily;
+
 /// What lies on the disk, as far as the picture needs it.
 pub mod facts;
 

@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::{
     alarm::not_storing,
-    letters::length,
+    letters::{self, length},
     link::State,
     snapshot::{COVERED, DayCoverage, Server, Snapshot, Strip, UNION},
     text,
@@ -159,7 +159,7 @@ fn alarms(picture: &Snapshot) -> Markup {
             h2 { "Open alarms" }
             @for alarm in &picture.alarms {
                 div .alarm {
-                    p { strong { (alarm.what) "." } " " span .soft { "Since " (shown_short(alarm.since, picture.now)) "." } }
+                    p { strong { (letters::sentence(&alarm.what)) "." } " " span .soft { "Since " (shown_short(alarm.since, picture.now)) "." } }
                     p { "What to do: " (alarm.todo) "." }
                 }
             }
@@ -176,10 +176,10 @@ fn servers(picture: &Snapshot) -> Markup {
                 th scope="col" { "server" }
                 th scope="col" { "connection" }
                 th scope="col" .n { "posts/s" }
-                th scope="col" { "last 24 hours" }
                 th scope="col" .n { "last post" }
                 th scope="col" .n { (if picture.primary { "here until" } else { "delivered until" }) }
                 th scope="col" .n { "spool here" }
+                th scope="col" { "last 24 hours" }
             } }
             tbody { @for server in &picture.servers { tr {
                 th scope="row" { (server.server) @if server.this { " (here)" } }
@@ -191,13 +191,13 @@ fn servers(picture: &Snapshot) -> Markup {
                     @if let Some(until) = server.until { br; span .soft { "gone since " (until) } }
                 }
                 td .n { (format!("{:.1}", server.posts_per_second)) }
-                td { (bars(server, now)) }
                 td .n { (ago(server.lag_s)) }
                 td .n { @match server.delivered_until {
                     Some(until) => (shown_short(until, now)),
                     None => "–",
                 } }
                 td .n { (text::bytes(server.spool_bytes)) }
+                td { (bars(server, now)) }
             } } }
         } }
     }
@@ -241,7 +241,7 @@ fn archive(picture: &Snapshot) -> Markup {
         h2 { "Archive" }
         dl .facts {
             @if picture.primary || 0 < vault.hours {
-                div { dt { "merged" } dd { (vault.hours) " hours" small {
+                div { dt { "merged" } dd { (count(vault.hours, "hour")) small {
                     @match vault.last_hour {
                         Some(hour) => { "the latest is " (hour) @if let Some(posts) = vault.last_posts { ", " (posts) " posts" } },
                         None => "none yet",
@@ -249,7 +249,7 @@ fn archive(picture: &Snapshot) -> Markup {
                 } } }
             }
             @if let Some(public) = &picture.published {
-                div { dt { "published" } dd { (public.hours) " hours" small {
+                div { dt { "published" } dd { (count(public.hours, "hour")) small {
                     @if public.behind == 0 { "all that is merged" } @else { (public.behind) " not yet" }
                 } } }
                 div { dt { "ids in 30 days" } dd { (public.ids_30_days) small { "of " (public.ids_max) } } }
@@ -270,6 +270,12 @@ fn archive(picture: &Snapshot) -> Markup {
             }
         }
     }
+}
+
+/// `1 hour`, `2 hours`
+fn count(number: u64, of: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {of}{s}")
 }
 
 fn class(what: &str) -> String {
@@ -339,7 +345,10 @@ fn coverage(picture: &Snapshot) -> Markup {
 fn of_day(day: &DayCoverage) -> Markup {
     html! {
         div .day {
-            h3 { (day.day) }
+            div .strip {
+                h3 { (day.day) }
+                div .hours aria-hidden="true" { @for hour in ["0", "6", "12", "18", "24"] { span { (hour) } } }
+            }
             @for strip in &day.strips { (of_strip(strip, day)) }
         }
     }

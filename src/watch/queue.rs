@@ -134,7 +134,11 @@ impl<'a> Queue<'a> {
             );
             return Err(io::Error::other(what));
         }
-        let name = name(letter.at, what);
+        let mut at = letter.at;
+        while self.disk.len(&self.folder.join(name(at, what)))?.is_some() {
+            at = at.plus_ms(1);
+        }
+        let name = name(at, what);
         self.write(&name, letter)?;
         Ok(name)
     }

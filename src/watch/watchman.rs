@@ -27,6 +27,7 @@ use crate::{
     world::{
         clock::Clock,
         disk::{self, Disk},
+        lock::Lock,
     },
 };
 
@@ -243,12 +244,18 @@ pub struct Postman {
 }
 
 impl Postman {
-    /// Sends until `end` is set; then once more.
+    /// Sends until `end` is set; then once more. While it does, it is the only one here that sends.
     pub fn run(&self, end: &AtomicBool) {
         let real = Clock::system();
+        let mut lock = None;
         loop {
             let ends = end.load(Ordering::Relaxed);
-            if let Err(why) = self.send_due() {
+            if lock.is_none() {
+                lock = Lock::take(&self.data_dir, "mail", self.clock.now()).ok();
+            }
+            if lock.is_some()
+                && let Err(why) = self.send_due()
+            {
                 tracing::warn!("cannot look for mails: {why}");
             }
             if ends {

@@ -16,6 +16,7 @@ mod merge;
 mod over_ssh;
 mod power;
 mod retain;
+mod service;
 mod simulate;
 mod support;
 mod tidy;
