@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     config::settings::{Role, Target},
+    deliver::over_ssh,
     segment::{acks, line::PROGRAM},
     watch::{gather::Places, snapshot::Settled, text, watchman::Watch},
     world::disk::RealDisk,
@@ -71,12 +72,11 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
     let acks = this
         .filter(|server| server.role == Role::Secondary)
         .map(|server| {
-            let spool = match &server.deliver_to {
-                Some(Target::Folder(folder)) => folder,
-                // what was acknowledged there is fetched into the own spool
-                Some(Target::Ssh(_)) | None => &settings.spool_dir,
+            let path = match &server.deliver_to {
+                Some(Target::Folder(spool)) => acks::path(spool, &server.id),
+                Some(Target::Ssh(_)) | None => over_ssh::fetched_acks(&settings.data_dir),
             };
-            (server.id.clone(), acks::path(spool, &server.id))
+            (server.id.clone(), path)
         });
     let primary = settings
         .servers

@@ -102,9 +102,19 @@ fn remembered(disk: &dyn Disk, path: &Path, target: &str) -> Option<String> {
     (remembered.target == target).then_some(remembered.folder)
 }
 
+/// Where what the primary tells is kept.
+fn mirror_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("deliver")
+}
+
+/// Where the acknowledgements lie that were fetched from the primary.
+pub fn fetched_acks(data_dir: &Path) -> PathBuf {
+    mirror_dir(data_dir).join(ACKS)
+}
+
 impl Job<'_> {
     fn mirror_dir(&self) -> PathBuf {
-        self.data_dir.join("deliver")
+        mirror_dir(self.data_dir)
     }
 
     /// What is to be done, without doing it.

@@ -1,7 +1,7 @@
 //! What one server's folder in the spool tells: how much came when, and what its connection is like.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read as _, SeekFrom},
     path::{Path, PathBuf},
 };
@@ -15,6 +15,7 @@ use crate::{
     period::{Minute, UtcMs},
     segment::{
         acks::Ack,
+        aside,
         event::Event,
         line,
         name::{self, SegmentName, ServerId},
@@ -38,6 +39,9 @@ const EVENTS_BYTES_MAX: u64 = 4 << 20;
 
 /// A segment of a minute longer ago is not being written any more.
 const OPEN_MINUTES: i64 = 3;
+
+/// Folders of a day and of an hour lie in each other.
+const ASIDE_DEPTH: u8 = 2;
 
 /// The last acknowledgements lie within this.
 const ACKS_TAIL_BYTES: u64 = 64 * 1024;
@@ -226,18 +230,28 @@ fn events(spool: &Spool<'_>, names: &BTreeMap<SegmentName, bool>) -> Vec<Event> 
     found
 }
 
-/// Segments that failed their check and lie aside.
+/// Segments and other entries that cannot be used and lie aside, `aside/<day>/<hour>/…`: each is
+/// counted once, whatever it has of its files.
 fn aside(spool: &Spool<'_>) -> io::Result<u64> {
     let top = spool.folder.join(spool.server.as_str());
-    let mut count = 0;
+    let mut folders: Vec<(PathBuf, u8)> = Vec::new();
     for entry in spool.disk.list(&top)? {
-        if entry.folder && entry.name.split('.').next() == Some("aside") {
-            let files = spool.disk.list(&top.join(&entry.name))?;
-            let seals = files
-                .iter()
-                .filter(|file| file.name.ends_with(".seal.json"));
-            count += seals.count() as u64;
+        if entry.folder && aside::is_aside(&entry.name) {
+            folders.push((top.join(&entry.name), 0));
         }
+    }
+    let mut count = 0;
+    while let Some((folder, depth)) = folders.pop() {
+        let mut stems = BTreeSet::new();
+        for entry in spool.disk.list(&folder)? {
+            if entry.folder && depth < ASIDE_DEPTH {
+                folders.push((folder.join(&entry.name), depth + 1));
+            } else {
+                let stem = entry.name.split('.').next().unwrap_or(&entry.name);
+                stems.insert(stem.to_owned());
+            }
+        }
+        count += stems.len() as u64;
     }
     Ok(count)
 }
