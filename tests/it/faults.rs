@@ -254,10 +254,10 @@ fn a_second_signal_ends_at_once_and_loses_nothing_that_was_synced() {
         !mount.0.path().join("spool/1/reserve").exists()
     });
     fill();
-    running.signal("TERM");
+    running.signal(rustix::process::Signal::TERM);
     thread::sleep(Duration::from_millis(500));
     let begun = Instant::now();
-    running.signal("INT");
+    running.signal(rustix::process::Signal::INT);
     let status = running.wait();
     assert_eq!(
         status.code(),

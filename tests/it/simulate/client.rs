@@ -34,6 +34,8 @@ pub(super) struct Client {
     pub(super) undecoded: Vec<u8>,
     pub(super) gzip: Option<MultiGzDecoder<Vec<u8>>>,
     pub(super) body: Vec<u8>,
+    /// Complete lines in the body.
+    line_count: usize,
     /// The longest time without a complete line.
     pub(super) silence: Duration,
 }
@@ -70,6 +72,7 @@ impl Client {
             headers,
             undecoded: Vec::new(),
             body: Vec::new(),
+            line_count: 0,
             silence: Duration::ZERO,
         })
     }
@@ -89,22 +92,24 @@ impl Client {
     /// Reads until `enough` or the end, at most so long.
     pub(super) fn read(&mut self, at_most: Duration, enough: impl Fn(&Self) -> bool) -> Ended {
         let clock = Clock::system();
-        let begin = clock.now();
-        let mut last_line = begin;
-        while clock.now().0 - begin.0 < i64::try_from(at_most.as_millis()).unwrap() && !enough(self)
+        let began = clock.now();
+        let mut last_line = began;
+        while clock.now().0 - began.0 < i64::try_from(at_most.as_millis()).unwrap() && !enough(self)
         {
             let mut buffer = [0; 16 << 10];
             match self.socket.read(&mut buffer) {
                 Ok(0) => return Ended::Closed,
                 Ok(len) => {
-                    let lines = self.lines().len();
+                    let (lines, begin) = (self.line_count, self.body.len());
                     self.undecoded.extend_from_slice(&buffer[..len]);
-                    match self.decode() {
+                    let decoded = self.decode();
+                    self.line_count += memchr::memchr_iter(b'\n', &self.body[begin..]).count();
+                    match decoded {
                         Err(_) => return Ended::Undecodable,
                         Ok(true) => return Ended::Clean,
                         Ok(false) => (),
                     }
-                    if lines < self.lines().len() {
+                    if lines < self.line_count {
                         let passed = u64::try_from(clock.now().0 - last_line.0).unwrap();
                         self.silence = self.silence.max(Duration::from_millis(passed));
                         last_line = clock.now();
@@ -143,6 +148,15 @@ impl Client {
                 return Ok(true);
             }
         }
+    }
+
+    /// The post time of the last complete line, in Unix milliseconds, if it is a post.
+    pub(super) fn last_post_ms(&self) -> Option<u64> {
+        let end = memchr::memrchr(b'\n', &self.body)?;
+        let begin = memchr::memrchr(b'\n', &self.body[..end]).map_or(0, |before| before + 1);
+        let line: Value = serde_json::from_slice(&self.body[begin..end]).ok()?;
+        let id: u64 = line["data"]["id"].as_str()?.parse().ok()?;
+        Some((id >> 22) + 1_288_834_974_657)
     }
 
     /// The complete lines, without their ends.
