@@ -264,7 +264,7 @@ fn failure(error: RunError) -> Failure {
             );
             Failure::new(Exit::Configuration, error.to_string()).hint(hint)
         }
-        RunError::Identity(IdentityError::TooNew { .. }) => {
+        RunError::Identity(IdentityError::UnknownFormat { .. }) => {
             Failure::new(Exit::Configuration, error.to_string()).hint("upgrade this server")
         }
         RunError::Ledger(_) => Failure::new(Exit::Failed, error.to_string())

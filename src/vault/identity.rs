@@ -48,9 +48,9 @@ pub enum IdentityError {
         /// Why.
         source: serde_json::Error,
     },
-    /// From a later program.
-    #[error("{}: the vault has format {format}, this program knows up to {FORMAT}", path.display())]
-    TooNew {
+    /// From a later program, or damaged.
+    #[error("{}: the vault has format {format}, this program knows 1 to {FORMAT}", path.display())]
+    UnknownFormat {
         /// Which.
         path: PathBuf,
         /// The vault's.
@@ -92,13 +92,26 @@ impl Identity {
                 path: path.clone(),
                 source,
             })?;
-        if FORMAT < identity.format {
-            return Err(IdentityError::TooNew {
+        if !(1..=FORMAT).contains(&identity.format) {
+            return Err(IdentityError::UnknownFormat {
                 path,
                 format: identity.format,
             });
         }
         Ok(Some(identity))
+    }
+
+    /// Whether the file's bytes are the ones that this says. One of an earlier format may be
+    /// written in another way.
+    pub fn is_as_written(&self, disk: &dyn Disk, vault: &Path) -> io::Result<bool> {
+        let bytes = disk::read_bounded(disk, &path(vault), BYTES_MAX)?;
+        Ok(self.format < FORMAT || self.to_json()? == bytes)
+    }
+
+    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut json = serde_json::to_vec(self)?;
+        json.push(b'\n');
+        Ok(json)
     }
 
     /// The vault's identity, which must be the configuration's; `None` if the vault has none.
@@ -169,11 +182,10 @@ impl Identity {
 
     fn write(&self, disk: &dyn Disk, vault: &Path) -> Result<(), IdentityError> {
         let path = path(vault);
-        let mut json = serde_json::to_vec(self).map_err(|source| IdentityError::Json {
+        let json = self.to_json().map_err(|source| IdentityError::Json {
             path: path.clone(),
             source,
         })?;
-        json.push(b'\n');
         disk::put(disk, &path, &json).map_err(|source| IdentityError::Io { path, source })
     }
 }

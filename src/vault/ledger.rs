@@ -78,6 +78,13 @@ pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<Line>, LedgerError> {
     lines.map(read).collect()
 }
 
+impl Line {
+    /// Its one form, without the LF.
+    fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+}
+
 /// The lines of bytes that end with a line end, without their line ends.
 fn lines_of(whole: &[u8]) -> impl Iterator<Item = &[u8]> {
     whole
@@ -165,7 +172,7 @@ impl Ledger {
             manifest_sha256: sha256(manifest),
             previous,
         };
-        let mut json = serde_json::to_vec(&line).map_err(|why| at(why.into()))?;
+        let mut json = line.to_json().map_err(|why| at(why.into()))?;
         let hash = sha256(&json);
         json.push(b'\n');
         let before = disk.len(&self.path).map_err(at)?.unwrap_or(0);
@@ -183,14 +190,17 @@ impl Ledger {
     }
 }
 
-/// Where the chain breaks: the numbers (from 1) of lines that do not have the hash of the line before.
+/// Where the chain breaks: the numbers (from 1) of lines that do not have the hash of the line before,
+/// or are not written as this program writes them (nothing comes after the last line to tell).
 pub fn breaks(disk: &dyn Disk, vault: &Path) -> Result<Vec<usize>, LedgerError> {
     let text = bytes(disk, &path(vault))?;
     let mut previous = "0".repeat(64);
     let mut broken = Vec::new();
     for (index, line) in lines_of(whole_lines(&text)).enumerate() {
-        let says = serde_json::from_slice::<Line>(line).map(|line| line.previous);
-        if says.map_or(true, |says| says != previous) {
+        let holds = |says: &Line| {
+            says.previous == previous && says.to_json().is_ok_and(|json| json == line)
+        };
+        if !serde_json::from_slice::<Line>(line).is_ok_and(|says| holds(&says)) {
             broken.push(index + 1);
         }
         previous = sha256(line);

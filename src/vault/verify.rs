@@ -215,6 +215,14 @@ impl Survey {
                 .problems
                 .wrong(&super::identity::path(path), why.to_string()),
         }
+        if let Some(identity) = &root.identity
+            && !identity.is_as_written(disk, path)?
+        {
+            self.problems.wrong(
+                &super::identity::path(path),
+                "it is not as this program writes it",
+            );
+        }
         self.read_ledger(disk, &mut root)?;
         self.roots.push(root);
         Ok(Some(self.roots.len() - 1))
@@ -231,7 +239,7 @@ impl Survey {
                 for line in breaks {
                     problems.wrong(
                         &path,
-                        format!("line {line} does not have the hash of the line before it"),
+                        format!("line {line} does not have the hash of the line before it, or was changed"),
                     );
                 }
             }

@@ -34,6 +34,8 @@ pub struct HourFound {
     pub manifest_sha256: Option<String>,
     /// SHA-256 of the manifest before it, as it says.
     pub previous_manifest: Option<String>,
+    /// Whether a collector ran in it: events files of its own minutes are among its inputs.
+    pub was_collected: bool,
     /// What does not hold.
     pub problems: Problems,
 }
@@ -66,6 +68,10 @@ pub fn hour(disk: &dyn Disk, place: &HourPlace, root: Option<&Root>) -> HourFoun
         }
     };
     found.posts = manifest.counts.total.posts;
+    let minutes = manifest.inputs.events.iter();
+    found.was_collected = minutes
+        .map(|input| input.name.minute.begin())
+        .any(|at| manifest.intervals.iter().any(|i| i.contains(at)));
     found.revision = manifest.history.revision;
     found
         .previous_manifest

@@ -2,6 +2,7 @@
 //! nothing.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
@@ -26,6 +27,7 @@ pub fn whole(disk: &dyn Disk, survey: Survey, hours: Vec<HourFound>) -> Found {
     let mut problems = survey.problems;
     let mut unfinished: BTreeSet<Hour> = BTreeSet::new();
     let mut behind = Vec::new();
+    let mut collected: BTreeMap<&Path, Hour> = BTreeMap::new();
     for ((place, root), hour) in survey.hours.iter().zip(hours) {
         let day = found
             .days
@@ -35,6 +37,10 @@ pub fn whole(disk: &dyn Disk, survey: Survey, hours: Vec<HourFound>) -> Found {
         day.posts += hour.posts;
         day.bytes += hour.bytes;
         let root = root.and_then(|number| survey.roots.get(number));
+        if let Some(root) = root.filter(|_| hour.was_collected) {
+            let first = collected.entry(&root.path).or_insert(place.hour);
+            *first = place.hour.min(*first);
+        }
         if place.is_half_done {
             unfinished.insert(place.hour);
         } else {
@@ -45,6 +51,7 @@ pub fn whole(disk: &dyn Disk, survey: Survey, hours: Vec<HourFound>) -> Found {
     tell_behind(&behind, &mut unfinished, &mut problems);
     for root in survey.roots.iter().filter(|root| root.is_whole) {
         check_root(root, &survey.hours, &mut problems);
+        check_first(root, collected.get(root.path.as_path()), &mut problems);
     }
     for folder in &survey.days {
         let root = survey
@@ -267,6 +274,24 @@ fn check_root(root: &Root, hours: &[(HourPlace, Option<usize>)], problems: &mut 
         return;
     };
     check_span(root, first, &here, problems);
+}
+
+/// The span begins with the first hour in which a collector ran.
+fn check_first(root: &Root, collected: Option<&Hour>, problems: &mut Problems) {
+    let says = root.identity.as_ref().and_then(|of| of.first_hour);
+    let (Some(says), Some(collected)) = (says, collected) else {
+        return;
+    };
+    let path = super::identity::path(&root.path);
+    let text =
+        format!("the first hour: it says {says}, the first that was collected is {collected}");
+    match says.cmp(collected) {
+        Ordering::Less if collected.0.abs_diff(says.0) <= LEAP_MAX as u64 => {
+            problems.unfinished(&path, text);
+        }
+        Ordering::Less | Ordering::Greater => problems.wrong(&path, text),
+        Ordering::Equal => (),
+    }
 }
 
 /// Every hour from the first one to the last committed one that is not of the future.
