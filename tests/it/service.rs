@@ -224,7 +224,7 @@ fn stop(site: &Site, mut running: Running) {
     until("it collects", || {
         site.log().contains("collecting as server")
     });
-    running.signal("TERM");
+    running.signal(rustix::process::Signal::TERM);
     let begun = Instant::now();
     let status = running.wait();
     assert!(
@@ -409,7 +409,7 @@ fn whatever_becomes_of_a_child_it_goes_on_collecting() {
     until("more posts", || before < site.stored("2"));
     // the kernel kills the service: nothing of it stays
     let child = catch_child(running.id());
-    running.signal("KILL");
+    running.signal(rustix::process::Signal::KILL);
     running.wait();
     until("the child has ended too", || !is_there(child));
     let running = Running::of(site.command("2"));
@@ -445,7 +445,7 @@ fn systemd_is_told_what_is_so() {
     for _ in 0..3 {
         assert!(hears(&next, "WATCHDOG=1"));
     }
-    running.signal("TERM");
+    running.signal(rustix::process::Signal::TERM);
     assert!(hears(&next, "STOPPING=1"));
     stop(&site, running);
 }
