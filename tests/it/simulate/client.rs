@@ -92,18 +92,20 @@ impl Client {
     /// Reads until `enough` or the end, at most so long.
     pub(super) fn read(&mut self, at_most: Duration, enough: impl Fn(&Self) -> bool) -> Ended {
         let clock = Clock::system();
-        let began = clock.now();
-        let mut last_line = began;
-        while clock.now().0 - began.0 < i64::try_from(at_most.as_millis()).unwrap() && !enough(self)
+        let read_from = clock.now();
+        let mut last_line = read_from;
+        while clock.now().0 - read_from.0 < i64::try_from(at_most.as_millis()).unwrap()
+            && !enough(self)
         {
             let mut buffer = [0; 16 << 10];
             match self.socket.read(&mut buffer) {
                 Ok(0) => return Ended::Closed,
                 Ok(len) => {
-                    let (lines, begin) = (self.line_count, self.body.len());
+                    let (lines, decoded_before) = (self.line_count, self.body.len());
                     self.undecoded.extend_from_slice(&buffer[..len]);
                     let decoded = self.decode();
-                    self.line_count += memchr::memchr_iter(b'\n', &self.body[begin..]).count();
+                    self.line_count +=
+                        memchr::memchr_iter(b'\n', &self.body[decoded_before..]).count();
                     match decoded {
                         Err(_) => return Ended::Undecodable,
                         Ok(true) => return Ended::Clean,
