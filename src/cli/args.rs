@@ -64,8 +64,12 @@ pub(crate) enum LogForm {
 pub(crate) enum Command {
     /// Shows the whole system on this machine: no keys, no set-up, nothing but loopback
     Demo(super::demo::DemoArgs),
+    /// Writes a commented configuration file
+    Init(Box<super::init::InitArgs>),
     /// Prints the defaults or the effective settings, or checks the configuration
     Config(super::config::ConfigArgs),
+    /// Tries each door once: API, disk, clock, primary, mail, OSF, service
+    Check(super::check::CheckArgs),
     /// Runs the service: collects, and starts the other stages on schedule
     Run(super::run::RunArgs),
     /// Collects the stream until it is told to stop
@@ -84,6 +88,11 @@ pub(crate) enum Command {
     Inspect(super::inspect::InspectArgs),
     /// Runs the simulated X API and OSF on loopback, for rehearsals and tests
     Simulate(Box<super::simulate::SimulateArgs>),
+    /// Prints or installs the systemd unit for this server
+    Service(super::service::ServiceArgs),
+    /// Writes the manual pages
+    #[command(hide = true)]
+    Man(super::man::ManArgs),
     /// Prints the completions for a shell
     Completions(super::completions::CompletionsArgs),
 }

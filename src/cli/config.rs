@@ -12,7 +12,6 @@ use super::{
 };
 use crate::config::{
     file::{self, Entry, Value},
-    resolve,
     settings::Role,
 };
 
@@ -142,11 +141,6 @@ fn check(global: &Global) -> Result<Exit, Failure> {
         let dir = settings.data_dir.display();
         notes.push(format!(
             "warn  {dir} cannot be written or made by this user"
-        ));
-    }
-    for section in resolve::without_effect(&loaded.written) {
-        notes.push(format!(
-            "note  [{section}] is read, but this version does not act on it"
         ));
     }
     let secondaries = settings

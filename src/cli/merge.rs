@@ -1,6 +1,6 @@
 //! `merge`: merges the given or all ready hours, once.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, path::Path, time::Duration};
 
 use super::{
     args::Global,
@@ -18,12 +18,16 @@ use crate::{
     },
     period::Hour,
     segment::name::ServerId,
-    vault::identity::IdentityError,
+    vault::{identity::IdentityError, layout},
     world::{
         disk::{Disk as _, RealDisk},
+        hook::{self, HookError},
         lock::Lock,
     },
 };
+
+/// How long `after_hour` may take for one hour.
+const HOOK_MAX: Duration = Duration::from_mins(10);
 
 /// Merges what all servers collected into the vault, once.
 #[derive(Debug, clap::Args)]
@@ -57,14 +61,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let this = setup.this_server()?;
     if this.role == Role::Secondary {
-        return Err(Failure::new(
-            Exit::Configuration,
-            format!(
-                "server {} is a secondary: merging is the primary's",
-                this.id
-            ),
-        )
-        .hint("run merge on the primary; here it is `twinstream deliver`"));
+        return Err(not_here(this));
     }
     let settings = &setup.settings;
     let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
@@ -81,6 +78,11 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         now: setup.clock.now(),
     };
     let bar = progress::bar(0, "segments read");
+    let mut hook = Hook {
+        command: &settings.after_hour,
+        vault: &settings.vault_dir,
+        hangs: false,
+    };
     let mut tell = |step: Step<'_>| match step {
         Step::Stock(done, all) => {
             bar.set_length(all as u64);
@@ -91,7 +93,12 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
             bar.set_length(all as u64);
             bar.set_position(0);
         }
-        Step::Hour(_) => bar.inc(1),
+        Step::Hour(committed) => {
+            bar.inc(1);
+            if let Some(committed) = committed {
+                hook.after(committed.hour);
+            }
+        }
     };
     if args.dry_run {
         let planned = job.plan(&mut tell).map_err(failure)?;
@@ -104,6 +111,9 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     let received = receive(&setup);
     let outcome = job.run(&mut tell).map_err(failure)?;
     bar.finish_and_clear();
+    for hour in &outcome.finished {
+        hook.after(*hour);
+    }
     let exit = tell_outcome(&outcome, &asked, args.json)?;
     Ok(match exit {
         Exit::Done | Exit::NothingToDo | Exit::Incomplete if !received.failed.is_empty() => {
@@ -113,6 +123,40 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         Exit::NothingToDo if 0 < received.acknowledged => Exit::Done,
         exit => exit,
     })
+}
+
+fn not_here(this: &Server) -> Failure {
+    let what = format!(
+        "server {} is a secondary: merging is the primary's",
+        this.id
+    );
+    Failure::new(Exit::Configuration, what)
+        .hint("run merge on the primary; here it is `twinstream deliver`")
+}
+
+/// `[hook] after_hour`, with the manifest's path. What becomes of it is told and changes nothing.
+struct Hook<'a> {
+    command: &'a [String],
+    vault: &'a Path,
+    /// One that was ended for taking too long is not started again by this merge: with many hours due
+    /// it would hold them all up.
+    hangs: bool,
+}
+
+impl Hook<'_> {
+    fn after(&mut self, hour: Hour) {
+        let manifest = layout::manifest_path(self.vault, hour);
+        if self.hangs {
+            tracing::warn!("after_hour was not run for hour {hour}: it took too long before");
+        } else if let Err(why) = hook::run(self.command, &manifest, HOOK_MAX) {
+            self.hangs = matches!(why, HookError::TooLong(_));
+            tracing::warn!(
+                "after_hour failed for hour {hour}: {why}\n  hint: the hour is committed all the same; run it by hand: {} {}",
+                self.command.join(" "),
+                manifest.display()
+            );
+        }
+    }
 }
 
 /// Reads back and acknowledges what secondaries have delivered over ssh. A failure is told of, and does

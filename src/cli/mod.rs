@@ -12,23 +12,30 @@ use exit::{Exit, Failure};
 use crate::world::{panic, process};
 
 mod args;
+mod check;
 mod collect;
 mod completions;
 mod config;
 mod deliver;
 mod demo;
+mod doors;
+mod init;
 mod inspect;
+mod man;
 mod merge;
 mod output;
 mod picture;
+mod probe;
 mod progress;
 mod report;
 mod run;
+mod service;
 mod setup;
 mod simulate;
 mod simulate_osf;
 mod simulate_smtp;
 mod status;
+mod unit;
 mod verify;
 
 /// The exit codes, and which failure has which.
@@ -57,7 +64,9 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     }
     match &cli.command {
         Command::Demo(args) => demo::run(&cli.global, args),
+        Command::Init(args) => init::run(&cli.global, args),
         Command::Config(args) => config::run(&cli.global, args),
+        Command::Check(args) => check::run(&cli.global, args),
         Command::Run(args) => run::run(&cli.global, args),
         Command::Collect(args) => collect::run(&cli.global, args),
         Command::Deliver(args) => deliver::run(&cli.global, args),
@@ -67,6 +76,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),
         Command::Simulate(args) => simulate::run(&cli.global, args),
+        Command::Service(args) => service::run(&cli.global, args),
+        Command::Man(args) => man::run(&cli.global, args),
         Command::Completions(args) => completions::run(&cli.global, args),
     }
 }

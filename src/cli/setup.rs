@@ -91,10 +91,7 @@ pub(crate) fn load_file(global: &Global) -> Result<Loaded, Failure> {
         .parent()
         .unwrap_or(Path::new("/"))
         .to_owned();
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
+    let host = host();
     let me = Me {
         asked: global.server.as_deref(),
         host: &host,
@@ -107,6 +104,14 @@ pub(crate) fn load_file(global: &Global) -> Result<Loaded, Failure> {
         written,
         settings,
     })
+}
+
+/// This machine's name.
+pub(crate) fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn find(global: &Global) -> Result<PathBuf, Failure> {
@@ -158,10 +163,7 @@ impl Setup {
                     .iter()
                     .map(|server| format!("{} ({})", server.id, server.host))
                     .collect();
-                let host = rustix::system::uname()
-                    .nodename()
-                    .to_string_lossy()
-                    .into_owned();
+                let host = host();
                 Failure::new(
                     Exit::Configuration,
                     format!("which server this is cannot be told: none has the host {host:?}"),

@@ -14,6 +14,7 @@
 
 pub use connect::ApiError;
 pub use progress::Progress;
+pub use query::path_and_query;
 pub use run::{CollectError, Collector};
 
 /// What each minute was like: the record `alive`. Pure, so that a simulated week can use it too.

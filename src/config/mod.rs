@@ -16,6 +16,9 @@ pub mod file;
 /// `[mail]` and `[status]`.
 mod outward;
 
+/// The settings of the system that was there before.
+pub mod predecessor;
+
 /// What is written plus the defaults → settings, or everything that is wrong.
 pub mod resolve;
 
@@ -30,3 +33,6 @@ pub mod settings;
 
 /// Durations and sizes with their unit.
 pub mod units;
+
+/// A commented file from answers.
+pub mod write;

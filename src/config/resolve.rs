@@ -54,7 +54,19 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     let publish = r.publish();
     let servers = r.servers();
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
-    r.list("hook.after_hour");
+    let after_hour = r.list("hook.after_hour");
+    if after_hour
+        .first()
+        .is_some_and(|program| program.trim().is_empty())
+    {
+        let line = r.line("hook.after_hour");
+        r.wrong(
+            line,
+            "hook.after_hour",
+            "the program is missing",
+            "write [\"/usr/local/bin/classify\"]",
+        );
+    }
     let this = r.this(&servers, me);
     match (merge, status) {
         (Some(merge), Some(status)) if r.problems.is_empty() => Ok(Settings {
@@ -66,6 +78,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
             x,
             deliver,
             merge,
+            after_hour,
             mail,
             report_at,
             status,
@@ -445,18 +458,6 @@ impl Resolving<'_> {
         };
         full.or(only).map(|server| server.id.clone())
     }
-}
-
-/// Sections of which this version reads the keys and does nothing with them.
-pub fn without_effect(written: &Written) -> Vec<&'static str> {
-    let sections = ["hook"];
-    let is_given = |section: &&str| {
-        written
-            .entries
-            .keys()
-            .any(|key| key.starts_with(&format!("{section}.")))
-    };
-    sections.into_iter().filter(is_given).collect()
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ pub struct Settings {
     pub deliver: Deliver,
     /// Merging.
     pub merge: Merge,
+    /// A command that is run after each committed hour, with the manifest's path as its last argument;
+    /// empty: none.
+    pub after_hour: Vec<String>,
     /// Mail, if any is sent.
     pub mail: Option<Mail>,
     /// When the report of the day before is due, in minutes after midnight in the vault's zone.

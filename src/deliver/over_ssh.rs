@@ -112,6 +112,13 @@ pub fn fetched_acks(data_dir: &Path) -> PathBuf {
     mirror_dir(data_dir).join(ACKS)
 }
 
+impl Looked {
+    /// Why the primary takes nothing at present.
+    pub fn hold(&self) -> Option<&str> {
+        self.hold.as_deref()
+    }
+}
+
 impl Job<'_> {
     fn mirror_dir(&self) -> PathBuf {
         mirror_dir(self.data_dir)

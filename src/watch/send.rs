@@ -46,6 +46,25 @@ pub fn send(
     }
 }
 
+/// Greets the mail server and says who one is, and sends nothing.
+pub fn try_the_door(mail: &Mail, password: Option<&Secret>) -> Result<(), NotTaken> {
+    let transport = transport(mail, password).map_err(|why| NotTaken {
+        why: format!("TLS cannot be set up: {why}"),
+        unreachable: true,
+    })?;
+    match transport.test_connection() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(NotTaken {
+            why: "it takes no mail at present".to_owned(),
+            unreachable: true,
+        }),
+        Err(error) => Err(NotTaken {
+            unreachable: error.status().is_none(),
+            why: in_words(&error),
+        }),
+    }
+}
+
 fn transport(
     mail: &Mail,
     password: Option<&Secret>,

@@ -11,6 +11,9 @@ pub mod crash;
 /// Files: the one trait of the project, because the tests really implement it a second time.
 pub mod disk;
 
+/// Somebody else's command, within a bounded time.
+pub mod hook;
+
 /// One lock per data directory and stage, which dies with its holder.
 pub mod lock;
 

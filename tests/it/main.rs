@@ -12,6 +12,7 @@ mod collect;
 mod deliver;
 mod disk;
 mod faults;
+mod install;
 mod merge;
 mod over_ssh;
 mod power;

@@ -1,0 +1,295 @@
+//! `check`: tries each door once, and says how to mend what does not open.
+
+use std::{io, path::Path, process::Command};
+
+use serde::Serialize;
+
+use super::{
+    args::Global,
+    doors,
+    exit::{Exit, Failure},
+    output, service,
+    setup::{self, Setup},
+    status,
+};
+use crate::world::disk::{Disk as _, RealDisk};
+
+/// A disk that is full sooner is an alarm of the service, too.
+const DAYS_TO_FULL_MIN: f64 = 3.0;
+
+/// Tries each door once: API, disk, clock, primary, mail, OSF, service.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  twinstream check
+  twinstream check --json | jq '.[] | select(.state != \"ok\")'
+
+Run it as the user that the service runs as: sudo -u twinstream twinstream check. It sends no mail, uploads
+nothing, and leaves a running collector's connection alone. Exit code 0 when nothing fails (warnings
+do not count), 6 when all that fails is that something cannot be reached, else 1.")]
+pub(crate) struct CheckArgs {
+    /// Print what was found as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a door opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// What was found at one door.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    pub(super) door: &'static str,
+    pub(super) state: State,
+    pub(super) what: String,
+    /// How to mend it.
+    pub(super) hint: Option<String>,
+    #[serde(skip)]
+    pub(super) unreachable: bool,
+}
+
+pub(super) fn ok(door: &'static str, what: impl Into<String>) -> Finding {
+    Finding {
+        door,
+        state: State::Ok,
+        what: what.into(),
+        hint: None,
+        unreachable: false,
+    }
+}
+
+pub(super) fn warn(
+    door: &'static str,
+    what: impl Into<String>,
+    hint: impl Into<String>,
+) -> Finding {
+    Finding {
+        state: State::Warn,
+        hint: Some(hint.into()),
+        ..ok(door, what)
+    }
+}
+
+pub(super) fn fail(
+    door: &'static str,
+    what: impl Into<String>,
+    hint: impl Into<String>,
+) -> Finding {
+    Finding {
+        state: State::Fail,
+        hint: Some(hint.into()),
+        ..ok(door, what)
+    }
+}
+
+/// What a failure says.
+pub(super) fn failed(door: &'static str, failure: Failure) -> Finding {
+    let unreachable = failure.exit == Exit::Unreachable;
+    let hint = failure.hint.unwrap_or_default();
+    Finding {
+        unreachable,
+        ..fail(door, failure.what, hint)
+    }
+}
+
+pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
+    let setup = setup::load(global)?;
+    let this = setup.this_server()?;
+    let mut findings = vec![ok(
+        "config",
+        format!("{}: this is server {}", setup.path.display(), this.id),
+    )];
+    findings.extend(root());
+    findings.extend(folders(&setup));
+    findings.extend(disk(&setup));
+    findings.extend(doors::api(&setup));
+    findings.extend(doors::primary(&setup, this));
+    findings.extend(doors::mail(&setup));
+    findings.extend(doors::osf(&setup, this));
+    findings.push(installed());
+    if args.json {
+        output::print_json(&findings)?;
+    } else {
+        output::print(&as_text(&findings))?;
+    }
+    let mut fails = findings
+        .iter()
+        .filter(|finding| finding.state == State::Fail);
+    Ok(match fails.next() {
+        None => Exit::Done,
+        Some(first) if first.unreachable && fails.all(|finding| finding.unreachable) => {
+            Exit::Unreachable
+        }
+        Some(_) => Exit::Failed,
+    })
+}
+
+fn as_text(findings: &[Finding]) -> String {
+    let line = |finding: &Finding| {
+        let state = match finding.state {
+            State::Ok => "ok",
+            State::Warn => "warn",
+            State::Fail => "fail",
+        };
+        let hint = finding.hint.as_deref().filter(|hint| !hint.is_empty());
+        let hint = hint.map_or_else(String::new, |hint| {
+            format!("                hint: {hint}\n")
+        });
+        format!("{state:<5} {:<9} {}\n{hint}", finding.door, finding.what)
+    };
+    findings.iter().map(line).collect()
+}
+
+/// What opens to root may be closed to the service.
+fn root() -> Option<Finding> {
+    let hint = "sudo -u twinstream twinstream check";
+    let is_root = rustix::process::geteuid().is_root();
+    is_root.then(|| {
+        warn(
+            "user",
+            "this is root, and the service runs as another user",
+            hint,
+        )
+    })
+}
+
+/// Each folder is written to, and left as it was; one that is not there is not made, since this may be
+/// another user than the service's.
+fn folders(setup: &Setup) -> Vec<Finding> {
+    let settings = &setup.settings;
+    let mut found: Vec<Finding> = Vec::new();
+    let hint = "give it to the user that the service runs as, and run check as that user";
+    for folder in [&settings.data_dir, &settings.spool_dir, &settings.vault_dir] {
+        let shown = folder.display();
+        let Some(there) = folder.ancestors().find(|path| path.is_dir()) else {
+            continue;
+        };
+        let tried = try_writing(there);
+        found.push(match tried {
+            Ok(()) if there == folder => ok("folder", format!("{shown} can be written")),
+            Ok(()) => ok("folder", format!("{shown} will be made")),
+            Err(why) => fail(
+                "folder",
+                format!("{shown} cannot be written: {}: {why}", there.display()),
+                hint,
+            ),
+        });
+    }
+    found
+}
+
+fn try_writing(folder: &Path) -> io::Result<()> {
+    let probe = folder.join(format!(".twinstream-check-{}", std::process::id()));
+    let mut file = RealDisk.create(&probe)?;
+    let written = file
+        .write_all(b"twinstream check\n")
+        .and_then(|()| file.sync());
+    RealDisk.remove(&probe)?;
+    written
+}
+
+fn disk(setup: &Setup) -> Vec<Finding> {
+    let settings = &setup.settings;
+    let existing = settings.spool_dir.ancestors().find(|path| path.is_dir());
+    let free = match RealDisk.free(existing.unwrap_or(Path::new("/"))) {
+        Ok(free) => free,
+        Err(why) => {
+            return vec![fail(
+                "disk",
+                format!("how much is free cannot be told: {why}"),
+                "",
+            )];
+        }
+    };
+    let shown = format!("{} free", output::bytes(free));
+    if free < settings.merge.keep_free {
+        let what = format!(
+            "{shown}, less than merge.keep_free ({})",
+            output::bytes(settings.merge.keep_free)
+        );
+        return vec![fail(
+            "disk",
+            what,
+            "make room, or lower merge.keep_free; merging and receiving stop below it",
+        )];
+    }
+    let runway = status::watch(setup)
+        .picture()
+        .ok()
+        .and_then(|picture| picture.runway.clone());
+    vec![match runway.and_then(|runway| runway.days) {
+        Some(days) if days < DAYS_TO_FULL_MIN => warn(
+            "disk",
+            format!("{shown}, which will last {days:.1} days"),
+            "make room, or shorten merge.keep_raw",
+        ),
+        Some(days) => ok("disk", format!("{shown}, which will last {days:.0} days")),
+        None => ok(
+            "disk",
+            format!("{shown}; how long that will last is known after some days of collecting"),
+        ),
+    }]
+}
+
+/// Whether systemd will start it with the machine.
+fn installed() -> Finding {
+    let system = [
+        service::SYSTEM_UNITS,
+        "/lib/systemd/system",
+        "/usr/lib/systemd/system",
+    ];
+    let users = service::user_units();
+    let system = system
+        .iter()
+        .map(|folder| Path::new(folder).join(service::UNIT))
+        .find(|path| path.exists());
+    let users = users
+        .map(|folder| folder.join(service::UNIT))
+        .filter(|path| path.exists());
+    let (path, ctl) = match (system, users) {
+        (Some(path), _) => (path, Vec::new()),
+        (None, Some(path)) => (path, vec!["--user"]),
+        (None, None) => {
+            return warn(
+                "service",
+                "no unit is installed",
+                "twinstream service install",
+            );
+        }
+    };
+    let said = Command::new("systemctl")
+        .args(&ctl)
+        .args(["is-enabled", service::UNIT])
+        .output();
+    let shown = path.display();
+    match said {
+        Ok(said) if said.status.success() => ok("service", format!("{shown} is enabled")),
+        Ok(said) => {
+            let state = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+            let state = if state.is_empty() {
+                "not enabled".to_owned()
+            } else {
+                state
+            };
+            let hint = [
+                &["systemctl"],
+                ctl.as_slice(),
+                &["enable", "--now", "twinstream"],
+            ]
+            .concat()
+            .join(" ");
+            warn("service", format!("{shown} is there, but {state}"), hint)
+        }
+        Err(why) => warn(
+            "service",
+            format!("{shown} is there, but systemctl cannot be asked: {why}"),
+            "is systemd this machine's init?",
+        ),
+    }
+}

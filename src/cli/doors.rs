@@ -1,0 +1,349 @@
+//! The doors of `check` that lead outside: the API, the primary, the mail server, OSF.
+
+use std::path::Path;
+
+use super::{
+    check::{Finding, State, fail, failed, ok, warn},
+    probe::{self, Answer},
+    setup::{self, Setup},
+};
+use crate::{
+    collect,
+    config::settings::{Role, Server, SshTarget, Target},
+    deliver::{
+        over_ssh,
+        rsync::{self, Remote, RsyncError},
+        run::DeliverError,
+    },
+    period::UtcMs,
+    segment::name::ServerId,
+    watch::send,
+    world::{
+        disk::RealDisk,
+        lock::{Lock, LockError},
+    },
+};
+
+/// A clock that is off by more is an alarm of the service, too.
+const CLOCK_OFF_MAX_MS: i64 = 5_000;
+
+/// The token, the right to backfill, and the clock, from one or two requests.
+pub(super) fn api(setup: &Setup) -> Vec<Finding> {
+    let settings = &setup.settings;
+    let token = match setup::bearer_token(settings) {
+        Ok(token) => token,
+        Err(why) => return vec![failed("token", why)],
+    };
+    if is_collecting(setup) {
+        return vec![ok(
+            "token",
+            "a collector is running here and has the connection; it is left alone",
+        )];
+    }
+    let ask = |backfill: bool| {
+        let minutes = u8::from(backfill);
+        let url = format!(
+            "{}{}",
+            settings.x.base_url,
+            collect::path_and_query(settings.x.fields, minutes)
+        );
+        probe::get(&url, &token)
+    };
+    let first = match ask(settings.x.backfill) {
+        Ok(answer) => answer,
+        Err(why) => {
+            let hint = "is the network up, and x.base_url right?";
+            let what = format!("{} cannot be reached: {why}", settings.x.base_url);
+            return vec![Finding {
+                unreachable: true,
+                ..fail("token", what, hint)
+            }];
+        }
+    };
+    let clock = clock(setup.clock.now(), &first);
+    let mut found = match (first.status, settings.x.backfill) {
+        (200, true) => vec![ok("token", "the stream opens"), ok("backfill", "granted")],
+        (200, false) => vec![ok("token", "the stream opens")],
+        (400, true) => {
+            let second = ask(false).map(|answer| answer.status);
+            let opens = if let Ok(status) = second {
+                token_finding(status)
+            } else {
+                token_finding(0)
+            };
+            let hint = "it is given up by itself; set x.backfill = false, or ask X for redundant connections and backfill";
+            vec![opens, warn("backfill", "not granted to this app", hint)]
+        }
+        (status, _) => vec![token_finding(status)],
+    };
+    found.extend(clock);
+    found
+}
+
+/// The platform counts connections: one more could end the one that collects. The lock's file is not made
+/// here: it would belong to whoever runs `check`.
+fn is_collecting(setup: &Setup) -> bool {
+    let data_dir = &setup.settings.data_dir;
+    data_dir.join("collect.lock").exists()
+        && matches!(
+            Lock::take(data_dir, "collect", setup.clock.now()),
+            Err(LockError::Taken { .. })
+        )
+}
+
+fn token_finding(status: u16) -> Finding {
+    match status {
+        200 => ok("token", "the stream opens"),
+        401 => fail(
+            "token",
+            "refused (401)",
+            "the token is wrong or was withdrawn: make a new one in X's developer portal",
+        ),
+        403 => fail(
+            "token",
+            "refused (403)",
+            "the app's contract does not include the sampled stream",
+        ),
+        402 => fail(
+            "token",
+            "refused (402): no credits are left",
+            "see the usage page of X's developer portal",
+        ),
+        429 => warn(
+            "token",
+            "known, but there are too many connections or requests (429)",
+            "try again in 15 minutes, with no other collector on this token than the other server's",
+        ),
+        500.. => Finding {
+            unreachable: true,
+            ..fail(
+                "token",
+                format!("the API has trouble ({status})"),
+                "try again later",
+            )
+        },
+        0 => fail("token", "the second request got no answer", "try again"),
+        other => fail(
+            "token",
+            format!("the API answered {other}"),
+            "is x.base_url right?",
+        ),
+    }
+}
+
+fn clock(now: UtcMs, answer: &Answer) -> Option<Finding> {
+    // the header has whole seconds, and the answer took its way
+    let off_ms = now.0 - answer.date?.0;
+    let seconds = off_ms.div_euclid(1_000);
+    Some(if off_ms.abs() <= CLOCK_OFF_MAX_MS {
+        ok("clock", format!("{seconds:+} s against the API's"))
+    } else {
+        warn(
+            "clock",
+            format!("{seconds:+} s against the API's"),
+            "let it follow a time server: apt install systemd-timesyncd",
+        )
+    })
+}
+
+pub(super) fn primary(setup: &Setup, this: &Server) -> Vec<Finding> {
+    let settings = &setup.settings;
+    match (&this.role, &this.deliver_to) {
+        (Role::Secondary, Some(Target::Folder(folder))) => {
+            let above = folder.parent().unwrap_or(Path::new("/"));
+            vec![match above.read_dir() {
+                Ok(_) => ok("primary", format!("{} is there", folder.display())),
+                Err(why) => Finding {
+                    unreachable: true,
+                    ..fail(
+                        "primary",
+                        format!("{}: {why}", above.display()),
+                        "mount the disk, or make the folder",
+                    )
+                },
+            }]
+        }
+        (Role::Secondary, Some(Target::Ssh(target))) => {
+            let here = rsync_here();
+            if here.state == State::Fail {
+                return vec![here];
+            }
+            let looked = look_at(setup, this, target);
+            vec![
+                here,
+                looked.map_or_else(
+                    |why| no_way(&why, target),
+                    |looked| reached(&looked, target),
+                ),
+            ]
+        }
+        _ => settings
+            .servers
+            .iter()
+            .filter(|server| matches!(server.deliver_to, Some(Target::Ssh(_))))
+            .take(1)
+            .map(|_| rsync_here())
+            .collect(),
+    }
+}
+
+/// What a delivery does first, with a folder of its own: what it keeps would belong to whoever runs `check`.
+fn look_at(
+    setup: &Setup,
+    this: &Server,
+    target: &SshTarget,
+) -> Result<over_ssh::Looked, DeliverError> {
+    let settings = &setup.settings;
+    let servers: Vec<ServerId> = settings
+        .servers
+        .iter()
+        .map(|server| server.id.clone())
+        .collect();
+    let scratch = std::env::temp_dir().join(format!("twinstream-check-{}", std::process::id()));
+    let job = over_ssh::Job {
+        server: &this.id,
+        servers: &servers,
+        spool: &settings.spool_dir,
+        data_dir: &scratch,
+        remote: Remote {
+            target,
+            ssh_options: &settings.deliver.ssh_options,
+        },
+        keep_delivered: settings.deliver.keep_delivered,
+    };
+    let looked = job.look(&RealDisk, setup.clock.now());
+    if let Err(why) = std::fs::remove_dir_all(&scratch) {
+        tracing::debug!("{}: {why}", scratch.display());
+    }
+    looked
+}
+
+fn rsync_here() -> Finding {
+    match rsync::version() {
+        Ok(version) => {
+            let (major, minor, patch) = version;
+            let durable = if rsync::can_sync(version) {
+                ""
+            } else {
+                ", without --fsync: the primary syncs by itself"
+            };
+            ok("rsync", format!("{major}.{minor}.{patch}{durable}"))
+        }
+        Err(why) => fail("rsync", why.to_string(), "apt install rsync"),
+    }
+}
+
+fn reached(looked: &over_ssh::Looked, target: &dyn std::fmt::Display) -> Finding {
+    let waiting = looked.plan.send.len();
+    match looked.hold() {
+        Some(why) => warn(
+            "primary",
+            format!("{target} takes nothing at present: {why}"),
+            "make room on the primary",
+        ),
+        None => ok(
+            "primary",
+            format!("{target} lets this server in; {waiting} segments are not acknowledged yet"),
+        ),
+    }
+}
+
+fn no_way(why: &DeliverError, target: &dyn std::fmt::Display) -> Finding {
+    let said = why.to_string();
+    let hint = if said.contains("Host key verification failed") {
+        format!(
+            "log in once as the service's user and compare the host's fingerprint: sudo -u twinstream ssh … ({target})"
+        )
+    } else if said.contains("Permission denied") {
+        "put this server's public key into the primary's ~twinstream/.ssh/authorized_keys (guide for two servers)".to_owned()
+    } else if matches!(why, DeliverError::NoSpool { .. }) {
+        "run `twinstream merge` on the primary once: it makes the folder".to_owned()
+    } else {
+        "is the primary up, and may this machine reach its ssh port?".to_owned()
+    };
+    let unreachable = matches!(
+        why,
+        DeliverError::Rsync(RsyncError::Unreachable { .. }) | DeliverError::NoSpool { .. }
+    );
+    Finding {
+        unreachable,
+        ..fail("primary", said, hint)
+    }
+}
+
+pub(super) fn mail(setup: &Setup) -> Option<Finding> {
+    let mail = setup.settings.mail.as_ref()?;
+    let password = match setup::secret(
+        "the mail password",
+        "mail-password",
+        mail.password_file.as_deref(),
+    ) {
+        Ok(password) => password,
+        Err(why) => return Some(failed("mail", why)),
+    };
+    let to = format!("{}:{}", mail.host, mail.port);
+    Some(match send::try_the_door(mail, password.as_ref()) {
+        Ok(()) => ok(
+            "mail",
+            format!("{to} lets this server in; no mail was sent"),
+        ),
+        Err(not) => {
+            let hint = if not.unreachable {
+                "are mail.host, mail.port and mail.tls right?"
+            } else {
+                "are mail.user and the password right?"
+            };
+            Finding {
+                unreachable: not.unreachable,
+                ..fail("mail", format!("{to}: {}", not.why), hint)
+            }
+        }
+    })
+}
+
+pub(super) fn osf(setup: &Setup, this: &Server) -> Option<Finding> {
+    let publish = setup
+        .settings
+        .publish
+        .as_ref()
+        .filter(|_| this.role == Role::Primary)?;
+    let token = match setup::secret("OSF's token", "osf-token", Some(&publish.token_file)) {
+        Ok(Some(token)) => token,
+        Ok(None) => return None,
+        Err(why) => return Some(failed("osf", why)),
+    };
+    let project = &publish.project;
+    let url = format!("{}/v2/nodes/{project}/", publish.base_url);
+    Some(match probe::get(&url, &token) {
+        Err(why) => Finding {
+            unreachable: true,
+            ..fail(
+                "osf",
+                format!("{} cannot be reached: {why}", publish.base_url),
+                "is the network up?",
+            )
+        },
+        Ok(answer) => match answer.status {
+            200 if answer.may_write() => ok("osf", format!("project {project} can be written")),
+            200 => fail(
+                "osf",
+                format!("project {project} can be read, not written"),
+                "the token needs the scope osf.full_write, and its owner the right to write to the project",
+            ),
+            401 => fail(
+                "osf",
+                "the token is refused (401)",
+                "make a new personal access token with the scope osf.full_write",
+            ),
+            403 | 404 | 410 => fail(
+                "osf",
+                format!("project {project}: {}", answer.status),
+                "is publish.osf.project right, and may the token's owner see it?",
+            ),
+            status => Finding {
+                unreachable: true,
+                ..fail("osf", format!("OSF answered {status}"), "try again later")
+            },
+        },
+    })
+}

@@ -1,0 +1,321 @@
+//! `init`: writes a commented configuration, asks for what only a person knows.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{
+    args::Global,
+    exit::{Exit, Failure},
+    output, setup,
+};
+use crate::{
+    config::{
+        file,
+        predecessor::{self, Fate},
+        resolve::{self, Me},
+        write::{Answers, UNKNOWN_HOSTS},
+    },
+    world::disk::{self, Disk as _, RealDisk},
+};
+
+/// Where the file goes when nothing is said.
+const HERE: &str = "twinstream.toml";
+
+/// Writes a commented configuration file.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  twinstream init                                          asks, and writes ./twinstream.toml
+  twinstream --config /etc/twinstream/twinstream.toml init --primary server1 --secondary server2
+  twinstream init --from-server-settings ~/code/server_settings.txt
+                                                           takes over the settings of the Python and shell scripts,
+                                                           and says for each line what became of it
+
+On a terminal it asks for what no flag says; otherwise it takes the defaults. An existing file is never overwritten.")]
+pub(crate) struct InitArgs {
+    /// Read the predecessor's server_settings.txt
+    #[arg(long, value_name = "FILE")]
+    from_server_settings: Option<PathBuf>,
+    /// Where the data lies
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where the archive lies [default: <data_dir>/vault]
+    #[arg(long, value_name = "DIR")]
+    vault_dir: Option<PathBuf>,
+    /// The file with the app's bearer token
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The API's address
+    #[arg(long, value_name = "URL", hide = true)]
+    base_url: Option<String>,
+    /// The zone of the vault's hours: an IANA name
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
+    /// The primary's host name [default: this machine's]
+    #[arg(long, value_name = "HOST")]
+    primary: Option<String>,
+    /// The secondary's host name, if there are two servers
+    #[arg(long, value_name = "HOST")]
+    secondary: Option<String>,
+    /// Where the secondary delivers to: ssh://user@host/path or a folder
+    #[arg(long, value_name = "TARGET")]
+    deliver_to: Option<String>,
+    /// The OSF project to publish post IDs in
+    #[arg(long, value_name = "ID")]
+    osf_project: Option<String>,
+    /// The file with OSF's token
+    #[arg(long, value_name = "FILE")]
+    osf_token_file: Option<PathBuf>,
+    /// The mail server for alarms and reports
+    #[arg(long, value_name = "HOST", requires = "mail_to")]
+    mail_host: Option<String>,
+    /// Who to say that one is to the mail server
+    #[arg(long, value_name = "USER", requires = "mail_host")]
+    mail_user: Option<String>,
+    /// The file with the password for the mail server
+    #[arg(long, value_name = "FILE", requires = "mail_user")]
+    mail_password_file: Option<PathBuf>,
+    /// The sender's address [default: twinstream@ this machine]
+    #[arg(long, value_name = "ADDRESS", requires = "mail_host")]
+    mail_from: Option<String>,
+    /// Who gets the mail (repeatable)
+    #[arg(long, value_name = "ADDRESS", requires = "mail_host")]
+    mail_to: Vec<String>,
+    /// Print what became of each line of server_settings.txt as JSON
+    #[arg(long, requires = "from_server_settings")]
+    json: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &InitArgs) -> Result<Exit, Failure> {
+    let path = global.config.clone().unwrap_or_else(|| HERE.into());
+    if std::fs::symlink_metadata(&path).is_ok() {
+        let what = format!("{} is there already and is not overwritten", path.display());
+        return Err(Failure::new(Exit::Failed, what)
+            .hint("name another with --config FILE, or move that one away"));
+    }
+    let host = setup::host();
+    let mut answers = Answers::default();
+    let mut fates = Vec::new();
+    if let Some(old) = &args.from_server_settings {
+        // what is told by flags is known when it is said what became of a line
+        tell(args, &host, &mut answers);
+        fates = predecessor::take_over(&read_old(old)?, &mut answers);
+    }
+    tell(args, &host, &mut answers);
+    if io::stdin().is_terminal() && io::stderr().is_terminal() {
+        ask(&host, &mut answers)?;
+    }
+    let text = answers.to_toml(&host);
+    check(&text, &path, &host)?;
+    write(&path, &text)?;
+    tell_fates(&fates, args.json)?;
+    if !args.json {
+        output::print(&next(&path, &answers))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn set<T: Clone>(answer: &mut Option<T>, told: Option<&T>) {
+    if let Some(told) = told {
+        *answer = Some(told.clone());
+    }
+}
+
+/// What the flags say goes before everything else.
+fn tell(args: &InitArgs, host: &str, answers: &mut Answers) {
+    let from = args
+        .mail_host
+        .as_ref()
+        .map(|_| format!("twinstream@{host}"));
+    set(&mut answers.data_dir, args.data_dir.as_ref());
+    set(&mut answers.vault_dir, args.vault_dir.as_ref());
+    set(&mut answers.token_file, args.token_file.as_ref());
+    set(&mut answers.base_url, args.base_url.as_ref());
+    set(&mut answers.timezone, args.timezone.as_ref());
+    set(&mut answers.primary, args.primary.as_ref());
+    set(&mut answers.secondary, args.secondary.as_ref());
+    set(&mut answers.deliver_to, args.deliver_to.as_ref());
+    set(&mut answers.osf_project, args.osf_project.as_ref());
+    set(&mut answers.osf_token_file, args.osf_token_file.as_ref());
+    set(&mut answers.mail_host, args.mail_host.as_ref());
+    set(&mut answers.mail_user, args.mail_user.as_ref());
+    set(
+        &mut answers.mail_password_file,
+        args.mail_password_file.as_ref(),
+    );
+    set(
+        &mut answers.mail_from,
+        args.mail_from.as_ref().or(from.as_ref()),
+    );
+    if !args.mail_to.is_empty() {
+        answers.mail_to.clone_from(&args.mail_to);
+    }
+    if args.secondary.as_deref() == Some(host) {
+        answers.this_is_secondary = true;
+    }
+}
+
+fn read_old(path: &Path) -> Result<String, Failure> {
+    let bytes = disk::read_bounded(&RealDisk, path, predecessor::BYTES_MAX).map_err(|why| {
+        let what = format!("cannot read the settings: {}: {why}", path.display());
+        Failure::new(Exit::Failed, what).hint("it lies in the folder `code` of the old repository")
+    })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Asks for what is not known yet. An empty answer takes what is proposed.
+fn ask(host: &str, answers: &mut Answers) -> Result<(), Failure> {
+    let text = |question: &str, proposed: &str| {
+        dialoguer::Input::<String>::new()
+            .with_prompt(question)
+            .default(proposed.to_owned())
+            .allow_empty(true)
+            .interact_text()
+    };
+    if answers.data_dir.is_none() {
+        let proposed = answers.data_dir().display().to_string();
+        answers.data_dir = Some(text("Where is the data to lie?", &proposed)?.into());
+    }
+    if answers.token_file.is_none() {
+        let asked = text(
+            "Which file holds the X bearer token?",
+            "/etc/twinstream/x-bearer-token",
+        )?;
+        answers.token_file = Some(asked.into());
+    }
+    if answers.timezone.is_none() {
+        answers.timezone = Some(text("Which zone are the archive's hours in?", "UTC")?);
+    }
+    if answers.primary.is_none() {
+        let proposed = if answers.this_is_secondary {
+            UNKNOWN_HOSTS[0]
+        } else {
+            host
+        };
+        answers.primary = Some(text("Which host is the primary?", proposed)?);
+    }
+    if answers.secondary.is_none() {
+        let proposed = match (answers.two_servers, answers.this_is_secondary) {
+            (true, true) => host,
+            (true, false) => UNKNOWN_HOSTS[1],
+            _ => "",
+        };
+        let asked = text(
+            "Which host is the secondary? (empty: there is one server)",
+            proposed,
+        )?;
+        answers.secondary = Some(asked).filter(|host| !host.trim().is_empty());
+    }
+    if answers.osf_project.is_none() {
+        let asked = text(
+            "Which OSF project are post IDs published in? (empty: none)",
+            "",
+        )?;
+        answers.osf_project = Some(asked).filter(|project| !project.trim().is_empty());
+    }
+    if answers.mail_host.is_none() {
+        let asked = text(
+            "Which mail server takes alarms and reports? (empty: no mail)",
+            "",
+        )?;
+        if !asked.trim().is_empty() {
+            answers.mail_from = Some(text("From which address?", &format!("twinstream@{host}"))?);
+            answers.mail_to = vec![text("To which address?", "me@example.org")?];
+            answers.mail_host = Some(asked);
+        }
+    }
+    Ok(())
+}
+
+/// The file is proved before it is written.
+fn check(text: &str, path: &Path, host: &str) -> Result<(), Failure> {
+    let folder = std::path::absolute(path)?;
+    let folder = folder.parent().unwrap_or(Path::new("/"));
+    let me = Me { asked: None, host };
+    let wrong = |problems: Vec<file::Problem>| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let what = format!("no configuration can be made of this: {}", lines.join("; "));
+        Failure::new(Exit::Usage, what).hint("nothing was written")
+    };
+    let written = file::read(text).map_err(wrong)?;
+    resolve::resolve(&written, folder, &me).map_err(wrong)?;
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let cannot = |why: io::Error| {
+        Failure::new(
+            Exit::Failed,
+            format!("cannot write the config: {}: {why}", path.display()),
+        )
+    };
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    RealDisk.make_folder(folder).map_err(cannot)?;
+    // a file that came meanwhile is not overwritten either
+    let mut file = RealDisk.create(path).map_err(cannot)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync())
+        .map_err(cannot)?;
+    RealDisk.sync_folder(folder).map_err(cannot)
+}
+
+/// What became of the old settings.
+#[derive(Serialize)]
+struct Told<'a> {
+    lines: &'a [Fate],
+}
+
+fn tell_fates(fates: &[Fate], json: bool) -> Result<(), Failure> {
+    if json {
+        return output::print_json(&Told { lines: fates });
+    }
+    let width = fates
+        .iter()
+        .map(|fate| fate.key.chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(40);
+    for fate in fates {
+        output::print(&format!(
+            "line {:>3}  {:<width$}  {}\n",
+            fate.line, fate.key, fate.becomes
+        ))?;
+    }
+    Ok(())
+}
+
+fn next(path: &Path, answers: &Answers) -> String {
+    let mut steps = vec![format!("wrote {}\nnext:", path.display())];
+    let token = answers
+        .token_file
+        .as_deref()
+        .unwrap_or(Path::new("/etc/twinstream/x-bearer-token"));
+    steps.push(format!(
+        "  put the bearer token, and nothing else, into {} (mode 600)",
+        token.display()
+    ));
+    if answers.has_secondary() {
+        let unknown = answers.secondary.is_none() || answers.primary.is_none();
+        if unknown {
+            steps.push(
+                "  write the other server's host name into the file; it is the same file on both"
+                    .to_owned(),
+            );
+        }
+        steps.push(
+            "  give the secondary a key for the primary: see the guide for two servers".to_owned(),
+        );
+    }
+    let config = format!("--config {}", path.display());
+    steps.push(format!("  twinstream {config} config check"));
+    steps.push(format!("  twinstream {config} check"));
+    steps.push(format!("  twinstream {config} service install"));
+    steps.join("\n") + "\n"
+}

@@ -1,0 +1,40 @@
+//! `man`: writes the manual pages into a folder, from the same text as `--help`. For packagers, hidden.
+
+use std::path::PathBuf;
+
+use clap::CommandFactory as _;
+
+use super::{
+    args::{Cli, Global},
+    exit::{Exit, Failure},
+};
+use crate::world::disk::{self, Disk as _, RealDisk};
+
+/// Writes the manual pages.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ManArgs {
+    /// Where to
+    folder: PathBuf,
+}
+
+pub(crate) fn run(_global: &Global, args: &ManArgs) -> Result<Exit, Failure> {
+    RealDisk.make_folder(&args.folder)?;
+    let mut whole = Cli::command();
+    whole.build();
+    let mut pages = vec![(whole.get_name().to_owned(), whole.clone())];
+    for command in whole
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+    {
+        let name = format!("{}-{}", whole.get_name(), command.get_name());
+        pages.push((name.clone(), command.clone().display_name(name)));
+    }
+    for (name, command) in pages {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command)
+            .title(name.clone())
+            .render(&mut page)?;
+        disk::put(&RealDisk, &args.folder.join(format!("{name}.1")), &page)?;
+    }
+    Ok(Exit::Done)
+}

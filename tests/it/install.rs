@@ -1,0 +1,343 @@
+//! What stands around the stages: the first configuration, the doors, the unit, the hook.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use twinstream::world::disk::RealDisk;
+
+use crate::support::{
+    api::Api,
+    folder::files_below,
+    posts,
+    skipped::skipped,
+    sshd::{self, Sshd},
+};
+
+fn twinstream(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_twinstream"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("HOME", folder)
+        .env_remove("TWINSTREAM_X_BEARER_TOKEN")
+        .env_remove("XDG_CONFIG_HOME")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn check(folder: &Path, arguments: &[&str], exit: i32) -> (String, String) {
+    let output = twinstream(folder, arguments);
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!(
+        output.status.code(),
+        Some(exit),
+        "{arguments:?}: {stdout}{stderr}"
+    );
+    (stdout, stderr)
+}
+
+const OLD_SETTINGS: &str = "SERVER = 1\nPYTHON_DST = /usr/bin/python3\nPYTHON_LIBRARY_DST=/usr/lib/python3\n\
+    TWITTER_API_KEY_DST=/home/me/keys\nTWITTER_API_KEY_FILENAME=twitter.txt\nNOTIFICATIONS = True\n\
+    M3ClASSIFY=False\nEMAIL_CREDENTIALS_DST=/home/me/keys\nEMAIL_CREDENTIALS_FILENAME=mail.txt\n\
+    TMP_STORAGE_SERVER_1=/data/s1\nTMP_STORAGE_SERVER_2=/data/s2\nREPOSITORY_DST=/home/me/repo\nUSERNAME=me\n\
+    GROUPNAME=me\nOSF_KEY_DST=/home/me/keys\nOSF_KEY_FILENAME=osf.txt\nDATA_VAULT_DST=/data/vault\nSHOE_SIZE=44\n";
+
+#[test]
+fn init_writes_a_right_file_once_and_tells_what_became_of_every_old_line() {
+    let dir = TempDir::new().unwrap();
+    let here = dir.path();
+    let (next, _) = check(
+        here,
+        &[
+            "init",
+            "--secondary",
+            "other.example.net",
+            "--osf-project",
+            "abcde",
+        ],
+        0,
+    );
+    assert!(next.starts_with("wrote twinstream.toml\nnext:\n"), "{next}");
+    let path = here.join("twinstream.toml");
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
+    let written = fs::read(&path).unwrap();
+    let (checked, _) = check(here, &["config", "check"], 0);
+    assert!(checked.starts_with("ok "), "{checked}");
+    let (_, said) = check(here, &["init"], 1);
+    assert!(said.contains("is not overwritten"), "{said}");
+    assert_eq!(fs::read(&path).unwrap(), written);
+
+    fs::write(here.join("server_settings.txt"), OLD_SETTINGS).unwrap();
+    let from = [
+        "init",
+        "--config",
+        "new/t.toml",
+        "--from-server-settings",
+        "server_settings.txt",
+    ];
+    let (said, _) = check(here, &from, 0);
+    for (number, line) in OLD_SETTINGS.lines().enumerate() {
+        let key = line.split(['=', ' ']).next().unwrap();
+        let begins = format!("line {:>3}  {key} ", number + 1);
+        assert_eq!(said.matches(&begins).count(), 1, "{begins:?} in {said}");
+    }
+    assert!(
+        said.contains("SHOE_SIZE") && said.contains("twinstream does not know it"),
+        "{said}"
+    );
+    let (shown, _) = check(
+        here,
+        &["config", "show", "--config", "new/t.toml", "--json"],
+        0,
+    );
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let value = |key: &str| {
+        let found = shown
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["key"] == key);
+        found.map_or_else(String::new, |one| one["value"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(value("merge.timezone"), "\"CET\"");
+    assert_eq!(value("vault_dir"), "\"/data/vault-twinstream\"");
+    assert_eq!(
+        value("x.bearer_token_file"),
+        "\"/home/me/keys/twitter.txt\""
+    );
+    check(here, &["config", "check", "--config", "new/t.toml"], 0);
+    check(
+        here,
+        &["init", "--config", "bad.toml", "--timezone", "Mars"],
+        2,
+    );
+    assert!(!here.join("bad.toml").exists());
+}
+
+/// Runs systemd's own checker on a unit; `None` if there is none here.
+fn systemd(folder: &Path, unit: &str, arguments: &[&str]) -> Option<(bool, String)> {
+    let path = folder.join("twinstream.service");
+    fs::write(&path, unit).unwrap();
+    let Ok(output) = Command::new("systemd-analyze")
+        .args(arguments)
+        .arg(&path)
+        .output()
+    else {
+        skipped("systemd-analyze: the units are not checked");
+        return None;
+    };
+    let said = [output.stdout, output.stderr].concat();
+    Some((output.status.success(), String::from_utf8(said).unwrap()))
+}
+
+#[test]
+fn the_unit_is_what_systemd_takes_and_hardly_anything_is_open_to_it() {
+    let dir = TempDir::new().unwrap();
+    let here = dir.path();
+    let unit = here.join("unit");
+    fs::create_dir(&unit).unwrap();
+    check(
+        here,
+        &[
+            "init",
+            "--secondary",
+            "other",
+            "--mail-host",
+            "mail.example.org",
+            "--mail-to",
+            "me@example.org",
+            "--mail-user",
+            "me",
+        ],
+        0,
+    );
+    for server in ["1", "2"] {
+        let (text, _) = check(here, &["--server", server, "service", "print"], 0);
+        assert!(text.contains(&format!("--server {server} run\n")), "{text}");
+        for line in [
+            "Type=notify",
+            "WatchdogSec=120",
+            "User=twinstream",
+            "LoadCredential=x-bearer-token:/etc/twinstream/x-bearer-token",
+            "LoadCredential=mail-password:/etc/twinstream/mail-password",
+            "StateDirectory=twinstream",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+        if let Some((clean, said)) = systemd(&unit, &text, &["verify"]) {
+            assert!(clean && said.trim().is_empty(), "{said}");
+        }
+        if let Some((_, said)) =
+            systemd(&unit, &text, &["security", "--offline=true", "--no-pager"])
+        {
+            let level = said
+                .lines()
+                .find(|line| line.contains("exposure level"))
+                .unwrap_or_else(|| panic!("{said}"));
+            let score: f64 = level
+                .split(':')
+                .nth(1)
+                .unwrap()
+                .split_whitespace()
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap();
+            assert!(score <= 1.8, "{said}");
+        }
+    }
+    // never as root, under whatever name
+    let (_, said) = check(here, &["service", "print", "--run-as", "root"], 3);
+    assert!(said.contains("never runs as root"), "{said}");
+    let as_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let (text, said) = check(
+        here,
+        &["service", "print", "--user"],
+        if as_root { 3 } else { 0 },
+    );
+    assert!(if as_root {
+        said.contains("never runs as root")
+    } else {
+        !text.contains("User=")
+    });
+    let (text, _) = check(here, &["service", "install", "--dry-run"], 0);
+    assert!(
+        text.starts_with("# would be written to /etc/systemd/system/twinstream.service\n"),
+        "{text}"
+    );
+    check(here, &["service", "print", "--run-as", "a b"], 3);
+}
+
+#[test]
+fn check_tries_each_door_and_says_how_to_mend_it() {
+    let dir = TempDir::new().unwrap();
+    let here = dir.path();
+    // an API that grants no backfill
+    let api = Api::start(|nth, peer| match nth % 2 {
+        0 => peer.raw("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"),
+        _ => peer.raw(
+            "HTTP/1.1 200 OK\r\ndate: Thu, 01 Jan 2015 00:00:00 GMT\r\ncontent-length: 0\r\n\r\n",
+        ),
+    });
+    let token = here.join("token");
+    fs::write(&token, "AAAA\n").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    let config = |deliver_to: &str, options: &[String], more: &str| {
+        let text = format!(
+            "data_dir = \"data\"\n[x]\nbase_url = \"http://127.0.0.1:{}\"\nbearer_token_file = \"token\"\n\
+             [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n\
+             [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\ndeliver_to = \"{deliver_to}\"\n\
+             [deliver]\nssh_options = {options:?}\n[merge]\nkeep_free = \"0B\"\n{more}",
+            api.port
+        );
+        fs::write(here.join("twinstream.toml"), text).unwrap();
+    };
+    let found = |exit: i32| {
+        let (said, _) = check(here, &["--server", "2", "check", "--json"], exit);
+        let all: Vec<Value> = serde_json::from_str(&said).unwrap();
+        move |door: &str| {
+            let one = all
+                .iter()
+                .rfind(|one| one["door"] == door)
+                .unwrap_or_else(|| panic!("no {door} in {all:?}"));
+            assert!(one["state"] == "ok" || one["hint"].is_string(), "{one}");
+            (
+                one["state"].as_str().unwrap().to_owned(),
+                one["what"].as_str().unwrap().to_owned(),
+            )
+        }
+    };
+    config(
+        "ssh://u@127.0.0.1:1/spool",
+        &[],
+        "[mail]\nhost = \"127.0.0.1\"\nport = 1\ntls = \"none\"\nfrom = \"a@b\"\nto = [\"c@d\"]\n",
+    );
+    if sshd::can_ssh() {
+        let door = found(6);
+        assert_eq!(door("token").0, "ok");
+        assert_eq!(door("backfill").0, "warn");
+        assert_eq!(door("rsync").0, "ok");
+        assert_eq!(door("primary").0, "fail");
+        assert_eq!(door("mail").0, "fail");
+        assert_eq!(door("disk").0, "ok");
+        let sshd = Sshd::start(&here.join("ssh"), "");
+        fs::create_dir_all(here.join("p/spool")).unwrap();
+        let target = format!(
+            "ssh://{}@127.0.0.1:{}{}/p/spool",
+            sshd::user(),
+            sshd.port(),
+            here.display()
+        );
+        config(&target, &sshd.options(), "");
+        assert_eq!(found(0)("primary").0, "ok");
+    }
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).unwrap();
+    config("p", &[], "");
+    let door = found(1);
+    let (state, what) = door("token");
+    assert!(
+        state == "fail" && what.contains("others can read"),
+        "{what}"
+    );
+    assert_eq!(files_below(&here.join("data")).len(), 0, "left as it was");
+}
+
+#[test]
+fn after_each_hour_the_hook_is_run_and_cannot_harm_the_merge() {
+    let dir = TempDir::new().unwrap();
+    let here = dir.path();
+    let begin = "2026-11-23T14:00:00Z".parse().unwrap();
+    let received = posts::stream(1, begin, 70, 5).remove(0);
+    for segment in posts::segments("1", &received) {
+        segment.put(&RealDisk, &here.join("data/spool"), false);
+    }
+    let hook = here.join("hook");
+    fs::write(
+        &hook,
+        "#!/bin/sh\necho \"$#: $2\" >> \"$1\"\necho noise\nexit 3\n",
+    )
+    .unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!(
+        "data_dir = \"data\"\n[x]\nbase_url = \"http://127.0.0.1:1\"\n[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a\"\n\
+         [merge]\nformats = [\"csv\"]\nkeep_free = \"0B\"\n[hook]\nafter_hour = [{:?}, {:?}]\n",
+        hook.display().to_string(),
+        here.join("said").display().to_string(),
+    );
+    fs::write(here.join("twinstream.toml"), text).unwrap();
+    let merge = [
+        "--server",
+        "1",
+        "--clock",
+        "2026-11-23T15:30:00Z@1",
+        "merge",
+        "--json",
+    ];
+    let (json, log) = check(here, &merge, 0);
+    let outcome: Value = serde_json::from_str(&json).unwrap();
+    let hours = outcome["committed"].as_array().unwrap().len();
+    assert!(0 < hours);
+    let said = fs::read_to_string(here.join("said")).unwrap();
+    assert_eq!(said.lines().count(), hours, "{said}");
+    for line in said.lines() {
+        let path = line.strip_prefix("2: ").unwrap();
+        assert!(
+            path.ends_with("_manifest.json") && Path::new(path).exists(),
+            "{path}"
+        );
+    }
+    assert_eq!(log.matches("after_hour failed").count(), hours, "{log}");
+    let (_, log) = check(here, &merge, 4);
+    assert!(!log.contains("after_hour"), "{log}");
+}
