@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Report(super::report::ReportArgs),
     /// Tells how things stand, from what lies on the disk
     Status(super::status::StatusArgs),
+    /// Prints what is missing: which server, since when, until when, and why
+    Gaps(super::gaps::GapsArgs),
     /// Checks vault hours, days or a whole vault again; needs no keys and no configuration
     Verify(super::verify::VerifyArgs),
     /// Tells what a segment, events file, seal, manifest or vault file contains

@@ -19,6 +19,7 @@ mod config;
 mod deliver;
 mod demo;
 mod doors;
+mod gaps;
 mod init;
 mod inspect;
 mod man;
@@ -74,6 +75,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Report(args) => report::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
+        Command::Gaps(args) => gaps::run(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),
         Command::Simulate(args) => simulate::run(&cli.global, args),
         Command::Service(args) => service::run(&cli.global, args),

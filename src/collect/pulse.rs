@@ -31,6 +31,8 @@ pub struct Pulse {
     clock_offset_ms: Option<i64>,
     /// While nothing is connected: since when, and why.
     down: Option<Down>,
+    /// When something happened last.
+    awake: UtcMs,
     /// The time before the present minute in which this process did not run.
     asleep: Option<Interval>,
 }
@@ -54,12 +56,14 @@ impl Pulse {
                 disconnect_type: None,
                 why: None,
             }),
+            awake: now,
             asleep: None,
         }
     }
 
     /// Heeds what a record says of why nothing is connected.
     pub fn event(&mut self, at: UtcMs, what: &What) {
+        self.awake = at;
         match what {
             What::Connected { .. } => self.down = None,
             What::Disconnected(Disconnected {
@@ -107,6 +111,7 @@ impl Pulse {
     pub fn bytes(&mut self, at: UtcMs) {
         self.end_silence(at);
         self.silent_since = Some(at);
+        self.awake = at;
         self.recorded_ms = 0;
         let second = at.second().rem_euclid(60);
         self.seconds |= 1_u64.wrapping_shl(u32::try_from(second).unwrap_or(0));
@@ -132,8 +137,10 @@ impl Pulse {
         let mut records = Vec::new();
         while self.minute < now.minute() {
             if MISSED_MINUTES_MAX < now.minute().0 - self.minute.0 - 1 {
-                let fell_asleep = self.minute.end();
-                records.push(self.record(fell_asleep));
+                let minute_end = self.minute.end();
+                // nobody was awake after what happened last, as far as one can tell
+                let fell_asleep = self.awake.max(self.minute.begin()).min(minute_end);
+                records.push(self.record(minute_end));
                 self.begin(now.minute());
                 self.asleep = Some(Interval {
                     begin: fell_asleep,
@@ -274,9 +281,13 @@ mod tests {
     #[test]
     fn sleep_is_told_by_the_first_minute_after_it() {
         let mut pulse = Pulse::new(at(0));
+        pulse.connected(at(1_000), None);
+        pulse.bytes(at(20_000));
+        // whichever of the two sees first that it is late
+        pulse.disconnected(at(600_500));
         assert_eq!(pulse.over(at(600_500)).remove(0).asleep, None);
         let asleep = pulse.over(at(660_000)).remove(0).asleep.unwrap();
-        assert_eq!((asleep.begin, asleep.end), (at(60_000), at(600_500)));
+        assert_eq!((asleep.begin, asleep.end), (at(20_000), at(600_500)));
         assert_eq!(pulse.over(at(720_000)).remove(0).asleep, None);
     }
 

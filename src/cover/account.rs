@@ -257,11 +257,11 @@ fn reason(seconds: &[i64], views: &[View<'_>], number: usize, place: usize) -> O
     let second = *seconds.get(place)?;
     let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
     let timeline = view.timeline;
-    if let Some(down) = timeline.first_down(begin, end.plus_ms(UNDER_WAY_MS)) {
+    if let Some(down) = timeline.first_lasting_down(begin, end.plus_ms(UNDER_WAY_MS)) {
         return Some(down.reason.clone());
     }
     if let Some(down) = timeline.last_down(begin)
-        && begin.0 - down.end.0 <= WARMING_UP_MS
+        && begin.0.saturating_sub(down.end.0) <= WARMING_UP_MS
         && nothing_since(down.end, seconds, view, place)
     {
         return Some(down.reason.clone());

@@ -24,6 +24,9 @@ use crate::{
 /// collector waits for a byte.
 const STALL_MS: i64 = 30_000;
 
+/// What is over sooner than this explains nothing as long as something else does.
+const SHORT_MS: i64 = 1_000;
+
 /// A time in which nothing came in, by one cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Down {
@@ -97,8 +100,8 @@ impl Timeline {
     }
 
     /// What the events files of one server say, in whatever order they come.
-    pub fn of(files: &[EventsFile]) -> Self {
-        let mut files: Vec<&EventsFile> = files.iter().collect();
+    pub fn of<'a>(files: impl IntoIterator<Item = &'a EventsFile>) -> Self {
+        let mut files: Vec<&EventsFile> = files.into_iter().collect();
         files.sort_by_key(|file| {
             let first = file.events.first().map(|event| event.at);
             (file.name.minute, first, file.name.run, file.name.part)
@@ -112,8 +115,21 @@ impl Timeline {
 
     /// The first time in which nothing came in that touches `from..to`.
     pub fn first_down(&self, from: UtcMs, to: UtcMs) -> Option<&Down> {
+        self.downs_in(from, to).next()
+    }
+
+    /// The same, but one that lasts a second goes before those that do not: a connection that
+    /// broke was made again at once, and what then refused it is what kept the posts away.
+    pub fn first_lasting_down(&self, from: UtcMs, to: UtcMs) -> Option<&Down> {
+        let lasts = |down: &&Down| SHORT_MS <= down.end.0.saturating_sub(down.begin.0);
+        let lasting = self.downs_in(from, to).find(lasts);
+        lasting.or_else(|| self.first_down(from, to))
+    }
+
+    fn downs_in(&self, from: UtcMs, to: UtcMs) -> impl Iterator<Item = &Down> {
         let place = self.downs.partition_point(|down| down.end <= from);
-        self.downs.get(place).filter(|down| down.begin < to)
+        let rest = self.downs.get(place..).unwrap_or_default().iter();
+        rest.take_while(move |down| down.begin < to)
     }
 
     /// The last time in which nothing came in that was over by `at`.

@@ -3,7 +3,7 @@
 //! ```text
 //! write data aside ─▶ sync, read back, check ─▶ manifest aside, durably      ◀── this is the commit
 //!        ─▶ rename the data into place ─▶ keep the former manifest under revisions/
-//!        ─▶ rename the manifest into place ─▶ the day's report ─▶ append the ledger's line
+//!        ─▶ rename the manifest into place ─▶ the day's files ─▶ append the ledger's line
 //! ```
 //!
 //! A crash before the commit leaves files aside without a manifest: they are removed. A crash after
@@ -17,11 +17,11 @@ use std::{
 };
 
 use super::{
+    day::{self, DayError},
     layout::{self, Kind},
     ledger::{Ledger, LedgerError},
     manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, Output},
     posts::read::{self, Wanted},
-    report::{self, ReportError},
     xz,
 };
 use crate::{
@@ -57,9 +57,9 @@ pub enum CommitError {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The day's report.
+    /// A file of the day.
     #[error(transparent)]
-    Report(#[from] ReportError),
+    Day(#[from] DayError),
     /// A file does not read back as it was written.
     #[error("{} does not read back as it was written: {what}", path.display())]
     ReadBack {
@@ -221,8 +221,8 @@ impl HourOfVault<'_> {
         {
             return Ok(());
         }
-        // before the ledger: a day whose report is missing is seen to be unfinished
-        report::write(self.disk, self.vault, self.hour.day())?;
+        // before the ledger: a day whose files are missing is seen to be unfinished
+        day::write(self.disk, self.vault, self.hour.day())?;
         crash::point(Point::DayWritten);
         self.complete_ledger(ledger)
     }

@@ -9,7 +9,9 @@
 //!                    2026-11-23_14_posts.parquet       everything that was delivered of each post
 //!                    2026-11-23_14_rejected.jsonl.xz   lines that are no posts; only if there are any
 //!                    2026-11-23_14_manifest.json       what all of this is and was made of
-//!                    2026-11-23_report.txt             the day
+//!                    2026-11-23_report.txt             the day's table of hours
+//!                    2026-11-23_gaps.csv               the seconds that are missing, and why
+//!                    2026-11-23_exposure.csv           the seconds that were seen, minute by minute
 //!                    revisions/2026-11-23_14_r1_manifest.json
 //! ```
 

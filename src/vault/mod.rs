@@ -9,6 +9,9 @@ pub mod commit;
 /// Rows of the CSV files.
 pub mod csv;
 
+/// The files of a day: report, gaps, exposure.
+pub mod day;
+
 /// What the vault is: `vault.json`.
 pub mod identity;
 

@@ -2,74 +2,13 @@
 //!
 //! A function of the day's manifests: rewritten whole, never appended to.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
 
-use serde::Deserialize;
-
-use super::{
-    layout,
-    manifest::{Counts, MANIFEST_BYTES_MAX, ManifestError},
-};
-use crate::{
-    period::{Day, Hour},
-    segment::name::ServerId,
-    world::disk::{self, Disk},
-};
-
-/// Why a report could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
-pub struct ReportError {
-    /// The report, or one of the day's manifests.
-    pub path: PathBuf,
-    /// Why.
-    pub source: ManifestError,
-}
-
-/// What the report takes from a manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Line {
-    /// The hour.
-    pub hour: Hour,
-    /// Its books.
-    pub counts: Counts,
-}
-
-/// Writes the report of a day anew from the manifests that are in place.
-pub fn write(disk: &dyn Disk, vault: &Path, day: Day) -> Result<(), ReportError> {
-    let path = layout::report_path(vault, day);
-    let text = text(&lines_in(disk, &layout::day_folder(vault, day), day)?);
-    disk::put(disk, &path, text.as_bytes()).map_err(|source| ReportError {
-        path,
-        source: source.into(),
-    })
-}
-
-/// What the manifests in a day's folder say, in the order of their hours.
-pub fn lines_in(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<Line>, ReportError> {
-    let at = |path: &Path| {
-        let path = path.to_owned();
-        move |source| ReportError { path, source }
-    };
-    let entries = disk.list(folder).map_err(|e| at(folder)(e.into()))?;
-    let mut lines = Vec::new();
-    for entry in entries
-        .iter()
-        .filter(|e| layout::hour_of_manifest(&e.name).is_some_and(|hour| hour.day() == day))
-    {
-        let path = folder.join(&entry.name);
-        let bytes = disk::read_bounded(disk, &path, MANIFEST_BYTES_MAX);
-        let bytes = bytes.map_err(|e| at(&path)(e.into()))?;
-        lines.push(serde_json::from_slice(&bytes).map_err(|e| at(&path)(e.into()))?);
-    }
-    Ok(lines)
-}
+use super::{day::DayHour, manifest::Counts};
+use crate::segment::name::ServerId;
 
 /// The report of a day, its hours in order.
-pub fn text(hours: &[Line]) -> String {
+pub fn text(hours: &[DayHour]) -> String {
     let of_servers = hours.iter().flat_map(|hour| hour.counts.servers.keys());
     let servers: BTreeSet<&ServerId> = of_servers.collect();
     if servers.len() <= 1 {
@@ -90,7 +29,7 @@ pub fn text(hours: &[Line]) -> String {
     )
 }
 
-fn row(hour: &Line, servers: &BTreeSet<&ServerId>) -> String {
+fn row(hour: &DayHour, servers: &BTreeSet<&ServerId>) -> String {
     let Counts {
         servers: here,
         total,

@@ -8,10 +8,11 @@ use std::{
 };
 
 use super::{
+    day,
     layout::{self, Kind},
     ledger::{self, Line},
     manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
-    report,
+    public::Public,
     verify::{DayFound, Found, HourPlace, Problems, Root, Severity, Survey, UNKNOWN},
     verify_hour::HourFound,
 };
@@ -69,7 +70,7 @@ pub fn whole(disk: &dyn Disk, survey: Survey, hours: Vec<HourFound>) -> Found {
             .hours
             .iter()
             .any(|(place, _)| place.folder == *folder && unfinished.contains(&place.hour));
-        check_report(disk, folder, root, is_strict, is_unfinished, &mut problems);
+        check_day(disk, folder, root, is_strict, is_unfinished, &mut problems);
         note_unknown(disk, folder, &mut problems);
     }
     found.problems = problems.0;
@@ -324,7 +325,8 @@ fn check_span(root: &Root, first: Hour, here: &BTreeSet<Hour>, problems: &mut Pr
 /// More hours than these without one committed are no hole in the span but its end.
 const LEAP_MAX: usize = 24 * 31;
 
-fn check_report(
+/// Whether the day's files are what its manifests say.
+fn check_day(
     disk: &dyn Disk,
     folder: &Path,
     root: Option<&Root>,
@@ -332,48 +334,66 @@ fn check_report(
     is_unfinished: bool,
     problems: &mut Problems,
 ) {
-    let hours = disk.list(folder).unwrap_or_default();
-    let Some(day) = hours
+    let entries = disk.list(folder).unwrap_or_default();
+    let Some(day) = entries
         .iter()
         .find_map(|entry| layout::hour_of_manifest(&entry.name))
         .map(Hour::day)
     else {
         return;
     };
-    let path = folder.join(format!("{day}_report.txt"));
-    let expected = match report::lines_in(disk, folder, day) {
-        Ok(lines) => report::text(&lines),
+    let hours = match day::hours_in(disk, folder, day) {
+        Ok(hours) => hours,
         // a manifest that cannot be read has been told of
         Err(_told) => return,
     };
+    if !is_strict {
+        problems.note(folder, ONLY_TOGETHER);
+        let known = root
+            .and_then(|root| root.ledger.as_ref())
+            .into_iter()
+            .flatten();
+        let of_day = known.filter(|(hour, _)| hour.day() == day).count();
+        if hours.len() < of_day {
+            problems.note(
+                folder,
+                "the day's files speak of hours that are not part of this copy, and were not checked",
+            );
+            return;
+        }
+    }
     let severity = if is_unfinished {
         Severity::Unfinished
     } else {
         Severity::Wrong
     };
-    let mut say = |what: &str| {
+    let must_be_there = is_strict || root.is_some_and(|root| root.identity.is_some());
+    for (name, expected) in day::files(day, &hours) {
+        let path = folder.join(name);
+        let what = match disk.len(&path) {
+            Ok(Some(_)) => match disk::read_bounded(disk, &path, DAY_FILE_BYTES_MAX) {
+                Ok(text) if text == expected.as_bytes() => continue,
+                Ok(_) => "it is not what the day's manifests say".to_owned(),
+                Err(why) => why.to_string(),
+            },
+            Ok(None) if must_be_there => "it is missing".to_owned(),
+            Ok(None) => continue,
+            Err(why) => why.to_string(),
+        };
         problems.0.push(super::verify::Problem {
             severity,
-            path: path.clone(),
-            what: what.to_owned(),
+            path,
+            what,
         });
-    };
-    match disk.len(&path) {
-        Ok(Some(_)) => match disk::read_bounded(disk, &path, REPORT_BYTES_MAX) {
-            Ok(text) if text == expected.as_bytes() => (),
-            Ok(_) => say("it is not what the day's manifests say"),
-            Err(why) => say(&why.to_string()),
-        },
-        Ok(None) if is_strict || root.is_some_and(|root| root.identity.is_some()) => {
-            say("it is missing");
-        }
-        Ok(None) => (),
-        Err(why) => say(&why.to_string()),
     }
 }
 
-/// A line has some 100 bytes, a day 25 lines.
-const REPORT_BYTES_MAX: u64 = 1 << 20;
+/// What is said of a copy of published files.
+const ONLY_TOGETHER: &str = "what each server had, and the causes of gaps, were checked for whether they fit together \
+     and are what was committed; the lines and events that they come from stay in the vault";
+
+/// A gap has some 100 bytes, and a day at most a few for each of its seconds and servers.
+const DAY_FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// Files that belong to nothing.
 fn note_unknown(disk: &dyn Disk, folder: &Path, problems: &mut Problems) {
@@ -385,16 +405,10 @@ fn note_unknown(disk: &dyn Disk, folder: &Path, problems: &mut Problems) {
             Kind::of_name(name).is_some()
                 || layout::hour_of_manifest(name).is_some()
                 || layout::of_aside(name).is_some()
-                || OF_A_DAY.iter().any(|ending| {
-                    name.strip_suffix(ending)
-                        .is_some_and(|day| day.parse::<crate::period::Day>().is_ok())
-                })
+                || matches!(Public::of_name(name), Some(Public::Day(..)))
         };
         if !is_ours {
             problems.note(&folder.join(name), UNKNOWN);
         }
     }
 }
-
-/// Endings of the files of a whole day.
-const OF_A_DAY: [&str; 1] = ["_report.txt"];

@@ -22,4 +22,5 @@ mod simulate;
 mod support;
 mod tidy;
 mod vault;
+mod week;
 mod whole;

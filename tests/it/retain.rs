@@ -157,7 +157,11 @@ fn raw_data_goes_only_behind_hours_that_are_found_whole() {
     let left = count_forms(&site, &all);
     assert_eq!(left["zes"], 2);
     assert_eq!(left[""], all.len() - 2);
-    for (name, bytes) in before {
+    // hours that are over by now have come to the day's files; its gaps are sorted by server
+    for (name, bytes) in before
+        .into_iter()
+        .filter(|(name, _)| !name.ends_with("_gaps.csv"))
+    {
         assert!(
             site.files()[&name].starts_with(&bytes),
             "{name} has changed"
@@ -186,7 +190,8 @@ fn keep_raw(keep: Option<Duration>) -> twinstream::config::settings::Merge {
 fn a_sweep_that_is_cut_off_anywhere_loses_nothing() {
     let old = two_servers("2026-11-23T12:56:00Z", 2);
     let new = two_servers("2026-11-23T13:50:00Z", 2);
-    let all = [old.clone(), new.clone()].concat();
+    let last = two_servers("2026-11-23T14:40:00Z", 2);
+    let all = [old.clone(), new.clone(), last.clone()].concat();
     let site = |disk: SimulatedDisk, keep| {
         let settings = keep_raw(keep);
         let site = Site::on(Box::new(disk), Path::new("/primary"), "UTC");
@@ -203,12 +208,14 @@ fn a_sweep_that_is_cut_off_anywhere_loses_nothing() {
     before.merge("2026-11-23T13:10:00Z");
     before.put(&new);
     before.merge("2026-11-23T14:10:00Z");
+    before.put(&last);
+    before.merge("2026-11-23T15:12:00Z");
     let prepare = || {
         let disk = prepared.copy();
         (disk.clone(), site(disk, Some(Duration::from_mins(90))))
     };
-    // what is of the hour 12 has had its time, what is of the hour 13 is to be compressed
-    let now = "2026-11-23T14:55:00Z";
+    // what only the hour 12 has taken has had its time, what is of the hour 14 is to be compressed
+    let now = "2026-11-23T15:45:00Z";
     let sweep = |site: &Site| site.try_merge(&[], now).unwrap();
     let (disk, undisturbed) = prepare();
     let before = disk.calls();
@@ -401,23 +408,23 @@ fn merging_stops_below_keep_free_and_goes_on_by_itself() {
     let disk = SimulatedDisk::default();
     let site = Site::on(Box::new(disk.clone()), Path::new("/primary"), "UTC");
     let mut settings = keep_raw(None);
-    settings.keep_free = 100_000;
+    settings.keep_free = 300_000;
     let site = Site { settings, ..site };
     site.disk.make_folder(&site.spool()).unwrap();
     site.put(&all);
     let used: usize = disk.files().values().map(Vec::len).sum();
     let capacity = |free: usize| disk.set_capacity(Some((used + free) as u64));
-    capacity(99_999);
+    capacity(299_999);
     let outcome = site.try_merge(&[], "2026-11-23T15:10:00Z").unwrap();
     assert_eq!(outcome.committed, []);
     let why = outcome.stopped.unwrap();
     assert!(
-        why.contains("keep_free is 100000") && why.contains("bytes are free"),
+        why.contains("keep_free is 300000") && why.contains("bytes are free"),
         "{why}"
     );
     // room for one hour and its index, and not for the next
     let mut rounds = 0;
-    let mut free = 150_000;
+    let mut free = 350_000;
     while site.hours().len() < 3 {
         capacity(free);
         let outcome = site.try_merge(&[], "2026-11-23T15:10:00Z").unwrap();

@@ -1,0 +1,167 @@
+//! The files of a day: report, gaps, exposure. Functions of the day's manifests: rewritten whole, never
+//! appended to.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{
+    csv, layout,
+    manifest::{Counts, Coverage, MANIFEST_BYTES_MAX, ManifestError, MinuteRow, Minutes},
+    public::{DayFile, Public},
+    report,
+};
+use crate::{
+    cover::{
+        gap::{self, Gap},
+        seconds,
+    },
+    period::{Day, Hour, Interval, UtcMs},
+    world::disk::{self, Disk},
+};
+
+/// Why a day's file could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct DayError {
+    /// The file, or one of the day's manifests.
+    pub path: PathBuf,
+    /// Why.
+    pub source: ManifestError,
+}
+
+/// What a day's files take from the manifest of an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct DayHour {
+    /// The hour.
+    pub hour: Hour,
+    /// Its UTC time.
+    pub intervals: Vec<Interval>,
+    /// Its books.
+    pub counts: Counts,
+    /// Its table of minutes.
+    pub minutes: Minutes,
+    /// The seconds that the servers have.
+    pub coverage: Coverage,
+    /// Those that they have not.
+    pub gaps: Vec<Gap>,
+}
+
+/// Writes the files of a day anew from the manifests that are in place.
+pub fn write(disk: &dyn Disk, vault: &Path, day: Day) -> Result<(), DayError> {
+    let hours = hours_in(disk, &layout::day_folder(vault, day), day)?;
+    for (name, text) in files(day, &hours) {
+        let path = layout::day_folder(vault, day).join(name);
+        disk::put(disk, &path, text.as_bytes()).map_err(|source| DayError {
+            path,
+            source: source.into(),
+        })?;
+    }
+    Ok(())
+}
+
+/// What the manifests in a day's folder say, in the order of their hours.
+pub fn hours_in(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<DayHour>, DayError> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source| DayError { path, source }
+    };
+    let entries = disk.list(folder).map_err(|e| at(folder)(e.into()))?;
+    let mut hours: Vec<DayHour> = Vec::new();
+    for entry in entries
+        .iter()
+        .filter(|e| layout::hour_of_manifest(&e.name).is_some_and(|hour| hour.day() == day))
+    {
+        let path = folder.join(&entry.name);
+        let bytes = disk::read_bounded(disk, &path, MANIFEST_BYTES_MAX);
+        let bytes = bytes.map_err(|e| at(&path)(e.into()))?;
+        hours.push(serde_json::from_slice(&bytes).map_err(|e| at(&path)(e.into()))?);
+    }
+    hours.sort_by_key(|hour| hour.hour);
+    Ok(hours)
+}
+
+/// The names and texts of a day's files.
+pub fn files(day: Day, hours: &[DayHour]) -> [(String, String); 3] {
+    let name = |file| Public::Day(day, file).name();
+    [
+        (name(DayFile::Report), report::text(hours)),
+        (name(DayFile::Gaps), gaps_text(&gaps(hours))),
+        (name(DayFile::Exposure), exposure_text(hours)),
+    ]
+}
+
+/// The gaps of hours that follow each other, joined where they touch.
+pub fn gaps(hours: &[DayHour]) -> Vec<Gap> {
+    gap::join(hours.iter().flat_map(|hour| &hour.gaps))
+}
+
+/// Gaps as CSV, one a line.
+pub fn gaps_text(gaps: &[Gap]) -> String {
+    let mut text = b"server,begin,end,seconds,cause,detail\n".to_vec();
+    for gap in gaps {
+        let row = [
+            gap.server.clone(),
+            gap.begin.to_string(),
+            gap.end.to_string(),
+            gap.seconds().to_string(),
+            gap.cause.to_string(),
+            gap.detail.clone(),
+        ];
+        csv::push_row(&mut text, row.iter().map(String::as_str));
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// For each minute the seconds that any server covered, and the posts: the offset for count models.
+fn exposure_text(hours: &[DayHour]) -> String {
+    let mut text = b"hour,minute,seconds_covered,posts\n".to_vec();
+    for hour in hours {
+        let label = hour.hour.to_string();
+        let mut covered = covered_by_minute(hour).into_iter();
+        for MinuteRow(minute, posts, ..) in &hour.minutes.rows {
+            let row = [
+                label.clone(),
+                minute.to_string(),
+                covered.next().unwrap_or(0).to_string(),
+                posts.to_string(),
+            ];
+            csv::push_row(&mut text, row.iter().map(String::as_str));
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The covered seconds of the union in each minute of an hour.
+fn covered_by_minute(hour: &DayHour) -> Vec<u64> {
+    let bits = hour.coverage.union.bits(seconds::count(&hour.intervals));
+    let covered = bits.map(|(covered, _)| covered).unwrap_or_default();
+    let seconds: Vec<(i64, bool)> = seconds::all(&hour.intervals).zip(covered).collect();
+    let minute = |second: i64| UtcMs(second * 1_000).minute();
+    seconds
+        .chunk_by(|a, b| minute(a.0) == minute(b.0))
+        .map(|minute| minute.iter().filter(|(_, covered)| *covered).count() as u64)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cover::cause::Cause;
+
+    #[test]
+    fn gaps_look_like_this() {
+        let gap = Gap {
+            server: "union".to_owned(),
+            begin: "2026-11-23T14:05:09Z".parse().unwrap(),
+            end: "2026-11-23T14:06:10Z".parse().unwrap(),
+            cause: Cause::PlatformDisconnect,
+            detail: "a \"word\", and more".to_owned(),
+        };
+        assert_eq!(
+            gaps_text(&[gap]),
+            "server,begin,end,seconds,cause,detail\n\
+             union,2026-11-23T14:05:09.000Z,2026-11-23T14:06:10.000Z,61,platform disconnect,\"a \"\"word\"\", and more\"\n"
+        );
+    }
+}

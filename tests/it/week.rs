@@ -1,0 +1,794 @@
+//! A simulated week: two servers with drops, stalls, refusals, restarts, kills, full disks, sleep, a
+//! server that is off for hours, an upstream outage, and late delivery. Every second of it must come
+//! out covered, or in a gap with exactly the cause that was injected.
+//!
+//! The truth follows from the faults and the posts that they kept away, second by second; the code
+//! under test gets the events files that a collector would have written, made by the collector's
+//! own record of each minute and table of waits. `TWINSTREAM_SIM_SEEDS` says how many weeks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use twinstream::{
+    backoff::{Backoff, End, Next, RateLimit, Refusal},
+    collect::pulse::Pulse,
+    cover::{
+        account::{Given, InSecond, account},
+        cause::Cause,
+        evidence::{EventsFile, Timeline},
+        gap,
+    },
+    merge::plan::{self, Stock, When},
+    period::{Interval, Minute, UtcMs, Zone},
+    segment::{
+        event::{self, Disconnected, Event, What},
+        name::{RunId, SegmentName, ServerId},
+    },
+};
+
+/// Every everyday run tries so many weeks; `scripts/sim` many more.
+const SEEDS: u64 = 4;
+
+const DAYS: i64 = 7;
+const SECONDS: i64 = DAYS * 86_400;
+/// Posts of each second, evenly spread.
+const POSTS: i64 = 40;
+const APART_MS: i64 = 1_000 / POSTS;
+const BEGIN: &str = "2026-11-23T00:00:00Z";
+/// No two things go wrong nearer than this at one server, so that each second has one cause.
+const APART_MIN_S: i64 = 120;
+/// The longest that a refusal can be waited out after it is over: the budget's window, and more.
+const AFTERMATH_S: i64 = 1_500;
+
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn between(&mut self, low: i64, high: i64) -> i64 {
+        low + i64::try_from(self.next() % u64::try_from(high - low + 1).unwrap()).unwrap()
+    }
+}
+
+/// What everybody's week has in common, in seconds after its begin.
+struct World {
+    begin: UtcMs,
+    /// Nothing is posted to anybody.
+    upstream: Vec<(i64, i64)>,
+    /// One server gets keep-alives and no posts.
+    quiet: Vec<(usize, i64, i64)>,
+    /// A server is off for six hours and more.
+    off: (usize, i64, i64),
+}
+
+impl World {
+    fn new(dice: &mut Dice) -> Self {
+        let mut windows: Vec<(i64, i64)> = Vec::new();
+        while windows.len() < 10 {
+            let begin = dice.between(3_600, SECONDS - 7_200);
+            let end = begin + dice.between(20, 1_500);
+            let is_free = |other: &(i64, i64)| other.1 + 6_000 < begin || end + 6_000 < other.0;
+            if windows.iter().all(is_free) {
+                windows.push((begin, end));
+            }
+        }
+        let quiet = windows.split_off(6);
+        let server = |n: usize| n % 2;
+        let quiet: Vec<(usize, i64, i64)> = quiet
+            .into_iter()
+            .enumerate()
+            .map(|(n, (begin, end))| (server(n), begin, end.min(begin + 300)))
+            .collect();
+        // around one of these windows, so that one server alone has to explain it
+        let (who, around) = if dice.between(0, 1) == 0 {
+            (1 - quiet[0].0, quiet[0].1)
+        } else {
+            (1, windows[0].0)
+        };
+        let mut world = Self {
+            begin: BEGIN.parse().unwrap(),
+            upstream: windows,
+            quiet,
+            off: (who, 0, 0),
+        };
+        loop {
+            let begin = (around - dice.between(4_000, 15_000)).max(2_000);
+            let end = begin + dice.between(21_600, 30_000);
+            if !world.is_reserved(begin, begin + 200) && !world.is_reserved(end, end + 200) {
+                world.off = (who, begin, end);
+                return world;
+            }
+        }
+    }
+
+    fn at(&self, ms: i64) -> UtcMs {
+        self.begin.plus_ms(ms)
+    }
+
+    /// Whether a server of its own must not be disturbed then, so that causes stay apart.
+    fn is_reserved(&self, begin_s: i64, end_s: i64) -> bool {
+        let touches =
+            |from: i64, to: i64| from - APART_MIN_S - 60 < end_s && begin_s < to + APART_MIN_S + 60;
+        self.upstream.iter().any(|w| touches(w.0, w.1))
+            || self.quiet.iter().any(|w| touches(w.1, w.2))
+    }
+
+    fn is_upstream(&self, second: i64) -> bool {
+        self.upstream.iter().any(|w| w.0 <= second && second < w.1)
+    }
+}
+
+/// Something that goes wrong at one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Network(event::Cause),
+    Stall,
+    Platform,
+    Refused(u16, Refusal),
+    LockOut(Refusal),
+    Restart,
+    Kill,
+    Disk { writes: bool },
+    Asleep,
+}
+
+impl Fault {
+    const ALL: [Self; 14] = [
+        Self::Network(event::Cause::Eof),
+        Self::Network(event::Cause::Reset),
+        Self::Network(event::Cause::Protocol),
+        Self::Stall,
+        Self::Platform,
+        Self::Refused(503, Refusal::Server),
+        Self::Refused(401, Refusal::Unauthorized),
+        Self::Refused(429, Refusal::UsageCap),
+        Self::LockOut(Refusal::TooManyConnections),
+        Self::LockOut(Refusal::RateLimit),
+        Self::Restart,
+        Self::Kill,
+        Self::Disk { writes: true },
+        Self::Disk { writes: false },
+    ];
+
+    /// The word that its gap must have.
+    const fn cause(self) -> Cause {
+        match self {
+            Self::Network(_) => Cause::Network,
+            Self::Stall => Cause::Stall,
+            Self::Platform => Cause::PlatformDisconnect,
+            Self::Refused(..) => Cause::Refused,
+            Self::LockOut(_) => Cause::LockOut,
+            Self::Restart | Self::Kill | Self::Asleep => Cause::NotRunning,
+            Self::Disk { .. } => Cause::Disk,
+        }
+    }
+}
+
+/// One second of a server's week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Truth {
+    /// Posts that arrived.
+    posts: i64,
+    /// Why not all of them did.
+    cause: Option<Cause>,
+    /// With keep-alives and nothing else: a server alone cannot tell that from an outage upstream.
+    is_quiet: bool,
+}
+
+/// One server's week as it was, and what its collector wrote.
+struct Server<'a> {
+    world: &'a World,
+    number: usize,
+    id: ServerId,
+    /// From a post's creation to its arrival here.
+    lag_ms: i64,
+    pulse: Pulse,
+    backoff: Backoff,
+    run: u32,
+    connection: u64,
+    now_ms: i64,
+    files: BTreeMap<(Minute, u32), Vec<Event>>,
+    /// When nothing arrived, in ms after the begin, and why.
+    away: Vec<(i64, i64, Cause)>,
+}
+
+impl<'a> Server<'a> {
+    fn live(world: &'a World, number: usize, dice: &mut Dice) -> Self {
+        let start_ms = dice.between(0, 900_000);
+        let mut server = Self {
+            world,
+            number,
+            id: (number + 1).to_string().parse().unwrap(),
+            lag_ms: APART_MS * dice.between(20, 320),
+            pulse: Pulse::new(world.at(start_ms)),
+            backoff: Backoff::new(),
+            run: 0,
+            connection: 0,
+            now_ms: start_ms,
+            files: BTreeMap::new(),
+            away: vec![(i64::MIN / 4, 0, Cause::NotRunning)],
+        };
+        server.start(dice, None);
+        server.connect(200);
+        server.away[0].1 = server.now_ms;
+        let mut is_off_over = false;
+        loop {
+            let begin = server.now_ms / 1_000 + dice.between(APART_MIN_S, 14_000);
+            let (who, off, on) = world.off;
+            if who == number && !is_off_over && off < begin {
+                server.up_to((off * 1_000).max(server.now_ms + 1_000));
+                server.strike(Fault::Restart, on * 1_000 - server.now_ms, dice);
+                is_off_over = true;
+                continue;
+            }
+            if SECONDS + 600 < begin {
+                break;
+            }
+            let fault = match dice.between(0, 14) {
+                14 => Fault::Asleep,
+                n => Fault::ALL[usize::try_from(n).unwrap()],
+            };
+            let lasts = match fault {
+                Fault::Asleep => dice.between(240, 2_000),
+                Fault::Platform => dice.between(1, 40),
+                _ if dice.between(0, 3) == 0 => dice.between(300, 4_000),
+                _ => dice.between(1, 120),
+            };
+            if world.is_reserved(begin, begin + lasts + AFTERMATH_S) {
+                server.up_to((begin + APART_MIN_S) * 1_000);
+                continue;
+            }
+            server.up_to(begin * 1_000 + dice.between(0, 999));
+            server.strike(fault, lasts * 1_000 + dice.between(0, 999), dice);
+        }
+        server.up_to((SECONDS + 600) * 1_000);
+        server
+    }
+
+    /// Writes what the minutes that are over were like.
+    fn turn(&mut self) {
+        let now = self.world.at(self.now_ms);
+        for alive in self.pulse.over(now) {
+            let at = alive.minute.end().plus_ms(-1);
+            self.put(at, What::Alive(alive));
+        }
+    }
+
+    fn put(&mut self, at: UtcMs, what: What) {
+        let event = Event {
+            at,
+            what,
+            connection: self.connection,
+        };
+        let file = self.files.entry((at.minute(), self.run)).or_default();
+        file.push(event);
+    }
+
+    fn tell(&mut self, what: What) {
+        self.turn();
+        let at = self.world.at(self.now_ms);
+        self.pulse.event(at, &what);
+        self.put(at, what);
+    }
+
+    fn start(&mut self, dice: &mut Dice, last_line: Option<UtcMs>) {
+        self.run = u32::try_from(dice.next() >> 32).unwrap();
+        self.connection = 0;
+        self.backoff = Backoff::new();
+        self.pulse = Pulse::new(self.world.at(self.now_ms));
+        self.tell(What::Started {
+            program: "test/1".to_owned(),
+            last_line,
+        });
+    }
+
+    /// A connection that comes about after a while.
+    fn connect(&mut self, takes_ms: i64) {
+        self.connection += 1;
+        self.tell(What::Connecting {
+            backfill_minutes: 0,
+        });
+        self.idle(takes_ms);
+        self.tell(What::Connected {
+            status: 200,
+            backfill_minutes: 0,
+            clock_offset_ms: None,
+            transaction: None,
+        });
+        let now = self.world.at(self.now_ms);
+        self.pulse.connected(now, None);
+        self.backoff.answered(now, RateLimit::default());
+        self.tell(What::FirstLine);
+        self.backoff.heard();
+    }
+
+    fn ended(&mut self, cause: event::Cause, status: Option<u16>, lines: u64) {
+        self.pulse.disconnected(self.world.at(self.now_ms));
+        self.tell(What::Disconnected(Disconnected {
+            cause,
+            status,
+            disconnect_type: (cause == event::Cause::Platform)
+                .then(|| "UpstreamOperationalDisconnect".to_owned()),
+            lines,
+            unfinished: None,
+            detail: String::new(),
+        }));
+    }
+
+    fn wait(&mut self, next: Next) {
+        let wait_ms = next.until.0 - self.world.at(self.now_ms).0;
+        if 0 < wait_ms {
+            self.tell(What::Waiting {
+                wait_ms: u64::try_from(wait_ms).unwrap(),
+                why: next.why.to_owned(),
+            });
+            self.idle(wait_ms);
+        }
+    }
+
+    /// Nothing comes for a while, and the minutes are told of all the same.
+    fn idle(&mut self, ms: i64) {
+        let end_ms = self.now_ms + ms;
+        while self.now_ms + 60_000 < end_ms {
+            self.now_ms += 60_000;
+            self.turn();
+        }
+        self.now_ms = end_ms;
+        self.turn();
+    }
+
+    /// A connection that is up: bytes in every second, or keep-alives only.
+    fn up_to(&mut self, end_ms: i64) {
+        for second in self.now_ms / 1_000..=end_ms / 1_000 {
+            let ms = second * 1_000 + 500;
+            if ms <= self.now_ms || end_ms <= ms {
+                continue;
+            }
+            let of_post = (ms - self.lag_ms) / 1_000;
+            let is_quiet = self.world.is_upstream(of_post)
+                || self
+                    .world
+                    .quiet
+                    .iter()
+                    .any(|w| w.0 == self.number && w.1 <= second && second < w.2);
+            if is_quiet && second % 20 != 0 {
+                continue;
+            }
+            self.now_ms = ms;
+            self.turn();
+            self.pulse.bytes(self.world.at(ms));
+        }
+        self.now_ms = self.now_ms.max(end_ms);
+        self.turn();
+    }
+
+    fn strike(&mut self, fault: Fault, lasts_ms: i64, dice: &mut Dice) {
+        let begin_ms = self.now_ms;
+        let over_ms = begin_ms + lasts_ms;
+        match fault {
+            Fault::Network(cause) => self.outage(cause, over_ms, None),
+            Fault::Refused(status, refusal) => {
+                self.outage(event::Cause::Eof, over_ms, Some((status, refusal)));
+            }
+            Fault::LockOut(refusal) => {
+                self.outage(event::Cause::Reset, over_ms, Some((429, refusal)));
+            }
+            Fault::Stall => {
+                self.idle(30_000);
+                self.ended(event::Cause::Stall, None, 9);
+                let next = self.backoff.ended(self.world.at(self.now_ms), End::Dropped);
+                self.wait(next);
+                self.connect(100);
+            }
+            Fault::Platform => {
+                self.ended(event::Cause::Platform, None, 9);
+                let next = self.backoff.ended(self.world.at(self.now_ms), End::Dropped);
+                self.wait(next);
+                self.connect(lasts_ms);
+            }
+            Fault::Restart => {
+                self.ended(event::Cause::Shutdown, None, 9);
+                let now = self.world.at(self.now_ms);
+                let last = self.pulse.last(now);
+                self.tell(What::Alive(last));
+                self.tell(What::Stopped {
+                    why: "signal".to_owned(),
+                });
+                self.now_ms = over_ms;
+                self.start(dice, Some(now));
+                self.connect(150);
+            }
+            Fault::Kill => {
+                let last = self.world.at(self.now_ms);
+                let minute = last.minute();
+                let segment = SegmentName {
+                    server: self.id.clone(),
+                    stream: "sample".to_owned(),
+                    minute,
+                    run: RunId(self.run),
+                    part: 0,
+                };
+                // lines alone open a pair as well
+                self.files.entry((minute, self.run)).or_default();
+                self.now_ms = over_ms;
+                self.start(dice, Some(last));
+                self.tell(What::Recovered {
+                    segment: segment.to_string(),
+                    lines: 7,
+                    cut_bytes: 0,
+                    last: Some(last),
+                });
+                self.connect(150);
+            }
+            Fault::Disk { writes } => {
+                self.ended(event::Cause::Disk, None, 9);
+                self.tell(What::Waiting {
+                    wait_ms: 5_000,
+                    why: "disk_full".to_owned(),
+                });
+                let first = self.world.at(self.now_ms).minute();
+                self.idle(lasts_ms);
+                self.connect(150);
+                let last = self.world.at(self.now_ms).minute();
+                if !writes {
+                    let run = self.run;
+                    let is_lost = |minute: Minute| first < minute && minute < last;
+                    self.files
+                        .retain(|(minute, of), _| *of != run || !is_lost(*minute));
+                }
+            }
+            Fault::Asleep => {
+                self.now_ms = over_ms;
+                self.ended(event::Cause::Stall, None, 9);
+                let next = self.backoff.ended(self.world.at(self.now_ms), End::Dropped);
+                self.wait(next);
+                self.connect(100);
+            }
+        }
+        self.away.push((begin_ms, self.now_ms, fault.cause()));
+    }
+
+    /// A connection breaks, and until `over_ms` no new one can be made.
+    fn outage(&mut self, cause: event::Cause, over_ms: i64, answer: Option<(u16, Refusal)>) {
+        self.ended(cause, None, 9);
+        let mut next = self.backoff.ended(self.world.at(self.now_ms), End::Dropped);
+        loop {
+            self.wait(next);
+            if over_ms <= self.now_ms {
+                return self.connect(120);
+            }
+            self.connection += 1;
+            self.tell(What::Connecting {
+                backfill_minutes: 0,
+            });
+            self.now_ms += 40;
+            let now = self.world.at(self.now_ms);
+            next = if let Some((status, refusal)) = answer {
+                self.ended(event::Cause::HttpStatus, Some(status), 0);
+                self.backoff.answered(now, RateLimit::default());
+                let end = End::Refused {
+                    refusal,
+                    with_backfill: false,
+                };
+                self.backoff.ended(now, end)
+            } else {
+                self.ended(event::Cause::Connect, None, 0);
+                self.backoff.ended(now, End::Failed)
+            };
+        }
+    }
+
+    /// How many posts of each second of the week arrived, and why none did.
+    fn truth(&self) -> Vec<Truth> {
+        let whole = Truth {
+            posts: POSTS,
+            cause: None,
+            is_quiet: false,
+        };
+        let mut seconds = vec![whole; usize::try_from(SECONDS).unwrap()];
+        let is_off = |begin: i64, end: i64| {
+            self.away
+                .iter()
+                .any(|away| away.0 <= begin && end <= away.1 && away.2 == Cause::NotRunning)
+        };
+        let quiet = self.world.quiet.iter().filter(|w| w.0 == self.number);
+        let quiet = quiet
+            .map(|w| (w.1 * 1_000, w.2 * 1_000, Cause::Stall))
+            .filter(|w| !is_off(w.0, w.1));
+        let away = self.away.iter().map(|away| (*away, false));
+        for ((begin, end, cause), is_quiet) in away.chain(quiet.map(|w| (w, true))) {
+            let (from, to) = (begin - self.lag_ms, end - self.lag_ms);
+            for second in from.div_euclid(1_000).max(0)..=to.div_euclid(1_000).min(SECONDS - 1) {
+                let truth = &mut seconds[usize::try_from(second).unwrap()];
+                for post in 0..POSTS {
+                    let at = second * 1_000 + post * APART_MS;
+                    truth.posts -= i64::from(from <= at && at < to);
+                }
+                (truth.cause, truth.is_quiet) = (Some(cause), is_quiet);
+            }
+        }
+        for (begin, end) in &self.world.upstream {
+            for second in *begin..*end {
+                let truth = &mut seconds[usize::try_from(second).unwrap()];
+                // who was away then is told so
+                if truth.posts != 0 {
+                    truth.cause = Some(Cause::UpstreamSilence);
+                }
+                truth.posts = 0;
+            }
+        }
+        seconds
+    }
+
+    fn stock_and_files(&self) -> Vec<(Stock, EventsFile)> {
+        let files = self.files.iter();
+        files
+            .map(|((minute, run), events)| {
+                let name = SegmentName {
+                    server: self.id.clone(),
+                    stream: "sample".to_owned(),
+                    minute: *minute,
+                    run: RunId(*run),
+                    part: 0,
+                };
+                let started = events.iter().find_map(|event| match event.what {
+                    What::Started { last_line, .. } => Some((event.at, last_line.is_none())),
+                    _ => None,
+                });
+                let stock = Stock {
+                    sha256: String::new(),
+                    lines: 0,
+                    events_sha256: String::new(),
+                    events: events.len() as u64,
+                    hours: BTreeMap::new(),
+                    started: started.map(|started| started.0),
+                    is_first: started.is_some_and(|started| started.1),
+                    backfill: 0,
+                    arrived: minute.end(),
+                    name: name.clone(),
+                };
+                let events = events.clone();
+                (stock, EventsFile { name, events })
+            })
+            .collect()
+    }
+}
+
+/// The declared rule for a second that nobody has.
+fn together(causes: [Cause; 2]) -> Cause {
+    const ORDER: [&str; 10] = [
+        "late",
+        "upstream silence",
+        "platform disconnect",
+        "stall",
+        "lock-out",
+        "refused",
+        "network",
+        "disk",
+        "not running",
+        "unknown",
+    ];
+    let place = |cause: &Cause| ORDER.iter().position(|word| *word == cause.word()).unwrap();
+    causes.into_iter().min_by_key(place).unwrap()
+}
+
+/// What is true of a second, for both servers and together: `None` is covered.
+type Second = [Option<Cause>; 3];
+
+/// What must come out.
+fn expected(truth: &[Vec<Truth>; 2]) -> Vec<Second> {
+    (0..truth[0].len())
+        .map(|place| {
+            let of = |number: usize| {
+                let truth = truth[number][place];
+                truth.cause.filter(|_| truth.posts == 0)
+            };
+            let alone = |number: usize| {
+                let other_is_away = matches!(of(1 - number), Some(Cause::NotRunning | Cause::Late));
+                match of(number) {
+                    Some(_) if truth[number][place].is_quiet && other_is_away => {
+                        Some(Cause::UpstreamSilence)
+                    }
+                    cause => cause,
+                }
+            };
+            let both = [alone(0), alone(1)];
+            let together = match both {
+                [Some(first), Some(second)] => Some(together([first, second])),
+                _ => None,
+            };
+            [both[0], both[1], together]
+        })
+        .collect()
+}
+
+/// Merges all hours, or those of a range, and compares every second.
+fn check(
+    name: &str,
+    world: &World,
+    stock: &[(Stock, EventsFile)],
+    posts: &[Vec<Truth>; 2],
+    hours: std::ops::Range<i64>,
+) -> BTreeSet<Cause> {
+    let zone = Zone::named("UTC").unwrap();
+    let known: Vec<Stock> = stock.iter().map(|(stock, _)| stock.clone()).collect();
+    let when = When {
+        zone: &zone,
+        first_hour: plan::first_hour(&known, &zone, None),
+        settle_ms: 600_000,
+        now: world.at(SECONDS * 1_000 + 3_600_000),
+    };
+    let servers: Vec<ServerId> = ["1", "2"].map(|id| id.parse().unwrap()).into();
+    let expected = expected(posts);
+    let mut seen = BTreeSet::new();
+    let mut all_gaps = Vec::new();
+    for candidate in plan::candidates(&known, &BTreeSet::new(), &when) {
+        let intervals = zone.intervals(candidate.hour);
+        let begin = intervals[0].begin.second() - world.begin.second();
+        if !hours.contains(&begin) {
+            continue;
+        }
+        let timelines: Vec<Timeline> = servers
+            .iter()
+            .map(|id| {
+                let files = candidate.events.iter().map(|number| &stock[*number].1);
+                Timeline::of(files.filter(|file| file.name.server == *id))
+            })
+            .collect();
+        let in_second = (begin..begin + 3_600).filter_map(|second| {
+            let place = usize::try_from(second).unwrap();
+            let of = |number: usize| u64::try_from(posts[number][place].posts).unwrap();
+            let (first, other) = (of(0), of(1));
+            let in_second = InSecond {
+                posts: first.max(other),
+                servers: vec![first, other],
+                common: first.min(other),
+            };
+            (0 < in_second.posts).then_some((world.begin.second() + second, in_second))
+        });
+        let found = account(&Given {
+            intervals: &intervals,
+            servers: &servers,
+            posts: &in_second.collect(),
+            timelines: &timelines,
+        });
+        check_hour(name, world, begin, &found.gaps, &expected);
+        let covered = |server: usize, place: i64| {
+            let bits = found.servers[server].bits(3_600).unwrap().0;
+            bits[usize::try_from(place).unwrap()]
+        };
+        assert_eq!(
+            covered(0, 7),
+            expected[usize::try_from(begin + 7).unwrap()][0].is_none()
+        );
+        assert_eq!(found.union.quiet, 0, "nothing is quiet at such a rate");
+        seen.extend(found.gaps.iter().map(|gap| gap.cause));
+        all_gaps.extend(found.gaps);
+    }
+    for two in gap::join(&all_gaps).windows(2) {
+        let touch = two[0].server == two[1].server && two[0].end == two[1].begin;
+        assert!(!touch || two[0].cause != two[1].cause, "{name}: {two:?}");
+    }
+    seen
+}
+
+fn check_hour(name: &str, world: &World, begin: i64, gaps: &[gap::Gap], expected: &[Second]) {
+    let mut found: Vec<Second> = vec![[None; 3]; 3_600];
+    for gap in gaps {
+        let number = match gap.server.as_str() {
+            "1" => 0,
+            "2" => 1,
+            _ => 2,
+        };
+        for second in gap.begin.second()..gap.end.second() {
+            let place = usize::try_from(second - world.begin.second() - begin).unwrap();
+            let told_before = found[place][number].replace(gap.cause);
+            assert_eq!(told_before, None, "{name}: two causes at {second}");
+        }
+    }
+    for (second, found) in (begin..).zip(found) {
+        let expected = expected[usize::try_from(second).unwrap()];
+        let at = world.at(second * 1_000);
+        assert_eq!(found, expected, "{name}: {at} (found, expected)");
+    }
+}
+
+/// A stretch of minutes at whose ends nothing goes wrong, which one server delivers late.
+fn late_minutes(server: &Server<'_>, dice: &mut Dice) -> (i64, i64) {
+    let is_calm = |second: i64| {
+        let near = |begin: i64, end: i64| begin - 300 < second && second < end + 300;
+        !server
+            .away
+            .iter()
+            .any(|away| near(away.0 / 1_000, away.1 / 1_000))
+            && !server.world.is_reserved(second - 60, second + 60)
+    };
+    loop {
+        let begin = dice.between(60, SECONDS / 60 - 800) * 60;
+        let end = begin + dice.between(360, 700) * 60;
+        if is_calm(begin) && is_calm(end) {
+            return (begin, end);
+        }
+    }
+}
+
+fn check_week(seed: u64) -> BTreeSet<Cause> {
+    let mut dice = Dice(seed);
+    let world = World::new(&mut dice);
+    let servers = [
+        Server::live(&world, 0, &mut dice),
+        Server::live(&world, 1, &mut dice),
+    ];
+    let posts = [servers[0].truth(), servers[1].truth()];
+    let mut stock: Vec<(Stock, EventsFile)> =
+        servers.iter().flat_map(Server::stock_and_files).collect();
+    stock.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+    // before: what one server collected in these minutes has not come yet
+    let (begin, end) = late_minutes(&servers[1], &mut dice);
+    let late = Interval {
+        begin: world.at(begin * 1_000),
+        end: world.at(end * 1_000),
+    };
+    let is_here = |stock: &Stock| {
+        stock.name.server != servers[1].id || !late.contains(stock.name.minute.begin())
+    };
+    let before: Vec<(Stock, EventsFile)> = stock
+        .iter()
+        .filter(|(stock, _)| is_here(stock))
+        .cloned()
+        .collect();
+    let mut posts_before = posts.clone();
+    for (second, truth) in (0..).zip(&mut posts_before[1]) {
+        let arrival = |post: i64| second * 1_000 + post * APART_MS + servers[1].lag_ms;
+        let is_late = |at: i64| begin * 1_000 <= at && at < end * 1_000;
+        let missing = (0..POSTS).filter(|post| is_late(arrival(*post))).count();
+        if 0 < missing {
+            truth.posts = (truth.posts - i64::try_from(missing).unwrap()).max(0);
+            (truth.cause, truth.is_quiet) = (Some(Cause::Late), false);
+        }
+    }
+    let around = begin / 3_600 * 3_600..end;
+    let mut seen = check(
+        &format!("seed {seed}, before"),
+        &world,
+        &before,
+        &posts_before,
+        around,
+    );
+    assert!(seen.contains(&Cause::Late));
+    seen.extend(check(
+        &format!("seed {seed}"),
+        &world,
+        &stock,
+        &posts,
+        0..SECONDS,
+    ));
+    seen
+}
+
+#[test]
+fn a_simulated_week_has_exactly_the_gaps_that_were_injected() {
+    let seeds = std::env::var("TWINSTREAM_SIM_SEEDS").map_or(SEEDS, |text| text.parse().unwrap());
+    let weeks: Vec<u64> = (1..=seeds).collect();
+    let seen: BTreeSet<Cause> = std::thread::scope(|scope| {
+        let half = |odd: u64| {
+            let weeks = weeks.iter().copied().filter(move |seed| seed % 2 == odd);
+            scope.spawn(move || weeks.flat_map(check_week).collect::<BTreeSet<Cause>>())
+        };
+        let halves = [half(0), half(1)];
+        halves
+            .into_iter()
+            .flat_map(|half| half.join().unwrap())
+            .collect()
+    });
+    let missing: Vec<Cause> = Cause::ALL
+        .into_iter()
+        .filter(|cause| *cause != Cause::Unknown && !seen.contains(cause))
+        .collect();
+    assert_eq!(missing, [], "every cause was injected");
+    assert!(!seen.contains(&Cause::Unknown));
+}
