@@ -408,23 +408,23 @@ fn merging_stops_below_keep_free_and_goes_on_by_itself() {
     let disk = SimulatedDisk::default();
     let site = Site::on(Box::new(disk.clone()), Path::new("/primary"), "UTC");
     let mut settings = keep_raw(None);
-    settings.keep_free = 300_000;
+    settings.keep_free = 1_000_000;
     let site = Site { settings, ..site };
     site.disk.make_folder(&site.spool()).unwrap();
     site.put(&all);
     let used: usize = disk.files().values().map(Vec::len).sum();
     let capacity = |free: usize| disk.set_capacity(Some((used + free) as u64));
-    capacity(299_999);
+    capacity(999_999);
     let outcome = site.try_merge(&[], "2026-11-23T15:10:00Z").unwrap();
     assert_eq!(outcome.committed, []);
     let why = outcome.stopped.unwrap();
     assert!(
-        why.contains("keep_free is 300000") && why.contains("bytes are free"),
+        why.contains("keep_free is 1000000") && why.contains("bytes are free"),
         "{why}"
     );
     // room for one hour and its index, and not for the next
     let mut rounds = 0;
-    let mut free = 350_000;
+    let mut free = 1_050_000;
     while site.hours().len() < 3 {
         capacity(free);
         let outcome = site.try_merge(&[], "2026-11-23T15:10:00Z").unwrap();
