@@ -624,7 +624,7 @@ fn check(
     };
     let servers: Vec<ServerId> = ["1", "2"].map(|id| id.parse().unwrap()).into();
     let expected = expected(posts);
-    let mut seen = BTreeSet::new();
+    let mut causes = BTreeSet::new();
     let mut all_gaps = Vec::new();
     for candidate in plan::candidates(&known, &BTreeSet::new(), &when) {
         let intervals = zone.intervals(candidate.hour);
@@ -666,14 +666,14 @@ fn check(
             expected[usize::try_from(begin + 7).unwrap()][0].is_none()
         );
         assert_eq!(found.union.quiet, 0, "nothing is quiet at such a rate");
-        seen.extend(found.gaps.iter().map(|gap| gap.cause));
+        causes.extend(found.gaps.iter().map(|gap| gap.cause));
         all_gaps.extend(found.gaps);
     }
     for two in gap::join(&all_gaps).windows(2) {
         let touch = two[0].server == two[1].server && two[0].end == two[1].begin;
         assert!(!touch || two[0].cause != two[1].cause, "{name}: {two:?}");
     }
-    seen
+    causes
 }
 
 fn check_hour(name: &str, world: &World, begin: i64, gaps: &[gap::Gap], expected: &[Second]) {
@@ -752,29 +752,29 @@ fn check_week(seed: u64) -> BTreeSet<Cause> {
         }
     }
     let around = begin / 3_600 * 3_600..end;
-    let mut seen = check(
+    let mut causes = check(
         &format!("seed {seed}, before"),
         &world,
         &before,
         &posts_before,
         around,
     );
-    assert!(seen.contains(&Cause::Late));
-    seen.extend(check(
+    assert!(causes.contains(&Cause::Late));
+    causes.extend(check(
         &format!("seed {seed}"),
         &world,
         &stock,
         &posts,
         0..SECONDS,
     ));
-    seen
+    causes
 }
 
 #[test]
 fn a_simulated_week_has_exactly_the_gaps_that_were_injected() {
     let seeds = std::env::var("TWINSTREAM_SIM_SEEDS").map_or(SEEDS, |text| text.parse().unwrap());
     let weeks: Vec<u64> = (1..=seeds).collect();
-    let seen: BTreeSet<Cause> = std::thread::scope(|scope| {
+    let causes: BTreeSet<Cause> = std::thread::scope(|scope| {
         let half = |odd: u64| {
             let weeks = weeks.iter().copied().filter(move |seed| seed % 2 == odd);
             scope.spawn(move || weeks.flat_map(check_week).collect::<BTreeSet<Cause>>())
@@ -787,8 +787,8 @@ fn a_simulated_week_has_exactly_the_gaps_that_were_injected() {
     });
     let missing: Vec<Cause> = Cause::ALL
         .into_iter()
-        .filter(|cause| *cause != Cause::Unknown && !seen.contains(cause))
+        .filter(|cause| *cause != Cause::Unknown && !causes.contains(cause))
         .collect();
     assert_eq!(missing, [], "every cause was injected");
-    assert!(!seen.contains(&Cause::Unknown));
+    assert!(!causes.contains(&Cause::Unknown));
 }
