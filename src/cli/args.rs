@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Merge(super::merge::MergeArgs),
     /// Shows the report of a day, and mails it if asked
     Report(super::report::ReportArgs),
+    /// Takes posts out of the archive on request
+    Redact(super::redact::RedactArgs),
     /// Tells how things stand, from what lies on the disk
     Status(super::status::StatusArgs),
     /// Prints what is missing: which server, since when, until when, and why

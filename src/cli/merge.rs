@@ -57,26 +57,57 @@ pub(crate) struct MergeArgs {
     json: bool,
 }
 
-pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
-    let setup = setup::load(global)?;
-    let this = setup.this_server()?;
-    if this.role == Role::Secondary {
-        return Err(not_here(this));
+/// What works on the vault needs: that this is the primary, and what a merge is told.
+pub(crate) struct Primary {
+    pub(crate) setup: Setup,
+}
+
+impl Primary {
+    /// Refuses on a secondary; `doing` is what is the primary's.
+    pub(crate) fn of(setup: Setup, doing: &str) -> Result<Self, Failure> {
+        let this = setup.this_server()?;
+        if this.role == Role::Secondary {
+            let what = format!(
+                "server {} is a secondary: {doing} is the primary's",
+                this.id
+            );
+            return Err(Failure::new(Exit::Configuration, what)
+                .hint("run it on the primary; here it is `twinstream deliver`"));
+        }
+        Ok(Self { setup })
     }
+
+    /// A merge of these hours at once, or of all that are due.
+    pub(crate) fn job<'a>(&'a self, asked: &'a BTreeSet<Hour>) -> Job<'a> {
+        let settings = &self.setup.settings;
+        Job {
+            disk: &RealDisk,
+            data_dir: &settings.data_dir,
+            spool: &settings.spool_dir,
+            vault: &settings.vault_dir,
+            settings: &settings.merge,
+            servers: &settings.servers,
+            asked,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            unit_bytes: UNIT_BYTES,
+            now: self.setup.clock.now(),
+        }
+    }
+
+    /// Nobody else may merge meanwhile.
+    pub(crate) fn lock(&self) -> Result<Lock, Failure> {
+        let data_dir = &self.setup.settings.data_dir;
+        RealDisk.make_folder(data_dir)?;
+        Lock::take(data_dir, "merge", self.setup.clock.now()).map_err(Failure::lock)
+    }
+}
+
+pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
+    let primary = Primary::of(setup::load(global)?, "merging")?;
+    let setup = &primary.setup;
     let settings = &setup.settings;
     let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
-    let job = Job {
-        disk: &RealDisk,
-        data_dir: &settings.data_dir,
-        spool: &settings.spool_dir,
-        vault: &settings.vault_dir,
-        settings: &settings.merge,
-        servers: &settings.servers,
-        asked: &asked,
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        unit_bytes: UNIT_BYTES,
-        now: setup.clock.now(),
-    };
+    let job = primary.job(&asked);
     let bar = progress::bar(0, "segments read");
     let mut hook = Hook {
         command: &settings.after_hour,
@@ -105,10 +136,8 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         bar.finish_and_clear();
         return tell_plan(&planned, args.json);
     }
-    RealDisk.make_folder(&settings.data_dir)?;
-    let _lock =
-        Lock::take(&settings.data_dir, "merge", setup.clock.now()).map_err(Failure::lock)?;
-    let received = receive(&setup);
+    let _lock = primary.lock()?;
+    let received = receive(setup);
     let outcome = job.run(&mut tell).map_err(failure)?;
     bar.finish_and_clear();
     for hour in &outcome.finished {
@@ -123,15 +152,6 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         Exit::NothingToDo if 0 < received.acknowledged => Exit::Done,
         exit => exit,
     })
-}
-
-fn not_here(this: &Server) -> Failure {
-    let what = format!(
-        "server {} is a secondary: merging is the primary's",
-        this.id
-    );
-    Failure::new(Exit::Configuration, what)
-        .hint("run merge on the primary; here it is `twinstream deliver`")
 }
 
 /// `[hook] after_hour`, with the manifest's path. What becomes of it is told and changes nothing.
@@ -300,7 +320,8 @@ fn table(outcome: &Outcome) -> String {
     text
 }
 
-fn failure(error: RunError) -> Failure {
+/// What a merge that could not be done at all ends with.
+pub(crate) fn failure(error: RunError) -> Failure {
     match &error {
         RunError::Identity(IdentityError::Differs { what, has, .. }) => {
             let hint = format!(
@@ -313,6 +334,10 @@ fn failure(error: RunError) -> Failure {
         }
         RunError::Ledger(_) => Failure::new(Exit::Failed, error.to_string())
             .hint("`twinstream verify` says what else is wrong; put the ledger back from a copy"),
-        RunError::Identity(_) | RunError::Sweep(_) | RunError::Io { .. } => Failure::from(error),
+        RunError::Identity(_)
+        | RunError::Sweep(_)
+        | RunError::Redactions(_)
+        | RunError::Redact(_)
+        | RunError::Io { .. } => Failure::from(error),
     }
 }

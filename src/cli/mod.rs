@@ -28,6 +28,7 @@ mod output;
 mod picture;
 mod probe;
 mod progress;
+mod redact;
 mod report;
 mod run;
 mod service;
@@ -73,6 +74,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Deliver(args) => deliver::run(&cli.global, args),
         Command::Merge(args) => merge::run(&cli.global, args),
         Command::Report(args) => report::run(&cli.global, args),
+        Command::Redact(args) => redact::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Gaps(args) => gaps::run(&cli.global, args),

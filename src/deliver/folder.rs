@@ -11,7 +11,12 @@ use super::{
 };
 use crate::{
     period::UtcMs,
-    segment::{acks::Ack, name::SegmentName, raw, seal::Digest},
+    segment::{
+        acks::Ack,
+        name::SegmentName,
+        raw,
+        seal::{Digest, Redacted, SEAL_BYTES_MAX, Seal},
+    },
     world::disk::{self, Disk},
 };
 
@@ -71,6 +76,7 @@ pub fn send(
     let there = name.paths(target);
     disk.make_folder(&there.folder)
         .map_err(io_at(&there.folder))?;
+    let is_done = is_redacted_there(disk, name, &there.seal, &segment)?;
     let files = [
         (&here.segment, &there.segment, segment),
         (&here.events, &there.events, events),
@@ -78,7 +84,9 @@ pub fn send(
     ];
     let mut acks = Vec::new();
     for ((from, to, digest), ending) in files.into_iter().zip(ENDINGS) {
-        put_copy(disk, from, to, &digest)?;
+        if !is_done {
+            put_copy(disk, from, to, &digest)?;
+        }
         acks.push(Ack {
             at: now(),
             file: format!("{name}.{ending}"),
@@ -86,6 +94,24 @@ pub fn send(
         });
     }
     Ok(acks)
+}
+
+/// Whether this segment was delivered before, and posts were taken out of it there on request: it
+/// is not to come back.
+fn is_redacted_there(
+    disk: &dyn Disk,
+    name: &SegmentName,
+    path: &Path,
+    ours: &Digest,
+) -> Result<bool, FolderError> {
+    if disk.len(path).map_err(io_at(path))?.is_none() {
+        return Ok(false);
+    }
+    let bytes = disk::read_bounded(disk, path, SEAL_BYTES_MAX).map_err(io_at(path))?;
+    // a seal that cannot be read is compared byte by byte, as every other file
+    let there = Seal::read(&bytes, name).ok();
+    let was_ours = |past: &Redacted| past.sha256 == ours.sha256;
+    Ok(there.is_some_and(|there| there.redacted.iter().any(was_ours)))
 }
 
 /// Puts one file in place at the target unless the same bytes lie there already. A segment may lie

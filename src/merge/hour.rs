@@ -182,6 +182,7 @@ impl Workshop<'_> {
             tally: written.tally,
             rejected: written.rejected,
             outputs: written.outputs,
+            redactions: self.indexes.redactions.of_hour(due.hour),
             history: due.history,
         });
         if !manifest.balances() {

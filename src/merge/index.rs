@@ -15,7 +15,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     period::{Minute, UtcMs},
-    post::{id, parse},
+    post::{
+        id,
+        parse::{self, Placed},
+        reject::Rejected,
+    },
     segment::{
         event::{Event, What},
         name::SegmentName,
@@ -23,6 +27,7 @@ use crate::{
         seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
         spool,
     },
+    vault::redactions::Redactions,
     world::disk::{self, Disk},
 };
 
@@ -80,6 +85,9 @@ pub struct Index {
     pub events: Digest,
     /// What its events file says that matters for more than its own minute.
     pub witness: Witness,
+    /// The hashes that the segment had before lines were taken out of it on request.
+    #[serde(default)]
+    pub formerly: Vec<String>,
     /// All lines of the segment, in order.
     pub runs: Vec<Run>,
 }
@@ -124,6 +132,14 @@ pub enum IndexError {
         /// What is there.
         found: Digest,
     },
+    /// It holds posts that are to stay out: they are to be taken out first.
+    #[error("{name} holds {} posts that were redacted", posts.len())]
+    Redacted {
+        /// Which segment.
+        name: SegmentName,
+        /// They and their times; a line that is no post and names one of them has none.
+        posts: Vec<Placed>,
+    },
 }
 
 impl IndexError {
@@ -136,6 +152,7 @@ impl IndexError {
             ),
             Self::Seal { source, .. } => !matches!(source, SealError::TooNew { .. }),
             Self::Damaged { .. } => true,
+            Self::Redacted { .. } => false,
         }
     }
 }
@@ -158,6 +175,8 @@ pub struct Indexes<'a> {
     pub folder: &'a Path,
     /// Whether new ones are kept (a dry run keeps none).
     pub keep: bool,
+    /// The posts that are to stay out: a segment that holds one of them is not indexed.
+    pub redactions: &'a Redactions,
 }
 
 impl Indexes<'_> {
@@ -181,7 +200,8 @@ impl Indexes<'_> {
         {
             return Ok(kept);
         }
-        let (segment, runs) = read_segment(disk, &paths.segment).map_err(io_at(&paths.segment))?;
+        let read = read_segment(disk, &paths.segment, self.redactions);
+        let (segment, runs, named) = read.map_err(io_at(&paths.segment))?;
         let (events, witness) = read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
         for (path, sealed, found) in [
             (&paths.segment, seal.segment, &segment),
@@ -195,11 +215,16 @@ impl Indexes<'_> {
                 });
             }
         }
+        if let Some(posts) = named {
+            let name = name.clone();
+            return Err(IndexError::Redacted { name, posts });
+        }
         let index = Index {
             format: FORMAT,
             segment,
             events,
             witness,
+            formerly: seal.redacted.into_iter().map(|past| past.sha256).collect(),
             runs,
         };
         if self.keep {
@@ -237,6 +262,26 @@ impl Indexes<'_> {
         Ok(())
     }
 
+    /// Removes the indexes for which it is so; those that cannot be read are made again anyway.
+    pub fn forget_if(&self, is_so: &dyn Fn(&Index) -> bool) -> io::Result<()> {
+        for server in spool::servers(self.disk, self.folder)? {
+            for folder in spool::hour_folders(self.disk, self.folder, &server)? {
+                self.forget_in(&folder, is_so)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_in(&self, folder: &Path, is_so: &dyn Fn(&Index) -> bool) -> io::Result<()> {
+        for entry in self.disk.list(folder)? {
+            let path = folder.join(&entry.name);
+            if read_kept(self.disk, &path)?.is_some_and(|index| is_so(&index)) {
+                self.disk.remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the index that is kept.
     pub fn forget(&self, name: &SegmentName) -> io::Result<()> {
         let path = self.folder.join(name.folder()).join(format!("{name}.json"));
@@ -270,7 +315,11 @@ fn read_kept(disk: &dyn Disk, path: &Path) -> io::Result<Option<Index>> {
     }
 }
 
-fn read_segment(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Vec<Run>)> {
+/// What is in it, its runs, and the posts in it that are to stay out, if it names any.
+type Read = (Digest, Vec<Run>, Option<Vec<Placed>>);
+
+fn read_segment(disk: &dyn Disk, path: &Path, redactions: &Redactions) -> io::Result<Read> {
+    let mut named: Option<Vec<Placed>> = None;
     let mut lines = BufReader::with_capacity(BUFFER_BYTES, raw::open(disk, path)?);
     let mut digester = Digester::default();
     let mut runs: Vec<Run> = Vec::new();
@@ -282,7 +331,18 @@ fn read_segment(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Vec<Run>)> 
         if bytes == 0 {
             break;
         }
-        let (key, second) = key_of(line.strip_suffix(b"\n").unwrap_or(&line));
+        let stored = line.strip_suffix(b"\n").unwrap_or(&line);
+        let placed = parse::place(stored);
+        match &placed {
+            Ok(placed) if redactions.has(placed.id) => {
+                named.get_or_insert_default().push(*placed);
+            }
+            Err(_no_post) if redactions.are_named_in(stored) => {
+                named.get_or_insert_default();
+            }
+            _ => (),
+        }
+        let (key, second) = key_of(placed);
         match runs.last_mut() {
             Some(run) if run.key == key && run.bytes < RUN_BYTES_MAX => {
                 run.bytes += bytes;
@@ -309,12 +369,12 @@ fn read_segment(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Vec<Run>)> 
     if let Some(run) = runs.last_mut() {
         run.crc32 = crc.finalize();
     }
-    Ok((digester.finish(), runs))
+    Ok((digester.finish(), runs, named))
 }
 
 /// Which run a line belongs to, and its second in the minute.
-fn key_of(line: &[u8]) -> (Key, u8) {
-    match parse::place(line) {
+fn key_of(placed: Result<Placed, Rejected>) -> (Key, u8) {
+    match placed {
         Ok(placed) => {
             let minute = placed.at.minute();
             let second = u8::try_from(placed.at.second() - minute.begin().second()).unwrap_or(0);

@@ -28,6 +28,12 @@ pub mod outcome;
 /// What is there, what is committed, and now → the hours that are due.
 pub mod plan;
 
+/// What is there, and what may be due.
+pub mod look;
+
+/// Takes posts out of raw data on request.
+pub mod redact;
+
 /// Lines that are no posts, kept verbatim.
 pub mod rejected;
 

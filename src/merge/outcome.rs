@@ -50,6 +50,8 @@ pub struct Outcome {
     pub waiting: u64,
     /// Why the merge ended before its last hour.
     pub stopped: Option<String>,
+    /// Segments that posts were taken out of on request.
+    pub redacted: u64,
     /// What was done about raw data.
     pub swept: Swept,
 }

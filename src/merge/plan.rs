@@ -26,6 +26,8 @@ pub struct Stock {
     pub name: SegmentName,
     /// SHA-256 of its plain bytes.
     pub sha256: String,
+    /// SHA-256 that it had before lines were taken out of it on request.
+    pub formerly: Vec<String>,
     /// All its lines.
     pub lines: u64,
     /// SHA-256 of its events file.
@@ -282,6 +284,27 @@ fn files(inputs: &Inputs) -> BTreeSet<File<'_>> {
         .collect()
 }
 
+/// The inputs of a revision that are not there any more. A segment that lines were taken out of on
+/// request is there, with another hash.
+pub fn gone(inputs: &Inputs, stock: &[Stock]) -> Vec<String> {
+    let is_here = |(name, is_events, sha256): &File<'_>| {
+        let place = stock.binary_search_by(|segment| segment.name.cmp(name));
+        let segment = place.ok().and_then(|place| stock.get(place));
+        segment.is_some_and(|segment| match is_events {
+            true => segment.events_sha256 == *sha256,
+            false => segment.sha256 == *sha256 || segment.formerly.iter().any(|was| was == sha256),
+        })
+    };
+    let name = |(name, is_events, _): File<'_>| {
+        format!(
+            "{name}{}",
+            if is_events { ".events.jsonl" } else { ".jsonl" }
+        )
+    };
+    let all = files(inputs).into_iter();
+    all.filter(|file| !is_here(file)).map(name).collect()
+}
+
 /// Decides about an hour. `former` are the inputs of its latest revision; `asked` says that a
 /// person wants it now.
 pub fn decide(
@@ -328,25 +351,7 @@ pub fn decide(
     // where old inputs are gone, another bracket is no reason to miss them
     let is_bracket = |file: &&File<'_>| file.1 && is_outside(file.0.minute, candidate.hour, when);
     let only_brackets = new.iter().all(is_bracket);
-    let is_here = |file: &&File<'_>| {
-        let place = stock.binary_search_by(|segment| segment.name.cmp(file.0));
-        let segment = place.ok().and_then(|place| stock.get(place));
-        segment.is_some_and(|segment| {
-            file.2
-                == if file.1 {
-                    &segment.events_sha256
-                } else {
-                    &segment.sha256
-                }
-        })
-    };
-    let missing: Vec<String> = known
-        .iter()
-        .filter(|file| !is_here(file))
-        .map(|(name, events, _)| {
-            format!("{name}{}", if *events { ".events.jsonl" } else { ".jsonl" })
-        })
-        .collect();
+    let missing = gone(former.unwrap_or(&nothing), stock);
     if missing.is_empty() {
         merge()
     } else if only_brackets {
@@ -405,6 +410,7 @@ mod tests {
         Stock {
             name: name.parse().unwrap(),
             sha256: name.clone(),
+            formerly: Vec::new(),
             events_sha256: name,
             lines: lines.iter().map(|(_, lines)| lines).sum(),
             events: 1,

@@ -180,6 +180,7 @@ mod tests {
         Stock {
             name: name.parse().unwrap(),
             sha256: name.clone(),
+            formerly: Vec::new(),
             events_sha256: name,
             lines: 1,
             events: 1,

@@ -12,10 +12,12 @@ use serde::Serialize;
 use super::{
     hour::{self, Due, HourError, Workshop},
     index::Indexes,
+    look::Look,
     outcome::{Committed, Failed, Outcome, Planned},
-    plan::{self, Candidate, Decision, Stock, When},
+    plan::{self, Candidate, Decision, When},
+    redact::{RedactError, Scrubber},
     retention::Claims,
-    stock::{self, Unusable},
+    stock::Unusable,
     sweep::{Sweep, SweepError},
 };
 use crate::{
@@ -25,9 +27,9 @@ use crate::{
     vault::{
         commit::{self, CommitError, HourOfVault, ManifestBytes},
         identity::{Identity, IdentityError},
-        layout,
         ledger::{Ledger, LedgerError},
         manifest::{self, History, Inputs, Manifest},
+        redactions::{Redactions, RedactionsError},
         xz::Effort,
     },
     world::disk::Disk,
@@ -94,6 +96,12 @@ pub enum RunError {
     /// A deletion that was cut off cannot be finished.
     #[error("a deletion that was cut off cannot be finished: {0}")]
     Sweep(#[from] SweepError),
+    /// The list of what is to stay out.
+    #[error("what was redacted is not known: {0}")]
+    Redactions(#[from] RedactionsError),
+    /// Posts that are to stay out could not be taken out.
+    #[error("posts that are to stay out could not be taken out: {0}")]
+    Redact(#[from] RedactError),
     /// A folder.
     #[error("{}: {source}", path.display())]
     Io {
@@ -104,20 +112,11 @@ pub enum RunError {
     },
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> RunError + '_ {
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> RunError + '_ {
     move |source| RunError::Io {
         path: path.to_owned(),
         source,
     }
-}
-
-/// What is there and what may be due.
-struct Look {
-    stock: Vec<Stock>,
-    unusable: Vec<Unusable>,
-    first_hour: Option<Hour>,
-    candidates: Vec<Candidate>,
-    committed: BTreeSet<Hour>,
 }
 
 /// An hour that was looked at.
@@ -130,32 +129,49 @@ struct Handled {
 }
 
 impl Job<'_> {
-    fn indexes<'a>(&'a self, folder: &'a Path, keep: bool) -> Indexes<'a> {
+    pub(super) fn indexes<'a>(
+        &'a self,
+        folder: &'a Path,
+        keep: bool,
+        redactions: &'a Redactions,
+    ) -> Indexes<'a> {
         Indexes {
             disk: self.disk,
             spool: self.spool,
             folder,
             keep,
+            redactions,
         }
     }
 
-    fn index_dir(&self) -> PathBuf {
+    /// Where posts are taken out on request.
+    pub fn scrubber(&self) -> Scrubber<'_> {
+        Scrubber {
+            disk: self.disk,
+            data_dir: self.data_dir,
+            spool: self.spool,
+            vault: self.vault,
+            zone: &self.settings.timezone,
+        }
+    }
+
+    pub(super) fn index_dir(&self) -> PathBuf {
         self.data_dir.join("index")
     }
 
-    fn sweep<'a>(&'a self, index_dir: &'a Path) -> Sweep<'a> {
+    fn sweep<'a>(&'a self, indexes: Indexes<'a>) -> Sweep<'a> {
         Sweep {
             disk: self.disk,
             data_dir: self.data_dir,
             vault: self.vault,
-            indexes: self.indexes(index_dir, true),
+            indexes,
             keep_raw: self.settings.keep_raw,
             threads: self.threads,
             now: self.now,
         }
     }
 
-    fn when(&self, first_hour: Option<Hour>) -> When<'_> {
+    pub(super) fn when(&self, first_hour: Option<Hour>) -> When<'_> {
         When {
             zone: &self.settings.timezone,
             first_hour,
@@ -164,53 +180,12 @@ impl Job<'_> {
         }
     }
 
-    fn look(
-        &self,
-        known: Option<Hour>,
-        keep: bool,
-        tell: &mut dyn FnMut(Step<'_>),
-    ) -> Result<Look, RunError> {
-        self.warn_of_unknown_servers()?;
-        let zone = &self.settings.timezone;
-        let index_dir = self.index_dir();
-        let indexes = self.indexes(&index_dir, keep);
-        let tell_stock = |done, all| tell(Step::Stock(done, all));
-        let found = stock::take(&indexes, zone, self.now, self.threads, tell_stock)
-            .map_err(at(self.spool))?;
-        let mut committed = BTreeSet::new();
-        for day in layout::days(self.disk, self.vault).map_err(at(self.vault))? {
-            let listing = layout::list_day(self.disk, self.vault, day).map_err(at(self.vault))?;
-            committed.extend(listing.hours.into_keys());
-        }
-        let first_hour = plan::first_hour(&found.stock, zone, known);
-        let mut candidates = plan::candidates(&found.stock, &committed, &self.when(first_hour));
-        candidates.retain(|c| self.asked.is_empty() || self.asked.contains(&c.hour));
-        Ok(Look {
-            stock: found.stock,
-            unusable: found.unusable,
-            first_hour,
-            candidates,
-            committed,
-        })
-    }
-
-    fn warn_of_unknown_servers(&self) -> Result<(), RunError> {
-        let found = crate::segment::spool::servers(self.disk, self.spool);
-        for server in found.map_err(at(self.spool))? {
-            if !self.servers.iter().any(|known| known.id == server) {
-                tracing::warn!(
-                    "server {server} has a folder in the spool and no [[servers]] entry; it is merged all the same"
-                );
-            }
-        }
-        Ok(())
-    }
-
     /// What is to be done about an hour, and the manifest of its latest revision.
     fn decide(
         &self,
         look: &Look,
         candidate: &Candidate,
+        redactions: &Redactions,
     ) -> Result<(Decision, Option<ManifestBytes>), CommitError> {
         let place = self.place(candidate.hour);
         let former = if look.committed.contains(&candidate.hour) {
@@ -221,7 +196,18 @@ impl Job<'_> {
         let asked = self.asked.contains(&candidate.hour);
         let inputs = former.as_ref().map(|(manifest, _)| &manifest.inputs);
         let when = self.when(look.first_hour);
-        let decision = plan::decide(candidate, &look.stock, inputs, asked, &when);
+        let mut decision = plan::decide(candidate, &look.stock, inputs, asked, &when);
+        if let (Decision::Nothing, Some((manifest, _))) = (&decision, &former)
+            && manifest.redactions != redactions.of_hour(candidate.hour)
+        {
+            let missing = plan::gone(&manifest.inputs, &look.stock);
+            let (segments, events) = (Vec::new(), Vec::new());
+            decision = if missing.is_empty() {
+                Decision::Merge { segments, events }
+            } else {
+                Decision::HeldBack { missing }
+            };
+        }
         Ok((decision, former))
     }
 
@@ -246,7 +232,12 @@ impl Job<'_> {
     pub fn plan(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Plan, RunError> {
         let zone = self.settings.timezone.name();
         let known = Identity::check(self.disk, self.vault, zone, SAMPLE)?;
-        let look = self.look(known.and_then(|identity| identity.first_hour), false, tell)?;
+        let redactions = Redactions::read(self.disk, self.vault)?;
+        let index_dir = self.index_dir();
+        // nothing is taken out now
+        let nothing = Redactions::default();
+        let indexes = self.indexes(&index_dir, false, &nothing);
+        let look = self.look(known.and_then(|known| known.first_hour), &indexes, tell)?;
         let mut hours = Vec::new();
         let mut claims = Claims::new(&look.stock, &self.settings.timezone);
         for candidate in &look.candidates {
@@ -258,7 +249,7 @@ impl Job<'_> {
                 new_segments: 0,
                 missing: Vec::new(),
             };
-            let decided = self.decide(&look, candidate);
+            let decided = self.decide(&look, candidate, &redactions);
             let merged = match &decided {
                 Ok((Decision::Nothing, former)) => former.as_ref().map(|(m, _)| &m.inputs),
                 _ => None,
@@ -274,9 +265,8 @@ impl Job<'_> {
             }
             hours.push(hour);
         }
-        let index_dir = self.index_dir();
         let (compress, delete) = if self.asked.is_empty() {
-            self.sweep(&index_dir).look(&claims, &look.stock)
+            self.sweep(indexes).look(&claims, &look.stock)
         } else {
             (0, 0)
         };
@@ -296,18 +286,23 @@ impl Job<'_> {
         let mut outcome = Outcome::default();
         self.finish_half_done(&mut ledger, &mut outcome)?;
         let index_dir = self.index_dir();
-        let sweep = self.sweep(&index_dir);
-        // before the stock is taken: what is half deleted would be taken for damaged
-        outcome.swept.deleted = sweep.finish()?;
+        let mut redactions = Redactions::read(self.disk, self.vault)?;
+        // before the stock is taken: what is half done would be taken for damaged
+        self.scrubber().finish()?;
+        outcome.swept.deleted = {
+            let indexes = self.indexes(&index_dir, true, &redactions);
+            self.sweep(indexes).finish()?
+        };
         let scratch = self.data_dir.join("scratch");
         hour::clear_scratch(self.disk, &scratch).map_err(at(&scratch))?;
-        let look = self.look(identity.first_hour, true, tell)?;
+        let look = self.look_redacted(identity.first_hour, &mut redactions, &mut outcome, tell)?;
+        let indexes = self.indexes(&index_dir, true, &redactions);
         if let Some(first) = look.first_hour {
             identity.begin_at(self.disk, self.vault, first)?;
         }
         outcome.unusable.clone_from(&look.unusable);
         let workshop = Workshop {
-            indexes: self.indexes(&index_dir, true),
+            indexes,
             vault: self.vault,
             scratch: &scratch,
             zone: &self.settings.timezone,
@@ -332,7 +327,7 @@ impl Job<'_> {
         // whoever asks for hours waits for them; and of the others nothing was heard
         if self.asked.is_empty() {
             let finished = outcome.swept.deleted;
-            outcome.swept = sweep.run(&claims, &look.stock, &ledger);
+            outcome.swept = self.sweep(indexes).run(&claims, &look.stock, &ledger);
             outcome.swept.deleted += finished;
         }
         Ok(outcome)
@@ -363,7 +358,8 @@ impl Job<'_> {
     ) -> Result<Handled, RunError> {
         let nothing = Handled::default();
         let hour = candidate.hour;
-        let (decision, former) = match self.decide(look, candidate) {
+        let redactions = workshop.indexes.redactions;
+        let (decision, former) = match self.decide(look, candidate, redactions) {
             Ok(decided) => decided,
             Err(why) => {
                 outcome.fail(hour, &why.to_string(), true);
@@ -442,7 +438,7 @@ impl Job<'_> {
             Ok(manifest) => Some(manifest),
             Err(why) => {
                 if let HourError::Unit(unit) = &why {
-                    self.read_again(&unit.path, &inputs);
+                    self.read_again(&workshop.indexes, &unit.path, &inputs);
                 }
                 let held_back = !matches!(
                     why,
@@ -456,11 +452,11 @@ impl Job<'_> {
 
     /// Forgets the index of a segment that does not read as it was indexed: the next merge reads it
     /// against its seal, and sets it aside if it is damaged.
-    fn read_again(&self, path: &Path, inputs: &Inputs) {
+    fn read_again(&self, indexes: &Indexes<'_>, path: &Path, inputs: &Inputs) {
         let is_it = |name: &&SegmentName| name.paths(self.spool).segment == *path;
         let name = inputs.segments.iter().map(|input| &input.name).find(is_it);
         if let Some(name) = name
-            && let Err(why) = self.indexes(&self.index_dir(), true).forget(name)
+            && let Err(why) = indexes.forget(name)
         {
             tracing::warn!("the index of {name} cannot be removed: {why}");
         }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     period::{UtcMs, Zone},
+    post::parse::Placed,
     segment::{
         acks, aside,
         name::{SAMPLE, SegmentName, ServerId},
@@ -35,6 +36,8 @@ pub struct Found {
     pub stock: Vec<Stock>,
     /// What cannot.
     pub unusable: Vec<Unusable>,
+    /// What holds posts that are to stay out, which are to be taken out first.
+    pub to_redact: Vec<(SegmentName, Vec<Placed>)>,
 }
 
 /// Takes stock of a whole spool. `tell` hears of every segment; `now` only limits what
@@ -81,6 +84,7 @@ pub fn take(
                 let arrived = acks.get(&seal).map(|ack| ack.at.min(now));
                 found.stock.push(summary(name, &index, zone, arrived));
             }
+            Err(IndexError::Redacted { name, posts }) => found.to_redact.push((name, posts)),
             Err(why) => found.unusable.push(give_up(indexes, name, &why)),
         }
         tell(found.stock.len() + found.unusable.len(), count);
@@ -105,6 +109,7 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
     Stock {
         name: name.clone(),
         sha256: index.segment.sha256.clone(),
+        formerly: index.formerly.clone(),
         lines: index.runs.iter().map(|run| run.lines).sum(),
         events_sha256: index.events.sha256.clone(),
         events: index.events.lines,

@@ -45,6 +45,8 @@ pub struct Sums<'a> {
     pub rejected: RejectedLines,
     /// The data files.
     pub outputs: Vec<Output>,
+    /// The posts that were taken out on request, by reason.
+    pub redactions: ByWord,
     /// What this revision has to do with the ones before.
     pub history: History,
 }
@@ -92,6 +94,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         intervals,
         inputs: sums.inputs,
         outputs: sums.outputs,
+        redactions: sums.redactions,
         history: sums.history,
     }
 }

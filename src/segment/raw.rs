@@ -58,6 +58,13 @@ pub fn compressed(plain: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// A file that is written anew, before it takes the place of the one without this ending.
+pub fn redacted(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".redacted");
+    PathBuf::from(name)
+}
+
 /// Opens a segment, whichever form it has; what is read are its plain bytes. `plain` is its path
 /// in the plain form.
 pub fn open(disk: &dyn Disk, plain: &Path) -> io::Result<Box<dyn Source>> {
@@ -112,8 +119,14 @@ pub fn read_through(
 /// would be taken for one that a crash left open.
 pub fn remove(disk: &dyn Disk, paths: &Paths) -> io::Result<()> {
     let packed = compressed(&paths.segment);
-    let aside = crate::world::disk::aside(&packed);
-    for path in [&aside, &packed, &paths.segment, &paths.events, &paths.seal] {
+    let leftovers = [
+        crate::world::disk::aside(&packed),
+        redacted(&packed),
+        redacted(&paths.segment),
+        redacted(&paths.seal),
+    ];
+    let files = [&packed, &paths.segment, &paths.events, &paths.seal];
+    for path in leftovers.iter().chain(files) {
         if disk.len(path)?.is_some() {
             disk.remove(path)?;
         }

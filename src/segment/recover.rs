@@ -121,6 +121,7 @@ fn seal_of(name: &SegmentName, segment: &Mended, events: &Mended) -> Seal {
         // which of its lines were cut, only the process that is gone could tell
         oversize: 0,
         recovered: true,
+        redacted: Vec::new(),
     }
 }
 

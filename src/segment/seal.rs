@@ -44,10 +44,22 @@ pub struct Seal {
     pub oversize: u64,
     /// Whether a crash had left the pair open.
     pub recovered: bool,
+    /// What was taken out of the segment on request since it was first sealed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<Redacted>,
+}
+
+/// Lines were taken out on request: `segment` says what is left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redacted {
+    /// How many.
+    pub lines: u64,
+    /// SHA-256 that the segment had before.
+    pub sha256: String,
 }
 
 /// What is known of a file: enough to prove that it is the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     /// Number of lines.
     pub lines: u64,

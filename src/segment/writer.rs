@@ -175,6 +175,7 @@ impl Writer {
             last_arrival: pair.last_arrival,
             oversize: pair.oversize,
             recovered: false,
+            redacted: Vec::new(),
         };
         Some(Closed {
             paths: pair.paths,

@@ -67,6 +67,9 @@ pub struct Manifest {
     pub residues: Vec<(u64, u64)>,
     /// Posts whose copies differ.
     pub conflicts: Conflicts,
+    /// How many posts of this hour were taken out on request, by the reason that was given.
+    #[serde(default, skip_serializing_if = "ByWord::is_empty")]
+    pub redactions: ByWord,
     /// What this revision has to do with the ones before.
     pub history: History,
 }

@@ -33,6 +33,9 @@ pub mod public;
 /// The diary of what was put in public.
 pub mod published;
 
+/// The posts that were removed on request, and stay out.
+pub mod redactions;
+
 /// The day's report.
 pub mod report;
 

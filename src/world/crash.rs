@@ -37,11 +37,19 @@ pub enum Point {
     SegmentDeleted,
     /// Sweep: all of them are deleted, and still noted.
     AllDeleted,
+    /// Redaction: the list is written, nothing is taken out yet.
+    RedactionListed,
+    /// Redaction: a segment and its seal are written anew, aside, durably.
+    RedactedAside,
+    /// Redaction: it is noted that they are.
+    RedactionNoted,
+    /// Redaction: the segment is in place, its seal is not.
+    RedactedInPlace,
 }
 
 impl Point {
-    /// All of them, in the order in which they are passed.
-    pub const ALL: [Self; 16] = [
+    /// All that a merge passes, in the order in which it does.
+    pub const OF_MERGE: [Self; 16] = [
         Self::DataAside,
         Self::DataChecked,
         Self::ManifestAside,
@@ -58,6 +66,14 @@ impl Point {
         Self::DeletionNoted,
         Self::SegmentDeleted,
         Self::AllDeleted,
+    ];
+
+    /// Those that a redaction passes besides.
+    pub const OF_REDACTION: [Self; 4] = [
+        Self::RedactionListed,
+        Self::RedactedAside,
+        Self::RedactionNoted,
+        Self::RedactedInPlace,
     ];
 }
 

@@ -16,6 +16,7 @@ mod install;
 mod merge;
 mod over_ssh;
 mod power;
+mod redact;
 mod retain;
 mod service;
 mod simulate;

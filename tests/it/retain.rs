@@ -26,7 +26,7 @@ use twinstream::{
 use crate::support::{
     disk::SimulatedDisk,
     posts::{Segment, segments, stream},
-    primary::{Site, at},
+    primary::{Site, at, command},
 };
 
 /// What two servers received in some minutes, in the order of arrival.
@@ -306,31 +306,6 @@ fn a_compressed_segment_that_does_not_read_back_replaces_nothing() {
     assert!(all.len() <= kept, "{kept} of {}", all.len());
 }
 
-/// The command, on a primary of its own.
-fn merge_command(site: &Site, now: &str) -> Command {
-    let config = site.root.join("twinstream.toml");
-    if !config.exists() {
-        let text = format!(
-            "data_dir = \"{}\"\n[x]\nbase_url = \"http://127.0.0.1:9\"\n[[servers]]\nid = \"1\"\nrole = \"primary\"\n\
-             host = \"a.example.org\"\n[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
-             deliver_to = \"/nowhere/spool\"\n[merge]\nformats = [\"csv\"]\nxz = \"fast\"\nkeep_raw = \"1h\"\nkeep_free = \"1MiB\"\n",
-            site.root.display()
-        );
-        fs::write(&config, text).unwrap();
-    }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
-    command.args([
-        "merge",
-        "--server",
-        "1",
-        "--clock",
-        &format!("{now}@1"),
-        "--config",
-    ]);
-    command.arg(config);
-    command
-}
-
 fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -343,14 +318,13 @@ fn killed_at_every_named_point_the_next_merge_ends_with_the_same_bytes() {
     let (first, late) = all.split_at(all.len() - 1);
     let prepared = Site::new("UTC");
     prepared.put(first);
-    let done = merge_command(&prepared, "2026-11-23T15:10:00Z")
+    let done = command(&prepared, "merge", "2026-11-23T15:10:00Z")
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", told(&done));
     prepared.put(late);
     let prepare = || {
         let site = Site::new("UTC");
-        fs::remove_file(prepared.root.join("twinstream.toml")).unwrap_or_default();
         let copied = Command::new("cp")
             .arg("-a")
             .arg(prepared.root.join("."))
@@ -368,7 +342,7 @@ fn killed_at_every_named_point_the_next_merge_ends_with_the_same_bytes() {
     };
     let undisturbed = prepare();
     for now in times {
-        let done = merge_command(&undisturbed, now).output().unwrap();
+        let done = command(&undisturbed, "merge", now).output().unwrap();
         assert!(
             [0, 4].contains(&done.status.code().unwrap()),
             "{}",
@@ -377,17 +351,17 @@ fn killed_at_every_named_point_the_next_merge_ends_with_the_same_bytes() {
     }
     let expected = (undisturbed.files(), spool_of(&undisturbed));
     assert_eq!(undisturbed.manifest("2026-11-23_14").history.revision, 2);
-    for point in Point::ALL {
+    for point in Point::OF_MERGE {
         let site = prepare();
         let mut killed = 0;
         for now in times {
-            let done = merge_command(&site, now)
+            let done = command(&site, "merge", now)
                 .env(VARIABLE, format!("{point:?}"))
                 .output()
                 .unwrap();
             if done.status.signal() == Some(9) {
                 killed += 1;
-                let again = merge_command(&site, now).output().unwrap();
+                let again = command(&site, "merge", now).output().unwrap();
                 assert!(
                     [0, 4].contains(&again.status.code().unwrap()),
                     "{point:?}: {}",

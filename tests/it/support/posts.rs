@@ -155,6 +155,7 @@ impl Segment {
             last_arrival: self.lines.last().map(|one| one.at),
             oversize: 0,
             recovered: false,
+            redacted: Vec::new(),
         };
         let paths = self.name.paths(spool);
         [

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Read as _,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -207,4 +208,20 @@ pub(crate) fn unxz(bytes: &[u8]) -> String {
         .read_to_string(&mut text)
         .unwrap();
     text
+}
+
+/// A command, on a primary of its own, at a time.
+pub(crate) fn command(site: &Site, name: &str, now: &str) -> Command {
+    let config = site.root.join("twinstream.toml");
+    let text = format!(
+        "data_dir = \"{}\"\n[x]\nbase_url = \"http://127.0.0.1:9\"\n[[servers]]\nid = \"1\"\nrole = \"primary\"\n\
+         host = \"a.example.org\"\n[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
+         deliver_to = \"/nowhere/spool\"\n[merge]\nformats = [\"csv\"]\nxz = \"fast\"\nkeep_raw = \"1h\"\nkeep_free = \"1MiB\"\n",
+        site.root.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+    command.args([name, "--clock", &format!("{now}@1"), "--config"]);
+    command.arg(config).env("TWINSTREAM_SERVER", "1");
+    command
 }

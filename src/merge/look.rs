@@ -1,0 +1,117 @@
+//! What is there and what may be due, after everything was taken out of it that is to stay out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    index::Indexes,
+    outcome::Outcome,
+    plan::{self, Candidate, Stock},
+    run::{Job, RunError, Step, at},
+    stock::{self, Unusable},
+};
+use crate::{
+    period::Hour,
+    post::parse::Placed,
+    segment::name::SegmentName,
+    vault::{layout, redactions::Redactions},
+};
+
+/// What is there and what may be due.
+pub(super) struct Look {
+    pub(super) stock: Vec<Stock>,
+    pub(super) unusable: Vec<Unusable>,
+    pub(super) to_redact: Vec<(SegmentName, Vec<Placed>)>,
+    pub(super) first_hour: Option<Hour>,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) committed: BTreeSet<Hour>,
+}
+
+impl Job<'_> {
+    /// Looks at what is there.
+    pub(super) fn look(
+        &self,
+        known: Option<Hour>,
+        indexes: &Indexes<'_>,
+        tell: &mut dyn FnMut(Step<'_>),
+    ) -> Result<Look, RunError> {
+        self.warn_of_unknown_servers()?;
+        let zone = &self.settings.timezone;
+        let tell_stock = |done, all| tell(Step::Stock(done, all));
+        let found = stock::take(indexes, zone, self.now, self.threads, tell_stock)
+            .map_err(at(self.spool))?;
+        let mut committed = BTreeSet::new();
+        for day in layout::days(self.disk, self.vault).map_err(at(self.vault))? {
+            let listing = layout::list_day(self.disk, self.vault, day).map_err(at(self.vault))?;
+            committed.extend(listing.hours.into_keys());
+        }
+        let first_hour = plan::first_hour(&found.stock, zone, known);
+        let mut candidates = plan::candidates(&found.stock, &committed, &self.when(first_hour));
+        candidates.retain(|c| self.asked.is_empty() || self.asked.contains(&c.hour));
+        Ok(Look {
+            stock: found.stock,
+            unusable: found.unusable,
+            to_redact: found.to_redact,
+            first_hour,
+            candidates,
+            committed,
+        })
+    }
+
+    fn warn_of_unknown_servers(&self) -> Result<(), RunError> {
+        let found = crate::segment::spool::servers(self.disk, self.spool);
+        for server in found.map_err(at(self.spool))? {
+            if !self.servers.iter().any(|known| known.id == server) {
+                tracing::warn!(
+                    "server {server} has a folder in the spool and no [[servers]] entry; it is merged all the same"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at what is there, after everything was taken out of it that is to stay out.
+    pub(super) fn look_redacted(
+        &self,
+        known: Option<Hour>,
+        redactions: &mut Redactions,
+        outcome: &mut Outcome,
+        tell: &mut dyn FnMut(Step<'_>),
+    ) -> Result<Look, RunError> {
+        let index_dir = self.index_dir();
+        let scrubber = self.scrubber();
+        let before = redactions.clone();
+        scrubber.apply(redactions, &self.indexes(&index_dir, true, &before))?;
+        loop {
+            let look = self.look(known, &self.indexes(&index_dir, true, redactions), tell)?;
+            if look.to_redact.is_empty() {
+                scrubber.applied(redactions.len())?;
+                return Ok(look);
+            }
+            for (name, posts) in &look.to_redact {
+                scrubber.take_out(name, posts, redactions)?;
+                outcome.redacted += 1;
+            }
+        }
+    }
+
+    /// Which of these posts are in the vault or in raw data, their hours, and how many segments hold
+    /// one of them. Reads the whole spool.
+    pub fn would_redact(
+        &self,
+        ids: &BTreeSet<u64>,
+    ) -> Result<(BTreeMap<u64, Hour>, u64), RunError> {
+        let mut found = self.scrubber().hours_with(ids)?;
+        let mut list = Redactions::default();
+        list.ask(ids.iter().copied(), "");
+        // an index that is kept does not say which posts a segment holds
+        let nowhere = self.index_dir().join("none");
+        let indexes = self.indexes(&nowhere, false, &list);
+        let zone = &self.settings.timezone;
+        let stock = stock::take(&indexes, zone, self.now, self.threads, |_, _| ());
+        let holding = stock.map_err(at(self.spool))?.to_redact;
+        for post in holding.iter().flat_map(|(_, posts)| posts) {
+            found.entry(post.id).or_insert(zone.hour_of(post.at));
+        }
+        Ok((found, holding.len() as u64))
+    }
+}

@@ -1,0 +1,413 @@
+//! Takes posts out of raw data on request: the one exception to "nothing is deleted".
+//!
+//! ```text
+//! the list grows, durably ─▶ every segment that may hold one of them loses its index ─▶ it is read anew
+//!     ─▶ what it holds is noted in the list ─▶ segment and seal are written anew, aside
+//!     ─▶ its name is noted in redaction.json ─▶ both are renamed into place ─▶ the note is removed
+//! ```
+//!
+//! The list is what counts: whatever is cut off, the next merge goes on from it. Segments that come
+//! later are read against it when they are indexed, before any hour sees them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, BufRead as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::index::{Index, Indexes, Key};
+use crate::{
+    period::{Hour, Minute, UtcMs, Zone},
+    post::{
+        id,
+        parse::{self, Placed},
+    },
+    segment::{
+        line,
+        name::{Paths, SegmentName},
+        raw::{self, Packer},
+        seal::{Digest, Digester, Redacted, SEAL_BYTES_MAX, Seal, SealError},
+    },
+    vault::{
+        layout::{self, Kind},
+        redactions::{Redactions, RedactionsError},
+        xz,
+    },
+    world::{
+        crash::{self, Point},
+        disk::{self, Disk, DiskFile},
+    },
+};
+
+/// A note has one name.
+const NOTE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Why posts could not be taken out. The list has them, and the next merge tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum RedactError {
+    /// The list.
+    #[error(transparent)]
+    List(#[from] RedactionsError),
+    /// A file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A seal.
+    #[error("{}: {source}", path.display())]
+    Seal {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: SealError,
+    },
+    /// What was written does not read back.
+    #[error("{} does not read back as it was written", .0.display())]
+    ReadBack(PathBuf),
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> RedactError + '_ {
+    move |source| RedactError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// The segment whose new files are being brought into place.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    segment: SegmentName,
+}
+
+/// How much of the list has been looked for in the vault and in what was indexed before.
+#[derive(Debug, Serialize, Deserialize)]
+struct Applied {
+    requests: usize,
+}
+
+/// Where posts are taken out.
+#[derive(Clone, Copy)]
+pub struct Scrubber<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// Where it keeps its notes.
+    pub data_dir: &'a Path,
+    /// The segments.
+    pub spool: &'a Path,
+    /// The vault.
+    pub vault: &'a Path,
+    /// The vault's zone.
+    pub zone: &'a Zone,
+}
+
+impl Scrubber<'_> {
+    fn note_path(&self) -> PathBuf {
+        self.data_dir.join("redaction.json")
+    }
+
+    fn applied_path(&self) -> PathBuf {
+        self.data_dir.join("redacted.json")
+    }
+
+    fn read_note<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &Path,
+    ) -> Result<Option<T>, RedactError> {
+        if self.disk.len(path).map_err(at(path))?.is_none() {
+            return Ok(None);
+        }
+        let bytes = disk::read_bounded(self.disk, path, NOTE_BYTES_MAX).map_err(at(path))?;
+        let note = serde_json::from_slice(&bytes).map_err(|why| at(path)(why.into()))?;
+        Ok(Some(note))
+    }
+
+    fn write_note(&self, path: &Path, note: &impl Serialize) -> Result<(), RedactError> {
+        let json = serde_json::to_vec(note).map_err(|why| at(path)(why.into()))?;
+        disk::put(self.disk, path, &json).map_err(at(path))
+    }
+
+    /// Brings the files of a segment into place that were on their way when the process ended.
+    pub fn finish(&self) -> Result<(), RedactError> {
+        match self.read_note::<Note>(&self.note_path())? {
+            Some(note) => self.bring_into_place(&note.segment),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks for what is new on the list: in the hours that are committed, and among the segments
+    /// that were indexed before: those are to be read anew.
+    pub fn apply(&self, list: &mut Redactions, indexes: &Indexes<'_>) -> Result<(), RedactError> {
+        let applied: Option<Applied> = self.read_note(&self.applied_path())?;
+        let first = applied.map_or(0, |applied| applied.requests);
+        let new = list.since(first);
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut is_news = false;
+        for (id, known) in &new {
+            if known.is_none()
+                && let Some(hour) = self.hour_with(*id)?
+            {
+                is_news |= list.found(*id, hour);
+            }
+        }
+        if is_news {
+            list.write(self.disk, self.vault)?;
+        }
+        let minutes = new
+            .iter()
+            .filter_map(|(id, _)| id::time(*id))
+            .map(UtcMs::minute);
+        let minutes: BTreeSet<Minute> = minutes.collect();
+        let may_hold = |index: &Index| {
+            index.runs.iter().any(|run| match run.key {
+                Key::Minute(minute) => minutes.contains(&minute),
+                Key::Old(_) | Key::Rejected => true,
+            })
+        };
+        indexes.forget_if(&may_hold).map_err(at(indexes.folder))
+    }
+
+    /// Says that everything up to that place of the list has been looked for.
+    pub fn applied(&self, requests: usize) -> Result<(), RedactError> {
+        let path = self.applied_path();
+        let known: Option<Applied> = self.read_note(&path)?;
+        if known.map_or(0, |known| known.requests) == requests {
+            return Ok(());
+        }
+        self.write_note(&path, &Applied { requests })
+    }
+
+    /// The committed hour that has a post, if there is one.
+    fn hour_with(&self, id: u64) -> Result<Option<Hour>, RedactError> {
+        let mut hours = Vec::new();
+        if let Some(time) = id::time(id) {
+            hours.push(self.zone.hour_of(time));
+        } else {
+            // its id does not say when: every hour before ids did
+            let last = id::time(id::FIRST_SNOWFLAKE).map(|time| self.zone.hour_of(time));
+            for day in layout::days(self.disk, self.vault).map_err(at(self.vault))? {
+                hours.extend(day.hours().filter(|hour| Some(*hour) <= last));
+            }
+        }
+        for hour in hours {
+            if self.has_id(hour, id)? {
+                return Ok(Some(hour));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The committed hours of those of these posts that the vault has.
+    pub fn hours_with(&self, ids: &BTreeSet<u64>) -> Result<BTreeMap<u64, Hour>, RedactError> {
+        let mut found = BTreeMap::new();
+        for id in ids {
+            if let Some(hour) = self.hour_with(*id)? {
+                found.insert(*id, hour);
+            }
+        }
+        Ok(found)
+    }
+
+    fn has_id(&self, hour: Hour, id: u64) -> Result<bool, RedactError> {
+        let path = layout::data_path(self.vault, hour, Kind::Ids);
+        if self.disk.len(&path).map_err(at(&path))?.is_none() {
+            return Ok(false);
+        }
+        let (text, mut found) = (id.to_string(), false);
+        let mut lines = xz::Lines::new(|line: &[u8]| {
+            found |= line == text.as_bytes();
+            Ok(())
+        });
+        xz::read_through(self.disk, &path, 0, |piece| lines.take(piece)).map_err(at(&path))?;
+        drop(lines);
+        Ok(found)
+    }
+
+    /// Takes posts out of a segment that holds them, after the list says that the archive had them.
+    pub fn take_out(
+        &self,
+        name: &SegmentName,
+        posts: &[Placed],
+        list: &mut Redactions,
+    ) -> Result<(), RedactError> {
+        let mut is_news = false;
+        for post in posts {
+            is_news |= list.found(post.id, self.zone.hour_of(post.at));
+        }
+        if is_news {
+            list.write(self.disk, self.vault)?;
+        }
+        let lines = self.scrub(name, list)?;
+        tracing::info!(segment = %name, "{lines} lines were taken out on request");
+        Ok(())
+    }
+
+    /// Writes a segment and its seal anew without the posts on the list: how many lines went.
+    fn scrub(&self, name: &SegmentName, list: &Redactions) -> Result<u64, RedactError> {
+        let paths = name.paths(self.spool);
+        let disk = self.disk;
+        let bytes =
+            disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(at(&paths.seal))?;
+        let mut seal = Seal::read(&bytes, name).map_err(|source| RedactError::Seal {
+            path: paths.seal.clone(),
+            source,
+        })?;
+        let is_plain = disk
+            .len(&paths.segment)
+            .map_err(at(&paths.segment))?
+            .is_some();
+        let place = if is_plain {
+            paths.segment.clone()
+        } else {
+            raw::compressed(&paths.segment)
+        };
+        let to = raw::redacted(&place);
+        let kept = self.write_without(&paths.segment, &to, is_plain, list)?;
+        if self.digest(&to, is_plain)? != kept.digest {
+            return Err(RedactError::ReadBack(to));
+        }
+        let lines = seal.segment.lines.saturating_sub(kept.digest.lines);
+        seal.redacted.push(Redacted {
+            lines,
+            sha256: seal.segment.sha256.clone(),
+        });
+        seal.segment = kept.digest;
+        (seal.first_arrival, seal.last_arrival) = (kept.first, kept.last);
+        let to = raw::redacted(&paths.seal);
+        disk::put(disk, &to, &seal.to_json()).map_err(at(&to))?;
+        crash::point(Point::RedactedAside);
+        self.write_note(
+            &self.note_path(),
+            &Note {
+                segment: name.clone(),
+            },
+        )?;
+        crash::point(Point::RedactionNoted);
+        self.bring_into_place(name)?;
+        Ok(lines)
+    }
+
+    fn write_without(
+        &self,
+        from: &Path,
+        to: &Path,
+        is_plain: bool,
+        list: &Redactions,
+    ) -> Result<Kept, RedactError> {
+        let source = raw::open(self.disk, from).map_err(at(from))?;
+        let mut sink = Sink::create(self.disk, to, is_plain).map_err(at(to))?;
+        let mut lines = io::BufReader::new(source);
+        let mut kept = Kept::default();
+        let mut digester = Digester::default();
+        let mut text = Vec::new();
+        while lines.read_until(b'\n', &mut text).map_err(at(from))? != 0 {
+            let stored = text.strip_suffix(b"\n").unwrap_or(&text);
+            let goes = match parse::place(stored) {
+                Ok(placed) => list.has(placed.id),
+                Err(_no_post) => list.are_named_in(stored),
+            };
+            if !goes {
+                digester.update(&text);
+                sink.write_all(&text).map_err(at(to))?;
+                let arrival = line::cut(stored).retrieved_at;
+                kept.first = kept.first.or(arrival);
+                kept.last = arrival.or(kept.last);
+            }
+            text.clear();
+        }
+        sink.finish().map_err(at(to))?;
+        kept.digest = digester.finish();
+        Ok(kept)
+    }
+
+    fn digest(&self, path: &Path, is_plain: bool) -> Result<Digest, RedactError> {
+        let source = if is_plain {
+            self.disk.open(path)
+        } else {
+            raw::open_compressed(self.disk, path)
+        };
+        let mut source = source.map_err(at(path))?;
+        raw::read_through(&mut *source, |_| Ok(())).map_err(at(path))
+    }
+
+    /// The new segment, then the new seal; no other form of the segment stays.
+    fn bring_into_place(&self, name: &SegmentName) -> Result<(), RedactError> {
+        let disk = self.disk;
+        let Paths {
+            folder,
+            segment,
+            seal,
+            ..
+        } = name.paths(self.spool);
+        let packed = raw::compressed(&segment);
+        let is_there = |path: &Path| disk.len(path).map(|len| len.is_some()).map_err(at(path));
+        let remove = |path: &Path| match is_there(path) {
+            Ok(true) => disk.remove(path).map_err(at(path)),
+            other => other.map(|_| ()),
+        };
+        for (place, other) in [(&segment, &packed), (&packed, &segment)] {
+            let from = raw::redacted(place);
+            if is_there(&from)? {
+                disk.rename(&from, place).map_err(at(place))?;
+                remove(other)?;
+            }
+        }
+        remove(&disk::aside(&packed))?;
+        disk.sync_folder(&folder).map_err(at(&folder))?;
+        crash::point(Point::RedactedInPlace);
+        let from = raw::redacted(&seal);
+        if is_there(&from)? {
+            disk.rename(&from, &seal).map_err(at(&seal))?;
+        }
+        disk.sync_folder(&folder).map_err(at(&folder))?;
+        let note = self.note_path();
+        remove(&note)?;
+        disk.sync_folder(self.data_dir).map_err(at(self.data_dir))
+    }
+}
+
+/// What is kept of a segment.
+#[derive(Default)]
+struct Kept {
+    digest: Digest,
+    first: Option<UtcMs>,
+    last: Option<UtcMs>,
+}
+
+/// A segment that is written anew, in the form that it had.
+enum Sink {
+    Plain(Box<dyn DiskFile>),
+    Packed(Box<Packer>),
+}
+
+impl Sink {
+    fn create(disk: &dyn Disk, path: &Path, is_plain: bool) -> io::Result<Self> {
+        if !is_plain {
+            return Ok(Self::Packed(Box::new(Packer::create(disk, path)?)));
+        }
+        if disk.len(path)?.is_some() {
+            disk.remove(path)?;
+        }
+        disk.create(path).map(Self::Plain)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.write_all(bytes),
+            Self::Packed(packer) => packer.write_all(bytes),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Plain(mut file) => file.sync(),
+            Self::Packed(packer) => packer.finish(),
+        }
+    }
+}

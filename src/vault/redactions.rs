@@ -1,0 +1,235 @@
+//! `redactions.jsonl`: the posts that were removed on request, and stay out.
+//!
+//! One JSON object a line: `{"id":"1541815603606036480","reason":"deleted by its author","hour":"2026-11-23_14"}`.
+//! `hour` is the one that the post was removed from; it is missing as long as the archive has never had
+//! the post. Ids and reasons only. It is never published.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::ByWord;
+use crate::{
+    period::Hour,
+    post::id,
+    world::disk::{self, Disk},
+};
+
+/// Millions of posts; a longer file is none of ours.
+const BYTES_MAX: u64 = 1 << 30;
+
+/// Digits from which on a number is taken for an id wherever it stands; a shorter one must be quoted.
+const PLAIN_DIGITS: usize = 15;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Line {
+    id: String,
+    reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hour: Option<Hour>,
+}
+
+/// Why the list cannot be used. Nothing is merged without it: what was removed would come back.
+#[derive(Debug, thiserror::Error)]
+pub enum RedactionsError {
+    /// The file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line that is none.
+    #[error("{}:{line}: it is no redaction: {why}", path.display())]
+    Line {
+        /// Which.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Redactions {
+    /// In the order in which they were asked for.
+    lines: Vec<Line>,
+    /// The place of each in the list.
+    places: BTreeMap<u64, usize>,
+}
+
+/// Where it lies.
+pub fn path(vault: &Path) -> PathBuf {
+    vault.join("redactions.jsonl")
+}
+
+impl Redactions {
+    /// Reads it; a vault without the file has an empty one.
+    pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Self, RedactionsError> {
+        let path = path(vault);
+        let io = |source| RedactionsError::Io {
+            path: path.clone(),
+            source,
+        };
+        let mut list = Self::default();
+        if disk.len(&path).map_err(io)?.is_none() {
+            return Ok(list);
+        }
+        let bytes = disk::read_bounded(disk, &path, BYTES_MAX).map_err(io)?;
+        for (number, text) in bytes.split(|&byte| byte == b'\n').enumerate() {
+            if text.is_empty() {
+                continue;
+            }
+            let wrong = |why: String| RedactionsError::Line {
+                path: path.clone(),
+                line: number + 1,
+                why,
+            };
+            let line: Line = serde_json::from_slice(text).map_err(|why| wrong(why.to_string()))?;
+            let id = id::parse(&line.id).ok_or_else(|| wrong("its id is no id".to_owned()))?;
+            list.places.insert(id, list.lines.len());
+            list.lines.push(line);
+        }
+        Ok(list)
+    }
+
+    /// Puts it in place, durably.
+    pub fn write(&self, disk: &dyn Disk, vault: &Path) -> Result<(), RedactionsError> {
+        let path = path(vault);
+        let mut text = Vec::new();
+        for line in &self.lines {
+            serde_json::to_writer(&mut text, line).map_err(|why| RedactionsError::Io {
+                path: path.clone(),
+                source: why.into(),
+            })?;
+            text.push(b'\n');
+        }
+        disk::put(disk, &path, &text).map_err(|source| RedactionsError::Io { path, source })
+    }
+
+    /// Adds posts; one that is on the list keeps its reason. How many are new.
+    pub fn ask(&mut self, ids: impl IntoIterator<Item = u64>, reason: &str) -> u64 {
+        let before = self.lines.len();
+        for id in ids {
+            self.places.entry(id).or_insert_with(|| {
+                self.lines.push(Line {
+                    id: id.to_string(),
+                    reason: reason.to_owned(),
+                    hour: None,
+                });
+                self.lines.len() - 1
+            });
+        }
+        (self.lines.len() - before) as u64
+    }
+
+    /// Says that the archive had a post: whether that is news.
+    pub fn found(&mut self, id: u64, hour: Hour) -> bool {
+        let place = self.places.get(&id);
+        match place.and_then(|place| self.lines.get_mut(*place)) {
+            Some(line) if line.hour.is_none() => {
+                line.hour = Some(hour);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Whether a post is to stay out.
+    pub fn has(&self, id: u64) -> bool {
+        self.places.contains_key(&id)
+    }
+
+    /// The posts from a place of the list on, and the hours that they were removed from.
+    pub fn since(&self, place: usize) -> Vec<(u64, Option<Hour>)> {
+        let of = |line: &Line| id::parse(&line.id).map(|id| (id, line.hour));
+        self.lines
+            .get(place..)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(of)
+            .collect()
+    }
+
+    /// How many posts were removed from an hour, by reason.
+    pub fn of_hour(&self, hour: Hour) -> ByWord {
+        let mut counts = ByWord::new();
+        for line in self.lines.iter().filter(|line| line.hour == Some(hour)) {
+            *counts.entry(line.reason.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Whether a line that is no post names one of them: in quotes, or by a number as long as ids are.
+    pub fn are_named_in(&self, line: &[u8]) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let is_digit = |at: &usize| line.get(*at).is_some_and(u8::is_ascii_digit);
+        let mut at = 0;
+        while at < line.len() {
+            if !is_digit(&at) {
+                at += 1;
+                continue;
+            }
+            let begin = at;
+            while is_digit(&at) {
+                at += 1;
+            }
+            let is_quoted =
+                0 < begin && line.get(begin - 1) == Some(&b'"') && line.get(at) == Some(&b'"');
+            let text = line
+                .get(begin..at)
+                .and_then(|text| str::from_utf8(text).ok());
+            let named = text.and_then(id::parse).is_some_and(|id| self.has(id));
+            if named && (is_quoted || PLAIN_DIGITS <= at - begin) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    #[test]
+    fn the_list_reads_back_and_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut list = Redactions::read(&RealDisk, folder.path()).unwrap();
+        assert_eq!(list.ask([1_541_815_603_606_036_480, 20], "deleted"), 2);
+        assert_eq!(list.ask([20, 21], "ethics board"), 1);
+        let hour = "2026-11-23_14".parse().unwrap();
+        assert!(list.found(20, hour) && list.found(21, hour) && !list.found(21, hour));
+        list.write(&RealDisk, folder.path()).unwrap();
+        let read = Redactions::read(&RealDisk, folder.path()).unwrap();
+        assert_eq!(read, list);
+        let counts = [("deleted".to_owned(), 1), ("ethics board".to_owned(), 1)];
+        assert_eq!(read.of_hour(hour), counts.into());
+        assert_eq!(read.since(2), [(21, Some(hour))]);
+        let names = |line: &str| read.are_named_in(line.as_bytes());
+        assert!(!names(r#"{"data":{"id":"20"#) && names(r#"{"id":"20","#));
+        assert!(
+            names("torn 1541815603606036480") && !names("15418156036060364801") && !names("20")
+        );
+    }
+}
