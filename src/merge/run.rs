@@ -348,6 +348,24 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// Why an hour cannot follow its former revision, if it cannot.
+    fn obstacle(&self, hour: Hour, former: Option<&Manifest>, ledger: &Ledger) -> Option<String> {
+        let zone = &self.settings.timezone;
+        if former.is_some_and(|former| former.intervals != zone.intervals(hour)) {
+            return Some(format!(
+                "it was committed with other UTC time than this program's rules of {} give it",
+                zone.name()
+            ));
+        }
+        let here = former.map_or(0, |former| former.history.revision);
+        let known = ledger.revision(hour);
+        (here < known).then(|| {
+            format!(
+                "the ledger has revision {known} of it, the folder has {here}: its manifest is missing"
+            )
+        })
+    }
+
     fn hour(
         &self,
         workshop: &Workshop<'_>,
@@ -395,17 +413,12 @@ impl Job<'_> {
             ));
             return Ok(nothing);
         }
-        let revision = former
-            .as_ref()
-            .map_or(0, |(former, _)| former.history.revision);
-        if revision < ledger.revision(hour) {
-            let why = format!(
-                "the ledger has revision {} of it, the folder has {revision}: its manifest is missing",
-                ledger.revision(hour)
-            );
+        let (former, bytes) = former.unzip();
+        if let Some(why) = self.obstacle(hour, former.as_ref(), ledger) {
             outcome.fail(hour, &why, true);
             return Ok(nothing);
         }
+        let revision = former.map_or(0, |former| former.history.revision);
         let due = Due {
             hour,
             inputs: plan::inputs(candidate, &look.stock),
@@ -413,7 +426,7 @@ impl Job<'_> {
             is_in_span: plan::is_in_span(hour, &self.when(look.first_hour)),
             history: History {
                 revision: revision + 1,
-                previous_manifest: former.map(|(_, bytes)| manifest::sha256(&bytes)),
+                previous_manifest: bytes.map(|bytes| manifest::sha256(&bytes)),
                 segments,
                 events,
             },
