@@ -50,11 +50,11 @@ pub(crate) fn run(global: &Global, args: &ConfigArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// One effective value.
+/// One effective value. As text it is written as in the file, as JSON it is what it says.
 #[derive(Debug, Serialize)]
 struct Shown {
     key: String,
-    value: String,
+    value: Value,
     from: String,
 }
 
@@ -67,7 +67,7 @@ fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
         .to_string_lossy();
     let of = |key: &str, entry: &Entry, from: String| Shown {
         key: key.to_owned(),
-        value: entry.value.to_string(),
+        value: entry.value.clone(),
         from,
     };
     let mut shown = Vec::new();
@@ -80,7 +80,7 @@ fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
     }
     let derived = |key: &str, path: &Path| Shown {
         key: key.to_owned(),
-        value: Value::Text(path.display().to_string()).to_string(),
+        value: Value::Text(path.display().to_string()),
         from: "from data_dir".to_owned(),
     };
     let settings = &loaded.settings;
@@ -91,6 +91,13 @@ fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
         if !loaded.written.entries.contains_key(key) {
             shown.push(derived(key, path));
         }
+    }
+    if std::env::var_os(setup::TOKEN_VARIABLE).is_some() {
+        shown.push(Shown {
+            key: "x.bearer_token".to_owned(),
+            value: Value::Text("********".to_owned()),
+            from: format!("${}, before the file", setup::TOKEN_VARIABLE),
+        });
     }
     for (begin, entries) in &loaded.written.servers {
         let id = entries
@@ -105,10 +112,16 @@ fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
         return output::print_json(&shown);
     }
     let width = |of: fn(&Shown) -> usize| shown.iter().map(of).max().unwrap_or(0);
-    let (keys, values) = (width(|s| s.key.len()), width(|s| s.value.chars().count()));
+    let (keys, values) = (
+        width(|s| s.key.len()),
+        width(|s| s.value.to_string().chars().count()),
+    );
     let lines: Vec<String> = shown
         .iter()
-        .map(|s| format!("{:<keys$}  {:<values$}  {}\n", s.key, s.value, s.from))
+        .map(|s| {
+            let value = s.value.to_string();
+            format!("{:<keys$}  {value:<values$}  {}\n", s.key, s.from)
+        })
         .collect();
     output::print(&lines.concat())?;
     let this = settings
@@ -122,8 +135,14 @@ fn check(global: &Global) -> Result<Exit, Failure> {
     let loaded = setup::load_file(global)?;
     let settings = &loaded.settings;
     let mut notes: Vec<String> = Vec::new();
-    if let Err(why) = setup::bearer_token(settings) {
-        notes.push(format!("warn  {why}"));
+    // who may not read it may still be somebody else than the user who collects
+    let token = setup::bearer_token(settings);
+    let is_wrong = token
+        .as_ref()
+        .is_err_and(|why| !why.what.contains("Permission denied"));
+    if let Err(why) = token {
+        let word = if is_wrong { "fail" } else { "warn" };
+        notes.push(format!("{word}  {why}"));
     }
     if settings.this.is_none() {
         notes.push(
@@ -156,5 +175,9 @@ fn check(global: &Global) -> Result<Exit, Failure> {
     for note in notes {
         output::print(&format!("{note}\n"))?;
     }
-    Ok(Exit::Done)
+    Ok(if is_wrong {
+        Exit::Configuration
+    } else {
+        Exit::Done
+    })
 }

@@ -1,7 +1,7 @@
 //! `inspect`: tells what a segment, events file, seal, manifest or vault file contains.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
 };
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     post::parse,
     segment::{
+        acks,
         event::Event,
         line,
         name::SegmentName,
@@ -23,7 +24,9 @@ use crate::{
         seal::{Digest, Digester, SEAL_BYTES_MAX, Seal},
     },
     vault::{
+        identity::Identity,
         layout::{self, Kind},
+        ledger,
         manifest::Manifest,
         posts::read::{self, Wanted},
         xz,
@@ -65,6 +68,9 @@ pub(crate) fn run(_global: &Global, args: &InspectArgs) -> Result<Exit, Failure>
             format!("cannot inspect {}: {why}", path.display()),
         )
     };
+    if path.is_dir() {
+        return Err(cannot(&"it is a folder").hint("name a file in it; `verify` takes folders"));
+    }
     if RealDisk.len(path).map_err(|why| cannot(&why))?.is_none() {
         return Err(cannot(&"there is no such file"));
     }
@@ -76,7 +82,10 @@ pub(crate) fn run(_global: &Global, args: &InspectArgs) -> Result<Exit, Failure>
     let mut facts = Facts::default();
     facts.add("file", path)?;
     let found = facts_of(path, &name, &mut facts);
-    found.map_err(|failure| cannot(&failure.what).hint(failure.hint.unwrap_or_default()))?;
+    found.map_err(|failure| Failure {
+        hint: failure.hint,
+        ..cannot(&failure.what)
+    })?;
     if args.json {
         output::print_json(&facts)?;
     } else {
@@ -103,8 +112,11 @@ fn facts_of(path: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {
         }
         _ => match Kind::of_name(name) {
             Some((hour, kind)) => data_file(path, hour, kind, facts),
+            None if name == "ledger.jsonl" => ledger(path, facts),
+            None if name == "vault.json" => identity(path, facts),
+            None if name == "acks.jsonl" => acknowledgements(path, facts),
             None => Err(Failure::new(Exit::Failed, "its name is none of this program's").hint(
-                "it tells by the name; known are segments, events files, seals, manifests and vault files",
+                "it tells by the name; known are segments, events files, seals, acknowledgements, and all files of a vault",
             )),
         },
     }
@@ -126,14 +138,13 @@ fn sealed(
 ) -> Result<(), Failure> {
     let seal_path = path.with_file_name(format!("{name}.seal.json"));
     let says = if RealDisk.len(&seal_path)?.is_none() {
-        "no: it is open, or was left by a crash"
+        "no: it is open, or was left by a crash".to_owned()
     } else {
         let bytes = disk::read_bounded(&RealDisk, &seal_path, SEAL_BYTES_MAX)?;
-        let same = of(&Seal::read(&bytes, name)?) == found;
-        if same {
-            "yes, and the same bytes"
-        } else {
-            "yes, but the bytes differ: it is DAMAGED"
+        match Seal::read(&bytes, name) {
+            Ok(seal) if of(&seal) == found => "yes, and the same bytes".to_owned(),
+            Ok(_) => "yes, but the bytes differ: it is DAMAGED".to_owned(),
+            Err(why) => format!("its seal cannot be read: {}: {why}", seal_path.display()),
         }
     };
     facts.add("sealed", says)?;
@@ -237,6 +248,35 @@ fn manifest(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
     facts.add("books balance", manifest.balances())
 }
 
+fn ledger(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
+    let vault = path.parent().unwrap_or(Path::new("."));
+    let lines = ledger::read(&RealDisk, vault)?;
+    let hours: BTreeSet<_> = lines.iter().map(|line| line.hour).collect();
+    facts.add("kind", "ledger")?;
+    facts.add("revisions", lines.len())?;
+    facts.add("hours", hours.len())?;
+    facts.add("first and last hour", (hours.first(), hours.last()))?;
+    facts.add("last line", lines.last())?;
+    facts.add(
+        "lines that break the chain",
+        ledger::breaks(&RealDisk, vault)?,
+    )
+}
+
+fn identity(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
+    let vault = path.parent().unwrap_or(Path::new("."));
+    facts.add("kind", "a vault's description")?;
+    facts.add("vault", Identity::read(&RealDisk, vault)?)
+}
+
+fn acknowledgements(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
+    let acks = acks::read(&RealDisk, path)?;
+    let times = || acks.values().map(|ack| ack.at);
+    facts.add("kind", "acknowledgements")?;
+    facts.add("files", acks.len())?;
+    facts.add("first and last", (times().min(), times().max()))
+}
+
 fn data_file(
     path: &Path,
     hour: crate::period::Hour,
@@ -248,7 +288,7 @@ fn data_file(
     } else {
         xz::read_through(&RealDisk, path, kind.header_lines(), |_| Ok(()))?
     };
-    facts.add("kind", format!("{kind:?}"))?;
+    facts.add("kind", kind.ending())?;
     facts.add("hour", hour)?;
     facts.add("content", &found)?;
     let manifest_path = path.with_file_name(format!("{hour}_manifest.json"));

@@ -33,7 +33,7 @@ const SEARCHED: [&str; 2] = ["twinstream.toml", "/etc/twinstream/twinstream.toml
 const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// The environment variable that goes before the token's file.
-const TOKEN_VARIABLE: &str = "TWINSTREAM_X_BEARER_TOKEN";
+pub(crate) const TOKEN_VARIABLE: &str = "TWINSTREAM_X_BEARER_TOKEN";
 
 /// What a stage's command has at hand.
 pub(crate) struct Setup {

@@ -133,12 +133,15 @@ fn text(found: &Found) -> String {
         .filter(|problem| problem.severity == Severity::Wrong)
         .count();
     let hours: u64 = found.days.values().map(|day| day.hours).sum();
+    let checked = format!("{hours} hour{} checked", if hours == 1 { "" } else { "s" });
     lines.push(match found.worst() {
-        Some(Severity::Wrong) => format!("{hours} hours checked: {wrong} things do not hold"),
+        Some(Severity::Wrong) if wrong == 1 => format!("{checked}: 1 thing does not hold"),
+        Some(Severity::Wrong) => format!("{checked}: {wrong} things do not hold"),
         Some(Severity::Unfinished) => {
-            format!("{hours} hours checked: what is committed holds; a merge is to be finished")
+            format!("{checked}: what is committed holds; a merge is to be finished")
         }
-        Some(Severity::Note) | None => format!("{hours} hours checked: all holds"),
+        Some(Severity::Note) | None if hours == 0 => "there is no hour to check".to_owned(),
+        Some(Severity::Note) | None => format!("{checked}: all holds"),
     });
     lines.join("\n") + "\n"
 }

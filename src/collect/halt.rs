@@ -84,6 +84,18 @@ impl Halt {
         held
     }
 
+    /// Takes the reserve as soon as there is room for it, when there was none at the start.
+    pub(super) fn renew_reserve(&self) {
+        let is_held = matches!(self.disk.len(&self.reserve()), Ok(Some(RESERVE_BYTES)));
+        let has_room = || {
+            let free = self.disk.free(&self.folder);
+            free.is_ok_and(|free| RESERVE_BYTES + ROOM_BYTES <= free)
+        };
+        if !is_held && !self.state.borrow().full && has_room() && self.hold_reserve().is_ok() {
+            tracing::info!("64 MiB are held back for a full disk now");
+        }
+    }
+
     /// Gives the reserve back; says whether there was one.
     fn free_reserve(&self) -> bool {
         // whatever the reason for which it cannot be removed, there is nothing to be had from it

@@ -174,8 +174,8 @@ async fn collect(
     last_line: Option<UtcMs>,
 ) -> Result<(), CollectError> {
     let mut signals = JoinSet::new();
-    let (term, interrupt) = both_signals().map_err(CollectError::Start)?;
-    signals.spawn(heed_signals(term, interrupt, Arc::clone(&halt)));
+    let asked = Asked::new().map_err(CollectError::Start)?;
+    signals.spawn(heed_signals(asked, Arc::clone(&halt)));
     collector.progress.begun();
     let run = RunId(
         getrandom::u32()
@@ -261,25 +261,34 @@ async fn write_out(halt: &Halt, mut written: oneshot::Receiver<()>) -> Result<()
     }
 }
 
-fn both_signals() -> io::Result<(Signal, Signal)> {
-    Ok((
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    ))
-}
+/// The signals that ask a process to end: a terminal that is closed is one of them.
+struct Asked([Signal; 3]);
 
-/// The first signal asks for an orderly end, the second one ends the process at once.
-async fn heed_signals(mut term: Signal, mut interrupt: Signal, halt: Arc<Halt>) {
-    let mut either = async || {
+impl Asked {
+    fn new() -> io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn next(&mut self) {
+        let [term, interrupt, hangup] = &mut self.0;
         tokio::select! {
             _ = term.recv() => (),
             _ = interrupt.recv() => (),
+            _ = hangup.recv() => (),
         }
-    };
-    either().await;
+    }
+}
+
+/// The first signal asks for an orderly end, the second one ends the process at once.
+async fn heed_signals(mut asked: Asked, halt: Arc<Halt>) {
+    asked.next().await;
     tracing::info!("told to stop: writing and sealing what was read");
     halt.stop(Stop::Signal);
-    either().await;
+    asked.next().await;
     end_at_once();
 }
 

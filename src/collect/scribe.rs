@@ -322,7 +322,7 @@ impl Syncer {
                 sealed = closed.seal(&*self.desk.disk);
             }
             match sealed {
-                Ok(()) => (),
+                Ok(()) => self.desk.halt.renew_reserve(),
                 Err(error) if error.is_full() => return,
                 // it stays as it is and is recovered at the next start
                 Err(error) => self.failed(&error),

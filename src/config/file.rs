@@ -73,7 +73,8 @@ impl fmt::Display for Problem {
 }
 
 /// A value as it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
 pub enum Value {
     /// `"text"`
     Text(String),

@@ -446,17 +446,14 @@ impl Resolving<'_> {
             return found.map(|server| server.id.clone());
         }
         let short = |name: &str| name.split('.').next().unwrap_or(name).to_ascii_lowercase();
-        let full = servers
-            .iter()
-            .find(|server| server.host.eq_ignore_ascii_case(me.host));
-        let mut by_short = servers
-            .iter()
-            .filter(|server| short(&server.host) == short(me.host));
-        let only = match (by_short.next(), by_short.next()) {
-            (Some(one), None) => Some(one),
-            _ => None,
+        // of two with one name neither is taken: then it must be said which it is
+        let only = |is_me: &dyn Fn(&Server) -> bool| {
+            let mut found = servers.iter().filter(|server| is_me(server));
+            found.next().filter(|_| found.next().is_none())
         };
-        full.or(only).map(|server| server.id.clone())
+        let full = only(&|server| server.host.eq_ignore_ascii_case(me.host));
+        let by_short = || only(&|server| short(&server.host) == short(me.host));
+        full.or_else(by_short).map(|server| server.id.clone())
     }
 }
 

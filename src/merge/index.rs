@@ -227,10 +227,11 @@ impl Indexes<'_> {
             formerly: seal.redacted.into_iter().map(|past| past.sha256).collect(),
             runs,
         };
-        if self.keep {
-            disk.make_folder(&folder).map_err(io_at(&folder))?;
-            let json = serde_json::to_vec(&index).map_err(|why| io_at(&path)(why.into()))?;
-            keep(disk, &path, &json).map_err(io_at(&path))?;
+        // it can be made again, so a full disk is no reason not to use the segment
+        if self.keep
+            && let Err(why) = keep(disk, &folder, &path, &index)
+        {
+            tracing::warn!("{}: the index is not kept: {why}", path.display());
         }
         Ok(index)
     }
@@ -294,12 +295,14 @@ impl Indexes<'_> {
 
 /// Keeps an index, whole or not at all while the power is on. It is not synced: one that a power
 /// cut has torn cannot be read, and is made again.
-fn keep(disk: &dyn Disk, path: &Path, json: &[u8]) -> io::Result<()> {
+fn keep(disk: &dyn Disk, folder: &Path, path: &Path, index: &Index) -> io::Result<()> {
+    disk.make_folder(folder)?;
+    let json = serde_json::to_vec(index)?;
     let aside = disk::aside(path);
     if disk.len(&aside)?.is_some() {
         disk.remove(&aside)?;
     }
-    disk.create(&aside)?.write_all(json)?;
+    disk.create(&aside)?.write_all(&json)?;
     disk.rename(&aside, path)
 }
 

@@ -189,7 +189,12 @@ impl Disk for RealDisk {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(e),
             };
-            if meta.is_dir() || meta.is_file() {
+            if meta.is_symlink() {
+                tracing::warn!(
+                    "{} is a symbolic link and is passed over",
+                    path.join(name).display()
+                );
+            } else if meta.is_dir() || meta.is_file() {
                 found.push(Entry {
                     name,
                     folder: meta.is_dir(),
