@@ -47,6 +47,8 @@ pub struct Ended {
     pub exit: Option<i32>,
     /// In words, when it was not its own end.
     pub why: Option<String>,
+    /// Whether it was asked to end because the service does, which is no failure.
+    pub with_service: bool,
     /// The last failure that it told.
     pub said: Option<String>,
 }
@@ -127,6 +129,7 @@ impl Child {
         Ended {
             exit: status.code(),
             why,
+            with_service: matches!(self.asked, Some((_, false))),
             said: self
                 .said
                 .lock()

@@ -168,6 +168,7 @@ impl Service {
                     let ended = Ended {
                         exit: None,
                         why: Some(format!("it cannot be started: {why}")),
+                        with_service: false,
                         said: None,
                     };
                     state.runs.insert(due.stage, run);
@@ -217,6 +218,10 @@ impl Service {
             if let (Some(day), true) = (due.day, ended.exit != Some(7)) {
                 state.record.reported = state.record.reported.max(Some(day));
             }
+            return;
+        }
+        if ended.with_service {
+            run.said = ended.why;
             return;
         }
         run.failures = run.failures.saturating_add(1);
@@ -405,6 +410,10 @@ mod tests {
             end.store(true, Ordering::Relaxed);
         });
         let record = record::read(&RealDisk, dir.path());
-        assert!(record.stages.contains_key(&Stage::Deliver));
+        let run = &record.stages[&Stage::Deliver];
+        assert_eq!(
+            (run.failures, run.said.as_deref()),
+            (0, Some("the service ends"))
+        );
     }
 }

@@ -203,6 +203,7 @@ pub fn how(run: &Run) -> String {
         (_, Some(4), _) => "nothing to do".to_owned(),
         (_, Some(7), _) => "another one was at it".to_owned(),
         (_, Some(5), _) => format!("set aside: {}", said("see the log")),
+        (_, None, 0) => said("ended"),
         (.., 0) => "done".to_owned(),
         (.., failures) => {
             let times = if failures == 1 { "time" } else { "times" };
