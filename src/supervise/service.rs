@@ -337,6 +337,15 @@ mod tests {
         }
     }
 
+    /// Ends the service also when the test fails.
+    struct Ends<'a>(&'a AtomicBool);
+
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
     #[track_caller]
     fn until(mut is_so: impl FnMut() -> bool) {
         for _ in 0..2_000 {
@@ -389,6 +398,7 @@ mod tests {
         };
         std::thread::scope(|scope| {
             let when_to_end = &end;
+            let _ends = Ends(when_to_end);
             scope.spawn(move || service.run(when_to_end));
             until(|| 3 <= fed());
             puppet.hangs.store(true, Ordering::Relaxed);
@@ -407,7 +417,6 @@ mod tests {
                     .iter()
                     .any(|line| line.contains("STOPPING=1"))
             });
-            end.store(true, Ordering::Relaxed);
         });
         let record = record::read(&RealDisk, dir.path());
         let run = &record.stages[&Stage::Deliver];
