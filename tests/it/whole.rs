@@ -11,17 +11,23 @@ use std::{
 };
 
 use tempfile::TempDir;
+use twinstream::{
+    cover::{cause::Cause, gap::Gap},
+    vault::manifest::Manifest,
+};
 
 use crate::support::{folder::files_below, skipped::real_posts};
 
-/// Simulated seconds per second.
-const RATE: i64 = 30;
+/// Simulated seconds per second, where it does not matter when just something is noticed.
+const RATE: i32 = 30;
 
 /// Two servers, the simulated API, and one folder for all of them.
 struct Site {
     dir: TempDir,
     /// Simulated milliseconds at the start, and the real instant of it.
     began: std::time::Instant,
+    /// Simulated seconds per second.
+    rate: i32,
 }
 
 /// A child that does not outlive its test.
@@ -41,7 +47,12 @@ const SETTLED: &str = "2026-11-23T15:30:00Z";
 
 impl Site {
     fn new() -> Self {
+        Self::at_rate(RATE)
+    }
+
+    fn at_rate(rate: i32) -> Self {
         let site = Self {
+            rate,
             dir: TempDir::new().unwrap(),
             began: std::time::Instant::now(),
         };
@@ -57,7 +68,7 @@ impl Site {
 
     /// Seconds of simulated time since the start.
     fn elapsed(&self) -> f64 {
-        self.began.elapsed().as_secs_f64() * f64::from(i32::try_from(RATE).unwrap())
+        self.began.elapsed().as_secs_f64() * f64::from(self.rate)
     }
 
     /// A command that goes by the clock of all, or by one that begins at that time: what hangs on
@@ -65,7 +76,10 @@ impl Site {
     fn program(&self, from: Option<&str>) -> Command {
         let begin: twinstream::period::UtcMs = BEGIN.parse().unwrap();
         let now = begin.plus_ms((self.elapsed() * 1_000.0) as i64);
-        let clock = from.map_or_else(|| format!("{now}@{RATE}"), |from| format!("{from}@1"));
+        let clock = from.map_or_else(
+            || format!("{now}@{}", self.rate),
+            |from| format!("{from}@1"),
+        );
         let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
         command.args(["--clock", &clock]).stdin(Stdio::null());
         command
@@ -468,4 +482,246 @@ fn two_servers_with_faults_and_a_kill_make_one_archive_that_verifies() {
     // the other way round does not hold: serde_json refuses lone surrogates, which are good posts
     let lost: Vec<&u64> = stored.difference(&recent).collect();
     assert!(lost.is_empty(), "{lost:?}");
+}
+
+/// Each fault is long enough to make a gap, and far enough from the next to be told from it.
+const FAULTS_WITH_GAPS: &str = r#"
+[[fault]]
+at = "30s"
+for = "20s"
+kind = "refuse"
+listener = 1
+
+[[fault]]
+at = "31s"
+kind = "drop"
+listener = 1
+
+[[fault]]
+at = "60s"
+for = "20s"
+kind = "status"
+status = 503
+listener = 2
+
+[[fault]]
+at = "61s"
+kind = "drop"
+listener = 2
+
+[[fault]]
+at = "75s"
+for = "40s"
+kind = "stall"
+listener = 1
+
+[[fault]]
+at = "140s"
+for = "25s"
+kind = "upstream"
+
+[[fault]]
+at = "190s"
+for = "8s"
+kind = "lockout"
+close = true
+listener = 1
+"#;
+
+/// Server, cause, and the seconds after the begin between which its gap must lie: posts that were under
+/// way are missing as well, and waiting outlasts the fault.
+const GAPS: [(&str, &str, i64, i64); 8] = [
+    ("1", "network", 20, 56),
+    ("2", "refused", 50, 112),
+    ("1", "stall", 65, 112),
+    // the other one is refused then
+    ("union", "stall", 65, 112),
+    ("1", "upstream silence", 135, 170),
+    ("2", "upstream silence", 135, 170),
+    ("union", "upstream silence", 135, 170),
+    ("1", "lock-out", 180, 206),
+];
+
+#[test]
+fn real_collectors_have_the_gaps_that_the_simulator_made_and_verify_finds_false_ones() {
+    let site = Site::at_rate(12);
+    let (_api, urls) = site.simulate(&["--rate", "40"], FAULTS_WITH_GAPS);
+    site.configure(&urls);
+    for server in [1, 2] {
+        // it would close the holes
+        let path = site.path(&format!("server{server}.toml"));
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("[x]\n", "[x]\nbackfill = false\n")).unwrap();
+    }
+    let first = site.collect(1);
+    let mut second = site.collect(2);
+    wait_for("a time to kill", || 215.0 < site.elapsed());
+    let killed = site.elapsed();
+    second.0.kill().unwrap();
+    second.0.wait().unwrap();
+    wait_for("a while without it", || 240.0 < site.elapsed());
+    let second = site.collect(2);
+    wait_for("it collects again", || 270.0 < site.elapsed());
+    stop(first);
+    stop(second);
+    site.check_stage(2, None, &["deliver"], &[0]);
+    site.check_stage(1, Some(SETTLED), &["merge"], &[0]);
+    site.check_verify();
+    let gaps = site.check_stage(1, Some(SETTLED), &["gaps", "--csv"], &[0]);
+    let gaps = String::from_utf8(gaps.stdout).unwrap();
+    let begin: twinstream::period::UtcMs = BEGIN.parse().unwrap();
+    let mut found: Vec<(String, String, i64, i64)> = Vec::new();
+    for row in csv::Reader::from_reader(gaps.as_bytes()).records() {
+        let row = row.unwrap();
+        let second = |text: &str| {
+            let at: twinstream::period::UtcMs = text.parse().unwrap();
+            (at.0 - begin.0) / 1_000
+        };
+        found.push((
+            row[0].into(),
+            row[4].into(),
+            second(&row[1]),
+            second(&row[2]),
+        ));
+    }
+    for (server, cause, from, to) in GAPS {
+        let here = found
+            .iter()
+            .filter(|gap| (gap.0.as_str(), gap.1.as_str()) == (server, cause));
+        let lies: Vec<bool> = here.map(|gap| from <= gap.2 && gap.3 <= to).collect();
+        assert!(
+            !lies.is_empty() && lies.iter().all(|lies| *lies),
+            "{server} {cause}: {gaps}"
+        );
+    }
+    let killed = killed as i64;
+    let expected = |gap: &(String, String, i64, i64)| {
+        let is_one =
+            |(server, cause, ..): &(&str, &str, i64, i64)| gap.0 == *server && gap.1 == *cause;
+        let is_start_or_kill = gap.1 == "not running"
+            && (gap.3 < 20 || (gap.0 == "2" && killed - 15 <= gap.2 && gap.3 < 262));
+        // both ended, and nobody knows yet whether more is to come
+        let is_end = gap.1 == "late" && 255 < gap.2;
+        GAPS.iter().any(is_one) || is_start_or_kill || is_end
+    };
+    let others: Vec<_> = found.iter().filter(|gap| !expected(gap)).collect();
+    assert!(others.is_empty(), "{others:?}\n{gaps}");
+    assert!(
+        found
+            .iter()
+            .any(|gap| gap.0 == "2" && gap.1 == "not running" && 100 < gap.2),
+        "{gaps}"
+    );
+    check_falsified(&site);
+}
+
+/// A stranger's copy of what is published, in which a post id, a gap and a cause were falsified.
+#[track_caller]
+fn check_falsified(site: &Site) {
+    let copy = site.path("copy");
+    let day = copy.join("2026-11-23");
+    let put = |name: &str, bytes: &[u8]| {
+        fs::create_dir_all(&day).unwrap();
+        fs::write(day.join(name), bytes).unwrap();
+    };
+    let mut names: Vec<PathBuf> = site.vault_files("IDs.txt.xz");
+    for ending in [
+        "_manifest.json",
+        "_gaps.csv",
+        "_exposure.csv",
+        "_report.txt",
+    ] {
+        names.extend(site.vault_files(ending));
+    }
+    for path in names
+        .iter()
+        .filter(|path| !path.to_str().unwrap().contains("revisions"))
+    {
+        put(
+            path.file_name().unwrap().to_str().unwrap(),
+            &fs::read(path).unwrap(),
+        );
+    }
+    fs::copy(
+        site.path("server1/vault/ledger.jsonl"),
+        copy.join("ledger.jsonl"),
+    )
+    .unwrap();
+    let verify = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_twinstream"))
+            .arg("verify")
+            .arg(&copy)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    let (code, text) = verify();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("stay in the vault"), "{text}");
+    let path = day.join("2026-11-23_14_manifest.json");
+    let committed = fs::read(&path).unwrap();
+    let check = |change: &dyn Fn(&mut Manifest), told: &str| {
+        let mut manifest = Manifest::from_json(&committed).unwrap();
+        change(&mut manifest);
+        assert_ne!(manifest.to_json(), committed);
+        fs::write(&path, manifest.to_json()).unwrap();
+        let (code, text) = verify();
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains(told), "{text}");
+        fs::write(&path, &committed).unwrap();
+    };
+    let place = |manifest: &Manifest, server: &str, cause: Cause| {
+        let is_it = |gap: &Gap| gap.server == server && gap.cause == cause;
+        manifest.gaps.iter().position(is_it).unwrap()
+    };
+    let of_server = |manifest: &mut Manifest| {
+        let place = place(manifest, "2", Cause::Refused);
+        manifest.gaps[place].cause = Cause::Network;
+    };
+    // the ledger knows the manifest that was committed
+    check(&of_server, "not the one that was committed");
+    fs::remove_file(copy.join("ledger.jsonl")).unwrap();
+    // without it, the day's file knows the cause as well
+    check(&of_server, "it is not what the day's manifests say");
+    let of_union = |manifest: &mut Manifest| {
+        let place = place(manifest, "union", Cause::UpstreamSilence);
+        manifest.gaps[place].cause = Cause::Network;
+    };
+    check(&of_union, "do not follow from those of the servers");
+    let gone = |manifest: &mut Manifest| {
+        let place = place(manifest, "1", Cause::LockOut);
+        manifest.gaps.remove(place);
+    };
+    check(&gone, "not the runs of seconds that are not covered");
+    let covered = |manifest: &mut Manifest| {
+        let union = &mut manifest.coverage.union;
+        union.bitmap = union.bitmap.replace('0', "f");
+    };
+    check(&covered, "not what the ids say");
+    let estimate = |manifest: &mut Manifest| {
+        manifest.estimate.as_mut().unwrap().high += 1;
+    };
+    check(&estimate, "the estimate is not what");
+    let path = day.join("2026-11-23_gaps.csv");
+    let gaps = fs::read_to_string(&path).unwrap();
+    fs::write(&path, gaps.replace("refused", "disk")).unwrap();
+    let (code, text) = verify();
+    assert!(
+        code == Some(1) && text.contains("gaps.csv: it is not what"),
+        "{text}"
+    );
+    fs::write(&path, gaps).unwrap();
+    let ids = day.join("2026-11-23_14_IDs.txt.xz");
+    let changed = unxz(&ids).replacen('5', "6", 3);
+    let mut packed = Vec::new();
+    let mut writer = liblzma::write::XzEncoder::new(&mut packed, 1);
+    std::io::Write::write_all(&mut writer, changed.as_bytes()).unwrap();
+    writer.finish().unwrap();
+    fs::write(&ids, packed).unwrap();
+    let (code, text) = verify();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("sha256"), "{text}");
 }
