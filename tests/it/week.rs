@@ -540,6 +540,7 @@ impl<'a> Server<'a> {
                     _ => None,
                 });
                 let stock = Stock {
+                    formerly: Vec::new(),
                     sha256: String::new(),
                     lines: 0,
                     events_sha256: String::new(),
