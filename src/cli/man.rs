@@ -24,7 +24,7 @@ pub(crate) fn run(_global: &Global, args: &ManArgs) -> Result<Exit, Failure> {
     let mut pages = vec![(whole.get_name().to_owned(), whole.clone())];
     for command in whole
         .get_subcommands()
-        .filter(|command| !command.is_hide_set())
+        .filter(|command| !command.is_hide_set() && command.get_name() != "help")
     {
         let name = format!("{}-{}", whole.get_name(), command.get_name());
         pages.push((name.clone(), command.clone().display_name(name)));

@@ -11,8 +11,7 @@ use std::{
 
 use crate::config::settings::{Settings, Target};
 
-/// Seconds without progress after which systemd ends and restarts the service. `run` feeds it only
-/// while bytes come in or a wait is under way, and the longest silence it bears is half of this.
+/// Seconds without progress after which systemd ends and restarts the service.
 const WATCHDOG_S: u32 = 120;
 
 /// Where a system service's own folders lie; systemd makes them and gives them to the user.
