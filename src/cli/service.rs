@@ -81,7 +81,7 @@ fn text(global: &Global, setup: &Setup, whose: &Whose) -> Result<String, Failure
         settings: &setup.settings,
     };
     for path in [&program, &config] {
-        if path.starts_with("/tmp") || path.starts_with("/var/tmp") {
+        if !whose.user && (path.starts_with("/tmp") || path.starts_with("/var/tmp")) {
             tracing::warn!(
                 "{} is in a folder that the service does not see (PrivateTmp)\n  hint: copy it elsewhere, for example to /usr/local/bin",
                 path.display()

@@ -239,8 +239,9 @@ fn escaped(word: &str) -> String {
     }
 }
 
-/// What an ordinary user's manager can do as well. The children lower their own priority.
-const FOR_ALL: [&str; 9] = [
+/// What an ordinary user's manager can do as well. The children lower their own priority. A call that is
+/// not allowed fails, and kills nobody: ssh tries some.
+const FOR_ALL: [&str; 10] = [
     "NoNewPrivileges=yes",
     "LockPersonality=yes",
     "MemoryDenyWriteExecute=yes",
@@ -250,12 +251,12 @@ const FOR_ALL: [&str; 9] = [
     "SystemCallFilter=@system-service",
     "SystemCallFilter=~@privileged @resources",
     "SystemCallFilter=setpriority",
+    "SystemCallErrorNumber=EPERM",
 ];
 
 /// What only the system's manager can do. Not among them: PrivateNetwork and IPAddressDeny, since it
 /// speaks to the API, and to the primary.
-const FOR_SYSTEM: [&str; 22] = [
-    "SystemCallErrorNumber=EPERM",
+const FOR_SYSTEM: [&str; 21] = [
     "CapabilityBoundingSet=",
     "AmbientCapabilities=",
     "DevicePolicy=closed",
