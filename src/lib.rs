@@ -43,6 +43,9 @@ pub mod supervise;
 /// One picture of the state: the page, `status`, metrics, alarms and their mails.
 pub mod watch;
 
+/// What is told of a day: certificate, picture, README. A function of its manifests.
+pub mod report;
+
 /// What an archive has second by second, what it missed, and why. Values only.
 pub mod cover;
 
@@ -57,6 +60,9 @@ pub mod vault;
 
 /// UTC milliseconds, UTC minutes, and the hours of a vault's time zone.
 pub mod period;
+
+/// Numbers and tables for people.
+pub mod text;
 
 /// When to ask again: how attempts ended goes in, how long to wait and why comes out.
 pub mod backoff;

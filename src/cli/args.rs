@@ -78,7 +78,7 @@ pub(crate) enum Command {
     Deliver(super::deliver::DeliverArgs),
     /// Merges the given or all ready hours, once
     Merge(super::merge::MergeArgs),
-    /// Shows the report of a day, and mails it if asked
+    /// Writes the day's certificate, and prints the day's report
     Report(super::report::ReportArgs),
     /// Takes posts out of the archive on request
     Redact(super::redact::RedactArgs),

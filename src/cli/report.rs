@@ -1,47 +1,105 @@
-//! `report`: shows a day's report, and mails it.
+//! `report DAY`: the day's report and certificate.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::Serialize;
 
 use super::{
     args::Global,
     exit::{Exit, Failure},
     output,
     run::postman,
-    setup,
+    setup::{self, Setup},
 };
 use crate::{
     config::settings::Role,
-    period::Day,
-    vault::layout,
-    watch::daily,
+    cover::{
+        cause::Cause,
+        estimate::Estimate,
+        gap::{Gap, UNION},
+    },
+    period::{Day, Hour},
+    report::{
+        certificate, picture, read, readme,
+        statement::{NoStatement, Statement},
+    },
+    segment::line::PROGRAM,
+    text,
+    vault::{
+        identity::Identity,
+        layout, ledger,
+        public::{DayFile, Public},
+    },
+    watch::{daily, watchman::Postman},
     world::{
         disk::{self, Disk as _, RealDisk},
         lock::{Lock, LockError},
     },
 };
 
-/// A day's report has 25 lines.
+/// A day of nothing but gaps has some megabytes.
+const CERTIFICATE_BYTES_MAX: u64 = 64 << 20;
+
+/// A report has a line for each hour.
 const REPORT_BYTES_MAX: u64 = 1 << 20;
 
-/// Shows the report of a day, and mails it if asked.
+/// Writes the day's certificate, its picture and the README, and prints the day's report.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  twinstream report 2026-11-23
-  twinstream report 2026-11-23 --mail      as the service does every night for the day before")]
+  twinstream report 2026-11-23          writes the certificate, prints it and the report
+  twinstream report yesterday --mail    the same, and mails report, certificate and picture
+  twinstream report 2026-11-23 --dry-run | less
+
+Certificate, picture (SVG) and README go into the day's folder of the vault, from where they are published.
+They are a function of the day's manifests: doing it twice gives the same bytes. Certificates of other days that
+late data has made outdated are written anew on the way. Exit code 5: seconds are missing, an hour is not merged
+yet, data is late, or the ledger does not have what lies in the folder.")]
 pub(crate) struct ReportArgs {
-    /// The day, in the vault's time zone
-    #[arg(value_name = "YYYY-MM-DD")]
-    day: Day,
-    /// Mail it to [mail] to
+    /// The day in the vault's time zone: YYYY-MM-DD, or `yesterday`
+    #[arg(value_name = "DAY")]
+    day: String,
+    /// Mail it ([mail] to)
     #[arg(long)]
     mail: bool,
-    /// Only say what would be mailed
-    #[arg(long, requires = "mail")]
+    /// Print the facts as JSON
+    #[arg(long)]
+    json: bool,
+    /// Only print: write and mail nothing
+    #[arg(long)]
     dry_run: bool,
+}
+
+/// What is told as JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    day: Day,
+    complete: bool,
+    /// What is incomplete, in words.
+    lacks: &'a [String],
+    hours: Vec<Hour>,
+    absent: &'a [Hour],
+    posts: u64,
+    seconds: u64,
+    seconds_committed: u64,
+    seconds_covered: u64,
+    seconds_quiet: u64,
+    seconds_partial: u64,
+    seconds_missing: u64,
+    /// What no server has.
+    gaps: Vec<&'a Gap>,
+    estimate: Option<&'a Estimate>,
+    /// The files that were written, or would be.
+    files: Vec<String>,
+    /// Other days whose certificate was outdated and is written anew.
+    renewed: Vec<Day>,
+    mailed: bool,
 }
 
 pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let this = setup.this_server()?;
+    let settings = &setup.settings;
     if this.role == Role::Secondary {
         let what = format!(
             "server {} is a secondary: the vault is the primary's",
@@ -49,44 +107,273 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         );
         return Err(Failure::new(Exit::Configuration, what).hint("run report on the primary"));
     }
-    let settings = &setup.settings;
-    let path = layout::report_path(&settings.vault_dir, args.day);
-    if RealDisk.len(&path)?.is_none() {
-        tracing::info!("no hour of {} is merged: there is no report", args.day);
-        return Ok(Exit::NothingToDo);
-    }
-    let bytes = disk::read_bounded(&RealDisk, &path, REPORT_BYTES_MAX)?;
-    output::print(&String::from_utf8_lossy(&bytes))?;
-    if !args.mail {
-        return Ok(Exit::Done);
-    }
-    let Some(postman) = postman(&setup)? else {
+    let postman = if args.mail { postman(&setup)? } else { None };
+    if args.mail && postman.is_none() {
         let hint = "set host, from and to in [mail]";
         return Err(Failure::new(Exit::Configuration, "no mail is configured").hint(hint));
-    };
-    if args.dry_run {
-        tracing::info!("it would be mailed to {}", postman.mail.to.join(", "));
-        return Ok(Exit::Done);
     }
+    let day = day(&args.day, &setup)?;
+    let vault = &settings.vault_dir;
+    let _lock = if args.dry_run {
+        None
+    } else {
+        RealDisk.make_folder(&settings.data_dir)?;
+        let lock = Lock::take(&settings.data_dir, "report", setup.clock.now());
+        Some(lock.map_err(Failure::lock)?)
+    };
+    let renewed = if args.dry_run {
+        Vec::new()
+    } else {
+        renew(vault, day)?
+    };
+    let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
+    let statement = match Statement::of(day, &hours) {
+        Ok(statement) => statement,
+        Err(NoStatement::NoHour(_)) if !renewed.is_empty() => return Ok(Exit::Done),
+        Err(NoStatement::NoHour(_)) => {
+            tracing::info!(
+                "nothing to report: no hour of {day} is committed in {}",
+                vault.display()
+            );
+            return Ok(Exit::NothingToDo);
+        }
+        Err(why) => {
+            return Err(
+                Failure::from(why).hint("`twinstream verify` says what is wrong with the day")
+            );
+        }
+    };
+    tell(&setup, &statement, renewed, postman.as_ref(), args)
+}
+
+/// Writes, prints and mails what is stated.
+fn tell(
+    setup: &Setup,
+    statement: &Statement<'_>,
+    renewed: Vec<Day>,
+    postman: Option<&Postman>,
+    args: &ReportArgs,
+) -> Result<Exit, Failure> {
+    let (vault, day) = (&setup.settings.vault_dir, statement.day);
+    let lacks = lacks(vault, statement)?;
+    let files = files(statement);
+    if !args.dry_run {
+        write(vault, &files)?;
+    }
+    let table = report(vault, day)?;
+    if args.json {
+        output::print_json(&Told {
+            renewed,
+            ..told(statement, &lacks, &files, args)
+        })?;
+    } else {
+        output::print(&format!("{}\n{}", aligned(&table), files.certificate.1))?;
+    }
+    for what in &lacks {
+        tracing::warn!("{day}: {what}");
+    }
+    if let Some(postman) = postman {
+        if args.dry_run {
+            tracing::info!("it would be mailed to {}", postman.mail.to.join(", "));
+        } else {
+            mail(setup, postman, day)?;
+        }
+    }
+    Ok(if lacks.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Incomplete
+    })
+}
+
+/// Writes the certificates of other days anew that do not speak of the revisions that are in place.
+fn renew(vault: &Path, but: Day) -> Result<Vec<Day>, Failure> {
+    let mut latest: BTreeMap<Hour, (u64, String)> = BTreeMap::new();
+    for line in ledger::read(&RealDisk, vault)? {
+        latest.insert(line.hour, (line.revision, line.manifest_sha256));
+    }
+    let mut renewed = Vec::new();
+    for day in layout::days(&RealDisk, vault)? {
+        let path = Public::Day(day, DayFile::Certificate).path(vault);
+        if day == but || RealDisk.len(&path)?.is_none() {
+            continue;
+        }
+        let text = disk::read_bounded(&RealDisk, &path, CERTIFICATE_BYTES_MAX)?;
+        let text = String::from_utf8_lossy(&text);
+        let mut spoken: BTreeMap<Hour, (u64, String)> = BTreeMap::new();
+        for (hour, revision, sha256) in certificate::spoken_of(&text) {
+            spoken.insert(hour, (revision, sha256.to_owned()));
+        }
+        let in_place = latest.iter().filter(|(hour, _)| hour.day() == day);
+        if in_place.eq(&spoken) {
+            continue;
+        }
+        let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
+        write(vault, &files(&Statement::of(day, &hours)?))?;
+        tracing::info!("{day}: late data had come: its certificate was written anew");
+        renewed.push(day);
+    }
+    Ok(renewed)
+}
+
+/// The day that was asked for.
+fn day(asked: &str, setup: &Setup) -> Result<Day, Failure> {
+    if asked == "yesterday" {
+        let zone = &setup.settings.merge.timezone;
+        let today = zone.hour_of(setup.clock.now()).day();
+        return Ok(Day(today.0 - 1));
+    }
+    asked.parse().map_err(|why: crate::period::NotATime| {
+        Failure::new(Exit::Usage, why.to_string()).hint("name a day, or `yesterday`")
+    })
+}
+
+/// What is incomplete about a day, in words.
+fn lacks(vault: &Path, statement: &Statement<'_>) -> Result<Vec<String>, Failure> {
+    let mut lacks = Vec::new();
+    let (sum, _) = &statement.union;
+    if 0 < sum.missing {
+        let seconds = text::plural(sum.missing, "second is", "seconds are");
+        lacks.push(format!("{seconds} missing"));
+    }
+    let late = statement.gaps.iter().filter(|gap| gap.cause == Cause::Late);
+    let late: std::collections::BTreeSet<&str> = late
+        .map(|gap| gap.server.as_str())
+        .filter(|server| *server != UNION)
+        .collect();
+    for server in late {
+        lacks.push(format!("data of server {server} is late"));
+    }
+    let first = Identity::read(&RealDisk, vault)?.and_then(|identity| identity.first_hour);
+    let in_span = |hour: &&Hour| first.is_some_and(|first| first <= **hour);
+    let absent = statement.absent.iter().filter(in_span).count() as u64;
+    if 0 < absent {
+        let hours = text::plural(absent, "hour is", "hours are");
+        lacks.push(format!("{hours} not merged yet"));
+    }
+    let lines = ledger::read(&RealDisk, vault)?;
+    for hour in statement.hours {
+        let is_in_ledger = hour.revisions.iter().all(|revision| {
+            lines.iter().any(|line| {
+                line.hour == hour.manifest.hour
+                    && line.revision == revision.number
+                    && line.manifest_sha256 == revision.sha256
+            })
+        });
+        if !is_in_ledger {
+            lacks.push(format!(
+                "{}: its manifests are not what the ledger has; `twinstream verify` tells more",
+                hour.manifest.hour
+            ));
+        }
+    }
+    Ok(lacks)
+}
+
+/// The files of a report, each with what it says.
+struct Files {
+    picture: (Public, String),
+    readme: (Public, String),
+    certificate: (Public, String),
+}
+
+fn files(statement: &Statement<'_>) -> Files {
+    let file = |file| Public::Day(statement.day, file);
+    Files {
+        picture: (file(DayFile::Picture), picture::svg(statement)),
+        readme: (file(DayFile::Readme), readme::text(statement)),
+        certificate: (
+            file(DayFile::Certificate),
+            certificate::text(statement, PROGRAM),
+        ),
+    }
+}
+
+/// Puts them in place, the certificate last: where it is, the others are.
+fn write(vault: &Path, files: &Files) -> Result<(), Failure> {
+    for (file, text) in [&files.picture, &files.readme, &files.certificate] {
+        let path = file.path(vault);
+        disk::put(&RealDisk, &path, text.as_bytes()).map_err(|why| {
+            Failure::new(
+                Exit::Failed,
+                format!("cannot write: {}: {why}", path.display()),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// The day's report as it lies in the vault.
+fn report(vault: &Path, day: Day) -> Result<String, Failure> {
+    let path = layout::report_path(vault, day);
+    let bytes = disk::read_bounded(&RealDisk, &path, REPORT_BYTES_MAX).map_err(|why| {
+        Failure::new(
+            Exit::Failed,
+            format!("cannot read the report: {}: {why}", path.display()),
+        )
+        .hint("the next `twinstream merge` that commits an hour of the day writes it anew")
+    })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn aligned(report: &str) -> String {
+    let rows: Vec<Vec<String>> = report
+        .lines()
+        .map(|line| line.split('\t').map(str::to_owned).collect())
+        .collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    text::table(&rows, &(0..columns).collect::<Vec<usize>>())
+}
+
+/// Puts the mail into the queue, and sends what waits there, unless the service does.
+fn mail(setup: &Setup, postman: &Postman, day: Day) -> Result<(), Failure> {
+    let settings = &setup.settings;
+    let (data_dir, vault) = (&settings.data_dir, &settings.vault_dir);
     let now = setup.clock.now();
-    daily::put(
-        &RealDisk,
-        &settings.data_dir,
-        &settings.vault_dir,
-        &this.id,
-        args.day,
-        now,
-    )?;
-    match Lock::take(&settings.data_dir, "mail", now) {
+    let this = &setup.this_server()?.id;
+    daily::put(&RealDisk, data_dir, vault, this, day, now)?;
+    match Lock::take(data_dir, "mail", now) {
         Ok(_lock) => {
             // what is not taken now waits for the service, or for the next time
-            let taken = postman.send_due()?;
-            if taken == 0 {
+            if postman.send_due()? == 0 {
                 return Err(Failure::new(Exit::Unreachable, "the mail waits to be sent"));
             }
         }
         Err(LockError::Taken { .. }) => tracing::info!("the service sends the mail"),
         Err(error) => return Err(error.into()),
     }
-    Ok(Exit::Done)
+    Ok(())
+}
+
+fn told<'a>(
+    statement: &'a Statement<'_>,
+    lacks: &'a [String],
+    files: &Files,
+    args: &ReportArgs,
+) -> Told<'a> {
+    let (sum, books) = &statement.union;
+    let written = [&files.certificate, &files.picture, &files.readme];
+    Told {
+        day: statement.day,
+        complete: lacks.is_empty(),
+        lacks,
+        hours: statement
+            .hours
+            .iter()
+            .map(|hour| hour.manifest.hour)
+            .collect(),
+        absent: &statement.absent,
+        posts: books.posts,
+        seconds: statement.seconds,
+        seconds_committed: statement.committed,
+        seconds_covered: sum.covered,
+        seconds_quiet: sum.quiet,
+        seconds_partial: sum.partial,
+        seconds_missing: sum.missing,
+        gaps: statement.gaps_of(UNION).collect(),
+        estimate: statement.estimate.as_ref(),
+        files: written.iter().map(|(file, _)| file.name()).collect(),
+        renewed: Vec::new(),
+        mailed: args.mail && !args.dry_run,
+    }
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     merge::workers,
     period::Day,
+    report::check,
     vault::{
         verify::{self, Found, Severity},
         verify_hour, verify_whole,
@@ -26,7 +27,7 @@ Examples:
   twinstream verify vault/2026-11-23/2026-11-23_14_manifest.json
 
 Everything is worked out again from the files: hashes, rows, order, the hour of each id, the books, the
-tables of minutes and seconds, the day's report, earlier revisions, and the chain of the ledger.")]
+tables of minutes and seconds, the day's files, earlier revisions, and the chain of the ledger.")]
 pub(crate) struct VerifyArgs {
     /// A vault, a day's folder, a file of an hour, or a copy of published files
     #[arg(required = true, value_name = "PATH")]
@@ -69,6 +70,9 @@ pub(crate) fn run(_global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> 
         Ok(()) => bar.finish_and_clear(),
         Err(never) => match never {},
     }
+    let mut survey = survey;
+    let told = check::days(&RealDisk, &survey);
+    survey.problems.0.extend(told.0);
     let found = verify_whole::whole(&RealDisk, survey, hours);
     if args.json {
         output::print_json(&found)?;
@@ -138,7 +142,7 @@ fn text(found: &Found) -> String {
         Some(Severity::Wrong) if wrong == 1 => format!("{checked}: 1 thing does not hold"),
         Some(Severity::Wrong) => format!("{checked}: {wrong} things do not hold"),
         Some(Severity::Unfinished) => {
-            format!("{checked}: what is committed holds; a merge is to be finished")
+            format!("{checked}: what is committed holds; something is to be finished")
         }
         Some(Severity::Note) | None if hours == 0 => "there is no hour to check".to_owned(),
         Some(Severity::Note) | None => format!("{checked}: all holds"),

@@ -110,7 +110,12 @@ pub fn hour_of_manifest(name: &str) -> Option<Hour> {
 pub fn archived_path(vault: &Path, hour: Hour, revision: u64) -> PathBuf {
     day_folder(vault, hour.day())
         .join("revisions")
-        .join(format!("{hour}_r{revision}{MANIFEST}"))
+        .join(archived_name(hour, revision))
+}
+
+/// Its name.
+pub fn archived_name(hour: Hour, revision: u64) -> String {
+    format!("{hour}_r{revision}{MANIFEST}")
 }
 
 /// The hour and revision of an archived manifest's name.

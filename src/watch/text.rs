@@ -6,53 +6,8 @@ use super::{
     link::State,
     snapshot::{Server, Snapshot, UNION},
 };
+pub use crate::text::{bytes, percent, table};
 use crate::{period::UtcMs, supervise::record::Run};
-
-/// Bytes for a person: `3.4 MiB`.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut whole, mut unit) = (count, 0);
-    let mut tenths = 0;
-    while 1_024 <= whole && unit + 1 < UNITS.len() {
-        tenths = whole % 1_024 * 10 / 1_024;
-        whole /= 1_024;
-        unit += 1;
-    }
-    let name = UNITS.get(unit).copied().unwrap_or("B");
-    if unit == 0 {
-        format!("{whole} {name}")
-    } else {
-        format!("{whole}.{tenths} {name}")
-    }
-}
-
-/// A table: the first row is its head, the columns named in `right` end at the same place.
-pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(column, (cell, width))| {
-                if right.contains(&column) {
-                    format!("{cell:>width$}")
-                } else {
-                    format!("{cell:<width$}")
-                }
-            })
-            .collect();
-        text += cells.join("  ").trim_end();
-        text.push('\n');
-    }
-    text
-}
 
 /// The connection in a few words.
 pub fn link(server: &Server, now: UtcMs) -> String {
@@ -238,34 +193,4 @@ fn coverage(picture: &Snapshot) -> String {
         .to_vec();
     rows.insert(0, head);
     format!("\n{}", table(&rows, &[2, 3]))
-}
-
-/// `99.97 %`, and never 100 when something is missing.
-pub fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 {
-        return "-".to_owned();
-    }
-    let hundredths = u128::from(part) * 10_000 / u128::from(whole);
-    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_rounded_up_to_all() {
-        assert_eq!(percent(86_399, 86_400), "99.99 %");
-        assert_eq!(percent(3_600, 3_600), "100.00 %");
-        assert_eq!(percent(0, 0), "-");
-    }
-
-    #[test]
-    fn tables_align() {
-        let rows = [
-            vec!["a".to_owned(), "n".to_owned()],
-            vec!["é€".to_owned(), "100".to_owned()],
-        ];
-        assert_eq!(table(&rows, &[1]), "a     n\né€  100\n");
-    }
 }

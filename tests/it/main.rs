@@ -18,6 +18,7 @@ mod merge;
 mod over_ssh;
 mod power;
 mod redact;
+mod report;
 mod retain;
 mod service;
 mod simulate;

@@ -16,6 +16,7 @@ use twinstream::{
         run::Job,
     },
     period::{Hour, UtcMs, Zone},
+    report::check,
     vault::{
         manifest::Manifest,
         verify::{self, Found},
@@ -193,6 +194,9 @@ impl Site {
         let hours = places
             .map(|(place, number)| verify_hour::hour(&*self.disk, place, root(number)))
             .collect();
+        let mut survey = survey;
+        let told = check::days(&*self.disk, &survey);
+        survey.problems.0.extend(told.0);
         verify_whole::whole(&*self.disk, survey, hours)
     }
 

@@ -1,0 +1,391 @@
+//! The statement in words and numbers: `YYYY-mm-dd_certificate.txt`.
+//!
+//! Lines of at most 100 columns, read by a person first. The section on revisions needs the manifests
+//! of former revisions, which stay in the vault; all others follow from the ones that are public.
+
+use super::{
+    statement::{Statement, Sum},
+    told_gaps::{self, second},
+};
+use crate::{
+    cover::{estimate::Estimate, gap::UNION},
+    period::Hour,
+    text::{percent, plural, table, thousands, wrapped},
+    vault::manifest::{self, ByWord},
+};
+
+/// The version of the certificate's form. Whoever changes a word of it raises this.
+pub const FORMAT: u32 = 1;
+
+/// Columns of a line.
+const WIDTH: usize = 100;
+
+/// What the last line begins with.
+const FOOT: &str = "certificate format ";
+
+/// The section on revisions.
+pub const REVISIONS: &str = "Revisions";
+
+/// Runs of residues that are told one by one.
+const RUNS_MAX: usize = 4;
+
+/// The certificate.
+pub fn text(statement: &Statement<'_>, program: &str) -> String {
+    let title = format!(
+        "Certificate of completeness: {}\nstream {}, hours of {}\n{}\n\n",
+        statement.day,
+        statement.stream,
+        statement.timezone,
+        "=".repeat(WIDTH)
+    );
+    let sections = [
+        ("What this day has", has(statement)),
+        ("What is missing, and why", told_gaps::section(statement)),
+        ("What both servers may have missed", unseen(statement)),
+        ("What backfills brought", backfills(statement)),
+        ("The books", books(statement)),
+        (REVISIONS, revisions(statement)),
+        ("Data files", files(statement)),
+        ("How to verify this", how_to_verify(statement)),
+    ];
+    let mut text = title + &headline(statement);
+    for (head, body) in sections {
+        let line = "-".repeat(head.chars().count());
+        text.extend([format!("\n{head}\n{line}\n\n{body}")]);
+    }
+    text + &format!("\n{FOOT}{FORMAT}, {program}\n")
+}
+
+/// The version of a certificate's form, and the program that wrote it.
+pub fn origin(text: &str) -> Option<(u32, &str)> {
+    let (format, program) = text.lines().last()?.strip_prefix(FOOT)?.split_once(", ")?;
+    Some((format.parse().ok()?, program))
+}
+
+/// The hours, revisions and manifests' hashes that a certificate speaks of.
+pub fn spoken_of(text: &str) -> impl Iterator<Item = (Hour, u64, &str)> {
+    text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (hour, revision, sha256) = (words.next()?, words.next()?, words.next()?);
+        let is_hash = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
+        let revision = revision.strip_prefix('r')?.parse().ok()?;
+        (is_hash && words.next().is_none()).then_some((hour.parse().ok()?, revision, sha256))
+    })
+}
+
+/// A certificate without its section on revisions.
+pub fn without_revisions(text: &str) -> String {
+    let head = format!("\n{REVISIONS}\n---");
+    let Some((before, after)) = text.split_once(&head) else {
+        return text.to_owned();
+    };
+    let rest = after.find("\nData files\n---").unwrap_or(0);
+    before.to_owned() + after.get(rest..).unwrap_or_default()
+}
+
+/// The most important in three sentences.
+pub fn headline(statement: &Statement<'_>) -> String {
+    let (sum, books) = &statement.union;
+    let hours = plural(statement.hours.len() as u64, "hour", "hours");
+    let mut words = format!(
+        "{} in {hours}. Of their {}, {} by at least one server ({}).",
+        plural(books.posts, "post", "posts"),
+        plural(statement.committed, "second", "seconds"),
+        plural(sum.covered, "is covered", "are covered"),
+        percent(sum.covered, statement.committed)
+    );
+    let missing = if sum.missing == 0 {
+        "No second is missing.".to_owned()
+    } else {
+        format!(
+            "Nobody has {} of them: {}.",
+            plural(sum.missing, "second", "seconds"),
+            told_gaps::causes(statement, UNION)
+        )
+    };
+    words.extend([" ", &missing]);
+    if let Some(estimate) = &statement.estimate {
+        words.extend([format!(" {}", estimated(estimate))]);
+    }
+    let mut text = wrapped(&words, "", WIDTH);
+    if !statement.absent.is_empty() {
+        let absent = format!(
+            "Not part of this statement: {} of the day that are not in the archive: {}. They lie before \
+             it begins, or are not merged yet.",
+            plural(statement.absent.len() as u64, "hour", "hours"),
+            ranges(&statement.absent)
+        );
+        text.extend([format!("\n{}", wrapped(&absent, "", WIDTH))]);
+    }
+    text
+}
+
+/// `00-12, 15`
+pub(super) fn ranges(hours: &[Hour]) -> String {
+    let runs = hours.chunk_by(|a, b| a.0 + 1 == b.0);
+    let told = runs.filter_map(|run| match run {
+        [one] => Some(format!("{:02}", one.of_day())),
+        [first, .., last] => Some(format!("{:02}-{:02}", first.of_day(), last.of_day())),
+        [] => None,
+    });
+    told.collect::<Vec<String>>().join(", ")
+}
+
+/// The table of what each server, and all together, have.
+fn has(statement: &Statement<'_>) -> String {
+    let mut head = vec![String::new(), "together".to_owned()];
+    head.extend(statement.servers.keys().map(|id| format!("server {id}")));
+    let mut rows = vec![head];
+    let (all, books) = &statement.union;
+    let mut number = |what: &str, together: Option<u64>, each: &dyn Fn(&Sum) -> u64| {
+        let mut row = vec![what.to_owned(), together.map(thousands).unwrap_or_default()];
+        let servers = statement.servers.values();
+        row.extend(servers.map(|(sum, _)| thousands(each(sum))));
+        rows.push(row);
+    };
+    number("seconds covered", Some(all.covered), &|sum| sum.covered);
+    number("  of these quiet", Some(all.quiet), &|sum| sum.quiet);
+    number("  of these partial", Some(all.partial), &|sum| sum.partial);
+    number("seconds in gaps", Some(all.missing), &|sum| sum.missing);
+    number("gaps", Some(all.gaps), &|sum| sum.gaps);
+    if statement.servers.values().any(|(sum, _)| 0 < sum.untold) {
+        number("seconds without an account", None, &|sum| sum.untold);
+    }
+    let mut posts = vec!["posts".to_owned(), thousands(books.posts)];
+    let mut alone = vec!["  that no other server has".to_owned(), String::new()];
+    for (_, books) in statement.servers.values() {
+        posts.push(thousands(books.posts));
+        alone.push(thousands(books.only_here));
+    }
+    rows.push(posts);
+    if 1 < statement.servers.len() {
+        rows.push(alone);
+        let mut by_all = vec!["  that all servers have".to_owned()];
+        by_all.push(thousands(statement.seen_by_all));
+        rows.push(by_all);
+    }
+    let right: Vec<usize> = (1..statement.servers.len() + 2).collect();
+    let words = "A second is covered if a post was created in it, as its id tells, or if it is quiet: a \
+                 connection was up, with bytes shortly before and after, and so few posts come that an \
+                 empty second is no wonder. Partial are the seconds at the edge of a gap. A covered \
+                 second may still lack posts; how many is estimated below.";
+    format!("{}\n{}", table(&rows, &right), wrapped(words, "", WIDTH))
+}
+
+fn estimated(estimate: &Estimate) -> String {
+    match (estimate.unseen, estimate.low) {
+        (Some(unseen), Some(low)) => format!(
+            "In the seconds that both servers cover, both missed about {} (95 % interval: {} to {}).",
+            plural(unseen, "post", "posts"),
+            thousands(low),
+            thousands(estimate.high)
+        ),
+        _ => format!(
+            "In the seconds that both servers cover, both missed at most {} (97.5 % limit).",
+            plural(estimate.high, "post", "posts")
+        ),
+    }
+}
+
+fn unseen(statement: &Statement<'_>) -> String {
+    let Some(estimate) = &statement.estimate else {
+        let why =
+            "It cannot be told: that takes two servers, and seconds in which both have posts.";
+        return wrapped(why, "", WIDTH);
+    };
+    let words = format!(
+        "{} These are {}; gaps take no part in it. Method: {}, summed over the minutes of the day.",
+        estimated(estimate),
+        plural(estimate.seconds, "second", "seconds"),
+        estimate.method
+    );
+    let assumes = "It assumes that the two servers lose posts independently of each other, and that the \
+                   platform offers both the same posts. What the platform keeps from both, or what a \
+                   network that both use loses for both, is not in it: it is a lower bound.";
+    wrapped(&words, "", WIDTH) + "\n" + &wrapped(assumes, "", WIDTH)
+}
+
+fn backfills(statement: &Statement<'_>) -> String {
+    let head = [
+        "server",
+        "connected (UTC)",
+        "hour",
+        "minutes",
+        "posts",
+        "copies",
+        "hole: cause",
+        "found",
+        "open",
+    ];
+    let rows = statement.backfills().map(|(hour, backfill)| {
+        let (cause, closed, open) = backfill.hole.as_ref().map_or_else(
+            || ("-".to_owned(), String::new(), String::new()),
+            |hole| {
+                let seconds = |count| format!("{} s", thousands(count));
+                (
+                    hole.cause.to_string(),
+                    seconds(hole.closed),
+                    seconds(hole.open),
+                )
+            },
+        );
+        vec![
+            backfill.server.to_string(),
+            second(backfill.connected),
+            format!("{:02}", hour.of_day()),
+            backfill.minutes.to_string(),
+            thousands(backfill.posts),
+            thousands(backfill.duplicates),
+            cause,
+            closed,
+            open,
+        ]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    if rows.is_empty() {
+        return "No connection of this day asked for what it had missed.\n".to_owned();
+    }
+    let rows = [vec![head.map(str::to_owned).to_vec()], rows].concat();
+    let words = "A connection that asked for the minutes before it brought these posts of an hour, and \
+                 copies of posts that the server had already; so many seconds of the hole before it were \
+                 found, or are open still.";
+    wrapped(words, "", WIDTH) + "\n" + &table(&rows, &[2, 3, 4, 5, 7, 8])
+}
+
+/// Words with their counts, most first.
+fn words_of(counts: &ByWord) -> String {
+    let mut counts: Vec<(&String, &u64)> = counts.iter().collect();
+    counts.sort_by_key(|(word, count)| (std::cmp::Reverse(**count), (*word).clone()));
+    let told = counts
+        .iter()
+        .map(|(word, count)| format!("{word} {}", thousands(**count)));
+    told.collect::<Vec<String>>().join(", ")
+}
+
+fn books(statement: &Statement<'_>) -> String {
+    let (_, all) = &statement.union;
+    let mut lines = vec![format!(
+        "{} taken: {}, {}, {}.",
+        plural(all.lines, "line was", "lines were"),
+        plural(all.posts, "post", "posts"),
+        plural(all.duplicates, "further copy", "further copies"),
+        plural(
+            all.rejected_lines(),
+            "line that is no post",
+            "lines that are no posts"
+        )
+    )];
+    if !all.rejected.is_empty() {
+        lines.push(format!(
+            "The lines that are no posts, by reason: {}. They are kept as they came, and are not public.",
+            words_of(&all.rejected)
+        ));
+    }
+    let (conflicts, fields) = &statement.conflicts;
+    lines.push(if *conflicts == 0 {
+        "No post has copies that differ.".to_owned()
+    } else {
+        format!(
+            "{} copies that differ, in: {}. The copy that came first is kept.",
+            plural(*conflicts, "post has", "posts have"),
+            words_of(fields)
+        )
+    });
+    if !statement.redactions.is_empty() {
+        lines.push(format!(
+            "{} taken out on request, by the reason given: {}. They are in none of the files, and no other \
+             number here counts them.",
+            plural(statement.redactions.values().sum(), "post was", "posts were"),
+            words_of(&statement.redactions)
+        ));
+    }
+    lines.push(window(statement));
+    let wrapped = lines.iter().map(|line| wrapped(line, "", WIDTH));
+    wrapped.collect::<Vec<String>>().join("\n")
+}
+
+/// The sampling window, as the ids show it.
+fn window(statement: &Statement<'_>) -> String {
+    let residues: Vec<(u64, u64)> = statement.residues.iter().map(|(r, n)| (*r, *n)).collect();
+    let mut runs: Vec<(u64, u64, u64)> = residues
+        .chunk_by(|a, b| a.0 + 1 == b.0)
+        .filter_map(|run| Some((run.first()?.0, run.last()?.0, run.iter().map(|r| r.1).sum())))
+        .collect();
+    if runs.is_empty() {
+        return "Sampling window: no id tells the millisecond of its creation.".to_owned();
+    }
+    runs.sort_by_key(|(first, _, ids)| (std::cmp::Reverse(*ids), *first));
+    let told = runs.iter().take(RUNS_MAX).map(|(first, last, ids)| {
+        let ids = plural(*ids, "id", "ids");
+        if first == last {
+            format!("{first} ({ids})")
+        } else {
+            format!("{first}-{last} ({ids})")
+        }
+    });
+    let mut text = format!(
+        "Sampling window: the millisecond of creation within its second, (id >> 22) % 1000, is {}",
+        told.collect::<Vec<String>>().join(", ")
+    );
+    let others = runs.get(RUNS_MAX..).unwrap_or_default();
+    if !others.is_empty() {
+        let ids: u64 = others.iter().map(|(.., ids)| ids).sum();
+        text.extend([format!(
+            ", and in {} others ({})",
+            thousands(others.len() as u64),
+            plural(ids, "id", "ids")
+        )]);
+    }
+    text + "."
+}
+
+fn revisions(statement: &Statement<'_>) -> String {
+    let words = "Late data makes a new revision of its hour. Each line: hour, revision, SHA-256 of its \
+                 manifest; the ledger has all of them, each chained to the one before.";
+    let mut text = wrapped(words, "", WIDTH) + "\n";
+    for hour in statement.hours {
+        for revision in &hour.revisions {
+            text.extend([format!(
+                "  {}  r{:<2} {}\n",
+                hour.manifest.hour, revision.number, revision.sha256
+            )]);
+            if let Some(change) = &revision.change {
+                text += &wrapped(&change.words(), "                 ", WIDTH);
+            }
+        }
+    }
+    text
+}
+
+fn files(statement: &Statement<'_>) -> String {
+    let words = "SHA-256 and name of each, in the form that `sha256sum -c` reads. Only the files of ids \
+                 may be public.";
+    let outputs = statement
+        .hours
+        .iter()
+        .flat_map(|hour| &hour.manifest.outputs);
+    let lines = outputs.map(|output| format!("{}  {}\n", output.sha256, output.name));
+    wrapped(words, "", WIDTH) + "\n" + &lines.collect::<String>()
+}
+
+fn how_to_verify(statement: &Statement<'_>) -> String {
+    let words = "`twinstream verify FOLDER`, on this day's folder or on all of them with the ledger, needs no \
+                 key and no configuration. From the ids it works out again how many posts each hour has, \
+                 that they are in order and of that hour, which seconds are covered and which are in \
+                 gaps, the sampling window, and all hashes; from the manifests the estimate, the day's \
+                 files, and this certificate word by word; from the ledger that the manifests are those \
+                 that were committed. What each server had, and why a gap is there, it can only check \
+                 for whether everything fits together and is what was committed.";
+    let programs: std::collections::BTreeSet<&str> = statement
+        .hours
+        .iter()
+        .map(|hour| hour.manifest.program.as_str())
+        .collect();
+    let programs: Vec<&str> = programs.into_iter().collect();
+    let by = format!(
+        "The manifests have format {} and were written by {}.",
+        manifest::FORMAT,
+        programs.join(", ")
+    );
+    wrapped(words, "", WIDTH) + "\n" + &wrapped(&by, "", WIDTH)
+}

@@ -1,0 +1,37 @@
+//! What is told of a day: the certificate, its picture, and the README beside the published files.
+//!
+//! ```text
+//! manifests of the day ──read──▶ statement ─┬─certificate──▶ …_certificate.txt
+//!                                           ├─picture─────▶ …_certificate.svg
+//!                                           └─readme──────▶ …_README.md
+//! ```
+//!
+//! No clock and no host name: each is a function of the day's manifests, so whoever has those can make
+//! it again, and [`check`] does.
+
+/// The statement in words and numbers.
+pub mod certificate;
+
+/// Whether a certificate, its picture and README are what the manifests say.
+pub mod check;
+
+/// The statement as a picture.
+pub mod picture;
+
+/// From the disk to what the statement is made of.
+pub mod read;
+
+/// What a stranger needs to use the published files.
+pub mod readme;
+
+/// What each later revision changed.
+pub mod revision;
+
+/// Everything that is stated about a day.
+pub mod statement;
+
+/// The strips of the picture: what each second is, put into columns.
+mod strip;
+
+/// The certificate's section on gaps.
+mod told_gaps;

@@ -1,0 +1,79 @@
+//! From a day's folder, in the vault or in a copy of its published files, to the hours of a statement.
+
+use std::path::{Path, PathBuf};
+
+use super::{revision::Revision, statement::HourRead};
+use crate::{
+    period::Day,
+    vault::{
+        layout,
+        manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, sha256},
+    },
+    world::disk::{self, Disk},
+};
+
+/// Why a day cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct ReadError {
+    /// A manifest, or the folder.
+    pub path: PathBuf,
+    /// Why.
+    pub source: ManifestError,
+}
+
+/// The hours that are committed, ascending.
+pub fn hours(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<HourRead>, ReadError> {
+    let at = |source: std::io::Error| ReadError {
+        path: folder.to_owned(),
+        source: source.into(),
+    };
+    let entries = disk.list(folder).map_err(at)?;
+    let mut hours: Vec<HourRead> = Vec::new();
+    for entry in entries {
+        let is_of_day = layout::hour_of_manifest(&entry.name).is_some_and(|h| h.day() == day);
+        if is_of_day {
+            hours.push(hour(disk, folder, &entry.name)?);
+        }
+    }
+    hours.sort_by_key(|hour| hour.manifest.hour);
+    Ok(hours)
+}
+
+fn hour(disk: &dyn Disk, folder: &Path, name: &str) -> Result<HourRead, ReadError> {
+    let (manifest, hash) = manifest(disk, &folder.join(name))?;
+    let mut revisions = Vec::new();
+    let mut former: Option<Manifest> = None;
+    for number in 1..manifest.history.revision {
+        let name = layout::archived_name(manifest.hour, number);
+        let path = folder.join("revisions").join(name);
+        // a copy of published files has none of them
+        let is_there = disk.len(&path).map_err(|source| ReadError {
+            path: path.clone(),
+            source: source.into(),
+        })?;
+        if is_there.is_none() {
+            former = None;
+            continue;
+        }
+        let (this, hash) = self::manifest(disk, &path)?;
+        revisions.push(Revision::of(&this, hash, former.as_ref()));
+        former = Some(this);
+    }
+    revisions.push(Revision::of(&manifest, hash, former.as_ref()));
+    Ok(HourRead {
+        manifest,
+        revisions,
+    })
+}
+
+fn manifest(disk: &dyn Disk, path: &Path) -> Result<(Manifest, String), ReadError> {
+    let read = || {
+        let bytes = disk::read_bounded(disk, path, MANIFEST_BYTES_MAX)?;
+        Ok((Manifest::from_json(&bytes)?, sha256(&bytes)))
+    };
+    read().map_err(|source| ReadError {
+        path: path.to_owned(),
+        source,
+    })
+}

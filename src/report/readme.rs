@@ -1,0 +1,212 @@
+//! What a stranger needs to use the published files of a day: `YYYY-mm-dd_README.md`.
+
+use super::{
+    certificate::ranges,
+    statement::Statement,
+    told_gaps::{causes, second},
+};
+use crate::{
+    cover::gap::{Gap, UNION},
+    period::Day,
+    text::{percent, plural, thousands, wrapped},
+};
+
+/// The version of its form. Whoever changes a word of it raises this.
+pub const FORMAT: u32 = 1;
+
+/// Gaps that are listed, the longest; all are in the day's `_gaps.csv`.
+const GAPS_MAX: usize = 20;
+
+/// Columns of a line of text.
+const WIDTH: usize = 100;
+
+/// The README.
+pub fn text(statement: &Statement<'_>) -> String {
+    let day = statement.day;
+    let sections = [
+        ("What is missing", missing(statement)),
+        ("From ids to posts", hydrate(day)),
+        ("How to cite", cite(statement)),
+        ("What you may do with it", terms()),
+        ("How to verify it", verify(day)),
+    ];
+    let mut text = format!("# Post ids of {day}\n\n{}", what(statement));
+    for (head, body) in sections {
+        text.extend([format!("\n## {head}\n\n{body}")]);
+    }
+    text + &format!("\n<!-- README format {FORMAT} -->\n")
+}
+
+/// The version of a README's form.
+pub fn format_of(text: &str) -> Option<u32> {
+    let last = text.lines().last()?;
+    let number = last
+        .strip_prefix("<!-- README format ")?
+        .strip_suffix(" -->")?;
+    number.parse().ok()
+}
+
+fn what(statement: &Statement<'_>) -> String {
+    let Statement { day, timezone, .. } = statement;
+    let (sum, books) = &statement.union;
+    let words = format!(
+        "The ids of {} that the sampled stream of the X API (stream `{}`, about 1 % of all public \
+         posts) gave on {day}, hours of {timezone}, as {} received them. Of {} in {}, {} are covered by at \
+         least one of them ({}).",
+        plural(books.posts, "post", "posts"),
+        statement.stream,
+        plural(statement.servers.len() as u64, "server", "servers"),
+        plural(statement.committed, "second", "seconds"),
+        plural(statement.hours.len() as u64, "hour", "hours"),
+        thousands(sum.covered),
+        percent(sum.covered, statement.committed)
+    );
+    let files = [
+        (
+            "hh_IDs.txt.xz",
+            "the ids of an hour, one a line, ascending; an id tells the millisecond of its creation: `(id >> 22) + 1288834974657`",
+        ),
+        (
+            "hh_manifest.json",
+            "what an hour has: counts, hashes, each second's coverage, gaps with causes",
+        ),
+        ("report.txt", "posts of each hour and server"),
+        (
+            "gaps.csv",
+            "every run of seconds that a server, or all together (`union`), lacks, and why",
+        ),
+        (
+            "exposure.csv",
+            "seconds covered and posts of each minute: the offset for count models",
+        ),
+        (
+            "certificate.txt",
+            "the statement of all this in words and numbers, with the hashes",
+        ),
+        ("certificate.svg", "its picture"),
+        ("README.md", "this text"),
+    ];
+    let rows = files
+        .iter()
+        .map(|(name, what)| format!("| `{day}_{name}` | {what} |\n"));
+    let ledger = "`ledger.jsonl`, in the root of the archive, has every revision of every hour, each line \
+                  chained to the one before by its hash. Late data makes a new revision of its hour.";
+    format!(
+        "{}\n| file | what it is |\n|---|---|\n{}\n{}",
+        wrapped(&words, "", WIDTH),
+        rows.collect::<String>(),
+        wrapped(ledger, "", WIDTH)
+    )
+}
+
+fn missing(statement: &Statement<'_>) -> String {
+    let (sum, _) = &statement.union;
+    let mut gaps: Vec<&Gap> = statement.gaps_of(UNION).collect();
+    let mut text = if gaps.is_empty() {
+        "No second of the hours that are here is without a server that covers it.\n".to_owned()
+    } else {
+        let words = format!(
+            "{} in {} that no server has: {}.",
+            plural(sum.missing, "second", "seconds"),
+            plural(sum.gaps, "gap", "gaps"),
+            causes(statement, UNION)
+        );
+        wrapped(&words, "", WIDTH)
+    };
+    if GAPS_MAX < gaps.len() {
+        gaps.sort_by_key(|gap| (std::cmp::Reverse(gap.seconds()), gap.begin));
+        gaps.truncate(GAPS_MAX);
+        gaps.sort_by_key(|gap| gap.begin);
+        text.extend([format!("The {GAPS_MAX} longest:\n")]);
+    }
+    if !gaps.is_empty() {
+        text += "\n| begin (UTC) | first second after it | seconds | cause |\n|---|---|---:|---|\n";
+        for gap in gaps {
+            let seconds = u64::try_from(gap.seconds()).unwrap_or(0);
+            text.extend([format!(
+                "| {} | {} | {} | {} |\n",
+                second(gap.begin),
+                second(gap.end),
+                thousands(seconds),
+                gap.cause
+            )]);
+        }
+    }
+    if !statement.absent.is_empty() {
+        let words = format!(
+            "These hours of the day are not part of the archive (yet): {}.",
+            ranges(&statement.absent)
+        );
+        text.extend([format!("\n{}", wrapped(&words, "", WIDTH))]);
+    }
+    let covered = "A covered second may still lack posts; the certificate estimates how many two servers both \
+                   missed. If you count posts over time, use the seconds covered in `exposure.csv` as the \
+                   offset: a minute with few posts may be one that was seen for a few seconds only.";
+    text + "\n" + &wrapped(covered, "", WIDTH)
+}
+
+fn hydrate(day: Day) -> String {
+    let words = "The posts themselves may not be passed on. Whoever has access to the X API gets them by \
+                 their ids, 100 in a request (`GET /2/tweets`); twarc does it in one command:";
+    let note = "Posts that were deleted, or whose authors are gone or protected, do not come back, and the \
+                older the ids, the more are gone. Say in your work when you asked, and how many came. Read \
+                ids as text or as 64-bit integers: a program that makes floating point numbers of them \
+                destroys them.";
+    format!(
+        "{}\n```\nxz -dc {day}_*_IDs.txt.xz > ids.txt\ntwarc2 hydrate ids.txt posts.jsonl\n```\n\n{}",
+        wrapped(words, "", WIDTH),
+        wrapped(note, "", WIDTH)
+    )
+}
+
+fn cite(statement: &Statement<'_>) -> String {
+    let words = "Cite the project that this folder belongs to, by the DOI or address under which you found \
+                 it, and say which state of it you used: the day, and the SHA-256 of its certificate. So \
+                 anybody can tell later whether they have the same files:";
+    let example = format!(
+        "> Post ids of {}, X sampled stream, {} covered. Certificate: SHA-256 … (`sha256sum \
+         {}_certificate.txt`).",
+        statement.day,
+        percent(statement.union.0.covered, statement.committed),
+        statement.day
+    );
+    format!("{}\n{example}\n", wrapped(words, "", WIDTH))
+}
+
+fn terms() -> String {
+    let words = "The posts are their authors', and what may be done with them is ruled by X's developer \
+                 agreement and policy. In short, and not in place of reading them:";
+    let rules = [
+        "Before you use these ids you must have accepted X's terms of service, privacy policy, developer \
+         agreement and policy.",
+        "What may be passed on are ids. Nobody may get more than 1,500,000 ids of posts within 30 days from \
+         one source, unless X has agreed in writing.",
+        "For academic research that is not commercial, on behalf of an institution, X allows more: one of \
+         its texts asks for its written approval, another does not. The stricter reading is the safe one.",
+        "Posts that you fetched by their ids are not to be published. When a post is deleted or made private, \
+         or X or its author asks for it, delete your copy, within 24 hours.",
+        "Who wants a post's id removed from this archive asks the people who publish it: they can take it \
+         out of all its files, and a new revision says how many were.",
+    ];
+    let rules = rules.map(|rule| {
+        let text = wrapped(rule, "  ", WIDTH);
+        format!("-{}", text.get(1..).unwrap_or_default())
+    });
+    format!("{}\n{}", wrapped(words, "", WIDTH), rules.concat())
+}
+
+fn verify(day: Day) -> String {
+    let words = "With this folder as it is, and `ledger.jsonl` from the root of the archive beside or above \
+                 it, on any machine, without a key and without a configuration:";
+    let note = "It works out again from the ids what the manifests say, and from those the other files, and \
+                compares the manifests with the ledger: a file, a row, a gap or a cause that somebody \
+                changed is named. Who changes everything so that it fits again has to change the ledger too: \
+                compare it with a copy from another time or place, such as the former versions that the \
+                public storage keeps.";
+    format!(
+        "{}\n```\ntwinstream verify .                      # this folder\nsha256sum -c --ignore-missing \
+         {day}_certificate.txt   # only the hashes, with common tools\n```\n\n{}",
+        wrapped(words, "", WIDTH),
+        wrapped(note, "", WIDTH)
+    )
+}

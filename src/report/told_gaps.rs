@@ -1,0 +1,167 @@
+//! What is missing and why, in words and tables.
+
+use super::statement::Statement;
+use crate::{
+    cover::{
+        cause::Cause,
+        gap::{Gap, UNION},
+    },
+    period::UtcMs,
+    text::{plural, table, thousands, wrapped},
+};
+
+/// Of each server so many gaps are listed, the longest; all are in the day's `_gaps.csv`.
+const OF_SERVER_MAX: usize = 50;
+
+/// Columns that a detail may take in its line.
+const DETAIL_MAX: usize = 26;
+
+/// Columns before one that stands on a line of its own.
+const DETAIL_INDENT: usize = 53;
+
+/// What a cause means, for somebody who has never seen the program.
+pub(super) const fn meaning(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Late => {
+            "no record of the server covers the second yet; its data may still come, and then makes a \
+             new revision"
+        }
+        Cause::UpstreamSilence => "all servers that ran were connected, and none got anything",
+        Cause::PlatformDisconnect => "the platform ended the connection and said so",
+        Cause::Stall => "the connection was up and brought nothing",
+        Cause::LockOut => "the platform let the server not in for a while (limits)",
+        Cause::Refused => "the platform refused the request; the detail is its status",
+        Cause::Network => "the connection broke or could not be made",
+        Cause::Disk => "the server's disk was full",
+        Cause::NotRunning => "the server did not collect",
+        Cause::Unknown => "no cause can be shown: a fault of the program to report",
+    }
+}
+
+/// An instant, to the second.
+pub(super) fn second(at: UtcMs) -> String {
+    at.to_string().replace('T', " ").chars().take(19).collect()
+}
+
+/// The section.
+pub(super) fn section(statement: &Statement<'_>) -> String {
+    let mut text = union(statement);
+    for server in statement.servers.keys() {
+        text.push('\n');
+        text += &of_server(statement, server.as_str());
+    }
+    text += &glossary(statement);
+    text
+}
+
+fn union(statement: &Statement<'_>) -> String {
+    let (sum, _) = &statement.union;
+    if sum.gaps == 0 {
+        return wrapped(
+            "Nothing: no second of the committed hours is without a server that covers it.",
+            "",
+            100,
+        );
+    }
+    let head = format!(
+        "{} that no server has, {}: {}.",
+        plural(sum.missing, "second", "seconds"),
+        in_gaps(sum.gaps),
+        causes(statement, UNION)
+    );
+    let gaps: Vec<&Gap> = statement.gaps_of(UNION).collect();
+    let end = "The end of a gap is the first second after it.";
+    wrapped(&format!("{head} {end}"), "", 100) + "\n" + &list(&gaps)
+}
+
+fn in_gaps(gaps: u64) -> String {
+    format!("in {}", plural(gaps, "gap", "gaps"))
+}
+
+/// `network 30 s in 2 gaps, stall 41 s in 1 gap`
+pub(super) fn causes(statement: &Statement<'_>, of: &str) -> String {
+    let causes = statement.causes(of);
+    let mut causes: Vec<(&Cause, &(u64, u64))> = causes.iter().collect();
+    causes.sort_by_key(|(cause, (_, seconds))| (std::cmp::Reverse(*seconds), **cause));
+    let told: Vec<String> = causes
+        .iter()
+        .map(|(cause, (gaps, seconds))| {
+            format!("{cause} {} s {}", thousands(*seconds), in_gaps(*gaps))
+        })
+        .collect();
+    told.join(", ")
+}
+
+fn of_server(statement: &Statement<'_>, server: &str) -> String {
+    let mut gaps: Vec<&Gap> = statement.gaps_of(server).collect();
+    if gaps.is_empty() {
+        return format!("Server {server} has every second that it gives an account of.\n");
+    }
+    let missing: u64 = statement.causes(server).values().map(|(_, s)| s).sum();
+    let mut head = format!(
+        "Server {server} lacks {} {}: {}.",
+        plural(missing, "second", "seconds"),
+        in_gaps(gaps.len() as u64),
+        causes(statement, server)
+    );
+    if OF_SERVER_MAX < gaps.len() {
+        gaps.sort_by_key(|gap| (std::cmp::Reverse(gap.seconds()), gap.begin));
+        gaps.truncate(OF_SERVER_MAX);
+        gaps.sort_by_key(|gap| gap.begin);
+        head.extend([format!(
+            " The {OF_SERVER_MAX} longest are listed here, all of them in {}_gaps.csv.",
+            statement.day
+        )]);
+    }
+    wrapped(&head, "", 100) + "\n" + &list(&gaps)
+}
+
+/// Gaps as a table. A detail that is too long for its line stands on the next.
+fn list(gaps: &[&Gap]) -> String {
+    let head = ["  begin (UTC)", "end (UTC)", "seconds", "cause", "detail"];
+    let details: Vec<String> = gaps.iter().map(|gap| on_one_line(&gap.detail)).collect();
+    let fits = |detail: &&String| detail.chars().count() <= DETAIL_MAX;
+    let row = |(gap, detail): (&&Gap, &String)| {
+        let seconds = u64::try_from(gap.seconds()).unwrap_or(0);
+        vec![
+            format!("  {}", second(gap.begin)),
+            second(gap.end),
+            thousands(seconds),
+            gap.cause.to_string(),
+            Some(detail).filter(fits).cloned().unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = std::iter::once(head.map(str::to_owned).to_vec())
+        .chain(gaps.iter().zip(&details).map(row))
+        .collect();
+    let rows = table(&rows, &[2]);
+    let mut lines = rows.lines();
+    let mut text = lines.next().unwrap_or_default().to_owned() + "\n";
+    for (line, detail) in lines.zip(&details) {
+        text.extend([line, "\n"]);
+        if !fits(&detail) {
+            text += &wrapped(detail, &" ".repeat(DETAIL_INDENT), 100);
+        }
+    }
+    text
+}
+
+/// A detail comes from outside.
+fn on_one_line(detail: &str) -> String {
+    let clean = detail.chars().map(|c| if c.is_control() { ' ' } else { c });
+    clean.collect()
+}
+
+fn glossary(statement: &Statement<'_>) -> String {
+    let used = |cause: &Cause| statement.gaps.iter().any(|gap| gap.cause == *cause);
+    let mut text = String::new();
+    for cause in Cause::ALL.into_iter().filter(used) {
+        text += &wrapped(&format!("{cause}: {}.", meaning(cause)), "  ", 100);
+    }
+    if text.is_empty() {
+        return text;
+    }
+    let rule =
+        "A second of the union has one cause: of its servers' causes the first in this order.";
+    format!("\nThe causes:\n{text}{}", wrapped(rule, "  ", 100))
+}

@@ -1,0 +1,122 @@
+//! Numbers and tables for people, the same on the page, in a terminal and in the files of a day.
+
+/// Bytes for a person: `3.4 MiB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut whole, mut unit) = (count, 0);
+    let mut tenths = 0;
+    while 1_024 <= whole && unit + 1 < UNITS.len() {
+        tenths = whole % 1_024 * 10 / 1_024;
+        whole /= 1_024;
+        unit += 1;
+    }
+    let name = UNITS.get(unit).copied().unwrap_or("B");
+    if unit == 0 {
+        format!("{whole} {name}")
+    } else {
+        format!("{whole}.{tenths} {name}")
+    }
+}
+
+/// A table: the first row is its head, the columns named in `right` end at the same place.
+pub fn table(rows: &[Vec<String>], right: &[usize]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, width))| {
+                if right.contains(&column) {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                }
+            })
+            .collect();
+        text += cells.join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// `99.97 %`, and never 100 when something is missing.
+pub fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "-".to_owned();
+    }
+    let hundredths = u128::from(part) * 10_000 / u128::from(whole);
+    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
+}
+
+/// `179,605`
+pub fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if 0 < place && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A word for one or for several: `1 gap`, `2,000 gaps`.
+pub fn plural(count: u64, one: &str, several: &str) -> String {
+    let word = if count == 1 { one } else { several };
+    format!("{} {word}", thousands(count))
+}
+
+/// Words broken into lines of at most so many characters, each after an indent of its own.
+pub fn wrapped(words: &str, indent: &str, width: usize) -> String {
+    let mut text = String::new();
+    let mut line = indent.to_owned();
+    for word in words.split_whitespace() {
+        let is_begun = indent.len() < line.len();
+        if is_begun && width < line.chars().count() + 1 + word.chars().count() {
+            text += &line;
+            text.push('\n');
+            indent.clone_into(&mut line);
+        } else if is_begun {
+            line.push(' ');
+        }
+        line += word;
+    }
+    text + &line + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_rounded_up_to_all() {
+        assert_eq!(percent(86_399, 86_400), "99.99 %");
+        assert_eq!(percent(3_600, 3_600), "100.00 %");
+        assert_eq!(percent(0, 0), "-");
+    }
+
+    #[test]
+    fn tables_align() {
+        let rows = [
+            vec!["a".to_owned(), "n".to_owned()],
+            vec!["é€".to_owned(), "100".to_owned()],
+        ];
+        assert_eq!(table(&rows, &[1]), "a     n\né€  100\n");
+    }
+
+    #[test]
+    fn numbers_and_lines_are_broken() {
+        let shown = [0, 999, 1_000, 1_234_567].map(thousands);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(plural(1, "gap", "gaps"), "1 gap");
+        assert_eq!(wrapped("a bc  def g", "  ", 6), "  a bc\n  def\n  g\n");
+    }
+}

@@ -1,0 +1,616 @@
+//! The certificate, its picture and README: what they say, when they are outdated, and what a stranger
+//! finds who has only the published files.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+use twinstream::{
+    cover::{
+        backfill::{Backfill, Hole},
+        cause::{self, Cause},
+        estimate::{self, Both},
+        gap::{Gap, Runs, UNION},
+        seconds::{self, Covered},
+    },
+    period::{Day, Hour, Interval, Minute, UtcMs, Zone},
+    report::{
+        certificate, picture, readme,
+        revision::Revision,
+        statement::{HourRead, Statement},
+    },
+    segment::name::{RunId, SegmentName, ServerId},
+    vault::{
+        manifest::{
+            Conflicts, Counts, Coverage, History, Inputs, Manifest, MinuteRow, Minutes, Output,
+            ServerCounts, TotalCounts, sha256,
+        },
+        public::Public,
+    },
+};
+
+use crate::support::{
+    folder::files_below,
+    posts::{segments, stream},
+    primary::{Site, at, unxz},
+};
+
+const DAY: &str = "2026-11-23";
+const LATER: &str = "2026-11-24T02:00:00Z@1";
+
+/// Runs the program with nothing but its arguments; gives its exit code and all that it says.
+fn twinstream(folder: &Path, args: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_twinstream"))
+        .args(args)
+        .current_dir(folder)
+        .env_remove("TWINSTREAM_CONFIG")
+        .env_remove("TWINSTREAM_SERVER")
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    (output.status.code().unwrap(), said)
+}
+
+/// A day with faults: both servers miss 40 s, one of them another 10 min, and that one's last half hour
+/// is delivered late.
+struct Archive {
+    site: Site,
+    /// How many are committed.
+    revisions: usize,
+}
+
+impl Archive {
+    fn new() -> Self {
+        let site = Site::new("UTC");
+        let dir = site.root.to_str().unwrap();
+        let config = format!(
+            "data_dir = \"{dir}\"\n\
+             [x]\nbase_url = \"http://127.0.0.1:1\"\nbearer_token_file = \"{dir}/token\"\n\
+             [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n\
+             [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
+             deliver_to = \"{dir}/elsewhere\"\n\
+             [mail]\nhost = \"127.0.0.1\"\ntls = \"none\"\nfrom = \"a@example.org\"\n\
+             to = [\"b@example.org\"]\n"
+        );
+        fs::write(site.root.join("twinstream.toml"), config).unwrap();
+        let mut archive = Self { site, revisions: 0 };
+        let mut received = stream(2, at("2026-11-23T13:50:00Z"), 80, 300);
+        let cut = |of: &mut Vec<_>, begin: &str, end: &str| {
+            let (begin, end) = (at(begin), at(end));
+            of.retain(|one: &crate::support::posts::Received| one.at < begin || end <= one.at);
+        };
+        for of in &mut received {
+            cut(of, "2026-11-23T14:02:00Z", "2026-11-23T14:02:40Z");
+        }
+        cut(
+            &mut received[1],
+            "2026-11-23T14:20:00Z",
+            "2026-11-23T14:30:00Z",
+        );
+        let of = |n: usize| segments(["1", "2"][n], &received[n]);
+        let late = of(1).len() - 30;
+        archive.site.put(&of(0));
+        archive.site.put(&of(1)[..late]);
+        assert_eq!(archive.site.merge("2026-11-23T16:10:00Z").len(), 3);
+        let (code, said) = archive.report(&[]);
+        assert_eq!(code, 5, "{said}");
+        assert!(said.contains("data of server 2 is late"), "{said}");
+        assert_eq!(archive.verify().0, 0);
+        archive.site.put(&of(1)[late..]);
+        // an hour before the late ones may get a new revision too: it knows more of what came after it
+        let renewed = archive.site.merge("2026-11-23T17:10:00Z").len();
+        assert!(2 <= renewed, "{renewed}");
+        archive.revisions = 3 + renewed;
+        archive
+    }
+
+    fn report(&self, args: &[&str]) -> (i32, String) {
+        self.report_of(DAY, args)
+    }
+
+    fn report_of(&self, day: &str, args: &[&str]) -> (i32, String) {
+        let fixed = ["--server", "1", "--config", "twinstream.toml"];
+        let clock = ["--clock", LATER, "report", day];
+        let args: Vec<&str> = fixed.iter().chain(&clock).chain(args).copied().collect();
+        twinstream(&self.site.root, &args)
+    }
+
+    fn verify(&self) -> (i32, String) {
+        twinstream(&self.site.root, &["verify", "vault"])
+    }
+
+    fn text(&self, ending: &str) -> String {
+        let path = self.site.vault().join(DAY).join(format!("{DAY}_{ending}"));
+        fs::read_to_string(path).unwrap()
+    }
+}
+
+#[test]
+fn a_certificate_says_what_the_manifests_say_and_a_stranger_finds_what_was_changed() {
+    let archive = Archive::new();
+    // late data has made new revisions: the certificate is outdated until it is written again
+    let (code, said) = archive.verify();
+    assert!(
+        code == 5 && said.contains("writes it anew"),
+        "{code}: {said}"
+    );
+    let before = archive.text("certificate.txt");
+    // the next night's report writes it anew on its way
+    let (code, said) = archive.report_of("2026-11-22", &[]);
+    assert!(code == 0 && said.contains("written anew"), "{code}: {said}");
+    assert_eq!(archive.verify().0, 0);
+    assert_eq!(archive.report_of("2026-11-22", &[]).0, 4);
+    let (code, said) = archive.report(&["--mail"]);
+    assert_eq!(
+        code, 6,
+        "no mail server is there, and the letter waits: {said}"
+    );
+    assert_eq!(archive.verify().0, 0);
+    let text = archive.text("certificate.txt");
+    assert!(said.contains(&text), "the words are printed");
+    assert_ne!(before, text);
+    says_it_all(&archive, &text);
+    let letters = files_below(&archive.site.root.join("mail"));
+    let letter = fs::read_to_string(&letters[0]).unwrap();
+    for attached in ["_report.txt", "_certificate.txt", "_certificate.svg"] {
+        assert!(letter.contains(&format!("{DAY}{attached}")), "{attached}");
+    }
+    // doing it twice gives the same bytes
+    let files = archive.site.files();
+    archive.report(&[]);
+    assert_eq!(files, archive.site.files());
+    let (_, dry) = archive.report(&["--dry-run", "--json"]);
+    let end = dry.rfind('}').unwrap() + 1;
+    let told: serde_json::Value = serde_json::from_str(&dry[..end]).unwrap();
+    assert_eq!(told["posts"], archive.posts());
+    assert_eq!(told["complete"], false);
+
+    let copy = published(&archive.site);
+    let (code, said) = twinstream(copy.path(), &["verify", "."]);
+    assert_eq!(code, 0, "{said}");
+    stranger(copy.path());
+}
+
+impl Archive {
+    fn manifests(&self) -> Vec<Manifest> {
+        let hours = self.site.hours();
+        hours.iter().map(|hour| self.site.manifest(hour)).collect()
+    }
+
+    fn posts(&self) -> u64 {
+        self.manifests().iter().map(|m| m.counts.total.posts).sum()
+    }
+}
+
+/// Everything that is missing, every hash, and every number that matters is in the words.
+fn says_it_all(archive: &Archive, text: &str) {
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
+    let shown = |at: UtcMs| at.to_string()[..19].replace('T', " ");
+    let manifests = archive.manifests();
+    let mut gaps = 0;
+    for manifest in &manifests {
+        for gap in manifest.gaps.iter().filter(|gap| gap.server == UNION) {
+            // a gap that goes on in the next hour is one there
+            let row = format!("  {}", shown(gap.begin));
+            let is_told = text.lines().any(|line| {
+                line.starts_with(&row)
+                    && line.contains(&shown(gap.end))
+                    && line.contains(gap.cause.word())
+            });
+            let is_of_hour = manifest
+                .intervals
+                .iter()
+                .all(|i| i.begin < gap.begin && gap.end < i.end);
+            assert!(is_told || !is_of_hour, "{gap:?}");
+            gaps += usize::from(is_told);
+        }
+        for output in &manifest.outputs {
+            assert!(text.contains(&format!("{}  {}\n", output.sha256, output.name)));
+        }
+    }
+    assert!(3 < gaps, "the cuts are gaps: {gaps}");
+    assert!(text.contains("late"), "what comes after the end of the day");
+    let revisions: Vec<_> = certificate::spoken_of(text).collect();
+    assert_eq!(revisions.len(), archive.revisions);
+    assert!(text.contains("(+"), "{text}");
+    let svg = archive.text("certificate.svg");
+    for part in ["<title", "<desc", "server 1", "server 2", "together"] {
+        assert!(svg.contains(part), "{part}");
+    }
+    assert!(!svg.contains("<script") && !svg.contains("href"));
+    let readme = archive.text("README.md");
+    for part in [
+        "1,500,000",
+        "twarc2 hydrate",
+        "twinstream verify",
+        "24 hours",
+    ] {
+        assert!(readme.contains(part), "{part}");
+    }
+}
+
+/// What is public of a vault, as it lies there, in an empty folder.
+fn published(site: &Site) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    for (name, bytes) in site.files() {
+        let file = Path::new(&name).file_name().unwrap().to_str().unwrap();
+        let is_former = name.contains("revisions/");
+        let Some(public) = Public::of_name(file).filter(|_| !is_former) else {
+            continue;
+        };
+        let folder = public.day().map_or_else(PathBuf::new, |day| {
+            PathBuf::from(day.to_string().replace('-', "/"))
+        });
+        fs::create_dir_all(copy.path().join(&folder)).unwrap();
+        fs::write(copy.path().join(folder).join(file), bytes).unwrap();
+    }
+    copy
+}
+
+fn xz(text: &str) -> Vec<u8> {
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// The id after one.
+fn after(id: &str) -> String {
+    (id.parse::<u64>().unwrap() + 1).to_string()
+}
+
+/// Three posts, a gap and a cause are falsified, one by one and all together.
+fn stranger(copy: &Path) {
+    let folder = copy.join("2026/11/23");
+    let ids = |change: fn(&mut Vec<String>)| {
+        move |bytes: Vec<u8>| {
+            let mut lines = unxz(&bytes).lines().map(str::to_owned).collect();
+            change(&mut lines);
+            xz(&(lines.join("\n") + "\n"))
+        }
+    };
+
+    let added = ids(|lines| lines.insert(5, after(&lines[4])));
+    let removed = ids(|lines| {
+        lines.remove(7);
+    });
+    let changed = ids(|lines| lines[9] = after(&lines[9]));
+    let text = |change: fn(String) -> String| {
+        move |bytes: Vec<u8>| change(String::from_utf8(bytes).unwrap()).into_bytes()
+    };
+    let gap = text(|text| {
+        let row = text
+            .split_inclusive('\n')
+            .find(|line| line.starts_with("union,"));
+        text.replacen(row.unwrap(), "", 1)
+    });
+    let told_gap = text(|text| {
+        let row = text
+            .split_inclusive('\n')
+            .find(|line| line.starts_with("  2026-11-23 14:02:"));
+        text.replacen(row.unwrap(), "", 1)
+    });
+    let cause = text(|text| {
+        let said = |cause: &&Cause| text.contains(&format!("\"{cause}\""));
+        let word = Cause::ALL.iter().find(said).unwrap();
+        let other = if *word == Cause::Disk {
+            Cause::Stall
+        } else {
+            Cause::Disk
+        };
+        text.replacen(&format!("\"{word}\""), &format!("\"{other}\""), 1)
+    });
+    let name = |ending: &str| folder.join(format!("{DAY}_{ending}"));
+    type Change = Box<dyn Fn(Vec<u8>) -> Vec<u8>>;
+    let falsified: [(&str, PathBuf, Change); 6] = [
+        ("a post added", name("13_IDs.txt.xz"), Box::new(added)),
+        ("a post removed", name("14_IDs.txt.xz"), Box::new(removed)),
+        ("a post changed", name("15_IDs.txt.xz"), Box::new(changed)),
+        ("a gap left out", name("gaps.csv"), Box::new(gap)),
+        (
+            "a gap not told",
+            name("certificate.txt"),
+            Box::new(told_gap),
+        ),
+        ("a cause", name("14_manifest.json"), Box::new(cause)),
+    ];
+    let says = |said: &str, path: &Path| {
+        let file = path.file_name().unwrap().to_str().unwrap();
+        said.lines()
+            .any(|line| line.starts_with("WRONG: ") && line.contains(file))
+    };
+    let originals = falsified
+        .each_ref()
+        .map(|(_, path, _)| fs::read(path).unwrap());
+    for ((what, path, change), original) in falsified.iter().zip(&originals) {
+        let bytes = change(original.clone());
+        assert_ne!(bytes, *original, "{what}");
+        fs::write(path, bytes).unwrap();
+        let (code, said) = twinstream(copy, &["verify", "."]);
+        assert!(code == 1 && says(&said, path), "{what}: {code}: {said}");
+        fs::write(path, original).unwrap();
+    }
+    for ((_, path, change), original) in falsified.iter().zip(&originals) {
+        fs::write(path, change(original.clone())).unwrap();
+    }
+    let (_, said) = twinstream(copy, &["verify", "."]);
+    for (what, path, _) in &falsified {
+        assert!(says(&said, path), "{what}, with all others: {said}");
+    }
+    for ((_, path, _), original) in falsified.iter().zip(&originals) {
+        fs::write(path, original).unwrap();
+    }
+    assert_eq!(twinstream(copy, &["verify", "."]).0, 0);
+}
+
+/// One server's day of the example: from when to when (seconds of the day), why, and more about it.
+type Faults = [(i64, i64, Cause, &'static str)];
+
+const FIRST: &Faults = &[
+    (10_800, 10_880, Cause::NotRunning, ""),
+    (33_250, 33_302, Cause::Network, "reset"),
+    (51_600, 51_870, Cause::UpstreamSilence, ""),
+    (
+        60_000,
+        60_009,
+        Cause::PlatformDisconnect,
+        "OperationalDisconnect",
+    ),
+];
+const SECOND: &Faults = &[
+    (18_600, 41_100, Cause::NotRunning, ""),
+    (41_100, 41_220, Cause::LockOut, "too_many_connections"),
+    (48_600, 48_635, Cause::Stall, ""),
+    (51_600, 51_870, Cause::UpstreamSilence, ""),
+    (
+        60_004,
+        60_011,
+        Cause::PlatformDisconnect,
+        "OperationalDisconnect",
+    ),
+    (72_180, 72_540, Cause::Refused, "503"),
+    (79_800, 81_600, Cause::Disk, ""),
+];
+
+fn fault(faults: &Faults, second: i64) -> Option<(Cause, &'static str)> {
+    let inside = faults.iter().find(|f| f.0 <= second && second < f.1)?;
+    Some((inside.2, inside.3))
+}
+
+/// The gaps of an hour, of both servers and the union, and what each covers.
+fn seconds_of(begin: i64, intervals: &[Interval]) -> (Coverage, Vec<Gap>) {
+    let mut runs = ["1", "2", UNION].map(Runs::of);
+    let mut bits = [const { Vec::new() }; 3];
+    for second in seconds::all(intervals) {
+        let here = [FIRST, SECOND].map(|faults| fault(faults, second - begin));
+        for (place, fault) in here.iter().enumerate() {
+            if let Some((cause, detail)) = fault {
+                runs[place].push(second, *cause, detail);
+            }
+            bits[place].push(fault.is_none());
+        }
+        if let [Some(first), Some(other)] = here {
+            let cause = cause::of_union([first.0, other.0]);
+            let detail = format!("1: {}; 2: {}", first.0, other.0);
+            let detail = if first == other { first.1 } else { &detail };
+            runs[2].push(second, cause, detail);
+        }
+        bits[2].push(here.iter().any(Option::is_none));
+    }
+    let covered = bits.map(|bits| Covered::of(intervals, &bits, &vec![false; bits.len()]));
+    let [first, second, union] = covered;
+    let servers = [("1", first), ("2", second)];
+    let servers = servers.map(|(id, covered)| (id.parse().unwrap(), covered));
+    let coverage = Coverage {
+        servers: servers.into(),
+        union,
+    };
+    (coverage, runs.into_iter().flat_map(Runs::finish).collect())
+}
+
+/// After its network failure the first server asks for what it missed; it gets half of it.
+fn backfills(hour: Hour, begin: i64) -> Vec<Backfill> {
+    if hour.of_day() != 9 {
+        return Vec::new();
+    }
+    let at = |second: i64| UtcMs((begin + second) * 1_000);
+    vec![Backfill {
+        server: "1".parse().unwrap(),
+        run: RunId(0x3fa9_c01b),
+        connection: 4,
+        connected: at(33_302),
+        minutes: 2,
+        posts: 2_236,
+        duplicates: 611,
+        hole: Some(Hole {
+            begin: at(33_198),
+            end: at(33_302),
+            cause: Cause::Network,
+            closed: 52,
+            open: 52,
+        }),
+    }]
+}
+
+/// An hour of the example, in which each server loses one post in two hundred.
+fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
+    let zone = Zone::named("UTC").unwrap();
+    let intervals = zone.intervals(hour);
+    let begin = zone.intervals(Hour(hour.day().0 * 24))[0].begin.second();
+    let (mut coverage, mut gaps) = seconds_of(begin, &intervals);
+    let [one, two]: [ServerId; 2] = ["1", "2"].map(|id| id.parse().unwrap());
+    if !with_second {
+        gaps.retain(|gap| gap.server == "1");
+        let late = |server: &str| Gap {
+            server: server.to_owned(),
+            begin: intervals[0].begin,
+            end: intervals[0].end,
+            cause: Cause::Late,
+            detail: String::new(),
+        };
+        gaps.push(late("2"));
+        let none = vec![false; 3_600];
+        coverage
+            .servers
+            .insert(two.clone(), Covered::of(&intervals, &none, &none));
+        coverage.union = coverage.servers[&one].clone();
+    }
+    let posts = |covered: u64| covered * 43;
+    let covered = [
+        &coverage.servers[&one],
+        &coverage.servers[&two],
+        &coverage.union,
+    ];
+    let [first, second, union] = covered.map(|covered| posts(covered.covered));
+    let both = (first + second - union) / 60;
+    let lost = both / 200;
+    let counts = |posts: u64, only_here: u64| ServerCounts {
+        lines: posts + 3,
+        posts,
+        duplicates: 2,
+        rejected: [("no_id".to_owned(), 1)].into(),
+        only_here,
+    };
+    let row = |minute: i64| {
+        let both = Both {
+            seconds: 60,
+            first: both - lost,
+            second: both - lost,
+            common: both - 2 * lost,
+        };
+        let minute = Minute(intervals[0].begin.minute().0 + minute);
+        MinuteRow(
+            minute,
+            union / 60,
+            vec![first / 60, second / 60],
+            both.common,
+            Some(both),
+        )
+    };
+    let minutes = Minutes {
+        servers: vec![one.clone(), two.clone()],
+        rows: (0..60).map(row).collect(),
+    };
+    let output = |ending: &str| Output {
+        name: format!("{hour}_{ending}"),
+        bytes: 1_000,
+        sha256: sha256(format!("{hour}_{ending} {revision}").as_bytes()),
+        content_bytes: 2_000,
+        content_sha256: sha256(ending.as_bytes()),
+        rows: union,
+    };
+    let shared = first + second - union;
+    let name: SegmentName = format!("2_sample_20261123T{:02}00Z_3fa9c01b_000", hour.of_day())
+        .parse()
+        .unwrap();
+    Manifest {
+        format: 1,
+        program: "twinstream/0.1.0".to_owned(),
+        stream: "sample".to_owned(),
+        timezone: "UTC".to_owned(),
+        hour,
+        counts: Counts {
+            servers: [
+                (one, counts(first, first - shared)),
+                (two, counts(second, second - shared)),
+            ]
+            .into(),
+            total: TotalCounts {
+                lines: first + second + 6,
+                posts: union,
+                duplicates: shared + 4,
+                rejected: [("no_id".to_owned(), 2)].into(),
+                seen_by_all: shared,
+            },
+        },
+        estimate: estimate::estimate(minutes.rows.iter().filter_map(|row| row.4.as_ref())),
+        minutes,
+        coverage,
+        gaps,
+        backfills: backfills(hour, begin),
+        residues: (657..667).map(|residue| (residue, union / 10)).collect(),
+        conflicts: Conflicts {
+            posts: 12,
+            by_field: [("author.public_metrics.followers_count".to_owned(), 12)].into(),
+        },
+        redactions: if hour.of_day() == 8 {
+            [("request of the author".to_owned(), 2)].into()
+        } else {
+            BTreeMap::new()
+        },
+        outputs: [
+            "IDs.txt.xz",
+            "tweets.csv.xz",
+            "users.csv.xz",
+            "posts.parquet",
+        ]
+        .map(output)
+        .into(),
+        inputs: Inputs::default(),
+        history: History {
+            revision,
+            previous_manifest: None,
+            segments: vec![name],
+            events: Vec::new(),
+        },
+        intervals,
+    }
+}
+
+/// The day that the documents show: what of it is written is the form of the files, so that nobody
+/// changes a word of it without raising its version.
+#[test]
+fn the_example_of_the_documents_is_what_the_program_writes() {
+    let day: Day = DAY.parse().unwrap();
+    let read = |hour: Hour| {
+        let manifest = example_hour(hour, 1, true);
+        let revision = |manifest: &Manifest, former: Option<&Manifest>| {
+            Revision::of(manifest, sha256(&manifest.to_json()), former)
+        };
+        if hour.of_day() != 17 {
+            let revisions = vec![revision(&manifest, None)];
+            return HourRead {
+                manifest,
+                revisions,
+            };
+        }
+        let former = example_hour(hour, 1, false);
+        let manifest = example_hour(hour, 2, true);
+        let revisions = vec![revision(&former, None), revision(&manifest, Some(&former))];
+        HourRead {
+            manifest,
+            revisions,
+        }
+    };
+    let hours: Vec<HourRead> = day.hours().map(read).collect();
+    let statement = Statement::of(day, &hours).unwrap();
+    for (name, text) in [
+        (
+            "certificate.txt",
+            certificate::text(&statement, "twinstream/0.1.0"),
+        ),
+        ("certificate.svg", picture::svg(&statement)),
+        ("README.md", readme::text(&statement)),
+    ] {
+        let name = format!("docs/example/{DAY}_{name}");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
+        if std::env::var_os("TWINSTREAM_WRITE_EXAMPLE").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &text).unwrap();
+        }
+        let shown = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            shown == text,
+            "{name} is not what is written now: raise its FORMAT if it has changed, and write it anew \
+             with TWINSTREAM_WRITE_EXAMPLE=1"
+        );
+    }
+}
