@@ -208,12 +208,21 @@ fn renew(vault: &Path, but: Day) -> Result<Vec<Day>, Failure> {
         if in_place.eq(&spoken) {
             continue;
         }
-        let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
-        write(vault, &files(&Statement::of(day, &hours)?))?;
-        tracing::info!("{day}: late data had come: its certificate was written anew");
-        renewed.push(day);
+        // a day that cannot be told of stops no other
+        match write_anew(vault, day) {
+            Ok(()) => {
+                tracing::info!("{day}: late data had come: its certificate was written anew");
+                renewed.push(day);
+            }
+            Err(why) => tracing::error!("{day}: its certificate is outdated and stays so: {why}"),
+        }
     }
     Ok(renewed)
+}
+
+fn write_anew(vault: &Path, day: Day) -> Result<(), Failure> {
+    let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
+    write(vault, &files(&Statement::of(day, &hours)?))
 }
 
 /// The day that was asked for.
