@@ -3,7 +3,10 @@
 //! Of several copies of one id the one that arrived first counts; at a tie that of the lowest
 //! server, then the one with the lowest bytes as received.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use crate::{
     cover::{
@@ -31,8 +34,8 @@ pub struct Copy<'a> {
     pub server: usize,
     /// The line as received, in two pieces: before and after the stamp.
     pub received: (&'a [u8], &'a [u8]),
-    /// What it says.
-    pub post: Post<'a>,
+    /// What it says; copies with the same bytes share it.
+    pub post: Rc<Post<'a>>,
 }
 
 impl Copy<'_> {
@@ -251,7 +254,7 @@ mod tests {
                 retrieved_at: UtcMs(*at),
                 server: *server,
                 received: (line.as_bytes(), b""),
-                post: parse::post(line.as_bytes()).unwrap(),
+                post: Rc::new(parse::post(line.as_bytes()).unwrap()),
             });
         let mut names = Vec::new();
         let tally = dedupe(copies.collect(), &[Vec::new(), Vec::new()], |copy, _| {

@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -38,7 +38,7 @@ const FORMAT: u32 = 2;
 const INDEX_BYTES_MAX: u64 = 1 << 30;
 
 /// Bytes read at a time.
-const BUFFER_BYTES: usize = 256 * 1024;
+const BUFFER_BYTES: usize = 1 << 20;
 
 /// A run ends when it has so many bytes, so that part of a large minute can be read alone.
 const RUN_BYTES_MAX: u64 = 256 * 1024;
@@ -318,22 +318,27 @@ fn read_kept(disk: &dyn Disk, path: &Path) -> io::Result<Option<Index>> {
     }
 }
 
+<<<<<<< HEAD
 /// What is in it, its runs, and the posts in it that are to stay out, if it names any.
 type Read = (Digest, Vec<Run>, Option<Vec<Placed>>);
 
 fn read_segment(disk: &dyn Disk, path: &Path, redactions: &Redactions) -> io::Result<Read> {
     let mut named: Option<Vec<Placed>> = None;
     let mut lines = BufReader::with_capacity(BUFFER_BYTES, raw::open(disk, path)?);
+=======
+fn read_segment(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Vec<Run>)> {
+    let mut source = raw::open(disk, path)?;
+>>>>>>> ee0f08a (bench: the reference hour and what it is compared with; one reader goes over a line once)
     let mut digester = Digester::default();
-    let mut runs: Vec<Run> = Vec::new();
-    let mut crc = crc32fast::Hasher::new();
-    let mut line = Vec::new();
+    let mut runs = Runs::default();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut len = 0;
     loop {
-        line.clear();
-        let bytes = lines.read_until(b'\n', &mut line)? as u64;
-        if bytes == 0 {
-            break;
+        if len == buffer.len() {
+            // a line longer than that
+            buffer.resize(2 * len, 0);
         }
+<<<<<<< HEAD
         let stored = line.strip_suffix(b"\n").unwrap_or(&line);
         let placed = parse::place(stored);
         match &placed {
@@ -347,32 +352,90 @@ fn read_segment(disk: &dyn Disk, path: &Path, redactions: &Redactions) -> io::Re
         }
         let (key, second) = key_of(placed);
         match runs.last_mut() {
+=======
+        let read = match source.read(buffer.get_mut(len..).unwrap_or_default()) {
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        len += read;
+        let is_over = read == 0;
+        let bytes = buffer.get(..len).unwrap_or_default();
+        let whole = match memchr::memrchr(b'\n', bytes) {
+            Some(end) if !is_over => end + 1,
+            None if !is_over => continue,
+            // the last line may lack its end
+            _ => len,
+        };
+        let lines = bytes.get(..whole).unwrap_or_default();
+        runs.take(digester.bytes(), lines);
+        digester.update(lines);
+        if is_over {
+            return Ok((digester.finish(), runs.finish()));
+        }
+        buffer.copy_within(whole..len, 0);
+        len -= whole;
+    }
+}
+
+/// The runs of a segment whose lines come in order.
+#[derive(Default)]
+struct Runs {
+    runs: Vec<Run>,
+    /// Of the last run.
+    crc: crc32fast::Hasher,
+}
+
+impl Runs {
+    /// Takes whole lines in, which begin at that offset.
+    fn take(&mut self, mut offset: u64, mut lines: &[u8]) {
+        while !lines.is_empty() {
+            let end = memchr::memchr(b'\n', lines);
+            let (line, rest) = lines.split_at(end.map_or(lines.len(), |end| end + 1));
+            self.line(offset, line);
+            offset += line.len() as u64;
+            lines = rest;
+        }
+    }
+
+    fn line(&mut self, offset: u64, line: &[u8]) {
+        let bytes = line.len() as u64;
+        let (key, second) = key_of(line.strip_suffix(b"\n").unwrap_or(line));
+        match self.runs.last_mut() {
+>>>>>>> ee0f08a (bench: the reference hour and what it is compared with; one reader goes over a line once)
             Some(run) if run.key == key && run.bytes < RUN_BYTES_MAX => {
                 run.bytes += bytes;
                 run.lines += 1;
                 run.seconds = (run.seconds.0.min(second), run.seconds.1.max(second));
             }
-            last => {
-                if let Some(run) = last {
-                    run.crc32 = std::mem::take(&mut crc).finalize();
-                }
-                runs.push(Run {
+            _ => {
+                self.end_run();
+                self.runs.push(Run {
                     key,
                     seconds: (second, second),
-                    offset: digester.bytes(),
+                    offset,
                     bytes,
                     lines: 1,
                     crc32: 0,
                 });
             }
         }
-        crc.update(&line);
-        digester.update(&line);
+        self.crc.update(line);
     }
-    if let Some(run) = runs.last_mut() {
-        run.crc32 = crc.finalize();
+
+    fn end_run(&mut self) {
+        if let Some(run) = self.runs.last_mut() {
+            run.crc32 = std::mem::take(&mut self.crc).finalize();
+        }
     }
+
+    fn finish(mut self) -> Vec<Run> {
+        self.end_run();
+        self.runs
+    }
+<<<<<<< HEAD
     Ok((digester.finish(), runs, named))
+=======
+>>>>>>> ee0f08a (bench: the reference hour and what it is compared with; one reader goes over a line once)
 }
 
 /// Which run a line belongs to, and its second in the minute.

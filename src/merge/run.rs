@@ -492,5 +492,6 @@ const fn effort(xz: Xz) -> Effort {
         Xz::Balanced => Effort::Balanced,
         Xz::Fast => Effort::Fast,
         Xz::Small => Effort::Small,
+        Xz::Stored => Effort::Stored,
     }
 }

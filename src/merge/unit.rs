@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use arrow_array::RecordBatch;
@@ -29,6 +30,9 @@ use crate::{
 
 /// Lines of about this many bytes make a unit; a minute with more is divided.
 pub const UNIT_BYTES: u64 = 4 << 20;
+
+/// More than most rows of `users.csv` have.
+const USER_ROW_BYTES: usize = 256;
 
 /// A segment of the hour, for whoever reads its lines.
 #[derive(Debug)]
@@ -176,7 +180,7 @@ pub fn merge(
         read_run(&mut **file, run, &mut text).map_err(at(&source.path))?;
         parts.push((source.server, begin, text.len()));
     }
-    let mut copies = Vec::new();
+    let mut lines = Vec::new();
     for (server, begin, end) in parts {
         let part = text.get(begin..end).unwrap_or_default();
         let mut begin = 0;
@@ -184,30 +188,68 @@ pub fn merge(
         for end in memchr::memchr_iter(b'\n', part).chain([part.len()]) {
             let stored = part.get(begin..end).unwrap_or_default();
             begin = end + 1;
-            if stored.is_empty() {
-                continue;
+            if !stored.is_empty() {
+                lines.push(Line::new(server, stored));
             }
-            let copy = copy(server, stored);
-            copies.extend(copy.filter(|copy| unit.time.contains(copy.post.placed.at)));
         }
     }
+    let mut copies = read(lines);
+    copies.retain(|copy| unit.time.contains(copy.post.placed.at));
     Ok(flatten_all(copies, made))
 }
 
-/// A line as a copy of a post. `None` if it is not one: the index has counted it as one, so the
-/// books will not balance.
-fn copy(server: usize, stored: &[u8]) -> Option<Copy<'_>> {
-    let post = match parse::post(stored) {
-        Ok(post) => post,
-        Err(_rejected) => return None,
-    };
-    let cut = line::cut(stored);
-    Some(Copy {
-        retrieved_at: cut.retrieved_at.unwrap_or(NO_STAMP),
-        server,
-        received: (cut.before, cut.after),
-        post,
-    })
+/// A line before it is read.
+struct Line<'a> {
+    /// CRC-32 of what was received: brings copies together, proves nothing.
+    crc32: u32,
+    server: usize,
+    stored: &'a [u8],
+    cut: line::Stored<'a>,
+}
+
+impl<'a> Line<'a> {
+    fn new(server: usize, stored: &'a [u8]) -> Self {
+        let cut = line::cut(stored);
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(cut.before);
+        crc.update(cut.after);
+        Self {
+            crc32: crc.finalize(),
+            server,
+            stored,
+            cut,
+        }
+    }
+
+    /// A line without a stamp counts as having come last.
+    fn retrieved_at(&self) -> UtcMs {
+        self.cut.retrieved_at.unwrap_or(NO_STAMP)
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        (self.cut.before, self.cut.after) == (other.cut.before, other.cut.after)
+    }
+}
+
+/// Lines as copies of posts. Of lines that were received with the same bytes only the one that
+/// came first, which is the only one that may be kept, is read. A line that is no post is left out:
+/// the index has counted it as one, so the books will not balance.
+fn read(mut lines: Vec<Line<'_>>) -> Vec<Copy<'_>> {
+    lines.sort_unstable_by_key(|line| (line.crc32, line.retrieved_at(), line.server));
+    let mut copies = Vec::with_capacity(lines.len());
+    for same in lines.chunk_by(Line::is_same_as) {
+        let Some(Ok(post)) = same.first().map(|first| parse::post(first.stored)) else {
+            continue;
+        };
+        let post = Rc::new(post);
+        copies.extend(same.iter().map(|line| Copy {
+            retrieved_at: line.retrieved_at(),
+            server: line.server,
+            received: (line.cut.before, line.cut.after),
+            post: Rc::clone(&post),
+        }));
+    }
+    copies
 }
 
 fn flatten_all(copies: Vec<Copy<'_>>, made: &Made<'_>) -> Merged {
@@ -268,8 +310,10 @@ impl Merged {
         let has_author = copy.post.author.is_some();
         // ids ascend, so a later row replaces an earlier one unless it lacks the author
         if has_author || self.users.get(&author).is_none_or(|kept| !kept.has_author) {
-            let mut csv = Vec::new();
+            let mut csv = Vec::with_capacity(USER_ROW_BYTES);
             csv::push_row(&mut csv, flatten::user_row(&copy.post));
+            // as long as it is, and no longer: many are held
+            csv.shrink_to_fit();
             let row = Row {
                 has_author,
                 post_id,

@@ -1,106 +1,354 @@
 //! JSON without opinions: the members of an object, the items of a list, the text of a string,
 //! each as it stands in the line.
 //!
-//! serde_json checks the syntax; this only hands out the pieces. It exists because posts need three
-//! things that typed reading does not give: the last of several members with one name counts (as in
-//! every scripting language), a lone surrogate is a readable text, and a member of an unexpected type
-//! spoils nothing but itself.
+//! One reader goes over a line once, checks its syntax to the last byte (RFC 8259, as strictly as
+//! serde_json, with which a property compares it), and hands out the pieces on the way. It exists
+//! because posts need what typed reading does not give: the last of several members with one name
+//! counts (as in every scripting language), a lone surrogate is a readable text, a member of an
+//! unexpected type spoils nothing but itself; and because reading is what a merge spends its time on.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
-use serde::de::{Deserialize, Deserializer as _, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+/// The text is not JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotJson;
+
+/// Goes over a text once, from left to right.
+#[derive(Debug, Clone)]
+pub struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// Reads the whole of a text: `each` is given every member's name of the object that it is, and the
+/// reader before its value, which it must go over. Another value than an object has no members.
+pub fn read<'a>(
+    text: &'a str,
+    each: impl FnMut(&str, &mut Reader<'a>) -> Result<(), NotJson>,
+) -> Result<(), NotJson> {
+    whole(text, |reader| reader.members(each))
+}
 
 /// Hands out every member of an object, in order. Another value than an object has none.
-pub fn members<'a>(
-    json: &'a str,
-    each: impl FnMut(&[u8], &'a str),
-) -> Result<(), serde_json::Error> {
-    if json.trim_start().as_bytes().first() != Some(&b'{') {
-        serde_json::from_str::<serde::de::IgnoredAny>(json)?;
-        return Ok(());
-    }
-    let mut reader = serde_json::Deserializer::from_str(json);
-    reader.deserialize_map(Members(each))?;
-    reader.end()
+pub fn members<'a>(text: &'a str, mut each: impl FnMut(&[u8], &'a str)) -> Result<(), NotJson> {
+    read(text, |name, value| {
+        each(name.as_bytes(), value.value()?);
+        Ok(())
+    })
 }
 
 /// Hands out every item of a list, in order. Another value than a list has none.
-pub fn items<'a>(json: &'a str, each: impl FnMut(&'a str)) -> Result<(), serde_json::Error> {
-    if json.as_bytes().first() != Some(&b'[') {
-        return Ok(());
-    }
-    serde_json::Deserializer::from_str(json).deserialize_seq(Items(each))
+pub fn items<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Result<(), NotJson> {
+    whole(text, |reader| {
+        reader.items(|item| {
+            each(item.value()?);
+            Ok(())
+        })
+    })
 }
 
-struct Members<F>(F);
+fn whole<'a>(
+    text: &'a str,
+    go_over: impl FnOnce(&mut Reader<'a>) -> Result<(), NotJson>,
+) -> Result<(), NotJson> {
+    let mut reader = Reader { text, at: 0 };
+    go_over(&mut reader)?;
+    reader.space();
+    if reader.at == text.len() {
+        Ok(())
+    } else {
+        Err(NotJson)
+    }
+}
 
-impl<'de, F: FnMut(&[u8], &'de str)> Visitor<'de> for Members<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+impl<'a> Reader<'a> {
+    /// Goes over a value; if it is an object, `each` is given every member's name, and the reader
+    /// before its value, which it must go over.
+    pub fn members(
+        &mut self,
+        mut each: impl FnMut(&str, &mut Self) -> Result<(), NotJson>,
+    ) -> Result<(), NotJson> {
+        self.space();
+        if self.peek() != Some(b'{') {
+            return self.value().map(drop);
+        }
+        self.at += 1;
+        self.space();
+        if self.eat(b'}') {
+            return Ok(());
+        }
+        loop {
+            let name = self.name()?;
+            each(&name, self)?;
+            self.space();
+            if self.eat(b'}') {
+                return Ok(());
+            }
+            self.expect(b',')?;
+            self.space();
+        }
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<Key<'de>>()? {
-            let value: &'de RawValue = map.next_value()?;
-            (self.0)(&key.0, value.get());
+    /// Goes over a value; if it is a list, `each` is given the reader before every item, which it
+    /// must go over.
+    pub fn items(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), NotJson>,
+    ) -> Result<(), NotJson> {
+        self.space();
+        if self.peek() != Some(b'[') {
+            return self.value().map(drop);
+        }
+        self.at += 1;
+        self.space();
+        if self.eat(b']') {
+            return Ok(());
+        }
+        loop {
+            each(self)?;
+            self.space();
+            if self.eat(b']') {
+                return Ok(());
+            }
+            self.expect(b',')?;
+        }
+    }
+
+    /// Goes over a value of any kind and depth, and gives it as it stands there.
+    pub fn value(&mut self) -> Result<&'a str, NotJson> {
+        self.space();
+        let begin = self.at;
+        match self.peek() {
+            Some(b'{' | b'[') => self.nested()?,
+            _ => self.scalar()?,
+        }
+        self.text.get(begin..self.at).ok_or(NotJson)
+    }
+
+    /// Goes over a value and gives it as a cell, see [`cell`].
+    pub fn cell(&mut self) -> Result<Cow<'a, str>, NotJson> {
+        self.space();
+        if self.eat(b'"') {
+            self.string()
+        } else {
+            self.value().map(cell)
+        }
+    }
+
+    /// What stands between here and where the same text's other reader is, without the space before it.
+    pub fn up_to(&self, other: &Self) -> &'a str {
+        let between = self.text.get(self.at..other.at).unwrap_or_default();
+        between.trim_ascii_start()
+    }
+
+    /// An object or a list with all that is in it, without a limit of depth.
+    fn nested(&mut self) -> Result<(), NotJson> {
+        // for each that is open: whether it is an object
+        let mut open = Vec::new();
+        loop {
+            self.space();
+            let is_object = match self.peek() {
+                Some(b'{') => Some(true),
+                Some(b'[') => Some(false),
+                _ => None,
+            };
+            if let Some(is_object) = is_object {
+                self.at += 1;
+                self.space();
+                if !self.eat(end_of(is_object)) {
+                    open.push(is_object);
+                    self.name_if(is_object)?;
+                    continue;
+                }
+            } else {
+                self.scalar()?;
+            }
+            // a value has ended here, and perhaps what it stands in
+            while let Some(&is_object) = open.last() {
+                self.space();
+                if self.eat(b',') {
+                    self.space();
+                    self.name_if(is_object)?;
+                    break;
+                }
+                self.expect(end_of(is_object))?;
+                open.pop();
+            }
+            if open.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn name_if(&mut self, is_object: bool) -> Result<(), NotJson> {
+        if is_object {
+            self.name().map(drop)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A member's name and the colon after it.
+    fn name(&mut self) -> Result<Cow<'a, str>, NotJson> {
+        self.expect(b'"')?;
+        let name = self.string()?;
+        self.space();
+        self.expect(b':')?;
+        Ok(name)
+    }
+
+    fn scalar(&mut self) -> Result<(), NotJson> {
+        match self.peek() {
+            Some(b'"') => {
+                self.at += 1;
+                self.string_end().map(drop)
+            }
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            Some(b'n') => self.word("null"),
+            _ => Err(NotJson),
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Result<(), NotJson> {
+        if self.rest().starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Ok(())
+        } else {
+            Err(NotJson)
+        }
+    }
+
+    fn number(&mut self) -> Result<(), NotJson> {
+        self.eat(b'-');
+        if !self.eat(b'0') {
+            self.digits()?;
+        }
+        if self.eat(b'.') {
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
         }
         Ok(())
     }
-}
 
-struct Items<F>(F);
-
-impl<'de, F: FnMut(&'de str)> Visitor<'de> for Items<F> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
+    fn digits(&mut self) -> Result<(), NotJson> {
+        let digits = self.rest().iter().take_while(|byte| byte.is_ascii_digit());
+        let count = digits.count();
+        self.at += count;
+        if count == 0 { Err(NotJson) } else { Ok(()) }
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        while let Some(item) = list.next_element::<&'de RawValue>()? {
-            (self.0)(item.get());
+    /// The text of a string after its first quote; goes over the last one.
+    fn string(&mut self) -> Result<Cow<'a, str>, NotJson> {
+        let begin = self.at;
+        let has_escapes = self.string_end()?;
+        let text = self.text.get(begin..self.at - 1).ok_or(NotJson)?;
+        Ok(if has_escapes {
+            unescape(text)
+        } else {
+            Cow::Borrowed(text)
+        })
+    }
+
+    /// Goes over the rest of a string; says whether there are escapes in it.
+    fn string_end(&mut self) -> Result<bool, NotJson> {
+        let mut has_escapes = false;
+        loop {
+            self.at += plain(self.rest());
+            match self.next() {
+                Some(b'"') => return Ok(has_escapes),
+                Some(b'\\') => self.escape()?,
+                _ => return Err(NotJson),
+            }
+            has_escapes = true;
         }
-        Ok(())
     }
-}
 
-/// A member's name as bytes: a name with a lone surrogate is a name too.
-struct Key<'a>(Cow<'a, [u8]>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl<'de> Visitor<'de> for Bytes {
-            type Value = Key<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
+    /// What comes after a backslash.
+    fn escape(&mut self) -> Result<(), NotJson> {
+        match self.next() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
+            Some(b'u') => {
+                let digits = self.rest().get(..4).ok_or(NotJson)?;
+                self.at += 4;
+                let are_hex = digits.iter().all(u8::is_ascii_hexdigit);
+                if are_hex { Ok(()) } else { Err(NotJson) }
             }
-
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(bytes)))
-            }
-
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(bytes.to_vec())))
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(text.as_bytes())))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(text.as_bytes().to_vec())))
-            }
+            _ => Err(NotJson),
         }
-        from.deserialize_bytes(Bytes)
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let is_there = self.peek() == Some(byte);
+        self.at += usize::from(is_there);
+        is_there
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), NotJson> {
+        if self.eat(byte) { Ok(()) } else { Err(NotJson) }
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
     }
 }
 
+const fn end_of(is_object: bool) -> u8 {
+    if is_object { b'}' } else { b']' }
+}
+
+const fn each_byte(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// How many bytes of a string come before a quote, a backslash or a control character; eight are
+/// looked at together.
+fn plain(bytes: &[u8]) -> usize {
+    let mut words = bytes.chunks_exact(8);
+    let mut before = 0;
+    for word in &mut words {
+        let word = u64::from_le_bytes(*word.first_chunk().unwrap_or(&[0; 8]));
+        // the lowest set bit is that of the first such byte; above it there may be false ones
+        let found = zero_bytes(word ^ each_byte(b'"'))
+            | zero_bytes(word ^ each_byte(b'\\'))
+            | (word.wrapping_sub(each_byte(b' ')) & !word & each_byte(0x80));
+        if found != 0 {
+            return before + found.trailing_zeros() as usize / 8;
+        }
+        before += 8;
+    }
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
+    let rest = words.remainder();
+    before + rest.iter().position(ends).unwrap_or(rest.len())
+}
+
+/// Sets the highest bit of the first byte that is zero, and perhaps of later ones.
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(each_byte(1)) & !word & each_byte(0x80)
+}
 /// A value as a cell: the text of a string, the digits of a number, `true`, `false`; empty for
 /// null, objects and lists. A lone surrogate becomes U+FFFD.
 pub fn cell(json: &str) -> Cow<'_, str> {
@@ -190,7 +438,76 @@ mod tests {
         }
     }
 
+    /// Everything that can begin, end, or spoil a value.
+    const PIECES: [&str; 40] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\"a\"",
+        "\"data\":",
+        "\"\\u0061\"",
+        "\"\\ud83d\"",
+        "\\",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"\u{1}\"",
+        "\"é家😀 and some more plain text\"",
+        "0",
+        "-",
+        "12",
+        "01",
+        "-0",
+        "1.5",
+        "1.",
+        ".5",
+        "1e5",
+        "1E+",
+        "1e-7",
+        "true",
+        "false",
+        "null",
+        "nul",
+        "truex",
+        " ",
+        "\t",
+        "\r\n",
+        "\u{a0}",
+        "{}",
+        "[]",
+        "[1,2]",
+        "{\"a\":{\"b\":[null]}}",
+    ];
+
+    fn is_json(text: &str) -> bool {
+        members(text, |_, _| ()).is_ok()
+    }
+
     proptest! {
+        #[test]
+        fn what_serde_json_reads_is_read_and_nothing_else(
+            pieces in proptest::collection::vec(0..PIECES.len(), 0..12)
+        ) {
+            let text: String = pieces.iter().map(|&piece| PIECES[piece]).collect();
+            let expected = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(is_json(&text), expected, "{}", text);
+        }
+
+        #[test]
+        fn damage_is_seen_where_serde_json_sees_it(at in 0_usize..200, byte in 0_u8..128, cut in 0_usize..400) {
+            let line = r#"{"data":{"id":"1541815603606036480","text":"a \"b\" \ud83d\u00e9 é家","n":[1,-2.5e3,true,null,{"x":[]}]},"includes":{"users":[{"id":"7","name":"家族","public_metrics":{"tweet_count":12}}]},"__twarc":{"retrieved_at":"2026-11-23T14:05:09.123Z"}}"#;
+            let mut bytes = line.as_bytes().to_vec();
+            bytes.truncate(cut.max(1));
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            let Ok(text) = String::from_utf8(bytes) else { return Ok(()) };
+            let expected = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(is_json(&text), expected, "{}", text);
+        }
+
         #[test]
         fn a_cell_is_the_text_that_was_written(text in any::<String>()) {
             let json = serde_json::to_string(&text).unwrap();

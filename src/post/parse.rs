@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     id,
-    json::{cell, items, members},
+    json::{self, NotJson, Reader, cell},
     reject::Rejected,
 };
 use crate::period::UtcMs;
@@ -21,6 +21,9 @@ pub struct Placed {
     /// The post time.
     pub at: UtcMs,
 }
+
+/// Type and id of a post that is referred to.
+pub type Reference<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// A post with what the 20 columns need; everything borrows from the line where it can.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +46,8 @@ pub struct Post<'a> {
     pub lang: Cow<'a, str>,
     /// `data.text`
     pub text: Cow<'a, str>,
-    /// Type and id of the first reference.
-    pub reference: Option<(Cow<'a, str>, Cow<'a, str>)>,
+    /// The first reference.
+    pub reference: Option<Reference<'a>>,
     /// The entry of `includes.users` that has the author's id.
     pub author: Option<Author<'a>>,
 }
@@ -95,52 +98,36 @@ pub struct Author<'a> {
     pub cells: [Cow<'a, str>; 10],
 }
 
-/// The parts of a line that are looked into; the last of several members with one name counts.
-#[derive(Default)]
-struct Parts<'a> {
-    data: Option<&'a str>,
-    includes: Option<&'a str>,
-    errors: Option<&'a str>,
-    stamp: Option<&'a str>,
-}
-
-fn parts(line: &[u8]) -> Result<Parts<'_>, Rejected> {
-    let not_json = |_why| Rejected::NotJson;
-    let text = std::str::from_utf8(line).map_err(|_not_utf8| Rejected::NotJson)?;
-    let mut parts = Parts::default();
-    let each = |key: &[u8], value| match key {
-        b"data" => parts.data = Some(value),
-        b"includes" => parts.includes = Some(value),
-        b"errors" => parts.errors = Some(value),
-        b"__twarc" => parts.stamp = Some(value),
-        _ => (),
-    };
-    members(text, each).map_err(not_json)?;
-    Ok(parts)
-}
-
-/// Where a line belongs; reads no more of it than that needs.
+/// Where a line belongs; keeps no more of it than that needs.
 pub fn place(line: &[u8]) -> Result<Placed, Rejected> {
-    let data = parts(line)?.data.ok_or(Rejected::NoId)?;
-    let (mut post_id, mut created_at) = (None, "");
-    let each = |key: &[u8], value| match key {
-        b"id" => post_id = Some(value),
-        b"created_at" => created_at = value,
-        _ => (),
-    };
-    members(data, each).map_err(|_why| Rejected::NotJson)?;
-    placed(post_id, || cell(created_at))
+    let (mut post_id, mut created_at) = (None, Cow::Borrowed(""));
+    json::read(text(line)?, |name, value| {
+        if name != "data" {
+            return value.value().map(drop);
+        }
+        (post_id, created_at) = (None, Cow::Borrowed(""));
+        value.members(|name, value| {
+            match name {
+                "id" => post_id = Some(value.value()?),
+                "created_at" => created_at = value.cell()?,
+                _ => drop(value.value()?),
+            }
+            Ok(())
+        })
+    })?;
+    placed(post_id, &created_at)
 }
 
-fn placed<'a>(
-    post_id: Option<&str>,
-    created_at: impl FnOnce() -> Cow<'a, str>,
-) -> Result<Placed, Rejected> {
+fn text(line: &[u8]) -> Result<&str, Rejected> {
+    std::str::from_utf8(line).map_err(|_not_utf8| Rejected::NotJson)
+}
+
+fn placed(post_id: Option<&str>, created_at: &str) -> Result<Placed, Rejected> {
     let post_id = post_id
         .filter(|json| *json != "null")
         .ok_or(Rejected::NoId)?;
     let id = id::parse(&cell(post_id)).ok_or(Rejected::BadId)?;
-    let from_member = || match created_at().parse::<UtcMs>() {
+    let from_member = || match created_at.parse::<UtcMs>() {
         Ok(at) if POSSIBLE.contains(&at.0) => Ok(at),
         Ok(_) | Err(crate::period::NotATime { .. }) => Err(Rejected::NoTime),
     };
@@ -148,122 +135,195 @@ fn placed<'a>(
     Ok(Placed { id, at })
 }
 
-/// The whole post.
+/// The whole post. The last of several members with one name counts, so every one begins anew.
 pub fn post(line: &[u8]) -> Result<Post<'_>, Rejected> {
-    let parts = parts(line)?;
-    let data = parts.data.ok_or(Rejected::NoId)?;
-    let mut post = Post::empty();
-    post.pieces = Pieces {
-        data,
-        includes: parts.includes,
-        errors: parts.errors,
-    };
-    let (mut post_id, mut references, mut references_old) = (None, None, None);
-    let each = |key: &[u8], value| match key {
-        b"id" => post_id = Some(value),
-        b"conversation_id" => post.conversation_id = cell(value),
-        b"author_id" => post.author_id = cell(value),
-        b"created_at" => post.created_at = cell(value),
-        b"source" => post.source = cell(value),
-        b"lang" => post.lang = cell(value),
-        b"text" => post.text = cell(value),
-        b"referenced_posts" => references = Some(value),
-        b"referenced_tweets" => references_old = Some(value),
-        _ => (),
-    };
-    members(data, each).map_err(|_why| Rejected::NotJson)?;
-    post.placed = placed(post_id, || Cow::Borrowed(&post.created_at))?;
-    // syntax was checked with the whole line, so from here on nothing can be wrong but types
-    let old = || references_old.and_then(first_reference);
-    post.reference = references.and_then(first_reference).or_else(old);
-    post.author = parts
-        .includes
-        .and_then(|includes| author(includes, &post.author_id));
-    if let Some(stamp) = parts.stamp {
-        let each = |key: &[u8], value| {
-            if key == b"retrieved_at" {
-                post.retrieved_at = cell(value);
+    let (mut data, mut author) = (Data::empty(), None);
+    let mut before_includes: Option<Reader<'_>> = None;
+    let mut retrieved_at = Cow::Borrowed("");
+    let mut pieces = Pieces::default();
+    json::read(text(line)?, |name, value| {
+        let begin = value.clone();
+        match name {
+            "data" => {
+                data = Data::read(value)?;
+                pieces.data = begin.up_to(value);
+                // includes that came first are searched now that the author is known
+                if let Some(mut includes) = before_includes.clone() {
+                    author = author_in(&mut includes, &data.post.author_id)?;
+                }
             }
-        };
-        members(stamp, each).map_err(|_why| Rejected::NotJson)?;
-    }
+            "includes" => {
+                author = author_in(value, &data.post.author_id)?;
+                pieces.includes = Some(begin.up_to(value));
+                before_includes = Some(begin);
+            }
+            "errors" => pieces.errors = Some(value.value()?),
+            "__twarc" => retrieved_at = stamp(value)?,
+            _ => drop(value.value()?),
+        }
+        Ok(())
+    })?;
+    let Data { id, mut post } = data;
+    post.placed = placed(id, &post.created_at)?;
+    post.pieces = pieces;
+    post.retrieved_at = retrieved_at;
+    post.author = author;
     Ok(post)
 }
 
-fn first_reference(json: &str) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
-    let mut first = None;
-    let checked = items(json, |item| first = first.or(Some(item)));
-    let (mut kind, mut id) = (Cow::Borrowed(""), Cow::Borrowed(""));
-    let each = |key: &[u8], value| match key {
-        b"type" => kind = cell(value),
-        b"id" => id = cell(value),
-        _ => (),
-    };
-    match checked.and_then(|()| members(first.unwrap_or("null"), each)) {
-        Ok(()) if !kind.is_empty() => Some((kind, id)),
-        _ => None,
+fn stamp<'a>(twarc: &mut Reader<'a>) -> Result<Cow<'a, str>, NotJson> {
+    let mut retrieved_at = Cow::Borrowed("");
+    twarc.members(|name, value| {
+        match name {
+            "retrieved_at" => retrieved_at = value.cell()?,
+            _ => drop(value.value()?),
+        }
+        Ok(())
+    })?;
+    Ok(retrieved_at)
+}
+
+/// What `data` says.
+struct Data<'a> {
+    /// The id as it stands there.
+    id: Option<&'a str>,
+    /// The rest, so far without its place, stamp and author.
+    post: Post<'a>,
+}
+
+impl<'a> Data<'a> {
+    const fn empty() -> Self {
+        Self {
+            id: None,
+            post: Post::empty(),
+        }
     }
+
+    fn read(data: &mut Reader<'a>) -> Result<Self, NotJson> {
+        let Self { mut id, mut post } = Self::empty();
+        let mut reference_old = None;
+        data.members(|name, value| {
+            match name {
+                "id" => id = Some(value.value()?),
+                "conversation_id" => post.conversation_id = value.cell()?,
+                "author_id" => post.author_id = value.cell()?,
+                "created_at" => post.created_at = value.cell()?,
+                "source" => post.source = value.cell()?,
+                "lang" => post.lang = value.cell()?,
+                "text" => post.text = value.cell()?,
+                "referenced_posts" => post.reference = first_reference(value)?,
+                "referenced_tweets" => reference_old = first_reference(value)?,
+                _ => drop(value.value()?),
+            }
+            Ok(())
+        })?;
+        post.reference = post.reference.or(reference_old);
+        Ok(Self { id, post })
+    }
+}
+
+/// Type and id of the first item, if it has a type.
+fn first_reference<'a>(list: &mut Reader<'a>) -> Result<Option<Reference<'a>>, NotJson> {
+    let mut first = None;
+    list.items(|item| {
+        if first.is_some() {
+            return item.value().map(drop);
+        }
+        let (mut kind, mut id) = (Cow::Borrowed(""), Cow::Borrowed(""));
+        item.members(|name, value| {
+            match name {
+                "type" => kind = value.cell()?,
+                "id" => id = value.cell()?,
+                _ => drop(value.value()?),
+            }
+            Ok(())
+        })?;
+        first = Some((kind, id));
+        Ok(())
+    })?;
+    Ok(first.filter(|(kind, _)| !kind.is_empty()))
 }
 
 /// The user with the author's id; the last one if there are several.
-fn author<'a>(includes: &'a str, author_id: &str) -> Option<Author<'a>> {
-    let mut users = None;
-    let found = members(includes, |key, value| {
-        if key == b"users" {
-            users = Some(value);
-        }
-    });
+fn author_in<'a>(
+    includes: &mut Reader<'a>,
+    author_id: &str,
+) -> Result<Option<Author<'a>>, NotJson> {
     let mut author = None;
-    let searched = found.and_then(|()| {
-        items(users.unwrap_or("null"), |user| {
-            author = user_with(user, author_id).or(author.take());
+    includes.members(|name, value| {
+        if name != "users" {
+            return value.value().map(drop);
+        }
+        author = None;
+        value.items(|user| {
+            let begin = user.clone();
+            let (id, mut found) = Author::read(user)?;
+            found.json = begin.up_to(user);
+            if id == author_id && !author_id.is_empty() {
+                author = Some(found);
+            }
+            Ok(())
         })
-    });
-    searched.map_or(None, |()| author)
+    })?;
+    Ok(author)
 }
 
-fn user_with<'a>(user: &'a str, author_id: &str) -> Option<Author<'a>> {
-    let mut author = Author {
-        json: user,
-        ..Author::default()
-    };
-    let (mut is_author, mut metrics) = (false, "null");
-    let [
-        created_at,
-        location,
-        name,
-        username,
-        verified,
-        protected,
-        ..,
-    ] = &mut author.cells;
-    let each = |key: &[u8], value| match key {
-        b"id" => is_author = cell(value) == author_id,
-        b"created_at" => *created_at = cell(value),
-        b"location" => *location = cell(value),
-        b"name" => *name = cell(value),
-        b"username" => *username = cell(value),
-        b"verified" => *verified = cell(value),
-        b"protected" => *protected = cell(value),
-        b"public_metrics" => metrics = value,
-        _ => (),
-    };
-    let read = members(user, each);
-    let [.., followers, following, posts, listed] = &mut author.cells;
-    let mut posts_new = Cow::Borrowed("");
-    let each = |key: &[u8], value| match key {
-        b"followers_count" => *followers = cell(value),
-        b"following_count" => *following = cell(value),
-        b"tweet_count" => *posts = cell(value),
-        b"post_count" => posts_new = cell(value),
-        b"listed_count" => *listed = cell(value),
-        _ => (),
-    };
-    let read = read.and_then(|()| members(metrics, each));
-    if !posts_new.is_empty() {
-        *posts = posts_new;
+impl<'a> Author<'a> {
+    /// A user's id and cells, so far without its object.
+    fn read(user: &mut Reader<'a>) -> Result<(Cow<'a, str>, Self), NotJson> {
+        let (mut id, mut author, mut metrics) = (Cow::Borrowed(""), Self::default(), None);
+        let [
+            created_at,
+            location,
+            name,
+            username,
+            verified,
+            protected,
+            ..,
+        ] = &mut author.cells;
+        user.members(|member, value| {
+            match member {
+                "id" => id = value.cell()?,
+                "created_at" => *created_at = value.cell()?,
+                "location" => *location = value.cell()?,
+                "name" => *name = value.cell()?,
+                "username" => *username = value.cell()?,
+                "verified" => *verified = value.cell()?,
+                "protected" => *protected = value.cell()?,
+                "public_metrics" => metrics = Some(counts(value)?),
+                _ => drop(value.value()?),
+            }
+            Ok(())
+        })?;
+        if let (Some(metrics), [.., followers, following, posts, listed]) =
+            (metrics, &mut author.cells)
+        {
+            [*followers, *following, *posts, *listed] = metrics;
+        }
+        Ok((id, author))
     }
-    (read.is_ok() && is_author && !author_id.is_empty()).then_some(author)
+}
+
+/// A user's counts of followers, following, posts and lists.
+fn counts<'a>(metrics: &mut Reader<'a>) -> Result<[Cow<'a, str>; 4], NotJson> {
+    let mut counts = [const { Cow::Borrowed("") }; 4];
+    let mut posts_old = Cow::Borrowed("");
+    let [followers, following, posts, listed] = &mut counts;
+    metrics.members(|name, value| {
+        match name {
+            "followers_count" => *followers = value.cell()?,
+            "following_count" => *following = value.cell()?,
+            "post_count" => *posts = value.cell()?,
+            "tweet_count" => posts_old = value.cell()?,
+            "listed_count" => *listed = value.cell()?,
+            _ => drop(value.value()?),
+        }
+        Ok(())
+    })?;
+    if posts.is_empty() {
+        *posts = posts_old;
+    }
+    Ok(counts)
 }
 
 #[cfg(test)]
@@ -281,6 +341,10 @@ mod tests {
             "{shown}"
         );
         assert_eq!(post(line).map(|post| post.placed), place(line), "{shown}");
+    }
+
+    fn twice_of(first: &str, second: &str) -> String {
+        format!("{first},{second}")
     }
 
     const T: &str = "2022-06-28T16:07:40.105Z";
@@ -306,6 +370,21 @@ mod tests {
             r#"{"data":{"id":"1","id":"1541815603606036480"}}"#,
             Ok((ID, T)),
         );
+        let twice = |first: &str, second: &str| {
+            let line = format!(r#"{{{first},{second},"__twarc":{{"retrieved_at":"x"}}}}"#);
+            let post = post(line.as_bytes()).unwrap();
+            post.author
+                .map_or(String::new(), |author| author.cells[2].to_string())
+        };
+        let (data, data_of_8) = (
+            r#""data":{"id":"1541815603606036480","author_id":"7"}"#,
+            r#""data":{"id":"1541815603606036480","author_id":"8"}"#,
+        );
+        let users = r#""includes":{"users":[{"id":"8","name":"b"},{"id":"7","name":"a"},{"id":"7","name":"c"}]}"#;
+        assert_eq!(twice(data, users), "c");
+        assert_eq!(twice(users, data), "c");
+        assert_eq!(twice(&twice_of(data, users), data_of_8), "b");
+        assert_eq!(twice(&twice_of(data, users), r#""includes":{}"#), "");
         check_place(
             r#"{"data":{"id":"1"},"data":{"id":"1541815603606036480"}}"#,
             Ok((ID, T)),

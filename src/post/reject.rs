@@ -30,3 +30,9 @@ impl Rejected {
         }
     }
 }
+
+impl From<super::json::NotJson> for Rejected {
+    fn from(super::json::NotJson: super::json::NotJson) -> Self {
+        Self::NotJson
+    }
+}

@@ -20,34 +20,42 @@ pub fn push_row<'f>(to: &mut Vec<u8>, fields: impl IntoIterator<Item = &'f str>)
 }
 
 fn push_field(to: &mut Vec<u8>, field: &str) {
-    let is_plain = !field.bytes().any(is_special);
-    if is_plain {
-        to.extend_from_slice(field.as_bytes());
-        return;
-    }
-    let quoted = field.bytes().any(|byte| matches!(byte, b'"' | b','));
+    let mut rest = field.as_bytes();
+    let quoted = memchr::memchr2(b'"', b',', rest).is_some();
     if quoted {
         to.push(b'"');
     }
-    let mut after_cr = false;
-    for c in field.chars() {
-        match c {
-            '"' => to.extend_from_slice(b"\"\""),
-            '\n' if after_cr => (),
-            c if is_break(c) => to.push(b' '),
-            c => to.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-        after_cr = c == '\r';
+    // what is not special is copied in one go
+    while let Some(at) = rest.iter().position(|&byte| is_special(byte)) {
+        let (plain, special) = rest.split_at(at);
+        to.extend_from_slice(plain);
+        let (shown, len) = replaced(special);
+        to.extend_from_slice(shown);
+        rest = special.get(len..).unwrap_or_default();
     }
+    to.extend_from_slice(rest);
     if quoted {
         to.push(b'"');
+    }
+}
+
+/// What stands for the character with which the text begins, and how many bytes of the text that
+/// is for.
+fn replaced(text: &[u8]) -> (&[u8], usize) {
+    match text {
+        [b'"', ..] => (b"\"\"", 1),
+        [b'\r', b'\n', ..] | [0xc2, 0x85, ..] => (b" ", 2),
+        [b'\0' | 0xa..=0xd, ..] => (b" ", 1),
+        [0xe2, 0x80, 0xa8 | 0xa9, ..] => (b" ", 3),
+        [first, ..] => (std::slice::from_ref(first), 1),
+        [] => (b"", 0),
     }
 }
 
 /// Bytes that a field without quotes and breaks does not have; U+0085, U+2028 and U+2029 begin
 /// with the last two, as do other characters.
 const fn is_special(byte: u8) -> bool {
-    matches!(byte, b'"' | b',' | b'\0' | 0xa..=0xd | 0xc2 | 0xe2)
+    matches!(byte, b'"' | b'\0' | 0xa..=0xd | 0xc2 | 0xe2)
 }
 
 const fn is_break(c: char) -> bool {

@@ -42,6 +42,7 @@ pub mod report;
 /// The columns of the CSV files.
 pub mod schema;
 
+mod stored;
 /// Works out again what a vault says: what is to be checked, and what was found.
 pub mod verify;
 

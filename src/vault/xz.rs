@@ -10,7 +10,7 @@ use std::{
 
 use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder, Stream};
 
-use super::manifest::Output;
+use super::{manifest::Output, stored::Stored};
 use crate::{
     segment::seal::{Digest, Digester},
     world::disk::{Disk, DiskFile},
@@ -25,6 +25,9 @@ pub enum Effort {
     Fast,
     /// Smallest.
     Small,
+    /// No compression, in files that every xz reader reads. No setting leads here: it is how the
+    /// benchmarks measure all the rest of a merge.
+    Stored,
 }
 
 /// Options of LZMA2, and the size of the blocks that are compressed independently.
@@ -37,10 +40,10 @@ struct Options {
 }
 
 impl Effort {
-    /// Text in many scripts wants 4 literal context bits and no position bits; the dictionary's
+    /// `None` for what is only stored. Text in many scripts wants 4 literal context bits and no position bits; the dictionary's
     /// cache misses are what costs time.
-    const fn options(self) -> Options {
-        match self {
+    const fn options(self) -> Option<Options> {
+        Some(match self {
             Self::Balanced => Options {
                 preset: 6,
                 dict_bytes: 4 << 20,
@@ -62,21 +65,23 @@ impl Effort {
                 depth: 0,
                 block_bytes: 96 << 20,
             },
-        }
+            Self::Stored => return None,
+        })
     }
+}
 
-    fn encoder(self, threads: u32) -> Result<Stream, liblzma::stream::Error> {
-        let options = self.options();
-        let mut lzma = LzmaOptions::new_preset(options.preset)?;
-        lzma.dict_size(options.dict_bytes)
+impl Options {
+    fn encoder(&self, threads: u32) -> Result<Stream, liblzma::stream::Error> {
+        let mut lzma = LzmaOptions::new_preset(self.preset)?;
+        lzma.dict_size(self.dict_bytes)
             .literal_context_bits(4)
             .position_bits(0);
-        lzma.nice_len(options.nice).depth(options.depth);
+        lzma.nice_len(self.nice).depth(self.depth);
         let mut filters = Filters::new();
         filters.lzma2(&lzma);
         MtStreamBuilder::new()
             .threads(threads.max(1))
-            .block_size(options.block_bytes)
+            .block_size(self.block_bytes)
             .filters(filters)
             .check(Check::Crc64)
             .encoder()
@@ -123,17 +128,28 @@ impl Write for Hashed {
 
 /// A file that is being compressed.
 pub struct XzWriter {
-    encoder: liblzma::write::XzEncoder<Hashed>,
+    encoder: Encoder,
     content: Digester,
+}
+
+enum Encoder {
+    Lzma(liblzma::write::XzEncoder<Hashed>),
+    Stored(Stored<Hashed>),
 }
 
 impl XzWriter {
     /// Makes a new file. A file of that name left by an earlier attempt is replaced.
     pub fn create(disk: &dyn Disk, path: &Path, effort: Effort, threads: u32) -> io::Result<Self> {
         let file = Hashed::create(disk, path)?;
-        let stream = effort.encoder(threads)?;
+        let encoder = match effort.options() {
+            Some(options) => {
+                let stream = options.encoder(threads)?;
+                Encoder::Lzma(liblzma::write::XzEncoder::new_stream(file, stream))
+            }
+            None => Encoder::Stored(Stored::begin(file)?),
+        };
         Ok(Self {
-            encoder: liblzma::write::XzEncoder::new_stream(file, stream),
+            encoder,
             content: Digester::default(),
         })
     }
@@ -141,13 +157,20 @@ impl XzWriter {
     /// Takes content in.
     pub fn write_all(&mut self, content: &[u8]) -> io::Result<()> {
         self.content.update(content);
-        self.encoder.write_all(content)
+        match &mut self.encoder {
+            Encoder::Lzma(encoder) => encoder.write_all(content),
+            Encoder::Stored(encoder) => encoder.write_all(content),
+        }
     }
 
     /// Ends the file durably: what is in it, under the name that it will have.
     pub fn finish(self, name: String, header_lines: u64) -> io::Result<Output> {
-        let file = self.encoder.finish()?.finish()?;
-        Ok(output(name, &file, &self.content.finish(), header_lines))
+        let file = match self.encoder {
+            Encoder::Lzma(encoder) => encoder.finish()?,
+            Encoder::Stored(encoder) => encoder.finish()?,
+        };
+        let (file, content) = (file.finish()?, self.content.finish());
+        Ok(output(name, &file, &content, header_lines))
     }
 }
 
@@ -288,7 +311,7 @@ mod tests {
         for n in 0..1_500_000_u64 {
             writeln!(text, "{:012}", n / 9 % 7_919).unwrap();
         }
-        for effort in [Effort::Balanced, Effort::Fast] {
+        for effort in [Effort::Balanced, Effort::Fast, Effort::Stored] {
             let write = |threads| {
                 let path = folder.path().join(format!("{threads}.xz"));
                 let mut file = XzWriter::create(&RealDisk, &path, effort, threads).unwrap();

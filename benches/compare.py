@@ -1,0 +1,229 @@
+"""Runs the program and what it is compared with, one after the other, and prints the ratios.
+
+python benches/compare.py WHAT... [--runs N] [--posts N] [--work DIR]      (scripts/bench calls it)
+
+CPU seconds (user and system, of the process and its children) are the figure to trust on a machine
+that does other things too; wall time says what the two cores make of it.
+"""
+
+import argparse
+import collections
+import json
+import lzma
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "target/release/twinstream"
+TOOL = ROOT / "target/release/examples/bench"
+REFERENCES = ROOT / "benches/references"
+HOUR = "2026-11-23_18"
+# what `merge.xz = "balanced"` means, in the words of the xz tool; src/vault/xz.rs has the same
+BALANCED = ["--block-size=8MiB", "--lzma2=preset=6,dict=4MiB,lc=4,pb=0,nice=32,depth=16"]
+
+Run = collections.namedtuple("Run", "wall cpu rss_mib")
+
+
+def measure(command, **options):
+    """Runs a command to its end."""
+    begin = time.monotonic()
+    process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, **options)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - begin
+    if status:
+        sys.exit(f"failed: {' '.join(map(str, command))}")
+    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def median(runs):
+    return Run(*(statistics.median(column) for column in zip(*runs)))
+
+
+def show(name, run, bytes_out=None):
+    size = f"  {bytes_out / 1e6:8.2f} MB" if bytes_out else ""
+    print(f"  {name:<44} wall {run.wall:8.2f} s  cpu {run.cpu:8.2f} s  rss {run.rss_mib:7.0f} MiB{size}", flush=True)
+
+
+def ratio(what, found, reach, holds):
+    print(f"  -> {what}: {found:.2f} (reach {reach}) {'ok' if holds else 'NOT REACHED'}", flush=True)
+
+
+def fresh(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def size_of(folder, pattern="*"):
+    return sum(path.stat().st_size for path in folder.rglob(pattern) if path.is_file())
+
+
+class Bench:
+    def __init__(self, arguments):
+        self.runs = arguments.runs
+        self.posts = arguments.posts
+        self.work = pathlib.Path(arguments.work).resolve()
+        self.work.mkdir(parents=True, exist_ok=True)
+
+    # ---- what is measured with
+
+    def spool(self, posts=None, *, all_fields=False):
+        """The reference hour, or one of another size."""
+        posts = posts or self.posts
+        spool = self.work / f"spool-{posts}{'-all' * all_fields}"
+        if not (spool / "made").exists():
+            fresh(spool)
+            subprocess.run(
+                [TOOL, "make", "--spool", spool / "spool", "--posts", str(posts), *["--all-fields"] * all_fields],
+                check=True,
+            )
+            (spool / "made").touch()
+        return spool / "spool"
+
+    def flat(self):
+        """The same hour as the predecessor's collector would have left it: flat objects in ASCII."""
+        flat = self.work / f"flat-{self.posts}"
+        if (flat / "made").exists():
+            return flat
+        fresh(flat)
+        fields = "id,author_id,conversation_id,created_at,lang,source,text,referenced_tweets"
+        url = f"https://api.twitter.com/2/tweets/sample/stream?tweet.fields={fields}&" + "user.fields=x" * 38
+        for server in sorted(self.spool().iterdir()):
+            (flat / server.name).mkdir()
+            for segment in sorted(server.rglob("*_000.jsonl")):
+                if segment.parent.name == HOUR[-2:]:
+                    name = re.search(r"T(\d{4})Z", segment.name)[1]
+                    with open(flat / server.name / f"{name}.jsonl", "w") as out:
+                        for line in segment.read_bytes().split(b"\n")[:-1]:
+                            out.write(flatten(line, url) + "\n")
+        (flat / "made").touch()
+        return flat
+
+    def merge(self, xz, *, parquet=False, posts=None, threads=2):
+        data = fresh(self.work / "merged")
+        command = [TOOL, "merge", "--spool", self.spool(posts), "--data-dir", data, "--hour", HOUR]
+        command += ["--xz", xz, "--threads", str(threads), *["--parquet"] * parquet]
+        run = measure(command)
+        return run, data / "vault" / HOUR[:10]
+
+    def predecessor(self, xz):
+        out = fresh(self.work / "predecessor")
+        for server in self.flat().iterdir():
+            if server.is_dir():
+                (out / "work" / server.name).mkdir(parents=True)
+        run = measure([REFERENCES / "predecessor.sh", self.flat(), out, sys.executable, xz])
+        return run, size_of(out, "*.xz" if xz == "xz" else "[Itu]*.*s*")
+
+    # ---- the rows of the table
+
+    def uncompressed(self):
+        print("the hour without compression, against DuckDB and against the predecessor without xz")
+        ours, duckdb = [], []
+        for _ in range(self.runs):
+            ours.append(self.merge("stored")[0])
+            out = fresh(self.work / "duckdb")
+            duckdb.append(measure([sys.executable, REFERENCES / "duckdb_hour.py", self.spool(), out]))
+        ours, duckdb = median(ours), median(duckdb)
+        before, _ = self.predecessor("none")
+        show("twinstream, stored", ours)
+        show("DuckDB in SQL, two threads", duckdb)
+        show("predecessor without xz (one run)", before)
+        ratio("wall / DuckDB", ours.wall / duckdb.wall, "<= 1.0", ours.wall <= duckdb.wall)
+        ratio("cpu / DuckDB", ours.cpu / duckdb.cpu, "-", True)
+        ratio("memory / DuckDB", ours.rss_mib / duckdb.rss_mib, "<= 0.5", ours.rss_mib <= duckdb.rss_mib / 2)
+        ratio("predecessor / wall", before.wall / ours.wall, ">= 30", 30 <= before.wall / ours.wall)
+        ratio("predecessor / cpu", before.cpu / ours.cpu, "-", True)
+
+    def compressed(self):
+        print("the hour with the default compression, against the predecessor and against xz itself")
+        ours, tool = [], []
+        for _ in range(self.runs):
+            run, vault = self.merge("balanced")
+            ours.append(run)
+            plain = fresh(self.work / "plain")
+            for path in vault.glob("*.xz"):
+                (plain / path.stem).write_bytes(lzma.open(path).read())
+            command = ["xz", "-T2", *BALANCED, "--keep", *sorted(plain.iterdir())]
+            tool.append(measure(command))
+            size = size_of(vault, "*.xz")
+        ours, tool = median(ours), median(tool)
+        before, size_before = self.predecessor("xz")
+        show("twinstream, balanced", ours, size)
+        show("xz -T2, same options, same bytes", tool, size_of(plain, "*.xz"))
+        show("predecessor (one run)", before, size_before)
+        faster, larger = before.wall / ours.wall, size / size_before
+        reached = (3.5 <= faster and larger <= 1.05) or (5 <= faster and larger <= 1.10)
+        ratio("predecessor / wall", faster, ">= 3.5 at <= 1.05 bytes, or >= 5 at <= 1.10", reached)
+        ratio("predecessor / cpu", before.cpu / ours.cpu, "-", True)
+        ratio("bytes / predecessor", larger, "see above", reached)
+        ratio("wall / xz -T2", ours.wall / tool.wall, "<= 1.15", ours.wall <= 1.15 * tool.wall)
+        ratio("cpu / xz -T2", ours.cpu / tool.cpu, "-", True)
+
+    def parquet(self):
+        print("Parquet beside the CSV")
+        pairs = [(self.merge("stored")[0], self.merge("stored", parquet=True)) for _ in range(self.runs)]
+        without = median([a for a, _ in pairs])
+        with_it = median([b for _, (b, _) in pairs])
+        size = size_of(pairs[-1][1][1], "*.parquet")
+        if not size:
+            print("  this version writes no Parquet")
+            return
+        show("without", without)
+        show("with", with_it, size)
+        more = with_it.cpu - without.cpu
+        ratio("cpu seconds more", more, "<= 2.5", more <= 2.5)
+
+    def memory(self):
+        print("memory and CPU of an hour ten times as large")
+        for xz in ("stored", "balanced"):
+            runs = []
+            for posts in (self.posts, 10 * self.posts):
+                run, vault = self.merge(xz, posts=posts)
+                manifest = json.loads((vault / f"{HOUR}_manifest.json").read_text())
+                count = manifest["counts"]["total"]["posts"]
+                show(f"{count:,} posts, {xz}", run)
+                runs.append((run, count))
+            (small, few), (large, many) = runs
+            ratio("memory, MiB", small.rss_mib, "<= 300", small.rss_mib <= 300)
+            grown = large.rss_mib / small.rss_mib
+            ratio("memory, ten times as many / one", grown, "<= 1.3", grown <= 1.3)
+            per_post = large.cpu / many / (small.cpu / few)
+            ratio("cpu per post, ten times as many / one", per_post, "<= 1.15", per_post <= 1.15)
+
+
+def flatten(line, url):
+    post = json.loads(line)
+    data = post["data"]
+    users = post.get("includes", {}).get("users", [])
+    author = next((user for user in users if user["id"] == data["author_id"]), None)
+    if author:
+        data["author"] = author
+    data["__twarc"] = {"url": url, "version": "2.9.5", "retrieved_at": post["__twarc"]["retrieved_at"]}
+    return json.dumps(data)
+
+
+WHATS = ["uncompressed", "compressed", "parquet", "memory"]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench")
+    parser.add_argument("what", nargs="*", choices=[*WHATS, []], help="which rows of the table (all)")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--posts", type=int, default=183_000, help="posts of the reference hour")
+    parser.add_argument("--work", default=ROOT / "target/bench", help="where everything is made")
+    arguments = parser.parse_args()
+    bench = Bench(arguments)
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {arguments.posts} posts, medians of {arguments.runs}")
+    for what in arguments.what or WHATS:
+        getattr(bench, what)()
+
+
+main()

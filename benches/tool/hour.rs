@@ -1,0 +1,170 @@
+//! An hour of the sampled stream in the spool of every server, made from a seed in seconds: what two
+//! collectors would have written, each with its own losses, duplicates and one outage.
+
+use std::{path::Path, sync::Arc};
+
+use clap::Args;
+use twinstream::{
+    period::{Minute, UtcMs},
+    segment::{
+        event::{Event, What},
+        line::{self, PROGRAM},
+        name::{RunId, ServerId},
+        writer::{Lines, Writer},
+    },
+    simulate::post::{DELAY_MAX_MS, Fields, Recipe, Vocabulary},
+    world::disk::{Disk, RealDisk},
+};
+
+use super::Failure;
+
+/// 2026-11-23T18:00Z: at that hour the simulated stream has its mean rate.
+const BEGIN: Minute = Minute(29_924_280);
+
+/// Before and after the hour, so that it has neighbours.
+const MARGIN_S: i64 = 60;
+
+#[derive(Args)]
+pub(super) struct Make {
+    /// The spool that is made
+    #[arg(long)]
+    spool: std::path::PathBuf,
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Posts of the hour that the platform sends, about
+    #[arg(long, default_value_t = 183_000)]
+    posts: u64,
+    #[arg(long, default_value_t = 2)]
+    servers: u64,
+    /// All public fields and expansions, not only those of the columns
+    #[arg(long)]
+    all_fields: bool,
+}
+
+/// What happens to the posts on their way to one server.
+struct Server {
+    number: u64,
+    writer: Writer,
+    /// Lines of the second that is being delivered.
+    stored: Vec<u8>,
+    /// Seconds of the hour in which nothing comes.
+    outage: std::ops::Range<i64>,
+}
+
+impl Make {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        disk.make_folder(&self.spool)?;
+        let mut servers = Vec::new();
+        for number in 1..=self.servers {
+            servers.push(Server::new(&disk, &self.spool, number)?);
+        }
+        let recipe = Recipe {
+            seed: self.seed,
+            posts_per_1000s: self.posts * 1_000 / 3_600,
+            residues: (0..=9).collect(),
+            fields: if self.all_fields {
+                Fields::All
+            } else {
+                Fields::Core
+            },
+            vocabulary: Vocabulary::Tweet,
+        };
+        let begin = BEGIN.begin().second();
+        let mut waiting: Vec<(UtcMs, u64, Vec<u8>)> = Vec::new();
+        for second in begin - MARGIN_S..begin + 3_600 + MARGIN_S {
+            let made = recipe.second(second);
+            for post in made.posts {
+                let line = made.bytes.get(post.line).unwrap_or_default();
+                waiting.push((post.deliver, post.id, line.trim_ascii_end().to_vec()));
+            }
+            // whatever is made later is also delivered later than this second
+            waiting.sort_unstable_by_key(|(deliver, id, _)| (*deliver, *id));
+            let ready = waiting.partition_point(|(deliver, ..)| deliver.second() <= second);
+            let now: Vec<_> = waiting.drain(..ready).collect();
+            for server in &mut servers {
+                server.take(&*disk, second, &now, second - begin)?;
+            }
+        }
+        for server in &mut servers {
+            server.end(&*disk)?;
+        }
+        Ok(())
+    }
+}
+
+impl Server {
+    fn new(disk: &Arc<dyn Disk>, spool: &Path, number: u64) -> Result<Self, Failure> {
+        let id: ServerId = number.to_string().parse()?;
+        let run = RunId(u32::try_from(number)?);
+        let mut writer = Writer::new(Arc::clone(disk), spool, &id, run);
+        let program = PROGRAM.to_owned();
+        writer.event(&Event {
+            at: UtcMs((BEGIN.begin().second() - MARGIN_S) * 1_000),
+            what: What::Started {
+                program,
+                last_line: None,
+            },
+            connection: 0,
+        })?;
+        let from = 600 * i64::try_from(number)?;
+        Ok(Self {
+            number,
+            writer,
+            stored: Vec::new(),
+            outage: from..from + 20 * i64::try_from(number)?,
+        })
+    }
+
+    /// Stores what came in a second: server 1 loses one post in 100, server 2 one in 50, and so on;
+    /// about one in 100 comes twice; nothing comes during the outage.
+    fn take(
+        &mut self,
+        disk: &dyn Disk,
+        second: i64,
+        posts: &[(UtcMs, u64, Vec<u8>)],
+        of_hour: i64,
+    ) -> Result<(), Failure> {
+        let at = UtcMs(second * 1_000);
+        if let Some(mut closed) = self.writer.turn_to(at) {
+            closed.seal(disk)?;
+        }
+        self.stored.clear();
+        let (mut first, mut last) = (None, at);
+        for (deliver, id, line) in posts {
+            let chance = mix(*id ^ (self.number << 56)) % 10_000;
+            let arrives = self.number * 100 <= chance && !self.outage.contains(&of_hour);
+            let copies = if 9_900 <= chance { 2 } else { 1 };
+            for _ in 0..copies * u8::from(arrives) {
+                let deliver = deliver.plus_ms(i64::try_from(self.number * 3)?);
+                let deliver = deliver.min(at.plus_ms(999));
+                last = deliver.max(last);
+                first = first.or(Some(last));
+                line::store(line, last, &mut self.stored);
+            }
+        }
+        let lines = Lines {
+            first: first.unwrap_or(at),
+            last,
+            stored: &self.stored,
+            oversize: 0,
+        };
+        Ok(self.writer.lines(lines)?)
+    }
+
+    fn end(&mut self, disk: &dyn Disk) -> Result<(), Failure> {
+        if let Some(mut closed) = self.writer.close() {
+            closed.seal(disk)?;
+        }
+        Ok(())
+    }
+}
+
+/// A number that looks random, always the same for the same one.
+fn mix(value: u64) -> u64 {
+    let z = value.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 32)).wrapping_mul(0xd1b5_4a32_d192_ed03);
+    z ^ (z >> 29)
+}
+
+const _: () = assert!(DELAY_MAX_MS < MARGIN_S * 1_000);

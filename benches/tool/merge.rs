@@ -1,0 +1,79 @@
+//! A merge of one hour as the program does it, with every file and check, but with a chosen number of
+//! threads and, if asked, without compression.
+
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+
+use clap::Args;
+use twinstream::{
+    config::settings::{Merge, Xz},
+    merge::{run::Job, unit::UNIT_BYTES},
+    period::{Hour, Zone},
+    world::{
+        clock::Clock,
+        disk::{Disk as _, RealDisk},
+    },
+};
+
+use super::Failure;
+
+#[derive(Args)]
+pub(super) struct MergeHour {
+    #[arg(long)]
+    spool: PathBuf,
+    /// Where index, scratch and vault are made
+    #[arg(long)]
+    data_dir: PathBuf,
+    #[arg(long)]
+    hour: Hour,
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// balanced, fast, small, or stored: not compressed
+    #[arg(long, value_parser = effort)]
+    xz: Xz,
+    #[arg(long)]
+    parquet: bool,
+}
+
+fn effort(word: &str) -> Result<Xz, String> {
+    match word {
+        "balanced" => Ok(Xz::Balanced),
+        "fast" => Ok(Xz::Fast),
+        "small" => Ok(Xz::Small),
+        "stored" => Ok(Xz::Stored),
+        _ => Err("balanced, fast, small or stored".to_owned()),
+    }
+}
+
+impl MergeHour {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        RealDisk.make_folder(&self.data_dir)?;
+        let settings = Merge {
+            timezone: Zone::named("UTC")?,
+            settle: Duration::from_mins(10),
+            parquet: self.parquet,
+            xz: self.xz,
+            keep_raw: None,
+            keep_free: 0,
+        };
+        let job = Job {
+            disk: &RealDisk,
+            data_dir: &self.data_dir,
+            spool: &self.spool,
+            vault: &self.data_dir.join("vault"),
+            settings: &settings,
+            servers: &[],
+            asked: &BTreeSet::from([self.hour]),
+            threads: self.threads,
+            unit_bytes: UNIT_BYTES,
+            now: Clock::system().now(),
+        };
+        let outcome = job.run(&mut |_| ())?;
+        match outcome.committed.as_slice() {
+            [hour] => {
+                println!("{}", serde_json::to_string(hour)?);
+                Ok(())
+            }
+            _ => Err(format!("not one hour was committed: {outcome:?}").into()),
+        }
+    }
+}
