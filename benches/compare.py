@@ -15,11 +15,12 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import time
+
+import stream_server
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "target/release/twinstream"
@@ -198,6 +199,85 @@ class Bench:
             per_post = large.cpu / many / (small.cpu / few)
             ratio("cpu per post, ten times as many / one", per_post, "<= 1.15", per_post <= 1.15)
 
+    # ---- the collector
+
+    def site(self, url):
+        """A folder with a configuration for a collector of that stream."""
+        folder = fresh(self.work / "site")
+        token = folder / "token"
+        token.write_text("simulated")
+        token.chmod(0o600)
+        config = folder / "twinstream.toml"
+        config.write_text(
+            f'data_dir = "{folder}"\n[x]\nbase_url = "{url}"\nbearer_token_file = "{token}"\nbackfill = false\n'
+            '[[servers]]\nid = "1"\nrole = "primary"\nhost = "localhost"\n'
+        )
+        return folder, [PROGRAM, "collect", "--server", "1", "--config", config]
+
+    def collect(self, server, command, spool, until, stdout=None):
+        """Runs a collector until something is so, then asks it to end."""
+        environment = {**os.environ, "SSL_CERT_FILE": str(server.certificate)}
+        log = open(self.work / "collect.log", "w")
+        begin = time.monotonic()
+        process = subprocess.Popen(list(map(str, command)), env=environment, stderr=log, stdout=stdout)
+        while not until(spool):
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            sys.exit(f"the collector failed, see {log.name}")
+        return Run(time.monotonic() - begin, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+    def collector(self):
+        print("the collector at full rate, against curl: TLS, gzip, small chunks")
+        count = 150_000
+        lines = stream_server.received_lines(self.spool(), count)
+        expected = sum(len(line) for line in lines)
+        ours, curl = [], []
+        for _ in range(self.runs):
+            server = stream_server.StreamServer(self.work, lines)
+            folder, command = self.site(server.url)
+            is_stored = lambda spool: expected <= size_of(spool, "*.jsonl*")
+            ours.append(self.collect(server, command, folder / "spool", is_stored))
+            to_file = ["curl", "--silent", "--compressed", "--cacert", server.certificate, "--max-time", "600"]
+            curl.append(measure([*to_file, "--output", self.work / "curl.jsonl", server.url]))
+        ours, curl = median(ours), median(curl)
+        show(f"twinstream collect, {count:,} posts", ours)
+        show("curl --compressed to a file", curl)
+        faster = curl.cpu / ours.cpu
+        ratio("posts per CPU second, in thousands", count / ours.cpu / 1000, "-", True)
+        ratio("posts per CPU second / curl", faster, ">= 1.0", 1 <= faster)
+        ratio("memory at full rate, MiB", ours.rss_mib, "<= 64", ours.rss_mib <= 64)
+
+    def latency(self):
+        print("the collector at 50 posts a second: memory, and from the socket to durable")
+        lines = stream_server.received_lines(self.spool(), 50 * 70)
+        server = stream_server.StreamServer(self.work, lines, rate=50)
+        folder, _ = self.site(server.url)
+        out = folder / "durable"
+        command = [TOOL, "collect", "--base-url", server.url, "--spool", folder / "spool"]
+        with open(out, "w") as stdout:
+            run = self.collect(server, command, folder, lambda _: server.done.wait(0.1), stdout)
+        durable = [int(line) / 1000 for line in out.read_text().split()]
+        waits = sorted(there - sent for sent, there in zip(server.sent, durable))
+        at = lambda share: waits[min(len(waits) - 1, int(share * len(waits)))]
+        show(f"{len(waits):,} of {len(lines):,} posts", run)
+        ratio("memory, MiB", run.rss_mib, "<= 20", run.rss_mib <= 20)
+        ratio("median, s", at(0.5), "-", True)
+        ratio("p99.9, s", at(0.999), "<= 1.1", at(0.999) <= 1.1)
+        ratio("most, s", waits[-1], "-", True)
+
+    def reconnect(self):
+        print("from a drop by the platform to the next request, on loopback")
+        lines = stream_server.received_lines(self.spool(), 50_000)
+        server = stream_server.StreamServer(self.work, lines, rate=50, hangs_up_after=2.5)
+        folder, command = self.site(server.url)
+        self.collect(server, command, folder, lambda _: 12 <= len(server.requests))
+        waits = sorted(1000 * (next - drop) for drop, next in zip(server.drops, server.requests[1:]))
+        print(f"  {len(waits)} drops, milliseconds: {' '.join(f'{wait:.1f}' for wait in waits)}")
+        middle = statistics.median(waits)
+        ratio("median, ms (the TLS handshake with it)", middle, "<= 50", middle <= 50)
+
 
 def flatten(line, url):
     post = json.loads(line)
@@ -210,7 +290,7 @@ def flatten(line, url):
     return json.dumps(data)
 
 
-WHATS = ["uncompressed", "compressed", "parquet", "memory"]
+WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "memory"]
 
 
 def main():
