@@ -7,19 +7,16 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
+use super::runs::read_segment;
 use crate::{
     period::{Minute, UtcMs},
-    post::{
-        id,
-        parse::{self, Placed},
-        reject::Rejected,
-    },
+    post::parse::Placed,
     segment::{
         event::{Event, What},
         name::SegmentName,
@@ -38,10 +35,7 @@ const FORMAT: u32 = 2;
 const INDEX_BYTES_MAX: u64 = 1 << 30;
 
 /// Bytes read at a time.
-const BUFFER_BYTES: usize = 1 << 20;
-
-/// A run ends when it has so many bytes, so that part of a large minute can be read alone.
-const RUN_BYTES_MAX: u64 = 256 * 1024;
+const BUFFER_BYTES: usize = 256 * 1024;
 
 /// What the lines of a run have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -315,142 +309,6 @@ fn read_kept(disk: &dyn Disk, path: &Path) -> io::Result<Option<Index>> {
     match serde_json::from_slice::<Index>(&bytes) {
         Ok(index) if index.format == FORMAT => Ok(Some(index)),
         Ok(_) | Err(_) => Ok(None),
-    }
-}
-
-<<<<<<< HEAD
-/// What is in it, its runs, and the posts in it that are to stay out, if it names any.
-type Read = (Digest, Vec<Run>, Option<Vec<Placed>>);
-
-fn read_segment(disk: &dyn Disk, path: &Path, redactions: &Redactions) -> io::Result<Read> {
-    let mut named: Option<Vec<Placed>> = None;
-    let mut lines = BufReader::with_capacity(BUFFER_BYTES, raw::open(disk, path)?);
-=======
-fn read_segment(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Vec<Run>)> {
-    let mut source = raw::open(disk, path)?;
->>>>>>> ee0f08a (bench: the reference hour and what it is compared with; one reader goes over a line once)
-    let mut digester = Digester::default();
-    let mut runs = Runs::default();
-    let mut buffer = vec![0; BUFFER_BYTES];
-    let mut len = 0;
-    loop {
-        if len == buffer.len() {
-            // a line longer than that
-            buffer.resize(2 * len, 0);
-        }
-<<<<<<< HEAD
-        let stored = line.strip_suffix(b"\n").unwrap_or(&line);
-        let placed = parse::place(stored);
-        match &placed {
-            Ok(placed) if redactions.has(placed.id) => {
-                named.get_or_insert_default().push(*placed);
-            }
-            Err(_no_post) if redactions.are_named_in(stored) => {
-                named.get_or_insert_default();
-            }
-            _ => (),
-        }
-        let (key, second) = key_of(placed);
-        match runs.last_mut() {
-=======
-        let read = match source.read(buffer.get_mut(len..).unwrap_or_default()) {
-            Err(why) if why.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        len += read;
-        let is_over = read == 0;
-        let bytes = buffer.get(..len).unwrap_or_default();
-        let whole = match memchr::memrchr(b'\n', bytes) {
-            Some(end) if !is_over => end + 1,
-            None if !is_over => continue,
-            // the last line may lack its end
-            _ => len,
-        };
-        let lines = bytes.get(..whole).unwrap_or_default();
-        runs.take(digester.bytes(), lines);
-        digester.update(lines);
-        if is_over {
-            return Ok((digester.finish(), runs.finish()));
-        }
-        buffer.copy_within(whole..len, 0);
-        len -= whole;
-    }
-}
-
-/// The runs of a segment whose lines come in order.
-#[derive(Default)]
-struct Runs {
-    runs: Vec<Run>,
-    /// Of the last run.
-    crc: crc32fast::Hasher,
-}
-
-impl Runs {
-    /// Takes whole lines in, which begin at that offset.
-    fn take(&mut self, mut offset: u64, mut lines: &[u8]) {
-        while !lines.is_empty() {
-            let end = memchr::memchr(b'\n', lines);
-            let (line, rest) = lines.split_at(end.map_or(lines.len(), |end| end + 1));
-            self.line(offset, line);
-            offset += line.len() as u64;
-            lines = rest;
-        }
-    }
-
-    fn line(&mut self, offset: u64, line: &[u8]) {
-        let bytes = line.len() as u64;
-        let (key, second) = key_of(line.strip_suffix(b"\n").unwrap_or(line));
-        match self.runs.last_mut() {
->>>>>>> ee0f08a (bench: the reference hour and what it is compared with; one reader goes over a line once)
-            Some(run) if run.key == key && run.bytes < RUN_BYTES_MAX => {
-                run.bytes += bytes;
-                run.lines += 1;
-                run.seconds = (run.seconds.0.min(second), run.seconds.1.max(second));
-            }
-            _ => {
-                self.end_run();
-                self.runs.push(Run {
-                    key,
-                    seconds: (second, second),
-                    offset,
-                    bytes,
-                    lines: 1,
-                    crc32: 0,
-                });
-            }
-        }
-        self.crc.update(line);
-    }
-
-    fn end_run(&mut self) {
-        if let Some(run) = self.runs.last_mut() {
-            run.crc32 = std::mem::take(&mut self.crc).finalize();
-        }
-    }
-
-    fn finish(mut self) -> Vec<Run> {
-        self.end_run();
-        self.runs
-    }
-<<<<<<< HEAD
-    Ok((digester.finish(), runs, named))
-=======
->>>>>>> ee0f08a (bench: the reference hour and what it is compared with; one reader goes over a line once)
-}
-
-/// Which run a line belongs to, and its second in the minute.
-fn key_of(placed: Result<Placed, Rejected>) -> (Key, u8) {
-    match placed {
-        Ok(placed) => {
-            let minute = placed.at.minute();
-            let second = u8::try_from(placed.at.second() - minute.begin().second()).unwrap_or(0);
-            if id::FIRST_SNOWFLAKE <= placed.id {
-                (Key::Minute(minute), second)
-            } else {
-                (Key::Old(minute), second)
-            }
-        }
-        Err(_why_is_told_when_it_is_written) => (Key::Rejected, 0),
     }
 }
 

@@ -46,6 +46,9 @@ pub mod retention;
 /// Compresses and deletes raw data that has been merged.
 pub mod sweep;
 
+/// A segment's lines → its runs.
+mod runs;
+
 /// What lies in the spool, and what of it cannot be used.
 pub mod stock;
 
