@@ -46,6 +46,19 @@ impl Job<'_> {
         }
         let first_hour = plan::first_hour(&found.stock, zone, known);
         let mut candidates = plan::candidates(&found.stock, &committed, &self.when(first_hour));
+        // nothing of an hour may be in the spool any more, and posts are to be taken out of it
+        for hour in indexes.redactions.hours() {
+            let is_candidate = candidates.iter().any(|c| c.hour == hour);
+            if committed.contains(&hour) && !is_candidate {
+                let (segments, events) = (Vec::new(), Vec::new());
+                candidates.push(Candidate {
+                    hour,
+                    segments,
+                    events,
+                });
+            }
+        }
+        candidates.sort_by_key(|candidate| candidate.hour);
         candidates.retain(|c| self.asked.is_empty() || self.asked.contains(&c.hour));
         Ok(Look {
             stock: found.stock,

@@ -5,7 +5,7 @@
 //! the post. Ids and reasons only. It is never published.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -166,6 +166,11 @@ impl Redactions {
             .iter()
             .filter_map(of)
             .collect()
+    }
+
+    /// The hours that posts were removed from.
+    pub fn hours(&self) -> BTreeSet<Hour> {
+        self.lines.iter().filter_map(|line| line.hour).collect()
     }
 
     /// How many posts were removed from an hour, by reason.

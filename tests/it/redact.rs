@@ -293,4 +293,21 @@ fn what_cannot_be_redacted_is_said() {
     let failed = secondary.output().unwrap();
     assert_eq!(failed.status.code(), Some(3), "{}", stderr(&failed));
     assert!(!site.vault().join("redactions.jsonl").exists());
+
+    // an hour whose raw data is gone cannot be made anew from CSV files: that is said, each time
+    site.put(&two_servers("2026-11-23T13:10:00Z", 2));
+    site.merge("2026-11-23T14:10:00Z");
+    let ids = three(&site, "2026-11-23_13");
+    fs::remove_dir_all(site.spool()).unwrap();
+    fs::create_dir_all(site.spool()).unwrap();
+    for _ in 0..2 {
+        let failed = redact(&site, &[&ids[0]], "why", &[]).output().unwrap();
+        assert_eq!(failed.status.code(), Some(1), "{}", stderr(&failed));
+        assert!(
+            stderr(&failed).contains("still have posts")
+                && stderr(&failed).contains("2026-11-23_13"),
+            "{}",
+            stderr(&failed)
+        );
+    }
 }
