@@ -40,6 +40,9 @@ pub mod merge;
 /// The service beside the collector: starts the other stages on schedule.
 pub mod supervise;
 
+/// Stage 4: from committed vault hours to the public folder on OSF.
+pub mod publish;
+
 /// One picture of the state: the page, `status`, metrics, alarms and their mails.
 pub mod watch;
 

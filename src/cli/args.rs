@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Deliver(super::deliver::DeliverArgs),
     /// Merges the given or all ready hours, once
     Merge(super::merge::MergeArgs),
+    /// Uploads what is committed and not public to OSF, once
+    Publish(super::publish::PublishArgs),
     /// Writes the day's certificate, and prints the day's report
     Report(super::report::ReportArgs),
     /// Takes posts out of the archive on request

@@ -92,9 +92,11 @@ pub(crate) fn run(_global: &Global, args: &DemoArgs) -> Result<Exit, Failure> {
         "Everything goes to {}\n\nCollecting one simulated hour ({HOUR}) on two servers …\n",
         demo.dir.display()
     ))?;
-    demo.collect()?;
+    let _simulator = demo.collect()?;
     Demo::say("\nMerging …\n")?;
     demo.stage(1, &["merge"])?;
+    Demo::say("Publishing to a simulated OSF …\n")?;
+    demo.stage(1, &["publish"])?;
     demo.show()
 }
 
@@ -169,7 +171,7 @@ impl Demo {
     }
 
     /// One file for each server, since the two of them share this machine.
-    fn write_config(&self, server: u8, base_url: &str) -> Result<(), Failure> {
+    fn write_config(&self, server: u8, base_url: &str, osf: &str) -> Result<(), Failure> {
         let dir = self.dir.display();
         let text = format!(
             "# server {server} of the demo\n\
@@ -180,7 +182,9 @@ impl Demo {
              [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"server1.example.org\"\n\n\
              [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"server2.example.org\"\n\
              deliver_to = \"{dir}/server1/spool\"\n\n\
-             [merge]\nxz = \"fast\"\n"
+             [merge]\nxz = \"fast\"\n\n\
+             [publish.osf]\nproject = \"abcde\"\nbase_url = \"{osf}\"\n\
+             token_file = \"{dir}/token\"\n"
         );
         let path = self.dir.join(format!("server{server}.toml"));
         Ok(disk::put(&RealDisk, &path, text.as_bytes())?)
@@ -249,6 +253,8 @@ impl Demo {
             ])
             .args(["--seed", "1", "--rate", &POSTS_PER_SECOND.to_string()])
             .args(["--token", token.trim(), "--no-backfill-right"])
+            .args(["--osf-token", token.trim(), "--osf"])
+            .arg(self.dir.join("osf"))
             .arg("--faults")
             .arg(self.dir.join("faults.toml"))
             .arg("--truth")
@@ -260,24 +266,25 @@ impl Demo {
         let child = Guarded(child);
         let mut urls = Vec::new();
         if let Some(stdout) = stdout {
-            for line in BufReader::new(stdout).lines().take(2) {
+            for line in BufReader::new(stdout).lines().take(3) {
                 urls.push(line?);
             }
         }
         Ok((child, urls))
     }
 
-    /// Runs the simulated hour: two collectors, deliveries, one kill.
-    fn collect(&self) -> Result<(), Failure> {
-        let (_simulator, urls) = self.start_simulator()?;
-        let [url_1, url_2] = urls.as_slice() else {
+    /// Runs the simulated hour: two collectors, deliveries, one kill. The simulator runs on.
+    fn collect(&self) -> Result<Guarded, Failure> {
+        let (simulator, urls) = self.start_simulator()?;
+        let [url_1, url_2, osf] = urls.as_slice() else {
             return Err(
                 Failure::new(Exit::Failed, "the simulated API did not start")
                     .hint(format!("its log is {}/simulator.log", self.dir.display())),
             );
         };
-        self.write_config(1, url_1)?;
-        self.write_config(2, url_2)?;
+        let osf = osf.strip_prefix("osf ").unwrap_or(osf);
+        self.write_config(1, url_1, osf)?;
+        self.write_config(2, url_2, osf)?;
         let collector =
             |server| Ok::<_, Failure>(Guarded(self.on_server(server)?.arg("collect").spawn()?));
         let mut first = collector(1)?;
@@ -308,7 +315,7 @@ impl Demo {
         self.stage(2, &["deliver"])?;
         // an hour is merged when it has waited for late data
         self.wait_until(begin.plus_ms((STOP_MINUTE + 10) * 60_000));
-        Ok(())
+        Ok(simulator)
     }
 
     fn wait_until(&self, at: UtcMs) {
@@ -370,6 +377,7 @@ impl Demo {
             "\nWhere everything lies, below {dir}:\n\
              \x20 server1/vault/           the archive: IDs, tweets, users, manifests, report, gaps, ledger\n\
              \x20 server1/vault/2026-11-23/2026-11-23_certificate.txt and .svg   what it has, what not, and why\n\
+             \x20 osf/storage/             what is public: IDs, manifest, report, ledger\n\
              \x20 server1/spool/, server2/spool/   what the collectors received, minute by minute\n\
              \x20 server1.log, server2.log what the stages said;  truth.jsonl  what the simulator did\n\
              Look at it:\n\

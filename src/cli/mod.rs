@@ -28,6 +28,7 @@ mod output;
 mod picture;
 mod probe;
 mod progress;
+mod publish;
 mod redact;
 mod report;
 mod run;
@@ -73,6 +74,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Collect(args) => collect::run(&cli.global, args),
         Command::Deliver(args) => deliver::run(&cli.global, args),
         Command::Merge(args) => merge::run(&cli.global, args),
+        Command::Publish(args) => publish::run(&cli.global, args),
         Command::Report(args) => report::run(&cli.global, args),
         Command::Redact(args) => redact::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),

@@ -59,7 +59,8 @@ With --osf FOLDER it is OSF too; a line `osf http://…` says where, for publish
   name = "IDs"       # only names with this in them
   skip = 1           # not the first of these requests
   times = 2          # so often; absent: always. at = "10m", for = "90s": only then
-  kind = "status"    # throttled reset lost torn stall damage garble foreign checked_out conflict_reset
+  kind = "status"    # throttled reset lost torn stall stale damage garble foreign checked_out
+                     # conflict_reset
   status = 503
 
 With --smtp FOLDER it takes mail too; a line `smtp 127.0.0.1:…` says where. Its faults:

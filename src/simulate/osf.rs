@@ -250,6 +250,8 @@ async fn respond(
         return Err(reset(shared, &ask, &seen, fate));
     }
     if let Some(hit) = hit.as_ref().filter(|hit| hit.kind == Kind::Stall) {
+        // whoever asked may have left when it is over
+        tell(shared, &ask, &seen, None);
         let wait = u64::try_from(hit.wait_ms).unwrap_or(0);
         shared.clock.sleep(Duration::from_millis(wait)).await;
     }
@@ -341,6 +343,7 @@ fn act(door: Door, ask: &mut Ask, kind: Option<Kind>, shared: &Shared) -> Answer
     }
     let mut state = shared.state();
     let mut answer = match door {
+        Door::Api if kind == Some(Kind::Stale) => osf_api::nothing(),
         Door::Api => osf_api::answer(ask, &shared.site, &state.tree),
         Door::Files => osf_butler::answer(ask, &shared.site, &mut state.tree, &shared.truth),
         Door::Storage => osf_butler::stored(ask, &state.tree),

@@ -85,6 +85,11 @@ pub(super) fn answer(ask: &Ask, site: &Site, tree: &Tree) -> Answer {
     }
 }
 
+/// A list that has nothing.
+pub(super) fn nothing() -> Answer {
+    Answer::json(200, &json!({"data": [], "links": {"next": null}}))
+}
+
 fn node(id: &str, site: &Site) -> Value {
     let api = &site.api;
     json!({"id": id, "type": "nodes", "attributes": {"title": "A simulated project", "public": true},

@@ -56,6 +56,8 @@ pub enum Kind {
     Stall,
     /// Other bytes are stored than were sent; the answer tells the hash of what is stored.
     Damage,
+    /// A list is empty, as before the last changes were made.
+    Stale,
     /// Other bytes come down than are stored.
     Garble,
     /// The answer's links lead to another host.

@@ -64,10 +64,14 @@ pub fn path(vault: &Path) -> PathBuf {
 
 /// All whole lines; a torn last one is none. Whether the chain holds is not looked at.
 pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<Line>, LedgerError> {
+    read_whole(disk, vault).map(|(lines, _)| lines)
+}
+
+/// The same, and the bytes that they are.
+pub fn read_whole(disk: &dyn Disk, vault: &Path) -> Result<(Vec<Line>, Vec<u8>), LedgerError> {
     let path = path(vault);
-    let text = bytes(disk, &path)?;
-    let whole = whole_lines(&text);
-    let lines = lines_of(whole).enumerate();
+    let mut text = bytes(disk, &path)?;
+    text.truncate(whole_lines(&text).len());
     let read = |(index, line): (usize, &[u8])| {
         serde_json::from_slice(line).map_err(|why| LedgerError::Line {
             path: path.clone(),
@@ -75,7 +79,8 @@ pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<Line>, LedgerError> {
             why: why.to_string(),
         })
     };
-    lines.map(read).collect()
+    let lines: Result<Vec<Line>, LedgerError> = lines_of(&text).enumerate().map(read).collect();
+    Ok((lines?, text))
 }
 
 impl Line {

@@ -118,6 +118,60 @@ pub fn append(disk: &dyn Disk, path: &Path, entry: &Entry) -> io::Result<()> {
     disk::append_lines(disk, path, &line)
 }
 
+/// `<data_dir>/publish.json`: how the last run ended, for the next one and for whoever watches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// When it ended.
+    pub time: UtcMs,
+    /// Before this instant the service does not want to be asked.
+    pub not_before: Option<UtcMs>,
+    /// What a person ought to know; empty when all went well.
+    pub alarms: Vec<Alarm>,
+    /// New ids of the last 30 days.
+    pub ids_in_30_days: u64,
+    /// How many there may be.
+    pub ids_per_30_days: u64,
+}
+
+/// Something that a person ought to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// `id_cap`, `osf_token`, `osf_quota`, `osf_refused`, `osf_unreachable`, or `not_publishable`.
+    pub alarm: String,
+    /// What happened.
+    pub why: String,
+}
+
+impl LastRun {
+    /// A run with many failures has some kilobytes.
+    const BYTES_MAX: u64 = 16 << 20;
+
+    fn path(data_dir: &Path) -> PathBuf {
+        data_dir.join("publish.json")
+    }
+
+    /// How the last run ended; `None` if there was none, or its result cannot be read.
+    pub fn read(disk: &dyn Disk, data_dir: &Path) -> Option<Self> {
+        let path = Self::path(data_dir);
+        let read = || -> io::Result<Option<Self>> {
+            if disk.len(&path)?.is_none() {
+                return Ok(None);
+            }
+            let bytes = disk::read_bounded(disk, &path, Self::BYTES_MAX)?;
+            Ok(Some(serde_json::from_slice(&bytes)?))
+        };
+        read().unwrap_or_else(|why| {
+            tracing::warn!("{} is passed over: {why}", path.display());
+            None
+        })
+    }
+
+    /// Puts it in place.
+    pub fn write(&self, disk: &dyn Disk, data_dir: &Path) -> io::Result<()> {
+        disk::put(disk, &Self::path(data_dir), &serde_json::to_vec(self)?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

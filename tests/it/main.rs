@@ -17,6 +17,7 @@ mod life;
 mod merge;
 mod over_ssh;
 mod power;
+mod publish;
 mod redact;
 mod report;
 mod retain;

@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "merge",
             "period",
             "post",
+            "publish",
             "report",
             "segment",
             "simulate",
@@ -47,6 +48,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("post", &["period"]),
+    ("publish", &["config", "period", "vault", "world"]),
     (
         "report",
         &["cover", "period", "segment", "text", "vault", "world"],

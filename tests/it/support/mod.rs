@@ -9,6 +9,9 @@ pub(crate) mod disk;
 /// What lies below a folder.
 pub(crate) mod folder;
 
+/// A simulated OSF, and a primary that publishes to it.
+pub(crate) mod osf;
+
 /// Posts of many shapes, and a spool with what servers received of them.
 pub(crate) mod posts;
 

@@ -1,0 +1,338 @@
+//! `publish`: uploads what is committed and not public to OSF, once; or compares all that is public.
+
+use super::{
+    args::Global,
+    exit::{Exit, Failure},
+    output, progress,
+    setup::{self, Setup},
+};
+use crate::{
+    config::{
+        address,
+        settings::{Publish, Role},
+    },
+    publish::{
+        answer::Trouble,
+        audit::Audited,
+        outcome::{self, Outcome, RunError},
+        plan::{self, Task, Wanted},
+        run::Job,
+    },
+    vault::{
+        commit::{HourOfVault, half_done},
+        ledger::Ledger,
+    },
+    world::{
+        disk::{Disk as _, RealDisk},
+        lock::{Lock, LockError},
+    },
+};
+
+/// Uploads what is committed and not public to OSF, once.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  twinstream publish                  everything that is committed and not public
+  twinstream publish --dry-run        only say what would be uploaded
+  twinstream publish --audit          compare all that is public with the vault (exit code 5 when it differs)
+
+Public are, below YYYY/mm/dd/ in the project: post ids, manifests, and the day's files; and the ledger.
+Never the posts. A file counts when it was downloaded again and is the same. X allows 1,500,000 ids in 30
+days to one recipient: beyond [publish.osf] ids_per_30_days publishing stops.")]
+pub(crate) struct PublishArgs {
+    /// Everything that is committed and not public: what is done without any flag
+    #[arg(long, conflicts_with = "audit")]
+    pending: bool,
+    /// Compare all that is public with the vault, and upload nothing
+    #[arg(long)]
+    audit: bool,
+    /// Only say what would be uploaded; with --audit, leave the diary as it is
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> {
+    let setup = setup::load(global)?;
+    let this = setup.this_server()?;
+    if this.role == Role::Secondary {
+        let what = format!(
+            "server {} is a secondary: publishing is the primary's",
+            this.id
+        );
+        return Err(Failure::new(Exit::Configuration, what)
+            .hint("run publish on the primary; here it is `twinstream deliver`"));
+    }
+    let settings = &setup.settings;
+    let Some(publish) = &settings.publish else {
+        let what = "nothing is published: the configuration has no [publish.osf] project";
+        return Err(Failure::new(Exit::Configuration, what).hint(
+            "add [publish.osf] with project = \"…\"; `twinstream config default` has every key",
+        ));
+    };
+    check_clock(global, publish)?;
+    let token = setup::secret("the OSF token", "osf-token", Some(&publish.token_file))?
+        .ok_or_else(|| Failure::new(Exit::Configuration, "there is no OSF token"))?;
+    RealDisk.make_folder(&settings.data_dir)?;
+    let _lock =
+        Lock::take(&settings.data_dir, "publish", setup.clock.now()).map_err(Failure::lock)?;
+    let is_asking = args.audit || args.dry_run;
+    let merging = !is_asking && finish_commits(&setup)?;
+    let job = Job {
+        disk: &RealDisk,
+        data_dir: &settings.data_dir,
+        vault: &settings.vault_dir,
+        settings: publish,
+        keep_free: settings.merge.keep_free,
+        token: &token,
+        clock: &setup.clock,
+        chance: &chance,
+        merging,
+    };
+    if args.audit {
+        return audit(&job, args);
+    }
+    if args.dry_run {
+        return tell_plan(&job.preview().map_err(failure)?, args.json);
+    }
+    let bar = progress::bar(0, "files published");
+    let tell = |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
+    let outcome = job.run(tell).map_err(failure)?;
+    bar.finish_and_clear();
+    tell_outcome(&outcome, args.json)
+}
+
+/// A simulated clock is for a simulated OSF: it would write wrong times into the diary.
+fn check_clock(global: &Global, publish: &Publish) -> Result<(), Failure> {
+    if global.clock.is_none() || address::is_loopback(&publish.base_url) {
+        return Ok(());
+    }
+    let what = format!(
+        "--clock is refused: {} is not on this machine",
+        publish.base_url
+    );
+    Err(Failure::new(Exit::Configuration, what).hint(
+        "simulated time is for a simulated OSF: set publish.osf.base_url to its loopback address",
+    ))
+}
+
+/// A number from 0 to 1 that differs between machines, so that they do not come back together.
+fn chance() -> f64 {
+    match getrandom::u32() {
+        Ok(drawn) => f64::from(drawn) / f64::from(u32::MAX),
+        Err(_without_chance) => 1.0,
+    }
+}
+
+/// Finishes what a merge left half done. One that is at work does so itself: says whether there is one.
+fn finish_commits(setup: &Setup) -> Result<bool, Failure> {
+    let settings = &setup.settings;
+    let vault = &settings.vault_dir;
+    let _lock = match Lock::take(&settings.data_dir, "merge", setup.clock.now()) {
+        Ok(lock) => lock,
+        Err(LockError::Taken { .. }) => return Ok(true),
+        Err(why) => return Err(Failure::lock(why)),
+    };
+    let mut ledger = Ledger::open(&RealDisk, vault)?;
+    for hour in half_done(&RealDisk, vault, &ledger)? {
+        let of_vault = HourOfVault {
+            disk: &RealDisk,
+            vault,
+            hour,
+        };
+        if let Err(why) = of_vault.finish(&mut ledger) {
+            tracing::error!(
+                alarm = "merge",
+                "{hour} is half done and cannot be finished: {why}"
+            );
+        }
+    }
+    Ok(false)
+}
+
+fn tell_plan(planned: &[(Wanted, Task)], json: bool) -> Result<Exit, Failure> {
+    let word = |task: &Task| match task {
+        Task::Create => "upload",
+        Task::Replace(_) => "replace",
+        Task::Confirm(_) => "confirm",
+        Task::Later => "later",
+    };
+    if json {
+        let list: Vec<serde_json::Value> = planned
+            .iter()
+            .map(|(wanted, task)| {
+                serde_json::json!({"path": plan::path(wanted.what), "do": word(task),
+                    "bytes": wanted.bytes, "sha256": wanted.sha256, "new_ids": wanted.new_ids})
+            })
+            .collect();
+        output::print_json(&list)?;
+    } else {
+        for (wanted, task) in planned {
+            let (word, path) = (word(task), plan::path(wanted.what));
+            let size = output::bytes(wanted.bytes);
+            output::print(&format!("{word:<7}  {path:<50}  {size:>10}\n"))?;
+        }
+    }
+    Ok(if planned.is_empty() {
+        Exit::NothingToDo
+    } else {
+        Exit::Done
+    })
+}
+
+fn tell_outcome(outcome: &Outcome, json: bool) -> Result<Exit, Failure> {
+    if json {
+        output::print_json(outcome)?;
+    } else {
+        output::print(&summary(outcome))?;
+    }
+    if let Some(why) = &outcome.capped {
+        return Err(Failure::new(Exit::Failed, format!("publishing has stopped: {why}")).hint(
+            "raise publish.osf.ids_per_30_days only with X's written approval; it goes on by itself when older ids leave the 30 days",
+        ));
+    }
+    let is_unreachable = |alarm: &str| alarm == "osf_unreachable";
+    if let Some(stopped) = &outcome.stopped {
+        let exit = if is_unreachable(stopped.alarm) {
+            Exit::Unreachable
+        } else {
+            Exit::Failed
+        };
+        let until = stopped.not_before.map_or_else(String::new, |until| {
+            format!("; OSF has asked to be left alone until {until}")
+        });
+        let what = format!("publishing has stopped: {}{until}", stopped.why);
+        return Err(Failure::new(exit, what).hint(hint(stopped.alarm)));
+    }
+    if let Some(failed) = outcome.failed.first() {
+        let all_unreachable = outcome.failed.iter().all(|one| is_unreachable(one.alarm));
+        let exit = if all_unreachable {
+            Exit::Unreachable
+        } else {
+            Exit::Failed
+        };
+        let count = outcome.failed.len();
+        let what = format!(
+            "{count} files are not public; the first: {}: {}",
+            failed.path, failed.why
+        );
+        return Err(Failure::new(exit, what).hint(hint(failed.alarm)));
+    }
+    if outcome.uploaded.is_empty() && outcome.confirmed == 0 {
+        tracing::info!("nothing to publish: all that is committed is public");
+        return Ok(Exit::NothingToDo);
+    }
+    Ok(Exit::Done)
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let mut text = Vec::new();
+    for one in &outcome.uploaded {
+        let size = output::bytes(one.bytes);
+        text.push(format!("{:<50}  {size:>10}\n", one.path));
+    }
+    if !outcome.uploaded.is_empty() || outcome.confirmed != 0 || !outcome.failed.is_empty() {
+        text.push(format!(
+            "published {} files, {} were there already, {} failed, {} wait\n\
+             {} new ids in 30 days, of {} allowed\n",
+            outcome.uploaded.len(),
+            outcome.confirmed,
+            outcome.failed.len(),
+            outcome.held,
+            outcome.ids_in_30_days,
+            outcome.ids_per_30_days
+        ));
+    }
+    text.concat()
+}
+
+fn audit(job: &Job<'_>, args: &PublishArgs) -> Result<Exit, Failure> {
+    let bar = progress::bar(0, "folders compared");
+    let audited = job.audit(args.dry_run, |_| bar.inc(1)).map_err(failure)?;
+    bar.finish_and_clear();
+    if args.json {
+        output::print_json(&audited)?;
+    } else {
+        output::print(&findings(&audited))?;
+    }
+    Ok(if audited.is_complete() {
+        Exit::Done
+    } else {
+        Exit::Incomplete
+    })
+}
+
+fn findings(audited: &Audited) -> String {
+    let compared = &audited.compared;
+    let mut text = Vec::new();
+    for (word, list) in [
+        ("missing", &compared.missing),
+        ("differs", &compared.differs),
+        ("foreign", &compared.foreign),
+        ("unready", &audited.unready),
+    ] {
+        for one in list {
+            text.push(format!("{word}  {one}\n"));
+        }
+    }
+    let count = |word: &str, list: &Vec<String>| format!("{} {word}", list.len());
+    text.push(format!(
+        "{} files are public as they are in the vault, {}, {}, {}\n",
+        compared.good,
+        count("are missing", &compared.missing),
+        count("differ", &compared.differs),
+        count("should not be public", &compared.foreign),
+    ));
+    if compared.ledger_behind {
+        text.push("the public ledger is a former one; it goes up once a day\n".to_owned());
+    }
+    if 0 < audited.diary_lines {
+        text.push(format!(
+            "{} lines were missing in published.jsonl and are there again\n",
+            audited.diary_lines
+        ));
+    }
+    text.concat()
+}
+
+/// What to do about a kind of trouble.
+fn hint(alarm: &str) -> &'static str {
+    match alarm {
+        "osf_token" => {
+            "make a new personal access token in OSF's settings (scope osf.full_write) and put it into publish.osf.token_file"
+        }
+        "osf_quota" => {
+            "the project is full: make a component for the coming year and set publish.osf.project to it"
+        }
+        "osf_unreachable" => "nothing is lost; the next run goes on where this one ended",
+        "not_publishable" => "`twinstream verify` says what is wrong with the vault",
+        _ => "docs/operations.md says what each refusal means",
+    }
+}
+
+fn failure(error: RunError) -> Failure {
+    let what = error.to_string();
+    match error {
+        RunError::NotYet(_) => Failure::new(Exit::Unreachable, what)
+            .hint("nothing is lost; the first run after that instant goes on"),
+        RunError::Room { .. } => Failure::new(Exit::Failed, what).hint(
+            "free space, or lower merge.keep_free; the next run goes on where this one ended",
+        ),
+        RunError::Trouble(trouble) => {
+            let exit = match trouble {
+                Trouble::Passing { .. } => Exit::Unreachable,
+                _ => Exit::Failed,
+            };
+            Failure::new(exit, format!("cannot look at OSF: {what}"))
+                .hint(hint(outcome::alarm(&trouble)))
+        }
+        RunError::Address(_) => Failure::new(Exit::Configuration, what),
+        RunError::Look(_) | RunError::Certificates(_) | RunError::Io { .. } => Failure::from(error),
+    }
+}

@@ -1,0 +1,211 @@
+//! Compares all that is public with the vault, and writes into the diary what it lacks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use url::Url;
+
+use super::{
+    address::Site,
+    answer::Entry,
+    folders::Folders,
+    look::{self, Scope},
+    osf::Osf,
+    outcome::RunError,
+    place::{GaveUp, Hand},
+    plan::{self, Compared, Listed, Wanted, is_same},
+    run::{Job, hour_of_ids},
+};
+use crate::{
+    period::Hour,
+    vault::{
+        layout::{self, Kind},
+        manifest::{self, Manifest},
+        published::{self, Published},
+    },
+};
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub struct Audited {
+    /// The comparison.
+    #[serde(flatten)]
+    pub compared: Compared,
+    /// Hours of the vault that could not be compared, and why.
+    pub unready: Vec<String>,
+    /// Lines that the diary lacked.
+    pub diary_lines: u64,
+}
+
+impl Audited {
+    /// Whether everything is as it should be.
+    pub fn is_complete(&self) -> bool {
+        let Compared {
+            missing,
+            differs,
+            foreign,
+            ..
+        } = &self.compared;
+        let all = [missing, differs, foreign, &self.unready];
+        all.iter().all(|list| list.is_empty())
+    }
+}
+
+impl Job<'_> {
+    /// Walks the remote tree and compares. With `dry_run` the diary stays as it is. `tell` hears of
+    /// each folder.
+    pub fn audit(&self, dry_run: bool, mut tell: impl FnMut(&str)) -> Result<Audited, RunError> {
+        self.may_begin()?;
+        let mut diary = self.diary()?;
+        let look = look::look(self.disk, self.vault, &diary, Scope::All)?;
+        let site = Site::new(&self.settings.base_url)?;
+        let osf = Osf::new(site.clone(), self.token, self.clock)?;
+        let mut hand = self.hand(&osf);
+        let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
+        // what is remembered may be what is wrong
+        folders.forget();
+        let failed = |gave_up: GaveUp| RunError::Trouble(gave_up.trouble());
+        let root = hand.patiently(|osf| folders.root(osf)).map_err(failed)?;
+        let listed = walk(&mut hand, &root.children, &mut tell).map_err(failed)?;
+        let is_former_ledger = |entry: &Entry| {
+            let len = entry.size.and_then(|size| usize::try_from(size).ok());
+            let begin = len.and_then(|len| look.ledger.get(..len));
+            begin.is_some_and(|begin| entry.sha256 == Some(manifest::sha256(begin)))
+        };
+        let compared = plan::compare(&look.wanted, &listed, &is_former_ledger);
+        let mut diary_lines = 0;
+        for wanted in &look.wanted {
+            if dry_run || diary.has(wanted.what, &wanted.sha256) {
+                continue;
+            }
+            let is_it = |entry: &&Entry| entry.name == wanted.what.name() && is_same(wanted, entry);
+            let mut public = listed.iter().flat_map(|(_, entries)| entries);
+            let Some(entry) = public.find(is_it) else {
+                continue;
+            };
+            hand.patience.begin();
+            let adopted = adopt(self, &mut hand, &diary, wanted, entry).map_err(failed)?;
+            let path = published::path(self.data_dir);
+            for line in &adopted {
+                published::append(self.disk, &path, line).map_err(RunError::io(&path))?;
+                diary.note(line);
+                diary_lines += 1;
+            }
+        }
+        let unready = look.unready.into_iter();
+        Ok(Audited {
+            compared,
+            unready: unready
+                .map(|(hour, why)| format!("{hour}: {why}"))
+                .collect(),
+            diary_lines,
+        })
+    }
+}
+
+/// The root and every folder of a year, month and day.
+fn walk(
+    hand: &mut Hand<'_>,
+    root: &Url,
+    tell: &mut dyn FnMut(&str),
+) -> Result<Vec<Listed>, GaveUp> {
+    // digits of the names of years, months and days
+    const DIGITS: [usize; 3] = [4, 2, 2];
+    let mut listed = Vec::new();
+    let mut level = vec![(String::new(), root.clone())];
+    for depth in 0..=DIGITS.len() {
+        let mut below = Vec::new();
+        for (path, children) in level {
+            tell(&path);
+            hand.patience.begin();
+            let entries = hand.patiently(|osf| osf.list(&children))?;
+            for entry in entries.iter().filter(|entry| entry.is_folder) {
+                let is_date = DIGITS.get(depth).is_some_and(|digits| {
+                    entry.name.len() == *digits && entry.name.bytes().all(|b| b.is_ascii_digit())
+                });
+                if let Some(children) = entry.children.as_ref().filter(|_| is_date) {
+                    below.push((format!("{path}{}/", entry.name), children.clone()));
+                }
+            }
+            listed.push((path, entries));
+        }
+        level = below;
+    }
+    Ok(listed)
+}
+
+/// The diary's lines for a file that is public and that it does not know. An ids file with several
+/// versions became public bit by bit: each version whose hash a manifest names has its own line.
+pub(super) fn adopt(
+    job: &Job<'_>,
+    hand: &mut Hand<'_>,
+    diary: &Published,
+    wanted: &Wanted,
+    entry: &Entry,
+) -> Result<Vec<published::Entry>, GaveUp> {
+    let line = |time, revision, sha256: &str, new_ids| published::Entry {
+        time,
+        hour: wanted.what.hour(),
+        revision,
+        file: wanted.what.name(),
+        sha256: sha256.to_owned(),
+        new_ids,
+    };
+    let time = entry.modified.unwrap_or_else(|| job.clock.now());
+    let once = || vec![line(time, wanted.revision, &wanted.sha256, wanted.new_ids)];
+    let (Some(hour), Some(last), Some(place)) =
+        (hour_of_ids(wanted.what), wanted.revision, &entry.place)
+    else {
+        return Ok(once());
+    };
+    if entry.version <= 1 || diary.revision(hour).is_some() {
+        return Ok(once());
+    }
+    let mut versions = hand.patiently(|osf| osf.versions(place))?;
+    versions.sort_by_key(|(_, at)| *at);
+    let revisions = revisions(job, hour, last);
+    let posts: BTreeMap<u64, u64> = revisions
+        .iter()
+        .map(|(n, (_, posts))| (*n, *posts))
+        .collect();
+    let mut lines = Vec::new();
+    let mut public = None;
+    let mut seen: BTreeSet<u64> = BTreeSet::new();
+    for (sha256, at) in versions {
+        let of = revisions.iter().find(|(_, (ids, _))| *ids == sha256);
+        if let Some((revision, _)) = of.filter(|(revision, _)| seen.insert(**revision)) {
+            let new_ids = plan::new_ids(&posts, public, *revision);
+            lines.push(line(at, Some(*revision), &sha256, new_ids));
+            public = Some(*revision);
+        }
+    }
+    // what lies there now must be among them
+    let is_told = lines
+        .last()
+        .is_some_and(|line| line.sha256 == wanted.sha256);
+    Ok(if is_told { lines } else { once() })
+}
+
+/// The hash of the ids file and the number of posts of each revision that the vault still describes.
+fn revisions(job: &Job<'_>, hour: Hour, last: u64) -> BTreeMap<u64, (String, u64)> {
+    let mut found = BTreeMap::new();
+    for revision in 1..=last {
+        let path = if revision == last {
+            layout::manifest_path(job.vault, hour)
+        } else {
+            layout::archived_path(job.vault, hour, revision)
+        };
+        match Manifest::read(job.disk, &path) {
+            Ok(manifest) => {
+                let name = Kind::Ids.name(hour);
+                let mut outputs = manifest.outputs.into_iter();
+                if let Some(ids) = outputs.find(|output| output.name == name) {
+                    let posts = manifest.counts.total.posts;
+                    found.insert(revision, (ids.sha256, posts));
+                }
+            }
+            Err(why) => tracing::warn!("{}: {why}", path.display()),
+        }
+    }
+    found
+}

@@ -1,0 +1,195 @@
+//! The folders of the remote tree: `YYYY/mm/dd/` below the project's storage.
+//!
+//! Where they are is known from answers only, and kept in `<data_dir>/osf_folders.json` so that it
+//! need not be asked for every time. The file may be deleted at any moment.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    address::Site,
+    answer::{self, Entry, Trouble, senseless},
+    osf::Osf,
+    plan::folder_names,
+};
+use crate::{
+    config::settings::Publish,
+    period::Day,
+    world::disk::{self, Disk},
+};
+
+/// Ten years of folders have some megabytes.
+const CACHE_BYTES_MAX: u64 = 64 << 20;
+
+/// A remote folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// Where files are put.
+    pub place: Url,
+    /// Where its content is listed.
+    pub children: Url,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Kept {
+    base_url: String,
+    project: String,
+    storage: String,
+    /// By path, `` for the root: place and children.
+    folders: BTreeMap<String, (String, String)>,
+}
+
+/// What is known of the remote tree.
+pub struct Folders<'a> {
+    disk: &'a dyn Disk,
+    path: PathBuf,
+    settings: &'a Publish,
+    known: BTreeMap<String, Folder>,
+}
+
+impl<'a> Folders<'a> {
+    /// With what an earlier run has found, if it was the same project's.
+    pub fn open(disk: &'a dyn Disk, data_dir: &Path, settings: &'a Publish, site: &Site) -> Self {
+        let path = data_dir.join("osf_folders.json");
+        let kept = read(disk, &path).unwrap_or_else(|why| {
+            tracing::debug!("{} is not used: {why}", path.display());
+            Kept::default()
+        });
+        let is_same = kept.base_url == settings.base_url
+            && kept.project == settings.project
+            && kept.storage == settings.storage;
+        let folder = |(name, (place, children)): (String, (String, String))| match (
+            site.link(&place),
+            site.link(&children),
+        ) {
+            (Ok(place), Ok(children)) => Some((name, Folder { place, children })),
+            _ => None,
+        };
+        let folders = kept.folders.into_iter().filter(|_| is_same);
+        Self {
+            disk,
+            path,
+            settings,
+            known: folders.filter_map(folder).collect(),
+        }
+    }
+
+    /// Takes nothing for known any more.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// Whether anything is known that may be out of date.
+    pub fn is_remembered(&self) -> bool {
+        !self.known.is_empty()
+    }
+
+    /// The storage itself.
+    pub fn root(&mut self, osf: &Osf<'_>) -> Result<Folder, Trouble> {
+        if let Some(root) = self.known.get("") {
+            return Ok(root.clone());
+        }
+        let value = osf.get(&osf.site().api(&["v2", "guids", &self.settings.project]))?;
+        let data = value.get("data").unwrap_or(&Value::Null);
+        let kind = data.get("type").and_then(Value::as_str).unwrap_or("");
+        if kind != "nodes" {
+            let project = &self.settings.project;
+            return Err(Trouble::Refused {
+                status: 200,
+                why: format!("{project} is no project or component: OSF calls it {kind:?}"),
+            });
+        }
+        let project = answer::entry(data, osf.site())?;
+        let storages = project.children;
+        let storages = storages.ok_or_else(|| senseless("the project has no list of files"))?;
+        let storage = &self.settings.storage;
+        let mut found = osf.list(&storages)?.into_iter();
+        let found = found.find(|entry| entry.provider == *storage);
+        let root = found.ok_or_else(|| Trouble::Refused {
+            status: 200,
+            why: format!("the project has no storage {storage:?}"),
+        })?;
+        self.keep("", &root)
+    }
+
+    /// The folder of a day, or the root; `None` if it is not there and is not to be made.
+    pub fn of(
+        &mut self,
+        osf: &Osf<'_>,
+        day: Option<Day>,
+        make: bool,
+    ) -> Result<Option<Folder>, Trouble> {
+        let mut folder = self.root(osf)?;
+        let mut path = String::new();
+        for name in day.iter().flat_map(|day| folder_names(*day)) {
+            path = format!("{path}{name}/");
+            if let Some(known) = self.known.get(&path) {
+                folder = known.clone();
+                continue;
+            }
+            let mut found = osf.find(&folder.children, &name, true)?;
+            if found.is_none() && make {
+                osf.make_folder(&folder.place, &name)?;
+                found = osf.find(&folder.children, &name, true)?;
+                if found.is_none() {
+                    return Err(senseless(&format!(
+                        "the folder {path} was made and is not there"
+                    )));
+                }
+            }
+            match found {
+                Some(entry) => folder = self.keep(&path, &entry)?,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(folder))
+    }
+
+    fn keep(&mut self, path: &str, entry: &Entry) -> Result<Folder, Trouble> {
+        let (Some(place), Some(children)) = (&entry.place, &entry.children) else {
+            return Err(senseless("a folder has no addresses"));
+        };
+        let folder = Folder {
+            place: place.clone(),
+            children: children.clone(),
+        };
+        self.known.insert(path.to_owned(), folder.clone());
+        if let Err(why) = self.write() {
+            // it is asked for again next time
+            tracing::warn!("{} cannot be written: {why}", self.path.display());
+        }
+        Ok(folder)
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let texts = |folder: &Folder| (folder.place.to_string(), folder.children.to_string());
+        let folders = self.known.iter();
+        let kept = Kept {
+            base_url: self.settings.base_url.clone(),
+            project: self.settings.project.clone(),
+            storage: self.settings.storage.clone(),
+            folders: folders
+                .map(|(path, folder)| (path.clone(), texts(folder)))
+                .collect(),
+        };
+        disk::put(self.disk, &self.path, &serde_json::to_vec(&kept)?)
+    }
+}
+
+fn read(disk: &dyn Disk, path: &Path) -> io::Result<Kept> {
+    if disk.len(path)?.is_none() {
+        return Ok(Kept::default());
+    }
+    Ok(serde_json::from_slice(&disk::read_bounded(
+        disk,
+        path,
+        CACHE_BYTES_MAX,
+    )?)?)
+}

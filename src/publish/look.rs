@@ -1,0 +1,157 @@
+//! What should be public, and is not known to be: reads the vault.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::plan::{self, Wanted};
+use crate::{
+    period::Hour,
+    vault::{
+        layout::{self, Kind},
+        ledger::{self, LedgerError},
+        manifest::{self, MANIFEST_BYTES_MAX, Manifest},
+        public::{DayFile, Public},
+        published::Published,
+    },
+    world::disk::{self, Disk},
+};
+
+/// A day's files have some kilobytes, a picture some hundred.
+const DAY_FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Why the vault cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// A file or folder.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// What should be public.
+    pub wanted: Vec<Wanted>,
+    /// Hours whose files are not those that the ledger speaks of: a merge is at work, or something is
+    /// wrong, which `verify` tells.
+    pub unready: Vec<(Hour, String)>,
+    /// The ledger's bytes.
+    pub ledger: Vec<u8>,
+}
+
+/// Which part of the vault is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// What the diary does not have.
+    New,
+    /// Everything.
+    All,
+}
+
+/// Looks.
+pub fn look(
+    disk: &dyn Disk,
+    vault: &Path,
+    published: &Published,
+    scope: Scope,
+) -> Result<Look, LookError> {
+    let is_new = |what: Public, sha256: &str| scope == Scope::All || !published.has(what, sha256);
+    let (lines, bytes) = ledger::read_whole(disk, vault)?;
+    let mut found = Look::default();
+    for (hour, (revision, manifest_sha256)) in plan::latest(&lines) {
+        if !is_new(Public::Manifest(hour), manifest_sha256) {
+            continue;
+        }
+        match wanted_of(disk, vault, hour, manifest_sha256, published) {
+            Ok(wanted) => found.wanted.extend(wanted),
+            Err(why) => found
+                .unready
+                .push((hour, format!("revision {revision}: {why}"))),
+        }
+    }
+    for day in layout::days(disk, vault).map_err(at(vault))? {
+        for file in DayFile::ALL {
+            let what = Public::Day(day, file);
+            let path = what.path(vault);
+            if disk.len(&path).map_err(at(&path))?.is_none() {
+                continue;
+            }
+            let bytes = disk::read_bounded(disk, &path, DAY_FILE_BYTES_MAX).map_err(at(&path))?;
+            found.wanted.push(wanted(what, &bytes));
+        }
+    }
+    if !bytes.is_empty() {
+        found.wanted.push(wanted(Public::Ledger, &bytes));
+    }
+    found
+        .wanted
+        .retain(|one| is_new(one.what, &one.sha256) || one.revision.is_some());
+    found.ledger = bytes;
+    Ok(found)
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> LookError {
+    let path = path.to_owned();
+    move |source| LookError::Io { path, source }
+}
+
+fn wanted(what: Public, bytes: &[u8]) -> Wanted {
+    Wanted {
+        what,
+        bytes: bytes.len() as u64,
+        sha256: manifest::sha256(bytes),
+        revision: None,
+        new_ids: 0,
+    }
+}
+
+/// The two files of an hour, if the manifest in place is the one that the ledger speaks of.
+fn wanted_of(
+    disk: &dyn Disk,
+    vault: &Path,
+    hour: Hour,
+    manifest_sha256: &str,
+    published: &Published,
+) -> Result<[Wanted; 2], String> {
+    let path = layout::manifest_path(vault, hour);
+    let bytes = disk::read_bounded(disk, &path, MANIFEST_BYTES_MAX);
+    let bytes = bytes.map_err(|why| format!("{}: {why}", path.display()))?;
+    let mut of_manifest = wanted(Public::Manifest(hour), &bytes);
+    if of_manifest.sha256 != manifest_sha256 {
+        return Err("its manifest is not the one in the ledger".to_owned());
+    }
+    let manifest = Manifest::from_json(&bytes).map_err(|why| why.to_string())?;
+    let name = Kind::Ids.name(hour);
+    let ids = manifest.outputs.iter().find(|output| output.name == name);
+    let ids = ids.ok_or("its manifest names no ids file")?;
+    let revision = manifest.history.revision;
+    let mut posts = BTreeMap::from([(revision, manifest.counts.total.posts)]);
+    let public = published.revision(hour);
+    for earlier in public.unwrap_or(revision)..revision {
+        let path = layout::archived_path(vault, hour, earlier);
+        match Manifest::read(disk, &path) {
+            Ok(manifest) => drop(posts.insert(earlier, manifest.counts.total.posts)),
+            Err(why) => tracing::warn!("{}: {why}: all ids of the hour count", path.display()),
+        }
+    }
+    let of_ids = Wanted {
+        what: Public::Ids(hour),
+        bytes: ids.bytes,
+        sha256: ids.sha256.clone(),
+        revision: Some(revision),
+        new_ids: plan::new_ids(&posts, public, revision),
+    };
+    of_manifest.revision = Some(revision);
+    Ok([of_ids, of_manifest])
+}

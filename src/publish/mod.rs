@@ -1,0 +1,47 @@
+//! Stage 4: what is committed becomes public, on OSF.
+//!
+//! What is to be done follows from two lists: what the ledger and the manifests say should be public,
+//! and what the remote folder says it holds. The diary (`published.jsonl`) only says where to look and
+//! how many ids went out. A file counts when its bytes were read back. Nothing but a
+//! [`publishable::Publishable`] can be sent, and that can be made of the closed list of
+//! `vault::public` only.
+//!
+//! ```text
+//! look (vault, diary) ─▶ folders, listing (osf) ─▶ plan ─▶ place (osf: put, read back) ─▶ diary
+//! ```
+
+/// Where a request may go, and where a credential may.
+pub mod address;
+
+/// What OSF answers: entries, and trouble of three kinds.
+pub mod answer;
+
+/// Compares all that is public with the vault.
+pub mod audit;
+
+/// The folders of the remote tree.
+pub mod folders;
+
+/// What should be public, and is not known to be.
+pub mod look;
+
+/// The calls to OSF.
+pub mod osf;
+
+/// What comes of a run.
+pub mod outcome;
+
+/// How long to wait after a failure, and when to give up.
+pub mod patience;
+
+/// One file, until it is there.
+pub mod place;
+
+/// What to do: two lists in, an order of work out.
+pub mod plan;
+
+/// The only thing that can be sent.
+pub mod publishable;
+
+/// One run.
+pub mod run;

@@ -1,0 +1,121 @@
+//! What comes of a run: what is public now, what is not and why, and why nothing was done at all.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+
+use super::{address::BadAddress, answer::Trouble, look::LookError, osf::NoCertificates};
+use crate::period::UtcMs;
+
+/// What came of it.
+#[derive(Debug, Default, Serialize)]
+pub struct Outcome {
+    /// Files that are public since this run, each read back.
+    pub uploaded: Vec<Uploaded>,
+    /// Files that turned out to be public already.
+    pub confirmed: u64,
+    /// Files that are not; they are tried again next time.
+    pub failed: Vec<Failed>,
+    /// Files that wait for the cap, or for a file before them.
+    pub held: u64,
+    /// Why no further ids went out: the cap would have been passed.
+    pub capped: Option<String>,
+    /// Why the run ended before its end.
+    pub stopped: Option<Stopped>,
+    /// New ids of the last 30 days.
+    pub ids_in_30_days: u64,
+    /// How many there may be.
+    pub ids_per_30_days: u64,
+}
+
+/// A file that is public now.
+#[derive(Debug, Serialize)]
+pub struct Uploaded {
+    /// Its path there.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Ids in it that were not public before.
+    pub new_ids: u64,
+}
+
+/// A file that could not be made public.
+#[derive(Debug, Serialize)]
+pub struct Failed {
+    /// Its path there.
+    pub path: String,
+    /// The word for what kind of trouble it is.
+    pub alarm: &'static str,
+    /// What happened.
+    pub why: String,
+}
+
+/// Why a run ended early.
+#[derive(Debug, Serialize)]
+pub struct Stopped {
+    /// The word for what kind of trouble it is.
+    pub alarm: &'static str,
+    /// What happened.
+    pub why: String,
+    /// When it may be tried again, if the service said so.
+    pub not_before: Option<UtcMs>,
+}
+
+/// Why nothing could be done at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The vault.
+    #[error(transparent)]
+    Look(#[from] LookError),
+    /// The API's address.
+    #[error(transparent)]
+    Address(#[from] BadAddress),
+    /// No certificates.
+    #[error(transparent)]
+    Certificates(#[from] NoCertificates),
+    /// A file of our own.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The disk is nearly full.
+    #[error("too little room: {}: {free} bytes are free, merge.keep_free is {keep_free}", path.display())]
+    Room {
+        /// Where.
+        path: PathBuf,
+        /// Bytes.
+        free: u64,
+        /// Bytes.
+        keep_free: u64,
+    },
+    /// The service has asked for time.
+    #[error("OSF has asked to be left alone until {0}")]
+    NotYet(UtcMs),
+    /// The service could not be asked.
+    #[error("{0}")]
+    Trouble(Trouble),
+}
+
+impl RunError {
+    /// A file of our own that failed.
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// The word by which a trouble is known to alarms.
+pub fn alarm(trouble: &Trouble) -> &'static str {
+    match trouble {
+        Trouble::Unauthorized(_) => "osf_token",
+        Trouble::Refused { status: 507, .. } => "osf_quota",
+        Trouble::Refused { .. } | Trouble::Address(_) => "osf_refused",
+        Trouble::Passing { .. } => "osf_unreachable",
+    }
+}

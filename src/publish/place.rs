@@ -1,0 +1,148 @@
+//! One file, until it is there: put, looked at, read back.
+//!
+//! No answer is no failure: after each one the folder is asked what it holds, and the file is sent
+//! again only if it is missing or other. A file counts when its bytes came down as they went up.
+
+use super::{
+    answer::{Entry, Trouble, senseless},
+    folders::Folder,
+    osf::{Osf, Put},
+    patience::{Next, Patience},
+    plan::{Wanted, is_same},
+    publishable::Publishable,
+};
+use crate::{period::UtcMs, world::clock::Clock};
+
+/// How often a file is put before it is given up, whatever the answers.
+const TURNS_MAX: u32 = 12;
+
+/// Why something was not done in this run.
+#[derive(Debug)]
+pub enum GaveUp {
+    /// This one thing.
+    One(Trouble),
+    /// Nothing may be asked before that instant.
+    All(UtcMs, Trouble),
+}
+
+impl GaveUp {
+    /// What happened.
+    pub fn trouble(self) -> Trouble {
+        match self {
+            Self::One(trouble) | Self::All(_, trouble) => trouble,
+        }
+    }
+}
+
+/// Does calls until they succeed or patience ends.
+pub struct Hand<'a> {
+    /// The client.
+    pub osf: &'a Osf<'a>,
+    /// What has been waited.
+    pub patience: Patience,
+    /// Tells the time and waits.
+    pub clock: &'a Clock,
+    /// Chance from 0 to 1.
+    pub chance: &'a dyn Fn() -> f64,
+}
+
+impl Hand<'_> {
+    /// A call, again and again while its trouble is of the kind that passes.
+    pub fn patiently<T>(
+        &mut self,
+        mut call: impl FnMut(&Osf<'_>) -> Result<T, Trouble>,
+    ) -> Result<T, GaveUp> {
+        loop {
+            match call(self.osf) {
+                Ok(found) => return Ok(found),
+                Err(trouble) => self.wait(trouble)?,
+            }
+        }
+    }
+
+    /// Waits after a trouble that passes.
+    fn wait(&mut self, trouble: Trouble) -> Result<(), GaveUp> {
+        let Trouble::Passing { after, .. } = &trouble else {
+            return Err(GaveUp::One(trouble));
+        };
+        let now = self.clock.now();
+        match self.patience.failed(now, *after, (self.chance)()) {
+            Next::Wait(wait) => {
+                tracing::info!("{trouble}; again in {} s", wait.as_secs());
+                self.clock.block(wait);
+                Ok(())
+            }
+            Next::GiveUp => Err(GaveUp::One(trouble)),
+            Next::Stop(until) => Err(GaveUp::All(until, trouble)),
+        }
+    }
+
+    /// Puts a file where it belongs. `known` is the file of that name, if there is one.
+    pub fn place(
+        &mut self,
+        folder: &Folder,
+        wanted: &Wanted,
+        file: &Publishable,
+        mut known: Option<Entry>,
+    ) -> Result<(), GaveUp> {
+        let name = wanted.what.name();
+        for _ in 0..TURNS_MAX {
+            let put = match known.as_ref().and_then(|entry| entry.place.as_ref()) {
+                Some(place) => self.osf.put(place, None, file),
+                None => self.osf.put(&folder.place, Some(&name), file),
+            };
+            let found = match put {
+                Ok(Put::Conflict(Some(entry)) | Put::Stored(entry)) if is_same(wanted, &entry) => {
+                    Some(entry)
+                }
+                Ok(Put::Conflict(Some(entry))) => {
+                    known = Some(entry);
+                    continue;
+                }
+                Ok(Put::Stored(_)) => {
+                    self.wait(senseless("other bytes are stored than were sent"))?;
+                    self.look(folder, &name)?
+                }
+                Ok(Put::Conflict(None)) => match self.look(folder, &name)? {
+                    None => {
+                        let why = format!("{name} cannot be put and is not there");
+                        return Err(GaveUp::One(Trouble::Refused { status: 409, why }));
+                    }
+                    found => found,
+                },
+                // the file that was known has been taken away
+                Err(Trouble::Refused { status: 404, .. }) if known.is_some() => {
+                    self.look(folder, &name)?
+                }
+                Err(trouble) => {
+                    self.wait(trouble)?;
+                    self.look(folder, &name)?
+                }
+            };
+            match found {
+                Some(entry) if is_same(wanted, &entry) => {
+                    if self.confirm(wanted, &entry)? {
+                        return Ok(());
+                    }
+                    self.wait(senseless("other bytes come down than went up"))?;
+                    known = Some(entry);
+                }
+                found => known = found,
+            }
+        }
+        Err(GaveUp::One(senseless("it does not come to rest")))
+    }
+
+    fn look(&mut self, folder: &Folder, name: &str) -> Result<Option<Entry>, GaveUp> {
+        self.patiently(|osf| osf.find(&folder.children, name, false))
+    }
+
+    /// Whether a remote file's bytes are the wanted ones.
+    pub fn confirm(&mut self, wanted: &Wanted, entry: &Entry) -> Result<bool, GaveUp> {
+        let Some(place) = &entry.place else {
+            return Err(GaveUp::One(senseless("a file has no address")));
+        };
+        let back = self.patiently(|osf| osf.read_back(place, wanted.bytes))?;
+        Ok(back == (wanted.bytes, wanted.sha256.clone()))
+    }
+}

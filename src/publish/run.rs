@@ -1,0 +1,405 @@
+//! One run: looks, asks, puts what is missing, writes the diary.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::{
+    address::Site,
+    answer::{Entry, Trouble},
+    audit::adopt,
+    folders::{Folder, Folders},
+    look::{self, Scope},
+    osf::Osf,
+    outcome::{Failed, Outcome, RunError, Stopped, Uploaded, alarm},
+    patience::Patience,
+    place::{GaveUp, Hand},
+    plan::{self, Task, Wanted},
+    publishable::{NotPublishable, Publishable},
+};
+use crate::{
+    config::settings::{Publish, Secret},
+    period::{Day, Hour},
+    vault::{
+        public::Public,
+        published::{self, Alarm, LastRun, Published},
+    },
+    world::{clock::Clock, disk::Disk},
+};
+
+/// So many different files in a row that the service has no answer for, or no room: it is not them.
+const IN_A_ROW_MAX: u32 = 3;
+
+/// What a run is told.
+pub struct Job<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// The diary, the folders and the last run's result lie here.
+    pub data_dir: &'a Path,
+    /// What is to be public.
+    pub vault: &'a Path,
+    /// Where.
+    pub settings: &'a Publish,
+    /// Bytes that must stay free.
+    pub keep_free: u64,
+    /// The token.
+    pub token: &'a Secret,
+    /// Tells the time and waits.
+    pub clock: &'a Clock,
+    /// Chance from 0 to 1.
+    pub chance: &'a dyn Fn() -> f64,
+    /// Whether a merge is at work: what it has not finished yet is not wrong.
+    pub merging: bool,
+}
+
+impl Job<'_> {
+    /// Whether anything may be asked now: there is room, and the service has not asked for time.
+    pub fn may_begin(&self) -> Result<(), RunError> {
+        let free = self.disk.free(self.data_dir);
+        let free = free.map_err(RunError::io(self.data_dir))?;
+        if free < self.keep_free {
+            return Err(RunError::Room {
+                path: self.data_dir.to_owned(),
+                free,
+                keep_free: self.keep_free,
+            });
+        }
+        let last = LastRun::read(self.disk, self.data_dir);
+        match last.and_then(|last| last.not_before) {
+            Some(until) if self.clock.now() < until => Err(RunError::NotYet(until)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The diary as it is.
+    pub fn diary(&self) -> Result<Published, RunError> {
+        let path = published::path(self.data_dir);
+        Published::read(self.disk, &path).map_err(RunError::io(&path))
+    }
+
+    /// A client with new patience.
+    pub(super) fn hand<'o>(&'o self, osf: &'o Osf<'o>) -> Hand<'o> {
+        Hand {
+            osf,
+            patience: Patience::default(),
+            clock: self.clock,
+            chance: self.chance,
+        }
+    }
+
+    /// Publishes what is committed and not public. `tell` hears how many files are done with, of how
+    /// many.
+    pub fn run(&self, mut tell: impl FnMut(usize, usize)) -> Result<Outcome, RunError> {
+        self.may_begin()?;
+        let published = self.diary()?;
+        let look = look::look(self.disk, self.vault, &published, Scope::New)?;
+        let mut outcome = Outcome::default();
+        for (hour, why) in look.unready {
+            self.not_ready(hour, why, &mut outcome);
+        }
+        let site = Site::new(&self.settings.base_url)?;
+        let osf = Osf::new(site.clone(), self.token, self.clock)?;
+        let mut work = Work {
+            job: self,
+            hand: self.hand(&osf),
+            folders: Folders::open(self.disk, self.data_dir, self.settings, &site),
+            published,
+            outcome,
+            held: BTreeSet::new(),
+            in_a_row: 0,
+        };
+        let (mut done, all) = (0, look.wanted.len());
+        for (day, wanted) in plan::order(look.wanted) {
+            if work.outcome.stopped.is_none() {
+                work.day(day, &wanted)?;
+            } else {
+                work.outcome.held += wanted.len() as u64;
+            }
+            done += wanted.len();
+            tell(done, all);
+        }
+        let mut outcome = work.outcome;
+        outcome.ids_in_30_days = work.published.ids_in_30_days(self.clock.now());
+        outcome.ids_per_30_days = self.settings.ids_per_30_days;
+        self.keep(&outcome)?;
+        Ok(outcome)
+    }
+
+    /// An hour whose files are not those that the ledger speaks of.
+    fn not_ready(&self, hour: Hour, why: String, outcome: &mut Outcome) {
+        if self.merging {
+            tracing::info!("{hour} is left for the next run: {why}");
+            outcome.held += 1;
+            return;
+        }
+        tracing::error!(alarm = "not_publishable", "{hour} is not published: {why}");
+        outcome.failed.push(Failed {
+            path: plan::path(Public::Manifest(hour)),
+            alarm: "not_publishable",
+            why,
+        });
+    }
+
+    /// Keeps what is to be known of this run: by the next one, and by whoever watches.
+    fn keep(&self, outcome: &Outcome) -> Result<(), RunError> {
+        let capped = outcome.capped.iter().map(|why| ("id_cap", why));
+        let failed = outcome.failed.iter().map(|one| (one.alarm, &one.why));
+        let last = LastRun {
+            time: self.clock.now(),
+            not_before: outcome.stopped.as_ref().and_then(|one| one.not_before),
+            alarms: capped
+                .chain(failed)
+                .map(|(alarm, why)| Alarm {
+                    alarm: alarm.to_owned(),
+                    why: why.clone(),
+                })
+                .collect(),
+            ids_in_30_days: outcome.ids_in_30_days,
+            ids_per_30_days: outcome.ids_per_30_days,
+        };
+        last.write(self.disk, self.data_dir)
+            .map_err(RunError::io(self.data_dir))
+    }
+
+    /// What a run would do, by asking and changing nothing.
+    pub fn preview(&self) -> Result<Vec<(Wanted, Task)>, RunError> {
+        self.may_begin()?;
+        let published = self.diary()?;
+        let look = look::look(self.disk, self.vault, &published, Scope::New)?;
+        let mut planned = Vec::new();
+        if look.wanted.is_empty() {
+            return Ok(planned);
+        }
+        let site = Site::new(&self.settings.base_url)?;
+        let osf = Osf::new(site.clone(), self.token, self.clock)?;
+        let mut hand = self.hand(&osf);
+        let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
+        for (day, wanted) in plan::order(look.wanted) {
+            let listing = list(&mut hand, &mut folders, day, false);
+            let listing = listing.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))?;
+            let listing = listing.map_or_else(Vec::new, |(_, listing)| listing);
+            let now = self.clock.now();
+            for one in wanted {
+                let task = plan::task(&one, &listing, now);
+                planned.push((one, task));
+            }
+        }
+        Ok(planned)
+    }
+}
+
+/// A folder and what it holds. A remembered folder that is gone is looked for anew.
+fn list(
+    hand: &mut Hand<'_>,
+    folders: &mut Folders<'_>,
+    day: Option<Day>,
+    make: bool,
+) -> Result<Option<(Folder, Vec<Entry>)>, GaveUp> {
+    hand.patience.begin();
+    loop {
+        let is_remembered = folders.is_remembered();
+        let listed = hand.patiently(|osf| {
+            let Some(folder) = folders.of(osf, day, make)? else {
+                return Ok(None);
+            };
+            let listing = osf.list(&folder.children)?;
+            Ok(Some((folder, listing)))
+        });
+        match listed {
+            Err(GaveUp::One(Trouble::Refused { status: 404, .. })) if is_remembered => {
+                folders.forget();
+            }
+            listed => return listed,
+        }
+    }
+}
+
+/// A run at work.
+struct Work<'a> {
+    job: &'a Job<'a>,
+    hand: Hand<'a>,
+    folders: Folders<'a>,
+    published: Published,
+    outcome: Outcome,
+    /// Hours of which the data did not go out, so that the manifest must not either.
+    held: BTreeSet<Hour>,
+    in_a_row: u32,
+}
+
+impl Work<'_> {
+    /// The files of one folder.
+    fn day(&mut self, day: Option<Day>, wanted: &[Wanted]) -> Result<(), RunError> {
+        let (folder, listing) = match list(&mut self.hand, &mut self.folders, day, true) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(()),
+            Err(gave_up) => {
+                if let Some(first) = wanted.first() {
+                    self.failed(first, gave_up);
+                    self.outcome.held += wanted.len() as u64 - 1;
+                }
+                return Ok(());
+            }
+        };
+        for one in wanted {
+            let is_behind = one
+                .what
+                .hour()
+                .is_some_and(|hour| self.held.contains(&hour));
+            if is_behind || self.outcome.stopped.is_some() {
+                self.outcome.held += 1;
+                continue;
+            }
+            self.hand.patience.begin();
+            self.file(&folder, one, &listing)?;
+        }
+        Ok(())
+    }
+
+    /// One file.
+    fn file(
+        &mut self,
+        folder: &Folder,
+        wanted: &Wanted,
+        listing: &[Entry],
+    ) -> Result<(), RunError> {
+        let known = match plan::task(wanted, listing, self.job.clock.now()) {
+            Task::Later => return Ok(()),
+            Task::Confirm(_) if self.published.has(wanted.what, &wanted.sha256) => return Ok(()),
+            Task::Confirm(entry) => match self.hand.confirm(wanted, &entry) {
+                Ok(true) => return self.confirmed(wanted, &entry),
+                Ok(false) => Some(entry),
+                Err(gave_up) => {
+                    self.failed(wanted, gave_up);
+                    return Ok(());
+                }
+            },
+            Task::Replace(entry) => Some(entry),
+            Task::Create => None,
+        };
+        if !self.is_within_cap(wanted) {
+            return Ok(());
+        }
+        let file = match Publishable::read(self.job.disk, self.job.vault, wanted) {
+            Ok(file) => file,
+            Err(why) => {
+                self.not_publishable(wanted, &why);
+                return Ok(());
+            }
+        };
+        match self.hand.place(folder, wanted, &file, known) {
+            Ok(()) => self.uploaded(wanted),
+            Err(gave_up) => {
+                self.failed(wanted, gave_up);
+                Ok(())
+            }
+        }
+    }
+
+    /// Stops the ids, and with them the hours, when the cap would be passed.
+    fn is_within_cap(&mut self, wanted: &Wanted) -> bool {
+        let cap = self.job.settings.ids_per_30_days;
+        let ids = self.published.ids_in_30_days(self.job.clock.now());
+        let is_capped = self.outcome.capped.is_some() && 0 < wanted.new_ids;
+        if !is_capped && plan::fits(ids, wanted.new_ids, cap) {
+            return true;
+        }
+        self.held.extend(wanted.what.hour());
+        self.outcome.held += 1;
+        if self.outcome.capped.is_none() {
+            let path = plan::path(wanted.what);
+            let new = wanted.new_ids;
+            let why =
+                format!("{path} has {new} new ids; {ids} went out in 30 days, the cap is {cap}");
+            tracing::error!(alarm = "id_cap", "publishing stops: {why}");
+            self.outcome.capped = Some(why);
+        }
+        false
+    }
+
+    fn not_publishable(&mut self, wanted: &Wanted, why: &NotPublishable) {
+        self.held.extend(wanted.what.hour());
+        if let NotPublishable::Changed(_) = why {
+            tracing::info!("left for the next run: {why}");
+            self.outcome.held += 1;
+            return;
+        }
+        tracing::error!(alarm = "not_publishable", "not published: {why}");
+        self.outcome.failed.push(Failed {
+            path: plan::path(wanted.what),
+            alarm: "not_publishable",
+            why: why.to_string(),
+        });
+    }
+
+    fn failed(&mut self, wanted: &Wanted, gave_up: GaveUp) {
+        self.held.extend(wanted.what.hour());
+        let (until, trouble) = match gave_up {
+            GaveUp::One(trouble) => (None, trouble),
+            GaveUp::All(until, trouble) => (Some(until), trouble),
+        };
+        let (path, alarm, why) = (
+            plan::path(wanted.what),
+            alarm(&trouble),
+            trouble.to_string(),
+        );
+        tracing::error!(alarm, "not published: {path}: {why}");
+        let is_of_all = ["osf_unreachable", "osf_quota"].contains(&alarm);
+        self.in_a_row = if is_of_all { self.in_a_row + 1 } else { 0 };
+        if until.is_some() || alarm == "osf_token" || IN_A_ROW_MAX <= self.in_a_row {
+            self.outcome.stopped = Some(Stopped {
+                alarm,
+                why: why.clone(),
+                not_before: until,
+            });
+        }
+        self.outcome.failed.push(Failed { path, alarm, why });
+    }
+
+    fn uploaded(&mut self, wanted: &Wanted) -> Result<(), RunError> {
+        self.in_a_row = 0;
+        let entry = published::Entry {
+            time: self.job.clock.now(),
+            hour: wanted.what.hour(),
+            revision: wanted.revision,
+            file: wanted.what.name(),
+            sha256: wanted.sha256.clone(),
+            new_ids: wanted.new_ids,
+        };
+        self.note(&[entry])?;
+        self.outcome.uploaded.push(Uploaded {
+            path: plan::path(wanted.what),
+            bytes: wanted.bytes,
+            new_ids: wanted.new_ids,
+        });
+        Ok(())
+    }
+
+    /// It is public, and the diary did not know: an earlier run ended before it could write so.
+    fn confirmed(&mut self, wanted: &Wanted, entry: &Entry) -> Result<(), RunError> {
+        self.in_a_row = 0;
+        match adopt(self.job, &mut self.hand, &self.published, wanted, entry) {
+            Ok(entries) => self.note(&entries)?,
+            Err(gave_up) => {
+                self.failed(wanted, gave_up);
+                return Ok(());
+            }
+        }
+        self.outcome.confirmed += 1;
+        Ok(())
+    }
+
+    fn note(&mut self, entries: &[published::Entry]) -> Result<(), RunError> {
+        let path = published::path(self.job.data_dir);
+        for entry in entries {
+            published::append(self.job.disk, &path, entry).map_err(RunError::io(&path))?;
+            self.published.note(entry);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a wanted file is one of ids.
+pub(super) fn hour_of_ids(what: Public) -> Option<Hour> {
+    match what {
+        Public::Ids(hour) => Some(hour),
+        _ => None,
+    }
+}
