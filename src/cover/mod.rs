@@ -33,3 +33,6 @@ pub mod reason;
 
 /// The seconds of an hour, and which of them are covered.
 pub mod seconds;
+
+/// The milliseconds that the sample is taken from.
+pub mod window;

@@ -13,7 +13,7 @@ use super::{
     summary::{self, RejectedLines, Sums},
     unit::{self, Made, Merged, Source, UnitError},
     users::Users,
-    witness, workers,
+    window, witness, workers,
 };
 use crate::{
     cover::backfill::Connection,
@@ -195,6 +195,7 @@ impl Workshop<'_> {
             });
         }
         place.commit(&manifest, ledger)?;
+        window::heed(place, &manifest);
         Ok(manifest)
     }
 

@@ -61,6 +61,9 @@ pub mod unit;
 /// The latest row of each author, with bounded memory.
 pub mod users;
 
+/// Whether the sample is still taken from the same milliseconds.
+pub mod window;
+
 /// The events files among an hour's inputs → what each server's connection was like.
 pub mod witness;
 

@@ -1,0 +1,40 @@
+//! Tells when the sampling window of a committed hour is not that of the hours before.
+
+use crate::{
+    cover::window::{window, words},
+    period::Hour,
+    vault::{commit::HourOfVault, manifest::Manifest},
+};
+
+/// So many hours before are looked at for one with enough posts.
+const HOURS_BACK: i64 = 24;
+
+/// Compares a revision that was just committed in `place` with the nearest hour before it.
+pub fn heed(place: &HourOfVault<'_>, manifest: &Manifest) {
+    let Some(now) = window(&manifest.residues) else {
+        return;
+    };
+    let before = (1..=HOURS_BACK).find_map(|back| {
+        let earlier = HourOfVault {
+            hour: Hour(place.hour.0 - back),
+            ..*place
+        };
+        match earlier.current() {
+            Ok(Some((manifest, _))) => window(&manifest.residues).map(|w| (earlier.hour, w)),
+            // one that cannot be read is told of by its own merge
+            Ok(None) | Err(_) => None,
+        }
+    });
+    if let Some((hour, before)) = before
+        && before != now
+    {
+        tracing::error!(
+            alarm = "sampling_window",
+            "the posts of hour {} come from the milliseconds {}, those of hour {hour} from {}\n  \
+             hint: the platform's sample is another one from here on; say so where you use it",
+            place.hour,
+            words(&now),
+            words(&before)
+        );
+    }
+}
