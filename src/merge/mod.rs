@@ -15,57 +15,39 @@
 
 /// Copies of posts → each post once, and what that says about the servers.
 pub mod dedupe;
-
 /// One hour: from its runs to a committed revision.
 pub mod hour;
-
 /// What a sealed segment holds, read once.
 pub mod index;
-
-/// What came of a merge.
-pub mod outcome;
-
-/// What is there, what is committed, and now → the hours that are due.
-pub mod plan;
-
 /// What is there, and what may be due.
 pub mod look;
-
+/// What came of a merge.
+pub mod outcome;
+/// What is there, what is committed, and now → the hours that are due.
+pub mod plan;
 /// Takes posts out of raw data on request.
 pub mod redact;
-
 /// Lines that are no posts, kept verbatim.
 pub mod rejected;
-
-/// One merge of everything that is due.
-pub mod run;
-
 /// What the hours say about raw data → what may be compressed, and what may go.
 pub mod retention;
-
-/// Compresses and deletes raw data that has been merged.
-pub mod sweep;
-
+/// One merge of everything that is due.
+pub mod run;
 /// A segment's lines → its runs.
 mod runs;
-
 /// What lies in the spool, and what of it cannot be used.
 pub mod stock;
-
 /// The sums of an hour → its manifest.
 pub mod summary;
-
+/// Compresses and deletes raw data that has been merged.
+pub mod sweep;
 /// A minute, or part of one: its lines from all segments → rows.
 pub mod unit;
-
 /// The latest row of each author, with bounded memory.
 pub mod users;
-
 /// Whether the sample is still taken from the same milliseconds.
 pub mod window;
-
 /// The events files among an hour's inputs → what each server's connection was like.
 pub mod witness;
-
 /// Work done by several threads, taken in order.
 pub mod workers;

@@ -5,58 +5,40 @@
 
 /// Writes a revision aside, commits it by its manifest, finishes what was left half done.
 pub mod commit;
-
 /// Rows of the CSV files.
 pub mod csv;
-
 /// The files of a day: report, gaps, exposure.
 pub mod day;
-
 /// What the vault is: `vault.json`.
 pub mod identity;
-
 /// Where every file of an hour lies.
 pub mod layout;
-
 /// The hash-chained list of revisions.
 pub mod ledger;
-
 /// What a revision contains.
 pub mod manifest;
-
 /// `posts.parquet`.
 pub mod posts;
-
 /// Which files may ever be public.
 pub mod public;
-
 /// The diary of what was put in public.
 pub mod published;
-
 /// The posts that were removed on request, and stay out.
 pub mod redactions;
-
 /// The day's report.
 pub mod report;
-
 /// The columns of the CSV files.
 pub mod schema;
-
 mod stored;
 /// Works out again what a vault says: what is to be checked, and what was found.
 pub mod verify;
-
 /// Coverage, gaps and estimate of an hour.
 pub mod verify_cover;
-
 /// One hour of it.
 pub mod verify_hour;
-
 /// The rows of an hour's files.
 pub mod verify_rows;
-
 /// What hours have in common.
 pub mod verify_whole;
-
 /// Files compressed with xz, hashed as they are written and as they are read.
 pub mod xz;
