@@ -181,7 +181,10 @@ pub fn entry(value: &Value, site: &Site) -> Result<Entry, Trouble> {
     };
     let attributes = item.attributes;
     let extra = attributes.extra;
-    let number = |value: &Value| value.as_u64().or(value.as_str()?.parse().ok());
+    let number = |value: &Value| match value {
+        Value::String(text) => text.parse().ok(),
+        other => other.as_u64(),
+    };
     let version = extra
         .as_ref()
         .and_then(|extra| number(extra.version.as_ref()?));
