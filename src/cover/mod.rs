@@ -16,6 +16,9 @@ pub mod account;
 /// Which copies came by backfill, and what each backfill brought.
 pub mod backfill;
 
+/// A former revision's coverage and gaps → a timeline again.
+pub mod carried;
+
 /// The closed list of causes, and which one holds for all servers together.
 pub mod cause;
 

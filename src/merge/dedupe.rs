@@ -8,6 +8,7 @@ use std::{
     rc::Rc,
 };
 
+use super::former::Facts;
 use crate::{
     cover::{
         account::InSecond,
@@ -25,7 +26,7 @@ use crate::{
 /// The time of arrival of a line without a stamp: it counts as having come last.
 pub const NO_STAMP: UtcMs = UtcMs(i64::MAX);
 
-/// One line that is a post.
+/// One line that is a post, or a row of the former revision, which stands for several.
 #[derive(Debug)]
 pub struct Copy<'a> {
     /// When it arrived, or `NO_STAMP`.
@@ -36,6 +37,8 @@ pub struct Copy<'a> {
     pub received: (&'a [u8], &'a [u8]),
     /// What it says; copies with the same bytes share it.
     pub post: Rc<Post<'a>>,
+    /// What is known of the copies that a row stands for.
+    pub former: Option<Facts>,
 }
 
 impl Copy<'_> {
@@ -43,8 +46,23 @@ impl Copy<'_> {
         self.received.0.iter().chain(self.received.1)
     }
 
+    /// How many copies it stands for.
+    pub fn weight(&self) -> u64 {
+        self.former.as_ref().map_or(1, |facts| facts.copies)
+    }
+
+    /// The servers that it was received by.
+    pub fn seen_by(&self) -> &[usize] {
+        let facts = self.former.as_ref();
+        facts.map_or(std::slice::from_ref(&self.server), |facts| &facts.seen_by)
+    }
+
     /// The place of the connection that brought it by backfill, among those of its server.
     pub fn backfilled_by(&self, connections: &[Connection], post_time: UtcMs) -> Option<usize> {
+        if self.former.is_some() {
+            // that was counted when it came
+            return None;
+        }
         let arrived = Some(self.retrieved_at).filter(|at| *at != NO_STAMP);
         backfill::backfilled_by(connections, arrived, post_time)
     }
@@ -126,15 +144,15 @@ impl Tally {
 
     fn count(&mut self, placed: Placed, group: &[Copy<'_>]) {
         let mut copies = vec![0_u64; self.servers.len()];
-        for copy in group {
-            if let Some(count) = copies.get_mut(copy.server) {
+        for server in group.iter().flat_map(Copy::seen_by) {
+            if let Some(count) = copies.get_mut(*server) {
                 *count += 1;
             }
         }
         let seen_by = copies.iter().filter(|&&count| 0 < count).count();
         let by_all = u64::from(seen_by == copies.len());
         self.posts += 1;
-        self.duplicates += group.len() as u64 - 1;
+        self.duplicates += group.iter().map(Copy::weight).sum::<u64>() - 1;
         self.seen_by_all += by_all;
         let in_second = self.seconds.entry(placed.at.second()).or_default();
         in_second.servers.resize(copies.len(), 0);
@@ -165,7 +183,7 @@ impl Tally {
         servers: &[Vec<Connection>],
     ) {
         for (server, connections) in servers.iter().enumerate() {
-            let copies = group.iter().filter(|copy| copy.server == server);
+            let copies = group.iter().filter(|copy| copy.seen_by().contains(&server));
             for (nth, copy) in copies.enumerate() {
                 let Some(place) = copy.backfilled_by(connections, placed.at) else {
                     continue;
@@ -255,6 +273,7 @@ mod tests {
                 server: *server,
                 received: (line.as_bytes(), b""),
                 post: Rc::new(parse::post(line.as_bytes()).unwrap()),
+                former: None,
             });
         let mut names = Vec::new();
         let tally = dedupe(copies.collect(), &[Vec::new(), Vec::new()], |copy, _| {

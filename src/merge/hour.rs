@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     dedupe::Tally,
+    former::Former,
     index::{Index, IndexError, Indexes, Key, Run, read_run},
     rejected,
     summary::{self, RejectedLines, Sums},
@@ -18,12 +19,13 @@ use super::{
 use crate::{
     cover::backfill::Connection,
     period::{Hour, Minute, Zone},
+    post::reject::Rejected,
     segment::{name::ServerId, raw},
     vault::{
         commit::{CommitError, HourOfVault},
         layout::{self, Kind},
         ledger::Ledger,
-        manifest::{History, Inputs, Manifest, Output},
+        manifest::{History, Inputs, Manifest, Output, SegmentInput},
         posts::write::ParquetWriter,
         schema,
         xz::{Effort, XzWriter},
@@ -56,12 +58,26 @@ pub struct Due {
     pub hour: Hour,
     /// Everything that is to be merged.
     pub inputs: Inputs,
+    /// The former revision, if its raw data is gone: its rows stand for its inputs.
+    pub former: Option<Manifest>,
     /// The configured servers that have not ended before it.
     pub servers: Vec<ServerId>,
     /// Whether it lies in the vault's span. Outside of it nothing ran.
     pub is_in_span: bool,
     /// What comes in with this revision; its number and its predecessor are put in here.
     pub history: History,
+}
+
+impl Due {
+    /// The inputs whose files are read: those that the former revision's rows do not stand for.
+    pub(super) fn fresh<'d, T: PartialEq + 'd>(
+        &'d self,
+        of: impl Fn(&'d Inputs) -> &'d [T],
+    ) -> impl Iterator<Item = &'d T> {
+        let former = self.former.as_ref().map(|former| of(&former.inputs));
+        let is_fresh = move |input: &&T| former.is_none_or(|former| !former.contains(input));
+        of(&self.inputs).iter().filter(is_fresh)
+    }
 }
 
 /// Why an hour was not committed. Its inputs are kept.
@@ -73,6 +89,9 @@ pub enum HourError {
     /// A segment is another one than when the hour was planned.
     #[error("{} has changed since the merge began", .0.display())]
     Changed(PathBuf),
+    /// The rows that stand for raw data that is gone are not what was committed.
+    #[error("raw data is gone, and {} is not as its manifest says", .0.display())]
+    Former(PathBuf),
     /// A segment does not read as it was indexed.
     #[error("a segment cannot be used: {0}")]
     Unit(#[from] UnitError),
@@ -171,7 +190,17 @@ impl Workshop<'_> {
             .iter()
             .map(|timeline| timeline.connections.clone())
             .collect();
-        let sources = self.sources(&due, &servers)?;
+        let mut sources = self.sources(&due, &servers)?;
+        let former = Former {
+            disk: self.indexes.disk,
+            vault: self.vault,
+            hour: due.hour,
+            servers: &servers,
+        };
+        if let Some(manifest) = &due.former {
+            let path = self.former_path(due.hour);
+            sources.push(former.put_down(manifest, self.indexes.redactions, &path)?);
+        }
         let written = self.write(place, &due, (&servers, &connections), &sources)?;
         let manifest = summary::manifest(Sums {
             hour: due.hour,
@@ -183,6 +212,7 @@ impl Workshop<'_> {
             rejected: written.rejected,
             outputs: written.outputs,
             redactions: self.indexes.redactions.of_hour(due.hour),
+            former: due.former.as_ref(),
             history: due.history,
         });
         if !manifest.balances() {
@@ -199,10 +229,15 @@ impl Workshop<'_> {
         Ok(manifest)
     }
 
+    /// Where the rows of a former revision are put down.
+    fn former_path(&self, hour: Hour) -> PathBuf {
+        self.scratch.join(hour.to_string()).join("former.jsonl")
+    }
+
     /// The segments with their runs of this hour, in the order of the inputs.
     fn sources(&self, due: &Due, servers: &[ServerId]) -> Result<Vec<Source>, HourError> {
         let mut sources = Vec::new();
-        for input in &due.inputs.segments {
+        for input in due.fresh(|inputs| &inputs.segments) {
             let path = input.name.paths(self.indexes.spool).segment;
             let Index { segment, runs, .. } = self.indexes.get(&input.name)?;
             if segment.sha256 != input.sha256 {
@@ -219,6 +254,7 @@ impl Workshop<'_> {
                     .iter()
                     .position(|id| *id == input.name.server)
                     .unwrap_or(0),
+                is_former: false,
                 runs: runs.into_iter().filter(|run| belongs(&run.key)).collect(),
             });
         }
@@ -296,14 +332,22 @@ impl Workshop<'_> {
             tally.add(merged.tally);
             users.take(merged.users).map_err(at(&scratch))
         })?;
+        if due.former.is_some() {
+            let path = self.former_path(due.hour);
+            disk.remove(&path).map_err(at(&path))?;
+        }
         let mut outputs = vec![ids.finish(due.hour)?, tweets.finish(due.hour)?];
         outputs.push(self.write_users(place, due, users)?);
         if let Some((path, posts)) = posts {
             let name = Kind::Posts.name(due.hour);
             outputs.push(posts.finish(name).map_err(at(&path))?);
         }
-        let (rejected, output) = self.write_rejected(place, due, sources)?;
+        let (rejected, output) = self.write_rejected(place, due, servers, sources)?;
         outputs.extend(output);
+        if due.former.is_some() {
+            // empty, if authors that did not fit into memory have not removed it already
+            let _gone = disk.remove_folder(&scratch);
+        }
         Ok(Written {
             tally,
             rejected,
@@ -326,36 +370,77 @@ impl Workshop<'_> {
         sheet.finish(due.hour)
     }
 
-    /// Writes the lines that are no posts, if there are any.
+    /// Writes the lines that are no posts, if there are any, in the order of their segments: those of
+    /// the former revision that were kept, and those that come in.
     fn write_rejected(
         &self,
         place: &HourOfVault<'_>,
         due: &Due,
+        servers: &[ServerId],
         sources: &[Source],
     ) -> Result<(RejectedLines, Option<Output>), HourError> {
         let mut counts = RejectedLines::new();
-        let mut sheet = None;
-        for (source, input) in sources.iter().zip(&due.inputs.segments) {
-            let runs = source.runs.iter().filter(|run| run.key == Key::Rejected);
-            for run in runs {
-                let sheet = match &mut sheet {
-                    Some(sheet) => sheet,
-                    none => none.insert(self.sheet(place, Kind::Rejected, due)?),
-                };
-                let text = self.read_run(&source.path, run)?;
-                let text = text.strip_suffix(b"\n").unwrap_or(&text);
-                let mut kept = Vec::new();
-                let reasons = text
-                    .split(|&byte| byte == b'\n')
-                    .filter_map(|stored| rejected::push(&mut kept, &input.name, stored));
-                for reason in reasons {
-                    *counts.entry((source.server, reason)).or_default() += 1;
-                }
-                sheet.write(&kept)?;
+        let mut sheet: Option<Sheet> = None;
+        let mut write = |lines: &[u8], server: usize, reasons: &[Rejected]| {
+            if reasons.is_empty() {
+                return Ok(());
             }
+            for reason in reasons {
+                *counts.entry((server, *reason)).or_default() += 1;
+            }
+            let sheet = match &mut sheet {
+                Some(sheet) => sheet,
+                none => none.insert(self.sheet(place, Kind::Rejected, due)?),
+            };
+            sheet.write(lines)
+        };
+        let inputs = due.fresh(|inputs| &inputs.segments);
+        let mut fresh = sources.iter().zip(inputs).peekable();
+        if let Some(manifest) = &due.former {
+            let former = Former {
+                disk: self.indexes.disk,
+                vault: self.vault,
+                hour: due.hour,
+                servers,
+            };
+            former.rejected(manifest, |line| {
+                let kept: rejected::Kept = serde_json::from_slice(line)?;
+                while let Some((source, input)) =
+                    fresh.next_if(|(_, input)| input.name < kept.segment)
+                {
+                    self.rejected_of(source, input, &mut write)
+                        .map_err(io::Error::other)?;
+                }
+                let server = servers.iter().position(|id| *id == kept.server);
+                let line = [line, b"\n"].concat();
+                write(&line, server.unwrap_or(0), &[kept.reason]).map_err(io::Error::other)
+            })?;
+        }
+        for (source, input) in fresh {
+            self.rejected_of(source, input, &mut write)?;
         }
         let output = sheet.map(|sheet| sheet.finish(due.hour)).transpose()?;
         Ok((counts, output))
+    }
+
+    /// The lines of a segment that are no posts.
+    fn rejected_of(
+        &self,
+        source: &Source,
+        input: &SegmentInput,
+        write: &mut impl FnMut(&[u8], usize, &[Rejected]) -> Result<(), HourError>,
+    ) -> Result<(), HourError> {
+        for run in source.runs.iter().filter(|run| run.key == Key::Rejected) {
+            let text = self.read_run(&source.path, run)?;
+            let text = text.strip_suffix(b"\n").unwrap_or(&text);
+            let mut kept = Vec::new();
+            let reasons: Vec<Rejected> = text
+                .split(|&byte| byte == b'\n')
+                .filter_map(|stored| rejected::push(&mut kept, &input.name, stored))
+                .collect();
+            write(&kept, source.server, &reasons)?;
+        }
+        Ok(())
     }
 
     fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, HourError> {

@@ -15,6 +15,8 @@
 
 /// Copies of posts → each post once, and what that says about the servers.
 pub mod dedupe;
+/// The rows of the former revision, where its raw data is gone.
+pub mod former;
 /// One hour: from its runs to a committed revision.
 pub mod hour;
 /// What a sealed segment holds, read once.

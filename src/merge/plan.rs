@@ -75,6 +75,12 @@ pub enum Decision {
     HeldBack {
         /// The files that are not there.
         missing: Vec<String>,
+        /// The segments that would come in.
+        segments: Vec<SegmentName>,
+        /// The events files that would come in.
+        events: Vec<SegmentName>,
+        /// Whether one that would come in has the name of one that was merged, and another content.
+        is_other: bool,
     },
 }
 
@@ -272,6 +278,17 @@ pub fn inputs(candidate: &Candidate, stock: &[Stock]) -> Inputs {
     }
 }
 
+/// The inputs of a revision that has those of the former one too, which are gone.
+pub fn with_former(mut here: Inputs, former: &Inputs) -> Inputs {
+    here.segments.extend(former.segments.iter().cloned());
+    here.segments.sort();
+    here.segments.dedup();
+    here.events.extend(former.events.iter().cloned());
+    here.events.sort();
+    here.events.dedup();
+    here
+}
+
 /// A file that is an input: its segment, whether it is the events file, its hash.
 type File<'a> = (&'a SegmentName, bool, &'a str);
 
@@ -319,15 +336,13 @@ pub fn decide(
     let nothing = Inputs::default();
     let known = files(former.unwrap_or(&nothing));
     let new: Vec<&File<'_>> = here.difference(&known).collect();
-    let merge = || {
-        let names = |events| {
-            let of_kind = new.iter().filter(move |file| file.1 == events);
-            of_kind.map(|file| file.0.clone()).collect()
-        };
-        Decision::Merge {
-            segments: names(false),
-            events: names(true),
-        }
+    let names = |events| {
+        let of_kind = new.iter().filter(move |file| file.1 == events);
+        of_kind.map(|file| file.0.clone()).collect()
+    };
+    let merge = || Decision::Merge {
+        segments: names(false),
+        events: names(true),
     };
     if former.is_none() {
         return match is_due(candidate, asked, when) {
@@ -357,7 +372,13 @@ pub fn decide(
     } else if only_brackets {
         Decision::Nothing
     } else {
-        Decision::HeldBack { missing }
+        let is_known = |file: &&File<'_>| known.iter().any(|k| (k.0, k.1) == (file.0, file.1));
+        Decision::HeldBack {
+            missing,
+            segments: names(false),
+            events: names(true),
+            is_other: new.iter().any(is_known),
+        }
     }
 }
 
@@ -458,7 +479,7 @@ mod tests {
                 Decision::Merge { segments, events } => {
                     format!("+{} +{}", segments.len(), events.len())
                 }
-                Decision::HeldBack { missing } => format!("lacks {}", missing.len()),
+                Decision::HeldBack { missing, .. } => format!("lacks {}", missing.len()),
             };
             found.push(format!("{} {text}", candidate.hour));
         }

@@ -4,7 +4,7 @@
 //! received: `line` if it is UTF-8, else `line_base64`. In the order of segments and lines.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     period::UtcMs,
@@ -15,9 +15,20 @@ use crate::{
     },
 };
 
+/// What one line of the file says of itself.
+#[derive(Deserialize)]
+pub struct Kept {
+    /// Why it is no post.
+    pub reason: Rejected,
+    /// Whose it is.
+    pub server: ServerId,
+    /// From which segment.
+    pub segment: SegmentName,
+}
+
 /// One line of the file.
 #[derive(Serialize)]
-struct Kept<'a> {
+struct Row<'a> {
     reason: Rejected,
     server: &'a ServerId,
     segment: &'a SegmentName,
@@ -37,7 +48,7 @@ pub fn push(to: &mut Vec<u8>, segment: &SegmentName, stored: &[u8]) -> Option<Re
         Ok(text) => (Some(text), None),
         Err(_not_utf8) => (None, Some(STANDARD.encode(&received))),
     };
-    let kept = Kept {
+    let kept = Row {
         reason,
         server: &segment.server,
         segment,

@@ -205,7 +205,14 @@ impl Job<'_> {
             decision = if missing.is_empty() {
                 Decision::Merge { segments, events }
             } else {
-                Decision::HeldBack { missing }
+                // the rows have what is to be taken out
+                let is_other = true;
+                Decision::HeldBack {
+                    missing,
+                    segments,
+                    events,
+                    is_other,
+                }
             };
         }
         Ok((decision, former))
@@ -260,7 +267,17 @@ impl Job<'_> {
                 Ok((Decision::Merge { segments, .. }, _)) => {
                     hour.new_segments = segments.len() as u64;
                 }
-                Ok((Decision::HeldBack { missing }, _)) => hour.missing = missing,
+                Ok((
+                    Decision::HeldBack {
+                        segments,
+                        is_other: false,
+                        ..
+                    },
+                    Some((former, _)),
+                )) if former.names_posts() => {
+                    hour.new_segments = segments.len() as u64;
+                }
+                Ok((Decision::HeldBack { missing, .. }, _)) => hour.missing = missing,
                 Err(why) => hour.missing = vec![why.to_string()],
             }
             hours.push(hour);
@@ -384,6 +401,7 @@ impl Job<'_> {
                 return Ok(nothing);
             }
         };
+        let mut raw_is_gone = false;
         let (segments, events) = match decision {
             Decision::Nothing => {
                 return Ok(Handled {
@@ -395,9 +413,19 @@ impl Job<'_> {
                 outcome.waiting += 1;
                 return Ok(nothing);
             }
-            Decision::HeldBack { missing } => {
-                outcome.fail(hour, &shrinks(&missing), true);
-                return Ok(nothing);
+            Decision::HeldBack {
+                missing,
+                segments,
+                events,
+                is_other,
+            } => {
+                let has_rows = former.as_ref().is_some_and(|(m, _)| m.names_posts());
+                if is_other || !has_rows {
+                    outcome.fail(hour, &shrinks(&missing), true);
+                    return Ok(nothing);
+                }
+                raw_is_gone = true;
+                (segments, events)
             }
             Decision::Merge { segments, events } => (segments, events),
         };
@@ -418,25 +446,47 @@ impl Job<'_> {
             outcome.fail(hour, &why, true);
             return Ok(nothing);
         }
-        let revision = former.map_or(0, |former| former.history.revision);
-        let due = Due {
-            hour,
-            inputs: plan::inputs(candidate, &look.stock),
-            servers: self.expected(hour),
-            is_in_span: plan::is_in_span(hour, &self.when(look.first_hour)),
-            history: History {
-                revision: revision + 1,
-                previous_manifest: bytes.map(|bytes| manifest::sha256(&bytes)),
-                segments,
-                events,
-            },
-        };
+        let former = former.zip(bytes.map(|bytes| manifest::sha256(&bytes)));
+        let due = self.due(look, candidate, former, raw_is_gone, (segments, events));
         Ok(self
             .merge(workshop, due, ledger, outcome)
             .map_or(nothing, |manifest| Handled {
                 committed: Some(Committed::of(&manifest)),
                 inputs: Some(manifest.inputs),
             }))
+    }
+
+    /// An hour that is due. `former` is the former revision with its hash, `raw_is_gone` says that its
+    /// rows stand for its inputs, and `new` what comes in.
+    fn due(
+        &self,
+        look: &Look,
+        candidate: &Candidate,
+        former: Option<(Manifest, String)>,
+        raw_is_gone: bool,
+        new: (Vec<SegmentName>, Vec<SegmentName>),
+    ) -> Due {
+        let hour = candidate.hour;
+        let revision = former.as_ref().map_or(0, |(f, _)| f.history.revision);
+        let (former, previous_manifest) = former.unzip();
+        let former = former.filter(|_| raw_is_gone);
+        let inputs = plan::inputs(candidate, &look.stock);
+        Due {
+            hour,
+            inputs: match &former {
+                Some(former) => plan::with_former(inputs, &former.inputs),
+                None => inputs,
+            },
+            former,
+            servers: self.expected(hour),
+            is_in_span: plan::is_in_span(hour, &self.when(look.first_hour)),
+            history: History {
+                revision: revision + 1,
+                previous_manifest,
+                segments: new.0,
+                events: new.1,
+            },
+        }
     }
 
     fn merge(

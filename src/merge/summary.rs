@@ -18,8 +18,8 @@ use crate::{
         name::{SAMPLE, ServerId},
     },
     vault::manifest::{
-        ByWord, Conflicts, Counts, Coverage, FORMAT, History, Inputs, Manifest, MinuteRow, Minutes,
-        Output, ServerCounts, TotalCounts,
+        ByWord, Carried, Conflicts, Counts, Coverage, FORMAT, History, Inputs, Manifest, MinuteRow,
+        Minutes, Output, ServerCounts, TotalCounts,
     },
 };
 
@@ -47,6 +47,8 @@ pub struct Sums<'a> {
     pub outputs: Vec<Output>,
     /// The posts that were taken out on request, by reason.
     pub redactions: ByWord,
+    /// The former revision, if its raw data is gone and its rows stand for its inputs.
+    pub former: Option<&'a Manifest>,
     /// What this revision has to do with the ones before.
     pub history: History,
 }
@@ -87,15 +89,43 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         },
         gaps: account.gaps,
         residues,
-        conflicts: Conflicts {
-            posts: tally.conflicting,
-            by_field: tally.by_field.clone(),
-        },
+        conflicts: conflicts(&sums),
+        carried: sums.former.map(carried),
         intervals,
         inputs: sums.inputs,
         outputs: sums.outputs,
         redactions: sums.redactions,
         history: sums.history,
+    }
+}
+
+/// Posts whose copies differ: those that were found now, and those that were found before.
+fn conflicts(sums: &Sums<'_>) -> Conflicts {
+    let mut conflicts = sums
+        .former
+        .map_or_else(Conflicts::default, |f| f.conflicts.clone());
+    conflicts.posts += sums.tally.conflicting;
+    for (field, posts) in &sums.tally.by_field {
+        *conflicts.by_field.entry(field.clone()).or_default() += posts;
+    }
+    conflicts
+}
+
+/// What is told of what was carried over.
+fn carried(former: &Manifest) -> Carried {
+    let before = former.carried.as_ref();
+    let members = [
+        "counts.servers.duplicates",
+        "conflicts",
+        "coverage",
+        "gaps",
+        "backfills",
+    ];
+    Carried {
+        revision: before.map_or(former.history.revision, |before| before.revision),
+        segments: former.inputs.segments.len() as u64,
+        posts: former.counts.total.posts,
+        members: members.map(str::to_owned).into(),
     }
 }
 
@@ -111,7 +141,8 @@ fn counts(sums: &Sums<'_>) -> Counts {
             .sum();
         if let Some(of_tally) = tally.servers.get(number) {
             of_server.posts = of_tally.posts;
-            of_server.duplicates = of_tally.duplicates;
+            let before = sums.former.and_then(|f| f.counts.servers.get(server));
+            of_server.duplicates = of_tally.duplicates + before.map_or(0, |b| b.duplicates);
             of_server.only_here = of_tally.only_here;
         }
         of_server.rejected = by_reason(&sums.rejected, |of| of == number);
@@ -190,5 +221,14 @@ fn backfills(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Vec<
             });
         }
     }
+    // those of before, of which no new copy tells
+    let is_new = |old: &&Backfill| {
+        let key = |b: &Backfill| (b.server.clone(), b.run, b.connection);
+        !found.iter().any(|new| key(new) == key(old))
+    };
+    let before = sums.former.iter().flat_map(|former| &former.backfills);
+    let before: Vec<Backfill> = before.filter(is_new).cloned().collect();
+    found.extend(before);
+    found.sort_by(|a, b| (&a.server, a.connected).cmp(&(&b.server, b.connected)));
     found
 }

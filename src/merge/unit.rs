@@ -13,6 +13,7 @@ use arrow_schema::ArrowError;
 
 use super::{
     dedupe::{Copy, NO_STAMP, Tally, dedupe},
+    former::{self, Facts},
     index::{Key, Run, read_run},
     users::{AuthorKey, Row},
 };
@@ -41,6 +42,8 @@ pub struct Source {
     pub path: PathBuf,
     /// Its server's number in the ascending order of ids.
     pub server: usize,
+    /// Whether it has rows of the former revision, whose stamps say more.
+    pub is_former: bool,
     /// Its runs that belong to the hour.
     pub runs: Vec<Run>,
 }
@@ -163,7 +166,7 @@ pub fn merge(
     unit: &Unit,
 ) -> Result<Merged, UnitError> {
     let mut text = Vec::new();
-    let mut parts: Vec<(usize, usize, usize)> = Vec::new();
+    let mut parts: Vec<(&Source, usize, usize)> = Vec::new();
     let mut open: Option<(usize, Box<dyn disk::Source>)> = None;
     for (number, run) in &unit.runs {
         let Some(source) = sources.get(*number) else {
@@ -178,10 +181,10 @@ pub fn merge(
         };
         let begin = text.len();
         read_run(&mut **file, run, &mut text).map_err(at(&source.path))?;
-        parts.push((source.server, begin, text.len()));
+        parts.push((source, begin, text.len()));
     }
     let mut lines = Vec::new();
-    for (server, begin, end) in parts {
+    for (source, begin, end) in parts {
         let part = text.get(begin..end).unwrap_or_default();
         let mut begin = 0;
         // the last line of a segment may lack its end
@@ -189,7 +192,7 @@ pub fn merge(
             let stored = part.get(begin..end).unwrap_or_default();
             begin = end + 1;
             if !stored.is_empty() {
-                lines.push(Line::new(server, stored));
+                lines.push(Line::new(source, stored));
             }
         }
     }
@@ -205,25 +208,37 @@ struct Line<'a> {
     server: usize,
     stored: &'a [u8],
     cut: line::Stored<'a>,
+    /// What is known of the copies that a row of the former revision stands for.
+    former: Option<Facts>,
 }
 
 impl<'a> Line<'a> {
-    fn new(server: usize, stored: &'a [u8]) -> Self {
+    fn new(source: &Source, stored: &'a [u8]) -> Self {
+        let former = source.is_former.then(|| former::facts(stored)).flatten();
         let cut = line::cut(stored);
         let mut crc = crc32fast::Hasher::new();
         crc.update(cut.before);
         crc.update(cut.after);
         Self {
             crc32: crc.finalize(),
-            server,
+            server: former.as_ref().map_or(source.server, |facts| facts.server),
             stored,
             cut,
+            former,
         }
     }
 
     /// A line without a stamp counts as having come last.
     fn retrieved_at(&self) -> UtcMs {
+        if self.has_no_stamp() {
+            return NO_STAMP;
+        }
         self.cut.retrieved_at.unwrap_or(NO_STAMP)
+    }
+
+    /// Whether it is a row whose line had no stamp: the one that it has is made up.
+    fn has_no_stamp(&self) -> bool {
+        self.former.as_ref().is_some_and(|facts| !facts.stamped)
     }
 
     fn is_same_as(&self, other: &Self) -> bool {
@@ -238,15 +253,20 @@ fn read(mut lines: Vec<Line<'_>>) -> Vec<Copy<'_>> {
     lines.sort_unstable_by_key(|line| (line.crc32, line.retrieved_at(), line.server));
     let mut copies = Vec::with_capacity(lines.len());
     for same in lines.chunk_by(Line::is_same_as) {
-        let Some(Ok(post)) = same.first().map(|first| parse::post(first.stored)) else {
+        let Some(first) = same.first() else { continue };
+        let Ok(mut post) = parse::post(first.stored) else {
             continue;
         };
+        if first.has_no_stamp() {
+            post.retrieved_at = "".into();
+        }
         let post = Rc::new(post);
         copies.extend(same.iter().map(|line| Copy {
             retrieved_at: line.retrieved_at(),
             server: line.server,
             received: (line.cut.before, line.cut.after),
             post: Rc::clone(&post),
+            former: line.former.clone(),
         }));
     }
     copies
@@ -265,7 +285,7 @@ fn flatten_all(copies: Vec<Copy<'_>>, made: &Made<'_>) -> Merged {
     merged.tally = dedupe(copies, made.connections, |copy, group| {
         merged.take(copy);
         if let Some(rows) = &mut rows {
-            push_row(rows, copy, group, made.servers);
+            push_row(rows, copy, group, made);
         }
     });
     merged.posts = rows.map_or(Ok(Vec::new()), Rows::finish);
@@ -273,9 +293,9 @@ fn flatten_all(copies: Vec<Copy<'_>>, made: &Made<'_>) -> Merged {
 }
 
 /// Takes a post into the rows of `posts.parquet`.
-fn push_row(rows: &mut Rows, copy: &Copy<'_>, group: &[Copy<'_>], servers: &[ServerId]) {
-    let name = |number: usize| servers.get(number).map_or("", ServerId::as_str);
-    let mut seen_by: Vec<usize> = group.iter().map(|copy| copy.server).collect();
+fn push_row(rows: &mut Rows, copy: &Copy<'_>, group: &[Copy<'_>], made: &Made<'_>) {
+    let name = |number: usize| made.servers.get(number).map_or("", ServerId::as_str);
+    let mut seen_by: Vec<usize> = group.iter().flat_map(Copy::seen_by).copied().collect();
     seen_by.sort_unstable();
     seen_by.dedup();
     let seen_by: Vec<&str> = seen_by.into_iter().map(name).collect();
@@ -290,7 +310,16 @@ fn push_row(rows: &mut Rows, copy: &Copy<'_>, group: &[Copy<'_>], servers: &[Ser
             .map(|copy| copy.retrieved_at)
             .min()
             .and_then(at),
-        copies: group.len() as u64,
+        copies: group.iter().map(Copy::weight).sum(),
+        backfilled: copy.former.as_ref().map_or_else(
+            || {
+                let connections = made.connections.get(copy.server);
+                let connections = connections.map_or(&[][..], Vec::as_slice);
+                let place = copy.backfilled_by(connections, copy.post.placed.at);
+                place.is_some()
+            },
+            |facts| facts.backfilled,
+        ),
     };
     rows.push(&copy.post, copy.received, &seen);
 }

@@ -7,7 +7,11 @@ use super::{
     index::Indexes,
 };
 use crate::{
-    cover::evidence::{EventsFile, Timeline},
+    cover::{
+        carried,
+        evidence::{EventsFile, Timeline},
+        gap::Gap,
+    },
     segment::{
         event::{Event, What},
         name::ServerId,
@@ -29,11 +33,24 @@ pub fn timelines(
         return Ok(servers.iter().map(|_| Timeline::not_running()).collect());
     }
     let timeline = |server: &ServerId| {
-        let inputs = due.inputs.events.iter();
+        let inputs = due.fresh(|inputs| &inputs.events);
         let of_server = inputs.filter(|input| input.name.server == *server);
         let files: Result<Vec<EventsFile>, HourError> =
             of_server.map(|input| read(indexes, input)).collect();
-        files.map(|files| Timeline::of(&files))
+        let files = files?;
+        let former = due.former.as_ref();
+        let known = former.and_then(|f| Some((f, f.coverage.servers.get(server)?)));
+        let Some((former, covered)) = known else {
+            return Ok(Timeline::of(&files));
+        };
+        let gaps = former.gaps.iter();
+        let gaps: Vec<&Gap> = gaps.filter(|gap| gap.server == server.as_str()).collect();
+        let since = (!files.is_empty()).then(|| Timeline::of(&files));
+        Ok(carried::timeline(
+            &former.intervals,
+            (covered, &gaps),
+            since,
+        ))
     };
     servers.iter().map(timeline).collect()
 }

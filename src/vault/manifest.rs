@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+use super::layout::Kind;
 use crate::{
     cover::{
         backfill::Backfill,
@@ -70,6 +71,10 @@ pub struct Manifest {
     /// How many posts of this hour were taken out on request, by the reason that was given.
     #[serde(default, skip_serializing_if = "ByWord::is_empty")]
     pub redactions: ByWord,
+    /// What was carried over, if this revision was merged with the rows of the former one because its
+    /// raw data was gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Carried>,
     /// What this revision has to do with the ones before.
     pub history: History,
 }
@@ -196,6 +201,20 @@ pub struct Conflicts {
     pub by_field: ByWord,
 }
 
+/// What could not be counted again, because the raw data was gone: carried over from the former
+/// revision, and added to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// The last revision whose raw data was there.
+    pub revision: u64,
+    /// Its segments, which are gone or were not read again.
+    pub segments: u64,
+    /// Its posts, each of which counts as one copy wherever copies are compared.
+    pub posts: u64,
+    /// What was carried over: members of this manifest.
+    pub members: Vec<String>,
+}
+
 /// What this revision has to do with the ones before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
@@ -236,6 +255,12 @@ impl Manifest {
             return Err(ManifestError::TooNew(manifest.format));
         }
         Ok(manifest)
+    }
+
+    /// Whether it names a `posts.parquet`, which has every row of the hour.
+    pub fn names_posts(&self) -> bool {
+        let name = Kind::Posts.name(self.hour);
+        self.outputs.iter().any(|output| output.name == name)
     }
 
     /// The canonical form.

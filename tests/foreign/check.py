@@ -12,6 +12,7 @@ import sys
 import duckdb
 import pandas
 import polars
+import pyarrow.parquet
 
 folder = pathlib.Path(sys.argv[1])
 checks = 0
@@ -89,6 +90,46 @@ for tweets in sorted(folder.glob("server1/vault/*/*_tweets.csv.xz")):
             found = ["" if pandas.isna(v) else str(v) for v in frame["referenced_tweet_id"]]
             check("pandas: referenced_tweet_id", found, wanted)
 assert hours, "no hour with posts"
+
+# the Parquet files, with every reader's defaults
+files = sorted(folder.glob("server1/vault/*/*_posts.parquet"))
+assert files, "no Parquet file"
+for path in files:
+    ids = lzma.open(str(path).replace("_posts.parquet", "_IDs.txt.xz"), "rt").read().split()
+    frame = pandas.read_parquet(path)
+    polar = polars.read_parquet(path)
+    duck = duckdb.sql(
+        f"select id, epoch_ms(post_time), seen_by, text, line, author.username, epoch_ms(created_at) from '{path}'"
+    ).fetchall()
+    check("pandas: type of id", str(frame["id"].dtype), "uint64")
+    check("polars: type of id", str(polar["id"].dtype), "UInt64")
+    check("pandas: ids", [str(v) for v in frame["id"]], ids)
+    check("polars: ids", [str(v) for v in polar["id"]], ids)
+    check("duckdb: ids", [str(row[0]) for row in duck], ids)
+    if not ids:
+        continue
+    new = [int(i) for i in ids if 29_700_000_000 <= int(i)]
+    wanted = [(i >> 22) + 1288834974657 for i in new]
+    ms = [v.value // 1_000_000 for v in frame["post_time"].dt.as_unit("ns")]
+    check("pandas: zone of times", str(frame["post_time"].dt.tz), "UTC")
+    check("pandas: times", ms[-len(wanted):], wanted)
+    check("polars: times", polar["post_time"].dt.epoch("ms").to_list()[-len(wanted):], wanted)
+    check("duckdb: times", [row[1] for row in duck][-len(wanted):], wanted)
+    seen_by = [list(v) for v in frame["seen_by"]]
+    check("seen_by: the servers", set(map(tuple, seen_by)) <= {("1",), ("2",), ("1", "2")}, True)
+    check("polars: seen_by", polar["seen_by"].to_list(), seen_by)
+    check("duckdb: seen_by", [row[2] for row in duck], seen_by)
+    for post_id, row in zip(ids, duck):
+        line = json.loads(row[4])
+        check("line: its id", line["data"]["id"], post_id)
+        # a lone surrogate has no UTF-8: it is U+FFFD in the column, and as it came in the line
+        text = line["data"]["text"].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        check("text: exact", row[3], text)
+        check("line: no stamp in it", "__twarc" in line, False)
+    names = [user and user["username"] for user in frame["author"]]
+    check("author: the same to pandas and duckdb", names, [row[5] for row in duck])
+    documented = {c["column"] for c in json.loads(pyarrow.parquet.read_metadata(path).metadata[b"twinstream.columns"])}
+    check("documented columns", set(frame.columns) <= documented, True)
 
 # jq and twarc read every raw segment that has no line which the simulator damaged on purpose
 read = 0

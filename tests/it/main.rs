@@ -13,6 +13,7 @@ mod deliver;
 mod disk;
 mod faults;
 mod install;
+mod late;
 mod life;
 mod merge;
 mod over_ssh;

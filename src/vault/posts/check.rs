@@ -183,6 +183,7 @@ fn again(batch: &RecordBatch, lines: &StringArray) -> Option<Vec<RecordBatch>> {
     let copies = batch
         .column_by_name("copies")?
         .as_primitive_opt::<Int64Type>()?;
+    let backfilled = batch.column_by_name("backfilled")?.as_boolean_opt()?;
     let seen_by = batch.column_by_name("seen_by")?.as_list_opt::<i32>()?;
     let mut rows = rows::Rows::default();
     for (row, line) in lines.iter().enumerate() {
@@ -200,6 +201,7 @@ fn again(batch: &RecordBatch, lines: &StringArray) -> Option<Vec<RecordBatch>> {
             seen_by: &seen,
             first_seen_at: at,
             copies: u64::try_from(copies.value(row)).unwrap_or(0).max(least),
+            backfilled: backfilled.value(row),
         };
         rows.push(&post, (line, b""), &row);
     }

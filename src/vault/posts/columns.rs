@@ -159,6 +159,12 @@ pub const OURS: &[Column] = &[
     )
     .always(),
     column(
+        "backfilled",
+        Type::Bool,
+        "Whether this copy came by backfill: the post is older than the connection that brought it, which had asked for backfill",
+    )
+    .always(),
+    column(
         "line",
         Type::Text,
         "The whole line as that server received it, as JSON: every byte, also of fields that are no columns",

@@ -7,7 +7,9 @@ use std::{
 
 use arrow_array::{
     ArrayRef, RecordBatch,
-    builder::{Int64Builder, ListBuilder, StringBuilder, TimestampMillisecondBuilder},
+    builder::{
+        BooleanBuilder, Int64Builder, ListBuilder, StringBuilder, TimestampMillisecondBuilder,
+    },
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
@@ -42,6 +44,8 @@ pub struct Seen<'s> {
     pub first_seen_at: Option<UtcMs>,
     /// How often it was received.
     pub copies: u64,
+    /// Whether the copy that is kept came by backfill.
+    pub backfilled: bool,
 }
 
 /// Rows that are being made.
@@ -60,6 +64,7 @@ struct Batch {
     seen_by: ListBuilder<StringBuilder>,
     first_seen_at: TimestampMillisecondBuilder,
     copies: Int64Builder,
+    backfilled: BooleanBuilder,
     line: StringBuilder,
 }
 
@@ -108,6 +113,7 @@ impl Batch {
             seen_by,
             first_seen_at: time(),
             copies: Int64Builder::with_capacity(0),
+            backfilled: BooleanBuilder::with_capacity(0),
             line: StringBuilder::with_capacity(0, 0),
         }
     }
@@ -134,6 +140,7 @@ impl Batch {
         self.first_seen_at.append_option(ms(seen.first_seen_at));
         let copies = i64::try_from(seen.copies).unwrap_or(i64::MAX);
         self.copies.append_value(copies);
+        self.backfilled.append_value(seen.backfilled);
         for piece in [received.0, received.1] {
             // a line that is a post was checked to be UTF-8; writing to memory cannot fail
             let text = str::from_utf8(piece).unwrap_or_default();
@@ -147,13 +154,14 @@ impl Batch {
         for cells in self.around {
             arrays.push(cells.finish()?);
         }
-        let ours: [ArrayRef; 7] = [
+        let ours: [ArrayRef; 8] = [
             Arc::new(self.post_time.finish()),
             Arc::new(self.server.finish()),
             Arc::new(self.retrieved_at.finish()),
             Arc::new(self.seen_by.finish()),
             Arc::new(self.first_seen_at.finish()),
             Arc::new(self.copies.finish()),
+            Arc::new(self.backfilled.finish()),
             Arc::new(self.line.finish()),
         ];
         arrays.extend(ours);
@@ -209,6 +217,7 @@ mod tests {
         seen_by: &["1", "2"],
         first_seen_at: None,
         copies: 3,
+        backfilled: false,
     };
 
     /// Checks a column of a line with further members of `data`, and of the line after it.

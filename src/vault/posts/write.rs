@@ -261,6 +261,7 @@ mod tests {
                     seen_by: &["1"],
                     first_seen_at: Some(begin),
                     copies: 1,
+                    backfilled: false,
                 };
                 rows.push(&post, (line.as_bytes(), b""), &seen);
             }

@@ -1,0 +1,54 @@
+//! What a former revision knew of a server's connection, when the events files that it knew it from
+//! are gone: coverage and gaps, as a timeline again.
+
+use super::{
+    cause::Cause,
+    evidence::{Down, Timeline},
+    gap::Gap,
+    reason::Reason,
+    seconds::{self, Covered},
+};
+use crate::period::Interval;
+
+/// A server's timeline in an hour. In a former gap it was down, by that cause; in a former covered
+/// second there were bytes; where it was `late`, what has come in since then tells more.
+pub fn timeline(
+    intervals: &[Interval],
+    (covered, gaps): (&Covered, &[&Gap]),
+    since: Option<Timeline>,
+) -> Timeline {
+    let is_known = since.is_some();
+    let since = since.unwrap_or_else(Timeline::late);
+    let mut downs = Vec::new();
+    for gap in gaps {
+        if is_known && gap.cause == Cause::Late {
+            let touching = since.downs.iter();
+            let touching = touching.filter(|down| down.begin < gap.end && gap.begin < down.end);
+            downs.extend(touching.map(|down| Down {
+                begin: down.begin.max(gap.begin),
+                end: down.end.min(gap.end),
+                reason: down.reason.clone(),
+            }));
+        } else {
+            downs.push(Down {
+                begin: gap.begin,
+                end: gap.end,
+                reason: Reason::new(gap.cause, gap.detail.as_str()),
+            });
+        }
+    }
+    downs.sort_by_key(|down| down.begin);
+    let known = covered.bits(seconds::count(intervals));
+    let known = known.map(|(covered, _)| covered).unwrap_or_default();
+    let covered = seconds::all(intervals).zip(known);
+    let covered = covered.filter(|(_, is_covered)| *is_covered);
+    let mut bytes: Vec<i64> = covered.map(|(second, _)| second).collect();
+    bytes.extend(&since.bytes);
+    bytes.sort_unstable();
+    bytes.dedup();
+    Timeline {
+        downs,
+        bytes,
+        connections: since.connections,
+    }
+}

@@ -1,0 +1,204 @@
+//! Late data after the raw data of its hour is gone: the rows of the hour's `posts.parquet` take the place
+//! of what was deleted, each as a copy of its post.
+//!
+//! The rows are put down as a segment in the scratch folder, whose stamps also say who saw each post
+//! and how often; from there on they are read like any other. What cannot be counted again (copies
+//! that were not kept, and in what they differed) is carried over from the former manifest.
+
+use std::{
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use arrow_array::{
+    Array as _, RecordBatch,
+    cast::AsArray as _,
+    types::{Int64Type, TimestampMillisecondType},
+};
+use memchr::memmem;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    hour::{HourError, at},
+    runs,
+    unit::Source,
+};
+use crate::{
+    period::{Hour, UtcMs},
+    segment::{line, name::ServerId},
+    vault::{
+        layout::{self, Kind},
+        manifest::Manifest,
+        posts::read::{self, Wanted},
+        redactions::Redactions,
+    },
+    world::disk::Disk,
+};
+
+/// The columns that a row is read from, beside its line.
+const COLUMNS: &[&str] = &[
+    "server",
+    "retrieved_at",
+    "seen_by.list.element",
+    "copies",
+    "backfilled",
+];
+
+/// What the stamp of a row says more than that of a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Whose copy it is, as a number in the ascending order of ids.
+    pub server: usize,
+    /// Who received the post.
+    pub seen_by: Vec<usize>,
+    /// How often it was received.
+    pub copies: u64,
+    /// Whether this copy came by backfill.
+    pub backfilled: bool,
+    /// Whether its line had a stamp.
+    pub stamped: bool,
+}
+
+/// Where the facts stand in a stamp, and what stands behind them.
+const FACTS: &[u8] = b"\"former\":";
+const VERSION: &[u8] = b"\"version\":\"";
+
+/// A stamp must have a time; that of a line without one is this.
+const NO_TIME: UtcMs = UtcMs(0);
+
+/// Where a former file lies.
+pub struct Former<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// The vault.
+    pub vault: &'a Path,
+    /// The hour.
+    pub hour: Hour,
+    /// The servers of the new revision, ascending.
+    pub servers: &'a [ServerId],
+}
+
+/// The facts of a row that was put down.
+pub fn facts(stored: &[u8]) -> Option<Facts> {
+    let begin = memmem::rfind(stored, FACTS)? + FACTS.len();
+    let json = stored.get(begin..)?;
+    serde_json::Deserializer::from_slice(json)
+        .into_iter()
+        .next()?
+        .ok()
+}
+
+impl Former<'_> {
+    fn path(&self, kind: Kind) -> PathBuf {
+        layout::data_path(self.vault, self.hour, kind)
+    }
+
+    /// An error if a file is not what the manifest says of it.
+    fn check(
+        path: PathBuf,
+        says: &Manifest,
+        found: &crate::vault::manifest::Output,
+    ) -> Result<(), HourError> {
+        if says.outputs.contains(found) {
+            Ok(())
+        } else {
+            Err(HourError::Former(path))
+        }
+    }
+
+    /// Puts the rows down as a segment.
+    pub fn put_down(
+        &self,
+        manifest: &Manifest,
+        redactions: &Redactions,
+        to: &Path,
+    ) -> Result<Source, HourError> {
+        let from = self.path(Kind::Posts);
+        let folder = to.parent().unwrap_or(to);
+        self.disk.make_folder(folder).map_err(at(folder))?;
+        if self.disk.len(to).map_err(at(to))?.is_some() {
+            self.disk.remove(to).map_err(at(to))?;
+        }
+        let mut file = BufWriter::new(self.disk.create(to).map_err(at(to))?);
+        let found = read::read_through(self.disk, &from, Wanted::Only(COLUMNS), |batch| {
+            let stored = self.stored(batch).ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, "its columns are not ours")
+            })?;
+            file.write_all(&stored)
+        });
+        let found = found.map_err(at(&from))?;
+        file.flush().map_err(at(to))?;
+        drop(file);
+        Self::check(from.clone(), manifest, &found)?;
+        let read = runs::read_segment(self.disk, to, redactions);
+        let (_, runs, named) = read.map_err(at(to))?;
+        if named.is_some() {
+            // what was taken out on request must have been taken out of the rows first
+            return Err(HourError::Former(from));
+        }
+        Ok(Source {
+            path: to.to_owned(),
+            server: 0,
+            is_former: true,
+            runs,
+        })
+    }
+
+    /// The rows as stored lines; `None` if they are none of ours.
+    fn stored(&self, batch: &RecordBatch) -> Option<Vec<u8>> {
+        let column = |name| batch.column_by_name(name);
+        let lines = column("line")?.as_string_opt::<i32>()?;
+        let servers = column("server")?.as_string_opt::<i32>()?;
+        let retrieved = column("retrieved_at")?.as_primitive_opt::<TimestampMillisecondType>()?;
+        let seen_by = column("seen_by")?.as_list_opt::<i32>()?;
+        let copies = column("copies")?.as_primitive_opt::<Int64Type>()?;
+        let backfilled = column("backfilled")?.as_boolean_opt()?;
+        let number = |id: &str| self.servers.iter().position(|known| known.as_str() == id);
+        let mut stored = Vec::new();
+        for (row, line) in lines.iter().enumerate() {
+            let seen = seen_by.value(row);
+            let seen_by: Option<Vec<usize>> = seen
+                .as_string_opt::<i32>()?
+                .iter()
+                .map(|id| number(id?))
+                .collect();
+            let facts = Facts {
+                server: number(servers.value(row))?,
+                seen_by: seen_by?,
+                copies: u64::try_from(copies.value(row)).ok()?,
+                backfilled: backfilled.is_valid(row) && backfilled.value(row),
+                stamped: retrieved.is_valid(row),
+            };
+            let at = if facts.stamped {
+                UtcMs(retrieved.value(row))
+            } else {
+                NO_TIME
+            };
+            let mut one = Vec::new();
+            line::store(line?.as_bytes(), at, &mut one);
+            let place = memmem::rfind(&one, VERSION)?;
+            let mut member = FACTS.to_vec();
+            serde_json::to_writer(&mut member, &facts).ok()?;
+            member.push(b',');
+            one.splice(place..place, member);
+            stored.extend(one);
+        }
+        Some(stored)
+    }
+
+    /// Gives every line of the former `rejected.jsonl`, without its LF; there may be none.
+    pub fn rejected(
+        &self,
+        manifest: &Manifest,
+        each: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), HourError> {
+        let name = Kind::Rejected.name(self.hour);
+        if !manifest.outputs.iter().any(|output| output.name == name) {
+            return Ok(());
+        }
+        let path = self.path(Kind::Rejected);
+        let mut lines = crate::vault::xz::Lines::new(each);
+        let found = crate::vault::xz::read_through(self.disk, &path, 0, |piece| lines.take(piece));
+        Self::check(path.clone(), manifest, &found.map_err(at(&path))?)
+    }
+}

@@ -1,0 +1,161 @@
+//! Late data after the raw data of its hour is gone: the rows of `posts.parquet` stand for what was
+//! deleted, and the archive comes out as if everything had been there.
+
+use std::time::Duration;
+
+use crate::support::{
+    posts::{Segment, mix, segments, stream},
+    primary::{Site, at},
+};
+
+/// When everything has settled, and when `keep_raw` has passed since.
+const MERGED: &str = "2026-11-23T18:00:00Z";
+const SWEPT: [&str; 3] = [
+    "2026-11-24T18:00:00Z",
+    "2026-11-26T18:00:00Z",
+    "2026-11-28T18:00:00Z",
+];
+
+/// What two servers received, in three parts: the first is there in time; of the others, which have
+/// segments of both servers, each comes when the raw data of the ones before is gone.
+fn parts() -> [Vec<Segment>; 3] {
+    let received = stream(2, at("2026-11-23T13:40:00Z"), 40, 12);
+    let mut parts = [Vec::new(), Vec::new(), Vec::new()];
+    for (server, received) in received.iter().enumerate() {
+        for (number, segment) in segments(["1", "2"][server], received)
+            .into_iter()
+            .enumerate()
+        {
+            // the first segment of a server says when it began to run
+            let part = match mix(number as u64, server as u64) % 8 {
+                0 if 0 < number => 2,
+                1 | 2 if 0 < number => 1,
+                _ => 0,
+            };
+            parts[part].push(segment);
+        }
+    }
+    parts
+}
+
+fn site(parquet: bool) -> Site {
+    let mut site = Site::in_memory();
+    site.settings.parquet = parquet;
+    site
+}
+
+/// Has the raw data of all hours deleted.
+fn sweep(site: &mut Site, now: [&str; 2]) {
+    site.settings.keep_raw = Some(Duration::from_hours(1));
+    for now in now {
+        site.merge(now);
+    }
+    site.settings.keep_raw = None;
+    for server in ["1", "2"] {
+        let path = site.spool().join(server).join("2026-11-23");
+        let of_hour = |hour| site.disk.list(&path.join(hour)).unwrap();
+        let left = ["13", "14"].map(of_hour).concat();
+        // the last segment of a server stays, with its seal and events: it explains the hole after it
+        assert!(left.len() <= 3, "{left:?}");
+    }
+}
+
+const HOURS: [&str; 2] = ["2026-11-23_13", "2026-11-23_14"];
+
+#[test]
+fn late_data_finds_the_rows_of_what_is_gone() {
+    let parts = parts();
+    let clean = site(true);
+    clean.put(&parts.concat());
+    clean.merge(MERGED);
+    let mut late = site(true);
+    late.put(&parts[0]);
+    late.merge(MERGED);
+    for (part, now) in parts[1..]
+        .iter()
+        .zip([[SWEPT[0], SWEPT[1]], [SWEPT[1], SWEPT[2]]])
+    {
+        sweep(&mut late, now);
+        late.put(part);
+        let committed = late.merge(now[1]);
+        let hours: Vec<String> = committed.iter().map(|c| c.hour.to_string()).collect();
+        assert!(
+            HOURS.iter().any(|hour| hours.contains(&(*hour).to_owned())),
+            "{hours:?}"
+        );
+    }
+    let (expected, found) = (clean.files(), late.files());
+    for (name, bytes) in &expected {
+        if name.contains(".xz") || name.contains(".parquet") {
+            assert!(found.get(name) == Some(bytes), "{name} differs");
+        }
+    }
+    for hour in HOURS {
+        let (expected, found) = (clean.manifest(hour), late.manifest(hour));
+        assert!(expected.carried.is_none());
+        let carried = found.carried.clone().unwrap();
+        assert!(1 < found.history.revision && carried.revision == 1);
+        assert!(0 < carried.posts && carried.posts < found.counts.total.posts);
+        let members = [
+            (
+                "segments",
+                found.inputs.segments == expected.inputs.segments,
+            ),
+            ("counts", found.counts == expected.counts),
+            ("minutes", found.minutes == expected.minutes),
+            ("coverage", found.coverage == expected.coverage),
+            ("estimate", found.estimate == expected.estimate),
+            ("residues", found.residues == expected.residues),
+        ];
+        let other: Vec<&str> = members.iter().filter(|m| !m.1).map(|m| m.0).collect();
+        assert_eq!(
+            other, [""; 0],
+            "{hour}: {:?} {:?}",
+            found.gaps, expected.gaps
+        );
+        assert!(found.balances() && 0 < found.conflicts.posts);
+    }
+    assert!(late.merge(SWEPT[2]).is_empty(), "again changes nothing");
+    let verified = late.verify();
+    assert!(verified.worst().is_none(), "{verified:?}");
+}
+
+#[test]
+fn without_rows_late_data_is_kept_and_told_of() {
+    let parts = parts();
+    for damage in [false, true] {
+        let mut late = site(damage);
+        late.put(&parts[0]);
+        late.merge(MERGED);
+        sweep(&mut late, [SWEPT[0], SWEPT[1]]);
+        if damage {
+            for hour in HOURS {
+                let path = late
+                    .vault()
+                    .join(format!("2026-11-23/{hour}_posts.parquet"));
+                let len = late.disk.len(&path).unwrap().unwrap();
+                late.disk.remove(&path).unwrap();
+                let bytes = vec![b'x'; usize::try_from(len).unwrap()];
+                std::io::Write::write_all(&mut late.disk.create(&path).unwrap(), &bytes).unwrap();
+            }
+        }
+        let of_hours = |site: &Site| {
+            let mut files = site.files();
+            files.retain(|name, _| HOURS.iter().any(|hour| name.contains(hour)));
+            files
+        };
+        let before = of_hours(&late);
+        late.put(&parts[1]);
+        let outcome = late.try_merge(&[], SWEPT[2]).unwrap();
+        let failed: Vec<String> = outcome.failed.iter().map(|f| f.hour.to_string()).collect();
+        assert_eq!(failed, HOURS, "{outcome:?}");
+        assert!(of_hours(&late) == before, "nothing of them has changed");
+        for segment in &parts[1] {
+            let paths = segment.name.paths(&late.spool());
+            assert!(
+                late.disk.len(&paths.segment).unwrap().is_some(),
+                "it is kept"
+            );
+        }
+    }
+}
