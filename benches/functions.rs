@@ -147,6 +147,7 @@ fn dedupe_two_servers(bencher: Bencher) {
                 server,
                 received: (line.as_slice(), &[][..]),
                 post: Rc::clone(post),
+                former: None,
             })
         };
         of(0).chain(of(1)).collect::<Vec<_>>()

@@ -551,6 +551,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
         .map(output)
         .into(),
         inputs: Inputs::default(),
+        carried: None,
         history: History {
             revision,
             previous_manifest: None,
