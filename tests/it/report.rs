@@ -131,6 +131,9 @@ impl Archive {
     }
 }
 
+/// What a falsifier does to the bytes of a file.
+type Change = Box<dyn Fn(Vec<u8>) -> Vec<u8>>;
+
 #[test]
 fn a_certificate_says_what_the_manifests_say_and_a_stranger_finds_what_was_changed() {
     let archive = Archive::new();
@@ -303,7 +306,6 @@ fn stranger(copy: &Path) {
         text.replacen(&format!("\"{word}\""), &format!("\"{other}\""), 1)
     });
     let name = |ending: &str| folder.join(format!("{DAY}_{ending}"));
-    type Change = Box<dyn Fn(Vec<u8>) -> Vec<u8>>;
     let falsified: [(&str, PathBuf, Change); 6] = [
         ("a post added", name("13_IDs.txt.xz"), Box::new(added)),
         ("a post removed", name("14_IDs.txt.xz"), Box::new(removed)),
