@@ -481,20 +481,18 @@ fn a_merge_that_is_cut_off_anywhere_is_finished_with_the_same_bytes() {
         .zip(["1", "2"])
         .flat_map(|(received, server)| segments(server, received))
         .collect();
-    let prepare = || {
-        let disk = SimulatedDisk::default();
-        let root = Path::new("/primary");
-        let site = Site {
-            threads: 1,
-            ..Site::on(Box::new(disk.clone()), root, "UTC")
-        };
-        site.disk.make_folder(&site.spool()).unwrap();
-        site.put(&all[1..]);
-        site.merge("2026-11-23T15:10:00Z");
-        site.put(&all[..1]);
-        (disk, site)
+    let on = |disk: &SimulatedDisk| Site {
+        threads: 1,
+        ..Site::on(Box::new(disk.clone()), Path::new("/primary"), "UTC")
     };
-    let (disk, undisturbed) = prepare();
+    let prepared = SimulatedDisk::default();
+    let site = on(&prepared);
+    site.disk.make_folder(&site.spool()).unwrap();
+    site.put(&all[1..]);
+    site.merge("2026-11-23T15:10:00Z");
+    site.put(&all[..1]);
+    let disk = prepared.copy();
+    let undisturbed = on(&disk);
     let before = disk.calls();
     assert_eq!(undisturbed.merge(NOW).len(), 1);
     let calls = disk.calls() - before;
@@ -502,7 +500,8 @@ fn a_merge_that_is_cut_off_anywhere_is_finished_with_the_same_bytes() {
     check_ledger(&undisturbed);
     assert!(50 < calls, "{calls}");
     for call in 1..=calls {
-        let (disk, site) = prepare();
+        let disk = prepared.copy();
+        let site = on(&disk);
         disk.fail_in(call);
         // a command ends with its first error; here the power is out for all that follows
         let _cut_off = site.try_merge(&[], NOW);
