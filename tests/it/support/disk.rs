@@ -120,13 +120,6 @@ impl State {
 }
 
 impl SimulatedDisk {
-    /// Another disk with the same content.
-    pub(crate) fn copy(&self) -> Self {
-        Self {
-            state: Arc::new(Mutex::new(self.state().clone())),
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
