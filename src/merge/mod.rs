@@ -27,6 +27,8 @@ pub mod look;
 pub mod outcome;
 /// What is there, what is committed, and now → the hours that are due.
 pub mod plan;
+/// What a merge would do.
+mod preview;
 /// Takes posts out of raw data on request.
 pub mod redact;
 /// Lines that are no posts, kept verbatim.

@@ -1,0 +1,74 @@
+//! What a merge would do, without doing anything.
+
+use super::{
+    outcome::Planned,
+    plan::{self, Decision},
+    retention::Claims,
+    run::{Job, Plan, RunError, Step},
+};
+use crate::{
+    segment::name::SAMPLE,
+    vault::{identity::Identity, redactions::Redactions},
+};
+
+impl Job<'_> {
+    /// What a merge would do, without doing anything.
+    pub fn plan(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Plan, RunError> {
+        let zone = self.settings.timezone.name();
+        let known = Identity::check(self.disk, self.vault, zone, SAMPLE)?;
+        let redactions = Redactions::read(self.disk, self.vault)?;
+        let index_dir = self.index_dir();
+        // nothing is taken out now
+        let nothing = Redactions::default();
+        let indexes = self.indexes(&index_dir, false, &nothing);
+        let look = self.look(known.and_then(|known| known.first_hour), &indexes, tell)?;
+        let mut hours = Vec::new();
+        let mut claims = Claims::new(&look.stock, &self.settings.timezone);
+        for candidate in &look.candidates {
+            let inputs = plan::inputs(candidate, &look.stock);
+            let mut hour = Planned {
+                hour: candidate.hour,
+                segments: inputs.segments.len() as u64,
+                lines: inputs.segments.iter().map(|input| input.taken).sum(),
+                new_segments: 0,
+                missing: Vec::new(),
+            };
+            let decided = self.decide(&look, candidate, &redactions);
+            let merged = match &decided {
+                Ok((Decision::Nothing, former)) => former.as_ref().map(|(m, _)| &m.inputs),
+                _ => None,
+            };
+            claims.hear(candidate, merged);
+            match decided {
+                Ok((Decision::Nothing | Decision::Wait, _)) => continue,
+                Ok((Decision::Merge { segments, .. }, _)) => {
+                    hour.new_segments = segments.len() as u64;
+                }
+                Ok((
+                    Decision::HeldBack {
+                        segments,
+                        is_other: false,
+                        ..
+                    },
+                    Some((former, _)),
+                )) if former.names_posts() => {
+                    hour.new_segments = segments.len() as u64;
+                }
+                Ok((Decision::HeldBack { missing, .. }, _)) => hour.missing = missing,
+                Err(why) => hour.missing = vec![why.to_string()],
+            }
+            hours.push(hour);
+        }
+        let (compress, delete) = if self.asked.is_empty() {
+            self.sweep(indexes).look(&claims, &look.stock)
+        } else {
+            (0, 0)
+        };
+        Ok(Plan {
+            hours,
+            unusable: look.unusable,
+            compress,
+            delete,
+        })
+    }
+}
