@@ -111,11 +111,8 @@ fn init_writes_a_right_file_once_and_tells_what_became_of_every_old_line() {
         found.map_or_else(String::new, |one| one["value"].as_str().unwrap().to_owned())
     };
     assert_eq!(value("merge.timezone"), "CET");
-    assert_eq!(value("vault_dir"), "\"/data/vault-twinstream\"");
-    assert_eq!(
-        value("x.bearer_token_file"),
-        "\"/home/me/keys/twitter.txt\""
-    );
+    assert_eq!(value("vault_dir"), "/data/vault-twinstream");
+    assert_eq!(value("x.bearer_token_file"), "/home/me/keys/twitter.txt");
     check(here, &["config", "check", "--config", "new/t.toml"], 0);
     check(
         here,
