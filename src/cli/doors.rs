@@ -16,6 +16,7 @@ use crate::{
         run::DeliverError,
     },
     period::UtcMs,
+    publish::{address::Site, answer::Trouble, osf::Osf},
     segment::name::ServerId,
     watch::send,
     world::{
@@ -313,37 +314,52 @@ pub(super) fn osf(setup: &Setup, this: &Server) -> Option<Finding> {
         Err(why) => return Some(failed("osf", why)),
     };
     let project = &publish.project;
-    let url = format!("{}/v2/nodes/{project}/", publish.base_url);
-    Some(match probe::get(&url, &token) {
-        Err(why) => Finding {
+    let asked = Site::new(&publish.base_url)
+        .map_err(|why| fail("osf", why.to_string(), "is publish.osf.base_url right?"))
+        .and_then(|site| {
+            let url = site.api(&["v2", "nodes", project]);
+            let osf = Osf::new(site, &token, &setup.clock)
+                .map_err(|why| fail("osf", why.to_string(), "apt install ca-certificates"))?;
+            osf.get(&url).map_err(|why| osf_trouble(project, &why))
+        });
+    Some(match asked {
+        Err(finding) => finding,
+        Ok(answer) if may_write(&answer) => ok("osf", format!("project {project} can be written")),
+        Ok(_) => fail(
+            "osf",
+            format!("project {project} can be read, not written"),
+            "the token needs the scope osf.full_write, and its owner the right to write to the project",
+        ),
+    })
+}
+
+/// OSF's word on what the token's owner may do with a project.
+fn may_write(answer: &serde_json::Value) -> bool {
+    let given = answer.pointer("/data/attributes/current_user_permissions");
+    let mut words = given.and_then(|list| list.as_array()).into_iter().flatten();
+    words.any(|word| word == "write")
+}
+
+fn osf_trouble(project: &str, trouble: &Trouble) -> Finding {
+    match trouble {
+        Trouble::Unauthorized(_) => fail(
+            "osf",
+            trouble.to_string(),
+            "make a new personal access token with the scope osf.full_write",
+        ),
+        Trouble::Refused { .. } => fail(
+            "osf",
+            format!("project {project}: {trouble}"),
+            "is publish.osf.project right, and may the token's owner see it?",
+        ),
+        Trouble::Address(why) => fail("osf", why.to_string(), "is publish.osf.base_url right?"),
+        Trouble::Passing { why, .. } => Finding {
             unreachable: true,
             ..fail(
                 "osf",
-                format!("{} cannot be reached: {why}", publish.base_url),
-                "is the network up?",
+                format!("no answer: {why}"),
+                "is the network up? Try again later",
             )
         },
-        Ok(answer) => match answer.status {
-            200 if answer.may_write() => ok("osf", format!("project {project} can be written")),
-            200 => fail(
-                "osf",
-                format!("project {project} can be read, not written"),
-                "the token needs the scope osf.full_write, and its owner the right to write to the project",
-            ),
-            401 => fail(
-                "osf",
-                "the token is refused (401)",
-                "make a new personal access token with the scope osf.full_write",
-            ),
-            403 | 404 | 410 => fail(
-                "osf",
-                format!("project {project}: {}", answer.status),
-                "is publish.osf.project right, and may the token's owner see it?",
-            ),
-            status => Finding {
-                unreachable: true,
-                ..fail("osf", format!("OSF answered {status}"), "try again later")
-            },
-        },
-    })
+    }
 }

@@ -92,7 +92,9 @@ pub(super) fn nothing() -> Answer {
 
 fn node(id: &str, site: &Site) -> Value {
     let api = &site.api;
-    json!({"id": id, "type": "nodes", "attributes": {"title": "A simulated project", "public": true},
+    json!({"id": id, "type": "nodes",
+        "attributes": {"title": "A simulated project", "public": true,
+            "current_user_permissions": ["admin", "write", "read"]},
         "links": {"self": format!("{api}/v2/nodes/{id}/")},
         "relationships": {"files": {"links": {"related":
             {"href": format!("{api}/v2/nodes/{id}/files/"), "meta": {}}}}}})
