@@ -554,6 +554,17 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_begins_after_an_outage_has_a_minute_for_its_first_post() {
+        let mut picture = well("1", 0);
+        picture.now = after(500);
+        check(&picture, &["no_posts 1"]);
+        picture.seen_by_service_of(after(490));
+        check(&picture, &[]);
+        picture.now = after(551);
+        check(&picture, &["no_posts 1"]);
+    }
+
+    #[test]
     fn posts_are_stored_when_one_has_just_been() {
         let mut p = well("1", 5_000);
         assert_eq!(not_storing(&p), None);

@@ -77,6 +77,16 @@ pub struct Snapshot {
     pub alarms: Vec<Alarm>,
 }
 
+impl Snapshot {
+    /// Seen by a service that began then: what was before tells nothing of its own connection, of
+    /// which there may be no word yet.
+    pub fn seen_by_service_of(&mut self, begun: UtcMs) {
+        for server in self.servers.iter_mut().filter(|server| server.this) {
+            server.link.started = server.link.started.max(Some(begun));
+        }
+    }
+}
+
 /// What is known here of one server.
 #[derive(Debug, Clone, Serialize)]
 pub struct Server {

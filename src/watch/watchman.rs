@@ -99,12 +99,12 @@ impl Watch {
     /// Looks for alarms until it `ends`; then says that collecting ends.
     pub fn run(&self, mails: bool, ends: &dyn Fn() -> bool) {
         let (mut next, real) = (UtcMs(i64::MIN), Clock::system());
-        let mut told = false;
+        let (mut told, begun) = (false, self.clock.now());
         while !ends() {
             let now = self.clock.now();
             if next <= now {
                 next = now.plus_ms(EVERY_MS);
-                if let Err(why) = self.round(mails, &mut told) {
+                if let Err(why) = self.round(mails, &mut told, begun) {
                     tracing::warn!("cannot look at how things stand: {why}");
                 }
             }
@@ -115,13 +115,13 @@ impl Watch {
         }
     }
 
-    fn round(&self, mails: bool, told: &mut bool) -> io::Result<()> {
-        let picture = self.picture()?;
+    fn round(&self, mails: bool, told: &mut bool, begun: UtcMs) -> io::Result<()> {
+        let mut picture = Snapshot::clone(&*self.picture()?);
         self.note_free_space(&picture);
+        picture.seen_by_service_of(begun);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let before = said.clone();
         let changes = alarm::judge(&picture, &mut said);
-        let mut picture = Snapshot::clone(&picture);
         picture.alarms = said.open.iter().map(|open| open.alarm.clone()).collect();
         for change in &changes {
             tell(change);
