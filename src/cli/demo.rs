@@ -95,6 +95,8 @@ pub(crate) fn run(_global: &Global, args: &DemoArgs) -> Result<Exit, Failure> {
     let _simulator = demo.collect()?;
     Demo::say("\nMerging …\n")?;
     demo.stage(1, &["merge"])?;
+    let hour: Hour = HOUR.parse()?;
+    demo.stage(1, &["report", &hour.day().to_string()])?;
     Demo::say("Publishing to a simulated OSF …\n")?;
     demo.stage(1, &["publish"])?;
     demo.show()
@@ -361,7 +363,6 @@ impl Demo {
         let manifest = Manifest::read(&RealDisk, &layout::manifest_path(&vault, hour))?;
         let report = std::fs::read_to_string(layout::report_path(&vault, hour.day()))?;
         Self::say(&format!("\n{}\n{report}\n", picture::of_hour(&manifest)))?;
-        self.stage(1, &["report", &hour.day().to_string()])?;
         let hours = read::hours(
             &RealDisk,
             &layout::day_folder(&vault, hour.day()),
@@ -377,7 +378,7 @@ impl Demo {
             "\nWhere everything lies, below {dir}:\n\
              \x20 server1/vault/           the archive: IDs, tweets, users, manifests, report, gaps, ledger\n\
              \x20 server1/vault/2026-11-23/2026-11-23_certificate.txt and .svg   what it has, what not, and why\n\
-             \x20 osf/storage/             what is public: IDs, manifest, report, ledger\n\
+             \x20 osf/storage/             what is public: IDs, manifest, the day's files, ledger; no post's text\n\
              \x20 server1/spool/, server2/spool/   what the collectors received, minute by minute\n\
              \x20 server1.log, server2.log what the stages said;  truth.jsonl  what the simulator did\n\
              Look at it:\n\

@@ -349,6 +349,9 @@ fn check_day(
     };
     if !is_strict {
         problems.note(folder, ONLY_TOGETHER);
+        if root.is_none_or(|root| root.ledger.is_none()) {
+            problems.note(folder, NO_LEDGER);
+        }
         let known = root
             .and_then(|root| root.ledger.as_ref())
             .into_iter()
@@ -373,11 +376,14 @@ fn check_day(
         let what = match disk.len(&path) {
             Ok(Some(_)) => match disk::read_bounded(disk, &path, DAY_FILE_BYTES_MAX) {
                 Ok(text) if text == expected.as_bytes() => continue,
-                Ok(_) => "it is not what the day's manifests say".to_owned(),
+                Ok(text) => difference(&text, &expected),
                 Err(why) => why.to_string(),
             },
             Ok(None) if must_be_there => "it is missing".to_owned(),
-            Ok(None) => continue,
+            Ok(None) => {
+                problems.note(&path, "it is not part of this copy");
+                continue;
+            }
             Err(why) => why.to_string(),
         };
         problems.0.push(super::verify::Problem {
@@ -388,9 +394,41 @@ fn check_day(
     }
 }
 
+/// Of a line so many characters are shown.
+const SHOWN_CHARS_MAX: usize = 120;
+
+/// The first line in which a day's file is not what the manifests say.
+fn difference(text: &[u8], expected: &str) -> String {
+    let text = String::from_utf8_lossy(text);
+    let (mut found, mut wanted) = (text.lines(), expected.lines());
+    let mut number = 0;
+    let (found, wanted) = loop {
+        number += 1;
+        match (found.next(), wanted.next()) {
+            (Some(line), Some(other)) if line == other => (),
+            differing => break differing,
+        }
+    };
+    let shown = |line: Option<&str>| match line {
+        Some(line) => format!(
+            "{:?}",
+            line.chars().take(SHOWN_CHARS_MAX).collect::<String>()
+        ),
+        None => "missing".to_owned(),
+    };
+    format!(
+        "it is not what the day's manifests say: line {number} is {}, by them it is {}",
+        shown(found),
+        shown(wanted)
+    )
+}
+
 /// What is said of a copy of published files.
-const ONLY_TOGETHER: &str = "what each server had, and the causes of gaps, were checked for whether they fit together \
-     and are what was committed; the lines and events that they come from stay in the vault";
+const ONLY_TOGETHER: &str = "what each server had, and the causes of gaps, were checked only for whether they fit \
+     together; the lines and events that they come from stay in the vault";
+/// What is said of one without a ledger.
+const NO_LEDGER: &str =
+    "there is no ledger here: whether the manifests are those that were committed was not checked";
 
 /// A gap has some 100 bytes, and a day at most a few for each of its seconds and servers.
 const DAY_FILE_BYTES_MAX: u64 = 256 << 20;

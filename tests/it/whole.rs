@@ -18,8 +18,9 @@ use twinstream::{
 
 use crate::support::{folder::files_below, skipped::real_posts};
 
-/// Simulated seconds per second, where it does not matter when just something is noticed.
-const RATE: i32 = 30;
+/// Simulated seconds per second, where it does not matter when just something is noticed: a machine
+/// that is busy for a second must not look like a stream that stalls.
+const RATE: i32 = 20;
 
 /// Two servers, the simulated API, and one folder for all of them.
 struct Site {
