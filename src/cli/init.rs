@@ -79,7 +79,7 @@ pub(crate) struct InitArgs {
     /// The file with the password for the mail server
     #[arg(long, value_name = "FILE", requires = "mail_user")]
     mail_password_file: Option<PathBuf>,
-    /// The sender's address [default: twinstream@ this machine]
+    /// The sender's address; without it twinstream@ and this machine's name
     #[arg(long, value_name = "ADDRESS", requires = "mail_host")]
     mail_from: Option<String>,
     /// Who gets the mail (repeatable)

@@ -1,6 +1,6 @@
 //! What OSF answers: entries, and trouble of three kinds.
 //!
-//! The API and WaterButler tell of the same file in two shapes; both become an [`Entry`]. Everything
+//! The API and WaterButler tell of the same file in two shapes; both become an `Entry`. Everything
 //! in an answer is from outside: what is missing is missing, addresses are checked before use.
 
 use serde::Deserialize;

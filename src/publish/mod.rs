@@ -3,7 +3,7 @@
 //! What is to be done follows from two lists: what the ledger and the manifests say should be public,
 //! and what the remote folder says it holds. The diary (`published.jsonl`) only says where to look and
 //! how many ids went out. A file counts when its bytes were read back. Nothing but a
-//! [`publishable::Publishable`] can be sent, and that can be made of the closed list of
+//! `publishable::Publishable` can be sent, and that can be made of the closed list of
 //! `vault::public` only.
 //!
 //! ```text

@@ -2,7 +2,7 @@
 //!
 //! One connection at a time, one request a second, as OSF asks of its clients. Redirects are followed
 //! by hand, since the credential may go along to OSF's own hosts and not beyond. What goes out is a
-//! [`Publishable`] or has no body.
+//! `Publishable` or has no body.
 
 use std::{cell::Cell, time::Duration};
 

@@ -1,6 +1,6 @@
 //! The only thing that can be sent.
 //!
-//! A [`Publishable`] is made from a kind of the closed list of `vault::public`, never from a path or
+//! A `Publishable` is made from a kind of the closed list of `vault::public`, never from a path or
 //! from bytes, and what it holds was looked at: an ids file has ids and nothing else, a manifest is
 //! one, the ledger has its lines. So even a file of posts that lies under the name of an ids file
 //! stays here.

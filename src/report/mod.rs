@@ -7,7 +7,7 @@
 //! ```
 //!
 //! No clock and no host name: each is a function of the day's manifests, so whoever has those can make
-//! it again, and [`check`] does.
+//! it again, and `check` does.
 
 /// The statement in words and numbers.
 pub mod certificate;

@@ -1,4 +1,4 @@
-//! How an hour lies in the vault ([`layout`] has the picture), and how it gets there.
+//! How an hour lies in the vault (`layout` has the picture), and how it gets there.
 //!
 //! Nothing in here is true before its manifest is durable; everything after that can be finished
 //! by whoever comes next. Knows files and columns, not segments and servers' clocks.

@@ -1,7 +1,7 @@
 //! Which files of a vault may ever be public: a closed list, and where each lies here and there.
 //!
 //! Whoever publishes can name only these. Posts, authors, rejected lines and everything that a
-//! segment holds are not among them and cannot be: there is no way from a path to a [`Public`].
+//! segment holds are not among them and cannot be: there is no way from a path to a `Public`.
 
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,8 @@
 //! `posts.parquet`: one row a post, ascending by id, with everything that was delivered of it.
 //!
-//! [`columns`] is the one list behind the file's schema, the description in its metadata and the data
-//! dictionary. A line goes through [`rows`] (typed cells, made by `cells`) into batches, and those
-//! through [`write`] into the file; [`read`] gives batches again, and [`check`] makes the rows again from
+//! `columns` is the one list behind the file's schema, the description in its metadata and the data
+//! dictionary. A line goes through `rows` (typed cells, made by `cells`) into batches, and those
+//! through `write` into the file; `read` gives batches again, and `check` makes the rows again from
 //! their lines.
 
 /// What comes beside a post: users, media, polls, places, topics.
