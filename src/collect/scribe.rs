@@ -497,6 +497,9 @@ mod tests {
             clock: clock.clone(),
         });
         let shared = on(Arc::clone(&disk), dir.path().to_owned(), &clock);
+        // as a collector that starts: taking it keeps the disk busy
+        disk.make_folder(&dir.path().join("1")).unwrap();
+        shared.halt.hold_reserve().unwrap();
         let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), RunId(5));
         let (to_scribe, ended) = start(&shared, writer).unwrap();
         let mut sent = Vec::new();
