@@ -33,7 +33,7 @@ pub struct Pulse {
     down: Option<Down>,
     /// When something happened last.
     awake: UtcMs,
-    /// The time before the present minute in which this process did not run.
+    /// The time in which this process did not run, as far as it is known.
     asleep: Option<Interval>,
 }
 
@@ -140,6 +140,10 @@ impl Pulse {
                 let minute_end = self.minute.end();
                 // nobody was awake after what happened last, as far as one can tell
                 let fell_asleep = self.awake.max(self.minute.begin()).min(minute_end);
+                self.asleep = Some(Interval {
+                    begin: fell_asleep,
+                    end: minute_end,
+                });
                 records.push(self.record(minute_end));
                 self.begin(now.minute());
                 self.asleep = Some(Interval {
@@ -279,13 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn sleep_is_told_by_the_first_minute_after_it() {
+    fn sleep_is_told_by_its_first_minute_and_whole_by_the_first_after_it() {
         let mut pulse = Pulse::new(at(0));
         pulse.connected(at(1_000), None);
         pulse.bytes(at(20_000));
         // whichever of the two sees first that it is late
         pulse.disconnected(at(600_500));
-        assert_eq!(pulse.over(at(600_500)).remove(0).asleep, None);
+        let asleep = pulse.over(at(600_500)).remove(0).asleep.unwrap();
+        assert_eq!((asleep.begin, asleep.end), (at(20_000), at(60_000)));
         let asleep = pulse.over(at(660_000)).remove(0).asleep.unwrap();
         assert_eq!((asleep.begin, asleep.end), (at(20_000), at(600_500)));
         assert_eq!(pulse.over(at(720_000)).remove(0).asleep, None);

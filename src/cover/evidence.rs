@@ -280,9 +280,10 @@ impl Painter {
             }
             (Some(_), _) if is_same_run && asleep(file).is_some() => {
                 if let Some(asleep) = asleep(file) {
-                    let state = self.now().cloned();
-                    let reason = Reason::new(Cause::NotRunning, "asleep");
-                    self.paint(asleep.begin, Some(reason));
+                    let mut before = self.stretches.iter().rev();
+                    let before = before.find(|stretch| stretch.begin < asleep.begin);
+                    let state = before.and_then(|stretch| stretch.reason.clone());
+                    self.paint(asleep.begin, Some(sleep()));
                     self.paint(asleep.end, state);
                 }
             }
@@ -354,6 +355,11 @@ impl Painter {
                 self.paint(begin, Some(Reason::of_end(ended)));
             }
             What::Waiting { why, .. } => self.refine(why),
+            What::Alive(Alive {
+                minute,
+                asleep: Some(asleep),
+                ..
+            }) if minute.begin() <= asleep.begin => self.paint(asleep.begin, Some(sleep())),
             What::Stopped { .. } => self.paint(event.at, Some(Reason::not_running())),
             _ => (),
         }
@@ -419,12 +425,17 @@ impl Painter {
     }
 }
 
-/// The time in which the machine slept before the minute of that file.
+fn sleep() -> Reason {
+    Reason::new(Cause::NotRunning, "asleep")
+}
+
+/// The time in which the machine slept until the minute of that file.
 fn asleep(file: &EventsFile) -> Option<Interval> {
-    file.events.iter().find_map(|event| match &event.what {
+    let asleep = file.events.iter().find_map(|event| match &event.what {
         What::Alive(alive) => alive.asleep,
         _ => None,
-    })
+    });
+    asleep.filter(|asleep| asleep.begin < file.name.minute.begin())
 }
 
 /// The last instant that the run before tells of, as the next run found it.

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The version of the index's format.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A shuffled segment has a run for every line; beyond this an index is not one.
 const INDEX_BYTES_MAX: u64 = 1 << 30;
@@ -95,6 +95,8 @@ pub struct Witness {
     pub is_first: bool,
     /// The most minutes of backfill that a connection asked for.
     pub backfill: u8,
+    /// Whether its run ended or crashed in its minute.
+    pub ends_early: bool,
 }
 
 /// Why a segment cannot be indexed.
@@ -196,7 +198,8 @@ impl Indexes<'_> {
         }
         let read = read_segment(disk, &paths.segment, self.redactions);
         let (segment, runs, named) = read.map_err(io_at(&paths.segment))?;
-        let (events, witness) = read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
+        let (events, mut witness) =
+            read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
         for (path, sealed, found) in [
             (&paths.segment, seal.segment, &segment),
             (&paths.events, seal.events, &events),
@@ -213,6 +216,7 @@ impl Indexes<'_> {
             let name = name.clone();
             return Err(IndexError::Redacted { name, posts });
         }
+        witness.ends_early |= seal.recovered;
         let index = Index {
             format: FORMAT,
             segment,
@@ -339,6 +343,7 @@ impl Witness {
             What::Connected {
                 backfill_minutes, ..
             } => self.backfill = self.backfill.max(backfill_minutes),
+            What::Stopped { .. } => self.ends_early = true,
             _ => (),
         }
     }

@@ -40,6 +40,8 @@ pub struct Stock {
     pub started: Option<UtcMs>,
     /// Whether that was the first start of a server that had never collected before.
     pub is_first: bool,
+    /// Whether its run ended or crashed in its minute: what came then is told by a later file.
+    pub ends_early: bool,
     /// The most minutes of backfill that a connection in its events file asked for.
     pub backfill: u8,
     /// When it was there: when the delivery acknowledged it, else the end of its minute.
@@ -147,7 +149,7 @@ pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
 /// The events files of all servers, by minute.
 ///
 /// Those of an hour are, for each server, the ones of its minutes, of the minute before and of the
-/// minute after; where one of these two has none, the nearest one before and the nearest after, so
+/// minute after; where the one before has none, or the one after none that tells of it to its end, the nearest one before and the nearest after, so
 /// that what explains a hole is an input of every hour in it; and those of later backfills that
 /// reach into it.
 struct EventsFiles<'a> {
@@ -199,6 +201,13 @@ impl<'a> EventsFiles<'a> {
         segments.any(|segment| segment.is_first)
     }
 
+    /// Whether what happens soon after an hour is known without a file of a later minute.
+    fn is_told_to_its_end(&self, minutes: &BTreeMap<Minute, Vec<usize>>, minute: Minute) -> bool {
+        let numbers = minutes.get(&minute).into_iter().flatten();
+        let mut segments = numbers.filter_map(|number| self.stock.get(*number));
+        segments.any(|segment| !segment.ends_early)
+    }
+
     /// The numbers of those of an hour, ascending.
     fn of_hour(&self, hour: Hour, when: &When<'_>) -> Vec<usize> {
         let intervals = when.zone.intervals(hour);
@@ -245,7 +254,7 @@ impl<'a> EventsFiles<'a> {
         {
             found.extend(numbers);
         }
-        if !minutes.contains_key(&after)
+        if !self.is_told_to_its_end(minutes, after)
             && let Some((minute, numbers)) = nearest_after
             && (is_inside || nearest_before.is_some() || self.is_first_ever(minutes, *minute))
         {
@@ -438,6 +447,7 @@ mod tests {
             hours: lines.iter().map(|(at, lines)| (hour(at), *lines)).collect(),
             started: (minute == "13:50").then(|| ms("13:50")),
             is_first: minute == "13:50",
+            ends_early: false,
             backfill: 0,
             arrived: ms(arrived),
         }

@@ -187,6 +187,7 @@ mod tests {
             hours: hours.iter().map(|h| (h.parse().unwrap(), 1)).collect(),
             started: None,
             is_first: false,
+            ends_early: false,
             backfill: 0,
             arrived: at("23T13:00"),
         }

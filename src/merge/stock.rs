@@ -116,6 +116,7 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
         hours,
         started: index.witness.started,
         is_first: index.witness.is_first,
+        ends_early: index.witness.ends_early,
         backfill: index.witness.backfill,
         arrived: arrived.unwrap_or_else(|| name.minute.end()),
     }

@@ -169,7 +169,8 @@ pub struct Alive {
     /// While none is: since when, and why. So each minute's file is enough by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down: Option<Down>,
-    /// The time before this minute in which the machine slept, if it did: minutes without a record.
+    /// The time in which the machine slept, if it did: in the record of the minute in which it fell
+    /// asleep to the minute's end, and whole in the one of the minute in which it woke up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asleep: Option<Interval>,
 }

@@ -220,7 +220,7 @@ impl<'a> Server<'a> {
             let begin = server.now_ms / 1_000 + dice.between(APART_MIN_S, 14_000);
             let (who, off, on) = world.off;
             if who == number && !is_off_over && off < begin {
-                server.up_to((off * 1_000).max(server.now_ms + 1_000));
+                server.up_to((off * 1_000).max(server.now_ms + APART_MIN_S * 1_000));
                 server.strike(Fault::Restart, on * 1_000 - server.now_ms, dice);
                 is_off_over = true;
                 continue;
@@ -245,7 +245,8 @@ impl<'a> Server<'a> {
             server.up_to(begin * 1_000 + dice.between(0, 999));
             server.strike(fault, lasts * 1_000 + dice.between(0, 999), dice);
         }
-        server.up_to((SECONDS + 600) * 1_000);
+        // until the minute in which it came back is told of
+        server.up_to((SECONDS * 1_000 + 600_000).max(server.now_ms + 120_000));
         server
     }
 
@@ -548,6 +549,7 @@ impl<'a> Server<'a> {
                     hours: BTreeMap::new(),
                     started: started.map(|started| started.0),
                     is_first: started.is_some_and(|started| started.1),
+                    ends_early: ends_early(*minute, events),
                     backfill: 0,
                     arrived: minute.end(),
                     name: name.clone(),
@@ -557,6 +559,14 @@ impl<'a> Server<'a> {
             })
             .collect()
     }
+}
+
+/// Whether a run ended in that minute, or crashed: then its record of the minute is missing.
+fn ends_early(minute: Minute, events: &[Event]) -> bool {
+    let is_told =
+        |event: &Event| matches!(&event.what, What::Alive(alive) if alive.minute == minute);
+    let stops = |event: &Event| matches!(event.what, What::Stopped { .. });
+    !events.iter().any(is_told) || events.iter().any(stops)
 }
 
 /// The declared rule for a second that nobody has.
