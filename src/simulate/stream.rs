@@ -202,7 +202,9 @@ impl Open {
             End::Clean { trailer: true } => {
                 (Why::Clean, self.chunker.trailer().unwrap_or_default())
             }
-            End::Clean { trailer: false } => return Why::Clean,
+            End::Clean { trailer: false } => {
+                (Why::Clean, self.chunker.unfinished().unwrap_or_default())
+            }
             End::Reset => (Why::Reset, self.tail.take().unwrap_or_default()),
             End::Cut => (Why::Cut, self.tail.take().unwrap_or_default()),
         };

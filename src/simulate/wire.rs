@@ -105,6 +105,18 @@ impl Chunker {
         }
     }
 
+    /// What makes sure that a gzip stream is in the middle of a member: by chance, one may just
+    /// have ended. Nothing for a plain one.
+    pub(super) fn unfinished(&mut self) -> io::Result<Bytes> {
+        match &mut self.gzip {
+            Some(encoder) => {
+                encoder.flush()?;
+                Ok(std::mem::take(encoder.get_mut()).into())
+            }
+            None => Ok(Bytes::new()),
+        }
+    }
+
     /// The two halves of a line that is torn: the first one arrives, of the second one a part.
     pub(super) fn halves(&mut self, line: &[u8]) -> io::Result<(Bytes, Bytes)> {
         let (head, tail) = line.split_at(line.len() / 2);
@@ -298,6 +310,24 @@ mod tests {
                 .read_to_end(&mut whole)
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn a_stream_without_trailer_is_in_the_middle_of_a_member_even_where_one_just_ended() {
+        let is_unfinished = |stream: &[u8]| {
+            MultiGzDecoder::new(stream)
+                .read_to_end(&mut Vec::new())
+                .is_err()
+        };
+        let mut at_an_end = 0;
+        for seed in 0..4_000 {
+            let mut chunker = Chunker::new(Chance::of(seed, 4, 5), true);
+            let mut stream = joined(&chunker.chunks(b"{}\r\n".to_vec()).unwrap());
+            at_an_end += usize::from(!is_unfinished(&stream));
+            stream.extend_from_slice(&chunker.unfinished().unwrap());
+            assert!(is_unfinished(&stream), "seed {seed}");
+        }
+        assert!(0 < at_an_end, "no member ended with a line");
     }
 
     #[test]
