@@ -21,10 +21,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     hour::{HourError, at},
     runs,
+    taken_out::TakenOut,
     unit::Source,
 };
 use crate::{
     period::{Hour, UtcMs},
+    post::parse,
     segment::{line, name::ServerId},
     vault::{
         layout::{self, Kind},
@@ -106,12 +108,14 @@ impl Former<'_> {
         }
     }
 
-    /// Puts the rows down as a segment.
+    /// Puts the rows down as a segment, without those of posts that are to stay out: these are taken
+    /// note of in `out`, and their text is written nowhere.
     pub fn put_down(
         &self,
         manifest: &Manifest,
         redactions: &Redactions,
         to: &Path,
+        out: &mut TakenOut,
     ) -> Result<Source, HourError> {
         let from = self.path(Kind::Posts);
         let folder = to.parent().unwrap_or(to);
@@ -121,7 +125,7 @@ impl Former<'_> {
         }
         let mut file = BufWriter::new(self.disk.create(to).map_err(at(to))?);
         let found = read::read_through(self.disk, &from, Wanted::Only(COLUMNS), |batch| {
-            let stored = self.stored(batch).ok_or_else(|| {
+            let stored = self.stored(batch, redactions, out).ok_or_else(|| {
                 io::Error::new(io::ErrorKind::InvalidData, "its columns are not ours")
             })?;
             file.write_all(&stored)
@@ -133,7 +137,7 @@ impl Former<'_> {
         let read = runs::read_segment(self.disk, to, redactions);
         let (_, runs, named) = read.map_err(at(to))?;
         if named.is_some() {
-            // what was taken out on request must have been taken out of the rows first
+            // a line that is no post is none of the rows
             return Err(HourError::Former(from));
         }
         Ok(Source {
@@ -145,7 +149,12 @@ impl Former<'_> {
     }
 
     /// The rows as stored lines; `None` if they are none of ours.
-    fn stored(&self, batch: &RecordBatch) -> Option<Vec<u8>> {
+    fn stored(
+        &self,
+        batch: &RecordBatch,
+        redactions: &Redactions,
+        out: &mut TakenOut,
+    ) -> Option<Vec<u8>> {
         let column = |name| batch.column_by_name(name);
         let lines = column("line")?.as_string_opt::<i32>()?;
         let servers = column("server")?.as_string_opt::<i32>()?;
@@ -169,13 +178,18 @@ impl Former<'_> {
                 backfilled: backfilled.is_valid(row) && backfilled.value(row),
                 stamped: retrieved.is_valid(row),
             };
+            let line = line?.as_bytes();
+            if !redactions.is_empty() && redactions.has(parse::place(line).ok()?.id) {
+                out.row(&facts.seen_by, facts.copies);
+                continue;
+            }
             let at = if facts.stamped {
                 UtcMs(retrieved.value(row))
             } else {
                 NO_TIME
             };
             let mut one = Vec::new();
-            line::store(line?.as_bytes(), at, &mut one);
+            line::store(line, at, &mut one);
             let place = memmem::rfind(&one, VERSION)?;
             let mut member = FACTS.to_vec();
             serde_json::to_writer(&mut member, &facts).ok()?;

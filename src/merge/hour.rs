@@ -12,6 +12,7 @@ use super::{
     index::{Index, IndexError, Indexes, Key, Run, read_run},
     rejected,
     summary::{self, RejectedLines, Sums},
+    taken_out::TakenOut,
     unit::{self, Made, Merged, Source, UnitError},
     users::Users,
     window, witness, workers,
@@ -155,6 +156,7 @@ struct Written {
     tally: Tally,
     rejected: RejectedLines,
     outputs: Vec<Output>,
+    taken_out: TakenOut,
 }
 
 /// Compressing takes some 60 MiB for each thread.
@@ -197,11 +199,13 @@ impl Workshop<'_> {
             hour: due.hour,
             servers: &servers,
         };
+        let mut out = TakenOut::default();
         if let Some(manifest) = &due.former {
             let path = self.former_path(due.hour);
-            sources.push(former.put_down(manifest, self.indexes.redactions, &path)?);
+            let redactions = self.indexes.redactions;
+            sources.push(former.put_down(manifest, redactions, &path, &mut out)?);
         }
-        let written = self.write(place, &due, (&servers, &connections), &sources)?;
+        let written = self.write(place, &due, (&servers, &connections), &sources, out)?;
         let manifest = summary::manifest(Sums {
             hour: due.hour,
             zone: self.zone,
@@ -210,6 +214,7 @@ impl Workshop<'_> {
             timelines: &timelines,
             tally: written.tally,
             rejected: written.rejected,
+            taken_out: &written.taken_out,
             outputs: written.outputs,
             redactions: self.indexes.redactions.of_hour(due.hour),
             former: due.former.as_ref(),
@@ -294,6 +299,7 @@ impl Workshop<'_> {
         due: &Due,
         (servers, connections): (&[ServerId], &[Vec<Connection>]),
         sources: &[Source],
+        mut taken_out: TakenOut,
     ) -> Result<Written, HourError> {
         let disk = self.indexes.disk;
         let folder = layout::day_folder(self.vault, due.hour.day());
@@ -342,7 +348,8 @@ impl Workshop<'_> {
             let name = Kind::Posts.name(due.hour);
             outputs.push(posts.finish(name).map_err(at(&path))?);
         }
-        let (rejected, output) = self.write_rejected(place, due, servers, sources)?;
+        let (rejected, output) =
+            self.write_rejected(place, due, (servers, sources), &mut taken_out)?;
         outputs.extend(output);
         if due.former.is_some() {
             // empty, if authors that did not fit into memory have not removed it already
@@ -352,6 +359,7 @@ impl Workshop<'_> {
             tally,
             rejected,
             outputs,
+            taken_out,
         })
     }
 
@@ -371,13 +379,13 @@ impl Workshop<'_> {
     }
 
     /// Writes the lines that are no posts, if there are any, in the order of their segments: those of
-    /// the former revision that were kept, and those that come in.
+    /// the former revision that were kept, but for those that are to stay out, and those that come in.
     fn write_rejected(
         &self,
         place: &HourOfVault<'_>,
         due: &Due,
-        servers: &[ServerId],
-        sources: &[Source],
+        (servers, sources): (&[ServerId], &[Source]),
+        out: &mut TakenOut,
     ) -> Result<(RejectedLines, Option<Output>), HourError> {
         let mut counts = RejectedLines::new();
         let mut sheet: Option<Sheet> = None;
@@ -412,8 +420,13 @@ impl Workshop<'_> {
                         .map_err(io::Error::other)?;
                 }
                 let server = servers.iter().position(|id| *id == kept.server);
+                let server = server.unwrap_or(0);
+                if self.indexes.redactions.are_named_in(&kept.received()) {
+                    out.rejected(server);
+                    return Ok(());
+                }
                 let line = [line, b"\n"].concat();
-                write(&line, server.unwrap_or(0), &[kept.reason]).map_err(io::Error::other)
+                write(&line, server, &[kept.reason]).map_err(io::Error::other)
             })?;
         }
         for (source, input) in fresh {

@@ -45,6 +45,8 @@ pub mod stock;
 pub mod summary;
 /// Compresses and deletes raw data that has been merged.
 pub mod sweep;
+/// What is taken out on request of rows whose raw data is gone.
+pub mod taken_out;
 /// A minute, or part of one: its lines from all segments → rows.
 pub mod unit;
 /// The latest row of each author, with bounded memory.

@@ -287,6 +287,27 @@ pub fn inputs(candidate: &Candidate, stock: &[Stock]) -> Inputs {
     }
 }
 
+/// The inputs of a former revision as they are now: a segment that lines were taken out of on request
+/// has another hash and fewer lines.
+pub fn as_redacted(former: &Inputs, hour: Hour, stock: &[Stock]) -> Inputs {
+    let mut now = former.clone();
+    for input in &mut now.segments {
+        if let Some(segment) = of_name(&input.name, stock)
+            && segment.formerly.contains(&input.sha256)
+        {
+            input.sha256.clone_from(&segment.sha256);
+            input.lines = segment.lines;
+            input.taken = segment.hours.get(&hour).copied().unwrap_or(0);
+        }
+    }
+    now
+}
+
+fn of_name<'a>(name: &SegmentName, stock: &'a [Stock]) -> Option<&'a Stock> {
+    let place = stock.binary_search_by(|segment| segment.name.cmp(name));
+    place.ok().and_then(|place| stock.get(place))
+}
+
 /// The inputs of a revision that has those of the former one too, which are gone.
 pub fn with_former(mut here: Inputs, former: &Inputs) -> Inputs {
     here.segments.extend(former.segments.iter().cloned());
@@ -314,9 +335,7 @@ fn files(inputs: &Inputs) -> BTreeSet<File<'_>> {
 /// request is there, with another hash.
 pub fn gone(inputs: &Inputs, stock: &[Stock]) -> Vec<String> {
     let is_here = |(name, is_events, sha256): &File<'_>| {
-        let place = stock.binary_search_by(|segment| segment.name.cmp(name));
-        let segment = place.ok().and_then(|place| stock.get(place));
-        segment.is_some_and(|segment| match is_events {
+        of_name(name, stock).is_some_and(|segment| match is_events {
             true => segment.events_sha256 == *sha256,
             false => segment.sha256 == *sha256 || segment.formerly.iter().any(|was| was == sha256),
         })
@@ -381,12 +400,18 @@ pub fn decide(
     } else if only_brackets {
         Decision::Nothing
     } else {
-        let is_known = |file: &&File<'_>| known.iter().any(|k| (k.0, k.1) == (file.0, file.1));
+        let was = |file: &File<'_>| known.iter().find(|k| (k.0, k.1) == (file.0, file.1));
+        let is_other = |file: &&File<'_>| {
+            let segment = of_name(file.0, stock);
+            was(file).is_some_and(|was| {
+                segment.is_none_or(|segment| segment.formerly.iter().all(|sha| sha != was.2))
+            })
+        };
         Decision::HeldBack {
             missing,
             segments: names(false),
             events: names(true),
-            is_other: new.iter().any(is_known),
+            is_other: new.iter().any(is_other),
         }
     }
 }

@@ -24,6 +24,22 @@ pub struct Kept {
     pub server: ServerId,
     /// From which segment.
     pub segment: SegmentName,
+    /// The line, if it is UTF-8.
+    line: Option<String>,
+    /// The line, if it is not.
+    line_base64: Option<String>,
+}
+
+impl Kept {
+    /// The line as received.
+    pub fn received(&self) -> Vec<u8> {
+        let decoded = self
+            .line_base64
+            .as_ref()
+            .and_then(|text| STANDARD.decode(text).ok());
+        let line = self.line.as_ref().map(|text| text.clone().into_bytes());
+        line.or(decoded).unwrap_or_default()
+    }
 }
 
 /// One line of the file.

@@ -205,8 +205,8 @@ impl Job<'_> {
             decision = if missing.is_empty() {
                 Decision::Merge { segments, events }
             } else {
-                // the rows have what is to be taken out
-                let is_other = true;
+                // the rows are what it is taken out of
+                let is_other = false;
                 Decision::HeldBack {
                     missing,
                     segments,
@@ -409,7 +409,10 @@ impl Job<'_> {
         let hour = candidate.hour;
         let revision = former.as_ref().map_or(0, |(f, _)| f.history.revision);
         let (former, previous_manifest) = former.unzip();
-        let former = former.filter(|_| raw_is_gone);
+        let mut former = former.filter(|_| raw_is_gone);
+        if let Some(former) = &mut former {
+            former.inputs = plan::as_redacted(&former.inputs, hour, &look.stock);
+        }
         let inputs = plan::inputs(candidate, &look.stock);
         Due {
             hour,

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dedupe::Tally;
+use super::{
+    dedupe::Tally,
+    taken_out::{Known, Share, TakenOut},
+};
 use crate::{
     cover::{
         account::{Account, Given, account},
@@ -43,6 +46,8 @@ pub struct Sums<'a> {
     pub tally: Tally,
     /// The lines that are no posts.
     pub rejected: RejectedLines,
+    /// What was taken out of the rows of the former revision on request.
+    pub taken_out: &'a TakenOut,
     /// The data files.
     pub outputs: Vec<Output>,
     /// The posts that were taken out on request, by reason.
@@ -71,6 +76,8 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         posts: &tally.seconds,
         timelines: sums.timelines,
     });
+    let shares = shares(&sums);
+    let carried = sums.former.map(|former| carried(&sums, former, &shares));
     let mut residues: Vec<(u64, u64)> = Vec::new();
     residues.extend(tally.residues.iter().map(|(residue, ids)| (*residue, *ids)));
     Manifest {
@@ -79,7 +86,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         stream: SAMPLE.to_owned(),
         timezone: sums.zone.name().to_owned(),
         hour: sums.hour,
-        counts: counts(&sums),
+        counts: counts(&sums, &shares, carried.as_ref()),
         minutes: minutes(&sums, &intervals, &account),
         backfills: backfills(&sums, &intervals, &account),
         estimate: estimate(account.both.values()),
@@ -90,7 +97,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         gaps: account.gaps,
         residues,
         conflicts: conflicts(&sums),
-        carried: sums.former.map(carried),
+        carried,
         intervals,
         inputs: sums.inputs,
         outputs: sums.outputs,
@@ -111,8 +118,45 @@ fn conflicts(sums: &Sums<'_>) -> Conflicts {
     conflicts
 }
 
+/// What each server loses by what was taken out of the former revision's rows.
+fn shares(sums: &Sums<'_>) -> Vec<Share> {
+    let known = |server: &ServerId| {
+        let Some(former) = sums.former else {
+            return Known::default();
+        };
+        let counts = former.counts.servers.get(server);
+        let lines = counts.map_or(0, |counts| counts.lines) + former.redacted(server);
+        Known {
+            lost_here: lines.saturating_sub(former.inputs.taken(server)),
+            duplicates: counts.map_or(0, |counts| counts.duplicates),
+        }
+    };
+    let known: Vec<Known> = sums.servers.iter().map(known).collect();
+    sums.taken_out.shares(&known)
+}
+
+/// Lines of each server that were taken out of rows whose raw data is gone: their segments still
+/// count them.
+fn redacted(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> BTreeMap<ServerId, u64> {
+    let of_server = |(server, share): (&ServerId, &Share)| {
+        let lines = former
+            .counts
+            .servers
+            .get(server)
+            .map_or(0, |counts| counts.lines);
+        let left = lines.saturating_sub(share.lines);
+        let redacted = former.inputs.taken(server).saturating_sub(left);
+        (0 < redacted).then(|| (server.clone(), redacted))
+    };
+    sums.servers
+        .iter()
+        .zip(shares)
+        .filter_map(of_server)
+        .collect()
+}
+
 /// What is told of what was carried over.
-fn carried(former: &Manifest) -> Carried {
+fn carried(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> Carried {
     let before = former.carried.as_ref();
     let members = [
         "counts.servers.duplicates",
@@ -124,25 +168,30 @@ fn carried(former: &Manifest) -> Carried {
     Carried {
         revision: before.map_or(former.history.revision, |before| before.revision),
         segments: former.inputs.segments.len() as u64,
-        posts: former.counts.total.posts,
+        posts: former
+            .counts
+            .total
+            .posts
+            .saturating_sub(sums.taken_out.posts),
         members: members.map(str::to_owned).into(),
+        redacted: redacted(sums, former, shares),
     }
 }
 
-fn counts(sums: &Sums<'_>) -> Counts {
+fn counts(sums: &Sums<'_>, shares: &[Share], carried: Option<&Carried>) -> Counts {
     let tally = &sums.tally;
     let mut counts = Counts::default();
     for (number, server) in sums.servers.iter().enumerate() {
         let mut of_server = ServerCounts::default();
-        let segments = sums.inputs.segments.iter();
-        of_server.lines = segments
-            .filter(|input| input.name.server == *server)
-            .map(|input| input.taken)
-            .sum();
+        let redacted = carried.and_then(|carried| carried.redacted.get(server));
+        let lines = sums.inputs.taken(server);
+        of_server.lines = lines.saturating_sub(redacted.copied().unwrap_or(0));
         if let Some(of_tally) = tally.servers.get(number) {
             of_server.posts = of_tally.posts;
             let before = sums.former.and_then(|f| f.counts.servers.get(server));
-            of_server.duplicates = of_tally.duplicates + before.map_or(0, |b| b.duplicates);
+            let before = before.map_or(0, |before| before.duplicates);
+            let share = shares.get(number).map_or(0, |share| share.duplicates);
+            of_server.duplicates = (of_tally.duplicates + before).saturating_sub(share);
             of_server.only_here = of_tally.only_here;
         }
         of_server.rejected = by_reason(&sums.rejected, |of| of == number);

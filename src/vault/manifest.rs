@@ -89,6 +89,15 @@ pub struct Inputs {
     pub events: Vec<EventsInput>,
 }
 
+impl Inputs {
+    /// Lines that were taken of a server's segments.
+    pub fn taken(&self, server: &ServerId) -> u64 {
+        let segments = self.segments.iter();
+        let of_server = segments.filter(|input| input.name.server == *server);
+        of_server.map(|input| input.taken).sum()
+    }
+}
+
 /// One segment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SegmentInput {
@@ -213,6 +222,10 @@ pub struct Carried {
     pub posts: u64,
     /// What was carried over: members of this manifest.
     pub members: Vec<String>,
+    /// Lines of each server that were taken out of the rows on request since the raw data is gone:
+    /// `inputs` still count them, `counts` do not.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub redacted: BTreeMap<ServerId, u64>,
 }
 
 /// What this revision has to do with the ones before.
@@ -257,6 +270,13 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Lines of a server that its inputs count and its counts do not.
+    pub fn redacted(&self, server: &ServerId) -> u64 {
+        let carried = self.carried.as_ref();
+        let redacted = carried.and_then(|carried| carried.redacted.get(server));
+        redacted.copied().unwrap_or(0)
+    }
+
     /// Whether it names a `posts.parquet`, which has every row of the hour.
     pub fn names_posts(&self) -> bool {
         let name = Kind::Posts.name(self.hour);
@@ -280,18 +300,15 @@ impl Manifest {
         let sum = |by: &ByWord| by.values().sum::<u64>();
         let total = &self.counts.total;
         let servers = self.counts.servers.values();
-        let inputs: u64 = self
-            .inputs
-            .segments
-            .iter()
-            .map(|segment| segment.taken)
-            .sum();
+        let inputs = self.inputs.segments.iter();
+        let inputs: u64 = inputs.map(|segment| segment.taken).sum();
+        let redacted: u64 = self.counts.servers.keys().map(|id| self.redacted(id)).sum();
         servers
             .clone()
             .all(|s| s.lines == s.posts + s.duplicates + sum(&s.rejected))
             && total.lines == total.posts + total.duplicates + sum(&total.rejected)
             && total.lines == servers.clone().map(|s| s.lines).sum::<u64>()
-            && total.lines == inputs
+            && total.lines + redacted == inputs
             && self.minutes.rows.iter().map(|row| row.1).sum::<u64>() == total.posts
     }
 }

@@ -158,13 +158,9 @@ fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
     let further = copies.saturating_sub(total.posts);
     problems.same(path, "duplicates", total.duplicates, further);
     for (id, server) in servers {
-        let taken = manifest
-            .inputs
-            .segments
-            .iter()
-            .filter(|input| input.name.server == *id);
-        let taken: u64 = taken.map(|input| input.taken).sum();
-        problems.same(path, &format!("lines of server {id}"), server.lines, taken);
+        let (what, lines) = (format!("lines of server {id}"), server.lines);
+        let taken = manifest.inputs.taken(id);
+        problems.same(path, &what, lines + manifest.redacted(id), taken);
     }
     if let [first, second] = servers.values().collect::<Vec<_>>()[..] {
         let seen = first.only_here + second.only_here + total.seen_by_all;

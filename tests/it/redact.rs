@@ -15,6 +15,7 @@ use twinstream::{
         raw,
         seal::{SEAL_BYTES_MAX, Seal},
     },
+    vault::posts::read::{self, Wanted},
     world::{
         crash::{Point, VARIABLE},
         disk::{Disk as _, RealDisk, read_bounded},
@@ -38,9 +39,13 @@ fn two_servers(begin: &str, minutes: i64) -> Vec<Segment> {
 }
 
 fn redact(site: &Site, ids: &[&str], reason: &str, more: &[&str]) -> Command {
+    redact_at(site, ids, reason, more, NOW)
+}
+
+fn redact_at(site: &Site, ids: &[&str], reason: &str, more: &[&str], now: &str) -> Command {
     let file = site.root.join("ids.txt");
     fs::write(&file, ids.join("\n")).unwrap();
-    let mut command = command(site, "redact", NOW);
+    let mut command = command(site, "redact", now);
     command
         .args(["--json", "--reason", reason, "--ids"])
         .arg(file)
@@ -55,11 +60,31 @@ fn told(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// The texts of a Parquet file: the cells of its columns of texts that are no lists.
+fn cells(path: &Path) -> Vec<u8> {
+    use arrow_array::cast::AsArray as _;
+    let mut text = Vec::new();
+    read::read_through(&RealDisk, path, Wanted::All, |batch| {
+        for column in batch.columns() {
+            let cells = column
+                .as_string_opt::<i32>()
+                .into_iter()
+                .flatten()
+                .flatten();
+            text.extend(cells.flat_map(str::bytes));
+        }
+        Ok(())
+    })
+    .unwrap();
+    text
+}
+
 /// Every file below that has one of these texts in it, decompressed where it is compressed.
 fn mentions(root: &Path, texts: &[&str]) -> Vec<PathBuf> {
     let has = |path: &PathBuf| {
         let bytes = fs::read(path).unwrap();
         let bytes = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("parquet") => cells(path),
             Some("xz") => unxz(&bytes).into_bytes(),
             Some("zst") => zstd::decode_all(&bytes[..]).unwrap(),
             _ => bytes,
@@ -185,6 +210,158 @@ fn redacted_posts_are_gone_from_everything_and_stay_out() {
             "{name}"
         );
     }
+}
+
+/// How much of the raw data is still there when the request comes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Raw {
+    There,
+    /// The rows of `posts.parquet` stand for one part, and segments for the other.
+    Half,
+    Gone,
+}
+
+/// What one would have if some posts had never been received.
+fn without(segments: &[Segment], ids: &[String]) -> Vec<Segment> {
+    let is_free = |line: &[u8]| {
+        let named = |id: &String| memchr::memmem::find(line, format!("\"{id}\"").as_bytes());
+        ids.iter().all(|id| named(id).is_none())
+    };
+    let mut segments = segments.to_vec();
+    for segment in &mut segments {
+        segment.lines.retain(|one| is_free(&one.line));
+    }
+    segments
+}
+
+/// A primary with Parquet whose hours 13 and 14 are merged, and of whose raw data so much is left.
+fn with_parquet(all: &[Segment], raw: Raw) -> Site {
+    let mut site = Site::new("UTC");
+    site.settings.parquet = true;
+    let is_late = |s: &Segment| raw == Raw::Half && s.name.minute.0 % 3 == 1;
+    let (late, first): (Vec<_>, Vec<_>) = all.iter().cloned().partition(is_late);
+    site.put(&first);
+    site.merge("2026-11-23T15:10:00Z");
+    if raw != Raw::There {
+        site.settings.keep_raw = Some(std::time::Duration::from_hours(1));
+        site.merge("2026-11-23T17:00:00Z");
+        site.settings.keep_raw = None;
+        let left = fs::read_dir(site.spool().join("1/2026-11-23/14")).unwrap();
+        assert!(
+            left.count() <= 3,
+            "the raw data is gone, but for the last minute"
+        );
+    }
+    site.put(&late);
+    site.merge(LATER);
+    site
+}
+
+const LATER: &str = "2026-11-23T20:00:00Z";
+
+/// Whether raw data is there or not: the posts are gone from every file, the bytes are those of an
+/// archive that never received them, the books balance, and the ledger shows the revision.
+#[test]
+fn redacted_posts_are_gone_from_rows_that_stand_for_raw_data() {
+    const HOUR: &str = "2026-11-23_14";
+    let all = two_servers("2026-11-23T13:56:00Z", 13);
+    for raw in [Raw::There, Raw::Half, Raw::Gone] {
+        let site = with_parquet(&all, raw);
+        let text = site.text(HOUR, "IDs.txt.xz");
+        let rejected = site.text(HOUR, "rejected.jsonl.xz");
+        let is_half = |n: usize, id: &str| n.is_multiple_of(2) || rejected.contains(id);
+        let ids = text.lines().enumerate().filter(|(n, id)| is_half(*n, id));
+        let ids: Vec<String> = ids.map(|(_, id)| id.to_owned()).collect();
+        assert!(ids.iter().any(|id| rejected.contains(id.as_str())));
+        let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let before = site.manifest(HOUR);
+        // copies, further copies, conflicts, and lines that are no posts are among what goes
+        let is_named = |line: &Vec<u8>| {
+            asked
+                .iter()
+                .any(|id| memchr::memmem::find(line, id.as_bytes()).is_some())
+        };
+        let going = all
+            .iter()
+            .flat_map(|s| &s.lines)
+            .filter(|one| is_named(&one.line))
+            .count();
+        assert!(3 * ids.len() < 2 * going);
+        if raw != Raw::There {
+            let damaged = site.root.join("scratch").join(HOUR);
+            fs::create_dir_all(&damaged).unwrap();
+            fs::write(damaged.join("former.jsonl"), asked[0]).unwrap();
+        }
+
+        let mut done = redact_at(&site, &asked, "ethics board", &[], LATER);
+        let done = told(&done.output().unwrap());
+        assert_eq!(
+            done["found"].as_object().unwrap().len(),
+            ids.len(),
+            "{raw:?}: {done}"
+        );
+        let after = site.manifest(HOUR);
+        assert_eq!(after.history.revision, before.history.revision + 1);
+        assert_eq!(
+            after.redactions,
+            [("ethics board".to_owned(), ids.len() as u64)].into()
+        );
+        assert!(after.balances(), "{raw:?}: {:?}", after.counts);
+        assert_eq!(after.carried.is_some(), raw != Raw::There);
+
+        // nothing that is left names them, whatever it is
+        fs::remove_file(site.root.join("ids.txt")).unwrap();
+        let list = site.vault().join("redactions.jsonl");
+        assert_eq!(mentions(&site.root, &asked), [list], "{raw:?}");
+        site.merge(LATER);
+        let found = site.verify();
+        assert_eq!(found.worst(), None, "{raw:?}: {:?}", found.problems);
+        check_ledger(&site, HOUR, after.history.revision);
+
+        let never = with_parquet(&without(&all, &ids), raw);
+        let (expected, files) = (never.files(), site.files());
+        for (name, bytes) in expected.iter().filter(|(name, _)| name.contains(HOUR)) {
+            let is_data = [".xz", ".parquet"]
+                .iter()
+                .any(|ending| name.ends_with(ending));
+            assert!(
+                !is_data || files.get(name) == Some(bytes),
+                "{raw:?}: {name}"
+            );
+        }
+        assert!(expected.contains_key("2026-11-23/2026-11-23_14_posts.parquet"));
+        assert_eq!(
+            after.counts.total,
+            never.manifest(HOUR).counts.total,
+            "{raw:?}"
+        );
+        let is_data = |name: &&String| name.contains(HOUR) && !name.contains("revisions/");
+        let names = |files: &std::collections::BTreeMap<String, Vec<u8>>| -> Vec<String> {
+            files.keys().filter(is_data).cloned().collect()
+        };
+        assert_eq!(
+            names(&files),
+            names(&expected),
+            "nothing of the old revision lies about"
+        );
+
+        // once more changes nothing, and what comes again stays out
+        let quiet = site.files();
+        assert_eq!(site.merge(LATER), []);
+        assert!(quiet == site.files());
+    }
+}
+
+/// The ledger's last line of an hour is that of its manifest.
+#[track_caller]
+fn check_ledger(site: &Site, hour: &str, revision: u64) {
+    let ledger = String::from_utf8(site.files()["ledger.jsonl"].clone()).unwrap();
+    let lines = ledger
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of_hour: Vec<Value> = lines.filter(|line| line["hour"] == hour).collect();
+    let last = of_hour.last().unwrap();
+    assert_eq!(last["revision"], revision);
 }
 
 /// Every seal is true of the plain bytes of its segment, and says what it was before.

@@ -217,10 +217,15 @@ pub(crate) fn unxz(bytes: &[u8]) -> String {
 /// A command, on a primary of its own, at a time.
 pub(crate) fn command(site: &Site, name: &str, now: &str) -> Command {
     let config = site.root.join("twinstream.toml");
+    let formats = if site.settings.parquet {
+        r#""csv", "parquet""#
+    } else {
+        r#""csv""#
+    };
     let text = format!(
         "data_dir = \"{}\"\n[x]\nbase_url = \"http://127.0.0.1:9\"\n[[servers]]\nid = \"1\"\nrole = \"primary\"\n\
          host = \"a.example.org\"\n[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
-         deliver_to = \"/nowhere/spool\"\n[merge]\nformats = [\"csv\"]\nxz = \"fast\"\nkeep_raw = \"1h\"\nkeep_free = \"1MiB\"\n",
+         deliver_to = \"/nowhere/spool\"\n[merge]\nformats = [{formats}]\nxz = \"fast\"\nkeep_raw = \"1h\"\nkeep_free = \"1MiB\"\n",
         site.root.display()
     );
     std::fs::write(&config, text).unwrap();
