@@ -20,7 +20,9 @@ use crate::{
     },
     period::{Day, Hour},
     report::{
-        certificate, picture, read, readme,
+        certificate,
+        outdated::Outdated,
+        picture, read, readme,
         statement::{NoStatement, Statement},
     },
     segment::line::PROGRAM,
@@ -30,15 +32,12 @@ use crate::{
         layout, ledger,
         public::{DayFile, Public},
     },
-    watch::{daily, watchman::Postman},
+    watch::{daily, renewed, watchman::Postman},
     world::{
         disk::{self, Disk as _, RealDisk},
         lock::{Lock, LockError},
     },
 };
-
-/// A day of nothing but gaps has some megabytes.
-const CERTIFICATE_BYTES_MAX: u64 = 64 << 20;
 
 /// A report has a line for each hour.
 const REPORT_BYTES_MAX: u64 = 1 << 20;
@@ -121,11 +120,14 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         let lock = Lock::take(&settings.data_dir, "report", setup.clock.now());
         Some(lock.map_err(Failure::lock)?)
     };
-    let renewed = if args.dry_run {
-        Vec::new()
-    } else {
-        renew(vault, day)?
-    };
+    let mut renewed = BTreeMap::new();
+    let mut was_outdated = false;
+    if !args.dry_run {
+        let outdated = Outdated::default().look(&RealDisk, vault)?;
+        was_outdated = outdated.contains_key(&day);
+        renewed = renew(vault, &outdated, day);
+        remember(&setup, &renewed)?;
+    }
     let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
     let statement = match Statement::of(day, &hours) {
         Ok(statement) => statement,
@@ -143,7 +145,20 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
             );
         }
     };
-    tell(&setup, &statement, renewed, postman.as_ref(), args)
+    let told = tell(
+        &setup,
+        &statement,
+        renewed.into_keys().collect(),
+        postman.as_ref(),
+        args,
+    );
+    if was_outdated && !args.mail {
+        remember(
+            &setup,
+            &BTreeMap::from([(day, certificate::headline(&statement))]),
+        )?;
+    }
+    told
 }
 
 /// Writes, prints and mails what is stated.
@@ -187,42 +202,35 @@ fn tell(
 }
 
 /// Writes the certificates of other days anew that do not speak of the revisions that are in place.
-fn renew(vault: &Path, but: Day) -> Result<Vec<Day>, Failure> {
-    let mut latest: BTreeMap<Hour, (u64, String)> = BTreeMap::new();
-    for line in ledger::read(&RealDisk, vault)? {
-        latest.insert(line.hour, (line.revision, line.manifest_sha256));
-    }
-    let mut renewed = Vec::new();
-    for day in layout::days(&RealDisk, vault)? {
-        let path = Public::Day(day, DayFile::Certificate).path(vault);
-        if day == but || RealDisk.len(&path)?.is_none() {
-            continue;
-        }
-        let text = disk::read_bounded(&RealDisk, &path, CERTIFICATE_BYTES_MAX)?;
-        let text = String::from_utf8_lossy(&text);
-        let mut spoken: BTreeMap<Hour, (u64, String)> = BTreeMap::new();
-        for (hour, revision, sha256) in certificate::spoken_of(&text) {
-            spoken.insert(hour, (revision, sha256.to_owned()));
-        }
-        let in_place = latest.iter().filter(|(hour, _)| hour.day() == day);
-        if in_place.eq(&spoken) {
-            continue;
-        }
+fn renew(vault: &Path, outdated: &BTreeMap<Day, u64>, but: Day) -> BTreeMap<Day, String> {
+    let mut renewed = BTreeMap::new();
+    for day in outdated.keys().copied().filter(|day| *day != but) {
         // a day that cannot be told of stops no other
         match write_anew(vault, day) {
-            Ok(()) => {
+            Ok(headline) => {
                 tracing::info!("{day}: late data had come: its certificate was written anew");
-                renewed.push(day);
+                renewed.insert(day, headline);
             }
             Err(why) => tracing::error!("{day}: its certificate is outdated and stays so: {why}"),
         }
     }
-    Ok(renewed)
+    renewed
 }
 
-fn write_anew(vault: &Path, day: Day) -> Result<(), Failure> {
+fn write_anew(vault: &Path, day: Day) -> Result<String, Failure> {
     let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
-    write(vault, &files(&Statement::of(day, &hours)?))
+    let statement = Statement::of(day, &hours)?;
+    write(vault, &files(&statement))?;
+    Ok(certificate::headline(&statement))
+}
+
+/// Keeps what the next mail is to tell, if there are mails.
+fn remember(setup: &Setup, renewed: &BTreeMap<Day, String>) -> Result<(), Failure> {
+    let settings = &setup.settings;
+    if settings.mail.is_some() && !renewed.is_empty() {
+        renewed::add(&RealDisk, &settings.data_dir, renewed)?;
+    }
+    Ok(())
 }
 
 /// The day that was asked for.

@@ -1,11 +1,12 @@
 //! `run`: the service. Collects, and beside that starts the other stages, serves the page, watches.
 
 use std::{
+    io,
     net::TcpListener,
     path::PathBuf,
     process::Command,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender},
     },
@@ -23,10 +24,12 @@ use super::{
 use crate::{
     collect::Progress,
     config::settings::{Role, Secret, Settings},
+    report::outdated::Outdated,
     supervise::{
         plan::{Due, Rules, Stage},
         service::{self, Service, Systemd, Watched},
     },
+    vault::layout,
     watch::{
         http::Page,
         watchman::{Postman, Watch},
@@ -79,12 +82,11 @@ impl Beside {
         let settings = &setup.settings;
         let page = page(settings)?;
         let postman = postman(setup)?;
-        let vault = settings.vault_dir.clone();
         let service = Service {
             rules: rules(setup)?,
             starter: starter(global, setup)?,
             data_dir: settings.data_dir.clone(),
-            days: Box::new(move || service::days_of(&RealDisk, &vault)),
+            days: Mutex::new(days(settings.vault_dir.clone())),
             clock: setup.clock.clone(),
             disk: Arc::new(RealDisk),
             collector: Arc::new(Collecting {
@@ -133,10 +135,7 @@ impl Beside {
     }
 }
 
-fn thread(
-    name: &str,
-    run: impl FnOnce() + Send + 'static,
-) -> std::io::Result<thread::JoinHandle<()>> {
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(run)
 }
 
@@ -243,7 +242,7 @@ fn test_writing(settings: &Settings) -> Result<(), Failure> {
     let tested = disk::put(&RealDisk, &path, b"twinstream can write here\n")
         .and_then(|()| RealDisk.remove(&path));
     match tested {
-        Err(why) if why.kind() == std::io::ErrorKind::StorageFull => Ok(()),
+        Err(why) if why.kind() == io::ErrorKind::StorageFull => Ok(()),
         Err(why) => {
             let what = format!("cannot write to {}: {why}", settings.data_dir.display());
             let hint = "make the folder writable for the user that this runs as";
@@ -265,6 +264,15 @@ fn rules(setup: &Setup) -> Result<Rules, Failure> {
             .filter(|_| is_primary && has_command(Stage::Publish))
             .map(|publish| publish.every),
         report_at: (is_primary && has_command(Stage::Report)).then_some(settings.report_at),
+    })
+}
+
+/// Looks at the days of a vault.
+fn days(vault: PathBuf) -> Box<dyn FnMut() -> io::Result<service::Days> + Send> {
+    let mut outdated = Outdated::default();
+    Box::new(move || {
+        let days = layout::days(&RealDisk, &vault)?;
+        Ok((days, outdated.look(&RealDisk, &vault)?))
     })
 }
 
@@ -297,7 +305,8 @@ fn starter(global: &Global, setup: &Setup) -> Result<Box<service::Starter>, Fail
         match due.stage {
             Stage::Report => {
                 command.args(due.day.map(|day| day.to_string()));
-                command.args(mails.then_some("--mail"));
+                // what was made anew is told in the next mail that comes by its time
+                command.args((mails && !due.renews).then_some("--mail"));
             }
             Stage::Deliver | Stage::Merge | Stage::Publish => (),
         }

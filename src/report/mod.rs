@@ -15,6 +15,9 @@ pub mod certificate;
 /// Whether a certificate, its picture and README are what the manifests say.
 pub mod check;
 
+/// Whose certificate does not speak of what is in place.
+pub mod outdated;
+
 /// The statement as a picture.
 pub mod picture;
 

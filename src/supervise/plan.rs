@@ -1,7 +1,8 @@
 //! When which stage is due: settings, what was started when and how it ended, and the time go in.
 //!
 //! A new process starts everything at once: whatever was missed while it was off is caught up, since
-//! each stage does all that is to be done. Only reports are counted by the day.
+//! each stage does all that is to be done. Only reports are counted by the day, and made again for days
+//! to which late data came.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,6 +23,14 @@ const REPORT_AGAIN_MS: i64 = 10 * 60_000;
 
 /// How many days of reports are caught up at most.
 const REPORT_DAYS_MAX: i64 = 31;
+
+/// The certificates that late data has made outdated are made anew once no further late data came for
+/// this long: two of the merges that look for it …
+const RENEW_QUIET_MS: i64 = 2 * MERGE_EVERY_MS;
+/// … or after this, when it comes on and on: each new certificate is another version on OSF.
+const RENEW_WAIT_MS: i64 = 3_600_000;
+/// One that a report could not make anew is left until more data comes, or for this long.
+const RENEW_AGAIN_MS: i64 = 6 * 3_600_000;
 
 /// What is started as a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,23 +97,57 @@ pub struct Due {
     pub stage: Stage,
     /// The day of a report.
     pub day: Option<Day>,
+    /// Whether that report makes outdated certificates anew, of which no mail is written at once.
+    pub renews: bool,
 }
 
-/// What is due. `runs` has what this process started so far, `days` the days of the vault,
-/// ascending, `reported` the last day whose report was made.
-pub fn due(
-    rules: &Rules,
-    runs: &BTreeMap<Stage, Run>,
-    days: &[Day],
-    reported: Option<Day>,
-    now: UtcMs,
-) -> Vec<Due> {
+/// What reports there are and should be.
+#[derive(Debug, Clone, Default)]
+pub struct Reports {
+    /// The days of the vault, ascending.
+    pub days: Vec<Day>,
+    /// The last day whose report was made by its time.
+    pub reported: Option<Day>,
+    /// Days whose certificate is outdated.
+    pub outdated: Outdated,
+}
+
+/// Days whose certificate late data has made outdated, as this process has seen them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outdated {
+    /// They, each with a number that changes when it becomes outdated further.
+    days: BTreeMap<Day, u64>,
+    /// Since when there are any, and when the last of them became so.
+    times: Option<(UtcMs, UtcMs)>,
+}
+
+impl Outdated {
+    /// Takes in what is so now.
+    pub fn notice(&mut self, days: BTreeMap<Day, u64>, now: UtcMs) {
+        let is_more = days
+            .iter()
+            .any(|(day, number)| self.days.get(day) != Some(number));
+        self.times = match self.times {
+            _ if days.is_empty() => None,
+            Some((since, changed)) => Some((since, if is_more { now } else { changed })),
+            None => Some((now, now)),
+        };
+        self.days = days;
+    }
+}
+
+/// What is due. `runs` has what this process started so far.
+pub fn due(rules: &Rules, runs: &BTreeMap<Stage, Run>, reports: &Reports, now: UtcMs) -> Vec<Due> {
     let run = |stage| runs.get(&stage);
     let is_idle = |stage| run(stage).is_none_or(|run: &Run| !run.is_running());
     let every = |stage, every: Option<Duration>| {
         every.is_some_and(|every| run(stage).is_none_or(|run| interval_is_over(run, every, now)))
     };
-    let plain = |stage| Due { stage, day: None };
+    let plain = |stage| Due {
+        stage,
+        day: None,
+        renews: false,
+    };
     let mut found = Vec::new();
     if is_idle(Stage::Deliver) && every(Stage::Deliver, rules.deliver_every) {
         found.push(plain(Stage::Deliver));
@@ -123,12 +166,15 @@ pub fn due(
     if is_idle(Stage::Report)
         && rested
         && let (Some((zone, _)), Some(minute)) = (&rules.merge, rules.report_at)
-        && let Some(day) = report_day(zone, minute, days, reported, now)
+        && let Some(latest) = latest_due(zone, minute, now)
     {
-        found.push(Due {
+        let new = report_day(reports, latest);
+        let day = new.or_else(|| renewal(&reports.outdated, latest, run(Stage::Report), now));
+        found.extend(day.map(|day| Due {
             stage: Stage::Report,
             day: Some(day),
-        });
+            renews: new.is_none(),
+        }));
     }
     found
 }
@@ -159,24 +205,41 @@ pub fn report_due(zone: &Zone, minute: i64, day: Day) -> UtcMs {
     })
 }
 
-/// The oldest day of the vault that is to be reported.
-fn report_day(
-    zone: &Zone,
-    minute: i64,
-    days: &[Day],
-    reported: Option<Day>,
-    now: UtcMs,
-) -> Option<Day> {
+/// The last day whose report is due.
+fn latest_due(zone: &Zone, minute: i64, now: UtcMs) -> Option<Day> {
     let today = zone.hour_of(now).day();
-    let latest = (1..=2)
+    (1..=2)
         .map(|back| Day(today.0 - back))
-        .find(|day| report_due(zone, minute, *day) <= now)?;
+        .find(|day| report_due(zone, minute, *day) <= now)
+}
+
+/// The oldest day of the vault that is to be reported.
+fn report_day(reports: &Reports, latest: Day) -> Option<Day> {
     // who has never reported does not begin with the past
-    let from = reported.map_or(latest, |day| Day(day.0 + 1));
+    let from = reports.reported.map_or(latest, |day| Day(day.0 + 1));
     let from = from.max(Day(latest.0 - REPORT_DAYS_MAX));
-    days.iter()
-        .copied()
-        .find(|day| (from..=latest).contains(day))
+    let mut days = reports.days.iter().copied();
+    days.find(|day| (from..=latest).contains(day))
+}
+
+/// The oldest day whose certificate is to be made anew; its report makes the others anew, too. A day
+/// that is not over is not yet to be told of, whoever has asked for its certificate.
+fn renewal(outdated: &Outdated, latest: Day, last: Option<&Run>, now: UtcMs) -> Option<Day> {
+    let (since, changed) = outdated.times?;
+    let day = *outdated.days.keys().next().filter(|day| **day <= latest)?;
+    let has_failed = last.is_some_and(|run| 0 < run.failures);
+    let last = last.map_or(UtcMs(i64::MIN), |run| run.started);
+    let at = if changed <= last {
+        last.plus_ms(if has_failed {
+            REPORT_AGAIN_MS
+        } else {
+            RENEW_AGAIN_MS
+        })
+    } else {
+        let patience_ends = since.max(last).plus_ms(RENEW_WAIT_MS);
+        changed.plus_ms(RENEW_QUIET_MS).min(patience_ends)
+    };
+    (at <= now).then_some(day)
 }
 
 #[cfg(test)]
@@ -220,8 +283,12 @@ mod tests {
     #[track_caller]
     fn check(rules: &Rules, runs: &[(Stage, Run)], now: &str, expected: &[&str]) {
         let runs = runs.iter().cloned().collect();
-        let days = [day("20"), day("22"), day("23")];
-        let found = due(rules, &runs, &days, Some(day("22")), at(now));
+        let reports = Reports {
+            days: vec![day("20"), day("22"), day("23")],
+            reported: Some(day("22")),
+            ..Reports::default()
+        };
+        let found = due(rules, &runs, &reports, at(now));
         assert_eq!(names(&found), expected);
     }
 
@@ -278,14 +345,95 @@ mod tests {
     #[test]
     fn missed_reports_are_caught_up_in_order() {
         let zone = Zone::named("UTC").unwrap();
-        let days: Vec<Day> = (10..=24).map(|d| day(&d.to_string())).collect();
+        let latest = latest_due(&zone, 120, at("24T12:00")).unwrap();
         let next = |reported: Option<&str>| {
-            report_day(&zone, 120, &days, reported.map(day), at("24T12:00"))
-                .map(|day| day.to_string())
+            let reports = Reports {
+                days: (10..=24).map(|d| day(&d.to_string())).collect(),
+                reported: reported.map(day),
+                ..Reports::default()
+            };
+            report_day(&reports, latest).map(|day| day.to_string())
         };
         assert_eq!(next(Some("20")).unwrap(), "2026-11-21");
         assert_eq!(next(None).unwrap(), "2026-11-23");
         assert_eq!(next(Some("23")), None);
+    }
+
+    /// Three weeks of data that arrive within hours, a report whenever one is due, and none that fails.
+    #[test]
+    fn outdated_certificates_are_made_anew_together() {
+        let rules = primary();
+        let minute = |n: i64| at("24T03:00").plus_ms(n * 60_000);
+        let mut reports = Reports {
+            reported: Some(day("23")),
+            ..Reports::default()
+        };
+        let mut runs = BTreeMap::new();
+        let (mut outdated, mut made) = (BTreeMap::new(), Vec::new());
+        for n in 0..600 {
+            // a merge every five minutes, each of which has something for another day
+            if n % 5 == 0 && n < 150 {
+                *outdated.entry(Day(day("01").0 + n / 5 % 21)).or_insert(24) += 1;
+            }
+            reports.outdated.notice(outdated.clone(), minute(n));
+            let found = due(&rules, &runs, &reports, minute(n));
+            for due in found.iter().filter(|due| due.stage == Stage::Report) {
+                assert!(due.renews);
+                assert_eq!(due.day, outdated.keys().next().copied());
+                made.push(n);
+                let mut run = Run::begun(minute(n));
+                run.ended = Some(minute(n));
+                runs.insert(Stage::Report, run);
+                outdated.clear();
+            }
+        }
+        // while it comes on and on once an hour, and when it has ended at 145
+        assert_eq!(made, [60, 125, 155]);
+    }
+
+    #[test]
+    fn a_renewal_waits_for_quiet_for_its_day_and_for_reports_by_their_time() {
+        let mut rules = primary();
+        (rules.publish_every, rules.merge) = (
+            None,
+            Some((Zone::named("UTC").unwrap(), Duration::from_hours(1_000))),
+        );
+        let merged = (Stage::Merge, run("24T03:00", None, 0));
+        let outdated = |days: &[&str], noticed: &str| {
+            let mut outdated = Outdated::default();
+            outdated.notice(days.iter().map(|d| (day(d), 1)).collect(), at(noticed));
+            outdated
+        };
+        let check = |outdated: &Outdated, last: Option<Run>, now: &str, expected: &[&str]| {
+            let reports = Reports {
+                days: vec![day("22"), day("23")],
+                reported: Some(day("22")),
+                outdated: outdated.clone(),
+            };
+            let last = last.map(|run| (Stage::Report, run));
+            let runs = last.into_iter().chain([merged.clone()]).collect();
+            let found = due(&rules, &runs, &reports, at(now));
+            assert_eq!(names(&found), expected, "at {now}");
+        };
+        let one = outdated(&["20"], "24T01:00");
+        check(&one, None, "24T01:09", &[]);
+        check(&one, None, "24T01:10", &["report 2026-11-20"]);
+        // the report by its time comes first
+        check(&one, None, "24T02:00", &["report 2026-11-23"]);
+        // a day that is not over, or whose report is not due, can wait
+        check(&outdated(&["23"], "24T01:00"), None, "24T01:50", &[]);
+        // what a report did not mend is left, unless it has failed
+        let tried = |failures| Some(run("24T01:10", Some("24T01:11"), failures));
+        check(&one, tried(0), "24T01:59", &[]);
+        check(&one, tried(1), "24T01:19", &[]);
+        check(&one, tried(1), "24T01:59", &["report 2026-11-20"]);
+        // more data is another matter
+        let mut more = one.clone();
+        more.notice([(day("20"), 2)].into(), at("24T01:30"));
+        check(&more, tried(0), "24T01:39", &[]);
+        check(&more, tried(0), "24T01:40", &["report 2026-11-20"]);
+        more.notice(BTreeMap::new(), at("24T01:41"));
+        check(&more, None, "24T01:59", &[]);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     process::Command,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -15,7 +16,7 @@ use sd_notify::NotifyState;
 
 use super::{
     child::{Child, Ended},
-    plan::{self, Due, Rules, Stage},
+    plan::{self, Due, Reports, Rules, Stage},
     record::{self, Record, Run},
 };
 use crate::{
@@ -29,11 +30,18 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often systemd is told what is going on, in real milliseconds.
 const STATUS_MS: i64 = 10_000;
 
+/// How often the days of the vault are looked at, by the clock.
+const LOOK_MS: i64 = 60_000;
+
 /// When the service ends, children get this long before they are ended, in real milliseconds.
 const FAREWELL_MS: i64 = 3_000;
 
 /// The exit codes that are no failures: done, nothing to do, set aside, and another one is at it.
 const NO_FAILURES: [i32; 4] = [0, 4, 5, 7];
+
+/// What a look at the vault finds: its days, and those whose certificate is outdated, with a number
+/// that changes when one becomes so further.
+pub type Days = (Vec<Day>, BTreeMap<Day, u64>);
 
 /// Starts the command of a stage.
 pub type Starter = dyn Fn(Due) -> Command + Send;
@@ -83,8 +91,8 @@ pub struct Service {
     pub starter: Box<Starter>,
     /// Where the record is kept.
     pub data_dir: PathBuf,
-    /// Tells the days of the vault.
-    pub days: Box<dyn Fn() -> Vec<Day> + Send>,
+    /// Looks at the days of the vault.
+    pub days: Mutex<Box<dyn FnMut() -> io::Result<Days> + Send>>,
     /// The time of schedules.
     pub clock: Clock,
     /// The disk.
@@ -100,6 +108,9 @@ struct State {
     record: Record,
     runs: BTreeMap<Stage, Run>,
     children: BTreeMap<Stage, (Child, Due)>,
+    reports: Reports,
+    /// When the vault was looked at.
+    looked: Option<UtcMs>,
     real: Clock,
     stopping_since: Option<UtcMs>,
     ready: bool,
@@ -114,6 +125,8 @@ impl Service {
             record: record::read(&*self.disk, &self.data_dir),
             runs: BTreeMap::new(),
             children: BTreeMap::new(),
+            reports: Reports::default(),
+            looked: None,
             real: Clock::system(),
             stopping_since: None,
             ready: false,
@@ -137,19 +150,8 @@ impl Service {
 
     fn start_what_is_due(&self, state: &mut State) {
         let now = self.clock.now();
-        let reported = state.record.reported;
-        // the days are looked up only when a report can be due
-        let wants_days = self.rules.report_at.is_some()
-            && state
-                .runs
-                .get(&Stage::Report)
-                .is_none_or(|run| !run.is_running());
-        let days = if wants_days {
-            (self.days)()
-        } else {
-            Vec::new()
-        };
-        for due in plan::due(&self.rules, &state.runs, &days, reported, now) {
+        self.look_at_days(state, now);
+        for due in plan::due(&self.rules, &state.runs, &state.reports, now) {
             let before = state.runs.get(&due.stage).cloned();
             let mut run = Run::begun(now);
             if let Some(before) = &before {
@@ -176,6 +178,25 @@ impl Service {
                 }
             }
             self.keep(state);
+        }
+    }
+
+    /// Looks for days to report, now and then.
+    fn look_at_days(&self, state: &mut State, now: UtcMs) {
+        state.reports.reported = state.record.reported;
+        let is_fresh = state.looked.is_some_and(|at| now.0 - at.0 < LOOK_MS);
+        if self.rules.report_at.is_none() || is_fresh {
+            return;
+        }
+        state.looked = Some(now);
+        // nobody else takes this lock
+        let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+        match days() {
+            Ok((days, outdated)) => {
+                state.reports.days = days;
+                state.reports.outdated.notice(outdated, now);
+            }
+            Err(why) => tracing::warn!("cannot look for days to report: {why}"),
         }
     }
 
@@ -207,6 +228,10 @@ impl Service {
         };
         run.ended = Some(now);
         run.exit = ended.exit;
+        if due.stage == Stage::Report {
+            // it has changed what is outdated
+            state.looked = None;
+        }
         let is_failure = ended.exit.is_none_or(|code| !NO_FAILURES.contains(&code));
         if !is_failure {
             (run.failures, run.failing_since) = (0, None);
@@ -215,7 +240,7 @@ impl Service {
             } else {
                 None
             };
-            if let (Some(day), true) = (due.day, ended.exit != Some(7)) {
+            if let (Some(day), false) = (due.day, due.renews || ended.exit == Some(7)) {
                 state.record.reported = state.record.reported.max(Some(day));
             }
             return;
@@ -296,19 +321,8 @@ impl Service {
     }
 }
 
-/// The days of a vault, by its folders.
-pub fn days_of(disk: &dyn Disk, vault: &Path) -> Vec<Day> {
-    let entries = disk.list(vault).unwrap_or_default();
-    let folders = entries.iter().filter(|entry| entry.folder);
-    folders
-        .filter_map(|entry| entry.name.parse().ok())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::world::disk::RealDisk;
 
@@ -376,7 +390,7 @@ mod tests {
                 command
             }),
             data_dir: dir.path().to_owned(),
-            days: Box::new(Vec::new),
+            days: Mutex::new(Box::new(|| Ok(Days::default()))),
             clock: Clock::system(),
             disk: Arc::new(RealDisk),
             collector: Arc::clone(&puppet) as Arc<dyn Watched>,

@@ -1,4 +1,5 @@
-//! The mail of a day: its report in the text, and what there is of certificate and picture with it.
+//! The mail of a day: its report in the text, and what there is of certificate and picture with it; and
+//! which other days late data has changed since the mail before.
 
 use std::{io, path::Path};
 
@@ -6,10 +7,11 @@ use super::{
     gather::mail_dir,
     letters,
     queue::{Attachment, Queue},
+    renewed,
 };
 use crate::{
     period::{Day, UtcMs},
-    segment::{line::PROGRAM, name::ServerId},
+    segment::name::ServerId,
     vault::layout,
     world::disk::{self, Disk},
 };
@@ -44,8 +46,12 @@ pub fn put(
             files.push(Attachment::new(&name, kind, &bytes));
         }
     }
-    let letter = letters::report(PROGRAM, server.as_str(), day, &table, now, files);
-    Queue::new(disk, mail_dir(data_dir)).put(&letter, &format!("report-{day}"))
+    let mut others = renewed::read(disk, data_dir)?;
+    others.remove(&day);
+    let letter = letters::report(server.as_str(), day, &table, &others, now, files);
+    let name = Queue::new(disk, mail_dir(data_dir)).put(&letter, &format!("report-{day}"))?;
+    renewed::clear(disk, data_dir)?;
+    Ok(name)
 }
 
 #[cfg(test)]
@@ -75,10 +81,25 @@ mod tests {
             b"<svg/>",
         )
         .unwrap();
-        let name = put_mail(1).unwrap();
-        let json =
-            disk::read_bounded(&RealDisk, &dir.path().join("mail").join(name), 1 << 20).unwrap();
-        let letter: crate::watch::queue::Letter = serde_json::from_slice(&json).unwrap();
+        let renewed = |of: &str, words: &str| (of.parse().unwrap(), words.to_owned());
+        for (of, words) in [
+            ("2026-11-20", "7 posts\n"),
+            ("2026-11-20", "8 posts.\nAll.\n"),
+            ("2026-11-23", "x"),
+        ] {
+            renewed::add(&RealDisk, dir.path(), &[renewed(of, words)].into()).unwrap();
+        }
+        let read = |name: String| -> crate::watch::queue::Letter {
+            let path = dir.path().join("mail").join(name);
+            let json = disk::read_bounded(&RealDisk, &path, 1 << 20).unwrap();
+            serde_json::from_slice(&json).unwrap()
+        };
+        let letter = read(put_mail(1).unwrap());
+        let changed =
+            "certificates were written anew:\n\n2026-11-20\n  8 posts.\n  All.\n\nAttached";
+        assert!(letter.text.contains(changed), "{}", letter.text);
+        // it is told once
+        assert!(!read(put_mail(2).unwrap()).text.contains("anew"));
         assert!(
             letter.text.contains("hour  tweets\n  14       7\n"),
             "{}",

@@ -12,7 +12,6 @@ use serde::Deserialize;
 
 use super::{
     facts::{Facts, HourFacts, PublishedFacts, VaultFacts},
-    growing::Place,
     spool::{KnownServer, Spool},
 };
 use crate::{
@@ -20,7 +19,10 @@ use crate::{
     segment::{name::ServerId, spool},
     supervise::record,
     vault::{layout, ledger, public::Public, published},
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        growing::Place,
+    },
 };
 
 /// Days of the strips.

@@ -1,12 +1,17 @@
 //! What the mails say. Pure.
 
+use std::collections::BTreeMap;
+
 use super::{
     alarm::{Alarm, Change},
     link::State,
     queue::{Attachment, Letter},
     snapshot::Snapshot,
 };
-use crate::period::{Day, UtcMs};
+use crate::{
+    period::{Day, UtcMs},
+    segment::line::PROGRAM,
+};
 
 /// What every mail ends with.
 fn foot(picture: &Snapshot) -> String {
@@ -132,15 +137,29 @@ pub fn ends(picture: &Snapshot) -> Letter {
     )
 }
 
-/// The report of a day with its files.
+/// The report of a day with its files; `others` are days that were changed, and what is to be said of
+/// each.
 pub fn report(
-    program: &str,
     server: &str,
     day: Day,
     table: &str,
+    others: &BTreeMap<Day, String>,
     now: UtcMs,
     files: Vec<Attachment>,
 ) -> Letter {
+    let others: Vec<String> = others
+        .iter()
+        .map(|(day, words)| format!("{day}\n{}", indented(words)))
+        .collect();
+    let others = if others.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "\nLate data has changed these days since the last report; their certificates were written \
+             anew:\n\n{}",
+            others.join("\n")
+        )
+    };
     let attached = if files.is_empty() {
         String::new()
     } else {
@@ -148,12 +167,17 @@ pub fn report(
         format!("\nAttached: {}\n", names.join(", "))
     };
     let text = format!(
-        "{day}\n\n{}{attached}\n-- \n{program} on server {server}, {now}\n",
+        "{day}\n\n{}{others}{attached}\n-- \n{PROGRAM} on server {server}, {now}\n",
         align(table)
     );
     let mut letter = Letter::new(now, format!("[twinstream {server}] report of {day}"), text);
     letter.attachments = files;
     letter
+}
+
+fn indented(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("  {line}\n"));
+    lines.collect()
 }
 
 /// A table with tabs as one with columns.
@@ -190,10 +214,10 @@ mod tests {
     fn a_report_s_table_aligns() {
         let table = "hour\tserv 1\ttotal\n0\t12\t9\n1\t1234567\t10\n";
         let letter = report(
-            "p/1",
             "1",
             "2026-11-23".parse().unwrap(),
             table,
+            &BTreeMap::new(),
             UtcMs(0),
             Vec::new(),
         );

@@ -21,8 +21,6 @@ pub mod facts;
 /// From the disk to the facts.
 pub mod gather;
 
-mod growing;
-
 /// The page on its socket.
 pub mod http;
 
@@ -40,6 +38,9 @@ pub mod page;
 
 /// Mails that wait to be sent.
 pub mod queue;
+
+/// Days whose certificate was made anew, until a mail has told of them.
+pub mod renewed;
 
 /// Hands a letter to a mail server.
 pub mod send;

@@ -8,7 +8,6 @@ use std::{
 
 use super::{
     facts::ServerFacts,
-    growing::Place,
     link::{self, Link},
 };
 use crate::{
@@ -22,7 +21,10 @@ use crate::{
         seal::{SEAL_BYTES_MAX, Seal},
         spool,
     },
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        growing::Place,
+    },
 };
 
 /// Minutes that are kept: a day.

@@ -11,6 +11,9 @@ pub mod crash;
 /// Files: the one trait of the project, because the tests really implement it a second time.
 pub mod disk;
 
+/// Files that only grow, read on from where one was.
+pub mod growing;
+
 /// Somebody else's command, within a bounded time.
 pub mod hook;
 

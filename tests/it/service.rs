@@ -13,14 +13,17 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use twinstream::period::UtcMs;
+use twinstream::{period::UtcMs, report::certificate, world::disk::RealDisk};
 
 use crate::support::{
     folder::files_below,
+    osf::Osf,
+    posts::{segments, stream},
+    primary::at,
     site::{Running, until},
 };
 
-/// Simulated seconds per second.
+/// Simulated seconds per second, where a test does not need them to be more.
 const RATE: i64 = 60;
 
 /// A process that does not outlive its test.
@@ -38,6 +41,7 @@ struct Site {
     dir: TempDir,
     /// When the simulated time began, and the real instant of it; none: the time is the real one.
     began: Option<(UtcMs, Instant)>,
+    rate: i64,
     api: Option<Guarded>,
     /// Where the stream is, and where mail goes.
     url: String,
@@ -50,6 +54,7 @@ impl Site {
         let site = Self {
             dir: TempDir::new().unwrap(),
             began: begin.map(|begin| (begin.parse().unwrap(), Instant::now())),
+            rate: RATE,
             api: None,
             url: "http://127.0.0.1:9".to_owned(),
             smtp: "127.0.0.1:9".to_owned(),
@@ -72,9 +77,9 @@ impl Site {
     fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
         if let Some((begin, at)) = self.began {
-            let passed_ms = i64::try_from(at.elapsed().as_millis()).unwrap() * RATE;
+            let passed_ms = i64::try_from(at.elapsed().as_millis()).unwrap() * self.rate;
             let now = begin.plus_ms(passed_ms);
-            command.args(["--clock", &format!("{now}@{RATE}")]);
+            command.args(["--clock", &format!("{now}@{}", self.rate)]);
         }
         command
             .env_remove("TWINSTREAM_X_BEARER_TOKEN")
@@ -673,4 +678,76 @@ fn mail_that_is_not_taken_is_kept_and_comes_in_the_end() {
     for told in ["451 4.7.1", "\"event\":\"smtp_port\",\"open\":false"] {
         assert!(truth.contains(told), "{told}: a fault did not happen");
     }
+}
+
+/// The revisions that a certificate speaks of, by hour.
+fn spoken_of(certificate: &[u8]) -> Vec<(String, u64)> {
+    let text = String::from_utf8_lossy(certificate);
+    certificate::spoken_of(&text)
+        .map(|(hour, revision, _)| (hour.to_string(), revision))
+        .collect()
+}
+
+#[test]
+fn a_day_that_late_data_changed_gets_a_new_certificate_which_becomes_public() {
+    let mut site = Site::new(Some("2026-11-24T01:40:00Z"));
+    site.rate = 300;
+    let osf = Osf::start("", &[]);
+    site.secret("osf-token", "s3cret-osf-token");
+    let publish = format!(
+        "[publish.osf]\nproject = \"abcde\"\nbase_url = \"{}\"\ntoken_file = \"{}\"\n",
+        osf.url,
+        site.path("osf-token").display()
+    );
+    // of the mails none is taken: they wait where they can be seen
+    site.configure(&format!(
+        "{}{publish}",
+        site.mail_section("127.0.0.1", "none")
+    ));
+    let received = stream(2, at("2026-11-23T21:50:00Z"), 90, 3);
+    let spool = site.path("data/spool");
+    let of = |server: &str, nth: usize| segments(server, &received[nth]);
+    let late = of("2", 1).split_off(60);
+    let in_time = of("2", 1).into_iter().take(60);
+    for segment in of("1", 0).into_iter().chain(in_time) {
+        segment.put(&RealDisk, &spool, false);
+    }
+    let running = Running::of(site.command("1"));
+    let path = "2026/11/23/2026-11-23_certificate.txt";
+    let here = || {
+        let path = "data/vault/2026-11-23/2026-11-23_certificate.txt";
+        fs::read(site.path(path)).unwrap_or_default()
+    };
+    let is_public = || {
+        osf.files()
+            .get(path)
+            .is_some_and(|public| *public == here())
+    };
+    let speaks_of = |hour: &str, revision: u64| {
+        let told = spoken_of(&here());
+        told.contains(&(hour.to_owned(), revision)) && is_public()
+    };
+    until("the day's report is public", || {
+        speaks_of("2026-11-23_22", 1)
+    });
+    let reports = || {
+        let letters = waiting(&site);
+        let subject = |letter: &Value| letter["subject"].as_str().unwrap().to_owned();
+        letters
+            .iter()
+            .filter(|letter| subject(letter).contains("report of"))
+            .count()
+    };
+    assert_eq!(reports(), 1);
+    for segment in &late {
+        segment.put(&RealDisk, &spool, false);
+    }
+    until("the report of the changed day is public", || {
+        speaks_of("2026-11-23_22", 2)
+    });
+    stop(&site, running);
+    // no mail for each of them; the next day's will tell
+    assert_eq!(reports(), 1);
+    let renewed = fs::read_to_string(site.path("data/renewed.json")).unwrap();
+    assert!(renewed.starts_with("{\"2026-11-23\":\""), "{renewed}");
 }

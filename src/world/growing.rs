@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::world::disk::Disk;
+use super::disk::Disk;
 
 /// How much is read at once; what is beyond comes with the next look.
 const READ_BYTES_MAX: u64 = 64 << 20;
@@ -16,18 +16,23 @@ const TAIL_BYTES: usize = 4_096;
 
 /// How far a file has been read.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Place {
+pub struct Place {
     /// Bytes of whole lines.
     offset: u64,
     /// Whole lines.
-    pub(super) lines: u64,
+    pub lines: u64,
     /// The end of the last whole line, without its LF.
-    pub(super) last: Vec<u8>,
+    pub last: Vec<u8>,
 }
 
 impl Place {
+    /// Whether a file of that many bytes goes on from here; a shorter one is another one.
+    pub fn is_within(&self, bytes: u64) -> bool {
+        self.offset <= bytes
+    }
+
     /// Reads on and hands every new whole line over. A file that is shorter than it was is read anew.
-    pub(super) fn read_on(
+    pub fn read_on(
         &mut self,
         disk: &dyn Disk,
         path: &Path,
@@ -37,7 +42,7 @@ impl Place {
             *self = Self::default();
             return Ok(());
         };
-        if len < self.offset {
+        if !self.is_within(len) {
             *self = Self::default();
         }
         if len == self.offset {

@@ -1,0 +1,56 @@
+//! `<data_dir>/renewed.json`: days whose certificate was made anew after late data, and of which no mail
+//! has told yet. Written by `report`; the next mail of a day tells of them. It can be deleted: then none
+//! does.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    period::Day,
+    world::disk::{self, Disk},
+};
+
+/// So many days are kept, the latest: a vault's worth of late data is no text for a mail.
+const DAYS_MAX: usize = 31;
+
+/// Some sentences of each.
+const RENEWED_BYTES_MAX: u64 = 1 << 20;
+
+fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("renewed.json")
+}
+
+/// The days, each with what its certificate says first.
+pub fn read(disk: &dyn Disk, data_dir: &Path) -> io::Result<BTreeMap<Day, String>> {
+    let path = path(data_dir);
+    if disk.len(&path)?.is_none() {
+        return Ok(BTreeMap::new());
+    }
+    let bytes = disk::read_bounded(disk, &path, RENEWED_BYTES_MAX)?;
+    Ok(serde_json::from_slice(&bytes).unwrap_or_else(|why| {
+        tracing::warn!("{}: it is passed over: {why}", path.display());
+        BTreeMap::new()
+    }))
+}
+
+/// Adds days.
+pub fn add(disk: &dyn Disk, data_dir: &Path, more: &BTreeMap<Day, String>) -> io::Result<()> {
+    let mut days = read(disk, data_dir)?;
+    days.extend(more.clone());
+    while DAYS_MAX < days.len() {
+        days.pop_first();
+    }
+    disk::put(disk, &path(data_dir), &serde_json::to_vec(&days)?)
+}
+
+/// They have been told of.
+pub fn clear(disk: &dyn Disk, data_dir: &Path) -> io::Result<()> {
+    let path = path(data_dir);
+    match disk.len(&path)? {
+        Some(_) => disk.remove(&path),
+        None => Ok(()),
+    }
+}
