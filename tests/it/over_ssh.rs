@@ -315,7 +315,7 @@ fn cut_and_killed_again_and_again_it_arrives_whole_and_once() {
     let (mut broken, mut killed) = (0, 0);
     for round in 0..30_u64 {
         let (cuts, before) = (link.cuts(), tree(&site.target()).len());
-        link.set_limit(45_000 + round * 5_000);
+        link.set_limit(36_000 + round * 4_000);
         let mut deliver = site
             .command("2", NOW, &["deliver"])
             .stderr(Stdio::null())
