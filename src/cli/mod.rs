@@ -18,6 +18,7 @@ mod completions;
 mod config;
 mod deliver;
 mod demo;
+mod demo_site;
 mod doors;
 mod gaps;
 mod init;

@@ -19,6 +19,9 @@ mod outward;
 /// The settings of the system that was there before.
 pub mod predecessor;
 
+/// The user's file with a simulated world around it.
+pub mod rehearsal;
+
 /// What is written plus the defaults → settings, or everything that is wrong.
 pub mod resolve;
 

@@ -20,6 +20,7 @@ mod over_ssh;
 mod power;
 mod publish;
 mod redact;
+mod rehearsal;
 mod report;
 mod retain;
 mod service;

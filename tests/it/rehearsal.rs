@@ -1,0 +1,159 @@
+//! `demo --config`: a rehearsal of the user's own set-up, which touches nothing that is theirs.
+
+use std::{
+    fs, io,
+    net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+use twinstream::vault::manifest::Manifest;
+
+use crate::support::folder::files_below;
+
+/// What would give the user away wherever it turned up.
+const SECRET: &str = "the-users-own-secret";
+
+/// A port of the user's world: nobody may knock.
+fn trap() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+fn demo(config: &Path, dir: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_twinstream"))
+        .args(["--clock", "2026-11-23T14:00:00Z@500"])
+        .arg("--config")
+        .arg(config)
+        .args(["demo", "--posts", "1", "--dir"])
+        .arg(dir)
+        .env("TWINSTREAM_X_BEARER_TOKEN", SECRET)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// A set-up as it might be: everything that leads outside is named in it.
+fn config(real: &Path, ports: [u16; 4]) -> String {
+    let [api, osf, mail, ssh] = ports;
+    let real = real.display();
+    format!(
+        r#"
+data_dir = "{real}"
+vault_dir = "{real}/archive"
+[x]
+base_url = "http://127.0.0.1:{api}"
+bearer_token_file = "{real}/token"
+[[servers]]
+id = "east"
+role = "secondary"
+host = "east"
+deliver_to = "ssh://u@127.0.0.1:{ssh}{real}/spool"
+[[servers]]
+id = "west"
+role = "primary"
+host = "west"
+[[servers]]
+id = "gone"
+role = "secondary"
+host = "gone"
+deliver_to = "{real}/spool"
+until = "2026-01-01"
+[merge]
+timezone = "Asia/Kolkata"
+settle = "2h"
+formats = ["csv"]
+keep_free = "1MiB"
+[hook]
+after_hour = ["/bin/touch", "{real}/hooked"]
+[publish.osf]
+project = "zyxwv"
+base_url = "http://127.0.0.1:{osf}"
+token_file = "{real}/token"
+[mail]
+host = "127.0.0.1"
+port = {mail}
+tls = "none"
+user = "me"
+password_file = "{real}/token"
+from = "from@example.org"
+to = ["to@example.org"]
+"#
+    )
+}
+
+#[test]
+fn a_rehearsal_goes_by_the_users_configuration_and_touches_nothing_of_theirs() {
+    let top = TempDir::new().unwrap();
+    let real = top.path().join("real");
+    fs::create_dir(&real).unwrap();
+    fs::write(real.join("token"), SECRET).unwrap();
+    // who reads it all the same is told off
+    fs::set_permissions(real.join("token"), fs::Permissions::from_mode(0o644)).unwrap();
+    let traps = [trap(), trap(), trap(), trap()];
+    let ports = [&traps[0], &traps[1], &traps[2], &traps[3]].map(|(_, port)| *port);
+    let file = top.path().join("mine.toml");
+    fs::write(&file, config(&real, ports)).unwrap();
+
+    let inside = demo(&file, &real.join("rehearsal"));
+    assert_eq!(inside.status.code(), Some(2), "{inside:?}");
+
+    let dir = top.path().join("rehearsal");
+    let output = demo(&file, &dir);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let logs = ["servereast.log", "serverwest.log", "simulator.log"]
+        .map(|log| fs::read_to_string(dir.join(log)).unwrap_or_default());
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{said}\n{}\n{logs:#?}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    // theirs: the zone with its half hours, the two servers that go on, the project, the addresses
+    let day = dir.join("serverwest/vault/2026-11-23");
+    let manifest = fs::read(day.join("2026-11-23_19_manifest.json")).unwrap();
+    let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
+    let servers: Vec<String> = manifest
+        .coverage
+        .servers
+        .keys()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(servers, ["east", "west"]);
+    assert!(!day.join("2026-11-23_19_posts.parquet").exists());
+    assert!(
+        dir.join("osf/storage/2026/11/23/2026-11-23_19_IDs.txt.xz")
+            .exists(),
+        "{said}"
+    );
+    let mails = files_below(&dir.join("mail"));
+    let mail = fs::read_to_string(mails.first().unwrap()).unwrap();
+    assert!(mail.contains("to@example.org") && mail.contains("report of 2026-11-23"));
+    for key in [
+        "data_dir",
+        "hook.after_hour",
+        "mail.password_file",
+        "x.base_url",
+    ] {
+        assert!(said.contains(key), "{key} is not named: {said}");
+    }
+    // untouched: folders, ports, secrets
+    assert_eq!(files_below(&real), [real.join("token")]);
+    for (listener, port) in &traps {
+        let knocked = listener.accept().map(|(_, from)| from);
+        assert_eq!(
+            knocked.map_err(|error| error.kind()),
+            Err(io::ErrorKind::WouldBlock),
+            "somebody was at port {port}: {said}"
+        );
+    }
+    for path in files_below(&dir) {
+        let bytes = fs::read(&path).unwrap();
+        let found = bytes.windows(SECRET.len()).any(|w| w == SECRET.as_bytes());
+        assert!(!found, "{} has the user's secret", path.display());
+    }
+}
