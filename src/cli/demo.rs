@@ -252,14 +252,14 @@ impl Demo {
 
     /// One line on how much each server has sealed so far.
     fn tell_stored(&self, minute: i64, bar: &indicatif::ProgressBar) -> Result<(), Failure> {
-        let mut line = format!("  {minute:>3} min");
-        for server in &self.site.settings.servers {
+        let of = |server: &Server| {
             let lines = self.site.lines_sealed(server)?;
-            line += &format!("   server {}: {lines:>7} lines", server.id);
-        }
-        if self.site.settings.servers.len() > 1 {
-            line += ", delivered";
-        }
+            Ok(format!("   server {}: {lines:>7} lines", server.id))
+        };
+        let servers = self.site.settings.servers.iter();
+        let servers = servers.map(of).collect::<Result<Vec<_>, Failure>>()?;
+        let delivered = if servers.len() > 1 { ", delivered" } else { "" };
+        let line = format!("  {minute:>3} min{}{delivered}", servers.concat());
         if bar.is_hidden() {
             say(&format!("{line}\n"))
         } else {
@@ -294,7 +294,8 @@ impl Demo {
         if settings.mail.is_some() {
             text += "  mail/                    the mails that were sent: the day's report\n";
         }
-        text += &format!(
+        say(&text)?;
+        say(&format!(
             "  server*/spool/           what the collectors received, minute by minute\n\
              \x20 server*.log              what the stages said;  truth.jsonl  what the simulator did\n\
              Look at it:\n\
@@ -305,8 +306,7 @@ impl Demo {
             vault = vault.display(),
             program = shown(&self.site.program),
             id = primary.id,
-        );
-        say(&text)?;
+        ))?;
         Ok(if verified { Exit::Done } else { Exit::Failed })
     }
 }

@@ -45,29 +45,38 @@ const RANDOM_MS: i64 = 24 * 3_600_000;
 const EXAMPLE: &str = r#"Example: two ports, one per collector, forty posts a second, faults from a file
   twinstream simulate --listen 8081 --listen 8082 --seed 7 --rate 40 --faults faults.toml --truth truth.jsonl
 
-A file of faults has entries like these:
+A file of faults has entries like these (times: "500ms", "90s", "1h30m" of its clock):
   [[fault]]
   at = "10m"         # after the start; or every = "7m"
-  for = "90s"
+  for = "90s"        # how long; for stall slow quiet lockout status refuse upstream
   kind = "stall"     # drop reset cut stall slow quiet garbage duplicates lockout status
                      # error_frame refuse upstream gzip_damage no_trailer
   listener = 1       # only this port; connection = 2: only the second stream on it
+and of some kinds:
+  drop: trailer = true          slow: bytes_per_s = 20       duplicates: count = 10
+  lockout: close = true         garbage: line = "torn", bytes = 2097152
+  status: status = 429, issue = "too_many" (rate too_many provisioning usage_cap)
+  error_frame: disconnect_type = "OperationalDisconnect"; or close = false, count = 3
 
 With --osf FOLDER it is OSF too; a line `osf http://…` says where, for publish.osf.base_url. Its faults:
   [[fault]]
-  on = "create"      # find list folder create update download; absent: every request
+  on = "create"      # find list folder create update download other; absent: every request
   name = "IDs"       # only names with this in them
   skip = 1           # not the first of these requests
   times = 2          # so often; absent: always. at = "10m", for = "90s": only then
   kind = "status"    # throttled reset lost torn stall stale damage garble foreign checked_out
                      # conflict_reset
-  status = 503
+  status = 503       # throttled: retry_after = "30" or "date+30"; stall: wait = "2m"
 
 With --smtp FOLDER it takes mail too; a line `smtp 127.0.0.1:…` says where. Its faults:
   [[fault]]
   at = "10m"
   for = "2h"
-  kind = "down"      # down slow refuse greylist drop lose_reply"#;
+  kind = "down"      # down slow refuse greylist drop lose_reply
+
+The truth log has one JSON object a line: `at`, `event` (start request open sent keep_alive fault hit
+close port mail mail_refused smtp_port osf osf_stored stop), and what belongs to it.
+docs/simulate.md has every key and event in full."#;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]

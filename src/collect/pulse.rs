@@ -268,7 +268,7 @@ mod tests {
         });
         pulse.event(at(61_000), &refused);
         let waiting = What::Waiting {
-            wait_ms: 10_000,
+            wait_ms: Some(10_000),
             why: "too_many_connections".to_owned(),
         };
         pulse.event(at(61_000), &waiting);

@@ -369,7 +369,7 @@ impl Driver<'_> {
             return;
         };
         outbox.event(What::Waiting {
-            wait_ms,
+            wait_ms: Some(wait_ms),
             why: next.why.to_owned(),
         });
         halt.progress().waits(next.until);
@@ -388,7 +388,8 @@ impl Driver<'_> {
             ..
         } = &self.session;
         outbox.event(What::Waiting {
-            wait_ms: u64::try_from(ROOM_POLL.as_millis()).unwrap_or(u64::MAX),
+            // nobody knows how long: until there is room
+            wait_ms: None,
             why: "disk_full".to_owned(),
         });
         outbox.close();

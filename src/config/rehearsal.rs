@@ -100,17 +100,19 @@ impl Scenery {
             Role::Primary => "primary",
             Role::Secondary => "secondary",
         };
-        let mut entry = format!(
-            "\n[[servers]]\nid = {}\nrole = \"{role}\"\nhost = {}",
+        let primary = all.iter().find(|server| server.role == Role::Primary);
+        let deliver_to = match (server.role, primary) {
+            (Role::Secondary, Some(primary)) => {
+                let spool = Self::data_dir(&self.dir, primary).join("spool");
+                format!("\ndeliver_to = {}", quoted(&spool.display().to_string()))
+            }
+            _ => String::new(),
+        };
+        format!(
+            "\n[[servers]]\nid = {}\nrole = \"{role}\"\nhost = {}{deliver_to}",
             quoted(server.id.as_str()),
             quoted(&server.host)
-        );
-        let primary = all.iter().find(|server| server.role == Role::Primary);
-        if let (Role::Secondary, Some(primary)) = (server.role, primary) {
-            let spool = Self::data_dir(&self.dir, primary).join("spool");
-            entry += &format!("\ndeliver_to = {}", quoted(&spool.display().to_string()));
-        }
-        entry
+        )
     }
 }
 

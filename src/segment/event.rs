@@ -57,8 +57,9 @@ pub enum What {
     Disconnected(Disconnected),
     /// Nothing is tried for a while.
     Waiting {
-        /// For how long.
-        wait_ms: u64,
+        /// For how long; `None` while it waits for room on the disk, which takes as long as it takes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wait_ms: Option<u64>,
         /// Why: the row of the table of waits.
         why: String,
     },

@@ -96,9 +96,9 @@ impl Link {
                 self.ended_waiting();
             }
             What::Waiting { wait_ms, why } => {
-                let wait_ms = i64::try_from(*wait_ms).unwrap_or(i64::MAX);
+                let wait_ms = wait_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
                 self.waits = Some(why.clone());
-                self.waits_until = Some(UtcMs(event.at.0.saturating_add(wait_ms)));
+                self.waits_until = wait_ms.map(|ms| UtcMs(event.at.0.saturating_add(ms)));
             }
             What::Alive(alive) => {
                 self.clock_offset_ms = alive.clock_offset_ms.or(self.clock_offset_ms);
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(link.clock_offset_ms, Some(-40));
         link.take(&event(9, refused()));
         let waiting = What::Waiting {
-            wait_ms: 10,
+            wait_ms: Some(10),
             why: "unauthorized".to_owned(),
         };
         link.take(&event(9, waiting));

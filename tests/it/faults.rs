@@ -172,6 +172,12 @@ fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
         !site.events_of("waiting").is_empty()
     });
     assert!(!reserve.exists(), "it was not freed");
+    // how long it takes nobody knows, so nothing is claimed
+    let wait = &site.events_of("waiting")[0];
+    assert!(
+        wait["why"] == "disk_full" && wait.get("wait_ms").is_none(),
+        "{wait}"
+    );
     thread::sleep(Duration::from_millis(600));
     assert_eq!(
         api.requests().len(),

@@ -11,6 +11,7 @@
 mod collect;
 mod deliver;
 mod disk;
+mod documents;
 mod faults;
 mod install;
 mod late;

@@ -324,7 +324,7 @@ impl<'a> Server<'a> {
         let wait_ms = next.until.0 - self.world.at(self.now_ms).0;
         if 0 < wait_ms {
             self.tell(What::Waiting {
-                wait_ms: u64::try_from(wait_ms).unwrap(),
+                wait_ms: Some(u64::try_from(wait_ms).unwrap()),
                 why: next.why.to_owned(),
             });
             self.idle(wait_ms);
@@ -428,7 +428,7 @@ impl<'a> Server<'a> {
             Fault::Disk { writes } => {
                 self.ended(event::Cause::Disk, None, 9);
                 self.tell(What::Waiting {
-                    wait_ms: 5_000,
+                    wait_ms: None,
                     why: "disk_full".to_owned(),
                 });
                 let first = self.world.at(self.now_ms).minute();

@@ -1,0 +1,176 @@
+//! The documents say what is: tables of columns, keys and commands are compared with the program's
+//! own lists, and examples are read by it.
+
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+use twinstream::{
+    post::reject::Rejected,
+    simulate::{fault, osf_fault, smtp_fault},
+    vault::schema::{TWEETS, USERS},
+};
+
+fn document(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+}
+
+/// What stands between two texts.
+#[track_caller]
+fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(begin)
+        .unwrap_or_else(|| panic!("no {begin:?}"));
+    rest.split_once(end).map_or(rest, |(inside, _)| inside)
+}
+
+/// The words between backticks, in their order.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// The words in the first column of a table that begins with this head.
+#[track_caller]
+fn first_column<'a>(text: &'a str, head: &str) -> BTreeSet<&'a str> {
+    let table = between(text, &format!("\n| {head} |"), "\n\n");
+    let rows = table.lines().skip(2);
+    rows.flat_map(|row| quoted(row.split('|').nth(1).unwrap_or_default()))
+        .collect()
+}
+
+/// The names that an error offers in place of one that does not exist.
+fn offered(error: &str) -> BTreeSet<&str> {
+    let (_, list) = error
+        .split_once("expected ")
+        .unwrap_or_else(|| panic!("{error}"));
+    quoted(list).into_iter().collect()
+}
+
+/// Checks a section on faults: its examples are read, its tables are what the reader knows.
+#[track_caller]
+fn check_faults(section: &str, read: &dyn Fn(&str) -> Result<(), String>) {
+    let examples: Vec<&str> = section
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        read(example).unwrap_or_else(|why| panic!("{why}\n{example}"));
+    }
+    let error = |entry: &str| read(&format!("[[fault]]\nat = \"1s\"\n{entry}\n")).unwrap_err();
+    assert_eq!(
+        first_column(section, "key"),
+        offered(&error("no_such_key = 1"))
+    );
+    assert_eq!(
+        first_column(section, "`kind` | what happens"),
+        offered(&error("for = \"1s\"\nkind = \"no_such_kind\""))
+    );
+}
+
+#[test]
+fn the_page_on_the_simulator_has_every_key_and_its_examples_are_read() {
+    let page = document("docs/simulate.md");
+    let section = |of: &str| between(&page, &format!("\n## {of}"), "\n## ");
+    let x = section("Faults of the X API");
+    check_faults(x, &|text| {
+        fault::parse(text).map(drop).map_err(|why| why.to_string())
+    });
+    let no_such_line = "[[fault]]\nat = \"1s\"\nkind = \"garbage\"\nline = \"no_such_line\"\n";
+    let error = fault::parse(no_such_line).unwrap_err().to_string();
+    let row = between(x, "| `garbage` | ", " |");
+    assert_eq!(
+        quoted(row).into_iter().collect::<BTreeSet<_>>(),
+        offered(&error)
+    );
+    check_faults(section("Faults of OSF"), &|text| {
+        osf_fault::parse(text).map(drop)
+    });
+    check_faults(section("Faults of the mail server"), &|text| {
+        smtp_fault::parse(text).map(drop)
+    });
+}
+
+#[test]
+fn the_page_on_the_simulator_has_every_event_of_its_log() {
+    let source = document("src/simulate/truth.rs");
+    let variants = between(&source, "pub(super) enum Event<'a> {\n", "\n}\n");
+    let events: BTreeSet<String> = variants
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(char::is_uppercase))
+        .map(|line| {
+            let name = line.split([' ', ',']).next().unwrap();
+            let snake = name.chars().enumerate().map(|(at, c)| {
+                let parted = if c.is_uppercase() && at > 0 { "_" } else { "" };
+                format!("{parted}{}", c.to_ascii_lowercase())
+            });
+            snake.collect()
+        })
+        .collect();
+    assert!(events.contains("keep_alive"), "{events:?}");
+    let page = document("docs/simulate.md");
+    let told: BTreeSet<String> = first_column(&page, "`event`")
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(told, events);
+}
+
+#[test]
+fn the_page_on_formats_has_every_column_and_member() {
+    let page = document("docs/formats.md");
+    assert_eq!(
+        quoted(between(&page, "\n`…_tweets.csv.xz`: ", ".\n")),
+        TWEETS
+    );
+    assert_eq!(quoted(between(&page, "\n`…_users.csv.xz`: ", ".\n")), USERS);
+    let rejected = quoted(between(&page, "### Rejected lines", "### "));
+    for reason in Rejected::ALL {
+        assert!(rejected.contains(&reason.word()), "{reason:?}");
+    }
+    for file in ["gaps", "exposure"] {
+        let name = format!("tests/golden/v1/vault/2026-11-23/2026-11-23_{file}.csv");
+        let header = document(&name).lines().next().unwrap().replace(',', "`, `");
+        let row = between(&page, &format!("\n| `…_{file}.csv` | "), "\n");
+        // a remark in brackets may stand behind a column
+        let columns: Vec<&str> = quoted(row);
+        let expected: Vec<&str> = header.split("`, `").collect();
+        assert_eq!(columns, expected, "{file}.csv");
+    }
+    let manifest = document("tests/golden/v1/vault/2026-11-23/2026-11-23_14_manifest.json");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let told = first_column(between(&page, "### Manifest", "### "), "member");
+    for member in manifest.as_object().unwrap().keys() {
+        assert!(told.contains(member.as_str()), "manifest: {member}");
+    }
+    let source = document("src/vault/manifest.rs");
+    let fields = between(&source, "pub struct Manifest {\n", "\n}\n");
+    let fields = fields
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'))
+        .map(|(name, _)| name);
+    assert_eq!(fields.collect::<BTreeSet<_>>(), told);
+}
+
+#[test]
+fn the_readme_names_every_command() {
+    let help = Command::new(env!("CARGO_BIN_EXE_twinstream"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands: BTreeSet<&str> = between(&help, "Commands:\n", "\n\n")
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .collect();
+    let readme = document("README.md");
+    let table = between(&readme, "\n| command | does |", "\n\n");
+    let told: BTreeSet<&str> = table
+        .lines()
+        .skip(2)
+        .filter_map(|row| quoted(row).first()?.split(' ').next())
+        .collect();
+    assert_eq!(told, commands);
+}
