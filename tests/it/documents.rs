@@ -11,15 +11,14 @@ use twinstream::{
 
 fn document(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+    fs::read_to_string(path).unwrap()
 }
 
 /// What stands between two texts.
 #[track_caller]
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
-    let (_, rest) = text
-        .split_once(begin)
-        .unwrap_or_else(|| panic!("no {begin:?}"));
+    assert!(text.contains(begin), "no {begin:?}");
+    let (_, rest) = text.split_once(begin).unwrap();
     rest.split_once(end).map_or(rest, |(inside, _)| inside)
 }
 
@@ -39,9 +38,8 @@ fn first_column<'a>(text: &'a str, head: &str) -> BTreeSet<&'a str> {
 
 /// The names that an error offers in place of one that does not exist.
 fn offered(error: &str) -> BTreeSet<&str> {
-    let (_, list) = error
-        .split_once("expected ")
-        .unwrap_or_else(|| panic!("{error}"));
+    assert!(error.contains("expected "), "{error}");
+    let (_, list) = error.split_once("expected ").unwrap();
     quoted(list).into_iter().collect()
 }
 
@@ -55,7 +53,7 @@ fn check_faults(section: &str, read: &dyn Fn(&str) -> Result<(), String>) {
         .collect();
     assert!(!examples.is_empty());
     for example in examples {
-        read(example).unwrap_or_else(|why| panic!("{why}\n{example}"));
+        assert_eq!(read(example), Ok(()), "{example}");
     }
     let error = |entry: &str| read(&format!("[[fault]]\nat = \"1s\"\n{entry}\n")).unwrap_err();
     assert_eq!(
