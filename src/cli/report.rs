@@ -32,7 +32,7 @@ use crate::{
         layout, ledger,
         public::{DayFile, Public},
     },
-    watch::{daily, renewed, watchman::Postman},
+    watch::{daily, queue::Way, renewed, watchman::Postman},
     world::{
         disk::{self, Disk as _, RealDisk},
         lock::{Lock, LockError},
@@ -352,7 +352,7 @@ fn mail(setup: &Setup, postman: &Postman, day: Day) -> Result<(), Failure> {
     match Lock::take(data_dir, "mail", now) {
         Ok(_lock) => {
             // what is not taken now waits for the service, or for the next time
-            if postman.send_due()? == 0 {
+            if postman.send_due(&mut Way::default())? == 0 {
                 return Err(Failure::new(Exit::Unreachable, "the mail waits to be sent"));
             }
         }

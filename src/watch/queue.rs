@@ -2,11 +2,12 @@
 //!
 //! A letter is a file before it is anything else, so that it outlives whatever happens to the
 //! process, and it is removed when a mail server has taken it. Anybody may put one there.
+//!
+//! They go in the order in which they were written, so that nobody reads of the end of a state before its
+//! begin. What keeps one back keeps back all: while the mail server cannot be reached the oldest alone is
+//! tried. One that the server refuses is tried again before any other goes, and holds up none.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,10 @@ const WAIT_MS: i64 = 60_000;
 /// … up to this.
 const WAIT_MS_MAX: i64 = 3_600_000;
 
+/// A letter that was refused so often, a quarter of an hour long, is tried no more with the others but at
+/// its own times.
+const REFUSALS_MAX: u32 = 5;
+
 /// What is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
@@ -45,7 +50,10 @@ pub struct Letter {
     pub attachments: Vec<Attachment>,
     /// How often it was tried in vain.
     pub attempts: u32,
-    /// Not before this it is tried again.
+    /// How often of these the mail server has refused it.
+    #[serde(default)]
+    pub refusals: u32,
+    /// When it is tried again for its own sake.
     pub next: UtcMs,
     /// Why it failed last.
     pub failed: Option<String>,
@@ -88,17 +96,54 @@ impl Letter {
             text,
             attachments: Vec::new(),
             attempts: 0,
+            refusals: 0,
             next: at,
             failed: None,
         }
     }
 
-    /// Notes a failure; the next attempt is the later, the more there were.
-    fn has_failed(&mut self, now: UtcMs, why: &str) {
-        let factor = 1_i64.checked_shl(self.attempts.min(16)).unwrap_or(1);
+    /// Notes a failure. Of a refusal, the next attempt is the later, the more there were.
+    fn has_failed(&mut self, now: UtcMs, not_taken: &NotTaken) {
         self.attempts = self.attempts.saturating_add(1);
-        self.next = now.plus_ms(WAIT_MS.saturating_mul(factor).min(WAIT_MS_MAX));
-        self.failed = Some(why.to_owned());
+        self.failed = Some(not_taken.why.clone());
+        if !not_taken.unreachable {
+            self.refusals = self.refusals.saturating_add(1);
+            self.next = now.plus_ms(wait_ms(self.refusals));
+        }
+    }
+
+    /// Whether it goes at its own times only.
+    fn is_stuck(&self, now: UtcMs) -> bool {
+        REFUSALS_MAX <= self.refusals && now < self.next
+    }
+}
+
+/// How long to wait after so many failures.
+fn wait_ms(failures: u32) -> i64 {
+    let factor = 1_i64.checked_shl(failures.saturating_sub(1).min(16));
+    let factor = factor.unwrap_or(1);
+    WAIT_MS.saturating_mul(factor).min(WAIT_MS_MAX)
+}
+
+/// What is known of the way to the mail server. A new process begins with nothing, and tries at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Way {
+    /// How often in a row it could not be reached.
+    failures: u32,
+    /// When that was last, and when it is tried again.
+    tried: Option<(UtcMs, UtcMs)>,
+}
+
+impl Way {
+    /// Whether there is any use in trying: its time has come, or a letter that has come since.
+    fn may_be_open(&self, newest: UtcMs, now: UtcMs) -> bool {
+        self.tried
+            .is_none_or(|(last, next)| next <= now || last < newest)
+    }
+
+    fn is_closed(&mut self, now: UtcMs) {
+        self.failures = self.failures.saturating_add(1);
+        self.tried = Some((now, now.plus_ms(wait_ms(self.failures))));
     }
 }
 
@@ -143,42 +188,58 @@ impl<'a> Queue<'a> {
         Ok(name)
     }
 
-    /// Sends what is due, oldest first; says how many were taken. `send` is given the letter and a
-    /// name that stays the same over all attempts, and is not asked any more once the mail server
-    /// cannot be reached.
+    /// Sends what is due, oldest first, and with it all that wait; says how many were taken. `send` is
+    /// given the letter and a name that stays the same over all attempts, and is not asked any more once
+    /// the mail server cannot be reached.
     pub fn send_due(
         &self,
+        way: &mut Way,
         now: UtcMs,
         mut send: impl FnMut(&Letter, &str) -> Result<(), NotTaken>,
     ) -> io::Result<u64> {
+        let names = self.names()?;
+        let Some(newest) = names.iter().filter_map(|name| time_of(name)).max() else {
+            return Ok(0);
+        };
+        if !way.may_be_open(newest, now) {
+            return Ok(0);
+        }
+        let is_due = |name: &String| self.read(name).is_some_and(|letter| letter.next <= now);
+        if !names.iter().any(is_due) {
+            return Ok(0);
+        }
         let mut taken = 0;
-        for name in self.names()? {
-            let path = self.folder.join(&name);
-            let Some(mut letter) = self.read(&path) else {
+        for name in names {
+            let Some(mut letter) = self.read(&name).filter(|letter| !letter.is_stuck(now)) else {
                 continue;
             };
-            if now < letter.next {
-                continue;
-            }
-            match send(&letter, name.trim_end_matches(".json")) {
+            let not_taken = match send(&letter, name.trim_end_matches(".json")) {
                 Ok(()) => {
-                    self.disk.remove(&path)?;
+                    *way = Way::default();
+                    self.disk.remove(&self.folder.join(&name))?;
                     taken += 1;
                     tracing::info!("mail sent: {}", letter.subject);
+                    continue;
                 }
-                Err(not_taken) => {
-                    letter.has_failed(now, &not_taken.why);
-                    let wait_s = (letter.next.0 - now.0) / 1_000;
-                    tracing::warn!(
-                        "mail not sent, tried again in {wait_s} s: {}: {}",
-                        letter.subject,
-                        not_taken.why
-                    );
-                    self.write(&name, &letter)?;
-                    if not_taken.unreachable {
-                        break;
-                    }
-                }
+                Err(not_taken) => not_taken,
+            };
+            letter.has_failed(now, &not_taken);
+            let next = if not_taken.unreachable {
+                way.is_closed(now);
+                way.tried.map_or(now, |(_, next)| next)
+            } else {
+                *way = Way::default();
+                letter.next
+            };
+            tracing::warn!(
+                "mail not sent, tried again in {} s: {}: {}",
+                (next.0 - now.0) / 1_000,
+                letter.subject,
+                not_taken.why
+            );
+            self.write(&name, &letter)?;
+            if not_taken.unreachable {
+                break;
             }
         }
         Ok(taken)
@@ -193,8 +254,9 @@ impl<'a> Queue<'a> {
             .collect())
     }
 
-    fn read(&self, path: &Path) -> Option<Letter> {
-        let bytes = disk::read_bounded(self.disk, path, LETTER_BYTES_MAX);
+    fn read(&self, name: &str) -> Option<Letter> {
+        let path = self.folder.join(name);
+        let bytes = disk::read_bounded(self.disk, &path, LETTER_BYTES_MAX);
         let letter = bytes.map_err(|why| why.to_string()).and_then(|bytes| {
             serde_json::from_slice::<Letter>(&bytes).map_err(|why| why.to_string())
         });
@@ -287,72 +349,108 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_letter_waits_longer_each_time_and_goes_when_it_is_taken() {
-        let dir = tempfile::tempdir().unwrap();
-        let queue = Queue::new(&RealDisk, dir.path().join("mail"));
-        queue.put(&letter("first", AT), "a").unwrap();
-        queue.put(&letter("second", AT.plus_ms(1)), "b").unwrap();
-        let mut now = AT.plus_ms(1);
-        let mut waits = Vec::new();
-        for _ in 0..9 {
-            let mut asked = Vec::new();
-            let taken = queue.send_due(now, |letter, _| {
-                asked.push(letter.subject.clone());
-                Err(NotTaken {
-                    why: "no route".to_owned(),
-                    unreachable: true,
-                })
-            });
-            assert_eq!(
-                (taken.unwrap(), asked.len()),
-                (0, 1),
-                "the second is not tried in vain"
-            );
-            let path = dir.path().join("mail/20261123T140509123Z_a.json");
-            let next = queue.read(&path).unwrap().next;
-            waits.push((next.0 - now.0) / 60_000);
-            now = next;
-            // only the first one's waits are counted
-            let second = dir.path().join("mail/20261123T140509124Z_b.json");
-            let mut letter = queue.read(&second).unwrap();
-            letter.next = UtcMs(i64::MAX);
-            queue.write("20261123T140509124Z_b.json", &letter).unwrap();
-        }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        let mut ids = Vec::new();
-        let taken = queue.send_due(now, |letter, id| {
+    fn unreachable() -> Result<(), NotTaken> {
+        Err(NotTaken {
+            why: "no route".to_owned(),
+            unreachable: true,
+        })
+    }
+
+    fn refused() -> Result<(), NotTaken> {
+        Err(NotTaken {
+            why: "451 later".to_owned(),
+            unreachable: false,
+        })
+    }
+
+    /// What was tried, in its order, when each letter is answered so.
+    fn round(
+        queue: &Queue<'_>,
+        way: &mut Way,
+        now: UtcMs,
+        answer: impl Fn(&str) -> Result<(), NotTaken>,
+    ) -> Vec<String> {
+        let mut asked = Vec::new();
+        let sent = queue.send_due(way, now, |letter, _| {
             assert_eq!(letter.attachments[0].bytes(), b"\xff\x00bytes");
-            ids.push(id.to_owned());
-            Ok(())
+            asked.push(letter.subject.clone());
+            answer(&letter.subject)
         });
-        assert_eq!(
-            (taken.unwrap(), ids),
-            (1, vec!["20261123T140509123Z_a".to_owned()])
-        );
-        assert_eq!(queue.names().unwrap().len(), 1);
+        let taken = asked.iter().filter(|subject| answer(subject).is_ok());
+        assert_eq!(sent.unwrap(), taken.count() as u64);
+        asked
     }
 
     #[test]
-    fn a_letter_that_is_refused_does_not_hold_up_the_next() {
+    fn while_nobody_is_there_the_oldest_is_tried_ever_less_often() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::new(&RealDisk, dir.path().join("mail"));
+        let (mut way, mut now) = (Way::default(), AT.plus_ms(1));
+        let nobody = |_: &str| unreachable();
+        assert!(round(&queue, &mut way, now, nobody).is_empty());
+        queue.put(&letter("begin", AT), "a").unwrap();
+        queue.put(&letter("other", AT.plus_ms(1)), "b").unwrap();
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            assert_eq!(round(&queue, &mut way, now, nobody), ["begin"]);
+            let next = way.tried.unwrap().1;
+            assert!(round(&queue, &mut way, next.plus_ms(-1), nobody).is_empty());
+            waits.push((next.0 - now.0) / 60_000);
+            now = next;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        // a new letter is a reason to try again, once, and the oldest goes first
+        assert_eq!(round(&queue, &mut way, now, nobody), ["begin"]);
+        let later = now.plus_ms(1_000);
+        queue.put(&letter("end", later), "c").unwrap();
+        assert_eq!(round(&queue, &mut way, later, nobody), ["begin"]);
+        assert!(round(&queue, &mut way, later.plus_ms(250), nobody).is_empty());
+        queue.put(&letter("last", later.plus_ms(300)), "d").unwrap();
+        let all = ["begin", "other", "end", "last"];
+        let now = later.plus_ms(300);
+        assert_eq!(round(&queue, &mut way, now, |_| Ok(())), all);
+        assert_eq!((way, queue.names().unwrap().len()), (Way::default(), 0));
+    }
+
+    #[test]
+    fn a_letter_that_is_refused_goes_first_and_holds_up_none() {
         let dir = tempfile::tempdir().unwrap();
         let queue = Queue::new(&RealDisk, dir.path().to_owned());
-        queue.put(&letter("first", AT), "a").unwrap();
-        queue.put(&letter("second", AT.plus_ms(1)), "b").unwrap();
-        disk::put(
-            &RealDisk,
-            &dir.path().join("20261123T140509122Z_c.json"),
-            b"{",
-        )
-        .unwrap();
-        let taken = queue.send_due(AT.plus_ms(1), |letter, _| match letter.subject.as_str() {
-            "first" => Err(NotTaken {
-                why: "550 no".to_owned(),
-                unreachable: false,
-            }),
-            _ => Ok(()),
-        });
-        assert_eq!(taken.unwrap(), 1);
-        assert_eq!(queue.names().unwrap().len(), 2, "the damaged one stays");
+        queue.put(&letter("begin", AT), "a").unwrap();
+        let damaged = dir.path().join("20261123T140509122Z_c.json");
+        disk::put(&RealDisk, &damaged, b"{").unwrap();
+        let mut way = Way::default();
+        let mut go = |now: UtcMs, refuses: &[&str]| {
+            round(&queue, &mut way, now, |subject| {
+                if refuses.contains(&subject) {
+                    refused()
+                } else {
+                    Ok(())
+                }
+            })
+        };
+        // a server that refuses for now
+        assert_eq!(go(AT, &["begin"]), ["begin"]);
+        assert!(go(AT.plus_ms(1_000), &[]).is_empty());
+        queue.put(&letter("end", AT.plus_ms(30_000)), "b").unwrap();
+        // the letter that has come since does not go before the one that waits
+        assert_eq!(go(AT.plus_ms(30_000), &[]), ["begin", "end"]);
+        // a letter that it never takes
+        queue.put(&letter("bad", AT.plus_ms(40_000)), "a").unwrap();
+        let mut now = AT.plus_ms(40_000);
+        for n in 0..5 {
+            let subject = format!("good {n}");
+            queue.put(&letter(&subject, now), "b").unwrap();
+            assert_eq!(go(now, &["bad"]), ["bad", &subject]);
+            now = now.plus_ms(1_000);
+        }
+        queue.put(&letter("good", now), "b").unwrap();
+        assert_eq!(go(now, &["bad"]), ["good"], "it is not tried on and on");
+        assert_eq!(go(now.plus_ms(WAIT_MS_MAX), &["bad"]), ["bad"]);
+        assert_eq!(
+            queue.names().unwrap().len(),
+            2,
+            "it stays, as the damaged one"
+        );
     }
 }

@@ -17,7 +17,7 @@ use super::{
     gather::{Gatherer, Places, Sample, free_path, mail_dir},
     letters,
     link::State,
-    queue::{Letter, Queue},
+    queue::{Letter, NotTaken, Queue, Way},
     send,
     snapshot::{self, Settled, Snapshot},
 };
@@ -42,6 +42,10 @@ const TICK: Duration = Duration::from_millis(250);
 /// How often the free space is noted, and how many notes are kept.
 const SAMPLE_MS: i64 = 3_600_000;
 const SAMPLES_MAX: usize = 8 * 24;
+
+/// A letter that failed so often because nobody could be reached may be the reason itself: others must
+/// not wait for it for ever.
+const SUSPECT_ATTEMPTS: u32 = 3;
 
 /// It has some entries with some texts each.
 const SAID_BYTES_MAX: u64 = 4 << 20;
@@ -247,14 +251,14 @@ impl Postman {
     /// Sends until `end` is set; then once more. While it does, it is the only one here that sends.
     pub fn run(&self, end: &AtomicBool) {
         let real = Clock::system();
-        let mut lock = None;
+        let (mut lock, mut way) = (None, Way::default());
         loop {
             let ends = end.load(Ordering::Relaxed);
             if lock.is_none() {
                 lock = Lock::take(&self.data_dir, "mail", self.clock.now()).ok();
             }
             if lock.is_some()
-                && let Err(why) = self.send_due()
+                && let Err(why) = self.send_due(&mut way)
             {
                 tracing::warn!("cannot look for mails: {why}");
             }
@@ -266,14 +270,27 @@ impl Postman {
     }
 
     /// Sends what is due; says how many mails were taken.
-    pub fn send_due(&self) -> io::Result<u64> {
+    pub fn send_due(&self, way: &mut Way) -> io::Result<u64> {
         let queue = Queue::new(&*self.disk, mail_dir(&self.data_dir));
-        queue.send_due(self.clock.now(), |letter, id| {
-            let password = (self.password)().map_err(|why| super::queue::NotTaken {
-                why,
-                unreachable: true,
-            })?;
-            send::send(&self.mail, password.as_ref(), letter, id)
+        queue.send_due(way, self.clock.now(), |letter, id| self.send(letter, id))
+    }
+
+    fn send(&self, letter: &Letter, id: &str) -> Result<(), NotTaken> {
+        let password = (self.password)().map_err(|why| NotTaken {
+            why,
+            unreachable: true,
+        })?;
+        let send = || send::send(&self.mail, password.as_ref(), letter, id);
+        let first = send();
+        let is_suspect =
+            matches!(&first, Err(why) if why.unreachable) && SUSPECT_ATTEMPTS <= letter.attempts;
+        if !is_suspect || send::try_the_door(&self.mail, password.as_ref()).is_err() {
+            return first;
+        }
+        // the way is open, so it is this letter that the server drops without a word
+        send().map_err(|not_taken| NotTaken {
+            unreachable: false,
+            ..not_taken
         })
     }
 }

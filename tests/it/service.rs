@@ -644,9 +644,9 @@ fn a_mail_server_that_cannot_be_trusted_gets_nothing() {
 #[test]
 fn mail_that_is_not_taken_is_kept_and_comes_in_the_end() {
     let mut site = Site::new(Some("2026-11-23T14:10:00Z"));
-    let faults = "[[fault]]\nat = \"0s\"\nfor = \"6m\"\nkind = \"greylist\"\n\
-                  [[fault]]\nat = \"6m\"\nfor = \"2m\"\nkind = \"down\"\n\
-                  [[fault]]\nat = \"8m\"\nfor = \"2m\"\nkind = \"drop\"\n";
+    let faults = "[[fault]]\nat = \"0s\"\nfor = \"4m\"\nkind = \"greylist\"\n\
+                  [[fault]]\nat = \"4m\"\nfor = \"2m\"\nkind = \"down\"\n\
+                  [[fault]]\nat = \"6m\"\nfor = \"1m\"\nkind = \"drop\"\n";
     let path = site.path("smtp-faults.toml");
     fs::write(&path, faults).unwrap();
     site.simulate(&["--smtp-faults", path.to_str().unwrap()], "");
@@ -674,6 +674,18 @@ fn mail_that_is_not_taken_is_kept_and_comes_in_the_end() {
         begun.count() == 2 && waiting(&site).is_empty()
     });
     stop(&site, running);
+    // in the order in which they were written, which their ids begin with
+    let ids: Vec<String> = site
+        .mails()
+        .iter()
+        .map(|mail| {
+            let id = mail
+                .lines()
+                .find_map(|line| line.strip_prefix("Message-ID: <"));
+            id.unwrap().to_owned()
+        })
+        .collect();
+    assert!(ids.is_sorted(), "{ids:?}");
     let truth = fs::read_to_string(site.path("truth.jsonl")).unwrap();
     for told in ["451 4.7.1", "\"event\":\"smtp_port\",\"open\":false"] {
         assert!(truth.contains(told), "{told}: a fault did not happen");
