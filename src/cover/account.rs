@@ -9,15 +9,19 @@
 //! 2. what had ended shortly before, if nothing has come since then;
 //! 3. with a connection that was up all the time: `upstream silence` if all servers that ran were
 //!    connected and none has the second, else `stall`; `unknown` if bytes came in every second.
+//!
+//! A connection that was made again at once is no cause while another server listened all the time
+//! and got nothing either. Then each run of uncovered seconds is looked at as a whole (`run`).
 
 use std::collections::BTreeMap;
 
 use super::{
     cause::{self, Cause},
     estimate::Both,
-    evidence::Timeline,
+    evidence::{Down, Timeline},
     gap::{Gap, Runs, UNION},
     reason::Reason,
+    run::{self, Why},
     seconds::{self, Covered},
 };
 use crate::{
@@ -129,10 +133,15 @@ pub fn account(given: &Given<'_>) -> Account {
         .iter()
         .map(|server| Runs::of(server.as_str()))
         .collect();
+    let of_each: Vec<Vec<Option<Reason>>> = (0..views.len())
+        .map(|number| {
+            let why = |place| why(&seconds, &views, number, place);
+            run::reasons(&seconds, (0..seconds.len()).map(why).collect())
+        })
+        .collect();
     for (place, second) in seconds.iter().enumerate() {
-        let reasons: Vec<Option<Reason>> = (0..views.len())
-            .map(|number| reason(&seconds, &views, number, place))
-            .collect();
+        let reasons = of_each.iter().map(|of| of.get(place).cloned().flatten());
+        let reasons: Vec<Option<Reason>> = reasons.collect();
         for (runs, reason) in of_servers.iter_mut().zip(&reasons) {
             if let Some(reason) = reason {
                 runs.push(*second, reason.cause, &reason.detail);
@@ -249,7 +258,7 @@ fn was_listening(second: i64, timeline: &Timeline) -> bool {
 }
 
 /// Why a server does not have a second; `None` if it has it.
-fn reason(seconds: &[i64], views: &[View<'_>], number: usize, place: usize) -> Option<Reason> {
+fn why(seconds: &[i64], views: &[View<'_>], number: usize, place: usize) -> Option<Why> {
     let view = views.get(number)?;
     if view.has(place) {
         return None;
@@ -257,19 +266,32 @@ fn reason(seconds: &[i64], views: &[View<'_>], number: usize, place: usize) -> O
     let second = *seconds.get(place)?;
     let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
     let timeline = view.timeline;
-    if let Some(down) = timeline.first_lasting_down(begin, end.plus_ms(UNDER_WAY_MS)) {
-        return Some(down.reason.clone());
+    if timeline.was_silent(begin) {
+        return Some(while_connected(views, number, place, second));
     }
-    if let Some(down) = timeline.last_down(begin)
+    let explains = |down: &&Down| down.lasts() || !is_witnessed(views, number, place, second);
+    let down = timeline.first_lasting_down(begin, end.plus_ms(UNDER_WAY_MS));
+    if let Some(down) = down.filter(explains) {
+        return Some(Why::Down(down.reason.clone()));
+    }
+    if let Some(down) = timeline.last_down(begin).filter(explains)
         && begin.0.saturating_sub(down.end.0) <= WARMING_UP_MS
         && nothing_since(down.end, seconds, view, place)
     {
-        return Some(down.reason.clone());
+        return Some(Why::Down(down.reason.clone()));
     }
-    Some(Reason {
-        cause: while_connected(views, number, place, second),
-        detail: String::new(),
-    })
+    Some(while_connected(views, number, place, second))
+}
+
+/// Whether no server has posts of a second, and another one listened all the time in which they
+/// should have come.
+fn is_witnessed(views: &[View<'_>], number: usize, place: usize, second: i64) -> bool {
+    let begin = UtcMs(second * 1_000);
+    let until = begin.plus_ms(1_000 + UNDER_WAY_MS);
+    let listened = |(other, view): (usize, &View<'_>)| {
+        other != number && view.timeline.first_down(begin, until).is_none()
+    };
+    !views.iter().any(|view| view.has_posts(place)) && views.iter().enumerate().any(listened)
 }
 
 /// Whether no second between an instant and that second is covered.
@@ -281,32 +303,45 @@ fn nothing_since(since: UtcMs, seconds: &[i64], view: &View<'_>, place: usize) -
     after.all(|(place, _)| !view.has(place))
 }
 
-/// The cause for a server that was connected all the time.
-fn while_connected(views: &[View<'_>], number: usize, place: usize, second: i64) -> Cause {
-    let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
+/// What can be said of a second for a server that was connected all the time.
+fn while_connected(views: &[View<'_>], number: usize, place: usize, second: i64) -> Why {
+    let begin = UtcMs(second * 1_000);
+    let end = begin.plus_ms(1_000);
     let others = || {
         let others = views.iter().enumerate();
         others
             .filter(|(other, _)| *other != number)
             .map(|(_, view)| view)
     };
+    if others().any(|view| view.has_posts(place)) {
+        return if bytes_came(views, number, second) {
+            Why::Unknown
+        } else {
+            Why::Stalled
+        };
+    }
+    let until = end.plus_ms(UNDER_WAY_MS);
+    let is = |down: &Down, cause| down.reason.cause == cause;
+    let is_awaited =
+        |view: &View<'_>| (view.timeline.lasting(begin, until)).any(|down| is(down, Cause::Late));
+    if others().any(is_awaited) {
+        // whether it got anything is not known yet
+        return Why::Stalled;
+    }
     let is_connected_or_away = |view: &View<'_>| {
-        let down = view.timeline.first_down(begin, end);
-        down.is_none_or(|down| matches!(down.reason.cause, Cause::Late | Cause::NotRunning))
+        let mut downs = view.timeline.lasting(begin, end);
+        downs.all(|down| is(down, Cause::NotRunning))
     };
-    if !others().any(|view| view.has_posts(place)) && others().all(is_connected_or_away) {
-        return Cause::UpstreamSilence;
+    Why::Silent {
+        by_all: others().all(is_connected_or_away),
     }
-    let Some(view) = views.get(number) else {
-        return Cause::Unknown;
-    };
+}
+
+/// Whether bytes came in every second of the time in which posts of that second should have come.
+fn bytes_came(views: &[View<'_>], number: usize, second: i64) -> bool {
     let mut arriving = second..=second + UNDER_WAY_MS / 1_000;
-    let bytes = &view.timeline.bytes;
-    if arriving.all(|second| bytes.binary_search(&second).is_ok()) {
-        Cause::Unknown
-    } else {
-        Cause::Stall
-    }
+    let bytes = views.get(number).map(|view| &view.timeline.bytes);
+    bytes.is_some_and(|bytes| arriving.all(|second| bytes.binary_search(&second).is_ok()))
 }
 
 /// With two servers: the posts of the seconds that both have posts of.

@@ -38,11 +38,19 @@ pub struct Down {
     pub reason: Reason,
 }
 
+impl Down {
+    /// Whether it is long enough to explain what something else may explain.
+    pub const fn lasts(&self) -> bool {
+        SHORT_MS <= self.end.0.saturating_sub(self.begin.0)
+    }
+}
+
 /// What a server's connection was like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
     /// When nothing came in, ascending; between them a connection was up. What touches has
-    /// different reasons.
+    /// different reasons. Where a former revision tells, its silences stand here too, although a
+    /// connection was up in them.
     pub downs: Vec<Down>,
     /// The seconds since 1970 in which bytes arrived, ascending.
     pub bytes: Vec<i64>,
@@ -72,6 +80,9 @@ impl EventsFile {
     }
 }
 
+/// More about what is late after a run that ended in order.
+const STOPPED: &str = "stopped before";
+
 const BEGIN_OF_TIME: UtcMs = UtcMs(i64::MIN);
 const END_OF_TIME: UtcMs = UtcMs(i64::MAX);
 
@@ -99,8 +110,10 @@ impl Timeline {
         }
     }
 
-    /// What the events files of one server say, in whatever order they come.
-    pub fn of<'a>(files: impl IntoIterator<Item = &'a EventsFile>) -> Self {
+    /// What the events files of one server say, in whatever order they come. If nothing of it can be
+    /// on its way (`is_whole`), a run that said that it stops was the last one so far; else what came
+    /// after it may be late.
+    pub fn of<'a>(files: impl IntoIterator<Item = &'a EventsFile>, is_whole: bool) -> Self {
         let mut files: Vec<&EventsFile> = files.into_iter().collect();
         files.sort_by_key(|file| {
             let first = file.events.first().map(|event| event.at);
@@ -110,7 +123,7 @@ impl Timeline {
         for file in &files {
             painter.file(file);
         }
-        painter.finish()
+        painter.finish(is_whole)
     }
 
     /// The first time in which nothing came in that touches `from..to`.
@@ -118,12 +131,24 @@ impl Timeline {
         self.downs_in(from, to).next()
     }
 
-    /// The same, but one that lasts a second goes before those that do not: a connection that
-    /// broke was made again at once, and what then refused it is what kept the posts away.
+    /// Those that last a second, and in which no connection was up.
+    pub fn lasting(&self, from: UtcMs, to: UtcMs) -> impl Iterator<Item = &Down> {
+        let downs = self.downs_in(from, to);
+        downs.filter(|down| down.lasts() && !down.reason.is_silence())
+    }
+
+    /// The first of these, or else the first that is over sooner: a connection that broke was made
+    /// again at once, and what then refused it is what kept the posts away.
     pub fn first_lasting_down(&self, from: UtcMs, to: UtcMs) -> Option<&Down> {
-        let lasts = |down: &&Down| SHORT_MS <= down.end.0.saturating_sub(down.begin.0);
-        let lasting = self.downs_in(from, to).find(lasts);
-        lasting.or_else(|| self.first_down(from, to))
+        let mut all = self.downs_in(from, to);
+        let first = || all.find(|down| !down.reason.is_silence());
+        self.lasting(from, to).next().or_else(first)
+    }
+
+    /// Whether a former revision tells that a connection was up then and brought nothing.
+    pub fn was_silent(&self, at: UtcMs) -> bool {
+        let mut here = self.downs_in(at, at.plus_ms(1));
+        here.next().is_some_and(|down| down.reason.is_silence())
     }
 
     fn downs_in(&self, from: UtcMs, to: UtcMs) -> impl Iterator<Item = &Down> {
@@ -135,7 +160,8 @@ impl Timeline {
     /// The last time in which nothing came in that was over by `at`.
     pub fn last_down(&self, at: UtcMs) -> Option<&Down> {
         let place = self.downs.partition_point(|down| down.end <= at);
-        self.downs.get(place.checked_sub(1)?)
+        let last = self.downs.get(place.checked_sub(1)?);
+        last.filter(|down| !down.reason.is_silence())
     }
 
     /// The nearest seconds with bytes, at or before a second and at or after it.
@@ -399,10 +425,16 @@ impl Painter {
         }
     }
 
-    fn finish(mut self) -> Timeline {
-        if let Some(before) = &self.before {
-            let last = before.last;
-            self.paint(last, Some(Reason::late()));
+    fn finish(mut self, is_whole: bool) -> Timeline {
+        match &self.before {
+            Some(before) if before.has_stopped && is_whole => (),
+            Some(Before {
+                last, has_stopped, ..
+            }) => {
+                let word = if *has_stopped { STOPPED } else { "" };
+                self.paint(*last, Some(Reason::new(Cause::Late, word)));
+            }
+            None => (),
         }
         let ends = self.stretches.iter().skip(1).map(|next| next.begin);
         let ends: Vec<UtcMs> = ends.chain([END_OF_TIME]).collect();

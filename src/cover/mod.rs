@@ -34,6 +34,9 @@ pub mod gap;
 /// Why nothing comes in, from the events' words.
 pub mod reason;
 
+/// What holds for whole runs of uncovered seconds.
+pub mod run;
+
 /// The seconds of an hour, and which of them are covered.
 pub mod seconds;
 

@@ -3,6 +3,9 @@
 use super::cause::Cause;
 use crate::segment::event;
 
+/// More about a stall after which the connection went on.
+const STILL_CONNECTED: &str = "still connected";
+
 /// Why nothing comes in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
@@ -29,6 +32,21 @@ impl Reason {
     /// The collector did not run, or has not tried yet.
     pub fn not_running() -> Self {
         Self::new(Cause::NotRunning, "")
+    }
+
+    /// The connection was up and brought nothing.
+    pub fn still_connected() -> Self {
+        Self::new(Cause::Stall, STILL_CONNECTED)
+    }
+
+    /// Whether it says that a connection was up: found by what others got then, and found again when
+    /// more is known of them.
+    pub fn is_silence(&self) -> bool {
+        match self.cause {
+            Cause::UpstreamSilence => true,
+            Cause::Stall => self.detail == STILL_CONNECTED,
+            _ => false,
+        }
     }
 
     /// That of a connection's end.

@@ -63,6 +63,8 @@ pub struct Due {
     pub former: Option<Manifest>,
     /// The configured servers that have not ended before it.
     pub servers: Vec<ServerId>,
+    /// The primary: nothing of it can be on its way.
+    pub primary: Option<ServerId>,
     /// Whether it lies in the vault's span. Outside of it nothing ran.
     pub is_in_span: bool,
     /// What comes in with this revision; its number and its predecessor are put in here.

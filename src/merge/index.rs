@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The version of the index's format.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// A shuffled segment has a run for every line; beyond this an index is not one.
 const INDEX_BYTES_MAX: u64 = 1 << 30;
@@ -97,6 +97,8 @@ pub struct Witness {
     pub backfill: u8,
     /// Whether its run ended or crashed in its minute.
     pub ends_early: bool,
+    /// Whether its run said that it ends.
+    pub stopped: bool,
 }
 
 /// Why a segment cannot be indexed.
@@ -343,7 +345,7 @@ impl Witness {
             What::Connected {
                 backfill_minutes, ..
             } => self.backfill = self.backfill.max(backfill_minutes),
-            What::Stopped { .. } => self.ends_early = true,
+            What::Stopped { .. } => (self.ends_early, self.stopped) = (true, true),
             _ => (),
         }
     }

@@ -42,6 +42,8 @@ pub struct Stock {
     pub is_first: bool,
     /// Whether its run ended or crashed in its minute: what came then is told by a later file.
     pub ends_early: bool,
+    /// Whether its run said that it ends.
+    pub stopped: bool,
     /// The most minutes of backfill that a connection in its events file asked for.
     pub backfill: u8,
     /// When it was there: when the delivery acknowledged it, else the end of its minute.
@@ -97,6 +99,8 @@ pub struct When<'a> {
     pub settle_ms: i64,
     /// Now.
     pub now: UtcMs,
+    /// The primary: its spool is here, so nothing of it can be on its way.
+    pub primary: Option<&'a ServerId>,
 }
 
 /// The hour in which the span begins: that of the first `started`, or what the vault knows.
@@ -176,8 +180,13 @@ impl<'a> EventsFiles<'a> {
             let first = minute - 1 - i64::from(segment.backfill);
             hours.extend((first..=minute + 1).map(hour_of));
         }
-        for minutes in self.servers.values() {
+        for (server, minutes) in &self.servers {
             let known: Vec<i64> = minutes.keys().map(|minute| minute.0).collect();
+            if let Some((last, _)) = minutes.last_key_value()
+                && self.is_told_for_good(server, minutes, *last, when)
+            {
+                hours.extend((hour_of(last.0).0..=when.zone.hour_of(when.now).0).map(Hour));
+            }
             for hole in known.windows(2) {
                 if let [before, after] = hole
                     && before + 1 < *after
@@ -208,6 +217,19 @@ impl<'a> EventsFiles<'a> {
         segments.any(|segment| !segment.ends_early)
     }
 
+    /// Whether the primary stopped in that minute: until it starts again nothing of it is late.
+    fn is_told_for_good(
+        &self,
+        server: &ServerId,
+        minutes: &BTreeMap<Minute, Vec<usize>>,
+        minute: Minute,
+        when: &When<'_>,
+    ) -> bool {
+        let numbers = minutes.get(&minute).into_iter().flatten();
+        let mut segments = numbers.filter_map(|number| self.stock.get(*number));
+        when.primary == Some(server) && segments.any(|segment| segment.stopped)
+    }
+
     /// The numbers of those of an hour, ascending.
     fn of_hour(&self, hour: Hour, when: &When<'_>) -> Vec<usize> {
         let intervals = when.zone.intervals(hour);
@@ -220,10 +242,10 @@ impl<'a> EventsFiles<'a> {
         let before = Minute(first.begin.minute().0 - 1);
         let after = last.end.minute();
         let mut numbers = BTreeSet::new();
-        for minutes in self.servers.values() {
+        for (server, minutes) in &self.servers {
             let inside = minutes.range(before..=after);
             numbers.extend(inside.flat_map(|(_, numbers)| numbers));
-            numbers.extend(self.brackets(minutes, before, after));
+            numbers.extend(self.brackets((*server, minutes), (before, after), when));
             let later = minutes.range(Minute(after.0 + 1)..=Minute(after.0 + BACKFILL_MINUTES_MAX));
             numbers.extend(later.flat_map(|(_, numbers)| numbers).filter(|number| {
                 let segment = self.stock.get(**number);
@@ -237,20 +259,23 @@ impl<'a> EventsFiles<'a> {
     }
 
     /// Where an outer minute has no file, what lies on both sides of the hole. A side with nothing
-    /// explains nothing: then the hole is late, unless the server had never collected before.
+    /// explains nothing: then the hole is late, unless the server had never collected before, or is
+    /// the primary and has stopped.
     fn brackets(
         &self,
-        minutes: &BTreeMap<Minute, Vec<usize>>,
-        before: Minute,
-        after: Minute,
+        (server, minutes): (&ServerId, &BTreeMap<Minute, Vec<usize>>),
+        (before, after): (Minute, Minute),
+        when: &When<'_>,
     ) -> Vec<usize> {
         let is_inside = minutes.range(before..=after).next().is_some();
         let nearest_before = minutes.range(..before).next_back();
         let nearest_after = minutes.range(Minute(after.0 + 1)..).next();
         let mut found = Vec::new();
         if !minutes.contains_key(&before)
-            && (is_inside || nearest_after.is_some())
-            && let Some((_, numbers)) = nearest_before
+            && let Some((minute, numbers)) = nearest_before
+            && (is_inside
+                || nearest_after.is_some()
+                || self.is_told_for_good(server, minutes, *minute, when))
         {
             found.extend(numbers);
         }
@@ -473,6 +498,7 @@ mod tests {
             started: (minute == "13:50").then(|| ms("13:50")),
             is_first: minute == "13:50",
             ends_early: false,
+            stopped: false,
             backfill: 0,
             arrived: ms(arrived),
         }
@@ -491,6 +517,7 @@ mod tests {
             first_hour: first_hour(stock, &zone, None),
             settle_ms: SETTLE_MS,
             now: ms(now),
+            primary: None,
         };
         let of = |stock: &[Stock], hour| {
             let found = candidates(stock, &BTreeSet::new(), &when);

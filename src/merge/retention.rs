@@ -188,6 +188,7 @@ mod tests {
             started: None,
             is_first: false,
             ends_early: false,
+            stopped: false,
             backfill: 0,
             arrived: at("23T13:00"),
         }

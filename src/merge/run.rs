@@ -21,7 +21,7 @@ use super::{
     sweep::{Sweep, SweepError},
 };
 use crate::{
-    config::settings::{Merge, Server, Xz},
+    config::settings::{Merge, Role, Server, Xz},
     period::{Hour, UtcMs},
     segment::name::{SAMPLE, SegmentName, ServerId},
     vault::{
@@ -177,7 +177,14 @@ impl Job<'_> {
             first_hour,
             settle_ms: i64::try_from(self.settings.settle.as_millis()).unwrap_or(i64::MAX),
             now: self.now,
+            primary: self.primary(),
         }
+    }
+
+    fn primary(&self) -> Option<&ServerId> {
+        let mut servers = self.servers.iter();
+        let primary = servers.find(|server| server.role == Role::Primary);
+        primary.map(|server| &server.id)
     }
 
     /// What is to be done about an hour, and the manifest of its latest revision.
@@ -422,6 +429,7 @@ impl Job<'_> {
             },
             former,
             servers: self.expected(hour),
+            primary: self.primary().cloned(),
             is_in_span: plan::is_in_span(hour, &self.when(look.first_hour)),
             history: History {
                 revision: revision + 1,

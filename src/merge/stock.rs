@@ -117,6 +117,7 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
         started: index.witness.started,
         is_first: index.witness.is_first,
         ends_early: index.witness.ends_early,
+        stopped: index.witness.stopped,
         backfill: index.witness.backfill,
         arrived: arrived.unwrap_or_else(|| name.minute.end()),
     }

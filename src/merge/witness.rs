@@ -38,14 +38,15 @@ pub fn timelines(
         let files: Result<Vec<EventsFile>, HourError> =
             of_server.map(|input| read(indexes, input)).collect();
         let files = files?;
+        let is_whole = due.primary.as_ref() == Some(server);
         let former = due.former.as_ref();
         let known = former.and_then(|f| Some((f, f.coverage.servers.get(server)?)));
         let Some((former, covered)) = known else {
-            return Ok(Timeline::of(&files));
+            return Ok(Timeline::of(&files, is_whole));
         };
         let gaps = former.gaps.iter();
         let gaps: Vec<&Gap> = gaps.filter(|gap| gap.server == server.as_str()).collect();
-        let since = (!files.is_empty()).then(|| Timeline::of(&files));
+        let since = (!files.is_empty()).then(|| Timeline::of(&files, is_whole));
         Ok(carried::timeline(
             &former.intervals,
             (covered, &gaps),

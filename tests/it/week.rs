@@ -550,6 +550,7 @@ impl<'a> Server<'a> {
                     started: started.map(|started| started.0),
                     is_first: started.is_some_and(|started| started.1),
                     ends_early: ends_early(*minute, events),
+                    stopped: stops(events),
                     backfill: 0,
                     arrived: minute.end(),
                     name: name.clone(),
@@ -565,8 +566,13 @@ impl<'a> Server<'a> {
 fn ends_early(minute: Minute, events: &[Event]) -> bool {
     let is_told =
         |event: &Event| matches!(&event.what, What::Alive(alive) if alive.minute == minute);
+    !events.iter().any(is_told) || stops(events)
+}
+
+/// Whether a run said that it ends.
+fn stops(events: &[Event]) -> bool {
     let stops = |event: &Event| matches!(event.what, What::Stopped { .. });
-    !events.iter().any(is_told) || events.iter().any(stops)
+    events.iter().any(stops)
 }
 
 /// The declared rule for a second that nobody has.
@@ -599,10 +605,16 @@ fn expected(truth: &[Vec<Truth>; 2]) -> Vec<Second> {
                 truth.cause.filter(|_| truth.posts == 0)
             };
             let alone = |number: usize| {
-                let other_is_away = matches!(of(1 - number), Some(Cause::NotRunning | Cause::Late));
+                let other = of(1 - number);
                 match of(number) {
-                    Some(_) if truth[number][place].is_quiet && other_is_away => {
+                    Some(_)
+                        if truth[number][place].is_quiet && other == Some(Cause::NotRunning) =>
+                    {
                         Some(Cause::UpstreamSilence)
+                    }
+                    // what the other one got is not known yet
+                    Some(Cause::UpstreamSilence) if other == Some(Cause::Late) => {
+                        Some(Cause::Stall)
                     }
                     cause => cause,
                 }
@@ -632,6 +644,7 @@ fn check(
         first_hour: plan::first_hour(&known, &zone, None),
         settle_ms: 600_000,
         now: world.at(SECONDS * 1_000 + 3_600_000),
+        primary: None,
     };
     let servers: Vec<ServerId> = ["1", "2"].map(|id| id.parse().unwrap()).into();
     let expected = expected(posts);
@@ -647,7 +660,7 @@ fn check(
             .iter()
             .map(|id| {
                 let files = candidate.events.iter().map(|number| &stock[*number].1);
-                Timeline::of(files.filter(|file| file.name.server == *id))
+                Timeline::of(files.filter(|file| file.name.server == *id), false)
             })
             .collect();
         let in_second = (begin..begin + 3_600).filter_map(|second| {
