@@ -8,7 +8,8 @@
 //!    what was under way when the connection broke did not arrive;
 //! 2. what had ended shortly before, if nothing has come since then;
 //! 3. with a connection that was up all the time: `upstream silence` if all servers that ran were
-//!    connected and none has the second, else `stall`; `unknown` if bytes came in every second.
+//!    connected and none has the second, else `stall`; if bytes came in every second, what broke the
+//!    connection within `UNDER_WAY_MAX`, else `unknown`.
 //!
 //! A connection that was made again at once is no cause while another server listened all the time
 //! and got nothing either. Then each run of uncovered seconds is looked at as a whole (`run`).
@@ -31,6 +32,10 @@ use crate::{
 
 /// Posts arrive within so many ms of their creation: 99 % of them within 6 to 7 s, says X.
 pub const UNDER_WAY_MS: i64 = 10_000;
+
+/// Posts that others have, and that did not come although others did all the time, were under way for
+/// up to so many ms when the connection broke.
+const UNDER_WAY_MAX_MS: i64 = 60_000;
 
 /// So soon after a connection was made posts come.
 const WARMING_UP_MS: i64 = 5_000;
@@ -283,6 +288,20 @@ fn why(seconds: &[i64], views: &[View<'_>], number: usize, place: usize) -> Opti
     Some(while_connected(views, number, place, second))
 }
 
+/// Posts that did not come although bytes did were under way longer than usual when that ended.
+fn while_bytes_came(views: &[View<'_>], number: usize, second: i64) -> Why {
+    let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
+    let until = end.plus_ms(UNDER_WAY_MAX_MS);
+    let down = views
+        .get(number)
+        .and_then(|view| view.timeline.first_lasting_down(begin, until));
+    match down {
+        Some(down) => Why::Down(down.reason.clone()),
+        None if bytes_came(views, number, second, UNDER_WAY_MAX_MS) => Why::Unknown,
+        None => Why::Stalled,
+    }
+}
+
 /// Whether no server has posts of a second, and another one listened all the time in which they
 /// should have come.
 fn is_witnessed(views: &[View<'_>], number: usize, place: usize, second: i64) -> bool {
@@ -314,16 +333,16 @@ fn while_connected(views: &[View<'_>], number: usize, place: usize, second: i64)
             .map(|(_, view)| view)
     };
     if others().any(|view| view.has_posts(place)) {
-        return if bytes_came(views, number, second) {
-            Why::Unknown
+        return if bytes_came(views, number, second, UNDER_WAY_MS) {
+            while_bytes_came(views, number, second)
         } else {
             Why::Stalled
         };
     }
-    let until = end.plus_ms(UNDER_WAY_MS);
+    let (since, until) = (begin.plus_ms(-WARMING_UP_MS - 1), end.plus_ms(UNDER_WAY_MS));
     let is = |down: &Down, cause| down.reason.cause == cause;
     let is_awaited =
-        |view: &View<'_>| (view.timeline.lasting(begin, until)).any(|down| is(down, Cause::Late));
+        |view: &View<'_>| (view.timeline.lasting(since, until)).any(|down| is(down, Cause::Late));
     if others().any(is_awaited) {
         // whether it got anything is not known yet
         return Why::Stalled;
@@ -338,8 +357,8 @@ fn while_connected(views: &[View<'_>], number: usize, place: usize, second: i64)
 }
 
 /// Whether bytes came in every second of the time in which posts of that second should have come.
-fn bytes_came(views: &[View<'_>], number: usize, second: i64) -> bool {
-    let mut arriving = second..=second + UNDER_WAY_MS / 1_000;
+fn bytes_came(views: &[View<'_>], number: usize, second: i64, under_way_ms: i64) -> bool {
+    let mut arriving = second..=second + under_way_ms / 1_000;
     let bytes = views.get(number).map(|view| &view.timeline.bytes);
     bytes.is_some_and(|bytes| arriving.all(|second| bytes.binary_search(&second).is_ok()))
 }
