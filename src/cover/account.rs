@@ -141,7 +141,8 @@ pub fn account(given: &Given<'_>) -> Account {
     let of_each: Vec<Vec<Option<Reason>>> = (0..views.len())
         .map(|number| {
             let why = |place| why(&seconds, &views, number, place);
-            run::reasons(&seconds, (0..seconds.len()).map(why).collect())
+            let whys: Vec<Option<Why>> = (0..seconds.len()).map(why).collect();
+            run::reasons(&seconds, &whys)
         })
         .collect();
     for (place, second) in seconds.iter().enumerate() {
@@ -165,8 +166,14 @@ pub fn account(given: &Given<'_>) -> Account {
         .iter()
         .map(|view| Covered::of(given.intervals, &view.with_posts, &view.quiet))
         .collect();
+    account.union = covered_by_any(given.intervals, &views, seconds.len());
+    account
+}
+
+/// What any server has.
+fn covered_by_any(intervals: &[Interval], views: &[View<'_>], seconds: usize) -> Covered {
     let any = |has: &dyn Fn(&View<'_>, usize) -> bool| -> Vec<bool> {
-        (0..seconds.len())
+        (0..seconds)
             .map(|place| views.iter().any(|view| has(view, place)))
             .collect()
     };
@@ -177,8 +184,7 @@ pub fn account(given: &Given<'_>) -> Account {
         .zip(&with_posts)
         .map(|(covered, with_posts)| *covered && !with_posts)
         .collect();
-    account.union = Covered::of(given.intervals, &with_posts, &quiet);
-    account
+    Covered::of(intervals, &with_posts, &quiet)
 }
 
 /// What is told of the servers' causes in a gap of the union.
@@ -385,4 +391,131 @@ fn both(given: &Given<'_>) -> BTreeMap<Minute, Both> {
         }
     }
     minutes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cover::carried;
+
+    /// Seconds in which nobody is sent anything.
+    const OUTAGE: std::ops::Range<i64> = 100..160;
+
+    fn up(downs: &[(i64, i64, Cause)]) -> Timeline {
+        let downs = downs.iter().map(|(begin, end, cause)| Down {
+            begin: UtcMs(*begin),
+            end: UtcMs(*end),
+            reason: Reason::new(*cause, ""),
+        });
+        Timeline {
+            downs: downs.collect(),
+            bytes: (0..600).filter(|second| second % 20 == 0).collect(),
+            connections: Vec::new(),
+        }
+    }
+
+    /// Ten minutes of two servers, which have posts of all seconds but those of the outage; the
+    /// second one of none at all while it is late, or of all if it missed nothing.
+    fn account_of(timelines: &[Timeline; 2], second_has: impl Fn(i64) -> bool) -> Account {
+        let posts = (0..600).map(|second| {
+            let has = [!OUTAGE.contains(&second), second_has(second)];
+            let in_second = InSecond {
+                posts: u64::from(has.contains(&true)),
+                servers: has.map(u64::from).into(),
+                common: u64::from(!has.contains(&false)),
+            };
+            (second, in_second)
+        });
+        account(&Given {
+            intervals: &hour(),
+            servers: &["1".parse().unwrap(), "2".parse().unwrap()],
+            posts: &posts.filter(|(_, has)| 0 < has.posts).collect(),
+            timelines,
+        })
+    }
+
+    fn hour() -> [Interval; 1] {
+        let (begin, end) = (UtcMs(0), UtcMs(600_000));
+        [Interval { begin, end }]
+    }
+
+    fn told(account: &Account) -> Vec<String> {
+        let gaps = account.gaps.iter();
+        let told = |gap: &Gap| {
+            let (begin, end) = (gap.begin.second(), gap.end.second());
+            format!("{} {begin}-{end} {}", gap.server, gap.cause)
+        };
+        gaps.map(told).collect()
+    }
+
+    #[test]
+    fn what_another_server_got_is_known_when_its_data_has_come() {
+        let sent = |second: i64| !OUTAGE.contains(&second);
+        let before = account_of(&[up(&[]), Timeline::late()], |_| false);
+        assert_eq!(
+            told(&before),
+            ["1 100-160 stall", "2 0-600 late", "union 100-160 late"]
+        );
+        let silent = [
+            "1 100-160 upstream silence",
+            "2 100-160 upstream silence",
+            "union 100-160 upstream silence",
+        ];
+        assert_eq!(told(&account_of(&[up(&[]), up(&[])], sent)), silent);
+        // when the raw data of the first one is gone it is found again, too
+        let gaps: Vec<&Gap> = before.gaps.iter().filter(|gap| gap.server == "1").collect();
+        let former = || carried::timeline(&hour(), (&before.servers[0], &gaps), None);
+        assert_eq!(told(&account_of(&[former(), up(&[])], sent)), silent);
+        let all = account_of(&[former(), up(&[])], |_| true);
+        assert_eq!(told(&all), ["1 100-160 stall"]);
+        // a part of the silence, of which the other one's data is not there
+        let from_then_on = [(130_000, 600_000, Cause::Late)];
+        let partly = account_of(&[up(&[]), up(&from_then_on)], |second| second < 100);
+        assert_eq!(
+            told(&partly)[..2],
+            ["1 100-120 upstream silence", "1 120-160 stall"]
+        );
+        let network = [(95_000, 170_000, Cause::Network)];
+        let away = account_of(&[former(), up(&network)], sent);
+        assert_eq!(
+            told(&away),
+            [
+                "1 100-160 stall",
+                "2 100-160 network",
+                "union 100-160 stall"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_silence_stays_one_whatever_happens_to_a_server_meanwhile() {
+        let sent = |second: i64| !OUTAGE.contains(&second);
+        let at_once = [(130_200, 130_250, Cause::Network)];
+        let found = account_of(&[up(&at_once), up(&[])], sent);
+        assert_eq!(told(&found).len(), 3, "{:?}", told(&found));
+        assert_eq!(told(&found)[2], "union 100-160 upstream silence");
+        let for_a_while = [(120_000, 140_000, Cause::Network)];
+        let found = account_of(&[up(&[]), up(&for_a_while)], sent);
+        assert_eq!(told(&found)[0], "1 100-160 upstream silence");
+        // a start that fails once, for a second
+        let start = [
+            (80_000, 99_900, Cause::NotRunning),
+            (99_900, 101_500, Cause::Refused),
+        ];
+        let found = account_of(&[up(&[]), up(&start)], |second| {
+            !(80..102).contains(&second)
+        });
+        assert_eq!(told(&found)[1], "2 80-102 not running");
+    }
+
+    #[test]
+    fn what_was_under_way_for_long_is_lost_by_what_broke_the_connection() {
+        let mut slow = up(&[(130_000, 130_040, Cause::Network)]);
+        slow.bytes = (0..600).collect();
+        let found = account_of(&[slow.clone(), up(&[])], |_| true);
+        assert_eq!(told(&found), ["1 100-160 network"]);
+        slow.downs.clear();
+        let found = account_of(&[slow, up(&[])], |_| true);
+        assert_eq!(told(&found), ["1 100-160 unknown"], "a bug to report");
+    }
 }

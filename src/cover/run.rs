@@ -46,7 +46,7 @@ impl Part {
 }
 
 /// Why each second of an hour is not covered; `None` for those that are.
-pub fn reasons(seconds: &[i64], whys: Vec<Option<Why>>) -> Vec<Option<Reason>> {
+pub fn reasons(seconds: &[i64], whys: &[Option<Why>]) -> Vec<Option<Reason>> {
     let mut reasons: Vec<Option<Reason>> = vec![None; whys.len()];
     let places: Vec<usize> = (0..whys.len())
         .filter(|place| whys.get(*place).is_some_and(Option::is_some))
@@ -146,5 +146,70 @@ fn join(reasons: &mut [Option<Reason>], (is_cut_before, is_cut_after): (bool, bo
         if let Some(seconds) = reasons.get_mut(part.begin..part.begin + part.seconds) {
             seconds.fill(reason);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds as letters → their causes as letters.
+    #[track_caller]
+    fn check(whys: &str, expected: &str) {
+        let cause = |letter: char| match letter {
+            'n' => Cause::Network,
+            'r' => Cause::Refused,
+            'x' => Cause::NotRunning,
+            'l' => Cause::Late,
+            _ => panic!("{letter}"),
+        };
+        let why = |letter: char| match letter {
+            '.' => None,
+            'u' => Some(Why::Unknown),
+            'S' => Some(Why::Silent { by_all: true }),
+            's' => Some(Why::Silent { by_all: false }),
+            't' => Some(Why::Stalled),
+            _ => Some(Why::Down(Reason::new(cause(letter), ""))),
+        };
+        let letter = |reason: Option<Reason>| match reason.map(|reason| reason.cause) {
+            None => '.',
+            Some(Cause::Network) => 'n',
+            Some(Cause::Refused) => 'r',
+            Some(Cause::NotRunning) => 'x',
+            Some(Cause::Late) => 'l',
+            Some(Cause::UpstreamSilence) => 'S',
+            Some(Cause::Stall) => 't',
+            Some(_) => 'u',
+        };
+        let seconds: Vec<i64> = (0..).take(whys.len()).collect();
+        let found = reasons(&seconds, &whys.chars().map(why).collect::<Vec<_>>());
+        let found: String = found.into_iter().map(letter).collect();
+        assert_eq!(found, expected, "{whys}");
+    }
+
+    #[test]
+    fn splinters_belong_to_what_lies_beside_them() {
+        check(".xxxxxxxxnrrn.", ".xxxxxxxxxxxx.");
+        check(".xxxxxxnnnnnn.", ".xxxxxxnnnnnn.");
+        check(".xnrn.", ".nnnn.");
+        check(".xnnnnnnn.", ".nnnnnnnn.");
+        // cut by the hour
+        check("xnnnnnnn.", "xnnnnnnn.");
+        check(".nnnnnnnx", ".nnnnnnnx");
+        // what is late is not known, and nothing is called silent that somebody else may have
+        check(".nnllllll.", ".nnllllll.");
+        check(".llnnnnnn.", ".llnnnnnn.");
+        check(".xxxSSSSSSSSS.", ".xxxSSSSSSSSS.");
+        check(".xxxxxxSS.", ".xxxxxxxx.");
+        check(".uuuuuuuuunn.", ".nnnnnnnnnnn.");
+        check(".nnuuuuuuuuu.", ".nnnnnnnnnnn.");
+        check(".uuu.", ".uuu.");
+    }
+
+    #[test]
+    fn a_silence_has_one_cause() {
+        check(".sssssSssssss.", ".SSSSSSSSSSSS.");
+        check(".ssssss.SS.", ".tttttt.SS.");
+        check(".ssssssttttttSSSSSS.", ".ttttttttttttSSSSSS.");
     }
 }

@@ -195,12 +195,7 @@ impl Workshop<'_> {
             .map(|timeline| timeline.connections.clone())
             .collect();
         let mut sources = self.sources(&due, &servers)?;
-        let former = Former {
-            disk: self.indexes.disk,
-            vault: self.vault,
-            hour: due.hour,
-            servers: &servers,
-        };
+        let former = self.former(&due, &servers);
         let mut out = TakenOut::default();
         if let Some(manifest) = &due.former {
             let path = self.former_path(due.hour);
@@ -234,6 +229,15 @@ impl Workshop<'_> {
         place.commit(&manifest, ledger)?;
         window::heed(place, &manifest);
         Ok(manifest)
+    }
+
+    fn former<'f>(&'f self, due: &Due, servers: &'f [ServerId]) -> Former<'f> {
+        Former {
+            disk: self.indexes.disk,
+            vault: self.vault,
+            hour: due.hour,
+            servers,
+        }
     }
 
     /// Where the rows of a former revision are put down.
@@ -407,12 +411,7 @@ impl Workshop<'_> {
         let inputs = due.fresh(|inputs| &inputs.segments);
         let mut fresh = sources.iter().zip(inputs).peekable();
         if let Some(manifest) = &due.former {
-            let former = Former {
-                disk: self.indexes.disk,
-                vault: self.vault,
-                hour: due.hour,
-                servers,
-            };
+            let former = self.former(due, servers);
             former.rejected(manifest, |line| {
                 let kept: rejected::Kept = serde_json::from_slice(line)?;
                 while let Some((source, input)) =

@@ -601,4 +601,78 @@ mod tests {
         assert_eq!(at(&now, None, "21:00")[0], "2026-11-23_13 lacks 2");
         assert_eq!(at(&before[..1], None, "14:30"), [""; 0], "raw data may go");
     }
+
+    /// The minutes of the events files that belong to hours.
+    fn minutes_of(stock: &[Stock], primary: Option<&str>, hours: &[&str]) -> Vec<Vec<String>> {
+        let zone = Zone::named("UTC").unwrap();
+        let primary: Option<ServerId> = primary.map(|id| id.parse().unwrap());
+        let when = When {
+            zone: &zone,
+            first_hour: first_hour(stock, &zone, None),
+            settle_ms: SETTLE_MS,
+            now: ms("18:30"),
+            primary: primary.as_ref(),
+        };
+        let files = EventsFiles::of(stock);
+        let known = files.hours(&when);
+        let of_hour = |at: &&str| {
+            let hour = hour(at);
+            let numbers = files.of_hour(hour, &when);
+            assert!(numbers.is_empty() || known.contains(&hour), "{hour}");
+            let minute = |n: usize| stock[n].name.minute.begin().to_string()[11..16].to_owned();
+            numbers.into_iter().map(minute).collect()
+        };
+        hours.iter().map(of_hour).collect()
+    }
+
+    #[test]
+    fn an_early_end_in_the_outer_minute_is_told_by_the_next_file() {
+        let at = |minute| segment("1", minute, &[], minute);
+        let mut stock = [
+            at("13:50"),
+            at("14:59"),
+            at("15:00"),
+            at("15:07"),
+            at("16:20"),
+        ];
+        let of = |stock: &[Stock]| minutes_of(stock, None, &["23_14"]).remove(0);
+        assert_eq!(of(&stock), ["13:50", "14:59", "15:00"]);
+        stock[2].ends_early = true;
+        assert_eq!(of(&stock), ["13:50", "14:59", "15:00", "15:07"]);
+        // another run in that minute goes on
+        let mut both = stock.to_vec();
+        both.insert(3, at("15:00"));
+        let goes_on = both[3].name.to_string().replace("_000", "_001");
+        both[3].name = goes_on.parse().unwrap();
+        assert_eq!(of(&both), ["13:50", "14:59", "15:00", "15:00"]);
+    }
+
+    #[test]
+    fn a_primary_that_stopped_did_not_run_and_another_server_may_be_late() {
+        let hours = ["23_14", "23_15", "23_18"];
+        let mut stock = vec![
+            segment("1", "13:50", &[], "13:50"),
+            segment("1", "14:05", &[], "14:06"),
+        ];
+        let nothing = [""; 0];
+        let of = |stock: &[Stock], primary| minutes_of(stock, primary, &hours);
+        assert_eq!(of(&stock, Some("1"))[1], nothing);
+        stock[1].stopped = true;
+        let found = of(&stock, Some("1"));
+        assert_eq!(
+            found,
+            [vec!["13:50", "14:05"], vec!["14:05"], vec!["14:05"]]
+        );
+        for other in [None, Some("2")] {
+            assert_eq!(
+                of(&stock, other)[1],
+                nothing,
+                "what it did then may be on its way"
+            );
+        }
+        stock.push(segment("1", "17:10", &[], "17:11"));
+        let found = of(&stock, Some("1"));
+        assert_eq!(found[1], ["14:05", "17:10"], "it started again");
+        assert_eq!(found[2], nothing, "and goes on");
+    }
 }
