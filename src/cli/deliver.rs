@@ -19,6 +19,7 @@ use crate::{
         run::{self, DeliverError, Delivered, Job},
     },
     segment::name::{SegmentName, ServerId},
+    text::plural,
     world::{
         disk::{Disk as _, RealDisk},
         lock::Lock,
@@ -164,13 +165,19 @@ fn tell_outcome(delivered: &Delivered, target: &dyn Display, json: bool) -> Resu
     if json {
         output::print_json(delivered)?;
     } else if 0 < sent + failed + deleted {
+        let segments = plural(*sent, "segment", "segments");
         output::print(&format!(
-            "delivered {sent} segments to {target}, {failed} failed, {deleted} deleted here\n"
+            "delivered {segments} to {target}, {failed} failed, {deleted} deleted here\n"
         ))?;
     }
     if 0 < *waiting {
         tracing::info!(
-            "{waiting} segments lie there and wait to be acknowledged by the primary's merge"
+            "{} to be acknowledged by the primary's merge",
+            plural(
+                *waiting,
+                "segment lies there and waits",
+                "segments lie there and wait"
+            )
         );
     }
     Ok(match (failed, sent + deleted) {

@@ -15,6 +15,7 @@ use crate::{
         gap::{self, Gap},
     },
     period::{Day, Hour, Interval, UtcMs, Zone},
+    text::plural,
     vault::{day, layout},
     world::disk::RealDisk,
 };
@@ -167,7 +168,7 @@ fn table(gaps: &[Gap]) -> String {
         "server", "begin", "end", "seconds", "cause"
     );
     let second = |at: UtcMs| at.to_string().replace(".000Z", "Z");
-    let mut totals: Vec<(&str, usize, i64)> = Vec::new();
+    let mut totals: Vec<(&str, u64, i64)> = Vec::new();
     for gap in gaps {
         let line = format!(
             "{:<16}  {:<20}  {:<20}  {:>9}  {:<19}  {}",
@@ -191,7 +192,11 @@ fn table(gaps: &[Gap]) -> String {
     text.push('\n');
     for (server, count, seconds) in totals {
         // writing to a text cannot fail
-        let _never = writeln!(text, "{server:<16}  {count} gaps, {seconds} s");
+        let _never = writeln!(
+            text,
+            "{server:<16}  {}, {seconds} s",
+            plural(count, "gap", "gaps")
+        );
     }
     if gaps.is_empty() {
         text += "no gaps\n";

@@ -48,7 +48,10 @@ pub(crate) struct InspectArgs {
     json: bool,
 }
 
-/// What is found, in the order in which it is told.
+/// What is longer is told in several lines.
+const ONE_LINE_CHARS: usize = 90;
+
+/// What is found, by name.
 #[derive(Debug, Default, Serialize)]
 #[serde(transparent)]
 struct Facts(BTreeMap<String, serde_json::Value>);
@@ -89,15 +92,57 @@ pub(crate) fn run(_global: &Global, args: &InspectArgs) -> Result<Exit, Failure>
     if args.json {
         output::print_json(&facts)?;
     } else {
-        let width = facts.0.keys().map(String::len).max().unwrap_or(0);
-        for (what, value) in &facts.0 {
-            let shown = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
-            output::print(&format!("{what:<width$}  {shown}\n"))?;
-        }
+        let mut lines = Vec::new();
+        let named = facts.0.iter().map(|(what, value)| (what.as_str(), value));
+        tell(&mut lines, named.collect(), "");
+        output::print(&lines.concat())?;
     }
     Ok(Exit::Done)
+}
+
+/// Appends values with their names, one a line; what is too long for that is told part by part.
+fn tell(lines: &mut Vec<String>, values: Vec<(&str, &serde_json::Value)>, indent: &str) {
+    use serde_json::Value;
+    let width = values.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
+    for (what, value) in values {
+        let line = in_one_line(value);
+        let parts: Vec<(&str, &Value)> = match value {
+            Value::Object(parts) => parts
+                .iter()
+                .map(|(name, part)| (name.as_str(), part))
+                .collect(),
+            Value::Array(parts) => parts.iter().map(|part| ("-", part)).collect(),
+            _ => Vec::new(),
+        };
+        if parts.is_empty() || line.chars().count() <= ONE_LINE_CHARS {
+            lines.push(format!("{indent}{what:<width$}  {line}\n"));
+        } else {
+            lines.push(format!("{indent}{what}\n"));
+            tell(lines, parts, &format!("{indent}  "));
+        }
+    }
+}
+
+fn in_one_line(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    let inner = |value: &Value| match value {
+        Value::Object(parts) if !parts.is_empty() => format!("({})", in_one_line(value)),
+        _ => in_one_line(value),
+    };
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(parts) if parts.is_empty() => "none".to_owned(),
+        Value::Array(parts) => parts.iter().map(inner).collect::<Vec<_>>().join(", "),
+        Value::Object(parts) if parts.is_empty() => "none".to_owned(),
+        Value::Object(parts) => {
+            let part = |(name, value)| format!("{name} {}", inner(value));
+            parts.iter().map(part).collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 fn facts_of(path: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {

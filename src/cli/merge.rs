@@ -18,6 +18,7 @@ use crate::{
     },
     period::Hour,
     segment::name::ServerId,
+    text::plural,
     vault::{identity::IdentityError, layout},
     world::{
         disk::{Disk as _, RealDisk},
@@ -199,10 +200,8 @@ fn receive(setup: &Setup) -> Received {
         );
     }
     if 0 < received.acknowledged {
-        tracing::info!(
-            "received and acknowledged {} segments",
-            received.acknowledged
-        );
+        let segments = plural(received.acknowledged, "segment", "segments");
+        tracing::info!("received and acknowledged {segments}");
     }
     received
 }
@@ -214,8 +213,10 @@ fn tell_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
         for hour in &plan.hours {
             let what = if hour.missing.is_empty() {
                 format!(
-                    "{} lines of {} segments, {} of them new",
-                    hour.lines, hour.segments, hour.new_segments
+                    "{} of {}, {} of them new",
+                    plural(hour.lines, "line", "lines"),
+                    plural(hour.segments, "segment", "segments"),
+                    hour.new_segments
                 )
             } else {
                 format!("held back: lacks {}", hour.missing.join(", "))
@@ -224,7 +225,8 @@ fn tell_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
         }
         for (count, what) in [(plan.compress, "compressed"), (plan.delete, "deleted")] {
             if 0 < count {
-                output::print(&format!("raw data: {count} segments would be {what}\n"))?;
+                let segments = plural(count, "segment", "segments");
+                output::print(&format!("raw data: {segments} would be {what}\n"))?;
             }
         }
     }
@@ -251,8 +253,8 @@ fn tell_outcome(outcome: &Outcome, asked: &BTreeSet<Hour>, json: bool) -> Result
     let is_swept = 0 < swept.compressed + swept.deleted;
     if is_swept {
         tracing::info!(
-            "raw data: {} segments were compressed, {} deleted",
-            swept.compressed,
+            "raw data: {} compressed, {} deleted",
+            plural(swept.compressed, "segment", "segments"),
             swept.deleted
         );
     }

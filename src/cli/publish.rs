@@ -18,6 +18,7 @@ use crate::{
         plan::{self, Task, Wanted},
         run::Job,
     },
+    text::plural,
     vault::{
         commit::{HourOfVault, half_done},
         ledger::Ledger,
@@ -219,8 +220,10 @@ fn tell_outcome(outcome: &Outcome, json: bool) -> Result<Exit, Failure> {
         };
         let count = outcome.failed.len();
         let what = format!(
-            "{count} files are not public; the first: {}: {}",
-            failed.path, failed.why
+            "not public yet: {}, the first: {}: {}",
+            plural(number(count), "file", "files"),
+            failed.path,
+            failed.why
         );
         return Err(Failure::new(exit, what).hint(hint(failed.alarm)));
     }
@@ -231,6 +234,10 @@ fn tell_outcome(outcome: &Outcome, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
 fn summary(outcome: &Outcome) -> String {
     let mut text = Vec::new();
     for one in &outcome.uploaded {
@@ -239,9 +246,9 @@ fn summary(outcome: &Outcome) -> String {
     }
     if !outcome.uploaded.is_empty() || outcome.confirmed != 0 || !outcome.failed.is_empty() {
         text.push(format!(
-            "published {} files, {} were there already, {} failed, {} wait\n\
+            "published {}, {} were there already, {} failed, {} wait\n\
              {} new ids in 30 days, of {} allowed\n",
-            outcome.uploaded.len(),
+            plural(number(outcome.uploaded.len()), "file", "files"),
             outcome.confirmed,
             outcome.failed.len(),
             outcome.held,
@@ -283,8 +290,8 @@ fn findings(audited: &Audited) -> String {
     }
     let count = |word: &str, list: &Vec<String>| format!("{} {word}", list.len());
     text.push(format!(
-        "{} files are public as they are in the vault, {}, {}, {}\n",
-        compared.good,
+        "public as in the vault: {}; {}, {}, {}\n",
+        plural(compared.good, "file", "files"),
         count("are missing", &compared.missing),
         count("differ", &compared.differs),
         count("should not be public", &compared.foreign),
@@ -294,8 +301,8 @@ fn findings(audited: &Audited) -> String {
     }
     if 0 < audited.diary_lines {
         text.push(format!(
-            "{} lines were missing in published.jsonl and are there again\n",
-            audited.diary_lines
+            "added to published.jsonl, where it was missing: {}\n",
+            plural(audited.diary_lines, "line", "lines")
         ));
     }
     text.concat()

@@ -17,6 +17,7 @@ use crate::{
     merge::outcome::Committed,
     period::Hour,
     post::id,
+    text::plural,
     vault::redactions::Redactions,
     world::{
         crash::{self, Point},
@@ -167,10 +168,10 @@ fn tell(told: &Told, json: bool) -> Result<(), Failure> {
     output::print(&text)?;
     let would = if told.dry_run { "would be" } else { "were" };
     tracing::info!(
-        "{} posts {would} taken out of {} segments; {} hours have a new revision",
-        told.found.len(),
-        told.segments,
-        told.committed.len()
+        "{} {would} taken out of {}; {} with a new revision",
+        plural(told.found.len() as u64, "post", "posts"),
+        plural(told.segments, "segment", "segments"),
+        plural(told.committed.len() as u64, "hour", "hours")
     );
     Ok(())
 }

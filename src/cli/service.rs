@@ -82,8 +82,13 @@ fn text(global: &Global, setup: &Setup, whose: &Whose) -> Result<String, Failure
     };
     for path in [&program, &config] {
         if !whose.user && (path.starts_with("/tmp") || path.starts_with("/var/tmp")) {
+            let elsewhere = if path == &program {
+                "/usr/local/bin"
+            } else {
+                "/etc/twinstream"
+            };
             tracing::warn!(
-                "{} is in a folder that the service does not see (PrivateTmp)\n  hint: copy it elsewhere, for example to /usr/local/bin",
+                "{} is in a folder that the service does not see (PrivateTmp)\n  hint: copy it elsewhere, for example to {elsewhere}",
                 path.display()
             );
         }

@@ -84,8 +84,15 @@ pub(crate) fn load_file(global: &Global) -> Result<Loaded, Failure> {
             format!("cannot read the config: {}: {why}", path.display()),
         )
     };
-    let bytes = disk::read_bounded(&RealDisk, &path, CONFIG_BYTES_MAX)
-        .map_err(|why| cannot(why.to_string()))?;
+    let bytes = disk::read_bounded(&RealDisk, &path, CONFIG_BYTES_MAX).map_err(|why| {
+        let hint = match why.kind() {
+            io::ErrorKind::NotFound => "`twinstream init` writes one",
+            io::ErrorKind::IsADirectory => "name the file in it",
+            io::ErrorKind::PermissionDenied => "run this as the user that the service runs as",
+            _ => return cannot(why.to_string()),
+        };
+        cannot(why.to_string()).hint(hint)
+    })?;
     let text = String::from_utf8(bytes).map_err(|why| cannot(why.to_string()))?;
     let folder = std::path::absolute(&path)?
         .parent()
@@ -211,7 +218,7 @@ fn secret_file(what: &str, path: &Path) -> Result<Secret, Failure> {
     };
     let mode = fs::metadata(path)
         .map_err(|why| {
-            let hint = format!("put {what} there, readable by this user only (mode 600)");
+            let hint = format!("put {what} there, where others cannot read it (mode 600)");
             cannot(&why).hint(hint)
         })?
         .mode();
@@ -219,7 +226,8 @@ fn secret_file(what: &str, path: &Path) -> Result<Secret, Failure> {
     let read = disk::read_bounded(&RealDisk, path, secrets::SECRET_BYTES_MAX);
     let bytes = read.map_err(|why| cannot(&why))?;
     let text = String::from_utf8(bytes).map_err(|_not_text| cannot(&"it is not text"))?;
-    secrets::from_text(&text).map_err(|why| cannot(&why))
+    secrets::from_text(&text)
+        .map_err(|why| cannot(&why).hint(format!("put {what}, and nothing else, into that file")))
 }
 
 /// Log lines show the time that the process goes by.

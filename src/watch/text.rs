@@ -6,7 +6,7 @@ use super::{
     link::State,
     snapshot::{Server, Snapshot, UNION},
 };
-pub use crate::text::{bytes, percent, table};
+pub use crate::text::{bytes, percent, plural, table};
 use crate::{period::UtcMs, supervise::record::Run};
 
 /// The connection in a few words.
@@ -100,14 +100,18 @@ fn facts(picture: &Snapshot) -> String {
     let mut lines = vec![
         String::new(),
         format!(
-            "vault     {} hours committed in {} revisions, the latest is {last}",
-            vault.hours, vault.revisions
+            "vault     {} committed in {}, the latest is {last}",
+            plural(vault.hours, "hour", "hours"),
+            plural(vault.revisions, "revision", "revisions")
         ),
     ];
     if let Some(public) = &picture.published {
         lines.push(format!(
-            "public    {} hours, {} not yet; {} of {} ids in 30 days",
-            public.hours, public.behind, public.ids_30_days, public.ids_max
+            "public    {}, {} not yet; {} of {} ids in 30 days",
+            plural(public.hours, "hour", "hours"),
+            public.behind,
+            public.ids_30_days,
+            public.ids_max
         ));
     }
     lines.push(format!(

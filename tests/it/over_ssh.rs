@@ -248,7 +248,7 @@ fn with_a_restricted_key_only_what_the_primary_has_read_back_goes() {
     site.configure(site.sshd.port(), "0s");
     let said = site.deliver(WEEK_LATER, 0);
     assert!(
-        said.contains("delivered 1 segments") && said.contains("2 deleted here"),
+        said.contains("delivered 1 segment to") && said.contains("2 deleted here"),
         "{said}"
     );
     let left = tree(&site.spool());
