@@ -109,17 +109,22 @@ pub(crate) fn run(global: &Global, args: &GapsArgs) -> Result<Exit, Failure> {
     if asked.end <= asked.begin {
         return Err(Failure::new(Exit::Usage, "--until lies before --since"));
     }
-    let Some(gaps) = find(&settings.vault_dir, zone, asked)? else {
-        return Ok(nothing(&settings.vault_dir));
-    };
+    let found = find(&settings.vault_dir, zone, asked)?;
+    let is_committed = found.is_some();
+    let gaps = found.unwrap_or_default();
     if args.json {
         output::print_json(&gaps.iter().map(row).collect::<Vec<Row<'_>>>())?;
     } else if args.csv {
         output::print(&day::gaps_text(&gaps))?;
-    } else {
+    } else if is_committed {
         output::print(&table(&gaps))?;
     }
-    Ok(Exit::Done)
+    // whoever reads JSON or CSV gets an empty list of it
+    if is_committed {
+        Ok(Exit::Done)
+    } else {
+        Ok(nothing(&settings.vault_dir))
+    }
 }
 
 fn row(gap: &Gap) -> Row<'_> {

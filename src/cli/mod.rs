@@ -14,6 +14,7 @@ use crate::world::{panic, process};
 mod args;
 mod check;
 mod collect;
+mod commits;
 mod completions;
 mod config;
 mod deliver;

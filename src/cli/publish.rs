@@ -2,9 +2,9 @@
 
 use super::{
     args::Global,
+    commits,
     exit::{Exit, Failure},
-    output, progress,
-    setup::{self, Setup},
+    output, progress, setup,
 };
 use crate::{
     config::{
@@ -19,13 +19,9 @@ use crate::{
         run::Job,
     },
     text::plural,
-    vault::{
-        commit::{HourOfVault, half_done},
-        ledger::Ledger,
-    },
     world::{
         disk::{Disk as _, RealDisk},
-        lock::{Lock, LockError},
+        lock::Lock,
     },
 };
 
@@ -81,7 +77,7 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     let _lock =
         Lock::take(&settings.data_dir, "publish", setup.clock.now()).map_err(Failure::lock)?;
     let is_asking = args.audit || args.dry_run;
-    let merging = !is_asking && finish_commits(&setup)?;
+    let merging = !is_asking && commits::finish(&setup)?;
     let job = Job {
         disk: &RealDisk,
         data_dir: &settings.data_dir,
@@ -129,32 +125,6 @@ fn chance() -> f64 {
         Ok(drawn) => f64::from(drawn) / f64::from(u32::MAX),
         Err(_without_chance) => 1.0,
     }
-}
-
-/// Finishes what a merge left half done. One that is at work does so itself: says whether there is one.
-fn finish_commits(setup: &Setup) -> Result<bool, Failure> {
-    let settings = &setup.settings;
-    let vault = &settings.vault_dir;
-    let _lock = match Lock::take(&settings.data_dir, "merge", setup.clock.now()) {
-        Ok(lock) => lock,
-        Err(LockError::Taken { .. }) => return Ok(true),
-        Err(why) => return Err(Failure::lock(why)),
-    };
-    let mut ledger = Ledger::open(&RealDisk, vault)?;
-    for hour in half_done(&RealDisk, vault, &ledger)? {
-        let of_vault = HourOfVault {
-            disk: &RealDisk,
-            vault,
-            hour,
-        };
-        if let Err(why) = of_vault.finish(&mut ledger) {
-            tracing::error!(
-                alarm = "merge",
-                "{hour} is half done and cannot be finished: {why}"
-            );
-        }
-    }
-    Ok(false)
 }
 
 fn tell_plan(planned: &[(Wanted, Task)], json: bool) -> Result<Exit, Failure> {

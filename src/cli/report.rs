@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     args::Global,
+    commits,
     exit::{Exit, Failure},
     output,
     run::postman,
@@ -118,7 +119,9 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
     } else {
         RealDisk.make_folder(&settings.data_dir)?;
         let lock = Lock::take(&settings.data_dir, "report", setup.clock.now());
-        Some(lock.map_err(Failure::lock)?)
+        let lock = lock.map_err(Failure::lock)?;
+        commits::finish(&setup)?;
+        Some(lock)
     };
     let mut renewed = BTreeMap::new();
     let mut was_outdated = false;
@@ -170,7 +173,7 @@ fn tell(
     args: &ReportArgs,
 ) -> Result<Exit, Failure> {
     let (vault, day) = (&setup.settings.vault_dir, statement.day);
-    let lacks = lacks(vault, statement)?;
+    let lacks = lacks(setup, statement)?;
     let files = files(statement);
     if !args.dry_run {
         write(vault, &files)?;
@@ -246,7 +249,8 @@ fn day(asked: &str, setup: &Setup) -> Result<Day, Failure> {
 }
 
 /// What is incomplete about a day, in words.
-fn lacks(vault: &Path, statement: &Statement<'_>) -> Result<Vec<String>, Failure> {
+fn lacks(setup: &Setup, statement: &Statement<'_>) -> Result<Vec<String>, Failure> {
+    let vault = &setup.settings.vault_dir;
     let mut lacks = Vec::new();
     let (sum, _) = &statement.union;
     if 0 < sum.missing {
@@ -263,7 +267,19 @@ fn lacks(vault: &Path, statement: &Statement<'_>) -> Result<Vec<String>, Failure
     }
     let first = Identity::read(&RealDisk, vault)?.and_then(|identity| identity.first_hour);
     let in_span = |hour: &&Hour| first.is_some_and(|first| first <= **hour);
-    let absent = statement.absent.iter().filter(in_span).count() as u64;
+    let now = setup.clock.now();
+    let is_over = |hour: &&Hour| {
+        let of_hour = statement.exist.iter().find(|(known, _)| known == *hour);
+        let end = of_hour.and_then(|(_, intervals)| intervals.last());
+        end.is_none_or(|last| last.end <= now)
+    };
+    let absent = statement.absent.iter().filter(in_span);
+    let (over, to_come): (Vec<&Hour>, Vec<&Hour>) = absent.partition(is_over);
+    if !to_come.is_empty() {
+        let hours = text::plural(to_come.len() as u64, "hour is", "hours are");
+        lacks.push(format!("the day is not over: {hours} still to come"));
+    }
+    let absent = over.len() as u64;
     if 0 < absent {
         let hours = text::plural(absent, "hour is", "hours are");
         lacks.push(format!("{hours} not merged yet"));

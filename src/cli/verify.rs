@@ -25,11 +25,12 @@ Examples:
   twinstream verify /var/lib/twinstream/vault
   twinstream verify vault/2026-11-23
   twinstream verify vault/2026-11-23/2026-11-23_14_manifest.json
+  twinstream verify 2026-11-23_certificate.txt           that file and the day beside it
 
 Everything is worked out again from the files: hashes, rows, order, the hour of each id, the books, the
 tables of minutes and seconds, the day's files, earlier revisions, and the chain of the ledger.")]
 pub(crate) struct VerifyArgs {
-    /// A vault, a day's folder, a file of an hour, or a copy of published files
+    /// A vault, a day's folder, a file of an hour or a day, or a copy of published files
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Print the result as JSON
@@ -44,7 +45,7 @@ pub(crate) fn run(_global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> 
                 Exit::Failed,
                 format!("cannot verify: {}: {why}", path.display()),
             )
-            .hint("name a vault, a day's folder, or a file of an hour"));
+            .hint("name a vault, a day's folder, or a file of an hour or a day"));
         }
     }
     let survey = verify::survey(&RealDisk, &args.paths)?;

@@ -9,13 +9,13 @@ use super::{
 };
 use crate::{
     cover::{estimate::Estimate, gap::UNION},
-    period::Hour,
+    period::{Day, Hour},
     text::{percent, plural, table, thousands, wrapped},
     vault::manifest::{self, ByWord},
 };
 
 /// The version of the certificate's form. Whoever changes a word of it raises this.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Columns of a line.
 const WIDTH: usize = 100;
@@ -111,7 +111,7 @@ pub fn headline(statement: &Statement<'_>) -> String {
     if !statement.absent.is_empty() {
         let absent = format!(
             "Not part of this statement: {} of the day that are not in the archive: {}. They lie before \
-             it begins, or are not merged yet.",
+             it begins, are still to come, or are not merged yet.",
             plural(statement.absent.len() as u64, "hour", "hours"),
             ranges(&statement.absent)
         );
@@ -341,7 +341,9 @@ fn window(statement: &Statement<'_>) -> String {
 
 fn revisions(statement: &Statement<'_>) -> String {
     let words = "Late data makes a new revision of its hour. Each line: hour, revision, SHA-256 of its \
-                 manifest; the ledger has all of them, each chained to the one before.";
+                 manifest; the ledger has all of them, each chained to the one before. Below it what the \
+                 revision changed in what is said here: posts, seconds in gaps, the causes of those that \
+                 stayed, the estimate.";
     let mut text = wrapped(words, "", WIDTH) + "\n";
     for hour in statement.hours {
         for revision in &hour.revisions {
@@ -358,14 +360,24 @@ fn revisions(statement: &Statement<'_>) -> String {
 }
 
 fn files(statement: &Statement<'_>) -> String {
-    let words = "SHA-256 and name of each, in the form that `sha256sum -c` reads. Only the files of ids \
-                 may be public.";
+    let words = "SHA-256 and name of each. Only the files of ids may be public. This compares those that \
+                 lie beside this file with what is said here:";
+    let command = check_hashes(statement.day);
     let outputs = statement
         .hours
         .iter()
         .flat_map(|hour| &hour.manifest.outputs);
     let lines = outputs.map(|output| format!("{}  {}\n", output.sha256, output.name));
-    wrapped(words, "", WIDTH) + "\n" + &lines.collect::<String>()
+    format!(
+        "{}\n  {command}\n\n{}",
+        wrapped(words, "", WIDTH),
+        lines.collect::<String>()
+    )
+}
+
+/// The command that checks the hashes with common tools. `sha256sum` would warn of all other lines.
+pub(super) fn check_hashes(day: Day) -> String {
+    format!("grep '^[0-9a-f]\\{{64\\}}  ' {day}_certificate.txt | sha256sum -c --ignore-missing")
 }
 
 fn how_to_verify(statement: &Statement<'_>) -> String {

@@ -3,7 +3,7 @@
 //!
 //! What is missing of a minute hangs from the top of its column, as high as its share, and never lower
 //! than a fifth: one second is seen as well as sixty. A mark above the strip says the same where a
-//! column is too narrow for the eye. No script, nothing from outside; causes differ in lightness and
+//! column is too narrow for the eye, and a letter above the mark says why. No script, nothing from outside; causes differ in lightness and
 //! hatching, so it can be read in grey.
 
 use maud::{Markup, html};
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The version of the picture's form. Whoever changes a stroke of it raises this.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Left of the strips, for their names.
 const LEFT: usize = 150;
@@ -44,6 +44,8 @@ const LEGEND_COLUMNS: usize = 4;
 const PART_MIN: usize = 5;
 /// Width and height of a mark.
 const MARK: usize = 8;
+/// Width that a letter needs.
+const LETTER: usize = 15;
 /// Width and height of a hatching before it repeats.
 const HATCH: usize = 12;
 
@@ -158,7 +160,7 @@ pub fn svg(statement: &Statement<'_>) -> String {
     let words = certificate::headline(statement).replace('\n', " ");
     let picture = html! {
         svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {WIDTH} {height}"))
-            width=(WIDTH) height=(height) role="img" aria-labelledby="title words" data-format=(FORMAT)
+            width=(WIDTH) height=(height) style="max-width:100%;height:auto" role="img" aria-labelledby="title words" data-format=(FORMAT)
             font-family="Helvetica, Arial, sans-serif" font-size="22" fill=(DARK) {
             title id="title" { (title) }
             desc id="words" { (words.trim_end()) }
@@ -167,7 +169,7 @@ pub fn svg(statement: &Statement<'_>) -> String {
             text x="20" y="44" font-size="32" font-weight="bold" { (title) }
             text x="20" y="80" {
                 "stream " (statement.stream) ", hours of " (statement.timezone)
-                ". What hangs from the top of a column is missing; a mark above it says so too."
+                ". What hangs from the top of a column is missing; a mark above it says so, its letter why."
             }
             @for strip in &strips { (of_strip(strip, &axis)) }
             (hours(&axis, below))
@@ -175,7 +177,10 @@ pub fn svg(statement: &Statement<'_>) -> String {
                 @let x = 20 + number % LEGEND_COLUMNS * (WIDTH - 40) / LEGEND_COLUMNS;
                 @let y = legend + number / LEGEND_COLUMNS * LEGEND_LINE;
                 rect x=(x) y=(y) width="48" height="26" fill=(fill(look)) stroke=(DARK) stroke-width="1" {}
-                text x=(x + 60) y=(y + 21) { (look.name) }
+                text x=(x + 60) y=(y + 21) {
+                    (look.name)
+                    @if let State::Gap(cause) = look.state { " (" (letter(cause)) ")" }
+                }
             }
         }
     };
@@ -261,6 +266,9 @@ fn of_strip(strip: &Strip<'_>, axis: &Axis) -> Markup {
                     (block(column, (*first, last + 1), (*top, *height), axis))
                 }
             }
+            @for (x, letter) in letters(columns) {
+                text x=(x) y=(top - MARK - 5) text-anchor="middle" font-size="16" { (letter) }
+            }
             rect x=(LEFT) y=(top) width=(COLUMNS) height=(height) fill="none" stroke=(DARK) stroke-width="1" {}
             text x=(LEFT + COLUMNS + 12) y=(top + height / 2 - 4) { (percent(sum.covered, told)) }
             text x=(LEFT + COLUMNS + 12) y=(top + height / 2 + 22) font-size="18" { "lacks " (thousands(sum.missing)) " s" }
@@ -303,6 +311,44 @@ fn block(
             }
         }
     }
+}
+
+/// Stands above a gap and in the legend: a column of a minute is too narrow for its hatching.
+const fn letter(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Late => "L",
+        Cause::UpstreamSilence => "U",
+        Cause::PlatformDisconnect => "P",
+        Cause::Stall => "S",
+        Cause::LockOut => "K",
+        Cause::Refused => "R",
+        Cause::Network => "N",
+        Cause::Disk => "D",
+        Cause::NotRunning => "X",
+        Cause::Unknown => "?",
+    }
+}
+
+/// The letters above a strip: each where it begins to hold, if there is room.
+fn letters(columns: &[Column]) -> Vec<(usize, &'static str)> {
+    let main = |column: &Column| {
+        let gaps = column.iter().filter_map(|(state, seconds)| match state {
+            State::Gap(cause) => Some((*seconds, *cause)),
+            _ => None,
+        });
+        gaps.max().map(|(_, cause)| cause)
+    };
+    let causes: Vec<(usize, Option<Cause>)> = columns.iter().map(main).enumerate().collect();
+    let mut told: Vec<(usize, &str)> = Vec::new();
+    for run in causes.chunk_by(|a, b| a.1 == b.1) {
+        if let (Some((first, Some(cause))), Some((last, _))) = (run.first(), run.last()) {
+            let x = LEFT + (first + last).div_ceil(2);
+            if told.last().is_none_or(|(before, _)| before + LETTER <= x) {
+                told.push((x, letter(*cause)));
+            }
+        }
+    }
+    told
 }
 
 const fn is_gap(state: State) -> bool {
@@ -367,6 +413,18 @@ mod tests {
     }
 
     #[test]
+    fn the_letter_of_a_gap_stands_above_it_where_there_is_room() {
+        let gap = |cause| Column::from([(State::Gap(cause), 5), (State::Covered, 55)]);
+        let mut columns = vec![Column::from([(State::Covered, 60)]); 60];
+        columns[10] = gap(Cause::Network);
+        columns[12] = gap(Cause::Disk);
+        for column in &mut columns[40..50] {
+            *column = gap(Cause::Stall);
+        }
+        assert_eq!(letters(&columns), [(LEFT + 10, "N"), (LEFT + 45, "S")]);
+    }
+
+    #[test]
     fn every_cause_has_a_look_of_its_own() {
         for cause in Cause::ALL {
             let looks = LOOKS.iter().filter(|look| look.state == State::Gap(cause));
@@ -375,5 +433,7 @@ mod tests {
         let different: std::collections::BTreeSet<_> =
             LOOKS.iter().map(|look| (look.colour, look.hatch)).collect();
         assert_eq!(different.len(), LOOKS.len());
+        let letters: std::collections::BTreeSet<&str> = Cause::ALL.map(letter).into();
+        assert_eq!(letters.len(), Cause::ALL.len());
     }
 }

@@ -1,7 +1,7 @@
 //! What a stranger needs to use the published files of a day: `YYYY-mm-dd_README.md`.
 
 use super::{
-    certificate::ranges,
+    certificate::{check_hashes, ranges},
     statement::Statement,
     told_gaps::{causes, second},
 };
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The version of its form. Whoever changes a word of it raises this.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Gaps that are listed, the longest; all are in the day's `_gaps.csv`.
 const GAPS_MAX: usize = 20;
@@ -199,14 +199,16 @@ fn verify(day: Day) -> String {
     let words = "With this folder as it is, and `ledger.jsonl` from the root of the archive beside or above \
                  it, on any machine, without a key and without a configuration:";
     let note = "It works out again from the ids what the manifests say, and from those the other files, and \
-                compares the manifests with the ledger: a file, a row, a gap or a cause that somebody \
-                changed is named. Who changes everything so that it fits again has to change the ledger too: \
+                compares the manifests with the ledger. A gap, a cause or a line of a day's file that somebody \
+                changed is named, and an id that was added, taken out or moved by its minute. Of an id that \
+                became another one of its minute only the hour is named: which one it was is known where \
+                the posts are, in the archive. Who changes everything so that it fits again has to change the ledger too: \
                 compare it with a copy from another time or place, such as the former versions that the \
                 public storage keeps.";
     format!(
-        "{}\n```\ntwinstream verify .                      # this folder\nsha256sum -c --ignore-missing \
-         {day}_certificate.txt   # only the hashes, with common tools\n```\n\n{}",
+        "{}\n```\ntwinstream verify .\n```\n\nOr only the hashes, with common tools:\n\n```\n{}\n```\n\n{}",
         wrapped(words, "", WIDTH),
+        check_hashes(day),
         wrapped(note, "", WIDTH)
     )
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    cover::{gap::UNION, seconds},
+    cover::{cause::Cause, estimate::Estimate, gap::UNION, seconds},
     segment::name::ServerId,
     text::{plural, thousands},
     vault::manifest::Manifest,
@@ -31,6 +31,10 @@ pub struct Change {
     pub segments: BTreeMap<ServerId, u64>,
     /// Events files that came in.
     pub events: u64,
+    /// Seconds that are missing as before, by another cause than before: of whom, both causes.
+    pub causes: BTreeMap<(String, Cause, Cause), u64>,
+    /// What both servers missed, as far as it can be told.
+    pub unseen: (Option<Estimate>, Option<Estimate>),
 }
 
 impl Revision {
@@ -63,6 +67,8 @@ impl Change {
             missing,
             segments,
             events: manifest.history.events.len() as u64,
+            causes: other_causes(former, manifest),
+            unseen: (former.estimate.clone(), manifest.estimate.clone()),
         }
     }
 
@@ -82,20 +88,65 @@ impl Change {
         }
         for (of, (before, after)) in &self.missing {
             if before != after {
-                let of = if of == UNION {
-                    "all servers together".to_owned()
-                } else {
-                    format!("server {of}")
-                };
                 parts.push(format!(
-                    "seconds in gaps of {of} {} -> {}",
+                    "seconds in gaps of {} {} -> {}",
+                    whom(of),
                     thousands(*before),
                     thousands(*after)
                 ));
             }
         }
+        for ((of, before, after), seconds) in &self.causes {
+            let seconds = thousands(*seconds);
+            parts.push(format!(
+                "cause of {seconds} s of {} {before} -> {after}",
+                whom(of)
+            ));
+        }
+        let (before, after) = &self.unseen;
+        if before != after {
+            let told = |estimate: &Option<Estimate>| match estimate {
+                None => "not to be told".to_owned(),
+                Some(estimate) => estimate.unseen.map_or_else(
+                    || format!("at most {}", thousands(estimate.high)),
+                    |unseen| format!("about {}", thousands(unseen)),
+                ),
+            };
+            let (before, after) = (told(before), told(after));
+            parts.push(format!(
+                "posts that both servers missed {before} -> {after}"
+            ));
+        }
         parts.join("; ")
     }
+}
+
+fn whom(of: &str) -> String {
+    if of == UNION {
+        "all servers together".to_owned()
+    } else {
+        format!("server {of}")
+    }
+}
+
+/// The seconds that are in gaps of both, by different causes.
+fn other_causes(former: &Manifest, manifest: &Manifest) -> BTreeMap<(String, Cause, Cause), u64> {
+    let seconds = |manifest: &Manifest| -> BTreeMap<(String, i64), Cause> {
+        let each = manifest.gaps.iter().flat_map(|gap| {
+            let seconds = gap.begin.second()..gap.end.second();
+            seconds.map(|second| ((gap.server.clone(), second), gap.cause))
+        });
+        each.collect()
+    };
+    let before = seconds(former);
+    let mut found = BTreeMap::new();
+    for ((of, second), after) in seconds(manifest) {
+        let before = before.get(&(of.clone(), second)).copied();
+        if let Some(before) = before.filter(|before| *before != after) {
+            *found.entry((of, before, after)).or_default() += 1;
+        }
+    }
+    found
 }
 
 fn moved(what: &str, (before, after): (u64, u64)) -> String {

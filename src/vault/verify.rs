@@ -16,6 +16,7 @@ use super::{
     identity::Identity,
     layout::{self, Kind},
     ledger::{self, Line},
+    public::Public,
 };
 use crate::{
     period::{Day, Hour, Zone},
@@ -139,12 +140,18 @@ pub fn survey(disk: &dyn Disk, paths: &[PathBuf]) -> io::Result<Survey> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).to_owned();
         if disk.len(path)?.is_none() {
             survey.folder(disk, path)?;
         } else if let Some(hour) = hour_of(&name) {
             let root = survey.root_above(disk, &folder)?;
             survey.add_hours(disk, &folder, root, Some(hour))?;
+        } else if matches!(Public::of_name(&name), Some(Public::Day(..))) {
+            // it speaks of the whole day
+            survey.folder(disk, &folder)?;
         } else if [ledger::path(&folder), super::identity::path(&folder)].contains(path) {
             // it speaks of the whole vault
             survey.folder(disk, &folder)?;
@@ -186,11 +193,11 @@ impl Survey {
     }
 
     fn root_above(&mut self, disk: &dyn Disk, folder: &Path) -> io::Result<Option<usize>> {
-        for above in folder.ancestors().skip(1).take(ABOVE_MAX) {
-            if disk.len(&ledger::path(above))?.is_some()
-                || disk.len(&super::identity::path(above))?.is_some()
+        for above in (1..=ABOVE_MAX).map(|levels| above(folder, levels)) {
+            if disk.len(&ledger::path(&above))?.is_some()
+                || disk.len(&super::identity::path(&above))?.is_some()
             {
-                return self.root(disk, above, false);
+                return self.root(disk, &above, false);
             }
         }
         Ok(None)
@@ -327,6 +334,16 @@ impl Survey {
         }
         Ok(())
     }
+}
+
+/// The folder so many levels above one, which may be named relative to where we are.
+fn above(folder: &Path, levels: usize) -> PathBuf {
+    let named = folder.ancestors().nth(levels);
+    let named = named.filter(|above| !above.as_os_str().is_empty() && !folder.ends_with(".."));
+    named.map_or_else(
+        || folder.join(["..", "../..", "../../.."].get(levels - 1).unwrap_or(&"..")),
+        Path::to_owned,
+    )
 }
 
 /// What is said of a file that is none of ours.

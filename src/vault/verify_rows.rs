@@ -36,6 +36,8 @@ pub struct Rows {
     pub residues: BTreeMap<u64, u64>,
     /// Hash of the ids in `IDs.txt`, in `tweets.csv`, and in `posts.parquet`.
     pub ids: [Option<[u8; 32]>; 3],
+    /// SHA-256 of what `IDs.txt` holds.
+    pub ids_content: Option<String>,
     /// Rejected lines by server and reason.
     pub rejected: BTreeMap<String, ByWord>,
     /// Ids without a time in them: only `tweets.csv` has theirs.

@@ -86,6 +86,7 @@ struct Behind {
     hour: Hour,
     ledger: std::path::PathBuf,
     lacks: u64,
+    is_copy: bool,
 }
 
 /// The manifests of an hour's earlier revisions, their chain, and what the ledger says of all of them.
@@ -207,6 +208,7 @@ fn check_ledger(
             hour: place.hour,
             ledger: ledger_path,
             lacks: (hashes.len() - lines.len()) as u64,
+            is_copy: !place.is_strict,
         });
     }
 }
@@ -218,16 +220,19 @@ fn tell_behind(behind: &[Behind], unfinished: &mut BTreeSet<Hour>, problems: &mu
         hour,
         ledger,
         lacks,
+        is_copy,
     } in behind
     {
         if is_one {
             unfinished.insert(*hour);
-            problems.unfinished(
-                ledger,
-                format!(
-                    "the line of the last revision of {hour} is missing: the next merge appends it"
-                ),
-            );
+            let means = if *is_copy {
+                "the copy was made before the ledger was published with it, or somebody took the line \
+                 away; that this revision was committed is not shown until the ledger is fetched again"
+            } else {
+                "the next merge appends it"
+            };
+            let what = format!("the line of the last revision of {hour} is missing: {means}");
+            problems.unfinished(ledger, what);
         } else {
             problems.wrong(ledger, format!("{lacks} lines of {hour} are missing"));
         }
@@ -356,12 +361,18 @@ fn check_day(
             .and_then(|root| root.ledger.as_ref())
             .into_iter()
             .flatten();
-        let of_day = known.filter(|(hour, _)| hour.day() == day).count();
-        if hours.len() < of_day {
-            problems.note(
-                folder,
-                "the day's files speak of hours that are not part of this copy, and were not checked",
+        let is_here = |hour: &Hour| hours.iter().any(|read| read.hour == *hour);
+        let gone: Vec<String> = known
+            .filter(|(hour, _)| hour.day() == day && !is_here(hour))
+            .map(|(hour, _)| hour.to_string())
+            .collect();
+        if !gone.is_empty() {
+            let what = format!(
+                "the ledger has hours of this day that are not part of this copy: {}; the day's files \
+                 speak of them, too, and were not checked",
+                gone.join(", ")
             );
+            problems.note(folder, what);
             return;
         }
     }

@@ -37,7 +37,7 @@ use twinstream::{
 use crate::support::{
     folder::files_below,
     posts::{segments, stream},
-    primary::{Site, at, unxz},
+    primary::{Site, at, command, unxz},
 };
 
 const DAY: &str = "2026-11-23";
@@ -178,6 +178,102 @@ fn a_certificate_says_what_the_manifests_say_and_a_stranger_finds_what_was_chang
     let (code, said) = twinstream(copy.path(), &["verify", "."]);
     assert_eq!(code, 0, "{said}");
     stranger(copy.path());
+    incomplete(copy.path());
+    today(&archive);
+}
+
+/// A copy in which something is not there; and the hashes by themselves.
+fn incomplete(copy: &Path) {
+    let folder = copy.join("2026/11/23");
+    // a file of the day stands for the day, with the ledger above it
+    let (code, said) = twinstream(&folder, &["verify", &format!("{DAY}_certificate.txt")]);
+    let is_whole = said.contains("3 hours checked") || said.contains("4 hours checked");
+    assert!(code == 0 && is_whole, "{code}: {said}");
+    assert!(!said.contains("no ledger"), "{said}");
+    // the command of the README
+    let readme = fs::read_to_string(folder.join(format!("{DAY}_README.md"))).unwrap();
+    let mut commands = readme.lines().filter(|line| line.contains("sha256sum -c"));
+    let command = commands.next().unwrap();
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout.clone()).unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    let ids = files_below(&folder);
+    let ids = ids
+        .iter()
+        .filter(|path| path.to_str().unwrap().ends_with("_IDs.txt.xz"));
+    assert_eq!(
+        said.matches("_IDs.txt.xz: OK").count(),
+        ids.count(),
+        "{said}"
+    );
+    // the last line of the ledger
+    let ledger = copy.join("ledger.jsonl");
+    let whole = fs::read_to_string(&ledger).unwrap();
+    let without = whole.trim_end().rfind('\n').unwrap();
+    fs::write(&ledger, &whole[..=without]).unwrap();
+    let (code, said) = twinstream(copy, &["verify", "."]);
+    assert!(
+        code == 5 && said.contains("fetched again"),
+        "{code}: {said}"
+    );
+    assert!(!said.contains("merge"), "nobody merges a copy: {said}");
+    fs::write(&ledger, whole).unwrap();
+    // an hour
+    for ending in ["IDs.txt.xz", "manifest.json"] {
+        fs::remove_file(folder.join(format!("{DAY}_13_{ending}"))).unwrap();
+    }
+    let (_, said) = twinstream(&folder, &["verify", "."]);
+    let told = format!("not part of this copy: {DAY}_13;");
+    assert!(said.contains(&told), "{said}");
+}
+
+/// What lacks of a day that is not over, and a commit that is half done.
+fn today(archive: &Archive) {
+    let ledger = archive.site.vault().join("ledger.jsonl");
+    let whole = fs::read_to_string(&ledger).unwrap();
+    let without = whole.trim_end().rfind('\n').unwrap();
+    fs::write(&ledger, &whole[..=without]).unwrap();
+    assert_eq!(archive.verify().0, 5);
+    let now = [
+        "--server",
+        "1",
+        "--config",
+        "twinstream.toml",
+        "--clock",
+        "2026-11-23T17:15:00Z@1",
+    ];
+    let args = [&now[..], &["report", DAY]].concat();
+    let (code, said) = twinstream(&archive.site.root, &args);
+    assert!(
+        code == 5 && said.contains("the day is not over"),
+        "{code}: {said}"
+    );
+    assert!(!said.contains("not merged yet\n"), "{said}");
+    assert_eq!(fs::read_to_string(&ledger).unwrap(), whole, "finished");
+    assert_eq!(archive.verify().0, 0);
+}
+
+#[test]
+fn without_an_hour_there_is_an_empty_list_of_gaps() {
+    let site = Site::new("UTC");
+    for (form, expected) in [
+        ("--json", "[]\n"),
+        ("--csv", "server,begin,end,seconds,cause,detail\n"),
+    ] {
+        let output = command(&site, "gaps", "2026-11-23T17:15:00Z")
+            .arg(form)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    }
 }
 
 impl Archive {
@@ -334,6 +430,18 @@ fn stranger(copy: &Path) {
         fs::write(path, bytes).unwrap();
         let (code, said) = twinstream(copy, &["verify", "."]);
         assert!(code == 1 && says(&said, path), "{what}: {code}: {said}");
+        // which minute, where the number of its ids tells
+        let is_named = said.contains("posts of minutes are not what the ids say: 2026-11-23T1");
+        assert_eq!(
+            is_named,
+            what.ends_with("added") || what.ends_with("removed"),
+            "{said}"
+        );
+        assert_eq!(
+            said.contains("which ones"),
+            *what == "a post changed",
+            "{said}"
+        );
         fs::write(path, original).unwrap();
     }
     for ((_, path, change), original) in falsified.iter().zip(&originals) {
@@ -447,6 +555,21 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
     let [one, two]: [ServerId; 2] = ["1", "2"].map(|id| id.parse().unwrap());
     if !with_second {
         gaps.retain(|gap| gap.server == "1");
+        for gap in &mut gaps {
+            // whether the other one got anything is not known yet
+            if gap.cause == Cause::UpstreamSilence {
+                (gap.cause, gap.detail) = (Cause::Stall, "still connected".to_owned());
+            }
+        }
+        let of_union: Vec<Gap> = gaps
+            .iter()
+            .map(|gap| Gap {
+                server: UNION.to_owned(),
+                cause: Cause::Late,
+                detail: format!("1: {}; 2: late", gap.cause),
+                ..gap.clone()
+            })
+            .collect();
         let late = |server: &str| Gap {
             server: server.to_owned(),
             begin: intervals[0].begin,
@@ -455,6 +578,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
             detail: String::new(),
         };
         gaps.push(late("2"));
+        gaps.extend(of_union);
         let none = vec![false; 3_600];
         coverage
             .servers
@@ -574,7 +698,7 @@ fn the_example_of_the_documents_is_what_the_program_writes() {
         let revision = |manifest: &Manifest, former: Option<&Manifest>| {
             Revision::of(manifest, sha256(&manifest.to_json()), former)
         };
-        if hour.of_day() != 17 {
+        if hour.of_day() != 14 {
             let revisions = vec![revision(&manifest, None)];
             return HourRead {
                 manifest,
@@ -591,6 +715,18 @@ fn the_example_of_the_documents_is_what_the_program_writes() {
     };
     let hours: Vec<HourRead> = day.hours().map(read).collect();
     let statement = Statement::of(day, &hours).unwrap();
+    let text = certificate::text(&statement, "twinstream/0.1.0");
+    let (_, revisions) = text.split_once(certificate::REVISIONS).unwrap();
+    let words = revisions
+        .split_whitespace()
+        .collect::<Vec<&str>>()
+        .join(" ");
+    for told in [
+        "cause of 270 s of server 1 stall -> upstream silence",
+        "cause of 270 s of all servers together late -> upstream silence",
+    ] {
+        assert!(words.contains(told), "{text}");
+    }
     for (name, text) in [
         (
             "certificate.txt",
