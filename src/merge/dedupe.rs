@@ -8,7 +8,7 @@ use std::{
     rc::Rc,
 };
 
-use super::former::Facts;
+use super::{conflicts::Examples, former::Facts};
 use crate::{
     cover::{
         account::InSecond,
@@ -95,6 +95,8 @@ pub struct Tally {
     pub conflicting: u64,
     /// The columns in which they do.
     pub by_field: ByWord,
+    /// Examples of them.
+    pub examples: Examples,
 }
 
 /// What one server gave.
@@ -205,11 +207,16 @@ impl Tally {
         for other in others.iter().filter(|other| !other.is_same_as(first)) {
             let id = first.post.placed.id.to_string();
             let kept = flatten::post_row(&first.post, &id);
-            let other = flatten::post_row(&other.post, &id);
-            let columns = schema::TWEETS.iter().zip(kept.iter().zip(&other));
-            fields.extend(columns.filter(|(_, (a, b))| a != b).map(|(name, _)| *name));
+            let theirs = flatten::post_row(&other.post, &id);
+            let columns = schema::TWEETS.iter().zip(kept.iter().zip(&theirs));
+            for (name, (a, b)) in columns.filter(|(name, (a, b))| **name != RETRIEVED_AT && a != b)
+            {
+                if fields.insert(*name) {
+                    let copies = [(first.server, *a), (other.server, *b)];
+                    self.examples.take(name, first.post.placed.id, copies);
+                }
+            }
         }
-        fields.remove(RETRIEVED_AT);
         self.conflicting += u64::from(!fields.is_empty());
         for field in fields {
             *self.by_field.entry(field.to_owned()).or_default() += 1;
@@ -243,6 +250,7 @@ impl Tally {
         for (residue, count) in other.residues {
             *self.residues.entry(residue).or_default() += count;
         }
+        self.examples.add(other.examples);
         self.conflicting += other.conflicting;
         for (field, count) in other.by_field {
             *self.by_field.entry(field).or_default() += count;

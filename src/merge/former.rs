@@ -200,17 +200,18 @@ impl Former<'_> {
         Some(stored)
     }
 
-    /// Gives every line of the former `rejected.jsonl`, without its LF; there may be none.
-    pub fn rejected(
+    /// Gives every line of a former file of lines, without its LF; there may be none.
+    pub fn lines(
         &self,
+        kind: Kind,
         manifest: &Manifest,
         each: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), HourError> {
-        let name = Kind::Rejected.name(self.hour);
+        let name = kind.name(self.hour);
         if !manifest.outputs.iter().any(|output| output.name == name) {
             return Ok(());
         }
-        let path = self.path(Kind::Rejected);
+        let path = self.path(kind);
         let mut lines = crate::vault::xz::Lines::new(each);
         let found = crate::vault::xz::read_through(self.disk, &path, 0, |piece| lines.take(piece));
         Self::check(path.clone(), manifest, &found.map_err(at(&path))?)

@@ -9,8 +9,7 @@ use std::{
 use super::{
     dedupe::Tally,
     former::Former,
-    index::{Index, IndexError, Indexes, Key, Run, read_run},
-    rejected,
+    index::{Index, IndexError, Indexes, Key},
     summary::{self, RejectedLines, Sums},
     taken_out::TakenOut,
     unit::{self, Made, Merged, Source, UnitError},
@@ -20,13 +19,12 @@ use super::{
 use crate::{
     cover::backfill::Connection,
     period::{Hour, Minute, Zone},
-    post::reject::Rejected,
-    segment::{name::ServerId, raw},
+    segment::name::ServerId,
     vault::{
         commit::{CommitError, HourOfVault},
         layout::{self, Kind},
         ledger::Ledger,
-        manifest::{History, Inputs, Manifest, Output, SegmentInput},
+        manifest::{History, Inputs, Manifest, Output},
         posts::write::ParquetWriter,
         schema,
         xz::{Effort, XzWriter},
@@ -136,18 +134,18 @@ pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> HourError + '_ {
 }
 
 /// A data file that is being written.
-struct Sheet {
+pub(super) struct Sheet {
     path: PathBuf,
     kind: Kind,
     file: XzWriter,
 }
 
 impl Sheet {
-    fn write(&mut self, text: &[u8]) -> Result<(), HourError> {
+    pub(super) fn write(&mut self, text: &[u8]) -> Result<(), HourError> {
         self.file.write_all(text).map_err(at(&self.path))
     }
 
-    fn finish(self, hour: Hour) -> Result<Output, HourError> {
+    pub(super) fn finish(self, hour: Hour) -> Result<Output, HourError> {
         let (name, header) = (self.kind.name(hour), self.kind.header_lines());
         self.file.finish(name, header).map_err(at(&self.path))
     }
@@ -231,7 +229,7 @@ impl Workshop<'_> {
         Ok(manifest)
     }
 
-    fn former<'f>(&'f self, due: &Due, servers: &'f [ServerId]) -> Former<'f> {
+    pub(super) fn former<'f>(&'f self, due: &Due, servers: &'f [ServerId]) -> Former<'f> {
         Former {
             disk: self.indexes.disk,
             vault: self.vault,
@@ -272,11 +270,16 @@ impl Workshop<'_> {
         Ok(sources)
     }
 
-    fn sheet(&self, place: &HourOfVault<'_>, kind: Kind, due: &Due) -> Result<Sheet, HourError> {
+    pub(super) fn sheet(
+        &self,
+        place: &HourOfVault<'_>,
+        kind: Kind,
+        due: &Due,
+    ) -> Result<Sheet, HourError> {
         let path = place.aside(kind, due.history.revision);
         // ids are few and compress well: one thread keeps up
         let threads = match kind {
-            Kind::Ids | Kind::Posts | Kind::Rejected => 1,
+            Kind::Ids | Kind::Posts | Kind::Rejected | Kind::Conflicts => 1,
             Kind::Tweets | Kind::Users => self.threads.clamp(1, COMPRESSING_THREADS_MAX),
         };
         let threads = u32::try_from(threads).unwrap_or(1);
@@ -357,6 +360,7 @@ impl Workshop<'_> {
         let (rejected, output) =
             self.write_rejected(place, due, (servers, sources), &mut taken_out)?;
         outputs.extend(output);
+        outputs.extend(self.write_conflicts(place, due, servers, &tally)?);
         if due.former.is_some() {
             // empty, if authors that did not fit into memory have not removed it already
             let _gone = disk.remove_folder(&scratch);
@@ -382,92 +386,6 @@ impl Workshop<'_> {
             .finish(|row| sheet.file.write_all(row))
             .map_err(at(&path))?;
         sheet.finish(due.hour)
-    }
-
-    /// Writes the lines that are no posts, if there are any, in the order of their segments: those of
-    /// the former revision that were kept, but for those that are to stay out, and those that come in.
-    fn write_rejected(
-        &self,
-        place: &HourOfVault<'_>,
-        due: &Due,
-        (servers, sources): (&[ServerId], &[Source]),
-        out: &mut TakenOut,
-    ) -> Result<(RejectedLines, Option<Output>), HourError> {
-        let mut counts = RejectedLines::new();
-        let mut sheet: Option<Sheet> = None;
-        let mut write = |lines: &[u8], server: usize, reasons: &[Rejected]| {
-            if reasons.is_empty() {
-                return Ok(());
-            }
-            for reason in reasons {
-                *counts.entry((server, *reason)).or_default() += 1;
-            }
-            let sheet = match &mut sheet {
-                Some(sheet) => sheet,
-                none => none.insert(self.sheet(place, Kind::Rejected, due)?),
-            };
-            sheet.write(lines)
-        };
-        let inputs = due.fresh(|inputs| &inputs.segments);
-        let mut fresh = sources.iter().zip(inputs).peekable();
-        if let Some(manifest) = &due.former {
-            let former = self.former(due, servers);
-            former.rejected(manifest, |line| {
-                let kept: rejected::Kept = serde_json::from_slice(line)?;
-                while let Some((source, input)) =
-                    fresh.next_if(|(_, input)| input.name < kept.segment)
-                {
-                    self.rejected_of(source, input, &mut write)
-                        .map_err(io::Error::other)?;
-                }
-                let server = servers.iter().position(|id| *id == kept.server);
-                let server = server.unwrap_or(0);
-                if self.indexes.redactions.are_named_in(&kept.received()) {
-                    out.rejected(server);
-                    return Ok(());
-                }
-                let line = [line, b"\n"].concat();
-                write(&line, server, &[kept.reason]).map_err(io::Error::other)
-            })?;
-        }
-        for (source, input) in fresh {
-            self.rejected_of(source, input, &mut write)?;
-        }
-        let output = sheet.map(|sheet| sheet.finish(due.hour)).transpose()?;
-        Ok((counts, output))
-    }
-
-    /// The lines of a segment that are no posts.
-    fn rejected_of(
-        &self,
-        source: &Source,
-        input: &SegmentInput,
-        write: &mut impl FnMut(&[u8], usize, &[Rejected]) -> Result<(), HourError>,
-    ) -> Result<(), HourError> {
-        for run in source.runs.iter().filter(|run| run.key == Key::Rejected) {
-            let text = self.read_run(&source.path, run)?;
-            let text = text.strip_suffix(b"\n").unwrap_or(&text);
-            let mut kept = Vec::new();
-            let reasons: Vec<Rejected> = text
-                .split(|&byte| byte == b'\n')
-                .filter_map(|stored| rejected::push(&mut kept, &input.name, stored))
-                .collect();
-            write(&kept, source.server, &reasons)?;
-        }
-        Ok(())
-    }
-
-    fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, HourError> {
-        let unusable = |source| {
-            HourError::Unit(UnitError {
-                path: path.to_owned(),
-                source,
-            })
-        };
-        let mut text = Vec::new();
-        let mut file = raw::open(self.indexes.disk, path).map_err(unusable)?;
-        read_run(&mut *file, run, &mut text).map_err(unusable)?;
-        Ok(text)
     }
 }
 

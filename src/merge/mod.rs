@@ -13,6 +13,8 @@
 //! of merges. Memory is bounded by the units in flight, not by the hour. One bad line, segment or
 //! hour never stops the others.
 
+/// Examples of posts whose copies differ.
+pub mod conflicts;
 /// Copies of posts → each post once, and what that says about the servers.
 pub mod dedupe;
 /// The rows of the former revision, where its raw data is gone.
@@ -27,7 +29,6 @@ pub mod look;
 pub mod outcome;
 /// What is there, what is committed, and now → the hours that are due.
 pub mod plan;
-/// What a merge would do.
 mod preview;
 /// Takes posts out of raw data on request.
 pub mod redact;

@@ -3,15 +3,30 @@
 //! One JSON object a line: `reason`, `server`, `segment`, `retrieved_at` (or null), and the line as
 //! received: `line` if it is UTF-8, else `line_base64`. In the order of segments and lines.
 
+use std::{io, path::Path};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
+use super::{
+    hour::{Due, HourError, Sheet, Workshop},
+    index::{Key, Run, read_run},
+    summary::RejectedLines,
+    taken_out::TakenOut,
+    unit::{Source, UnitError},
+};
 use crate::{
     period::UtcMs,
     post::{parse, reject::Rejected},
     segment::{
         line,
         name::{SegmentName, ServerId},
+        raw,
+    },
+    vault::{
+        commit::HourOfVault,
+        layout::Kind,
+        manifest::{Output, SegmentInput},
     },
 };
 
@@ -77,4 +92,92 @@ pub fn push(to: &mut Vec<u8>, segment: &SegmentName, stored: &[u8]) -> Option<Re
         to.push(b'\n');
     }
     Some(reason)
+}
+
+impl Workshop<'_> {
+    /// Writes the lines that are no posts, if there are any, in the order of their segments: those of
+    /// the former revision that were kept, but for those that are to stay out, and those that come in.
+    pub(super) fn write_rejected(
+        &self,
+        place: &HourOfVault<'_>,
+        due: &Due,
+        (servers, sources): (&[ServerId], &[Source]),
+        out: &mut TakenOut,
+    ) -> Result<(RejectedLines, Option<Output>), HourError> {
+        let mut counts = RejectedLines::new();
+        let mut sheet: Option<Sheet> = None;
+        let mut write = |lines: &[u8], server: usize, reasons: &[Rejected]| {
+            if reasons.is_empty() {
+                return Ok(());
+            }
+            for reason in reasons {
+                *counts.entry((server, *reason)).or_default() += 1;
+            }
+            let sheet = match &mut sheet {
+                Some(sheet) => sheet,
+                none => none.insert(self.sheet(place, Kind::Rejected, due)?),
+            };
+            sheet.write(lines)
+        };
+        let inputs = due.fresh(|inputs| &inputs.segments);
+        let mut fresh = sources.iter().zip(inputs).peekable();
+        if let Some(manifest) = &due.former {
+            let former = self.former(due, servers);
+            former.lines(Kind::Rejected, manifest, |line| {
+                let kept: Kept = serde_json::from_slice(line)?;
+                while let Some((source, input)) =
+                    fresh.next_if(|(_, input)| input.name < kept.segment)
+                {
+                    self.rejected_of(source, input, &mut write)
+                        .map_err(io::Error::other)?;
+                }
+                let server = servers.iter().position(|id| *id == kept.server);
+                let server = server.unwrap_or(0);
+                if self.indexes.redactions.are_named_in(&kept.received()) {
+                    out.rejected(server);
+                    return Ok(());
+                }
+                let line = [line, b"\n"].concat();
+                write(&line, server, &[kept.reason]).map_err(io::Error::other)
+            })?;
+        }
+        for (source, input) in fresh {
+            self.rejected_of(source, input, &mut write)?;
+        }
+        let output = sheet.map(|sheet| sheet.finish(due.hour)).transpose()?;
+        Ok((counts, output))
+    }
+
+    /// The lines of a segment that are no posts.
+    fn rejected_of(
+        &self,
+        source: &Source,
+        input: &SegmentInput,
+        write: &mut impl FnMut(&[u8], usize, &[Rejected]) -> Result<(), HourError>,
+    ) -> Result<(), HourError> {
+        for run in source.runs.iter().filter(|run| run.key == Key::Rejected) {
+            let text = self.read_run(&source.path, run)?;
+            let text = text.strip_suffix(b"\n").unwrap_or(&text);
+            let mut kept = Vec::new();
+            let reasons: Vec<Rejected> = text
+                .split(|&byte| byte == b'\n')
+                .filter_map(|stored| push(&mut kept, &input.name, stored))
+                .collect();
+            write(&kept, source.server, &reasons)?;
+        }
+        Ok(())
+    }
+
+    fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, HourError> {
+        let unusable = |source| {
+            HourError::Unit(UnitError {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        let mut text = Vec::new();
+        let mut file = raw::open(self.indexes.disk, path).map_err(unusable)?;
+        read_run(&mut *file, run, &mut text).map_err(unusable)?;
+        Ok(text)
+    }
 }

@@ -8,6 +8,7 @@
 //!                    2026-11-23_14_users.csv.xz        12 columns an author, ascending by author id
 //!                    2026-11-23_14_posts.parquet       everything that was delivered of each post
 //!                    2026-11-23_14_rejected.jsonl.xz   lines that are no posts; only if there are any
+//!                    2026-11-23_14_conflicts.jsonl.xz  examples of posts whose copies differ; only if there are any
 //!                    2026-11-23_14_manifest.json       what all of this is and was made of
 //!                    2026-11-23_report.txt             the day's table of hours
 //!                    2026-11-23_gaps.csv               the seconds that are missing, and why
@@ -38,16 +39,19 @@ pub enum Kind {
     Posts,
     /// Lines that are no posts.
     Rejected,
+    /// Examples of posts whose copies differ.
+    Conflicts,
 }
 
 impl Kind {
     /// All of them, in the order in which a manifest lists them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Ids,
         Self::Tweets,
         Self::Users,
         Self::Posts,
         Self::Rejected,
+        Self::Conflicts,
     ];
 
     /// What the name has after the hour.
@@ -58,13 +62,14 @@ impl Kind {
             Self::Users => "users.csv.xz",
             Self::Posts => "posts.parquet",
             Self::Rejected => "rejected.jsonl.xz",
+            Self::Conflicts => "conflicts.jsonl.xz",
         }
     }
 
     /// Lines before the first row.
     pub const fn header_lines(self) -> u64 {
         match self {
-            Self::Ids | Self::Posts | Self::Rejected => 0,
+            Self::Ids | Self::Posts | Self::Rejected | Self::Conflicts => 0,
             Self::Tweets | Self::Users => 1,
         }
     }

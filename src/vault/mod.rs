@@ -5,6 +5,8 @@
 
 /// Writes a revision aside, commits it by its manifest, finishes what was left half done.
 pub mod commit;
+/// Examples of posts whose copies differ.
+pub mod conflicts;
 /// Rows of the CSV files.
 pub mod csv;
 /// The files of a day: report, gaps, exposure.

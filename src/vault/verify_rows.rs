@@ -9,6 +9,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    conflicts::{self, Example},
     csv,
     layout::Kind,
     manifest::{ByWord, Output},
@@ -60,6 +61,8 @@ struct Reading<'a> {
     last: Option<(bool, u64, String)>,
     ids: Sha256,
     users: u64,
+    /// The one before.
+    example: Option<Example>,
 }
 
 /// Reads a data file through: what it is, and what is wrong in it.
@@ -82,6 +85,7 @@ pub fn read(
         last: None,
         ids: Sha256::default(),
         users: 0,
+        example: None,
     };
     let mut lines = xz::Lines::new(|line: &[u8]| {
         reading.take(line);
@@ -111,6 +115,7 @@ impl Reading<'_> {
             Kind::Tweets => self.tweet(line),
             Kind::Users => self.user(line),
             Kind::Rejected => self.rejected(line),
+            Kind::Conflicts => self.example(line),
             // it has no lines: `posts::check` reads it
             Kind::Posts => (),
         }
@@ -214,6 +219,13 @@ impl Reading<'_> {
         *of_server.entry(reason.to_owned()).or_default() += 1;
     }
 
+    fn example(&mut self, line: &[u8]) {
+        match conflicts::fault(line, self.example.as_ref()) {
+            Ok(example) => self.example = Some(example),
+            Err(why) => self.fault(|| why),
+        }
+    }
+
     fn finish(mut self, rest: usize) {
         if 0 < rest {
             self.line += 1;
@@ -242,7 +254,7 @@ impl Reading<'_> {
                     );
                 }
             }
-            Kind::Posts | Kind::Rejected => (),
+            Kind::Posts | Kind::Rejected | Kind::Conflicts => (),
         }
     }
 }

@@ -7,7 +7,16 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use twinstream::{period::Hour, post::id, segment::raw, vault::manifest::sha256};
+use twinstream::{
+    period::Hour,
+    post::id,
+    segment::raw,
+    vault::{
+        conflicts::{self, EXAMPLES_MAX, Example, Side},
+        manifest::sha256,
+        public::Public,
+    },
+};
 
 use crate::support::{
     disk::SimulatedDisk,
@@ -515,5 +524,62 @@ fn a_merge_that_is_cut_off_anywhere_is_finished_with_the_same_bytes() {
         let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&found), names(&expected), "call {call} of {calls}");
         assert!(found == expected, "call {call} of {calls}");
+    }
+}
+
+/// Every column in which copies differ has examples, as the raw data has them, and no file of them may be public.
+#[test]
+fn conflicts_have_examples_that_stay_here() {
+    let site = Site::in_memory();
+    let received = stream(2, at("2026-11-23T14:00:00Z"), 20, 30);
+    for (server, received) in ["1", "2"].iter().zip(&received) {
+        site.put(&segments(server, received));
+    }
+    site.merge("2026-11-23T15:10:00Z");
+    let conflicts = site.manifest("2026-11-23_14").conflicts;
+    assert!(EXAMPLES_MAX as u64 + 5 < conflicts.posts, "{conflicts:?}");
+    let text = site.text("2026-11-23_14", "conflicts.jsonl.xz");
+    let examples: Vec<Example> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of_field = |field: &str| examples.iter().filter(|e| e.field == field).count();
+    for (field, posts) in &conflicts.by_field {
+        assert_eq!(
+            of_field(field),
+            EXAMPLES_MAX.min(usize::try_from(*posts).unwrap()),
+            "{field}"
+        );
+    }
+    let has = |example: &Example, side: &Side| {
+        let number = usize::from(side.server.as_str() == "2");
+        let named = |line: &[u8], text: &str| memchr::memmem::find(line, text.as_bytes()).is_some();
+        let count = format!("\"followers_count\":{},", side.value);
+        received[number]
+            .iter()
+            .any(|one| named(&one.line, &example.id) && named(&one.line, &count))
+    };
+    for example in &examples {
+        assert_eq!(example.field, "author.public_metrics.followers_count");
+        assert!(
+            has(example, &example.kept) && has(example, &example.other),
+            "{example:?}"
+        );
+    }
+    let name = "2026-11-23_14_conflicts.jsonl.xz";
+    assert!(site.files().contains_key(&format!("2026-11-23/{name}")));
+    assert_eq!(Public::of_name(name), None);
+    assert_eq!(site.verify().worst(), None);
+    // an example that is none is found, whatever the manifest says of its bytes
+    let [first, ..] = &examples[..] else {
+        unreachable!()
+    };
+    let same = Example {
+        other: first.kept.clone(),
+        ..first.clone()
+    };
+    for (wrong, before) in [(&same, None), (first, Some(first))] {
+        let line = serde_json::to_vec(wrong).unwrap();
+        assert!(conflicts::fault(&line, before).is_err(), "{wrong:?}");
     }
 }

@@ -329,7 +329,12 @@ fn redacted_posts_are_gone_from_rows_that_stand_for_raw_data() {
                 "{raw:?}: {name}"
             );
         }
-        assert!(expected.contains_key("2026-11-23/2026-11-23_14_posts.parquet"));
+        for ending in ["posts.parquet", "conflicts.jsonl.xz", "rejected.jsonl.xz"] {
+            assert!(
+                expected.contains_key(&format!("2026-11-23/{HOUR}_{ending}")),
+                "{ending}"
+            );
+        }
         assert_eq!(
             after.counts.total,
             never.manifest(HOUR).counts.total,

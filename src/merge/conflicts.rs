@@ -1,0 +1,194 @@
+//! Examples of posts whose copies differ: collected unit by unit, with those of a former revision whose raw
+//! data is gone.
+
+use std::collections::BTreeMap;
+
+use super::{
+    dedupe::Tally,
+    hour::{Due, HourError, Workshop},
+};
+use crate::{
+    post::id,
+    segment::name::ServerId,
+    vault::{
+        commit::HourOfVault,
+        conflicts::{EXAMPLES_MAX, Example, Side, value},
+        layout::Kind,
+        manifest::Output,
+        redactions::Redactions,
+    },
+};
+
+/// A post whose copies differ in a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Differing {
+    id: u64,
+    /// Each copy's server, by number, and cell: of the copy that counts, and of the first other.
+    copies: [(usize, String); 2],
+}
+
+/// The first of each column; posts come in ascending order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Examples(BTreeMap<&'static str, Vec<Differing>>);
+
+impl Examples {
+    /// Takes one more, if there is room.
+    pub fn take(&mut self, field: &'static str, id: u64, copies: [(usize, &str); 2]) {
+        let of_field = self.0.entry(field).or_default();
+        if of_field.len() < EXAMPLES_MAX {
+            let copies = copies.map(|(server, cell)| (server, value(cell)));
+            of_field.push(Differing { id, copies });
+        }
+    }
+
+    /// Takes those of later posts.
+    pub fn add(&mut self, later: Self) {
+        for (field, mut differing) in later.0 {
+            let of_field = self.0.entry(field).or_default();
+            differing.truncate(EXAMPLES_MAX - of_field.len());
+            of_field.append(&mut differing);
+        }
+    }
+
+    /// The file, which may be empty: these, and those of a former revision but for posts that are to
+    /// stay out.
+    pub fn text(
+        &self,
+        servers: &[ServerId],
+        former: Vec<Example>,
+        redactions: &Redactions,
+    ) -> Vec<u8> {
+        let mut all: BTreeMap<String, BTreeMap<u64, Example>> = BTreeMap::new();
+        for (field, differing) in &self.0 {
+            let of_field = all.entry((*field).to_owned()).or_default();
+            for one in differing {
+                of_field.extend(one.named(field, servers).map(|example| (one.id, example)));
+            }
+        }
+        for example in former {
+            if let Some(id) = id::parse(&example.id).filter(|id| !redactions.has(*id)) {
+                // what was said first stays
+                all.entry(example.field.clone())
+                    .or_default()
+                    .insert(id, example);
+            }
+        }
+        let mut text = Vec::new();
+        for example in all
+            .values()
+            .flat_map(|of_field| of_field.values().take(EXAMPLES_MAX))
+        {
+            // writing to memory what is made of texts
+            if serde_json::to_writer(&mut text, example).is_ok() {
+                text.push(b'\n');
+            }
+        }
+        text
+    }
+}
+
+impl Differing {
+    fn named(&self, field: &str, servers: &[ServerId]) -> Option<Example> {
+        let side = |(server, value): &(usize, String)| {
+            let server = servers.get(*server)?.clone();
+            let value = value.clone();
+            Some(Side { server, value })
+        };
+        let [kept, other] = &self.copies;
+        Some(Example {
+            field: field.to_owned(),
+            id: self.id.to_string(),
+            kept: side(kept)?,
+            other: side(other)?,
+        })
+    }
+}
+
+impl Workshop<'_> {
+    /// Writes the examples, if there are any.
+    pub(super) fn write_conflicts(
+        &self,
+        place: &HourOfVault<'_>,
+        due: &Due,
+        servers: &[ServerId],
+        tally: &Tally,
+    ) -> Result<Option<Output>, HourError> {
+        let mut before = Vec::new();
+        if let Some(manifest) = &due.former {
+            let former = self.former(due, servers);
+            former.lines(Kind::Conflicts, manifest, |line| {
+                before.push(serde_json::from_slice(line)?);
+                Ok(())
+            })?;
+        }
+        let text = tally
+            .examples
+            .text(servers, before, self.indexes.redactions);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let mut sheet = self.sheet(place, Kind::Conflicts, due)?;
+        sheet.write(&text)?;
+        sheet.finish(due.hour).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &[u8]) -> Vec<(String, String)> {
+        let text = str::from_utf8(text).unwrap();
+        let examples = text
+            .lines()
+            .map(|line| serde_json::from_str::<Example>(line).unwrap());
+        examples.map(|e| (e.field, e.id)).collect()
+    }
+
+    #[test]
+    fn the_lowest_ids_of_each_column_count_however_they_were_collected() {
+        let servers = ["1", "2"].map(|id| id.parse().unwrap());
+        let long = "ä".repeat(3_000);
+        let collect = |units: &[(u64, u64)]| {
+            let mut all = Examples::default();
+            for (first, end) in units {
+                let mut of_unit = Examples::default();
+                for id in *first..*end {
+                    of_unit.take("text", id, [(0, "a"), (1, &long)]);
+                }
+                for id in (*first..*end).filter(|id| id.is_multiple_of(4)) {
+                    of_unit.take("lang", id, [(1, "de"), (0, "en")]);
+                }
+                all.add(of_unit);
+            }
+            all
+        };
+        let nobody = Redactions::default();
+        let once = collect(&[(1, 30)]).text(&servers, Vec::new(), &nobody);
+        assert_eq!(
+            once,
+            collect(&[(1, 3), (3, 4), (4, 30)]).text(&servers, Vec::new(), &nobody)
+        );
+        let found = lines(&once);
+        assert_eq!(found.len(), 7 + EXAMPLES_MAX);
+        assert_eq!(found[0], ("lang".to_owned(), "4".to_owned()));
+        assert_eq!(found.last().unwrap(), &("text".to_owned(), "10".to_owned()));
+        assert!(once.len() < 40_000, "values are cut");
+        // those of before, without what is to stay out
+        let mut list = Redactions::default();
+        list.ask([5], "why");
+        let former: Vec<Example> = str::from_utf8(&once)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let next = collect(&[(40, 50)]).text(&servers, former, &list);
+        let texts: Vec<String> = lines(&next)
+            .into_iter()
+            .filter(|l| l.0 == "text")
+            .map(|l| l.1)
+            .collect();
+        assert_eq!(texts, ["1", "2", "3", "4", "6", "7", "8", "9", "10", "40"]);
+        assert_eq!(Examples::default().text(&servers, Vec::new(), &nobody), b"");
+    }
+}

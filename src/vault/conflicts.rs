@@ -1,0 +1,66 @@
+//! `conflicts.jsonl`: examples of posts whose copies differ, for whoever wonders what the manifest counts.
+//! Never published: it holds what the columns of posts say.
+//!
+//! One JSON object a line: `field` (a column of `tweets.csv`), `id`, and of the copy that counts (`kept`) and of
+//! the first that differs (`other`) each `server` and `value`. Of each column the posts with the lowest ids, so the file
+//! has an upper bound however long the hour is.
+
+use serde::{Deserialize, Serialize};
+
+use super::schema;
+use crate::segment::name::ServerId;
+
+/// Posts of each column.
+pub const EXAMPLES_MAX: usize = 10;
+
+/// Characters of a value; a longer one ends in `…`. The longest texts of posts have 25,000.
+pub const VALUE_CHARS_MAX: usize = 1_000;
+
+/// One line of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Example {
+    /// The column.
+    pub field: String,
+    /// The post. A text, as everywhere: not every reader has integers of 64 bits.
+    pub id: String,
+    /// What is in the archive.
+    pub kept: Side,
+    /// What another copy said.
+    pub other: Side,
+}
+
+/// What a copy says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    /// Who received it.
+    pub server: ServerId,
+    /// The cell.
+    pub value: String,
+}
+
+/// A value, cut if it is long.
+pub fn value(text: &str) -> String {
+    match text.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// Why a line cannot stand in the file, behind that one.
+pub fn fault(line: &[u8], before: Option<&Example>) -> Result<Example, String> {
+    let example: Example =
+        serde_json::from_slice(line).map_err(|why| format!("it is no example: {why}"))?;
+    if !schema::TWEETS.contains(&example.field.as_str()) {
+        return Err(format!("{:?} is no column", example.field));
+    }
+    // a cut value may look like another
+    let is_cut = |side: &Side| VALUE_CHARS_MAX < side.value.chars().count();
+    if example.kept.value == example.other.value && !is_cut(&example.kept) {
+        return Err("its copies do not differ".to_owned());
+    }
+    let key = |example: &Example| (example.field.clone(), example.id.parse::<u64>().ok());
+    if before.is_some_and(|before| key(&example) <= key(before)) {
+        return Err("it is not in order".to_owned());
+    }
+    Ok(example)
+}
