@@ -45,6 +45,8 @@ pub enum Kind {
     PublishBehind,
     /// More ids may not be published.
     IdCap,
+    /// Something cannot be published for a reason that waiting does not cure.
+    PublishStuck,
     /// A server's clock is off.
     Clock,
     /// A stage fails again and again.
@@ -57,7 +59,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NoPosts,
         Self::Refused,
         Self::Disk,
@@ -66,6 +68,7 @@ impl Kind {
         Self::LowHour,
         Self::PublishBehind,
         Self::IdCap,
+        Self::PublishStuck,
         Self::Clock,
         Self::StageFailing,
         Self::Incomplete,
@@ -83,6 +86,7 @@ impl Kind {
             Self::LowHour => "low_hour",
             Self::PublishBehind => "publish_behind",
             Self::IdCap => "id_cap",
+            Self::PublishStuck => "publish_stuck",
             Self::Clock => "clock",
             Self::StageFailing => "stage_failing",
             Self::Incomplete => "incomplete",
@@ -402,14 +406,54 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
         let todo = "See why publishing fails: twinstream publish --pending. What is not public is published when it works again";
         found.push(Kind::PublishBehind, "", what, todo);
     }
-    if 0 < public.behind && public.ids_max < public.ids_30_days.saturating_add(public.next_ids) {
-        let what = format!(
-            "{} of {} ids are published in 30 days: no more may be",
-            public.ids_30_days, public.ids_max
+    for trouble in &public.troubles {
+        let Some((kind, todo)) = of_trouble(&trouble.alarm) else {
+            continue;
+        };
+        let subject = if kind == Kind::IdCap {
+            ""
+        } else {
+            &trouble.alarm
+        };
+        let more = match trouble.files {
+            0 | 1 => String::new(),
+            files => format!(" (and {} more)", files - 1),
+        };
+        found.push(
+            kind,
+            subject,
+            format!("publishing is held up: {}{more}", trouble.why),
+            todo,
         );
-        let todo = "Wait until older ids leave the 30 days. Raise publish.osf.ids_per_30_days only with X's written approval";
-        found.push(Kind::IdCap, "", what, todo);
     }
+}
+
+/// What publishing says of its last run that a person has to do something about. What passes by itself
+/// is none: it is told when it lasts, as a stage that fails.
+fn of_trouble(word: &str) -> Option<(Kind, &'static str)> {
+    Some(match word {
+        "id_cap" => (
+            Kind::IdCap,
+            "Wait until older ids leave the 30 days. Raise publish.osf.ids_per_30_days only with X's written approval",
+        ),
+        "osf_token" => (
+            Kind::PublishStuck,
+            "Make a new personal access token in OSF's settings (scope osf.full_write) and put it into publish.osf.token_file",
+        ),
+        "osf_quota" => (
+            Kind::PublishStuck,
+            "The project is full: make a component for the coming year and set publish.osf.project to it",
+        ),
+        "osf_refused" => (
+            Kind::PublishStuck,
+            "See OSF's words in the log: may the token's owner write there, is the file checked out by somebody? Other files go on",
+        ),
+        "not_publishable" => (
+            Kind::PublishStuck,
+            "Run `twinstream verify` on the vault: a file there is not what it should be. It stays here",
+        ),
+        _ => return None,
+    })
 }
 
 fn stages(found: &mut Found, picture: &Snapshot) {
@@ -419,7 +463,13 @@ fn stages(found: &mut Found, picture: &Snapshot) {
         let is_old = run
             .failing_since
             .is_some_and(|since| FAILING_MS <= picture.now.0 - since.0);
-        if FAILURES <= run.failures && is_old {
+        // what publishing says itself is told as what it is
+        let has_words = *stage == Stage::Publish
+            && picture.published.as_ref().is_some_and(|public| {
+                let mut troubles = public.troubles.iter();
+                troubles.any(|trouble| of_trouble(&trouble.alarm).is_some())
+            });
+        if FAILURES <= run.failures && is_old && !has_words {
             let what = format!("{name} has failed {} times in a row: {said}", run.failures);
             let todo =
                 format!("Run `twinstream {name}` by hand to see it; it is tried again by itself");
@@ -549,8 +599,36 @@ mod tests {
         check(&p, &["disk ", "low_hour 2026-11-23_14", "unknown_cause "]);
         let mut p = well("1", 11_000);
         let public = p.published.as_mut().unwrap();
-        (public.behind, public.ids_30_days, public.next_ids) = (3, 90, 11);
-        check(&p, &["publish_behind ", "id_cap "]);
+        public.behind = 3;
+        let trouble = |alarm: &str| snapshot::Trouble {
+            alarm: alarm.to_owned(),
+            why: "2026-11-23_14: it may not".to_owned(),
+            files: 2,
+        };
+        let words = [
+            "id_cap",
+            "osf_token",
+            "osf_quota",
+            "osf_refused",
+            "osf_unreachable",
+            "not_publishable",
+        ];
+        public.troubles = words.map(trouble).into();
+        // it fails, too, but that is told already
+        let mut run = Run::begun(after(10_990));
+        (run.failures, run.failing_since) = (9, Some(BEGIN));
+        p.stages.insert(Stage::Publish, run);
+        let expected = [
+            "publish_behind ",
+            "id_cap ",
+            "publish_stuck osf_token",
+            "publish_stuck osf_quota",
+            "publish_stuck osf_refused",
+            "publish_stuck not_publishable",
+        ];
+        check(&p, &expected);
+        p.published.as_mut().unwrap().troubles = vec![trouble("osf_unreachable")];
+        check(&p, &["publish_behind ", "stage_failing publish"]);
     }
 
     #[test]

@@ -159,12 +159,23 @@ pub struct Published {
     pub behind: u64,
     /// The oldest of them.
     pub oldest_behind: Option<Hour>,
-    /// How many ids that one has.
-    pub next_ids: u64,
     /// Ids published in the last 30 days …
     pub ids_30_days: u64,
     /// … of so many that may be.
     pub ids_max: u64,
+    /// What the last run of publishing could not do.
+    pub troubles: Vec<Trouble>,
+}
+
+/// Something that publishing could not do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// `publish`'s word for it.
+    pub alarm: String,
+    /// What happened to the first file.
+    pub why: String,
+    /// How many files it concerns.
+    pub files: u64,
 }
 
 /// How long the disk will last.
@@ -362,15 +373,30 @@ fn published(facts: &Facts, ids_max: u64) -> Published {
             .count() as u64,
         behind: count,
         oldest_behind,
-        next_ids: oldest_behind
-            .and_then(|hour| facts.vault.hours.get(&hour))
-            .map_or(0, |facts| facts.counts.total.posts),
         ids_30_days: facts
             .published
             .as_ref()
             .map_or(0, |public| public.ids.iter().map(|(_, ids)| ids).sum()),
         ids_max,
+        troubles: troubles(facts),
     }
+}
+
+/// What the last run says, one of each kind.
+fn troubles(facts: &Facts) -> Vec<Trouble> {
+    let mut found: Vec<Trouble> = Vec::new();
+    let alarms = facts.publish.iter().flat_map(|last| &last.alarms);
+    for alarm in alarms {
+        match found.iter_mut().find(|one| one.alarm == alarm.alarm) {
+            Some(one) => one.files += 1,
+            None => found.push(Trouble {
+                alarm: alarm.alarm.clone(),
+                why: alarm.why.clone(),
+                files: 1,
+            }),
+        }
+    }
+    found
 }
 
 fn days(facts: &Facts, zone: &Zone, now: UtcMs) -> Vec<DayCoverage> {

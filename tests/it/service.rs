@@ -552,9 +552,10 @@ fn certificate(site: &Site, name: &str) -> [String; 2] {
     ["smtp.pem", "smtp.key"].map(|file| site.path(file).display().to_string())
 }
 
-/// What waits to be sent.
+/// What waits to be sent, in the order in which it was written.
 fn waiting(site: &Site) -> Vec<Value> {
-    let paths = files_below(&site.path("data/mail"));
+    let mut paths = files_below(&site.path("data/mail"));
+    paths.sort();
     let letters = paths
         .iter()
         .filter(|path| path.extension().is_some_and(|ending| ending == "json"));
@@ -704,7 +705,9 @@ fn spoken_of(certificate: &[u8]) -> Vec<(String, u64)> {
 fn a_day_that_late_data_changed_gets_a_new_certificate_which_becomes_public() {
     let mut site = Site::new(Some("2026-11-24T01:40:00Z"));
     site.rate = 300;
-    let osf = Osf::start("", &[]);
+    // at first OSF does not accept the token
+    let refused = "[[fault]]\ntimes = 2\nkind = \"status\"\nstatus = 401\n";
+    let osf = Osf::start(refused, &[]);
     site.secret("osf-token", "s3cret-osf-token");
     let publish = format!(
         "[publish.osf]\nproject = \"abcde\"\nbase_url = \"{}\"\ntoken_file = \"{}\"\n",
@@ -758,6 +761,18 @@ fn a_day_that_late_data_changed_gets_a_new_certificate_which_becomes_public() {
         speaks_of("2026-11-23_22", 2)
     });
     stop(&site, running);
+    let subjects: Vec<String> = waiting(&site)
+        .iter()
+        .map(|letter| letter["subject"].as_str().unwrap().to_owned())
+        .filter(|subject| subject.contains("publish stuck"))
+        .collect();
+    assert_eq!(
+        subjects,
+        [
+            "[twinstream 1] ALARM: publish stuck (osf_token)",
+            "[twinstream 1] over: publish stuck (osf_token)"
+        ]
+    );
     // no mail for each of them; the next day's will tell
     assert_eq!(reports(), 1);
     let renewed = fs::read_to_string(site.path("data/renewed.json")).unwrap();
