@@ -17,7 +17,7 @@ use crate::{
         raw,
         seal::{Digest, Redacted, SEAL_BYTES_MAX, Seal},
     },
-    world::disk::{self, Disk},
+    world::disk::{self, Disk, Entry},
 };
 
 /// Why one segment was not delivered. The others are.
@@ -34,6 +34,13 @@ pub enum FolderError {
     /// What lies here is not what was sealed.
     #[error("{0}; it stays here and was not sent")]
     Here(#[from] SealedError),
+    /// A link on the way below the target.
+    #[error(
+        "{} is no real folder: whoever merges there follows no link and would never find what lies behind it; \
+         nothing was sent",
+        .0.display()
+    )]
+    Link(PathBuf),
     /// Something else lies there under this name.
     #[error("{} exists with other content (sha256 {there}, ours {ours}); it was not overwritten", path.display())]
     Conflict {
@@ -76,6 +83,7 @@ pub fn send(
     let there = name.paths(target);
     disk.make_folder(&there.folder)
         .map_err(io_at(&there.folder))?;
+    not_through_links(disk, name, target)?;
     let is_done = is_redacted_there(disk, name, &there.seal, &segment)?;
     let files = [
         (&here.segment, &there.segment, segment),
@@ -94,6 +102,24 @@ pub fn send(
         });
     }
     Ok(acks)
+}
+
+/// The target itself may be a link; below it everything is read without following any.
+fn not_through_links(
+    disk: &dyn Disk,
+    name: &SegmentName,
+    target: &Path,
+) -> Result<(), FolderError> {
+    let mut at = target.to_owned();
+    for part in &name.folder() {
+        let entries = disk.list(&at).map_err(io_at(&at))?;
+        at.push(part);
+        let is_it = |entry: &Entry| entry.folder && part == entry.name.as_str();
+        if !entries.iter().any(is_it) {
+            return Err(FolderError::Link(at));
+        }
+    }
+    Ok(())
 }
 
 /// Whether this segment was delivered before, and posts were taken out of it there on request: it

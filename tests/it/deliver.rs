@@ -228,6 +228,30 @@ fn nothing_is_overwritten_and_one_bad_segment_stops_no_other() {
 }
 
 #[test]
+fn nothing_is_delivered_through_a_link_that_a_merge_would_not_follow() {
+    let site = Site::new("0s");
+    let name = site.seal(0, 5);
+    let [elsewhere, moved] = ["elsewhere", "moved"].map(|name| site.dir.path().join(name));
+    fs::create_dir_all(&elsewhere).unwrap();
+    let day = site.target().join("2/2026-11-23");
+    fs::create_dir_all(site.target().join("2")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &day).unwrap();
+    for _ in 0..2 {
+        let output = site.check_deliver(NOW, 1);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("is no real folder"), "{stderr}");
+    }
+    assert!(tree(&elsewhere).is_empty());
+    assert_eq!(tree(&site.spool()).len(), 3, "nothing goes here");
+    // the target itself may lie elsewhere
+    fs::remove_file(&day).unwrap();
+    fs::rename(site.target(), &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, site.target()).unwrap();
+    site.check_deliver(NOW, 0);
+    assert!(name.paths(&moved).seal.exists());
+}
+
+#[test]
 fn a_copy_that_does_not_read_back_is_not_acknowledged_and_nothing_goes() {
     let (spool, target) = (Path::new("/secondary/spool"), Path::new("/primary/spool"));
     let server = "2".parse().unwrap();
