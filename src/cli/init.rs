@@ -19,6 +19,7 @@ use crate::{
         resolve::{self, Me},
         write::{Answers, UNKNOWN_HOSTS},
     },
+    period::Zone,
     world::disk::{self, Disk as _, RealDisk},
 };
 
@@ -167,36 +168,77 @@ fn read_old(path: &Path) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Asks for what is not known yet. An empty answer takes what is proposed.
+/// Asks for one thing, and again until `check` is content. An empty answer takes what is proposed.
+fn checked(
+    about: &str,
+    proposed: &str,
+    check: impl Fn(&str) -> Result<(), String>,
+) -> Result<String, Failure> {
+    let asked = dialoguer::Input::<String>::new()
+        .with_prompt(about)
+        .default(proposed.to_owned())
+        .show_default(!proposed.is_empty())
+        .allow_empty(true)
+        .validate_with(|answer: &String| check(answer.trim()))
+        .interact_text()?;
+    Ok(asked.trim().to_owned())
+}
+
+fn question(about: &str, proposed: &str) -> Result<String, Failure> {
+    checked(about, proposed, |_| Ok(()))
+}
+
+fn an_address(answer: &str) -> Result<(), String> {
+    match answer.split_once('@') {
+        Some((user, host)) if !user.is_empty() && !host.is_empty() => Ok(()),
+        _ => Err("an address looks like me@example.org".to_owned()),
+    }
+}
+
+fn a_zone(answer: &str) -> Result<(), String> {
+    Zone::named(answer).map(drop).map_err(|why| why.to_string())
+}
+
+/// Asks for what is not known yet.
 fn ask(host: &str, answers: &mut Answers) -> Result<(), Failure> {
-    let text = |question: &str, proposed: &str| {
-        dialoguer::Input::<String>::new()
-            .with_prompt(question)
-            .default(proposed.to_owned())
-            .allow_empty(true)
-            .interact_text()
-    };
     if answers.data_dir.is_none() {
         let proposed = answers.data_dir().display().to_string();
-        answers.data_dir = Some(text("Where is the data to lie?", &proposed)?.into());
+        answers.data_dir = Some(question("Folder for the data", &proposed)?.into());
     }
     if answers.token_file.is_none() {
-        let asked = text(
-            "Which file holds the X bearer token?",
-            "/etc/twinstream/x-bearer-token",
-        )?;
+        let proposed = "/etc/twinstream/x-bearer-token";
+        let asked = question("File with the X bearer token", proposed)?;
         answers.token_file = Some(asked.into());
     }
     if answers.timezone.is_none() {
-        answers.timezone = Some(text("Which zone are the archive's hours in?", "UTC")?);
+        answers.timezone = Some(checked("Time zone of the archive's hours", "UTC", a_zone)?);
     }
+    ask_for_hosts(host, answers)?;
+    if answers.osf_project.is_none() {
+        let about = "OSF project to publish post ids in (empty: none)";
+        answers.osf_project = Some(question(about, "")?).filter(|id| !id.is_empty());
+    }
+    if answers.mail_host.is_none() {
+        let about = "Mail server for alarms and reports (empty: no mail)";
+        let asked = question(about, "")?;
+        if !asked.is_empty() {
+            let proposed = format!("twinstream@{host}");
+            answers.mail_from = Some(checked("Sender's address", &proposed, an_address)?);
+            answers.mail_to = vec![checked("Address to send them to", "", an_address)?];
+            answers.mail_host = Some(asked);
+        }
+    }
+    Ok(())
+}
+
+fn ask_for_hosts(host: &str, answers: &mut Answers) -> Result<(), Failure> {
     if answers.primary.is_none() {
         let proposed = if answers.this_is_secondary {
             UNKNOWN_HOSTS[0]
         } else {
             host
         };
-        answers.primary = Some(text("Which host is the primary?", proposed)?);
+        answers.primary = Some(question("Host of the primary", proposed)?);
     }
     if answers.secondary.is_none() {
         let proposed = match (answers.two_servers, answers.this_is_secondary) {
@@ -204,29 +246,16 @@ fn ask(host: &str, answers: &mut Answers) -> Result<(), Failure> {
             (true, false) => UNKNOWN_HOSTS[1],
             _ => "",
         };
-        let asked = text(
-            "Which host is the secondary? (empty: there is one server)",
-            proposed,
-        )?;
-        answers.secondary = Some(asked).filter(|host| !host.trim().is_empty());
-    }
-    if answers.osf_project.is_none() {
-        let asked = text(
-            "Which OSF project are post IDs published in? (empty: none)",
-            "",
-        )?;
-        answers.osf_project = Some(asked).filter(|project| !project.trim().is_empty());
-    }
-    if answers.mail_host.is_none() {
-        let asked = text(
-            "Which mail server takes alarms and reports? (empty: no mail)",
-            "",
-        )?;
-        if !asked.trim().is_empty() {
-            answers.mail_from = Some(text("From which address?", &format!("twinstream@{host}"))?);
-            answers.mail_to = vec![text("To which address?", "me@example.org")?];
-            answers.mail_host = Some(asked);
-        }
+        let primary = answers.primary.clone();
+        let another = |answer: &str| match &primary {
+            Some(primary) if primary == answer => {
+                Err("that is the primary; the secondary is another machine".to_owned())
+            }
+            _ => Ok(()),
+        };
+        let about = "Host of the secondary (empty: there is one server)";
+        answers.secondary =
+            Some(checked(about, proposed, another)?).filter(|host| !host.is_empty());
     }
     Ok(())
 }

@@ -2,9 +2,12 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread,
 };
 
 use serde_json::Value;
@@ -15,6 +18,7 @@ use crate::support::{
     api::Api,
     folder::files_below,
     posts,
+    site::until,
     skipped::skipped,
     sshd::{self, Sshd},
 };
@@ -42,6 +46,77 @@ fn check(folder: &Path, arguments: &[&str], exit: i32) -> (String, String) {
         "{arguments:?}: {stdout}{stderr}"
     );
     (stdout, stderr)
+}
+
+/// What a terminal shows while somebody answers there: each question, and what is typed.
+#[track_caller]
+fn on_a_terminal(folder: &Path, arguments: &str, dialogue: &[(&str, &str)]) -> String {
+    let program = env!("CARGO_BIN_EXE_twinstream");
+    // it gives a command a terminal, and hands on how that ended
+    let mut terminal = Command::new("script")
+        .args(["-qec", &format!("{program} {arguments}"), "/dev/null"])
+        .current_dir(folder)
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = terminal.stdout.take().unwrap();
+    let shown = Arc::new(Mutex::new(String::new()));
+    let reader = {
+        let shown = Arc::clone(&shown);
+        thread::spawn(move || {
+            let mut buffer = [0; 4_096];
+            while let Ok(count @ 1..) = stdout.read(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+                shown.lock().unwrap().push_str(&text);
+            }
+        })
+    };
+    let mut stdin = terminal.stdin.take().unwrap();
+    let mut seen = 0;
+    for (question, answer) in dialogue {
+        until(question, || {
+            shown.lock().unwrap()[seen..].contains(question)
+        });
+        seen = shown.lock().unwrap().len();
+        stdin.write_all(answer.as_bytes()).unwrap();
+        stdin.write_all(b"\r").unwrap();
+    }
+    assert!(terminal.wait().unwrap().success());
+    reader.join().unwrap();
+    shown.lock().unwrap().clone()
+}
+
+#[test]
+fn init_asks_on_a_terminal_and_again_for_what_cannot_be() {
+    let dir = TempDir::new().unwrap();
+    let dialogue = [
+        ("Folder for the data [/var/lib/twinstream]: ", "/srv/data"),
+        ("X bearer token [/etc/twinstream/x-bearer-token]: ", ""),
+        ("archive's hours [UTC]: ", "Mars/Olympus"),
+        ("\"Mars/Olympus\" is not a time zone", "CET"),
+        ("Host of the primary [", "one.example.org"),
+        ("there is one server): ", "one.example.org"),
+        ("is another machine", "two.example.org"),
+        ("OSF project to publish post ids in (empty: none): ", ""),
+        ("(empty: no mail): ", "mail.example.org"),
+        ("Sender's address [twinstream@", ""),
+        ("Address to send them to: ", ""),
+        ("an address looks like", "me@example.org"),
+    ];
+    let shown = on_a_terminal(dir.path(), "init", &dialogue);
+    assert!(shown.contains("wrote twinstream.toml"), "{shown}");
+    let written = fs::read_to_string(dir.path().join("twinstream.toml")).unwrap();
+    for line in [
+        "data_dir = \"/srv/data\"",
+        "timezone = \"CET\"",
+        "host = \"two.example.org\"",
+        "to = [\"me@example.org\"]",
+    ] {
+        assert!(written.contains(line), "{line} in {written}");
+    }
+    assert!(!written.contains("\n[publish.osf]"), "{written}");
 }
 
 const OLD_SETTINGS: &str = "SERVER = 1\nPYTHON_DST = /usr/bin/python3\nPYTHON_LIBRARY_DST=/usr/lib/python3\n\
