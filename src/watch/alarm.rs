@@ -495,6 +495,7 @@ mod tests {
             facts::{Facts, ServerFacts},
             link::Link,
             snapshot::{self, Runway, Settled},
+            trouble::Trouble,
         },
     };
 
@@ -600,7 +601,7 @@ mod tests {
         let mut p = well("1", 11_000);
         let public = p.published.as_mut().unwrap();
         public.behind = 3;
-        let trouble = |alarm: &str| snapshot::Trouble {
+        let trouble = |alarm: &str| Trouble {
             alarm: alarm.to_owned(),
             why: "2026-11-23_14: it may not".to_owned(),
             files: 2,

@@ -10,6 +10,7 @@ use super::{
     facts::{Facts, HourFacts, ServerFacts},
     gather::{DAYS, WEEKS},
     link::Link,
+    trouble::{self, Trouble},
 };
 use crate::{
     period::{Day, Hour, Minute, UtcMs, Zone},
@@ -165,17 +166,6 @@ pub struct Published {
     pub ids_max: u64,
     /// What the last run of publishing could not do.
     pub troubles: Vec<Trouble>,
-}
-
-/// Something that publishing could not do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Trouble {
-    /// `publish`'s word for it.
-    pub alarm: String,
-    /// What happened to the first file.
-    pub why: String,
-    /// How many files it concerns.
-    pub files: u64,
 }
 
 /// How long the disk will last.
@@ -378,25 +368,8 @@ fn published(facts: &Facts, ids_max: u64) -> Published {
             .as_ref()
             .map_or(0, |public| public.ids.iter().map(|(_, ids)| ids).sum()),
         ids_max,
-        troubles: troubles(facts),
+        troubles: trouble::of(facts),
     }
-}
-
-/// What the last run says, one of each kind.
-fn troubles(facts: &Facts) -> Vec<Trouble> {
-    let mut found: Vec<Trouble> = Vec::new();
-    let alarms = facts.publish.iter().flat_map(|last| &last.alarms);
-    for alarm in alarms {
-        match found.iter_mut().find(|one| one.alarm == alarm.alarm) {
-            Some(one) => one.files += 1,
-            None => found.push(Trouble {
-                alarm: alarm.alarm.clone(),
-                why: alarm.why.clone(),
-                files: 1,
-            }),
-        }
-    }
-    found
 }
 
 fn days(facts: &Facts, zone: &Zone, now: UtcMs) -> Vec<DayCoverage> {
