@@ -66,6 +66,9 @@ impl FromStr for UtcMs {
     type Err = NotATime;
 
     fn from_str(text: &str) -> Result<Self, NotATime> {
+        if let Some(at) = usual(text.as_bytes()) {
+            return Ok(at);
+        }
         match text.parse::<Timestamp>() {
             Ok(t) => Ok(Self(t.as_millisecond())),
             Err(_not_rfc3339) => Err(NotATime {
@@ -75,6 +78,48 @@ impl FromStr for UtcMs {
         }
     }
 }
+
+/// A time in the form in which nearly all come, as [`UtcMs`] is written. A merge reads one from every
+/// line; every other form takes the long way.
+fn usual(text: &[u8]) -> Option<UtcMs> {
+    let text: &[u8; 24] = text.try_into().ok()?;
+    let number = |range: std::ops::Range<usize>| {
+        let digits = text.get(range)?;
+        let is_number = digits.iter().all(u8::is_ascii_digit);
+        let value = |sum, digit: &u8| sum * 10 + i64::from(digit - b'0');
+        is_number.then(|| digits.iter().fold(0, value))
+    };
+    let marks = [4, 7, 10, 13, 16, 19, 23].map(|at| text.get(at).copied().unwrap_or(0));
+    if marks != *b"--T::.Z" {
+        return None;
+    }
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    let days_of_month = *DAYS_OF_MONTHS.get(usize::try_from(month - 1).ok()?)?;
+    if !(1..=days_of_month).contains(&day) || HOURS_PER_DAY <= hour || 60 <= minute || 60 <= second
+    {
+        return None;
+    }
+    // years begin in March, so that the day that is there or not comes last
+    let (year, month) = if month < 3 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    let days = 365 * year + leap_days + day_of_year - DAYS_BEFORE_1970;
+    let minutes = (days * HOURS_PER_DAY + hour) * 60 + minute;
+    Some(UtcMs(
+        minutes * MS_PER_MINUTE + second * 1_000 + number(20..23)?,
+    ))
+}
+
+/// A 29th of February takes the long way, as do leap seconds.
+const DAYS_OF_MONTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/// Days from the first of March of the year 0 to 1970.
+const DAYS_BEFORE_1970: i64 = 719_468;
 
 /// A UTC minute, counted from 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -381,7 +426,31 @@ serde_as_text!(UtcMs, Minute, Hour, Day);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// The short way says the same as the long one, or nothing.
+        #[test]
+        fn a_time_reads_as_it_was_written(
+            ms in -62_167_219_200_000_i64..253_402_300_800_000,
+            at in 0_usize..24,
+            byte in prop_oneof![b'0'..=b'9', Just(b':'), Just(b'Z'), Just(b' ')],
+        ) {
+            let text = UtcMs(ms).to_string();
+            prop_assert_eq!(text.parse(), Ok(UtcMs(ms)));
+            let is_leap_day = text.get(5..10) == Some("02-29");
+            prop_assert_eq!(usual(text.as_bytes()), (!is_leap_day).then_some(UtcMs(ms)));
+            let mut spoiled = text.into_bytes();
+            spoiled[at] = byte;
+            if let Some(found) = usual(&spoiled) {
+                let spoiled = String::from_utf8(spoiled).unwrap();
+                let long = spoiled.parse::<Timestamp>().map(Timestamp::as_millisecond);
+                prop_assert_eq!(long.ok(), Some(found.0), "{}", spoiled);
+            }
+        }
+    }
 
     #[track_caller]
     fn check_intervals(zone: &str, hour: &str, expected: &[(&str, &str)]) {

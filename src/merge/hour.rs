@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     io,
+    panic::resume_unwind,
     path::{Path, PathBuf},
 };
 
@@ -158,6 +159,9 @@ struct Written {
     outputs: Vec<Output>,
     taken_out: TakenOut,
 }
+
+/// Rows of so many bytes are written together.
+const ROWS_BYTES: usize = 64 * 1024;
 
 /// Compressing takes some 60 MiB for each thread.
 const COMPRESSING_THREADS_MAX: usize = 8;
@@ -351,8 +355,17 @@ impl Workshop<'_> {
             let path = self.former_path(due.hour);
             disk.remove(&path).map_err(at(&path))?;
         }
-        let mut outputs = vec![ids.finish(due.hour)?, tweets.finish(due.hour)?];
-        outputs.push(self.write_users(place, due, users)?);
+        let mut outputs = vec![ids.finish(due.hour)?];
+        // the end of one file does not keep all cores busy, so the next one is made at the same time
+        let (tweets, users) = std::thread::scope(|scope| {
+            let tweets = scope.spawn(|| tweets.finish(due.hour));
+            let users = self.write_users(place, due, users);
+            (
+                tweets.join().unwrap_or_else(|why| resume_unwind(why)),
+                users,
+            )
+        });
+        outputs.extend([tweets?, users?]);
         if let Some((path, posts)) = posts {
             let name = Kind::Posts.name(due.hour);
             outputs.push(posts.finish(name).map_err(at(&path))?);
@@ -382,9 +395,20 @@ impl Workshop<'_> {
         let mut sheet = self.sheet(place, Kind::Users, due)?;
         sheet.write(schema::header(&schema::USERS).as_bytes())?;
         let path = sheet.path.clone();
+        // a row alone is too little to hash and to compress
+        let mut rows = Vec::with_capacity(2 * ROWS_BYTES);
         users
-            .finish(|row| sheet.file.write_all(row))
+            .finish(|row| {
+                rows.extend_from_slice(row);
+                if rows.len() < ROWS_BYTES {
+                    return Ok(());
+                }
+                sheet.file.write_all(&rows)?;
+                rows.clear();
+                Ok(())
+            })
             .map_err(at(&path))?;
+        sheet.write(&rows)?;
         sheet.finish(due.hour)
     }
 }

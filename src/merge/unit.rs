@@ -15,7 +15,7 @@ use super::{
     dedupe::{Copy, NO_STAMP, Tally, dedupe},
     former::{self, Facts},
     index::{Key, Run, read_run},
-    users::{AuthorKey, Row},
+    users::{self, AuthorKey, Rank},
 };
 use crate::{
     cover::backfill::Connection,
@@ -31,9 +31,6 @@ use crate::{
 
 /// Lines of about this many bytes make a unit; a minute with more is divided.
 pub const UNIT_BYTES: u64 = 4 << 20;
-
-/// More than most rows of `users.csv` have.
-const USER_ROW_BYTES: usize = 256;
 
 /// A segment of the hour, for whoever reads its lines.
 #[derive(Debug)]
@@ -69,7 +66,7 @@ pub struct Merged {
     /// Its part of `posts.parquet`, if that is wanted.
     pub posts: Result<Vec<RecordBatch>, ArrowError>,
     /// Its authors.
-    pub users: BTreeMap<AuthorKey, Row>,
+    pub users: users::Rows,
     /// What it says about the servers.
     pub tally: Tally,
 }
@@ -278,7 +275,7 @@ fn flatten_all(copies: Vec<Copy<'_>>, made: &Made<'_>) -> Merged {
         ids: Vec::new(),
         tweets: Vec::new(),
         posts: Ok(Vec::new()),
-        users: BTreeMap::new(),
+        users: users::Rows::default(),
         tally: Tally::default(),
     };
     let mut rows = made.posts.then(Rows::default);
@@ -336,19 +333,11 @@ impl Merged {
         let Some(author) = AuthorKey::new(&copy.post.author_id) else {
             return;
         };
-        let has_author = copy.post.author.is_some();
-        // ids ascend, so a later row replaces an earlier one unless it lacks the author
-        if has_author || self.users.get(&author).is_none_or(|kept| !kept.has_author) {
-            let mut csv = Vec::with_capacity(USER_ROW_BYTES);
-            csv::push_row(&mut csv, flatten::user_row(&copy.post));
-            // as long as it is, and no longer: many are held
-            csv.shrink_to_fit();
-            let row = Row {
-                has_author,
-                post_id,
-                csv,
-            };
-            self.users.insert(author, row);
-        }
+        let rank = Rank {
+            has_author: copy.post.author.is_some(),
+            post_id,
+        };
+        let write = |to: &mut Vec<u8>| csv::push_row(to, flatten::user_row(&copy.post));
+        self.users.put(author, rank, write);
     }
 }

@@ -6,7 +6,7 @@
 //! ids that are no numbers last.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     io::{self, BufReader, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
@@ -19,7 +19,7 @@ use crate::world::disk::Disk;
 const HELD_BYTES_MAX: usize = 32 << 20;
 
 /// What a row costs beside its text.
-const ROW_OVERHEAD_BYTES: usize = 160;
+const ROW_OVERHEAD_BYTES: usize = 120;
 
 /// An author, ordered as the file is: numbers first, by size.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ impl AuthorKey {
             return None;
         }
         Some(match crate::post::id::parse(id) {
-            Some(number) if number.to_string() == id => Self {
+            Some(number) if id == "0" || !id.starts_with('0') => Self {
                 is_text: false,
                 number,
                 text: String::new(),
@@ -51,35 +51,58 @@ impl AuthorKey {
     }
 }
 
-/// A candidate for an author's row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+/// A candidate for an author's row. The one that counts is the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
     /// Whether the post came with the author's object.
     pub has_author: bool,
     /// The post it comes from.
     pub post_id: u64,
-    /// The finished line of the CSV file, with its LF.
-    pub csv: Vec<u8>,
 }
 
-impl Row {
-    /// Whether this row counts rather than the other.
-    fn beats(&self, other: &Self) -> bool {
-        (other.has_author, other.post_id) < (self.has_author, self.post_id)
+/// Rows of authors, of each the one that counts. Their text lies together: there are too many to
+/// have each in a place of its own.
+#[derive(Debug, Default)]
+pub struct Rows {
+    by_author: BTreeMap<AuthorKey, Held>,
+    text: Vec<u8>,
+}
+
+/// Where a row's text is.
+#[derive(Debug)]
+struct Held {
+    rank: Rank,
+    begin: usize,
+    len: usize,
+}
+
+impl Rows {
+    /// Takes a row in, if it counts rather than the one that is there. `write` appends the finished
+    /// line of the CSV file, with its LF.
+    pub fn put(&mut self, author: AuthorKey, rank: Rank, write: impl FnOnce(&mut Vec<u8>)) {
+        let place = match self.by_author.entry(author) {
+            Entry::Occupied(place) if rank <= place.get().rank => return,
+            place => place,
+        };
+        let begin = self.text.len();
+        write(&mut self.text);
+        let len = self.text.len() - begin;
+        place.insert_entry(Held { rank, begin, len });
     }
-}
 
-/// Keeps the row that counts.
-fn keep(rows: &mut BTreeMap<AuthorKey, Row>, author: AuthorKey, row: Row) -> usize {
-    let cost = row.csv.len() + ROW_OVERHEAD_BYTES;
-    if let Some(kept) = rows.get_mut(&author) {
-        if row.beats(kept) {
-            *kept = row;
-        }
-        0
-    } else {
-        rows.insert(author, row);
-        cost
+    /// What it costs to hold them; the text of rows that were replaced is held, too.
+    fn bytes(&self) -> usize {
+        self.text.len() + self.by_author.len() * ROW_OVERHEAD_BYTES
+    }
+
+    fn text_of(&self, held: &Held) -> &[u8] {
+        let text = self.text.get(held.begin..held.begin + held.len);
+        text.unwrap_or_default()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&AuthorKey, Rank, &[u8])> {
+        let rows = self.by_author.iter();
+        rows.map(|(author, held)| (author, held.rank, self.text_of(held)))
     }
 }
 
@@ -88,8 +111,7 @@ pub struct Users<'a> {
     disk: &'a dyn Disk,
     /// Where sorted runs go.
     scratch: PathBuf,
-    held: BTreeMap<AuthorKey, Row>,
-    held_bytes: usize,
+    held: Rows,
     held_bytes_max: usize,
     runs: Vec<PathBuf>,
 }
@@ -100,19 +122,21 @@ impl<'a> Users<'a> {
         Self {
             disk,
             scratch: scratch.to_owned(),
-            held: BTreeMap::new(),
-            held_bytes: 0,
+            held: Rows::default(),
             held_bytes_max: HELD_BYTES_MAX,
             runs: Vec::new(),
         }
     }
 
     /// Takes the rows of a unit in.
-    pub fn take(&mut self, rows: impl IntoIterator<Item = (AuthorKey, Row)>) -> io::Result<()> {
-        for (author, row) in rows {
-            self.held_bytes += keep(&mut self.held, author, row);
+    pub fn take(&mut self, rows: Rows) -> io::Result<()> {
+        let Rows { by_author, text } = rows;
+        for (author, held) in by_author {
+            let text = text.get(held.begin..held.begin + held.len);
+            let write = |to: &mut Vec<u8>| to.extend_from_slice(text.unwrap_or_default());
+            self.held.put(author, held.rank, write);
         }
-        if self.held_bytes_max < self.held_bytes {
+        if self.held_bytes_max < self.held.bytes() {
             self.spill()
         } else {
             Ok(())
@@ -128,30 +152,35 @@ impl<'a> Users<'a> {
             self.disk.remove(&path)?;
         }
         let mut file = BufWriter::new(self.disk.create(&path)?);
-        for (author, row) in std::mem::take(&mut self.held) {
+        for (author, rank, text) in self.held.iter() {
             let head = Head {
-                author,
-                has_author: row.has_author,
-                post_id: row.post_id,
+                author: author.clone(),
+                has_author: rank.has_author,
+                post_id: rank.post_id,
             };
             serde_json::to_writer(&mut file, &head)?;
             file.write_all(b"\n")?;
-            file.write_all(&row.csv)?;
+            file.write_all(text)?;
         }
         file.flush()?;
-        self.held_bytes = 0;
+        self.held = Rows::default();
         self.runs.push(path);
         Ok(())
     }
 
     /// Gives every author's row, in order, and removes what was on the disk.
-    pub fn finish(mut self, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let mut sources: Vec<Sorted> = Vec::new();
+    pub fn finish(self, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        if self.runs.is_empty() {
+            return self.held.iter().try_for_each(|(_, _, text)| each(text));
+        }
+        let mut sources: Vec<Sorted<'_>> = Vec::new();
         for path in &self.runs {
             let file = BufReader::new(self.disk.open(path)?);
             sources.push(Box::new(Spilled(file)));
         }
-        sources.push(Box::new(std::mem::take(&mut self.held).into_iter().map(Ok)));
+        let held = self.held.iter();
+        let held = held.map(|(author, rank, text)| Ok((author.clone(), rank, text.to_owned())));
+        sources.push(Box::new(held));
         let mut heads = Vec::new();
         for source in &mut sources {
             heads.push(source.next().transpose()?);
@@ -159,37 +188,37 @@ impl<'a> Users<'a> {
         while let Some(least) = heads
             .iter()
             .flatten()
-            .map(|(author, _)| author)
+            .map(|(author, ..)| author)
             .min()
             .cloned()
         {
-            let mut best: Option<Row> = None;
+            let mut best: Option<(Rank, Vec<u8>)> = None;
             for (head, source) in heads.iter_mut().zip(&mut sources) {
-                if head.as_ref().is_some_and(|(author, _)| *author == least)
-                    && let Some((_, row)) = std::mem::replace(head, source.next().transpose()?)
-                    && best.as_ref().is_none_or(|best| row.beats(best))
+                if head.as_ref().is_some_and(|(author, ..)| *author == least)
+                    && let Some((_, rank, text)) =
+                        std::mem::replace(head, source.next().transpose()?)
+                    && best.as_ref().is_none_or(|(best, _)| *best < rank)
                 {
-                    best = Some(row);
+                    best = Some((rank, text));
                 }
             }
-            if let Some(row) = best {
-                each(&row.csv)?;
+            if let Some((_, text)) = best {
+                each(&text)?;
             }
         }
         drop(sources);
         for path in &self.runs {
             self.disk.remove(path)?;
         }
-        if self.runs.is_empty() {
-            Ok(())
-        } else {
-            self.disk.remove_folder(&self.scratch)
-        }
+        self.disk.remove_folder(&self.scratch)
     }
 }
 
+/// A row with its author.
+type Row = (AuthorKey, Rank, Vec<u8>);
+
 /// Rows in the order of their authors.
-type Sorted = Box<dyn Iterator<Item = io::Result<(AuthorKey, Row)>>>;
+type Sorted<'a> = Box<dyn Iterator<Item = io::Result<Row>> + 'a>;
 
 /// What stands before a row on the disk, on a line of its own.
 #[derive(Serialize, Deserialize)]
@@ -203,7 +232,7 @@ struct Head {
 struct Spilled<R>(R);
 
 impl<R: io::BufRead> Spilled<R> {
-    fn row(&mut self) -> io::Result<Option<(AuthorKey, Row)>> {
+    fn row(&mut self) -> io::Result<Option<Row>> {
         let mut head = Vec::new();
         if self.0.read_until(b'\n', &mut head)? == 0 {
             return Ok(None);
@@ -211,18 +240,16 @@ impl<R: io::BufRead> Spilled<R> {
         let head: Head = serde_json::from_slice(&head)?;
         let mut csv = Vec::new();
         self.0.read_until(b'\n', &mut csv)?;
-        let (has_author, post_id) = (head.has_author, head.post_id);
-        let row = Row {
-            has_author,
-            post_id,
-            csv,
+        let rank = Rank {
+            has_author: head.has_author,
+            post_id: head.post_id,
         };
-        Ok(Some((head.author, row)))
+        Ok(Some((head.author, rank, csv)))
     }
 }
 
 impl<R: io::BufRead> Iterator for Spilled<R> {
-    type Item = io::Result<(AuthorKey, Row)>;
+    type Item = io::Result<Row>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.row().transpose()
@@ -246,16 +273,13 @@ mod tests {
         for &(author, has_author, post_id) in rows {
             let csv = format!("{author},{has_author},{post_id}\n").into_bytes();
             let key = AuthorKey::new(&author.to_string()).unwrap();
-            users
-                .take([(
-                    key,
-                    Row {
-                        has_author,
-                        post_id,
-                        csv,
-                    },
-                )])
-                .unwrap();
+            let rank = Rank {
+                has_author,
+                post_id,
+            };
+            let mut unit = Rows::default();
+            unit.put(key, rank, |to| to.extend(csv));
+            users.take(unit).unwrap();
         }
         let mut lines = Vec::new();
         users

@@ -143,10 +143,8 @@ impl<'a> Reader<'a> {
 
     /// An object or a list with all that is in it, without a limit of depth.
     fn nested(&mut self) -> Result<(), NotJson> {
-        // for each that is open: whether it is an object
-        let mut open = Vec::new();
+        let mut open = Open::default();
         loop {
-            self.space();
             let is_object = match self.peek() {
                 Some(b'{') => Some(true),
                 Some(b'[') => Some(false),
@@ -157,18 +155,18 @@ impl<'a> Reader<'a> {
                 self.space();
                 if !self.eat(end_of(is_object)) {
                     open.push(is_object);
-                    self.name_if(is_object)?;
+                    self.skip_name_if(is_object)?;
                     continue;
                 }
             } else {
                 self.scalar()?;
             }
             // a value has ended here, and perhaps what it stands in
-            while let Some(&is_object) = open.last() {
+            while let Some(is_object) = open.last() {
                 self.space();
                 if self.eat(b',') {
                     self.space();
-                    self.name_if(is_object)?;
+                    self.skip_name_if(is_object)?;
                     break;
                 }
                 self.expect(end_of(is_object))?;
@@ -180,12 +178,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn name_if(&mut self, is_object: bool) -> Result<(), NotJson> {
+    /// Goes to the value of a member, or of an item.
+    fn skip_name_if(&mut self, is_object: bool) -> Result<(), NotJson> {
         if is_object {
-            self.name().map(drop)
-        } else {
-            Ok(())
+            self.expect(b'"')?;
+            self.string_end()?;
+            self.space();
+            self.expect(b':')?;
+            self.space();
         }
+        Ok(())
     }
 
     /// A member's name and the colon after it.
@@ -316,6 +318,42 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The objects and lists that are open, the innermost last: whether each is an object. The outer
+/// ones wait on the heap, which hardly any line needs.
+#[derive(Default)]
+struct Open {
+    outer: Vec<u64>,
+    /// A bit for each, below a one.
+    inner: u64,
+}
+
+impl Open {
+    fn push(&mut self, is_object: bool) {
+        let bits = self.inner.max(1);
+        if bits.leading_zeros() == 0 {
+            self.outer.push(bits);
+            self.inner = 0b10 | u64::from(is_object);
+        } else {
+            self.inner = bits << 1 | u64::from(is_object);
+        }
+    }
+
+    fn last(&self) -> Option<bool> {
+        (!self.is_empty()).then_some(self.inner & 1 == 1)
+    }
+
+    fn pop(&mut self) {
+        self.inner >>= 1;
+        if self.inner <= 1 {
+            self.inner = self.outer.pop().unwrap_or(0);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.inner <= 1
+    }
+}
+
 const fn end_of(is_object: bool) -> u8 {
     if is_object { b'}' } else { b']' }
 }
@@ -324,31 +362,52 @@ const fn each_byte(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
-/// How many bytes of a string come before a quote, a backslash or a control character; eight are
-/// looked at together.
+/// Strings that are longer than this are searched with the processor's widest instructions, which
+/// cost more to begin with.
+const SHORT_BYTES: usize = 16;
+
+/// How many bytes of a string come before a quote, a backslash or a control character.
+#[inline]
 fn plain(bytes: &[u8]) -> usize {
-    let mut words = bytes.chunks_exact(8);
-    let mut before = 0;
-    for word in &mut words {
-        let word = u64::from_le_bytes(*word.first_chunk().unwrap_or(&[0; 8]));
+    let Some((short, long)) = bytes.split_first_chunk::<SHORT_BYTES>() else {
+        return plain_by_byte(bytes);
+    };
+    let (words, _) = short.as_chunks::<8>();
+    for (nth, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
         // the lowest set bit is that of the first such byte; above it there may be false ones
         let found = zero_bytes(word ^ each_byte(b'"'))
             | zero_bytes(word ^ each_byte(b'\\'))
             | (word.wrapping_sub(each_byte(b' ')) & !word & each_byte(0x80));
         if found != 0 {
-            return before + found.trailing_zeros() as usize / 8;
+            return 8 * nth + found.trailing_zeros() as usize / 8;
         }
-        before += 8;
     }
+    SHORT_BYTES + plain_of_long(long)
+}
+
+fn plain_of_long(bytes: &[u8]) -> usize {
+    let len = memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
+    let before = bytes.get(..len).unwrap_or_default();
+    // the least of many bytes is found at once
+    let has_control = before.iter().min().is_some_and(|least| *least < b' ');
+    if has_control {
+        plain_by_byte(before)
+    } else {
+        len
+    }
+}
+
+fn plain_by_byte(bytes: &[u8]) -> usize {
     let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
-    let rest = words.remainder();
-    before + rest.iter().position(ends).unwrap_or(rest.len())
+    bytes.iter().position(ends).unwrap_or(bytes.len())
 }
 
 /// Sets the highest bit of the first byte that is zero, and perhaps of later ones.
 const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(each_byte(1)) & !word & each_byte(0x80)
 }
+
 /// A value as a cell: the text of a string, the digits of a number, `true`, `false`; empty for
 /// null, objects and lists. A lone surrogate becomes U+FFFD.
 pub fn cell(json: &str) -> Cow<'_, str> {

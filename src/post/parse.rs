@@ -119,7 +119,7 @@ pub fn place(line: &[u8]) -> Result<Placed, Rejected> {
 }
 
 fn text(line: &[u8]) -> Result<&str, Rejected> {
-    std::str::from_utf8(line).map_err(|_not_utf8| Rejected::NotJson)
+    simdutf8::basic::from_utf8(line).map_err(|_not_utf8| Rejected::NotJson)
 }
 
 fn placed(post_id: Option<&str>, created_at: &str) -> Result<Placed, Rejected> {

@@ -9,6 +9,8 @@
 //! white space, begins with `{` and ends with `}`; every other line is stored as it is. Nothing is
 //! validated. Tools of the twarc family read such lines as their own.
 
+use std::sync::LazyLock;
+
 use memchr::memmem;
 
 use crate::period::UtcMs;
@@ -17,6 +19,18 @@ use crate::period::UtcMs;
 pub const PROGRAM: &str = concat!("twinstream/", env!("CARGO_PKG_VERSION"));
 
 const HEAD: &[u8] = b"\"__twarc\":{\"retrieved_at\":\"";
+
+/// Characters of a stamp.
+const STAMP_BYTES: usize = 24;
+
+/// Between the stamp and the program's name.
+const MIDDLE: &[u8] = b"\",\"version\":\"";
+
+/// After the program's name.
+const TAIL: &[u8] = b"\"}";
+
+/// Bytes of the member that this version of the program puts in.
+const MEMBER_BYTES: usize = HEAD.len() + STAMP_BYTES + MIDDLE.len() + PROGRAM.len() + TAIL.len();
 
 /// Whether the line looks like an object, and so is stamped: decided by its ends alone.
 fn looks_like_an_object(line: &[u8]) -> bool {
@@ -36,9 +50,9 @@ pub fn store(line: &[u8], retrieved_at: UtcMs, out: &mut Vec<u8>) {
         }
         out.extend_from_slice(HEAD);
         out.extend_from_slice(retrieved_at.to_string().as_bytes());
-        out.extend_from_slice(b"\",\"version\":\"");
+        out.extend_from_slice(MIDDLE);
         out.extend_from_slice(PROGRAM.as_bytes());
-        out.extend_from_slice(b"\"}");
+        out.extend_from_slice(TAIL);
         out.extend_from_slice(after);
     } else {
         out.extend_from_slice(line);
@@ -75,14 +89,14 @@ pub fn cut(stored: &[u8]) -> Stored<'_> {
         return without;
     };
     let (inside, after) = stored.split_at(last_brace);
-    if !inside.ends_with(b"\"}") {
+    if !inside.ends_with(TAIL) {
         return without;
     }
-    let Some(begin) = memmem::rfind(inside, HEAD) else {
+    let Some(begin) = member_begin(inside) else {
         return without;
     };
     let (before, member) = inside.split_at(begin);
-    let Some(stamp) = member.get(HEAD.len()..HEAD.len() + 24) else {
+    let Some(stamp) = member.get(HEAD.len()..HEAD.len() + STAMP_BYTES) else {
         return without;
     };
     let text = match str::from_utf8(stamp) {
@@ -98,6 +112,22 @@ pub fn cut(stored: &[u8]) -> Stored<'_> {
         after,
         retrieved_at: Some(retrieved_at),
     }
+}
+
+/// Where the last member that looks like ours begins. Nearly all lines are from this version of the
+/// program, whose member has one length and no room for a second head: there is nothing to search.
+fn member_begin(inside: &[u8]) -> Option<usize> {
+    static HEADS: LazyLock<memmem::FinderRev<'_>> = LazyLock::new(|| memmem::FinderRev::new(HEAD));
+    let usual = inside.len().checked_sub(MEMBER_BYTES);
+    let is_ours = |begin: &usize| {
+        let member = inside.get(*begin..).and_then(|m| m.strip_prefix(HEAD));
+        let rest = member
+            .and_then(|m| m.get(STAMP_BYTES..))
+            .unwrap_or_default();
+        let version = rest.strip_prefix(MIDDLE).and_then(|r| r.strip_suffix(TAIL));
+        version == Some(PROGRAM.as_bytes())
+    };
+    usual.filter(is_ours).or_else(|| HEADS.rfind(inside))
 }
 
 #[cfg(test)]

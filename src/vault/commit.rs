@@ -13,7 +13,9 @@
 use std::{
     collections::BTreeSet,
     io,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    thread::ScopedJoinHandle,
 };
 
 use super::{
@@ -137,8 +139,17 @@ impl HourOfVault<'_> {
         let former = self
             .current()?
             .map_or_else(Vec::new, |(former, _)| former.outputs);
+        // each by a thread of its own: there are few, and the largest of them takes longest
+        let checks: Vec<Result<(), CommitError>> = std::thread::scope(|scope| {
+            let check = |output| scope.spawn(move || self.check_written(output, revision));
+            let checks: Vec<_> = manifest.outputs.iter().map(check).collect();
+            let checks = checks.into_iter().map(ScopedJoinHandle::join);
+            checks
+                .map(|check| check.unwrap_or_else(|why| resume_unwind(why)))
+                .collect()
+        });
+        checks.into_iter().collect::<Result<(), CommitError>>()?;
         for output in &manifest.outputs {
-            self.check_written(output, revision)?;
             let path = self.folder().join(&output.name);
             let is_there = self.disk.len(&path).map_err(at(&path))?.is_some();
             if is_there && !former.iter().any(|known| known.name == output.name) {
@@ -163,7 +174,7 @@ impl HourOfVault<'_> {
             read::read_through(self.disk, &path, Wanted::Only(&["id"]), |_| Ok(()))
         } else {
             let header = kind.map_or(0, Kind::header_lines);
-            xz::read_through(self.disk, &path, header, |_| Ok(()))
+            xz::read_back(self.disk, &path, header)
         };
         let found = found.map_err(at(&path))?;
         let found = Output {

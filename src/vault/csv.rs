@@ -21,12 +21,18 @@ pub fn push_row<'f>(to: &mut Vec<u8>, fields: impl IntoIterator<Item = &'f str>)
 
 fn push_field(to: &mut Vec<u8>, field: &str) {
     let mut rest = field.as_bytes();
-    let quoted = memchr::memchr2(b'"', b',', rest).is_some();
+    // nearly all fields are copied as they are: nothing but a table decides about each of their bytes
+    let care = rest.iter().fold(0, |care, &byte| care | care_of(byte));
+    if care == 0 {
+        to.extend_from_slice(rest);
+        return;
+    }
+    let quoted = care & QUOTED != 0;
     if quoted {
         to.push(b'"');
     }
     // what is not special is copied in one go
-    while let Some(at) = rest.iter().position(|&byte| is_special(byte)) {
+    while let Some(at) = rest.iter().position(|&byte| care_of(byte) & SPECIAL != 0) {
         let (plain, special) = rest.split_at(at);
         to.extend_from_slice(plain);
         let (shown, len) = replaced(special);
@@ -52,11 +58,31 @@ fn replaced(text: &[u8]) -> (&[u8], usize) {
     }
 }
 
-/// Bytes that a field without quotes and breaks does not have; U+0085, U+2028 and U+2029 begin
-/// with the last two, as do other characters.
-const fn is_special(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\0' | 0xa..=0xd | 0xc2 | 0xe2)
+/// A field with such a byte is quoted.
+const QUOTED: u8 = 1;
+
+/// A byte with which something begins that does not stand in a row as it came.
+const SPECIAL: u8 = 2;
+
+fn care_of(byte: u8) -> u8 {
+    CARE.get(usize::from(byte)).copied().unwrap_or(0)
 }
+
+/// What each byte asks for. U+0085, U+2028 and U+2029 begin with the last two, as do other
+/// characters.
+const CARE: [u8; 256] = {
+    let mut care = [0; 256];
+    care[b',' as usize] = QUOTED;
+    care[b'"' as usize] = QUOTED | SPECIAL;
+    care[b'\0' as usize] = SPECIAL;
+    care[0xa] = SPECIAL;
+    care[0xb] = SPECIAL;
+    care[0xc] = SPECIAL;
+    care[0xd] = SPECIAL;
+    care[0xc2] = SPECIAL;
+    care[0xe2] = SPECIAL;
+    care
+};
 
 const fn is_break(c: char) -> bool {
     matches!(

@@ -220,16 +220,42 @@ pub fn read_through(
     disk: &dyn Disk,
     path: &Path,
     header_lines: u64,
+    each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Output> {
+    let stream = Stream::new_stream_decoder(DECODER_BYTES_MAX, liblzma::stream::CONCATENATED)?;
+    decode(disk, path, stream, header_lines, each)
+}
+
+/// Threads that read a file back; one that was written in one block has work for one.
+const READ_BACK_THREADS: u32 = 4;
+
+/// Beyond this memory fewer of them work.
+const READ_BACK_BYTES_MAX: u64 = 64 << 20;
+
+/// Reads a file back that was just written, its blocks on several threads: what is in it.
+pub fn read_back(disk: &dyn Disk, path: &Path, header_lines: u64) -> io::Result<Output> {
+    let stream = MtStreamBuilder::new()
+        .threads(READ_BACK_THREADS)
+        .memlimit_threading(READ_BACK_BYTES_MAX)
+        .memlimit_stop(DECODER_BYTES_MAX)
+        .decoder()?;
+    decode(disk, path, stream, header_lines, |_| Ok(()))
+}
+
+fn decode(
+    disk: &dyn Disk,
+    path: &Path,
+    decoder: Stream,
+    header_lines: u64,
     mut each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<Output> {
     let source = HashedSource {
         source: disk.open(path)?,
         digester: Digester::default(),
     };
-    let stream = Stream::new_stream_decoder(DECODER_BYTES_MAX, liblzma::stream::CONCATENATED)?;
     let mut decoder = liblzma::read::XzDecoder::new_stream(
         io::BufReader::with_capacity(CHUNK_BYTES, source),
-        stream,
+        decoder,
     );
     let mut content = Digester::default();
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -328,6 +354,7 @@ mod tests {
                     Ok(())
                 });
                 assert_eq!(read.unwrap(), written);
+                assert_eq!(read_back(&RealDisk, &path, 1).unwrap(), written);
                 assert!(content == text.as_bytes());
                 assert_eq!(written.rows, 1_499_999);
                 written.sha256
