@@ -73,8 +73,25 @@ enum Accepts {
     Others,
 }
 
-/// A column that is being filled.
-pub(super) enum Cells {
+/// The author of the post whose row is made.
+#[derive(Clone, Copy)]
+pub(super) struct Author<'a> {
+    /// The id.
+    pub(super) id: &'a str,
+    /// The object, as it stands in the line; empty if it does not.
+    pub(super) json: &'a str,
+}
+
+/// A column that is being filled. Most posts lack most members, so nulls are only counted until a
+/// value comes.
+pub(super) struct Cells {
+    cells: Kind,
+    /// Nulls that follow and are not there yet.
+    nulls: usize,
+}
+
+/// What it is filled with.
+enum Kind {
     Id(UInt64Builder),
     Int(Int64Builder),
     Float(Float64Builder),
@@ -98,7 +115,8 @@ pub(super) struct List {
 
 /// An object column.
 pub(super) struct Struct {
-    columns: &'static [Column],
+    /// The names of its members, sorted by [`sort_key`].
+    names: Vec<Name>,
     fields: Fields,
     nulls: NullBufferBuilder,
     cells: Vec<Cells>,
@@ -123,7 +141,7 @@ fn text(json: &str) -> Option<std::borrow::Cow<'_, str>> {
 impl Cells {
     pub(super) fn new(kind: &'static Type) -> Self {
         let list = |accepts, item| {
-            Self::List(Box::new(List {
+            Kind::List(Box::new(List {
                 accepts,
                 field: item_field(item),
                 offsets: vec![0],
@@ -131,75 +149,115 @@ impl Cells {
                 items: Self::new(item),
             }))
         };
-        match kind {
-            Type::Id => Self::Id(UInt64Builder::with_capacity(0)),
-            Type::Int => Self::Int(Int64Builder::with_capacity(0)),
-            Type::Float => Self::Float(Float64Builder::with_capacity(0)),
-            Type::Bool => Self::Bool(BooleanBuilder::with_capacity(0)),
+        let cells = match kind {
+            Type::Id => Kind::Id(UInt64Builder::with_capacity(0)),
+            Type::Int => Kind::Int(Int64Builder::with_capacity(0)),
+            Type::Float => Kind::Float(Float64Builder::with_capacity(0)),
+            Type::Bool => Kind::Bool(BooleanBuilder::with_capacity(0)),
             Type::Time => {
-                Self::Time(TimestampMillisecondBuilder::with_capacity(0).with_timezone(ZONE))
+                Kind::Time(TimestampMillisecondBuilder::with_capacity(0).with_timezone(ZONE))
             }
-            Type::Text => Self::Text(StringBuilder::with_capacity(0, 0)),
-            Type::Link => Self::Link(StringBuilder::with_capacity(0, 0)),
-            Type::Json => Self::Json(StringBuilder::with_capacity(0, 0)),
+            Type::Text => Kind::Text(StringBuilder::with_capacity(0, 0)),
+            Type::Link => Kind::Link(StringBuilder::with_capacity(0, 0)),
+            Type::Json => Kind::Json(StringBuilder::with_capacity(0, 0)),
             Type::List(item) => list(Accepts::List, item),
             Type::Many(item) => list(Accepts::One, item),
             Type::Others => list(Accepts::Others, &OTHER_USER),
-            Type::Struct(columns) => Self::Struct(Struct::new(columns)),
-        }
+            Type::Struct(columns) => Kind::Struct(Struct::new(columns)),
+        };
+        Self { cells, nulls: 0 }
     }
 
-    /// Takes a value in. `author` is the post's author.
-    pub(super) fn push(&mut self, json: Option<&str>, author: &str) {
+    /// Takes a value in.
+    pub(super) fn push(&mut self, json: Option<&str>, author: Author<'_>) {
         let Some(json) = json.filter(|json| is_present(json)) else {
-            return self.push_null();
+            self.nulls += 1;
+            return;
         };
-        match self {
-            Self::Id(cells) => cells.append_option(id::parse(&cell(json))),
-            Self::Int(cells) => cells.append_option(cell(json).parse().ok()),
-            Self::Float(cells) => {
+        self.settle();
+        match &mut self.cells {
+            Kind::Id(cells) => cells.append_option(id::parse(&cell(json))),
+            Kind::Int(cells) => cells.append_option(cell(json).parse().ok()),
+            Kind::Float(cells) => {
                 let number: Option<f64> = json.parse().ok();
                 cells.append_option(number.filter(|number| number.is_finite()));
             }
-            Self::Bool(cells) => cells.append_option(json.parse().ok()),
-            Self::Time(cells) => {
+            Kind::Bool(cells) => cells.append_option(json.parse().ok()),
+            Kind::Time(cells) => {
                 let at = text(json).and_then(|text| text.parse::<UtcMs>().ok());
                 cells.append_option(at.map(|at| at.0));
             }
-            Self::Text(cells) => cells.append_option(text(json)),
-            Self::Link(cells) => cells.append_option(link(json)),
-            Self::Json(cells) => cells.append_value(json),
-            Self::List(list) => list.push(json, author),
-            Self::Struct(cells) => cells.push(json, author),
+            Kind::Text(cells) => cells.append_option(text(json)),
+            Kind::Link(cells) => cells.append_option(link(json)),
+            Kind::Json(cells) => cells.append_value(json),
+            Kind::List(list) => list.push(json, author),
+            Kind::Struct(cells) => cells.push(json, author),
         }
     }
 
-    fn push_null(&mut self) {
-        match self {
-            Self::Id(cells) => cells.append_null(),
-            Self::Int(cells) => cells.append_null(),
-            Self::Float(cells) => cells.append_null(),
-            Self::Bool(cells) => cells.append_null(),
-            Self::Time(cells) => cells.append_null(),
-            Self::Text(cells) | Self::Link(cells) | Self::Json(cells) => cells.append_null(),
-            Self::List(list) => list.end(false),
-            Self::Struct(cells) => cells.push_null(),
+    /// Puts the nulls in that were only counted.
+    fn settle(&mut self) {
+        let nulls = std::mem::take(&mut self.nulls);
+        if nulls == 0 {
+            return;
+        }
+        match &mut self.cells {
+            Kind::Id(cells) => cells.append_nulls(nulls),
+            Kind::Int(cells) => cells.append_nulls(nulls),
+            Kind::Float(cells) => cells.append_nulls(nulls),
+            Kind::Bool(cells) => cells.append_nulls(nulls),
+            Kind::Time(cells) => cells.append_nulls(nulls),
+            Kind::Text(cells) | Kind::Link(cells) | Kind::Json(cells) => {
+                cells.append_nulls(nulls);
+            }
+            Kind::List(list) => list.append_nulls(nulls),
+            Kind::Struct(cells) => cells.append_nulls(nulls),
         }
     }
 
-    pub(super) fn finish(self) -> Result<ArrayRef, ArrowError> {
-        Ok(match self {
-            Self::Id(mut cells) => Arc::new(cells.finish()),
-            Self::Int(mut cells) => Arc::new(cells.finish()),
-            Self::Float(mut cells) => Arc::new(cells.finish()),
-            Self::Bool(mut cells) => Arc::new(cells.finish()),
-            Self::Time(mut cells) => Arc::new(cells.finish()),
-            Self::Text(mut cells) | Self::Link(mut cells) | Self::Json(mut cells) => {
+    pub(super) fn finish(mut self) -> Result<ArrayRef, ArrowError> {
+        self.settle();
+        Ok(match self.cells {
+            Kind::Id(mut cells) => Arc::new(cells.finish()),
+            Kind::Int(mut cells) => Arc::new(cells.finish()),
+            Kind::Float(mut cells) => Arc::new(cells.finish()),
+            Kind::Bool(mut cells) => Arc::new(cells.finish()),
+            Kind::Time(mut cells) => Arc::new(cells.finish()),
+            Kind::Text(mut cells) | Kind::Link(mut cells) | Kind::Json(mut cells) => {
                 Arc::new(cells.finish())
             }
-            Self::List(list) => Arc::new(list.finish()?),
-            Self::Struct(cells) => Arc::new(cells.finish()?),
+            Kind::List(list) => Arc::new(list.finish()?),
+            Kind::Struct(cells) => Arc::new(cells.finish()?),
         })
+    }
+
+    fn len(&self) -> usize {
+        use arrow_array::builder::ArrayBuilder as _;
+        let settled = match &self.cells {
+            Kind::Id(cells) => cells.len(),
+            Kind::Int(cells) => cells.len(),
+            Kind::Float(cells) => cells.len(),
+            Kind::Bool(cells) => cells.len(),
+            Kind::Time(cells) => cells.len(),
+            Kind::Text(cells) | Kind::Link(cells) | Kind::Json(cells) => cells.len(),
+            Kind::List(list) => list.offsets.len() - 1,
+            Kind::Struct(cells) => cells.len,
+        };
+        settled + self.nulls
+    }
+
+    /// Adds nulls up to that length.
+    fn fill(&mut self, len: usize) {
+        self.nulls += len.saturating_sub(self.len());
+    }
+
+    /// Whether a value that stands alone is an item of this kind.
+    fn would_take(&self, json: &str) -> bool {
+        match self.cells {
+            Kind::Id(_) => id::parse(&cell(json)).is_some(),
+            Kind::Struct(_) => json.starts_with('{'),
+            _ => false,
+        }
     }
 }
 
@@ -216,24 +274,27 @@ fn link(json: &str) -> Option<String> {
     url.or_else(|| text(json)).map(Into::into)
 }
 
-/// Whether it is the object of the user with that id.
-fn is_user(json: &str, user_id: &str) -> bool {
+/// Whether it is the author's object.
+fn is_author(json: &str, author: Author<'_>) -> bool {
+    if std::ptr::eq(json, author.json) {
+        return true;
+    }
     let mut is_it = false;
     let checked = members(json, |key, value| {
         if key == b"id" {
-            is_it = cell(value) == user_id;
+            is_it = cell(value) == author.id;
         }
     });
-    checked.is_ok() && is_it && !user_id.is_empty()
+    checked.is_ok() && is_it && !author.id.is_empty()
 }
 
 impl List {
-    fn push(&mut self, json: &str, author: &str) {
+    fn push(&mut self, json: &str, author: Author<'_>) {
         let mut pushed = false;
         if json.starts_with('[') {
             let (accepts, cells) = (self.accepts, &mut self.items);
             let checked = items(json, |item| {
-                if accepts != Accepts::Others || !is_user(item, author) {
+                if accepts != Accepts::Others || !is_author(item, author) {
                     cells.push(Some(item), author);
                     pushed = true;
                 }
@@ -243,15 +304,20 @@ impl List {
             self.items.push(Some(json), author);
             pushed = true;
         }
-        self.end(pushed);
+        self.offsets.push(self.end());
+        self.nulls.append(pushed);
     }
 
-    /// Ends a row's list.
-    fn end(&mut self, is_valid: bool) {
+    fn append_nulls(&mut self, nulls: usize) {
+        let len = self.offsets.len() + nulls;
+        self.offsets.resize(len, self.end());
+        self.nulls.append_n_nulls(nulls);
+    }
+
+    /// Where the items of the rows so far end.
+    fn end(&self) -> i32 {
         // a batch of rows is far below 2^31 items: see `rows::BATCH_BYTES_MAX`
-        let end = i32::try_from(self.items.len()).unwrap_or(i32::MAX);
-        self.offsets.push(end);
-        self.nulls.append(is_valid);
+        i32::try_from(self.items.len()).unwrap_or(i32::MAX)
     }
 
     fn finish(mut self) -> Result<ListArray, ArrowError> {
@@ -264,35 +330,25 @@ impl List {
     }
 }
 
-impl Cells {
-    fn len(&self) -> usize {
-        use arrow_array::builder::ArrayBuilder as _;
-        match self {
-            Self::Id(cells) => cells.len(),
-            Self::Int(cells) => cells.len(),
-            Self::Float(cells) => cells.len(),
-            Self::Bool(cells) => cells.len(),
-            Self::Time(cells) => cells.len(),
-            Self::Text(cells) | Self::Link(cells) | Self::Json(cells) => cells.len(),
-            Self::List(list) => list.offsets.len() - 1,
-            Self::Struct(cells) => cells.len,
-        }
-    }
+/// A name of a member, the column that it belongs to, and whether it is the older of two.
+type Name = (&'static str, usize, bool);
 
-    /// Whether a value that stands alone is an item of this kind.
-    fn would_take(&self, json: &str) -> bool {
-        match self {
-            Self::Id(_) => id::parse(&cell(json)).is_some(),
-            Self::Struct(_) => json.starts_with('{'),
-            _ => false,
-        }
-    }
+/// Sorts names; those of another length need no further look.
+fn sort_key(name: &str) -> (usize, &str) {
+    (name.len(), name)
 }
 
 impl Struct {
     pub(super) fn new(columns: &'static [Column]) -> Self {
+        let names = columns.iter().enumerate().flat_map(|(number, column)| {
+            let older = Some(column.also).filter(|also| !also.is_empty());
+            let newer = (column.name, number, false);
+            std::iter::once(newer).chain(older.map(|also| (also, number, true)))
+        });
+        let mut names: Vec<Name> = names.collect();
+        names.sort_unstable_by_key(|(name, ..)| sort_key(name));
         Self {
-            columns,
+            names,
             fields: fields(columns.iter()),
             nulls: NullBufferBuilder::new(0),
             cells: columns.iter().map(|c| Cells::new(&c.kind)).collect(),
@@ -300,45 +356,57 @@ impl Struct {
         }
     }
 
-    pub(super) fn push(&mut self, json: &str, author: &str) {
-        // the newer and the older name of each member; the last of several with one name counts
-        let mut found: Vec<[Option<&str>; 2]> = vec![[None; 2]; self.columns.len()];
+    pub(super) fn push(&mut self, json: &str, author: Author<'_>) {
+        let mut found: Vec<(usize, bool, &str)> = Vec::with_capacity(self.cells.len());
         let checked = members(json, |key, value| {
-            for (column, [newer, older]) in self.columns.iter().zip(&mut found) {
-                if column.name.as_bytes() == key {
-                    *newer = Some(value);
-                } else if column.also.as_bytes() == key && !key.is_empty() {
-                    *older = Some(value);
-                }
+            let known = str::from_utf8(key).ok().and_then(|key| {
+                let by_key = |(name, ..): &Name| sort_key(name).cmp(&sort_key(key));
+                self.names.binary_search_by(by_key).ok()
+            });
+            if let Some((_, number, is_older)) = known.and_then(|known| self.names.get(known)) {
+                found.push((*number, *is_older, value));
             }
         });
         if checked.is_err() || !json.starts_with('{') {
-            return self.push_null();
+            return self.append_nulls(1);
         }
-        for (cells, [newer, older]) in self.cells.iter_mut().zip(found) {
-            let newer = newer.filter(|json| is_present(json));
-            cells.push(newer.or(older), author);
+        // those of one column come together, in their order
+        found.sort_by_key(|(number, ..)| *number);
+        for of_one in found.chunk_by(|(a, ..), (b, ..)| a == b) {
+            // the last of several with one name counts, and the newer name if it says anything
+            let last = |older: bool| {
+                let mut values = of_one.iter().rev();
+                let found = values.find(|(_, is_older, _)| *is_older == older);
+                found.map(|(.., value)| *value)
+            };
+            let newer = last(false).filter(|json| is_present(json));
+            let number = of_one.first().map(|(number, ..)| *number);
+            if let Some(cells) = number.and_then(|number| self.cells.get_mut(number)) {
+                cells.fill(self.len);
+                cells.push(newer.or_else(|| last(true)), author);
+            }
         }
         self.nulls.append_non_null();
         self.len += 1;
     }
 
-    fn push_null(&mut self) {
-        for cells in &mut self.cells {
-            cells.push_null();
-        }
-        self.nulls.append_null();
-        self.len += 1;
+    fn append_nulls(&mut self, nulls: usize) {
+        self.nulls.append_n_nulls(nulls);
+        self.len += nulls;
     }
 
     /// Its columns, each by itself.
     pub(super) fn into_columns(self) -> Result<Vec<ArrayRef>, ArrowError> {
-        self.cells.into_iter().map(Cells::finish).collect()
+        let cells = self.cells.into_iter();
+        let finish = |mut cells: Cells| {
+            cells.fill(self.len);
+            cells.finish()
+        };
+        cells.map(finish).collect()
     }
 
     fn finish(mut self) -> Result<StructArray, ArrowError> {
-        let cells: Result<Vec<ArrayRef>, ArrowError> =
-            self.cells.into_iter().map(Cells::finish).collect();
-        StructArray::try_new(self.fields, cells?, self.nulls.finish())
+        let (fields, nulls) = (self.fields.clone(), self.nulls.finish());
+        StructArray::try_new(fields, self.into_columns()?, nulls)
     }
 }

@@ -15,7 +15,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::{
     api_post::POST,
-    cells::{self, Cells, Struct},
+    cells::{self, Author, Cells, Struct},
     columns::{self, AROUND},
 };
 use crate::{period::UtcMs, post::parse::Post};
@@ -119,7 +119,10 @@ impl Batch {
     }
 
     fn push(&mut self, post: &Post<'_>, received: (&[u8], &[u8]), seen: &Seen<'_>) {
-        let author = post.author_id.as_ref();
+        let author = Author {
+            id: post.author_id.as_ref(),
+            json: post.author.as_ref().map_or("", |author| author.json),
+        };
         self.post.push(post.pieces.data, author);
         let around = [
             post.author.as_ref().map(|author| author.json),
