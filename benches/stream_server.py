@@ -47,7 +47,8 @@ class StreamServer:
         key = folder / "key.pem"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key,
-             "-out", self.certificate, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+             "-out", self.certificate, "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+             "-addext", "basicConstraints=critical,CA:FALSE"],
             check=True, capture_output=True,
         )  # fmt: skip
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

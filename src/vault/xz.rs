@@ -5,7 +5,9 @@
 
 use std::{
     io::{self, Read, Write},
+    panic::resume_unwind,
     path::Path,
+    thread::JoinHandle,
 };
 
 use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder, Stream};
@@ -88,10 +90,16 @@ impl Options {
     }
 }
 
+/// After so many bytes the disk begins to make them durable, so that little is left in the end.
+const SYNC_BYTES: u64 = 16 << 20;
+
 /// A file's bytes on their way to the disk, hashed.
 pub(super) struct Hashed {
     file: Box<dyn DiskFile>,
     digester: Digester,
+    /// Bytes of which a sync knows that has begun.
+    synced_bytes: u64,
+    syncing: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Hashed {
@@ -103,11 +111,35 @@ impl Hashed {
         Ok(Self {
             file: disk.create(path)?,
             digester: Digester::default(),
+            synced_bytes: 0,
+            syncing: None,
+        })
+    }
+
+    /// Begins a sync if there is enough for one and none is under way.
+    fn sync_ahead(&mut self) -> io::Result<()> {
+        let is_busy = self.syncing.as_ref().is_some_and(|s| !s.is_finished());
+        if is_busy || self.digester.bytes() < self.synced_bytes + SYNC_BYTES {
+            return Ok(());
+        }
+        self.end_sync()?;
+        self.synced_bytes = self.digester.bytes();
+        let mut file = self.file.second_handle()?;
+        self.syncing = Some(std::thread::spawn(move || file.sync()));
+        Ok(())
+    }
+
+    /// What came of the sync that was begun: a disk tells of an error only once.
+    fn end_sync(&mut self) -> io::Result<()> {
+        let ended = self.syncing.take().map(JoinHandle::join);
+        ended.map_or(Ok(()), |ended| {
+            ended.unwrap_or_else(|why| resume_unwind(why))
         })
     }
 
     /// Ends the file durably: what is in it.
     pub(super) fn finish(mut self) -> io::Result<Digest> {
+        self.end_sync()?;
         self.file.sync()?;
         Ok(self.digester.finish())
     }
@@ -118,6 +150,7 @@ impl Write for Hashed {
         let written = self.file.write(bytes)?;
         self.digester
             .update(bytes.get(..written).unwrap_or_default());
+        self.sync_ahead()?;
         Ok(written)
     }
 

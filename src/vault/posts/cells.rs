@@ -334,7 +334,7 @@ impl List {
 type Name = (&'static str, usize, bool);
 
 /// Sorts names; those of another length need no further look.
-fn sort_key(name: &str) -> (usize, &str) {
+fn sort_key(name: &[u8]) -> (usize, &[u8]) {
     (name.len(), name)
 }
 
@@ -346,7 +346,7 @@ impl Struct {
             std::iter::once(newer).chain(older.map(|also| (also, number, true)))
         });
         let mut names: Vec<Name> = names.collect();
-        names.sort_unstable_by_key(|(name, ..)| sort_key(name));
+        names.sort_unstable_by_key(|(name, ..)| sort_key(name.as_bytes()));
         Self {
             names,
             fields: fields(columns.iter()),
@@ -359,10 +359,8 @@ impl Struct {
     pub(super) fn push(&mut self, json: &str, author: Author<'_>) {
         let mut found: Vec<(usize, bool, &str)> = Vec::with_capacity(self.cells.len());
         let checked = members(json, |key, value| {
-            let known = str::from_utf8(key).ok().and_then(|key| {
-                let by_key = |(name, ..): &Name| sort_key(name).cmp(&sort_key(key));
-                self.names.binary_search_by(by_key).ok()
-            });
+            let by_key = |(name, ..): &Name| sort_key(name.as_bytes()).cmp(&sort_key(key));
+            let known = self.names.binary_search_by(by_key).ok();
             if let Some((_, number, is_older)) = known.and_then(|known| self.names.get(known)) {
                 found.push((*number, *is_older, value));
             }

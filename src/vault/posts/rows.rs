@@ -146,7 +146,7 @@ impl Batch {
         self.backfilled.append_value(seen.backfilled);
         for piece in [received.0, received.1] {
             // a line that is a post was checked to be UTF-8; writing to memory cannot fail
-            let text = str::from_utf8(piece).unwrap_or_default();
+            let text = simdutf8::basic::from_utf8(piece).unwrap_or_default();
             let _written = self.line.write_str(text);
         }
         self.line.append_value("");
