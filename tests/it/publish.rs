@@ -135,7 +135,7 @@ fn what_is_committed_becomes_public_once_and_again_changes_nothing() {
     publisher.forget();
     publisher
         .publish(&osf, &["--audit"])
-        .check(0, "are there again");
+        .check(0, "added to published.jsonl");
     assert_eq!(counted(&publisher), kept);
     publisher.publish(&osf, &[]).check(4, "");
 }
