@@ -32,14 +32,17 @@ pub(crate) struct ConfigArgs {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// Prints every key with its default and what it means
+    #[command(after_help = "Example:\n  twinstream config default > twinstream.toml")]
     Default,
     /// Prints the effective settings, and where each comes from
+    #[command(after_help = "Examples:\n  twinstream config show\n  twinstream config show --json")]
     Show {
         /// Print them as JSON
         #[arg(long)]
         json: bool,
     },
     /// Checks the configuration without touching the network
+    #[command(after_help = "Example:\n  twinstream --config twinstream.toml config check")]
     Check,
 }
 

@@ -39,8 +39,13 @@ pub(crate) struct ServiceArgs {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// Prints the unit
+    #[command(
+        after_help = "Examples:\n  twinstream service print\n  twinstream service print --user"
+    )]
     Print(Whose),
     /// Puts the unit in place
+    #[command(after_help = "Examples:\n  sudo twinstream service install\n  \
+        twinstream service install --user\n  twinstream service install --dry-run")]
     Install {
         #[command(flatten)]
         whose: Whose,

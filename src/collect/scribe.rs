@@ -531,9 +531,9 @@ mod tests {
             })
             .collect();
         assert_eq!(handed_over.len(), sent.len(), "one write for each batch");
-        let (mut writes, mut syncs) = (Vec::new(), Vec::new());
+        let (mut to_written, mut to_synced) = (Vec::new(), Vec::new());
         for (sent, (index, at)) in sent.iter().zip(handed_over) {
-            writes.push(at.0 - sent.0);
+            to_written.push(at.0 - sent.0);
             let after = &log[index..];
             let begun = after
                 .iter()
@@ -543,14 +543,14 @@ mod tests {
                 .iter()
                 .find(|(done, _)| *done == Done::Synced)
                 .unwrap();
-            syncs.push(synced.1.0 - sent.0);
+            to_synced.push(synced.1.0 - sent.0);
         }
         // nine of ten: how long a busy machine lets a process wait now and then is not asked here
         let most = |mut waits: Vec<i64>| {
             waits.sort_unstable();
             waits[waits.len() * 9 / 10]
         };
-        let (write, sync) = (most(writes), most(syncs));
+        let (write, sync) = (most(to_written), most(to_synced));
         eprintln!("written after {write} ms, durable after {sync} ms");
         assert!(write < 50, "{write}");
         let slow = i64::try_from(SLOW.as_millis()).unwrap();

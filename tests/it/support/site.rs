@@ -22,7 +22,7 @@ use super::folder::files_below;
 /// Waits until something is so; the test fails when that takes too long.
 #[track_caller]
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !is_so() {
         assert!(Instant::now() < deadline, "in vain waited for: {what}");
         thread::sleep(Duration::from_millis(5));
