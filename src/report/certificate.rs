@@ -324,7 +324,7 @@ fn window(statement: &Statement<'_>) -> String {
         }
     });
     let mut text = format!(
-        "Sampling window: the millisecond of creation within its second, (id >> 22) % 1000, is {}",
+        "Sampling window: (id >> 22) % 1000, the last digits of the milliseconds that an id counts, is {}",
         told.collect::<Vec<String>>().join(", ")
     );
     let others = runs.get(RUNS_MAX..).unwrap_or_default();
