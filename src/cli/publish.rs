@@ -191,7 +191,7 @@ fn tell_outcome(outcome: &Outcome, json: bool) -> Result<Exit, Failure> {
         let count = outcome.failed.len();
         let what = format!(
             "not public yet: {}, the first: {}: {}",
-            plural(number(count), "file", "files"),
+            plural(count as u64, "file", "files"),
             failed.path,
             failed.why
         );
@@ -204,10 +204,6 @@ fn tell_outcome(outcome: &Outcome, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn number(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
-}
-
 fn summary(outcome: &Outcome) -> String {
     let mut text = Vec::new();
     for one in &outcome.uploaded {
@@ -218,7 +214,7 @@ fn summary(outcome: &Outcome) -> String {
         text.push(format!(
             "published {}, {} were there already, {} failed, {} wait\n\
              {} new ids in 30 days, of {} allowed\n",
-            plural(number(outcome.uploaded.len()), "file", "files"),
+            plural(outcome.uploaded.len() as u64, "file", "files"),
             outcome.confirmed,
             outcome.failed.len(),
             outcome.held,

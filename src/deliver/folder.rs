@@ -154,9 +154,7 @@ fn put_copy(disk: &dyn Disk, from: &Path, to: &Path, digest: &Digest) -> Result<
         };
     }
     let aside = disk::aside(to);
-    if disk.len(&aside).map_err(io_at(&aside))?.is_some() {
-        disk.remove(&aside).map_err(io_at(&aside))?;
-    }
+    disk::remove_if_there(disk, &aside).map_err(io_at(&aside))?;
     let found = copy(disk, from, &aside)?;
     if found != *digest {
         disk.remove(&aside).map_err(io_at(&aside))?;

@@ -34,7 +34,7 @@ use crate::{
         posts::read::{self, Wanted},
         redactions::Redactions,
     },
-    world::disk::Disk,
+    world::disk::{self, Disk},
 };
 
 /// The columns that a row is read from, beside its line.
@@ -120,10 +120,7 @@ impl Former<'_> {
         let from = self.path(Kind::Posts);
         let folder = to.parent().unwrap_or(to);
         self.disk.make_folder(folder).map_err(at(folder))?;
-        if self.disk.len(to).map_err(at(to))?.is_some() {
-            self.disk.remove(to).map_err(at(to))?;
-        }
-        let mut file = BufWriter::new(self.disk.create(to).map_err(at(to))?);
+        let mut file = BufWriter::new(disk::create_anew(self.disk, to).map_err(at(to))?);
         let found = read::read_through(self.disk, &from, Wanted::Only(COLUMNS), |batch| {
             let stored = self.stored(batch, redactions, out).ok_or_else(|| {
                 io::Error::new(io::ErrorKind::InvalidData, "its columns are not ours")

@@ -286,10 +286,7 @@ impl Indexes<'_> {
     /// Removes the index that is kept.
     pub fn forget(&self, name: &SegmentName) -> io::Result<()> {
         let path = self.folder.join(name.folder()).join(format!("{name}.json"));
-        match self.disk.len(&path)? {
-            Some(_) => self.disk.remove(&path),
-            None => Ok(()),
-        }
+        disk::remove_if_there(self.disk, &path)
     }
 }
 
@@ -299,10 +296,7 @@ fn keep(disk: &dyn Disk, folder: &Path, path: &Path, index: &Index) -> io::Resul
     disk.make_folder(folder)?;
     let json = serde_json::to_vec(index)?;
     let aside = disk::aside(path);
-    if disk.len(&aside)?.is_some() {
-        disk.remove(&aside)?;
-    }
-    disk.create(&aside)?.write_all(&json)?;
+    disk::create_anew(disk, &aside)?.write_all(&json)?;
     disk.rename(&aside, path)
 }
 

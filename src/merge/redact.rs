@@ -347,10 +347,7 @@ impl Scrubber<'_> {
         } = name.paths(self.spool);
         let packed = raw::compressed(&segment);
         let is_there = |path: &Path| disk.len(path).map(|len| len.is_some()).map_err(at(path));
-        let remove = |path: &Path| match is_there(path) {
-            Ok(true) => disk.remove(path).map_err(at(path)),
-            other => other.map(|_| ()),
-        };
+        let remove = |path: &Path| disk::remove_if_there(disk, path).map_err(at(path));
         for (place, other) in [(&segment, &packed), (&packed, &segment)] {
             let from = raw::redacted(place);
             if is_there(&from)? {
@@ -391,10 +388,7 @@ impl Sink {
         if !is_plain {
             return Ok(Self::Packed(Box::new(Packer::create(disk, path)?)));
         }
-        if disk.len(path)?.is_some() {
-            disk.remove(path)?;
-        }
-        disk.create(path).map(Self::Plain)
+        disk::create_anew(disk, path).map(Self::Plain)
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::world::disk::Disk;
+use crate::world::disk::{self, Disk};
 
 /// Bytes of rows held before they go to the disk.
 const HELD_BYTES_MAX: usize = 32 << 20;
@@ -148,10 +148,7 @@ impl<'a> Users<'a> {
         let path = self
             .scratch
             .join(format!("users_{:04}.jsonl", self.runs.len()));
-        if self.disk.len(&path)?.is_some() {
-            self.disk.remove(&path)?;
-        }
-        let mut file = BufWriter::new(self.disk.create(&path)?);
+        let mut file = BufWriter::new(disk::create_anew(self.disk, &path)?);
         for (author, rank, text) in self.held.iter() {
             let head = Head {
                 author: author.clone(),

@@ -26,7 +26,7 @@ use super::{
     name::Paths,
     seal::{Digest, Digester},
 };
-use crate::world::disk::{Disk, DiskFile, Source};
+use crate::world::disk::{self, Disk, DiskFile, Source};
 
 /// Plain bytes in each frame: enough to compress well, few enough to be decompressed for one line.
 const FRAME_BYTES: usize = 1 << 20;
@@ -120,16 +120,14 @@ pub fn read_through(
 pub fn remove(disk: &dyn Disk, paths: &Paths) -> io::Result<()> {
     let packed = compressed(&paths.segment);
     let leftovers = [
-        crate::world::disk::aside(&packed),
+        disk::aside(&packed),
         redacted(&packed),
         redacted(&paths.segment),
         redacted(&paths.seal),
     ];
     let files = [&packed, &paths.segment, &paths.events, &paths.seal];
     for path in leftovers.iter().chain(files) {
-        if disk.len(path)?.is_some() {
-            disk.remove(path)?;
-        }
+        disk::remove_if_there(disk, path)?;
     }
     disk.sync_folder(&paths.folder)
 }
@@ -146,13 +144,10 @@ pub struct Packer {
 impl Packer {
     /// Makes a new file. A file of that name left by an earlier attempt is replaced.
     pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
-        if disk.len(path)?.is_some() {
-            disk.remove(path)?;
-        }
         let mut compressor = Compressor::new(LEVEL)?;
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         Ok(Self {
-            file: disk.create(path)?,
+            file: disk::create_anew(disk, path)?,
             compressor,
             pending: Vec::with_capacity(FRAME_BYTES),
             table: Vec::new(),

@@ -266,9 +266,7 @@ impl HourOfVault<'_> {
             let is_gone = |old: &&Output| !manifest.outputs.iter().any(|new| new.name == old.name);
             for output in former.outputs.iter().filter(is_gone) {
                 let path = folder.join(&output.name);
-                if self.disk.len(&path).map_err(at(&path))?.is_some() {
-                    self.disk.remove(&path).map_err(at(&path))?;
-                }
+                disk::remove_if_there(self.disk, &path).map_err(at(&path))?;
             }
         }
         self.disk.sync_folder(&folder).map_err(at(&folder))?;

@@ -15,7 +15,7 @@ use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder, Stream};
 use super::{manifest::Output, stored::Stored};
 use crate::{
     segment::seal::{Digest, Digester},
-    world::disk::{Disk, DiskFile},
+    world::disk::{self, Disk, DiskFile},
 };
 
 /// How hard to compress.
@@ -105,11 +105,8 @@ pub(super) struct Hashed {
 impl Hashed {
     /// Makes a new file. A file of that name left by an earlier attempt is replaced.
     pub(super) fn create(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
-        if disk.len(path)?.is_some() {
-            disk.remove(path)?;
-        }
         Ok(Self {
-            file: disk.create(path)?,
+            file: disk::create_anew(disk, path)?,
             digester: Digester::default(),
             synced_bytes: 0,
             syncing: None,

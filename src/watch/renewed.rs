@@ -48,9 +48,5 @@ pub fn add(disk: &dyn Disk, data_dir: &Path, more: &BTreeMap<Day, String>) -> io
 
 /// They have been told of.
 pub fn clear(disk: &dyn Disk, data_dir: &Path) -> io::Result<()> {
-    let path = path(data_dir);
-    match disk.len(&path)? {
-        Some(_) => disk.remove(&path),
-        None => Ok(()),
-    }
+    disk::remove_if_there(disk, &path(data_dir))
 }

@@ -260,15 +260,26 @@ impl Disk for RealDisk {
 /// Puts a whole file in place, durably: it is there with these bytes, or as it was before.
 pub fn put(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = aside(path);
-    if disk.len(&aside)?.is_some() {
-        disk.remove(&aside)?;
-    }
-    let mut file = disk.create(&aside)?;
+    let mut file = create_anew(disk, &aside)?;
     file.write_all(bytes)?;
     file.sync()?;
     drop(file);
     disk.rename(&aside, path)?;
     disk.sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Removes a file, if there is one.
+pub fn remove_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.len(path)? {
+        Some(_) => disk.remove(path),
+        None => Ok(()),
+    }
+}
+
+/// Makes a new file. One of that name that was left by an earlier attempt is replaced.
+pub fn create_anew(disk: &dyn Disk, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    remove_if_there(disk, path)?;
+    disk.create(path)
 }
 
 /// Where [`put`] writes before it renames: `name.tmp`.
