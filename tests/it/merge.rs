@@ -527,6 +527,46 @@ fn a_merge_that_is_cut_off_anywhere_is_finished_with_the_same_bytes() {
     }
 }
 
+/// A write of a merge is spoiled on its way, untold: no data file is committed that is not as it was written.
+#[test]
+fn a_data_file_that_does_not_read_back_is_not_committed() {
+    let received = stream(1, at("2026-11-23T13:57:00Z"), 5, 10);
+    let prepared = SimulatedDisk::default();
+    let on = |disk: &SimulatedDisk| Site {
+        threads: 1,
+        ..Site::on(Box::new(disk.clone()), Path::new("/primary"), "UTC")
+    };
+    let site = on(&prepared);
+    site.disk.make_folder(&site.spool()).unwrap();
+    site.put(&segments("1", &received[0]));
+    let data_files = |site: &Site| {
+        let mut files = site.files();
+        files.retain(|name, _| name.contains("csv.xz") || name.contains("IDs"));
+        files
+    };
+    let undisturbed = on(&prepared.copy());
+    undisturbed.merge(NOW);
+    let expected = data_files(&undisturbed);
+    assert!(3 <= expected.len(), "{:?}", expected.keys());
+    let mut held_back = 0;
+    for nth in 1.. {
+        let disk = prepared.copy();
+        let site = on(&disk);
+        disk.spoil_write(nth);
+        let outcome = site.try_merge(&[], NOW);
+        if !disk.has_spoiled() {
+            break;
+        }
+        let is_committed = outcome.is_ok_and(|outcome| outcome.failed.is_empty());
+        if is_committed {
+            assert!(data_files(&site) == expected, "write {nth}");
+        } else {
+            held_back += 1;
+        }
+    }
+    assert!(expected.len() <= held_back, "{held_back}");
+}
+
 /// Every column in which copies differ has examples, as the raw data has them, and no file of them may be public.
 #[test]
 fn conflicts_have_examples_that_stay_here() {
