@@ -1,5 +1,5 @@
-//! Late data after the raw data of its hour is gone: the rows of the hour's `posts.parquet` take the place
-//! of what was deleted, each as a copy of its post.
+//! Late data, or the removal of posts on request, after the raw data of an hour is gone: the rows of its
+//! `posts.parquet` take the place of what was deleted, each as a copy of its post.
 //!
 //! The rows are put down as a segment in the scratch folder, whose stamps also say who saw each post
 //! and how often; from there on they are read like any other. What cannot be counted again (copies
