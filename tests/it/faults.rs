@@ -126,6 +126,9 @@ impl Drop for Mount {
     }
 }
 
+/// A line is about so long.
+const LONG_BYTES: usize = 20_000;
+
 #[test]
 fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
     let Some(mount) = Mount::new("100m") else {
@@ -134,7 +137,7 @@ fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
     };
     let sent: Arc<Mutex<Vec<usize>>> = Arc::default();
     let log = Arc::clone(&sent);
-    let long_text = "f".repeat(20_000);
+    let long_text = "f".repeat(LONG_BYTES);
     let api = Api::start(move |connection, peer| {
         peer.stream("")?;
         while !peer.over() {
@@ -146,7 +149,8 @@ fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
             peer.chunk(format!(
                 "{{\"data\":{{\"id\":\"{n}\",\"text\":\"{long_text}\"}}}}\r\n"
             ))?;
-            thread::sleep(Duration::from_millis(1));
+            // the second one must not fill the disk again before it is told to stop
+            thread::sleep(Duration::from_millis(if connection == 0 { 1 } else { 20 }));
         }
         Ok(())
     });
@@ -184,9 +188,13 @@ fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
         asked,
         "12 s later there is still no room"
     );
+    let before = site.stored_bytes();
     fs::remove_file(&ballast).unwrap();
     until("the next connection's lines", || {
         asked < site.events_of("first_line").len()
+    });
+    until("several of them", || {
+        before + 3 * LONG_BYTES < site.stored_bytes()
     });
     let log = running.stop();
     assert_eq!(
@@ -222,7 +230,7 @@ fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
             .collect();
         assert!(
             of.len() > 1 && of.windows(2).all(|pair| pair[0] + 1 == pair[1]),
-            "{connection}"
+            "{connection}: {of:?}"
         );
     }
 }

@@ -110,6 +110,11 @@ impl Site {
             .collect()
     }
 
+    /// How much lies in all segments; the last line may be on its way.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        self.read_all("jsonl").len()
+    }
+
     /// The received lines in all segments, in the order of the runs and minutes.
     pub(crate) fn lines(&self) -> Vec<String> {
         let stored = self.read_all("jsonl");
