@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -113,19 +113,24 @@ impl Osf {
             .count()
     }
 
-    /// The latest version of every file, by path.
+    /// The latest version of every file, by path. One that vanishes meanwhile, on its way to its
+    /// final name, is passed over.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let top = self.dir.path().join("osf/storage");
         files_below(&top)
             .into_iter()
-            .map(|path| {
+            .filter_map(|path| {
+                let bytes = match fs::read(&path) {
+                    Err(why) if why.kind() == io::ErrorKind::NotFound => return None,
+                    read => read.unwrap(),
+                };
                 let name = path
                     .strip_prefix(&top)
                     .unwrap()
                     .to_str()
                     .unwrap()
                     .to_owned();
-                (name, fs::read(path).unwrap())
+                Some((name, bytes))
             })
             .collect()
     }
