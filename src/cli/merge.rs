@@ -191,6 +191,7 @@ fn receive(setup: &Setup) -> Received {
         spool: &setup.settings.spool_dir,
         servers: &servers,
         keep_free: setup.settings.merge.keep_free,
+        keep_delivered: setup.settings.deliver.keep_delivered,
     };
     let received = job.run(&|| setup.clock.now());
     if let Some(why) = &received.hold {

@@ -5,7 +5,7 @@
 //! off is taken up by the next delivery, which asks again what is there.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -31,7 +31,8 @@ use crate::{
     world::disk::{self, Disk},
 };
 
-/// A line has some 160 bytes and a server three a minute: this is more than ten years.
+/// A line has some 160 bytes and a server three a minute: even if the primary keeps all raw data this is
+/// more than ten years.
 const ACKS_BYTES_MAX: u64 = 4 << 30;
 
 /// So many entries of a root that is not ours are named.
@@ -130,8 +131,9 @@ impl Job<'_> {
         disk.make_folder(&mirror).map_err(io_at(&mirror))?;
         let folder = self.fetch(disk, &mirror)?;
         let path = mirror.join(ACKS);
-        let acks = acks::read(disk, &path).map_err(io_at(&path))?;
         let sealed = spool::sealed(disk, self.spool, self.server).map_err(io_at(self.spool))?;
+        let here: BTreeSet<&SegmentName> = sealed.iter().collect();
+        let acks = acks::read(disk, &path, |name| here.contains(name)).map_err(io_at(&path))?;
         Ok(Looked {
             plan: plan::plan(sealed, &acks, self.keep_delivered, now),
             folder,

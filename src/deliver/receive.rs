@@ -6,9 +6,11 @@
 //! `<spool>/<server>/aside/` with an alarm; links are never followed. Nothing is deleted or overwritten.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{
@@ -40,6 +42,8 @@ pub struct Job<'a> {
     pub servers: &'a [ServerId],
     /// Bytes that must stay free; below it nothing is received.
     pub keep_free: u64,
+    /// How long the secondaries keep what was acknowledged.
+    pub keep_delivered: Duration,
 }
 
 /// What came of it.
@@ -125,8 +129,11 @@ impl Job<'_> {
         if received.hold.is_some() {
             return Ok(());
         }
-        let known = acks::read(self.disk, &path).map_err(at(&path))?;
         let sealed = spool::sealed(self.disk, self.spool, server).map_err(at(&top))?;
+        let here: BTreeSet<&SegmentName> = sealed.iter().collect();
+        let is_here = |name: &SegmentName| here.contains(name);
+        acks::forget(self.disk, &path, self.keep_delivered, now(), is_here).map_err(at(&path))?;
+        let known = acks::read(self.disk, &path, is_here).map_err(at(&path))?;
         let is_new = |name: &&SegmentName| {
             !ENDINGS
                 .iter()

@@ -1,6 +1,7 @@
 //! One delivery to a folder: plan, send one segment after the other, acknowledge, delete what is settled.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -103,7 +104,9 @@ pub fn look(disk: &dyn Disk, job: &Job<'_>, now: UtcMs) -> Result<Plan, DeliverE
     };
     let sealed = spool::sealed(disk, job.spool, job.server).map_err(here)?;
     let path = acks::path(job.target, job.server);
-    let acks = acks::read(disk, &path).map_err(|source| DeliverError::Io { path, source })?;
+    let here: BTreeSet<&SegmentName> = sealed.iter().collect();
+    let acks = acks::read(disk, &path, |name| here.contains(name))
+        .map_err(|source| DeliverError::Io { path, source })?;
     Ok(plan::plan(sealed, &acks, job.keep_delivered, now))
 }
 
@@ -132,7 +135,25 @@ pub fn carry_out(
         }
         tell(name);
     }
+    forget_acks(disk, job, now())?;
     Ok(delivered)
+}
+
+/// Takes acknowledgements out of the list that nobody can ask for any more.
+fn forget_acks(disk: &dyn Disk, job: &Job<'_>, now: UtcMs) -> Result<(), DeliverError> {
+    let mut here = BTreeSet::new();
+    for spool in [job.spool, job.target] {
+        let sealed = spool::sealed(disk, spool, job.server);
+        here.extend(sealed.map_err(|source| DeliverError::Io {
+            path: spool.to_owned(),
+            source,
+        })?);
+    }
+    let path = acks::path(job.target, job.server);
+    let is_here = |name: &SegmentName| here.contains(name);
+    acks::forget(disk, &path, job.keep_delivered, now, is_here)
+        .map_err(|source| DeliverError::Io { path, source })?;
+    Ok(())
 }
 
 impl Delivered {

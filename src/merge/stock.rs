@@ -12,7 +12,8 @@ use crate::{
     period::{UtcMs, Zone},
     post::parse::Placed,
     segment::{
-        acks, aside,
+        acks::{self, Ack},
+        aside,
         name::{SAMPLE, SegmentName, ServerId},
         spool,
     },
@@ -51,18 +52,10 @@ pub fn take(
 ) -> io::Result<Found> {
     let mut found = Found::default();
     let mut names = Vec::new();
-    // nothing rests on them but how long late input waits for more
-    let mut acks = BTreeMap::new();
     for server in spool::servers(indexes.disk, indexes.spool)? {
         match spool::sealed(indexes.disk, indexes.spool, &server) {
             Ok(of_server) => names.extend(of_server),
             Err(why) => found.unusable.push(unreadable(indexes, &server, &why)),
-        }
-        match acks::read(indexes.disk, &acks::path(indexes.spool, &server)) {
-            Ok(of_server) => acks.extend(of_server),
-            Err(why) => {
-                tracing::warn!("the acknowledgements for server {server} cannot be read: {why}");
-            }
         }
     }
     let (mut names, foreign): (Vec<_>, Vec<_>) =
@@ -72,6 +65,7 @@ pub fn take(
         tracing::warn!("{count} segments of other streams are not merged, the first is {name}");
     }
     names.sort();
+    let acks = acknowledged(indexes, &names)?;
     let count = names.len();
     let work = |number: usize| names.get(number).map(|name| (name, indexes.get(name)));
     let outcome = workers::in_order(count, threads, work, |result| {
@@ -94,6 +88,22 @@ pub fn take(
         Ok(()) => Ok(found),
         Err(never) => match never {},
     }
+}
+
+/// The acknowledgements of these segments; they are ascending. Nothing rests on them but how long late
+/// input waits for more.
+fn acknowledged(indexes: &Indexes<'_>, names: &[SegmentName]) -> io::Result<BTreeMap<String, Ack>> {
+    let mut acks = BTreeMap::new();
+    let is_here = |name: &SegmentName| names.binary_search(name).is_ok();
+    for server in spool::servers(indexes.disk, indexes.spool)? {
+        match acks::read(indexes.disk, &acks::path(indexes.spool, &server), is_here) {
+            Ok(of_server) => acks.extend(of_server),
+            Err(why) => {
+                tracing::warn!("the acknowledgements for server {server} cannot be read: {why}");
+            }
+        }
+    }
+    Ok(acks)
 }
 
 /// What the plan needs of an index.

@@ -1,17 +1,19 @@
 //! `<spool>/<server>/acks.jsonl`: what has been read back and checked where it was delivered to.
 //!
 //! One JSON object a line: `{"at":"2026-11-23T14:06:01.000Z","file":"2_sample_…_000.jsonl","sha256":"…"}`.
-//! Append-only. A torn last line is one acknowledgement that was not given.
+//! Appended to; a torn last line is one acknowledgement that was not given. What nobody can ask for any
+//! more is taken out now and then, so that the file does not grow for years.
 
 use std::{
     collections::BTreeMap,
-    io,
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::name::ServerId;
+use super::name::{SegmentName, ServerId};
 use crate::{
     period::UtcMs,
     world::disk::{self, Disk},
@@ -19,6 +21,11 @@ use crate::{
 
 /// A line has some 160 bytes; a longer one is not an acknowledgement.
 const LINE_BYTES_MAX: u64 = 4_096;
+
+/// How much longer than `deliver.keep_delivered` an acknowledgement is kept of what is not in the spool
+/// any more: 30 days. A secondary that was off for longer sends what it still has once more, and it is
+/// acknowledged again.
+const KEPT_MS: i64 = 30 * 86_400_000;
 
 /// One acknowledged file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,24 +43,89 @@ pub fn path(spool: &Path, server: &ServerId) -> PathBuf {
     spool.join(server.as_str()).join("acks.jsonl")
 }
 
-/// All acknowledgements of one server, by file name; the first of several for one file counts.
-pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<BTreeMap<String, Ack>> {
+impl Ack {
+    /// The segment that the file belongs to.
+    fn segment(&self) -> Option<SegmentName> {
+        self.file.split('.').next()?.parse().ok()
+    }
+}
+
+/// The acknowledgements of those segments that are `wanted`, by file name; the first of several for one
+/// file counts. Only what is wanted takes memory.
+pub fn read(
+    disk: &dyn Disk,
+    path: &Path,
+    wanted: impl Fn(&SegmentName) -> bool,
+) -> io::Result<BTreeMap<String, Ack>> {
     let mut acks = BTreeMap::new();
+    each(disk, path, |ack| {
+        if ack.segment().is_some_and(|name| wanted(&name)) {
+            acks.entry(ack.file.clone()).or_insert(ack);
+        }
+        Ok(())
+    })?;
+    Ok(acks)
+}
+
+fn each(
+    disk: &dyn Disk,
+    path: &Path,
+    mut take: impl FnMut(Ack) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut outcome = Ok(());
     disk::each_line(
         disk,
         path,
         LINE_BYTES_MAX,
         |line| match serde_json::from_slice::<Ack>(line) {
-            Ok(ack) => {
-                acks.entry(ack.file.clone()).or_insert(ack);
-            }
+            Ok(ack) if outcome.is_ok() => outcome = take(ack),
+            Ok(_) => (),
             Err(why) => tracing::warn!(
                 "{}: a line is no acknowledgement and counts as none: {why}",
                 path.display()
             ),
         },
     )?;
-    Ok(acks)
+    outcome
+}
+
+/// Takes out what nobody can ask for any more: acknowledgements that are 30 days older than
+/// `keep_delivered`, of segments that are not `here`. It is done when that is more than half of all, so
+/// that the file is rarely written anew. How many went. Whoever appends calls it, and nobody else.
+pub fn forget(
+    disk: &dyn Disk,
+    path: &Path,
+    keep_delivered: Duration,
+    now: UtcMs,
+    here: impl Fn(&SegmentName) -> bool,
+) -> io::Result<u64> {
+    let keep_ms = i64::try_from(keep_delivered.as_millis()).unwrap_or(i64::MAX);
+    let before = now.plus_ms(keep_ms.saturating_add(KEPT_MS).saturating_neg());
+    let is_spent = |ack: &Ack| ack.at < before && !ack.segment().is_some_and(|name| here(&name));
+    let (mut all, mut spent) = (0_u64, 0_u64);
+    each(disk, path, |ack| {
+        all += 1;
+        spent += u64::from(is_spent(&ack));
+        Ok(())
+    })?;
+    if spent * 2 <= all {
+        return Ok(0);
+    }
+    let aside = disk::aside(path);
+    let mut file = BufWriter::new(disk::create_anew(disk, &aside)?);
+    each(disk, path, |ack| {
+        if is_spent(&ack) {
+            return Ok(());
+        }
+        serde_json::to_writer(&mut file, &ack)?;
+        file.write_all(b"\n")
+    })?;
+    let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync()?;
+    drop(file);
+    disk.rename(&aside, path)?;
+    disk.sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+    Ok(spent)
 }
 
 /// Appends acknowledgements, durably.

@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -21,7 +22,7 @@ use twinstream::{
         event::{Event, What},
         name::{RunId, SegmentName, ServerId},
     },
-    world::disk::RealDisk,
+    world::disk::{Disk as _, RealDisk},
 };
 
 use crate::support::{
@@ -175,7 +176,7 @@ impl Site {
 
     fn acknowledged(&self) -> usize {
         let path = acks::path(&self.target(), &"2".parse().unwrap());
-        acks::read(&RealDisk, &path).unwrap().len()
+        acks::read(&RealDisk, &path, |_| true).unwrap().len()
     }
 }
 
@@ -559,6 +560,7 @@ fn an_acknowledged_file_outlives_a_power_cut() {
             spool,
             servers: &servers,
             keep_free: 0,
+            keep_delivered: Duration::ZERO,
         };
         if 0 < seed {
             disk.fail_in(seed);
@@ -566,7 +568,7 @@ fn an_acknowledged_file_outlives_a_power_cut() {
         let acknowledged = job.run(&|| UtcMs(0)).acknowledged;
         disk.power_cut(seed);
         let files = disk.files();
-        let acks = acks::read(&disk, &acks::path(spool, &servers[0])).unwrap();
+        let acks = acks::read(&disk, &acks::path(spool, &servers[0]), |_| true).unwrap();
         assert!(acknowledged * 3 <= acks.len() as u64);
         assert_eq!(acknowledged, if seed == 0 { 3 } else { acknowledged });
         for one in &segments {
@@ -578,4 +580,69 @@ fn an_acknowledged_file_outlives_a_power_cut() {
             }
         }
     }
+}
+
+/// The list of acknowledgements does not grow with the years: what has gone from the spool, and from the
+/// secondary long ago, is taken out; wherever the power fails, all the others are still there.
+#[test]
+fn acknowledgements_of_what_is_long_gone_are_forgotten_and_no_others() {
+    const DAY_MS: i64 = 86_400_000;
+    let spool = Path::new("/primary/spool");
+    let server: ServerId = "2".parse().unwrap();
+    let path = acks::path(spool, &server);
+    let keep_delivered = Duration::from_hours(48);
+    let now = UtcMs(100 * DAY_MS);
+    // acknowledged so many days ago
+    let ages = [99, 98, 97, 96, 60, 33, 32, 31, 0];
+    let forgotten = [99, 98, 97, 96, 33];
+    let mut cut = 0;
+    for seed in 0..30 {
+        let disk = SimulatedDisk::default();
+        disk.make_folder(&spool.join("2")).unwrap();
+        let of_age = |(minute, age): (i64, &i64)| {
+            let one = segment(minute, 1);
+            let acks = one.files(spool).map(|(file, _)| acks::Ack {
+                at: UtcMs(now.0 - age * DAY_MS),
+                file: file.file_name().unwrap().to_str().unwrap().to_owned(),
+                sha256: String::new(),
+            });
+            acks::append(&disk, &path, &acks).unwrap();
+            if *age == 60 {
+                one.put(&disk, spool, true);
+            }
+            one.name
+        };
+        let names: Vec<SegmentName> = (0..).zip(&ages).map(of_age).collect();
+        if 0 < seed {
+            disk.fail_in(seed);
+        }
+        let job = receive::Job {
+            disk: &disk,
+            spool,
+            servers: std::slice::from_ref(&server),
+            keep_free: 0,
+            keep_delivered,
+        };
+        job.run(&|| now);
+        disk.power_cut(seed);
+        let left = acks::read(&disk, &path, |_| true).unwrap();
+        let is_left =
+            |name: &SegmentName| left.keys().any(|file| file.starts_with(&name.to_string()));
+        let gone: Vec<i64> = ages
+            .iter()
+            .zip(&names)
+            .filter(|(_, name)| !is_left(name))
+            .map(|(age, _)| *age)
+            .collect();
+        assert!(
+            gone.is_empty() || gone == forgotten,
+            "seed {seed}: {gone:?}"
+        );
+        assert!(0 < seed || gone == forgotten);
+        cut += usize::from(gone.is_empty());
+    }
+    assert!(
+        0 < cut,
+        "the power never failed before the list was in place"
+    );
 }
