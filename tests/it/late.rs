@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use twinstream::{period::Zone, segment::spool};
+
 use crate::support::{
     posts::{Segment, mix, segments, stream},
     primary::{Site, at},
@@ -60,6 +62,41 @@ fn sweep(site: &mut Site, now: [&str; 2]) {
     }
 }
 
+/// An hour has the same data files in both vaults, and the same told of it.
+#[track_caller]
+fn check_same(clean: &Site, late: &Site, hour: &str) {
+    let data = |site: &Site| {
+        let mut files = site.files_of(&hour[..10]);
+        files.retain(|name, _| {
+            name.contains(hour) && (name.ends_with(".xz") || name.ends_with(".parquet"))
+        });
+        files
+    };
+    let (expected, found) = (data(clean), data(late));
+    assert!(4 < expected.len(), "{:?}", expected.keys());
+    for (name, bytes) in &expected {
+        assert!(found.get(name) == Some(bytes), "{name} differs");
+    }
+    let (expected, found) = (clean.manifest(hour), late.manifest(hour));
+    let members = [
+        (
+            "segments",
+            found.inputs.segments == expected.inputs.segments,
+        ),
+        ("counts", found.counts == expected.counts),
+        ("minutes", found.minutes == expected.minutes),
+        ("coverage", found.coverage == expected.coverage),
+        ("estimate", found.estimate == expected.estimate),
+        ("residues", found.residues == expected.residues),
+    ];
+    let other: Vec<&str> = members.iter().filter(|m| !m.1).map(|m| m.0).collect();
+    assert_eq!(
+        other, [""; 0],
+        "{hour}: {:?} {:?}",
+        found.gaps, expected.gaps
+    );
+}
+
 const HOURS: [&str; 2] = ["2026-11-23_13", "2026-11-23_14"];
 
 #[test]
@@ -84,35 +121,13 @@ fn late_data_finds_the_rows_of_what_is_gone() {
             "{hours:?}"
         );
     }
-    let (expected, found) = (clean.files(), late.files());
-    for (name, bytes) in &expected {
-        if name.contains(".xz") || name.contains(".parquet") {
-            assert!(found.get(name) == Some(bytes), "{name} differs");
-        }
-    }
     for hour in HOURS {
-        let (expected, found) = (clean.manifest(hour), late.manifest(hour));
-        assert!(expected.carried.is_none());
+        check_same(&clean, &late, hour);
+        let found = late.manifest(hour);
+        assert!(clean.manifest(hour).carried.is_none());
         let carried = found.carried.clone().unwrap();
         assert!(1 < found.history.revision && carried.revision == 1);
         assert!(0 < carried.posts && carried.posts < found.counts.total.posts);
-        let members = [
-            (
-                "segments",
-                found.inputs.segments == expected.inputs.segments,
-            ),
-            ("counts", found.counts == expected.counts),
-            ("minutes", found.minutes == expected.minutes),
-            ("coverage", found.coverage == expected.coverage),
-            ("estimate", found.estimate == expected.estimate),
-            ("residues", found.residues == expected.residues),
-        ];
-        let other: Vec<&str> = members.iter().filter(|m| !m.1).map(|m| m.0).collect();
-        assert_eq!(
-            other, [""; 0],
-            "{hour}: {:?} {:?}",
-            found.gaps, expected.gaps
-        );
         assert!(found.balances() && 0 < found.conflicts.posts);
     }
     assert!(late.merge(SWEPT[2]).is_empty(), "again changes nothing");
@@ -157,5 +172,123 @@ fn without_rows_late_data_is_kept_and_told_of() {
                 "it is kept"
             );
         }
+    }
+}
+
+/// How a server's late segments come.
+#[derive(Debug, Clone, Copy)]
+enum Coming {
+    AtOnce,
+    /// The newest first, spread evenly, with a merge every six hours.
+    OneByOne,
+    /// A shuffled fourth every two hours.
+    OutOfOrder,
+}
+
+impl Coming {
+    /// What comes between two merges, and the time between these.
+    fn pieces(self, mut late: Vec<Segment>) -> (Vec<Vec<Segment>>, i64) {
+        let (of_piece, every_ms) = match self {
+            Self::AtOnce => (late.len(), 6 * HOUR_MS),
+            Self::OneByOne => (360, 6 * HOUR_MS),
+            Self::OutOfOrder => (late.len().div_ceil(4), 2 * HOUR_MS),
+        };
+        late.sort_by_key(|segment| {
+            let minute = segment.name.minute.0;
+            match self {
+                Self::AtOnce => minute,
+                Self::OneByOne => -minute,
+                Self::OutOfOrder => mix(minute.unsigned_abs(), 3).cast_signed(),
+            }
+        });
+        (
+            late.chunks(of_piece).map(<[Segment]>::to_vec).collect(),
+            every_ms,
+        )
+    }
+}
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// The primary collects for a while, and deletes its raw data after an hour; then another server's segments
+/// of the same hours come. The archive is the one in which nothing was late, no hour is merged for every
+/// segment of it, and the same segments once more change nothing.
+fn hours_of_a_server_come_late(hours: i64, coming: Coming, new: fn(bool) -> Site) {
+    let begin = at("2026-11-02T00:00:00Z");
+    let after = |n: i64| begin.plus_ms(n * HOUR_MS);
+    let received = stream(2, begin, hours * 60, 1);
+    let [here, late] = [("1", 0), ("2", 1)].map(|(server, n)| segments(server, &received[n]));
+    let mut primary = new(true);
+    primary.settings.keep_raw = Some(Duration::from_hours(1));
+    for (n, some) in (1..).zip(here.chunks(8 * 60)) {
+        primary.put(some);
+        primary.merge(&after(8 * n).to_string());
+    }
+    for n in 1..=3 {
+        primary.merge(&after(hours + 2 * n).to_string());
+    }
+    let raw = spool::sealed(&*primary.disk, &primary.spool(), &"1".parse().unwrap());
+    assert_eq!(raw.unwrap().len(), 1, "the last explains what follows");
+    let mut now = after(hours + 6);
+    let (pieces, every_ms) = coming.pieces(late.clone());
+    for piece in &pieces {
+        let step_ms = every_ms / i64::try_from(piece.len()).unwrap();
+        for segment in piece {
+            now = now.plus_ms(step_ms);
+            primary.deliver(std::slice::from_ref(segment), now);
+        }
+        primary.merge(&now.to_string());
+    }
+    now = now.plus_ms(HOUR_MS);
+    primary.merge(&now.to_string());
+    let clean = new(true);
+    clean.put(&here);
+    clean.put(&late);
+    clean.merge(&now.to_string());
+    let utc = Zone::named("UTC").unwrap();
+    let hours: Vec<String> = (0..hours)
+        .map(|n| utc.hour_of(after(n)).to_string())
+        .collect();
+    for hour in &hours {
+        check_same(&clean, &primary, hour);
+        let revision = primary.manifest(hour).history.revision;
+        let most = 1 + if let Coming::OutOfOrder = coming {
+            4
+        } else {
+            1
+        };
+        assert!(
+            (2..=most).contains(&revision),
+            "{coming:?} {hour}: {revision}"
+        );
+    }
+    primary.deliver(&late, now);
+    let again = primary.merge(&now.plus_ms(HOUR_MS).to_string());
+    assert!(
+        again
+            .iter()
+            .all(|one| !hours.contains(&one.hour.to_string())),
+        "{again:?}"
+    );
+    assert!(primary.verify().worst().is_none());
+}
+
+#[test]
+fn a_server_s_hours_come_late_in_every_way() {
+    for coming in [Coming::AtOnce, Coming::OneByOne, Coming::OutOfOrder] {
+        hours_of_a_server_come_late(3, coming, site);
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: scripts/soak"]
+fn three_weeks_of_a_server_come_late_in_every_way() {
+    let on_disk = |parquet| {
+        let mut site = Site::new("UTC");
+        site.settings.parquet = parquet;
+        site
+    };
+    for coming in [Coming::AtOnce, Coming::OneByOne, Coming::OutOfOrder] {
+        hours_of_a_server_come_late(21 * 24, coming, on_disk);
     }
 }

@@ -3,12 +3,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use twinstream::{
-    deliver::folder,
-    merge::outcome::Committed,
-    period::UtcMs,
-    segment::{acks, raw},
-};
+use twinstream::{deliver::folder, merge::outcome::Committed, segment::raw};
 
 use crate::support::{
     folder::files_below,
@@ -20,20 +15,6 @@ use crate::support::{
 fn two_servers(begin: &str, minutes: i64, per_minute: u64) -> [Vec<Segment>; 2] {
     let received = stream(2, at(begin), minutes, per_minute);
     [("1", 0), ("2", 1)].map(|(server, n)| segments(server, &received[n]))
-}
-
-/// Delivers segments at a time, as `deliver` does: with an acknowledgement of each seal.
-fn deliver(site: &Site, segments: &[Segment], now: UtcMs) {
-    site.put(segments);
-    for segment in segments {
-        let ack = acks::Ack {
-            at: now,
-            file: format!("{}.seal.json", segment.name),
-            sha256: String::new(),
-        };
-        let path = acks::path(&site.spool(), &segment.name.server);
-        acks::append(&*site.disk, &path, &[ack]).unwrap();
-    }
 }
 
 fn revisions(committed: &[Committed], hour: &str) -> usize {
@@ -71,8 +52,7 @@ fn late_segments_are_merged_together() {
         for minute in (0..=last + 20).step_by(merge_every) {
             let now = begin.plus_ms(minute * 60_000);
             while come < order.len() && every * i64::try_from(come).unwrap() <= minute {
-                deliver(
-                    &site,
+                site.deliver(
                     &order[come..=come],
                     begin.plus_ms(every * i64::try_from(come).unwrap() * 60_000),
                 );

@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Cursor, Write},
+    ops::Bound,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -367,9 +368,12 @@ impl Disk for SimulatedDisk {
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         self.call(|state| {
+            // paths are ordered by their parts: what lies below a folder follows it
+            let after = (Bound::Excluded(path), Bound::Unbounded);
             let inside = state
                 .now
-                .iter()
+                .range::<Path, _>(after)
+                .take_while(|(entry, _)| entry.starts_with(path))
                 .filter(|(entry, _)| entry.parent() == Some(path));
             let mut entries: Vec<Entry> = inside
                 .map(|(entry, node)| Entry {

@@ -17,6 +17,7 @@ use twinstream::{
     },
     period::{Hour, UtcMs, Zone},
     report::check,
+    segment::acks::{self, Ack},
     vault::{
         manifest::Manifest,
         verify::{self, Found},
@@ -125,10 +126,29 @@ impl Site {
         outcome.committed
     }
 
+    /// Puts segments into the spool as a delivery does: with an acknowledgement of each seal.
+    pub(crate) fn deliver(&self, segments: &[Segment], now: UtcMs) {
+        self.put(segments);
+        for segment in segments {
+            let ack = Ack {
+                at: now,
+                file: format!("{}.seal.json", segment.name),
+                sha256: String::new(),
+            };
+            let path = acks::path(&self.spool(), &segment.name.server);
+            acks::append(&*self.disk, &path, &[ack]).unwrap();
+        }
+    }
+
     /// Every file of the vault by its path in it.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        self.files_of("")
+    }
+
+    /// The same of one of its folders.
+    pub(crate) fn files_of(&self, folder: &str) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
-        let mut folders = vec![self.vault()];
+        let mut folders = vec![self.vault().join(folder)];
         while let Some(folder) = folders.pop() {
             for entry in self.disk.list(&folder).unwrap() {
                 let path = folder.join(&entry.name);
