@@ -24,7 +24,7 @@ pub(crate) struct Global {
     /// The configuration file [default: ./twinstream.toml, then /etc/twinstream/twinstream.toml]
     #[arg(long, global = true, env = "TWINSTREAM_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Which server of the configuration this is [default: the one whose host is this machine's name]
+    /// Which of the servers this is [default: the one whose host is this machine's name]
     #[arg(long, global = true, env = "TWINSTREAM_SERVER", value_name = "ID")]
     pub(crate) server: Option<String>,
     /// Only warnings and errors
@@ -92,7 +92,7 @@ pub(crate) enum Command {
     Verify(super::verify::VerifyArgs),
     /// Tells what a segment, events file, seal, manifest or vault file contains
     Inspect(super::inspect::InspectArgs),
-    /// Runs the simulated X API and OSF on loopback, for rehearsals and tests
+    /// Runs the simulated X API, OSF and mail server on loopback, for rehearsals and tests
     Simulate(Box<super::simulate::SimulateArgs>),
     /// Prints or installs the systemd unit for this server
     Service(super::service::ServiceArgs),
@@ -101,4 +101,30 @@ pub(crate) enum Command {
     Man(super::man::ManArgs),
     /// Prints the completions for a shell
     Completions(super::completions::CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Beyond this, clap breaks a line, and leaves a single word on the next one.
+    const WIDTH: usize = 100;
+
+    #[test]
+    fn examples_and_notes_are_not_broken_by_a_wide_terminal() {
+        let mut commands = vec![Cli::command()];
+        let mut seen = 0;
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands().cloned());
+            let text = command.get_after_help().map(ToString::to_string);
+            for line in text.unwrap_or_default().lines() {
+                let width = line.chars().count();
+                assert!(width <= WIDTH, "{}: {width}: {line}", command.get_name());
+                seen += 1;
+            }
+        }
+        assert!(100 < seen, "{seen} lines");
+    }
 }

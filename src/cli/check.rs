@@ -12,7 +12,10 @@ use super::{
     setup::{self, Setup},
     status,
 };
-use crate::world::disk::{Disk as _, RealDisk};
+use crate::{
+    watch::text,
+    world::disk::{Disk as _, RealDisk},
+};
 
 /// A disk that is full sooner is an alarm of the service, too.
 const DAYS_TO_FULL_MIN: f64 = 3.0;
@@ -24,9 +27,9 @@ Examples:
   twinstream check
   twinstream check --json | jq '.[] | select(.state != \"ok\")'
 
-Run it as the user that the service runs as: sudo -u twinstream twinstream check. It sends no mail, uploads
-nothing, and leaves a running collector's connection alone. Exit code 0 when nothing fails (warnings
-do not count), 6 when all that fails is that something cannot be reached, else 1.")]
+Run it as the user that the service runs as: sudo -u twinstream twinstream check. It sends no
+mail, uploads nothing, and leaves a running collector's connection alone. Exit code 0 when nothing
+fails (warnings do not count), 6 when all that fails is that something cannot be reached, else 1.")]
 pub(crate) struct CheckArgs {
     /// Print what was found as JSON
     #[arg(long)]
@@ -229,7 +232,10 @@ fn disk(setup: &Setup) -> Vec<Finding> {
             format!("{shown}, which will last {days:.1} days"),
             "make room, or shorten merge.keep_raw",
         ),
-        Some(days) => ok("disk", format!("{shown}, which will last {days:.0} days")),
+        Some(days) => ok(
+            "disk",
+            format!("{shown}, which will last {}", text::of_days(days)),
+        ),
         None => ok(
             "disk",
             format!("{shown}; how long that will last is known after some days of collecting"),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::config::{
     file::{self, Entry, Value},
-    settings::Role,
+    settings::{Role, Server, Settings},
 };
 
 /// Prints the defaults or the effective settings, or checks the configuration.
@@ -140,8 +141,13 @@ fn check(global: &Global) -> Result<Exit, Failure> {
     let loaded = setup::load_file(global)?;
     let settings = &loaded.settings;
     let mut notes: Vec<String> = Vec::new();
-    if let Err(why) = setup::bearer_token(settings) {
-        notes.push(format!("warn  {why}"));
+    let mut refused = None;
+    for (file, why) in useless_secrets(settings) {
+        if is_readable(file) {
+            refused = refused.or(Some(why));
+        } else {
+            notes.push(format!("warn  {why}"));
+        }
     }
     if settings.this.is_none() {
         notes.push(
@@ -153,26 +159,62 @@ fn check(global: &Global) -> Result<Exit, Failure> {
         notes.push("note  one server: what it misses is missed".to_owned());
     }
     let collected_here = settings.data_dir.ancestors().find(|path| path.exists());
-    let may_write = collected_here
-        .is_some_and(|path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok());
+    let may_write = collected_here.is_some_and(|path| access(path, Access::WRITE_OK).is_ok());
     if !may_write {
         let dir = settings.data_dir.display();
         notes.push(format!(
             "warn  {dir} cannot be written or made by this user"
         ));
     }
-    let secondaries = settings
-        .servers
-        .iter()
-        .filter(|server| server.role == Role::Secondary)
-        .count();
-    output::print(&format!(
-        "ok    {}: 1 primary, {secondaries} secondary, hours in {}\n",
-        loaded.path.display(),
-        settings.merge.timezone.name()
-    ))?;
+    if let Some(why) = refused {
+        return Err(why);
+    }
+    output::print(&summary(&loaded))?;
     for note in notes {
         output::print(&format!("{note}\n"))?;
     }
     Ok(Exit::Done)
+}
+
+/// The servers in a line, and which of them this is.
+fn summary(loaded: &Loaded) -> String {
+    let settings = &loaded.settings;
+    let is_secondary = |server: &&Server| server.role == Role::Secondary;
+    let secondaries = settings.servers.iter().filter(is_secondary).count();
+    let this = settings.this_one().map_or_else(String::new, |server| {
+        format!("; this is server {}, {}", server.id, server.role.name())
+    });
+    format!(
+        "ok    {}: 1 primary, {secondaries} secondary, hours in {}{this}\n",
+        loaded.path.display(),
+        settings.merge.timezone.name()
+    )
+}
+
+/// The files of those secrets that the stages here would refuse to go by, and why.
+fn useless_secrets(settings: &Settings) -> Vec<(&Path, Failure)> {
+    let token = settings.x.bearer_token_file.as_path();
+    let mut tried = vec![(token, setup::bearer_token(settings).map(drop))];
+    let publishes = settings
+        .this_one()
+        .is_none_or(|this| this.role == Role::Primary);
+    if let Some(publish) = settings.publish.as_ref().filter(|_| publishes) {
+        let file = publish.token_file.as_path();
+        let secret = setup::secret("the OSF token", "osf-token", Some(file));
+        tried.push((file, secret.map(drop)));
+    }
+    let mail = settings.mail.as_ref();
+    if let Some(file) = mail.and_then(|mail| mail.password_file.as_deref()) {
+        let secret = setup::secret("the mail password", "mail-password", Some(file));
+        tried.push((file, secret.map(drop)));
+    }
+    let useless = tried.into_iter();
+    useless
+        .filter_map(|(file, tried)| Some((file, tried.err()?)))
+        .collect()
+}
+
+/// What this user cannot read may be right for the one that the service runs as, or is yet to come.
+fn is_readable(file: &Path) -> bool {
+    access(file, Access::READ_OK).is_ok()
 }

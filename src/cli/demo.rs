@@ -73,19 +73,24 @@ const DELIVER_MINUTES: i64 = 10;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  twinstream demo                     an hour in half a minute, in a new folder below the system's
-                                      folder for temporary files
+  twinstream demo                     an hour in less than a minute, in a new folder below the
+                                      system's folder for temporary files
   twinstream demo --dir /tmp/tour     the same, there
-  twinstream demo --config FILE       a rehearsal of your own set-up: its servers, time zone, formats,
-                                      settle time, project and addresses, in such a folder
+  twinstream demo --config FILE       a rehearsal of your own set-up: its servers, time zone,
+                                      formats, settle time, project and addresses
+  twinstream demo --keep              goes on serving the status page at the end
 
-A rehearsal talks to simulated services only and reads no secret. It leaves out what is yours: data
-folders, tokens, API, ssh, OSF, mail server, page, and the command of [hook]; it names what it left out.
-The folder stays, so that you can look at every file; remove it when you have seen enough.")]
+A rehearsal talks to simulated services only and reads no secret. It leaves out what is yours:
+data folders, tokens, API, ssh, OSF, mail server, page, and the command of [hook]; it names what
+it left out. The folder stays, so that you can look at every file; remove it when you have seen
+enough.")]
 pub(crate) struct DemoArgs {
     /// Where everything is put: a folder that does not exist yet
     #[arg(long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
+    /// At the end, go on serving the status page until Ctrl-C
+    #[arg(long)]
+    keep: bool,
     /// Posts per simulated second: about half of what the real stream has
     #[arg(long, hide = true, value_name = "N", default_value_t = 20)]
     posts: u32,
@@ -94,7 +99,7 @@ pub(crate) struct DemoArgs {
 pub(crate) fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Failure> {
     let mut demo = Demo::prepare(global, args)?;
     demo.announce()?;
-    let _simulator = demo.collect()?;
+    let _simulator = demo.collect(global)?;
     demo.let_it_settle();
     say("\nMerging …\n")?;
     let primary = demo.site.primary()?;
@@ -110,7 +115,11 @@ pub(crate) fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Failure> {
         say("Publishing to a simulated OSF …\n")?;
         demo.site.stage(primary, &["publish"])?;
     }
-    demo.show(primary)
+    let exit = demo.show(primary)?;
+    if args.keep {
+        demo.keep_page(global)?;
+    }
+    Ok(exit)
 }
 
 fn say(text: &str) -> Result<(), Failure> {
@@ -179,7 +188,7 @@ impl Demo {
             };
             say(&format!(
                 "A rehearsal of {}. Simulated: X API{}{}.\n\
-                 Of what it says, this is replaced or left out: {replaced}, deliver_to.\n",
+                 Of what it says, this is replaced or left out: {replaced}.\n",
                 file.display(),
                 settings.publish.as_ref().map_or("", |_| ", OSF"),
                 settings.mail.as_ref().map_or("", |_| ", mail server"),
@@ -197,13 +206,15 @@ impl Demo {
     }
 
     /// Runs the simulated hour: collectors, deliveries, one kill. The simulated services run on.
-    fn collect(&self) -> Result<super::demo_site::Guarded, Failure> {
+    fn collect(&self, global: &Global) -> Result<super::demo_site::Guarded, Failure> {
         let site = &self.site;
         let simulator = site.start()?;
         let mut collectors = Vec::new();
         for server in &site.settings.servers {
             collectors.push(Some((server, site.collector(server)?)));
         }
+        let page = site.page(global, site.clock.clone())?;
+        say(&format!("The status page, while this runs: {page}\n"))?;
         let bar = progress::bar(
             u64::try_from(self.minutes).unwrap_or(0),
             "simulated minutes",
@@ -239,6 +250,19 @@ impl Demo {
         }
         site.deliver()?;
         Ok(simulator)
+    }
+
+    /// Serves the page as it is at the end, in which time goes on as it does for whoever looks at it.
+    fn keep_page(&self, global: &Global) -> Result<(), Failure> {
+        let now = SimulatedTime {
+            start: self.site.clock.now(),
+            rate: 1.0,
+        };
+        let page = self.site.page(global, Clock::simulated(now))?;
+        say(&format!("\nThe status page, until Ctrl-C: {page}\n"))?;
+        loop {
+            Clock::system().block(Duration::from_hours(1));
+        }
     }
 
     /// However slow this machine is and however long the settle time, the hour is due and the next

@@ -4,12 +4,16 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
+    thread,
     time::Duration,
 };
 
 use super::{
+    args::Global,
     exit::{Exit, Failure},
-    setup,
+    setup::{self, Loaded, Setup},
+    status,
 };
 use crate::{
     config::{
@@ -19,6 +23,7 @@ use crate::{
     },
     period::UtcMs,
     segment::{seal::SEAL_BYTES_MAX, seal::Seal, spool},
+    watch::http::Page,
     world::{
         clock::{Clock, SimulatedTime},
         disk::{self, RealDisk},
@@ -236,6 +241,33 @@ impl Site {
             .open(self.log(server))?;
         command.stderr(log);
         Ok(command)
+    }
+
+    /// Serves the primary's page for as long as this process lives; gives its address. No alarms are
+    /// judged, as `run` does: at this pace the moment that a process takes to start would be one.
+    pub(crate) fn page(&self, global: &Global, clock: Clock) -> Result<String, Failure> {
+        let primary = self.primary()?;
+        let global = Global {
+            config: Some(self.config(primary)),
+            server: Some(primary.id.to_string()),
+            ..global.clone()
+        };
+        let Loaded { path, settings, .. } = setup::load_file(&global)?;
+        let setup = Setup {
+            path,
+            settings,
+            clock,
+        };
+        let listener = Page::listen(([127, 0, 0, 1], 0).into())?;
+        let address = listener.local_addr()?;
+        let page = Page {
+            watch: Arc::new(status::watch(&setup)),
+            token: None,
+        };
+        thread::Builder::new()
+            .name("page".to_owned())
+            .spawn(move || page.run(listener))?;
+        Ok(format!("http://{address}/"))
     }
 
     /// A collector that runs until it is stopped or killed.

@@ -18,6 +18,7 @@ use crate::{
     period::UtcMs,
     publish::{address::Site, answer::Trouble, osf::Osf},
     segment::name::ServerId,
+    text::plural,
     watch::send,
     world::{
         disk::RealDisk,
@@ -235,7 +236,7 @@ fn rsync_here() -> Finding {
 }
 
 fn reached(looked: &over_ssh::Looked, target: &dyn std::fmt::Display) -> Finding {
-    let waiting = looked.plan.send.len();
+    let waiting = looked.plan.send.len() as u64;
     match looked.hold() {
         Some(why) => warn(
             "primary",
@@ -244,7 +245,10 @@ fn reached(looked: &over_ssh::Looked, target: &dyn std::fmt::Display) -> Finding
         ),
         None => ok(
             "primary",
-            format!("{target} lets this server in; {waiting} segments are not acknowledged yet"),
+            format!(
+                "{target} lets this server in; {} not acknowledged yet",
+                plural(waiting, "segment is", "segments are")
+            ),
         ),
     }
 }

@@ -29,8 +29,9 @@ Examples:
   twinstream gaps --since 2026-11-23_14 --csv            from that hour on
   twinstream gaps --since 2026-11-23T14:05:09Z --json
 
-`union` is what no server has. Gaps are cut at --since and --until, and joined across hours and days.
-Only hours that are committed are told of: `late` gaps close when what is late has come and is merged.")]
+`union` is what no server has. Gaps are cut at --since and --until, and joined across hours and
+days. Only hours that are committed are told of: `late` gaps close when what is late has come and
+is merged.")]
 pub(crate) struct GapsArgs {
     /// From then on: a day, an hour (YYYY-MM-DD_HH), or an instant of UTC
     #[arg(long, value_name = "T")]

@@ -26,17 +26,21 @@ use crate::{
 /// Where the file goes when nothing is said.
 const HERE: &str = "twinstream.toml";
 
+/// What to do about one name for two machines.
+const SAME_HOST: &str = "the secondary is another machine: --secondary is what `uname -n` prints there; with one server leave it away";
+
 /// Writes a commented configuration file.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  twinstream init                                          asks, and writes ./twinstream.toml
+  twinstream init                          asks, and writes ./twinstream.toml
   twinstream --config /etc/twinstream/twinstream.toml init --primary server1 --secondary server2
   twinstream init --from-server-settings ~/code/server_settings.txt
-                                                           takes over the settings of the Python and shell scripts,
-                                                           and says for each line what became of it
+                                           takes over the settings of the Python and shell scripts,
+                                           and says for each line what became of it
 
-On a terminal it asks for what no flag says; otherwise it takes the defaults. An existing file is never overwritten.")]
+On a terminal it asks for what no flag says; otherwise it takes the defaults. An existing file is
+never overwritten.")]
 pub(crate) struct InitArgs {
     /// Read the predecessor's server_settings.txt
     #[arg(long, value_name = "FILE")]
@@ -109,6 +113,12 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Result<Exit, Failure> {
     tell(args, &host, &mut answers);
     if io::stdin().is_terminal() && io::stderr().is_terminal() {
         ask(&host, &mut answers)?;
+    }
+    if let (Some(primary), Some(secondary)) = (&answers.primary, &answers.secondary)
+        && primary.eq_ignore_ascii_case(secondary)
+    {
+        let what = format!("{primary} cannot be both the primary and the secondary");
+        return Err(Failure::new(Exit::Usage, what).hint(SAME_HOST));
     }
     let text = answers.to_toml(&host);
     check(&text, &path, &host)?;
@@ -248,7 +258,7 @@ fn ask_for_hosts(host: &str, answers: &mut Answers) -> Result<(), Failure> {
         };
         let primary = answers.primary.clone();
         let another = |answer: &str| match &primary {
-            Some(primary) if primary == answer => {
+            Some(primary) if primary.eq_ignore_ascii_case(answer) => {
                 Err("that is the primary; the secondary is another machine".to_owned())
             }
             _ => Ok(()),

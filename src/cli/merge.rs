@@ -38,11 +38,12 @@ Examples:
   twinstream merge --hour 2026-11-23_14     this hour, now
   twinstream merge --dry-run                only say what would be done
 
-An hour is due when it has settled ([merge] settle), and again when late data has come in: that makes
-a new revision. Doing it twice changes nothing. What cannot be used is set aside, never deleted.
+An hour is due when it has settled ([merge] settle), and again when late data has come in: that
+makes a new revision. Doing it twice changes nothing. What cannot be used is set aside, never
+deleted.
 
-Without --hour it also tends raw data: what is merged is compressed, and deleted after [merge] keep_raw,
-but only if the hours that it went into are read again and found whole.")]
+Without --hour it also tends raw data: what is merged is compressed, and deleted after [merge]
+keep_raw, but only if the hours that it went into are read again and found whole.")]
 pub(crate) struct MergeArgs {
     /// Only this hour of the vault's time zone, and without waiting for it to settle (repeatable)
     #[arg(long = "hour", value_name = "YYYY-MM-DD_HH")]
@@ -275,8 +276,12 @@ fn tell_outcome(outcome: &Outcome, asked: &BTreeSet<Hour>, json: bool) -> Result
             "nothing new for what was asked"
         };
         tracing::info!(
-            "nothing to merge: {which}; {} wait for their time",
-            outcome.waiting
+            "nothing to merge: {which}; {}",
+            plural(
+                outcome.waiting,
+                "hour waits for its time",
+                "hours wait for their time"
+            )
         );
         return Ok(Exit::NothingToDo);
     }

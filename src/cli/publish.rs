@@ -32,11 +32,12 @@ use crate::{
 Examples:
   twinstream publish                  everything that is committed and not public
   twinstream publish --dry-run        only say what would be uploaded
-  twinstream publish --audit          compare all that is public with the vault (exit code 5 when it differs)
+  twinstream publish --audit          compare all that is public with the vault
+                                      (exit code 5 when it differs)
 
-Public are, below YYYY/mm/dd/ in the project: post ids, manifests, and the day's files; and the ledger.
-Never the posts. A file counts when it was downloaded again and is the same. X allows 1,500,000 ids in 30
-days to one recipient: beyond [publish.osf] ids_per_30_days publishing stops.")]
+Public are, below YYYY/mm/dd/ in the project: post ids, manifests, and the day's files; and the
+ledger. Never the posts. A file counts when it was downloaded again and is the same. X allows
+1,500,000 ids in 30 days to one recipient: beyond [publish.osf] ids_per_30_days publishing stops.")]
 pub(crate) struct PublishArgs {
     /// Everything that is committed and not public: what is done without any flag
     #[arg(long, conflicts_with = "audit")]

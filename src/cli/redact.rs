@@ -35,10 +35,11 @@ Examples:
   twinstream redact --ids ids.txt --reason \"deleted by its author\" --dry-run
   twinstream redact --ids ids.txt --reason \"deleted by its author\"
 
-The file has one id a line. Every hour that has one of the posts gets a new revision without it: it is
-gone from IDs, CSV, Parquet, rejected lines and raw data. The manifest counts it with the reason, and
-the ledger shows the revision. Posts on the list stay out when they come again later. Copies that
-others have, and what lies on secondaries until it is delivered, are not reached (docs/operations.md).")]
+The file has one id a line. Every hour that has one of the posts gets a new revision without it:
+it is gone from IDs, CSV, Parquet, rejected lines and raw data. The manifest counts it with the
+reason, and the ledger shows the revision. Posts on the list stay out when they come again later.
+Copies that others have, and what lies on secondaries until it is delivered, are not reached
+(docs/operations.md).")]
 pub(crate) struct RedactArgs {
     /// A file with one id a line
     #[arg(long, value_name = "FILE")]

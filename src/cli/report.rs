@@ -51,10 +51,11 @@ Examples:
   twinstream report yesterday --mail    the same, and mails report, certificate and picture
   twinstream report 2026-11-23 --dry-run | less
 
-Certificate, picture (SVG) and README go into the day's folder of the vault, from where they are published.
-They are a function of the day's manifests: doing it twice gives the same bytes. Certificates of other days that
-late data has made outdated are written anew on the way. Exit code 5: seconds are missing, an hour is not merged
-yet, data is late, or the ledger does not have what lies in the folder.")]
+Certificate, picture (SVG) and README go into the day's folder of the vault, from where they are
+published. They are a function of the day's manifests: doing it twice gives the same bytes.
+Certificates of other days that late data has made outdated are written anew on the way. Exit code
+5: seconds are missing, an hour is not merged yet, data is late, or the ledger does not have what
+lies in the folder.")]
 pub(crate) struct ReportArgs {
     /// The day in the vault's time zone: YYYY-MM-DD, or `yesterday`
     #[arg(value_name = "DAY")]

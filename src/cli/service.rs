@@ -24,10 +24,10 @@ pub(super) const SYSTEM_UNITS: &str = "/etc/systemd/system";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  twinstream service print                      the unit as a system service of the user twinstream
-  sudo twinstream service install               puts it in place; then: systemctl enable --now twinstream
-  twinstream service install --user             as a service of your own, without root
-  twinstream service install --dry-run          only say what would be written, and where
+  twinstream service print                   the unit as a system service of the user twinstream
+  sudo twinstream service install            puts it in place; what to do then is said
+  twinstream service install --user          as a service of your own, without root
+  twinstream service install --dry-run       only say what would be written, and where
 
 The service never runs as root. It reads the secrets as systemd credentials, writes only to the
 configured folders, and is restarted whenever it ends or makes no progress for two minutes.")]

@@ -161,22 +161,18 @@ impl Setup {
     /// The server that this process runs on.
     pub(crate) fn this_server(&self) -> Result<&Server, Failure> {
         let servers = &self.settings.servers;
-        let this = self.settings.this.as_ref();
-        servers
-            .iter()
-            .find(|server| Some(&server.id) == this)
-            .ok_or_else(|| {
-                let known: Vec<String> = servers
-                    .iter()
-                    .map(|server| format!("{} ({})", server.id, server.host))
-                    .collect();
-                let host = host();
-                Failure::new(
-                    Exit::Configuration,
-                    format!("which server this is cannot be told: none has the host {host:?}"),
-                )
-                .hint(format!("say --server ID; there is {}", known.join(", ")))
-            })
+        self.settings.this_one().ok_or_else(|| {
+            let known: Vec<String> = servers
+                .iter()
+                .map(|server| format!("{} ({})", server.id, server.host))
+                .collect();
+            let host = host();
+            Failure::new(
+                Exit::Configuration,
+                format!("which server this is cannot be told: none has the host {host:?}"),
+            )
+            .hint(format!("say --server ID; there is {}", known.join(", ")))
+        })
     }
 }
 

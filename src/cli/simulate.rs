@@ -43,7 +43,9 @@ use crate::{
 const RANDOM_MS: i64 = 24 * 3_600_000;
 
 const EXAMPLE: &str = r#"Example: two ports, one per collector, forty posts a second, faults from a file
-  twinstream simulate --listen 8081 --listen 8082 --seed 7 --rate 40 --faults faults.toml --truth truth.jsonl
+  twinstream simulate --listen 8081 --listen 8082 --seed 7 --rate 40 \
+      --faults faults.toml --truth truth.jsonl
+In the configuration: [x] base_url = "http://127.0.0.1:8081", and "simulated" as the token.
 
 A file of faults has entries like these (times: "500ms", "90s", "1h30m" of its clock):
   [[fault]]
@@ -58,7 +60,8 @@ and of some kinds:
   status: status = 429, issue = "too_many" (rate too_many provisioning usage_cap)
   error_frame: disconnect_type = "OperationalDisconnect"; or close = false, count = 3
 
-With --osf FOLDER it is OSF too; a line `osf http://…` says where, for publish.osf.base_url. Its faults:
+With --osf FOLDER it is OSF too; a line `osf http://…` says where, for publish.osf.base_url.
+Its faults:
   [[fault]]
   on = "create"      # find list folder create update download other; absent: every request
   name = "IDs"       # only names with this in them
@@ -74,14 +77,14 @@ With --smtp FOLDER it takes mail too; a line `smtp 127.0.0.1:…` says where. It
   for = "2h"
   kind = "down"      # down slow refuse greylist drop lose_reply
 
-The truth log has one JSON object a line: `at`, `event` (start request open sent keep_alive fault hit
-close port mail mail_refused smtp_port osf osf_stored stop), and what belongs to it.
+The truth log has one JSON object a line: `at`, `event` (start request open sent keep_alive fault
+hit close port mail mail_refused smtp_port osf osf_stored stop), and what belongs to it.
 docs/simulate.md has every key and event in full."#;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct SimulateArgs {
-    /// Where to listen: a port, or 127.0.0.1:PORT; may be given several times. Port 0 is any free one
+    /// Where to listen: a port or 127.0.0.1:PORT (repeatable). Port 0 is any free one
     #[arg(long, value_name = "PORT", value_parser = address, default_value = "0")]
     listen: Vec<SocketAddr>,
     /// All posts, delays and chances follow from it

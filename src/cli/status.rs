@@ -65,10 +65,7 @@ pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
 /// What makes the picture of this set-up.
 pub(crate) fn watch(setup: &Setup) -> Watch {
     let settings = &setup.settings;
-    let this = settings
-        .servers
-        .iter()
-        .find(|server| Some(&server.id) == settings.this.as_ref());
+    let this = settings.this_one();
     let acks = this
         .filter(|server| server.role == Role::Secondary)
         .map(|server| {

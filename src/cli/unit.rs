@@ -94,16 +94,9 @@ impl Unit<'_> {
     }
 
     fn role(&self) -> String {
-        let servers = self.settings.servers.iter();
-        let this = servers
-            .clone()
-            .find(|server| Some(&server.id) == self.settings.this.as_ref());
+        let this = self.settings.this_one();
         this.map_or_else(String::new, |server| {
-            let role = match server.role {
-                crate::config::settings::Role::Primary => "primary",
-                crate::config::settings::Role::Secondary => "secondary",
-            };
-            format!(" (server {}, {role})", server.id)
+            format!(" (server {}, {})", server.id, server.role.name())
         })
     }
 
@@ -202,10 +195,7 @@ impl Unit<'_> {
             settings.spool_dir.clone(),
             settings.vault_dir.clone(),
         ];
-        let this = settings
-            .servers
-            .iter()
-            .find(|server| Some(&server.id) == settings.this.as_ref());
+        let this = settings.this_one();
         if let Some(Target::Folder(target)) = this.and_then(|server| server.deliver_to.as_ref()) {
             folders.push(target.parent().unwrap_or(target).to_owned());
         }

@@ -27,8 +27,9 @@ Examples:
   twinstream verify vault/2026-11-23/2026-11-23_14_manifest.json
   twinstream verify 2026-11-23_certificate.txt           that file and the day beside it
 
-Everything is worked out again from the files: hashes, rows, order, the hour of each id, the books, the
-tables of minutes and seconds, the day's files, earlier revisions, and the chain of the ledger.")]
+Everything is worked out again from the files: hashes, rows, order, the hour of each id, the
+books, the tables of minutes and seconds, the day's files, earlier revisions, and the chain of the
+ledger.")]
 pub(crate) struct VerifyArgs {
     /// A vault, a day's folder, a file of an hour or a day, or a copy of published files
     #[arg(required = true, value_name = "PATH")]

@@ -32,6 +32,7 @@ use crate::{
         recover::{self, Recovered},
         writer::{WriteError, Writer},
     },
+    text::plural,
     world::{clock::Clock, disk::Disk},
 };
 
@@ -233,10 +234,10 @@ async fn collect(
 
 fn tell_recovered(outbox: &Outbox, left: &Recovered) {
     tracing::warn!(
-        "{} was left open: {} lines are kept, {} torn bytes cut off",
+        "{} was left open: {} kept, {} cut off",
         left.name,
-        left.lines,
-        left.cut_bytes
+        plural(left.lines, "line is", "lines are"),
+        plural(left.cut_bytes, "torn byte", "torn bytes")
     );
     outbox.event(What::Recovered {
         segment: left.name.to_string(),

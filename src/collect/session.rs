@@ -18,6 +18,7 @@ use crate::{
     backoff::{End, RateLimit},
     period::UtcMs,
     segment::event::{Cause, Disconnected, What},
+    text::plural,
     world::clock::Clock,
 };
 
@@ -367,7 +368,11 @@ impl Session<'_> {
             _ if reading.spoke => End::Dropped,
             _ => End::Failed,
         };
-        let words = format!("{} after {} lines", fault.detail, reading.lines);
+        let words = format!(
+            "{} after {}",
+            fault.detail,
+            plural(reading.lines, "line", "lines")
+        );
         self.outbox.event(What::Disconnected(Disconnected {
             cause: fault.cause,
             status: None,

@@ -4,7 +4,10 @@
 //! what is kept, not of what is left out: a key that is new tomorrow reaches nothing outside before
 //! somebody has thought about it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     file::{Entry, Value, Written},
@@ -96,10 +99,7 @@ impl Scenery {
 
     fn server(&self, server: &Server, all: &[Server]) -> String {
         let quoted = |text: &str| toml(&Value::Text(text.to_owned()));
-        let role = match server.role {
-            Role::Primary => "primary",
-            Role::Secondary => "secondary",
-        };
+        let role = server.role.name();
         let primary = all.iter().find(|server| server.role == Role::Primary);
         let deliver_to = match (server.role, primary) {
             (Role::Secondary, Some(primary)) => {
@@ -119,7 +119,11 @@ impl Scenery {
 /// The keys that are written and that a rehearsal does not take over, each of them named.
 pub fn replaced(written: &Written) -> Vec<&str> {
     let keys = written.entries.keys().map(String::as_str);
-    keys.filter(|key| !KEPT.contains(key)).collect()
+    let delivers = |entries: &BTreeMap<String, Entry>| entries.contains_key("deliver_to");
+    let targets = written.servers.iter().any(|(_, entries)| delivers(entries));
+    keys.filter(|key| !KEPT.contains(key))
+        .chain(targets.then_some("deliver_to"))
+        .collect()
 }
 
 fn table(key: &str) -> &str {
@@ -166,6 +170,8 @@ mod tests {
         "status.listen",
         "status.token_file",
     ];
+
+    const ALONE: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a\"\n";
 
     const EVERYTHING: &str = r#"
 data_dir = "/real/data"
@@ -247,7 +253,10 @@ token_file = "/real/status-token"
         let (written, _) = settings(EVERYTHING);
         let mut not_kept = NOT_KEPT.to_vec();
         not_kept.sort_unstable();
+        not_kept.push("deliver_to");
         assert_eq!(replaced(&written), not_kept);
+        let (alone, _) = settings(ALONE);
+        assert_eq!(replaced(&alone), [""; 0]);
     }
 
     #[test]
@@ -290,8 +299,7 @@ token_file = "/real/status-token"
 
     #[test]
     fn what_is_not_configured_is_not_rehearsed() {
-        let (written, user) =
-            settings("[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a\"\n");
+        let (written, user) = settings(ALONE);
         let scenery = Scenery {
             osf: None,
             mail_port: None,

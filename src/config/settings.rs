@@ -39,6 +39,14 @@ pub struct Settings {
     pub publish: Option<Publish>,
 }
 
+impl Settings {
+    /// The entry of the server that this process runs on, if that could be told.
+    pub fn this_one(&self) -> Option<&Server> {
+        let mut servers = self.servers.iter();
+        servers.find(|server| Some(&server.id) == self.this.as_ref())
+    }
+}
+
 /// One `[[servers]]` entry.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -61,6 +69,16 @@ pub enum Role {
     Primary,
     /// Collects and delivers.
     Secondary,
+}
+
+impl Role {
+    /// As it is written in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Secondary => "secondary",
+        }
+    }
 }
 
 /// Where a secondary delivers to.

@@ -30,6 +30,7 @@ use crate::{
         raw::{self, Packer},
         seal::{Digest, Digester, Redacted, SEAL_BYTES_MAX, Seal, SealError},
     },
+    text::plural,
     vault::{
         layout::{self, Kind},
         redactions::{Redactions, RedactionsError},
@@ -244,7 +245,7 @@ impl Scrubber<'_> {
             list.write(self.disk, self.vault)?;
         }
         let lines = self.scrub(name, list)?;
-        tracing::info!(segment = %name, "{lines} lines were taken out on request");
+        tracing::info!(segment = %name, "{} taken out on request", plural(lines, "line was", "lines were"));
         Ok(())
     }
 

@@ -24,6 +24,7 @@ use crate::{
     config::settings::{Merge, Role, Server, Xz},
     period::{Hour, UtcMs},
     segment::name::{SAMPLE, SegmentName, ServerId},
+    text::plural,
     vault::{
         commit::{self, CommitError, HourOfVault, ManifestBytes},
         identity::{Identity, IdentityError},
@@ -481,8 +482,8 @@ fn shrinks(missing: &[String]) -> String {
     const SHOWN: usize = 3;
     let shown: Vec<&str> = missing.iter().take(SHOWN).map(String::as_str).collect();
     format!(
-        "{} inputs of its former revision are not in the spool any more ({}{}), and a new revision would lack them",
-        missing.len(),
+        "{} of its former revision not in the spool any more ({}{}), and a new revision would lack what it had",
+        plural(missing.len() as u64, "input is", "inputs are"),
         shown.join(", "),
         if SHOWN < missing.len() { ", …" } else { "" }
     )

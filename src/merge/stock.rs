@@ -17,6 +17,7 @@ use crate::{
         name::{SAMPLE, SegmentName, ServerId},
         spool,
     },
+    text::plural,
 };
 
 /// What is not used, and why.
@@ -61,8 +62,8 @@ pub fn take(
     let (mut names, foreign): (Vec<_>, Vec<_>) =
         names.into_iter().partition(|name| name.stream == SAMPLE);
     if let Some(name) = foreign.first() {
-        let count = foreign.len();
-        tracing::warn!("{count} segments of other streams are not merged, the first is {name}");
+        let count = plural(foreign.len() as u64, "segment is", "segments are");
+        tracing::warn!("{count} of another stream and not merged, the first is {name}");
     }
     names.sort();
     let acks = acknowledged(indexes, &names)?;

@@ -12,6 +12,7 @@ use super::{
     look::{self, Scope},
     osf::Osf,
     outcome::RunError,
+    patience::Patience,
     place::{GaveUp, Hand},
     plan::{self, Compared, Listed, Wanted, is_same},
     run::{Job, hour_of_ids},
@@ -60,7 +61,7 @@ impl Job<'_> {
         let look = look::look(self.disk, self.vault, &diary, Scope::All)?;
         let site = Site::new(&self.settings.base_url)?;
         let osf = Osf::new(site.clone(), self.token, self.clock)?;
-        let mut hand = self.hand(&osf);
+        let mut hand = self.hand(&osf, Patience::of_a_run());
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
         // what is remembered may be what is wrong
         folders.forget();

@@ -17,6 +17,8 @@ const LONGEST: Duration = Duration::from_mins(5);
 const FAILURES_MAX: u32 = 5;
 /// What one run may spend on waiting for the service to come back.
 const WAITS_MAX: Duration = Duration::from_mins(15);
+/// The same of one that only looks: a person waits for it, and can look again.
+const LOOK_WAITS_MAX: Duration = Duration::from_secs(3);
 
 /// What to do after a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +32,32 @@ pub enum Next {
 }
 
 /// What a run has waited, and how often the thing at hand has failed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Patience {
+    waits_max: Duration,
     waited: Duration,
     failures: u32,
 }
 
 impl Patience {
+    /// Of a run that nobody waits for.
+    pub const fn of_a_run() -> Self {
+        Self::with(WAITS_MAX)
+    }
+
+    /// Of one that only looks.
+    pub const fn of_a_look() -> Self {
+        Self::with(LOOK_WAITS_MAX)
+    }
+
+    const fn with(waits_max: Duration) -> Self {
+        Self {
+            waits_max,
+            waited: Duration::ZERO,
+            failures: 0,
+        }
+    }
+
     /// Another thing is begun.
     pub fn begin(&mut self) {
         self.failures = 0;
@@ -49,7 +70,7 @@ impl Patience {
             After::Seconds(seconds) => Duration::from_secs(seconds),
             After::At(at) => Duration::from_millis(u64::try_from(at.0 - now.0).unwrap_or(0)),
         });
-        let left = WAITS_MAX.saturating_sub(self.waited);
+        let left = self.waits_max.saturating_sub(self.waited);
         if let Some(asked) = asked.filter(|asked| left < *asked) {
             let ms = i64::try_from(asked.as_millis()).unwrap_or(i64::MAX);
             return Next::Stop(now.plus_ms(ms));
@@ -78,7 +99,7 @@ mod tests {
 
     #[test]
     fn waits_double_and_end() {
-        let mut patience = Patience::default();
+        let mut patience = Patience::of_a_run();
         let mut waits = |chance| -> Vec<Next> {
             patience.begin();
             (0..5).map(|_| patience.failed(NOW, None, chance)).collect()
@@ -94,11 +115,14 @@ mod tests {
             [Next::GiveUp; 5],
             "a run does not wait for ever"
         );
+        let mut looking = Patience::of_a_look();
+        let waits = [0, 1, 2].map(|_| looking.failed(NOW, None, 1.0));
+        assert_eq!(waits, [s(2), Next::GiveUp, Next::GiveUp]);
     }
 
     #[test]
     fn what_the_service_asks_for_is_kept() {
-        let mut patience = Patience::default();
+        let mut patience = Patience::of_a_run();
         let mut failed = |after| {
             patience.begin();
             patience.failed(NOW, Some(after), 0.5)

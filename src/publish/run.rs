@@ -75,11 +75,11 @@ impl Job<'_> {
         Published::read(self.disk, &path).map_err(RunError::io(&path))
     }
 
-    /// A client with new patience.
-    pub(super) fn hand<'o>(&'o self, osf: &'o Osf<'o>) -> Hand<'o> {
+    /// A client with that patience.
+    pub(super) fn hand<'o>(&'o self, osf: &'o Osf<'o>, patience: Patience) -> Hand<'o> {
         Hand {
             osf,
-            patience: Patience::default(),
+            patience,
             clock: self.clock,
             chance: self.chance,
         }
@@ -99,7 +99,7 @@ impl Job<'_> {
         let osf = Osf::new(site.clone(), self.token, self.clock)?;
         let mut work = Work {
             job: self,
-            hand: self.hand(&osf),
+            hand: self.hand(&osf, Patience::of_a_run()),
             folders: Folders::open(self.disk, self.data_dir, self.settings, &site),
             published,
             outcome,
@@ -170,7 +170,7 @@ impl Job<'_> {
         }
         let site = Site::new(&self.settings.base_url)?;
         let osf = Osf::new(site.clone(), self.token, self.clock)?;
-        let mut hand = self.hand(&osf);
+        let mut hand = self.hand(&osf, Patience::of_a_look());
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
         for (day, wanted) in plan::order(look.wanted) {
             let listing = list(&mut hand, &mut folders, day, false);

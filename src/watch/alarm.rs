@@ -7,7 +7,7 @@ use super::{
     link::State,
     snapshot::{Server, Snapshot},
 };
-use crate::{period::UtcMs, supervise::plan::Stage};
+use crate::{period::UtcMs, supervise::plan::Stage, text::plural};
 
 /// Without posts for so long nobody believes that it is chance: there are dozens a second.
 pub const NO_POSTS_MS: i64 = 60_000;
@@ -299,8 +299,12 @@ fn of_any_server(found: &mut Found, server: &Server) {
     let id = server.server.as_str();
     if 0 < server.aside {
         let what = format!(
-            "{} segments of server {id} fail their check and lie aside; they are not merged",
-            server.aside
+            "server {id}: {} aside",
+            plural(
+                server.aside,
+                "segment fails its check, is not merged and lies",
+                "segments fail their check, are not merged and lie"
+            )
         );
         let todo = "Compare each with the copy on the server that sent it (<spool>/<server>/aside*), put the good copy in \
                     its place or accept the loss, then move the bad one out of the folder";
@@ -387,10 +391,15 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
         let todo = "See the day's gaps (twinstream gaps). If there are none, the platform may have changed the sample";
         found.push(Kind::LowHour, &hour, what, todo);
     }
-    if 0 < picture.vault.unknown_seconds {
+    let seconds = u64::try_from(picture.vault.unknown_seconds).unwrap_or(0);
+    if 0 < seconds {
         let what = format!(
-            "{} seconds of the last days are missing without a cause",
-            picture.vault.unknown_seconds
+            "{} missing without a cause",
+            plural(
+                seconds,
+                "second of the last days is",
+                "seconds of the last days are"
+            )
         );
         let todo = "This is a bug: report it with the output of `twinstream gaps --json` and the events files of that time";
         found.push(Kind::UnknownCause, "", what, todo);
@@ -402,7 +411,8 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
         let oldest = public
             .oldest_behind
             .map_or_else(String::new, |hour| format!(", the oldest is {hour}"));
-        let what = format!("{} committed hours are not public{oldest}", public.behind);
+        let hours = plural(public.behind, "committed hour is", "committed hours are");
+        let what = format!("{hours} not public{oldest}");
         let todo = "See why publishing fails: twinstream publish --pending. What is not public is published when it works again";
         found.push(Kind::PublishBehind, "", what, todo);
     }

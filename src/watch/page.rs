@@ -241,7 +241,7 @@ fn archive(picture: &Snapshot) -> Markup {
         h2 { "Archive" }
         dl .facts {
             @if picture.primary || 0 < vault.hours {
-                div { dt { "merged" } dd { (count(vault.hours, "hour")) small {
+                div { dt { "merged" } dd { (text::plural(vault.hours, "hour", "hours")) small {
                     @match vault.last_hour {
                         Some(hour) => { "the latest is " (hour) @if let Some(posts) = vault.last_posts { ", " (posts) " posts" } },
                         None => "none yet",
@@ -249,7 +249,7 @@ fn archive(picture: &Snapshot) -> Markup {
                 } } }
             }
             @if let Some(public) = &picture.published {
-                div { dt { "published" } dd { (count(public.hours, "hour")) small {
+                div { dt { "published" } dd { (text::plural(public.hours, "hour", "hours")) small {
                     @if public.behind == 0 { "all that is merged" } @else { (public.behind) " not yet" }
                 } } }
                 div { dt { "ids in 30 days" } dd { (public.ids_30_days) small { "of " (public.ids_max) } } }
@@ -258,7 +258,7 @@ fn archive(picture: &Snapshot) -> Markup {
                 @match &picture.runway {
                     None => "how long it lasts is known after an hour",
                     Some(runway) => @match runway.days {
-                        Some(days) => { "full in " (format!("{days:.0}")) " days" },
+                        Some(days) => { "full in " (text::of_days(days)) },
                         None => "it does not become less",
                     },
                 }
@@ -273,11 +273,6 @@ fn archive(picture: &Snapshot) -> Markup {
 }
 
 /// `1 hour`, `2 hours`
-fn count(number: u64, of: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{number} {of}{s}")
-}
-
 fn class(what: &str) -> String {
     what.replace(' ', "-")
 }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     facts::ServerFacts,
-    link::{self, Link},
+    link::{self, Link, State},
 };
 use crate::{
     period::{Minute, UtcMs},
@@ -42,6 +42,9 @@ const EVENTS_BYTES_MAX: u64 = 4 << 20;
 /// A segment of a minute longer ago is not being written any more.
 const OPEN_MINUTES: i64 = 3;
 
+/// At the turn of a minute the next segment is open while the last one is being sealed.
+const WRITTEN_MINUTES: usize = 2;
+
 /// Folders of a day and of an hour lie in each other.
 const ASIDE_DEPTH: u8 = 2;
 
@@ -70,7 +73,7 @@ struct Listed {
 #[derive(Debug, Default)]
 pub(super) struct KnownServer {
     folders: BTreeMap<PathBuf, Listed>,
-    /// The segments of the last day, and whether they are sealed.
+    /// The segments of the last day, or else of the last minute, and whether they are sealed.
     names: BTreeMap<Minute, BTreeMap<SegmentName, bool>>,
     /// Lines of the sealed ones.
     lines: BTreeMap<SegmentName, u64>,
@@ -79,8 +82,8 @@ pub(super) struct KnownServer {
     /// What the events tell up to and with a minute of which everything is sealed.
     link: Link,
     told_until: Option<Minute>,
-    /// The segment that is being written, as far as it has been read.
-    open: Option<(SegmentName, Place)>,
+    /// The segments that are being written, as far as they have been read.
+    open: BTreeMap<SegmentName, Place>,
 }
 
 impl KnownServer {
@@ -88,17 +91,19 @@ impl KnownServer {
     pub(super) fn look(&mut self, spool: &Spool<'_>, now: UtcMs) -> io::Result<ServerFacts> {
         let oldest = Minute(now.minute().0 - MINUTES);
         self.list(spool, oldest, now)?;
-        self.names.retain(|minute, _| oldest <= *minute);
+        let last = self.names.keys().next_back().copied();
+        self.names
+            .retain(|minute, _| oldest <= *minute || Some(*minute) == last);
         self.lines.retain(|name, _| oldest <= name.minute);
         let mut minutes: BTreeMap<Minute, u64> = BTreeMap::new();
         for (name, lines) in &self.lines {
             *minutes.entry(name.minute).or_insert(0) += lines;
         }
         self.read_open(spool)?;
-        let mut last_line = self.last_line;
-        if let Some((name, place)) = &self.open {
+        for (name, place) in &self.open {
             *minutes.entry(name.minute).or_insert(0) += place.lines;
-            last_line = last_line.max(line::cut(&place.last).retrieved_at);
+            let arrived = line::cut(&place.last).retrieved_at;
+            self.last_line = self.last_line.max(arrived);
         }
         let folders = self.folders.values();
         Ok(ServerFacts {
@@ -107,9 +112,9 @@ impl KnownServer {
             bytes: folders.map(|listed| listed.bytes).sum(),
             aside: aside(spool)?,
             minutes,
-            last_line,
+            last_line: self.last_line,
             sealed_until: self.sealed_until,
-            link: self.read_events(spool),
+            link: self.read_events(spool, oldest),
             acknowledged: spool.acks.and_then(|path| acknowledged(spool.disk, path)),
         })
     }
@@ -135,7 +140,7 @@ impl KnownServer {
                 } else {
                     listed.open += 1;
                 }
-                if oldest <= name.minute {
+                if oldest <= name.minute || is_busy {
                     let of_minute = self.names.entry(name.minute).or_default();
                     of_minute.insert(name.clone(), found.sealed);
                 }
@@ -153,26 +158,27 @@ impl KnownServer {
         Ok(())
     }
 
-    /// Reads on in the segment that is being written.
+    /// Reads on in the segments that are being written.
     fn read_open(&mut self, spool: &Spool<'_>) -> io::Result<()> {
-        let newest = self.names.values().next_back();
-        let open = newest.and_then(|names| names.iter().find(|(_, sealed)| !**sealed));
-        let Some((name, _)) = open else {
-            self.open = None;
-            return Ok(());
-        };
-        if self.open.as_ref().is_none_or(|(before, _)| before != name) {
-            self.open = Some((name.clone(), Place::default()));
-        }
-        if let Some((name, place)) = &mut self.open {
-            let path = name::open(&name.paths(spool.folder).segment);
-            place.read_on(spool.disk, &path, |_| ())?;
+        let newest = self.names.values().rev().take(WRITTEN_MINUTES).flatten();
+        let open: BTreeSet<SegmentName> = newest
+            .filter(|(_, sealed)| !**sealed)
+            .map(|(name, _)| name.clone())
+            .collect();
+        self.open.retain(|name, _| open.contains(name));
+        for name in open {
+            let sealed = name.paths(spool.folder).segment;
+            let open = name::open(&sealed);
+            // it has its final name for a moment before its seal is there
+            let is_open = spool.disk.len(&open)?.is_some();
+            let place = self.open.entry(name).or_default();
+            place.read_on(spool.disk, if is_open { &open } else { &sealed }, |_| ())?;
         }
         Ok(())
     }
 
     /// What the connection is like: what was told before, and what has come since.
-    fn read_events(&mut self, spool: &Spool<'_>) -> Link {
+    fn read_events(&mut self, spool: &Spool<'_>, oldest: Minute) -> Link {
         if self.told_until.is_none() {
             self.begin_reading_events(spool);
         }
@@ -190,6 +196,10 @@ impl KnownServer {
                 self.link = link.clone();
                 self.told_until = Some(*minute);
             }
+        }
+        // of a day ago nothing holds any more but that it was stopped
+        if last.is_some_and(|last| last < oldest) && link.state != State::Stopped {
+            return Link::default();
         }
         link
     }
@@ -274,4 +284,124 @@ fn acknowledged(disk: &dyn Disk, path: &Path) -> Option<(Minute, UtcMs)> {
         Some((name.minute, ack.at))
     })
     .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        segment::{
+            event::What,
+            name::RunId,
+            writer::{Lines, Writer},
+        },
+        world::disk::RealDisk,
+    };
+
+    const BEGIN: UtcMs = UtcMs(1_795_442_400_000);
+
+    struct Written {
+        dir: tempfile::TempDir,
+        server: ServerId,
+        writer: Writer,
+    }
+
+    impl Written {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let server: ServerId = "1".parse().unwrap();
+            let writer = Writer::new(Arc::new(RealDisk), dir.path(), &server, RunId(7));
+            Self {
+                dir,
+                server,
+                writer,
+            }
+        }
+
+        fn line(&mut self, at: UtcMs) {
+            let mut stored = Vec::new();
+            line::store(b"{\"data\":{}}", at, &mut stored);
+            let lines = Lines {
+                first: at,
+                last: at,
+                stored: &stored,
+                oversize: 0,
+            };
+            self.writer.lines(lines).unwrap();
+        }
+
+        fn event(&mut self, at: UtcMs, what: What) {
+            let event = Event {
+                at,
+                connection: 1,
+                what,
+            };
+            self.writer.event(&event).unwrap();
+        }
+
+        fn seen(&self, known: &mut KnownServer, now: UtcMs) -> ServerFacts {
+            let spool = Spool {
+                disk: &RealDisk,
+                folder: self.dir.path(),
+                server: &self.server,
+                acks: None,
+            };
+            known.look(&spool, now).unwrap()
+        }
+    }
+
+    #[test]
+    fn the_last_line_is_known_while_its_minute_is_being_sealed() {
+        let mut written = Written::new();
+        let mut known = KnownServer::default();
+        let minute = |n: i64| BEGIN.plus_ms(60_000 * n);
+        written.line(minute(0).plus_ms(59_000));
+        written
+            .writer
+            .turn_to(minute(1))
+            .unwrap()
+            .seal(&RealDisk)
+            .unwrap();
+        written.line(minute(1).plus_ms(30_000));
+        let seen = written.seen(&mut known, minute(1).plus_ms(31_000));
+        assert_eq!(seen.last_line, Some(minute(1).plus_ms(30_000)));
+        written.line(minute(1).plus_ms(59_900));
+        // the next minute has begun, without a line yet; the one before is not sealed yet
+        let mut closed = written.writer.turn_to(minute(2)).unwrap();
+        written.event(minute(2), What::FirstLine);
+        for known in [&mut known, &mut KnownServer::default()] {
+            let seen = written.seen(known, minute(2).plus_ms(10));
+            assert_eq!(seen.last_line, Some(minute(1).plus_ms(59_900)));
+            assert_eq!(seen.minutes.get(&minute(1).minute()), Some(&2));
+        }
+        closed.seal(&RealDisk).unwrap();
+        let seen = written.seen(&mut known, minute(2).plus_ms(20));
+        assert_eq!(seen.last_line, Some(minute(1).plus_ms(59_900)));
+        assert_eq!(seen.minutes.values().sum::<u64>(), 3);
+    }
+
+    #[test]
+    fn one_that_was_stopped_days_ago_is_stopped() {
+        let mut written = Written::new();
+        let days = |n: i64| BEGIN.plus_ms(n * 24 * 3_600_000);
+        written.line(BEGIN);
+        written.event(BEGIN, What::FirstLine);
+        written.writer.close().unwrap().seal(&RealDisk).unwrap();
+        let seen = |written: &Written, now| written.seen(&mut KnownServer::default(), now).link;
+        assert_eq!(seen(&written, days(0)).state, State::Connected);
+        // without a word since then nobody knows
+        assert_eq!(seen(&written, days(3)).state, State::Unknown);
+        let at = BEGIN.plus_ms(60_000);
+        let why = "signal".to_owned();
+        written.event(at, What::Stopped { why });
+        written.writer.close().unwrap().seal(&RealDisk).unwrap();
+        let mut known = KnownServer::default();
+        for now in [days(0).plus_ms(120_000), days(3), days(4)] {
+            let link = written.seen(&mut known, now).link;
+            assert_eq!((link.state, link.since), (State::Stopped, Some(at)));
+        }
+        assert_eq!(seen(&written, days(3)).state, State::Stopped);
+    }
 }

@@ -120,12 +120,17 @@ fn facts(picture: &Snapshot) -> String {
         lasts(picture)
     ));
     if 0 < picture.mails_waiting {
-        lines.push(format!(
-            "mail      {} wait to be sent",
-            picture.mails_waiting
-        ));
+        let waits = plural(picture.mails_waiting, "waits", "wait");
+        lines.push(format!("mail      {waits} to be sent"));
     }
     lines.join("\n") + "\n"
+}
+
+/// Days for a person: `1 day`, `12 days`.
+pub fn of_days(days: f64) -> String {
+    let number = format!("{days:.0}");
+    let word = if number == "1" { "day" } else { "days" };
+    format!("{number} {word}")
 }
 
 /// How long the disk lasts.
@@ -133,7 +138,7 @@ pub fn lasts(picture: &Snapshot) -> String {
     match &picture.runway {
         None => String::new(),
         Some(runway) => match runway.days {
-            Some(days) => format!(", full in {days:.0} days"),
+            Some(days) => format!(", full in {}", of_days(days)),
             None => ", and it does not become less".to_owned(),
         },
     }
@@ -165,8 +170,8 @@ pub fn how(run: &Run) -> String {
         (_, None, 0) => said("ended"),
         (.., 0) => "done".to_owned(),
         (.., failures) => {
-            let times = if failures == 1 { "time" } else { "times" };
-            format!("failed {failures} {times}: {}", said("without a word"))
+            let times = plural(failures.into(), "time", "times");
+            format!("failed {times}: {}", said("without a word"))
         }
     }
 }

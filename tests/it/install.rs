@@ -194,7 +194,38 @@ fn init_writes_a_right_file_once_and_tells_what_became_of_every_old_line() {
         &["init", "--config", "bad.toml", "--timezone", "Mars"],
         2,
     );
+    let one_machine = ["--primary", "one", "--secondary", "One"];
+    let arguments = [&["init", "--config", "bad.toml"], one_machine.as_slice()].concat();
+    let (_, said) = check(here, &arguments, 2);
+    assert!(
+        said.contains("hint: the secondary is another machine"),
+        "{said}"
+    );
     assert!(!here.join("bad.toml").exists());
+}
+
+#[test]
+fn config_check_judges_a_token_as_collect_does_and_says_which_server_this_is() {
+    let dir = TempDir::new().unwrap();
+    let here = dir.path();
+    let flags = ["--data-dir", "data", "--token-file", "token"];
+    check(here, &[&["init"], flags.as_slice()].concat(), 0);
+    let look = |exit| check(here, &["config", "check"], exit);
+    let (said, _) = look(0);
+    assert!(said.contains("; this is server 1, primary\n"), "{said}");
+    assert!(said.contains("warn  cannot use the token: "), "{said}");
+
+    let token = here.join("token");
+    fs::write(&token, "AAAA\n").unwrap();
+    let mode = |mode| fs::set_permissions(&token, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    let (_, refused) = check(here, &["collect"], 3);
+    assert!(refused.contains("others can read"), "{refused}");
+    let (said, error) = look(3);
+    assert_eq!((said.as_str(), error), ("", refused));
+    mode(0o600);
+    let (said, _) = look(0);
+    assert!(!said.contains("warn"), "{said}");
 }
 
 /// Runs systemd's own checker on a unit; `None` if there is none here.

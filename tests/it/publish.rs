@@ -81,6 +81,17 @@ fn posts(publisher: &Publisher) -> u64 {
 }
 
 #[test]
+fn one_who_only_looks_does_not_wait_long_for_a_service_that_is_away() {
+    let osf = Osf::start("[[fault]]\nkind = \"status\"\nstatus = 503\n", &[]);
+    let publisher = publisher();
+    let dry = publisher.publish(&osf, &["--dry-run"]);
+    dry.check(6, "");
+    assert!(dry.err.contains("hint: nothing is lost"), "{}", dry.err);
+    let asked = osf.hits("status");
+    assert!((1..=3).contains(&asked), "asked {asked} times");
+}
+
+#[test]
 fn what_is_committed_becomes_public_once_and_again_changes_nothing() {
     let osf = Osf::start("", &[]);
     let publisher = publisher();

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    io::{BufRead as _, BufReader},
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::Path,
@@ -24,17 +25,42 @@ fn trap() -> (TcpListener, u16) {
     (listener, port)
 }
 
-fn demo(config: &Path, dir: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_twinstream"))
+fn demo(config: &Path, dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+    command
         .args(["--clock", "2026-11-23T14:00:00Z@500"])
         .arg("--config")
         .arg(config)
         .args(["demo", "--posts", "1", "--dir"])
         .arg(dir)
         .env("TWINSTREAM_X_BEARER_TOKEN", SECRET)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end; gives its words and what the status page showed while it ran.
+fn watched(config: &Path, dir: &Path) -> (Output, String) {
+    let mut running = demo(config, dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut said, mut page) = (String::new(), String::new());
+    for line in BufReader::new(running.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        if let Some(url) = line.strip_prefix("The status page, while this runs: ") {
+            page = ureq::get(url)
+                .call()
+                .unwrap()
+                .body_mut()
+                .read_to_string()
+                .unwrap();
+        }
+        said += &(line + "\n");
+    }
+    let output = running.wait_with_output().unwrap();
+    let stdout = said.into_bytes();
+    (Output { stdout, ..output }, page)
 }
 
 /// A set-up as it might be: everything that leads outside is named in it.
@@ -99,11 +125,11 @@ fn a_rehearsal_goes_by_the_users_configuration_and_touches_nothing_of_theirs() {
     let file = top.path().join("mine.toml");
     fs::write(&file, config(&real, ports)).unwrap();
 
-    let inside = demo(&file, &real.join("rehearsal"));
+    let inside = demo(&file, &real.join("rehearsal")).output().unwrap();
     assert_eq!(inside.status.code(), Some(2), "{inside:?}");
 
     let dir = top.path().join("rehearsal");
-    let output = demo(&file, &dir);
+    let (output, page) = watched(&file, &dir);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let logs = ["servereast.log", "serverwest.log", "simulator.log"]
         .map(|log| fs::read_to_string(dir.join(log)).unwrap_or_default());
@@ -113,6 +139,13 @@ fn a_rehearsal_goes_by_the_users_configuration_and_touches_nothing_of_theirs() {
         "{said}\n{}\n{logs:#?}",
         String::from_utf8_lossy(&output.stderr)
     );
+    for shown in [
+        "<th scope=\"row\">east",
+        "<th scope=\"row\">west",
+        "no alarms",
+    ] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
     // theirs: the zone with its half hours, the two servers that go on, the project, the addresses
     let day = dir.join("serverwest/vault/2026-11-23");
     let manifest = fs::read(day.join("2026-11-23_19_manifest.json")).unwrap();

@@ -36,7 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "collect",
-        &["backoff", "config", "period", "segment", "world"],
+        &["backoff", "config", "period", "segment", "text", "world"],
     ),
     ("config", &["period", "segment"]),
     ("cover", &["period", "segment"]),
@@ -44,7 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "merge",
         &[
-            "config", "cover", "period", "post", "segment", "vault", "world",
+            "config", "cover", "period", "post", "segment", "text", "vault", "world",
         ],
     ),
     ("post", &["period"]),
