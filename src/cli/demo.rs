@@ -99,7 +99,7 @@ pub(crate) struct DemoArgs {
 pub(crate) fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Failure> {
     let mut demo = Demo::prepare(global, args)?;
     demo.announce()?;
-    let _simulator = demo.collect(global)?;
+    let simulator = demo.collect(global)?;
     demo.let_it_settle();
     say("\nMerging …\n")?;
     let primary = demo.site.primary()?;
@@ -116,6 +116,7 @@ pub(crate) fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Failure> {
         demo.site.stage(primary, &["publish"])?;
     }
     let exit = demo.show(primary)?;
+    drop(simulator);
     if args.keep {
         demo.keep_page(global)?;
     }

@@ -9,7 +9,7 @@ use super::{
     alarm::Alarm,
     facts::{Facts, HourFacts, ServerFacts},
     gather::{DAYS, WEEKS},
-    link::Link,
+    link::{Link, State},
     trouble::{self, Trouble},
 };
 use crate::{
@@ -281,7 +281,8 @@ fn server(id: &ServerId, known: &ServerFacts, settled: &Settled, now: UtcMs) -> 
     }
 }
 
-/// Over the last 60 s here; of other servers over the last minute that has come.
+/// Over the last 60 s here; of other servers, if they were not stopped, over the last minute that has
+/// come.
 fn posts_per_second(known: &ServerFacts, is_this: bool, now: UtcMs) -> f64 {
     let of = |minute: i64| known.minutes.get(&Minute(minute)).copied().unwrap_or(0);
     let minute = now.minute().0;
@@ -292,10 +293,8 @@ fn posts_per_second(known: &ServerFacts, is_this: bool, now: UtcMs) -> f64 {
             number(u64::try_from(now.second() - now.minute().begin().second()).unwrap_or(0));
         return (number(of(minute)) + number(of(minute - 1)) * (60.0 - passed_s) / 60.0) / 60.0;
     }
-    known
-        .minutes
-        .values()
-        .next_back()
+    let last = known.minutes.values().next_back();
+    last.filter(|_| known.link.state != State::Stopped)
         .map_or(0.0, |lines| number(*lines) / 60.0)
 }
 
@@ -527,6 +526,9 @@ mod tests {
         let minute = at("23T14:05:00").minute();
         known.minutes = [(Minute(minute.0 - 1), 3_000), (minute, 1_500)].into();
         let now = at("23T14:05:30");
+        let mut stopped = known.clone();
+        stopped.link.state = State::Stopped;
+        assert!(posts_per_second(&stopped, false, now) < 0.1);
         let facts = Facts {
             servers: [
                 ("1".parse().unwrap(), known.clone()),
