@@ -8,12 +8,13 @@ use std::{
 };
 
 use super::{
+    deal::{DealError, Dealer},
     dedupe::Tally,
     former::Former,
     index::{Index, IndexError, Indexes, Key},
     summary::{self, RejectedLines, Sums},
     taken_out::TakenOut,
-    unit::{self, Made, Merged, Source, UnitError},
+    unit::{self, Made, Merged, Source},
     users::Users,
     window, witness, workers,
 };
@@ -96,7 +97,7 @@ pub enum HourError {
     Former(PathBuf),
     /// A segment does not read as it was indexed.
     #[error("a segment cannot be used: {0}")]
-    Unit(#[from] UnitError),
+    Unit(#[from] DealError),
     /// The ids did not ascend.
     #[error("the ids do not ascend after {0}")]
     Order(u64),
@@ -331,9 +332,11 @@ impl Workshop<'_> {
             connections,
             posts: self.parquet,
         };
+        let dealer = Dealer::new(disk, sources, &units);
         let work = |number: usize| {
-            let unit = units.get(number);
-            unit.map(|unit| unit::merge(disk, sources, &made, unit))
+            let unit = units.get(number)?;
+            let text = dealer.take(number);
+            Some(text.map(|text| unit::merge(sources, &made, unit, &text)))
         };
         workers::in_order(units.len(), self.threads, work, |result| {
             let Some(merged) = result.transpose()? else {

@@ -15,6 +15,8 @@
 
 /// Examples of posts whose copies differ.
 pub mod conflicts;
+/// Lines on their way from segments to units.
+pub mod deal;
 /// Copies of posts → each post once, and what that says about the servers.
 pub mod dedupe;
 /// The rows of the former revision, where its raw data is gone.

@@ -9,11 +9,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    deal::DealError,
     hour::{Due, HourError, Sheet, Workshop},
     index::{Key, Run, read_run},
     summary::RejectedLines,
     taken_out::TakenOut,
-    unit::{Source, UnitError},
+    unit::Source,
 };
 use crate::{
     period::UtcMs,
@@ -170,7 +171,7 @@ impl Workshop<'_> {
 
     fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, HourError> {
         let unusable = |source| {
-            HourError::Unit(UnitError {
+            HourError::Unit(DealError {
                 path: path.to_owned(),
                 source,
             })

@@ -1,32 +1,27 @@
 //! A unit of work: a minute of post time, or a part of one, or all old ids of an hour. Its lines
 //! from all segments → rows in ascending order of ids.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-    rc::Rc,
-};
+use std::{collections::BTreeMap, path::PathBuf, rc::Rc};
 
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 
 use super::{
+    deal::Text,
     dedupe::{Copy, NO_STAMP, Tally, dedupe},
     former::{self, Facts},
-    index::{Key, Run, read_run},
+    index::{Key, Run},
     users::{self, AuthorKey, Rank},
 };
 use crate::{
     cover::backfill::Connection,
     period::{Interval, Minute, UtcMs},
     post::{flatten, parse},
-    segment::{line, name::ServerId, raw},
+    segment::{line, name::ServerId},
     vault::{
         csv,
         posts::rows::{Rows, Seen},
     },
-    world::disk::{self, Disk},
 };
 
 /// Lines of about this many bytes make a unit; a minute with more is divided.
@@ -48,10 +43,13 @@ pub struct Source {
 /// What a unit is made of.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unit {
-    /// Only posts of this time belong to it: a run may hold more.
+    /// Only posts of this time belong to it.
     pub time: Interval,
-    /// The number of the source, and the run.
-    pub runs: Vec<(usize, Run)>,
+    /// The runs that have lines of it and of no unit before: the numbers of the source and of the
+    /// run in it.
+    pub runs: Vec<(usize, usize)>,
+    /// About how many bytes of lines it has.
+    pub bytes: u64,
 }
 
 /// What came of a unit.
@@ -82,56 +80,55 @@ pub struct Made<'a> {
     pub posts: bool,
 }
 
-/// Why a unit could not be merged: the hour is held back.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
-pub struct UnitError {
-    /// The segment.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> UnitError + '_ {
-    move |source| UnitError {
-        path: path.to_owned(),
-        source,
-    }
-}
-
-/// Divides the posts of an hour into units, in ascending order of ids.
+/// Divides the posts of an hour into units, in ascending order of ids and of time.
 pub fn units(sources: &[Source], unit_bytes: u64) -> Vec<Unit> {
     let mut old = Vec::new();
-    let mut minutes: BTreeMap<Minute, Vec<(usize, Run)>> = BTreeMap::new();
+    let mut minutes: BTreeMap<Minute, Vec<(usize, usize)>> = BTreeMap::new();
     for (number, source) in sources.iter().enumerate() {
-        for run in &source.runs {
+        for (of_source, run) in source.runs.iter().enumerate() {
+            let place = (number, of_source);
             match run.key {
-                Key::Old(_) => old.push((number, *run)),
-                Key::Minute(minute) => minutes.entry(minute).or_default().push((number, *run)),
+                Key::Old(_) => old.push(place),
+                Key::Minute(minute) => minutes.entry(minute).or_default().push(place),
                 Key::Rejected => (),
             }
         }
     }
     let mut units = Vec::new();
     if !old.is_empty() {
-        let always = Interval {
-            begin: UtcMs(i64::MIN),
-            end: UtcMs(i64::MAX),
-        };
         units.push(Unit {
-            time: always,
+            time: Interval {
+                begin: UtcMs(i64::MIN),
+                end: UtcMs(i64::MAX),
+            },
+            bytes: bytes(sources, &old),
             runs: old,
         });
     }
     for (minute, runs) in minutes {
-        divide(minute, &runs, unit_bytes, &mut units);
+        divide(minute, sources, runs, unit_bytes, &mut units);
     }
     units
 }
 
+fn run((source, run): (usize, usize), sources: &[Source]) -> Option<&Run> {
+    sources.get(source)?.runs.get(run)
+}
+
+fn bytes(sources: &[Source], runs: &[(usize, usize)]) -> u64 {
+    let runs = runs.iter().filter_map(|place| run(*place, sources));
+    runs.map(|run| run.bytes).sum()
+}
+
 /// Divides a minute so that the units have about the same number of seconds.
-fn divide(minute: Minute, runs: &[(usize, Run)], unit_bytes: u64, units: &mut Vec<Unit>) {
-    let bytes: u64 = runs.iter().map(|(_, run)| run.bytes).sum();
+fn divide(
+    minute: Minute,
+    sources: &[Source],
+    mut runs: Vec<(usize, usize)>,
+    unit_bytes: u64,
+    units: &mut Vec<Unit>,
+) {
+    let bytes = bytes(sources, &runs);
     let parts = bytes.div_ceil(unit_bytes.max(1)).clamp(1, 60);
     for part in 0..parts {
         let (first, end) = (part * 60 / parts, (part + 1) * 60 / parts);
@@ -140,62 +137,29 @@ fn divide(minute: Minute, runs: &[(usize, Run)], unit_bytes: u64, units: &mut Ve
                 .begin()
                 .plus_ms(i64::try_from(s).unwrap_or(0) * 1_000)
         };
-        let overlaps = |run: &Run| u64::from(run.seconds.0) < end && first <= run.seconds.1.into();
+        let begins = |place: &mut (usize, usize)| {
+            run(*place, sources).is_some_and(|run| u64::from(run.seconds.0) < end)
+        };
         units.push(Unit {
             time: Interval {
                 begin: second(first),
                 end: second(end),
             },
-            runs: runs
-                .iter()
-                .filter(|(_, run)| overlaps(run))
-                .copied()
-                .collect(),
+            runs: runs.extract_if(.., begins).collect(),
+            bytes: bytes / parts,
         });
     }
 }
 
-/// Reads, parses, dedupes, sorts and flattens. `servers` has the connections of each server.
-pub fn merge(
-    disk: &dyn Disk,
-    sources: &[Source],
-    made: &Made<'_>,
-    unit: &Unit,
-) -> Result<Merged, UnitError> {
-    let mut text = Vec::new();
-    let mut parts: Vec<(&Source, usize, usize)> = Vec::new();
-    let mut open: Option<(usize, Box<dyn disk::Source>)> = None;
-    for (number, run) in &unit.runs {
-        let Some(source) = sources.get(*number) else {
-            continue;
-        };
-        let file = match &mut open {
-            Some((of, file)) if of == number => file,
-            other => {
-                let file = raw::open(disk, &source.path).map_err(at(&source.path))?;
-                &mut other.insert((*number, file)).1
-            }
-        };
-        let begin = text.len();
-        read_run(&mut **file, run, &mut text).map_err(at(&source.path))?;
-        parts.push((source, begin, text.len()));
-    }
+/// Parses, dedupes, sorts and flattens the lines of a unit.
+pub fn merge(sources: &[Source], made: &Made<'_>, unit: &Unit, text: &Text) -> Merged {
     let mut lines = Vec::new();
-    for (source, begin, end) in parts {
-        let part = text.get(begin..end).unwrap_or_default();
-        let mut begin = 0;
-        // the last line of a segment may lack its end
-        for end in memchr::memchr_iter(b'\n', part).chain([part.len()]) {
-            let stored = part.get(begin..end).unwrap_or_default();
-            begin = end + 1;
-            if !stored.is_empty() {
-                lines.push(Line::new(source, stored));
-            }
-        }
+    for (source, stored) in text.lines() {
+        lines.extend(sources.get(source).map(|source| Line::new(source, stored)));
     }
     let mut copies = read(lines);
     copies.retain(|copy| unit.time.contains(copy.post.placed.at));
-    Ok(flatten_all(copies, made))
+    flatten_all(copies, made)
 }
 
 /// A line before it is read.

@@ -1,0 +1,191 @@
+//! Lines on their way from the segments to the units that they belong to. Posts come in no strict
+//! order, so a run may have lines of several units; it is read once all the same.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use super::{
+    index::{Key, Run, read_run},
+    unit::{Source, Unit},
+};
+use crate::{
+    post::parse,
+    segment::raw,
+    world::disk::{self, Disk},
+};
+
+/// Why lines could not be read: the hour is held back.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct DealError {
+    /// The segment.
+    pub path: PathBuf,
+    /// Why.
+    pub source: io::Error,
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> DealError + '_ {
+    move |source| DealError {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// The lines of a unit.
+#[derive(Debug, Default)]
+pub struct Text {
+    /// Each with its LF.
+    bytes: Vec<u8>,
+    /// The number of the source, and where what comes from it ends.
+    parts: Vec<(usize, usize)>,
+}
+
+impl Text {
+    fn of(unit: &Unit) -> Self {
+        // an estimate: seconds have more and fewer posts
+        let bytes = usize::try_from(unit.bytes + unit.bytes / 8).unwrap_or(0);
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            parts: Vec::new(),
+        }
+    }
+
+    /// What was appended comes from that source. The last line of a segment may lack its end.
+    fn end(&mut self, source: usize) {
+        if self.bytes.last().is_some_and(|last| *last != b'\n') {
+            self.bytes.push(b'\n');
+        }
+        match self.parts.last_mut() {
+            Some((of, end)) if *of == source => *end = self.bytes.len(),
+            _ => self.parts.push((source, self.bytes.len())),
+        }
+    }
+
+    /// Every line without its LF, and the number of its source.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let begins = std::iter::once(0).chain(self.parts.iter().map(|(_, end)| *end));
+        let parts = begins.zip(&self.parts);
+        parts.flat_map(|(begin, (source, end))| {
+            let lines = lines(self.bytes.get(begin..*end).unwrap_or_default());
+            lines.map(|line| (*source, line.strip_suffix(b"\n").unwrap_or(line)))
+        })
+    }
+}
+
+/// The lines of a text that are not empty, each with its LF if it has one.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut begin = 0;
+    let ends = memchr::memchr_iter(b'\n', text).map(|end| end + 1);
+    ends.chain([text.len()]).filter_map(move |end| {
+        let line = text.get(begin..end).unwrap_or_default();
+        begin = end;
+        (!matches!(line, b"" | b"\n")).then_some(line)
+    })
+}
+
+/// Deals lines to units. Units are asked for in about their order.
+pub struct Dealer<'a> {
+    disk: &'a dyn Disk,
+    sources: &'a [Source],
+    units: &'a [Unit],
+    dealt: Mutex<Dealt>,
+}
+
+#[derive(Default)]
+struct Dealt {
+    /// The first unit whose runs were not read.
+    next: usize,
+    /// What was dealt to units that nobody has asked for.
+    kept: BTreeMap<usize, Text>,
+}
+
+impl<'a> Dealer<'a> {
+    /// Nothing is dealt so far.
+    pub fn new(disk: &'a dyn Disk, sources: &'a [Source], units: &'a [Unit]) -> Self {
+        Self {
+            disk,
+            sources,
+            units,
+            dealt: Mutex::default(),
+        }
+    }
+
+    /// All lines of a unit; each can be asked for once.
+    pub fn take(&self, number: usize) -> Result<Text, DealError> {
+        let mut dealt = self.dealt.lock().unwrap_or_else(PoisonError::into_inner);
+        while dealt.next <= number {
+            let next = dealt.next;
+            self.read(next, &mut dealt.kept)?;
+            dealt.next += 1;
+        }
+        Ok(dealt.kept.remove(&number).unwrap_or_default())
+    }
+
+    /// Reads the runs that begin with a unit, and deals them to it and those after it.
+    fn read(&self, number: usize, kept: &mut BTreeMap<usize, Text>) -> Result<(), DealError> {
+        let Some(unit) = self.units.get(number) else {
+            return Ok(());
+        };
+        let mut open: Option<(usize, Box<dyn disk::Source>)> = None;
+        let mut mixed = Vec::new();
+        for &(of, run) in &unit.runs {
+            let Some((source, run)) = self
+                .sources
+                .get(of)
+                .and_then(|s| Some((s, s.runs.get(run)?)))
+            else {
+                continue;
+            };
+            let file = match &mut open {
+                Some((opened, file)) if *opened == of => file,
+                other => {
+                    let file = raw::open(self.disk, &source.path).map_err(at(&source.path))?;
+                    &mut other.insert((of, file)).1
+                }
+            };
+            if is_whole(run, unit) {
+                let text = kept.entry(number).or_insert_with(|| Text::of(unit));
+                read_run(&mut **file, run, &mut text.bytes).map_err(at(&source.path))?;
+                text.end(of);
+            } else {
+                mixed.clear();
+                read_run(&mut **file, run, &mut mixed).map_err(at(&source.path))?;
+                self.deal(number, of, &mixed, kept);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deals the lines of a run one by one.
+    fn deal(&self, number: usize, source: usize, run: &[u8], kept: &mut BTreeMap<usize, Text>) {
+        let units = self.units.get(number..).unwrap_or_default();
+        for line in lines(run) {
+            // the index has found every line of it to be a post; the books will tell if one is not
+            let after = parse::place(line.strip_suffix(b"\n").unwrap_or(line))
+                .map_or(0, |placed| {
+                    units.partition_point(|unit| unit.time.end <= placed.at)
+                });
+            if let Some(unit) = units.get(after) {
+                let text = kept.entry(number + after);
+                let text = text.or_insert_with(|| Text::of(unit));
+                text.bytes.extend_from_slice(line);
+                text.end(source);
+            }
+        }
+    }
+}
+
+/// Whether a run that begins with a unit has lines of no other.
+fn is_whole(run: &Run, unit: &Unit) -> bool {
+    match run.key {
+        Key::Minute(minute) => {
+            let last = minute.begin().plus_ms(i64::from(run.seconds.1) * 1_000);
+            last < unit.time.end
+        }
+        Key::Old(_) | Key::Rejected => true,
+    }
+}
