@@ -182,10 +182,91 @@ impl<'a> Dealer<'a> {
 /// Whether a run that begins with a unit has lines of no other.
 fn is_whole(run: &Run, unit: &Unit) -> bool {
     match run.key {
-        Key::Minute(minute) => {
-            let last = minute.begin().plus_ms(i64::from(run.seconds.1) * 1_000);
-            last < unit.time.end
-        }
+        Key::Minute(minute) => run.end(minute) <= unit.time.end,
         Key::Old(_) | Key::Rejected => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, io::Write as _};
+
+    use super::*;
+    use crate::{
+        merge::{runs::read_segment, unit},
+        period::Minute,
+        post::id,
+        vault::redactions::Redactions,
+        world::disk::RealDisk,
+    };
+
+    const BEGIN: Minute = Minute(29_924_280);
+
+    /// The source of a segment with posts made at such milliseconds after the hour's begin.
+    fn source(path: PathBuf, server: usize, posts: impl Iterator<Item = i64>) -> Source {
+        let mut text = Vec::new();
+        for (ms, number) in posts.zip(0..) {
+            let post_id = id::first_of(BEGIN.begin().plus_ms(ms)) + number;
+            writeln!(
+                text,
+                r#"{{"data":{{"id":"{post_id}","text":"{server:300}"}}}}"#
+            )
+            .unwrap();
+        }
+        // as a crash leaves it
+        text.pop();
+        RealDisk.create(&path).unwrap().write_all(&text).unwrap();
+        let (_, runs, _) = read_segment(&RealDisk, &path, &Redactions::default()).unwrap();
+        Source {
+            path,
+            server,
+            is_former: false,
+            runs,
+        }
+    }
+
+    #[test]
+    fn every_line_comes_once_and_to_its_unit() {
+        let folder = tempfile::tempdir().unwrap();
+        // two minutes, in the order of arrival: some posts are up to 8 s late
+        let late = |n: i64| (n * 7_919 % 3_000) + if n % 97 == 0 { 5_000 } else { 0 };
+        let sources: Vec<Source> = (0..2)
+            .map(|server: usize| {
+                let posts = (0..3_000_i64).map(move |n| (n * 40 - late(n)).max(0));
+                source(folder.path().join(server.to_string()), server, posts)
+            })
+            .collect();
+        assert!(
+            sources[0]
+                .runs
+                .iter()
+                .any(|run| run.seconds.0 + 3 < run.seconds.1)
+        );
+        for (unit_bytes, least) in [(1 << 30, 2), (100_000, 10), (1, 1_200)] {
+            let units = unit::units(&sources, unit_bytes);
+            assert!(least <= units.len(), "{}", units.len());
+            let runs: Vec<_> = units.iter().flat_map(|unit| &unit.runs).collect();
+            let once: BTreeSet<_> = runs.iter().collect();
+            let count: usize = sources.iter().map(|source| source.runs.len()).sum();
+            assert_eq!(
+                (runs.len(), once.len()),
+                (count, count),
+                "each is read once"
+            );
+            let dealer = Dealer::new(&RealDisk, &sources, &units);
+            let (mut taken, mut seen) = (0, BTreeSet::new());
+            // not in order, as threads may ask
+            let (odd, even): (Vec<_>, Vec<_>) = (0..units.len()).partition(|n| n % 2 == 1);
+            for number in odd.into_iter().chain(even) {
+                let text = dealer.take(number).unwrap();
+                for (of, line) in text.lines() {
+                    let placed = parse::place(line).unwrap();
+                    assert!(units[number].time.contains(placed.at));
+                    taken += 1;
+                    seen.insert((of, line.to_vec()));
+                }
+            }
+            assert_eq!((taken, seen.len()), (6_000, 6_000));
+        }
     }
 }

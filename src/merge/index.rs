@@ -68,6 +68,20 @@ pub struct Run {
     pub crc32: u32,
 }
 
+impl Run {
+    /// The begin of the earliest second of its posts, in a minute that is its key.
+    pub(super) fn begin(&self, minute: Minute) -> UtcMs {
+        minute.begin().plus_ms(i64::from(self.seconds.0) * 1_000)
+    }
+
+    /// The end of the latest second of its posts, in a minute that is its key.
+    pub(super) fn end(&self, minute: Minute) -> UtcMs {
+        minute
+            .begin()
+            .plus_ms((i64::from(self.seconds.1) + 1) * 1_000)
+    }
+}
+
 /// What is known of a sealed segment and its events file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {

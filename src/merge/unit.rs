@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Lines of about this many bytes make a unit; a minute with more is divided.
-pub const UNIT_BYTES: u64 = 4 << 20;
+pub const UNIT_BYTES: u64 = 2 << 20;
 
 /// A segment of the hour, for whoever reads its lines.
 #[derive(Debug)]
@@ -120,7 +120,13 @@ fn bytes(sources: &[Source], runs: &[(usize, usize)]) -> u64 {
     runs.map(|run| run.bytes).sum()
 }
 
-/// Divides a minute so that the units have about the same number of seconds.
+/// No unit is shorter than that, and so a minute has no more parts than …
+const PART_MS_MIN: u64 = 100;
+
+/// … these.
+const PARTS_MAX: u64 = 60_000 / PART_MS_MIN;
+
+/// Divides a minute so that the units are about equally long.
 fn divide(
     minute: Minute,
     sources: &[Source],
@@ -129,22 +135,21 @@ fn divide(
     units: &mut Vec<Unit>,
 ) {
     let bytes = bytes(sources, &runs);
-    let parts = bytes.div_ceil(unit_bytes.max(1)).clamp(1, 60);
+    let parts = bytes.div_ceil(unit_bytes.max(1)).clamp(1, PARTS_MAX);
     for part in 0..parts {
-        let (first, end) = (part * 60 / parts, (part + 1) * 60 / parts);
-        let second = |s: u64| {
-            minute
-                .begin()
-                .plus_ms(i64::try_from(s).unwrap_or(0) * 1_000)
+        let ms = |part: u64| {
+            let ms = part * PARTS_MAX * PART_MS_MIN / parts;
+            minute.begin().plus_ms(i64::try_from(ms).unwrap_or(0))
+        };
+        let time = Interval {
+            begin: ms(part),
+            end: ms(part + 1),
         };
         let begins = |place: &mut (usize, usize)| {
-            run(*place, sources).is_some_and(|run| u64::from(run.seconds.0) < end)
+            run(*place, sources).is_some_and(|run| run.begin(minute) < time.end)
         };
         units.push(Unit {
-            time: Interval {
-                begin: second(first),
-                end: second(end),
-            },
+            time,
             runs: runs.extract_if(.., begins).collect(),
             bytes: bytes / parts,
         });

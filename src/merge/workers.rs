@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How many results each thread may be ahead of the one that is taken next.
-const AHEAD_PER_THREAD: usize = 2;
+const AHEAD_PER_THREAD: usize = 1;
 
 struct State<T> {
     /// The next piece of work that nobody has begun.
