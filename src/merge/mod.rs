@@ -3,15 +3,13 @@
 //! ```text
 //! spool ──index──▶ runs of lines with one post minute ──plan──▶ hours that are due
 //!                                                                     │
-//!       units (a minute, or part of one) ◀── hour ◀──────────────────┘
-//!          │ workers: read, parse, dedupe, sort, flatten
+//!       units (a minute, or part of one) ◀── hour ◀──────────────────┘   workers: parse, dedupe, sort, flatten
 //!          ▼
 //!       one writer, in order ──▶ IDs, tweets, users (spilled), rejected ──▶ manifest ──▶ commit
 //! ```
 //!
-//! The same inputs give the same bytes, whatever the order of arrival, the number of threads or
-//! of merges. Memory is bounded by the units in flight, not by the hour. One bad line, segment or
-//! hour never stops the others.
+//! The same inputs give the same bytes, whatever the order of arrival, the number of threads or of merges.
+//! Memory is bounded by the units in flight. One bad line, segment or hour never stops the others.
 
 /// Examples of posts whose copies differ.
 pub mod conflicts;
