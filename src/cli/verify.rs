@@ -1,6 +1,6 @@
 //! `verify`: checks vault hours, days or a whole vault again; needs no keys and no configuration.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use super::{
     args::Global,
@@ -9,11 +9,12 @@ use super::{
 };
 use crate::{
     merge::workers,
-    period::Day,
     report::check,
+    text::{plural, table},
     vault::{
-        verify::{self, Found, Severity},
-        verify_hour, verify_whole,
+        verify::{self, Severity},
+        verify_found::Found,
+        verify_hour,
     },
     world::disk::RealDisk,
 };
@@ -29,7 +30,13 @@ Examples:
 
 Everything is worked out again from the files: hashes, rows, order, the hour of each id, the
 books, the tables of minutes and seconds, the day's files, earlier revisions, and the chain of the
-ledger.")]
+ledger.
+
+What contradicts is WRONG (exit code 1). What is spoken of and not there, or could not be checked,
+is incomplete (exit code 5): an hour, a file of a day, the ledger. Notes say what a copy of
+published files cannot show; -q leaves them out. The ledger's number of lines and the SHA-256 of
+its last one tell whether two copies are of one archive: compare them with those of a copy from
+another time or place.")]
 pub(crate) struct VerifyArgs {
     /// A vault, a day's folder, a file of an hour or a day, or a copy of published files
     #[arg(required = true, value_name = "PATH")]
@@ -39,7 +46,7 @@ pub(crate) struct VerifyArgs {
     json: bool,
 }
 
-pub(crate) fn run(_global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
     for path in &args.paths {
         if let Err(why) = path.metadata() {
             return Err(Failure::new(
@@ -72,82 +79,94 @@ pub(crate) fn run(_global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> 
         Ok(()) => bar.finish_and_clear(),
         Err(never) => match never {},
     }
-    let mut survey = survey;
-    let told = check::days(&RealDisk, &survey);
-    survey.problems.0.extend(told.0);
-    let found = verify_whole::whole(&RealDisk, survey, hours);
+    let found = check::whole(&RealDisk, &survey, hours);
     if args.json {
         output::print_json(&found)?;
     } else {
-        output::print(&text(&found))?;
+        output::print(&text(&found, global.quiet))?;
     }
     Ok(match found.worst() {
         Some(Severity::Wrong) => Exit::Failed,
-        Some(Severity::Unfinished) => Exit::Incomplete,
+        Some(Severity::Unfinished | Severity::Incomplete) => Exit::Incomplete,
         Some(Severity::Note) | None if found.days.is_empty() => Exit::NothingToDo,
         Some(Severity::Note) | None => Exit::Done,
     })
 }
 
-/// A line for each day, then what was found, the worst first.
-fn text(found: &Found) -> String {
-    let mut worst: BTreeMap<Day, Severity> = BTreeMap::new();
-    for problem in &found.problems {
-        let name = problem
-            .path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
-        if let Some(day) = name.get(..10).and_then(|day| day.parse().ok()) {
-            let of_day = worst.entry(day).or_insert(problem.severity);
-            *of_day = problem.severity.max(*of_day);
-        }
-    }
-    let mut lines = vec![format!(
-        "{:<10}  {:>5}  {:>10}  {:>10}  result",
-        "day", "hours", "posts", "data"
-    )];
+/// A line for each day and ledger, then what was found, the worst first; notes only on request.
+fn text(found: &Found, is_quiet: bool) -> String {
+    let head = ["day", "hours", "posts", "data", "result"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (day, of_day) in &found.days {
-        let result = match worst.get(day) {
+        let result = match of_day.worst {
             Some(Severity::Wrong) => "WRONG",
             Some(Severity::Unfinished) => "unfinished",
+            Some(Severity::Incomplete) => "incomplete",
             Some(Severity::Note) | None => "ok",
         };
-        lines.push(format!(
-            "{:<10}  {:>5}  {:>10}  {:>10}  {result}",
+        rows.push(vec![
             day.to_string(),
-            of_day.hours,
-            of_day.posts,
-            output::bytes(of_day.bytes)
-        ));
+            of_day.hours.to_string(),
+            of_day.posts.to_string(),
+            output::bytes(of_day.bytes),
+            result.to_owned(),
+        ]);
+    }
+    let mut text = table(&rows, &[1, 2, 3]);
+    for ledger in &found.ledgers {
+        let lines = plural(ledger.lines, "line", "lines");
+        text.extend([format!(
+            "{}: {lines}, the last one's SHA-256 is {}\n",
+            ledger.path.display(),
+            ledger.sha256
+        )]);
     }
     for problem in &found.problems {
         let word = match problem.severity {
             Severity::Wrong => "WRONG",
             Severity::Unfinished => "unfinished",
+            Severity::Incomplete => "incomplete",
+            Severity::Note if is_quiet => continue,
             Severity::Note => "note",
         };
-        lines.push(format!(
-            "{word}: {}: {}",
+        text.extend([format!(
+            "{word}: {}: {}\n",
             problem.path.display(),
             problem.what
-        ));
+        )]);
     }
-    let wrong = found
-        .problems
-        .iter()
-        .filter(|problem| problem.severity == Severity::Wrong)
-        .count();
+    text + &summary(found) + "\n"
+}
+
+/// What it comes to, in one line.
+fn summary(found: &Found) -> String {
     let hours: u64 = found.days.values().map(|day| day.hours).sum();
-    let checked = format!("{hours} hour{} checked", if hours == 1 { "" } else { "s" });
-    lines.push(match found.worst() {
-        Some(Severity::Wrong) if wrong == 1 => format!("{checked}: 1 thing does not hold"),
-        Some(Severity::Wrong) => format!("{checked}: {wrong} things do not hold"),
+    let missing: u64 = found
+        .days
+        .values()
+        .map(|day| day.missing.len() as u64)
+        .sum();
+    let mut checked = plural(hours, "hour checked", "hours checked");
+    if 0 < missing {
+        checked.extend([format!(", {missing} missing")]);
+    }
+    let things = |severity| plural(found.count(severity) as u64, "thing", "things");
+    match found.worst() {
+        Some(Severity::Wrong) => {
+            let verb = if found.count(Severity::Wrong) == 1 {
+                "does"
+            } else {
+                "do"
+            };
+            format!("{checked}: {} {verb} not hold", things(Severity::Wrong))
+        }
         Some(Severity::Unfinished) => {
             format!("{checked}: what is committed holds; something is to be finished")
         }
+        Some(Severity::Incomplete) => {
+            format!("{checked}: what could be checked holds; it is incomplete")
+        }
         Some(Severity::Note) | None if hours == 0 => "there is no hour to check".to_owned(),
         Some(Severity::Note) | None => format!("{checked}: all holds"),
-    });
-    lines.join("\n") + "\n"
+    }
 }

@@ -3,7 +3,10 @@
 //! Lines of at most 100 columns, read by a person first. The section on revisions needs the manifests
 //! of former revisions, which stay in the vault; all others follow from the ones that are public.
 
+use std::collections::BTreeSet;
+
 use super::{
+    pieces::Told,
     statement::{Statement, Sum},
     told_gaps::{self, second},
 };
@@ -40,8 +43,8 @@ pub fn text(statement: &Statement<'_>, program: &str) -> String {
     );
     let sections = [
         ("What this day has", has(statement)),
-        ("What is missing, and why", told_gaps::section(statement)),
-        ("What both servers may have missed", unseen(statement)),
+        (told_gaps::HEAD, told_gaps::section(statement)),
+        (told_gaps::NEXT_HEAD, unseen(statement)),
         ("What backfills brought", backfills(statement)),
         ("The books", books(statement)),
         (REVISIONS, revisions(statement)),
@@ -71,6 +74,11 @@ pub fn spoken_of(text: &str) -> impl Iterator<Item = (Hour, u64, &str)> {
         let revision = revision.strip_prefix('r')?.parse().ok()?;
         (is_hash && words.next().is_none()).then_some((hour.parse().ok()?, revision, sha256))
     })
+}
+
+/// The gaps that a certificate lists, and of which servers it lists all.
+pub fn told_gaps(text: &str) -> (Vec<Told>, BTreeSet<String>) {
+    told_gaps::read(text)
 }
 
 /// A certificate without its section on revisions.
@@ -388,7 +396,7 @@ fn how_to_verify(statement: &Statement<'_>) -> String {
                  files, and this certificate word by word; from the ledger that the manifests are those \
                  that were committed. What each server had, and why a gap is there, it can only check \
                  for whether everything fits together and is what was committed.";
-    let programs: std::collections::BTreeSet<&str> = statement
+    let programs: BTreeSet<&str> = statement
         .hours
         .iter()
         .map(|hour| hour.manifest.program.as_str())

@@ -1,268 +1,319 @@
-//! Whether certificate, picture and README of a day are what its manifests say.
+//! Whether a day's files are what its manifests say, and whether all are there that speak of each other.
 //!
 //! In a vault every word is made again. A copy of published files lacks the manifests of former
 //! revisions: there the section on revisions is held against the ledger, and all the rest is made again.
+//! Where a copy lacks hours, what its files say of the others is still checked.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::{
-    certificate, picture, read, readme,
-    statement::{HourRead, Statement},
+    certificate::ranges,
+    check_tables, check_words,
+    pieces::Time,
+    read,
+    statement::HourRead,
+    told_hours::{Spoken, of_certificate, of_exposure_row, of_ledger, of_report_row},
 };
 use crate::{
-    period::{Day, Hour},
+    period::{Day, Hour, Interval, Zone},
+    text::plural,
     vault::{
-        ledger::Line,
+        ledger::{self, Line},
         public::{DayFile, Public},
-        verify::{Problems, Survey},
+        verify::{Problems, Root, Severity, Survey},
+        verify_found::Found,
+        verify_hour::HourFound,
+        verify_whole::{self, Whole},
     },
     world::disk::{self, Disk},
 };
 
-/// A day of nothing but gaps has some megabytes.
-const BYTES_MAX: u64 = 64 << 20;
+/// A gap has some 100 bytes, and a day at most a few for each of its seconds and servers.
+const BYTES_MAX: u64 = 256 << 20;
 
-/// Checks all days of a survey that are to be checked whole.
-pub fn days(disk: &dyn Disk, survey: &Survey) -> Problems {
-    let mut problems = Problems::default();
-    for folder in &survey.days {
-        let mut hours = survey.hours.iter();
-        let place = hours.find(|(place, _)| place.folder == *folder);
-        let is_half_done = survey
-            .hours
-            .iter()
-            .any(|(place, _)| place.folder == *folder && place.is_half_done);
-        let Some((place, root)) = place.filter(|_| !is_half_done) else {
-            continue;
-        };
+/// Puts together what was found in the hours of a survey (in its order), and checks all that they have in
+/// common.
+pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Found {
+    let Whole {
+        mut found,
+        mut problems,
+        unfinished,
+    } = verify_whole::whole(disk, survey, hours);
+    for ((folder, day), root) in &survey.days {
         let root = root.and_then(|root| survey.roots.get(root));
-        let mut check = Check {
+        let missing = check_day(
             disk,
-            folder,
-            day: place.hour.day(),
-            is_strict: place.is_strict,
-            ledger: root.and_then(|root| root.ledger.as_ref()),
-            problems: &mut problems,
-        };
-        check.run();
+            survey,
+            (folder, *day),
+            root,
+            &unfinished,
+            &mut problems,
+        );
+        if let Some(of_day) = found.days.get_mut(day) {
+            of_day.missing.extend(missing);
+        }
     }
-    problems
+    found.with(problems)
 }
 
-struct Check<'a> {
-    disk: &'a dyn Disk,
-    folder: &'a Path,
-    day: Day,
-    is_strict: bool,
-    ledger: Option<&'a BTreeMap<Hour, Vec<Line>>>,
-    problems: &'a mut Problems,
+/// A day that is being checked.
+pub struct Checked<'a> {
+    /// Its folder.
+    pub folder: &'a Path,
+    /// Which.
+    pub day: Day,
+    /// Whether everything must be there.
+    pub is_strict: bool,
+    /// The ledger that was found.
+    pub ledger: Option<&'a BTreeMap<Hour, Vec<Line>>>,
+    /// The hours that can be read, ascending.
+    pub hours: Vec<HourRead>,
+    /// The hours that something speaks of and that cannot be read.
+    pub lacks: BTreeSet<Hour>,
+    /// Who speaks of which hours.
+    pub spoken: Spoken,
+    /// The UTC time of the hours that are here, and of all.
+    time: [Vec<Interval>; 2],
 }
 
-impl Check<'_> {
-    fn run(&mut self) {
-        let files = [DayFile::Certificate, DayFile::Picture, DayFile::Readme];
-        let [certificate, picture, readme] = files.map(|file| self.text(file));
-        if certificate.is_none() && picture.is_none() && readme.is_none() {
-            return;
-        }
-        // what cannot be read, or does not fit its zone, has been told of
-        let Ok(hours) = read::hours(self.disk, self.folder, self.day) else {
-            return;
-        };
-        let Ok(statement) = Statement::of(self.day, &hours) else {
-            return;
-        };
-        if let Some(text) = &certificate
-            && !self.certificate(text, &statement)
-        {
-            return;
-        }
-        let of_picture = |text: &str| {
-            let (_, rest) = text.split_once(" data-format=\"")?;
-            rest.split('"').next()?.parse::<u32>().ok()
-        };
-        let expected = picture::svg(&statement);
-        self.made(DayFile::Picture, picture.as_deref(), &expected, &|text| {
-            of_picture(text).map(|format| (format, picture::FORMAT))
-        });
-        let expected = readme::text(&statement);
-        self.made(DayFile::Readme, readme.as_deref(), &expected, &|text| {
-            readme::format_of(text).map(|format| (format, readme::FORMAT))
-        });
+impl Checked<'_> {
+    /// The name of a file of the day.
+    pub fn name(&self, file: DayFile) -> String {
+        Public::Day(self.day, file).name()
     }
 
-    /// The text of a file; `None` if there is none, or none that can be read.
-    fn text(&mut self, file: DayFile) -> Option<String> {
-        let path = self.folder.join(Public::Day(self.day, file).name());
-        let read = || {
-            if self.disk.len(&path)?.is_none() {
-                return Ok(None);
-            }
-            let bytes = disk::read_bounded(self.disk, &path, BYTES_MAX)?;
-            String::from_utf8(bytes)
-                .map(Some)
-                .map_err(std::io::Error::other)
+    /// The UTC time of its hours.
+    pub fn time(&self) -> Time<'_> {
+        let [here, known] = &self.time;
+        Time { here, known }
+    }
+}
+
+/// What a day's files hold, those that are there.
+pub type Texts = BTreeMap<DayFile, Vec<u8>>;
+
+/// Checks a day; gives the hours of which there is nothing to check.
+fn check_day(
+    disk: &dyn Disk,
+    survey: &Survey,
+    (folder, day): (&Path, Day),
+    root: Option<&Root>,
+    unfinished: &BTreeSet<Hour>,
+    problems: &mut Problems,
+) -> Vec<Hour> {
+    let places = || {
+        let all = survey.hours.iter().map(|(place, _)| place);
+        all.filter(|place| place.folder == folder && place.hour.day() == day)
+    };
+    let is_vault = root.is_some_and(|root| root.identity.is_some());
+    let is_strict = is_vault || places().any(|place| place.is_strict);
+    let named: BTreeSet<Hour> = places().map(|place| place.hour).collect();
+    let texts = texts(disk, (folder, day), problems);
+    let ledger = root.and_then(|root| root.ledger.as_ref());
+    let spoken = spoken(day, ledger, &texts);
+    let hours = read::readable(disk, folder, day);
+    let here: BTreeSet<Hour> = hours.iter().map(|hour| hour.manifest.hour).collect();
+    let mut all: BTreeSet<Hour> = named.clone();
+    // in a vault the ledger alone says what there is
+    all.extend(match (is_strict, &spoken.ledger) {
+        (true, Some(ledger)) => ledger.clone(),
+        _ => spoken.hours(),
+    });
+    let time = times(&hours, &all);
+    let checked = Checked {
+        folder,
+        day,
+        is_strict,
+        ledger,
+        lacks: all.difference(&here).copied().collect(),
+        hours,
+        spoken,
+        time,
+    };
+    let missing: BTreeSet<Hour> = all.difference(&named).copied().collect();
+    if is_strict {
+        let of = root.map_or(folder, |root| &root.path);
+        for hour in &missing {
+            let what = format!("it has {hour}, of which there is no file");
+            problems.add_of(Severity::Wrong, &ledger::path(of), Some(day), what);
+        }
+    } else {
+        tell_lacks(&checked, problems);
+        tell_missing_files(&checked, &texts, problems);
+    }
+    // the files of a revision that is being put in place may be those of before or after
+    let is_unfinished = is_strict && places().any(|place| unfinished.contains(&place.hour));
+    check_tables(&checked, &texts, is_unfinished, problems);
+    if !places().any(|place| place.is_half_done) {
+        check_words::check(&checked, &texts, problems);
+    }
+    let is_missing = |hour: &&Hour| !is_strict || missing.contains(hour);
+    checked.lacks.iter().filter(is_missing).copied().collect()
+}
+
+/// Reads the day's files.
+fn texts(disk: &dyn Disk, (folder, day): (&Path, Day), problems: &mut Problems) -> Texts {
+    let mut texts = Texts::new();
+    for file in DayFile::ALL {
+        let path = folder.join(Public::Day(day, file).name());
+        let read = || match disk.len(&path)? {
+            Some(_) => disk::read_bounded(disk, &path, BYTES_MAX).map(Some),
+            None => Ok(None),
         };
         match read() {
-            Ok(text) => text,
+            Ok(text) => texts.extend(text.map(|text| (file, text))),
             Err(why) => {
-                self.problems.wrong(&path, why.to_string());
-                None
+                problems.wrong(&path, why.to_string());
+                // it is there
+                texts.insert(file, Vec::new());
             }
         }
     }
+    texts
+}
 
-    /// Checks the certificate; says whether it speaks of the day as it is.
-    fn certificate(&mut self, text: &str, statement: &Statement<'_>) -> bool {
-        let name = Public::Day(self.day, DayFile::Certificate).name();
-        let path = self.folder.join(name);
-        let Some((format, program)) = certificate::origin(text) else {
-            self.problems.wrong(&path, "it is not a certificate");
-            return false;
-        };
-        let spoken: Vec<(Hour, u64, &str)> = certificate::spoken_of(text).collect();
-        for (hour, revision, sha256) in &spoken {
-            if self.is_committed(*hour, *revision, sha256, statement.hours) == Some(false) {
-                self.problems.wrong(
-                    &path,
-                    format!(
-                        "revision {revision} of {hour}: the manifest that it names is not the one that \
-                         was committed"
-                    ),
-                );
-            }
-        }
-        if !self.speaks_of_this(&path, &spoken, statement.hours) {
-            return false;
-        }
-        if format != certificate::FORMAT {
-            self.problems.note(
-                &path,
-                format!("it was written by {program}: only its hashes were checked"),
-            );
-            return true;
-        }
-        let expected = certificate::text(statement, program);
-        let has_all = |hour: &HourRead| {
-            u64::try_from(hour.revisions.len()) == Ok(hour.manifest.history.revision)
-        };
-        let (says, expected) = if statement.hours.iter().all(has_all) {
-            (text.to_owned(), expected)
-        } else {
-            let short = certificate::without_revisions;
-            (short(text), short(&expected))
-        };
-        self.compare(&path, &says, &expected);
-        true
-    }
-
-    /// Whether a manifest is the one that was committed; `None` if nothing here knows.
-    fn is_committed(
-        &self,
-        hour: Hour,
-        revision: u64,
-        sha256: &str,
-        hours: &[HourRead],
-    ) -> Option<bool> {
-        let here = hours.iter().find(|read| read.manifest.hour == hour);
-        let mut revisions = here.iter().flat_map(|read| &read.revisions);
-        let here = revisions.find(|known| known.number == revision);
-        if let Some(known) = here {
-            return Some(known.sha256 == sha256);
-        }
-        let lines = self.ledger?.get(&hour).map_or(&[][..], Vec::as_slice);
-        let line = lines.iter().find(|line| line.revision == revision);
-        Some(line.is_some_and(|line| line.manifest_sha256 == sha256))
-    }
-
-    /// Whether the certificate speaks of the revisions that are in place; if not, says what it is.
-    fn speaks_of_this(
-        &mut self,
-        path: &Path,
-        spoken: &[(Hour, u64, &str)],
-        hours: &[HourRead],
-    ) -> bool {
-        let mut latest: BTreeMap<Hour, u64> = BTreeMap::new();
-        for (hour, revision, _) in spoken {
-            let known = latest.entry(*hour).or_default();
-            *known = (*known).max(*revision);
-        }
-        let here: BTreeSet<Hour> = hours.iter().map(|read| read.manifest.hour).collect();
-        if latest.keys().any(|hour| !here.contains(hour)) {
-            let what = "it speaks of hours that are not here, and was not checked";
-            if self.is_strict {
-                self.problems.wrong(path, what);
-            } else {
-                self.problems.note(path, what);
-            }
-            return false;
-        }
-        let is_newer = |read: &&HourRead| {
-            let of = &read.manifest;
-            latest.get(&of.hour).copied().unwrap_or(0) < of.history.revision
-        };
-        if let Some(newer) = hours.iter().find(is_newer) {
-            let what = format!(
-                "{} has revision {} now, of which it does not speak: `twinstream report {}` writes it anew",
-                newer.manifest.hour, newer.manifest.history.revision, self.day
-            );
-            self.problems.unfinished(path, what);
-            return false;
-        }
-        true
-    }
-
-    /// Compares a file with what is made again. `formats` has the file's and this program's.
-    fn made(
-        &mut self,
-        file: DayFile,
-        says: Option<&str>,
-        expected: &str,
-        formats: &dyn Fn(&str) -> Option<(u32, u32)>,
-    ) {
-        let path = self.folder.join(Public::Day(self.day, file).name());
-        let Some(says) = says else {
-            if self.is_strict {
-                let what = "it is missing: it is written together with the certificate";
-                self.problems.wrong(&path, what);
-            }
-            return;
-        };
-        match formats(says) {
-            Some((format, this)) if format != this => self.problems.note(
-                &path,
-                format!("it has format {format}, this program writes {this}: it was not checked"),
-            ),
-            _ => self.compare(&path, says, expected),
-        }
-    }
-
-    fn compare(&mut self, path: &Path, says: &str, expected: &str) {
-        if says == expected {
-            return;
-        }
-        // a picture is one line, of which nobody wants to be shown the begin
-        let is_text = 1 < expected.lines().count();
-        let mut lines = expected.lines().zip(says.lines()).filter(|_| is_text);
-        let what = match lines.find(|(expected, says)| expected != says) {
-            Some((expected, says)) => format!(
-                "it is not what the day's manifests say: it has {:?} where {:?} follows from them",
-                shortened(says),
-                shortened(expected)
-            ),
-            None if is_text => {
-                "it is not what the day's manifests say: it has other lines at its end".to_owned()
-            }
-            None => "it is not what the day's manifests say".to_owned(),
-        };
-        self.problems.wrong(path, what);
+/// Which hours the files speak of.
+fn spoken(day: Day, ledger: Option<&BTreeMap<Hour, Vec<Line>>>, texts: &Texts) -> Spoken {
+    let text = |file| {
+        let text = texts.get(&file)?;
+        Some(String::from_utf8_lossy(text).into_owned())
+    };
+    let of = |file, hour_of: &dyn Fn(&str) -> Option<Hour>| {
+        Some(check_tables::hours_of(&text(file)?, hour_of))
+    };
+    Spoken {
+        ledger: ledger.map(|ledger| of_ledger(day, ledger)),
+        report: of(DayFile::Report, &|row| of_report_row(day, row)),
+        exposure: of(DayFile::Exposure, &|row| of_exposure_row(day, row)),
+        certificate: text(DayFile::Certificate).map(|text| of_certificate(day, &text)),
     }
 }
 
-/// As much of a line as a message needs.
-fn shortened(line: &str) -> String {
-    line.trim().chars().take(120).collect()
+/// The UTC time of the hours that can be read, and of all.
+fn times(hours: &[HourRead], all: &BTreeSet<Hour>) -> [Vec<Interval>; 2] {
+    let here = hours
+        .iter()
+        .flat_map(|hour| hour.manifest.intervals.clone());
+    let here: Vec<Interval> = here.collect();
+    let zone = hours.first().map(|hour| hour.manifest.timezone.as_str());
+    // a zone that is not known has been told of
+    let zone = zone.and_then(|zone| Zone::named(zone).ok());
+    let known = |zone: Zone| all.iter().flat_map(|hour| zone.intervals(*hour)).collect();
+    let known = zone.map_or_else(Vec::new, known);
+    [here, known]
+}
+
+/// Names the hours that a copy lacks, and what could be checked without them.
+fn tell_lacks(of: &Checked<'_>, problems: &mut Problems) {
+    if of.lacks.is_empty() {
+        return;
+    }
+    let lacks: Vec<Hour> = of.lacks.iter().copied().collect();
+    let (word, have) = match lacks.len() {
+        1 => ("hour", "has"),
+        _ => ("hours", "have"),
+    };
+    let mut what = format!(
+        "{word} {} of {} {have} no manifest here",
+        ranges(&lacks),
+        of.day
+    );
+    let speakers = of.spoken.speakers(&of.lacks);
+    if let Some((last, others)) = speakers.split_last() {
+        let speak = if others.is_empty() { "speaks" } else { "speak" };
+        let all = if others.is_empty() {
+            (*last).to_owned()
+        } else {
+            format!("{} and {last}", others.join(", "))
+        };
+        what.extend([format!(
+            ", but {all} {speak} of {}",
+            if lacks.len() == 1 { "it" } else { "them" }
+        )]);
+    }
+    if let Some(ledger) = &of.spoken.ledger {
+        let unknown: Vec<Hour> = of.lacks.difference(ledger).copied().collect();
+        if !unknown.is_empty() {
+            what.extend([format!(
+                " (the ledger does not know {}: it is older than the other files, or lines were taken away)",
+                ranges(&unknown)
+            )]);
+        }
+    }
+    let here: Vec<Hour> = of.hours.iter().map(|hour| hour.manifest.hour).collect();
+    let rest = if here.is_empty() {
+        ". Nothing of the day could be checked".to_owned()
+    } else {
+        format!(
+            ". Checked: {} {}, and what the day's tables and lists say of {}. Not checked: {word} {}, and what is \
+             said of the whole day (sums, picture)",
+            if here.len() == 1 { "hour" } else { "hours" },
+            ranges(&here),
+            if here.len() == 1 { "it" } else { "them" },
+            ranges(&lacks)
+        )
+    };
+    what += &rest;
+    problems.add_of(Severity::Incomplete, of.folder, Some(of.day), what);
+    for (speaks, silent, hours) in of.spoken.alone(&of.lacks) {
+        let ending = |file: &DayFile| of.name(*file).ends_with(&format!("_{speaks}"));
+        let file = DayFile::ALL.into_iter().find(ending);
+        let path = file.map_or(of.folder.to_owned(), |file| of.folder.join(of.name(file)));
+        let hours = ranges(&hours);
+        problems.wrong(
+            &path,
+            format!("it speaks of hour {hours}, of which {silent} says nothing"),
+        );
+    }
+}
+
+/// Names the files that a published day has and this copy has not.
+fn tell_missing_files(of: &Checked<'_>, texts: &Texts, problems: &mut Problems) {
+    let missing = DayFile::ALL
+        .into_iter()
+        .filter(|file| !texts.contains_key(file));
+    let missing: Vec<DayFile> = missing.collect();
+    if missing.is_empty() {
+        return;
+    }
+    let names: Vec<String> = missing.iter().map(|file| of.name(*file)).collect();
+    let mut what = format!(
+        "{} of the day {} missing, and could not be compared: {}",
+        plural(missing.len() as u64, "file", "files"),
+        if missing.len() == 1 { "is" } else { "are" },
+        names.join(", ")
+    );
+    let nightly = [DayFile::Certificate, DayFile::Picture, DayFile::Readme];
+    if nightly.iter().all(|file| missing.contains(file)) {
+        what += " (certificate, picture and README are published after the day's report)";
+    }
+    problems.add_of(Severity::Incomplete, of.folder, Some(of.day), what);
+}
+
+fn check_tables(of: &Checked<'_>, texts: &Texts, is_unfinished: bool, problems: &mut Problems) {
+    let severity = if is_unfinished {
+        Severity::Unfinished
+    } else {
+        Severity::Wrong
+    };
+    if of.hours.is_empty() {
+        return;
+    }
+    for file in [DayFile::Report, DayFile::Gaps, DayFile::Exposure] {
+        let path: PathBuf = of.folder.join(of.name(file));
+        match texts.get(&file) {
+            Some(text) => {
+                if let Some(what) = check_tables::wrong(of, file, text) {
+                    let what = format!("it is not what the day's manifests say: {what}");
+                    problems.add(severity, &path, what);
+                }
+            }
+            None if of.is_strict => problems.add(severity, &path, "it is missing"),
+            // that has been told
+            None => (),
+        }
+    }
 }

@@ -12,11 +12,23 @@
 /// The statement in words and numbers.
 pub mod certificate;
 
-/// Whether a certificate, its picture and README are what the manifests say.
+/// Whether a day's files are what the manifests say.
 pub mod check;
+
+/// Report, gaps and exposure of them.
+mod check_tables;
+
+/// Certificate, picture and README of them.
+mod check_words;
+
+/// How a text is not what it should be.
+mod difference;
 
 /// Whose certificate does not speak of what is in place.
 pub mod outdated;
+
+/// Gaps against those of some hours of a day.
+pub mod pieces;
 
 /// The statement as a picture.
 pub mod picture;
@@ -32,6 +44,9 @@ pub mod revision;
 
 /// Everything that is stated about a day.
 pub mod statement;
+
+/// Which hours a day's files speak of.
+mod told_hours;
 
 /// The strips of the picture: what each second is, put into columns.
 mod strip;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{revision::Revision, statement::HourRead};
 use crate::{
-    period::Day,
+    period::{Day, Hour},
     vault::{
         layout,
         manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, sha256},
@@ -38,6 +38,30 @@ pub fn hours(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<HourRead>, 
     }
     hours.sort_by_key(|hour| hour.manifest.hour);
     Ok(hours)
+}
+
+/// Those that can be read and are of that day by their own words; what is wrong with the others is told by
+/// whoever checks each hour. Without the former manifests that cannot be read.
+pub fn readable(disk: &dyn Disk, folder: &Path, day: Day) -> Vec<HourRead> {
+    let entries = disk.list(folder).unwrap_or_default();
+    let of_day = entries.iter().filter_map(|entry| {
+        let hour = layout::hour_of_manifest(&entry.name)?;
+        (hour.day() == day).then_some((hour, &entry.name))
+    });
+    let read = |(label, name): (Hour, &String)| {
+        let read = hour(disk, folder, name).or_else(|_damaged| {
+            let (manifest, hash) = manifest(disk, &folder.join(name))?;
+            let revisions = vec![Revision::of(&manifest, hash, None)];
+            Ok::<_, ReadError>(HourRead {
+                manifest,
+                revisions,
+            })
+        });
+        read.ok().filter(|read| read.manifest.hour == label)
+    };
+    let mut hours: Vec<HourRead> = of_day.filter_map(read).collect();
+    hours.sort_by_key(|hour| hour.manifest.hour);
+    hours
 }
 
 fn hour(disk: &dyn Disk, folder: &Path, name: &str) -> Result<HourRead, ReadError> {

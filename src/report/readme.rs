@@ -2,17 +2,21 @@
 
 use super::{
     certificate::{check_hashes, ranges},
+    pieces::Told,
     statement::Statement,
-    told_gaps::{causes, second},
+    told_gaps::{self, causes, instant, meaning, second},
 };
 use crate::{
-    cover::gap::{Gap, UNION},
+    cover::{
+        cause::Cause,
+        gap::{Gap, UNION},
+    },
     period::Day,
     text::{percent, plural, thousands, wrapped},
 };
 
 /// The version of its form. Whoever changes a word of it raises this.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Gaps that are listed, the longest; all are in the day's `_gaps.csv`.
 const GAPS_MAX: usize = 20;
@@ -44,6 +48,33 @@ pub fn format_of(text: &str) -> Option<u32> {
         .strip_prefix("<!-- README format ")?
         .strip_suffix(" -->")?;
     number.parse().ok()
+}
+
+/// The gaps of the union that a README lists, and whether it lists all of them.
+pub fn told_gaps(text: &str) -> (Vec<Told>, bool) {
+    let row = |(number, line): (usize, &str)| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let ["", begin, end, _seconds, cause, ..] = cells[..] else {
+            return None;
+        };
+        let at = |cell: &str| {
+            let (day, time) = cell.split_once(' ')?;
+            instant(day, time)
+        };
+        Some(Told {
+            line: number,
+            server: UNION.to_owned(),
+            begin: at(begin)?,
+            end: at(end)?,
+            cause: cause.to_owned(),
+        })
+    };
+    let told = (1..).zip(text.lines()).filter_map(row).collect();
+    (told, !text.contains(&longest()))
+}
+
+fn longest() -> String {
+    format!("The {GAPS_MAX} longest:\n")
 }
 
 fn what(statement: &Statement<'_>) -> String {
@@ -117,7 +148,7 @@ fn missing(statement: &Statement<'_>) -> String {
         gaps.sort_by_key(|gap| (std::cmp::Reverse(gap.seconds()), gap.begin));
         gaps.truncate(GAPS_MAX);
         gaps.sort_by_key(|gap| gap.begin);
-        text.extend([format!("The {GAPS_MAX} longest:\n")]);
+        text += &longest();
     }
     if !gaps.is_empty() {
         text += "\n| begin (UTC) | first second after it | seconds | cause |\n|---|---|---:|---|\n";
@@ -132,6 +163,7 @@ fn missing(statement: &Statement<'_>) -> String {
             )]);
         }
     }
+    text += &of_servers(statement);
     if !statement.absent.is_empty() {
         let words = format!(
             "These hours of the day are not part of the archive (yet): {}.",
@@ -143,6 +175,43 @@ fn missing(statement: &Statement<'_>) -> String {
                    missed. If you count posts over time, use the seconds covered in `exposure.csv` as the \
                    offset: a minute with few posts may be one that was seen for a few seconds only.";
     text + "\n" + &wrapped(covered, "", WIDTH)
+}
+
+/// What each server lacks, and what the causes mean.
+fn of_servers(statement: &Statement<'_>) -> String {
+    let mut text = String::from("\n");
+    for server in statement.servers.keys() {
+        let causes = statement.causes(server.as_str());
+        let (gaps, seconds) = causes
+            .values()
+            .fold((0, 0), |(gaps, seconds), (g, s)| (gaps + g, seconds + s));
+        let words = if gaps == 0 {
+            format!("Server {server} lacks no second that it gives an account of.")
+        } else {
+            format!(
+                "Server {server} lacks {} in {}: {}.",
+                plural(seconds, "second", "seconds"),
+                plural(gaps, "gap", "gaps"),
+                told_gaps::causes(statement, server.as_str())
+            )
+        };
+        text += &item(&words);
+    }
+    let used = |cause: &Cause| statement.gaps.iter().any(|gap| gap.cause == *cause);
+    let used: Vec<Cause> = Cause::ALL.into_iter().filter(used).collect();
+    if !used.is_empty() {
+        text += "\nThe causes:\n\n";
+        for cause in used {
+            text += &item(&format!("`{cause}`: {}.", meaning(cause)));
+        }
+    }
+    text
+}
+
+/// An item of a list.
+fn item(words: &str) -> String {
+    let text = wrapped(words, "  ", WIDTH);
+    format!("-{}", text.get(1..).unwrap_or_default())
 }
 
 fn hydrate(day: Day) -> String {
@@ -188,10 +257,7 @@ fn terms() -> String {
         "Who wants a post's id removed from this archive asks the people who publish it: they can take it \
          out of all its files, and a new revision says how many were.",
     ];
-    let rules = rules.map(|rule| {
-        let text = wrapped(rule, "  ", WIDTH);
-        format!("-{}", text.get(1..).unwrap_or_default())
-    });
+    let rules = rules.map(item);
     format!("{}\n{}", wrapped(words, "", WIDTH), rules.concat())
 }
 
@@ -202,13 +268,19 @@ fn verify(day: Day) -> String {
                 compares the manifests with the ledger. A gap, a cause or a line of a day's file that somebody \
                 changed is named, and an id that was added, taken out or moved by its minute. Of an id that \
                 became another one of its minute only the hour is named: which one it was is known where \
-                the posts are, in the archive. Who changes everything so that it fits again has to change the ledger too: \
-                compare it with a copy from another time or place, such as the former versions that the \
-                public storage keeps.";
+                the posts are, in the archive. An hour or a file that is not here but is spoken of makes the \
+                result incomplete (exit code 5); what contradicts is wrong (exit code 1).";
+    let head = "Who changes everything so that it fits again has to change the ledger too. `verify` prints how \
+                many lines the ledger has and the SHA-256 of the last one (as does the second command \
+                below): compare both with a copy from another time or place, such as the former versions that \
+                the public storage keeps. A copy with more lines has that SHA-256 as `previous` in the line \
+                after. Without a ledger nothing shows that a manifest is the one that was committed.";
     format!(
-        "{}\n```\ntwinstream verify .\n```\n\nOr only the hashes, with common tools:\n\n```\n{}\n```\n\n{}",
+        "{}\n```\ntwinstream verify .\n```\n\nOr only the hashes, with common tools:\n\n```\n{}\n\
+         tail -n 1 ledger.jsonl | tr -d '\\n' | sha256sum\n```\n\n{}\n{}",
         wrapped(words, "", WIDTH),
         check_hashes(day),
-        wrapped(note, "", WIDTH)
+        wrapped(note, "", WIDTH),
+        wrapped(head, "", WIDTH)
     )
 }

@@ -1,6 +1,8 @@
 //! What is missing and why, in words and tables.
 
-use super::statement::Statement;
+use std::collections::BTreeSet;
+
+use super::{pieces::Told, statement::Statement};
 use crate::{
     cover::{
         cause::Cause,
@@ -12,6 +14,13 @@ use crate::{
 
 /// Of each server so many gaps are listed, the longest; all are in the day's `_gaps.csv`.
 const OF_SERVER_MAX: usize = 50;
+
+/// What is said where not all of a server's are listed.
+const LONGEST: &str = "longest are listed";
+
+/// The head of this section, and that of the next one.
+pub(super) const HEAD: &str = "What is missing, and why";
+pub(super) const NEXT_HEAD: &str = "What both servers may have missed";
 
 /// Columns that a detail may take in its line.
 const DETAIL_MAX: usize = 26;
@@ -74,6 +83,78 @@ fn union(statement: &Statement<'_>) -> String {
     wrapped(&format!("{head} {end}"), "", 100) + "\n" + &list(&gaps)
 }
 
+/// The gaps that a certificate lists, and of which servers, or the union, it lists all.
+pub(super) fn read(text: &str) -> (Vec<Told>, BTreeSet<String>) {
+    let section = text
+        .split_once(&format!("\n{HEAD}\n"))
+        .map(|(before, section)| {
+            let lines_before = before.lines().count() + 1;
+            let end = section
+                .find(&format!("\n{NEXT_HEAD}\n"))
+                .unwrap_or(section.len());
+            (lines_before, section.get(..end).unwrap_or_default())
+        });
+    let (lines_before, section) = section.unwrap_or((0, ""));
+    let mut of = UNION.to_owned();
+    let (mut told, mut all) = (Vec::new(), BTreeSet::from([of.clone()]));
+    for (number, line) in (lines_before + 1..).zip(section.lines()) {
+        let mut words = line.split_whitespace();
+        match (line.strip_prefix("Server "), words.next()) {
+            (Some(rest), _) => {
+                rest.split(' ')
+                    .next()
+                    .unwrap_or_default()
+                    .clone_into(&mut of);
+                all.insert(of.clone());
+            }
+            (None, Some(first)) if line.starts_with("  ") => {
+                if let Some((begin, end)) = begin_and_end(first, &mut words) {
+                    let _seconds = words.next();
+                    let rest: Vec<&str> = words.collect();
+                    let cause = cause_of(&rest.join(" "));
+                    told.push(Told {
+                        line: number,
+                        server: of.clone(),
+                        begin,
+                        end,
+                        cause,
+                    });
+                }
+            }
+            _ => (),
+        }
+        if line.contains(LONGEST) {
+            all.remove(&of);
+        }
+    }
+    (told, all)
+}
+
+/// `2026-11-23 14:05:09  2026-11-23 14:05:10`, of which the first word was read.
+fn begin_and_end<'a>(
+    day: &str,
+    words: &mut impl Iterator<Item = &'a str>,
+) -> Option<(UtcMs, UtcMs)> {
+    let begin = instant(day, words.next()?)?;
+    let end = instant(words.next()?, words.next()?)?;
+    Some((begin, end))
+}
+
+/// The cause with which a text begins; the text if it is none.
+fn cause_of(text: &str) -> String {
+    let mut causes = Cause::ALL.into_iter().map(Cause::word);
+    let known = causes.find(|word| {
+        let rest = text.strip_prefix(word);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    });
+    known.unwrap_or(text).to_owned()
+}
+
+/// An instant as it is told here: `2026-11-23` and `14:05:09`.
+pub(super) fn instant(day: &str, time: &str) -> Option<UtcMs> {
+    format!("{day}T{time}Z").parse().ok()
+}
+
 fn in_gaps(gaps: u64) -> String {
     format!("in {}", plural(gaps, "gap", "gaps"))
 }
@@ -109,7 +190,7 @@ fn of_server(statement: &Statement<'_>, server: &str) -> String {
         gaps.truncate(OF_SERVER_MAX);
         gaps.sort_by_key(|gap| gap.begin);
         head.extend([format!(
-            " The {OF_SERVER_MAX} longest are listed here, all of them in {}_gaps.csv.",
+            " The {OF_SERVER_MAX} {LONGEST}, all of them in {}_gaps.csv.",
             statement.day
         )]);
     }

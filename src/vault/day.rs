@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     csv, layout,
-    manifest::{Counts, Coverage, MANIFEST_BYTES_MAX, ManifestError, MinuteRow, Minutes},
+    manifest::{Counts, Coverage, MANIFEST_BYTES_MAX, Manifest, ManifestError, MinuteRow, Minutes},
     public::{DayFile, Public},
     report,
 };
@@ -45,6 +45,19 @@ pub struct DayHour {
     pub coverage: Coverage,
     /// Those that they have not.
     pub gaps: Vec<Gap>,
+}
+
+impl From<&Manifest> for DayHour {
+    fn from(manifest: &Manifest) -> Self {
+        Self {
+            hour: manifest.hour,
+            intervals: manifest.intervals.clone(),
+            counts: manifest.counts.clone(),
+            minutes: manifest.minutes.clone(),
+            coverage: manifest.coverage.clone(),
+            gaps: manifest.gaps.clone(),
+        }
+    }
 }
 
 /// Writes the files of a day anew from the manifests that are in place.

@@ -143,9 +143,7 @@ impl Ledger {
             let revision = latest.entry(line.hour).or_insert(0);
             *revision = line.revision.max(*revision);
         }
-        let previous = lines_of(whole)
-            .last()
-            .map_or_else(|| "0".repeat(64), sha256);
+        let previous = hash_of_last(whole);
         Ok(Self {
             path,
             latest,
@@ -211,6 +209,19 @@ pub fn breaks(disk: &dyn Disk, vault: &Path) -> Result<Vec<usize>, LedgerError> 
         previous = sha256(line);
     }
     Ok(broken)
+}
+
+/// The SHA-256 of the last whole line without its LF: the `previous` of the next one. 64 zeros if there
+/// is none.
+pub fn head(disk: &dyn Disk, vault: &Path) -> Result<String, LedgerError> {
+    let text = bytes(disk, &path(vault))?;
+    Ok(hash_of_last(whole_lines(&text)))
+}
+
+fn hash_of_last(whole: &[u8]) -> String {
+    lines_of(whole)
+        .last()
+        .map_or_else(|| "0".repeat(64), sha256)
 }
 
 /// Whether the last line is torn.

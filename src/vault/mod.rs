@@ -36,8 +36,12 @@ mod stored;
 pub mod verify;
 /// Coverage, gaps and estimate of an hour.
 pub mod verify_cover;
+/// What was found, by day.
+pub mod verify_found;
 /// One hour of it.
 pub mod verify_hour;
+/// The ledger and the manifests of earlier revisions.
+pub mod verify_ledger;
 /// The rows of an hour's files.
 pub mod verify_rows;
 /// What hours have in common.

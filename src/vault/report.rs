@@ -9,8 +9,13 @@ use crate::segment::name::ServerId;
 
 /// The report of a day, its hours in order.
 pub fn text(hours: &[DayHour]) -> String {
+    text_with(hours, &BTreeSet::new())
+}
+
+/// The same with columns for these servers, too: what other hours of the day have part in.
+pub fn text_with(hours: &[DayHour], others: &BTreeSet<ServerId>) -> String {
     let of_servers = hours.iter().flat_map(|hour| hour.counts.servers.keys());
-    let servers: BTreeSet<&ServerId> = of_servers.collect();
+    let servers: BTreeSet<&ServerId> = of_servers.chain(others).collect();
     if servers.len() <= 1 {
         let rows = hours
             .iter()
@@ -52,6 +57,13 @@ fn row(hour: &DayHour, servers: &BTreeSet<&ServerId>) -> String {
         posts.join("\t"),
         total.posts
     )
+}
+
+/// The servers that a report's first line names, if it has a column for each.
+pub fn servers(text: &str) -> BTreeSet<ServerId> {
+    let head = text.lines().next().unwrap_or_default();
+    let columns = head.split('\t').filter_map(|of| of.strip_prefix("serv "));
+    columns.filter_map(|id| id.parse().ok()).collect()
 }
 
 /// With two decimals at most and one at least, as the predecessor's rounding printed it.

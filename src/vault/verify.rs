@@ -2,7 +2,8 @@
 //! not hold. Needs no configuration: zone and intervals are in the files.
 //!
 //! A copy of published files is recognized by what it lacks: no `vault.json`, and no file that is
-//! never published. Of such a copy only what is there is checked.
+//! never published. Of such a copy what is there is checked, and what is not there but spoken of is
+//! named: what lacks is incomplete, what contradicts is wrong.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +30,8 @@ use crate::{
 pub enum Severity {
     /// Worth knowing; nothing is wrong.
     Note,
+    /// It is not there, or could not be checked: nothing shows that it holds.
+    Incomplete,
     /// A merge was interrupted; the next one completes it.
     Unfinished,
     /// It does not hold.
@@ -44,6 +47,9 @@ pub struct Problem {
     pub path: PathBuf,
     /// What does not hold, and what was found instead.
     pub what: String,
+    /// The day that it is about; none if it is about all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day: Option<Day>,
 }
 
 /// Things that were found, as they are.
@@ -56,6 +62,11 @@ impl Problems {
         self.add(Severity::Wrong, path, what);
     }
 
+    /// It is not there, or could not be checked.
+    pub fn incomplete(&mut self, path: &Path, what: impl Into<String>) {
+        self.add(Severity::Incomplete, path, what);
+    }
+
     /// A merge was interrupted.
     pub fn unfinished(&mut self, path: &Path, what: impl Into<String>) {
         self.add(Severity::Unfinished, path, what);
@@ -66,12 +77,32 @@ impl Problems {
         self.add(Severity::Note, path, what);
     }
 
-    fn add(&mut self, severity: Severity, path: &Path, what: impl Into<String>) {
+    /// Adds something about the day that the file's name tells, if it tells one.
+    pub fn add(&mut self, severity: Severity, path: &Path, what: impl Into<String>) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let day = name.get(..10).and_then(|day| day.parse().ok());
+        self.add_of(severity, path, day, what);
+    }
+
+    /// Adds something about a day, or about all of them.
+    pub fn add_of(
+        &mut self,
+        severity: Severity,
+        path: &Path,
+        day: Option<Day>,
+        what: impl Into<String>,
+    ) {
         self.0.push(Problem {
             severity,
             path: path.to_owned(),
             what: what.into(),
+            day,
         });
+    }
+
+    /// Whether something was said of a file already.
+    pub fn tells_of(&self, path: &Path) -> bool {
+        self.0.iter().any(|problem| problem.path == path)
     }
 
     /// Whether the two are the same; if not, says so.
@@ -109,10 +140,26 @@ pub struct Root {
     pub path: PathBuf,
     /// `vault.json`
     pub identity: Option<Identity>,
-    /// The ledger's lines by hour, in their order.
+    /// The ledger's lines by hour, in their order; none if there is none that can be read.
     pub ledger: Option<BTreeMap<Hour, Vec<Line>>>,
+    /// The same from outside.
+    pub head: Option<Head>,
+    /// Whether there is a file of the ledger's name, readable or not.
+    pub has_ledger: bool,
     /// Whether the whole of it is to be checked.
     pub is_whole: bool,
+}
+
+/// A ledger as one that compares two copies needs it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Head {
+    /// The file.
+    pub path: PathBuf,
+    /// Its whole lines.
+    pub lines: u64,
+    /// SHA-256 of the last one without its LF, which the next line would name as `previous`; 64 zeros
+    /// if there is none.
+    pub sha256: String,
 }
 
 /// What is to be checked.
@@ -122,8 +169,8 @@ pub struct Survey {
     pub roots: Vec<Root>,
     /// The hours, with the number of their root.
     pub hours: Vec<(HourPlace, Option<usize>)>,
-    /// The days' folders that are to be checked whole.
-    pub days: BTreeSet<PathBuf>,
+    /// The days that are to be checked whole: folder and day, with the number of their root.
+    pub days: BTreeMap<(PathBuf, Day), Option<usize>>,
     /// What was found on the way.
     pub problems: Problems,
 }
@@ -187,13 +234,16 @@ impl Survey {
         };
         for day in days {
             self.add_hours(disk, &day, root, None)?;
-            self.days.insert(day);
+            for of_day in days_in(disk, &day)? {
+                self.days.insert((day.clone(), of_day), root);
+            }
         }
         Ok(())
     }
 
     fn root_above(&mut self, disk: &dyn Disk, folder: &Path) -> io::Result<Option<usize>> {
-        for above in (1..=ABOVE_MAX).map(|levels| above(folder, levels)) {
+        let above = (1..=ABOVE_MAX).map(|levels| above(folder, levels));
+        for above in std::iter::once(folder.to_owned()).chain(above) {
             if disk.len(&ledger::path(&above))?.is_some()
                 || disk.len(&super::identity::path(&above))?.is_some()
             {
@@ -240,18 +290,8 @@ impl Survey {
         if disk.len(&path)?.is_none() {
             return Ok(());
         }
+        root.has_ledger = true;
         let problems = &mut self.problems;
-        match ledger::breaks(disk, &root.path) {
-            Ok(breaks) => {
-                for line in breaks {
-                    problems.wrong(
-                        &path,
-                        format!("line {line} does not have the hash of the line before it, or was changed"),
-                    );
-                }
-            }
-            Err(why) => problems.wrong(&path, why.to_string()),
-        }
         if let Ok(true) = ledger::is_torn(disk, &root.path) {
             problems.unfinished(
                 &path,
@@ -260,19 +300,35 @@ impl Survey {
         }
         match ledger::read(disk, &root.path) {
             Ok(lines) => {
+                match ledger::breaks(disk, &root.path) {
+                    Ok(breaks) => {
+                        for number in breaks {
+                            let line = number.checked_sub(1).and_then(|place| lines.get(place));
+                            let what = format!(
+                                "line {number} does not have the hash of the line before it, or was changed"
+                            );
+                            let day = line.map(|line| line.hour.day());
+                            problems.add_of(Severity::Wrong, &path, day, what);
+                        }
+                    }
+                    Err(why) => problems.wrong(&path, why.to_string()),
+                }
+                root.head = Some(Head {
+                    path: path.clone(),
+                    lines: lines.len() as u64,
+                    sha256: ledger::head(disk, &root.path).map_err(io::Error::other)?,
+                });
                 let mut by_hour: BTreeMap<Hour, Vec<Line>> = BTreeMap::new();
                 for line in lines {
                     let of_hour = by_hour.entry(line.hour).or_default();
                     if line.revision != of_hour.len() as u64 + 1 {
-                        problems.wrong(
-                            &path,
-                            format!(
-                                "revision {} of {} comes after {} others",
-                                line.revision,
-                                line.hour,
-                                of_hour.len()
-                            ),
+                        let what = format!(
+                            "revision {} of {} comes after {} others",
+                            line.revision,
+                            line.hour,
+                            of_hour.len()
                         );
+                        problems.add_of(Severity::Wrong, &path, Some(line.hour.day()), what);
                     }
                     of_hour.push(line);
                 }
@@ -349,13 +405,29 @@ fn above(folder: &Path, levels: usize) -> PathBuf {
 /// What is said of a file that is none of ours.
 pub const UNKNOWN: &str = "it is no file of a vault, and was not checked";
 
-/// The folders in which hours lie, below a folder or that folder itself.
+/// The days of which files lie in a folder.
+fn days_in(disk: &dyn Disk, folder: &Path) -> io::Result<BTreeSet<Day>> {
+    let mut entries = disk.list(folder)?;
+    entries.extend(disk.list(&folder.join("revisions"))?);
+    let days = entries.iter().filter_map(|entry| {
+        let name = layout::of_aside(&entry.name).map_or(entry.name.as_str(), |(name, _)| name);
+        let day = || Public::of_name(name).and_then(Public::day);
+        hour_of(name).map(Hour::day).or_else(day)
+    });
+    Ok(days.collect())
+}
+
+/// The folders in which hours lie, or files about a day, below a folder or that folder itself.
 fn day_folders(disk: &dyn Disk, folder: &Path, below_max: usize) -> io::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     for entry in disk.list(folder)? {
         let path = folder.join(&entry.name);
         if !entry.folder {
-            if hour_of(&entry.name).is_some() || layout::of_aside(&entry.name).is_some() {
+            let is_of_day = matches!(Public::of_name(&entry.name), Some(Public::Day(..)));
+            if is_of_day
+                || hour_of(&entry.name).is_some()
+                || layout::of_aside(&entry.name).is_some()
+            {
                 found.insert(folder.to_owned());
             }
         } else if entry.name == "revisions" {
@@ -374,33 +446,6 @@ fn day_folders(disk: &dyn Disk, folder: &Path, below_max: usize) -> io::Result<B
     Ok(found)
 }
 
-/// What a day comes to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct DayFound {
-    /// Hours that were checked.
-    pub hours: u64,
-    /// Their posts.
-    pub posts: u64,
-    /// Bytes of data files that were read.
-    pub bytes: u64,
-}
-
-/// Everything that was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Found {
-    /// By day.
-    pub days: BTreeMap<Day, DayFound>,
-    /// What does not hold, the worst first.
-    pub problems: Vec<Problem>,
-}
-
-impl Found {
-    /// The worst that was found; `None` if all holds and there is nothing to note.
-    pub fn worst(&self) -> Option<Severity> {
-        self.problems.iter().map(|problem| problem.severity).max()
-    }
-}
-
 /// The zone that a manifest names, if this program knows it.
 pub fn zone(name: &str, path: &Path, problems: &mut Problems) -> Option<Zone> {
     match Zone::named(name) {
@@ -409,5 +454,16 @@ pub fn zone(name: &str, path: &Path, problems: &mut Problems) -> Option<Zone> {
             problems.wrong(path, why.to_string());
             None
         }
+    }
+}
+
+/// The first of several things, and how many there are.
+pub fn some(all: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let told = all.iter().take(SHOWN).cloned();
+    let told = told.collect::<Vec<String>>().join("; ");
+    match all.len().saturating_sub(SHOWN) {
+        0 => told,
+        more => format!("{told}; and {more} more"),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     layout::Kind,
     manifest::{Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, sha256},
     posts::check,
-    verify::{HourPlace, Problems, Root, zone},
+    verify::{HourPlace, Problems, Root, some, zone},
     verify_cover,
     verify_rows::{self, Rows},
 };
@@ -34,6 +34,8 @@ pub struct HourFound {
     pub manifest_sha256: Option<String>,
     /// SHA-256 of the manifest before it, as it says.
     pub previous_manifest: Option<String>,
+    /// Data files that its manifest names and this copy has not, for they are never published.
+    pub absent: Vec<Kind>,
     /// Whether a collector ran in it: events files of its own minutes are among its inputs.
     pub was_collected: bool,
     /// What does not hold.
@@ -58,8 +60,13 @@ pub fn hour(disk: &dyn Disk, place: &HourPlace, root: Option<&Root>) -> HourFoun
             }
             manifest
         }
-        Ok(None) => {
+        Ok(None) if place.is_strict => {
             found.problems.wrong(&path, "the manifest is missing");
+            return found;
+        }
+        Ok(None) => {
+            let what = "the manifest is missing: nothing of this hour could be checked";
+            found.problems.incomplete(&path, what);
             return found;
         }
         Err(why) => {
@@ -167,6 +174,36 @@ fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
         problems.same(path, "posts", total.posts, seen);
     }
     check_minutes(path, manifest, problems);
+    check_outputs(path, manifest, problems);
+}
+
+/// Whether the rows that it gives its data files are those that it counts; the files may not be here.
+fn check_outputs(path: &Path, manifest: &Manifest, problems: &mut Problems) {
+    let total = &manifest.counts.total;
+    let rejected: u64 = total.rejected.values().sum();
+    for output in &manifest.outputs {
+        let Some((_, kind)) = Kind::of_name(&output.name) else {
+            continue;
+        };
+        let what = format!("rows of {}", output.name);
+        match kind {
+            Kind::Ids | Kind::Tweets | Kind::Posts => {
+                problems.same(path, &what, output.rows, total.posts);
+            }
+            Kind::Rejected => problems.same(path, &what, output.rows, rejected),
+            // an author has at least one post, and of a field so many examples are kept
+            Kind::Users if total.posts < output.rows => problems.wrong(
+                path,
+                format!("{what}: it says {}, more than posts", output.rows),
+            ),
+            Kind::Conflicts if output.rows == 0 || manifest.conflicts.posts == 0 => {
+                let posts = manifest.conflicts.posts;
+                let says = format!("{what}: it says {}, of {posts} posts", output.rows);
+                problems.wrong(path, says);
+            }
+            Kind::Users | Kind::Conflicts => (),
+        }
+    }
 }
 
 /// Whether the table of minutes agrees with the counts.
@@ -206,6 +243,10 @@ fn check_minutes(path: &Path, manifest: &Manifest, problems: &mut Problems) {
     }
 }
 
+/// What is said of a copy without the ids of an hour.
+const NO_IDS: &str = "it is missing: that the manifest speaks of these posts, and what follows from their ids \
+     (counts, seconds covered), was not checked";
+
 /// Reads all data files, and compares them with what the manifest says of them.
 fn check_files(
     disk: &dyn Disk,
@@ -235,10 +276,9 @@ fn check_files(
                 }
             }
             (None, true) => problems.wrong(&data, "its manifest does not name it"),
-            (Some(_), false) if place.is_strict || kind == Kind::Ids => {
-                problems.wrong(&data, "it is missing");
-            }
-            (Some(_), false) => problems.note(&data, "it is not part of this copy"),
+            (Some(_), false) if place.is_strict => problems.wrong(&data, "it is missing"),
+            (Some(_), false) if kind == Kind::Ids => problems.incomplete(&data, NO_IDS),
+            (Some(_), false) => found.absent.push(kind),
             (Some(says), true) => {
                 found.bytes += says.bytes;
                 check_file(disk, (&data, kind), says, manifest, &mut rows, problems);
@@ -371,17 +411,6 @@ fn check_rows(
     }
     if is_strict {
         check_rejected(path, manifest, rows, problems);
-    }
-}
-
-/// The first of several things, and how many there are.
-fn some(all: &[String]) -> String {
-    const SHOWN: usize = 3;
-    let told = all.iter().take(SHOWN).cloned();
-    let told = told.collect::<Vec<String>>().join("; ");
-    match all.len().saturating_sub(SHOWN) {
-        0 => told,
-        more => format!("{told}; and {more} more"),
     }
 }
 

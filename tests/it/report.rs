@@ -179,6 +179,9 @@ fn a_certificate_says_what_the_manifests_say_and_a_stranger_finds_what_was_chang
     assert_eq!(code, 0, "{said}");
     stranger(copy.path());
     incomplete(copy.path());
+    without_a_file(copy.path());
+    without_an_hour(copy.path());
+    beside_the_files(copy.path());
     today(&archive);
 }
 
@@ -217,21 +220,341 @@ fn incomplete(copy: &Path) {
     let ledger = copy.join("ledger.jsonl");
     let whole = fs::read_to_string(&ledger).unwrap();
     let without = whole.trim_end().rfind('\n').unwrap();
-    fs::write(&ledger, &whole[..=without]).unwrap();
-    let (code, said) = twinstream(copy, &["verify", "."]);
-    assert!(
-        code == 5 && said.contains("fetched again"),
-        "{code}: {said}"
+    let with_ledger = |text: &str, code: i32, told: &str| {
+        fs::write(&ledger, text).unwrap();
+        let said = verified(copy, code, told);
+        assert!(!said.contains("merge"), "nobody merges a copy: {said}");
+        assert!(!said.contains(NO_LEDGER), "{said}");
+        fs::write(&ledger, &whole).unwrap();
+    };
+    with_ledger(&whole[..=without], 5, "fetched again");
+    // what is not there is incomplete, whether it is a line, all of them, or the file
+    with_ledger("", 5, "fetched again");
+    with_ledger("no ledger\n", 1, "not a line of a ledger");
+    with_ledger(
+        &whole[whole.find('\n').unwrap() + 1..],
+        1,
+        "line 1 does not",
     );
-    assert!(!said.contains("merge"), "nobody merges a copy: {said}");
-    fs::write(&ledger, whole).unwrap();
-    // an hour
-    for ending in ["IDs.txt.xz", "manifest.json"] {
-        fs::remove_file(folder.join(format!("{DAY}_13_{ending}"))).unwrap();
+    fs::remove_file(&ledger).unwrap();
+    verified(copy, 5, NO_LEDGER);
+    fs::write(&ledger, &whole).unwrap();
+    // the table of days has what is wrong in the ledger
+    let first: serde_json::Value = serde_json::from_str(whole.lines().next().unwrap()).unwrap();
+    let hash = first["manifest_sha256"].as_str().unwrap();
+    with_ledger(&whole.replacen(hash, &"0".repeat(64), 1), 1, "  WRONG\n");
+    // and its head is what common tools say
+    let last = whole.lines().last().unwrap();
+    let head = format!(
+        "{} lines, the last one's SHA-256 is {}",
+        whole.lines().count(),
+        sha256(last.as_bytes())
+    );
+    verified(copy, 0, &head);
+    // a day that the ledger has, and the folder has not
+    let day = copy.join("2026/11/23");
+    fs::rename(&day, copy.join("away")).unwrap();
+    verified(copy, 0, "all holds");
+    let away = TempDir::new().unwrap();
+    fs::rename(copy.join("away"), away.path().join("day")).unwrap();
+    verified(
+        copy,
+        5,
+        "days that are not here, and were not checked: 2026-11-23\n",
+    );
+    fs::rename(away.path().join("day"), &day).unwrap();
+    verified(copy, 0, "all holds");
+}
+
+const NO_LEDGER: &str = "nothing shows that the manifests are those that were committed";
+
+/// Verifies a copy, which must end so and say that; gives all that was said.
+#[track_caller]
+fn verified(copy: &Path, code: i32, told: &str) -> String {
+    let (found, said) = twinstream(copy, &["verify", "."]);
+    assert!(
+        found == code && said.contains(told),
+        "{told}: {found}: {said}"
+    );
+    said
+}
+
+/// Changes a file, verifies, and puts it back.
+#[track_caller]
+fn with_changed(copy: &Path, file: &Path, change: &dyn Fn(&str) -> String, code: i32, told: &str) {
+    let original = fs::read(file).unwrap();
+    let text = change(std::str::from_utf8(&original).unwrap());
+    assert_ne!(text.as_bytes(), original, "{}", file.display());
+    fs::write(file, text).unwrap();
+    let said = verified(copy, code, told);
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(said.contains(name), "{name}: {said}");
+    fs::write(file, original).unwrap();
+}
+
+const DAY_FILES: [&str; 6] = [
+    "report.txt",
+    "gaps.csv",
+    "exposure.csv",
+    "certificate.txt",
+    "certificate.svg",
+    "README.md",
+];
+
+/// Each file that a published day has, taken away alone; and what is the matter with one, told as it is.
+fn without_a_file(copy: &Path) {
+    let folder = copy.join("2026/11/23");
+    let path = |ending: &str| folder.join(format!("{DAY}_{ending}"));
+    for ending in DAY_FILES
+        .into_iter()
+        .chain(["13_IDs.txt.xz", "14_manifest.json"])
+    {
+        let file = path(ending);
+        let bytes = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        let said = verified(copy, 5, &format!("{DAY}_{ending}"));
+        assert!(said.contains("  incomplete\n"), "the table: {said}");
+        fs::write(&file, bytes).unwrap();
     }
-    let (_, said) = twinstream(&folder, &["verify", "."]);
-    let told = format!("not part of this copy: {DAY}_13;");
-    assert!(said.contains(&told), "{said}");
+    with_changed(
+        copy,
+        &path("gaps.csv"),
+        &|text| text.trim_end().to_owned(),
+        1,
+        "say: its last line has no line end\n",
+    );
+    with_changed(
+        copy,
+        &path("gaps.csv"),
+        &|text| text.replace('\n', "\r\n"),
+        1,
+        "in LF: some program has changed them\n",
+    );
+    // one line gone is told as that, and no other
+    let gone = |text: &str| {
+        text.lines()
+            .enumerate()
+            .filter(|(n, _)| *n != 2)
+            .map(|(_, line)| format!("{line}\n"))
+            .collect::<String>()
+    };
+    with_changed(copy, &path("gaps.csv"), &gone, 1, "say: before line 3, ");
+    with_changed(
+        copy,
+        &path("certificate.svg"),
+        &|svg| svg.replacen("server 2", "server 3", 1),
+        1,
+        "element ",
+    );
+    // nobody escapes by calling it another form
+    let other = |text: &str| {
+        text.replace("posts", "boasts")
+            .replace("README format ", "README format 9")
+    };
+    with_changed(copy, &path("README.md"), &other, 5, "was not checked");
+    let former = |text: &str| text.replace("certificate format ", "certificate format 9");
+    with_changed(
+        copy,
+        &path("certificate.txt"),
+        &former,
+        5,
+        "only its hashes were checked",
+    );
+    // rows of a file that is not here
+    let rows = |text: &str| {
+        let mut manifest: serde_json::Value = serde_json::from_str(text).unwrap();
+        let outputs = manifest["outputs"].as_array_mut().unwrap();
+        let tweets = outputs
+            .iter_mut()
+            .find(|of| of["name"].as_str().unwrap().contains("tweets"));
+        let rows = tweets.unwrap();
+        rows["rows"] = (rows["rows"].as_u64().unwrap() + 1).into();
+        manifest.to_string()
+    };
+    with_changed(
+        copy,
+        &path("14_manifest.json"),
+        &rows,
+        1,
+        "rows of 2026-11-23_14_tweets.csv.xz: it says",
+    );
+    let (_, said) = twinstream(copy, &["verify", "-q", "."]);
+    assert!(!said.contains("note:"), "{said}");
+}
+
+/// An hour is taken away with all that is its own: it is named, and what the day's files say of the others
+/// is still checked.
+fn without_an_hour(copy: &Path) {
+    let folder = copy.join("2026/11/23");
+    let path = |ending: &str| folder.join(format!("{DAY}_{ending}"));
+    let (ledger, aside) = (copy.join("ledger.jsonl"), copy.join("aside"));
+    let own = ["IDs.txt.xz", "manifest.json"].map(|ending| path(&format!("13_{ending}")));
+    let bytes = own.each_ref().map(|path| fs::read(path).unwrap());
+    for file in &own {
+        fs::remove_file(file).unwrap();
+    }
+    verified(
+        copy,
+        5,
+        "hour 13 of 2026-11-23 has no manifest here, but the ledger, report.txt, exposure.csv and certificate.txt speak of it. Checked: hours 14-1",
+    );
+    let said = verified(&folder, 5, "hour 13");
+    assert!(said.contains(", 1 missing: "), "{said}");
+    let row_of = |text: &str, begin: &str| -> String {
+        let mut rows = text
+            .split_inclusive('\n')
+            .filter(|line| line.starts_with(begin));
+        rows.next()
+            .unwrap_or_else(|| panic!("{begin}: {text}"))
+            .to_owned()
+    };
+    let without =
+        |begin: &'static str| move |text: &str| text.replacen(&row_of(text, begin), "", 1);
+    let other = |begin: &'static str| {
+        move |text: &str| {
+            let row = row_of(text, begin);
+            text.replacen(
+                &row,
+                &row.replacen("14:02:", "14:01:", 1)
+                    .replacen("0\t", "1\t", 1),
+                1,
+            )
+        }
+    };
+    with_changed(
+        copy,
+        &path("gaps.csv"),
+        &without("union,2026-11-23T14"),
+        1,
+        "the gap of union from 2026-11-23T14",
+    );
+    with_changed(
+        copy,
+        &path("gaps.csv"),
+        &other("union,2026-11-23T14:02"),
+        1,
+        "is not in them",
+    );
+    with_changed(
+        copy,
+        &path("gaps.csv"),
+        &|text| {
+            text.replace("network", "disk")
+                .replace("not running", "network")
+        },
+        1,
+        "is not in them",
+    );
+    with_changed(
+        copy,
+        &path("exposure.csv"),
+        &without("2026-11-23_14,2026-11-23T14:05"),
+        1,
+        "is missing",
+    );
+    with_changed(
+        copy,
+        &path("exposure.csv"),
+        &|text| text.to_owned() + "2026-11-23_19,2026-11-23T19:00Z,60,9\n",
+        1,
+        "19",
+    );
+    with_changed(copy, &path("report.txt"), &without("14\t"), 1, "is missing");
+    with_changed(
+        copy,
+        &path("report.txt"),
+        &|text| text.to_owned() + "19\t1\t1\t1\t0\t0.0%\n",
+        1,
+        "exposure.csv says nothing",
+    );
+    with_changed(
+        copy,
+        &path("certificate.txt"),
+        &without("  2026-11-23 14:02:"),
+        1,
+        "the gap of union from 2026-11-23T14:02",
+    );
+    let hash = |text: &str| {
+        let row = text
+            .lines()
+            .find(|line| line.ends_with("14_tweets.csv.xz"))
+            .unwrap();
+        text.replace(row, &format!("{}{}", "0".repeat(64), &row[64..]))
+    };
+    with_changed(copy, &path("certificate.txt"), &hash, 1, "by them it is");
+    with_changed(
+        copy,
+        &path("README.md"),
+        &other("| 2026-11-23 14:02"),
+        1,
+        "is not in them",
+    );
+    fs::rename(&ledger, &aside).unwrap();
+    with_changed(
+        copy,
+        &path("gaps.csv"),
+        &without("union,2026-11-23T14"),
+        1,
+        "the gap of union from 2026-11-23T14",
+    );
+    fs::rename(&aside, &ledger).unwrap();
+    for (file, bytes) in own.iter().zip(bytes) {
+        fs::write(file, bytes).unwrap();
+    }
+    // the last hour with its lines of the ledger: it is older, or cut
+    let whole = fs::read_to_string(&ledger).unwrap();
+    let last: serde_json::Value = serde_json::from_str(whole.lines().last().unwrap()).unwrap();
+    let last = last["hour"].as_str().unwrap().to_owned();
+    let lines = whole.lines().filter(|line| !line.contains(&last));
+    let cut: String = lines.map(|line| format!("{line}\n")).collect();
+    let own = ["IDs.txt.xz", "manifest.json"].map(|ending| folder.join(format!("{last}_{ending}")));
+    let bytes = own.each_ref().map(|path| fs::read(path).unwrap());
+    for file in &own {
+        fs::remove_file(file).unwrap();
+    }
+    if whole.starts_with(&cut) {
+        fs::write(&ledger, &cut).unwrap();
+        let said = verified(copy, 5, "the ledger does not know");
+        assert!(
+            !said.contains("is not the one that was committed"),
+            "{said}"
+        );
+        fs::write(&ledger, &whole).unwrap();
+    } else {
+        verified(copy, 5, "has no manifest here");
+    }
+    for (file, bytes) in own.iter().zip(bytes) {
+        fs::write(file, bytes).unwrap();
+    }
+    verified(copy, 0, "all holds");
+}
+
+/// The ledger beside the day's files, as the README says.
+fn beside_the_files(copy: &Path) {
+    let flat = TempDir::new().unwrap();
+    for file in files_below(copy) {
+        fs::copy(&file, flat.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let said = verified(flat.path(), 0, "all holds");
+    assert!(!said.contains("no file of a vault"), "{said}");
+    fs::rename(
+        flat.path().join(format!("{DAY}_certificate.txt")),
+        flat.path().join("certificate.txt"),
+    )
+    .unwrap();
+    verified(flat.path(), 5, &format!("{DAY}_certificate.txt"));
+    // one hour of it, for whoever needs no more
+    for file in files_below(flat.path()) {
+        if !file.to_str().unwrap().contains(&format!("{DAY}_14_"))
+            && !file.ends_with("ledger.jsonl")
+        {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    let said = verified(flat.path(), 5, "Checked: hour 14,");
+    assert!(said.contains("Not checked: hours 13, 15"), "{said}");
+    let one = twinstream(flat.path(), &["verify", &format!("{DAY}_14_manifest.json")]);
+    assert!(one.0 == 0, "{one:?}");
 }
 
 /// What lacks of a day that is not over, and a commit that is half done.

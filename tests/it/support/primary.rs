@@ -18,11 +18,7 @@ use twinstream::{
     period::{Hour, UtcMs, Zone},
     report::check,
     segment::acks::{self, Ack},
-    vault::{
-        manifest::Manifest,
-        verify::{self, Found},
-        verify_hour, verify_whole,
-    },
+    vault::{manifest::Manifest, verify, verify_found::Found, verify_hour},
     world::disk::{Disk, RealDisk},
 };
 
@@ -214,10 +210,7 @@ impl Site {
         let hours = places
             .map(|(place, number)| verify_hour::hour(&*self.disk, place, root(number)))
             .collect();
-        let mut survey = survey;
-        let told = check::days(&*self.disk, &survey);
-        survey.problems.0.extend(told.0);
-        verify_whole::whole(&*self.disk, survey, hours)
+        check::whole(&*self.disk, &survey, hours)
     }
 
     pub(crate) fn text(&self, hour: &str, ending: &str) -> String {
