@@ -332,11 +332,9 @@ fn without_a_file(copy: &Path) {
     );
     // one line gone is told as that, and no other
     let gone = |text: &str| {
-        text.lines()
-            .enumerate()
-            .filter(|(n, _)| *n != 2)
-            .map(|(_, line)| format!("{line}\n"))
-            .collect::<String>()
+        let lines = text.split_inclusive('\n').enumerate();
+        let others = lines.filter(|(number, _)| *number != 2);
+        others.map(|(_, line)| line).collect::<String>()
     };
     with_changed(copy, &path("gaps.csv"), &gone, 1, "say: before line 3, ");
     with_changed(
@@ -404,9 +402,7 @@ fn without_an_hour(copy: &Path) {
         let mut rows = text
             .split_inclusive('\n')
             .filter(|line| line.starts_with(begin));
-        rows.next()
-            .unwrap_or_else(|| panic!("{begin}: {text}"))
-            .to_owned()
+        rows.next().expect(begin).to_owned()
     };
     let without =
         |begin: &'static str| move |text: &str| text.replacen(&row_of(text, begin), "", 1);
@@ -505,8 +501,8 @@ fn without_an_hour(copy: &Path) {
     let whole = fs::read_to_string(&ledger).unwrap();
     let last: serde_json::Value = serde_json::from_str(whole.lines().last().unwrap()).unwrap();
     let last = last["hour"].as_str().unwrap().to_owned();
-    let lines = whole.lines().filter(|line| !line.contains(&last));
-    let cut: String = lines.map(|line| format!("{line}\n")).collect();
+    let lines = whole.split_inclusive('\n');
+    let cut: String = lines.filter(|line| !line.contains(&last)).collect();
     let own = ["IDs.txt.xz", "manifest.json"].map(|ending| folder.join(format!("{last}_{ending}")));
     let bytes = own.each_ref().map(|path| fs::read(path).unwrap());
     for file in &own {
