@@ -28,7 +28,7 @@ TOOL = ROOT / "target/release/examples/bench"
 REFERENCES = ROOT / "benches/references"
 HOUR = "2026-11-23_18"
 # what `merge.xz = "balanced"` means, in the words of the xz tool; src/vault/xz.rs has the same
-BALANCED = ["--block-size=4MiB", "--lzma2=preset=6,dict=1MiB,lc=4,pb=0,nice=28,depth=12"]
+BALANCED = ["--block-size=4MiB", "--lzma2=preset=6,dict=1MiB,lc=4,pb=0,nice=26,depth=10"]
 
 # a collector that has not got what it is to get by then never will
 COLLECT_S_MAX = 180

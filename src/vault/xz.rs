@@ -49,8 +49,8 @@ impl Effort {
             Self::Balanced => Options {
                 preset: 6,
                 dict_bytes: 1 << 20,
-                nice: 28,
-                depth: 12,
+                nice: 26,
+                depth: 10,
                 block_bytes: 4 << 20,
             },
             Self::Fast => Options {

@@ -43,7 +43,7 @@ const GROUP_ROWS: usize = 1 << 17;
 const GROUP_BYTES: usize = 64 << 20;
 
 /// How hard zstd works.
-const ZSTD_LEVEL: i32 = 1;
+const ZSTD_LEVEL: i32 = 3;
 
 /// The keys of the file's own metadata.
 pub const KEY_FORMAT: &str = "twinstream.format";
