@@ -195,7 +195,7 @@ fn tell(
         if args.dry_run {
             tracing::info!("it would be mailed to {}", postman.mail.to.join(", "));
         } else {
-            mail(setup, postman, day)?;
+            mail(setup, postman, statement)?;
         }
     }
     Ok(if lacks.is_empty() {
@@ -360,12 +360,16 @@ fn aligned(report: &str) -> String {
 }
 
 /// Puts the mail into the queue, and sends what waits there, unless the service does.
-fn mail(setup: &Setup, postman: &Postman, day: Day) -> Result<(), Failure> {
+fn mail(setup: &Setup, postman: &Postman, statement: &Statement<'_>) -> Result<(), Failure> {
     let settings = &setup.settings;
     let (data_dir, vault) = (&settings.data_dir, &settings.vault_dir);
     let now = setup.clock.now();
-    let this = &setup.this_server()?.id;
-    daily::put(&RealDisk, data_dir, vault, this, day, now)?;
+    let of = daily::Of {
+        server: &setup.this_server()?.id,
+        day: statement.day,
+        headline: &certificate::headline(statement),
+    };
+    daily::put(&RealDisk, data_dir, vault, of, now)?;
     match Lock::take(data_dir, "mail", now) {
         Ok(_lock) => {
             // what is not taken now waits for the service, or for the next time

@@ -105,13 +105,8 @@ impl Check<'_> {
         let spoken: Vec<(Hour, u64, &str)> = certificate::spoken_of(text).collect();
         for (hour, revision, sha256) in &spoken {
             if self.is_committed(*hour, *revision, sha256) == Some(false) {
-                self.problems.wrong(
-                    &path,
-                    format!(
-                        "revision {revision} of {hour}: the manifest that it names is not the one that \
-                         was committed"
-                    ),
-                );
+                let what = self.other_manifest(*hour, *revision, sha256);
+                self.problems.wrong(&path, what);
             }
         }
         if !self.speaks_of_this(&spoken) {
@@ -140,6 +135,21 @@ impl Check<'_> {
             self.wrong(DayFile::Certificate, &what);
         }
         true
+    }
+
+    /// Says who speaks of which manifest, so that a false one is not taken for the truth.
+    fn other_manifest(&self, hour: Hour, revision: u64, sha256: &str) -> String {
+        let lines = self.of.ledger.and_then(|ledger| ledger.get(&hour));
+        let line = lines.and_then(|lines| lines.iter().find(|line| line.revision == revision));
+        let of = format!("manifest of revision {revision} of {hour}");
+        match line.map(|line| line.manifest_sha256 == sha256) {
+            Some(true) => format!(
+                "it and the ledger name another {of} than the one that is here: that manifest was changed, and \
+                 what is found by it in other files may be true"
+            ),
+            Some(false) => format!("it names another {of} than the ledger"),
+            None => format!("it names another {of} than the one that is here"),
+        }
     }
 
     /// Whether a manifest is the one that was committed; `None` if nothing here knows.

@@ -198,9 +198,31 @@ impl Check<'_> {
             let whole: i64 = gaps.iter().map(|gap| gap.seconds()).sum();
             let told = found.iter().flatten().count();
             if !is_maximal || !is_complement || usize::try_from(whole) != Ok(told) {
-                self.wrong(format!(
-                    "the gaps of {of} are not the runs of seconds that are not covered"
-                ));
+                let whose = if of == UNION {
+                    of.to_owned()
+                } else {
+                    format!("server {of}")
+                };
+                let mut what =
+                    format!("the gaps of {whose} are not the runs of seconds that are not covered");
+                let differs = |(gap, covered): (&Option<Cause>, &bool)| gap.is_none() != *covered;
+                let place = found.iter().zip(&bits.covered).position(differs);
+                if let Some(second) = place.and_then(|place| self.seconds.get(place)) {
+                    let is_gap = place
+                        .and_then(|place| found.get(place))
+                        .is_some_and(Option::is_some);
+                    let at = UtcMs(second * 1_000).to_string();
+                    let at = at.get(..19).unwrap_or_default();
+                    what += &format!(
+                        ": first at {at}Z, which is {}",
+                        if is_gap {
+                            "in a gap and covered"
+                        } else {
+                            "in no gap and not covered"
+                        }
+                    );
+                }
+                self.wrong(what);
             }
             causes.push(found);
         }

@@ -1,6 +1,6 @@
 //! What `verify` found, put together: by day, the worst first.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
@@ -43,8 +43,11 @@ impl Found {
     #[must_use]
     pub fn with(mut self, problems: Problems) -> Self {
         self.problems.extend(problems.0);
-        self.problems
-            .sort_by(|a, b| (b.severity, &a.path, &a.what).cmp(&(a.severity, &b.path, &b.what)));
+        // first what all the rest is held against
+        let rank = |problem: &Problem| !is_measure(&problem.path);
+        self.problems.sort_by(|a, b| {
+            (b.severity, rank(a), &a.path, &a.what).cmp(&(a.severity, rank(b), &b.path, &b.what))
+        });
         self.problems.dedup();
         for (day, found) in &mut self.days {
             let concerns = |problem: &&Problem| problem.day.is_none_or(|of| of == *day);
@@ -60,4 +63,10 @@ impl Found {
         let all = self.problems.iter();
         all.filter(|problem| problem.severity == severity).count()
     }
+}
+
+/// Whether it is the ledger or a manifest.
+fn is_measure(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.contains("_manifest") || name == "ledger.jsonl"
 }

@@ -406,30 +406,29 @@ fn check_rows(
         );
         problems.wrong(path, what);
     }
-    if wrong.is_empty() && others.is_empty() {
-        within_their_minutes(path, manifest, rows, problems);
+    if is_other_content(manifest, rows) {
+        let which = if wrong.is_empty() && others.is_empty() {
+            "ids are others than were committed, or in another order, and every minute has as many as it should: \
+             which ones cannot be told from the ids alone"
+        } else {
+            "besides those of the minutes that are named, ids of any minute may be others than were committed: which \
+             ones cannot be told from the ids alone"
+        };
+        let what = format!("{which}; `tweets.csv` and `posts.parquet` of the archive have them");
+        problems.wrong(path, what);
     }
     if is_strict {
         check_rejected(path, manifest, rows, problems);
     }
 }
 
-/// Ids that are others, where no number of them tells which.
-fn within_their_minutes(path: &Path, manifest: &Manifest, rows: &Rows, problems: &mut Problems) {
-    let ids = manifest
-        .outputs
-        .iter()
-        .find(|output| Kind::of_name(&output.name).is_some_and(|(_, kind)| kind == Kind::Ids));
-    let (Some(says), Some(found)) = (ids, &rows.ids_content) else {
-        return;
-    };
-    if says.content_sha256 != *found {
-        problems.note(
-            path,
-            "ids are others than were committed, and every minute has as many as it should: which ones \
-             cannot be told from the ids alone; `tweets.csv` and `posts.parquet` of the archive have them",
-        );
-    }
+/// Whether the ids are not those of which the manifest has the hash.
+fn is_other_content(manifest: &Manifest, rows: &Rows) -> bool {
+    let is_ids =
+        |output: &&Output| Kind::of_name(&output.name).is_some_and(|(_, kind)| kind == Kind::Ids);
+    let says = manifest.outputs.iter().find(is_ids);
+    let known = says.zip(rows.ids_content.as_ref());
+    known.is_some_and(|(says, found)| says.content_sha256 != *found)
 }
 
 fn check_rejected(path: &Path, manifest: &Manifest, rows: &Rows, problems: &mut Problems) {

@@ -1,4 +1,4 @@
-//! The mail of a day: its report in the text, and what there is of certificate and picture with it; and
+//! The mail of a day: what the archive has and lacks of it, its report in the text, and what there is of certificate and picture with it; and
 //! which other days late data has changed since the mail before.
 
 use std::{io, path::Path};
@@ -26,15 +26,26 @@ const FILES: [(&str, &str); 3] = [
     ("certificate.svg", "image/svg+xml"),
 ];
 
+/// What is mailed about.
+#[derive(Debug, Clone, Copy)]
+pub struct Of<'a> {
+    /// Who mails.
+    pub server: &'a ServerId,
+    /// Which day.
+    pub day: Day,
+    /// What the archive has and lacks of it, as its certificate begins.
+    pub headline: &'a str,
+}
+
 /// Puts the mail of a day into the queue; gives its name. The service sends it, or [`Queue::send_due`].
 pub fn put(
     disk: &dyn Disk,
     data_dir: &Path,
     vault: &Path,
-    server: &ServerId,
-    day: Day,
+    of: Of<'_>,
     now: UtcMs,
 ) -> io::Result<String> {
+    let day = of.day;
     let table = disk::read_bounded(disk, &layout::report_path(vault, day), FILE_BYTES_MAX)?;
     let table = String::from_utf8_lossy(&table);
     let mut files = Vec::new();
@@ -48,7 +59,7 @@ pub fn put(
     }
     let mut others = renewed::read(disk, data_dir)?;
     others.remove(&day);
-    let letter = letters::report(server.as_str(), day, &table, &others, now, files);
+    let letter = letters::report(of, &table, &others, now, files);
     let name = Queue::new(disk, mail_dir(data_dir)).put(&letter, &format!("report-{day}"))?;
     renewed::clear(disk, data_dir)?;
     Ok(name)
@@ -67,7 +78,12 @@ mod tests {
         let server: ServerId = "1".parse().unwrap();
         let folder = layout::day_folder(&vault, day);
         RealDisk.make_folder(&folder).unwrap();
-        let put_mail = |now| put(&RealDisk, dir.path(), &vault, &server, day, UtcMs(now));
+        let of = Of {
+            server: &server,
+            day,
+            headline: "7 posts in 1 hour.\nNobody has 3 seconds of it.\n",
+        };
+        let put_mail = |now| put(&RealDisk, dir.path(), &vault, of, UtcMs(now));
         assert!(put_mail(0).is_err(), "a day without a report");
         disk::put(
             &RealDisk,
@@ -100,6 +116,8 @@ mod tests {
         assert!(letter.text.contains(changed), "{}", letter.text);
         // it is told once
         assert!(!read(put_mail(2).unwrap()).text.contains("anew"));
+        let begin = "2026-11-23\n\n7 posts in 1 hour.\nNobody has 3 seconds of it.\n\n";
+        assert!(letter.text.starts_with(begin), "{}", letter.text);
         assert!(
             letter.text.contains("hour  tweets\n  14       7\n"),
             "{}",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     alarm::{Alarm, Change},
+    daily::Of,
     link::State,
     queue::{Attachment, Letter},
     snapshot::Snapshot,
@@ -140,8 +141,7 @@ pub fn ends(picture: &Snapshot) -> Letter {
 /// The report of a day with its files; `others` are days that were changed, and what is to be said of
 /// each.
 pub fn report(
-    server: &str,
-    day: Day,
+    of: Of<'_>,
     table: &str,
     others: &BTreeMap<Day, String>,
     now: UtcMs,
@@ -166,8 +166,14 @@ pub fn report(
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         format!("\nAttached: {}\n", names.join(", "))
     };
+    let Of {
+        server,
+        day,
+        headline,
+    } = of;
     let text = format!(
-        "{day}\n\n{}{others}{attached}\n-- \n{PROGRAM} on server {server}, {now}\n",
+        "{day}\n\n{}\n\n{}{others}{attached}\n-- \n{PROGRAM} on server {server}, {now}\n",
+        headline.trim_end(),
         align(table)
     );
     let mut letter = Letter::new(now, format!("[twinstream {server}] report of {day}"), text);
@@ -213,14 +219,12 @@ mod tests {
     #[test]
     fn a_report_s_table_aligns() {
         let table = "hour\tserv 1\ttotal\n0\t12\t9\n1\t1234567\t10\n";
-        let letter = report(
-            "1",
-            "2026-11-23".parse().unwrap(),
-            table,
-            &BTreeMap::new(),
-            UtcMs(0),
-            Vec::new(),
-        );
+        let of = Of {
+            server: &"1".parse().unwrap(),
+            day: "2026-11-23".parse().unwrap(),
+            headline: "all of it\n",
+        };
+        let letter = report(of, table, &BTreeMap::new(), UtcMs(0), Vec::new());
         assert_eq!(letter.subject, "[twinstream 1] report of 2026-11-23");
         assert!(
             letter
