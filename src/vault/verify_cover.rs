@@ -172,6 +172,31 @@ impl Check<'_> {
         }
     }
 
+    /// Says whose gaps are not the runs of uncovered seconds, and the first second that shows it.
+    fn not_the_runs(&self, of: &str, causes: &[Option<Cause>], covered: &[bool]) -> String {
+        let whose = match of {
+            UNION => of.to_owned(),
+            server => format!("server {server}"),
+        };
+        let what = format!("the gaps of {whose} are not the runs of seconds that are not covered");
+        let mut both = causes.iter().zip(covered);
+        let place = both.position(|(cause, covered)| cause.is_none() != *covered);
+        let second = place.and_then(|place| Some((self.seconds.get(place)?, causes.get(place)?)));
+        let Some((second, cause)) = second else {
+            return what;
+        };
+        let at = UtcMs(second * 1_000).to_string();
+        let is = if cause.is_some() {
+            "in a gap and covered"
+        } else {
+            "in no gap and not covered"
+        };
+        format!(
+            "{what}: first {}Z, which is {is}",
+            at.get(..19).unwrap_or_default()
+        )
+    }
+
     /// Whether the gaps are just the seconds that are not covered, in maximal runs, and the causes of
     /// the union follow from those of the servers.
     fn gaps(&mut self, union: &Bits, servers: &[(&str, &Bits)]) {
@@ -198,30 +223,7 @@ impl Check<'_> {
             let whole: i64 = gaps.iter().map(|gap| gap.seconds()).sum();
             let told = found.iter().flatten().count();
             if !is_maximal || !is_complement || usize::try_from(whole) != Ok(told) {
-                let whose = if of == UNION {
-                    of.to_owned()
-                } else {
-                    format!("server {of}")
-                };
-                let mut what =
-                    format!("the gaps of {whose} are not the runs of seconds that are not covered");
-                let differs = |(gap, covered): (&Option<Cause>, &bool)| gap.is_none() != *covered;
-                let place = found.iter().zip(&bits.covered).position(differs);
-                if let Some(second) = place.and_then(|place| self.seconds.get(place)) {
-                    let is_gap = place
-                        .and_then(|place| found.get(place))
-                        .is_some_and(Option::is_some);
-                    let at = UtcMs(second * 1_000).to_string();
-                    let at = at.get(..19).unwrap_or_default();
-                    what += &format!(
-                        ": first at {at}Z, which is {}",
-                        if is_gap {
-                            "in a gap and covered"
-                        } else {
-                            "in no gap and not covered"
-                        }
-                    );
-                }
+                let what = self.not_the_runs(of, &found, &bits.covered);
                 self.wrong(what);
             }
             causes.push(found);
