@@ -272,7 +272,7 @@ fn verify(day: Day) -> String {
                 result incomplete (exit code 5); what contradicts is wrong (exit code 1).";
     let head = "Who changes everything so that it fits again has to change the ledger too. `verify` prints how \
                 many lines the ledger has and the SHA-256 of the last one (as does the second command \
-                below): compare both with a copy from another time or place, such as the former versions that \
+                above): compare both with a copy from another time or place, such as the former versions that \
                 the public storage keeps. A copy with more lines has that SHA-256 as `previous` in the line \
                 after. Without a ledger nothing shows that a manifest is the one that was committed.";
     format!(
