@@ -53,10 +53,11 @@ pub fn take(
 ) -> io::Result<Found> {
     let mut found = Found::default();
     let mut names = Vec::new();
-    for server in spool::servers(indexes.disk, indexes.spool)? {
-        match spool::sealed(indexes.disk, indexes.spool, &server) {
+    let servers = spool::servers(indexes.disk, indexes.spool)?;
+    for server in &servers {
+        match spool::sealed(indexes.disk, indexes.spool, server) {
             Ok(of_server) => names.extend(of_server),
-            Err(why) => found.unusable.push(unreadable(indexes, &server, &why)),
+            Err(why) => found.unusable.push(unreadable(indexes, server, &why)),
         }
     }
     let (mut names, foreign): (Vec<_>, Vec<_>) =
@@ -66,7 +67,7 @@ pub fn take(
         tracing::warn!("{count} of another stream and not merged, the first is {name}");
     }
     names.sort();
-    let acks = acknowledged(indexes, &names)?;
+    let acks = acknowledged(indexes, &servers, &names);
     let count = names.len();
     let work = |number: usize| names.get(number).map(|name| (name, indexes.get(name)));
     let outcome = workers::in_order(count, threads, work, |result| {
@@ -93,18 +94,22 @@ pub fn take(
 
 /// The acknowledgements of these segments; they are ascending. Nothing rests on them but how long late
 /// input waits for more.
-fn acknowledged(indexes: &Indexes<'_>, names: &[SegmentName]) -> io::Result<BTreeMap<String, Ack>> {
+fn acknowledged(
+    indexes: &Indexes<'_>,
+    servers: &[ServerId],
+    names: &[SegmentName],
+) -> BTreeMap<String, Ack> {
     let mut acks = BTreeMap::new();
     let is_here = |name: &SegmentName| names.binary_search(name).is_ok();
-    for server in spool::servers(indexes.disk, indexes.spool)? {
-        match acks::read(indexes.disk, &acks::path(indexes.spool, &server), is_here) {
+    for server in servers {
+        match acks::read(indexes.disk, &acks::path(indexes.spool, server), is_here) {
             Ok(of_server) => acks.extend(of_server),
             Err(why) => {
                 tracing::warn!("the acknowledgements for server {server} cannot be read: {why}");
             }
         }
     }
-    Ok(acks)
+    acks
 }
 
 /// What the plan needs of an index.

@@ -1,5 +1,5 @@
-//! The mail of a day: what the archive has and lacks of it, its report in the text, and what there is of certificate and picture with it; and
-//! which other days late data has changed since the mail before.
+//! The mail of a day: what the archive has and lacks of it, its report, what there is of certificate and
+//! picture, and which other days late data has changed since the mail before.
 
 use std::{io, path::Path};
 

@@ -272,7 +272,6 @@ fn archive(picture: &Snapshot) -> Markup {
     }
 }
 
-/// `1 hour`, `2 hours`
 fn class(what: &str) -> String {
     what.replace(' ', "-")
 }
