@@ -225,10 +225,13 @@ impl Remote<'_> {
 
 /// What an end with an error means.
 fn failed(to: String, status: ExitStatus, says: String) -> RsyncError {
+    let not_there = says.contains("No such file or directory");
     match status.code() {
+        // since 3.5.0 rrsync itself opens what is asked for, and breaks off
+        Some(12) if not_there && says.contains("rrsync error:") => RsyncError::Missing { to, says },
         // 10, 30, 35: socket and time; 12: the stream broke off; 127: no rsync there; 255: ssh
         Some(10 | 12 | 30 | 35 | 127 | 255) => RsyncError::Unreachable { to, says },
-        Some(23) if says.contains("No such file or directory") => RsyncError::Missing { to, says },
+        Some(23) if not_there => RsyncError::Missing { to, says },
         _ => RsyncError::Failed { to, status, says },
     }
 }
@@ -363,6 +366,24 @@ pub fn can_sync(version: (u32, u32, u32)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_is_not_an_end_of_the_way() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let is_missing = |code: i32, says: &str| {
+            let status = ExitStatus::from_raw(code << 8);
+            let why = failed(String::new(), status, says.to_owned());
+            matches!(why, RsyncError::Missing { .. })
+        };
+        // rsync 3.2.7, then rrsync of 3.5.0
+        let no_folder = "change_dir \"/spool/2\" failed: No such file or directory (2)";
+        assert!(is_missing(23, no_folder));
+        let no_folder = "/usr/bin/rrsync error: post-realpath open failed (race detected): /spool/2/ \
+            No such file or directory; rsync: connection unexpectedly closed";
+        assert!(is_missing(12, no_folder));
+        assert!(!is_missing(12, "rsync: connection unexpectedly closed"));
+        assert!(!is_missing(255, "id: No such file or directory"));
+    }
 
     #[test]
     fn what_rsync_says_is_understood() {
