@@ -14,6 +14,9 @@ pub mod disk;
 /// Files that only grow, read on from where one was.
 pub mod growing;
 
+/// Where memory comes from.
+mod heap;
+
 /// Somebody else's command, within a bounded time.
 pub mod hook;
 
