@@ -239,15 +239,25 @@ fn read(mut lines: Vec<Line<'_>>) -> Vec<Copy<'_>> {
 }
 
 fn flatten_all(copies: Vec<Copy<'_>>, made: &Made<'_>) -> Merged {
+    let received = copies
+        .iter()
+        .map(|copy| copy.received.0.len() + copy.received.1.len());
+    let kept = received.sum::<usize>() / made.servers.len().max(1);
     let mut merged = Merged {
         range: None,
         ids: Vec::new(),
-        tweets: Vec::new(),
+        // the columns of CSV say less than half of what a line does, unless it has few fields
+        tweets: Vec::with_capacity(kept / 2),
         posts: Ok(Vec::new()),
         users: users::Rows::default(),
         tally: Tally::default(),
     };
-    let mut rows = made.posts.then(Rows::default);
+    let received = copies
+        .iter()
+        .map(|copy| copy.received.0.len() + copy.received.1.len());
+    let kept = received.sum::<usize>() / made.servers.len().max(1);
+    // servers lack some of what the others have
+    let mut rows = made.posts.then(|| Rows::of_bytes(kept + kept / 8));
     merged.tally = dedupe(copies, made.connections, |copy, group| {
         merged.take(copy);
         if let Some(rows) = &mut rows {

@@ -9,9 +9,23 @@
 
 use std::borrow::Cow;
 
+use super::escape::unescape;
+
 /// The text is not JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotJson;
+
+/// An object as it stands in a line, and its members. Another value has none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Object<'a> {
+    /// The whole of it.
+    pub json: &'a str,
+    /// Names and values, in their order.
+    pub members: Vec<(Cow<'a, str>, &'a str)>,
+}
+
+/// Users have about so many members, posts not many more.
+const MEMBERS_USUAL: usize = 16;
 
 /// Goes over a text once, from left to right.
 #[derive(Debug, Clone)]
@@ -68,6 +82,31 @@ impl<'a> Reader<'a> {
         &mut self,
         mut each: impl FnMut(&str, &mut Self) -> Result<(), NotJson>,
     ) -> Result<(), NotJson> {
+        self.each_member(|name, value| each(&name, value))
+    }
+
+    /// The same, and gives the value with all its members as they stand there.
+    pub fn object(
+        &mut self,
+        mut each: impl FnMut(&str, &mut Self) -> Result<(), NotJson>,
+    ) -> Result<Object<'a>, NotJson> {
+        self.space();
+        let begin = self.clone();
+        let mut members = Vec::with_capacity(MEMBERS_USUAL);
+        self.each_member(|name, value| {
+            let begin = value.clone();
+            each(&name, value)?;
+            members.push((name, begin.up_to(value)));
+            Ok(())
+        })?;
+        let json = begin.up_to(self);
+        Ok(Object { json, members })
+    }
+
+    fn each_member(
+        &mut self,
+        mut each: impl FnMut(Cow<'a, str>, &mut Self) -> Result<(), NotJson>,
+    ) -> Result<(), NotJson> {
         self.space();
         if self.peek() != Some(b'{') {
             return self.value().map(drop);
@@ -79,7 +118,7 @@ impl<'a> Reader<'a> {
         }
         loop {
             let name = self.name()?;
-            each(&name, self)?;
+            each(name, self)?;
             self.space();
             if self.eat(b'}') {
                 return Ok(());
@@ -421,56 +460,6 @@ pub fn cell(json: &str) -> Cow<'_, str> {
         b"null" | [] | [b'{' | b'[', ..] => Cow::Borrowed(""),
         _ => Cow::Borrowed(json),
     }
-}
-
-fn unescape(text: &str) -> Cow<'_, str> {
-    let Some(first) = memchr::memchr(b'\\', text.as_bytes()) else {
-        return Cow::Borrowed(text);
-    };
-    let (plain, mut rest) = text.split_at(first);
-    let mut out = String::with_capacity(text.len());
-    out.push_str(plain);
-    while let Some(escape) = rest.strip_prefix('\\') {
-        let mut chars = escape.chars();
-        let kind = chars.next().unwrap_or('\\');
-        let mut after = chars.as_str();
-        out.push(match kind {
-            'n' => '\n',
-            't' => '\t',
-            'r' => '\r',
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'u' => unit(&mut after),
-            other => other,
-        });
-        let next = memchr::memchr(b'\\', after.as_bytes()).unwrap_or(after.len());
-        let (plain, further) = after.split_at(next);
-        out.push_str(plain);
-        rest = further;
-    }
-    Cow::Owned(out)
-}
-
-/// The character whose four hex digits come next, and those of its second half if it has one.
-fn unit(rest: &mut &str) -> char {
-    let first = hex4(rest);
-    if (0xD800..0xDC00).contains(&first)
-        && let Some(mut second) = rest.strip_prefix("\\u")
-    {
-        let low = hex4(&mut second);
-        if (0xDC00..0xE000).contains(&low) {
-            *rest = second;
-            let code = 0x1_0000 + ((first - 0xD800) << 10) + (low - 0xDC00);
-            return char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-        }
-    }
-    char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER)
-}
-
-fn hex4(rest: &mut &str) -> u32 {
-    let (digits, after) = rest.split_at_checked(4).unwrap_or((rest, ""));
-    *rest = after;
-    u32::from_str_radix(digits, 16).unwrap_or(0xFFFD)
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@
 //! JSON costs a new merge and never a post. Both spellings of the API (tweet and post) are read,
 //! unknown members never matter, and a member of an unexpected type is an empty cell.
 
+/// The text of a JSON string.
+mod escape;
+
 /// A post → the cells of the CSV files.
 pub mod flatten;
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     id,
-    json::{self, NotJson, Reader, cell},
+    json::{self, NotJson, Object, Reader, cell},
     reject::Rejected,
 };
 use crate::period::UtcMs;
@@ -53,12 +53,12 @@ pub struct Post<'a> {
 }
 
 /// The parts of a line that say something of its post, as JSON.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pieces<'a> {
     /// The post.
-    pub data: &'a str,
+    pub data: Object<'a>,
     /// What was delivered beside it.
-    pub includes: Option<&'a str>,
+    pub includes: Option<Object<'a>>,
     /// What could not be delivered.
     pub errors: Option<&'a str>,
 }
@@ -71,7 +71,10 @@ impl Post<'_> {
                 at: UtcMs(0),
             },
             pieces: Pieces {
-                data: "",
+                data: Object {
+                    json: "",
+                    members: Vec::new(),
+                },
                 includes: None,
                 errors: None,
             },
@@ -92,7 +95,7 @@ impl Post<'_> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Author<'a> {
     /// The whole object.
-    pub json: &'a str,
+    pub object: Object<'a>,
     /// `created_at`, `location`, `name`, `username`, `verified`, `protected`, then of
     /// `public_metrics` the counts of followers, following, tweets (posts) and lists.
     pub cells: [Cow<'a, str>; 10],
@@ -142,20 +145,19 @@ pub fn post(line: &[u8]) -> Result<Post<'_>, Rejected> {
     let mut retrieved_at = Cow::Borrowed("");
     let mut pieces = Pieces::default();
     json::read(text(line)?, |name, value| {
-        let begin = value.clone();
         match name {
             "data" => {
-                data = Data::read(value)?;
-                pieces.data = begin.up_to(value);
+                (data, pieces.data) = Data::read(value)?;
                 // includes that came first are searched now that the author is known
                 if let Some(mut includes) = before_includes.clone() {
-                    author = author_in(&mut includes, &data.post.author_id)?;
+                    (author, _) = author_in(&mut includes, &data.post.author_id)?;
                 }
             }
             "includes" => {
-                author = author_in(value, &data.post.author_id)?;
-                pieces.includes = Some(begin.up_to(value));
-                before_includes = Some(begin);
+                before_includes = Some(value.clone());
+                let includes;
+                (author, includes) = author_in(value, &data.post.author_id)?;
+                pieces.includes = Some(includes);
             }
             "errors" => pieces.errors = Some(value.value()?),
             "__twarc" => retrieved_at = stamp(value)?,
@@ -199,10 +201,11 @@ impl<'a> Data<'a> {
         }
     }
 
-    fn read(data: &mut Reader<'a>) -> Result<Self, NotJson> {
+    /// What it says, and how it stands there.
+    fn read(data: &mut Reader<'a>) -> Result<(Self, Object<'a>), NotJson> {
         let Self { mut id, mut post } = Self::empty();
         let mut reference_old = None;
-        data.members(|name, value| {
+        let object = data.object(|name, value| {
             match name {
                 "id" => id = Some(value.value()?),
                 "conversation_id" => post.conversation_id = value.cell()?,
@@ -218,7 +221,7 @@ impl<'a> Data<'a> {
             Ok(())
         })?;
         post.reference = post.reference.or(reference_old);
-        Ok(Self { id, post })
+        Ok((Self { id, post }, object))
     }
 }
 
@@ -244,32 +247,30 @@ fn first_reference<'a>(list: &mut Reader<'a>) -> Result<Option<Reference<'a>>, N
     Ok(first.filter(|(kind, _)| !kind.is_empty()))
 }
 
-/// The user with the author's id; the last one if there are several.
+/// The user with the author's id, the last one if there are several; and all of `includes`.
 fn author_in<'a>(
     includes: &mut Reader<'a>,
     author_id: &str,
-) -> Result<Option<Author<'a>>, NotJson> {
+) -> Result<(Option<Author<'a>>, Object<'a>), NotJson> {
     let mut author = None;
-    includes.members(|name, value| {
+    let object = includes.object(|name, value| {
         if name != "users" {
             return value.value().map(drop);
         }
         author = None;
         value.items(|user| {
-            let begin = user.clone();
-            let (id, mut found) = Author::read(user)?;
-            found.json = begin.up_to(user);
+            let (id, found) = Author::read(user)?;
             if id == author_id && !author_id.is_empty() {
                 author = Some(found);
             }
             Ok(())
         })
     })?;
-    Ok(author)
+    Ok((author, object))
 }
 
 impl<'a> Author<'a> {
-    /// A user's id and cells, so far without its object.
+    /// A user's id, and the rest of it.
     fn read(user: &mut Reader<'a>) -> Result<(Cow<'a, str>, Self), NotJson> {
         let (mut id, mut author, mut metrics) = (Cow::Borrowed(""), Self::default(), None);
         let [
@@ -281,7 +282,7 @@ impl<'a> Author<'a> {
             protected,
             ..,
         ] = &mut author.cells;
-        user.members(|member, value| {
+        author.object = user.object(|member, value| {
             match member {
                 "id" => id = value.cell()?,
                 "created_at" => *created_at = value.cell()?,
@@ -461,7 +462,7 @@ mod tests {
         let without_json = |line: &'static str| {
             let mut post = post(line.as_bytes()).unwrap();
             post.pieces = Pieces::default();
-            post.author.as_mut().unwrap().json = "";
+            post.author.as_mut().unwrap().object = Object::default();
             post
         };
         let post_old = without_json(old.leak());

@@ -3,7 +3,7 @@
 //! Nothing in here fails: what has not the shape that its column expects is null there, and stands
 //! in the row's whole line all the same. `null`, `[]`, `{}` and a missing member are the same.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow_array::{
     ArrayRef, ListArray, StructArray,
@@ -13,54 +13,19 @@ use arrow_array::{
     },
 };
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, DataType, Field, Fields, TimeUnit};
+use arrow_schema::{ArrowError, Field, Fields};
 
 use super::{
-    api_beside::USER,
+    arrow::{OTHER_USER, ZONE, fields, item_field},
     columns::{Column, Type},
 };
 use crate::{
     period::UtcMs,
     post::{
         id,
-        json::{cell, items, members},
+        json::{Object, cell, items, members},
     },
 };
-
-/// The zone that Parquet times are in.
-const ZONE: &str = "UTC";
-
-/// How the Parquet format wants the items of a list to be called.
-const ITEM: &str = "element";
-
-/// The Arrow type of what a column holds.
-fn data_type(kind: &Type) -> DataType {
-    match kind {
-        Type::Id => DataType::UInt64,
-        Type::Int => DataType::Int64,
-        Type::Float => DataType::Float64,
-        Type::Bool => DataType::Boolean,
-        Type::Time => DataType::Timestamp(TimeUnit::Millisecond, Some(ZONE.into())),
-        Type::Text | Type::Link | Type::Json => DataType::Utf8,
-        Type::List(item) | Type::Many(item) => DataType::List(item_field(item)),
-        Type::Others => DataType::List(item_field(&OTHER_USER)),
-        Type::Struct(columns) => DataType::Struct(fields(columns.iter())),
-    }
-}
-
-/// The item of [`Type::Others`].
-const OTHER_USER: Type = Type::Struct(USER);
-
-fn item_field(item: &Type) -> Arc<Field> {
-    Arc::new(Field::new(ITEM, data_type(item), true))
-}
-
-/// The Arrow fields of columns.
-pub(super) fn fields<'c>(columns: impl Iterator<Item = &'c Column>) -> Fields {
-    let field =
-        |column: &Column| Field::new(column.name, data_type(&column.kind), !column.required);
-    columns.map(field).collect()
-}
 
 /// What a list accepts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,6 +86,19 @@ pub(super) struct Struct {
     nulls: NullBufferBuilder,
     cells: Vec<Cells>,
     len: usize,
+    /// For each place in an object, the name that was last found there: members come in the same
+    /// order again and again.
+    usual: Vec<usize>,
+    /// Where in the object that is taken in the value of each column stands, under its newer and
+    /// under its older name; and the columns that have one.
+    found: Vec<[Range<usize>; 2]>,
+    present: Vec<usize>,
+}
+
+/// Where a part of a text stands in it.
+fn place_in(text: &str, part: &str) -> Range<usize> {
+    let begin = part.as_ptr().addr() - text.as_ptr().addr();
+    begin..begin + part.len()
 }
 
 /// Whether a value says anything.
@@ -192,6 +170,18 @@ impl Cells {
             Kind::Json(cells) => cells.append_value(json),
             Kind::List(list) => list.push(json, author),
             Kind::Struct(cells) => cells.push(json, author),
+        }
+    }
+
+    /// Takes an object in whose members are known; `None` and an empty one are null.
+    pub(super) fn push_object(&mut self, object: Option<&Object<'_>>, author: Author<'_>) {
+        let Some(object) = object.filter(|object| is_present(object.json)) else {
+            self.nulls += 1;
+            return;
+        };
+        self.settle();
+        if let Kind::Struct(cells) = &mut self.cells {
+            cells.push_object(object, author);
         }
     }
 
@@ -274,6 +264,14 @@ fn link(json: &str) -> Option<String> {
     url.or_else(|| text(json)).map(Into::into)
 }
 
+/// Whether it is the list of the author's object and of nothing else.
+fn is_only_author(json: &str, author: Author<'_>) -> bool {
+    let inside = json
+        .strip_prefix('[')
+        .and_then(|json| json.strip_suffix(']'));
+    inside.is_some_and(|inside| std::ptr::eq(inside, author.json))
+}
+
 /// Whether it is the author's object.
 fn is_author(json: &str, author: Author<'_>) -> bool {
     if std::ptr::eq(json, author.json) {
@@ -291,7 +289,9 @@ fn is_author(json: &str, author: Author<'_>) -> bool {
 impl List {
     fn push(&mut self, json: &str, author: Author<'_>) {
         let mut pushed = false;
-        if json.starts_with('[') {
+        if self.accepts == Accepts::Others && is_only_author(json, author) {
+            // so it is with most posts
+        } else if json.starts_with('[') {
             let (accepts, cells) = (self.accepts, &mut self.items);
             let checked = items(json, |item| {
                 if accepts != Accepts::Others || !is_author(item, author) {
@@ -353,39 +353,96 @@ impl Struct {
             nulls: NullBufferBuilder::new(0),
             cells: columns.iter().map(|c| Cells::new(&c.kind)).collect(),
             len: 0,
+            usual: Vec::new(),
+            found: vec![[0..0, 0..0]; columns.len()],
+            present: Vec::new(),
         }
     }
 
-    pub(super) fn push(&mut self, json: &str, author: Author<'_>) {
-        let mut found: Vec<(usize, bool, &str)> = Vec::with_capacity(self.cells.len());
+    fn push(&mut self, json: &str, author: Author<'_>) {
+        self.begin();
+        let mut nth = 0;
         let checked = members(json, |key, value| {
-            let by_key = |(name, ..): &Name| sort_key(name.as_bytes()).cmp(&sort_key(key));
-            let known = self.names.binary_search_by(by_key).ok();
-            if let Some((_, number, is_older)) = known.and_then(|known| self.names.get(known)) {
-                found.push((*number, *is_older, value));
-            }
+            self.find(nth, key, place_in(json, value));
+            nth += 1;
         });
-        if checked.is_err() || !json.starts_with('{') {
+        if checked.is_ok() && json.starts_with('{') {
+            self.end(json, author);
+        } else {
+            self.append_nulls(1);
+        }
+    }
+
+    /// Takes an object in whose members are known.
+    pub(super) fn push_object(&mut self, object: &Object<'_>, author: Author<'_>) {
+        if !object.json.starts_with('{') {
             return self.append_nulls(1);
         }
-        // those of one column come together, in their order
-        found.sort_by_key(|(number, ..)| *number);
-        for of_one in found.chunk_by(|(a, ..), (b, ..)| a == b) {
-            // the last of several with one name counts, and the newer name if it says anything
-            let last = |older: bool| {
-                let mut values = of_one.iter().rev();
-                let found = values.find(|(_, is_older, _)| *is_older == older);
-                found.map(|(.., value)| *value)
+        self.begin();
+        for (nth, (key, value)) in object.members.iter().enumerate() {
+            self.find(nth, key.as_bytes(), place_in(object.json, value));
+        }
+        self.end(object.json, author);
+    }
+
+    /// Forgets what was found in the object before.
+    fn begin(&mut self) {
+        for column in self.present.drain(..) {
+            if let Some(found) = self.found.get_mut(column) {
+                *found = [0..0, 0..0];
+            }
+        }
+    }
+
+    /// Takes the values in that were found in an object.
+    fn end(&mut self, json: &str, author: Author<'_>) {
+        for &column in &self.present {
+            let Some([newer, older]) = self.found.get(column) else {
+                continue;
             };
-            let newer = last(false).filter(|json| is_present(json));
-            let number = of_one.first().map(|(number, ..)| *number);
-            if let Some(cells) = number.and_then(|number| self.cells.get_mut(number)) {
+            let value = |place: &Range<usize>| json.get(place.clone()).filter(|v| !v.is_empty());
+            // the newer name counts, if it says anything
+            let newer = value(newer).filter(|json| is_present(json));
+            if let Some(cells) = self.cells.get_mut(column) {
                 cells.fill(self.len);
-                cells.push(newer.or_else(|| last(true)), author);
+                cells.push(newer.or_else(|| value(older)), author);
             }
         }
         self.nulls.append_non_null();
         self.len += 1;
+    }
+
+    /// Notes where the value of a member stands, if there is a column for it; the last of several
+    /// with one name counts.
+    fn find(&mut self, nth: usize, key: &[u8], place: Range<usize>) {
+        let Some((_, column, is_older)) = self.known(nth, key) else {
+            return;
+        };
+        let Some(found) = self.found.get_mut(column) else {
+            return;
+        };
+        if found.iter().all(Range::is_empty) {
+            self.present.push(column);
+        }
+        let [newer, older] = found;
+        *(if is_older { older } else { newer }) = place;
+    }
+
+    /// The column of the member that is the `nth` of its object.
+    fn known(&mut self, nth: usize, key: &[u8]) -> Option<Name> {
+        let usual = self.usual.get(nth).and_then(|usual| self.names.get(*usual));
+        if let Some(name) = usual.filter(|(name, ..)| name.as_bytes() == key) {
+            return Some(*name);
+        }
+        let by_key = |(name, ..): &Name| sort_key(name.as_bytes()).cmp(&sort_key(key));
+        let known = self.names.binary_search_by(by_key).ok()?;
+        if self.usual.len() <= nth && nth < self.names.len() {
+            self.usual.resize(nth + 1, 0);
+        }
+        if let Some(usual) = self.usual.get_mut(nth) {
+            *usual = known;
+        }
+        self.names.get(known).copied()
     }
 
     fn append_nulls(&mut self, nulls: usize) {

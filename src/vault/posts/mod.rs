@@ -32,5 +32,8 @@ pub mod read;
 /// Posts → rows.
 pub mod rows;
 
+/// Columns → Arrow's types.
+mod arrow;
+
 /// The file, as it is written.
 pub mod write;

@@ -15,7 +15,8 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::{
     api_post::POST,
-    cells::{self, Author, Cells, Struct},
+    arrow,
+    cells::{Author, Cells, Struct},
     columns::{self, AROUND},
 };
 use crate::{period::UtcMs, post::parse::Post};
@@ -26,7 +27,7 @@ const BATCH_BYTES_MAX: usize = 64 << 20;
 
 /// The schema of the file.
 pub static SCHEMA: LazyLock<SchemaRef> =
-    LazyLock::new(|| Arc::new(Schema::new(cells::fields(columns::posts()))));
+    LazyLock::new(|| Arc::new(Schema::new(arrow::fields(columns::posts()))));
 
 /// Where the whole line stands.
 pub const LINE: &str = "line";
@@ -53,10 +54,13 @@ pub struct Seen<'s> {
 pub struct Rows {
     done: Vec<Result<RecordBatch, ArrowError>>,
     open: Option<Batch>,
+    /// Bytes of lines that will come, about.
+    bytes: usize,
 }
 
 struct Batch {
     post: Struct,
+    /// As many as [`AROUND`] has.
     around: Vec<Cells>,
     post_time: TimestampMillisecondBuilder,
     server: StringBuilder,
@@ -69,9 +73,18 @@ struct Batch {
 }
 
 impl Rows {
+    /// For lines of about so many bytes.
+    pub fn of_bytes(bytes: usize) -> Self {
+        Self {
+            bytes: bytes.min(BATCH_BYTES_MAX),
+            ..Self::default()
+        }
+    }
+
     /// Takes a post in. `received` is its line as received, in two pieces.
     pub fn push(&mut self, post: &Post<'_>, received: (&[u8], &[u8]), seen: &Seen<'_>) {
-        let batch = self.open.get_or_insert_with(Batch::new);
+        let bytes = self.bytes;
+        let batch = self.open.get_or_insert_with(|| Batch::new(bytes));
         batch.push(post, received, seen);
         if BATCH_BYTES_MAX <= batch.line.values_slice().len() {
             self.close();
@@ -90,7 +103,7 @@ impl Rows {
 }
 
 impl Batch {
-    fn new() -> Self {
+    fn new(bytes: usize) -> Self {
         let time = || {
             let field = SCHEMA.field_with_name("post_time");
             let kind = field.map_or(DataType::Null, |field| field.data_type().clone());
@@ -114,23 +127,20 @@ impl Batch {
             first_seen_at: time(),
             copies: Int64Builder::with_capacity(0),
             backfilled: BooleanBuilder::with_capacity(0),
-            line: StringBuilder::with_capacity(0, 0),
+            line: StringBuilder::with_capacity(0, bytes),
         }
     }
 
     fn push(&mut self, post: &Post<'_>, received: (&[u8], &[u8]), seen: &Seen<'_>) {
         let author = Author {
             id: post.author_id.as_ref(),
-            json: post.author.as_ref().map_or("", |author| author.json),
+            json: post.author.as_ref().map_or("", |author| author.object.json),
         };
-        self.post.push(post.pieces.data, author);
-        let around = [
-            post.author.as_ref().map(|author| author.json),
-            post.pieces.includes,
-            post.pieces.errors,
-        ];
-        for (cells, json) in self.around.iter_mut().zip(around) {
-            cells.push(json, author);
+        self.post.push_object(&post.pieces.data, author);
+        if let [by, includes, errors] = self.around.as_mut_slice() {
+            by.push_object(post.author.as_ref().map(|author| &author.object), author);
+            includes.push_object(post.pieces.includes.as_ref(), author);
+            errors.push(post.pieces.errors, author);
         }
         let ms = |at: Option<UtcMs>| at.map(|at| at.0);
         self.post_time.append_value(post.placed.at.0);
