@@ -253,7 +253,9 @@ impl Workshop<'_> {
         let mut sources = Vec::new();
         for input in due.fresh(|inputs| &inputs.segments) {
             let path = input.name.paths(self.indexes.spool).segment;
-            let Index { segment, runs, .. } = self.indexes.get(&input.name)?;
+            let Index {
+                segment, mut runs, ..
+            } = self.indexes.get(&input.name)?;
             if segment.sha256 != input.sha256 {
                 return Err(HourError::Changed(path));
             }
@@ -262,6 +264,8 @@ impl Workshop<'_> {
                 Key::Minute(of) | Key::Old(of) => hour(of) == due.hour,
                 Key::Rejected => hour(&input.name.minute) == due.hour,
             };
+            runs.retain(|run| belongs(&run.key));
+            runs.shrink_to_fit();
             sources.push(Source {
                 path,
                 server: servers
@@ -269,7 +273,7 @@ impl Workshop<'_> {
                     .position(|id| *id == input.name.server)
                     .unwrap_or(0),
                 is_former: false,
-                runs: runs.into_iter().filter(|run| belongs(&run.key)).collect(),
+                runs,
             });
         }
         Ok(sources)

@@ -20,8 +20,9 @@ use crate::{
     world::disk::Disk,
 };
 
-/// Bytes read at a time; a longer line is read whole.
-const BUFFER_BYTES: usize = 1 << 20;
+/// Bytes read at a time, so few that they are still near the processor when they are hashed; a longer
+/// line is read whole.
+const BUFFER_BYTES: usize = 128 * 1024;
 
 /// A run ends when it has so many bytes, so that part of a large minute can be read alone.
 const RUN_BYTES_MAX: u64 = 256 * 1024;

@@ -6,7 +6,7 @@
 //! ids that are no numbers last.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     io::{self, BufReader, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
@@ -64,7 +64,7 @@ pub struct Rank {
 /// have each in a place of its own.
 #[derive(Debug, Default)]
 pub struct Rows {
-    by_author: BTreeMap<AuthorKey, Held>,
+    by_author: HashMap<AuthorKey, Held>,
     text: Vec<u8>,
 }
 
@@ -100,9 +100,12 @@ impl Rows {
         text.unwrap_or_default()
     }
 
+    /// In the order of the authors.
     fn iter(&self) -> impl Iterator<Item = (&AuthorKey, Rank, &[u8])> {
-        let rows = self.by_author.iter();
-        rows.map(|(author, held)| (author, held.rank, self.text_of(held)))
+        let mut rows: Vec<_> = self.by_author.iter().collect();
+        rows.sort_unstable_by_key(|(author, _)| *author);
+        rows.into_iter()
+            .map(|(author, held)| (author, held.rank, self.text_of(held)))
     }
 }
 

@@ -1,13 +1,14 @@
 //! A valid .xz file whose content is not compressed: what a merge costs without its compression is
 //! measured with it.
 //!
-//! One block of LZMA2's uncompressed chunks, with a CRC-32 of the content; every xz reader reads it.
+//! One block of LZMA2's uncompressed chunks, without a check of its own: the manifest has the content's
+//! hash. Every xz reader reads it.
 //! The names are those of the format's specification, version 1.2.0 (tukaani.org).
 
 use std::io::{self, Write};
 
-/// Check kind CRC-32, as it stands in header and footer.
-const STREAM_FLAGS: [u8; 2] = [0, 1];
+/// No check, as it stands in header and footer.
+const STREAM_FLAGS: [u8; 2] = [0, 0];
 
 /// One filter, no sizes; LZMA2 with one byte of properties: a dictionary of 64 KiB; padding.
 const BLOCK_HEADER: [u8; 8] = [2, 0, 0x21, 1, 8, 0, 0, 0];
@@ -23,7 +24,6 @@ pub(super) struct Stored<W> {
     to: W,
     /// Content that is not written yet: less than a chunk.
     chunk: Vec<u8>,
-    content: crc32fast::Hasher,
     content_bytes: u64,
     /// Bytes of the block so far, from its header on.
     block_bytes: u64,
@@ -38,7 +38,6 @@ impl<W: Write> Stored<W> {
         Ok(Self {
             to,
             chunk: Vec::with_capacity(CHUNK_BYTES),
-            content: crc32fast::Hasher::new(),
             content_bytes: 0,
             block_bytes: BLOCK_HEADER_BYTES,
         })
@@ -66,7 +65,6 @@ impl<W: Write> Stored<W> {
         let [high, low] = len.to_be_bytes();
         self.to.write_all(&[control, high, low])?;
         self.to.write_all(&self.chunk)?;
-        self.content.update(&self.chunk);
         self.content_bytes += self.chunk.len() as u64;
         self.block_bytes += 3 + self.chunk.len() as u64;
         self.chunk.clear();
@@ -81,9 +79,8 @@ impl<W: Write> Stored<W> {
         self.to.write_all(&[0])?;
         self.block_bytes += 1;
         self.to.write_all(padding(self.block_bytes))?;
-        self.to.write_all(&self.content.finalize().to_le_bytes())?;
         let mut index = vec![0, 1];
-        put_number(&mut index, self.block_bytes + 4);
+        put_number(&mut index, self.block_bytes);
         put_number(&mut index, self.content_bytes);
         index.extend_from_slice(padding(index.len() as u64));
         put_with_crc(&mut self.to, &index)?;

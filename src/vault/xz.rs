@@ -7,6 +7,7 @@ use std::{
     io::{self, Read, Write},
     panic::resume_unwind,
     path::Path,
+    sync::mpsc,
     thread::JoinHandle,
 };
 
@@ -216,7 +217,7 @@ fn output(name: String, file: &Digest, content: &Digest, header_lines: u64) -> O
 }
 
 /// Content read at a time.
-const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNK_BYTES: usize = 512 * 1024;
 
 /// A decoder may take so much memory: enough for every preset of xz.
 const DECODER_BYTES_MAX: u64 = 128 << 20;
@@ -287,17 +288,26 @@ fn decode(
         io::BufReader::with_capacity(CHUNK_BYTES, source),
         decoder,
     );
-    let mut content = Digester::default();
     let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let len = decoder.read(&mut chunk)?;
-        let piece = chunk.get(..len).unwrap_or_default();
-        if piece.is_empty() {
-            break;
+    // hashing takes as long as decoding
+    let content = hashed_aside(|hash| {
+        loop {
+            let mut len = 0;
+            // the decoder gives less than is asked for; threads that wait for one another want more
+            while len < chunk.len() {
+                match decoder.read(chunk.get_mut(len..).unwrap_or_default())? {
+                    0 => break,
+                    more => len += more,
+                }
+            }
+            let piece = chunk.get(..len).unwrap_or_default();
+            if piece.is_empty() {
+                return Ok(());
+            }
+            each(piece)?;
+            hash(piece);
         }
-        content.update(piece);
-        each(piece)?;
-    }
+    })?;
     let mut hashed = decoder.into_inner().into_inner();
     // whatever comes after the compressed stream counts as bytes of the file too
     io::copy(&mut hashed, &mut io::sink())?;
@@ -309,9 +319,39 @@ fn decode(
     Ok(output(
         name,
         &hashed.digester.finish(),
-        &content.finish(),
+        &content,
         header_lines,
     ))
+}
+
+/// Pieces that wait for being hashed.
+const PIECES_AHEAD: usize = 2;
+
+/// The digest of all pieces that `give` hands out, which another thread works out meanwhile.
+fn hashed_aside(give: impl FnOnce(&mut dyn FnMut(&[u8])) -> io::Result<()>) -> io::Result<Digest> {
+    let (full, to_hash) = mpsc::sync_channel::<Vec<u8>>(PIECES_AHEAD);
+    let (hashed, empty) = mpsc::channel::<Vec<u8>>();
+    std::thread::scope(|scope| {
+        let digest = scope.spawn(move || {
+            let mut digester = Digester::default();
+            for mut piece in to_hash {
+                digester.update(&piece);
+                piece.clear();
+                // whoever gives may have ended
+                let _ended = hashed.send(piece);
+            }
+            digester.finish()
+        });
+        let given = give(&mut |piece| {
+            let mut copy = empty.try_recv().unwrap_or_default();
+            copy.extend_from_slice(piece);
+            // that fails only if the other has panicked, which is told below
+            let _panicked = full.send(copy);
+        });
+        drop(full);
+        let digest = digest.join().unwrap_or_else(|why| resume_unwind(why));
+        given.map(|()| digest)
+    })
 }
 
 /// Cuts content that comes in pieces into lines (without their LF).
