@@ -204,6 +204,20 @@ class Bench:
             per_post = large.cpu / many / (small.cpu / few)
             ratio("cpu per post, ten times as many / one", per_post, "<= 1.15", per_post <= 1.15)
 
+    def hundredfold(self):
+        print("memory and CPU of an hour a hundred times as large (30 GB more in the work folder)")
+        posts = 100 * self.posts
+        runs = []
+        for count in (self.posts, posts):
+            run, _ = self.merge("stored", posts=count, parquet=True)
+            show(f"{count:,} posts, stored, Parquet", run)
+            runs.append(run)
+        shutil.rmtree(self.work / f"spool-{posts}")
+        small, large = runs
+        ratio("memory, MiB", large.rss_mib, "<= 1.3 x 300", large.rss_mib <= 390)
+        per_post = large.cpu / 100 / small.cpu
+        ratio("cpu per post, a hundred times as many / one", per_post, "<= 1.15", per_post <= 1.15)
+
     # ---- the collector
 
     def site(self, url):
@@ -302,11 +316,13 @@ def flatten(line, url):
 
 
 WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "memory"]
+# twenty minutes by itself: only if it is asked for
+LONG_WHATS = ["hundredfold"]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
-    parser.add_argument("what", nargs="*", choices=[*WHATS, []], help="which rows of the table (all)")
+    parser.add_argument("what", nargs="*", choices=[*WHATS, *LONG_WHATS, []], help="which rows of the table (all but hundredfold)")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--posts", type=int, default=183_000, help="posts of the reference hour")
     parser.add_argument("--work", default=ROOT / "target/bench", help="where everything is made")
