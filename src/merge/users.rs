@@ -6,23 +6,25 @@
 //! ids that are no numbers last.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, hash_map::Entry},
     io::{self, BufReader, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
-
-use serde::{Deserialize, Serialize};
 
 use crate::world::disk::{self, Disk};
 
 /// Bytes of rows held before they go to the disk.
 const HELD_BYTES_MAX: usize = 32 << 20;
 
+/// Bytes of a sorted run that are read or written at a time.
+const SPILL_BUFFER_BYTES: usize = 64 * 1024;
+
 /// What a row costs beside its text.
 const ROW_OVERHEAD_BYTES: usize = 120;
 
 /// An author, ordered as the file is: numbers first, by size.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuthorKey {
     /// Whether the id is no number of 64 bits.
     is_text: bool,
@@ -148,19 +150,11 @@ impl<'a> Users<'a> {
 
     fn spill(&mut self) -> io::Result<()> {
         self.disk.make_folder(&self.scratch)?;
-        let path = self
-            .scratch
-            .join(format!("users_{:04}.jsonl", self.runs.len()));
-        let mut file = BufWriter::new(disk::create_anew(self.disk, &path)?);
+        let path = self.scratch.join(format!("users_{:04}", self.runs.len()));
+        let file = disk::create_anew(self.disk, &path)?;
+        let mut file = BufWriter::with_capacity(SPILL_BUFFER_BYTES, file);
         for (author, rank, text) in self.held.iter() {
-            let head = Head {
-                author: author.clone(),
-                has_author: rank.has_author,
-                post_id: rank.post_id,
-            };
-            serde_json::to_writer(&mut file, &head)?;
-            file.write_all(b"\n")?;
-            file.write_all(text)?;
+            write_row(&mut file, author, rank, text)?;
         }
         file.flush()?;
         self.held = Rows::default();
@@ -175,35 +169,35 @@ impl<'a> Users<'a> {
         }
         let mut sources: Vec<Sorted<'_>> = Vec::new();
         for path in &self.runs {
-            let file = BufReader::new(self.disk.open(path)?);
+            let file = BufReader::with_capacity(SPILL_BUFFER_BYTES, self.disk.open(path)?);
             sources.push(Box::new(Spilled(file)));
         }
         let held = self.held.iter();
         let held = held.map(|(author, rank, text)| Ok((author.clone(), rank, text.to_owned())));
         sources.push(Box::new(held));
-        let mut heads = Vec::new();
-        for source in &mut sources {
-            heads.push(source.next().transpose()?);
+        let mut heads = BinaryHeap::new();
+        let mut refill = |heads: &mut BinaryHeap<Reverse<Head>>, source: usize| {
+            let next = sources.get_mut(source).and_then(Iterator::next);
+            heads.extend(next.transpose()?.map(|(author, rank, text)| {
+                Reverse(Head {
+                    author,
+                    rank: Reverse(rank),
+                    source,
+                    text,
+                })
+            }));
+            io::Result::Ok(())
+        };
+        for source in 0..=self.runs.len() {
+            refill(&mut heads, source)?;
         }
-        while let Some(least) = heads
-            .iter()
-            .flatten()
-            .map(|(author, ..)| author)
-            .min()
-            .cloned()
-        {
-            let mut best: Option<(Rank, Vec<u8>)> = None;
-            for (head, source) in heads.iter_mut().zip(&mut sources) {
-                if head.as_ref().is_some_and(|(author, ..)| *author == least)
-                    && let Some((_, rank, text)) =
-                        std::mem::replace(head, source.next().transpose()?)
-                    && best.as_ref().is_none_or(|(best, _)| *best < rank)
-                {
-                    best = Some((rank, text));
-                }
-            }
-            if let Some((_, text)) = best {
-                each(&text)?;
+        let mut last = None;
+        while let Some(Reverse(head)) = heads.pop() {
+            refill(&mut heads, head.source)?;
+            // the first of an author is the one that counts
+            if last.as_ref() != Some(&head.author) {
+                each(&head.text)?;
+                last = Some(head.author);
             }
         }
         drop(sources);
@@ -220,12 +214,31 @@ type Row = (AuthorKey, Rank, Vec<u8>);
 /// Rows in the order of their authors.
 type Sorted<'a> = Box<dyn Iterator<Item = io::Result<Row>> + 'a>;
 
-/// What stands before a row on the disk, on a line of its own.
-#[derive(Serialize, Deserialize)]
+/// The next row of a source. The least comes first: of an author, the one that counts.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Head {
     author: AuthorKey,
-    has_author: bool,
-    post_id: u64,
+    rank: Reverse<Rank>,
+    source: usize,
+    text: Vec<u8>,
+}
+
+/// Writes a row so that [`Spilled`] reads it: whether the author's id is no number, the number, whether
+/// the post came with the author, its id, the length of the id's text and of the row; then these two.
+fn write_row(
+    to: &mut impl io::Write,
+    author: &AuthorKey,
+    rank: Rank,
+    row: &[u8],
+) -> io::Result<()> {
+    to.write_all(&[u8::from(author.is_text)])?;
+    to.write_all(&author.number.to_le_bytes())?;
+    to.write_all(&[u8::from(rank.has_author)])?;
+    for number in [rank.post_id, author.text.len() as u64, row.len() as u64] {
+        to.write_all(&number.to_le_bytes())?;
+    }
+    to.write_all(author.text.as_bytes())?;
+    to.write_all(row)
 }
 
 /// The rows of a sorted run.
@@ -233,18 +246,44 @@ struct Spilled<R>(R);
 
 impl<R: io::BufRead> Spilled<R> {
     fn row(&mut self) -> io::Result<Option<Row>> {
-        let mut head = Vec::new();
-        if self.0.read_until(b'\n', &mut head)? == 0 {
+        if self.0.fill_buf()?.is_empty() {
             return Ok(None);
         }
-        let head: Head = serde_json::from_slice(&head)?;
-        let mut csv = Vec::new();
-        self.0.read_until(b'\n', &mut csv)?;
-        let rank = Rank {
-            has_author: head.has_author,
-            post_id: head.post_id,
+        let is_text = self.byte()? != 0;
+        let number = self.number()?;
+        let has_author = self.byte()? != 0;
+        let post_id = self.number()?;
+        let (id_bytes, row_bytes) = (self.number()?, self.number()?);
+        let text = String::from_utf8(self.bytes(id_bytes)?).map_err(io::Error::other)?;
+        let author = AuthorKey {
+            is_text,
+            number,
+            text,
         };
-        Ok(Some((head.author, rank, csv)))
+        let rank = Rank {
+            has_author,
+            post_id,
+        };
+        Ok(Some((author, rank, self.bytes(row_bytes)?)))
+    }
+
+    fn byte(&mut self) -> io::Result<u8> {
+        let mut byte = [0];
+        self.0.read_exact(&mut byte)?;
+        let [byte] = byte;
+        Ok(byte)
+    }
+
+    fn number(&mut self) -> io::Result<u64> {
+        let mut number = [0; 8];
+        self.0.read_exact(&mut number)?;
+        Ok(u64::from_le_bytes(number))
+    }
+
+    fn bytes(&mut self, len: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+        self.0.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 }
 
