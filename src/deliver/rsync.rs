@@ -225,13 +225,16 @@ impl Remote<'_> {
 
 /// What an end with an error means.
 fn failed(to: String, status: ExitStatus, says: String) -> RsyncError {
-    let not_there = says.contains("No such file or directory");
+    let not_there = |line: &str| line.contains("No such file or directory");
+    // since 3.5.0 rrsync itself opens what is asked for, and breaks off
+    let mut of_rrsync = says
+        .split("; ")
+        .filter(|line| line.contains("rrsync error:"));
     match status.code() {
-        // since 3.5.0 rrsync itself opens what is asked for, and breaks off
-        Some(12) if not_there && says.contains("rrsync error:") => RsyncError::Missing { to, says },
+        Some(12) if of_rrsync.any(not_there) => RsyncError::Missing { to, says },
         // 10, 30, 35: socket and time; 12: the stream broke off; 127: no rsync there; 255: ssh
         Some(10 | 12 | 30 | 35 | 127 | 255) => RsyncError::Unreachable { to, says },
-        Some(23) if not_there => RsyncError::Missing { to, says },
+        Some(23) if not_there(&says) => RsyncError::Missing { to, says },
         _ => RsyncError::Failed { to, status, says },
     }
 }

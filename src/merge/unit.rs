@@ -252,10 +252,6 @@ fn flatten_all(copies: Vec<Copy<'_>>, made: &Made<'_>) -> Merged {
         users: users::Rows::default(),
         tally: Tally::default(),
     };
-    let received = copies
-        .iter()
-        .map(|copy| copy.received.0.len() + copy.received.1.len());
-    let kept = received.sum::<usize>() / made.servers.len().max(1);
     // servers lack some of what the others have
     let mut rows = made.posts.then(|| Rows::of_bytes(kept + kept / 8));
     merged.tally = dedupe(copies, made.connections, |copy, group| {

@@ -92,7 +92,10 @@ impl<'a> Reader<'a> {
     ) -> Result<Object<'a>, NotJson> {
         self.space();
         let begin = self.clone();
-        let mut members = Vec::with_capacity(MEMBERS_USUAL);
+        let mut members = match self.peek() {
+            Some(b'{') => Vec::with_capacity(MEMBERS_USUAL),
+            _ => Vec::new(),
+        };
         self.each_member(|name, value| {
             let begin = value.clone();
             each(&name, value)?;

@@ -289,23 +289,19 @@ fn decode(
         decoder,
     );
     let mut chunk = vec![0; CHUNK_BYTES];
-    // hashing takes as long as decoding
+    // what is only stored takes as long to hash as to decode
     let content = hashed_aside(|hash| {
         loop {
-            let mut len = 0;
-            // the decoder gives less than is asked for; threads that wait for one another want more
-            while len < chunk.len() {
-                match decoder.read(chunk.get_mut(len..).unwrap_or_default())? {
-                    0 => break,
-                    more => len += more,
-                }
-            }
+            let (len, fault) = fill(&mut decoder, &mut chunk);
             let piece = chunk.get(..len).unwrap_or_default();
+            if !piece.is_empty() {
+                each(piece)?;
+                hash(piece);
+            }
+            fault?;
             if piece.is_empty() {
                 return Ok(());
             }
-            each(piece)?;
-            hash(piece);
         }
     })?;
     let mut hashed = decoder.into_inner().into_inner();
@@ -324,6 +320,21 @@ fn decode(
     ))
 }
 
+/// Reads until the chunk is full, or nothing comes any more: how much, and what went wrong. A decoder
+/// gives less than is asked for, and threads that wait for one another want more.
+fn fill(source: &mut impl Read, chunk: &mut [u8]) -> (usize, io::Result<()>) {
+    let mut len = 0;
+    while len < chunk.len() {
+        match source.read(chunk.get_mut(len..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => (),
+            Err(why) => return (len, Err(why)),
+        }
+    }
+    (len, Ok(()))
+}
+
 /// Pieces that wait for being hashed.
 const PIECES_AHEAD: usize = 2;
 
@@ -332,7 +343,7 @@ fn hashed_aside(give: impl FnOnce(&mut dyn FnMut(&[u8])) -> io::Result<()>) -> i
     let (full, to_hash) = mpsc::sync_channel::<Vec<u8>>(PIECES_AHEAD);
     let (hashed, empty) = mpsc::channel::<Vec<u8>>();
     std::thread::scope(|scope| {
-        let digest = scope.spawn(move || {
+        let digest = std::thread::Builder::new().spawn_scoped(scope, move || {
             let mut digester = Digester::default();
             for mut piece in to_hash {
                 digester.update(&piece);
@@ -341,7 +352,7 @@ fn hashed_aside(give: impl FnOnce(&mut dyn FnMut(&[u8])) -> io::Result<()>) -> i
                 let _ended = hashed.send(piece);
             }
             digester.finish()
-        });
+        })?;
         let given = give(&mut |piece| {
             let mut copy = empty.try_recv().unwrap_or_default();
             copy.extend_from_slice(piece);

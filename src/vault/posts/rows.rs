@@ -54,7 +54,7 @@ pub struct Seen<'s> {
 pub struct Rows {
     done: Vec<Result<RecordBatch, ArrowError>>,
     open: Option<Batch>,
-    /// Bytes of lines that will come, about.
+    /// Bytes of lines that a batch will hold, about.
     bytes: usize,
 }
 
@@ -233,12 +233,29 @@ mod tests {
         backfilled: false,
     };
 
-    /// Checks a column of a line with further members of `data`, and of the line after it.
-    #[track_caller]
-    fn check(data: &str, after: &str, column: &str, expected: &str) {
+    /// A line with further members of `data`, and of the line after it.
+    fn line_of(data: &str, after: &str) -> String {
         let id = r#""id":"2101712260468977783","author_id":"7""#;
         let data = [id, data].join(if data.is_empty() { "" } else { "," });
-        let line = format!(r#"{{"data":{{{data}}}{after}}}"#);
+        format!(r#"{{"data":{{{data}}}{after}}}"#)
+    }
+
+    /// Every column of every row.
+    fn rows_of(lines: &[String]) -> Vec<Vec<String>> {
+        let mut rows = Rows::default();
+        for line in lines {
+            let post = parse::post(line.as_bytes()).unwrap();
+            rows.push(&post, (line.as_bytes(), b""), &SEEN);
+        }
+        let batch = rows.finish().unwrap().remove(0);
+        let row = |row| batch.columns().iter().map(|c| show(c, row)).collect();
+        (0..batch.num_rows()).map(row).collect()
+    }
+
+    /// Checks a column of such a line.
+    #[track_caller]
+    fn check(data: &str, after: &str, column: &str, expected: &str) {
+        let line = line_of(data, after);
         let post = parse::post(line.as_bytes()).unwrap();
         let mut rows = Rows::default();
         rows.push(&post, line.as_bytes().split_at(9), &SEEN);
@@ -483,6 +500,24 @@ mod tests {
             "{media=[{media_key=3_1 duration_ms=5}]}",
         ),
     ];
+
+    #[test]
+    fn a_row_owes_nothing_to_those_before_it() {
+        let shapes = SHAPES.iter().map(|(data, ..)| line_of(data, ""));
+        let beside = BESIDE.iter().map(|(after, ..)| line_of("", after));
+        // the last of several counts, under either name
+        let several = r#""note_tweet":{"text":"a"},"note_post":{"text":"b"},"note_tweet":{"text":"c"},"note_post":{"text":"d"}"#;
+        let mut lines: Vec<String> = shapes.chain(beside).collect();
+        lines.push(line_of(several, ""));
+        lines.extend(lines.clone().into_iter().rev());
+        let together = rows_of(&lines);
+        for (line, row) in lines.iter().zip(&together) {
+            let alone = rows_of(std::slice::from_ref(line));
+            assert_eq!(alone.first(), Some(row), "{line}");
+        }
+        let note = |row: &Vec<String>| row.iter().any(|cell| cell == "{text=d}");
+        assert_eq!(together.iter().filter(|row| note(row)).count(), 2);
+    }
 
     #[test]
     fn what_has_another_shape_is_null_and_alive_in_the_line() {
