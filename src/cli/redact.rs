@@ -14,7 +14,7 @@ use super::{
     output, setup,
 };
 use crate::{
-    merge::outcome::Committed,
+    merge::outcome::{Committed, Outcome},
     period::Hour,
     post::id,
     text::plural,
@@ -90,6 +90,7 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
         told.segments = found.1;
     } else {
         let _lock = primary.lock()?;
+        let (_, in_segments) = primary.job(&BTreeSet::new()).would_redact(&ids)?;
         let mut list = Redactions::read(&RealDisk, vault)?;
         list.ask(ids.iter().copied(), reason);
         list.write(&RealDisk, vault)?;
@@ -97,10 +98,13 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
         let nobody = BTreeSet::new();
         let asked = primary.job(&nobody).scrubber().hours_with(&ids)?;
         let asked: BTreeSet<Hour> = asked.into_values().collect();
-        let outcome = primary
-            .job(&asked)
-            .run(&mut |_| ())
-            .map_err(super::merge::failure)?;
+        // a merge that is asked for no hour is one of all that are due: only if raw data needs it
+        let outcome = if asked.is_empty() && in_segments == 0 {
+            Outcome::default()
+        } else {
+            let job = primary.job(&asked);
+            job.run(&mut |_| ()).map_err(super::merge::failure)?
+        };
         let list = Redactions::read(&RealDisk, vault)?;
         for (id, hour) in list.since(0) {
             if let (true, Some(hour)) = (ids.contains(&id), hour) {
@@ -167,12 +171,19 @@ fn tell(told: &Told, json: bool) -> Result<(), Failure> {
     let not_found = told.not_found.iter();
     text.extend(not_found.map(|id| row(id, "the archive never had it")));
     output::print(&text)?;
-    let would = if told.dry_run { "would be" } else { "were" };
+    let (would, hours) = if told.dry_run {
+        let hours: BTreeSet<&Hour> = told.found.values().collect();
+        ("would be", hours.len())
+    } else if told.found.len() == 1 {
+        ("was", told.committed.len())
+    } else {
+        ("were", told.committed.len())
+    };
     tracing::info!(
         "{} {would} taken out of {}; {} with a new revision",
         plural(told.found.len() as u64, "post", "posts"),
         plural(told.segments, "segment", "segments"),
-        plural(told.committed.len() as u64, "hour", "hours")
+        plural(hours as u64, "hour", "hours")
     );
     Ok(())
 }
