@@ -162,8 +162,17 @@ fn redacted_posts_are_gone_from_everything_and_stay_out() {
     assert_eq!(site.verify().worst(), None);
     check_seals(&site);
 
+    // asking again, or for what never came, merges none of the hours that are due
+    for ids in [&asked[..1], &asked[3..]] {
+        let vault = site.files();
+        let mut again = redact(&site, ids, "deleted by its author", &[]);
+        let again = told(&again.output().unwrap());
+        assert_eq!(again["committed"].as_array().unwrap().len(), 0, "{again}");
+        assert!(vault == site.files());
+    }
+
     // the other hours that share a segment follow; then all is quiet
-    site.merge(NOW);
+    assert_ne!(site.merge(NOW), []);
     let quiet = site.files();
     assert_eq!(site.merge(NOW), []);
     assert!(quiet == site.files());
