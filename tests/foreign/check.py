@@ -8,10 +8,12 @@ import lzma
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import duckdb
 import pandas
 import polars
+import pyarrow
 import pyarrow.parquet
 
 folder = pathlib.Path(sys.argv[1])
@@ -35,6 +37,12 @@ def snowflake_hour(post_id):
 truth = {}
 segments = sorted(folder.glob("server*/spool/*/*/*/*.jsonl"))
 segments = [path for path in segments if not path.name.endswith(".events.jsonl")]
+# those that merge has compressed, in their plain form
+plain_folder = tempfile.TemporaryDirectory()
+for number, path in enumerate(sorted(folder.glob("server*/spool/*/*/*/*.jsonl.zst"))):
+    plain = pathlib.Path(plain_folder.name) / f"{number}_{path.stem}"
+    plain.write_bytes(pyarrow.input_stream(path, compression="zstd").read())
+    segments.append(plain)
 for path in segments:
     for line in path.read_bytes().split(b"\n"):
         try:
