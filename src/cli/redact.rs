@@ -90,16 +90,18 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
         told.segments = found.1;
     } else {
         let _lock = primary.lock()?;
-        let (_, in_segments) = primary.job(&BTreeSet::new()).would_redact(&ids)?;
+        let nobody = BTreeSet::new();
+        let job = primary.job(&nobody);
+        let asked = job.scrubber().hours_with(&ids)?;
+        let asked: BTreeSet<Hour> = asked.into_values().collect();
+        // whatever no hour has may be in raw data; to look there means to read all of it
+        let is_idle = asked.is_empty() && job.would_redact(&ids)?.1 == 0;
         let mut list = Redactions::read(&RealDisk, vault)?;
         list.ask(ids.iter().copied(), reason);
         list.write(&RealDisk, vault)?;
         crash::point(Point::RedactionListed);
-        let nobody = BTreeSet::new();
-        let asked = primary.job(&nobody).scrubber().hours_with(&ids)?;
-        let asked: BTreeSet<Hour> = asked.into_values().collect();
-        // a merge that is asked for no hour is one of all that are due: only if raw data needs it
-        let outcome = if asked.is_empty() && in_segments == 0 {
+        // a merge that is asked for no hour is one of all that are due
+        let outcome = if is_idle {
             Outcome::default()
         } else {
             let job = primary.job(&asked);
