@@ -1,4 +1,22 @@
-//! Numbers and tables for people, the same on the page, in a terminal and in the files of a day.
+//! Words, numbers and tables for people, the same on the page, in a terminal and in the files of a day.
+
+/// Whether some reader takes it for the end of a line: Python's `splitlines` knows the most, the readers
+/// of R, Java, JavaScript and Rust and `wc -l` some of these.
+pub const fn is_line_break(c: char) -> bool {
+    matches!(
+        c,
+        '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
+/// Words from outside on one line: what ends a line somewhere or moves a cursor is a space.
+pub fn one_line(foreign: &str) -> String {
+    let plain = |c: char| match c {
+        c if c.is_control() || is_line_break(c) => ' ',
+        c => c,
+    };
+    foreign.chars().map(plain).collect()
+}
 
 /// Bytes for a person: `3.4 MiB`.
 pub fn bytes(count: u64) -> String {

@@ -13,7 +13,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::backoff::Refusal;
+use crate::{backoff::Refusal, text::one_line};
 
 /// An error frame has some 300 bytes; a longer one is kept whole but not searched for what it
 /// means.
@@ -105,16 +105,14 @@ fn is(kind: &str, suffix: &str) -> bool {
         .is_some_and(|before| before.ends_with('/'))
 }
 
-/// The first bytes of a foreign text, cut at a character, without control characters.
+/// The first bytes of a foreign text, cut at a character, on one line.
 fn short(text: &str) -> String {
     let mut end = WORD_BYTES_MAX.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     let head = text.get(..end).unwrap_or("");
-    head.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    one_line(head)
 }
 
 /// A refusal, and what the API says about it in words.

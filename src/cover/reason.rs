@@ -1,7 +1,7 @@
 //! Why nothing comes in: the events' words → a cause of the closed list, and more about it.
 
 use super::cause::Cause;
-use crate::segment::event;
+use crate::{segment::event, text::one_line};
 
 /// More about a stall after which the connection went on.
 const STILL_CONNECTED: &str = "still connected";
@@ -16,11 +16,11 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// A cause, and more about it.
-    pub fn new(cause: Cause, detail: impl Into<String>) -> Self {
+    /// A cause, and more about it: words that may come from outside, and go into files of lines.
+    pub fn new(cause: Cause, detail: &str) -> Self {
         Self {
             cause,
-            detail: detail.into(),
+            detail: one_line(detail),
         }
     }
 
@@ -70,7 +70,7 @@ impl Reason {
     #[must_use]
     pub fn refined(self, why: &str) -> Self {
         match (self.cause, why) {
-            (Cause::LockOut, "usage_cap") => Self::new(Cause::Refused, self.detail),
+            (Cause::LockOut, "usage_cap") => Self::new(Cause::Refused, &self.detail),
             (Cause::LockOut, "too_many_connections" | "rate_limit" | "provisioning") => {
                 Self::new(Cause::LockOut, why)
             }
@@ -99,7 +99,7 @@ impl Reason {
                     _ => Cause::Refused,
                 };
                 let status = status.map(|status| status.to_string());
-                Self::new(cause, status.unwrap_or_default())
+                Self::new(cause, &status.unwrap_or_default())
             }
             event::Cause::Shutdown => Self::not_running(),
             event::Cause::Disk => Self::new(Cause::Disk, ""),

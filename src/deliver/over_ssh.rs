@@ -28,6 +28,7 @@ use crate::{
         name::{SegmentName, ServerId},
         spool,
     },
+    text::one_line,
     world::disk::{self, Disk},
 };
 
@@ -91,8 +92,7 @@ fn read_hold(disk: &dyn Disk, path: &Path) -> Result<Option<String>, DeliverErro
         return Ok(None);
     }
     let bytes = disk::read_bounded(disk, path, HOLD_BYTES_MAX).map_err(io_at(path))?;
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    let text: String = String::from_utf8_lossy(&bytes).chars().map(plain).collect();
+    let text = one_line(&String::from_utf8_lossy(&bytes));
     Ok(Some(text.trim().to_owned()))
 }
 

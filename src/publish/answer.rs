@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::address::{self, BadAddress, Site};
-use crate::period::UtcMs;
+use crate::{period::UtcMs, text::one_line};
 
 /// Why something was not done. What follows from it depends on the kind.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -107,8 +107,7 @@ fn words(status: u16, body: &[u8]) -> String {
         .filter_map(|at| value.pointer(at)?.as_str())
         .find(|text| !text.is_empty());
     let text = found.map_or_else(|| format!("status {status} without words"), str::to_owned);
-    let no_control = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    no_control.take(WORDS_MAX).collect()
+    one_line(&text).chars().take(WORDS_MAX).collect()
 }
 
 #[derive(Deserialize, Default)]

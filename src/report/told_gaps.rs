@@ -9,7 +9,7 @@ use crate::{
         gap::{Gap, UNION},
     },
     period::UtcMs,
-    text::{plural, table, thousands, wrapped},
+    text::{one_line, plural, table, thousands, wrapped},
 };
 
 /// Of each server so many gaps are listed, the longest; all are in the day's `_gaps.csv`.
@@ -200,7 +200,7 @@ fn of_server(statement: &Statement<'_>, server: &str) -> String {
 /// Gaps as a table. A detail that is too long for its line stands on the next.
 fn list(gaps: &[&Gap]) -> String {
     let head = ["  begin (UTC)", "end (UTC)", "seconds", "cause", "detail"];
-    let details: Vec<String> = gaps.iter().map(|gap| on_one_line(&gap.detail)).collect();
+    let details: Vec<String> = gaps.iter().map(|gap| one_line(&gap.detail)).collect();
     let fits = |detail: &&String| detail.chars().count() <= DETAIL_MAX;
     let row = |(gap, detail): (&&Gap, &String)| {
         let seconds = u64::try_from(gap.seconds()).unwrap_or(0);
@@ -225,12 +225,6 @@ fn list(gaps: &[&Gap]) -> String {
         }
     }
     text
-}
-
-/// A detail comes from outside.
-fn on_one_line(detail: &str) -> String {
-    let clean = detail.chars().map(|c| if c.is_control() { ' ' } else { c });
-    clean.collect()
 }
 
 fn glossary(statement: &Statement<'_>) -> String {

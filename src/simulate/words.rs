@@ -152,7 +152,7 @@ const AWKWARD: &[&str] = &[
 #[rustfmt::skip]
 const INTERRUPTIONS: &[&str] = &[
     "\n", "\n\n", "\r\n", "\r", "\u{2028}", "\u{2029}", "\t", ", ", " \"", "\" ", "\\",
-    "\u{85}", "👨‍👩‍👧 ", "\u{1f}", "\u{7f}", "\u{fffd}", " = ", "&amp; ", "'", "\u{b}",
+    "\u{85}", "👨‍👩‍👧 ", "\u{1e}", "\u{7f}", "\u{fffd}", " = ", "&amp; ", "'", "\u{b}",
 ];
 
 /// Appends a text of about that many characters and gives the language's tag.

@@ -1,7 +1,9 @@
 //! RFC 4180 rows: fields separated by commas, rows ended by LF, a field quoted only when it must be.
 //!
-//! Fields come in as the API gave them; every line break of any kind and NUL becomes one space on
-//! the way (CR LF one for both), so that one row is one line for every reader.
+//! Fields come in as the API gave them; whatever some reader takes for a line break, and NUL, becomes one
+//! space on the way (CR LF one for both), so that one row is one line for every reader.
+
+use crate::text::is_line_break;
 
 /// Appends one row with its LF.
 pub fn push_row<'f>(to: &mut Vec<u8>, fields: impl IntoIterator<Item = &'f str>) {
@@ -51,7 +53,7 @@ fn replaced(text: &[u8]) -> (&[u8], usize) {
     match text {
         [b'"', ..] => (b"\"\"", 1),
         [b'\r', b'\n', ..] | [0xc2, 0x85, ..] => (b" ", 2),
-        [b'\0' | 0xa..=0xd, ..] => (b" ", 1),
+        [b'\0' | 0xa..=0xd | 0x1c..=0x1e, ..] => (b" ", 1),
         [0xe2, 0x80, 0xa8 | 0xa9, ..] => (b" ", 3),
         [first, ..] => (std::slice::from_ref(first), 1),
         [] => (b"", 0),
@@ -79,17 +81,13 @@ const CARE: [u8; 256] = {
     care[0xb] = SPECIAL;
     care[0xc] = SPECIAL;
     care[0xd] = SPECIAL;
+    care[0x1c] = SPECIAL;
+    care[0x1d] = SPECIAL;
+    care[0x1e] = SPECIAL;
     care[0xc2] = SPECIAL;
     care[0xe2] = SPECIAL;
     care
 };
-
-const fn is_break(c: char) -> bool {
-    matches!(
-        c,
-        '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}' | '\0'
-    )
-}
 
 /// The fields of a row without its LF; `None` if it is not one that [`push_row`] writes.
 pub fn fields(row: &[u8]) -> Option<Vec<String>> {
@@ -102,7 +100,7 @@ pub fn fields(row: &[u8]) -> Option<Vec<String>> {
             let (field, after) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
             (field.to_owned(), after)
         };
-        if field.contains(is_break) {
+        if field.contains(|c| c == '\0' || is_line_break(c)) {
             return None;
         }
         fields.push(field);
@@ -147,14 +145,30 @@ mod tests {
         check_row(&["a", "", "c"], "a,,c");
         check_row(&["a,b", "say \"hi\"", "\""], r#""a,b","say ""hi""","""""#);
         check_row(
-            &["a\r\nb\rc\nd\u{b}e\u{c}f\u{85}g\u{2028}h\u{2029}i\0j"],
-            "a b c d e f g h i j",
+            &["a\r\nb\rc\nd\u{b}e\u{c}f\u{85}g\u{2028}h\u{2029}i\0j\u{1c}k\u{1d}l\u{1e}m"],
+            "a b c d e f g h i j k l m",
         );
         check_row(
             &["\n\r", "\r\r\n\n", "\u{200d}\u{e9}"],
             "  ,   ,\u{200d}\u{e9}",
         );
         check_row(&[""], "\"\"");
+    }
+
+    #[test]
+    fn no_row_that_some_reader_takes_for_two_is_written_or_read() {
+        // what Python's `str.splitlines` breaks at, and NUL
+        let ends = "\n\r\u{b}\u{c}\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}\0";
+        for c in (0..=0x3_000).filter_map(char::from_u32) {
+            let mut row = Vec::new();
+            push_row(&mut row, [format!("a{c}b").as_str(), "c"]);
+            let is_kept = row
+                .windows(c.len_utf8())
+                .any(|some| some == c.to_string().as_bytes());
+            assert_eq!(is_kept, !ends.replace('\n', "").contains(c), "{c:?}");
+            let read = fields(format!("a{c}b").as_bytes());
+            assert_eq!(read.is_some(), !ends.contains(c), "{c:?}");
+        }
     }
 
     proptest! {

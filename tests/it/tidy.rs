@@ -39,8 +39,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["backoff", "config", "period", "segment", "text", "world"],
     ),
     ("config", &["period", "segment"]),
-    ("cover", &["period", "segment"]),
-    ("deliver", &["config", "period", "segment", "world"]),
+    ("cover", &["period", "segment", "text"]),
+    ("deliver", &["config", "period", "segment", "text", "world"]),
     (
         "merge",
         &[
@@ -48,7 +48,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("post", &["period"]),
-    ("publish", &["config", "period", "vault", "world"]),
+    ("publish", &["config", "period", "text", "vault", "world"]),
     (
         "report",
         &["cover", "period", "segment", "text", "vault", "world"],
@@ -56,7 +56,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("segment", &["period", "world"]),
     ("simulate", &["period", "world"]),
     ("supervise", &["period", "world"]),
-    ("vault", &["cover", "period", "post", "segment", "world"]),
+    (
+        "vault",
+        &["cover", "period", "post", "segment", "text", "world"],
+    ),
     (
         "watch",
         &[

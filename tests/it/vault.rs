@@ -456,7 +456,8 @@ fn real_posts_come_through_as_the_predecessor_had_them() {
 /// Every line break of any kind becomes one space.
 fn one_line(field: &str) -> String {
     let breaks = [
-        '\r', '\n', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}', '\0',
+        '\r', '\n', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}',
+        '\u{2029}', '\0',
     ];
     field.replace("\r\n", " ").replace(breaks, " ")
 }

@@ -347,7 +347,8 @@ fn check_against_predecessor(path: &Path, rows: &[csv::StringRecord]) {
 fn one_line(field: &str) -> String {
     field.replace("\r\n", " ").replace(
         [
-            '\r', '\n', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}', '\0',
+            '\r', '\n', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}',
+            '\u{2029}', '\0',
         ],
         " ",
     )
