@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::period::UtcMs;
+use crate::{period::UtcMs, segment::event::Why};
 
 /// Reconnecting at once is for streams that were up; beyond this many times …
 const AT_ONCE_MAX: usize = 5;
@@ -83,7 +83,7 @@ pub struct Next {
     /// Not before this instant.
     pub until: UtcMs,
     /// The row of the table.
-    pub why: &'static str,
+    pub why: Why,
     /// A person has to do something about it, or ought to know.
     pub alarm: bool,
 }
@@ -148,9 +148,9 @@ impl Backoff {
     /// An attempt has ended: when is the next, and why then?
     pub fn ended(&mut self, now: UtcMs, end: End) -> Next {
         let (wait_ms, why, alarm) = match end {
-            End::Local => (0, "disk_full", false),
+            End::Local => (0, Why::DiskFull, false),
             End::Dropped => self.dropped(now),
-            End::Failed => (linear(count(&mut self.network)), "network", false),
+            End::Failed => (linear(count(&mut self.network)), Why::Network, false),
             End::Refused {
                 refusal,
                 with_backfill,
@@ -164,14 +164,14 @@ impl Backoff {
         match self.budget_allows(now) {
             Some(until) if next.until < until => Next {
                 until,
-                why: "budget",
+                why: Why::Budget,
                 alarm,
             },
             _ => next,
         }
     }
 
-    fn dropped(&mut self, now: UtcMs) -> (i64, &'static str, bool) {
+    fn dropped(&mut self, now: UtcMs) -> (i64, Why, bool) {
         let window_begin = now.plus_ms(-AT_ONCE_WINDOW_MS);
         while self.at_once.front().is_some_and(|at| *at <= window_begin) {
             self.at_once.pop_front();
@@ -179,30 +179,25 @@ impl Backoff {
         if self.at_once.len() < AT_ONCE_MAX {
             self.at_once.push_back(now);
             self.flapping = 0;
-            (0, "reconnect", false)
+            (0, Why::Reconnect, false)
         } else {
-            (linear(count(&mut self.flapping)), "flapping", false)
+            (linear(count(&mut self.flapping)), Why::Flapping, false)
         }
     }
 
-    fn refused(
-        &mut self,
-        now: UtcMs,
-        refusal: Refusal,
-        with_backfill: bool,
-    ) -> (i64, &'static str, bool) {
+    fn refused(&mut self, now: UtcMs, refusal: Refusal, with_backfill: bool) -> (i64, Why, bool) {
         const MINUTE_MS: i64 = 60_000;
         const SERVER_MAX_MS: i64 = 320_000;
         match refusal {
             Refusal::Server => {
                 let wait_ms = doubling(5_000, count(&mut self.server), SERVER_MAX_MS);
-                (wait_ms, "server_error", wait_ms == SERVER_MAX_MS)
+                (wait_ms, Why::ServerError, wait_ms == SERVER_MAX_MS)
             }
             Refusal::RateLimit => match self.limit.reset {
-                Some(reset) if now < reset => (until_reset(now, reset), "rate_limit", false),
+                Some(reset) if now < reset => (until_reset(now, reset), Why::RateLimit, false),
                 _ => {
                     let wait_ms = doubling(MINUTE_MS, count(&mut self.rate_limit), WINDOW_MS);
-                    (wait_ms, "rate_limit", wait_ms == WINDOW_MS)
+                    (wait_ms, Why::RateLimit, wait_ms == WINDOW_MS)
                 }
             },
             Refusal::TooManyConnections => {
@@ -210,20 +205,20 @@ impl Backoff {
                     0 => 10_000,
                     before => doubling(MINUTE_MS, before - 1, 5 * MINUTE_MS),
                 };
-                (wait_ms, "too_many_connections", wait_ms == 5 * MINUTE_MS)
+                (wait_ms, Why::TooManyConnections, wait_ms == 5 * MINUTE_MS)
             }
-            Refusal::Provisioning => (MINUTE_MS, "provisioning", false),
-            Refusal::UsageCap => (WINDOW_MS, "usage_cap", true),
+            Refusal::Provisioning => (MINUTE_MS, Why::Provisioning, false),
+            Refusal::UsageCap => (WINDOW_MS, Why::UsageCap, true),
             Refusal::Unauthorized => {
                 let wait_ms = doubling(10_000, count(&mut self.unauthorized), WINDOW_MS);
-                (wait_ms, "unauthorized", true)
+                (wait_ms, Why::Unauthorized, true)
             }
             Refusal::BadRequest if with_backfill && !self.without_backfill => {
                 self.without_backfill = true;
-                (0, "no_backfill", false)
+                (0, Why::NoBackfill, false)
             }
-            Refusal::BadRequest => (WINDOW_MS, "bad_request", true),
-            Refusal::NotFound => (WINDOW_MS, "not_found", true),
+            Refusal::BadRequest => (WINDOW_MS, Why::BadRequest, true),
+            Refusal::NotFound => (WINDOW_MS, Why::NotFound, true),
         }
     }
 
@@ -280,7 +275,7 @@ mod tests {
 
     /// The waits, in ms, and rows when the same end comes again and again, each as soon as it may.
     #[track_caller]
-    fn check_waits(end: End, times: usize, why: &str, alarms: bool, expected_ms: &[i64]) {
+    fn check_waits(end: End, times: usize, why: Why, alarms: bool, expected_ms: &[i64]) {
         let mut backoff = Backoff::new();
         let mut now = START;
         let waits: Vec<i64> = (0..times)
@@ -313,61 +308,61 @@ mod tests {
     #[test]
     fn each_row_of_the_table() {
         let s = |seconds: &[i64]| -> Vec<i64> { seconds.iter().map(|s| s * 1_000).collect() };
-        check_waits(End::Dropped, 4, "reconnect", false, &[0, 0, 0, 0]);
-        check_waits(End::Local, 2, "disk_full", false, &[0, 0]);
+        check_waits(End::Dropped, 4, Why::Reconnect, false, &[0, 0, 0, 0]);
+        check_waits(End::Local, 2, Why::DiskFull, false, &[0, 0]);
         check_waits(
             refused(Refusal::Server),
             9,
-            "server_error",
+            Why::ServerError,
             false,
             &s(&[5, 10, 20, 40, 80, 160, 320, 320, 320]),
         );
         check_waits(
             refused(Refusal::RateLimit),
             6,
-            "rate_limit",
+            Why::RateLimit,
             false,
             &s(&[60, 120, 240, 480, 900, 900]),
         );
         check_waits(
             refused(Refusal::TooManyConnections),
             6,
-            "too_many_connections",
+            Why::TooManyConnections,
             false,
             &s(&[10, 60, 120, 240, 300, 300]),
         );
         check_waits(
             refused(Refusal::Provisioning),
             3,
-            "provisioning",
+            Why::Provisioning,
             false,
             &s(&[60, 60, 60]),
         );
         check_waits(
             refused(Refusal::UsageCap),
             2,
-            "usage_cap",
+            Why::UsageCap,
             true,
             &s(&[900, 900]),
         );
         check_waits(
             refused(Refusal::Unauthorized),
             8,
-            "unauthorized",
+            Why::Unauthorized,
             true,
             &s(&[10, 20, 40, 80, 160, 320, 640, 900]),
         );
         check_waits(
             refused(Refusal::BadRequest),
             2,
-            "bad_request",
+            Why::BadRequest,
             true,
             &s(&[900, 900]),
         );
         check_waits(
             refused(Refusal::NotFound),
             2,
-            "not_found",
+            Why::NotFound,
             true,
             &s(&[900, 900]),
         );
@@ -401,10 +396,10 @@ mod tests {
             waits.push((next.until.0 - now.0, next.why));
             now = next.until.plus_ms(100);
         }
-        assert_eq!(&waits[..5], [(0, "reconnect"); 5]);
+        assert_eq!(&waits[..5], [(0, Why::Reconnect); 5]);
         assert_eq!(
             &waits[5..],
-            [250, 500, 750, 1_000].map(|ms| (ms, "flapping"))
+            [250, 500, 750, 1_000].map(|ms| (ms, Why::Flapping))
         );
         let later = now.plus_ms(10_000);
         assert_eq!(backoff.ended(later, End::Dropped).until, later);
@@ -422,9 +417,9 @@ mod tests {
             let next = backoff.ended(START, refused(Refusal::RateLimit));
             (next.until.0 - START.0, next.why)
         };
-        assert_eq!(wait(7_000), (8_000, "rate_limit"));
-        assert_eq!(wait(24 * 3_600_000), (900_000, "rate_limit"));
-        assert_eq!(wait(-1), (60_000, "rate_limit"), "a reset in the past");
+        assert_eq!(wait(7_000), (8_000, Why::RateLimit));
+        assert_eq!(wait(24 * 3_600_000), (900_000, Why::RateLimit));
+        assert_eq!(wait(-1), (60_000, Why::RateLimit), "a reset in the past");
     }
 
     #[test]
@@ -440,28 +435,31 @@ mod tests {
         let silent = RateLimit::default();
         for n in 0..19 {
             let at = n * 20;
-            assert_eq!(answer(&mut backoff, at, silent), (at * 1_000, "reconnect"));
+            assert_eq!(
+                answer(&mut backoff, at, silent),
+                (at * 1_000, Why::Reconnect)
+            );
         }
         assert_eq!(
             answer(&mut backoff, 400, silent),
-            (900_000, "budget"),
+            (900_000, Why::Budget),
             "when the first one leaves the window"
         );
-        assert_eq!(answer(&mut backoff, 900, silent), (920_000, "budget"));
+        assert_eq!(answer(&mut backoff, 900, silent), (920_000, Why::Budget));
         let left = RateLimit {
             remaining: Some(3),
             reset: None,
         };
         assert_eq!(
             answer(&mut backoff, 901, left),
-            (901_000, "reconnect"),
+            (901_000, Why::Reconnect),
             "the API knows better"
         );
         let none_left = RateLimit {
             remaining: Some(0),
             reset: Some(START.plus_ms(950_000)),
         };
-        assert_eq!(answer(&mut backoff, 902, none_left), (951_000, "budget"));
+        assert_eq!(answer(&mut backoff, 902, none_left), (951_000, Why::Budget));
     }
 
     #[test]
@@ -473,7 +471,7 @@ mod tests {
             with_backfill: true,
         };
         let next = backoff.ended(START, with);
-        assert_eq!((next.until, next.why), (START, "no_backfill"));
+        assert_eq!((next.until, next.why), (START, Why::NoBackfill));
         backoff.heard();
         assert!(!backoff.may_backfill());
         let again = backoff.ended(START, with);

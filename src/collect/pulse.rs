@@ -82,7 +82,7 @@ impl Pulse {
             }
             What::Waiting { why, .. } => {
                 if let Some(down) = &mut self.down {
-                    down.why = Some(why.clone());
+                    down.why = Some(*why);
                 }
             }
             _ => (),
@@ -198,7 +198,7 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::event::Cause;
+    use crate::segment::event::{Cause, Why};
 
     const MINUTE: Minute = Minute(29_924_045);
 
@@ -269,13 +269,13 @@ mod tests {
         pulse.event(at(61_000), &refused);
         let waiting = What::Waiting {
             wait_ms: Some(10_000),
-            why: "too_many_connections".to_owned(),
+            why: Why::TooManyConnections,
         };
         pulse.event(at(61_000), &waiting);
         for minute in [2, 3] {
             let down = pulse.over(at(minute * 60_000)).remove(0).down.unwrap();
             assert_eq!((down.since, down.status), (at(61_000), Some(429)));
-            assert_eq!(down.why.as_deref(), Some("too_many_connections"));
+            assert_eq!(down.why, Some(Why::TooManyConnections));
         }
         pulse.connected(at(190_000), None);
         let alive = pulse.over(at(240_000)).remove(0);

@@ -26,7 +26,7 @@ use crate::{
     config::settings::{Secret, X},
     period::UtcMs,
     segment::{
-        event::What,
+        event::{What, Why},
         line::PROGRAM,
         name::{RunId, ServerId},
         recover::{self, Recovered},
@@ -351,7 +351,7 @@ impl Driver<'_> {
         if outcome.end == End::Local {
             tracing::debug!("{words}");
         } else if next.alarm {
-            tracing::error!(alarm = why, "{words}; next attempt in {wait_ms} ms");
+            tracing::error!(alarm = why.word(), "{words}; next attempt in {wait_ms} ms");
         } else {
             tracing::warn!("{words}; next attempt in {wait_ms} ms ({why})");
         }
@@ -371,7 +371,7 @@ impl Driver<'_> {
         };
         outbox.event(What::Waiting {
             wait_ms: Some(wait_ms),
-            why: next.why.to_owned(),
+            why: next.why,
         });
         halt.progress().waits(next.until);
         tokio::select! {
@@ -391,7 +391,7 @@ impl Driver<'_> {
         outbox.event(What::Waiting {
             // nobody knows how long: until there is room
             wait_ms: None,
-            why: "disk_full".to_owned(),
+            why: Why::DiskFull,
         });
         outbox.close();
         while !halt.try_resume() {

@@ -15,7 +15,7 @@ use super::{backfill::Connection, cause::Cause, reason::Reason};
 use crate::{
     period::{Interval, Minute, UtcMs},
     segment::{
-        event::{self, Alive, Event, What},
+        event::{self, Alive, Event, What, Why},
         name::{RunId, SegmentName},
     },
 };
@@ -380,7 +380,7 @@ impl Painter {
                 };
                 self.paint(begin, Some(Reason::of_end(ended)));
             }
-            What::Waiting { why, .. } => self.refine(why),
+            What::Waiting { why, .. } => self.refine(*why),
             What::Alive(Alive {
                 minute,
                 asleep: Some(asleep),
@@ -415,7 +415,7 @@ impl Painter {
     }
 
     /// The row of the table of waits tells one 429 from another.
-    fn refine(&mut self, why: &str) {
+    fn refine(&mut self, why: Why) {
         if let Some(Stretch {
             reason: Some(reason),
             ..

@@ -1,7 +1,10 @@
 //! Why nothing comes in: the events' words → a cause of the closed list, and more about it.
 
 use super::cause::Cause;
-use crate::{segment::event, text::one_line};
+use crate::{
+    segment::event::{self, Why},
+    text::one_line,
+};
 
 /// More about a stall after which the connection went on.
 const STILL_CONNECTED: &str = "still connected";
@@ -60,7 +63,7 @@ impl Reason {
             return Self::not_running();
         };
         let reason = Self::of(cause, down.status, down.disconnect_type.as_deref());
-        match &down.why {
+        match down.why {
             Some(why) => reason.refined(why),
             None => reason,
         }
@@ -68,11 +71,11 @@ impl Reason {
 
     /// With the row of the table of waits, which tells one 429 from another.
     #[must_use]
-    pub fn refined(self, why: &str) -> Self {
+    pub fn refined(self, why: Why) -> Self {
         match (self.cause, why) {
-            (Cause::LockOut, "usage_cap") => Self::new(Cause::Refused, &self.detail),
-            (Cause::LockOut, "too_many_connections" | "rate_limit" | "provisioning") => {
-                Self::new(Cause::LockOut, why)
+            (Cause::LockOut, Why::UsageCap) => Self::new(Cause::Refused, &self.detail),
+            (Cause::LockOut, Why::TooManyConnections | Why::RateLimit | Why::Provisioning) => {
+                Self::new(Cause::LockOut, why.word())
             }
             _ => self,
         }
@@ -114,13 +117,18 @@ mod tests {
     use crate::period::UtcMs;
 
     #[track_caller]
-    fn check(cause: event::Cause, status: Option<u16>, why: &str, expected: (Cause, &str)) {
+    fn check(
+        cause: event::Cause,
+        status: Option<u16>,
+        why: impl Into<Option<Why>>,
+        expected: (Cause, &str),
+    ) {
         let down = event::Down {
             since: UtcMs(0),
             cause: Some(cause),
             status,
             disconnect_type: Some("Word".to_owned()),
-            why: Some(why.to_owned()),
+            why: why.into(),
         };
         let found = Reason::of_down(&down);
         assert_eq!((found.cause, found.detail.as_str()), expected);
@@ -129,28 +137,28 @@ mod tests {
     #[test]
     fn every_end_has_its_cause() {
         use event::Cause as E;
-        check(E::Eof, None, "reconnect", (Cause::Network, "eof"));
-        check(E::Dns, None, "network", (Cause::Network, "dns"));
-        check(E::Protocol, None, "budget", (Cause::Network, "protocol"));
-        check(E::Stall, None, "flapping", (Cause::Stall, ""));
-        check(E::Platform, None, "", (Cause::PlatformDisconnect, "Word"));
-        let status = |status, why, expected| check(E::HttpStatus, Some(status), why, expected);
-        status(429, "budget", (Cause::LockOut, "429"));
-        status(429, "rate_limit", (Cause::LockOut, "rate_limit"));
+        check(E::Eof, None, Why::Reconnect, (Cause::Network, "eof"));
+        check(E::Dns, None, Why::Network, (Cause::Network, "dns"));
+        check(E::Protocol, None, Why::Budget, (Cause::Network, "protocol"));
+        check(E::Stall, None, Why::Flapping, (Cause::Stall, ""));
+        check(E::Platform, None, None, (Cause::PlatformDisconnect, "Word"));
+        let status = |status, why: Why, expected| check(E::HttpStatus, Some(status), why, expected);
+        status(429, Why::Budget, (Cause::LockOut, "429"));
+        status(429, Why::RateLimit, (Cause::LockOut, "rate_limit"));
         status(
             429,
-            "too_many_connections",
+            Why::TooManyConnections,
             (Cause::LockOut, "too_many_connections"),
         );
-        status(429, "usage_cap", (Cause::Refused, "429"));
-        status(402, "usage_cap", (Cause::Refused, "402"));
-        status(503, "server_error", (Cause::Refused, "503"));
-        check(E::Shutdown, None, "", (Cause::NotRunning, ""));
-        check(E::Disk, None, "disk_full", (Cause::Disk, ""));
+        status(429, Why::UsageCap, (Cause::Refused, "429"));
+        status(402, Why::UsageCap, (Cause::Refused, "402"));
+        status(503, Why::ServerError, (Cause::Refused, "503"));
+        check(E::Shutdown, None, None, (Cause::NotRunning, ""));
+        check(E::Disk, None, Why::DiskFull, (Cause::Disk, ""));
         check(
             E::Other,
             None,
-            "",
+            None,
             (Cause::Unknown, "a cause of a later version"),
         );
     }

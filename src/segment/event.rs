@@ -61,7 +61,7 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wait_ms: Option<u64>,
         /// Why: the row of the table of waits.
-        why: String,
+        why: Why,
     },
     /// A line with `errors` and without `data`, verbatim.
     ErrorFrame {
@@ -149,6 +149,72 @@ pub enum Cause {
     Other,
 }
 
+/// The closed list of reasons for which nothing is tried: the rows of the table of waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// A stream that was up broke: it is asked for again at once.
+    Reconnect,
+    /// No answer, or none that held.
+    Network,
+    /// Streams break again and again.
+    Flapping,
+    /// The API's own trouble.
+    ServerError,
+    /// 429: too many requests.
+    RateLimit,
+    /// 429: more connections than allowed.
+    TooManyConnections,
+    /// 429: a change of the subscription is under way.
+    Provisioning,
+    /// Paid volume is used up.
+    UsageCap,
+    /// Token or access.
+    Unauthorized,
+    /// Backfill was refused: it is asked for again at once without it.
+    NoBackfill,
+    /// The request is wrong.
+    BadRequest,
+    /// The address is wrong.
+    NotFound,
+    /// The requests of these 15 minutes are used up.
+    Budget,
+    /// There is no room on the disk.
+    DiskFull,
+    /// A reason that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl Why {
+    /// The word for it, the same in files and log.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reconnect => "reconnect",
+            Self::Network => "network",
+            Self::Flapping => "flapping",
+            Self::ServerError => "server_error",
+            Self::RateLimit => "rate_limit",
+            Self::TooManyConnections => "too_many_connections",
+            Self::Provisioning => "provisioning",
+            Self::UsageCap => "usage_cap",
+            Self::Unauthorized => "unauthorized",
+            Self::NoBackfill => "no_backfill",
+            Self::BadRequest => "bad_request",
+            Self::NotFound => "not_found",
+            Self::Budget => "budget",
+            Self::DiskFull => "disk_full",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.word())
+    }
+}
+
 /// What one minute was like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alive {
@@ -192,7 +258,7 @@ pub struct Down {
     pub disconnect_type: Option<String>,
     /// The row of the table of waits, while one is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
+    pub why: Option<Why>,
 }
 
 impl Event {
@@ -272,12 +338,38 @@ mod tests {
                     cause: Some(Cause::HttpStatus),
                     status: Some(429),
                     disconnect_type: None,
-                    why: Some("rate_limit".to_owned()),
+                    why: Some(Why::RateLimit),
                 }),
                 asleep: None,
             }),
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"alive","minute":"2026-11-23T14:05Z","seconds":[],"lines":0,"keep_alives":0,"silences":[],"connected":false,"down":{"since":"1970-01-01T00:00:01.000Z","cause":"http_status","status":429,"why":"rate_limit"},"connection":3}"#,
         );
+    }
+
+    #[test]
+    fn the_words_for_waits_are_those_of_the_files() {
+        for word in [
+            "reconnect",
+            "network",
+            "flapping",
+            "server_error",
+            "rate_limit",
+            "too_many_connections",
+            "provisioning",
+            "usage_cap",
+            "unauthorized",
+            "no_backfill",
+            "bad_request",
+            "not_found",
+            "budget",
+            "disk_full",
+        ] {
+            let why: Why = serde_json::from_str(&format!("\"{word}\"")).unwrap();
+            assert_eq!(why.word(), word);
+            assert_eq!(serde_json::to_string(&why).unwrap(), format!("\"{word}\""));
+        }
+        let why: Why = serde_json::from_str("\"of_tomorrow\"").unwrap();
+        assert_eq!(why, Why::Other);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
     link::State,
     snapshot::{Server, Snapshot},
 };
-use crate::{period::UtcMs, supervise::plan::Stage, text::plural};
+use crate::{period::UtcMs, segment::event::Why, supervise::plan::Stage, text::plural};
 
 /// Without posts for so long nobody believes that it is chance: there are dozens a second.
 pub const NO_POSTS_MS: i64 = 60_000;
@@ -243,7 +243,7 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
         (State::Stopped, ..) => "collecting has ended".to_owned(),
         (_, Some(waits), why) => {
             let why = why.as_deref().unwrap_or("no answer");
-            format!("{why} (waiting: {})", waits.replace('_', " "))
+            format!("{why} (waiting: {})", waits.word().replace('_', " "))
         }
         (_, None, Some(why)) => why.clone(),
         (_, None, None) => "not connected".to_owned(),
@@ -275,14 +275,14 @@ fn collecting(found: &mut Found, server: &Server) {
     if link.state == State::Connected {
         return;
     }
-    let todo = match link.waits.as_deref() {
-        Some("usage_cap") => {
+    let todo = match link.waits {
+        Some(Why::UsageCap) => {
             "The paid volume is used up: raise the cap or wait for the next period"
         }
-        Some("unauthorized") => {
+        Some(Why::Unauthorized) => {
             "Check the bearer token (x.bearer_token_file) and the app's access in the developer console"
         }
-        Some("bad_request" | "not_found") => {
+        Some(Why::BadRequest | Why::NotFound) => {
             "Check x.base_url, and whether a newer version of the program is there"
         }
         _ => return,
@@ -368,7 +368,7 @@ fn disk(found: &mut Found, picture: &Snapshot) {
                 spool is what grows";
     let this = picture.servers.iter().find(|server| server.this);
     if this.is_some_and(|server| {
-        server.link.waits.as_deref() == Some("disk_full") && server.link.state != State::Connected
+        server.link.waits == Some(Why::DiskFull) && server.link.state != State::Connected
     }) {
         let what = "the disk is full: collecting waits for room".to_owned();
         found.push(Kind::Disk, "", what, todo);
@@ -580,9 +580,9 @@ mod tests {
         of(&mut p, "1").last_line = Some(after(4_939));
         check(&p, &["no_posts 1"]);
         of(&mut p, "1").link.state = State::Disconnected;
-        of(&mut p, "1").link.waits = Some("unauthorized".to_owned());
+        of(&mut p, "1").link.waits = Some(Why::Unauthorized);
         check(&p, &["no_posts 1", "refused 1"]);
-        of(&mut p, "1").link.waits = Some("disk_full".to_owned());
+        of(&mut p, "1").link.waits = Some(Why::DiskFull);
         check(&p, &["no_posts 1", "disk "]);
         let mut p = well("1", 5_000);
         of(&mut p, "2").delivered_until = Some(after(4_000));

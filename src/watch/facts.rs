@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::link::Link;
 use crate::{
+    cover::cause::Cause,
     period::{Hour, Interval, Minute, UtcMs},
     segment::name::ServerId,
     supervise::record::Record,
@@ -123,8 +124,8 @@ pub struct GapFacts {
     pub begin: UtcMs,
     /// The first second after it.
     pub end: UtcMs,
-    /// The word for its cause.
-    pub cause: String,
+    /// Its cause.
+    pub cause: Cause,
 }
 
 /// What has been published.

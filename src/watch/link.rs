@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     period::UtcMs,
-    segment::event::{Cause, Event, What},
+    segment::event::{Cause, Event, What, Why},
 };
 
 /// What a server's connection is like.
@@ -34,7 +34,7 @@ pub struct Link {
     /// Why there is none: how the last one ended.
     pub why: Option<String>,
     /// Why nothing is tried at present: the row of the table of waits.
-    pub waits: Option<String>,
+    pub waits: Option<Why>,
     /// Until when.
     pub waits_until: Option<UtcMs>,
     /// The API's clock minus the server's, as last seen.
@@ -97,7 +97,7 @@ impl Link {
             }
             What::Waiting { wait_ms, why } => {
                 let wait_ms = wait_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
-                self.waits = Some(why.clone());
+                self.waits = Some(*why);
                 self.waits_until = wait_ms.map(|ms| UtcMs(event.at.0.saturating_add(ms)));
             }
             What::Alive(alive) => {
@@ -195,7 +195,7 @@ mod tests {
         link.take(&event(9, refused()));
         let waiting = What::Waiting {
             wait_ms: Some(10),
-            why: "unauthorized".to_owned(),
+            why: Why::Unauthorized,
         };
         link.take(&event(9, waiting));
         link.take(&event(19, refused()));
@@ -204,11 +204,11 @@ mod tests {
             (State::Disconnected, Some(UtcMs(9)))
         );
         assert_eq!(link.why.as_deref(), Some("HTTP 401: Unauthorized"));
-        assert_eq!(link.waits.as_deref(), Some("unauthorized"));
+        assert_eq!(link.waits, Some(Why::Unauthorized));
         assert_eq!(link.waits_until, None);
         // the answer alone is no stream
         link.take(&event(30, connected()));
-        assert_eq!(link.waits.as_deref(), Some("unauthorized"));
+        assert_eq!(link.waits, Some(Why::Unauthorized));
         link.take(&event(31, What::FirstLine));
         assert_eq!((link.waits, link.why), (None, None));
     }

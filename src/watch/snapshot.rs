@@ -13,6 +13,7 @@ use super::{
     trouble::{self, Trouble},
 };
 use crate::{
+    cover::cause::Cause,
     period::{Day, Hour, Minute, UtcMs, Zone},
     segment::name::ServerId,
     supervise::{plan::Stage, record::Run},
@@ -310,7 +311,7 @@ fn vault(facts: &Facts, settled: &Settled, now: UtcMs) -> Vault {
         .filter(|(hour, _)| now_hour.0 - DAYS * 24 < hour.0);
     let unknown = gaps
         .flat_map(|(_, facts)| &facts.gaps)
-        .filter(|gap| gap.cause == "unknown");
+        .filter(|gap| gap.cause == Cause::Unknown);
     Vault {
         hours: vault.revisions.len() as u64,
         revisions: vault.lines,
@@ -429,7 +430,7 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
             for gap in gaps.filter(|gap| interval.begin < gap.end && gap.begin < interval.end) {
                 let (begin, end) = (gap.begin.max(from), gap.end.min(interval.end));
                 push(from, begin, COVERED);
-                push(begin, end, &gap.cause);
+                push(begin, end, gap.cause.word());
                 from = end.max(from);
             }
             // of whom this hour does not speak nothing was to be had

@@ -21,7 +21,7 @@ pub fn link(server: &Server, now: UtcMs) -> String {
         State::Connected => format!("connected{since}"),
         State::Stopped => format!("stopped{since}"),
         State::Disconnected => match &link.waits {
-            Some(waits) => format!("not connected{since} ({})", waits.replace('_', " ")),
+            Some(waits) => format!("not connected{since} ({})", waits.word().replace('_', " ")),
             None => format!("not connected{since}"),
         },
     }

@@ -349,7 +349,7 @@ impl<'a> Server<'a> {
         if 0 < wait_ms {
             self.tell(What::Waiting {
                 wait_ms: Some(u64::try_from(wait_ms).unwrap()),
-                why: next.why.to_owned(),
+                why: next.why,
             });
             self.idle(wait_ms);
         }
@@ -453,7 +453,7 @@ impl<'a> Server<'a> {
                 self.ended(event::Cause::Disk, None, 9);
                 self.tell(What::Waiting {
                     wait_ms: None,
-                    why: "disk_full".to_owned(),
+                    why: event::Why::DiskFull,
                 });
                 let first = self.world.at(self.now_ms).minute();
                 self.idle(lasts_ms);
