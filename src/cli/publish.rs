@@ -285,6 +285,9 @@ fn hint(alarm: &str) -> &'static str {
             "the project is full: make a component for the coming year and set publish.osf.project to it"
         }
         "osf_unreachable" => "nothing is lost; the next run goes on where this one ended",
+        "ledger_forked" => {
+            "put the latest copy of the vault back; a vault that has none, or began anew, needs a project of its own (publish.osf.project)"
+        }
         "not_publishable" => "`twinstream verify` says what is wrong with the vault",
         _ => "docs/operations.md says what each refusal means",
     }
@@ -305,6 +308,10 @@ fn failure(error: RunError) -> Failure {
             };
             Failure::new(exit, format!("cannot look at OSF: {what}"))
                 .hint(hint(outcome::alarm(&trouble)))
+        }
+        RunError::Forked(_) => {
+            Failure::new(Exit::Failed, format!("nothing would be published: {what}"))
+                .hint(hint("ledger_forked"))
         }
         RunError::Address(_) => Failure::new(Exit::Configuration, what),
         RunError::Look(_) | RunError::Certificates(_) | RunError::Io { .. } => Failure::from(error),

@@ -51,6 +51,7 @@ impl Unit<'_> {
             "# Made by `twinstream service print`; make it again when the configuration gets other folders or secrets.".to_owned(),
             "[Unit]".to_owned(),
             format!("Description=twinstream: collects the X sampled stream{}", self.role()),
+            format!("RequiresMountsFor={}", self.mounts()),
         ];
         if let Kind::System { .. } = self.kind {
             lines.extend(
@@ -109,16 +110,43 @@ impl Unit<'_> {
                 .flat_map(|server| ["--server".to_owned(), server.to_owned()]),
         );
         words.push("run".to_owned());
-        words
+        // `$` begins a variable there, and nowhere else
+        let words = words.iter().map(|word| escaped(&word.replace('$', "$$")));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Every folder of the configuration: below a mount point whose disk is not there, each would look
+    /// new and empty.
+    fn mounts(&self) -> String {
+        let folders: BTreeSet<PathBuf> = self.folders().into_iter().collect();
+        let words = folders
             .iter()
-            .map(|word| escaped(word))
-            .collect::<Vec<_>>()
-            .join(" ")
+            .map(|path| escaped(&path.display().to_string()));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    fn folders(&self) -> Vec<PathBuf> {
+        let settings = self.settings;
+        let mut folders = vec![
+            settings.data_dir.clone(),
+            settings.spool_dir.clone(),
+            settings.vault_dir.clone(),
+        ];
+        folders.extend(self.target().cloned());
+        folders
+    }
+
+    /// The folder that it delivers to, if it is one of this machine.
+    fn target(&self) -> Option<&PathBuf> {
+        match self.settings.this_one()?.deliver_to.as_ref()? {
+            Target::Folder(target) => Some(target),
+            Target::Ssh(_) => None,
+        }
     }
 
     fn locked_up(&self, user: &str, lines: &mut Vec<String>) {
+        // the group is the user's own, whatever its name
         lines.push(format!("User={user}"));
-        lines.push(format!("Group={user}"));
         for (name, path) in self.secrets() {
             lines.push(format!(
                 "LoadCredential={name}:{}",
@@ -160,7 +188,12 @@ impl Unit<'_> {
             } else {
                 "ReadWritePaths"
             };
-            lines.push(format!("{key}={}", escaped(&path.display().to_string())));
+            // the service starts also when the other side's folder is away
+            let dash = if self.target() == Some(path) { "-" } else { "" };
+            lines.push(format!(
+                "{key}={}",
+                escaped(&format!("{dash}{}", path.display()))
+            ));
         }
     }
 
@@ -189,16 +222,7 @@ impl Unit<'_> {
 
     /// The folders it writes to: names below `/var/lib`, and others. None inside another.
     fn writable(&self) -> (BTreeSet<String>, BTreeSet<PathBuf>) {
-        let settings = self.settings;
-        let mut folders = vec![
-            settings.data_dir.clone(),
-            settings.spool_dir.clone(),
-            settings.vault_dir.clone(),
-        ];
-        let this = settings.this_one();
-        if let Some(Target::Folder(target)) = this.and_then(|server| server.deliver_to.as_ref()) {
-            folders.push(target.parent().unwrap_or(target).to_owned());
-        }
+        let mut folders = self.folders();
         folders.sort();
         let (mut state, mut others) = (BTreeSet::new(), BTreeSet::new());
         let mut outer: Option<PathBuf> = None;
@@ -219,9 +243,9 @@ impl Unit<'_> {
     }
 }
 
-/// A word of a unit file as systemd reads it back: `%` begins a specifier, `$` a variable.
+/// A word of a unit file as systemd reads it back: `%` begins a specifier.
 fn escaped(word: &str) -> String {
-    let word = word.replace('%', "%%").replace('$', "$$");
+    let word = word.replace('%', "%%");
     if word.contains([' ', '"', '\'', '\\']) {
         format!("\"{}\"", word.replace('\\', "\\\\").replace('"', "\\\""))
     } else {

@@ -9,6 +9,7 @@ use super::{
     address::Site,
     answer::Entry,
     folders::Folders,
+    fork,
     look::{self, Scope},
     osf::Osf,
     outcome::RunError,
@@ -21,7 +22,7 @@ use crate::{
     period::Hour,
     vault::{
         layout::{self, Kind},
-        manifest::{self, Manifest},
+        manifest::Manifest,
         published::{self, Published},
     },
 };
@@ -68,11 +69,7 @@ impl Job<'_> {
         let failed = |gave_up: GaveUp| RunError::Trouble(gave_up.trouble());
         let root = hand.patiently(|osf| folders.root(osf)).map_err(failed)?;
         let listed = walk(&mut hand, &root.children, &mut tell).map_err(failed)?;
-        let is_former_ledger = |entry: &Entry| {
-            let len = entry.size.and_then(|size| usize::try_from(size).ok());
-            let begin = len.and_then(|len| look.ledger.get(..len));
-            begin.is_some_and(|begin| entry.sha256 == Some(manifest::sha256(begin)))
-        };
+        let is_former_ledger = |entry: &Entry| fork::is_beginning(&look.ledger, entry);
         let compared = plan::compare(&look.wanted, &listed, &is_former_ledger);
         let mut diary_lines = 0;
         for wanted in &look.wanted {

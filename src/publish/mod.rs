@@ -19,6 +19,9 @@ pub mod answer;
 /// Compares all that is public with the vault.
 pub mod audit;
 
+/// Whether the public ledger is a beginning of ours.
+pub mod fork;
+
 /// The folders of the remote tree.
 pub mod folders;
 

@@ -160,9 +160,14 @@ impl<'a> Osf<'a> {
 
     /// Size and SHA-256 of the bytes that really come down; reads no more than `bytes_max` and one.
     pub fn read_back(&self, place: &Url, bytes_max: u64) -> Result<(u64, String), Trouble> {
-        let mut response = self.follow(&bare(place), false)?;
-        let bytes = body(&mut response, bytes_max.saturating_add(1))?;
+        let bytes = self.read(place, bytes_max.saturating_add(1))?;
         Ok((bytes.len() as u64, manifest::sha256(&bytes)))
+    }
+
+    /// A file of at most so many bytes.
+    pub fn read(&self, place: &Url, bytes_max: u64) -> Result<Vec<u8>, Trouble> {
+        let mut response = self.follow(&bare(place), false)?;
+        body(&mut response, bytes_max)
     }
 
     /// SHA-256 and instant of every version of a file.

@@ -7,7 +7,9 @@ use std::{
 
 use serde::Serialize;
 
-use super::{address::BadAddress, answer::Trouble, look::LookError, osf::NoCertificates};
+use super::{
+    address::BadAddress, answer::Trouble, fork::Fork, look::LookError, osf::NoCertificates,
+};
 use crate::period::UtcMs;
 
 /// What came of it.
@@ -97,6 +99,9 @@ pub enum RunError {
     /// The service has asked for time.
     #[error("OSF has asked to be left alone until {0}")]
     NotYet(UtcMs),
+    /// What is public is not a former state of the vault.
+    #[error(transparent)]
+    Forked(#[from] Fork),
     /// The service could not be asked.
     #[error("{0}")]
     Trouble(Trouble),

@@ -26,6 +26,14 @@ pub enum GaveUp {
 }
 
 impl GaveUp {
+    /// Before when nothing may be asked.
+    pub const fn until(&self) -> Option<UtcMs> {
+        match self {
+            Self::One(_) => None,
+            Self::All(until, _) => Some(*until),
+        }
+    }
+
     /// What happened.
     pub fn trouble(self) -> Trouble {
         match self {

@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{
     address::Site,
-    answer::{Entry, Trouble},
+    answer::{Entry, Trouble, senseless},
     audit::adopt,
     folders::{Folder, Folders},
+    fork::{self, Fork},
     look::{self, Scope},
     osf::Osf,
     outcome::{Failed, Outcome, RunError, Stopped, Uploaded, alarm},
@@ -19,6 +20,7 @@ use crate::{
     config::settings::{Publish, Secret},
     period::{Day, Hour},
     vault::{
+        ledger::LEDGER_BYTES_MAX,
         public::Public,
         published::{self, Alarm, LastRun, Published},
     },
@@ -107,6 +109,9 @@ impl Job<'_> {
             in_a_row: 0,
         };
         let (mut done, all) = (0, look.wanted.len());
+        if let Some(first) = look.wanted.first() {
+            work.look_for_fork(&look.ledger, first);
+        }
         for (day, wanted) in plan::order(look.wanted) {
             if work.outcome.stopped.is_none() {
                 work.day(day, &wanted)?;
@@ -172,6 +177,10 @@ impl Job<'_> {
         let osf = Osf::new(site.clone(), self.token, self.clock)?;
         let mut hand = self.hand(&osf, Patience::of_a_look());
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
+        let fork = forked(&mut hand, &mut folders, &look.ledger);
+        if let Some(fork) = fork.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))? {
+            return Err(fork.into());
+        }
         for (day, wanted) in plan::order(look.wanted) {
             let listing = list(&mut hand, &mut folders, day, false);
             let listing = listing.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))?;
@@ -224,7 +233,59 @@ struct Work<'a> {
     in_a_row: u32,
 }
 
+/// How the public ledger and ours part, if they do. Where the listing does not tell, it is read.
+fn forked(
+    hand: &mut Hand<'_>,
+    folders: &mut Folders<'_>,
+    ours: &[u8],
+) -> Result<Option<Fork>, GaveUp> {
+    let Some((_, listing)) = list(hand, folders, None, false)? else {
+        return Ok(None);
+    };
+    let name = Public::Ledger.name();
+    let mut ledgers = listing.iter().filter(|e| !e.is_folder && e.name == name);
+    let Some(public) = ledgers.find(|entry| !fork::is_beginning(ours, entry)) else {
+        return Ok(None);
+    };
+    let Some(place) = &public.place else {
+        return Err(GaveUp::One(senseless("the ledger has no address")));
+    };
+    let public = hand.patiently(|osf| osf.read(place, LEDGER_BYTES_MAX))?;
+    Ok(fork::between(ours, &public))
+}
+
 impl Work<'_> {
+    /// Before anything goes out: ends the run if the public ledger is not a beginning of ours.
+    fn look_for_fork(&mut self, ours: &[u8], first: &Wanted) {
+        let fork = match forked(&mut self.hand, &mut self.folders, ours) {
+            Ok(None) => return,
+            Ok(Some(fork)) => fork,
+            Err(gave_up) => {
+                // whoever does not know what is public replaces nothing
+                let until = gave_up.until();
+                self.failed(first, gave_up);
+                self.outcome.stopped = self.outcome.failed.last().map(|failed| Stopped {
+                    alarm: failed.alarm,
+                    why: failed.why.clone(),
+                    not_before: until,
+                });
+                return;
+            }
+        };
+        let (alarm, why) = ("ledger_forked", fork.to_string());
+        tracing::error!(alarm, "nothing is published: {why}");
+        self.outcome.failed.push(Failed {
+            path: plan::path(Public::Ledger),
+            alarm,
+            why: why.clone(),
+        });
+        self.outcome.stopped = Some(Stopped {
+            alarm,
+            why,
+            not_before: None,
+        });
+    }
+
     /// The files of one folder.
     fn day(&mut self, day: Option<Day>, wanted: &[Wanted]) -> Result<(), RunError> {
         let (folder, listing) = match list(&mut self.hand, &mut self.folders, day, true) {
@@ -331,10 +392,7 @@ impl Work<'_> {
 
     fn failed(&mut self, wanted: &Wanted, gave_up: GaveUp) {
         self.held.extend(wanted.what.hour());
-        let (until, trouble) = match gave_up {
-            GaveUp::One(trouble) => (None, trouble),
-            GaveUp::All(until, trouble) => (Some(until), trouble),
-        };
+        let (until, trouble) = (gave_up.until(), gave_up.trouble());
         let (path, alarm, why) = (
             plan::path(wanted.what),
             alarm(&trouble),

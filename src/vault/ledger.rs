@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Ten years of hours with a few revisions each have some 50 MiB.
-const LEDGER_BYTES_MAX: u64 = 1 << 30;
+pub const LEDGER_BYTES_MAX: u64 = 1 << 30;
 
 /// One committed revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

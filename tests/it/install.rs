@@ -275,9 +275,11 @@ fn the_unit_is_what_systemd_takes_and_hardly_anything_is_open_to_it() {
             "LoadCredential=x-bearer-token:/etc/twinstream/x-bearer-token",
             "LoadCredential=mail-password:/etc/twinstream/mail-password",
             "StateDirectory=twinstream",
+            "RequiresMountsFor=/var/lib/twinstream /var/lib/twinstream/spool /var/lib/twinstream/vault",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
+        assert!(!text.contains("Group="), "{text}");
         if let Some((clean, said)) = systemd(&unit, &text, &["verify"]) {
             assert!(clean && said.trim().is_empty(), "{said}");
         }
@@ -299,6 +301,49 @@ fn the_unit_is_what_systemd_takes_and_hardly_anything_is_open_to_it() {
                 .unwrap();
             assert!(score <= 1.8, "{said}");
         }
+    }
+    // every folder of the configuration, wherever it lies and whatever its name
+    let elsewhere = [
+        "init",
+        "--config",
+        "elsewhere.toml",
+        "--vault-dir",
+        "/mnt/a $b/vault",
+        "--secondary",
+        "other",
+        "--deliver-to",
+        "/mnt/far/spool",
+    ];
+    check(here, &elsewhere, 0);
+    let print = [
+        "--config",
+        "elsewhere.toml",
+        "--server",
+        "2",
+        "service",
+        "print",
+    ];
+    let (text, _) = check(here, &print, 0);
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("RequiresMountsFor="));
+    for folder in [
+        "/mnt/far/spool",
+        "\"/mnt/a $b/vault\"",
+        "/var/lib/twinstream/spool",
+    ] {
+        assert!(
+            line.is_some_and(|line| line.contains(folder)),
+            "{folder}: {text}"
+        );
+    }
+    assert!(
+        text.lines()
+            .any(|line| line == "ReadWritePaths=-/mnt/far/spool"),
+        "{text}"
+    );
+    if let Some((clean, said)) = systemd(&unit, &text, &["verify"]) {
+        assert!(clean && said.trim().is_empty(), "{said}");
     }
     // never as root, under whatever name
     let (_, said) = check(here, &["service", "print", "--run-as", "root"], 3);

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    path::Path,
     process::Command,
     thread,
     time::Duration,
@@ -423,7 +424,7 @@ fn what_holds_for_all_files_ends_the_run() {
 fn a_name_that_is_taken_is_found_by_its_conflict() {
     let publisher = publisher();
     // the second run's listing of the day does not show what is there: every file is put as a new one
-    let stale = "[[fault]]\non = \"list\"\nskip = 15\ntimes = 1\nkind = \"stale\"\n";
+    let stale = "[[fault]]\non = \"list\"\nskip = 17\ntimes = 1\nkind = \"stale\"\n";
     let reset = "[[fault]]\non = \"create\"\nkind = \"conflict_reset\"\n";
     for (faults, is_told) in [(stale.to_owned(), true), (format!("{reset}{stale}"), false)] {
         publisher.forget();
@@ -621,6 +622,56 @@ fn an_audit_finds_what_is_missing_other_or_too_much() {
     publisher
         .publish(&osf, &["--audit"])
         .check(5, "foreign  2026/11/23/2026-11-23_13_tweets.csv.xz");
+}
+
+#[test]
+fn a_vault_whose_ledger_does_not_go_on_from_the_public_one_replaces_nothing() {
+    let publisher = publisher();
+    let osf = Osf::start("", &[]);
+    publisher.publish(&osf, &[]).check(0, "published");
+    let vault = publisher.site.vault();
+    let older = publisher.site.root.join("older");
+    let copy = |from: &Path, to: &Path| {
+        let copied = Command::new("cp").arg("-a").args([from, to]).status();
+        assert!(copied.unwrap().success());
+    };
+    copy(&vault, &older);
+    let six = "2026-11-23T19:00:00Z";
+    late(&publisher, "2026-11-23T15:00:00Z", 4, six);
+    publisher.publish(&osf, &[]).check(0, "published");
+    check_public(&osf, &publisher);
+    let public = osf.stored();
+    let forked = |publisher: &Publisher, words: &str| {
+        for is_known in [true, false] {
+            if !is_known {
+                publisher.forget();
+            }
+            publisher.publish(&osf, &["--dry-run"]).check(1, words);
+            publisher.publish(&osf, &[]).check(1, words);
+            let last = fs::read_to_string(publisher.site.root.join("publish.json")).unwrap();
+            assert!(last.contains("ledger_forked"), "{last}");
+        }
+        assert_eq!(osf.stored(), public);
+    };
+
+    // a backup from before the last revision …
+    fs::rename(&vault, publisher.site.root.join("latest")).unwrap();
+    copy(&older, &vault);
+    publisher.forget();
+    forked(&publisher, "this vault is older than what is public");
+    // … and what it goes on with
+    fs::remove_file(publisher.site.root.join("published.jsonl")).unwrap_or_default();
+    late(&publisher, "2026-11-23T14:00:00Z", 7, six);
+    forked(&publisher, "the public ledger is another vault's");
+    // the latest copy is taken
+    fs::remove_dir_all(&vault).unwrap();
+    fs::rename(publisher.site.root.join("latest"), &vault).unwrap();
+    publisher.forget();
+    publisher.publish(&osf, &[]).check(0, "0 failed");
+    assert_eq!(osf.stored(), public);
+
+    let other = Publisher::with_hours("2026-11-24T13:10:00Z", 1, "2026-11-24T18:00:00Z");
+    forked(&other, "its 8 lines the first 0 are this vault's");
 }
 
 #[test]
