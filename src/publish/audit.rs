@@ -94,7 +94,7 @@ impl Job<'_> {
         Ok(Audited {
             compared,
             unready: unready
-                .map(|(hour, why)| format!("{hour}: {why}"))
+                .map(|(what, why)| format!("{}: {why}", plan::path(what)))
                 .collect(),
             diary_lines,
         })

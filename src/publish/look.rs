@@ -43,9 +43,9 @@ pub enum LookError {
 pub struct Look {
     /// What should be public.
     pub wanted: Vec<Wanted>,
-    /// Hours whose files are not those that the ledger speaks of: a merge is at work, or something is
-    /// wrong, which `verify` tells.
-    pub unready: Vec<(Hour, String)>,
+    /// Files that cannot be read, and manifests that are not those that the ledger speaks of: a merge is at
+    /// work, or something is wrong, which `verify` tells.
+    pub unready: Vec<(Public, String)>,
     /// The ledger's bytes.
     pub ledger: Vec<u8>,
 }
@@ -75,20 +75,28 @@ pub fn look(
         }
         match wanted_of(disk, vault, hour, manifest_sha256, published) {
             Ok(wanted) => found.wanted.extend(wanted),
-            Err(why) => found
-                .unready
-                .push((hour, format!("revision {revision}: {why}"))),
+            Err(why) => found.unready.push((
+                Public::Manifest(hour),
+                format!("revision {revision}: {why}"),
+            )),
         }
     }
     for day in layout::days(disk, vault).map_err(at(vault))? {
         for file in DayFile::ALL {
             let what = Public::Day(day, file);
             let path = what.path(vault);
-            if disk.len(&path).map_err(at(&path))?.is_none() {
-                continue;
+            let read = || match disk.len(&path)? {
+                Some(_) => disk::read_bounded(disk, &path, DAY_FILE_BYTES_MAX).map(Some),
+                None => Ok(None),
+            };
+            match read() {
+                Ok(bytes) => found.wanted.extend(bytes.map(|bytes| wanted(what, &bytes))),
+                // one that cannot be read stops no other
+                Err(why) => {
+                    let why = format!("{}: {why}", path.display());
+                    found.unready.push((what, why));
+                }
             }
-            let bytes = disk::read_bounded(disk, &path, DAY_FILE_BYTES_MAX).map_err(at(&path))?;
-            found.wanted.push(wanted(what, &bytes));
         }
     }
     if !bytes.is_empty() {

@@ -48,3 +48,6 @@ pub mod publishable;
 
 /// One run.
 pub mod run;
+
+/// Whether a file is what the manifests say it must be.
+mod truth;

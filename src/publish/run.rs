@@ -15,6 +15,7 @@ use super::{
     place::{GaveUp, Hand},
     plan::{self, Task, Wanted},
     publishable::{NotPublishable, Publishable},
+    truth::Truth,
 };
 use crate::{
     config::settings::{Publish, Secret},
@@ -49,7 +50,7 @@ pub struct Job<'a> {
     /// Chance from 0 to 1.
     pub chance: &'a dyn Fn() -> f64,
     /// Whether a merge is at work: what it has not finished yet is not wrong.
-    pub merging: bool,
+    pub merging: &'a dyn Fn() -> bool,
 }
 
 impl Job<'_> {
@@ -94,8 +95,8 @@ impl Job<'_> {
         let published = self.diary()?;
         let look = look::look(self.disk, self.vault, &published, Scope::New)?;
         let mut outcome = Outcome::default();
-        for (hour, why) in look.unready {
-            self.not_ready(hour, why, &mut outcome);
+        for (what, why) in look.unready {
+            self.not_ready(what, why, &mut outcome);
         }
         let site = Site::new(&self.settings.base_url)?;
         let osf = Osf::new(site.clone(), self.token, self.clock)?;
@@ -128,16 +129,17 @@ impl Job<'_> {
         Ok(outcome)
     }
 
-    /// An hour whose files are not those that the ledger speaks of.
-    fn not_ready(&self, hour: Hour, why: String, outcome: &mut Outcome) {
-        if self.merging {
-            tracing::info!("{hour} is left for the next run: {why}");
+    /// A file that is not what it must be.
+    fn not_ready(&self, what: Public, why: String, outcome: &mut Outcome) {
+        let path = plan::path(what);
+        if (self.merging)() {
+            tracing::info!("{path} is left for the next run: {why}");
             outcome.held += 1;
             return;
         }
-        tracing::error!(alarm = "not_publishable", "{hour} is not published: {why}");
+        tracing::error!(alarm = "not_publishable", "not published: {path}: {why}");
         outcome.failed.push(Failed {
-            path: plan::path(Public::Manifest(hour)),
+            path,
             alarm: "not_publishable",
             why,
         });
@@ -338,7 +340,12 @@ impl Work<'_> {
         if !self.is_within_cap(wanted) {
             return Ok(());
         }
-        let file = match Publishable::read(self.job.disk, self.job.vault, wanted) {
+        let truth = Truth {
+            disk: self.job.disk,
+            vault: self.job.vault,
+            published: &self.published,
+        };
+        let file = match Publishable::read(&truth, wanted) {
             Ok(file) => file,
             Err(why) => {
                 self.not_publishable(wanted, &why);
@@ -377,17 +384,13 @@ impl Work<'_> {
 
     fn not_publishable(&mut self, wanted: &Wanted, why: &NotPublishable) {
         self.held.extend(wanted.what.hour());
-        if let NotPublishable::Changed(_) = why {
+        if let NotPublishable::Changed(_) | NotPublishable::Outdated(_) = why {
             tracing::info!("left for the next run: {why}");
             self.outcome.held += 1;
             return;
         }
-        tracing::error!(alarm = "not_publishable", "not published: {why}");
-        self.outcome.failed.push(Failed {
-            path: plan::path(wanted.what),
-            alarm: "not_publishable",
-            why: why.to_string(),
-        });
+        self.job
+            .not_ready(wanted.what, why.to_string(), &mut self.outcome);
     }
 
     fn failed(&mut self, wanted: &Wanted, gave_up: GaveUp) {

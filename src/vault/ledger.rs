@@ -196,10 +196,14 @@ impl Ledger {
 /// Where the chain breaks: the numbers (from 1) of lines that do not have the hash of the line before,
 /// or are not written as this program writes them (nothing comes after the last line to tell).
 pub fn breaks(disk: &dyn Disk, vault: &Path) -> Result<Vec<usize>, LedgerError> {
-    let text = bytes(disk, &path(vault))?;
+    Ok(breaks_in(&bytes(disk, &path(vault))?))
+}
+
+/// The same of a ledger's bytes.
+pub fn breaks_in(text: &[u8]) -> Vec<usize> {
     let mut previous = "0".repeat(64);
     let mut broken = Vec::new();
-    for (index, line) in lines_of(whole_lines(&text)).enumerate() {
+    for (index, line) in lines_of(whole_lines(text)).enumerate() {
         let holds = |says: &Line| {
             says.previous == previous && says.to_json().is_ok_and(|json| json == line)
         };
@@ -208,7 +212,7 @@ pub fn breaks(disk: &dyn Disk, vault: &Path) -> Result<Vec<usize>, LedgerError> 
         }
         previous = sha256(line);
     }
-    Ok(broken)
+    broken
 }
 
 /// The SHA-256 of the last whole line without its LF: the `previous` of the next one. 64 zeros if there

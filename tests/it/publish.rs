@@ -3,16 +3,25 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::{Read as _, Write as _},
     path::Path,
     process::Command,
     thread,
     time::Duration,
 };
 
+use liblzma::{read::XzDecoder, write::XzEncoder};
 use serde_json::Value;
-use twinstream::vault::{
-    manifest::{Manifest, sha256},
-    public::Public,
+use twinstream::{
+    period::{Day, Hour},
+    report::{certificate, picture, read, readme, statement::Statement},
+    segment::line::PROGRAM,
+    vault::{
+        layout, ledger,
+        manifest::{Manifest, sha256},
+        public::{DayFile, Public},
+    },
+    world::disk::RealDisk,
 };
 
 use crate::support::{
@@ -562,7 +571,6 @@ fn nothing_private_ever_leaves() {
     // and a manifest and a ledger's line that are something else
     fs::write(day.join("2026-11-23_tweets.csv"), "id,text\n1,private\n").unwrap();
     fs::write(day.join("notes.txt"), "private").unwrap();
-    std::os::unix::fs::symlink("/etc/passwd", day.join("2026-11-23_gaps.csv")).ok();
 
     // one hour's manifest is not the one that the ledger speaks of
     let path = day.join("2026-11-23_13_manifest.json");
@@ -573,7 +581,7 @@ fn nothing_private_ever_leaves() {
 
     let osf = Osf::start("", &[]);
     let said = publisher.publish(&osf, &[]);
-    said.check(1, "line 1 is no id");
+    said.check(1, "is not what it must be: line 1 is no id");
     said.check(1, "its manifest is not the one in the ledger");
     let sent = osf.stored();
     assert!(sent.iter().any(|(path, _)| path.ends_with("15_IDs.txt.xz")));
@@ -585,6 +593,147 @@ fn nothing_private_ever_leaves() {
             "{path} was sent"
         );
         assert_ne!(*hash, sha256(&tweets));
+    }
+}
+
+/// What is planted.
+const PRIVATE: &str = "what somebody wrote";
+
+/// Has the ledger speak of the manifest that is in place, with every link of the chain mended.
+fn vouch(vault: &Path, hour: Hour, manifest: &[u8]) {
+    fs::write(layout::manifest_path(vault, hour), manifest).unwrap();
+    let mut previous = "0".repeat(64);
+    let mut text = String::new();
+    for mut line in ledger::read(&RealDisk, vault).unwrap() {
+        if line.hour == hour {
+            line.manifest_sha256 = sha256(manifest);
+        }
+        line.previous = previous;
+        let json = serde_json::to_string(&line).unwrap();
+        previous = sha256(json.as_bytes());
+        text += &(json + "\n");
+    }
+    fs::write(ledger::path(vault), text).unwrap();
+}
+
+/// Plants a text in a public file, with all that vouches for it; the word by which it is refused.
+fn plant(vault: &Path, what: Public) -> &'static str {
+    let path = what.path(vault);
+    let text = fs::read(&path).unwrap();
+    match what {
+        Public::Ids(hour) => {
+            let mut xz = XzEncoder::new(Vec::new(), 1);
+            xz.write_all(PRIVATE.as_bytes()).unwrap();
+            let ids = xz.finish().unwrap();
+            let mut manifest =
+                Manifest::from_json(&fs::read(layout::manifest_path(vault, hour)).unwrap())
+                    .unwrap();
+            let name = what.name();
+            let output = manifest.outputs.iter_mut().find(|of| of.name == name);
+            let output = output.unwrap();
+            (output.bytes, output.sha256) = (ids.len() as u64, sha256(&ids));
+            fs::write(&path, ids).unwrap();
+            vouch(vault, hour, &manifest.to_json());
+            "is no id"
+        }
+        Public::Manifest(hour) => {
+            let text = String::from_utf8(text).unwrap();
+            let text = text.replacen('{', &format!("{{\n \"text\": \"{PRIVATE}\","), 1);
+            vouch(vault, hour, text.as_bytes());
+            "not as this program writes it"
+        }
+        Public::Ledger => {
+            let text = String::from_utf8(text).unwrap();
+            let (before, last) = text.trim_end().rsplit_once('\n').unwrap();
+            let last = last.replacen('{', &format!("{{\"text\":\"{PRIVATE}\","), 1);
+            fs::write(&path, format!("{before}\n{last}\n")).unwrap();
+            "not as this program writes it"
+        }
+        Public::Day(_, DayFile::Certificate) => {
+            let text = String::from_utf8(text).unwrap();
+            fs::write(&path, format!("{} {PRIVATE}\n", text.trim_end())).unwrap();
+            "it is not a certificate"
+        }
+        Public::Day(..) => {
+            fs::write(&path, [text, PRIVATE.into()].concat()).unwrap();
+            "it is not what the manifests of its day say"
+        }
+    }
+}
+
+/// The certificate of the day, its picture and the README.
+fn write_certificate(vault: &Path, day: Day) {
+    let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day).unwrap();
+    let statement = Statement::of(day, &hours).unwrap();
+    for (file, text) in [
+        (DayFile::Certificate, certificate::text(&statement, PROGRAM)),
+        (DayFile::Picture, picture::svg(&statement)),
+        (DayFile::Readme, readme::text(&statement)),
+    ] {
+        fs::write(Public::Day(day, file).path(vault), text).unwrap();
+    }
+}
+
+#[test]
+fn a_post_in_any_public_file_stays_here() {
+    let publisher = publisher();
+    let (vault, root) = (publisher.site.vault(), &publisher.site.root);
+    let hour: Hour = "2026-11-23_14".parse().unwrap();
+    write_certificate(&vault, hour.day());
+    let osf = Osf::start("", &[]);
+    publisher.publish(&osf, &[]).check(0, "published");
+    check_public(&osf, &publisher);
+    let mut all = vec![Public::Ids(hour), Public::Manifest(hour), Public::Ledger];
+    all.extend(DayFile::ALL.map(|file| Public::Day(hour.day(), file)));
+    let good = root.join("good");
+    copy_all(&vault, &good);
+    for what in all {
+        let why = plant(&vault, what);
+        publisher.forget();
+        let osf = Osf::start("", &[]);
+        let said = publisher.publish(&osf, &[]);
+        for (path, bytes) in osf.files() {
+            let mut plain = Vec::new();
+            if XzDecoder::new(&*bytes).read_to_end(&mut plain).is_err() {
+                plain = bytes;
+            }
+            let is_in = |text: &[u8]| text.windows(PRIVATE.len()).any(|w| w == PRIVATE.as_bytes());
+            assert!(!is_in(&plain), "{path} has it");
+        }
+        let name = what.name();
+        said.check(1, &name)
+            .check(1, why)
+            .check(1, "not_publishable");
+        copy_all(&good, &vault);
+    }
+    // certificates that speak of former revisions are no alarm, and wait
+    late(
+        &publisher,
+        "2026-11-23T14:00:00Z",
+        3,
+        "2026-11-23T19:00:00Z",
+    );
+    publisher.forget();
+    let osf = Osf::start("", &[]);
+    let said = publisher.publish(&osf, &[]);
+    said.check(0, "the next `twinstream report` writes it anew")
+        .check(0, "0 failed, 3 wait");
+    write_certificate(&vault, hour.day());
+    publisher.publish(&osf, &[]).check(0, "certificate.svg");
+    check_public(&osf, &publisher);
+}
+
+/// Copies a vault's files over those of another.
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_all(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 

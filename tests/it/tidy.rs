@@ -48,7 +48,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("post", &["period"]),
-    ("publish", &["config", "period", "text", "vault", "world"]),
+    (
+        "publish",
+        &[
+            "config", "period", "report", "segment", "text", "vault", "world",
+        ],
+    ),
     (
         "report",
         &["cover", "period", "segment", "text", "vault", "world"],

@@ -1,0 +1,331 @@
+//! Whether a file that is to go out is what the vault's manifests say it must be.
+//!
+//! Nothing of a file is believed because it lies there: a day's files are made again from the manifests of
+//! its hours, the ledger is read line by line, a manifest must be written as this program writes it, with
+//! no word that is not its own.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    path::Path,
+};
+
+use serde_json::Value;
+
+use crate::{
+    period::{Day, Hour},
+    report::{
+        certificate, picture, read, readme,
+        statement::{HourRead, Statement},
+    },
+    segment::seal::Digester,
+    vault::{
+        day::{self, DayHour},
+        layout, ledger,
+        manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
+        public::{DayFile, Public},
+        published::Published,
+    },
+    world::disk::{self, Disk},
+};
+
+/// An id has at most 20 digits.
+const ID_DIGITS_MAX: usize = 20;
+
+/// `twinstream/0.1.0`, and some more for a version's suffix.
+const PROGRAM_BYTES_MAX: usize = 64;
+
+/// The platform's words about a gap are cut to 300 bytes when they are recorded; a gap of all has those of
+/// each server.
+const WORDS_BYTES_MAX: usize = 4_096;
+
+/// Why a file is not what it must be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Untrue {
+    /// It was written with a certificate that speaks of former revisions.
+    Outdated,
+    /// It says something else.
+    Other(String),
+}
+
+impl From<String> for Untrue {
+    fn from(why: String) -> Self {
+        Self::Other(why)
+    }
+}
+
+/// What files are held against.
+pub(super) struct Truth<'a> {
+    pub(super) disk: &'a dyn Disk,
+    pub(super) vault: &'a Path,
+    /// What went out before was looked at then.
+    pub(super) published: &'a Published,
+}
+
+impl Truth<'_> {
+    /// Checks the bytes of a file. Those of ids are known by the hash that the hour's manifest has of them.
+    pub(super) fn check(&self, what: Public, bytes: &[u8]) -> Result<(), Untrue> {
+        match what {
+            Public::Ids(_) => Ok(check_ids(bytes)?),
+            Public::Manifest(hour) => Ok(check_manifest(hour, bytes)?),
+            Public::Ledger => Ok(self.check_ledger(bytes)?),
+            Public::Day(day, file) => self.check_day(day, file, bytes),
+        }
+    }
+
+    fn check_day(&self, day: Day, file: DayFile, bytes: &[u8]) -> Result<(), Untrue> {
+        let folder = layout::day_folder(self.vault, day);
+        let hours = read::hours(self.disk, &folder, day).map_err(|why| why.to_string())?;
+        if let Some(table) = table(day, file, &hours) {
+            return same(bytes, &table);
+        }
+        let statement = Statement::of(day, &hours).map_err(|why| why.to_string())?;
+        let expected = match file {
+            DayFile::Picture => picture::svg(&statement),
+            DayFile::Readme => readme::text(&statement),
+            _ => {
+                let text = String::from_utf8_lossy(bytes);
+                let (_, program) = certificate::origin(&text)
+                    .filter(|(_, program)| is_program(program))
+                    .ok_or_else(|| "it is not a certificate".to_owned())?;
+                certificate::text(&statement, program)
+            }
+        };
+        let found = same(bytes, &expected);
+        if found.is_err() && self.is_outdated(day, &hours) {
+            return Err(Untrue::Outdated);
+        }
+        found
+    }
+
+    /// Whether the day's certificate speaks of other revisions than those in place.
+    fn is_outdated(&self, day: Day, hours: &[HourRead]) -> bool {
+        let path = Public::Day(day, DayFile::Certificate).path(self.vault);
+        // one that cannot be read speaks of nothing
+        let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let spoken = certificate::spoken_of(&text);
+        let here = hours.iter().filter_map(|hour| {
+            let last = hour.revisions.last()?;
+            Some((hour.manifest.hour, last.number, last.sha256.as_str()))
+        });
+        !bytes.is_empty() && !spoken.eq(here)
+    }
+
+    /// Every line is one, chained to the line before, and no manifest contradicts it.
+    fn check_ledger(&self, bytes: &[u8]) -> Result<(), String> {
+        if let Some(line) = ledger::breaks_in(bytes).first() {
+            return Err(format!(
+                "line {line} is not as this program writes it, or not chained to the one before"
+            ));
+        }
+        let mut so_far = Digester::default();
+        let mut unknown = Vec::new();
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            so_far.update(line);
+            unknown.push(line);
+            if self
+                .published
+                .has(Public::Ledger, &so_far.clone().finish().sha256)
+            {
+                unknown.clear();
+            }
+        }
+        for line in unknown {
+            let line: ledger::Line = serde_json::from_slice(line).map_err(|why| why.to_string())?;
+            self.check_line(&line)?;
+        }
+        Ok(())
+    }
+
+    fn check_line(&self, line: &ledger::Line) -> Result<(), String> {
+        let in_place = layout::manifest_path(self.vault, line.hour);
+        let former = layout::archived_path(self.vault, line.hour, line.revision);
+        for path in [&in_place, &former] {
+            if self
+                .disk
+                .len(path)
+                .map_err(|why| why.to_string())?
+                .is_none()
+            {
+                continue;
+            }
+            let bytes = disk::read_bounded(self.disk, path, MANIFEST_BYTES_MAX);
+            let bytes = bytes.map_err(|why| format!("{}: {why}", path.display()))?;
+            if sha256(&bytes) == line.manifest_sha256 {
+                return Ok(());
+            }
+            let manifest = Manifest::from_json(&bytes);
+            let is_it = |manifest: &Manifest| manifest.history.revision == line.revision;
+            if manifest.as_ref().map_or(true, is_it) {
+                return Err(format!(
+                    "its line of {} r{} has another hash than {}",
+                    line.hour,
+                    line.revision,
+                    path.display()
+                ));
+            }
+        }
+        // a former manifest that has been lost contradicts nothing
+        Ok(())
+    }
+}
+
+/// What a day's table must be; `None` for what is not a table.
+fn table(day: Day, file: DayFile, hours: &[HourRead]) -> Option<String> {
+    let hours: Vec<DayHour> = hours.iter().map(|hour| (&hour.manifest).into()).collect();
+    let name = Public::Day(day, file).name();
+    let mut tables = day::files(day, &hours).into_iter();
+    tables
+        .find(|(table, _)| *table == name)
+        .map(|(_, text)| text)
+}
+
+fn same(bytes: &[u8], expected: &str) -> Result<(), Untrue> {
+    if bytes == expected.as_bytes() {
+        return Ok(());
+    }
+    let what = "it is not what the manifests of its day say";
+    Err(Untrue::Other(what.to_owned()))
+}
+
+/// `twinstream/0.1.0`
+fn is_program(text: &str) -> bool {
+    let version = text.strip_prefix("twinstream/").unwrap_or_default();
+    let is_of_version = |c: char| c.is_ascii_alphanumeric() || ".-+".contains(c);
+    !version.is_empty() && text.len() <= PROGRAM_BYTES_MAX && version.chars().all(is_of_version)
+}
+
+/// It is that of its hour, in the one form, and its words are those of a manifest.
+fn check_manifest(hour: Hour, bytes: &[u8]) -> Result<(), String> {
+    let manifest = Manifest::from_json(bytes).map_err(|why| why.to_string())?;
+    if manifest.hour != hour {
+        return Err(format!("it is the manifest of {}", manifest.hour));
+    }
+    if manifest.to_json() != bytes {
+        return Err("it is not as this program writes it".to_owned());
+    }
+    let words = serde_json::to_value(&manifest).map_err(|why| why.to_string())?;
+    match foreign_word(&words, "") {
+        Some(word) => Err(format!("{word:?} is no word of a manifest")),
+        None if !is_program(&manifest.program) => {
+            Err(format!("{:?} is no program", manifest.program))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A text in a manifest that is neither a name, a number, a time nor a hash, but for the members that hold
+/// words: those have a bounded length.
+fn foreign_word<'v>(value: &'v Value, member: &str) -> Option<&'v str> {
+    let is_name = |text: &str| {
+        let may = |c: char| c.is_ascii_alphanumeric() || "_.:+-/".contains(c);
+        text.chars().all(may)
+    };
+    let is_ours = |text: &str| match member {
+        "detail" | "method" | "cause" | "redactions" => text.len() <= WORDS_BYTES_MAX,
+        _ => is_name(text),
+    };
+    match value {
+        Value::String(text) => Some(text.as_str()).filter(|text| !is_ours(text)),
+        Value::Array(items) => items.iter().find_map(|item| foreign_word(item, member)),
+        Value::Object(members) => members.iter().find_map(|(name, value)| {
+            let wrong = Some(name.as_str()).filter(|name| !is_ours(name));
+            wrong.or_else(|| foreign_word(value, name))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// Every line is an id, greater than the one before.
+fn check_ids(bytes: &[u8]) -> Result<(), String> {
+    let mut lines = BufReader::new(liblzma::read::XzDecoder::new_multi_decoder(bytes));
+    let mut line = Vec::new();
+    let mut before = None;
+    for number in 1_u64.. {
+        line.clear();
+        let read = lines
+            .by_ref()
+            .take(ID_DIGITS_MAX as u64 + 1)
+            .read_until(b'\n', &mut line);
+        if read.map_err(|why| why.to_string())? == 0 {
+            break;
+        }
+        let id = line
+            .strip_suffix(b"\n")
+            .filter(|id| id.iter().all(u8::is_ascii_digit))
+            .and_then(|id| std::str::from_utf8(id).ok()?.parse::<u64>().ok())
+            .filter(|id| before < Some(*id));
+        if id.is_none() {
+            return Err(format!(
+                "line {number} is no id, or not greater than the one before"
+            ));
+        }
+        before = id;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn xz(text: &str) -> Vec<u8> {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn ids_are_ids_and_nothing_else() {
+        for good in ["", "1\n18446744073709551615\n"] {
+            assert_eq!(check_ids(&xz(good)), Ok(()));
+        }
+        for bad in [
+            "1\n2",
+            "1\n\n2\n",
+            "id,text\n",
+            "1\n2,hello\n",
+            "184467440737095516150\n",
+            "1 \n",
+            "+1\n",
+            "2\n1\n",
+            "2\n2\n",
+        ] {
+            assert!(check_ids(&xz(bad)).is_err(), "{bad:?}");
+        }
+        assert!(check_ids(b"no xz").is_err());
+    }
+
+    #[test]
+    fn a_program_has_a_name_and_a_version() {
+        assert!(is_program(crate::segment::line::PROGRAM));
+        for no in [
+            "",
+            "twinstream/",
+            "twinstream/0.1 hello",
+            "hello/1",
+            "twinstream/0.1.0\nhello",
+        ] {
+            assert!(!is_program(no), "{no:?}");
+        }
+    }
+
+    #[test]
+    fn words_stand_only_where_a_manifest_has_words() {
+        let of = |json: &str| {
+            let value: Value = serde_json::from_str(json).unwrap();
+            foreign_word(&value, "").map(str::to_owned)
+        };
+        let good = r#"{"hour":"2026-11-23_14","gaps":[{"cause":"not running","detail":"a b"}]}"#;
+        assert_eq!(of(good), None);
+        for bad in [
+            r#"{"stream":"what they wrote"}"#,
+            r#"{"inputs":[{"name":"what they wrote"}]}"#,
+            r#"{"counts":{"what they wrote":1}}"#,
+        ] {
+            assert_eq!(of(bad).as_deref(), Some("what they wrote"), "{bad}");
+        }
+    }
+}
