@@ -22,6 +22,10 @@ macro_rules! serde_as_text {
     )*};
 }
 
+/// The closed list of alarms, and the log line of one.
+#[macro_use]
+pub mod alarm;
+
 /// The command line: one file per command, the exit codes, what people see.
 pub mod cli;
 

@@ -2,6 +2,7 @@
 
 use super::{exit::Failure, setup::Setup};
 use crate::{
+    alarm::Kind,
     vault::{
         commit::{HourOfVault, half_done},
         ledger::Ledger,
@@ -29,8 +30,9 @@ pub(super) fn finish(setup: &Setup) -> Result<bool, Failure> {
             hour,
         };
         if let Err(why) = of_vault.finish(&mut ledger) {
-            tracing::error!(
-                alarm = "merge",
+            alarm!(
+                Kind::HourNotMerged,
+                "",
                 "{hour} is half done and cannot be finished: {why}"
             );
         }

@@ -9,6 +9,7 @@ use super::{
     setup::{self, Setup},
 };
 use crate::{
+    alarm::Kind,
     config::settings::{Role, Server, Target},
     deliver::receive::{self, Received},
     merge::{
@@ -196,8 +197,9 @@ fn receive(setup: &Setup) -> Received {
     };
     let received = job.run(&|| setup.clock.now());
     if let Some(why) = &received.hold {
-        tracing::error!(
-            alarm = "no_room",
+        alarm!(
+            Kind::Disk,
+            "",
             "nothing is received from other servers: {why}\n  hint: make room, or lower merge.keep_free"
         );
     }

@@ -7,6 +7,7 @@ use super::{
     output, progress, setup,
 };
 use crate::{
+    alarm::Kind,
     config::{
         address,
         settings::{Publish, Role},
@@ -173,7 +174,7 @@ fn tell_outcome(outcome: &Outcome, json: bool) -> Result<Exit, Failure> {
             "raise publish.osf.ids_per_30_days only with X's written approval; it goes on by itself when older ids leave the 30 days",
         ));
     }
-    let is_unreachable = |alarm: &str| alarm == "osf_unreachable";
+    let is_unreachable = |alarm: Kind| alarm == Kind::OsfUnreachable;
     if let Some(stopped) = &outcome.stopped {
         let exit = if is_unreachable(stopped.alarm) {
             Exit::Unreachable
@@ -279,22 +280,11 @@ fn findings(audited: &Audited) -> String {
     text.concat()
 }
 
-/// What to do about a kind of trouble.
-fn hint(alarm: &str) -> &'static str {
-    match alarm {
-        "osf_token" => {
-            "make a new personal access token in OSF's settings (scope osf.full_write) and put it into publish.osf.token_file"
-        }
-        "osf_quota" => {
-            "the project is full: make a component for the coming year and set publish.osf.project to it"
-        }
-        "osf_unreachable" => "nothing is lost; the next run goes on where this one ended",
-        "ledger_forked" => {
-            "put the latest copy of the vault back; a vault that has none, or began anew, needs a project of its own (publish.osf.project)"
-        }
-        "not_publishable" => "`twinstream verify` says what is wrong with the vault",
-        _ => "docs/operations.md says what each refusal means",
-    }
+/// What to do about an alarm, within a sentence.
+fn hint(kind: Kind) -> String {
+    let mut chars = kind.todo().chars();
+    let first = chars.next().map(|c| c.to_lowercase().to_string());
+    format!("{}{}", first.unwrap_or_default(), chars.as_str())
 }
 
 fn failure(error: RunError) -> Failure {
@@ -315,7 +305,7 @@ fn failure(error: RunError) -> Failure {
         }
         RunError::Forked(_) => {
             Failure::new(Exit::Failed, format!("nothing would be published: {what}"))
-                .hint(hint("ledger_forked"))
+                .hint(hint(Kind::LedgerForked))
         }
         RunError::Address(_) => Failure::new(Exit::Configuration, what),
         RunError::Look(_) | RunError::Certificates(_) | RunError::Io { .. } => Failure::from(error),

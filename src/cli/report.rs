@@ -13,6 +13,7 @@ use super::{
     setup::{self, Setup},
 };
 use crate::{
+    alarm::Kind,
     config::settings::Role,
     cover::{
         cause::Cause,
@@ -215,7 +216,11 @@ fn renew(vault: &Path, outdated: &BTreeMap<Day, u64>, but: Day) -> BTreeMap<Day,
                 tracing::info!("{day}: late data had come: its certificate was written anew");
                 renewed.insert(day, headline);
             }
-            Err(why) => tracing::error!("{day}: its certificate is outdated and stays so: {why}"),
+            Err(why) => alarm!(
+                Kind::CertificateOutdated,
+                "",
+                "{day}: its certificate is outdated and stays so: {why}"
+            ),
         }
     }
     renewed

@@ -108,7 +108,7 @@ impl Beside {
         };
         thread("page", move || {
             if let Err(why) = page.run(listener) {
-                tracing::error!("the page is gone: {why}");
+                tracing::warn!("the page is gone: {why}");
             }
         })?;
         let progress = Arc::clone(progress);

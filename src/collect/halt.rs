@@ -16,7 +16,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::progress::Progress;
-use crate::{segment::writer::WriteError, world::disk::Disk};
+use crate::{alarm::Kind, segment::writer::WriteError, world::disk::Disk};
 
 /// Holds the whole queue several times, and some days of events.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
@@ -112,8 +112,9 @@ impl Halt {
             .send_if_modified(|state| !std::mem::replace(&mut state.full, true));
         self.progress.full(true);
         if first {
-            tracing::error!(
-                alarm = "disk_full",
+            alarm!(
+                Kind::Disk,
+                "",
                 "{error}: collecting stops until there is room, what was read is kept; \
                  free space below {}: collecting then goes on by itself",
                 self.folder.display()

@@ -22,6 +22,7 @@ use super::{
     session::{Outcome, Session},
 };
 use crate::{
+    alarm::Kind,
     backoff::{Backoff, End, Next, backfill_minutes},
     config::settings::{Secret, X},
     period::UtcMs,
@@ -145,8 +146,9 @@ fn recover(collector: &Collector, halt: &Halt) -> Result<Vec<Recovered>, Collect
                     continue;
                 }
                 for (name, error) in recovery.failed {
-                    tracing::error!(
-                        alarm = "not_recovered",
+                    alarm!(
+                        Kind::NotRecovered,
+                        collector.server,
                         "{name} was left open and cannot be mended: {error}"
                     );
                 }
@@ -207,6 +209,7 @@ async fn collect(
     let mut driver = Driver {
         session: Session {
             api,
+            server: &collector.server,
             outbox: &outbox,
             halt: &halt,
             clock: &collector.clock,
@@ -351,7 +354,11 @@ impl Driver<'_> {
         if outcome.end == End::Local {
             tracing::debug!("{words}");
         } else if next.alarm {
-            tracing::error!(alarm = why.word(), "{words}; next attempt in {wait_ms} ms");
+            alarm!(
+                Kind::Refused,
+                self.session.server,
+                "{words}; next attempt in {wait_ms} ms ({why})"
+            );
         } else {
             tracing::warn!("{words}; next attempt in {wait_ms} ms ({why})");
         }

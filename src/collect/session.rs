@@ -15,9 +15,13 @@ use super::{
     wire::{Answer, Body},
 };
 use crate::{
+    alarm::Kind,
     backoff::{End, RateLimit},
     period::UtcMs,
-    segment::event::{Cause, Disconnected, What},
+    segment::{
+        event::{Cause, Disconnected, What},
+        name::ServerId,
+    },
     text::plural,
     world::clock::Clock,
 };
@@ -56,6 +60,7 @@ pub(super) struct Outcome {
 /// What attempts need.
 pub(super) struct Session<'a> {
     pub(super) api: &'a Api,
+    pub(super) server: &'a ServerId,
     pub(super) outbox: &'a Outbox,
     pub(super) halt: &'a Halt,
     pub(super) clock: &'a Clock,
@@ -215,8 +220,9 @@ impl Session<'_> {
         if let Some(offset_ms) = clock_offset_ms
             && CLOCK_OFF_MS < offset_ms.saturating_abs()
         {
-            tracing::error!(
-                alarm = "clock_off",
+            alarm!(
+                Kind::Clock,
+                self.server,
                 "this machine's clock differs from the API's by {offset_ms} ms; \
                  check its time synchronization"
             );
@@ -347,8 +353,9 @@ impl Session<'_> {
             self.outbox.event(What::NoPosts {
                 since: reading.last_post,
             });
-            tracing::error!(
-                alarm = "no_posts",
+            alarm!(
+                Kind::NoPosts,
+                self.server,
                 "the connection is up and no post has come for 60 s"
             );
         }

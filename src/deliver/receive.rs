@@ -19,6 +19,7 @@ use super::{
     sealed::{self, SealedError},
 };
 use crate::{
+    alarm::Kind,
     period::{Day, UtcMs},
     segment::{
         acks::{self, Ack},
@@ -93,8 +94,9 @@ impl Job<'_> {
         let mut received = Received::default();
         for server in self.servers {
             if let Err(why) = self.server(server, now, &mut received) {
-                tracing::error!(
-                    alarm = "receive",
+                alarm!(
+                    Kind::Unreadable,
+                    server,
                     "nothing more is received from server {server}: {why}\n  hint: the next merge tries again"
                 );
                 received.failed.push(server.clone());
@@ -208,7 +210,11 @@ impl Job<'_> {
         if why.is_final() {
             match aside::segment(self.disk, self.spool, name) {
                 Ok(folder) => moved_to = Some(folder),
-                Err(why) => tracing::error!(segment = %name, "cannot be set aside: {why}"),
+                Err(why) => alarm!(
+                    Kind::Unreadable,
+                    name.server,
+                    "{name} cannot be set aside: {why}"
+                ),
             }
         }
         let hint = match &moved_to {
@@ -219,7 +225,11 @@ impl Job<'_> {
             ),
             None => "it is tried again".to_owned(),
         };
-        tracing::error!(alarm = "damaged_segment", segment = %name, "delivered, and not acknowledged: {why}\n  hint: {hint}");
+        alarm!(
+            Kind::FailsCheck,
+            name.server,
+            "{name} was delivered, and is not acknowledged: {why}\n  hint: {hint}"
+        );
         received.refused.push(Refused {
             what: name.to_string(),
             why: why.to_string(),
@@ -301,12 +311,17 @@ impl Job<'_> {
             let moved_to = match aside::set(self.disk, self.spool, server, inside, &[&name]) {
                 Ok(to) => Some(to),
                 Err(why) => {
-                    tracing::error!("{what:?} cannot be set aside: {why}");
+                    alarm!(
+                        Kind::Unreadable,
+                        server,
+                        "{what:?} cannot be set aside: {why}"
+                    );
                     None
                 }
             };
-            tracing::error!(
-                alarm = "foreign_file",
+            alarm!(
+                Kind::FailsCheck,
+                server,
                 "{what:?} was delivered to the folder of server {server} and is not used: {why}\n  hint: it is set aside in that server's folder; whoever has the key of server {server} put it there"
             );
             received.refused.push(Refused {

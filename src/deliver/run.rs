@@ -14,6 +14,7 @@ use super::{
     settle,
 };
 use crate::{
+    alarm::Kind,
     period::UtcMs,
     segment::{
         acks,
@@ -159,7 +160,7 @@ fn forget_acks(disk: &dyn Disk, job: &Job<'_>, now: UtcMs) -> Result<(), Deliver
 impl Delivered {
     /// A segment that is not delivered; the others are.
     pub(super) fn fail(&mut self, name: &SegmentName, why: &dyn std::error::Error) {
-        tracing::error!(alarm = "delivery", segment = %name, "not delivered: {why}");
+        alarm!(Kind::NotDelivered, "", "{name} is not delivered: {why}");
         self.failed += 1;
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{stock::Unusable, sweep::Swept};
-use crate::{period::Hour, segment::name::ServerId, vault::manifest::Manifest};
+use crate::{alarm::Kind, period::Hour, segment::name::ServerId, vault::manifest::Manifest};
 
 /// What came of an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,8 +74,9 @@ pub struct Planned {
 impl Outcome {
     /// An hour is not as it should be.
     pub(super) fn fail(&mut self, hour: Hour, why: &str, held_back: bool) {
-        tracing::error!(
-            alarm = "hour_not_merged",
+        alarm!(
+            Kind::HourNotMerged,
+            "",
             "hour {hour} is held back: {why}\n  hint: its inputs are kept; other hours go on"
         );
         self.failed.push(Failed {

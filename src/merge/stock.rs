@@ -9,6 +9,7 @@ use super::{
     workers,
 };
 use crate::{
+    alarm::Kind,
     period::{UtcMs, Zone},
     post::parse::Placed,
     segment::{
@@ -145,22 +146,26 @@ fn give_up(indexes: &Indexes<'_>, name: &SegmentName, why: &IndexError) -> Unusa
     if why.is_final() && indexes.keep {
         match aside::segment(indexes.disk, indexes.spool, name) {
             Ok(folder) => moved_to = Some(folder),
-            Err(why) => tracing::error!(segment = %name, "cannot be set aside: {why}"),
+            Err(why) => alarm!(
+                Kind::Unreadable,
+                name.server,
+                "{name} cannot be set aside: {why}"
+            ),
         }
     }
     if let Some(folder) = &moved_to {
-        tracing::error!(
-            alarm = "damaged_segment",
-            segment = %name,
-            "set aside and not merged: {why}\n  hint: it is kept in {}; compare it with the copy on server {}",
+        alarm!(
+            Kind::FailsCheck,
+            name.server,
+            "{name} is set aside and not merged: {why}\n  hint: it is kept in {}; compare it with the copy on server {}",
             folder.display(),
             name.server
         );
     } else {
-        tracing::error!(
-            alarm = "unreadable_segment",
-            segment = %name,
-            "not merged: {why}\n  hint: the next merge tries again"
+        alarm!(
+            Kind::Unreadable,
+            name.server,
+            "{name} is not merged: {why}\n  hint: the next merge tries again"
         );
     }
     Unusable {
@@ -173,8 +178,9 @@ fn give_up(indexes: &Indexes<'_>, name: &SegmentName, why: &IndexError) -> Unusa
 fn unreadable(indexes: &Indexes<'_>, server: &ServerId, why: &io::Error) -> Unusable {
     let folder = indexes.spool.join(server.as_str());
     let what = folder.display().to_string();
-    tracing::error!(
-        alarm = "unreadable_spool",
+    alarm!(
+        Kind::Unreadable,
+        server,
         "nothing of server {server} is merged: {what}: {why}\n  hint: the next merge tries again"
     );
     Unusable {

@@ -27,6 +27,7 @@ use super::{
     workers,
 };
 use crate::{
+    alarm::Kind,
     period::{Hour, UtcMs},
     segment::{
         name::SegmentName,
@@ -479,8 +480,9 @@ impl Sweep<'_> {
 
 impl Swept {
     fn problem(&mut self, what: &str, why: &SweepError) {
-        tracing::error!(
-            alarm = "raw_data_kept",
+        alarm!(
+            Kind::RawDataKept,
+            "",
             "{what}: {why}\n  hint: nothing was deleted; `twinstream verify` says what is wrong"
         );
         self.problems.push(format!("{what}: {why}"));

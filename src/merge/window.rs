@@ -1,6 +1,7 @@
 //! Tells when the sampling window of a committed hour is not that of the hours before.
 
 use crate::{
+    alarm::Kind,
     cover::window::{window, words},
     period::Hour,
     vault::{commit::HourOfVault, manifest::Manifest},
@@ -28,8 +29,9 @@ pub fn heed(place: &HourOfVault<'_>, manifest: &Manifest) {
     if let Some((hour, before)) = before
         && before != now
     {
-        tracing::error!(
-            alarm = "sampling_window",
+        alarm!(
+            Kind::SamplingWindow,
+            "",
             "the posts of hour {} come from the milliseconds {}, those of hour {hour} from {}\n  \
              hint: the platform's sample is another one from here on; say so where you use it",
             place.hour,

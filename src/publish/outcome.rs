@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{
     address::BadAddress, answer::Trouble, fork::Fork, look::LookError, osf::NoCertificates,
 };
-use crate::period::UtcMs;
+use crate::{alarm::Kind, period::UtcMs};
 
 /// What came of it.
 #[derive(Debug, Default, Serialize)]
@@ -50,7 +50,7 @@ pub struct Failed {
     /// Its path there.
     pub path: String,
     /// The word for what kind of trouble it is.
-    pub alarm: &'static str,
+    pub alarm: Kind,
     /// What happened.
     pub why: String,
 }
@@ -59,7 +59,7 @@ pub struct Failed {
 #[derive(Debug, Serialize)]
 pub struct Stopped {
     /// The word for what kind of trouble it is.
-    pub alarm: &'static str,
+    pub alarm: Kind,
     /// What happened.
     pub why: String,
     /// When it may be tried again, if the service said so.
@@ -115,12 +115,12 @@ impl RunError {
     }
 }
 
-/// The word by which a trouble is known to alarms.
-pub fn alarm(trouble: &Trouble) -> &'static str {
+/// Which alarm a trouble is.
+pub fn alarm(trouble: &Trouble) -> Kind {
     match trouble {
-        Trouble::Unauthorized(_) => "osf_token",
-        Trouble::Refused { status: 507, .. } => "osf_quota",
-        Trouble::Refused { .. } | Trouble::Address(_) => "osf_refused",
-        Trouble::Passing { .. } => "osf_unreachable",
+        Trouble::Unauthorized(_) => Kind::OsfToken,
+        Trouble::Refused { status: 507, .. } => Kind::OsfQuota,
+        Trouble::Refused { .. } | Trouble::Address(_) => Kind::OsfRefused,
+        Trouble::Passing { .. } => Kind::OsfUnreachable,
     }
 }

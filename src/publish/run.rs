@@ -18,12 +18,13 @@ use super::{
     truth::Truth,
 };
 use crate::{
+    alarm::Kind,
     config::settings::{Publish, Secret},
     period::{Day, Hour},
     vault::{
         ledger::LEDGER_BYTES_MAX,
         public::Public,
-        published::{self, Alarm, LastRun, Published},
+        published::{self, LastRun, Published},
     },
     world::{clock::Clock, disk::Disk},
 };
@@ -137,28 +138,19 @@ impl Job<'_> {
             outcome.held += 1;
             return;
         }
-        tracing::error!(alarm = "not_publishable", "not published: {path}: {why}");
+        alarm!(Kind::NotPublishable, "", "not published: {path}: {why}");
         outcome.failed.push(Failed {
             path,
-            alarm: "not_publishable",
+            alarm: Kind::NotPublishable,
             why,
         });
     }
 
     /// Keeps what is to be known of this run: by the next one, and by whoever watches.
     fn keep(&self, outcome: &Outcome) -> Result<(), RunError> {
-        let capped = outcome.capped.iter().map(|why| ("id_cap", why));
-        let failed = outcome.failed.iter().map(|one| (one.alarm, &one.why));
         let last = LastRun {
             time: self.clock.now(),
             not_before: outcome.stopped.as_ref().and_then(|one| one.not_before),
-            alarms: capped
-                .chain(failed)
-                .map(|(alarm, why)| Alarm {
-                    alarm: alarm.to_owned(),
-                    why: why.clone(),
-                })
-                .collect(),
             ids_in_30_days: outcome.ids_in_30_days,
             ids_per_30_days: outcome.ids_per_30_days,
         };
@@ -274,8 +266,8 @@ impl Work<'_> {
                 return;
             }
         };
-        let (alarm, why) = ("ledger_forked", fork.to_string());
-        tracing::error!(alarm, "nothing is published: {why}");
+        let (alarm, why) = (Kind::LedgerForked, fork.to_string());
+        alarm!(alarm, "", "nothing is published: {why}");
         self.outcome.failed.push(Failed {
             path: plan::path(Public::Ledger),
             alarm,
@@ -376,7 +368,7 @@ impl Work<'_> {
             let new = wanted.new_ids;
             let why =
                 format!("{path} has {new} new ids; {ids} went out in 30 days, the cap is {cap}");
-            tracing::error!(alarm = "id_cap", "publishing stops: {why}");
+            alarm!(Kind::IdCap, "", "publishing stops: {why}");
             self.outcome.capped = Some(why);
         }
         false
@@ -401,10 +393,10 @@ impl Work<'_> {
             alarm(&trouble),
             trouble.to_string(),
         );
-        tracing::error!(alarm, "not published: {path}: {why}");
-        let is_of_all = ["osf_unreachable", "osf_quota"].contains(&alarm);
+        alarm!(alarm, "", "not published: {path}: {why}");
+        let is_of_all = [Kind::OsfUnreachable, Kind::OsfQuota].contains(&alarm);
         self.in_a_row = if is_of_all { self.in_a_row + 1 } else { 0 };
-        if until.is_some() || alarm == "osf_token" || IN_A_ROW_MAX <= self.in_a_row {
+        if until.is_some() || alarm == Kind::OsfToken || IN_A_ROW_MAX <= self.in_a_row {
             self.outcome.stopped = Some(Stopped {
                 alarm,
                 why: why.clone(),

@@ -15,11 +15,16 @@ use std::{
 
 use serde_json::Value;
 
-use super::plan::Stage;
-use crate::{period::UtcMs, world::process};
+use super::{plan::Stage, record::Raised};
+use crate::{alarm::Kind, period::UtcMs, world::process};
 
 /// A longer line of a log is told in pieces.
 const LOG_LINE_BYTES_MAX: u64 = 16 * 1024;
+
+/// More different alarms of one run are not kept; a kind has one for each server at most …
+const ALARMS_MAX: usize = 64;
+/// … and of the words of each, so many.
+const ALARM_CHARS_MAX: usize = 2_000;
 
 /// Between asking it to end and ending it.
 const PATIENCE_MS: i64 = 10_000;
@@ -32,12 +37,38 @@ const STACK_BYTES: usize = 128 * 1024;
 pub struct Child {
     stage: Stage,
     process: std::process::Child,
-    /// The last line that told of a failure.
-    said: Arc<Mutex<Option<String>>>,
+    /// What it has said so far.
+    heard: Arc<Mutex<Heard>>,
     /// When its time is over, by the real time.
     deadline: UtcMs,
     /// Since when it has been asked to end, and whether for taking too long.
     asked: Option<(UtcMs, bool)>,
+}
+
+/// What is kept of what a child says.
+#[derive(Debug, Default)]
+struct Heard {
+    /// The last line that told of a failure.
+    failure: Option<String>,
+    alarms: Vec<Raised>,
+}
+
+impl Heard {
+    fn alarm(&mut self, kind: Kind, subject: &str, message: &str) {
+        let mut known = self.alarms.iter_mut();
+        if let Some(same) = known.find(|known| known.kind == kind && known.subject == subject) {
+            same.more += 1;
+        } else if self.alarms.len() < ALARMS_MAX {
+            // the hint is the kind's
+            let what = message.split("\n  hint:").next().unwrap_or(message);
+            self.alarms.push(Raised {
+                kind,
+                subject: subject.to_owned(),
+                what: what.chars().take(ALARM_CHARS_MAX).collect(),
+                more: 0,
+            });
+        }
+    }
 }
 
 /// How a child ended.
@@ -51,6 +82,8 @@ pub struct Ended {
     pub with_service: bool,
     /// The last failure that it told.
     pub said: Option<String>,
+    /// The alarms that it raised.
+    pub alarms: Vec<Raised>,
 }
 
 impl Child {
@@ -72,11 +105,11 @@ impl Child {
             .env_remove("WATCHDOG_PID");
         let mut process = command.spawn()?;
         let stderr = process.stderr.take();
-        let said = Arc::new(Mutex::new(None));
+        let heard = Arc::new(Mutex::new(Heard::default()));
         let limit_ms = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
         let child = Self {
             stage,
-            said: Arc::clone(&said),
+            heard: Arc::clone(&heard),
             deadline: now.plus_ms(limit_ms),
             asked: None,
             process,
@@ -85,7 +118,7 @@ impl Child {
             let thread = thread::Builder::new().name("child".to_owned());
             thread
                 .stack_size(STACK_BYTES)
-                .spawn(move || relay(stage, stderr, &said))?;
+                .spawn(move || relay(stage, stderr, &heard))?;
         }
         Ok(child)
     }
@@ -99,7 +132,7 @@ impl Child {
         }
         match self.asked {
             None if self.deadline <= now => {
-                tracing::error!("{} has taken too long and is ended", self.stage);
+                tracing::warn!("{} has taken too long and is ended", self.stage);
                 self.asked = Some((now, true));
                 process::end_group(self.process.id(), false);
             }
@@ -126,15 +159,13 @@ impl Child {
             (None, Some(signal)) => Some(format!("signal {signal} ended it")),
             (None, None) => None,
         };
+        let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
         Ended {
             exit: status.code(),
             why,
             with_service: matches!(self.asked, Some((_, false))),
-            said: self
-                .said
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
+            said: heard.failure,
+            alarms: heard.alarms,
         }
     }
 }
@@ -150,7 +181,7 @@ impl Drop for Child {
 }
 
 /// Passes a child's log on.
-fn relay(stage: Stage, from: impl Read, last_said: &Mutex<Option<String>>) {
+fn relay(stage: Stage, from: impl Read, heard: &Mutex<Heard>) {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     loop {
@@ -163,37 +194,42 @@ fn relay(stage: Stage, from: impl Read, last_said: &Mutex<Option<String>>) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let text = String::from_utf8_lossy(&line);
-                if let Some(said) = tell(stage, text.trim_end()) {
-                    *last_said.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
-                }
+                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                tell(stage, text.trim_end(), &mut heard);
             }
         }
     }
 }
 
-/// Tells one line of a child as our own; gives it back if it tells of a failure.
-fn tell(stage: Stage, line: &str) -> Option<String> {
+/// Tells one line of a child as our own, and keeps what tells of a failure.
+fn tell(stage: Stage, line: &str, heard: &mut Heard) {
     let parsed: Option<Value> = serde_json::from_str(line).ok();
     let member = |name: &str| parsed.as_ref()?.get(name)?.as_str();
     let (Some(level), Some(message)) = (member("level"), member("message")) else {
-        let failure = line.strip_prefix("twinstream: ");
-        if failure.is_some() {
-            tracing::error!("{stage}: {}", failure.unwrap_or(line));
+        if let Some(failure) = line.strip_prefix("twinstream: ") {
+            tracing::warn!("{stage}: {failure}");
+            heard.failure = Some(failure.to_owned());
         } else if !line.is_empty() {
             tracing::info!("{stage}: {line}");
         }
-        return failure.map(str::to_owned);
+        return;
     };
     match level {
         "ERROR" => {
-            tracing::error!(alarm = member("alarm"), "{stage}: {message}");
-            return Some(message.to_owned());
+            heard.failure = Some(message.to_owned());
+            let kind = member("alarm").and_then(Kind::of_word);
+            let Some(kind) = kind else {
+                tracing::warn!("{stage}: {message}");
+                return;
+            };
+            let subject = member("subject").unwrap_or_default();
+            alarm!(kind, subject, "{stage}: {message}");
+            heard.alarm(kind, subject, message);
         }
         "WARN" => tracing::warn!("{stage}: {message}"),
         "INFO" => tracing::info!("{stage}: {message}"),
         _ => tracing::debug!("{stage}: {message}"),
     }
-    None
 }
 
 #[cfg(test)]
@@ -223,7 +259,7 @@ mod tests {
     #[track_caller]
     fn said(child: &Child) -> String {
         for _ in 0..2_000 {
-            if let Some(said) = &*child.said.lock().unwrap()
+            if let Some(said) = &child.heard.lock().unwrap().failure
                 && said != "not good"
             {
                 return said.clone();
@@ -236,12 +272,19 @@ mod tests {
     #[test]
     fn what_a_child_says_is_heard() {
         let script = r#"echo '{"level":"WARN","message":"so so"}' >&2
-            echo '{"level":"ERROR","message":"not good"}' >&2; echo 'twinstream: cannot: why' >&2
+            for n in 1 2 3; do printf '%s\n' '{"level":"ERROR","message":"it is\n  hint: x","alarm":"disk","subject":"2"}' >&2; done
+            echo '{"level":"ERROR","message":"not good","alarm":"none such"}' >&2; echo 'twinstream: cannot: why' >&2
             sleep 0.3; exit 3"#;
         let mut child = shell(script, Duration::from_mins(1));
         assert_eq!(said(&child), "cannot: why");
         let ended = end(&mut child, 0);
         assert_eq!((ended.exit, ended.why), (Some(3), None));
+        let [raised] = &ended.alarms[..] else {
+            panic!("{:?}", ended.alarms);
+        };
+        let expected = (Kind::Disk, "2", "it is", 2);
+        let found = (raised.kind, &*raised.subject, &*raised.what, raised.more);
+        assert_eq!(found, expected);
     }
 
     #[test]

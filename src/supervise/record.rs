@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Stage;
 use crate::{
+    alarm::Kind,
     period::{Day, UtcMs},
     world::disk::{self, Disk},
 };
 
-/// It has four entries with some texts each.
+/// It has four entries with some dozens of texts each.
 const RECORD_BYTES_MAX: u64 = 1 << 20;
 
 /// The latest run of a stage, and what came of it.
@@ -38,6 +39,22 @@ pub struct Run {
     /// What it said when it failed, or set something aside.
     #[serde(default)]
     pub said: Option<String>,
+    /// The alarms that it raised, the first line of each kind and subject.
+    #[serde(default)]
+    pub alarms: Vec<Raised>,
+}
+
+/// An alarm that a stage raised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raised {
+    /// Which.
+    pub kind: Kind,
+    /// Whom it concerns; empty if that is clear.
+    pub subject: String,
+    /// Its words.
+    pub what: String,
+    /// How many more lines it had of the same.
+    pub more: u64,
 }
 
 impl Run {
@@ -50,6 +67,7 @@ impl Run {
             failures: 0,
             failing_since: None,
             said: None,
+            alarms: Vec::new(),
         }
     }
 

@@ -36,8 +36,10 @@ const LOOK_MS: i64 = 60_000;
 /// When the service ends, children get this long before they are ended, in real milliseconds.
 const FAREWELL_MS: i64 = 3_000;
 
+/// The exit code of one that let another one work.
+const LOCKED: i32 = 7;
 /// The exit codes that are no failures: done, nothing to do, set aside, and another one is at it.
-const NO_FAILURES: [i32; 4] = [0, 4, 5, 7];
+const NO_FAILURES: [i32; 4] = [0, 4, 5, LOCKED];
 
 /// What a look at the vault finds: its days, and those whose certificate is outdated, with a number
 /// that changes when one becomes so further.
@@ -157,6 +159,7 @@ impl Service {
             if let Some(before) = &before {
                 (run.failures, run.failing_since) = (before.failures, before.failing_since);
                 run.said.clone_from(&before.said);
+                run.alarms.clone_from(&before.alarms);
             }
             let command = (self.starter)(due);
             match Child::start(due.stage, command, due.stage.limit(), state.real.now()) {
@@ -166,12 +169,13 @@ impl Service {
                     state.runs.insert(due.stage, run);
                 }
                 Err(why) => {
-                    tracing::error!("cannot start {}: {why}", due.stage);
+                    tracing::warn!("cannot start {}: {why}", due.stage);
                     let ended = Ended {
                         exit: None,
                         why: Some(format!("it cannot be started: {why}")),
                         with_service: false,
                         said: None,
+                        alarms: Vec::new(),
                     };
                     state.runs.insert(due.stage, run);
                     self.note(state, due, ended);
@@ -232,6 +236,10 @@ impl Service {
             // it has changed what is outdated
             state.looked = None;
         }
+        // one that was ended by the service, or had to let another one work, has said nothing of how things stand
+        if !ended.with_service && ended.exit != Some(LOCKED) {
+            run.alarms = ended.alarms;
+        }
         let is_failure = ended.exit.is_none_or(|code| !NO_FAILURES.contains(&code));
         if !is_failure {
             (run.failures, run.failing_since) = (0, None);
@@ -240,7 +248,7 @@ impl Service {
             } else {
                 None
             };
-            if let (Some(day), false) = (due.day, due.renews || ended.exit == Some(7)) {
+            if let (Some(day), false) = (due.day, due.renews || ended.exit == Some(LOCKED)) {
                 state.record.reported = state.record.reported.max(Some(day));
             }
             return;

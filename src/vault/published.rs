@@ -125,21 +125,10 @@ pub struct LastRun {
     pub time: UtcMs,
     /// Before this instant the service does not want to be asked.
     pub not_before: Option<UtcMs>,
-    /// What a person ought to know; empty when all went well.
-    pub alarms: Vec<Alarm>,
     /// New ids of the last 30 days.
     pub ids_in_30_days: u64,
     /// How many there may be.
     pub ids_per_30_days: u64,
-}
-
-/// Something that a person ought to know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alarm {
-    /// `id_cap`, `osf_token`, `osf_quota`, `osf_refused`, `osf_unreachable`, or `not_publishable`.
-    pub alarm: String,
-    /// What happened.
-    pub why: String,
 }
 
 impl LastRun {

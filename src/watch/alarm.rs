@@ -7,7 +7,7 @@ use super::{
     link::State,
     snapshot::{Server, Snapshot},
 };
-use crate::{period::UtcMs, segment::event::Why, supervise::plan::Stage, text::plural};
+use crate::{alarm::Kind, period::UtcMs, segment::event::Why, text::plural};
 
 /// Without posts for so long nobody believes that it is chance: there are dozens a second.
 pub const NO_POSTS_MS: i64 = 60_000;
@@ -24,76 +24,6 @@ const FAILURES: u32 = 3;
 const FAILING_MS: i64 = 15 * 60_000;
 /// A state that was over for less than this has not ended, so that flapping does not write mails.
 const OVER_MS: i64 = 2 * 60_000;
-
-/// The closed list of states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// This server stores no posts.
-    NoPosts,
-    /// The API refuses this server for a reason that waiting does not cure.
-    Refused,
-    /// The disk is full, or will be soon.
-    Disk,
-    /// Another server gives no sign of life.
-    OtherSilent,
-    /// Files fail their check and lie aside.
-    FailsCheck,
-    /// An hour has far fewer posts than usual.
-    LowHour,
-    /// Committed hours are not public.
-    PublishBehind,
-    /// More ids may not be published.
-    IdCap,
-    /// Something cannot be published for a reason that waiting does not cure.
-    PublishStuck,
-    /// A server's clock is off.
-    Clock,
-    /// A stage fails again and again.
-    StageFailing,
-    /// A stage could not use everything.
-    Incomplete,
-    /// Seconds are missing without a cause.
-    UnknownCause,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 13] = [
-        Self::NoPosts,
-        Self::Refused,
-        Self::Disk,
-        Self::OtherSilent,
-        Self::FailsCheck,
-        Self::LowHour,
-        Self::PublishBehind,
-        Self::IdCap,
-        Self::PublishStuck,
-        Self::Clock,
-        Self::StageFailing,
-        Self::Incomplete,
-        Self::UnknownCause,
-    ];
-
-    /// Its name in metrics, mails and the documents.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoPosts => "no_posts",
-            Self::Refused => "refused",
-            Self::Disk => "disk",
-            Self::OtherSilent => "other_silent",
-            Self::FailsCheck => "fails_check",
-            Self::LowHour => "low_hour",
-            Self::PublishBehind => "publish_behind",
-            Self::IdCap => "id_cap",
-            Self::PublishStuck => "publish_stuck",
-            Self::Clock => "clock",
-            Self::StageFailing => "stage_failing",
-            Self::Incomplete => "incomplete",
-            Self::UnknownCause => "unknown_cause",
-        }
-    }
-}
 
 /// A state that somebody has to do something about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,13 +143,19 @@ struct Found {
 }
 
 impl Found {
-    fn push(&mut self, kind: Kind, subject: &str, what: String, todo: &str) {
+    fn has(&self, kind: Kind, subject: &str) -> bool {
+        self.alarms
+            .iter()
+            .any(|alarm| alarm.kind == kind && alarm.subject == subject)
+    }
+
+    fn push(&mut self, kind: Kind, subject: &str, what: String) {
         self.alarms.push(Alarm {
             kind,
             subject: subject.to_owned(),
             since: self.now,
             what,
-            todo: todo.to_owned(),
+            todo: kind.todo().to_owned(),
         });
     }
 }
@@ -268,31 +204,22 @@ fn collecting(found: &mut Found, server: &Server) {
             "server {} has stored no post for {seconds} s; {how}",
             server.server
         );
-        let todo = "Look at the log and at the network. It reconnects by itself; if the other server gets posts, \
-                    nothing is lost. If neither does, see the platform's status page";
-        found.push(Kind::NoPosts, server.server.as_str(), what, todo);
+        found.push(Kind::NoPosts, server.server.as_str(), what);
     }
     if link.state == State::Connected {
         return;
     }
-    let todo = match link.waits {
-        Some(Why::UsageCap) => {
-            "The paid volume is used up: raise the cap or wait for the next period"
-        }
-        Some(Why::Unauthorized) => {
-            "Check the bearer token (x.bearer_token_file) and the app's access in the developer console"
-        }
-        Some(Why::BadRequest | Why::NotFound) => {
-            "Check x.base_url, and whether a newer version of the program is there"
-        }
-        _ => return,
+    let Some(waits @ (Why::UsageCap | Why::Unauthorized | Why::BadRequest | Why::NotFound)) =
+        link.waits
+    else {
+        return;
     };
     let why = link.why.as_deref().unwrap_or("without a word");
     let what = format!(
-        "the API refuses server {}: {why}; it is asked again, ever less often",
+        "the API refuses server {} ({waits}): {why}; it is asked again, ever less often",
         server.server
     );
-    found.push(Kind::Refused, server.server.as_str(), what, todo);
+    found.push(Kind::Refused, server.server.as_str(), what);
 }
 
 fn of_any_server(found: &mut Found, server: &Server) {
@@ -306,9 +233,7 @@ fn of_any_server(found: &mut Found, server: &Server) {
                 "segments fail their check, are not merged and lie"
             )
         );
-        let todo = "Compare each with the copy on the server that sent it (<spool>/<server>/aside*), put the good copy in \
-                    its place or accept the loss, then move the bad one out of the folder";
-        found.push(Kind::FailsCheck, id, what, todo);
+        found.push(Kind::FailsCheck, id, what);
     }
     if let Some(offset) = server.link.clock_offset_ms
         && CLOCK_MS < offset.abs()
@@ -317,8 +242,7 @@ fn of_any_server(found: &mut Found, server: &Server) {
             "the clock of server {id} is off by {} s",
             offset.abs() / 1_000
         );
-        let todo = "Start time synchronization there (timedatectl set-ntp true) and see that it reaches its servers";
-        found.push(Kind::Clock, id, what, todo);
+        found.push(Kind::Clock, id, what);
     }
 }
 
@@ -349,35 +273,28 @@ fn silent(found: &mut Found, picture: &Snapshot) {
                     "server {} has delivered nothing for 15 minutes; {until}",
                     other.server
                 );
-                let todo = "Look at that server: does it run (systemctl status twinstream), is its way here open, \
-                            is the disk here full? What it collects is kept there and comes later. \
-                            If it is gone for good, give it `until` in the configuration";
-                found.push(Kind::OtherSilent, other.server.as_str(), what, todo);
+                found.push(Kind::OtherSilent, other.server.as_str(), what);
             }
         }
     } else if 0 < this.sealed && is_silent(this.acknowledged_at.max(this.delivered_until)) {
         let what = "the primary has acknowledged nothing for 15 minutes".to_owned();
-        let todo = "Look at the primary: does it run, is the way there open (twinstream check), is its disk full? \
-                    What is collected here is kept here until then";
-        found.push(Kind::OtherSilent, "primary", what, todo);
+        found.push(Kind::OtherSilent, "primary", what);
     }
 }
 
 fn disk(found: &mut Found, picture: &Snapshot) {
-    let todo = "Free space or enlarge the disk; docs/operations.md says what may be moved. Shorten merge.keep_raw if the \
-                spool is what grows";
     let this = picture.servers.iter().find(|server| server.this);
     if this.is_some_and(|server| {
         server.link.waits == Some(Why::DiskFull) && server.link.state != State::Connected
     }) {
         let what = "the disk is full: collecting waits for room".to_owned();
-        found.push(Kind::Disk, "", what, todo);
+        found.push(Kind::Disk, "", what);
     } else if let Some(days) = picture.runway.as_ref().and_then(|runway| runway.days)
         && days < DISK_DAYS
     {
         let what =
             format!("the disk will be full in {days:.1} days, if it goes on like in the last ones");
-        found.push(Kind::Disk, "", what, todo);
+        found.push(Kind::Disk, "", what);
     }
 }
 
@@ -388,8 +305,7 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
             "{hour} has {} posts; the same hour of the last weeks had {}",
             low.posts, low.usual
         );
-        let todo = "See the day's gaps (twinstream gaps). If there are none, the platform may have changed the sample";
-        found.push(Kind::LowHour, &hour, what, todo);
+        found.push(Kind::LowHour, &hour, what);
     }
     let seconds = u64::try_from(picture.vault.unknown_seconds).unwrap_or(0);
     if 0 < seconds {
@@ -401,8 +317,7 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
                 "seconds of the last days are"
             )
         );
-        let todo = "This is a bug: report it with the output of `twinstream gaps --json` and the events files of that time";
-        found.push(Kind::UnknownCause, "", what, todo);
+        found.push(Kind::UnknownCause, "", what);
     }
     let Some(public) = &picture.published else {
         return;
@@ -413,82 +328,40 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
             .map_or_else(String::new, |hour| format!(", the oldest is {hour}"));
         let hours = plural(public.behind, "committed hour is", "committed hours are");
         let what = format!("{hours} not public{oldest}");
-        let todo = "See why publishing fails: twinstream publish --pending. What is not public is published when it works again";
-        found.push(Kind::PublishBehind, "", what, todo);
-    }
-    for trouble in &public.troubles {
-        let Some((kind, todo)) = of_trouble(&trouble.alarm) else {
-            continue;
-        };
-        let subject = if kind == Kind::IdCap {
-            ""
-        } else {
-            &trouble.alarm
-        };
-        let more = match trouble.files {
-            0 | 1 => String::new(),
-            files => format!(" (and {} more)", files - 1),
-        };
-        found.push(
-            kind,
-            subject,
-            format!("publishing is held up: {}{more}", trouble.why),
-            todo,
-        );
+        found.push(Kind::PublishBehind, "", what);
     }
 }
 
-/// What publishing says of its last run that a person has to do something about. What passes by itself
-/// is none: it is told when it lasts, as a stage that fails.
-fn of_trouble(word: &str) -> Option<(Kind, &'static str)> {
-    Some(match word {
-        "id_cap" => (
-            Kind::IdCap,
-            "Wait until older ids leave the 30 days. Raise publish.osf.ids_per_30_days only with X's written approval",
-        ),
-        "osf_token" => (
-            Kind::PublishStuck,
-            "Make a new personal access token in OSF's settings (scope osf.full_write) and put it into publish.osf.token_file",
-        ),
-        "osf_quota" => (
-            Kind::PublishStuck,
-            "The project is full: make a component for the coming year and set publish.osf.project to it",
-        ),
-        "osf_refused" => (
-            Kind::PublishStuck,
-            "See OSF's words in the log: may the token's owner write there, is the file checked out by somebody? Other files go on",
-        ),
-        "not_publishable" => (
-            Kind::PublishStuck,
-            "Run `twinstream verify` on the vault: a file there is not what it should be. It stays here",
-        ),
-        _ => return None,
-    })
-}
-
+/// What the stages said themselves, and those that fail without a word of their own.
 fn stages(found: &mut Found, picture: &Snapshot) {
     for (stage, run) in &picture.stages {
         let name = stage.name();
-        let said = run.said.as_deref().unwrap_or("without a word");
-        let is_old = run
-            .failing_since
-            .is_some_and(|since| FAILING_MS <= picture.now.0 - since.0);
-        // what publishing says itself is told as what it is
-        let has_words = *stage == Stage::Publish
-            && picture.published.as_ref().is_some_and(|public| {
-                let mut troubles = public.troubles.iter();
-                troubles.any(|trouble| of_trouble(&trouble.alarm).is_some())
-            });
-        if FAILURES <= run.failures && is_old && !has_words {
-            let what = format!("{name} has failed {} times in a row: {said}", run.failures);
-            let todo =
-                format!("Run `twinstream {name}` by hand to see it; it is tried again by itself");
-            found.push(Kind::StageFailing, name, what, &todo);
+        let lasts = FAILURES <= run.failures
+            && run
+                .failing_since
+                .is_some_and(|since| FAILING_MS <= picture.now.0 - since.0);
+        // what passes by itself is told when it lasts
+        let raised = run
+            .alarms
+            .iter()
+            .filter(|raised| raised.kind != Kind::OsfUnreachable || lasts);
+        let mut is_told = false;
+        for raised in raised {
+            is_told = true;
+            let more = match raised.more {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            // what the disk shows by itself has been told better
+            if !found.has(raised.kind, &raised.subject) {
+                let what = format!("{name}: {}{more}", raised.what);
+                found.push(raised.kind, &raised.subject, what);
+            }
         }
-        if run.exit == Some(5) && *stage == Stage::Merge {
-            let what = format!("{name} could not use everything: {said}");
-            let todo = "Run `twinstream merge` by hand: it names what it holds back and why. Nothing of it is deleted";
-            found.push(Kind::Incomplete, name, what, todo);
+        if lasts && !is_told {
+            let said = run.said.as_deref().unwrap_or("without a word");
+            let what = format!("{name} has failed {} times in a row: {said}", run.failures);
+            found.push(Kind::StageFailing, name, what);
         }
     }
 }
@@ -500,12 +373,15 @@ mod tests {
     use super::*;
     use crate::{
         period::Zone,
-        supervise::record::Run,
+        supervise::{
+            plan::Stage,
+            record::{Raised, Run},
+        },
         watch::{
             facts::{Facts, ServerFacts},
             link::Link,
+            metrics,
             snapshot::{self, Runway, Settled},
-            trouble::Trouble,
         },
     };
 
@@ -556,7 +432,7 @@ mod tests {
         let found = states(picture, Some(BEGIN));
         let names: Vec<String> = found
             .iter()
-            .map(|alarm| format!("{} {}", alarm.kind.name(), alarm.subject))
+            .map(|alarm| format!("{} {}", alarm.kind.word(), alarm.subject))
             .collect();
         assert_eq!(names, expected);
         for alarm in found {
@@ -611,35 +487,80 @@ mod tests {
         let mut p = well("1", 11_000);
         let public = p.published.as_mut().unwrap();
         public.behind = 3;
-        let trouble = |alarm: &str| Trouble {
-            alarm: alarm.to_owned(),
-            why: "2026-11-23_14: it may not".to_owned(),
-            files: 2,
+        let raised = |kind| Raised {
+            kind,
+            subject: String::new(),
+            what: "2026-11-23_14: it may not".to_owned(),
+            more: 1,
         };
-        let words = [
-            "id_cap",
-            "osf_token",
-            "osf_quota",
-            "osf_refused",
-            "osf_unreachable",
-            "not_publishable",
-        ];
-        public.troubles = words.map(trouble).into();
-        // it fails, too, but that is told already
         let mut run = Run::begun(after(10_990));
+        run.alarms = [Kind::IdCap, Kind::OsfToken, Kind::OsfUnreachable]
+            .map(raised)
+            .into();
+        p.stages.insert(Stage::Publish, run.clone());
+        check(&p, &["publish_behind ", "id_cap ", "osf_token "]);
+        // what passes by itself is told when it lasts, and what has words of its own is told by them
         (run.failures, run.failing_since) = (9, Some(BEGIN));
+        run.alarms.remove(0);
+        p.stages.insert(Stage::Publish, run.clone());
+        check(&p, &["publish_behind ", "osf_token ", "osf_unreachable "]);
+        run.alarms.clear();
         p.stages.insert(Stage::Publish, run);
-        let expected = [
-            "publish_behind ",
-            "id_cap ",
-            "publish_stuck osf_token",
-            "publish_stuck osf_quota",
-            "publish_stuck osf_refused",
-            "publish_stuck not_publishable",
-        ];
-        check(&p, &expected);
-        p.published.as_mut().unwrap().troubles = vec![trouble("osf_unreachable")];
         check(&p, &["publish_behind ", "stage_failing publish"]);
+    }
+
+    #[test]
+    fn list_table_and_metrics_have_the_same_words() {
+        let documents = include_str!("../../docs/operations.md");
+        let rows: Vec<&str> = documents
+            .lines()
+            .skip_while(|line| *line != "| kind | it means | what to do |")
+            .skip(2)
+            .take_while(|line| line.starts_with('|'))
+            .collect();
+        let kinds = Kind::ALL.iter();
+        let expected: Vec<String> = kinds
+            .map(|kind| {
+                let (word, means, todo) = (kind.word(), kind.means(), kind.todo());
+                assert_eq!(serde_json::to_value(kind).unwrap(), word);
+                assert_eq!(Kind::of_word(word), Some(*kind));
+                format!("| `{word}` | {means} | {todo} |")
+            })
+            .collect();
+        assert_eq!(rows, expected);
+        let metrics = metrics::of(&well("1", 5_000)).unwrap();
+        let shown: Vec<&str> = metrics
+            .lines()
+            .filter_map(|line| {
+                line.strip_prefix("twinstream_alarms{kind=\"")?
+                    .split('"')
+                    .next()
+            })
+            .collect();
+        let words: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+        assert_eq!(shown, words);
+    }
+
+    #[test]
+    fn what_a_stage_raises_is_an_alarm_unless_the_disk_shows_it() {
+        let mut p = well("1", 5_000);
+        let mut run = Run::begun(after(4_990));
+        let raised = |kind, subject: &str| Raised {
+            kind,
+            subject: subject.to_owned(),
+            what: "it is so".to_owned(),
+            more: 0,
+        };
+        run.alarms = vec![
+            raised(Kind::FailsCheck, "2"),
+            raised(Kind::HourNotMerged, ""),
+        ];
+        p.stages.insert(Stage::Merge, run);
+        check(&p, &["fails_check 2", "hour_not_merged "]);
+        of(&mut p, "2").aside = 1;
+        check(&p, &["fails_check 2", "hour_not_merged "]);
+        let found = states(&p, None);
+        assert!(found[0].what.starts_with("server 2: 1 segment"));
     }
 
     #[test]
@@ -681,11 +602,8 @@ mod tests {
         p.stages.insert(Stage::Merge, run.clone());
         check(&p, &[]);
         run.failing_since = Some(after(4_100));
-        p.stages.insert(Stage::Merge, run.clone());
-        check(&p, &["stage_failing merge"]);
-        (run.exit, run.failures) = (Some(5), 0);
         p.stages.insert(Stage::Merge, run);
-        check(&p, &["incomplete merge"]);
+        check(&p, &["stage_failing merge"]);
     }
 
     #[test]

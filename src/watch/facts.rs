@@ -10,7 +10,6 @@ use crate::{
     period::{Hour, Interval, Minute, UtcMs},
     segment::name::ServerId,
     supervise::record::Record,
-    vault::published::LastRun,
 };
 
 /// Everything that was gathered.
@@ -22,8 +21,6 @@ pub struct Facts {
     pub vault: VaultFacts,
     /// What has been published, if anything ever was.
     pub published: Option<PublishedFacts>,
-    /// How the last run of publishing ended.
-    pub publish: Option<LastRun>,
     /// Bytes that may still be written where the data lies.
     pub free_bytes: u64,
     /// How many bytes were free when, ascending, about one an hour for some days.

@@ -18,11 +18,7 @@ use crate::{
     period::{Hour, UtcMs, Zone},
     segment::{name::ServerId, spool},
     supervise::record,
-    vault::{
-        layout, ledger,
-        public::Public,
-        published::{self, LastRun},
-    },
+    vault::{layout, ledger, public::Public, published},
     world::{
         disk::{self, Disk},
         growing::Place,
@@ -124,7 +120,6 @@ impl Gatherer {
             servers,
             vault: self.vault.clone(),
             published,
-            publish: LastRun::read(&*disk, &self.places.data_dir),
             free_bytes: disk.free(existing.unwrap_or(Path::new("/")))?,
             free_then: free_then(&*disk, &self.places.data_dir),
             record: record::read(&*disk, &self.places.data_dir),

@@ -56,7 +56,7 @@ pub fn of_change(change: &Change, picture: &Snapshot) -> (Letter, String) {
     };
     let others = others(alarm, picture);
     let text = format!("{body}{others}{}", foot(picture));
-    let what = format!("{word}-{}-{}", alarm.kind.name(), alarm.subject);
+    let what = format!("{word}-{}-{}", alarm.kind.word(), alarm.subject);
     (
         Letter::new(picture.now, subject(picture, &head), text),
         what,
@@ -64,7 +64,7 @@ pub fn of_change(change: &Change, picture: &Snapshot) -> (Letter, String) {
 }
 
 fn title(alarm: &Alarm) -> String {
-    let name = alarm.kind.name().replace('_', " ");
+    let name = alarm.kind.word().replace('_', " ");
     if alarm.subject.is_empty() {
         name
     } else {

@@ -10,11 +10,11 @@ use prometheus_client::{
 };
 
 use super::{
-    alarm::{Kind, not_storing},
+    alarm::not_storing,
     link::State,
     snapshot::{Published, Server, Snapshot},
 };
-use crate::supervise::record::Run;
+use crate::{alarm::Kind, supervise::record::Run};
 
 /// Reads the picture anew each time it is asked.
 #[derive(Debug)]
@@ -249,7 +249,7 @@ fn stages(picture: &Snapshot) -> Vec<Family> {
         alarms.filter(|alarm| alarm.kind == *kind).count() as u64
     };
     let kinds = Kind::ALL.iter();
-    let alarms = kinds.map(|kind| (kind.name().to_owned(), number(open(kind))));
+    let alarms = kinds.map(|kind| (kind.word().to_owned(), number(open(kind))));
     vec![
         Family::new(
             "twinstream_stage_failures",

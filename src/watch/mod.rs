@@ -53,8 +53,5 @@ mod spool;
 /// The picture in a terminal.
 pub mod text;
 
-/// What publishing could not do.
-pub mod trouble;
-
 /// The threads that look and write.
 pub mod watchman;

@@ -10,7 +10,6 @@ use super::{
     facts::{Facts, HourFacts, ServerFacts},
     gather::{DAYS, WEEKS},
     link::{Link, State},
-    trouble::{self, Trouble},
 };
 use crate::{
     cover::cause::Cause,
@@ -165,8 +164,6 @@ pub struct Published {
     pub ids_30_days: u64,
     /// … of so many that may be.
     pub ids_max: u64,
-    /// What the last run of publishing could not do.
-    pub troubles: Vec<Trouble>,
 }
 
 /// How long the disk will last.
@@ -368,7 +365,6 @@ fn published(facts: &Facts, ids_max: u64) -> Published {
             .as_ref()
             .map_or(0, |public| public.ids.iter().map(|(_, ids)| ids).sum()),
         ids_max,
-        troubles: trouble::of(facts),
     }
 }
 

@@ -22,6 +22,7 @@ use super::{
     snapshot::{self, Settled, Snapshot},
 };
 use crate::{
+    alarm::Kind,
     config::settings::{Mail, Secret},
     period::UtcMs,
     world::{
@@ -159,7 +160,9 @@ impl Watch {
         }
         let queue = Queue::new(&*self.disk, mail_dir(&self.data_dir));
         if let Err(why) = queue.put(letter, what) {
-            tracing::error!(
+            alarm!(
+                Kind::MailStuck,
+                "",
                 "a mail cannot be kept for sending: {}: {why}",
                 letter.subject
             );
@@ -223,8 +226,9 @@ pub fn read_said(disk: &dyn Disk, data_dir: &Path) -> Said {
 
 fn tell(change: &Change) {
     match change {
-        Change::Begun(alarm) => tracing::error!(
-            alarm = alarm.kind.name(),
+        Change::Begun(alarm) => alarm!(
+            alarm.kind,
+            alarm.subject,
             "alarm: {}; what to do: {}",
             alarm.what,
             alarm.todo

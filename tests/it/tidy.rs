@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "alarm",
             "collect",
             "config",
             "cover",
@@ -36,22 +37,27 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "collect",
-        &["backoff", "config", "period", "segment", "text", "world"],
+        &[
+            "alarm", "backoff", "config", "period", "segment", "text", "world",
+        ],
     ),
     ("config", &["period", "segment"]),
     ("cover", &["period", "segment", "text"]),
-    ("deliver", &["config", "period", "segment", "text", "world"]),
+    (
+        "deliver",
+        &["alarm", "config", "period", "segment", "text", "world"],
+    ),
     (
         "merge",
         &[
-            "config", "cover", "period", "post", "segment", "text", "vault", "world",
+            "alarm", "config", "cover", "period", "post", "segment", "text", "vault", "world",
         ],
     ),
     ("post", &["period"]),
     (
         "publish",
         &[
-            "config", "period", "report", "segment", "text", "vault", "world",
+            "alarm", "config", "period", "report", "segment", "text", "vault", "world",
         ],
     ),
     (
@@ -60,7 +66,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("segment", &["period", "world"]),
     ("simulate", &["period", "world"]),
-    ("supervise", &["period", "world"]),
+    ("supervise", &["alarm", "period", "world"]),
     (
         "vault",
         &["cover", "period", "post", "segment", "text", "world"],
@@ -68,6 +74,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "watch",
         &[
+            "alarm",
             "config",
             "cover",
             "period",
@@ -110,13 +117,14 @@ fn the_tree_is_tidy() {
 }
 
 #[test]
-fn a_forbidden_import_is_seen() {
+fn what_is_forbidden_is_seen() {
     let mut wrongs = Vec::new();
-    let text = "//! A.\nuse crate::{merge::{x, y}, segment};\nasync fn f() {}\n";
+    let text = "//! A.\nuse crate::{merge::{x, y}, segment};\nasync fn f() { tracing::error!(alarm = \"x\"); }\n";
     check(Path::new("src/deliver/a.rs"), text, &mut wrongs);
     assert_eq!(
         wrongs,
         [
+            "src/deliver/a.rs: an error in the log is an alarm: `alarm!(Kind::…, subject, \"…\")`, and a warning if it is none",
             "src/deliver/a.rs: `async` stands only at the sockets (see ASYNC)",
             "src/deliver/a.rs: `deliver` may not import `merge` (see MAY_IMPORT)"
         ]
@@ -147,18 +155,17 @@ fn check(path: &Path, text: &str, wrongs: &mut Vec<String>) {
             wrongs.push(format!("{at}: {word}: finish it, or make it an issue"));
         }
     }
+    if (code.contains("error!(") || code.contains("(alarm = ")) && module_of(path) != "alarm" {
+        wrongs.push(format!(
+            "{at}: an error in the log is an alarm: `alarm!(Kind::…, subject, \"…\")`, and a warning if it is none"
+        ));
+    }
     if code.contains("async ") && !ASYNC.iter().any(|may| at.to_string().starts_with(may)) {
         wrongs.push(format!(
             "{at}: `async` stands only at the sockets (see ASYNC)"
         ));
     }
-    let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
-    // folders below a module's belong to it
-    let module = if let [_, folder, _, ..] = parts[..] {
-        folder
-    } else {
-        stem
-    };
+    let module = module_of(path);
     if ["main", "lib"].contains(&module) {
         return;
     }
@@ -172,6 +179,16 @@ fn check(path: &Path, text: &str, wrongs: &mut Vec<String>) {
                 "{at}: `{module}` may not import `{import}` (see MAY_IMPORT)"
             ));
         }
+    }
+}
+
+/// Folders below a module's belong to it.
+fn module_of(path: &Path) -> &str {
+    let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).collect();
+    if let [_, folder, _, ..] = parts[..] {
+        folder
+    } else {
+        path.file_stem().unwrap().to_str().unwrap()
     }
 }
 

@@ -1,0 +1,142 @@
+//! The closed list of states that a person has to do something about: one word for the page, the log,
+//! mails, `/metrics` and the documents.
+//!
+//! [`alarm!`](crate::alarm) writes the log line of one, and is the only way to write an error there:
+//! a string cannot stand where the kind is meant, and an error without a kind is refused by
+//! `tests/it/tidy.rs`. What a stage says this way is an alarm on the page until a run of it no longer says so.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! kinds {
+    ($($kind:ident $word:literal $means:literal $todo:literal)+) => {
+        /// A kind of state.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Kind {
+            $(#[doc = $means] #[serde(rename = $word)] $kind,)+
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$kind,)+];
+
+            /// Its word.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $word,)+
+                }
+            }
+
+            /// The one of that word.
+            pub fn of_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.word() == word)
+            }
+
+            /// What it means.
+            pub const fn means(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $means,)+
+                }
+            }
+
+            /// What to do about it.
+            pub const fn todo(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $todo,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    NoPosts "no_posts"
+        "This server has stored no post for 60 s"
+        "Look at the log and at the network. It reconnects by itself. If another server gets posts, nothing is lost; if none does, see the platform's status page"
+    Refused "refused"
+        "The API refuses this server for a reason that waiting does not cure: token, access, paid volume, a wrong address"
+        "`unauthorized`: check the token (`x.bearer_token_file`) and the app's access in the developer console. `usage_cap`: raise the cap or wait for the next period. `bad_request`, `not_found`: check `x.base_url`, and whether a newer version is there. It asks again by itself, ever less often"
+    NotTheApi "not_the_api"
+        "Something answers in the API's place: a proxy, a portal, a page of the network"
+        "Look at what answers (`twinstream check`) and at the way out of this network. It tries again by itself"
+    Clock "clock"
+        "A server's clock is off by more than 5 s against the API's"
+        "Start time synchronization there (`timedatectl set-ntp true`) and see that it reaches its servers"
+    Disk "disk"
+        "There is no more room, in bytes or in files, than `merge.keep_free` leaves, or there will be none within 3 days at the pace of the last ones"
+        "Free space or enlarge the disk; for files: remove many small ones (`df -i`). docs/operations.md says what may be moved. Shorten `merge.keep_raw` if the spool is what grows"
+    PlaceAway "place_away"
+        "A folder that this server has worked with is not there, or another one is in its place"
+        "Mount it again. If it was changed on purpose (a restore, a moved vault), accept it once with `--adopt`. Nothing is written meanwhile, and it goes on by itself"
+    OtherSilent "other_silent"
+        "On the primary: a secondary has delivered nothing for 15 minutes. On a secondary: the primary has acknowledged nothing"
+        "Look at that server: does it run (`systemctl status twinstream`), is the way open (`twinstream check`), is a disk full? What was collected is kept where it is and comes later. A server that is gone for good gets `until` in the configuration"
+    NotDelivered "not_delivered"
+        "A segment could not be delivered, or another file lies there under its name"
+        "The log names both files; neither was changed. Compare them, and move the wrong one away"
+    FailsCheck "fails_check"
+        "A segment does not match its seal, or a file was delivered that does not belong there; it lies in `<spool>/<server>/aside*` and is not merged"
+        "Compare it with the copy on the server that sent it. Put a good copy into the spool under its name, or accept the loss; then move the bad one out of the folder, and look at the disk (`smartctl`)"
+    NotRecovered "not_recovered"
+        "A segment that an earlier run left open cannot be mended; it stays as it is and is not merged"
+        "The log names it and why. Mend that (permissions, disk), then start the service again"
+    Unreadable "unreadable"
+        "A file or folder cannot be read or written now; what needs it is left out"
+        "The log names it. It is tried again by itself; if it stays: permissions, disk"
+    HourNotMerged "hour_not_merged"
+        "An hour is held back: its books do not balance, inputs of its former revision are gone, or a file is in its way"
+        "Run `twinstream merge`: it names the hour and why. Its inputs are kept, other hours go on"
+    RawDataKept "raw_data_kept"
+        "An hour's data files are not what its manifest says, or a segment could not be compressed; its raw data stays"
+        "`twinstream verify` names the file: restore it from a backup, and look at the disk. Until then its raw data stays"
+    LowHour "low_hour"
+        "An hour of the last day has less than half of what the same hour of the last four weeks had in the middle"
+        "See its gaps (`twinstream gaps`). If there are none, the platform may have changed the sample: note it for the papers"
+    SamplingWindow "sampling_window"
+        "The posts of an hour come from other milliseconds of the second than those before: the platform has changed the sample"
+        "Say so where you use the data from that hour on; the certificate of the day does"
+    UnknownCause "unknown_cause"
+        "Seconds of the last days are missing without a cause"
+        "A bug: report it with the output of `twinstream gaps --json` and the events files of that time"
+    CertificateOutdated "certificate_outdated"
+        "A day's certificate speaks of former revisions and cannot be made anew"
+        "`twinstream report DAY` says why"
+    PublishBehind "publish_behind"
+        "Something that is committed has not been public for 3 hours"
+        "`twinstream publish --pending` says why. It is published when it works again"
+    IdCap "id_cap"
+        "Publishing has stopped: the next hour would pass `ids_per_30_days`"
+        "Wait until older ids leave the 30 days. Raise `publish.osf.ids_per_30_days` only with X's written approval"
+    OsfToken "osf_token"
+        "OSF does not accept the token (401): expired, deleted, or without `osf.full_write`"
+        "Make a new personal access token in OSF's settings (scope `osf.full_write`) and put it into `publish.osf.token_file` (mode 600)"
+    OsfQuota "osf_quota"
+        "The project is full (507). All versions count: 5 GB while it is private, 50 GB when public"
+        "Make a component for the coming year and set `publish.osf.project` to its id; the old one stays as it is"
+    OsfRefused "osf_refused"
+        "OSF refuses a file (400, 403, 404, 413), it is checked out, or an answer leads to a host that is not OSF's"
+        "The log has OSF's words. 403: has the token's owner write access, is the file checked out by somebody? Other files go on"
+    OsfUnreachable "osf_unreachable"
+        "OSF gives no answer, 5xx, or too many requests. On the page once it lasts, for three runs and 15 minutes"
+        "Nothing is lost: the next run goes on where this one ended, and keeps what OSF asks for (`Retry-After`)"
+    NotPublishable "not_publishable"
+        "A file is not what the manifests of the vault make of it: it was changed, or something else lies under its name; it stays here"
+        "Run `twinstream verify` on the vault: it names what is wrong"
+    LedgerForked "ledger_forked"
+        "The public ledger is not a beginning of this vault's: another vault was published there, or this one is an older copy"
+        "Put the latest copy of the vault back. A vault that has none, or began anew, needs a project of its own (`publish.osf.project`). Nothing public is replaced meanwhile"
+    MailStuck "mail_stuck"
+        "A mail has not got out for 15 minutes"
+        "`twinstream check` tries the mail server and each recipient. The mails wait in `<data_dir>/mail/` and go out by themselves; `failed` in a mail's file says why it did not"
+    StageFailing "stage_failing"
+        "A stage has failed three times in a row and for 15 minutes"
+        "Run it by hand to see it. It is tried again by itself"
+}
+
+/// Writes an alarm into the log: `alarm!(Kind::Disk, subject, "words …")`. The subject is whom it
+/// concerns, a server mostly, and empty where that is clear; the same one in every line of one state.
+macro_rules! alarm {
+    ($kind:expr, $subject:expr, $($words:tt)+) => {{
+        let (kind, subject): ($crate::alarm::Kind, &dyn std::fmt::Display) = ($kind, &$subject);
+        tracing::error!(alarm = kind.word(), subject = %subject, $($words)+);
+    }};
+}
