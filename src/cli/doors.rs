@@ -12,7 +12,7 @@ use crate::{
     config::settings::{Role, Server, SshTarget, Target},
     deliver::{
         over_ssh,
-        rsync::{self, Remote, RsyncError},
+        rsync::{self, Closed, Remote, RsyncError},
         run::DeliverError,
     },
     period::UtcMs,
@@ -254,17 +254,25 @@ fn reached(looked: &over_ssh::Looked, target: &dyn std::fmt::Display) -> Finding
 }
 
 fn no_way(why: &DeliverError, target: &dyn std::fmt::Display) -> Finding {
-    let said = why.to_string();
-    let hint = if said.contains("Host key verification failed") {
-        format!(
+    let closed = match why {
+        DeliverError::Rsync(RsyncError::Unreachable { says, .. }) => says.closed(),
+        _ => None,
+    };
+    let hint = match (closed, why) {
+        (Some(Closed::UnknownHost), _) => format!(
             "log in once as the service's user and compare the host's fingerprint: sudo -u twinstream ssh … ({target})"
-        )
-    } else if said.contains("Permission denied") {
-        "put this server's public key into the primary's ~twinstream/.ssh/authorized_keys (guide for two servers)".to_owned()
-    } else if matches!(why, DeliverError::NoSpool { .. }) {
-        "run `twinstream merge` on the primary once: it makes the folder".to_owned()
-    } else {
-        "is the primary up, and may this machine reach its ssh port?".to_owned()
+        ),
+        (Some(Closed::ChangedHost), _) => format!(
+            "if the primary was set up anew, have the service's user forget its former key (ssh-keygen -R) and log in once \
+             to compare the new fingerprint; if not, somebody may stand between ({target})"
+        ),
+        (Some(Closed::Login), _) => {
+            "put this server's public key into the primary's ~twinstream/.ssh/authorized_keys (guide for two servers)".to_owned()
+        }
+        (None, DeliverError::NoSpool { .. }) => {
+            "run `twinstream merge` on the primary once: it makes the folder".to_owned()
+        }
+        (None, _) => "is the primary up, and may this machine reach its ssh port?".to_owned(),
     };
     let unreachable = matches!(
         why,
@@ -272,7 +280,7 @@ fn no_way(why: &DeliverError, target: &dyn std::fmt::Display) -> Finding {
     );
     Finding {
         unreachable,
-        ..fail("primary", said, hint)
+        ..fail("primary", why.to_string(), hint)
     }
 }
 

@@ -2,14 +2,19 @@
 //!
 //! No shell is involved on this side. On the other one the account's shell, or rrsync behind a
 //! restricted key, sees nothing but names that the configuration and `SegmentName` have checked.
+//!
+//! What an end means is decided by its exit code. Where several ends share one, the whole of what was said
+//! decides, by lines of rsync's and ssh's own: the other side may say anything before them, such as a
+//! banner.
 
 use std::{
+    fmt,
     io::{self, Read, Write as _},
     path::Path,
     process::{Command, ExitStatus, Stdio},
 };
 
-use crate::config::settings::SshTarget;
+use crate::{config::settings::SshTarget, text::one_line};
 
 /// Seconds without any data after which rsync gives up.
 const SILENCE_S: u32 = 60;
@@ -17,11 +22,11 @@ const SILENCE_S: u32 = 60;
 /// Seconds that a connection may take to come about.
 const CONNECT_S: u32 = 15;
 
-/// What is read of rsync's messages; a file list of a batch is far shorter.
-const OUTPUT_BYTES_MAX: u64 = 4 << 20;
+/// What rsync may print, and complain of; a file list of a batch is far shorter.
+const OUTPUT_BYTES_MAX: u64 = 64 << 20;
 
-/// What is shown of its complaints.
-const COMPLAINT_CHARS_MAX: usize = 600;
+/// What is shown of its complaints: their end, which says how it came out.
+const SHOWN_CHARS_MAX: usize = 600;
 
 /// The first rsync that can make what it receives durable.
 const FSYNC_SINCE: (u32, u32, u32) = (3, 2, 4);
@@ -50,7 +55,7 @@ pub enum RsyncError {
         /// Where it was to go.
         to: String,
         /// What rsync and ssh said.
-        says: String,
+        says: Complaint,
     },
     /// A file or folder is not there.
     #[error("{to}: {says}")]
@@ -58,7 +63,7 @@ pub enum RsyncError {
         /// Where it was looked for.
         to: String,
         /// What rsync said.
-        says: String,
+        says: Complaint,
     },
     /// Anything else.
     #[error("rsync to {to} failed ({status}): {says}")]
@@ -68,8 +73,84 @@ pub enum RsyncError {
         /// How it ended.
         status: ExitStatus,
         /// What it said.
-        says: String,
+        says: Complaint,
     },
+}
+
+/// All that rsync and ssh said on standard error. It is shown as its last lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint(String);
+
+/// Why ssh does not get in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The host's key is not known.
+    UnknownHost,
+    /// The host has another key than before.
+    ChangedHost,
+    /// The host does not take this server's key.
+    Login,
+}
+
+impl Complaint {
+    fn lines(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+    }
+
+    /// Whether rsync, here or there, or rrsync says that a file or folder is not there.
+    fn is_of_missing(&self) -> bool {
+        self.lines().any(|line| {
+            // since 3.5.0 rrsync itself opens what is asked for, and breaks off
+            (line.starts_with("rsync: ") && line.contains(": No such file or directory (2)"))
+                || (is_of_rrsync(line) && line.contains("No such file or directory"))
+        })
+    }
+
+    /// Whether the rsync there does not know an option.
+    fn is_of_option(&self, option: &str) -> bool {
+        let mut lines = self.lines();
+        lines.any(|line| (line.starts_with("rsync") || is_of_rrsync(line)) && line.contains(option))
+    }
+
+    /// Why ssh does not get in, if that is what it is: by its own last line, which rsync's follow.
+    pub fn closed(&self) -> Option<Closed> {
+        const CHANGED: &str = "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!";
+        let mut lines = self.lines().rev();
+        let last = lines.find(|line| !line.starts_with("rsync"))?;
+        if last == "Host key verification failed." {
+            let is_changed = |line: &str| line.trim_matches(['@', ' ']) == CHANGED;
+            return Some(if lines.any(is_changed) {
+                Closed::ChangedHost
+            } else {
+                Closed::UnknownHost
+            });
+        }
+        last.contains(": Permission denied (")
+            .then_some(Closed::Login)
+    }
+}
+
+/// `/usr/bin/rrsync error: …`
+fn is_of_rrsync(line: &str) -> bool {
+    let (program, _) = line.split_once(' ').unwrap_or_default();
+    program.trim_end_matches(':').rsplit('/').next() == Some("rrsync")
+}
+
+impl fmt::Display for Complaint {
+    /// The last lines, on one. They come from the other side: nothing in them may move the cursor.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<&str> = self.lines().collect();
+        let text = one_line(&lines.join("; "));
+        let over = text.chars().count().saturating_sub(SHOWN_CHARS_MAX);
+        match text.char_indices().nth(over) {
+            None => f.write_str("it said nothing"),
+            Some((0, _)) => f.write_str(&text),
+            Some((begin, _)) => write!(f, "… {}", text.get(begin..).unwrap_or_default()),
+        }
+    }
 }
 
 /// What a dry run of rsync says of a file.
@@ -146,7 +227,7 @@ impl Remote<'_> {
         match self.put(&more, from, folder, names) {
             // the rsync on the other side is older; what counts is synced before it is acknowledged
             Err(RsyncError::Unreachable { says, .. } | RsyncError::Failed { says, .. })
-                if says.contains("--fsync") =>
+                if says.is_of_option("--fsync") =>
             {
                 more.pop();
                 self.put(&more, from, folder, names).map(drop)
@@ -219,22 +300,16 @@ impl Remote<'_> {
             return Ok(says);
         }
         let to = self.target.to_string();
-        Err(failed(to, status, shortened(&complaint)))
+        Err(failed(to, status, Complaint(complaint)))
     }
 }
 
 /// What an end with an error means.
-fn failed(to: String, status: ExitStatus, says: String) -> RsyncError {
-    let not_there = |line: &str| line.contains("No such file or directory");
-    // since 3.5.0 rrsync itself opens what is asked for, and breaks off
-    let mut of_rrsync = says
-        .split("; ")
-        .filter(|line| line.contains("rrsync error:"));
+fn failed(to: String, status: ExitStatus, says: Complaint) -> RsyncError {
     match status.code() {
-        Some(12) if of_rrsync.any(not_there) => RsyncError::Missing { to, says },
+        Some(12 | 23) if says.is_of_missing() => RsyncError::Missing { to, says },
         // 10, 30, 35: socket and time; 12: the stream broke off; 127: no rsync there; 255: ssh
         Some(10 | 12 | 30 | 35 | 127 | 255) => RsyncError::Unreachable { to, says },
-        Some(23) if not_there(&says) => RsyncError::Missing { to, says },
         _ => RsyncError::Failed { to, status, says },
     }
 }
@@ -254,41 +329,28 @@ fn finish(command: &mut Command, input: &str) -> io::Result<(ExitStatus, String,
             // a child that ends early closes its side: its exit code says why
             stdin.map(|mut stdin| stdin.write_all(input.as_bytes()))
         });
-        (text_of(stdout), complaint.join().unwrap_or_default())
+        let complaint = complaint.join().unwrap_or_else(|_panic| Ok(String::new()));
+        (text_of(stdout), complaint)
     });
-    Ok((child.wait()?, says, complaint))
+    let status = child.wait()?;
+    Ok((status, says?, complaint?))
 }
 
-fn text_of(from: Option<impl Read>) -> String {
+/// All of it: what is cut off decides nothing.
+fn text_of(from: Option<impl Read>) -> io::Result<String> {
     let mut bytes = Vec::new();
     if let Some(mut from) = from {
-        // what cannot be read is not said; the rest is read, so that the child does not wait for it
-        let read = from.by_ref().take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes);
-        if read.is_ok() {
-            io::copy(&mut from, &mut io::sink()).unwrap_or_default();
+        from.by_ref()
+            .take(OUTPUT_BYTES_MAX)
+            .read_to_end(&mut bytes)?;
+        // the rest is read, so that the child does not wait for it
+        if 0 < io::copy(&mut from, &mut io::sink())? {
+            return Err(io::Error::other(format!(
+                "rsync says more than {OUTPUT_BYTES_MAX} bytes"
+            )));
         }
     }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// A complaint in one line. It comes from the other side: nothing in it may move the cursor.
-fn shortened(complaint: &str) -> String {
-    let lines: Vec<&str> = complaint
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    match lines
-        .join("; ")
-        .chars()
-        .map(plain)
-        .take(COMPLAINT_CHARS_MAX)
-        .collect::<String>()
-    {
-        silent if silent.is_empty() => "it said nothing".to_owned(),
-        text => text,
-    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A word as rsync's `--rsh` takes it: in single quotes, a single quote in it doubled.
@@ -375,17 +437,45 @@ mod tests {
         use std::os::unix::process::ExitStatusExt as _;
         let is_missing = |code: i32, says: &str| {
             let status = ExitStatus::from_raw(code << 8);
-            let why = failed(String::new(), status, says.to_owned());
+            let why = failed(String::new(), status, Complaint(says.to_owned()));
             matches!(why, RsyncError::Missing { .. })
         };
         // rsync 3.2.7, then rrsync of 3.5.0
-        let no_folder = "change_dir \"/spool/2\" failed: No such file or directory (2)";
-        assert!(is_missing(23, no_folder));
-        let no_folder = "/usr/bin/rrsync error: post-realpath open failed (race detected): /spool/2/ \
-            No such file or directory; rsync: connection unexpectedly closed";
-        assert!(is_missing(12, no_folder));
+        let banner = "Authorized use only. ".repeat(43);
+        let change_dir =
+            "rsync: [sender] change_dir \"/spool/2\" failed: No such file or directory (2)\n";
+        let rrsync = "/usr/bin/rrsync error: post-realpath open failed (race detected): /spool/2/ \
+            No such file or directory\nrsync: connection unexpectedly closed\n";
+        assert!(is_missing(23, change_dir));
+        assert!(is_missing(23, &format!("{banner}\n{change_dir}")));
+        assert!(is_missing(12, rrsync));
+        assert!(is_missing(12, &format!("{banner}\n{rrsync}")));
         assert!(!is_missing(12, "rsync: connection unexpectedly closed"));
         assert!(!is_missing(255, "id: No such file or directory"));
+        assert!(!is_missing(
+            23,
+            "No such file or directory (2)\nrsync error: …"
+        ));
+    }
+
+    #[test]
+    fn why_ssh_does_not_get_in_is_what_ssh_says_last() {
+        let closed = |says: &str| Complaint(says.to_owned()).closed();
+        let rsync = "rsync: connection unexpectedly closed (0 bytes received so far)\nrsync error: \
+            unexplained error (code 255) at io.c(228)\n";
+        let failed = format!("Host key verification failed.\r\n{rsync}");
+        assert_eq!(closed(&failed), Some(Closed::UnknownHost));
+        let changed =
+            "@@@@@@@@@@\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\n@@@@\n";
+        let more = "It is also possible that a host key has just been changed.\n".repeat(20);
+        let said = format!("{changed}{more}{failed}");
+        assert_eq!(closed(&said), Some(Closed::ChangedHost));
+        let denied = format!("u@h: Permission denied (publickey).\r\n{rsync}");
+        assert_eq!(closed(&denied), Some(Closed::Login));
+        // a banner may say anything
+        assert_eq!(closed(&format!("{failed}{denied}")), Some(Closed::Login));
+        assert_eq!(closed(&format!("{denied}ssh: connect to host h\n")), None);
+        assert_eq!(closed(""), None);
     }
 
     #[test]
@@ -449,9 +539,12 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_is_one_short_line_without_control_characters() {
-        assert_eq!(shortened(" a\u{1b}[2Jb \n\n c\n"), "a [2Jb; c");
-        assert_eq!(shortened(""), "it said nothing");
-        assert_eq!(shortened(&"x".repeat(10_000)).len(), COMPLAINT_CHARS_MAX);
+    fn a_complaint_is_shown_as_its_end_on_one_line_without_control_characters() {
+        let shown = |says: &str| Complaint(says.to_owned()).to_string();
+        assert_eq!(shown(" a\u{1b}[2Jb \n\n c\n"), "a [2Jb; c");
+        assert_eq!(shown(""), "it said nothing");
+        let long = shown(&format!("{}why", "x".repeat(10_000)));
+        assert!(long.starts_with("… x") && long.ends_with("xwhy"), "{long}");
+        assert_eq!(long.chars().count(), SHOWN_CHARS_MAX + 2);
     }
 }

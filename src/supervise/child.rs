@@ -18,8 +18,9 @@ use serde_json::Value;
 use super::{plan::Stage, record::Raised};
 use crate::{alarm::Kind, period::UtcMs, world::process};
 
-/// A longer line of a log is told in pieces.
-const LOG_LINE_BYTES_MAX: u64 = 16 * 1024;
+/// A line of a log is read whole, since what it tells of follows from all of it; a longer one is none of
+/// ours and is told in pieces.
+const LOG_LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// More different alarms of one run are not kept; a kind has one for each server at most …
 const ALARMS_MAX: usize = 64;

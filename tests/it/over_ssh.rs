@@ -206,6 +206,8 @@ fn tree(spool: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 const RESTRICTED: &str = "command=\"/usr/bin/rrsync -no-del -no-lock -munge {spool}/2\",restrict";
 
+const RESTRICTED_TO_SPOOL: &str = "command=\"/usr/bin/rrsync -no-lock {spool}\",restrict";
+
 #[test]
 fn with_a_restricted_key_only_what_the_primary_has_read_back_goes() {
     if !sshd::can_ssh() {
@@ -289,6 +291,52 @@ fn with_a_restricted_key_only_what_the_primary_has_read_back_goes() {
         assert!(!output.status.success(), "{command}: {output:?}");
     }
     assert!(!victim.exists());
+}
+
+#[test]
+fn whatever_a_host_says_before_it_lets_in_decides_nothing() {
+    if !sshd::can_ssh() {
+        return;
+    }
+    for restriction in ["", RESTRICTED_TO_SPOOL] {
+        let mut site = Site::new(restriction);
+        let line =
+            "Authorized use only. Host key verification failed. Permission denied (publickey).\n";
+        site.sshd.greet(&line.repeat(11));
+        // the first delivery of all: the folder is not there yet
+        fs::remove_dir(site.target().join("2")).unwrap();
+        if restriction.is_empty() {
+            fs::remove_dir(site.target()).unwrap();
+        }
+        site.seal(0, 20);
+        let sent = tree(&site.spool());
+        let said = site.deliver(NOW, 0);
+        assert_eq!(tree(&site.target()), sent, "{said}");
+
+        if restriction.is_empty() {
+            continue;
+        }
+        // what is said in the end is shown, and hinted at
+        let check = |site: &Site| {
+            let output = site.command("2", NOW, &["check"]).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        assert!(check(&site).contains("lets this server in"));
+        let keys = site.dir.path().join("ssh/keys");
+        let kept = fs::read(&keys).unwrap();
+        fs::write(&keys, "").unwrap();
+        let said = site.deliver(NOW, 6);
+        assert!(said.contains("rsync error: "), "{said}");
+        let said = check(&site);
+        assert!(
+            said.contains("hint: put this server's public key"),
+            "{said}"
+        );
+        fs::write(&keys, kept).unwrap();
+        site.sshd.change_host_key();
+        let said = check(&site);
+        assert!(said.contains("forget its former key"), "{said}");
+    }
 }
 
 #[test]

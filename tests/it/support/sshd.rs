@@ -99,6 +99,25 @@ impl Sshd {
         fs::write(self.dir.join("keys"), line).unwrap();
     }
 
+    /// Has it say something before it lets anybody in.
+    pub(crate) fn greet(&mut self, banner: &str) {
+        let path = self.dir.join("banner");
+        fs::write(&path, banner).unwrap();
+        let config = self.dir.join("sshd_config");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, format!("{text}Banner {}\n", path.display())).unwrap();
+        self.kill();
+        self.up();
+    }
+
+    /// Has it come up as another host.
+    pub(crate) fn change_host_key(&mut self) {
+        self.kill();
+        fs::remove_file(self.dir.join("host")).unwrap();
+        keygen(&self.dir.join("host"));
+        self.up();
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
