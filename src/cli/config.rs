@@ -203,9 +203,9 @@ fn useless_secrets(settings: &Settings) -> Vec<(&Path, Failure)> {
         let secret = setup::secret("the OSF token", "osf-token", Some(file));
         tried.push((file, secret.map(drop)));
     }
-    let mail = settings.mail.as_ref();
+    let mail = settings.mail.as_ref().and_then(|mail| mail.as_ref().ok());
     if let Some(file) = mail.and_then(|mail| mail.password_file.as_deref()) {
-        let secret = setup::secret("the mail password", "mail-password", Some(file));
+        let secret = setup::mail_password(Some(file));
         tried.push((file, secret.map(drop)));
     }
     let useless = tried.into_iter();

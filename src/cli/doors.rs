@@ -284,34 +284,47 @@ fn no_way(why: &DeliverError, target: &dyn std::fmt::Display) -> Finding {
     }
 }
 
-pub(super) fn mail(setup: &Setup) -> Option<Finding> {
-    let mail = setup.settings.mail.as_ref()?;
-    let password = match setup::secret(
-        "the mail password",
-        "mail-password",
-        mail.password_file.as_deref(),
-    ) {
-        Ok(password) => password,
-        Err(why) => return Some(failed("mail", why)),
+/// Goes as far as a mail does before it is written, and says of each recipient whether it would be taken.
+pub(super) fn mail(setup: &Setup) -> Vec<Finding> {
+    let mail = match setup::mail(&setup.path, &setup.settings) {
+        Ok(None) => return Vec::new(),
+        Ok(Some(mail)) => mail,
+        Err(why) => return vec![failed("mail", why)],
     };
-    let to = format!("{}:{}", mail.host, mail.port);
-    Some(match send::try_the_door(mail, password.as_ref()) {
+    let file = mail
+        .password_file
+        .as_deref()
+        .filter(|_| mail.user.is_some());
+    let password = match setup::mail_password(file) {
+        Ok(password) => password,
+        Err(why) => return vec![failed("mail", why)],
+    };
+    let door = format!("{}:{}", mail.host, mail.port);
+    let recipients = match send::try_recipients(mail, password.as_ref()) {
+        Ok(recipients) => recipients,
+        Err(why) => {
+            return vec![Finding {
+                unreachable: true,
+                ..fail(
+                    "mail",
+                    format!("{door}: {why}"),
+                    "are mail.host, mail.port, mail.tls, mail.user, mail.from, mail.helo and the password right?",
+                )
+            }];
+        }
+    };
+    let of = |(address, asked): (String, Result<(), String>)| match asked {
         Ok(()) => ok(
             "mail",
-            format!("{to} lets this server in; no mail was sent"),
+            format!("{door} takes mail for {address}; none was sent"),
         ),
-        Err(not) => {
-            let hint = if not.unreachable {
-                "are mail.host, mail.port and mail.tls right?"
-            } else {
-                "are mail.user and the password right?"
-            };
-            Finding {
-                unreachable: not.unreachable,
-                ..fail("mail", format!("{to}: {}", not.why), hint)
-            }
-        }
-    })
+        Err(why) => fail(
+            "mail",
+            format!("{door} takes no mail for {address}: {why}"),
+            "is the address in mail.to right? The others get theirs",
+        ),
+    };
+    recipients.into_iter().map(of).collect()
 }
 
 pub(super) fn osf(setup: &Setup, this: &Server) -> Option<Finding> {

@@ -281,7 +281,8 @@ fn check(text: &str, path: &Path, host: &str) -> Result<(), Failure> {
         Failure::new(Exit::Usage, what).hint("nothing was written")
     };
     let written = file::read(text).map_err(wrong)?;
-    resolve::resolve(&written, folder, &me).map_err(wrong)?;
+    let settings = resolve::resolve(&written, folder, &me).map_err(wrong)?;
+    settings.mail.transpose().map_err(wrong)?;
     Ok(())
 }
 

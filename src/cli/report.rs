@@ -109,7 +109,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         );
         return Err(Failure::new(Exit::Configuration, what).hint("run report on the primary"));
     }
-    let postman = if args.mail { postman(&setup)? } else { None };
+    let postman = if args.mail { postman(&setup) } else { None };
     if args.mail && postman.is_none() {
         let hint = "set host, from and to in [mail]";
         return Err(Failure::new(Exit::Configuration, "no mail is configured").hint(hint));
@@ -194,7 +194,10 @@ fn tell(
     }
     if let Some(postman) = postman {
         if args.dry_run {
-            tracing::info!("it would be mailed to {}", postman.mail.to.join(", "));
+            match &postman.mail {
+                Ok(mail) => tracing::info!("it would be mailed to {}", mail.to.join(", ")),
+                Err(why) => tracing::warn!("it would wait to be mailed: {why}"),
+            }
         } else {
             mail(setup, postman, statement)?;
         }

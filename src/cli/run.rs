@@ -81,7 +81,7 @@ impl Beside {
     fn start(global: &Global, setup: &Setup, progress: &Arc<Progress>) -> Result<Self, Failure> {
         let settings = &setup.settings;
         let page = page(settings)?;
-        let postman = postman(setup)?;
+        let postman = postman(setup);
         let service = Service {
             rules: rules(setup)?,
             starter: starter(global, setup)?,
@@ -182,27 +182,26 @@ fn page(settings: &Settings) -> Result<(TcpListener, Option<Secret>), Failure> {
     Ok((listener, token))
 }
 
-/// Who sends mail, if any is to be sent.
-pub(crate) fn postman(setup: &Setup) -> Result<Option<Postman>, Failure> {
-    let Some(mail) = setup.settings.mail.clone() else {
-        return Ok(None);
+/// Who sends mail, if any is to be sent. What is wrong with the configuration of mail, or with the
+/// password, is an alarm, and keeps nobody from collecting; the mails wait.
+pub(crate) fn postman(setup: &Setup) -> Option<Postman> {
+    let mail = match setup::mail(&setup.path, &setup.settings) {
+        Ok(mail) => Ok(mail?.clone()),
+        Err(failure) => Err(failure.what),
     };
-    let file = mail.password_file.clone();
-    let password = move || {
-        let password = setup::secret("the mail password", "mail-password", file.as_deref());
-        password.map_err(|failure| failure.what)
-    };
-    // a wrong file is told at the start, not with the first alarm
-    if mail.user.is_some() {
-        password().map_err(|why| Failure::new(Exit::Configuration, why))?;
-    }
-    Ok(Some(Postman {
+    let file = mail.as_ref().ok().and_then(|mail| {
+        let file = mail.password_file.clone();
+        file.filter(|_| mail.user.is_some())
+    });
+    Some(Postman {
         mail,
-        password: Box::new(password),
+        password: Box::new(move || {
+            setup::mail_password(file.as_deref()).map_err(|failure| failure.what)
+        }),
         clock: setup.clock.clone(),
         disk: Arc::new(RealDisk),
         data_dir: setup.settings.data_dir.clone(),
-    }))
+    })
 }
 
 /// The collector as the service sees it.

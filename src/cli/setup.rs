@@ -17,8 +17,8 @@ use crate::{
         address,
         file::{self, Problem, Written},
         resolve::{self, Me},
-        secrets,
-        settings::{Secret, Server, Settings},
+        secrets::{self, SecretError},
+        settings::{Mail, Secret, Server, Settings},
     },
     world::{
         clock::Clock,
@@ -52,7 +52,7 @@ pub(crate) struct Loaded {
 
 /// Reads the configuration and makes the clock.
 pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
-    let Loaded { path, settings, .. } = load_file(global)?;
+    let Loaded { path, settings, .. } = load_but_mail(global)?;
     if global.clock.is_some() && !address::is_loopback(&settings.x.base_url) {
         return Err(Failure::new(
             Exit::Configuration,
@@ -75,8 +75,24 @@ pub(crate) fn clock(global: &Global) -> Clock {
     global.clock.map_or_else(Clock::system, Clock::simulated)
 }
 
-/// Finds, reads and proves the configuration.
+/// The configuration, of which nothing is wrong, `[mail]` included.
 pub(crate) fn load_file(global: &Global) -> Result<Loaded, Failure> {
+    let loaded = load_but_mail(global)?;
+    mail(&loaded.path, &loaded.settings)?;
+    Ok(loaded)
+}
+
+/// `[mail]`, if there is one and nothing is wrong with it.
+pub(crate) fn mail<'a>(path: &Path, settings: &'a Settings) -> Result<Option<&'a Mail>, Failure> {
+    match &settings.mail {
+        None => Ok(None),
+        Some(Ok(mail)) => Ok(Some(mail)),
+        Some(Err(problems)) => Err(wrong(path, problems)),
+    }
+}
+
+/// Finds, reads and proves the configuration. What is wrong with `[mail]` stops nothing but mail.
+fn load_but_mail(global: &Global) -> Result<Loaded, Failure> {
     let path = find(global)?;
     let cannot = |why: String| {
         Failure::new(
@@ -197,14 +213,33 @@ pub(crate) fn secret(
     credential: &str,
     file: Option<&Path>,
 ) -> Result<Option<Secret>, Failure> {
-    let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
-        .map(|folder| PathBuf::from(folder).join(credential))
-        .filter(|path| path.exists());
-    let path = credential.or_else(|| file.map(Path::to_owned));
-    path.map(|path| secret_file(what, &path)).transpose()
+    let word = |bytes: &[u8]| secrets::from_text(&String::from_utf8_lossy(bytes));
+    self::credential(credential, file)
+        .map(|path| secret_file(what, &path, word))
+        .transpose()
 }
 
-fn secret_file(what: &str, path: &Path) -> Result<Secret, Failure> {
+/// Where a secret is: a systemd credential goes before its file.
+fn credential(name: &str, file: Option<&Path>) -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY")
+        .map(|folder| PathBuf::from(folder).join(name))
+        .filter(|path| path.exists())
+        .or_else(|| file.map(Path::to_owned))
+}
+
+/// The password for the mail server, from a systemd credential or from its file.
+pub(crate) fn mail_password(file: Option<&Path>) -> Result<Option<Secret>, Failure> {
+    let what = "the mail password";
+    credential("mail-password", file)
+        .map(|path| secret_file(what, &path, secrets::first_line))
+        .transpose()
+}
+
+fn secret_file(
+    what: &str,
+    path: &Path,
+    take: impl FnOnce(&[u8]) -> Result<Secret, SecretError>,
+) -> Result<Secret, Failure> {
     let shown = path.display();
     let cannot = |why: &dyn std::fmt::Display| {
         Failure::new(
@@ -221,8 +256,7 @@ fn secret_file(what: &str, path: &Path) -> Result<Secret, Failure> {
     secrets::check_mode(mode).map_err(|why| cannot(&why).hint(format!("chmod 600 {shown}")))?;
     let read = disk::read_bounded(&RealDisk, path, secrets::SECRET_BYTES_MAX);
     let bytes = read.map_err(|why| cannot(&why))?;
-    let text = String::from_utf8(bytes).map_err(|_not_text| cannot(&"it is not text"))?;
-    secrets::from_text(&text)
+    take(&bytes)
         .map_err(|why| cannot(&why).hint(format!("put {what}, and nothing else, into that file")))
 }
 

@@ -14,7 +14,12 @@ use crate::{
     config::settings::{Role, Target},
     deliver::over_ssh,
     segment::{acks, line::PROGRAM},
-    watch::{gather::Places, snapshot::Settled, text, watchman::Watch},
+    watch::{
+        gather::Places,
+        snapshot::Settled,
+        text,
+        watchman::{MailFault, Watch},
+    },
     world::disk::RealDisk,
 };
 
@@ -105,5 +110,27 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
         acks,
         zone: settings.merge.timezone.clone(),
     };
-    Watch::new(Arc::new(RealDisk), places, settled, setup.clock.clone())
+    let mail_fault = mail_fault(setup);
+    Watch::new(
+        Arc::new(RealDisk),
+        places,
+        settled,
+        setup.clock.clone(),
+        mail_fault,
+    )
+}
+
+/// What is wrong with `[mail]`, or with the password: looked at each time, it may have been mended.
+fn mail_fault(setup: &Setup) -> Box<MailFault> {
+    match setup::mail(&setup.path, &setup.settings) {
+        Ok(None) => Box::new(|| None),
+        Err(failure) => Box::new(move || Some(Err(failure.what.clone()))),
+        Ok(Some(mail)) => {
+            let file = mail.password_file.clone().filter(|_| mail.user.is_some());
+            Box::new(move || {
+                let password = setup::mail_password(file.as_deref());
+                Some(password.map(drop).map_err(|failure| failure.what))
+            })
+        }
+    }
 }

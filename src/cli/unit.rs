@@ -20,6 +20,9 @@ const STATE: &str = "/var/lib";
 /// What `ProtectHome=` hides.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 
+/// The secret without which nothing is collected.
+const NEEDED: &str = "x-bearer-token";
+
 /// Whose service it is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind<'a> {
@@ -152,6 +155,10 @@ impl Unit<'_> {
                 "LoadCredential={name}:{}",
                 escaped(&path.display().to_string())
             ));
+            if name != NEEDED {
+                // systemd starts nothing whose credential cannot be read, unless there is something in its place
+                lines.push(format!("SetCredential={name}:\\n"));
+            }
         }
         let (state, others) = self.writable();
         for name in state {
@@ -199,10 +206,7 @@ impl Unit<'_> {
 
     /// The secrets that the configuration names, under the names by which `run` asks for them.
     fn secrets(&self) -> Vec<(&'static str, &Path)> {
-        let mut secrets = vec![(
-            "x-bearer-token",
-            self.settings.x.bearer_token_file.as_path(),
-        )];
+        let mut secrets = vec![(NEEDED, self.settings.x.bearer_token_file.as_path())];
         if let Some(publish) = &self.settings.publish {
             secrets.push(("osf-token", &publish.token_file));
         }
@@ -210,7 +214,7 @@ impl Unit<'_> {
             .settings
             .mail
             .as_ref()
-            .and_then(|mail| mail.password_file.as_ref())
+            .and_then(|mail| mail.as_ref().ok()?.password_file.as_ref())
         {
             secrets.push(("mail-password", file));
         }

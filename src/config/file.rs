@@ -42,6 +42,7 @@ pub const KEYS: &[&str] = &[
     "mail.password_file",
     "mail.from",
     "mail.to",
+    "mail.helo",
     "mail.daily_report_at",
     "status.listen",
     "status.token_file",
@@ -61,6 +62,13 @@ pub struct Problem {
     pub why: String,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+impl Problem {
+    /// Whether it is of mail only: whoever collects goes on without it.
+    pub fn is_of_mail(&self) -> bool {
+        self.key == "mail" || self.key.starts_with("mail.")
+    }
 }
 
 impl fmt::Display for Problem {
@@ -114,6 +122,8 @@ pub struct Written {
     pub entries: BTreeMap<String, Entry>,
     /// The `[[servers]]` entries in their order, by key, and the line each begins on.
     pub servers: Vec<(usize, BTreeMap<String, Entry>)>,
+    /// What is wrong with `[mail]`, which is no reason to read nothing.
+    pub of_mail: Vec<Problem>,
 }
 
 /// Reads a file; all that is wrong with it is told at once.
@@ -137,7 +147,8 @@ pub fn read(text: &str) -> Result<Written, Vec<Problem>> {
         problems: Vec::new(),
     };
     reading.table("", table.get_ref());
-    if reading.problems.is_empty() {
+    if reading.problems.iter().all(Problem::is_of_mail) {
+        reading.written.of_mail = reading.problems;
         Ok(reading.written)
     } else {
         Err(reading.problems)

@@ -9,6 +9,9 @@ use super::{
     settings::{Mail, MailTls, Status},
 };
 
+/// Where the time that is written cannot be.
+const DAILY_REPORT_AT: i64 = 2 * 60;
+
 impl Resolving<'_> {
     /// Without `mail.host` no mail is sent; what else is written there is checked all the same.
     pub(super) fn mail(&mut self) -> Option<Mail> {
@@ -19,6 +22,7 @@ impl Resolving<'_> {
             "mail.password_file",
             "mail.from",
             "mail.to",
+            "mail.helo",
         ];
         let wanted = any.iter().any(is_written);
         let (port, tls) = (self.port(), self.mail_tls());
@@ -58,7 +62,23 @@ impl Resolving<'_> {
             password_file,
             from,
             to,
+            helo: self.helo(),
         })
+    }
+
+    fn helo(&mut self) -> Option<String> {
+        let key = "mail.helo";
+        let helo = self.is_written(key).then(|| self.text(key))?;
+        if !helo.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let line = self.line(key);
+            self.wrong(
+                line,
+                key,
+                "it is no name of a machine",
+                "write it as \"collector.example.org\", or as an address: \"[192.0.2.1]\"",
+            );
+        }
+        Some(helo)
     }
 
     fn port(&mut self) -> u16 {
@@ -84,16 +104,7 @@ impl Resolving<'_> {
     }
 
     fn check_address(&mut self, key: &str, address: &str) {
-        let is_one = address.split_once('@').is_some_and(|(user, host)| {
-            let is_plain = |text: &str| {
-                !text.is_empty()
-                    && text
-                        .chars()
-                        .all(|c| !c.is_whitespace() && !c.is_control() && !"<>,;\"@".contains(c))
-            };
-            is_plain(user) && is_plain(host)
-        });
-        if !is_one && !address.is_empty() {
+        if address.parse::<lettre::Address>().is_err() && !address.is_empty() {
             let line = self.line(key);
             let why = format!("{address:?} is not a mail address");
             self.wrong(line, key, why, "write it as \"me@example.org\"");
@@ -115,7 +126,7 @@ impl Resolving<'_> {
             let line = self.line(key);
             let why = format!("{text:?} is not a time of day");
             self.wrong(line, key, why, "write \"02:00\"");
-            0
+            DAILY_REPORT_AT
         })
     }
 
@@ -167,7 +178,7 @@ mod tests {
     #[test]
     fn mail_is_sent_when_there_is_a_host() {
         assert!(settings("").unwrap().mail.is_none());
-        let mail = settings(MAIL).unwrap().mail.unwrap();
+        let mail = settings(MAIL).unwrap().mail.unwrap().unwrap();
         assert_eq!((mail.port, mail.tls), (587, MailTls::Starttls));
         assert_eq!(settings("").unwrap().report_at, 120);
     }
@@ -177,25 +188,47 @@ mod tests {
         assert_eq!(settings(text).unwrap_err(), expected);
     }
 
+    /// Collecting goes on without mail.
+    #[track_caller]
+    fn check_wrong_mail(text: &str, expected: &[&str]) {
+        let problems = settings(text).unwrap().mail.unwrap().unwrap_err();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems, expected);
+    }
+
     #[test]
-    fn mail_that_cannot_be_sent_is_refused() {
-        check_wrong(
+    fn what_is_wrong_with_mail_keeps_nobody_from_collecting() {
+        check_wrong_mail(
             "[mail]\nfrom = \"t@x\"\nto = [\"a\"]\n",
             &[
                 "`mail.host`: it is missing",
                 "`mail.to`: \"a\" is not a mail address",
             ],
         );
-        check_wrong(
+        check_wrong_mail(
             &format!("{MAIL}tls = \"none\"\nport = 0\n"),
             &[
                 "`mail.port`: it takes a port, 1 to 65535",
                 "`mail.tls`: mail would go over the network unencrypted; \"none\" is allowed to this machine only",
             ],
         );
-        check_wrong(
+        check_wrong_mail(
             "[mail]\ndaily_report_at = \"2:00\"\n",
             &["`mail.daily_report_at`: \"2:00\" is not a time of day"],
+        );
+        check_wrong_mail(
+            &format!("{MAIL}helo = \"a b\"\nhots = 1\n"),
+            &[
+                "`mail.hots`: there is no such key",
+                "`mail.helo`: it is no name of a machine",
+            ],
+        );
+        check_wrong(
+            "[mail]\nhots = 1\n[merge]\nxz = \"none such\"\n",
+            &[
+                "`mail.hots`: there is no such key",
+                "`merge.xz`: \"none such\" is none of its values",
+            ],
         );
         assert!(
             settings(
@@ -203,10 +236,13 @@ mod tests {
                     .replace("mail.example.org", "127.0.0.1")
                     .replace("[mail]", "[mail]\ntls = \"none\"")
             )
+            .unwrap()
+            .mail
+            .unwrap()
             .is_ok()
         );
         let injected = MAIL.replace("me@example.org", "a@b\\r\\nBcc: x@y");
-        assert!(settings(&injected).is_err());
+        assert!(settings(&injected).unwrap().mail.unwrap().is_err());
     }
 
     #[test]

@@ -32,6 +32,7 @@ const KEPT: &[&str] = &[
     "publish.osf.ids_per_30_days",
     "mail.from",
     "mail.to",
+    "mail.helo",
     "mail.daily_report_at",
 ];
 
@@ -220,6 +221,7 @@ user = "real"
 password_file = "/real/password"
 from = "a@example.org"
 to = ["b@example.org", "c@example.org"]
+helo = "b.example.org"
 daily_report_at = "03:00"
 [status]
 listen = "0.0.0.0:8430"
@@ -288,7 +290,7 @@ token_file = "/real/status-token"
                 (publish.project.as_str(), publish.ids_per_30_days),
                 ("zyxwv", 77)
             );
-            let mail = s.mail.unwrap();
+            let mail = s.mail.unwrap().unwrap();
             assert_eq!(
                 (mail.host.as_str(), mail.port, mail.tls),
                 ("127.0.0.1", 3, MailTls::None)

@@ -28,14 +28,14 @@ pub struct Me<'a> {
 /// A value, and the line of the user's file if it is written there.
 pub(super) type Found = (Value, Option<usize>);
 
-/// Proves the settings. `folder` is where relative paths start.
+/// Proves the settings. `folder` is where relative paths start. What is wrong with `[mail]` alone is in its place.
 pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings, Vec<Problem>> {
     let defaults = file::read(file::DEFAULT)?;
     let mut r = Resolving {
         written,
         defaults,
         folder,
-        problems: Vec::new(),
+        problems: written.of_mail.clone(),
     };
     let data_dir = r.path("data_dir");
     let below = |r: &mut Resolving<'_>, key, name| match r.find(key) {
@@ -68,8 +68,13 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
         );
     }
     let this = r.this(&servers, me);
+    let mail = if r.problems.is_empty() {
+        mail.map(Ok)
+    } else {
+        Some(Err(r.problems.clone()))
+    };
     match (merge, status) {
-        (Some(merge), Some(status)) if r.problems.is_empty() => Ok(Settings {
+        (Some(merge), Some(status)) if r.problems.iter().all(Problem::is_of_mail) => Ok(Settings {
             data_dir,
             spool_dir,
             vault_dir,

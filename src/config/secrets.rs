@@ -63,12 +63,27 @@ pub fn from_text(text: &str) -> Result<Secret, SecretError> {
     }
 }
 
+/// Takes a password out of a file's bytes: its first line, whatever it holds. What is no UTF-8 is taken
+/// for Latin-1, which is what else such files are written in.
+pub fn first_line(bytes: &[u8]) -> Result<Secret, SecretError> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_latin) => bytes.iter().copied().map(char::from).collect(),
+    };
+    // some editors mark a text so
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    match text.lines().next().map(|line| line.trim_end_matches('\r')) {
+        None | Some("") => Err(SecretError::Empty),
+        Some(line) => Ok(Secret::new(line)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_one_word_and_is_taken_as_issued() {
+    fn a_token_is_one_word_and_a_password_is_a_line() {
         let word = |text| from_text(text).map(|secret| secret.reveal().to_owned());
         assert_eq!(word("AAAA%2Bx%3D\n"), Ok("AAAA%2Bx%3D".to_owned()));
         assert_eq!(word("api_key=1\nbearer_token=A=B\n"), Ok("A=B".to_owned()));
@@ -76,6 +91,19 @@ mod tests {
         assert_eq!(word("a b"), Err(SecretError::NotOneWord));
         assert_eq!(word("a\nb"), Err(SecretError::NotOneWord));
         assert_eq!(word("a\u{7}"), Err(SecretError::NotOneWord));
+        let line = |bytes: &[u8]| first_line(bytes).map(|secret| secret.reveal().to_owned());
+        for (bytes, password) in [
+            (
+                &b" pass \"word' #1\\ \r\nnot this\n"[..],
+                " pass \"word' #1\\ ",
+            ),
+            ("\u{feff}pässwörd€".as_bytes(), "pässwörd€"),
+            (b"p\xe4ss\n", "päss"),
+        ] {
+            assert_eq!(line(bytes), Ok(password.to_owned()));
+        }
+        assert_eq!(line(b""), Err(SecretError::Empty));
+        assert_eq!(line(b"\npassword"), Err(SecretError::Empty));
         assert_eq!(check_mode(0o100_600), Ok(()));
         assert_eq!(check_mode(0o100_640), Ok(()));
         assert_eq!(

@@ -5,6 +5,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
+use super::file::Problem;
 use crate::{period::Zone, segment::name::ServerId};
 
 /// All settings of one server.
@@ -30,7 +31,7 @@ pub struct Settings {
     /// empty: none.
     pub after_hour: Vec<String>,
     /// Mail, if any is sent.
-    pub mail: Option<Mail>,
+    pub mail: Option<Result<Mail, Vec<Problem>>>,
     /// When the report of the day before is due, in minutes after midnight in the vault's zone.
     pub report_at: i64,
     /// The page.
@@ -225,6 +226,8 @@ pub struct Mail {
     pub from: String,
     /// Everybody who is written to.
     pub to: Vec<String>,
+    /// What this machine calls itself to the mail server, if not by its name.
+    pub helo: Option<String>,
 }
 
 /// How the way to the mail server is protected.
@@ -252,9 +255,9 @@ pub struct Status {
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a secret in; white space around it is not part of it.
+    /// Takes a secret in, as it is.
     pub fn new(text: &str) -> Self {
-        Self(text.trim().to_owned())
+        Self(text.to_owned())
     }
 
     /// The text itself, for the one place that sends it.

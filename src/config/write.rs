@@ -271,7 +271,7 @@ mod tests {
         let everything = settings(&everything);
         assert_eq!(everything.data_dir, Path::new("/etc/t").join(odd));
         assert_eq!(everything.this.unwrap().as_str(), "2");
-        assert_eq!(everything.mail.unwrap().to.len(), 2);
+        assert_eq!(everything.mail.unwrap().unwrap().to.len(), 2);
         assert!(everything.publish.is_some());
         let two = Answers {
             two_servers: true,

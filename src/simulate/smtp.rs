@@ -2,7 +2,7 @@
 //! slow, or of another opinion.
 //!
 //! A mail is `<folder>/<number>.eml`, as it came, after what was said about it:
-//! `X-Simulated-From`, `-To`, `-Tls` and `-User`.
+//! `X-Simulated-From`, `-To`, `-Tls`, `-User` and `-Hello`.
 
 use std::{
     future::Future,
@@ -92,8 +92,12 @@ struct Shared {
 }
 
 impl Shared {
-    fn fault(&self) -> Option<Kind> {
+    fn fault(&self) -> Option<&SmtpFault> {
         smtp_fault::active(&self.options.faults, self.options.start, self.clock.now())
+    }
+
+    fn has(&self, kind: Kind) -> bool {
+        self.fault().is_some_and(|fault| fault.kind == kind)
     }
 
     fn tell(&self, event: Event<'_>) {
@@ -131,7 +135,7 @@ async fn listen(
     let mut socket = Some(listener);
     let mut connections = JoinSet::new();
     loop {
-        let is_down = shared.fault() == Some(Kind::Down);
+        let is_down = shared.has(Kind::Down);
         if is_down && socket.take().is_some() {
             shared.tell(Event::SmtpPort { open: false });
         }
@@ -170,7 +174,7 @@ async fn converse(tcp: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut dialogue = Dialogue::new(offers_tls, options.implicit, options.login.clone());
     let mut reply = GREETING.to_owned();
     loop {
-        if shared.fault() == Some(Kind::Slow) {
+        if shared.has(Kind::Slow) {
             shared.clock.sleep(SLOW).await;
         }
         stream.say(&reply).await?;
@@ -190,21 +194,19 @@ async fn converse(tcp: TcpStream, shared: &Shared) -> io::Result<()> {
                 dialogue.is_encrypted();
                 continue_quietly()
             }
-            Step::Mail(mail) => match shared.fault() {
-                Some(Kind::Drop) => {
-                    shared.tell(Event::MailRefused {
-                        words: "the connection was closed",
-                    });
+            Step::Mail(_) if shared.has(Kind::Drop) => {
+                shared.tell(Event::MailRefused {
+                    words: "the connection was closed",
+                });
+                return Ok(());
+            }
+            Step::Mail(mail) => {
+                keep(shared, &mail)?;
+                if shared.has(Kind::LoseReply) {
                     return Ok(());
                 }
-                fault => {
-                    keep(shared, &mail)?;
-                    if fault == Some(Kind::LoseReply) {
-                        return Ok(());
-                    }
-                    "250 2.0.0 kept\r\n".to_owned()
-                }
-            },
+                "250 2.0.0 kept\r\n".to_owned()
+            }
             Step::End(goodbye) => return stream.say(&goodbye).await,
         };
     }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::smtp_fault::Kind;
+use super::smtp_fault::{Kind, SmtpFault};
 
 /// A command has some hundred bytes.
 const LINE_BYTES_MAX: usize = 8 * 1024;
@@ -51,6 +51,7 @@ pub(super) struct Dialogue {
     offers_tls: bool,
     encrypted: bool,
     login: Option<String>,
+    hello: String,
     user: Option<String>,
     from: Option<String>,
     to: Vec<String>,
@@ -64,6 +65,7 @@ impl Dialogue {
             offers_tls,
             encrypted,
             login,
+            hello: String::new(),
             user: None,
             from: None,
             to: Vec::new(),
@@ -88,14 +90,22 @@ impl Dialogue {
     pub(super) async fn next(
         &mut self,
         stream: &mut Stream,
-        fault: Option<Kind>,
+        fault: Option<&SmtpFault>,
     ) -> io::Result<Step> {
         let line = self.line(stream, LINE_BYTES_MAX).await?;
         let line = String::from_utf8_lossy(&line).into_owned();
         let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
         let reply = |text: &str| Ok(Step::Reply(format!("{text}\r\n")));
+        let refused = |text: String| Ok(Step::Refused(format!("{text}\r\n")));
+        let has = |kind| fault.is_some_and(|fault| fault.kind == kind);
         match verb.to_ascii_uppercase().as_str() {
-            "EHLO" | "HELO" => Ok(Step::Reply(self.hello())),
+            "EHLO" | "HELO" if has(Kind::BareHello) && !rest.contains('.') => refused(format!(
+                "504 5.5.2 <{rest}>: a name with its domain is needed"
+            )),
+            "EHLO" | "HELO" => {
+                rest.clone_into(&mut self.hello);
+                Ok(Step::Reply(self.hello()))
+            }
             "STARTTLS" if self.offers_tls => {
                 Ok(Step::StartTls("220 2.0.0 go ahead\r\n".to_owned()))
             }
@@ -107,19 +117,26 @@ impl Dialogue {
                 self.from = Some(address(rest));
                 reply("250 2.1.0 ok")
             }
-            "RCPT" => match fault {
-                Some(Kind::Refuse) => Ok(Step::Refused(
-                    "550 5.1.1 nobody of that name\r\n".to_owned(),
-                )),
-                Some(Kind::Greylist) => Ok(Step::Refused(
-                    "451 4.7.1 greylisted, come again\r\n".to_owned(),
-                )),
-                _ => {
-                    self.to.push(address(rest));
-                    reply("250 2.1.5 ok")
+            "RCPT" => {
+                let to = address(rest);
+                let is = |kind| fault.is_some_and(|fault| fault.is_for(kind, &to));
+                if is(Kind::Refuse) {
+                    return refused(format!("550 5.1.1 <{to}>: nobody of that name"));
                 }
-            },
-            "DATA" if self.from.is_some() && !self.to.is_empty() => self.data(stream).await,
+                if is(Kind::Greylist) {
+                    return refused(format!("451 4.7.1 <{to}>: greylisted, come again"));
+                }
+                self.to.push(to);
+                reply("250 2.1.5 ok")
+            }
+            "DATA" if self.from.is_some() && !self.to.is_empty() => {
+                let several = 1 < self.to.len();
+                let mail = self.data(stream).await?;
+                if several && has(Kind::Single) {
+                    return refused("554 5.7.1 one recipient at a time".to_owned());
+                }
+                Ok(mail)
+            }
             "DATA" => reply("503 5.5.1 from whom, and to whom?"),
             "RSET" => {
                 self.forget();
@@ -190,11 +207,12 @@ impl Dialogue {
     async fn data(&mut self, stream: &mut Stream) -> io::Result<Step> {
         stream.say("354 and then a dot\r\n").await?;
         let mut mail = format!(
-            "X-Simulated-From: {}\r\nX-Simulated-To: {}\r\nX-Simulated-Tls: {}\r\nX-Simulated-User: {}\r\n",
+            "X-Simulated-From: {}\r\nX-Simulated-To: {}\r\nX-Simulated-Tls: {}\r\nX-Simulated-User: {}\r\nX-Simulated-Hello: {}\r\n",
             self.from.as_deref().unwrap_or(""),
             self.to.join(", "),
             if self.encrypted { "yes" } else { "no" },
             self.user.as_deref().unwrap_or("nobody"),
+            self.hello,
         )
         .into_bytes();
         loop {

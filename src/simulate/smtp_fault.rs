@@ -4,7 +4,8 @@
 //! [[fault]]
 //! at = "10m"          # after the simulator's start
 //! for = "2h"
-//! kind = "down"       # down slow refuse greylist drop lose_reply
+//! kind = "down"       # down slow refuse greylist bare_hello single drop lose_reply
+//! to = "b@example.org"   # refuse and greylist: this recipient only
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,10 @@ pub enum Kind {
     Refuse,
     /// Recipients are refused for now: 451.
     Greylist,
+    /// A client is not greeted by a name without a dot: 504.
+    BareHello,
+    /// A mail is taken for one recipient at a time: 554 after it was given for several.
+    Single,
     /// The connection is closed after the mail, which is not kept.
     Drop,
     /// The mail is kept, and the connection is closed before that is said.
@@ -31,7 +36,7 @@ pub enum Kind {
 }
 
 /// One fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SmtpFault {
     /// When it begins, in milliseconds after the start.
     pub at_ms: i64,
@@ -39,6 +44,15 @@ pub struct SmtpFault {
     pub lasts_ms: i64,
     /// What happens.
     pub kind: Kind,
+    /// To whom, if not to all.
+    pub to: Option<String>,
+}
+
+impl SmtpFault {
+    /// Whether it is one of these for that recipient.
+    pub(super) fn is_for(&self, kind: Kind, recipient: &str) -> bool {
+        self.kind == kind && self.to.as_deref().is_none_or(|to| to == recipient)
+    }
 }
 
 #[derive(Deserialize)]
@@ -55,6 +69,7 @@ struct Entry {
     #[serde(rename = "for")]
     lasts: String,
     kind: Kind,
+    to: Option<String>,
 }
 
 /// Reads a file of `[[fault]]` entries.
@@ -64,22 +79,25 @@ pub fn parse(text: &str) -> Result<Vec<SmtpFault>, String> {
     entries
         .map(|entry| {
             let duration = |text: &str| duration_ms(text).map_err(|why| why.to_string());
+            if entry.to.is_some() && ![Kind::Refuse, Kind::Greylist].contains(&entry.kind) {
+                return Err("`to` goes with \"refuse\" and \"greylist\" only".to_owned());
+            }
             Ok(SmtpFault {
                 at_ms: duration(&entry.at)?,
                 lasts_ms: duration(&entry.lasts)?,
                 kind: entry.kind,
+                to: entry.to,
             })
         })
         .collect()
 }
 
 /// What goes wrong at that instant.
-pub(super) fn active(faults: &[SmtpFault], start: UtcMs, now: UtcMs) -> Option<Kind> {
+pub(super) fn active(faults: &[SmtpFault], start: UtcMs, now: UtcMs) -> Option<&SmtpFault> {
     let since = now.0 - start.0;
-    let found = faults
+    faults
         .iter()
-        .find(|fault| fault.at_ms <= since && since < fault.at_ms + fault.lasts_ms);
-    found.map(|fault| fault.kind)
+        .find(|fault| fault.at_ms <= since && since < fault.at_ms + fault.lasts_ms)
 }
 
 #[cfg(test)]
@@ -90,12 +108,23 @@ mod tests {
     fn faults_hold_for_their_time() {
         let text = "[[fault]]\nat = \"10s\"\nfor = \"5s\"\nkind = \"down\"\n";
         let faults = parse(text).unwrap();
-        let at = |s: i64| active(&faults, UtcMs(1_000), UtcMs(1_000 + 1_000 * s));
+        let at = |s: i64| {
+            let active = active(&faults, UtcMs(1_000), UtcMs(1_000 + 1_000 * s));
+            active.map(|fault| fault.kind)
+        };
         assert_eq!(
             (at(9), at(10), at(14), at(15)),
             (None, Some(Kind::Down), Some(Kind::Down), None)
         );
         assert!(parse("[[fault]]\nat = \"1s\"\nfor = \"1s\"\nkind = \"no\"\n").is_err());
+        let with_to = |kind: &str| {
+            parse(&format!(
+                "[[fault]]\nat = \"1s\"\nfor = \"1s\"\nkind = \"{kind}\"\nto = \"a@x\"\n"
+            ))
+        };
+        let refuse = with_to("refuse").unwrap().remove(0);
+        assert!(refuse.is_for(Kind::Refuse, "a@x") && !refuse.is_for(Kind::Refuse, "b@x"));
+        assert!(with_to("slow").is_err());
         assert!(parse("[[fault]]\nat = \"1\"\nfor = \"1s\"\nkind = \"slow\"\n").is_err());
     }
 }

@@ -19,6 +19,8 @@ const DISK_DAYS: f64 = 3.0;
 const BEHIND_MS: i64 = 3 * 3_600_000;
 /// A clock that is kept by NTP is off by milliseconds.
 pub const CLOCK_MS: i64 = 5_000;
+/// What a mail server does to strangers, greylisting among it, is over by then.
+const MAIL_MS: i64 = 15 * 60_000;
 /// A stage that has failed so often in a row, and for so long, does not mend itself.
 const FAILURES: u32 = 3;
 const FAILING_MS: i64 = 15 * 60_000;
@@ -133,6 +135,7 @@ pub fn states(picture: &Snapshot, behind_since: Option<UtcMs>) -> Vec<Alarm> {
     silent(&mut found, picture);
     disk(&mut found, picture);
     archive(&mut found, picture, behind_since);
+    mail(&mut found, picture);
     stages(&mut found, picture);
     found.alarms
 }
@@ -330,6 +333,25 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
         let what = format!("{hours} not public{oldest}");
         found.push(Kind::PublishBehind, "", what);
     }
+}
+
+fn mail(found: &mut Found, picture: &Snapshot) {
+    let is_old = |since: &UtcMs| MAIL_MS <= picture.now.0 - since.0;
+    let what = if let Some(why) = &picture.mail_fault {
+        format!("no mail gets out: {why}")
+    } else if let Some(since) = picture.mails_waiting_since.filter(is_old)
+        && picture.mails
+    {
+        let why = picture.mails_waiting_why.as_deref();
+        format!(
+            "{} to get out, the oldest since {since}: {}",
+            plural(picture.mails_waiting, "mail waits", "mails wait"),
+            why.unwrap_or("it has not been tried")
+        )
+    } else {
+        return;
+    };
+    found.push(Kind::MailStuck, "", what);
 }
 
 /// What the stages said themselves, and those that fail without a word of their own.

@@ -27,8 +27,19 @@ pub struct Facts {
     pub free_then: Vec<(UtcMs, u64)>,
     /// How the stages ended.
     pub record: Record,
-    /// Mails that wait: how many, and since when the oldest does.
-    pub mails: (u64, Option<UtcMs>),
+    /// Mails that wait.
+    pub mails: MailFacts,
+}
+
+/// Mails that wait.
+#[derive(Debug, Clone, Default)]
+pub struct MailFacts {
+    /// How many.
+    pub waiting: u64,
+    /// Since when the oldest does.
+    pub since: Option<UtcMs>,
+    /// Why it has not got out.
+    pub why: Option<String>,
 }
 
 /// What is known here of one server.

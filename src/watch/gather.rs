@@ -11,7 +11,8 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    facts::{Facts, HourFacts, PublishedFacts, VaultFacts},
+    facts::{Facts, HourFacts, MailFacts, PublishedFacts, VaultFacts},
+    queue::Queue,
     spool::{KnownServer, Spool},
 };
 use crate::{
@@ -211,11 +212,15 @@ fn free_then(disk: &dyn Disk, data_dir: &Path) -> Vec<(UtcMs, u64)> {
         .collect()
 }
 
-fn mails(disk: &dyn Disk, data_dir: &Path) -> io::Result<(u64, Option<UtcMs>)> {
-    let entries = disk.list(&mail_dir(data_dir))?;
-    let times: Vec<UtcMs> = entries
+fn mails(disk: &dyn Disk, data_dir: &Path) -> io::Result<MailFacts> {
+    let folder = mail_dir(data_dir);
+    let entries = disk.list(&folder)?;
+    let times = entries
         .iter()
-        .filter_map(|entry| super::queue::time_of(&entry.name))
-        .collect();
-    Ok((times.len() as u64, times.into_iter().min()))
+        .filter_map(|entry| super::queue::time_of(&entry.name));
+    Ok(MailFacts {
+        waiting: times.clone().count() as u64,
+        since: times.min(),
+        why: Queue::new(disk, folder).why_oldest(),
+    })
 }

@@ -5,9 +5,10 @@
 //!
 //! They go in the order in which they were written, so that nobody reads of the end of a state before its
 //! begin. What keeps one back keeps back all: while the mail server cannot be reached the oldest alone is
-//! tried. One that the server refuses is tried again before any other goes, and holds up none.
+//! tried. One that the server refuses is tried again before any other goes, and holds up none. Whom it is
+//! refused for keeps it from nobody else, and who has it does not get it again.
 
-use std::{io, path::PathBuf};
+use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,13 @@ const WAIT_MS_MAX: i64 = 3_600_000;
 /// its own times.
 const REFUSALS_MAX: u32 = 5;
 
+/// What some have got is given up for the others after this time, so that an address that is gone for good
+/// does not fill the queue.
+const GIVE_UP_MS: i64 = 48 * 3_600_000;
+
+/// How long it is not looked again into a file that is no letter.
+const DAMAGED_MS: i64 = 3_600_000;
+
 /// What is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
@@ -48,6 +56,9 @@ pub struct Letter {
     pub text: String,
     /// What is attached.
     pub attachments: Vec<Attachment>,
+    /// The addresses that have got it.
+    #[serde(default)]
+    pub taken: Vec<String>,
     /// How often it was tried in vain.
     pub attempts: u32,
     /// How often of these the mail server has refused it.
@@ -95,6 +106,7 @@ impl Letter {
             subject,
             text,
             attachments: Vec::new(),
+            taken: Vec::new(),
             attempts: 0,
             refusals: 0,
             next: at,
@@ -102,11 +114,19 @@ impl Letter {
         }
     }
 
-    /// Notes a failure. Of a refusal, the next attempt is the later, the more there were.
-    fn has_failed(&mut self, now: UtcMs, not_taken: &NotTaken) {
+    /// Those of them who do not have it yet.
+    pub fn lacks<'l>(&'l self, to: &'l [String]) -> impl Iterator<Item = &'l str> {
+        to.iter()
+            .filter(|address| !self.taken.contains(address))
+            .map(String::as_str)
+    }
+
+    /// Notes how an attempt ended. After a refusal, the next is the later, the more there were.
+    fn was_tried(&mut self, now: UtcMs, attempt: &Attempt) {
+        self.taken.extend(attempt.taken.iter().cloned());
         self.attempts = self.attempts.saturating_add(1);
-        self.failed = Some(not_taken.why.clone());
-        if !not_taken.unreachable {
+        self.failed = Some(attempt.to_string());
+        if attempt.away.is_none() {
             self.refusals = self.refusals.saturating_add(1);
             self.next = now.plus_ms(wait_ms(self.refusals));
         }
@@ -132,6 +152,8 @@ pub struct Way {
     failures: u32,
     /// When that was last, and when it is tried again.
     tried: Option<(UtcMs, UtcMs)>,
+    /// Until when it is not looked again into which letter.
+    rests: BTreeMap<String, UtcMs>,
 }
 
 impl Way {
@@ -141,9 +163,16 @@ impl Way {
             .is_none_or(|(last, next)| next <= now || last < newest)
     }
 
-    fn is_closed(&mut self, now: UtcMs) {
+    fn is_open(&mut self) {
+        (self.failures, self.tried) = (0, None);
+    }
+
+    /// It was not; says when it is tried again.
+    fn is_closed(&mut self, now: UtcMs) -> UtcMs {
         self.failures = self.failures.saturating_add(1);
-        self.tried = Some((now, now.plus_ms(wait_ms(self.failures))));
+        let next = now.plus_ms(wait_ms(self.failures));
+        self.tried = Some((now, next));
+        next
     }
 }
 
@@ -153,14 +182,37 @@ pub struct Queue<'a> {
     folder: PathBuf,
 }
 
-/// Why a letter was not taken.
-#[derive(Debug, thiserror::Error)]
-#[error("{why}")]
-pub struct NotTaken {
-    /// In words.
-    pub why: String,
-    /// Whether the mail server took no part in it, so that the next letter will fare the same.
-    pub unreachable: bool,
+/// What came of giving a letter to the mail server. Who is in neither list was not asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// The addresses that got it.
+    pub taken: Vec<String>,
+    /// The addresses that it was refused for, and in which words.
+    pub refused: BTreeMap<String, String>,
+    /// Why it could not be tried to the end, in which the letter has no part: the next will fare the same.
+    pub away: Option<String>,
+}
+
+impl Attempt {
+    /// It was refused for all of them in the same words.
+    pub fn refuse_all(&mut self, addresses: &[&str], why: &str) {
+        for address in addresses {
+            self.refused.insert((*address).to_owned(), why.to_owned());
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.refused.is_empty() && self.away.is_none()
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let refused = self.refused.iter();
+        let words = refused.map(|(address, why)| format!("to {address}: {why}"));
+        let words: Vec<String> = words.chain(self.away.clone()).collect();
+        f.write_str(&words.join("; "))
+    }
 }
 
 impl<'a> Queue<'a> {
@@ -195,54 +247,98 @@ impl<'a> Queue<'a> {
         &self,
         way: &mut Way,
         now: UtcMs,
-        mut send: impl FnMut(&Letter, &str) -> Result<(), NotTaken>,
+        mut send: impl FnMut(&Letter, &str) -> Attempt,
     ) -> io::Result<u64> {
         let names = self.names()?;
         let Some(newest) = names.iter().filter_map(|name| time_of(name)).max() else {
             return Ok(0);
         };
-        if !way.may_be_open(newest, now) {
-            return Ok(0);
-        }
-        let is_due = |name: &String| self.read(name).is_some_and(|letter| letter.next <= now);
-        if !names.iter().any(is_due) {
+        way.rests.retain(|name, _| names.contains(name));
+        if !way.may_be_open(newest, now) || !names.iter().any(|name| self.is_due(way, name, now)) {
             return Ok(0);
         }
         let mut taken = 0;
         for name in names {
-            let Some(mut letter) = self.read(&name).filter(|letter| !letter.is_stuck(now)) else {
+            let Some(letter) = self.read(&name).ok().flatten() else {
                 continue;
             };
-            let not_taken = match send(&letter, name.trim_end_matches(".json")) {
-                Ok(()) => {
-                    *way = Way::default();
-                    self.disk.remove(&self.folder.join(&name))?;
-                    taken += 1;
-                    tracing::info!("mail sent: {}", letter.subject);
-                    continue;
-                }
-                Err(not_taken) => not_taken,
-            };
-            letter.has_failed(now, &not_taken);
-            let next = if not_taken.unreachable {
-                way.is_closed(now);
-                way.tried.map_or(now, |(_, next)| next)
+            if letter.is_stuck(now) {
+                continue;
+            }
+            let attempt = send(&letter, name.trim_end_matches(".json"));
+            if attempt.is_done() {
+                way.is_open();
+                self.disk.remove(&self.folder.join(&name))?;
+                taken += 1;
+                tracing::info!("mail sent: {}", letter.subject);
             } else {
-                *way = Way::default();
-                letter.next
-            };
-            tracing::warn!(
-                "mail not sent, tried again in {} s: {}: {}",
-                (next.0 - now.0) / 1_000,
-                letter.subject,
-                not_taken.why
-            );
-            self.write(&name, &letter)?;
-            if not_taken.unreachable {
+                self.keep(way, &name, letter, &attempt, now)?;
+            }
+            if attempt.away.is_some() {
                 break;
             }
         }
         Ok(taken)
+    }
+
+    /// Keeps a letter that not all have got.
+    fn keep(
+        &self,
+        way: &mut Way,
+        name: &str,
+        mut letter: Letter,
+        attempt: &Attempt,
+        now: UtcMs,
+    ) -> io::Result<()> {
+        letter.was_tried(now, attempt);
+        let next = if attempt.away.is_some() {
+            way.is_closed(now)
+        } else {
+            way.is_open();
+            letter.next
+        };
+        if attempt.away.is_none() && !letter.taken.is_empty() && GIVE_UP_MS <= now.0 - letter.at.0 {
+            let taken = letter.taken.join(", ");
+            tracing::warn!(
+                "mail given up, which went to {taken} only: {}: {attempt}",
+                letter.subject
+            );
+            return self.disk.remove(&self.folder.join(name));
+        }
+        tracing::warn!(
+            "mail not sent, tried again in {} s: {}: {attempt}",
+            (next.0 - now.0) / 1_000,
+            letter.subject
+        );
+        self.write(name, &letter)
+    }
+
+    /// Whether there is a letter of that name whose time has come.
+    fn is_due(&self, way: &mut Way, name: &str, now: UtcMs) -> bool {
+        if way.rests.get(name).is_some_and(|until| now < *until) {
+            return false;
+        }
+        let next = match self.read(name) {
+            Ok(Some(letter)) => letter.next,
+            Ok(None) => return false,
+            Err(why) => {
+                tracing::warn!("it is no letter, and stays: {why}");
+                now.plus_ms(DAMAGED_MS)
+            }
+        };
+        if now < next {
+            way.rests.insert(name.to_owned(), next);
+        }
+        next <= now
+    }
+
+    /// Why the oldest has not got out, as far as that is known.
+    pub fn why_oldest(&self) -> Option<String> {
+        let oldest = self.names().ok()?.into_iter().min()?;
+        match self.read(&oldest) {
+            Ok(letter) => letter?.failed,
+            Err(why) => Some(why.to_string()),
+        }
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
@@ -254,20 +350,20 @@ impl<'a> Queue<'a> {
             .collect())
     }
 
-    fn read(&self, name: &str) -> Option<Letter> {
+    /// A letter; none if it has just gone.
+    fn read(&self, name: &str) -> io::Result<Option<Letter>> {
         let path = self.folder.join(name);
-        let bytes = disk::read_bounded(self.disk, &path, LETTER_BYTES_MAX);
-        let letter = bytes.map_err(|why| why.to_string()).and_then(|bytes| {
-            serde_json::from_slice::<Letter>(&bytes).map_err(|why| why.to_string())
-        });
-        match letter {
-            Ok(letter) if letter.format <= FORMAT => Some(letter),
-            Ok(_) => None,
-            Err(why) => {
-                tracing::warn!("{}: it is no letter and stays: {why}", path.display());
-                None
-            }
+        let at = |why: &dyn fmt::Display| io::Error::other(format!("{}: {why}", path.display()));
+        let bytes = match disk::read_bounded(self.disk, &path, LETTER_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(why) => return Err(at(&why)),
+        };
+        let letter: Letter = serde_json::from_slice(&bytes).map_err(|why| at(&why))?;
+        if FORMAT < letter.format {
+            return Err(at(&"a later version of the program wrote it"));
         }
+        Ok(Some(letter))
     }
 
     fn write(&self, name: &str, letter: &Letter) -> io::Result<()> {
@@ -349,18 +445,17 @@ mod tests {
         }
     }
 
-    fn unreachable() -> Result<(), NotTaken> {
-        Err(NotTaken {
-            why: "no route".to_owned(),
-            unreachable: true,
-        })
+    fn unreachable() -> Attempt {
+        Attempt {
+            away: Some("no route".to_owned()),
+            ..Attempt::default()
+        }
     }
 
-    fn refused() -> Result<(), NotTaken> {
-        Err(NotTaken {
-            why: "451 later".to_owned(),
-            unreachable: false,
-        })
+    fn refused() -> Attempt {
+        let mut attempt = Attempt::default();
+        attempt.refuse_all(&["a@x"], "451 later");
+        attempt
     }
 
     /// What was tried, in its order, when each letter is answered so.
@@ -368,7 +463,7 @@ mod tests {
         queue: &Queue<'_>,
         way: &mut Way,
         now: UtcMs,
-        answer: impl Fn(&str) -> Result<(), NotTaken>,
+        answer: impl Fn(&str) -> Attempt,
     ) -> Vec<String> {
         let mut asked = Vec::new();
         let sent = queue.send_due(way, now, |letter, _| {
@@ -376,7 +471,7 @@ mod tests {
             asked.push(letter.subject.clone());
             answer(&letter.subject)
         });
-        let taken = asked.iter().filter(|subject| answer(subject).is_ok());
+        let taken = asked.iter().filter(|subject| answer(subject).is_done());
         assert_eq!(sent.unwrap(), taken.count() as u64);
         asked
     }
@@ -408,8 +503,51 @@ mod tests {
         queue.put(&letter("last", later.plus_ms(300)), "d").unwrap();
         let all = ["begin", "other", "end", "last"];
         let now = later.plus_ms(300);
-        assert_eq!(round(&queue, &mut way, now, |_| Ok(())), all);
+        assert_eq!(round(&queue, &mut way, now, |_| Attempt::default()), all);
         assert_eq!((way, queue.names().unwrap().len()), (Way::default(), 0));
+    }
+
+    #[test]
+    fn who_is_refused_keeps_a_letter_from_nobody_and_who_has_it_is_not_asked_for_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::new(&RealDisk, dir.path().to_owned());
+        queue.put(&letter("one", AT), "a").unwrap();
+        let to = ["a@x", "b@x", "c@x"].map(str::to_owned);
+        let mut now = AT;
+        let mut go = |step_ms: i64, refused: &[&str]| {
+            now = now.plus_ms(step_ms);
+            let mut asked = Vec::new();
+            // each time another process
+            let sent = queue.send_due(&mut Way::default(), now, |letter, _| {
+                let mut attempt = Attempt::default();
+                for address in letter.lacks(&to) {
+                    asked.push(address.to_owned());
+                    if refused.contains(&address) {
+                        attempt.refuse_all(&[address], "550 nobody");
+                    } else {
+                        attempt.taken.push(address.to_owned());
+                    }
+                }
+                attempt
+            });
+            (asked.join(" "), sent.unwrap(), queue.why_oldest())
+        };
+        let why = Some("to b@x: 550 nobody".to_owned());
+        assert_eq!(go(0, &["b@x"]), ("a@x b@x c@x".to_owned(), 0, why.clone()));
+        for _ in 0..5 {
+            assert_eq!(
+                go(WAIT_MS_MAX, &["b@x"]),
+                ("b@x".to_owned(), 0, why.clone())
+            );
+        }
+        // in the end it is taken …
+        assert_eq!(go(WAIT_MS_MAX, &[]), ("b@x".to_owned(), 1, None));
+        // … or given up, but only if somebody has it
+        queue.put(&letter("two", AT), "a").unwrap();
+        assert_eq!(go(0, &["a@x", "b@x", "c@x"]).1, 0);
+        assert!(go(GIVE_UP_MS, &["a@x", "b@x", "c@x"]).2.is_some());
+        assert!(go(WAIT_MS_MAX, &["b@x"]).2.is_none());
+        assert_eq!(queue.names().unwrap(), Vec::<String>::new());
     }
 
     #[test]
@@ -425,7 +563,7 @@ mod tests {
                 if refuses.contains(&subject) {
                     refused()
                 } else {
-                    Ok(())
+                    Attempt::default()
                 }
             })
         };

@@ -1,4 +1,7 @@
 //! Hands a letter to a mail server.
+//!
+//! One mail goes to all who are to have it, and whom the server refuses keeps it from nobody else. A
+//! server that takes a mail for several only as a whole is given it for one after the other.
 
 use std::{
     fmt::Write as _,
@@ -6,83 +9,270 @@ use std::{
 };
 
 use lettre::{
-    Message, SmtpTransport, Transport as _,
+    Address, Message,
     message::{Attachment as Part, Mailbox, MultiPart, SinglePart, header::ContentType},
     transport::smtp::{
-        authentication::Credentials,
-        client::{Tls, TlsParameters},
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{SmtpConnection, TlsParameters},
+        commands::{Data, Mail as MailFrom, Rcpt},
+        extension::{ClientId, Extension, MailBodyParameter, MailParameter},
     },
 };
 
-use super::queue::{Letter, NotTaken};
+use super::queue::{Attempt, Letter};
 use crate::config::settings::{Mail, MailTls, Secret};
 
 /// For each step of the dialogue, in real time.
 const STEP: Duration = Duration::from_secs(30);
 
-/// Sends one letter. `id` makes its Message-ID, so that one that was taken twice because the answer
-/// got lost is shown once.
-pub fn send(
+/// Sends one letter to those who do not have it yet. `id` makes its Message-ID, so that one that was
+/// taken twice because the answer got lost is shown once.
+pub fn send(mail: &Mail, password: Option<&Secret>, letter: &Letter, id: &str) -> Attempt {
+    let mut attempt = Attempt::default();
+    let wanted: Vec<&str> = letter.lacks(&mail.to).collect();
+    if wanted.is_empty() {
+        return attempt;
+    }
+    let message = match message(mail, letter, id) {
+        Ok(message) => message.formatted(),
+        Err(why) => {
+            attempt.refuse_all(&wanted, &why);
+            return attempt;
+        }
+    };
+    let mut door = match Door::open(mail, password) {
+        Ok(door) => door,
+        Err(why) => {
+            attempt.away = Some(why);
+            return attempt;
+        }
+    };
+    door.give(&message, &wanted, &mut attempt);
+    door.close();
+    attempt
+}
+
+/// The same, `but` for some, for each in a connection of its own: whatever the server makes of one, the next is asked for.
+pub fn send_singly(
     mail: &Mail,
     password: Option<&Secret>,
     letter: &Letter,
     id: &str,
-) -> Result<(), NotTaken> {
-    let message = message(mail, letter, id).map_err(|why| NotTaken {
-        why,
-        unreachable: false,
-    })?;
-    let transport = transport(mail, password).map_err(|why| NotTaken {
-        why: format!("TLS cannot be set up: {why}"),
-        unreachable: true,
-    })?;
-    match transport.send(&message) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(NotTaken {
-            // a refusal may be of this letter alone, everything else is of the way there
-            unreachable: error.status().is_none() || error.is_client(),
-            why: in_words(&error),
-        }),
+    but: &[String],
+) -> Attempt {
+    let mut all = Attempt::default();
+    let rest = letter.lacks(&mail.to);
+    for address in rest.filter(|address| but.iter().all(|one| one != address)) {
+        let alone = Mail {
+            to: vec![address.to_owned()],
+            ..mail.clone()
+        };
+        let one = send(&alone, password, letter, id);
+        all.taken.extend(one.taken);
+        all.refused.extend(one.refused);
+        if let Some(why) = one.away {
+            all.refused.insert(address.to_owned(), why);
+        }
     }
+    all
 }
 
 /// Greets the mail server and says who one is, and sends nothing.
-pub fn try_the_door(mail: &Mail, password: Option<&Secret>) -> Result<(), NotTaken> {
-    let transport = transport(mail, password).map_err(|why| NotTaken {
-        why: format!("TLS cannot be set up: {why}"),
-        unreachable: true,
-    })?;
-    match transport.test_connection() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(NotTaken {
-            why: "it takes no mail at present".to_owned(),
-            unreachable: true,
-        }),
-        Err(error) => Err(NotTaken {
-            unreachable: error.status().is_none(),
+pub fn try_the_door(mail: &Mail, password: Option<&Secret>) -> Result<(), String> {
+    Door::open(mail, password).map(Door::close)
+}
+
+/// Whom the mail server would take a mail for, each recipient with its words if not; no mail is sent.
+pub fn try_recipients(
+    mail: &Mail,
+    password: Option<&Secret>,
+) -> Result<Vec<(String, Result<(), String>)>, String> {
+    let mut door = Door::open(mail, password)?;
+    door.mail_from(&[]).map_err(|refusal| refusal.why)?;
+    let mut found = Vec::new();
+    for address in &mail.to {
+        let asked = match door.rcpt_to(address) {
+            Err(Refusal { why, away: true }) => return Err(why),
+            asked => asked.map_err(|refusal| refusal.why),
+        };
+        found.push((address.clone(), asked));
+    }
+    door.forget();
+    door.close();
+    Ok(found)
+}
+
+/// That something was not taken.
+struct Refusal {
+    why: String,
+    /// Whether nothing more can be said on this connection.
+    away: bool,
+}
+
+impl From<lettre::transport::smtp::Error> for Refusal {
+    fn from(error: lettre::transport::smtp::Error) -> Self {
+        Self {
+            // 421: the server closes the connection
+            away: error.status().is_none_or(|code| code.to_string() == "421"),
             why: in_words(&error),
-        }),
+        }
     }
 }
 
-fn transport(
-    mail: &Mail,
-    password: Option<&Secret>,
-) -> Result<SmtpTransport, lettre::transport::smtp::Error> {
-    let tls = match mail.tls {
-        MailTls::None => Tls::None,
-        MailTls::Starttls => Tls::Required(TlsParameters::new(mail.host.clone())?),
-        MailTls::Implicit => Tls::Wrapper(TlsParameters::new(mail.host.clone())?),
-    };
-    let mut builder = SmtpTransport::builder_dangerous(mail.host.clone())
-        .port(mail.port)
-        .tls(tls)
-        .timeout(Some(STEP));
-    if let (Some(user), Some(password)) = (&mail.user, password) {
-        let credentials = Credentials::new(user.clone(), password.reveal().to_owned());
-        builder = builder.credentials(credentials);
+/// A connection on which one has said who one is.
+struct Door<'a> {
+    connection: SmtpConnection,
+    from: &'a str,
+    /// Whether all addresses are.
+    is_ascii: bool,
+}
+
+impl<'a> Door<'a> {
+    fn open(mail: &'a Mail, password: Option<&Secret>) -> Result<Self, String> {
+        let tls = TlsParameters::new(mail.host.clone());
+        let tls = tls.map_err(|why| format!("TLS cannot be set up: {}", in_words(&why)))?;
+        let hello = hello(mail);
+        let from_begin = (mail.tls == MailTls::Implicit).then_some(&tls);
+        let address = (mail.host.as_str(), mail.port);
+        let mut connection = SmtpConnection::connect(address, Some(STEP), &hello, from_begin, None)
+            .map_err(|why| in_words(&why))?;
+        if mail.tls == MailTls::Starttls {
+            let started = connection.starttls(&tls, &hello);
+            started.map_err(|why| in_words(&why))?;
+        }
+        if let (Some(user), Some(password)) = (&mail.user, password) {
+            let credentials = Credentials::new(user.clone(), password.reveal().to_owned());
+            let let_in = connection.auth(DEFAULT_MECHANISMS, &credentials);
+            let_in.map_err(|why| format!("it does not let {user} in: {}", in_words(&why)))?;
+        }
+        Ok(Self {
+            connection,
+            from: &mail.from,
+            is_ascii: mail.from.is_ascii() && mail.to.iter().all(|to| to.is_ascii()),
+        })
     }
-    Ok(builder.build())
+
+    fn has(&self, extension: Extension) -> bool {
+        self.connection.server_info().supports_feature(extension)
+    }
+
+    fn mail_from(&mut self, message: &[u8]) -> Result<(), Refusal> {
+        let from: Address = self.from.parse().map_err(unfit)?;
+        let mut parameters = Vec::new();
+        if !self.is_ascii && self.has(Extension::SmtpUtfEight) {
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !message.is_ascii() && self.has(Extension::EightBitMime) {
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        let said = self
+            .connection
+            .command(MailFrom::new(Some(from), parameters));
+        said.map_err(|why| {
+            let Refusal { why, away } = why.into();
+            let why = format!("from {}: {why}", self.from);
+            Refusal { why, away }
+        })?;
+        Ok(())
+    }
+
+    fn rcpt_to(&mut self, address: &str) -> Result<(), Refusal> {
+        let to: Address = address.parse().map_err(unfit)?;
+        if !address.is_ascii() && !self.has(Extension::SmtpUtfEight) {
+            let why = "the mail server takes no addresses with such letters (SMTPUTF8)".to_owned();
+            return Err(Refusal { why, away: false });
+        }
+        self.connection.command(Rcpt::new(to, Vec::new()))?;
+        Ok(())
+    }
+
+    /// Gives a mail for all who are taken; then, if it is not taken for them together, for one after the other.
+    fn give(&mut self, message: &[u8], wanted: &[&str], attempt: &mut Attempt) {
+        let named = match self.name(message, wanted, attempt) {
+            Some(named) if !named.is_empty() => named,
+            _ => return,
+        };
+        let Err(refusal) = self.hand_over(message) else {
+            attempt.taken.extend(named.into_iter().map(str::to_owned));
+            return;
+        };
+        match named.as_slice() {
+            _ if refusal.away => attempt.away = Some(refusal.why),
+            [one] => attempt.refuse_all(&[one], &refusal.why),
+            several => {
+                for one in several {
+                    self.forget();
+                    self.give(message, &[one], attempt);
+                }
+            }
+        }
+    }
+
+    /// Says from whom and to whom; gives back for whom it would be taken.
+    fn name<'w>(
+        &mut self,
+        message: &[u8],
+        wanted: &[&'w str],
+        attempt: &mut Attempt,
+    ) -> Option<Vec<&'w str>> {
+        if let Err(refusal) = self.mail_from(message) {
+            // the next letter is from the same one
+            attempt.away = Some(refusal.why);
+            return None;
+        }
+        let mut named = Vec::new();
+        for address in wanted {
+            match self.rcpt_to(address) {
+                Ok(()) => named.push(*address),
+                Err(Refusal { why, away: true }) => {
+                    attempt.away = Some(format!("to {address}: {why}"));
+                    return None;
+                }
+                Err(Refusal { why, .. }) => attempt.refuse_all(&[address], &why),
+            }
+        }
+        if named.is_empty() {
+            self.forget();
+        }
+        Some(named)
+    }
+
+    fn hand_over(&mut self, message: &[u8]) -> Result<(), Refusal> {
+        self.connection.command(Data)?;
+        self.connection.message(message)?;
+        Ok(())
+    }
+
+    /// Nothing has been said.
+    fn forget(&mut self) {
+        // whether it was understood shows with what is said next
+        drop(self.connection.command("RSET\r\n"));
+    }
+
+    fn close(mut self) {
+        drop(self.connection.quit());
+    }
+}
+
+fn unfit(why: lettre::address::AddressError) -> Refusal {
+    Refusal {
+        why: why.to_string(),
+        away: false,
+    }
+}
+
+/// Who this machine says it is: servers refuse a name without a dot.
+fn hello(mail: &Mail) -> ClientId {
+    if let Some(helo) = &mail.helo {
+        return ClientId::Domain(helo.clone());
+    }
+    let domain = mail.from.rsplit_once('@').map_or("", |(_, domain)| domain);
+    match ClientId::default() {
+        ClientId::Domain(name) if !name.contains('.') && domain.is_ascii() => {
+            ClientId::Domain(domain.to_owned())
+        }
+        own => own,
+    }
 }
 
 fn message(mail: &Mail, letter: &Letter, id: &str) -> Result<Message, String> {

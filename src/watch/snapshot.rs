@@ -74,6 +74,12 @@ pub struct Snapshot {
     pub mails_waiting: u64,
     /// Since when the oldest does.
     pub mails_waiting_since: Option<UtcMs>,
+    /// Why it has not got out.
+    pub mails_waiting_why: Option<String>,
+    /// Whether any is to be sent.
+    pub mails: bool,
+    /// Why none can get out, as far as that is known without trying.
+    pub mail_fault: Option<String>,
     /// What somebody has to do something about.
     pub alarms: Vec<Alarm>,
 }
@@ -236,8 +242,11 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         free_bytes: facts.free_bytes,
         runway: runway(&facts.free_then, facts.free_bytes, now),
         stages: facts.record.stages.clone(),
-        mails_waiting: facts.mails.0,
-        mails_waiting_since: facts.mails.1,
+        mails_waiting: facts.mails.waiting,
+        mails_waiting_since: facts.mails.since,
+        mails_waiting_why: facts.mails.why.clone(),
+        mails: false,
+        mail_fault: None,
         alarms: Vec::new(),
     }
 }

@@ -17,7 +17,7 @@ use super::{
     gather::{Gatherer, Places, Sample, free_path, mail_dir},
     letters,
     link::State,
-    queue::{Letter, NotTaken, Queue, Way},
+    queue::{Attempt, Letter, Queue, Way},
     send,
     snapshot::{self, Settled, Snapshot},
 };
@@ -56,6 +56,9 @@ fn said_path(data_dir: &Path) -> PathBuf {
     data_dir.join("alarms.json")
 }
 
+/// Says, if mail is to be sent, whether settings and password are as they have to be, and what is wrong with them.
+pub type MailFault = dyn Fn() -> Option<Result<(), String>> + Send + Sync;
+
 /// Makes pictures for everybody who wants one.
 pub struct Watch {
     gatherer: Mutex<(Gatherer, Option<Arc<Snapshot>>)>,
@@ -63,13 +66,21 @@ pub struct Watch {
     clock: Clock,
     disk: Arc<dyn Disk>,
     data_dir: PathBuf,
+    /// Says what is wrong with mail, as far as that is known without trying.
+    mail_fault: Box<MailFault>,
     /// What the latest round of alarms left open.
     said: Mutex<Said>,
 }
 
 impl Watch {
     /// Knows nothing yet but what has been said before.
-    pub fn new(disk: Arc<dyn Disk>, places: Places, settled: Settled, clock: Clock) -> Self {
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        places: Places,
+        settled: Settled,
+        clock: Clock,
+        mail_fault: Box<MailFault>,
+    ) -> Self {
         let data_dir = places.data_dir.clone();
         let said = read_said(&*disk, &data_dir);
         Self {
@@ -78,6 +89,7 @@ impl Watch {
             clock,
             disk,
             data_dir,
+            mail_fault,
             said: Mutex::new(said),
         }
     }
@@ -93,6 +105,9 @@ impl Watch {
         }
         let facts: Facts = held.0.gather(now)?;
         let mut picture = snapshot::of(&facts, &self.settled, now);
+        let mail = (self.mail_fault)();
+        picture.mails = mail.is_some();
+        picture.mail_fault = mail.and_then(Result::err);
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         picture.alarms = said.open.iter().map(|open| open.alarm.clone()).collect();
         drop(said);
@@ -239,8 +254,8 @@ fn tell(change: &Change) {
 
 /// Sends what waits.
 pub struct Postman {
-    /// The mail server.
-    pub mail: Mail,
+    /// The mail server, or what is wrong with the configuration of it.
+    pub mail: Result<Mail, String>,
     /// Reads the password, each time anew: it may have been changed.
     pub password: Box<dyn Fn() -> Result<Option<Secret>, String> + Send>,
     /// The time of the waits.
@@ -279,22 +294,25 @@ impl Postman {
         queue.send_due(way, self.clock.now(), |letter, id| self.send(letter, id))
     }
 
-    fn send(&self, letter: &Letter, id: &str) -> Result<(), NotTaken> {
-        let password = (self.password)().map_err(|why| NotTaken {
-            why,
-            unreachable: true,
-        })?;
-        let send = || send::send(&self.mail, password.as_ref(), letter, id);
-        let first = send();
-        let is_suspect =
-            matches!(&first, Err(why) if why.unreachable) && SUSPECT_ATTEMPTS <= letter.attempts;
-        if !is_suspect || send::try_the_door(&self.mail, password.as_ref()).is_err() {
+    fn send(&self, letter: &Letter, id: &str) -> Attempt {
+        let ready = self.mail.as_ref().map_err(Clone::clone);
+        let (mail, password) = match ready.and_then(|mail| Ok((mail, (self.password)()?))) {
+            Ok(ready) => ready,
+            Err(why) => {
+                return Attempt {
+                    away: Some(why),
+                    ..Attempt::default()
+                };
+            }
+        };
+        let first = send::send(mail, password.as_ref(), letter, id);
+        let is_suspect = first.away.is_some() && SUSPECT_ATTEMPTS <= letter.attempts;
+        if !is_suspect || send::try_the_door(mail, password.as_ref()).is_err() {
             return first;
         }
-        // the way is open, so it is this letter that the server drops without a word
-        send().map_err(|not_taken| NotTaken {
-            unreachable: false,
-            ..not_taken
-        })
+        // the way is open, so it is this letter, or somebody whom it is for, that the server drops without a word
+        let mut singly = send::send_singly(mail, password.as_ref(), letter, id, &first.taken);
+        singly.taken.extend(first.taken);
+        singly
     }
 }

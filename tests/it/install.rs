@@ -274,12 +274,14 @@ fn the_unit_is_what_systemd_takes_and_hardly_anything_is_open_to_it() {
             "User=twinstream",
             "LoadCredential=x-bearer-token:/etc/twinstream/x-bearer-token",
             "LoadCredential=mail-password:/etc/twinstream/mail-password",
+            "SetCredential=mail-password:\\n",
             "StateDirectory=twinstream",
             "RequiresMountsFor=/var/lib/twinstream /var/lib/twinstream/spool /var/lib/twinstream/vault",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
         assert!(!text.contains("Group="), "{text}");
+        assert!(!text.contains("SetCredential=x-bearer-token"), "{text}");
         if let Some((clean, said)) = systemd(&unit, &text, &["verify"]) {
             assert!(clean && said.trim().is_empty(), "{said}");
         }

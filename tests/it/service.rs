@@ -74,12 +74,16 @@ impl Site {
         fs::set_permissions(self.path(name), private).unwrap();
     }
 
+    /// The time in there.
+    fn now(&self) -> UtcMs {
+        let (begin, at) = self.began.unwrap();
+        begin.plus_ms(i64::try_from(at.elapsed().as_millis()).unwrap() * self.rate)
+    }
+
     fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
-        if let Some((begin, at)) = self.began {
-            let passed_ms = i64::try_from(at.elapsed().as_millis()).unwrap() * self.rate;
-            let now = begin.plus_ms(passed_ms);
-            command.args(["--clock", &format!("{now}@{}", self.rate)]);
+        if self.began.is_some() {
+            command.args(["--clock", &format!("{}@{}", self.now(), self.rate)]);
         }
         command
             .env_remove("TWINSTREAM_X_BEARER_TOKEN")
@@ -690,6 +694,217 @@ fn mail_that_is_not_taken_is_kept_and_comes_in_the_end() {
     let truth = fs::read_to_string(site.path("truth.jsonl")).unwrap();
     for told in ["451 4.7.1", "\"event\":\"smtp_port\",\"open\":false"] {
         assert!(truth.contains(told), "{told}: a fault did not happen");
+    }
+}
+
+/// An odd password goes as it is; a name without a dot is not said; and a server that takes mail for one
+/// at a time gives it to each once.
+#[test]
+fn a_choosy_mail_server_gets_what_it_wants() {
+    let mut site = Site::new(Some("2026-11-23T14:10:00Z"));
+    let faults = "[[fault]]\nat = \"0s\"\nfor = \"10m\"\nkind = \"bare_hello\"\n\
+                  [[fault]]\nat = \"10m\"\nfor = \"9h\"\nkind = \"single\"\n";
+    let path = site.path("smtp-faults.toml");
+    fs::write(&path, faults).unwrap();
+    let password = " pässwörd \"it's\" #1 ";
+    let login = format!("me:{password}");
+    site.simulate(
+        &[
+            "--smtp-faults",
+            path.to_str().unwrap(),
+            "--smtp-login",
+            &login,
+        ],
+        "",
+    );
+    site.secret("password", &format!("\u{feff}{password}\r\nand a remark\n"));
+    let mail = site.mail_section("127.0.0.1", "none").replace(
+        "\"me@example.org\"",
+        "\"me@example.org\", \"you@example.org\"",
+    );
+    let file = site.path("password").display().to_string();
+    site.configure(&format!(
+        "{mail}user = \"me\"\npassword_file = \"{file}\"\n"
+    ));
+    let running = Running::of(site.command("1"));
+    until("the first mail", || !site.mails().is_empty());
+    let first = site.mails().remove(0);
+    for line in [
+        "X-Simulated-User: me",
+        "X-Simulated-To: me@example.org, you@example.org",
+    ] {
+        assert!(first.contains(line), "{line} in {first}");
+    }
+    let hello = first
+        .lines()
+        .find_map(|line| line.strip_prefix("X-Simulated-Hello: "))
+        .unwrap()
+        .to_owned();
+    let own = rustix::system::uname();
+    let own = own.nodename().to_string_lossy();
+    let expected = if own.contains('.') {
+        &*own
+    } else {
+        "example.org"
+    };
+    assert_eq!(hello, expected);
+    until("one recipient at a time is wanted", || {
+        at("2026-11-23T14:21:00Z") < site.now()
+    });
+    stop(&site, running);
+    until("all have the last mail", || waiting(&site).is_empty());
+    let of_end = site
+        .mails()
+        .into_iter()
+        .filter(|mail| mail.contains("collecting ends"));
+    let to: Vec<String> = of_end
+        .map(|mail| {
+            let to = mail
+                .lines()
+                .find_map(|line| line.strip_prefix("X-Simulated-To: "));
+            to.unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(to, ["me@example.org", "you@example.org"]);
+    let truth = fs::read_to_string(site.path("truth.jsonl")).unwrap();
+    assert!(truth.contains("554 5.7.1"), "{truth}");
+    assert!(!truth.contains("535 5.7.8"), "{truth}");
+    assert!(!site.log().contains(password.trim()));
+}
+
+#[test]
+fn a_recipient_that_is_refused_keeps_mail_from_nobody_else_and_is_an_alarm() {
+    let mut site = Site::new(Some("2026-11-23T14:10:00Z"));
+    site.rate = 120;
+    site.began = Some((at("2026-11-23T14:10:00Z"), Instant::now()));
+    let faults =
+        "[[fault]]\nat = \"0s\"\nfor = \"9h\"\nkind = \"refuse\"\nto = \"gone@example.org\"\n";
+    let path = site.path("smtp-faults.toml");
+    fs::write(&path, faults).unwrap();
+    site.simulate(&["--smtp-faults", path.to_str().unwrap()], "");
+    let mail = site.mail_section("127.0.0.1", "none").replace(
+        "\"me@example.org\"",
+        "\"me@example.org\", \"gone@example.org\", \"you@example.org\"",
+    );
+    site.configure(&mail);
+    // `check` asks for each, and sends nothing
+    let mut check = site.program();
+    check.args(["--server", "1", "--config"]);
+    check
+        .arg(site.path("twinstream.toml"))
+        .args(["check", "--json"]);
+    let found: Vec<Value> = serde_json::from_slice(&check.output().unwrap().stdout).unwrap();
+    let doors: Vec<(&str, &str)> = found
+        .iter()
+        .filter(|one| one["door"] == "mail")
+        .map(|one| {
+            (
+                one["state"].as_str().unwrap(),
+                one["what"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        doors.iter().map(|door| door.0).collect::<Vec<_>>(),
+        ["ok", "fail", "ok"]
+    );
+    assert!(
+        doors[1].1.contains("gone@example.org: ") && doors[1].1.contains("(550): 5.1.1"),
+        "{doors:?}"
+    );
+    assert_eq!(site.mails().len(), 0);
+
+    let running = Running::of(site.command("1"));
+    until("the first mail is kept for one of them", || {
+        waiting(&site).iter().any(|letter| {
+            letter["taken"] == serde_json::json!(["me@example.org", "you@example.org"])
+                && letter["failed"]
+                    .as_str()
+                    .unwrap()
+                    .contains("to gone@example.org: ")
+        })
+    });
+    stop(&site, running);
+    let running = Running::of(site.command("1"));
+    until("that somebody gets none is an alarm", || {
+        let (_, metrics) = site.get("/metrics");
+        metrics.contains("twinstream_alarms{kind=\"mail_stuck\"} 1.0")
+    });
+    let page = site.get("/").1;
+    assert!(page.contains("to gone@example.org: "), "{page}");
+    until("the others hear of it", || {
+        site.subjects()
+            .iter()
+            .any(|subject| subject.contains("ALARM: mail stuck"))
+    });
+    stop(&site, running);
+    let mails = site.mails();
+    let to = |mail: &String| mail.contains("X-Simulated-To: me@example.org, you@example.org\r\n");
+    assert!(mails.iter().all(to), "{mails:?}");
+    let mut subjects = site.subjects();
+    let all = subjects.len();
+    assert_eq!(
+        subjects
+            .iter()
+            .filter(|subject| subject.contains("has begun"))
+            .count(),
+        2
+    );
+    // nothing came twice: each mail has its id
+    subjects = mails
+        .iter()
+        .filter_map(|mail| mail.lines().find(|line| line.starts_with("Message-ID: ")))
+        .map(str::to_owned)
+        .collect();
+    subjects.sort();
+    subjects.dedup();
+    assert_eq!(subjects.len(), all);
+}
+
+#[test]
+fn nothing_that_is_wrong_with_mail_keeps_it_from_collecting() {
+    for (section, words) in [
+        (
+            "user = \"me\"\npassword_file = \"none-there\"\n",
+            "none-there",
+        ),
+        (
+            "user = \"me\"\npassword_file = \"open\"\n",
+            "others can read",
+        ),
+        ("hots = \"a\"\n", "there is no such key"),
+        ("to = [\"nobody\"]\n", "is not a mail address"),
+    ] {
+        let mut site = Site::new(Some("2026-11-23T14:10:00Z"));
+        site.simulate(&[], "");
+        fs::write(site.path("open"), "password").unwrap();
+        let mut mail = site.mail_section("127.0.0.1", "none");
+        if section.starts_with("to") {
+            mail = mail.replace("to = [\"me@example.org\"]\n", "");
+        }
+        site.configure(&format!("{mail}{section}"));
+        let running = Running::of(site.command("1"));
+        until(words, || {
+            let (_, page) = site.get("/api/status");
+            let json = page.split_once("\r\n\r\n").map_or("", |(_, json)| json);
+            let status: Value = serde_json::from_str(json).unwrap_or_default();
+            let alarms = status["alarms"].as_array().cloned().unwrap_or_default();
+            alarms.iter().any(|alarm| {
+                alarm["kind"] == "mail_stuck" && alarm["what"].as_str().unwrap().contains(words)
+            })
+        });
+        until("it collects", || 0 < site.stored("1"));
+        stop(&site, running);
+        assert!(!waiting(&site).is_empty(), "{words}: its mails are kept");
+        // whoever asks is told
+        let mut check = site.program();
+        check.args(["--server", "1", "--config"]);
+        check
+            .arg(site.path("twinstream.toml"))
+            .args(["check", "--json"]);
+        let said = check.output().unwrap();
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.contains(words), "{said}");
     }
 }
 
