@@ -313,7 +313,7 @@ pub(super) fn mail(setup: &Setup) -> Vec<Finding> {
             }];
         }
     };
-    let of = |(address, asked): (String, Result<(), String>)| match asked {
+    let of = |(address, asked): send::Asked| match asked {
         Ok(()) => ok(
             "mail",
             format!("{door} takes mail for {address}; none was sent"),

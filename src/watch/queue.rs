@@ -519,15 +519,16 @@ mod tests {
             let mut asked = Vec::new();
             // each time another process
             let sent = queue.send_due(&mut Way::default(), now, |letter, _| {
-                let mut attempt = Attempt::default();
-                for address in letter.lacks(&to) {
-                    asked.push(address.to_owned());
-                    if refused.contains(&address) {
-                        attempt.refuse_all(&[address], "550 nobody");
-                    } else {
-                        attempt.taken.push(address.to_owned());
-                    }
-                }
+                let lacks: Vec<&str> = letter.lacks(&to).collect();
+                asked.extend(lacks.iter().map(|address| (*address).to_owned()));
+                let (no, yes): (Vec<&str>, Vec<&str>) = lacks
+                    .into_iter()
+                    .partition(|address| refused.contains(address));
+                let mut attempt = Attempt {
+                    taken: yes.into_iter().map(str::to_owned).collect(),
+                    ..Attempt::default()
+                };
+                attempt.refuse_all(&no, "550 nobody");
                 attempt
             });
             (asked.join(" "), sent.unwrap(), queue.why_oldest())

@@ -82,11 +82,11 @@ pub fn try_the_door(mail: &Mail, password: Option<&Secret>) -> Result<(), String
     Door::open(mail, password).map(Door::close)
 }
 
+/// A recipient, and why the mail server would take nothing for them, if so.
+pub type Asked = (String, Result<(), String>);
+
 /// Whom the mail server would take a mail for, each recipient with its words if not; no mail is sent.
-pub fn try_recipients(
-    mail: &Mail,
-    password: Option<&Secret>,
-) -> Result<Vec<(String, Result<(), String>)>, String> {
+pub fn try_recipients(mail: &Mail, password: Option<&Secret>) -> Result<Vec<Asked>, String> {
     let mut door = Door::open(mail, password)?;
     door.mail_from(&[]).map_err(|refusal| refusal.why)?;
     let mut found = Vec::new();
