@@ -53,6 +53,9 @@ pub mod watch;
 /// What is told of a day: certificate, picture, README. A function of its manifests.
 pub mod report;
 
+/// By what an archive is found, cited and loaded: a function of configuration, ledger and manifests.
+pub mod cite;
+
 /// What an archive has second by second, what it missed, and why. Values only.
 pub mod cover;
 

@@ -55,6 +55,12 @@ project = "abcde"
 host = "mail.example.org"
 from = "twinstream@example.org"
 to = ["me@example.org"]
+
+[dataset]
+title = "A simulated hour: no posts of anybody"
+creators = [{ name = "Example, Ada", orcid = "0000-0002-1825-0097", affiliation = "Nowhere University (simulated)" }]
+description = "Made by `twinstream demo` from a simulator, to show what the files look like. It must not be cited."
+keywords = ["simulated", "demonstration"]
 "#;
 
 /// How long before the hour that is shown everything begins.

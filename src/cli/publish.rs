@@ -4,19 +4,22 @@ use super::{
     args::Global,
     commits,
     exit::{Exit, Failure},
-    output, progress, setup,
+    output, progress,
+    setup::{self, Setup},
 };
 use crate::{
     alarm::Kind,
+    cite::make,
     config::{
         address,
+        dataset::Dataset,
         settings::{Publish, Role},
     },
     publish::{
         answer::Trouble,
         audit::Audited,
         outcome::{self, Outcome, RunError},
-        plan::{self, Task, Wanted},
+        plan::{Task, Wanted},
         run::Job,
     },
     text::plural,
@@ -84,6 +87,9 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     }
     // what cannot be told is not said to be wrong
     let merging = || commits::finish(&setup).unwrap_or(true);
+    if let Some(dataset) = settings.dataset.as_ref().filter(|_| !is_asking) {
+        describe(&setup, dataset);
+    }
     let job = Job {
         disk: &RealDisk,
         data_dir: &settings.data_dir,
@@ -109,6 +115,22 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     let outcome = job.run(tell).map_err(failure)?;
     bar.finish_and_clear();
     tell_outcome(&outcome, args.json)
+}
+
+/// Makes the files to cite by if they are not there, or do not have what is configured. Whatever comes of
+/// it, the hours are published.
+fn describe(setup: &Setup, dataset: &Dataset) {
+    let (data_dir, vault) = (&setup.settings.data_dir, &setup.settings.vault_dir);
+    let has = make::has(&RealDisk, vault, dataset);
+    let made = has.and_then(|has| {
+        if has {
+            return Ok(());
+        }
+        make::make(&RealDisk, vault, data_dir, dataset)
+    });
+    if let Err(why) = made {
+        tracing::warn!("the files to cite by are not made: {why}");
+    }
 }
 
 /// A simulated clock is for a simulated OSF: it would write wrong times into the diary.
@@ -144,14 +166,14 @@ fn tell_plan(planned: &[(Wanted, Task)], json: bool) -> Result<Exit, Failure> {
         let list: Vec<serde_json::Value> = planned
             .iter()
             .map(|(wanted, task)| {
-                serde_json::json!({"path": plan::path(wanted.what), "do": word(task),
+                serde_json::json!({"path": wanted.what.published_path(), "do": word(task),
                     "bytes": wanted.bytes, "sha256": wanted.sha256, "new_ids": wanted.new_ids})
             })
             .collect();
         output::print_json(&list)?;
     } else {
         for (wanted, task) in planned {
-            let (word, path) = (word(task), plan::path(wanted.what));
+            let (word, path) = (word(task), wanted.what.published_path());
             let size = output::bytes(wanted.bytes);
             output::print(&format!("{word:<7}  {path:<50}  {size:>10}\n"))?;
         }

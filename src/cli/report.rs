@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     alarm::Kind,
+    cite::make::{self, MakeError},
     config::settings::Role,
     cover::{
         cause::Cause,
@@ -53,7 +54,8 @@ Examples:
   twinstream report 2026-11-23 --dry-run | less
 
 Certificate, picture (SVG) and README go into the day's folder of the vault, from where they are
-published. They are a function of the day's manifests: doing it twice gives the same bytes.
+published. They are a function of the day's manifests: doing it twice gives the same bytes. With
+[dataset] the files to cite by are made, too, in the vault's root.
 Certificates of other days that late data has made outdated are written anew on the way. Exit code
 5: seconds are missing, an hour is not merged yet, data is late, or the ledger does not have what
 lies in the folder.")]
@@ -133,6 +135,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         renewed = renew(vault, &outdated, day);
         remember(&setup, &renewed)?;
     }
+    let undescribed = if args.dry_run { None } else { describe(&setup) };
     let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
     let statement = match Statement::of(day, &hours) {
         Ok(statement) => statement,
@@ -153,7 +156,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
     let told = tell(
         &setup,
         &statement,
-        renewed.into_keys().collect(),
+        (renewed.into_keys().collect(), undescribed),
         postman.as_ref(),
         args,
     );
@@ -170,12 +173,13 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
 fn tell(
     setup: &Setup,
     statement: &Statement<'_>,
-    renewed: Vec<Day>,
+    (renewed, undescribed): (Vec<Day>, Option<String>),
     postman: Option<&Postman>,
     args: &ReportArgs,
 ) -> Result<Exit, Failure> {
     let (vault, day) = (&setup.settings.vault_dir, statement.day);
-    let lacks = lacks(setup, statement)?;
+    let mut lacks = lacks(setup, statement)?;
+    lacks.extend(undescribed);
     let files = files(statement);
     if !args.dry_run {
         write(vault, &files)?;
@@ -207,6 +211,23 @@ fn tell(
     } else {
         Exit::Incomplete
     })
+}
+
+/// Makes the files by which the archive is cited, if that is configured; says why they could not be made.
+fn describe(setup: &Setup) -> Option<String> {
+    // a merge may commit between the reading of ledger and manifests
+    const ATTEMPTS: u32 = 3;
+    let settings = &setup.settings;
+    let dataset = settings.dataset.as_ref()?;
+    let mut made = Ok(());
+    for _ in 0..ATTEMPTS {
+        made = make::make(&RealDisk, &settings.vault_dir, &settings.data_dir, dataset);
+        if !matches!(made, Err(MakeError::NotCommitted(_))) {
+            break;
+        }
+    }
+    made.err()
+        .map(|why| format!("the files to cite the data set by are not made: {why}"))
 }
 
 /// Writes the certificates of other days anew that do not speak of the revisions that are in place.

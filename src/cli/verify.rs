@@ -8,6 +8,7 @@ use super::{
     output, progress,
 };
 use crate::{
+    cite,
     merge::workers,
     report::check,
     text::{plural, table},
@@ -29,8 +30,8 @@ Examples:
   twinstream verify 2026-11-23_certificate.txt           that file and the day beside it
 
 Everything is worked out again from the files: hashes, rows, order, the hour of each id, the
-books, the tables of minutes and seconds, the day's files, earlier revisions, and the chain of the
-ledger.
+books, the tables of minutes and seconds, the day's files, earlier revisions, the chain of the
+ledger, and the files to cite by.
 
 What contradicts is WRONG (exit code 1). What is spoken of and not there, or could not be checked,
 is incomplete (exit code 5): an hour, a file of a day, the ledger. Notes say what a copy of
@@ -79,7 +80,8 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
         Ok(()) => bar.finish_and_clear(),
         Err(never) => match never {},
     }
-    let found = check::whole(&RealDisk, &survey, hours);
+    let found =
+        check::whole(&RealDisk, &survey, hours).with(cite::check::check(&RealDisk, &survey));
     if args.json {
         output::print_json(&found)?;
     } else {

@@ -4,7 +4,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeArray, DeTable, DeValue},
+};
 
 /// The defaults, which are also the manual; the only place where a default stands.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -46,10 +49,21 @@ pub const KEYS: &[&str] = &[
     "mail.daily_report_at",
     "status.listen",
     "status.token_file",
+    "dataset.title",
+    "dataset.creators",
+    "dataset.description",
+    "dataset.licence",
+    "dataset.keywords",
+    "dataset.funding",
+    "dataset.related",
 ];
 
 /// Every key of a `[[servers]]` entry.
 pub const SERVER_KEYS: &[&str] = &["id", "role", "host", "deliver_to", "until"];
+
+/// Keys that hold a list of tables, and the keys of these, which all hold texts.
+pub const TABLE_KEYS: &[(&str, &[&str])] =
+    &[("dataset.creators", &["name", "orcid", "affiliation"])];
 
 /// What is wrong with a configuration: where, which key, why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +106,31 @@ pub enum Value {
     Integer(i64),
     /// `["a", "b"]`
     List(Vec<String>),
+    /// `[{ name = "a" }, { name = "b" }]`
+    Tables(Vec<Table>),
+}
+
+/// A table of a list.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub struct Table {
+    /// Where it begins, from 1.
+    #[serde(skip)]
+    pub line: usize,
+    /// Its texts, by key.
+    pub texts: BTreeMap<String, String>,
+}
+
+impl fmt::Display for Table {
+    /// As it is written in TOML.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |text: &String| toml::Value::String(text.clone());
+        let texts = self.texts.iter();
+        let texts: Vec<String> = texts
+            .map(|(key, of)| format!("{key} = {}", text(of)))
+            .collect();
+        write!(f, "{{ {} }}", texts.join(", "))
+    }
 }
 
 impl fmt::Display for Value {
@@ -102,6 +141,10 @@ impl fmt::Display for Value {
             Self::Bool(value) => write!(f, "{value}"),
             Self::Integer(value) => write!(f, "{value}"),
             Self::List(list) => write!(f, "{list:?}"),
+            Self::Tables(tables) => {
+                let tables: Vec<String> = tables.iter().map(Table::to_string).collect();
+                write!(f, "[{}]", tables.join(", "))
+            }
         }
     }
 }
@@ -192,6 +235,14 @@ impl Reading<'_> {
                 _ if is_table => {
                     self.wrong(line, &path, "it is a table", Some("write it as [table]"));
                 }
+                DeValue::Array(list) if is_table_list(&path, list) => {
+                    let tables = list
+                        .iter()
+                        .filter_map(|of| self.table_of(&path, of))
+                        .collect();
+                    let value = Value::Tables(tables);
+                    self.written.entries.insert(path, Entry { value, line });
+                }
                 value if KEYS.contains(&path.as_str()) => match entry(value, line) {
                     Ok(entry) => {
                         self.written.entries.insert(path, entry);
@@ -201,6 +252,29 @@ impl Reading<'_> {
                 _ => self.unknown(line, &path, &known_here(prefix)),
             }
         }
+    }
+
+    /// A table of a list: known keys, with texts.
+    fn table_of(&mut self, path: &str, value: &Spanned<DeValue<'_>>) -> Option<Table> {
+        let (_, known) = TABLE_KEYS.iter().find(|(key, _)| *key == path)?;
+        let mut table = Table {
+            line: line_of(self.text, value.span().start),
+            texts: BTreeMap::new(),
+        };
+        for (key, value) in value.get_ref().as_table()? {
+            let line = line_of(self.text, key.span().start);
+            let name = key.get_ref().to_string();
+            let whole = format!("{path}.{name}");
+            if !known.contains(&name.as_str()) {
+                let known: Vec<String> = known.iter().map(|key| format!("{path}.{key}")).collect();
+                self.unknown(line, &whole, &known);
+            } else if let Some(text) = value.get_ref().as_str() {
+                table.texts.insert(name, text.to_owned());
+            } else {
+                self.wrong(line, &whole, "it takes a text", Some("put it in quotes"));
+            }
+        }
+        Some(table)
     }
 
     fn server(&mut self, begin: usize, value: &DeValue<'_>) {
@@ -251,6 +325,12 @@ impl Reading<'_> {
         };
         self.wrong(line, key, "there is no such key", Some(&hint));
     }
+}
+
+/// Whether a list is one of tables, where that is what is expected.
+fn is_table_list(path: &str, list: &DeArray<'_>) -> bool {
+    let is_table = |item: &Spanned<DeValue<'_>>| matches!(item.get_ref(), DeValue::Table(_));
+    TABLE_KEYS.iter().any(|(key, _)| *key == path) && !list.is_empty() && list.iter().all(is_table)
 }
 
 /// The keys and tables that may stand below a prefix.
@@ -339,7 +419,7 @@ mod tests {
                 (
                     6,
                     "`colour`: there is no such key",
-                    "known here: data_dir, spool_dir, vault_dir, x, deliver, merge, hook, publish, mail, status, servers",
+                    "known here: data_dir, spool_dir, vault_dir, x, deliver, merge, hook, publish, mail, status, dataset, servers",
                 ),
             ],
         );
@@ -389,7 +469,7 @@ mod tests {
             .collect();
         assert_eq!(of_servers, SERVER_KEYS.iter().copied().collect());
         assert!(
-            KEYS.len() + SERVER_KEYS.len() <= 40,
+            KEYS.len() + SERVER_KEYS.len() <= 50,
             "more keys than anybody will read"
         );
         for line in ["x.fields", "merge.settle", "deliver.every"] {

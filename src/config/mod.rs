@@ -10,6 +10,9 @@
 /// Addresses as they are written.
 pub mod address;
 
+/// `[dataset]`.
+pub mod dataset;
+
 /// The TOML as it is written.
 pub mod file;
 

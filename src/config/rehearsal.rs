@@ -34,6 +34,13 @@ const KEPT: &[&str] = &[
     "mail.to",
     "mail.helo",
     "mail.daily_report_at",
+    "dataset.title",
+    "dataset.creators",
+    "dataset.description",
+    "dataset.licence",
+    "dataset.keywords",
+    "dataset.funding",
+    "dataset.related",
 ];
 
 /// What stands in the place of the world outside.
@@ -138,6 +145,7 @@ fn toml(value: &Value) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Integer(value) => value.to_string(),
         Value::List(list) => format!("[{}]", list.iter().map(text).collect::<Vec<_>>().join(", ")),
+        Value::Tables(_) => value.to_string(),
     }
 }
 

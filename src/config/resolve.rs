@@ -52,6 +52,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     };
     let merge = r.merge();
     let publish = r.publish();
+    let dataset = r.dataset();
     let servers = r.servers();
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
     let after_hour = r.list("hook.after_hour");
@@ -88,6 +89,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
             report_at,
             status,
             publish,
+            dataset,
         }),
         _ => Err(r.problems),
     }

@@ -5,7 +5,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::file::Problem;
+use super::{dataset::Dataset, file::Problem};
 use crate::{period::Zone, segment::name::ServerId};
 
 /// All settings of one server.
@@ -38,6 +38,8 @@ pub struct Settings {
     pub status: Status,
     /// Publishing; `None`: nothing is published.
     pub publish: Option<Publish>,
+    /// Who made the data set; `None`: nothing is made to cite it by.
+    pub dataset: Option<Dataset>,
 }
 
 impl Settings {

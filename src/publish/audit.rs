@@ -59,7 +59,7 @@ impl Job<'_> {
     pub fn audit(&self, dry_run: bool, mut tell: impl FnMut(&str)) -> Result<Audited, RunError> {
         self.may_begin()?;
         let mut diary = self.diary()?;
-        let look = look::look(self.disk, self.vault, &diary, Scope::All)?;
+        let look = look::look(self.disk, (self.data_dir, self.vault), &diary, Scope::All)?;
         let site = Site::new(&self.settings.base_url)?;
         let osf = Osf::new(site.clone(), self.token, self.clock)?;
         let mut hand = self.hand(&osf, Patience::of_a_run());
@@ -94,7 +94,7 @@ impl Job<'_> {
         Ok(Audited {
             compared,
             unready: unready
-                .map(|(what, why)| format!("{}: {why}", plan::path(what)))
+                .map(|(what, why)| format!("{}: {why}", what.published_path()))
                 .collect(),
             diary_lines,
         })

@@ -17,11 +17,11 @@ use super::{
     address::Site,
     answer::{self, Entry, Trouble, senseless},
     osf::Osf,
-    plan::folder_names,
 };
 use crate::{
     config::settings::Publish,
     period::Day,
+    vault::public::published_folder,
     world::disk::{self, Disk},
 };
 
@@ -128,7 +128,7 @@ impl<'a> Folders<'a> {
     ) -> Result<Option<Folder>, Trouble> {
         let mut folder = self.root(osf)?;
         let mut path = String::new();
-        for name in day.iter().flat_map(|day| folder_names(*day)) {
+        for name in day.iter().flat_map(|day| published_folder(*day)) {
             path = format!("{path}{name}/");
             if let Some(known) = self.known.get(&path) {
                 folder = known.clone();

@@ -8,12 +8,13 @@ use std::{
 
 use super::plan::{self, Wanted};
 use crate::{
+    cite::make::{self, MakeError},
     period::Hour,
     vault::{
         layout::{self, Kind},
         ledger::{self, LedgerError},
         manifest::{self, MANIFEST_BYTES_MAX, Manifest},
-        public::{DayFile, Public},
+        public::{DayFile, Public, RootFile},
         published::Published,
     },
     world::disk::{self, Disk},
@@ -62,7 +63,7 @@ pub enum Scope {
 /// Looks.
 pub fn look(
     disk: &dyn Disk,
-    vault: &Path,
+    (data_dir, vault): (&Path, &Path),
     published: &Published,
     scope: Scope,
 ) -> Result<Look, LookError> {
@@ -99,6 +100,7 @@ pub fn look(
             }
         }
     }
+    root_files(disk, (data_dir, vault), &is_new, &mut found)?;
     if !bytes.is_empty() {
         found.wanted.push(wanted(Public::Ledger, &bytes));
     }
@@ -107,6 +109,50 @@ pub fn look(
         .retain(|one| is_new(one.what, &one.sha256) || one.revision.is_some());
     found.ledger = bytes;
     Ok(found)
+}
+
+/// The files about the whole archive that are in place. They are made anew only if any of them is new.
+fn root_files(
+    disk: &dyn Disk,
+    (data_dir, vault): (&Path, &Path),
+    is_new: &dyn Fn(Public, &str) -> bool,
+    found: &mut Look,
+) -> Result<(), LookError> {
+    let mut there = Vec::new();
+    for what in RootFile::ALL.map(Public::Root) {
+        let path = what.path(vault);
+        if disk.len(&path).map_err(at(&path))?.is_some() {
+            let bytes = disk::read_bounded(disk, &path, DAY_FILE_BYTES_MAX).map_err(at(&path))?;
+            there.push(wanted(what, &bytes));
+        }
+    }
+    if !there.iter().any(|one| is_new(one.what, &one.sha256)) {
+        return Ok(());
+    }
+    let made = match make::again(disk, vault, data_dir) {
+        Ok(made) => made,
+        Err(why @ MakeError::Outdated { .. }) => {
+            tracing::info!("left for a later run: {why}");
+            return Ok(());
+        }
+        Err(why) => {
+            let of = there.iter().map(|one| (one.what, why.to_string()));
+            found.unready.extend(of);
+            return Ok(());
+        }
+    };
+    for one in there {
+        let is_it = |(file, text): (&RootFile, &String)| {
+            Public::Root(*file) == one.what && manifest::sha256(text.as_bytes()) == one.sha256
+        };
+        if made.iter().any(is_it) {
+            found.wanted.push(one);
+        } else {
+            let why = "it is not what configuration, ledger and manifests say".to_owned();
+            found.unready.push((one.what, why));
+        }
+    }
+    Ok(())
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> LookError {

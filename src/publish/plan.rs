@@ -11,7 +11,7 @@ use crate::{
     period::{Day, Hour, UtcMs},
     vault::{
         layout::Kind,
-        public::{DayFile, Public},
+        public::{DayFile, Public, RootFile},
     },
 };
 
@@ -74,7 +74,7 @@ pub fn is_same(wanted: &Wanted, entry: &Entry) -> bool {
 }
 
 /// The wanted files in the order in which they go out: day by day, in each an hour's data before its
-/// manifest, the day's files after its hours; the ledger last.
+/// manifest, the day's files after its hours; those about all of them, and the ledger last.
 pub fn order(mut wanted: Vec<Wanted>) -> Vec<(Option<Day>, Vec<Wanted>)> {
     let rank = |what: Public| {
         let within = match what {
@@ -85,7 +85,12 @@ pub fn order(mut wanted: Vec<Wanted>) -> Vec<(Option<Day>, Vec<Wanted>)> {
                 0,
                 DayFile::ALL.iter().position(|f| *f == file).unwrap_or(0),
             ),
-            Public::Ledger => (2, 0, 0),
+            Public::Root(file) => (
+                2,
+                0,
+                RootFile::ALL.iter().position(|f| *f == file).unwrap_or(0),
+            ),
+            Public::Ledger => (3, 0, 0),
         };
         (what.day().is_none(), what.day(), within)
     };
@@ -120,14 +125,6 @@ pub fn fits(in_30_days: u64, new_ids: u64, cap: u64) -> bool {
     new_ids == 0 || in_30_days.saturating_add(new_ids) <= cap
 }
 
-/// The parts of the remote path of a day's folder.
-pub fn folder_names(day: Day) -> [String; 3] {
-    let text = day.to_string();
-    let mut parts = text.split('-').map(str::to_owned);
-    let mut next = || parts.next().unwrap_or_default();
-    [next(), next(), next()]
-}
-
 /// What the comparison of all that is public with the vault has found.
 #[derive(Debug, Default, Serialize, PartialEq, Eq)]
 pub struct Compared {
@@ -146,7 +143,7 @@ pub struct Compared {
 /// A public folder: its path, empty for the root and with a `/` at its end otherwise, and its content.
 pub type Listed = (String, Vec<Entry>);
 
-/// Compares. Of the root only the ledger is ours, and what must never be public; other files and
+/// Compares. Of the root only what is wanted is ours, and what must never be public; other files and
 /// folders there are the project's own. `is_former_ledger` says whether a file is what the ledger was
 /// once.
 pub fn compare(
@@ -163,7 +160,7 @@ pub fn compare(
     }
     let mut compared = Compared::default();
     for one in wanted {
-        let path = path(one.what);
+        let path = one.what.published_path();
         let found = public.remove(&path).unwrap_or_default();
         let is_former = |entry: &&Entry| one.what == Public::Ledger && is_former_ledger(entry);
         if found.is_empty() {
@@ -181,14 +178,6 @@ pub fn compare(
         .filter(|path| path.contains('/') || is_private(path))
         .collect();
     compared
-}
-
-/// Where a file lies in the remote tree.
-pub fn path(what: Public) -> String {
-    match what.day() {
-        Some(day) => format!("{}/{}", folder_names(day).join("/"), what.name()),
-        None => what.name(),
-    }
 }
 
 /// A name of a vault's or spool's file that may not be public.

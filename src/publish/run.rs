@@ -94,7 +94,12 @@ impl Job<'_> {
     pub fn run(&self, mut tell: impl FnMut(usize, usize)) -> Result<Outcome, RunError> {
         self.may_begin()?;
         let published = self.diary()?;
-        let look = look::look(self.disk, self.vault, &published, Scope::New)?;
+        let look = look::look(
+            self.disk,
+            (self.data_dir, self.vault),
+            &published,
+            Scope::New,
+        )?;
         let mut outcome = Outcome::default();
         for (what, why) in look.unready {
             self.not_ready(what, why, &mut outcome);
@@ -132,7 +137,7 @@ impl Job<'_> {
 
     /// A file that is not what it must be.
     fn not_ready(&self, what: Public, why: String, outcome: &mut Outcome) {
-        let path = plan::path(what);
+        let path = what.published_path();
         if (self.merging)() {
             tracing::info!("{path} is left for the next run: {why}");
             outcome.held += 1;
@@ -162,7 +167,12 @@ impl Job<'_> {
     pub fn preview(&self) -> Result<Vec<(Wanted, Task)>, RunError> {
         self.may_begin()?;
         let published = self.diary()?;
-        let look = look::look(self.disk, self.vault, &published, Scope::New)?;
+        let look = look::look(
+            self.disk,
+            (self.data_dir, self.vault),
+            &published,
+            Scope::New,
+        )?;
         let mut planned = Vec::new();
         if look.wanted.is_empty() {
             return Ok(planned);
@@ -269,7 +279,7 @@ impl Work<'_> {
         let (alarm, why) = (Kind::LedgerForked, fork.to_string());
         alarm!(alarm, "", "nothing is published: {why}");
         self.outcome.failed.push(Failed {
-            path: plan::path(Public::Ledger),
+            path: Public::Ledger.published_path(),
             alarm,
             why: why.clone(),
         });
@@ -364,7 +374,7 @@ impl Work<'_> {
         self.held.extend(wanted.what.hour());
         self.outcome.held += 1;
         if self.outcome.capped.is_none() {
-            let path = plan::path(wanted.what);
+            let path = wanted.what.published_path();
             let new = wanted.new_ids;
             let why =
                 format!("{path} has {new} new ids; {ids} went out in 30 days, the cap is {cap}");
@@ -389,7 +399,7 @@ impl Work<'_> {
         self.held.extend(wanted.what.hour());
         let (until, trouble) = (gave_up.until(), gave_up.trouble());
         let (path, alarm, why) = (
-            plan::path(wanted.what),
+            wanted.what.published_path(),
             alarm(&trouble),
             trouble.to_string(),
         );
@@ -418,7 +428,7 @@ impl Work<'_> {
         };
         self.note(&[entry])?;
         self.outcome.uploaded.push(Uploaded {
-            path: plan::path(wanted.what),
+            path: wanted.what.published_path(),
             bytes: wanted.bytes,
             new_ids: wanted.new_ids,
         });

@@ -69,6 +69,8 @@ impl Truth<'_> {
             Public::Manifest(hour) => Ok(check_manifest(hour, bytes)?),
             Public::Ledger => Ok(self.check_ledger(bytes)?),
             Public::Day(day, file) => self.check_day(day, file, bytes),
+            // it was made again when this run looked at the vault, and has the hash of that
+            Public::Root(_) => Ok(()),
         }
     }
 

@@ -9,7 +9,7 @@ const TOLD_MAX: usize = 5;
 const SHOWN_CHARS_MAX: usize = 140;
 
 /// How the bytes of a file are not the text that they should be; `None` if they are.
-pub(super) fn difference(found: &[u8], expected: &str) -> Option<String> {
+pub fn difference(found: &[u8], expected: &str) -> Option<String> {
     if found == expected.as_bytes() {
         return None;
     }

@@ -22,7 +22,7 @@ mod check_tables;
 mod check_words;
 
 /// How a text is not what it should be.
-mod difference;
+pub mod difference;
 
 /// Whose certificate does not speak of what is in place.
 pub mod outdated;
@@ -52,4 +52,4 @@ mod told_hours;
 mod strip;
 
 /// The certificate's section on gaps.
-mod told_gaps;
+pub mod told_gaps;

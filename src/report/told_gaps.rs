@@ -29,7 +29,7 @@ const DETAIL_MAX: usize = 26;
 const DETAIL_INDENT: usize = 53;
 
 /// What a cause means, for somebody who has never seen the program.
-pub(super) const fn meaning(cause: Cause) -> &'static str {
+pub const fn meaning(cause: Cause) -> &'static str {
     match cause {
         Cause::Late => {
             "no record of the server covers the second yet; its data may still come, and then makes a \

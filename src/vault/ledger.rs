@@ -83,6 +83,14 @@ pub fn read_whole(disk: &dyn Disk, vault: &Path) -> Result<(Vec<Line>, Vec<u8>),
     Ok((lines?, text))
 }
 
+/// SHA-256 of the last of the first lines of a ledger, the whole of which is `whole`: what the line after
+/// names. 64 zeros if there is none.
+pub fn head_of(first: &[Line], whole: &[Line]) -> String {
+    let next = whole.get(first.len()).map(|line| line.previous.clone());
+    let last = || first.last()?.to_json().ok().map(|json| sha256(&json));
+    next.or_else(last).unwrap_or_else(|| "0".repeat(64))
+}
+
 impl Line {
     /// Its one form, without the LF.
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {

@@ -21,8 +21,51 @@ pub enum Public {
     Manifest(Hour),
     /// A file about a day.
     Day(Day, DayFile),
+    /// A file about the whole archive, by which it is found and cited.
+    Root(RootFile),
     /// The list of all revisions.
     Ledger,
+}
+
+/// The closed list of the files about the whole archive, which are there if `[dataset]` is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RootFile {
+    /// What a DOI is registered with.
+    DataCite,
+    /// How it is loaded, for machine learning.
+    Croissant,
+    /// A Research Object Crate.
+    RoCrate,
+    /// A Frictionless Data Package.
+    DataPackage,
+    /// How it is cited.
+    Citation,
+    /// The page for people.
+    Page,
+}
+
+impl RootFile {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::DataCite,
+        Self::Croissant,
+        Self::RoCrate,
+        Self::DataPackage,
+        Self::Citation,
+        Self::Page,
+    ];
+
+    /// Its name, which is its format's where that says one.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::DataCite => "datacite.json",
+            Self::Croissant => "croissant.json",
+            Self::RoCrate => "ro-crate-metadata.json",
+            Self::DataPackage => "datapackage.json",
+            Self::Citation => "CITATION.cff",
+            Self::Page => "DATASET.md",
+        }
+    }
 }
 
 /// The closed list of a day's files.
@@ -73,6 +116,7 @@ impl Public {
             Self::Ids(hour) => Kind::Ids.name(hour),
             Self::Manifest(hour) => file_name(&layout::manifest_path(Path::new(""), hour)),
             Self::Day(day, file) => format!("{day}{}", file.ending()),
+            Self::Root(file) => file.name().to_owned(),
             Self::Ledger => file_name(&ledger::path(Path::new(""))),
         }
     }
@@ -87,6 +131,9 @@ impl Public {
         }
         if name == Self::Ledger.name() {
             return Some(Self::Ledger);
+        }
+        if let Some(file) = RootFile::ALL.into_iter().find(|file| file.name() == name) {
+            return Some(Self::Root(file));
         }
         let of_day = |file: DayFile| {
             let day = name.strip_suffix(file.ending())?;
@@ -103,12 +150,20 @@ impl Public {
         }
     }
 
-    /// The day it belongs to; the ledger belongs to none.
+    /// Where it lies in what is published.
+    pub fn published_path(self) -> String {
+        match self.day() {
+            Some(day) => format!("{}/{}", published_folder(day).join("/"), self.name()),
+            None => self.name(),
+        }
+    }
+
+    /// The day it belongs to; what is about all of them belongs to none.
     pub const fn day(self) -> Option<Day> {
         match self {
             Self::Ids(hour) | Self::Manifest(hour) => Some(hour.day()),
             Self::Day(day, _) => Some(day),
-            Self::Ledger => None,
+            Self::Root(_) | Self::Ledger => None,
         }
     }
 
@@ -116,9 +171,17 @@ impl Public {
     pub const fn hour(self) -> Option<Hour> {
         match self {
             Self::Ids(hour) | Self::Manifest(hour) => Some(hour),
-            Self::Day(..) | Self::Ledger => None,
+            Self::Day(..) | Self::Root(_) | Self::Ledger => None,
         }
     }
+}
+
+/// The folders of a day in what is published: year, month, day.
+pub fn published_folder(day: Day) -> [String; 3] {
+    let text = day.to_string();
+    let mut parts = text.split('-').map(str::to_owned);
+    let mut next = || parts.next().unwrap_or_default();
+    [next(), next(), next()]
 }
 
 fn file_name(path: &Path) -> String {
@@ -135,6 +198,7 @@ mod tests {
         let hour: Hour = "2026-11-23_14".parse().unwrap();
         let mut all = vec![Public::Ids(hour), Public::Manifest(hour), Public::Ledger];
         all.extend(DayFile::ALL.map(|file| Public::Day(hour.day(), file)));
+        all.extend(RootFile::ALL.map(Public::Root));
         for one in all {
             assert_eq!(Public::of_name(&one.name()), Some(one));
         }

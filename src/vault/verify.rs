@@ -199,7 +199,9 @@ pub fn survey(disk: &dyn Disk, paths: &[PathBuf]) -> io::Result<Survey> {
         } else if matches!(Public::of_name(&name), Some(Public::Day(..))) {
             // it speaks of the whole day
             survey.folder(disk, &folder)?;
-        } else if [ledger::path(&folder), super::identity::path(&folder)].contains(path) {
+        } else if [ledger::path(&folder), super::identity::path(&folder)].contains(path)
+            || matches!(Public::of_name(&name), Some(Public::Root(_)))
+        {
             // it speaks of the whole vault
             survey.folder(disk, &folder)?;
         } else {

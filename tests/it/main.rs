@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails, and it looks at the program with its own clock and files"
 )]
 
+mod cite;
 mod collect;
 mod deliver;
 mod disk;

@@ -11,6 +11,14 @@ use std::{
 
 use tempfile::TempDir;
 use twinstream::{
+    cite::{
+        day::DaySum,
+        description::{self, Description, State},
+    },
+    config::{
+        file,
+        resolve::{Me, resolve},
+    },
     cover::{
         backfill::{Backfill, Hole},
         cause::{self, Cause},
@@ -26,16 +34,17 @@ use twinstream::{
     },
     segment::name::{RunId, SegmentName, ServerId},
     vault::{
+        ledger::Line,
         manifest::{
             Conflicts, Counts, Coverage, History, Inputs, Manifest, MinuteRow, Minutes, Output,
             ServerCounts, TotalCounts, sha256,
         },
-        public::Public,
+        public::{Public, RootFile},
     },
 };
 
 use crate::support::{
-    folder::files_below,
+    folder::{files_below, published},
     posts::{segments, stream},
     primary::{Site, at, command, unxz},
 };
@@ -650,24 +659,6 @@ fn says_it_all(archive: &Archive, text: &str) {
     }
 }
 
-/// What is public of a vault, as it lies there, in an empty folder.
-fn published(site: &Site) -> TempDir {
-    let copy = TempDir::new().unwrap();
-    for (name, bytes) in site.files() {
-        let file = Path::new(&name).file_name().unwrap().to_str().unwrap();
-        let is_former = name.contains("revisions/");
-        let Some(public) = Public::of_name(file).filter(|_| !is_former) else {
-            continue;
-        };
-        let folder = public.day().map_or_else(PathBuf::new, |day| {
-            PathBuf::from(day.to_string().replace('-', "/"))
-        });
-        fs::create_dir_all(copy.path().join(&folder)).unwrap();
-        fs::write(copy.path().join(folder).join(file), bytes).unwrap();
-    }
-    copy
-}
-
 fn xz(text: &str) -> Vec<u8> {
     let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
     encoder.write_all(text.as_bytes()).unwrap();
@@ -1015,6 +1006,39 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
 
 /// The day that the documents show: what of it is written is the form of the files, so that nobody
 /// changes a word of it without raising its version.
+/// The files to cite by, of an archive that has this day only.
+fn example_to_cite(statement: &Statement<'_>) -> Vec<(String, String)> {
+    let written = file::read(
+        "[dataset]\ntitle = \"Post ids of the X sampled stream, an example\"\n\
+         creators = [{ name = \"Example, Ada\", orcid = \"0000-0002-1825-0097\", affiliation = \"Example University\" },\
+         { name = \"The Example Group\" }]\n\
+         description = \"Made up, to show what the files look like.\"\n\
+         keywords = [\"social media\", \"sampling\"]\nfunding = [\"Example Fund, grant 1234\"]\n\
+         related = [\"10.5072/example\"]\n\
+         [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n",
+    );
+    let settings = resolve(&written.unwrap(), Path::new("/"), &Me::default()).unwrap();
+    let line = |(hour, revision): (Hour, &Revision)| Line {
+        hour,
+        revision: revision.number,
+        manifest_sha256: revision.sha256.clone(),
+        previous: "0".repeat(64),
+    };
+    let revisions = statement.hours.iter();
+    let revisions = revisions.flat_map(|of| of.revisions.iter().map(|r| (of.manifest.hour, r)));
+    let lines: Vec<Line> = revisions.map(line).collect();
+    let archive = description::Archive::of(statement);
+    let days = BTreeMap::from([(statement.day, DaySum::of(statement))]);
+    let state = State::of(&lines, &lines);
+    let dataset = settings.dataset.unwrap();
+    let of = Description::of(&dataset, &archive, state, &lines, &days)
+        .unwrap()
+        .unwrap();
+    let each = RootFile::ALL.into_iter();
+    each.map(|file| (Public::Root(file).name(), of.text(file)))
+        .collect()
+}
+
 #[test]
 fn the_example_of_the_documents_is_what_the_program_writes() {
     let day: Day = DAY.parse().unwrap();
@@ -1052,15 +1076,17 @@ fn the_example_of_the_documents_is_what_the_program_writes() {
     ] {
         assert!(words.contains(told), "{text}");
     }
-    for (name, text) in [
+    let of_day = [
         (
             "certificate.txt",
             certificate::text(&statement, "twinstream/0.1.0"),
         ),
         ("certificate.svg", picture::svg(&statement)),
         ("README.md", readme::text(&statement)),
-    ] {
-        let name = format!("docs/example/{DAY}_{name}");
+    ];
+    let of_day = of_day.map(|(name, text)| (format!("{DAY}_{name}"), text));
+    for (name, text) in of_day.into_iter().chain(example_to_cite(&statement)) {
+        let name = format!("docs/example/{name}");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);
         if std::env::var_os("TWINSTREAM_WRITE_EXAMPLE").is_some() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -14,9 +14,16 @@ use std::{
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backoff", &["period", "segment"]),
     (
+        "cite",
+        &[
+            "config", "cover", "period", "report", "segment", "text", "vault", "world",
+        ],
+    ),
+    (
         "cli",
         &[
             "alarm",
+            "cite",
             "collect",
             "config",
             "cover",
@@ -57,7 +64,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "publish",
         &[
-            "alarm", "config", "period", "report", "segment", "text", "vault", "world",
+            "alarm", "cite", "config", "period", "report", "segment", "text", "vault", "world",
         ],
     ),
     (

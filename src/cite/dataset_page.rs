@@ -1,0 +1,110 @@
+//! `DATASET.md`: what a reviewer asks first, answered on one page.
+
+use super::{description::Description, words};
+use crate::{config::dataset::Creator, text::wrapped};
+
+/// Columns of a line of text.
+const WIDTH: usize = 100;
+
+/// The page.
+pub(super) fn text(of: &Description<'_>) -> String {
+    let dataset = of.dataset;
+    let paragraph = |words: &str| wrapped(words, "", WIDTH);
+    let own = dataset
+        .description
+        .as_deref()
+        .map(|own| format!("{}\n", own.trim()));
+    let sections = [
+        (
+            "What this is",
+            own.map_or_else(String::new, |own| own + "\n") + &paragraph(&words::what(of)),
+        ),
+        ("Who made it", makers(of)),
+        ("How to cite it", cite(of)),
+        ("What is missing, and why", paragraph(&words::missing(of))),
+        ("How it was collected", paragraph(words::collection())),
+        (
+            "What it can be used for",
+            paragraph(words::uses())
+                + "\n"
+                + &paragraph(words::limits())
+                + "\n"
+                + &paragraph(words::sample()),
+        ),
+        ("Persons", paragraph(words::personal())),
+        ("What you may do with it", terms(of)),
+        ("How it goes on", paragraph(&words::maintenance(of))),
+        ("The files", files()),
+    ];
+    let mut text = format!("# {}\n", dataset.title);
+    for (head, body) in sections {
+        text.extend([format!("\n## {head}\n\n{body}")]);
+    }
+    text + &format!("\nVersion {}\n", of.state.version())
+}
+
+fn makers(of: &Description<'_>) -> String {
+    let maker = |of: &Creator| {
+        let affiliation = of.affiliation.as_ref().map(|at| format!(", {at}"));
+        let orcid = of
+            .orcid
+            .as_ref()
+            .map(|orcid| format!(" (<{}>)", orcid.url()));
+        format!(
+            "- {}{}{}\n",
+            of.name,
+            affiliation.unwrap_or_default(),
+            orcid.unwrap_or_default()
+        )
+    };
+    let mut text: String = of.dataset.creators.iter().map(maker).collect();
+    if !of.dataset.funding.is_empty() {
+        text.extend([format!("\nFunded by {}.\n", of.dataset.funding.join("; "))]);
+    }
+    text
+}
+
+fn cite(of: &Description<'_>) -> String {
+    let mut text = format!("> {}\n\n", of.citation());
+    text += &wrapped(
+        "`CITATION.cff` has the same for reference managers. To cite a day or an hour, name the SHA-256 of its \
+         certificate or manifest as well: so anybody can tell later whether they have the same files.",
+        "",
+        WIDTH,
+    );
+    if !of.dataset.related.is_empty() {
+        text += "\nIt belongs to:\n\n";
+        let related = of
+            .dataset
+            .related
+            .iter()
+            .map(|doi| format!("- <{}>\n", doi.url()));
+        text.extend(related);
+    }
+    text
+}
+
+fn terms(of: &Description<'_>) -> String {
+    let licence = of.dataset.licence;
+    let words = format!(
+        "The lists of ids and the files beside them are under [{}]({}). The posts are not part of this data set: \
+         they are their authors', and what may be done with them is ruled by X's developer agreement and policy. \
+         The README of each day says what that means for whoever fetches posts by these ids.",
+        licence.name,
+        licence.url()
+    );
+    wrapped(&words, "", WIDTH)
+}
+
+fn files() -> String {
+    "| file | what it is |\n|---|---|\n\
+     | `YYYY/MM/DD/` | the ids of each hour and its manifest; report, gaps, exposure, certificate, README of the day |\n\
+     | `ledger.jsonl` | every revision of every hour, each line chained to the one before |\n\
+     | `croissant.json` | Croissant 1.1: how to load it |\n\
+     | `ro-crate-metadata.json` | RO-Crate 1.2 |\n\
+     | `datapackage.json` | Frictionless Data Package 2.0: the tables and their columns |\n\
+     | `CITATION.cff` | Citation File Format 1.2.0 |\n\
+     | `datacite.json` | DataCite 4.5 |\n\n\
+     `twinstream verify .` in this folder makes all of them again from ledger and manifests, and says what differs.\n"
+        .to_owned()
+}

@@ -1,0 +1,112 @@
+//! What is said of a day, in small sums that add up to those of the archive.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cover::{cause::Cause, gap::UNION},
+    report::statement::Statement,
+    segment::name::ServerId,
+};
+
+/// The sums of a day, or of many.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaySum {
+    /// Hours that are committed.
+    pub hours: u64,
+    /// Different posts.
+    pub posts: u64,
+    /// Seconds of those hours.
+    pub seconds: u64,
+    /// Of these covered by any server.
+    pub covered: u64,
+    /// Of these without a post.
+    pub quiet: u64,
+    /// Of the covered ones, beside a gap.
+    pub partial: u64,
+    /// In gaps of all servers together.
+    pub missing: u64,
+    /// For each cause of these gaps: how many, and how many seconds.
+    pub causes: BTreeMap<Cause, (u64, u64)>,
+    /// The servers that have a part in it.
+    pub servers: BTreeSet<ServerId>,
+    /// What both of two servers missed, if that can be told.
+    pub unseen: Option<Unseen>,
+    /// Posts that were taken out on request.
+    pub removed: u64,
+}
+
+/// An estimate, or the sum of the estimates of several days.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unseen {
+    /// The seconds that it speaks of.
+    pub seconds: u64,
+    /// The most likely number, as far as one can be told.
+    pub likely: u64,
+    /// The lower end of the interval.
+    pub low: u64,
+    /// The upper end.
+    pub high: u64,
+}
+
+impl DaySum {
+    /// Of a day.
+    pub fn of(statement: &Statement<'_>) -> Self {
+        let (sum, books) = &statement.union;
+        let manifests = statement.hours.iter().map(|hour| &hour.manifest);
+        let servers = manifests.flat_map(|manifest| manifest.counts.servers.keys());
+        Self {
+            hours: statement.hours.len() as u64,
+            posts: books.posts,
+            seconds: statement.committed,
+            covered: sum.covered,
+            quiet: sum.quiet,
+            partial: sum.partial,
+            missing: sum.missing,
+            causes: statement.causes(UNION),
+            servers: servers.cloned().collect(),
+            unseen: statement.estimate.as_ref().map(|estimate| Unseen {
+                seconds: estimate.seconds,
+                likely: estimate.unseen.unwrap_or(0),
+                low: estimate.low.unwrap_or(0),
+                high: estimate.high,
+            }),
+            removed: statement.redactions.values().sum(),
+        }
+    }
+
+    /// Gaps of all servers together.
+    pub fn gaps(&self) -> u64 {
+        self.causes.values().map(|(gaps, _)| gaps).sum()
+    }
+}
+
+impl<'a> std::iter::Sum<&'a DaySum> for DaySum {
+    fn sum<I: Iterator<Item = &'a DaySum>>(days: I) -> Self {
+        days.fold(Self::default(), |mut all, day| {
+            all.hours += day.hours;
+            all.posts += day.posts;
+            all.seconds += day.seconds;
+            all.covered += day.covered;
+            all.quiet += day.quiet;
+            all.partial += day.partial;
+            all.missing += day.missing;
+            for (cause, (gaps, seconds)) in &day.causes {
+                let of_all = all.causes.entry(*cause).or_default();
+                of_all.0 += gaps;
+                of_all.1 += seconds;
+            }
+            all.servers.extend(day.servers.iter().cloned());
+            if let Some(of_day) = day.unseen {
+                let unseen = all.unseen.get_or_insert_default();
+                unseen.seconds += of_day.seconds;
+                unseen.likely += of_day.likely;
+                unseen.low += of_day.low;
+                unseen.high += of_day.high;
+            }
+            all.removed += day.removed;
+            all
+        })
+    }
+}

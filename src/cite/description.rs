@@ -1,0 +1,226 @@
+//! Everything that is said of the data set, as values: what a person has said of it, and what ledger and
+//! manifests say. Pure.
+
+use std::collections::BTreeMap;
+
+use super::{citation, croissant, datacite, datapackage, dataset_page, day::DaySum, ro_crate};
+use crate::{
+    config::dataset::{Creator, Dataset},
+    period::{Day, Hour, UnknownZone, UtcMs, Zone},
+    report::statement::Statement,
+    vault::{
+        ledger::{self, Line},
+        public::RootFile,
+    },
+};
+
+/// The version of the files' form. Whoever changes a word of them raises this.
+pub const FORMAT: u64 = 1;
+
+/// Which state of an archive is described: the first lines of its ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// So many lines.
+    pub lines: u64,
+    /// So many hours are in them.
+    pub hours: u64,
+    /// SHA-256 of the last of them.
+    pub head: String,
+}
+
+impl State {
+    /// Of these first lines of a ledger, the whole of which is `ledger`.
+    pub fn of(lines: &[Line], whole: &[Line]) -> Self {
+        Self {
+            lines: lines.len() as u64,
+            hours: latest(lines).len() as u64,
+            head: ledger::head_of(lines, whole),
+        }
+    }
+
+    /// The version of what describes it: the form, the hours, and the revisions that came after the first of
+    /// each. It only ever grows.
+    pub fn version(&self) -> String {
+        let later = self.lines.saturating_sub(self.hours);
+        format!("{FORMAT}.{}.{later}", self.hours)
+    }
+}
+
+/// The latest revision of each hour.
+pub fn latest(lines: &[Line]) -> BTreeMap<Hour, &Line> {
+    lines.iter().map(|line| (line.hour, line)).collect()
+}
+
+/// Lines of the ledger and hours that a version tells, if it is one of this form.
+pub fn described(version: &str) -> Option<(u64, u64)> {
+    let mut parts = version.split('.').map(str::parse);
+    match (parts.next()?, parts.next()?, parts.next()?, parts.next()) {
+        (Ok(FORMAT), Ok(hours), Ok(later), None) => Some((u64::checked_add(hours, later)?, hours)),
+        _ => None,
+    }
+}
+
+/// The first of the hours described that has a later revision.
+pub fn revised<'a>(first: &[Line], whole: &'a [Line]) -> Option<&'a Line> {
+    let known = latest(first);
+    let later = whole.get(first.len()..).unwrap_or_default();
+    later.iter().find(|line| known.contains_key(&line.hour))
+}
+
+/// The vault's own marks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// Its time zone.
+    pub timezone: String,
+    /// The stream.
+    pub stream: String,
+}
+
+impl Archive {
+    /// As a day's manifests have them.
+    pub fn of(statement: &Statement<'_>) -> Self {
+        Self {
+            timezone: statement.timezone.to_owned(),
+            stream: statement.stream.to_owned(),
+        }
+    }
+}
+
+/// What is said.
+#[derive(Debug)]
+pub struct Description<'a> {
+    /// What a person has said.
+    pub dataset: &'a Dataset,
+    /// Of which archive.
+    pub archive: &'a Archive,
+    /// Of which state of it.
+    pub state: State,
+    /// The hours, ascending; at least one.
+    pub hours: Vec<Hour>,
+    /// The begin of the first and the end of the last.
+    pub time: (UtcMs, UtcMs),
+    /// Hours between these that are not part of it.
+    pub absent: u64,
+    /// The days that have any of them.
+    pub days: &'a BTreeMap<Day, DaySum>,
+    /// All days together.
+    pub sum: DaySum,
+}
+
+impl<'a> Description<'a> {
+    /// Of the first lines of a ledger, and the sums of their days; `None` if there is no hour.
+    pub fn of(
+        dataset: &'a Dataset,
+        archive: &'a Archive,
+        state: State,
+        lines: &[Line],
+        days: &'a BTreeMap<Day, DaySum>,
+    ) -> Result<Option<Self>, UnknownZone> {
+        let zone = Zone::named(&archive.timezone)?;
+        let hours: Vec<Hour> = latest(lines).into_keys().collect();
+        let (Some(first), Some(last)) = (hours.first(), hours.last()) else {
+            return Ok(None);
+        };
+        let (begin, end) = (zone.intervals(*first), zone.intervals(*last));
+        let (Some(begin), Some(end)) = (begin.first(), end.last()) else {
+            return Ok(None);
+        };
+        let exist = (first.0..=last.0).map(Hour);
+        let exist = exist
+            .filter(|hour| !zone.intervals(*hour).is_empty())
+            .count();
+        Ok(Some(Self {
+            dataset,
+            archive,
+            state,
+            time: (begin.begin, end.end),
+            absent: exist.saturating_sub(hours.len()) as u64,
+            hours,
+            sum: days.values().sum(),
+            days,
+        }))
+    }
+
+    /// The text of one of the files.
+    pub fn text(&self, file: RootFile) -> String {
+        match file {
+            RootFile::DataCite => datacite::text(self),
+            RootFile::Croissant => croissant::text(self),
+            RootFile::RoCrate => ro_crate::text(self),
+            RootFile::DataPackage => datapackage::text(self),
+            RootFile::Citation => citation::text(self),
+            RootFile::Page => dataset_page::text(self),
+        }
+    }
+
+    /// The day of the last hour: nothing here is older, and no clock is asked.
+    pub fn date(&self) -> String {
+        self.hours
+            .last()
+            .map(|hour| hour.day().to_string())
+            .unwrap_or_default()
+    }
+
+    /// The year of that day.
+    pub fn year(&self) -> String {
+        self.date().chars().take(4).collect()
+    }
+
+    /// Who is behind it: where the first creator works, else the first creator.
+    pub fn publisher(&self) -> &str {
+        let first = self.dataset.creators.first();
+        first.map_or("", |creator| {
+            creator.affiliation.as_deref().unwrap_or(&creator.name)
+        })
+    }
+
+    /// How it is cited, in one line.
+    pub fn citation(&self) -> String {
+        let names = self
+            .dataset
+            .creators
+            .iter()
+            .map(|creator| creator.name.as_str());
+        let names: Vec<&str> = names.collect();
+        format!(
+            "{} ({}): {}. Version {} [Data set].",
+            names.join("; "),
+            self.year(),
+            self.dataset.title.trim_end_matches('.'),
+            self.state.version()
+        )
+    }
+}
+
+/// A JSON value as it lies in a file.
+pub fn json_text(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Adds the parts of a creator's name, which all formats in JSON call the same.
+pub fn put_name_parts(to: &mut serde_json::Value, of: &Creator) {
+    if let Some((family, given)) = of.family_and_given() {
+        to["familyName"] = family.into();
+        to["givenName"] = given.into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_tells_lines_and_hours() {
+        assert_eq!(described("1.24.3"), Some((27, 24)));
+        for other in [
+            "2.24.3",
+            "1.24",
+            "1.24.3.1",
+            "1.x.3",
+            "",
+            "1.18446744073709551615.1",
+        ] {
+            assert_eq!(described(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The sentences that several files have. They say what this archive has, and nothing of the service that it
+//! was collected from.
+
+use super::description::Description;
+use crate::{
+    cover::cause::Cause,
+    report::told_gaps::meaning,
+    text::{percent, plural, thousands},
+};
+
+/// What it is.
+pub(super) fn what(of: &Description<'_>) -> String {
+    let (begin, end) = instants(of);
+    format!(
+        "Ids of {} that the sampled stream of the X API (stream `{}`, about 1 % of all public posts) gave \
+         from {begin} to {end}, as {} received them: a list for each of {}, with a statement of which seconds \
+         are missing and why. The posts themselves are not part of it.",
+        plural(of.sum.posts, "post", "posts"),
+        of.archive.stream,
+        plural(of.sum.servers.len() as u64, "server", "servers"),
+        plural(of.sum.hours, "hour", "hours"),
+    )
+}
+
+/// The same with what its makers say of it before.
+pub(super) fn description(of: &Description<'_>) -> String {
+    match &of.dataset.description {
+        Some(own) => format!("{own}\n\n{}", what(of)),
+        None => what(of),
+    }
+}
+
+/// Begin and end, to the second.
+pub(super) fn instants(of: &Description<'_>) -> (String, String) {
+    let second =
+        |at: crate::period::UtcMs| at.to_string().chars().take(19).collect::<String>() + "Z";
+    (second(of.time.0), second(of.time.1))
+}
+
+/// How it was collected.
+pub(super) fn collection() -> &'static str {
+    "Each server holds one connection to the stream, stores every line as it was received with the time of its \
+     arrival, and records what happens to the connection. A post belongs to the hour in which it was made, \
+     which its id tells. Of several copies of a post one counts; only its id is published. Each hour is \
+     committed with a manifest of counts, hashes, and what is known of each of its seconds; ledger.jsonl has \
+     every revision of every hour, each line chained to the one before by its hash."
+}
+
+/// What is missing, and why.
+pub(super) fn missing(of: &Description<'_>) -> String {
+    let sum = &of.sum;
+    let mut text = format!(
+        "This archive covers {} of {} of its {} ({}): seconds in which at least one of its servers received a \
+         post, or was connected while none came ({} of them).",
+        thousands(sum.covered),
+        plural(sum.seconds, "second", "seconds"),
+        plural(sum.hours, "hour", "hours"),
+        percent(sum.covered, sum.seconds),
+        thousands(sum.quiet),
+    );
+    if sum.missing == 0 {
+        text += " No second of these hours is missing.";
+    } else {
+        text.extend([format!(
+            " {} in {} missing: {}. {} at the edge of a gap and may be covered in part.",
+            plural(sum.missing, "second", "seconds"),
+            plural(sum.gaps(), "gap is", "gaps are"),
+            causes(of),
+            plural(sum.partial, "covered second lies", "covered seconds lie"),
+        )]);
+    }
+    if of.absent == 0 {
+        text += " No hour between the first and the last is absent.";
+    } else {
+        text.extend([format!(
+            " {} not part of it that lie between the first and the last.",
+            plural(of.absent, "hour is", "hours are")
+        )]);
+    }
+    if let Some(unseen) = of.sum.unseen {
+        let many = match unseen.likely {
+            0 => format!("at most {}", thousands(unseen.high)),
+            likely => format!(
+                "about {}, from {} to {}",
+                thousands(likely),
+                thousands(unseen.low),
+                thousands(unseen.high)
+            ),
+        };
+        text.extend([format!(
+            " Posts that both servers missed in the {} that both have posts of, estimated for each day \
+             (Chapman) and added up: {many}. It assumes that the two lose posts independently of each other; \
+             where they do not, it is a lower bound.",
+            plural(unseen.seconds, "second", "seconds"),
+        )]);
+    }
+    if 0 < sum.removed {
+        text.extend([format!(
+            " {} taken out on request.",
+            plural(sum.removed, "post was", "posts were")
+        )]);
+    }
+    text + " Every gap with its cause is in the days' _gaps.csv, the seconds covered in each minute in their \
+            _exposure.csv. All this describes what this archive has; it is no measure of the service that it \
+            was collected from."
+}
+
+/// The causes of the union's gaps, the longest first.
+fn causes(of: &Description<'_>) -> String {
+    let mut causes: Vec<(&Cause, &(u64, u64))> = of.sum.causes.iter().collect();
+    causes.sort_by_key(|(cause, (_, seconds))| (std::cmp::Reverse(*seconds), **cause));
+    let told = causes.iter().map(|(cause, (gaps, seconds))| {
+        format!(
+            "{cause} {} s in {} ({})",
+            thousands(*seconds),
+            plural(*gaps, "gap", "gaps"),
+            meaning(**cause)
+        )
+    });
+    told.collect::<Vec<String>>().join(", ")
+}
+
+/// How it goes on, and which state this is.
+pub(super) fn maintenance(of: &Description<'_>) -> String {
+    format!(
+        "Hours are added as they are collected. Data that comes late makes a new revision of its hour, and \
+         posts are taken out on request; ledger.jsonl has all revisions. This describes its first {}, the last \
+         of which has the SHA-256 {}.",
+        plural(of.state.lines, "line", "lines"),
+        of.state.head
+    )
+}
+
+/// What there is of persons in it.
+pub(super) fn personal() -> &'static str {
+    "Ids of public posts, no texts and no names. Whoever has access to the X API gets by an id the post and its \
+     author, as long as the post is public; posts can tell of opinions, beliefs and health. Deleted posts do \
+     not come back. Whoever wants an id removed asks those who publish this archive."
+}
+
+/// What it is not good for.
+pub(super) fn limits() -> &'static str {
+    "Ids alone: the posts have to be fetched from the X API, and the older the ids, the more posts are gone. A \
+     second that is covered may still lack posts. Counts over time need the seconds covered as their offset."
+}
+
+/// What is known of how the sample came about.
+pub(super) fn sample() -> &'static str {
+    "Which posts are in the sample is the platform's choice. Posts of protected accounts are not in it; posts \
+     of automated accounts are."
+}
+
+/// What it can be used for.
+pub(super) fn uses() -> &'static str {
+    "Fetching the posts by their ids for research on public conversation; sampling by time; checking another \
+     collection of the same stream against this one."
+}
