@@ -19,7 +19,7 @@ use twinstream::{
     vault::{
         layout, ledger,
         manifest::{Manifest, sha256},
-        public::{DayFile, Public},
+        public::{DayFile, Public, RootFile},
     },
     world::disk::RealDisk,
 };
@@ -655,6 +655,14 @@ fn plant(vault: &Path, what: Public) -> &'static str {
             fs::write(&path, [text, PRIVATE.into()].concat()).unwrap();
             "it is not what the manifests of its day say"
         }
+        Public::Root(RootFile::DataCite) => {
+            fs::write(&path, [text, PRIVATE.into()].concat()).unwrap();
+            "is not what this program writes about this archive"
+        }
+        Public::Root(_) => {
+            fs::write(&path, [text, PRIVATE.into()].concat()).unwrap();
+            "it is not what configuration, ledger and manifests say"
+        }
     }
 }
 
@@ -678,10 +686,14 @@ fn a_post_in_any_public_file_stays_here() {
     let hour: Hour = "2026-11-23_14".parse().unwrap();
     write_certificate(&vault, hour.day());
     let osf = Osf::start("", &[]);
-    publisher.publish(&osf, &[]).check(0, "published");
+    let dataset = "[dataset]\ntitle = \"a\"\ncreators = [{ name = \"b\" }]\n";
+    publisher
+        .publish_with(&osf, dataset, &[])
+        .check(0, "published");
     check_public(&osf, &publisher);
     let mut all = vec![Public::Ids(hour), Public::Manifest(hour), Public::Ledger];
     all.extend(DayFile::ALL.map(|file| Public::Day(hour.day(), file)));
+    all.extend(RootFile::ALL.map(Public::Root));
     let good = root.join("good");
     copy_all(&vault, &good);
     for what in all {
@@ -715,8 +727,11 @@ fn a_post_in_any_public_file_stays_here() {
     let said = publisher.publish(&osf, &[]);
     said.check(0, "the next `twinstream report` writes it anew")
         .check(0, "0 failed, 3 wait");
+    assert!(!osf.files().contains_key("datacite.json"), "nor do these");
     write_certificate(&vault, hour.day());
-    publisher.publish(&osf, &[]).check(0, "certificate.svg");
+    fs::remove_file(vault.join("datacite.json")).unwrap();
+    let said = publisher.publish_with(&osf, dataset, &[]);
+    said.check(0, "certificate.svg").check(0, "datacite.json");
     check_public(&osf, &publisher);
 }
 

@@ -324,6 +324,12 @@ impl Publisher {
                 "_certificate.svg",
                 "_README.md",
                 "ledger.jsonl",
+                "CITATION.cff",
+                "DATASET.md",
+                "croissant.json",
+                "datacite.json",
+                "datapackage.json",
+                "ro-crate-metadata.json",
             ];
             let is_public = is_public.iter().any(|ending| name.ends_with(ending));
             if is_public && !path.contains("revisions/") {
