@@ -1,17 +1,18 @@
 //! When to ask the API again: how attempts ended goes in, how long to wait and why comes out.
 //!
-//! The table of waits stands here and nowhere else, as values without sockets or clocks. Counters
-//! go back to zero after the first line of a connection, not after its status 200. Besides the
-//! table there is a budget of HTTP answers, since every server of a set-up draws on the same limit.
+//! The table of waits stands here and nowhere else, as values without sockets, clocks or chance.
+//! Counters go back to zero only by a connection that held. Besides the table there is a budget of
+//! HTTP answers, since every server of a set-up draws on the same limit: the first ones of a quarter
+//! of an hour may be spent fast, the rest is spread over what is left of it, so that a budget is
+//! never burnt in a burst and then waited for. Pauses are lengthened a little by chance, so that no
+//! two servers go in step.
 
 use std::collections::VecDeque;
 
 use crate::{period::UtcMs, segment::event::Why};
 
-/// Reconnecting at once is for streams that were up; beyond this many times …
-const AT_ONCE_MAX: usize = 5;
-/// … within this time it is a failure like any other.
-const AT_ONCE_WINDOW_MS: i64 = 10_000;
+/// A connection that brought lines for so long has held: what went wrong before it is over.
+pub const HOLDS_MS: i64 = 30_000;
 
 /// Network failures wait this much longer each time, as X recommends …
 const NETWORK_STEP_MS: i64 = 250;
@@ -19,12 +20,39 @@ const NETWORK_STEP_MS: i64 = 250;
 const NETWORK_MAX_MS: i64 = 16_000;
 
 /// Answers in the sliding window: less than half of the 50 that X allows an app, for two servers.
-const ANSWERS_MAX: usize = 20;
+pub const ANSWERS_MAX: usize = 20;
 /// The sliding window of X's rate limits; no limit can hold longer than it.
-const WINDOW_MS: i64 = 15 * 60_000;
+pub const WINDOW_MS: i64 = 15 * 60_000;
+
+/// How long after the n-th answer of a window the next request may be made: the first ones follow at
+/// once, then none is further away than half a minute.
+const PACE_MS: [i64; 11] = [
+    0,
+    0,
+    0,
+    0,
+    2_000,
+    6_000,
+    14_000,
+    28_000,
+    PACE_MAX_MS,
+    PACE_MAX_MS,
+    PACE_MAX_MS,
+];
+
+/// The last of these, and the least when what is left is spread.
+const PACE_MAX_MS: i64 = 31_000;
+
+/// Pauses are lengthened by chance up to a tenth …
+const JITTER_PART: i64 = 10;
+/// … and to this.
+const JITTER_MAX_MS: i64 = 5_000;
 
 /// After a limit's end, so that two clocks need not agree to the second.
 const AFTER_RESET_MS: i64 = 1_000;
+
+/// What the API has left is for two servers.
+const SERVERS: u64 = 2;
 
 /// What X asks for at most.
 const BACKFILL_MINUTES_MAX: i64 = 5;
@@ -88,17 +116,17 @@ pub struct Next {
     pub alarm: bool,
 }
 
-/// Counts what went wrong since the last line.
-#[derive(Debug, Default)]
+/// Counts what went wrong since a connection held.
+#[derive(Debug)]
 pub struct Backoff {
+    /// The state of the dice.
+    chance: u64,
     network: u32,
     server: u32,
     rate_limit: u32,
     connections: u32,
     unauthorized: u32,
-    /// Streams that broke although they had used up their reconnections at once.
-    flapping: u32,
-    at_once: VecDeque<UtcMs>,
+    /// The latest answers, ascending.
     answers: VecDeque<UtcMs>,
     limit: RateLimit,
     without_backfill: bool,
@@ -117,9 +145,35 @@ fn linear(failures_before: u32) -> i64 {
 }
 
 impl Backoff {
-    /// At the start of a run.
-    pub fn new() -> Self {
-        Self::default()
+    /// At the start of a run: `chance` is another number on every server, `answers` are those that
+    /// earlier runs got.
+    pub fn new(chance: u32, answers: impl IntoIterator<Item = UtcMs>) -> Self {
+        let mut answers: Vec<UtcMs> = answers.into_iter().collect();
+        answers.sort_unstable();
+        let spare = answers.len().saturating_sub(ANSWERS_MAX);
+        Self {
+            chance: u64::from(chance),
+            network: 0,
+            server: 0,
+            rate_limit: 0,
+            connections: 0,
+            unauthorized: 0,
+            answers: answers.into_iter().skip(spare).collect(),
+            limit: RateLimit::default(),
+            without_backfill: false,
+        }
+    }
+
+    /// When the first request of a run may be made: at once, unless earlier runs have left so little
+    /// of the budget that it has to be spread.
+    pub fn first(&mut self, now: UtcMs) -> Next {
+        let is_spread = PACE_MS.len() < self.in_window(now).count();
+        let until = if is_spread { self.allowed(now) } else { None };
+        Next {
+            until: until.unwrap_or(now),
+            why: Why::Budget,
+            alarm: false,
+        }
     }
 
     /// The API has answered a request, with whatever status.
@@ -131,8 +185,8 @@ impl Backoff {
         }
     }
 
-    /// A line or keep-alive has come: what went wrong before is over.
-    pub fn heard(&mut self) {
+    /// A connection has brought lines for [`HOLDS_MS`]: what went wrong before is over.
+    pub fn held(&mut self) {
         self.network = 0;
         self.server = 0;
         self.rate_limit = 0;
@@ -149,7 +203,7 @@ impl Backoff {
     pub fn ended(&mut self, now: UtcMs, end: End) -> Next {
         let (wait_ms, why, alarm) = match end {
             End::Local => (0, Why::DiskFull, false),
-            End::Dropped => self.dropped(now),
+            End::Dropped => (0, Why::Reconnect, false),
             End::Failed => (linear(count(&mut self.network)), Why::Network, false),
             End::Refused {
                 refusal,
@@ -157,31 +211,17 @@ impl Backoff {
             } => self.refused(now, refusal, with_backfill),
         };
         let next = Next {
-            until: now.plus_ms(wait_ms),
+            until: now.plus_ms(wait_ms + self.jitter(wait_ms)),
             why,
             alarm,
         };
-        match self.budget_allows(now) {
+        match self.allowed(now) {
             Some(until) if next.until < until => Next {
                 until,
                 why: Why::Budget,
                 alarm,
             },
             _ => next,
-        }
-    }
-
-    fn dropped(&mut self, now: UtcMs) -> (i64, Why, bool) {
-        let window_begin = now.plus_ms(-AT_ONCE_WINDOW_MS);
-        while self.at_once.front().is_some_and(|at| *at <= window_begin) {
-            self.at_once.pop_front();
-        }
-        if self.at_once.len() < AT_ONCE_MAX {
-            self.at_once.push_back(now);
-            self.flapping = 0;
-            (0, Why::Reconnect, false)
-        } else {
-            (linear(count(&mut self.flapping)), Why::Flapping, false)
         }
     }
 
@@ -222,18 +262,55 @@ impl Backoff {
         }
     }
 
-    /// From when on another answer fits into the budget; `None`: it does now.
-    fn budget_allows(&self, now: UtcMs) -> Option<UtcMs> {
-        match (self.limit.remaining, self.limit.reset) {
-            (Some(0), Some(reset)) if now < reset => Some(now.plus_ms(until_reset(now, reset))),
-            (Some(left), _) if 0 < left => None,
-            _ => {
-                let oldest = self.answers.front()?;
-                let free_again = oldest.plus_ms(WINDOW_MS);
-                (self.answers.len() == ANSWERS_MAX && now < free_again).then_some(free_again)
-            }
-        }
+    /// Answers in the window that ends now.
+    fn in_window(&self, now: UtcMs) -> impl DoubleEndedIterator<Item = UtcMs> {
+        let begin = now.plus_ms(-WINDOW_MS);
+        let answers = self.answers.iter().copied();
+        answers.filter(move |at| begin < *at && *at <= now)
     }
+
+    /// From when on another request fits into the budget, by our count and by the API's; `None`: it
+    /// does now.
+    fn allowed(&mut self, now: UtcMs) -> Option<UtcMs> {
+        let used = self.in_window(now).count();
+        let first = self.in_window(now).next()?;
+        let last = self.in_window(now).next_back()?;
+        let after_ms = PACE_MS.get(used - 1).copied().unwrap_or_else(|| {
+            let renewed = first.plus_ms(WINDOW_MS);
+            let left = ANSWERS_MAX.saturating_sub(used);
+            spread(renewed.0.saturating_sub(last.0), left as u64).max(PACE_MAX_MS)
+        });
+        let mut until = last.plus_ms(after_ms + self.jitter(after_ms));
+        if let (Some(remaining), Some(reset)) = (self.limit.remaining, self.limit.reset)
+            && now < reset
+        {
+            let after_ms = match remaining / SERVERS {
+                0 if remaining == 0 => until_reset(last, reset),
+                left if left < (ANSWERS_MAX - PACE_MS.len()) as u64 => {
+                    spread(until_reset(last, reset), left)
+                }
+                _ => 0,
+            };
+            until = until.max(last.plus_ms(after_ms));
+        }
+        (now < until).then_some(until)
+    }
+
+    /// What chance adds to a pause.
+    fn jitter(&mut self, wait_ms: i64) -> i64 {
+        let most = (wait_ms / JITTER_PART).min(JITTER_MAX_MS);
+        // splitmix64
+        self.chance = self.chance.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.chance ^ (self.chance >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let draw = (z ^ (z >> 31)) % (most.max(0).unsigned_abs() + 1);
+        i64::try_from(draw).unwrap_or(0)
+    }
+}
+
+/// The pause before the next of `left` requests that are spread over a time, the last of which ends it.
+fn spread(over_ms: i64, left: u64) -> i64 {
+    over_ms.max(0) / i64::try_from(left + 1).unwrap_or(i64::MAX)
 }
 
 /// Counts one more failure and says how many there were before.
@@ -262,6 +339,8 @@ pub fn backfill_minutes(last_line: Option<UtcMs>, now: UtcMs) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const START: UtcMs = UtcMs(1_795_442_400_000);
@@ -273,81 +352,79 @@ mod tests {
         }
     }
 
+    fn backoff() -> Backoff {
+        Backoff::new(7, [])
+    }
+
+    /// Whether a pause is that of the table, and what chance may add.
+    fn is_about(wait_ms: i64, expected_ms: i64) -> bool {
+        (expected_ms..=expected_ms + (expected_ms / 10).min(5_000)).contains(&wait_ms)
+    }
+
     /// The waits, in ms, and rows when the same end comes again and again, each as soon as it may.
     #[track_caller]
-    fn check_waits(end: End, times: usize, why: Why, alarms: bool, expected_ms: &[i64]) {
-        let mut backoff = Backoff::new();
+    fn check_waits(end: End, why: Why, alarms: bool, expected_ms: &[i64]) {
+        let mut backoff = backoff();
         let mut now = START;
-        let waits: Vec<i64> = (0..times)
-            .map(|_| {
-                let next = backoff.ended(now, end);
-                let wait_ms = next.until.0 - now.0;
-                assert_eq!(next.why, why);
-                assert_eq!(next.alarm, alarms);
-                now = next.until.plus_ms(20_000);
-                wait_ms
-            })
-            .collect();
-        assert_eq!(waits, expected_ms);
+        for expected_ms in expected_ms {
+            let next = backoff.ended(now, end);
+            let wait_ms = next.until.0 - now.0;
+            assert_eq!(next.why, why);
+            assert_eq!(next.alarm, alarms);
+            assert!(is_about(wait_ms, *expected_ms), "{expected_ms}: {wait_ms}");
+            now = next.until.plus_ms(20_000);
+        }
     }
 
     #[test]
     fn each_row_of_the_table() {
         let s = |seconds: &[i64]| -> Vec<i64> { seconds.iter().map(|s| s * 1_000).collect() };
-        check_waits(End::Dropped, 4, Why::Reconnect, false, &[0, 0, 0, 0]);
-        check_waits(End::Local, 2, Why::DiskFull, false, &[0, 0]);
+        check_waits(End::Dropped, Why::Reconnect, false, &[0, 0, 0, 0]);
+        check_waits(End::Local, Why::DiskFull, false, &[0, 0]);
         check_waits(
             refused(Refusal::Server),
-            9,
             Why::ServerError,
             false,
             &s(&[5, 10, 20, 40, 80, 160, 320, 320, 320]),
         );
         check_waits(
             refused(Refusal::RateLimit),
-            6,
             Why::RateLimit,
             false,
             &s(&[60, 120, 240, 480, 900, 900]),
         );
         check_waits(
             refused(Refusal::TooManyConnections),
-            6,
             Why::TooManyConnections,
             false,
             &s(&[10, 60, 120, 240, 300, 300]),
         );
         check_waits(
             refused(Refusal::Provisioning),
-            3,
             Why::Provisioning,
             false,
             &s(&[60, 60, 60]),
         );
         check_waits(
             refused(Refusal::UsageCap),
-            2,
             Why::UsageCap,
             true,
             &s(&[900, 900]),
         );
         check_waits(
             refused(Refusal::Unauthorized),
-            8,
             Why::Unauthorized,
             true,
             &s(&[10, 20, 40, 80, 160, 320, 640, 900]),
         );
         check_waits(
             refused(Refusal::BadRequest),
-            2,
             Why::BadRequest,
             true,
             &s(&[900, 900]),
         );
         check_waits(
             refused(Refusal::NotFound),
-            2,
             Why::NotFound,
             true,
             &s(&[900, 900]),
@@ -356,101 +433,267 @@ mod tests {
 
     #[test]
     fn network_failures_wait_a_quarter_second_longer_each_time() {
-        let mut backoff = Backoff::new();
-        let waits: Vec<i64> = (0..66)
-            .map(|_| backoff.ended(START, End::Failed).until.0 - START.0)
-            .collect();
-        let mut expected: Vec<i64> = (1..=64).map(|n| n * 250).collect();
-        expected.extend([16_000, 16_000]);
-        assert_eq!(waits, expected);
-        backoff.heard();
-        assert_eq!(
-            backoff.ended(START, End::Failed).until,
-            START.plus_ms(250),
-            "a line puts the counters back"
+        let mut backoff = backoff();
+        for n in 1..=66 {
+            let wait_ms = backoff.ended(START, End::Failed).until.0 - START.0;
+            assert!(is_about(wait_ms, (n * 250).min(16_000)), "{n}: {wait_ms}");
+        }
+        backoff.held();
+        let wait_ms = backoff.ended(START, End::Failed).until.0 - START.0;
+        assert!(
+            is_about(wait_ms, 250),
+            "a connection that held puts the counters back"
         );
     }
 
     #[test]
-    fn a_stream_that_breaks_all_the_time_is_not_asked_again_in_a_loop() {
-        let mut backoff = Backoff::new();
-        let mut now = START;
-        let mut waits = Vec::new();
-        for _ in 0..9 {
-            backoff.heard();
-            let next = backoff.ended(now, End::Dropped);
-            waits.push((next.until.0 - now.0, next.why));
-            now = next.until.plus_ms(100);
-        }
-        assert_eq!(&waits[..5], [(0, Why::Reconnect); 5]);
-        assert_eq!(
-            &waits[5..],
-            [250, 500, 750, 1_000].map(|ms| (ms, Why::Flapping))
-        );
-        let later = now.plus_ms(10_000);
-        assert_eq!(backoff.ended(later, End::Dropped).until, later);
+    fn no_two_servers_go_in_step() {
+        let waits = |chance: u32| -> Vec<i64> {
+            let mut backoff = Backoff::new(chance, []);
+            (0..20)
+                .map(|_| backoff.ended(START, End::Failed).until.0 - START.0)
+                .collect()
+        };
+        assert_eq!(waits(1), waits(1), "chance is an argument");
+        let (one, other) = (waits(1), waits(2));
+        let same = one.iter().zip(&other).filter(|(a, b)| a == b).count();
+        assert!(same < 4, "{one:?} {other:?}");
     }
 
     #[test]
     fn a_rate_limit_holds_until_its_reset_and_a_second() {
-        let mut backoff = Backoff::new();
-        let mut wait = |reset_ms: i64| {
+        let wait = |reset_ms: i64| {
             let limit = RateLimit {
                 remaining: Some(0),
                 reset: Some(START.plus_ms(reset_ms)),
             };
+            let mut backoff = backoff();
             backoff.answered(START, limit);
             let next = backoff.ended(START, refused(Refusal::RateLimit));
-            (next.until.0 - START.0, next.why)
+            assert_eq!(next.why, Why::RateLimit);
+            next.until.0 - START.0
         };
-        assert_eq!(wait(7_000), (8_000, Why::RateLimit));
-        assert_eq!(wait(24 * 3_600_000), (900_000, Why::RateLimit));
-        assert_eq!(wait(-1), (60_000, Why::RateLimit), "a reset in the past");
+        assert!(is_about(wait(7_000), 8_000));
+        assert!(is_about(wait(24 * 3_600_000), 900_000));
+        assert!(is_about(wait(-1), 60_000), "a reset in the past");
+    }
+
+    /// What an API that is not well does to a request.
+    #[derive(Debug, Clone, Copy)]
+    enum Ill {
+        /// A stream that gives something and ends after so long.
+        Ends(i64),
+        /// A stream that gives nothing.
+        Empty,
+        Unreachable(i64),
+        Server,
+        TooMany,
+        RateLimit(i64),
+    }
+
+    /// One server's attempts at an API that is ill for a while, and then well.
+    struct Trial {
+        backoff: Backoff,
+        answers: Vec<UtcMs>,
+        now: UtcMs,
+        /// The API's limit, where it tells one.
+        limit: RateLimit,
+    }
+
+    impl Trial {
+        fn new(chance: u32) -> Self {
+            Self {
+                backoff: Backoff::new(chance, []),
+                answers: Vec::new(),
+                now: START,
+                limit: RateLimit::default(),
+            }
+        }
+
+        fn answered(&mut self) {
+            self.answers.push(self.now);
+            self.backoff.answered(self.now, self.limit);
+        }
+
+        fn meets(&mut self, ill: Ill) {
+            let end = match ill {
+                Ill::Ends(after_ms) => {
+                    self.answered();
+                    self.now = self.now.plus_ms(after_ms);
+                    if HOLDS_MS <= after_ms {
+                        self.backoff.held();
+                    }
+                    End::Dropped
+                }
+                Ill::Empty => {
+                    self.answered();
+                    End::Failed
+                }
+                Ill::Unreachable(after_ms) => {
+                    self.now = self.now.plus_ms(after_ms);
+                    End::Failed
+                }
+                Ill::Server => {
+                    self.answered();
+                    refused(Refusal::Server)
+                }
+                Ill::TooMany => {
+                    self.answered();
+                    refused(Refusal::TooManyConnections)
+                }
+                Ill::RateLimit(for_ms) => {
+                    let reset = self.now.plus_ms(for_ms);
+                    self.limit = RateLimit {
+                        remaining: Some(0),
+                        reset: Some(reset),
+                    };
+                    self.answered();
+                    self.limit = RateLimit::default();
+                    refused(Refusal::RateLimit)
+                }
+            };
+            self.now = self.backoff.ended(self.now, end).until;
+        }
+
+        /// How long after the API has become well the next request is made.
+        fn is_ill_for(&mut self, ill_ms: i64, with: &[Ill]) -> i64 {
+            let well = START.plus_ms(ill_ms);
+            let mut ills = with.iter().cycle();
+            while self.now < well {
+                self.meets(*ills.next().unwrap());
+            }
+            self.now.0 - well.0
+        }
+
+        /// The most answers in any quarter of an hour.
+        fn most(&self) -> usize {
+            let windows = self.answers.iter().enumerate().map(|(place, begin)| {
+                let end = begin.plus_ms(WINDOW_MS);
+                self.answers[place..].iter().filter(|at| **at < end).count()
+            });
+            windows.max().unwrap_or(0)
+        }
+    }
+
+    /// How soon it collects again after a trouble that was over within two minutes …
+    const SOON_MS: i64 = 35_000;
+    /// … and after a longer one, as far as the budget goes.
+    const LATE_MS: i64 = 120_000;
+
+    fn bound(ill_ms: i64) -> i64 {
+        if ill_ms <= 120_000 { SOON_MS } else { LATE_MS }
+    }
+
+    fn broken() -> impl Strategy<Value = Ill> {
+        prop_oneof![
+            (0..40_000_i64).prop_map(Ill::Ends),
+            (0..500_i64).prop_map(Ill::Ends),
+            Just(Ill::Empty),
+            (0..10_000_i64).prop_map(Ill::Unreachable),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn after_any_trouble_it_collects_again_soon(
+            chance: u32,
+            ill_ms in prop_oneof![1_000..120_000_i64, 1_000..1_800_000_i64],
+            with in proptest::collection::vec(broken(), 1..40),
+        ) {
+            let mut trial = Trial::new(chance);
+            // it may notice that it is well only when a connection of that time ends
+            let longest = with.iter().map(|ill| match ill {
+                Ill::Ends(ms) | Ill::Unreachable(ms) => *ms,
+                _ => 0,
+            });
+            let longest = longest.max().unwrap_or(0);
+            let late_ms = trial.is_ill_for(ill_ms, &with);
+            prop_assert!(late_ms <= bound(ill_ms).max(longest), "{late_ms} ms");
+            prop_assert!(trial.most() <= ANSWERS_MAX, "{:?}", trial.answers);
+        }
+
+        #[test]
+        fn refusals_wait_as_the_table_says_and_no_longer(
+            chance: u32,
+            ill_ms in 1_000..1_800_000_i64,
+            with in proptest::collection::vec(
+                prop_oneof![
+                    broken(),
+                    Just(Ill::Server),
+                    Just(Ill::TooMany),
+                    (0..900_000_i64).prop_map(Ill::RateLimit),
+                ],
+                1..40,
+            ),
+        ) {
+            let mut trial = Trial::new(chance);
+            let late_ms = trial.is_ill_for(ill_ms, &with);
+            // a pause that doubles is no longer than the trouble has lasted, and its first step
+            let table_ms = (ill_ms + 60_000).min(320_000) + JITTER_MAX_MS;
+            let limit_ms = with.iter().filter_map(|ill| match ill {
+                Ill::RateLimit(ms) => Some(ms + AFTER_RESET_MS + JITTER_MAX_MS),
+                _ => None,
+            });
+            let limit_ms = limit_ms.max().unwrap_or(0);
+            prop_assert!(late_ms <= bound(ill_ms).max(table_ms).max(limit_ms), "{late_ms} ms");
+            prop_assert!(trial.most() <= ANSWERS_MAX, "{:?}", trial.answers);
+        }
+
+        #[test]
+        fn no_loop_of_restarts_burns_the_budget(
+            chances in proptest::collection::vec(any::<u32>(), 1..20),
+            apart_ms in 100..10_000_i64,
+        ) {
+            let mut trial = Trial::new(0);
+            let mut chances = chances.iter().cycle();
+            let mut first_wait = None;
+            while trial.now < START.plus_ms(3 * WINDOW_MS) {
+                let past = trial.answers.clone();
+                trial.backoff = Backoff::new(*chances.next().unwrap(), past);
+                let first = trial.backoff.first(trial.now);
+                if trial.now < first.until && first_wait.is_none() {
+                    first_wait = Some(trial.answers.len());
+                }
+                trial.now = first.until;
+                trial.answered();
+                trial.now = trial.now.plus_ms(apart_ms);
+            }
+            prop_assert!(trial.most() <= ANSWERS_MAX);
+            prop_assert!(first_wait.is_none_or(|n| PACE_MS.len() < n), "{first_wait:?}");
+        }
     }
 
     #[test]
-    fn the_twentieth_answer_in_a_quarter_of_an_hour_is_the_last() {
-        let mut backoff = Backoff::new();
-        let answer = |backoff: &mut Backoff, second: i64, limit: RateLimit| {
-            let now = START.plus_ms(second * 1_000);
-            backoff.answered(now, limit);
-            backoff.heard();
-            let next = backoff.ended(now, End::Dropped);
-            (next.until.0 - START.0, next.why)
+    fn a_stream_that_held_is_asked_for_at_once_after_any_trouble() {
+        let mut trial = Trial::new(3);
+        trial.is_ill_for(13_000, &[Ill::Ends(10)]);
+        let before = trial.now;
+        trial.meets(Ill::Ends(35_000));
+        assert_eq!(trial.now, before.plus_ms(35_000));
+        assert!(trial.answers.len() < 12, "{:?}", trial.answers);
+    }
+
+    #[test]
+    fn the_api_s_own_count_goes_before_ours_where_it_is_smaller() {
+        let wait = |remaining: u64| {
+            let mut backoff = backoff();
+            let limit = RateLimit {
+                remaining: Some(remaining),
+                reset: Some(START.plus_ms(599_000)),
+            };
+            backoff.answered(START, limit);
+            backoff.ended(START, End::Dropped).until.0 - START.0
         };
-        let silent = RateLimit::default();
-        for n in 0..19 {
-            let at = n * 20;
-            assert_eq!(
-                answer(&mut backoff, at, silent),
-                (at * 1_000, Why::Reconnect)
-            );
-        }
-        assert_eq!(
-            answer(&mut backoff, 400, silent),
-            (900_000, Why::Budget),
-            "when the first one leaves the window"
-        );
-        assert_eq!(answer(&mut backoff, 900, silent), (920_000, Why::Budget));
-        let left = RateLimit {
-            remaining: Some(3),
-            reset: None,
-        };
-        assert_eq!(
-            answer(&mut backoff, 901, left),
-            (901_000, Why::Reconnect),
-            "the API knows better"
-        );
-        let none_left = RateLimit {
-            remaining: Some(0),
-            reset: Some(START.plus_ms(950_000)),
-        };
-        assert_eq!(answer(&mut backoff, 902, none_left), (951_000, Why::Budget));
+        assert_eq!(wait(49), 0);
+        assert_eq!(wait(0), 600_000);
+        assert_eq!(wait(10), 100_000, "half of it is the other server's");
     }
 
     #[test]
     fn backfill_that_is_refused_is_left_out_at_once_and_for_good() {
-        let mut backoff = Backoff::new();
+        let mut backoff = backoff();
         assert!(backoff.may_backfill());
         let with = End::Refused {
             refusal: Refusal::BadRequest,
@@ -458,10 +701,10 @@ mod tests {
         };
         let next = backoff.ended(START, with);
         assert_eq!((next.until, next.why), (START, Why::NoBackfill));
-        backoff.heard();
+        backoff.held();
         assert!(!backoff.may_backfill());
         let again = backoff.ended(START, with);
-        assert_eq!((again.until.0 - START.0, again.alarm), (900_000, true));
+        assert!(is_about(again.until.0 - START.0, 900_000) && again.alarm);
     }
 
     #[test]

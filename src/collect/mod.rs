@@ -21,6 +21,7 @@ pub use run::{CollectError, Collector};
 pub mod pulse;
 
 mod connect;
+mod earlier;
 mod frame;
 mod gunzip;
 mod halt;

@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     connect::{Api, ApiError},
+    earlier,
     halt::{Halt, Stop},
     outbox::Outbox,
     progress::Progress,
@@ -69,6 +70,16 @@ pub struct Collector {
     pub progress: Arc<Progress>,
 }
 
+/// What earlier runs left.
+struct Past {
+    /// Segments that were open and are sealed now.
+    recovered: Vec<Recovered>,
+    /// When the last line in the spool arrived.
+    last_line: Option<UtcMs>,
+    /// When the API last answered.
+    answers: Vec<UtcMs>,
+}
+
 /// Why collecting ended, or could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
@@ -117,15 +128,19 @@ impl Collector {
         if let Err(error) = halt.hold_reserve() {
             tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
         }
-        let last_line =
-            recover::last_arrival(&*collector.disk, &collector.spool, &collector.server)
-                .map_err(spool_error)?;
+        let (disk, spool, server) = (&*collector.disk, &collector.spool, &collector.server);
+        let past = Past {
+            recovered,
+            last_line: recover::last_arrival(disk, spool, server).map_err(spool_error)?,
+            answers: earlier::answers(disk, spool, server, collector.clock.now())
+                .map_err(spool_error)?,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_stack_size(STACK_BYTES)
             .build()
             .map_err(CollectError::Start)?;
-        let result = runtime.block_on(collect(collector, &api, halt, recovered, last_line));
+        let result = runtime.block_on(collect(collector, &api, halt, past));
         // an address that is still being looked up is not waited for
         runtime.shutdown_background();
         result
@@ -173,8 +188,7 @@ async fn collect(
     collector: Collector,
     api: &Api,
     halt: Arc<Halt>,
-    recovered: Vec<Recovered>,
-    last_line: Option<UtcMs>,
+    past: Past,
 ) -> Result<(), CollectError> {
     let mut signals = JoinSet::new();
     let asked = Asked::new().map_err(CollectError::Start)?;
@@ -200,10 +214,10 @@ async fn collect(
     let outbox = Outbox::new(to_scribe, collector.clock.clone(), Arc::clone(&halt));
     outbox.event(What::Started {
         program: PROGRAM.to_owned(),
-        last_line,
+        last_line: past.last_line,
     });
     tracing::info!("collecting as server {}, run {run}", collector.server);
-    for left in &recovered {
+    for left in &past.recovered {
         tell_recovered(&outbox, left);
     }
     let mut driver = Driver {
@@ -215,9 +229,9 @@ async fn collect(
             clock: &collector.clock,
             max_line: collector.x.max_line,
         },
-        backoff: Backoff::new(),
+        backoff: Backoff::new(run.0, past.answers),
         backfill: collector.x.backfill,
-        last_line,
+        last_line: past.last_line,
     };
     tokio::select! {
         () = driver.attempts() => (),
@@ -318,6 +332,8 @@ impl Driver<'_> {
     /// Attempt after attempt, until the process is to end.
     async fn attempts(&mut self) {
         let halt = self.session.halt;
+        let first = self.backoff.first(self.session.clock.now());
+        self.wait(first).await;
         while halt.state().stop.is_none() {
             if halt.state().full {
                 self.wait_for_room().await;
@@ -343,8 +359,8 @@ impl Driver<'_> {
         if let Some((at, limit)) = outcome.answered {
             self.backoff.answered(at, limit);
         }
-        if outcome.heard {
-            self.backoff.heard();
+        if outcome.held {
+            self.backoff.held();
         }
         self.last_line = outcome.last_line.or(self.last_line);
         let now = self.session.clock.now();

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     alarm::Kind,
-    backoff::{End, RateLimit},
+    backoff::{End, HOLDS_MS, RateLimit},
     period::UtcMs,
     segment::{
         event::{Cause, Disconnected, What},
@@ -50,8 +50,8 @@ pub(super) struct Outcome {
     pub(super) end: End,
     /// When the API answered, and what it said of its rate limit.
     pub(super) answered: Option<(UtcMs, RateLimit)>,
-    /// Whether a line or keep-alive came.
-    pub(super) heard: bool,
+    /// Whether lines came for as long as it takes to say that the trouble before is over.
+    pub(super) held: bool,
     pub(super) last_line: Option<UtcMs>,
     /// In a few words, for the log.
     pub(super) words: String,
@@ -69,6 +69,7 @@ pub(super) struct Session<'a> {
 
 /// A response that is being read.
 struct Reading {
+    begun: UtcMs,
     lines: u64,
     /// Whether anything came that counts as the stream having been up.
     spoke: bool,
@@ -152,7 +153,7 @@ impl Session<'_> {
         Outcome {
             end,
             answered,
-            heard: false,
+            held: false,
             last_line: None,
             words,
         }
@@ -198,7 +199,7 @@ impl Session<'_> {
                 with_backfill: 0 < backfill_minutes,
             },
             answered,
-            heard: false,
+            held: false,
             last_line: None,
             words: format!("HTTP {status}: {}", refused.detail),
         }
@@ -380,6 +381,7 @@ impl Session<'_> {
             fault.detail,
             plural(reading.lines, "line", "lines")
         );
+        let held = reading.has_held();
         self.outbox.event(What::Disconnected(Disconnected {
             cause: fault.cause,
             status: None,
@@ -391,7 +393,7 @@ impl Session<'_> {
         Outcome {
             end,
             answered,
-            heard: reading.heard,
+            held,
             last_line: reading.last_line,
             words,
         }
@@ -401,6 +403,7 @@ impl Session<'_> {
 impl Reading {
     fn new(now: UtcMs) -> Self {
         Self {
+            begun: now,
             lines: 0,
             spoke: false,
             heard: false,
@@ -410,6 +413,11 @@ impl Reading {
             no_posts_told: false,
             disconnect: None,
         }
+    }
+
+    fn has_held(&self) -> bool {
+        self.last_line
+            .is_some_and(|last| HOLDS_MS <= last.0 - self.begun.0)
     }
 
     /// When a silence, if it is one, would be too long.

@@ -140,7 +140,7 @@ mod tests {
         check(E::Eof, None, Why::Reconnect, (Cause::Network, "eof"));
         check(E::Dns, None, Why::Network, (Cause::Network, "dns"));
         check(E::Protocol, None, Why::Budget, (Cause::Network, "protocol"));
-        check(E::Stall, None, Why::Flapping, (Cause::Stall, ""));
+        check(E::Stall, None, Why::Budget, (Cause::Stall, ""));
         check(E::Platform, None, None, (Cause::PlatformDisconnect, "Word"));
         let status = |status, why: Why, expected| check(E::HttpStatus, Some(status), why, expected);
         status(429, Why::Budget, (Cause::LockOut, "429"));

@@ -157,8 +157,6 @@ pub enum Why {
     Reconnect,
     /// No answer, or none that held.
     Network,
-    /// Streams break again and again.
-    Flapping,
     /// The API's own trouble.
     ServerError,
     /// 429: too many requests.
@@ -177,7 +175,7 @@ pub enum Why {
     BadRequest,
     /// The address is wrong.
     NotFound,
-    /// The requests of these 15 minutes are used up.
+    /// The requests that are left of these 15 minutes are spread over them.
     Budget,
     /// There is no room on the disk.
     DiskFull,
@@ -192,7 +190,6 @@ impl Why {
         match self {
             Self::Reconnect => "reconnect",
             Self::Network => "network",
-            Self::Flapping => "flapping",
             Self::ServerError => "server_error",
             Self::RateLimit => "rate_limit",
             Self::TooManyConnections => "too_many_connections",
@@ -351,7 +348,6 @@ mod tests {
         for word in [
             "reconnect",
             "network",
-            "flapping",
             "server_error",
             "rate_limit",
             "too_many_connections",

@@ -49,6 +49,8 @@ pub enum Kind {
     Reset,
     /// The connection is closed in the middle of a line and of a chunk.
     Cut,
+    /// Streams end as soon as they have given a line.
+    Brief,
     /// No byte comes; what was due comes when it is over.
     Stall,
     /// A few bytes come each second; what was due comes when it is over.
@@ -107,6 +109,8 @@ pub enum Name {
     Reset,
     /// [`Kind::Cut`]
     Cut,
+    /// [`Kind::Brief`]
+    Brief,
     /// [`Kind::Stall`]
     Stall,
     /// [`Kind::Slow`]
@@ -140,6 +144,7 @@ impl Kind {
             Self::Drop { .. } => Name::Drop,
             Self::Reset => Name::Reset,
             Self::Cut => Name::Cut,
+            Self::Brief => Name::Brief,
             Self::Stall => Name::Stall,
             Self::Slow { .. } => Name::Slow,
             Self::Quiet => Name::Quiet,
@@ -159,7 +164,8 @@ impl Kind {
     const fn lasts(&self) -> bool {
         matches!(
             self,
-            Self::Stall
+            Self::Brief
+                | Self::Stall
                 | Self::Slow { .. }
                 | Self::Quiet
                 | Self::Lockout { .. }
@@ -297,6 +303,7 @@ fn kind(entry: &mut Entry) -> Result<Kind, String> {
         },
         Name::Reset => Kind::Reset,
         Name::Cut => Kind::Cut,
+        Name::Brief => Kind::Brief,
         Name::Stall => Kind::Stall,
         Name::Slow => Kind::Slow {
             bytes_per_s: entry.bytes_per_s.take().unwrap_or(20),

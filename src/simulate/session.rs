@@ -386,6 +386,13 @@ impl Session {
         match &fault.kind {
             Kind::Drop { trailer } => self.end(End::Clean { trailer: *trailer }, acts),
             Kind::NoTrailer | Kind::Lockout { .. } => self.end(End::Clean { trailer: false }, acts),
+            Kind::Brief => {
+                if let Some(piece) = feed.next(self.cursor, self.cursor.plus_ms(KEEP_ALIVE_MS)) {
+                    self.take(piece);
+                }
+                self.emit(usize::MAX, acts);
+                self.end(End::Clean { trailer: false }, acts);
+            }
             Kind::Reset | Kind::Cut => {
                 let next = feed.next(self.cursor, self.cursor.plus_ms(3 * KEEP_ALIVE_MS));
                 let line = next.map_or(Bytes::from_static(b"{\"data\":{\"id\":\"1"), |piece| {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
+use twinstream::period::UtcMs;
 
 use crate::{
     collect::{post, site, texts},
@@ -44,8 +45,11 @@ fn killed_at_any_moment_it_loses_at_most_50_ms() {
     let api = Api::start(move |connection, peer| counting(&log, connection, peer));
     let site = site(&api);
     let mut killed = Vec::new();
+    // each run an hour after the one before: so many in a row would be made to wait
+    let begin: UtcMs = "2026-11-23T00:00:00Z".parse().unwrap();
+    let clock = |n: usize| format!("{}@1", begin.plus_ms(i64::try_from(n).unwrap() * 3_600_000));
     for n in 0..times {
-        let running = site.start(None);
+        let running = site.start(Some(&clock(n)));
         until("a line on this connection", || {
             sent.lock()
                 .unwrap()
@@ -57,7 +61,7 @@ fn killed_at_any_moment_it_loses_at_most_50_ms() {
         killed.push(Instant::now());
         running.kill();
     }
-    let running = site.start(None);
+    let running = site.start(Some(&clock(times)));
     until("the last connection", || api.requests().len() == times + 1);
     running.stop();
 

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use twinstream::{
-    backoff::{Backoff, End, Next, RateLimit, Refusal},
+    backoff::{Backoff, End, HOLDS_MS, Next, RateLimit, Refusal},
     collect::pulse::Pulse,
     cover::{
         account::{Account, Given, InSecond, account},
@@ -192,6 +192,7 @@ struct Server<'a> {
     backoff: Backoff,
     run: u32,
     connection: u64,
+    connected_ms: i64,
     now_ms: i64,
     files: BTreeMap<(Minute, u32), Vec<Event>>,
     /// When nothing arrived, in ms after the begin, and why.
@@ -208,9 +209,10 @@ impl<'a> Server<'a> {
             id: (number + 1).to_string().parse().unwrap(),
             lag_ms: APART_MS * dice.between(20, 320),
             pulse: Pulse::new(world.at(start_ms)),
-            backoff: Backoff::new(),
+            backoff: Backoff::new(0, []),
             run: 0,
             connection: 0,
+            connected_ms: start_ms,
             now_ms: start_ms,
             files: BTreeMap::new(),
             away: vec![(i64::MIN / 4, 0, Cause::NotRunning)],
@@ -303,7 +305,7 @@ impl<'a> Server<'a> {
     fn start(&mut self, dice: &mut Dice, last_line: Option<UtcMs>) {
         self.run = u32::try_from(dice.next() >> 32).unwrap();
         self.connection = 0;
-        self.backoff = Backoff::new();
+        self.backoff = Backoff::new(self.run, []);
         self.pulse = Pulse::new(self.world.at(self.now_ms));
         self.tell(What::Started {
             program: "test/1".to_owned(),
@@ -328,10 +330,13 @@ impl<'a> Server<'a> {
         self.pulse.connected(now, None);
         self.backoff.answered(now, RateLimit::default());
         self.tell(What::FirstLine);
-        self.backoff.heard();
+        self.connected_ms = self.now_ms;
     }
 
     fn ended(&mut self, cause: event::Cause, status: Option<u16>, lines: u64) {
+        if 0 < lines && HOLDS_MS <= self.now_ms - self.connected_ms {
+            self.backoff.held();
+        }
         self.pulse.disconnected(self.world.at(self.now_ms));
         self.tell(What::Disconnected(Disconnected {
             cause,

@@ -731,3 +731,58 @@ fn check_falsified(site: &Site) {
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("sha256"), "{text}");
 }
+
+/// Streams end as soon as they have begun, for longer than the requests last that are made at once.
+const BRIEF: &str = r#"
+[[fault]]
+at = "40s"
+for = "13s"
+kind = "brief"
+"#;
+
+#[test]
+fn after_streams_that_break_again_and_again_two_servers_collect_again_soon_and_not_in_step() {
+    let site = Site::new();
+    let (_api, urls) = site.simulate(&[], BRIEF);
+    site.configure(&urls);
+    let collectors = [1, 2].map(|server| site.collect(server));
+    let at = |record: &serde_json::Value, key: &str| -> twinstream::period::UtcMs {
+        record[key].as_str().unwrap().parse().unwrap()
+    };
+    let well = || {
+        truth(&site, "phase", "end")
+            .first()
+            .map(|end| at(end, "end"))
+    };
+    let opened = |listener: u64| {
+        let opens = truth(&site, "event", "open").into_iter();
+        let well = well()?;
+        opens
+            .filter(|open| open["listener"] == listener)
+            .map(|open| at(&open, "at"))
+            .find(|at| well <= *at)
+    };
+    wait_for("streams that hold", || {
+        opened(1).is_some() && opened(2).is_some()
+    });
+    for collector in collectors {
+        stop(collector);
+    }
+    let hits = truth(&site, "kind", "brief");
+    assert!(10 <= hits.len(), "the fault was to hit: {hits:?}");
+    let begin: twinstream::period::UtcMs = BEGIN.parse().unwrap();
+    let mut paused = Vec::new();
+    for listener in [1, 2] {
+        let late_ms = opened(listener).unwrap().0 - well().unwrap().0;
+        eprintln!("server {listener} was back after {late_ms} ms");
+        assert!(late_ms <= 35_000, "server {listener}: {late_ms} ms");
+        let mut requests = truth(&site, "event", "request");
+        requests.retain(|request| request["listener"] == listener);
+        assert!(requests.len() <= 12, "{requests:?}");
+        let times = requests.iter().map(|one| at(one, "at").0 - begin.0);
+        paused.push(times.skip(6).collect::<Vec<_>>());
+        let log = fs::read_to_string(site.path(&format!("server{listener}.log"))).unwrap();
+        assert!(log.contains("(budget)"), "{log}");
+    }
+    assert_ne!(paused[0], paused[1], "in step");
+}

@@ -1,0 +1,116 @@
+//! What earlier runs have drawn of the budget of requests, as their events tell: a service that is
+//! started again and again must not burn what the collector spares.
+
+use std::{io, path::Path};
+
+use crate::{
+    backoff::WINDOW_MS,
+    period::UtcMs,
+    segment::{
+        event::{Disconnected, Event, What},
+        name::ServerId,
+        spool,
+    },
+    world::disk::{self, Disk},
+};
+
+/// A minute's events file has some kilobytes; one of so many is not worth the time.
+const EVENTS_BYTES_MAX: u64 = 4 << 20;
+
+/// When the API answered a request of this server in the last quarter of an hour.
+pub(super) fn answers(
+    disk: &dyn Disk,
+    spool: &Path,
+    server: &ServerId,
+    now: UtcMs,
+) -> io::Result<Vec<UtcMs>> {
+    let begin = now.plus_ms(-WINDOW_MS);
+    let mut found = Vec::new();
+    for folder in spool::hour_folders(disk, spool, server)? {
+        for (name, _) in spool::in_folder(disk, &folder, server)? {
+            if name.minute < begin.minute() || now.minute() < name.minute {
+                continue;
+            }
+            // one that cannot be read was told of by the recovery
+            let path = name.paths(spool).events;
+            let bytes = disk::read_bounded(disk, &path, EVENTS_BYTES_MAX).unwrap_or_default();
+            let lines = bytes.split(|byte| *byte == b'\n');
+            let events = lines.filter_map(|line| serde_json::from_slice::<Event>(line).ok());
+            found.extend(of_run(events));
+        }
+    }
+    found.retain(|at| begin < *at && *at <= now);
+    Ok(found)
+}
+
+/// The answers that the events of one file tell of. A request of which nothing more is told counts as
+/// answered: whoever ended the process may have done so because of the answer.
+fn of_run(events: impl Iterator<Item = Event>) -> Vec<UtcMs> {
+    let mut found = Vec::new();
+    let mut asked = None;
+    for event in events {
+        match event.what {
+            What::Connecting { .. } => asked = Some(event.at),
+            What::Connected { .. } => {
+                asked = None;
+                found.push(event.at);
+            }
+            What::Disconnected(Disconnected { status, .. }) => {
+                asked = None;
+                found.extend(status.map(|_| event.at));
+            }
+            _ => (),
+        }
+    }
+    found.extend(asked);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segment::event::Cause;
+
+    fn event(at: i64, what: What) -> Event {
+        Event {
+            at: UtcMs(at),
+            what,
+            connection: 1,
+        }
+    }
+
+    fn ended(cause: Cause, status: Option<u16>) -> What {
+        What::Disconnected(Disconnected {
+            cause,
+            status,
+            disconnect_type: None,
+            lines: 0,
+            unfinished: None,
+            detail: String::new(),
+        })
+    }
+
+    #[test]
+    fn answers_count_and_so_do_requests_of_which_nothing_more_is_known() {
+        let asked = || What::Connecting {
+            backfill_minutes: 0,
+        };
+        let connected = || What::Connected {
+            status: 200,
+            backfill_minutes: 0,
+            clock_offset_ms: None,
+            transaction: None,
+        };
+        let events = [
+            event(1, asked()),
+            event(2, connected()),
+            event(3, ended(Cause::Eof, None)),
+            event(4, asked()),
+            event(5, ended(Cause::HttpStatus, Some(503))),
+            event(6, asked()),
+            event(7, ended(Cause::Dns, None)),
+            event(8, asked()),
+        ];
+        assert_eq!(of_run(events.into_iter()), [2, 5, 8].map(UtcMs));
+    }
+}
