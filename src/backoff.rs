@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use crate::{period::UtcMs, segment::event::Why};
+use crate::{alarm::Kind, period::UtcMs, segment::event::Why};
 
 /// A connection that brought lines for so long has held: what went wrong before it is over.
 pub const HOLDS_MS: i64 = 30_000;
@@ -85,6 +85,8 @@ pub enum End {
     Dropped,
     /// There was no answer, or a stream that gave nothing.
     Failed,
+    /// Something else answered in the API's place.
+    NotTheApi,
     /// Another status than 200.
     Refused {
         /// The row of the table.
@@ -112,8 +114,8 @@ pub struct Next {
     pub until: UtcMs,
     /// The row of the table.
     pub why: Why,
-    /// A person has to do something about it. What passes by itself is told as what it leads to: no posts.
-    pub alarm: bool,
+    /// What a person has to do something about. What passes by itself is told as what it leads to: no posts.
+    pub alarm: Option<Kind>,
 }
 
 /// Counts what went wrong since a connection held.
@@ -172,7 +174,7 @@ impl Backoff {
         Next {
             until: until.unwrap_or(now),
             why: Why::Budget,
-            alarm: false,
+            alarm: None,
         }
     }
 
@@ -202,9 +204,13 @@ impl Backoff {
     /// An attempt has ended: when is the next, and why then?
     pub fn ended(&mut self, now: UtcMs, end: End) -> Next {
         let (wait_ms, why, alarm) = match end {
-            End::Local => (0, Why::DiskFull, false),
-            End::Dropped => (0, Why::Reconnect, false),
-            End::Failed => (linear(count(&mut self.network)), Why::Network, false),
+            End::Local => (0, Why::DiskFull, None),
+            End::Dropped => (0, Why::Reconnect, None),
+            End::Failed => (linear(count(&mut self.network)), Why::Network, None),
+            End::NotTheApi => {
+                let wait_ms = linear(count(&mut self.network));
+                (wait_ms, Why::NotTheApi, Some(Kind::NotTheApi))
+            }
             End::Refused {
                 refusal,
                 with_backfill,
@@ -225,19 +231,24 @@ impl Backoff {
         }
     }
 
-    fn refused(&mut self, now: UtcMs, refusal: Refusal, with_backfill: bool) -> (i64, Why, bool) {
+    fn refused(
+        &mut self,
+        now: UtcMs,
+        refusal: Refusal,
+        with_backfill: bool,
+    ) -> (i64, Why, Option<Kind>) {
         const MINUTE_MS: i64 = 60_000;
         const SERVER_MAX_MS: i64 = 320_000;
         match refusal {
             Refusal::Server => {
                 let wait_ms = doubling(5_000, count(&mut self.server), SERVER_MAX_MS);
-                (wait_ms, Why::ServerError, false)
+                (wait_ms, Why::ServerError, None)
             }
             Refusal::RateLimit => match self.limit.reset {
-                Some(reset) if now < reset => (until_reset(now, reset), Why::RateLimit, false),
+                Some(reset) if now < reset => (until_reset(now, reset), Why::RateLimit, None),
                 _ => {
                     let wait_ms = doubling(MINUTE_MS, count(&mut self.rate_limit), WINDOW_MS);
-                    (wait_ms, Why::RateLimit, false)
+                    (wait_ms, Why::RateLimit, None)
                 }
             },
             Refusal::TooManyConnections => {
@@ -245,20 +256,20 @@ impl Backoff {
                     0 => 10_000,
                     before => doubling(MINUTE_MS, before - 1, 5 * MINUTE_MS),
                 };
-                (wait_ms, Why::TooManyConnections, false)
+                (wait_ms, Why::TooManyConnections, None)
             }
-            Refusal::Provisioning => (MINUTE_MS, Why::Provisioning, false),
-            Refusal::UsageCap => (WINDOW_MS, Why::UsageCap, true),
+            Refusal::Provisioning => (MINUTE_MS, Why::Provisioning, None),
+            Refusal::UsageCap => (WINDOW_MS, Why::UsageCap, Some(Kind::Refused)),
             Refusal::Unauthorized => {
                 let wait_ms = doubling(10_000, count(&mut self.unauthorized), WINDOW_MS);
-                (wait_ms, Why::Unauthorized, true)
+                (wait_ms, Why::Unauthorized, Some(Kind::Refused))
             }
             Refusal::BadRequest if with_backfill && !self.without_backfill => {
                 self.without_backfill = true;
-                (0, Why::NoBackfill, false)
+                (0, Why::NoBackfill, None)
             }
-            Refusal::BadRequest => (WINDOW_MS, Why::BadRequest, true),
-            Refusal::NotFound => (WINDOW_MS, Why::NotFound, true),
+            Refusal::BadRequest => (WINDOW_MS, Why::BadRequest, Some(Kind::Refused)),
+            Refusal::NotFound => (WINDOW_MS, Why::NotFound, Some(Kind::Refused)),
         }
     }
 
@@ -370,7 +381,7 @@ mod tests {
             let next = backoff.ended(now, end);
             let wait_ms = next.until.0 - now.0;
             assert_eq!(next.why, why);
-            assert_eq!(next.alarm, alarms);
+            assert_eq!(next.alarm, alarms.then_some(Kind::Refused));
             assert!(is_about(wait_ms, *expected_ms), "{expected_ms}: {wait_ms}");
             now = next.until.plus_ms(20_000);
         }
@@ -485,6 +496,7 @@ mod tests {
         Ends(i64),
         /// A stream that gives nothing.
         Empty,
+        Page,
         Unreachable(i64),
         Server,
         TooMany,
@@ -528,6 +540,10 @@ mod tests {
                 Ill::Empty => {
                     self.answered();
                     End::Failed
+                }
+                Ill::Page => {
+                    self.answered();
+                    End::NotTheApi
                 }
                 Ill::Unreachable(after_ms) => {
                     self.now = self.now.plus_ms(after_ms);
@@ -589,6 +605,7 @@ mod tests {
             (0..40_000_i64).prop_map(Ill::Ends),
             (0..500_i64).prop_map(Ill::Ends),
             Just(Ill::Empty),
+            Just(Ill::Page),
             (0..10_000_i64).prop_map(Ill::Unreachable),
         ]
     }
@@ -704,7 +721,7 @@ mod tests {
         backoff.held();
         assert!(!backoff.may_backfill());
         let again = backoff.ended(START, with);
-        assert!(is_about(again.until.0 - START.0, 900_000) && again.alarm);
+        assert!(is_about(again.until.0 - START.0, 900_000) && again.alarm.is_some());
     }
 
     #[test]

@@ -63,6 +63,10 @@ pub(super) fn api(setup: &Setup) -> Vec<Finding> {
         }
     };
     let clock = clock(setup.clock.now(), &first);
+    if let Some(why) = first.not_the_api {
+        let hint = "something else answers in its place: a portal that wants a login, a proxy, a page about maintenance";
+        return vec![fail("token", format!("not the API: {why}"), hint)];
+    }
     let mut found = match (first.status, settings.x.backfill) {
         (200, true) => vec![ok("token", "the stream opens"), ok("backfill", "granted")],
         (200, false) => vec![ok("token", "the stream opens")],

@@ -1,22 +1,31 @@
-//! One GET with a token, for `check`: the status and the date of the answer.
+//! One GET with a token, for `check`: the status and the date of the answer, and whether it is the API's.
 
-use std::time::Duration;
+use std::{io::Read as _, time::Duration};
 
 use ureq::{
     Agent,
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
-use crate::{config::settings::Secret, period::UtcMs};
+use crate::{
+    collect::impostor::{self, FirstLine},
+    config::settings::Secret,
+    period::UtcMs,
+};
 
-/// For the whole request. A stream's answer has no end: only its head is waited for.
+/// For the whole request. A stream's answer has no end: only its first line is waited for.
 const WHOLE: Duration = Duration::from_secs(20);
+
+/// A line is told by less.
+const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// What came back.
 pub(super) struct Answer {
     pub(super) status: u16,
     /// The `Date` header.
     pub(super) date: Option<UtcMs>,
+    /// Why it is not the API's.
+    pub(super) not_the_api: Option<String>,
 }
 
 /// Asks once; redirects are not followed, so that the token goes nowhere else.
@@ -42,7 +51,7 @@ pub(super) fn get(url: &str, token: &Secret) -> Result<Answer, String> {
     let request = agent
         .get(url)
         .header("Authorization", format!("Bearer {}", token.reveal()));
-    let response = request.call().map_err(|why| why.to_string())?;
+    let mut response = request.call().map_err(|why| why.to_string())?;
     let date = response
         .headers()
         .get("date")
@@ -53,8 +62,37 @@ pub(super) fn get(url: &str, token: &Secret) -> Result<Answer, String> {
             let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
             i64::try_from(since.as_millis()).ok().map(UtcMs)
         });
+    let status = response.status();
+    let not_the_api = impostor::head(status, response.headers()).or_else(|| {
+        (status == 200).then(|| first_line(&mut response.body_mut().as_reader()).err())?
+    });
     Ok(Answer {
-        status: response.status().as_u16(),
+        status: status.as_u16(),
         date,
+        not_the_api,
     })
+}
+
+/// Reads until the first line has told whose it is. A stream in which nothing comes for so long that reading
+/// ends tells nothing.
+fn first_line(body: &mut ureq::BodyReader<'_>) -> Result<(), String> {
+    let mut first = FirstLine::default();
+    let (mut read, mut buffer) = (Vec::new(), [0; 4096]);
+    while read.len() < LINE_BYTES_MAX {
+        let bytes = match body.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(len) => buffer.get(..len).unwrap_or(&[]),
+            Err(_silent) => return Ok(()),
+        };
+        first.bytes(bytes)?;
+        read.extend_from_slice(bytes);
+        let begun = read.trim_ascii_start();
+        if let Some(end) = memchr::memchr(b'\n', begun) {
+            return first.line(begun.get(..end).unwrap_or(begun));
+        }
+    }
+    match read.trim_ascii() {
+        [] => Err("it ended without a line".to_owned()),
+        line => first.line(line),
+    }
 }

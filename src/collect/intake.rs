@@ -6,6 +6,7 @@
 use super::{
     frame::{Framer, Piece, Rest},
     gunzip::{DecodeError, Decoder},
+    impostor::FirstLine,
     notice::{self, Notice},
 };
 use crate::{period::UtcMs, segment::line};
@@ -17,6 +18,16 @@ const UNFINISHED_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Intake {
     decoder: Decoder,
     framer: Framer,
+    first: FirstLine,
+}
+
+/// Why nothing can be made of the bytes.
+#[derive(Debug)]
+pub(super) enum IntakeError {
+    /// They are not what the response said they are.
+    Decode(DecodeError),
+    /// They are something else's than the API's.
+    NotTheApi(String),
 }
 
 /// What some bytes were made of.
@@ -48,7 +59,10 @@ impl Portion {
         }
     }
 
-    fn piece(&mut self, piece: Piece, at: UtcMs) {
+    fn piece(&mut self, piece: Piece, first: &mut FirstLine, at: UtcMs) -> Result<(), String> {
+        if let Piece::Line(line) | Piece::Cut(line) = piece {
+            first.line(line)?;
+        }
         match piece {
             Piece::KeepAlive => self.keep_alives += 1,
             Piece::Line(line) => self.line(line, at),
@@ -58,6 +72,7 @@ impl Portion {
                 self.oversize += 1;
             }
         }
+        Ok(())
     }
 }
 
@@ -66,6 +81,7 @@ impl Intake {
         Ok(Self {
             decoder: Decoder::for_encoding(encoding)?,
             framer: Framer::new(max_line),
+            first: FirstLine::default(),
         })
     }
 
@@ -74,28 +90,36 @@ impl Intake {
         &mut self,
         input: &mut &[u8],
         at: UtcMs,
-    ) -> Result<Option<Portion>, DecodeError> {
+    ) -> Result<Option<Portion>, IntakeError> {
         /// What a stamp adds to a line, for each of the lines of a portion of usual posts.
         const STAMPS_BYTES: usize = 8 * 1024;
-        let bytes = self.decoder.decode(input)?;
+        let bytes = self.decoder.decode(input).map_err(IntakeError::Decode)?;
         if bytes.is_empty() {
             return Ok(None);
         }
+        self.first.bytes(bytes).map_err(IntakeError::NotTheApi)?;
         let mut portion = Portion {
             stored: Vec::with_capacity(bytes.len() + STAMPS_BYTES.min(bytes.len())),
             ..Portion::default()
         };
-        self.framer.feed(bytes, |piece| portion.piece(piece, at));
+        let mut taken = Ok(());
+        self.framer.feed(bytes, |piece| {
+            if taken.is_ok() {
+                taken = portion.piece(piece, &mut self.first, at);
+            }
+        });
+        taken.map_err(IntakeError::NotTheApi)?;
         Ok(Some(portion))
     }
 
     /// The response is over: what came after the last line end, as a line if it looks whole, or
     /// in words.
-    pub(super) fn finish(self, at: UtcMs) -> (Portion, Option<String>) {
+    pub(super) fn finish(mut self, at: UtcMs) -> Result<(Portion, Option<String>), IntakeError> {
         let mut portion = Portion::default();
         let unfinished = match self.framer.finish() {
             Rest::Nothing => None,
             Rest::Line(line) => {
+                self.first.line(&line).map_err(IntakeError::NotTheApi)?;
                 portion.line(&line, at);
                 None
             }
@@ -104,7 +128,7 @@ impl Intake {
                 Some(String::from_utf8_lossy(head).into_owned())
             }
         };
-        (portion, unfinished)
+        Ok((portion, unfinished))
     }
 }
 
@@ -138,7 +162,7 @@ mod tests {
                 add(portion);
             }
         }
-        let (portion, unfinished) = intake.finish(AT);
+        let (portion, unfinished) = intake.finish(AT).unwrap();
         add(portion);
         let received: Vec<Vec<u8>> = stored
             .split_inclusive(|byte| *byte == b'\n')
@@ -167,6 +191,9 @@ mod tests {
             members in proptest::collection::vec(some_lines(), 0..4),
             cuts in proptest::collection::vec(0usize..800, 0..12),
         ) {
+            // what is not the API's is nothing to take in
+            let mut members = members;
+            members.insert(0, b"{\"data\":{}}\n".to_vec());
             let plain = members.concat();
             let mut zipped = Vec::new();
             for member in &members {

@@ -25,6 +25,8 @@ mod earlier;
 mod frame;
 mod gunzip;
 mod halt;
+/// Whether what answers is the API at all: `check` asks that, too.
+pub mod impostor;
 mod intake;
 mod notice;
 mod outbox;

@@ -369,9 +369,9 @@ impl Driver<'_> {
         let (words, why) = (&outcome.words, next.why);
         if outcome.end == End::Local {
             tracing::debug!("{words}");
-        } else if next.alarm {
+        } else if let Some(kind) = next.alarm {
             alarm!(
-                Kind::Refused,
+                kind,
                 self.session.server,
                 "{words}; next attempt in {wait_ms} ms ({why})"
             );

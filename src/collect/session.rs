@@ -9,7 +9,8 @@ use super::{
     connect::{Api, Fault, fault},
     gunzip::decode_short,
     halt::{Halt, Stop},
-    intake::{Frame, Intake, Portion},
+    impostor,
+    intake::{Frame, Intake, IntakeError, Portion},
     notice::{self, Notice},
     outbox::Outbox,
     wire::{Answer, Body},
@@ -98,6 +99,9 @@ impl Session<'_> {
         let now = self.clock.now();
         let offset_ms = clock_offset(response.headers(), now);
         let answered = Some((now, rate_limit(response.headers(), offset_ms)));
+        if let Some(detail) = impostor::head(response.status(), response.headers()) {
+            return self.not_the_api(response.status().as_u16(), detail, answered);
+        }
         if response.status() != 200 {
             return self
                 .refused(&response, body, answered, backfill_minutes)
@@ -117,11 +121,20 @@ impl Session<'_> {
             }
         };
         let mut reading = Reading::new(now);
-        let (intake, fault) = self.read(body, intake, &mut reading).await;
+        let (intake, mut fault) = self.read(body, intake, &mut reading).await;
         self.outbox.disconnected();
-        let (rest, unfinished) = intake.finish(reading.last_bytes);
         let at = reading.last_bytes;
-        self.portion(&mut reading, rest, at).await;
+        let mut unfinished = None;
+        // of what is not the API's nothing is kept
+        if fault.cause != Cause::NotTheApi {
+            match intake.finish(at) {
+                Ok((rest, left)) => {
+                    self.portion(&mut reading, rest, at).await;
+                    unfinished = left;
+                }
+                Err(error) => fault = error.into(),
+            }
+        }
         self.outbox.flush().await;
         self.ended(reading, fault, unfinished, answered)
     }
@@ -152,6 +165,30 @@ impl Session<'_> {
         }));
         Outcome {
             end,
+            answered,
+            held: false,
+            last_line: None,
+            words,
+        }
+    }
+
+    fn not_the_api(
+        &self,
+        status: u16,
+        detail: String,
+        answered: Option<(UtcMs, RateLimit)>,
+    ) -> Outcome {
+        let words = format!("this is not the API: {detail}");
+        self.outbox.event(What::Disconnected(Disconnected {
+            cause: Cause::NotTheApi,
+            status: Some(status),
+            disconnect_type: None,
+            lines: 0,
+            unfinished: None,
+            detail,
+        }));
+        Outcome {
+            end: End::NotTheApi,
             answered,
             held: false,
             last_line: None,
@@ -295,12 +332,7 @@ impl Session<'_> {
             match intake.take(&mut rest, at) {
                 Ok(None) => break,
                 Ok(Some(portion)) => self.portion(reading, portion, at).await,
-                Err(error) => {
-                    return Err(Fault {
-                        cause: Cause::Protocol,
-                        detail: error.to_string(),
-                    });
-                }
+                Err(error) => return Err(error.into()),
             }
         }
         match &reading.disconnect {
@@ -373,14 +405,18 @@ impl Session<'_> {
         let end = match fault.cause {
             Cause::Shutdown | Cause::Disk => End::Local,
             Cause::Stall => End::Dropped,
+            Cause::NotTheApi => End::NotTheApi,
             _ if reading.spoke => End::Dropped,
             _ => End::Failed,
         };
-        let words = format!(
-            "{} after {}",
-            fault.detail,
-            plural(reading.lines, "line", "lines")
-        );
+        let words = match fault.cause {
+            Cause::NotTheApi => format!("this is not the API: {}", fault.detail),
+            _ => format!(
+                "{} after {}",
+                fault.detail,
+                plural(reading.lines, "line", "lines")
+            ),
+        };
         let held = reading.has_held();
         self.outbox.event(What::Disconnected(Disconnected {
             cause: fault.cause,
@@ -427,6 +463,21 @@ impl Reading {
             stall
         } else {
             stall.min(self.last_post.plus_ms(NO_POSTS_MS))
+        }
+    }
+}
+
+impl From<IntakeError> for Fault {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            IntakeError::Decode(why) => Self {
+                cause: Cause::Protocol,
+                detail: why.to_string(),
+            },
+            IntakeError::NotTheApi(detail) => Self {
+                cause: Cause::NotTheApi,
+                detail,
+            },
         }
     }
 }

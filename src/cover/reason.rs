@@ -92,6 +92,7 @@ impl Reason {
             event::Cause::Tls => network("tls"),
             event::Cause::Timeout => network("timeout"),
             event::Cause::Protocol => network("protocol"),
+            event::Cause::NotTheApi => network("not the API"),
             event::Cause::Stall => Self::new(Cause::Stall, ""),
             event::Cause::Platform => {
                 Self::new(Cause::PlatformDisconnect, disconnect_type.unwrap_or(""))
@@ -140,6 +141,12 @@ mod tests {
         check(E::Eof, None, Why::Reconnect, (Cause::Network, "eof"));
         check(E::Dns, None, Why::Network, (Cause::Network, "dns"));
         check(E::Protocol, None, Why::Budget, (Cause::Network, "protocol"));
+        check(
+            E::NotTheApi,
+            Some(302),
+            Why::NotTheApi,
+            (Cause::Network, "not the API"),
+        );
         check(E::Stall, None, Why::Budget, (Cause::Stall, ""));
         check(E::Platform, None, None, (Cause::PlatformDisconnect, "Word"));
         let status = |status, why: Why, expected| check(E::HttpStatus, Some(status), why, expected);

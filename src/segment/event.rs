@@ -140,6 +140,8 @@ pub enum Cause {
     Platform,
     /// The bytes were not HTTP, or not gzip.
     Protocol,
+    /// Something else answered in the API's place.
+    NotTheApi,
     /// This process was asked to stop.
     Shutdown,
     /// There is no room on the disk.
@@ -157,6 +159,8 @@ pub enum Why {
     Reconnect,
     /// No answer, or none that held.
     Network,
+    /// Something else answers in the API's place.
+    NotTheApi,
     /// The API's own trouble.
     ServerError,
     /// 429: too many requests.
@@ -190,6 +194,7 @@ impl Why {
         match self {
             Self::Reconnect => "reconnect",
             Self::Network => "network",
+            Self::NotTheApi => "not_the_api",
             Self::ServerError => "server_error",
             Self::RateLimit => "rate_limit",
             Self::TooManyConnections => "too_many_connections",
@@ -348,6 +353,7 @@ mod tests {
         for word in [
             "reconnect",
             "network",
+            "not_the_api",
             "server_error",
             "rate_limit",
             "too_many_connections",

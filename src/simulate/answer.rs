@@ -1,5 +1,6 @@
 //! Every answer that is not a stream, with the bodies that have been seen on the wire.
 
+use serde::Deserialize;
 use serde_json::json;
 
 /// Why a request gets no stream.
@@ -24,6 +25,8 @@ pub enum Answer {
     NotFound,
     /// 408, and any other status whose body says no more than the status.
     Plain(u16),
+    /// What is not the API's.
+    Portal(Portal),
     /// 429: too many requests in this window.
     RateLimit,
     /// 429: as many streams are open as are allowed.
@@ -36,6 +39,23 @@ pub enum Answer {
     Page(u16),
     /// 503.
     Unavailable,
+}
+
+/// What networks put in the API's place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Portal {
+    /// A page that asks for a login.
+    #[default]
+    Page,
+    /// The same, which says that it is JSON.
+    PageAsJson,
+    /// The way to another place.
+    Redirect,
+    /// Nothing.
+    Empty,
+    /// An error that comes as if all were well.
+    Error,
 }
 
 /// A status or issue that the simulator does not know.
@@ -93,13 +113,15 @@ impl Answer {
             Self::NotFound => 404,
             Self::Plain(status) | Self::Page(status) => *status,
             Self::RateLimit | Self::TooManyConnections | Self::Provisioning | Self::UsageCap => 429,
+            Self::Portal(Portal::Redirect) => 302,
+            Self::Portal(_) => 200,
             Self::Unavailable => 503,
         }
     }
 
     /// Whether the body is JSON.
     pub const fn is_json(&self) -> bool {
-        !matches!(self, Self::Page(_))
+        !matches!(self, Self::Page(_) | Self::Portal(Portal::Page))
     }
 
     /// The body.
@@ -158,11 +180,17 @@ impl Answer {
                      <hr>edge</body></html>\n"
                 );
             }
+            Self::Portal(Portal::Page | Portal::PageAsJson) => return LOGIN.to_owned(),
+            Self::Portal(Portal::Redirect | Portal::Empty) => return String::new(),
+            Self::Portal(Portal::Error) => json!({"error": "login required", "code": 16}),
             Self::Unavailable => about_blank(503, "Service Unavailable"),
         };
         value.to_string()
     }
 }
+
+const LOGIN: &str = "<!DOCTYPE html>\r\n<html><head><title>Login</title></head>\r\n<body>\r\n\
+    <h1>Welcome to this network</h1>\r\n<form action=\"/login\"><input name=\"user\"></form>\r\n</body></html>\r\n";
 
 fn about_blank(status: u16, title: &str) -> serde_json::Value {
     json!({"title": title, "detail": title, "type": "about:blank", "status": status})

@@ -11,7 +11,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{answer::Answer, garbage::Garbage};
+use super::{
+    answer::{Answer, Portal},
+    garbage::Garbage,
+};
 
 /// When a fault happens, in milliseconds after the simulator's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +80,8 @@ pub enum Kind {
         /// Those that are open are ended.
         close: bool,
     },
+    /// Something else answers in the API's place.
+    Portal(Portal),
     /// Requests get that answer.
     Status(Answer),
     /// A line of errors without data, then the end.
@@ -123,6 +128,8 @@ pub enum Name {
     Duplicates,
     /// [`Kind::Lockout`]
     Lockout,
+    /// [`Kind::Portal`]
+    Portal,
     /// [`Kind::Status`]
     Status,
     /// [`Kind::ErrorFrame`], and [`Kind::PartialErrors`] with `close = false`
@@ -151,6 +158,7 @@ impl Kind {
             Self::Garbage { .. } => Name::Garbage,
             Self::Duplicates { .. } => Name::Duplicates,
             Self::Lockout { .. } => Name::Lockout,
+            Self::Portal(_) => Name::Portal,
             Self::Status(_) => Name::Status,
             Self::ErrorFrame { .. } | Self::PartialErrors { .. } => Name::ErrorFrame,
             Self::Refuse => Name::Refuse,
@@ -169,6 +177,7 @@ impl Kind {
                 | Self::Slow { .. }
                 | Self::Quiet
                 | Self::Lockout { .. }
+                | Self::Portal(_)
                 | Self::Status(_)
                 | Self::Refuse
                 | Self::Upstream
@@ -177,7 +186,10 @@ impl Kind {
 
     /// Whether it happens to streams that are open, and not to requests, ports or the world.
     pub(super) const fn hits_streams(&self) -> bool {
-        !matches!(self, Self::Status(_) | Self::Refuse | Self::Upstream)
+        !matches!(
+            self,
+            Self::Portal(_) | Self::Status(_) | Self::Refuse | Self::Upstream
+        )
     }
 }
 
@@ -214,6 +226,7 @@ struct Entry {
     kind: Name,
     listener: Option<usize>,
     connection: Option<u64>,
+    portal: Option<Portal>,
     status: Option<u16>,
     issue: Option<String>,
     disconnect_type: Option<String>,
@@ -272,6 +285,7 @@ fn read(mut entry: Entry) -> Result<Fault, String> {
         return Err("needs `for`: how long it lasts".to_owned());
     }
     let left_over = [
+        ("portal", entry.portal.is_some()),
         ("status", entry.status.is_some()),
         ("issue", entry.issue.is_some()),
         ("disconnect_type", entry.disconnect_type.is_some()),
@@ -319,6 +333,7 @@ fn kind(entry: &mut Entry) -> Result<Kind, String> {
         Name::Lockout => Kind::Lockout {
             close: entry.close.take().unwrap_or(false),
         },
+        Name::Portal => Kind::Portal(entry.portal.take().unwrap_or_default()),
         Name::Status => {
             let status = entry.status.take().ok_or("needs `status`")?;
             let answer = Answer::named(status, entry.issue.take().as_deref());

@@ -90,6 +90,9 @@ impl Gate {
                 Kind::Status(answer) => {
                     return Verdict::Answer(answer.clone(), Some(occurrence));
                 }
+                Kind::Portal(portal) => {
+                    return Verdict::Answer(Answer::Portal(*portal), Some(occurrence));
+                }
                 Kind::Lockout { .. } => {
                     return Verdict::Answer(Answer::TooManyConnections, Some(occurrence));
                 }

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::{
-    answer::Answer,
+    answer::{Answer, Portal},
     ask,
     chance::{Chance, mix},
     gate::{self, Verdict},
@@ -142,6 +142,10 @@ fn refuse(answer: &Answer, gzip: bool) -> Response<Either<Full<Bytes>, Live>> {
             header::CONTENT_TYPE,
             if answer.is_json() { JSON } else { PAGE },
         );
+    }
+    if *answer == Answer::Portal(Portal::Redirect) {
+        let place = HeaderValue::from_static("http://login.example.org/");
+        headers.insert(header::LOCATION, place);
     }
     if compressed {
         headers.insert(header::CONTENT_ENCODING, GZIP);

@@ -7,7 +7,12 @@ use super::{
     link::State,
     snapshot::{Server, Snapshot},
 };
-use crate::{alarm::Kind, period::UtcMs, segment::event::Why, text::plural};
+use crate::{
+    alarm::Kind,
+    period::UtcMs,
+    segment::event::{Cause, Why},
+    text::plural,
+};
 
 /// Without posts for so long nobody believes that it is chance: there are dozens a second.
 pub const NO_POSTS_MS: i64 = 60_000;
@@ -211,6 +216,14 @@ fn collecting(found: &mut Found, server: &Server) {
     }
     if link.state == State::Connected {
         return;
+    }
+    if link.cause == Some(Cause::NotTheApi) {
+        let what = format!(
+            "what answers server {} is {}",
+            server.server,
+            link.why.as_deref().unwrap_or("not the API")
+        );
+        found.push(Kind::NotTheApi, server.server.as_str(), what);
     }
     let Some(waits @ (Why::UsageCap | Why::Unauthorized | Why::BadRequest | Why::NotFound)) =
         link.waits

@@ -33,6 +33,8 @@ pub struct Link {
     pub longer: bool,
     /// Why there is none: how the last one ended.
     pub why: Option<String>,
+    /// The cause of it.
+    pub cause: Option<Cause>,
     /// Why nothing is tried at present: the row of the table of waits.
     pub waits: Option<Why>,
     /// Until when.
@@ -80,19 +82,22 @@ impl Link {
             }
             What::FirstLine => {
                 turn(self, State::Connected);
-                (self.why, self.waits, self.waits_until) = (None, None, None);
+                (self.why, self.cause) = (None, None);
+                (self.waits, self.waits_until) = (None, None);
             }
             What::Disconnected(how) => {
                 turn(self, State::Disconnected);
                 let word = match how.cause {
                     Cause::HttpStatus => how.status.map(|status| format!("HTTP {status}")),
                     Cause::Platform => how.disconnect_type.clone(),
+                    Cause::NotTheApi => Some("not the API".to_owned()),
                     _ => None,
                 };
                 let detail = [word.as_deref().unwrap_or(""), &how.detail];
                 let detail: Vec<&str> =
                     detail.into_iter().filter(|text| !text.is_empty()).collect();
                 self.why = Some(detail.join(": "));
+                self.cause = Some(how.cause);
                 self.ended_waiting();
             }
             What::Waiting { wait_ms, why } => {

@@ -2,8 +2,9 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{self, Write as _},
     os::unix::fs::PermissionsExt as _,
+    process::Command,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ use serde_json::Value;
 use twinstream::period::UtcMs;
 
 use crate::support::{
-    api::{Api, Request},
+    api::{Api, Peer, Request},
     site::{Site, until},
 };
 
@@ -428,4 +429,111 @@ fn a_service_that_is_started_again_and_again_spares_the_budget() {
     assert_eq!(wait["why"], "budget");
     let wait_ms = wait["wait_ms"].as_u64().unwrap();
     assert!((60_000..110_000).contains(&wait_ms), "{wait_ms}");
+}
+
+/// What networks put in the API's place, all with another look.
+fn impostor(n: usize, peer: &mut Peer) -> io::Result<()> {
+    const PAGE: &str = "\r\n<!DOCTYPE html>\r\n<html>\r\n<body>{\"data\":1}</body>\r\n</html>\r\n";
+    match n {
+        0 => peer.refuse(200, "content-type: text/html; charset=utf-8\r\n", PAGE),
+        1 => {
+            peer.stream("content-encoding: gzip\r\n")?;
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+            write!(gzip, "{PAGE}")?;
+            for byte in gzip.finish()? {
+                peer.chunk([byte])?;
+            }
+            peer.hold()
+        }
+        2 => peer.refuse(302, "location: http://login.example.org/\r\n", ""),
+        3 => peer.refuse(200, "content-type: application/json\r\n", ""),
+        4 => peer.refuse(
+            200,
+            "content-type: application/json\r\n",
+            "{\"error\":\"login\"}",
+        ),
+        5 => peer.refuse(
+            200,
+            "",
+            "{\n \"title\": \"Unauthorized\",\n \"status\": 401\n}\n{\"data\":1}",
+        ),
+        _ => peer.refuse(403, "content-type: text/html\r\n", PAGE),
+    }
+}
+
+#[test]
+fn what_answers_in_the_api_s_place_is_told_and_nothing_of_it_is_stored() {
+    const IMPOSTORS: usize = 7;
+    let api = Api::start(|connection, peer| {
+        if connection < IMPOSTORS {
+            return impostor(connection, peer);
+        }
+        // the API, without a content type, with keep-alives before a line that is cut anywhere
+        peer.raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+        for byte in format!("\r\n\r\n{}\r\n", post(7)).into_bytes() {
+            peer.chunk([byte])?;
+        }
+        peer.hold()
+    });
+    let site = site(&api);
+    let running = site.start(Some("2026-11-23T14:05:00Z@60"));
+    until("the API's line", || !site.lines().is_empty());
+    let log = running.stop();
+    assert_eq!(site.lines(), [post(7)]);
+    let ends = site.events_of("disconnected");
+    let mut causes = vec!["not_the_api"; IMPOSTORS];
+    causes.push("shutdown");
+    assert_eq!(texts(&ends, "cause"), causes);
+    for (end, says) in ends.iter().zip([
+        "HTTP 200 with a page (text/html; charset=utf-8)",
+        "it begins with \"<\"",
+        "HTTP 302, a redirect to http://login.example.org/",
+        "HTTP 200 and nothing else",
+        "its first line is \"{\\\"error\\\":\\\"login\\\"}\"",
+        "its first line is \"{\"",
+        "HTTP 403 with a page (text/html)",
+    ]) {
+        assert_eq!((&end["detail"], &end["lines"]), (&says.into(), &0.into()));
+    }
+    assert_eq!(
+        log.matches("alarm=\"not_the_api\"").count(),
+        IMPOSTORS,
+        "{log}"
+    );
+    assert!(log.contains("this is not the API: HTTP 302"), "{log}");
+    site.check_sealed();
+}
+
+#[test]
+fn check_tells_what_answers_in_the_api_s_place() {
+    for n in 0..7 {
+        let api = Api::start(move |_, peer| impostor(n, peer));
+        let (code, said) = checked(&site(&api));
+        assert_eq!(code, Some(1), "{n}: {said}");
+        assert!(
+            said.contains("fail  token     not the API: "),
+            "{n}: {said}"
+        );
+        assert!(said.contains("hint: "), "{n}: {said}");
+    }
+    let api = Api::start(|_, peer| {
+        peer.stream("")?;
+        peer.chunk(format!("\r\n{}\r\n", post(1)))?;
+        peer.hold()
+    });
+    let (_, said) = checked(&site(&api));
+    assert!(said.contains("ok    token     the stream opens"), "{said}");
+}
+
+/// How `check` ends, and what it says.
+fn checked(site: &Site) -> (Option<i32>, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_twinstream"))
+        .args(["check", "--server", "1", "--config"])
+        .arg(site.dir.path().join("twinstream.toml"))
+        .output()
+        .unwrap();
+    (
+        out.status.code(),
+        String::from_utf8_lossy(&out.stdout).into_owned(),
+    )
 }

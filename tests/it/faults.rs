@@ -202,7 +202,7 @@ fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
     });
     let log = running.stop();
     assert_eq!(
-        log.matches("disk_full").count(),
+        log.matches("collecting stops until there is room").count(),
         1,
         "one clear message: {log}"
     );

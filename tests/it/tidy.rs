@@ -12,7 +12,7 @@ use std::{
 /// survives a change of the JSON; stages are not in each other's rows, so they meet only in files;
 /// `simulate` is in nobody's row but the command line's, and has no stage in its own.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("backoff", &["period", "segment"]),
+    ("backoff", &["alarm", "period", "segment"]),
     (
         "cite",
         &[
