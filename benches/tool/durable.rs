@@ -9,7 +9,10 @@ use std::{
 use clap::Args;
 use twinstream::{
     collect::Collector,
-    config::settings::{Fields, Secret, X},
+    config::{
+        proxy::Proxies,
+        settings::{Fields, Secret, X},
+    },
     world::{
         clock::Clock,
         disk::{Disk, DiskFile, Entry, RealDisk, Source},
@@ -47,6 +50,7 @@ impl Collect {
                 max_line: 1 << 20,
             },
             token: Secret::new("simulated"),
+            proxies: Proxies::default(),
             clock,
             disk: Arc::new(noting),
             progress: Arc::default(),

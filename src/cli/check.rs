@@ -111,10 +111,29 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
     findings.extend(root());
     findings.extend(folders(&setup));
     findings.extend(disk(&setup));
-    findings.extend(doors::api(&setup));
+    let proxies = match doors::proxy(&setup, this) {
+        Ok((proxies, through)) => {
+            findings.extend(through);
+            Some(proxies)
+        }
+        Err(finding) => {
+            findings.push(finding);
+            None
+        }
+    };
+    // without knowing the way nothing is asked
+    findings.extend(
+        proxies
+            .iter()
+            .flat_map(|proxies| doors::api(&setup, proxies)),
+    );
     findings.extend(doors::primary(&setup, this));
     findings.extend(doors::mail(&setup));
-    findings.extend(doors::osf(&setup, this));
+    findings.extend(
+        proxies
+            .iter()
+            .filter_map(|proxies| doors::osf(&setup, this, proxies)),
+    );
     findings.push(installed());
     if args.json {
         output::print_json(&findings)?;

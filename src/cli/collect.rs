@@ -57,6 +57,7 @@ pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failu
         server,
         x: settings.x.clone(),
         token,
+        proxies: setup::proxies()?,
         clock: setup.clock.clone(),
         disk: Arc::new(disk),
         progress: Arc::default(),

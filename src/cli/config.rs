@@ -98,13 +98,7 @@ fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
             shown.push(derived(key, path));
         }
     }
-    if std::env::var_os(setup::TOKEN_VARIABLE).is_some() {
-        shown.push(Shown {
-            key: "x.bearer_token".to_owned(),
-            value: Value::Text("********".to_owned()),
-            from: format!("${}, before the file", setup::TOKEN_VARIABLE),
-        });
-    }
+    shown.extend(from_environment(settings)?);
     for (begin, entries) in &loaded.written.servers {
         let id = entries
             .get("id")
@@ -135,6 +129,30 @@ fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
         .as_ref()
         .map_or("none of the servers", |id| id.as_str());
     output::print(&format!("\nthis is server {this}\n"))
+}
+
+/// What the environment says: the token is not shown, nor a proxy's password.
+fn from_environment(settings: &Settings) -> Result<Vec<Shown>, Failure> {
+    let mut shown = Vec::new();
+    if std::env::var_os(setup::TOKEN_VARIABLE).is_some() {
+        shown.push(Shown {
+            key: "x.bearer_token".to_owned(),
+            value: Value::Text("********".to_owned()),
+            from: format!("${}, before the file", setup::TOKEN_VARIABLE),
+        });
+    }
+    let proxies = setup::proxies()?;
+    let osf = settings.publish.as_ref().map(|osf| &osf.base_url);
+    for (key, address) in [("x", Some(&settings.x.base_url)), ("publish.osf", osf)] {
+        if let Some(proxy) = address.and_then(|address| proxies.of_address(address)) {
+            shown.push(Shown {
+                key: format!("{key}.proxy"),
+                value: Value::Text(proxy.to_string()),
+                from: format!("${}", proxy.variable),
+            });
+        }
+    }
+    Ok(shown)
 }
 
 fn check(global: &Global) -> Result<Exit, Failure> {

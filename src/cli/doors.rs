@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     collect,
-    config::settings::{Role, Server, SshTarget, Target},
+    config::{
+        proxy::Proxies,
+        settings::{Role, Server, SshTarget, Target},
+    },
     deliver::{
         over_ssh,
         rsync::{self, Closed, Remote, RsyncError},
@@ -30,7 +33,7 @@ use crate::{
 const CLOCK_OFF_MAX_MS: i64 = 5_000;
 
 /// The token, the right to backfill, and the clock, from one or two requests.
-pub(super) fn api(setup: &Setup) -> Vec<Finding> {
+pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
     let settings = &setup.settings;
     let token = match setup::bearer_token(settings) {
         Ok(token) => token,
@@ -49,12 +52,12 @@ pub(super) fn api(setup: &Setup) -> Vec<Finding> {
             settings.x.base_url,
             collect::path_and_query(settings.x.fields, minutes)
         );
-        probe::get(&url, &token)
+        probe::get(&url, &token, proxies)
     };
     let first = match ask(settings.x.backfill) {
         Ok(answer) => answer,
         Err(why) => {
-            let hint = "is the network up, and x.base_url right?";
+            let hint = "is the network up, x.base_url right, and does this network want a proxy (HTTPS_PROXY)?";
             let what = format!("{} cannot be reached: {why}", settings.x.base_url);
             return vec![Finding {
                 unreachable: true,
@@ -331,7 +334,28 @@ pub(super) fn mail(setup: &Setup) -> Vec<Finding> {
     recipients.into_iter().map(of).collect()
 }
 
-pub(super) fn osf(setup: &Setup, this: &Server) -> Option<Finding> {
+/// The proxy on the way to the API and to OSF, or why it cannot be used.
+pub(super) fn proxy(setup: &Setup, this: &Server) -> Result<(Proxies, Vec<Finding>), Finding> {
+    let proxies = setup::proxies().map_err(|why| failed("proxy", why))?;
+    let publish = setup.settings.publish.as_ref();
+    let osf = publish.filter(|_| this.role == Role::Primary);
+    let addresses = [
+        Some(&setup.settings.x.base_url),
+        osf.map(|osf| &osf.base_url),
+    ];
+    let found = addresses.into_iter().flatten().filter_map(|address| {
+        let proxy = proxies.of_address(address)?;
+        let variable = proxy.variable;
+        Some(ok(
+            "proxy",
+            format!("{address} is asked through {proxy} ({variable})"),
+        ))
+    });
+    let found = found.collect();
+    Ok((proxies, found))
+}
+
+pub(super) fn osf(setup: &Setup, this: &Server, proxies: &Proxies) -> Option<Finding> {
     let publish = setup
         .settings
         .publish
@@ -347,7 +371,7 @@ pub(super) fn osf(setup: &Setup, this: &Server) -> Option<Finding> {
         .map_err(|why| fail("osf", why.to_string(), "is publish.osf.base_url right?"))
         .and_then(|site| {
             let url = site.api(&["v2", "nodes", project]);
-            let osf = Osf::new(site, &token, &setup.clock)
+            let osf = Osf::new(site, &token, proxies, &setup.clock)
                 .map_err(|why| fail("osf", why.to_string(), "apt install ca-certificates"))?;
             osf.get(&url).map_err(|why| osf_trouble(project, &why))
         });

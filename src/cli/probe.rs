@@ -9,8 +9,9 @@ use ureq::{
 
 use crate::{
     collect::impostor::{self, FirstLine},
-    config::settings::Secret,
+    config::{proxy::Proxies, settings::Secret},
     period::UtcMs,
+    publish::osf,
 };
 
 /// For the whole request. A stream's answer has no end: only its first line is waited for.
@@ -29,12 +30,12 @@ pub(super) struct Answer {
 }
 
 /// Asks once; redirects are not followed, so that the token goes nowhere else.
-pub(super) fn get(url: &str, token: &Secret) -> Result<Answer, String> {
+pub(super) fn get(url: &str, token: &Secret, proxies: &Proxies) -> Result<Answer, String> {
     let mut config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        .proxy(None)
+        .proxy(osf::through(proxies, url))
         .user_agent(concat!("twinstream/", env!("CARGO_PKG_VERSION")))
         .timeout_global(Some(WHOLE));
     if url.starts_with("https://") {
@@ -51,7 +52,7 @@ pub(super) fn get(url: &str, token: &Secret) -> Result<Answer, String> {
     let request = agent
         .get(url)
         .header("Authorization", format!("Bearer {}", token.reveal()));
-    let mut response = request.call().map_err(|why| why.to_string())?;
+    let mut response = request.call().map_err(|why| osf::words(&why))?;
     let date = response
         .headers()
         .get("date")

@@ -97,6 +97,7 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
         settings: publish,
         keep_free: settings.merge.keep_free,
         token: &token,
+        proxies: &setup::proxies()?,
         clock: &setup.clock,
         chance: &chance,
         merging: &merging,

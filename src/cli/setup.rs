@@ -16,6 +16,7 @@ use crate::{
     config::{
         address,
         file::{self, Problem, Written},
+        proxy::Proxies,
         resolve::{self, Me},
         secrets::{self, SecretError},
         settings::{Mail, Secret, Server, Settings},
@@ -171,6 +172,14 @@ fn wrong(path: &Path, problems: &[Problem]) -> Failure {
     };
     let lines: Vec<String> = problems.iter().map(line).collect();
     Failure::new(Exit::Configuration, lines.join("\n"))
+}
+
+/// The proxies that the environment names.
+pub(crate) fn proxies() -> Result<Proxies, Failure> {
+    Proxies::new(|name| std::env::var(name).ok()).map_err(|why| {
+        Failure::new(Exit::Configuration, why.to_string())
+            .hint("set it to http://[USER:PASSWORD@]HOST:PORT, or unset it; NO_PROXY names what goes without")
+    })
 }
 
 impl Setup {

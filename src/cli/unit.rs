@@ -72,6 +72,10 @@ impl Unit<'_> {
             .map(str::to_owned),
         );
         lines.push(format!("ExecStart={}", self.command()));
+        lines.push(
+            "# behind a proxy, with `systemctl edit`: Environment=HTTPS_PROXY=http://HOST:PORT"
+                .to_owned(),
+        );
         lines.extend(["Restart=always", "RestartSec=5"].map(str::to_owned));
         lines.push(format!("WatchdogSec={WATCHDOG_S}"));
         lines.extend(

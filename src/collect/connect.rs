@@ -17,12 +17,16 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     query::path_and_query,
+    tunnel,
     wire::{Answer, Socket, Wire},
 };
 use crate::{
-    config::settings::{Secret, X},
+    config::{
+        proxy::{Proxies, Proxy},
+        settings::{Secret, X},
+    },
     segment::{event::Cause, line::PROGRAM},
-    world::clock::Clock,
+    world::{clock::Clock, tls},
 };
 
 /// For looking up the address, for TCP, and for TLS each.
@@ -74,11 +78,18 @@ pub(super) struct Api {
     tls: Option<(TlsConnector, ServerName<'static>)>,
     authorization: HeaderValue,
     settings: X,
+    /// What the way there leads through.
+    proxy: Option<Proxy>,
     clock: Clock,
 }
 
 impl Api {
-    pub(super) fn new(settings: &X, token: &Secret, clock: &Clock) -> Result<Self, ApiError> {
+    pub(super) fn new(
+        settings: &X,
+        token: &Secret,
+        clock: &Clock,
+        proxies: &Proxies,
+    ) -> Result<Self, ApiError> {
         let wrong = || ApiError::BaseUrl(settings.base_url.clone());
         let base: Uri = match settings.base_url.parse() {
             Ok(base) => base,
@@ -119,6 +130,7 @@ impl Api {
             tls,
             authorization,
             settings: settings.clone(),
+            proxy: proxies.of(https, host).cloned(),
             clock: clock.clone(),
         })
     }
@@ -151,7 +163,10 @@ impl Api {
     }
 
     async fn connect(&self) -> Result<Box<dyn Socket>, Fault> {
-        let tcp = self.connect_tcp().await?;
+        let tcp = match &self.proxy {
+            Some(proxy) => self.tunnel(proxy).await?,
+            None => self.connect_tcp(&self.host, self.port).await?,
+        };
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!("cannot set TCP_NODELAY: {error}");
         }
@@ -161,15 +176,52 @@ impl Api {
         let handshake = connector.connect(name.clone(), tcp);
         match self.within(CONNECT, handshake).await {
             Some(Ok(stream)) => Ok(Box::new(stream)),
-            Some(Err(error)) => Err(Fault::new(Cause::Tls, &error)),
+            Some(Err(error)) => Err(self.no_tls(&error)),
             None => Err(Fault::new(Cause::Timeout, "TLS took longer than 10 s")),
         }
     }
 
-    async fn connect_tcp(&self) -> Result<TcpStream, Fault> {
+    /// A tunnel through the proxy.
+    async fn tunnel(&self, proxy: &Proxy) -> Result<TcpStream, Fault> {
+        let (host, port) = (&self.host, self.port);
+        let to = if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        };
+        let name = format!("the proxy {proxy} ({})", proxy.variable);
+        let mut tcp = match self.connect_tcp(&proxy.host, proxy.port).await {
+            Ok(tcp) => tcp,
+            Err(Fault { cause, detail }) => {
+                return Err(Fault::new(cause, &format!("{name}: {detail}")));
+            }
+        };
+        match self
+            .within(ANSWER, tunnel::open(&mut tcp, proxy, &to))
+            .await
+        {
+            Some(Ok(())) => Ok(tcp),
+            Some(Err(why)) => Err(Fault::new(Cause::Proxy, &why)),
+            None => Err(Fault::new(
+                Cause::Timeout,
+                &format!("{name} gives no answer within 30 s"),
+            )),
+        }
+    }
+
+    /// Why there is no TLS. An issuer that nobody knows is no fault of the network's.
+    fn no_tls(&self, error: &io::Error) -> Fault {
+        if tls::is_unknown_issuer(error) {
+            let told = format!("{}: {}", self.host, tls::UNKNOWN_ISSUER);
+            return Fault::new(Cause::UnknownIssuer, &told);
+        }
+        Fault::new(Cause::Tls, error)
+    }
+
+    async fn connect_tcp(&self, host: &str, port: u16) -> Result<TcpStream, Fault> {
         /// An address that swallows packets must leave time for the others.
         const PER_ADDRESS_MIN: Duration = Duration::from_secs(2);
-        let lookup = lookup_host((self.host.as_str(), self.port));
+        let lookup = lookup_host((host, port));
         let addresses: Vec<SocketAddr> = match self.within(CONNECT, lookup).await {
             Some(Ok(addresses)) => addresses.collect(),
             Some(Err(error)) => return Err(Fault::new(Cause::Dns, &error)),

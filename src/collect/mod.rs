@@ -35,4 +35,5 @@ mod query;
 mod run;
 mod scribe;
 mod session;
+mod tunnel;
 mod wire;

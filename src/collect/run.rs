@@ -25,7 +25,10 @@ use super::{
 use crate::{
     alarm::Kind,
     backoff::{Backoff, End, Next, backfill_minutes},
-    config::settings::{Secret, X},
+    config::{
+        proxy::Proxies,
+        settings::{Secret, X},
+    },
     period::UtcMs,
     segment::{
         event::{What, Why},
@@ -62,6 +65,8 @@ pub struct Collector {
     pub x: X,
     /// The API's token.
     pub token: Secret,
+    /// The network's proxies.
+    pub proxies: Proxies,
     /// The time.
     pub clock: Clock,
     /// The disk.
@@ -112,7 +117,12 @@ impl Collector {
     /// Collects until it is told to stop.
     pub fn run(self) -> Result<(), CollectError> {
         let collector = self;
-        let api = Api::new(&collector.x, &collector.token, &collector.clock)?;
+        let api = Api::new(
+            &collector.x,
+            &collector.token,
+            &collector.clock,
+            &collector.proxies,
+        )?;
         let server_folder = collector.spool.join(collector.server.as_str());
         let spool_error = |source| CollectError::Spool {
             path: server_folder.clone(),

@@ -22,6 +22,9 @@ mod outward;
 /// The settings of the system that was there before.
 pub mod predecessor;
 
+/// The proxy of a network, as the environment names it.
+pub mod proxy;
+
 /// The user's file with a simulated world around it.
 pub mod rehearsal;
 

@@ -90,6 +90,8 @@ impl Reason {
             event::Cause::Dns => network("dns"),
             event::Cause::Connect => network("connect"),
             event::Cause::Tls => network("tls"),
+            event::Cause::UnknownIssuer => network("unknown issuer"),
+            event::Cause::Proxy => network("proxy"),
             event::Cause::Timeout => network("timeout"),
             event::Cause::Protocol => network("protocol"),
             event::Cause::NotTheApi => network("not the API"),

@@ -61,7 +61,7 @@ impl Job<'_> {
         let mut diary = self.diary()?;
         let look = look::look(self.disk, (self.data_dir, self.vault), &diary, Scope::All)?;
         let site = Site::new(&self.settings.base_url)?;
-        let osf = Osf::new(site.clone(), self.token, self.clock)?;
+        let osf = Osf::new(site.clone(), self.token, self.proxies, self.clock)?;
         let mut hand = self.hand(&osf, Patience::of_a_run());
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
         // what is remembered may be what is wrong

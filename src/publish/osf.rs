@@ -8,7 +8,7 @@ use std::{cell::Cell, time::Duration};
 
 use serde_json::Value;
 use ureq::{
-    Agent, Body,
+    Agent, Body, ProxyProtocol,
     http::{Response, header},
     tls::{Certificate, RootCerts, TlsConfig},
 };
@@ -19,7 +19,12 @@ use super::{
     answer::{self, After, Entry, Trouble, senseless},
     publishable::Publishable,
 };
-use crate::{config::settings::Secret, period::UtcMs, vault::manifest, world::clock::Clock};
+use crate::{
+    config::{proxy::Proxies, settings::Secret},
+    period::UtcMs,
+    vault::manifest,
+    world::{clock::Clock, tls},
+};
 
 /// What OSF's own client keeps between two requests.
 const APART_MS: i64 = 1_000;
@@ -57,13 +62,19 @@ pub struct Osf<'a> {
     agent: Agent,
     token: &'a Secret,
     site: Site,
+    proxies: &'a Proxies,
     clock: &'a Clock,
     last: Cell<Option<UtcMs>>,
 }
 
 impl<'a> Osf<'a> {
     /// A client that has not connected yet.
-    pub fn new(site: Site, token: &'a Secret, clock: &'a Clock) -> Result<Self, NoCertificates> {
+    pub fn new(
+        site: Site,
+        token: &'a Secret,
+        proxies: &'a Proxies,
+        clock: &'a Clock,
+    ) -> Result<Self, NoCertificates> {
         let limit = |wait| Some(clock.real(wait).max(REAL_MIN));
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -82,6 +93,7 @@ impl<'a> Osf<'a> {
             agent: config.build().new_agent(),
             token,
             site,
+            proxies,
             clock,
             last: Cell::new(None),
         })
@@ -198,6 +210,9 @@ impl<'a> Osf<'a> {
             let mut request = self
                 .agent
                 .get(url.as_str())
+                .config()
+                .proxy(through(self.proxies, url.as_str()))
+                .build()
                 .header("Accept", "application/vnd.api+json;version=2.20, */*;q=0.5");
             if is_osf {
                 request = request.header("Authorization", self.bearer());
@@ -222,6 +237,9 @@ impl<'a> Osf<'a> {
         self.pace();
         self.agent
             .put(url.as_str())
+            .config()
+            .proxy(through(self.proxies, url.as_str()))
+            .build()
             .header("Authorization", self.bearer())
             .header("Content-Type", "application/octet-stream")
             .send(bytes)
@@ -240,6 +258,35 @@ impl<'a> Osf<'a> {
             self.clock.block(wait);
         }
         self.last.set(Some(self.clock.now()));
+    }
+}
+
+/// The proxy through which that address is asked.
+pub fn through(proxies: &Proxies, address: &str) -> Option<ureq::Proxy> {
+    let proxy = proxies.of_address(address)?;
+    let mut built = ureq::Proxy::builder(ProxyProtocol::Http)
+        .host(&proxy.host)
+        .port(proxy.port);
+    if let Some((user, password)) = &proxy.user {
+        built = built.username(user).password(password.reveal());
+    }
+    // what cannot be built cannot be reached either, which is told when it is tried
+    built.build().ok()
+}
+
+/// What a call that got no answer says, and what to do about it.
+pub fn words(why: &ureq::Error) -> String {
+    let is_unknown = match why {
+        ureq::Error::Io(why) => tls::is_unknown_issuer(why),
+        ureq::Error::Rustls(why) => tls::is_unknown_issuer(why),
+        _ => false,
+    };
+    match why {
+        _ if is_unknown => tls::UNKNOWN_ISSUER.to_owned(),
+        ureq::Error::ConnectProxyFailed(said) => {
+            format!("the network's proxy (HTTPS_PROXY) refuses the way: {said}")
+        }
+        other => other.to_string(),
     }
 }
 
@@ -287,7 +334,7 @@ fn refused(response: &mut Response<Body>) -> Trouble {
 /// No answer, or not a whole one.
 fn unanswered(why: &ureq::Error) -> Trouble {
     Trouble::Passing {
-        why: format!("no whole answer: {why}"),
+        why: format!("no whole answer: {}", words(why)),
         after: None,
     }
 }

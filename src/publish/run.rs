@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     alarm::Kind,
-    config::settings::{Publish, Secret},
+    config::{
+        proxy::Proxies,
+        settings::{Publish, Secret},
+    },
     period::{Day, Hour},
     vault::{
         ledger::LEDGER_BYTES_MAX,
@@ -46,6 +49,8 @@ pub struct Job<'a> {
     pub keep_free: u64,
     /// The token.
     pub token: &'a Secret,
+    /// The network's proxies.
+    pub proxies: &'a Proxies,
     /// Tells the time and waits.
     pub clock: &'a Clock,
     /// Chance from 0 to 1.
@@ -105,7 +110,7 @@ impl Job<'_> {
             self.not_ready(what, why, &mut outcome);
         }
         let site = Site::new(&self.settings.base_url)?;
-        let osf = Osf::new(site.clone(), self.token, self.clock)?;
+        let osf = Osf::new(site.clone(), self.token, self.proxies, self.clock)?;
         let mut work = Work {
             job: self,
             hand: self.hand(&osf, Patience::of_a_run()),
@@ -178,7 +183,7 @@ impl Job<'_> {
             return Ok(planned);
         }
         let site = Site::new(&self.settings.base_url)?;
-        let osf = Osf::new(site.clone(), self.token, self.clock)?;
+        let osf = Osf::new(site.clone(), self.token, self.proxies, self.clock)?;
         let mut hand = self.hand(&osf, Patience::of_a_look());
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
         let fork = forked(&mut hand, &mut folders, &look.ledger);

@@ -130,6 +130,10 @@ pub enum Cause {
     Connect,
     /// TLS could not be agreed on.
     Tls,
+    /// The other side's certificate is from an issuer that this machine does not know.
+    UnknownIssuer,
+    /// The network's proxy does not let this machine through.
+    Proxy,
     /// Nothing came in time while connecting.
     Timeout,
     /// No byte for 30 s on a connection that was up.

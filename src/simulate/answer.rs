@@ -153,7 +153,9 @@ impl Answer {
                 "reason": "client-not-enrolled",
                 "type": "https://api.twitter.com/2/problems/client-forbidden",
             }),
-            Self::NotFound => return String::new(),
+            Self::NotFound | Self::Portal(Portal::Redirect | Portal::Empty) => {
+                return String::new();
+            }
             Self::Plain(408) => about_blank(408, "Request Timeout"),
             Self::Plain(status) => about_blank(*status, "Error"),
             Self::RateLimit => about_blank(429, "Too Many Requests"),
@@ -181,7 +183,6 @@ impl Answer {
                 );
             }
             Self::Portal(Portal::Page | Portal::PageAsJson) => return LOGIN.to_owned(),
-            Self::Portal(Portal::Redirect | Portal::Empty) => return String::new(),
             Self::Portal(Portal::Error) => json!({"error": "login required", "code": 16}),
             Self::Unavailable => about_blank(503, "Service Unavailable"),
         };

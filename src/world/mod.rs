@@ -28,3 +28,6 @@ pub mod panic;
 
 /// What a child of the service says to the kernel about itself, and how one is ended.
 pub mod process;
+
+/// What TLS says of a certificate.
+pub mod tls;

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    process::Command,
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -14,6 +15,7 @@ use crate::{
     collect::{post, site, texts},
     support::{
         api::{Api, Peer},
+        proxy::Proxy,
         site::{Running, Site, until},
         skipped::skipped,
     },
@@ -109,7 +111,7 @@ struct Mount(tempfile::TempDir);
 impl Mount {
     fn new(size: &str) -> Option<Self> {
         let dir = tempfile::TempDir::new().unwrap();
-        let mount = std::process::Command::new("mount")
+        let mount = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
             .arg(dir.path())
             .output();
@@ -122,10 +124,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let unmount = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(self.0.path())
-            .status();
+        let unmount = Command::new("umount").arg("-l").arg(self.0.path()).status();
         assert!(unmount.unwrap().success());
     }
 }
@@ -295,16 +294,21 @@ fn a_second_signal_ends_at_once_and_loses_nothing_that_was_synced() {
 
 /// A server with a certificate of its own for that name, and the file that vouches for it.
 fn tls_api(name: &str, folder: &std::path::Path) -> (Api, std::path::PathBuf) {
-    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-    let file = folder.join("certificate.pem");
-    fs::write(&file, made.cert.pem()).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let mut made = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    // the issuer, too
+    made.distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    let made = made.self_signed(&pair).unwrap();
+    let file = folder.join(format!("{name}.pem"));
+    fs::write(&file, made.pem()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(pair.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
+        .with_single_cert(vec![made.der().clone()], key)
         .unwrap();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let config = Arc::new(config);
@@ -351,4 +355,156 @@ fn only_a_server_with_the_right_certificate_gets_the_token() {
     assert_eq!(texts(&ends[..3], "cause"), ["tls", "tls", "tls"]);
     let waits = site.events_of("waiting");
     assert_eq!(texts(&waits[..2], "why"), ["network", "network"]);
+}
+
+/// A site whose API is reached under another name than this machine's, so that a proxy counts.
+fn far_site() -> Site {
+    Site::new("https://api.example.org")
+}
+
+fn through(site: &Site, certificate: &std::path::Path, variables: &[(&str, &str)]) -> Running {
+    let mut command = site.command(None);
+    set(&mut command, certificate, variables);
+    Running::of(command)
+}
+
+fn set(command: &mut Command, certificate: &std::path::Path, variables: &[(&str, &str)]) {
+    for name in ["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+        command.env_remove(name).env_remove(name.to_lowercase());
+    }
+    command
+        .env("SSL_CERT_FILE", certificate)
+        .env_remove("SSL_CERT_DIR")
+        .envs(variables.iter().copied());
+}
+
+/// How the first attempt ends.
+fn first_end(
+    site: &Site,
+    certificate: &std::path::Path,
+    variables: &[(&str, &str)],
+) -> (Value, Value) {
+    let running = through(site, certificate, variables);
+    until("an end", || !site.events_of("disconnected").is_empty());
+    running.stop();
+    let mut end = site.events_of("disconnected").remove(0);
+    (end["cause"].take(), end["detail"].take())
+}
+
+#[test]
+fn the_network_s_proxy_is_gone_through_and_told_from_what_else_can_fail() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (api, certificate) = tls_api("api.example.org", folder.path());
+    let proxy = Proxy::start(api.port, |head| {
+        if head.contains("\r\nProxy-Authorization: Basic YW5uOnBAc3M=\r\n") {
+            "200 Connection established"
+        } else if head.contains("Basic") {
+            "403 Forbidden"
+        } else {
+            "407 Proxy Authentication Required"
+        }
+    });
+    let of = |user: &str| format!("http://{user}127.0.0.1:{}", proxy.port);
+    let (ann, bob, nobody) = (of("ann:p%40ss@"), of("bob:x@"), of(""));
+    let site = far_site();
+    let running = through(&site, &certificate, &[("HTTPS_PROXY", &ann)]);
+    until("a line through the proxy", || site.lines() == [post(0)]);
+    let log = running.stop();
+    assert!(!log.contains("p@ss") && !log.contains("p%40ss"), "{log}");
+    assert!(proxy.heads()[0].starts_with("CONNECT api.example.org:443 HTTP/1.1\r\n"));
+    assert_eq!(
+        api.requests()[0].header("host"),
+        Some("api.example.org"),
+        "the API is asked as ever"
+    );
+
+    let tried = [
+        (
+            "https_proxy",
+            &nobody,
+            "proxy",
+            "put its user and password into https_proxy",
+        ),
+        (
+            "ALL_PROXY",
+            &bob,
+            "proxy",
+            "ask its operator to let this machine reach api.example.org:443",
+        ),
+    ];
+    for (variable, url, cause, says) in tried {
+        let (ended, detail) = first_end(&far_site(), &certificate, &[(variable, url)]);
+        assert_eq!(ended, cause);
+        let detail = detail.as_str().unwrap().to_owned();
+        assert!(detail.contains(says) && !detail.contains("bob"), "{detail}");
+    }
+    let (_other, foreign) = tls_api("other.example.org", folder.path());
+    let (ended, detail) = first_end(&far_site(), &foreign, &[("HTTPS_PROXY", &ann)]);
+    assert_eq!(ended, "unknown_issuer");
+    assert!(
+        detail.as_str().unwrap().contains("update-ca-certificates"),
+        "{detail}"
+    );
+    let asked = proxy.heads().len();
+    let without = [("HTTPS_PROXY", ann.as_str()), ("NO_PROXY", "example.org")];
+    first_end(&far_site(), &certificate, &without);
+    assert_eq!(proxy.heads().len(), asked, "NO_PROXY names it");
+}
+
+#[test]
+fn check_and_config_show_the_proxy_and_one_that_cannot_be_used_is_refused() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (api, certificate) = tls_api("api.example.org", folder.path());
+    let proxy = Proxy::start(api.port, |head| {
+        if head.contains("Basic YW5uOnBAc3M=") {
+            "200 Connection established"
+        } else {
+            "407 Proxy Authentication Required"
+        }
+    });
+    let site = far_site();
+    let say = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+        set(&mut command, &certificate, variables);
+        command.args(["--server", "1", "--config"]);
+        command.arg(site.dir.path().join("twinstream.toml"));
+        let out = command.args(arguments).output().unwrap();
+        let said = [out.stdout, out.stderr].concat();
+        (out.status.code(), String::from_utf8(said).unwrap())
+    };
+    let shown = format!("http://127.0.0.1:{}", proxy.port);
+    let ann = format!("http://ann:p%40ss@127.0.0.1:{}", proxy.port);
+    let (_, said) = say(&["check"], &[("HTTPS_PROXY", &ann)]);
+    let told = format!("proxy     https://api.example.org is asked through {shown} (HTTPS_PROXY)");
+    assert!(
+        said.contains(&told) && said.contains("the stream opens"),
+        "{said}"
+    );
+    let (code, said) = say(&["check"], &[("HTTPS_PROXY", &shown)]);
+    assert_ne!(code, Some(0));
+    assert!(
+        said.contains("proxy (HTTPS_PROXY) refuses the way: ") && said.contains("407"),
+        "{said}"
+    );
+    let (code, said) = say(&["config", "show"], &[("HTTPS_PROXY", &ann)]);
+    assert_eq!(code, Some(0));
+    let row = said
+        .lines()
+        .find(|line| line.starts_with("x.proxy"))
+        .unwrap();
+    assert!(
+        row.contains(&shown) && row.ends_with("$HTTPS_PROXY"),
+        "{row}"
+    );
+    assert!(!said.contains("p@ss") && !said.contains("p%40ss"), "{said}");
+    let socks = [("ALL_PROXY", "socks5://ann:hush@127.0.0.1:1080")];
+    for arguments in [&["collect"][..], &["config", "show"]] {
+        let (code, said) = say(arguments, &socks);
+        assert_eq!(code, Some(3), "{said}");
+        assert!(
+            said.contains("ALL_PROXY: a proxy of the kind socks5://"),
+            "{said}"
+        );
+        assert!(said.contains("hint: ") && !said.contains("hush"), "{said}");
+    }
 }

@@ -18,6 +18,9 @@ pub(crate) mod posts;
 /// A primary with its spool and vault.
 pub(crate) mod primary;
 
+/// A proxy with `CONNECT`.
+pub(crate) mod proxy;
+
 /// A collector with its folder.
 pub(crate) mod site;
 
