@@ -12,6 +12,10 @@ const HOURS_BACK: i64 = 24;
 
 /// Compares a revision that was just committed in `place` with the nearest hour before it.
 pub fn heed(place: &HourOfVault<'_>, manifest: &Manifest) {
+    // later revisions have nothing new to say of it
+    if manifest.history.revision != 1 {
+        return;
+    }
     let Some(now) = window(&manifest.residues) else {
         return;
     };
@@ -31,7 +35,7 @@ pub fn heed(place: &HourOfVault<'_>, manifest: &Manifest) {
     {
         alarm!(
             Kind::SamplingWindow,
-            "",
+            place.hour,
             "the posts of hour {} come from the milliseconds {}, those of hour {hour} from {}\n  \
              hint: the platform's sample is another one from here on; say so where you use it",
             place.hour,

@@ -11,7 +11,7 @@ use super::{
     told_gaps::{self, second},
 };
 use crate::{
-    cover::{estimate::Estimate, gap::UNION},
+    cover::{estimate::Estimate, gap::UNION, window},
     period::{Day, Hour},
     text::{percent, plural, table, thousands, wrapped},
     vault::manifest::{self, ByWord},
@@ -114,6 +114,12 @@ pub fn headline(statement: &Statement<'_>) -> String {
     words.extend([" ", &missing]);
     if let Some(estimate) = &statement.estimate {
         words.extend([format!(" {}", estimated(estimate))]);
+    }
+    if let [.., _, (_, hours)] = statement.windows().as_slice() {
+        let from = hours.first().map_or(0, |hour| hour.of_day());
+        words.extend([format!(
+            " The sampling window changed within this day, the last time with hour {from:02}."
+        )]);
     }
     let mut text = wrapped(&words, "", WIDTH);
     if !statement.absent.is_empty() {
@@ -307,13 +313,14 @@ fn books(statement: &Statement<'_>) -> String {
             words_of(&statement.redactions)
         ));
     }
-    lines.push(window(statement));
+    lines.push(sampled(statement));
+    lines.extend(window_by_hour(statement));
     let wrapped = lines.iter().map(|line| wrapped(line, "", WIDTH));
     wrapped.collect::<Vec<String>>().join("\n")
 }
 
 /// The sampling window, as the ids show it.
-fn window(statement: &Statement<'_>) -> String {
+fn sampled(statement: &Statement<'_>) -> String {
     let residues: Vec<(u64, u64)> = statement.residues.iter().map(|(r, n)| (*r, *n)).collect();
     let mut runs: Vec<(u64, u64, u64)> = residues
         .chunk_by(|a, b| a.0 + 1 == b.0)
@@ -345,6 +352,31 @@ fn window(statement: &Statement<'_>) -> String {
         )]);
     }
     text + "."
+}
+
+/// Which hours have which window; the milliseconds of an hour that have far fewer ids than others are strays.
+fn window_by_hour(statement: &Statement<'_>) -> Option<String> {
+    let told: Vec<String> = statement
+        .windows()
+        .iter()
+        .map(|(window, hours)| format!("{} in {}", window::words(window), in_hours(hours)))
+        .collect();
+    match told.as_slice() {
+        [] => None,
+        [one] => Some(format!("Without strays it is {one}.")),
+        several => Some(format!(
+            "It changed within this day, and what the sample is a sample of with it: without strays it is {}.",
+            several.join(", then ")
+        )),
+    }
+}
+
+/// `hour 13`, `hours 00-12, 15`
+fn in_hours(hours: &[Hour]) -> String {
+    match hours {
+        [_] => format!("hour {}", ranges(hours)),
+        _ => format!("hours {}", ranges(hours)),
+    }
 }
 
 fn revisions(statement: &Statement<'_>) -> String {

@@ -10,6 +10,7 @@ use crate::{
         estimate::{self, Estimate},
         gap::{self, Gap, UNION},
         seconds::{self, Covered},
+        window,
     },
     period::{Day, Hour, Interval, UnknownZone, Zone},
     segment::name::ServerId,
@@ -109,6 +110,12 @@ pub enum NoStatement {
 }
 
 impl<'a> Statement<'a> {
+    /// The sampling windows of the day, each with the hours that have it.
+    pub fn windows(&self) -> Vec<(BTreeSet<u64>, Vec<Hour>)> {
+        let hours = self.hours.iter().map(|hour| &hour.manifest);
+        window::stretches(hours.map(|manifest| (manifest.hour, manifest.residues.as_slice())))
+    }
+
     /// Puts a day's hours together.
     pub fn of(day: Day, hours: &'a [HourRead]) -> Result<Self, NoStatement> {
         let Some(first) = hours.first() else {

@@ -323,6 +323,14 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
         );
         found.push(Kind::LowHour, &hour, what);
     }
+    if let Some(change) = &picture.vault.window {
+        let hour = change.hour.to_string();
+        let what = format!(
+            "the posts of {hour} come from the milliseconds {} of each second, those of {} from {}",
+            change.window, change.hour_before, change.window_before
+        );
+        found.push(Kind::SamplingWindow, &hour, what);
+    }
     let seconds = u64::try_from(picture.vault.unknown_seconds).unwrap_or(0);
     if 0 < seconds {
         let what = format!(
@@ -518,7 +526,19 @@ mod tests {
             posts: 1,
             usual: 9,
         });
-        check(&p, &["disk ", "low_hour 2026-11-23_14", "unknown_cause "]);
+        p.vault.window = Some(snapshot::WindowChange {
+            hour: "2026-11-23_14".parse().unwrap(),
+            window: "700-709".to_owned(),
+            hour_before: "2026-11-23_13".parse().unwrap(),
+            window_before: "657-666".to_owned(),
+        });
+        let expected = [
+            "disk ",
+            "low_hour 2026-11-23_14",
+            "sampling_window 2026-11-23_14",
+            "unknown_cause ",
+        ];
+        check(&p, &expected);
         let mut p = well("1", 11_000);
         let public = p.published.as_mut().unwrap();
         public.behind = 3;

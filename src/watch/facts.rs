@@ -89,6 +89,9 @@ pub struct HourFacts {
     /// All other seconds.
     #[serde(default)]
     pub gaps: Vec<GapFacts>,
+    /// How many ids have each millisecond of a second.
+    #[serde(default)]
+    pub residues: Vec<(u64, u64)>,
 }
 
 /// Posts of an hour.

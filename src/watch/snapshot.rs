@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::{
     alarm::Alarm,
-    facts::{Facts, HourFacts, ServerFacts},
+    facts::{Facts, HourFacts, ServerFacts, VaultFacts},
     gather::{DAYS, WEEKS},
     link::{Link, State},
 };
 use crate::{
-    cover::cause::Cause,
+    cover::{cause::Cause, window},
     period::{Day, Hour, Minute, UtcMs, Zone},
     segment::name::ServerId,
     supervise::{plan::Stage, record::Run},
@@ -142,8 +142,23 @@ pub struct Vault {
     pub last_posts: Option<u64>,
     /// An hour of the last day that has far fewer posts than the same hour of the last weeks.
     pub low: Option<Low>,
+    /// The latest hour of the last day whose posts come from other milliseconds than those before.
+    pub window: Option<WindowChange>,
     /// Seconds of the last days that are missing without a cause.
     pub unknown_seconds: i64,
+}
+
+/// A sampling window that has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WindowChange {
+    /// The first hour that has another one.
+    pub hour: Hour,
+    /// It, as `657-666`.
+    pub window: String,
+    /// The last hour before.
+    pub hour_before: Hour,
+    /// Its window.
+    pub window_before: String,
 }
 
 /// An hour with few posts.
@@ -324,10 +339,27 @@ fn vault(facts: &Facts, settled: &Settled, now: UtcMs) -> Vault {
         last_hour,
         last_posts: last_hour.as_ref().and_then(posts),
         low: last_day.into_iter().find_map(|hour| low(hour, &posts)),
+        window: window_change(vault).filter(|change| now_hour.0 - 24 <= change.hour.0),
         unknown_seconds: unknown
             .map(|gap| gap.end.second() - gap.begin.second())
             .sum(),
     }
+}
+
+/// Where the sampling window changed last.
+fn window_change(vault: &VaultFacts) -> Option<WindowChange> {
+    let hours = vault.hours.iter();
+    let stretches =
+        window::stretches(hours.map(|(hour, facts)| (*hour, facts.residues.as_slice())));
+    let [.., (before, hours_before), (now, hours)] = stretches.as_slice() else {
+        return None;
+    };
+    Some(WindowChange {
+        hour: *hours.first()?,
+        window: window::words(now),
+        hour_before: *hours_before.last()?,
+        window_before: window::words(before),
+    })
 }
 
 /// Whether an hour has less than half of what the same hour of the last weeks had in the middle.
@@ -600,6 +632,27 @@ mod tests {
         assert_eq!(low(&facts), None);
         facts.vault.hours.remove(&"2026-11-16_14".parse().unwrap());
         assert_eq!(low(&facts), None);
+    }
+
+    #[test]
+    fn a_sampling_window_that_changed_is_told_of_for_a_day() {
+        let with = |name: &str, first: u64| {
+            let (hour, mut facts) = hour(name, 5);
+            facts.residues = (first..first + 10).map(|ms| (ms, 200)).collect();
+            (hour, facts)
+        };
+        let mut facts = Facts::default();
+        facts.vault.hours = [with("23_13", 657), with("23_14", 657), with("23_16", 700)].into();
+        let change = |facts: &Facts, now| of(facts, &settled(), at(now)).vault.window;
+        let found = change(&facts, "23T17:00:00").unwrap();
+        let words = (&*found.window_before, &*found.window);
+        assert_eq!(
+            (words, found.hour_before.of_day(), found.hour.of_day()),
+            (("657-666", "700-709"), 14, 16)
+        );
+        assert_eq!(change(&facts, "24T17:00:00"), None);
+        facts.vault.hours.remove(&found.hour);
+        assert_eq!(change(&facts, "23T17:00:00"), None);
     }
 
     #[test]

@@ -1004,6 +1004,47 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
     }
 }
 
+#[test]
+fn a_sampling_window_that_changed_within_the_day_stands_in_the_certificate() {
+    let day: Day = DAY.parse().unwrap();
+    let certificate = |moved_from: i64| {
+        let hours: Vec<HourRead> = day
+            .hours()
+            .map(|hour| {
+                let mut manifest = example_hour(hour, 1, true);
+                if moved_from <= hour.of_day() {
+                    manifest.residues.iter_mut().for_each(|(ms, _)| *ms += 43);
+                }
+                HourRead {
+                    revisions: vec![Revision::of(&manifest, sha256(&manifest.to_json()), None)],
+                    manifest,
+                }
+            })
+            .collect();
+        let statement = Statement::of(day, &hours).unwrap();
+        let words = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
+        (
+            words(&certificate::headline(&statement)),
+            words(&certificate::text(&statement, "twinstream/0.1.0")),
+        )
+    };
+    let changed = "It changed within this day, and what the sample is a sample of with it: without strays it is \
+                   657-666 in hours 00-14, then 700-709 in hours 15-23.";
+    let (head, text) = certificate(15);
+    assert!(text.contains(changed), "{text}");
+    assert!(
+        head.contains("The sampling window changed within this day, the last time with hour 15."),
+        "{head}"
+    );
+    // one that changed at midnight is seen beside the certificate of the day before
+    let (head, text) = certificate(0);
+    assert!(
+        text.contains("Without strays it is 700-709 in hours 00-23."),
+        "{text}"
+    );
+    assert!(!head.contains("sampling window"), "{head}");
+}
+
 /// The day that the documents show: what of it is written is the form of the files, so that nobody
 /// changes a word of it without raising its version.
 /// The files to cite by, of an archive that has this day only.
