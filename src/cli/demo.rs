@@ -320,7 +320,7 @@ impl Demo {
             dir = dir.display(),
         );
         if settings.publish.is_some() {
-            text += "  osf/storage/             what is public: IDs, manifest, the day's files, ledger; no post's text\n";
+            text += "  osf/storage/             what is public: IDs, manifest, the day's files, ledger, DATASET.md; no post's text\n";
         }
         if settings.mail.is_some() {
             text += "  mail/                    the mails that were sent: the day's report\n";

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The version of its form. Whoever changes a word of it raises this.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Gaps that are listed, the longest; all are in the day's `_gaps.csv`.
 const GAPS_MAX: usize = 20;
@@ -229,9 +229,11 @@ fn hydrate(day: Day) -> String {
 }
 
 fn cite(statement: &Statement<'_>) -> String {
-    let words = "Cite the project that this folder belongs to, by the DOI or address under which you found \
-                 it, and say which state of it you used: the day, and the SHA-256 of its certificate. So \
-                 anybody can tell later whether they have the same files:";
+    let words = "If `DATASET.md` lies in the root of the archive, it says what the archive is, who made it and how \
+                 to cite it (`CITATION.cff` beside it has that for reference managers). Else cite the project that \
+                 this folder belongs to, by the DOI or address under which you found it. Say as well which state \
+                 of it you used: the day, and the SHA-256 of its certificate. So anybody can tell later whether \
+                 they have the same files:";
     let example = format!(
         "> Post ids of {}, X sampled stream, {} covered. Certificate: SHA-256 … (`sha256sum \
          {}_certificate.txt`).",

@@ -293,6 +293,11 @@ fn a_stranger_finds_what_was_changed_in_what_it_is_cited_by() {
     assert_eq!(report(&publisher).0, 5);
     let copy = published(&publisher.site);
     let copy = copy.path();
+    if let Some(kept) = std::env::var_os("TWINSTREAM_KEEP_PUBLISHED") {
+        // for `scripts/foreign`
+        let status = Command::new("cp").arg("-r").arg(copy).arg(kept).status();
+        assert!(status.unwrap().success());
+    }
     verified(copy, 0, "all holds");
     // one of them stands for all of them
     let (code, said) = twinstream(copy, &["verify", "croissant.json"]);
