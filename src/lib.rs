@@ -59,6 +59,9 @@ pub mod cite;
 /// What an archive has second by second, what it missed, and why. Values only.
 pub mod cover;
 
+/// The folders that can be away or be others: recognized, or not used.
+pub mod place;
+
 /// How a segment, its events and its seal lie in the spool.
 pub mod segment;
 

@@ -13,6 +13,7 @@ use twinstream::{
         proxy::Proxies,
         settings::{Fields, Secret, X},
     },
+    place::{decide::Asks, door::Door},
     world::{
         clock::Clock,
         disk::{Disk, DiskFile, Entry, RealDisk, Source},
@@ -40,7 +41,12 @@ impl Collect {
         };
         let files = Arc::clone(&noting.files);
         let collector = Collector {
-            spool: self.spool.clone(),
+            spool: {
+                let spool = self.spool.clone();
+                Box::new(move || {
+                    Door::of(&RealDisk, &spool).spool(&spool.clone().into(), Asks::Make)
+                })
+            },
             server: "1".parse()?,
             x: X {
                 base_url: self.base_url.clone(),

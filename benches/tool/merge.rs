@@ -8,6 +8,9 @@ use twinstream::{
     config::settings::{Merge, Xz},
     merge::{run::Job, unit::UNIT_BYTES},
     period::{Hour, Zone},
+    place::{decide::Asks, door::Door},
+    segment::name::SAMPLE,
+    vault::identity,
     world::{
         clock::Clock,
         disk::{Disk as _, RealDisk},
@@ -55,11 +58,13 @@ impl MergeHour {
             keep_raw: None,
             keep_free: 0,
         };
+        let door = Door::of(&RealDisk, &self.data_dir);
+        let vault = self.data_dir.join("vault").into();
         let job = Job {
             disk: &RealDisk,
             data_dir: &self.data_dir,
-            spool: &self.spool,
-            vault: &self.data_dir.join("vault"),
+            spool: &door.spool(&self.spool.clone().into(), Asks::Make)?,
+            vault: &identity::open(&door, &vault, Asks::Make, "UTC", SAMPLE)?,
             settings: &settings,
             servers: &[],
             asked: &BTreeSet::from([self.hour]),

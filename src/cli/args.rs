@@ -27,6 +27,10 @@ pub(crate) struct Global {
     /// Which of the servers this is [default: the one whose host is this machine's name]
     #[arg(long, global = true, env = "TWINSTREAM_SERVER", value_name = "ID")]
     pub(crate) server: Option<String>,
+    /// Accept another spool or vault than the one that this server has worked with: once, after a restore
+    /// or a move
+    #[arg(long, global = true)]
+    pub(crate) adopt: bool,
     /// Only warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,

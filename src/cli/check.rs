@@ -13,6 +13,10 @@ use super::{
     status,
 };
 use crate::{
+    place::{
+        decide::Asks,
+        door::{Kind, NotHere, OfSpool, OfVault, Place, Unopened},
+    },
     watch::text,
     world::disk::{Disk as _, RealDisk},
 };
@@ -185,25 +189,43 @@ fn root() -> Option<Finding> {
 /// another user than the service's.
 fn folders(setup: &Setup) -> Vec<Finding> {
     let settings = &setup.settings;
-    let mut found: Vec<Finding> = Vec::new();
-    let hint = "give it to the user that the service runs as, and run check as that user";
-    for folder in [&settings.data_dir, &settings.spool_dir, &settings.vault_dir] {
-        let shown = folder.display();
-        let Some(there) = folder.ancestors().find(|path| path.is_dir()) else {
-            continue;
-        };
-        let tried = try_writing(there);
-        found.push(match tried {
-            Ok(()) if there == folder => ok("folder", format!("{shown} can be written")),
-            Ok(()) => ok("folder", format!("{shown} will be made")),
-            Err(why) => fail(
-                "folder",
-                format!("{shown} cannot be written: {}: {why}", there.display()),
-                hint,
-            ),
-        });
-    }
+    let mut found: Vec<Finding> = writable(&settings.data_dir, "").into_iter().collect();
+    let spool = setup
+        .door()
+        .spool::<OfSpool>(&settings.spool_dir, Asks::Look);
+    found.extend(place(&settings.spool_dir, spool));
+    let vault = setup
+        .door()
+        .open::<OfVault>(&settings.vault_dir, Asks::Look, &|_| Ok(()));
+    found.extend(place(&settings.vault_dir, vault));
     found
+}
+
+/// A place is looked at: whether it is the one that this server has worked with.
+fn place<K: Kind>(folder: &Unopened, opened: Result<Place<K>, NotHere>) -> Option<Finding> {
+    match opened {
+        Ok(place) => {
+            let id = place.id();
+            let is = id.map_or_else(String::new, |id| format!(", it is the {} {id}", K::WORD));
+            writable(folder.name(), &is)
+        }
+        Err(why) => Some(failed("folder", Failure::place(&why))),
+    }
+}
+
+fn writable(folder: &Path, is: &str) -> Option<Finding> {
+    let hint = "give it to the user that the service runs as, and run check as that user";
+    let shown = folder.display();
+    let there = folder.ancestors().find(|path| path.is_dir())?;
+    Some(match try_writing(there) {
+        Ok(()) if there == folder => ok("folder", format!("{shown} can be written{is}")),
+        Ok(()) => ok("folder", format!("{shown} will be made")),
+        Err(why) => fail(
+            "folder",
+            format!("{shown} cannot be written: {}: {why}", there.display()),
+            hint,
+        ),
+    })
 }
 
 fn try_writing(folder: &Path) -> io::Result<()> {
@@ -218,7 +240,11 @@ fn try_writing(folder: &Path) -> io::Result<()> {
 
 fn disk(setup: &Setup) -> Vec<Finding> {
     let settings = &setup.settings;
-    let existing = settings.spool_dir.ancestors().find(|path| path.is_dir());
+    let existing = settings
+        .spool_dir
+        .name()
+        .ancestors()
+        .find(|path| path.is_dir());
     let free = match RealDisk.free(existing.unwrap_or(Path::new("/"))) {
         Ok(free) => free,
         Err(why) => {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     collect::{CollectError, Collector},
+    place::decide::Asks,
     world::{
         disk::{Disk, RealDisk},
         lock::{Lock, LockError},
@@ -28,7 +29,9 @@ what a crash left. SIGTERM or Ctrl-C: it seals what it has and exits 0; a second
 pub(crate) struct CollectArgs {}
 
 pub(crate) fn run(global: &Global, _args: &CollectArgs) -> Result<Exit, Failure> {
-    let (_setup, collector, _lock) = prepare(global)?;
+    let (setup, collector, _lock) = prepare(global)?;
+    // the service waits for a disk that is away, and tells of it; by itself it would look alive
+    setup.spool(Asks::Make)?;
     until_told(collector)
 }
 
@@ -39,12 +42,11 @@ pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failu
     let server = setup.this_server()?.id.clone();
     let settings = &setup.settings;
     let disk = RealDisk;
-    for folder in [&settings.data_dir, &settings.spool_dir] {
-        disk.make_folder(folder).map_err(|error| {
-            let what = format!("cannot make the folder {}: {error}", folder.display());
-            Failure::new(Exit::Failed, what)
-        })?;
-    }
+    let data_dir = &settings.data_dir;
+    disk.make_folder(data_dir).map_err(|error| {
+        let what = format!("cannot make the folder {}: {error}", data_dir.display());
+        Failure::new(Exit::Failed, what)
+    })?;
     let lock = match Lock::take(&settings.data_dir, "collect", setup.clock.now()) {
         Ok(lock) => lock,
         Err(locked @ LockError::Taken { .. }) => {
@@ -53,7 +55,10 @@ pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failu
         Err(error) => return Err(error.into()),
     };
     let collector = Collector {
-        spool: settings.spool_dir.clone(),
+        spool: {
+            let setup = setup.clone();
+            Box::new(move || setup.door().spool(&setup.settings.spool_dir, Asks::Make))
+        },
         server,
         x: settings.x.clone(),
         token,

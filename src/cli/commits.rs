@@ -3,6 +3,7 @@
 use super::{exit::Failure, setup::Setup};
 use crate::{
     alarm::Kind,
+    place::door::Vault,
     vault::{
         commit::{HourOfVault, half_done},
         ledger::Ledger,
@@ -14,9 +15,8 @@ use crate::{
 };
 
 /// Finishes what a merge left half done. One that is at work does so itself: says whether there is one.
-pub(super) fn finish(setup: &Setup) -> Result<bool, Failure> {
+pub(super) fn finish(setup: &Setup, vault: &Vault) -> Result<bool, Failure> {
     let settings = &setup.settings;
-    let vault = &settings.vault_dir;
     let _lock = match Lock::take(&settings.data_dir, "merge", setup.clock.now()) {
         Ok(lock) => lock,
         Err(LockError::Taken { .. }) => return Ok(true),

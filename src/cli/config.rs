@@ -91,8 +91,8 @@ fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
     };
     let settings = &loaded.settings;
     for (key, path) in [
-        ("spool_dir", &settings.spool_dir),
-        ("vault_dir", &settings.vault_dir),
+        ("spool_dir", settings.spool_dir.name()),
+        ("vault_dir", settings.vault_dir.name()),
     ] {
         if !loaded.written.entries.contains_key(key) {
             shown.push(derived(key, path));

@@ -1,6 +1,6 @@
 //! `deliver`: sends what is sealed and not yet acknowledged, once.
 
-use std::{fmt::Display, path::Path};
+use std::fmt::Display;
 
 use serde::Serialize;
 
@@ -18,6 +18,7 @@ use crate::{
         rsync::{Remote, RsyncError},
         run::{self, DeliverError, Delivered, Job},
     },
+    place::{decide::Asks, door::Unopened},
     segment::name::{SegmentName, ServerId},
     text::plural,
     world::{
@@ -69,25 +70,32 @@ pub(crate) fn run(global: &Global, args: &DeliverArgs) -> Result<Exit, Failure> 
 fn to_folder(
     setup: &Setup,
     this: &Server,
-    target: &Path,
+    folder: &Unopened,
     args: &DeliverArgs,
 ) -> Result<Exit, Failure> {
     let settings = &setup.settings;
+    let (own, asks) = if args.dry_run {
+        (Asks::Look, Asks::Look)
+    } else {
+        (Asks::Use, Asks::MakeInEmpty)
+    };
+    run::refuse_own(settings.spool_dir.name(), folder.name()).map_err(failure)?;
+    let (spool, target) = (setup.spool(own)?, setup.target(folder, asks)?);
     let job = Job {
         server: &this.id,
-        spool: &settings.spool_dir,
-        target,
+        spool: &spool,
+        target: &target,
         keep_delivered: settings.deliver.keep_delivered,
         keep_free: settings.merge.keep_free,
     };
-    let plan = run::look(&RealDisk, &job, setup.clock.now()).map_err(|why| failure(&why))?;
+    let plan = run::look(&RealDisk, &job, setup.clock.now()).map_err(failure)?;
     if args.dry_run {
         return tell_plan(&plan, args.json);
     }
     let now = || setup.clock.now();
     let bar = progress::bar(plan.send.len() as u64, "segments delivered");
-    let delivered = run::carry_out(&RealDisk, &job, &plan, &now, |_| bar.inc(1))
-        .map_err(|why| failure(&why))?;
+    let delivered =
+        run::carry_out(&RealDisk, &job, &plan, &now, |_| bar.inc(1)).map_err(failure)?;
     bar.finish_and_clear();
     tell_outcome(&delivered, &target.display(), args.json)
 }
@@ -104,20 +112,25 @@ fn over_ssh(
         .iter()
         .map(|server| server.id.clone())
         .collect();
+    let asks = if args.dry_run { Asks::Look } else { Asks::Use };
+    let spool = setup.spool(asks)?;
+    let mirror = over_ssh::mirror_dir(&settings.data_dir).into();
     let job = over_ssh::Job {
         server: &this.id,
         servers: &servers,
-        spool: &settings.spool_dir,
+        spool: &spool,
         data_dir: &settings.data_dir,
         remote: Remote {
             target,
             ssh_options: &settings.deliver.ssh_options,
         },
         keep_delivered: settings.deliver.keep_delivered,
+        recognize: &|| {
+            let mirror = setup.door().spool(&mirror, asks);
+            mirror.map_err(|why| why.of(&target.to_string()))
+        },
     };
-    let looked = job
-        .look(&RealDisk, setup.clock.now())
-        .map_err(|why| failure(&why))?;
+    let looked = job.look(&RealDisk, setup.clock.now()).map_err(failure)?;
     if args.dry_run {
         return tell_plan(&looked.plan, args.json);
     }
@@ -125,7 +138,7 @@ fn over_ssh(
     let bar = progress::bar(looked.plan.send.len() as u64, "segments delivered");
     let delivered = job
         .carry_out(&RealDisk, &looked, &now, |_| bar.inc(1))
-        .map_err(|why| failure(&why))?;
+        .map_err(failure)?;
     bar.finish_and_clear();
     tell_outcome(&delivered, target, args.json)
 }
@@ -192,12 +205,16 @@ fn tell_outcome(delivered: &Delivered, target: &dyn Display, json: bool) -> Resu
     })
 }
 
-fn failure(error: &DeliverError) -> Failure {
-    let (exit, hint) = match error {
+fn failure(error: DeliverError) -> Failure {
+    let error = match error {
+        DeliverError::Place(why) => return setup::told(&why),
+        error => error,
+    };
+    let (exit, hint) = match &error {
         DeliverError::OwnSpool(_) => (Exit::Configuration, "set deliver_to to the primary's spool"),
         DeliverError::Unreachable { .. } => (
             Exit::Unreachable,
-            "mount the disk, or make the folder; nothing is lost, the next delivery sends all",
+            "mount the disk; nothing is lost, the next delivery sends all",
         ),
         DeliverError::Hold { .. } => (
             Exit::Unreachable,
@@ -205,7 +222,7 @@ fn failure(error: &DeliverError) -> Failure {
         ),
         DeliverError::NoSpool { .. } => (
             Exit::Unreachable,
-            "make that folder on the primary, or run `twinstream merge` there once; for a restricted key see docs/operations.md",
+            "run `twinstream merge` on the primary once: it makes and marks the folder; for a restricted key see docs/operations.md",
         ),
         DeliverError::Rsync(RsyncError::Unreachable { .. }) => (
             Exit::Unreachable,
@@ -214,7 +231,7 @@ fn failure(error: &DeliverError) -> Failure {
         DeliverError::Rsync(RsyncError::Start(_)) => {
             (Exit::Failed, "install rsync: apt install rsync")
         }
-        DeliverError::Rsync(_) | DeliverError::Io { .. } => (
+        DeliverError::Rsync(_) | DeliverError::Io { .. } | DeliverError::Place(_) => (
             Exit::Failed,
             "the next delivery goes on where this one ended",
         ),

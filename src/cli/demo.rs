@@ -370,7 +370,13 @@ fn new_folder(args: &DemoArgs, users: Option<&Settings>) -> Result<PathBuf, Fail
         let what = format!("{} exists already", dir.display());
         return Err(Failure::new(Exit::Usage, what).hint(hint));
     }
-    let mine = users.map(|users| [&users.data_dir, &users.spool_dir, &users.vault_dir]);
+    let mine = users.map(|users| {
+        [
+            users.data_dir.as_path(),
+            users.spool_dir.name(),
+            users.vault_dir.name(),
+        ]
+    });
     // links are followed as far as the path exists
     let real = |path: &Path| {
         let there = path.ancestors().find_map(|part| {

@@ -257,6 +257,7 @@ impl Site {
             path,
             settings,
             clock,
+            adopt: false,
         };
         let listener = Page::listen(([127, 0, 0, 1], 0).into())?;
         let address = listener.local_addr()?;

@@ -1,9 +1,8 @@
 //! The doors of `check` that lead outside: the API, the primary, the mail server, OSF.
 
-use std::path::Path;
-
 use super::{
     check::{Finding, State, fail, failed, ok, warn},
+    exit::Failure,
     probe::{self, Answer},
     setup::{self, Setup},
 };
@@ -19,6 +18,7 @@ use crate::{
         run::DeliverError,
     },
     period::UtcMs,
+    place::{decide::Asks, door::OfTarget},
     publish::{address::Site, answer::Trouble, osf::Osf},
     segment::name::ServerId,
     text::plural,
@@ -159,17 +159,25 @@ pub(super) fn primary(setup: &Setup, this: &Server) -> Vec<Finding> {
     let settings = &setup.settings;
     match (&this.role, &this.deliver_to) {
         (Role::Secondary, Some(Target::Folder(folder))) => {
-            let above = folder.parent().unwrap_or(Path::new("/"));
-            vec![match above.read_dir() {
-                Ok(_) => ok("primary", format!("{} is there", folder.display())),
-                Err(why) => Finding {
-                    unreachable: true,
-                    ..fail(
+            let shown = folder.name().display();
+            let opened = setup.door().spool::<OfTarget>(folder, Asks::Look);
+            vec![match opened {
+                Ok(target) => match target.id() {
+                    Some(id) => ok("primary", format!("{shown} is the spool {id}")),
+                    None if folder.name().is_dir() => ok(
                         "primary",
-                        format!("{}: {why}", above.display()),
-                        "mount the disk, or make the folder",
-                    )
+                        format!("{shown} is empty: the first delivery makes a spool of it"),
+                    ),
+                    None => Finding {
+                        unreachable: true,
+                        ..fail(
+                            "primary",
+                            format!("{shown} is not there"),
+                            "mount its disk, or make the folder",
+                        )
+                    },
                 },
+                Err(why) => failed("primary", Failure::place(&why)),
             }]
         }
         (Role::Secondary, Some(Target::Ssh(target))) => {
@@ -209,16 +217,22 @@ fn look_at(
         .map(|server| server.id.clone())
         .collect();
     let scratch = std::env::temp_dir().join(format!("twinstream-check-{}", std::process::id()));
+    let spool = setup.door().spool(&settings.spool_dir, Asks::Look)?;
+    let mirror = over_ssh::mirror_dir(&scratch).into();
     let job = over_ssh::Job {
         server: &this.id,
         servers: &servers,
-        spool: &settings.spool_dir,
+        spool: &spool,
         data_dir: &scratch,
         remote: Remote {
             target,
             ssh_options: &settings.deliver.ssh_options,
         },
         keep_delivered: settings.deliver.keep_delivered,
+        recognize: &|| {
+            let mirror = setup.door().spool(&mirror, Asks::Look);
+            mirror.map_err(|why| why.of(&target.to_string()))
+        },
     };
     let looked = job.look(&RealDisk, setup.clock.now());
     if let Err(why) = std::fs::remove_dir_all(&scratch) {
@@ -253,7 +267,10 @@ fn reached(looked: &over_ssh::Looked, target: &dyn std::fmt::Display) -> Finding
         None => ok(
             "primary",
             format!(
-                "{target} lets this server in; {} not acknowledged yet",
+                "{target} lets this server in{}; {} not acknowledged yet",
+                looked
+                    .id()
+                    .map_or_else(String::new, |id| format!(", it is the spool {id}")),
                 plural(waiting, "segment is", "segments are")
             ),
         ),
@@ -261,6 +278,9 @@ fn reached(looked: &over_ssh::Looked, target: &dyn std::fmt::Display) -> Finding
 }
 
 fn no_way(why: &DeliverError, target: &dyn std::fmt::Display) -> Finding {
+    if let DeliverError::Place(why) = why {
+        return failed("primary", Failure::place(why));
+    }
     let closed = match why {
         DeliverError::Rsync(RsyncError::Unreachable { says, .. }) => says.closed(),
         _ => None,

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::world::lock::LockError;
+use crate::{place::door::NotHere, world::lock::LockError};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,17 @@ impl Failure {
                 .hint("wait for it to end; the lock goes with its process"),
             LockError::Io { .. } => Self::from(error),
         }
+    }
+
+    /// A place that is away, or another one.
+    pub fn place(why: &NotHere) -> Self {
+        let exit = match why {
+            NotHere::Io { .. } => Exit::Failed,
+            NotHere::Away { .. } | NotHere::Other { .. } | NotHere::NoPlace { .. } => {
+                Exit::Unreachable
+            }
+        };
+        Self::new(exit, why.to_string()).hint(why.hint())
     }
 
     /// Adds what to do about it.

@@ -15,6 +15,7 @@ use crate::{
         gap::{self, Gap},
     },
     period::{Day, Hour, Interval, UtcMs, Zone},
+    place::decide::Asks,
     text::plural,
     vault::{day, layout},
     world::disk::RealDisk,
@@ -110,7 +111,8 @@ pub(crate) fn run(global: &Global, args: &GapsArgs) -> Result<Exit, Failure> {
     if asked.end <= asked.begin {
         return Err(Failure::new(Exit::Usage, "--until lies before --since"));
     }
-    let found = find(&settings.vault_dir, zone, asked)?;
+    let vault = setup.vault(Asks::Look)?;
+    let found = find(&vault, zone, asked)?;
     let is_committed = found.is_some();
     let gaps = found.unwrap_or_default();
     if args.json {
@@ -124,7 +126,7 @@ pub(crate) fn run(global: &Global, args: &GapsArgs) -> Result<Exit, Failure> {
     if is_committed {
         Ok(Exit::Done)
     } else {
-        Ok(nothing(&settings.vault_dir))
+        Ok(nothing(&vault))
     }
 }
 

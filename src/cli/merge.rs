@@ -18,6 +18,10 @@ use crate::{
         unit::UNIT_BYTES,
     },
     period::Hour,
+    place::{
+        decide::Asks,
+        door::{Spool, Vault},
+    },
     segment::name::ServerId,
     text::plural,
     vault::{identity::IdentityError, layout},
@@ -60,14 +64,17 @@ pub(crate) struct MergeArgs {
     json: bool,
 }
 
-/// What works on the vault needs: that this is the primary, and what a merge is told.
+/// What works on the vault needs: that this is the primary, its places, and what a merge is told.
 pub(crate) struct Primary {
     pub(crate) setup: Setup,
+    pub(crate) spool: Spool,
+    pub(crate) vault: Vault,
 }
 
 impl Primary {
-    /// Refuses on a secondary; `doing` is what is the primary's.
-    pub(crate) fn of(setup: Setup, doing: &str) -> Result<Self, Failure> {
+    /// Refuses on a secondary; `doing` is what is the primary's. `asks` says whether anything is left
+    /// behind.
+    pub(crate) fn of(setup: Setup, doing: &str, asks: Asks) -> Result<Self, Failure> {
         let this = setup.this_server()?;
         if this.role == Role::Secondary {
             let what = format!(
@@ -77,7 +84,12 @@ impl Primary {
             return Err(Failure::new(Exit::Configuration, what)
                 .hint("run it on the primary; here it is `twinstream deliver`"));
         }
-        Ok(Self { setup })
+        let (spool, vault) = (setup.spool(asks)?, setup.vault(asks)?);
+        Ok(Self {
+            setup,
+            spool,
+            vault,
+        })
     }
 
     /// A merge of these hours at once, or of all that are due.
@@ -86,8 +98,8 @@ impl Primary {
         Job {
             disk: &RealDisk,
             data_dir: &settings.data_dir,
-            spool: &settings.spool_dir,
-            vault: &settings.vault_dir,
+            spool: &self.spool,
+            vault: &self.vault,
             settings: &settings.merge,
             servers: &settings.servers,
             asked,
@@ -106,7 +118,8 @@ impl Primary {
 }
 
 pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
-    let primary = Primary::of(setup::load(global)?, "merging")?;
+    let asks = if args.dry_run { Asks::Look } else { Asks::Make };
+    let primary = Primary::of(setup::load(global)?, "merging", asks)?;
     let setup = &primary.setup;
     let settings = &setup.settings;
     let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
@@ -114,7 +127,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     let bar = progress::bar(0, "segments read");
     let mut hook = Hook {
         command: &settings.after_hour,
-        vault: &settings.vault_dir,
+        vault: &primary.vault,
         hangs: false,
     };
     let mut tell = |step: Step<'_>| match step {
@@ -140,7 +153,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         return tell_plan(&planned, args.json);
     }
     let _lock = primary.lock()?;
-    let received = receive(setup);
+    let received = receive(&primary);
     let outcome = job.run(&mut tell).map_err(failure)?;
     bar.finish_and_clear();
     for hour in &outcome.finished {
@@ -184,13 +197,14 @@ impl Hook<'_> {
 
 /// Reads back and acknowledges what secondaries have delivered over ssh. A failure is told of, and does
 /// not stop the merge.
-fn receive(setup: &Setup) -> Received {
+fn receive(primary: &Primary) -> Received {
+    let setup = &primary.setup;
     let over_ssh = |server: &&Server| matches!(server.deliver_to, Some(Target::Ssh(_)));
     let others = setup.settings.servers.iter().filter(over_ssh);
     let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
     let job = receive::Job {
         disk: &RealDisk,
-        spool: &setup.settings.spool_dir,
+        spool: &primary.spool,
         servers: &servers,
         keep_free: setup.settings.merge.keep_free,
         keep_delivered: setup.settings.deliver.keep_delivered,

@@ -15,6 +15,7 @@ use crate::{
         dataset::Dataset,
         settings::{Publish, Role},
     },
+    place::{decide::Asks, door::Vault},
     publish::{
         answer::Trouble,
         audit::Audited,
@@ -82,18 +83,19 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     let _lock =
         Lock::take(&settings.data_dir, "publish", setup.clock.now()).map_err(Failure::lock)?;
     let is_asking = args.audit || args.dry_run;
+    let vault = setup.vault(if is_asking { Asks::Look } else { Asks::Use })?;
     if !is_asking {
-        commits::finish(&setup)?;
+        commits::finish(&setup, &vault)?;
     }
     // what cannot be told is not said to be wrong
-    let merging = || commits::finish(&setup).unwrap_or(true);
+    let merging = || commits::finish(&setup, &vault).unwrap_or(true);
     if let Some(dataset) = settings.dataset.as_ref().filter(|_| !is_asking) {
-        describe(&setup, dataset);
+        describe((&setup, &vault), dataset);
     }
     let job = Job {
         disk: &RealDisk,
         data_dir: &settings.data_dir,
-        vault: &settings.vault_dir,
+        vault: &vault,
         settings: publish,
         keep_free: settings.merge.keep_free,
         token: &token,
@@ -120,8 +122,8 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
 
 /// Makes the files to cite by if they are not there, or do not have what is configured. Whatever comes of
 /// it, the hours are published.
-fn describe(setup: &Setup, dataset: &Dataset) {
-    let (data_dir, vault) = (&setup.settings.data_dir, &setup.settings.vault_dir);
+fn describe((setup, vault): (&Setup, &Vault), dataset: &Dataset) {
+    let data_dir = &setup.settings.data_dir;
     let has = make::has(&RealDisk, vault, dataset);
     let made = has.and_then(|has| {
         if has {

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     merge::outcome::{Committed, Outcome},
     period::Hour,
+    place::decide::Asks,
     post::id,
     text::plural,
     vault::redactions::Redactions,
@@ -77,8 +78,9 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, "--reason is empty")
             .hint("say why in a few words: they stand in the manifests"));
     }
-    let primary = Primary::of(setup::load(global)?, "redacting")?;
-    let vault = &primary.setup.settings.vault_dir;
+    let asks = if args.dry_run { Asks::Look } else { Asks::Make };
+    let primary = Primary::of(setup::load(global)?, "redacting", asks)?;
+    let vault = &primary.vault;
     let mut told = Told {
         dry_run: args.dry_run,
         ..Told::default()

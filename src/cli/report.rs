@@ -22,6 +22,7 @@ use crate::{
         gap::{Gap, UNION},
     },
     period::{Day, Hour},
+    place::{decide::Asks, door::Vault},
     report::{
         certificate,
         outdated::Outdated,
@@ -117,16 +118,17 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Configuration, "no mail is configured").hint(hint));
     }
     let day = day(&args.day, &setup)?;
-    let vault = &settings.vault_dir;
-    let _lock = if args.dry_run {
-        None
+    let (vault, _lock) = if args.dry_run {
+        (setup.vault(Asks::Look)?, None)
     } else {
         RealDisk.make_folder(&settings.data_dir)?;
         let lock = Lock::take(&settings.data_dir, "report", setup.clock.now());
         let lock = lock.map_err(Failure::lock)?;
-        commits::finish(&setup)?;
-        Some(lock)
+        let vault = setup.vault(Asks::Use)?;
+        commits::finish(&setup, &vault)?;
+        (vault, Some(lock))
     };
+    let vault = &vault;
     let mut renewed = BTreeMap::new();
     let mut was_outdated = false;
     if !args.dry_run {
@@ -135,7 +137,8 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         renewed = renew(vault, &outdated, day);
         remember(&setup, &renewed)?;
     }
-    let undescribed = if args.dry_run { None } else { describe(&setup) };
+    let describe = || describe((&setup, vault));
+    let undescribed = (!args.dry_run).then(describe).flatten();
     let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
     let statement = match Statement::of(day, &hours) {
         Ok(statement) => statement,
@@ -154,7 +157,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         }
     };
     let told = tell(
-        &setup,
+        (&setup, vault),
         &statement,
         (renewed.into_keys().collect(), undescribed),
         postman.as_ref(),
@@ -171,14 +174,14 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
 
 /// Writes, prints and mails what is stated.
 fn tell(
-    setup: &Setup,
+    (setup, vault): (&Setup, &Vault),
     statement: &Statement<'_>,
     (renewed, undescribed): (Vec<Day>, Option<String>),
     postman: Option<&Postman>,
     args: &ReportArgs,
 ) -> Result<Exit, Failure> {
-    let (vault, day) = (&setup.settings.vault_dir, statement.day);
-    let mut lacks = lacks(setup, statement)?;
+    let day = statement.day;
+    let mut lacks = lacks((setup, vault), statement)?;
     lacks.extend(undescribed);
     let files = files(statement);
     if !args.dry_run {
@@ -203,7 +206,7 @@ fn tell(
                 Err(why) => tracing::warn!("it would wait to be mailed: {why}"),
             }
         } else {
-            mail(setup, postman, statement)?;
+            mail((setup, vault), postman, statement)?;
         }
     }
     Ok(if lacks.is_empty() {
@@ -214,14 +217,14 @@ fn tell(
 }
 
 /// Makes the files by which the archive is cited, if that is configured; says why they could not be made.
-fn describe(setup: &Setup) -> Option<String> {
+fn describe((setup, vault): (&Setup, &Vault)) -> Option<String> {
     // a merge may commit between the reading of ledger and manifests
     const ATTEMPTS: u32 = 3;
     let settings = &setup.settings;
     let dataset = settings.dataset.as_ref()?;
     let mut made = Ok(());
     for _ in 0..ATTEMPTS {
-        made = make::make(&RealDisk, &settings.vault_dir, &settings.data_dir, dataset);
+        made = make::make(&RealDisk, vault, &settings.data_dir, dataset);
         if !matches!(made, Err(MakeError::NotCommitted(_))) {
             break;
         }
@@ -279,8 +282,10 @@ fn day(asked: &str, setup: &Setup) -> Result<Day, Failure> {
 }
 
 /// What is incomplete about a day, in words.
-fn lacks(setup: &Setup, statement: &Statement<'_>) -> Result<Vec<String>, Failure> {
-    let vault = &setup.settings.vault_dir;
+fn lacks(
+    (setup, vault): (&Setup, &Vault),
+    statement: &Statement<'_>,
+) -> Result<Vec<String>, Failure> {
     let mut lacks = Vec::new();
     let (sum, _) = &statement.union;
     if 0 < sum.missing {
@@ -389,9 +394,12 @@ fn aligned(report: &str) -> String {
 }
 
 /// Puts the mail into the queue, and sends what waits there, unless the service does.
-fn mail(setup: &Setup, postman: &Postman, statement: &Statement<'_>) -> Result<(), Failure> {
-    let settings = &setup.settings;
-    let (data_dir, vault) = (&settings.data_dir, &settings.vault_dir);
+fn mail(
+    (setup, vault): (&Setup, &Vault),
+    postman: &Postman,
+    statement: &Statement<'_>,
+) -> Result<(), Failure> {
+    let data_dir = &setup.settings.data_dir;
     let now = setup.clock.now();
     let of = daily::Of {
         server: &setup.this_server()?.id,

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     collect::Progress,
     config::settings::{Role, Secret, Settings},
+    place::decide::Asks,
     report::outdated::Outdated,
     supervise::{
         plan::{Due, Rules, Stage},
@@ -86,7 +87,7 @@ impl Beside {
             rules: rules(setup)?,
             starter: starter(global, setup)?,
             data_dir: settings.data_dir.clone(),
-            days: Mutex::new(days(settings.vault_dir.clone())),
+            days: Mutex::new(days(setup.clone())),
             clock: setup.clock.clone(),
             disk: Arc::new(RealDisk),
             collector: Arc::new(Collecting {
@@ -225,7 +226,7 @@ impl Watched for Collecting {
 
     fn words(&self) -> String {
         let words = if self.progress.is_full() {
-            "waiting for room on the disk"
+            "waiting for the disk"
         } else if self.goes_on() {
             "collecting"
         } else {
@@ -267,9 +268,11 @@ fn rules(setup: &Setup) -> Result<Rules, Failure> {
 }
 
 /// Looks at the days of a vault.
-fn days(vault: PathBuf) -> Box<dyn FnMut() -> io::Result<service::Days> + Send> {
+fn days(setup: Setup) -> Box<dyn FnMut() -> io::Result<service::Days> + Send> {
     let mut outdated = Outdated::default();
     Box::new(move || {
+        let vault = setup.vault(Asks::Look);
+        let vault = vault.map_err(|away| io::Error::other(away.what))?;
         let days = layout::days(&RealDisk, &vault)?;
         Ok((days, outdated.look(&RealDisk, &vault)?))
     })

@@ -13,6 +13,7 @@ use super::{
     exit::{Exit, Failure},
 };
 use crate::{
+    alarm::Kind,
     config::{
         address,
         file::{self, Problem, Written},
@@ -21,9 +22,17 @@ use crate::{
         secrets::{self, SecretError},
         settings::{Mail, Secret, Server, Settings},
     },
+    place::{
+        decide::Asks,
+        door::{Door, NotHere, Spool, Target, Unopened, Vault},
+        id::PlaceId,
+    },
+    segment::name::SAMPLE,
+    vault::identity,
     world::{
         clock::Clock,
         disk::{self, RealDisk},
+        lock::Lock,
     },
 };
 
@@ -37,11 +46,14 @@ const CONFIG_BYTES_MAX: u64 = 1 << 20;
 pub(crate) const TOKEN_VARIABLE: &str = "TWINSTREAM_X_BEARER_TOKEN";
 
 /// What a stage's command has at hand.
+#[derive(Clone)]
 pub(crate) struct Setup {
     /// The configuration file.
     pub(crate) path: PathBuf,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
+    /// Whether another place is accepted on purpose.
+    pub(crate) adopt: bool,
 }
 
 /// A configuration file as it was found.
@@ -68,6 +80,7 @@ pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
         path,
         settings,
         clock: clock(global),
+        adopt: global.adopt,
     })
 }
 
@@ -183,6 +196,35 @@ pub(crate) fn proxies() -> Result<Proxies, Failure> {
 }
 
 impl Setup {
+    /// What opens the places of this server.
+    pub(crate) fn door(&self) -> Door<'_> {
+        Door {
+            disk: &RealDisk,
+            data_dir: &self.settings.data_dir,
+            adopt: self.adopt,
+            draw: &PlaceId::draw,
+            alone: &|data_dir| Lock::when_free(data_dir, "places").map(Some),
+        }
+    }
+
+    /// This server's spool.
+    pub(crate) fn spool(&self, asks: Asks) -> Result<Spool, Failure> {
+        let spool = self.door().spool(&self.settings.spool_dir, asks);
+        spool.map_err(|why| told(&why))
+    }
+
+    /// The vault.
+    pub(crate) fn vault(&self, asks: Asks) -> Result<Vault, Failure> {
+        let zone = self.settings.merge.timezone.name();
+        let vault = identity::open(&self.door(), &self.settings.vault_dir, asks, zone, SAMPLE);
+        vault.map_err(|why| told(&why))
+    }
+
+    /// The folder that is delivered to.
+    pub(crate) fn target(&self, folder: &Unopened, asks: Asks) -> Result<Target, Failure> {
+        self.door().spool(folder, asks).map_err(|why| told(&why))
+    }
+
     /// The server that this process runs on.
     pub(crate) fn this_server(&self) -> Result<&Server, Failure> {
         let servers = &self.settings.servers;
@@ -199,6 +241,15 @@ impl Setup {
             .hint(format!("say --server ID; there is {}", known.join(", ")))
         })
     }
+}
+
+/// What becomes of a stage of which a place is away.
+pub(crate) fn told(why: &NotHere) -> Failure {
+    let failure = Failure::place(why);
+    if failure.exit == Exit::Unreachable {
+        alarm!(Kind::PlaceAway, why.word(), "{why}");
+    }
+    failure
 }
 
 /// The token: from the environment, from a systemd credential, or from its file.

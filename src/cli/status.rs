@@ -13,9 +13,10 @@ use super::{
 use crate::{
     config::settings::{Role, Target},
     deliver::over_ssh,
-    segment::{acks, line::PROGRAM},
+    place::decide::Asks,
+    segment::line::PROGRAM,
     watch::{
-        gather::Places,
+        gather::{Acks, Places},
         snapshot::Settled,
         text,
         watchman::{MailFault, Watch},
@@ -49,6 +50,9 @@ pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let watch = watch(&setup);
     loop {
+        // what is away is told, and nothing is said of it
+        setup.spool(Asks::Look)?;
+        setup.vault(Asks::Look)?;
         let picture = watch.picture()?;
         if args.json {
             output::print_json(&*picture)?;
@@ -75,8 +79,15 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
         .filter(|server| server.role == Role::Secondary)
         .map(|server| {
             let path = match &server.deliver_to {
-                Some(Target::Folder(spool)) => acks::path(spool, &server.id),
-                Some(Target::Ssh(_)) | None => over_ssh::fetched_acks(&settings.data_dir),
+                Some(Target::Folder(spool)) => Acks::There(spool.clone()),
+                other => {
+                    let mirror = over_ssh::mirror_dir(&settings.data_dir);
+                    let name = match other {
+                        Some(Target::Ssh(target)) => target.to_string(),
+                        _ => String::new(),
+                    };
+                    Acks::Fetched(mirror.into(), name)
+                }
             };
             (server.id.clone(), path)
         });

@@ -136,17 +136,17 @@ impl Unit<'_> {
         let settings = self.settings;
         let mut folders = vec![
             settings.data_dir.clone(),
-            settings.spool_dir.clone(),
-            settings.vault_dir.clone(),
+            settings.spool_dir.name().to_owned(),
+            settings.vault_dir.name().to_owned(),
         ];
-        folders.extend(self.target().cloned());
+        folders.extend(self.target().map(Path::to_owned));
         folders
     }
 
     /// The folder that it delivers to, if it is one of this machine.
-    fn target(&self) -> Option<&PathBuf> {
+    fn target(&self) -> Option<&Path> {
         match self.settings.this_one()?.deliver_to.as_ref()? {
-            Target::Folder(target) => Some(target),
+            Target::Folder(target) => Some(target.name()),
             Target::Ssh(_) => None,
         }
     }
@@ -200,7 +200,11 @@ impl Unit<'_> {
                 "ReadWritePaths"
             };
             // the service starts also when the other side's folder is away
-            let dash = if self.target() == Some(path) { "-" } else { "" };
+            let dash = if self.target() == Some(path.as_path()) {
+                "-"
+            } else {
+                ""
+            };
             lines.push(format!(
                 "{key}={}",
                 escaped(&format!("{dash}{}", path.display()))

@@ -16,7 +16,12 @@ use std::{
 use tokio::sync::watch;
 
 use super::progress::Progress;
-use crate::{alarm::Kind, segment::writer::WriteError, world::disk::Disk};
+use crate::{
+    alarm::Kind,
+    place::door::{SPOOL, Spool},
+    segment::{name::ServerId, writer::WriteError},
+    world::disk::Disk,
+};
 
 /// Holds the whole queue several times, and some days of events.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
@@ -44,6 +49,7 @@ pub(super) struct State {
 pub(super) struct Halt {
     state: watch::Sender<State>,
     disk: Arc<dyn Disk>,
+    spool: Spool,
     /// The server's folder in the spool, which holds the reserve.
     folder: PathBuf,
     /// The last seconds before the end: do not wait for room any more.
@@ -53,11 +59,17 @@ pub(super) struct Halt {
 }
 
 impl Halt {
-    pub(super) fn new(disk: Arc<dyn Disk>, folder: PathBuf, progress: Arc<Progress>) -> Self {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        spool: Spool,
+        server: &ServerId,
+        progress: Arc<Progress>,
+    ) -> Self {
         Self {
             state: watch::Sender::new(State::default()),
             disk,
-            folder,
+            folder: spool.join(server.as_str()),
+            spool,
             hurry: AtomicBool::new(false),
             progress,
         }
@@ -103,15 +115,23 @@ impl Halt {
             && self.disk.remove(&self.reserve()).is_ok()
     }
 
-    /// The disk is full: frees the reserve and has the connection closed. Says whether it is
-    /// worth trying again at once.
-    pub(super) fn disk_full(&self, error: &WriteError) -> bool {
-        let freed = self.free_reserve();
+    /// The disk is full, or away: frees the reserve of a full one, and has the connection closed. Says
+    /// whether it is worth trying again at once.
+    pub(super) fn disk_fails(&self, error: &WriteError) -> bool {
+        let is_away = matches!(error, WriteError::Away { .. });
+        let freed = !is_away && self.free_reserve();
         let first = self
             .state
             .send_if_modified(|state| !std::mem::replace(&mut state.full, true));
         self.progress.full(true);
-        if first {
+        if first && is_away {
+            alarm!(
+                Kind::PlaceAway,
+                SPOOL,
+                "{error}: collecting stops until its disk is mounted again, what was read is kept; \
+                 collecting then goes on by itself"
+            );
+        } else if first {
             alarm!(
                 Kind::Disk,
                 "",
@@ -125,6 +145,9 @@ impl Halt {
 
     /// Whether there is room again; then the reserve is held again.
     pub(super) fn try_resume(&self) -> bool {
+        if !self.spool.is_here(&*self.disk) {
+            return false;
+        }
         let free = match self.disk.free(&self.folder) {
             Ok(free) => free,
             Err(error) => {
@@ -137,7 +160,7 @@ impl Halt {
         }
         self.state.send_modify(|state| state.full = false);
         self.progress.full(false);
-        tracing::warn!("there is room on the disk again: collecting goes on");
+        tracing::warn!("the disk is there and has room again: collecting goes on");
         true
     }
 

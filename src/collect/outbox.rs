@@ -252,18 +252,26 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use std::{
+        path::Path,
         sync::mpsc::{self, Receiver},
         time::Duration,
     };
 
     use super::*;
-    use crate::{collect::halt::Stop, world::disk::RealDisk};
+    use crate::{
+        collect::halt::Stop,
+        place::{decide::Asks, door::Door},
+        world::disk::RealDisk,
+    };
 
     fn outbox(clock: &str) -> (Outbox, Receiver<Message>, Clock, Arc<Halt>) {
         let clock = Clock::simulated(clock.parse().unwrap());
+        let door = Door::of(&RealDisk, Path::new("/nowhere"));
+        let spool = door.spool(&"/nowhere".into(), Asks::Look).unwrap();
         let halt = Arc::new(Halt::new(
             Arc::new(RealDisk),
-            "/nowhere".into(),
+            spool,
+            &"1".parse().unwrap(),
             Arc::default(),
         ));
         let (to_scribe, messages) = mpsc::channel();

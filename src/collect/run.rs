@@ -30,6 +30,7 @@ use crate::{
         settings::{Secret, X},
     },
     period::UtcMs,
+    place::door::{NotHere, Spool},
     segment::{
         event::{What, Why},
         line::PROGRAM,
@@ -57,8 +58,8 @@ const ENDED_AT_ONCE: i32 = 130;
 
 /// What collecting needs.
 pub struct Collector {
-    /// Where the spool is.
-    pub spool: PathBuf,
+    /// The way to the spool. While it is away, the collector waits for it.
+    pub spool: Box<dyn Fn() -> Result<Spool, NotHere> + Send>,
     /// Which server this is.
     pub server: ServerId,
     /// The stream.
@@ -91,6 +92,9 @@ pub enum CollectError {
     /// The API cannot be spoken to as configured.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The spool cannot be made.
+    #[error("cannot use the spool: {0}")]
+    Place(#[from] NotHere),
     /// What an earlier run left could not be mended.
     #[error("cannot recover what an earlier run left open: {0}")]
     Recover(WriteError),
@@ -123,47 +127,90 @@ impl Collector {
             &collector.clock,
             &collector.proxies,
         )?;
-        let server_folder = collector.spool.join(collector.server.as_str());
-        let spool_error = |source| CollectError::Spool {
-            path: server_folder.clone(),
-            source,
-        };
-        let halt = Arc::new(Halt::new(
-            Arc::clone(&collector.disk),
-            server_folder.clone(),
-            Arc::clone(&collector.progress),
-        ));
-        collector.progress.moved(collector.clock.now());
-        let recovered = recover(&collector, &halt)?;
-        if let Err(error) = halt.hold_reserve() {
-            tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
-        }
-        let (disk, spool, server) = (&*collector.disk, &collector.spool, &collector.server);
-        let past = Past {
-            recovered,
-            last_line: recover::last_arrival(disk, spool, server).map_err(spool_error)?,
-            answers: earlier::answers(disk, spool, server, collector.clock.now())
-                .map_err(spool_error)?,
-        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_stack_size(STACK_BYTES)
             .build()
             .map_err(CollectError::Start)?;
-        let result = runtime.block_on(collect(collector, &api, halt, past));
+        let Some(spool) = runtime.block_on(appear(&collector))? else {
+            return Ok(());
+        };
+        let spool_error = |source| CollectError::Spool {
+            path: spool.to_path_buf(),
+            source,
+        };
+        let halt = Arc::new(Halt::new(
+            Arc::clone(&collector.disk),
+            spool.clone(),
+            &collector.server,
+            Arc::clone(&collector.progress),
+        ));
+        collector.progress.moved(collector.clock.now());
+        let recovered = recover(&collector, &spool, &halt)?;
+        if let Err(error) = halt.hold_reserve() {
+            tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
+        }
+        let (disk, server) = (&*collector.disk, &collector.server);
+        let past = Past {
+            recovered,
+            last_line: recover::last_arrival(disk, &spool, server).map_err(spool_error)?,
+            answers: earlier::answers(disk, &spool, server, collector.clock.now())
+                .map_err(spool_error)?,
+        };
+        let result = runtime.block_on(collect(collector, &api, (spool, halt), past));
         // an address that is still being looked up is not waited for
         runtime.shutdown_background();
         result
     }
 }
 
+/// The spool, as soon as it is there; `None` if this is told to end before.
+async fn appear(collector: &Collector) -> Result<Option<Spool>, CollectError> {
+    let mut asked = Asked::new().map_err(CollectError::Start)?;
+    let mut was_away = false;
+    loop {
+        match (collector.spool)() {
+            Ok(spool) => {
+                if was_away {
+                    tracing::warn!("the spool is there: collecting begins");
+                    collector.progress.full(false);
+                }
+                return Ok(Some(spool));
+            }
+            Err(why @ NotHere::Io { .. }) => return Err(why.into()),
+            Err(why) if !was_away => {
+                was_away = true;
+                collector.progress.full(true);
+                alarm!(
+                    Kind::PlaceAway,
+                    why.word(),
+                    "{why}: collecting begins by itself when it is there\n  hint: {}",
+                    why.hint()
+                );
+            }
+            Err(_still_away) => (),
+        }
+        tokio::select! {
+            () = collector.clock.sleep(ROOM_POLL) => (),
+            () = asked.next() => {
+                collector.progress.stopping();
+                return Ok(None);
+            }
+        }
+    }
+}
+
 /// Mends what earlier runs left. Until there is room for that, it waits.
-fn recover(collector: &Collector, halt: &Halt) -> Result<Vec<Recovered>, CollectError> {
+fn recover(
+    collector: &Collector,
+    spool: &Spool,
+    halt: &Halt,
+) -> Result<Vec<Recovered>, CollectError> {
     loop {
         let disk: &dyn Disk = &*collector.disk;
-        let server_folder = collector.spool.join(collector.server.as_str());
+        let server_folder = spool.join(collector.server.as_str());
         let recovery = make_folder(disk, &server_folder)
-            .and_then(|()| recover::recover(disk, &collector.spool, &collector.server));
+            .and_then(|()| recover::recover(disk, spool, &collector.server));
         match recovery {
             Ok(recovery) => {
                 if halt.state().full && !halt.try_resume() {
@@ -179,8 +226,8 @@ fn recover(collector: &Collector, halt: &Halt) -> Result<Vec<Recovered>, Collect
                 }
                 return Ok(recovery.recovered);
             }
-            Err(error) if error.is_full() => {
-                if !halt.disk_full(&error) {
+            Err(error) if error.passes() => {
+                if !halt.disk_fails(&error) {
                     collector.clock.block(ROOM_POLL);
                 }
             }
@@ -197,7 +244,7 @@ fn make_folder(disk: &dyn Disk, folder: &Path) -> Result<(), WriteError> {
 async fn collect(
     collector: Collector,
     api: &Api,
-    halt: Arc<Halt>,
+    (spool, halt): (Spool, Arc<Halt>),
     past: Past,
 ) -> Result<(), CollectError> {
     let mut signals = JoinSet::new();
@@ -210,16 +257,11 @@ async fn collect(
     );
     let desk = Desk {
         disk: Arc::clone(&collector.disk),
-        spool: collector.spool.clone(),
+        spool: spool.clone(),
         clock: collector.clock.clone(),
         halt: Arc::clone(&halt),
     };
-    let writer = Writer::new(
-        Arc::clone(&collector.disk),
-        &collector.spool,
-        &collector.server,
-        run,
-    );
+    let writer = Writer::new(Arc::clone(&collector.disk), &spool, &collector.server, run);
     let (to_scribe, written) = scribe::start(&desk, writer).map_err(CollectError::Start)?;
     let outbox = Outbox::new(to_scribe, collector.clock.clone(), Arc::clone(&halt));
     outbox.event(What::Started {

@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::halt::{Halt, Stop};
 use crate::{
     period::{Minute, UtcMs},
+    place::door::Spool,
     segment::{
         event::Event,
         name::SegmentName,
@@ -85,9 +86,24 @@ enum Job {
 #[derive(Clone)]
 pub(super) struct Desk {
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) spool: std::path::PathBuf,
+    pub(super) spool: Spool,
     pub(super) clock: Clock,
     pub(super) halt: Arc<Halt>,
+}
+
+impl Desk {
+    /// Whether the spool is where it was. Where it is not, nothing is made.
+    fn has_spool(&self) -> bool {
+        self.spool.is_here(&*self.disk)
+    }
+
+    /// What fails because the spool is away passes when it is back.
+    fn judged(&self, error: WriteError) -> WriteError {
+        match error {
+            WriteError::Io { path, .. } if !self.has_spool() => WriteError::Away { path },
+            error => error,
+        }
+    }
 }
 
 /// Starts both threads. They end when the sender is dropped, after everything is written and
@@ -185,15 +201,21 @@ impl Scribe {
         }
     }
 
-    /// Writes, and on a full disk waits for room.
+    /// Writes; on a full disk it waits for room, and for a disk that is away until it is back.
     fn patiently(
         &mut self,
         mut write: impl FnMut(&mut Writer) -> Result<(), WriteError>,
     ) -> Result<(), WriteError> {
         loop {
-            match write(&mut self.writer) {
-                Err(error) if error.is_full() => {
-                    if self.desk.halt.disk_full(&error) {
+            let written = if self.writer.open_name().is_some() || self.desk.has_spool() {
+                write(&mut self.writer).map_err(|error| self.desk.judged(error))
+            } else {
+                let path = self.desk.spool.to_path_buf();
+                Err(WriteError::Away { path })
+            };
+            match written {
+                Err(error) if error.passes() => {
+                    if self.desk.halt.disk_fails(&error) {
                         continue;
                     }
                     if self.desk.halt.must_hurry() {
@@ -306,24 +328,27 @@ impl Syncer {
         match watched.sync(&*self.desk.disk) {
             Ok(()) => false,
             Err(error) => {
+                let error = self.desk.judged(error);
                 self.failed(&error);
-                error.is_full()
+                error.passes()
             }
         }
     }
 
     fn seal_all(&mut self) {
         while let Some(closed) = self.to_seal.front_mut() {
-            let mut sealed = closed.seal(&*self.desk.disk);
+            let desk = &self.desk;
+            let mut seal = || closed.seal(&*desk.disk).map_err(|error| desk.judged(error));
+            let mut sealed = seal();
             if let Err(error) = &sealed
-                && error.is_full()
-                && self.desk.halt.disk_full(error)
+                && error.passes()
+                && self.desk.halt.disk_fails(error)
             {
-                sealed = closed.seal(&*self.desk.disk);
+                sealed = seal();
             }
             match sealed {
                 Ok(()) => self.desk.halt.renew_reserve(),
-                Err(error) if error.is_full() => return,
+                Err(error) if error.passes() => return,
                 // it stays as it is and is recovered at the next start
                 Err(error) => self.failed(&error),
             }
@@ -332,14 +357,17 @@ impl Syncer {
     }
 
     fn failed(&self, error: &WriteError) {
-        if error.is_full() {
-            self.desk.halt.disk_full(error);
+        if error.passes() {
+            self.desk.halt.disk_fails(error);
         } else {
             self.desk.halt.stop(Stop::Trouble(error.to_string()));
         }
     }
 
     fn prepare(&self, name: &SegmentName) {
+        if !self.desk.has_spool() {
+            return;
+        }
         let folder = self.desk.spool.join(name.folder());
         if let Err(error) = self.desk.disk.make_folder(&folder) {
             // the pair that needs it makes it again, and heeds the failure
@@ -350,14 +378,11 @@ impl Syncer {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::Write,
-        path::{Path, PathBuf},
-        sync::Mutex,
-    };
+    use std::{io::Write, path::Path, sync::Mutex};
 
     use super::*;
     use crate::{
+        place::{decide::Asks, door::Door},
         segment::{event::What, name::RunId},
         world::disk::{DiskFile, Entry, RealDisk, Source},
     };
@@ -476,11 +501,14 @@ mod tests {
         }
     }
 
-    fn on(disk: Arc<dyn Disk>, spool: PathBuf, clock: &Clock) -> Desk {
+    fn on(disk: Arc<dyn Disk>, folder: &Path, clock: &Clock) -> Desk {
+        let door = Door::of(&*disk, folder);
+        let spool: Spool = door.spool(&folder.into(), Asks::Make).unwrap();
         Desk {
             halt: Arc::new(Halt::new(
                 Arc::clone(&disk),
-                spool.join("1"),
+                spool.clone(),
+                &"1".parse().unwrap(),
                 Arc::default(),
             )),
             disk,
@@ -497,7 +525,7 @@ mod tests {
             log: log.clone(),
             clock: clock.clone(),
         });
-        let shared = on(Arc::clone(&disk), dir.path().to_owned(), &clock);
+        let shared = on(Arc::clone(&disk), dir.path(), &clock);
         // as a collector that starts: taking it keeps the disk busy
         disk.make_folder(&dir.path().join("1")).unwrap();
         shared.halt.hold_reserve().unwrap();
@@ -567,7 +595,7 @@ mod tests {
         let dir = tempfile::TempDir::new().unwrap();
         let clock = Clock::system();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        let shared = on(Arc::clone(&disk), dir.path().to_owned(), &clock);
+        let shared = on(Arc::clone(&disk), dir.path(), &clock);
         // where the server's folder should be there is a file
         drop(RealDisk.create(&dir.path().join("1")).unwrap());
         let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), RunId(5));

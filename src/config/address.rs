@@ -63,7 +63,7 @@ pub(super) fn target(text: &str, folder: &Path) -> Result<Target, &'static str> 
         Some(rest) => ssh(rest).map(Target::Ssh),
         None if text.is_empty() => Err("it is empty"),
         None if text.contains("://") => Err("only ssh:// and folders can be delivered to"),
-        None => Ok(Target::Folder(folder.join(text))),
+        None => Ok(Target::Folder(folder.join(text).into())),
     }
 }
 

@@ -278,7 +278,7 @@ token_file = "/real/status-token"
             let (_, s) = settings(&text);
             let data_dir = Path::new("/tmp/scratch").join(format!("server{}", this.id));
             assert_eq!(
-                (s.data_dir, s.vault_dir),
+                (s.data_dir, s.vault_dir.name().to_owned()),
                 (data_dir.clone(), data_dir.join("vault"))
             );
             assert_eq!(

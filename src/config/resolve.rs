@@ -77,8 +77,8 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     match (merge, status) {
         (Some(merge), Some(status)) if r.problems.iter().all(Problem::is_of_mail) => Ok(Settings {
             data_dir,
-            spool_dir,
-            vault_dir,
+            spool_dir: spool_dir.into(),
+            vault_dir: vault_dir.into(),
             servers,
             this,
             x,
@@ -500,7 +500,7 @@ mod tests {
             },
         )
         .unwrap();
-        assert_eq!(s.spool_dir, Path::new("/var/lib/twinstream/spool"));
+        assert_eq!(s.spool_dir.name(), Path::new("/var/lib/twinstream/spool"));
         assert_eq!(s.this.unwrap().as_str(), "1");
         assert_eq!(s.x.base_url, "https://api.x.com");
         assert_eq!(s.x.max_line, 16 << 20);
@@ -516,7 +516,7 @@ mod tests {
             host: "b.example.org",
         };
         let s = settings(&text, &me).unwrap();
-        assert_eq!(s.vault_dir, Path::new("/etc/t/data/vault"));
+        assert_eq!(s.vault_dir.name(), Path::new("/etc/t/data/vault"));
         assert_eq!(
             s.servers[1].deliver_to,
             Some(Target::Folder("/etc/t/../primary".into()))

@@ -6,7 +6,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{dataset::Dataset, file::Problem};
-use crate::{period::Zone, segment::name::ServerId};
+use crate::{period::Zone, place::door::Unopened, segment::name::ServerId};
 
 /// All settings of one server.
 #[derive(Debug, Clone)]
@@ -14,9 +14,9 @@ pub struct Settings {
     /// Holds everything that has no folder of its own, locks and index among it.
     pub data_dir: PathBuf,
     /// Segments and events of this server, and on the primary those of all servers.
-    pub spool_dir: PathBuf,
+    pub spool_dir: Unopened,
     /// Committed hours.
-    pub vault_dir: PathBuf,
+    pub vault_dir: Unopened,
     /// All servers, in the order of the file.
     pub servers: Vec<Server>,
     /// Which of them this process runs on; `None` when that could not be told.
@@ -88,7 +88,7 @@ impl Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A folder that this machine can write: the primary's spool.
-    Folder(PathBuf),
+    Folder(Unopened),
     /// `ssh://user@host[:port]/path`.
     Ssh(SshTarget),
 }

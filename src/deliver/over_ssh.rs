@@ -15,16 +15,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     folder::FolderError,
-    place::{self, ACKS, Candidate, HOLD},
+    place::{self, Candidate, HOLD},
     plan::{self, ENDINGS, Plan},
     rsync::{Remote, RsyncError, There},
-    run::{DeliverError, Delivered},
+    run::{DeliverError, Delivered, NO_SPOOL},
     sealed,
 };
 use crate::{
     period::UtcMs,
+    place::{
+        door::{Mirror, NotHere, SPOOL_MARK, Spool},
+        id::PlaceId,
+    },
     segment::{
-        acks,
+        acks::{self, ACKS},
         name::{SegmentName, ServerId},
         spool,
     },
@@ -39,6 +43,9 @@ const ACKS_BYTES_MAX: u64 = 4 << 30;
 /// So many entries of a root that is not ours are named.
 const SHOWN: usize = 5;
 
+/// What the primary tells this server.
+const TOLD: [&str; 3] = [ACKS, HOLD, SPOOL_MARK];
+
 /// What is shown of a reason that the primary gives.
 const HOLD_BYTES_MAX: u64 = 4_096;
 
@@ -52,13 +59,15 @@ pub struct Job<'a> {
     /// All configured servers.
     pub servers: &'a [ServerId],
     /// Where the segments are.
-    pub spool: &'a Path,
+    pub spool: &'a Spool,
     /// Where what was fetched is kept.
     pub data_dir: &'a Path,
     /// The primary.
     pub remote: Remote<'a>,
     /// How long a file stays here after it was acknowledged.
     pub keep_delivered: Duration,
+    /// Opens the place of which something was fetched into the mirror.
+    pub recognize: &'a dyn Fn() -> Result<Mirror, NotHere>,
 }
 
 /// What is to be done, and where.
@@ -70,6 +79,8 @@ pub struct Looked {
     folder: String,
     /// Why the primary takes nothing at present.
     hold: Option<String>,
+    /// What the primary's spool is.
+    place: Mirror,
 }
 
 /// Where the folder was found last time.
@@ -104,16 +115,23 @@ fn remembered(disk: &dyn Disk, path: &Path, target: &str) -> Option<String> {
 }
 
 /// Where what the primary tells is kept.
-fn mirror_dir(data_dir: &Path) -> PathBuf {
+pub fn mirror_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("deliver")
 }
 
-/// Where the acknowledgements lie that were fetched from the primary.
-pub fn fetched_acks(data_dir: &Path) -> PathBuf {
-    mirror_dir(data_dir).join(ACKS)
+/// Forgets what was fetched: nothing of it is there any more.
+fn clear(disk: &dyn Disk, mirror: &Path) -> Result<(), DeliverError> {
+    TOLD.iter()
+        .try_for_each(|name| disk::remove_if_there(disk, &mirror.join(name)))
+        .map_err(io_at(mirror))
 }
 
 impl Looked {
+    /// The id of the primary's spool, if it has told it.
+    pub const fn id(&self) -> Option<&PlaceId> {
+        self.place.id()
+    }
+
     /// Why the primary takes nothing at present.
     pub fn hold(&self) -> Option<&str> {
         self.hold.as_deref()
@@ -129,7 +147,21 @@ impl Job<'_> {
     pub fn look(&self, disk: &dyn Disk, now: UtcMs) -> Result<Looked, DeliverError> {
         let mirror = self.mirror_dir();
         disk.make_folder(&mirror).map_err(io_at(&mirror))?;
-        let folder = self.fetch(disk, &mirror)?;
+        let folder = match self.fetch(disk, &mirror) {
+            Err(DeliverError::NoSpool { target, why }) => {
+                clear(disk, &mirror)?;
+                return Err(match (self.recognize)() {
+                    Err(NotHere::Away { word, path, .. }) => {
+                        let found = format!("{NO_SPOOL}{why}");
+                        NotHere::Away { word, path, found }.into()
+                    }
+                    Err(why) => why.into(),
+                    Ok(_) => DeliverError::NoSpool { target, why },
+                });
+            }
+            fetched => fetched?,
+        };
+        let place = (self.recognize)()?;
         let path = mirror.join(ACKS);
         let sealed = spool::sealed(disk, self.spool, self.server).map_err(io_at(self.spool))?;
         let here: BTreeSet<&SegmentName> = sealed.iter().collect();
@@ -138,6 +170,7 @@ impl Job<'_> {
             plan: plan::plan(sealed, &acks, self.keep_delivered, now),
             folder,
             hold: read_hold(disk, &mirror.join(HOLD))?,
+            place,
         })
     }
 
@@ -155,8 +188,14 @@ impl Job<'_> {
         {
             return Ok(folder);
         }
-        let folder = self.find()?;
-        self.fetch_from(&folder, mirror)?;
+        let (folder, spool) = self.find()?;
+        if !self.fetch_from(&folder, mirror)? {
+            clear(disk, mirror)?;
+            if let Some(spool) = spool {
+                let mark = &[SPOOL_MARK];
+                self.remote.mirror(&spool, mark, ACKS_BYTES_MAX, mirror)?;
+            }
+        }
         let remembered = Remembered { target, folder };
         let json = serde_json::to_vec(&remembered).map_err(|why| io_at(&path)(why.into()))?;
         disk::put(disk, &path, &json).map_err(io_at(&path))?;
@@ -165,19 +204,15 @@ impl Job<'_> {
 
     /// Fetches into the mirror; whether the folder is there.
     fn fetch_from(&self, folder: &str, mirror: &Path) -> Result<bool, RsyncError> {
-        match self
-            .remote
-            .mirror(folder, &[ACKS, HOLD], ACKS_BYTES_MAX, mirror)
-        {
+        match self.remote.mirror(folder, &TOLD, ACKS_BYTES_MAX, mirror) {
             Ok(()) => Ok(true),
             Err(RsyncError::Missing { .. }) => Ok(false),
             Err(why) => Err(why),
         }
     }
 
-    /// Looks where this server's folder lies as the key sees it, and makes the spool if all that
-    /// lacks is the last folder of its path.
-    fn find(&self) -> Result<String, DeliverError> {
+    /// Looks where this server's folder lies as the key sees it, and the spool above it, if that is seen.
+    fn find(&self) -> Result<(String, Option<String>), DeliverError> {
         let path = &self.remote.target.path;
         let mut at_root = Vec::new();
         for candidate in place::candidates(path, self.server) {
@@ -186,11 +221,10 @@ impl Job<'_> {
                 Err(RsyncError::Missing { .. }) => continue,
                 Err(why) => return Err(why.into()),
             };
-            if let Some(folder) = candidate.judge(&entries, path, self.server, self.servers) {
-                if matches!(candidate, Candidate::Above(_)) {
-                    self.remote.make_folder(&self.mirror_dir(), path)?;
-                }
-                return Ok(folder);
+            if let Some(folder) = candidate.judge(&entries, self.server, self.servers) {
+                let above = (!matches!(candidate, Candidate::Server(_)) && folder != "/")
+                    .then(|| candidate.folder().to_owned());
+                return Ok((folder, above));
             }
             at_root = entries;
         }

@@ -8,11 +8,9 @@
 
 use crate::{
     period::Day,
-    segment::{aside, name::ServerId},
+    place::door::SPOOL_MARK,
+    segment::{acks::ACKS, aside, name::ServerId},
 };
-
-/// What the primary keeps beside the days in a server's folder.
-pub const ACKS: &str = "acks.jsonl";
 
 /// There while the primary has too little room: nothing is to be sent. It says why.
 pub const HOLD: &str = "hold";
@@ -26,8 +24,6 @@ pub enum Candidate {
     Spool(String),
     /// The root of what the key sees.
     Root,
-    /// The folder above a spool that is yet to be made.
-    Above(String),
 }
 
 /// The likeliest first.
@@ -42,9 +38,6 @@ pub fn candidates(path: &str, server: &ServerId) -> Vec<Candidate> {
         all.push(Candidate::Spool(format!("/{shorter}")));
         rest = shorter;
     }
-    if let Some((above, _)) = path.rsplit_once('/').filter(|(above, _)| !above.is_empty()) {
-        all.push(Candidate::Above(above.to_owned()));
-    }
     all
 }
 
@@ -52,26 +45,21 @@ impl Candidate {
     /// The folder to look into.
     pub fn folder(&self) -> &str {
         match self {
-            Self::Server(folder) | Self::Spool(folder) | Self::Above(folder) => folder,
+            Self::Server(folder) | Self::Spool(folder) => folder,
             Self::Root => "/",
         }
     }
 
     /// Where the server's folder lies if this one is right; `entries` is what lies in it, folders
     /// with a `/` behind.
-    pub fn judge(
-        &self,
-        entries: &[String],
-        path: &str,
-        server: &ServerId,
-        all: &[ServerId],
-    ) -> Option<String> {
+    pub fn judge(&self, entries: &[String], server: &ServerId, all: &[ServerId]) -> Option<String> {
         match self {
             Self::Server(folder) => Some(folder.clone()),
-            Self::Spool(folder) => Some(format!("{folder}/{server}")),
-            Self::Above(_) => Some(format!("{path}/{server}")),
+            Self::Spool(folder) => is_spool(entries).then(|| format!("{folder}/{server}")),
             Self::Root if is_server_folder(entries) => Some("/".to_owned()),
-            Self::Root if is_spool(entries, all) => Some(format!("/{server}")),
+            Self::Root if is_spool(entries) && has_only_servers(entries, all) => {
+                Some(format!("/{server}"))
+            }
             Self::Root => None,
         }
     }
@@ -86,13 +74,20 @@ fn is_server_folder(entries: &[String]) -> bool {
     entries.iter().any(|entry| is_ours(entry))
         && entries
             .iter()
-            .all(|entry| entry.starts_with('.') || is_ours(entry))
+            .all(|entry| entry.starts_with('.') || entry == SPOOL_MARK || is_ours(entry))
 }
 
-/// Nothing but folders of configured servers; an empty one will do.
-fn is_spool(entries: &[String], all: &[ServerId]) -> bool {
+/// Marked as one, or nothing at all yet.
+fn is_spool(entries: &[String]) -> bool {
+    let is_passed_over = |entry: &String| entry.starts_with('.') || entry == "lost+found/";
+    entries.iter().any(|entry| entry == SPOOL_MARK) || entries.iter().all(is_passed_over)
+}
+
+/// Nothing but folders of configured servers beside the mark.
+fn has_only_servers(entries: &[String], all: &[ServerId]) -> bool {
     let is_ours = |entry: &String| {
         entry.starts_with('.')
+            || [SPOOL_MARK, "lost+found/"].contains(&entry.as_str())
             || entry
                 .strip_suffix('/')
                 .is_some_and(|name| all.iter().any(|id| id.as_str() == name))
@@ -123,19 +118,31 @@ mod tests {
                 "/lib/twinstream/spool",
                 "/twinstream/spool",
                 "/spool",
-                "/var/lib/twinstream"
             ]
         );
         assert_eq!(candidates("/spool", &ids()[1]).len(), 3);
+        let spool = Candidate::Spool("/spool".to_owned());
+        for (entries, is_one) in [
+            (&[][..], true),
+            (&["spool.json", "2/", "notes"], true),
+            (&["lost+found/"], true),
+            (&["2/"], false),
+        ] {
+            let entries: Vec<String> = entries.iter().map(|&entry| entry.to_owned()).collect();
+            let found = spool.judge(&entries, &ids()[1], &ids());
+            assert_eq!(found.is_some(), is_one, "{entries:?}");
+        }
     }
 
     #[test]
     fn a_root_is_taken_only_when_it_can_be_nothing_else() {
         for (entries, place) in [
             (&[][..], Some("/2")),
-            (&["1/"], Some("/2")),
-            (&["1/", "2/", ".ssh/"], Some("/2")),
+            (&["1/"], None),
+            (&["1/", "2/", ".ssh/", "spool.json"], Some("/2")),
+            (&["spool.json", "bin/"], None),
             (&["acks.jsonl"], Some("/")),
+            (&["acks.jsonl", "spool.json"], Some("/")),
             (
                 &["acks.jsonl", "2026-11-23/", "aside/", "aside.2/", "hold"],
                 Some("/"),
@@ -148,7 +155,7 @@ mod tests {
             (&["1"], None),
         ] {
             let entries: Vec<String> = entries.iter().map(|&entry| entry.to_owned()).collect();
-            let found = Candidate::Root.judge(&entries, "/a/spool", &ids()[1], &ids());
+            let found = Candidate::Root.judge(&entries, &ids()[1], &ids());
             assert_eq!(found.as_deref(), place, "{entries:?}");
         }
     }

@@ -14,15 +14,16 @@ use std::{
 };
 
 use super::{
-    place::{ACKS, HOLD},
+    place::HOLD,
     plan::ENDINGS,
     sealed::{self, SealedError},
 };
 use crate::{
     alarm::Kind,
     period::{Day, UtcMs},
+    place::door::{SPOOL_MARK, Spool, spool_mark},
     segment::{
-        acks::{self, Ack},
+        acks::{self, ACKS, Ack},
         aside,
         name::{SegmentName, ServerId},
         raw, spool,
@@ -38,7 +39,7 @@ pub struct Job<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
     /// The primary's spool.
-    pub spool: &'a Path,
+    pub spool: &'a Spool,
     /// The servers that deliver over ssh; those that deliver to a folder acknowledge by themselves.
     pub servers: &'a [ServerId],
     /// Bytes that must stay free; below it nothing is received.
@@ -106,7 +107,6 @@ impl Job<'_> {
     }
 
     fn too_little_room(&self) -> Result<Option<String>, ReceiveError> {
-        self.disk.make_folder(self.spool).map_err(at(self.spool))?;
         let free = self.disk.free(self.spool).map_err(at(self.spool))?;
         let keep = self.keep_free;
         Ok((free < keep).then(|| format!("{free} bytes are free, merge.keep_free is {keep}")))
@@ -128,6 +128,7 @@ impl Job<'_> {
             // it tells a restricted key that this is the server's folder
             acks::append(self.disk, &path, &[]).map_err(at(&path))?;
         }
+        self.show_mark(&top)?;
         if received.hold.is_some() {
             return Ok(());
         }
@@ -156,6 +157,21 @@ impl Job<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A restricted key sees this folder and nothing above it: the spool's mark lies here, too.
+    fn show_mark(&self, top: &Path) -> Result<(), ReceiveError> {
+        let path = top.join(SPOOL_MARK);
+        let Some(id) = self.spool.id() else {
+            return Ok(());
+        };
+        let mark = spool_mark(id).map_err(at(&path))?;
+        let is_shown = self.disk.len(&path).map_err(at(&path))?.is_some()
+            && disk::read_bounded(self.disk, &path, mark.len() as u64).is_ok_and(|b| b == mark);
+        if is_shown {
+            return Ok(());
+        }
+        disk::put(self.disk, &path, &mark).map_err(at(&path))
     }
 
     /// The secondary fetches this file, and sends nothing while it is there.
@@ -245,7 +261,7 @@ impl Job<'_> {
         received: &mut Received,
     ) -> Result<(), ReceiveError> {
         let is_kept = |name: &str| {
-            [ACKS, HOLD, "reserve"]
+            [ACKS, HOLD, SPOOL_MARK, "reserve"]
                 .iter()
                 .any(|kept| name.strip_suffix(".tmp").unwrap_or(name) == *kept)
         };

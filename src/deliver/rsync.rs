@@ -197,14 +197,6 @@ impl Remote<'_> {
         self.run(&arguments, "").map(drop)
     }
 
-    /// Makes a folder whose parent is there; `here` is any folder, nothing of it is sent.
-    pub fn make_folder(&self, here: &Path, folder: &str) -> Result<(), RsyncError> {
-        let mut arguments = self.common();
-        arguments.extend(["--dirs", "--exclude=*"].map(str::to_owned));
-        arguments.extend([format!("{}/", here.display()), self.place(folder)]);
-        self.run(&arguments, "").map(drop)
-    }
-
     /// Which of these files are not there, or of another size. `names` begin at both folders.
     pub fn compare(
         &self,

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     alarm::Kind,
     period::UtcMs,
+    place::door::{NotHere, Spool, Target},
     segment::{
         acks,
         name::{SegmentName, ServerId},
@@ -30,9 +31,9 @@ pub struct Job<'a> {
     /// Whose segments.
     pub server: &'a ServerId,
     /// Where they are.
-    pub spool: &'a Path,
+    pub spool: &'a Spool,
     /// The primary's spool.
-    pub target: &'a Path,
+    pub target: &'a Target,
     /// How long a file stays here after it was acknowledged.
     pub keep_delivered: Duration,
     /// Bytes that must stay free at the target.
@@ -53,16 +54,19 @@ pub struct Delivered {
     pub deleted: u64,
 }
 
+/// What is said where nothing looks like one.
+pub(super) const NO_SPOOL: &str = "no spool is there that this key can see";
+
 /// Why nothing could be delivered at all.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
     /// The target is the spool that is to be delivered: deleting there would delete here.
     #[error("deliver_to is this server's own spool: {}", .0.display())]
     OwnSpool(PathBuf),
-    /// The target's parent folder is missing, as when a disk is not mounted.
+    /// The target has gone since it was recognized.
     #[error("the target cannot be reached: {}: {source}", path.display())]
     Unreachable {
-        /// The folder above the target.
+        /// The target.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -70,8 +74,11 @@ pub enum DeliverError {
     /// The other side, or the way to it.
     #[error(transparent)]
     Rsync(#[from] RsyncError),
+    /// The primary's spool is away, or another one.
+    #[error(transparent)]
+    Place(#[from] NotHere),
     /// The primary's spool is not where it should be.
-    #[error("{target}: no spool is there that this key can see{why}")]
+    #[error("{target}: {NO_SPOOL}{why}")]
     NoSpool {
         /// Where it should be.
         target: String,
@@ -98,9 +105,9 @@ pub enum DeliverError {
 
 /// What is to be done, without doing it.
 pub fn look(disk: &dyn Disk, job: &Job<'_>, now: UtcMs) -> Result<Plan, DeliverError> {
-    check_target(job)?;
+    refuse_own(job.spool, job.target)?;
     let here = |source| DeliverError::Io {
-        path: job.spool.to_owned(),
+        path: job.spool.to_path_buf(),
         source,
     };
     let sealed = spool::sealed(disk, job.spool, job.server).map_err(here)?;
@@ -143,7 +150,7 @@ pub fn carry_out(
 /// Takes acknowledgements out of the list that nobody can ask for any more.
 fn forget_acks(disk: &dyn Disk, job: &Job<'_>, now: UtcMs) -> Result<(), DeliverError> {
     let mut here = BTreeSet::new();
-    for spool in [job.spool, job.target] {
+    for spool in [&**job.spool, &**job.target] {
         let sealed = spool::sealed(disk, spool, job.server);
         here.extend(sealed.map_err(|source| DeliverError::Io {
             path: spool.to_owned(),
@@ -188,11 +195,10 @@ impl Delivered {
 
 /// The disk there keeps its reserve: the collector of that machine may be writing to it.
 fn check_room(disk: &dyn Disk, job: &Job<'_>) -> Result<(), DeliverError> {
-    let above = job.target.parent().unwrap_or(Path::new("/"));
     let free = disk
-        .free(above)
+        .free(job.target)
         .map_err(|source| DeliverError::Unreachable {
-            path: above.to_owned(),
+            path: job.target.to_path_buf(),
             source,
         })?;
     if free < job.keep_free {
@@ -207,17 +213,9 @@ fn check_room(disk: &dyn Disk, job: &Job<'_>) -> Result<(), DeliverError> {
     Ok(())
 }
 
-/// The folder above the target must be there (else a disk is not mounted), and the target must not
-/// be the spool itself.
-fn check_target(job: &Job<'_>) -> Result<(), DeliverError> {
-    let parent = job.target.parent().unwrap_or(Path::new("/"));
-    if let Err(source) = parent.read_dir() {
-        return Err(DeliverError::Unreachable {
-            path: parent.to_owned(),
-            source,
-        });
-    }
-    match (job.target.canonicalize(), job.spool.canonicalize()) {
+/// The target must not be the spool itself, whatever the way to it.
+pub fn refuse_own(spool: &Path, target: &Path) -> Result<(), DeliverError> {
+    match (target.canonicalize(), spool.canonicalize()) {
         (Ok(target), Ok(spool)) if target == spool => Err(DeliverError::OwnSpool(target)),
         _ => Ok(()),
     }

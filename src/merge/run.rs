@@ -23,6 +23,7 @@ use super::{
 use crate::{
     config::settings::{Merge, Role, Server, Xz},
     period::{Hour, UtcMs},
+    place::door::{Spool, Vault},
     segment::name::{SAMPLE, SegmentName, ServerId},
     text::plural,
     vault::{
@@ -44,9 +45,9 @@ pub struct Job<'a> {
     /// For indexes and what does not fit into memory.
     pub data_dir: &'a Path,
     /// The segments of all servers.
-    pub spool: &'a Path,
+    pub spool: &'a Spool,
     /// The vault.
-    pub vault: &'a Path,
+    pub vault: &'a Vault,
     /// `[merge]`
     pub settings: &'a Merge,
     /// The configured servers. Others are merged too, with a warning.
@@ -246,7 +247,9 @@ impl Job<'_> {
     /// Merges.
     pub fn run(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
         let zone = self.settings.timezone.name();
-        let mut identity = Identity::claim(self.disk, self.vault, zone, SAMPLE)?;
+        let identity = Identity::check(self.disk, self.vault, zone, SAMPLE)?;
+        let mut identity =
+            identity.ok_or_else(|| at(self.vault)(io::ErrorKind::NotFound.into()))?;
         let mut ledger = Ledger::open(self.disk, self.vault)?;
         let mut outcome = Outcome::default();
         self.finish_half_done(&mut ledger, &mut outcome)?;

@@ -24,6 +24,7 @@ use crate::{
         settings::{Publish, Secret},
     },
     period::{Day, Hour},
+    place::door::Vault,
     vault::{
         ledger::LEDGER_BYTES_MAX,
         public::Public,
@@ -42,7 +43,7 @@ pub struct Job<'a> {
     /// The diary, the folders and the last run's result lie here.
     pub data_dir: &'a Path,
     /// What is to be public.
-    pub vault: &'a Path,
+    pub vault: &'a Vault,
     /// Where.
     pub settings: &'a Publish,
     /// Bytes that must stay free.

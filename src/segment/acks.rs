@@ -38,9 +38,12 @@ pub struct Ack {
     pub sha256: String,
 }
 
+/// The name of the file.
+pub const ACKS: &str = "acks.jsonl";
+
 /// Where the acknowledgements of a server lie in the spool that was delivered to.
 pub fn path(spool: &Path, server: &ServerId) -> PathBuf {
-    spool.join(server.as_str()).join("acks.jsonl")
+    spool.join(server.as_str()).join(ACKS)
 }
 
 impl Ack {

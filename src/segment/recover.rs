@@ -67,7 +67,7 @@ pub fn recover(disk: &dyn Disk, spool: &Path, server: &ServerId) -> Result<Recov
             }
             match recover_one(disk, spool, &name) {
                 Ok(recovered) => recovery.recovered.push(recovered),
-                Err(error) if error.is_full() => return Err(error),
+                Err(error) if error.passes() => return Err(error),
                 Err(error) => recovery.failed.push((name, error)),
             }
         }

@@ -43,6 +43,12 @@ pub enum WriteError {
         /// The file that could not grow or be made.
         path: PathBuf,
     },
+    /// The disk of the spool is away, or another is in its place. The call can be repeated.
+    #[error("the spool is away: {}", path.display())]
+    Away {
+        /// The spool, or the file in it.
+        path: PathBuf,
+    },
     /// Anything else; the pair must not be written any further.
     #[error("cannot write {}: {source}", path.display())]
     Io {
@@ -63,9 +69,9 @@ impl WriteError {
         }
     }
 
-    /// Whether it is for want of room, and nothing else.
-    pub fn is_full(&self) -> bool {
-        matches!(self, Self::Full { .. })
+    /// Whether it passes by itself: when there is room, or the disk is back.
+    pub const fn passes(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::Away { .. })
     }
 }
 

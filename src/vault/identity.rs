@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::manifest::FORMAT;
 use crate::{
     period::Hour,
+    place::{
+        decide::Asks,
+        door::{Door, NotHere, Unopened, Vault},
+        id::PlaceId,
+    },
     world::disk::{self, Disk},
 };
 
@@ -21,6 +26,8 @@ const BYTES_MAX: u64 = 64 * 1024;
 pub struct Identity {
     /// Version of the vault's format: 1.
     pub format: u32,
+    /// Which vault it is: drawn once, and in no other file of it.
+    pub id: PlaceId,
     /// The zone of its hours, an IANA name.
     pub timezone: String,
     /// Which stream.
@@ -114,7 +121,7 @@ impl Identity {
         Ok(json)
     }
 
-    /// The vault's identity, which must be the configuration's; `None` if the vault has none.
+    /// The vault's identity, which must be the configuration's; `None` if there is no vault yet.
     pub fn check(
         disk: &dyn Disk,
         vault: &Path,
@@ -141,29 +148,22 @@ impl Identity {
         Ok(Some(identity))
     }
 
-    /// The same; a new vault gets it from the configuration.
-    pub fn claim(
+    /// Describes a new vault: this marks it.
+    pub fn begin(
         disk: &dyn Disk,
         vault: &Path,
+        id: &PlaceId,
         timezone: &str,
         stream: &str,
-    ) -> Result<Self, IdentityError> {
-        if let Some(identity) = Self::check(disk, vault, timezone, stream)? {
-            return Ok(identity);
-        }
-        disk.make_folder(vault)
-            .map_err(|source| IdentityError::Io {
-                path: vault.to_owned(),
-                source,
-            })?;
+    ) -> Result<(), IdentityError> {
         let identity = Self {
             format: FORMAT,
+            id: id.clone(),
             timezone: timezone.to_owned(),
             stream: stream.to_owned(),
             first_hour: None,
         };
-        identity.write(disk, vault)?;
-        Ok(identity)
+        identity.write(disk, vault)
     }
 
     /// Moves the span's begin back to an hour if that is earlier.
@@ -188,4 +188,18 @@ impl Identity {
         })?;
         disk::put(disk, &path, &json).map_err(|source| IdentityError::Io { path, source })
     }
+}
+
+/// Opens a vault; a new one is of this zone and stream.
+pub fn open(
+    door: &Door<'_>,
+    folder: &Unopened,
+    asks: Asks,
+    timezone: &str,
+    stream: &str,
+) -> Result<Vault, NotHere> {
+    door.open(folder, asks, &|id| {
+        let begun = Identity::begin(door.disk, folder.name(), id, timezone, stream);
+        begun.map_err(io::Error::other)
+    })
 }

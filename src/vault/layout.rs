@@ -1,7 +1,7 @@
 //! Where every file of an hour lies: hour and kind ↔ folder and name.
 //!
 //! ```text
-//! <vault>/vault.json                                   format, time zone, stream, first hour
+//! <vault>/vault.json                                   format, id, time zone, stream, first hour
 //! <vault>/ledger.jsonl                                 one line a revision, each chained to the last
 //! <vault>/2026-11-23/2026-11-23_14_IDs.txt.xz          the post ids, ascending
 //!                    2026-11-23_14_tweets.csv.xz       20 columns a post, ascending by id

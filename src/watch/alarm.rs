@@ -137,6 +137,9 @@ pub fn states(picture: &Snapshot, behind_since: Option<UtcMs>) -> Vec<Alarm> {
         }
         of_any_server(&mut found, server);
     }
+    for away in &picture.away {
+        found.push(Kind::PlaceAway, away.place, away.what.clone());
+    }
     silent(&mut found, picture);
     disk(&mut found, picture);
     archive(&mut found, picture, behind_since);
@@ -421,7 +424,7 @@ mod tests {
             record::{Raised, Run},
         },
         watch::{
-            facts::{Facts, ServerFacts},
+            facts::{Away, Facts, ServerFacts},
             link::Link,
             metrics,
             snapshot::{self, Runway, Settled},
@@ -498,6 +501,12 @@ mod tests {
         let mut p = well("1", 5_000);
         of(&mut p, "1").last_line = Some(after(4_939));
         check(&p, &["no_posts 1"]);
+        let mut p = well("1", 5_000);
+        p.away = vec![Away {
+            place: "vault",
+            what: "the vault is away".to_owned(),
+        }];
+        check(&p, &["place_away vault"]);
         of(&mut p, "1").link.state = State::Disconnected;
         of(&mut p, "1").link.waits = Some(Why::Unauthorized);
         check(&p, &["no_posts 1", "refused 1"]);

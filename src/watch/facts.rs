@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::link::Link;
 use crate::{
@@ -27,6 +27,8 @@ pub struct Facts {
     pub free_then: Vec<(UtcMs, u64)>,
     /// How the stages ended.
     pub record: Record,
+    /// Which places are away or others. What is said of them is from before.
+    pub away: Vec<Away>,
     /// Mails that wait.
     pub mails: MailFacts,
 }
@@ -40,6 +42,15 @@ pub struct MailFacts {
     pub since: Option<UtcMs>,
     /// Why it has not got out.
     pub why: Option<String>,
+}
+
+/// A place that is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Away {
+    /// The word for it.
+    pub place: &'static str,
+    /// What is the matter.
+    pub what: String,
 }
 
 /// What is known here of one server.

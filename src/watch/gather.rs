@@ -11,13 +11,18 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    facts::{Facts, HourFacts, MailFacts, PublishedFacts, VaultFacts},
+    facts::{Away, Facts, HourFacts, MailFacts, PublishedFacts, ServerFacts, VaultFacts},
     queue::Queue,
     spool::{KnownServer, Spool},
 };
 use crate::{
     period::{Hour, UtcMs, Zone},
-    segment::{name::ServerId, spool},
+    place::{
+        decide::Asks,
+        door::{self as place, Door, NotHere, Unopened},
+        id::PlaceId,
+    },
+    segment::{acks, name::ServerId, spool},
     supervise::record,
     vault::{layout, ledger, public::Public, published},
     world::{
@@ -43,15 +48,24 @@ pub struct Places {
     /// The folder of everything that has none of its own.
     pub data_dir: PathBuf,
     /// The spool.
-    pub spool: PathBuf,
+    pub spool: Unopened,
     /// The vault.
-    pub vault: PathBuf,
+    pub vault: Unopened,
     /// The servers of the configuration.
     pub servers: Vec<ServerId>,
     /// A secondary's id, and where its acknowledgements lie.
-    pub acks: Option<(ServerId, PathBuf)>,
+    pub acks: Option<(ServerId, Acks)>,
     /// The vault's zone.
     pub zone: Zone,
+}
+
+/// Where acknowledgements lie.
+#[derive(Debug, Clone)]
+pub enum Acks {
+    /// In the spool that is delivered to.
+    There(Unopened),
+    /// In the folder of what was fetched from it; by what name that is known.
+    Fetched(Unopened, String),
 }
 
 /// Reads, and remembers what it has read.
@@ -59,6 +73,8 @@ pub struct Gatherer {
     disk: Arc<dyn Disk>,
     places: Places,
     servers: BTreeMap<ServerId, KnownServer>,
+    /// What was seen of them when the spool was there.
+    seen: BTreeMap<ServerId, ServerFacts>,
     vault: VaultFacts,
     ledger: Place,
     /// The revision whose manifest was read, also if it could not be used.
@@ -80,10 +96,14 @@ pub fn mail_dir(data_dir: &Path) -> PathBuf {
 impl Gatherer {
     /// Knows nothing yet.
     pub fn new(disk: Arc<dyn Disk>, places: Places) -> Self {
+        let servers = places.servers.iter();
+        let seen = servers.map(|id| (id.clone(), ServerFacts::default()));
+        let seen = seen.collect();
         Self {
             disk,
             places,
             servers: BTreeMap::new(),
+            seen,
             vault: VaultFacts::default(),
             ledger: Place::default(),
             read: BTreeMap::new(),
@@ -95,42 +115,59 @@ impl Gatherer {
     /// The facts as they are now.
     pub fn gather(&mut self, now: UtcMs) -> io::Result<Facts> {
         let disk = Arc::clone(&self.disk);
-        let mut ids: BTreeSet<ServerId> = self.places.servers.iter().cloned().collect();
-        ids.extend(spool::servers(&*disk, &self.places.spool)?);
-        let mut servers = BTreeMap::new();
-        for id in ids {
-            let place = Spool {
-                disk: &*disk,
-                folder: &self.places.spool,
-                server: &id,
-                acks: self
-                    .places
-                    .acks
-                    .as_ref()
-                    .filter(|(this, _)| *this == id)
-                    .map(|(_, path)| path.as_path()),
-            };
-            let known = self.servers.entry(id.clone()).or_default();
-            let facts = known.look(&place, now)?;
-            servers.insert(id, facts);
+        let mut away = Vec::new();
+        let places = self.places.clone();
+        let door = Door::of(&*disk, &places.data_dir);
+        let acks = told(&mut away, acks(&door, places.acks.as_ref())).flatten();
+        if let Some(spool) = told(&mut away, door.spool(&places.spool, Asks::Look)) {
+            self.look_into_spool(&spool, acks.as_ref(), now)?;
         }
-        self.look_into_vault(now)?;
+        let no_mark = |_: &PlaceId| Ok(());
+        if let Some(vault) = told(&mut away, door.open(&places.vault, Asks::Look, &no_mark)) {
+            self.look_into_vault(&vault, now)?;
+        }
         let published = self.look_at_published(now)?;
         let existing = self.places.data_dir.ancestors().find(|path| path.is_dir());
         Ok(Facts {
-            servers,
+            servers: self.seen.clone(),
             vault: self.vault.clone(),
             published,
             free_bytes: disk.free(existing.unwrap_or(Path::new("/")))?,
             free_then: free_then(&*disk, &self.places.data_dir),
             record: record::read(&*disk, &self.places.data_dir),
+            away,
             mails: mails(&*disk, &self.places.data_dir)?,
         })
     }
 
-    fn look_into_vault(&mut self, now: UtcMs) -> io::Result<()> {
+    fn look_into_spool(
+        &mut self,
+        folder: &place::Spool,
+        acks: Option<&(ServerId, PathBuf)>,
+        now: UtcMs,
+    ) -> io::Result<()> {
+        let disk = &*self.disk;
+        let mut ids: BTreeSet<ServerId> = self.places.servers.iter().cloned().collect();
+        ids.extend(spool::servers(disk, folder)?);
+        self.seen.clear();
+        for id in ids {
+            let of_this = acks.filter(|(this, _)| *this == id);
+            let place = Spool {
+                disk,
+                folder,
+                server: &id,
+                acks: of_this.map(|(_, path)| path.as_path()),
+            };
+            let facts = self.servers.entry(id.clone()).or_default();
+            let facts = facts.look(&place, now)?;
+            self.seen.insert(id, facts);
+        }
+        Ok(())
+    }
+
+    fn look_into_vault(&mut self, of: &place::Vault, now: UtcMs) -> io::Result<()> {
         let Self { vault, ledger, .. } = self;
-        let path = ledger::path(&self.places.vault);
+        let path = ledger::path(of);
         ledger.read_on(&*self.disk, &path, |line| {
             // whether the chain holds is for `verify` to say
             if let Ok(line) = serde_json::from_slice::<ledger::Line>(line) {
@@ -149,7 +186,7 @@ impl Gatherer {
             if self.read.insert(hour, revision) == Some(revision) {
                 continue;
             }
-            let path = layout::manifest_path(&self.places.vault, hour);
+            let path = layout::manifest_path(of, hour);
             let read = disk::read_bounded(&*self.disk, &path, MANIFEST_BYTES_MAX);
             match read.and_then(|bytes| Ok(serde_json::from_slice::<HourFacts>(&bytes)?)) {
                 Ok(facts) => drop(vault.hours.insert(hour, facts)),
@@ -184,6 +221,39 @@ impl Gatherer {
             .retain(|(at, _)| now.0 - at.0 < published::WINDOW_MS);
         Ok((0 < self.published.lines).then(|| public.clone()))
     }
+}
+
+/// Where the acknowledgements lie, and whose they are.
+fn acks(
+    door: &Door<'_>,
+    places: Option<&(ServerId, Acks)>,
+) -> Result<Option<(ServerId, PathBuf)>, NotHere> {
+    let Some((id, place)) = places else {
+        return Ok(None);
+    };
+    let path = match place {
+        Acks::There(spool) => {
+            let spool: place::Target = door.spool(spool, Asks::Look)?;
+            acks::path(&spool, id)
+        }
+        Acks::Fetched(mirror, name) => {
+            let mirror = door.spool::<place::OfMirror>(mirror, Asks::Look);
+            let mirror = mirror.map_err(|why| why.of(name))?;
+            mirror.join(acks::ACKS)
+        }
+    };
+    Ok(Some((id.clone(), path)))
+}
+
+/// What is there; why it is not is noted.
+fn told<T>(away: &mut Vec<Away>, opened: Result<T, NotHere>) -> Option<T> {
+    let note = |why: NotHere| {
+        away.push(Away {
+            place: why.word(),
+            what: why.to_string(),
+        });
+    };
+    opened.map_err(note).ok()
 }
 
 /// The hours whose manifests are read: the last days, and those the last day is compared with.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     alarm::Alarm,
-    facts::{Facts, HourFacts, ServerFacts, VaultFacts},
+    facts::{Away, Facts, HourFacts, ServerFacts, VaultFacts},
     gather::{DAYS, WEEKS},
     link::{Link, State},
 };
@@ -58,6 +58,8 @@ pub struct Snapshot {
     pub timezone: String,
     /// All servers.
     pub servers: Vec<Server>,
+    /// Which places are away or others; what is said of them is from before.
+    pub away: Vec<Away>,
     /// What is committed.
     pub vault: Vault,
     /// What is public; `None`: nothing is published from here.
@@ -251,6 +253,7 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         servers: servers
             .map(|(id, known)| server(id, known, settled, now))
             .collect(),
+        away: facts.away.clone(),
         vault: vault(facts, settled, now),
         published: settled.ids_max.map(|max| published(facts, max)),
         days: days(facts, &settled.zone, now),

@@ -5,6 +5,8 @@
 /// A step between two others, after which a stage may have been cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
+    /// A place: it is marked durably, and not remembered.
+    PlaceMade,
     /// Commit: all data files are written aside and synced.
     DataAside,
     /// Commit: they were read back.

@@ -41,7 +41,24 @@ pub enum LockError {
     },
 }
 
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .open(path)
+}
+
 impl Lock {
+    /// Takes a lock that is held for moments only, as soon as it is free.
+    pub fn when_free(data_dir: &Path, name: &'static str) -> io::Result<Self> {
+        let file = open(&data_dir.join(format!("{name}.lock")))?;
+        file.lock()?;
+        Ok(Self { _file: file })
+    }
+
     /// Takes the lock of a stage, at once or not at all.
     pub fn take(data_dir: &Path, stage: &'static str, now: UtcMs) -> Result<Self, LockError> {
         let path = data_dir.join(format!("{stage}.lock"));
@@ -49,14 +66,7 @@ impl Lock {
             path: path.clone(),
             source,
         };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o640)
-            .open(&path)
-            .map_err(io)?;
+        let mut file = open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => (),
             Err(TryLockError::WouldBlock) => {

@@ -15,6 +15,10 @@ use twinstream::{
         run::{self, Job},
     },
     period::{Minute, UtcMs},
+    place::{
+        decide::Asks,
+        door::{Door, Spool},
+    },
     segment::{
         acks,
         event::{Event, What},
@@ -66,7 +70,7 @@ impl Site {
         let site = Self {
             dir: TempDir::new().unwrap(),
         };
-        fs::create_dir(site.dir.path().join("primary")).unwrap();
+        fs::create_dir_all(site.target()).unwrap();
         site.configure("primary/spool", keep_delivered);
         site
     }
@@ -88,6 +92,12 @@ impl Site {
 
     fn target(&self) -> PathBuf {
         self.dir.path().join("primary/spool")
+    }
+
+    /// The primary has begun to use its spool.
+    fn mark(&self) {
+        let door = Door::of(&RealDisk, self.dir.path());
+        let _marked: Spool = door.spool(&self.target().into(), Asks::Make).unwrap();
     }
 
     /// Seals a segment of so many lines in that minute.
@@ -118,7 +128,7 @@ impl Site {
 /// Every file below a folder with its bytes; acknowledgements and leftovers aside.
 fn tree(top: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut paths = files_below(top);
-    paths.retain(|path| !path.ends_with("acks.jsonl"));
+    paths.retain(|path| !path.ends_with("acks.jsonl") && !path.ends_with("spool.json"));
     let read = |path: PathBuf| {
         let inside = path.strip_prefix(top).unwrap().to_owned();
         (inside, fs::read(path).unwrap())
@@ -178,6 +188,7 @@ fn what_is_delivered_is_the_same_there_and_goes_here_only_after_its_time() {
 #[test]
 fn nothing_is_overwritten_and_one_bad_segment_stops_no_other() {
     let site = Site::new("0s");
+    site.mark();
     let [conflict, damaged, half, good] = [0, 1, 2, 3].map(|minute| site.seal(minute, 5));
     let there = |name: &SegmentName| name.paths(&site.target());
     fs::create_dir_all(there(&conflict).folder).unwrap();
@@ -230,6 +241,7 @@ fn nothing_is_overwritten_and_one_bad_segment_stops_no_other() {
 #[test]
 fn nothing_is_delivered_through_a_link_that_a_merge_would_not_follow() {
     let site = Site::new("0s");
+    site.mark();
     let name = site.seal(0, 5);
     let [elsewhere, moved] = ["elsewhere", "moved"].map(|name| site.dir.path().join(name));
     fs::create_dir_all(&elsewhere).unwrap();
@@ -255,13 +267,6 @@ fn nothing_is_delivered_through_a_link_that_a_merge_would_not_follow() {
 fn a_copy_that_does_not_read_back_is_not_acknowledged_and_nothing_goes() {
     let (spool, target) = (Path::new("/secondary/spool"), Path::new("/primary/spool"));
     let server = "2".parse().unwrap();
-    let job = Job {
-        server: &server,
-        spool,
-        target,
-        keep_delivered: Duration::ZERO,
-        keep_free: 0,
-    };
     let one = segment(0, 5);
     let plan = Plan {
         send: vec![one.name.clone()],
@@ -271,6 +276,14 @@ fn a_copy_that_does_not_read_back_is_not_acknowledged_and_nothing_goes() {
     // the first write is the segment's, the second the events file's, the third the seal's
     for nth in 1..=3 {
         let disk = SimulatedDisk::default();
+        let door = Door::of(&disk, Path::new("/secondary"));
+        let job = Job {
+            server: &server,
+            spool: &door.spool(&spool.into(), Asks::Make).unwrap(),
+            target: &door.spool(&target.into(), Asks::MakeInEmpty).unwrap(),
+            keep_delivered: Duration::ZERO,
+            keep_free: 0,
+        };
         one.put(&disk, spool, true);
         let here = disk.files();
         disk.spoil_write(nth);

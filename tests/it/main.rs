@@ -19,6 +19,7 @@ mod late;
 mod life;
 mod merge;
 mod over_ssh;
+mod places;
 mod power;
 mod publish;
 mod redact;

@@ -297,6 +297,7 @@ fn a_bad_segment_or_hour_stops_no_other() {
     bytes[middle] ^= 1;
     fs::write(&bad[0].0, &bytes).unwrap();
     // somebody's file where an hour's file is to go
+    site.opened().unwrap();
     fs::create_dir_all(site.vault().join("2026-11-23")).unwrap();
     let foreign = site.vault().join("2026-11-23/2026-11-23_13_tweets.csv.xz");
     fs::write(&foreign, "mine").unwrap();

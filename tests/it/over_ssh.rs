@@ -17,6 +17,10 @@ use tempfile::TempDir;
 use twinstream::{
     deliver::receive,
     period::{Minute, UtcMs},
+    place::{
+        decide::Asks,
+        door::{Door, Spool},
+    },
     segment::{
         acks,
         event::{Event, What},
@@ -86,6 +90,8 @@ impl Site {
         fs::create_dir_all(dir.path().join("primary/spool/2")).unwrap();
         let spool = dir.path().join("primary/spool");
         let restriction = restriction.replace("{spool}", &spool.display().to_string());
+        let door = Door::of(&RealDisk, dir.path());
+        let _marked: Spool = door.spool(&spool.clone().into(), Asks::Make).unwrap();
         let sshd = Sshd::start(&dir.path().join("ssh"), &restriction);
         let site = Self { dir, sshd };
         site.configure(site.sshd.port(), "48h");
@@ -244,7 +250,7 @@ fn with_a_restricted_key_only_what_the_primary_has_read_back_goes() {
     fs::write(&damaged, bytes).unwrap();
     let said = site.receive(5);
     assert!(
-        said.contains("delivered, and not acknowledged") && said.contains("is damaged"),
+        said.contains("delivered, and is not acknowledged") && said.contains("is damaged"),
         "{said}"
     );
     assert_eq!(site.acknowledged(), 6);
@@ -526,8 +532,8 @@ fn what_hostile_hands_deliver_is_set_aside_and_no_link_is_followed() {
         .collect();
     assert_eq!(
         left.len(),
-        4,
-        "the acknowledgements and the good segment: {left:?}"
+        5,
+        "the acknowledgements, the mark and the good segment: {left:?}"
     );
     assert_eq!(
         said.matches("was delivered to the folder of server 2")
@@ -536,7 +542,7 @@ fn what_hostile_hands_deliver_is_set_aside_and_no_link_is_followed() {
         "{said}"
     );
     assert_eq!(
-        said.matches("delivered, and not acknowledged").count(),
+        said.matches("delivered, and is not acknowledged").count(),
         2,
         "{said}"
     );
@@ -593,11 +599,70 @@ fn an_unreachable_or_full_primary_is_said_and_nothing_is_lost() {
 }
 
 #[test]
+fn while_the_primary_s_spool_is_away_or_another_everything_stays_here() {
+    if !sshd::can_ssh() {
+        return;
+    }
+    for restriction in [
+        RESTRICTED,
+        "command=\"/usr/bin/rrsync {spool}\",restrict",
+        "",
+    ] {
+        let site = Site::new(restriction);
+        site.receive(4);
+        site.seal(0, 5);
+        let sent = tree(&site.spool());
+        site.deliver(NOW, 0);
+        site.receive(0);
+        let own = |words: &str| {
+            // long after it was acknowledged
+            let said = site.deliver(WEEK_LATER, 6);
+            assert!(said.contains(words), "{restriction}: {words} in {said}");
+            let found = site.check("2", WEEK_LATER, &["check"], 1);
+            assert!(found.contains(words), "{restriction}: {words} in {found}");
+            assert!(tree(&site.spool()) == sent, "{restriction}");
+        };
+        let (target, kept) = (site.target(), site.dir.path().join("unmounted"));
+        fs::rename(&target, &kept).unwrap();
+        // the mount point, with what somebody made below it who followed the guide
+        fs::create_dir_all(target.join("2")).unwrap();
+        fs::write(target.join("2/acks.jsonl"), "").unwrap();
+        own("the primary's spool is away: ssh://");
+        fs::remove_dir_all(&target).unwrap();
+        fs::create_dir(&target).unwrap();
+        if restriction == RESTRICTED {
+            site.deliver(WEEK_LATER, 6);
+        } else {
+            own("the primary's spool is away: ssh://");
+        }
+        assert!(tree(&site.spool()) == sent, "{restriction}");
+        assert_eq!(files_below(&target), Vec::<PathBuf>::new());
+        // a primary that began anew
+        fs::remove_file(site.dir.path().join("primary/places.json")).unwrap();
+        site.receive(4);
+        own("is another primary's spool: its id is ");
+        fs::remove_dir_all(&target).unwrap();
+        fs::rename(&kept, &target).unwrap();
+        // it is back, and by now it is time
+        site.check("1", EARLY, &["merge"], 6);
+        site.check("1", EARLY, &["merge", "--adopt"], 4);
+        site.deliver(WEEK_LATER, 0);
+        assert_eq!(tree(&site.spool()).len(), 0);
+    }
+}
+
+fn opened(disk: &SimulatedDisk, spool: &Path) -> Spool {
+    let door = Door::of(disk, Path::new("/primary"));
+    door.spool(&spool.into(), Asks::Make).unwrap()
+}
+
+#[test]
 fn an_acknowledged_file_outlives_a_power_cut() {
     let spool = Path::new("/primary/spool");
     let servers: [ServerId; 1] = ["2".parse().unwrap()];
     for seed in 0..40 {
         let disk = SimulatedDisk::default();
+        let opened = opened(&disk, spool);
         let segments = [0, 1, 2].map(|minute| segment(minute, 5));
         for one in &segments {
             // as an rsync without --fsync leaves it
@@ -605,7 +670,7 @@ fn an_acknowledged_file_outlives_a_power_cut() {
         }
         let job = receive::Job {
             disk: &disk,
-            spool,
+            spool: &opened,
             servers: &servers,
             keep_free: 0,
             keep_delivered: Duration::ZERO,
@@ -646,6 +711,7 @@ fn acknowledgements_of_what_is_long_gone_are_forgotten_and_no_others() {
     let mut cut = 0;
     for seed in 0..30 {
         let disk = SimulatedDisk::default();
+        let opened = opened(&disk, spool);
         disk.make_folder(&spool.join("2")).unwrap();
         let of_age = |(minute, age): (i64, &i64)| {
             let one = segment(minute, 1);
@@ -666,7 +732,7 @@ fn acknowledgements_of_what_is_long_gone_are_forgotten_and_no_others() {
         }
         let job = receive::Job {
             disk: &disk,
-            spool,
+            spool: &opened,
             servers: std::slice::from_ref(&server),
             keep_free: 0,
             keep_delivered,

@@ -489,8 +489,9 @@ fn what_cannot_be_redacted_is_said() {
     site.put(&two_servers("2026-11-23T13:10:00Z", 2));
     site.merge("2026-11-23T14:10:00Z");
     let ids = three(&site, "2026-11-23_13");
-    fs::remove_dir_all(site.spool()).unwrap();
-    fs::create_dir_all(site.spool()).unwrap();
+    for server in ["1", "2"] {
+        fs::remove_dir_all(site.spool().join(server)).unwrap();
+    }
     for _ in 0..2 {
         let failed = redact(&site, &[&ids[0]], "why", &[]).output().unwrap();
         assert_eq!(failed.status.code(), Some(1), "{}", stderr(&failed));

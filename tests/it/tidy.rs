@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "deliver",
             "merge",
             "period",
+            "place",
             "post",
             "publish",
             "report",
@@ -45,26 +46,31 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "collect",
         &[
-            "alarm", "backoff", "config", "period", "segment", "text", "world",
+            "alarm", "backoff", "config", "period", "place", "segment", "text", "world",
         ],
     ),
-    ("config", &["period", "segment"]),
+    ("config", &["period", "place", "segment"]),
     ("cover", &["period", "segment", "text"]),
     (
         "deliver",
-        &["alarm", "config", "period", "segment", "text", "world"],
+        &[
+            "alarm", "config", "period", "place", "segment", "text", "world",
+        ],
     ),
     (
         "merge",
         &[
-            "alarm", "config", "cover", "period", "post", "segment", "text", "vault", "world",
+            "alarm", "config", "cover", "period", "place", "post", "segment", "text", "vault",
+            "world",
         ],
     ),
+    ("place", &["period", "world"]),
     ("post", &["period"]),
     (
         "publish",
         &[
-            "alarm", "cite", "config", "period", "report", "segment", "text", "vault", "world",
+            "alarm", "cite", "config", "period", "place", "report", "segment", "text", "vault",
+            "world",
         ],
     ),
     (
@@ -76,7 +82,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("supervise", &["alarm", "period", "world"]),
     (
         "vault",
-        &["cover", "period", "post", "segment", "text", "world"],
+        &[
+            "cover", "period", "place", "post", "segment", "text", "world",
+        ],
     ),
     (
         "watch",
@@ -85,6 +93,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "cover",
             "period",
+            "place",
             "segment",
             "supervise",
             "text",

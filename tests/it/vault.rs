@@ -44,6 +44,16 @@ fn replace(disk: &dyn Disk, path: &Path, bytes: Option<&[u8]>) {
     }
 }
 
+/// Whether a byte is one of the vault's id. No other file has it, so that a copy of a vault with another
+/// id is a vault: `data_dir` remembers which one is meant.
+fn is_of_id(bytes: &[u8], offset: usize) -> bool {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let id = text
+        .find("\"id\":\"")
+        .map(|begin| begin + 6..begin + 6 + 32);
+    id.is_some_and(|id| id.contains(&offset))
+}
+
 #[track_caller]
 fn check_found(site: &Site, what: &str, worst: Option<Severity>) {
     let found = site.verify();
@@ -78,6 +88,9 @@ fn verify_finds_every_change() {
         // the last byte of the ledger is its last line's end: without it the line is torn
         let last = bytes.len() - 1 - usize::from(name == "ledger.jsonl");
         for offset in [0, bytes.len() / 3, bytes.len() / 2, last] {
+            if is_of_id(bytes, offset) {
+                continue;
+            }
             for bit in [0, 5] {
                 let mut changed = bytes.clone();
                 changed[offset] ^= 1 << bit;
@@ -177,6 +190,9 @@ fn verify_finds_a_flipped_bit_in_every_byte_of_the_small_files_at_the_root() {
         // nothing comes after the ledger's last line that would tell of it
         let begin = bytes.len().saturating_sub(200);
         for byte in begin..bytes.len() {
+            if is_of_id(bytes, byte) {
+                continue;
+            }
             let mut changed = bytes.clone();
             changed[byte] ^= 1 << (byte % 8);
             replace(&*site.disk, &path, Some(&changed));

@@ -16,9 +16,17 @@ use twinstream::{
         run::Job,
     },
     period::{Hour, UtcMs, Zone},
+    place::{
+        decide::Asks,
+        door::{Door, NotHere, Spool, Vault},
+        id::PlaceId,
+    },
     report::check,
-    segment::acks::{self, Ack},
-    vault::{manifest::Manifest, verify, verify_found::Found, verify_hour},
+    segment::{
+        acks::{self, Ack},
+        name::SAMPLE,
+    },
+    vault::{identity, manifest::Manifest, verify, verify_found::Found, verify_hour},
     world::disk::{Disk, RealDisk},
 };
 
@@ -88,6 +96,18 @@ impl Site {
         self.root.join("vault")
     }
 
+    /// Both places, through the door; their ids are always the same.
+    pub(crate) fn opened(&self) -> Result<(Spool, Vault), NotHere> {
+        let door = Door {
+            draw: &|| Ok(PlaceId::of(7)),
+            ..Door::of(&*self.disk, &self.root)
+        };
+        let spool = door.spool(&self.spool().into(), Asks::Make)?;
+        let zone = self.settings.timezone.name();
+        let vault = identity::open(&door, &self.vault().into(), Asks::Make, zone, SAMPLE)?;
+        Ok((spool, vault))
+    }
+
     pub(crate) fn put(&self, segments: &[Segment]) {
         for segment in segments {
             segment.put(&*self.disk, &self.spool(), self.dir.is_none());
@@ -96,11 +116,12 @@ impl Site {
 
     pub(crate) fn try_merge(&self, asked: &[&str], now: &str) -> Result<Outcome, String> {
         let asked: BTreeSet<Hour> = asked.iter().map(|hour| hour.parse().unwrap()).collect();
+        let (spool, vault) = self.opened().map_err(|why| why.to_string())?;
         let job = Job {
             disk: &*self.disk,
             data_dir: &self.root,
-            spool: &self.spool(),
-            vault: &self.vault(),
+            spool: &spool,
+            vault: &vault,
             settings: &self.settings,
             servers: &[],
             asked: &asked,

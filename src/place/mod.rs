@@ -1,0 +1,22 @@
+//! Places: the folders on which an archive depends and that can be away (a disk that is not mounted), or
+//! be another than the one that is meant. What is away is not new.
+//!
+//! ```text
+//! places.json (remembered) ─┐
+//! the folder's mark (found) ─┼─▶ decide ─▶ door ─▶ a `Place`, which nothing else can make
+//! who asks ──────────────────┘
+//! ```
+//!
+//! The configuration gives `Unopened` folders only, so that no stage can pass by the door.
+
+/// What is remembered, what is found, who asks → what to do.
+pub mod decide;
+
+/// The one way to a place.
+pub mod door;
+
+/// The id of a place.
+pub mod id;
+
+/// Which places a data directory has worked with.
+pub mod memory;
