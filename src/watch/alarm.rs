@@ -495,18 +495,22 @@ mod tests {
     }
 
     #[test]
-    fn each_state_is_seen() {
-        check(&well("1", 5_000), &[]);
-        check(&well("2", 5_000), &[]);
-        let mut p = well("1", 5_000);
-        of(&mut p, "1").last_line = Some(after(4_939));
-        check(&p, &["no_posts 1"]);
+    fn each_place_that_is_away_is_told_by_its_word() {
         let mut p = well("1", 5_000);
         p.away = vec![Away {
             place: "vault",
             what: "the vault is away".to_owned(),
         }];
         check(&p, &["place_away vault"]);
+    }
+
+    #[test]
+    fn each_state_is_seen() {
+        check(&well("1", 5_000), &[]);
+        check(&well("2", 5_000), &[]);
+        let mut p = well("1", 5_000);
+        of(&mut p, "1").last_line = Some(after(4_939));
+        check(&p, &["no_posts 1"]);
         of(&mut p, "1").link.state = State::Disconnected;
         of(&mut p, "1").link.waits = Some(Why::Unauthorized);
         check(&p, &["no_posts 1", "refused 1"]);
