@@ -221,7 +221,12 @@ fn days(
     if is_new {
         memory.retain(|day, _| days.contains_key(day));
         let json = serde_json::to_vec(&memory).map_err(|why| MakeError::io(&path)(why.into()))?;
-        disk::put(disk, &path, &json).map_err(MakeError::io(&path))?;
+        if let Err(why) = disk::put(disk, &path, &json) {
+            tracing::warn!(
+                "{}: {why}: the days are read again next time",
+                path.display()
+            );
+        }
     }
     Ok(days)
 }

@@ -129,7 +129,11 @@ fn describe((setup, vault): (&Setup, &Vault), dataset: &Dataset) {
         if has {
             return Ok(());
         }
-        make::make(&RealDisk, vault, data_dir, dataset)
+        match Lock::take(data_dir, "report", setup.clock.now()) {
+            Ok(_lock) => make::make(&RealDisk, vault, data_dir, dataset),
+            // a report is at work, and makes them itself
+            Err(_taken) => Ok(()),
+        }
     });
     if let Err(why) = made {
         tracing::warn!("the files to cite by are not made: {why}");
