@@ -71,6 +71,12 @@ pub mod post;
 /// How an hour lies in the vault: files, manifest, ledger.
 pub mod vault;
 
+/// Stage 5: from the ledger to a stamp of an authority.
+pub mod witness;
+
+/// Stamps of a time-stamping authority: what is asked, and whether an answer holds.
+pub mod stamp;
+
 /// UTC milliseconds, UTC minutes, and the hours of a vault's time zone.
 pub mod period;
 

@@ -72,7 +72,7 @@ pub(crate) enum Command {
     Init(Box<super::init::InitArgs>),
     /// Prints the defaults or the effective settings, or checks the configuration
     Config(super::config::ConfigArgs),
-    /// Tries each door once: API, disk, clock, primary, mail, OSF, service
+    /// Tries each door once: API, disk, clock, primary, mail, OSF, witness, service
     Check(super::check::CheckArgs),
     /// Runs the service: collects, and starts the other stages on schedule
     Run(super::run::RunArgs),
@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Publish(super::publish::PublishArgs),
     /// Writes the day's certificate, and prints the day's report
     Report(super::report::ReportArgs),
+    /// Has the ledger's last line stamped by a time-stamping authority, if that is due
+    Witness(super::witness::WitnessArgs),
     /// Takes posts out of the archive on request
     Redact(super::redact::RedactArgs),
     /// Tells how things stand, from what lies on the disk

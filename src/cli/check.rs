@@ -24,7 +24,7 @@ use crate::{
 /// A disk that is full sooner is an alarm of the service, too.
 const DAYS_TO_FULL_MIN: f64 = 3.0;
 
-/// Tries each door once: API, disk, clock, primary, mail, OSF, service.
+/// Tries each door once: API, disk, clock, primary, mail, OSF, witness, service.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -138,6 +138,7 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
             .iter()
             .filter_map(|proxies| doors::osf(&setup, this, proxies)),
     );
+    findings.extend(doors::witness(&setup, this));
     findings.push(installed());
     if args.json {
         output::print_json(&findings)?;

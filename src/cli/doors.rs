@@ -5,6 +5,7 @@ use super::{
     exit::Failure,
     probe::{self, Answer},
     setup::{self, Setup},
+    witness,
 };
 use crate::{
     collect,
@@ -23,6 +24,7 @@ use crate::{
     segment::name::ServerId,
     text::plural,
     watch::send,
+    witness::run::Job,
     world::{
         disk::RealDisk,
         lock::{Lock, LockError},
@@ -375,7 +377,37 @@ pub(super) fn proxy(setup: &Setup, this: &Server) -> Result<(Proxies, Vec<Findin
     Ok((proxies, found))
 }
 
+/// The authority stamps a number drawn by chance, of which nothing is kept.
+pub(super) fn witness(setup: &Setup, this: &Server) -> Option<Finding> {
+    let settings = setup.settings.witness.as_ref();
+    let settings = settings.filter(|_| this.role == Role::Primary)?;
+    let trust = match witness::trust(&settings.tsa_ca_file) {
+        Ok(trust) => trust,
+        Err(why) => return Some(failed("witness", why)),
+    };
+    let job = Job {
+        disk: &RealDisk,
+        vault: setup.settings.vault_dir.name(),
+        settings,
+        trust: &trust,
+        clock: &setup.clock,
+        keep_free: 0,
+    };
+    let (mut number, mut nonce) = ([0; 32], [0; 8]);
+    if let Err(why) = getrandom::fill(&mut number).and_then(|()| getrandom::fill(&mut nonce)) {
+        return Some(failed("witness", why.into()));
+    }
+    Some(match job.ask(&number, nonce) {
+        Ok((token, _)) => ok("witness", format!("{} stamps", token.authority)),
+        Err(why) => failed("witness", witness::failure(why)),
+    })
+}
+
 pub(super) fn osf(setup: &Setup, this: &Server, proxies: &Proxies) -> Option<Finding> {
+    if let Some(forbid) = setup.settings.forbid {
+        let what = format!("nothing is published: {}", forbid.why());
+        return Some(ok("osf", what));
+    }
     let publish = setup
         .settings
         .publish

@@ -42,6 +42,7 @@ mod simulate_smtp;
 mod status;
 mod unit;
 mod verify;
+mod witness;
 
 /// The exit codes, and which failure has which.
 pub mod exit;
@@ -78,6 +79,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Merge(args) => merge::run(&cli.global, args),
         Command::Publish(args) => publish::run(&cli.global, args),
         Command::Report(args) => report::run(&cli.global, args),
+        Command::Witness(args) => witness::run(&cli.global, args),
         Command::Redact(args) => redact::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),

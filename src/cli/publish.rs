@@ -42,7 +42,8 @@ Examples:
 
 Public are, below YYYY/mm/dd/ in the project: post ids, manifests, and the day's files; and the
 ledger. Never the posts. A file counts when it was downloaded again and is the same. X allows
-1,500,000 ids in 30 days to one recipient: beyond [publish.osf] ids_per_30_days publishing stops.")]
+1,500,000 ids in 30 days to one recipient: beyond [publish.osf] ids_per_30_days publishing stops.
+[publish] forbid = \"dsa\" refuses every upload (exit code 3).")]
 pub(crate) struct PublishArgs {
     /// Everything that is committed and not public: what is done without any flag
     #[arg(long, conflicts_with = "audit")]
@@ -70,6 +71,11 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
             .hint("run publish on the primary; here it is `twinstream deliver`"));
     }
     let settings = &setup.settings;
+    if let Some(forbid) = settings.forbid {
+        let what = format!("nothing is published: {}", forbid.why());
+        return Err(Failure::new(Exit::Configuration, what)
+            .hint("if the data of this archive was obtained in another way, take that line out"));
+    }
     let Some(publish) = &settings.publish else {
         let what = "nothing is published: the configuration has no [publish.osf] project";
         return Err(Failure::new(Exit::Configuration, what).hint(

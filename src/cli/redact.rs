@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::{
     args::Global,
     exit::{Exit, Failure},
     merge::Primary,
-    output, setup,
+    output, progress, setup,
 };
 use crate::{
     merge::outcome::{Committed, Outcome},
@@ -35,16 +35,22 @@ const IDS_BYTES_MAX: u64 = 256 << 20;
 Examples:
   twinstream redact --ids ids.txt --reason \"deleted by its author\" --dry-run
   twinstream redact --ids ids.txt --reason \"deleted by its author\"
+  twinstream redact --author 12 --author 13 --reason \"asked to be left out\"
 
-The file has one id a line. Every hour that has one of the posts gets a new revision without it:
-it is gone from IDs, CSV, Parquet, rejected lines and raw data. The manifest counts it with the
-reason, and the ledger shows the revision. Posts on the list stay out when they come again later.
-Copies that others have, and what lies on secondaries until it is delivered, are not reached
-(docs/operations.md).")]
+The file has one id a line; --author stands for all posts of whoever has that id. Every hour that
+has one of the posts gets a new revision without it: it is gone from IDs, CSV, Parquet, examples of
+conflicts, rejected lines and raw data, and with an author's posts the author's row. The manifest
+counts it with the reason, and the ledger shows the revision. Posts on the list, and posts of
+authors on it, stay out when they come later. What others' posts carry of an author (reposts,
+quotes, mentions), copies that others have, and what lies on secondaries until it is delivered,
+are not reached (docs/operations.md).")]
 pub(crate) struct RedactArgs {
     /// A file with one id a line
-    #[arg(long, value_name = "FILE")]
-    ids: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "authors")]
+    ids: Option<PathBuf>,
+    /// All posts of this author, by id, now and later; may be said several times
+    #[arg(long = "author", value_name = "ID")]
+    authors: Vec<String>,
     /// Why; it stands in the manifests
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -65,85 +71,158 @@ struct Told {
     found: BTreeMap<String, Hour>,
     /// The posts that it never had; they stay out if they come.
     not_found: Vec<String>,
+    /// How many posts of each author the vault had.
+    authors: BTreeMap<String, u64>,
     /// Segments that posts were taken out of.
     segments: u64,
     /// Hours that were made anew.
     committed: Vec<Committed>,
 }
 
+/// What is to go.
+struct Request {
+    ids: BTreeSet<u64>,
+    authors: BTreeSet<u64>,
+    reason: String,
+}
+
 pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
-    let ids = read_ids(args)?;
-    let reason = args.reason.trim();
-    if reason.is_empty() {
+    let ids = args.ids.as_deref().map(read_ids).transpose()?;
+    let request = Request {
+        ids: ids.unwrap_or_default(),
+        authors: authors(args)?,
+        reason: args.reason.trim().to_owned(),
+    };
+    if request.reason.is_empty() {
         return Err(Failure::new(Exit::Usage, "--reason is empty")
             .hint("say why in a few words: they stand in the manifests"));
     }
     let asks = if args.dry_run { Asks::Look } else { Asks::Make };
     let primary = Primary::of(setup::load(global)?, "redacting", asks)?;
-    let vault = &primary.vault;
+    let nobody = BTreeSet::new();
+    let _lock = (!args.dry_run).then(|| primary.lock()).transpose()?;
+    let by = posts_by(&primary, &request)?;
     let mut told = Told {
         dry_run: args.dry_run,
+        authors: of_each(&request, &by),
         ..Told::default()
     };
+    let job = primary.job(&nobody);
+    let mut in_vault = job.scrubber().hours_with(&request.ids)?;
+    in_vault.extend(by.iter().map(|(id, (hour, _))| (*id, *hour)));
     if args.dry_run {
-        let found = primary.job(&BTreeSet::new()).would_redact(&ids)?;
-        let found_at = found.0.into_iter();
-        told.found = found_at.map(|(id, hour)| (id.to_string(), hour)).collect();
-        told.segments = found.1;
+        let (in_raw, segments) = job.in_raw_data(&request.ids, &request.authors)?;
+        let found = in_raw.into_iter().chain(in_vault);
+        told.found = found.map(|(id, hour)| (id.to_string(), hour)).collect();
+        told.segments = segments;
     } else {
-        let _lock = primary.lock()?;
-        let nobody = BTreeSet::new();
-        let job = primary.job(&nobody);
-        let asked = job.scrubber().hours_with(&ids)?;
-        let asked: BTreeSet<Hour> = asked.into_values().collect();
-        // whatever no hour has may be in raw data; to look there means to read all of it
-        let is_idle = asked.is_empty() && job.would_redact(&ids)?.1 == 0;
-        let mut list = Redactions::read(&RealDisk, vault)?;
-        list.ask(ids.iter().copied(), reason);
-        list.write(&RealDisk, vault)?;
-        crash::point(Point::RedactionListed);
-        // a merge that is asked for no hour is one of all that are due
-        let outcome = if is_idle {
-            Outcome::default()
-        } else {
-            let job = primary.job(&asked);
-            job.run(&mut |_| ()).map_err(super::merge::failure)?
-        };
-        let list = Redactions::read(&RealDisk, vault)?;
-        for (id, hour) in list.since(0) {
-            if let (true, Some(hour)) = (ids.contains(&id), hour) {
-                told.found.insert(id.to_string(), hour);
-            }
-        }
-        told.segments = outcome.redacted;
-        told.committed = outcome.committed;
-        let failed = outcome.failed.iter().filter(|f| asked.contains(&f.hour));
-        let failed: Vec<String> = failed.map(|f| format!("{}: {}", f.hour, f.why)).collect();
-        if !failed.is_empty() {
-            return Err(Failure::new(
-                Exit::Failed,
-                format!(
-                    "these hours still have posts that were to go: {}",
-                    failed.join("; ")
-                ),
-            )
-            .hint("the posts are on the list: the next merge that can, takes them out"));
-        }
-        if let Some(why) = outcome.stopped {
-            return Err(Failure::new(Exit::Failed, why)
-                .hint("free space; the posts are on the list, and the next merge takes them out"));
-        }
+        redact(&primary, &request, &by, in_vault, &mut told)?;
     }
-    let missing = ids.iter().map(u64::to_string);
+    let missing = request.ids.iter().map(u64::to_string);
     told.not_found = missing.filter(|id| !told.found.contains_key(id)).collect();
-    tell(&told, args.json)?;
+    tell(&told, &request.ids, args.json)?;
     Ok(Exit::Done)
 }
 
-fn read_ids(args: &RedactArgs) -> Result<BTreeSet<u64>, Failure> {
-    let path = args.ids.display();
+/// The posts of the authors that the vault has, with hour and author.
+type By = BTreeMap<u64, (Hour, u64)>;
+
+fn posts_by(primary: &Primary, request: &Request) -> Result<By, Failure> {
+    let bar = progress::bar(0, "days looked through");
+    let mut tell = |done: usize, all: usize| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
+    let nobody = BTreeSet::new();
+    let by = primary
+        .job(&nobody)
+        .scrubber()
+        .posts_by(&request.authors, &mut tell)?;
+    bar.finish_and_clear();
+    Ok(by)
+}
+
+fn of_each(request: &Request, by: &By) -> BTreeMap<String, u64> {
+    let of = |author: &u64| by.values().filter(|(_, of)| of == author).count() as u64;
+    let authors = request.authors.iter();
+    authors.map(|id| (id.to_string(), of(id))).collect()
+}
+
+/// Puts it on the list, and has a merge take it out of the hours that have it.
+fn redact(
+    primary: &Primary,
+    request: &Request,
+    by: &By,
+    in_vault: BTreeMap<u64, Hour>,
+    told: &mut Told,
+) -> Result<(), Failure> {
+    let Request {
+        ids,
+        authors,
+        reason,
+    } = request;
+    let vault = &primary.vault;
+    let asked: BTreeSet<Hour> = in_vault.into_values().collect();
+    let job = primary.job(&asked);
+    // whatever no hour has may be in raw data; to look there means to read all of it
+    let is_idle = asked.is_empty() && job.in_raw_data(ids, authors)?.1 == 0;
+    let mut list = Redactions::read(&RealDisk, vault)?;
+    let before = list.len();
+    list.ask(ids.iter().copied(), reason);
+    list.ask_for_authors(authors.iter().copied(), reason);
+    list.ask(by.keys().copied(), reason);
+    for (id, (hour, _)) in by {
+        list.found(*id, *hour);
+    }
+    list.write(&RealDisk, vault)?;
+    crash::point(Point::RedactionListed);
+    // a merge that is asked for no hour is one of all that are due
+    let outcome = if is_idle {
+        Outcome::default()
+    } else {
+        job.run(&mut |_| ()).map_err(super::merge::failure)?
+    };
+    let list = Redactions::read(&RealDisk, vault)?;
+    let asked_for = list.since(0).into_iter();
+    let asked_for = asked_for.filter(|(id, _)| ids.contains(id));
+    let of_authors = list.since(before).into_iter();
+    let of_authors = of_authors.filter(|_| !authors.is_empty());
+    for (id, hour) in asked_for.chain(of_authors) {
+        told.found.extend(hour.map(|hour| (id.to_string(), hour)));
+    }
+    told.segments = outcome.redacted;
+    told.committed = outcome.committed;
+    let failed = outcome.failed.iter().filter(|f| asked.contains(&f.hour));
+    let failed: Vec<String> = failed.map(|f| format!("{}: {}", f.hour, f.why)).collect();
+    if !failed.is_empty() {
+        let what = format!(
+            "these hours still have posts that were to go: {}",
+            failed.join("; ")
+        );
+        return Err(Failure::new(Exit::Failed, what)
+            .hint("the posts are on the list: the next merge that can, takes them out"));
+    }
+    match outcome.stopped {
+        None => Ok(()),
+        Some(why) => Err(Failure::new(Exit::Failed, why)
+            .hint("free space; the posts are on the list, and the next merge takes them out")),
+    }
+}
+
+fn authors(args: &RedactArgs) -> Result<BTreeSet<u64>, Failure> {
+    let parsed = args.authors.iter().map(|text| {
+        id::parse(text).ok_or_else(|| {
+            Failure::new(Exit::Usage, format!("--author {text:.40?} is no id"))
+                .hint("digits only: users.csv has it as author_id; nothing was taken out")
+        })
+    });
+    parsed.collect()
+}
+
+fn read_ids(file: &Path) -> Result<BTreeSet<u64>, Failure> {
+    let path = file.display();
     let cannot = |why: String| Failure::new(Exit::Usage, format!("cannot use {path}: {why}"));
-    let bytes = disk::read_bounded(&RealDisk, &args.ids, IDS_BYTES_MAX)
+    let bytes = disk::read_bounded(&RealDisk, file, IDS_BYTES_MAX)
         .map_err(|why| cannot(why.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_not_text| cannot("it is not text".to_owned()))?;
     let mut ids = BTreeSet::new();
@@ -164,16 +243,26 @@ fn read_ids(args: &RedactArgs) -> Result<BTreeSet<u64>, Failure> {
     Ok(ids)
 }
 
-fn tell(told: &Told, json: bool) -> Result<(), Failure> {
+fn tell(told: &Told, ids: &BTreeSet<u64>, json: bool) -> Result<(), Failure> {
     if json {
         return output::print_json(told);
     }
     let row = |id: &str, hour: &str| format!("{id:<20}  {hour}\n");
-    let found = told.found.iter();
-    let mut text = row("id", "hour");
+    let is_asked = |id: &str| id::parse(id).is_some_and(|id| ids.contains(&id));
+    let found = told.found.iter().filter(|(id, _)| is_asked(id));
+    let mut text = if ids.is_empty() {
+        String::new()
+    } else {
+        row("id", "hour")
+    };
     text.extend(found.map(|(id, hour)| row(id, &hour.to_string())));
     let not_found = told.not_found.iter();
     text.extend(not_found.map(|id| row(id, "the archive never had it")));
+    let authors = told.authors.iter();
+    text.extend(authors.map(|(id, posts)| {
+        let posts = plural(*posts, "post", "posts");
+        row(&format!("author {id}"), &format!("{posts} in the vault"))
+    }));
     output::print(&text)?;
     let (would, hours) = if told.dry_run {
         let hours: BTreeSet<&Hour> = told.found.values().collect();

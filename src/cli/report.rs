@@ -25,7 +25,7 @@ use crate::{
     place::{decide::Asks, door::Vault},
     report::{
         certificate,
-        outdated::Outdated,
+        outdated::{How, Outdated},
         picture, read, readme,
         statement::{NoStatement, Statement},
     },
@@ -35,6 +35,7 @@ use crate::{
         identity::Identity,
         layout, ledger,
         public::{DayFile, Public},
+        witness::Stamp,
     },
     watch::{daily, queue::Way, renewed, watchman::Postman},
     world::{
@@ -57,9 +58,9 @@ Examples:
 Certificate, picture (SVG) and README go into the day's folder of the vault, from where they are
 published. They are a function of the day's manifests: doing it twice gives the same bytes. With
 [dataset] the files to cite by are made, too, in the vault's root.
-Certificates of other days that late data has made outdated are written anew on the way. Exit code
-5: seconds are missing, an hour is not merged yet, data is late, or the ledger does not have what
-lies in the folder.")]
+Certificates of other days that late data, or a stamp of the ledger, has made outdated are written
+anew on the way. Exit code 5: seconds are missing, an hour is not merged yet, data is late, or the
+ledger does not have what lies in the folder.")]
 pub(crate) struct ReportArgs {
     /// The day in the vault's time zone: YYYY-MM-DD, or `yesterday`
     #[arg(value_name = "DAY")]
@@ -94,6 +95,8 @@ struct Told<'a> {
     /// What no server has.
     gaps: Vec<&'a Gap>,
     estimate: Option<&'a Estimate>,
+    /// The oldest stamp that covers the day.
+    witness: Option<&'a Stamp>,
     /// The files that were written, or would be.
     files: Vec<String>,
     /// Other days whose certificate was outdated and is written anew.
@@ -133,14 +136,14 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
     let mut was_outdated = false;
     if !args.dry_run {
         let outdated = Outdated::default().look(&RealDisk, vault)?;
-        was_outdated = outdated.contains_key(&day);
+        was_outdated = outdated.get(&day).is_some_and(|how| how.is_late);
         renewed = renew(vault, &outdated, day);
-        remember(&setup, &renewed)?;
+        remember(&setup, &late(&renewed, &outdated))?;
     }
     let describe = || describe((&setup, vault));
     let undescribed = (!args.dry_run).then(describe).flatten();
     let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
-    let statement = match Statement::of(day, &hours) {
+    let mut statement = match Statement::of(day, &hours) {
         Ok(statement) => statement,
         Err(NoStatement::NoHour(_)) if !renewed.is_empty() => return Ok(Exit::Done),
         Err(NoStatement::NoHour(_)) => {
@@ -156,6 +159,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
             );
         }
     };
+    statement.witness = read::witness(&RealDisk, vault, &hours)?;
     let told = tell(
         (&setup, vault),
         &statement,
@@ -233,14 +237,20 @@ fn describe((setup, vault): (&Setup, &Vault)) -> Option<String> {
         .map(|why| format!("the files to cite the data set by are not made: {why}"))
 }
 
-/// Writes the certificates of other days anew that do not speak of the revisions that are in place.
-fn renew(vault: &Path, outdated: &BTreeMap<Day, u64>, but: Day) -> BTreeMap<Day, String> {
+/// Writes the certificates of other days anew that do not speak of the revisions that are in place, or of
+/// a stamp that covers them.
+fn renew(vault: &Path, outdated: &BTreeMap<Day, How>, but: Day) -> BTreeMap<Day, String> {
     let mut renewed = BTreeMap::new();
-    for day in outdated.keys().copied().filter(|day| *day != but) {
+    for (&day, how) in outdated.iter().filter(|(day, _)| **day != but) {
         // a day that cannot be told of stops no other
         match write_anew(vault, day) {
             Ok(headline) => {
-                tracing::info!("{day}: late data had come: its certificate was written anew");
+                let why = if how.is_late {
+                    "late data had come"
+                } else {
+                    "its hours are witnessed now"
+                };
+                tracing::info!("{day}: {why}: its certificate was written anew");
                 renewed.insert(day, headline);
             }
             Err(why) => alarm!(
@@ -255,9 +265,18 @@ fn renew(vault: &Path, outdated: &BTreeMap<Day, u64>, but: Day) -> BTreeMap<Day,
 
 fn write_anew(vault: &Path, day: Day) -> Result<String, Failure> {
     let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
-    let statement = Statement::of(day, &hours)?;
+    let mut statement = Statement::of(day, &hours)?;
+    statement.witness = read::witness(&RealDisk, vault, &hours)?;
     write(vault, &files(&statement))?;
     Ok(certificate::headline(&statement))
+}
+
+/// Those that late data has made outdated, of which mails tell.
+fn late(renewed: &BTreeMap<Day, String>, outdated: &BTreeMap<Day, How>) -> BTreeMap<Day, String> {
+    let is_late = |day: &Day| outdated.get(day).is_some_and(|how| how.is_late);
+    let mut late = renewed.clone();
+    late.retain(|day, _| is_late(day));
+    late
 }
 
 /// Keeps what the next mail is to tell, if there are mails.
@@ -447,6 +466,7 @@ fn told<'a>(
         seconds_missing: sum.missing,
         gaps: statement.gaps_of(UNION).collect(),
         estimate: statement.estimate.as_ref(),
+        witness: statement.witness.as_ref(),
         files: written.iter().map(|(file, _)| file.name()).collect(),
         renewed: Vec::new(),
         mailed: args.mail && !args.dry_run,

@@ -44,12 +44,16 @@ use crate::{
 /// How long the last mail is waited for, after everything is sealed: not as long as an end may take.
 const LAST_MAIL: Duration = Duration::from_secs(1);
 
+/// How often is looked whether a stamp is due: an authority that was away is asked again after this.
+const WITNESS_LOOK: Duration = Duration::from_hours(1);
+
 const EXAMPLE: &str = "\
 Example:
   twinstream run --config /etc/twinstream/twinstream.toml
 
 One service per server. It collects, and on schedule starts the other stages as processes of their
-own with lower priority: deliver on a secondary; merge, publish and report on the primary. Whatever
+own with lower priority: deliver on a secondary; merge, publish, report and witness on the primary.
+Whatever
 becomes of them, it goes on collecting. Each of them may also be run by hand beside it.
 
 The page is at http://127.0.0.1:8430/ ([status] listen), with /metrics, /health and /api/status.
@@ -263,6 +267,11 @@ fn rules(setup: &Setup) -> Result<Rules, Failure> {
             .as_ref()
             .filter(|_| is_primary && has_command(Stage::Publish))
             .map(|publish| publish.every),
+        witness_every: settings
+            .witness
+            .as_ref()
+            .filter(|_| is_primary)
+            .map(|witness| witness.every.min(WITNESS_LOOK)),
         report_at: (is_primary && has_command(Stage::Report)).then_some(settings.report_at),
     })
 }
@@ -274,7 +283,11 @@ fn days(setup: Setup) -> Box<dyn FnMut() -> io::Result<service::Days> + Send> {
         let vault = setup.vault(Asks::Look);
         let vault = vault.map_err(|away| io::Error::other(away.what))?;
         let days = layout::days(&RealDisk, &vault)?;
-        Ok((days, outdated.look(&RealDisk, &vault)?))
+        let outdated = outdated.look(&RealDisk, &vault)?.into_iter();
+        Ok((
+            days,
+            outdated.map(|(day, how)| (day, how.revisions)).collect(),
+        ))
     })
 }
 
@@ -310,7 +323,7 @@ fn starter(global: &Global, setup: &Setup) -> Result<Box<service::Starter>, Fail
                 // what was made anew is told in the next mail that comes by its time
                 command.args((mails && !due.renews).then_some("--mail"));
             }
-            Stage::Deliver | Stage::Merge | Stage::Publish => (),
+            Stage::Deliver | Stage::Merge | Stage::Publish | Stage::Witness => (),
         }
         command
     }))

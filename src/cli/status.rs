@@ -11,7 +11,7 @@ use super::{
     setup::{self, Setup},
 };
 use crate::{
-    config::settings::{Role, Target},
+    config::settings::{Forbid, Role, Target},
     deliver::over_ssh,
     place::decide::Asks,
     segment::line::PROGRAM,
@@ -105,6 +105,7 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
             .publish
             .as_ref()
             .map(|publish| publish.ids_per_30_days),
+        forbidden: settings.forbid.map(Forbid::why),
         until: gone
             .filter_map(|server| Some((server.id.clone(), server.until?)))
             .collect(),

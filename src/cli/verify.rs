@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{
     args::Global,
     exit::{Exit, Failure},
-    output, progress,
+    output, progress, witness,
 };
 use crate::{
     cite,
@@ -16,6 +16,7 @@ use crate::{
         verify::{self, Severity},
         verify_found::Found,
         verify_hour,
+        verify_witness::Witnessed,
     },
     world::disk::RealDisk,
 };
@@ -37,11 +38,18 @@ What contradicts is WRONG (exit code 1). What is spoken of and not there, or cou
 is incomplete (exit code 5): an hour, a file of a day, the ledger. Notes say what a copy of
 published files cannot show; -q leaves them out. The ledger's number of lines and the SHA-256 of
 its last one tell whether two copies are of one archive: compare them with those of a copy from
-another time or place.")]
+another time or place.
+
+A ledger that an authority of time-stamping has stamped cannot have been changed since, up to the
+line that was stamped. Whoever made the archive has put the authority's certificates beside the
+stamps: fetch them from the authority itself and give them with --tsa-ca, or compare the SHA-256.")]
 pub(crate) struct VerifyArgs {
     /// A vault, a day's folder, a file of an hour or a day, or a copy of published files
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// The root certificate (PEM) by which stamps must hold [default: those beside the stamps]
+    #[arg(long, value_name = "FILE")]
+    tsa_ca: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -57,7 +65,8 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
             .hint("name a vault, a day's folder, or a file of an hour or a day"));
         }
     }
-    let survey = verify::survey(&RealDisk, &args.paths)?;
+    let trust = args.tsa_ca.as_deref().map(witness::trust).transpose()?;
+    let survey = verify::survey(&RealDisk, &args.paths, trust)?;
     if survey.hours.is_empty() && survey.roots.is_empty() && survey.problems.0.is_empty() {
         tracing::info!("nothing to verify: there is no hour in what was named");
         return Ok(Exit::NothingToDo);
@@ -123,6 +132,9 @@ fn text(found: &Found, is_quiet: bool) -> String {
             ledger.sha256
         )]);
     }
+    for witnessed in &found.witnesses {
+        text += &witnessed_by(witnessed);
+    }
     for problem in &found.problems {
         let word = match problem.severity {
             Severity::Wrong => "WRONG",
@@ -138,6 +150,27 @@ fn text(found: &Found, is_quiet: bool) -> String {
         )]);
     }
     text + &summary(found) + "\n"
+}
+
+/// Since when the ledger is witnessed, and by whom.
+fn witnessed_by(of: &Witnessed) -> String {
+    let root = if of.is_by_itself {
+        "whose root certificate lies beside the stamps (compare its SHA-256 with the one that the authority \
+         publishes)"
+    } else {
+        "by the root certificate that was given"
+    };
+    format!(
+        "{}: {}; line {} and all before it were there at {}, line {} at {}: says {}, {root}: {}\n",
+        of.path.display(),
+        plural(of.stamps, "stamp holds", "stamps hold"),
+        of.first.line,
+        of.first.time,
+        of.last.line,
+        of.last.time,
+        of.last.authority,
+        of.roots.join(", ")
+    )
 }
 
 /// What it comes to, in one line.

@@ -34,6 +34,9 @@ pub mod resolve;
 /// `[publish.osf]`.
 mod resolve_publish;
 
+/// `[witness]`.
+mod resolve_witness;
+
 /// From a secret file's bytes and rights to a text that cannot be printed.
 pub mod secrets;
 

@@ -27,6 +27,7 @@ const KEPT: &[&str] = &[
     "merge.xz",
     "merge.keep_raw",
     "merge.keep_free",
+    "publish.forbid",
     "publish.osf.project",
     "publish.osf.every",
     "publish.osf.ids_per_30_days",
@@ -171,6 +172,9 @@ mod tests {
         "publish.osf.storage",
         "publish.osf.token_file",
         "publish.osf.base_url",
+        "witness.tsa",
+        "witness.tsa_ca_file",
+        "witness.every",
         "mail.host",
         "mail.port",
         "mail.tls",
@@ -221,6 +225,10 @@ token_file = "/real/osf-token"
 base_url = "https://real.example.org"
 every = "1h"
 ids_per_30_days = 77
+[witness]
+tsa = "https://real.example.org/tsr"
+tsa_ca_file = "/real/ca.pem"
+every = "2d"
 [mail]
 host = "real.example.org"
 port = 25

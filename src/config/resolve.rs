@@ -51,7 +51,10 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
         ssh_options: r.ssh_options(),
     };
     let merge = r.merge();
-    let publish = r.publish();
+    let forbid = r.forbid();
+    // what does not exist cannot be used
+    let publish = r.publish().filter(|_| forbid.is_none());
+    let witness = r.witness();
     let dataset = r.dataset();
     let servers = r.servers();
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
@@ -90,6 +93,8 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
             status,
             publish,
             dataset,
+            forbid,
+            witness,
         }),
         _ => Err(r.problems),
     }

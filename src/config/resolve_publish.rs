@@ -3,10 +3,16 @@
 use super::{
     file::{self, Value},
     resolve::Resolving,
-    settings::Publish,
+    settings::{Forbid, Publish},
 };
 
 impl Resolving<'_> {
+    /// Why nothing may be published, if that is so.
+    pub(super) fn forbid(&mut self) -> Option<Forbid> {
+        self.find("publish.forbid")?;
+        Some(self.one_of("publish.forbid", &[("dsa", Forbid::Dsa)]))
+    }
+
     /// Checked as soon as anything of it is written; it takes a project to publish.
     pub(super) fn publish(&mut self) -> Option<Publish> {
         let mut keys = file::KEYS
@@ -84,6 +90,12 @@ mod tests {
         let publishing = publishing.unwrap().expect("a section");
         assert_eq!(publishing.ids_per_30_days, 1_500_000);
         assert_eq!(publishing.base_url, "https://api.osf.io");
+        let forbidden = "[publish]\nforbid = \"dsa\"\n[publish.osf]\nproject = \"abcde\"\n";
+        assert!(publish(forbidden).unwrap().is_none());
+        assert_eq!(
+            publish(&forbidden.replace("dsa", "gdpr")).unwrap_err(),
+            ["`publish.forbid`: \"gdpr\" is none of its values"]
+        );
         for (section, expected) in [
             ("every = \"5m\"", "`publish.osf.project`: it is missing"),
             (

@@ -36,10 +36,14 @@ pub struct Settings {
     pub report_at: i64,
     /// The page.
     pub status: Status,
-    /// Publishing; `None`: nothing is published.
+    /// Publishing; `None`: nothing is published, whatever else is configured.
     pub publish: Option<Publish>,
     /// Who made the data set; `None`: nothing is made to cite it by.
     pub dataset: Option<Dataset>,
+    /// Why nothing may be published.
+    pub forbid: Option<Forbid>,
+    /// Who stamps the ledger; `None`: nobody.
+    pub witness: Option<Witness>,
 }
 
 impl Settings {
@@ -180,6 +184,25 @@ pub struct Merge {
     pub keep_free: u64,
 }
 
+/// `[publish] forbid`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forbid {
+    /// The data was obtained under Article 40 of the EU's Digital Services Act.
+    Dsa,
+}
+
+impl Forbid {
+    /// Why.
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::Dsa => {
+                "[publish] forbid = \"dsa\": data that was obtained under Article 40 of the EU's Digital Services \
+                 Act may not be published as such"
+            }
+        }
+    }
+}
+
 /// `[publish.osf]`
 #[derive(Debug, Clone)]
 pub struct Publish {
@@ -195,6 +218,17 @@ pub struct Publish {
     pub ids_per_30_days: u64,
     /// `https://api.osf.io`; plain http only to loopback. Without a `/` at the end.
     pub base_url: String,
+}
+
+/// `[witness]`
+#[derive(Debug, Clone)]
+pub struct Witness {
+    /// Where the authority takes requests; plain http only to loopback.
+    pub tsa: String,
+    /// Holds its root certificate.
+    pub tsa_ca_file: PathBuf,
+    /// How often `run` asks for a stamp.
+    pub every: Duration,
 }
 
 /// How hard to compress.

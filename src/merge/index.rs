@@ -13,10 +13,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::runs::read_segment;
+use super::runs::{ToRedact, read_segment};
 use crate::{
     period::{Minute, UtcMs},
-    post::parse::Placed,
     segment::{
         event::{Event, What},
         name::SegmentName,
@@ -150,7 +149,7 @@ pub enum IndexError {
         /// Which segment.
         name: SegmentName,
         /// They and their times; a line that is no post and names one of them has none.
-        posts: Vec<Placed>,
+        posts: Vec<ToRedact>,
     },
 }
 

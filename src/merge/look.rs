@@ -7,11 +7,11 @@ use super::{
     outcome::Outcome,
     plan::{self, Candidate, Stock},
     run::{Job, RunError, Step, at},
+    runs::ToRedact,
     stock::{self, Unusable},
 };
 use crate::{
     period::Hour,
-    post::parse::Placed,
     segment::name::SegmentName,
     vault::{layout, redactions::Redactions},
 };
@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Look {
     pub(super) stock: Vec<Stock>,
     pub(super) unusable: Vec<Unusable>,
-    pub(super) to_redact: Vec<(SegmentName, Vec<Placed>)>,
+    pub(super) to_redact: Vec<(SegmentName, Vec<ToRedact>)>,
     pub(super) first_hour: Option<Hour>,
     pub(super) candidates: Vec<Candidate>,
     pub(super) committed: BTreeSet<Hour>,
@@ -107,22 +107,24 @@ impl Job<'_> {
         }
     }
 
-    /// Which of these posts are in the vault or in raw data, their hours, and how many segments hold
-    /// one of them. Reads the whole spool.
-    pub fn would_redact(
+    /// Which of these posts, and of those by these authors, are in raw data, their hours, and how many
+    /// segments hold one of them. Reads the whole spool.
+    pub fn in_raw_data(
         &self,
         ids: &BTreeSet<u64>,
+        authors: &BTreeSet<u64>,
     ) -> Result<(BTreeMap<u64, Hour>, u64), RunError> {
-        let mut found = self.scrubber().hours_with(ids)?;
+        let mut found = BTreeMap::new();
         let mut list = Redactions::default();
         list.ask(ids.iter().copied(), "");
+        list.ask_for_authors(authors.iter().copied(), "");
         // an index that is kept does not say which posts a segment holds
         let nowhere = self.index_dir().join("none");
         let indexes = self.indexes(&nowhere, false, &list);
         let zone = &self.settings.timezone;
         let stock = stock::take(&indexes, zone, self.now, self.threads, |_, _| ());
         let holding = stock.map_err(at(self.spool))?.to_redact;
-        for post in holding.iter().flat_map(|(_, posts)| posts) {
+        for (post, _) in holding.iter().flat_map(|(_, posts)| posts) {
             found.entry(post.id).or_insert(zone.hour_of(post.at));
         }
         Ok((found, holding.len() as u64))

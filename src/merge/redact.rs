@@ -17,13 +17,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::index::{Index, Indexes, Key};
+use super::{
+    index::{Index, Indexes, Key},
+    runs::ToRedact,
+};
 use crate::{
     period::{Hour, Minute, UtcMs, Zone},
-    post::{
-        id,
-        parse::{self, Placed},
-    },
+    post::{id, parse},
     segment::{
         line,
         name::{Paths, SegmentName},
@@ -32,6 +32,7 @@ use crate::{
     },
     text::plural,
     vault::{
+        csv,
         layout::{self, Kind},
         redactions::{Redactions, RedactionsError},
         xz,
@@ -146,7 +147,8 @@ impl Scrubber<'_> {
         let applied: Option<Applied> = self.read_note(&self.applied_path())?;
         let first = applied.map_or(0, |applied| applied.requests);
         let new = list.since(first);
-        if new.is_empty() {
+        let all = list.has_authors_since(first);
+        if new.is_empty() && !all {
             return Ok(());
         }
         let mut is_news = false;
@@ -166,7 +168,8 @@ impl Scrubber<'_> {
             .map(UtcMs::minute);
         let minutes: BTreeSet<Minute> = minutes.collect();
         let may_hold = |index: &Index| {
-            index.runs.iter().any(|run| match run.key {
+            // whose posts a segment has, its index does not say
+            all || index.runs.iter().any(|run| match run.key {
                 Key::Minute(minute) => minutes.contains(&minute),
                 Key::Old(_) | Key::Rejected => true,
             })
@@ -215,6 +218,73 @@ impl Scrubber<'_> {
         Ok(found)
     }
 
+    /// The posts of these authors that the vault has, their hours, and whose they are. `tell` hears of each
+    /// day, and of how many. Reads the authors of every hour.
+    pub fn posts_by(
+        &self,
+        authors: &BTreeSet<u64>,
+        tell: &mut dyn FnMut(usize, usize),
+    ) -> Result<BTreeMap<u64, (Hour, u64)>, RedactError> {
+        let mut found = BTreeMap::new();
+        if authors.is_empty() {
+            return Ok(found);
+        }
+        let days = layout::days(self.disk, self.vault).map_err(at(self.vault))?;
+        for (done, day) in days.iter().enumerate() {
+            let listing = layout::list_day(self.disk, self.vault, *day).map_err(at(self.vault))?;
+            for hour in listing.hours.into_keys() {
+                self.posts_of_hour_by(hour, authors, &mut found)?;
+            }
+            tell(done + 1, days.len());
+        }
+        Ok(found)
+    }
+
+    fn posts_of_hour_by(
+        &self,
+        hour: Hour,
+        authors: &BTreeSet<u64>,
+        found: &mut BTreeMap<u64, (Hour, u64)>,
+    ) -> Result<(), RedactError> {
+        let listed = |id: &String| id::parse(id).filter(|author| authors.contains(author));
+        // the file of authors is small, and most hours have none of them
+        let mut is_here = false;
+        self.each_row(hour, Kind::Users, |row| {
+            is_here |= row.first().and_then(listed).is_some();
+        })?;
+        if !is_here {
+            return Ok(());
+        }
+        self.each_row(hour, Kind::Tweets, |row| {
+            if let [post, _, author, ..] = row
+                && let (Some(post), Some(author)) = (id::parse(post), listed(author))
+            {
+                found.insert(post, (hour, author));
+            }
+        })
+    }
+
+    /// Gives every row of a CSV file of an hour.
+    fn each_row(
+        &self,
+        hour: Hour,
+        kind: Kind,
+        mut each: impl FnMut(&[String]),
+    ) -> Result<(), RedactError> {
+        let path = layout::data_path(self.vault, hour, kind);
+        let mut lines = xz::Lines::new(|line: &[u8]| {
+            // the header's words are no ids
+            if let Some(row) = csv::fields(line) {
+                each(&row);
+            }
+            Ok(())
+        });
+        let read = xz::read_through(self.disk, &path, kind.header_lines(), |piece| {
+            lines.take(piece)
+        });
+        read.map(drop).map_err(at(&path))
+    }
+
     fn has_id(&self, hour: Hour, id: u64) -> Result<bool, RedactError> {
         let path = layout::data_path(self.vault, hour, Kind::Ids);
         if self.disk.len(&path).map_err(at(&path))?.is_none() {
@@ -234,11 +304,13 @@ impl Scrubber<'_> {
     pub fn take_out(
         &self,
         name: &SegmentName,
-        posts: &[Placed],
+        posts: &[ToRedact],
         list: &mut Redactions,
     ) -> Result<(), RedactError> {
         let mut is_news = false;
-        for post in posts {
+        for (post, reason) in posts {
+            // one by an author on the list gets a line of its own
+            is_news |= 0 < list.ask([post.id], reason);
             is_news |= list.found(post.id, self.zone.hour_of(post.at));
         }
         if is_news {

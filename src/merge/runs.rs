@@ -27,8 +27,11 @@ const BUFFER_BYTES: usize = 128 * 1024;
 /// A run ends when it has so many bytes, so that part of a large minute can be read alone.
 const RUN_BYTES_MAX: u64 = 256 * 1024;
 
+/// A post that is to stay out, and why.
+pub(super) type ToRedact = (Placed, String);
+
 /// What is in it, its runs, and the posts in it that are to stay out, if it names any.
-pub(super) type Read = (Digest, Vec<Run>, Option<Vec<Placed>>);
+pub(super) type Read = (Digest, Vec<Run>, Option<Vec<ToRedact>>);
 
 /// Reads a segment through.
 pub(super) fn read_segment(
@@ -74,7 +77,7 @@ pub(super) fn read_segment(
 /// The runs of a segment whose lines come in order.
 struct Reading<'a> {
     redactions: &'a Redactions,
-    named: Option<Vec<Placed>>,
+    named: Option<Vec<ToRedact>>,
     runs: Vec<Run>,
     /// Of the last run.
     crc: crc32fast::Hasher,
@@ -106,13 +109,16 @@ impl<'a> Reading<'a> {
         let stored = line.strip_suffix(b"\n").unwrap_or(line);
         let placed = parse::place(stored);
         match &placed {
-            Ok(placed) if self.redactions.has(placed.id) => {
-                self.named.get_or_insert_default().push(*placed);
+            Ok(placed) => {
+                if let Some(why) = self.redactions.reason(placed.id, stored) {
+                    let named = self.named.get_or_insert_default();
+                    named.push((*placed, why.to_owned()));
+                }
             }
             Err(_no_post) if self.redactions.are_named_in(stored) => {
                 self.named.get_or_insert_default();
             }
-            _ => (),
+            Err(_no_post) => (),
         }
         let (key, second) = key_of(placed);
         match self.runs.last_mut() {

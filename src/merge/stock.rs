@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, io, path::PathBuf};
 use super::{
     index::{Index, IndexError, Indexes, Key},
     plan::Stock,
+    runs::ToRedact,
     workers,
 };
 use crate::{
     alarm::Kind,
     period::{UtcMs, Zone},
-    post::parse::Placed,
     segment::{
         acks::{self, Ack},
         aside,
@@ -40,7 +40,7 @@ pub struct Found {
     /// What cannot.
     pub unusable: Vec<Unusable>,
     /// What holds posts that are to stay out, which are to be taken out first.
-    pub to_redact: Vec<(SegmentName, Vec<Placed>)>,
+    pub to_redact: Vec<(SegmentName, Vec<ToRedact>)>,
 }
 
 /// Takes stock of a whole spool. `tell` hears of every segment; `now` only limits what

@@ -101,6 +101,25 @@ pub struct Author<'a> {
     pub cells: [Cow<'a, str>; 10],
 }
 
+/// Whose post a line is, if it says so.
+pub fn author(line: &[u8]) -> Option<Cow<'_, str>> {
+    let mut author = None;
+    let read = json::read(text(line).ok()?, |name, value| {
+        if name != "data" {
+            return value.value().map(drop);
+        }
+        value.members(|name, value| {
+            if name == "author_id" {
+                author = Some(value.cell()?);
+            } else {
+                value.value()?;
+            }
+            Ok(())
+        })
+    });
+    read.ok().and(author)
+}
+
 /// Where a line belongs; keeps no more of it than that needs.
 pub fn place(line: &[u8]) -> Result<Placed, Rejected> {
     let (mut post_id, mut created_at) = (None, Cow::Borrowed(""));

@@ -23,6 +23,7 @@ use crate::{
     vault::{
         layout::{self, Kind},
         manifest::Manifest,
+        public::WITNESS,
         published::{self, Published},
     },
 };
@@ -101,7 +102,7 @@ impl Job<'_> {
     }
 }
 
-/// The root and every folder of a year, month and day.
+/// The root, that of the stamps, and every folder of a year, month and day.
 fn walk(
     hand: &mut Hand<'_>,
     root: &Url,
@@ -121,7 +122,8 @@ fn walk(
                 let is_date = DIGITS.get(depth).is_some_and(|digits| {
                     entry.name.len() == *digits && entry.name.bytes().all(|b| b.is_ascii_digit())
                 });
-                if let Some(children) = entry.children.as_ref().filter(|_| is_date) {
+                let is_ours = is_date || (path.is_empty() && entry.name == WITNESS);
+                if let Some(children) = entry.children.as_ref().filter(|_| is_ours) {
                     below.push((format!("{path}{}/", entry.name), children.clone()));
                 }
             }

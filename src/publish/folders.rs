@@ -1,4 +1,4 @@
-//! The folders of the remote tree: `YYYY/mm/dd/` below the project's storage.
+//! The folders of the remote tree: `YYYY/mm/dd/` and `witness/` below the project's storage.
 //!
 //! Where they are is known from answers only, and kept in `<data_dir>/osf_folders.json` so that it
 //! need not be asked for every time. The file may be deleted at any moment.
@@ -20,8 +20,7 @@ use super::{
 };
 use crate::{
     config::settings::Publish,
-    period::Day,
-    vault::public::published_folder,
+    vault::public::{Place, published_folder},
     world::disk::{self, Disk},
 };
 
@@ -119,16 +118,16 @@ impl<'a> Folders<'a> {
         self.keep("", &root)
     }
 
-    /// The folder of a day, or the root; `None` if it is not there and is not to be made.
+    /// A folder; `None` if it is not there and is not to be made.
     pub fn of(
         &mut self,
         osf: &Osf<'_>,
-        day: Option<Day>,
+        place: Place,
         make: bool,
     ) -> Result<Option<Folder>, Trouble> {
         let mut folder = self.root(osf)?;
         let mut path = String::new();
-        for name in day.iter().flat_map(|day| published_folder(*day)) {
+        for name in published_folder(place) {
             path = format!("{path}{name}/");
             if let Some(known) = self.known.get(&path) {
                 folder = known.clone();

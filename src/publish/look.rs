@@ -16,6 +16,7 @@ use crate::{
         manifest::{self, MANIFEST_BYTES_MAX, Manifest},
         public::{DayFile, Public, RootFile},
         published::Published,
+        witness::Witness,
     },
     world::disk::{self, Disk},
 };
@@ -99,6 +100,14 @@ pub fn look(
                 }
             }
         }
+    }
+    let witness = Witness::open(disk, vault, None).map_err(at(vault))?;
+    let authorities = witness.authorities.iter().copied().map(Public::Authority);
+    let stamps = witness.stamps.iter().copied().map(Public::Stamp);
+    for what in authorities.chain(stamps) {
+        let path = what.path(vault);
+        let bytes = disk::read_bounded(disk, &path, DAY_FILE_BYTES_MAX).map_err(at(&path))?;
+        found.wanted.push(wanted(what, &bytes));
     }
     root_files(disk, (data_dir, vault), &is_new, &mut found)?;
     if !bytes.is_empty() {

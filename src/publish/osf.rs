@@ -10,7 +10,6 @@ use serde_json::Value;
 use ureq::{
     Agent, Body, ProxyProtocol,
     http::{Response, header},
-    tls::{Certificate, RootCerts, TlsConfig},
 };
 use url::Url;
 
@@ -23,7 +22,11 @@ use crate::{
     config::{proxy::Proxies, settings::Secret},
     period::UtcMs,
     vault::manifest,
-    world::{clock::Clock, tls},
+    world::{
+        agent::{self, Limits, NoCertificates},
+        clock::Clock,
+        tls,
+    },
 };
 
 /// What OSF's own client keeps between two requests.
@@ -34,19 +37,12 @@ const ANSWER_BYTES_MAX: u64 = 16 << 20;
 const PAGES_MAX: usize = 1_000;
 /// api → files → storage are two.
 const REDIRECTS_MAX: usize = 5;
-/// Until a connection is there.
-const CONNECT: Duration = Duration::from_secs(30);
-/// Without a byte in either direction. An upload's answer may take its time: it is stored first.
-const SILENCE: Duration = Duration::from_mins(2);
-/// From begin to end of one request.
-const WHOLE: Duration = Duration::from_mins(30);
-/// However fast a simulated clock runs, this machine takes its time.
-const REAL_MIN: Duration = Duration::from_secs(3);
-
-/// No certificates: https cannot be verified.
-#[derive(Debug, thiserror::Error)]
-#[error("this machine has no certificates to verify OSF's with: {0}")]
-pub struct NoCertificates(String);
+/// An upload's answer may take its time: it is stored first.
+const LIMITS: Limits = Limits {
+    whole: Duration::from_mins(30),
+    connect: Duration::from_secs(30),
+    silence: Duration::from_mins(2),
+};
 
 /// What came of an upload.
 #[derive(Debug)]
@@ -75,22 +71,8 @@ impl<'a> Osf<'a> {
         proxies: &'a Proxies,
         clock: &'a Clock,
     ) -> Result<Self, NoCertificates> {
-        let limit = |wait| Some(clock.real(wait).max(REAL_MIN));
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(concat!("twinstream/", env!("CARGO_PKG_VERSION")))
-            .timeout_global(limit(WHOLE))
-            .timeout_connect(limit(CONNECT))
-            .timeout_per_read(limit(SILENCE))
-            .timeout_per_write(limit(SILENCE));
-        if site.is_https() {
-            config = config.tls_config(TlsConfig::builder().root_certs(roots()?).build());
-        }
         Ok(Self {
-            agent: config.build().new_agent(),
+            agent: agent::agent(clock, LIMITS, site.is_https())?,
             token,
             site,
             proxies,
@@ -288,21 +270,6 @@ pub fn words(why: &ureq::Error) -> String {
         }
         other => other.to_string(),
     }
-}
-
-/// The certificates that this machine's administrator keeps current.
-fn roots() -> Result<RootCerts, NoCertificates> {
-    let store = rustls_native_certs::load_native_certs();
-    let certificates: Vec<Certificate<'static>> = store
-        .certs
-        .iter()
-        .map(|der| Certificate::from_der(der).to_owned())
-        .collect();
-    if certificates.is_empty() {
-        let why: Vec<String> = store.errors.iter().map(ToString::to_string).collect();
-        return Err(NoCertificates(why.join("; ")));
-    }
-    Ok(RootCerts::from(certificates))
 }
 
 fn text<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r str> {

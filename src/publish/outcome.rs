@@ -7,10 +7,8 @@ use std::{
 
 use serde::Serialize;
 
-use super::{
-    address::BadAddress, answer::Trouble, fork::Fork, look::LookError, osf::NoCertificates,
-};
-use crate::{alarm::Kind, period::UtcMs};
+use super::{address::BadAddress, answer::Trouble, fork::Fork, look::LookError};
+use crate::{alarm::Kind, period::UtcMs, world::agent::NoCertificates};
 
 /// What came of it.
 #[derive(Debug, Default, Serialize)]

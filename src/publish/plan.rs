@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::answer::Entry;
 use crate::{
-    period::{Day, Hour, UtcMs},
+    period::{Hour, UtcMs},
     vault::{
         layout::Kind,
-        public::{DayFile, Public, RootFile},
+        public::{DayFile, Place, Public, RootFile},
     },
 };
 
@@ -74,8 +74,8 @@ pub fn is_same(wanted: &Wanted, entry: &Entry) -> bool {
 }
 
 /// The wanted files in the order in which they go out: day by day, in each an hour's data before its
-/// manifest, the day's files after its hours; those about all of them, and the ledger last.
-pub fn order(mut wanted: Vec<Wanted>) -> Vec<(Option<Day>, Vec<Wanted>)> {
+/// manifest, the day's files after its hours; then the stamps; those about all of them, and the ledger last.
+pub fn order(mut wanted: Vec<Wanted>) -> Vec<(Place, Vec<Wanted>)> {
     let rank = |what: Public| {
         let within = match what {
             Public::Ids(hour) => (0, hour.0, 0),
@@ -85,24 +85,26 @@ pub fn order(mut wanted: Vec<Wanted>) -> Vec<(Option<Day>, Vec<Wanted>)> {
                 0,
                 DayFile::ALL.iter().position(|f| *f == file).unwrap_or(0),
             ),
+            Public::Authority(_) => (2, 0, 0),
+            Public::Stamp(name) => (3, name.second, 0),
             Public::Root(file) => (
-                2,
+                4,
                 0,
                 RootFile::ALL.iter().position(|f| *f == file).unwrap_or(0),
             ),
-            Public::Ledger => (3, 0, 0),
+            Public::Ledger => (5, 0, 0),
         };
-        (what.day().is_none(), what.day(), within)
+        (what.place(), within)
     };
     wanted.sort_by_key(|wanted| rank(wanted.what));
-    let mut days: Vec<(Option<Day>, Vec<Wanted>)> = Vec::new();
+    let mut places: Vec<(Place, Vec<Wanted>)> = Vec::new();
     for one in wanted {
-        match days.last_mut() {
-            Some((day, list)) if *day == one.what.day() => list.push(one),
-            _ => days.push((one.what.day(), vec![one])),
+        match places.last_mut() {
+            Some((place, list)) if *place == one.what.place() => list.push(one),
+            _ => places.push((one.what.place(), vec![one])),
         }
     }
-    days
+    places
 }
 
 /// Ids of an hour's revision that were not public before: what came in with each revision since the

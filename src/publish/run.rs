@@ -23,11 +23,11 @@ use crate::{
         proxy::Proxies,
         settings::{Publish, Secret},
     },
-    period::{Day, Hour},
+    period::Hour,
     place::door::Vault,
     vault::{
         ledger::LEDGER_BYTES_MAX,
-        public::Public,
+        public::{Place, Public},
         published::{self, LastRun, Published},
     },
     world::{clock::Clock, disk::Disk},
@@ -125,9 +125,9 @@ impl Job<'_> {
         if let Some(first) = look.wanted.first() {
             work.look_for_fork(&look.ledger, first);
         }
-        for (day, wanted) in plan::order(look.wanted) {
+        for (place, wanted) in plan::order(look.wanted) {
             if work.outcome.stopped.is_none() {
-                work.day(day, &wanted)?;
+                work.folder(place, &wanted)?;
             } else {
                 work.outcome.held += wanted.len() as u64;
             }
@@ -191,8 +191,8 @@ impl Job<'_> {
         if let Some(fork) = fork.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))? {
             return Err(fork.into());
         }
-        for (day, wanted) in plan::order(look.wanted) {
-            let listing = list(&mut hand, &mut folders, day, false);
+        for (place, wanted) in plan::order(look.wanted) {
+            let listing = list(&mut hand, &mut folders, place, false);
             let listing = listing.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))?;
             let listing = listing.map_or_else(Vec::new, |(_, listing)| listing);
             let now = self.clock.now();
@@ -209,14 +209,14 @@ impl Job<'_> {
 fn list(
     hand: &mut Hand<'_>,
     folders: &mut Folders<'_>,
-    day: Option<Day>,
+    place: Place,
     make: bool,
 ) -> Result<Option<(Folder, Vec<Entry>)>, GaveUp> {
     hand.patience.begin();
     loop {
         let is_remembered = folders.is_remembered();
         let listed = hand.patiently(|osf| {
-            let Some(folder) = folders.of(osf, day, make)? else {
+            let Some(folder) = folders.of(osf, place, make)? else {
                 return Ok(None);
             };
             let listing = osf.list(&folder.children)?;
@@ -249,7 +249,7 @@ fn forked(
     folders: &mut Folders<'_>,
     ours: &[u8],
 ) -> Result<Option<Fork>, GaveUp> {
-    let Some((_, listing)) = list(hand, folders, None, false)? else {
+    let Some((_, listing)) = list(hand, folders, Place::Root, false)? else {
         return Ok(None);
     };
     let name = Public::Ledger.name();
@@ -297,8 +297,8 @@ impl Work<'_> {
     }
 
     /// The files of one folder.
-    fn day(&mut self, day: Option<Day>, wanted: &[Wanted]) -> Result<(), RunError> {
-        let (folder, listing) = match list(&mut self.hand, &mut self.folders, day, true) {
+    fn folder(&mut self, place: Place, wanted: &[Wanted]) -> Result<(), RunError> {
+        let (folder, listing) = match list(&mut self.hand, &mut self.folders, place, true) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(()),
             Err(gave_up) => {

@@ -24,6 +24,7 @@ use crate::{
         manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
         public::{DayFile, Public},
         published::Published,
+        witness::{self, Witness},
     },
     world::disk::{self, Disk},
 };
@@ -71,6 +72,16 @@ impl Truth<'_> {
             Public::Day(day, file) => self.check_day(day, file, bytes),
             // it was made again when this run looked at the vault, and has the hash of that
             Public::Root(_) => Ok(()),
+            Public::Authority(name) => {
+                let found = witness::authority(self.disk, self.vault, name);
+                Ok(found.map(drop).map_err(|why| why.to_string())?)
+            }
+            Public::Stamp(name) => {
+                let all = Witness::open(self.disk, self.vault, None);
+                let all = all.map_err(|why| why.to_string())?;
+                let found = all.stamp(self.disk, name);
+                Ok(found.map(drop).map_err(|why| why.to_string())?)
+            }
         }
     }
 
@@ -80,7 +91,7 @@ impl Truth<'_> {
         if let Some(table) = table(day, file, &hours) {
             return same(bytes, &table);
         }
-        let statement = Statement::of(day, &hours).map_err(|why| why.to_string())?;
+        let mut statement = Statement::of(day, &hours).map_err(|why| why.to_string())?;
         let expected = match file {
             DayFile::Picture => picture::svg(&statement),
             DayFile::Readme => readme::text(&statement),
@@ -89,6 +100,8 @@ impl Truth<'_> {
                 let (_, program) = certificate::origin(&text)
                     .filter(|(_, program)| is_program(program))
                     .ok_or_else(|| "it is not a certificate".to_owned())?;
+                let witness = read::told_witness(self.disk, self.vault, &hours, &text);
+                statement.witness = witness.map_err(|why| why.to_string())?;
                 certificate::text(&statement, program)
             }
         };

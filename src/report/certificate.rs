@@ -14,7 +14,10 @@ use crate::{
     cover::{estimate::Estimate, gap::UNION, window},
     period::{Day, Hour},
     text::{percent, plural, table, thousands, wrapped},
-    vault::manifest::{self, ByWord},
+    vault::{
+        manifest::{self, ByWord},
+        witness::{Stamp, StampName},
+    },
 };
 
 /// The version of the certificate's form. Whoever changes a word of it raises this.
@@ -28,6 +31,9 @@ const FOOT: &str = "certificate format ";
 
 /// The section on revisions.
 pub const REVISIONS: &str = "Revisions";
+
+/// The section on the witness.
+const WITNESS: &str = "Witness";
 
 /// Runs of residues that are told one by one.
 const RUNS_MAX: usize = 4;
@@ -49,6 +55,7 @@ pub fn text(statement: &Statement<'_>, program: &str) -> String {
         ("The books", books(statement)),
         (REVISIONS, revisions(statement)),
         ("Data files", files(statement)),
+        (WITNESS, witness(statement)),
         ("How to verify this", how_to_verify(statement)),
     ];
     let mut text = title + &headline(statement);
@@ -79,6 +86,28 @@ pub fn spoken_of(text: &str) -> impl Iterator<Item = (Hour, u64, &str)> {
 /// The gaps that a certificate lists, and of which servers it lists all.
 pub fn told_gaps(text: &str) -> (Vec<Told>, BTreeSet<String>) {
     told_gaps::read(text)
+}
+
+/// The stamp that a certificate names.
+pub fn told_stamp(text: &str) -> Option<Stamp> {
+    let (_, section) = text.split_once(&format!("\n{WITNESS}\n---"))?;
+    let mut lines = section.lines();
+    let (time, name) = lines.find_map(|line| {
+        let (time, name) = line.strip_prefix("  ")?.split_once("  ")?;
+        Some((time.parse().ok()?, name.parse::<StampName>().ok()?))
+    })?;
+    Some(Stamp {
+        name: name.to_string(),
+        line: name.line,
+        time,
+        authority: lines.next()?.strip_prefix("  ")?.to_owned(),
+    })
+}
+
+/// A stamp as a certificate names it.
+pub(super) fn stamp(stamp: &Stamp) -> String {
+    let authority: String = stamp.authority.chars().take(WIDTH - 2).collect();
+    format!("  {}  {}\n  {authority}\n", stamp.time, stamp.name)
 }
 
 /// A certificate without its section on revisions.
@@ -418,6 +447,24 @@ fn files(statement: &Statement<'_>) -> String {
 /// The command that checks the hashes with common tools. `sha256sum` would warn of all other lines.
 pub(super) fn check_hashes(day: Day) -> String {
     format!("grep '^[0-9a-f]\\{{64\\}}  ' {day}_certificate.txt | sha256sum -c --ignore-missing")
+}
+
+/// Since when the manifests are what they are.
+fn witness(statement: &Statement<'_>) -> String {
+    let Some(stamp) = &statement.witness else {
+        let words = "When this was written, no stamp of an authority covered all manifests of this day: that they \
+                     are what was committed, the archive alone says. A later stamp (witness/ beside the \
+                     ledger) covers them, too; `twinstream verify` tells.";
+        return wrapped(words, "", WIDTH);
+    };
+    let words = format!(
+        "Since this time the manifests of this day are what they are; whoever has changed one, the makers of \
+         the archive included, is found. A time-stamping authority (RFC 3161) has signed the hash of line \
+         {} of the ledger then, and each line has the hash of the one before. The stamp lies in witness/ \
+         beside the ledger:",
+        stamp.line
+    );
+    format!("{}\n{}", wrapped(&words, "", WIDTH), self::stamp(stamp))
 }
 
 fn how_to_verify(statement: &Statement<'_>) -> String {

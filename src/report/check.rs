@@ -27,6 +27,7 @@ use crate::{
         verify_found::Found,
         verify_hour::HourFound,
         verify_whole::{self, Whole},
+        witness::Witness,
     },
     world::disk::{self, Disk},
 };
@@ -69,6 +70,8 @@ pub struct Checked<'a> {
     pub is_strict: bool,
     /// The ledger that was found.
     pub ledger: Option<&'a BTreeMap<Hour, Vec<Line>>>,
+    /// Its stamps.
+    pub witness: Option<&'a Witness>,
     /// The hours that can be read, ascending.
     pub hours: Vec<HourRead>,
     /// The hours that something speaks of and that cannot be read.
@@ -128,6 +131,7 @@ fn check_day(
         day,
         is_strict,
         ledger,
+        witness: root.map(|root| &root.witness),
         lacks: all.difference(&here).copied().collect(),
         hours,
         spoken,
@@ -148,7 +152,7 @@ fn check_day(
     let is_unfinished = is_strict && places().any(|place| unfinished.contains(&place.hour));
     check_tables(&checked, &texts, is_unfinished, problems);
     if !places().any(|place| place.is_half_done) {
-        check_words::check(&checked, &texts, problems);
+        check_words::check(disk, &checked, &texts, problems);
     }
     let is_missing = |hour: &&Hour| !is_strict || missing.contains(hour);
     checked.lacks.iter().filter(is_missing).copied().collect()

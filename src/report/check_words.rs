@@ -21,19 +21,16 @@ use crate::{
         layout::Kind,
         public::DayFile,
         verify::{Problems, Severity},
+        witness::StampName,
     },
+    world::disk::Disk,
 };
 
 /// Checks the three.
-pub(super) fn check(of: &Checked<'_>, texts: &Texts, problems: &mut Problems) {
+pub(super) fn check(disk: &dyn Disk, of: &Checked<'_>, texts: &Texts, problems: &mut Problems) {
     // what cannot be read, or does not fit its zone, has been told of
-    let Ok(statement) = Statement::of(of.day, &of.hours) else {
+    let Ok(mut statement) = Statement::of(of.day, &of.hours) else {
         return;
-    };
-    let mut check = Check {
-        of,
-        statement: &statement,
-        problems,
     };
     let text = |file| {
         let bytes = texts.get(&file)?;
@@ -41,6 +38,14 @@ pub(super) fn check(of: &Checked<'_>, texts: &Texts, problems: &mut Problems) {
     };
     let files = [DayFile::Certificate, DayFile::Picture, DayFile::Readme];
     let [certificate, picture, readme] = files.map(text);
+    // which stamps there were when it was written is not for the manifests to say
+    statement.witness = certificate.as_deref().and_then(certificate::told_stamp);
+    let mut check = Check {
+        disk,
+        of,
+        statement: &statement,
+        problems,
+    };
     if of.is_strict && certificate.is_none() && (picture.is_some() || readme.is_some()) {
         let path = check.path(DayFile::Certificate);
         let what = format!(
@@ -69,6 +74,7 @@ pub(super) fn check(of: &Checked<'_>, texts: &Texts, problems: &mut Problems) {
 }
 
 struct Check<'a> {
+    disk: &'a dyn Disk,
     of: &'a Checked<'a>,
     statement: &'a Statement<'a>,
     problems: &'a mut Problems,
@@ -112,6 +118,7 @@ impl Check<'_> {
         if !self.speaks_of_this(&spoken) {
             return false;
         }
+        self.witness(&spoken);
         if format != certificate::FORMAT {
             let what = format!("it was written by {program}: only its hashes were checked");
             self.other_form(DayFile::Certificate, &what);
@@ -135,6 +142,54 @@ impl Check<'_> {
             self.wrong(DayFile::Certificate, &what);
         }
         true
+    }
+
+    /// Whether the stamp that the certificate names covers what it speaks of.
+    fn witness(&mut self, spoken: &[(Hour, u64, &str)]) {
+        let path = self.path(DayFile::Certificate);
+        let Some(witness) = self.of.witness else {
+            return;
+        };
+        let line = witness.line_of(spoken.iter().copied());
+        let Some(told) = &self.statement.witness else {
+            let since = line.and_then(|line| witness.since(self.disk, line));
+            if let Some(since) = since {
+                let what = format!(
+                    "a stamp of {} covers it, which it does not tell yet",
+                    since.time
+                );
+                self.problems.note(&path, what);
+            }
+            return;
+        };
+        let is_here = |name: &&StampName| name.to_string() == told.name;
+        let Some(name) = witness.stamps.iter().find(is_here) else {
+            let what = format!("it names a stamp that is not here: {}", told.name);
+            let severity = if self.of.is_strict {
+                Severity::Wrong
+            } else {
+                Severity::Incomplete
+            };
+            return self.problems.add(severity, &path, what);
+        };
+        match witness.stamp(self.disk, *name) {
+            Ok(stamp) if line.is_none_or(|line| stamp.line < line) => {
+                let what = format!("the stamp that it names does not cover it: {name}");
+                self.problems.wrong(&path, what);
+            }
+            Ok(stamp) if certificate::stamp(&stamp) == certificate::stamp(told) => (),
+            Ok(stamp) => {
+                let what = format!(
+                    "the stamp that it names says something else: {} by {}",
+                    stamp.time, stamp.authority
+                );
+                self.problems.wrong(&path, what);
+            }
+            Err(why) => {
+                let what = format!("the stamp that it names is not shown to hold: {name}: {why}");
+                self.problems.incomplete(&path, what);
+            }
+        }
     }
 
     /// Says who speaks of which manifest, so that a false one is not taken for the truth.

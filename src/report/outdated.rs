@@ -15,6 +15,7 @@ use crate::{
     vault::{
         ledger,
         public::{DayFile, Public},
+        witness::Witness,
     },
     world::{
         disk::{self, Disk},
@@ -29,40 +30,67 @@ const CERTIFICATE_BYTES_MAX: u64 = 64 << 20;
 /// whether anybody has tampered is for `verify` to say.
 type InPlace = (u64, u64);
 
+/// How a certificate is outdated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    /// How many revisions the day's hours have now: one that becomes outdated further has another number.
+    pub revisions: u64,
+    /// Whether late data has come; else only a stamp that covers the day.
+    pub is_late: bool,
+}
+
 /// Looks for outdated certificates, again and again.
 #[derive(Debug, Default)]
 pub struct Outdated {
     ledger: Place,
-    latest: BTreeMap<Hour, InPlace>,
+    lines: u64,
+    /// Of each hour, and the number of its line.
+    latest: BTreeMap<Hour, (InPlace, u64)>,
+    /// The last line that was stamped.
+    stamped: u64,
     /// Days whose certificate has not been found to be as it should.
     suspects: BTreeSet<Day>,
 }
 
 impl Outdated {
-    /// The days that have a certificate that is outdated, each with how many revisions its hours have
-    /// now: one that becomes outdated further has another number.
-    pub fn look(&mut self, disk: &dyn Disk, vault: &Path) -> io::Result<BTreeMap<Day, u64>> {
+    /// The days that have a certificate that is outdated, and how.
+    pub fn look(&mut self, disk: &dyn Disk, vault: &Path) -> io::Result<BTreeMap<Day, How>> {
         let path = ledger::path(vault);
         if !self.ledger.is_within(disk.len(&path)?.unwrap_or(0)) {
             *self = Self::default();
         }
         let (latest, suspects) = (&mut self.latest, &mut self.suspects);
+        let number = &mut self.lines;
         self.ledger.read_on(disk, &path, |line| {
             // whether the chain holds is for `verify` to say
+            *number += 1;
             if let Ok(line) = serde_json::from_slice::<ledger::Line>(line) {
-                latest.insert(line.hour, in_place(line.revision, &line.manifest_sha256));
+                let in_place = in_place(line.revision, &line.manifest_sha256);
+                latest.insert(line.hour, (in_place, *number));
                 suspects.insert(line.hour.day());
             }
         })?;
+        let stamps = Witness::names(disk, vault)?;
+        let stamped = stamps.iter().map(|name| name.line).max().unwrap_or(0);
+        if self.stamped < stamped {
+            let newly = latest.iter().filter(|(_, (_, line))| self.stamped < *line);
+            suspects.extend(newly.map(|(hour, _)| hour.day()));
+        }
+        self.stamped = stamped;
         let mut outdated = BTreeMap::new();
         for day in self.suspects.clone() {
-            let now: BTreeMap<Hour, InPlace> = day
+            let of_day = day
                 .hours()
-                .filter_map(|hour| Some((hour, *self.latest.get(&hour)?)))
+                .filter_map(|hour| Some((hour, *self.latest.get(&hour)?)));
+            let of_day: Vec<(Hour, (InPlace, u64))> = of_day.collect();
+            let is_stamped = of_day.iter().all(|(_, (_, line))| *line <= self.stamped);
+            let now = of_day
+                .iter()
+                .map(|(hour, (in_place, _))| (*hour, *in_place))
                 .collect();
-            if is_outdated(disk, vault, day, &now)? {
+            if let Some(is_late) = is_outdated(disk, vault, day, (&now, is_stamped))? {
                 let revisions = now.values().map(|(revision, _)| revision).sum();
-                outdated.insert(day, revisions);
+                outdated.insert(day, How { revisions, is_late });
             } else {
                 self.suspects.remove(&day);
             }
@@ -76,23 +104,25 @@ fn in_place(revision: u64, manifest_sha256: &str) -> InPlace {
     (revision, u64::from_str_radix(begin, 16).unwrap_or(0))
 }
 
-/// Whether there is a certificate, and it speaks of something else.
+/// Whether there is a certificate, and it speaks of something else, which is late data, or of no stamp.
 fn is_outdated(
     disk: &dyn Disk,
     vault: &Path,
     day: Day,
-    now: &BTreeMap<Hour, InPlace>,
-) -> io::Result<bool> {
+    (now, is_stamped): (&BTreeMap<Hour, InPlace>, bool),
+) -> io::Result<Option<bool>> {
     let path = Public::Day(day, DayFile::Certificate).path(vault);
     if disk.len(&path)?.is_none() {
-        return Ok(false);
+        return Ok(None);
     }
     let text = disk::read_bounded(disk, &path, CERTIFICATE_BYTES_MAX)?;
     let text = String::from_utf8_lossy(&text);
     let spoken: BTreeMap<Hour, InPlace> = certificate::spoken_of(&text)
         .map(|(hour, revision, sha256)| (hour, in_place(revision, sha256)))
         .collect();
-    Ok(spoken != *now)
+    let lacks_stamp = is_stamped && certificate::told_stamp(&text).is_none();
+    let is_late = spoken != *now;
+    Ok((is_late || lacks_stamp).then_some(is_late))
 }
 
 #[cfg(test)]
@@ -100,7 +130,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
-    use crate::world::disk::RealDisk;
+    use crate::{vault::witness, world::disk::RealDisk};
 
     /// Puts the lines of a ledger, or of a certificate.
     fn append(path: &Path, lines: &str) {
@@ -132,7 +162,11 @@ mod tests {
         let mut outdated = Outdated::default();
         let mut look = || -> Vec<String> {
             let found = outdated.look(&RealDisk, vault).unwrap();
-            found.iter().map(|(day, n)| format!("{day} {n}")).collect()
+            let told = found.iter().map(|(day, how)| {
+                let why = if how.is_late { "late" } else { "stamped" };
+                format!("{day} {} {why}", how.revisions)
+            });
+            told.collect()
         };
         assert!(look().is_empty(), "no vault yet");
         append(&ledger, &line("2026-11-23_01", 1, 1));
@@ -148,16 +182,25 @@ mod tests {
         append(&ledger, &line("2026-11-24_03", 1, 4));
         assert!(look().is_empty());
         append(&ledger, &line("2026-11-23_01", 2, 5));
-        assert_eq!(look(), ["2026-11-23 3"]);
-        assert_eq!(look(), ["2026-11-23 3"]);
+        assert_eq!(look(), ["2026-11-23 3 late"]);
+        assert_eq!(look(), ["2026-11-23 3 late"]);
         append(&ledger, &line("2026-11-23_02", 2, 6));
         append(&ledger, "{\"torn");
-        assert_eq!(look(), ["2026-11-23 4"]);
+        assert_eq!(look(), ["2026-11-23 4 late"]);
         let second = row("2026-11-23_01", 2, 5) + &row("2026-11-23_02", 2, 6);
         disk::put(&RealDisk, &certificate("2026-11-23"), second.as_bytes()).unwrap();
         assert!(look().is_empty());
+        // a stamp of lines 1 to 6 covers the day; the certificate says so once it is made anew
+        let stamp = "ledger_000006_20261124T140509Z.tsr";
+        append(&witness::folder(vault).join(stamp), "");
+        assert_eq!(look(), ["2026-11-23 4 stamped"]);
+        let told = format!(
+            "{second}\nWitness\n-------\n\n  2026-11-24T14:05:09.000Z  {stamp}\n  CN=TSA\n"
+        );
+        disk::put(&RealDisk, &certificate("2026-11-23"), told.as_bytes()).unwrap();
+        assert!(look().is_empty());
         // a vault that was restored: the same revision with another manifest
         disk::put(&RealDisk, &ledger, line("2026-11-23_01", 2, 7).as_bytes()).unwrap();
-        assert_eq!(look(), ["2026-11-23 2"]);
+        assert_eq!(look(), ["2026-11-23 2 late"]);
     }
 }

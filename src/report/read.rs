@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{revision::Revision, statement::HourRead};
+use super::{certificate, revision::Revision, statement::HourRead};
 use crate::{
     period::{Day, Hour},
     vault::{
         layout,
         manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, sha256},
+        witness::{Stamp, Witness},
     },
     world::disk::{self, Disk},
 };
@@ -62,6 +63,48 @@ pub fn readable(disk: &dyn Disk, folder: &Path, day: Day) -> Vec<HourRead> {
     let mut hours: Vec<HourRead> = of_day.filter_map(read).collect();
     hours.sort_by_key(|hour| hour.manifest.hour);
     hours
+}
+
+/// The oldest stamp of the ledger with all manifests of these hours in it.
+pub fn witness(
+    disk: &dyn Disk,
+    vault: &Path,
+    hours: &[HourRead],
+) -> std::io::Result<Option<Stamp>> {
+    let witness = Witness::open(disk, vault, None)?;
+    let line = witness.line_of(revisions(hours));
+    Ok(line.and_then(|line| witness.since(disk, line)))
+}
+
+/// The stamp that a certificate of these hours names, if it holds and covers them.
+pub fn told_witness(
+    disk: &dyn Disk,
+    vault: &Path,
+    hours: &[HourRead],
+    certificate: &str,
+) -> std::io::Result<Option<Stamp>> {
+    let Some(told) = certificate::told_stamp(certificate) else {
+        return Ok(None);
+    };
+    let witness = Witness::open(disk, vault, None)?;
+    let line = witness.line_of(revisions(hours));
+    let stamp = told
+        .name
+        .parse()
+        .ok()
+        .and_then(|name| witness.stamp(disk, name).ok());
+    let is_it = |stamp: &Stamp| {
+        line.is_some_and(|line| line <= stamp.line)
+            && certificate::stamp(stamp) == certificate::stamp(&told)
+    };
+    Ok(stamp.filter(is_it))
+}
+
+fn revisions(hours: &[HourRead]) -> impl Iterator<Item = (Hour, u64, &str)> {
+    hours.iter().flat_map(|read| {
+        let revisions = read.revisions.iter();
+        revisions.map(|of| (read.manifest.hour, of.number, &*of.sha256))
+    })
 }
 
 fn hour(disk: &dyn Disk, folder: &Path, name: &str) -> Result<HourRead, ReadError> {

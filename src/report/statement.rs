@@ -14,7 +14,10 @@ use crate::{
     },
     period::{Day, Hour, Interval, UnknownZone, Zone},
     segment::name::ServerId,
-    vault::manifest::{ByWord, Manifest},
+    vault::{
+        manifest::{ByWord, Manifest},
+        witness::Stamp,
+    },
 };
 
 /// An hour as it lies in the vault.
@@ -93,6 +96,8 @@ pub struct Statement<'a> {
     pub conflicts: (u64, ByWord),
     /// Posts that were taken out on request, by reason.
     pub redactions: ByWord,
+    /// The oldest stamp of the ledger with all of these manifests in it, if there is one.
+    pub witness: Option<Stamp>,
 }
 
 /// Why nothing can be stated.
@@ -164,6 +169,7 @@ impl<'a> Statement<'a> {
             residues: BTreeMap::new(),
             conflicts: (0, ByWord::new()),
             redactions: ByWord::new(),
+            witness: None,
         };
         for manifest in manifests {
             all.add(manifest, length(&manifest.intervals));

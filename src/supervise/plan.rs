@@ -44,6 +44,8 @@ pub enum Stage {
     Publish,
     /// `report DAY`, on the primary.
     Report,
+    /// `witness`, on the primary.
+    Witness,
 }
 
 impl Stage {
@@ -54,6 +56,7 @@ impl Stage {
             Self::Merge => "merge",
             Self::Publish => "publish",
             Self::Report => "report",
+            Self::Witness => "witness",
         }
     }
 
@@ -66,6 +69,7 @@ impl Stage {
             Self::Merge => Duration::from_hours(6),
             Self::Publish => Duration::from_hours(3),
             Self::Report => Duration::from_mins(30),
+            Self::Witness => Duration::from_mins(5),
         }
     }
 }
@@ -85,6 +89,8 @@ pub struct Rules {
     pub merge: Option<(Zone, Duration)>,
     /// How often to publish, if at all.
     pub publish_every: Option<Duration>,
+    /// How often to look whether the ledger is to be stamped, if at all.
+    pub witness_every: Option<Duration>,
     /// When the report of the day before is due, in minutes after midnight in the vault's zone;
     /// `None` on a secondary.
     pub report_at: Option<i64>,
@@ -160,6 +166,9 @@ pub fn due(rules: &Rules, runs: &BTreeMap<Stage, Run>, reports: &Reports, now: U
     }
     if is_idle(Stage::Publish) && every(Stage::Publish, rules.publish_every) {
         found.push(plain(Stage::Publish));
+    }
+    if is_idle(Stage::Witness) && every(Stage::Witness, rules.witness_every) {
+        found.push(plain(Stage::Witness));
     }
     let rested = run(Stage::Report)
         .is_none_or(|run| run.failures == 0 || run.started.plus_ms(REPORT_AGAIN_MS) <= now);
@@ -259,6 +268,7 @@ mod tests {
             deliver_every: None,
             merge: Some((Zone::named("UTC").unwrap(), Duration::from_mins(10))),
             publish_every: Some(Duration::from_mins(10)),
+            witness_every: None,
             report_at: Some(120),
         }
     }
@@ -305,6 +315,7 @@ mod tests {
             deliver_every: Some(Duration::from_mins(1)),
             merge: None,
             publish_every: None,
+            witness_every: None,
             report_at: None,
         };
         check(&secondary, &[], "24T02:00", &["deliver"]);

@@ -390,6 +390,7 @@ mod tests {
                 deliver_every: Some(Duration::from_secs(1)),
                 merge: None,
                 publish_every: None,
+                witness_every: None,
                 report_at: None,
             },
             starter: Box::new(|_| {

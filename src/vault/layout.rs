@@ -3,6 +3,8 @@
 //! ```text
 //! <vault>/vault.json                                   format, id, time zone, stream, first hour
 //! <vault>/ledger.jsonl                                 one line a revision, each chained to the last
+//! <vault>/witness/ledger_000123_20261124T140509Z.tsr   a stamp of it
+//!                 authority_3f9a0c41b2d7e865.pem       by whom
 //! <vault>/2026-11-23/2026-11-23_14_IDs.txt.xz          the post ids, ascending
 //!                    2026-11-23_14_tweets.csv.xz       20 columns a post, ascending by id
 //!                    2026-11-23_14_users.csv.xz        12 columns an author, ascending by author id

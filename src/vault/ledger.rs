@@ -236,6 +236,16 @@ fn hash_of_last(whole: &[u8]) -> String {
         .map_or_else(|| "0".repeat(64), sha256)
 }
 
+/// What comes of each whole line without its LF, whether it is one or not.
+pub fn each_whole_line<T>(
+    disk: &dyn Disk,
+    vault: &Path,
+    of: impl FnMut(&[u8]) -> T,
+) -> Result<Vec<T>, LedgerError> {
+    let text = bytes(disk, &path(vault))?;
+    Ok(lines_of(whole_lines(&text)).map(of).collect())
+}
+
 /// Whether the last line is torn.
 pub fn is_torn(disk: &dyn Disk, vault: &Path) -> Result<bool, LedgerError> {
     let text = bytes(disk, &path(vault))?;

@@ -46,5 +46,9 @@ pub mod verify_ledger;
 pub mod verify_rows;
 /// What hours have in common.
 pub mod verify_whole;
+/// The stamps of the ledger.
+pub mod verify_witness;
+/// Stamps of the ledger by an authority.
+pub mod witness;
 /// Files compressed with xz, hashed as they are written and as they are read.
 pub mod xz;

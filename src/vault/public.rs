@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{
     layout::{self, Kind},
     ledger,
+    witness::{self, AuthorityName, StampName},
 };
 use crate::period::{Day, Hour};
 
@@ -23,6 +24,10 @@ pub enum Public {
     Day(Day, DayFile),
     /// A file about the whole archive, by which it is found and cited.
     Root(RootFile),
+    /// The certificates of an authority that has stamped the ledger.
+    Authority(AuthorityName),
+    /// Its stamp.
+    Stamp(StampName),
     /// The list of all revisions.
     Ledger,
 }
@@ -66,6 +71,17 @@ impl RootFile {
             Self::Page => "DATASET.md",
         }
     }
+}
+
+/// The folders of what is public, in the order in which they are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// That of a day.
+    Day(Day),
+    /// That of the stamps.
+    Witness,
+    /// The root.
+    Root,
 }
 
 /// The closed list of a day's files.
@@ -117,6 +133,8 @@ impl Public {
             Self::Manifest(hour) => file_name(&layout::manifest_path(Path::new(""), hour)),
             Self::Day(day, file) => format!("{day}{}", file.ending()),
             Self::Root(file) => file.name().to_owned(),
+            Self::Authority(name) => name.to_string(),
+            Self::Stamp(name) => name.to_string(),
             Self::Ledger => file_name(&ledger::path(Path::new(""))),
         }
     }
@@ -135,6 +153,12 @@ impl Public {
         if let Some(file) = RootFile::ALL.into_iter().find(|file| file.name() == name) {
             return Some(Self::Root(file));
         }
+        if let Ok(stamp) = name.parse() {
+            return Some(Self::Stamp(stamp));
+        }
+        if let Ok(authority) = name.parse() {
+            return Some(Self::Authority(authority));
+        }
         let of_day = |file: DayFile| {
             let day = name.strip_suffix(file.ending())?;
             day.parse().map_or(None, |day| Some(Self::Day(day, file)))
@@ -144,26 +168,36 @@ impl Public {
 
     /// Where it lies in the vault.
     pub fn path(self, vault: &Path) -> PathBuf {
-        match self.day() {
-            Some(day) => layout::day_folder(vault, day).join(self.name()),
-            None => vault.join(self.name()),
+        match self.place() {
+            Place::Day(day) => layout::day_folder(vault, day),
+            Place::Witness => witness::folder(vault),
+            Place::Root => vault.to_owned(),
+        }
+        .join(self.name())
+    }
+
+    /// The folder it belongs to.
+    pub const fn place(self) -> Place {
+        match self {
+            Self::Ids(hour) | Self::Manifest(hour) => Place::Day(hour.day()),
+            Self::Day(day, _) => Place::Day(day),
+            Self::Authority(_) | Self::Stamp(_) => Place::Witness,
+            Self::Root(_) | Self::Ledger => Place::Root,
         }
     }
 
     /// Where it lies in what is published.
     pub fn published_path(self) -> String {
-        match self.day() {
-            Some(day) => format!("{}/{}", published_folder(day).join("/"), self.name()),
-            None => self.name(),
-        }
+        let mut parts = published_folder(self.place());
+        parts.push(self.name());
+        parts.join("/")
     }
 
-    /// The day it belongs to; what is about all of them belongs to none.
+    /// The day it belongs to; ledger and stamps belong to none.
     pub const fn day(self) -> Option<Day> {
-        match self {
-            Self::Ids(hour) | Self::Manifest(hour) => Some(hour.day()),
-            Self::Day(day, _) => Some(day),
-            Self::Root(_) | Self::Ledger => None,
+        match self.place() {
+            Place::Day(day) => Some(day),
+            Place::Witness | Place::Root => None,
         }
     }
 
@@ -171,17 +205,23 @@ impl Public {
     pub const fn hour(self) -> Option<Hour> {
         match self {
             Self::Ids(hour) | Self::Manifest(hour) => Some(hour),
-            Self::Day(..) | Self::Root(_) | Self::Ledger => None,
+            Self::Day(..) | Self::Root(_) | Self::Authority(_) | Self::Stamp(_) | Self::Ledger => {
+                None
+            }
         }
     }
 }
 
-/// The folders of a day in what is published: year, month, day.
-pub fn published_folder(day: Day) -> [String; 3] {
-    let text = day.to_string();
-    let mut parts = text.split('-').map(str::to_owned);
-    let mut next = || parts.next().unwrap_or_default();
-    [next(), next(), next()]
+/// The published folder of the stamps.
+pub const WITNESS: &str = "witness";
+
+/// The parts of the path of a published folder: of a day, year, month and day.
+pub fn published_folder(place: Place) -> Vec<String> {
+    match place {
+        Place::Day(day) => day.to_string().split('-').map(str::to_owned).collect(),
+        Place::Witness => vec![WITNESS.to_owned()],
+        Place::Root => Vec::new(),
+    }
 }
 
 fn file_name(path: &Path) -> String {
@@ -197,6 +237,12 @@ mod tests {
     fn names_read_back_and_no_other_file_has_one() {
         let hour: Hour = "2026-11-23_14".parse().unwrap();
         let mut all = vec![Public::Ids(hour), Public::Manifest(hour), Public::Ledger];
+        for name in [
+            "ledger_000123_20261124T140509Z.tsr",
+            "authority_3f9a0c41b2d7e865.pem",
+        ] {
+            all.push(Public::of_name(name).unwrap());
+        }
         all.extend(DayFile::ALL.map(|file| Public::Day(hour.day(), file)));
         all.extend(RootFile::ALL.map(Public::Root));
         for one in all {

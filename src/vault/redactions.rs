@@ -2,7 +2,8 @@
 //!
 //! One JSON object a line: `{"id":"1541815603606036480","reason":"deleted by its author","hour":"2026-11-23_14"}`.
 //! `hour` is the one that the post was removed from; it is missing as long as the archive has never had
-//! the post. Ids and reasons only. It is never published.
+//! the post. `{"author":"12","reason":"asked to be left out"}` stands for all posts of an author: each that is
+//! found gets a line of its own. Ids and reasons only. It is never published.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::manifest::ByWord;
 use crate::{
     period::Hour,
-    post::id,
+    post::{id, parse},
     world::disk::{self, Disk},
 };
 
@@ -27,10 +28,21 @@ const PLAIN_DIGITS: usize = 15;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Line {
-    id: String,
+    #[serde(flatten)]
+    what: What,
     reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hour: Option<Hour>,
+}
+
+/// What is to stay out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    /// A post.
+    Id(String),
+    /// All posts of an author.
+    Author(String),
 }
 
 /// Why the list cannot be used. Nothing is merged without it: what was removed would come back.
@@ -61,8 +73,10 @@ pub enum RedactionsError {
 pub struct Redactions {
     /// In the order in which they were asked for.
     lines: Vec<Line>,
-    /// The place of each in the list.
+    /// The place of each post in the list.
     places: BTreeMap<u64, usize>,
+    /// The place of each author.
+    authors: BTreeMap<u64, usize>,
 }
 
 /// Where it lies.
@@ -93,8 +107,12 @@ impl Redactions {
                 why,
             };
             let line: Line = serde_json::from_slice(text).map_err(|why| wrong(why.to_string()))?;
-            let id = id::parse(&line.id).ok_or_else(|| wrong("its id is no id".to_owned()))?;
-            list.places.insert(id, list.lines.len());
+            let (text, places) = match &line.what {
+                What::Id(id) => (id, &mut list.places),
+                What::Author(id) => (id, &mut list.authors),
+            };
+            let id = id::parse(text).ok_or_else(|| wrong("its id is no id".to_owned()))?;
+            places.insert(id, list.lines.len());
             list.lines.push(line);
         }
         Ok(list)
@@ -120,7 +138,7 @@ impl Redactions {
         for id in ids {
             self.places.entry(id).or_insert_with(|| {
                 self.lines.push(Line {
-                    id: id.to_string(),
+                    what: What::Id(id.to_string()),
                     reason: reason.to_owned(),
                     hour: None,
                 });
@@ -128,6 +146,36 @@ impl Redactions {
             });
         }
         (self.lines.len() - before) as u64
+    }
+
+    /// Adds authors; one that is on the list keeps the reason.
+    pub fn ask_for_authors(&mut self, ids: impl IntoIterator<Item = u64>, reason: &str) {
+        for id in ids {
+            self.authors.entry(id).or_insert_with(|| {
+                self.lines.push(Line {
+                    what: What::Author(id.to_string()),
+                    reason: reason.to_owned(),
+                    hour: None,
+                });
+                self.lines.len() - 1
+            });
+        }
+    }
+
+    /// Why a post is to stay out, whose line this is, if it is to.
+    pub fn reason(&self, id: u64, line: &[u8]) -> Option<&str> {
+        let place = self.places.get(&id).or_else(|| self.author_of(line));
+        let line = place.and_then(|place| self.lines.get(*place));
+        line.map(|line| line.reason.as_str())
+    }
+
+    /// The place of the author of a line, if one of those on the list has written it.
+    fn author_of(&self, line: &[u8]) -> Option<&usize> {
+        if self.authors.is_empty() {
+            return None;
+        }
+        let author = parse::author(line)?;
+        self.authors.get(&id::parse(&author)?)
     }
 
     /// Says that the archive had a post: whether that is news.
@@ -157,9 +205,17 @@ impl Redactions {
         self.places.contains_key(&id)
     }
 
+    /// Whether an author is on the list from a place on.
+    pub fn has_authors_since(&self, place: usize) -> bool {
+        self.authors.values().any(|at| place <= *at)
+    }
+
     /// The posts from a place of the list on, and the hours that they were removed from.
     pub fn since(&self, place: usize) -> Vec<(u64, Option<Hour>)> {
-        let of = |line: &Line| id::parse(&line.id).map(|id| (id, line.hour));
+        let of = |line: &Line| match &line.what {
+            What::Id(id) => id::parse(id).map(|id| (id, line.hour)),
+            What::Author(_) => None,
+        };
         self.lines
             .get(place..)
             .unwrap_or_default()
@@ -182,7 +238,8 @@ impl Redactions {
         counts
     }
 
-    /// Whether a line that is no post names one of them: in quotes, or by a number as long as ids are.
+    /// Whether a line that is no post names one of them, or one of their authors: in quotes, or by a number as
+    /// long as ids are.
     pub fn are_named_in(&self, line: &[u8]) -> bool {
         if self.is_empty() {
             return false;
@@ -203,7 +260,8 @@ impl Redactions {
             let text = line
                 .get(begin..at)
                 .and_then(|text| str::from_utf8(text).ok());
-            let named = text.and_then(id::parse).is_some_and(|id| self.has(id));
+            let is_listed = |id| self.has(id) || self.authors.contains_key(&id);
+            let named = text.and_then(id::parse).is_some_and(is_listed);
             if named && (is_quoted || PLAIN_DIGITS <= at - begin) {
                 return true;
             }
@@ -233,6 +291,15 @@ mod tests {
         assert_eq!(read.since(2), [(21, Some(hour))]);
         let names = |line: &str| read.are_named_in(line.as_bytes());
         assert!(!names(r#"{"data":{"id":"20"#) && names(r#"{"id":"20","#));
+        list.ask_for_authors([77, 77], "asked");
+        list.write(&RealDisk, folder.path()).unwrap();
+        assert_eq!(Redactions::read(&RealDisk, folder.path()).unwrap(), list);
+        let by = |author: &str| format!(r#"{{"data":{{"author_id":"{author}","id":"30"}}}}"#);
+        assert_eq!(list.reason(30, by("77").as_bytes()), Some("asked"));
+        assert_eq!(list.reason(30, by("78").as_bytes()), None);
+        assert_eq!(list.reason(20, by("77").as_bytes()), Some("deleted"));
+        assert!(list.are_named_in(br#"{"author_id":"77"#) && !list.are_named_in(b"77"));
+        assert!(list.has_authors_since(3) && !list.has_authors_since(4));
         assert!(
             names("torn 1541815603606036480") && !names("15418156036060364801") && !names("20")
         );

@@ -18,9 +18,11 @@ use super::{
     layout::{self, Kind},
     ledger::{self, Line},
     public::Public,
+    witness::Witness,
 };
 use crate::{
     period::{Day, Hour, Zone},
+    stamp::trust::Trust,
     world::disk::Disk,
 };
 
@@ -144,6 +146,8 @@ pub struct Root {
     pub ledger: Option<BTreeMap<Hour, Vec<Line>>>,
     /// The same from outside.
     pub head: Option<Head>,
+    /// The stamps of the ledger.
+    pub witness: Witness,
     /// Whether there is a file of the ledger's name, readable or not.
     pub has_ledger: bool,
     /// Whether the whole of it is to be checked.
@@ -173,14 +177,19 @@ pub struct Survey {
     pub days: BTreeMap<(PathBuf, Day), Option<usize>>,
     /// What was found on the way.
     pub problems: Problems,
+    /// Whose stamps are believed; `None`: those whose certificates lie beside them.
+    pub trust: Option<Trust>,
 }
 
 /// Folders above a day's folder in which a root is looked for: `YYYY/mm/dd` has three.
 const ABOVE_MAX: usize = 3;
 
 /// Finds out what is to be checked.
-pub fn survey(disk: &dyn Disk, paths: &[PathBuf]) -> io::Result<Survey> {
-    let mut survey = Survey::default();
+pub fn survey(disk: &dyn Disk, paths: &[PathBuf], trust: Option<Trust>) -> io::Result<Survey> {
+    let mut survey = Survey {
+        trust,
+        ..Survey::default()
+    };
     for path in paths {
         let name = path
             .file_name()
@@ -204,6 +213,8 @@ pub fn survey(disk: &dyn Disk, paths: &[PathBuf]) -> io::Result<Survey> {
         {
             // it speaks of the whole vault
             survey.folder(disk, &folder)?;
+        } else if matches!(Public::of_name(&name), Some(Public::Stamp(_))) {
+            survey.folder(disk, &above(&folder, 1))?;
         } else {
             survey
                 .problems
@@ -283,6 +294,7 @@ impl Survey {
             );
         }
         self.read_ledger(disk, &mut root)?;
+        root.witness = Witness::open(disk, path, self.trust.as_ref())?;
         self.roots.push(root);
         Ok(Some(self.roots.len() - 1))
     }

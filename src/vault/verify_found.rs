@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::Serialize;
 
-use super::verify::{Head, Problem, Problems, Severity};
+use super::{
+    verify::{Head, Problem, Problems, Severity},
+    verify_witness::Witnessed,
+};
 use crate::period::{Day, Hour};
 
 /// What a day comes to.
@@ -29,6 +32,8 @@ pub struct Found {
     pub days: BTreeMap<Day, DayFound>,
     /// The ledgers that were read.
     pub ledgers: Vec<Head>,
+    /// Since when they are witnessed, those that are.
+    pub witnesses: Vec<Witnessed>,
     /// What does not hold, the worst first.
     pub problems: Vec<Problem>,
 }

@@ -16,6 +16,7 @@ use super::{
     verify_found::Found,
     verify_hour::HourFound,
     verify_ledger::{self, check_revisions},
+    verify_witness,
 };
 use crate::{
     period::{Day, Hour},
@@ -80,6 +81,9 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
     for root in &survey.roots {
         found.ledgers.extend(root.head.clone());
         if root.is_whole {
+            let is_given = survey.trust.is_some();
+            let witnessed = verify_witness::check(disk, root, is_given, problems);
+            found.witnesses.extend(witnessed);
             check_root(root, survey, problems);
             check_first(root, collected.get(root.path.as_path()), problems);
         }

@@ -466,6 +466,7 @@ mod tests {
             primary: Some("1".parse().unwrap()),
             zone: Zone::named("UTC").unwrap(),
             ids_max: Some(100),
+            forbidden: None,
             until: BTreeMap::new(),
         };
         let mut picture = snapshot::of(&facts, &settled, after(s));

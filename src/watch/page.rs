@@ -254,6 +254,9 @@ fn archive(picture: &Snapshot) -> Markup {
                 } } }
                 div { dt { "ids in 30 days" } dd { (public.ids_30_days) small { "of " (public.ids_max) } } }
             }
+            @if let Some(why) = picture.publishing_forbidden {
+                div { dt { "published" } dd { "nothing" small { (why) } } }
+            }
             div { dt { "disk" } dd { (text::bytes(picture.free_bytes)) " free" small {
                 @match &picture.runway {
                     None => "how long it lasts is known after an hour",

@@ -39,6 +39,8 @@ pub struct Settled {
     pub zone: Zone,
     /// New ids that may be published in 30 days; `None`: nothing is published.
     pub ids_max: Option<u64>,
+    /// Why nothing may be published, if that is so.
+    pub forbidden: Option<&'static str>,
     /// Until which day each server that ended for good was there.
     pub until: BTreeMap<ServerId, Day>,
 }
@@ -64,6 +66,8 @@ pub struct Snapshot {
     pub vault: Vault,
     /// What is public; `None`: nothing is published from here.
     pub published: Option<Published>,
+    /// Why nothing may be published, if that is so.
+    pub publishing_forbidden: Option<&'static str>,
     /// The last days, latest first.
     pub days: Vec<DayCoverage>,
     /// Bytes that may still be written where the data lies.
@@ -256,6 +260,7 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         away: facts.away.clone(),
         vault: vault(facts, settled, now),
         published: settled.ids_max.map(|max| published(facts, max)),
+        publishing_forbidden: settled.forbidden,
         days: days(facts, &settled.zone, now),
         free_bytes: facts.free_bytes,
         runway: runway(&facts.free_then, facts.free_bytes, now),
@@ -541,6 +546,7 @@ mod tests {
             primary: Some("1".parse().unwrap()),
             zone: Zone::named("UTC").unwrap(),
             ids_max: Some(1_000),
+            forbidden: None,
             until: BTreeMap::new(),
         }
     }

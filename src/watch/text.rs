@@ -114,6 +114,9 @@ fn facts(picture: &Snapshot) -> String {
             public.ids_max
         ));
     }
+    if let Some(why) = picture.publishing_forbidden {
+        lines.push(format!("public    nothing: {why}"));
+    }
     lines.push(format!(
         "disk      {} free{}",
         bytes(picture.free_bytes),

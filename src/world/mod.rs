@@ -2,6 +2,9 @@
 //!
 //! The sockets of `collect` and `simulate` are the exception: hyper is their door already.
 
+/// HTTP calls, one at a time.
+pub mod agent;
+
 /// The one reader of the system's clocks, and the only way to wait.
 pub mod clock;
 

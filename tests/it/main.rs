@@ -34,3 +34,4 @@ mod tidy;
 mod vault;
 mod week;
 mod whole;
+mod witness;

@@ -20,12 +20,14 @@ use twinstream::{
         layout, ledger,
         manifest::{Manifest, sha256},
         public::{DayFile, Public, RootFile},
+        witness::Witness,
     },
     world::disk::RealDisk,
 };
 
 use crate::support::{
-    osf::{Osf, Publisher},
+    authority::{Authority, P256},
+    osf::{Osf, Publisher, Said},
     posts::{Received, post, segments},
     primary::at,
     site::until,
@@ -503,6 +505,42 @@ fn a_week_of_hours_and_revisions_survives_faults_and_kills() {
 }
 
 #[test]
+fn what_may_not_be_published_is_not() {
+    let (publisher, osf) = (publisher(), Osf::start("", &[]));
+    // the table above those that are in the file already
+    let forbid = |args: &[&str]| {
+        let mut command = publisher.any_command(&osf.url, "", args);
+        let path = publisher.site.root.join("twinstream.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.replace(
+            "[publish.osf]",
+            "[publish]\nforbid = \"dsa\"\n[publish.osf]",
+        );
+        fs::write(&path, text).unwrap();
+        Said::of(&command.output().unwrap())
+    };
+    for args in [
+        &["publish"][..],
+        &["publish", "--dry-run"],
+        &["publish", "--audit"],
+    ] {
+        forbid(args)
+            .check(3, "Digital Services Act")
+            .check(3, "hint: ");
+    }
+    assert!(osf.requests().is_empty());
+    forbid(&["status"]).check(0, "public    nothing: [publish] forbid");
+    let check = forbid(&["check"]);
+    assert!(
+        check.out.contains("osf       nothing is published"),
+        "{}",
+        check.out
+    );
+    // without that line it goes out
+    publisher.publish(&osf, &[]).check(0, "published");
+}
+
+#[test]
 fn the_cap_on_ids_holds() {
     let publisher = publisher();
     let counts: Vec<u64> = ["13", "14", "15"]
@@ -663,6 +701,14 @@ fn plant(vault: &Path, what: Public) -> &'static str {
             fs::write(&path, [text, PRIVATE.into()].concat()).unwrap();
             "it is not what configuration, ledger and manifests say"
         }
+        Public::Stamp(_) => {
+            fs::write(&path, [text, PRIVATE.into()].concat()).unwrap();
+            "it is not an answer of a time-stamping authority"
+        }
+        Public::Authority(_) => {
+            fs::write(&path, [text, PRIVATE.into()].concat()).unwrap();
+            "its name is not that of what it holds"
+        }
     }
 }
 
@@ -685,6 +731,10 @@ fn a_post_in_any_public_file_stays_here() {
     let (vault, root) = (publisher.site.vault(), &publisher.site.root);
     let hour: Hour = "2026-11-23_14".parse().unwrap();
     write_certificate(&vault, hour.day());
+    let authority = Authority::start(P256);
+    publisher
+        .run("http://127.0.0.1:9", &authority.config(), &["witness"])
+        .check(0, "");
     let osf = Osf::start("", &[]);
     let dataset = "[dataset]\ntitle = \"a\"\ncreators = [{ name = \"b\" }]\n";
     publisher
@@ -694,6 +744,10 @@ fn a_post_in_any_public_file_stays_here() {
     let mut all = vec![Public::Ids(hour), Public::Manifest(hour), Public::Ledger];
     all.extend(DayFile::ALL.map(|file| Public::Day(hour.day(), file)));
     all.extend(RootFile::ALL.map(Public::Root));
+    let witness = Witness::open(&RealDisk, &vault, None).unwrap();
+    all.extend(witness.stamps.iter().copied().map(Public::Stamp));
+    all.extend(witness.authorities.iter().copied().map(Public::Authority));
+    assert_eq!(all.len(), 17);
     let good = root.join("good");
     copy_all(&vault, &good);
     for what in all {

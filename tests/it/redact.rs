@@ -366,6 +366,99 @@ fn redacted_posts_are_gone_from_rows_that_stand_for_raw_data() {
     }
 }
 
+/// All posts of two people are gone, whether raw data is there or not, and what comes of them later stays
+/// out: the archive is the one that never received them.
+#[test]
+fn an_author_who_asks_is_gone_and_stays_out() {
+    const HOUR: &str = "2026-11-23_14";
+    let authors = ["7", "19"];
+    let names = authors.map(|author| format!("\"author_id\":\"{author}\""));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let is_by = |line: &[u8]| {
+        let is_in = |name: &&str| memchr::memmem::find(line, name.as_bytes()).is_some();
+        names.iter().any(is_in)
+    };
+    let all = two_servers("2026-11-23T13:56:00Z", 13);
+    let is_late = |s: &Segment| s.name.to_string().starts_with("2_sample_20261123T1403");
+    let (late, first): (Vec<_>, Vec<_>) = all.iter().cloned().partition(is_late);
+    let going = |of: &[Segment]| {
+        of.iter()
+            .flat_map(|s| &s.lines)
+            .filter(|one| is_by(&one.line))
+            .count()
+    };
+    assert!(0 < going(&late) && 10 < going(&first));
+    let never = |of: &[Segment]| {
+        let mut of = of.to_vec();
+        for segment in &mut of {
+            segment.lines.retain(|one| !is_by(&one.line));
+        }
+        of
+    };
+    for raw in [Raw::There, Raw::Half, Raw::Gone] {
+        let site = with_parquet(&first, raw);
+        let redact = |more: &[&str]| {
+            let mut command = command(&site, "redact", LATER);
+            command.args([
+                "--json", "--reason", "asked", "--author", "7", "--author", "19",
+            ]);
+            told(&command.args(more).output().unwrap())
+        };
+        let before = site.files();
+        let dry = redact(&["--dry-run"]);
+        assert!(before == site.files());
+        let done = redact(&[]);
+        assert_eq!(
+            (&done["found"], &done["authors"]),
+            (&dry["found"], &dry["authors"]),
+            "{raw:?}"
+        );
+        let posts = done["found"].as_object().unwrap().len() as u64;
+        let of_each: Vec<u64> = authors
+            .iter()
+            .map(|id| done["authors"][id].as_u64().unwrap())
+            .collect();
+        assert!(of_each.iter().all(|posts| 0 < *posts) && of_each.iter().sum::<u64>() == posts);
+        // those who come later
+        site.put(&late);
+        site.merge(LATER);
+        let after = site.manifest(HOUR);
+        assert!(after.balances(), "{raw:?}: {:?}", after.counts);
+        assert!(
+            after.redactions["asked"] + site.manifest("2026-11-23_13").redactions["asked"] >= posts
+        );
+        assert_eq!(
+            mentions(&site.root, &names),
+            [""; 0].map(PathBuf::from),
+            "{raw:?}"
+        );
+        let found = site.verify();
+        assert_eq!(found.worst(), None, "{raw:?}: {:?}", found.problems);
+        let expected = with_parquet(&never(&first), raw);
+        expected.put(&never(&late));
+        expected.merge(LATER);
+        let (expected, files) = (expected.files(), site.files());
+        for (name, bytes) in expected
+            .iter()
+            .filter(|(name, _)| name.contains("2026-11-23_1"))
+        {
+            let is_data = [".xz", ".parquet"]
+                .iter()
+                .any(|ending| name.ends_with(ending));
+            assert!(
+                !is_data || files.get(name) == Some(bytes),
+                "{raw:?}: {name}"
+            );
+        }
+        // asking once more finds nobody
+        let again = redact(&[]);
+        assert_eq!(again["found"].as_object().unwrap().len(), 0, "{again}");
+        let quiet = site.files();
+        assert_eq!(site.merge(LATER), []);
+        assert!(quiet == site.files());
+    }
+}
+
 /// The ledger's last line of an hour is that of its manifest.
 #[track_caller]
 fn check_ledger(site: &Site, hour: &str, revision: u64) {

@@ -36,10 +36,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "report",
             "segment",
             "simulate",
+            "stamp",
             "supervise",
             "text",
             "vault",
             "watch",
+            "witness",
             "world",
         ],
     ),
@@ -79,11 +81,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("segment", &["period", "world"]),
     ("simulate", &["period", "world"]),
+    ("stamp", &["period"]),
     ("supervise", &["alarm", "period", "world"]),
     (
         "vault",
         &[
-            "cover", "period", "place", "post", "segment", "text", "world",
+            "cover", "period", "place", "post", "segment", "stamp", "text", "world",
         ],
     ),
     (
@@ -101,6 +104,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "world",
         ],
     ),
+    ("witness", &["config", "period", "stamp", "vault", "world"]),
     ("world", &["period"]),
 ];
 const FRONT_PAGE_LINES_MAX: usize = 60;

@@ -3,6 +3,9 @@
 /// An API by hand, one closure per test.
 pub(crate) mod api;
 
+/// A time-stamping authority.
+pub(crate) mod authority;
+
 /// A disk in memory that forgets at a power cut what was not synced.
 pub(crate) mod disk;
 

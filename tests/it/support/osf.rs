@@ -202,7 +202,7 @@ impl Said {
         self
     }
 
-    fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let said = Self {
             code: output.status.code().unwrap_or(-1),
@@ -246,8 +246,13 @@ impl Publisher {
         self.write_token(if open { 0o644 } else { 0o600 });
     }
 
-    /// A command of the primary, or of another server.
+    /// `publish` of the primary, or of another server.
     pub(crate) fn command(&self, url: &str, more_config: &str, args: &[&str]) -> Command {
+        self.any_command(url, more_config, &[&["publish"], args].concat())
+    }
+
+    /// A command of the primary.
+    pub(crate) fn any_command(&self, url: &str, more_config: &str, args: &[&str]) -> Command {
         let root = self.site.root.display();
         let config = format!(
             "data_dir = \"{root}\"\n[x]\nbase_url = \"http://127.0.0.1:9\"\n\
@@ -260,8 +265,9 @@ impl Publisher {
         let path = self.site.root.join("twinstream.toml");
         fs::write(&path, config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+        let (name, args) = args.split_first().unwrap();
         command
-            .arg("publish")
+            .arg(name)
             .arg("--config")
             .arg(path)
             .args(["--server", "1"])
@@ -274,9 +280,14 @@ impl Publisher {
         command
     }
 
+    /// Does a command once.
+    pub(crate) fn run(&self, url: &str, more_config: &str, args: &[&str]) -> Said {
+        Said::of(&self.any_command(url, more_config, args).output().unwrap())
+    }
+
     /// Publishes once.
     pub(crate) fn publish(&self, osf: &Osf, args: &[&str]) -> Said {
-        Said::of(&self.command(&osf.url, "", args).output().unwrap())
+        self.publish_with(osf, "", args)
     }
 
     /// The same with more in its configuration.
@@ -330,6 +341,8 @@ impl Publisher {
                 "datacite.json",
                 "datapackage.json",
                 "ro-crate-metadata.json",
+                ".tsr",
+                ".pem",
             ];
             let is_public = is_public.iter().any(|ending| name.ends_with(ending));
             if is_public && !path.contains("revisions/") {

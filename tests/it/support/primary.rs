@@ -225,7 +225,7 @@ impl Site {
 
     /// Works everything out again.
     pub(crate) fn verify(&self) -> Found {
-        let survey = verify::survey(&*self.disk, &[self.vault()]).unwrap();
+        let survey = verify::survey(&*self.disk, &[self.vault()], None).unwrap();
         let root = |number: &Option<usize>| number.and_then(|number| survey.roots.get(number));
         let places = survey.hours.iter();
         let hours = places

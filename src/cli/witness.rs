@@ -1,0 +1,158 @@
+//! `witness`: has the ledger's last line stamped by an authority of time-stamping.
+
+use std::path::Path;
+
+use super::{
+    args::Global,
+    exit::{Exit, Failure},
+    output, setup,
+};
+use crate::{
+    config::settings::Role,
+    place::decide::Asks,
+    stamp::trust::Trust,
+    vault::witness::Stamp,
+    witness::{
+        plan::Due,
+        run::{Job, RunError},
+    },
+    world::{
+        disk::{self, RealDisk},
+        lock::Lock,
+    },
+};
+
+/// Certificates of an authority have some kilobytes.
+const TRUST_BYTES_MAX: u64 = 1 << 20;
+
+/// A clock that is off by more than this is worth a word.
+const OFF_BY_SECONDS: i64 = 60;
+
+/// Has the ledger's last line stamped by a time-stamping authority, if that is due.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  twinstream witness                  a stamp, if the last one is older than [witness] every
+  twinstream witness --now            whatever its age
+  twinstream witness --dry-run        only say what would be stamped
+
+The authority ([witness] tsa, RFC 3161) gets the SHA-256 of the ledger's last line and nothing else.
+Its answer is kept in the vault's folder witness/ if it is about that hash, answers this very
+request, and is signed by a certificate for time-stamping that the one in tsa_ca_file vouches for.
+As each line has the hash of the one before, it witnesses the whole ledger up to there, and every
+manifest that the ledger names. `publish` makes it public, `verify` checks it, and so does
+  openssl ts -verify -digest SHA256 -in witness/ledger_…tsr -CAfile CA.pem")]
+pub(crate) struct WitnessArgs {
+    /// Also if the last stamp is younger than [witness] every
+    #[arg(long)]
+    now: bool,
+    /// Only say what would be stamped
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the stamp as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(global: &Global, args: &WitnessArgs) -> Result<Exit, Failure> {
+    let setup = setup::load(global)?;
+    let this = setup.this_server()?;
+    let settings = &setup.settings;
+    if this.role == Role::Secondary {
+        let what = format!(
+            "server {} is a secondary: the ledger is the primary's",
+            this.id
+        );
+        return Err(Failure::new(Exit::Configuration, what).hint("run witness on the primary"));
+    }
+    let Some(witness) = &settings.witness else {
+        let what = "nobody witnesses: the configuration has no [witness] tsa";
+        let hint =
+            "add [witness] with tsa and tsa_ca_file; `twinstream config default` has every key";
+        return Err(Failure::new(Exit::Configuration, what).hint(hint));
+    };
+    let trust = trust(&witness.tsa_ca_file)?;
+    let vault = setup.vault(if args.dry_run { Asks::Look } else { Asks::Use })?;
+    let job = Job {
+        disk: &RealDisk,
+        vault: &vault,
+        settings: witness,
+        trust: &trust,
+        clock: &setup.clock,
+        keep_free: settings.merge.keep_free,
+    };
+    let line = match job.due(args.now).map_err(failure)? {
+        Due::Stamp(line) => line,
+        Due::NoLine => return Ok(nothing("the ledger has no line yet")),
+        Due::Stamped(name) => return Ok(nothing(&format!("its last line is stamped: {name}"))),
+        Due::TooYoung(name) => {
+            let why = format!("the last stamp is younger than witness.every: {name}");
+            return Ok(nothing(&why));
+        }
+    };
+    if args.dry_run {
+        output::print(&format!(
+            "line {line} would be stamped by {}\n",
+            witness.tsa
+        ))?;
+        return Ok(Exit::Done);
+    }
+    let lock = Lock::take(&settings.data_dir, "witness", setup.clock.now());
+    let _lock = lock.map_err(Failure::lock)?;
+    let chance = getrandom::u64()?.to_be_bytes();
+    let stamp = job.stamp(line, chance).map_err(failure)?;
+    let off_by = job.off_by(stamp.time);
+    if OFF_BY_SECONDS < off_by.abs() {
+        tracing::warn!(
+            "the authority's time is {off_by} s after this machine's: one of them is wrong"
+        );
+    }
+    tell(&stamp, args.json)?;
+    Ok(Exit::Done)
+}
+
+fn nothing(why: &str) -> Exit {
+    tracing::info!("nothing to witness: {why}");
+    Exit::NothingToDo
+}
+
+fn tell(stamp: &Stamp, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::print_json(stamp);
+    }
+    output::print(&format!(
+        "line {} of the ledger was stamped at {} by {}\n{}\n",
+        stamp.line, stamp.time, stamp.authority, stamp.name
+    ))
+}
+
+/// The certificates in a file, by which stamps hold.
+pub(super) fn trust(path: &Path) -> Result<Trust, Failure> {
+    let cannot = |why: &dyn std::fmt::Display| {
+        let what = format!(
+            "cannot use the authority's certificate: {}: {why}",
+            path.display()
+        );
+        Failure::new(Exit::Configuration, what)
+            .hint("fetch the root certificate, in PEM, from the authority's own pages")
+    };
+    let pem = disk::read_bounded(&RealDisk, path, TRUST_BYTES_MAX).map_err(|why| cannot(&why))?;
+    Trust::from_pem(&pem).map_err(|why| cannot(&why))
+}
+
+pub(super) fn failure(error: RunError) -> Failure {
+    let what = format!("the ledger is not witnessed: {error}");
+    match error {
+        RunError::NoAnswer { source, .. } if source.passes() => {
+            Failure::new(Exit::Unreachable, what).hint("the next run asks again")
+        }
+        RunError::NoAnswer { .. } => {
+            Failure::new(Exit::Failed, what).hint("is witness.tsa the address for requests?")
+        }
+        RunError::Refused { .. } => Failure::new(Exit::Failed, what)
+            .hint("is witness.tsa_ca_file the root certificate of this authority, and current?"),
+        RunError::Room(_) => Failure::new(Exit::Failed, what)
+            .hint("free space, or lower merge.keep_free; the next run asks again"),
+        RunError::Io { .. } | RunError::Ledger(_) => Failure::new(Exit::Failed, what),
+    }
+}

@@ -1,0 +1,145 @@
+//! One run: looks whether a stamp is due, asks for it, keeps it only if it holds.
+
+use std::{io, path::Path};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    ask::{self, NoAnswer},
+    plan::{self, Due},
+};
+use crate::{
+    config::settings::Witness as Settings,
+    period::UtcMs,
+    stamp::{
+        request::{Hash, Nonce, request},
+        token::{NoToken, Token},
+        trust::Trust,
+    },
+    vault::{
+        ledger::{self, LedgerError},
+        witness::{self, Stamp, StampName, Witness},
+    },
+    world::{clock::Clock, disk::Disk},
+};
+
+/// What a run is told.
+pub struct Job<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// Whose ledger.
+    pub vault: &'a Path,
+    /// Who is asked, and how often.
+    pub settings: &'a Settings,
+    /// Whose answers hold.
+    pub trust: &'a Trust,
+    /// The time.
+    pub clock: &'a Clock,
+    /// Bytes that must stay free.
+    pub keep_free: u64,
+}
+
+/// Why there is no stamp.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The vault.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file or folder.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Too little room.
+    #[error("{0} has less room left than merge.keep_free")]
+    Room(String),
+    /// The authority did not answer.
+    #[error("{url}: {source}")]
+    NoAnswer {
+        /// Who.
+        url: String,
+        /// Why.
+        source: NoAnswer,
+    },
+    /// It answered, and that does not hold.
+    #[error("{url}: its answer is refused: {source}")]
+    Refused {
+        /// Who.
+        url: String,
+        /// Why.
+        source: NoToken,
+    },
+}
+
+impl Job<'_> {
+    fn io(&self) -> impl FnOnce(io::Error) -> RunError {
+        let path = self.vault.display().to_string();
+        |source| RunError::Io { path, source }
+    }
+
+    /// What is due.
+    pub fn due(&self, at_once: bool) -> Result<Due, RunError> {
+        let lines = ledger::each_whole_line(self.disk, self.vault, |_| ())?;
+        let stamps = Witness::names(self.disk, self.vault).map_err(self.io())?;
+        let newest = stamps.last().copied();
+        let (every, now) = (self.settings.every, self.clock.now());
+        Ok(plan::due(lines.len() as u64, newest, every, now, at_once))
+    }
+
+    /// Has the ledger's line of that number stamped. `chance` is the nonce.
+    pub fn stamp(&self, line: u64, chance: [u8; 8]) -> Result<Stamp, RunError> {
+        let free = self.disk.free(self.vault).map_err(self.io())?;
+        if free < self.keep_free {
+            return Err(RunError::Room(self.vault.display().to_string()));
+        }
+        let hash = |line: &[u8]| Hash::from(Sha256::digest(line));
+        let hashes = ledger::each_whole_line(self.disk, self.vault, hash)?;
+        let index = usize::try_from(line)
+            .ok()
+            .and_then(|line| line.checked_sub(1));
+        let hash = index.and_then(|index| hashes.get(index));
+        let hash = hash.ok_or_else(|| self.io()(io::Error::other("the ledger is shorter now")))?;
+        let (token, answer) = self.ask(hash, chance)?;
+        let name = StampName {
+            second: token.time.second(),
+            line,
+        };
+        witness::keep(self.disk, self.vault, self.trust, (name, &answer)).map_err(self.io())?;
+        Ok(Stamp {
+            name: name.to_string(),
+            line,
+            time: token.time,
+            authority: token.authority,
+        })
+    }
+
+    /// Has the authority stamp a hash. `chance` is the nonce. The answer holds.
+    pub fn ask(&self, hash: &Hash, chance: [u8; 8]) -> Result<(Token, Vec<u8>), RunError> {
+        let nonce = Nonce::new(chance);
+        let url = self.settings.tsa.clone();
+        let answer = match ask::ask(&url, &request(hash, nonce), self.clock) {
+            Ok(answer) => answer,
+            Err(source) => return Err(RunError::NoAnswer { url, source }),
+        };
+        match checked(&answer, self.trust, hash, nonce) {
+            Ok(token) => Ok((token, answer)),
+            Err(source) => Err(RunError::Refused { url, source }),
+        }
+    }
+
+    /// How far the authority's time is from this machine's, in seconds.
+    pub fn off_by(&self, time: UtcMs) -> i64 {
+        time.second() - self.clock.now().second()
+    }
+}
+
+/// An answer that holds and is one to this request.
+fn checked(answer: &[u8], trust: &Trust, hash: &Hash, nonce: Nonce) -> Result<Token, NoToken> {
+    let token = Token::open(answer, trust)?;
+    token.check_hash(hash)?;
+    token.check_nonce(nonce)?;
+    Ok(token)
+}

@@ -1,0 +1,63 @@
+//! Plain HTTP calls, one at a time, each within limits.
+
+use std::time::Duration;
+
+use ureq::{
+    Agent,
+    tls::{Certificate, RootCerts, TlsConfig},
+};
+
+use super::clock::Clock;
+
+/// However fast a simulated clock runs, this machine takes its time.
+const REAL_MIN: Duration = Duration::from_secs(3);
+
+/// No certificates: https cannot be verified.
+#[derive(Debug, thiserror::Error)]
+#[error("this machine has no certificates to verify the other side's with: {0}")]
+pub struct NoCertificates(String);
+
+/// How long a call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// From begin to end.
+    pub whole: Duration,
+    /// Until a connection is there.
+    pub connect: Duration,
+    /// Without a byte in either direction.
+    pub silence: Duration,
+}
+
+/// A client that follows no redirect by itself and takes every status for an answer.
+pub fn agent(clock: &Clock, limits: Limits, is_https: bool) -> Result<Agent, NoCertificates> {
+    let limit = |wait| Some(clock.real(wait).max(REAL_MIN));
+    let mut config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .user_agent(concat!("twinstream/", env!("CARGO_PKG_VERSION")))
+        .timeout_global(limit(limits.whole))
+        .timeout_connect(limit(limits.connect))
+        .timeout_per_read(limit(limits.silence))
+        .timeout_per_write(limit(limits.silence));
+    if is_https {
+        config = config.tls_config(TlsConfig::builder().root_certs(roots()?).build());
+    }
+    Ok(config.build().new_agent())
+}
+
+/// The certificates that this machine's administrator keeps current.
+fn roots() -> Result<RootCerts, NoCertificates> {
+    let store = rustls_native_certs::load_native_certs();
+    let certificates: Vec<Certificate<'static>> = store
+        .certs
+        .iter()
+        .map(|der| Certificate::from_der(der).to_owned())
+        .collect();
+    if certificates.is_empty() {
+        let why: Vec<String> = store.errors.iter().map(ToString::to_string).collect();
+        return Err(NoCertificates(why.join("; ")));
+    }
+    Ok(RootCerts::from(certificates))
+}

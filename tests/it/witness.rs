@@ -1,0 +1,397 @@
+//! The witness: a stamp of an authority made with openssl, asked for by the real command, kept, published,
+//! verified by this program and by openssl; and every kind of false answer.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
+
+use serde_json::Value;
+use twinstream::{
+    stamp::{
+        request::{Nonce, request},
+        token::Token,
+        trust::Trust,
+    },
+    vault::ledger,
+    world::disk::RealDisk,
+};
+
+use crate::support::{
+    authority::{Authority, Keys, Manner, P256},
+    folder::files_below,
+    osf::{Osf, Publisher, Said, fast_folder},
+};
+
+const NOWHERE: &str = "http://127.0.0.1:9";
+const DAY: &str = "2026-11-23";
+
+fn publisher() -> Publisher {
+    Publisher::with_hours("2026-11-23T13:10:00Z", 2, "2026-11-24T00:30:00Z")
+}
+
+fn witness(publisher: &Publisher, authority: &Authority, args: &[&str]) -> Said {
+    let args = [&["witness"], args].concat();
+    publisher.run(NOWHERE, &authority.config(), &args)
+}
+
+fn verify(folder: &Path, args: &[&str]) -> (i32, String) {
+    let said = Command::new(env!("CARGO_BIN_EXE_twinstream"))
+        .arg("verify")
+        .args(args)
+        .arg(folder)
+        .output()
+        .unwrap();
+    let words = [said.stdout, said.stderr].concat();
+    (
+        said.status.code().unwrap(),
+        String::from_utf8(words).unwrap(),
+    )
+}
+
+/// The stamps that lie in a vault or a copy of it.
+fn stamps(root: &Path) -> Vec<PathBuf> {
+    let mut found = files_below(&root.join("witness"));
+    found.retain(|path| path.extension().is_some_and(|ending| ending == "tsr"));
+    found.sort();
+    found
+}
+
+fn certificate(publisher: &Publisher) -> String {
+    let path = publisher
+        .site
+        .vault()
+        .join(format!("{DAY}/{DAY}_certificate.txt"));
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn the_ledger_is_stamped_once_a_day_and_openssl_confirms_it() {
+    let (publisher, authority) = (publisher(), Authority::start(P256));
+    let vault = publisher.site.vault();
+    // the day's certificate is made before anybody has witnessed it
+    publisher
+        .run(NOWHERE, "", &["report", DAY])
+        .check(5, "no stamp of an authority");
+    publisher
+        .run(NOWHERE, "", &["witness"])
+        .check(3, "[witness]");
+    witness(&publisher, &authority, &["--dry-run"]).check(0, "would be stamped");
+    assert!(stamps(&vault).is_empty());
+    witness(&publisher, &authority, &[]).check(0, "Time stamps");
+    let [stamp] = &stamps(&vault)[..] else {
+        panic!("{:?}", stamps(&vault));
+    };
+    let head = ledger::head(&RealDisk, &vault).unwrap();
+    assert!(authority.confirms(stamp, &head));
+    assert!(
+        !authority.confirms(stamp, &head.replace('a', "b")),
+        "openssl looks at the hash"
+    );
+    witness(&publisher, &authority, &[]).check(4, "its last line is stamped");
+    let (code, said) = verify(&vault, &[]);
+    assert_eq!(code, 0, "{said}");
+    let lines = ledger::read(&RealDisk, &vault).unwrap().len();
+    for words in [
+        "1 stamp holds",
+        &format!("line {lines} and all before it were there at"),
+        "root certificate lies beside the stamps",
+        "which it does not tell yet",
+    ] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    // the next report of whatever day tells of it
+    publisher
+        .run(NOWHERE, "", &["report", "2026-11-22"])
+        .check(0, "witnessed now");
+    assert!(
+        certificate(&publisher)
+            .contains("Since this time the manifests of this day are what they are")
+    );
+    let (code, said) = verify(&vault, &[]);
+    assert!(code == 0 && !said.contains("does not tell yet"), "{said}");
+    // late data: another revision, which this stamp does not cover
+    let more = crate::support::osf::some_of(publisher_hour(13), "3");
+    publisher.site.put(&more);
+    assert!(!publisher.site.merge("2026-11-24T03:00:00Z").is_empty());
+    publisher
+        .run(NOWHERE, "", &["report", DAY])
+        .check(5, "no stamp of an authority");
+    assert_eq!(verify(&vault, &[]).0, 0);
+    let real_time = |args: &[&str]| {
+        let mut command = publisher.any_command(NOWHERE, &authority.config(), args);
+        let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        let clock = args.iter().position(|arg| arg == "--clock").unwrap();
+        let mut with_real_clock = Command::new(command.get_program());
+        with_real_clock
+            .args(&args[..clock])
+            .args(&args[clock + 2..]);
+        command = with_real_clock;
+        let said = command.output().unwrap();
+        (
+            said.status.code().unwrap(),
+            String::from_utf8([said.stdout, said.stderr].concat()).unwrap(),
+        )
+    };
+    let (code, said) = real_time(&["witness"]);
+    assert!(
+        code == 4 && said.contains("younger than witness.every"),
+        "{said}"
+    );
+    let (code, said) = real_time(&["witness", "--now", "--json"]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(stamps(&vault).len(), 2);
+    let told: Value = serde_json::from_str(&said).unwrap();
+    assert!(usize::try_from(told["line"].as_u64().unwrap()).unwrap() > lines);
+    publisher
+        .run(NOWHERE, "", &["report", DAY])
+        .check(5, "Since this time");
+    let (code, said) = verify(&vault, &["--tsa-ca", authority.root().to_str().unwrap()]);
+    assert!(code == 0 && said.contains("2 stamps hold"), "{said}");
+    assert!(
+        said.contains("by the root certificate that was given"),
+        "{said}"
+    );
+}
+
+fn publisher_hour(hour: i64) -> twinstream::period::UtcMs {
+    crate::support::primary::at("2026-11-23T00:25:00Z").plus_ms(hour * 3_600_000)
+}
+
+#[test]
+fn authorities_sign_with_keys_of_many_kinds() {
+    let all = [
+        (&["rsa:2048"][..], "sha512", true),
+        (&["rsa:3072"], "sha384", false),
+        (
+            &["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
+            "sha512",
+            true,
+        ),
+        (
+            &["ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
+            "sha384",
+            false,
+        ),
+    ];
+    for (newkey, digest, between) in all {
+        let keys = Keys {
+            newkey,
+            digest,
+            between,
+        };
+        let authority = Authority::start(keys);
+        let (hash, nonce) = ([7; 32], Nonce::new([9; 8]));
+        let answer = authority.reply(&request(&hash, nonce));
+        let trust = Trust::from_pem(&fs::read(authority.root()).unwrap()).unwrap();
+        let token = Token::open(&answer, &trust).unwrap_or_else(|why| panic!("{keys:?}: {why}"));
+        token.check_hash(&hash).unwrap();
+        token.check_nonce(nonce).unwrap();
+    }
+}
+
+#[test]
+fn a_false_answer_is_a_warning_with_its_reason_and_leaves_nothing() {
+    let (publisher, authority) = (publisher(), Authority::start(P256));
+    let vault = publisher.site.vault();
+    let all = [
+        (
+            Manner::OtherHash,
+            1,
+            "another hash than the one that was sent",
+        ),
+        (
+            Manner::OtherNonce,
+            1,
+            "another nonce than the one that was sent",
+        ),
+        (Manner::Again, 1, "another nonce than the one that was sent"),
+        (
+            Manner::Rejection,
+            1,
+            "the authority has not stamped it: rejection",
+        ),
+        (
+            Manner::Rejection,
+            1,
+            "unrecognized or unsupported algorithm",
+        ),
+        (Manner::Expired, 1, "it has expired"),
+        (Manner::ForServers, 1, "not one for time-stamping only"),
+        (Manner::Unnamed, 1, "an attribute is missing"),
+        (Manner::Broken, 1, "its signature does not hold"),
+        (
+            Manner::Page,
+            1,
+            "not an answer of a time-stamping authority",
+        ),
+        (Manner::Cut, 6, "no whole answer"),
+        (Manner::Status(503), 6, "status 503"),
+        (Manner::Status(404), 1, "status 404"),
+    ];
+    for (manner, code, why) in all {
+        authority.behave(manner);
+        witness(&publisher, &authority, &[])
+            .check(code, why)
+            .check(code, "hint: ");
+        assert!(stamps(&vault).is_empty(), "{manner:?}");
+    }
+    // the same authority by another's root certificate, and one that is not there
+    authority.behave(Manner::Honest);
+    let other = Authority::start(P256);
+    let config = authority.config().replace(
+        authority.root().to_str().unwrap(),
+        other.root().to_str().unwrap(),
+    );
+    let said = publisher.run(NOWHERE, &config, &["witness"]);
+    said.check(1, "its signer's certificate does not hold");
+    let config = authority
+        .config()
+        .replace(&authority.url, "http://127.0.0.1:9/tsr");
+    publisher
+        .run(NOWHERE, &config, &["witness"])
+        .check(6, "no whole answer");
+    let config = authority.config().replace("ca.pem", "tsa.pem");
+    publisher
+        .run(NOWHERE, &config, &["witness"])
+        .check(3, "no root certificate");
+    assert!(!vault.join("witness").exists());
+    assert_eq!(verify(&vault, &[]).0, 0);
+    witness(&publisher, &authority, &[]).check(0, "was stamped at");
+}
+
+/// An answer, and the root certificate by which it holds.
+static GOOD: LazyLock<(Vec<u8>, Trust)> = LazyLock::new(|| {
+    let authority = Authority::start(P256);
+    let answer = authority.reply(&request(&[7; 32], Nonce::new([9; 8])));
+    let trust = Trust::from_pem(&fs::read(authority.root()).unwrap()).unwrap();
+    (answer, trust)
+});
+
+#[test]
+fn whatever_bit_of_an_answer_is_changed_it_never_says_something_else() {
+    let (answer, trust) = &*GOOD;
+    let good = Token::open(answer, trust).unwrap();
+    let mut refused = 0;
+    for bit in (0..answer.len() * 8).step_by(11) {
+        let mut changed = answer.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        match Token::open(&changed, trust) {
+            Ok(token) => assert_eq!(token, good, "bit {bit}"),
+            Err(_refused) => refused += 1,
+        }
+    }
+    assert!(
+        answer.len() * 8 / 11 * 9 / 10 < refused,
+        "{refused} of {}",
+        answer.len()
+    );
+    for length in (0..answer.len()).step_by(13) {
+        assert!(Token::open(&answer[..length], trust).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn strangers_check_the_stamps_that_are_published() {
+    let (publisher, authority) = (publisher(), Authority::start(P256));
+    witness(&publisher, &authority, &[]).check(0, "");
+    publisher
+        .run(NOWHERE, "", &["report", DAY])
+        .check(5, "Since this time");
+    let osf = Osf::start("", &[]);
+    publisher.publish(&osf, &[]).check(0, "witness/ledger_");
+    assert_eq!(osf.files(), publisher.expected());
+    publisher
+        .publish(&osf, &["--audit"])
+        .check(0, "0 should not be public");
+    publisher.publish(&osf, &[]).check(4, "");
+    let copy = |change: &dyn Fn(&Path)| {
+        let dir = fast_folder();
+        for (path, bytes) in osf.files() {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        change(dir.path());
+        dir
+    };
+    let root = authority.root();
+    let by_root = ["--tsa-ca", root.to_str().unwrap()];
+    let good = copy(&|_| ());
+    for args in [&[][..], &by_root] {
+        let (code, said) = verify(good.path(), args);
+        assert!(code == 0 && said.contains("1 stamp holds"), "{said}");
+    }
+    // in the place of the stamp one by somebody else, whose certificates are put beside it
+    let forger = Authority::start(P256);
+    let replaced = copy(&|root| {
+        let path = &stamps(root)[0];
+        let head = ledger::head(&RealDisk, root).unwrap();
+        let octet = |place: usize| u8::from_str_radix(&head[2 * place..2 * place + 2], 16).unwrap();
+        let hash: Vec<u8> = (0..32).map(octet).collect();
+        let answer = forger.reply(&request(&hash.try_into().unwrap(), Nonce::new([1; 8])));
+        fs::write(path, answer).unwrap();
+    });
+    let (code, said) = verify(replaced.path(), &by_root);
+    assert!(
+        code == 1 && said.contains("it is not shown to stamp the ledger"),
+        "{said}"
+    );
+    let (code, said) = verify(replaced.path(), &[]);
+    assert!(code == 1 && said.contains("does not hold"), "{said}");
+    // a manifest that was changed, with a ledger that was chained anew
+    let rewritten = copy(&|root| {
+        let text = fs::read_to_string(ledger::path(root)).unwrap();
+        let (before, last) = text.trim_end().rsplit_once('\n').unwrap();
+        let last = last.replace("\"manifest_sha256\":\"", "\"manifest_sha256\":\"0");
+        fs::write(ledger::path(root), format!("{before}\n{last}\n")).unwrap();
+    });
+    let (code, said) = verify(rewritten.path(), &[]);
+    assert!(
+        code == 1 && said.contains("it stamps another hash"),
+        "{said}"
+    );
+    // without the certificates, without the stamp, with an older ledger: that is incomplete
+    let lacks = |change: &dyn Fn(&Path), words: &str| {
+        let dir = copy(change);
+        let (code, said) = verify(dir.path(), &[]);
+        assert!(code == 5 && said.contains(words), "{said}");
+    };
+    lacks(
+        &|root| {
+            for path in files_below(&root.join("witness")) {
+                if path.extension().is_some_and(|ending| ending == "pem") {
+                    fs::remove_file(path).unwrap();
+                }
+            }
+        },
+        "give one with --tsa-ca",
+    );
+    lacks(
+        &|root| fs::remove_dir_all(root.join("witness")).unwrap(),
+        "it names a stamp that is not here",
+    );
+    lacks(
+        &|root| {
+            let text = fs::read_to_string(ledger::path(root)).unwrap();
+            let (before, _) = text.trim_end().rsplit_once('\n').unwrap();
+            fs::write(ledger::path(root), format!("{before}\n")).unwrap();
+        },
+        "the ledger here has no line",
+    );
+    // a certificate that claims to be older than its stamp
+    let older = copy(&|root| {
+        let path = root.join(format!("2026/11/23/{DAY}_certificate.txt"));
+        let text = fs::read_to_string(&path).unwrap();
+        let at = text.find("Z  ledger_").unwrap();
+        let (year, rest) = (at - 23, at - 19);
+        fs::write(&path, format!("{}2001{}", &text[..year], &text[rest..])).unwrap();
+    });
+    let (code, said) = verify(older.path(), &[]);
+    assert!(
+        code == 1 && said.contains("the stamp that it names says something else"),
+        "{said}"
+    );
+}
