@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 
 use super::exit::TABLE;
-use crate::world::clock::SimulatedTime;
+use crate::{config::home, world::clock::SimulatedTime};
 
 /// Collects the X sampled stream on several servers, merges it into one archive, and proves what it has.
 #[derive(Debug, Parser)]
@@ -22,7 +25,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// The configuration file [default: ./twinstream.toml, then /etc/twinstream/twinstream.toml]
-    #[arg(long, global = true, env = "TWINSTREAM_CONFIG", value_name = "FILE")]
+    #[arg(value_parser = users_path(), long, global = true, env = "TWINSTREAM_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Which of the servers this is [default: the one whose host is this machine's name]
     #[arg(long, global = true, env = "TWINSTREAM_SERVER", value_name = "ID")]
@@ -52,6 +55,15 @@ pub(crate) struct Global {
     /// The service that started this process
     #[arg(long, global = true, hide = true, value_name = "PID")]
     pub(crate) child_of: Option<u32>,
+}
+
+/// A path that a user names.
+pub(crate) fn users_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|written| match written.to_str() {
+        Some(written) => home::expand(written, home::home().as_deref()),
+        // what is not text begins with no sign for a home
+        None => Ok(PathBuf::from(written)),
+    })
 }
 
 /// The form of log lines.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    args::Global,
+    args::{Global, users_path},
     demo_site::{BEGIN, RATE, Site},
     exit::{Exit, Failure},
     output, picture, progress, setup,
@@ -92,7 +92,7 @@ it left out. The folder stays, so that you can look at every file; remove it whe
 enough.")]
 pub(crate) struct DemoArgs {
     /// Where everything is put: a folder that does not exist yet
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(value_parser = users_path(), long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
     /// At the end, go on serving the status page until Ctrl-C
     #[arg(long)]

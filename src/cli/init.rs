@@ -8,19 +8,22 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    args::Global,
+    args::{Global, users_path},
     exit::{Exit, Failure},
     output, setup,
 };
 use crate::{
     config::{
-        file,
+        file, home,
         predecessor::{self, Fate},
         resolve::{self, Me},
         write::{Answers, UNKNOWN_HOSTS},
     },
     period::Zone,
-    world::disk::{self, Disk as _, RealDisk},
+    world::{
+        disk::{Disk as _, RealDisk, placed},
+        users_file,
+    },
 };
 
 /// Where the file goes when nothing is said.
@@ -43,16 +46,16 @@ On a terminal it asks for what no flag says; otherwise it takes the defaults. An
 never overwritten.")]
 pub(crate) struct InitArgs {
     /// Read the predecessor's server_settings.txt
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_parser = users_path(), long, value_name = "FILE")]
     from_server_settings: Option<PathBuf>,
     /// Where the data lies
-    #[arg(long, value_name = "DIR")]
+    #[arg(value_parser = users_path(), long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Where the archive lies [default: <data_dir>/vault]
-    #[arg(long, value_name = "DIR")]
+    #[arg(value_parser = users_path(), long, value_name = "DIR")]
     vault_dir: Option<PathBuf>,
     /// The file with the app's bearer token
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_parser = users_path(), long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The API's address
     #[arg(long, value_name = "URL", hide = true)]
@@ -73,7 +76,7 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "ID")]
     osf_project: Option<String>,
     /// The file with OSF's token
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_parser = users_path(), long, value_name = "FILE")]
     osf_token_file: Option<PathBuf>,
     /// The mail server for alarms and reports
     #[arg(long, value_name = "HOST", requires = "mail_to")]
@@ -82,7 +85,7 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "USER", requires = "mail_host")]
     mail_user: Option<String>,
     /// The file with the password for the mail server
-    #[arg(long, value_name = "FILE", requires = "mail_user")]
+    #[arg(value_parser = users_path(), long, value_name = "FILE", requires = "mail_user")]
     mail_password_file: Option<PathBuf>,
     /// The sender's address; without it twinstream@ and this machine's name
     #[arg(long, value_name = "ADDRESS", requires = "mail_host")]
@@ -171,8 +174,8 @@ fn tell(args: &InitArgs, host: &str, answers: &mut Answers) {
 }
 
 fn read_old(path: &Path) -> Result<String, Failure> {
-    let bytes = disk::read_bounded(&RealDisk, path, predecessor::BYTES_MAX).map_err(|why| {
-        let what = format!("cannot read the settings: {}: {why}", path.display());
+    let bytes = users_file::read(path, predecessor::BYTES_MAX).map_err(|why| {
+        let what = format!("cannot read the settings: {}", placed(path, &why));
         Failure::new(Exit::Failed, what).hint("it lies in the folder `code` of the old repository")
     })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -274,7 +277,12 @@ fn ask_for_hosts(host: &str, answers: &mut Answers) -> Result<(), Failure> {
 fn check(text: &str, path: &Path, host: &str) -> Result<(), Failure> {
     let folder = std::path::absolute(path)?;
     let folder = folder.parent().unwrap_or(Path::new("/"));
-    let me = Me { asked: None, host };
+    let home = home::home();
+    let me = Me {
+        asked: None,
+        host,
+        home: home.as_deref(),
+    };
     let wrong = |problems: Vec<file::Problem>| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         let what = format!("no configuration can be made of this: {}", lines.join("; "));
@@ -290,7 +298,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let cannot = |why: io::Error| {
         Failure::new(
             Exit::Failed,
-            format!("cannot write the config: {}: {why}", path.display()),
+            format!("cannot write the config: {}", placed(path, &why)),
         )
     };
     let folder = path

@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    args::Global,
+    args::{Global, users_path},
     exit::{Exit, Failure},
     output,
 };
@@ -31,7 +31,7 @@ use crate::{
         posts::read::{self, Wanted},
         xz,
     },
-    world::disk::{self, Disk as _, RealDisk},
+    world::disk::{self, Disk as _, UsersDisk},
 };
 
 /// Tells what a segment, events file, seal, manifest or vault file contains.
@@ -42,6 +42,7 @@ Examples:
   twinstream inspect --json vault/2026-11-23/2026-11-23_14_manifest.json")]
 pub(crate) struct InspectArgs {
     /// The file
+    #[arg(value_parser = users_path())]
     file: PathBuf,
     /// Print the facts as JSON
     #[arg(long)]
@@ -74,7 +75,7 @@ pub(crate) fn run(_global: &Global, args: &InspectArgs) -> Result<Exit, Failure>
     if path.is_dir() {
         return Err(cannot(&"it is a folder").hint("name a file in it; `verify` takes folders"));
     }
-    if RealDisk.len(path).map_err(|why| cannot(&why))?.is_none() {
+    if UsersDisk.len(path).map_err(|why| cannot(&why))?.is_none() {
         return Err(cannot(&"there is no such file"));
     }
     let name = path
@@ -168,7 +169,7 @@ fn facts_of(path: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {
 }
 
 fn seal(path: &Path, name: &SegmentName, facts: &mut Facts) -> Result<(), Failure> {
-    let seal = Seal::read(&disk::read_bounded(&RealDisk, path, SEAL_BYTES_MAX)?, name)?;
+    let seal = Seal::read(&disk::read_bounded(&UsersDisk, path, SEAL_BYTES_MAX)?, name)?;
     facts.add("kind", "seal")?;
     facts.add("seal", &seal)
 }
@@ -182,10 +183,10 @@ fn sealed(
     facts: &mut Facts,
 ) -> Result<(), Failure> {
     let seal_path = path.with_file_name(format!("{name}.seal.json"));
-    let says = if RealDisk.len(&seal_path)?.is_none() {
+    let says = if UsersDisk.len(&seal_path)?.is_none() {
         "no: it is open, or was left by a crash".to_owned()
     } else {
-        let bytes = disk::read_bounded(&RealDisk, &seal_path, SEAL_BYTES_MAX)?;
+        let bytes = disk::read_bounded(&UsersDisk, &seal_path, SEAL_BYTES_MAX)?;
         match Seal::read(&bytes, name) {
             Ok(seal) if of(&seal) == found => "yes, and the same bytes".to_owned(),
             Ok(_) => "yes, but the bytes differ: it is DAMAGED".to_owned(),
@@ -202,8 +203,8 @@ fn each_line(
     mut each: impl FnMut(u64, &[u8]) -> Result<(), Failure>,
 ) -> Result<Digest, Failure> {
     let mut source = BufReader::new(match path.extension() {
-        Some(ending) if ending == "zst" => raw::open_compressed(&RealDisk, path)?,
-        _ => RealDisk.open(path)?,
+        Some(ending) if ending == "zst" => raw::open_compressed(&UsersDisk, path)?,
+        _ => UsersDisk.open(path)?,
     });
     let mut digester = Digester::default();
     let (mut line, mut number) = (Vec::new(), 0);
@@ -281,7 +282,7 @@ fn lines(path: &Path, name: &SegmentName, facts: &mut Facts) -> Result<(), Failu
 }
 
 fn manifest(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
-    let manifest = Manifest::read(&RealDisk, path)?;
+    let manifest = Manifest::read(&UsersDisk, path)?;
     facts.add("kind", "manifest")?;
     facts.add("hour", manifest.hour)?;
     facts.add("revision", manifest.history.revision)?;
@@ -295,7 +296,7 @@ fn manifest(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
 
 fn ledger(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
     let vault = path.parent().unwrap_or(Path::new("."));
-    let lines = ledger::read(&RealDisk, vault)?;
+    let lines = ledger::read(&UsersDisk, vault)?;
     let hours: BTreeSet<_> = lines.iter().map(|line| line.hour).collect();
     facts.add("kind", "ledger")?;
     facts.add("revisions", lines.len())?;
@@ -304,18 +305,18 @@ fn ledger(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
     facts.add("last line", lines.last())?;
     facts.add(
         "lines that break the chain",
-        ledger::breaks(&RealDisk, vault)?,
+        ledger::breaks(&UsersDisk, vault)?,
     )
 }
 
 fn identity(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
     let vault = path.parent().unwrap_or(Path::new("."));
     facts.add("kind", "a vault's description")?;
-    facts.add("vault", Identity::read(&RealDisk, vault)?)
+    facts.add("vault", Identity::read(&UsersDisk, vault)?)
 }
 
 fn acknowledgements(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
-    let acks = acks::read(&RealDisk, path, |_| true)?;
+    let acks = acks::read(&UsersDisk, path, |_| true)?;
     let times = || acks.values().map(|ack| ack.at);
     facts.add("kind", "acknowledgements")?;
     facts.add("files", acks.len())?;
@@ -329,16 +330,16 @@ fn data_file(
     facts: &mut Facts,
 ) -> Result<(), Failure> {
     let found = if kind == Kind::Posts {
-        read::read_through(&RealDisk, path, Wanted::All, |_| Ok(()))?
+        read::read_through(&UsersDisk, path, Wanted::All, |_| Ok(()))?
     } else {
-        xz::read_through(&RealDisk, path, kind.header_lines(), |_| Ok(()))?
+        xz::read_through(&UsersDisk, path, kind.header_lines(), |_| Ok(()))?
     };
     facts.add("kind", kind.ending())?;
     facts.add("hour", hour)?;
     facts.add("content", &found)?;
     let manifest_path = path.with_file_name(format!("{hour}_manifest.json"));
-    if RealDisk.len(&manifest_path)?.is_some() {
-        let same = Manifest::read(&RealDisk, &manifest_path)?
+    if UsersDisk.len(&manifest_path)?.is_some() {
+        let same = Manifest::read(&UsersDisk, &manifest_path)?
             .outputs
             .contains(&found);
         let says = if same {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::CommandFactory as _;
 
 use super::{
-    args::{Cli, Global},
+    args::{Cli, Global, users_path},
     exit::{Exit, Failure},
 };
 use crate::world::disk::{self, Disk as _, RealDisk};
@@ -14,6 +14,7 @@ use crate::world::disk::{self, Disk as _, RealDisk};
 #[derive(Debug, clap::Args)]
 pub(crate) struct ManArgs {
     /// Where to
+    #[arg(value_parser = users_path())]
     folder: PathBuf,
 }
 

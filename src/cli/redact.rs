@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    args::Global,
+    args::{Global, users_path},
     exit::{Exit, Failure},
     merge::Primary,
     output, progress, setup,
@@ -22,7 +22,8 @@ use crate::{
     vault::redactions::Redactions,
     world::{
         crash::{self, Point},
-        disk::{self, RealDisk},
+        disk::{RealDisk, placed},
+        users_file,
     },
 };
 
@@ -46,7 +47,7 @@ quotes, mentions), copies that others have, and what lies on secondaries until i
 are not reached (docs/operations.md).")]
 pub(crate) struct RedactArgs {
     /// A file with one id a line
-    #[arg(long, value_name = "FILE", required_unless_present = "authors")]
+    #[arg(value_parser = users_path(), long, value_name = "FILE", required_unless_present = "authors")]
     ids: Option<PathBuf>,
     /// All posts of this author, by id, now and later; may be said several times
     #[arg(long = "author", value_name = "ID")]
@@ -222,9 +223,10 @@ fn authors(args: &RedactArgs) -> Result<BTreeSet<u64>, Failure> {
 fn read_ids(file: &Path) -> Result<BTreeSet<u64>, Failure> {
     let path = file.display();
     let cannot = |why: String| Failure::new(Exit::Usage, format!("cannot use {path}: {why}"));
-    let bytes = disk::read_bounded(&RealDisk, file, IDS_BYTES_MAX)
-        .map_err(|why| cannot(why.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_not_text| cannot("it is not text".to_owned()))?;
+    let text = users_file::read_text(file, IDS_BYTES_MAX).map_err(|why| {
+        let what = format!("cannot use the ids: {}", placed(file, &why));
+        Failure::new(Exit::Usage, what)
+    })?;
     let mut ids = BTreeSet::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();

@@ -383,7 +383,7 @@ fn write(vault: &Path, files: &Files) -> Result<(), Failure> {
         disk::put(&RealDisk, &path, text.as_bytes()).map_err(|why| {
             Failure::new(
                 Exit::Failed,
-                format!("cannot write: {}: {why}", path.display()),
+                format!("cannot write: {}", disk::placed(&path, &why)),
             )
         })?;
     }
@@ -396,7 +396,7 @@ fn report(vault: &Path, day: Day) -> Result<String, Failure> {
     let bytes = disk::read_bounded(&RealDisk, &path, REPORT_BYTES_MAX).map_err(|why| {
         Failure::new(
             Exit::Failed,
-            format!("cannot read the report: {}: {why}", path.display()),
+            format!("cannot read the report: {}", disk::placed(&path, &why)),
         )
         .hint("the next `twinstream merge` that commits an hour of the day writes it anew")
     })?;

@@ -65,6 +65,17 @@ says when it is ready and, while it makes progress, that it is alive (Type=notif
 pub(crate) struct RunArgs {}
 
 pub(crate) fn run(global: &Global, _args: &RunArgs) -> Result<Exit, Failure> {
+    if let Some(path) = &global.config
+        && path.exists()
+        && !path.is_file()
+        && !path.is_dir()
+    {
+        let what = format!(
+            "cannot use the config: {} is a pipe, and each stage reads it again",
+            path.display()
+        );
+        return Err(Failure::new(Exit::Configuration, what).hint("put it into a file"));
+    }
     let (setup, collector, _lock) = collect::prepare(global)?;
     test_writing(&setup.settings)?;
     let beside = Beside::start(global, &setup, &collector.progress)?;
@@ -248,7 +259,7 @@ fn test_writing(settings: &Settings) -> Result<(), Failure> {
     match tested {
         Err(why) if why.kind() == io::ErrorKind::StorageFull => Ok(()),
         Err(why) => {
-            let what = format!("cannot write to {}: {why}", settings.data_dir.display());
+            let what = format!("cannot write: {}", disk::placed(&settings.data_dir, &why));
             let hint = "make the folder writable for the user that this runs as";
             Err(Failure::new(Exit::Failed, what).hint(hint))
         }

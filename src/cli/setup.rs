@@ -1,8 +1,7 @@
 //! What most commands need before they start: the log, the settings, the clock, the token.
 
 use std::{
-    fs, io,
-    os::unix::fs::MetadataExt as _,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +16,7 @@ use crate::{
     config::{
         address,
         file::{self, Problem, Written},
+        home,
         proxy::Proxies,
         resolve::{self, Me},
         secrets::{self, SecretError},
@@ -31,8 +31,9 @@ use crate::{
     vault::identity,
     world::{
         clock::Clock,
-        disk::{self, RealDisk},
+        disk::{RealDisk, placed},
         lock::Lock,
+        users_file,
     },
 };
 
@@ -108,30 +109,28 @@ pub(crate) fn mail<'a>(path: &Path, settings: &'a Settings) -> Result<Option<&'a
 /// Finds, reads and proves the configuration. What is wrong with `[mail]` stops nothing but mail.
 fn load_but_mail(global: &Global) -> Result<Loaded, Failure> {
     let path = find(global)?;
-    let cannot = |why: String| {
-        Failure::new(
-            Exit::Configuration,
-            format!("cannot read the config: {}: {why}", path.display()),
-        )
-    };
-    let bytes = disk::read_bounded(&RealDisk, &path, CONFIG_BYTES_MAX).map_err(|why| {
-        let hint = match why.kind() {
-            io::ErrorKind::NotFound => "`twinstream init` writes one",
-            io::ErrorKind::IsADirectory => "name the file in it",
-            io::ErrorKind::PermissionDenied => "run this as the user that the service runs as",
-            _ => return cannot(why.to_string()),
-        };
-        cannot(why.to_string()).hint(hint)
+    let text = users_file::read_text(&path, CONFIG_BYTES_MAX).map_err(|why| {
+        let what = format!("cannot read the config: {}", placed(&path, &why));
+        let failure = Failure::new(Exit::Configuration, what);
+        match why.kind() {
+            io::ErrorKind::NotFound => failure.hint("`twinstream init` writes one"),
+            io::ErrorKind::IsADirectory => failure.hint("name the file in it"),
+            io::ErrorKind::PermissionDenied => {
+                failure.hint("run this as the user that the service runs as")
+            }
+            _ => failure,
+        }
     })?;
-    let text = String::from_utf8(bytes).map_err(|why| cannot(why.to_string()))?;
     let folder = std::path::absolute(&path)?
         .parent()
         .unwrap_or(Path::new("/"))
         .to_owned();
     let host = host();
+    let home = home::home();
     let me = Me {
         asked: global.server.as_deref(),
         host: &host,
+        home: home.as_deref(),
     };
     let written = file::read(&text).map_err(|problems| wrong(&path, &problems))?;
     let settings =
@@ -301,23 +300,21 @@ fn secret_file(
     take: impl FnOnce(&[u8]) -> Result<Secret, SecretError>,
 ) -> Result<Secret, Failure> {
     let shown = path.display();
-    let cannot = |why: &dyn std::fmt::Display| {
-        Failure::new(
-            Exit::Configuration,
-            format!("cannot use {what}: {shown}: {why}"),
-        )
-    };
-    let mode = fs::metadata(path)
-        .map_err(|why| {
-            let hint = format!("put {what} there, where others cannot read it (mode 600)");
-            cannot(&why).hint(hint)
-        })?
-        .mode();
-    secrets::check_mode(mode).map_err(|why| cannot(&why).hint(format!("chmod 600 {shown}")))?;
-    let read = disk::read_bounded(&RealDisk, path, secrets::SECRET_BYTES_MAX);
-    let bytes = read.map_err(|why| cannot(&why))?;
-    take(&bytes)
-        .map_err(|why| cannot(&why).hint(format!("put {what}, and nothing else, into that file")))
+    let read = users_file::read_secret(path, secrets::SECRET_BYTES_MAX, secrets::check_mode);
+    read.and_then(|bytes| take(&bytes)).map_err(|why| {
+        let (why, hint) = match why {
+            SecretError::File(why) => (
+                why,
+                format!("put {what} there, where others cannot read it (mode 600)"),
+            ),
+            SecretError::Open { .. } => (format!("{shown}: {why}"), format!("chmod 600 {shown}")),
+            SecretError::Empty | SecretError::NotOneWord => (
+                format!("{shown}: {why}"),
+                format!("put {what}, and nothing else, into that file"),
+            ),
+        };
+        Failure::new(Exit::Configuration, format!("cannot use {what}: {why}")).hint(hint)
+    })
 }
 
 /// Log lines show the time that the process goes by.

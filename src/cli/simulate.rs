@@ -1,7 +1,6 @@
 //! `simulate`: runs the simulated X API and OSF on loopback, for rehearsals and tests.
 
 use std::{
-    fs,
     future::Future,
     io::{self, Write as _},
     net::SocketAddr,
@@ -15,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    args::Global,
+    args::{Global, users_path},
     exit::{Exit, Failure},
     simulate_osf::OsfArgs,
     simulate_smtp::SmtpArgs,
@@ -36,8 +35,12 @@ use crate::{
     world::{
         clock::Clock,
         disk::{Disk as _, RealDisk},
+        users_file,
     },
 };
+
+/// A list of faults has some kilobytes.
+pub(super) const FAULTS_BYTES_MAX: u64 = 16 << 20;
 
 /// How far `--faults random` reaches when no duration is given.
 const RANDOM_MS: i64 = 24 * 3_600_000;
@@ -103,16 +106,16 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "FROM-TO", value_parser = residues, default_value = "0-9")]
     residues: Residues,
     /// Sends the lines of this file in place of generated posts
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_parser = users_path(), long, value_name = "FILE")]
     replay: Option<PathBuf>,
     /// How many streams must be open before the first line of the file is sent
     #[arg(long, value_name = "N", default_value_t = 1, requires = "replay")]
     replay_wait: usize,
     /// What goes wrong: a TOML file, or "random" for a schedule from the seed
-    #[arg(long, value_name = "FILE|random")]
+    #[arg(value_parser = users_path(), long, value_name = "FILE|random")]
     faults: Option<PathBuf>,
     /// Writes what happens to this file, as JSON lines
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_parser = users_path(), long, value_name = "FILE")]
     truth: Option<PathBuf>,
     /// The bearer token that is let in
     #[arg(long, default_value = "simulated")]
@@ -298,7 +301,7 @@ fn options(args: &SimulateArgs, start: UtcMs) -> Result<Options, Failure> {
     };
     let replay = match &args.replay {
         None => None,
-        Some(path) => match fs::read(path) {
+        Some(path) => match users_file::read(path, u64::MAX) {
             Ok(content) => Some(Replay::new(&content, args.replay_wait)),
             Err(error) => return Err(unreadable("the lines to replay", path, &error)),
         },
@@ -355,6 +358,6 @@ fn faults(args: &SimulateArgs) -> Result<Vec<Fault>, Failure> {
         Failure::new(Exit::Usage, what)
             .hint("`twinstream simulate --help` shows what an entry looks like")
     };
-    let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    let text = users_file::read_text(path, FAULTS_BYTES_MAX).map_err(|error| wrong(&error))?;
     fault::parse(&text).map_err(|error| wrong(&error))
 }

@@ -1,12 +1,15 @@
 //! The flags of `simulate` for OSF: what project there is, and what goes wrong with it.
 
 use std::{
-    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use super::exit::{Exit, Failure};
+use super::{
+    args::users_path,
+    exit::{Exit, Failure},
+    simulate::FAULTS_BYTES_MAX,
+};
 use crate::{
     period::UtcMs,
     simulate::{
@@ -14,6 +17,7 @@ use crate::{
         osf_fault::{self, Faults},
         truth::Truth,
     },
+    world::users_file,
 };
 
 /// With `--osf-faults random` about one request in so many goes wrong.
@@ -23,7 +27,7 @@ const RANDOM_ONE_IN: u64 = 6;
 #[command(next_help_heading = "Simulated OSF")]
 pub(crate) struct OsfArgs {
     /// Serves OSF and WaterButler too, with what is uploaded kept below this folder
-    #[arg(id = "osf", long = "osf", value_name = "FOLDER")]
+    #[arg(value_parser = users_path(), id = "osf", long = "osf", value_name = "FOLDER")]
     dir: Option<PathBuf>,
     /// Where its API listens: a port, or 127.0.0.1:PORT. Port 0 is any free one
     #[arg(id = "osf-listen", long = "osf-listen", value_name = "PORT", value_parser = super::simulate::address, default_value = "0")]
@@ -53,7 +57,7 @@ pub(crate) struct OsfArgs {
     )]
     quota: u64,
     /// What goes wrong there: a TOML file, or "random" for one request in six, from the seed
-    #[arg(id = "osf-faults", long = "osf-faults", value_name = "FILE|random")]
+    #[arg(value_parser = users_path(), id = "osf-faults", long = "osf-faults", value_name = "FILE|random")]
     faults: Option<PathBuf>,
 }
 
@@ -92,7 +96,8 @@ impl OsfArgs {
             Failure::new(Exit::Usage, what)
                 .hint("`twinstream simulate --help` shows what an entry looks like")
         };
-        let text = fs::read_to_string(path).map_err(|why| wrong(why.to_string()))?;
+        let text =
+            users_file::read_text(path, FAULTS_BYTES_MAX).map_err(|why| wrong(why.to_string()))?;
         osf_fault::parse(&text).map_err(wrong)
     }
 }

@@ -1,8 +1,12 @@
 //! The flags of `simulate` for mail: where it goes, and what goes wrong with it.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
 
-use super::exit::{Exit, Failure};
+use super::{
+    args::users_path,
+    exit::{Exit, Failure},
+    simulate::FAULTS_BYTES_MAX,
+};
 use crate::{
     period::UtcMs,
     simulate::{
@@ -10,19 +14,20 @@ use crate::{
         smtp_fault,
         truth::Truth,
     },
+    world::users_file,
 };
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Simulated mail server")]
 pub(crate) struct SmtpArgs {
     /// Takes mail too, each into a file in this folder
-    #[arg(id = "smtp", long = "smtp", value_name = "FOLDER")]
+    #[arg(value_parser = users_path(), id = "smtp", long = "smtp", value_name = "FOLDER")]
     dir: Option<PathBuf>,
     /// Where it listens: a port, or 127.0.0.1:PORT. Port 0 is any free one
     #[arg(id = "smtp-listen", long = "smtp-listen", value_name = "PORT", value_parser = super::simulate::address, default_value = "0")]
     pub(crate) listen: SocketAddr,
     /// Its certificate (PEM); without it there is no TLS
-    #[arg(
+    #[arg(value_parser = users_path(),
         id = "smtp-cert",
         long = "smtp-cert",
         value_name = "FILE",
@@ -30,7 +35,7 @@ pub(crate) struct SmtpArgs {
     )]
     certificate: Option<PathBuf>,
     /// The certificate's key (PEM)
-    #[arg(
+    #[arg(value_parser = users_path(),
         id = "smtp-key",
         long = "smtp-key",
         value_name = "FILE",
@@ -44,7 +49,7 @@ pub(crate) struct SmtpArgs {
     #[arg(id = "smtp-login", long = "smtp-login", value_name = "USER:PASSWORD")]
     login: Option<String>,
     /// What goes wrong there: a TOML file
-    #[arg(id = "smtp-faults", long = "smtp-faults", value_name = "FILE")]
+    #[arg(value_parser = users_path(), id = "smtp-faults", long = "smtp-faults", value_name = "FILE")]
     faults: Option<PathBuf>,
 }
 
@@ -69,7 +74,8 @@ impl SmtpArgs {
         };
         let faults = match &self.faults {
             Some(path) => {
-                let read = fs::read_to_string(path).map_err(|why| why.to_string());
+                let read =
+                    users_file::read_text(path, FAULTS_BYTES_MAX).map_err(|why| why.to_string());
                 let parsed = read.and_then(|text| smtp_fault::parse(&text));
                 parsed.map_err(|why| wrong(format!("{}: {why}", path.display())))?
             }

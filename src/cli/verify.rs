@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{
-    args::Global,
+    args::{Global, users_path},
     exit::{Exit, Failure},
     output, progress, witness,
 };
@@ -18,7 +18,7 @@ use crate::{
         verify_hour,
         verify_witness::Witnessed,
     },
-    world::disk::RealDisk,
+    world::disk::UsersDisk,
 };
 
 /// Checks vault hours, days or a whole vault again.
@@ -45,10 +45,10 @@ line that was stamped. Whoever made the archive has put the authority's certific
 stamps: fetch them from the authority itself and give them with --tsa-ca, or compare the SHA-256.")]
 pub(crate) struct VerifyArgs {
     /// A vault, a day's folder, a file of an hour or a day, or a copy of published files
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(value_parser = users_path(), required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The root certificate (PEM) by which stamps must hold [default: those beside the stamps]
-    #[arg(long, value_name = "FILE")]
+    #[arg(value_parser = users_path(), long, value_name = "FILE")]
     tsa_ca: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
@@ -66,7 +66,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
         }
     }
     let trust = args.tsa_ca.as_deref().map(witness::trust).transpose()?;
-    let survey = verify::survey(&RealDisk, &args.paths, trust)?;
+    let survey = verify::survey(&UsersDisk, &args.paths, trust)?;
     if survey.hours.is_empty() && survey.roots.is_empty() && survey.problems.0.is_empty() {
         tracing::info!("nothing to verify: there is no hour in what was named");
         return Ok(Exit::NothingToDo);
@@ -76,7 +76,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
     let work = |number: usize| {
         survey.hours.get(number).map(|(place, root)| {
             let root = root.and_then(|root| survey.roots.get(root));
-            verify_hour::hour(&RealDisk, place, root)
+            verify_hour::hour(&UsersDisk, place, root)
         })
     };
     let mut hours = Vec::new();
@@ -90,7 +90,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
         Err(never) => match never {},
     }
     let found =
-        check::whole(&RealDisk, &survey, hours).with(cite::check::check(&RealDisk, &survey));
+        check::whole(&UsersDisk, &survey, hours).with(cite::check::check(&UsersDisk, &survey));
     if args.json {
         output::print_json(&found)?;
     } else {

@@ -99,7 +99,7 @@ pub enum CollectError {
     #[error("cannot recover what an earlier run left open: {0}")]
     Recover(WriteError),
     /// The spool cannot be used.
-    #[error("cannot use the spool: {}: {source}", path.display())]
+    #[error("cannot use the spool: {}", crate::world::disk::placed(path, source))]
     Spool {
         /// The folder.
         path: PathBuf,

@@ -1,9 +1,6 @@
 //! Addresses as they are written: the API's URL, and where a secondary delivers to.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    path::Path,
-};
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::settings::{SshTarget, Target};
 
@@ -57,13 +54,13 @@ pub(super) fn check_base_url(url: &str) -> Result<(), (&'static str, &'static st
     Ok(())
 }
 
-/// A folder or an ssh address.
-pub(super) fn target(text: &str, folder: &Path) -> Result<Target, &'static str> {
+/// A folder, as it is written, or an ssh address.
+pub(super) fn target(text: &str) -> Result<Target, &'static str> {
     match text.strip_prefix("ssh://") {
         Some(rest) => ssh(rest).map(Target::Ssh),
         None if text.is_empty() => Err("it is empty"),
         None if text.contains("://") => Err("only ssh:// and folders can be delivered to"),
-        None => Ok(Target::Folder(folder.join(text).into())),
+        None => Ok(Target::Folder(PathBuf::from(text).into())),
     }
 }
 
@@ -199,7 +196,7 @@ mod tests {
 
     #[track_caller]
     fn check_target(text: &str, expected: Result<(&str, &str, Option<u16>, &str), &str>) {
-        let found = target(text, Path::new("/etc"));
+        let found = target(text);
         let expected = expected.map(|(user, host, port, path)| {
             Target::Ssh(SshTarget {
                 user: user.to_owned(),

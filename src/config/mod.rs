@@ -19,6 +19,9 @@ pub mod file;
 /// `[mail]` and `[status]`.
 mod outward;
 
+/// `~` and `$HOME` in a path that a user writes.
+pub mod home;
+
 /// The settings of the system that was there before.
 pub mod predecessor;
 

@@ -8,7 +8,8 @@ use std::{
 use super::{
     address::{check_base_url, ssh_options, target},
     file::{self, Entry, Problem, Value, Written},
-    settings::{Deliver, Fields, Merge, Role, Server, Settings, X, Xz},
+    home,
+    settings::{Deliver, Fields, Merge, Role, Server, Settings, Target, X, Xz},
     units,
 };
 use crate::{period::Zone, segment::name::ServerId};
@@ -23,6 +24,8 @@ pub struct Me<'a> {
     pub asked: Option<&'a str>,
     /// This machine's name.
     pub host: &'a str,
+    /// The home folder of whoever runs this.
+    pub home: Option<&'a Path>,
 }
 
 /// A value, and the line of the user's file if it is written there.
@@ -35,6 +38,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
         written,
         defaults,
         folder,
+        home: me.home,
         problems: written.of_mail.clone(),
     };
     let data_dir = r.path("data_dir");
@@ -58,7 +62,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     let dataset = r.dataset();
     let servers = r.servers();
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
-    let after_hour = r.list("hook.after_hour");
+    let mut after_hour = r.list("hook.after_hour");
     if after_hour
         .first()
         .is_some_and(|program| program.trim().is_empty())
@@ -70,6 +74,14 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
             "the program is missing",
             "write [\"/usr/local/bin/classify\"]",
         );
+    }
+    if let Some(program) = after_hour
+        .first_mut()
+        .filter(|program| program.starts_with(['~', '$']))
+    {
+        let line = r.line("hook.after_hour");
+        let path = r.path_of(line, "hook.after_hour", program);
+        *program = path.to_string_lossy().into_owned();
     }
     let this = r.this(&servers, me);
     let mail = if r.problems.is_empty() {
@@ -104,6 +116,7 @@ pub(super) struct Resolving<'a> {
     written: &'a Written,
     defaults: Written,
     folder: &'a Path,
+    home: Option<&'a Path>,
     problems: Vec<Problem>,
 }
 
@@ -170,7 +183,18 @@ impl Resolving<'_> {
     }
 
     pub(super) fn path(&mut self, key: &str) -> PathBuf {
-        self.folder.join(self.text(key))
+        let text = self.text(key);
+        let line = self.line(key);
+        self.path_of(line, key, &text)
+    }
+
+    /// A path as it is written.
+    fn path_of(&mut self, line: Option<usize>, key: &str, written: &str) -> PathBuf {
+        let path = home::expand(written, self.home).unwrap_or_else(|why| {
+            self.wrong(line, key, why.to_string(), home::HINT);
+            PathBuf::new()
+        });
+        self.folder.join(path)
     }
 
     fn bool(&mut self, key: &str) -> bool {
@@ -395,7 +419,12 @@ impl Resolving<'_> {
             }
         });
         let role = role.and_then(|(role, line)| self.role(&role, line));
-        let deliver_to = deliver_to.and_then(|(text, line)| match target(&text, self.folder) {
+        let deliver_to = deliver_to.and_then(|(text, line)| match target(&text) {
+            Ok(Target::Folder(_)) => Some(Target::Folder(self.path_of(
+                Some(line),
+                "deliver_to",
+                &text,
+            ))),
             Ok(target) => Some(target),
             Err(why) => {
                 let hint = "write ssh://user@host/path, or a folder";
@@ -502,6 +531,7 @@ mod tests {
             &Me {
                 asked: None,
                 host: "A",
+                home: None,
             },
         )
         .unwrap();
@@ -519,6 +549,7 @@ mod tests {
         let me = Me {
             asked: None,
             host: "b.example.org",
+            home: Some(Path::new("/home/me")),
         };
         let s = settings(&text, &me).unwrap();
         assert_eq!(s.vault_dir.name(), Path::new("/etc/t/data/vault"));
@@ -527,12 +558,25 @@ mod tests {
             Some(Target::Folder("/etc/t/../primary".into()))
         );
         assert_eq!(s.this.unwrap().as_str(), "2");
+        let homely = text.replace("\"data\"", "\"~/data\"");
+        let s = settings(&homely, &me).unwrap();
+        assert_eq!(s.spool_dir, Path::new("/home/me/data/spool"));
+        let homely = text.replace("../primary", "$HOME/primary");
+        let s = settings(&homely, &me).unwrap();
+        let folder = Some(Target::Folder("/home/me/primary".into()));
+        assert_eq!(s.servers[1].deliver_to, folder);
+        let other = text.replace("\"data\"", "\"~you/data\"");
+        assert_eq!(
+            settings(&other, &me).unwrap_err()[0].to_string(),
+            "`data_dir`: only `~/` and `$HOME/` are understood at the beginning of a path"
+        );
         assert!(
             settings(
                 &text,
                 &Me {
                     asked: None,
-                    host: "c"
+                    host: "c",
+                    home: None,
                 }
             )
             .unwrap()
@@ -542,6 +586,7 @@ mod tests {
         let asked = Me {
             asked: Some("3"),
             host: "b.example.org",
+            home: Some(Path::new("/home/me")),
         };
         assert_eq!(
             settings(&text, &asked).unwrap_err()[0].to_string(),

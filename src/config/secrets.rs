@@ -13,6 +13,9 @@ const FORBIDDEN_MODE: u32 = 0o027;
 /// Why a secret will not do. Never shows any of it.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SecretError {
+    /// Its file, as the error about it says.
+    #[error("{0}")]
+    File(String),
     /// Others can read or change it.
     #[error("others can read or change it (mode {mode:03o})")]
     Open {
@@ -27,6 +30,12 @@ pub enum SecretError {
     NotOneWord,
 }
 
+impl From<std::io::Error> for SecretError {
+    fn from(why: std::io::Error) -> Self {
+        Self::File(why.to_string())
+    }
+}
+
 /// Checks the rights of a secret's file.
 pub fn check_mode(mode: u32) -> Result<(), SecretError> {
     let mode = mode & 0o777;
@@ -39,6 +48,8 @@ pub fn check_mode(mode: u32) -> Result<(), SecretError> {
 
 /// Takes the secret out of a file's text. A line `bearer_token=…`, as the Python scripts kept it, will do too.
 pub fn from_text(text: &str) -> Result<Secret, SecretError> {
+    // in a variable; that of a file has been taken away
+    let text = text.trim_start_matches('\u{feff}');
     let lines: Vec<&str> = text
         .lines()
         .map(str::trim)
@@ -87,6 +98,7 @@ mod tests {
         let word = |text| from_text(text).map(|secret| secret.reveal().to_owned());
         assert_eq!(word("AAAA%2Bx%3D\n"), Ok("AAAA%2Bx%3D".to_owned()));
         assert_eq!(word("api_key=1\nbearer_token=A=B\n"), Ok("A=B".to_owned()));
+        assert_eq!(word("\u{feff}AAAA\r\n"), Ok("AAAA".to_owned()));
         assert_eq!(word(" \n"), Err(SecretError::Empty));
         assert_eq!(word("a b"), Err(SecretError::NotOneWord));
         assert_eq!(word("a\nb"), Err(SecretError::NotOneWord));

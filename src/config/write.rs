@@ -238,6 +238,7 @@ mod tests {
         let me = Me {
             asked: None,
             host: "here.example.net",
+            home: None,
         };
         resolve(&file::read(&toml).unwrap(), Path::new("/etc/t"), &me)
             .unwrap_or_else(|problems| panic!("{problems:?}\n{toml}"))

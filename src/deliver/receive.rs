@@ -74,7 +74,7 @@ pub struct Refused {
 
 /// A folder that could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
+#[error("{}", crate::world::disk::placed(path, source))]
 pub struct ReceiveError {
     /// Which.
     path: PathBuf,

@@ -64,7 +64,10 @@ pub enum DeliverError {
     #[error("deliver_to is this server's own spool: {}", .0.display())]
     OwnSpool(PathBuf),
     /// The target has gone since it was recognized.
-    #[error("the target cannot be reached: {}: {source}", path.display())]
+    #[error(
+        "the target cannot be reached: {}",
+        crate::world::disk::placed(path, source)
+    )]
     Unreachable {
         /// The target.
         path: PathBuf,
@@ -94,7 +97,7 @@ pub enum DeliverError {
         why: String,
     },
     /// The spool here cannot be read, or an acknowledgement not be written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,

@@ -21,7 +21,7 @@ const FILE_BYTES_MAX: u64 = 16 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum SealedError {
     /// A file could not be read. Trying again may help.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum SealedError {
         source: io::Error,
     },
     /// The seal is unusable.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Seal {
         /// Which.
         path: PathBuf,

@@ -33,7 +33,7 @@ pub enum SettleError {
         here: String,
     },
     /// A file could not be removed.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Where.
         path: PathBuf,

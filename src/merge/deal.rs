@@ -20,7 +20,7 @@ use crate::{
 
 /// Why lines could not be read: the hour is held back.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
+#[error("{}", crate::world::disk::placed(path, source))]
 pub struct DealError {
     /// The segment.
     pub path: PathBuf,

@@ -116,7 +116,7 @@ pub enum HourError {
         rejected: u64,
     },
     /// A file could not be written or read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,

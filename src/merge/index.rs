@@ -118,7 +118,7 @@ pub struct Witness {
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// A file could not be read or written. Trying again may help.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,
@@ -126,7 +126,7 @@ pub enum IndexError {
         source: io::Error,
     },
     /// The seal is unusable.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Seal {
         /// Which.
         path: PathBuf,

@@ -53,7 +53,7 @@ pub enum RedactError {
     #[error(transparent)]
     List(#[from] RedactionsError),
     /// A file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,
@@ -61,7 +61,7 @@ pub enum RedactError {
         source: io::Error,
     },
     /// A seal.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Seal {
         /// Which.
         path: PathBuf,

@@ -105,7 +105,7 @@ pub enum RunError {
     #[error("posts that are to stay out could not be taken out: {0}")]
     Redact(#[from] RedactError),
     /// A folder.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,

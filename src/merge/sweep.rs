@@ -85,7 +85,7 @@ pub struct Swept {
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// A file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,
@@ -93,7 +93,7 @@ pub enum SweepError {
         source: io::Error,
     },
     /// A seal.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Seal {
         /// Which.
         path: PathBuf,

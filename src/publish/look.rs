@@ -28,7 +28,7 @@ const DAY_FILE_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum LookError {
     /// A file or folder.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,
@@ -95,7 +95,7 @@ pub fn look(
                 Ok(bytes) => found.wanted.extend(bytes.map(|bytes| wanted(what, &bytes))),
                 // one that cannot be read stops no other
                 Err(why) => {
-                    let why = format!("{}: {why}", path.display());
+                    let why = disk::placed(&path, &why).to_string();
                     found.unready.push((what, why));
                 }
             }
@@ -189,7 +189,7 @@ fn wanted_of(
 ) -> Result<[Wanted; 2], String> {
     let path = layout::manifest_path(vault, hour);
     let bytes = disk::read_bounded(disk, &path, MANIFEST_BYTES_MAX);
-    let bytes = bytes.map_err(|why| format!("{}: {why}", path.display()))?;
+    let bytes = bytes.map_err(|why| disk::placed(&path, &why).to_string())?;
     let mut of_manifest = wanted(Public::Manifest(hour), &bytes);
     if of_manifest.sha256 != manifest_sha256 {
         return Err("its manifest is not the one in the ledger".to_owned());

@@ -77,7 +77,7 @@ pub enum RunError {
     #[error(transparent)]
     Certificates(#[from] NoCertificates),
     /// A file of our own.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,

@@ -29,7 +29,7 @@ pub struct Publishable {
 #[derive(Debug, thiserror::Error)]
 pub enum NotPublishable {
     /// It cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,

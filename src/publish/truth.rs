@@ -165,7 +165,7 @@ impl Truth<'_> {
                 continue;
             }
             let bytes = disk::read_bounded(self.disk, path, MANIFEST_BYTES_MAX);
-            let bytes = bytes.map_err(|why| format!("{}: {why}", path.display()))?;
+            let bytes = bytes.map_err(|why| disk::placed(path, &why).to_string())?;
             if sha256(&bytes) == line.manifest_sha256 {
                 return Ok(());
             }

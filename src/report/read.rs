@@ -15,7 +15,7 @@ use crate::{
 
 /// Why a day cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
+#[error("{}", crate::world::disk::placed(path, source))]
 pub struct ReadError {
     /// A manifest, or the folder.
     pub path: PathBuf,

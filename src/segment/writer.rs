@@ -50,7 +50,7 @@ pub enum WriteError {
         path: PathBuf,
     },
     /// Anything else; the pair must not be written any further.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write: {}", crate::world::disk::placed(path, source))]
     Io {
         /// The file.
         path: PathBuf,

@@ -41,7 +41,7 @@ pub type ManifestBytes = (Manifest, Vec<u8>);
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// A file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,
@@ -49,7 +49,7 @@ pub enum CommitError {
         source: io::Error,
     },
     /// A manifest.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Manifest {
         /// Which.
         path: PathBuf,

@@ -22,7 +22,7 @@ use crate::{
 
 /// Why a day's file could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", path.display())]
+#[error("{}", crate::world::disk::placed(path, source))]
 pub struct DayError {
     /// The file, or one of the day's manifests.
     pub path: PathBuf,

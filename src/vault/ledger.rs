@@ -38,7 +38,7 @@ pub struct Line {
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,

@@ -49,7 +49,7 @@ enum What {
 #[derive(Debug, thiserror::Error)]
 pub enum RedactionsError {
     /// The file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", crate::world::disk::placed(path, source))]
     Io {
         /// Which.
         path: PathBuf,

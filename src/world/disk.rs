@@ -2,10 +2,16 @@
 //! forgets at a power cut what was not synced.
 //!
 //! The recipe *write aside → sync → rename → sync the folder* stands here once, in `put`.
-//! New files are 0640, new folders 0750.
+//! New files are 0640, new folders 0750. Every error says what could not be done, and with which file.
+//!
+//! There are two kinds of files. What we or another machine put there is used through `RealDisk`, which
+//! follows no symbolic link. What a user names on the command line or in the configuration is read as
+//! every tool reads it: see `users_file`.
 
 use std::{
+    error::Error,
     ffi::OsString,
+    fmt,
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -72,33 +78,112 @@ pub trait Disk: Send + Sync {
     fn free(&self, folder: &Path) -> io::Result<u64>;
 }
 
+/// What could not be done, and with which file or folder.
+#[derive(Debug)]
+struct NotDone {
+    path: PathBuf,
+    /// `opened`, `listed` …
+    done: &'static str,
+    source: io::Error,
+}
+
+impl fmt::Display for NotDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, done, source } = self;
+        write!(f, "{} cannot be {done}: {source}", path.display())
+    }
+}
+
+impl Error for NotDone {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Gives an error its place; it stays of its kind.
+pub(super) fn not<'p>(
+    done: &'static str,
+    path: &'p Path,
+) -> impl FnOnce(io::Error) -> io::Error + 'p {
+    move |source| {
+        let path = path.to_owned();
+        io::Error::new(source.kind(), NotDone { path, done, source })
+    }
+}
+
+/// An error about a file for a person: with that file's path, unless it says itself where it happened.
+pub fn placed<'e>(path: &'e Path, why: &'e (dyn Error + 'static)) -> impl fmt::Display + 'e {
+    let is_place = |why: &(dyn Error + 'static)| {
+        let inner = why.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inner
+            .and_then(|inner| inner.downcast_ref::<NotDone>())
+            .is_some()
+    };
+    let mut causes =
+        std::iter::successors(Some(why), |&why: &&'e (dyn Error + 'static)| why.source());
+    let has_place = causes.any(is_place);
+    fmt::from_fn(move |f| {
+        if has_place {
+            write!(f, "{why}")
+        } else {
+            write!(f, "{}: {why}", path.display())
+        }
+    })
+}
+
 /// The real file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
-struct RealFile(File);
+/// An open file that knows its name.
+struct RealFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl RealFile {
+    fn open(options: &OpenOptions, path: &Path) -> io::Result<Self> {
+        let file = options.open(path).map_err(not("opened", path))?;
+        let path = path.to_owned();
+        Ok(Self { file, path })
+    }
+}
 
 impl Write for RealFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.file.write(bytes).map_err(not("written", &self.path))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.file.flush().map_err(not("written", &self.path))
+    }
+}
+
+impl Read for RealFile {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.file.read(into).map_err(not("read", &self.path))
+    }
+}
+
+impl Seek for RealFile {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.file.seek(to).map_err(not("read", &self.path))
     }
 }
 
 impl DiskFile for RealFile {
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data().map_err(not("synced", &self.path))
     }
 
     fn cut(&mut self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len).map_err(not("cut", &self.path))
     }
 
     fn second_handle(&self) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(Self(self.0.try_clone()?)))
+        let file = self.file.try_clone().map_err(not("shared", &self.path))?;
+        let path = self.path.clone();
+        Ok(Box::new(Self { file, path }))
     }
 }
 
@@ -110,41 +195,34 @@ fn no_follow() -> i32 {
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         // append: a cut must not leave the write position beyond the end
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o640)
-            .open(path)?;
-        Ok(Box::new(RealFile(file)))
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true).mode(0o640);
+        let file = options.open(path).map_err(not("made", path))?;
+        let path = path.to_owned();
+        Ok(Box::new(RealFile { file, path }))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o640)
-            .custom_flags(no_follow())
-            .open(path)?;
-        Ok(Box::new(RealFile(file)))
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o640);
+        options.custom_flags(no_follow());
+        Ok(Box::new(RealFile::open(&options, path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Source>> {
-        Ok(Box::new(
-            OpenOptions::new()
-                .read(true)
-                .custom_flags(no_follow())
-                .open(path)?,
-        ))
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(no_follow());
+        Ok(Box::new(RealFile::open(&options, path)?))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        fs::rename(from, to).map_err(not("renamed", from))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        fs::remove_file(path).map_err(not("removed", path))
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
@@ -159,64 +237,40 @@ impl Disk for RealDisk {
         }
         match fs::DirBuilder::new().mode(0o750).create(path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => (),
-            other => other?,
+            other => other.map_err(not("made", path))?,
         }
         parent.map_or(Ok(()), |parent| self.sync_folder(parent))
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        fs::remove_dir(path)
+        fs::remove_dir(path).map_err(not("removed", path))
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        let synced = File::open(path).and_then(|folder| folder.sync_all());
+        synced.map_err(not("synced", path))
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
-        let listing = match fs::read_dir(path) {
-            Ok(listing) => listing,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(e),
-        };
-        let mut found = Vec::new();
-        for entry in listing {
-            let entry = entry?;
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
-                continue;
-            };
-            let meta = match entry.metadata() {
-                Ok(meta) => meta,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(e),
-            };
+        listed(path, |entry| {
+            let meta = entry.metadata()?;
             if meta.is_symlink() {
                 tracing::warn!(
                     "{} is a symbolic link and is passed over",
-                    path.join(name).display()
+                    entry.path().display()
                 );
-            } else if meta.is_dir() || meta.is_file() {
-                found.push(Entry {
-                    name,
-                    folder: meta.is_dir(),
-                    len: meta.len(),
-                });
             }
-        }
-        found.sort();
-        Ok(found)
+            Ok(meta)
+        })
     }
 
     fn others(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        let listing = match fs::read_dir(path) {
-            Ok(listing) => listing,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(e),
-        };
         let mut found = Vec::new();
-        for entry in listing {
-            let entry = entry?;
+        for entry in entries(path)? {
+            let entry = entry.map_err(not("listed", path))?;
             let name = entry.file_name();
-            let kind = entry.file_type()?;
+            let kind = entry.file_type();
+            let kind = kind.map_err(not("looked at", &path.join(&name)))?;
             if name.to_str().is_none() || !(kind.is_dir() || kind.is_file()) {
                 found.push(name);
             }
@@ -228,32 +282,161 @@ impl Disk for RealDisk {
         match fs::symlink_metadata(path) {
             Ok(meta) => Ok(meta.is_file().then_some(meta.len())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e),
+            Err(e) => Err(not("looked at", path)(e)),
         }
     }
 
     fn reserve(&self, path: &Path, len: u64) -> io::Result<()> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o640)
-            .custom_flags(no_follow())
-            .open(path)?;
-        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len) {
-            Ok(()) => (),
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o640);
+        options.custom_flags(no_follow());
+        let RealFile { file, .. } = RealFile::open(&options, path)?;
+        let taken = match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len)
+        {
+            Ok(()) => Ok(()),
             // a file system without fallocate: take the blocks by writing them
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
-                io::copy(&mut io::repeat(0).take(len), &mut &file)?;
+                io::copy(&mut io::repeat(0).take(len), &mut &file).map(drop)
             }
-            Err(e) => return Err(e.into()),
-        }
-        file.sync_all()
+            Err(e) => Err(e.into()),
+        };
+        let synced = taken.and_then(|()| file.sync_all());
+        synced.map_err(not("written", path))
     }
 
     fn free(&self, folder: &Path) -> io::Result<u64> {
-        let fs = rustix::fs::statvfs(folder)?;
+        let fs = rustix::fs::statvfs(folder);
+        let fs = fs.map_err(|e| not("looked at", folder)(e.into()))?;
+        if has_no_inode(&fs) {
+            return Ok(0);
+        }
         Ok(fs.f_bavail.saturating_mul(fs.f_frsize))
+    }
+}
+
+/// The files and folders that a user names, to read: links are followed, and a pipe is a file.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UsersDisk;
+
+impl UsersDisk {
+    /// Opens a file. Its rights are those of what was opened, wherever the links led.
+    pub fn open_file(self, path: &Path) -> io::Result<(impl Source + use<>, fs::Metadata)> {
+        let mut options = OpenOptions::new();
+        let opened = RealFile::open(options.read(true), path)?;
+        let meta = opened.file.metadata().map_err(not("looked at", path))?;
+        Ok((opened, meta))
+    }
+}
+
+fn only_read<T>(path: &Path) -> io::Result<T> {
+    Err(not("changed", path)(
+        io::ErrorKind::ReadOnlyFilesystem.into(),
+    ))
+}
+
+impl Disk for UsersDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        only_read(path)
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        only_read(path)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Source>> {
+        Ok(Box::new(self.open_file(path)?.0))
+    }
+
+    fn rename(&self, from: &Path, _to: &Path) -> io::Result<()> {
+        only_read(from)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        only_read(path)
+    }
+
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        only_read(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        only_read(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        only_read(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        listed(path, |entry| fs::metadata(entry.path()))
+    }
+
+    fn others(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        let ours = self.list(path)?;
+        let names = entries(path)?.map(|entry| entry.map(|entry| entry.file_name()));
+        let names: io::Result<Vec<OsString>> = names.collect();
+        let mut names = names.map_err(not("listed", path))?;
+        names.retain(|name| !ours.iter().any(|entry| *name == *entry.name));
+        Ok(names)
+    }
+
+    fn len(&self, path: &Path) -> io::Result<Option<u64>> {
+        match fs::metadata(path) {
+            Ok(meta) => Ok(meta.is_file().then_some(meta.len())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(not("looked at", path)(e)),
+        }
+    }
+
+    fn reserve(&self, path: &Path, _len: u64) -> io::Result<()> {
+        only_read(path)
+    }
+
+    fn free(&self, folder: &Path) -> io::Result<u64> {
+        RealDisk.free(folder)
+    }
+}
+
+/// The files and folders in a folder, by name.
+fn listed(
+    path: &Path,
+    look: impl Fn(&fs::DirEntry) -> io::Result<fs::Metadata>,
+) -> io::Result<Vec<Entry>> {
+    let mut found = Vec::new();
+    for entry in entries(path)? {
+        let entry = entry.map_err(not("listed", path))?;
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+            continue;
+        };
+        let meta = match look(&entry) {
+            Ok(meta) => meta,
+            // gone since, or a link to nothing
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(not("looked at", &path.join(name))(e)),
+        };
+        if meta.is_dir() || meta.is_file() {
+            found.push(Entry {
+                name,
+                folder: meta.is_dir(),
+                len: meta.len(),
+            });
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether a file system has a number of inodes, and all are taken: nothing can be made there.
+fn has_no_inode(fs: &rustix::fs::StatVfs) -> bool {
+    0 < fs.f_files && fs.f_favail == 0
+}
+
+/// The entries of a folder; an absent one has none.
+fn entries(path: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    match fs::read_dir(path) {
+        Ok(listing) => Ok(Some(listing).into_iter().flatten()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+        Err(e) => Err(not("listed", path)(e)),
     }
 }
 
@@ -294,9 +477,8 @@ pub fn read_bounded(disk: &dyn Disk, path: &Path, max: u64) -> io::Result<Vec<u8
     let mut bytes = Vec::new();
     disk.open(path)?.take(max + 1).read_to_end(&mut bytes)?;
     if max < bytes.len() as u64 {
-        return Err(io::Error::other(format!(
-            "it is longer than the {max} bytes such a file may have"
-        )));
+        let why = format!("it is longer than the {max} bytes such a file may have");
+        return Err(not("read", path)(io::Error::other(why)));
     }
     Ok(bytes)
 }

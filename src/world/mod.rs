@@ -29,6 +29,9 @@ pub mod lock;
 /// What a panic does.
 pub mod panic;
 
+/// Files that a user names.
+pub mod users_file;
+
 /// What a child of the service says to the kernel about itself, and how one is ended.
 pub mod process;
 
