@@ -256,6 +256,13 @@ fn disk(setup: &Setup) -> Vec<Finding> {
             )];
         }
     };
+    if RealDisk.has_no_inode(existing.unwrap_or(Path::new("/"))) {
+        return vec![fail(
+            "disk",
+            "no further file can be made: all inodes are taken",
+            "remove many small files (`df -i` tells of inodes); merging and receiving stop till then",
+        )];
+    }
     let shown = format!("{} free", output::bytes(free));
     if free < settings.merge.keep_free {
         let what = format!(

@@ -330,7 +330,7 @@ impl Site {
     pub(crate) fn lines_sealed(&self, server: &Server) -> Result<u64, Failure> {
         let spool_dir = Scenery::data_dir(&self.dir, server).join("spool");
         let mut lines = 0;
-        for name in spool::sealed(&RealDisk, &spool_dir, &server.id)? {
+        for name in spool::sealed(&RealDisk, &spool_dir, &server.id)?.found {
             let path = name.paths(&spool_dir).seal;
             let bytes = disk::read_bounded(&RealDisk, &path, SEAL_BYTES_MAX)?;
             lines += Seal::read(&bytes, &name)?.segment.lines;

@@ -16,10 +16,7 @@ use crate::{
         plan::Due,
         run::{Job, RunError},
     },
-    world::{
-        disk::{self, RealDisk},
-        lock::Lock,
-    },
+    world::{disk::RealDisk, lock::Lock, users_file},
 };
 
 /// Certificates of an authority have some kilobytes.
@@ -136,7 +133,7 @@ pub(super) fn trust(path: &Path) -> Result<Trust, Failure> {
         Failure::new(Exit::Configuration, what)
             .hint("fetch the root certificate, in PEM, from the authority's own pages")
     };
-    let pem = disk::read_bounded(&RealDisk, path, TRUST_BYTES_MAX).map_err(|why| cannot(&why))?;
+    let pem = users_file::read(path, TRUST_BYTES_MAX).map_err(|why| cannot(&why))?;
     Trust::from_pem(&pem).map_err(|why| cannot(&why))
 }
 

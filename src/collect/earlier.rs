@@ -26,8 +26,8 @@ pub(super) fn answers(
 ) -> io::Result<Vec<UtcMs>> {
     let begin = now.plus_ms(-WINDOW_MS);
     let mut found = Vec::new();
-    for folder in spool::hour_folders(disk, spool, server)? {
-        for (name, _) in spool::in_folder(disk, &folder, server)? {
+    for folder in spool::hour_folders(disk, spool, server)?.found {
+        for (name, _) in spool::in_folder(disk, &folder, server).unwrap_or_default() {
             if name.minute < begin.minute() || now.minute() < name.minute {
                 continue;
             }

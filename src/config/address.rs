@@ -1,6 +1,9 @@
 //! Addresses as they are written: the API's URL, and where a secondary delivers to.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+};
 
 use super::settings::{SshTarget, Target};
 

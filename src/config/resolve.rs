@@ -62,27 +62,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     let dataset = r.dataset();
     let servers = r.servers();
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
-    let mut after_hour = r.list("hook.after_hour");
-    if after_hour
-        .first()
-        .is_some_and(|program| program.trim().is_empty())
-    {
-        let line = r.line("hook.after_hour");
-        r.wrong(
-            line,
-            "hook.after_hour",
-            "the program is missing",
-            "write [\"/usr/local/bin/classify\"]",
-        );
-    }
-    if let Some(program) = after_hour
-        .first_mut()
-        .filter(|program| program.starts_with(['~', '$']))
-    {
-        let line = r.line("hook.after_hour");
-        let path = r.path_of(line, "hook.after_hour", program);
-        *program = path.to_string_lossy().into_owned();
-    }
+    let after_hour = r.after_hour();
     let this = r.this(&servers, me);
     let mail = if r.problems.is_empty() {
         mail.map(Ok)
@@ -222,6 +202,27 @@ impl Resolving<'_> {
                 Vec::new()
             }
         }
+    }
+
+    /// What is run after each hour; its program may be in the home folder.
+    fn after_hour(&mut self) -> Vec<String> {
+        const KEY: &str = "hook.after_hour";
+        let mut command = self.list(KEY);
+        let line = self.line(KEY);
+        match command.first_mut() {
+            Some(program) if program.trim().is_empty() => {
+                let hint = "write [\"/usr/local/bin/classify\"]";
+                self.wrong(line, KEY, "the program is missing", hint);
+            }
+            Some(program) if program.starts_with(['~', '$']) => {
+                *program = self
+                    .path_of(line, KEY, program)
+                    .to_string_lossy()
+                    .into_owned();
+            }
+            _ => (),
+        }
+        command
     }
 
     fn ssh_options(&mut self) -> Vec<String> {
@@ -420,11 +421,10 @@ impl Resolving<'_> {
         });
         let role = role.and_then(|(role, line)| self.role(&role, line));
         let deliver_to = deliver_to.and_then(|(text, line)| match target(&text) {
-            Ok(Target::Folder(_)) => Some(Target::Folder(self.path_of(
-                Some(line),
-                "deliver_to",
-                &text,
-            ))),
+            Ok(Target::Folder(_)) => {
+                let path = self.path_of(Some(line), "deliver_to", &text);
+                Some(Target::Folder(path.into()))
+            }
             Ok(target) => Some(target),
             Err(why) => {
                 let hint = "write ssh://user@host/path, or a folder";
@@ -560,7 +560,7 @@ mod tests {
         assert_eq!(s.this.unwrap().as_str(), "2");
         let homely = text.replace("\"data\"", "\"~/data\"");
         let s = settings(&homely, &me).unwrap();
-        assert_eq!(s.spool_dir, Path::new("/home/me/data/spool"));
+        assert_eq!(s.spool_dir, Path::new("/home/me/data/spool").into());
         let homely = text.replace("../primary", "$HOME/primary");
         let s = settings(&homely, &me).unwrap();
         let folder = Some(Target::Folder("/home/me/primary".into()));

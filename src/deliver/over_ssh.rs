@@ -18,7 +18,7 @@ use super::{
     place::{self, Candidate, HOLD},
     plan::{self, ENDINGS, Plan},
     rsync::{Remote, RsyncError, There},
-    run::{DeliverError, Delivered, NO_SPOOL},
+    run::{DeliverError, Delivered, NO_SPOOL, tell_unreadable},
     sealed,
 };
 use crate::{
@@ -164,10 +164,14 @@ impl Job<'_> {
         let place = (self.recognize)()?;
         let path = mirror.join(ACKS);
         let sealed = spool::sealed(disk, self.spool, self.server).map_err(io_at(self.spool))?;
+        let (sealed, unreadable) = tell_unreadable(sealed, self.server);
         let here: BTreeSet<&SegmentName> = sealed.iter().collect();
         let acks = acks::read(disk, &path, |name| here.contains(name)).map_err(io_at(&path))?;
         Ok(Looked {
-            plan: plan::plan(sealed, &acks, self.keep_delivered, now),
+            plan: Plan {
+                unreadable,
+                ..plan::plan(sealed, &acks, self.keep_delivered, now)
+            },
             folder,
             hold: read_hold(disk, &mirror.join(HOLD))?,
             place,
@@ -246,7 +250,10 @@ impl Job<'_> {
         now: &dyn Fn() -> UtcMs,
         mut tell: impl FnMut(&SegmentName),
     ) -> Result<Delivered, DeliverError> {
-        let mut delivered = Delivered::default();
+        let mut delivered = Delivered {
+            failed: looked.plan.unreadable,
+            ..Delivered::default()
+        };
         delivered.settle(disk, self.spool, &looked.plan, now())?;
         if let Some(why) = &looked.hold {
             return Err(DeliverError::Hold {

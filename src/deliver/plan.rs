@@ -17,6 +17,8 @@ pub struct Plan {
     pub send: Vec<SegmentName>,
     /// Wholly acknowledged for longer than `keep_delivered`: may be deleted here.
     pub settled: Vec<Settled>,
+    /// Folders of the spool that could not be looked into.
+    pub unreadable: u64,
 }
 
 /// A segment and what was acknowledged of it, in the order of [`ENDINGS`].

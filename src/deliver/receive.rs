@@ -132,10 +132,24 @@ impl Job<'_> {
         if received.hold.is_some() {
             return Ok(());
         }
-        let sealed = spool::sealed(self.disk, self.spool, server).map_err(at(&top))?;
+        let walk = spool::sealed(self.disk, self.spool, server).map_err(at(&top))?;
+        let sealed = walk.found;
         let here: BTreeSet<&SegmentName> = sealed.iter().collect();
         let is_here = |name: &SegmentName| here.contains(name);
-        acks::forget(self.disk, &path, self.keep_delivered, now(), is_here).map_err(at(&path))?;
+        if walk.unreadable.is_empty() {
+            acks::forget(self.disk, &path, self.keep_delivered, now(), is_here)
+                .map_err(at(&path))?;
+        } else {
+            // what cannot be seen may still be asked for
+            received.failed.push(server.clone());
+        }
+        for why in &walk.unreadable {
+            alarm!(
+                Kind::Unreadable,
+                server,
+                "what lies there is not received: {why}"
+            );
+        }
         let known = acks::read(self.disk, &path, is_here).map_err(at(&path))?;
         let is_new = |name: &&SegmentName| {
             !ENDINGS

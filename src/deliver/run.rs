@@ -20,7 +20,7 @@ use crate::{
     segment::{
         acks,
         name::{SegmentName, ServerId},
-        spool,
+        spool::{self, Walk},
     },
     world::disk::Disk,
 };
@@ -114,11 +114,31 @@ pub fn look(disk: &dyn Disk, job: &Job<'_>, now: UtcMs) -> Result<Plan, DeliverE
         source,
     };
     let sealed = spool::sealed(disk, job.spool, job.server).map_err(here)?;
+    let (sealed, unreadable) = tell_unreadable(sealed, job.server);
     let path = acks::path(job.target, job.server);
     let here: BTreeSet<&SegmentName> = sealed.iter().collect();
     let acks = acks::read(disk, &path, |name| here.contains(name))
         .map_err(|source| DeliverError::Io { path, source })?;
-    Ok(plan::plan(sealed, &acks, job.keep_delivered, now))
+    Ok(Plan {
+        unreadable,
+        ..plan::plan(sealed, &acks, job.keep_delivered, now)
+    })
+}
+
+/// Tells of the folders that could not be looked into, which stop nothing; gives what was found, and how
+/// many they are.
+pub(super) fn tell_unreadable(
+    sealed: Walk<SegmentName>,
+    server: &ServerId,
+) -> (Vec<SegmentName>, u64) {
+    for why in &sealed.unreadable {
+        alarm!(
+            Kind::Unreadable,
+            server,
+            "what lies there is not delivered: {why}"
+        );
+    }
+    (sealed.found, sealed.unreadable.len() as u64)
 }
 
 /// Carries a plan out. `tell` hears of every segment that is done with.
@@ -129,7 +149,10 @@ pub fn carry_out(
     now: &dyn Fn() -> UtcMs,
     mut tell: impl FnMut(&SegmentName),
 ) -> Result<Delivered, DeliverError> {
-    let mut delivered = Delivered::default();
+    let mut delivered = Delivered {
+        failed: plan.unreadable,
+        ..Delivered::default()
+    };
     delivered.settle(disk, job.spool, plan, now())?;
     let path = acks::path(job.target, job.server);
     for name in &plan.send {
@@ -155,10 +178,15 @@ fn forget_acks(disk: &dyn Disk, job: &Job<'_>, now: UtcMs) -> Result<(), Deliver
     let mut here = BTreeSet::new();
     for spool in [&**job.spool, &**job.target] {
         let sealed = spool::sealed(disk, spool, job.server);
-        here.extend(sealed.map_err(|source| DeliverError::Io {
+        let sealed = sealed.map_err(|source| DeliverError::Io {
             path: spool.to_owned(),
             source,
-        })?);
+        })?;
+        if !sealed.unreadable.is_empty() {
+            // what cannot be seen may still be asked for
+            return Ok(());
+        }
+        here.extend(sealed.found);
     }
     let path = acks::path(job.target, job.server);
     let is_here = |name: &SegmentName| here.contains(name);

@@ -252,7 +252,7 @@ impl Indexes<'_> {
     /// Removes the indexes of segments that are not here any more.
     pub fn clean(&self, here: &BTreeSet<&SegmentName>) -> io::Result<()> {
         for server in spool::servers(self.disk, self.folder)? {
-            for folder in spool::hour_folders(self.disk, self.folder, &server)? {
+            for folder in spool::hour_folders(self.disk, self.folder, &server)?.found {
                 self.clean_folder(&folder, here)?;
             }
         }
@@ -279,7 +279,7 @@ impl Indexes<'_> {
     /// Removes the indexes for which it is so; those that cannot be read are made again anyway.
     pub fn forget_if(&self, is_so: &dyn Fn(&Index) -> bool) -> io::Result<()> {
         for server in spool::servers(self.disk, self.folder)? {
-            for folder in spool::hour_folders(self.disk, self.folder, &server)? {
+            for folder in spool::hour_folders(self.disk, self.folder, &server)?.found {
                 self.forget_in(&folder, is_so)?;
             }
         }

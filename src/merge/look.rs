@@ -1,6 +1,9 @@
 //! What is there and what may be due, after everything was taken out of it that is to stay out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
 use super::{
     index::Indexes,
@@ -11,9 +14,11 @@ use super::{
     stock::{self, Unusable},
 };
 use crate::{
-    period::Hour,
+    alarm::Kind,
+    period::{Day, Hour},
     segment::name::SegmentName,
     vault::{layout, redactions::Redactions},
+    world::disk::placed,
 };
 
 /// What is there and what may be due.
@@ -39,10 +44,13 @@ impl Job<'_> {
         let tell_stock = |done, all| tell(Step::Stock(done, all));
         let found = stock::take(indexes, zone, self.now, self.threads, tell_stock)
             .map_err(at(self.spool))?;
+        let mut unusable = found.unusable;
         let mut committed = BTreeSet::new();
         for day in layout::days(self.disk, self.vault).map_err(at(self.vault))? {
-            let listing = layout::list_day(self.disk, self.vault, day).map_err(at(self.vault))?;
-            committed.extend(listing.hours.into_keys());
+            match layout::list_day(self.disk, self.vault, day) {
+                Ok(listing) => committed.extend(listing.hours.into_keys()),
+                Err(why) => unusable.push(self.unreadable(day, &why)),
+            }
         }
         let first_hour = plan::first_hour(&found.stock, zone, known);
         let mut candidates = plan::candidates(&found.stock, &committed, &self.when(first_hour));
@@ -62,12 +70,28 @@ impl Job<'_> {
         candidates.retain(|c| self.asked.is_empty() || self.asked.contains(&c.hour));
         Ok(Look {
             stock: found.stock,
-            unusable: found.unusable,
+            unusable,
             to_redact: found.to_redact,
             first_hour,
             candidates,
             committed,
         })
+    }
+
+    /// A day of the vault that cannot be looked into stops no other.
+    fn unreadable(&self, day: Day, why: &io::Error) -> Unusable {
+        let what = layout::day_folder(self.vault, day);
+        alarm!(
+            Kind::Unreadable,
+            "",
+            "what is committed of {day} cannot be seen: {}\n  hint: the next merge tries again",
+            placed(&what, why)
+        );
+        Unusable {
+            what: what.display().to_string(),
+            moved_to: None,
+            why: why.to_string(),
+        }
     }
 
     fn warn_of_unknown_servers(&self) -> Result<(), RunError> {

@@ -19,6 +19,7 @@ use crate::{
         spool,
     },
     text::plural,
+    world::disk::placed,
 };
 
 /// What is not used, and why.
@@ -57,7 +58,12 @@ pub fn take(
     let servers = spool::servers(indexes.disk, indexes.spool)?;
     for server in &servers {
         match spool::sealed(indexes.disk, indexes.spool, server) {
-            Ok(of_server) => names.extend(of_server),
+            Ok(of_server) => {
+                names.extend(of_server.found);
+                let unreadable = of_server.unreadable.iter();
+                let unusable = unreadable.map(|why| self::unreadable(indexes, server, why));
+                found.unusable.extend(unusable);
+            }
             Err(why) => found.unusable.push(unreadable(indexes, server, &why)),
         }
     }
@@ -181,7 +187,8 @@ fn unreadable(indexes: &Indexes<'_>, server: &ServerId, why: &io::Error) -> Unus
     alarm!(
         Kind::Unreadable,
         server,
-        "nothing of server {server} is merged: {what}: {why}\n  hint: the next merge tries again"
+        "of server {server} nothing is merged that lies there: {}\n  hint: the next merge tries again",
+        placed(&folder, why)
     );
     Unusable {
         what,

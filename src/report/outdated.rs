@@ -88,7 +88,17 @@ impl Outdated {
                 .iter()
                 .map(|(hour, (in_place, _))| (*hour, *in_place))
                 .collect();
-            if let Some(is_late) = is_outdated(disk, vault, day, (&now, is_stamped))? {
+            // one that cannot be read stays a suspect
+            let is_outdated = match is_outdated(disk, vault, day, (&now, is_stamped)) {
+                Ok(is_outdated) => is_outdated,
+                Err(why) => {
+                    tracing::warn!(
+                        "whether the certificate of {day} is outdated cannot be told: {why}"
+                    );
+                    continue;
+                }
+            };
+            if let Some(is_late) = is_outdated {
                 let revisions = now.values().map(|(revision, _)| revision).sum();
                 outdated.insert(day, How { revisions, is_late });
             } else {

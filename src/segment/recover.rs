@@ -21,6 +21,7 @@ use super::{
     writer::WriteError,
 };
 use crate::{
+    alarm::Kind,
     period::UtcMs,
     world::disk::{self, Disk},
 };
@@ -55,13 +56,34 @@ pub struct Recovery {
 }
 
 /// Recovers everything of one server that has no seal, in the order of the names. One that cannot
-/// be mended stops none of the others; only a full disk and an unreadable folder do.
+/// be mended stops none of the others, nor does a folder that may not be read; only a full disk does.
 pub fn recover(disk: &dyn Disk, spool: &Path, server: &ServerId) -> Result<Recovery, WriteError> {
     let at = |source| WriteError::new(spool, source);
     let mut recovery = Recovery::default();
-    for folder in spool::hour_folders(disk, spool, server).map_err(at)? {
-        remove_leftovers(disk, &folder).map_err(|e| WriteError::new(&folder, e))?;
-        for (name, found) in spool::in_folder(disk, &folder, server).map_err(at)? {
+    let folders = spool::hour_folders(disk, spool, server).map_err(at)?;
+    let pass_over = |why: io::Error| match why.kind() {
+        io::ErrorKind::PermissionDenied => {
+            alarm!(
+                Kind::Unreadable,
+                server,
+                "nothing is recovered there: {why}"
+            );
+            Ok(())
+        }
+        _ => Err(WriteError::new(spool, why)),
+    };
+    folders.unreadable.into_iter().try_for_each(pass_over)?;
+    for folder in folders.found {
+        let here =
+            remove_leftovers(disk, &folder).and_then(|()| spool::in_folder(disk, &folder, server));
+        let here = match here {
+            Ok(here) => here,
+            Err(why) => {
+                pass_over(why)?;
+                continue;
+            }
+        };
+        for (name, found) in here {
             if found.sealed {
                 continue;
             }
@@ -218,11 +240,11 @@ fn keep_tail(tail: &mut Vec<u8>, more: &[u8]) {
 
 /// When the last line in the spool arrived, as the seals tell it; `None` if there never was one.
 pub fn last_arrival(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Option<UtcMs>> {
-    let mut folders = spool::hour_folders(disk, spool, server)?;
+    let mut folders = spool::hour_folders(disk, spool, server)?.found;
     folders.reverse();
     for folder in folders {
         let mut last: Option<UtcMs> = None;
-        for (name, found) in spool::in_folder(disk, &folder, server)? {
+        for (name, found) in spool::in_folder(disk, &folder, server).unwrap_or_default() {
             if found.sealed {
                 last = last.max(arrival_in(disk, &name.paths(spool), &name));
             }

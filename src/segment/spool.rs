@@ -34,25 +34,38 @@ pub fn servers(disk: &dyn Disk, spool: &Path) -> io::Result<Vec<ServerId>> {
     Ok(ids.filter_map(Result::ok).collect())
 }
 
+/// What was found, and what could not be looked into: it stops nothing else, and is to be told of.
+#[derive(Debug)]
+pub struct Walk<T> {
+    /// What was found.
+    pub found: Vec<T>,
+    /// Each error names its folder.
+    pub unreadable: Vec<io::Error>,
+}
+
 /// The UTC hour folders of one server, `<YYYY-MM-DD>/<HH>`, ascending.
-pub fn hour_folders(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Vec<PathBuf>> {
+pub fn hour_folders(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Walk<PathBuf>> {
     let is_number = |text: &str, digits: usize| {
         text.len() == digits && text.bytes().all(|b| b.is_ascii_digit())
     };
     let top = spool.join(server.as_str());
-    let mut found = Vec::new();
+    let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for day in disk.list(&top)? {
         if !day.folder || day.name.parse::<crate::period::Day>().is_err() {
             continue;
         }
         let day = top.join(&day.name);
-        for hour in disk.list(&day)? {
-            if hour.folder && is_number(&hour.name, 2) {
-                found.push(day.join(&hour.name));
-            }
+        match disk.list(&day) {
+            Ok(hours) => found.extend(
+                hours
+                    .iter()
+                    .filter(|hour| hour.folder && is_number(&hour.name, 2))
+                    .map(|hour| day.join(&hour.name)),
+            ),
+            Err(why) => unreadable.push(why),
         }
     }
-    Ok(found)
+    Ok(Walk { found, unreadable })
 }
 
 /// Everything of one server that lies in one hour folder, by name.
@@ -85,17 +98,20 @@ pub fn in_folder(
 }
 
 /// All sealed segments of one server, ascending by name.
-pub fn sealed(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Vec<SegmentName>> {
-    let mut names = Vec::new();
-    for folder in hour_folders(disk, spool, server)? {
-        let here = in_folder(disk, &folder, server)?;
-        names.extend(
-            here.into_iter()
-                .filter(|(_, found)| found.sealed)
-                .map(|(name, _)| name),
-        );
+pub fn sealed(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Walk<SegmentName>> {
+    let folders = hour_folders(disk, spool, server)?;
+    let (mut found, mut unreadable) = (Vec::new(), folders.unreadable);
+    for folder in folders.found {
+        match in_folder(disk, &folder, server) {
+            Ok(here) => found.extend(
+                here.into_iter()
+                    .filter(|(_, found)| found.sealed)
+                    .map(|(name, _)| name),
+            ),
+            Err(why) => unreadable.push(why),
+        }
     }
-    Ok(names)
+    Ok(Walk { found, unreadable })
 }
 
 /// Removes the hour and day folders that a deletion of these has emptied and that no segment will be

@@ -304,7 +304,14 @@ impl HourOfVault<'_> {
 pub fn half_done(disk: &dyn Disk, vault: &Path, ledger: &Ledger) -> io::Result<BTreeSet<Hour>> {
     let mut hours = BTreeSet::new();
     for day in layout::days(disk, vault)? {
-        let listing = layout::list_day(disk, vault, day)?;
+        let listing = match layout::list_day(disk, vault, day) {
+            Ok(listing) => listing,
+            // one day stops no other
+            Err(why) => {
+                tracing::warn!("what is half done of {day} cannot be seen: {why}");
+                continue;
+            }
+        };
         hours.extend(listing.unfinished);
         let unknown = |(hour, earlier): &(&Hour, &u64)| ledger.revision(**hour) <= **earlier;
         hours.extend(listing.hours.iter().filter(unknown).map(|(hour, _)| *hour));

@@ -238,7 +238,7 @@ impl Survey {
     fn folder(&mut self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
         let is_root = disk.len(&ledger::path(path))?.is_some()
             || disk.len(&super::identity::path(path))?.is_some();
-        let days = day_folders(disk, path, ABOVE_MAX)?;
+        let days = day_folders(disk, path, ABOVE_MAX, &mut self.problems)?;
         let is_day = days.contains(path);
         let root = if is_root || !is_day {
             self.root(disk, path, true)?
@@ -246,9 +246,15 @@ impl Survey {
             self.root_above(disk, path)?
         };
         for day in days {
-            self.add_hours(disk, &day, root, None)?;
-            for of_day in days_in(disk, &day)? {
-                self.days.insert((day.clone(), of_day), root);
+            let found = self
+                .add_hours(disk, &day, root, None)
+                .and_then(|()| days_in(disk, &day));
+            match found {
+                Ok(days) => {
+                    let days = days.into_iter().map(|of_day| ((day.clone(), of_day), root));
+                    self.days.extend(days);
+                }
+                Err(why) => self.problems.incomplete(&day, unchecked(&why)),
             }
         }
         Ok(())
@@ -431,8 +437,18 @@ fn days_in(disk: &dyn Disk, folder: &Path) -> io::Result<BTreeSet<Day>> {
     Ok(days.collect())
 }
 
+/// What is said of a folder that cannot be read.
+fn unchecked(why: &io::Error) -> String {
+    format!("nothing in it was checked: {why}")
+}
+
 /// The folders in which hours lie, or files about a day, below a folder or that folder itself.
-fn day_folders(disk: &dyn Disk, folder: &Path, below_max: usize) -> io::Result<BTreeSet<PathBuf>> {
+fn day_folders(
+    disk: &dyn Disk,
+    folder: &Path,
+    below_max: usize,
+    problems: &mut Problems,
+) -> io::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     for entry in disk.list(folder)? {
         let path = folder.join(&entry.name);
@@ -446,15 +462,21 @@ fn day_folders(disk: &dyn Disk, folder: &Path, below_max: usize) -> io::Result<B
             }
         } else if entry.name == "revisions" {
             // without its manifests in place the day is still a day
-            if disk
-                .list(&path)?
-                .iter()
-                .any(|entry| layout::of_archived(&entry.name).is_some())
-            {
-                found.insert(folder.to_owned());
+            match disk.list(&path) {
+                Ok(entries) => {
+                    let mut entries = entries.iter();
+                    if entries.any(|entry| layout::of_archived(&entry.name).is_some()) {
+                        found.insert(folder.to_owned());
+                    }
+                }
+                Err(why) => problems.incomplete(&path, unchecked(&why)),
             }
         } else if 0 < below_max {
-            found.extend(day_folders(disk, &path, below_max - 1)?);
+            match day_folders(disk, &path, below_max - 1, problems) {
+                Ok(below) => found.extend(below),
+                // one that cannot be read stops no other
+                Err(why) => problems.incomplete(&path, unchecked(&why)),
+            }
         }
     }
     Ok(found)

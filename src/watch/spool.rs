@@ -120,7 +120,8 @@ impl KnownServer {
     }
 
     fn list(&mut self, spool: &Spool<'_>, oldest: Minute, now: UtcMs) -> io::Result<()> {
-        let folders = spool::hour_folders(spool.disk, spool.folder, spool.server)?;
+        // whoever needs what cannot be read tells of it
+        let folders = spool::hour_folders(spool.disk, spool.folder, spool.server)?.found;
         self.folders.retain(|folder, _| folders.contains(folder));
         let busy_from = folders.len().saturating_sub(BUSY_FOLDERS);
         for (number, folder) in folders.iter().enumerate() {
@@ -133,7 +134,8 @@ impl KnownServer {
                 at: Some(now),
                 ..Listed::default()
             };
-            for (name, found) in spool::in_folder(spool.disk, folder, spool.server)? {
+            let here = spool::in_folder(spool.disk, folder, spool.server).unwrap_or_default();
+            for (name, found) in here {
                 listed.bytes += found.bytes;
                 if found.sealed {
                     listed.sealed += 1;

@@ -18,6 +18,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// What the file system itself keeps in its root: it is none of ours, and not listed.
+const LOST_AND_FOUND: &str = "lost+found";
+
 /// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -134,6 +137,13 @@ pub fn placed<'e>(path: &'e Path, why: &'e (dyn Error + 'static)) -> impl fmt::D
 /// The real file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
+
+impl RealDisk {
+    /// Whether nothing can be made on the file system of that folder although it has room.
+    pub fn has_no_inode(self, folder: &Path) -> bool {
+        rustix::fs::statvfs(folder).is_ok_and(|fs| has_no_inode(&fs))
+    }
+}
 
 /// An open file that knows its name.
 struct RealFile {
@@ -376,7 +386,9 @@ impl Disk for UsersDisk {
         let names = entries(path)?.map(|entry| entry.map(|entry| entry.file_name()));
         let names: io::Result<Vec<OsString>> = names.collect();
         let mut names = names.map_err(not("listed", path))?;
-        names.retain(|name| !ours.iter().any(|entry| *name == *entry.name));
+        names.retain(|name| {
+            *name != *LOST_AND_FOUND && !ours.iter().any(|entry| *name == *entry.name)
+        });
         Ok(names)
     }
 
@@ -408,6 +420,9 @@ fn listed(
         let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
             continue;
         };
+        if name == LOST_AND_FOUND {
+            continue;
+        }
         let meta = match look(&entry) {
             Ok(meta) => meta,
             // gone since, or a link to nothing

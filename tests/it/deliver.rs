@@ -271,6 +271,7 @@ fn a_copy_that_does_not_read_back_is_not_acknowledged_and_nothing_goes() {
     let plan = Plan {
         send: vec![one.name.clone()],
         settled: Vec::new(),
+        unreadable: 0,
     };
     let now = || UtcMs(0);
     // the first write is the segment's, the second the events file's, the third the seal's

@@ -228,7 +228,11 @@ fn hours_of_a_server_come_late(hours: i64, coming: Coming, new: fn(bool) -> Site
         primary.merge(&after(hours + 2 * n).to_string());
     }
     let raw = spool::sealed(&*primary.disk, &primary.spool(), &"1".parse().unwrap());
-    assert_eq!(raw.unwrap().len(), 1, "the last explains what follows");
+    assert_eq!(
+        raw.unwrap().found.len(),
+        1,
+        "the last explains what follows"
+    );
     let mut now = after(hours + 6);
     let (pieces, every_ms) = coming.pieces(late.clone());
     for piece in &pieces {

@@ -31,6 +31,7 @@ mod simulate;
 mod soak;
 mod support;
 mod tidy;
+mod unreadable;
 mod users_files;
 mod vault;
 mod week;

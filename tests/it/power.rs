@@ -96,7 +96,7 @@ fn collect(disk: &SimulatedDisk, written: &mut Written) -> Result<(), WriteError
 fn check_spool(disk: &SimulatedDisk, written: &Written, at: &str) {
     let spool = Path::new(SPOOL);
     let mut found: BTreeMap<i64, (Vec<u8>, Vec<u8>)> = BTreeMap::new();
-    for folder in spool::hour_folders(disk, spool, &server()).unwrap() {
+    for folder in spool::hour_folders(disk, spool, &server()).unwrap().found {
         for entry in disk.list(&folder).unwrap() {
             let ending = entry.name.split_once('.').unwrap().1.to_owned();
             assert!(
@@ -314,6 +314,7 @@ fn a_full_disk_keeps_what_is_whole_and_goes_on_when_there_is_room() {
         assert_eq!(left_open(&disk), []);
         let name = spool::sealed(&disk, Path::new(SPOOL), &server())
             .unwrap()
+            .found
             .remove(0);
         let (segment, _) = check_sealed(&disk, &name, "full");
         assert_eq!(segment, stored.repeat(5));

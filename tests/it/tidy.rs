@@ -79,7 +79,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "report",
         &["cover", "period", "segment", "text", "vault", "world"],
     ),
-    ("segment", &["period", "world"]),
+    ("segment", &["alarm", "period", "world"]),
     ("simulate", &["period", "world"]),
     ("stamp", &["period"]),
     ("supervise", &["alarm", "period", "world"]),

@@ -1,0 +1,156 @@
+//! What cannot be read is told of by its name, and stops nothing else.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use twinstream::world::disk::{Disk as _, RealDisk};
+
+use crate::support::{
+    osf::{Osf, Publisher, some_of},
+    primary::at,
+    skipped::skipped,
+};
+
+const NOW: &str = "2026-11-24T06:00:00Z";
+const TWINSTREAM: &str = env!("CARGO_BIN_EXE_twinstream");
+
+/// A command without root's right to read everything.
+fn command(publisher: &Publisher, what: &[&str]) -> Command {
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--bounding-set=-dac_override,-dac_read_search", "--"])
+            .arg(TWINSTREAM);
+        command
+    } else {
+        Command::new(TWINSTREAM)
+    };
+    let config = publisher.site.root.join("twinstream.toml");
+    command.arg("--config").arg(config);
+    command.args(["--clock", &format!("{NOW}@1000")]).args(what);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Exit code, and all that was said.
+#[track_caller]
+fn check(publisher: &Publisher, what: &[&str], code: i32, words: &[&str]) {
+    let output = command(publisher, what).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(output.status.code(), Some(code), "{what:?}: {said}");
+    for words in words {
+        assert!(said.contains(words), "no {words:?} in: {said}");
+    }
+}
+
+fn close(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
+}
+
+fn open(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_stops_nothing_else() {
+    let osf = Osf::start("", &[]);
+    let publisher = Publisher::with_hours("2026-11-23T22:10:00Z", 4, NOW);
+    publisher.publish(&osf, &["--dry-run"]).check(0, "upload");
+    let (vault, spool) = (publisher.site.vault(), publisher.site.spool());
+    let vault_shown = vault.display().to_string();
+
+    // what a file system keeps in its root is none of ours
+    for folder in [&vault, &spool, &spool.join("1"), &publisher.site.root] {
+        fs::create_dir(folder.join("lost+found")).unwrap();
+        close(&folder.join("lost+found"));
+    }
+    check(&publisher, &["verify", &vault_shown], 0, &["all holds"]);
+    check(&publisher, &["merge", "--server=1"], 4, &[]);
+
+    // a day of the vault
+    let day = vault.join("2026-11-24");
+    close(&day);
+    let denied = "/2026-11-24 cannot be listed: Permission denied";
+    let here = "2026-11-23      2";
+    check(&publisher, &["verify", &vault_shown], 1, &[denied, here]);
+    publisher
+        .site
+        .put(&some_of(at("2026-11-23T23:40:00Z"), "3"));
+    let merged = [denied, "2026-11-23_23"];
+    check(
+        &publisher,
+        &["merge", "--server=1", "--hour=2026-11-23_23"],
+        5,
+        &merged,
+    );
+    open(&day);
+
+    // an hour of the spool
+    let hour = spool.join("2/2026-11-24/00");
+    close(&hour);
+    let denied = "/2026-11-24/00 cannot be listed: Permission denied";
+    publisher
+        .site
+        .put(&some_of(at("2026-11-23T22:40:00Z"), "3"));
+    let merged = [denied, "2026-11-23_22"];
+    check(
+        &publisher,
+        &["merge", "--server=1", "--hour=2026-11-23_22"],
+        5,
+        &merged,
+    );
+    let there = publisher.site.root.join("x/2");
+    fs::create_dir_all(publisher.site.root.join("x")).unwrap();
+    let delivered = [denied, "delivered 3 segments", "1 failed"];
+    check(&publisher, &["deliver", "--server=2"], 1, &delivered);
+    assert!(there.join("2026-11-23/22").is_dir());
+    open(&hour);
+
+    // a file that is to be public
+    let report = vault.join("2026-11-23/2026-11-23_report.txt");
+    close(&report);
+    let denied = "2026-11-23_report.txt cannot be opened: Permission denied";
+    check(&publisher, &["publish", "--server=1"], 1, &[denied]);
+    assert!(osf.files().contains_key("2026/11/23/2026-11-23_gaps.csv"));
+}
+
+#[test]
+fn no_inode_is_no_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let mount = |command: &str, args: &[&str]| {
+        let status = Command::new(command).args(args).arg(dir.path()).output();
+        status.is_ok_and(|output| output.status.success())
+    };
+    if !mount(
+        "mount",
+        &["-t", "tmpfs", "-o", "size=100m,nr_inodes=40", "tmpfs"],
+    ) {
+        skipped("mounting a file system is not allowed here");
+        return;
+    }
+    let before = RealDisk.free(dir.path()).unwrap();
+    let files = (0..).take_while(|n| fs::File::create(dir.path().join(format!("{n}"))).is_ok());
+    let files = files.count();
+    let after = RealDisk.free(dir.path()).unwrap();
+    let config = tempfile::tempdir().unwrap();
+    let path = config.path().join("twinstream.toml");
+    let text = format!(
+        "data_dir = \"{}\"\n[x]\nbase_url = \"http://127.0.0.1:9\"\n[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n",
+        dir.path().display()
+    );
+    fs::write(&path, text).unwrap();
+    let said = Command::new(TWINSTREAM)
+        .args(["check", "--server=1", "--config"])
+        .arg(&path)
+        .output();
+    assert!(mount("umount", &["-l"]));
+    let said = String::from_utf8_lossy(&said.unwrap().stdout).into_owned();
+    assert!(0 < before && 0 < files && files < 40, "{before} {files}");
+    assert_eq!(after, 0);
+    assert!(said.contains("no further file can be made"), "{said}");
+}
