@@ -144,6 +144,7 @@ fn dedupe_two_servers(bencher: Bencher) {
         let of = |server: usize| {
             posts.iter().map(move |(line, post)| Copy {
                 retrieved_at: UtcMs(0),
+                lag_ms: 0,
                 server,
                 received: (line.as_slice(), &[][..]),
                 post: Rc::clone(post),

@@ -10,6 +10,7 @@ use twinstream::{
         event::{Event, What},
         line::{self, PROGRAM},
         name::{RunId, ServerId},
+        run::Run,
         writer::{Lines, Writer},
     },
     simulate::post::{DELAY_MAX_MS, Fields, Recipe, Vocabulary},
@@ -96,13 +97,18 @@ impl Make {
 impl Server {
     fn new(disk: &Arc<dyn Disk>, spool: &Path, number: u64) -> Result<Self, Failure> {
         let id: ServerId = number.to_string().parse()?;
-        let run = RunId(u32::try_from(number)?);
+        let id_of_run = RunId(u32::try_from(number)?);
+        let run = Run {
+            number: 1,
+            id: id_of_run,
+        };
         let mut writer = Writer::new(Arc::clone(disk), spool, &id, run);
         let program = PROGRAM.to_owned();
         writer.event(&Event {
             at: UtcMs((BEGIN.begin().second() - MARGIN_S) * 1_000),
             what: What::Started {
                 program,
+                number: 1,
                 last_line: None,
             },
             connection: 0,

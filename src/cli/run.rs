@@ -232,7 +232,7 @@ impl Watched for Collecting {
     }
 
     fn goes_on(&self) -> bool {
-        self.progress.goes_on(self.clock.now())
+        self.progress.goes_on(self.clock.steady())
     }
 
     fn is_stopping(&self) -> bool {

@@ -2,11 +2,13 @@
 //!
 //! The queue is bounded in bytes. When it is full reading waits, and says so; the rest then waits
 //! in the kernel's and the platform's buffers. Here each minute's record is made as well, before
-//! anything of the next minute is sent.
+//! anything of the next minute is sent. And here a step of the machine's clock comes to light: from then on all
+//! belongs to a new run, so that stamps ascend within each run.
 
 use std::{
     cell::{Cell, RefCell},
     sync::{Arc, mpsc::Sender},
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,8 +16,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{halt::Halt, pulse::Pulse, scribe::Message};
 use crate::{
     period::UtcMs,
-    segment::event::{Alive, Event, What},
-    world::clock::Clock,
+    segment::{
+        event::{Alive, Event, What},
+        name::RunId,
+        run::Runs,
+    },
+    world::clock::{Clock, Reading},
 };
 
 /// Bytes that may wait to be written: some six minutes of posts, a fifth of a second at full speed.
@@ -23,6 +29,13 @@ const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Lines that are read in one go are handed over together, up to about this many bytes.
 const BATCH_BYTES: usize = 64 * 1024;
+
+/// A clock drifts by less than this while one looks away. The API's `Date` has whole seconds, so a smaller
+/// difference between two of them says nothing.
+const DRIFT_MS: i64 = 2_500;
+
+/// How often the clock is looked at while nothing happens.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Lines that are about to be handed over.
 struct Batch {
@@ -43,14 +56,31 @@ pub(super) struct Outbox {
     batch: RefCell<Option<Batch>>,
     /// Whether something that is stamped already waits for room.
     held_up: Cell<bool>,
+    /// The runs so far; the last one is this.
+    runs: RefCell<Runs>,
+    /// The steps of the clock that are told.
+    steps: Cell<u64>,
+    stepped_ms: Cell<i64>,
+    /// The first difference between the API's clock and ours that this run saw.
+    offset_ms: Cell<Option<i64>>,
 }
 
 impl Outbox {
-    pub(super) fn new(to_scribe: Sender<Message>, clock: Clock, halt: Arc<Halt>) -> Self {
+    pub(super) fn new(
+        to_scribe: Sender<Message>,
+        clock: Clock,
+        halt: Arc<Halt>,
+        runs: Runs,
+    ) -> Self {
+        let begin = clock.read();
         Self {
             to_scribe,
             free: Arc::new(Semaphore::new(QUEUE_BYTES)),
-            pulse: RefCell::new(Pulse::new(clock.now())),
+            pulse: RefCell::new(Pulse::new(begin.now)),
+            runs: RefCell::new(runs),
+            steps: Cell::new(begin.steps),
+            stepped_ms: Cell::new(begin.stepped_ms),
+            offset_ms: Cell::new(None),
             clock,
             halt,
             connection: Cell::new(0),
@@ -64,24 +94,86 @@ impl Outbox {
         self.connection.set(self.connection.get() + 1);
     }
 
+    /// The time; a step that comes to light begins a new run.
+    fn read(&self) -> Reading {
+        let reading = self.clock.read();
+        if reading.steps != self.steps.get() {
+            let step_ms = reading.stepped_ms - self.stepped_ms.get();
+            self.steps.set(reading.steps);
+            self.stepped_ms.set(reading.stepped_ms);
+            self.begin_run(reading.now, step_ms, step_ms);
+        }
+        reading
+    }
+
+    /// Ends the run, in its own time, and begins the next one. `jump_ms` is by how much this machine's clock leaves
+    /// its course now, `step_ms` by how much the stamps of the two runs differ.
+    fn begin_run(&self, now: UtcMs, jump_ms: i64, step_ms: i64) {
+        let before = now.plus_ms(-jump_ms);
+        self.turn_to(before);
+        if let Some(batch) = self.batch.take() {
+            self.send_lines(batch, None);
+        }
+        let last = self.pulse.borrow_mut().last(before);
+        self.alive(before, last);
+        self.pulse.borrow_mut().stepped(now, jump_ms);
+        self.offset_ms.set(None);
+        let run = getrandom::u32().map(RunId);
+        let Ok(run) = run else {
+            // the run goes on; its stamps do not ascend, which is the lesser evil
+            tracing::warn!("no random number for a new run");
+            return;
+        };
+        let mut runs = self.runs.borrow_mut();
+        let run = runs.begin(run, now);
+        self.send(Message::Run {
+            run,
+            runs: runs.clone(),
+        });
+        tracing::warn!(
+            "this machine's clock was set or has drifted by {step_ms} ms: run {} begins",
+            run.id
+        );
+        let number = run.number;
+        self.send(Message::Event {
+            event: self.record(now, What::ClockStepped { number, step_ms }),
+            room: None,
+        });
+    }
+
+    /// An answer has told by how much the API's clock and ours differ.
+    pub(super) fn clock_seen(&self, offset_ms: i64) {
+        let now = self.read().now;
+        let first_ms = self.offset_ms.get().unwrap_or(offset_ms);
+        let drift_ms = first_ms - offset_ms;
+        if DRIFT_MS < drift_ms.abs() {
+            self.begin_run(now, 0, drift_ms);
+        }
+        if self.offset_ms.get().is_none() {
+            self.offset_ms.set(Some(offset_ms));
+        }
+        self.pulse.borrow_mut().clock_seen(offset_ms);
+    }
+
     /// The response has begun.
-    pub(super) fn connected(&self, clock_offset_ms: Option<i64>) {
-        let mut pulse = self.pulse.borrow_mut();
-        pulse.connected(self.clock.now(), clock_offset_ms);
+    pub(super) fn connected(&self) {
+        let now = self.read().now;
+        self.pulse.borrow_mut().connected(now);
     }
 
     /// The response is over.
     pub(super) fn disconnected(&self) {
-        self.pulse.borrow_mut().disconnected(self.clock.now());
+        let now = self.read().now;
+        self.pulse.borrow_mut().disconnected(now);
     }
 
     /// Stamps bytes that have just been read.
-    pub(super) fn stamp(&self) -> UtcMs {
-        let at = self.clock.now();
-        self.turn_to(at);
-        self.halt.progress().moved(at);
-        self.pulse.borrow_mut().bytes(at);
-        at
+    pub(super) fn stamp(&self) -> Reading {
+        let reading = self.read();
+        self.turn_to(reading.now);
+        self.halt.progress().moved(reading.steady);
+        self.pulse.borrow_mut().bytes(reading.now);
+        reading
     }
 
     /// Of the bytes last stamped, so much was this.
@@ -150,7 +242,7 @@ impl Outbox {
 
     /// Sends what happened just now.
     pub(super) fn event(&self, what: What) {
-        let at = self.clock.now();
+        let at = self.read().now;
         self.turn_to(at);
         self.pulse.borrow_mut().event(at, &what);
         self.send(Message::Event {
@@ -223,21 +315,22 @@ impl Outbox {
     pub(super) async fn tick(&self) {
         loop {
             let end = self.pulse.borrow().minute().end();
-            self.clock.sleep_until(end).await;
+            let left_ms = u64::try_from(end.0 - self.clock.now().0).unwrap_or(0);
+            let left = Duration::from_millis(left_ms);
+            self.clock.sleep_at_most(left, LOOK).await;
             if self.held_up.get() {
                 // what waits was stamped in the old minute and belongs into its segment
-                self.clock
-                    .sleep(std::time::Duration::from_millis(100))
-                    .await;
+                self.clock.sleep(Duration::from_millis(100)).await;
             } else {
-                self.turn_to(self.clock.now());
+                let now = self.read().now;
+                self.turn_to(now);
             }
         }
     }
 
     /// The last words of a run; dropping the sender has the threads end.
     pub(super) fn finish(self, why: &str) {
-        let now = self.clock.now();
+        let now = self.read().now;
         self.turn_to(now);
         let last = self.pulse.borrow_mut().last(now);
         self.alive(now, last);
@@ -254,7 +347,6 @@ mod tests {
     use std::{
         path::Path,
         sync::mpsc::{self, Receiver},
-        time::Duration,
     };
 
     use super::*;
@@ -275,7 +367,8 @@ mod tests {
             Arc::default(),
         ));
         let (to_scribe, messages) = mpsc::channel();
-        let outbox = Outbox::new(to_scribe, clock.clone(), Arc::clone(&halt));
+        let runs = Runs::default();
+        let outbox = Outbox::new(to_scribe, clock.clone(), Arc::clone(&halt), runs);
         (outbox, messages, clock, halt)
     }
 
@@ -297,6 +390,7 @@ mod tests {
                 _ => format!("{} event", event.at.minute()),
             },
             Message::Turn(at) => format!("{} turn", at.minute()),
+            Message::Run { run, .. } => format!("run {}", run.number),
             Message::Close => "close".to_owned(),
         }
     }
@@ -305,7 +399,7 @@ mod tests {
     fn what_was_read_before_the_minute_turned_goes_before_its_record() {
         let (outbox, messages, clock, _halt) = outbox("2026-11-23T14:05:59.000Z@100");
         run(async {
-            let at = outbox.stamp();
+            let at = outbox.stamp().now;
             outbox.counted(1, 0);
             outbox.lines(at, b"{}\n".to_vec(), 0).await;
             clock.block(Duration::from_secs(2));
@@ -328,7 +422,7 @@ mod tests {
     fn a_full_queue_holds_reading_up_until_there_is_room_or_an_end() {
         let (outbox, messages, clock, halt) = outbox("2026-11-23T14:05:00.000Z@1");
         run(async {
-            let at = outbox.stamp();
+            let at = outbox.stamp().now;
             outbox.lines(at, vec![b'\n'; QUEUE_BYTES], 0).await;
             let more = || outbox.lines(at, vec![b'\n'; BATCH_BYTES], 0);
             let held_up = async |clock: &Clock| {

@@ -94,11 +94,29 @@ impl Pulse {
         self.minute
     }
 
+    /// The API's clock minus ours, from an answer.
+    pub fn clock_seen(&mut self, offset_ms: i64) {
+        self.clock_offset_ms = Some(offset_ms);
+    }
+
+    /// The machine's clock was set, and it is this time now: a new run goes on where the one before was. What
+    /// that one's minute was like is told already.
+    pub fn stepped(&mut self, now: UtcMs, step_ms: i64) {
+        self.begin(now.minute());
+        self.awake = now;
+        self.silent_since = self.silent_since.map(|since| since.plus_ms(step_ms));
+        if let Some(down) = &mut self.down {
+            down.since = down.since.plus_ms(step_ms);
+        }
+        if let Some(offset_ms) = &mut self.clock_offset_ms {
+            *offset_ms -= step_ms;
+        }
+    }
+
     /// The response has begun.
-    pub fn connected(&mut self, at: UtcMs, clock_offset_ms: Option<i64>) {
+    pub fn connected(&mut self, at: UtcMs) {
         self.silent_since = Some(at);
         self.recorded_ms = 0;
-        self.clock_offset_ms = clock_offset_ms.or(self.clock_offset_ms);
     }
 
     /// The response is over.
@@ -217,7 +235,8 @@ mod tests {
     #[test]
     fn a_minute_tells_its_seconds_and_its_silences() {
         let mut pulse = Pulse::new(at(500));
-        pulse.connected(at(1_000), Some(-40));
+        pulse.connected(at(1_000));
+        pulse.clock_seen(-40);
         for ms in [3_000, 3_100, 5_101, 59_500] {
             pulse.bytes(at(ms));
             pulse.counted(2, 1);
@@ -234,7 +253,7 @@ mod tests {
     #[test]
     fn a_silence_that_lasts_is_cut_at_the_minutes_end() {
         let mut pulse = Pulse::new(at(0));
-        pulse.connected(at(50_000), None);
+        pulse.connected(at(50_000));
         let first = pulse.over(at(60_010)).remove(0);
         assert_eq!(silences(&first), [(50_000, 60_000)]);
         pulse.bytes(at(60_500));
@@ -247,7 +266,7 @@ mod tests {
     #[test]
     fn a_short_silence_across_the_boundary_is_told_whole_by_the_second_minute() {
         let mut pulse = Pulse::new(at(0));
-        pulse.connected(at(58_500), None);
+        pulse.connected(at(58_500));
         assert_eq!(silences(&pulse.over(at(60_000))[0]), [(0, 0); 0]);
         pulse.bytes(at(61_500));
         assert_eq!(silences(&pulse.last(at(61_600))), [(58_500, 61_500)]);
@@ -277,15 +296,40 @@ mod tests {
             assert_eq!((down.since, down.status), (at(61_000), Some(429)));
             assert_eq!(down.why, Some(Why::TooManyConnections));
         }
-        pulse.connected(at(190_000), None);
+        pulse.connected(at(190_000));
         let alive = pulse.over(at(240_000)).remove(0);
         assert_eq!((alive.connected, alive.down), (true, None));
     }
 
     #[test]
+    fn a_step_moves_what_was_begun_and_loses_nothing() {
+        let mut pulse = Pulse::new(at(500));
+        pulse.clock_seen(7_200_000);
+        pulse.connected(at(1_000));
+        pulse.bytes(at(20_000));
+        let last = pulse.last(at(21_000));
+        assert_eq!((last.seconds, last.connected), (vec![20], true));
+        // two hours behind until now
+        pulse.stepped(at(7_221_000), 7_200_000);
+        pulse.bytes(at(7_224_500));
+        let next = pulse.over(at(7_260_000)).remove(0);
+        assert_eq!(next.minute, at(7_221_000).minute());
+        assert_eq!(next.seconds, [24]);
+        assert_eq!(
+            silences(&next),
+            [(7_220_000, 7_224_500), (7_224_500, 7_260_000)]
+        );
+        assert_eq!(next.clock_offset_ms, Some(0));
+        let mut pulse = Pulse::new(at(500));
+        pulse.stepped(at(7_201_000), 7_200_000);
+        let down = pulse.last(at(7_202_000)).down.unwrap();
+        assert_eq!(down.since, at(7_200_500));
+    }
+
+    #[test]
     fn sleep_is_told_by_its_first_minute_and_whole_by_the_first_after_it() {
         let mut pulse = Pulse::new(at(0));
-        pulse.connected(at(1_000), None);
+        pulse.connected(at(1_000));
         pulse.bytes(at(20_000));
         // whichever of the two sees first that it is late
         pulse.disconnected(at(600_500));

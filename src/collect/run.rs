@@ -35,7 +35,8 @@ use crate::{
         event::{What, Why},
         line::PROGRAM,
         name::{RunId, ServerId},
-        recover::{self, Recovered},
+        recover::{self, Past, Recovered},
+        run::{self, Run, Runs},
         writer::{WriteError, Writer},
     },
     text::plural,
@@ -52,6 +53,9 @@ const LET_GO: Duration = Duration::from_secs(2);
 
 /// Threads for looking up addresses.
 const STACK_BYTES: usize = 512 * 1024;
+
+/// A clock that is off by more is not believed.
+const CLOCK_OFF_MS: i64 = 5_000;
 
 /// The exit code of a process that was told to end at once, as shells know it for SIGINT.
 const ENDED_AT_ONCE: i32 = 130;
@@ -77,11 +81,11 @@ pub struct Collector {
 }
 
 /// What earlier runs left.
-struct Past {
+struct Left {
     /// Segments that were open and are sealed now.
     recovered: Vec<Recovered>,
-    /// When the last line in the spool arrived.
-    last_line: Option<UtcMs>,
+    /// What the last one that received anything tells.
+    last: Past,
     /// When the API last answered.
     answers: Vec<UtcMs>,
 }
@@ -145,15 +149,15 @@ impl Collector {
             &collector.server,
             Arc::clone(&collector.progress),
         ));
-        collector.progress.moved(collector.clock.now());
+        collector.progress.moved(collector.clock.steady());
         let recovered = recover(&collector, &spool, &halt)?;
         if let Err(error) = halt.hold_reserve() {
             tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
         }
         let (disk, server) = (&*collector.disk, &collector.server);
-        let past = Past {
+        let past = Left {
             recovered,
-            last_line: recover::last_arrival(disk, &spool, server).map_err(spool_error)?,
+            last: recover::past(disk, &spool, server).map_err(spool_error)?,
             answers: earlier::answers(disk, &spool, server, collector.clock.now())
                 .map_err(spool_error)?,
         };
@@ -245,30 +249,32 @@ async fn collect(
     collector: Collector,
     api: &Api,
     (spool, halt): (Spool, Arc<Halt>),
-    past: Past,
+    past: Left,
 ) -> Result<(), CollectError> {
     let mut signals = JoinSet::new();
     let asked = Asked::new().map_err(CollectError::Start)?;
     signals.spawn(heed_signals(asked, Arc::clone(&halt)));
     collector.progress.begun();
-    let run = RunId(
-        getrandom::u32()
-            .map_err(|error| CollectError::Start(io::Error::other(error.to_string())))?,
-    );
+    let id = getrandom::u32().map(RunId);
+    let id = id.map_err(|error| CollectError::Start(io::Error::other(error.to_string())))?;
+    let (runs, run) = begin_run(&collector, &spool, &halt, id).await?;
     let desk = Desk {
         disk: Arc::clone(&collector.disk),
         spool: spool.clone(),
+        server: collector.server.clone(),
         clock: collector.clock.clone(),
         halt: Arc::clone(&halt),
     };
     let writer = Writer::new(Arc::clone(&collector.disk), &spool, &collector.server, run);
     let (to_scribe, written) = scribe::start(&desk, writer).map_err(CollectError::Start)?;
-    let outbox = Outbox::new(to_scribe, collector.clock.clone(), Arc::clone(&halt));
+    let outbox = Outbox::new(to_scribe, collector.clock.clone(), Arc::clone(&halt), runs);
     outbox.event(What::Started {
         program: PROGRAM.to_owned(),
-        last_line: past.last_line,
+        number: run.number,
+        last_line: past.last.last_line,
     });
-    tracing::info!("collecting as server {}, run {run}", collector.server);
+    let name = &collector.server;
+    tracing::info!("collecting as server {name}, run {}", run.id);
     for left in &past.recovered {
         tell_recovered(&outbox, left);
     }
@@ -281,9 +287,9 @@ async fn collect(
             clock: &collector.clock,
             max_line: collector.x.max_line,
         },
-        backoff: Backoff::new(run.0, past.answers),
+        backoff: Backoff::new(run.id.0, past.answers),
         backfill: collector.x.backfill,
-        last_line: past.last_line,
+        last_line: believed(past.last, collector.clock.steady()),
     };
     tokio::select! {
         () = driver.attempts() => (),
@@ -299,6 +305,55 @@ async fn collect(
         Some(Stop::Trouble(what)) => Err(CollectError::Disk(what)),
         Some(Stop::Signal) | None => Ok(()),
     }
+}
+
+/// The run that begins now. Its number is durable before anything of it is written.
+async fn begin_run(
+    collector: &Collector,
+    spool: &Spool,
+    halt: &Halt,
+    id: RunId,
+) -> Result<(Runs, Run), CollectError> {
+    let Collector {
+        disk,
+        server,
+        clock,
+        ..
+    } = collector;
+    let path = run::path(spool, server);
+    let error = |source| CollectError::Spool {
+        path: path.clone(),
+        source,
+    };
+    let mut runs = Runs::read(&**disk, spool, server).map_err(error)?;
+    let run = runs.begin(id, clock.now());
+    while let Err(source) = runs.keep(&**disk, spool, server) {
+        let why = WriteError::new(&path, source);
+        if !why.passes() {
+            return Err(CollectError::Recover(why));
+        }
+        if !halt.disk_fails(&why) {
+            tokio::select! {
+                () = clock.sleep(ROOM_POLL) => (),
+                () = halt.wait(false) => return Err(CollectError::Unwritten),
+            }
+        }
+    }
+    Ok((runs, run))
+}
+
+/// When the last line arrived, in this process's time. If one of the two clocks cannot be believed it was long ago,
+/// so that as much backfill as possible is asked for.
+fn believed(past: Past, now: UtcMs) -> Option<UtcMs> {
+    let last = past.last_line?;
+    let was_off = past
+        .clock_offset_ms
+        .is_some_and(|ms| CLOCK_OFF_MS < ms.saturating_abs());
+    Some(if now < last || was_off {
+        UtcMs(i64::MIN)
+    } else {
+        last
+    })
 }
 
 fn tell_recovered(outbox: &Outbox, left: &Recovered) {
@@ -376,7 +431,7 @@ struct Driver<'a> {
     backoff: Backoff,
     /// Whether backfill is wanted at all.
     backfill: bool,
-    /// When the last line in the spool arrived.
+    /// When the last line arrived, in the steady time.
     last_line: Option<UtcMs>,
 }
 
@@ -391,7 +446,7 @@ impl Driver<'_> {
                 self.wait_for_room().await;
                 continue;
             }
-            let now = self.session.clock.now();
+            let now = self.session.clock.steady();
             let minutes = if self.backfill && self.backoff.may_backfill() {
                 backfill_minutes(self.last_line, now)
             } else {
@@ -415,7 +470,7 @@ impl Driver<'_> {
             self.backoff.held();
         }
         self.last_line = outcome.last_line.or(self.last_line);
-        let now = self.session.clock.now();
+        let now = self.session.clock.steady();
         let next = self.backoff.ended(now, outcome.end);
         let wait_ms = next.until.0.saturating_sub(now.0);
         let (words, why) = (&outcome.words, next.why);
@@ -440,7 +495,7 @@ impl Driver<'_> {
             halt,
             ..
         } = &self.session;
-        let wait_ms = next.until.0.saturating_sub(clock.now().0);
+        let wait_ms = next.until.0.saturating_sub(clock.steady().0);
         let Ok(wait_ms @ 1..) = u64::try_from(wait_ms) else {
             return;
         };

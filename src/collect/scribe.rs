@@ -24,7 +24,8 @@ use crate::{
     place::door::Spool,
     segment::{
         event::Event,
-        name::SegmentName,
+        name::{SegmentName, ServerId},
+        run::{self, Run, Runs},
         writer::{Closed, Lines, Watched, WriteError, Writer},
     },
     world::{clock::Clock, disk::Disk},
@@ -66,6 +67,12 @@ pub(super) enum Message {
     },
     /// It is this time now: pairs of earlier minutes are over.
     Turn(UtcMs),
+    /// What comes now belongs to this run.
+    Run {
+        run: Run,
+        /// It and those before, to be kept.
+        runs: Runs,
+    },
     /// The open pair is to be sealed.
     Close,
 }
@@ -87,6 +94,7 @@ enum Job {
 pub(super) struct Desk {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) spool: Spool,
+    pub(super) server: ServerId,
     pub(super) clock: Clock,
     pub(super) halt: Arc<Halt>,
 }
@@ -193,6 +201,17 @@ impl Scribe {
             Message::Turn(at) => {
                 self.turn_to(at);
                 Ok(())
+            }
+            Message::Run { run, runs } => {
+                if let Some(closed) = self.writer.begin_run(run) {
+                    self.hand_on(Job::Seal(Box::new(closed)));
+                }
+                let desk = self.desk.clone();
+                let path = run::path(&desk.spool, &desk.server);
+                self.patiently(|_| {
+                    let kept = runs.keep(&*desk.disk, &desk.spool, &desk.server);
+                    kept.map_err(|source| WriteError::new(&path, source))
+                })
             }
             Message::Close => {
                 self.close();
@@ -512,10 +531,16 @@ mod tests {
                 Arc::default(),
             )),
             disk,
+            server: "1".parse().unwrap(),
             spool,
             clock: clock.clone(),
         }
     }
+
+    const RUN: Run = Run {
+        number: 1,
+        id: RunId(5),
+    };
 
     #[test]
     fn lines_are_written_at_once_and_durable_a_second_later_though_syncs_are_slow() {
@@ -529,7 +554,7 @@ mod tests {
         // as a collector that starts: taking it keeps the disk busy
         disk.make_folder(&dir.path().join("1")).unwrap();
         shared.halt.hold_reserve().unwrap();
-        let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), RunId(5));
+        let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), RUN);
         let (to_scribe, ended) = start(&shared, writer).unwrap();
         let mut sent = Vec::new();
         for n in 0..250 {
@@ -598,7 +623,7 @@ mod tests {
         let shared = on(Arc::clone(&disk), dir.path(), &clock);
         // where the server's folder should be there is a file
         drop(RealDisk.create(&dir.path().join("1")).unwrap());
-        let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), RunId(5));
+        let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), RUN);
         let (to_scribe, ended) = start(&shared, writer).unwrap();
         let event = Event {
             at: clock.now(),

@@ -24,7 +24,7 @@ use crate::{
         name::ServerId,
     },
     text::plural,
-    world::clock::Clock,
+    world::clock::{Clock, Reading},
 };
 
 /// Keep-alives come at least every 20 s; a timer of exactly that would race them.
@@ -68,14 +68,16 @@ pub(super) struct Session<'a> {
     pub(super) max_line: usize,
 }
 
-/// A response that is being read.
-struct Reading {
+/// How far the reading of a response is, in the steady time.
+struct Progress {
     begun: UtcMs,
     lines: u64,
     /// Whether anything came that counts as the stream having been up.
     spoke: bool,
     heard: bool,
     last_bytes: UtcMs,
+    /// The stamp of those bytes.
+    last_stamp: Option<Reading>,
     last_post: UtcMs,
     last_line: Option<UtcMs>,
     no_posts_told: bool,
@@ -96,11 +98,17 @@ impl Session<'_> {
             Ok(answer) => answer,
             Err(fault) => return self.failed(fault, None),
         };
-        let now = self.clock.now();
+        let Reading { now, steady, .. } = self.clock.read();
         let offset_ms = clock_offset(response.headers(), now);
-        let answered = Some((now, rate_limit(response.headers(), offset_ms)));
+        let steady_offset_ms = clock_offset(response.headers(), steady);
+        let limit = rate_limit(response.headers(), steady_offset_ms);
+        let answered = Some((steady, limit));
         if let Some(detail) = impostor::head(response.status(), response.headers()) {
             return self.not_the_api(response.status().as_u16(), detail, answered);
+        }
+        // what is not the API has not the API's clock either
+        if let Some(offset_ms) = offset_ms {
+            self.outbox.clock_seen(offset_ms);
         }
         if response.status() != 200 {
             return self
@@ -120,14 +128,14 @@ impl Session<'_> {
                 return self.failed(fault, answered);
             }
         };
-        let mut reading = Reading::new(now);
+        let mut reading = Progress::new(steady);
         let (intake, mut fault) = self.read(body, intake, &mut reading).await;
         self.outbox.disconnected();
-        let at = reading.last_bytes;
+        let at = reading.last_stamp.unwrap_or_else(|| self.clock.read());
         let mut unfinished = None;
         // of what is not the API's nothing is kept
         if fault.cause != Cause::NotTheApi {
-            match intake.finish(at) {
+            match intake.finish(at.now) {
                 Ok((rest, left)) => {
                     self.portion(&mut reading, rest, at).await;
                     unfinished = left;
@@ -254,7 +262,7 @@ impl Session<'_> {
             clock_offset_ms,
             transaction: word(response.headers(), "x-transaction-id"),
         });
-        self.outbox.connected(clock_offset_ms);
+        self.outbox.connected();
         if let Some(offset_ms) = clock_offset_ms
             && CLOCK_OFF_MS < offset_ms.saturating_abs()
         {
@@ -272,7 +280,7 @@ impl Session<'_> {
         &self,
         mut body: Body,
         mut intake: Intake,
-        reading: &mut Reading,
+        reading: &mut Progress,
     ) -> (Intake, Fault) {
         let mut halted = pin!(self.halt.wait(true));
         let mut timer = pin!(self.clock.sleep_until(reading.next_check()));
@@ -319,17 +327,18 @@ impl Session<'_> {
     async fn chunk(
         &self,
         intake: &mut Intake,
-        reading: &mut Reading,
+        reading: &mut Progress,
         chunk: &[u8],
     ) -> Result<(), Fault> {
         if chunk.is_empty() {
             return Ok(());
         }
         let at = self.outbox.stamp();
-        reading.last_bytes = at;
+        reading.last_bytes = at.steady;
+        reading.last_stamp = Some(at);
         let mut rest = chunk;
         loop {
-            match intake.take(&mut rest, at) {
+            match intake.take(&mut rest, at.now) {
                 Ok(None) => break,
                 Ok(Some(portion)) => self.portion(reading, portion, at).await,
                 Err(error) => return Err(error.into()),
@@ -344,16 +353,16 @@ impl Session<'_> {
         }
     }
 
-    async fn portion(&self, reading: &mut Reading, portion: Portion, at: UtcMs) {
+    async fn portion(&self, reading: &mut Progress, portion: Portion, at: Reading) {
         if 0 < portion.lines {
             reading.lines += portion.lines;
-            reading.last_line = Some(at);
-            reading.last_post = at;
+            reading.last_line = Some(at.steady);
+            reading.last_post = at.steady;
             if std::mem::take(&mut reading.no_posts_told) {
                 tracing::warn!("posts come again");
             }
             self.outbox
-                .lines(at, portion.stored, portion.oversize)
+                .lines(at.now, portion.stored, portion.oversize)
                 .await;
         }
         self.outbox.counted(portion.lines, portion.keep_alives);
@@ -366,15 +375,19 @@ impl Session<'_> {
             reading.spoke = true;
             let said: String = line.chars().take(LOGGED_CHARS_MAX).collect();
             tracing::warn!("the API says: {said:?}");
-            self.outbox.error_frame(at, line).await;
+            self.outbox.error_frame(at.now, line).await;
             if let Notice::Disconnect(word) = notice {
                 reading.disconnect.get_or_insert(word);
             }
         }
     }
 
-    fn check_silence(&self, reading: &mut Reading) -> Option<Fault> {
-        let now = self.clock.now();
+    fn check_silence(&self, reading: &mut Progress) -> Option<Fault> {
+        let Reading {
+            now: here,
+            steady: now,
+            ..
+        } = self.clock.read();
         if STALL_MS <= now.0 - reading.last_bytes.0 {
             return Some(Fault {
                 cause: Cause::Stall,
@@ -384,7 +397,7 @@ impl Session<'_> {
         if NO_POSTS_MS <= now.0 - reading.last_post.0 && !reading.no_posts_told {
             reading.no_posts_told = true;
             self.outbox.event(What::NoPosts {
-                since: reading.last_post,
+                since: here.plus_ms(reading.last_post.0 - now.0),
             });
             alarm!(
                 Kind::NoPosts,
@@ -397,7 +410,7 @@ impl Session<'_> {
 
     fn ended(
         &self,
-        reading: Reading,
+        reading: Progress,
         fault: Fault,
         unfinished: Option<String>,
         answered: Option<(UtcMs, RateLimit)>,
@@ -436,7 +449,7 @@ impl Session<'_> {
     }
 }
 
-impl Reading {
+impl Progress {
     fn new(now: UtcMs) -> Self {
         Self {
             begun: now,
@@ -444,6 +457,7 @@ impl Reading {
             spoke: false,
             heard: false,
             last_bytes: now,
+            last_stamp: None,
             last_post: now,
             last_line: None,
             no_posts_told: false,

@@ -35,7 +35,7 @@ pub const UNDER_WAY_MS: i64 = 10_000;
 
 /// Posts that others have, and that did not come although others did all the time, were under way for
 /// up to so many ms when the connection broke.
-const UNDER_WAY_MAX_MS: i64 = 60_000;
+pub const UNDER_WAY_MAX_MS: i64 = 60_000;
 
 /// So soon after a connection was made posts come.
 const WARMING_UP_MS: i64 = 5_000;
@@ -45,6 +45,9 @@ const BYTES_NEAR_S: i64 = 25;
 
 /// A silence in which more posts than this were to be expected is none by chance: e^-15 < 10⁻⁶.
 const EXPECTED_MAX: u64 = 15;
+
+/// An instant that no second of any hour reaches.
+const END_OF_TIME: UtcMs = UtcMs(i64::MAX / 2);
 
 /// Minutes before and after a silence from which the expected number of posts is taken.
 const RATE_MINUTES: i64 = 5;
@@ -71,6 +74,10 @@ pub struct Given<'a> {
     pub posts: &'a BTreeMap<i64, InSecond>,
     /// What each server's connection was like, in the order of the servers.
     pub timelines: &'a [Timeline],
+    /// Whether the hour lies in the archive's span. Outside of it no second counts.
+    pub is_in_span: bool,
+    /// When the archive began: its first connection, if there has been one. Before it no second of the union counts.
+    pub began: Option<UtcMs>,
 }
 
 /// What an hour has, and what not.
@@ -89,11 +96,17 @@ pub struct Account {
 /// One server's hour.
 struct View<'a> {
     timeline: &'a Timeline,
+    /// The first second that counts, if it is not the hour's first.
+    begins: Option<UtcMs>,
     with_posts: Vec<bool>,
     quiet: Vec<bool>,
 }
 
 impl View<'_> {
+    fn counts(&self, second: i64) -> bool {
+        seconds::counts(self.begins, second)
+    }
+
     fn has(&self, place: usize) -> bool {
         self.has_posts(place) || self.quiet.get(place) == Some(&true)
     }
@@ -106,6 +119,36 @@ impl View<'_> {
 /// Works out an hour.
 pub fn account(given: &Given<'_>) -> Account {
     let seconds: Vec<i64> = seconds::all(given.intervals).collect();
+    let views = views(given, &seconds);
+    let any: Vec<bool> = (0..seconds.len())
+        .map(|place| views.iter().any(|view| view.has_posts(place)))
+        .collect();
+    let began = given.began.filter(|_| given.is_in_span);
+    let began = begins(&seconds, &any, began).or(Some(END_OF_TIME));
+    let of_each: Vec<Vec<Option<Reason>>> = (0..views.len())
+        .map(|number| {
+            let counts = |place: usize| {
+                let second = seconds.get(place).copied().unwrap_or(0);
+                views.get(number).is_some_and(|view| view.counts(second))
+            };
+            let why = |place| why(&seconds, &views, number, place).filter(|_| counts(place));
+            let whys: Vec<Option<Why>> = (0..seconds.len()).map(why).collect();
+            run::reasons(&seconds, &whys)
+        })
+        .collect();
+    let servers = views.iter();
+    let servers = servers
+        .map(|view| Covered::of(given.intervals, view.begins, &view.with_posts, &view.quiet));
+    Account {
+        servers: servers.collect(),
+        union: covered_by_any(given.intervals, began, &views, seconds.len()),
+        gaps: gaps(given.servers, (&seconds, began), &views, &of_each),
+        both: both(given),
+    }
+}
+
+/// Each server's hour.
+fn views<'a>(given: &Given<'a>, seconds: &[i64]) -> Vec<View<'a>> {
     let posts_of = |second: &i64, number: usize| {
         let in_second = given.posts.get(second);
         in_second
@@ -113,65 +156,77 @@ pub fn account(given: &Given<'_>) -> Account {
             .copied()
             .unwrap_or(0)
     };
-    let late = Timeline::late();
-    let views: Vec<View<'_>> = (0..given.servers.len())
-        .map(|number| {
-            let posts: Vec<u64> = seconds.iter().map(|s| posts_of(s, number)).collect();
-            let timeline = given.timelines.get(number).unwrap_or(&late);
-            let minutes = by_minute(&seconds, &posts);
-            let with_posts: Vec<bool> = posts.iter().map(|posts| 0 < *posts).collect();
-            let quiet = quiet(&seconds, &with_posts, &minutes, timeline);
-            View {
-                timeline,
-                with_posts,
-                quiet,
-            }
-        })
-        .collect();
-    let mut account = Account {
-        both: both(given),
-        ..Account::default()
+    let timelines = given.timelines.iter().take(given.servers.len());
+    let view = |(number, timeline): (usize, &'a Timeline)| {
+        let posts: Vec<u64> = seconds.iter().map(|s| posts_of(s, number)).collect();
+        let minutes = by_minute(seconds, &posts);
+        let with_posts: Vec<bool> = posts.iter().map(|posts| 0 < *posts).collect();
+        let quiet = quiet(seconds, &with_posts, &minutes, timeline);
+        let begins = if given.is_in_span {
+            begins(seconds, &with_posts, timeline.first_start)
+        } else {
+            Some(END_OF_TIME)
+        };
+        View {
+            timeline,
+            begins,
+            with_posts,
+            quiet,
+        }
     };
+    timelines.enumerate().map(view).collect()
+}
+
+/// The gaps of the servers in their order, then those of the union.
+fn gaps(
+    servers: &[ServerId],
+    (seconds, began): (&[i64], Option<UtcMs>),
+    views: &[View<'_>],
+    of_each: &[Vec<Option<Reason>>],
+) -> Vec<Gap> {
     let mut of_union = Runs::of(UNION);
-    let mut of_servers: Vec<Runs> = given
-        .servers
-        .iter()
-        .map(|server| Runs::of(server.as_str()))
-        .collect();
-    let of_each: Vec<Vec<Option<Reason>>> = (0..views.len())
-        .map(|number| {
-            let why = |place| why(&seconds, &views, number, place);
-            let whys: Vec<Option<Why>> = (0..seconds.len()).map(why).collect();
-            run::reasons(&seconds, &whys)
-        })
-        .collect();
+    let mut of_servers: Vec<Runs> = servers.iter().map(|id| Runs::of(id.as_str())).collect();
     for (place, second) in seconds.iter().enumerate() {
-        let reasons = of_each.iter().map(|of| of.get(place).cloned().flatten());
-        let reasons: Vec<Option<Reason>> = reasons.collect();
+        let reasons = of_each.iter().map(|of| of.get(place)?.as_ref());
+        let reasons: Vec<Option<&Reason>> = reasons.collect();
         for (runs, reason) in of_servers.iter_mut().zip(&reasons) {
             if let Some(reason) = reason {
                 runs.push(*second, reason.cause, &reason.detail);
             }
         }
-        let known: Option<Vec<&Reason>> = reasons.iter().map(Option::as_ref).collect();
-        if let Some(reasons) = known {
-            let cause = cause::of_union(reasons.iter().map(|reason| reason.cause));
-            let detail = union_detail(given.servers, &reasons);
-            of_union.push(*second, cause, &detail);
+        let is_covered = views.iter().any(|view| view.has(place));
+        if !is_covered && seconds::counts(began, *second) {
+            // of a server that had not begun there is nothing to say
+            let known = servers.iter().zip(&reasons);
+            let known: Vec<(&ServerId, &Reason)> = known
+                .filter_map(|(server, reason)| Some((server, (*reason)?)))
+                .collect();
+            let cause = cause::of_union(known.iter().map(|(_, reason)| reason.cause));
+            of_union.push(*second, cause, &union_detail(&known));
         }
     }
-    let gaps = of_servers.into_iter().chain([of_union]);
-    account.gaps = gaps.flat_map(Runs::finish).collect();
-    account.servers = views
-        .iter()
-        .map(|view| Covered::of(given.intervals, &view.with_posts, &view.quiet))
-        .collect();
-    account.union = covered_by_any(given.intervals, &views, seconds.len());
-    account
+    let all = of_servers.into_iter().chain([of_union]);
+    all.flat_map(Runs::finish).collect()
+}
+
+/// The first second that counts: that of the beginning, or the earliest one shortly before it that has a post, which was
+/// under way when the connection was made.
+fn begins(seconds: &[i64], with_posts: &[bool], beginning: Option<UtcMs>) -> Option<UtcMs> {
+    let beginning = beginning?;
+    let since = beginning.plus_ms(-UNDER_WAY_MAX_MS).second();
+    let mut places = seconds.iter().zip(with_posts);
+    let first = places.find(|(second, has)| **has && since <= **second);
+    let first = first.map_or(beginning, |(second, _)| UtcMs(second * 1_000));
+    Some(UtcMs(first.min(beginning).second() * 1_000))
 }
 
 /// What any server has.
-fn covered_by_any(intervals: &[Interval], views: &[View<'_>], seconds: usize) -> Covered {
+fn covered_by_any(
+    intervals: &[Interval],
+    began: Option<UtcMs>,
+    views: &[View<'_>],
+    seconds: usize,
+) -> Covered {
     let any = |has: &dyn Fn(&View<'_>, usize) -> bool| -> Vec<bool> {
         (0..seconds)
             .map(|place| views.iter().any(|view| has(view, place)))
@@ -184,19 +239,22 @@ fn covered_by_any(intervals: &[Interval], views: &[View<'_>], seconds: usize) ->
         .zip(&with_posts)
         .map(|(covered, with_posts)| *covered && !with_posts)
         .collect();
-    Covered::of(intervals, &with_posts, &quiet)
+    Covered::of(intervals, began, &with_posts, &quiet)
 }
 
 /// What is told of the servers' causes in a gap of the union.
-fn union_detail(servers: &[ServerId], reasons: &[&Reason]) -> String {
-    let all_the_same = reasons.windows(2).all(|two| two.first() == two.last());
+fn union_detail(of_servers: &[(&ServerId, &Reason)]) -> String {
+    let all_the_same = of_servers.windows(2).all(|two| match two {
+        [(_, one), (_, other)] => one == other,
+        _ => true,
+    });
     if all_the_same {
-        return reasons
+        return of_servers
             .first()
-            .map_or_else(String::new, |reason| reason.detail.clone());
+            .map_or_else(String::new, |(_, reason)| reason.detail.clone());
     }
-    let each = servers.iter().zip(reasons);
-    let each: Vec<String> = each
+    let each: Vec<String> = of_servers
+        .iter()
         .map(|(server, reason)| format!("{server}: {}", reason.cause))
         .collect();
     each.join("; ")
@@ -411,6 +469,7 @@ mod tests {
             downs: downs.collect(),
             bytes: (0..600).filter(|second| second % 20 == 0).collect(),
             connections: Vec::new(),
+            first_start: None,
         }
     }
 
@@ -431,6 +490,8 @@ mod tests {
             servers: &["1".parse().unwrap(), "2".parse().unwrap()],
             posts: &posts.filter(|(_, has)| 0 < has.posts).collect(),
             timelines,
+            is_in_span: true,
+            began: Some(UtcMs(-1)),
         })
     }
 

@@ -40,9 +40,9 @@ pub fn timeline(
     downs.sort_by_key(|down| down.begin);
     let known = covered.bits(seconds::count(intervals));
     let known = known.map(|(covered, _)| covered).unwrap_or_default();
-    let covered = seconds::all(intervals).zip(known);
-    let covered = covered.filter(|(_, is_covered)| *is_covered);
-    let mut bytes: Vec<i64> = covered.map(|(second, _)| second).collect();
+    let known = seconds::all(intervals).zip(known);
+    let known = known.filter(|(_, is_covered)| *is_covered);
+    let mut bytes: Vec<i64> = known.map(|(second, _)| second).collect();
     bytes.extend(&since.bytes);
     bytes.sort_unstable();
     bytes.dedup();
@@ -50,5 +50,6 @@ pub fn timeline(
         downs,
         bytes,
         connections: since.connections,
+        first_start: since.first_start.or(covered.begins),
     }
 }

@@ -11,6 +11,8 @@
 //! runs nothing ran. Where something is missing, the next file's first words tell what went
 //! before: each minute's `alive` says, while nothing is connected, since when and why.
 
+use std::collections::BTreeMap;
+
 use super::{backfill::Connection, cause::Cause, reason::Reason};
 use crate::{
     period::{Interval, Minute, UtcMs},
@@ -56,6 +58,8 @@ pub struct Timeline {
     pub bytes: Vec<i64>,
     /// The connections that were made, ascending by time.
     pub connections: Vec<Connection>,
+    /// When the server first started, if that is told here: before, it was none.
+    pub first_start: Option<UtcMs>,
 }
 
 /// One events file.
@@ -63,6 +67,10 @@ pub struct Timeline {
 pub struct EventsFile {
     /// The name of its segment.
     pub name: SegmentName,
+    /// The place of its run in the order of the server's runs.
+    pub number: u64,
+    /// How far the stamps of its run lie after the posts' clock.
+    pub lag_ms: i64,
     /// Its records, in their order.
     pub events: Vec<Event>,
 }
@@ -74,9 +82,41 @@ impl EventsFile {
             .find(|event| matches!(event.what, What::Started { .. }))
     }
 
+    /// Whether it begins a run that goes on where the one before was.
+    fn goes_on(&self) -> bool {
+        let stepped = |event: &Event| matches!(event.what, What::ClockStepped { .. });
+        self.events.iter().any(stepped)
+    }
+
     fn begin(&self) -> UtcMs {
         let minute = self.name.minute.begin();
-        self.started().map_or(minute, |event| event.at)
+        self.on_posts_clock(self.started().map_or(minute, |event| event.at))
+    }
+
+    /// The begins of the seconds, by the server's clock, in which bytes arrived.
+    fn stamped_bytes(&self) -> impl Iterator<Item = UtcMs> {
+        let alive = self.events.iter().filter_map(|event| match &event.what {
+            What::Alive(alive) => Some(alive),
+            _ => None,
+        });
+        alive.flat_map(|alive| {
+            let begin = alive.minute.begin();
+            let at = move |second: &u8| begin.plus_ms(1_000 * i64::from(*second));
+            alive.seconds.iter().map(at)
+        })
+    }
+
+    /// The seconds in which bytes arrived. Moved, one second of the server's clock reaches into two.
+    fn bytes(&self) -> impl Iterator<Item = i64> {
+        self.stamped_bytes().flat_map(|stamp| {
+            let first = self.on_posts_clock(stamp);
+            [first.second(), first.plus_ms(999).second()]
+        })
+    }
+
+    /// What its run stamped, on the posts' clock.
+    fn on_posts_clock(&self, stamp: UtcMs) -> UtcMs {
+        stamp.plus_ms(self.lag_ms.saturating_neg())
     }
 }
 
@@ -107,18 +147,16 @@ impl Timeline {
             downs: vec![down],
             bytes: Vec::new(),
             connections: Vec::new(),
+            first_start: None,
         }
     }
 
-    /// What the events files of one server say, in whatever order they come. If nothing of it can be
+    /// What the events files of one server say on the posts' clock, in whatever order they come. If nothing of it can be
     /// on its way (`is_whole`), a run that said that it stops was the last one so far; else what came
     /// after it may be late.
     pub fn of<'a>(files: impl IntoIterator<Item = &'a EventsFile>, is_whole: bool) -> Self {
         let mut files: Vec<&EventsFile> = files.into_iter().collect();
-        files.sort_by_key(|file| {
-            let first = file.events.first().map(|event| event.at);
-            (file.name.minute, first, file.name.run, file.name.part)
-        });
+        files.sort_by_key(|file| (file.number, file.name.run, file.name.minute, file.name.part));
         let mut painter = Painter::new(&files);
         for file in &files {
             painter.file(file);
@@ -185,7 +223,9 @@ struct Stretch {
 struct Before {
     run: RunId,
     minute: Minute,
-    /// The last instant that it tells of.
+    /// How far its stamps lie after the posts' clock.
+    lag_ms: i64,
+    /// The last instant that it tells of, on the posts' clock.
     last: UtcMs,
     /// Whether its run said that it ends.
     has_stopped: bool,
@@ -194,25 +234,25 @@ struct Before {
 struct Painter {
     stretches: Vec<Stretch>,
     bytes: Vec<i64>,
+    /// The seconds of each run in which bytes arrived, by the server's clock: what was before what is told by it.
+    stamped_bytes: BTreeMap<RunId, Vec<UtcMs>>,
     connections: Vec<Connection>,
     before: Option<Before>,
+    first_start: Option<UtcMs>,
 }
 
 impl Painter {
     fn new(files: &[&EventsFile]) -> Self {
-        let events = files.iter().flat_map(|file| &file.events);
-        let alive = events.filter_map(|event| match &event.what {
-            What::Alive(alive) => Some(alive),
-            _ => None,
-        });
-        let seconds = alive.flat_map(|alive| {
-            let begin = alive.minute.begin().second();
-            alive.seconds.iter().map(move |s| begin + i64::from(*s))
-        });
-        let mut bytes: Vec<i64> = seconds.collect();
+        let mut bytes: Vec<i64> = files.iter().flat_map(|file| file.bytes()).collect();
         bytes.sort_unstable();
         bytes.dedup();
+        let mut stamped_bytes: BTreeMap<RunId, Vec<UtcMs>> = BTreeMap::new();
+        for file in files {
+            let of_run = stamped_bytes.entry(file.name.run).or_default();
+            of_run.extend(file.stamped_bytes());
+        }
         Self {
+            stamped_bytes,
             stretches: vec![Stretch {
                 begin: BEGIN_OF_TIME,
                 reason: Some(Reason::late()),
@@ -220,6 +260,7 @@ impl Painter {
             bytes,
             connections: Vec::new(),
             before: None,
+            first_start: None,
         }
     }
 
@@ -249,14 +290,16 @@ impl Painter {
                 && !before.has_stopped
                 && file.name.minute.0 <= before.minute.0 + 1
         });
-        if !follows {
+        let is_known = self.before.is_some();
+        if !(follows || is_known && file.goes_on()) {
             self.bridge(file);
         }
         for event in &file.events {
             self.event(file, event);
         }
         let minute_end = file.name.minute.end();
-        let has_alive = file.events.iter().any(
+        // a run that ends in the middle of its minute, by a step of the clock, says so then
+        let alive = file.events.iter().rev().find(
             |event| matches!(&event.what, What::Alive(alive) if alive.minute == file.name.minute),
         );
         let has_stopped = file
@@ -264,15 +307,15 @@ impl Painter {
             .iter()
             .any(|event| matches!(event.what, What::Stopped { .. }));
         let last_event = file.events.iter().map(|event| event.at).max();
-        let last = if has_alive && !has_stopped {
-            minute_end
-        } else {
-            last_event.unwrap_or(file.name.minute.begin())
+        let last = match alive {
+            Some(alive) if !has_stopped => alive.at.plus_ms(1).min(minute_end),
+            _ => last_event.unwrap_or(file.name.minute.begin()),
         };
         self.before = Some(Before {
             run: file.name.run,
             minute: file.name.minute,
-            last,
+            lag_ms: file.lag_ms,
+            last: file.on_posts_clock(last),
             has_stopped,
         });
     }
@@ -295,10 +338,13 @@ impl Painter {
                 );
                 match before {
                     Some(before) => {
-                        let last = before.last.max(recovered(file, before.run));
+                        let recovered = recovered(file, before.run);
+                        let recovered = recovered.plus_ms(before.lag_ms.saturating_neg());
+                        let last = before.last.max(recovered);
                         self.paint(last, Some(Reason::not_running()));
                     }
                     None if is_first_ever => {
+                        self.first_start = Some(begin);
                         self.paint(BEGIN_OF_TIME, Some(Reason::not_running()));
                     }
                     None => self.paint(begin, Some(Reason::not_running())),
@@ -306,6 +352,10 @@ impl Painter {
             }
             (Some(_), _) if is_same_run && asleep(file).is_some() => {
                 if let Some(asleep) = asleep(file) {
+                    let asleep = Interval {
+                        begin: file.on_posts_clock(asleep.begin),
+                        end: file.on_posts_clock(asleep.end),
+                    };
                     let mut before = self.stretches.iter().rev();
                     let before = before.find(|stretch| stretch.begin < asleep.begin);
                     let state = before.and_then(|stretch| stretch.reason.clone());
@@ -339,7 +389,7 @@ impl Painter {
                 What::Alive(Alive {
                     down: Some(down), ..
                 }) => {
-                    let since = down.since.min(begin);
+                    let since = file.on_posts_clock(down.since).min(begin);
                     self.paint(since, Some(Reason::of_down(down)));
                     return;
                 }
@@ -353,10 +403,11 @@ impl Painter {
     }
 
     fn event(&mut self, file: &EventsFile, event: &Event) {
+        let at = file.on_posts_clock(event.at);
         match &event.what {
             What::Started { .. } => {
                 // not connected yet, and no failure to name
-                self.paint(event.at, Some(Reason::not_running()));
+                self.paint(at, Some(Reason::not_running()));
             }
             What::Connected {
                 backfill_minutes, ..
@@ -366,17 +417,17 @@ impl Painter {
                 self.connections.push(Connection {
                     run: file.name.run,
                     connection: event.connection,
-                    at: event.at,
+                    at,
                     minutes: *backfill_minutes,
                     hole: down.zip(begin).map(|(reason, begin)| (begin, reason.cause)),
                 });
-                self.paint(event.at, None);
+                self.paint(at, None);
             }
             What::Disconnected(ended) => {
                 let begin = if ended.cause == event::Cause::Stall {
-                    self.last_bytes(event.at)
+                    self.last_bytes(file, event.at)
                 } else {
-                    event.at
+                    at
                 };
                 self.paint(begin, Some(Reason::of_end(ended)));
             }
@@ -385,8 +436,10 @@ impl Painter {
                 minute,
                 asleep: Some(asleep),
                 ..
-            }) if minute.begin() <= asleep.begin => self.paint(asleep.begin, Some(sleep())),
-            What::Stopped { .. } => self.paint(event.at, Some(Reason::not_running())),
+            }) if minute.begin() <= asleep.begin => {
+                self.paint(file.on_posts_clock(asleep.begin), Some(sleep()));
+            }
+            What::Stopped { .. } => self.paint(at, Some(Reason::not_running())),
             _ => (),
         }
     }
@@ -399,13 +452,15 @@ impl Painter {
     }
 
     /// When the last bytes came before a stall was seen.
-    fn last_bytes(&self, stalled: UtcMs) -> UtcMs {
-        let place = self
-            .bytes
-            .partition_point(|second| *second < stalled.second());
-        let last = place.checked_sub(1).and_then(|place| self.bytes.get(place));
+    fn last_bytes(&self, file: &EventsFile, stamp: UtcMs) -> UtcMs {
+        let of_run = self.stamped_bytes.get(&file.name.run);
+        let before = of_run.into_iter().flatten();
+        let last = before
+            .filter(|second| second.second() < stamp.second())
+            .max();
+        let stalled = file.on_posts_clock(stamp);
         let silent = stalled.plus_ms(-STALL_MS);
-        let begin = last.map_or(silent, |second| UtcMs((second + 1) * 1_000));
+        let begin = last.map_or(silent, |last| file.on_posts_clock(last.plus_ms(1_000)));
         // not longer than the connection
         let connected = self
             .stretches
@@ -453,6 +508,7 @@ impl Painter {
             downs: downs.collect(),
             bytes: self.bytes,
             connections: self.connections,
+            first_start: self.first_start,
         }
     }
 }

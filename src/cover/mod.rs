@@ -22,6 +22,9 @@ pub mod carried;
 /// The closed list of causes, and which one holds for all servers together.
 pub mod cause;
 
+/// A server's stamps → the posts' clock.
+pub mod clock;
+
 /// How many posts two servers both missed.
 pub mod estimate;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::period::{Interval, Minute};
+use crate::period::{Interval, Minute, UtcMs};
 
 /// All seconds since 1970 that belong to an hour, in order.
 pub fn all(intervals: &[Interval]) -> impl Iterator<Item = i64> {
@@ -55,16 +55,34 @@ pub fn from_hex(text: &str, seconds: usize) -> Option<Vec<bool>> {
     rest_is_zero.then_some(bits)
 }
 
+/// How many seconds of an hour count, of which that instant is the first that does.
+pub fn count_from(intervals: &[Interval], begins: Option<UtcMs>) -> usize {
+    all(intervals)
+        .filter(|second| counts(begins, *second))
+        .count()
+}
+
+/// Whether a second counts: what lies before the beginning is no gap, and part of no percentage.
+pub fn counts(begins: Option<UtcMs>, second: i64) -> bool {
+    begins.is_none_or(|begins| begins.second() <= second)
+}
+
 /// Which seconds of an hour a server, or any server, has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Covered {
+    /// Seconds that count: those of the hour, but for what lies before the beginning.
+    pub seconds: u64,
+    /// The first second that counts, if it is not the hour's first: what lies before it is before the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<UtcMs>,
     /// Seconds that are covered: a post's time falls into them, or they are quiet.
     pub covered: u64,
     /// Of these: seconds without a post that nothing was missed in, as far as one can tell.
     pub quiet: u64,
     /// Of these: seconds at the edge of a gap in this hour. Only a part of them was seen.
     pub partial: u64,
-    /// The seconds that are covered: four a hex digit, the first one in the highest bit.
+    /// The seconds that are covered, also those with a post that do not count: four a hex digit, the first one in the
+    /// highest bit.
     pub bitmap: String,
     /// The seconds that are quiet, in the same form; absent if there are none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -72,15 +90,33 @@ pub struct Covered {
 }
 
 impl Covered {
-    /// What is said of an hour of which these seconds have posts, and these are quiet.
-    pub fn of(intervals: &[Interval], with_posts: &[bool], quiet: &[bool]) -> Self {
-        let covered: Vec<bool> = with_posts.iter().zip(quiet).map(|(a, b)| a | b).collect();
+    /// What is said of an hour of which these seconds have posts, and these are quiet. Those before it `begins` do
+    /// not count.
+    pub fn of(
+        intervals: &[Interval],
+        begins: Option<UtcMs>,
+        with_posts: &[bool],
+        quiet: &[bool],
+    ) -> Self {
+        let first = intervals.first().map(|first| first.begin);
+        let begins = begins.filter(|begins| first.is_some_and(|first| first < *begins));
+        let last = intervals.last().map(|last| last.end);
+        let begins = begins.map(|begins| last.map_or(begins, |last| begins.min(last)));
+        let only_counted = |bits: &[bool]| -> Vec<bool> {
+            let both = bits.iter().zip(all(intervals));
+            both.map(|(bit, second)| *bit && counts(begins, second))
+                .collect()
+        };
+        let quiet = only_counted(quiet);
+        let covered: Vec<bool> = with_posts.iter().zip(&quiet).map(|(a, b)| a | b).collect();
         let count = |bits: &[bool]| bits.iter().filter(|bit| **bit).count() as u64;
-        let quiet_count = count(quiet);
+        let quiet_count = count(&quiet);
         Self {
-            covered: count(&covered),
+            seconds: count_from(intervals, begins) as u64,
+            begins,
+            covered: count(&only_counted(&covered)),
             quiet: quiet_count,
-            partial: count(&edges(intervals, &covered)),
+            partial: count(&edges(intervals, begins, &covered)),
             bitmap: to_hex(covered.iter().copied()),
             quiet_bitmap: if quiet_count == 0 {
                 String::new()
@@ -103,16 +139,18 @@ impl Covered {
     }
 }
 
-/// The covered seconds that lie beside an uncovered one of the same hour.
-fn edges(intervals: &[Interval], covered: &[bool]) -> Vec<bool> {
+/// The covered seconds that lie beside an uncovered one of the same hour that counts.
+fn edges(intervals: &[Interval], begins: Option<UtcMs>, covered: &[bool]) -> Vec<bool> {
     let seconds: Vec<i64> = all(intervals).collect();
     let is_gap = |place: Option<usize>, second: i64| {
-        place.is_some_and(|place| {
-            seconds.get(place) == Some(&second) && covered.get(place) == Some(&false)
-        })
+        counts(begins, second)
+            && place.is_some_and(|place| {
+                seconds.get(place) == Some(&second) && covered.get(place) == Some(&false)
+            })
     };
     let edge = |(place, (second, is_covered)): (usize, (&i64, &bool))| {
         *is_covered
+            && counts(begins, *second)
             && (is_gap(place.checked_sub(1), second - 1) || is_gap(Some(place + 1), second + 1))
     };
     seconds.iter().zip(covered).enumerate().map(edge).collect()
@@ -121,7 +159,6 @@ fn edges(intervals: &[Interval], covered: &[bool]) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::period::UtcMs;
 
     #[test]
     fn bitmaps_read_back_and_nothing_else_is_one() {
@@ -145,8 +182,19 @@ mod tests {
         let intervals = [interval(0, 5), interval(60, 64)];
         let covered = [true, false, true, true, false, true, true, true, false];
         let quiet = [false; 9];
-        let found = Covered::of(&intervals, &covered, &quiet);
-        assert_eq!((found.covered, found.partial), (6, 4));
+        let found = Covered::of(&intervals, None, &covered, &quiet);
+        assert_eq!((found.seconds, found.covered, found.partial), (9, 6, 4));
         assert_eq!(found.bits(9), Some((covered.to_vec(), quiet.to_vec())));
+        // from second 2 on: what lies before is no gap and does not count
+        let begins = Some(UtcMs(2_000));
+        let found = Covered::of(&intervals, begins, &covered, &quiet);
+        assert_eq!((found.seconds, found.begins), (7, begins));
+        assert_eq!((found.covered, found.partial), (5, 2));
+        // the hour's own begin is no beginning, and none lies after its end
+        let found = Covered::of(&intervals, Some(UtcMs(0)), &covered, &quiet);
+        assert_eq!((found.seconds, found.begins), (9, None));
+        let found = Covered::of(&intervals, Some(UtcMs(900_000)), &covered, &quiet);
+        let end = Some(UtcMs(64_000));
+        assert_eq!((found.seconds, found.covered, found.begins), (0, 0, end));
     }
 }

@@ -216,12 +216,13 @@ mod tests {
         // as a crash leaves it
         text.pop();
         RealDisk.create(&path).unwrap().write_all(&text).unwrap();
-        let (_, runs, _) = read_segment(&RealDisk, &path, &Redactions::default()).unwrap();
+        let read = read_segment(&RealDisk, &path, &Redactions::default()).unwrap();
         Source {
             path,
             server,
+            lag_ms: 0,
             is_former: false,
-            runs,
+            runs: read.runs,
         }
     }
 

@@ -31,6 +31,8 @@ pub const NO_STAMP: UtcMs = UtcMs(i64::MAX);
 pub struct Copy<'a> {
     /// When it arrived, or `NO_STAMP`.
     pub retrieved_at: UtcMs,
+    /// How far that stamp lies after the posts' clock.
+    pub lag_ms: i64,
     /// Which server it comes from, as a number in the ascending order of ids.
     pub server: usize,
     /// The line as received, in two pieces: before and after the stamp.
@@ -64,6 +66,7 @@ impl Copy<'_> {
             return None;
         }
         let arrived = Some(self.retrieved_at).filter(|at| *at != NO_STAMP);
+        let arrived = arrived.map(|at| at.plus_ms(self.lag_ms.saturating_neg()));
         backfill::backfilled_by(connections, arrived, post_time)
     }
 
@@ -278,6 +281,7 @@ mod tests {
             .zip(&lines)
             .map(|((server, at, _), line)| Copy {
                 retrieved_at: UtcMs(*at),
+                lag_ms: 0,
                 server: *server,
                 received: (line.as_bytes(), b""),
                 post: Rc::new(parse::post(line.as_bytes()).unwrap()),

@@ -132,7 +132,7 @@ impl Former<'_> {
         drop(file);
         Self::check(from.clone(), manifest, &found)?;
         let read = runs::read_segment(self.disk, to, redactions);
-        let (_, runs, named) = read.map_err(at(to))?;
+        let runs::Read { runs, named, .. } = read.map_err(at(to))?;
         if named.is_some() {
             // a line that is no post is none of the rows
             return Err(HourError::Former(from));
@@ -140,6 +140,7 @@ impl Former<'_> {
         Ok(Source {
             path: to.to_owned(),
             server: 0,
+            lag_ms: 0,
             is_former: true,
             runs,
         })

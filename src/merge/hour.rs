@@ -1,7 +1,7 @@
 //! One hour: from its runs to a committed revision.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     panic::resume_unwind,
     path::{Path, PathBuf},
@@ -16,12 +16,14 @@ use super::{
     taken_out::TakenOut,
     unit::{self, Made, Merged, Source},
     users::Users,
-    window, witness, workers,
+    window,
+    witness::{self, Told},
+    workers,
 };
 use crate::{
     cover::backfill::Connection,
-    period::{Hour, Minute, Zone},
-    segment::name::ServerId,
+    period::{Hour, Minute, UtcMs, Zone},
+    segment::name::{RunId, SegmentName, ServerId},
     vault::{
         commit::{CommitError, HourOfVault},
         layout::{self, Kind},
@@ -65,8 +67,12 @@ pub struct Due {
     pub servers: Vec<ServerId>,
     /// The primary: nothing of it can be on its way.
     pub primary: Option<ServerId>,
+    /// The minutes on the posts' clock of those segments whose names have another one.
+    pub minutes: BTreeMap<SegmentName, Minute>,
     /// Whether it lies in the vault's span. Outside of it nothing ran.
     pub is_in_span: bool,
+    /// When the vault began: its first connection.
+    pub began: Option<UtcMs>,
     /// What comes in with this revision; its number and its predecessor are put in here.
     pub history: History,
 }
@@ -192,12 +198,12 @@ impl Workshop<'_> {
         ledger: &mut Ledger,
     ) -> Result<Manifest, HourError> {
         let servers = summary::servers(&due.inputs, &due.servers);
-        let timelines = witness::timelines(&self.indexes, &due, &servers)?;
+        let Told { timelines, lags_ms } = witness::told(&self.indexes, &due, &servers)?;
         let connections: Vec<Vec<Connection>> = timelines
             .iter()
             .map(|timeline| timeline.connections.clone())
             .collect();
-        let mut sources = self.sources(&due, &servers)?;
+        let mut sources = self.sources(&due, &servers, &lags_ms)?;
         let former = self.former(&due, &servers);
         let mut out = TakenOut::default();
         if let Some(manifest) = &due.former {
@@ -212,6 +218,8 @@ impl Workshop<'_> {
             inputs: due.inputs,
             servers: &servers,
             timelines: &timelines,
+            is_in_span: due.is_in_span,
+            began: due.began,
             tally: written.tally,
             rejected: written.rejected,
             taken_out: &written.taken_out,
@@ -249,7 +257,12 @@ impl Workshop<'_> {
     }
 
     /// The segments with their runs of this hour, in the order of the inputs.
-    fn sources(&self, due: &Due, servers: &[ServerId]) -> Result<Vec<Source>, HourError> {
+    fn sources(
+        &self,
+        due: &Due,
+        servers: &[ServerId],
+        lags_ms: &BTreeMap<(ServerId, RunId), i64>,
+    ) -> Result<Vec<Source>, HourError> {
         let mut sources = Vec::new();
         for input in due.fresh(|inputs| &inputs.segments) {
             let path = input.name.paths(self.indexes.spool).segment;
@@ -262,8 +275,12 @@ impl Workshop<'_> {
             let hour = |minute: &Minute| self.zone.hour_of(minute.begin());
             let belongs = |key: &Key| match key {
                 Key::Minute(of) | Key::Old(of) => hour(of) == due.hour,
-                Key::Rejected => hour(&input.name.minute) == due.hour,
+                Key::Rejected => {
+                    let moved = due.minutes.get(&input.name);
+                    hour(moved.unwrap_or(&input.name.minute)) == due.hour
+                }
             };
+            let run = (input.name.server.clone(), input.name.run);
             runs.retain(|run| belongs(&run.key));
             runs.shrink_to_fit();
             sources.push(Source {
@@ -272,6 +289,7 @@ impl Workshop<'_> {
                     .iter()
                     .position(|id| *id == input.name.server)
                     .unwrap_or(0),
+                lag_ms: lags_ms.get(&run).copied().unwrap_or(0),
                 is_former: false,
                 runs,
             });

@@ -13,8 +13,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::runs::{ToRedact, read_segment};
+use super::runs::{Read, ToRedact, read_segment};
 use crate::{
+    cover::clock::Lag,
     period::{Minute, UtcMs},
     segment::{
         event::{Event, What},
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// The version of the index's format.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// A shuffled segment has a run for every line; beyond this an index is not one.
 const INDEX_BYTES_MAX: u64 = 1 << 30;
@@ -92,6 +93,9 @@ pub struct Index {
     pub events: Digest,
     /// What its events file says that matters for more than its own minute.
     pub witness: Witness,
+    /// How far its stamps lie after its posts.
+    #[serde(default)]
+    pub lag: Option<Lag>,
     /// The hashes that the segment had before lines were taken out of it on request.
     #[serde(default)]
     pub formerly: Vec<String>,
@@ -104,6 +108,14 @@ pub struct Index {
 pub struct Witness {
     /// The first `started`.
     pub started: Option<UtcMs>,
+    /// The first connection, or the first line if that was before.
+    pub began: Option<UtcMs>,
+    /// The place of its run in the order of the server's runs.
+    pub number: u64,
+    /// By how much the stamps of its run are later than those of the run before, if it began so.
+    pub step_ms: Option<i64>,
+    /// The API's clock minus the server's, as last seen.
+    pub offset_ms: Option<i64>,
     /// Whether that was the first start of a server that had never collected before.
     pub is_first: bool,
     /// The most minutes of backfill that a connection asked for.
@@ -212,9 +224,17 @@ impl Indexes<'_> {
             return Ok(kept);
         }
         let read = read_segment(disk, &paths.segment, self.redactions);
-        let (segment, runs, named) = read.map_err(io_at(&paths.segment))?;
+        let Read {
+            digest: segment,
+            runs,
+            named,
+            lag,
+        } = read.map_err(io_at(&paths.segment))?;
         let (events, mut witness) =
             read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
+        witness.number = seal.run_number;
+        let first = [witness.began, seal.first_arrival];
+        witness.began = first.into_iter().flatten().min();
         for (path, sealed, found) in [
             (&paths.segment, seal.segment, &segment),
             (&paths.events, seal.events, &events),
@@ -237,6 +257,7 @@ impl Indexes<'_> {
             segment,
             events,
             witness,
+            lag,
             formerly: seal.redacted.into_iter().map(|past| past.sha256).collect(),
             runs,
         };
@@ -344,14 +365,23 @@ fn read_events(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Witness)> {
 
 impl Witness {
     fn heed(&mut self, event: &Event) {
-        match event.what {
+        self.offset_ms = event.clock_offset_ms().or(self.offset_ms);
+        match &event.what {
             What::Started { last_line, .. } if self.started.is_none() => {
                 self.started = Some(event.at);
                 self.is_first = last_line.is_none();
             }
             What::Connected {
                 backfill_minutes, ..
-            } => self.backfill = self.backfill.max(backfill_minutes),
+            } => {
+                self.backfill = self.backfill.max(*backfill_minutes);
+                self.began = self.began.or(Some(event.at));
+            }
+            What::ClockStepped { step_ms, .. } => self.step_ms = Some(*step_ms),
+            // a step of the clock ended the run in the middle of its minute
+            What::Alive(alive) => {
+                self.ends_early |= event.at.plus_ms(1) < alive.minute.end();
+            }
             What::Stopped { .. } => (self.ends_early, self.stopped) = (true, true),
             _ => (),
         }

@@ -8,17 +8,17 @@ use std::{
 use super::{
     index::Indexes,
     outcome::Outcome,
-    plan::{self, Candidate, Stock},
+    plan::{self, Candidate, Span, Stock},
     run::{Job, RunError, Step, at},
     runs::ToRedact,
     stock::{self, Unusable},
 };
 use crate::{
     alarm::Kind,
-    period::{Day, Hour},
+    period::{Day, Hour, UtcMs},
     segment::name::SegmentName,
-    vault::{layout, redactions::Redactions},
-    world::disk::placed,
+    vault::{day::DayHour, layout, manifest::MANIFEST_BYTES_MAX, redactions::Redactions},
+    world::disk::{self, placed},
 };
 
 /// What is there and what may be due.
@@ -26,7 +26,9 @@ pub(super) struct Look {
     pub(super) stock: Vec<Stock>,
     pub(super) unusable: Vec<Unusable>,
     pub(super) to_redact: Vec<(SegmentName, Vec<ToRedact>)>,
-    pub(super) first_hour: Option<Hour>,
+    pub(super) span: Span,
+    /// Now on the posts' clock, as far as that is known.
+    pub(super) now: UtcMs,
     pub(super) candidates: Vec<Candidate>,
     pub(super) committed: BTreeSet<Hour>,
 }
@@ -52,8 +54,13 @@ impl Job<'_> {
                 Err(why) => unusable.push(self.unreadable(day, &why)),
             }
         }
-        let first_hour = plan::first_hour(&found.stock, zone, known);
-        let mut candidates = plan::candidates(&found.stock, &committed, &self.when(first_hour));
+        let known = Span {
+            first_hour: known,
+            began: self.began(&committed)?,
+        };
+        let span = plan::span(&found.stock, zone, known);
+        let now = plan::now(&found.stock, self.primary(), self.now);
+        let mut candidates = plan::candidates(&found.stock, &committed, &self.when(span, now));
         // nothing of an hour may be in the spool any more, and posts are to be taken out of it
         for hour in indexes.redactions.hours() {
             let is_candidate = candidates.iter().any(|c| c.hour == hour);
@@ -72,7 +79,8 @@ impl Job<'_> {
             stock: found.stock,
             unusable,
             to_redact: found.to_redact,
-            first_hour,
+            span,
+            now,
             candidates,
             committed,
         })
@@ -92,6 +100,26 @@ impl Job<'_> {
             moved_to: None,
             why: why.to_string(),
         }
+    }
+
+    /// When the vault began, as its first hour with a second that counts says.
+    fn began(&self, committed: &BTreeSet<Hour>) -> Result<Option<UtcMs>, RunError> {
+        for hour in committed {
+            let path = layout::manifest_path(self.vault, *hour);
+            if self.disk.len(&path).map_err(at(&path))?.is_none() {
+                continue;
+            }
+            let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX);
+            // a damaged one is told of by whoever needs its hour
+            let Ok(read) = serde_json::from_slice::<DayHour>(&bytes.map_err(at(&path))?) else {
+                continue;
+            };
+            if 0 < read.coverage.union.seconds {
+                let begin = read.intervals.first().map(|first| first.begin);
+                return Ok(read.coverage.began.or(begin));
+            }
+        }
+        Ok(None)
     }
 
     fn warn_of_unknown_servers(&self) -> Result<(), RunError> {

@@ -8,8 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    cover::clock::{self, Lag, Signs},
     period::{Hour, Minute, UtcMs, Zone},
-    segment::name::{SegmentName, ServerId},
+    segment::name::{RunId, SegmentName, ServerId},
     vault::manifest::{EventsInput, Inputs, SegmentInput},
 };
 
@@ -20,10 +21,26 @@ const BACKFILL_MINUTES_MAX: i64 = 5;
 const WAIT_MAX_MS: i64 = 6 * 3_600_000;
 
 /// What is known of one sealed segment.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are facts, each by itself"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stock {
     /// Its name.
     pub name: SegmentName,
+    /// Its minute on the posts' clock: that of its name may be by a clock that is wrong.
+    pub minute: Minute,
+    /// Whether its stamps lie before the posts' clock, so that it reaches into the minute after that one.
+    pub is_slow: bool,
+    /// The place of its run in the order of the server's runs.
+    pub number: u64,
+    /// The API's clock minus the server's, as last seen.
+    pub offset_ms: Option<i64>,
+    /// How far its stamps lie after its posts.
+    pub lag: Option<Lag>,
+    /// By how much the stamps of its run are later than those of the run before, if it began so.
+    pub step_ms: Option<i64>,
     /// SHA-256 of its plain bytes.
     pub sha256: String,
     /// SHA-256 that it had before lines were taken out of it on request.
@@ -36,8 +53,12 @@ pub struct Stock {
     pub events: u64,
     /// Its lines in each hour that it touches.
     pub hours: BTreeMap<Hour, u64>,
+    /// Those of its lines that are no posts: they count in the hour of its minute.
+    pub rejected: u64,
     /// The first `started` in its events file.
     pub started: Option<UtcMs>,
+    /// The first connection, or the first line if that was before.
+    pub began: Option<UtcMs>,
     /// Whether that was the first start of a server that had never collected before.
     pub is_first: bool,
     /// Whether its run ended or crashed in its minute: what came then is told by a later file.
@@ -59,6 +80,17 @@ pub struct Candidate {
     pub segments: Vec<usize>,
     /// The numbers of the segments whose events files belong to it, ascending by name.
     pub events: Vec<usize>,
+}
+
+impl Candidate {
+    /// The minutes on the posts' clock of those of its segments whose names have another one.
+    pub fn minutes(&self, stock: &[Stock]) -> BTreeMap<SegmentName, Minute> {
+        let segments = self.segments.iter().filter_map(|number| stock.get(*number));
+        let moved = segments.filter(|segment| segment.minute != segment.name.minute);
+        moved
+            .map(|segment| (segment.name.clone(), segment.minute))
+            .collect()
+    }
 }
 
 /// What is to be done about an hour.
@@ -88,13 +120,22 @@ pub enum Decision {
     },
 }
 
+/// When a vault began. It only ever moves back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The hour of the first `started` event: the first one that is committed.
+    pub first_hour: Option<Hour>,
+    /// The first connection, or the first line if that was before: before it no second counts.
+    pub began: Option<UtcMs>,
+}
+
 /// When things are.
 #[derive(Debug, Clone, Copy)]
 pub struct When<'a> {
     /// The zone of the vault's hours.
     pub zone: &'a Zone,
-    /// The vault's first hour, if there is one.
-    pub first_hour: Option<Hour>,
+    /// When the vault began.
+    pub span: Span,
     /// How long an hour waits for late data, in milliseconds.
     pub settle_ms: i64,
     /// Now.
@@ -103,18 +144,97 @@ pub struct When<'a> {
     pub primary: Option<&'a ServerId>,
 }
 
-/// The hour in which the span begins: that of the first `started`, or what the vault knows.
-pub fn first_hour(stock: &[Stock], zone: &Zone, known: Option<Hour>) -> Option<Hour> {
+/// Finds the minute of each segment on the posts' clock, and what follows from it. The segments of a server go by their
+/// own signs; those without any go by those of their run.
+pub fn place(stock: &mut [Stock], zone: &Zone) {
+    let mut servers: BTreeMap<ServerId, BTreeMap<(u64, RunId), Signs>> = BTreeMap::new();
+    for segment in stock.iter() {
+        let runs = servers.entry(segment.name.server.clone()).or_default();
+        let signs = runs.entry((segment.number, segment.name.run)).or_default();
+        if signs.offsets_ms.is_empty() {
+            signs.offsets_ms.extend(segment.offset_ms);
+        }
+        if signs.lags.is_empty() {
+            signs.lags.extend(segment.lag);
+        }
+        signs.step_ms = signs.step_ms.or(segment.step_ms);
+        let (begin, end) = (segment.name.minute.begin(), segment.name.minute.end());
+        let (first, last) = signs.stamps.unwrap_or((begin, end));
+        signs.stamps = Some((first.min(begin), last.max(end)));
+    }
+    let mut of_runs: BTreeMap<(ServerId, RunId), (i64, Option<i64>)> = BTreeMap::new();
+    for (server, runs) in servers {
+        let signs: Vec<Signs> = runs.values().cloned().collect();
+        for ((_, run), (lag_ms, signs)) in
+            runs.keys().zip(clock::lags_ms(&signs).iter().zip(&signs))
+        {
+            of_runs.insert((server.clone(), *run), (*lag_ms, signs.off_ms()));
+        }
+    }
+    for segment in stock {
+        let of_run = of_runs.get(&(segment.name.server.clone(), segment.name.run));
+        let (run_lag_ms, run_off_ms) = of_run.copied().unwrap_or_default();
+        let own = Signs {
+            offsets_ms: segment.offset_ms.into_iter().collect(),
+            lags: segment.lag.into_iter().collect(),
+            ..Signs::default()
+        };
+        let lag_ms = own.own_ms().unwrap_or(run_lag_ms);
+        segment.place(lag_ms, own.off_ms().or(run_off_ms), zone);
+    }
+}
+
+impl Stock {
+    /// Its stamps lie `lag_ms` after the posts' clock; how far its server's clock was off may be known better.
+    fn place(&mut self, lag_ms: i64, off_ms: Option<i64>, zone: &Zone) {
+        const MINUTE_MS: i64 = 60_000;
+        let minutes = lag_ms.saturating_add(MINUTE_MS / 2).div_euclid(MINUTE_MS);
+        self.minute = Minute(self.name.minute.0.saturating_sub(minutes));
+        self.is_slow = lag_ms < minutes.saturating_mul(MINUTE_MS);
+        let off_ms = off_ms.unwrap_or(minutes.saturating_mul(MINUTE_MS));
+        for at in [&mut self.started, &mut self.began] {
+            *at = at.map(|at| at.plus_ms(off_ms.saturating_neg()));
+        }
+        if 0 < self.rejected {
+            let hour = zone.hour_of(self.minute.begin());
+            *self.hours.entry(hour).or_default() += self.rejected;
+        }
+    }
+}
+
+/// A clock that ran so little ahead of what the primary has sealed last is the one that stamped it.
+const SEALED_LATELY_MS: i64 = 15 * 60_000;
+
+/// Now on the posts' clock, if the primary's latest segment tells how far this machine's clock is off.
+pub fn now(stock: &[Stock], primary: Option<&ServerId>, now: UtcMs) -> UtcMs {
+    let own = stock.iter().filter(|of| Some(&of.name.server) == primary);
+    let latest = own.max_by_key(|of| (of.number, of.name.minute, of.name.part));
+    let Some(latest) = latest else { return now };
+    let is_lately = now.0.abs_diff(latest.name.minute.end().0) <= SEALED_LATELY_MS.unsigned_abs();
+    let off = latest.name.minute.0.saturating_sub(latest.minute.0);
+    if is_lately {
+        now.plus_ms(-60_000 * off)
+    } else {
+        now
+    }
+}
+
+/// When the span begins: with the first `started`, and with the first connection or line; or as the vault knows it.
+pub fn span(stock: &[Stock], zone: &Zone, known: Span) -> Span {
     let started = stock.iter().filter_map(|segment| segment.started).min();
     let started = started.map(|at| zone.hour_of(at));
-    [started, known].into_iter().flatten().min()
+    let began = stock.iter().filter_map(|segment| segment.began).min();
+    Span {
+        first_hour: [started, known.first_hour].into_iter().flatten().min(),
+        began: [began, known.began].into_iter().flatten().min(),
+    }
 }
 
 /// All hours that may be due, ascending: those of the span that are not committed, and those that
 /// something of the stock belongs to. `stock` is ascending by name.
 pub fn candidates(stock: &[Stock], committed: &BTreeSet<Hour>, when: &When<'_>) -> Vec<Candidate> {
     let mut hours: BTreeMap<Hour, Vec<usize>> = BTreeMap::new();
-    if let Some(first) = when.first_hour {
+    if let Some(first) = when.span.first_hour {
         let last = when.zone.hour_of(when.now);
         for hour in (first.0..=last.0).map(Hour) {
             if !committed.contains(&hour) {
@@ -147,7 +267,7 @@ pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
     let has_begun = intervals
         .first()
         .is_some_and(|first| first.begin <= when.now);
-    has_begun && when.first_hour.is_some_and(|first| first <= hour)
+    has_begun && when.span.first_hour.is_some_and(|first| first <= hour)
 }
 
 /// The events files of all servers, by minute.
@@ -166,7 +286,7 @@ impl<'a> EventsFiles<'a> {
         let mut servers: BTreeMap<&ServerId, BTreeMap<Minute, Vec<usize>>> = BTreeMap::new();
         for (number, segment) in stock.iter().enumerate() {
             let minutes = servers.entry(&segment.name.server).or_default();
-            minutes.entry(segment.name.minute).or_default().push(number);
+            minutes.entry(segment.minute).or_default().push(number);
         }
         Self { stock, servers }
     }
@@ -176,9 +296,10 @@ impl<'a> EventsFiles<'a> {
         let hour_of = |minute: i64| when.zone.hour_of(Minute(minute).begin());
         let mut hours = BTreeSet::new();
         for segment in self.stock {
-            let minute = segment.name.minute.0;
+            let minute = segment.minute.0;
             let first = minute - 1 - i64::from(segment.backfill);
-            hours.extend((first..=minute + 1).map(hour_of));
+            let last = minute + 1 + i64::from(segment.is_slow);
+            hours.extend((first..=last).map(hour_of));
         }
         for (server, minutes) in &self.servers {
             let known: Vec<i64> = minutes.keys().map(|minute| minute.0).collect();
@@ -194,7 +315,7 @@ impl<'a> EventsFiles<'a> {
                     hours.extend((hour_of(*before).0..=hour_of(*after).0).map(Hour));
                 }
             }
-            if let (Some(first), Some(minute)) = (when.first_hour, known.first())
+            if let (Some(first), Some(minute)) = (when.span.first_hour, known.first())
                 && self.is_first_ever(minutes, Minute(*minute))
             {
                 hours.extend((first.0..=hour_of(*minute).0).map(Hour));
@@ -245,13 +366,16 @@ impl<'a> EventsFiles<'a> {
         for (server, minutes) in &self.servers {
             let inside = minutes.range(before..=after);
             numbers.extend(inside.flat_map(|(_, numbers)| numbers));
+            let earlier = minutes.get(&Minute(before.0 - 1)).into_iter().flatten();
+            let is_slow = |number: &&usize| self.stock.get(**number).is_some_and(|of| of.is_slow);
+            numbers.extend(earlier.filter(is_slow));
             numbers.extend(self.brackets((*server, minutes), (before, after), when));
             let later = minutes.range(Minute(after.0 + 1)..=Minute(after.0 + BACKFILL_MINUTES_MAX));
             numbers.extend(later.flat_map(|(_, numbers)| numbers).filter(|number| {
                 let segment = self.stock.get(**number);
                 segment.is_some_and(|segment| {
                     0 < segment.backfill
-                        && segment.name.minute.0 - i64::from(segment.backfill) <= after.0
+                        && segment.minute.0 - i64::from(segment.backfill) <= after.0
                 })
             }));
         }
@@ -417,7 +541,10 @@ pub fn decide(
         return Decision::Wait;
     }
     // where old inputs are gone, another bracket is no reason to miss them
-    let is_bracket = |file: &&File<'_>| file.1 && is_outside(file.0.minute, candidate.hour, when);
+    let is_bracket = |file: &&File<'_>| {
+        let minute = of_name(file.0, stock).map_or(file.0.minute, |segment| segment.minute);
+        file.1 && is_outside(minute, candidate.hour, when)
+    };
     let only_brackets = new.iter().all(is_bracket);
     let missing = gone(former.unwrap_or(&nothing), stock);
     if missing.is_empty() {
@@ -487,8 +614,17 @@ mod tests {
             "{server}_sample_20261123T{}Z_3fa9c01b_000",
             minute.replace(':', "")
         );
+        let parsed: SegmentName = name.parse().unwrap();
         Stock {
-            name: name.parse().unwrap(),
+            minute: parsed.minute,
+            is_slow: false,
+            name: parsed,
+            number: 1,
+            offset_ms: None,
+            lag: None,
+            step_ms: None,
+            rejected: 0,
+            began: None,
             sha256: name.clone(),
             formerly: Vec::new(),
             events_sha256: name,
@@ -514,7 +650,7 @@ mod tests {
         let zone = Zone::named("UTC").unwrap();
         let when = When {
             zone: &zone,
-            first_hour: first_hour(stock, &zone, None),
+            span: span(stock, &zone, Span::default()),
             settle_ms: SETTLE_MS,
             now: ms(now),
             primary: None,
@@ -608,7 +744,7 @@ mod tests {
         let primary: Option<ServerId> = primary.map(|id| id.parse().unwrap());
         let when = When {
             zone: &zone,
-            first_hour: first_hour(stock, &zone, None),
+            span: span(stock, &zone, Span::default()),
             settle_ms: SETTLE_MS,
             now: ms("18:30"),
             primary: primary.as_ref(),

@@ -85,7 +85,11 @@ impl<'a> Claims<'a> {
                 continue;
             };
             // a minute without a line belongs to its own hour all the same
-            let is_own = self.zone.hour_of(input.name.minute.begin()) == candidate.hour;
+            let minute = self
+                .stock
+                .get(*number)
+                .map_or(input.name.minute, |of| of.minute);
+            let is_own = self.zone.hour_of(minute.begin()) == candidate.hour;
             if events.contains(input) {
                 claim.events.insert(candidate.hour);
                 claim.lines.extend(is_own.then_some(candidate.hour));
@@ -155,7 +159,7 @@ impl<'a> Claims<'a> {
         let mut latest = BTreeMap::new();
         for (number, segment) in self.stock.iter().enumerate() {
             let name = &segment.name;
-            let this = (name.minute, name.run, name.part, number);
+            let this = (segment.number, name.minute, name.part, number);
             let known = latest.entry(&name.server).or_insert(this);
             *known = this.max(*known);
         }
@@ -170,6 +174,7 @@ fn ms(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segment::name::SegmentName;
 
     fn at(text: &str) -> UtcMs {
         format!("2026-11-{text}:00Z").parse().unwrap()
@@ -177,8 +182,17 @@ mod tests {
 
     fn segment(minute: &str, hours: &[&str]) -> Stock {
         let name = format!("1_sample_20261123T{minute}Z_3fa9c01b_000");
+        let parsed: SegmentName = name.parse().unwrap();
         Stock {
-            name: name.parse().unwrap(),
+            minute: parsed.minute,
+            is_slow: false,
+            name: parsed,
+            number: 1,
+            offset_ms: None,
+            lag: None,
+            step_ms: None,
+            rejected: 0,
+            began: None,
             sha256: name.clone(),
             formerly: Vec::new(),
             events_sha256: name,

@@ -14,7 +14,7 @@ use super::{
     index::Indexes,
     look::Look,
     outcome::{Committed, Failed, Outcome, Planned},
-    plan::{self, Candidate, Decision, When},
+    plan::{self, Candidate, Decision, Span, When},
     redact::{RedactError, Scrubber},
     retention::Claims,
     stock::Unusable,
@@ -173,17 +173,17 @@ impl Job<'_> {
         }
     }
 
-    pub(super) fn when(&self, first_hour: Option<Hour>) -> When<'_> {
+    pub(super) fn when(&self, span: Span, now: UtcMs) -> When<'_> {
         When {
             zone: &self.settings.timezone,
-            first_hour,
+            span,
             settle_ms: i64::try_from(self.settings.settle.as_millis()).unwrap_or(i64::MAX),
-            now: self.now,
+            now,
             primary: self.primary(),
         }
     }
 
-    fn primary(&self) -> Option<&ServerId> {
+    pub(super) fn primary(&self) -> Option<&ServerId> {
         let mut servers = self.servers.iter();
         let primary = servers.find(|server| server.role == Role::Primary);
         primary.map(|server| &server.id)
@@ -204,7 +204,7 @@ impl Job<'_> {
         };
         let asked = self.asked.contains(&candidate.hour);
         let inputs = former.as_ref().map(|(manifest, _)| &manifest.inputs);
-        let when = self.when(look.first_hour);
+        let when = self.when(look.span, look.now);
         let mut decision = plan::decide(candidate, &look.stock, inputs, asked, &when);
         if let (Decision::Nothing, Some((manifest, _))) = (&decision, &former)
             && manifest.redactions != redactions.of_hour(candidate.hour)
@@ -265,7 +265,7 @@ impl Job<'_> {
         hour::clear_scratch(self.disk, &scratch).map_err(at(&scratch))?;
         let look = self.look_redacted(identity.first_hour, &mut redactions, &mut outcome, tell)?;
         let indexes = self.indexes(&index_dir, true, &redactions);
-        if let Some(first) = look.first_hour {
+        if let Some(first) = look.span.first_hour {
             identity.begin_at(self.disk, self.vault, first)?;
         }
         outcome.unusable.clone_from(&look.unusable);
@@ -434,7 +434,9 @@ impl Job<'_> {
             former,
             servers: self.expected(hour),
             primary: self.primary().cloned(),
-            is_in_span: plan::is_in_span(hour, &self.when(look.first_hour)),
+            minutes: candidate.minutes(&look.stock),
+            is_in_span: plan::is_in_span(hour, &self.when(look.span, look.now)),
+            began: look.span.began,
             history: History {
                 revision: revision + 1,
                 previous_manifest,

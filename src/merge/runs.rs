@@ -7,13 +7,14 @@ use std::{
 
 use super::index::{Key, Run};
 use crate::{
+    cover::clock::{self, Lag},
     post::{
         id,
         parse::{self, Placed},
         reject::Rejected,
     },
     segment::{
-        raw,
+        line, raw,
         seal::{Digest, Digester},
     },
     vault::redactions::Redactions,
@@ -30,8 +31,22 @@ const RUN_BYTES_MAX: u64 = 256 * 1024;
 /// A post that is to stay out, and why.
 pub(super) type ToRedact = (Placed, String);
 
-/// What is in it, its runs, and the posts in it that are to stay out, if it names any.
-pub(super) type Read = (Digest, Vec<Run>, Option<Vec<ToRedact>>);
+/// The lags of so many posts are taken …
+const LAGS_MIN: usize = 64;
+/// … and of each so many-th after them.
+const LAGS_EVERY: u64 = 8;
+
+/// A segment that was read through.
+pub(super) struct Read {
+    /// What is in it.
+    pub(super) digest: Digest,
+    /// Its runs.
+    pub(super) runs: Vec<Run>,
+    /// The posts in it that are to stay out, if it names any.
+    pub(super) named: Option<Vec<ToRedact>>,
+    /// How far its stamps lie after its posts.
+    pub(super) lag: Option<Lag>,
+}
 
 /// Reads a segment through.
 pub(super) fn read_segment(
@@ -67,7 +82,12 @@ pub(super) fn read_segment(
         digester.update(lines);
         if is_over {
             runs.end_run();
-            return Ok((digester.finish(), runs.runs, runs.named));
+            return Ok(Read {
+                digest: digester.finish(),
+                runs: runs.runs,
+                named: runs.named,
+                lag: clock::lag(runs.lags_ms),
+            });
         }
         buffer.copy_within(whole..len, 0);
         len -= whole;
@@ -79,6 +99,8 @@ struct Reading<'a> {
     redactions: &'a Redactions,
     named: Option<Vec<ToRedact>>,
     runs: Vec<Run>,
+    posts: u64,
+    lags_ms: Vec<i64>,
     /// Of the last run.
     crc: crc32fast::Hasher,
 }
@@ -89,6 +111,8 @@ impl<'a> Reading<'a> {
             redactions,
             named: None,
             runs: Vec::new(),
+            posts: 0,
+            lags_ms: Vec::new(),
             crc: crc32fast::Hasher::new(),
         }
     }
@@ -119,6 +143,15 @@ impl<'a> Reading<'a> {
                 self.named.get_or_insert_default();
             }
             Err(_no_post) => (),
+        }
+        if let Ok(placed) = &placed
+            && id::time(placed.id).is_some()
+        {
+            self.posts += 1;
+            let is_taken = self.lags_ms.len() < LAGS_MIN || self.posts.is_multiple_of(LAGS_EVERY);
+            if is_taken && let Some(arrived) = line::cut(stored).retrieved_at {
+                self.lags_ms.push(arrived.0.saturating_sub(placed.at.0));
+            }
         }
         let (key, second) = key_of(placed);
         match self.runs.last_mut() {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, path::PathBuf};
 
 use super::{
     index::{Index, IndexError, Indexes, Key},
-    plan::Stock,
+    plan::{self, Stock},
     runs::ToRedact,
     workers,
 };
@@ -94,7 +94,10 @@ pub fn take(
         Ok::<_, std::convert::Infallible>(())
     });
     match outcome {
-        Ok(()) => Ok(found),
+        Ok(()) => {
+            plan::place(&mut found.stock, zone);
+            Ok(found)
+        }
         Err(never) => match never {},
     }
 }
@@ -119,18 +122,27 @@ fn acknowledged(
     acks
 }
 
-/// What the plan needs of an index.
+/// What the plan needs of an index, before it is known where it lies on the posts' clock.
 fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs>) -> Stock {
-    let mut hours = BTreeMap::new();
+    let (mut hours, mut rejected) = (BTreeMap::new(), 0);
     for run in &index.runs {
-        let minute = match run.key {
-            Key::Minute(minute) | Key::Old(minute) => minute,
-            Key::Rejected => name.minute,
-        };
-        *hours.entry(zone.hour_of(minute.begin())).or_default() += run.lines;
+        match run.key {
+            Key::Minute(minute) | Key::Old(minute) => {
+                *hours.entry(zone.hour_of(minute.begin())).or_default() += run.lines;
+            }
+            Key::Rejected => rejected += run.lines,
+        }
     }
     Stock {
         name: name.clone(),
+        minute: name.minute,
+        is_slow: false,
+        number: index.witness.number,
+        offset_ms: index.witness.offset_ms,
+        lag: index.lag,
+        step_ms: index.witness.step_ms,
+        rejected,
+        began: index.witness.began,
         sha256: index.segment.sha256.clone(),
         formerly: index.formerly.clone(),
         lines: index.runs.iter().map(|run| run.lines).sum(),

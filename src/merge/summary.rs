@@ -42,6 +42,10 @@ pub struct Sums<'a> {
     pub servers: &'a [ServerId],
     /// What their connections were like, in the same order.
     pub timelines: &'a [Timeline],
+    /// Whether the hour lies in the vault's span.
+    pub is_in_span: bool,
+    /// When the vault began: its first connection.
+    pub began: Option<UtcMs>,
     /// What the posts say, servers in the same order.
     pub tally: Tally,
     /// The lines that are no posts.
@@ -75,6 +79,8 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         servers: sums.servers,
         posts: &tally.seconds,
         timelines: sums.timelines,
+        is_in_span: sums.is_in_span,
+        began: sums.began,
     });
     let shares = shares(&sums);
     let carried = sums.former.map(|former| carried(&sums, former, &shares));
@@ -92,6 +98,9 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         estimate: estimate(account.both.values()),
         coverage: Coverage {
             servers: sums.servers.iter().cloned().zip(account.servers).collect(),
+            began: sums
+                .began
+                .filter(|_| account.union.begins.is_some() && 0 < account.union.seconds),
             union: account.union,
         },
         gaps: account.gaps,

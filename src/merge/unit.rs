@@ -34,6 +34,8 @@ pub struct Source {
     pub path: PathBuf,
     /// Its server's number in the ascending order of ids.
     pub server: usize,
+    /// How far the stamps of its run lie after the posts' clock.
+    pub lag_ms: i64,
     /// Whether it has rows of the former revision, whose stamps say more.
     pub is_former: bool,
     /// Its runs that belong to the hour.
@@ -172,6 +174,7 @@ struct Line<'a> {
     /// CRC-32 of what was received: brings copies together, proves nothing.
     crc32: u32,
     server: usize,
+    lag_ms: i64,
     stored: &'a [u8],
     cut: line::Stored<'a>,
     /// What is known of the copies that a row of the former revision stands for.
@@ -188,6 +191,7 @@ impl<'a> Line<'a> {
         Self {
             crc32: crc.finalize(),
             server: former.as_ref().map_or(source.server, |facts| facts.server),
+            lag_ms: source.lag_ms,
             stored,
             cut,
             former,
@@ -229,6 +233,7 @@ fn read(mut lines: Vec<Line<'_>>) -> Vec<Copy<'_>> {
         let post = Rc::new(post);
         copies.extend(same.iter().map(|line| Copy {
             retrieved_at: line.retrieved_at(),
+            lag_ms: line.lag_ms,
             server: line.server,
             received: (line.cut.before, line.cut.after),
             post: Rc::clone(&post),

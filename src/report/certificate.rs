@@ -150,6 +150,13 @@ pub fn headline(statement: &Statement<'_>) -> String {
             " The sampling window changed within this day, the last time with hour {from:02}."
         )]);
     }
+    if let Some(began) = statement.began {
+        let began = began.to_string();
+        let began = began.get(..19).unwrap_or_default();
+        words.extend([format!(
+            " The archive began at {began}Z; what lies before that is no part of any number here."
+        )]);
+    }
     let mut text = wrapped(&words, "", WIDTH);
     if !statement.absent.is_empty() {
         let absent = format!(
@@ -191,6 +198,12 @@ fn has(statement: &Statement<'_>) -> String {
     number("  of these partial", Some(all.partial), &|sum| sum.partial);
     number("seconds in gaps", Some(all.missing), &|sum| sum.missing);
     number("gaps", Some(all.gaps), &|sum| sum.gaps);
+    let began_today = |sum: &Sum| 0 < sum.before;
+    if began_today(all) || statement.servers.values().any(|(sum, _)| began_today(sum)) {
+        number("seconds before the beginning", Some(all.before), &|sum| {
+            sum.before
+        });
+    }
     if statement.servers.values().any(|(sum, _)| 0 < sum.untold) {
         number("seconds without an account", None, &|sum| sum.untold);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    cover::{cause::Cause, estimate::Estimate, gap::UNION, seconds},
+    cover::{cause::Cause, estimate::Estimate, gap::UNION},
     segment::name::ServerId,
     text::{plural, thousands},
     vault::manifest::Manifest,
@@ -164,12 +164,11 @@ fn moved(what: &str, (before, after): (u64, u64)) -> String {
 
 /// The seconds of an hour that each server, and the union, lacks.
 fn missing_in(manifest: &Manifest) -> BTreeMap<String, u64> {
-    let seconds = seconds::count(&manifest.intervals) as u64;
     let coverage = &manifest.coverage;
     let servers = coverage.servers.iter();
     servers
         .map(|(server, covered)| (server.to_string(), covered))
         .chain([(UNION.to_owned(), &coverage.union)])
-        .map(|(of, covered)| (of, seconds.saturating_sub(covered.covered)))
+        .map(|(of, covered)| (of, covered.seconds.saturating_sub(covered.covered)))
         .collect()
 }

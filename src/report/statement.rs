@@ -12,7 +12,7 @@ use crate::{
         seconds::{self, Covered},
         window,
     },
-    period::{Day, Hour, Interval, UnknownZone, Zone},
+    period::{Day, Hour, Interval, UnknownZone, UtcMs, Zone},
     segment::name::ServerId,
     vault::{
         manifest::{ByWord, Manifest},
@@ -40,6 +40,8 @@ pub struct Sum {
     pub partial: u64,
     /// In gaps.
     pub missing: u64,
+    /// Before it began: they count for nothing.
+    pub before: u64,
     /// In hours that say nothing about this server.
     pub untold: u64,
     /// Number of gaps.
@@ -78,8 +80,10 @@ pub struct Statement<'a> {
     pub absent: Vec<Hour>,
     /// Seconds of the day.
     pub seconds: u64,
-    /// Seconds of the hours that are committed.
+    /// Seconds of the hours that are committed, from the archive's beginning on.
     pub committed: u64,
+    /// When the archive began, if it did on that day.
+    pub began: Option<UtcMs>,
     /// Each server that any of the hours knows.
     pub servers: BTreeMap<ServerId, (Sum, Books)>,
     /// All servers together.
@@ -160,7 +164,11 @@ impl<'a> Statement<'a> {
             absent: absent.filter(|hour| !committed.contains(hour)).collect(),
             seconds: exist.iter().map(|(_, intervals)| length(intervals)).sum(),
             exist: exist.clone(),
-            committed: manifests.clone().map(|m| length(&m.intervals)).sum(),
+            committed: manifests.clone().map(|m| m.coverage.union.seconds).sum(),
+            began: manifests.clone().find_map(|m| {
+                let union = &m.coverage.union;
+                union.begins.filter(|_| 0 < union.seconds)
+            }),
             servers: BTreeMap::new(),
             union: (Sum::default(), Books::default()),
             seen_by_all: 0,
@@ -171,11 +179,12 @@ impl<'a> Statement<'a> {
             redactions: ByWord::new(),
             witness: None,
         };
+        let whole: u64 = manifests.clone().map(|m| length(&m.intervals)).sum();
         for manifest in manifests {
             all.add(manifest, length(&manifest.intervals));
         }
         for (server, (sum, _)) in &mut all.servers {
-            sum.untold = all.committed.saturating_sub(sum.covered + sum.missing);
+            sum.untold = whole.saturating_sub(sum.covered + sum.missing + sum.before);
             sum.gaps = count(&all.gaps, server.as_str());
         }
         all.union.0.gaps = count(&all.gaps, UNION);
@@ -241,7 +250,8 @@ impl Sum {
         self.covered += covered.covered;
         self.quiet += covered.quiet;
         self.partial += covered.partial;
-        self.missing += seconds.saturating_sub(covered.covered);
+        self.missing += covered.seconds.saturating_sub(covered.covered);
+        self.before += seconds.saturating_sub(covered.seconds);
     }
 }
 

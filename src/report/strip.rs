@@ -23,7 +23,7 @@ pub(super) enum State {
     Quiet,
     /// A post's time falls into it.
     Covered,
-    /// Its hour is not in the archive.
+    /// Its hour is not in the archive, or it lies before the beginning.
     Absent,
 }
 
@@ -126,6 +126,7 @@ fn fill(manifest: &Manifest, axis: &Axis, of: &str, states: &mut [State]) {
     };
     let seconds: Vec<i64> = seconds::all(&manifest.intervals).collect();
     let bits = covered.and_then(|covered| covered.bits(seconds.len()));
+    let begins = covered.and_then(|covered| covered.begins);
     let mut gaps = manifest
         .gaps
         .iter()
@@ -141,6 +142,7 @@ fn fill(manifest: &Manifest, axis: &Axis, of: &str, states: &mut [State]) {
             None => State::Untold,
             Some((_, quiet)) if quiet.get(number) == Some(&true) => State::Quiet,
             Some((covered, _)) if covered.get(number) == Some(&true) => State::Covered,
+            Some(_) if !seconds::counts(begins, *second) => State::Absent,
             Some(_) => State::Gap(cause),
         };
         if let Some(place) = axis.place(*second)

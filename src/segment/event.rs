@@ -1,6 +1,6 @@
 //! The records of an events file: what happened to the connection, one JSON object a line.
 //!
-//! Every record has `at` (UTC, ms), `kind` and `connection` (counted from 1 in each run; 0 before
+//! Every record has `at` (UTC, ms), `kind` and `connection` (counted from 1 at each start; 0 before
 //! the first one). Gaps and their causes are found from these records alone, so what is said here
 //! is said in closed lists. A reader passes over kinds that it does not know.
 
@@ -16,7 +16,7 @@ pub struct Event {
     /// What happened.
     #[serde(flatten)]
     pub what: What,
-    /// On which connection of this run; 0 before the first.
+    /// On which connection since the start; 0 before the first.
     pub connection: u64,
 }
 
@@ -24,14 +24,23 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum What {
-    /// The collector runs.
+    /// The collector starts, and a run begins.
     Started {
         /// Name and version of the program.
         program: String,
+        /// The place of its run in the order of the server's runs.
+        number: u64,
         /// When the last line that lies in this server's spool arrived; `None` if there is none, and
         /// so nothing of an earlier run is still to come.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_line: Option<UtcMs>,
+    },
+    /// The machine's clock was set, or was found to have drifted: a new run goes on where the one before was.
+    ClockStepped {
+        /// The place of the new run in the order of the server's runs.
+        number: u64,
+        /// By how much stamps are later now than they would have been.
+        step_ms: i64,
     },
     /// A request is about to be made.
     Connecting {
@@ -234,7 +243,7 @@ pub struct Alive {
     pub keep_alives: u64,
     /// Silences longer than 2 s while connected; one that lasts is cut at the minute's end.
     pub silences: Vec<Interval>,
-    /// The API's clock minus ours, as last seen.
+    /// The API's clock minus ours, as last seen in this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_ms: Option<i64>,
     /// Whether a connection was up at the end of the minute.
@@ -268,6 +277,17 @@ pub struct Down {
 }
 
 impl Event {
+    /// The API's clock minus ours, if it tells that.
+    pub fn clock_offset_ms(&self) -> Option<i64> {
+        match &self.what {
+            What::Connected {
+                clock_offset_ms, ..
+            } => *clock_offset_ms,
+            What::Alive(alive) => alive.clock_offset_ms,
+            _ => None,
+        }
+    }
+
     /// One line of JSON with its LF.
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = serde_json::to_vec(self).unwrap_or_default();

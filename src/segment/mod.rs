@@ -35,6 +35,9 @@ pub mod raw;
 /// The closing record.
 pub mod seal;
 
+/// The runs of a server in their order.
+pub mod run;
+
 /// Finds what lies in a spool.
 pub mod spool;
 

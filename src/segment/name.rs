@@ -58,8 +58,7 @@ impl fmt::Display for ServerId {
     }
 }
 
-/// Drawn when a process starts, so that a rebuilt server or a clock that steps back never uses a
-/// name twice.
+/// Drawn when a run begins, so that a rebuilt server or a clock that steps back never uses a name twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub u32);
 

@@ -16,6 +16,7 @@ use super::{
     event::Event,
     line::{PROGRAM, cut},
     name::{Paths, SegmentName, ServerId, open},
+    run::Runs,
     seal::{Digest, Digester, FORMAT, SEAL_BYTES_MAX, Seal},
     spool,
     writer::WriteError,
@@ -29,6 +30,9 @@ use crate::{
 /// The end of a line in which its stamp is looked for: the stamp is the last of its members, and
 /// only white space can come after it.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
+
+/// An events file has some kilobytes; of one with more nothing is taken.
+const EVENTS_BYTES_MAX: u64 = 4 << 20;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 256 * 1024;
@@ -60,6 +64,7 @@ pub struct Recovery {
 pub fn recover(disk: &dyn Disk, spool: &Path, server: &ServerId) -> Result<Recovery, WriteError> {
     let at = |source| WriteError::new(spool, source);
     let mut recovery = Recovery::default();
+    let runs = Runs::read(disk, spool, server).map_err(at)?;
     let folders = spool::hour_folders(disk, spool, server).map_err(at)?;
     let pass_over = |why: io::Error| match why.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -87,7 +92,7 @@ pub fn recover(disk: &dyn Disk, spool: &Path, server: &ServerId) -> Result<Recov
             if found.sealed {
                 continue;
             }
-            match recover_one(disk, spool, &name) {
+            match recover_one(disk, spool, &name, &runs) {
                 Ok(recovered) => recovery.recovered.push(recovered),
                 Err(error) if error.passes() => return Err(error),
                 Err(error) => recovery.failed.push((name, error)),
@@ -109,13 +114,20 @@ fn remove_leftovers(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn recover_one(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> Result<Recovered, WriteError> {
+fn recover_one(
+    disk: &dyn Disk,
+    spool: &Path,
+    name: &SegmentName,
+    runs: &Runs,
+) -> Result<Recovered, WriteError> {
     let paths = name.paths(spool);
     let mut segment = mend(disk, &paths.segment)?;
     let mut events = mend(disk, &paths.events)?;
     disk.sync_folder(&paths.folder)
         .map_err(|e| WriteError::new(&paths.folder, e))?;
-    let seal = seal_of(name, &segment, &events);
+    // one that is not remembered is older than all that are
+    let number = runs.number(name.run).unwrap_or(0);
+    let seal = seal_of(name, number, &segment, &events);
     disk::put(disk, &paths.seal, &seal.to_json()).map_err(|e| WriteError::new(&paths.seal, e))?;
     let last_event = events.last_line.take().and_then(|line| instant_of(&line));
     let last_line = segment.last_stamp.take();
@@ -127,7 +139,7 @@ fn recover_one(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> Result<Reco
     })
 }
 
-fn seal_of(name: &SegmentName, segment: &Mended, events: &Mended) -> Seal {
+fn seal_of(name: &SegmentName, run_number: u64, segment: &Mended, events: &Mended) -> Seal {
     Seal {
         format: FORMAT,
         program: PROGRAM.to_owned(),
@@ -135,6 +147,7 @@ fn seal_of(name: &SegmentName, segment: &Mended, events: &Mended) -> Seal {
         stream: name.stream.clone(),
         minute: name.minute,
         run: name.run,
+        run_number,
         part: name.part,
         segment: segment.digest.clone(),
         events: events.digest.clone(),
@@ -238,26 +251,45 @@ fn keep_tail(tail: &mut Vec<u8>, more: &[u8]) {
     tail.extend_from_slice(more);
 }
 
-/// When the last line in the spool arrived, as the seals tell it; `None` if there never was one.
-pub fn last_arrival(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Option<UtcMs>> {
-    let mut folders = spool::hour_folders(disk, spool, server)?.found;
-    folders.reverse();
-    for folder in folders {
-        let mut last: Option<UtcMs> = None;
-        for (name, found) in spool::in_folder(disk, &folder, server).unwrap_or_default() {
-            if found.sealed {
-                last = last.max(arrival_in(disk, &name.paths(spool), &name));
-            }
-        }
-        if last.is_some() {
-            return Ok(last);
+/// What the last run that received anything left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Past {
+    /// When the last line arrived, by the clock of its run.
+    pub last_line: Option<UtcMs>,
+    /// The API's clock minus that one, as last seen.
+    pub clock_offset_ms: Option<i64>,
+}
+
+/// Looks for the last line in the spool, as the seals tell it.
+pub fn past(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Past> {
+    let runs = Runs::read(disk, spool, server)?;
+    let mut names = spool::sealed(disk, spool, server)?.found;
+    names.sort_by_key(|name| {
+        let number = runs.number(name.run);
+        (number, name.minute, name.part)
+    });
+    for name in names.iter().rev() {
+        let paths = name.paths(spool);
+        if let Some(last) = arrival_in(disk, &paths, name) {
+            return Ok(Past {
+                last_line: Some(last),
+                clock_offset_ms: offset_in(disk, &paths.events),
+            });
         }
     }
-    Ok(None)
+    Ok(Past::default())
 }
 
 fn arrival_in(disk: &dyn Disk, paths: &Paths, name: &SegmentName) -> Option<UtcMs> {
     // a damaged seal is reported by those who use its segment
     let bytes = disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).ok()?;
     Seal::read(&bytes, name).ok()?.last_arrival
+}
+
+/// The last offset that an events file tells of.
+fn offset_in(disk: &dyn Disk, path: &Path) -> Option<i64> {
+    let bytes = disk::read_bounded(disk, path, EVENTS_BYTES_MAX).ok()?;
+    let lines = bytes.split(|byte| *byte == b'\n').rev();
+    let mut events = lines.filter_map(|line| serde_json::from_slice::<Event>(line).ok());
+    events.find_map(|event| event.clock_offset_ms())
 }

@@ -30,6 +30,8 @@ pub struct Seal {
     pub minute: Minute,
     /// Which run of the collector.
     pub run: RunId,
+    /// The place of that run in the order of the server's runs.
+    pub run_number: u64,
     /// Which part of that minute in that run.
     pub part: u16,
     /// The segment: its plain bytes, also when the file itself has been compressed since.

@@ -68,6 +68,14 @@ pub fn hour_folders(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Res
     Ok(Walk { found, unreadable })
 }
 
+/// The hour folder of a minute.
+pub fn hour_folder(spool: &Path, server: &ServerId, minute: Minute) -> PathBuf {
+    spool
+        .join(server.as_str())
+        .join(minute.day_folder())
+        .join(minute.hour_folder())
+}
+
 /// Everything of one server that lies in one hour folder, by name.
 pub fn in_folder(
     disk: &dyn Disk,

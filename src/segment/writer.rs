@@ -23,7 +23,8 @@ use std::{
 use super::{
     event::Event,
     line::PROGRAM,
-    name::{Paths, RunId, SAMPLE, SegmentName, ServerId, open},
+    name::{Paths, SAMPLE, SegmentName, ServerId, open},
+    run::Run,
     seal::{Digester, FORMAT, Seal},
 };
 use crate::{
@@ -132,12 +133,12 @@ struct Pair {
     oversize: u64,
 }
 
-/// Writes the segments of one run.
+/// Writes the segments of a server, run after run.
 pub struct Writer {
     disk: Arc<dyn Disk>,
     spool: PathBuf,
     server: ServerId,
-    run: RunId,
+    run: Run,
     pair: Option<Pair>,
     /// The minute and part of the last pair, open or not.
     last: Option<(Minute, u16)>,
@@ -145,7 +146,7 @@ pub struct Writer {
 
 impl Writer {
     /// A writer for a run; nothing is made on the disk yet.
-    pub fn new(disk: Arc<dyn Disk>, spool: &Path, server: &ServerId, run: RunId) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, spool: &Path, server: &ServerId, run: Run) -> Self {
         Self {
             disk,
             spool: spool.to_owned(),
@@ -154,6 +155,13 @@ impl Writer {
             pair: None,
             last: None,
         }
+    }
+
+    /// Goes on with another run; the open pair is to be sealed.
+    pub fn begin_run(&mut self, run: Run) -> Option<Closed> {
+        let closed = self.close();
+        (self.run, self.last) = (run, None);
+        closed
     }
 
     /// Closes the open pair if that instant lies in a later minute; then it is to be sealed.
@@ -174,6 +182,7 @@ impl Writer {
             stream: pair.name.stream,
             minute: pair.name.minute,
             run: pair.name.run,
+            run_number: self.run.number,
             part: pair.name.part,
             segment: pair.segment.digester.finish(),
             events: pair.events.digester.finish(),
@@ -248,7 +257,7 @@ impl Writer {
                 server: self.server.clone(),
                 stream: SAMPLE.to_owned(),
                 minute,
-                run: self.run,
+                run: self.run.id,
                 part,
             };
             let paths = name.paths(&self.spool);

@@ -144,7 +144,11 @@ impl Outdated {
 
 /// What is due. `runs` has what this process started so far.
 pub fn due(rules: &Rules, runs: &BTreeMap<Stage, Run>, reports: &Reports, now: UtcMs) -> Vec<Due> {
-    let run = |stage| runs.get(&stage);
+    // one that began in the future was begun when the clock was ahead, and tells nothing of now
+    let run = |stage| {
+        let run = runs.get(&stage);
+        run.filter(|run: &&Run| run.is_running() || run.started <= now)
+    };
     let is_idle = |stage| run(stage).is_none_or(|run: &Run| !run.is_running());
     let every = |stage, every: Option<Duration>| {
         every.is_some_and(|every| run(stage).is_none_or(|run| interval_is_over(run, every, now)))

@@ -162,7 +162,7 @@ impl Service {
                 run.alarms.clone_from(&before.alarms);
             }
             let command = (self.starter)(due);
-            match Child::start(due.stage, command, due.stage.limit(), state.real.now()) {
+            match Child::start(due.stage, command, due.stage.limit(), state.real.steady()) {
                 Ok(child) => {
                     tracing::debug!("{} is started", due.stage);
                     state.children.insert(due.stage, (child, due));
@@ -188,7 +188,9 @@ impl Service {
     /// Looks for days to report, now and then.
     fn look_at_days(&self, state: &mut State, now: UtcMs) {
         state.reports.reported = state.record.reported;
-        let is_fresh = state.looked.is_some_and(|at| now.0 - at.0 < LOOK_MS);
+        let is_fresh = state
+            .looked
+            .is_some_and(|at| at <= now && now.0 - at.0 < LOOK_MS);
         if self.rules.report_at.is_none() || is_fresh {
             return;
         }
@@ -205,7 +207,7 @@ impl Service {
     }
 
     fn reap(&self, state: &mut State) {
-        let now = state.real.now();
+        let now = state.real.steady();
         let stages: Vec<Stage> = state.children.keys().copied().collect();
         for stage in stages {
             let Some((child, due)) = state.children.get_mut(&stage) else {
@@ -278,7 +280,7 @@ impl Service {
 
     /// Has the children end; says whether all have.
     fn say_farewell(&self, state: &mut State) -> bool {
-        let now = state.real.now();
+        let now = state.real.steady();
         let since = *state.stopping_since.get_or_insert_with(|| {
             (self.systemd.tell)(&[
                 NotifyState::Stopping,
@@ -297,7 +299,7 @@ impl Service {
     }
 
     fn tell_systemd(&self, state: &mut State) {
-        let now = state.real.now();
+        let now = state.real.steady();
         if !state.ready && self.collector.is_ready() {
             state.ready = true;
             (self.systemd.tell)(&[NotifyState::Ready]);

@@ -132,11 +132,17 @@ fn exposure_text(hours: &[DayHour]) -> String {
     for hour in hours {
         let label = hour.hour.to_string();
         let mut covered = covered_by_minute(hour).into_iter();
+        let begins = hour.coverage.union.begins;
         for MinuteRow(minute, posts, ..) in &hour.minutes.rows {
+            let covered = covered.next().unwrap_or(0);
+            // before the beginning nobody watched
+            if begins.is_some_and(|begins| minute.end() <= begins) {
+                continue;
+            }
             let row = [
                 label.clone(),
                 minute.to_string(),
-                covered.next().unwrap_or(0).to_string(),
+                covered.to_string(),
                 posts.to_string(),
             ];
             csv::push_row(&mut text, row.iter().map(String::as_str));
@@ -149,7 +155,11 @@ fn exposure_text(hours: &[DayHour]) -> String {
 fn covered_by_minute(hour: &DayHour) -> Vec<u64> {
     let bits = hour.coverage.union.bits(seconds::count(&hour.intervals));
     let covered = bits.map(|(covered, _)| covered).unwrap_or_default();
-    let seconds: Vec<(i64, bool)> = seconds::all(&hour.intervals).zip(covered).collect();
+    let begins = hour.coverage.union.begins;
+    let seconds = seconds::all(&hour.intervals).zip(covered);
+    let seconds: Vec<(i64, bool)> = seconds
+        .map(|(second, covered)| (second, covered && seconds::counts(begins, second)))
+        .collect();
     let minute = |second: i64| UtcMs(second * 1_000).minute();
     seconds
         .chunk_by(|a, b| minute(a.0) == minute(b.0))

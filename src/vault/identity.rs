@@ -32,7 +32,7 @@ pub struct Identity {
     pub timezone: String,
     /// Which stream.
     pub stream: String,
-    /// The hour of the first `started` event: the vault's span begins here. It only ever moves back.
+    /// The hour of the first `started` event: the first one that is committed. It only ever moves back.
     pub first_hour: Option<Hour>,
 }
 
@@ -166,7 +166,7 @@ impl Identity {
         identity.write(disk, vault)
     }
 
-    /// Moves the span's begin back to an hour if that is earlier.
+    /// Moves the first hour back if that one is earlier.
     pub fn begin_at(
         &mut self,
         disk: &dyn Disk,

@@ -16,7 +16,7 @@ use crate::{
         gap::Gap,
         seconds::Covered,
     },
-    period::{Hour, Interval, Minute},
+    period::{Hour, Interval, Minute, UtcMs},
     segment::{
         name::{SegmentName, ServerId},
         seal,
@@ -199,6 +199,10 @@ pub struct Coverage {
     pub servers: BTreeMap<ServerId, Covered>,
     /// By any server.
     pub union: Covered,
+    /// The archive's first connection, or first line, if the union begins in this hour: what it has of the time before
+    /// was under way then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<UtcMs>,
 }
 
 /// Posts whose copies differ.

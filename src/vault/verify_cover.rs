@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cover::{
-        account::is_no_wonder,
+        account::{UNDER_WAY_MAX_MS, is_no_wonder},
         cause::{self, Cause},
         estimate::{Both, estimate},
         gap::{Gap, UNION},
@@ -22,11 +22,18 @@ use crate::{
 
 /// The seconds of one server, or of the union.
 struct Bits {
+    /// The first second that counts, if it is not the hour's first.
+    begins: Option<UtcMs>,
     covered: Vec<bool>,
     quiet: Vec<bool>,
 }
 
 impl Bits {
+    /// Whether a second is covered, or does not count.
+    fn is_no_gap(&self, place: usize, second: i64) -> bool {
+        self.covered.get(place) == Some(&true) || !seconds::counts(self.begins, second)
+    }
+
     fn with_posts(&self) -> Vec<bool> {
         let both = self.covered.iter().zip(&self.quiet);
         both.map(|(covered, quiet)| *covered && !quiet).collect()
@@ -61,6 +68,7 @@ pub fn check(path: &Path, manifest: &Manifest, rows: Option<&Rows>, problems: &m
         .map(|(id, covered)| (id.to_string(), check.bits(id.as_str(), covered)))
         .collect();
     let Some(union) = union else { return };
+    check.beginning();
     if let Some(rows) = rows {
         let by_ids = check.seconds.iter().map(|s| rows.seconds.contains(s));
         if !union.with_posts().into_iter().eq(by_ids) {
@@ -82,18 +90,41 @@ impl Check<'_> {
         self.problems.wrong(self.path, what);
     }
 
+    /// Whether the union begins with the archive's first connection, or at most a minute before it.
+    fn beginning(&mut self) {
+        let coverage = &self.manifest.coverage;
+        let begins = coverage.union.begins.filter(|_| 0 < coverage.union.seconds);
+        let fits = match (begins, coverage.began) {
+            (Some(begins), Some(began)) => {
+                (0..=UNDER_WAY_MAX_MS + 1_000).contains(&(began.0 - begins.0))
+            }
+            (begins, began) => begins.is_none() && began.is_none(),
+        };
+        if !fits {
+            self.wrong(
+                "the second in which the archive begins is not that of its first connection",
+            );
+        }
+    }
+
     /// Reads bitmaps, and checks what they say of themselves.
     fn bits(&mut self, of: &str, says: &Covered) -> Option<Bits> {
         let Some((covered, quiet)) = says.bits(self.seconds.len()) else {
             self.wrong(format!("the bitmaps of {of} are not those of this hour"));
             return None;
         };
-        let bits = Bits { covered, quiet };
-        let found = Covered::of(&self.manifest.intervals, &bits.with_posts(), &bits.quiet);
-        if found != *says {
+        let begins = says.begins;
+        let bits = Bits {
+            begins,
+            covered,
+            quiet,
+        };
+        let intervals = &self.manifest.intervals;
+        let found = Covered::of(intervals, begins, &bits.with_posts(), &bits.quiet);
+        if found != *says || begins.is_some_and(|at| at.0.rem_euclid(1_000) != 0) {
             self.wrong(format!(
-                "the seconds of {of} are not counted right: it says {} covered, {} quiet, {} partial, found {}, {}, {}",
-                says.covered, says.quiet, says.partial, found.covered, found.quiet, found.partial
+                "the seconds of {of} are not counted right: it says {} that count, {} covered, {} quiet, {} partial, found {}, {}, {}, {}",
+                says.seconds, says.covered, says.quiet, says.partial, found.seconds, found.covered, found.quiet, found.partial
             ));
         }
         Some(bits)
@@ -173,21 +204,21 @@ impl Check<'_> {
     }
 
     /// Says whose gaps are not the runs of uncovered seconds, and the first second that shows it.
-    fn not_the_runs(&self, of: &str, causes: &[Option<Cause>], covered: &[bool]) -> String {
+    fn not_the_runs(&self, of: &str, causes: &[Option<Cause>], no_gap: &[bool]) -> String {
         let whose = match of {
             UNION => of.to_owned(),
             server => format!("server {server}"),
         };
         let what = format!("the gaps of {whose} are not the runs of seconds that are not covered");
-        let mut both = causes.iter().zip(covered);
-        let place = both.position(|(cause, covered)| cause.is_none() != *covered);
+        let mut both = causes.iter().zip(no_gap);
+        let place = both.position(|(cause, no_gap)| cause.is_none() != *no_gap);
         let second = place.and_then(|place| Some((self.seconds.get(place)?, causes.get(place)?)));
         let Some((second, cause)) = second else {
             return what;
         };
         let at = UtcMs(second * 1_000).to_string();
         let is = if cause.is_some() {
-            "in a gap and covered"
+            "in a gap and covered, or before the beginning"
         } else {
             "in no gap and not covered"
         };
@@ -216,14 +247,15 @@ impl Check<'_> {
                 _ => true,
             });
             let found = self.causes(&gaps);
-            let is_complement = found
-                .iter()
-                .zip(&bits.covered)
-                .all(|(c, b)| c.is_none() == *b);
+            let places = self.seconds.iter().enumerate();
+            let no_gap: Vec<bool> = places
+                .map(|(place, second)| bits.is_no_gap(place, *second))
+                .collect();
+            let is_complement = found.iter().zip(&no_gap).all(|(c, b)| c.is_none() == *b);
             let whole: i64 = gaps.iter().map(|gap| gap.seconds()).sum();
             let told = found.iter().flatten().count();
             if !is_maximal || !is_complement || usize::try_from(whole) != Ok(told) {
-                let what = self.not_the_runs(of, &found, &bits.covered);
+                let what = self.not_the_runs(of, &found, &no_gap);
                 self.wrong(what);
             }
             causes.push(found);
@@ -232,12 +264,12 @@ impl Check<'_> {
             self.wrong("it has gaps of servers that it does not have");
         }
         let Some(of_union) = causes.pop() else { return };
-        self.union_causes(&of_union, &causes, servers);
+        self.union_causes((union, &of_union), &causes, servers);
     }
 
     fn union_causes(
         &mut self,
-        of_union: &[Option<Cause>],
+        (union, of_union): (&Bits, &[Option<Cause>]),
         of_servers: &[Vec<Option<Cause>>],
         servers: &[(&str, &Bits)],
     ) {
@@ -247,8 +279,10 @@ impl Check<'_> {
                 .iter()
                 .map(|causes| causes.get(place).copied().flatten())
                 .collect();
-            let known: Option<Vec<Cause>> = here.iter().copied().collect();
-            let expected = known.map(cause::of_union);
+            // a server that had not begun has no cause
+            let second = self.seconds.get(place).copied().unwrap_or(0);
+            let known = here.iter().copied().flatten();
+            let expected = (!union.is_no_gap(place, second)).then(|| cause::of_union(known));
             wrong += u64::from(*says != expected);
             let somebody = servers.iter().any(|(_, bits)| {
                 bits.covered.get(place) == Some(&true) && bits.quiet.get(place) == Some(&false)
@@ -309,7 +343,15 @@ impl Check<'_> {
             .servers
             .values()
             .filter_map(|covered| covered.bits(self.seconds.len()))
-            .map(|(covered, quiet)| Bits { covered, quiet }.with_posts())
+            .map(|(covered, quiet)| {
+                let begins = None;
+                let bits = Bits {
+                    begins,
+                    covered,
+                    quiet,
+                };
+                bits.with_posts()
+            })
             .collect();
         if let ([first, second], true) = (&servers[..], has_two) {
             let mut found: BTreeMap<Minute, u64> = BTreeMap::new();

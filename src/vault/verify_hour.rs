@@ -38,6 +38,8 @@ pub struct HourFound {
     pub absent: Vec<Kind>,
     /// Whether a collector ran in it: events files of its own minutes are among its inputs.
     pub was_collected: bool,
+    /// The seconds of the union that count, and whether the archive says to begin in this hour.
+    pub counts: (u64, bool),
     /// What does not hold.
     pub problems: Problems,
 }
@@ -75,10 +77,10 @@ pub fn hour(disk: &dyn Disk, place: &HourPlace, root: Option<&Root>) -> HourFoun
         }
     };
     found.posts = manifest.counts.total.posts;
-    let minutes = manifest.inputs.events.iter();
-    found.was_collected = minutes
-        .map(|input| input.name.minute.begin())
-        .any(|at| manifest.intervals.iter().any(|i| i.contains(at)));
+    let mut of_servers = manifest.coverage.servers.values();
+    found.was_collected = of_servers.any(|covered| 0 < covered.seconds);
+    let union = &manifest.coverage.union;
+    found.counts = (union.seconds, union.begins.is_some());
     found.revision = manifest.history.revision;
     found
         .previous_manifest

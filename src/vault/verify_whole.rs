@@ -48,6 +48,7 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
     } = &mut all;
     let mut behind = Vec::new();
     let mut collected: BTreeMap<&Path, Hour> = BTreeMap::new();
+    let mut counted: BTreeMap<&Path, Vec<(&HourPlace, bool)>> = BTreeMap::new();
     let mut absent: BTreeMap<&Path, Vec<Kind>> = BTreeMap::new();
     for ((place, root), hour) in survey.hours.iter().zip(hours) {
         let day = found.days.entry(place.hour.day()).or_default();
@@ -63,12 +64,19 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
             let of = root.map_or(&place.folder, |root| &root.path);
             absent.entry(of).or_default().extend(&hour.absent);
         }
+        if 0 < hour.counts.0 {
+            let of = root.map_or(&place.folder, |root| &root.path);
+            counted.entry(of).or_default().push((place, hour.counts.1));
+        }
         if place.is_half_done {
             unfinished.insert(place.hour);
         } else {
             check_revisions(disk, place, &hour, root, &mut behind, problems);
         }
         problems.0.extend(hour.problems.0);
+    }
+    for hours in counted.into_values() {
+        check_beginning(hours, problems);
     }
     for (copy, kinds) in absent {
         note_copy(copy, &kinds, problems);
@@ -165,6 +173,16 @@ fn check_root(root: &Root, survey: &Survey, problems: &mut Problems) {
     check_span(root, first, &here, problems);
 }
 
+/// An archive begins once: in an hour that follows others no second lies before the beginning.
+fn check_beginning(mut hours: Vec<(&HourPlace, bool)>, problems: &mut Problems) {
+    hours.sort_by_key(|(place, _)| place.hour);
+    for (place, _) in hours.iter().skip(1).filter(|(_, begins)| *begins) {
+        let path = place.folder.join(Public::Manifest(place.hour).name());
+        let what = "it says that the archive begins in this hour, and there are earlier ones";
+        problems.wrong(&path, what);
+    }
+}
+
 /// The span begins with the first hour in which a collector ran.
 fn check_first(root: &Root, collected: Option<&Hour>, problems: &mut Problems) {
     let says = root.identity.as_ref().and_then(|of| of.first_hour);
@@ -175,6 +193,8 @@ fn check_first(root: &Root, collected: Option<&Hour>, problems: &mut Problems) {
     let text =
         format!("the first hour: it says {says}, the first that was collected is {collected}");
     match says.cmp(collected) {
+        // a start in the last second of an hour may lie in the next one by the posts' clock
+        Ordering::Less if collected.0.abs_diff(says.0) == 1 => (),
         Ordering::Less if collected.0.abs_diff(says.0) <= LEAP_MAX as u64 => {
             problems.unfinished(&path, text);
         }

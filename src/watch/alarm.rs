@@ -70,6 +70,17 @@ pub struct Said {
     pub collecting_since: Option<UtcMs>,
 }
 
+impl Said {
+    /// What was stamped when the clock was ahead is not to wait until it is that time again.
+    fn forget_the_future(&mut self, now: UtcMs) {
+        for open in &mut self.open {
+            open.alarm.since = open.alarm.since.min(now);
+            open.over_since = open.over_since.map(|at| at.min(now));
+        }
+        self.behind_since = self.behind_since.map(|at| at.min(now));
+    }
+}
+
 /// What is to be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -82,6 +93,7 @@ pub enum Change {
 /// Takes the next picture; `said` moves on.
 pub fn judge(picture: &Snapshot, said: &mut Said) -> Vec<Change> {
     let now = picture.now;
+    said.forget_the_future(now);
     let is_behind = picture
         .published
         .as_ref()
@@ -274,8 +286,10 @@ fn silent(found: &mut Found, picture: &Snapshot) {
     let Some(started) = this.link.started else {
         return;
     };
-    let is_silent = |until: Option<UtcMs>| {
-        SILENT_MS < picture.now.0 - until.max(Some(started)).unwrap_or(started).0
+    // what was seen to come in is certain; before that there are stamps, some of them of other clocks
+    let is_silent = |news: Option<UtcMs>, stamp: Option<UtcMs>| {
+        let last = news.or(stamp.map(|stamp| stamp.min(picture.now)));
+        SILENT_MS < picture.now.0 - last.max(Some(started)).unwrap_or(started).0
     };
     if picture.primary {
         for other in picture
@@ -283,7 +297,7 @@ fn silent(found: &mut Found, picture: &Snapshot) {
             .iter()
             .filter(|server| !server.this && server.until.is_none())
         {
-            if is_silent(other.delivered_until) {
+            if is_silent(other.news, other.delivered_until) {
                 let until = other.delivered_until.map_or_else(
                     || "nothing has ever come".to_owned(),
                     |until| format!("the last minute is that before {until}"),
@@ -295,7 +309,9 @@ fn silent(found: &mut Found, picture: &Snapshot) {
                 found.push(Kind::OtherSilent, other.server.as_str(), what);
             }
         }
-    } else if 0 < this.sealed && is_silent(this.acknowledged_at.max(this.delivered_until)) {
+    } else if 0 < this.sealed
+        && is_silent(this.news, this.acknowledged_at.max(this.delivered_until))
+    {
         let what = "the primary has acknowledged nothing for 15 minutes".to_owned();
         found.push(Kind::OtherSilent, "primary", what);
     }

@@ -70,6 +70,8 @@ pub struct ServerFacts {
     pub last_line: Option<UtcMs>,
     /// The end of the last minute that is sealed here.
     pub sealed_until: Option<UtcMs>,
+    /// When something new of it was last seen here, or an acknowledgement; `None` while nothing was seen to change.
+    pub news: Option<UtcMs>,
     /// What its connection is like.
     pub link: Link,
     /// The last minute that was acknowledged where it delivers to, and when that was.
@@ -133,7 +135,12 @@ pub struct CoverageFacts {
 /// How many.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub struct SecondFacts {
-    /// Seconds.
+    /// Seconds that count.
+    pub seconds: u64,
+    /// The first of them, if it is not the hour's first.
+    #[serde(default)]
+    pub begins: Option<UtcMs>,
+    /// Covered ones.
     pub covered: u64,
 }
 

@@ -26,6 +26,7 @@ use crate::{
     supervise::record,
     vault::{layout, ledger, public::Public, published},
     world::{
+        clock::Reading,
         disk::{self, Disk},
         growing::Place,
     },
@@ -113,14 +114,15 @@ impl Gatherer {
     }
 
     /// The facts as they are now.
-    pub fn gather(&mut self, now: UtcMs) -> io::Result<Facts> {
+    pub fn gather(&mut self, time: Reading) -> io::Result<Facts> {
+        let now = time.now;
         let disk = Arc::clone(&self.disk);
         let mut away = Vec::new();
         let places = self.places.clone();
         let door = Door::of(&*disk, &places.data_dir);
         let acks = told(&mut away, acks(&door, places.acks.as_ref())).flatten();
         if let Some(spool) = told(&mut away, door.spool(&places.spool, Asks::Look)) {
-            self.look_into_spool(&spool, acks.as_ref(), now)?;
+            self.look_into_spool(&spool, acks.as_ref(), time)?;
         }
         let no_mark = |_: &PlaceId| Ok(());
         if let Some(vault) = told(&mut away, door.open(&places.vault, Asks::Look, &no_mark)) {
@@ -144,7 +146,7 @@ impl Gatherer {
         &mut self,
         folder: &place::Spool,
         acks: Option<&(ServerId, PathBuf)>,
-        now: UtcMs,
+        time: Reading,
     ) -> io::Result<()> {
         let disk = &*self.disk;
         let mut ids: BTreeSet<ServerId> = self.places.servers.iter().cloned().collect();
@@ -159,7 +161,7 @@ impl Gatherer {
                 acks: of_this.map(|(_, path)| path.as_path()),
             };
             let facts = self.servers.entry(id.clone()).or_default();
-            let facts = facts.look(&place, now)?;
+            let facts = facts.look(&place, time)?;
             self.seen.insert(id, facts);
         }
         Ok(())

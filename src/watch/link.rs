@@ -43,7 +43,19 @@ pub struct Link {
     pub clock_offset_ms: Option<i64>,
     /// When collecting began.
     pub started: Option<UtcMs>,
+    /// The run that began then.
+    #[serde(skip)]
+    pub started_as: u64,
+    /// The last steps of the clock since then: the run that began with each, and by how much.
+    #[serde(skip)]
+    pub steps: Vec<(u64, i64)>,
 }
+
+/// What was received before a start is at least so old: nobody takes it for a sign of life.
+pub(super) const BEFORE_MS: i64 = 61_000;
+
+/// Steps that are remembered.
+const STEPS_MAX: usize = 16;
 
 impl Link {
     /// Whether an event tells by itself what the connection is like.
@@ -65,14 +77,16 @@ impl Link {
             }
         };
         match &event.what {
-            What::Started { .. } => {
+            What::Started { number, .. } => {
                 *self = Self {
                     clock_offset_ms: self.clock_offset_ms,
                     started: Some(event.at),
+                    started_as: *number,
                     ..Self::default()
                 };
                 turn(self, State::Disconnected);
             }
+            What::ClockStepped { number, step_ms } => self.stepped(*number, *step_ms),
             What::Connected {
                 clock_offset_ms, ..
             } => {
@@ -129,17 +143,38 @@ impl Link {
         }
     }
 
+    /// The clock was set: what it stamped before is told by the clock of now.
+    fn stepped(&mut self, number: u64, step_ms: i64) {
+        self.steps.push((number, step_ms));
+        let beyond = self.steps.len().saturating_sub(STEPS_MAX);
+        self.steps.drain(..beyond);
+        for at in [&mut self.since, &mut self.started, &mut self.waits_until] {
+            *at = at.map(|at| at.plus_ms(step_ms));
+        }
+        self.clock_offset_ms = self.clock_offset_ms.map(|offset| offset - step_ms);
+    }
+
+    /// An instant that a run stamped, by the clock of now. What was before the last start lies before it, whatever
+    /// its stamp says: the clock may have been set while nothing ran.
+    pub fn by_todays_clock(&self, run: u64, at: UtcMs) -> UtcMs {
+        if let Some(started) = self.started
+            && run < self.started_as
+        {
+            return at.min(started.plus_ms(-BEFORE_MS));
+        }
+        let later = self.steps.iter().filter(|(number, _)| run < *number);
+        at.plus_ms(later.map(|(_, step_ms)| step_ms).sum())
+    }
+
     /// The row of waits stays until a stream brings something: it tells why there was none.
     fn ended_waiting(&mut self) {
         self.waits_until = None;
     }
 }
 
-/// Takes events in, those of one minute in the order of their times: the runs of one minute are not
-/// ordered by their names.
-pub fn fold(link: &mut Link, mut of_one_minute: Vec<Event>) {
-    of_one_minute.sort_by_key(|event| event.at);
-    for event in &of_one_minute {
+/// Takes the events of one minute of one run in.
+pub fn fold(link: &mut Link, of_one_minute: &[Event]) {
+    for event in of_one_minute {
         link.take(event);
     }
 }
@@ -160,6 +195,7 @@ mod tests {
     fn started() -> What {
         What::Started {
             program: "test/1".to_owned(),
+            number: 1,
             last_line: None,
         }
     }
@@ -189,9 +225,9 @@ mod tests {
         let mut link = Link::default();
         fold(
             &mut link,
-            vec![
-                event(2, connected()),
+            &[
                 event(1, started()),
+                event(2, connected()),
                 event(3, What::FirstLine),
             ],
         );

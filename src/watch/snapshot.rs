@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cover::{cause::Cause, window},
-    period::{Day, Hour, Minute, UtcMs, Zone},
+    period::{Day, Hour, Interval, Minute, UtcMs, Zone},
     segment::name::ServerId,
     supervise::{plan::Stage, record::Run},
 };
@@ -109,7 +109,10 @@ pub struct Server {
     pub this: bool,
     /// What its connection is like, as its last events here tell.
     pub link: Link,
-    /// When its last line came.
+    /// When something of it was last seen to come in here, or an acknowledgement.
+    #[serde(skip)]
+    pub news: Option<UtcMs>,
+    /// When its last line came, by this machine's clock.
     pub last_line: Option<UtcMs>,
     /// Seconds since then.
     pub lag_s: Option<i64>,
@@ -255,7 +258,7 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         primary: is_primary,
         timezone: settled.zone.name().to_owned(),
         servers: servers
-            .map(|(id, known)| server(id, known, settled, now))
+            .map(|of| server(of, ahead_ms(of.0, facts, settled), settled, now))
             .collect(),
         away: facts.away.clone(),
         vault: vault(facts, settled, now),
@@ -274,8 +277,36 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
     }
 }
 
-fn server(id: &ServerId, known: &ServerFacts, settled: &Settled, now: UtcMs) -> Server {
+/// How far another server's stamps lie before this machine's clock, by what both know of the API's.
+fn ahead_ms(id: &ServerId, facts: &Facts, settled: &Settled) -> i64 {
+    let offset = |id: &ServerId| facts.servers.get(id)?.link.clock_offset_ms;
+    let here = settled.this.as_ref().and_then(offset);
+    let between = offset(id).zip(here).map_or(0, |(there, here)| there - here);
+    if UNSURE_MS < between.abs() {
+        between
+    } else {
+        0
+    }
+}
+
+fn server(
+    (id, known): (&ServerId, &ServerFacts),
+    ahead_ms: i64,
+    settled: &Settled,
+    now: UtcMs,
+) -> Server {
     let is_this = settled.this.as_ref() == Some(id);
+    let here = |at: UtcMs| {
+        let at = at.plus_ms(ahead_ms);
+        // a clock that was ahead, and has been set while nothing ran
+        let is_future = is_this && now.plus_ms(UNSURE_MS) < at;
+        if is_future {
+            now.plus_ms(-LONG_AGO_MS)
+        } else {
+            at
+        }
+    };
+    let last_line = known.last_line.map(here);
     let this_hour = now.minute().begin().0.div_euclid(3_600_000);
     let hours = (0..HOURS).rev().map(|back| {
         let begin = UtcMs((this_hour - back) * 3_600_000);
@@ -290,10 +321,9 @@ fn server(id: &ServerId, known: &ServerFacts, settled: &Settled, now: UtcMs) -> 
         server: id.clone(),
         this: is_this,
         link: known.link.clone(),
-        last_line: known.last_line,
-        lag_s: known
-            .last_line
-            .map(|last| (now.0 - last.0).div_euclid(1_000)),
+        news: known.news,
+        last_line,
+        lag_s: last_line.map(|last| (now.0 - last.0).div_euclid(1_000)),
         posts_per_second: posts_per_second(known, is_this, now),
         lines_last_hour: known.minutes.range(last_hour).map(|(_, lines)| lines).sum(),
         hours: hours.collect(),
@@ -311,6 +341,12 @@ fn server(id: &ServerId, known: &ServerFacts, settled: &Settled, now: UtcMs) -> 
     }
 }
 
+/// A `Date` header has whole seconds, so a smaller difference of clocks says nothing.
+const UNSURE_MS: i64 = 2_000;
+
+/// What a clock stamped that was ahead is no sign of life.
+const LONG_AGO_MS: i64 = 61_000;
+
 /// Over the last 60 s here; of other servers, if they were not stopped, over the last minute that has
 /// come.
 fn posts_per_second(known: &ServerFacts, is_this: bool, now: UtcMs) -> f64 {
@@ -323,9 +359,9 @@ fn posts_per_second(known: &ServerFacts, is_this: bool, now: UtcMs) -> f64 {
             number(u64::try_from(now.second() - now.minute().begin().second()).unwrap_or(0));
         return (number(of(minute)) + number(of(minute - 1)) * (60.0 - passed_s) / 60.0) / 60.0;
     }
-    let last = known.minutes.values().next_back();
+    let last = known.sealed_until.map(|end| of(end.minute().0 - 1));
     last.filter(|_| known.link.state != State::Stopped)
-        .map_or(0.0, |lines| number(*lines) / 60.0)
+        .map_or(0.0, |lines| number(lines) / 60.0)
 }
 
 fn vault(facts: &Facts, settled: &Settled, now: UtcMs) -> Vault {
@@ -468,9 +504,12 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
                 .map(|(_, seconds)| *seconds)
         };
         covered_s += seconds.map_or(0, |seconds| seconds.covered);
+        let begins = seconds.and_then(|seconds| seconds.begins);
+        let length = |interval: &Interval| u64::try_from(interval.seconds()).unwrap_or(0);
+        let whole: u64 = hour.intervals.iter().map(length).sum();
+        committed_s += seconds.map_or(whole, |seconds| seconds.seconds);
         for interval in &hour.intervals {
-            committed_s += u64::try_from(interval.seconds()).unwrap_or(0);
-            let mut from = interval.begin;
+            let mut from = interval.begin.max(begins.unwrap_or(interval.begin));
             let gaps = hour.gaps.iter().filter(|gap| gap.server == name);
             for gap in gaps.filter(|gap| interval.begin < gap.end && gap.begin < interval.end) {
                 let (begin, end) = (gap.begin.max(from), gap.end.min(interval.end));
@@ -556,7 +595,7 @@ mod tests {
         let json = format!(
             r#"{{"intervals":[{{"begin":"2026-11-{0}T{1}:00:00Z","end":"2026-11-{0}T{1}:59:59Z"}}],
                "counts":{{"servers":{{}},"total":{{"posts":{posts}}}}},
-               "coverage":{{"servers":{{"1":{{"covered":3000}}}},"union":{{"covered":3500}}}},
+               "coverage":{{"servers":{{"1":{{"seconds":3600,"covered":3000}}}},"union":{{"seconds":3600,"covered":3500}}}},
                "gaps":[{{"server":"1","begin":"2026-11-{0}T{1}:10:00Z","end":"2026-11-{0}T{1}:20:00Z","cause":"network","detail":""}}]}}"#,
             &text[..2],
             &text[3..]
@@ -572,6 +611,7 @@ mod tests {
         };
         let minute = at("23T14:05:00").minute();
         known.minutes = [(Minute(minute.0 - 1), 3_000), (minute, 1_500)].into();
+        known.sealed_until = Some(minute.end());
         let now = at("23T14:05:30");
         let mut stopped = known.clone();
         stopped.link.state = State::Stopped;

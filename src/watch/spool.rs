@@ -1,8 +1,12 @@
 //! What one server's folder in the spool tells: how much came when, and what its connection is like.
+//!
+//! What is latest is latest in the order of the server's runs: a clock that was ahead and is right again has stamped
+//! the past later than the present.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Read as _, SeekFrom},
+    ops::Bound,
     path::{Path, PathBuf},
 };
 
@@ -17,18 +21,23 @@ use crate::{
         aside,
         event::Event,
         line,
-        name::{self, SegmentName, ServerId},
+        name::{self, RunId, SegmentName, ServerId},
+        run::Runs,
         seal::{SEAL_BYTES_MAX, Seal},
         spool,
     },
     world::{
+        clock::Reading,
         disk::{self, Disk},
         growing::Place,
     },
 };
 
-/// Minutes that are kept: a day.
+/// Minutes that are shown: a day.
 const MINUTES: i64 = 24 * 60;
+
+/// The last so many minutes are kept whatever their stamps say.
+const KEPT_MINUTES: usize = 60;
 
 /// Folders in which files may still come and go, so that they are listed each time.
 const BUSY_FOLDERS: usize = 2;
@@ -42,8 +51,9 @@ const EVENTS_BYTES_MAX: u64 = 4 << 20;
 /// A segment of a minute longer ago is not being written any more.
 const OPEN_MINUTES: i64 = 3;
 
-/// At the turn of a minute the next segment is open while the last one is being sealed.
-const WRITTEN_MINUTES: usize = 2;
+/// At the turn of a minute the next segment is open while the last one is being sealed, and a step of the clock
+/// begins another.
+const WRITTEN_MINUTES: usize = 3;
 
 /// Folders of a day and of an hour lie in each other.
 const ASIDE_DEPTH: u8 = 2;
@@ -69,69 +79,113 @@ struct Listed {
     bytes: u64,
 }
 
+/// A minute of one run: they ascend in the order in which they were.
+type Turn = (u64, Minute);
+
+/// What a seal says.
+#[derive(Debug, Clone, Copy)]
+struct Sealed {
+    lines: u64,
+    last: Option<UtcMs>,
+}
+
 /// What is known of a server already.
 #[derive(Debug, Default)]
 pub(super) struct KnownServer {
     folders: BTreeMap<PathBuf, Listed>,
-    /// The segments of the last day, or else of the last minute, and whether they are sealed.
-    names: BTreeMap<Minute, BTreeMap<SegmentName, bool>>,
-    /// Lines of the sealed ones.
-    lines: BTreeMap<SegmentName, u64>,
-    last_line: Option<UtcMs>,
-    sealed_until: Option<UtcMs>,
+    /// The numbers of the runs.
+    runs: BTreeMap<RunId, u64>,
+    /// The segments of the last day, and at least the last so many minutes, and whether they are sealed.
+    names: BTreeMap<Turn, BTreeMap<SegmentName, bool>>,
+    /// What the seals of the sealed ones say.
+    sealed: BTreeMap<SegmentName, Sealed>,
+    /// When a new one was last seen here, in the steady time.
+    news: Option<UtcMs>,
+    /// The last line, with the number of its run.
+    last_line: Option<(u64, UtcMs)>,
     /// What the events tell up to and with a minute of which everything is sealed.
     link: Link,
-    told_until: Option<Minute>,
+    told_until: Option<Turn>,
     /// The segments that are being written, as far as they have been read.
     open: BTreeMap<SegmentName, Place>,
+    acknowledged: Option<(Minute, UtcMs)>,
 }
 
 impl KnownServer {
     /// Looks again.
-    pub(super) fn look(&mut self, spool: &Spool<'_>, now: UtcMs) -> io::Result<ServerFacts> {
+    pub(super) fn look(&mut self, spool: &Spool<'_>, time: Reading) -> io::Result<ServerFacts> {
+        let now = time.now;
         let oldest = Minute(now.minute().0 - MINUTES);
-        self.list(spool, oldest, now)?;
-        let last = self.names.keys().next_back().copied();
-        self.names
-            .retain(|minute, _| oldest <= *minute || Some(*minute) == last);
-        self.lines.retain(|name, _| oldest <= name.minute);
+        let knew_any = !self.folders.is_empty();
+        let is_new = self.list(spool, oldest, time)?;
+        self.forget(oldest);
         let mut minutes: BTreeMap<Minute, u64> = BTreeMap::new();
-        for (name, lines) in &self.lines {
-            *minutes.entry(name.minute).or_insert(0) += lines;
+        for (name, sealed) in &self.sealed {
+            *minutes.entry(name.minute).or_insert(0) += sealed.lines;
         }
         self.read_open(spool)?;
+        let latest = self.latest();
         for (name, place) in &self.open {
             *minutes.entry(name.minute).or_insert(0) += place.lines;
-            let arrived = line::cut(&place.last).retrieved_at;
-            self.last_line = self.last_line.max(arrived);
+        }
+        self.last_line = latest.or(self.last_line);
+        let link = self.read_events(spool, oldest);
+        let acknowledged = spool.acks.and_then(|path| acknowledged(spool.disk, path));
+        let is_news = is_new || acknowledged != self.acknowledged;
+        self.acknowledged = acknowledged;
+        if knew_any && is_news {
+            self.news = Some(time.steady);
         }
         let folders = self.folders.values();
+        let last = self.names.last_key_value();
+        let last = last.and_then(|(_, names)| names.iter().rfind(|(_, sealed)| **sealed));
+        let sealed_until = last.or_else(|| {
+            let mut names = self.names.values().rev().flatten();
+            names.find(|(_, sealed)| **sealed)
+        });
         Ok(ServerFacts {
             sealed: folders.clone().map(|listed| listed.sealed).sum(),
             open: folders.clone().map(|listed| listed.open).sum(),
             bytes: folders.map(|listed| listed.bytes).sum(),
             aside: aside(spool)?,
             minutes,
-            last_line: self.last_line,
-            sealed_until: self.sealed_until,
-            link: self.read_events(spool, oldest),
-            acknowledged: spool.acks.and_then(|path| acknowledged(spool.disk, path)),
+            last_line: self
+                .last_line
+                .map(|(run, at)| link.by_todays_clock(run, at)),
+            sealed_until: sealed_until.map(|(name, _)| name.minute.end()),
+            news: self.news.map(|at| now.plus_ms(at.0 - time.steady.0)),
+            link,
+            acknowledged,
         })
     }
 
-    fn list(&mut self, spool: &Spool<'_>, oldest: Minute, now: UtcMs) -> io::Result<()> {
+    /// Lists the folders; says whether a sealed segment is new.
+    fn list(&mut self, spool: &Spool<'_>, oldest: Minute, time: Reading) -> io::Result<bool> {
         // whoever needs what cannot be read tells of it
         let folders = spool::hour_folders(spool.disk, spool.folder, spool.server)?.found;
         self.folders.retain(|folder, _| folders.contains(folder));
+        // a server that delivers here keeps its own order there, and its seals tell it
+        let runs = Runs::read(spool.disk, spool.folder, spool.server)?;
+        self.runs
+            .extend(runs.iter().map(|run| (run.id, run.number)));
         let busy_from = folders.len().saturating_sub(BUSY_FOLDERS);
+        let latest = self.names.last_key_value().map(|((_, minute), _)| *minute);
+        let near = [Some(time.now.minute()), latest];
+        let near = near.into_iter().flatten();
+        let near = near.flat_map(|minute| [Minute(minute.0 - 60), minute, Minute(minute.0 + 60)]);
+        let near: BTreeSet<PathBuf> = near
+            .map(|minute| spool::hour_folder(spool.folder, spool.server, minute))
+            .collect();
+        let mut is_new = false;
         for (number, folder) in folders.iter().enumerate() {
             let listed = self.folders.entry(folder.clone()).or_default();
-            let is_busy = busy_from <= number;
-            if !is_busy && listed.at.is_some_and(|at| now.0 - at.0 < QUIET_MS) {
+            let is_busy = busy_from <= number || near.contains(folder);
+            let since_ms = |at: UtcMs| time.steady.0 - at.0;
+            if !is_busy && listed.at.is_some_and(|at| since_ms(at) < QUIET_MS) {
                 continue;
             }
             *listed = Listed {
-                at: Some(now),
+                at: Some(time.steady),
                 ..Listed::default()
             };
             let here = spool::in_folder(spool.disk, folder, spool.server).unwrap_or_default();
@@ -142,22 +196,54 @@ impl KnownServer {
                 } else {
                     listed.open += 1;
                 }
-                if oldest <= name.minute || is_busy {
-                    let of_minute = self.names.entry(name.minute).or_default();
-                    of_minute.insert(name.clone(), found.sealed);
+                if !(oldest <= name.minute || is_busy) || self.sealed.contains_key(&name) {
+                    continue;
                 }
-                if found.sealed
-                    && (oldest <= name.minute || is_busy)
-                    && !self.lines.contains_key(&name)
-                {
-                    let (lines, last) = sealed(spool, &name);
-                    self.last_line = self.last_line.max(last);
-                    self.sealed_until = self.sealed_until.max(Some(name.minute.end()));
-                    self.lines.insert(name, lines);
+                if found.sealed {
+                    let (run_number, sealed) = sealed(spool, &name);
+                    is_new = true;
+                    self.sealed.insert(name.clone(), sealed);
+                    // of a damaged seal only its name is known
+                    let number = run_number.map(|number| (name.run, number));
+                    self.runs.extend(number);
                 }
+                // the run that is not known yet is the one that goes on here
+                let number = self.runs.get(&name.run).copied().unwrap_or(u64::MAX);
+                for names in self.names.values_mut() {
+                    names.remove(&name);
+                }
+                let of_minute = self.names.entry((number, name.minute)).or_default();
+                of_minute.insert(name, found.sealed);
             }
         }
-        Ok(())
+        self.names.retain(|_, names| !names.is_empty());
+        Ok(is_new)
+    }
+
+    /// Forgets what is older than a day and not among the last minutes.
+    fn forget(&mut self, oldest: Minute) {
+        let beyond = self.names.len().saturating_sub(KEPT_MINUTES);
+        let old: Vec<Turn> = self.names.keys().take(beyond).copied().collect();
+        for turn in old.iter().filter(|(_, minute)| *minute < oldest) {
+            for name in self.names.remove(turn).into_iter().flatten() {
+                self.sealed.remove(&name.0);
+            }
+        }
+    }
+
+    /// The last line that any segment tells of, with the number of its run.
+    fn latest(&self) -> Option<(u64, UtcMs)> {
+        let mut turns = self.names.iter().rev();
+        turns.find_map(|((number, _), names)| {
+            let arrived = |name: &SegmentName| {
+                let open = self.open.get(name);
+                let open = open.and_then(|place| line::cut(&place.last).retrieved_at);
+                let sealed = self.sealed.get(name).and_then(|sealed| sealed.last);
+                open.max(sealed)
+            };
+            let last = names.keys().filter_map(arrived).max()?;
+            Some((*number, last))
+        })
     }
 
     /// Reads on in the segments that are being written.
@@ -184,23 +270,28 @@ impl KnownServer {
         if self.told_until.is_none() {
             self.begin_reading_events(spool);
         }
-        let told_until = self.told_until.unwrap_or(Minute(i64::MIN));
-        let last = self.names.keys().next_back().copied();
+        let last = self.names.last_key_value().map(|(turn, _)| *turn);
         let mut link = self.link.clone();
         let mut all_over = true;
-        for (minute, names) in self.names.range(Minute(told_until.0.saturating_add(1))..) {
-            link::fold(&mut link, events(spool, names));
+        let from = match self.told_until {
+            Some(told) => Bound::Excluded(told),
+            None => Bound::Unbounded,
+        };
+        for (turn, names) in self.names.range((from, Bound::Unbounded)) {
+            link::fold(&mut link, &events(spool, names));
             // nothing more can come to it, unless what a crash left open is mended
-            let age = last.map_or(0, |last| last.0 - minute.0);
+            let is_past = last.is_some_and(|last| *turn < last);
+            let is_old =
+                last.is_some_and(|last| last.0 != turn.0 || OPEN_MINUTES < last.1.0 - turn.1.0);
             let is_sealed = names.values().all(|sealed| *sealed);
-            all_over &= OPEN_MINUTES < age || (0 < age && is_sealed);
+            all_over &= is_past && (is_old || is_sealed) && turn.0 != u64::MAX;
             if all_over {
                 self.link = link.clone();
-                self.told_until = Some(*minute);
+                self.told_until = Some(*turn);
             }
         }
         // of a day ago nothing holds any more but that it was stopped
-        if last.is_some_and(|last| last < oldest) && link.state != State::Stopped {
+        if last.is_some_and(|(_, minute)| minute < oldest) && link.state != State::Stopped {
             return Link::default();
         }
         link
@@ -213,22 +304,25 @@ impl KnownServer {
             .iter()
             .rev()
             .find(|(_, names)| events(spool, names).iter().any(Link::is_told_by));
-        let first = telling.map(|(minute, _)| *minute);
         // nothing before it matters; without one everything there is
-        self.told_until = first.map(|minute| Minute(minute.0 - 1));
+        let before = telling.and_then(|(turn, _)| self.names.range(..*turn).next_back());
+        self.told_until = before.map(|(turn, _)| *turn);
     }
 }
 
-/// Lines and last arrival of a sealed segment. A damaged seal is reported by those who use its segment.
-fn sealed(spool: &Spool<'_>, name: &SegmentName) -> (u64, Option<UtcMs>) {
+/// The run's number, and what the seal says of its segment. A damaged seal is reported by those who use it.
+fn sealed(spool: &Spool<'_>, name: &SegmentName) -> (Option<u64>, Sealed) {
     let path = name.paths(spool.folder).seal;
     let seal = disk::read_bounded(spool.disk, &path, SEAL_BYTES_MAX)
         .ok()
         .and_then(|bytes| Seal::read(&bytes, name).ok());
-    seal.map_or((0, None), |seal| (seal.segment.lines, seal.last_arrival))
+    let (lines, last) = seal
+        .as_ref()
+        .map_or((0, None), |seal| (seal.segment.lines, seal.last_arrival));
+    (seal.map(|seal| seal.run_number), Sealed { lines, last })
 }
 
-/// The events of one minute, of all runs.
+/// The events of one minute of one run, part after part.
 fn events(spool: &Spool<'_>, names: &BTreeMap<SegmentName, bool>) -> Vec<Event> {
     let mut found = Vec::new();
     for name in names.keys() {
@@ -292,11 +386,12 @@ fn acknowledged(disk: &dyn Disk, path: &Path) -> Option<(Minute, UtcMs)> {
 mod tests {
     use std::sync::Arc;
 
-    use super::*;
+    use super::{super::link::BEFORE_MS, *};
     use crate::{
         segment::{
             event::What,
             name::RunId,
+            run::Run,
             writer::{Lines, Writer},
         },
         world::disk::RealDisk,
@@ -314,7 +409,15 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let server: ServerId = "1".parse().unwrap();
-            let writer = Writer::new(Arc::new(RealDisk), dir.path(), &server, RunId(7));
+            let writer = Writer::new(
+                Arc::new(RealDisk),
+                dir.path(),
+                &server,
+                Run {
+                    number: 1,
+                    id: RunId(7),
+                },
+            );
             Self {
                 dir,
                 server,
@@ -350,7 +453,13 @@ mod tests {
                 server: &self.server,
                 acks: None,
             };
-            known.look(&spool, now).unwrap()
+            let time = Reading {
+                now,
+                steady: now,
+                steps: 0,
+                stepped_ms: 0,
+            };
+            known.look(&spool, time).unwrap()
         }
     }
 
@@ -382,6 +491,62 @@ mod tests {
         let seen = written.seen(&mut known, minute(2).plus_ms(20));
         assert_eq!(seen.last_line, Some(minute(1).plus_ms(59_900)));
         assert_eq!(seen.minutes.values().sum::<u64>(), 3);
+    }
+
+    #[test]
+    fn the_latest_is_that_of_the_latest_run_whatever_its_stamps_say() {
+        let mut written = Written::new();
+        let mut known = KnownServer::default();
+        let hours = |n: i64| BEGIN.plus_ms(n * 3_600_000);
+        let started = |number| What::Started {
+            program: "test/1".to_owned(),
+            number,
+            last_line: None,
+        };
+        // two hours ahead …
+        written.event(hours(2), started(1));
+        written.line(hours(2).plus_ms(5_000));
+        written.writer.close().unwrap().seal(&RealDisk).unwrap();
+        let seen = written.seen(&mut known, hours(2).plus_ms(6_000));
+        assert_eq!(seen.last_line, Some(hours(2).plus_ms(5_000)));
+        // … then put right while it runs
+        let next = Run {
+            number: 2,
+            id: RunId(3),
+        };
+        assert!(written.writer.begin_run(next).is_none());
+        let step_ms = hours(0).0 - hours(2).0;
+        let stepped = What::ClockStepped { number: 2, step_ms };
+        written.event(hours(0).plus_ms(6_000), stepped);
+        written.writer.close().unwrap().seal(&RealDisk).unwrap();
+        for known in [&mut known, &mut KnownServer::default()] {
+            let seen = written.seen(known, hours(0).plus_ms(7_000));
+            assert_eq!(seen.last_line, Some(hours(0).plus_ms(5_000)));
+            assert_eq!(seen.link.started, Some(hours(0)));
+        }
+        written.line(hours(0).plus_ms(8_000));
+        written.writer.close().unwrap().seal(&RealDisk).unwrap();
+        // and restarted with a clock that is a day behind, in which nothing has come yet
+        assert!(
+            written
+                .writer
+                .begin_run(Run {
+                    number: 3,
+                    id: RunId(5)
+                })
+                .is_none()
+        );
+        written.event(hours(-24), started(3));
+        written.writer.close().unwrap().seal(&RealDisk).unwrap();
+        for known in [&mut known, &mut KnownServer::default()] {
+            let seen = written.seen(known, hours(-24).plus_ms(9_000));
+            assert_eq!(seen.last_line, Some(hours(-24).plus_ms(-BEFORE_MS)));
+            assert_eq!(seen.link.started, Some(hours(-24)));
+        }
+        written.line(hours(-24).plus_ms(9_500));
+        written.writer.close().unwrap().seal(&RealDisk).unwrap();
+        let seen = written.seen(&mut known, hours(-24).plus_ms(9_900));
+        assert_eq!(seen.last_line, Some(hours(-24).plus_ms(9_500)));
     }
 
     #[test]

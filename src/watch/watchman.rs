@@ -59,9 +59,12 @@ fn said_path(data_dir: &Path) -> PathBuf {
 /// Says, if mail is to be sent, whether settings and password are as they have to be, and what is wrong with them.
 pub type MailFault = dyn Fn() -> Option<Result<(), String>> + Send + Sync;
 
+/// The last picture, and when it was taken in the steady time.
+type Taken = (Arc<Snapshot>, UtcMs);
+
 /// Makes pictures for everybody who wants one.
 pub struct Watch {
-    gatherer: Mutex<(Gatherer, Option<Arc<Snapshot>>)>,
+    gatherer: Mutex<(Gatherer, Option<Taken>)>,
     settled: Settled,
     clock: Clock,
     disk: Arc<dyn Disk>,
@@ -97,14 +100,14 @@ impl Watch {
     /// How things stand; at most a second old.
     pub fn picture(&self) -> io::Result<Arc<Snapshot>> {
         let mut held = self.gatherer.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        if let Some(picture) = &held.1
-            && now.0 - picture.now.0 < FRESH_MS
+        let time = self.clock.read();
+        if let Some((picture, at)) = &held.1
+            && time.steady.0 - at.0 < FRESH_MS
         {
             return Ok(Arc::clone(picture));
         }
-        let facts: Facts = held.0.gather(now)?;
-        let mut picture = snapshot::of(&facts, &self.settled, now);
+        let facts: Facts = held.0.gather(time)?;
+        let mut picture = snapshot::of(&facts, &self.settled, time.now);
         let mail = (self.mail_fault)();
         picture.mails = mail.is_some();
         picture.mail_fault = mail.and_then(Result::err);
@@ -112,18 +115,19 @@ impl Watch {
         picture.alarms = said.open.iter().map(|open| open.alarm.clone()).collect();
         drop(said);
         let picture = Arc::new(picture);
-        held.1 = Some(Arc::clone(&picture));
+        held.1 = Some((Arc::clone(&picture), time.steady));
         Ok(picture)
     }
 
     /// Looks for alarms until it `ends`; then says that collecting ends.
     pub fn run(&self, mails: bool, ends: &dyn Fn() -> bool) {
         let (mut next, real) = (UtcMs(i64::MIN), Clock::system());
-        let (mut told, begun) = (false, self.clock.now());
+        let (mut told, begun) = (false, self.clock.steady());
         while !ends() {
-            let now = self.clock.now();
-            if next <= now {
-                next = now.plus_ms(EVERY_MS);
+            let time = self.clock.read();
+            if next <= time.steady {
+                next = time.steady.plus_ms(EVERY_MS);
+                let begun = begun.plus_ms(time.stepped_ms);
                 if let Err(why) = self.round(mails, &mut told, begun) {
                     tracing::warn!("cannot look at how things stand: {why}");
                 }
@@ -209,7 +213,7 @@ impl Watch {
             .collect();
         let is_due = samples
             .last()
-            .is_none_or(|last| SAMPLE_MS <= picture.now.0 - last.at.0);
+            .is_none_or(|last| picture.now < last.at || SAMPLE_MS <= picture.now.0 - last.at.0);
         if !is_due {
             return Ok(());
         }

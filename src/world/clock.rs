@@ -1,9 +1,10 @@
 //! The one reader of the system's clocks, and the only way to wait.
 //!
-//! Stamps never go back within a process: when the machine's clock is set back, they advance at
-//! half speed until it has caught up; when it is set forward, they follow at once.
-//! With `--clock START@RATE` every instant is START + RATE × elapsed and every wait is shorter by
-//! RATE; there is no second way to fake time.
+//! A machine's clock can be wrong and can be set at any moment, so there are two times. `now` is the machine's:
+//! it runs with the boot clock (which goes on while the machine sleeps) and follows the machine's clock when that
+//! has been set by more than a second, which is a step. `steady` never steps: waits, limits and distances go by it.
+//! With `--clock START@RATE` every instant is START + RATE × elapsed and every wait is shorter by RATE; there is
+//! no second way to fake time.
 
 use std::{
     fmt,
@@ -12,9 +13,17 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::period::UtcMs;
 
-/// Tells the time and waits. Clones share their state, so stamps are monotone across threads.
+/// The machine's clock was set if it is off by more than this from what the boot clock makes of it.
+const STEP_MS: i64 = 1_000;
+
+/// The two clocks are read one after the other; if more time passed between, they are read again.
+const APART_MS: i64 = 20;
+
+/// Tells the time and waits. Clones share their state: all of them see a step at the same moment.
 #[derive(Debug, Clone)]
 pub struct Clock {
     kind: Kind,
@@ -22,12 +31,25 @@ pub struct Clock {
 
 #[derive(Debug, Clone)]
 enum Kind {
-    System(Arc<Mutex<Stamps>>),
+    System(Arc<Mutex<Anchor>>),
     Simulated {
         start: UtcMs,
         rate: f64,
         began: Instant,
     },
+}
+
+/// The times of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The machine's time.
+    pub now: UtcMs,
+    /// The time that never steps: that of the first reading plus what has passed since.
+    pub steady: UtcMs,
+    /// How often the machine's clock has been set since the first reading.
+    pub steps: u64,
+    /// By how much in all: `now` minus `steady`.
+    pub stepped_ms: i64,
 }
 
 /// The argument of `--clock`: an instant and how many seconds pass in one.
@@ -65,58 +87,94 @@ impl fmt::Display for SimulatedTime {
     }
 }
 
-/// The last stamp given out, and the monotonic instant at which it was.
+/// An instant on both clocks, from which the machine's time is told.
 #[derive(Debug)]
-struct Stamps {
-    last: UtcMs,
-    at: Instant,
+struct Anchor {
+    wall: UtcMs,
+    boot_ms: i64,
+    steps: u64,
+    stepped_ms: i64,
 }
 
-impl Stamps {
-    /// The next stamp: never before the last one, at the wall's time if that is not behind.
-    fn next(&mut self, wall: UtcMs, at: Instant) -> UtcMs {
-        if self.last <= wall {
-            (self.last, self.at) = (wall, at);
-            return wall;
+impl Anchor {
+    const fn new((wall, boot_ms): (UtcMs, i64)) -> Self {
+        Self {
+            wall,
+            boot_ms,
+            steps: 0,
+            stepped_ms: 0,
         }
-        let elapsed = at.saturating_duration_since(self.at);
-        let half_ms = i64::try_from(elapsed.as_millis() / 2).unwrap_or(0);
-        if 0 < half_ms {
-            (self.last, self.at) = (self.last.plus_ms(half_ms), at);
-        }
-        self.last
     }
+
+    /// What the two clocks say together.
+    fn read(&mut self, (wall, boot_ms): (UtcMs, i64)) -> Reading {
+        let mut now = self.wall.plus_ms(boot_ms - self.boot_ms);
+        let off_ms = wall.0.saturating_sub(now.0);
+        if STEP_MS < off_ms.saturating_abs() {
+            (self.wall, self.boot_ms, now) = (wall, boot_ms, wall);
+            self.steps += 1;
+            self.stepped_ms += off_ms;
+        }
+        Reading {
+            now,
+            steady: now.plus_ms(-self.stepped_ms),
+            steps: self.steps,
+            stepped_ms: self.stepped_ms,
+        }
+    }
+}
+
+/// The machine's clock and its boot clock, read at the same moment.
+fn both() -> (UtcMs, i64) {
+    loop {
+        let before = boot_ms();
+        let wall = wall();
+        let after = boot_ms();
+        if after - before <= APART_MS {
+            return (wall, after);
+        }
+    }
+}
+
+fn boot_ms() -> i64 {
+    let time = clock_gettime(ClockId::Boottime);
+    time.tv_sec.saturating_mul(1_000) + time.tv_nsec / 1_000_000
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "this is the one reader of the clocks"
 )]
-fn wall_and_monotonic() -> (UtcMs, Instant) {
-    let wall_ms = match SystemTime::now().duration_since(UNIX_EPOCH) {
+fn wall() -> UtcMs {
+    UtcMs(match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before_1970) => -i64::try_from(before_1970.duration().as_millis()).unwrap_or(i64::MAX),
-    };
-    (UtcMs(wall_ms), Instant::now())
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one reader of the clocks"
+)]
+fn instant() -> Instant {
+    Instant::now()
 }
 
 impl Clock {
-    /// The machine's clock, made monotone.
+    /// The machine's clock.
     pub fn system() -> Self {
-        let (wall, at) = wall_and_monotonic();
         Self {
-            kind: Kind::System(Arc::new(Mutex::new(Stamps { last: wall, at }))),
+            kind: Kind::System(Arc::new(Mutex::new(Anchor::new(both())))),
         }
     }
 
     /// START + RATE × elapsed, from this moment on.
     pub fn simulated(time: SimulatedTime) -> Self {
-        let (_, began) = wall_and_monotonic();
         Self {
             kind: Kind::Simulated {
                 start: time.start,
                 rate: time.rate,
-                began,
+                began: instant(),
             },
         }
     }
@@ -133,23 +191,39 @@ impl Clock {
         }
     }
 
-    /// Now. Never before an instant that this clock has already told.
-    pub fn now(&self) -> UtcMs {
-        let (wall, at) = wall_and_monotonic();
+    /// Both times, and how often they have come apart.
+    pub fn read(&self) -> Reading {
         match &self.kind {
-            Kind::System(stamps) => stamps
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .next(wall, at),
+            Kind::System(anchor) => {
+                let mut anchor = anchor.lock().unwrap_or_else(PoisonError::into_inner);
+                anchor.read(both())
+            }
             Kind::Simulated { start, rate, began } => {
-                let elapsed_ms = at.saturating_duration_since(*began).as_secs_f64() * 1_000.0;
+                let elapsed_ms =
+                    instant().saturating_duration_since(*began).as_secs_f64() * 1_000.0;
                 #[expect(
                     clippy::cast_possible_truncation,
                     reason = "saturates, and is far from it"
                 )]
-                start.plus_ms((elapsed_ms * rate) as i64)
+                let now = start.plus_ms((elapsed_ms * rate) as i64);
+                Reading {
+                    now,
+                    steady: now,
+                    steps: 0,
+                    stepped_ms: 0,
+                }
             }
         }
+    }
+
+    /// The machine's time: for stamps, schedules and whatever a person reads.
+    pub fn now(&self) -> UtcMs {
+        self.read().now
+    }
+
+    /// The time that never steps: for waits, limits and how long ago something was in this process.
+    pub fn steady(&self) -> UtcMs {
+        self.read().steady
     }
 
     /// How long a wait of this clock's time really takes.
@@ -160,9 +234,9 @@ impl Clock {
         }
     }
 
-    /// How long it really takes until this clock shows `at`; zero when it has passed.
+    /// How long it really takes until the steady time is `at`; zero when it has passed.
     pub fn real_until(&self, at: UtcMs) -> Duration {
-        let ms = u64::try_from(at.0.saturating_sub(self.now().0)).unwrap_or(0);
+        let ms = u64::try_from(at.0.saturating_sub(self.steady().0)).unwrap_or(0);
         self.real(Duration::from_millis(ms))
     }
 
@@ -172,7 +246,13 @@ impl Clock {
         tokio::time::sleep(self.real(wait)).await;
     }
 
-    /// Waits until this clock shows `at`, for tasks.
+    /// Waits, but really no longer than `most`, for tasks.
+    #[expect(clippy::disallowed_methods, reason = "this is the one way to wait")]
+    pub async fn sleep_at_most(&self, wait: Duration, most: Duration) {
+        tokio::time::sleep(self.real(wait).min(most)).await;
+    }
+
+    /// Waits until the steady time is `at`, for tasks.
     #[expect(clippy::disallowed_methods, reason = "this is the one way to wait")]
     pub async fn sleep_until(&self, at: UtcMs) {
         tokio::time::sleep(self.real_until(at)).await;
@@ -190,26 +270,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_set_back_halves_the_pace_until_the_wall_has_caught_up() {
-        let (_, t0) = wall_and_monotonic();
-        let after = |s: u64| t0 + Duration::from_secs(s);
-        let mut stamps = Stamps {
-            last: UtcMs(100_000),
-            at: t0,
+    fn a_clock_that_is_set_is_followed_at_once_and_the_steady_time_goes_on() {
+        let mut anchor = Anchor::new((UtcMs(100_000), 0));
+        let mut read = |wall, boot_ms| {
+            let reading = anchor.read((UtcMs(wall), boot_ms));
+            (
+                reading.now.0,
+                reading.steady.0,
+                reading.steps,
+                reading.stepped_ms,
+            )
         };
-        // set back by 8 s after 2 s: the wall shows 94 s and runs on
-        let shown: Vec<i64> = (2..=20)
-            .map(|s| {
-                stamps
-                    .next(UtcMs(92_000 + i64::try_from(s).unwrap() * 1_000), after(s))
-                    .0
-            })
-            .collect();
-        assert!(shown.is_sorted(), "{shown:?}");
-        assert_eq!(shown[0], 101_000);
-        assert_eq!(*shown.last().unwrap(), 112_000, "caught up");
-        // set forward: followed at once
-        assert_eq!(stamps.next(UtcMs(500_000), after(21)), UtcMs(500_000));
+        assert_eq!(read(102_000, 2_000), (102_000, 102_000, 0, 0));
+        // what is no step is not followed: it would run backwards
+        assert_eq!(read(102_500, 3_000), (103_000, 103_000, 0, 0));
+        assert_eq!(read(50_000, 4_000), (50_000, 104_000, 1, -54_000));
+        assert_eq!(read(51_000, 5_000), (51_000, 105_000, 1, -54_000));
+        assert_eq!(read(7_251_500, 5_500), (7_251_500, 105_500, 2, 7_146_000));
+        // asleep for an hour: the boot clock goes on as well
+        assert_eq!(
+            read(10_851_500, 3_605_500),
+            (10_851_500, 3_705_500, 2, 7_146_000)
+        );
     }
 
     #[test]

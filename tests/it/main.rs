@@ -9,6 +9,7 @@
 )]
 
 mod cite;
+mod clock;
 mod collect;
 mod deliver;
 mod disk;

@@ -8,7 +8,8 @@ use twinstream::{
         event::{Event, What},
         line,
         name::{RunId, SegmentName, ServerId},
-        recover::{Recovered, last_arrival, recover},
+        recover::{Recovered, past, recover},
+        run::Run,
         seal::{Digester, Seal},
         spool,
         writer::{Closed, Lines, WriteError, Writer},
@@ -22,6 +23,13 @@ const SPOOL: &str = "/spool";
 /// The last minute of an hour, so that a folder is made under way as well.
 const FIRST: Minute = Minute(29_924_039);
 const MINUTES: i64 = 3;
+
+fn run(id: u32) -> Run {
+    Run {
+        number: 1,
+        id: RunId(id),
+    }
+}
 
 fn server() -> ServerId {
     "1".parse().unwrap()
@@ -46,7 +54,7 @@ impl Written {
 /// A few minutes of collecting, as the collector's two threads do it.
 fn collect(disk: &SimulatedDisk, written: &mut Written) -> Result<(), WriteError> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), RunId(0x3fa9_c01b));
+    let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), run(0x3fa9_c01b));
     let mut to_seal: Option<Closed> = None;
     for minute in FIRST.0..FIRST.0 + MINUTES {
         let begin = Minute(minute).begin();
@@ -210,8 +218,8 @@ fn recovery_tells_what_it_found_and_when_the_last_line_came() {
     let disk = SimulatedDisk::default();
     let spool = Path::new(SPOOL);
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    assert_eq!(last_arrival(&disk, spool, &server()).unwrap(), None);
-    let mut writer = Writer::new(shared, spool, &server(), RunId(1));
+    assert_eq!(past(&disk, spool, &server()).unwrap().last_line, None);
+    let mut writer = Writer::new(shared, spool, &server(), run(1));
     let at = FIRST.begin().plus_ms(1_234);
     let mut stored = Vec::new();
     line::store(b"{}", at, &mut stored);
@@ -241,7 +249,7 @@ fn recovery_tells_what_it_found_and_when_the_last_line_came() {
     assert_eq!(left[0].name, name);
     assert_eq!((left[0].lines, left[0].cut_bytes), (1, 8));
     assert_eq!(left[0].last, Some(at.plus_ms(500)));
-    assert_eq!(last_arrival(&disk, spool, &server()).unwrap(), Some(at));
+    assert_eq!(past(&disk, spool, &server()).unwrap().last_line, Some(at));
     assert_eq!(disk.files().len(), 3);
 }
 
@@ -250,7 +258,7 @@ fn a_pair_that_cannot_be_mended_stops_no_other() {
     let disk = SimulatedDisk::default();
     for run in [1, 2] {
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), RunId(run));
+        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), self::run(run));
         let event = Event {
             at: FIRST.begin(),
             what: What::FirstLine,
@@ -281,7 +289,7 @@ fn a_full_disk_keeps_what_is_whole_and_goes_on_when_there_is_room() {
         let disk = SimulatedDisk::default();
         disk.set_capacity(Some(capacity));
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), RunId(7));
+        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), run(7));
         let mut stored = Vec::new();
         line::store(br#"{"data":{"id":"1"}}"#, FIRST.begin(), &mut stored);
         let lines = Lines {

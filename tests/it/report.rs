@@ -827,12 +827,13 @@ fn seconds_of(begin: i64, intervals: &[Interval]) -> (Coverage, Vec<Gap>) {
         }
         bits[2].push(here.iter().any(Option::is_none));
     }
-    let covered = bits.map(|bits| Covered::of(intervals, &bits, &vec![false; bits.len()]));
+    let covered = bits.map(|bits| Covered::of(intervals, None, &bits, &vec![false; bits.len()]));
     let [first, second, union] = covered;
     let servers = [("1", first), ("2", second)];
     let servers = servers.map(|(id, covered)| (id.parse().unwrap(), covered));
     let coverage = Coverage {
         servers: servers.into(),
+        began: None,
         union,
     };
     (coverage, runs.into_iter().flat_map(Runs::finish).collect())
@@ -898,7 +899,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
         let none = vec![false; 3_600];
         coverage
             .servers
-            .insert(two.clone(), Covered::of(&intervals, &none, &none));
+            .insert(two.clone(), Covered::of(&intervals, None, &none, &none));
         coverage.union = coverage.servers[&one].clone();
     }
     let posts = |covered: u64| covered * 43;

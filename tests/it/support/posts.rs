@@ -100,6 +100,7 @@ pub(crate) fn segments(server: &str, received: &[Received]) -> Vec<Segment> {
                 at: minute.begin(),
                 what: What::Started {
                     program: "test/1".to_owned(),
+                    number: 1,
                     last_line: None,
                 },
                 connection: 0,
@@ -148,6 +149,7 @@ impl Segment {
             stream: self.name.stream.clone(),
             minute: self.name.minute,
             run: self.name.run,
+            run_number: 1,
             part: self.name.part,
             segment: digest(&stored),
             events: digest(&events),

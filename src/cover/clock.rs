@@ -1,0 +1,272 @@
+//! A server's stamps → the posts' clock.
+//!
+//! No server's clock is believed. The one clock that all share is the posts': each post says when it was made. So how
+//! far a run's stamps lie after it is found from the posts that the run stamped (their *lag*: what the clock is off,
+//! and what a post takes to arrive), or else from what the API's `Date` header told, or else from the order of the runs:
+//! a run that begins with a step of the clock goes on where the one before ended, and no run begins before the one
+//! before it has ended. Within a run stamps ascend by one clock, so one number moves all of them.
+
+use std::collections::BTreeMap;
+
+use super::evidence::EventsFile;
+use crate::{
+    period::UtcMs,
+    segment::{event::What, name::RunId},
+};
+
+/// A `Date` header has whole seconds: on the average it is half a second old.
+const DATE_MS: i64 = 500;
+
+/// A smaller difference than this tells nothing.
+const UNSURE_MS: i64 = 2_000;
+
+/// Posts may lie so far after what the `Date` header makes of now: beyond this most of them came by backfill, and tell
+/// nothing.
+const LATE_MS: i64 = 90_000;
+
+/// A clock that is off by more is not found from posts alone: they are old ones that are played again.
+const LAG_MAX_MS: i64 = 26 * 3_600_000;
+
+/// A run without a sign may have been so long before the next one; beyond this its clock was wrong.
+const ALONE_MAX_MS: i64 = 31 * 24 * 3_600_000;
+
+/// Fewer posts than this tell little.
+const POSTS_MIN: u64 = 5;
+
+/// Of the posts of a segment so many lie before the lag that stands for it: those of the fastest twentieth do not
+/// tell of backfill, and are not all forged.
+const BEFORE_LAG: usize = 20;
+
+/// A lag, and of how many posts.
+pub type Lag = (i64, u64);
+
+/// What tells of one run's clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signs {
+    /// The first and the last instant that it stamped, as far as they are known.
+    pub stamps: Option<(UtcMs, UtcMs)>,
+    /// The API's clock minus the server's, as the `Date` headers told.
+    pub offsets_ms: Vec<i64>,
+    /// The lags of its segments.
+    pub lags: Vec<Lag>,
+    /// If it began with a step of the clock: by how much its stamps are later than those of the run before.
+    pub step_ms: Option<i64>,
+}
+
+impl Signs {
+    /// How far the server's clock was off, as the `Date` headers told; nothing, if that may be by chance.
+    pub fn off_ms(&self) -> Option<i64> {
+        let by_date = self.by_date_ms()?;
+        let is_sure = UNSURE_MS < by_date.saturating_abs();
+        Some(if is_sure { by_date } else { 0 })
+    }
+
+    fn by_date_ms(&self) -> Option<i64> {
+        let mut offsets = self.offsets_ms.clone();
+        offsets.sort_unstable();
+        let offset = offsets.get(offsets.len() / 2)?;
+        Some(offset.saturating_neg().saturating_sub(DATE_MS))
+    }
+
+    /// How far its stamps lie after the posts' clock, by its own signs.
+    pub fn own_ms(&self) -> Option<i64> {
+        let by_date = self.by_date_ms();
+        let posts: u64 = self.lags.iter().map(|(_, posts)| posts).sum();
+        match (by_date, middle(&self.lags)) {
+            (Some(date), Some(lag)) => {
+                let fits = (-LAG_MAX_MS..=LATE_MS).contains(&lag.saturating_sub(date));
+                Some(if POSTS_MIN <= posts && fits {
+                    lag
+                } else {
+                    date
+                })
+            }
+            (by_date, lag) => by_date.or(lag.filter(|lag| lag.saturating_abs() <= LAG_MAX_MS)),
+        }
+    }
+}
+
+/// The lag of a segment, from those of its posts.
+pub fn lag(mut of_posts_ms: Vec<i64>) -> Option<Lag> {
+    let posts = of_posts_ms.len();
+    let place = posts / BEFORE_LAG;
+    let (_, lag, _) = (place < posts).then(|| of_posts_ms.select_nth_unstable(place))?;
+    Some((*lag, posts as u64))
+}
+
+/// The lag in the middle, each counting as often as it has posts.
+fn middle(lags: &[Lag]) -> Option<i64> {
+    let mut lags = lags.to_vec();
+    lags.sort_unstable();
+    let all: u64 = lags.iter().map(|(_, posts)| posts).sum();
+    let mut before = 0;
+    let lag = lags.into_iter().find(|(_, posts)| {
+        before += posts;
+        all <= 2 * before
+    });
+    lag.map(|(lag, _)| lag)
+}
+
+/// For each of a server's runs, in their order: how far its stamps lie after the posts' clock.
+pub fn lags_ms(runs: &[Signs]) -> Vec<i64> {
+    let mut known: Vec<Option<i64>> = runs.iter().map(Signs::own_ms).collect();
+    let step = |number: usize| runs.get(number).and_then(|run| run.step_ms);
+    for number in 1..runs.len() {
+        let before = known.get(number - 1).copied().flatten();
+        if let (Some(lag), Some(before), Some(step)) = (known.get_mut(number), before, step(number))
+        {
+            lag.get_or_insert(before.saturating_add(step));
+        }
+    }
+    for number in (1..runs.len()).rev() {
+        let after = known.get(number).copied().flatten();
+        if let (Some(lag), Some(after), Some(step)) =
+            (known.get_mut(number - 1), after, step(number))
+        {
+            lag.get_or_insert(after.saturating_sub(step));
+        }
+    }
+    let mut lags: Vec<i64> = Vec::new();
+    for number in 0..runs.len() {
+        let lag = match known.get(number).copied().flatten() {
+            Some(lag) => lag,
+            None => unsigned(runs, &known, &lags, number),
+        };
+        lags.push(lag);
+    }
+    lags
+}
+
+/// That of a run without a sign: as that of the one before, or else after it; but it begins after the one before has
+/// ended, and if that leaves room it ends before the next begins.
+fn unsigned(runs: &[Signs], known: &[Option<i64>], before: &[i64], number: usize) -> i64 {
+    let next = (number + 1..runs.len()).find_map(|next| Some((next, known.get(next).copied()??)));
+    let near = before.last().copied().or(next.map(|(_, lag)| lag));
+    let lag = near.unwrap_or(0);
+    let stamps = |number: usize| runs.get(number).and_then(|run| run.stamps);
+    let Some((begin, end)) = stamps(number) else {
+        return lag;
+    };
+    let floor = before.iter().enumerate().rev().find_map(|(number, lag)| {
+        let (_, end) = stamps(number)?;
+        Some(end.plus_ms(lag.saturating_neg()))
+    });
+    let ceiling = next.and_then(|(next, lag)| Some(stamps(next)?.0.plus_ms(-lag)));
+    let lag = ceiling.map_or(lag, |ceiling| {
+        let at_the_latest = end.0.saturating_sub(ceiling.0);
+        let is_alone = ALONE_MAX_MS < lag.saturating_sub(at_the_latest);
+        if is_alone {
+            at_the_latest
+        } else {
+            lag.max(at_the_latest)
+        }
+    });
+    floor.map_or(lag, |floor| lag.min(begin.0.saturating_sub(floor.0)))
+}
+
+/// Finds how far the stamps of each file's run lie after the posts' clock, and notes it in the files, which are
+/// those of one server. `lags` has what the posts of the runs tell.
+pub fn set(files: &mut [EventsFile], lags: &BTreeMap<RunId, Vec<Lag>>) {
+    let mut runs: BTreeMap<(u64, RunId), Signs> = BTreeMap::new();
+    for file in files.iter() {
+        let run = file.name.run;
+        let signs = runs.entry((file.number, run)).or_insert_with(|| Signs {
+            lags: lags.get(&run).cloned().unwrap_or_default(),
+            ..Signs::default()
+        });
+        for event in &file.events {
+            signs.offsets_ms.extend(event.clock_offset_ms());
+            if let What::ClockStepped { step_ms, .. } = event.what {
+                signs.step_ms = Some(step_ms);
+            }
+            let (first, last) = signs.stamps.unwrap_or((event.at, event.at));
+            signs.stamps = Some((first.min(event.at), last.max(event.at)));
+        }
+    }
+    let signs: Vec<Signs> = runs.values().cloned().collect();
+    let found: BTreeMap<(u64, RunId), i64> = runs.into_keys().zip(lags_ms(&signs)).collect();
+    for file in files {
+        file.lag_ms = found
+            .get(&(file.number, file.name.run))
+            .copied()
+            .unwrap_or(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(begin: i64, end: i64) -> Signs {
+        Signs {
+            stamps: Some((UtcMs(begin), UtcMs(end))),
+            ..Signs::default()
+        }
+    }
+
+    #[test]
+    fn posts_tell_before_the_date_and_the_date_before_nothing() {
+        let lag = |offsets_ms: &[i64], lags: &[Lag]| {
+            let signs = Signs {
+                offsets_ms: offsets_ms.to_vec(),
+                lags: lags.to_vec(),
+                ..run(0, 1)
+            };
+            lags_ms(&[signs])[0]
+        };
+        assert_eq!(lag(&[], &[]), 0);
+        assert_eq!(lag(&[-25_500], &[]), 25_000);
+        assert_eq!(lag(&[-25_500, -25_900, 7], &[]), 25_000);
+        assert_eq!(lag(&[-25_500], &[(27_300, 900), (31_000, 40)]), 27_300);
+        assert_eq!(lag(&[-25_500], &[(27_300, 4)]), 25_000, "too few");
+        assert_eq!(lag(&[-25_500], &[(300_000, 900)]), 25_000, "backfill");
+        assert_eq!(lag(&[25_500], &[(-24_000, 900)]), -24_000);
+        assert_eq!(lag(&[], &[(-24_000, 1)]), -24_000);
+        let four_years = 126_000_000_000;
+        assert_eq!(lag(&[], &[(four_years, 900)]), 0, "old posts, played again");
+        assert_eq!(
+            lag(&[four_years], &[(-four_years, 900)]),
+            -four_years,
+            "1970"
+        );
+    }
+
+    #[test]
+    fn a_run_without_a_sign_goes_by_the_step_and_by_the_order() {
+        let signed = |lag, signs: Signs| Signs {
+            lags: vec![(lag, 100)],
+            ..signs
+        };
+        let stepped = |step, signs: Signs| Signs {
+            step_ms: Some(step),
+            ..signs
+        };
+        let hour = 3_600_000;
+        let runs = [
+            // before any answer, two hours ahead; then put right
+            run(2 * hour, 2 * hour + 9_000),
+            stepped(-2 * hour, signed(500, run(9_000, 90_000))),
+            stepped(1_000, run(91_000, 99_000)),
+            stepped(7_000, run(106_000, 109_000)),
+        ];
+        assert_eq!(lags_ms(&runs), [2 * hour + 500, 500, 1_500, 8_500]);
+        // one that never got an answer, with a clock two hours behind
+        let runs = [
+            signed(500, run(0, 90_000)),
+            run(-2 * hour, -2 * hour + 10_000),
+            signed(500, run(200_000, 300_000)),
+        ];
+        assert_eq!(lags_ms(&runs), [500, -2 * hour - 89_500, 500]);
+        // and two hours ahead: it has ended before the next one begins
+        let runs = [
+            signed(500, run(0, 90_000)),
+            run(2 * hour, 2 * hour + 10_000),
+            signed(500, run(200_000, 300_000)),
+        ];
+        assert_eq!(lags_ms(&runs), [500, 2 * hour - 189_500, 500]);
+        // the first one, in 1970
+        let year = 365 * 24 * hour;
+        let runs = [run(0, 10_000), signed(500, run(year, year + 9_000))];
+        assert_eq!(lags_ms(&runs)[0], 10_500 - year);
+    }
+}
