@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(list.reason(30, by("77").as_bytes()), Some("asked"));
         assert_eq!(list.reason(30, by("78").as_bytes()), None);
         assert_eq!(list.reason(20, by("77").as_bytes()), Some("deleted"));
-        assert!(list.are_named_in(br#"{"author_id":"77"#) && !list.are_named_in(b"77"));
+        assert!(list.are_named_in(br#"{"author_id":"77","#) && !list.are_named_in(b"77"));
         assert!(list.has_authors_since(3) && !list.has_authors_since(4));
         assert!(
             names("torn 1541815603606036480") && !names("15418156036060364801") && !names("20")
