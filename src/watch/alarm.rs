@@ -531,6 +531,11 @@ mod tests {
         of(&mut p, "1").link.state = State::Disconnected;
         of(&mut p, "1").link.waits = Some(Why::Unauthorized);
         check(&p, &["no_posts 1", "refused 1"]);
+        // whatever row of waits it is by then
+        of(&mut p, "1").link.waits = Some(Why::Budget);
+        of(&mut p, "1").link.cause = Some(Cause::NotTheApi);
+        check(&p, &["no_posts 1", "not_the_api 1"]);
+        of(&mut p, "1").link.cause = Some(Cause::Disk);
         of(&mut p, "1").link.waits = Some(Why::DiskFull);
         check(&p, &["no_posts 1", "disk "]);
         let mut p = well("1", 5_000);

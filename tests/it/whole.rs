@@ -786,3 +786,43 @@ fn after_streams_that_break_again_and_again_two_servers_collect_again_soon_and_n
     }
     assert_ne!(paused[0], paused[1], "in step");
 }
+
+/// What a network puts in the API's place while a stream has broken.
+const PORTAL: &str = r#"
+[[fault]]
+at = "40s"
+kind = "drop"
+listener = 1
+
+[[fault]]
+at = "39s"
+for = "8s"
+kind = "portal"
+portal = "page_as_json"
+listener = 1
+"#;
+
+#[test]
+fn a_portal_gives_no_post_and_a_gap_that_names_it() {
+    let site = Site::new();
+    let (_api, urls) = site.simulate(&["--no-backfill-right"], PORTAL);
+    site.configure(&urls);
+    let collectors = [1, 2].map(|server| site.collect(server));
+    wait_for("the time after it", || 80.0 < site.elapsed());
+    for collector in collectors {
+        stop(collector);
+    }
+    let mut pages = truth(&site, "event", "request");
+    pages.retain(|request| request["fault"] == 2 && request["status"] == 200);
+    assert!(!pages.is_empty(), "the portal was to answer");
+    let lines = site.lines(1);
+    assert!(lines.iter().all(|line| line.starts_with('{')), "{lines:?}");
+    site.check_stage(2, None, &["deliver"], &[0]);
+    site.check_stage(1, Some(SETTLED), &["merge"], &[0]);
+    let gaps = site.check_stage(1, Some(SETTLED), &["gaps", "--csv"], &[0]);
+    let gaps = String::from_utf8(gaps.stdout).unwrap();
+    let is_told = gaps.lines().any(|row| {
+        row.starts_with("1,") && row.contains(",network,") && row.contains("not the API")
+    });
+    assert!(is_told, "{gaps}");
+}
