@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     collect::Progress,
-    config::settings::{Role, Secret, Settings},
+    config::settings::{Role, Secret, Settings, Status},
     place::decide::Asks,
     report::outdated::Outdated,
     supervise::{
@@ -46,6 +46,9 @@ const LAST_MAIL: Duration = Duration::from_secs(1);
 
 /// How often is looked whether a stamp is due: an authority that was away is asked again after this.
 const WITNESS_LOOK: Duration = Duration::from_hours(1);
+
+/// How often it is tried again to serve the page.
+const PAGE_AGAIN: Duration = Duration::from_secs(2);
 
 const EXAMPLE: &str = "\
 Example:
@@ -96,7 +99,6 @@ struct Beside {
 impl Beside {
     fn start(global: &Global, setup: &Setup, progress: &Arc<Progress>) -> Result<Self, Failure> {
         let settings = &setup.settings;
-        let page = page(settings)?;
         let postman = postman(setup);
         let service = Service {
             rules: rules(setup)?,
@@ -117,16 +119,8 @@ impl Beside {
         // started it
         let service = thread("service", move || service.run(&when_to_end))?;
         let watch = Arc::new(status::watch(setup));
-        let (listener, token) = page;
-        let page = Page {
-            watch: Arc::clone(&watch),
-            token,
-        };
-        thread("page", move || {
-            if let Err(why) = page.run(listener) {
-                tracing::warn!("the page is gone: {why}");
-            }
-        })?;
+        let (shown, status) = (Arc::clone(&watch), settings.status.clone());
+        thread("page", move || serve(&shown, &status))?;
         let progress = Arc::clone(progress);
         let (tried, last_mail) = mpsc::channel();
         thread("watch", move || {
@@ -181,20 +175,32 @@ fn watch_and_write(
     });
 }
 
+/// Serves the page. While its address or its token cannot be had that is an alarm, and collecting goes on.
+fn serve(watch: &Arc<Watch>, status: &Status) {
+    let real = Clock::system();
+    loop {
+        let served = page(status).and_then(|(listener, token)| {
+            tracing::info!("the page is at http://{}/", status.listen);
+            watch.page_is(None);
+            let page = Page {
+                watch: Arc::clone(watch),
+                token,
+            };
+            page.run(listener)
+                .map_err(|why| format!("the page is gone: {why}"))
+        });
+        watch.page_is(served.err());
+        real.block(PAGE_AGAIN);
+    }
+}
+
 /// The page's address and its token.
-fn page(settings: &Settings) -> Result<(TcpListener, Option<Secret>), Failure> {
-    let status = &settings.status;
-    let token = setup::secret(
-        "the status token",
-        "status-token",
-        status.token_file.as_deref(),
-    )?;
-    let listener = Page::listen(status.listen).map_err(|why| {
-        let what = format!("cannot serve the page at {}: {why}", status.listen);
-        let hint = "give [status] listen another port; each service on a machine needs its own";
-        Failure::new(Exit::Failed, what).hint(hint)
-    })?;
-    tracing::info!("the page is at http://{}/", status.listen);
+fn page(status: &Status) -> Result<(TcpListener, Option<Secret>), String> {
+    let file = status.token_file.as_deref();
+    let token = setup::secret("the status token", "status-token", file);
+    let token = token.map_err(|failure| failure.what)?;
+    let listener = Page::listen(status.listen)
+        .map_err(|why| format!("cannot serve the page at {}: {why}", status.listen))?;
     Ok((listener, token))
 }
 

@@ -156,6 +156,7 @@ pub fn states(picture: &Snapshot, behind_since: Option<UtcMs>) -> Vec<Alarm> {
     disk(&mut found, picture);
     archive(&mut found, picture, behind_since);
     mail(&mut found, picture);
+    page(&mut found, picture);
     stages(&mut found, picture);
     found.alarms
 }
@@ -228,6 +229,15 @@ fn collecting(found: &mut Found, server: &Server) {
             server.server
         );
         found.push(Kind::NoPosts, server.server.as_str(), what);
+    }
+    // while the disk is full nothing can be sealed
+    if 0 < server.left_open && link.waits != Some(Why::DiskFull) {
+        let what = format!(
+            "server {}: {} since an earlier run and cannot be mended",
+            server.server,
+            plural(server.left_open, "segment is open", "segments are open")
+        );
+        found.push(Kind::NotRecovered, server.server.as_str(), what);
     }
     if link.state == State::Connected {
         return;
@@ -392,6 +402,12 @@ fn mail(found: &mut Found, picture: &Snapshot) {
         return;
     };
     found.push(Kind::MailStuck, "", what);
+}
+
+fn page(found: &mut Found, picture: &Snapshot) {
+    if let Some(why) = &picture.page_fault {
+        found.push(Kind::NoPage, "", why.clone());
+    }
 }
 
 /// What the stages said themselves, and those that fail without a word of their own.
@@ -597,6 +613,28 @@ mod tests {
         run.alarms.clear();
         p.stages.insert(Stage::Publish, run);
         check(&p, &["publish_behind ", "stage_failing publish"]);
+    }
+
+    #[test]
+    fn what_is_wrong_beside_collecting_is_seen() {
+        let mut p = well("1", 5_000);
+        of(&mut p, "1").left_open = 1;
+        // of others it is what is under way
+        of(&mut p, "2").left_open = 1;
+        check(&p, &["not_recovered 1"]);
+        of(&mut p, "1").link.waits = Some(Why::DiskFull);
+        check(&p, &[]);
+        let mut p = well("1", 5_000);
+        p.page_fault = Some("its port is taken".to_owned());
+        p.mails_waiting_since = Some(after(4_100));
+        // without [mail] nobody is to send it
+        check(&p, &["no_page "]);
+        p.mails = true;
+        check(&p, &["mail_stuck ", "no_page "]);
+        p.mails_waiting_since = Some(after(4_101));
+        check(&p, &["no_page "]);
+        p.mail_fault = Some("no password".to_owned());
+        check(&p, &["mail_stuck ", "no_page "]);
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub struct ServerFacts {
     pub sealed: u64,
     /// Segments that are being written.
     pub open: u64,
+    /// Those of them whose minute is long over.
+    pub left_open: u64,
     /// Bytes of both.
     pub bytes: u64,
     /// Files that failed their check and were set aside.

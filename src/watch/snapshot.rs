@@ -82,6 +82,8 @@ pub struct Snapshot {
     pub mails_waiting_since: Option<UtcMs>,
     /// Why it has not got out.
     pub mails_waiting_why: Option<String>,
+    /// Why the page cannot be served.
+    pub page_fault: Option<String>,
     /// Whether any is to be sent.
     pub mails: bool,
     /// Why none can get out, as far as that is known without trying.
@@ -130,6 +132,8 @@ pub struct Server {
     pub sealed: u64,
     /// Segments that are being written.
     pub open: u64,
+    /// Those of them whose minute is long over.
+    pub left_open: u64,
     /// Bytes of both.
     pub spool_bytes: u64,
     /// Segments that fail their check and lie aside.
@@ -271,6 +275,7 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         mails_waiting: facts.mails.waiting,
         mails_waiting_since: facts.mails.since,
         mails_waiting_why: facts.mails.why.clone(),
+        page_fault: None,
         mails: false,
         mail_fault: None,
         alarms: Vec::new(),
@@ -335,6 +340,7 @@ fn server(
         acknowledged_at: known.acknowledged.map(|(_, at)| at),
         sealed: known.sealed,
         open: known.open,
+        left_open: known.left_open,
         spool_bytes: known.bytes,
         aside: known.aside,
         until: settled.until.get(id).copied(),

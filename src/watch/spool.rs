@@ -70,12 +70,16 @@ pub(super) struct Spool<'a> {
     pub(super) acks: Option<&'a Path>,
 }
 
+/// What has not been sealed for so long after its minute nobody writes any more.
+const LEFT_OPEN_MS: i64 = 15 * 60_000;
+
 /// What a folder held when it was last listed.
 #[derive(Debug, Default)]
 struct Listed {
     at: Option<UtcMs>,
     sealed: u64,
     open: u64,
+    left_open: u64,
     bytes: u64,
 }
 
@@ -146,6 +150,7 @@ impl KnownServer {
         Ok(ServerFacts {
             sealed: folders.clone().map(|listed| listed.sealed).sum(),
             open: folders.clone().map(|listed| listed.open).sum(),
+            left_open: folders.clone().map(|listed| listed.left_open).sum(),
             bytes: folders.map(|listed| listed.bytes).sum(),
             aside: aside(spool)?,
             minutes,
@@ -195,6 +200,7 @@ impl KnownServer {
                     listed.sealed += 1;
                 } else {
                     listed.open += 1;
+                    listed.left_open += u64::from(name.minute.end().plus_ms(LEFT_OPEN_MS) < now);
                 }
                 if !(oldest <= name.minute || is_busy) || self.sealed.contains_key(&name) {
                     continue;

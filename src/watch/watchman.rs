@@ -71,6 +71,8 @@ pub struct Watch {
     data_dir: PathBuf,
     /// Says what is wrong with mail, as far as that is known without trying.
     mail_fault: Box<MailFault>,
+    /// Why the page cannot be served.
+    page_fault: Mutex<Option<String>>,
     /// What the latest round of alarms left open.
     said: Mutex<Said>,
 }
@@ -93,8 +95,17 @@ impl Watch {
             disk,
             data_dir,
             mail_fault,
+            page_fault: Mutex::new(None),
             said: Mutex::new(said),
         }
+    }
+
+    /// The page cannot be served, or can again.
+    pub fn page_is(&self, fault: Option<String>) {
+        *self
+            .page_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = fault;
     }
 
     /// How things stand; at most a second old.
@@ -108,6 +119,10 @@ impl Watch {
         }
         let facts: Facts = held.0.gather(time)?;
         let mut picture = snapshot::of(&facts, &self.settled, time.now);
+        let page_fault = self.page_fault.lock();
+        picture
+            .page_fault
+            .clone_from(&page_fault.unwrap_or_else(PoisonError::into_inner));
         let mail = (self.mail_fault)();
         picture.mails = mail.is_some();
         picture.mail_fault = mail.and_then(Result::err);

@@ -908,6 +908,23 @@ fn nothing_that_is_wrong_with_mail_keeps_it_from_collecting() {
     }
 }
 
+#[test]
+fn a_page_that_cannot_be_served_is_an_alarm_and_keeps_nobody_from_collecting() {
+    let mut site = Site::new(Some("2026-11-23T14:10:00Z"));
+    site.simulate(&[], "");
+    site.configure("");
+    let taken = TcpListener::bind(("127.0.0.1", site.page)).unwrap();
+    let running = Running::of(site.command("1"));
+    until("it collects", || 0 < site.stored("1"));
+    until("the alarm", || site.log().contains("alarm=\"no_page\""));
+    drop(taken);
+    until("the page is there", || site.get("/health").0 == 200);
+    until("the alarm is over", || {
+        site.log().contains("alarm over: cannot serve the page")
+    });
+    stop(&site, running);
+}
+
 /// The revisions that a certificate speaks of, by hour.
 fn spoken_of(certificate: &[u8]) -> Vec<(String, u64)> {
     let text = String::from_utf8_lossy(certificate);
