@@ -200,7 +200,8 @@ impl KnownServer {
                     listed.sealed += 1;
                 } else {
                     listed.open += 1;
-                    listed.left_open += u64::from(name.minute.end().plus_ms(LEFT_OPEN_MS) < now);
+                    listed.left_open +=
+                        u64::from(name.minute.end().plus_ms(LEFT_OPEN_MS) < time.now);
                 }
                 if !(oldest <= name.minute || is_busy) || self.sealed.contains_key(&name) {
                     continue;
