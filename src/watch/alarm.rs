@@ -538,6 +538,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one state after another")]
     fn each_state_is_seen() {
         check(&well("1", 5_000), &[]);
         check(&well("2", 5_000), &[]);
