@@ -171,7 +171,7 @@ fn servers(picture: &Snapshot) -> Markup {
     let now = picture.now;
     html! {
         h2 { "Servers" }
-        div .wide { table {
+        (wide("Servers", &html! { table {
             thead { tr {
                 th scope="col" { "server" }
                 th scope="col" { "connection" }
@@ -199,8 +199,13 @@ fn servers(picture: &Snapshot) -> Markup {
                 td .n { (text::bytes(server.spool_bytes)) }
                 td { (bars(server, now)) }
             } } }
-        } }
+        } }))
     }
+}
+
+/// What may be wider than the screen scrolls by itself, with the arrow keys too, and has a name.
+fn wide(name: &str, what: &Markup) -> Markup {
+    html! { div .wide role="region" tabindex="0" aria-label=(name) { (what) } }
 }
 
 fn ago(lag_s: Option<i64>) -> String {
@@ -325,9 +330,9 @@ fn coverage(picture: &Snapshot) -> Markup {
         @if picture.days.iter().all(|day| day.strips.iter().all(|strip| strip.pieces.is_empty())) {
             p .soft { "No hour of the last days is merged here yet." }
         } @else {
-            div .wide {
+            (wide("Coverage of the last days", &html! {
                 @for day in &picture.days { (of_day(day)) }
-            }
+            }))
             ul .legend {
                 @for (what, _) in LOOKS.iter().filter(|(what, _)| used(what)) {
                     li { svg viewBox="0 0 32 16" aria-hidden="true" { (block(what, 0, 32, 16, None)) } (what) }
@@ -407,7 +412,7 @@ fn gaps(picture: &Snapshot) -> Markup {
     html! {
         @if !found.is_empty() {
             h2 { "Latest gaps" }
-            div .wide { table {
+            (wide("Latest gaps", &html! { table {
                 thead { tr {
                     th scope="col" { "from (UTC)" } th scope="col" .n { "length" }
                     th scope="col" { "who" } th scope="col" { "cause" }
@@ -418,7 +423,7 @@ fn gaps(picture: &Snapshot) -> Markup {
                     td { @if *name == UNION { strong { "all servers" } } @else { "server " (name) } }
                     td { (piece.what) }
                 } } }
-            } }
+            } }))
             @if 0 < more { p .soft { "and " (more) " more: " code { "twinstream gaps" } } }
         }
     }
@@ -428,7 +433,7 @@ fn stages(picture: &Snapshot) -> Markup {
     html! {
         @if !picture.stages.is_empty() {
             h2 { "Stages" }
-            div .wide { table {
+            (wide("Stages", &html! { table {
                 thead { tr {
                     th scope="col" { "stage" } th scope="col" { "last started" } th scope="col" { "how it ended" }
                 } }
@@ -437,7 +442,7 @@ fn stages(picture: &Snapshot) -> Markup {
                     td { (shown_short(run.started, picture.now)) }
                     td .said { (text::how(run)) }
                 } } }
-            } }
+            } }))
         }
     }
 }
