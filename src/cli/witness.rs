@@ -40,7 +40,7 @@ As each line has the hash of the one before, it witnesses the whole ledger up to
 manifest that the ledger names. `publish` makes it public, `verify` checks it, and so does
   openssl ts -verify -digest SHA256 -in witness/ledger_…tsr -CAfile CA.pem")]
 pub(crate) struct WitnessArgs {
-    /// Also if the last stamp is younger than [witness] every
+    /// Also if the last stamp is younger than `witness.every`
     #[arg(long)]
     now: bool,
     /// Only say what would be stamped

@@ -1,6 +1,6 @@
 //! What the authority answered: a TimeStampResp, and in it a token, which is a TSTInfo that is signed.
 //!
-//! An answer is hostile until it has been looked at. Whoever takes a [`Token`] knows that it was signed by
+//! An answer is hostile until it has been looked at. Whoever takes a token from here knows that it was signed by
 //! a certificate for time-stamping that a trusted root vouched for at the token's time. Whether it is
 //! about the right hash, and an answer to this request, is asked of it.
 
