@@ -32,11 +32,11 @@ fn now() -> UtcMs {
     UtcMs(i64::try_from(now.as_millis()).unwrap())
 }
 
-/// Streams posts that are made at this moment, twenty a second.
-fn posts(peer: &mut Peer, sent: &AtomicU64) -> std::io::Result<()> {
-    let date = httpdate::fmt_http_date(SystemTime::now());
+/// Streams posts that are made at this moment, twenty a second, and ends after so many.
+fn posts(peer: &mut Peer, date: SystemTime, sent: &AtomicU64, end: u64) -> std::io::Result<()> {
+    let date = httpdate::fmt_http_date(date);
     peer.stream(&format!("date: {date}\r\n"))?;
-    while !peer.over() {
+    while !peer.over() && sent.load(Ordering::SeqCst) < end {
         let number = sent.load(Ordering::SeqCst);
         let id = id::first_of(now()) + number % 1_000;
         peer.chunk(format!(
@@ -87,7 +87,7 @@ fn a_clock_that_is_put_right_loses_nothing_and_makes_no_gap() {
     }
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
-    let api = Api::start(move |_, peer| posts(peer, &counter));
+    let api = Api::start(move |_, peer| posts(peer, SystemTime::now(), &counter, u64::MAX));
     let site = site(&api);
     let clock = site.dir.path().join("clock");
     // two hours ahead at boot
@@ -152,4 +152,31 @@ fn check_archive(site: &Site, begun: UtcMs, stopped: UtcMs) {
         assert!(stopped.plus_ms(-2_000) <= from, "{gap}");
         assert_eq!(gap["cause"], "not running", "{gap}");
     }
+}
+
+#[test]
+fn a_clock_that_has_drifted_begins_a_new_run_too() {
+    let sent = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&sent);
+    // the first connection ends; by then the API's clock is ten seconds ahead of ours
+    let api = Api::start(move |number, peer| {
+        let (ahead_s, end) = if number == 0 { (0, 10) } else { (10, u64::MAX) };
+        let date = SystemTime::now() + Duration::from_secs(ahead_s);
+        posts(peer, date, &counter, end)
+    });
+    let site = site(&api);
+    let running = site.start(None);
+    until("a new run", || !site.events_of("clock_stepped").is_empty());
+    more_lines(&site);
+    running.stop();
+    let steps = site.events_of("clock_stepped");
+    assert_eq!(steps.len(), 1);
+    let step_ms = number(&steps[0], "step_ms");
+    assert!((step_ms + 10_000).abs() < 2_500, "{step_ms}");
+    let count = site.lines().len() as u64;
+    assert!(
+        sent.load(Ordering::SeqCst) <= count + 2,
+        "lines are missing"
+    );
+    assert_eq!(site.events_of("started").len(), 1);
 }
