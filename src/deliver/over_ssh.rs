@@ -119,6 +119,12 @@ pub fn mirror_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("deliver")
 }
 
+/// Whether the mark of the primary's spool has been fetched.
+fn has_mark(disk: &dyn Disk, mirror: &Path) -> Result<bool, DeliverError> {
+    let len = disk.len(&mirror.join(SPOOL_MARK)).map_err(io_at(mirror))?;
+    Ok(len.is_some())
+}
+
 /// Forgets what was fetched: nothing of it is there any more.
 fn clear(disk: &dyn Disk, mirror: &Path) -> Result<(), DeliverError> {
     TOLD.iter()
@@ -189,16 +195,20 @@ impl Job<'_> {
                     .len(&mirror.join(ACKS))
                     .map_err(io_at(mirror))?
                     .is_some())
+            && has_mark(disk, mirror)?
         {
             return Ok(folder);
         }
         let (folder, spool) = self.find()?;
         if !self.fetch_from(&folder, mirror)? {
             clear(disk, mirror)?;
-            if let Some(spool) = spool {
-                let mark = &[SPOOL_MARK];
-                self.remote.mirror(&spool, mark, ACKS_BYTES_MAX, mirror)?;
-            }
+        }
+        // the primary's next merge puts the mark into a folder that a delivery has made; until then it lies above
+        if let Some(spool) = spool
+            && !has_mark(disk, mirror)?
+        {
+            let mark = &[SPOOL_MARK];
+            self.remote.mirror(&spool, mark, ACKS_BYTES_MAX, mirror)?;
         }
         let remembered = Remembered { target, folder };
         let json = serde_json::to_vec(&remembered).map_err(|why| io_at(&path)(why.into()))?;

@@ -328,7 +328,8 @@ fn whatever_a_host_says_before_it_lets_in_decides_nothing() {
             let output = site.command("2", NOW, &["check"]).output().unwrap();
             String::from_utf8_lossy(&output.stdout).into_owned()
         };
-        assert!(check(&site).contains("lets this server in"));
+        let said = check(&site);
+        assert!(said.contains("lets this server in"), "{said}");
         let keys = site.dir.path().join("ssh/keys");
         let kept = fs::read(&keys).unwrap();
         fs::write(&keys, "").unwrap();

@@ -473,7 +473,7 @@ fn a_folder_that_cannot_be_written_is_told_before_anything_begins() {
         .status()
         .unwrap();
     assert_eq!(ended.code(), Some(1));
-    assert!(site.log().contains("cannot write to"), "{}", site.log());
+    assert!(site.log().contains("cannot write: "), "{}", site.log());
     assert!(
         socket.recv(&mut [0; 10]).is_err(),
         "it said that it is ready"
