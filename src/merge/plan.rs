@@ -205,18 +205,22 @@ impl Stock {
 /// A clock that ran so little ahead of what the primary has sealed last is the one that stamped it.
 const SEALED_LATELY_MS: i64 = 15 * 60_000;
 
-/// Now on the posts' clock, if the primary's latest segment tells how far this machine's clock is off.
+/// Now on the posts' clock. What a server has recorded is not to come. The primary's clock was as far off as its latest
+/// segment tells; if that is no longer of now, the clock may have been set since, and the earlier of the two holds: an
+/// hour that is merged late is told truly, one that is merged before its time is not.
 pub fn now(stock: &[Stock], primary: Option<&ServerId>, now: UtcMs) -> UtcMs {
+    let signed = stock.iter().filter(|of| of.offset_ms.is_some());
+    let recorded = signed.map(|of| of.minute.end()).max();
     let own = stock.iter().filter(|of| Some(&of.name.server) == primary);
     let latest = own.max_by_key(|of| (of.number, of.name.minute, of.name.part));
-    let Some(latest) = latest else { return now };
-    let is_lately = now.0.abs_diff(latest.name.minute.end().0) <= SEALED_LATELY_MS.unsigned_abs();
-    let off = latest.name.minute.0.saturating_sub(latest.minute.0);
-    if is_lately {
-        now.plus_ms(-60_000 * off)
-    } else {
-        now
-    }
+    let believed = latest.map_or(now, |latest| {
+        let end = latest.name.minute.end();
+        let is_lately = now.0.abs_diff(end.0) <= SEALED_LATELY_MS.unsigned_abs();
+        let off = latest.name.minute.0.saturating_sub(latest.minute.0);
+        let moved = now.plus_ms(-60_000 * off);
+        if is_lately { moved } else { moved.min(now) }
+    });
+    recorded.map_or(believed, |recorded| believed.max(recorded))
 }
 
 /// When the span begins: with the first `started`, and with the first connection or line; or as the vault knows it.
@@ -638,6 +642,29 @@ mod tests {
             backfill: 0,
             arrived: ms(arrived),
         }
+    }
+
+    #[test]
+    fn an_hour_that_is_to_come_by_the_posts_clock_is_to_come() {
+        let primary: ServerId = "1".parse().unwrap();
+        // sealed at 14:20 by a clock that is so many hours ahead of the posts'
+        let of = |ahead: i64| {
+            let mut segment = segment("1", "14:20", &[], "14:20");
+            segment.minute = Minute(segment.minute.0 - 60 * ahead);
+            segment.offset_ms = Some(-3_600_000 * ahead);
+            vec![segment]
+        };
+        let at = |ahead, text: &str| {
+            let found = now(&of(ahead), Some(&primary), ms(text));
+            found.to_string()[11..16].to_owned()
+        };
+        assert_eq!(at(0, "14:30"), "14:30");
+        assert_eq!(at(0, "19:30"), "19:30");
+        assert_eq!(at(2, "14:30"), "12:30");
+        assert_eq!(at(2, "19:30"), "17:30", "it may still be ahead");
+        assert_eq!(at(-2, "14:30"), "16:30");
+        assert_eq!(at(-2, "19:30"), "19:30", "it may have been set since");
+        assert_eq!(at(-2, "15:30"), "16:21", "what is recorded is not to come");
     }
 
     /// What is decided at a time: the first letter of each decision that is not `Nothing`.

@@ -131,7 +131,10 @@ pub fn headline(statement: &Statement<'_>) -> String {
         plural(sum.covered, "is covered", "are covered"),
         percent(sum.covered, statement.committed)
     );
-    let missing = if sum.missing == 0 {
+    let missing = if statement.committed == 0 {
+        "None of their seconds counts: the archive had not begun, or they were still to come."
+            .to_owned()
+    } else if sum.missing == 0 {
         "No second is missing.".to_owned()
     } else {
         format!(
@@ -303,8 +306,8 @@ fn backfills(statement: &Statement<'_>) -> String {
     }
     let rows = [vec![head.map(str::to_owned).to_vec()], rows].concat();
     let words = "A connection that asked for the minutes before it brought these posts of an hour, and \
-                 copies of posts that the server had already; so many seconds of the hole before it were \
-                 found, or are open still.";
+                 copies of posts that the server had already; of the hole before it, as far back as those \
+                 minutes reach, so many seconds were found, or are open still.";
     wrapped(words, "", WIDTH) + "\n" + &table(&rows, &[2, 3, 4, 5, 7, 8])
 }
 

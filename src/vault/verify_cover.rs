@@ -121,7 +121,11 @@ impl Check<'_> {
         };
         let intervals = &self.manifest.intervals;
         let found = Covered::of(intervals, begins, &bits.with_posts(), &bits.quiet);
-        if found != *says || begins.is_some_and(|at| at.0.rem_euclid(1_000) != 0) {
+        if found.begins != begins || begins.is_some_and(|at| at.0.rem_euclid(1_000) != 0) {
+            self.wrong(format!(
+                "the second in which {of} begins is none of this hour"
+            ));
+        } else if found != *says {
             self.wrong(format!(
                 "the seconds of {of} are not counted right: it says {} that count, {} covered, {} quiet, {} partial, found {}, {}, {}, {}",
                 says.seconds, says.covered, says.quiet, says.partial, found.seconds, found.covered, found.quiet, found.partial
