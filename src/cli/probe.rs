@@ -2,16 +2,14 @@
 
 use std::{io::Read as _, time::Duration};
 
-use ureq::{
-    Agent,
-    tls::{Certificate, RootCerts, TlsConfig},
-};
+use ureq::{Agent, tls::TlsConfig};
 
 use crate::{
     collect::impostor::{self, FirstLine},
     config::{proxy::Proxies, settings::Secret},
     period::UtcMs,
     publish::osf,
+    world::agent,
 };
 
 /// For the whole request. A stream's answer has no end: only its first line is waited for.
@@ -39,17 +37,11 @@ pub(super) fn get(url: &str, token: &Secret, proxies: &Proxies) -> Result<Answer
         .user_agent(concat!("twinstream/", env!("CARGO_PKG_VERSION")))
         .timeout_global(Some(WHOLE));
     if url.starts_with("https://") {
-        let store = rustls_native_certs::load_native_certs();
-        let certificates: Vec<Certificate<'static>> = store
-            .certs
-            .iter()
-            .map(|der| Certificate::from_der(der).to_owned())
-            .collect();
-        let roots = RootCerts::new_with_certs(&certificates);
+        let roots = agent::roots().map_err(|why| why.to_string())?;
         config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
     }
-    let agent: Agent = config.build().into();
-    let request = agent
+    let client: Agent = config.build().into();
+    let request = client
         .get(url)
         .header("Authorization", format!("Bearer {}", token.reveal()));
     let mut response = request.call().map_err(|why| osf::words(&why))?;

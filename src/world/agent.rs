@@ -48,7 +48,7 @@ pub fn agent(clock: &Clock, limits: Limits, is_https: bool) -> Result<Agent, NoC
 }
 
 /// The certificates that this machine's administrator keeps current.
-fn roots() -> Result<RootCerts, NoCertificates> {
+pub fn roots() -> Result<RootCerts, NoCertificates> {
     let store = rustls_native_certs::load_native_certs();
     let certificates: Vec<Certificate<'static>> = store
         .certs
