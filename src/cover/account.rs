@@ -141,7 +141,7 @@ pub fn account(given: &Given<'_>) -> Account {
         .map(|view| Covered::of(given.intervals, view.begins, &view.with_posts, &view.quiet));
     Account {
         servers: servers.collect(),
-        union: covered_by_any(given.intervals, began, &views, seconds.len()),
+        union: covered_by_any(given.intervals, began, &views, &any),
         gaps: gaps(given.servers, (&seconds, began), &views, &of_each),
         both: both(given),
     }
@@ -225,21 +225,12 @@ fn covered_by_any(
     intervals: &[Interval],
     began: Option<UtcMs>,
     views: &[View<'_>],
-    seconds: usize,
+    with_posts: &[bool],
 ) -> Covered {
-    let any = |has: &dyn Fn(&View<'_>, usize) -> bool| -> Vec<bool> {
-        (0..seconds)
-            .map(|place| views.iter().any(|view| has(view, place)))
-            .collect()
-    };
-    let with_posts = any(&|view, place| view.has_posts(place));
-    let covered = any(&|view, place| view.has(place));
-    let quiet: Vec<bool> = covered
-        .iter()
-        .zip(&with_posts)
-        .map(|(covered, with_posts)| *covered && !with_posts)
-        .collect();
-    Covered::of(intervals, began, &with_posts, &quiet)
+    let is_quiet =
+        |(place, has_posts): (usize, &bool)| !has_posts && views.iter().any(|view| view.has(place));
+    let quiet: Vec<bool> = with_posts.iter().enumerate().map(is_quiet).collect();
+    Covered::of(intervals, began, with_posts, &quiet)
 }
 
 /// What is told of the servers' causes in a gap of the union.

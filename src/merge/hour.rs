@@ -12,6 +12,7 @@ use super::{
     dedupe::Tally,
     former::Former,
     index::{Index, IndexError, Indexes, Key},
+    plan::Known,
     summary::{self, RejectedLines, Sums},
     taken_out::TakenOut,
     unit::{self, Made, Merged, Source},
@@ -67,8 +68,8 @@ pub struct Due {
     pub servers: Vec<ServerId>,
     /// The primary: nothing of it can be on its way.
     pub primary: Option<ServerId>,
-    /// The minutes on the posts' clock of those segments whose names have another one.
-    pub minutes: BTreeMap<SegmentName, Minute>,
+    /// What the plan knows of the inputs that are here.
+    pub known: BTreeMap<SegmentName, Known>,
     /// Whether it lies in the vault's span. Outside of it nothing ran.
     pub is_in_span: bool,
     /// When the vault began: its first connection.
@@ -276,8 +277,8 @@ impl Workshop<'_> {
             let belongs = |key: &Key| match key {
                 Key::Minute(of) | Key::Old(of) => hour(of) == due.hour,
                 Key::Rejected => {
-                    let moved = due.minutes.get(&input.name);
-                    hour(moved.unwrap_or(&input.name.minute)) == due.hour
+                    let known = due.known.get(&input.name);
+                    hour(&known.map_or(input.name.minute, |known| known.minute)) == due.hour
                 }
             };
             let run = (input.name.server.clone(), input.name.run);

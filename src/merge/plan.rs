@@ -82,13 +82,29 @@ pub struct Candidate {
     pub events: Vec<usize>,
 }
 
+/// What the plan knows of an input, so that whoever merges it need not read its index again.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Its minute on the posts' clock.
+    pub minute: Minute,
+    /// The place of its run in the order of the server's runs.
+    pub number: u64,
+    /// How far its stamps lie after its posts.
+    pub lag: Option<Lag>,
+}
+
 impl Candidate {
-    /// The minutes on the posts' clock of those of its segments whose names have another one.
-    pub fn minutes(&self, stock: &[Stock]) -> BTreeMap<SegmentName, Minute> {
-        let segments = self.segments.iter().filter_map(|number| stock.get(*number));
-        let moved = segments.filter(|segment| segment.minute != segment.name.minute);
-        moved
-            .map(|segment| (segment.name.clone(), segment.minute))
+    /// What is known of its segments and of those whose events files belong to it.
+    pub fn known(&self, stock: &[Stock]) -> BTreeMap<SegmentName, Known> {
+        let numbers = self.segments.iter().chain(&self.events);
+        let known = |of: &Stock| Known {
+            minute: of.minute,
+            number: of.number,
+            lag: of.lag,
+        };
+        numbers
+            .filter_map(|number| stock.get(*number))
+            .map(|of| (of.name.clone(), known(of)))
             .collect()
     }
 }

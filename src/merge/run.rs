@@ -434,7 +434,7 @@ impl Job<'_> {
             former,
             servers: self.expected(hour),
             primary: self.primary().cloned(),
-            minutes: candidate.minutes(&look.stock),
+            known: candidate.known(&look.stock),
             is_in_span: plan::is_in_span(hour, &self.when(look.span, look.now)),
             began: look.span.began,
             history: History {
