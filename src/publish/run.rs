@@ -85,6 +85,19 @@ impl Job<'_> {
         Published::read(self.disk, &path).map_err(RunError::io(&path))
     }
 
+    /// What is public, and what should be.
+    fn begin(&self) -> Result<(Published, look::Look), RunError> {
+        self.may_begin()?;
+        let published = self.diary()?;
+        let look = look::look(
+            self.disk,
+            (self.data_dir, self.vault),
+            &published,
+            Scope::New,
+        )?;
+        Ok((published, look))
+    }
+
     /// A client with that patience.
     pub(super) fn hand<'o>(&'o self, osf: &'o Osf<'o>, patience: Patience) -> Hand<'o> {
         Hand {
@@ -98,14 +111,7 @@ impl Job<'_> {
     /// Publishes what is committed and not public. `tell` hears how many files are done with, of how
     /// many.
     pub fn run(&self, mut tell: impl FnMut(usize, usize)) -> Result<Outcome, RunError> {
-        self.may_begin()?;
-        let published = self.diary()?;
-        let look = look::look(
-            self.disk,
-            (self.data_dir, self.vault),
-            &published,
-            Scope::New,
-        )?;
+        let (published, look) = self.begin()?;
         let mut outcome = Outcome::default();
         for (what, why) in look.unready {
             self.not_ready(what, why, &mut outcome);
@@ -171,14 +177,7 @@ impl Job<'_> {
 
     /// What a run would do, by asking and changing nothing.
     pub fn preview(&self) -> Result<Vec<(Wanted, Task)>, RunError> {
-        self.may_begin()?;
-        let published = self.diary()?;
-        let look = look::look(
-            self.disk,
-            (self.data_dir, self.vault),
-            &published,
-            Scope::New,
-        )?;
+        let (_, look) = self.begin()?;
         let mut planned = Vec::new();
         if look.wanted.is_empty() {
             return Ok(planned);

@@ -1,0 +1,125 @@
+//! The events files among an hour's inputs → what each server's connection was like.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead as _, BufReader, Read as _},
+};
+
+use super::{
+    hour::{Due, HourError, at},
+    index::Indexes,
+};
+use crate::{
+    cover::{
+        carried,
+        clock::{self, Lag},
+        evidence::{EventsFile, Timeline},
+        gap::Gap,
+    },
+    segment::{
+        event::{Event, What},
+        name::{RunId, ServerId},
+        seal::Digester,
+    },
+    vault::manifest::EventsInput,
+};
+
+/// No record that matters here is longer; error frames are, and are passed over.
+const RECORD_BYTES_MAX: u64 = 1 << 20;
+
+/// What the events files tell.
+pub struct Told {
+    /// The servers' timelines, in their order.
+    pub timelines: Vec<Timeline>,
+    /// How far the stamps of each run lie after the posts' clock.
+    pub lags_ms: BTreeMap<(ServerId, RunId), i64>,
+}
+
+/// What the events files tell of the servers. In an hour outside the span nothing ran.
+pub fn told(indexes: &Indexes<'_>, due: &Due, servers: &[ServerId]) -> Result<Told, HourError> {
+    let mut told = Told {
+        timelines: Vec::new(),
+        lags_ms: BTreeMap::new(),
+    };
+    for server in servers {
+        let timeline = if due.is_in_span {
+            timeline(indexes, due, server, &mut told.lags_ms)?
+        } else {
+            Timeline::not_running()
+        };
+        told.timelines.push(timeline);
+    }
+    Ok(told)
+}
+
+fn timeline(
+    indexes: &Indexes<'_>,
+    due: &Due,
+    server: &ServerId,
+    lags_ms: &mut BTreeMap<(ServerId, RunId), i64>,
+) -> Result<Timeline, HourError> {
+    let segments = due.fresh(|inputs| &inputs.segments);
+    let mut lags: BTreeMap<RunId, Vec<Lag>> = BTreeMap::new();
+    for input in segments.filter(|input| input.name.server == *server) {
+        let of_run = lags.entry(input.name.run).or_default();
+        of_run.extend(due.known.get(&input.name).and_then(|known| known.lag));
+    }
+    let inputs = due.fresh(|inputs| &inputs.events);
+    let of_server = inputs.filter(|input| input.name.server == *server);
+    let files: Result<Vec<EventsFile>, HourError> =
+        of_server.map(|input| read(indexes, due, input)).collect();
+    let mut files = files?;
+    clock::set(&mut files, &lags);
+    for file in &files {
+        lags_ms.insert((server.clone(), file.name.run), file.lag_ms);
+    }
+    let is_whole = due.primary.as_ref() == Some(server);
+    let former = due.former.as_ref();
+    let known = former.and_then(|f| Some((f, f.coverage.servers.get(server)?)));
+    let Some((former, covered)) = known else {
+        return Ok(Timeline::of(&files, is_whole));
+    };
+    let gaps = former.gaps.iter();
+    let gaps: Vec<&Gap> = gaps.filter(|gap| gap.server == server.as_str()).collect();
+    let since = (!files.is_empty()).then(|| Timeline::of(&files, is_whole));
+    Ok(carried::timeline(
+        &former.intervals,
+        (covered, &gaps),
+        since,
+    ))
+}
+
+/// Reads an events file again, and checks that it is what was indexed.
+fn read(indexes: &Indexes<'_>, due: &Due, input: &EventsInput) -> Result<EventsFile, HourError> {
+    let path = input.name.paths(indexes.spool).events;
+    let file = indexes.disk.open(&path).map_err(at(&path))?;
+    let (events, sha256) = read_records(BufReader::new(file)).map_err(at(&path))?;
+    let known = due.known.get(&input.name);
+    let Some(known) = known.filter(|_| sha256 == input.sha256) else {
+        return Err(HourError::Changed(path));
+    };
+    Ok(EventsFile {
+        name: input.name.clone(),
+        number: known.number,
+        lag_ms: 0,
+        events,
+    })
+}
+
+/// The records that tell of the connection, and the hash of the whole.
+fn read_records(mut from: impl io::BufRead) -> io::Result<(Vec<Event>, String)> {
+    let (mut events, mut digester) = (Vec::new(), Digester::default());
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut bounded = from.by_ref().take(RECORD_BYTES_MAX);
+        if bounded.read_until(b'\n', &mut line)? == 0 {
+            return Ok((events, digester.finish().sha256));
+        }
+        digester.update(&line);
+        match serde_json::from_slice::<Event>(&line) {
+            Ok(event) if !matches!(event.what, What::ErrorFrame { .. }) => events.push(event),
+            Ok(_) | Err(_) => (),
+        }
+    }
+}
