@@ -15,11 +15,10 @@ use super::{
     plan::Known,
     summary::{self, RejectedLines, Sums},
     taken_out::TakenOut,
+    timelines::{self, Told},
     unit::{self, Made, Merged, Source},
     users::Users,
-    window,
-    witness::{self, Told},
-    workers,
+    window, workers,
 };
 use crate::{
     cover::backfill::Connection,
@@ -199,7 +198,7 @@ impl Workshop<'_> {
         ledger: &mut Ledger,
     ) -> Result<Manifest, HourError> {
         let servers = summary::servers(&due.inputs, &due.servers);
-        let Told { timelines, lags_ms } = witness::told(&self.indexes, &due, &servers)?;
+        let Told { timelines, lags_ms } = timelines::told(&self.indexes, &due, &servers)?;
         let connections: Vec<Vec<Connection>> = timelines
             .iter()
             .map(|timeline| timeline.connections.clone())

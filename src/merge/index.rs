@@ -92,7 +92,7 @@ pub struct Index {
     /// The events file as its seal has it, checked.
     pub events: Digest,
     /// What its events file says that matters for more than its own minute.
-    pub witness: Witness,
+    pub facts: EventFacts,
     /// How far its stamps lie after its posts.
     #[serde(default)]
     pub lag: Option<Lag>,
@@ -105,7 +105,7 @@ pub struct Index {
 
 /// What an events file says that decides to which hours it belongs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Witness {
+pub struct EventFacts {
     /// The first `started`.
     pub started: Option<UtcMs>,
     /// The first connection, or the first line if that was before.
@@ -230,11 +230,10 @@ impl Indexes<'_> {
             named,
             lag,
         } = read.map_err(io_at(&paths.segment))?;
-        let (events, mut witness) =
-            read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
-        witness.number = seal.run_number;
-        let first = [witness.began, seal.first_arrival];
-        witness.began = first.into_iter().flatten().min();
+        let (events, mut facts) = read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
+        facts.number = seal.run_number;
+        let first = [facts.began, seal.first_arrival];
+        facts.began = first.into_iter().flatten().min();
         for (path, sealed, found) in [
             (&paths.segment, seal.segment, &segment),
             (&paths.events, seal.events, &events),
@@ -251,12 +250,12 @@ impl Indexes<'_> {
             let name = name.clone();
             return Err(IndexError::Redacted { name, posts });
         }
-        witness.ends_early |= seal.recovered;
+        facts.ends_early |= seal.recovered;
         let index = Index {
             format: FORMAT,
             segment,
             events,
-            witness,
+            facts,
             lag,
             formerly: seal.redacted.into_iter().map(|past| past.sha256).collect(),
             runs,
@@ -346,24 +345,24 @@ fn read_kept(disk: &dyn Disk, path: &Path) -> io::Result<Option<Index>> {
     }
 }
 
-fn read_events(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, Witness)> {
+fn read_events(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, EventFacts)> {
     let mut lines = BufReader::with_capacity(BUFFER_BYTES, disk.open(path)?);
     let mut digester = Digester::default();
-    let mut witness = Witness::default();
+    let mut facts = EventFacts::default();
     let mut line = Vec::new();
     loop {
         line.clear();
         if lines.read_until(b'\n', &mut line)? == 0 {
-            return Ok((digester.finish(), witness));
+            return Ok((digester.finish(), facts));
         }
         digester.update(&line);
         if let Ok(event) = serde_json::from_slice::<Event>(&line) {
-            witness.heed(&event);
+            facts.heed(&event);
         }
     }
 }
 
-impl Witness {
+impl EventFacts {
     fn heed(&mut self, event: &Event) {
         self.offset_ms = event.clock_offset_ms().or(self.offset_ms);
         match &event.what {

@@ -48,13 +48,13 @@ pub mod summary;
 pub mod sweep;
 /// What is taken out on request of rows whose raw data is gone.
 pub mod taken_out;
+/// The events files among an hour's inputs → what each server's connection was like.
+pub mod timelines;
 /// A minute, or part of one: its lines from all segments → rows.
 pub mod unit;
 /// The latest row of each author, with bounded memory.
 pub mod users;
 /// Whether the sample is still taken from the same milliseconds.
 pub mod window;
-/// The events files among an hour's inputs → what each server's connection was like.
-pub mod witness;
 /// Work done by several threads, taken in order.
 pub mod workers;
