@@ -73,9 +73,9 @@ impl Job<'_> {
             });
         }
         let last = LastRun::read(self.disk, self.data_dir);
-        match last.and_then(|last| last.not_before) {
-            Some(until) if self.clock.now() < until => Err(RunError::NotYet(until)),
-            _ => Ok(()),
+        match last.and_then(|last| last.asks_to_wait(self.clock.now())) {
+            Some(until) => Err(RunError::NotYet(until)),
+            None => Ok(()),
         }
     }
 

@@ -155,6 +155,13 @@ impl LastRun {
         })
     }
 
+    /// Until when the service does not want to be asked, if that is still to come. A run that has ended in the future
+    /// was stamped when the clock was ahead, and tells nothing of now.
+    pub fn asks_to_wait(&self, now: UtcMs) -> Option<UtcMs> {
+        self.not_before
+            .filter(|until| self.time <= now && now < *until)
+    }
+
     /// Puts it in place.
     pub fn write(&self, disk: &dyn Disk, data_dir: &Path) -> io::Result<()> {
         disk::put(disk, &Self::path(data_dir), &serde_json::to_vec(self)?)
@@ -164,6 +171,19 @@ impl LastRun {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_of_the_future_asks_for_nothing() {
+        let run = LastRun {
+            time: UtcMs(1_000),
+            not_before: Some(UtcMs(9_000)),
+            ids_in_30_days: 0,
+            ids_per_30_days: 0,
+        };
+        assert_eq!(run.asks_to_wait(UtcMs(8_999)), Some(UtcMs(9_000)));
+        assert_eq!(run.asks_to_wait(UtcMs(9_000)), None);
+        assert_eq!(run.asks_to_wait(UtcMs(999)), None, "the clock was ahead");
+    }
 
     #[test]
     fn ids_are_counted_for_thirty_days() {

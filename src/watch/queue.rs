@@ -134,8 +134,14 @@ impl Letter {
 
     /// Whether it goes at its own times only.
     fn is_stuck(&self, now: UtcMs) -> bool {
-        REFUSALS_MAX <= self.refusals && now < self.next
+        REFUSALS_MAX <= self.refusals && is_to_come(self.next, now)
     }
+}
+
+/// Whether a time that was set here is still to come. None was ever set further ahead than the longest wait: one that
+/// is was set when the clock was ahead, and is not waited for.
+fn is_to_come(next: UtcMs, now: UtcMs) -> bool {
+    now < next && next.0.saturating_sub(now.0) <= WAIT_MS_MAX
 }
 
 /// How long to wait after so many failures.
@@ -160,7 +166,7 @@ impl Way {
     /// Whether there is any use in trying: its time has come, or a letter that has come since.
     fn may_be_open(&self, newest: UtcMs, now: UtcMs) -> bool {
         self.tried
-            .is_none_or(|(last, next)| next <= now || last < newest)
+            .is_none_or(|(last, next)| !is_to_come(next, now) || last < newest)
     }
 
     fn is_open(&mut self) {
@@ -315,7 +321,11 @@ impl<'a> Queue<'a> {
 
     /// Whether there is a letter of that name whose time has come.
     fn is_due(&self, way: &mut Way, name: &str, now: UtcMs) -> bool {
-        if way.rests.get(name).is_some_and(|until| now < *until) {
+        if way
+            .rests
+            .get(name)
+            .is_some_and(|until| is_to_come(*until, now))
+        {
             return false;
         }
         let next = match self.read(name) {
@@ -326,10 +336,11 @@ impl<'a> Queue<'a> {
                 now.plus_ms(DAMAGED_MS)
             }
         };
-        if now < next {
+        let is_to_come = is_to_come(next, now);
+        if is_to_come {
             way.rests.insert(name.to_owned(), next);
         }
-        next <= now
+        !is_to_come
     }
 
     /// Why the oldest has not got out, as far as that is known.
@@ -474,6 +485,23 @@ mod tests {
         let taken = asked.iter().filter(|subject| answer(subject).is_done());
         assert_eq!(sent.unwrap(), taken.count() as u64);
         asked
+    }
+
+    #[test]
+    fn what_was_put_off_when_the_clock_was_ahead_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::new(&RealDisk, dir.path().join("mail"));
+        let ahead = AT.plus_ms(2 * WAIT_MS_MAX);
+        queue.put(&letter("begin", ahead), "a").unwrap();
+        let mut way = Way::default();
+        assert_eq!(
+            round(&queue, &mut way, ahead.plus_ms(1), |_| unreachable()),
+            ["begin"]
+        );
+        // put right, in the same process and in a new one
+        for way in [&mut way, &mut Way::default()] {
+            assert_eq!(round(&queue, way, AT, |_| unreachable()), ["begin"]);
+        }
     }
 
     #[test]
