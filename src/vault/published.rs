@@ -155,11 +155,15 @@ impl LastRun {
         })
     }
 
-    /// Until when the service does not want to be asked, if that is still to come. A run that has ended in the future
+    /// A run that ended no further in the future than this was stamped by a clock that is about right.
+    const AHEAD_MS: i64 = 60_000;
+
+    /// Until when the service does not want to be asked, if that is still to come. A run that ended well in the future
     /// was stamped when the clock was ahead, and tells nothing of now.
     pub fn asks_to_wait(&self, now: UtcMs) -> Option<UtcMs> {
+        let is_of_the_past = self.time <= now.plus_ms(Self::AHEAD_MS);
         self.not_before
-            .filter(|until| self.time <= now && now < *until)
+            .filter(|until| is_of_the_past && now < *until)
     }
 
     /// Puts it in place.
@@ -175,14 +179,15 @@ mod tests {
     #[test]
     fn a_run_of_the_future_asks_for_nothing() {
         let run = LastRun {
-            time: UtcMs(1_000),
-            not_before: Some(UtcMs(9_000)),
+            time: UtcMs(100_000),
+            not_before: Some(UtcMs(900_000)),
             ids_in_30_days: 0,
             ids_per_30_days: 0,
         };
-        assert_eq!(run.asks_to_wait(UtcMs(8_999)), Some(UtcMs(9_000)));
-        assert_eq!(run.asks_to_wait(UtcMs(9_000)), None);
-        assert_eq!(run.asks_to_wait(UtcMs(999)), None, "the clock was ahead");
+        assert_eq!(run.asks_to_wait(UtcMs(899_999)), Some(UtcMs(900_000)));
+        assert_eq!(run.asks_to_wait(UtcMs(900_000)), None);
+        assert_eq!(run.asks_to_wait(UtcMs(40_000)), Some(UtcMs(900_000)));
+        assert_eq!(run.asks_to_wait(UtcMs(39_999)), None, "the clock was ahead");
     }
 
     #[test]
