@@ -21,6 +21,7 @@ mod life;
 mod merge;
 mod over_ssh;
 mod places;
+mod planted;
 mod power;
 mod publish;
 mod redact;

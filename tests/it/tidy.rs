@@ -151,7 +151,7 @@ fn what_is_forbidden_is_seen() {
     );
 }
 
-fn check(path: &Path, text: &str, wrongs: &mut Vec<String>) {
+pub(crate) fn check(path: &Path, text: &str, wrongs: &mut Vec<String>) {
     let at = path.display();
     let stem = path.file_stem().unwrap().to_str().unwrap();
     let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();

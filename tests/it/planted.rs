@@ -1,0 +1,174 @@
+//! The planted bugs (`tests/planted/`) are where `scripts/planted` looks for them, and there are enough: of each
+//! promise and each invariant at least three.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use serde::Deserialize;
+
+use super::tidy;
+
+/// So many break each promise and each invariant, …
+const OF_EACH_MIN: usize = 3;
+/// … and there are so many in all.
+const ALL_MIN: usize = 60;
+
+/// Invariants that no test holds but the form of the code: nothing of them can be switched on in a program that
+/// was built.
+const HELD_BY_FORM: &[(&str, &str)] = &[(
+    "Only world/clock.rs reads a clock",
+    "clippy: disallowed_methods",
+)];
+
+/// The bugs of an area.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Area {
+    /// Integration tests that are to notice them, where no unit test does.
+    tests: Vec<String>,
+    plant: Vec<Plant>,
+}
+
+/// A bug: where it stands, and how.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plant {
+    name: String,
+    /// Promises by their numbers, invariants by their begins.
+    breaks: Vec<String>,
+    says: String,
+    file: String,
+    find: String,
+    /// What stands in the right text's place while it is on …
+    bug: Option<String>,
+    /// … or the whole of both, with `PLANTED` for whether it is on.
+    switch: Option<String>,
+    /// It is one of form: `tidy` sees it.
+    #[serde(default)]
+    form: bool,
+    /// In the place of those of its area.
+    tests: Option<Vec<String>>,
+}
+
+impl Plant {
+    /// What is wrong with it; `names` are those of the integration tests.
+    fn wrongs(&self, root: &Path, names: &str) -> Vec<String> {
+        let mut wrongs = Vec::new();
+        let text = fs::read_to_string(root.join(&self.file)).unwrap_or_default();
+        match text.matches(&self.find).count() {
+            1 => (),
+            n => wrongs.push(format!(
+                "{} has its text {n} times, not once: {:?}",
+                self.file, self.find
+            )),
+        }
+        match (&self.bug, &self.switch) {
+            (Some(_), None) => (),
+            (None, Some(switch)) if switch.contains("PLANTED") => (),
+            _ => wrongs.push("it has either a bug or a switch with PLANTED in it".to_owned()),
+        }
+        for filter in self.tests.iter().flatten() {
+            let last = filter.rsplit("::").next().unwrap();
+            if !names.contains(last) {
+                wrongs.push(format!("no integration test is called {filter}"));
+            }
+        }
+        if self.form {
+            let planted = text.replace(&self.find, self.bug.as_deref().unwrap_or_default());
+            let mut untidy = Vec::new();
+            tidy::check(Path::new(&self.file), &planted, &mut untidy);
+            if untidy.is_empty() {
+                wrongs.push("it does not make the tree untidy".to_owned());
+            }
+        }
+        wrongs
+    }
+}
+
+#[test]
+fn every_planted_bug_has_its_place_and_there_are_enough() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let plants = plants(root);
+    let tests = fs::read_dir(root.join("tests/it")).unwrap();
+    let tests = tests.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
+    let names: String = tests.collect();
+    let mut wrongs = Vec::new();
+    let (mut known, mut said) = (BTreeSet::new(), BTreeSet::new());
+    let mut of_each: BTreeMap<String, usize> = BTreeMap::new();
+    let rules = rules(root);
+    for plant in &plants {
+        let mut wrong = plant.wrongs(root, &names);
+        if !known.insert(&plant.name) || !said.insert(&plant.says) {
+            wrong.push("another one has its name or its sentence".to_owned());
+        }
+        for breaks in &plant.breaks {
+            match rules.iter().find(|rule| is_of(rule, breaks)) {
+                Some(rule) => *of_each.entry(rule.clone()).or_default() += 1,
+                None => wrong.push(format!("nothing in ARCHITECTURE.md begins with {breaks:?}")),
+            }
+        }
+        wrongs.extend(wrong.iter().map(|what| format!("{}: {what}", plant.name)));
+    }
+    for rule in &rules {
+        let is_held = HELD_BY_FORM.iter().any(|(held, _)| rule.starts_with(held));
+        let count = of_each.get(rule).copied().unwrap_or(0);
+        if count < OF_EACH_MIN && !is_held {
+            wrongs.push(format!(
+                "{count} plants break what at least {OF_EACH_MIN} must: {rule}"
+            ));
+        }
+    }
+    assert!(wrongs.is_empty(), "{}", wrongs.join("\n"));
+    assert!(ALL_MIN <= plants.len(), "{} plants", plants.len());
+}
+
+fn plants(root: &Path) -> Vec<Plant> {
+    let entries = fs::read_dir(root.join("tests/planted")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let read = |path: std::path::PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let area: Area =
+            toml::from_str(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let of_area = area.tests;
+        let with_tests = move |mut plant: Plant| {
+            plant.tests.get_or_insert_with(|| of_area.clone());
+            plant
+        };
+        area.plant.into_iter().map(with_tests)
+    };
+    paths.flat_map(read).collect()
+}
+
+/// The promises (`1. Nothing …`) and the invariants of ARCHITECTURE.md, without marks.
+fn rules(root: &Path) -> Vec<String> {
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let part = |from: &str| {
+        text.split(from)
+            .nth(1)
+            .unwrap()
+            .split("\n## ")
+            .next()
+            .unwrap()
+    };
+    let promises = part("\n## Promises").lines().filter_map(|line| {
+        let cell = line.strip_prefix("| ")?;
+        cell.starts_with(|c: char| c.is_ascii_digit())
+            .then_some(cell)
+    });
+    let invariants = part("\n## Invariants").lines();
+    let invariants = invariants.filter_map(|line| line.strip_prefix("- "));
+    promises
+        .chain(invariants)
+        .map(|rule| rule.replace('`', ""))
+        .collect()
+}
+
+fn is_of(rule: &str, breaks: &str) -> bool {
+    match breaks.parse::<u8>() {
+        Ok(number) => rule.starts_with(&format!("{number}. ")),
+        Err(_not_a_promise) => 20 <= breaks.len() && rule.starts_with(breaks),
+    }
+}
