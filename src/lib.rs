@@ -80,6 +80,9 @@ pub mod stamp;
 /// UTC milliseconds, UTC minutes, and the hours of a vault's time zone.
 pub mod period;
 
+/// A DOI.
+pub mod doi;
+
 /// Numbers and tables for people.
 pub mod text;
 

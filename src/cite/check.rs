@@ -12,16 +12,18 @@ use std::{
 use super::{
     datacite::{self, ReadBack},
     day::DaySum,
-    description::{Archive, Description, State, described, latest, revised},
+    description::{Archive, Beside, Description, State, described, latest, revised},
     make::in_place,
 };
 use crate::{
+    doi::Doi,
     period::{Day, Hour},
-    report::{difference::difference, read, statement::Statement},
+    report::{difference::difference, read, readme, stamped, statement::Statement},
     text::plural,
     vault::{
+        doi::{self, Minted},
         ledger::{self, Line},
-        public::{Public, RootFile},
+        public::{DayFile, Public, RootFile},
         verify::{Problems, Root, Severity, Survey},
     },
     world::disk::Disk,
@@ -43,7 +45,46 @@ pub fn check(disk: &dyn Disk, survey: &Survey) -> Problems {
             check.all();
         }
     }
+    readmes(disk, survey, &mut problems);
     problems
+}
+
+/// Whether the DOI that a day's README names is the archive's.
+fn readmes(disk: &dyn Disk, survey: &Survey, problems: &mut Problems) {
+    let of_root = |root: &Root| {
+        if root.identity.is_some() {
+            return Minted::doi(disk, &root.path).ok();
+        }
+        let path = Public::Root(RootFile::DataCite).path(&root.path);
+        let text = in_place(disk, &path).ok()??;
+        Some(datacite::read_back(&String::from_utf8_lossy(&text))?.doi)
+    };
+    let of_roots: Vec<Option<Option<Doi>>> = survey.roots.iter().map(of_root).collect();
+    for ((folder, day), root) in &survey.days {
+        let path = folder.join(Public::Day(*day, DayFile::Readme).name());
+        let Ok(Some(text)) = in_place(disk, &path) else {
+            continue;
+        };
+        let Some(told) = readme::told_doi(&String::from_utf8_lossy(&text)) else {
+            continue;
+        };
+        match root.and_then(|root| of_roots.get(root)?.as_ref()) {
+            Some(Some(doi)) if *doi == told => (),
+            Some(Some(doi)) => {
+                problems.wrong(&path, format!("it names {told}, the archive has {doi}"));
+            }
+            Some(None) => {
+                let what = format!("it names {told}, which the files to cite by do not name (yet)");
+                problems.unfinished(&path, what);
+            }
+            None => {
+                let what = format!(
+                    "whether {told} is the archive's, datacite.json in its root would tell"
+                );
+                problems.incomplete(&path, what);
+            }
+        }
+    }
 }
 
 struct Check<'a> {
@@ -116,9 +157,33 @@ impl Check<'_> {
             );
             return;
         };
+        if self.is_vault() {
+            self.is_minted(says.doi.as_ref());
+        }
         let whole = ledger::read(self.disk, &self.root.path).unwrap_or_default();
         if let Some((first, state)) = self.described(&says, &whole) {
             self.made_again(&says, first, state);
+        }
+    }
+
+    /// Holds the DOI that is cited by against the one that the vault was given.
+    fn is_minted(&mut self, says: Option<&Doi>) {
+        let path = self.path(RootFile::DataCite);
+        match Minted::doi(self.disk, &self.root.path) {
+            Ok(minted) if minted.as_ref() == says => (),
+            Ok(None) => {
+                let what = "it names a DOI, and none was minted for this vault (doi.json)";
+                self.problems.wrong(&path, what);
+            }
+            Ok(Some(doi)) => {
+                let what = format!(
+                    "it does not name the archive's DOI, {doi}: `twinstream report` makes it anew"
+                );
+                self.problems.unfinished(&path, what);
+            }
+            Err(why) => self
+                .problems
+                .wrong(&doi::path(&self.root.path), why.to_string()),
         }
     }
 
@@ -204,8 +269,23 @@ impl Check<'_> {
             self.held_together(says, &days, &absent, &state);
             return;
         }
-        let made = Description::of(&says.dataset, &archive, state, lines, &days);
-        let Ok(Some(made)) = made else {
+        let stamp = self.texts.get(&RootFile::Page);
+        let stamp = stamp.and_then(|page| stamped::told(page));
+        if let Some(stamp) = &stamp {
+            let witness = &self.root.witness;
+            // it says itself how many lines it covers
+            let wrong = stamped::wrong(self.disk, witness, stamp, Some(0), self.is_vault());
+            if let Some((severity, what)) = wrong {
+                self.problems
+                    .add(severity, &self.path(RootFile::Page), what);
+            }
+        }
+        let beside = Beside {
+            dataset: &says.dataset,
+            doi: says.doi.as_ref(),
+            stamp: stamp.as_ref(),
+        };
+        let Ok(Some(mut made)) = Description::of(beside, &archive, state, lines, &days) else {
             // a zone that is not known has been told of
             return;
         };
@@ -214,7 +294,13 @@ impl Check<'_> {
                 continue;
             };
             let path = self.path(file);
-            if text.contains(&says.version) {
+            let doi = made.doi.take();
+            let is_before_doi = doi.is_some() && text == made.text(file);
+            made.doi = doi;
+            if is_before_doi {
+                let what = "it does not name the DOI that datacite.json has: they are put in place one after another";
+                self.problems.unfinished(&path, what);
+            } else if text.contains(&says.version) {
                 let what =
                     format!("it is not what ledger, manifests and datacite.json say: {what}");
                 self.problems.wrong(&path, what);

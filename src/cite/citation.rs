@@ -21,6 +21,7 @@ pub(super) fn text(of: &Description<'_>) -> String {
         format!("abstract: {}", json!(words::description(of))),
         "authors:".to_owned(),
     ];
+    lines.extend(of.doi.map(|doi| format!("doi: {doi}")));
     lines.extend(dataset.creators.iter().flat_map(author));
     if !dataset.keywords.is_empty() {
         lines.push("keywords:".to_owned());

@@ -6,7 +6,7 @@ use super::{
     description::{Description, json_text, put_name_parts},
     words,
 };
-use crate::config::dataset::{Creator, Doi};
+use crate::{config::dataset::Creator, doi::Doi};
 
 /// The file.
 pub(super) fn text(of: &Description<'_>) -> String {
@@ -40,6 +40,11 @@ pub(super) fn text(of: &Description<'_>) -> String {
         "rai:personalSensitiveInformation": [words::personal()],
         "rai:dataReleaseMaintenancePlan": words::maintenance(of),
     });
+    if let Some(doi) = of.doi {
+        for key in ["@id", "identifier", "url"] {
+            all[key] = json!(doi.url());
+        }
+    }
     if let Value::Object(members) = &mut all {
         let mut list = |key: &str, list: &[String]| {
             if !list.is_empty() {

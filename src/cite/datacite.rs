@@ -7,7 +7,10 @@ use super::{
     description::{Description, json_text, put_name_parts},
     words,
 };
-use crate::config::dataset::{Creator, Dataset, Doi, Licence, Orcid};
+use crate::{
+    config::dataset::{Creator, Dataset, Licence, Orcid},
+    doi::Doi,
+};
 
 /// The file.
 pub(super) fn text(of: &Description<'_>) -> String {
@@ -28,7 +31,7 @@ pub(super) fn text(of: &Description<'_>) -> String {
     let related = dataset.related.iter().map(|doi| {
         json!({"relatedIdentifier": doi.as_str(), "relatedIdentifierType": "DOI", "relationType": "References"})
     });
-    json_text(&json!({
+    let mut all = json!({
         "schemaVersion": "http://datacite.org/schema/kernel-4",
         "creators": dataset.creators.iter().map(creator).collect::<Vec<_>>(),
         "titles": [{"title": dataset.title}],
@@ -54,7 +57,12 @@ pub(super) fn text(of: &Description<'_>) -> String {
         }],
         "descriptions": descriptions,
         "fundingReferences": each(&dataset.funding, "funderName"),
-    }))
+    });
+    if let Some(doi) = of.doi {
+        all["doi"] = json!(doi);
+        all["identifiers"] = json!([{"identifier": doi, "identifierType": "DOI"}]);
+    }
+    json_text(&all)
 }
 
 fn creator(of: &Creator) -> Value {
@@ -90,6 +98,8 @@ fn sizes(of: &Description<'_>) -> Value {
 pub(super) struct ReadBack {
     /// Who made it, and what a person has said of it.
     pub dataset: Dataset,
+    /// The DOI by which it is cited.
+    pub doi: Option<Doi>,
     /// The version.
     pub version: String,
     /// Posts, hours, seconds, seconds covered.
@@ -126,7 +136,11 @@ pub(super) fn read_back(text: &str) -> Option<ReadBack> {
         .iter()
         .map(|size| size.as_str()?.split(' ').next()?.parse().ok());
     let related = words("relatedIdentifiers", "/relatedIdentifier")?;
-    let related = related.iter().map(|doi| Doi::new(doi).ok());
+    let related = related.iter().map(|doi| doi.parse().ok());
+    let doi = match text(&all, "/doi") {
+        Some(doi) => Some(doi.parse().ok()?),
+        None => None,
+    };
     Some(ReadBack {
         dataset: Dataset {
             title: text(&all, "/titles/0/title")?,
@@ -137,6 +151,7 @@ pub(super) fn read_back(text: &str) -> Option<ReadBack> {
             funding: words("fundingReferences", "/funderName")?,
             related: related.collect::<Option<Vec<_>>>()?,
         },
+        doi,
         version: text(&all, "/version")?,
         sizes: sizes.collect::<Option<Vec<u64>>>()?.try_into().ok()?,
         missing: described("TechnicalInfo")?,

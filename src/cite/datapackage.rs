@@ -29,6 +29,9 @@ pub(super) fn text(of: &Description<'_>) -> String {
         "contributors": dataset.creators.iter().map(contributor).collect::<Vec<_>>(),
         "resources": resources(of),
     });
+    if let Some(doi) = of.doi {
+        all["id"] = json!(doi.url());
+    }
     if !dataset.keywords.is_empty() {
         all["keywords"] = json!(dataset.keywords);
     }

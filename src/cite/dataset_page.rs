@@ -1,7 +1,11 @@
 //! `DATASET.md`: what a reviewer asks first, answered on one page.
 
 use super::{description::Description, words};
-use crate::{config::dataset::Creator, text::wrapped};
+use crate::{
+    config::dataset::Creator,
+    report::stamped,
+    text::{plural, wrapped},
+};
 
 /// Columns of a line of text.
 const WIDTH: usize = 100;
@@ -22,6 +26,7 @@ pub(super) fn text(of: &Description<'_>) -> String {
         ("Who made it", makers(of)),
         ("How to cite it", cite(of)),
         ("What is missing, and why", paragraph(&words::missing(of))),
+        ("Since when no change goes unnoticed", since(of)),
         ("How it was collected", paragraph(words::collection())),
         (
             "What it can be used for",
@@ -66,6 +71,13 @@ fn makers(of: &Description<'_>) -> String {
 
 fn cite(of: &Description<'_>) -> String {
     let mut text = format!("> {}\n\n", of.citation());
+    if let Some(doi) = of.doi {
+        let words = format!(
+            "The archive's DOI is <{}>. It leads to the newest state of it; the version says which one you used.",
+            doi.url()
+        );
+        text += &(wrapped(&words, "", WIDTH) + "\n");
+    }
     text += &wrapped(
         "`CITATION.cff` has the same for reference managers. To cite a day or an hour, name the SHA-256 of its \
          certificate or manifest as well: so anybody can tell later whether they have the same files.",
@@ -84,6 +96,47 @@ fn cite(of: &Description<'_>) -> String {
     text
 }
 
+/// What a stamp says of the ledger, and how it is checked.
+fn since(of: &Description<'_>) -> String {
+    let paragraph = |words: &str| wrapped(words, "", WIDTH);
+    let Some(stamp) = of.stamp else {
+        return paragraph(
+            "When this was written, no time-stamping authority had stamped the ledger. Whoever has a copy from \
+             another time or place can compare: each line of `ledger.jsonl` has the hash of the line before and of \
+             an hour's manifest, and so a longer ledger begins with the lines of a shorter one. `twinstream verify` \
+             prints how many lines there are and the hash of the last one.",
+        );
+    };
+    let newer = of.state.lines.saturating_sub(stamp.line);
+    let newer = match newer {
+        0 => String::new(),
+        newer => format!(
+            " Of the {} that this page describes, the last {newer} came later, and wait for the next stamp.",
+            plural(of.state.lines, "line", "lines")
+        ),
+    };
+    let words = format!(
+        "A time-stamping authority (RFC 3161) has signed the hash of line {} of `ledger.jsonl` at the time below. \
+         Each line has the hash of the line before and of an hour's manifest, which has the hashes of the hour's \
+         files. A change to anything of that after this time shows, whoever made it.{newer}",
+        stamp.line
+    );
+    let check = format!(
+        "openssl ts -verify -in witness/{} -CAfile CA.pem \\\n  -digest \"$(sed -n {}p ledger.jsonl | tr -d '\\n' | sha256sum | cut -d ' ' -f 1)\"",
+        stamp.name, stamp.line
+    );
+    let how = "`CA.pem` is the authority's root certificate: fetch it from the authority's own pages, since the one in \
+               `witness/` was put there by the makers of the archive. All stamps are in `witness/`; each tells its \
+               line and its time in its name. `twinstream verify --tsa-ca CA.pem .` checks all of them, and that the \
+               files are those of the ledger. One of them is checked without twinstream by:";
+    format!(
+        "{}\n{}\n{}\n```\n{check}\n```\n",
+        paragraph(&words),
+        stamped::fenced(stamp),
+        paragraph(how)
+    )
+}
+
 fn terms(of: &Description<'_>) -> String {
     let licence = of.dataset.licence;
     let words = format!(
@@ -100,6 +153,7 @@ fn files() -> String {
     "| file | what it is |\n|---|---|\n\
      | `YYYY/MM/DD/` | the ids of each hour and its manifest; report, gaps, exposure, certificate, README of the day |\n\
      | `ledger.jsonl` | every revision of every hour, each line chained to the one before |\n\
+     | `witness/` | stamps of the ledger by a time-stamping authority, if there are any |\n\
      | `croissant.json` | Croissant 1.1: how to load it |\n\
      | `ro-crate-metadata.json` | RO-Crate 1.2 |\n\
      | `datapackage.json` | Frictionless Data Package 2.0: the tables and their columns |\n\

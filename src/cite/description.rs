@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use super::{citation, croissant, datacite, datapackage, dataset_page, day::DaySum, ro_crate};
 use crate::{
     config::dataset::{Creator, Dataset},
+    doi::Doi,
     period::{Day, Hour, UnknownZone, UtcMs, Zone},
     report::statement::Statement,
     vault::{
         ledger::{self, Line},
         public::RootFile,
+        witness::Stamp,
     },
 };
 
@@ -86,11 +88,26 @@ impl Archive {
     }
 }
 
+/// What ledger and manifests do not say.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside<'a> {
+    /// What a person has said.
+    pub dataset: &'a Dataset,
+    /// The DOI by which it is cited.
+    pub doi: Option<&'a Doi>,
+    /// The stamp of the ledger that says most of since when it is what it is.
+    pub stamp: Option<&'a Stamp>,
+}
+
 /// What is said.
 #[derive(Debug)]
 pub struct Description<'a> {
     /// What a person has said.
     pub dataset: &'a Dataset,
+    /// The DOI by which it is cited.
+    pub doi: Option<&'a Doi>,
+    /// A stamp of the ledger.
+    pub stamp: Option<&'a Stamp>,
     /// Of which archive.
     pub archive: &'a Archive,
     /// Of which state of it.
@@ -110,7 +127,7 @@ pub struct Description<'a> {
 impl<'a> Description<'a> {
     /// Of the first lines of a ledger, and the sums of their days; `None` if there is no hour.
     pub fn of(
-        dataset: &'a Dataset,
+        beside: Beside<'a>,
         archive: &'a Archive,
         state: State,
         lines: &[Line],
@@ -130,7 +147,9 @@ impl<'a> Description<'a> {
             .filter(|hour| !zone.intervals(*hour).is_empty())
             .count();
         Ok(Some(Self {
-            dataset,
+            dataset: beside.dataset,
+            doi: beside.doi,
+            stamp: beside.stamp,
             archive,
             state,
             time: (begin.begin, end.end),
@@ -182,12 +201,14 @@ impl<'a> Description<'a> {
             .iter()
             .map(|creator| creator.name.as_str());
         let names: Vec<&str> = names.collect();
+        let doi = self.doi.map(|doi| format!(" {}", doi.url()));
         format!(
-            "{} ({}): {}. Version {} [Data set].",
+            "{} ({}): {}. Version {} [Data set].{}",
             names.join("; "),
             self.year(),
             self.dataset.title.trim_end_matches('.'),
-            self.state.version()
+            self.state.version(),
+            doi.unwrap_or_default()
         )
     }
 }

@@ -12,21 +12,24 @@ use serde::{Deserialize, Serialize};
 use super::{
     datacite,
     day::DaySum,
-    description::{Archive, Description, State, described, latest, revised},
+    description::{Archive, Beside, Description, State, described, latest, revised},
 };
 use crate::{
     config::dataset::Dataset,
     period::{Day, Hour, UnknownZone},
     report::{
         read::{self, ReadError},
+        stamped,
         statement::{NoStatement, Statement},
     },
     vault::{
+        doi::{Minted, Unreadable},
         identity::{Identity, IdentityError},
         layout,
         ledger::{self, LedgerError, Line},
         manifest::sha256,
         public::{Public, RootFile},
+        witness::Witness,
     },
     world::disk::{self, Disk},
 };
@@ -51,6 +54,9 @@ pub enum MakeError {
     /// What the vault is.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The DOI.
+    #[error(transparent)]
+    Doi(#[from] Unreadable),
     /// A manifest.
     #[error(transparent)]
     Manifest(#[from] ReadError),
@@ -66,6 +72,9 @@ pub enum MakeError {
     /// A file that is none of these.
     #[error("{} is not what this program writes about this archive", .0.display())]
     NoDescription(PathBuf),
+    /// The archive has another DOI, or one since.
+    #[error("{} does not name the archive's DOI: the next report makes it anew", .0.display())]
+    OtherDoi(PathBuf),
     /// An hour that it describes has a later revision.
     #[error("{} does not speak of the latest revision of {hour}: the next report makes it anew", path.display())]
     Outdated {
@@ -104,7 +113,7 @@ pub type Texts = BTreeMap<RootFile, String>;
 /// The files that describe the first lines of a ledger; none if there is no hour.
 fn texts(
     (disk, vault, data_dir): (&dyn Disk, &Path, &Path),
-    dataset: &Dataset,
+    beside: Beside<'_>,
     first: &[Line],
     whole: &[Line],
 ) -> Result<Texts, MakeError> {
@@ -117,7 +126,7 @@ fn texts(
     };
     let days = days(disk, vault, data_dir, first)?;
     let state = State::of(first, whole);
-    let Some(of) = Description::of(dataset, &archive, state, first, &days)? else {
+    let Some(of) = Description::of(beside, &archive, state, first, &days)? else {
         return Ok(Texts::new());
     };
     let each = RootFile::ALL.into_iter();
@@ -132,16 +141,31 @@ pub fn again(disk: &dyn Disk, vault: &Path, data_dir: &Path) -> Result<Texts, Ma
     let whole = ledger::read(disk, vault)?;
     let described = datacite::read_back(&text).and_then(|says| {
         let (lines, _) = described(&says.version)?;
-        Some((whole.get(..usize::try_from(lines).ok()?)?, says.dataset))
+        Some((whole.get(..usize::try_from(lines).ok()?)?, says))
     });
-    let Some((first, dataset)) = described else {
+    let Some((first, says)) = described else {
         return Err(MakeError::NoDescription(path));
     };
+    let doi = Minted::doi(disk, vault)?;
+    if says.doi != doi {
+        return Err(MakeError::OtherDoi(path));
+    }
     if let Some(newer) = revised(first, &whole) {
         let hour = newer.hour;
         return Err(MakeError::Outdated { path, hour });
     }
-    texts((disk, vault, data_dir), &dataset, first, &whole)
+    let page = in_place(disk, &Public::Root(RootFile::Page).path(vault))?.unwrap_or_default();
+    let told = stamped::told(&String::from_utf8_lossy(&page));
+    let stamp = told.and_then(|told| {
+        let witness = Witness::open(disk, vault, None).ok()?;
+        stamped::held(disk, &witness, &told)
+    });
+    let beside = Beside {
+        dataset: &says.dataset,
+        doi: doi.as_ref(),
+        stamp: stamp.as_ref(),
+    };
+    texts((disk, vault, data_dir), beside, first, &whole)
 }
 
 /// Makes the files, and puts those in place that are others.
@@ -152,7 +176,17 @@ pub fn make(
     dataset: &Dataset,
 ) -> Result<(), MakeError> {
     let lines = ledger::read(disk, vault)?;
-    for (file, text) in texts((disk, vault, data_dir), dataset, &lines, &lines)? {
+    let witness = Witness::open(disk, vault, None).map_err(MakeError::io(vault))?;
+    let (doi, stamp) = (
+        Minted::doi(disk, vault)?,
+        witness.up_to(disk, lines.len() as u64),
+    );
+    let beside = Beside {
+        dataset,
+        doi: doi.as_ref(),
+        stamp: stamp.as_ref(),
+    };
+    for (file, text) in texts((disk, vault, data_dir), beside, &lines, &lines)? {
         let path = Public::Root(file).path(vault);
         if in_place(disk, &path)?.as_deref() != Some(text.as_bytes()) {
             disk::put(disk, &path, text.as_bytes()).map_err(MakeError::io(&path))?;
@@ -161,8 +195,9 @@ pub fn make(
     Ok(())
 }
 
-/// Whether all are in place, and have what is configured.
+/// Whether all are in place, and have what is configured, and the archive's DOI.
 pub fn has(disk: &dyn Disk, vault: &Path, dataset: &Dataset) -> Result<bool, MakeError> {
+    let doi = Minted::doi(disk, vault)?;
     for file in RootFile::ALL {
         let path = Public::Root(file).path(vault);
         let Some(bytes) = in_place(disk, &path)? else {
@@ -170,7 +205,7 @@ pub fn has(disk: &dyn Disk, vault: &Path, dataset: &Dataset) -> Result<bool, Mak
         };
         if file == RootFile::DataCite {
             let says = datacite::read_back(&String::from_utf8_lossy(&bytes));
-            if says.is_none_or(|says| says.dataset != *dataset) {
+            if says.is_none_or(|says| says.dataset != *dataset || says.doi != doi) {
                 return Ok(false);
             }
         }

@@ -10,7 +10,8 @@ use super::{
     words,
 };
 use crate::{
-    config::dataset::{Creator, Doi, Orcid},
+    config::dataset::{Creator, Orcid},
+    doi::Doi,
     vault::public::{Public, RootFile},
 };
 
@@ -83,6 +84,9 @@ fn root(of: &Description<'_>, parts: impl Iterator<Item = String>) -> Value {
         "creditText": of.citation(),
         "hasPart": named(parts.collect()),
     });
+    if let Some(doi) = of.doi {
+        root["identifier"] = json!(doi.url());
+    }
     if !dataset.keywords.is_empty() {
         root["keywords"] = json!(dataset.keywords);
     }

@@ -133,12 +133,10 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
     );
     findings.extend(doors::primary(&setup, this));
     findings.extend(doors::mail(&setup));
-    findings.extend(
-        proxies
-            .iter()
-            .filter_map(|proxies| doors::osf(&setup, this, proxies)),
-    );
-    findings.extend(doors::witness(&setup, this));
+    findings.extend(proxies.iter().flat_map(|proxies| {
+        let osf = doors::osf(&setup, this, proxies);
+        osf.into_iter().chain(doors::witness(&setup, this, proxies))
+    }));
     findings.push(installed());
     if args.json {
         output::print_json(&findings)?;

@@ -143,7 +143,12 @@ fn from_environment(settings: &Settings) -> Result<Vec<Shown>, Failure> {
     }
     let proxies = setup::proxies()?;
     let osf = settings.publish.as_ref().map(|osf| &osf.base_url);
-    for (key, address) in [("x", Some(&settings.x.base_url)), ("publish.osf", osf)] {
+    let tsa = settings.witness.as_ref().map(|witness| &witness.tsa);
+    for (key, address) in [
+        ("x", Some(&settings.x.base_url)),
+        ("publish.osf", osf),
+        ("witness", tsa),
+    ] {
         if let Some(proxy) = address.and_then(|address| proxies.of_address(address)) {
             shown.push(Shown {
                 key: format!("{key}.proxy"),

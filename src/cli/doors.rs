@@ -356,16 +356,20 @@ pub(super) fn mail(setup: &Setup) -> Vec<Finding> {
     recipients.into_iter().map(of).collect()
 }
 
-/// The proxy on the way to the API and to OSF, or why it cannot be used.
+/// The proxy on the way to the API, to OSF and to the authority, or why it cannot be used.
 pub(super) fn proxy(setup: &Setup, this: &Server) -> Result<(Proxies, Vec<Finding>), Finding> {
     let proxies = setup::proxies().map_err(|why| failed("proxy", why))?;
     let publish = setup.settings.publish.as_ref();
-    let osf = publish.filter(|_| this.role == Role::Primary);
-    let addresses = [
-        Some(&setup.settings.x.base_url),
-        osf.map(|osf| &osf.base_url),
+    let witness = setup.settings.witness.as_ref();
+    let of_primary = [
+        publish.map(|osf| &osf.base_url),
+        witness.map(|witness| &witness.tsa),
     ];
-    let found = addresses.into_iter().flatten().filter_map(|address| {
+    let of_primary = of_primary.map(|address| address.filter(|_| this.role == Role::Primary));
+    let addresses = [Some(&setup.settings.x.base_url)]
+        .into_iter()
+        .chain(of_primary);
+    let found = addresses.flatten().filter_map(|address| {
         let proxy = proxies.of_address(address)?;
         let variable = proxy.variable;
         Some(ok(
@@ -378,7 +382,7 @@ pub(super) fn proxy(setup: &Setup, this: &Server) -> Result<(Proxies, Vec<Findin
 }
 
 /// The authority stamps a number drawn by chance, of which nothing is kept.
-pub(super) fn witness(setup: &Setup, this: &Server) -> Option<Finding> {
+pub(super) fn witness(setup: &Setup, this: &Server, proxies: &Proxies) -> Option<Finding> {
     let settings = setup.settings.witness.as_ref();
     let settings = settings.filter(|_| this.role == Role::Primary)?;
     let trust = match witness::trust(&settings.tsa_ca_file) {
@@ -390,6 +394,7 @@ pub(super) fn witness(setup: &Setup, this: &Server) -> Option<Finding> {
         vault: setup.settings.vault_dir.name(),
         settings,
         trust: &trust,
+        proxies,
         clock: &setup.clock,
         keep_free: 0,
     };

@@ -8,7 +8,6 @@ use crate::{
     collect::impostor::{self, FirstLine},
     config::{proxy::Proxies, settings::Secret},
     period::UtcMs,
-    publish::osf,
     world::agent,
 };
 
@@ -33,7 +32,7 @@ pub(super) fn get(url: &str, token: &Secret, proxies: &Proxies) -> Result<Answer
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        .proxy(osf::through(proxies, url))
+        .proxy(proxies.way_to(url))
         .user_agent(concat!("twinstream/", env!("CARGO_PKG_VERSION")))
         .timeout_global(Some(WHOLE));
     if url.starts_with("https://") {
@@ -44,7 +43,7 @@ pub(super) fn get(url: &str, token: &Secret, proxies: &Proxies) -> Result<Answer
     let request = client
         .get(url)
         .header("Authorization", format!("Bearer {}", token.reveal()));
-    let mut response = request.call().map_err(|why| osf::words(&why))?;
+    let mut response = request.call().map_err(|why| agent::words(&why))?;
     let date = response
         .headers()
         .get("date")

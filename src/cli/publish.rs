@@ -19,11 +19,13 @@ use crate::{
     publish::{
         answer::Trouble,
         audit::Audited,
+        doi::{Given, NoDoi},
         outcome::{self, Outcome, RunError},
         plan::{Task, Wanted},
         run::Job,
     },
     text::plural,
+    vault::ledger,
     world::{
         disk::{Disk as _, RealDisk},
         lock::Lock,
@@ -39,11 +41,18 @@ Examples:
   twinstream publish --dry-run        only say what would be uploaded
   twinstream publish --audit          compare all that is public with the vault
                                       (exit code 5 when it differs)
+  twinstream publish --doi --dry-run  only say whether the project can be given a DOI
+  twinstream publish --doi            have OSF mint the project's DOI, once and for all
 
 Public are, below YYYY/mm/dd/ in the project: post ids, manifests, and the day's files; and the
 ledger. Never the posts. A file counts when it was downloaded again and is the same. X allows
 1,500,000 ids in 30 days to one recipient: beyond [publish.osf] ids_per_30_days publishing stops.
-[publish] forbid = \"dsa\" refuses every upload (exit code 3).")]
+[publish] forbid = \"dsa\" refuses every upload (exit code 3).
+
+A DOI cannot be taken back. It takes a public project, a token of its administrator, [dataset] with a
+description, and an hour that is committed. It is kept in the vault (doi.json), and stands from then on in all
+files to cite by and in the README of each day that is reported; what is public has it with the
+next publish.")]
 pub(crate) struct PublishArgs {
     /// Everything that is committed and not public: what is done without any flag
     #[arg(long, conflicts_with = "audit")]
@@ -51,7 +60,10 @@ pub(crate) struct PublishArgs {
     /// Compare all that is public with the vault, and upload nothing
     #[arg(long)]
     audit: bool,
-    /// Only say what would be uploaded; with --audit, leave the diary as it is
+    /// Have OSF mint the project's DOI, and upload nothing
+    #[arg(long, conflicts_with_all = ["audit", "pending"])]
+    doi: bool,
+    /// Only say what would be done; with --audit, leave the diary as it is
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON
@@ -95,8 +107,11 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     }
     // what cannot be told is not said to be wrong
     let merging = || commits::finish(&setup, &vault).unwrap_or(true);
-    if let Some(dataset) = settings.dataset.as_ref().filter(|_| !is_asking) {
-        describe((&setup, &vault), dataset);
+    if args.doi {
+        is_described(&vault, settings.dataset.as_ref())?;
+    }
+    if !is_asking {
+        describe((&setup, &vault));
     }
     let job = Job {
         disk: &RealDisk,
@@ -113,9 +128,20 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     if args.audit {
         return audit(&job, args);
     }
+    if args.doi {
+        let given = job.doi(is_asking).map_err(failure)?;
+        if !is_asking {
+            describe((&setup, &vault));
+        }
+        return tell_doi(&given, args);
+    }
     if args.dry_run {
         return tell_plan(&job.preview().map_err(failure)?, args.json);
     }
+    tell_outcome(&publish_all(&job)?, args.json)
+}
+
+fn publish_all(job: &Job<'_>) -> Result<Outcome, Failure> {
     let bar = progress::bar(0, "files published");
     let tell = |done, all| {
         bar.set_length(all as u64);
@@ -123,12 +149,15 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     };
     let outcome = job.run(tell).map_err(failure)?;
     bar.finish_and_clear();
-    tell_outcome(&outcome, args.json)
+    Ok(outcome)
 }
 
 /// Makes the files to cite by if they are not there, or do not have what is configured. Whatever comes of
 /// it, the hours are published.
-fn describe((setup, vault): (&Setup, &Vault), dataset: &Dataset) {
+fn describe((setup, vault): (&Setup, &Vault)) {
+    let Some(dataset) = &setup.settings.dataset else {
+        return;
+    };
     let data_dir = &setup.settings.data_dir;
     let has = make::has(&RealDisk, vault, dataset);
     let made = has.and_then(|has| {
@@ -144,6 +173,52 @@ fn describe((setup, vault): (&Setup, &Vault), dataset: &Dataset) {
     if let Err(why) = made {
         tracing::warn!("the files to cite by are not made: {why}");
     }
+}
+
+/// Whether all is there that a DOI's metadata are made of.
+fn is_described(vault: &Vault, dataset: Option<&Dataset>) -> Result<(), Failure> {
+    let missing = match dataset {
+        None => Some("the configuration has no [dataset]"),
+        Some(of) if of.description.is_none() => Some("[dataset] has no description"),
+        Some(_) => None,
+    };
+    if let Some(why) = missing {
+        let hint = "say in [dataset] what the archive is and who made it; `twinstream config default` has every key";
+        return Err(
+            Failure::new(Exit::Configuration, format!("no DOI is minted: {why}")).hint(hint),
+        );
+    }
+    if ledger::read(&RealDisk, vault)?.is_empty() {
+        let what = "no DOI is minted: the archive has no hour yet";
+        return Err(Failure::new(Exit::Failed, what).hint("mint it once an hour is merged"));
+    }
+    Ok(())
+}
+
+fn tell_doi(given: &Given, args: &PublishArgs) -> Result<Exit, Failure> {
+    let (doi, what) = match given {
+        Given::Known(doi) => (Some(doi), "the archive has it"),
+        Given::There(doi) if args.dry_run => (
+            Some(doi),
+            "the project has it, and the archive would take it over",
+        ),
+        Given::There(doi) => (
+            Some(doi),
+            "the project had it; from now on the archive cites by it",
+        ),
+        Given::Minted(doi) => (Some(doi), "minted; from now on the archive cites by it"),
+        Given::Would => (None, "the project has no DOI; one would be minted"),
+    };
+    if args.json {
+        output::print_json(&serde_json::json!({"doi": doi, "what": what}))?;
+    } else {
+        let doi = doi.map(|doi| format!("{}\n", doi.url()));
+        output::print(&format!("{}{what}\n", doi.unwrap_or_default()))?;
+    }
+    Ok(match given {
+        Given::Known(_) => Exit::NothingToDo,
+        Given::There(_) | Given::Minted(_) | Given::Would => Exit::Done,
+    })
 }
 
 /// A simulated clock is for a simulated OSF: it would write wrong times into the diary.
@@ -341,6 +416,24 @@ fn failure(error: RunError) -> Failure {
         RunError::Forked(_) => {
             Failure::new(Exit::Failed, format!("nothing would be published: {what}"))
                 .hint(hint(Kind::LedgerForked))
+        }
+        RunError::NoDoi(why) => {
+            let (exit, hint) = match why {
+                NoDoi::Kept(_) => (Exit::Failed, "put back the file that the vault had"),
+                NoDoi::Elsewhere { .. } => (
+                    Exit::Configuration,
+                    "an archive keeps its one DOI, also when it goes on in another project or component: there is nothing to do",
+                ),
+                NoDoi::Private(_) => (
+                    Exit::Failed,
+                    "a DOI leads everybody there: make the project public on its page at OSF",
+                ),
+                NoDoi::NotAdmin(_) => (
+                    Exit::Failed,
+                    "use a token of one of the project's administrators, or let one of them mint it on its page at OSF: it is found then",
+                ),
+            };
+            Failure::new(exit, format!("no DOI is minted: {what}")).hint(hint)
         }
         RunError::Address(_) => Failure::new(Exit::Configuration, what),
         RunError::Look(_) | RunError::Certificates(_) | RunError::Io { .. } => Failure::from(error),

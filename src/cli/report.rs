@@ -27,11 +27,12 @@ use crate::{
         certificate,
         outdated::{How, Outdated},
         picture, read, readme,
-        statement::{NoStatement, Statement},
+        statement::{HourRead, NoStatement, Statement},
     },
     segment::line::PROGRAM,
     text,
     vault::{
+        doi::Minted,
         identity::Identity,
         layout, ledger,
         public::{DayFile, Public},
@@ -159,7 +160,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
             );
         }
     };
-    statement.witness = read::witness(&RealDisk, vault, &hours)?;
+    beside_manifests(vault, &hours, &mut statement)?;
     let told = tell(
         (&setup, vault),
         &statement,
@@ -266,9 +267,20 @@ fn renew(vault: &Path, outdated: &BTreeMap<Day, How>, but: Day) -> BTreeMap<Day,
 fn write_anew(vault: &Path, day: Day) -> Result<String, Failure> {
     let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
     let mut statement = Statement::of(day, &hours)?;
-    statement.witness = read::witness(&RealDisk, vault, &hours)?;
+    beside_manifests(vault, &hours, &mut statement)?;
     write(vault, &files(&statement))?;
     Ok(certificate::headline(&statement))
+}
+
+/// What is stated and not in the manifests: who has stamped them, and by what the archive is cited.
+fn beside_manifests(
+    vault: &Path,
+    hours: &[HourRead],
+    statement: &mut Statement<'_>,
+) -> Result<(), Failure> {
+    statement.witness = read::witness(&RealDisk, vault, hours)?;
+    statement.doi = Minted::doi(&RealDisk, vault)?;
+    Ok(())
 }
 
 /// Those that late data has made outdated, of which mails tell.

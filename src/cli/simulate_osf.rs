@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use super::{
     args::users_path,
     exit::{Exit, Failure},
@@ -13,7 +15,7 @@ use super::{
 use crate::{
     period::UtcMs,
     simulate::{
-        osf::Options,
+        osf::{Options, Role},
         osf_fault::{self, Faults},
         truth::Truth,
     },
@@ -40,6 +42,18 @@ pub(crate) struct OsfArgs {
         default_value = "abcde"
     )]
     project: String,
+    /// The project is private: no DOI can be minted
+    #[arg(id = "osf-private", long = "osf-private")]
+    is_private: bool,
+    /// What the token's owner may do there; only an admin gets a DOI
+    #[arg(
+        id = "osf-role",
+        long = "osf-role",
+        value_name = "ROLE",
+        default_value = "admin",
+        value_parser = role()
+    )]
+    role: Role,
     /// The access token that is let in
     #[arg(
         id = "osf-token",
@@ -61,6 +75,14 @@ pub(crate) struct OsfArgs {
     faults: Option<PathBuf>,
 }
 
+fn role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(["admin", "write", "read"]).map(|word| match word.as_str() {
+        "read" => Role::Read,
+        "write" => Role::Write,
+        _ => Role::Admin,
+    })
+}
+
 impl OsfArgs {
     /// What the flags ask for; nothing without `--osf`.
     pub(crate) fn options(
@@ -75,6 +97,8 @@ impl OsfArgs {
         Ok(Some(Options {
             dir: dir.clone(),
             project: self.project.clone(),
+            is_private: self.is_private,
+            role: self.role,
             token: self.token.clone(),
             seed,
             quota: self.quota,

@@ -75,6 +75,7 @@ pub(crate) fn run(global: &Global, args: &WitnessArgs) -> Result<Exit, Failure> 
         vault: &vault,
         settings: witness,
         trust: &trust,
+        proxies: &setup::proxies()?,
         clock: &setup.clock,
         keep_free: settings.merge.keep_free,
     };

@@ -6,6 +6,8 @@
 
 use std::{fmt, net::IpAddr};
 
+use ureq::ProxyProtocol;
+
 use super::settings::Secret;
 
 /// Where proxies listen when nothing is said.
@@ -98,6 +100,19 @@ impl Proxies {
     pub fn of_address(&self, address: &str) -> Option<&Proxy> {
         let url = url::Url::parse(address).ok()?;
         self.of(url.scheme() == "https", url.host_str()?)
+    }
+
+    /// The same for plain HTTP calls.
+    pub fn way_to(&self, address: &str) -> Option<ureq::Proxy> {
+        let proxy = self.of_address(address)?;
+        let mut built = ureq::Proxy::builder(ProxyProtocol::Http)
+            .host(&proxy.host)
+            .port(proxy.port);
+        if let Some((user, password)) = &proxy.user {
+            built = built.username(user).password(password.reveal());
+        }
+        // what cannot be built cannot be reached either, which is told when it is tried
+        built.build().ok()
     }
 
     /// The proxy through which that host is asked; a host in brackets is an IPv6 address.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::address::{self, BadAddress, Site};
-use crate::{period::UtcMs, text::one_line};
+use crate::{doi::Doi, period::UtcMs, text::one_line};
 
 /// Why something was not done. What follows from it depends on the kind.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -214,6 +214,51 @@ pub fn page(value: &Value, site: &Site) -> Result<(Vec<Entry>, Option<Url>), Tro
         None => None,
     };
     Ok((entries?, next))
+}
+
+/// What a project is to whoever asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Project {
+    /// Whether everybody sees it.
+    pub is_public: bool,
+    /// Whether the token's owner may change everything about it.
+    pub is_admin: bool,
+}
+
+/// The project that an answer tells of.
+pub fn project(value: &Value) -> Result<Project, Trouble> {
+    let is_public = value.pointer("/data/attributes/public");
+    let may = value.pointer("/data/attributes/current_user_permissions");
+    let may = may.and_then(Value::as_array);
+    match (is_public.and_then(Value::as_bool), may) {
+        (Some(is_public), Some(may)) => Ok(Project {
+            is_public,
+            is_admin: may.iter().any(|one| one == "admin"),
+        }),
+        _ => Err(senseless("it does not say whether the project is public")),
+    }
+}
+
+/// The DOI among a project's identifiers, if one is.
+pub fn doi_of_list(value: &Value) -> Result<Option<Doi>, Trouble> {
+    let data = value.get("data").and_then(Value::as_array);
+    let data = data.ok_or_else(|| senseless("it has no list of data"))?;
+    let is_doi = |one: &&Value| {
+        one.pointer("/attributes/category")
+            .is_some_and(|of| of == "doi")
+    };
+    data.iter().find(is_doi).map(doi).transpose()
+}
+
+/// The DOI that an identifier is.
+pub fn doi(identifier: &Value) -> Result<Doi, Trouble> {
+    let value = identifier
+        .pointer("/attributes/value")
+        .and_then(Value::as_str);
+    let value = value.ok_or_else(|| senseless("an identifier has no value"))?;
+    value
+        .parse()
+        .map_err(|why| senseless(&format!("{:?}: {why}", one_line(value))))
 }
 
 /// An answer of status 200 that makes no sense; the next one may.

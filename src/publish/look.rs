@@ -140,7 +140,7 @@ fn root_files(
     }
     let made = match make::again(disk, vault, data_dir) {
         Ok(made) => made,
-        Err(why @ MakeError::Outdated { .. }) => {
+        Err(why @ (MakeError::Outdated { .. } | MakeError::OtherDoi(_))) => {
             tracing::info!("left for a later run: {why}");
             return Ok(());
         }

@@ -22,6 +22,9 @@ pub mod audit;
 /// Whether the public ledger is a beginning of ours.
 pub mod fork;
 
+/// The project's DOI.
+pub mod doi;
+
 /// The folders of the remote tree.
 pub mod folders;
 

@@ -2,30 +2,30 @@
 //!
 //! One connection at a time, one request a second, as OSF asks of its clients. Redirects are followed
 //! by hand, since the credential may go along to OSF's own hosts and not beyond. What goes out is a
-//! `Publishable` or has no body.
+//! `Publishable`, the request for a DOI, or nothing.
 
 use std::{cell::Cell, time::Duration};
 
 use serde_json::Value;
 use ureq::{
-    Agent, Body, ProxyProtocol,
+    Agent, Body,
     http::{Response, header},
 };
 use url::Url;
 
 use super::{
     address::{BadAddress, Site, bare, with},
-    answer::{self, After, Entry, Trouble, senseless},
+    answer::{self, After, Entry, Project, Trouble, senseless},
     publishable::Publishable,
 };
 use crate::{
     config::{proxy::Proxies, settings::Secret},
+    doi::Doi,
     period::UtcMs,
     vault::manifest,
     world::{
         agent::{self, Limits, NoCertificates},
         clock::Clock,
-        tls,
     },
 };
 
@@ -180,6 +180,45 @@ impl<'a> Osf<'a> {
         Ok(data.iter().filter_map(one).collect())
     }
 
+    /// What the project of that id is to us.
+    pub fn project(&self, id: &str) -> Result<Project, Trouble> {
+        answer::project(&self.get(&self.site.api(&["v2", "nodes", id]))?)
+    }
+
+    /// The DOI that a project has. It has two or three identifiers, which come on one page.
+    pub fn doi(&self, project: &str) -> Result<Option<Doi>, Trouble> {
+        answer::doi_of_list(&self.get(&self.identifiers(project))?)
+    }
+
+    /// Gives a project a DOI.
+    pub fn mint(&self, project: &str) -> Result<Doi, Trouble> {
+        let wanted =
+            serde_json::json!({"data": {"type": "identifiers", "attributes": {"category": "doi"}}});
+        let url = self.site.link(self.identifiers(project).as_str())?;
+        self.pace();
+        let mut response = self
+            .agent
+            .post(url.as_str())
+            .config()
+            .proxy(self.proxies.way_to(url.as_str()))
+            .build()
+            .header("Authorization", self.bearer())
+            .header("Content-Type", "application/vnd.api+json")
+            .send(wanted.to_string())
+            .map_err(|why| unanswered(&why))?;
+        if response.status().as_u16() != 201 {
+            return Err(refused(&mut response));
+        }
+        let body = body(&mut response, ANSWER_BYTES_MAX)?;
+        let value: Value =
+            serde_json::from_slice(&body).map_err(|why| senseless(&why.to_string()))?;
+        answer::doi(value.get("data").unwrap_or(&Value::Null))
+    }
+
+    fn identifiers(&self, project: &str) -> Url {
+        self.site.api(&["v2", "nodes", project, "identifiers"])
+    }
+
     /// The answer at the end of the redirects.
     fn follow(&self, url: &Url, only_osf: bool) -> Result<Response<Body>, Trouble> {
         let mut url = url.clone();
@@ -193,7 +232,7 @@ impl<'a> Osf<'a> {
                 .agent
                 .get(url.as_str())
                 .config()
-                .proxy(through(self.proxies, url.as_str()))
+                .proxy(self.proxies.way_to(url.as_str()))
                 .build()
                 .header("Accept", "application/vnd.api+json;version=2.20, */*;q=0.5");
             if is_osf {
@@ -220,7 +259,7 @@ impl<'a> Osf<'a> {
         self.agent
             .put(url.as_str())
             .config()
-            .proxy(through(self.proxies, url.as_str()))
+            .proxy(self.proxies.way_to(url.as_str()))
             .build()
             .header("Authorization", self.bearer())
             .header("Content-Type", "application/octet-stream")
@@ -240,35 +279,6 @@ impl<'a> Osf<'a> {
             self.clock.block(wait);
         }
         self.last.set(Some(self.clock.now()));
-    }
-}
-
-/// The proxy through which that address is asked.
-pub fn through(proxies: &Proxies, address: &str) -> Option<ureq::Proxy> {
-    let proxy = proxies.of_address(address)?;
-    let mut built = ureq::Proxy::builder(ProxyProtocol::Http)
-        .host(&proxy.host)
-        .port(proxy.port);
-    if let Some((user, password)) = &proxy.user {
-        built = built.username(user).password(password.reveal());
-    }
-    // what cannot be built cannot be reached either, which is told when it is tried
-    built.build().ok()
-}
-
-/// What a call that got no answer says, and what to do about it.
-pub fn words(why: &ureq::Error) -> String {
-    let is_unknown = match why {
-        ureq::Error::Io(why) => tls::is_unknown_issuer(why),
-        ureq::Error::Rustls(why) => tls::is_unknown_issuer(why),
-        _ => false,
-    };
-    match why {
-        _ if is_unknown => tls::UNKNOWN_ISSUER.to_owned(),
-        ureq::Error::ConnectProxyFailed(said) => {
-            format!("the network's proxy (HTTPS_PROXY) refuses the way: {said}")
-        }
-        other => other.to_string(),
     }
 }
 
@@ -301,7 +311,7 @@ fn refused(response: &mut Response<Body>) -> Trouble {
 /// No answer, or not a whole one.
 fn unanswered(why: &ureq::Error) -> Trouble {
     Trouble::Passing {
-        why: format!("no whole answer: {}", words(why)),
+        why: format!("no whole answer: {}", agent::words(why)),
         after: None,
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{address::BadAddress, answer::Trouble, fork::Fork, look::LookError};
+use super::{address::BadAddress, answer::Trouble, doi::NoDoi, fork::Fork, look::LookError};
 use crate::{alarm::Kind, period::UtcMs, world::agent::NoCertificates};
 
 /// What came of it.
@@ -100,6 +100,9 @@ pub enum RunError {
     /// What is public is not a former state of the vault.
     #[error(transparent)]
     Forked(#[from] Fork),
+    /// No DOI can be minted.
+    #[error(transparent)]
+    NoDoi(#[from] NoDoi),
     /// The service could not be asked.
     #[error("{0}")]
     Trouble(Trouble),

@@ -20,11 +20,12 @@ use crate::{
     segment::seal::Digester,
     vault::{
         day::{self, DayHour},
+        doi::Minted,
         layout, ledger,
         manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
         public::{DayFile, Public},
         published::Published,
-        witness::{self, Witness},
+        witness::{self, Stamp, Witness},
     },
     world::disk::{self, Disk},
 };
@@ -94,14 +95,20 @@ impl Truth<'_> {
         let mut statement = Statement::of(day, &hours).map_err(|why| why.to_string())?;
         let expected = match file {
             DayFile::Picture => picture::svg(&statement),
-            DayFile::Readme => readme::text(&statement),
+            DayFile::Readme => {
+                let text = String::from_utf8_lossy(bytes);
+                statement.witness = self.told_witness(&hours, &text)?;
+                let doi = Minted::doi(self.disk, self.vault).map_err(|why| why.to_string())?;
+                // a day that was reported before there was one does not name it
+                statement.doi = doi.filter(|_| readme::told_doi(&text).is_some());
+                readme::text(&statement)
+            }
             _ => {
                 let text = String::from_utf8_lossy(bytes);
                 let (_, program) = certificate::origin(&text)
                     .filter(|(_, program)| is_program(program))
                     .ok_or_else(|| "it is not a certificate".to_owned())?;
-                let witness = read::told_witness(self.disk, self.vault, &hours, &text);
-                statement.witness = witness.map_err(|why| why.to_string())?;
+                statement.witness = self.told_witness(&hours, &text)?;
                 certificate::text(&statement, program)
             }
         };
@@ -110,6 +117,11 @@ impl Truth<'_> {
             return Err(Untrue::Outdated);
         }
         found
+    }
+
+    fn told_witness(&self, hours: &[HourRead], text: &str) -> Result<Option<Stamp>, String> {
+        let witness = read::told_witness(self.disk, self.vault, hours, text);
+        witness.map_err(|why| why.to_string())
     }
 
     /// Whether the day's certificate speaks of other revisions than those in place.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{
     pieces::Told,
+    stamped,
     statement::{Statement, Sum},
     told_gaps::{self, second},
 };
@@ -14,10 +15,7 @@ use crate::{
     cover::{estimate::Estimate, gap::UNION, window},
     period::{Day, Hour},
     text::{percent, plural, table, thousands, wrapped},
-    vault::{
-        manifest::{self, ByWord},
-        witness::{Stamp, StampName},
-    },
+    vault::manifest::{self, ByWord},
 };
 
 /// The version of the certificate's form. Whoever changes a word of it raises this.
@@ -86,28 +84,6 @@ pub fn spoken_of(text: &str) -> impl Iterator<Item = (Hour, u64, &str)> {
 /// The gaps that a certificate lists, and of which servers it lists all.
 pub fn told_gaps(text: &str) -> (Vec<Told>, BTreeSet<String>) {
     told_gaps::read(text)
-}
-
-/// The stamp that a certificate names.
-pub fn told_stamp(text: &str) -> Option<Stamp> {
-    let (_, section) = text.split_once(&format!("\n{WITNESS}\n---"))?;
-    let mut lines = section.lines();
-    let (time, name) = lines.find_map(|line| {
-        let (time, name) = line.strip_prefix("  ")?.split_once("  ")?;
-        Some((time.parse().ok()?, name.parse::<StampName>().ok()?))
-    })?;
-    Some(Stamp {
-        name: name.to_string(),
-        line: name.line,
-        time,
-        authority: lines.next()?.strip_prefix("  ")?.to_owned(),
-    })
-}
-
-/// A stamp as a certificate names it.
-pub(super) fn stamp(stamp: &Stamp) -> String {
-    let authority: String = stamp.authority.chars().take(WIDTH - 2).collect();
-    format!("  {}  {}\n  {authority}\n", stamp.time, stamp.name)
 }
 
 /// A certificate without its section on revisions.
@@ -480,7 +456,7 @@ fn witness(statement: &Statement<'_>) -> String {
          beside the ledger:",
         stamp.line
     );
-    format!("{}\n{}", wrapped(&words, "", WIDTH), self::stamp(stamp))
+    format!("{}\n{}", wrapped(&words, "", WIDTH), stamped::text(stamp))
 }
 
 fn how_to_verify(statement: &Statement<'_>) -> String {

@@ -11,7 +11,7 @@ use super::{
     check::{Checked, Texts},
     difference, picture,
     pieces::{self, Told},
-    readme,
+    read, readme, stamped,
     statement::{HourRead, Statement},
 };
 use crate::{
@@ -21,7 +21,6 @@ use crate::{
         layout::Kind,
         public::DayFile,
         verify::{Problems, Severity},
-        witness::StampName,
     },
     world::disk::Disk,
 };
@@ -39,11 +38,11 @@ pub(super) fn check(disk: &dyn Disk, of: &Checked<'_>, texts: &Texts, problems: 
     let files = [DayFile::Certificate, DayFile::Picture, DayFile::Readme];
     let [certificate, picture, readme] = files.map(text);
     // which stamps there were when it was written is not for the manifests to say
-    statement.witness = certificate.as_deref().and_then(certificate::told_stamp);
+    statement.witness = certificate.as_deref().and_then(stamped::told);
     let mut check = Check {
         disk,
         of,
-        statement: &statement,
+        statement,
         problems,
     };
     if of.is_strict && certificate.is_none() && (picture.is_some() || readme.is_some()) {
@@ -65,6 +64,9 @@ pub(super) fn check(disk: &dyn Disk, of: &Checked<'_>, texts: &Texts, problems: 
         rest.split('"').next()?.parse().ok()
     };
     check.made(DayFile::Picture, picture.as_deref(), is_written, &format_of);
+    if let Some(readme) = &readme {
+        check.beside_manifests(readme, is_written);
+    }
     check.made(
         DayFile::Readme,
         readme.as_deref(),
@@ -76,7 +78,7 @@ pub(super) fn check(disk: &dyn Disk, of: &Checked<'_>, texts: &Texts, problems: 
 struct Check<'a> {
     disk: &'a dyn Disk,
     of: &'a Checked<'a>,
-    statement: &'a Statement<'a>,
+    statement: Statement<'a>,
     problems: &'a mut Problems,
 }
 
@@ -118,7 +120,7 @@ impl Check<'_> {
         if !self.speaks_of_this(&spoken) {
             return false;
         }
-        self.witness(&spoken);
+        self.witness(DayFile::Certificate, &spoken);
         if format != certificate::FORMAT {
             let what = format!("it was written by {program}: only its hashes were checked");
             self.other_form(DayFile::Certificate, &what);
@@ -128,7 +130,7 @@ impl Check<'_> {
             self.part_of_certificate(text);
             return true;
         }
-        let expected = certificate::text(self.statement, program);
+        let expected = certificate::text(&self.statement, program);
         let has_all = |hour: &HourRead| {
             u64::try_from(hour.revisions.len()) == Ok(hour.manifest.history.revision)
         };
@@ -144,9 +146,28 @@ impl Check<'_> {
         true
     }
 
-    /// Whether the stamp that the certificate names covers what it speaks of.
-    fn witness(&mut self, spoken: &[(Hour, u64, &str)]) {
-        let path = self.path(DayFile::Certificate);
+    /// Takes from a README what the manifests do not say: stamp and DOI. Whether the DOI is the archive's, the
+    /// files to cite by tell.
+    fn beside_manifests(&mut self, readme: &str, has_certificate: bool) {
+        let told = stamped::told(readme);
+        self.statement.doi = readme::told_doi(readme);
+        if has_certificate && told == self.statement.witness {
+            return;
+        }
+        self.statement.witness = told;
+        if has_certificate {
+            let path = self.path(DayFile::Readme);
+            let what = "it does not name the same stamp as the certificate: they are put in place one after another";
+            self.problems.unfinished(&path, what);
+        }
+        let of = self.of;
+        let spoken: Vec<(Hour, u64, &str)> = read::revisions(&of.hours).collect();
+        self.witness(DayFile::Readme, &spoken);
+    }
+
+    /// Whether the stamp that a file names covers what it speaks of.
+    fn witness(&mut self, file: DayFile, spoken: &[(Hour, u64, &str)]) {
+        let path = self.path(file);
         let Some(witness) = self.of.witness else {
             return;
         };
@@ -162,33 +183,9 @@ impl Check<'_> {
             }
             return;
         };
-        let is_here = |name: &&StampName| name.to_string() == told.name;
-        let Some(name) = witness.stamps.iter().find(is_here) else {
-            let what = format!("it names a stamp that is not here: {}", told.name);
-            let severity = if self.of.is_strict {
-                Severity::Wrong
-            } else {
-                Severity::Incomplete
-            };
-            return self.problems.add(severity, &path, what);
-        };
-        match witness.stamp(self.disk, *name) {
-            Ok(stamp) if line.is_none_or(|line| stamp.line < line) => {
-                let what = format!("the stamp that it names does not cover it: {name}");
-                self.problems.wrong(&path, what);
-            }
-            Ok(stamp) if certificate::stamp(&stamp) == certificate::stamp(told) => (),
-            Ok(stamp) => {
-                let what = format!(
-                    "the stamp that it names says something else: {} by {}",
-                    stamp.time, stamp.authority
-                );
-                self.problems.wrong(&path, what);
-            }
-            Err(why) => {
-                let what = format!("the stamp that it names is not shown to hold: {name}: {why}");
-                self.problems.incomplete(&path, what);
-            }
+        let wrong = stamped::wrong(self.disk, witness, told, line, self.of.is_strict);
+        if let Some((severity, what)) = wrong {
+            self.problems.add(severity, &path, what);
         }
     }
 
@@ -351,9 +348,9 @@ impl Check<'_> {
             return self.other_form(file, &what);
         }
         let what = match (file, self.of.lacks.is_empty()) {
-            (DayFile::Picture, true) => of_picture(says, &picture::svg(self.statement)),
+            (DayFile::Picture, true) => of_picture(says, &picture::svg(&self.statement)),
             (DayFile::Picture, false) => None,
-            (_, true) => difference::difference(says.as_bytes(), &readme::text(self.statement)),
+            (_, true) => difference::difference(says.as_bytes(), &readme::text(&self.statement)),
             (_, false) => {
                 let (told, is_all) = readme::told_gaps(says);
                 let wrong = self.gaps(&told, &|server| is_all && server == UNION);

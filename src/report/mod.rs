@@ -42,6 +42,9 @@ pub mod readme;
 /// What each later revision changed.
 pub mod revision;
 
+/// A stamp of the ledger as a text names it.
+pub mod stamped;
+
 /// Everything that is stated about a day.
 pub mod statement;
 

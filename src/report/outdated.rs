@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use super::certificate;
+use super::{certificate, stamped};
 use crate::{
     period::{Day, Hour},
     vault::{
@@ -130,7 +130,7 @@ fn is_outdated(
     let spoken: BTreeMap<Hour, InPlace> = certificate::spoken_of(&text)
         .map(|(hour, revision, sha256)| (hour, in_place(revision, sha256)))
         .collect();
-    let lacks_stamp = is_stamped && certificate::told_stamp(&text).is_none();
+    let lacks_stamp = is_stamped && stamped::told(&text).is_none();
     let is_late = spoken != *now;
     Ok((is_late || lacks_stamp).then_some(is_late))
 }

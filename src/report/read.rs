@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{certificate, revision::Revision, statement::HourRead};
+use super::{revision::Revision, stamped, statement::HourRead};
 use crate::{
     period::{Day, Hour},
     vault::{
@@ -76,31 +76,24 @@ pub fn witness(
     Ok(line.and_then(|line| witness.since(disk, line)))
 }
 
-/// The stamp that a certificate of these hours names, if it holds and covers them.
+/// The stamp that a text about these hours names, if it holds and covers them.
 pub fn told_witness(
     disk: &dyn Disk,
     vault: &Path,
     hours: &[HourRead],
-    certificate: &str,
+    text: &str,
 ) -> std::io::Result<Option<Stamp>> {
-    let Some(told) = certificate::told_stamp(certificate) else {
+    let Some(told) = stamped::told(text) else {
         return Ok(None);
     };
     let witness = Witness::open(disk, vault, None)?;
     let line = witness.line_of(revisions(hours));
-    let stamp = told
-        .name
-        .parse()
-        .ok()
-        .and_then(|name| witness.stamp(disk, name).ok());
-    let is_it = |stamp: &Stamp| {
-        line.is_some_and(|line| line <= stamp.line)
-            && certificate::stamp(stamp) == certificate::stamp(&told)
-    };
-    Ok(stamp.filter(is_it))
+    let covers = |stamp: &Stamp| line.is_some_and(|line| line <= stamp.line);
+    Ok(stamped::held(disk, &witness, &told).filter(covers))
 }
 
-fn revisions(hours: &[HourRead]) -> impl Iterator<Item = (Hour, u64, &str)> {
+/// The revisions of these hours of which there is a manifest.
+pub(super) fn revisions(hours: &[HourRead]) -> impl Iterator<Item = (Hour, u64, &str)> {
     hours.iter().flat_map(|read| {
         let revisions = read.revisions.iter();
         revisions.map(|of| (read.manifest.hour, of.number, &*of.sha256))

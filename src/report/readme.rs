@@ -3,6 +3,7 @@
 use super::{
     certificate::{check_hashes, ranges},
     pieces::Told,
+    stamped,
     statement::Statement,
     told_gaps::{self, causes, instant, meaning, second},
 };
@@ -11,15 +12,19 @@ use crate::{
         cause::Cause,
         gap::{Gap, UNION},
     },
+    doi::Doi,
     period::Day,
     text::{percent, plural, thousands, wrapped},
 };
 
 /// The version of its form. Whoever changes a word of it raises this.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// Gaps that are listed, the longest; all are in the day's `_gaps.csv`.
 const GAPS_MAX: usize = 20;
+
+/// The section on citing.
+const CITE: &str = "How to cite";
 
 /// Columns of a line of text.
 const WIDTH: usize = 100;
@@ -30,8 +35,9 @@ pub fn text(statement: &Statement<'_>) -> String {
     let sections = [
         ("What is missing", missing(statement)),
         ("From ids to posts", hydrate(day)),
-        ("How to cite", cite(statement)),
+        (CITE, cite(statement)),
         ("What you may do with it", terms()),
+        ("Since when no change goes unnoticed", since(statement)),
         ("How to verify it", verify(day)),
     ];
     let mut text = format!("# Post ids of {day}\n\n{}", what(statement));
@@ -48,6 +54,13 @@ pub fn format_of(text: &str) -> Option<u32> {
         .strip_prefix("<!-- README format ")?
         .strip_suffix(" -->")?;
     number.parse().ok()
+}
+
+/// The DOI that a README names as the archive's.
+pub fn told_doi(text: &str) -> Option<Doi> {
+    let (_, section) = text.split_once(&format!("\n## {CITE}\n"))?;
+    let (section, _) = section.split_once("\n## ")?;
+    Doi::told(section)
 }
 
 /// The gaps of the union that a README lists, and whether it lists all of them.
@@ -229,11 +242,23 @@ fn hydrate(day: Day) -> String {
 }
 
 fn cite(statement: &Statement<'_>) -> String {
-    let words = "If `DATASET.md` lies in the root of the archive, it says what the archive is, who made it and how \
-                 to cite it (`CITATION.cff` beside it has that for reference managers). Else cite the project that \
-                 this folder belongs to, by the DOI or address under which you found it. Say as well which state \
-                 of it you used: the day, and the SHA-256 of its certificate. So anybody can tell later whether \
-                 they have the same files:";
+    let archive = statement.doi.as_ref().map_or_else(
+        || {
+            "If `DATASET.md` lies in the root of the archive, it says what the archive is, who made it and how to \
+             cite it (`CITATION.cff` beside it has that for reference managers). Else cite the project that this \
+             folder belongs to, by the DOI or address under which you found it."
+                .to_owned()
+        },
+        |doi| {
+            format!(
+                "Cite the archive by its DOI: <{}>. `DATASET.md` in its root says what it is, who made it and how to \
+                 cite it (`CITATION.cff` beside it has that for reference managers).",
+                doi.url()
+            )
+        },
+    );
+    let state = "Say as well which state of it you used: the day, and the SHA-256 of its certificate. So anybody \
+                 can tell later whether they have the same files:";
     let example = format!(
         "> Post ids of {}, X sampled stream, {} covered. Certificate: SHA-256 … (`sha256sum \
          {}_certificate.txt`).",
@@ -241,7 +266,25 @@ fn cite(statement: &Statement<'_>) -> String {
         percent(statement.union.0.covered, statement.committed),
         statement.day
     );
-    format!("{}\n{example}\n", wrapped(words, "", WIDTH))
+    let words = format!("{archive} {state}");
+    format!("{}\n{example}\n", wrapped(&words, "", WIDTH))
+}
+
+/// What stamp covers the day.
+fn since(statement: &Statement<'_>) -> String {
+    let Some(stamp) = &statement.witness else {
+        let words = "When this was written, no time-stamping authority had stamped the ledger with all manifests of \
+                     this day in it. Stamps that came later lie in `witness/` beside the ledger, and the command \
+                     below names them.";
+        return wrapped(words, "", WIDTH);
+    };
+    let words = format!(
+        "The ledger is stamped: at the time below an authority (RFC 3161) signed the hash of its line {}. Each line \
+         has the hash of the one before, and the lines of this day's manifests are among them. A change to any of \
+         these after that time shows, whoever made it.",
+        stamp.line
+    );
+    format!("{}\n{}", wrapped(&words, "", WIDTH), stamped::fenced(stamp))
 }
 
 fn terms() -> String {

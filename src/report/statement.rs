@@ -12,6 +12,7 @@ use crate::{
         seconds::{self, Covered},
         window,
     },
+    doi::Doi,
     period::{Day, Hour, Interval, UnknownZone, UtcMs, Zone},
     segment::name::ServerId,
     vault::{
@@ -102,6 +103,8 @@ pub struct Statement<'a> {
     pub redactions: ByWord,
     /// The oldest stamp of the ledger with all of these manifests in it, if there is one.
     pub witness: Option<Stamp>,
+    /// The DOI by which the archive is cited, if it has one.
+    pub doi: Option<Doi>,
 }
 
 /// Why nothing can be stated.
@@ -178,6 +181,7 @@ impl<'a> Statement<'a> {
             conflicts: (0, ByWord::new()),
             redactions: ByWord::new(),
             witness: None,
+            doi: None,
         };
         let whole: u64 = manifests.clone().map(|m| length(&m.intervals)).sum();
         for manifest in manifests {

@@ -48,6 +48,10 @@ pub struct Options {
     pub dir: PathBuf,
     /// The one project it has.
     pub project: String,
+    /// Whether nobody but its contributors sees it.
+    pub is_private: bool,
+    /// What the token's owner may do there.
+    pub role: Role,
     /// The token that is let in.
     pub token: String,
     /// What ids follow from, and chance.
@@ -60,6 +64,17 @@ pub struct Options {
     pub start: UtcMs,
     /// Where it is written down.
     pub truth: Truth,
+}
+
+/// What a contributor may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Look.
+    Read,
+    /// Change files.
+    Write,
+    /// Everything.
+    Admin,
 }
 
 /// The three ports.
@@ -95,6 +110,8 @@ pub(super) struct Site {
     pub(super) files: String,
     pub(super) storage: String,
     pub(super) project: String,
+    pub(super) is_private: bool,
+    pub(super) role: Role,
     token: String,
     seed: u64,
     pub(super) quota: u64,
@@ -150,6 +167,8 @@ pub async fn serve(
         files: url(&doors.files)?,
         storage: url(&doors.storage)?,
         project: options.project,
+        is_private: options.is_private,
+        role: options.role,
         token: options.token,
         seed: options.seed,
         quota: options.quota,
@@ -344,7 +363,7 @@ fn act(door: Door, ask: &mut Ask, kind: Option<Kind>, shared: &Shared) -> Answer
     let mut state = shared.state();
     let mut answer = match door {
         Door::Api if kind == Some(Kind::Stale) => osf_api::nothing(),
-        Door::Api => osf_api::answer(ask, &shared.site, &state.tree),
+        Door::Api => osf_api::answer(ask, &shared.site, &mut state.tree),
         Door::Files => osf_butler::answer(ask, &shared.site, &mut state.tree, &shared.truth),
         Door::Storage => osf_butler::stored(ask, &state.tree),
     };

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    osf::Site,
+    osf::{Role, Site},
     osf_answer::{Answer, Ask},
     osf_fault::Purpose,
     osf_tree::{Node, Tree},
@@ -32,6 +32,7 @@ pub(super) fn purpose(ask: &Ask) -> (Purpose, String) {
             let name = ask.query("filter[name][eq]").or(ask.query("filter[name]"));
             (Purpose::List, name.unwrap_or("").to_owned())
         }
+        ["v2", "nodes", _, "identifiers"] if ask.method == "POST" => (Purpose::Mint, String::new()),
         ["v2", "guids" | "nodes", ..] => (Purpose::Find, String::new()),
         ["download", ..] => (Purpose::Download, String::new()),
         _ => (Purpose::Other, String::new()),
@@ -39,9 +40,10 @@ pub(super) fn purpose(ask: &Ask) -> (Purpose, String) {
 }
 
 /// The answer to a request that is let in.
-pub(super) fn answer(ask: &Ask, site: &Site, tree: &Tree) -> Answer {
+pub(super) fn answer(ask: &Ask, site: &Site, tree: &mut Tree) -> Answer {
+    let is_mint = purpose(ask).0 == Purpose::Mint;
     let not_found = || Answer::json(404, &error("Not found."));
-    if ask.method != "GET" {
+    if ask.method != "GET" && !is_mint {
         let detail = format!("Method \"{}\" not allowed.", ask.method);
         return Answer::json(405, &error(&detail));
     }
@@ -63,6 +65,11 @@ pub(super) fn answer(ask: &Ask, site: &Site, tree: &Tree) -> Answer {
                 {"referent": {"data": {"id": id, "type": "nodes"}}}}}),
         ),
         ["v2", "guids", id] => Answer::redirect(format!("{}/v2/nodes/{id}/", site.api)),
+        ["v2", "nodes", _, "identifiers"] if is_mint => mint(ask, site, tree),
+        ["v2", "nodes", _, "identifiers"] => {
+            let found = tree.doi().map(|doi| identifier(doi, site));
+            page(ask, site, found.into_iter().collect())
+        }
         ["v2", "nodes", id] => Answer::json(200, &json!({"data": node(id, site)})),
         ["v2", "nodes", id, "storage"] => {
             let usage = tree.usage();
@@ -85,6 +92,43 @@ pub(super) fn answer(ask: &Ask, site: &Site, tree: &Tree) -> Answer {
     }
 }
 
+/// Gives the project a DOI. What is not allowed is refused in words that do not say why.
+fn mint(ask: &Ask, site: &Site, tree: &mut Tree) -> Answer {
+    if site.is_private || site.role < Role::Admin {
+        let detail = "You do not have permission to perform this action.";
+        return Answer::json(403, &error(detail));
+    }
+    let asked: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
+    let text = |at: &str| asked.pointer(at).and_then(Value::as_str);
+    match (text("/data/type"), text("/data/attributes/category")) {
+        (Some("identifiers"), Some("doi")) => (),
+        (Some("identifiers"), _) => {
+            let detail = "You can only mint a DOI, not a different type of identifier.";
+            return Answer::json(400, &error(detail));
+        }
+        _ => {
+            let detail = "This resource has a type of \"identifiers\", but you set the json body's type field to another.";
+            return Answer::json(409, &error(detail));
+        }
+    }
+    if tree.doi().is_some() {
+        let detail = "A DOI already exists for this resource.";
+        return Answer::json(400, &error(detail));
+    }
+    let doi = format!("10.17605/OSF.IO/{}", site.project.to_uppercase());
+    if let Err(why) = tree.mint(doi.clone()) {
+        return Answer::json(500, &error(&why.to_string()));
+    }
+    Answer::json(201, &json!({ "data": identifier(&doi, site) }))
+}
+
+fn identifier(doi: &str, site: &Site) -> Value {
+    let id = "5f0000000000000000000001";
+    json!({"id": id, "type": "identifiers", "attributes": {"category": "doi", "value": doi},
+        "links": {"self": format!("{}/v2/identifiers/{id}/", site.api)},
+        "relationships": {"referent": {"data": {"id": site.project, "type": "nodes"}}}})
+}
+
 /// A list that has nothing.
 pub(super) fn nothing() -> Answer {
     Answer::json(200, &json!({"data": [], "links": {"next": null}}))
@@ -92,9 +136,14 @@ pub(super) fn nothing() -> Answer {
 
 fn node(id: &str, site: &Site) -> Value {
     let api = &site.api;
+    let permissions = match site.role {
+        Role::Admin => &["admin", "write", "read"][..],
+        Role::Write => &["write", "read"],
+        Role::Read => &["read"],
+    };
     json!({"id": id, "type": "nodes",
-        "attributes": {"title": "A simulated project", "public": true,
-            "current_user_permissions": ["admin", "write", "read"]},
+        "attributes": {"title": "A simulated project", "public": !site.is_private,
+            "current_user_permissions": permissions},
         "links": {"self": format!("{api}/v2/nodes/{id}/")},
         "relationships": {"files": {"links": {"related":
             {"href": format!("{api}/v2/nodes/{id}/files/"), "meta": {}}}}}})

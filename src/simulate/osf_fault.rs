@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [[fault]]
-//! on = "create"       # find list folder create update download; absent: every request
+//! on = "create"       # find list folder create update download mint; absent: every request
 //! name = "IDs"        # only files or folders whose name has this in it
 //! skip = 1            # not the first of them
 //! times = 2           # so often, then never again; absent: always
@@ -34,6 +34,8 @@ pub enum Purpose {
     Update,
     /// Getting a file's bytes.
     Download,
+    /// Minting a DOI.
+    Mint,
     /// Anything else.
     Other,
 }

@@ -52,6 +52,8 @@ pub(super) struct Version {
 struct Kept {
     made: u64,
     nodes: Vec<Node>,
+    /// The project's DOI.
+    doi: Option<String>,
 }
 
 /// The storage of one project.
@@ -108,6 +110,17 @@ impl Tree {
         };
         let end = if node.is_folder { "/" } else { "" };
         format!("{above}{}{end}", node.name)
+    }
+
+    /// The project's DOI.
+    pub(super) fn doi(&self) -> Option<&str> {
+        self.kept.doi.as_deref()
+    }
+
+    /// Gives the project that DOI.
+    pub(super) fn mint(&mut self, doi: String) -> io::Result<()> {
+        self.kept.doi = Some(doi);
+        self.keep()
     }
 
     /// Bytes of all versions: what the quota counts.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <vault>/vault.json                                   format, id, time zone, stream, first hour
+//! <vault>/doi.json                                     the DOI, if one was minted
 //! <vault>/ledger.jsonl                                 one line a revision, each chained to the last
 //! <vault>/witness/ledger_000123_20261124T140509Z.tsr   a stamp of it
 //!                 authority_3f9a0c41b2d7e865.pem       by whom

@@ -274,6 +274,15 @@ impl Witness {
         })
     }
 
+    /// The stamp that says most of the first so many lines: the oldest of all of them, else the newest of some.
+    pub fn up_to(&self, disk: &dyn Disk, lines: u64) -> Option<Stamp> {
+        let of_some = || {
+            let mut newest = self.stamps.iter().rev();
+            newest.find_map(|name| self.stamp(disk, *name).ok())
+        };
+        self.since(disk, lines).or_else(of_some)
+    }
+
     /// The oldest stamp that holds of that line or a later one.
     pub fn since(&self, disk: &dyn Disk, line: u64) -> Option<Stamp> {
         let covering = self.stamps.iter().filter(|name| line <= name.line);

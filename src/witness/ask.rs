@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    config::proxy::Proxies,
     stamp::token::ANSWER_BYTES_MAX,
     world::{
         agent::{self, Limits, NoCertificates},
@@ -43,11 +44,19 @@ impl NoAnswer {
 }
 
 /// Asks.
-pub fn ask(url: &str, request: &[u8], clock: &Clock) -> Result<Vec<u8>, NoAnswer> {
+pub fn ask(
+    url: &str,
+    request: &[u8],
+    proxies: &Proxies,
+    clock: &Clock,
+) -> Result<Vec<u8>, NoAnswer> {
     let agent = agent::agent(clock, LIMITS, url.starts_with("https:"))?;
-    let away = |why: ureq::Error| NoAnswer::Away(why.to_string());
+    let away = |why: ureq::Error| NoAnswer::Away(agent::words(&why));
     let mut response = agent
         .post(url)
+        .config()
+        .proxy(proxies.way_to(url))
+        .build()
         .header("Content-Type", "application/timestamp-query")
         .header("Accept", "application/timestamp-reply")
         .send(request)

@@ -9,7 +9,7 @@ use super::{
     plan::{self, Due},
 };
 use crate::{
-    config::settings::Witness as Settings,
+    config::{proxy::Proxies, settings::Witness as Settings},
     period::UtcMs,
     stamp::{
         request::{Hash, Nonce, request},
@@ -33,6 +33,8 @@ pub struct Job<'a> {
     pub settings: &'a Settings,
     /// Whose answers hold.
     pub trust: &'a Trust,
+    /// The network's proxies.
+    pub proxies: &'a Proxies,
     /// The time.
     pub clock: &'a Clock,
     /// Bytes that must stay free.
@@ -120,7 +122,7 @@ impl Job<'_> {
     pub fn ask(&self, hash: &Hash, chance: [u8; 8]) -> Result<(Token, Vec<u8>), RunError> {
         let nonce = Nonce::new(chance);
         let url = self.settings.tsa.clone();
-        let answer = match ask::ask(&url, &request(hash, nonce), self.clock) {
+        let answer = match ask::ask(&url, &request(hash, nonce), self.proxies, self.clock) {
             Ok(answer) => answer,
             Err(source) => return Err(RunError::NoAnswer { url, source }),
         };

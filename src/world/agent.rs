@@ -7,7 +7,7 @@ use ureq::{
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
-use super::clock::Clock;
+use super::{clock::Clock, tls};
 
 /// However fast a simulated clock runs, this machine takes its time.
 const REAL_MIN: Duration = Duration::from_secs(3);
@@ -45,6 +45,22 @@ pub fn agent(clock: &Clock, limits: Limits, is_https: bool) -> Result<Agent, NoC
         config = config.tls_config(TlsConfig::builder().root_certs(roots()?).build());
     }
     Ok(config.build().new_agent())
+}
+
+/// What a call that got no answer says, and what to do about it.
+pub fn words(why: &ureq::Error) -> String {
+    let is_unknown = match why {
+        ureq::Error::Io(why) => tls::is_unknown_issuer(why),
+        ureq::Error::Rustls(why) => tls::is_unknown_issuer(why),
+        _ => false,
+    };
+    match why {
+        _ if is_unknown => tls::UNKNOWN_ISSUER.to_owned(),
+        ureq::Error::ConnectProxyFailed(said) => {
+            format!("the network's proxy (HTTPS_PROXY) refuses the way: {said}")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// The certificates that this machine's administrator keeps current.

@@ -47,6 +47,8 @@ pub enum Point {
     RedactionNoted,
     /// Redaction: the segment is in place, its seal is not.
     RedactedInPlace,
+    /// Publishing: OSF has minted a DOI, the vault does not have it yet.
+    DoiMinted,
 }
 
 impl Point {

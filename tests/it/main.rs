@@ -14,6 +14,7 @@ mod collect;
 mod deliver;
 mod disk;
 mod documents;
+mod doi;
 mod faults;
 mod install;
 mod late;

@@ -40,6 +40,7 @@ use twinstream::{
             ServerCounts, TotalCounts, sha256,
         },
         public::{Public, RootFile},
+        witness::Stamp,
     },
 };
 
@@ -1073,7 +1074,12 @@ fn example_to_cite(statement: &Statement<'_>) -> Vec<(String, String)> {
     let days = BTreeMap::from([(statement.day, DaySum::of(statement))]);
     let state = State::of(&lines, &lines);
     let dataset = settings.dataset.unwrap();
-    let of = Description::of(&dataset, &archive, state, &lines, &days)
+    let beside = description::Beside {
+        dataset: &dataset,
+        doi: statement.doi.as_ref(),
+        stamp: statement.witness.as_ref(),
+    };
+    let of = Description::of(beside, &archive, state, &lines, &days)
         .unwrap()
         .unwrap();
     let each = RootFile::ALL.into_iter();
@@ -1105,7 +1111,14 @@ fn the_example_of_the_documents_is_what_the_program_writes() {
         }
     };
     let hours: Vec<HourRead> = day.hours().map(read).collect();
-    let statement = Statement::of(day, &hours).unwrap();
+    let mut statement = Statement::of(day, &hours).unwrap();
+    statement.doi = Some("10.17605/OSF.IO/ABCDE".parse().unwrap());
+    statement.witness = Some(Stamp {
+        name: "ledger_000025_20261124T060012Z.tsr".to_owned(),
+        line: 25,
+        time: at("2026-11-24T06:00:12Z"),
+        authority: "O=Example, CN=Example Time Stamping".to_owned(),
+    });
     let text = certificate::text(&statement, "twinstream/0.1.0");
     let (_, revisions) = text.split_once(certificate::REVISIONS).unwrap();
     let words = revisions

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cite",
         &[
-            "config", "cover", "period", "report", "segment", "text", "vault", "world",
+            "config", "cover", "doi", "period", "report", "segment", "text", "vault", "world",
         ],
     ),
     (
@@ -51,7 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "alarm", "backoff", "config", "period", "place", "segment", "text", "world",
         ],
     ),
-    ("config", &["period", "place", "segment"]),
+    ("config", &["doi", "period", "place", "segment"]),
     ("cover", &["period", "segment", "text"]),
     (
         "deliver",
@@ -71,13 +71,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "publish",
         &[
-            "alarm", "cite", "config", "period", "place", "report", "segment", "text", "vault",
-            "world",
+            "alarm", "cite", "config", "doi", "period", "place", "report", "segment", "text",
+            "vault", "world",
         ],
     ),
     (
         "report",
-        &["cover", "period", "segment", "text", "vault", "world"],
+        &[
+            "cover", "doi", "period", "segment", "text", "vault", "world",
+        ],
     ),
     ("segment", &["alarm", "period", "world"]),
     ("simulate", &["period", "world"]),
@@ -86,7 +88,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "vault",
         &[
-            "cover", "period", "place", "post", "segment", "stamp", "text", "world",
+            "cover", "doi", "period", "place", "post", "segment", "stamp", "text", "world",
         ],
     ),
     (

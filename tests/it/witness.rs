@@ -23,6 +23,7 @@ use crate::support::{
     authority::{Authority, Keys, Manner, P256},
     folder::files_below,
     osf::{Osf, Publisher, Said, fast_folder},
+    proxy::Proxy,
 };
 
 const NOWHERE: &str = "http://127.0.0.1:9";
@@ -161,6 +162,29 @@ fn publisher_hour(hour: i64) -> twinstream::period::UtcMs {
 }
 
 #[test]
+fn an_authority_beyond_the_network_is_asked_through_its_proxy() {
+    let (publisher, authority) = (publisher(), Authority::start(P256));
+    let proxy = Proxy::start(9, |_| "403 Forbidden");
+    let config = authority
+        .config()
+        .replace(&authority.url, "https://tsa.example.org/tsr");
+    let asked = |variables: &[(&str, String)]| {
+        let mut command = publisher.any_command(NOWHERE, &config, &["witness"]);
+        for name in ["HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            command.env_remove(name).env_remove(name.to_lowercase());
+        }
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        Said::of(&command.output().unwrap())
+    };
+    let through = ("HTTPS_PROXY", format!("http://127.0.0.1:{}", proxy.port));
+    asked(std::slice::from_ref(&through)).check(6, "proxy (HTTPS_PROXY) refuses the way");
+    assert!(proxy.heads()[0].starts_with("CONNECT tsa.example.org:443 HTTP/1.1\r\n"));
+    asked(&[through, ("NO_PROXY", "example.org".to_owned())]).check(6, "no whole answer");
+    assert_eq!(proxy.heads().len(), 1, "it goes without");
+    asked(&[("HTTPS_PROXY", "socks5://127.0.0.1:1080".to_owned())]).check(3, "cannot be used");
+}
+
+#[test]
 fn authorities_sign_with_keys_of_many_kinds() {
     let all = [
         (&["rsa:2048"][..], "sha512", true),
@@ -293,20 +317,89 @@ fn whatever_bit_of_an_answer_is_changed_it_never_says_something_else() {
     }
 }
 
+const DATASET: &str = "\n[dataset]\ntitle = \"Ids\"\ncreators = [{ name = \"Example, Ada\" }]\n";
+
+/// The command that DATASET.md shows, in the folder as it was downloaded.
+fn openssl_confirms_it_as_the_page_says(root: &Path, authority: &Authority) {
+    let page = fs::read_to_string(root.join("DATASET.md")).unwrap();
+    let (_, rest) = page.split_once("```\nopenssl ").unwrap();
+    let (command, _) = rest.split_once("```").unwrap();
+    fs::copy(authority.root(), root.join("CA.pem")).unwrap();
+    let confirms = || {
+        let said = Command::new("sh")
+            .args(["-c", &format!("openssl {command}")])
+            .current_dir(root)
+            .output()
+            .unwrap();
+        String::from_utf8([said.stdout, said.stderr].concat()).unwrap()
+    };
+    let said = confirms();
+    assert!(said.contains("Verification: OK"), "{said}");
+    let path = ledger::path(root);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"revision\":1", "\"revision\":2")).unwrap();
+    let said = confirms();
+    assert!(said.contains("Verification: FAILED"), "{said}");
+    fs::write(&path, text).unwrap();
+    fs::remove_file(root.join("CA.pem")).unwrap();
+}
+
+/// README and DATASET.md name the stamp as it is.
+fn changed_words_about_it_are_found(copy: &dyn Fn(&dyn Fn(&Path)) -> tempfile::TempDir) {
+    let folder = |root: &Path| root.join("2026/11/23");
+    let readme = format!("{DAY}_README.md");
+    let tampered = |without_certificate: bool| {
+        copy(&|root| {
+            let path = folder(root).join(&readme);
+            let text = fs::read_to_string(&path).unwrap();
+            let other = text.replace("CN=Time stamps", "CN=Time signals");
+            assert!(other != text, "{text}");
+            fs::write(path, other).unwrap();
+            if without_certificate {
+                fs::remove_file(folder(root).join(format!("{DAY}_certificate.txt"))).unwrap();
+            }
+        })
+    };
+    for dir in [tampered(false), tampered(true)] {
+        let (code, said) = verify(dir.path(), &[]);
+        let told = format!("{readme}: the stamp that it names says something else");
+        assert!(code == 1 && said.contains(&told), "{said}");
+    }
+    let dir = copy(&|root| {
+        let path = root.join("DATASET.md");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, text.replace("CN=Time stamps", "CN=Time signals")).unwrap();
+    });
+    let (code, said) = verify(dir.path(), &[]);
+    let told = "DATASET.md: the stamp that it names says something else";
+    assert!(code == 1 && said.contains(told), "{said}");
+    // without the certificate it still says the truth
+    let dir = copy(&|root| {
+        fs::remove_file(folder(root).join(format!("{DAY}_certificate.txt"))).unwrap();
+    });
+    let (code, said) = verify(dir.path(), &[]);
+    assert!(code == 5 && !said.contains("WRONG"), "{said}");
+}
+
 #[test]
 fn strangers_check_the_stamps_that_are_published() {
     let (publisher, authority) = (publisher(), Authority::start(P256));
+    publisher
+        .run(NOWHERE, DATASET, &["report", DAY])
+        .check(5, "no stamp of an authority");
+    let page = publisher.site.vault().join("DATASET.md");
+    let said = fs::read_to_string(&page).unwrap();
+    assert!(said.contains("no time-stamping authority had"), "{said}");
     witness(&publisher, &authority, &[]).check(0, "");
     publisher
-        .run(NOWHERE, "", &["report", DAY])
+        .run(NOWHERE, DATASET, &["report", DAY])
         .check(5, "Since this time");
     let osf = Osf::start("", &[]);
-    publisher.publish(&osf, &[]).check(0, "witness/ledger_");
+    let publish = |args: &[&str]| publisher.publish_with(&osf, DATASET, args);
+    publish(&[]).check(0, "witness/ledger_");
     assert_eq!(osf.files(), publisher.expected());
-    publisher
-        .publish(&osf, &["--audit"])
-        .check(0, "0 should not be public");
-    publisher.publish(&osf, &[]).check(4, "");
+    publish(&["--audit"]).check(0, "0 should not be public");
+    publish(&[]).check(4, "");
     let copy = |change: &dyn Fn(&Path)| {
         let dir = fast_folder();
         for (path, bytes) in osf.files() {
@@ -324,6 +417,8 @@ fn strangers_check_the_stamps_that_are_published() {
         let (code, said) = verify(good.path(), args);
         assert!(code == 0 && said.contains("1 stamp holds"), "{said}");
     }
+    openssl_confirms_it_as_the_page_says(good.path(), &authority);
+    changed_words_about_it_are_found(&copy);
     // in the place of the stamp one by somebody else, whose certificates are put beside it
     let forger = Authority::start(P256);
     let replaced = copy(&|root| {

@@ -1,0 +1,117 @@
+//! The DOI of the project: minted once, and kept in the vault.
+//!
+//! OSF gives a project one DOI and no second one. So whoever has lost an answer, or was ended before the DOI
+//! was kept, asks which one there is before asking for one, and nothing is minted twice.
+
+use super::{
+    address::Site,
+    answer::{Project, Trouble},
+    osf::Osf,
+    outcome::RunError,
+    patience::Patience,
+    run::Job,
+};
+use crate::{
+    doi::Doi,
+    vault::doi::{self, Minted, Unreadable},
+    world::crash::{self, Point},
+};
+
+/// What came of it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Given {
+    /// The archive has one.
+    Known(Doi),
+    /// OSF has given the project one before. The archive has it now, unless it was only asked.
+    There(Doi),
+    /// OSF has minted one now, and the archive has it.
+    Minted(Doi),
+    /// One would be minted.
+    Would,
+}
+
+/// Why none is minted. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NoDoi {
+    /// What the vault keeps cannot be read.
+    #[error(transparent)]
+    Kept(#[from] Unreadable),
+    /// The archive has one that leads elsewhere.
+    #[error(
+        "the archive has the DOI {doi}, which leads to the project {project}, and not to the one that is configured"
+    )]
+    Elsewhere {
+        /// The DOI.
+        doi: Doi,
+        /// Where it leads.
+        project: String,
+    },
+    /// OSF mints for public projects only.
+    #[error("the project {0} is private")]
+    Private(String),
+    /// And for whoever is in charge of them.
+    #[error("the token's owner is no administrator of the project {0}")]
+    NotAdmin(String),
+}
+
+impl Job<'_> {
+    /// Has OSF mint a DOI for the project, if it has none, and keeps it; `is_asking`: only says what would be
+    /// done.
+    pub fn doi(&self, is_asking: bool) -> Result<Given, RunError> {
+        self.may_begin()?;
+        let project = &self.settings.project;
+        match Minted::read(self.disk, self.vault).map_err(NoDoi::from)? {
+            Some(kept) if kept.project == *project => return Ok(Given::Known(kept.doi)),
+            Some(Minted { doi, project, .. }) => {
+                return Err(NoDoi::Elsewhere { doi, project }.into());
+            }
+            None => (),
+        }
+        let osf = Osf::new(
+            Site::new(&self.settings.base_url)?,
+            self.token,
+            self.proxies,
+            self.clock,
+        )?;
+        let patience = if is_asking {
+            Patience::of_a_look()
+        } else {
+            Patience::of_a_run()
+        };
+        let mut hand = self.hand(&osf, patience);
+        hand.patience.begin();
+        let found = hand.patiently(|osf| osf.project(project));
+        match found.map_err(|why| RunError::Trouble(why.trouble()))? {
+            Project {
+                is_public: false, ..
+            } => return Err(NoDoi::Private(project.clone()).into()),
+            Project {
+                is_admin: false, ..
+            } => return Err(NoDoi::NotAdmin(project.clone()).into()),
+            Project { .. } => (),
+        }
+        let given = hand.patiently(|osf| {
+            if let Some(there) = osf.doi(project)? {
+                return Ok(Given::There(there));
+            }
+            if is_asking {
+                return Ok(Given::Would);
+            }
+            match osf.mint(project) {
+                Ok(doi) => Ok(Given::Minted(doi)),
+                // somebody was faster
+                Err(refused @ Trouble::Refused { status: 400, .. }) => {
+                    osf.doi(project)?.map(Given::There).ok_or(refused)
+                }
+                Err(other) => Err(other),
+            }
+        });
+        let given = given.map_err(|why| RunError::Trouble(why.trouble()))?;
+        if let (Given::There(doi) | Given::Minted(doi), false) = (&given, is_asking) {
+            crash::point(Point::DoiMinted);
+            Minted::keep(self.disk, self.vault, doi, project)
+                .map_err(RunError::io(&doi::path(self.vault)))?;
+        }
+        Ok(given)
+    }
+}
