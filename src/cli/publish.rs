@@ -49,10 +49,10 @@ ledger. Never the posts. A file counts when it was downloaded again and is the s
 1,500,000 ids in 30 days to one recipient: beyond [publish.osf] ids_per_30_days publishing stops.
 [publish] forbid = \"dsa\" refuses every upload (exit code 3).
 
-A DOI cannot be taken back. It takes a public project, a token of its administrator, [dataset] with a
-description, and an hour that is committed. It is kept in the vault (doi.json), and stands from then on in all
-files to cite by and in the README of each day that is reported; what is public has it with the
-next publish.")]
+A DOI cannot be taken back. It takes a public project, a token of its administrator, [dataset] with
+a description, and an hour that is committed. It is kept in the vault (doi.json), and stands from
+then on in all files to cite by and in the README of each day that is reported. What is public has
+it with the next publish.")]
 pub(crate) struct PublishArgs {
     /// Everything that is committed and not public: what is done without any flag
     #[arg(long, conflicts_with = "audit")]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tempfile::TempDir;
 use twinstream::{
     stamp::{
         request::{Nonce, request},
@@ -344,8 +345,11 @@ fn openssl_confirms_it_as_the_page_says(root: &Path, authority: &Authority) {
     fs::remove_file(root.join("CA.pem")).unwrap();
 }
 
+/// What is done to a copy.
+type Change<'a> = &'a dyn Fn(&Path);
+
 /// README and DATASET.md name the stamp as it is.
-fn changed_words_about_it_are_found(copy: &dyn Fn(&dyn Fn(&Path)) -> tempfile::TempDir) {
+fn changed_words_about_it_are_found(copy: &dyn Fn(Change<'_>) -> TempDir) {
     let folder = |root: &Path| root.join("2026/11/23");
     let readme = format!("{DAY}_README.md");
     let tampered = |without_certificate: bool| {
@@ -400,7 +404,7 @@ fn strangers_check_the_stamps_that_are_published() {
     assert_eq!(osf.files(), publisher.expected());
     publish(&["--audit"]).check(0, "0 should not be public");
     publish(&[]).check(4, "");
-    let copy = |change: &dyn Fn(&Path)| {
+    let copy = |change: Change<'_>| {
         let dir = fast_folder();
         for (path, bytes) in osf.files() {
             let path = dir.path().join(path);
