@@ -3,15 +3,21 @@
 //! What has no door to the outside (the framer, the gzip decoder) is measured within the whole
 //! collector: `scripts/bench collector`.
 
-use std::{hint::black_box, rc::Rc};
+use std::hint::black_box;
 
 use divan::{Bencher, counter::BytesCount};
 use twinstream::{
-    merge::dedupe::{Copy, dedupe},
+    merge::{
+        dedupe::{Copy, dedupe},
+        unit::Made,
+    },
     period::UtcMs,
-    post::{flatten, parse},
     segment::{line, seal::Digester},
     simulate::post::{Fields, Recipe, Vocabulary},
+    source::{
+        Source as _,
+        x::{X, parse},
+    },
     vault::{
         csv,
         xz::{Effort, XzWriter},
@@ -59,10 +65,11 @@ fn bytes(lines: &[Vec<u8>]) -> BytesCount {
 
 /// `tweets.csv` of the two minutes.
 fn rows() -> Vec<u8> {
-    let mut rows = Vec::new();
-    for stored in stored() {
-        if let Ok(post) = parse::post(&stored) {
-            csv::push_row(&mut rows, flatten::post_row(&post, "1"));
+    let (lines, mut rows) = (stored(), Vec::new());
+    let mut records = X.records(None);
+    for stored in &lines {
+        if let Ok(record) = records.read(stored, true) {
+            csv::push_row(&mut rows, records.row(record).unwrap_or_default());
         }
     }
     rows
@@ -123,31 +130,43 @@ fn parse_post(bencher: Bencher) {
 #[divan::bench]
 fn csv_rows(bencher: Bencher) {
     let lines = stored();
-    let posts: Vec<_> = lines.iter().flat_map(|line| parse::post(line)).collect();
-    bencher.counter(BytesCount::of_slice(&rows())).bench(|| {
-        let mut out = Vec::with_capacity(8 << 20);
-        for post in &posts {
-            csv::push_row(&mut out, flatten::post_row(post, "1"));
-        }
-        out
-    });
+    let mut records = X.records(None);
+    let read = lines.iter().flat_map(|line| records.read(line, true));
+    let posts: Vec<usize> = read.collect();
+    bencher
+        .counter(BytesCount::of_slice(&rows()))
+        .bench_local(|| {
+            let mut out = Vec::with_capacity(8 << 20);
+            for post in &posts {
+                csv::push_row(&mut out, records.row(*post).unwrap_or_default());
+            }
+            out
+        });
 }
 
 #[divan::bench]
 fn dedupe_two_servers(bencher: Bencher) {
     let lines = stored();
-    let posts: Vec<_> = lines
+    let mut records = X.records(None);
+    let read = lines
         .iter()
-        .flat_map(|line| parse::post(line).map(|post| (line, Rc::new(post))))
-        .collect();
+        .flat_map(|line| records.read(line, true).map(|record| (line, record)));
+    let posts: Vec<(&Vec<u8>, usize)> = read.collect();
+    let connections = [Vec::new(), Vec::new()];
+    let made = Made {
+        source: &X,
+        servers: &[],
+        connections: &connections,
+        columns: None,
+    };
     let copies = || {
         let of = |server: usize| {
-            posts.iter().map(move |(line, post)| Copy {
+            posts.iter().map(move |(line, record)| Copy {
                 retrieved_at: UtcMs(0),
                 lag_ms: 0,
                 server,
                 received: (line.as_slice(), &[][..]),
-                post: Rc::clone(post),
+                record: *record,
                 former: None,
             })
         };
@@ -155,7 +174,7 @@ fn dedupe_two_servers(bencher: Bencher) {
     };
     bencher
         .with_inputs(copies)
-        .bench_local_values(|copies| dedupe(copies, &[Vec::new(), Vec::new()], |_, _| ()));
+        .bench_local_values(|copies| dedupe(copies, &made, &mut *records, |_, _, _| ()));
 }
 
 #[divan::bench(args = ["stored", "fast", "balanced", "small"], sample_count = 3, sample_size = 1)]

@@ -65,8 +65,8 @@ pub mod place;
 /// How a segment, its events and its seal lie in the spool.
 pub mod segment;
 
-/// What a line says: ids, posts, the reasons for which a line is no post.
-pub mod post;
+/// What a stream is: each platform in a folder of its own, behind one trait.
+pub mod source;
 
 /// How an hour lies in the vault: files, manifest, ledger.
 pub mod vault;

@@ -61,6 +61,7 @@ impl MergeHour {
         let door = Door::of(&RealDisk, &self.data_dir);
         let vault = self.data_dir.join("vault").into();
         let job = Job {
+            stream: twinstream::source::SAMPLE,
             disk: &RealDisk,
             data_dir: &self.data_dir,
             spool: &door.spool(&self.spool.clone().into(), Asks::Make)?,

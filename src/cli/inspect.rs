@@ -14,7 +14,6 @@ use super::{
     output,
 };
 use crate::{
-    post::parse,
     segment::{
         acks,
         event::Event,
@@ -23,6 +22,7 @@ use crate::{
         raw,
         seal::{Digest, Digester, SEAL_BYTES_MAX, Seal},
     },
+    source::{Placed, Sources, key::Key},
     vault::{
         identity::Identity,
         layout::{self, Kind},
@@ -245,23 +245,32 @@ fn events(path: &Path, name: &SegmentName, facts: &mut Facts) -> Result<(), Fail
 }
 
 fn lines(path: &Path, name: &SegmentName, facts: &mut Facts) -> Result<(), Failure> {
-    let mut rejected: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut rejected: BTreeMap<String, u64> = BTreeMap::new();
     let (mut posts, mut first_bad) = (0_u64, None);
-    let (mut ids, mut arrivals) = (None, None);
+    let (mut keys, mut arrivals) = (None, None);
+    let sources = Sources::known();
+    let source = sources.of(&name.stream).ok_or_else(|| {
+        let what = format!("this program knows no stream {:?}", name.stream);
+        Failure::new(Exit::Failed, what)
+    })?;
     let digest = each_line(path, |number, stored| {
-        match parse::place(stored) {
-            Ok(placed) => {
+        match source.place(stored) {
+            Ok(Placed { key, .. }) => {
                 posts += 1;
-                let (low, high) = ids.unwrap_or((placed.id, placed.id));
-                ids = Some((placed.id.min(low), placed.id.max(high)));
+                keys = Some(match keys.take() {
+                    None => (key.clone(), key),
+                    Some((low, high)) => (Key::min(low, key.clone()), Key::max(high, key)),
+                });
             }
             Err(why) => {
-                *rejected.entry(why.word()).or_default() += 1;
+                *rejected.entry(why.word().to_owned()).or_default() += 1;
                 let text = String::from_utf8_lossy(stored)
                     .chars()
                     .take(200)
                     .collect::<String>();
-                first_bad = first_bad.take().or(Some((number, why.word(), text)));
+                first_bad = first_bad
+                    .take()
+                    .or(Some((number, why.word().to_owned(), text)));
             }
         }
         if let Some(at) = line::cut(stored).retrieved_at {
@@ -275,7 +284,7 @@ fn lines(path: &Path, name: &SegmentName, facts: &mut Facts) -> Result<(), Failu
     facts.add("first line that is no post", first_bad)?;
     facts.add(
         "ids, lowest and highest",
-        ids.map(|(low, high)| (low.to_string(), high.to_string())),
+        keys.map(|(low, high)| (low.to_string(), high.to_string())),
     )?;
     facts.add("arrivals, first and last", arrivals)?;
     sealed(path, name, &digest, |seal| &seal.segment, facts)

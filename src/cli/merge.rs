@@ -100,6 +100,7 @@ impl Primary {
             data_dir: &settings.data_dir,
             spool: &self.spool,
             vault: &self.vault,
+            stream: self.setup.stream(),
             settings: &settings.merge,
             servers: &settings.servers,
             asked,

@@ -117,6 +117,7 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
         disk: &RealDisk,
         data_dir: &settings.data_dir,
         vault: &vault,
+        stream: setup.stream(),
         settings: publish,
         keep_free: settings.merge.keep_free,
         token: &token,

@@ -17,7 +17,7 @@ use crate::{
     merge::outcome::{Committed, Outcome},
     period::Hour,
     place::decide::Asks,
-    post::id,
+    source::{Source, key::Key},
     text::plural,
     vault::redactions::Redactions,
     world::{
@@ -82,16 +82,18 @@ struct Told {
 
 /// What is to go.
 struct Request {
-    ids: BTreeSet<u64>,
-    authors: BTreeSet<u64>,
+    ids: BTreeSet<Key>,
+    authors: BTreeSet<Key>,
     reason: String,
 }
 
 pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
-    let ids = args.ids.as_deref().map(read_ids).transpose()?;
+    let setup = setup::load(global)?;
+    let source = setup.stream().source;
+    let ids = args.ids.as_deref().map(|file| read_ids(source, file));
     let request = Request {
-        ids: ids.unwrap_or_default(),
-        authors: authors(args)?,
+        ids: ids.transpose()?.unwrap_or_default(),
+        authors: authors(source, args)?,
         reason: args.reason.trim().to_owned(),
     };
     if request.reason.is_empty() {
@@ -99,7 +101,7 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
             .hint("say why in a few words: they stand in the manifests"));
     }
     let asks = if args.dry_run { Asks::Look } else { Asks::Make };
-    let primary = Primary::of(setup::load(global)?, "redacting", asks)?;
+    let primary = Primary::of(setup, "redacting", asks)?;
     let nobody = BTreeSet::new();
     let _lock = (!args.dry_run).then(|| primary.lock()).transpose()?;
     let by = posts_by(&primary, &request)?;
@@ -110,7 +112,7 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     };
     let job = primary.job(&nobody);
     let mut in_vault = job.scrubber().hours_with(&request.ids)?;
-    in_vault.extend(by.iter().map(|(id, (hour, _))| (*id, *hour)));
+    in_vault.extend(by.iter().map(|(key, (hour, _))| (key.clone(), *hour)));
     if args.dry_run {
         let (in_raw, segments) = job.in_raw_data(&request.ids, &request.authors)?;
         let found = in_raw.into_iter().chain(in_vault);
@@ -119,14 +121,14 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     } else {
         redact(&primary, &request, &by, in_vault, &mut told)?;
     }
-    let missing = request.ids.iter().map(u64::to_string);
+    let missing = request.ids.iter().map(Key::to_string);
     told.not_found = missing.filter(|id| !told.found.contains_key(id)).collect();
     tell(&told, &request.ids, args.json)?;
     Ok(Exit::Done)
 }
 
 /// The posts of the authors that the vault has, with hour and author.
-type By = BTreeMap<u64, (Hour, u64)>;
+type By = BTreeMap<Key, (Hour, Key)>;
 
 fn posts_by(primary: &Primary, request: &Request) -> Result<By, Failure> {
     let bar = progress::bar(0, "days looked through");
@@ -144,7 +146,7 @@ fn posts_by(primary: &Primary, request: &Request) -> Result<By, Failure> {
 }
 
 fn of_each(request: &Request, by: &By) -> BTreeMap<String, u64> {
-    let of = |author: &u64| by.values().filter(|(_, of)| of == author).count() as u64;
+    let of = |author: &Key| by.values().filter(|(_, of)| of == author).count() as u64;
     let authors = request.authors.iter();
     authors.map(|id| (id.to_string(), of(id))).collect()
 }
@@ -154,7 +156,7 @@ fn redact(
     primary: &Primary,
     request: &Request,
     by: &By,
-    in_vault: BTreeMap<u64, Hour>,
+    in_vault: BTreeMap<Key, Hour>,
     told: &mut Told,
 ) -> Result<(), Failure> {
     let Request {
@@ -167,13 +169,13 @@ fn redact(
     let job = primary.job(&asked);
     // whatever no hour has may be in raw data; to look there means to read all of it
     let is_idle = asked.is_empty() && job.in_raw_data(ids, authors)?.1 == 0;
-    let mut list = Redactions::read(&RealDisk, vault)?;
+    let mut list = Redactions::read(&RealDisk, vault, primary.setup.stream().source)?;
     let before = list.len();
-    list.ask(ids.iter().copied(), reason);
-    list.ask_for_authors(authors.iter().copied(), reason);
-    list.ask(by.keys().copied(), reason);
-    for (id, (hour, _)) in by {
-        list.found(*id, *hour);
+    list.ask(ids.iter().cloned(), reason);
+    list.ask_for_authors(authors.iter().cloned(), reason);
+    list.ask(by.keys().cloned(), reason);
+    for (key, (hour, _)) in by {
+        list.found(key, *hour);
     }
     list.write(&RealDisk, vault)?;
     crash::point(Point::RedactionListed);
@@ -183,7 +185,7 @@ fn redact(
     } else {
         job.run(&mut |_| ()).map_err(super::merge::failure)?
     };
-    let list = Redactions::read(&RealDisk, vault)?;
+    let list = Redactions::read(&RealDisk, vault, primary.setup.stream().source)?;
     let asked_for = list.since(0).into_iter();
     let asked_for = asked_for.filter(|(id, _)| ids.contains(id));
     let of_authors = list.since(before).into_iter();
@@ -210,9 +212,9 @@ fn redact(
     }
 }
 
-fn authors(args: &RedactArgs) -> Result<BTreeSet<u64>, Failure> {
+fn authors(source: &dyn Source, args: &RedactArgs) -> Result<BTreeSet<Key>, Failure> {
     let parsed = args.authors.iter().map(|text| {
-        id::parse(text).ok_or_else(|| {
+        source.author_key(text).ok_or_else(|| {
             Failure::new(Exit::Usage, format!("--author {text:.40?} is no id"))
                 .hint("digits only: users.csv has it as author_id; nothing was taken out")
         })
@@ -220,7 +222,7 @@ fn authors(args: &RedactArgs) -> Result<BTreeSet<u64>, Failure> {
     parsed.collect()
 }
 
-fn read_ids(file: &Path) -> Result<BTreeSet<u64>, Failure> {
+fn read_ids(source: &dyn Source, file: &Path) -> Result<BTreeSet<Key>, Failure> {
     let path = file.display();
     let cannot = |why: String| Failure::new(Exit::Usage, format!("cannot use {path}: {why}"));
     let text = users_file::read_text(file, IDS_BYTES_MAX).map_err(|why| {
@@ -233,7 +235,7 @@ fn read_ids(file: &Path) -> Result<BTreeSet<u64>, Failure> {
         if line.is_empty() {
             continue;
         }
-        let id = id::parse(line).ok_or_else(|| {
+        let id = source.key(line).ok_or_else(|| {
             cannot(format!("line {} is no post id: {line:.40?}", number + 1))
                 .hint("one id a line, digits only; nothing was taken out")
         })?;
@@ -245,13 +247,13 @@ fn read_ids(file: &Path) -> Result<BTreeSet<u64>, Failure> {
     Ok(ids)
 }
 
-fn tell(told: &Told, ids: &BTreeSet<u64>, json: bool) -> Result<(), Failure> {
+fn tell(told: &Told, ids: &BTreeSet<Key>, json: bool) -> Result<(), Failure> {
     if json {
         return output::print_json(told);
     }
     let row = |id: &str, hour: &str| format!("{id:<20}  {hour}\n");
-    let is_asked = |id: &str| id::parse(id).is_some_and(|id| ids.contains(&id));
-    let found = told.found.iter().filter(|(id, _)| is_asked(id));
+    let asked: BTreeSet<String> = ids.iter().map(Key::to_string).collect();
+    let found = told.found.iter().filter(|(id, _)| asked.contains(*id));
     let mut text = if ids.is_empty() {
         String::new()
     } else {

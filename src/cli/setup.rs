@@ -27,7 +27,7 @@ use crate::{
         door::{Door, NotHere, Spool, Target, Unopened, Vault},
         id::PlaceId,
     },
-    segment::name::SAMPLE,
+    source::{SAMPLE, Stream},
     vault::identity,
     world::{
         clock::Clock,
@@ -212,10 +212,16 @@ impl Setup {
         spool.map_err(|why| told(&why))
     }
 
+    /// What is collected.
+    pub(crate) const fn stream(&self) -> Stream {
+        SAMPLE
+    }
+
     /// The vault.
     pub(crate) fn vault(&self, asks: Asks) -> Result<Vault, Failure> {
         let zone = self.settings.merge.timezone.name();
-        let vault = identity::open(&self.door(), &self.settings.vault_dir, asks, zone, SAMPLE);
+        let word = self.stream().word;
+        let vault = identity::open(&self.door(), &self.settings.vault_dir, asks, zone, word);
         vault.map_err(|why| told(&why))
     }
 

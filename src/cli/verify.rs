@@ -11,6 +11,7 @@ use crate::{
     cite,
     merge::workers,
     report::check,
+    source::Sources,
     text::{plural, table},
     vault::{
         verify::{self, Severity},
@@ -71,12 +72,13 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
         tracing::info!("nothing to verify: there is no hour in what was named");
         return Ok(Exit::NothingToDo);
     }
+    let sources = Sources::known();
     let bar = progress::bar(survey.hours.len() as u64, "hours verified");
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let work = |number: usize| {
         survey.hours.get(number).map(|(place, root)| {
             let root = root.and_then(|root| survey.roots.get(root));
-            verify_hour::hour(&UsersDisk, place, root)
+            verify_hour::hour(&UsersDisk, &sources, place, root)
         })
     };
     let mut hours = Vec::new();

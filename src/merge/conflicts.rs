@@ -8,8 +8,8 @@ use super::{
     hour::{Due, HourError, Workshop},
 };
 use crate::{
-    post::id,
     segment::name::ServerId,
+    source::key::Key,
     vault::{
         commit::HourOfVault,
         conflicts::{EXAMPLES_MAX, Example, Side, value},
@@ -22,7 +22,7 @@ use crate::{
 /// A post whose copies differ in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Differing {
-    id: u64,
+    key: Key,
     /// Each copy's server, by number, and cell: of the copy that counts, and of the first other.
     copies: [(usize, String); 2],
 }
@@ -33,11 +33,12 @@ pub struct Examples(BTreeMap<&'static str, Vec<Differing>>);
 
 impl Examples {
     /// Takes one more, if there is room.
-    pub fn take(&mut self, field: &'static str, id: u64, copies: [(usize, &str); 2]) {
+    pub fn take(&mut self, field: &'static str, key: &Key, copies: [(usize, &str); 2]) {
         let of_field = self.0.entry(field).or_default();
         if of_field.len() < EXAMPLES_MAX {
             let copies = copies.map(|(server, cell)| (server, value(cell)));
-            of_field.push(Differing { id, copies });
+            let key = key.clone();
+            of_field.push(Differing { key, copies });
         }
     }
 
@@ -58,19 +59,21 @@ impl Examples {
         former: Vec<Example>,
         redactions: &Redactions,
     ) -> Vec<u8> {
-        let mut all: BTreeMap<String, BTreeMap<u64, Example>> = BTreeMap::new();
+        let mut all: BTreeMap<String, BTreeMap<Key, Example>> = BTreeMap::new();
         for (field, differing) in &self.0 {
             let of_field = all.entry((*field).to_owned()).or_default();
             for one in differing {
-                of_field.extend(one.named(field, servers).map(|example| (one.id, example)));
+                let example = one.named(field, servers);
+                of_field.extend(example.map(|example| (one.key.clone(), example)));
             }
         }
         for example in former {
-            if let Some(id) = id::parse(&example.id).filter(|id| !redactions.has(*id)) {
+            let key = redactions.source.key(&example.id);
+            if let Some(key) = key.filter(|key| !redactions.has(key)) {
                 // what was said first stays
                 all.entry(example.field.clone())
                     .or_default()
-                    .insert(id, example);
+                    .insert(key, example);
             }
         }
         let mut text = Vec::new();
@@ -97,7 +100,7 @@ impl Differing {
         let [kept, other] = &self.copies;
         Some(Example {
             field: field.to_owned(),
-            id: self.id.to_string(),
+            id: self.key.to_string(),
             kept: side(kept)?,
             other: side(other)?,
         })
@@ -136,6 +139,7 @@ impl Workshop<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::x::X;
 
     fn lines(text: &[u8]) -> Vec<(String, String)> {
         let text = str::from_utf8(text).unwrap();
@@ -154,16 +158,16 @@ mod tests {
             for (first, end) in units {
                 let mut of_unit = Examples::default();
                 for id in *first..*end {
-                    of_unit.take("text", id, [(0, "a"), (1, &long)]);
+                    of_unit.take("text", &Key::from(id), [(0, "a"), (1, &long)]);
                 }
                 for id in (*first..*end).filter(|id| id.is_multiple_of(4)) {
-                    of_unit.take("lang", id, [(1, "de"), (0, "en")]);
+                    of_unit.take("lang", &Key::from(id), [(1, "de"), (0, "en")]);
                 }
                 all.add(of_unit);
             }
             all
         };
-        let nobody = Redactions::default();
+        let nobody = Redactions::none(&X);
         let once = collect(&[(1, 30)]).text(&servers, Vec::new(), &nobody);
         assert_eq!(
             once,
@@ -175,8 +179,8 @@ mod tests {
         assert_eq!(found.last().unwrap(), &("text".to_owned(), "10".to_owned()));
         assert!(once.len() < 40_000, "values are cut");
         // those of before, without what is to stay out
-        let mut list = Redactions::default();
-        list.ask([5], "why");
+        let mut list = Redactions::none(&X);
+        list.ask([5.into()], "why");
         let former: Vec<Example> = str::from_utf8(&once)
             .unwrap()
             .lines()

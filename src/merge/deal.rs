@@ -9,12 +9,12 @@ use std::{
 };
 
 use super::{
-    index::{Key, Run, read_run},
-    unit::{Source, Unit},
+    index::{Run, RunKey, read_run},
+    unit::{Segment, Unit},
 };
 use crate::{
-    post::parse,
     segment::raw,
+    source::Source,
     world::disk::{self, Disk},
 };
 
@@ -90,7 +90,8 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Deals lines to units. Units are asked for in about their order.
 pub struct Dealer<'a> {
     disk: &'a dyn Disk,
-    sources: &'a [Source],
+    source: &'a dyn Source,
+    segments: &'a [Segment],
     units: &'a [Unit],
     dealt: Mutex<Dealt>,
 }
@@ -105,10 +106,16 @@ struct Dealt {
 
 impl<'a> Dealer<'a> {
     /// Nothing is dealt so far.
-    pub fn new(disk: &'a dyn Disk, sources: &'a [Source], units: &'a [Unit]) -> Self {
+    pub fn new(
+        disk: &'a dyn Disk,
+        source: &'a dyn Source,
+        segments: &'a [Segment],
+        units: &'a [Unit],
+    ) -> Self {
         Self {
             disk,
-            sources,
+            source,
+            segments,
             units,
             dealt: Mutex::default(),
         }
@@ -134,7 +141,7 @@ impl<'a> Dealer<'a> {
         let mut mixed = Vec::new();
         for &(of, run) in &unit.runs {
             let Some((source, run)) = self
-                .sources
+                .segments
                 .get(of)
                 .and_then(|s| Some((s, s.runs.get(run)?)))
             else {
@@ -165,10 +172,10 @@ impl<'a> Dealer<'a> {
         let units = self.units.get(number..).unwrap_or_default();
         for line in lines(run) {
             // the index has found every line of it to be a post; the books will tell if one is not
-            let after = parse::place(line.strip_suffix(b"\n").unwrap_or(line))
-                .map_or(0, |placed| {
-                    units.partition_point(|unit| unit.time.end <= placed.at)
-                });
+            let placed = self.source.place(line.strip_suffix(b"\n").unwrap_or(line));
+            let after = placed.map_or(0, |placed| {
+                units.partition_point(|unit| unit.time.end <= placed.at)
+            });
             if let Some(unit) = units.get(after) {
                 let text = kept.entry(number + after);
                 let text = text.or_insert_with(|| Text::of(unit));
@@ -182,8 +189,8 @@ impl<'a> Dealer<'a> {
 /// Whether a run that begins with a unit has lines of no other.
 fn is_whole(run: &Run, unit: &Unit) -> bool {
     match run.key {
-        Key::Minute(minute) => run.end(minute) <= unit.time.end,
-        Key::Old(_) | Key::Rejected => true,
+        RunKey::Minute(minute) => run.end(minute) <= unit.time.end,
+        RunKey::Old(_) | RunKey::Rejected => true,
     }
 }
 
@@ -195,7 +202,7 @@ mod tests {
     use crate::{
         merge::{runs::read_segment, unit},
         period::Minute,
-        post::id,
+        source::x::{X, id},
         vault::redactions::Redactions,
         world::disk::RealDisk,
     };
@@ -203,7 +210,7 @@ mod tests {
     const BEGIN: Minute = Minute(29_924_280);
 
     /// The source of a segment with posts made at such milliseconds after the hour's begin.
-    fn source(path: PathBuf, server: usize, posts: impl Iterator<Item = i64>) -> Source {
+    fn source(path: PathBuf, server: usize, posts: impl Iterator<Item = i64>) -> Segment {
         let mut text = Vec::new();
         for (ms, number) in posts.zip(0..) {
             let post_id = id::first_of(BEGIN.begin().plus_ms(ms)) + number;
@@ -216,8 +223,8 @@ mod tests {
         // as a crash leaves it
         text.pop();
         RealDisk.create(&path).unwrap().write_all(&text).unwrap();
-        let read = read_segment(&RealDisk, &path, &Redactions::default()).unwrap();
-        Source {
+        let read = read_segment(&RealDisk, &path, &Redactions::none(&X)).unwrap();
+        Segment {
             path,
             server,
             lag_ms: 0,
@@ -231,37 +238,37 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // two minutes, in the order of arrival: some posts are up to 8 s late
         let late = |n: i64| (n * 7_919 % 3_000) + if n % 97 == 0 { 5_000 } else { 0 };
-        let sources: Vec<Source> = (0..2)
+        let segments: Vec<Segment> = (0..2)
             .map(|server: usize| {
                 let posts = (0..3_000_i64).map(move |n| (n * 40 - late(n)).max(0));
                 source(folder.path().join(server.to_string()), server, posts)
             })
             .collect();
         assert!(
-            sources[0]
+            segments[0]
                 .runs
                 .iter()
                 .any(|run| run.seconds.0 + 3 < run.seconds.1)
         );
         for (unit_bytes, least) in [(1 << 30, 2), (100_000, 10), (1, 1_200)] {
-            let units = unit::units(&sources, unit_bytes);
+            let units = unit::units(&segments, unit_bytes);
             assert!(least <= units.len(), "{}", units.len());
             let runs: Vec<_> = units.iter().flat_map(|unit| &unit.runs).collect();
             let once: BTreeSet<_> = runs.iter().collect();
-            let count: usize = sources.iter().map(|source| source.runs.len()).sum();
+            let count: usize = segments.iter().map(|source| source.runs.len()).sum();
             assert_eq!(
                 (runs.len(), once.len()),
                 (count, count),
                 "each is read once"
             );
-            let dealer = Dealer::new(&RealDisk, &sources, &units);
+            let dealer = Dealer::new(&RealDisk, &X, &segments, &units);
             let (mut taken, mut seen) = (0, BTreeSet::new());
             // not in order, as threads may ask
             let (odd, even): (Vec<_>, Vec<_>) = (0..units.len()).partition(|n| n % 2 == 1);
             for number in odd.into_iter().chain(even) {
                 let text = dealer.take(number).unwrap();
                 for (of, line) in text.lines() {
-                    let placed = parse::place(line).unwrap();
+                    let placed = X.place(line).unwrap();
                     assert!(units[number].time.contains(placed.at));
                     taken += 1;
                     seen.insert((of, line.to_vec()));

@@ -3,24 +3,17 @@
 //! Of several copies of one id the one that arrived first counts; at a tie that of the lowest
 //! server, then the one with the lowest bytes as received.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{conflicts::Examples, former::Facts};
+use super::{conflicts::Examples, former::Facts, unit::Made};
 use crate::{
     cover::{
         account::InSecond,
         backfill::{self, Connection},
     },
     period::UtcMs,
-    post::{
-        flatten,
-        id::residue,
-        parse::{Placed, Post},
-    },
-    vault::{manifest::ByWord, schema},
+    source::{Placed, Records, Source},
+    vault::manifest::ByWord,
 };
 
 /// The time of arrival of a line without a stamp: it counts as having come last.
@@ -37,8 +30,8 @@ pub struct Copy<'a> {
     pub server: usize,
     /// The line as received, in two pieces: before and after the stamp.
     pub received: (&'a [u8], &'a [u8]),
-    /// What it says; copies with the same bytes share it.
-    pub post: Rc<Post<'a>>,
+    /// The number of its record; copies with the same bytes share it.
+    pub record: usize,
     /// What is known of the copies that a row stands for.
     pub former: Option<Facts>,
 }
@@ -60,14 +53,14 @@ impl Copy<'_> {
     }
 
     /// The place of the connection that brought it by backfill, among those of its server.
-    pub fn backfilled_by(&self, connections: &[Connection], post_time: UtcMs) -> Option<usize> {
+    pub fn backfilled_by(&self, connections: &[Connection], at: UtcMs) -> Option<usize> {
         if self.former.is_some() {
             // that was counted when it came
             return None;
         }
         let arrived = Some(self.retrieved_at).filter(|at| *at != NO_STAMP);
         let arrived = arrived.map(|at| at.plus_ms(self.lag_ms.saturating_neg()));
-        backfill::backfilled_by(connections, arrived, post_time)
+        backfill::backfilled_by(connections, arrived, at)
     }
 
     /// Whether the other was received with the same bytes.
@@ -113,27 +106,33 @@ pub struct ServerTally {
     pub only_here: u64,
 }
 
-/// The columns of `tweets.csv` by which copies are compared: all but the time of arrival.
-const RETRIEVED_AT: &str = "retrieved_at";
-
-/// Sorts the copies, and gives each post's to `keep`, the one that counts first, in ascending order
-/// of ids. `servers` has the connections of each server.
+/// Sorts the copies, and gives each record's to `keep`, the one that counts first, in ascending order.
 pub fn dedupe<'a>(
     mut copies: Vec<Copy<'a>>,
-    servers: &[Vec<Connection>],
-    mut keep: impl FnMut(&Copy<'a>, &[Copy<'a>]),
+    made: &Made<'_>,
+    records: &mut dyn Records<'a>,
+    mut keep: impl FnMut(&mut dyn Records<'a>, &Copy<'a>, &[Copy<'a>]),
 ) -> Tally {
     copies.sort_by(|a, b| {
-        let key = |copy: &Copy<'_>| (copy.post.placed.id, copy.retrieved_at, copy.server);
-        key(a).cmp(&key(b)).then_with(|| a.bytes().cmp(b.bytes()))
+        let order = |copy: &Copy<'_>| records.placed(copy.record).order();
+        let arrival = |copy: &Copy<'_>| (copy.retrieved_at, copy.server);
+        let by_order = order(a).cmp(&order(b));
+        by_order
+            .then_with(|| arrival(a).cmp(&arrival(b)))
+            .then_with(|| a.bytes().cmp(b.bytes()))
     });
-    let mut tally = Tally::new(servers.len());
-    for group in copies.chunk_by(|a, b| a.post.placed.id == b.post.placed.id) {
-        let Some(first) = group.first() else { continue };
-        tally.count(first.post.placed, group);
-        tally.count_backfilled(first.post.placed, group, servers);
-        tally.compare(group);
-        keep(first, group);
+    let mut tally = Tally::new(made.connections.len());
+    let mut rest = copies.as_slice();
+    while let Some(first) = rest.first() {
+        let placed = records.placed(first.record).clone();
+        let is_it = |copy: &&Copy<'_>| records.placed(copy.record).key == placed.key;
+        let copies = rest.iter().take_while(is_it).count();
+        let (group, others) = rest.split_at(copies);
+        tally.count(made.source, &placed, group);
+        tally.count_backfilled(&placed, group, made.connections);
+        tally.compare(made.source, records, &placed, group);
+        keep(records, first, group);
+        rest = others;
     }
     tally
 }
@@ -147,7 +146,7 @@ impl Tally {
         }
     }
 
-    fn count(&mut self, placed: Placed, group: &[Copy<'_>]) {
+    fn count(&mut self, source: &dyn Source, placed: &Placed, group: &[Copy<'_>]) {
         let mut copies = vec![0_u64; self.servers.len()];
         for server in group.iter().flat_map(Copy::seen_by) {
             if let Some(count) = copies.get_mut(*server) {
@@ -175,15 +174,15 @@ impl Tally {
             server.only_here += u64::from(seen_by == 1);
             *in_second += 1;
         }
-        if crate::post::id::time(placed.id).is_some() {
-            *self.residues.entry(residue(placed.id)).or_default() += 1;
+        if let Some(residue) = source.residue(&placed.key) {
+            *self.residues.entry(residue).or_default() += 1;
         }
     }
 
     /// Counts what came by backfill. Within a server the copies come in the order of their arrival.
     fn count_backfilled(
         &mut self,
-        placed: Placed,
+        placed: &Placed,
         group: &[Copy<'_>],
         servers: &[Vec<Connection>],
     ) {
@@ -204,19 +203,28 @@ impl Tally {
     }
 
     /// Counts in which columns the copies of a post differ from the one that is kept.
-    fn compare(&mut self, group: &[Copy<'_>]) {
+    fn compare(
+        &mut self,
+        source: &dyn Source,
+        records: &dyn Records<'_>,
+        placed: &Placed,
+        group: &[Copy<'_>],
+    ) {
         let [first, others @ ..] = group else { return };
+        let table = source.table();
         let mut fields = BTreeSet::new();
         for other in others.iter().filter(|other| !other.is_same_as(first)) {
-            let id = first.post.placed.id.to_string();
-            let kept = flatten::post_row(&first.post, &id);
-            let theirs = flatten::post_row(&other.post, &id);
-            let columns = schema::TWEETS.iter().zip(kept.iter().zip(&theirs));
-            for (name, (a, b)) in columns.filter(|(name, (a, b))| **name != RETRIEVED_AT && a != b)
-            {
+            let rows = [first.record, other.record].map(|record| records.row(record));
+            let [Some(kept), Some(theirs)] = rows else {
+                continue;
+            };
+            let columns = table.columns.iter().zip(kept.iter().zip(&theirs));
+            // when it arrived is not part of what it says
+            let columns = columns.filter(|((name, _), _)| *name != table.retrieved_at);
+            for ((name, _), (a, b)) in columns.filter(|(_, (a, b))| a != b) {
                 if fields.insert(*name) {
-                    let copies = [(first.server, *a), (other.server, *b)];
-                    self.examples.take(name, first.post.placed.id, copies);
+                    let copies = [(first.server, a.as_ref()), (other.server, b.as_ref())];
+                    self.examples.take(name, &placed.key, copies);
                 }
             }
         }
@@ -264,7 +272,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::post::parse;
+    use crate::source::x::X;
 
     /// Copies as (server, time of arrival, name of the author); gives the names that are kept.
     fn kept(copies: &[(usize, i64, &str)]) -> (Vec<String>, Tally) {
@@ -276,7 +284,8 @@ mod tests {
                 )
             })
             .collect();
-        let copies = copies
+        let mut records = X.records(None);
+        let copies: Vec<Copy<'_>> = copies
             .iter()
             .zip(&lines)
             .map(|((server, at, _), line)| Copy {
@@ -284,12 +293,19 @@ mod tests {
                 lag_ms: 0,
                 server: *server,
                 received: (line.as_bytes(), b""),
-                post: Rc::new(parse::post(line.as_bytes()).unwrap()),
+                record: records.read(line.as_bytes(), true).unwrap(),
                 former: None,
-            });
+            })
+            .collect();
+        let made = Made {
+            source: &X,
+            servers: &[],
+            connections: &[Vec::new(), Vec::new()],
+            columns: None,
+        };
         let mut names = Vec::new();
-        let tally = dedupe(copies.collect(), &[Vec::new(), Vec::new()], |copy, _| {
-            names.push(copy.post.author.as_ref().unwrap().cells[2].to_string());
+        let tally = dedupe(copies, &made, &mut *records, |records, copy, _| {
+            names.push(records.author_row(copy.record)[4].to_string());
         });
         (names, tally)
     }

@@ -22,11 +22,10 @@ use super::{
     hour::{HourError, at},
     runs,
     taken_out::TakenOut,
-    unit::Source,
+    unit::Segment,
 };
 use crate::{
     period::{Hour, UtcMs},
-    post::parse,
     segment::{line, name::ServerId},
     vault::{
         layout::{self, Kind},
@@ -116,7 +115,7 @@ impl Former<'_> {
         redactions: &Redactions,
         to: &Path,
         out: &mut TakenOut,
-    ) -> Result<Source, HourError> {
+    ) -> Result<Segment, HourError> {
         let from = self.path(Kind::Posts);
         let folder = to.parent().unwrap_or(to);
         self.disk.make_folder(folder).map_err(at(folder))?;
@@ -137,7 +136,7 @@ impl Former<'_> {
             // a line that is no post is none of the rows
             return Err(HourError::Former(from));
         }
-        Ok(Source {
+        Ok(Segment {
             path: to.to_owned(),
             server: 0,
             lag_ms: 0,
@@ -177,7 +176,7 @@ impl Former<'_> {
                 stamped: retrieved.is_valid(row),
             };
             let line = line?.as_bytes();
-            if !redactions.is_empty() && redactions.has(parse::place(line).ok()?.id) {
+            if !redactions.is_empty() && redactions.has(&redactions.source.place(line).ok()?.key) {
                 out.row(&facts.seen_by, facts.copies);
                 continue;
             }

@@ -11,12 +11,12 @@ use super::{
     deal::{DealError, Dealer},
     dedupe::Tally,
     former::Former,
-    index::{Index, IndexError, Indexes, Key},
+    index::{Index, IndexError, Indexes, RunKey},
     plan::Known,
     summary::{self, RejectedLines, Sums},
     taken_out::TakenOut,
     timelines::{self, Told},
-    unit::{self, Made, Merged, Source},
+    unit::{self, Made, Merged, Segment},
     users::Users,
     window, workers,
 };
@@ -24,13 +24,13 @@ use crate::{
     cover::backfill::Connection,
     period::{Hour, Minute, UtcMs, Zone},
     segment::name::{RunId, SegmentName, ServerId},
+    source::{Placed, Source, key::Key},
     vault::{
         commit::{CommitError, HourOfVault},
         layout::{self, Kind},
         ledger::Ledger,
         manifest::{History, Inputs, Manifest, Output},
-        posts::write::ParquetWriter,
-        schema,
+        posts::{self, write::ParquetWriter},
         xz::{Effort, XzWriter},
     },
 };
@@ -106,7 +106,7 @@ pub enum HourError {
     Unit(#[from] DealError),
     /// The ids did not ascend.
     #[error("the ids do not ascend after {0}")]
-    Order(u64),
+    Order(Key),
     /// Lines have gone missing, or there are too many.
     #[error(
         "the books do not balance: {lines} lines taken, but {posts} posts, {duplicates} duplicates and {rejected} rejected lines"
@@ -203,16 +203,17 @@ impl Workshop<'_> {
             .iter()
             .map(|timeline| timeline.connections.clone())
             .collect();
-        let mut sources = self.sources(&due, &servers, &lags_ms)?;
+        let mut segments = self.segments(&due, &servers, &lags_ms)?;
         let former = self.former(&due, &servers);
         let mut out = TakenOut::default();
         if let Some(manifest) = &due.former {
             let path = self.former_path(due.hour);
             let redactions = self.indexes.redactions;
-            sources.push(former.put_down(manifest, redactions, &path, &mut out)?);
+            segments.push(former.put_down(manifest, redactions, &path, &mut out)?);
         }
-        let written = self.write(place, &due, (&servers, &connections), &sources, out)?;
+        let written = self.write(place, &due, (&servers, &connections), &segments, out)?;
         let manifest = summary::manifest(Sums {
+            stream: self.indexes.stream,
             hour: due.hour,
             zone: self.zone,
             inputs: due.inputs,
@@ -242,6 +243,11 @@ impl Workshop<'_> {
         Ok(manifest)
     }
 
+    /// What lines are.
+    fn source(&self) -> &'static dyn Source {
+        self.indexes.redactions.source
+    }
+
     pub(super) fn former<'f>(&'f self, due: &Due, servers: &'f [ServerId]) -> Former<'f> {
         Former {
             disk: self.indexes.disk,
@@ -257,13 +263,13 @@ impl Workshop<'_> {
     }
 
     /// The segments with their runs of this hour, in the order of the inputs.
-    fn sources(
+    fn segments(
         &self,
         due: &Due,
         servers: &[ServerId],
         lags_ms: &BTreeMap<(ServerId, RunId), i64>,
-    ) -> Result<Vec<Source>, HourError> {
-        let mut sources = Vec::new();
+    ) -> Result<Vec<Segment>, HourError> {
+        let mut segments = Vec::new();
         for input in due.fresh(|inputs| &inputs.segments) {
             let path = input.name.paths(self.indexes.spool).segment;
             let Index {
@@ -273,9 +279,9 @@ impl Workshop<'_> {
                 return Err(HourError::Changed(path));
             }
             let hour = |minute: &Minute| self.zone.hour_of(minute.begin());
-            let belongs = |key: &Key| match key {
-                Key::Minute(of) | Key::Old(of) => hour(of) == due.hour,
-                Key::Rejected => {
+            let belongs = |key: &RunKey| match key {
+                RunKey::Minute(of) | RunKey::Old(of) => hour(of) == due.hour,
+                RunKey::Rejected => {
                     let known = due.known.get(&input.name);
                     hour(&known.map_or(input.name.minute, |known| known.minute)) == due.hour
                 }
@@ -283,7 +289,7 @@ impl Workshop<'_> {
             let run = (input.name.server.clone(), input.name.run);
             runs.retain(|run| belongs(&run.key));
             runs.shrink_to_fit();
-            sources.push(Source {
+            segments.push(Segment {
                 path,
                 server: servers
                     .iter()
@@ -294,7 +300,7 @@ impl Workshop<'_> {
                 runs,
             });
         }
-        Ok(sources)
+        Ok(segments)
     }
 
     pub(super) fn sheet(
@@ -325,7 +331,9 @@ impl Workshop<'_> {
             return Ok(None);
         }
         let path = place.aside(Kind::Posts, due.history.revision);
-        let file = ParquetWriter::create(self.indexes.disk, &path, due.hour).map_err(at(&path))?;
+        let disk = self.indexes.disk;
+        let file = ParquetWriter::create(disk, &path, self.source(), due.hour);
+        let file = file.map_err(at(&path))?;
         Ok(Some((path, file)))
     }
 
@@ -334,7 +342,7 @@ impl Workshop<'_> {
         place: &HourOfVault<'_>,
         due: &Due,
         (servers, connections): (&[ServerId], &[Vec<Connection>]),
-        sources: &[Source],
+        segments: &[Segment],
         mut taken_out: TakenOut,
     ) -> Result<Written, HourError> {
         let disk = self.indexes.disk;
@@ -342,29 +350,31 @@ impl Workshop<'_> {
         disk.make_folder(&folder).map_err(at(&folder))?;
         let mut ids = self.sheet(place, Kind::Ids, due)?;
         let mut tweets = self.sheet(place, Kind::Tweets, due)?;
-        tweets.write(schema::header(&schema::TWEETS).as_bytes())?;
+        tweets.write(self.source().table().header().as_bytes())?;
         let mut posts = self.posts(place, due)?;
         let scratch = self.scratch.join(due.hour.to_string());
         let mut users = Users::new(disk, &scratch);
         let mut tally = Tally::new(servers.len());
         let mut last = None;
-        let units = unit::units(sources, self.unit_bytes);
+        let units = unit::units(segments, self.unit_bytes);
+        let columns = self.parquet.then(|| posts::rows::schema(self.source()));
         let made = Made {
+            source: self.source(),
             servers,
             connections,
-            posts: self.parquet,
+            columns: columns.as_ref(),
         };
-        let dealer = Dealer::new(disk, sources, &units);
+        let dealer = Dealer::new(disk, self.source(), segments, &units);
         let work = |number: usize| {
             let unit = units.get(number)?;
             let text = dealer.take(number);
-            Some(text.map(|text| unit::merge(sources, &made, unit, &text)))
+            Some(text.map(|text| unit::merge(segments, &made, unit, &text)))
         };
         workers::in_order(units.len(), self.threads, work, |result| {
-            let Some(merged) = result.transpose()? else {
+            let Some(mut merged) = result.transpose()? else {
                 return Ok(());
             };
-            check_order(&mut last, &merged)?;
+            check_order(&mut last, &mut merged)?;
             ids.write(&merged.ids)?;
             tweets.write(&merged.tweets)?;
             if let Some((path, posts)) = &mut posts {
@@ -396,7 +406,7 @@ impl Workshop<'_> {
             outputs.push(posts.finish(name).map_err(at(&path))?);
         }
         let (rejected, output) =
-            self.write_rejected(place, due, (servers, sources), &mut taken_out)?;
+            self.write_rejected(place, due, (servers, segments), &mut taken_out)?;
         outputs.extend(output);
         outputs.extend(self.write_conflicts(place, due, servers, &tally)?);
         if due.former.is_some() {
@@ -418,7 +428,7 @@ impl Workshop<'_> {
         users: Users<'_>,
     ) -> Result<Output, HourError> {
         let mut sheet = self.sheet(place, Kind::Users, due)?;
-        sheet.write(schema::header(&schema::USERS).as_bytes())?;
+        sheet.write(self.source().authors().header().as_bytes())?;
         let path = sheet.path.clone();
         // a row alone is too little to hash and to compress
         let mut rows = Vec::with_capacity(2 * ROWS_BYTES);
@@ -438,13 +448,13 @@ impl Workshop<'_> {
     }
 }
 
-/// Units come in ascending order of ids, and so do the ids within.
-fn check_order(last: &mut Option<u64>, merged: &Merged) -> Result<(), HourError> {
-    let Some((first, next)) = merged.range else {
+/// Units come in ascending order, and so do the records within.
+fn check_order(last: &mut Option<Placed>, merged: &mut Merged) -> Result<(), HourError> {
+    let Some((first, next)) = merged.range.take() else {
         return Ok(());
     };
     match last.replace(next) {
-        Some(before) if first <= before => Err(HourError::Order(before)),
+        Some(before) if first.order() <= before.order() => Err(HourError::Order(before.key)),
         _ => Ok(()),
     }
 }

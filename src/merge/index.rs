@@ -39,7 +39,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 /// What the lines of a run have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Key {
+pub enum RunKey {
     /// Posts whose ids carry this minute.
     #[serde(rename = "m")]
     Minute(Minute),
@@ -55,7 +55,7 @@ pub enum Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// What they have in common.
-    pub key: Key,
+    pub key: RunKey,
     /// The earliest and the latest second (0 to 59) of their post times in the minute.
     pub seconds: (u8, u8),
     /// Where the first of them begins.
@@ -192,6 +192,8 @@ fn io_at(path: &Path) -> impl FnOnce(io::Error) -> IndexError + '_ {
 pub struct Indexes<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
+    /// The vault's stream.
+    pub stream: &'a str,
     /// The spool.
     pub spool: &'a Path,
     /// Where indexes are kept.

@@ -17,6 +17,7 @@ use crate::{
     alarm::Kind,
     period::{Day, Hour, UtcMs},
     segment::name::SegmentName,
+    source::key::Key,
     vault::{day::DayHour, layout, manifest::MANIFEST_BYTES_MAX, redactions::Redactions},
     world::disk::{self, placed},
 };
@@ -163,13 +164,13 @@ impl Job<'_> {
     /// segments hold one of them. Reads the whole spool.
     pub fn in_raw_data(
         &self,
-        ids: &BTreeSet<u64>,
-        authors: &BTreeSet<u64>,
-    ) -> Result<(BTreeMap<u64, Hour>, u64), RunError> {
+        keys: &BTreeSet<Key>,
+        authors: &BTreeSet<Key>,
+    ) -> Result<(BTreeMap<Key, Hour>, u64), RunError> {
         let mut found = BTreeMap::new();
-        let mut list = Redactions::default();
-        list.ask(ids.iter().copied(), "");
-        list.ask_for_authors(authors.iter().copied(), "");
+        let mut list = Redactions::none(self.stream.source);
+        list.ask(keys.iter().cloned(), "");
+        list.ask_for_authors(authors.iter().cloned(), "");
         // an index that is kept does not say which posts a segment holds
         let nowhere = self.index_dir().join("none");
         let indexes = self.indexes(&nowhere, false, &list);
@@ -177,7 +178,8 @@ impl Job<'_> {
         let stock = stock::take(&indexes, zone, self.now, self.threads, |_, _| ());
         let holding = stock.map_err(at(self.spool))?.to_redact;
         for (post, _) in holding.iter().flat_map(|(_, posts)| posts) {
-            found.entry(post.id).or_insert(zone.hour_of(post.at));
+            let hour = zone.hour_of(post.at);
+            found.entry(post.key.clone()).or_insert(hour);
         }
         Ok((found, holding.len() as u64))
     }

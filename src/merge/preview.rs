@@ -6,20 +6,17 @@ use super::{
     retention::Claims,
     run::{Job, Plan, RunError, Step},
 };
-use crate::{
-    segment::name::SAMPLE,
-    vault::{identity::Identity, redactions::Redactions},
-};
+use crate::vault::{identity::Identity, redactions::Redactions};
 
 impl Job<'_> {
     /// What a merge would do, without doing anything.
     pub fn plan(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Plan, RunError> {
         let zone = self.settings.timezone.name();
-        let known = Identity::check(self.disk, self.vault, zone, SAMPLE)?;
-        let redactions = Redactions::read(self.disk, self.vault)?;
+        let known = Identity::check(self.disk, self.vault, zone, self.stream.word)?;
+        let redactions = Redactions::read(self.disk, self.vault, self.stream.source)?;
         let index_dir = self.index_dir();
         // nothing is taken out now
-        let nothing = Redactions::default();
+        let nothing = Redactions::none(self.stream.source);
         let indexes = self.indexes(&index_dir, false, &nothing);
         let look = self.look(known.and_then(|known| known.first_hour), &indexes, tell)?;
         let mut hours = Vec::new();

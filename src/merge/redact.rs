@@ -18,18 +18,18 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    index::{Index, Indexes, Key},
+    index::{Index, Indexes, RunKey},
     runs::ToRedact,
 };
 use crate::{
     period::{Hour, Minute, UtcMs, Zone},
-    post::{id, parse},
     segment::{
         line,
         name::{Paths, SegmentName},
         raw::{self, Packer},
         seal::{Digest, Digester, Redacted, SEAL_BYTES_MAX, Seal, SealError},
     },
+    source::{Source, key::Key},
     text::plural,
     vault::{
         csv,
@@ -105,6 +105,8 @@ pub struct Scrubber<'a> {
     pub vault: &'a Path,
     /// The vault's zone.
     pub zone: &'a Zone,
+    /// What lines are.
+    pub source: &'static dyn Source,
 }
 
 impl Scrubber<'_> {
@@ -152,11 +154,11 @@ impl Scrubber<'_> {
             return Ok(());
         }
         let mut is_news = false;
-        for (id, known) in &new {
+        for (key, known) in &new {
             if known.is_none()
-                && let Some(hour) = self.hour_with(*id)?
+                && let Some(hour) = self.hour_with(key)?
             {
-                is_news |= list.found(*id, hour);
+                is_news |= list.found(key, hour);
             }
         }
         if is_news {
@@ -164,14 +166,14 @@ impl Scrubber<'_> {
         }
         let minutes = new
             .iter()
-            .filter_map(|(id, _)| id::time(*id))
+            .filter_map(|(key, _)| self.source.time(key))
             .map(UtcMs::minute);
         let minutes: BTreeSet<Minute> = minutes.collect();
         let may_hold = |index: &Index| {
             // whose posts a segment has, its index does not say
             all || index.runs.iter().any(|run| match run.key {
-                Key::Minute(minute) => minutes.contains(&minute),
-                Key::Old(_) | Key::Rejected => true,
+                RunKey::Minute(minute) => minutes.contains(&minute),
+                RunKey::Old(_) | RunKey::Rejected => true,
             })
         };
         indexes.forget_if(&may_hold).map_err(at(indexes.folder))
@@ -188,19 +190,21 @@ impl Scrubber<'_> {
     }
 
     /// The committed hour that has a post, if there is one.
-    fn hour_with(&self, id: u64) -> Result<Option<Hour>, RedactError> {
+    fn hour_with(&self, key: &Key) -> Result<Option<Hour>, RedactError> {
         let mut hours = Vec::new();
-        if let Some(time) = id::time(id) {
+        if let Some(time) = self.source.time(key) {
             hours.push(self.zone.hour_of(time));
         } else {
-            // its id does not say when: every hour before ids did
-            let last = id::time(id::FIRST_SNOWFLAKE).map(|time| self.zone.hour_of(time));
+            // its key does not say when: every hour before keys did
+            let since = self.source.keys_have_times_since();
+            let last = since.map(|time| self.zone.hour_of(time));
             for day in layout::days(self.disk, self.vault).map_err(at(self.vault))? {
-                hours.extend(day.hours().filter(|hour| Some(*hour) <= last));
+                let may = |hour: &Hour| last.is_none_or(|last| *hour <= last);
+                hours.extend(day.hours().filter(may));
             }
         }
         for hour in hours {
-            if self.has_id(hour, id)? {
+            if self.has_id(hour, key)? {
                 return Ok(Some(hour));
             }
         }
@@ -208,11 +212,11 @@ impl Scrubber<'_> {
     }
 
     /// The committed hours of those of these posts that the vault has.
-    pub fn hours_with(&self, ids: &BTreeSet<u64>) -> Result<BTreeMap<u64, Hour>, RedactError> {
+    pub fn hours_with(&self, keys: &BTreeSet<Key>) -> Result<BTreeMap<Key, Hour>, RedactError> {
         let mut found = BTreeMap::new();
-        for id in ids {
-            if let Some(hour) = self.hour_with(*id)? {
-                found.insert(*id, hour);
+        for key in keys {
+            if let Some(hour) = self.hour_with(key)? {
+                found.insert(key.clone(), hour);
             }
         }
         Ok(found)
@@ -222,9 +226,9 @@ impl Scrubber<'_> {
     /// day, and of how many. Reads the authors of every hour.
     pub fn posts_by(
         &self,
-        authors: &BTreeSet<u64>,
+        authors: &BTreeSet<Key>,
         tell: &mut dyn FnMut(usize, usize),
-    ) -> Result<BTreeMap<u64, (Hour, u64)>, RedactError> {
+    ) -> Result<BTreeMap<Key, (Hour, Key)>, RedactError> {
         let mut found = BTreeMap::new();
         if authors.is_empty() {
             return Ok(found);
@@ -243,23 +247,23 @@ impl Scrubber<'_> {
     fn posts_of_hour_by(
         &self,
         hour: Hour,
-        authors: &BTreeSet<u64>,
-        found: &mut BTreeMap<u64, (Hour, u64)>,
+        authors: &BTreeSet<Key>,
+        found: &mut BTreeMap<Key, (Hour, Key)>,
     ) -> Result<(), RedactError> {
-        let listed = |id: &String| id::parse(id).filter(|author| authors.contains(author));
         // the file of authors is small, and most hours have none of them
         let mut is_here = false;
         self.each_row(hour, Kind::Users, |row| {
-            is_here |= row.first().and_then(listed).is_some();
+            let author = self.source.author_of_row(row);
+            is_here |= author.is_some_and(|author| authors.contains(&author));
         })?;
         if !is_here {
             return Ok(());
         }
         self.each_row(hour, Kind::Tweets, |row| {
-            if let [post, _, author, ..] = row
-                && let (Some(post), Some(author)) = (id::parse(post), listed(author))
+            if let Some((listed, Some(author))) = self.source.row(row)
+                && authors.contains(&author)
             {
-                found.insert(post, (hour, author));
+                found.insert(listed.key, (hour, author));
             }
         })
     }
@@ -285,14 +289,16 @@ impl Scrubber<'_> {
         read.map(drop).map_err(at(&path))
     }
 
-    fn has_id(&self, hour: Hour, id: u64) -> Result<bool, RedactError> {
+    fn has_id(&self, hour: Hour, key: &Key) -> Result<bool, RedactError> {
         let path = layout::data_path(self.vault, hour, Kind::Ids);
         if self.disk.len(&path).map_err(at(&path))?.is_none() {
             return Ok(false);
         }
-        let (text, mut found) = (id.to_string(), false);
+        let mut found = false;
         let mut lines = xz::Lines::new(|line: &[u8]| {
-            found |= line == text.as_bytes();
+            let text = str::from_utf8(line).unwrap_or_default();
+            let listed = self.source.listed(text);
+            found |= listed.is_some_and(|listed| listed.key == *key);
             Ok(())
         });
         xz::read_through(self.disk, &path, 0, |piece| lines.take(piece)).map_err(at(&path))?;
@@ -310,8 +316,8 @@ impl Scrubber<'_> {
         let mut is_news = false;
         for (post, reason) in posts {
             // one by an author on the list gets a line of its own
-            is_news |= 0 < list.ask([post.id], reason);
-            is_news |= list.found(post.id, self.zone.hour_of(post.at));
+            is_news |= 0 < list.ask([post.key.clone()], reason);
+            is_news |= list.found(&post.key, self.zone.hour_of(post.at));
         }
         if is_news {
             list.write(self.disk, self.vault)?;
@@ -381,8 +387,8 @@ impl Scrubber<'_> {
         let mut text = Vec::new();
         while lines.read_until(b'\n', &mut text).map_err(at(from))? != 0 {
             let stored = text.strip_suffix(b"\n").unwrap_or(&text);
-            let goes = match parse::place(stored) {
-                Ok(placed) => list.has(placed.id),
+            let goes = match self.source.place(stored) {
+                Ok(placed) => list.has(&placed.key),
                 Err(_no_post) => list.are_named_in(stored),
             };
             if !goes {

@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 use super::{
     deal::DealError,
     hour::{Due, HourError, Sheet, Workshop},
-    index::{Key, Run, read_run},
+    index::{Run, RunKey, read_run},
     summary::RejectedLines,
     taken_out::TakenOut,
-    unit::Source,
+    unit::Segment,
 };
 use crate::{
     period::UtcMs,
-    post::{parse, reject::Rejected},
     segment::{
         line,
         name::{SegmentName, ServerId},
         raw,
     },
+    source::{Rejected, Source},
     vault::{
         commit::HourOfVault,
         layout::Kind,
@@ -61,7 +61,7 @@ impl Kept {
 /// One line of the file.
 #[derive(Serialize)]
 struct Row<'a> {
-    reason: Rejected,
+    reason: &'a Rejected,
     server: &'a ServerId,
     segment: &'a SegmentName,
     retrieved_at: Option<UtcMs>,
@@ -72,8 +72,13 @@ struct Row<'a> {
 }
 
 /// Appends one stored line (without its LF), and says why it is no post; `None` if it is one.
-pub fn push(to: &mut Vec<u8>, segment: &SegmentName, stored: &[u8]) -> Option<Rejected> {
-    let reason = parse::place(stored).err()?;
+pub fn push(
+    to: &mut Vec<u8>,
+    source: &dyn Source,
+    segment: &SegmentName,
+    stored: &[u8],
+) -> Option<Rejected> {
+    let reason = source.place(stored).err()?;
     let cut = line::cut(stored);
     let received = cut.received();
     let (line, line_base64) = match str::from_utf8(&received) {
@@ -81,7 +86,7 @@ pub fn push(to: &mut Vec<u8>, segment: &SegmentName, stored: &[u8]) -> Option<Re
         Err(_not_utf8) => (None, Some(STANDARD.encode(&received))),
     };
     let kept = Row {
-        reason,
+        reason: &reason,
         server: &segment.server,
         segment,
         retrieved_at: cut.retrieved_at,
@@ -102,7 +107,7 @@ impl Workshop<'_> {
         &self,
         place: &HourOfVault<'_>,
         due: &Due,
-        (servers, sources): (&[ServerId], &[Source]),
+        (servers, segments): (&[ServerId], &[Segment]),
         out: &mut TakenOut,
     ) -> Result<(RejectedLines, Option<Output>), HourError> {
         let mut counts = RejectedLines::new();
@@ -112,7 +117,7 @@ impl Workshop<'_> {
                 return Ok(());
             }
             for reason in reasons {
-                *counts.entry((server, *reason)).or_default() += 1;
+                *counts.entry((server, reason.clone())).or_default() += 1;
             }
             let sheet = match &mut sheet {
                 Some(sheet) => sheet,
@@ -121,15 +126,15 @@ impl Workshop<'_> {
             sheet.write(lines)
         };
         let inputs = due.fresh(|inputs| &inputs.segments);
-        let mut fresh = sources.iter().zip(inputs).peekable();
+        let mut fresh = segments.iter().zip(inputs).peekable();
         if let Some(manifest) = &due.former {
             let former = self.former(due, servers);
             former.lines(Kind::Rejected, manifest, |line| {
                 let kept: Kept = serde_json::from_slice(line)?;
-                while let Some((source, input)) =
+                while let Some((segment, input)) =
                     fresh.next_if(|(_, input)| input.name < kept.segment)
                 {
-                    self.rejected_of(source, input, &mut write)
+                    self.rejected_of(segment, input, &mut write)
                         .map_err(io::Error::other)?;
                 }
                 let server = servers.iter().position(|id| *id == kept.server);
@@ -142,8 +147,8 @@ impl Workshop<'_> {
                 write(&line, server, &[kept.reason]).map_err(io::Error::other)
             })?;
         }
-        for (source, input) in fresh {
-            self.rejected_of(source, input, &mut write)?;
+        for (segment, input) in fresh {
+            self.rejected_of(segment, input, &mut write)?;
         }
         let output = sheet.map(|sheet| sheet.finish(due.hour)).transpose()?;
         Ok((counts, output))
@@ -152,19 +157,24 @@ impl Workshop<'_> {
     /// The lines of a segment that are no posts.
     fn rejected_of(
         &self,
-        source: &Source,
+        segment: &Segment,
         input: &SegmentInput,
         write: &mut impl FnMut(&[u8], usize, &[Rejected]) -> Result<(), HourError>,
     ) -> Result<(), HourError> {
-        for run in source.runs.iter().filter(|run| run.key == Key::Rejected) {
-            let text = self.read_run(&source.path, run)?;
+        let source = self.indexes.redactions.source;
+        for run in segment
+            .runs
+            .iter()
+            .filter(|run| run.key == RunKey::Rejected)
+        {
+            let text = self.read_run(&segment.path, run)?;
             let text = text.strip_suffix(b"\n").unwrap_or(&text);
             let mut kept = Vec::new();
             let reasons: Vec<Rejected> = text
                 .split(|&byte| byte == b'\n')
-                .filter_map(|stored| push(&mut kept, &input.name, stored))
+                .filter_map(|stored| push(&mut kept, source, &input.name, stored))
                 .collect();
-            write(&kept, source.server, &reasons)?;
+            write(&kept, segment.server, &reasons)?;
         }
         Ok(())
     }

@@ -24,7 +24,8 @@ use crate::{
     config::settings::{Merge, Role, Server, Xz},
     period::{Hour, UtcMs},
     place::door::{Spool, Vault},
-    segment::name::{SAMPLE, SegmentName, ServerId},
+    segment::name::{SegmentName, ServerId},
+    source::Stream,
     text::plural,
     vault::{
         commit::{self, CommitError, HourOfVault, ManifestBytes},
@@ -48,6 +49,8 @@ pub struct Job<'a> {
     pub spool: &'a Spool,
     /// The vault.
     pub vault: &'a Vault,
+    /// Its stream.
+    pub stream: Stream,
     /// `[merge]`
     pub settings: &'a Merge,
     /// The configured servers. Others are merged too, with a warning.
@@ -139,6 +142,7 @@ impl Job<'_> {
     ) -> Indexes<'a> {
         Indexes {
             disk: self.disk,
+            stream: self.stream.word,
             spool: self.spool,
             folder,
             keep,
@@ -154,6 +158,7 @@ impl Job<'_> {
             spool: self.spool,
             vault: self.vault,
             zone: &self.settings.timezone,
+            source: self.stream.source,
         }
     }
 
@@ -247,14 +252,14 @@ impl Job<'_> {
     /// Merges.
     pub fn run(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
         let zone = self.settings.timezone.name();
-        let identity = Identity::check(self.disk, self.vault, zone, SAMPLE)?;
+        let identity = Identity::check(self.disk, self.vault, zone, self.stream.word)?;
         let mut identity =
             identity.ok_or_else(|| at(self.vault)(io::ErrorKind::NotFound.into()))?;
         let mut ledger = Ledger::open(self.disk, self.vault)?;
         let mut outcome = Outcome::default();
         self.finish_half_done(&mut ledger, &mut outcome)?;
         let index_dir = self.index_dir();
-        let mut redactions = Redactions::read(self.disk, self.vault)?;
+        let mut redactions = Redactions::read(self.disk, self.vault, self.stream.source)?;
         // before the stock is taken: what is half done would be taken for damaged
         self.scrubber().finish()?;
         outcome.swept.deleted = {

@@ -5,18 +5,14 @@ use std::{
     path::Path,
 };
 
-use super::index::{Key, Run};
+use super::index::{Run, RunKey};
 use crate::{
     cover::clock::{self, Lag},
-    post::{
-        id,
-        parse::{self, Placed},
-        reject::Rejected,
-    },
     segment::{
         line, raw,
         seal::{Digest, Digester},
     },
+    source::{Placed, Rejected},
     vault::redactions::Redactions,
     world::disk::Disk,
 };
@@ -131,12 +127,12 @@ impl<'a> Reading<'a> {
     fn line(&mut self, offset: u64, line: &[u8]) {
         let bytes = line.len() as u64;
         let stored = line.strip_suffix(b"\n").unwrap_or(line);
-        let placed = parse::place(stored);
+        let placed = self.redactions.source.place(stored);
         match &placed {
             Ok(placed) => {
-                if let Some(why) = self.redactions.reason(placed.id, stored) {
+                if let Some(why) = self.redactions.reason(&placed.key, stored) {
                     let named = self.named.get_or_insert_default();
-                    named.push((*placed, why.to_owned()));
+                    named.push((placed.clone(), why.to_owned()));
                 }
             }
             Err(_no_post) if self.redactions.are_named_in(stored) => {
@@ -145,7 +141,7 @@ impl<'a> Reading<'a> {
             Err(_no_post) => (),
         }
         if let Ok(placed) = &placed
-            && id::time(placed.id).is_some()
+            && placed.is_timed
         {
             self.posts += 1;
             let is_taken = self.lags_ms.len() < LAGS_MIN || self.posts.is_multiple_of(LAGS_EVERY);
@@ -183,17 +179,17 @@ impl<'a> Reading<'a> {
 }
 
 /// Which run a line belongs to, and its second in the minute.
-fn key_of(placed: Result<Placed, Rejected>) -> (Key, u8) {
+fn key_of(placed: Result<Placed, Rejected>) -> (RunKey, u8) {
     match placed {
         Ok(placed) => {
             let minute = placed.at.minute();
             let second = u8::try_from(placed.at.second() - minute.begin().second()).unwrap_or(0);
-            if id::FIRST_SNOWFLAKE <= placed.id {
-                (Key::Minute(minute), second)
+            if placed.is_timed {
+                (RunKey::Minute(minute), second)
             } else {
-                (Key::Old(minute), second)
+                (RunKey::Old(minute), second)
             }
         }
-        Err(_why_is_told_when_it_is_written) => (Key::Rejected, 0),
+        Err(_why_is_told_when_it_is_written) => (RunKey::Rejected, 0),
     }
 }

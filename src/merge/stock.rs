@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, io, path::PathBuf};
 
 use super::{
-    index::{Index, IndexError, Indexes, Key},
+    index::{Index, IndexError, Indexes, RunKey},
     plan::{self, Stock},
     runs::ToRedact,
     workers,
@@ -15,7 +15,7 @@ use crate::{
     segment::{
         acks::{self, Ack},
         aside,
-        name::{SAMPLE, SegmentName, ServerId},
+        name::{SegmentName, ServerId},
         spool,
     },
     text::plural,
@@ -67,8 +67,9 @@ pub fn take(
             Err(why) => found.unusable.push(unreadable(indexes, server, &why)),
         }
     }
-    let (mut names, foreign): (Vec<_>, Vec<_>) =
-        names.into_iter().partition(|name| name.stream == SAMPLE);
+    let (mut names, foreign): (Vec<_>, Vec<_>) = names
+        .into_iter()
+        .partition(|name| name.stream == indexes.stream);
     if let Some(name) = foreign.first() {
         let count = plural(foreign.len() as u64, "segment is", "segments are");
         tracing::warn!("{count} of another stream and not merged, the first is {name}");
@@ -127,10 +128,10 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
     let (mut hours, mut rejected) = (BTreeMap::new(), 0);
     for run in &index.runs {
         match run.key {
-            Key::Minute(minute) | Key::Old(minute) => {
+            RunKey::Minute(minute) | RunKey::Old(minute) => {
                 *hours.entry(zone.hour_of(minute.begin())).or_default() += run.lines;
             }
-            Key::Rejected => rejected += run.lines,
+            RunKey::Rejected => rejected += run.lines,
         }
     }
     Stock {

@@ -15,11 +15,8 @@ use crate::{
         seconds,
     },
     period::{Hour, Interval, Minute, UtcMs, Zone},
-    post::reject::Rejected,
-    segment::{
-        line::PROGRAM,
-        name::{SAMPLE, ServerId},
-    },
+    segment::{line::PROGRAM, name::ServerId},
+    source::Rejected,
     vault::manifest::{
         ByWord, Carried, Conflicts, Counts, Coverage, FORMAT, History, Inputs, Manifest, MinuteRow,
         Minutes, Output, ServerCounts, TotalCounts,
@@ -32,6 +29,8 @@ pub type RejectedLines = BTreeMap<(usize, Rejected), u64>;
 /// Everything that an hour's manifest says.
 #[derive(Debug)]
 pub struct Sums<'a> {
+    /// The stream.
+    pub stream: &'a str,
     /// The label.
     pub hour: Hour,
     /// The vault's zone.
@@ -89,7 +88,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
     Manifest {
         format: FORMAT,
         program: PROGRAM.to_owned(),
-        stream: SAMPLE.to_owned(),
+        stream: sums.stream.to_owned(),
         timezone: sums.zone.name().to_owned(),
         hour: sums.hour,
         counts: counts(&sums, &shares, carried.as_ref()),

@@ -1,23 +1,23 @@
 //! A unit of work: a minute of post time, or a part of one, or all old ids of an hour. Its lines
 //! from all segments → rows in ascending order of ids.
 
-use std::{collections::BTreeMap, path::PathBuf, rc::Rc};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use arrow_array::RecordBatch;
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, SchemaRef};
 
 use super::{
     deal::Text,
     dedupe::{Copy, NO_STAMP, Tally, dedupe},
     former::{self, Facts},
-    index::{Key, Run},
-    users::{self, AuthorKey, Rank},
+    index::{Run, RunKey},
+    users::{self, Rank},
 };
 use crate::{
     cover::backfill::Connection,
     period::{Interval, Minute, UtcMs},
-    post::{flatten, parse},
     segment::{line, name::ServerId},
+    source::{Placed, Records, Source},
     vault::{
         csv,
         posts::rows::{Rows, Seen},
@@ -29,7 +29,7 @@ pub const UNIT_BYTES: u64 = 2 << 20;
 
 /// A segment of the hour, for whoever reads its lines.
 #[derive(Debug)]
-pub struct Source {
+pub struct Segment {
     /// Where it lies in its plain form; it may lie compressed beside that.
     pub path: PathBuf,
     /// Its server's number in the ascending order of ids.
@@ -57,8 +57,8 @@ pub struct Unit {
 /// What came of a unit.
 #[derive(Debug)]
 pub struct Merged {
-    /// The smallest and the greatest id; `None` without a post.
-    pub range: Option<(u64, u64)>,
+    /// The first and the last record; `None` without one.
+    pub range: Option<(Placed, Placed)>,
     /// Its part of `IDs.txt`.
     pub ids: Vec<u8>,
     /// Its part of `tweets.csv`.
@@ -74,25 +74,27 @@ pub struct Merged {
 /// What is made of the units of an hour.
 #[derive(Debug, Clone, Copy)]
 pub struct Made<'a> {
+    /// What lines are.
+    pub source: &'a dyn Source,
     /// The servers of the hour, ascending.
     pub servers: &'a [ServerId],
     /// The connections of each of them.
     pub connections: &'a [Vec<Connection>],
-    /// Whether `posts.parquet` is wanted.
-    pub posts: bool,
+    /// The columns of `posts.parquet`, if that is wanted.
+    pub columns: Option<&'a SchemaRef>,
 }
 
 /// Divides the posts of an hour into units, in ascending order of ids and of time.
-pub fn units(sources: &[Source], unit_bytes: u64) -> Vec<Unit> {
+pub fn units(segments: &[Segment], unit_bytes: u64) -> Vec<Unit> {
     let mut old = Vec::new();
     let mut minutes: BTreeMap<Minute, Vec<(usize, usize)>> = BTreeMap::new();
-    for (number, source) in sources.iter().enumerate() {
+    for (number, source) in segments.iter().enumerate() {
         for (of_source, run) in source.runs.iter().enumerate() {
             let place = (number, of_source);
             match run.key {
-                Key::Old(_) => old.push(place),
-                Key::Minute(minute) => minutes.entry(minute).or_default().push(place),
-                Key::Rejected => (),
+                RunKey::Old(_) => old.push(place),
+                RunKey::Minute(minute) => minutes.entry(minute).or_default().push(place),
+                RunKey::Rejected => (),
             }
         }
     }
@@ -103,22 +105,22 @@ pub fn units(sources: &[Source], unit_bytes: u64) -> Vec<Unit> {
                 begin: UtcMs(i64::MIN),
                 end: UtcMs(i64::MAX),
             },
-            bytes: bytes(sources, &old),
+            bytes: bytes(segments, &old),
             runs: old,
         });
     }
     for (minute, runs) in minutes {
-        divide(minute, sources, runs, unit_bytes, &mut units);
+        divide(minute, segments, runs, unit_bytes, &mut units);
     }
     units
 }
 
-fn run((source, run): (usize, usize), sources: &[Source]) -> Option<&Run> {
-    sources.get(source)?.runs.get(run)
+fn run((source, run): (usize, usize), segments: &[Segment]) -> Option<&Run> {
+    segments.get(source)?.runs.get(run)
 }
 
-fn bytes(sources: &[Source], runs: &[(usize, usize)]) -> u64 {
-    let runs = runs.iter().filter_map(|place| run(*place, sources));
+fn bytes(segments: &[Segment], runs: &[(usize, usize)]) -> u64 {
+    let runs = runs.iter().filter_map(|place| run(*place, segments));
     runs.map(|run| run.bytes).sum()
 }
 
@@ -131,12 +133,12 @@ const PARTS_MAX: u64 = 60_000 / PART_MS_MIN;
 /// Divides a minute so that the units are about equally long.
 fn divide(
     minute: Minute,
-    sources: &[Source],
+    segments: &[Segment],
     mut runs: Vec<(usize, usize)>,
     unit_bytes: u64,
     units: &mut Vec<Unit>,
 ) {
-    let bytes = bytes(sources, &runs);
+    let bytes = bytes(segments, &runs);
     let parts = bytes.div_ceil(unit_bytes.max(1)).clamp(1, PARTS_MAX);
     for part in 0..parts {
         let ms = |part: u64| {
@@ -148,7 +150,7 @@ fn divide(
             end: ms(part + 1),
         };
         let begins = |place: &mut (usize, usize)| {
-            run(*place, sources).is_some_and(|run| run.begin(minute) < time.end)
+            run(*place, segments).is_some_and(|run| run.begin(minute) < time.end)
         };
         units.push(Unit {
             time,
@@ -159,14 +161,20 @@ fn divide(
 }
 
 /// Parses, dedupes, sorts and flattens the lines of a unit.
-pub fn merge(sources: &[Source], made: &Made<'_>, unit: &Unit, text: &Text) -> Merged {
+pub fn merge(segments: &[Segment], made: &Made<'_>, unit: &Unit, text: &Text) -> Merged {
     let mut lines = Vec::new();
     for (source, stored) in text.lines() {
-        lines.extend(sources.get(source).map(|source| Line::new(source, stored)));
+        lines.extend(segments.get(source).map(|source| Line::new(source, stored)));
     }
-    let mut copies = read(lines);
-    copies.retain(|copy| unit.time.contains(copy.post.placed.at));
-    flatten_all(copies, made)
+    let received = lines.iter().map(|line: &Line<'_>| line.stored.len());
+    let kept = received.sum::<usize>() / made.servers.len().max(1);
+    // servers lack some of what the others have
+    let for_bytes = kept + kept / 8;
+    let mut records = made.source.records(made.columns.map(|_| for_bytes));
+    let mut copies = read(lines, &mut *records);
+    copies.retain(|copy| unit.time.contains(records.placed(copy.record).at));
+    let rows = made.columns.map(|schema| Rows::of_bytes(schema, for_bytes));
+    flatten_all(copies, &mut *records, rows, kept, made)
 }
 
 /// A line before it is read.
@@ -182,7 +190,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(source: &Source, stored: &'a [u8]) -> Self {
+    fn new(source: &Segment, stored: &'a [u8]) -> Self {
         let former = source.is_former.then(|| former::facts(stored)).flatten();
         let cut = line::cut(stored);
         let mut crc = crc32fast::Hasher::new();
@@ -216,61 +224,68 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Lines as copies of posts. Of lines that were received with the same bytes only the one that
-/// came first, which is the only one that may be kept, is read. A line that is no post is left out:
+/// Lines as copies of records. Of lines that were received with the same bytes only the one that
+/// came first, which is the only one that may be kept, is read. A line that is no record is left out:
 /// the index has counted it as one, so the books will not balance.
-fn read(mut lines: Vec<Line<'_>>) -> Vec<Copy<'_>> {
+fn read<'l>(mut lines: Vec<Line<'l>>, records: &mut dyn Records<'l>) -> Vec<Copy<'l>> {
     lines.sort_unstable_by_key(|line| (line.crc32, line.retrieved_at(), line.server));
     let mut copies = Vec::with_capacity(lines.len());
     for same in lines.chunk_by(Line::is_same_as) {
         let Some(first) = same.first() else { continue };
-        let Ok(mut post) = parse::post(first.stored) else {
+        let Ok(record) = records.read(first.stored, !first.has_no_stamp()) else {
             continue;
         };
-        if first.has_no_stamp() {
-            post.retrieved_at = "".into();
-        }
-        let post = Rc::new(post);
         copies.extend(same.iter().map(|line| Copy {
             retrieved_at: line.retrieved_at(),
             lag_ms: line.lag_ms,
             server: line.server,
             received: (line.cut.before, line.cut.after),
-            post: Rc::clone(&post),
+            record,
             former: line.former.clone(),
         }));
     }
     copies
 }
 
-fn flatten_all(copies: Vec<Copy<'_>>, made: &Made<'_>) -> Merged {
-    let received = copies
-        .iter()
-        .map(|copy| copy.received.0.len() + copy.received.1.len());
-    let kept = received.sum::<usize>() / made.servers.len().max(1);
+fn flatten_all<'l>(
+    copies: Vec<Copy<'l>>,
+    records: &mut dyn Records<'l>,
+    mut rows: Option<Rows>,
+    bytes: usize,
+    made: &Made<'_>,
+) -> Merged {
     let mut merged = Merged {
         range: None,
         ids: Vec::new(),
         // the columns of CSV say less than half of what a line does, unless it has few fields
-        tweets: Vec::with_capacity(kept / 2),
+        tweets: Vec::with_capacity(bytes / 2),
         posts: Ok(Vec::new()),
         users: users::Rows::default(),
         tally: Tally::default(),
     };
-    // servers lack some of what the others have
-    let mut rows = made.posts.then(|| Rows::of_bytes(kept + kept / 8));
-    merged.tally = dedupe(copies, made.connections, |copy, group| {
-        merged.take(copy);
-        if let Some(rows) = &mut rows {
-            push_row(rows, copy, group, made);
+    merged.tally = dedupe(copies, made, records, |records, copy, group| {
+        merged.take(records, copy.record);
+        if let Some(made_rows) = &mut rows
+            && let Err(why) = push_row(made_rows, records, copy, group, made)
+        {
+            merged.posts = Err(why);
+            rows = None;
         }
     });
-    merged.posts = rows.map_or(Ok(Vec::new()), Rows::finish);
+    if let Some(rows) = rows {
+        merged.posts = rows.finish(records);
+    }
     merged
 }
 
-/// Takes a post into the rows of `posts.parquet`.
-fn push_row(rows: &mut Rows, copy: &Copy<'_>, group: &[Copy<'_>], made: &Made<'_>) {
+/// Takes a record into the rows of `posts.parquet`.
+fn push_row(
+    rows: &mut Rows,
+    records: &mut dyn Records<'_>,
+    copy: &Copy<'_>,
+    group: &[Copy<'_>],
+    made: &Made<'_>,
+) -> Result<(), ArrowError> {
     let name = |number: usize| made.servers.get(number).map_or("", ServerId::as_str);
     let mut seen_by: Vec<usize> = group.iter().flat_map(Copy::seen_by).copied().collect();
     seen_by.sort_unstable();
@@ -292,32 +307,34 @@ fn push_row(rows: &mut Rows, copy: &Copy<'_>, group: &[Copy<'_>], made: &Made<'_
             || {
                 let connections = made.connections.get(copy.server);
                 let connections = connections.map_or(&[][..], Vec::as_slice);
-                let place = copy.backfilled_by(connections, copy.post.placed.at);
+                let place = copy.backfilled_by(connections, records.placed(copy.record).at);
                 place.is_some()
             },
             |facts| facts.backfilled,
         ),
     };
-    rows.push(&copy.post, copy.received, &seen);
+    rows.push(records, copy.record, copy.received, &seen)
 }
 
 impl Merged {
-    /// Takes the copy that counts into the CSV files.
-    fn take(&mut self, copy: &Copy<'_>) {
-        let post_id = copy.post.placed.id;
-        let id = post_id.to_string();
-        self.ids.extend_from_slice(id.as_bytes());
-        self.ids.push(b'\n');
-        csv::push_row(&mut self.tweets, flatten::post_row(&copy.post, &id));
-        self.range = Some((self.range.map_or(post_id, |range| range.0), post_id));
-        let Some(author) = AuthorKey::new(&copy.post.author_id) else {
+    /// Takes the copy that counts into the lists and tables.
+    fn take(&mut self, records: &dyn Records<'_>, record: usize) {
+        records.put_id(record, &mut self.ids);
+        if let Some(row) = records.row(record) {
+            csv::push_row(&mut self.tweets, row);
+        }
+        let placed = records.placed(record);
+        let first = self.range.take().map_or_else(|| placed.clone(), |r| r.0);
+        self.range = Some((first, placed.clone()));
+        let Some((author, has_author)) = records.author(record) else {
             return;
         };
         let rank = Rank {
-            has_author: copy.post.author.is_some(),
-            post_id,
+            has_author,
+            at: placed.order().0,
+            key: placed.key.clone(),
         };
-        let write = |to: &mut Vec<u8>| csv::push_row(to, flatten::user_row(&copy.post));
+        let write = |to: &mut Vec<u8>| csv::push_row(to, records.author_row(record));
         self.users.put(author, rank, write);
     }
 }

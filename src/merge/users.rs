@@ -1,9 +1,8 @@
 //! The latest row of each author, with bounded memory.
 //!
 //! Rows are collected by author; beyond a limit they go to the disk as a sorted run, and in the end
-//! all runs are put together. Which row counts: that of the greatest post id that came with an
-//! author object; a row without one only if none did. Output is ascending by author id as a number,
-//! ids that are no numbers last.
+//! all runs are put together. Which row counts: that of the last record that came with an
+//! author object; a row without one only if none did. Output is ascending by the author's key.
 
 use std::{
     cmp::Reverse,
@@ -12,7 +11,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::world::disk::{self, Disk};
+use crate::{
+    period::UtcMs,
+    source::key::Key,
+    world::disk::{self, Disk},
+};
 
 /// Bytes of rows held before they go to the disk.
 const HELD_BYTES_MAX: usize = 32 << 20;
@@ -23,50 +26,22 @@ const SPILL_BUFFER_BYTES: usize = 64 * 1024;
 /// What a row costs beside its text.
 const ROW_OVERHEAD_BYTES: usize = 120;
 
-/// An author, ordered as the file is: numbers first, by size.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AuthorKey {
-    /// Whether the id is no number of 64 bits.
-    is_text: bool,
-    number: u64,
-    text: String,
-}
-
-impl AuthorKey {
-    /// The key of an author's id; `None` for a post that names no author.
-    pub fn new(id: &str) -> Option<Self> {
-        if id.is_empty() {
-            return None;
-        }
-        Some(match crate::post::id::parse(id) {
-            Some(number) if id == "0" || !id.starts_with('0') => Self {
-                is_text: false,
-                number,
-                text: String::new(),
-            },
-            _ => Self {
-                is_text: true,
-                number: 0,
-                text: id.to_owned(),
-            },
-        })
-    }
-}
-
 /// A candidate for an author's row. The one that counts is the greatest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
-    /// Whether the post came with the author's object.
+    /// Whether the record came with what its author says of himself.
     pub has_author: bool,
-    /// The post it comes from.
-    pub post_id: u64,
+    /// The record it comes from: its time, as far as its key has one …
+    pub at: UtcMs,
+    /// … and its key.
+    pub key: Key,
 }
 
 /// Rows of authors, of each the one that counts. Their text lies together: there are too many to
 /// have each in a place of its own.
 #[derive(Debug, Default)]
 pub struct Rows {
-    by_author: HashMap<AuthorKey, Held>,
+    by_author: HashMap<Key, Held>,
     text: Vec<u8>,
 }
 
@@ -81,7 +56,7 @@ struct Held {
 impl Rows {
     /// Takes a row in, if it counts rather than the one that is there. `write` appends the finished
     /// line of the CSV file, with its LF.
-    pub fn put(&mut self, author: AuthorKey, rank: Rank, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn put(&mut self, author: Key, rank: Rank, write: impl FnOnce(&mut Vec<u8>)) {
         let place = match self.by_author.entry(author) {
             Entry::Occupied(place) if rank <= place.get().rank => return,
             place => place,
@@ -103,11 +78,11 @@ impl Rows {
     }
 
     /// In the order of the authors.
-    fn iter(&self) -> impl Iterator<Item = (&AuthorKey, Rank, &[u8])> {
+    fn iter(&self) -> impl Iterator<Item = (&Key, &Rank, &[u8])> {
         let mut rows: Vec<_> = self.by_author.iter().collect();
         rows.sort_unstable_by_key(|(author, _)| *author);
         rows.into_iter()
-            .map(|(author, held)| (author, held.rank, self.text_of(held)))
+            .map(|(author, held)| (author, &held.rank, self.text_of(held)))
     }
 }
 
@@ -173,7 +148,8 @@ impl<'a> Users<'a> {
             sources.push(Box::new(Spilled(file)));
         }
         let held = self.held.iter();
-        let held = held.map(|(author, rank, text)| Ok((author.clone(), rank, text.to_owned())));
+        let held =
+            held.map(|(author, rank, text)| Ok((author.clone(), rank.clone(), text.to_owned())));
         sources.push(Box::new(held));
         let mut heads = BinaryHeap::new();
         let mut refill = |heads: &mut BinaryHeap<Reverse<Head>>, source: usize| {
@@ -209,7 +185,7 @@ impl<'a> Users<'a> {
 }
 
 /// A row with its author.
-type Row = (AuthorKey, Rank, Vec<u8>);
+type Row = (Key, Rank, Vec<u8>);
 
 /// Rows in the order of their authors.
 type Sorted<'a> = Box<dyn Iterator<Item = io::Result<Row>> + 'a>;
@@ -217,28 +193,32 @@ type Sorted<'a> = Box<dyn Iterator<Item = io::Result<Row>> + 'a>;
 /// The next row of a source. The least comes first: of an author, the one that counts.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Head {
-    author: AuthorKey,
+    author: Key,
     rank: Reverse<Rank>,
     source: usize,
     text: Vec<u8>,
 }
 
-/// Writes a row so that [`Spilled`] reads it: whether the author's id is no number, the number, whether
-/// the post came with the author, its id, the length of the id's text and of the row; then these two.
-fn write_row(
-    to: &mut impl io::Write,
-    author: &AuthorKey,
-    rank: Rank,
-    row: &[u8],
-) -> io::Result<()> {
-    to.write_all(&[u8::from(author.is_text)])?;
-    to.write_all(&author.number.to_le_bytes())?;
+/// Writes a row so that [`Spilled`] reads it: the author's key, whether the record came with its author, its
+/// time and key, the length of the row, and the row.
+fn write_row(to: &mut impl io::Write, author: &Key, rank: &Rank, row: &[u8]) -> io::Result<()> {
+    write_key(to, author)?;
     to.write_all(&[u8::from(rank.has_author)])?;
-    for number in [rank.post_id, author.text.len() as u64, row.len() as u64] {
-        to.write_all(&number.to_le_bytes())?;
-    }
-    to.write_all(author.text.as_bytes())?;
+    to.write_all(&rank.at.0.to_le_bytes())?;
+    write_key(to, &rank.key)?;
+    to.write_all(&(row.len() as u64).to_le_bytes())?;
     to.write_all(row)
+}
+
+/// Whether it is a text; the number, or the text's length; the text.
+fn write_key(to: &mut impl io::Write, key: &Key) -> io::Result<()> {
+    let (is_text, number, text) = match key {
+        Key::Number(number) => (false, *number, ""),
+        Key::Text(text) => (true, text.len() as u64, &**text),
+    };
+    to.write_all(&[u8::from(is_text)])?;
+    to.write_all(&number.to_le_bytes())?;
+    to.write_all(text.as_bytes())
 }
 
 /// The rows of a sorted run.
@@ -249,22 +229,27 @@ impl<R: io::BufRead> Spilled<R> {
         if self.0.fill_buf()?.is_empty() {
             return Ok(None);
         }
-        let is_text = self.byte()? != 0;
-        let number = self.number()?;
+        let author = self.key()?;
         let has_author = self.byte()? != 0;
-        let post_id = self.number()?;
-        let (id_bytes, row_bytes) = (self.number()?, self.number()?);
-        let text = String::from_utf8(self.bytes(id_bytes)?).map_err(io::Error::other)?;
-        let author = AuthorKey {
-            is_text,
-            number,
-            text,
-        };
+        let at = UtcMs(i64::from_le_bytes(self.eight()?));
+        let key = self.key()?;
+        let row_bytes = u64::from_le_bytes(self.eight()?);
         let rank = Rank {
             has_author,
-            post_id,
+            at,
+            key,
         };
         Ok(Some((author, rank, self.bytes(row_bytes)?)))
+    }
+
+    fn key(&mut self) -> io::Result<Key> {
+        let is_text = self.byte()? != 0;
+        let number = u64::from_le_bytes(self.eight()?);
+        if !is_text {
+            return Ok(number.into());
+        }
+        let text = String::from_utf8(self.bytes(number)?).map_err(io::Error::other)?;
+        Ok(text.as_str().into())
     }
 
     fn byte(&mut self) -> io::Result<u8> {
@@ -274,10 +259,10 @@ impl<R: io::BufRead> Spilled<R> {
         Ok(byte)
     }
 
-    fn number(&mut self) -> io::Result<u64> {
-        let mut number = [0; 8];
-        self.0.read_exact(&mut number)?;
-        Ok(u64::from_le_bytes(number))
+    fn eight(&mut self) -> io::Result<[u8; 8]> {
+        let mut bytes = [0; 8];
+        self.0.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn bytes(&mut self, len: u64) -> io::Result<Vec<u8>> {
@@ -300,7 +285,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::world::disk::RealDisk;
+    use crate::{source::key::number, world::disk::RealDisk};
 
     fn all(rows: &[(&str, bool, u64)], held_bytes_max: usize) -> Vec<String> {
         let scratch = tempfile::tempdir().unwrap();
@@ -312,10 +297,11 @@ mod tests {
         for (nth, &(author, has_author, post_id)) in rows.iter().enumerate() {
             // a field may have a line end in it, as far as this is concerned
             let csv = format!("{author},{has_author},{post_id},\"row\n{nth}\"\n").into_bytes();
-            let key = AuthorKey::new(author).unwrap();
+            let key = number(author).map_or_else(|| author.into(), Key::from);
             let rank = Rank {
                 has_author,
-                post_id,
+                at: UtcMs(0),
+                key: post_id.into(),
             };
             let mut unit = Rows::default();
             unit.put(key, rank, |to| to.extend(csv));
@@ -353,7 +339,7 @@ mod tests {
         "2",
         "10",
         "18446744073709551615",
-        "007",
+        "one",
         "x",
         "é",
         "\n",

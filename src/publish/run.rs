@@ -25,6 +25,7 @@ use crate::{
     },
     period::Hour,
     place::door::Vault,
+    source::Stream,
     vault::{
         ledger::LEDGER_BYTES_MAX,
         public::{Place, Public},
@@ -44,6 +45,8 @@ pub struct Job<'a> {
     pub data_dir: &'a Path,
     /// What is to be public.
     pub vault: &'a Vault,
+    /// Its stream.
+    pub stream: Stream,
     /// Where.
     pub settings: &'a Publish,
     /// Bytes that must stay free.
@@ -350,6 +353,7 @@ impl Work<'_> {
         let truth = Truth {
             disk: self.job.disk,
             vault: self.job.vault,
+            source: self.job.stream.source,
             published: &self.published,
         };
         let file = match Publishable::read(&truth, wanted) {

@@ -18,6 +18,7 @@ use crate::{
         statement::{HourRead, Statement},
     },
     segment::seal::Digester,
+    source::{Listed, Source},
     vault::{
         day::{self, DayHour},
         doi::Minted,
@@ -30,8 +31,8 @@ use crate::{
     world::disk::{self, Disk},
 };
 
-/// An id has at most 20 digits.
-const ID_DIGITS_MAX: usize = 20;
+/// A line of ids is no longer than that in any stream.
+const ID_BYTES_MAX: u64 = 4_096;
 
 /// `twinstream/0.1.0`, and some more for a version's suffix.
 const PROGRAM_BYTES_MAX: usize = 64;
@@ -59,6 +60,8 @@ impl From<String> for Untrue {
 pub(super) struct Truth<'a> {
     pub(super) disk: &'a dyn Disk,
     pub(super) vault: &'a Path,
+    /// What the vault's ids are.
+    pub(super) source: &'static dyn Source,
     /// What went out before was looked at then.
     pub(super) published: &'a Published,
 }
@@ -67,7 +70,7 @@ impl Truth<'_> {
     /// Checks the bytes of a file. Those of ids are known by the hash that the hour's manifest has of them.
     pub(super) fn check(&self, what: Public, bytes: &[u8]) -> Result<(), Untrue> {
         match what {
-            Public::Ids(_) => Ok(check_ids(bytes)?),
+            Public::Ids(_) => Ok(check_ids(self.source, bytes)?),
             Public::Manifest(hour) => Ok(check_manifest(hour, bytes)?),
             Public::Ledger => Ok(self.check_ledger(bytes)?),
             Public::Day(day, file) => self.check_day(day, file, bytes),
@@ -264,30 +267,33 @@ fn foreign_word<'v>(value: &'v Value, member: &str) -> Option<&'v str> {
 }
 
 /// Every line is an id, greater than the one before.
-fn check_ids(bytes: &[u8]) -> Result<(), String> {
+fn check_ids(source: &dyn Source, bytes: &[u8]) -> Result<(), String> {
     let mut lines = BufReader::new(liblzma::read::XzDecoder::new_multi_decoder(bytes));
     let mut line = Vec::new();
-    let mut before = None;
+    let mut before: Option<Listed> = None;
     for number in 1_u64.. {
         line.clear();
         let read = lines
             .by_ref()
-            .take(ID_DIGITS_MAX as u64 + 1)
+            .take(ID_BYTES_MAX)
             .read_until(b'\n', &mut line);
         if read.map_err(|why| why.to_string())? == 0 {
             break;
         }
-        let id = line
+        let is_after = |listed: &Listed| {
+            let before = before.as_ref();
+            before.is_none_or(|before| before.order() < listed.order())
+        };
+        let listed = line
             .strip_suffix(b"\n")
-            .filter(|id| id.iter().all(u8::is_ascii_digit))
-            .and_then(|id| std::str::from_utf8(id).ok()?.parse::<u64>().ok())
-            .filter(|id| before < Some(*id));
-        if id.is_none() {
+            .and_then(|line| source.listed(str::from_utf8(line).ok()?))
+            .filter(is_after);
+        if listed.is_none() {
             return Err(format!(
                 "line {number} is no id, or not greater than the one before"
             ));
         }
-        before = id;
+        before = listed;
     }
     Ok(())
 }
@@ -297,6 +303,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+    use crate::source::x::X;
 
     fn xz(text: &str) -> Vec<u8> {
         let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
@@ -307,7 +314,7 @@ mod tests {
     #[test]
     fn ids_are_ids_and_nothing_else() {
         for good in ["", "1\n18446744073709551615\n"] {
-            assert_eq!(check_ids(&xz(good)), Ok(()));
+            assert_eq!(check_ids(&X, &xz(good)), Ok(()));
         }
         for bad in [
             "1\n2",
@@ -320,9 +327,9 @@ mod tests {
             "2\n1\n",
             "2\n2\n",
         ] {
-            assert!(check_ids(&xz(bad)).is_err(), "{bad:?}");
+            assert!(check_ids(&X, &xz(bad)).is_err(), "{bad:?}");
         }
-        assert!(check_ids(b"no xz").is_err());
+        assert!(check_ids(&X, b"no xz").is_err());
     }
 
     #[test]

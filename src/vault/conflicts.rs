@@ -7,8 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::schema;
-use crate::segment::name::ServerId;
+use crate::{segment::name::ServerId, source::Source};
 
 /// Posts of each column.
 pub const EXAMPLES_MAX: usize = 10;
@@ -47,10 +46,15 @@ pub fn value(text: &str) -> String {
 }
 
 /// Why a line cannot stand in the file, behind that one.
-pub fn fault(line: &[u8], before: Option<&Example>) -> Result<Example, String> {
+pub fn fault(
+    source: &dyn Source,
+    line: &[u8],
+    before: Option<&Example>,
+) -> Result<Example, String> {
     let example: Example =
         serde_json::from_slice(line).map_err(|why| format!("it is no example: {why}"))?;
-    if !schema::TWEETS.contains(&example.field.as_str()) {
+    let mut columns = source.table().columns.iter();
+    if !columns.any(|(name, _)| *name == example.field) {
         return Err(format!("{:?} is no column", example.field));
     }
     // a cut value may look like another
@@ -58,7 +62,7 @@ pub fn fault(line: &[u8], before: Option<&Example>) -> Result<Example, String> {
     if example.kept.value == example.other.value && !is_cut(&example.kept) {
         return Err("its copies do not differ".to_owned());
     }
-    let key = |example: &Example| (example.field.clone(), example.id.parse::<u64>().ok());
+    let key = |example: &Example| (example.field.clone(), source.key(&example.id));
     if before.is_some_and(|before| key(&example) <= key(before)) {
         return Err("it is not in order".to_owned());
     }

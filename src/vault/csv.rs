@@ -6,13 +6,13 @@
 use crate::text::is_line_break;
 
 /// Appends one row with its LF.
-pub fn push_row<'f>(to: &mut Vec<u8>, fields: impl IntoIterator<Item = &'f str>) {
+pub fn push_row(to: &mut Vec<u8>, fields: impl IntoIterator<Item = impl AsRef<str>>) {
     let before = to.len();
     for (index, field) in fields.into_iter().enumerate() {
         if 0 < index {
             to.push(b',');
         }
-        push_field(to, field);
+        push_field(to, field.as_ref());
     }
     if to.len() == before {
         // a row of one empty field must not look like an empty line

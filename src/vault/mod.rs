@@ -31,8 +31,6 @@ pub mod published;
 pub mod redactions;
 /// The day's report.
 pub mod report;
-/// The columns of the CSV files.
-pub mod schema;
 mod stored;
 /// Works out again what a vault says: what is to be checked, and what was found.
 pub mod verify;

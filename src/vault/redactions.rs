@@ -16,15 +16,12 @@ use serde::{Deserialize, Serialize};
 use super::manifest::ByWord;
 use crate::{
     period::Hour,
-    post::{id, parse},
+    source::{Source, key::Key},
     world::disk::{self, Disk},
 };
 
 /// Millions of posts; a longer file is none of ours.
 const BYTES_MAX: u64 = 1 << 30;
-
-/// Digits from which on a number is taken for an id wherever it stands; a shorter one must be quoted.
-const PLAIN_DIGITS: usize = 15;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Line {
@@ -69,14 +66,16 @@ pub enum RedactionsError {
 }
 
 /// The list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Redactions {
+    /// Whose keys they are.
+    pub source: &'static dyn Source,
     /// In the order in which they were asked for.
     lines: Vec<Line>,
     /// The place of each post in the list.
-    places: BTreeMap<u64, usize>,
+    places: BTreeMap<Key, usize>,
     /// The place of each author.
-    authors: BTreeMap<u64, usize>,
+    authors: BTreeMap<Key, usize>,
 }
 
 /// Where it lies.
@@ -85,14 +84,28 @@ pub fn path(vault: &Path) -> PathBuf {
 }
 
 impl Redactions {
+    /// An empty one.
+    pub const fn none(source: &'static dyn Source) -> Self {
+        Self {
+            source,
+            lines: Vec::new(),
+            places: BTreeMap::new(),
+            authors: BTreeMap::new(),
+        }
+    }
+
     /// Reads it; a vault without the file has an empty one.
-    pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Self, RedactionsError> {
+    pub fn read(
+        disk: &dyn Disk,
+        vault: &Path,
+        source: &'static dyn Source,
+    ) -> Result<Self, RedactionsError> {
         let path = path(vault);
         let io = |source| RedactionsError::Io {
             path: path.clone(),
             source,
         };
-        let mut list = Self::default();
+        let mut list = Self::none(source);
         if disk.len(&path).map_err(io)?.is_none() {
             return Ok(list);
         }
@@ -107,12 +120,12 @@ impl Redactions {
                 why,
             };
             let line: Line = serde_json::from_slice(text).map_err(|why| wrong(why.to_string()))?;
-            let (text, places) = match &line.what {
-                What::Id(id) => (id, &mut list.places),
-                What::Author(id) => (id, &mut list.authors),
+            let (key, places) = match &line.what {
+                What::Id(id) => (source.key(id), &mut list.places),
+                What::Author(id) => (source.author_key(id), &mut list.authors),
             };
-            let id = id::parse(text).ok_or_else(|| wrong("its id is no id".to_owned()))?;
-            places.insert(id, list.lines.len());
+            let key = key.ok_or_else(|| wrong("its id is no id".to_owned()))?;
+            places.insert(key, list.lines.len());
             list.lines.push(line);
         }
         Ok(list)
@@ -133,12 +146,13 @@ impl Redactions {
     }
 
     /// Adds posts; one that is on the list keeps its reason. How many are new.
-    pub fn ask(&mut self, ids: impl IntoIterator<Item = u64>, reason: &str) -> u64 {
+    pub fn ask(&mut self, keys: impl IntoIterator<Item = Key>, reason: &str) -> u64 {
         let before = self.lines.len();
-        for id in ids {
-            self.places.entry(id).or_insert_with(|| {
+        for key in keys {
+            let text = key.to_string();
+            self.places.entry(key).or_insert_with(|| {
                 self.lines.push(Line {
-                    what: What::Id(id.to_string()),
+                    what: What::Id(text),
                     reason: reason.to_owned(),
                     hour: None,
                 });
@@ -149,11 +163,12 @@ impl Redactions {
     }
 
     /// Adds authors; one that is on the list keeps the reason.
-    pub fn ask_for_authors(&mut self, ids: impl IntoIterator<Item = u64>, reason: &str) {
-        for id in ids {
-            self.authors.entry(id).or_insert_with(|| {
+    pub fn ask_for_authors(&mut self, keys: impl IntoIterator<Item = Key>, reason: &str) {
+        for key in keys {
+            let text = key.to_string();
+            self.authors.entry(key).or_insert_with(|| {
                 self.lines.push(Line {
-                    what: What::Author(id.to_string()),
+                    what: What::Author(text),
                     reason: reason.to_owned(),
                     hour: None,
                 });
@@ -163,8 +178,8 @@ impl Redactions {
     }
 
     /// Why a post is to stay out, whose line this is, if it is to.
-    pub fn reason(&self, id: u64, line: &[u8]) -> Option<&str> {
-        let place = self.places.get(&id).or_else(|| self.author_of(line));
+    pub fn reason(&self, key: &Key, line: &[u8]) -> Option<&str> {
+        let place = self.places.get(key).or_else(|| self.author_of(line));
         let line = place.and_then(|place| self.lines.get(*place));
         line.map(|line| line.reason.as_str())
     }
@@ -174,13 +189,12 @@ impl Redactions {
         if self.authors.is_empty() {
             return None;
         }
-        let author = parse::author(line)?;
-        self.authors.get(&id::parse(&author)?)
+        self.authors.get(&self.source.author(line)?)
     }
 
     /// Says that the archive had a post: whether that is news.
-    pub fn found(&mut self, id: u64, hour: Hour) -> bool {
-        let place = self.places.get(&id);
+    pub fn found(&mut self, key: &Key, hour: Hour) -> bool {
+        let place = self.places.get(key);
         match place.and_then(|place| self.lines.get_mut(*place)) {
             Some(line) if line.hour.is_none() => {
                 line.hour = Some(hour);
@@ -201,8 +215,8 @@ impl Redactions {
     }
 
     /// Whether a post is to stay out.
-    pub fn has(&self, id: u64) -> bool {
-        self.places.contains_key(&id)
+    pub fn has(&self, key: &Key) -> bool {
+        self.places.contains_key(key)
     }
 
     /// Whether an author is on the list from a place on.
@@ -211,9 +225,9 @@ impl Redactions {
     }
 
     /// The posts from a place of the list on, and the hours that they were removed from.
-    pub fn since(&self, place: usize) -> Vec<(u64, Option<Hour>)> {
+    pub fn since(&self, place: usize) -> Vec<(Key, Option<Hour>)> {
         let of = |line: &Line| match &line.what {
-            What::Id(id) => id::parse(id).map(|id| (id, line.hour)),
+            What::Id(id) => self.source.key(id).map(|key| (key, line.hour)),
             What::Author(_) => None,
         };
         self.lines
@@ -238,66 +252,52 @@ impl Redactions {
         counts
     }
 
-    /// Whether a line that is no post names one of them, or one of their authors: in quotes, or by a number as
-    /// long as ids are.
+    /// Whether a line that is no record names one of them, or one of their authors.
     pub fn are_named_in(&self, line: &[u8]) -> bool {
-        if self.is_empty() {
-            return false;
-        }
-        let is_digit = |at: &usize| line.get(*at).is_some_and(u8::is_ascii_digit);
-        let mut at = 0;
-        while at < line.len() {
-            if !is_digit(&at) {
-                at += 1;
-                continue;
-            }
-            let begin = at;
-            while is_digit(&at) {
-                at += 1;
-            }
-            let is_quoted =
-                0 < begin && line.get(begin - 1) == Some(&b'"') && line.get(at) == Some(&b'"');
-            let text = line
-                .get(begin..at)
-                .and_then(|text| str::from_utf8(text).ok());
-            let is_listed = |id| self.has(id) || self.authors.contains_key(&id);
-            let named = text.and_then(id::parse).is_some_and(is_listed);
-            if named && (is_quoted || PLAIN_DIGITS <= at - begin) {
-                return true;
-            }
-        }
-        false
+        let is_listed = |key: &Key| self.has(key) || self.authors.contains_key(key);
+        !self.is_empty() && self.source.is_named_in(line, &is_listed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::disk::RealDisk;
+    use crate::{source::x::X, world::disk::RealDisk};
 
     #[test]
     fn the_list_reads_back_and_counts() {
         let folder = tempfile::tempdir().unwrap();
-        let mut list = Redactions::read(&RealDisk, folder.path()).unwrap();
-        assert_eq!(list.ask([1_541_815_603_606_036_480, 20], "deleted"), 2);
-        assert_eq!(list.ask([20, 21], "ethics board"), 1);
+        let mut list = Redactions::read(&RealDisk, folder.path(), &X).unwrap();
+        assert_eq!(
+            list.ask([1_541_815_603_606_036_480.into(), 20.into()], "deleted"),
+            2
+        );
+        assert_eq!(list.ask([20.into(), 21.into()], "ethics board"), 1);
         let hour = "2026-11-23_14".parse().unwrap();
-        assert!(list.found(20, hour) && list.found(21, hour) && !list.found(21, hour));
+        assert!(
+            list.found(&20.into(), hour)
+                && list.found(&21.into(), hour)
+                && !list.found(&21.into(), hour)
+        );
         list.write(&RealDisk, folder.path()).unwrap();
-        let read = Redactions::read(&RealDisk, folder.path()).unwrap();
-        assert_eq!(read, list);
+        let read = Redactions::read(&RealDisk, folder.path(), &X).unwrap();
+        assert_eq!(read.lines, list.lines);
         let counts = [("deleted".to_owned(), 1), ("ethics board".to_owned(), 1)];
         assert_eq!(read.of_hour(hour), counts.into());
-        assert_eq!(read.since(2), [(21, Some(hour))]);
+        assert_eq!(read.since(2), [(21.into(), Some(hour))]);
         let names = |line: &str| read.are_named_in(line.as_bytes());
         assert!(!names(r#"{"data":{"id":"20"#) && names(r#"{"id":"20","#));
-        list.ask_for_authors([77, 77], "asked");
+        list.ask_for_authors([77.into(), 77.into()], "asked");
         list.write(&RealDisk, folder.path()).unwrap();
-        assert_eq!(Redactions::read(&RealDisk, folder.path()).unwrap(), list);
+        let read_again = Redactions::read(&RealDisk, folder.path(), &X).unwrap();
+        assert_eq!(read_again.lines, list.lines);
         let by = |author: &str| format!(r#"{{"data":{{"author_id":"{author}","id":"30"}}}}"#);
-        assert_eq!(list.reason(30, by("77").as_bytes()), Some("asked"));
-        assert_eq!(list.reason(30, by("78").as_bytes()), None);
-        assert_eq!(list.reason(20, by("77").as_bytes()), Some("deleted"));
+        assert_eq!(list.reason(&30.into(), by("77").as_bytes()), Some("asked"));
+        assert_eq!(list.reason(&30.into(), by("78").as_bytes()), None);
+        assert_eq!(
+            list.reason(&20.into(), by("77").as_bytes()),
+            Some("deleted")
+        );
         assert!(list.are_named_in(br#"{"author_id":"77","#) && !list.are_named_in(b"77"));
         assert!(list.has_authors_since(3) && !list.has_authors_since(4));
         assert!(

@@ -18,6 +18,7 @@ use crate::{
     cover::seconds,
     period::Minute,
     segment::line::PROGRAM,
+    source::{Source, Sources},
     world::disk::{self, Disk},
 };
 
@@ -45,7 +46,12 @@ pub struct HourFound {
 }
 
 /// Checks an hour.
-pub fn hour(disk: &dyn Disk, place: &HourPlace, root: Option<&Root>) -> HourFound {
+pub fn hour(
+    disk: &dyn Disk,
+    sources: &Sources,
+    place: &HourPlace,
+    root: Option<&Root>,
+) -> HourFound {
     let mut found = HourFound::default();
     if place.is_half_done {
         // its files may be those of two revisions
@@ -87,7 +93,12 @@ pub fn hour(disk: &dyn Disk, place: &HourPlace, root: Option<&Root>) -> HourFoun
         .clone_from(&manifest.history.previous_manifest);
     check_labels(&path, &manifest, place, root, &mut found.problems);
     check_books(&path, &manifest, &mut found.problems);
-    let rows = check_files(disk, &path, &manifest, place, &mut found);
+    let Some(source) = sources.of(&manifest.stream) else {
+        let what = format!("this program knows no stream {:?}", manifest.stream);
+        found.problems.wrong(&path, what);
+        return found;
+    };
+    let rows = check_files((disk, source), &path, &manifest, place, &mut found);
     check_rows(
         &path,
         &manifest,
@@ -251,7 +262,7 @@ const NO_IDS: &str = "it is missing: that the manifest speaks of these posts, an
 
 /// Reads all data files, and compares them with what the manifest says of them.
 fn check_files(
-    disk: &dyn Disk,
+    (disk, source): (&dyn Disk, &dyn Source),
     path: &Path,
     manifest: &Manifest,
     place: &HourPlace,
@@ -283,7 +294,14 @@ fn check_files(
             (Some(_), false) => found.absent.push(kind),
             (Some(says), true) => {
                 found.bytes += says.bytes;
-                check_file(disk, (&data, kind), says, manifest, &mut rows, problems);
+                check_file(
+                    (disk, source),
+                    (&data, kind),
+                    says,
+                    manifest,
+                    &mut rows,
+                    problems,
+                );
             }
         }
     }
@@ -299,7 +317,7 @@ fn check_files(
 }
 
 fn check_file(
-    disk: &dyn Disk,
+    (disk, source): (&dyn Disk, &dyn Source),
     (path, kind): (&Path, Kind),
     says: &Output,
     manifest: &Manifest,
@@ -307,9 +325,10 @@ fn check_file(
     problems: &mut Problems,
 ) {
     let read = if kind == Kind::Posts {
-        check::read(disk, path, &manifest.intervals, rows, problems)
+        check::read(disk, path, source, &manifest.intervals, rows, problems)
     } else {
-        verify_rows::read(disk, path, kind, &manifest.intervals, rows, problems)
+        let intervals = &manifest.intervals;
+        verify_rows::read(disk, path, source, kind, intervals, rows, problems)
     };
     let output = match read {
         Ok(output) => output,

@@ -13,13 +13,12 @@ use super::{
     csv,
     layout::Kind,
     manifest::{ByWord, Output},
-    schema,
     verify::Problems,
     xz,
 };
 use crate::{
     period::{Interval, Minute, UtcMs},
-    post::id,
+    source::{Listed, Source, Table, key::Key},
     world::disk::Disk,
 };
 
@@ -44,13 +43,14 @@ pub struct Rows {
     /// Ids without a time in them: only `tweets.csv` has theirs.
     pub old_ids: u64,
     /// Authors of the posts.
-    authors: HashSet<String>,
+    authors: HashSet<Key>,
     /// Whether `tweets.csv` was read.
     has_authors: bool,
 }
 
 /// One data file that is being read.
 struct Reading<'a> {
+    source: &'a dyn Source,
     kind: Kind,
     path: &'a Path,
     intervals: &'a [Interval],
@@ -58,7 +58,8 @@ struct Reading<'a> {
     rows: &'a mut Rows,
     line: u64,
     faults: u64,
-    last: Option<(bool, u64, String)>,
+    last: Option<Listed>,
+    last_author: Option<Key>,
     ids: Sha256,
     users: u64,
     /// The one before.
@@ -69,12 +70,14 @@ struct Reading<'a> {
 pub fn read(
     disk: &dyn Disk,
     path: &Path,
+    source: &dyn Source,
     kind: Kind,
     intervals: &[Interval],
     rows: &mut Rows,
     problems: &mut Problems,
 ) -> io::Result<Output> {
     let mut reading = Reading {
+        source,
         kind,
         path,
         intervals,
@@ -83,6 +86,7 @@ pub fn read(
         line: 0,
         faults: 0,
         last: None,
+        last_author: None,
         ids: Sha256::default(),
         users: 0,
         example: None,
@@ -110,10 +114,10 @@ impl Reading<'_> {
         self.line += 1;
         match self.kind {
             Kind::Ids => self.id(line),
-            Kind::Tweets if self.line == 1 => self.header(line, &schema::TWEETS),
-            Kind::Users if self.line == 1 => self.header(line, &schema::USERS),
-            Kind::Tweets => self.tweet(line),
-            Kind::Users => self.user(line),
+            Kind::Tweets if self.line == 1 => self.header(line, self.source.table()),
+            Kind::Users if self.line == 1 => self.header(line, self.source.authors()),
+            Kind::Tweets => self.row(line),
+            Kind::Users => self.author(line),
             Kind::Rejected => self.rejected(line),
             Kind::Conflicts => self.example(line),
             // it has no lines: `posts::check` reads it
@@ -121,92 +125,92 @@ impl Reading<'_> {
         }
     }
 
-    fn header(&mut self, line: &[u8], columns: &[&str]) {
-        if schema::header(columns).as_bytes().strip_suffix(b"\n") != Some(line) {
+    fn header(&mut self, line: &[u8], table: &Table) {
+        if table.header().as_bytes().strip_suffix(b"\n") != Some(line) {
             self.fault(|| "it is not the header of such a file".to_owned());
         }
     }
 
     fn id(&mut self, line: &[u8]) {
-        let text = String::from_utf8_lossy(line).into_owned();
-        let Some(post_id) = self.ascending_id(&text) else {
-            return;
+        let text = String::from_utf8_lossy(line);
+        let Some(listed) = self.source.listed(&text) else {
+            return self.fault(|| format!("{text:?} is no id"));
         };
-        self.ids.update(post_id.to_le_bytes());
-        match id::time(post_id) {
+        match listed.at {
             Some(at) => {
-                self.falls_in(at, &text);
-                *self.rows.residues.entry(id::residue(post_id)).or_default() += 1;
+                self.falls_in(at, &listed.key);
+                if let Some(residue) = self.source.residue(&listed.key) {
+                    *self.rows.residues.entry(residue).or_default() += 1;
+                }
             }
             None => self.rows.old_ids += 1,
         }
+        self.ascends(listed);
     }
 
-    /// A post's id, which must be greater than the one before.
-    fn ascending_id(&mut self, text: &str) -> Option<u64> {
-        let post_id = id::parse(text).filter(|post_id| post_id.to_string() == text);
-        let Some(post_id) = post_id else {
-            self.fault(|| format!("{text:?} is no id"));
-            return None;
-        };
-        if self.last.as_ref().is_some_and(|last| post_id <= last.1) {
-            self.fault(|| format!("id {post_id} does not ascend"));
+    /// The record must come after the one before.
+    fn ascends(&mut self, listed: Listed) {
+        listed.key.hash_into(&mut self.ids);
+        let is_after = |last: &Listed| last.order() < listed.order();
+        if !self.last.as_ref().is_none_or(is_after) {
+            self.fault(|| format!("id {} does not ascend", listed.key));
         }
-        self.last = Some((false, post_id, String::new()));
-        Some(post_id)
+        self.last = Some(listed);
     }
 
-    fn falls_in(&mut self, at: UtcMs, id: &str) {
+    fn falls_in(&mut self, at: UtcMs, key: &Key) {
         if !self.intervals.iter().any(|interval| interval.contains(at)) {
-            self.fault(|| format!("id {id} is of {at}, which is not in this hour"));
+            self.fault(|| format!("id {key} is of {at}, which is not in this hour"));
         }
         *self.rows.minutes.entry(at.minute()).or_default() += 1;
         self.rows.seconds.insert(at.second());
     }
 
-    fn tweet(&mut self, line: &[u8]) {
+    fn row(&mut self, line: &[u8]) {
+        let columns = self.source.table().columns.len();
         let fields = csv::fields(line).unwrap_or_default();
-        if fields.len() != schema::TWEETS.len() {
-            return self.fault(|| format!("it is no row of {} columns", schema::TWEETS.len()));
+        if fields.len() != columns {
+            return self.fault(|| format!("it is no row of {columns} columns"));
         }
-        let [post_id, _, author, created_at, ..] = fields.as_slice() else {
-            return;
+        let Some((listed, author)) = self.source.row(&fields) else {
+            let first = fields.first().cloned().unwrap_or_default();
+            return self.fault(|| format!("{first:?} is no id"));
         };
-        let Some(number) = self.ascending_id(post_id) else {
-            return;
-        };
-        self.ids.update(number.to_le_bytes());
-        if id::time(number).is_none() {
-            match created_at.parse() {
-                Ok(at) => self.falls_in(at, post_id),
-                Err(_no_time) => self.fault(|| format!("the old id {post_id} has no time")),
+        if !listed.is_timed {
+            match listed.at {
+                Some(at) => self.falls_in(at, &listed.key),
+                None => self.fault(|| format!("the old id {} has no time", listed.key)),
             }
         }
-        if !author.is_empty() && !self.rows.authors.contains(author) {
-            self.rows.authors.insert(author.clone());
+        if let Some(author) = author
+            && !self.rows.authors.contains(&author)
+        {
+            self.rows.authors.insert(author);
         }
+        self.ascends(listed);
     }
 
-    fn user(&mut self, line: &[u8]) {
+    fn author(&mut self, line: &[u8]) {
+        let columns = self.source.authors().columns.len();
         let fields = csv::fields(line).unwrap_or_default();
-        if fields.len() != schema::USERS.len() {
-            return self.fault(|| format!("it is no row of {} columns", schema::USERS.len()));
+        if fields.len() != columns {
+            return self.fault(|| format!("it is no row of {columns} columns"));
         }
-        let [author, ..] = fields.as_slice() else {
-            return;
+        let Some(author) = self.source.author_of_row(&fields) else {
+            return self.fault(|| "it names no author".to_owned());
         };
-        let key = match id::parse(author) {
-            Some(number) if number.to_string() == *author => (false, number, String::new()),
-            _ => (true, 0, author.clone()),
-        };
-        if self.last.as_ref().is_some_and(|last| key <= *last) {
+        if self
+            .last_author
+            .as_ref()
+            .is_some_and(|last| author <= *last)
+        {
             self.fault(|| format!("author {author} does not ascend"));
         }
-        self.last = Some(key);
         self.users += 1;
-        if self.rows.has_authors && !self.rows.authors.contains(author) {
+        if self.rows.has_authors && !self.rows.authors.contains(&author) {
             self.fault(|| format!("author {author} has no post in this hour"));
         }
+        self.last_author = Some(author);
     }
 
     fn rejected(&mut self, line: &[u8]) {
@@ -220,7 +224,7 @@ impl Reading<'_> {
     }
 
     fn example(&mut self, line: &[u8]) {
-        match conflicts::fault(line, self.example.as_ref()) {
+        match conflicts::fault(self.source, line, self.example.as_ref()) {
             Ok(example) => self.example = Some(example),
             Err(why) => self.fault(|| why),
         }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use serde_json::Value;
-use twinstream::{period::UtcMs, post::id};
+use twinstream::{period::UtcMs, source::x::id};
 
 use crate::{
     collect::site,

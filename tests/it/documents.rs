@@ -4,9 +4,8 @@
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use twinstream::{
-    post::reject::Rejected,
     simulate::{fault, osf_fault, smtp_fault},
-    vault::schema::{TWEETS, USERS},
+    source::{Source as _, Table, x::X},
 };
 
 fn document(path: &str) -> String {
@@ -23,6 +22,10 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
 }
 
 /// The words between backticks, in their order.
+fn names(table: &Table) -> Vec<&'static str> {
+    table.columns.iter().map(|(name, _)| *name).collect()
+}
+
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -120,11 +123,14 @@ fn the_page_on_formats_has_every_column_and_member() {
     let page = document("docs/formats.md");
     assert_eq!(
         quoted(between(&page, "\n`…_tweets.csv.xz`: ", ".\n")),
-        TWEETS
+        names(X.table())
     );
-    assert_eq!(quoted(between(&page, "\n`…_users.csv.xz`: ", ".\n")), USERS);
+    assert_eq!(
+        quoted(between(&page, "\n`…_users.csv.xz`: ", ".\n")),
+        names(X.authors())
+    );
     let rejected = quoted(between(&page, "### Rejected lines", "### "));
-    for reason in Rejected::ALL {
+    for reason in X.reasons() {
         assert!(rejected.contains(&reason.word()), "{reason:?}");
     }
     for file in ["gaps", "exposure"] {

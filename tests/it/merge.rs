@@ -9,8 +9,8 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use twinstream::{
     period::Hour,
-    post::id,
     segment::raw,
+    source::x::{X, id},
     vault::{
         conflicts::{self, EXAMPLES_MAX, Example, Side},
         manifest::sha256,
@@ -629,6 +629,6 @@ fn conflicts_have_examples_that_stay_here() {
     };
     for (wrong, before) in [(&same, None), (first, Some(first))] {
         let line = serde_json::to_vec(wrong).unwrap();
-        assert!(conflicts::fault(&line, before).is_err(), "{wrong:?}");
+        assert!(conflicts::fault(&X, &line, before).is_err(), "{wrong:?}");
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 /// Who may import whom. A module missing on the left may import nothing of ours.
 ///
-/// Three rows are design decisions: `collect` and `segment` cannot reach `post`, so collecting
+/// Three rows are design decisions: `collect` and `segment` cannot reach `source`, so collecting
 /// survives a change of the JSON; stages are not in each other's rows, so they meet only in files;
 /// `simulate` is in nobody's row but the command line's, and has no stage in its own.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
@@ -31,11 +31,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "merge",
             "period",
             "place",
-            "post",
             "publish",
             "report",
             "segment",
             "simulate",
+            "source",
             "stamp",
             "supervise",
             "text",
@@ -62,17 +62,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "merge",
         &[
-            "alarm", "config", "cover", "period", "place", "post", "segment", "text", "vault",
+            "alarm", "config", "cover", "period", "place", "segment", "source", "text", "vault",
             "world",
         ],
     ),
     ("place", &["period", "world"]),
-    ("post", &["period"]),
     (
         "publish",
         &[
-            "alarm", "cite", "config", "doi", "period", "place", "report", "segment", "text",
-            "vault", "world",
+            "alarm", "cite", "config", "doi", "period", "place", "report", "segment", "source",
+            "text", "vault", "world",
         ],
     ),
     (
@@ -83,12 +82,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("segment", &["alarm", "period", "world"]),
     ("simulate", &["period", "world"]),
+    ("source", &["period"]),
     ("stamp", &["period"]),
     ("supervise", &["alarm", "period", "world"]),
     (
         "vault",
         &[
-            "cover", "doi", "period", "place", "post", "segment", "stamp", "text", "world",
+            "cover", "doi", "period", "place", "segment", "source", "stamp", "text", "world",
         ],
     ),
     (
@@ -109,6 +109,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("witness", &["config", "period", "stamp", "vault", "world"]),
     ("world", &["period"]),
 ];
+/// The platforms that have a folder in `src/source/`.
+const PLATFORMS: &[&str] = &["x"];
 const FRONT_PAGE_LINES_MAX: usize = 60;
 const BANNED_STEMS: &[&str] = &[
     "util", "utils", "helper", "helpers", "common", "misc", "types", "manager", "error", "errors",
@@ -141,13 +143,14 @@ fn the_tree_is_tidy() {
 #[test]
 fn what_is_forbidden_is_seen() {
     let mut wrongs = Vec::new();
-    let text = "//! A.\nuse crate::{merge::{x, y}, segment};\nasync fn f() { tracing::error!(alarm = \"x\"); }\n";
+    let text = "//! A.\nuse crate::{merge::{x, y}, segment};\nuse crate::segment::source::x::id;\nasync fn f() { tracing::error!(alarm = \"x\"); }\n";
     check(Path::new("src/deliver/a.rs"), text, &mut wrongs);
     assert_eq!(
         wrongs,
         [
             "src/deliver/a.rs: an error in the log is an alarm: `alarm!(Kind::…, subject, \"…\")`, and a warning if it is none",
             "src/deliver/a.rs: `async` stands only at the sockets (see ASYNC)",
+            "src/deliver/a.rs: only src/source/platform.rs may name `x`",
             "src/deliver/a.rs: `deliver` may not import `merge` (see MAY_IMPORT)"
         ]
     );
@@ -187,6 +190,7 @@ pub(crate) fn check(path: &Path, text: &str, wrongs: &mut Vec<String>) {
             "{at}: `async` stands only at the sockets (see ASYNC)"
         ));
     }
+    check_platforms(path, code, wrongs);
     let module = module_of(path);
     if ["main", "lib"].contains(&module) {
         return;
@@ -199,6 +203,26 @@ pub(crate) fn check(path: &Path, text: &str, wrongs: &mut Vec<String>) {
         if import != module && !allowed.contains(&import.as_str()) {
             wrongs.push(format!(
                 "{at}: `{module}` may not import `{import}` (see MAY_IMPORT)"
+            ));
+        }
+    }
+}
+
+/// What is known of a platform stands in its folder: nobody names one but the list of platforms, and no
+/// platform names another.
+fn check_platforms(path: &Path, code: &str, wrongs: &mut Vec<String>) {
+    for platform in PLATFORMS {
+        let home = format!("src/source/{platform}");
+        if path.starts_with(home) || path == Path::new("src/source/platform.rs") {
+            continue;
+        }
+        let is_near = path.starts_with("src/source");
+        let names_it = code.contains(&format!("source::{platform}::"))
+            || is_near && code.contains(&format!("super::{platform}::"));
+        if names_it {
+            let at = path.display();
+            wrongs.push(format!(
+                "{at}: only src/source/platform.rs may name `{platform}`"
             ));
         }
     }

@@ -4,10 +4,11 @@
 use std::{io, path::Path};
 
 use arrow_array::{
-    Array as _, RecordBatch, StringArray, UInt64Array,
+    Array as _, RecordBatch, StringArray,
     cast::AsArray as _,
-    types::{Int64Type, TimestampMillisecondType, UInt64Type},
+    types::{Int64Type, TimestampMillisecondType},
 };
+use arrow_schema::SchemaRef;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -16,14 +17,14 @@ use super::{
         verify::Problems,
         verify_rows::{self, TOLD_MAX},
     },
-    columns::OURS,
+    ours::OURS,
     read::{self, Wanted},
-    rows::{self, SCHEMA, Seen},
+    rows::{self, Seen},
     write::lines,
 };
 use crate::{
     period::{Interval, UtcMs},
-    post::parse,
+    source::{Placed, Source, key::Key},
     world::disk::Disk,
 };
 
@@ -32,12 +33,14 @@ const FAULTS_MAX: u64 = 1_000;
 
 /// A file that is being read.
 struct Reading<'a> {
+    source: &'a dyn Source,
+    schema: SchemaRef,
     path: &'a Path,
     intervals: &'a [Interval],
     problems: &'a mut Problems,
     row: u64,
     faults: u64,
-    last: Option<u64>,
+    last: Option<Placed>,
     ids: Sha256,
 }
 
@@ -45,11 +48,14 @@ struct Reading<'a> {
 pub fn read(
     disk: &dyn Disk,
     path: &Path,
+    source: &dyn Source,
     intervals: &[Interval],
     rows: &mut verify_rows::Rows,
     problems: &mut Problems,
 ) -> io::Result<Output> {
     let mut reading = Reading {
+        source,
+        schema: rows::schema(source),
         path,
         intervals,
         problems,
@@ -88,50 +94,55 @@ impl Reading<'_> {
     }
 
     fn take(&mut self, batch: &RecordBatch) -> io::Result<()> {
-        let ids = column_of_ids(batch).ok_or_else(|| lacks("id"))?;
+        let keys = self.source.keys(batch).ok_or_else(|| lacks("id"))?;
         let lines = lines(batch)?;
-        if ids.null_count() + lines.null_count() != 0 {
-            return Err(lacks("id or line"));
+        if 0 < lines.null_count() {
+            return Err(lacks("line"));
         }
         let first = self.row;
-        for (&post_id, line) in ids.values().iter().zip(lines.iter().flatten()) {
+        for (key, line) in keys.iter().zip(lines.iter().flatten()) {
             self.row += 1;
-            self.check_id(post_id, line)?;
+            self.check_key(key, line)?;
         }
         // columns of another version are described in the file, and not compared
-        if batch.schema() == *SCHEMA {
+        if batch.schema() == self.schema {
             self.compare(batch, lines, first)?;
         }
         Ok(())
     }
 
-    fn check_id(&mut self, post_id: u64, line: &str) -> io::Result<()> {
+    fn check_key(&mut self, key: &Key, line: &str) -> io::Result<()> {
         let row = self.row;
-        self.ids.update(post_id.to_le_bytes());
-        if self.last.is_some_and(|last| post_id <= last) {
-            self.fault(row, || format!("id {post_id} does not ascend"))?;
-        }
-        self.last = Some(post_id);
-        match parse::place(line.as_bytes()) {
-            Ok(placed) if placed.id != post_id => self.fault(row, || {
-                format!("its id is {post_id}, its line's {}", placed.id)
-            }),
-            Ok(placed) if !self.intervals.iter().any(|i| i.contains(placed.at)) => {
-                let at = placed.at;
-                self.fault(row, || {
-                    format!("id {post_id} is of {at}, which is not in this hour")
-                })
+        let placed = match self.source.place(line.as_bytes()) {
+            Ok(placed) => placed,
+            Err(why) => {
+                return self.fault(row, || format!("its line is no post: {}", why.word()));
             }
-            Ok(_) => Ok(()),
-            Err(why) => self.fault(row, || format!("its line is no post: {}", why.word())),
+        };
+        if placed.key != *key {
+            self.fault(row, || {
+                format!("its id is {key}, its line's {}", placed.key)
+            })?;
         }
+        placed.key.hash_into(&mut self.ids);
+        let at = placed.at;
+        if !self.intervals.iter().any(|i| i.contains(at)) {
+            self.fault(row, || {
+                format!("id {key} is of {at}, which is not in this hour")
+            })?;
+        }
+        let last = self.last.replace(placed.clone());
+        if last.is_some_and(|last| placed.order() <= last.order()) {
+            self.fault(row, || format!("id {key} does not ascend"))?;
+        }
+        Ok(())
     }
 
     /// Makes the rows again from their lines, and compares column by column.
     fn compare(&mut self, batch: &RecordBatch, lines: &StringArray, first: u64) -> io::Result<()> {
         // a line that is no post has been told
         let mut begin = 0;
-        for again in again(batch, lines).unwrap_or_default() {
+        for again in again(self.source, &self.schema, batch, lines).unwrap_or_default() {
             let part = batch.slice(begin, again.num_rows());
             self.compare_part(&part, &again, first + begin as u64)?;
             begin += again.num_rows();
@@ -145,7 +156,7 @@ impl Reading<'_> {
         again: &RecordBatch,
         first: u64,
     ) -> io::Result<()> {
-        for (number, field) in SCHEMA.fields().iter().enumerate() {
+        for (number, field) in self.schema.clone().fields().iter().enumerate() {
             let (found, made) = (part.column(number), again.column(number));
             if found.as_ref() == made.as_ref() {
                 continue;
@@ -166,13 +177,14 @@ impl Reading<'_> {
     }
 }
 
-fn column_of_ids(batch: &RecordBatch) -> Option<&UInt64Array> {
-    batch.column_by_name("id")?.as_primitive_opt::<UInt64Type>()
-}
-
 /// The rows made again from their lines, and from what they say of the servers; `None` if that
 /// cannot be done.
-fn again(batch: &RecordBatch, lines: &StringArray) -> Option<Vec<RecordBatch>> {
+fn again(
+    source: &dyn Source,
+    schema: &SchemaRef,
+    batch: &RecordBatch,
+    lines: &StringArray,
+) -> Option<Vec<RecordBatch>> {
     let text = |name| batch.column_by_name(name)?.as_string_opt::<i32>();
     let time = |name| {
         let column = batch.column_by_name(name)?;
@@ -185,10 +197,11 @@ fn again(batch: &RecordBatch, lines: &StringArray) -> Option<Vec<RecordBatch>> {
         .as_primitive_opt::<Int64Type>()?;
     let backfilled = batch.column_by_name("backfilled")?.as_boolean_opt()?;
     let seen_by = batch.column_by_name("seen_by")?.as_list_opt::<i32>()?;
-    let mut rows = rows::Rows::default();
+    let mut records = source.records(Some(0));
+    let mut rows = rows::Rows::of_bytes(schema, 0);
     for (row, line) in lines.iter().enumerate() {
         let line = line?.as_bytes();
-        let post = parse::post(line).ok()?;
+        let record = records.read(line, true).ok()?;
         let of_row = seen_by.value(row);
         let mut seen: Vec<&str> = of_row.as_string_opt::<i32>()?.iter().flatten().collect();
         seen.sort_unstable();
@@ -203,7 +216,7 @@ fn again(batch: &RecordBatch, lines: &StringArray) -> Option<Vec<RecordBatch>> {
             copies: u64::try_from(copies.value(row)).unwrap_or(0).max(least),
             backfilled: backfilled.value(row),
         };
-        rows.push(&post, (line, b""), &row);
+        rows.push(&mut *records, record, (line, b""), &row).ok()?;
     }
-    rows.finish().ok()
+    rows.finish(&mut *records).ok()
 }

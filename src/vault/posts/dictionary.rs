@@ -1,15 +1,14 @@
 //! What every column of the data files means: for the Parquet file's metadata, and for people in
-//! `docs/data-dictionary.md`.
+//! `docs/data-dictionary.md` and its like.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{
-    super::schema,
-    api_beside::USER,
-    api_post::POST,
-    columns::{self, Column, Type},
+use super::ours::OURS;
+use crate::source::{
+    Source,
+    columns::{Column, Type},
 };
 
 /// A column as the file's metadata has it.
@@ -37,28 +36,28 @@ fn words(kind: &Type) -> String {
         Type::Time => "timestamp[ms, UTC]".to_owned(),
         Type::Text | Type::Link => "string".to_owned(),
         Type::Json => "string (JSON)".to_owned(),
-        Type::List(item) | Type::Many(item) => format!("list of {}", words(item)),
-        Type::Others => "list of struct".to_owned(),
+        Type::List(item) | Type::Many(item) | Type::Others(item) => {
+            format!("list of {}", words(item))
+        }
         Type::Struct(_) => "struct".to_owned(),
     }
 }
 
 /// All columns and their members, in order.
-fn entries() -> Vec<Entry> {
+fn entries(source: &dyn Source) -> Vec<Entry> {
     let mut entries = Vec::new();
-    for column in columns::posts() {
-        push(&mut entries, "", column);
+    for column in source.columns().into_iter().chain(OURS) {
+        push(&mut entries, source, "", column);
     }
     entries
 }
 
 /// A column, and its members.
-fn push(entries: &mut Vec<Entry>, within: &str, column: &Column) {
+fn push(entries: &mut Vec<Entry>, source: &dyn Source, within: &str, column: &Column) {
     let path = format!("{within}{}", column.name);
     let members = members(&column.kind);
     let same = match members {
-        Some((POST, "[]")) => ". Members as those of the post itself: `id` to `username`",
-        Some((USER, "[]")) => ". Members as those of `author`",
+        Some((members, "[]")) => source.described(members),
         _ => "",
     };
     entries.push(Entry {
@@ -71,7 +70,7 @@ fn push(entries: &mut Vec<Entry>, within: &str, column: &Column) {
         && same.is_empty()
     {
         for member in members {
-            push(entries, &format!("{path}{list}."), member);
+            push(entries, source, &format!("{path}{list}."), member);
         }
     }
 }
@@ -80,25 +79,24 @@ fn push(entries: &mut Vec<Entry>, within: &str, column: &Column) {
 fn members(kind: &Type) -> Option<(&'static [Column], &'static str)> {
     match kind {
         Type::Struct(columns) => Some((columns, "")),
-        Type::List(Type::Struct(columns)) | Type::Many(Type::Struct(columns)) => {
-            Some((columns, "[]"))
-        }
-        Type::Others => Some((USER, "[]")),
+        Type::List(Type::Struct(columns))
+        | Type::Many(Type::Struct(columns))
+        | Type::Others(Type::Struct(columns)) => Some((columns, "[]")),
         _ => None,
     }
 }
 
 /// The columns, for the file's metadata.
-pub fn as_json() -> String {
+pub fn as_json(source: &dyn Source) -> String {
     // writing to memory what is made of texts
-    serde_json::to_string(&entries()).unwrap_or_default()
+    serde_json::to_string(&entries(source)).unwrap_or_default()
 }
 
 /// What stands before the tables.
 const HEAD: &str = "\
 # Data dictionary
 
-Generated from the lists of columns in `src/vault/schema.rs` and `src/vault/posts/`; a test compares it with them.
+Generated from the lists of columns in `src/source/` and `src/vault/posts/ours.rs`; a test compares it with them.
 After a change of a column: `TWINSTREAM_WRITE=1 cargo test --lib dictionary`.
 
 Every file is named `YYYY-mm-dd_hh_…` after its hour; a post belongs to the hour of its post time. How the files are made, and how
@@ -106,14 +104,9 @@ to read them without hurting ids, is in [formats.md](formats.md).
 
 ## `IDs.txt.xz`
 
-One post id per line, ascending.
 ";
 
-const POSTS_HEAD: &str = "
-## `posts.parquet`
-
-One row a post, ascending by `id`. `a.b` is member `b` of the struct `a`, `a[].b` a member of each item of the list `a`. Names are the
-API's, in its newer spelling; where it has an older one, both are read, and the newer one counts if a post has both. What was
+const POSTS_TAIL: &str = " What was
 delivered as `null`, `[]` or not at all is null, and so is what has not the type of its column; `line` has it as it came. The file's
 metadata has this table as JSON under `twinstream.columns`, and `twinstream.format`, `twinstream.program`, `twinstream.hour`.
 
@@ -122,32 +115,20 @@ metadata has this table as JSON under `twinstream.columns`, and `twinstream.form
 ";
 
 /// The page for people.
-pub fn as_markdown() -> String {
-    let mut page = HEAD.to_owned();
-    let files = [
-        (
-            "tweets",
-            "a post, ascending by `id`",
-            &schema::TWEETS[..],
-            &schema::TWEETS_ABOUT[..],
-        ),
-        (
-            "users",
-            "an author, ascending by `author_id`",
-            &schema::USERS,
-            &schema::USERS_ABOUT,
-        ),
-    ];
-    for (file, row, names, about) in files {
+pub fn as_markdown(source: &dyn Source) -> String {
+    let words = source.dictionary();
+    let mut page = format!("{HEAD}{}\n", words.ids);
+    for table in [source.table(), source.authors()] {
         let head = "| column | meaning |\n|---|---|\n";
+        let (name, row) = (table.name, table.row);
         // writing to memory cannot fail
-        let _written = write!(page, "\n## `{file}.csv.xz`\n\nOne row {row}.\n\n{head}");
-        for (name, about) in names.iter().zip(about) {
+        let _written = write!(page, "\n## `{name}.csv.xz`\n\nOne row {row}.\n\n{head}");
+        for (name, about) in table.columns {
             let _written = writeln!(page, "| `{name}` | {about} |");
         }
     }
-    page.push_str(POSTS_HEAD);
-    for entry in entries() {
+    let _written = write!(page, "\n## `posts.parquet`\n\n{}{POSTS_TAIL}", words.posts);
+    for entry in entries(source) {
         let also = match entry.also {
             "" => String::new(),
             also => format!("`{also}`"),
@@ -168,19 +149,25 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::source::Sources;
     use crate::world::disk::{RealDisk, put, read_bounded};
 
     #[test]
     fn the_dictionary_is_current() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/data-dictionary.md");
-        let page = as_markdown();
-        if std::env::var_os("TWINSTREAM_WRITE").is_some() {
-            put(&RealDisk, &path, page.as_bytes()).unwrap();
+        for source in Sources::known().all() {
+            let name = source.dictionary().page;
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("docs")
+                .join(name);
+            let page = as_markdown(source);
+            if std::env::var_os("TWINSTREAM_WRITE").is_some() {
+                put(&RealDisk, &path, page.as_bytes()).unwrap();
+            }
+            let found = read_bounded(&RealDisk, &path, 1 << 20).unwrap_or_default();
+            assert!(
+                found == page.as_bytes(),
+                "docs/{name} is not what the columns say: TWINSTREAM_WRITE=1 cargo test --lib dictionary"
+            );
         }
-        let found = read_bounded(&RealDisk, &path, 1 << 20).unwrap_or_default();
-        assert!(
-            found == page.as_bytes(),
-            "docs/data-dictionary.md is not what the columns say: TWINSTREAM_WRITE=1 cargo test --lib dictionary"
-        );
     }
 }

@@ -1,9 +1,6 @@
-//! Posts → rows of `posts.parquet`, as batches in memory.
+//! Records → rows of `posts.parquet`, as batches in memory.
 
-use std::{
-    fmt::Write as _,
-    sync::{Arc, LazyLock},
-};
+use std::{fmt::Write as _, sync::Arc};
 
 use arrow_array::{
     ArrayRef, RecordBatch,
@@ -11,28 +8,28 @@ use arrow_array::{
         BooleanBuilder, Int64Builder, ListBuilder, StringBuilder, TimestampMillisecondBuilder,
     },
 };
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 
-use super::{
-    api_post::POST,
-    arrow,
-    cells::{Author, Cells, Struct},
-    columns::{self, AROUND},
+use super::ours::OURS;
+use crate::{
+    period::UtcMs,
+    source::{Records, Source, arrow},
 };
-use crate::{period::UtcMs, post::parse::Post};
 
 /// A batch that holds lines of so many bytes is closed: no column of it comes near 2 GiB, where
 /// the offsets of texts end. (One line has at most 16 MiB.)
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
-/// The schema of the file.
-pub static SCHEMA: LazyLock<SchemaRef> =
-    LazyLock::new(|| Arc::new(Schema::new(arrow::fields(columns::posts()))));
+/// The schema of a source's file.
+pub fn schema(source: &dyn Source) -> SchemaRef {
+    let columns = source.columns();
+    Arc::new(Schema::new(arrow::fields(columns.into_iter().chain(OURS))))
+}
 
 /// Where the whole line stands.
 pub const LINE: &str = "line";
 
-/// What the servers have to do with a post.
+/// What the servers have to do with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen<'s> {
     /// Whose copy is kept.
@@ -50,18 +47,16 @@ pub struct Seen<'s> {
 }
 
 /// Rows that are being made.
-#[derive(Default)]
 pub struct Rows {
-    done: Vec<Result<RecordBatch, ArrowError>>,
-    open: Option<Batch>,
+    schema: SchemaRef,
+    done: Vec<RecordBatch>,
+    open: Option<Ours>,
     /// Bytes of lines that a batch will hold, about.
     bytes: usize,
 }
 
-struct Batch {
-    post: Struct,
-    /// As many as [`AROUND`] has.
-    around: Vec<Cells>,
+/// The columns that the program adds.
+struct Ours {
     post_time: TimestampMillisecondBuilder,
     server: StringBuilder,
     retrieved_at: TimestampMillisecondBuilder,
@@ -74,42 +69,64 @@ struct Batch {
 
 impl Rows {
     /// For lines of about so many bytes.
-    pub fn of_bytes(bytes: usize) -> Self {
+    pub fn of_bytes(schema: &SchemaRef, bytes: usize) -> Self {
         Self {
+            schema: Arc::clone(schema),
+            done: Vec::new(),
+            open: None,
             bytes: bytes.min(BATCH_BYTES_MAX),
-            ..Self::default()
         }
     }
 
-    /// Takes a post in. `received` is its line as received, in two pieces.
-    pub fn push(&mut self, post: &Post<'_>, received: (&[u8], &[u8]), seen: &Seen<'_>) {
-        let bytes = self.bytes;
-        let batch = self.open.get_or_insert_with(|| Batch::new(bytes));
-        batch.push(post, received, seen);
-        if BATCH_BYTES_MAX <= batch.line.values_slice().len() {
-            self.close();
+    /// Takes a record in. `received` is its line as received, in two pieces.
+    pub fn push(
+        &mut self,
+        records: &mut dyn Records<'_>,
+        record: usize,
+        received: (&[u8], &[u8]),
+        seen: &Seen<'_>,
+    ) -> Result<(), ArrowError> {
+        let at = records.placed(record).at;
+        records.push_columns(record);
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => none.insert(Ours::new(&self.schema, self.bytes)),
+        };
+        open.push(at, received, seen);
+        if BATCH_BYTES_MAX <= open.line.values_slice().len() {
+            self.close(records)?;
         }
+        Ok(())
     }
 
-    fn close(&mut self) {
-        self.done.extend(self.open.take().map(Batch::finish));
+    fn close(&mut self, records: &mut dyn Records<'_>) -> Result<(), ArrowError> {
+        if let Some(open) = self.open.take() {
+            let mut arrays = records.take_columns()?;
+            arrays.extend(open.finish());
+            let schema = Arc::clone(&self.schema);
+            self.done.push(RecordBatch::try_new(schema, arrays)?);
+        }
+        Ok(())
     }
 
     /// The rows, in the order in which they came.
-    pub fn finish(mut self) -> Result<Vec<RecordBatch>, ArrowError> {
-        self.close();
-        self.done.into_iter().collect()
+    pub fn finish(mut self, records: &mut dyn Records<'_>) -> Result<Vec<RecordBatch>, ArrowError> {
+        self.close(records)?;
+        Ok(self.done)
     }
 }
 
-impl Batch {
-    fn new(bytes: usize) -> Self {
+impl Ours {
+    fn new(schema: &Schema, bytes: usize) -> Self {
         let time = || {
-            let field = SCHEMA.field_with_name("post_time");
+            let field = schema.field_with_name("post_time");
             let kind = field.map_or(DataType::Null, |field| field.data_type().clone());
             TimestampMillisecondBuilder::with_capacity(0).with_data_type(kind)
         };
-        let item = match SCHEMA.field_with_name("seen_by").map(Field::data_type) {
+        let item = match schema
+            .field_with_name("seen_by")
+            .map(|field| field.data_type())
+        {
             Ok(DataType::List(item)) => Some(Arc::clone(item)),
             _ => None,
         };
@@ -118,8 +135,6 @@ impl Batch {
             seen_by = seen_by.with_field(item);
         }
         Self {
-            post: Struct::new(POST),
-            around: AROUND.iter().map(|c| Cells::new(&c.kind)).collect(),
             post_time: time(),
             server: StringBuilder::with_capacity(0, 0),
             retrieved_at: time(),
@@ -131,19 +146,9 @@ impl Batch {
         }
     }
 
-    fn push(&mut self, post: &Post<'_>, received: (&[u8], &[u8]), seen: &Seen<'_>) {
-        let author = Author {
-            id: post.author_id.as_ref(),
-            json: post.author.as_ref().map_or("", |author| author.object.json),
-        };
-        self.post.push_object(&post.pieces.data, author);
-        if let [by, includes, errors] = self.around.as_mut_slice() {
-            by.push_object(post.author.as_ref().map(|author| &author.object), author);
-            includes.push_object(post.pieces.includes.as_ref(), author);
-            errors.push(post.pieces.errors, author);
-        }
+    fn push(&mut self, at: UtcMs, received: (&[u8], &[u8]), seen: &Seen<'_>) {
         let ms = |at: Option<UtcMs>| at.map(|at| at.0);
-        self.post_time.append_value(post.placed.at.0);
+        self.post_time.append_value(at.0);
         self.server.append_value(seen.server);
         self.retrieved_at.append_option(ms(seen.retrieved_at));
         for server in seen.seen_by {
@@ -155,19 +160,15 @@ impl Batch {
         self.copies.append_value(copies);
         self.backfilled.append_value(seen.backfilled);
         for piece in [received.0, received.1] {
-            // a line that is a post was checked to be UTF-8; writing to memory cannot fail
+            // a line that is a record was checked to be UTF-8; writing to memory cannot fail
             let text = simdutf8::basic::from_utf8(piece).unwrap_or_default();
             let _written = self.line.write_str(text);
         }
         self.line.append_value("");
     }
 
-    fn finish(mut self) -> Result<RecordBatch, ArrowError> {
-        let mut arrays = self.post.into_columns()?;
-        for cells in self.around {
-            arrays.push(cells.finish()?);
-        }
-        let ours: [ArrayRef; 8] = [
+    fn finish(mut self) -> [ArrayRef; 8] {
+        [
             Arc::new(self.post_time.finish()),
             Arc::new(self.server.finish()),
             Arc::new(self.retrieved_at.finish()),
@@ -176,9 +177,7 @@ impl Batch {
             Arc::new(self.copies.finish()),
             Arc::new(self.backfilled.finish()),
             Arc::new(self.line.finish()),
-        ];
-        arrays.extend(ours);
-        RecordBatch::try_new(Arc::clone(&SCHEMA), arrays)
+        ]
     }
 }
 
@@ -191,7 +190,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::post::parse;
+    use crate::source::x::X;
 
     /// A cell as text: structs without their nulls.
     fn show(array: &dyn Array, row: usize) -> String {
@@ -242,12 +241,14 @@ mod tests {
 
     /// Every column of every row.
     fn rows_of(lines: &[String]) -> Vec<Vec<String>> {
-        let mut rows = Rows::default();
+        let mut records = X.records(Some(0));
+        let mut rows = Rows::of_bytes(&schema(&X), 0);
         for line in lines {
-            let post = parse::post(line.as_bytes()).unwrap();
-            rows.push(&post, (line.as_bytes(), b""), &SEEN);
+            let record = records.read(line.as_bytes(), true).unwrap();
+            let received = (line.as_bytes(), &b""[..]);
+            rows.push(&mut *records, record, received, &SEEN).unwrap();
         }
-        let batch = rows.finish().unwrap().remove(0);
+        let batch = rows.finish(&mut *records).unwrap().remove(0);
         let row = |row| batch.columns().iter().map(|c| show(c, row)).collect();
         (0..batch.num_rows()).map(row).collect()
     }
@@ -256,10 +257,12 @@ mod tests {
     #[track_caller]
     fn check(data: &str, after: &str, column: &str, expected: &str) {
         let line = line_of(data, after);
-        let post = parse::post(line.as_bytes()).unwrap();
-        let mut rows = Rows::default();
-        rows.push(&post, line.as_bytes().split_at(9), &SEEN);
-        let batch = rows.finish().unwrap().remove(0);
+        let mut records = X.records(Some(0));
+        let mut rows = Rows::of_bytes(&schema(&X), 0);
+        let record = records.read(line.as_bytes(), true).unwrap();
+        let received = line.as_bytes().split_at(9);
+        rows.push(&mut *records, record, received, &SEEN).unwrap();
+        let batch = rows.finish(&mut *records).unwrap().remove(0);
         let (name, path) = column.split_once('.').unwrap_or((column, ""));
         let cell = show(batch.column_by_name(name).unwrap(), 0);
         let found = if path.is_empty() {

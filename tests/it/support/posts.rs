@@ -9,13 +9,13 @@ use std::{
 
 use twinstream::{
     period::{Minute, UtcMs},
-    post::id,
     segment::{
         event::{Event, What},
         line,
         name::{RunId, SegmentName, ServerId},
         seal::{Digester, FORMAT, Seal},
     },
+    source::x::id,
     world::disk::Disk,
 };
 

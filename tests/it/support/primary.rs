@@ -26,6 +26,7 @@ use twinstream::{
         acks::{self, Ack},
         name::SAMPLE,
     },
+    source::{self, Sources},
     vault::{identity, manifest::Manifest, verify, verify_found::Found, verify_hour},
     world::disk::{Disk, RealDisk},
 };
@@ -122,6 +123,7 @@ impl Site {
             data_dir: &self.root,
             spool: &spool,
             vault: &vault,
+            stream: source::SAMPLE,
             settings: &self.settings,
             servers: &[],
             asked: &asked,
@@ -227,9 +229,10 @@ impl Site {
     pub(crate) fn verify(&self) -> Found {
         let survey = verify::survey(&*self.disk, &[self.vault()], None).unwrap();
         let root = |number: &Option<usize>| number.and_then(|number| survey.roots.get(number));
+        let sources = Sources::known();
         let places = survey.hours.iter();
         let hours = places
-            .map(|(place, number)| verify_hour::hour(&*self.disk, place, root(number)))
+            .map(|(place, number)| verify_hour::hour(&*self.disk, &sources, place, root(number)))
             .collect();
         check::whole(&*self.disk, &survey, hours)
     }

@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 
-use super::{
-    api_beside::USER,
-    columns::{Column, Type},
-};
+use super::columns::{Column, Type};
 
 /// The zone that Parquet times are in.
 pub(super) const ZONE: &str = "UTC";
@@ -24,21 +21,19 @@ fn data_type(kind: &Type) -> DataType {
         Type::Bool => DataType::Boolean,
         Type::Time => DataType::Timestamp(TimeUnit::Millisecond, Some(ZONE.into())),
         Type::Text | Type::Link | Type::Json => DataType::Utf8,
-        Type::List(item) | Type::Many(item) => DataType::List(item_field(item)),
-        Type::Others => DataType::List(item_field(&OTHER_USER)),
+        Type::List(item) | Type::Many(item) | Type::Others(item) => {
+            DataType::List(item_field(item))
+        }
         Type::Struct(columns) => DataType::Struct(fields(columns.iter())),
     }
 }
-
-/// The item of [`Type::Others`].
-pub(super) const OTHER_USER: Type = Type::Struct(USER);
 
 pub(super) fn item_field(item: &Type) -> Arc<Field> {
     Arc::new(Field::new(ITEM, data_type(item), true))
 }
 
 /// The Arrow fields of columns.
-pub(super) fn fields<'c>(columns: impl Iterator<Item = &'c Column>) -> Fields {
+pub fn fields<'c>(columns: impl Iterator<Item = &'c Column>) -> Fields {
     let field =
         |column: &Column| Field::new(column.name, data_type(&column.kind), !column.required);
     columns.map(field).collect()

@@ -3,10 +3,8 @@
 //! From the OpenAPI descriptions 2.166 (which says tweet) and 2.167 (which says post) of X API v2.
 //! Where the two give a member different shapes, both are read.
 
-use super::{
-    api_parts::{COUNTRY_CODES, ENTITIES, FLOATS, IDS, SCOPE, TEXT_ENTITIES, TEXTS},
-    columns::{Column, Type, column},
-};
+use super::columns_parts::{COUNTRY_CODES, ENTITIES, FLOATS, IDS, SCOPE, TEXT_ENTITIES, TEXTS};
+use crate::source::columns::{Column, Type, column};
 
 const REFERENCE: &[Column] = &[
     column("type", Type::Text, "`retweeted`, `quoted` or `replied_to`"),

@@ -1,6 +1,6 @@
 //! The API's objects as columns: parts that posts and users have in common.
 
-use super::columns::{Column, Type, column};
+use crate::source::columns::{Column, Type, column};
 
 pub(super) const TEXTS: Type = Type::List(&Type::Text);
 pub(super) const IDS: Type = Type::List(&Type::Id);

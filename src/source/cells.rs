@@ -16,16 +16,12 @@ use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, Field, Fields};
 
 use super::{
-    arrow::{OTHER_USER, ZONE, fields, item_field},
+    arrow::{ZONE, fields, item_field},
     columns::{Column, Type},
+    json::{Object, cell, items, members},
+    key::number,
 };
-use crate::{
-    period::UtcMs,
-    post::{
-        id,
-        json::{Object, cell, items, members},
-    },
-};
+use crate::period::UtcMs;
 
 /// What a list accepts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,18 +34,18 @@ enum Accepts {
     Others,
 }
 
-/// The author of the post whose row is made.
-#[derive(Clone, Copy)]
-pub(super) struct Author<'a> {
+/// The author of the record whose row is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Author<'a> {
     /// The id.
-    pub(super) id: &'a str,
+    pub id: &'a str,
     /// The object, as it stands in the line; empty if it does not.
-    pub(super) json: &'a str,
+    pub json: &'a str,
 }
 
 /// A column that is being filled. Most posts lack most members, so nulls are only counted until a
 /// value comes.
-pub(super) struct Cells {
+pub struct Cells {
     cells: Kind,
     /// Nulls that follow and are not there yet.
     nulls: usize,
@@ -70,7 +66,7 @@ enum Kind {
 }
 
 /// A list column.
-pub(super) struct List {
+struct List {
     accepts: Accepts,
     field: Arc<Field>,
     offsets: Vec<i32>,
@@ -79,7 +75,7 @@ pub(super) struct List {
 }
 
 /// An object column.
-pub(super) struct Struct {
+pub struct Struct {
     /// The names of its members, sorted by [`sort_key`].
     names: Vec<Name>,
     fields: Fields,
@@ -117,7 +113,8 @@ fn text(json: &str) -> Option<std::borrow::Cow<'_, str>> {
 }
 
 impl Cells {
-    pub(super) fn new(kind: &'static Type) -> Self {
+    /// An empty column.
+    pub fn new(kind: &'static Type) -> Self {
         let list = |accepts, item| {
             Kind::List(Box::new(List {
                 accepts,
@@ -140,21 +137,21 @@ impl Cells {
             Type::Json => Kind::Json(StringBuilder::with_capacity(0, 0)),
             Type::List(item) => list(Accepts::List, item),
             Type::Many(item) => list(Accepts::One, item),
-            Type::Others => list(Accepts::Others, &OTHER_USER),
+            Type::Others(item) => list(Accepts::Others, item),
             Type::Struct(columns) => Kind::Struct(Struct::new(columns)),
         };
         Self { cells, nulls: 0 }
     }
 
     /// Takes a value in.
-    pub(super) fn push(&mut self, json: Option<&str>, author: Author<'_>) {
+    pub fn push(&mut self, json: Option<&str>, author: Author<'_>) {
         let Some(json) = json.filter(|json| is_present(json)) else {
             self.nulls += 1;
             return;
         };
         self.settle();
         match &mut self.cells {
-            Kind::Id(cells) => cells.append_option(id::parse(&cell(json))),
+            Kind::Id(cells) => cells.append_option(number(&cell(json))),
             Kind::Int(cells) => cells.append_option(cell(json).parse().ok()),
             Kind::Float(cells) => {
                 let number: Option<f64> = json.parse().ok();
@@ -174,7 +171,7 @@ impl Cells {
     }
 
     /// Takes an object in whose members are known; `None` and an empty one are null.
-    pub(super) fn push_object(&mut self, object: Option<&Object<'_>>, author: Author<'_>) {
+    pub fn push_object(&mut self, object: Option<&Object<'_>>, author: Author<'_>) {
         let Some(object) = object.filter(|object| is_present(object.json)) else {
             self.nulls += 1;
             return;
@@ -205,7 +202,8 @@ impl Cells {
         }
     }
 
-    pub(super) fn finish(mut self) -> Result<ArrayRef, ArrowError> {
+    /// The column, with all that was taken in.
+    pub fn finish(mut self) -> Result<ArrayRef, ArrowError> {
         self.settle();
         Ok(match self.cells {
             Kind::Id(mut cells) => Arc::new(cells.finish()),
@@ -244,7 +242,7 @@ impl Cells {
     /// Whether a value that stands alone is an item of this kind.
     fn would_take(&self, json: &str) -> bool {
         match self.cells {
-            Kind::Id(_) => id::parse(&cell(json)).is_some(),
+            Kind::Id(_) => number(&cell(json)).is_some(),
             Kind::Struct(_) => json.starts_with('{'),
             _ => false,
         }
@@ -339,7 +337,8 @@ fn sort_key(name: &[u8]) -> (usize, &[u8]) {
 }
 
 impl Struct {
-    pub(super) fn new(columns: &'static [Column]) -> Self {
+    /// An object column without rows.
+    pub fn new(columns: &'static [Column]) -> Self {
         let names = columns.iter().enumerate().flat_map(|(number, column)| {
             let older = Some(column.also).filter(|also| !also.is_empty());
             let newer = (column.name, number, false);
@@ -374,7 +373,7 @@ impl Struct {
     }
 
     /// Takes an object in whose members are known.
-    pub(super) fn push_object(&mut self, object: &Object<'_>, author: Author<'_>) {
+    pub fn push_object(&mut self, object: &Object<'_>, author: Author<'_>) {
         if !object.json.starts_with('{') {
             return self.append_nulls(1);
         }
@@ -451,7 +450,7 @@ impl Struct {
     }
 
     /// Its columns, each by itself.
-    pub(super) fn into_columns(self) -> Result<Vec<ArrayRef>, ArrowError> {
+    pub fn into_columns(self) -> Result<Vec<ArrayRef>, ArrowError> {
         let cells = self.cells.into_iter();
         let finish = |mut cells: Cells| {
             cells.fill(self.len);

@@ -2,25 +2,19 @@
 
 use std::borrow::Cow;
 
-use super::{
-    id,
-    json::{self, NotJson, Object, Reader, cell},
-    reject::Rejected,
+use super::{id, reject};
+use crate::{
+    period::UtcMs,
+    source::{
+        Placed, Rejected,
+        json::{self, NotJson, Object, Reader, cell},
+        key::{Key, number},
+    },
 };
-use crate::period::UtcMs;
 
 /// Times that `created_at` can have said, in milliseconds since 1970: 2006 to the end of 2199.
 /// There were no posts before, and every offset of a zone since then is a whole number of minutes.
 const POSSIBLE: std::ops::Range<i64> = 1_136_073_600_000..7_258_118_400_000;
-
-/// What orders and places a post: its id and its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placed {
-    /// The id.
-    pub id: u64,
-    /// The post time.
-    pub at: UtcMs,
-}
 
 /// Type and id of a post that is referred to.
 pub type Reference<'a> = (Cow<'a, str>, Cow<'a, str>);
@@ -67,8 +61,9 @@ impl Post<'_> {
     const fn empty() -> Self {
         Self {
             placed: Placed {
-                id: 0,
+                key: Key::Number(0),
                 at: UtcMs(0),
+                is_timed: false,
             },
             pieces: Pieces {
                 data: Object {
@@ -141,20 +136,24 @@ pub fn place(line: &[u8]) -> Result<Placed, Rejected> {
 }
 
 fn text(line: &[u8]) -> Result<&str, Rejected> {
-    simdutf8::basic::from_utf8(line).map_err(|_not_utf8| Rejected::NotJson)
+    simdutf8::basic::from_utf8(line).map_err(|_not_utf8| Rejected::NOT_JSON)
 }
 
 fn placed(post_id: Option<&str>, created_at: &str) -> Result<Placed, Rejected> {
     let post_id = post_id
         .filter(|json| *json != "null")
-        .ok_or(Rejected::NoId)?;
-    let id = id::parse(&cell(post_id)).ok_or(Rejected::BadId)?;
+        .ok_or(reject::NO_ID)?;
+    let id = number(&cell(post_id)).ok_or(reject::BAD_ID)?;
     let from_member = || match created_at.parse::<UtcMs>() {
         Ok(at) if POSSIBLE.contains(&at.0) => Ok(at),
-        Ok(_) | Err(crate::period::NotATime { .. }) => Err(Rejected::NoTime),
+        Ok(_) | Err(crate::period::NotATime { .. }) => Err(reject::NO_TIME),
     };
-    let at = id::time(id).map_or_else(from_member, Ok)?;
-    Ok(Placed { id, at })
+    let time = id::time(id);
+    Ok(Placed {
+        key: id.into(),
+        at: time.map_or_else(from_member, Ok)?,
+        is_timed: time.is_some(),
+    })
 }
 
 /// The whole post. The last of several members with one name counts, so every one begins anew.
@@ -353,11 +352,11 @@ mod tests {
     #[track_caller]
     fn check_place(line: impl AsRef<[u8]>, expected: Result<(u64, &str), Rejected>) {
         let line = line.as_ref();
-        let found = place(line).map(|placed| (placed.id, placed.at.to_string()));
+        let found = place(line).map(|placed| (placed.key.to_string(), placed.at.to_string()));
         let shown = String::from_utf8_lossy(line);
         assert_eq!(
             found,
-            expected.map(|(id, at)| (id, at.to_owned())),
+            expected.map(|(id, at)| (id.to_string(), at.to_owned())),
             "{shown}"
         );
         assert_eq!(post(line).map(|post| post.placed), place(line), "{shown}");
@@ -412,34 +411,34 @@ mod tests {
         // before snowflake
         let old = r#"{"data":{"id":"20","created_at":"2006-03-21T20:50:14.000Z"}}"#;
         check_place(old, Ok((20, "2006-03-21T20:50:14.000Z")));
-        check_place(r#"{"data":{"id":"20"}}"#, Err(Rejected::NoTime));
+        check_place(r#"{"data":{"id":"20"}}"#, Err(reject::NO_TIME));
         check_place(
             r#"{"data":{"id":"20","created_at":"soon"}}"#,
-            Err(Rejected::NoTime),
+            Err(reject::NO_TIME),
         );
         check_place(
             r#"{"data":{"id":"20","created_at":17}}"#,
-            Err(Rejected::NoTime),
+            Err(reject::NO_TIME),
         );
         let year =
             |year| format!(r#"{{"data":{{"id":"20","created_at":"{year}-01-01T00:00:00Z"}}}}"#);
-        check_place(year("2005"), Err(Rejected::NoTime));
-        check_place(year("-000001"), Err(Rejected::NoTime));
-        check_place(year("9999"), Err(Rejected::NoTime));
+        check_place(year("2005"), Err(reject::NO_TIME));
+        check_place(year("-000001"), Err(reject::NO_TIME));
+        check_place(year("9999"), Err(reject::NO_TIME));
         // ids
         check_place(
             r#"{"data":{"id":"18446744073709551616"}}"#,
-            Err(Rejected::BadId),
+            Err(reject::BAD_ID),
         );
-        check_place(r#"{"data":{"id":-1}}"#, Err(Rejected::BadId));
-        check_place(r#"{"data":{"id":1.5}}"#, Err(Rejected::BadId));
-        check_place(r#"{"data":{"id":""}}"#, Err(Rejected::BadId));
-        check_place(r#"{"data":{"id":null}}"#, Err(Rejected::NoId));
-        check_place(r#"{"data":{}}"#, Err(Rejected::NoId));
-        check_place(r#"{"data":[{"id":"1"}]}"#, Err(Rejected::NoId));
-        check_place(r#"{"id":"1541815603606036480"}"#, Err(Rejected::NoId));
-        check_place("[]", Err(Rejected::NoId));
-        check_place("null", Err(Rejected::NoId));
+        check_place(r#"{"data":{"id":-1}}"#, Err(reject::BAD_ID));
+        check_place(r#"{"data":{"id":1.5}}"#, Err(reject::BAD_ID));
+        check_place(r#"{"data":{"id":""}}"#, Err(reject::BAD_ID));
+        check_place(r#"{"data":{"id":null}}"#, Err(reject::NO_ID));
+        check_place(r#"{"data":{}}"#, Err(reject::NO_ID));
+        check_place(r#"{"data":[{"id":"1"}]}"#, Err(reject::NO_ID));
+        check_place(r#"{"id":"1541815603606036480"}"#, Err(reject::NO_ID));
+        check_place("[]", Err(reject::NO_ID));
+        check_place("null", Err(reject::NO_ID));
     }
 
     #[test]
@@ -452,15 +451,15 @@ mod tests {
             "x",
             r#"{"data":{}} x"#,
         ] {
-            check_place(torn, Err(Rejected::NotJson));
+            check_place(torn, Err(Rejected::NOT_JSON));
         }
         check_place(
             b"{\"data\":{\"id\":\"1541815603606036480\",\"text\":\"\0\"}}",
-            Err(Rejected::NotJson),
+            Err(Rejected::NOT_JSON),
         );
         check_place(
             b"{\"data\":{\"id\":\"1541815603606036480\",\"text\":\"\xff\"}}",
-            Err(Rejected::NotJson),
+            Err(Rejected::NOT_JSON),
         );
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         check_place(

@@ -1,9 +1,7 @@
 //! The API's objects, member by member, as columns: what comes beside a post.
 
-use super::{
-    api_parts::{COUNTRY_CODES, FLOATS, SCOPE, TEXTS, URL, USER_ENTITIES},
-    columns::{Column, Type, column},
-};
+use super::columns_parts::{COUNTRY_CODES, FLOATS, SCOPE, TEXTS, URL, USER_ENTITIES};
+use crate::source::columns::{Column, Type, column};
 
 const USER_METRICS: &[Column] = &[
     column("followers_count", Type::Int, "Followers"),

@@ -11,14 +11,6 @@ const EPOCH_MS: i64 = 1_288_834_974_657;
 /// Bits below the millisecond: five of the datacenter, five of the worker, twelve of the sequence.
 const BITS_BELOW_MS: u32 = 22;
 
-/// An id of decimal digits that fits into 64 bits.
-pub fn parse(text: &str) -> Option<u64> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
-}
-
 /// The time in an id; `None` for the ones from before there was one in them.
 pub fn time(id: u64) -> Option<UtcMs> {
     let ms = i64::try_from(id >> BITS_BELOW_MS).unwrap_or(i64::MAX);
@@ -56,9 +48,5 @@ mod tests {
             first_of("2022-09-21T12:00:00.657Z".parse().unwrap()),
             1_572_556_247_138_304_000
         );
-        assert_eq!(parse("18446744073709551615"), Some(u64::MAX));
-        for wrong in ["", "-1", "+1", "1.0", "18446744073709551616", "1 ", "１"] {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
     }
 }

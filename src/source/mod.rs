@@ -1,0 +1,31 @@
+//! What a stream is. All that is known of a platform stands in a folder of its own, behind one trait
+//! ([`Source`]): what a line of its is, in which columns that is written, and how its ids are listed.
+//!
+//! Everything else works on keys, times and the names of columns, and cannot import such a folder
+//! (`tests/it/tidy.rs`); [`Sources`] is where the word of a stream becomes what its lines are. Collecting does not
+//! ask what a line is, so a change of the JSON costs a new merge and never a record.
+
+pub use platform::{SAMPLE, Source, Sources, Stream};
+pub use record::{Listed, Placed, Records, Rejected};
+pub use table::{Dictionary, Table};
+
+/// Columns → Arrow's types.
+pub mod arrow;
+/// JSON → typed columns.
+pub mod cells;
+/// What a column of Parquet is.
+pub mod columns;
+/// The text of a JSON string.
+mod escape;
+/// JSON without opinions: members, items and texts as they stand in the line.
+pub mod json;
+/// What names a record.
+pub mod key;
+/// What there is to know of a platform.
+mod platform;
+/// What a line is.
+mod record;
+/// The CSV files of an hour, and what is said of all files.
+mod table;
+/// X.
+pub mod x;

@@ -1,0 +1,130 @@
+//! What there is to know of a platform, and which platforms there are.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{
+    columns::Column,
+    key::Key,
+    record::{Listed, Placed, Records, Rejected},
+    table::{Dictionary, Table},
+    x,
+};
+use crate::period::UtcMs;
+
+/// A platform's streams.
+pub trait Source: Send + Sync + fmt::Debug {
+    /// The words of its streams, as they stand in the names of segments, in `vault.json` and in manifests.
+    fn streams(&self) -> &'static [&'static str];
+
+    /// What a stored line is. Keeps no more of it than that needs.
+    fn place(&self, line: &[u8]) -> Result<Placed, Rejected>;
+
+    /// The closed list of reasons for which a line is no record.
+    fn reasons(&self) -> Vec<Rejected>;
+
+    /// Whose record a line is, if it says so.
+    fn author(&self, line: &[u8]) -> Option<Key>;
+
+    /// The key that a text of a file, or of a person, stands for.
+    fn key(&self, text: &str) -> Option<Key>;
+
+    /// The author whom such a text stands for.
+    fn author_key(&self, text: &str) -> Option<Key>;
+
+    /// The time that is in a key.
+    fn time(&self, key: &Key) -> Option<UtcMs>;
+
+    /// Records from before that instant may have keys without a time.
+    fn keys_have_times_since(&self) -> Option<UtcMs>;
+
+    /// Which of the 1,000 residues of the millisecond a key has, if the stream is sampled by them.
+    fn residue(&self, key: &Key) -> Option<u64>;
+
+    /// Whether a line that is no record names one of such keys, or one of such authors.
+    fn is_named_in(&self, line: &[u8], is_listed: &dyn Fn(&Key) -> bool) -> bool;
+
+    /// The record that a line of `IDs.txt` names, if the line is exactly as a merge writes it.
+    fn listed(&self, line: &str) -> Option<Listed>;
+
+    /// The table of records.
+    fn table(&self) -> &'static Table;
+
+    /// The table of authors.
+    fn authors(&self) -> &'static Table;
+
+    /// What a row of the table of records is of, and the key of its author.
+    fn row(&self, cells: &[String]) -> Option<(Listed, Option<Key>)>;
+
+    /// Whose row of the table of authors it is.
+    fn author_of_row(&self, cells: &[String]) -> Option<Key>;
+
+    /// The columns of `posts.parquet` but for those that the program adds.
+    fn columns(&self) -> Vec<&'static Column>;
+
+    /// What is said of a struct whose members were described before; empty if they were not.
+    fn described(&self, members: &'static [Column]) -> &'static str;
+
+    /// What the data dictionary says of the files as a whole.
+    fn dictionary(&self) -> &'static Dictionary;
+
+    /// Leaves of these columns that hardly ever repeat.
+    fn unique_columns(&self) -> &'static [&'static str];
+
+    /// The keys of rows of `posts.parquet`; `None` if their columns are not ours.
+    fn keys(&self, rows: &arrow_array::RecordBatch) -> Option<Vec<Key>>;
+
+    /// Reads the lines of a unit of work. If columns are wanted, batches will have lines of about so many
+    /// bytes.
+    fn records<'l>(&self, columns_for_bytes: Option<usize>) -> Box<dyn Records<'l> + 'l>;
+}
+
+/// A stream, and what its lines are.
+#[derive(Debug, Clone, Copy)]
+pub struct Stream {
+    /// Its word.
+    pub word: &'static str,
+    /// Whose it is.
+    pub source: &'static dyn Source,
+}
+
+/// X's sample of about 1 % of all posts.
+pub const SAMPLE: Stream = Stream {
+    word: x::SAMPLE,
+    source: &x::X,
+};
+
+/// The platforms that can be collected, by the words of their streams.
+#[derive(Debug, Clone)]
+pub struct Sources(BTreeMap<&'static str, &'static dyn Source>);
+
+impl Sources {
+    /// These.
+    pub fn new(sources: &[&'static dyn Source]) -> Self {
+        let streams = sources.iter().flat_map(|source| {
+            let streams = source.streams().iter();
+            streams.map(|stream| (*stream, *source))
+        });
+        Self(streams.collect())
+    }
+
+    /// All that this program knows.
+    pub fn known() -> Self {
+        Self::new(&[&x::X])
+    }
+
+    /// Each of them once.
+    pub fn all(&self) -> Vec<&'static dyn Source> {
+        let mut all: Vec<&'static dyn Source> = Vec::new();
+        for (stream, source) in &self.0 {
+            if source.streams().first() == Some(stream) {
+                all.push(*source);
+            }
+        }
+        all
+    }
+
+    /// Whose stream that is.
+    pub fn of(&self, stream: &str) -> Option<&'static dyn Source> {
+        self.0.get(stream).copied()
+    }
+}

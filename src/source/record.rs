@@ -1,0 +1,105 @@
+//! What a line is: a record with a key and a time, or the reason why it is none.
+
+use std::borrow::Cow;
+
+use arrow_array::ArrayRef;
+use arrow_schema::ArrowError;
+use serde::{Deserialize, Serialize};
+
+use super::{json, key::Key};
+use crate::period::UtcMs;
+
+/// What orders and places a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// What names it.
+    pub key: Key,
+    /// Its time: decides the hour.
+    pub at: UtcMs,
+    /// Whether that time is in the key.
+    pub is_timed: bool,
+}
+
+impl Placed {
+    /// Rows ascend by this: by time, then key; what has no time in its key comes first.
+    pub const fn order(&self) -> (UtcMs, &Key) {
+        let at = if self.is_timed {
+            self.at
+        } else {
+            UtcMs(i64::MIN)
+        };
+        (at, &self.key)
+    }
+}
+
+/// A record as a table or list of ids names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// What names it.
+    pub key: Key,
+    /// Its time, if it can be told.
+    pub at: Option<UtcMs>,
+    /// Whether that time is in the key.
+    pub is_timed: bool,
+}
+
+impl Listed {
+    /// As [`Placed::order`].
+    pub fn order(&self) -> (UtcMs, &Key) {
+        let at = self.at.filter(|_| self.is_timed);
+        (at.unwrap_or(UtcMs(i64::MIN)), &self.key)
+    }
+}
+
+/// Why a line is no record: a word of its source's closed list. The line is kept verbatim, with this reason.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Rejected(Cow<'static, str>);
+
+impl Rejected {
+    /// Not JSON, or not UTF-8: torn, cut for its length, damaged.
+    pub const NOT_JSON: Self = Self::new("not_json");
+
+    /// That word.
+    pub const fn new(word: &'static str) -> Self {
+        Self(Cow::Borrowed(word))
+    }
+
+    /// The word for it in manifests and in `rejected.jsonl`.
+    pub fn word(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<json::NotJson> for Rejected {
+    fn from(json::NotJson: json::NotJson) -> Self {
+        Self::NOT_JSON
+    }
+}
+
+/// The records of a unit of work, each known by its number.
+pub trait Records<'l> {
+    /// Reads a line. If its stamp is not one, the record does not say when it was received.
+    fn read(&mut self, line: &'l [u8], is_stamped: bool) -> Result<usize, Rejected>;
+
+    /// What orders and places a record.
+    fn placed(&self, record: usize) -> &Placed;
+
+    /// Appends its line of `IDs.txt`, if it has one.
+    fn put_id(&self, record: usize, to: &mut Vec<u8>);
+
+    /// Its row of the table of records, if it has one.
+    fn row(&self, record: usize) -> Option<Vec<Cow<'_, str>>>;
+
+    /// Its author, and whether it came with what its author said of himself.
+    fn author(&self, record: usize) -> Option<(Key, bool)>;
+
+    /// Its row of the table of authors.
+    fn author_row(&self, record: usize) -> Vec<Cow<'_, str>>;
+
+    /// Appends it to the columns of `posts.parquet`.
+    fn push_columns(&mut self, record: usize);
+
+    /// The columns so far; the next ones begin anew.
+    fn take_columns(&mut self) -> Result<Vec<ArrayRef>, ArrowError>;
+}

@@ -1,0 +1,199 @@
+//! What X's lines are.
+
+use arrow_array::{RecordBatch, cast::AsArray as _, types::UInt64Type};
+
+use super::{columns, columns_beside, columns_post, id, parse, records, reject, schema};
+use crate::period::UtcMs;
+use crate::source::{
+    Dictionary, Listed, Placed, Records, Rejected, Source, Table,
+    columns::Column,
+    key::{Key, number},
+};
+
+/// Digits from which on a number is taken for an id wherever it stands; a shorter one must be quoted.
+const PLAIN_DIGITS: usize = 15;
+
+/// Columns that hardly ever repeat.
+const UNIQUE: [&str; 9] = [
+    "id",
+    "text",
+    "author_id",
+    "author.id",
+    "author.username",
+    "author.created_at",
+    "conversation_id",
+    "edit_history_post_ids.list.element",
+    "referenced_posts.list.element.id",
+];
+
+/// The sample of about 1 % of all posts.
+pub(in crate::source) const SAMPLE: &str = "sample";
+
+const DICTIONARY: Dictionary = Dictionary {
+    page: "data-dictionary.md",
+    ids: "One post id per line, ascending.",
+    posts: "\
+One row a post, ascending by `id`. `a.b` is member `b` of the struct `a`, `a[].b` a member of each item of the list `a`. Names are the
+API's, in its newer spelling; where it has an older one, both are read, and the newer one counts if a post has both.",
+};
+
+/// X.
+#[derive(Debug, Clone, Copy)]
+pub struct X;
+
+/// A post that is named by its id alone.
+fn listed(post_id: u64, created_at: Option<UtcMs>) -> Listed {
+    let time = id::time(post_id);
+    Listed {
+        key: post_id.into(),
+        at: time.or(created_at),
+        is_timed: time.is_some(),
+    }
+}
+
+/// The id of a text that is written as this program writes ids.
+fn plain(text: &str) -> Option<u64> {
+    number(text).filter(|number| text == "0" || !text.starts_with('0') && 0 < *number)
+}
+
+/// An author: a number, or a text if it is none.
+pub(super) fn author(text: &str) -> Option<Key> {
+    match plain(text) {
+        _ if text.is_empty() => None,
+        Some(number) => Some(number.into()),
+        None => Some(text.into()),
+    }
+}
+
+impl Source for X {
+    fn streams(&self) -> &'static [&'static str] {
+        &[SAMPLE]
+    }
+
+    fn place(&self, line: &[u8]) -> Result<Placed, Rejected> {
+        parse::place(line)
+    }
+
+    fn reasons(&self) -> Vec<Rejected> {
+        vec![
+            Rejected::NOT_JSON,
+            reject::NO_ID,
+            reject::BAD_ID,
+            reject::NO_TIME,
+        ]
+    }
+
+    fn author(&self, line: &[u8]) -> Option<Key> {
+        self.author_key(&parse::author(line)?)
+    }
+
+    fn key(&self, text: &str) -> Option<Key> {
+        number(text).map(Key::from)
+    }
+
+    fn author_key(&self, text: &str) -> Option<Key> {
+        number(text).map(Key::from)
+    }
+
+    fn time(&self, key: &Key) -> Option<UtcMs> {
+        match key {
+            Key::Number(post_id) => id::time(*post_id),
+            Key::Text(_) => None,
+        }
+    }
+
+    fn keys_have_times_since(&self) -> Option<UtcMs> {
+        id::time(id::FIRST_SNOWFLAKE)
+    }
+
+    fn residue(&self, key: &Key) -> Option<u64> {
+        match key {
+            Key::Number(post_id) => id::time(*post_id).map(|_| id::residue(*post_id)),
+            Key::Text(_) => None,
+        }
+    }
+
+    /// In quotes, or by a number as long as ids are.
+    fn is_named_in(&self, line: &[u8], is_listed: &dyn Fn(&Key) -> bool) -> bool {
+        let is_digit = |at: &usize| line.get(*at).is_some_and(u8::is_ascii_digit);
+        let mut at = 0;
+        while at < line.len() {
+            if !is_digit(&at) {
+                at += 1;
+                continue;
+            }
+            let begin = at;
+            while is_digit(&at) {
+                at += 1;
+            }
+            let is_quoted =
+                0 < begin && line.get(begin - 1) == Some(&b'"') && line.get(at) == Some(&b'"');
+            let text = line
+                .get(begin..at)
+                .and_then(|text| str::from_utf8(text).ok());
+            let named = text
+                .and_then(number)
+                .is_some_and(|id| is_listed(&id.into()));
+            if named && (is_quoted || PLAIN_DIGITS <= at - begin) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn listed(&self, line: &str) -> Option<Listed> {
+        plain(line).map(|post_id| listed(post_id, None))
+    }
+
+    fn table(&self) -> &'static Table {
+        &schema::TWEETS
+    }
+
+    fn authors(&self) -> &'static Table {
+        &schema::USERS
+    }
+
+    fn row(&self, cells: &[String]) -> Option<(Listed, Option<Key>)> {
+        let [post_id, _, author_id, created_at, ..] = cells else {
+            return None;
+        };
+        let listed = listed(plain(post_id)?, created_at.parse().ok());
+        Some((listed, author(author_id)))
+    }
+
+    fn author_of_row(&self, cells: &[String]) -> Option<Key> {
+        author(cells.first()?)
+    }
+
+    fn columns(&self) -> Vec<&'static Column> {
+        columns::all().collect()
+    }
+
+    fn described(&self, members: &'static [Column]) -> &'static str {
+        if members == columns_post::POST {
+            ". Members as those of the post itself: `id` to `username`"
+        } else if members == columns_beside::USER {
+            ". Members as those of `author`"
+        } else {
+            ""
+        }
+    }
+
+    fn dictionary(&self) -> &'static Dictionary {
+        &DICTIONARY
+    }
+
+    fn unique_columns(&self) -> &'static [&'static str] {
+        &UNIQUE
+    }
+
+    fn keys(&self, rows: &RecordBatch) -> Option<Vec<Key>> {
+        let ids = rows.column_by_name("id")?;
+        let ids = ids.as_primitive_opt::<UInt64Type>()?;
+        ids.iter().map(|post_id| post_id.map(Key::from)).collect()
+    }
+
+    fn records<'l>(&self, columns_for_bytes: Option<usize>) -> Box<dyn Records<'l> + 'l> {
+        Box::new(records::Posts::new(columns_for_bytes.is_some()))
+    }
+}

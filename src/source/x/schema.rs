@@ -1,0 +1,88 @@
+//! The columns of the CSV files, in their order: the predecessor's, so that code written for its
+//! files keeps working.
+
+use crate::source::Table;
+
+/// `tweets.csv`, one row a post.
+pub(super) static TWEETS: Table = Table {
+    name: "tweets",
+    row: "a post, ascending by `id`",
+    columns: &TWEET_COLUMNS,
+    retrieved_at: "retrieved_at",
+};
+
+/// `users.csv`, one row an author.
+pub(super) static USERS: Table = Table {
+    name: "users",
+    row: "an author, ascending by `author_id`",
+    columns: &USER_COLUMNS,
+    retrieved_at: "",
+};
+
+const TWEET_COLUMNS: [(&str, &str); 20] = [
+    ("id", "The post's id"),
+    ("conversation_id", "The first post of the conversation"),
+    ("author_id", "The author's id"),
+    ("created_at", "When the post was made, as the API says"),
+    (
+        "retrieved_at",
+        "When the server whose copy is kept received it",
+    ),
+    (
+        "source",
+        "The app it was posted with; withdrawn by X in December 2022",
+    ),
+    ("lang", "The language that X found"),
+    (
+        "text",
+        "The text; every line break and NUL is one space (`posts.parquet` has the exact text)",
+    ),
+    (
+        "reference_type",
+        "How it refers to another post: `retweeted`, `quoted`, `replied_to`, or `original` if it does not",
+    ),
+    (
+        "referenced_tweet_id",
+        "The post it refers to (the first if there are several); empty if there is none",
+    ),
+    ("author.created_at", "When the author's account was made"),
+    ("author.location", "What the author gives as a place"),
+    ("author.name", "The author's name"),
+    ("author.username", "The author's name without @"),
+    ("author.verified", "Whether the author is verified"),
+    (
+        "author.protected",
+        "Whether only followers can see the author's posts",
+    ),
+    (
+        "author.public_metrics.followers_count",
+        "Followers of the author, at delivery",
+    ),
+    (
+        "author.public_metrics.following_count",
+        "Users the author follows",
+    ),
+    ("author.public_metrics.tweet_count", "Posts of the author"),
+    (
+        "author.public_metrics.listed_count",
+        "Lists the author is on",
+    ),
+];
+
+const USER_COLUMNS: [(&str, &str); 12] = [
+    ("author_id", "The author's id"),
+    (
+        "lang",
+        "The language of the author's latest post of the hour",
+    ),
+    TWEET_COLUMNS[10],
+    TWEET_COLUMNS[11],
+    TWEET_COLUMNS[12],
+    TWEET_COLUMNS[13],
+    TWEET_COLUMNS[14],
+    TWEET_COLUMNS[15],
+    TWEET_COLUMNS[16],
+    TWEET_COLUMNS[17],
+    TWEET_COLUMNS[18],
+    TWEET_COLUMNS[19],
+];

@@ -1,0 +1,53 @@
+//! The columns that the program adds to those of a line.
+
+use crate::source::columns::{Column, Type, column};
+
+/// What the program knows of a post.
+pub(super) const OURS: &[Column] = &[
+    column(
+        "post_time",
+        Type::Time,
+        "When the post was made: the millisecond in its id, for ids below 29,700,000,000 `created_at`. It decides the hour",
+    )
+    .always(),
+    column(
+        "server",
+        Type::Text,
+        "The server whose copy this row is: the one that received it first",
+    )
+    .always(),
+    column(
+        "retrieved_at",
+        Type::Time,
+        "When that server received it",
+    ),
+    column(
+        "seen_by",
+        Type::List(&Type::Text),
+        "The servers that received the post, in ascending order",
+    )
+    .always(),
+    column(
+        "first_seen_at",
+        Type::Time,
+        "When the first of them received it",
+    ),
+    column(
+        "copies",
+        Type::Int,
+        "How often it was received, by all servers together",
+    )
+    .always(),
+    column(
+        "backfilled",
+        Type::Bool,
+        "Whether this copy came by backfill: the post is older than the connection that brought it, which had asked for backfill",
+    )
+    .always(),
+    column(
+        "line",
+        Type::Text,
+        "The whole line as that server received it, as JSON: every byte, also of fields that are no columns",
+    )
+    .always(),
+];
