@@ -172,6 +172,7 @@ mod tests {
         check_head(200, &[], None);
         check_head(200, &kind("text/html; charset=utf-8"), Some("text/html"));
         check_head(200, &kind("Text/HTML"), Some("HTTP 200 with a page"));
+        check_head(200, &kind("application/xhtml+xml"), Some("xhtml"));
         check_head(200, &[("content-length", "0")], Some("nothing else"));
         let portal = [("location", "http://login.example.org/?a\u{1}b")];
         check_head(302, &[portal[0]; 0], Some("a redirect to nowhere"));

@@ -570,4 +570,125 @@ mod tests {
         let found = account_of(&[slow, up(&[])], |_| true);
         assert_eq!(told(&found), ["1 100-160 unknown"], "a bug to report");
     }
+
+    /// Ten minutes of one server with posts in these seconds.
+    fn lone(timeline: &Timeline, began: i64, has: impl Fn(i64) -> bool) -> Account {
+        let one = InSecond {
+            posts: 1,
+            servers: vec![1],
+            common: 1,
+        };
+        let posts = (0..600).filter(|second| has(*second));
+        account(&Given {
+            intervals: &hour(),
+            servers: &["1".parse().unwrap()],
+            posts: &posts.map(|second| (second, one.clone())).collect(),
+            timelines: std::slice::from_ref(timeline),
+            is_in_span: true,
+            began: Some(UtcMs(began)),
+        })
+    }
+
+    #[test]
+    fn seconds_are_quiet_while_bytes_come_on_both_sides_and_nothing_breaks() {
+        let few = |second: i64| second % 20 == 0;
+        let mut slow = up(&[]);
+        slow.bytes.push(600);
+        let all = lone(&slow, -1, few);
+        assert_eq!(told(&all).len(), 0);
+        assert_eq!((all.union.covered, all.union.quiet), (600, 570));
+        // no byte from the one after 280 to the one at 400: neither end of it is quiet
+        let mut silent = slow.clone();
+        silent.bytes.retain(|second| !(281..400).contains(second));
+        let found = lone(&silent, -1, |second| {
+            few(second) && !(281..400).contains(&second)
+        });
+        assert_eq!(
+            told(&found),
+            [
+                "1 281-400 upstream silence",
+                "union 281-400 upstream silence"
+            ]
+        );
+        assert_eq!(
+            found.union.partial, 2,
+            "the second before and the one after"
+        );
+        let mut broken = up(&[(310_500, 310_540, Cause::Network)]);
+        broken.bytes.push(600);
+        let found = lone(&broken, -1, few);
+        assert_eq!(told(&found), ["1 301-320 network", "union 301-320 network"]);
+    }
+
+    #[test]
+    fn whether_a_silence_is_a_wonder_is_told_by_the_minutes_around_it() {
+        let minutes = |near: u64, far: u64| {
+            let posts =
+                (0..60).map(|m| (Minute(m), if (25..=35).contains(&m) { near } else { far }));
+            posts.collect::<BTreeMap<Minute, u64>>()
+        };
+        let begin = 30 * 60;
+        // ten a second near it, and hardly one on the mean of the hour
+        assert!(!is_no_wonder(begin, begin + 4, &minutes(600, 1)));
+        assert!(is_no_wonder(begin, begin, &minutes(600, 1)));
+        assert!(is_no_wonder(begin, begin + 19, &minutes(1, 600)));
+        // fifteen were to be expected, or one less
+        assert!(is_no_wonder(begin, begin + 13, &minutes(60, 0)));
+        assert!(!is_no_wonder(begin, begin + 15, &minutes(60, 0)));
+        assert!(
+            !is_no_wonder(begin, begin, &BTreeMap::new()),
+            "nothing is claimed"
+        );
+    }
+
+    #[test]
+    fn the_span_begins_with_a_second_and_what_lies_before_it_is_no_gap() {
+        let mut started = up(&[(i64::MIN, 90_500, Cause::NotRunning)]);
+        started.first_start = Some(UtcMs(90_500));
+        let began = |has: &dyn Fn(i64) -> bool| {
+            let found = lone(&started, 90_500, has);
+            let begins = |covered: &Covered| (covered.begins.map(UtcMs::second), covered.seconds);
+            assert_eq!(begins(&found.union), begins(&found.servers[0]));
+            (begins(&found.union), told(&found))
+        };
+        let since = |begin: i64| move |second: i64| begin <= second;
+        assert_eq!(began(&since(91)).0, (Some(90), 510));
+        assert_eq!(
+            began(&since(95)).1,
+            ["1 90-95 not running", "union 90-95 not running"]
+        );
+        // posts that were under way when the connection was made, and one that is played again
+        assert_eq!(began(&since(80)), ((Some(80), 520), Vec::new()));
+        let old = |second: i64| second == 10 || 91 <= second;
+        assert_eq!(began(&old).0, (Some(90), 510));
+    }
+
+    #[test]
+    fn the_estimate_is_about_seconds_that_both_have() {
+        let in_second = |first, second, common| InSecond {
+            posts: first + second - common,
+            servers: vec![first, second],
+            common,
+        };
+        let posts = [
+            (3, in_second(5, 4, 3)),
+            (4, in_second(7, 0, 0)),
+            (5, in_second(0, 9, 0)),
+            (59, in_second(1, 1, 0)),
+            (60, in_second(2, 3, 2)),
+        ];
+        let found = account(&Given {
+            intervals: &hour(),
+            servers: &["1".parse().unwrap(), "2".parse().unwrap()],
+            posts: &posts.into(),
+            timelines: &[up(&[]), up(&[])],
+            is_in_span: true,
+            began: Some(UtcMs(-1)),
+        });
+        let both = |minute| <[u64; 4]>::from(found.both[&Minute(minute)]);
+        assert_eq!(both(0), [2, 6, 5, 3]);
+        assert_eq!(both(1), [1, 2, 3, 2]);
+        assert_eq!(found.both.len(), 10, "every minute has a row");
+        assert_eq!(both(9), [0; 4]);
+    }
 }

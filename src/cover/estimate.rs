@@ -228,6 +228,32 @@ mod tests {
     }
 
     #[test]
+    fn it_is_worked_out_as_the_formulas_say() {
+        let both = |first, second, common| Both {
+            seconds: 60,
+            first,
+            second,
+            common,
+        };
+        let told = |minutes: &[Both]| {
+            let told = estimate(minutes).unwrap();
+            (told.unseen, told.low, told.high)
+        };
+        // few in common, so that every one that is added to a number shows; worked out by hand
+        assert_eq!(told(&[both(10, 12, 4)]), (Some(10), Some(2), 34));
+        assert_eq!(told(&[both(6, 9, 1)]), (Some(20), Some(5), 76));
+        let two = [both(10, 12, 4), both(30, 20, 9)];
+        assert_eq!(told(&two), (Some(33), Some(15), 72));
+        // a limit, and minutes without a second that both have, which are none
+        let limit = told(&[both(9, 9, 8)]);
+        assert_eq!(limit, (None, None, 2));
+        for minutes in [&two[..], &[both(9, 9, 8)]] {
+            let nothing = [Both::default(); 50];
+            assert_eq!(told(minutes), told(&[minutes, &nothing].concat()));
+        }
+    }
+
+    #[test]
     fn few_seconds_and_none() {
         assert_eq!(estimate(&[]), None);
         assert_eq!(estimate(&[Both::default()]), None);

@@ -332,4 +332,123 @@ mod tests {
             ByWord::from([("author.name".to_owned(), 1)])
         );
     }
+
+    /// A copy as (which of three posts, server, time of arrival after them, name of the author).
+    type Drawn = (usize, usize, i64, usize);
+
+    /// They lie in one second; the last one has no time in its id.
+    const IDS: [&str; 3] = ["1541815603606036480", "1541815603610230784", "29699999999"];
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+
+    /// What every word of the tally means, put as simply as it can be, for copies in the order in which they count.
+    fn model(copies: &[Drawn], servers: &[Vec<Connection>], at: impl Fn(usize) -> UtcMs) -> Tally {
+        let mut tally = Tally::new(servers.len());
+        for post in 0..IDS.len() {
+            let here: Vec<&Drawn> = copies.iter().filter(|copy| copy.0 == post).collect();
+            let Some(first) = here.first() else { continue };
+            let by =
+                |server: usize| here.iter().filter(move |copy| copy.1 == server).count() as u64;
+            let having = (0..servers.len()).filter(|server| 0 < by(*server)).count();
+            tally.posts += 1;
+            tally.duplicates += here.len() as u64 - 1;
+            tally.seen_by_all += u64::from(having == servers.len());
+            tally.conflicting += u64::from(here.iter().any(|copy| copy.3 != first.3));
+            for (server, of_server) in tally.servers.iter_mut().enumerate().filter(|s| 0 < by(s.0))
+            {
+                of_server.posts += 1;
+                of_server.duplicates += by(server) - 1;
+                of_server.only_here += u64::from(having == 1);
+            }
+            let in_second = tally.seconds.entry(at(post).second()).or_default();
+            in_second.servers.resize(servers.len(), 0);
+            in_second.posts += 1;
+            in_second.common += u64::from(having == servers.len());
+            for (server, sum) in in_second.servers.iter_mut().enumerate() {
+                *sum += u64::from(0 < by(server));
+            }
+            for (server, connections) in servers.iter().enumerate() {
+                let of_server = here.iter().filter(|copy| copy.1 == server);
+                for (nth, copy) in of_server.enumerate() {
+                    let arrived = at(0).plus_ms(copy.2);
+                    let before = connections.iter().filter(|one| one.at <= arrived);
+                    let last = before.enumerate().last();
+                    if let Some((place, last)) = last
+                        && 0 < last.minutes
+                        && at(post) < last.at
+                    {
+                        let brought = tally.backfilled.entry((server, place)).or_default();
+                        brought.0 += u64::from(nth == 0);
+                        brought.1 += u64::from(nth != 0);
+                    }
+                }
+            }
+            if post < 2 {
+                let id: u64 = IDS[post].parse().unwrap();
+                *tally.residues.entry((id >> 22) % 1_000).or_default() += 1;
+            }
+        }
+        if 0 < tally.conflicting {
+            tally
+                .by_field
+                .insert("author.name".to_owned(), tally.conflicting);
+        }
+        tally
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_copies_of_any_servers_are_counted_as_the_words_say(
+            drawn in proptest::collection::vec((0_usize..3, 0_usize..3, 0_i64..6, 0_usize..3), 0..14),
+            made in proptest::collection::vec((0_usize..3, 0_i64..6, 0_u8..3), 0..6),
+        ) {
+            let lines: Vec<String> = drawn.iter().map(|(post, _, _, name)| format!(
+                r#"{{"data":{{"id":"{}","author_id":"7","created_at":"2022-06-28T16:00:00.000Z"}},"includes":{{"users":[{{"id":"7","name":"{}"}}]}}}}"#,
+                IDS[*post], NAMES[*name],
+            )).collect();
+            let read = |line: &'_ str| parse::post(line.as_bytes()).unwrap().placed.at;
+            let old = "2022-06-28T16:00:00.000Z".parse().unwrap();
+            let times: Vec<UtcMs> = IDS.iter().map(|id| crate::post::id::time(id.parse().unwrap()).unwrap_or(old)).collect();
+            let at = |post: usize| times[post];
+            let mut servers: Vec<Vec<Connection>> = vec![Vec::new(); 3];
+            for (number, (server, after, minutes)) in made.iter().enumerate() {
+                servers[*server].push(Connection {
+                    run: crate::segment::name::RunId(1),
+                    connection: number as u64,
+                    at: at(0).plus_ms(*after),
+                    minutes: *minutes,
+                    hole: None,
+                });
+            }
+            for of_server in &mut servers {
+                of_server.sort_by_key(|one| (one.at, one.connection));
+            }
+            let copies = drawn.iter().zip(&lines).map(|((post, server, after, _), line)| {
+                assert_eq!(read(line), at(*post));
+                Copy {
+                    retrieved_at: at(0).plus_ms(*after),
+                    lag_ms: 0,
+                    server: *server,
+                    received: line.as_bytes().split_at(line.len() / 2),
+                    post: Rc::new(parse::post(line.as_bytes()).unwrap()),
+                    former: None,
+                }
+            });
+            let mut kept = Vec::new();
+            let mut tally = dedupe(copies.collect(), &servers, |copy, _| {
+                kept.push((copy.post.placed.id, copy.server, copy.retrieved_at, copy.bytes().copied().collect::<Vec<u8>>()));
+            });
+            let mut sorted: Vec<(Drawn, &String)> = drawn.iter().copied().zip(&lines).collect();
+            sorted.sort_by_key(|((post, server, after, _), line)| (*post, *after, *server, *line));
+            let mut first: Vec<(u64, usize, UtcMs, Vec<u8>)> = sorted.chunk_by(|a, b| a.0.0 == b.0.0).map(|of_post| {
+                let ((post, server, after, _), line) = of_post[0];
+                (IDS[post].parse().unwrap(), server, at(0).plus_ms(after), line.clone().into_bytes())
+            }).collect();
+            first.sort();
+            proptest::prop_assert_eq!(kept, first);
+            // what the examples are has a test of its own
+            tally.examples = Examples::default();
+            let sorted: Vec<Drawn> = sorted.into_iter().map(|(drawn, _)| drawn).collect();
+            proptest::prop_assert_eq!(tally, model(&sorted, &servers, at));
+        }
+    }
 }

@@ -27,8 +27,6 @@ const HELD_BY_FORM: &[(&str, &str)] = &[(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Area {
-    /// Integration tests that are to notice them, where no unit test does.
-    tests: Vec<String>,
     plant: Vec<Plant>,
 }
 
@@ -49,13 +47,11 @@ struct Plant {
     /// It is one of form: `tidy` sees it.
     #[serde(default)]
     form: bool,
-    /// In the place of those of its area.
-    tests: Option<Vec<String>>,
 }
 
 impl Plant {
-    /// What is wrong with it; `names` are those of the integration tests.
-    fn wrongs(&self, root: &Path, names: &str) -> Vec<String> {
+    /// What is wrong with it.
+    fn wrongs(&self, root: &Path) -> Vec<String> {
         let mut wrongs = Vec::new();
         let text = fs::read_to_string(root.join(&self.file)).unwrap_or_default();
         match text.matches(&self.find).count() {
@@ -69,12 +65,6 @@ impl Plant {
             (Some(_), None) => (),
             (None, Some(switch)) if switch.contains("PLANTED") => (),
             _ => wrongs.push("it has either a bug or a switch with PLANTED in it".to_owned()),
-        }
-        for filter in self.tests.iter().flatten() {
-            let last = filter.rsplit("::").next().unwrap();
-            if !names.contains(last) {
-                wrongs.push(format!("no integration test is called {filter}"));
-            }
         }
         if self.form {
             let planted = text.replace(&self.find, self.bug.as_deref().unwrap_or_default());
@@ -92,15 +82,12 @@ impl Plant {
 fn every_planted_bug_has_its_place_and_there_are_enough() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let plants = plants(root);
-    let tests = fs::read_dir(root.join("tests/it")).unwrap();
-    let tests = tests.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
-    let names: String = tests.collect();
     let mut wrongs = Vec::new();
     let (mut known, mut said) = (BTreeSet::new(), BTreeSet::new());
     let mut of_each: BTreeMap<String, usize> = BTreeMap::new();
     let rules = rules(root);
     for plant in &plants {
-        let mut wrong = plant.wrongs(root, &names);
+        let mut wrong = plant.wrongs(root);
         if !known.insert(&plant.name) || !said.insert(&plant.says) {
             wrong.push("another one has its name or its sentence".to_owned());
         }
@@ -132,12 +119,7 @@ fn plants(root: &Path) -> Vec<Plant> {
         let text = fs::read_to_string(&path).unwrap();
         let area: Area =
             toml::from_str(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-        let of_area = area.tests;
-        let with_tests = move |mut plant: Plant| {
-            plant.tests.get_or_insert_with(|| of_area.clone());
-            plant
-        };
-        area.plant.into_iter().map(with_tests)
+        area.plant
     };
     paths.flat_map(read).collect()
 }
