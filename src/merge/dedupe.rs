@@ -272,7 +272,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::x::X;
+    use crate::source::{key::Key, x::X};
 
     /// Copies as (server, time of arrival, name of the author); gives the names that are kept.
     fn kept(copies: &[(usize, i64, &str)]) -> (Vec<String>, Tally) {
@@ -405,9 +405,9 @@ mod tests {
                 r#"{{"data":{{"id":"{}","author_id":"7","created_at":"2022-06-28T16:00:00.000Z"}},"includes":{{"users":[{{"id":"7","name":"{}"}}]}}}}"#,
                 IDS[*post], NAMES[*name],
             )).collect();
-            let read = |line: &'_ str| parse::post(line.as_bytes()).unwrap().placed.at;
-            let old = "2022-06-28T16:00:00.000Z".parse().unwrap();
-            let times: Vec<UtcMs> = IDS.iter().map(|id| crate::post::id::time(id.parse().unwrap()).unwrap_or(old)).collect();
+            let mut records = X.records(None);
+            let old: UtcMs = "2022-06-28T16:00:00.000Z".parse().unwrap();
+            let times: Vec<UtcMs> = IDS.iter().map(|id| X.time(&X.key(id).unwrap()).unwrap_or(old)).collect();
             let at = |post: usize| times[post];
             let mut servers: Vec<Vec<Connection>> = vec![Vec::new(); 3];
             for (number, (server, after, minutes)) in made.iter().enumerate() {
@@ -423,25 +423,34 @@ mod tests {
                 of_server.sort_by_key(|one| (one.at, one.connection));
             }
             let copies = drawn.iter().zip(&lines).map(|((post, server, after, _), line)| {
-                assert_eq!(read(line), at(*post));
+                let record = records.read(line.as_bytes(), true).unwrap();
+                assert_eq!(records.placed(record).at, at(*post));
                 Copy {
                     retrieved_at: at(0).plus_ms(*after),
                     lag_ms: 0,
                     server: *server,
                     received: line.as_bytes().split_at(line.len() / 2),
-                    post: Rc::new(parse::post(line.as_bytes()).unwrap()),
+                    record,
                     former: None,
                 }
             });
+            let copies: Vec<Copy<'_>> = copies.collect();
+            let made = Made {
+                source: &X,
+                servers: &[],
+                connections: &servers,
+                columns: None,
+            };
             let mut kept = Vec::new();
-            let mut tally = dedupe(copies.collect(), &servers, |copy, _| {
-                kept.push((copy.post.placed.id, copy.server, copy.retrieved_at, copy.bytes().copied().collect::<Vec<u8>>()));
+            let mut tally = dedupe(copies, &made, &mut *records, |records, copy, _| {
+                let bytes: Vec<u8> = copy.bytes().copied().collect();
+                kept.push((records.placed(copy.record).key.clone(), copy.server, copy.retrieved_at, bytes));
             });
             let mut sorted: Vec<(Drawn, &String)> = drawn.iter().copied().zip(&lines).collect();
             sorted.sort_by_key(|((post, server, after, _), line)| (*post, *after, *server, *line));
-            let mut first: Vec<(u64, usize, UtcMs, Vec<u8>)> = sorted.chunk_by(|a, b| a.0.0 == b.0.0).map(|of_post| {
+            let mut first: Vec<(Key, usize, UtcMs, Vec<u8>)> = sorted.chunk_by(|a, b| a.0.0 == b.0.0).map(|of_post| {
                 let ((post, server, after, _), line) = of_post[0];
-                (IDS[post].parse().unwrap(), server, at(0).plus_ms(after), line.clone().into_bytes())
+                (X.key(IDS[post]).unwrap(), server, at(0).plus_ms(after), line.clone().into_bytes())
             }).collect();
             first.sort();
             proptest::prop_assert_eq!(kept, first);
