@@ -102,6 +102,8 @@ pub(crate) enum Command {
     Witness(super::witness::WitnessArgs),
     /// Takes posts out of the archive on request
     Redact(super::redact::RedactArgs),
+    /// Copies days for sharing inside a team, with keyed hashes in the place of ids
+    Pseudonymise(super::pseudonymise::PseudonymiseArgs),
     /// Tells how things stand, from what lies on the disk
     Status(super::status::StatusArgs),
     /// Prints what is missing: which server, since when, until when, and why

@@ -29,6 +29,7 @@ use crate::{
     world::{
         clock::{Clock, SimulatedTime},
         disk::{Disk as _, RealDisk},
+        users_file,
     },
 };
 
@@ -377,16 +378,8 @@ fn new_folder(args: &DemoArgs, users: Option<&Settings>) -> Result<PathBuf, Fail
             users.vault_dir.name(),
         ]
     });
-    // links are followed as far as the path exists
-    let real = |path: &Path| {
-        let there = path.ancestors().find_map(|part| {
-            let rest = path.strip_prefix(part).ok()?.to_owned();
-            Some(std::fs::canonicalize(part).ok()?.join(rest))
-        });
-        there.unwrap_or_else(|| path.to_owned())
-    };
     for folder in mine.into_iter().flatten() {
-        if real(&dir).starts_with(real(folder)) {
+        if users_file::real(&dir).starts_with(users_file::real(folder)) {
             let what = format!(
                 "{} lies in {}, where your own data is",
                 dir.display(),

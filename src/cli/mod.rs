@@ -30,6 +30,7 @@ mod output;
 mod picture;
 mod probe;
 mod progress;
+mod pseudonymise;
 mod publish;
 mod redact;
 mod report;
@@ -81,6 +82,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Report(args) => report::run(&cli.global, args),
         Command::Witness(args) => witness::run(&cli.global, args),
         Command::Redact(args) => redact::run(&cli.global, args),
+        Command::Pseudonymise(args) => pseudonymise::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Gaps(args) => gaps::run(&cli.global, args),

@@ -480,6 +480,16 @@ pub fn create_anew(disk: &dyn Disk, path: &Path) -> io::Result<Box<dyn DiskFile>
     disk.create(path)
 }
 
+/// Makes a file that only its owner may read. One that is there is an error, and stays.
+pub fn put_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create_new(true).mode(0o600);
+    let mut file = options.open(path).map_err(not("made", path))?;
+    file.write_all(bytes).map_err(not("written", path))?;
+    file.sync_all().map_err(not("synced", path))?;
+    RealDisk.sync_folder(path.parent().unwrap_or(Path::new("/")))
+}
+
 /// Where [`put`] writes before it renames: `name.tmp`.
 pub fn aside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

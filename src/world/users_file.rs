@@ -7,7 +7,7 @@
 use std::{
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::disk::{UsersDisk, not};
@@ -48,6 +48,15 @@ pub fn read_secret<E: From<io::Error>>(
         bytes.drain(..MARK.len());
     }
     Ok(bytes)
+}
+
+/// Where a path leads: links are followed as far as it exists.
+pub fn real(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|part| {
+        let rest = path.strip_prefix(part).ok()?.to_owned();
+        Some(std::fs::canonicalize(part).ok()?.join(rest))
+    });
+    there.unwrap_or_else(|| path.to_owned())
 }
 
 fn unusable(path: &Path, why: String) -> io::Error {

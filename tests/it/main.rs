@@ -24,6 +24,7 @@ mod over_ssh;
 mod places;
 mod planted;
 mod power;
+mod pseudonymise;
 mod publish;
 mod redact;
 mod rehearsal;

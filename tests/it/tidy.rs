@@ -31,6 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "merge",
             "period",
             "place",
+            "pseudonym",
             "publish",
             "report",
             "segment",
@@ -67,6 +68,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("place", &["period", "world"]),
+    ("pseudonym", &["period", "segment", "vault", "world"]),
     (
         "publish",
         &[

@@ -1,0 +1,192 @@
+//! From days of a vault to a folder that a team may share. The vault is only read, and what is read is held
+//! against its manifests.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    key::Key,
+    row::{self, Row},
+    tables::{POSTS, READ, Tables, USERS},
+};
+use crate::{
+    period::{Day, Hour},
+    vault::{
+        layout::{self, Kind},
+        manifest::{Manifest, ManifestError},
+        posts::read::{self, Wanted},
+        public::{DayFile, Public},
+        schema,
+        xz::{Effort, XzWriter},
+    },
+    world::disk::{self, Disk},
+};
+
+/// A day's tables have some megabytes.
+const TABLE_BYTES_MAX: u64 = 256 << 20;
+
+/// What is told of the copy, in its folder: written last, so that it is there if all is.
+const README: &str = include_str!("readme.md");
+
+/// What is copied.
+pub struct Job<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// From where.
+    pub vault: &'a Path,
+    /// Where to: a folder that is not there yet.
+    pub out: &'a Path,
+    /// By what.
+    pub key: &'a Key,
+}
+
+/// What came of it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// Hours.
+    pub hours: u64,
+    /// Posts in them.
+    pub posts: u64,
+}
+
+/// Why it cannot be done.
+#[derive(Debug, thiserror::Error)]
+pub enum NoCopy {
+    /// A file or folder.
+    #[error("{}", crate::world::disk::placed(path, source))]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A manifest.
+    #[error("{}: {source}", path.display())]
+    Manifest {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: ManifestError,
+    },
+    /// The hour has no Parquet, from which it is made.
+    #[error("{0} has no posts.parquet: [merge] formats left it out")]
+    NoParquet(Hour),
+    /// What lies there is not what the manifest says.
+    #[error("{} is not what its manifest says", .0.display())]
+    Changed(PathBuf),
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> NoCopy {
+    let path = path.to_owned();
+    move |source| NoCopy::Io { path, source }
+}
+
+/// The hours of those days that are committed, ascending.
+pub fn hours(disk: &dyn Disk, vault: &Path, days: &[Day]) -> Result<Vec<Hour>, NoCopy> {
+    let mut hours = Vec::new();
+    for day in days {
+        let folder = layout::day_folder(vault, *day);
+        let entries = disk.list(&folder).map_err(at(&folder))?;
+        hours.extend(
+            entries
+                .iter()
+                .filter_map(|entry| layout::hour_of_manifest(&entry.name)),
+        );
+    }
+    hours.sort();
+    hours.dedup();
+    Ok(hours)
+}
+
+impl Job<'_> {
+    /// How much there is to copy.
+    pub fn preview(&self, hours: &[Hour]) -> Result<Copied, NoCopy> {
+        let posts = hours.iter().map(|hour| {
+            let (manifest, _) = self.manifest(*hour)?;
+            Ok(manifest.counts.total.posts)
+        });
+        Ok(Copied {
+            hours: hours.len() as u64,
+            posts: posts.sum::<Result<u64, NoCopy>>()?,
+        })
+    }
+
+    /// Copies; `tell` hears of each hour that is done.
+    pub fn copy(&self, hours: &[Hour], mut tell: impl FnMut()) -> Result<Copied, NoCopy> {
+        let mut copied = Copied::default();
+        self.disk.make_folder(self.out).map_err(at(self.out))?;
+        for hour in hours {
+            copied.posts += self.hour(*hour)?;
+            copied.hours += 1;
+            tell();
+        }
+        let mut days: Vec<Day> = hours.iter().map(|hour| hour.day()).collect();
+        days.dedup();
+        for day in days {
+            for file in [DayFile::Gaps, DayFile::Exposure] {
+                self.table(Public::Day(day, file))?;
+            }
+        }
+        let readme = README.replace("KEY", &self.key.mark());
+        let path = self.out.join("README.md");
+        disk::put(self.disk, &path, readme.as_bytes()).map_err(at(&path))?;
+        Ok(copied)
+    }
+
+    /// The manifest of an hour, and the hash that it has of its Parquet.
+    fn manifest(&self, hour: Hour) -> Result<(Manifest, String), NoCopy> {
+        let path = layout::manifest_path(self.vault, hour);
+        let manifest = match Manifest::read(self.disk, &path) {
+            Ok(manifest) => manifest,
+            Err(source) => return Err(NoCopy::Manifest { path, source }),
+        };
+        let name = Kind::Posts.name(hour);
+        let posts = manifest.outputs.iter().find(|output| output.name == name);
+        let sha256 = posts.ok_or(NoCopy::NoParquet(hour))?.sha256.clone();
+        Ok((manifest, sha256))
+    }
+
+    /// One hour: how many posts.
+    fn hour(&self, hour: Hour) -> Result<u64, NoCopy> {
+        let (_, sha256) = self.manifest(hour)?;
+        let from = layout::data_path(self.vault, hour, Kind::Posts);
+        let mut tables = Tables::default();
+        let read = read::read_through(self.disk, &from, Wanted::Only(READ), |batch| {
+            let rows = row::table(batch);
+            for number in 0..batch.num_rows() {
+                tables.add(self.key, &Row::new(&rows, number));
+            }
+            Ok(())
+        });
+        if read.map_err(at(&from))?.sha256 != sha256 {
+            return Err(NoCopy::Changed(from));
+        }
+        let posts = tables.len();
+        let folder = layout::day_folder(self.out, hour.day());
+        self.disk.make_folder(&folder).map_err(at(&folder))?;
+        let heads = [schema::header(&POSTS), schema::header(&USERS)];
+        let names = ["posts", "users"].map(|what| format!("{hour}_{what}.csv.xz"));
+        for ((name, head), rows) in names.into_iter().zip(heads).zip(tables.rows()) {
+            let path = folder.join(&name);
+            let write = || {
+                let mut to = XzWriter::create(self.disk, &path, Effort::Balanced, 1)?;
+                to.write_all(head.as_bytes())?;
+                for row in &rows {
+                    to.write_all(row)?;
+                }
+                to.finish(name, 1)
+            };
+            write().map_err(at(&path))?;
+        }
+        Ok(posts)
+    }
+
+    /// A day's table that tells of no post, as it is.
+    fn table(&self, what: Public) -> Result<(), NoCopy> {
+        let (from, to) = (what.path(self.vault), what.path(self.out));
+        let bytes = disk::read_bounded(self.disk, &from, TABLE_BYTES_MAX).map_err(at(&from))?;
+        disk::put(self.disk, &to, &bytes).map_err(at(&to))
+    }
+}

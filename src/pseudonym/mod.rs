@@ -1,0 +1,24 @@
+//! A copy of days of the vault for sharing inside a team, in which keyed hashes stand for ids.
+//!
+//! ```text
+//! posts.parquet ──row──▶ typed cells ─┬─key────▶ hashes of ids ─┬─▶ …_posts.csv.xz
+//!                                     └─words──▶ cleaned texts ─┘   …_users.csv.xz
+//! ```
+//!
+//! What is copied is a closed list: a member that the API adds one day stays behind. Who a person is can
+//! still be found out from what they wrote; `README.md` in the copy says how.
+
+/// Days → a folder of files.
+pub mod copy;
+
+/// Ids → hashes, by a key.
+pub mod key;
+
+/// Cells of a row.
+mod row;
+
+/// The two tables.
+mod tables;
+
+/// Texts without what names a person or a post.
+mod words;
