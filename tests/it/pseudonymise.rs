@@ -11,8 +11,8 @@ use std::{
 use serde_json::json;
 use twinstream::{
     period::UtcMs,
-    post::id,
     pseudonym::key::{Key, Of},
+    source::x::id,
     world::disk::RealDisk,
 };
 
