@@ -38,6 +38,7 @@ mod run;
 mod service;
 mod setup;
 mod simulate;
+mod simulate_bluesky;
 mod simulate_osf;
 mod simulate_smtp;
 mod status;

@@ -1,4 +1,4 @@
-//! `simulate`: runs the simulated X API and OSF on loopback, for rehearsals and tests.
+//! `simulate`: runs the simulated X API, Bluesky's Jetstream and OSF on loopback, for rehearsals and tests.
 
 use std::{
     future::Future,
@@ -9,6 +9,7 @@ use std::{
 
 use clap::ValueEnum;
 use tokio::{
+    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
@@ -16,6 +17,7 @@ use tokio::{
 use super::{
     args::{Global, users_path},
     exit::{Exit, Failure},
+    simulate_bluesky::BlueskyArgs,
     simulate_osf::OsfArgs,
     simulate_smtp::SmtpArgs,
 };
@@ -23,14 +25,19 @@ use crate::{
     period::UtcMs,
     simulate::{
         Limits,
-        fault::{self, Fault},
+        bluesky::{
+            jetstream::{self, JetstreamOptions},
+            world::World,
+        },
+        fault::{self, Api, Fault},
         osf,
+        ports::{self, ServeError},
         post::{Fields, Recipe, Vocabulary},
         random,
         replay::Replay,
         smtp,
         truth::Truth,
-        x::{self, Options, ServeError},
+        x::{self, Options},
     },
     world::{
         clock::Clock,
@@ -50,18 +57,27 @@ const EXAMPLE: &str = r#"Example: two ports, one per collector, forty posts a se
       --faults faults.toml --truth truth.jsonl
 In the configuration: [x] base_url = "http://127.0.0.1:8081", and "simulated" as the token.
 
+Two instances of Bluesky's Jetstream, with a day behind them that cursors reach:
+  twinstream simulate --source bluesky --listen 8081 --listen 8082 --rate 45 --truth truth.jsonl
+They are at ws://127.0.0.1:8081/subscribe and ws://127.0.0.1:8082/subscribe.
+
 A file of faults has entries like these (times: "500ms", "90s", "1h30m" of its clock):
   [[fault]]
   at = "10m"         # after the start; or every = "7m"
-  for = "90s"        # how long; for stall slow quiet lockout status refuse upstream
+  for = "90s"        # how long; for brief stall slow quiet lockout portal status refuse upstream
+                     # loss clamp
   kind = "stall"     # drop reset cut stall slow quiet garbage duplicates lockout status
-                     # error_frame refuse upstream gzip_damage no_trailer
+                     # error_frame refuse upstream gzip_damage no_trailer; of Bluesky: drop reset
+                     # cut brief stall quiet garbage duplicates portal status refuse upstream stale
+                     # close_frame loss clamp unknown_dictionary
   listener = 1       # only this port; connection = 2: only the second stream on it
 and of some kinds:
   drop: trailer = true          slow: bytes_per_s = 20       duplicates: count = 10
   lockout: close = true         garbage: line = "torn", bytes = 2097152
   status: status = 429, issue = "too_many" (rate too_many provisioning usage_cap)
   error_frame: disconnect_type = "OperationalDisconnect"; or close = false, count = 3
+  stale: pings = false          loss: one_in = 20            clamp: window = "10m"
+  close_frame: code = 1001, reason = "going away"
 
 With --osf FOLDER it is OSF too; a line `osf http://…` says where, for publish.osf.base_url.
 Its faults:
@@ -81,7 +97,7 @@ With --smtp FOLDER it takes mail too; a line `smtp 127.0.0.1:…` says where. It
   kind = "down"      # down slow refuse greylist drop lose_reply
 
 The truth log has one JSON object a line: `at`, `event` (start request open sent keep_alive fault
-hit close port mail mail_refused smtp_port osf osf_stored stop), and what belongs to it.
+hit close port subscribe begin update delivered slow_reader unsubscribe exists mail mail_refused smtp_port osf osf_stored stop), and what belongs to it.
 docs/simulate.md has every key and event in full."#;
 
 #[derive(Debug, clap::Args)]
@@ -90,6 +106,9 @@ pub(crate) struct SimulateArgs {
     /// Where to listen: a port or 127.0.0.1:PORT (repeatable). Port 0 is any free one
     #[arg(long, value_name = "PORT", value_parser = address, default_value = "0")]
     listen: Vec<SocketAddr>,
+    /// Whose stream: X's sample, or Bluesky's Jetstream, where each port is an instance of its own
+    #[arg(long, value_enum, default_value = "x")]
+    source: SourceArg,
     /// All posts, delays and chances follow from it
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -136,9 +155,33 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "DURATION", value_parser = fault::duration_ms)]
     duration: Option<i64>,
     #[command(flatten)]
+    bluesky: BlueskyArgs,
+    #[command(flatten)]
     osf: OsfArgs,
     #[command(flatten)]
     smtp: SmtpArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SourceArg {
+    X,
+    Bluesky,
+}
+
+impl SourceArg {
+    const fn api(self) -> Api {
+        match self {
+            Self::X => Api::X,
+            Self::Bluesky => Api::Jetstream,
+        }
+    }
+
+    const fn scheme(self) -> &'static str {
+        match self {
+            Self::X => "http",
+            Self::Bluesky => "ws",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -201,9 +244,10 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
     // with a simulated clock faults come at the same instants in every run, however long it took
     // the process to start
     let start = global.clock.map_or_else(|| clock.now(), |time| time.start);
-    let options = options(args, start)?;
-    let osf = args.osf.options(args.seed, start, &options.truth)?;
-    let smtp = args.smtp.options(start, &options.truth)?;
+    let truth = truth(args)?;
+    let stream = stream(args, start, &truth)?;
+    let osf = args.osf.options(args.seed, start, &truth)?;
+    let smtp = args.smtp.options(start, &truth)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -212,8 +256,12 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
         let mut listeners = Vec::new();
         let mut urls = Vec::new();
         for address in &args.listen {
-            let listener = x::bind(*address).await?;
-            urls.push(format!("http://{}\n", listener.local_addr()?));
+            let listener = ports::bind(*address).await?;
+            urls.push(format!(
+                "{}://{}\n",
+                args.source.scheme(),
+                listener.local_addr()?
+            ));
             listeners.push(listener);
         }
         let (ended, end) = watch::channel(false);
@@ -228,7 +276,7 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
         let mail = match smtp {
             None => None,
             Some(options) => {
-                let listener = x::bind(args.smtp.listen).await?;
+                let listener = ports::bind(args.smtp.listen).await?;
                 urls.push(format!("smtp {}\n", listener.local_addr()?));
                 Some(smtp::serve(listener, options, clock.clone(), over(&end)))
             }
@@ -236,7 +284,7 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
         let mut out = io::stdout();
         out.write_all(urls.concat().as_bytes())?;
         out.flush()?;
-        let x = x::serve(listeners, options, clock.clone(), over(&end));
+        let stream = stream.serve(listeners, clock.clone(), over(&end));
         let osf = async {
             match osf {
                 Some(osf) => osf.await,
@@ -249,7 +297,7 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
                 None => Ok(()),
             }
         };
-        let services = async { tokio::try_join!(x, osf, mail) };
+        let services = async { tokio::try_join!(stream, osf, mail) };
         tokio::pin!(services);
         tokio::select! {
             // before it is told to, a service ends only when it has failed
@@ -292,25 +340,69 @@ fn stop(clock: &Clock, end: Option<UtcMs>) -> io::Result<impl Future<Output = ()
     })
 }
 
-fn options(args: &SimulateArgs, start: UtcMs) -> Result<Options, Failure> {
-    let unreadable = |what: &str, path: &Path, error: &dyn std::error::Error| {
-        Failure::new(
-            Exit::Failed,
-            format!("cannot read {what}: {}: {error}", path.display()),
-        )
+/// What the ports speak.
+enum Stream {
+    X(Box<Options>),
+    Jetstream(JetstreamOptions),
+}
+
+impl Stream {
+    async fn serve(
+        self,
+        listeners: Vec<TcpListener>,
+        clock: Clock,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        match self {
+            Self::X(options) => x::serve(listeners, *options, clock, stop).await,
+            Self::Jetstream(options) => jetstream::serve(listeners, options, clock, stop).await,
+        }
+    }
+}
+
+fn stream(args: &SimulateArgs, start: UtcMs, truth: &Truth) -> Result<Stream, Failure> {
+    let (faults, truth) = (faults(args)?, truth.clone());
+    if args.source == SourceArg::X {
+        return Ok(Stream::X(Box::new(of_x(args, start, faults, truth)?)));
+    }
+    if args.replay.is_some() {
+        let what = "--replay sends lines of X: it does not go with --source bluesky";
+        return Err(Failure::new(Exit::Usage, what.to_owned()));
+    }
+    let world = World {
+        seed: args.seed,
+        posts_per_1000s: args.rate,
     };
+    let options = args.bluesky.options(world, start, faults, truth)?;
+    Ok(Stream::Jetstream(options))
+}
+
+fn unreadable(what: &str, path: &Path, error: &io::Error) -> Failure {
+    let what = format!("cannot read {what}: {}: {error}", path.display());
+    Failure::new(Exit::Failed, what)
+}
+
+fn truth(args: &SimulateArgs) -> Result<Truth, Failure> {
+    match &args.truth {
+        None => Ok(Truth::nowhere()),
+        Some(path) => match RealDisk.append(path) {
+            Ok(file) => Ok(Truth::to(file)),
+            Err(error) => Err(unreadable("or make the truth log", path, &error)),
+        },
+    }
+}
+
+fn of_x(
+    args: &SimulateArgs,
+    start: UtcMs,
+    faults: Vec<Fault>,
+    truth: Truth,
+) -> Result<Options, Failure> {
     let replay = match &args.replay {
         None => None,
         Some(path) => match users_file::read(path, u64::MAX) {
             Ok(content) => Some(Replay::new(&content, args.replay_wait)),
             Err(error) => return Err(unreadable("the lines to replay", path, &error)),
-        },
-    };
-    let truth = match &args.truth {
-        None => Truth::nowhere(),
-        Some(path) => match RealDisk.append(path) {
-            Ok(file) => Truth::to(file),
-            Err(error) => return Err(unreadable("or make the truth log", path, &error)),
         },
     };
     Ok(Options {
@@ -330,7 +422,7 @@ fn options(args: &SimulateArgs, start: UtcMs) -> Result<Options, Failure> {
         },
         replay,
         start,
-        faults: faults(args)?,
+        faults,
         limits: Limits {
             token: args.token.clone(),
             connections_max: args.max_connections,
@@ -351,6 +443,7 @@ fn faults(args: &SimulateArgs) -> Result<Vec<Fault>, Failure> {
             args.seed,
             args.listen.len(),
             args.duration.unwrap_or(RANDOM_MS),
+            args.source.api(),
         ));
     }
     let wrong = |error: &dyn std::error::Error| {
@@ -359,5 +452,7 @@ fn faults(args: &SimulateArgs) -> Result<Vec<Fault>, Failure> {
             .hint("`twinstream simulate --help` shows what an entry looks like")
     };
     let text = users_file::read_text(path, FAULTS_BYTES_MAX).map_err(|error| wrong(&error))?;
-    fault::parse(&text).map_err(|error| wrong(&error))
+    let faults = fault::parse(&text).map_err(|error| wrong(&error))?;
+    fault::check(&faults, args.source.api()).map_err(|error| wrong(&error))?;
+    Ok(faults)
 }

@@ -109,7 +109,7 @@ fn check_list(name: &str, value: &str, allowed: &str) -> Result<(), String> {
 }
 
 /// Undoes percent-encoding; what is no escape stays as it is.
-fn decode(text: &str) -> String {
+pub(super) fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

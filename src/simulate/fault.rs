@@ -96,12 +96,46 @@ pub enum Kind {
     },
     /// The port is closed.
     Refuse,
-    /// Posts created in that time are never sent to anybody.
+    /// Posts created in that time are never sent to anybody. An instance of Jetstream gets the events of that time
+    /// when it is over.
     Upstream,
     /// Bytes inside a gzip stream are wrong.
     GzipDamage,
     /// A gzip stream ends without its trailer, the body as if that were right.
     NoTrailer,
+    /// Streams that are open give no event any more.
+    Stale {
+        /// Pings still come.
+        pings: bool,
+    },
+    /// A frame that says why, then the end.
+    CloseFrame {
+        /// The code in the frame.
+        code: u16,
+        /// The words in it.
+        reason: String,
+    },
+    /// Events of that time never reach an instance.
+    Loss {
+        /// One of so many.
+        one_in: u64,
+    },
+    /// Cursors reach back no further than this.
+    Clamp {
+        /// How far, in milliseconds.
+        window_ms: i64,
+    },
+    /// A binary frame that was compressed with a dictionary that nobody has.
+    UnknownDictionary,
+}
+
+/// Whose streams a fault can hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    /// X's sample.
+    X,
+    /// Bluesky's Jetstream.
+    Jetstream,
 }
 
 /// The kinds by name, as in the file and in the truth log.
@@ -142,6 +176,16 @@ pub enum Name {
     GzipDamage,
     /// [`Kind::NoTrailer`]
     NoTrailer,
+    /// [`Kind::Stale`]
+    Stale,
+    /// [`Kind::CloseFrame`]
+    CloseFrame,
+    /// [`Kind::Loss`]
+    Loss,
+    /// [`Kind::Clamp`]
+    Clamp,
+    /// [`Kind::UnknownDictionary`]
+    UnknownDictionary,
 }
 
 impl Kind {
@@ -165,7 +209,35 @@ impl Kind {
             Self::Upstream => Name::Upstream,
             Self::GzipDamage => Name::GzipDamage,
             Self::NoTrailer => Name::NoTrailer,
+            Self::Stale { .. } => Name::Stale,
+            Self::CloseFrame { .. } => Name::CloseFrame,
+            Self::Loss { .. } => Name::Loss,
+            Self::Clamp { .. } => Name::Clamp,
+            Self::UnknownDictionary => Name::UnknownDictionary,
         }
+    }
+
+    /// Whether it can happen to that API.
+    const fn is_of(&self, api: Api) -> bool {
+        let only = match self {
+            Self::Slow { .. }
+            | Self::Lockout { .. }
+            | Self::ErrorFrame { .. }
+            | Self::PartialErrors { .. }
+            | Self::GzipDamage
+            | Self::NoTrailer
+            | Self::Drop { trailer: true } => Api::X,
+            Self::Stale { .. }
+            | Self::CloseFrame { .. }
+            | Self::Loss { .. }
+            | Self::Clamp { .. }
+            | Self::UnknownDictionary => Api::Jetstream,
+            _ => return true,
+        };
+        matches!(
+            (only, api),
+            (Api::X, Api::X) | (Api::Jetstream, Api::Jetstream)
+        )
     }
 
     /// Whether it only makes sense for a while.
@@ -181,6 +253,8 @@ impl Kind {
                 | Self::Status(_)
                 | Self::Refuse
                 | Self::Upstream
+                | Self::Loss { .. }
+                | Self::Clamp { .. }
         )
     }
 
@@ -188,7 +262,12 @@ impl Kind {
     pub(super) const fn hits_streams(&self) -> bool {
         !matches!(
             self,
-            Self::Portal(_) | Self::Status(_) | Self::Refuse | Self::Upstream
+            Self::Portal(_)
+                | Self::Status(_)
+                | Self::Refuse
+                | Self::Upstream
+                | Self::Loss { .. }
+                | Self::Clamp { .. }
         )
     }
 }
@@ -236,6 +315,11 @@ struct Entry {
     bytes: Option<usize>,
     bytes_per_s: Option<u32>,
     trailer: Option<bool>,
+    pings: Option<bool>,
+    code: Option<u16>,
+    reason: Option<String>,
+    one_in: Option<u64>,
+    window: Option<String>,
 }
 
 /// Reads a file of `[[fault]]` entries.
@@ -250,6 +334,21 @@ pub fn parse(text: &str) -> Result<Vec<Fault>, BadFaults> {
             })
         })
         .collect()
+}
+
+/// Refuses what cannot happen to that API.
+pub fn check(faults: &[Fault], api: Api) -> Result<(), BadFaults> {
+    match faults.iter().position(|fault| !fault.kind.is_of(api)) {
+        None => Ok(()),
+        Some(index) => Err(BadFaults::Entry {
+            number: index + 1,
+            why: match api {
+                Api::X => "happens to Bluesky's streams only (`--source bluesky`)",
+                Api::Jetstream => "happens to X's streams only",
+            }
+            .to_owned(),
+        }),
+    }
 }
 
 /// Reads a duration such as `90s`, `1h30m` or `500ms`.
@@ -295,6 +394,11 @@ fn read(mut entry: Entry) -> Result<Fault, String> {
         ("bytes", entry.bytes.is_some()),
         ("bytes_per_s", entry.bytes_per_s.is_some()),
         ("trailer", entry.trailer.is_some()),
+        ("pings", entry.pings.is_some()),
+        ("code", entry.code.is_some()),
+        ("reason", entry.reason.is_some()),
+        ("one_in", entry.one_in.is_some()),
+        ("window", entry.window.is_some()),
     ];
     if let Some((key, _)) = left_over.iter().find(|(_, there)| *there) {
         return Err(format!("`{key}` does not belong to this kind"));
@@ -352,7 +456,37 @@ fn kind(entry: &mut Entry) -> Result<Kind, String> {
         Name::Upstream => Kind::Upstream,
         Name::GzipDamage => Kind::GzipDamage,
         Name::NoTrailer => Kind::NoTrailer,
+        Name::Stale => Kind::Stale {
+            pings: entry.pings.take().unwrap_or(true),
+        },
+        Name::CloseFrame => close_frame(entry)?,
+        Name::Loss => Kind::Loss {
+            one_in: entry.one_in.take().unwrap_or(1).max(1),
+        },
+        Name::Clamp => {
+            let window = entry
+                .window
+                .take()
+                .ok_or("needs `window`: how far back cursors reach")?;
+            Kind::Clamp {
+                window_ms: duration_ms(&window).map_err(|e| e.to_string())?,
+            }
+        }
+        Name::UnknownDictionary => Kind::UnknownDictionary,
     })
+}
+
+fn close_frame(entry: &mut Entry) -> Result<Kind, String> {
+    const REASON_BYTES_MAX: usize = 123;
+    let code = entry.code.take().unwrap_or(1012);
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        return Err(format!("{code} is no code that a close frame may have"));
+    }
+    let reason = entry.reason.take().unwrap_or_default();
+    if REASON_BYTES_MAX < reason.len() {
+        return Err(format!("a reason has at most {REASON_BYTES_MAX} bytes"));
+    }
+    Ok(Kind::CloseFrame { code, reason })
 }
 
 #[cfg(test)]
@@ -414,6 +548,19 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_of_another_api_is_refused() {
+        for (kind, x, jetstream) in [
+            ("gzip_damage", true, false),
+            ("stale", false, true),
+            ("cut", true, true),
+        ] {
+            let faults = parse(&format!("[[fault]]\nat = \"1s\"\nkind = \"{kind}\"")).unwrap();
+            assert_eq!(check(&faults, Api::X).is_ok(), x, "{kind}");
+            assert_eq!(check(&faults, Api::Jetstream).is_ok(), jetstream, "{kind}");
+        }
+    }
+
+    #[test]
     fn entries_that_make_no_sense_are_refused() {
         check_refused(
             "[[fault]]\nkind = \"drop\"",
@@ -443,6 +590,10 @@ mod tests {
         check_refused(
             "[[fault]]\nat = \"1s\"\nfor = \"1s\"\nkind = \"status\"\nstatus = 418",
             "418",
+        );
+        check_refused(
+            "[[fault]]\nat = \"1s\"\nkind = \"close_frame\"\ncode = 1006",
+            "1006 is no code",
         );
     }
 }

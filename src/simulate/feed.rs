@@ -1,22 +1,17 @@
 //! What is delivered at which moment, to whoever is connected then.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{
+    kept::Kept,
     post::{DELAY_MAX_MS, Recipe, Second},
     replay::Replay,
     schedule::Schedule,
     snowflake,
 };
 use crate::period::UtcMs;
-
-/// How many bytes of generated seconds are kept for the next connection or backfill.
-const KEPT_BYTES_MAX: usize = 128 << 20;
-
-/// How many generated seconds are kept: a backfill's five minutes and more.
-const KEPT_SECONDS_MAX: usize = 512;
 
 /// One line and the moment at which connections get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,61 +34,14 @@ pub(super) struct Feed {
 enum Source {
     Made {
         recipe: Recipe,
-        seconds: Kept<Second>,
-        deliveries: Kept<Vec<Piece>>,
+        seconds: Kept<i64, Second>,
+        deliveries: Kept<i64, Vec<Piece>>,
     },
     Replayed {
         replay: Replay,
         lines_per_1000s: i64,
         start: Option<UtcMs>,
     },
-}
-
-/// What was computed for a second, as long as it is likely to be asked for again.
-#[derive(Debug)]
-struct Kept<T> {
-    found: HashMap<i64, (u64, usize, Arc<T>)>,
-    bytes: usize,
-    uses: u64,
-}
-
-impl<T> Kept<T> {
-    fn new() -> Self {
-        Self {
-            found: HashMap::new(),
-            bytes: 0,
-            uses: 0,
-        }
-    }
-
-    fn get(&mut self, second: i64) -> Option<Arc<T>> {
-        self.uses += 1;
-        let (last_use, _, value) = self.found.get_mut(&second)?;
-        *last_use = self.uses;
-        Some(Arc::clone(value))
-    }
-
-    /// Keeps a value; those not used for longest go when there is too much.
-    fn put(&mut self, second: i64, value: T, bytes: usize) -> Arc<T> {
-        while KEPT_SECONDS_MAX <= self.found.len() || KEPT_BYTES_MAX < self.bytes + bytes {
-            let oldest = self
-                .found
-                .iter()
-                .min_by_key(|(_, (last_use, ..))| *last_use);
-            let Some(key) = oldest.map(|(key, _)| *key) else {
-                break;
-            };
-            if let Some((_, freed, _)) = self.found.remove(&key) {
-                self.bytes -= freed;
-            }
-        }
-        self.uses += 1;
-        self.bytes += bytes;
-        let value = Arc::new(value);
-        self.found
-            .insert(second, (self.uses, bytes, Arc::clone(&value)));
-        value
-    }
 }
 
 impl Feed {
@@ -203,13 +151,13 @@ impl Feed {
         else {
             return Arc::new(Vec::new());
         };
-        if let Some(kept) = deliveries.get(second) {
+        if let Some(kept) = deliveries.get(&second) {
             return kept;
         }
         let mut found = Vec::new();
         let reach = DELAY_MAX_MS / 1_000 + 1;
         for created in second - reach..=second {
-            let made = seconds.get(created).unwrap_or_else(|| {
+            let made = seconds.get(&created).unwrap_or_else(|| {
                 let made = recipe.second(created);
                 let bytes = made.bytes.len();
                 seconds.put(created, made, bytes)

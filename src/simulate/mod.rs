@@ -1,4 +1,4 @@
-//! The world outside: the X API, OSF and a mail server, the one fake that tests, `demo` and rehearsals share.
+//! The world outside: the X API, Bluesky's Jetstream, OSF and a mail server, the one fake that tests, `demo` and rehearsals share.
 //!
 //! What it does at each moment follows from the seed, the schedule of faults and its clock; it
 //! writes that down as it happens, and that log is the truth which the gaps of an archive are
@@ -10,6 +10,7 @@ mod extras;
 mod feed;
 mod gate;
 mod json;
+mod kept;
 mod osf_answer;
 mod osf_api;
 mod osf_butler;
@@ -26,17 +27,18 @@ mod words;
 
 /// Every answer that is not a stream.
 pub mod answer;
-
+/// Bluesky's Jetstream.
+pub mod bluesky;
 /// Faults as they are written, and as what they are.
 pub mod fault;
 /// Lines that are no good posts.
 pub mod garbage;
-
 /// OSF and WaterButler, over a directory.
 pub mod osf;
 /// What goes wrong there.
 pub mod osf_fault;
-
+/// What every API does on its ports.
+pub mod ports;
 /// Posts made from the seed and the second alone.
 pub mod post;
 /// A schedule of faults that nobody wrote.
@@ -45,16 +47,13 @@ pub mod random;
 pub mod replay;
 /// Which faults happen when.
 pub mod schedule;
-
 /// A mail server that takes mail into files.
 pub mod smtp;
 /// What goes wrong with it.
 pub mod smtp_fault;
-
 /// The log of what was done.
 pub mod truth;
-
-/// The API on its sockets.
+/// The API of X on its sockets.
 pub mod x;
 
 pub use gate::Limits;

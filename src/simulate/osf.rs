@@ -35,9 +35,9 @@ use super::{
     osf_api, osf_butler,
     osf_fault::{Asked, Faults, Hit, Kind, Purpose},
     osf_tree::Tree,
+    ports::ServeError,
     truth::{Event, Truth},
     wire::{Fate, Wire},
-    x::ServeError,
 };
 use crate::{period::UtcMs, world::clock::Clock};
 
@@ -142,9 +142,9 @@ pub async fn bind(api: SocketAddr) -> Result<Doors, ServeError> {
     let here = SocketAddr::new(api.ip(), 0);
     let there = SocketAddr::from(([127, 0, 0, 2], 0));
     Ok(Doors {
-        api: super::x::bind(api).await?,
-        files: super::x::bind(here).await?,
-        storage: super::x::bind(there).await?,
+        api: super::ports::bind(api).await?,
+        files: super::ports::bind(here).await?,
+        storage: super::ports::bind(there).await?,
     })
 }
 

@@ -340,7 +340,7 @@ fn delay_ms(chance: &mut Chance) -> i64 {
 }
 
 /// How many posts a second has: about the rate, up to a quarter more or less with the time of day.
-fn count(chance: &mut Chance, posts_per_1000s: u64, second: i64) -> u64 {
+pub(super) fn count(chance: &mut Chance, posts_per_1000s: u64, second: i64) -> u64 {
     const DAY_S: i64 = 86_400;
     // a wave without sines, whose last bits differ between machines: down to noon, up to midnight
     let from_noon = (second.rem_euclid(DAY_S) - DAY_S / 2).unsigned_abs();

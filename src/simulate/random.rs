@@ -3,7 +3,7 @@
 use super::{
     answer::Answer,
     chance::Chance,
-    fault::{Fault, Kind, When},
+    fault::{Api, Fault, Kind, When},
 };
 
 /// The mean time between two faults.
@@ -13,12 +13,15 @@ const KIND_SCHEDULE: u64 = 0x7363_6865;
 
 /// Faults for that many listeners and that long, about one every four minutes: mostly what happens
 /// to one connection, now and then what happens to all. The last two minutes have none.
-pub fn schedule(seed: u64, listeners: usize, span_ms: i64) -> Vec<Fault> {
+pub fn schedule(seed: u64, listeners: usize, span_ms: i64, api: Api) -> Vec<Fault> {
     let mut chance = Chance::of(seed, KIND_SCHEDULE, listeners as u64);
     let mut found = Vec::new();
     let mut at = chance.between(20_000, APART_MS);
     while at < span_ms - 120_000 {
-        let (kind, lasts_ms) = fault(&mut chance);
+        let (kind, lasts_ms) = match api {
+            Api::X => of_x(&mut chance),
+            Api::Jetstream => of_jetstream(&mut chance),
+        };
         let for_all = kind == Kind::Upstream || chance.one_in(8);
         let listener = 1 + chance.index(listeners.max(1));
         found.push(Fault {
@@ -33,8 +36,11 @@ pub fn schedule(seed: u64, listeners: usize, span_ms: i64) -> Vec<Fault> {
     found
 }
 
-fn fault(chance: &mut Chance) -> (Kind, i64) {
-    let seconds = |chance: &mut Chance, from: i64, to: i64| chance.between(from, to) * 1_000;
+fn seconds(chance: &mut Chance, from: i64, to: i64) -> i64 {
+    chance.between(from, to) * 1_000
+}
+
+fn of_x(chance: &mut Chance) -> (Kind, i64) {
     match chance.below(100) {
         0..16 => (
             Kind::Drop {
@@ -90,6 +96,52 @@ fn fault(chance: &mut Chance) -> (Kind, i64) {
     }
 }
 
+fn of_jetstream(chance: &mut Chance) -> (Kind, i64) {
+    match chance.below(100) {
+        0..18 => {
+            let (code, reason) = chance.pick(&[
+                (1000, ""),
+                (1001, "going away"),
+                (1008, "consumer too slow"),
+                (1011, "internal error"),
+                (1012, "service restart"),
+            ]);
+            let reason = reason.to_owned();
+            (Kind::CloseFrame { code, reason }, 0)
+        }
+        18..28 => (Kind::Reset, 0),
+        28..36 => (Kind::Cut, 0),
+        36..42 => (Kind::Drop { trailer: false }, 0),
+        42..52 => {
+            let pings = chance.one_in(2);
+            (Kind::Stale { pings }, 0)
+        }
+        52..58 => (Kind::Stall, seconds(chance, 5, 120)),
+        58..62 => (Kind::Quiet, seconds(chance, 5, 150)),
+        62..66 => {
+            let (line, bytes) = (None, 70_000);
+            (Kind::Garbage { line, bytes }, 0)
+        }
+        66..68 => (Kind::UnknownDictionary, 0),
+        68..72 => {
+            let count = 1 + u32::try_from(chance.below(80)).unwrap_or(0);
+            (Kind::Duplicates { count }, 0)
+        }
+        72..80 => (Kind::Status(status(chance)), seconds(chance, 10, 120)),
+        80..86 => (Kind::Refuse, seconds(chance, 2, 60)),
+        86..92 => (Kind::Upstream, seconds(chance, 5, 300)),
+        92..96 => {
+            let one_in = chance.pick(&[1, 1, 20, 1_000]);
+            (Kind::Loss { one_in }, seconds(chance, 5, 60))
+        }
+        96..98 => (Kind::Brief, seconds(chance, 5, 30)),
+        _ => {
+            let window_ms = seconds(chance, 10, 600);
+            (Kind::Clamp { window_ms }, seconds(chance, 60, 600))
+        }
+    }
+}
+
 fn status(chance: &mut Chance) -> Answer {
     let statuses = [
         Answer::Unavailable,
@@ -109,19 +161,20 @@ fn status(chance: &mut Chance) -> Answer {
 mod tests {
     use std::collections::HashSet;
 
-    use super::*;
+    use super::{super::fault::check, *};
 
     #[test]
     fn a_seed_gives_its_schedule_and_a_long_one_has_every_kind() {
         const DAY_MS: i64 = 86_400_000;
-        let day = schedule(1, 2, DAY_MS);
-        assert_eq!(day, schedule(1, 2, DAY_MS));
-        assert_ne!(day, schedule(2, 2, DAY_MS));
-        assert!((200..500).contains(&day.len()), "{}", day.len());
-        let kinds: HashSet<_> = schedule(1, 2, 5 * DAY_MS)
-            .iter()
-            .map(|fault| fault.kind.name())
-            .collect();
-        assert_eq!(kinds.len(), 15);
+        for (api, kinds) in [(Api::X, 15), (Api::Jetstream, 15)] {
+            let day = schedule(1, 2, DAY_MS, api);
+            assert_eq!(day, schedule(1, 2, DAY_MS, api));
+            assert_ne!(day, schedule(2, 2, DAY_MS, api));
+            assert!((200..500).contains(&day.len()), "{}", day.len());
+            let days = schedule(1, 2, 5 * DAY_MS, api);
+            assert!(check(&days, api).is_ok());
+            let found: HashSet<_> = days.iter().map(|fault| fault.kind.name()).collect();
+            assert_eq!(found.len(), kinds);
+        }
     }
 }

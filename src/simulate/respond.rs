@@ -55,7 +55,7 @@ fn respond(
     request: &Request<Incoming>,
     fate: Fate,
 ) -> Response<Either<Full<Bytes>, Live>> {
-    let now = shared.clock.now();
+    let now = shared.ground.clock.now();
     let text = |name| match request.headers().get(name).map(HeaderValue::to_str) {
         Some(Ok(text)) => Some(text),
         _ => None,
@@ -67,16 +67,14 @@ fn respond(
         authorization: text(header::AUTHORIZATION),
     };
     let gzip = shared.gzip && text(header::ACCEPT_ENCODING).is_some_and(ask::accepts_gzip);
-    let number = {
-        let mut counts = shared.counts();
-        counts.requests += 1;
-        counts.requests
-    };
+    let number = shared.ground.count_request();
     let target = Target {
         listener,
         connection: None,
     };
-    let verdict = shared.gate().decide(now, asked, target, &shared.schedule);
+    let verdict = shared
+        .gate()
+        .decide(now, asked, target, &shared.ground.schedule);
     let (answer, fault) = match &verdict {
         Verdict::Stream { .. } => (None, None),
         Verdict::Answer(answer, fault) => (Some(answer), fault.map(|one| one.fault + 1)),
@@ -89,14 +87,16 @@ fn respond(
         status: answer.map_or(200, Answer::status),
         fault,
     };
-    shared.truth.tell(now, event);
+    shared.ground.truth.tell(now, event);
     let rate = shared.gate().rate(answer);
     let mut response = match verdict {
         Verdict::Stream { backfill_minutes } => {
             open(shared, listener, backfill_minutes, gzip, fate)
         }
         // now and then an error's body is compressed too
-        Verdict::Answer(answer, _) => refuse(&answer, gzip && number.is_multiple_of(2)),
+        Verdict::Answer(answer, _) => {
+            refuse(&answer, gzip && number.is_multiple_of(2)).map(Either::Left)
+        }
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -106,7 +106,7 @@ fn respond(
         ("x-rate-limit-reset", rate.reset.to_string()),
         (
             "x-transaction-id",
-            format!("{:016x}", mix(shared.seed ^ number)),
+            format!("{:016x}", mix(shared.ground.seed ^ number)),
         ),
         ("server", "simulated".to_owned()),
     ] {
@@ -121,7 +121,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 const PAGE: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
-fn refuse(answer: &Answer, gzip: bool) -> Response<Either<Full<Bytes>, Live>> {
+/// An answer that is no stream.
+pub(super) fn refuse(answer: &Answer, gzip: bool) -> Response<Full<Bytes>> {
     let mut body = answer.body().into_bytes();
     let mut compressed = false;
     if gzip && !body.is_empty() {
@@ -131,7 +132,7 @@ fn refuse(answer: &Answer, gzip: bool) -> Response<Either<Full<Bytes>, Live>> {
         }
     }
     let is_empty = body.is_empty();
-    let mut response = Response::new(Either::Left(Full::new(Bytes::from(body))));
+    let mut response = Response::new(Full::new(Bytes::from(body)));
     match hyper::StatusCode::from_u16(answer.status()) {
         Ok(status) => *response.status_mut() = status,
         Err(_no_status) => *response.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR,
@@ -160,20 +161,8 @@ fn open(
     gzip: bool,
     fate: Fate,
 ) -> Response<Either<Full<Bytes>, Live>> {
-    let now = shared.clock.now();
-    let (connection, stream) = {
-        let mut counts = shared.counts();
-        counts.connections += 1;
-        let connection = counts.connections;
-        let stream = counts
-            .streams_of
-            .get_mut(listener - 1)
-            .map_or(0, |streams| {
-                *streams += 1;
-                *streams
-            });
-        (connection, stream)
-    };
+    let now = shared.ground.clock.now();
+    let (connection, stream) = shared.ground.count_stream(listener);
     let event = Event::Open {
         connection,
         listener,
@@ -181,7 +170,7 @@ fn open(
         backfill_minutes,
         gzip,
     };
-    shared.truth.tell(now, event);
+    shared.ground.truth.tell(now, event);
     let streams = shared.gate().open();
     shared.feed().connected(streams, now);
     let target = Target {
@@ -190,9 +179,12 @@ fn open(
     };
     let open = Open {
         shared: Arc::clone(shared),
-        session: Session::new(target, shared.seed, now, backfill_minutes, gzip),
+        session: Session::new(target, shared.ground.seed, now, backfill_minutes, gzip),
         connection,
-        chunker: Chunker::new(Chance::of(shared.seed, KIND_CHUNKS, connection), gzip),
+        chunker: Chunker::new(
+            Chance::of(shared.ground.seed, KIND_CHUNKS, connection),
+            gzip,
+        ),
         fate,
         tail: None,
         why: None,

@@ -39,7 +39,8 @@ pub struct Target {
 }
 
 impl Target {
-    const fn is_hit_by(self, fault: &Fault) -> bool {
+    /// Whether the fault is meant for it.
+    pub(super) const fn is_hit_by(self, fault: &Fault) -> bool {
         let listener = match fault.listener {
             Some(listener) => listener == self.listener,
             None => true,
@@ -136,6 +137,12 @@ impl Schedule {
             let fault = self.fault(*one);
             after < one.end && fault.kind == Kind::Refuse && target.is_hit_by(fault)
         })
+    }
+
+    /// How long the longest fault of these kinds lasts; `None` if there is none.
+    pub(super) fn longest_ms(&self, of: impl Fn(&Kind) -> bool) -> Option<i64> {
+        let these = self.faults.iter().filter(|fault| of(&fault.kind));
+        these.map(|fault| fault.lasts_ms).max()
     }
 
     /// Whether a post created at that instant is never sent.

@@ -27,10 +27,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    ports::ServeError,
     smtp_dialogue::{Dialogue, GREETING, Step, Stream},
     smtp_fault::{self, Kind, SmtpFault},
     truth::{Event, Truth},
-    x::ServeError,
 };
 use crate::{
     period::UtcMs,

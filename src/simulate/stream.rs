@@ -78,18 +78,18 @@ pub(super) struct Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let now = self.shared.clock.now();
+        let now = self.shared.ground.clock.now();
         if let Some(span) = self.session.take_span() {
             self.tell_sent(span);
         }
-        let gone = if self.shared.stopping.load(Ordering::Relaxed) {
+        let gone = if self.shared.ground.stopping.load(Ordering::Relaxed) {
             Why::Stop
         } else {
             Why::Client
         };
         let (connection, posts) = (self.connection, self.posts);
         let why = self.why.unwrap_or(gone);
-        self.shared.truth.tell(
+        self.shared.ground.truth.tell(
             now,
             Event::Close {
                 connection,
@@ -113,10 +113,10 @@ impl Open {
 
     async fn run(mut self, chunks: Chunks) {
         loop {
-            let now = self.shared.clock.now();
-            let acts = self
-                .session
-                .step(now, &mut self.shared.feed(), &self.shared.schedule);
+            let now = self.shared.ground.clock.now();
+            let acts =
+                self.session
+                    .step(now, &mut self.shared.feed(), &self.shared.ground.schedule);
             for act in acts {
                 if let Err(why) = self.act(act, &chunks).await {
                     self.why = Some(why);
@@ -125,8 +125,8 @@ impl Open {
             }
             let wake = self
                 .session
-                .next_wake(&mut self.shared.feed(), &self.shared.schedule);
-            self.shared.clock.sleep_until(wake).await;
+                .next_wake(&mut self.shared.feed(), &self.shared.ground.schedule);
+            self.shared.ground.clock.sleep_until(wake).await;
         }
     }
 
@@ -142,7 +142,7 @@ impl Open {
                 for chunk in cut {
                     self.send(chunk.bytes, chunks).await?;
                     if chunk.pause {
-                        self.shared.clock.sleep(PAUSE).await;
+                        self.shared.ground.clock.sleep(PAUSE).await;
                     }
                 }
             }
@@ -156,20 +156,24 @@ impl Open {
                 self.tail = Some(tail);
             }
             Act::Hit(one) => {
-                let fault = self.shared.schedule.fault(one);
+                let fault = self.shared.ground.schedule.fault(one);
                 let event = Event::Hit {
                     connection,
                     fault: one.fault + 1,
                     round: one.round,
                     kind: fault.kind.name(),
                 };
-                self.shared.truth.tell(self.shared.clock.now(), event);
+                self.shared
+                    .ground
+                    .truth
+                    .tell(self.shared.ground.clock.now(), event);
             }
             Act::Sent(span) => self.tell_sent(span),
             Act::KeptAlive => {
-                self.shared
-                    .truth
-                    .tell(self.shared.clock.now(), Event::KeepAlive { connection });
+                self.shared.ground.truth.tell(
+                    self.shared.ground.clock.now(),
+                    Event::KeepAlive { connection },
+                );
             }
             Act::End(how) => return Err(self.end(how, chunks).await),
         }
@@ -181,12 +185,12 @@ impl Open {
             return Ok(());
         }
         let mut patience = SLOW_READER;
-        while self.shared.clock.real(patience) < SLOW_READER_REAL {
+        while self.shared.ground.clock.real(patience) < SLOW_READER_REAL {
             patience *= 2;
         }
         tokio::select! {
             biased;
-            () = self.shared.clock.sleep(patience) => {
+            () = self.shared.ground.clock.sleep(patience) => {
                 tear(chunks).await;
                 Err(Why::SlowReader)
             }
@@ -227,7 +231,10 @@ impl Open {
             connection: self.connection,
             span,
         };
-        self.shared.truth.tell(self.shared.clock.now(), event);
+        self.shared
+            .ground
+            .truth
+            .tell(self.shared.ground.clock.now(), event);
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
+    bluesky::{self, Begin, Wanted, world::What},
     fault::Name,
     osf::{Door, Met},
     session::Span,
@@ -92,6 +93,57 @@ pub(super) enum Event<'a> {
         round: i64,
         kind: Name,
     },
+    /// Somebody subscribed at an instance of Jetstream.
+    Subscribe {
+        connection: u64,
+        listener: usize,
+        /// Which one on its listener.
+        stream: u64,
+        #[serde(flatten)]
+        wanted: &'a Wanted,
+        compress: bool,
+        hello: bool,
+    },
+    /// From here on a subscriber gets events.
+    Begin {
+        connection: u64,
+        #[serde(flatten)]
+        begin: Begin,
+    },
+    /// A subscriber wants something else.
+    Update {
+        connection: u64,
+        #[serde(flatten)]
+        wanted: &'a Wanted,
+    },
+    /// Events went out: all that reached the instance in one second.
+    Delivered {
+        connection: u64,
+        #[serde(flatten)]
+        span: bluesky::Span,
+    },
+    /// A subscriber has taken nothing for too long, and is told so before it is left.
+    SlowReader { connection: u64 },
+    /// A subscription is over.
+    Unsubscribe {
+        connection: u64,
+        why: Why,
+        /// The code of the close frame that was sent.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<u16>,
+        events: u64,
+        first: Option<&'a str>,
+        last: Option<&'a str>,
+    },
+    /// A post was made, changed or deleted on Bluesky, or something happened to an account.
+    Exists {
+        key: &'a str,
+        #[serde(flatten)]
+        what: &'a What,
+        time: UtcMs,
+        /// When each instance says that it came; null if it never does.
+        time_us: &'a [Option<i64>],
+    },
     /// A stream is over.
     Close {
         connection: u64,
@@ -154,6 +206,10 @@ pub(super) enum Why {
     Clean,
     Reset,
     Cut,
+    /// A fault: the connection was closed between two frames.
+    Drop,
+    /// The client asked for something that makes no sense.
+    Invalid,
 }
 
 impl Truth {
@@ -190,6 +246,12 @@ impl Truth {
             inner.out = None;
             inner.failed = Some(error);
         }
+    }
+
+    /// Whether anything is written.
+    pub(super) fn is_kept(&self) -> bool {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.out.is_some()
     }
 
     /// Why the log is incomplete, if it is; told once.

@@ -73,13 +73,13 @@ fn check_faults(section: &str, read: &dyn Fn(&str) -> Result<(), String>) {
 fn the_page_on_the_simulator_has_every_key_and_its_examples_are_read() {
     let page = document("docs/simulate.md");
     let section = |of: &str| between(&page, &format!("\n## {of}"), "\n## ");
-    let x = section("Faults of the X API");
-    check_faults(x, &|text| {
+    let streams = section("Faults of the streams");
+    check_faults(streams, &|text| {
         fault::parse(text).map(drop).map_err(|why| why.to_string())
     });
     let no_such_line = "[[fault]]\nat = \"1s\"\nkind = \"garbage\"\nline = \"no_such_line\"\n";
     let error = fault::parse(no_such_line).unwrap_err().to_string();
-    let row = between(x, "| `garbage` | ", " |");
+    let row = between(streams, "| `garbage` | ", " |");
     assert_eq!(
         quoted(row).into_iter().collect::<BTreeSet<_>>(),
         offered(&error)

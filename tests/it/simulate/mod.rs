@@ -21,7 +21,9 @@ use twinstream::world::clock::Clock;
 
 use client::{Client, Ended};
 
+mod bluesky;
 mod client;
+mod subscriber;
 
 const START: &str = "2026-11-23T14:00:00Z";
 /// The same in Unix milliseconds.
@@ -66,10 +68,8 @@ impl Simulator {
         let ports = (0..ports)
             .map(|_| {
                 let url = urls.next().unwrap().unwrap();
-                url.strip_prefix("http://127.0.0.1:")
-                    .unwrap()
-                    .parse()
-                    .unwrap()
+                let (_, port) = url.split_once("://127.0.0.1:").unwrap();
+                port.parse().unwrap()
             })
             .collect();
         Self {

@@ -1,0 +1,520 @@
+//! All that happens on Bluesky in one second: a pure function of the seed and the second.
+//!
+//! Records are addressed by class, second and number, so that an earlier record can be named (by a reply, a like, a
+//! delete, an update) without being written. What becomes of a record later is decided by its address, too: the
+//! deletes of a second are found by looking at the records that are as old as one of [`LAGS_S`].
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{
+    account::{self, Account, Inactive},
+    name::{self, CidOf},
+    record,
+};
+use crate::{
+    period::UtcMs,
+    simulate::{
+        chance::Chance,
+        json::{put, put_number, put_text},
+        post,
+    },
+};
+
+/// The collection of posts.
+pub const POSTS: &str = "app.bsky.feed.post";
+
+const KIND_COUNT: u64 = 0x0062_636f_756e;
+const KIND_ITEM: u64 = 0x0062_6974_656d;
+const KIND_FATE: u64 = 0x0062_6661_7465;
+const KIND_CID: u64 = 0x6263_6964;
+const KIND_CHANGE: u64 = 0x0062_6368_616e;
+const KIND_IDENTITY: u64 = 0x0062_6964_656e;
+
+/// How old records are when they are changed or deleted.
+const LAGS_S: &[i64] = &[
+    3, 11, 31, 97, 307, 1_009, 3_607, 10_007, 36_007, 86_413, 259_201, 604_801,
+];
+
+/// Identity events in 1,000 seconds, beside those of new accounts.
+const IDENTITIES_PER_1000S: u64 = 300;
+
+/// The second that the relay's numbers count from, and how many it has for each.
+const SEQ_BEGIN: i64 = 1_700_000_000;
+const SEQ_PER_S: i64 = 350;
+
+/// A relay refuses what its server says is made later than this.
+const AHEAD_US_MAX: u64 = 290_000_000;
+
+/// What a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Post,
+    Like,
+    Repost,
+    Follow,
+    Block,
+    Profile,
+}
+
+impl Class {
+    const ALL: [Self; 6] = [
+        Self::Post,
+        Self::Like,
+        Self::Repost,
+        Self::Follow,
+        Self::Block,
+        Self::Profile,
+    ];
+
+    pub(super) const fn collection(self) -> &'static str {
+        match self {
+            Self::Post => POSTS,
+            Self::Like => "app.bsky.feed.like",
+            Self::Repost => "app.bsky.feed.repost",
+            Self::Follow => "app.bsky.graph.follow",
+            Self::Block => "app.bsky.graph.block",
+            Self::Profile => "app.bsky.actor.profile",
+        }
+    }
+
+    /// How many there are for twelve posts.
+    const fn for_twelve_posts(self) -> u64 {
+        match self {
+            Self::Post => 12,
+            Self::Like => 69,
+            Self::Repost => 10,
+            Self::Follow => 6,
+            Self::Block => 2,
+            Self::Profile => 1,
+        }
+    }
+
+    /// Of 1,000 records: how many are deleted, how many are changed.
+    const fn fates(self) -> (u64, u64) {
+        match self {
+            Self::Post => (40, 12),
+            Self::Like | Self::Repost => (30, 0),
+            Self::Follow => (250, 0),
+            Self::Block => (100, 0),
+            Self::Profile => (0, 0),
+        }
+    }
+}
+
+/// How much of what happens is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Breadth {
+    /// Posts, and what happens to accounts.
+    Posts,
+    /// Everything.
+    All,
+}
+
+/// All that decides what happens.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The seed.
+    pub seed: u64,
+    /// New posts in 1,000 seconds, in the mean over a day.
+    pub posts_per_1000s: u64,
+}
+
+/// The address of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) class: Class,
+    pub(super) second: i64,
+    pub(super) number: u64,
+}
+
+/// A record, as far as others name it.
+pub(super) struct Item {
+    pub(super) author: Account,
+    pub(super) rkey: String,
+    relayed_us: i64,
+    made_us: i64,
+}
+
+/// What an event is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// A record was created, updated or deleted.
+    Commit {
+        /// Which of the three.
+        operation: &'static str,
+        /// The kind of record.
+        #[serde(skip)]
+        collection: &'static str,
+        /// Its name in the collection.
+        #[serde(skip)]
+        rkey: String,
+        /// The revision of the author's repository that has it.
+        #[serde(skip)]
+        rev: String,
+    },
+    /// The handle or the keys of an account are others.
+    Identity {
+        /// The relay's number.
+        #[serde(skip)]
+        seq: u64,
+    },
+    /// An account went away or came back.
+    Account {
+        /// The relay's number.
+        #[serde(skip)]
+        seq: u64,
+        /// Whether it is there.
+        active: bool,
+        /// Why it is not.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<&'static str>,
+    },
+}
+
+/// One event as the relay has it, before an instance sees it.
+#[derive(Debug, Clone)]
+pub struct Happened {
+    /// When the relay passed it on, in Unix microseconds.
+    pub relayed_us: i64,
+    /// When it was made, by its rev or its own time, in Unix microseconds.
+    pub made_us: i64,
+    /// Whose it is.
+    pub did: String,
+    /// What it is.
+    pub what: What,
+    /// The members after `time_us`, with the comma before them and the brace after them.
+    pub(super) rest: Bytes,
+}
+
+impl Happened {
+    /// `did/collection/rkey@rev` or `did#kind/seq`.
+    pub fn key(&self) -> String {
+        let did = &self.did;
+        match &self.what {
+            What::Commit {
+                collection,
+                rkey,
+                rev,
+                ..
+            } => format!("{did}/{collection}/{rkey}@{rev}"),
+            What::Identity { seq } => format!("{did}#identity/{seq}"),
+            What::Account { seq, .. } => format!("{did}#account/{seq}"),
+        }
+    }
+}
+
+impl World {
+    /// What the relay passes on in that UTC second, in its order.
+    pub fn second(&self, second: i64, breadth: Breadth) -> Vec<Happened> {
+        let mut found = Vec::new();
+        for class in Class::ALL {
+            if breadth == Breadth::All || class == Class::Post {
+                self.put_creates(class, second, &mut found);
+                self.put_changes(class, second, &mut found);
+            }
+        }
+        self.put_accounts(second, &mut found);
+        found.sort_by_key(|event| event.relayed_us);
+        found
+    }
+
+    fn put_creates(&self, class: Class, second: i64, found: &mut Vec<Happened>) {
+        for number in 0..self.count(class, second) {
+            let address = Address {
+                class,
+                second,
+                number,
+            };
+            let item = self.item(address);
+            let operation = if class == Class::Profile {
+                "update"
+            } else {
+                "create"
+            };
+            let content = Some((address, 0));
+            let (relayed_us, made_us) = (item.relayed_us, item.made_us);
+            found.push(self.commit(&item, class, operation, (relayed_us, made_us), content));
+        }
+    }
+
+    /// The updates and deletes of earlier records.
+    fn put_changes(&self, class: Class, second: i64, found: &mut Vec<Happened>) {
+        if class.fates() == (0, 0) {
+            return;
+        }
+        for lag_s in LAGS_S {
+            for number in 0..self.count(class, second - lag_s) {
+                let address = Address {
+                    class,
+                    second: second - lag_s,
+                    number,
+                };
+                let (updated, deleted) = self.fate(address);
+                if updated == Some(*lag_s) {
+                    self.put_change(address, second, Some((address, 1)), found);
+                }
+                if deleted == Some(*lag_s) {
+                    self.put_change(address, second, None, found);
+                }
+            }
+        }
+    }
+
+    fn put_change(
+        &self,
+        address: Address,
+        second: i64,
+        content: Option<(Address, u64)>,
+        found: &mut Vec<Happened>,
+    ) {
+        let item = self.item(address);
+        // who is gone changes nothing any more
+        if account::holder(item.author.place, second) == item.author {
+            let case = case(address) ^ second.unsigned_abs();
+            let times = times(&mut Chance::of(self.seed, KIND_CHANGE, case), second);
+            let operation = if content.is_some() {
+                "update"
+            } else {
+                "delete"
+            };
+            found.push(self.commit(&item, address.class, operation, times, content));
+        }
+    }
+
+    /// What happens to accounts.
+    fn put_accounts(&self, second: i64, found: &mut Vec<Happened>) {
+        let mut chance = Chance::of(self.seed, KIND_IDENTITY, second.unsigned_abs());
+        let mut events = Vec::new();
+        if let Some((account, how)) = account::ending(self.seed, second) {
+            events.push((account, Of::Account(Some(how))));
+            let next = account::holder(account.place, second);
+            events.push((next, Of::Identity(0)));
+            events.push((next, Of::Account(None)));
+        }
+        if let Some((account, how)) = account::pausing(self.seed, second) {
+            events.push((account, Of::Account(Some(how))));
+        }
+        for account in account::returning(self.seed, second) {
+            events.push((account, Of::Account(None)));
+        }
+        if chance.below(1_000) < IDENTITIES_PER_1000S {
+            let account = account::choose(&mut chance, self.seed, second);
+            events.push((account, Of::Identity(chance.below(4))));
+        }
+        let mut passed_us = chance.between(0, 100_000);
+        for (place, (account, of)) in (0..).zip(events) {
+            passed_us += chance.between(1, 90_000);
+            let relayed_us = second * 1_000_000 + passed_us;
+            let seq = ((second - SEQ_BEGIN) * SEQ_PER_S + place).unsigned_abs();
+            found.push(self.of_account(account, of, relayed_us, seq, &mut chance));
+        }
+    }
+
+    fn of_account(
+        &self,
+        account: Account,
+        of: Of,
+        relayed_us: i64,
+        seq: u64,
+        chance: &mut Chance,
+    ) -> Happened {
+        let made_us = relayed_us - chance.between(20_000, 900_000);
+        let did = account.did(self.seed);
+        let mut rest = Vec::with_capacity(200);
+        let what = match of {
+            Of::Identity(nth) => {
+                put(&mut rest, ",\"kind\":\"identity\",\"identity\":{\"did\":");
+                put_text(&mut rest, &did);
+                if !chance.one_in(20) {
+                    let mut handle = String::new();
+                    account.handle(nth, &mut handle);
+                    put(&mut rest, ",\"handle\":");
+                    put_text(&mut rest, &handle);
+                }
+                What::Identity { seq }
+            }
+            Of::Account(how) => {
+                put(&mut rest, ",\"kind\":\"account\",\"account\":{\"active\":");
+                put(&mut rest, if how.is_some() { "false" } else { "true" });
+                if let Some(how) = how {
+                    put(&mut rest, ",\"status\":\"");
+                    put(&mut rest, how.word());
+                    put(&mut rest, "\"");
+                }
+                put(&mut rest, ",\"did\":");
+                put_text(&mut rest, &did);
+                What::Account {
+                    seq,
+                    active: how.is_none(),
+                    status: how.map(Inactive::word),
+                }
+            }
+        };
+        put(&mut rest, ",\"seq\":");
+        put_number(&mut rest, seq);
+        put(&mut rest, ",\"time\":");
+        record::put_time(&mut rest, made_us);
+        put(&mut rest, "}}");
+        Happened {
+            relayed_us,
+            made_us,
+            did,
+            what,
+            rest: rest.into(),
+        }
+    }
+
+    /// A commit; `content` is the record and which version of it, `None` for a delete.
+    fn commit(
+        &self,
+        item: &Item,
+        class: Class,
+        operation: &'static str,
+        (relayed_us, made_us): (i64, i64),
+        content: Option<(Address, u64)>,
+    ) -> Happened {
+        let mut rev = String::with_capacity(13);
+        name::put_tid(&mut rev, made_us, relayed_us.unsigned_abs());
+        let mut rest = Vec::with_capacity(800);
+        put(&mut rest, ",\"kind\":\"commit\",\"commit\":{\"rev\":\"");
+        put(&mut rest, &rev);
+        put(&mut rest, "\",\"operation\":\"");
+        put(&mut rest, operation);
+        put(&mut rest, "\",\"collection\":\"");
+        put(&mut rest, class.collection());
+        put(&mut rest, "\",\"rkey\":\"");
+        put(&mut rest, &item.rkey);
+        put(&mut rest, "\"");
+        if let Some((address, version)) = content {
+            put(&mut rest, ",\"record\":");
+            record::put_record(self, address, item, version, made_us, &mut rest);
+            put(&mut rest, ",\"cid\":\"");
+            put(&mut rest, &self.cid(address, version));
+            put(&mut rest, "\"");
+        }
+        put(&mut rest, "}}");
+        Happened {
+            relayed_us,
+            made_us,
+            did: item.author.did(self.seed),
+            what: What::Commit {
+                operation,
+                collection: class.collection(),
+                rkey: item.rkey.clone(),
+                rev,
+            },
+            rest: rest.into(),
+        }
+    }
+
+    /// How many records of a class are made in that second.
+    pub(super) fn count(&self, class: Class, second: i64) -> u64 {
+        let kind = KIND_COUNT + class as u64;
+        let mut chance = Chance::of(self.seed, kind, second.unsigned_abs());
+        let rate = self.posts_per_1000s * class.for_twelve_posts() / 12;
+        post::count(&mut chance, rate, second)
+    }
+
+    /// The record at an address.
+    pub(super) fn item(&self, address: Address) -> Item {
+        let mut chance = Chance::of(self.seed, KIND_ITEM, case(address));
+        let author = account::choose(&mut chance, self.seed, address.second);
+        let (relayed_us, made_us) = times(&mut chance, address.second);
+        let rkey = if address.class == Class::Profile {
+            "self".to_owned()
+        } else {
+            let mut rkey = String::with_capacity(13);
+            let before_us = chance.between(1_000, 900_000);
+            name::put_tid(&mut rkey, made_us - before_us, chance.below(1_024));
+            rkey
+        };
+        Item {
+            author,
+            rkey,
+            relayed_us,
+            made_us,
+        }
+    }
+
+    /// An earlier record of that class: mostly of the last hours. `None` if chance meets an empty second.
+    pub(super) fn earlier(
+        &self,
+        chance: &mut Chance,
+        class: Class,
+        second: i64,
+    ) -> Option<Address> {
+        let back_s = 5 + i64::try_from(chance.skewed(200_000)).unwrap_or(0);
+        let second = second - back_s;
+        let count = self.count(class, second);
+        (0 < count).then(|| Address {
+            class,
+            second,
+            number: chance.below(count),
+        })
+    }
+
+    /// The CID of a record's version.
+    pub(super) fn cid(&self, address: Address, version: u64) -> String {
+        let mut chance = Chance::of(self.seed, KIND_CID + version, case(address));
+        let mut cid = String::with_capacity(59);
+        name::put_cid(&mut cid, CidOf::Record, &mut chance);
+        cid
+    }
+
+    /// After how many seconds a record is updated, and after how many it is deleted.
+    fn fate(&self, address: Address) -> (Option<i64>, Option<i64>) {
+        let mut chance = Chance::of(self.seed, KIND_FATE, case(address));
+        let (deleted, updated) = address.class.fates();
+        let point = chance.below(1_000);
+        let place = chance.skewed_index(LAGS_S.len());
+        let lag = LAGS_S.get(place).copied();
+        if point < deleted {
+            // some of those that are deleted were updated before
+            let before = place
+                .checked_sub(1)
+                .filter(|_| 0 < updated && point < deleted / 8);
+            (before.and_then(|place| LAGS_S.get(place).copied()), lag)
+        } else if point < deleted + updated {
+            (lag, None)
+        } else {
+            (None, None)
+        }
+    }
+}
+
+/// What is told of an account.
+#[derive(Clone, Copy)]
+enum Of {
+    Identity(u64),
+    /// Why it is away; `None` for one that is there.
+    Account(Option<Inactive>),
+}
+
+/// A number that no other address has.
+fn case(address: Address) -> u64 {
+    address.second.unsigned_abs() ^ (address.number << 36) ^ ((address.class as u64) << 60)
+}
+
+/// When the relay passes a commit on, and when its server says that it was made: mostly a moment before, seldom
+/// long ago, seldom in the future.
+fn times(chance: &mut Chance, second: i64) -> (i64, i64) {
+    const MINUTE_US: u64 = 60_000_000;
+    let relayed_us = second * 1_000_000 + chance.between(0, 999_999);
+    let back_us = match chance.below(6_000) {
+        0 | 1 => MINUTE_US + chance.skewed(20 * 60 * MINUTE_US),
+        2 | 3 => 25 * 60 * MINUTE_US + chance.skewed(20 * 24 * 60 * MINUTE_US),
+        4 | 5 => {
+            let ahead_us = 1_000_000 + chance.below(AHEAD_US_MAX - 1_000_000);
+            return (relayed_us, relayed_us.saturating_add_unsigned(ahead_us));
+        }
+        _ => 80_000 + chance.skewed(3_000_000),
+    };
+    (relayed_us, relayed_us.saturating_sub_unsigned(back_us))
+}
+
+/// The instant of a microsecond, without what is below a millisecond.
+pub fn instant(us: i64) -> UtcMs {
+    UtcMs(us.div_euclid(1_000))
+}
