@@ -97,3 +97,8 @@ pub mod world;
 
 /// The world outside made from a seed: the simulated X API.
 pub mod simulate;
+
+/// Inputs that were tampered with, for parsers that only their own module reaches.
+#[cfg(test)]
+#[path = "../tests/it/support/fuzz.rs"]
+mod fuzz;

@@ -95,6 +95,9 @@ fn usual(text: &[u8]) -> Option<UtcMs> {
     }
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    if year == LAST_YEAR {
+        return None;
+    }
     let days_of_month = *DAYS_OF_MONTHS.get(usize::try_from(month - 1).ok()?)?;
     if !(1..=days_of_month).contains(&day) || HOURS_PER_DAY <= hour || 60 <= minute || 60 <= second
     {
@@ -114,6 +117,9 @@ fn usual(text: &[u8]) -> Option<UtcMs> {
         minutes * MS_PER_MINUTE + second * 1_000 + number(20..23)?,
     ))
 }
+
+/// No instant of its last two days can be written, so it takes the long way.
+const LAST_YEAR: i64 = 9_999;
 
 /// A 29th of February takes the long way, as do leap seconds.
 const DAYS_OF_MONTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
@@ -188,10 +194,9 @@ impl Minute {
         ) else {
             return Err(wrong());
         };
-        match civil::DateTime::new(year, month, day, hour, minute, 0, 0) {
-            Ok(t) => Ok(Self(seconds_as_utc(t).div_euclid(60))),
-            Err(_no_such_minute) => Err(wrong()),
-        }
+        let t = civil::DateTime::new(year, month, day, hour, minute, 0, 0).ok();
+        let second = t.and_then(seconds_as_utc).ok_or_else(wrong)?;
+        Ok(Self(second.div_euclid(60)))
     }
 }
 
@@ -265,7 +270,7 @@ impl FromStr for Hour {
             Err(NotATime { .. }) => return Err(wrong()),
         };
         match hour.parse::<i64>() {
-            Ok(h) if hour.len() == 2 && (0..HOURS_PER_DAY).contains(&h) => {
+            Ok(h) if (0..HOURS_PER_DAY).contains(&h) && format!("{h:02}") == hour => {
                 Ok(Self(day.0 * HOURS_PER_DAY + h))
             }
             _ => Err(wrong()),
@@ -299,15 +304,11 @@ impl FromStr for Day {
             text: text.to_owned(),
             form: "2026-11-23",
         };
-        if text.len() != 10 {
-            return Err(wrong());
-        }
-        match text.parse::<civil::Date>() {
-            Ok(date) => Ok(Self(
-                seconds_as_utc(date.at(0, 0, 0, 0)).div_euclid(HOURS_PER_DAY * SECONDS_PER_HOUR),
-            )),
-            Err(_no_such_day) => Err(wrong()),
-        }
+        let date: Option<civil::Date> = text.parse().ok();
+        let second = date.and_then(|date| seconds_as_utc(date.at(0, 0, 0, 0)));
+        let day = second.map(|second| Self(second.div_euclid(HOURS_PER_DAY * SECONDS_PER_HOUR)));
+        // names of folders and files are made of it: it is written in one way
+        day.filter(|day| day.to_string() == text).ok_or_else(wrong)
     }
 }
 
@@ -411,10 +412,10 @@ fn utc(second: i64) -> civil::DateTime {
     TimeZone::UTC.to_datetime(timestamp(second))
 }
 
-fn seconds_as_utc(t: civil::DateTime) -> i64 {
-    jiff::tz::Offset::UTC
-        .to_timestamp(t)
-        .map_or(0, Timestamp::as_second)
+/// The last two days of the year 9999 have none.
+fn seconds_as_utc(t: civil::DateTime) -> Option<i64> {
+    let at = jiff::tz::Offset::UTC.to_timestamp(t).ok()?;
+    Some(at.as_second())
 }
 
 fn timestamp(second: i64) -> Timestamp {

@@ -12,6 +12,8 @@ use serde::{
     de::{IgnoredAny, MapAccess, Visitor},
 };
 
+use crate::text::one_line;
+
 /// Of what answers in the API's place so much is told.
 const SHOWN_CHARS_MAX: usize = 80;
 
@@ -133,8 +135,7 @@ impl<'de> Deserialize<'de> for TopLevel {
 fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line = text.lines().next().unwrap_or("");
-    let clean = line.chars().map(|c| if c.is_control() { ' ' } else { c });
-    clean.take(SHOWN_CHARS_MAX).collect()
+    one_line(line).chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

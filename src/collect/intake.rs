@@ -139,7 +139,8 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::gunzip::DECODED_BYTES_MAX, *};
+    use crate::fuzz::Fuzz;
 
     const AT: UtcMs = UtcMs(1_795_442_709_123);
 
@@ -209,5 +210,69 @@ mod tests {
             let chunks = cuts.windows(2).map(|ends| &zipped[ends[0]..ends[1]]);
             prop_assert_eq!(taken(Some("gzip"), chunks), taken(None, [plain.as_slice()]));
         }
+    }
+
+    /// However a body is damaged and cut: the same bytes give the same lines, nothing of them is lost or stamped
+    /// by others, and what inflates a thousandfold takes no more memory than one buffer.
+    #[test]
+    fn fuzz_body() {
+        const MAX_LINE: usize = 200;
+        let body = b"\r\n{\"data\":{\"id\":\"1\"}}\r\n{\"errors\":[{\"disconnect_type\":\"x\"}]}\r\n{\"data\":{\"id\":\"2\"}";
+        let zip = |bytes: &[u8]| {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+            gzip.write_all(bytes).unwrap();
+            gzip.finish().unwrap()
+        };
+        let parts = zip(body);
+        let fuzz = Fuzz::new("body", 600)
+            .seed(&body[..])
+            .seed(parts.clone())
+            .seed([&parts[..], &parts].concat())
+            .seed(zip(&b"{\"data\":0}\n".repeat(20_000)));
+        let taken = |input: &[u8], chunk: usize| {
+            let encoding = input.starts_with(&[0x1f]).then_some("gzip");
+            let mut intake = Intake::new(encoding, MAX_LINE).unwrap();
+            let (mut stored, mut counts) = (Vec::new(), [0, 0, 0]);
+            let mut add = |portion: &Portion| {
+                let lines = memchr::memchr_iter(b'\n', &portion.stored).count() as u64;
+                assert_eq!(lines, portion.lines);
+                let most = 2 * (DECODED_BYTES_MAX + MAX_LINE) as u64 + 100 * (lines + 1);
+                assert!(portion.stored.capacity() as u64 <= 2 * most);
+                stored.extend_from_slice(&portion.stored);
+                counts[0] += portion.keep_alives;
+                counts[1] += portion.oversize;
+                counts[2] += portion.frames.len() as u64;
+            };
+            let mut failed = None;
+            for mut rest in input.chunks(chunk.max(1)) {
+                while let (None, Some(taken)) = (&failed, intake.take(&mut rest, AT).transpose()) {
+                    match taken {
+                        Ok(portion) => add(&portion),
+                        Err(why) => failed = Some(format!("{why:?}")),
+                    }
+                }
+            }
+            let unfinished = match (&failed, intake.finish(AT)) {
+                (None, Ok((portion, unfinished))) => {
+                    add(&portion);
+                    unfinished
+                }
+                _ => None,
+            };
+            for line in stored.split(|byte| *byte == b'\n') {
+                let stamp = line::cut(line).retrieved_at;
+                assert!(stamp.is_none_or(|stamp| stamp == AT));
+                assert!(line::cut(line).received().len() <= MAX_LINE.max(40));
+            }
+            (stored, counts, unfinished, failed)
+        };
+        fuzz.run(|input| {
+            let whole = taken(input, input.len());
+            // what stands before a fault may be handed out or not; without one, how it was cut makes no difference
+            if whole.3.is_none() {
+                assert_eq!(taken(input, 7), whole);
+            }
+            format!("{:?} {:?}", whole.3, whole.1)
+        });
     }
 }

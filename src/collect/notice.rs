@@ -173,6 +173,7 @@ fn words(problem: &Value, body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::Fuzz;
 
     #[track_caller]
     fn check_frame(line: &str, expected: Option<&Notice>) {
@@ -348,5 +349,36 @@ mod tests {
         }
         let long = read_refusal(500, "ä".repeat(1_000).as_bytes());
         assert_eq!(long.detail, "ä".repeat(150));
+    }
+
+    #[test]
+    fn fuzz_frames_and_refusals() {
+        let one_line = |text: &str| {
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+            assert!(text.len() <= WORD_BYTES_MAX);
+        };
+        let fuzz = Fuzz::new("frames_and_refusals", 6_000)
+            .seed(r#"{"errors":[{"title":"operational-disconnect","disconnect_type":"UpstreamOperationalDisconnect","type":"https://api.x.com/2/problems/operational-disconnect"}]}"#)
+            .seed(r#"{"title":"ConnectionException","detail":"maximum","connection_issue":"TooManyConnections","type":"https://api.x.com/2/problems/streaming-connection"}"#)
+            .seed(r#"{"data":{"id":"1"},"errors":[]}"#)
+            .seed("<html>\x1b[2J");
+        fuzz.run(|input| {
+            let frame = read_frame(input);
+            if let Some(Notice::Disconnect(word)) = &frame {
+                one_line(word);
+            }
+            // a frame is an object with errors and without data, and nothing else is one
+            if let Ok(value) = serde_json::from_slice::<Value>(input) {
+                let is_frame = value.get("errors").is_some() && value.get("data").is_none();
+                let is_looked_at = !input.starts_with(b"{\"data\"");
+                assert_eq!(frame.is_some(), is_frame && is_looked_at, "{value}");
+            }
+            let refused = [301, 400, 402, 403, 404, 429, 503].map(|status| {
+                let refused = read_refusal(status, input);
+                one_line(&refused.detail);
+                refused.refusal
+            });
+            format!("{frame:?} {refused:?}")
+        });
     }
 }

@@ -526,3 +526,37 @@ fn rate_limit(headers: &HeaderMap, offset_ms: Option<i64>) -> RateLimit {
         reset,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+    use crate::fuzz::Fuzz;
+
+    #[test]
+    fn fuzz_dates_and_limits() {
+        let now = UtcMs(1_795_442_709_123);
+        let fuzz = Fuzz::new("dates_and_limits", 8_000)
+            .seed("Mon, 23 Nov 2026 14:05:09 GMT\n50\n1795443000")
+            .seed("Mon, 23 Nov -9999 14:05:09 -2359\n-1\n9223372036854775807")
+            .seed("23 Nov 2026 14:05:09 +0100\n18446744073709551615\n 7 ");
+        fuzz.run(|input| {
+            let mut headers = HeaderMap::new();
+            let names = ["date", "x-rate-limit-remaining", "x-rate-limit-reset"];
+            for (name, value) in names.into_iter().zip(input.split(|byte| *byte == b'\n')) {
+                if let Ok(value) = HeaderValue::from_bytes(value) {
+                    headers.insert(name, value);
+                }
+            }
+            let offset = clock_offset(&headers, now);
+            // what was told and our clock make the same instant again
+            if let Some(offset) = offset {
+                assert!(now.plus_ms(offset).0 % 1_000 == 0);
+            }
+            let limit = rate_limit(&headers, offset);
+            assert!(limit.remaining.is_none() || headers.contains_key(names[1]));
+            format!("{} {limit:?}", offset.is_some())
+        });
+    }
+}

@@ -366,7 +366,8 @@ impl Job<'_> {
 
 /// `00` to `23`, a folder.
 fn is_hour(name: &str, folder: bool) -> bool {
-    folder && name.len() == 2 && name.parse::<u8>().is_ok_and(|hour| hour < 24)
+    let is_number = name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_digit());
+    folder && is_number && name < "24"
 }
 
 fn acks_of(name: &SegmentName, digests: [String; 3], at: UtcMs) -> Vec<Ack> {
@@ -376,4 +377,21 @@ fn acks_of(name: &SegmentName, digests: [String; 3], at: UtcMs) -> Vec<Ack> {
         sha256,
     };
     digests.into_iter().zip(ENDINGS).map(of_file).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_s_folder_has_two_digits() {
+        let hours = |name: &str| is_hour(name, true);
+        assert!(["00", "09", "23"].into_iter().all(hours));
+        assert!(
+            !["24", "+5", "-0", "5", "005", "", "٥"]
+                .into_iter()
+                .any(hours)
+        );
+        assert!(!is_hour("05", false));
+    }
 }

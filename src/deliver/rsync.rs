@@ -423,6 +423,7 @@ pub fn can_sync(version: (u32, u32, u32)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::Fuzz;
 
     #[test]
     fn a_folder_that_is_not_there_is_not_an_end_of_the_way() {
@@ -538,5 +539,40 @@ mod tests {
         let long = shown(&format!("{}why", "x".repeat(10_000)));
         assert!(long.starts_with("… x") && long.ends_with("xwhy"), "{long}");
         assert_eq!(long.chars().count(), SHOWN_CHARS_MAX + 2);
+    }
+
+    #[test]
+    fn fuzz_words_of_rsync_and_ssh() {
+        let listing = "drwxr-xr-x          4,096 2026/11/23 14:05:09 .\n-rw-r--r--            712 2026/11/23 14:05:09 acks.jsonl\ndrwxr-xr-x          4,096 2026/11/23 14:05:09 2026-11-23\n";
+        let fuzz = Fuzz::new("words_of_rsync_and_ssh", 5_000)
+            .seed(listing)
+            .seed("<f+++++++++ 2026-11-23/14/a.jsonl\n<f.st...... b c\n")
+            .seed("rsync  version 3.2.7  protocol version 31\n")
+            .seed("u@h: Permission denied (publickey).\r\nrsync: connection unexpectedly closed (0 bytes received so far) [sender]\n")
+            .seed("/usr/bin/rrsync error: --mkpath is not allowed\n\x1b[2J");
+        fuzz.run(|input| {
+            let says = String::from_utf8_lossy(input).into_owned();
+            let lines = says.lines().count();
+            let (names, compared) = (listed(&says), compared(&says));
+            assert!(names.len() <= lines && compared.len() <= lines);
+            assert!(
+                names
+                    .iter()
+                    .all(|name| ![".", "./", ""].contains(&name.as_str()))
+            );
+            let version = version_of(&says);
+            assert!(version == (0, 0, 0) || says.starts_with("rsync "));
+            let complaint = Complaint(says);
+            let shown = complaint.to_string();
+            assert!(!shown.chars().any(char::is_control), "{shown:?}");
+            assert!(shown.chars().count() <= SHOWN_CHARS_MAX + 2);
+            let missing = complaint.is_of_missing();
+            format!(
+                "{} {} {:?} {missing}",
+                names.len().min(1),
+                compared.len().min(1),
+                complaint.closed()
+            )
+        });
     }
 }

@@ -85,6 +85,10 @@ pub fn cut(stored: &[u8]) -> Stored<'_> {
         after: &[],
         retrieved_at: None,
     };
+    // what looks like it in another line was received so
+    if !looks_like_an_object(stored) {
+        return without;
+    }
     let Some(last_brace) = memchr::memrchr(b'}', stored) else {
         return without;
     };
@@ -166,6 +170,12 @@ mod tests {
         check_store("}", "}");
         check_store("  ", "  ");
         check_store("x}", "x}");
+        let foreign =
+            r#"{"a":1,"__twarc":{"retrieved_at":"2026-11-23T14:05:09.123Z","version":"x"}}"#;
+        for other in [format!("x{foreign}"), format!("{foreign} x")] {
+            check_store(&other, &other);
+            assert_eq!(cut(other.as_bytes()).retrieved_at, None, "{other}");
+        }
     }
 
     proptest! {

@@ -72,7 +72,8 @@ impl Runs {
     /// its first number is the second since 1970, which is greater than all of them.
     pub fn begin(&mut self, id: RunId, now: UtcMs) -> Run {
         let first = || u64::try_from(now.second()).unwrap_or(1);
-        let number = self.runs.last().map_or_else(first, |last| last.number + 1);
+        let greatest = self.runs.iter().map(|run| run.number).max();
+        let number = greatest.map_or_else(first, |number| number.saturating_add(1));
         let run = Run { number, id };
         self.runs.push(run);
         let beyond = self.runs.len().saturating_sub(KEPT_MAX);

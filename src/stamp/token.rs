@@ -18,7 +18,7 @@ use super::{
     request::{Hash, Nonce},
     trust::{Digest, NotVouched, Scheme, Trust, is_signed},
 };
-use crate::period::UtcMs;
+use crate::{period::UtcMs, text::one_line};
 
 /// An answer has some kilobytes: a token and a few certificates.
 pub const ANSWER_BYTES_MAX: u64 = 256 << 10;
@@ -177,9 +177,7 @@ fn reason(number: &[u8], status: Elements<'_>) -> String {
             told.extend(set.map(|(_, word)| (*word).to_owned()));
         }
     }
-    let told = told.join(": ");
-    let told = told.chars().map(|c| if c.is_control() { ' ' } else { c });
-    told.take(WORDS_MAX).collect()
+    one_line(&told.join(": ")).chars().take(WORDS_MAX).collect()
 }
 
 /// A CMS SignedData with one signer.
@@ -394,7 +392,6 @@ fn time(text: &[u8]) -> Result<UtcMs, NoToken> {
 
 fn subject(certificate: &[u8]) -> Result<String, NoToken> {
     let certificate = Certificate::from_der(certificate)?;
-    let name = certificate.tbs_certificate().subject().to_string();
-    let name = name.chars().map(|c| if c.is_control() { ' ' } else { c });
-    Ok(name.take(WORDS_MAX).collect())
+    let name = one_line(&certificate.tbs_certificate().subject().to_string());
+    Ok(name.chars().take(WORDS_MAX).collect())
 }

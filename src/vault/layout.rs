@@ -129,7 +129,8 @@ pub fn archived_name(hour: Hour, revision: u64) -> String {
 /// The hour and revision of an archived manifest's name.
 pub fn of_archived(name: &str) -> Option<(Hour, u64)> {
     let (hour, revision) = name.strip_suffix(MANIFEST)?.split_once("_r")?;
-    Some((hour.parse().ok()?, revision.parse().ok()?))
+    let (hour, revision) = (hour.parse().ok()?, revision.parse().ok()?);
+    (archived_name(hour, revision) == name).then_some((hour, revision))
 }
 
 /// The day's report.
@@ -146,8 +147,9 @@ pub fn aside(path: &Path, revision: u64) -> PathBuf {
 
 /// The name and revision of a file that lies aside.
 pub fn of_aside(name: &str) -> Option<(&str, u64)> {
-    let (name, revision) = name.strip_suffix(".new")?.rsplit_once(".r")?;
-    Some((name, revision.parse().ok()?))
+    let (of, revision) = name.strip_suffix(".new")?.rsplit_once(".r")?;
+    let revision = revision.parse().ok()?;
+    (aside(Path::new(of), revision) == Path::new(name)).then_some((of, revision))
 }
 
 /// The days of a vault, ascending.

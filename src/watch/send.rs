@@ -20,7 +20,10 @@ use lettre::{
 };
 
 use super::queue::{Attempt, Letter};
-use crate::config::settings::{Mail, MailTls, Secret};
+use crate::{
+    config::settings::{Mail, MailTls, Secret},
+    text::one_line,
+};
 
 /// For each step of the dialogue, in real time.
 const STEP: Duration = Duration::from_secs(30);
@@ -305,7 +308,7 @@ fn message(mail: &Mail, letter: &Letter, id: &str) -> Result<Message, String> {
     built.map_err(|why| why.to_string())
 }
 
-/// An error with its causes. lettre never puts a password into one.
+/// An error with its causes, on one line: the words in it are the mail server's. lettre never puts a password into one.
 fn in_words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
@@ -317,5 +320,5 @@ fn in_words(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    words
+    one_line(&words)
 }

@@ -16,6 +16,7 @@ mod disk;
 mod documents;
 mod doi;
 mod faults;
+mod fuzz;
 mod install;
 mod late;
 mod life;

@@ -85,7 +85,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("segment", &["alarm", "period", "world"]),
     ("simulate", &["period", "world"]),
     ("source", &["period"]),
-    ("stamp", &["period"]),
+    ("stamp", &["period", "text"]),
     ("supervise", &["alarm", "period", "world"]),
     (
         "vault",

@@ -288,7 +288,7 @@ fn a_false_answer_is_a_warning_with_its_reason_and_leaves_nothing() {
 }
 
 /// An answer, and the root certificate by which it holds.
-static GOOD: LazyLock<(Vec<u8>, Trust)> = LazyLock::new(|| {
+pub(crate) static GOOD: LazyLock<(Vec<u8>, Trust)> = LazyLock::new(|| {
     let authority = Authority::start(P256);
     let answer = authority.reply(&request(&[7; 32], Nonce::new([9; 8])));
     let trust = Trust::from_pem(&fs::read(authority.root()).unwrap()).unwrap();

@@ -12,6 +12,9 @@ pub(crate) mod disk;
 /// What lies below a folder.
 pub(crate) mod folder;
 
+/// Inputs that were tampered with.
+pub(crate) mod fuzz;
+
 /// A simulated OSF, and a primary that publishes to it.
 pub(crate) mod osf;
 

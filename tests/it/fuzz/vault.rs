@@ -1,0 +1,228 @@
+//! What lies in a vault or in a copy of one, which anybody may have changed.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use twinstream::{
+    period::UtcMs,
+    report::check,
+    source::{SAMPLE, Sources},
+    vault::{
+        conflicts,
+        identity::{self, Identity},
+        ledger,
+        manifest::Manifest,
+        posts::read::{Wanted, read_through},
+        published::{self, Published},
+        redactions::{self, Redactions},
+        verify::{self, Severity},
+        verify_found::Found,
+        verify_hour, xz,
+    },
+    world::disk::Disk as _,
+};
+
+use super::{golden, outcome};
+use crate::support::{disk::SimulatedDisk, folder::files_below, fuzz::Fuzz};
+
+const DAY: &str = "vault/2026-11-23";
+
+fn disk_with(path: &Path, bytes: &[u8]) -> SimulatedDisk {
+    let disk = SimulatedDisk::default();
+    disk.make_folder(path.parent().unwrap()).unwrap();
+    disk.create(path).unwrap().write_all(bytes).unwrap();
+    disk
+}
+
+#[test]
+fn fuzz_manifest() {
+    let fuzz = Fuzz::new("manifest", 1_000)
+        .seed(golden(&format!("{DAY}/2026-11-23_13_manifest.json")))
+        .seed(golden(&format!("{DAY}/2026-11-23_14_manifest.json")));
+    fuzz.run(|input| {
+        let read = Manifest::from_json(input);
+        if let Ok(manifest) = &read {
+            let again = Manifest::from_json(&manifest.to_json()).unwrap();
+            assert_eq!(&again, manifest);
+            let _ = (manifest.balances(), manifest.names_posts());
+        }
+        outcome(&read)
+    });
+}
+
+#[test]
+fn fuzz_ledger() {
+    let vault = Path::new("/vault");
+    let fuzz = Fuzz::new("ledger", 3_000).seed(golden("vault/ledger.jsonl"));
+    fuzz.run(|input| {
+        let disk = disk_with(&ledger::path(vault), input);
+        let read = ledger::read_whole(&disk, vault);
+        let breaks = ledger::breaks(&disk, vault).unwrap();
+        match &read {
+            Ok((lines, whole)) => {
+                assert!(input.starts_with(whole));
+                assert!(breaks.iter().all(|line| (1..=lines.len()).contains(line)));
+                // a chain that holds has one form
+                if breaks.is_empty() {
+                    let head = ledger::head_of(lines, lines);
+                    assert_eq!(head, ledger::head(&disk, vault).unwrap());
+                }
+            }
+            Err(why) => {
+                assert!(!breaks.is_empty(), "{why}");
+                assert!(why.to_string().starts_with("/vault/ledger.jsonl:"), "{why}");
+            }
+        }
+        // who appends cuts a torn line off, and the chain goes on
+        if breaks.is_empty() {
+            let mut open = ledger::Ledger::open(&disk, vault).unwrap();
+            let hour = "2026-11-23_15".parse().unwrap();
+            open.append(&disk, hour, 1, b"{}").unwrap();
+            assert!(ledger::breaks(&disk, vault).unwrap().is_empty());
+        }
+        format!("{} {}", outcome(&read), breaks.len().min(1))
+    });
+}
+
+#[test]
+fn fuzz_small_files_of_a_vault() {
+    let vault = Path::new("/vault");
+    let id = r#"{"id":"1856000000000000000","reason":"asked","hour":"2026-11-23_13"}"#;
+    let author = r#"{"author":"7","reason":"asked"}"#;
+    let conflict = r#"{"field":"text","id":"1856000000000000000","kept":{"server":"1","value":"a"},"other":{"server":"2","value":"b"}}"#;
+    let diary = r#"{"time":"2026-11-23T15:00:00.000Z","hour":"2026-11-23_13","revision":1,"file":"2026-11-23_13_IDs.txt.xz","sha256":"aa","new_ids":7}"#;
+    let fuzz = Fuzz::new("small_files_of_a_vault", 3_000)
+        .seed(golden("vault/vault.json"))
+        .seed(format!("{id}\n{author}\n"))
+        .seed(conflict)
+        .seed(format!("{diary}\n{diary}"));
+    fuzz.run(|input| {
+        let disk = disk_with(&identity::path(vault), input);
+        let identity = Identity::read(&disk, vault);
+        if let Err(why) = &identity {
+            assert!(why.to_string().starts_with("/vault/vault.json"), "{why}");
+        }
+        let disk = disk_with(&redactions::path(vault), input);
+        let list = Redactions::read(&disk, vault, SAMPLE.source);
+        match &list {
+            Ok(list) => {
+                list.write(&disk, vault).unwrap();
+                let again = Redactions::read(&disk, vault, SAMPLE.source).unwrap();
+                assert_eq!(format!("{again:?}"), format!("{list:?}"));
+            }
+            Err(why) => {
+                let why = why.to_string();
+                assert!(why.starts_with("/vault/redactions.jsonl:"), "{why}");
+            }
+        }
+        let conflict = conflicts::fault(SAMPLE.source, input, None);
+        let diary = disk_with(&published::path(vault), input);
+        let told = Published::read(&diary, &published::path(vault)).unwrap();
+        let _ = told.ids_in_30_days(UtcMs(1_795_442_709_123));
+        format!(
+            "{} {} {}",
+            outcome(&identity),
+            outcome(&list),
+            outcome(&conflict)
+        )
+    });
+}
+
+#[test]
+fn fuzz_compressed_files() {
+    let path = Path::new("/vault/2026-11-23_13_IDs.txt.xz");
+    let fuzz = Fuzz::new("compressed_files", 600)
+        .seed(golden(&format!("{DAY}/2026-11-23_13_IDs.txt.xz")))
+        .seed(golden(&format!("{DAY}/2026-11-23_13_tweets.csv.xz")));
+    fuzz.run(|input| outcome(&xz::read_back(&disk_with(path, input), path, 0)));
+}
+
+#[test]
+fn fuzz_parquet() {
+    let path = Path::new("/vault/2026-11-23_13_posts.parquet");
+    let fuzz =
+        Fuzz::new("parquet", 150).seed(golden(&format!("{DAY}/2026-11-23_13_posts.parquet")));
+    fuzz.run(|input| {
+        let disk = disk_with(path, input);
+        outcome(&read_through(&disk, path, Wanted::All, |_| Ok(())))
+    });
+}
+
+/// The golden vault as it is, by the path in it.
+fn whole() -> BTreeMap<String, Vec<u8>> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1/vault");
+    let name = |path: &PathBuf| {
+        path.strip_prefix(&top)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    let files = files_below(&top);
+    files
+        .iter()
+        .map(|path| (name(path), std::fs::read(path).unwrap()))
+        .collect()
+}
+
+fn verified(files: &BTreeMap<String, Vec<u8>>) -> Found {
+    let disk = SimulatedDisk::default();
+    let root = Path::new("/vault");
+    for (name, bytes) in files {
+        let path = root.join(name);
+        disk.make_folder(path.parent().unwrap()).unwrap();
+        disk.create(&path).unwrap().write_all(bytes).unwrap();
+    }
+    let survey = verify::survey(&disk, &[root.to_owned()], None).unwrap();
+    let sources = Sources::known();
+    let hours = survey.hours.iter().map(|(place, number)| {
+        verify_hour::hour(
+            &disk,
+            &sources,
+            place,
+            number.and_then(|number| survey.roots.get(number)),
+        )
+    });
+    check::whole(&disk, &survey, hours.collect())
+}
+
+/// Whichever file of a vault is changed, and however: `verify` finds it.
+#[test]
+fn fuzz_a_changed_vault() {
+    let files = whole();
+    assert_eq!(verified(&files).worst(), None);
+    let names: Vec<&String> = files.keys().collect();
+    let mut fuzz = Fuzz::new("a_changed_vault", 15);
+    for (number, name) in names.iter().enumerate() {
+        let number = u8::try_from(number).unwrap();
+        fuzz = fuzz.seed([&[number][..], &files[*name]].concat());
+    }
+    fuzz.run(|input| {
+        let Some((number, bytes)) = input.split_first() else {
+            return "nothing".to_owned();
+        };
+        let name = names[usize::from(*number) % names.len()];
+        let mut changed = files.clone();
+        changed.insert(name.clone(), bytes.to_owned());
+        if changed == files {
+            return name.clone();
+        }
+        let found = verified(&changed);
+        let worst = found.worst();
+        if *name == "vault.json" {
+            // what it says of itself and nothing else speaks of
+            let is_other = |bytes: &[u8]| serde_json::from_slice::<Identity>(bytes).ok();
+            assert!(
+                worst.is_some_and(|worst| worst != Severity::Note) || is_other(bytes).is_some()
+            );
+        } else {
+            assert!(
+                worst.is_some_and(|worst| worst != Severity::Note),
+                "{name} was changed, and nobody sees it: {found:?}"
+            );
+        }
+        format!("{name} {worst:?}")
+    });
+}
