@@ -19,9 +19,9 @@ pub(super) fn text(of: &Description<'_>) -> String {
         format!("date-released: {}", json!(of.date())),
         format!("license: {}", dataset.licence.id),
         format!("abstract: {}", json!(words::description(of))),
-        "authors:".to_owned(),
     ];
     lines.extend(of.doi.map(|doi| format!("doi: {doi}")));
+    lines.push("authors:".to_owned());
     lines.extend(dataset.creators.iter().flat_map(author));
     if !dataset.keywords.is_empty() {
         lines.push("keywords:".to_owned());

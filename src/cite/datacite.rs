@@ -60,7 +60,6 @@ pub(super) fn text(of: &Description<'_>) -> String {
     });
     if let Some(doi) = of.doi {
         all["doi"] = json!(doi);
-        all["identifiers"] = json!([{"identifier": doi, "identifierType": "DOI"}]);
     }
     json_text(&all)
 }

@@ -73,7 +73,7 @@ for tweets in sorted(folder.glob("server1/vault/*/*_tweets.csv.xz")):
         expected = rows[pathlib.Path(name).name]["rows"]
         plain = pathlib.Path(f"/tmp/twinstream-foreign-{kind}.csv")
         plain.write_bytes(lzma.open(name).read())
-        check(f"lines of {name}", len(plain.read_text(newline="").splitlines()), expected + 1)
+        check(f"lines of {name}", len(plain.open(newline="").read().splitlines()), expected + 1)
         key = "id" if kind == "tweets" else "author_id"
         frame = pandas.read_csv(name)
         frames = {

@@ -289,6 +289,9 @@ fn of_ro_crate(files: &BTreeMap<String, Vec<u8>>) {
 fn a_stranger_finds_what_was_changed_in_what_it_is_cited_by() {
     let publisher = Publisher::with_hours("2026-11-23T13:10:00Z", 2, NOW);
     late(&publisher, "2026-11-23T17:20:00Z");
+    // for the validators: the DOI of `publish --doi`
+    let doi = r#"{"format":1,"doi":"10.17605/OSF.IO/ABCDE","project":"abcde"}"#;
+    fs::write(publisher.site.vault().join("doi.json"), doi).unwrap();
     drop(publisher.command("http://127.0.0.1:9", DATASET, &[]));
     assert_eq!(report(&publisher).0, 5);
     let copy = published(&publisher.site);

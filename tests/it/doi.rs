@@ -16,7 +16,10 @@ const DATASET: &str = "\n[dataset]\ntitle = \"Ids\"\ncreators = [{ name = \"Exam
                        description = \"A test.\"\n";
 /// Each of the files, and how it names the DOI.
 const NAMED: [(&str, &str); 6] = [
-    ("CITATION.cff", "\ndoi: 10.17605/OSF.IO/ABCDE\n"),
+    (
+        "CITATION.cff",
+        "\ndoi: 10.17605/OSF.IO/ABCDE\nauthors:\n  - ",
+    ),
     ("DATASET.md", "<https://doi.org/10.17605/OSF.IO/ABCDE>"),
     (
         "croissant.json",
