@@ -14,6 +14,7 @@ use twinstream::{
         settings::{Fields, Secret, X},
     },
     place::{decide::Asks, door::Door},
+    source::x::wire::Api,
     world::{
         clock::Clock,
         disk::{Disk, DiskFile, Entry, RealDisk, Source},
@@ -48,14 +49,17 @@ impl Collect {
                 })
             },
             server: "1".parse()?,
-            x: X {
-                base_url: self.base_url.clone(),
-                bearer_token_file: PathBuf::new(),
-                fields: Fields::Core,
-                backfill: false,
-                max_line: 1 << 20,
+            wire: {
+                let settings = X {
+                    base_url: self.base_url.clone(),
+                    bearer_token_file: PathBuf::new(),
+                    fields: Fields::Core,
+                    backfill: false,
+                    max_line: 1 << 20,
+                };
+                Box::new(Api::new(&settings, &Secret::new("simulated"))?)
             },
-            token: Secret::new("simulated"),
+            endpoints: vec![self.base_url.clone()],
             proxies: Proxies::default(),
             clock,
             disk: Arc::new(noting),

@@ -9,7 +9,7 @@ use twinstream::{
     segment::{
         event::{Event, What},
         line::{self, PROGRAM},
-        name::{RunId, ServerId},
+        name::{RunId, SAMPLE, ServerId},
         run::Run,
         writer::{Lines, Writer},
     },
@@ -102,7 +102,7 @@ impl Server {
             number: 1,
             id: id_of_run,
         };
-        let mut writer = Writer::new(Arc::clone(disk), spool, &id, run);
+        let mut writer = Writer::new(Arc::clone(disk), spool, &id, SAMPLE, run);
         let program = PROGRAM.to_owned();
         writer.event(&Event {
             at: UtcMs((BEGIN.begin().second() - MARGIN_S) * 1_000),

@@ -38,7 +38,6 @@ pub(crate) fn run(global: &Global, _args: &CollectArgs) -> Result<Exit, Failure>
 /// Everything that collecting needs; the lock is held as long as it lives.
 pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failure> {
     let setup = setup::load(global)?;
-    let token = setup::bearer_token(&setup.settings)?;
     let server = setup.this_server()?.id.clone();
     let settings = &setup.settings;
     let disk = RealDisk;
@@ -60,8 +59,8 @@ pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failu
             Box::new(move || setup.door().spool(&setup.settings.spool_dir, Asks::Make))
         },
         server,
-        x: settings.x.clone(),
-        token,
+        wire: setup.wire()?,
+        endpoints: setup.endpoints(),
         proxies: setup::proxies()?,
         clock: setup.clock.clone(),
         disk: Arc::new(disk),

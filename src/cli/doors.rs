@@ -8,7 +8,6 @@ use super::{
     witness,
 };
 use crate::{
-    collect,
     config::{
         proxy::Proxies,
         settings::{Role, Server, SshTarget, Target},
@@ -22,6 +21,7 @@ use crate::{
     place::{decide::Asks, door::OfTarget},
     publish::{address::Site, answer::Trouble, osf::Osf},
     segment::name::ServerId,
+    source::x::wire::Api,
     text::plural,
     watch::send,
     witness::run::Job,
@@ -52,7 +52,7 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
         let url = format!(
             "{}{}",
             settings.x.base_url,
-            collect::path_and_query(settings.x.fields, minutes)
+            Api::path_and_query(&settings.x, minutes)
         );
         probe::get(&url, &token, proxies)
     };

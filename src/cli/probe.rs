@@ -5,9 +5,9 @@ use std::{io::Read as _, time::Duration};
 use ureq::{Agent, tls::TlsConfig};
 
 use crate::{
-    collect::impostor::{self, FirstLine},
     config::{proxy::Proxies, settings::Secret},
     period::UtcMs,
+    source::{page, x::wire::impostor::FirstLine},
     world::agent,
 };
 
@@ -55,7 +55,7 @@ pub(super) fn get(url: &str, token: &Secret, proxies: &Proxies) -> Result<Answer
             i64::try_from(since.as_millis()).ok().map(UtcMs)
         });
     let status = response.status();
-    let not_the_api = impostor::head(status, response.headers()).or_else(|| {
+    let not_the_api = page::head(status, response.headers()).or_else(|| {
         (status == 200).then(|| first_line(&mut response.body_mut().as_reader()).err())?
     });
     Ok(Answer {

@@ -27,7 +27,7 @@ use crate::{
         door::{Door, NotHere, Spool, Target, Unopened, Vault},
         id::PlaceId,
     },
-    source::{SAMPLE, Stream},
+    source::{SAMPLE, Stream, wire::Wire, x::wire::Api},
     vault::identity,
     world::{
         clock::Clock,
@@ -215,6 +215,19 @@ impl Setup {
     /// What is collected.
     pub(crate) const fn stream(&self) -> Stream {
         SAMPLE
+    }
+
+    /// How it is asked for.
+    pub(crate) fn wire(&self) -> Result<Box<dyn Wire>, Failure> {
+        let token = bearer_token(&self.settings)?;
+        let api = Api::new(&self.settings.x, &token);
+        let api = api.map_err(|why| Failure::new(Exit::Configuration, why.to_string()))?;
+        Ok(Box::new(api))
+    }
+
+    /// Where it is asked for.
+    pub(crate) fn endpoints(&self) -> Vec<String> {
+        vec![self.settings.x.base_url.clone()]
     }
 
     /// The vault.

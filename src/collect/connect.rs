@@ -1,14 +1,13 @@
 //! Opens the stream: address, TCP, TLS, HTTP; each step with its own cause when it fails.
 //!
-//! The name is looked up anew for each attempt, and every address is tried. The token goes into
-//! one header, as it was issued, and nowhere else.
+//! The name is looked up anew for each attempt, and every address is tried.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::{
-    Request, Uri,
+    Request, StatusCode, Uri,
     header::{self, HeaderValue},
 };
 use rustls::pki_types::ServerName;
@@ -16,16 +15,14 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
 use super::{
-    query::path_and_query,
+    handshake,
+    http::{Answer, Http, Socket},
     tunnel,
-    wire::{Answer, Socket, Wire},
 };
 use crate::{
-    config::{
-        proxy::{Proxies, Proxy},
-        settings::{Secret, X},
-    },
+    config::proxy::{Proxies, Proxy},
     segment::{event::Cause, line::PROGRAM},
+    source::wire::{Ask, Transport},
     world::{clock::Clock, tls},
 };
 
@@ -59,57 +56,44 @@ impl Fault {
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// Not an address.
-    #[error("x.base_url: {0:?} is not an address such as https://api.x.com")]
-    BaseUrl(String),
-    /// Not a token.
-    #[error("the bearer token has characters that a token cannot have")]
-    Token,
+    #[error("{0:?} is not an address such as https://api.example.org")]
+    Address(String),
     /// Nothing to check certificates against.
     #[error("this machine's certificate store cannot be used: {0}")]
     Certificates(String),
 }
 
-/// The API: where it is, and how to speak to it.
-pub(super) struct Api {
+/// A place that gives the stream: where it is, and how to get there.
+pub(super) struct Endpoint {
+    /// Its address, as it was configured.
+    pub(super) url: String,
     host: String,
     port: u16,
     authority: HeaderValue,
     path_prefix: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    authorization: HeaderValue,
-    settings: X,
     /// What the way there leads through.
     proxy: Option<Proxy>,
     clock: Clock,
 }
 
-impl Api {
-    pub(super) fn new(
-        settings: &X,
-        token: &Secret,
-        clock: &Clock,
-        proxies: &Proxies,
-    ) -> Result<Self, ApiError> {
-        let wrong = || ApiError::BaseUrl(settings.base_url.clone());
-        let base: Uri = match settings.base_url.parse() {
+impl Endpoint {
+    pub(super) fn new(url: &str, clock: &Clock, proxies: &Proxies) -> Result<Self, ApiError> {
+        let wrong = || ApiError::Address(url.to_owned());
+        let base: Uri = match url.parse() {
             Ok(base) => base,
             Err(_not_a_uri) => return Err(wrong()),
         };
         let authority = base.authority().ok_or_else(wrong)?;
         let https = match base.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
+            Some("https" | "wss") => true,
+            Some("http" | "ws") => false,
             _ => return Err(wrong()),
         };
         let host = authority
             .host()
             .trim_start_matches('[')
             .trim_end_matches(']');
-        let mut authorization = match HeaderValue::from_str(&format!("Bearer {}", token.reveal())) {
-            Ok(value) => value,
-            Err(_not_a_token) => return Err(ApiError::Token),
-        };
-        authorization.set_sensitive(true);
         let tls = if https {
             let name = match ServerName::try_from(host.to_owned()) {
                 Ok(name) => name,
@@ -120,6 +104,7 @@ impl Api {
             None
         };
         Ok(Self {
+            url: url.to_owned(),
             host: host.to_owned(),
             port: authority.port_u16().unwrap_or(if https { 443 } else { 80 }),
             authority: match HeaderValue::from_str(authority.as_str()) {
@@ -128,31 +113,50 @@ impl Api {
             },
             path_prefix: base.path().trim_end_matches('/').to_owned(),
             tls,
-            authorization,
-            settings: settings.clone(),
             proxy: proxies.of(https, host).cloned(),
             clock: clock.clone(),
         })
     }
 
     /// Asks for the stream.
-    pub(super) async fn open(&self, backfill_minutes: u8) -> Result<Answer, Fault> {
-        let socket = self.connect().await?;
-        let wire = Wire::new(socket).await.map_err(|error| fault(&error))?;
-        let request = self.request(backfill_minutes)?;
-        match self.within(ANSWER, wire.ask(request)).await {
-            Some(answer) => answer.map_err(|error| fault(&error)),
-            None => Err(Fault::new(Cause::Timeout, "no answer within 30 s")),
+    pub(super) async fn open(&self, transport: Transport, mut ask: Ask) -> Result<Answer, Fault> {
+        let key = match transport {
+            Transport::Http => None,
+            Transport::WebSocket => Some(handshake::key()),
+        };
+        let key = key
+            .transpose()
+            .map_err(|error| Fault::new(Cause::Protocol, &error))?;
+        if let Some(key) = &key {
+            ask.headers.extend(handshake::headers(key));
         }
+        let socket = self.connect().await?;
+        let http = Http::new(socket).await.map_err(|error| fault(&error))?;
+        let request = self.request(ask)?;
+        let Some(answer) = self.within(ANSWER, http.ask(request)).await else {
+            return Err(Fault::new(Cause::Timeout, "no answer within 30 s"));
+        };
+        let mut answer = answer.map_err(|error| fault(&error))?;
+        if let Some(key) = key
+            && answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
+        {
+            if !handshake::is_accepted(&key, answer.response.headers()) {
+                let what = "the other side speaks no WebSocket: its handshake is another";
+                return Err(Fault::new(Cause::Protocol, what));
+            }
+            answer.body = answer.body.upgrade().await?;
+        }
+        Ok(answer)
     }
 
-    fn request(&self, backfill_minutes: u8) -> Result<Request<Empty<Bytes>>, Fault> {
-        let path = path_and_query(self.settings.fields, backfill_minutes);
-        Request::get(format!("{}{path}", self.path_prefix))
+    fn request(&self, ask: Ask) -> Result<Request<Empty<Bytes>>, Fault> {
+        let mut request = Request::get(format!("{}{}", self.path_prefix, ask.path))
             .header(header::HOST, &self.authority)
-            .header(header::AUTHORIZATION, &self.authorization)
-            .header(header::USER_AGENT, PROGRAM)
-            .header(header::ACCEPT_ENCODING, "gzip")
+            .header(header::USER_AGENT, PROGRAM);
+        for (name, value) in ask.headers {
+            request = request.header(name, value);
+        }
+        request
             .body(Empty::new())
             .map_err(|error| Fault::new(Cause::Protocol, &error))
     }

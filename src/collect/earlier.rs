@@ -94,6 +94,8 @@ mod tests {
     fn answers_count_and_so_do_requests_of_which_nothing_more_is_known() {
         let asked = || What::Connecting {
             backfill_minutes: 0,
+            cursor: None,
+            endpoint: None,
         };
         let connected = || What::Connected {
             status: 200,

@@ -1,7 +1,7 @@
 //! Stage 1: from the socket to sealed segments. Understands lines, not posts.
 //!
 //! ```text
-//! connect ▶ session ▶ intake (gunzip, frame, notice) ▶ outbox ═queue═▶ scribe: write │ sync, seal
+//! connect ▶ session ▶ intake (the source's) ▶ outbox ═queue═▶ scribe: write │ sync, seal
 //!             ▲                                          pulse: one record a minute
 //!            run ◀ backoff: when to try again
 //! ```
@@ -14,7 +14,6 @@
 
 pub use connect::ApiError;
 pub use progress::Progress;
-pub use query::path_and_query;
 pub use run::{CollectError, Collector};
 
 /// What each minute was like: the record `alive`. Pure, so that a simulated week can use it too.
@@ -22,18 +21,12 @@ pub mod pulse;
 
 mod connect;
 mod earlier;
-mod frame;
-mod gunzip;
 mod halt;
-/// Whether what answers is the API at all: `check` asks that, too.
-pub mod impostor;
-mod intake;
-mod notice;
+mod handshake;
+mod http;
 mod outbox;
 mod progress;
-mod query;
 mod run;
 mod scribe;
 mod session;
 mod tunnel;
-mod wire;

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    connect::{Api, ApiError},
+    connect::{ApiError, Endpoint},
     earlier,
     halt::{Halt, Stop},
     outbox::Outbox,
@@ -24,11 +24,8 @@ use super::{
 };
 use crate::{
     alarm::Kind,
-    backoff::{Backoff, End, Next, backfill_minutes},
-    config::{
-        proxy::Proxies,
-        settings::{Secret, X},
-    },
+    backoff::{Backoff, End, Next},
+    config::proxy::Proxies,
     period::UtcMs,
     place::door::{NotHere, Spool},
     segment::{
@@ -39,6 +36,7 @@ use crate::{
         run::{self, Run, Runs},
         writer::{WriteError, Writer},
     },
+    source::wire::{Last, Resume, Wire},
     text::plural,
     world::{clock::Clock, disk::Disk},
 };
@@ -50,6 +48,9 @@ const ROOM_POLL: Duration = Duration::from_secs(5);
 const WRITE_OUT: Duration = Duration::from_secs(7);
 /// … and when that was not enough for letting go of a full disk.
 const LET_GO: Duration = Duration::from_secs(2);
+
+/// A place that has given nothing for so long is left for the next one.
+const ENDPOINT_MS: i64 = 60_000;
 
 /// Threads for looking up addresses.
 const STACK_BYTES: usize = 512 * 1024;
@@ -66,10 +67,10 @@ pub struct Collector {
     pub spool: Box<dyn Fn() -> Result<Spool, NotHere> + Send>,
     /// Which server this is.
     pub server: ServerId,
-    /// The stream.
-    pub x: X,
-    /// The API's token.
-    pub token: Secret,
+    /// What is asked for, and what comes of it.
+    pub wire: Box<dyn Wire>,
+    /// Where it is asked for: the first one, and the next when one gives nothing.
+    pub endpoints: Vec<String>,
     /// The network's proxies.
     pub proxies: Proxies,
     /// The time.
@@ -86,6 +87,8 @@ struct Left {
     recovered: Vec<Recovered>,
     /// What the last one that received anything tells.
     last: Past,
+    /// Where the last line lies in the platform's stream.
+    cursor: Option<i64>,
     /// When the API last answered.
     answers: Vec<UtcMs>,
 }
@@ -125,12 +128,11 @@ impl Collector {
     /// Collects until it is told to stop.
     pub fn run(self) -> Result<(), CollectError> {
         let collector = self;
-        let api = Api::new(
-            &collector.x,
-            &collector.token,
-            &collector.clock,
-            &collector.proxies,
-        )?;
+        let endpoints = collector.endpoints.iter();
+        let endpoints: Result<Vec<Endpoint>, ApiError> = endpoints
+            .map(|url| Endpoint::new(url, &collector.clock, &collector.proxies))
+            .collect();
+        let endpoints = endpoints?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .thread_stack_size(STACK_BYTES)
@@ -158,10 +160,13 @@ impl Collector {
         let past = Left {
             recovered,
             last: recover::past(disk, &spool, server).map_err(spool_error)?,
+            cursor: recover::last_line(disk, &spool, server)
+                .map_err(spool_error)?
+                .and_then(|line| collector.wire.cursor(&line)),
             answers: earlier::answers(disk, &spool, server, collector.clock.now())
                 .map_err(spool_error)?,
         };
-        let result = runtime.block_on(collect(collector, &api, (spool, halt), past));
+        let result = runtime.block_on(collect(collector, &endpoints, (spool, halt), past));
         // an address that is still being looked up is not waited for
         runtime.shutdown_background();
         result
@@ -247,7 +252,7 @@ fn make_folder(disk: &dyn Disk, folder: &Path) -> Result<(), WriteError> {
 
 async fn collect(
     collector: Collector,
-    api: &Api,
+    endpoints: &[Endpoint],
     (spool, halt): (Spool, Arc<Halt>),
     past: Left,
 ) -> Result<(), CollectError> {
@@ -265,7 +270,13 @@ async fn collect(
         clock: collector.clock.clone(),
         halt: Arc::clone(&halt),
     };
-    let writer = Writer::new(Arc::clone(&collector.disk), &spool, &collector.server, run);
+    let writer = Writer::new(
+        Arc::clone(&collector.disk),
+        &spool,
+        &collector.server,
+        collector.wire.stream(),
+        run,
+    );
     let (to_scribe, written) = scribe::start(&desk, writer).map_err(CollectError::Start)?;
     let outbox = Outbox::new(to_scribe, collector.clock.clone(), Arc::clone(&halt), runs);
     outbox.event(What::Started {
@@ -280,16 +291,20 @@ async fn collect(
     }
     let mut driver = Driver {
         session: Session {
-            api,
+            wire: &*collector.wire,
             server: &collector.server,
             outbox: &outbox,
             halt: &halt,
             clock: &collector.clock,
-            max_line: collector.x.max_line,
         },
         backoff: Backoff::new(run.id.0, past.answers),
-        backfill: collector.x.backfill,
-        last_line: believed(past.last, collector.clock.steady()),
+        endpoints,
+        endpoint: 0,
+        failing_since: None,
+        last: Last {
+            arrival: believed(past.last, collector.clock.steady()),
+            cursor: past.cursor,
+        },
     };
     tokio::select! {
         () = driver.attempts() => (),
@@ -429,10 +444,13 @@ fn end_at_once() {
 struct Driver<'a> {
     session: Session<'a>,
     backoff: Backoff,
-    /// Whether backfill is wanted at all.
-    backfill: bool,
-    /// When the last line arrived, in the steady time.
-    last_line: Option<UtcMs>,
+    endpoints: &'a [Endpoint],
+    /// The place that is asked.
+    endpoint: usize,
+    /// Since when it has given nothing, in the steady time.
+    failing_since: Option<UtcMs>,
+    /// What came last.
+    last: Last,
 }
 
 impl Driver<'_> {
@@ -447,18 +465,39 @@ impl Driver<'_> {
                 continue;
             }
             let now = self.session.clock.steady();
-            let minutes = if self.backfill && self.backoff.may_backfill() {
-                backfill_minutes(self.last_line, now)
+            let resume = if self.backoff.may_backfill() {
+                self.session.wire.resume(self.last, now)
             } else {
-                0
+                Resume::Live
             };
             halt.progress().moved(now);
-            let outcome = self.session.attempt(minutes).await;
+            let Some(endpoint) = self.endpoints.get(self.endpoint) else {
+                return;
+            };
+            let outcome = self.session.attempt(endpoint, resume).await;
+            self.move_on(&outcome, now);
             if halt.state().stop.is_some() {
                 return;
             }
             let next = self.judge(&outcome);
             self.wait(next).await;
+        }
+    }
+
+    /// To the next place, when one has given nothing for too long.
+    fn move_on(&mut self, outcome: &Outcome, asked: UtcMs) {
+        if outcome.last_line.is_some() || outcome.end == End::Local {
+            self.failing_since = None;
+            return;
+        }
+        let since = *self.failing_since.get_or_insert(asked);
+        let now = self.session.clock.steady();
+        if 1 < self.endpoints.len() && ENDPOINT_MS <= now.0 - since.0 {
+            self.failing_since = None;
+            self.endpoint = (self.endpoint + 1) % self.endpoints.len();
+            if let Some(next) = self.endpoints.get(self.endpoint) {
+                tracing::warn!("it is asked for at {} from now on", next.url);
+            }
         }
     }
 
@@ -469,7 +508,10 @@ impl Driver<'_> {
         if outcome.held {
             self.backoff.held();
         }
-        self.last_line = outcome.last_line.or(self.last_line);
+        self.last = Last {
+            arrival: outcome.last_line.or(self.last.arrival),
+            cursor: outcome.cursor.or(self.last.cursor),
+        };
         let now = self.session.clock.steady();
         let next = self.backoff.ended(now, outcome.end);
         let wait_ms = next.until.0.saturating_sub(now.0);

@@ -2,18 +2,13 @@
 
 use std::{pin::pin, task::Poll, time::Duration};
 
-use bytes::Bytes;
 use hyper::{HeaderMap, Response, header};
 
 use super::{
-    connect::{Api, Fault, fault},
-    gunzip::decode_short,
+    connect::{Endpoint, Fault},
     halt::{Halt, Stop},
-    impostor,
-    intake::{Frame, Intake, IntakeError, Portion},
-    notice::{self, Notice},
+    http::{Answer, Body, Piece},
     outbox::Outbox,
-    wire::{Answer, Body},
 };
 use crate::{
     alarm::Kind,
@@ -23,6 +18,7 @@ use crate::{
         event::{Cause, Disconnected, What},
         name::ServerId,
     },
+    source::wire::{Frame, Intake, IntakeError, Notice, Portion, Resume, Transport, Wire},
     text::plural,
     world::clock::{Clock, Reading},
 };
@@ -54,23 +50,26 @@ pub(super) struct Outcome {
     /// Whether lines came for as long as it takes to say that the trouble before is over.
     pub(super) held: bool,
     pub(super) last_line: Option<UtcMs>,
+    /// Where the last line lies in the platform's stream.
+    pub(super) cursor: Option<i64>,
     /// In a few words, for the log.
     pub(super) words: String,
 }
 
 /// What attempts need.
 pub(super) struct Session<'a> {
-    pub(super) api: &'a Api,
+    pub(super) wire: &'a dyn Wire,
     pub(super) server: &'a ServerId,
     pub(super) outbox: &'a Outbox,
     pub(super) halt: &'a Halt,
     pub(super) clock: &'a Clock,
-    pub(super) max_line: usize,
 }
 
 /// How far the reading of a response is, in the steady time.
 struct Progress {
     begun: UtcMs,
+    /// Whether the answer's head told the platform's time.
+    has_date: bool,
     lines: u64,
     /// Whether anything came that counts as the stream having been up.
     spoke: bool,
@@ -80,19 +79,29 @@ struct Progress {
     last_stamp: Option<Reading>,
     last_post: UtcMs,
     last_line: Option<UtcMs>,
+    cursor: Option<i64>,
     no_posts_told: bool,
     disconnect: Option<String>,
 }
 
 impl Session<'_> {
     /// Makes one attempt; its events are written when it returns.
-    pub(super) async fn attempt(&self, backfill_minutes: u8) -> Outcome {
+    pub(super) async fn attempt(&self, endpoint: &Endpoint, resume: Resume) -> Outcome {
+        let backfill_minutes = self.minutes(resume);
+        let transport = self.wire.transport();
         self.outbox.next_connection();
-        self.outbox.event(What::Connecting { backfill_minutes });
+        self.outbox.event(What::Connecting {
+            backfill_minutes,
+            cursor: match resume {
+                Resume::Since(cursor) => Some(cursor),
+                Resume::Live | Resume::Minutes(_) => None,
+            },
+            endpoint: (transport == Transport::WebSocket).then(|| endpoint.url.clone()),
+        });
         let opened = tokio::select! {
             biased;
             () = self.halt.wait(true) => Err(self.halted()),
-            opened = self.api.open(backfill_minutes) => opened,
+            opened = endpoint.open(transport, self.wire.ask(resume)) => opened,
         };
         let Answer { response, body } = match opened {
             Ok(answer) => answer,
@@ -103,32 +112,40 @@ impl Session<'_> {
         let steady_offset_ms = clock_offset(response.headers(), steady);
         let limit = rate_limit(response.headers(), steady_offset_ms);
         let answered = Some((steady, limit));
-        if let Some(detail) = impostor::head(response.status(), response.headers()) {
+        if let Some(detail) = self.wire.is_other(response.status(), response.headers()) {
             return self.not_the_api(response.status().as_u16(), detail, answered);
         }
         // what is not the API has not the API's clock either
         if let Some(offset_ms) = offset_ms {
             self.outbox.clock_seen(offset_ms);
         }
-        if response.status() != 200 {
+        let is_stream = match transport {
+            Transport::Http => response.status() == 200,
+            Transport::WebSocket => response.status() == 101,
+        };
+        if !is_stream {
             return self
                 .refused(&response, body, answered, backfill_minutes)
                 .await;
         }
         self.connected(&response, backfill_minutes, offset_ms);
         let encoding = word(response.headers(), "content-encoding");
-        let intake = match Intake::new(encoding.as_deref(), self.max_line) {
+        let intake = self.wire.intake(encoding.as_deref(), &endpoint.url, resume);
+        let intake = match intake {
             Ok(intake) => intake,
-            Err(error) => {
+            Err(detail) => {
                 self.outbox.disconnected();
                 let fault = Fault {
                     cause: Cause::Protocol,
-                    detail: error.to_string(),
+                    detail,
                 };
                 return self.failed(fault, answered);
             }
         };
-        let mut reading = Progress::new(steady);
+        let mut reading = Progress {
+            has_date: offset_ms.is_some(),
+            ..Progress::new(steady)
+        };
         let (intake, mut fault) = self.read(body, intake, &mut reading).await;
         self.outbox.disconnected();
         let at = reading.last_stamp.unwrap_or_else(|| self.clock.read());
@@ -145,6 +162,20 @@ impl Session<'_> {
         }
         self.outbox.flush().await;
         self.ended(reading, fault, unfinished, answered)
+    }
+
+    /// How many minutes are asked for again.
+    fn minutes(&self, resume: Resume) -> u32 {
+        match resume {
+            Resume::Live => 0,
+            Resume::Minutes(minutes) => u32::from(minutes),
+            Resume::Since(cursor) => {
+                let since_ms = self.clock.read().now.0 - cursor / 1_000;
+                u32::try_from(since_ms / 60_000)
+                    .unwrap_or(0)
+                    .saturating_add(1)
+            }
+        }
     }
 
     /// Why we let go ourselves.
@@ -176,6 +207,7 @@ impl Session<'_> {
             answered,
             held: false,
             last_line: None,
+            cursor: None,
             words,
         }
     }
@@ -200,6 +232,7 @@ impl Session<'_> {
             answered,
             held: false,
             last_line: None,
+            cursor: None,
             words,
         }
     }
@@ -209,14 +242,16 @@ impl Session<'_> {
         response: &Response<()>,
         mut body: Body,
         answered: Option<(UtcMs, RateLimit)>,
-        backfill_minutes: u8,
+        backfill_minutes: u32,
     ) -> Outcome {
         let status = response.status().as_u16();
         let encoding = word(response.headers(), "content-encoding");
         let mut bytes = Vec::new();
         let whole = async {
-            while let Some(Ok(frame)) = body.next().await {
-                bytes.extend_from_slice(frame.data_ref().map_or(&[], Bytes::as_ref));
+            while let Some(Ok(piece)) = body.next().await {
+                if let Piece::Bytes(piece) = piece {
+                    bytes.extend_from_slice(&piece);
+                }
                 if REFUSAL_BYTES_MAX <= bytes.len() {
                     break;
                 }
@@ -228,8 +263,7 @@ impl Session<'_> {
             () = self.halt.wait(false) => (),
         }
         bytes.truncate(REFUSAL_BYTES_MAX);
-        let body = decode_short(encoding.as_deref(), &bytes, REFUSAL_BYTES_MAX);
-        let refused = notice::read_refusal(status, &body);
+        let refused = self.wire.refusal(status, encoding.as_deref(), &bytes);
         self.outbox.event(What::Disconnected(Disconnected {
             cause: Cause::HttpStatus,
             status: Some(status),
@@ -246,6 +280,7 @@ impl Session<'_> {
             answered,
             held: false,
             last_line: None,
+            cursor: None,
             words: format!("HTTP {status}: {}", refused.detail),
         }
     }
@@ -253,7 +288,7 @@ impl Session<'_> {
     fn connected(
         &self,
         response: &Response<()>,
-        backfill_minutes: u8,
+        backfill_minutes: u32,
         clock_offset_ms: Option<i64>,
     ) {
         self.outbox.event(What::Connected {
@@ -279,21 +314,21 @@ impl Session<'_> {
     async fn read(
         &self,
         mut body: Body,
-        mut intake: Intake,
+        mut intake: Box<dyn Intake>,
         reading: &mut Progress,
-    ) -> (Intake, Fault) {
+    ) -> (Box<dyn Intake>, Fault) {
         let mut halted = pin!(self.halt.wait(true));
         let mut timer = pin!(self.clock.sleep_until(reading.next_check()));
         let fault = loop {
-            let frame = match body.ready().await {
-                Poll::Ready(frame) => frame,
+            let piece = match body.ready().await {
+                Poll::Ready(piece) => piece,
                 Poll::Pending => {
                     // nothing more is there: what there was is written now
                     self.outbox.flush().await;
                     tokio::select! {
                         biased;
                         () = &mut halted => break self.halted(),
-                        frame = body.next() => frame,
+                        piece = body.next() => piece,
                         () = &mut timer => {
                             if let Some(fault) = self.check_silence(reading) {
                                 break fault;
@@ -304,17 +339,27 @@ impl Session<'_> {
                     }
                 }
             };
-            match frame {
+            match piece {
                 None => {
                     break Fault {
                         cause: Cause::Eof,
                         detail: "the response ended".to_owned(),
                     };
                 }
-                Some(Err(error)) => break fault(&error),
-                Some(Ok(frame)) => {
-                    let chunk = frame.data_ref().map_or(&[][..], Bytes::as_ref);
-                    if let Err(fault) = self.chunk(&mut intake, reading, chunk).await {
+                Some(Err(fault)) => {
+                    if fault.cause == Cause::Platform {
+                        reading
+                            .disconnect
+                            .get_or_insert_with(|| fault.detail.clone());
+                    }
+                    break fault;
+                }
+                Some(Ok(Piece::Alive)) => {
+                    self.stamp(reading);
+                    self.outbox.counted(0, 1);
+                }
+                Some(Ok(Piece::Bytes(chunk))) => {
+                    if let Err(fault) = self.chunk(&mut *intake, reading, &chunk).await {
                         break fault;
                     }
                 }
@@ -323,19 +368,25 @@ impl Session<'_> {
         (intake, fault)
     }
 
+    /// Something has just been read.
+    fn stamp(&self, reading: &mut Progress) -> Reading {
+        let at = self.outbox.stamp();
+        reading.last_bytes = at.steady;
+        reading.last_stamp = Some(at);
+        at
+    }
+
     /// Takes what was read at once; an error ends the response.
     async fn chunk(
         &self,
-        intake: &mut Intake,
+        intake: &mut dyn Intake,
         reading: &mut Progress,
         chunk: &[u8],
     ) -> Result<(), Fault> {
         if chunk.is_empty() {
             return Ok(());
         }
-        let at = self.outbox.stamp();
-        reading.last_bytes = at.steady;
-        reading.last_stamp = Some(at);
+        let at = self.stamp(reading);
         let mut rest = chunk;
         loop {
             match intake.take(&mut rest, at.now) {
@@ -364,6 +415,14 @@ impl Session<'_> {
             self.outbox
                 .lines(at.now, portion.stored, portion.oversize)
                 .await;
+        }
+        if let Some(offset_ms) = portion.offset_ms.filter(|_| !reading.has_date) {
+            self.outbox.clock_seen(offset_ms);
+        }
+        reading.cursor = portion.cursor.or(reading.cursor);
+        if let Some((asked, first)) = portion.clamped {
+            tracing::warn!("the stream begins at {first}, not at {asked} as was asked for");
+            self.outbox.event(What::ReplayClamped { asked, first });
         }
         self.outbox.counted(portion.lines, portion.keep_alives);
         if !reading.heard && 0 < portion.lines + portion.keep_alives {
@@ -444,6 +503,7 @@ impl Session<'_> {
             answered,
             held,
             last_line: reading.last_line,
+            cursor: reading.cursor,
             words,
         }
     }
@@ -453,6 +513,7 @@ impl Progress {
     fn new(now: UtcMs) -> Self {
         Self {
             begun: now,
+            has_date: false,
             lines: 0,
             spoke: false,
             heard: false,
@@ -460,6 +521,7 @@ impl Progress {
             last_stamp: None,
             last_post: now,
             last_line: None,
+            cursor: None,
             no_posts_told: false,
             disconnect: None,
         }
@@ -484,9 +546,9 @@ impl Progress {
 impl From<IntakeError> for Fault {
     fn from(error: IntakeError) -> Self {
         match error {
-            IntakeError::Decode(why) => Self {
+            IntakeError::Decode(detail) => Self {
                 cause: Cause::Protocol,
-                detail: why.to_string(),
+                detail,
             },
             IntakeError::NotTheApi(detail) => Self {
                 cause: Cause::NotTheApi,

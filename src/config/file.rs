@@ -14,6 +14,7 @@ pub const DEFAULT: &str = include_str!("default.toml");
 
 /// Every key outside `[[servers]]`, as it is written with its tables.
 pub const KEYS: &[&str] = &[
+    "source",
     "data_dir",
     "spool_dir",
     "vault_dir",
@@ -22,6 +23,11 @@ pub const KEYS: &[&str] = &[
     "x.fields",
     "x.backfill",
     "x.max_line",
+    "bluesky.collections",
+    "bluesky.endpoints",
+    "bluesky.overlap",
+    "bluesky.compress",
+    "bluesky.dictionary_file",
     "deliver.every",
     "deliver.keep_delivered",
     "deliver.ssh_options",
@@ -63,7 +69,7 @@ pub const KEYS: &[&str] = &[
 ];
 
 /// Every key of a `[[servers]]` entry.
-pub const SERVER_KEYS: &[&str] = &["id", "role", "host", "deliver_to", "until"];
+pub const SERVER_KEYS: &[&str] = &["id", "role", "host", "endpoint", "deliver_to", "until"];
 
 /// Keys that hold a list of tables, and the keys of these, which all hold texts.
 pub const TABLE_KEYS: &[(&str, &[&str])] =

@@ -34,6 +34,9 @@ pub mod rehearsal;
 /// What is written plus the defaults → settings, or everything that is wrong.
 pub mod resolve;
 
+/// `[bluesky]`.
+mod resolve_bluesky;
+
 /// `[publish.osf]`.
 mod resolve_publish;
 

@@ -19,6 +19,8 @@ const KEPT: &[&str] = &[
     "x.fields",
     "x.backfill",
     "x.max_line",
+    "bluesky.collections",
+    "bluesky.overlap",
     "deliver.every",
     "deliver.keep_delivered",
     "merge.timezone",

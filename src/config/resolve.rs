@@ -9,7 +9,7 @@ use super::{
     address::{check_base_url, ssh_options, target},
     file::{self, Entry, Problem, Value, Written},
     home,
-    settings::{Deliver, Fields, Merge, Role, Server, Settings, Target, X, Xz},
+    settings::{Deliver, Fields, Merge, Platform, Role, Server, Settings, Target, X, Xz},
     units,
 };
 use crate::{period::Zone, segment::name::ServerId};
@@ -48,7 +48,9 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     };
     let spool_dir = below(&mut r, "spool_dir", "spool");
     let vault_dir = below(&mut r, "vault_dir", "vault");
-    let x = r.x();
+    let choices = [("x", Platform::X), ("bluesky", Platform::Bluesky)];
+    let source = r.one_of("source", &choices);
+    let (x, bluesky) = (r.x(), r.bluesky());
     let deliver = Deliver {
         every: r.duration("deliver.every"),
         keep_delivered: r.duration("deliver.keep_delivered"),
@@ -76,7 +78,9 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
             vault_dir: vault_dir.into(),
             servers,
             this,
+            source,
             x,
+            bluesky,
             deliver,
             merge,
             after_hour,
@@ -412,6 +416,8 @@ impl Resolving<'_> {
         };
         let (id, role, host) = (text("id", true), text("role", true), text("host", true));
         let (deliver_to, until) = (text("deliver_to", false), text("until", false));
+        let endpoint = text("endpoint", false);
+        let endpoint = endpoint.map(|(url, line)| self.websocket(Some(line), "endpoint", &url));
         let id = id.and_then(|(id, line)| match id.parse::<ServerId>() {
             Ok(id) => Some(id),
             Err(why) => {
@@ -454,6 +460,7 @@ impl Resolving<'_> {
             id: id?,
             role: role?,
             host: host?.0,
+            endpoint,
             deliver_to,
             until,
         })

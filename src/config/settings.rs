@@ -21,8 +21,12 @@ pub struct Settings {
     pub servers: Vec<Server>,
     /// Which of them this process runs on; `None` when that could not be told.
     pub this: Option<ServerId>,
-    /// The stream.
+    /// What is collected.
+    pub source: Platform,
+    /// How X is asked.
     pub x: X,
+    /// How Bluesky is asked.
+    pub bluesky: Bluesky,
     /// Delivery.
     pub deliver: Deliver,
     /// Merging.
@@ -52,6 +56,48 @@ impl Settings {
         let mut servers = self.servers.iter();
         servers.find(|server| Some(&server.id) == self.this.as_ref())
     }
+
+    /// Where this server asks for the stream: first here, then there.
+    pub fn endpoints(&self) -> Vec<String> {
+        let all = match self.source {
+            Platform::X => return vec![self.x.base_url.clone()],
+            Platform::Bluesky => &self.bluesky.endpoints,
+        };
+        let own = self.this_one().and_then(|this| this.endpoint.clone());
+        let place = self.servers.iter().position(|server| {
+            // the place in the file is the same on every server
+            Some(&server.id) == self.this.as_ref()
+        });
+        let first = place.unwrap_or(0) % all.len().max(1);
+        let (before, from) = all.split_at(first);
+        let rest = from
+            .iter()
+            .chain(before)
+            .filter(|one| Some(*one) != own.as_ref());
+        own.iter().chain(rest).cloned().collect()
+    }
+}
+
+/// A platform whose stream can be collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platform {
+    /// X's sample.
+    X,
+    /// Bluesky.
+    Bluesky,
+}
+
+/// `[bluesky]`
+#[derive(Debug, Clone)]
+pub struct Bluesky {
+    /// Names of collections, or their beginnings up to a dot and `*`; none: everything.
+    pub collections: Vec<String>,
+    /// `wss://…`; plain ws only to loopback. Without a `/` at the end.
+    pub endpoints: Vec<String>,
+    /// How far before the last event a connection resumes.
+    pub overlap: Duration,
+    /// Holds the endpoints' zstd dictionary, if messages are to be compressed.
+    pub dictionary_file: Option<PathBuf>,
 }
 
 /// One `[[servers]]` entry.
@@ -63,6 +109,8 @@ pub struct Server {
     pub role: Role,
     /// The host name, to recognize the machine by.
     pub host: String,
+    /// The endpoint that it begins with, instead of the one of its place.
+    pub endpoint: Option<String>,
     /// Where a secondary sends its segments.
     pub deliver_to: Option<Target>,
     /// When it ended for good.

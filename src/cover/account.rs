@@ -4,6 +4,7 @@
 //! bytes soon before and after, and if so few posts come that a silence as long as the one it lies
 //! in is no wonder. All others are uncovered and have exactly one cause, in this order:
 //!
+//! 0. what the platform no longer had when it was asked for again;
 //! 1. what kept the server from receiving in that second, or else within `UNDER_WAY` after it:
 //!    what was under way when the connection broke did not arrive;
 //! 2. what had ended shortly before, if nothing has come since then;
@@ -326,6 +327,10 @@ fn why(seconds: &[i64], views: &[View<'_>], number: usize, place: usize) -> Opti
     let second = *seconds.get(place)?;
     let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
     let timeline = view.timeline;
+    if timeline.was_out_of_window(second) {
+        let reason = Reason::new(Cause::ReplayWindow, "");
+        return Some(Why::Down(reason));
+    }
     if timeline.was_silent(begin) {
         return Some(while_connected(views, number, place, second));
     }
@@ -460,6 +465,7 @@ mod tests {
             downs: downs.collect(),
             bytes: (0..600).filter(|second| second % 20 == 0).collect(),
             connections: Vec::new(),
+            out_of_window: Vec::new(),
             first_start: None,
         }
     }

@@ -22,7 +22,7 @@ pub struct Connection {
     /// When.
     pub at: UtcMs,
     /// Minutes of backfill asked for; 0 for none.
-    pub minutes: u8,
+    pub minutes: u32,
     /// Since when nothing had been connected, and why at last; `None` if that is not known.
     pub hole: Option<(UtcMs, Cause)>,
 }
@@ -54,7 +54,7 @@ pub struct Backfill {
     /// When it was made.
     pub connected: UtcMs,
     /// Minutes asked for.
-    pub minutes: u8,
+    pub minutes: u32,
     /// Posts of this hour that came by this backfill and that the server did not have before.
     pub posts: u64,
     /// Further copies of posts that the server had already.
@@ -121,7 +121,7 @@ impl Hole {
 mod tests {
     use super::*;
 
-    fn connection(at: i64, minutes: u8, since: i64) -> Connection {
+    fn connection(at: i64, minutes: u32, since: i64) -> Connection {
         Connection {
             run: RunId(1),
             connection: 1,

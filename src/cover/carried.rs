@@ -50,6 +50,7 @@ pub fn timeline(
         downs,
         bytes,
         connections: since.connections,
+        out_of_window: since.out_of_window,
         first_start: since.first_start.or(covered.begins),
     }
 }

@@ -19,6 +19,9 @@ pub enum Cause {
     /// The connection was up and brought nothing.
     #[serde(rename = "stall")]
     Stall,
+    /// The platform no longer had it when it was asked for again.
+    #[serde(rename = "replay window")]
+    ReplayWindow,
     /// The API does not let this client in for a while: too many connections, rate limits.
     #[serde(rename = "lock-out")]
     LockOut,
@@ -41,11 +44,12 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, in the order of precedence.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Late,
         Self::UpstreamSilence,
         Self::PlatformDisconnect,
         Self::Stall,
+        Self::ReplayWindow,
         Self::LockOut,
         Self::Refused,
         Self::Network,
@@ -61,6 +65,7 @@ impl Cause {
             Self::UpstreamSilence => "upstream silence",
             Self::PlatformDisconnect => "platform disconnect",
             Self::Stall => "stall",
+            Self::ReplayWindow => "replay window",
             Self::LockOut => "lock-out",
             Self::Refused => "refused",
             Self::Network => "network",

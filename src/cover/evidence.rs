@@ -58,6 +58,8 @@ pub struct Timeline {
     pub bytes: Vec<i64>,
     /// The connections that were made, ascending by time.
     pub connections: Vec<Connection>,
+    /// What the platform no longer had when it was asked for again, by the platform's clock.
+    pub out_of_window: Vec<Interval>,
     /// When the server first started, if that is told here: before, it was none.
     pub first_start: Option<UtcMs>,
 }
@@ -147,6 +149,7 @@ impl Timeline {
             downs: vec![down],
             bytes: Vec::new(),
             connections: Vec::new(),
+            out_of_window: Vec::new(),
             first_start: None,
         }
     }
@@ -181,6 +184,12 @@ impl Timeline {
         let mut all = self.downs_in(from, to);
         let first = || all.find(|down| !down.reason.is_silence());
         self.lasting(from, to).next().or_else(first)
+    }
+
+    /// Whether the platform no longer had a second when it was asked for again.
+    pub fn was_out_of_window(&self, second: i64) -> bool {
+        let is_in = |part: &Interval| part.begin.second() <= second && second < part.end.second();
+        self.out_of_window.iter().any(is_in)
     }
 
     /// Whether a former revision tells that a connection was up then and brought nothing.
@@ -237,6 +246,7 @@ struct Painter {
     /// The seconds of each run in which bytes arrived, by the server's clock: what was before what is told by it.
     stamped_bytes: BTreeMap<RunId, Vec<UtcMs>>,
     connections: Vec<Connection>,
+    out_of_window: Vec<Interval>,
     before: Option<Before>,
     first_start: Option<UtcMs>,
 }
@@ -259,6 +269,7 @@ impl Painter {
             }],
             bytes,
             connections: Vec::new(),
+            out_of_window: Vec::new(),
             before: None,
             first_start: None,
         }
@@ -431,6 +442,10 @@ impl Painter {
                 };
                 self.paint(begin, Some(Reason::of_end(ended)));
             }
+            What::ReplayClamped { asked, first } => self.out_of_window.push(Interval {
+                begin: *asked,
+                end: *first,
+            }),
             What::Waiting { why, .. } => self.refine(*why),
             What::Alive(Alive {
                 minute,
@@ -508,6 +523,7 @@ impl Painter {
             downs: downs.collect(),
             bytes: self.bytes,
             connections: self.connections,
+            out_of_window: self.out_of_window,
             first_start: self.first_start,
         }
     }

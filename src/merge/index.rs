@@ -119,7 +119,7 @@ pub struct EventFacts {
     /// Whether that was the first start of a server that had never collected before.
     pub is_first: bool,
     /// The most minutes of backfill that a connection asked for.
-    pub backfill: u8,
+    pub backfill: u32,
     /// Whether its run ended or crashed in its minute.
     pub ends_early: bool,
     /// Whether its run said that it ends.

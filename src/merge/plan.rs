@@ -66,7 +66,7 @@ pub struct Stock {
     /// Whether its run said that it ends.
     pub stopped: bool,
     /// The most minutes of backfill that a connection in its events file asked for.
-    pub backfill: u8,
+    pub backfill: u32,
     /// When it was there: when the delivery acknowledged it, else the end of its minute.
     pub arrived: UtcMs,
 }

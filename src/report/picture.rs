@@ -84,7 +84,7 @@ const DASHED: &str = "M2,3 H6 M8,9 H12";
 const NONE: &str = "";
 
 /// Everything that a column can show, from light to dark where it can be.
-const LOOKS: [Look; 14] = [
+const LOOKS: [Look; 15] = [
     Look {
         state: State::Absent,
         name: "not in the archive",
@@ -127,6 +127,12 @@ const LOOKS: [Look; 14] = [
         FALLING,
     ),
     gap(Cause::Stall, "stall", ("#c7437a", LIGHT), DASHED),
+    gap(
+        Cause::ReplayWindow,
+        "replay window",
+        ("#5f8f8b", LIGHT),
+        RISING,
+    ),
     gap(Cause::LockOut, "lock-out", ("#d2a417", DARK), CROSSED),
     gap(Cause::Refused, "refused", ("#b3261e", LIGHT), UPRIGHT),
     gap(Cause::Network, "network", ("#e07b16", DARK), FALLING),
@@ -320,6 +326,7 @@ const fn letter(cause: Cause) -> &'static str {
         Cause::UpstreamSilence => "U",
         Cause::PlatformDisconnect => "P",
         Cause::Stall => "S",
+        Cause::ReplayWindow => "W",
         Cause::LockOut => "K",
         Cause::Refused => "R",
         Cause::Network => "N",

@@ -38,6 +38,7 @@ pub const fn meaning(cause: Cause) -> &'static str {
         Cause::UpstreamSilence => "all servers that ran were connected, and none got anything",
         Cause::PlatformDisconnect => "the platform ended the connection and said so",
         Cause::Stall => "the connection was up and brought nothing",
+        Cause::ReplayWindow => "the platform no longer had it when it was asked for again",
         Cause::LockOut => "the platform let the server not in for a while (limits)",
         Cause::Refused => "the platform refused the request; the detail is its status",
         Cause::Network => "the connection broke or could not be made",

@@ -45,14 +45,20 @@ pub enum What {
     /// A request is about to be made.
     Connecting {
         /// Minutes of backfill asked for; 0 for none.
-        backfill_minutes: u8,
+        backfill_minutes: u32,
+        /// The place in the platform's stream from which on all is asked for: µs since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<i64>,
+        /// Which of several places is asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        endpoint: Option<String>,
     },
     /// The API has answered with 200.
     Connected {
         /// The HTTP status.
         status: u16,
         /// Minutes of backfill asked for; 0 for none.
-        backfill_minutes: u8,
+        backfill_minutes: u32,
         /// The API's clock minus ours, from its `Date` header (whole seconds, so ± 1 s).
         #[serde(skip_serializing_if = "Option::is_none")]
         clock_offset_ms: Option<i64>,
@@ -76,6 +82,13 @@ pub enum What {
     ErrorFrame {
         /// The line.
         line: String,
+    },
+    /// The platform no longer has all that was asked for: what it gives begins later.
+    ReplayClamped {
+        /// From where it was asked for, by the platform's clock.
+        asked: UtcMs,
+        /// Where it begins, by the platform's clock.
+        first: UtcMs,
     },
     /// Keep-alives come, but no post for 60 s.
     NoPosts {

@@ -8,7 +8,7 @@
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
 use std::{
-    io::{self, Read},
+    io::{self, BufRead as _, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -16,6 +16,7 @@ use super::{
     event::Event,
     line::{PROGRAM, cut},
     name::{Paths, SegmentName, ServerId, open},
+    raw,
     run::Runs,
     seal::{Digest, Digester, FORMAT, SEAL_BYTES_MAX, Seal},
     spool,
@@ -278,6 +279,26 @@ pub fn past(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Past
         }
     }
     Ok(Past::default())
+}
+
+/// The last line that lies in the spool, as it is stored.
+pub fn last_line(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Option<Vec<u8>>> {
+    let runs = Runs::read(disk, spool, server)?;
+    let mut names = spool::sealed(disk, spool, server)?.found;
+    names.sort_by_key(|name| (runs.number(name.run), name.minute, name.part));
+    for name in names.iter().rev() {
+        let paths = name.paths(spool);
+        if arrival_in(disk, &paths, name).is_none() {
+            continue;
+        }
+        let (mut last, mut line) = (None, Vec::new());
+        let mut lines = BufReader::new(raw::open(disk, &paths.segment)?);
+        while lines.read_until(b'\n', &mut line)? != 0 {
+            last = Some(std::mem::take(&mut line));
+        }
+        return Ok(last);
+    }
+    Ok(None)
 }
 
 fn arrival_in(disk: &dyn Disk, paths: &Paths, name: &SegmentName) -> Option<UtcMs> {

@@ -23,7 +23,7 @@ use std::{
 use super::{
     event::Event,
     line::PROGRAM,
-    name::{Paths, SAMPLE, SegmentName, ServerId, open},
+    name::{Paths, SegmentName, ServerId, open},
     run::Run,
     seal::{Digester, FORMAT, Seal},
 };
@@ -138,6 +138,7 @@ pub struct Writer {
     disk: Arc<dyn Disk>,
     spool: PathBuf,
     server: ServerId,
+    stream: String,
     run: Run,
     pair: Option<Pair>,
     /// The minute and part of the last pair, open or not.
@@ -146,11 +147,18 @@ pub struct Writer {
 
 impl Writer {
     /// A writer for a run; nothing is made on the disk yet.
-    pub fn new(disk: Arc<dyn Disk>, spool: &Path, server: &ServerId, run: Run) -> Self {
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        spool: &Path,
+        server: &ServerId,
+        stream: &str,
+        run: Run,
+    ) -> Self {
         Self {
             disk,
             spool: spool.to_owned(),
             server: server.clone(),
+            stream: stream.to_owned(),
             run,
             pair: None,
             last: None,
@@ -255,7 +263,7 @@ impl Writer {
         loop {
             let name = SegmentName {
                 server: self.server.clone(),
-                stream: SAMPLE.to_owned(),
+                stream: self.stream.clone(),
                 minute,
                 run: self.run.id,
                 part,

@@ -17,15 +17,21 @@ pub mod cells;
 pub mod columns;
 /// The text of a JSON string.
 mod escape;
+/// The body of an HTTP answer, decoded as its bytes come.
+pub mod gunzip;
 /// JSON without opinions: members, items and texts as they stand in the line.
 pub mod json;
 /// What names a record.
 pub mod key;
+/// Whether an answer is a page of somebody else.
+pub mod page;
 /// What there is to know of a platform.
 mod platform;
 /// What a line is.
 mod record;
 /// The CSV files of an hour, and what is said of all files.
 mod table;
+/// How a stream is asked for, and what its bytes are.
+pub mod wire;
 /// X.
 pub mod x;

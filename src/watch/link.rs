@@ -138,6 +138,7 @@ impl Link {
             What::Connecting { .. }
             | What::ErrorFrame { .. }
             | What::NoPosts { .. }
+            | What::ReplayClamped { .. }
             | What::Recovered { .. }
             | What::Unknown => (),
         }

@@ -22,11 +22,12 @@ const GAPS_MAX: usize = 12;
 
 /// What a piece of a strip can be, and how it looks without colours. The words are those of the
 /// gaps' causes.
-const LOOKS: [(&str, Look); 11] = [
+const LOOKS: [(&str, Look); 12] = [
     (COVERED, Look::Plain),
     ("network", Look::Rising),
     ("platform disconnect", Look::Falling),
     ("stall", Look::Dots),
+    ("replay window", Look::Level),
     ("lock-out", Look::Crossed),
     ("refused", Look::Upright),
     ("disk", Look::Level),

@@ -420,6 +420,7 @@ mod tests {
                 Arc::new(RealDisk),
                 dir.path(),
                 &server,
+                "sample",
                 Run {
                     number: 1,
                     id: RunId(7),

@@ -7,7 +7,7 @@ use twinstream::{
     segment::{
         event::{Event, What},
         line,
-        name::{RunId, SegmentName, ServerId},
+        name::{RunId, SAMPLE, SegmentName, ServerId},
         recover::{Recovered, past, recover},
         run::Run,
         seal::{Digester, Seal},
@@ -54,7 +54,13 @@ impl Written {
 /// A few minutes of collecting, as the collector's two threads do it.
 fn collect(disk: &SimulatedDisk, written: &mut Written) -> Result<(), WriteError> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), run(0x3fa9_c01b));
+    let mut writer = Writer::new(
+        shared,
+        Path::new(SPOOL),
+        &server(),
+        SAMPLE,
+        run(0x3fa9_c01b),
+    );
     let mut to_seal: Option<Closed> = None;
     for minute in FIRST.0..FIRST.0 + MINUTES {
         let begin = Minute(minute).begin();
@@ -219,7 +225,7 @@ fn recovery_tells_what_it_found_and_when_the_last_line_came() {
     let spool = Path::new(SPOOL);
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     assert_eq!(past(&disk, spool, &server()).unwrap().last_line, None);
-    let mut writer = Writer::new(shared, spool, &server(), run(1));
+    let mut writer = Writer::new(shared, spool, &server(), SAMPLE, run(1));
     let at = FIRST.begin().plus_ms(1_234);
     let mut stored = Vec::new();
     line::store(b"{}", at, &mut stored);
@@ -258,7 +264,7 @@ fn a_pair_that_cannot_be_mended_stops_no_other() {
     let disk = SimulatedDisk::default();
     for run in [1, 2] {
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), self::run(run));
+        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), SAMPLE, self::run(run));
         let event = Event {
             at: FIRST.begin(),
             what: What::FirstLine,
@@ -289,7 +295,7 @@ fn a_full_disk_keeps_what_is_whole_and_goes_on_when_there_is_room() {
         let disk = SimulatedDisk::default();
         disk.set_capacity(Some(capacity));
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), run(7));
+        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), SAMPLE, run(7));
         let mut stored = Vec::new();
         line::store(br#"{"data":{"id":"1"}}"#, FIRST.begin(), &mut stored);
         let lines = Lines {

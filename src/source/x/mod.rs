@@ -24,3 +24,5 @@ mod records;
 mod reject;
 /// The columns of the CSV files.
 mod schema;
+/// How X is asked, and what its bytes are.
+pub mod wire;

@@ -164,7 +164,7 @@ const ALL: &[(&str, &[&str])] = &[
 ];
 
 /// Path and query of the request.
-pub fn path_and_query(fields: Fields, backfill_minutes: u8) -> String {
+pub(super) fn path_and_query(fields: Fields, backfill_minutes: u8) -> String {
     let lists = match fields {
         Fields::Core => CORE,
         Fields::All => ALL,

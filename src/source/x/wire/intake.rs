@@ -5,78 +5,60 @@
 
 use super::{
     frame::{Framer, Piece, Rest},
-    gunzip::{DecodeError, Decoder},
     impostor::FirstLine,
-    notice::{self, Notice},
+    notice,
 };
-use crate::{period::UtcMs, segment::line};
+use crate::{
+    period::UtcMs,
+    segment::line,
+    source::{
+        gunzip::{DecodeError, Decoder},
+        wire::{Frame, Intake, IntakeError, Portion},
+    },
+};
 
 /// Of what came after the last line end, so much goes into the record of the disconnection.
 const UNFINISHED_BYTES_MAX: usize = 64 * 1024;
 
 /// Takes one response in.
-pub(super) struct Intake {
+pub(super) struct Body {
     decoder: Decoder,
     framer: Framer,
     first: FirstLine,
 }
 
-/// Why nothing can be made of the bytes.
-#[derive(Debug)]
-pub(super) enum IntakeError {
-    /// They are not what the response said they are.
-    Decode(DecodeError),
-    /// They are something else's than the API's.
-    NotTheApi(String),
-}
-
-/// What some bytes were made of.
-#[derive(Debug, Default)]
-pub(super) struct Portion {
-    /// Whole stored lines.
-    pub(super) stored: Vec<u8>,
-    pub(super) lines: u64,
-    pub(super) oversize: u64,
-    pub(super) keep_alives: u64,
-    pub(super) frames: Vec<Frame>,
-}
-
-/// An error frame.
-#[derive(Debug)]
-pub(super) struct Frame {
-    pub(super) line: String,
-    pub(super) notice: Notice,
-}
-
-impl Portion {
-    fn line(&mut self, line: &[u8], at: UtcMs) {
-        if let Some(notice) = notice::read_frame(line) {
-            let line = String::from_utf8_lossy(line).into_owned();
-            self.frames.push(Frame { line, notice });
-        } else {
-            line::store(line, at, &mut self.stored);
-            self.lines += 1;
-        }
-    }
-
-    fn piece(&mut self, piece: Piece, first: &mut FirstLine, at: UtcMs) -> Result<(), String> {
-        if let Piece::Line(line) | Piece::Cut(line) = piece {
-            first.line(line)?;
-        }
-        match piece {
-            Piece::KeepAlive => self.keep_alives += 1,
-            Piece::Line(line) => self.line(line, at),
-            Piece::Cut(line) => {
-                line::store(line, at, &mut self.stored);
-                self.lines += 1;
-                self.oversize += 1;
-            }
-        }
-        Ok(())
+fn take_line(portion: &mut Portion, line: &[u8], at: UtcMs) {
+    if let Some(notice) = notice::read_frame(line) {
+        let line = String::from_utf8_lossy(line).into_owned();
+        portion.frames.push(Frame { line, notice });
+    } else {
+        line::store(line, at, &mut portion.stored);
+        portion.lines += 1;
     }
 }
 
-impl Intake {
+fn take_piece(
+    portion: &mut Portion,
+    piece: Piece<'_>,
+    first: &mut FirstLine,
+    at: UtcMs,
+) -> Result<(), String> {
+    if let Piece::Line(line) | Piece::Cut(line) = piece {
+        first.line(line)?;
+    }
+    match piece {
+        Piece::KeepAlive => portion.keep_alives += 1,
+        Piece::Line(line) => take_line(portion, line, at),
+        Piece::Cut(line) => {
+            line::store(line, at, &mut portion.stored);
+            portion.lines += 1;
+            portion.oversize += 1;
+        }
+    }
+    Ok(())
+}
+
+impl Body {
     pub(super) fn new(encoding: Option<&str>, max_line: usize) -> Result<Self, DecodeError> {
         Ok(Self {
             decoder: Decoder::for_encoding(encoding)?,
@@ -84,16 +66,14 @@ impl Intake {
             first: FirstLine::default(),
         })
     }
+}
 
-    /// Takes the next portion from `input`, which moves on; `None` when it is used up.
-    pub(super) fn take(
-        &mut self,
-        input: &mut &[u8],
-        at: UtcMs,
-    ) -> Result<Option<Portion>, IntakeError> {
+impl Intake for Body {
+    fn take(&mut self, input: &mut &[u8], at: UtcMs) -> Result<Option<Portion>, IntakeError> {
         /// What a stamp adds to a line, for each of the lines of a portion of usual posts.
         const STAMPS_BYTES: usize = 8 * 1024;
-        let bytes = self.decoder.decode(input).map_err(IntakeError::Decode)?;
+        let bytes = self.decoder.decode(input);
+        let bytes = bytes.map_err(|why| IntakeError::Decode(why.to_string()))?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -105,22 +85,23 @@ impl Intake {
         let mut taken = Ok(());
         self.framer.feed(bytes, |piece| {
             if taken.is_ok() {
-                taken = portion.piece(piece, &mut self.first, at);
+                taken = take_piece(&mut portion, piece, &mut self.first, at);
             }
         });
         taken.map_err(IntakeError::NotTheApi)?;
         Ok(Some(portion))
     }
 
-    /// The response is over: what came after the last line end, as a line if it looks whole, or
-    /// in words.
-    pub(super) fn finish(mut self, at: UtcMs) -> Result<(Portion, Option<String>), IntakeError> {
+    fn finish(self: Box<Self>, at: UtcMs) -> Result<(Portion, Option<String>), IntakeError> {
+        let Self {
+            framer, mut first, ..
+        } = *self;
         let mut portion = Portion::default();
-        let unfinished = match self.framer.finish() {
+        let unfinished = match framer.finish() {
             Rest::Nothing => None,
             Rest::Line(line) => {
-                self.first.line(&line).map_err(IntakeError::NotTheApi)?;
-                portion.line(&line, at);
+                first.line(&line).map_err(IntakeError::NotTheApi)?;
+                take_line(&mut portion, &line, at);
                 None
             }
             Rest::Unfinished(rest) => {
@@ -149,7 +130,7 @@ mod tests {
         encoding: Option<&str>,
         chunks: impl IntoIterator<Item = &'a [u8]>,
     ) -> (Vec<Vec<u8>>, u64, Vec<String>, Option<String>) {
-        let mut intake = Intake::new(encoding, 40).unwrap();
+        let mut intake = Box::new(Body::new(encoding, 40).unwrap());
         let (mut stored, mut keep_alives, mut frames, mut lines) = (Vec::new(), 0, Vec::new(), 0);
         let mut add = |portion: Portion| {
             stored.extend(portion.stored);

@@ -13,7 +13,11 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::{backoff::Refusal, text::one_line};
+use crate::{
+    backoff::Refusal,
+    source::wire::{Notice, Refused},
+    text::one_line,
+};
 
 /// An error frame has some 300 bytes; a longer one is kept whole but not searched for what it
 /// means.
@@ -21,15 +25,6 @@ const FRAME_SEARCHED_BYTES_MAX: usize = 64 * 1024;
 
 /// The platform's own words are cut to this many bytes before they go into an event or the log.
 const WORD_BYTES_MAX: usize = 300;
-
-/// What an error frame means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Notice {
-    /// It only tells something.
-    Message,
-    /// The platform disconnects, with its word for why.
-    Disconnect(String),
-}
 
 /// Whether `errors` and `data` stand at the top level of an object.
 #[derive(Default)]
@@ -113,14 +108,6 @@ fn short(text: &str) -> String {
     }
     let head = text.get(..end).unwrap_or("");
     one_line(head)
-}
-
-/// A refusal, and what the API says about it in words.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) refusal: Refusal,
-    /// For a person; nothing is decided on it.
-    pub(super) detail: String,
 }
 
 /// Judges an answer with another status than 200. The body is decoded and bounded already.

@@ -8,14 +8,14 @@
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// Bytes given out per call.
-pub(super) const DECODED_BYTES_MAX: usize = 64 * 1024;
+pub const DECODED_BYTES_MAX: usize = 64 * 1024;
 
 /// The largest window of deflate; the gzip format allows all of it.
 const WINDOW_BITS: u8 = 15;
 
 /// The bytes are not what the response said they are.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DecodeError {
+pub enum DecodeError {
     /// A `Content-Encoding` that was not asked for.
     #[error("the response is encoded as {0:?}, which was not asked for")]
     UnknownEncoding(String),
@@ -25,7 +25,7 @@ pub(super) enum DecodeError {
 }
 
 /// Decodes one body.
-pub(super) enum Decoder {
+pub enum Decoder {
     /// The bytes as they are.
     Identity,
     /// Gzip.
@@ -33,7 +33,7 @@ pub(super) enum Decoder {
 }
 
 /// The state of a gzip stream.
-pub(super) struct Gunzip {
+pub struct Gunzip {
     member: Decompress,
     /// Whether the last member has ended, so that further bytes begin another.
     ended: bool,
@@ -42,7 +42,7 @@ pub(super) struct Gunzip {
 
 impl Decoder {
     /// The decoder for a `Content-Encoding`.
-    pub(super) fn for_encoding(encoding: Option<&str>) -> Result<Self, DecodeError> {
+    pub fn for_encoding(encoding: Option<&str>) -> Result<Self, DecodeError> {
         match encoding.map(|name| name.trim().to_ascii_lowercase()) {
             None => Ok(Self::Identity),
             Some(name) if name.is_empty() || name == "identity" => Ok(Self::Identity),
@@ -55,10 +55,7 @@ impl Decoder {
 
     /// Decodes from `input`, moves it past what was used, and returns at most one buffer.
     /// Nothing more is to be had from this input when the result is empty.
-    pub(super) fn decode<'a, 'i: 'a>(
-        &'a mut self,
-        input: &mut &'i [u8],
-    ) -> Result<&'a [u8], DecodeError> {
+    pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<&'a [u8], DecodeError> {
         match self {
             Self::Identity => {
                 let (now, later) = input.split_at(input.len().min(DECODED_BYTES_MAX));
@@ -118,7 +115,7 @@ fn advance(before: u64, after: u64) -> usize {
 }
 
 /// Decodes a whole short body, as far as it can be decoded, to at most `max` bytes.
-pub(super) fn decode_short(encoding: Option<&str>, body: &[u8], max: usize) -> Vec<u8> {
+pub fn decode_short(encoding: Option<&str>, body: &[u8], max: usize) -> Vec<u8> {
     let mut short = Vec::new();
     let mut decoder = match Decoder::for_encoding(encoding) {
         Ok(decoder) => decoder,

@@ -1,0 +1,115 @@
+//! `[bluesky]` → what cannot be wrong.
+
+use super::{address::is_loopback, file::Value, resolve::Resolving, settings::Bluesky};
+
+/// Jetstream takes no more of them.
+const COLLECTIONS_MAX: usize = 100;
+
+impl Resolving<'_> {
+    pub(super) fn bluesky(&mut self) -> Bluesky {
+        let key = "bluesky.collections";
+        let collections = self.list(key);
+        let line = self.line(key);
+        for wrong in collections.iter().filter(|one| !is_collection(one)) {
+            let why = format!("{wrong:?} is no collection, nor the beginning of some");
+            let hint = "write app.bsky.feed.post, or app.bsky.feed.*";
+            self.wrong(line, key, why, hint);
+        }
+        if COLLECTIONS_MAX < collections.len() {
+            let why = format!(
+                "there are {}, at most {COLLECTIONS_MAX} are taken",
+                collections.len()
+            );
+            self.wrong(line, key, why, "write the beginning of several: app.bsky.*");
+        }
+        let key = "bluesky.endpoints";
+        let line = self.line(key);
+        let endpoints = self.list(key);
+        if endpoints.is_empty() {
+            self.wrong(line, key, "it is empty", "name one");
+        }
+        let endpoints = endpoints.iter().map(|url| self.websocket(line, key, url));
+        let endpoints = endpoints.collect();
+        let overlap = self.duration("bluesky.overlap");
+        let compress = matches!(self.find("bluesky.compress"), Some((Value::Bool(true), _)));
+        let key = "bluesky.dictionary_file";
+        let file = self.is_written(key).then(|| self.path(key));
+        if compress && file.is_none() {
+            let line = self.line("bluesky.compress");
+            let why = "compressed messages cannot be read without the endpoint's dictionary";
+            self.wrong(
+                line,
+                "bluesky.compress",
+                why,
+                "name its file: dictionary_file = \"…\"",
+            );
+        }
+        Bluesky {
+            collections,
+            endpoints,
+            overlap,
+            dictionary_file: file.filter(|_| compress),
+        }
+    }
+
+    /// An endpoint, without a `/` at its end.
+    pub(super) fn websocket(&mut self, line: Option<usize>, key: &str, url: &str) -> String {
+        let (plain, rest) = match (url.strip_prefix("wss://"), url.strip_prefix("ws://")) {
+            (Some(rest), _) => (false, rest),
+            (_, Some(rest)) => (true, rest),
+            (None, None) => (false, ""),
+        };
+        let hint = "write it as \"wss://host\"";
+        if rest.contains(['?', '#', '@', ' ', '"', '\\']) || rest.trim_matches('/').is_empty() {
+            let why = format!("{url:?} is not a URL with wss:// and a host");
+            self.wrong(line, key, why, hint);
+        } else if plain && !is_loopback(url) {
+            let why = "plain ws would let anybody on the way change what comes; it is allowed to this machine only";
+            self.wrong(line, key, why, hint);
+        }
+        url.trim_end_matches('/').to_owned()
+    }
+}
+
+/// `app.bsky.feed.post`, or `app.bsky.feed.*`.
+fn is_collection(text: &str) -> bool {
+    let part = |part: &str| {
+        let may = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        !part.is_empty() && part.len() <= 63 && part.chars().all(may)
+    };
+    let (begin, parts_min) = match text.strip_suffix(".*") {
+        Some(begin) => (begin, 1),
+        None => (text, 3),
+    };
+    let parts: Vec<&str> = begin.split('.').collect();
+    text.len() <= 317 && parts_min <= parts.len() && parts.into_iter().all(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collection_has_a_name_or_the_beginning_of_one() {
+        for good in [
+            "app.bsky.feed.post",
+            "app.bsky.feed.*",
+            "app.*",
+            "fm.teal.alpha",
+        ] {
+            assert!(is_collection(good), "{good}");
+        }
+        for bad in [
+            "",
+            "*",
+            "app",
+            "app.bsky",
+            "app.bsky.feed.p*",
+            "app..post",
+            "a b.c.d",
+            "app.bsky.feed.post&x=1",
+        ] {
+            assert!(!is_collection(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! How a platform's stream is asked for, and what its bytes are. Pure: bytes go in, stored lines and what they
+//! mean for the connection come out. Sockets, waiting and writing are the collector's.
+
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{HeaderName, HeaderValue},
+};
+
+use crate::{backoff::Refusal, period::UtcMs};
+
+/// A platform's stream, as the collector sees it.
+pub trait Wire: Send + Sync {
+    /// The stream's word.
+    fn stream(&self) -> &'static str;
+
+    /// What the bytes come over.
+    fn transport(&self) -> Transport;
+
+    /// What a new connection asks for again, given what came last.
+    fn resume(&self, last: Last, now: UtcMs) -> Resume;
+
+    /// The request, path and query below the base address.
+    fn ask(&self, resume: Resume) -> Ask;
+
+    /// What tells from the head of an answer that it is something else's than the platform's.
+    fn is_other(&self, status: StatusCode, headers: &HeaderMap) -> Option<String>;
+
+    /// What an answer means that is no stream; of its body, which is encoded like that, the beginning.
+    fn refusal(&self, status: u16, encoding: Option<&str>, body: &[u8]) -> Refused;
+
+    /// Takes a stream in that is encoded like that; `endpoint` is where it comes from.
+    fn intake(
+        &self,
+        encoding: Option<&str>,
+        endpoint: &str,
+        resume: Resume,
+    ) -> Result<Box<dyn Intake>, String>;
+
+    /// Where a stored line lies in the platform's stream, if one can go on from there.
+    fn cursor(&self, line: &[u8]) -> Option<i64>;
+}
+
+/// What the bytes of a stream come over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// The body of an HTTP response, which has no end.
+    Http,
+    /// The messages of a WebSocket.
+    WebSocket,
+}
+
+/// A request.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Path and query below the base address.
+    pub path: String,
+    /// Headers beside those that every request has.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What came last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Last {
+    /// When the last line arrived, in the steady time.
+    pub arrival: Option<UtcMs>,
+    /// Where it lies in the platform's stream.
+    pub cursor: Option<i64>,
+}
+
+/// What a connection asks for again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Resume {
+    /// Nothing: what comes from now on.
+    #[default]
+    Live,
+    /// The last minutes.
+    Minutes(u8),
+    /// All since a place in the platform's stream: µs since 1970 by the clock of who sends.
+    Since(i64),
+}
+
+/// Why there is no stream, and what the platform says about it in words.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The row of the table of waits.
+    pub refusal: Refusal,
+    /// For a person; nothing is decided on it.
+    pub detail: String,
+}
+
+/// Takes one stream in.
+pub trait Intake: Send {
+    /// Takes the next portion from `input`, which moves on; `None` when it is used up. Over a WebSocket `input` is
+    /// one message.
+    fn take(&mut self, input: &mut &[u8], at: UtcMs) -> Result<Option<Portion>, IntakeError>;
+
+    /// The stream is over: what came after the last line end, as a line if it looks whole, or in words.
+    fn finish(self: Box<Self>, at: UtcMs) -> Result<(Portion, Option<String>), IntakeError>;
+}
+
+/// Why nothing can be made of the bytes.
+#[derive(Debug)]
+pub enum IntakeError {
+    /// They are not what the answer said they are.
+    Decode(String),
+    /// They are something else's than the platform's.
+    NotTheApi(String),
+}
+
+/// What some bytes were made of.
+#[derive(Debug, Default)]
+pub struct Portion {
+    /// Whole stored lines.
+    pub stored: Vec<u8>,
+    /// How many.
+    pub lines: u64,
+    /// Of these, cut for their length.
+    pub oversize: u64,
+    /// Signs of life that are no lines.
+    pub keep_alives: u64,
+    /// What the platform says about itself.
+    pub frames: Vec<Frame>,
+    /// Where the last of the lines lies in the platform's stream.
+    pub cursor: Option<i64>,
+    /// The platform's clock minus ours, if that has just become known.
+    pub offset_ms: Option<i64>,
+    /// The stream begins later than was asked for: from where it was asked for, and where it begins.
+    pub clamped: Option<(UtcMs, UtcMs)>,
+}
+
+/// Something that the platform says about itself.
+#[derive(Debug)]
+pub struct Frame {
+    /// Verbatim.
+    pub line: String,
+    /// What it means.
+    pub notice: Notice,
+}
+
+/// What such a frame means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// It only tells something.
+    Message,
+    /// The platform disconnects, with its word for why.
+    Disconnect(String),
+}

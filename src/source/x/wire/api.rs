@@ -1,0 +1,107 @@
+//! The stream of X's API, as the collector sees it.
+
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{self, HeaderValue},
+};
+
+use super::{intake::Body, notice, query::path_and_query};
+use crate::{
+    backoff::backfill_minutes,
+    config::settings::{Secret, X},
+    period::UtcMs,
+    source::{
+        gunzip::decode_short,
+        page,
+        wire::{Ask, Intake, Last, Refused, Resume, Transport, Wire},
+        x::lines::SAMPLE,
+    },
+};
+
+/// Of the body of a refusal so much is read.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+
+/// The token cannot be one.
+#[derive(Debug, thiserror::Error)]
+#[error("the bearer token has characters that a token cannot have")]
+pub struct NotAToken;
+
+/// What X is asked for.
+pub struct Api {
+    settings: X,
+    authorization: HeaderValue,
+}
+
+impl Api {
+    /// With a token, which goes into one header, as it was issued, and nowhere else.
+    pub fn new(settings: &X, token: &Secret) -> Result<Self, NotAToken> {
+        let bearer = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
+        let Ok(mut authorization) = bearer else {
+            return Err(NotAToken);
+        };
+        authorization.set_sensitive(true);
+        Ok(Self {
+            settings: settings.clone(),
+            authorization,
+        })
+    }
+
+    /// Path and query of the request.
+    pub fn path_and_query(settings: &X, minutes: u8) -> String {
+        path_and_query(settings.fields, minutes)
+    }
+}
+
+impl Wire for Api {
+    fn stream(&self) -> &'static str {
+        SAMPLE
+    }
+
+    fn transport(&self) -> Transport {
+        Transport::Http
+    }
+
+    fn resume(&self, last: Last, now: UtcMs) -> Resume {
+        match backfill_minutes(last.arrival, now) {
+            minutes @ 1.. if self.settings.backfill => Resume::Minutes(minutes),
+            _ => Resume::Live,
+        }
+    }
+
+    fn ask(&self, resume: Resume) -> Ask {
+        let minutes = match resume {
+            Resume::Minutes(minutes) => minutes,
+            Resume::Live | Resume::Since(_) => 0,
+        };
+        Ask {
+            path: path_and_query(self.settings.fields, minutes),
+            headers: vec![
+                (header::AUTHORIZATION, self.authorization.clone()),
+                (header::ACCEPT_ENCODING, HeaderValue::from_static("gzip")),
+            ],
+        }
+    }
+
+    fn is_other(&self, status: StatusCode, headers: &HeaderMap) -> Option<String> {
+        page::head(status, headers)
+    }
+
+    fn refusal(&self, status: u16, encoding: Option<&str>, body: &[u8]) -> Refused {
+        let body = decode_short(encoding, body, REFUSAL_BYTES_MAX);
+        notice::read_refusal(status, &body)
+    }
+
+    fn intake(
+        &self,
+        encoding: Option<&str>,
+        _endpoint: &str,
+        _resume: Resume,
+    ) -> Result<Box<dyn Intake>, String> {
+        let body = Body::new(encoding, self.settings.max_line);
+        Ok(Box::new(body.map_err(|why| why.to_string())?))
+    }
+
+    fn cursor(&self, _line: &[u8]) -> Option<i64> {
+        None
+    }
+}

@@ -1,0 +1,16 @@
+//! How X is asked for a stream, and what its bytes are.
+
+pub use api::{Api, NotAToken};
+
+/// The stream, as the collector sees it.
+mod api;
+/// Bytes → lines.
+mod frame;
+/// Whether what answers is the API at all: `check` asks that, too.
+pub mod impostor;
+/// From the bytes of one response to what is stored of them.
+mod intake;
+/// What the API says about itself.
+mod notice;
+/// Path and parameters of the request.
+mod query;
