@@ -399,7 +399,7 @@ mod tests {
         #[test]
         fn any_copies_of_any_servers_are_counted_as_the_words_say(
             drawn in proptest::collection::vec((0_usize..3, 0_usize..3, 0_i64..6, 0_usize..3), 0..14),
-            made in proptest::collection::vec((0_usize..3, 0_i64..6, 0_u8..3), 0..6),
+            made in proptest::collection::vec((0_usize..3, 0_i64..6, 0_u32..3), 0..6),
         ) {
             let lines: Vec<String> = drawn.iter().map(|(post, _, _, name)| format!(
                 r#"{{"data":{{"id":"{}","author_id":"7","created_at":"2022-06-28T16:00:00.000Z"}},"includes":{{"users":[{{"id":"7","name":"{}"}}]}}}}"#,
