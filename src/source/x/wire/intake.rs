@@ -120,8 +120,8 @@ mod tests {
     use flate2::{Compression, write::GzEncoder};
     use proptest::prelude::*;
 
-    use super::{super::gunzip::DECODED_BYTES_MAX, *};
-    use crate::fuzz::Fuzz;
+    use super::*;
+    use crate::{fuzz::Fuzz, source::gunzip::DECODED_BYTES_MAX};
 
     const AT: UtcMs = UtcMs(1_795_442_709_123);
 
@@ -212,7 +212,7 @@ mod tests {
             .seed(zip(&b"{\"data\":0}\n".repeat(20_000)));
         let taken = |input: &[u8], chunk: usize| {
             let encoding = input.starts_with(&[0x1f]).then_some("gzip");
-            let mut intake = Intake::new(encoding, MAX_LINE).unwrap();
+            let mut intake = Box::new(Body::new(encoding, MAX_LINE).unwrap());
             let (mut stored, mut counts) = (Vec::new(), [0, 0, 0]);
             let mut add = |portion: &Portion| {
                 let lines = memchr::memchr_iter(b'\n', &portion.stored).count() as u64;
