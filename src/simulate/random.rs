@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_seed_gives_its_schedule_and_a_long_one_has_every_kind() {
         const DAY_MS: i64 = 86_400_000;
-        for (api, kinds) in [(Api::X, 15), (Api::Jetstream, 15)] {
+        for (api, kinds) in [(Api::X, 15), (Api::Jetstream, 16)] {
             let day = schedule(1, 2, DAY_MS, api);
             assert_eq!(day, schedule(1, 2, DAY_MS, api));
             assert_ne!(day, schedule(2, 2, DAY_MS, api));

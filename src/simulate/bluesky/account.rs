@@ -114,10 +114,16 @@ pub(super) fn returning(seed: u64, second: i64) -> impl Iterator<Item = Account>
     })
 }
 
+/// Whether an account is there at that second.
+pub(super) fn is_active(account: Account, seed: u64, second: i64) -> bool {
+    holder(account.place, second) == account && !is_paused(account, seed, second)
+}
+
+/// Nothing is heard of it to the end of the second in which it comes back.
 fn is_paused(account: Account, seed: u64, second: i64) -> bool {
     let passed = (second - second_of(account.place, PAUSE)).rem_euclid(LIFE_S);
     let then = holder(account.place, second - passed);
-    then == account && passed < pause_s(seed, account)
+    then == account && passed <= pause_s(seed, account)
 }
 
 fn pause_s(seed: u64, account: Account) -> i64 {
@@ -206,8 +212,8 @@ mod tests {
                 continue;
             };
             let until = second + pause_s(1, account);
-            assert!(is_paused(account, 1, second) && is_paused(account, 1, until - 1));
-            assert!(!is_paused(account, 1, second - 1) && !is_paused(account, 1, until));
+            assert!(is_paused(account, 1, second) && is_paused(account, 1, until));
+            assert!(!is_paused(account, 1, second - 1) && !is_paused(account, 1, until + 1));
             let returns = returning(1, until).any(|one| one == account);
             assert_eq!(returns, holder(account.place, until) == account);
             back += usize::from(returns);

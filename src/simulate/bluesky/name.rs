@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(tid(0, 1), "2222222222223");
         assert_eq!(tid(1, 0), "2222222222322");
         // 2^53 − 1 µs and the last clock: all that 63 bits hold
-        assert_eq!(tid((1 << 53) - 1, 1_023), "jzzzzzzzzzzzz");
+        assert_eq!(tid((1 << 53) - 1, 1_023), "bzzzzzzzzzzzz");
         let times: Vec<String> = (0..50)
             .map(|k| tid(1_795_442_400_000_000 + k * 33, 5))
             .collect();

@@ -270,8 +270,8 @@ impl World {
         found: &mut Vec<Happened>,
     ) {
         let item = self.item(address);
-        // who is gone changes nothing any more
-        if account::holder(item.author.place, second) == item.author {
+        // who is gone or away changes nothing
+        if account::is_active(item.author, self.seed, second) {
             let case = case(address) ^ second.unsigned_abs();
             let times = times(&mut Chance::of(self.seed, KIND_CHANGE, case), second);
             let operation = if content.is_some() {
@@ -517,4 +517,102 @@ fn times(chance: &mut Chance, second: i64) -> (i64, i64) {
 /// The instant of a microsecond, without what is below a millisecond.
 pub fn instant(us: i64) -> UtcMs {
     UtcMs(us.div_euclid(1_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use super::*;
+
+    const NOW: i64 = 1_795_442_400;
+
+    fn world(seed: u64) -> World {
+        World {
+            seed,
+            posts_per_1000s: 20_000,
+        }
+    }
+
+    #[test]
+    fn a_second_is_the_same_whenever_it_is_asked_for_and_however_much_of_it() {
+        let keys = |world: World, breadth| -> Vec<(String, Bytes)> {
+            let made = world.second(NOW, breadth).into_iter();
+            made.map(|event| (event.key(), event.rest)).collect()
+        };
+        let all = keys(world(1), Breadth::All);
+        assert_eq!(all, keys(world(1), Breadth::All));
+        assert_ne!(all, keys(world(2), Breadth::All));
+        let posts = keys(world(1), Breadth::Posts);
+        assert!(10 < posts.len() && posts.len() * 4 < all.len());
+        assert!(posts.iter().all(|event| all.contains(event)));
+    }
+
+    #[test]
+    fn what_is_deleted_was_there_and_who_is_gone_says_nothing_more() {
+        let mut posts: HashMap<(String, String), i64> = HashMap::new();
+        let (mut revs, mut gone) = (HashSet::new(), HashSet::new());
+        let mut away = HashSet::new();
+        let (mut deletes, mut returns) = (0, 0);
+        for second in NOW - 700..NOW {
+            for event in world(1).second(second, Breadth::Posts) {
+                assert!(!gone.contains(&event.did), "{} is gone", event.did);
+                assert!(revs.insert(event.key()), "{} twice", event.key());
+                match event.what {
+                    What::Commit {
+                        operation, rkey, ..
+                    } => {
+                        let name = (event.did, rkey);
+                        if operation == "create" {
+                            assert!(!away.contains(&name.0), "{} is away", name.0);
+                            assert_eq!(posts.insert(name, second), None);
+                        } else if let Some(created) = posts.get(&name) {
+                            assert!(LAGS_S.contains(&(second - created)));
+                            deletes += usize::from(operation == "delete");
+                        }
+                        // what is older was made before the test began to look
+                    }
+                    What::Account {
+                        status: Some("deleted" | "takendown"),
+                        ..
+                    } => drop(gone.insert(event.did)),
+                    What::Account { active: false, .. } => drop(away.insert(event.did)),
+                    What::Account { .. } => returns += usize::from(away.remove(&event.did)),
+                    What::Identity { .. } => (),
+                }
+            }
+        }
+        assert!(100 < deletes, "{deletes}");
+        assert!(10 < returns, "{returns}");
+        assert!(20 < gone.len(), "{}", gone.len());
+    }
+
+    #[test]
+    fn nobody_deletes_old_posts_who_is_gone_or_away() {
+        let world = world(1);
+        let mut silent = 0;
+        for second in NOW..NOW + 3_000 {
+            for lag_s in LAGS_S {
+                let class = Class::Post;
+                for number in 0..world.count(class, second - lag_s) {
+                    let address = Address {
+                        class,
+                        second: second - lag_s,
+                        number,
+                    };
+                    if world.fate(address).1 != Some(*lag_s) {
+                        continue;
+                    }
+                    let author = world.item(address).author;
+                    if !account::is_active(author, 1, second) {
+                        let did = author.did(1);
+                        let made = world.second(second, Breadth::Posts);
+                        assert!(made.iter().all(|event| event.did != did), "{did}");
+                        silent += 1;
+                    }
+                }
+            }
+        }
+        assert!(10 < silent, "{silent}");
+    }
 }
