@@ -52,7 +52,7 @@ mod tests {
         let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
         let mut answer = HeaderMap::new();
         assert!(!is_accepted(&key, &answer));
-        let accepted = HeaderValue::from_static("s3pPLMBiTxaQYGzhZRbK+xOo=");
+        let accepted = HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         answer.insert(SEC_WEBSOCKET_ACCEPT, accepted);
         assert!(is_accepted(&key, &answer));
         assert!(!is_accepted(&self::key().unwrap(), &answer));
