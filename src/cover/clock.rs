@@ -151,7 +151,7 @@ fn unsigned(runs: &[Signs], known: &[Option<i64>], before: &[i64], number: usize
         let (_, end) = stamps(number)?;
         Some(end.plus_ms(lag.saturating_neg()))
     });
-    let ceiling = next.and_then(|(next, lag)| Some(stamps(next)?.0.plus_ms(-lag)));
+    let ceiling = next.and_then(|(next, lag)| Some(stamps(next)?.0.plus_ms(lag.saturating_neg())));
     let lag = ceiling.map_or(lag, |ceiling| {
         let at_the_latest = end.0.saturating_sub(ceiling.0);
         let is_alone = ALONE_MAX_MS < lag.saturating_sub(at_the_latest);
@@ -229,6 +229,29 @@ mod tests {
             -four_years,
             "1970"
         );
+    }
+
+    #[test]
+    fn whatever_a_server_says_of_its_clock_can_be_reckoned_with() {
+        let extremes = [i64::MIN, -1, 0, i64::MAX];
+        for (offset, step) in extremes.into_iter().flat_map(|a| extremes.map(|b| (a, b))) {
+            for (begin, end) in [(0, 1), (i64::MIN, i64::MAX)] {
+                let said = Signs {
+                    offsets_ms: vec![offset],
+                    lags: vec![(step, 7)],
+                    step_ms: Some(step),
+                    ..run(begin, end)
+                };
+                let runs = [
+                    run(begin, end),
+                    run(end, begin),
+                    said.clone(),
+                    run(begin, end),
+                    said,
+                ];
+                assert_eq!(lags_ms(&runs).len(), runs.len());
+            }
+        }
     }
 
     #[test]

@@ -118,6 +118,63 @@ fn the_page_on_the_simulator_has_every_event_of_its_log() {
     assert_eq!(told, events);
 }
 
+/// The Rust file of a module, below the tests or the sources.
+fn module(path: &[&str]) -> Option<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let below = |top: &str| {
+        let path = root.join(top).join(path.join("/"));
+        [path.with_extension("rs"), path.join("mod.rs")]
+    };
+    let files = ["tests/it", "src"].into_iter().flat_map(below);
+    let texts: Vec<String> = files
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .collect();
+    (!texts.is_empty()).then(|| texts.concat())
+}
+
+/// Whether `a::b::c` is a module, or something of one; `…` stands for the rest of a name.
+fn is_there(path: &[&str]) -> bool {
+    let Some((last, before)) = path.split_last() else {
+        return false;
+    };
+    let has_it = |text: String| {
+        let function = match last.split_once('…') {
+            Some((begin, _)) => format!("fn {begin}"),
+            None => format!("fn {last}("),
+        };
+        let others = ["struct ", "enum ", "::"].map(|kind| format!("{kind}{last}"));
+        text.contains(&function) || others.iter().any(|other| text.contains(other))
+    };
+    module(path).is_some() || module(before).is_some_and(has_it)
+}
+
+/// Who guards a promise is named in a document: a name that nobody has guards nothing.
+#[test]
+fn every_test_that_the_documents_name_is_there() {
+    let mut checked = 0;
+    for page in ["ARCHITECTURE.md", "docs/security.md", "docs/reliability.md"] {
+        let text = if Path::new(env!("CARGO_MANIFEST_DIR")).join(page).exists() {
+            document(page)
+        } else {
+            continue;
+        };
+        let is_path = |word: &&str| {
+            let parts: Vec<&str> = word.split("::").collect();
+            let is_name = |part: &&str| {
+                let plain = |c: char| c.is_alphanumeric() || "_…".contains(c);
+                !part.is_empty() && part.chars().all(plain)
+            };
+            1 < parts.len() && parts.iter().all(is_name)
+        };
+        for name in quoted(&text).into_iter().filter(is_path) {
+            let parts: Vec<&str> = name.split("::").collect();
+            assert!(is_there(&parts), "{page} names `{name}`, and there is none");
+            checked += 1;
+        }
+    }
+    assert!(80 < checked, "{checked}");
+}
+
 #[test]
 fn the_page_on_formats_has_every_column_and_member() {
     let page = document("docs/formats.md");

@@ -1,6 +1,14 @@
-//! The power fails at every single call that the writer and the recovery make.
+//! The power fails at every single call that the writer and the recovery make; and on real file systems.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use tempfile::TempDir;
 
 use twinstream::{
     period::{Minute, UtcMs},
@@ -14,10 +22,10 @@ use twinstream::{
         spool,
         writer::{Closed, Lines, WriteError, Writer},
     },
-    world::disk::{Disk, read_bounded},
+    world::disk::{Disk, RealDisk, read_bounded},
 };
 
-use crate::support::disk::SimulatedDisk;
+use crate::support::{disk::SimulatedDisk, skipped::skipped};
 
 const SPOOL: &str = "/spool";
 /// The last minute of an hour, so that a folder is made under way as well.
@@ -53,14 +61,19 @@ impl Written {
 
 /// A few minutes of collecting, as the collector's two threads do it.
 fn collect(disk: &SimulatedDisk, written: &mut Written) -> Result<(), WriteError> {
+    collect_until(disk, Path::new(SPOOL), usize::MAX, written)
+}
+
+/// The same, cut off after so many seconds.
+fn collect_until<D: Disk + Clone + 'static>(
+    disk: &D,
+    spool: &Path,
+    seconds: usize,
+    written: &mut Written,
+) -> Result<(), WriteError> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut writer = Writer::new(
-        shared,
-        Path::new(SPOOL),
-        &server(),
-        SAMPLE,
-        run(0x3fa9_c01b),
-    );
+    let mut writer = Writer::new(shared, spool, &server(), SAMPLE, run(0x3fa9_c01b));
+    let mut passed = 0;
     let mut to_seal: Option<Closed> = None;
     for minute in FIRST.0..FIRST.0 + MINUTES {
         let begin = Minute(minute).begin();
@@ -98,6 +111,10 @@ fn collect(disk: &SimulatedDisk, written: &mut Written) -> Result<(), WriteError
                 writer.watch()?.unwrap().sync(disk)?;
                 written.sync(minute);
             }
+            passed += 1;
+            if passed == seconds {
+                return Ok(());
+            }
         }
     }
     writer.close().unwrap().seal(disk)?;
@@ -106,9 +123,9 @@ fn collect(disk: &SimulatedDisk, written: &mut Written) -> Result<(), WriteError
 }
 
 /// Everything is sealed, each file is what its seal says, and holds a beginning of what was
-/// written, at least as long as what was synced.
-fn check_spool(disk: &SimulatedDisk, written: &Written, at: &str) {
-    let spool = Path::new(SPOOL);
+/// written, at least as long as what was synced. How many bytes of it are gone.
+fn check_spool(disk: &dyn Disk, spool: &Path, written: &Written, at: &str) -> usize {
+    let mut lost = 0;
     let mut found: BTreeMap<i64, (Vec<u8>, Vec<u8>)> = BTreeMap::new();
     for folder in spool::hour_folders(disk, spool, &server()).unwrap().found {
         for entry in disk.list(&folder).unwrap() {
@@ -121,7 +138,7 @@ fn check_spool(disk: &SimulatedDisk, written: &Written, at: &str) {
         }
         for (name, here) in spool::in_folder(disk, &folder, &server()).unwrap() {
             assert!(here.sealed, "{at}: {name} has no seal");
-            let pair = check_sealed(disk, &name, at);
+            let pair = check_sealed(disk, spool, &name, at);
             assert!(found.insert(name.minute.0, pair).is_none(), "{at}: twice");
         }
     }
@@ -140,10 +157,12 @@ fn check_spool(disk: &SimulatedDisk, written: &Written, at: &str) {
             synced_events <= events.len(),
             "{at}: synced events are lost"
         );
+        lost += all.len() + all_events.len() - stored.len() - events.len();
         for file in [stored, events] {
             assert!(file.is_empty() || file.ends_with(b"\n"), "{at}: torn");
         }
     }
+    lost
 }
 
 /// Recovers, and says what it found.
@@ -153,8 +172,8 @@ fn left_open(disk: &SimulatedDisk) -> Vec<Recovered> {
     done.recovered
 }
 
-fn check_sealed(disk: &SimulatedDisk, name: &SegmentName, at: &str) -> (Vec<u8>, Vec<u8>) {
-    let paths = name.paths(Path::new(SPOOL));
+fn check_sealed(disk: &dyn Disk, spool: &Path, name: &SegmentName, at: &str) -> (Vec<u8>, Vec<u8>) {
+    let paths = name.paths(spool);
     let read = |path: &Path| read_bounded(disk, path, 1 << 20).unwrap();
     let seal = Seal::read(&read(&paths.seal), name).unwrap();
     let (segment, events) = (read(&paths.segment), read(&paths.events));
@@ -179,7 +198,7 @@ fn whenever_the_power_fails_what_was_synced_is_there() {
     let mut written = Written::default();
     collect(&whole, &mut written).unwrap();
     let calls = whole.calls();
-    check_spool(&whole, &written, "without a failure");
+    check_spool(&whole, spool, &written, "without a failure");
     assert!(50 < calls, "{calls}");
     let mut torn = 0;
     for call in 1..=calls {
@@ -206,7 +225,7 @@ fn whenever_the_power_fails_what_was_synced_is_there() {
                 again += 3;
             }
             disk.power_cut(call);
-            check_spool(&disk, &written, &at);
+            check_spool(&disk, spool, &written, &at);
             let files = disk.files();
             assert_eq!(left_open(&disk), [], "{at}");
             assert_eq!(
@@ -330,7 +349,88 @@ fn a_full_disk_keeps_what_is_whole_and_goes_on_when_there_is_room() {
             .unwrap()
             .found
             .remove(0);
-        let (segment, _) = check_sealed(&disk, &name, "full");
+        let (segment, _) = check_sealed(&disk, Path::new(SPOOL), &name, "full");
         assert_eq!(segment, stored.repeat(5));
+    }
+}
+
+/// A file system of its own, in a file; gone with the test.
+struct FileSystem {
+    dir: TempDir,
+    image: PathBuf,
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    // a program that is not here is as good as one that does not succeed
+    command.output().is_ok_and(|said| said.status.success())
+}
+
+impl FileSystem {
+    fn new(kind: &str) -> Option<Self> {
+        const BYTES: u64 = 320 << 20;
+        let dir = TempDir::new().unwrap();
+        let image = dir.path().join("image");
+        fs::File::create(&image).unwrap().set_len(BYTES).unwrap();
+        fs::create_dir(dir.path().join("mount")).unwrap();
+        let made = succeeds(Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image));
+        let has_cutter = succeeds(Command::new("xfs_io").arg("-V"));
+        let made = Self { dir, image }.filter(made && has_cutter)?;
+        let is_mounted = made.mount();
+        made.filter(is_mounted)
+    }
+
+    fn filter(self, holds: bool) -> Option<Self> {
+        holds.then_some(self)
+    }
+
+    fn top(&self) -> PathBuf {
+        self.dir.path().join("mount")
+    }
+
+    fn mount(&self) -> bool {
+        let mut mount = Command::new("mount");
+        succeeds(mount.args(["-o", "loop"]).arg(&self.image).arg(self.top()))
+    }
+
+    /// From now on nothing reaches the disk, the journal neither; then the machine starts again.
+    fn power_cut(&self) {
+        let mut cut = Command::new("xfs_io");
+        assert!(succeeds(cut.args(["-x", "-c", "shutdown"]).arg(self.top())));
+        let late = fs::write(self.top().join("late"), "too late");
+        assert!(late.is_err(), "the power is still there");
+        assert!(succeeds(Command::new("umount").arg(self.top())));
+        assert!(self.mount(), "it does not come up again");
+    }
+}
+
+impl Drop for FileSystem {
+    fn drop(&mut self) {
+        // if it could not be mounted, there is nothing to unmount
+        succeeds(Command::new("umount").arg("-l").arg(self.top()));
+    }
+}
+
+#[test]
+fn on_real_file_systems_what_was_synced_outlives_a_power_cut() {
+    for kind in ["ext4", "xfs"] {
+        let Some(system) = FileSystem::new(kind) else {
+            skipped(&format!(
+                "no power is cut on {kind}: it takes root, loop devices and xfsprogs"
+            ));
+            continue;
+        };
+        let mut lost = 0;
+        for seconds in 1..=12 {
+            let at = format!("{kind}, after {seconds} s");
+            let spool = system.top().join(format!("spool-{seconds}"));
+            RealDisk.make_folder(&spool).unwrap();
+            let mut written = Written::default();
+            collect_until(&RealDisk, &spool, seconds, &mut written).unwrap();
+            system.power_cut();
+            let done = recover(&RealDisk, &spool, &server()).unwrap();
+            assert!(done.failed.is_empty(), "{at}: {:?}", done.failed);
+            lost += check_spool(&RealDisk, &spool, &written, &at);
+        }
+        assert!(0 < lost, "{kind}: nothing was ever on its way to the disk");
     }
 }
