@@ -77,6 +77,8 @@ fn cite(of: &Description<'_>) -> String {
             doi.url()
         );
         text += &(wrapped(&words, "", WIDTH) + "\n");
+    } else {
+        text += "It has no DOI yet: say as well under which address you found it.\n\n";
     }
     text += &wrapped(
         "`CITATION.cff` has the same for reference managers. To cite a day or an hour, name the SHA-256 of its \

@@ -116,6 +116,8 @@ pub struct Description<'a> {
     pub hours: Vec<Hour>,
     /// The begin of the first and the end of the last.
     pub time: (UtcMs, UtcMs),
+    /// Seconds of these hours before the archive's beginning.
+    pub before: u64,
     /// Hours between these that are not part of it.
     pub absent: u64,
     /// The days that have any of them.
@@ -142,6 +144,10 @@ impl<'a> Description<'a> {
         let (Some(begin), Some(end)) = (begin.first(), end.last()) else {
             return Ok(None);
         };
+        let intervals = hours.iter().flat_map(|hour| zone.intervals(*hour));
+        let ms: i64 = intervals.map(|of| of.end.0 - of.begin.0).sum();
+        let sum: DaySum = days.values().sum();
+        let before = u64::try_from(ms / 1_000).unwrap_or(0);
         let exist = (first.0..=last.0).map(Hour);
         let exist = exist
             .filter(|hour| !zone.intervals(*hour).is_empty())
@@ -153,9 +159,10 @@ impl<'a> Description<'a> {
             archive,
             state,
             time: (begin.begin, end.end),
+            before: before.saturating_sub(sum.seconds),
             absent: exist.saturating_sub(hours.len()) as u64,
             hours,
-            sum: days.values().sum(),
+            sum,
             days,
         }))
     }

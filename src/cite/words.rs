@@ -13,8 +13,8 @@ pub(super) fn what(of: &Description<'_>) -> String {
     let (begin, end) = instants(of);
     format!(
         "Ids of {} that the sampled stream of the X API (stream `{}`, about 1 % of all public posts) gave \
-         from {begin} to {end}, as {} received them: a list for each of {}, with a statement of which seconds \
-         are missing and why. The posts themselves are not part of it.",
+         from {begin} to {end}, as {} received them: one list an hour ({}), with a statement of which seconds are \
+         missing and why. The posts themselves are not part of it.",
         plural(of.sum.posts, "post", "posts"),
         of.archive.stream,
         plural(of.sum.servers.len() as u64, "server", "servers"),
@@ -58,6 +58,12 @@ pub(super) fn missing(of: &Description<'_>) -> String {
         percent(sum.covered, sum.seconds),
         thousands(sum.quiet),
     );
+    if 0 < of.before {
+        text.extend([format!(
+            " What lies before the archive's beginning, the first {} of these hours, is no part of any number here.",
+            plural(of.before, "second", "seconds")
+        )]);
+    }
     if sum.missing == 0 {
         text += " No second of these hours is missing.";
     } else {
@@ -124,10 +130,9 @@ fn causes(of: &Description<'_>) -> String {
 pub(super) fn maintenance(of: &Description<'_>) -> String {
     format!(
         "Hours are added as they are collected. Data that comes late makes a new revision of its hour, and \
-         posts are taken out on request; ledger.jsonl has all revisions. This describes its first {}, the last \
-         of which has the SHA-256 {}.",
-        plural(of.state.lines, "line", "lines"),
-        of.state.head
+         posts are taken out on request; ledger.jsonl has all revisions. This describes it up to line {}, which has \
+         the SHA-256 {}.",
+        of.state.lines, of.state.head
     )
 }
 

@@ -180,7 +180,8 @@ fn serve(watch: &Arc<Watch>, status: &Status) {
     let real = Clock::system();
     loop {
         let served = page(status).and_then(|(listener, token)| {
-            tracing::info!("the page is at http://{}/", status.listen);
+            let at = listener.local_addr().unwrap_or(status.listen);
+            tracing::info!("the page is at http://{at}/");
             watch.page_is(None);
             let page = Page {
                 watch: Arc::clone(watch),

@@ -17,6 +17,7 @@ use crate::{
         verify::{self, Severity},
         verify_found::Found,
         verify_hour,
+        verify_whole::ONLY_TOGETHER,
         verify_witness::Witnessed,
     },
     world::disk::UsersDisk,
@@ -150,6 +151,15 @@ fn text(found: &Found, is_quiet: bool) -> String {
             problem.path.display(),
             problem.what
         )]);
+    }
+    // a copy is told so among its problems
+    let is_told = found
+        .problems
+        .iter()
+        .any(|problem| problem.what == ONLY_TOGETHER);
+    if !is_told && !is_quiet && !found.days.is_empty() {
+        text += "note: what each server had, and the causes of gaps, were checked only for whether they fit together: \
+                 the lines and events that they come from were not read\n";
     }
     text + &summary(found) + "\n"
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The version of the certificate's form. Whoever changes a word of it raises this.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Columns of a line.
 const WIDTH: usize = 100;

@@ -105,6 +105,13 @@ fn what(statement: &Statement<'_>) -> String {
         thousands(sum.covered),
         percent(sum.covered, statement.committed)
     );
+    let words = match statement.began {
+        Some(began) => format!(
+            "{words} The archive began at {}; what lies before that is no part of any number here.",
+            second(began) + " UTC"
+        ),
+        None => words,
+    };
     let files = [
         (
             "hh_IDs.txt.xz",

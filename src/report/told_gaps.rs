@@ -39,7 +39,7 @@ pub const fn meaning(cause: Cause) -> &'static str {
         Cause::PlatformDisconnect => "the platform ended the connection and said so",
         Cause::Stall => "the connection was up and brought nothing",
         Cause::ReplayWindow => "the platform no longer had it when it was asked for again",
-        Cause::LockOut => "the platform let the server not in for a while (limits)",
+        Cause::LockOut => "the platform did not let the server in for a while (limits)",
         Cause::Refused => "the platform refused the request; the detail is its status",
         Cause::Network => "the connection broke or could not be made",
         Cause::Disk => "the server's disk was full",

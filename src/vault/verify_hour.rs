@@ -333,16 +333,14 @@ fn check_file(
     let output = match read {
         Ok(output) => output,
         Err(why) => {
-            let what = match why.kind() {
+            return match why.kind() {
                 io::ErrorKind::InvalidData
                 | io::ErrorKind::InvalidInput
                 | io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::Other => {
-                    format!("it is damaged: {why}")
-                }
-                _ => format!("it cannot be read: {why}"),
+                | io::ErrorKind::Other => problems.wrong(path, format!("it is damaged: {why}")),
+                // then nothing shows that it does not hold
+                _ => problems.incomplete(path, format!("it cannot be read: {why}")),
             };
-            return problems.wrong(path, what);
         }
     };
     problems.same(path, "bytes", says.bytes, output.bytes);

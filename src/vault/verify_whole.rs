@@ -104,7 +104,7 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
 }
 
 /// What is said of a copy of published files.
-const ONLY_TOGETHER: &str = "what each server had, and the causes of gaps, were checked only for whether they fit \
+pub const ONLY_TOGETHER: &str = "what each server had, and the causes of gaps, were checked only for whether they fit \
      together and are what was committed; the lines and events that they come from stay in the vault";
 
 /// What a copy cannot show.
