@@ -805,6 +805,27 @@ mod tests {
     }
 
     #[test]
+    fn a_backfill_belongs_to_the_hours_that_it_reaches_into() {
+        let asked = |minute, backfill| Stock {
+            backfill,
+            ..segment("1", minute, &[], minute)
+        };
+        let stock = [
+            asked("13:50", 0),
+            asked("14:59", 0),
+            asked("15:00", 0),
+            asked("15:01", 0),
+            asked("15:02", 1),
+            asked("15:03", 3),
+            asked("15:04", 5),
+            asked("15:06", 5),
+        ];
+        let found = minutes_of(&stock, None, &["23_14"]).remove(0);
+        // that of the minute after the hour tells of its end; of the later ones those that asked so far back
+        assert_eq!(found, ["13:50", "14:59", "15:00", "15:03", "15:04"]);
+    }
+
+    #[test]
     fn an_early_end_in_the_outer_minute_is_told_by_the_next_file() {
         let at = |minute| segment("1", minute, &[], minute);
         let mut stock = [

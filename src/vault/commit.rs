@@ -233,7 +233,16 @@ impl HourOfVault<'_> {
             return Ok(());
         }
         // before the ledger: a day whose files are missing is seen to be unfinished
-        day::write(self.disk, self.vault, self.hour.day())?;
+        match day::write(self.disk, self.vault, self.hour.day()) {
+            // an hour that cannot be read keeps no other from being finished
+            Err(why) if why.hour().is_some_and(|hour| hour != self.hour) => {
+                let day = self.hour.day();
+                tracing::warn!(
+                    "the files of {day} stay as they are until its hours can be read: {why}"
+                );
+            }
+            written => written?,
+        }
         crash::point(Point::DayWritten);
         self.complete_ledger(ledger)
     }

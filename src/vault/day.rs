@@ -30,6 +30,13 @@ pub struct DayError {
     pub source: ManifestError,
 }
 
+impl DayError {
+    /// The hour whose manifest it is about, if it is one.
+    pub fn hour(&self) -> Option<Hour> {
+        layout::hour_of_manifest(self.path.file_name()?.to_str()?)
+    }
+}
+
 /// What a day's files take from the manifest of an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct DayHour {

@@ -41,3 +41,46 @@ pub fn contained<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         Err(io::Error::new(io::ErrorKind::InvalidData, why.to_owned()))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{env, os::unix::process::ExitStatusExt as _, process::Command, thread};
+
+    use super::*;
+
+    const HOW: &str = "TWINSTREAM_TEST_PANICS";
+
+    #[expect(clippy::panic, reason = "it is what is tested")]
+    fn fails() -> io::Result<()> {
+        panic!("as if a file were damaged")
+    }
+
+    /// What the test below starts: without the variable it does nothing.
+    #[test]
+    fn a_process_that_panics() {
+        let Ok(how) = env::var(HOW) else { return };
+        end_the_process();
+        let why = contained(fails).unwrap_err();
+        assert_eq!(why.to_string(), "as if a file were damaged");
+        match how.as_str() {
+            "contained" => (),
+            "afterwards" => drop(fails()),
+            _ => drop(thread::spawn(fails).join()),
+        }
+    }
+
+    #[test]
+    fn a_panic_of_any_thread_ends_the_process_but_for_what_is_contained() {
+        const SIGABRT: i32 = 6;
+        let ended_by = |how: &str| {
+            let mut child = Command::new(env::current_exe().unwrap());
+            let child = child.env(HOW, how);
+            let child = child.args(["--exact", "world::panic::tests::a_process_that_panics"]);
+            let ended = child.output().unwrap().status;
+            (ended.success(), ended.signal())
+        };
+        assert_eq!(ended_by("contained"), (true, None));
+        assert_eq!(ended_by("afterwards"), (false, Some(SIGABRT)));
+        assert_eq!(ended_by("in a thread"), (false, Some(SIGABRT)));
+    }
+}

@@ -121,6 +121,12 @@ fn a_clock_that_is_put_right_loses_nothing_and_makes_no_gap() {
     runs.dedup();
     let numbers: Vec<u64> = runs.iter().map(|run| run.0).collect();
     assert_eq!(numbers, [numbers[0], numbers[0] + 1, numbers[0] + 2]);
+    // the spool remembers them: the next start goes on from the last one
+    let kept = fs::read(site.dir.path().join("spool/1/runs.json")).unwrap();
+    let kept: Value = serde_json::from_slice(&kept).unwrap();
+    let kept = kept["runs"].as_array().unwrap().iter();
+    let kept: Vec<u64> = kept.map(|run| run["number"].as_u64().unwrap()).collect();
+    assert_eq!(kept, numbers);
     // one connection all the time, and every line of it once
     assert_eq!(api.requests().len(), 1);
     let mut lines = site.lines();

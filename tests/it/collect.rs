@@ -338,6 +338,33 @@ fn each_refusal_waits_as_the_table_says() {
 }
 
 #[test]
+fn counters_go_back_only_by_a_connection_that_held() {
+    let api = Api::start(|connection, peer| match connection {
+        // a status 200 that gives nothing, and a stream of one line
+        2 => peer.stream(""),
+        4 => {
+            peer.stream("")?;
+            peer.chunk(format!("{}\r\n", post(connection)))
+        }
+        0..7 => peer.refuse(503, "content-type: text/html\r\n", "<html>"),
+        _ => {
+            peer.stream("")?;
+            peer.hold()
+        }
+    });
+    let site = site(&api);
+    let running = site.start(Some("2026-11-23T14:05:00Z@600"));
+    until("the eighth request", || api.requests().len() == 8);
+    running.stop();
+    let waits = site.events_of("waiting");
+    let waits = waits.iter().filter(|wait| wait["why"] == "server_error");
+    let waits: Vec<u64> = waits
+        .map(|wait| wait["wait_ms"].as_u64().unwrap() / 5_000)
+        .collect();
+    assert_eq!(waits, [1, 2, 4, 8, 16], "5 s, doubled each time");
+}
+
+#[test]
 fn silence_is_a_stall_and_keep_alives_without_posts_are_an_alarm() {
     let api = Api::start(|connection, peer| {
         peer.stream("")?;

@@ -135,24 +135,37 @@ fn late_data_finds_the_rows_of_what_is_gone() {
     assert!(verified.worst().is_none(), "{verified:?}");
 }
 
+/// What has become of `posts.parquet`: it has the length that its manifest says.
+#[derive(Debug, Clone, Copy)]
+enum Damage {
+    /// It cannot be read.
+    All,
+    /// It can, and says the same of every post.
+    OneLetter,
+}
+
 #[test]
 fn without_rows_late_data_is_kept_and_told_of() {
     let parts = parts();
-    for damage in [false, true] {
-        let mut late = site(damage);
+    for damage in [None, Some(Damage::All), Some(Damage::OneLetter)] {
+        let mut late = site(damage.is_some());
         late.put(&parts[0]);
         late.merge(MERGED);
         sweep(&mut late, [SWEPT[0], SWEPT[1]]);
-        if damage {
-            for hour in HOURS {
-                let path = late
-                    .vault()
-                    .join(format!("2026-11-23/{hour}_posts.parquet"));
-                let len = late.disk.len(&path).unwrap().unwrap();
-                late.disk.remove(&path).unwrap();
-                let bytes = vec![b'x'; usize::try_from(len).unwrap()];
-                std::io::Write::write_all(&mut late.disk.create(&path).unwrap(), &bytes).unwrap();
+        for hour in HOURS {
+            let name = format!("2026-11-23/{hour}_posts.parquet");
+            let path = late.vault().join(&name);
+            let Some(damage) = damage else { continue };
+            let mut bytes = late.files().remove(&name).unwrap();
+            match damage {
+                Damage::All => bytes.fill(b'x'),
+                Damage::OneLetter => {
+                    let at = memchr::memmem::rfind(&bytes, b"description").unwrap();
+                    bytes[at] = b'D';
+                }
             }
+            late.disk.remove(&path).unwrap();
+            std::io::Write::write_all(&mut late.disk.create(&path).unwrap(), &bytes).unwrap();
         }
         let of_hours = |site: &Site| {
             let mut files = site.files();

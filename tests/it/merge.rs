@@ -8,6 +8,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use twinstream::{
+    config::settings::{Role, Server},
     period::Hour,
     segment::raw,
     source::x::{X, id},
@@ -379,6 +380,113 @@ fn a_bad_segment_or_hour_stops_no_other() {
         "{outcome:?}"
     );
     assert_eq!(outcome.committed.len(), 1);
+}
+
+/// What a ledger lacks is finished hour by hour, and what it knows is never begun anew.
+#[test]
+fn an_hour_that_cannot_be_finished_stops_no_other_and_one_that_is_gone_does_not_begin_again() {
+    let received = stream(1, at("2026-11-23T12:30:00Z"), 100, 12);
+    let site = Site::in_memory();
+    let all = segments("1", &received[0]);
+    let (early, late) = all.split_at(95);
+    site.put(early);
+    site.merge(LATER);
+    let ledger = site.vault().join("ledger.jsonl");
+    let lines = site.files().remove("ledger.jsonl").unwrap();
+    let manifest = |hour: &str| {
+        site.vault()
+            .join(format!("2026-11-23/2026-11-23_{hour}_manifest.json"))
+    };
+    let write = |path: &Path, bytes: &[u8]| {
+        site.disk.remove(path).unwrap();
+        std::io::Write::write_all(&mut site.disk.create(path).unwrap(), bytes).unwrap();
+    };
+    let whole = site
+        .files()
+        .remove("2026-11-23/2026-11-23_12_manifest.json")
+        .unwrap();
+
+    // the ledger knows none of the hours, and the first of them is damaged
+    write(&ledger, b"");
+    write(&manifest("12"), b"{}\n");
+    let outcome = site.try_merge(&[], LATER).unwrap();
+    let failed: Vec<String> = outcome.failed.iter().map(|f| f.hour.to_string()).collect();
+    assert_eq!(failed, ["2026-11-23_12"], "{outcome:?}");
+    let finished: Vec<String> = outcome.finished.iter().map(Hour::to_string).collect();
+    assert_eq!(
+        finished,
+        [
+            "2026-11-23_13",
+            "2026-11-23_14",
+            "2026-11-23_15",
+            "2026-11-23_16"
+        ]
+    );
+
+    // it knows all of them, and late data comes for one whose manifest is gone
+    write(&ledger, &lines);
+    write(&manifest("12"), &whole);
+    site.disk.remove(&manifest("13")).unwrap();
+    site.put(late);
+    let outcome = site.try_merge(&[], LATER).unwrap();
+    let [failed] = &outcome.failed[..] else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(failed.hour.to_string(), "2026-11-23_13");
+    assert!(failed.why.contains("its manifest is missing"), "{failed:?}");
+    assert_eq!(
+        site.files()["ledger.jsonl"][..lines.len()],
+        lines,
+        "nothing of before has changed"
+    );
+    assert!(!site.hours().contains(&"2026-11-23_13".to_owned()));
+}
+
+#[test]
+fn a_server_is_expected_until_the_day_on_which_it_is_gone_for_good() {
+    let received = stream(1, at("2026-11-23T22:30:00Z"), 180, 6);
+    let mut site = Site::in_memory();
+    let server = |id: &str, role, until: Option<&str>| Server {
+        id: id.parse().unwrap(),
+        role,
+        host: String::new(),
+        deliver_to: None,
+        until: until.map(|day| day.parse().unwrap()),
+    };
+    site.servers = vec![
+        server("1", Role::Primary, None),
+        server("2", Role::Secondary, Some("2026-11-24")),
+        server("3", Role::Secondary, None),
+    ];
+    site.put(&segments("1", &received[0]));
+    site.merge("2026-11-24T04:00:00Z");
+    for (hour, expected) in [
+        ("2026-11-23_23", &["1", "2", "3"][..]),
+        ("2026-11-24_00", &["1", "3"]),
+    ] {
+        let manifest = site.manifest(hour);
+        let servers: Vec<&str> = manifest
+            .coverage
+            .servers
+            .keys()
+            .map(|id| id.as_str())
+            .collect();
+        assert_eq!(servers, expected, "{hour}");
+        let late = |server: &str| {
+            let of_server = manifest.gaps.iter().filter(|gap| gap.server == server);
+            let told: Vec<(String, i64)> = of_server
+                .map(|gap| (gap.cause.to_string(), gap.seconds()))
+                .collect();
+            told
+        };
+        for server in expected.iter().filter(|id| **id != "1") {
+            assert_eq!(
+                late(server),
+                [("late".to_owned(), 3_600)],
+                "{hour} {server}"
+            );
+        }
+    }
 }
 
 /// Posts of given instants, received by one server a second later.

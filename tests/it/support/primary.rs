@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 use twinstream::{
-    config::settings::{Merge, Xz},
+    config::settings::{Merge, Server, Xz},
     merge::{
         outcome::{Committed, Outcome},
         run::Job,
@@ -38,6 +38,8 @@ pub(crate) struct Site {
     pub(crate) disk: Box<dyn Disk>,
     pub(crate) root: PathBuf,
     pub(crate) settings: Merge,
+    /// Those that are configured.
+    pub(crate) servers: Vec<Server>,
     pub(crate) threads: usize,
     pub(crate) unit_bytes: u64,
     /// Removes the folder in the end.
@@ -83,6 +85,7 @@ impl Site {
             disk,
             root,
             settings,
+            servers: Vec::new(),
             threads: 2,
             unit_bytes: 4 << 20,
             dir: None,
@@ -125,7 +128,7 @@ impl Site {
             vault: &vault,
             stream: source::SAMPLE,
             settings: &self.settings,
-            servers: &[],
+            servers: &self.servers,
             asked: &asked,
             threads: self.threads,
             unit_bytes: self.unit_bytes,
