@@ -621,4 +621,15 @@ mod tests {
             format!("{} {limit:?}", offset.is_some())
         });
     }
+
+    #[test]
+    fn a_connection_has_held_when_lines_came_for_long_not_bytes() {
+        let mut reading = Progress::new(UtcMs(1_000));
+        reading.last_bytes = UtcMs(90_000);
+        assert!(!reading.has_held(), "keep-alives");
+        reading.last_line = Some(UtcMs(HOLDS_MS + 999));
+        assert!(!reading.has_held());
+        reading.last_line = Some(UtcMs(HOLDS_MS + 1_000));
+        assert!(reading.has_held());
+    }
 }

@@ -266,4 +266,26 @@ mod tests {
         );
         assert_eq!(link.started, Some(UtcMs(5)));
     }
+
+    #[test]
+    fn what_was_stamped_before_a_step_is_told_by_the_clock_of_now() {
+        let mut link = Link::default();
+        link.take(&event(10_000, started()));
+        link.take(&event(20_000, connected()));
+        let stepped = |number, step_ms| What::ClockStepped { number, step_ms };
+        link.take(&event(95_000, stepped(2, 5_000)));
+        link.take(&event(93_000, stepped(3, -2_000)));
+        assert_eq!(link.state, State::Connected);
+        assert_eq!(link.started, Some(UtcMs(13_000)));
+        assert_eq!(link.since, Some(UtcMs(23_000)));
+        // a clock that was put forward is less behind the API's
+        assert_eq!(link.clock_offset_ms, Some(-40 - 3_000));
+        let now = |run, at| link.by_todays_clock(run, UtcMs(at)).0;
+        assert_eq!(now(1, 90_000), 93_000);
+        assert_eq!(now(2, 96_000), 94_000);
+        assert_eq!(now(3, 96_000), 96_000);
+        // of runs before the start nobody knows by which clock
+        assert_eq!(now(0, 90_000), 13_000 - BEFORE_MS);
+        assert_eq!(now(0, -90_000), -90_000);
+    }
 }

@@ -462,7 +462,12 @@ fn a_service_that_is_started_again_and_again_spares_the_budget() {
 fn impostor(n: usize, peer: &mut Peer) -> io::Result<()> {
     const PAGE: &str = "\r\n<!DOCTYPE html>\r\n<html>\r\n<body>{\"data\":1}</body>\r\n</html>\r\n";
     match n {
-        0 => peer.refuse(200, "content-type: text/html; charset=utf-8\r\n", PAGE),
+        // with a clock of its own
+        0 => peer.refuse(
+            200,
+            "content-type: text/html; charset=utf-8\r\ndate: Mon, 23 Nov 2026 09:00:00 GMT\r\n",
+            PAGE,
+        ),
         1 => {
             peer.stream("content-encoding: gzip\r\n")?;
             let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
@@ -528,6 +533,15 @@ fn what_answers_in_the_api_s_place_is_told_and_nothing_of_it_is_stored() {
         "{log}"
     );
     assert!(log.contains("this is not the API: HTTP 302"), "{log}");
+    let alive = site.events_of("alive");
+    let believed = alive
+        .iter()
+        .filter(|alive| !alive["clock_offset_ms"].is_null());
+    assert_eq!(
+        (believed.count(), site.events_of("clock_stepped").len()),
+        (0, 0)
+    );
+    assert!(!alive.is_empty());
     site.check_sealed();
 }
 

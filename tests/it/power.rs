@@ -17,7 +17,7 @@ use twinstream::{
         line,
         name::{RunId, SAMPLE, SegmentName, ServerId},
         recover::{Recovered, past, recover},
-        run::Run,
+        run::{Run, Runs},
         seal::{Digester, Seal},
         spool,
         writer::{Closed, Lines, WriteError, Writer},
@@ -276,6 +276,37 @@ fn recovery_tells_what_it_found_and_when_the_last_line_came() {
     assert_eq!(left[0].last, Some(at.plus_ms(500)));
     assert_eq!(past(&disk, spool, &server()).unwrap().last_line, Some(at));
     assert_eq!(disk.files().len(), 3);
+}
+
+#[test]
+fn the_last_line_is_that_of_the_latest_run_whatever_its_clock_says() {
+    let disk = SimulatedDisk::default();
+    let spool = Path::new(SPOOL);
+    disk.make_folder(&spool.join("1")).unwrap();
+    let mut runs = Runs::default();
+    // the clock was two hours ahead, and was set while nothing ran
+    let ahead = Minute(FIRST.0 + 120).begin();
+    for (id, at) in [
+        (9, ahead),
+        (1, FIRST.begin()),
+        (5, FIRST.begin().plus_ms(7_000)),
+    ] {
+        let run = runs.begin(RunId(id), at);
+        runs.keep(&disk, spool, &server()).unwrap();
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let mut writer = Writer::new(shared, spool, &server(), run);
+        let mut stored = Vec::new();
+        line::store(b"{}", at, &mut stored);
+        let lines = Lines {
+            first: at,
+            last: at,
+            stored: &stored,
+            oversize: 0,
+        };
+        writer.lines(lines).unwrap();
+        writer.close().unwrap().seal(&disk).unwrap();
+        assert_eq!(past(&disk, spool, &server()).unwrap().last_line, Some(at));
+    }
 }
 
 #[test]
