@@ -371,8 +371,7 @@ impl Session<'_> {
     /// Something has just been read.
     fn stamp(&self, reading: &mut Progress) -> Reading {
         let at = self.outbox.stamp();
-        reading.last_bytes = at.steady;
-        reading.last_stamp = Some(at);
+        reading.bytes(at);
         at
     }
 
@@ -527,6 +526,12 @@ impl Progress {
         }
     }
 
+    /// Bytes came, at a time that the machine's clock may have been set since or before.
+    fn bytes(&mut self, at: Reading) {
+        self.last_bytes = at.steady;
+        self.last_stamp = Some(at);
+    }
+
     fn has_held(&self) -> bool {
         self.last_line
             .is_some_and(|last| HOLDS_MS <= last.0 - self.begun.0)
@@ -631,5 +636,20 @@ mod tests {
         assert!(!reading.has_held());
         reading.last_line = Some(UtcMs(HOLDS_MS + 1_000));
         assert!(reading.has_held());
+    }
+
+    #[test]
+    fn a_silence_is_told_by_the_time_that_never_steps() {
+        let mut reading = Progress::new(UtcMs(1_000));
+        let hour = 3_600_000;
+        for (steady, stepped_ms) in [(2_000, 0), (9_000, -2 * hour), (12_000, 5 * hour)] {
+            reading.bytes(Reading {
+                now: UtcMs(steady + stepped_ms),
+                steady: UtcMs(steady),
+                steps: 1,
+                stepped_ms,
+            });
+            assert_eq!(reading.next_check(), UtcMs(steady + STALL_MS));
+        }
     }
 }

@@ -122,6 +122,12 @@ mod tests {
             check_mode(0o100_644),
             Err(SecretError::Open { mode: 0o644 })
         );
+        for mode in [0o660, 0o620, 0o604, 0o601, 0o642] {
+            assert_eq!(
+                check_mode(0o100_000 | mode),
+                Err(SecretError::Open { mode })
+            );
+        }
         assert_eq!(format!("{:?}", Secret::new("AAAA")), "Secret(…)");
     }
 }

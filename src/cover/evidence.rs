@@ -553,3 +553,75 @@ fn recovered(file: &EventsFile, run: RunId) -> UtcMs {
     });
     of_run.max().unwrap_or(BEGIN_OF_TIME)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(at: UtcMs, what: What) -> Event {
+        Event {
+            at,
+            what,
+            connection: 1,
+        }
+    }
+
+    fn started(number: u64, last_line: Option<UtcMs>) -> What {
+        What::Started {
+            program: "test/1".to_owned(),
+            number,
+            last_line,
+        }
+    }
+
+    /// A run whose clock is right crashes, and one whose clock is an hour ahead tells of it.
+    #[test]
+    fn what_a_crash_left_ended_by_the_clock_of_the_run_that_wrote_it() {
+        const HOUR_MS: i64 = 3_600_000;
+        let first: SegmentName = "1_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
+        let second: SegmentName = "1_sample_20261123T1507Z_00000002_000".parse().unwrap();
+        let (begin, again) = (first.minute.begin(), second.minute.begin());
+        let connected = What::Connected {
+            status: 200,
+            backfill_minutes: 0,
+            clock_offset_ms: None,
+            transaction: None,
+        };
+        let crashed = What::Recovered {
+            segment: first.to_string(),
+            lines: 5,
+            cut_bytes: 0,
+            last: Some(begin.plus_ms(50_000)),
+        };
+        let files = [
+            EventsFile {
+                name: first,
+                number: 1,
+                lag_ms: 0,
+                events: vec![
+                    event(begin.plus_ms(5_000), started(1, None)),
+                    event(begin.plus_ms(6_000), connected),
+                ],
+            },
+            EventsFile {
+                name: second,
+                number: 2,
+                lag_ms: HOUR_MS,
+                events: vec![
+                    event(again.plus_ms(10_000), started(2, Some(begin))),
+                    event(again.plus_ms(10_000), crashed),
+                ],
+            },
+        ];
+        // whatever order they come in
+        let timeline = Timeline::of([&files[1], &files[0]], true);
+        assert_eq!(timeline.first_start, Some(begin.plus_ms(5_000)));
+        let down = timeline
+            .first_down(begin.plus_ms(20_000), END_OF_TIME)
+            .unwrap();
+        assert_eq!(
+            (down.begin, down.reason.cause),
+            (begin.plus_ms(50_000), Cause::NotRunning)
+        );
+    }
+}

@@ -875,4 +875,81 @@ mod tests {
         assert_eq!(found[1], ["14:05", "17:10"], "it started again");
         assert_eq!(found[2], nothing, "and goes on");
     }
+
+    #[test]
+    fn an_hour_that_comes_twice_settles_after_the_second_time() {
+        // two hours back at once: the hour 01 ends, and comes again after the hour 02
+        let zone = Zone::named("Antarctica/Troll").unwrap();
+        let hour: Hour = "2026-10-25_01".parse().unwrap();
+        let intervals = zone.intervals(hour);
+        assert_eq!(intervals.len(), 2, "{intervals:?}");
+        let candidate = Candidate {
+            hour,
+            segments: Vec::new(),
+            events: Vec::new(),
+        };
+        let due = |now: UtcMs| {
+            let when = When {
+                zone: &zone,
+                span: Span {
+                    first_hour: Some(Hour(hour.0 - 9)),
+                    began: None,
+                },
+                settle_ms: SETTLE_MS,
+                now,
+                primary: None,
+            };
+            is_due(&candidate, false, &when)
+        };
+        assert_eq!(due(intervals[0].end.plus_ms(SETTLE_MS)), Some(false));
+        assert_eq!(due(intervals[1].end.plus_ms(SETTLE_MS - 1)), Some(false));
+        assert_eq!(due(intervals[1].end.plus_ms(SETTLE_MS)), Some(true));
+    }
+
+    #[test]
+    fn events_alone_are_late_input_and_what_has_gone_or_changed_is_missed() {
+        let before = [segment("1", "13:50", &[("23_13", 5)], "13:51")];
+        let now = [before[0].clone(), segment("2", "13:52", &[], "15:00")];
+        let found = decided(&now, &[("23_13", &before)], None, "15:10");
+        assert_eq!(found[0], "2026-11-23_13 +0 +1");
+        let zone = Zone::named("UTC").unwrap();
+        let candidate = Candidate {
+            hour: hour("23_13"),
+            segments: vec![0],
+            events: vec![0],
+        };
+        let merged = inputs(&candidate, &before);
+        assert_eq!(gone(&merged, &before), [""; 0]);
+        let name = before[0].name.to_string();
+        let with = |change: &dyn Fn(&mut Stock)| {
+            let mut here = before.clone();
+            change(&mut here[0]);
+            gone(&merged, &here)
+        };
+        assert_eq!(
+            with(&|of| of.sha256 = "x".to_owned()),
+            [format!("{name}.jsonl")]
+        );
+        assert_eq!(
+            with(&|of| of.events_sha256 = "x".to_owned()),
+            [format!("{name}.events.jsonl")]
+        );
+        let redacted = |of: &mut Stock| {
+            of.formerly
+                .push(std::mem::replace(&mut of.sha256, "x".to_owned()))
+        };
+        assert_eq!(with(&redacted), [""; 0], "lines were taken out on request");
+        assert_eq!(gone(&merged, &[]).len(), 2);
+        // the span only ever moves back
+        let known = Span {
+            first_hour: Some(hour("20_07")),
+            began: Some(ms("00:00")),
+        };
+        assert_eq!(span(&before, &zone, known), known);
+        let later = Span {
+            first_hour: Some(hour("23_17")),
+            began: None,
+        };
+        assert_eq!(span(&before, &zone, later).first_hour, Some(hour("23_13")));
+    }
 }

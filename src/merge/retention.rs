@@ -312,4 +312,74 @@ mod tests {
         claims.hear(&candidate, None);
         assert_eq!(chores(&claims), Chores::default());
     }
+
+    /// When what may be done: for a segment of the hour 13 whose events the hour 14 needs, too.
+    #[test]
+    fn every_hour_counts_that_has_lines_or_events_of_it() {
+        let stock = [segment("1359", &["2026-11-23_13"]), segment("1431", &[])];
+        let zone = Zone::named("UTC").unwrap();
+        let hours: [Hour; 2] = ["2026-11-23_13", "2026-11-23_14"].map(|hour| hour.parse().unwrap());
+        let mut claims = Claims::new(&stock, &zone);
+        for (hour, segments, events) in [
+            (hours[0], vec![0], vec![0]),
+            (hours[1], Vec::new(), vec![0, 1]),
+        ] {
+            let candidate = Candidate {
+                hour,
+                segments,
+                events,
+            };
+            let all = plan::inputs(&candidate, &stock);
+            claims.hear(&candidate, Some(&all));
+        }
+        let verified = |hour| {
+            Some(at(if hour == hours[0] {
+                "23T15:00"
+            } else {
+                "23T18:00"
+            }))
+        };
+        let deleted = |now| {
+            let chores = claims.chores(verified, Some(Duration::from_hours(24)), at(now));
+            chores.delete
+        };
+        assert_eq!(
+            deleted("24T15:00"),
+            [0; 0],
+            "its events are needed for longer"
+        );
+        assert_eq!(deleted("24T17:59"), [0; 0]);
+        assert_eq!(deleted("24T18:00"), [0]);
+    }
+
+    #[test]
+    fn what_came_late_stays_plain_for_an_hour_and_the_latest_of_each_server_stays() {
+        let zone = Zone::named("UTC").unwrap();
+        let hour: Hour = "2026-11-23_13".parse().unwrap();
+        let of = |server: &str, minute: &str, number: u64, arrived: &str| {
+            let mut segment = segment(minute, &["2026-11-23_13"]);
+            let name = segment.name.to_string().replacen('1', server, 1);
+            segment.name = name.parse().unwrap();
+            (segment.number, segment.arrived) = (number, at(arrived));
+            segment
+        };
+        // the second run of server 1 stamps earlier: its clock was set
+        let stock = [
+            of("1", "1310", 8, "23T13:11"),
+            of("1", "1340", 7, "23T13:41"),
+            of("2", "1320", 3, "23T16:30"),
+            of("2", "1350", 3, "23T16:30"),
+        ];
+        let mut claims = Claims::new(&stock, &zone);
+        let candidate = Candidate {
+            hour,
+            segments: vec![0, 1, 2, 3],
+            events: vec![0, 1, 2, 3],
+        };
+        claims.hear(&candidate, Some(&plan::inputs(&candidate, &stock)));
+        let chores = |now| claims.chores(|_| Some(at("23T15:00")), Some(Duration::ZERO), at(now));
+        assert_eq!(chores("23T17:29").compress, [0, 1]);
+        assert_eq!(chores("23T17:30").compress, [0, 1, 2, 3]);
+        assert_eq!(chores("25T00:00").delete, [1, 2]);
+    }
 }

@@ -434,3 +434,39 @@ fn words<K: Kind>(found: &Found) -> String {
         Found::Unreadable(why) => why.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_shows_that_something_was_here() {
+        let entry = |name: &str, folder| Entry {
+            name: name.to_owned(),
+            folder,
+            len: 1,
+        };
+        for (name, folder, vault, target) in [
+            ("ledger.jsonl", false, true, true),
+            ("2026-11-23", true, true, true),
+            ("2026-11-23", false, false, true),
+            ("photo.jpg", false, false, true),
+            ("2.old", true, false, true),
+            ("witness", true, false, true),
+            ("lost+found", true, false, false),
+            ("spool.json.tmp", false, false, false),
+            (".Trash-1000", true, false, false),
+        ] {
+            assert_eq!(
+                OfVault::is_trace(&entry(name, folder)),
+                vault,
+                "vault: {name}"
+            );
+            assert_eq!(
+                OfTarget::is_trace(&entry(name, folder)),
+                target,
+                "target: {name}"
+            );
+        }
+    }
+}

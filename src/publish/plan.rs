@@ -246,6 +246,8 @@ mod tests {
         );
         let mixed = [
             Public::Ledger,
+            Public::Root(RootFile::Page),
+            Public::Root(RootFile::DataCite),
             Public::Manifest(next),
             Public::Day(one.day(), DayFile::Report),
             Public::Ids(next),
@@ -270,7 +272,7 @@ mod tests {
                     "2026-11-23_report.txt",
                 ],
                 vec!["2026-11-24_00_IDs.txt.xz", "2026-11-24_00_manifest.json"],
-                vec!["ledger.jsonl"],
+                vec!["datacite.json", "DATASET.md", "ledger.jsonl"],
             ]
         );
     }
@@ -376,5 +378,29 @@ mod tests {
                 "2026/11/23/2026-11-23_03_IDs.txt.xz",
             ]
         );
+    }
+
+    #[test]
+    fn what_a_vault_or_spool_has_is_private_but_for_what_is_published() {
+        for private in [
+            "1_sample_20261123T1405Z_3fa9c01b_000.jsonl",
+            "1_sample_20261123T1405Z_3fa9c01b_000.jsonl.zst",
+            "1_sample_20261123T1405Z_3fa9c01b_000.events.jsonl",
+            "2026-11-23_14_rejected.jsonl.xz",
+            "2026-11-23_14_tweets.csv.xz",
+            "2026-11-23_14_users.csv.xz",
+            "2026-11-23_14_posts.parquet",
+            "all_of_2026_posts.parquet",
+        ] {
+            assert!(is_private(private), "{private}");
+        }
+        for other in [
+            "2026-11-23_14_IDs.txt.xz",
+            "ledger.jsonl",
+            "notes.txt",
+            "paper.pdf",
+        ] {
+            assert!(!is_private(other), "{other}");
+        }
     }
 }

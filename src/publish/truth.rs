@@ -361,5 +361,22 @@ mod tests {
         ] {
             assert_eq!(of(bad).as_deref(), Some("what they wrote"), "{bad}");
         }
+        let detail = |bytes| format!(r#"{{"gaps":[{{"detail":"{}"}}]}}"#, "a ".repeat(bytes / 2));
+        assert_eq!(of(&detail(WORDS_BYTES_MAX)), None);
+        assert!(
+            of(&detail(WORDS_BYTES_MAX + 2)).is_some(),
+            "as long as a post"
+        );
+    }
+
+    #[test]
+    fn a_table_is_the_same_in_every_byte() {
+        assert_eq!(same(b"hour\tposts\n", "hour\tposts\n"), Ok(()));
+        for other in ["hour\tpostz\n", "hour\tposts", "hour\tposts\n\n", ""] {
+            assert!(
+                same(other.as_bytes(), "hour\tposts\n").is_err(),
+                "{other:?}"
+            );
+        }
     }
 }

@@ -774,4 +774,60 @@ mod tests {
         assert_eq!(judge(&behind(11_000, 1), &mut said), []);
         assert_eq!(judge(&behind(16_800, 1), &mut said).len(), 1);
     }
+
+    #[test]
+    fn publishing_that_is_behind_since_the_future_is_behind_since_now() {
+        let behind = |s: i64| {
+            let mut p = well("1", s);
+            p.published.as_mut().unwrap().behind = 1;
+            p
+        };
+        let mut said = Said {
+            behind_since: Some(after(90_000)),
+            ..Said::default()
+        };
+        assert_eq!(judge(&behind(5_000), &mut said), []);
+        assert_eq!(judge(&behind(5_000 + 10_799), &mut said), []);
+        assert_eq!(judge(&behind(5_000 + 10_800), &mut said).len(), 1);
+    }
+
+    #[test]
+    fn a_state_begins_once_for_each_whom_it_concerns_whatever_its_words() {
+        let mut said = Said::default();
+        let aside = |s: i64, counts: [u64; 2]| {
+            let mut p = well("1", s);
+            for (id, count) in ["1", "2"].into_iter().zip(counts) {
+                of(&mut p, id).aside = count;
+            }
+            p
+        };
+        assert_eq!(judge(&aside(0, [1, 0]), &mut said).len(), 1);
+        assert_eq!(judge(&aside(5, [2, 0]), &mut said), [], "in other words");
+        let begun = judge(&aside(10, [2, 1]), &mut said);
+        assert!(
+            matches!(&begun[..], [Change::Begun(alarm)] if alarm.subject == "2"),
+            "{begun:?}"
+        );
+        assert!(
+            said.open[0].alarm.what.contains('2'),
+            "the words are those of now"
+        );
+        // one of them ends, and the other goes on
+        assert_eq!(judge(&aside(20, [0, 1]), &mut said), []);
+        let ended = judge(&aside(140, [0, 1]), &mut said);
+        assert!(
+            matches!(&ended[..], [Change::Ended(alarm, _)] if alarm.subject == "1"),
+            "{ended:?}"
+        );
+    }
+
+    #[test]
+    fn a_secondary_with_nothing_to_send_hears_nothing() {
+        let mut p = well("2", 5_000);
+        of(&mut p, "2").acknowledged_at = Some(after(1_000));
+        of(&mut p, "2").delivered_until = Some(after(1_000));
+        check(&p, &["other_silent primary"]);
+        of(&mut p, "2").sealed = 0;
+        check(&p, &[]);
+    }
 }

@@ -724,6 +724,11 @@ mod tests {
             .collect();
         let found = runway(&samples, 48_000_000, now).unwrap();
         assert_eq!(found.bytes_per_day, 24_000_000);
+        // what was long ago, or is to come, tells nothing of these days
+        let mut more = samples.clone();
+        more.insert(0, (now.plus_ms(-40 * DAY_MS), 900_000_000_000));
+        more.push((now.plus_ms(DAY_MS), 900_000_000_000));
+        assert_eq!(runway(&more, 48_000_000, now), Some(found.clone()));
         assert!((found.days.unwrap() - 2.0).abs() < 0.001);
         assert_eq!(
             runway(&samples[47..], 48_000_000, now).map(|_| ()),
@@ -753,5 +758,42 @@ mod tests {
             (1, 1, Some(hours[0]))
         );
         assert_eq!(found.ids_30_days, 7);
+    }
+
+    #[test]
+    fn another_server_s_stamps_are_moved_by_how_much_the_two_clocks_differ() {
+        let with = |offset_ms| {
+            let mut facts = ServerFacts {
+                last_line: Some(at("23T14:05:00")),
+                ..ServerFacts::default()
+            };
+            facts.link.clock_offset_ms = offset_ms;
+            facts
+        };
+        let lines = |here, there| {
+            let servers = [("1", with(here)), ("2", with(there))];
+            let servers = servers.map(|(id, facts)| (id.parse().unwrap(), facts));
+            let facts = Facts {
+                servers: servers.into(),
+                ..Facts::default()
+            };
+            let found = of(&facts, &settled(), at("23T14:06:00"));
+            let moved =
+                |server: &Server| (server.last_line.unwrap().0 - at("23T14:05:00").0) / 1_000;
+            (moved(&found.servers[0]), moved(&found.servers[1]))
+        };
+        assert_eq!(
+            lines(None, Some(30_000)),
+            (0, 0),
+            "one of them is not known"
+        );
+        assert_eq!(lines(Some(0), Some(30_000)), (0, 30));
+        assert_eq!(
+            lines(Some(30_000), Some(30_000)),
+            (0, 0),
+            "both are off, and agree"
+        );
+        assert_eq!(lines(Some(-20_000), Some(10_000)), (0, 30));
+        assert_eq!(lines(Some(500), Some(-900)), (0, 0), "by chance");
     }
 }

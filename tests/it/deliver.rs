@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use twinstream::{
     deliver::{
@@ -193,7 +194,11 @@ fn nothing_is_overwritten_and_one_bad_segment_stops_no_other() {
     let there = |name: &SegmentName| name.paths(&site.target());
     fs::create_dir_all(there(&conflict).folder).unwrap();
     fs::write(there(&conflict).segment, "something else").unwrap();
-    fs::write(damaged.paths(&site.spool()).segment, "not what was sealed").unwrap();
+    // of the right length
+    let path = damaged.paths(&site.spool()).segment;
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&path, &bytes).unwrap();
     // a delivery that was cut: one file in place, one torn aside, no seal
     fs::copy(half.paths(&site.spool()).segment, there(&half).segment).unwrap();
     fs::write(there(&half).events.with_extension("jsonl.tmp"), "torn").unwrap();
@@ -236,6 +241,63 @@ fn nothing_is_overwritten_and_one_bad_segment_stops_no_other() {
         "{left:?}"
     );
     assert_eq!(left.len(), 6);
+}
+
+#[test]
+fn each_of_the_three_files_is_compared_and_what_was_redacted_does_not_come_back() {
+    let site = Site::new("0s");
+    site.mark();
+    let [other_events, other_seal, good, redacted] =
+        [0, 1, 2, 3].map(|minute| site.seal(minute, 5));
+    let there = |name: &SegmentName| name.paths(&site.target());
+    fs::create_dir_all(there(&good).folder).unwrap();
+    fs::write(there(&other_events).events, "{}\n").unwrap();
+    fs::write(there(&other_seal).seal, "{}\n").unwrap();
+    // delivered before; since then a post was taken out there
+    let here = redacted.paths(&site.spool());
+    let mut seal: Value = serde_json::from_slice(&fs::read(&here.seal).unwrap()).unwrap();
+    seal["redacted"] = json!([{"lines": 1, "sha256": seal["segment"]["sha256"]}]);
+    seal["segment"]["sha256"] = json!("0".repeat(64));
+    let seal = serde_json::to_vec(&seal).unwrap();
+    fs::write(there(&redacted).seal, &seal).unwrap();
+    fs::write(there(&redacted).segment, "what is left").unwrap();
+    fs::copy(&here.events, there(&redacted).events).unwrap();
+
+    let output = site.check_deliver(NOW, 1);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        said.matches("exists with other content").count(),
+        2,
+        "{said}"
+    );
+    assert_eq!(fs::read(there(&other_events).events).unwrap(), b"{}\n");
+    assert_eq!(fs::read(there(&other_seal).seal).unwrap(), b"{}\n");
+    assert_eq!(fs::read(there(&redacted).segment).unwrap(), b"what is left");
+    assert_eq!(fs::read(there(&redacted).seal).unwrap(), seal);
+
+    // an acknowledgement of other events than those that lie here lets nothing go
+    let acks = site.target().join("2/acks.jsonl");
+    let text = fs::read_to_string(&acks).unwrap();
+    let changed = text.lines().map(|line| {
+        let mut ack: Value = serde_json::from_str(line).unwrap();
+        if ack["file"] == json!(format!("{good}.events.jsonl")) {
+            ack["sha256"] = json!("0".repeat(64));
+        }
+        format!("{ack}\n")
+    });
+    fs::write(&acks, changed.collect::<String>()).unwrap();
+    site.check_deliver("2026-11-23T15:00:01Z", 1);
+    for (name, stays) in [
+        (&other_events, true),
+        (&other_seal, true),
+        (&good, true),
+        (&redacted, false),
+    ] {
+        let paths = name.paths(&site.spool());
+        for path in [paths.segment, paths.events, paths.seal] {
+            assert_eq!(path.exists(), stays, "{}", path.display());
+        }
+    }
 }
 
 #[test]

@@ -451,6 +451,7 @@ fn a_server_is_expected_until_the_day_on_which_it_is_gone_for_good() {
         role,
         host: String::new(),
         deliver_to: None,
+        endpoint: None,
         until: until.map(|day| day.parse().unwrap()),
     };
     site.servers = vec![

@@ -294,7 +294,7 @@ fn the_last_line_is_that_of_the_latest_run_whatever_its_clock_says() {
         let run = runs.begin(RunId(id), at);
         runs.keep(&disk, spool, &server()).unwrap();
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut writer = Writer::new(shared, spool, &server(), run);
+        let mut writer = Writer::new(shared, spool, &server(), SAMPLE, run);
         let mut stored = Vec::new();
         line::store(b"{}", at, &mut stored);
         let lines = Lines {
