@@ -68,7 +68,7 @@ fn rows() -> Vec<u8> {
     let (lines, mut rows) = (stored(), Vec::new());
     let mut records = X.records(None);
     for stored in &lines {
-        if let Ok(record) = records.read(stored, true) {
+        if let Ok(record) = records.read(stored, None) {
             csv::push_row(&mut rows, records.row(record).unwrap_or_default());
         }
     }
@@ -131,7 +131,7 @@ fn parse_post(bencher: Bencher) {
 fn csv_rows(bencher: Bencher) {
     let lines = stored();
     let mut records = X.records(None);
-    let read = lines.iter().flat_map(|line| records.read(line, true));
+    let read = lines.iter().flat_map(|line| records.read(line, None));
     let posts: Vec<usize> = read.collect();
     bencher
         .counter(BytesCount::of_slice(&rows()))
@@ -150,7 +150,7 @@ fn dedupe_two_servers(bencher: Bencher) {
     let mut records = X.records(None);
     let read = lines
         .iter()
-        .flat_map(|line| records.read(line, true).map(|record| (line, record)));
+        .flat_map(|line| records.read(line, None).map(|record| (line, record)));
     let posts: Vec<(&Vec<u8>, usize)> = read.collect();
     let connections = [Vec::new(), Vec::new()];
     let made = Made {

@@ -12,7 +12,7 @@ use crate::{
         backfill::{self, Connection},
     },
     period::UtcMs,
-    source::{Placed, Records, Source},
+    source::{List, Placed, Records, Source},
     vault::manifest::ByWord,
 };
 
@@ -76,7 +76,9 @@ pub struct Tally {
     pub servers: Vec<ServerTally>,
     /// Different posts.
     pub posts: u64,
-    /// Further copies, from any server.
+    /// Different records that stand in no list of ids.
+    pub unlisted: u64,
+    /// Further copies of either, from any server.
     pub duplicates: u64,
     /// Posts that all servers saw.
     pub seen_by_all: u64,
@@ -100,7 +102,9 @@ pub struct Tally {
 pub struct ServerTally {
     /// Different posts.
     pub posts: u64,
-    /// Further copies of them.
+    /// Different records that stand in no list of ids.
+    pub unlisted: u64,
+    /// Further copies of either.
     pub duplicates: u64,
     /// Posts that no other server has.
     pub only_here: u64,
@@ -128,9 +132,13 @@ pub fn dedupe<'a>(
         let is_it = |copy: &&Copy<'_>| records.placed(copy.record).key == placed.key;
         let copies = rest.iter().take_while(is_it).count();
         let (group, others) = rest.split_at(copies);
-        tally.count(made.source, &placed, group);
-        tally.count_backfilled(&placed, group, made.connections);
-        tally.compare(made.source, records, &placed, group);
+        if made.source.stands_in(&placed.key, List::Ids) {
+            tally.count(made.source, &placed, group);
+            tally.count_backfilled(&placed, group, made.connections);
+        } else {
+            tally.count_unlisted(group);
+        }
+        tally.compare(records, &placed, group);
         keep(records, first, group);
         rest = others;
     }
@@ -147,12 +155,7 @@ impl Tally {
     }
 
     fn count(&mut self, source: &dyn Source, placed: &Placed, group: &[Copy<'_>]) {
-        let mut copies = vec![0_u64; self.servers.len()];
-        for server in group.iter().flat_map(Copy::seen_by) {
-            if let Some(count) = copies.get_mut(*server) {
-                *count += 1;
-            }
-        }
+        let copies = self.copies(group);
         let seen_by = copies.iter().filter(|&&count| 0 < count).count();
         let by_all = u64::from(seen_by == copies.len());
         self.posts += 1;
@@ -176,6 +179,29 @@ impl Tally {
         }
         if let Some(residue) = source.residue(&placed.key) {
             *self.residues.entry(residue).or_default() += 1;
+        }
+    }
+
+    /// How many copies each server has.
+    fn copies(&self, group: &[Copy<'_>]) -> Vec<u64> {
+        let mut copies = vec![0_u64; self.servers.len()];
+        for server in group.iter().flat_map(Copy::seen_by) {
+            if let Some(count) = copies.get_mut(*server) {
+                *count += 1;
+            }
+        }
+        copies
+    }
+
+    /// Counts a record that stands in no list of ids: who reads the list could not work out again which seconds it
+    /// covers, nor how many posts there are.
+    fn count_unlisted(&mut self, group: &[Copy<'_>]) {
+        self.unlisted += 1;
+        self.duplicates += group.iter().map(Copy::weight).sum::<u64>() - 1;
+        let copies = self.copies(group);
+        for (server, count) in self.servers.iter_mut().zip(copies) {
+            server.unlisted += count.min(1);
+            server.duplicates += count.saturating_sub(1);
         }
     }
 
@@ -203,26 +229,12 @@ impl Tally {
     }
 
     /// Counts in which columns the copies of a post differ from the one that is kept.
-    fn compare(
-        &mut self,
-        source: &dyn Source,
-        records: &dyn Records<'_>,
-        placed: &Placed,
-        group: &[Copy<'_>],
-    ) {
+    fn compare(&mut self, records: &dyn Records<'_>, placed: &Placed, group: &[Copy<'_>]) {
         let [first, others @ ..] = group else { return };
-        let table = source.table();
         let mut fields = BTreeSet::new();
         for other in others.iter().filter(|other| !other.is_same_as(first)) {
-            let rows = [first.record, other.record].map(|record| records.row(record));
-            let [Some(kept), Some(theirs)] = rows else {
-                continue;
-            };
-            let columns = table.columns.iter().zip(kept.iter().zip(&theirs));
-            // when it arrived is not part of what it says
-            let columns = columns.filter(|((name, _), _)| *name != table.retrieved_at);
-            for ((name, _), (a, b)) in columns.filter(|(_, (a, b))| a != b) {
-                if fields.insert(*name) {
+            for (name, [a, b]) in records.differences(first.record, other.record) {
+                if fields.insert(name) {
                     let copies = [(first.server, a.as_ref()), (other.server, b.as_ref())];
                     self.examples.take(name, &placed.key, copies);
                 }
@@ -238,10 +250,12 @@ impl Tally {
     pub fn add(&mut self, other: Self) {
         for (sum, server) in self.servers.iter_mut().zip(other.servers) {
             sum.posts += server.posts;
+            sum.unlisted += server.unlisted;
             sum.duplicates += server.duplicates;
             sum.only_here += server.only_here;
         }
         self.posts += other.posts;
+        self.unlisted += other.unlisted;
         self.duplicates += other.duplicates;
         self.seen_by_all += other.seen_by_all;
         for (second, other) in other.seconds {
@@ -293,7 +307,7 @@ mod tests {
                 lag_ms: 0,
                 server: *server,
                 received: (line.as_bytes(), b""),
-                record: records.read(line.as_bytes(), true).unwrap(),
+                record: records.read(line.as_bytes(), None).unwrap(),
                 former: None,
             })
             .collect();
@@ -423,7 +437,7 @@ mod tests {
                 of_server.sort_by_key(|one| (one.at, one.connection));
             }
             let copies = drawn.iter().zip(&lines).map(|((post, server, after, _), line)| {
-                let record = records.read(line.as_bytes(), true).unwrap();
+                let record = records.read(line.as_bytes(), None).unwrap();
                 assert_eq!(records.placed(record).at, at(*post));
                 Copy {
                     retrieved_at: at(0).plus_ms(*after),

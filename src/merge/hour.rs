@@ -312,8 +312,10 @@ impl Workshop<'_> {
         let path = place.aside(kind, due.history.revision);
         // ids are few and compress well: one thread keeps up
         let threads = match kind {
-            Kind::Ids | Kind::Posts | Kind::Rejected | Kind::Conflicts => 1,
-            Kind::Tweets | Kind::Users => self.threads.clamp(1, COMPRESSING_THREADS_MAX),
+            Kind::Ids | Kind::Posts | Kind::Deletions | Kind::Rejected | Kind::Conflicts => 1,
+            Kind::Tweets | Kind::PostsTable | Kind::Users => {
+                self.threads.clamp(1, COMPRESSING_THREADS_MAX)
+            }
         };
         let threads = u32::try_from(threads).unwrap_or(1);
         let disk = self.indexes.disk;
@@ -349,22 +351,27 @@ impl Workshop<'_> {
         let folder = layout::day_folder(self.vault, due.hour.day());
         disk.make_folder(&folder).map_err(at(&folder))?;
         let mut ids = self.sheet(place, Kind::Ids, due)?;
-        let mut tweets = self.sheet(place, Kind::Tweets, due)?;
-        tweets.write(self.source().table().header().as_bytes())?;
+        let source = self.source();
+        let mut table = self.sheet(place, Kind::table_of(source), due)?;
+        table.write(source.table().header().as_bytes())?;
+        let mut deletions = source
+            .has_deletions()
+            .then(|| self.sheet(place, Kind::Deletions, due))
+            .transpose()?;
         let mut posts = self.posts(place, due)?;
         let scratch = self.scratch.join(due.hour.to_string());
-        let mut users = Users::new(disk, &scratch);
+        let mut users = Users::new(disk, &scratch, source.join());
         let mut tally = Tally::new(servers.len());
         let mut last = None;
         let units = unit::units(segments, self.unit_bytes);
-        let columns = self.parquet.then(|| posts::rows::schema(self.source()));
+        let columns = self.parquet.then(|| posts::rows::schema(source));
         let made = Made {
-            source: self.source(),
+            source,
             servers,
             connections,
             columns: columns.as_ref(),
         };
-        let dealer = Dealer::new(disk, self.source(), segments, &units);
+        let dealer = Dealer::new(disk, source, segments, &units);
         let work = |number: usize| {
             let unit = units.get(number)?;
             let text = dealer.take(number);
@@ -376,7 +383,10 @@ impl Workshop<'_> {
             };
             check_order(&mut last, &mut merged)?;
             ids.write(&merged.ids)?;
-            tweets.write(&merged.tweets)?;
+            table.write(&merged.table)?;
+            if let Some(deletions) = &mut deletions {
+                deletions.write(&merged.deletions)?;
+            }
             if let Some((path, posts)) = &mut posts {
                 let batches = merged.posts.map_err(io::Error::other).map_err(at(path))?;
                 for batch in &batches {
@@ -392,18 +402,18 @@ impl Workshop<'_> {
         }
         let mut outputs = vec![ids.finish(due.hour)?];
         // the end of one file does not keep all cores busy, so the next one is made at the same time
-        let (tweets, users) = std::thread::scope(|scope| {
-            let tweets = scope.spawn(|| tweets.finish(due.hour));
+        let (table, users) = std::thread::scope(|scope| {
+            let table = scope.spawn(|| table.finish(due.hour));
             let users = self.write_users(place, due, users);
-            (
-                tweets.join().unwrap_or_else(|why| resume_unwind(why)),
-                users,
-            )
+            (table.join().unwrap_or_else(|why| resume_unwind(why)), users)
         });
-        outputs.extend([tweets?, users?]);
+        outputs.extend([table?, users?]);
         if let Some((path, posts)) = posts {
             let name = Kind::Posts.name(due.hour);
             outputs.push(posts.finish(name).map_err(at(&path))?);
+        }
+        if let Some(deletions) = deletions {
+            outputs.push(deletions.finish(due.hour)?);
         }
         let (rejected, output) =
             self.write_rejected(place, due, (servers, segments), &mut taken_out)?;

@@ -29,7 +29,7 @@ use crate::{
         raw::{self, Packer},
         seal::{Digest, Digester, Redacted, SEAL_BYTES_MAX, Seal, SealError},
     },
-    source::{Source, key::Key},
+    source::{Listed, Source, key::Key},
     text::plural,
     vault::{
         csv,
@@ -259,13 +259,46 @@ impl Scrubber<'_> {
         if !is_here {
             return Ok(());
         }
-        self.each_row(hour, Kind::Tweets, |row| {
-            if let Some((listed, Some(author))) = self.source.row(row)
-                && authors.contains(&author)
-            {
-                found.insert(listed.key, (hour, author));
+        let mut take = |key: Key, author: Option<Key>| {
+            if let Some(author) = author.filter(|author| authors.contains(author)) {
+                found.insert(key, (hour, author));
             }
-        })
+        };
+        if self.source.has_rows_of_all() {
+            self.each_row(hour, Kind::table_of(self.source), |row| {
+                if let Some((listed, author)) = self.source.row(row) {
+                    take(listed.key, author);
+                }
+            })
+        } else {
+            self.each_listed(hour, &mut |listed| {
+                let author = self.source.author_by_key(&listed.key);
+                take(listed.key, author);
+            })
+        }
+    }
+
+    /// Gives every record of an hour's list of ids, and of that of deletions.
+    fn each_listed(&self, hour: Hour, each: &mut dyn FnMut(Listed)) -> Result<(), RedactError> {
+        for kind in [Kind::Ids, Kind::Deletions] {
+            let path = layout::data_path(self.vault, hour, kind);
+            if self.disk.len(&path).map_err(at(&path))?.is_none() {
+                continue;
+            }
+            let mut lines = xz::Lines::new(|line: &[u8]| {
+                let text = str::from_utf8(line).unwrap_or_default();
+                let listed = if kind == Kind::Ids {
+                    self.source.listed(text)
+                } else {
+                    self.source.deleted(text)
+                };
+                listed.into_iter().for_each(&mut *each);
+                Ok(())
+            });
+            let read = xz::read_through(self.disk, &path, 0, |piece| lines.take(piece));
+            read.map_err(at(&path))?;
+        }
+        Ok(())
     }
 
     /// Gives every row of a CSV file of an hour.
@@ -290,19 +323,8 @@ impl Scrubber<'_> {
     }
 
     fn has_id(&self, hour: Hour, key: &Key) -> Result<bool, RedactError> {
-        let path = layout::data_path(self.vault, hour, Kind::Ids);
-        if self.disk.len(&path).map_err(at(&path))?.is_none() {
-            return Ok(false);
-        }
         let mut found = false;
-        let mut lines = xz::Lines::new(|line: &[u8]| {
-            let text = str::from_utf8(line).unwrap_or_default();
-            let listed = self.source.listed(text);
-            found |= listed.is_some_and(|listed| listed.key == *key);
-            Ok(())
-        });
-        xz::read_through(self.disk, &path, 0, |piece| lines.take(piece)).map_err(at(&path))?;
-        drop(lines);
+        self.each_listed(hour, &mut |listed| found |= listed.key == *key)?;
         Ok(found)
     }
 

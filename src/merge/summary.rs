@@ -179,7 +179,7 @@ fn carried(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> Carried {
         posts: former
             .counts
             .total
-            .posts
+            .records()
             .saturating_sub(sums.taken_out.posts),
         members: members.map(str::to_owned).into(),
         redacted: redacted(sums, former, shares),
@@ -196,6 +196,7 @@ fn counts(sums: &Sums<'_>, shares: &[Share], carried: Option<&Carried>) -> Count
         of_server.lines = lines.saturating_sub(redacted.copied().unwrap_or(0));
         if let Some(of_tally) = tally.servers.get(number) {
             of_server.posts = of_tally.posts;
+            of_server.unlisted = of_tally.unlisted;
             let before = sums.former.and_then(|f| f.counts.servers.get(server));
             let before = before.map_or(0, |before| before.duplicates);
             let share = shares.get(number).map_or(0, |share| share.duplicates);
@@ -208,6 +209,7 @@ fn counts(sums: &Sums<'_>, shares: &[Share], carried: Option<&Carried>) -> Count
     counts.total = TotalCounts {
         lines: counts.servers.values().map(|server| server.lines).sum(),
         posts: tally.posts,
+        unlisted: tally.unlisted,
         duplicates: tally.duplicates,
         rejected: by_reason(&sums.rejected, |_| true),
         seen_by_all: tally.seen_by_all,

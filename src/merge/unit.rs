@@ -61,8 +61,10 @@ pub struct Merged {
     pub range: Option<(Placed, Placed)>,
     /// Its part of `IDs.txt`.
     pub ids: Vec<u8>,
-    /// Its part of `tweets.csv`.
-    pub tweets: Vec<u8>,
+    /// Its part of the table of records.
+    pub table: Vec<u8>,
+    /// Its part of `deletions.txt`.
+    pub deletions: Vec<u8>,
     /// Its part of `posts.parquet`, if that is wanted.
     pub posts: Result<Vec<RecordBatch>, ArrowError>,
     /// Its authors.
@@ -232,7 +234,8 @@ fn read<'l>(mut lines: Vec<Line<'l>>, records: &mut dyn Records<'l>) -> Vec<Copy
     let mut copies = Vec::with_capacity(lines.len());
     for same in lines.chunk_by(Line::is_same_as) {
         let Some(first) = same.first() else { continue };
-        let Ok(record) = records.read(first.stored, !first.has_no_stamp()) else {
+        let retrieved_at = Some(first.retrieved_at()).filter(|at| *at != NO_STAMP);
+        let Ok(record) = records.read(first.stored, retrieved_at) else {
             continue;
         };
         copies.extend(same.iter().map(|line| Copy {
@@ -258,9 +261,10 @@ fn flatten_all<'l>(
         range: None,
         ids: Vec::new(),
         // the columns of CSV say less than half of what a line does, unless it has few fields
-        tweets: Vec::with_capacity(bytes / 2),
+        table: Vec::with_capacity(bytes / 2),
+        deletions: Vec::new(),
         posts: Ok(Vec::new()),
-        users: users::Rows::default(),
+        users: users::Rows::new(made.source.join()),
         tally: Tally::default(),
     };
     merged.tally = dedupe(copies, made, records, |records, copy, group| {
@@ -320,8 +324,9 @@ impl Merged {
     /// Takes the copy that counts into the lists and tables.
     fn take(&mut self, records: &dyn Records<'_>, record: usize) {
         records.put_id(record, &mut self.ids);
+        records.put_deletion(record, &mut self.deletions);
         if let Some(row) = records.row(record) {
-            csv::push_row(&mut self.tweets, row);
+            csv::push_row(&mut self.table, row);
         }
         let placed = records.placed(record);
         let first = self.range.take().map_or_else(|| placed.clone(), |r| r.0);

@@ -1,8 +1,9 @@
-//! The latest row of each author, with bounded memory.
+//! One row of each author, with bounded memory: the latest, or one that is made of all.
 //!
 //! Rows are collected by author; beyond a limit they go to the disk as a sorted run, and in the end
 //! all runs are put together. Which row counts: that of the last record that came with an
-//! author object; a row without one only if none did. Output is ascending by the author's key.
+//! author object; a row without one only if none did. Where the source says how rows are joined, all of an author's
+//! become one, in the order of their records. Output is ascending by the author's key.
 
 use std::{
     cmp::Reverse,
@@ -13,7 +14,8 @@ use std::{
 
 use crate::{
     period::UtcMs,
-    source::key::Key,
+    source::{Join, key::Key},
+    vault::csv,
     world::disk::{self, Disk},
 };
 
@@ -37,10 +39,11 @@ pub struct Rank {
     pub key: Key,
 }
 
-/// Rows of authors, of each the one that counts. Their text lies together: there are too many to
+/// Rows of authors, one of each. Their text lies together: there are too many to
 /// have each in a place of its own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rows {
+    join: Option<Join>,
     by_author: HashMap<Key, Held>,
     text: Vec<u8>,
 }
@@ -53,16 +56,47 @@ struct Held {
     len: usize,
 }
 
+/// Makes one row of two, the first of earlier records; both are finished lines of the CSV file.
+fn joined(join: Join, earlier: &[u8], later: &[u8]) -> Vec<u8> {
+    let fields =
+        |row: &[u8]| csv::fields(row.strip_suffix(b"\n").unwrap_or(row)).unwrap_or_default();
+    let mut row = Vec::with_capacity(later.len());
+    csv::push_row(&mut row, join(fields(earlier), fields(later)));
+    row
+}
+
 impl Rows {
-    /// Takes a row in, if it counts rather than the one that is there. `write` appends the finished
-    /// line of the CSV file, with its LF.
-    pub fn put(&mut self, author: Key, rank: Rank, write: impl FnOnce(&mut Vec<u8>)) {
+    /// None so far; with `join` all rows of an author become one, else the one that counts stays.
+    pub fn new(join: Option<Join>) -> Self {
+        Self {
+            join,
+            by_author: HashMap::new(),
+            text: Vec::new(),
+        }
+    }
+
+    /// Takes a row in, if it counts rather than the one that is there, or is joined with it. `write` appends the
+    /// finished line of the CSV file, with its LF.
+    pub fn put(&mut self, author: Key, mut rank: Rank, write: impl FnOnce(&mut Vec<u8>)) {
         let place = match self.by_author.entry(author) {
-            Entry::Occupied(place) if rank <= place.get().rank => return,
+            Entry::Occupied(place) if self.join.is_none() && rank <= place.get().rank => return,
             place => place,
         };
         let begin = self.text.len();
         write(&mut self.text);
+        if let (Some(join), Entry::Occupied(place)) = (self.join, &place) {
+            let held = place.get();
+            let there = self.text.get(held.begin..held.begin + held.len);
+            let [there, new] = [there, self.text.get(begin..)].map(Option::unwrap_or_default);
+            let row = if held.rank < rank {
+                joined(join, there, new)
+            } else {
+                joined(join, new, there)
+            };
+            rank = rank.max(held.rank.clone());
+            self.text.truncate(begin);
+            self.text.extend_from_slice(&row);
+        }
         let len = self.text.len() - begin;
         place.insert_entry(Held { rank, begin, len });
     }
@@ -98,11 +132,11 @@ pub struct Users<'a> {
 
 impl<'a> Users<'a> {
     /// None so far; `scratch` is a folder for this hour alone.
-    pub fn new(disk: &'a dyn Disk, scratch: &Path) -> Self {
+    pub fn new(disk: &'a dyn Disk, scratch: &Path, join: Option<Join>) -> Self {
         Self {
             disk,
             scratch: scratch.to_owned(),
-            held: Rows::default(),
+            held: Rows::new(join),
             held_bytes_max: HELD_BYTES_MAX,
             runs: Vec::new(),
         }
@@ -110,7 +144,9 @@ impl<'a> Users<'a> {
 
     /// Takes the rows of a unit in.
     pub fn take(&mut self, rows: Rows) -> io::Result<()> {
-        let Rows { by_author, text } = rows;
+        let Rows {
+            by_author, text, ..
+        } = rows;
         for (author, held) in by_author {
             let text = text.get(held.begin..held.begin + held.len);
             let write = |to: &mut Vec<u8>| to.extend_from_slice(text.unwrap_or_default());
@@ -132,7 +168,7 @@ impl<'a> Users<'a> {
             write_row(&mut file, author, rank, text)?;
         }
         file.flush()?;
-        self.held = Rows::default();
+        self.held = Rows::new(self.held.join);
         self.runs.push(path);
         Ok(())
     }
@@ -167,14 +203,25 @@ impl<'a> Users<'a> {
         for source in 0..=self.runs.len() {
             refill(&mut heads, source)?;
         }
-        let mut last = None;
+        // of each author the greatest comes first: it counts, or the earlier ones are joined with it
+        let mut last: Option<(Key, Vec<u8>)> = None;
         while let Some(Reverse(head)) = heads.pop() {
             refill(&mut heads, head.source)?;
-            // the first of an author is the one that counts
-            if last.as_ref() != Some(&head.author) {
-                each(&head.text)?;
-                last = Some(head.author);
+            match &mut last {
+                Some((author, text)) if *author == head.author => {
+                    if let Some(join) = self.held.join {
+                        *text = joined(join, &head.text, text);
+                    }
+                }
+                _ => {
+                    if let Some((_, text)) = last.replace((head.author, head.text)) {
+                        each(&text)?;
+                    }
+                }
             }
+        }
+        if let Some((_, text)) = last {
+            each(&text)?;
         }
         drop(sources);
         for path in &self.runs {
@@ -287,23 +334,27 @@ mod tests {
     use super::*;
     use crate::{source::key::number, world::disk::RealDisk};
 
-    fn all(rows: &[(&str, bool, u64)], held_bytes_max: usize) -> Vec<String> {
+    fn all(rows: &[(&str, bool, u64)], held_bytes_max: usize, join: Option<Join>) -> Vec<String> {
         let scratch = tempfile::tempdir().unwrap();
         let folder = scratch.path().join("hour");
         let mut users = Users {
             held_bytes_max,
-            ..Users::new(&RealDisk, &folder)
+            ..Users::new(&RealDisk, &folder, join)
         };
         for (nth, &(author, has_author, post_id)) in rows.iter().enumerate() {
             // a field may have a line end in it, as far as this is concerned
-            let csv = format!("{author},{has_author},{post_id},\"row\n{nth}\"\n").into_bytes();
+            let csv = if join.is_some() {
+                format!("{nth}\n").into_bytes()
+            } else {
+                format!("{author},{has_author},{post_id},\"row\n{nth}\"\n").into_bytes()
+            };
             let key = number(author).map_or_else(|| author.into(), Key::from);
             let rank = Rank {
                 has_author,
                 at: UtcMs(0),
                 key: post_id.into(),
             };
-            let mut unit = Rows::default();
+            let mut unit = Rows::new(join);
             unit.put(key, rank, |to| to.extend(csv));
             users.take(unit).unwrap();
         }
@@ -328,7 +379,7 @@ mod tests {
             ("10", true, 6),
         ];
         assert_eq!(
-            all(&rows, usize::MAX),
+            all(&rows, usize::MAX, None),
             ["9,false,8,\"row\n1\"\n", "10,true,7,\"row\n3\"\n"]
         );
     }
@@ -354,7 +405,32 @@ mod tests {
                 .into_iter()
                 .map(|(author, has_author, post_id)| (AUTHORS[author], has_author, post_id))
                 .collect();
-            prop_assert_eq!(all(&rows, 500), all(&rows, usize::MAX));
+            prop_assert_eq!(all(&rows, 500, None), all(&rows, usize::MAX, None));
+        }
+
+        #[test]
+        fn rows_are_joined_in_the_order_of_their_records_wherever_they_were(
+            mut rows in proptest::collection::vec((0_usize..8, 0_u64..1_000_000), 0..60)
+        ) {
+            // no two are of one record
+            rows.sort_by_key(|(_, post_id)| *post_id);
+            rows.dedup_by_key(|(_, post_id)| *post_id);
+            let join: Join = |earlier, later| vec![[earlier.join(""), later.join("")].join(" ")];
+            let numbered = rows.iter().zip(0_u64..);
+            let in_order: Vec<_> = numbered.map(|((author, _), nth)| (AUTHORS[*author], true, nth)).collect();
+            let mut expected: Vec<(Key, String)> = Vec::new();
+            for author in AUTHORS {
+                let of_author = in_order.iter().filter(|row| row.0 == author);
+                let rows: Vec<String> = of_author.map(|row| row.2.to_string()).collect();
+                if !rows.is_empty() {
+                    let key = number(author).map_or_else(|| author.into(), Key::from);
+                    expected.push((key, rows.join(" ") + "\n"));
+                }
+            }
+            expected.sort();
+            let expected: Vec<String> = expected.into_iter().map(|(_, row)| row).collect();
+            prop_assert_eq!(all(&in_order, 300, Some(join)), expected.clone());
+            prop_assert_eq!(all(&in_order, usize::MAX, Some(join)), expected);
         }
     }
 }

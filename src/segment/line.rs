@@ -5,6 +5,9 @@
 //! stored    {"data":{…},"includes":{…},"__twarc":{"retrieved_at":"2026-11-23T14:05:09.123Z","version":"twinstream/0.1.0"}}
 //! ```
 //!
+//! A stream that several endpoints serve has the member `"__twinstream":{"retrieved_at":"…","version":"…","endpoint":"…"}`
+//! instead, which says whose line it is.
+//!
 //! Cutting the member out gives the received bytes back. It is put in when the line, trimmed of
 //! white space, begins with `{` and ends with `}`; every other line is stored as it is. Nothing is
 //! validated. Tools of the twarc family read such lines as their own.
@@ -20,13 +23,19 @@ pub const PROGRAM: &str = concat!("twinstream/", env!("CARGO_PKG_VERSION"));
 
 const HEAD: &[u8] = b"\"__twarc\":{\"retrieved_at\":\"";
 
+/// The same of a line that says from which endpoint it came.
+const HEAD_OF_ENDPOINT: &[u8] = b"\"__twinstream\":{\"retrieved_at\":\"";
+
 /// Characters of a stamp.
 const STAMP_BYTES: usize = 24;
 
 /// Between the stamp and the program's name.
 const MIDDLE: &[u8] = b"\",\"version\":\"";
 
-/// After the program's name.
+/// Between the program's name and the endpoint, which is a JSON text.
+const ENDPOINT: &[u8] = b"\",\"endpoint\":";
+
+/// After the program's name or the endpoint.
 const TAIL: &[u8] = b"\"}";
 
 /// Bytes of the member that this version of the program puts in.
@@ -40,6 +49,25 @@ fn looks_like_an_object(line: &[u8]) -> bool {
 
 /// Appends one received line (without its line end) as it is stored, LF included.
 pub fn store(line: &[u8], retrieved_at: UtcMs, out: &mut Vec<u8>) {
+    put(line, out, |out| {
+        push_stamp(HEAD, retrieved_at, out);
+        out.extend_from_slice(TAIL);
+    });
+}
+
+/// The same of a line that came from an endpoint.
+pub fn store_from(line: &[u8], retrieved_at: UtcMs, endpoint: &str, out: &mut Vec<u8>) {
+    put(line, out, |out| {
+        push_stamp(HEAD_OF_ENDPOINT, retrieved_at, out);
+        out.extend_from_slice(ENDPOINT);
+        // a text, as JSON: no quote of it looks like the end of one
+        let endpoint = serde_json::Value::from(endpoint).to_string();
+        out.extend_from_slice(endpoint.as_bytes());
+        out.push(b'}');
+    });
+}
+
+fn put(line: &[u8], out: &mut Vec<u8>, member: impl FnOnce(&mut Vec<u8>)) {
     if looks_like_an_object(line) {
         let last_brace = memchr::memrchr(b'}', line).unwrap_or(line.len());
         let (before, after) = line.split_at(last_brace);
@@ -48,16 +76,20 @@ pub fn store(line: &[u8], retrieved_at: UtcMs, out: &mut Vec<u8>) {
         if !empty {
             out.push(b',');
         }
-        out.extend_from_slice(HEAD);
-        out.extend_from_slice(retrieved_at.to_string().as_bytes());
-        out.extend_from_slice(MIDDLE);
-        out.extend_from_slice(PROGRAM.as_bytes());
-        out.extend_from_slice(TAIL);
+        member(out);
         out.extend_from_slice(after);
     } else {
         out.extend_from_slice(line);
     }
     out.push(b'\n');
+}
+
+/// A stamp and who made it, without the end of the member.
+fn push_stamp(head: &[u8], retrieved_at: UtcMs, out: &mut Vec<u8>) {
+    out.extend_from_slice(head);
+    out.extend_from_slice(retrieved_at.to_string().as_bytes());
+    out.extend_from_slice(MIDDLE);
+    out.extend_from_slice(PROGRAM.as_bytes());
 }
 
 /// A stored line (without its LF) taken apart again.
@@ -78,7 +110,7 @@ impl Stored<'_> {
     }
 }
 
-/// Cuts out the member that [`store`] put in, if there is one.
+/// Cuts out the member that [`store`] or [`store_from`] put in, if there is one.
 pub fn cut(stored: &[u8]) -> Stored<'_> {
     let without = Stored {
         before: stored,
@@ -96,11 +128,11 @@ pub fn cut(stored: &[u8]) -> Stored<'_> {
     if !inside.ends_with(TAIL) {
         return without;
     }
-    let Some(begin) = member_begin(inside) else {
+    let Some((begin, head)) = member_begin(inside) else {
         return without;
     };
     let (before, member) = inside.split_at(begin);
-    let Some(stamp) = member.get(HEAD.len()..HEAD.len() + STAMP_BYTES) else {
+    let Some(stamp) = member.get(head.len()..head.len() + STAMP_BYTES) else {
         return without;
     };
     let text = match str::from_utf8(stamp) {
@@ -118,10 +150,11 @@ pub fn cut(stored: &[u8]) -> Stored<'_> {
     }
 }
 
-/// Where the last member that looks like ours begins. Nearly all lines are from this version of the
-/// program, whose member has one length and no room for a second head: there is nothing to search.
-fn member_begin(inside: &[u8]) -> Option<usize> {
-    static HEADS: LazyLock<memmem::FinderRev<'_>> = LazyLock::new(|| memmem::FinderRev::new(HEAD));
+/// Where the last member that looks like ours begins, and with what. Nearly all lines without an endpoint are from
+/// this version of the program, whose member has one length and no room for a second head: there is nothing to search.
+fn member_begin(inside: &[u8]) -> Option<(usize, &'static [u8])> {
+    static HEADS: LazyLock<[memmem::FinderRev<'_>; 2]> =
+        LazyLock::new(|| [HEAD, HEAD_OF_ENDPOINT].map(memmem::FinderRev::new));
     let usual = inside.len().checked_sub(MEMBER_BYTES);
     let is_ours = |begin: &usize| {
         let member = inside.get(*begin..).and_then(|m| m.strip_prefix(HEAD));
@@ -131,7 +164,17 @@ fn member_begin(inside: &[u8]) -> Option<usize> {
         let version = rest.strip_prefix(MIDDLE).and_then(|r| r.strip_suffix(TAIL));
         version == Some(PROGRAM.as_bytes())
     };
-    usual.filter(is_ours).or_else(|| HEADS.rfind(inside))
+    if let Some(begin) = usual.filter(is_ours) {
+        return Some((begin, HEAD));
+    }
+    let [without, with] = &*HEADS;
+    // from the end, and what has an endpoint first: then little is left to search for the other
+    let found = with.rfind(inside);
+    let rest = inside.get(found.unwrap_or(0)..).unwrap_or_default();
+    let later = without.rfind(rest).map(|at| found.unwrap_or(0) + at);
+    later
+        .map(|begin| (begin, HEAD))
+        .or_else(|| found.map(|begin| (begin, HEAD_OF_ENDPOINT)))
 }
 
 #[cfg(test)]
@@ -178,16 +221,42 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_line_of_an_endpoint_names_it() {
+        let endpoint = r#"wss://a.example/"__twarc":{"retrieved_at":"#;
+        let mut out = Vec::new();
+        store_from(b"{\"did\":1}", AT, endpoint, &mut out);
+        let stored: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let stamp = &stored["__twinstream"];
+        assert_eq!(stamp["retrieved_at"], "2026-11-23T14:05:09.123Z");
+        assert_eq!(
+            (&stamp["version"], &stamp["endpoint"]),
+            (&PROGRAM.into(), &endpoint.into())
+        );
+        let cut = cut(out.trim_ascii_end());
+        assert_eq!(
+            (cut.retrieved_at, cut.received()),
+            (Some(AT), b"{\"did\":1}".into())
+        );
+    }
+
     proptest! {
         #[test]
         fn cutting_restores_what_was_received(
-            line in proptest::collection::vec(prop_oneof![Just(b'{'), Just(b'}'), Just(b'"'), Just(b','), Just(b' '), any::<u8>()], 0..60)
+            mut line in proptest::collection::vec(prop_oneof![Just(b'{'), Just(b'}'), Just(b'"'), Just(b','), Just(b' '), any::<u8>()], 0..60)
         ) {
             prop_assume!(!line.contains(&b'\n'));
-            let mut out = Vec::new();
-            store(&line, AT, &mut out);
-            prop_assert_eq!(out.pop(), Some(b'\n'));
-            prop_assert_eq!(cut(&out).received(), line);
+            // whatever a line was before, also one that was stored already
+            for endpoint in [None, Some("wss://a.example"), None] {
+                let mut out = Vec::new();
+                match endpoint {
+                    Some(endpoint) => store_from(&line, AT, endpoint, &mut out),
+                    None => store(&line, AT, &mut out),
+                }
+                prop_assert_eq!(out.pop(), Some(b'\n'));
+                prop_assert_eq!(&cut(&out).received(), &line);
+                line = out;
+            }
         }
     }
 }

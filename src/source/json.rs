@@ -61,15 +61,23 @@ pub fn items<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Result<(), Not
     })
 }
 
-fn whole<'a>(
+/// Reads the whole of a text as [`read`] does, and gives the object with all its members as they stand there.
+pub fn object<'a>(
     text: &'a str,
-    go_over: impl FnOnce(&mut Reader<'a>) -> Result<(), NotJson>,
-) -> Result<(), NotJson> {
+    each: impl FnMut(&str, &mut Reader<'a>) -> Result<(), NotJson>,
+) -> Result<Object<'a>, NotJson> {
+    whole(text, |reader| reader.object(each))
+}
+
+fn whole<'a, T>(
+    text: &'a str,
+    go_over: impl FnOnce(&mut Reader<'a>) -> Result<T, NotJson>,
+) -> Result<T, NotJson> {
     let mut reader = Reader { text, at: 0 };
-    go_over(&mut reader)?;
+    let read = go_over(&mut reader)?;
     reader.space();
     if reader.at == text.len() {
-        Ok(())
+        Ok(read)
     } else {
         Err(NotJson)
     }

@@ -5,12 +5,14 @@
 //! (`tests/it/tidy.rs`); [`Sources`] is where the word of a stream becomes what its lines are. Collecting does not
 //! ask what a line is, so a change of the JSON costs a new merge and never a record.
 
-pub use platform::{SAMPLE, Source, Sources, Stream};
-pub use record::{Listed, Placed, Records, Rejected};
-pub use table::{Dictionary, Table};
+pub use platform::{BLUESKY, SAMPLE, Source, Sources, Stream};
+pub use record::{Difference, Listed, Placed, Records, Rejected};
+pub use table::{Dictionary, Join, List, Table, differing};
 
 /// Columns → Arrow's types.
 pub mod arrow;
+/// Bluesky.
+pub mod bluesky;
 /// JSON → typed columns.
 pub mod cells;
 /// What a column of Parquet is.

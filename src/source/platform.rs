@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
+    bluesky,
     columns::Column,
     key::Key,
     record::{Listed, Placed, Records, Rejected},
-    table::{Dictionary, Table},
+    table::{Dictionary, Join, List, Table},
     x,
 };
 use crate::period::UtcMs;
@@ -46,11 +47,32 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The record that a line of `IDs.txt` names, if the line is exactly as a merge writes it.
     fn listed(&self, line: &str) -> Option<Listed>;
 
+    /// The record that a line of `deletions.txt` names, if the line is exactly as a merge writes it.
+    fn deleted(&self, line: &str) -> Option<Listed>;
+
+    /// Whether a stream tells of deletions, which `deletions.txt` then has.
+    fn has_deletions(&self) -> bool;
+
+    /// Whether a record stands in such a list.
+    fn stands_in(&self, key: &Key, list: List) -> bool;
+
+    /// Whether every record has a line in the list of ids and a row in the table.
+    fn has_rows_of_all(&self) -> bool;
+
+    /// What a row of the table tells of a record's key.
+    fn key_by_row(&self, key: &Key) -> Key;
+
+    /// The author, if a key names one.
+    fn author_by_key(&self, key: &Key) -> Option<Key>;
+
     /// The table of records.
     fn table(&self) -> &'static Table;
 
     /// The table of authors.
     fn authors(&self) -> &'static Table;
+
+    /// How two rows of an author become one; without it the later one counts.
+    fn join(&self) -> Option<Join>;
 
     /// What a row of the table of records is of, and the key of its author.
     fn row(&self, cells: &[String]) -> Option<(Listed, Option<Key>)>;
@@ -66,6 +88,9 @@ pub trait Source: Send + Sync + fmt::Debug {
 
     /// What the data dictionary says of the files as a whole.
     fn dictionary(&self) -> &'static Dictionary;
+
+    /// The columns by which rows of `posts.parquet` ascend, the one of their keys last.
+    fn sorted_by(&self) -> &'static [&'static str];
 
     /// Leaves of these columns that hardly ever repeat.
     fn unique_columns(&self) -> &'static [&'static str];
@@ -93,6 +118,12 @@ pub const SAMPLE: Stream = Stream {
     source: &x::X,
 };
 
+/// Bluesky's events: commits of the collections that are wanted, identities, accounts.
+pub const BLUESKY: Stream = Stream {
+    word: bluesky::BLUESKY,
+    source: &bluesky::Bluesky,
+};
+
 /// The platforms that can be collected, by the words of their streams.
 #[derive(Debug, Clone)]
 pub struct Sources(BTreeMap<&'static str, &'static dyn Source>);
@@ -109,7 +140,7 @@ impl Sources {
 
     /// All that this program knows.
     pub fn known() -> Self {
-        Self::new(&[&x::X])
+        Self::new(&[&x::X, &bluesky::Bluesky])
     }
 
     /// Each of them once.

@@ -41,6 +41,8 @@ pub struct Listed {
     pub at: Option<UtcMs>,
     /// Whether that time is in the key.
     pub is_timed: bool,
+    /// Whether that is all of its key: a row of the table may tell less of it.
+    pub is_whole: bool,
 }
 
 impl Listed {
@@ -77,10 +79,13 @@ impl From<json::NotJson> for Rejected {
     }
 }
 
+/// A column, and what each of two copies says in it.
+pub type Difference<'r> = (&'static str, [Cow<'r, str>; 2]);
+
 /// The records of a unit of work, each known by its number.
 pub trait Records<'l> {
-    /// Reads a line. If its stamp is not one, the record does not say when it was received.
-    fn read(&mut self, line: &'l [u8], is_stamped: bool) -> Result<usize, Rejected>;
+    /// Reads a line, which was received then, if that is known.
+    fn read(&mut self, line: &'l [u8], retrieved_at: Option<UtcMs>) -> Result<usize, Rejected>;
 
     /// What orders and places a record.
     fn placed(&self, record: usize) -> &Placed;
@@ -88,8 +93,15 @@ pub trait Records<'l> {
     /// Appends its line of `IDs.txt`, if it has one.
     fn put_id(&self, record: usize, to: &mut Vec<u8>);
 
+    /// Appends its line of `deletions.txt`, if it has one.
+    fn put_deletion(&self, record: usize, to: &mut Vec<u8>);
+
     /// Its row of the table of records, if it has one.
     fn row(&self, record: usize) -> Option<Vec<Cow<'_, str>>>;
+
+    /// The columns in which two copies of a record differ, and what each says. When and from where a copy came is no
+    /// part of the record.
+    fn differences(&self, kept: usize, other: usize) -> Vec<Difference<'_>>;
 
     /// Its author, and whether it came with what its author said of himself.
     fn author(&self, record: usize) -> Option<(Key, bool)>;

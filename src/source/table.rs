@@ -1,5 +1,29 @@
 //! The CSV files of an hour, and what is said of all files.
 
+use std::borrow::Cow;
+
+use super::record::Difference;
+
+/// The lists that a record can stand in, beside `posts.parquet`, which has every record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum List {
+    /// `IDs.txt`.
+    Ids,
+    /// The table of records.
+    Table,
+    /// `deletions.txt`.
+    Deletions,
+}
+
+impl List {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ids, Self::Table, Self::Deletions];
+}
+
+/// Makes one row of two, of which the first is of earlier records. However many rows are joined, and in whatever
+/// portions, the same comes out.
+pub type Join = fn(earlier: Vec<String>, later: Vec<String>) -> Vec<String>;
+
 /// A CSV file of an hour.
 #[derive(Debug)]
 pub struct Table {
@@ -30,4 +54,15 @@ pub struct Dictionary {
     pub ids: &'static str,
     /// What a row of `posts.parquet` is, and where the names of its columns come from.
     pub posts: &'static str,
+}
+
+/// In which columns rows of a table differ. When a copy was received is no part of what it says.
+pub fn differing<'r>(
+    table: &Table,
+    kept: Vec<Cow<'r, str>>,
+    other: Vec<Cow<'r, str>>,
+) -> Vec<Difference<'r>> {
+    let columns = table.columns.iter().zip(kept.into_iter().zip(other));
+    let columns = columns.filter(|((name, _), (a, b))| *name != table.retrieved_at && a != b);
+    columns.map(|((name, _), (a, b))| (*name, [a, b])).collect()
 }

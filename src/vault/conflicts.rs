@@ -1,7 +1,7 @@
 //! `conflicts.jsonl`: examples of posts whose copies differ, for whoever wonders what the manifest counts.
 //! Never published: it holds what the columns of posts say.
 //!
-//! One JSON object a line: `field` (a column of `tweets.csv`), `id`, and of the copy that counts (`kept`) and of
+//! One JSON object a line: `field` (a column of the table of posts, or of that of authors), `id`, and of the copy that counts (`kept`) and of
 //! the first that differs (`other`) each `server` and `value`. Of each column the posts with the lowest ids, so the file
 //! has an upper bound however long the hour is.
 
@@ -53,7 +53,8 @@ pub fn fault(
 ) -> Result<Example, String> {
     let example: Example =
         serde_json::from_slice(line).map_err(|why| format!("it is no example: {why}"))?;
-    let mut columns = source.table().columns.iter();
+    let tables = [source.table(), source.authors()].into_iter();
+    let mut columns = tables.flat_map(|table| table.columns);
     if !columns.any(|(name, _)| *name == example.field) {
         return Err(format!("{:?} is no column", example.field));
     }

@@ -8,8 +8,10 @@
 //!                 authority_3f9a0c41b2d7e865.pem       by whom
 //! <vault>/2026-11-23/2026-11-23_14_IDs.txt.xz          the post ids, ascending
 //!                    2026-11-23_14_tweets.csv.xz       20 columns a post, ascending by id
+//!                    2026-11-23_14_posts.csv.xz        Bluesky's in their place: 19 columns a post
 //!                    2026-11-23_14_users.csv.xz        12 columns an author, ascending by author id
 //!                    2026-11-23_14_posts.parquet       everything that was delivered of each post
+//!                    2026-11-23_14_deletions.txt.xz    records that were deleted, where the stream tells of them
 //!                    2026-11-23_14_rejected.jsonl.xz   lines that are no posts; only if there are any
 //!                    2026-11-23_14_conflicts.jsonl.xz  examples of posts whose copies differ; only if there are any
 //!                    2026-11-23_14_manifest.json       what all of this is and was made of
@@ -26,6 +28,7 @@ use std::{
 
 use crate::{
     period::{Day, Hour},
+    source::Source,
     world::disk::Disk,
 };
 
@@ -34,12 +37,16 @@ use crate::{
 pub enum Kind {
     /// The post ids: the only posts' data that may ever be published.
     Ids,
-    /// The posts.
+    /// X's table of posts.
     Tweets,
+    /// Bluesky's.
+    PostsTable,
     /// The authors.
     Users,
     /// Everything that was delivered of each post.
     Posts,
+    /// Records that were deleted.
+    Deletions,
     /// Lines that are no posts.
     Rejected,
     /// Examples of posts whose copies differ.
@@ -48,11 +55,13 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order in which a manifest lists them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Ids,
         Self::Tweets,
+        Self::PostsTable,
         Self::Users,
         Self::Posts,
+        Self::Deletions,
         Self::Rejected,
         Self::Conflicts,
     ];
@@ -62,18 +71,47 @@ impl Kind {
         match self {
             Self::Ids => "IDs.txt.xz",
             Self::Tweets => "tweets.csv.xz",
+            Self::PostsTable => "posts.csv.xz",
             Self::Users => "users.csv.xz",
             Self::Posts => "posts.parquet",
+            Self::Deletions => "deletions.txt.xz",
             Self::Rejected => "rejected.jsonl.xz",
             Self::Conflicts => "conflicts.jsonl.xz",
         }
     }
 
+    /// The file's name for people: without the hour, and without how it is compressed.
+    pub fn words(self) -> &'static str {
+        let ending = self.ending();
+        ending.strip_suffix(".xz").unwrap_or(ending)
+    }
+
     /// Lines before the first row.
     pub const fn header_lines(self) -> u64 {
         match self {
-            Self::Ids | Self::Posts | Self::Rejected | Self::Conflicts => 0,
-            Self::Tweets | Self::Users => 1,
+            Self::Ids | Self::Posts | Self::Deletions | Self::Rejected | Self::Conflicts => 0,
+            Self::Tweets | Self::PostsTable | Self::Users => 1,
+        }
+    }
+
+    /// A source's table of records.
+    pub fn table_of(source: &dyn Source) -> Self {
+        let is_it =
+            |kind: &Self| kind.ending().strip_suffix(".csv.xz") == Some(source.table().name);
+        // every platform's is among them: a unit test holds on to that
+        Self::ALL
+            .into_iter()
+            .find(is_it)
+            .unwrap_or(Self::PostsTable)
+    }
+
+    /// Whether every hour of a source has such a file; of the others, which may be missing, it is not said.
+    pub fn is_always_there(self, source: &dyn Source) -> bool {
+        match self {
+            Self::Ids | Self::Users => true,
+            Self::Tweets | Self::PostsTable => self == Self::table_of(source),
+            Self::Deletions => source.has_deletions(),
+            Self::Posts | Self::Rejected | Self::Conflicts => false,
         }
     }
 
@@ -203,6 +241,14 @@ pub fn list_day(disk: &dyn Disk, vault: &Path, day: Day) -> io::Result<DayListin
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_platform_s_table_has_a_kind() {
+        for source in crate::source::Sources::known().all() {
+            let ending = format!("{}.csv.xz", source.table().name);
+            assert_eq!(Kind::table_of(source).ending(), ending);
+        }
+    }
 
     #[test]
     fn names_read_back() {

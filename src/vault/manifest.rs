@@ -122,7 +122,7 @@ pub struct EventsInput {
     pub lines: u64,
 }
 
-/// The books: `lines = posts + duplicates + rejected`, for each server and in total.
+/// The books: `lines = posts + unlisted + duplicates + rejected`, for each server and in total.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// By server.
@@ -138,7 +138,10 @@ pub struct ServerCounts {
     pub lines: u64,
     /// Different posts.
     pub posts: u64,
-    /// Further copies of them from the same server.
+    /// Different records that are no posts and stand in no list of ids: deletions, and what is told of accounts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unlisted: u64,
+    /// Further copies of either from the same server.
     pub duplicates: u64,
     /// Lines that are no posts, by reason.
     pub rejected: ByWord,
@@ -151,14 +154,29 @@ pub struct ServerCounts {
 pub struct TotalCounts {
     /// Lines taken.
     pub lines: u64,
-    /// Different posts: the rows of the data files.
+    /// Different posts: the lines of `IDs.txt`.
     pub posts: u64,
-    /// Further copies of them, from the same or another server.
+    /// Different records that are no posts and stand in no list of ids: deletions, and what is told of accounts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unlisted: u64,
+    /// Further copies of either, from the same or another server.
     pub duplicates: u64,
     /// Lines that are no posts, by reason.
     pub rejected: ByWord,
     /// Posts that all servers saw.
     pub seen_by_all: u64,
+}
+
+impl TotalCounts {
+    /// The rows of `posts.parquet`.
+    pub const fn records(&self) -> u64 {
+        self.posts + self.unlisted
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One data file.
@@ -309,8 +327,8 @@ impl Manifest {
         let redacted: u64 = self.counts.servers.keys().map(|id| self.redacted(id)).sum();
         servers
             .clone()
-            .all(|s| s.lines == s.posts + s.duplicates + sum(&s.rejected))
-            && total.lines == total.posts + total.duplicates + sum(&total.rejected)
+            .all(|s| s.lines == s.posts + s.unlisted + s.duplicates + sum(&s.rejected))
+            && total.lines == total.records() + total.duplicates + sum(&total.rejected)
             && total.lines == servers.clone().map(|s| s.lines).sum::<u64>()
             && total.lines + redacted == inputs
             && self.minutes.rows.iter().map(|row| row.1).sum::<u64>() == total.posts

@@ -8,7 +8,9 @@ use std::{
 
 use super::{
     layout::Kind,
-    manifest::{Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, sha256},
+    manifest::{
+        Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, TotalCounts, sha256,
+    },
     posts::check,
     verify::{HourPlace, Problems, Root, some, zone},
     verify_cover,
@@ -98,9 +100,11 @@ pub fn hour(
         found.problems.wrong(&path, what);
         return found;
     };
+    check_outputs(&path, source, &manifest, &mut found.problems);
     let rows = check_files((disk, source), &path, &manifest, place, &mut found);
     check_rows(
         &path,
+        source,
         &manifest,
         &rows,
         place.is_strict,
@@ -173,9 +177,9 @@ fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
     let Counts { servers, total } = &manifest.counts;
     let copies: u64 = servers
         .values()
-        .map(|server| server.posts + server.duplicates)
+        .map(|server| server.posts + server.unlisted + server.duplicates)
         .sum();
-    let further = copies.saturating_sub(total.posts);
+    let further = copies.saturating_sub(total.records());
     problems.same(path, "duplicates", total.duplicates, further);
     for (id, server) in servers {
         let (what, lines) = (format!("lines of server {id}"), server.lines);
@@ -187,11 +191,28 @@ fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
         problems.same(path, "posts", total.posts, seen);
     }
     check_minutes(path, manifest, problems);
-    check_outputs(path, manifest, problems);
+}
+
+/// How many rows a file must have, at least and at most, if the counts tell.
+fn rows_of(
+    source: &dyn Source,
+    kind: Kind,
+    total: &TotalCounts,
+) -> Option<std::ops::RangeInclusive<u64>> {
+    match kind {
+        Kind::Ids => Some(total.posts..=total.posts),
+        Kind::Tweets | Kind::PostsTable if source.has_rows_of_all() => {
+            Some(total.posts..=total.posts)
+        }
+        Kind::Tweets | Kind::PostsTable => Some(0..=total.posts),
+        Kind::Posts => Some(total.records()..=total.records()),
+        Kind::Deletions => Some(0..=total.unlisted),
+        Kind::Users | Kind::Rejected | Kind::Conflicts => None,
+    }
 }
 
 /// Whether the rows that it gives its data files are those that it counts; the files may not be here.
-fn check_outputs(path: &Path, manifest: &Manifest, problems: &mut Problems) {
+fn check_outputs(path: &Path, source: &dyn Source, manifest: &Manifest, problems: &mut Problems) {
     let total = &manifest.counts.total;
     let rejected: u64 = total.rejected.values().sum();
     for output in &manifest.outputs {
@@ -199,13 +220,15 @@ fn check_outputs(path: &Path, manifest: &Manifest, problems: &mut Problems) {
             continue;
         };
         let what = format!("rows of {}", output.name);
+        if let Some(fit) = rows_of(source, kind, total) {
+            let nearest = output.rows.clamp(*fit.start(), *fit.end());
+            problems.same(path, &what, output.rows, nearest);
+            continue;
+        }
         match kind {
-            Kind::Ids | Kind::Tweets | Kind::Posts => {
-                problems.same(path, &what, output.rows, total.posts);
-            }
             Kind::Rejected => problems.same(path, &what, output.rows, rejected),
             // an author has at least one post, and of a field so many examples are kept
-            Kind::Users if total.posts < output.rows => problems.wrong(
+            Kind::Users if total.records() < output.rows => problems.wrong(
                 path,
                 format!("{what}: it says {}, more than posts", output.rows),
             ),
@@ -214,7 +237,7 @@ fn check_outputs(path: &Path, manifest: &Manifest, problems: &mut Problems) {
                 let says = format!("{what}: it says {}, of {posts} posts", output.rows);
                 problems.wrong(path, says);
             }
-            Kind::Users | Kind::Conflicts => (),
+            _ => (),
         }
     }
 }
@@ -281,8 +304,7 @@ fn check_files(
                 let is_wanted = match kind {
                     Kind::Rejected => has_rejected,
                     // examples of a post that was taken out on request are gone, too
-                    Kind::Posts | Kind::Conflicts => false,
-                    Kind::Ids | Kind::Tweets | Kind::Users => true,
+                    kind => kind.is_always_there(source),
                 };
                 if is_wanted {
                     problems.wrong(path, format!("it does not name {name}"));
@@ -361,8 +383,9 @@ fn check_file(
     if kind == Kind::Ids {
         rows.ids_content = Some(output.content_sha256);
     }
-    if matches!(kind, Kind::Ids | Kind::Tweets | Kind::Posts) {
-        problems.same(path, "posts", manifest.counts.total.posts, output.rows);
+    if let Some(fit) = rows_of(source, kind, &manifest.counts.total) {
+        let nearest = output.rows.clamp(*fit.start(), *fit.end());
+        problems.same(path, "posts", nearest, output.rows);
     }
     if kind == Kind::Conflicts && manifest.conflicts.posts == 0 {
         problems.wrong(path, "its manifest counts no post whose copies differ");
@@ -372,19 +395,17 @@ fn check_file(
 /// Whether what the rows come to is what the manifest says.
 fn check_rows(
     path: &Path,
+    source: &dyn Source,
     manifest: &Manifest,
     rows: &Rows,
     is_strict: bool,
     problems: &mut Problems,
 ) {
-    let [ids, tweets, posts] = rows.ids;
-    for (other, name) in [(tweets, "tweets.csv"), (posts, "posts.parquet")] {
-        if ids.is_some() && other.is_some() && ids != other {
-            let what = format!("the ids in IDs.txt and in {name} are not the same");
-            problems.wrong(path, what);
-        }
+    for (one, other) in differing(rows) {
+        let what = format!("the ids in {one} and in {other} are not the same");
+        problems.wrong(path, what);
     }
-    let is_known = rows.ids[0].is_some() && (rows.old_ids == 0 || rows.ids[1].is_some());
+    let is_known = rows.has_ids() && (rows.old_ids == 0 || rows.has_table);
     verify_cover::check(path, manifest, is_known.then_some(rows), problems);
     if !is_known {
         // without the file there is nothing to compare with, and that has been told
@@ -433,12 +454,29 @@ fn check_rows(
             "besides those of the minutes that are named, ids of any minute may be others than were committed: which \
              ones cannot be told from the ids alone"
         };
-        let what = format!("{which}; `tweets.csv` and `posts.parquet` of the archive have them");
+        let what = format!(
+            "{which}; `{}.csv` and `posts.parquet` of the archive have them",
+            source.table().name
+        );
         problems.wrong(path, what);
     }
     if is_strict {
         check_rejected(path, manifest, rows, problems);
     }
+}
+
+/// The files that do not agree on who stands in a list, two and two.
+fn differing(rows: &Rows) -> BTreeSet<(&'static str, &'static str)> {
+    let mut differing = BTreeSet::new();
+    for told in rows.ids.values() {
+        let mut files = told.iter();
+        let Some((first, hash)) = files.next() else {
+            continue;
+        };
+        let others = files.filter(|(_, other)| *other != hash);
+        differing.extend(others.map(|(other, _)| (first.words(), other.words())));
+    }
+    differing
 }
 
 /// Whether the ids are not those of which the manifest has the hash.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     period::{Interval, Minute, UtcMs},
-    source::{Listed, Source, Table, key::Key},
+    source::{List, Listed, Source, Table, key::Key},
     world::disk::Disk,
 };
 
@@ -34,18 +34,61 @@ pub struct Rows {
     pub seconds: BTreeSet<i64>,
     /// Ids of each residue of the millisecond.
     pub residues: BTreeMap<u64, u64>,
-    /// Hash of the ids in `IDs.txt`, in `tweets.csv`, and in `posts.parquet`.
-    pub ids: [Option<[u8; 32]>; 3],
+    /// The hash of the keys in each list, as each file that was read tells it.
+    pub ids: BTreeMap<List, BTreeMap<Kind, [u8; 32]>>,
     /// SHA-256 of what `IDs.txt` holds.
     pub ids_content: Option<String>,
     /// Rejected lines by server and reason.
     pub rejected: BTreeMap<String, ByWord>,
-    /// Ids without a time in them: only `tweets.csv` has theirs.
+    /// Ids without a time in them: only the table of records has theirs.
     pub old_ids: u64,
     /// Authors of the posts.
     authors: HashSet<Key>,
-    /// Whether `tweets.csv` was read.
-    has_authors: bool,
+    /// Whether the table of records was read.
+    pub has_table: bool,
+}
+
+/// The hash of the keys in each list.
+#[derive(Debug, Default)]
+pub(super) struct Hashes(BTreeMap<List, Sha256>);
+
+impl Hashes {
+    /// Takes a record into those of the lists that it stands in.
+    pub(super) fn take(&mut self, source: &dyn Source, key: &Key) {
+        for list in List::ALL {
+            let hash = self.0.entry(list).or_default();
+            if !source.stands_in(key, list) {
+                continue;
+            }
+            if list == List::Table {
+                source.key_by_row(key).hash_into(hash);
+            } else {
+                key.hash_into(hash);
+            }
+        }
+    }
+
+    /// Takes a row of the table in.
+    fn row(&mut self, key: &Key) {
+        key.hash_into(self.0.entry(List::Table).or_default());
+    }
+}
+
+impl Rows {
+    /// What a file tells of some lists, all of which it has.
+    pub(super) fn told_by(&mut self, kind: Kind, mut hashes: Hashes, lists: &[List]) {
+        for list in lists {
+            let hash = hashes.0.remove(list).unwrap_or_default();
+            let of_list = self.ids.entry(*list).or_default();
+            of_list.insert(kind, hash.finalize().into());
+        }
+    }
+
+    /// Whether the file of ids was read.
+    pub(super) fn has_ids(&self) -> bool {
+        let ids = self.ids.get(&List::Ids);
+        ids.is_some_and(|told| told.contains_key(&Kind::Ids))
+    }
 }
 
 /// One data file that is being read.
@@ -60,8 +103,10 @@ struct Reading<'a> {
     faults: u64,
     last: Option<Listed>,
     last_author: Option<Key>,
-    ids: Sha256,
+    hashes: Hashes,
     users: u64,
+    /// Of these, authors of posts.
+    with_posts: u64,
     /// The one before.
     example: Option<Example>,
 }
@@ -87,8 +132,9 @@ pub fn read(
         faults: 0,
         last: None,
         last_author: None,
-        ids: Sha256::default(),
+        hashes: Hashes::default(),
         users: 0,
+        with_posts: 0,
         example: None,
     };
     let mut lines = xz::Lines::new(|line: &[u8]| {
@@ -114,10 +160,13 @@ impl Reading<'_> {
         self.line += 1;
         match self.kind {
             Kind::Ids => self.id(line),
-            Kind::Tweets if self.line == 1 => self.header(line, self.source.table()),
+            Kind::Tweets | Kind::PostsTable if self.line == 1 => {
+                self.header(line, self.source.table())
+            }
             Kind::Users if self.line == 1 => self.header(line, self.source.authors()),
-            Kind::Tweets => self.row(line),
+            Kind::Tweets | Kind::PostsTable => self.row(line),
             Kind::Users => self.author(line),
+            Kind::Deletions => self.deletion(line),
             Kind::Rejected => self.rejected(line),
             Kind::Conflicts => self.example(line),
             // it has no lines: `posts::check` reads it
@@ -145,23 +194,42 @@ impl Reading<'_> {
             }
             None => self.rows.old_ids += 1,
         }
+        self.hashes.take(self.source, &listed.key);
+        self.ascends(listed);
+    }
+
+    fn deletion(&mut self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        let Some(listed) = self.source.deleted(&text) else {
+            return self.fault(|| format!("{text:?} is no deletion"));
+        };
+        if let Some(at) = listed.at {
+            self.must_fall_in(at, &listed.key);
+        }
+        self.hashes.take(self.source, &listed.key);
         self.ascends(listed);
     }
 
     /// The record must come after the one before.
     fn ascends(&mut self, listed: Listed) {
-        listed.key.hash_into(&mut self.ids);
-        let is_after = |last: &Listed| last.order() < listed.order();
+        let is_after = |last: &Listed| {
+            // what tells less than all of a key may be there twice
+            last.order() < listed.order() || !listed.is_whole && last.order() == listed.order()
+        };
         if !self.last.as_ref().is_none_or(is_after) {
             self.fault(|| format!("id {} does not ascend", listed.key));
         }
         self.last = Some(listed);
     }
 
-    fn falls_in(&mut self, at: UtcMs, key: &Key) {
+    fn must_fall_in(&mut self, at: UtcMs, key: &Key) {
         if !self.intervals.iter().any(|interval| interval.contains(at)) {
             self.fault(|| format!("id {key} is of {at}, which is not in this hour"));
         }
+    }
+
+    fn falls_in(&mut self, at: UtcMs, key: &Key) {
+        self.must_fall_in(at, key);
         *self.rows.minutes.entry(at.minute()).or_default() += 1;
         self.rows.seconds.insert(at.second());
     }
@@ -176,7 +244,11 @@ impl Reading<'_> {
             let first = fields.first().cloned().unwrap_or_default();
             return self.fault(|| format!("{first:?} is no id"));
         };
-        if !listed.is_timed {
+        if listed.is_timed {
+            if let Some(at) = listed.at {
+                self.must_fall_in(at, &listed.key);
+            }
+        } else {
             match listed.at {
                 Some(at) => self.falls_in(at, &listed.key),
                 None => self.fault(|| format!("the old id {} has no time", listed.key)),
@@ -187,6 +259,7 @@ impl Reading<'_> {
         {
             self.rows.authors.insert(author);
         }
+        self.hashes.row(&listed.key);
         self.ascends(listed);
     }
 
@@ -207,7 +280,9 @@ impl Reading<'_> {
             self.fault(|| format!("author {author} does not ascend"));
         }
         self.users += 1;
-        if self.rows.has_authors && !self.rows.authors.contains(&author) {
+        let has_posts = self.rows.authors.contains(&author);
+        self.with_posts += u64::from(has_posts);
+        if self.rows.has_table && self.source.has_rows_of_all() && !has_posts {
             self.fault(|| format!("author {author} has no post in this hour"));
         }
         self.last_author = Some(author);
@@ -240,22 +315,30 @@ impl Reading<'_> {
             self.problems
                 .wrong(self.path, format!("{more} more lines are wrong"));
         }
-        let hash: [u8; 32] = self.ids.finalize().into();
         match self.kind {
-            Kind::Ids => self.rows.ids[0] = Some(hash),
-            Kind::Tweets => {
-                self.rows.ids[1] = Some(hash);
-                self.rows.has_authors = true;
+            Kind::Ids => {
+                let lists = [List::Ids, List::Table];
+                self.rows.told_by(self.kind, self.hashes, &lists);
+            }
+            Kind::Tweets | Kind::PostsTable => {
+                self.rows.told_by(self.kind, self.hashes, &[List::Table]);
+                self.rows.has_table = true;
+            }
+            Kind::Deletions => {
+                self.rows
+                    .told_by(self.kind, self.hashes, &[List::Deletions]);
             }
             Kind::Users => {
                 let authors = self.rows.authors.len() as u64;
-                if self.rows.has_authors {
-                    self.problems.same(
-                        self.path,
-                        "authors of the hour's posts",
-                        authors,
-                        self.users,
-                    );
+                // others than authors of posts may have a row, where others have records
+                let found = if self.source.has_rows_of_all() {
+                    self.users
+                } else {
+                    self.with_posts
+                };
+                if self.rows.has_table {
+                    let what = "authors of the hour's posts";
+                    self.problems.same(self.path, what, authors, found);
                 }
             }
             Kind::Posts | Kind::Rejected | Kind::Conflicts => (),

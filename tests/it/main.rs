@@ -8,6 +8,7 @@
     reason = "a test that cannot go on fails, and it looks at the program with its own clock and files"
 )]
 
+mod bluesky;
 mod cite;
 mod clock;
 mod collect;

@@ -915,6 +915,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
     let counts = |posts: u64, only_here: u64| ServerCounts {
         lines: posts + 3,
         posts,
+        unlisted: 0,
         duplicates: 2,
         rejected: [("no_id".to_owned(), 1)].into(),
         only_here,
@@ -966,6 +967,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
             total: TotalCounts {
                 lines: first + second + 6,
                 posts: union,
+                unlisted: 0,
                 duplicates: shared + 4,
                 rejected: [("no_id".to_owned(), 2)].into(),
                 seen_by_all: shared,

@@ -115,7 +115,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("world", &["period"]),
 ];
 /// The platforms that have a folder in `src/source/`.
-const PLATFORMS: &[&str] = &["x"];
+const PLATFORMS: &[&str] = &["bluesky", "x"];
 const FRONT_PAGE_LINES_MAX: usize = 60;
 const BANNED_STEMS: &[&str] = &[
     "util", "utils", "helper", "helpers", "common", "misc", "types", "manager", "error", "errors",

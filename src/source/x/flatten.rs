@@ -16,7 +16,7 @@ pub(super) fn post_row<'p>(post: &'p Post<'_>) -> Vec<Cow<'p, str>> {
     let mut row = Vec::with_capacity(20);
     row.push(post.placed.key.to_string().into());
     let of_post = [
-        &post.conversation_id,
+        &*post.conversation_id,
         &post.author_id,
         &post.created_at,
         &post.retrieved_at,

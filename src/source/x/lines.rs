@@ -5,7 +5,7 @@ use arrow_array::{RecordBatch, cast::AsArray as _, types::UInt64Type};
 use super::{columns, columns_beside, columns_post, id, parse, records, reject, schema};
 use crate::period::UtcMs;
 use crate::source::{
-    Dictionary, Listed, Placed, Records, Rejected, Source, Table,
+    Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table,
     columns::Column,
     key::{Key, number},
 };
@@ -34,7 +34,8 @@ const DICTIONARY: Dictionary = Dictionary {
     ids: "One post id per line, ascending.",
     posts: "\
 One row a post, ascending by `id`. `a.b` is member `b` of the struct `a`, `a[].b` a member of each item of the list `a`. Names are the
-API's, in its newer spelling; where it has an older one, both are read, and the newer one counts if a post has both.",
+API's, in its newer spelling; where it has an older one, both are read, and the newer one counts if a post has both. `post_time` is the
+millisecond in the id, for ids below 29,700,000,000 `created_at`.",
 };
 
 /// X.
@@ -48,6 +49,7 @@ fn listed(post_id: u64, created_at: Option<UtcMs>) -> Listed {
         key: post_id.into(),
         at: time.or(created_at),
         is_timed: time.is_some(),
+        is_whole: true,
     }
 }
 
@@ -145,12 +147,40 @@ impl Source for X {
         plain(line).map(|post_id| listed(post_id, None))
     }
 
+    fn deleted(&self, _line: &str) -> Option<Listed> {
+        None
+    }
+
+    fn has_deletions(&self) -> bool {
+        false
+    }
+
+    fn stands_in(&self, _key: &Key, list: List) -> bool {
+        list != List::Deletions
+    }
+
+    fn has_rows_of_all(&self) -> bool {
+        true
+    }
+
+    fn key_by_row(&self, key: &Key) -> Key {
+        key.clone()
+    }
+
+    fn author_by_key(&self, _key: &Key) -> Option<Key> {
+        None
+    }
+
     fn table(&self) -> &'static Table {
         &schema::TWEETS
     }
 
     fn authors(&self) -> &'static Table {
         &schema::USERS
+    }
+
+    fn join(&self) -> Option<Join> {
+        None
     }
 
     fn row(&self, cells: &[String]) -> Option<(Listed, Option<Key>)> {
@@ -181,6 +211,10 @@ impl Source for X {
 
     fn dictionary(&self) -> &'static Dictionary {
         &DICTIONARY
+    }
+
+    fn sorted_by(&self) -> &'static [&'static str] {
+        &["id"]
     }
 
     fn unique_columns(&self) -> &'static [&'static str] {

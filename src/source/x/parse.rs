@@ -26,8 +26,8 @@ pub struct Post<'a> {
     pub placed: Placed,
     /// The parts of the line, as they stand in it.
     pub pieces: Pieces<'a>,
-    /// When the collector received it, as the stored line says; empty without its stamp.
-    pub retrieved_at: Cow<'a, str>,
+    /// When the collector received it; empty if that is not known. No part of the line as received.
+    pub retrieved_at: String,
     /// `data.conversation_id`
     pub conversation_id: Cow<'a, str>,
     /// `data.author_id`
@@ -73,7 +73,7 @@ impl Post<'_> {
                 includes: None,
                 errors: None,
             },
-            retrieved_at: Cow::Borrowed(""),
+            retrieved_at: String::new(),
             conversation_id: Cow::Borrowed(""),
             author_id: Cow::Borrowed(""),
             created_at: Cow::Borrowed(""),
@@ -160,7 +160,6 @@ fn placed(post_id: Option<&str>, created_at: &str) -> Result<Placed, Rejected> {
 pub fn post(line: &[u8]) -> Result<Post<'_>, Rejected> {
     let (mut data, mut author) = (Data::empty(), None);
     let mut before_includes: Option<Reader<'_>> = None;
-    let mut retrieved_at = Cow::Borrowed("");
     let mut pieces = Pieces::default();
     json::read(text(line)?, |name, value| {
         match name {
@@ -178,7 +177,6 @@ pub fn post(line: &[u8]) -> Result<Post<'_>, Rejected> {
                 pieces.includes = Some(includes);
             }
             "errors" => pieces.errors = Some(value.value()?),
-            "__twarc" => retrieved_at = stamp(value)?,
             _ => drop(value.value()?),
         }
         Ok(())
@@ -186,28 +184,15 @@ pub fn post(line: &[u8]) -> Result<Post<'_>, Rejected> {
     let Data { id, mut post } = data;
     post.placed = placed(id, &post.created_at)?;
     post.pieces = pieces;
-    post.retrieved_at = retrieved_at;
     post.author = author;
     Ok(post)
-}
-
-fn stamp<'a>(twarc: &mut Reader<'a>) -> Result<Cow<'a, str>, NotJson> {
-    let mut retrieved_at = Cow::Borrowed("");
-    twarc.members(|name, value| {
-        match name {
-            "retrieved_at" => retrieved_at = value.cell()?,
-            _ => drop(value.value()?),
-        }
-        Ok(())
-    })?;
-    Ok(retrieved_at)
 }
 
 /// What `data` says.
 struct Data<'a> {
     /// The id as it stands there.
     id: Option<&'a str>,
-    /// The rest, so far without its place, stamp and author.
+    /// The rest, so far without its place and author.
     post: Post<'a>,
 }
 
@@ -390,7 +375,7 @@ mod tests {
             Ok((ID, T)),
         );
         let twice = |first: &str, second: &str| {
-            let line = format!(r#"{{{first},{second},"__twarc":{{"retrieved_at":"x"}}}}"#);
+            let line = format!(r#"{{{first},{second}}}"#);
             let post = post(line.as_bytes()).unwrap();
             post.author
                 .map_or(String::new(), |author| author.cells[2].to_string())

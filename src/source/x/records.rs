@@ -11,11 +11,16 @@ use super::{
     flatten,
     lines::author,
     parse::{self, Post},
+    schema::TWEETS,
 };
-use crate::source::{
-    Placed, Records, Rejected,
-    cells::{Author, Cells, Struct},
-    key::Key,
+use crate::{
+    period::UtcMs,
+    source::{
+        Difference, Placed, Records, Rejected,
+        cells::{Author, Cells, Struct},
+        differing,
+        key::Key,
+    },
 };
 
 /// Posts, and the columns that are being filled with them.
@@ -71,11 +76,9 @@ impl Posts<'_> {
 }
 
 impl<'l> Records<'l> for Posts<'l> {
-    fn read(&mut self, line: &'l [u8], is_stamped: bool) -> Result<usize, Rejected> {
+    fn read(&mut self, line: &'l [u8], retrieved_at: Option<UtcMs>) -> Result<usize, Rejected> {
         let mut post = parse::post(line)?;
-        if !is_stamped {
-            post.retrieved_at = "".into();
-        }
+        post.retrieved_at = retrieved_at.map_or_else(String::new, |at| at.to_string());
         self.posts.push(post);
         Ok(self.posts.len() - 1)
     }
@@ -89,8 +92,15 @@ impl<'l> Records<'l> for Posts<'l> {
         to.push(b'\n');
     }
 
+    fn put_deletion(&self, _record: usize, _to: &mut Vec<u8>) {}
+
     fn row(&self, record: usize) -> Option<Vec<Cow<'_, str>>> {
         Some(flatten::post_row(&self.posts[record]))
+    }
+
+    fn differences(&self, kept: usize, other: usize) -> Vec<Difference<'_>> {
+        let [kept, other] = [kept, other].map(|record| flatten::post_row(&self.posts[record]));
+        differing(&TWEETS, kept, other)
     }
 
     fn author(&self, record: usize) -> Option<(Key, bool)> {

@@ -9,13 +9,13 @@ use arrow_array::{
     types::{Int64Type, TimestampMillisecondType},
 };
 use arrow_schema::SchemaRef;
-use sha2::{Digest as _, Sha256};
 
 use super::{
     super::{
+        layout::Kind,
         manifest::Output,
         verify::Problems,
-        verify_rows::{self, TOLD_MAX},
+        verify_rows::{self, Hashes, TOLD_MAX},
     },
     ours::OURS,
     read::{self, Wanted},
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     period::{Interval, UtcMs},
-    source::{Placed, Source, key::Key},
+    source::{List, Placed, Source, key::Key},
     world::disk::Disk,
 };
 
@@ -41,7 +41,7 @@ struct Reading<'a> {
     row: u64,
     faults: u64,
     last: Option<Placed>,
-    ids: Sha256,
+    hashes: Hashes,
 }
 
 /// Reads the file through: what it is, and what is wrong in it.
@@ -62,7 +62,7 @@ pub fn read(
         row: 0,
         faults: 0,
         last: None,
-        ids: Sha256::default(),
+        hashes: Hashes::default(),
     };
     let output = read::read_through(disk, path, Wanted::All, |batch| reading.take(batch))?;
     if TOLD_MAX < reading.faults {
@@ -70,7 +70,7 @@ pub fn read(
         let what = format!("{more} more rows or columns are wrong");
         reading.problems.wrong(path, what);
     }
-    rows.ids[2] = Some(reading.ids.finalize().into());
+    rows.told_by(Kind::Posts, reading.hashes, &List::ALL);
     Ok(output)
 }
 
@@ -94,7 +94,10 @@ impl Reading<'_> {
     }
 
     fn take(&mut self, batch: &RecordBatch) -> io::Result<()> {
-        let keys = self.source.keys(batch).ok_or_else(|| lacks("id"))?;
+        let keys = self
+            .source
+            .keys(batch)
+            .ok_or_else(|| lacks(self.source.sorted_by().last().unwrap_or(&"id")))?;
         let lines = lines(batch)?;
         if 0 < lines.null_count() {
             return Err(lacks("line"));
@@ -124,7 +127,7 @@ impl Reading<'_> {
                 format!("its id is {key}, its line's {}", placed.key)
             })?;
         }
-        placed.key.hash_into(&mut self.ids);
+        self.hashes.take(self.source, &placed.key);
         let at = placed.at;
         if !self.intervals.iter().any(|i| i.contains(at)) {
             self.fault(row, || {
@@ -201,7 +204,7 @@ fn again(
     let mut rows = rows::Rows::of_bytes(schema, 0);
     for (row, line) in lines.iter().enumerate() {
         let line = line?.as_bytes();
-        let record = records.read(line, true).ok()?;
+        let record = records.read(line, None).ok()?;
         let of_row = seen_by.value(row);
         let mut seen: Vec<&str> = of_row.as_string_opt::<i32>()?.iter().flatten().collect();
         seen.sort_unstable();

@@ -7,7 +7,7 @@ pub(super) const OURS: &[Column] = &[
     column(
         "post_time",
         Type::Time,
-        "When the post was made: the millisecond in its id, for ids below 29,700,000,000 `created_at`. It decides the hour",
+        "The time of the post, which decides the hour",
     )
     .always(),
     column(

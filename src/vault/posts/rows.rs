@@ -244,7 +244,7 @@ mod tests {
         let mut records = X.records(Some(0));
         let mut rows = Rows::of_bytes(&schema(&X), 0);
         for line in lines {
-            let record = records.read(line.as_bytes(), true).unwrap();
+            let record = records.read(line.as_bytes(), None).unwrap();
             let received = (line.as_bytes(), &b""[..]);
             rows.push(&mut *records, record, received, &SEEN).unwrap();
         }
@@ -259,7 +259,7 @@ mod tests {
         let line = line_of(data, after);
         let mut records = X.records(Some(0));
         let mut rows = Rows::of_bytes(&schema(&X), 0);
-        let record = records.read(line.as_bytes(), true).unwrap();
+        let record = records.read(line.as_bytes(), None).unwrap();
         let received = line.as_bytes().split_at(9);
         rows.push(&mut *records, record, received, &SEEN).unwrap();
         let batch = rows.finish(&mut *records).unwrap().remove(0);

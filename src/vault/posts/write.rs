@@ -10,7 +10,7 @@ use arrow_array::{Array as _, RecordBatch, StringArray, cast::AsArray as _};
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use parquet::{
-    arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
+    arrow::{ArrowSchemaConverter, ArrowWriter, arrow_writer::ArrowWriterOptions},
     basic::{Compression, ZstdLevel},
     file::{
         metadata::{KeyValue, SortingColumn},
@@ -80,23 +80,42 @@ fn properties(source: &dyn Source, hour: Hour) -> io::Result<WriterProperties> {
         pair(KEY_HOUR, hour.to_string()),
         pair(KEY_COLUMNS, dictionary::as_json(source)),
     ];
-    let by_id = SortingColumn {
-        column_idx: 0,
+    let leaves = ArrowSchemaConverter::new().convert(&rows::schema(source));
+    let leaves = leaves.map_err(failed)?;
+    let sorted_by = leaves
+        .columns()
+        .iter()
+        .zip(0..)
+        .filter_map(|(leaf, number)| {
+            let by = source.sorted_by().iter();
+            let place = by.clone().position(|name| *name == leaf.path().string())?;
+            Some((place, number))
+        });
+    let mut sorted_by: Vec<(usize, i32)> = sorted_by.collect();
+    sorted_by.sort_unstable();
+    let sorted_by = sorted_by.into_iter().map(|(_, column_idx)| SortingColumn {
+        column_idx,
         descending: false,
         nulls_first: false,
-    };
+    });
     let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(failed)?;
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(None)
         .set_key_value_metadata(Some(about))
-        .set_sorting_columns(Some(vec![by_id]));
+        .set_sorting_columns(Some(sorted_by.collect()));
     for path in UNIQUE.iter().chain(source.unique_columns()) {
         builder = builder.set_column_dictionary_enabled(leaf(path), false);
     }
     // the least and the greatest text say nothing
-    for path in [LINE, "text"] {
+    let is_text = |path: &&&str| path.rsplit('.').next() == Some("text");
+    for path in source
+        .unique_columns()
+        .iter()
+        .filter(is_text)
+        .chain([&LINE])
+    {
         builder = builder.set_column_statistics_enabled(leaf(path), EnabledStatistics::None);
     }
     Ok(builder.build())
@@ -278,7 +297,7 @@ mod tests {
             let mut rows = Rows::of_bytes(&rows::schema(&X), 0);
             for (&n, spoiled) in part.iter().zip(&spoiled) {
                 let line = line(n);
-                let record = records.read(spoiled.as_bytes(), true).unwrap();
+                let record = records.read(spoiled.as_bytes(), None).unwrap();
                 let seen = Seen {
                     server: "1",
                     retrieved_at: Some(begin),

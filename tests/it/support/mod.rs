@@ -9,6 +9,9 @@ pub(crate) mod authority;
 /// A disk in memory that forgets at a power cut what was not synced.
 pub(crate) mod disk;
 
+/// Events of Bluesky of many shapes, and what servers received of them.
+pub(crate) mod events;
+
 /// What lies below a folder.
 pub(crate) mod folder;
 

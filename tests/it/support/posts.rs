@@ -12,7 +12,7 @@ use twinstream::{
     segment::{
         event::{Event, What},
         line,
-        name::{RunId, SegmentName, ServerId},
+        name::{RunId, SAMPLE, SegmentName, ServerId},
         seal::{Digester, FORMAT, Seal},
     },
     source::x::id,
@@ -66,6 +66,9 @@ pub(crate) fn post(n: u64, at: UtcMs) -> String {
     )
 }
 
+/// Where lines of a stream come from that several endpoints serve.
+const ENDPOINT: &str = "wss://jetstream.example";
+
 /// One line as a server received it.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
@@ -83,6 +86,11 @@ pub(crate) struct Segment {
 
 /// What one server received, as segments: one for every minute from the first line's to the last's.
 pub(crate) fn segments(server: &str, received: &[Received]) -> Vec<Segment> {
+    segments_of(SAMPLE, server, received)
+}
+
+/// The same of another stream.
+pub(crate) fn segments_of(stream: &str, server: &str, received: &[Received]) -> Vec<Segment> {
     let mut minutes: BTreeMap<Minute, Vec<Received>> = BTreeMap::new();
     for one in received {
         minutes
@@ -113,7 +121,7 @@ pub(crate) fn segments(server: &str, received: &[Received]) -> Vec<Segment> {
             Segment {
                 name: SegmentName {
                     server: server.clone(),
-                    stream: "sample".to_owned(),
+                    stream: stream.to_owned(),
                     minute,
                     run: RunId(0x3fa9_c01b),
                     part: 0,
@@ -134,7 +142,11 @@ impl Segment {
     pub(crate) fn files(&self, spool: &Path) -> [(PathBuf, Vec<u8>); 3] {
         let mut stored = Vec::new();
         for one in &self.lines {
-            line::store(&one.line, one.at, &mut stored);
+            if self.name.stream == SAMPLE {
+                line::store(&one.line, one.at, &mut stored);
+            } else {
+                line::store_from(&one.line, one.at, ENDPOINT, &mut stored);
+            }
         }
         let events: Vec<u8> = self.events.iter().flat_map(Event::to_json).collect();
         let digest = |bytes: &[u8]| {

@@ -22,11 +22,8 @@ use twinstream::{
         id::PlaceId,
     },
     report::check,
-    segment::{
-        acks::{self, Ack},
-        name::SAMPLE,
-    },
-    source::{self, Sources},
+    segment::acks::{self, Ack},
+    source::{SAMPLE, Sources, Stream},
     vault::{identity, manifest::Manifest, verify, verify_found::Found, verify_hour},
     world::disk::{Disk, RealDisk},
 };
@@ -42,6 +39,7 @@ pub(crate) struct Site {
     pub(crate) servers: Vec<Server>,
     pub(crate) threads: usize,
     pub(crate) unit_bytes: u64,
+    pub(crate) stream: Stream,
     /// Removes the folder in the end.
     pub(crate) dir: Option<TempDir>,
 }
@@ -88,6 +86,7 @@ impl Site {
             servers: Vec::new(),
             threads: 2,
             unit_bytes: 4 << 20,
+            stream: SAMPLE,
             dir: None,
         }
     }
@@ -108,7 +107,13 @@ impl Site {
         };
         let spool = door.spool(&self.spool().into(), Asks::Make)?;
         let zone = self.settings.timezone.name();
-        let vault = identity::open(&door, &self.vault().into(), Asks::Make, zone, SAMPLE)?;
+        let vault = identity::open(
+            &door,
+            &self.vault().into(),
+            Asks::Make,
+            zone,
+            self.stream.word,
+        )?;
         Ok((spool, vault))
     }
 
@@ -126,7 +131,7 @@ impl Site {
             data_dir: &self.root,
             spool: &spool,
             vault: &vault,
-            stream: source::SAMPLE,
+            stream: self.stream,
             settings: &self.settings,
             servers: &self.servers,
             asked: &asked,

@@ -18,6 +18,15 @@ pub(crate) fn skipped(why: &str) {
     }
 }
 
+/// The file with real events of Bluesky, if there is one.
+pub(crate) fn bluesky_events() -> Option<PathBuf> {
+    let file = std::env::var_os("TWINSTREAM_BLUESKY_EVENTS").map(PathBuf::from);
+    if file.is_none() {
+        skipped("TWINSTREAM_BLUESKY_EVENTS names no file with real events of Bluesky");
+    }
+    file
+}
+
 /// The folder with real posts, if there is one.
 pub(crate) fn real_posts() -> Option<PathBuf> {
     let folder = std::env::var_os("TWINSTREAM_REAL_POSTS").map(PathBuf::from);

@@ -1,0 +1,348 @@
+//! A line → an event, or the reason for which it is none.
+
+use std::borrow::Cow;
+
+use super::{
+    name::{Commit, Name, is_collection, is_did, is_rkey},
+    reject, tid,
+};
+use crate::{
+    period::{NotATime, UtcMs},
+    source::{
+        Placed, Rejected,
+        json::{self, NotJson, Object, Reader},
+        key::{Key, number},
+    },
+};
+
+/// An event may be so much younger than the instant at which the endpoint saw it (clocks differ; relays refuse more) …
+const AHEAD_MS_MAX: i64 = 5 * 60_000;
+
+/// … and so much older. Without a limit a forged revision could open any hour of the past again.
+const BEHIND_MS_MAX: i64 = 24 * 3_600_000;
+
+/// Times that an event can have, in milliseconds since 1970: 2022 to the end of 2199.
+const POSSIBLE: std::ops::Range<i64> = 1_640_995_200_000..7_258_118_400_000;
+
+/// An event; what it says borrows from the line where it can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Event<'a> {
+    /// What names it, and its time.
+    pub(super) placed: Placed,
+    /// Whose it is.
+    pub(super) did: Cow<'a, str>,
+    /// The whole of it, as it stands in the line.
+    pub(super) object: Object<'a>,
+    /// What it says.
+    pub(super) what: What<'a>,
+}
+
+/// What an event says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum What<'a> {
+    Commit(Change<'a>),
+    Identity(Told<'a>),
+    Account(Told<'a>),
+}
+
+/// A commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Change<'a> {
+    /// All of it, as JSON.
+    pub(super) json: &'a str,
+    pub(super) rev: Cow<'a, str>,
+    pub(super) operation: Cow<'a, str>,
+    pub(super) collection: Cow<'a, str>,
+    pub(super) rkey: Cow<'a, str>,
+    pub(super) cid: Cow<'a, str>,
+    /// The record, as JSON.
+    pub(super) record: &'a str,
+}
+
+/// What is told of an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Told<'a> {
+    /// All of it, as JSON.
+    pub(super) json: &'a str,
+    seq: Cow<'a, str>,
+    time: Cow<'a, str>,
+    pub(super) handle: Cow<'a, str>,
+    pub(super) active: Cow<'a, str>,
+    pub(super) status: Cow<'a, str>,
+}
+
+/// A line before it is known what it says.
+#[derive(Default)]
+struct Envelope<'a> {
+    did: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    time_us: Cow<'a, str>,
+    commit: Change<'a>,
+    identity: Told<'a>,
+    account: Told<'a>,
+}
+
+fn text(line: &[u8]) -> Result<&str, Rejected> {
+    simdutf8::basic::from_utf8(line).map_err(|_not_utf8| Rejected::NOT_JSON)
+}
+
+/// The whole event. The last of several members with one name counts, so every one begins anew.
+pub(super) fn event(line: &[u8]) -> Result<Event<'_>, Rejected> {
+    let mut envelope = Envelope::default();
+    let object = json::object(text(line)?, |name, value| {
+        match name {
+            "did" => envelope.did = value.cell()?,
+            "kind" => envelope.kind = value.cell()?,
+            "time_us" => envelope.time_us = value.cell()?,
+            "commit" => envelope.commit = Change::read(value)?,
+            "identity" => envelope.identity = Told::read(value)?,
+            "account" => envelope.account = Told::read(value)?,
+            _ => drop(value.value()?),
+        }
+        Ok(())
+    })?;
+    envelope.event(object)
+}
+
+/// Whose event a line is, if it says so.
+pub(super) fn author(line: &[u8]) -> Option<Cow<'_, str>> {
+    let mut did = Cow::Borrowed("");
+    let read = json::read(text(line).ok()?, |name, value| {
+        if name == "did" {
+            did = value.cell()?;
+        } else {
+            value.value()?;
+        }
+        Ok(())
+    });
+    read.ok()?;
+    Some(did).filter(|did| is_did(did))
+}
+
+impl<'a> Envelope<'a> {
+    fn event(self, object: Object<'a>) -> Result<Event<'a>, Rejected> {
+        let did = self.did;
+        if !is_did(&did) {
+            return Err(reject::NO_DID);
+        }
+        let (what, key, at) = match &*self.kind {
+            "commit" => {
+                let (key, at) = self.commit.placed(&did)?;
+                (What::Commit(self.commit), key, at)
+            }
+            "identity" => {
+                let (key, at) = self.identity.placed(&did, "identity")?;
+                (What::Identity(self.identity), key, at)
+            }
+            "account" => {
+                let (key, at) = self.account.placed(&did, "account")?;
+                (What::Account(self.account), key, at)
+            }
+            _ => return Err(reject::UNKNOWN_KIND),
+        };
+        let seen_us = number(&self.time_us).ok_or(reject::NO_TIME)?;
+        let seen_ms = i64::try_from(seen_us / 1_000).unwrap_or(i64::MAX);
+        let earliest = seen_ms.saturating_sub(BEHIND_MS_MAX);
+        let latest = seen_ms.saturating_add(AHEAD_MS_MAX);
+        if !POSSIBLE.contains(&at.0) || !(earliest..=latest).contains(&at.0) {
+            return Err(reject::OUT_OF_RANGE);
+        }
+        let placed = Placed {
+            key,
+            at,
+            is_timed: true,
+        };
+        Ok(Event {
+            placed,
+            did,
+            object,
+            what,
+        })
+    }
+}
+
+impl<'a> Change<'a> {
+    fn read(value: &mut Reader<'a>) -> Result<Self, NotJson> {
+        let mut change = Self::default();
+        let begin = value.clone();
+        value.members(|name, value| {
+            match name {
+                "rev" => change.rev = value.cell()?,
+                "operation" => change.operation = value.cell()?,
+                "collection" => change.collection = value.cell()?,
+                "rkey" => change.rkey = value.cell()?,
+                "cid" => change.cid = value.cell()?,
+                "record" => change.record = value.value()?,
+                _ => drop(value.value()?),
+            }
+            Ok(())
+        })?;
+        change.json = begin.up_to(value);
+        Ok(change)
+    }
+
+    /// What names it, in whose repository it is.
+    pub(super) fn name<'s>(&'s self, did: &'s str) -> Commit<'s> {
+        Commit {
+            did,
+            collection: &self.collection,
+            rkey: &self.rkey,
+            rev: &self.rev,
+            is_delete: self.operation == "delete",
+        }
+    }
+
+    fn placed(&self, did: &str) -> Result<(Key, UtcMs), Rejected> {
+        let is_one = is_collection(&self.collection)
+            && is_rkey(&self.rkey)
+            && ["create", "update", "delete"].contains(&&*self.operation);
+        if !is_one {
+            return Err(reject::BAD_COMMIT);
+        }
+        let at = tid::time(&self.rev).ok_or(reject::BAD_REV)?;
+        Ok((self.name(did).key(), at))
+    }
+}
+
+impl<'a> Told<'a> {
+    fn read(value: &mut Reader<'a>) -> Result<Self, NotJson> {
+        let mut told = Self::default();
+        let begin = value.clone();
+        value.members(|name, value| {
+            match name {
+                "seq" => told.seq = value.cell()?,
+                "time" => told.time = value.cell()?,
+                "handle" => told.handle = value.cell()?,
+                "active" => told.active = value.cell()?,
+                "status" => told.status = value.cell()?,
+                _ => drop(value.value()?),
+            }
+            Ok(())
+        })?;
+        told.json = begin.up_to(value);
+        Ok(told)
+    }
+
+    fn placed(&self, did: &str, kind: &str) -> Result<(Key, UtcMs), Rejected> {
+        let seq = number(&self.seq).ok_or(reject::NO_SEQ)?;
+        let at = self.time.parse();
+        let at = at.map_err(|_not_a_time: NotATime| reject::NO_TIME)?;
+        Ok((Name::Account(did, kind, seq).key(), at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEEN: i64 = 1_783_175_888_085;
+
+    #[track_caller]
+    fn check(line: &str, expected: Result<(&str, &str), Rejected>) {
+        let found = event(line.as_bytes()).map(|event| event.placed);
+        let found = found.map(|placed| (placed.key.to_string(), placed.at.to_string()));
+        let expected = expected.map(|(key, at)| (key.to_owned(), at.to_owned()));
+        assert_eq!(found, expected, "{line}");
+    }
+
+    fn commit(rev: &str, operation: &str) -> String {
+        format!(
+            r#"{{"did":"did:plc:a","time_us":{SEEN}434,"kind":"commit","commit":{{"rev":"{rev}","operation":"{operation}","collection":"app.bsky.feed.post","rkey":"3k"}}}}"#
+        )
+    }
+
+    fn told(kind: &str, member: &str) -> String {
+        format!(
+            r#"{{"did":"did:plc:a","time_us":{SEEN}434,"cursor":9,"kind":"{kind}","{kind}":{{"did":"did:plc:a",{member}}}}}"#
+        )
+    }
+
+    const REV: &str = "3mptbypluud2a";
+    const AT: &str = "2026-07-04T14:38:07.514Z";
+
+    #[test]
+    fn every_event_has_a_name_and_a_time() {
+        let key = "did:plc:a/app.bsky.feed.post/3k@3mptbypluud2a";
+        check(&commit(REV, "create"), Ok((key, AT)));
+        check(&commit(REV, "update"), Ok((key, AT)));
+        check(&commit(REV, "delete"), Ok((&format!("{key}#delete"), AT)));
+        let time = r#""seq":31527015400,"time":"2026-07-04T14:39:13.987654321Z""#;
+        let at = "2026-07-04T14:39:13.987Z";
+        check(
+            &told("identity", time),
+            Ok(("did:plc:a#identity/31527015400", at)),
+        );
+        check(
+            &told("account", time),
+            Ok(("did:plc:a#account/31527015400", at)),
+        );
+        // the last of several members counts, wherever it stands
+        let twice = commit(REV, "create").replacen('{', r#"{"kind":"x","commit":7,"did":[],"#, 1);
+        check(&twice, Ok((key, AT)));
+    }
+
+    #[test]
+    fn what_is_no_event_says_why() {
+        let line = commit(REV, "create");
+        check(&line[..line.len() - 1], Err(Rejected::NOT_JSON));
+        check("[]", Err(reject::NO_DID));
+        check(&line.replace("did:plc:a", "plc:a"), Err(reject::NO_DID));
+        check(
+            &line.replace("\"commit\",", "\"sync\","),
+            Err(reject::UNKNOWN_KIND),
+        );
+        check(
+            &line.replace("\"commit\":{", "\"x\":{"),
+            Err(reject::BAD_COMMIT),
+        );
+        check(&commit(REV, "move"), Err(reject::BAD_COMMIT));
+        check(&line.replace("\"3k\"", "\"a/b\""), Err(reject::BAD_COMMIT));
+        check(&line.replace("\"3k\"", "\"a@b\""), Err(reject::BAD_COMMIT));
+        check(&line.replace(".feed", "/feed"), Err(reject::BAD_COMMIT));
+        check(&commit("3mptbypluud2", "create"), Err(reject::BAD_REV));
+        check(
+            &line.replace("\"time_us\":", "\"time\":"),
+            Err(reject::NO_TIME),
+        );
+        check(&line.replace("434,", "434.5,"), Err(reject::NO_TIME));
+        let time = r#""time":"2026-07-04T14:39:13Z""#;
+        check(&told("identity", time), Err(reject::NO_SEQ));
+        check(
+            &told("account", &format!(r#""seq":-1,{time}"#)),
+            Err(reject::NO_SEQ),
+        );
+        check(
+            &told("account", r#""seq":1,"time":"soon""#),
+            Err(reject::NO_TIME),
+        );
+    }
+
+    #[test]
+    fn a_time_is_near_the_instant_at_which_the_endpoint_saw_it() {
+        for (off_ms, is_near) in [
+            (AHEAD_MS_MAX, true),
+            (AHEAD_MS_MAX + 1, false),
+            (-BEHIND_MS_MAX, true),
+            (-BEHIND_MS_MAX - 1, false),
+        ] {
+            let at = UtcMs(SEEN + off_ms);
+            for line in [
+                commit(&tid::first_of(at), "create"),
+                told("identity", &format!(r#""seq":1,"time":"{at}""#)),
+            ] {
+                let found = event(line.as_bytes()).map(|event| event.placed.at);
+                let expected = if is_near {
+                    Ok(at)
+                } else {
+                    Err(reject::OUT_OF_RANGE)
+                };
+                assert_eq!(found, expected, "{off_ms}");
+            }
+        }
+        // not even where the endpoint's clock says so
+        for time_us in ["1", "18446744073709551615", "9223372036854775807"] {
+            let line = commit("2222222222222", "create").replace(&format!("{SEEN}434"), time_us);
+            check(&line, Err(reject::OUT_OF_RANGE));
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What Bluesky's lines are.
+
+use arrow_array::{RecordBatch, cast::AsArray as _};
+use memchr::memmem;
+
+use super::{
+    columns, event,
+    name::{self, Commit, Name, is_did},
+    records::Events,
+    reject, schema, tid,
+};
+use crate::period::UtcMs;
+use crate::source::{
+    Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table, columns::Column,
+    key::Key,
+};
+
+/// All events of the collections that are wanted.
+pub(in crate::source) const BLUESKY: &str = "bluesky";
+
+/// Columns that hardly ever repeat.
+const UNIQUE: [&str; 10] = [
+    "key",
+    "uri",
+    "time_us",
+    "cursor",
+    "commit.rev",
+    "commit.rkey",
+    "commit.cid",
+    "commit.record.createdAt",
+    "commit.record.text",
+    "commit.record.subject",
+];
+
+const DICTIONARY: Dictionary = Dictionary {
+    page: "data-dictionary-bluesky.md",
+    ids: "\
+One commit that creates or updates a record per line: where the record is (`at://did/collection/rkey`), a tab, and the revision of the
+repository (a TID); ascending by the time of the revision, then by the event's key, which is the same without `at://` and with `@` for
+the tab. Revisions tell the time: 13 characters of `234567abcdefghijklmnopqrstuvwxyz`, five bits each, the highest first; without the
+lowest ten bits they are microseconds since 1970.
+
+## `deletions.txt.xz`
+
+One commit that deletes a record per line, in the same form and order; the key of its event has `#delete` after it. It is never published.",
+    posts: "\
+One row an event, of every kind and collection, ascending by `post_time`, then by `key`. `a.b` is member `b` of the struct `a`, `a[].b` a
+member of each item of the list `a`. Names are those of the wire. `post_time` is the millisecond of the revision, of identity and account
+events their own time.",
+};
+
+/// Bluesky.
+#[derive(Debug, Clone, Copy)]
+pub struct Bluesky;
+
+fn listed(commit: &Commit<'_>) -> Option<Listed> {
+    Some(Listed {
+        key: commit.key(),
+        at: Some(tid::time(commit.rev)?),
+        is_timed: true,
+        is_whole: true,
+    })
+}
+
+/// So many members of one name are looked at in a line that is no event: an event has one or two.
+const SAID_MAX: usize = 4;
+
+/// The texts that follow such a member's name in what need not be JSON.
+fn said<'l>(line: &'l [u8], member: &str) -> impl Iterator<Item = &'l str> {
+    let head = format!("\"{member}\":\"");
+    let places = memmem::find_iter(line, head.as_bytes()).take(SAID_MAX);
+    let places: Vec<usize> = places.collect();
+    let len = head.len();
+    places.into_iter().filter_map(move |place| {
+        let rest = line.get(place + len..)?;
+        let end = memchr::memchr(b'"', rest)?;
+        str::from_utf8(rest.get(..end)?).ok()
+    })
+}
+
+/// Whatever looks like the name of an account.
+fn dids(line: &[u8]) -> impl Iterator<Item = &str> {
+    memmem::find_iter(line, "did:").filter_map(|begin| {
+        let rest = line.get(begin..)?;
+        let may = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:%-".contains(byte);
+        let end = rest
+            .iter()
+            .position(|byte| !may(byte))
+            .unwrap_or(rest.len());
+        str::from_utf8(rest.get(..end)?)
+            .ok()
+            .filter(|did| is_did(did))
+    })
+}
+
+impl Source for Bluesky {
+    fn streams(&self) -> &'static [&'static str] {
+        &[BLUESKY]
+    }
+
+    fn place(&self, line: &[u8]) -> Result<Placed, Rejected> {
+        event::event(line).map(|event| event.placed)
+    }
+
+    fn reasons(&self) -> Vec<Rejected> {
+        vec![
+            Rejected::NOT_JSON,
+            reject::NO_DID,
+            reject::UNKNOWN_KIND,
+            reject::BAD_COMMIT,
+            reject::BAD_REV,
+            reject::NO_SEQ,
+            reject::NO_TIME,
+            reject::OUT_OF_RANGE,
+        ]
+    }
+
+    fn author(&self, line: &[u8]) -> Option<Key> {
+        self.author_key(&event::author(line)?)
+    }
+
+    fn key(&self, text: &str) -> Option<Key> {
+        Name::read(text).map(|name| name.key())
+    }
+
+    fn author_key(&self, text: &str) -> Option<Key> {
+        is_did(text).then(|| text.into())
+    }
+
+    fn time(&self, key: &Key) -> Option<UtcMs> {
+        match Name::of(key)? {
+            Name::Commit(commit) => tid::time(commit.rev),
+            Name::Account(..) => None,
+        }
+    }
+
+    fn keys_have_times_since(&self) -> Option<UtcMs> {
+        None
+    }
+
+    fn residue(&self, _key: &Key) -> Option<u64> {
+        None
+    }
+
+    /// An account wherever it stands; an event by all parts of its name.
+    fn is_named_in(&self, line: &[u8], is_listed: &dyn Fn(&Key) -> bool) -> bool {
+        if dids(line).any(|did| is_listed(&did.into())) {
+            return true;
+        }
+        let is_named = |(did, collection, rkey, rev): (&str, &str, &str, &str)| {
+            let name = |is_delete| Commit {
+                did,
+                collection,
+                rkey,
+                rev,
+                is_delete,
+            };
+            [false, true].into_iter().any(|d| is_listed(&name(d).key()))
+        };
+        said(line, "did").any(|did| {
+            said(line, "collection").any(|collection| {
+                said(line, "rkey")
+                    .any(|rkey| said(line, "rev").any(|rev| is_named((did, collection, rkey, rev))))
+            })
+        })
+    }
+
+    fn listed(&self, line: &str) -> Option<Listed> {
+        listed(&Commit::of_line(line, false)?)
+    }
+
+    fn deleted(&self, line: &str) -> Option<Listed> {
+        listed(&Commit::of_line(line, true)?)
+    }
+
+    fn has_deletions(&self) -> bool {
+        true
+    }
+
+    fn stands_in(&self, key: &Key, list: List) -> bool {
+        let Some(Name::Commit(commit)) = Name::of(key) else {
+            return false;
+        };
+        match list {
+            List::Ids => !commit.is_delete,
+            List::Table => commit.is_in_table(),
+            List::Deletions => commit.is_delete,
+        }
+    }
+
+    fn has_rows_of_all(&self) -> bool {
+        false
+    }
+
+    fn key_by_row(&self, key: &Key) -> Key {
+        let by_row = match Name::of(key) {
+            Some(Name::Commit(commit)) => {
+                let at = tid::time(commit.rev);
+                at.and_then(|at| name::key_by_row(&commit.uri(), at))
+            }
+            _ => None,
+        };
+        by_row.unwrap_or_else(|| key.clone())
+    }
+
+    fn author_by_key(&self, key: &Key) -> Option<Key> {
+        Name::of(key).map(|name| name.did().into())
+    }
+
+    fn table(&self) -> &'static Table {
+        &schema::POSTS
+    }
+
+    fn authors(&self) -> &'static Table {
+        &schema::USERS
+    }
+
+    fn join(&self) -> Option<Join> {
+        Some(schema::join)
+    }
+
+    fn row(&self, cells: &[String]) -> Option<(Listed, Option<Key>)> {
+        let [uri, _, did, _, _, indexed_at, ..] = cells else {
+            return None;
+        };
+        let at = indexed_at.parse().ok()?;
+        let listed = Listed {
+            key: name::key_by_row(uri, at)?,
+            at: Some(at),
+            is_timed: true,
+            is_whole: false,
+        };
+        Some((listed, Some(self.author_key(did)?)))
+    }
+
+    fn author_of_row(&self, cells: &[String]) -> Option<Key> {
+        self.author_key(cells.first()?)
+    }
+
+    fn columns(&self) -> Vec<&'static Column> {
+        columns::all().collect()
+    }
+
+    fn described(&self, _members: &'static [Column]) -> &'static str {
+        ""
+    }
+
+    fn dictionary(&self) -> &'static Dictionary {
+        &DICTIONARY
+    }
+
+    fn sorted_by(&self) -> &'static [&'static str] {
+        &["post_time", "key"]
+    }
+
+    fn unique_columns(&self) -> &'static [&'static str] {
+        &UNIQUE
+    }
+
+    fn keys(&self, rows: &RecordBatch) -> Option<Vec<Key>> {
+        let keys = rows.column_by_name("key")?.as_string_opt::<i32>()?;
+        keys.iter().map(|key| key.map(Key::from)).collect()
+    }
+
+    fn records<'l>(&self, columns_for_bytes: Option<usize>) -> Box<dyn Records<'l> + 'l> {
+        Box::new(Events::new(columns_for_bytes.is_some()))
+    }
+}

@@ -1,0 +1,28 @@
+//! Bluesky: events as Jetstream delivers them (v1 wire), one JSON object a line.
+//!
+//! A commit is a change of one record in one repository; identity and account events say how an account is called and
+//! whether it is active. Every event has a row in `posts.parquet`; commits that create or update have a line in the list of
+//! ids, and if they are posts, a row in the table; those that delete have a line in the list of deletions.
+
+pub(super) use lines::BLUESKY;
+pub use lines::Bluesky;
+
+/// An event's columns of Parquet.
+mod columns;
+mod columns_record;
+/// A line → an event.
+mod event;
+/// What Bluesky's lines are.
+mod lines;
+/// What names an event.
+mod name;
+/// A post's record → the cells of the table.
+mod post;
+/// Events of a unit of work.
+mod records;
+/// Why a line is no event.
+mod reject;
+/// The columns of the CSV files.
+mod schema;
+/// Timestamp identifiers: the instant that is in a revision.
+pub mod tid;

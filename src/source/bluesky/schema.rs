@@ -1,0 +1,147 @@
+//! The columns of the CSV files, in their order.
+
+use crate::source::Table;
+
+/// `posts.csv`, one row a post that was created or updated.
+pub(super) static POSTS: Table = Table {
+    name: "posts",
+    row: "a commit that creates or updates a post (a record of `app.bsky.feed.post`), ascending by the time of its revision, \
+          then by key. Where a record has a list, its items are joined by one space; a tag that has a space in it is \
+          whole in `posts.parquet` only",
+    columns: &POST_COLUMNS,
+    retrieved_at: "retrieved_at",
+};
+
+/// `users.csv`, one row an account.
+pub(super) static USERS: Table = Table {
+    name: "users",
+    row: "an account with an event of any kind in this hour, ascending by `did`",
+    columns: &USER_COLUMNS,
+    retrieved_at: "",
+};
+
+const DID: (&str, &str) = ("did", "The account whose repository it is");
+
+const POST_COLUMNS: [(&str, &str); 19] = [
+    ("uri", "Where the post is: `at://did/collection/rkey`"),
+    ("cid", "The hash of this version of it"),
+    DID,
+    (
+        "handle",
+        "The account's handle, if the record says it. No record of today does, so it is empty: `users.csv` has the handle that \
+         this hour's identity events tell",
+    ),
+    (
+        "created_at",
+        "When the post was made, as its author's app says: any text",
+    ),
+    ("indexed_at", "The time of the revision; decides the hour"),
+    ("operation", "`create` or `update`"),
+    (
+        "text",
+        "The text; every line break and NUL is one space (`posts.parquet` has the exact text)",
+    ),
+    ("langs", "The languages that its author's app gives"),
+    ("reply_root", "The first post of the thread that it answers"),
+    ("reply_parent", "The post that it answers"),
+    ("quoted_uri", "The record that it quotes"),
+    ("embed_type", "What is embedded: its `$type`"),
+    ("external_uri", "The address of the page that is embedded"),
+    ("tags", "Its tags: those beside the text, then those in it"),
+    ("mentions", "The accounts that its text mentions"),
+    ("links", "The addresses that its text links to"),
+    ("labels", "The labels that its author has given it"),
+    (
+        "retrieved_at",
+        "When the server whose copy is kept received it",
+    ),
+];
+
+const USER_COLUMNS: [(&str, &str); 7] = [
+    ("did", "The account"),
+    (
+        "handle",
+        "Its handle by the last identity event of this hour that tells one; empty without one",
+    ),
+    (
+        "active",
+        "Whether it is active, by this hour's last account event; empty without one",
+    ),
+    (
+        "status",
+        "Why it is not active, by that event: `takendown`, `suspended`, `deleted`, `deactivated`, `desynchronized`, `throttled` or a newer word",
+    ),
+    ("posts", "Posts that it created in this hour"),
+    ("first_seen", "The time of its first event of this hour"),
+    ("last_seen", "The time of its last event of this hour"),
+];
+
+/// One row of an account made of two.
+pub(super) fn join(earlier: Vec<String>, later: Vec<String>) -> Vec<String> {
+    let rows: (Result<[String; 7], _>, Result<[String; 7], _>) =
+        (earlier.try_into(), later.try_into());
+    let (
+        Ok([did, handle, active, status, posts, first_seen, _]),
+        Ok(
+            [
+                _,
+                new_handle,
+                new_active,
+                new_status,
+                more_posts,
+                _,
+                last_seen,
+            ],
+        ),
+    ) = rows
+    else {
+        // no row of this program
+        return Vec::new();
+    };
+    let number = |cell: String| cell.parse::<u64>().unwrap_or(0);
+    let handle = if new_handle.is_empty() {
+        handle
+    } else {
+        new_handle
+    };
+    let [active, status] = if new_active.is_empty() {
+        [active, status]
+    } else {
+        [new_active, new_status]
+    };
+    let posts = number(posts) + number(more_posts);
+    vec![
+        did,
+        handle,
+        active,
+        status,
+        posts.to_string(),
+        first_seen,
+        last_seen,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_word_of_each_column_stays_and_posts_add_up() {
+        let rows = [
+            ["d", "a.example", "", "", "0", "1", "1"],
+            ["d", "", "", "", "1", "2", "2"],
+            ["d", "", "false", "deleted", "0", "3", "3"],
+            ["d", "b.example", "", "", "0", "4", "4"],
+            ["d", "", "true", "", "0", "5", "5"],
+            ["d", "", "", "", "1", "6", "6"],
+        ];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        let all = rows.iter().cloned().reduce(join).unwrap();
+        assert_eq!(all, ["d", "b.example", "true", "", "2", "1", "6"]);
+        for end in 1..rows.len() {
+            let parts = [&rows[..end], &rows[end..]];
+            let parts = parts.map(|part| part.iter().cloned().reduce(join).unwrap());
+            assert_eq!(parts.into_iter().reduce(join).unwrap(), all);
+        }
+    }
+}
