@@ -299,8 +299,15 @@ fn words_of(counts: &ByWord) -> String {
 
 fn books(statement: &Statement<'_>) -> String {
     let (_, all) = &statement.union;
+    let unlisted = match all.unlisted {
+        0 => String::new(),
+        one_or_more => {
+            let (one, more) = ("deletion or account event, ", "deletions and account events, ");
+            plural(one_or_more, one, more)
+        }
+    };
     let mut lines = vec![format!(
-        "{} taken: {}, {}, {}.",
+        "{} taken: {}, {unlisted}{}, {}.",
         plural(all.lines, "line was", "lines were"),
         plural(all.posts, "post", "posts"),
         plural(all.duplicates, "further copy", "further copies"),

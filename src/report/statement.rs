@@ -58,6 +58,8 @@ pub struct Books {
     pub posts: u64,
     /// Further copies.
     pub duplicates: u64,
+    /// Different records that are no posts: deletions, and what is told of accounts.
+    pub unlisted: u64,
     /// Posts that no other server has.
     pub only_here: u64,
     /// Lines that are no posts, by reason.
@@ -204,6 +206,7 @@ impl<'a> Statement<'a> {
             let (_, books) = self.servers.entry(server.clone()).or_default();
             books.lines += counts.lines;
             books.posts += counts.posts;
+            books.unlisted += counts.unlisted;
             books.duplicates += counts.duplicates;
             books.only_here += counts.only_here;
             add_words(&mut books.rejected, &counts.rejected);
@@ -213,6 +216,7 @@ impl<'a> Statement<'a> {
         let total = &manifest.counts.total;
         books.lines += total.lines;
         books.posts += total.posts;
+        books.unlisted += total.unlisted;
         books.duplicates += total.duplicates;
         add_words(&mut books.rejected, &total.rejected);
         self.seen_by_all += total.seen_by_all;
