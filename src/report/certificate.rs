@@ -302,7 +302,10 @@ fn books(statement: &Statement<'_>) -> String {
     let unlisted = match all.unlisted {
         0 => String::new(),
         one_or_more => {
-            let (one, more) = ("deletion or account event, ", "deletions and account events, ");
+            let (one, more) = (
+                "deletion or account event, ",
+                "deletions and account events, ",
+            );
             plural(one_or_more, one, more)
         }
     };

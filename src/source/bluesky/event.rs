@@ -140,10 +140,10 @@ impl<'a> Envelope<'a> {
             }
             _ => return Err(reject::UNKNOWN_KIND),
         };
-        let seen_us = number(&self.time_us).ok_or(reject::NO_TIME)?;
-        let seen_ms = i64::try_from(seen_us / 1_000).unwrap_or(i64::MAX);
-        let earliest = seen_ms.saturating_sub(BEHIND_MS_MAX);
-        let latest = seen_ms.saturating_add(AHEAD_MS_MAX);
+        let at_endpoint = number(&self.time_us).ok_or(reject::NO_TIME)?;
+        let witnessed = i64::try_from(at_endpoint / 1_000).unwrap_or(i64::MAX);
+        let earliest = witnessed.saturating_sub(BEHIND_MS_MAX);
+        let latest = witnessed.saturating_add(AHEAD_MS_MAX);
         if !POSSIBLE.contains(&at.0) || !(earliest..=latest).contains(&at.0) {
             return Err(reject::OUT_OF_RANGE);
         }

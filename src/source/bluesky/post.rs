@@ -141,12 +141,12 @@ mod tests {
     #[test]
     fn every_shape_of_a_post_fills_its_cells() {
         let post = Post::read(
-            r##"{"$type":"app.bsky.feed.post","createdAt":"2026-07-04T14:38:08.999Z","text":"a #b\n@c","langs":["en","de",7],
+            r#"{"$type":"app.bsky.feed.post","createdAt":"2026-07-04T14:38:08.999Z","text":"a #b\n@c","langs":["en","de",7],
             "tags":["x y"],"labels":{"$type":"com.atproto.label.defs#selfLabels","values":[{"val":"porn"},{"val":"!no"}]},
             "reply":{"root":{"uri":"at://r","cid":"1"},"parent":{"uri":"at://p"}},
             "facets":[{"index":{"byteStart":2,"byteEnd":4},"features":[{"$type":"app.bsky.richtext.facet#tag","tag":"b"}]},
               {"features":[{"$type":"app.bsky.richtext.facet#mention","did":"did:plc:c"},{"$type":"app.bsky.richtext.facet#link","uri":"https://a"}]},
-              {"features":[{"$type":"other#thing","tag":"no"}]}, 5]}"##,
+              {"features":[{"$type":"other#thing","tag":"no"}]}, 5]}"#,
         );
         assert_eq!(
             (&*post.created_at, &*post.text),

@@ -375,7 +375,7 @@ mod tests {
             Ok((ID, T)),
         );
         let twice = |first: &str, second: &str| {
-            let line = format!(r#"{{{first},{second}}}"#);
+            let line = format!("{{{first},{second}}}");
             let post = post(line.as_bytes()).unwrap();
             post.author
                 .map_or(String::new(), |author| author.cells[2].to_string())

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use arrow_array::Array as _;
 use serde_json::Value;
 use twinstream::{
     merge::rejected,
@@ -11,13 +12,15 @@ use twinstream::{
         acks, event::Event, line, name::SegmentName, recover, run::Runs, seal::Seal,
         spool::in_folder,
     },
-    source::{self, x::parse},
+    source::{self, List, Listed, x::parse},
+    vault::{csv, posts::rows},
     world::disk::Disk as _,
 };
 
 use super::{golden, outcome};
 use crate::support::{
     disk::SimulatedDisk,
+    events::{self, events},
     fuzz::Fuzz,
     posts::{Received, Segment, post, segments, stream},
     primary::{Site, at},
@@ -284,5 +287,74 @@ fn fuzz_posts() {
             place.is_err()
         );
         place.map_or_else(|why| why.word().to_owned(), |_| "post".to_owned())
+    });
+}
+
+/// An event of any making stands in the lists under its own name, and its row and columns can be made.
+#[test]
+fn fuzz_bluesky() {
+    let mut fuzz = Fuzz::new("bluesky", 4_000);
+    for (n, event) in (0..).zip(events(at("2026-11-23T13:57:00Z"), 1, 20)) {
+        fuzz = fuzz.seed(events::line(&event, n % 2, 20));
+    }
+    let source = source::BLUESKY.source;
+    fuzz.run(|input| {
+        let place = source.place(input);
+        let mut records = source.records(Some(0));
+        let read = records.read(input, None);
+        assert_eq!(read.is_ok(), place.is_ok());
+        let (Ok(record), Ok(placed)) = (read, &place) else {
+            return place.map_or_else(|why| why.word().to_owned(), |_| String::new());
+        };
+        assert_eq!(
+            source.key(&placed.key.to_string()),
+            Some(placed.key.clone())
+        );
+        let (mut listed, mut deleted) = (Vec::new(), Vec::new());
+        records.put_id(record, &mut listed);
+        records.put_deletion(record, &mut deleted);
+        let key = |line: &[u8], read: &dyn Fn(&str) -> Option<Listed>| {
+            let line = std::str::from_utf8(line)
+                .unwrap()
+                .strip_suffix('\n')?
+                .to_owned();
+            Some(read(&line).unwrap().key)
+        };
+        let is_in = |list| {
+            source
+                .stands_in(&placed.key, list)
+                .then(|| placed.key.clone())
+        };
+        assert_eq!(key(&listed, &|line| source.listed(line)), is_in(List::Ids));
+        assert_eq!(
+            key(&deleted, &|line| source.deleted(line)),
+            is_in(List::Deletions)
+        );
+        let mut row = Vec::new();
+        let has_row = records
+            .row(record)
+            .map(|cells| csv::push_row(&mut row, cells));
+        assert_eq!(
+            has_row.is_some(),
+            source.stands_in(&placed.key, List::Table)
+        );
+        if has_row.is_some() {
+            let cells = csv::fields(row.strip_suffix(b"\n").unwrap()).unwrap();
+            let (of_row, author) = source.row(&cells).unwrap();
+            assert_eq!(of_row.key, source.key_by_row(&placed.key));
+            assert_eq!(author, source.author(input));
+        }
+        records.push_columns(record);
+        let columns = records.take_columns().unwrap();
+        let schema = rows::schema(source);
+        let fields = schema.fields().iter().zip(&columns);
+        let mut required = fields.filter(|(field, _)| !field.is_nullable());
+        assert!(required.all(|(_, column)| column.null_count() == 0));
+        format!(
+            "{} {} {}",
+            listed.len().min(1),
+            deleted.len().min(1),
+            row.len().min(1)
+        )
     });
 }

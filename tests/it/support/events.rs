@@ -41,7 +41,7 @@ pub(crate) fn post(n: u64) -> String {
     let more = match mix(n, 4) % 4 {
         0 => String::new(),
         1 => format!(r#","reply":{{"root":{{"cid":"bafyr1","uri":"at://did:plc:r/app.bsky.feed.post/3k{n}"}},"parent":{{"cid":"bafyr2","uri":"at://did:plc:p/app.bsky.feed.post/3k{n}"}}}}"#),
-        2 => format!(r##","facets":[{{"index":{{"byteEnd":4,"byteStart":0}},"features":[{{"$type":"app.bsky.richtext.facet#tag","tag":"t{n}"}}]}}],"tags":["x"]"##),
+        2 => format!(r#","facets":[{{"index":{{"byteEnd":4,"byteStart":0}},"features":[{{"$type":"app.bsky.richtext.facet#tag","tag":"t{n}"}}]}}],"tags":["x"]"#),
         _ => r#","embed":{"$type":"app.bsky.embed.external","external":{"uri":"https://a.example/x","title":"t","description":""}}"#.to_owned(),
     };
     format!(
