@@ -159,6 +159,23 @@ impl Sheet {
     }
 }
 
+/// The lists and the table of an hour's records that are being written.
+struct Lists {
+    ids: Sheet,
+    table: Sheet,
+    /// If the stream tells of deletions.
+    deletions: Option<Sheet>,
+}
+
+impl Lists {
+    fn write(&mut self, merged: &Merged) -> Result<(), HourError> {
+        self.ids.write(&merged.ids)?;
+        self.table.write(&merged.table)?;
+        let deletions = self.deletions.as_mut();
+        deletions.map_or(Ok(()), |sheet| sheet.write(&merged.deletions))
+    }
+}
+
 /// What was written of an hour, and what it says.
 struct Written {
     tally: Tally,
@@ -350,14 +367,8 @@ impl Workshop<'_> {
         let disk = self.indexes.disk;
         let folder = layout::day_folder(self.vault, due.hour.day());
         disk.make_folder(&folder).map_err(at(&folder))?;
-        let mut ids = self.sheet(place, Kind::Ids, due)?;
         let source = self.source();
-        let mut table = self.sheet(place, Kind::table_of(source), due)?;
-        table.write(source.table().header().as_bytes())?;
-        let mut deletions = source
-            .has_deletions()
-            .then(|| self.sheet(place, Kind::Deletions, due))
-            .transpose()?;
+        let mut lists = self.lists(place, due)?;
         let mut posts = self.posts(place, due)?;
         let scratch = self.scratch.join(due.hour.to_string());
         let mut users = Users::new(disk, &scratch, source.join());
@@ -382,11 +393,7 @@ impl Workshop<'_> {
                 return Ok(());
             };
             check_order(&mut last, &mut merged)?;
-            ids.write(&merged.ids)?;
-            table.write(&merged.table)?;
-            if let Some(deletions) = &mut deletions {
-                deletions.write(&merged.deletions)?;
-            }
+            lists.write(&merged)?;
             if let Some((path, posts)) = &mut posts {
                 let batches = merged.posts.map_err(io::Error::other).map_err(at(path))?;
                 for batch in &batches {
@@ -400,19 +407,13 @@ impl Workshop<'_> {
             let path = self.former_path(due.hour);
             disk.remove(&path).map_err(at(&path))?;
         }
-        let mut outputs = vec![ids.finish(due.hour)?];
-        // the end of one file does not keep all cores busy, so the next one is made at the same time
-        let (table, users) = std::thread::scope(|scope| {
-            let table = scope.spawn(|| table.finish(due.hour));
-            let users = self.write_users(place, due, users);
-            (table.join().unwrap_or_else(|why| resume_unwind(why)), users)
-        });
-        outputs.extend([table?, users?]);
+        let mut outputs = vec![lists.ids.finish(due.hour)?];
+        outputs.extend(self.finish_tables(place, due, lists.table, users)?);
         if let Some((path, posts)) = posts {
             let name = Kind::Posts.name(due.hour);
             outputs.push(posts.finish(name).map_err(at(&path))?);
         }
-        if let Some(deletions) = deletions {
+        if let Some(deletions) = lists.deletions {
             outputs.push(deletions.finish(due.hour)?);
         }
         let (rejected, output) =
@@ -429,6 +430,37 @@ impl Workshop<'_> {
             outputs,
             taken_out,
         })
+    }
+
+    /// The files that are there before it is known what is in them.
+    fn lists(&self, place: &HourOfVault<'_>, due: &Due) -> Result<Lists, HourError> {
+        let source = self.source();
+        let mut table = self.sheet(place, Kind::table_of(source), due)?;
+        table.write(source.table().header().as_bytes())?;
+        let deletions = source
+            .has_deletions()
+            .then(|| self.sheet(place, Kind::Deletions, due));
+        Ok(Lists {
+            ids: self.sheet(place, Kind::Ids, due)?,
+            table,
+            deletions: deletions.transpose()?,
+        })
+    }
+
+    /// The end of one file does not keep all cores busy, so the next one is made at the same time.
+    fn finish_tables(
+        &self,
+        place: &HourOfVault<'_>,
+        due: &Due,
+        table: Sheet,
+        users: Users<'_>,
+    ) -> Result<[Output; 2], HourError> {
+        let (table, users) = std::thread::scope(|scope| {
+            let table = scope.spawn(|| table.finish(due.hour));
+            let users = self.write_users(place, due, users);
+            (table.join().unwrap_or_else(|why| resume_unwind(why)), users)
+        });
+        Ok([table?, users?])
     }
 
     fn write_users(
