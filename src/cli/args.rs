@@ -21,6 +21,16 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// What is collected, or simulated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SourceArg {
+    /// X's sample
+    #[default]
+    X,
+    /// All posts of Bluesky, which needs no key
+    Bluesky,
+}
+
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {

@@ -129,7 +129,7 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
     findings.extend(
         proxies
             .iter()
-            .flat_map(|proxies| doors::api(&setup, proxies)),
+            .flat_map(|proxies| doors::stream(&setup, proxies)),
     );
     findings.extend(doors::primary(&setup, this));
     findings.extend(doors::mail(&setup));

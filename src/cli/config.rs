@@ -13,7 +13,7 @@ use super::{
 };
 use crate::config::{
     file::{self, Entry, Value},
-    settings::{Role, Server, Settings},
+    settings::{Platform, Role, Server, Settings},
 };
 
 /// Prints the defaults or the effective settings, or checks the configuration.
@@ -134,7 +134,7 @@ fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
 /// What the environment says: the token is not shown, nor a proxy's password.
 fn from_environment(settings: &Settings) -> Result<Vec<Shown>, Failure> {
     let mut shown = Vec::new();
-    if std::env::var_os(setup::TOKEN_VARIABLE).is_some() {
+    if settings.source == Platform::X && std::env::var_os(setup::TOKEN_VARIABLE).is_some() {
         shown.push(Shown {
             key: "x.bearer_token".to_owned(),
             value: Value::Text("********".to_owned()),
@@ -144,10 +144,21 @@ fn from_environment(settings: &Settings) -> Result<Vec<Shown>, Failure> {
     let proxies = setup::proxies()?;
     let osf = settings.publish.as_ref().map(|osf| &osf.base_url);
     let tsa = settings.witness.as_ref().map(|witness| &witness.tsa);
+    let (key, stream) = match settings.source {
+        Platform::X => ("x", settings.x.base_url.as_str()),
+        Platform::Bluesky => (
+            "bluesky",
+            settings
+                .bluesky
+                .endpoints
+                .first()
+                .map_or("", String::as_str),
+        ),
+    };
     for (key, address) in [
-        ("x", Some(&settings.x.base_url)),
-        ("publish.osf", osf),
-        ("witness", tsa),
+        (key, Some(stream)),
+        ("publish.osf", osf.map(String::as_str)),
+        ("witness", tsa.map(String::as_str)),
     ] {
         if let Some(proxy) = address.and_then(|address| proxies.of_address(address)) {
             shown.push(Shown {
@@ -216,8 +227,11 @@ fn summary(loaded: &Loaded) -> String {
 
 /// The files of those secrets that the stages here would refuse to go by, and why.
 fn useless_secrets(settings: &Settings) -> Vec<(&Path, Failure)> {
-    let token = settings.x.bearer_token_file.as_path();
-    let mut tried = vec![(token, setup::bearer_token(settings).map(drop))];
+    let mut tried = Vec::new();
+    if settings.source == Platform::X {
+        let token = settings.x.bearer_token_file.as_path();
+        tried.push((token, setup::bearer_token(settings).map(drop)));
+    }
     let publishes = settings
         .this_one()
         .is_none_or(|this| this.role == Role::Primary);

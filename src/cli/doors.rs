@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::{
         proxy::Proxies,
-        settings::{Role, Server, SshTarget, Target},
+        settings::{Platform, Role, Server, SshTarget, Target},
     },
     deliver::{
         over_ssh,
@@ -34,8 +34,45 @@ use crate::{
 /// A clock that is off by more is an alarm of the service, too.
 const CLOCK_OFF_MAX_MS: i64 = 5_000;
 
+/// Whether the stream can be had here, and the clock.
+pub(super) fn stream(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
+    match setup.settings.source {
+        Platform::X => api(setup, proxies),
+        Platform::Bluesky => endpoints(setup, proxies),
+    }
+}
+
+/// Each endpoint, and the clock, from one request of its page.
+fn endpoints(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for endpoint in setup.endpoints() {
+        // a WebSocket begins as HTTP
+        let url = endpoint.replacen("ws", "http", 1);
+        match probe::get(&url, None, proxies) {
+            Err(why) => {
+                let hint = "is the network up, bluesky.endpoints right, and does this network want a proxy (HTTPS_PROXY)?";
+                let what = format!("{endpoint} cannot be reached: {why}");
+                found.push(Finding {
+                    unreachable: true,
+                    ..fail("endpoint", what, hint)
+                });
+            }
+            Ok(answer) if 500 <= answer.status => {
+                let what = format!("{endpoint} has trouble ({})", answer.status);
+                let hint = "the collector moves on to the next by itself; try again later";
+                found.push(warn("endpoint", what, hint));
+            }
+            Ok(answer) => {
+                found.push(ok("endpoint", format!("{endpoint} answers")));
+                found.extend(clock(setup.clock.now(), &answer));
+            }
+        }
+    }
+    found
+}
+
 /// The token, the right to backfill, and the clock, from one or two requests.
-pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
+fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
     let settings = &setup.settings;
     let token = match setup::bearer_token(settings) {
         Ok(token) => token,
@@ -54,7 +91,7 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
             settings.x.base_url,
             Api::path_and_query(&settings.x, minutes)
         );
-        probe::get(&url, &token, proxies)
+        probe::get(&url, Some(&token), proxies)
     };
     let first = match ask(settings.x.backfill) {
         Ok(answer) => answer,
@@ -366,10 +403,9 @@ pub(super) fn proxy(setup: &Setup, this: &Server) -> Result<(Proxies, Vec<Findin
         witness.map(|witness| &witness.tsa),
     ];
     let of_primary = of_primary.map(|address| address.filter(|_| this.role == Role::Primary));
-    let addresses = [Some(&setup.settings.x.base_url)]
-        .into_iter()
-        .chain(of_primary);
-    let found = addresses.flatten().filter_map(|address| {
+    let of_stream = setup.endpoints();
+    let addresses = of_stream.iter().chain(of_primary.into_iter().flatten());
+    let found = addresses.filter_map(|address| {
         let proxy = proxies.of_address(address)?;
         let variable = proxy.variable;
         Some(ok(

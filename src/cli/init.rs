@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    args::{Global, users_path},
+    args::{Global, SourceArg, users_path},
     exit::{Exit, Failure},
     output, setup,
 };
@@ -37,6 +37,7 @@ const SAME_HOST: &str = "the secondary is another machine: --secondary is what `
 #[command(after_help = "\
 Examples:
   twinstream init                          asks, and writes ./twinstream.toml
+  twinstream init --source bluesky         three questions, no key
   twinstream --config /etc/twinstream/twinstream.toml init --primary server1 --secondary server2
   twinstream init --from-server-settings ~/code/server_settings.txt
                                            takes over the settings of the Python and shell scripts,
@@ -48,6 +49,9 @@ pub(crate) struct InitArgs {
     /// Read the predecessor's server_settings.txt
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     from_server_settings: Option<PathBuf>,
+    /// What is collected
+    #[arg(long, value_enum, default_value_t)]
+    source: SourceArg,
     /// Where the data lies
     #[arg(value_parser = users_path(), long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -106,7 +110,10 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Result<Exit, Failure> {
             .hint("name another with --config FILE, or move that one away"));
     }
     let host = setup::host();
-    let mut answers = Answers::default();
+    let mut answers = Answers {
+        is_bluesky: args.source == SourceArg::Bluesky,
+        ..Answers::default()
+    };
     let mut fates = Vec::new();
     if let Some(old) = &args.from_server_settings {
         // what is told by flags is known when it is said what became of a line
@@ -218,13 +225,18 @@ fn ask(host: &str, answers: &mut Answers) -> Result<(), Failure> {
         let proposed = answers.data_dir().display().to_string();
         answers.data_dir = Some(question("Folder for the data", &proposed)?.into());
     }
-    if answers.token_file.is_none() {
+    if answers.token_file.is_none() && !answers.is_bluesky {
         let proposed = "/etc/twinstream/x-bearer-token";
         let asked = question("File with the X bearer token", proposed)?;
         answers.token_file = Some(asked.into());
     }
     if answers.timezone.is_none() {
         answers.timezone = Some(checked("Time zone of the archive's hours", "UTC", a_zone)?);
+    }
+    if answers.is_bluesky {
+        // what is not asked for can be written later, and flags say it
+        answers.primary.get_or_insert_with(|| host.to_owned());
+        return ask_for_hosts(host, answers);
     }
     ask_for_hosts(host, answers)?;
     if answers.osf_project.is_none() {
@@ -345,10 +357,12 @@ fn next(path: &Path, answers: &Answers) -> String {
         .token_file
         .as_deref()
         .unwrap_or(Path::new("/etc/twinstream/x-bearer-token"));
-    steps.push(format!(
-        "  put the bearer token, and nothing else, into {} (mode 600)",
-        token.display()
-    ));
+    if !answers.is_bluesky {
+        steps.push(format!(
+            "  put the bearer token, and nothing else, into {} (mode 600)",
+            token.display()
+        ));
+    }
     if answers.has_secondary() {
         let unknown = answers.secondary.is_none() || answers.primary.is_none();
         if unknown {

@@ -1,4 +1,4 @@
-//! One GET with a token, for `check`: the status and the date of the answer, and whether it is the API's.
+//! One GET, for `check`: the status and the date of the answer, and whether it is the API's.
 
 use std::{io::Read as _, time::Duration};
 
@@ -27,7 +27,7 @@ pub(super) struct Answer {
 }
 
 /// Asks once; redirects are not followed, so that the token goes nowhere else.
-pub(super) fn get(url: &str, token: &Secret, proxies: &Proxies) -> Result<Answer, String> {
+pub(super) fn get(url: &str, token: Option<&Secret>, proxies: &Proxies) -> Result<Answer, String> {
     let mut config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -40,9 +40,10 @@ pub(super) fn get(url: &str, token: &Secret, proxies: &Proxies) -> Result<Answer
         config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
     }
     let client: Agent = config.build().into();
-    let request = client
-        .get(url)
-        .header("Authorization", format!("Bearer {}", token.reveal()));
+    let mut request = client.get(url);
+    if let Some(token) = token {
+        request = request.header("Authorization", format!("Bearer {}", token.reveal()));
+    }
     let mut response = request.call().map_err(|why| agent::words(&why))?;
     let date = response
         .headers()
@@ -56,7 +57,8 @@ pub(super) fn get(url: &str, token: &Secret, proxies: &Proxies) -> Result<Answer
         });
     let status = response.status();
     let not_the_api = page::head(status, response.headers()).or_else(|| {
-        (status == 200).then(|| first_line(&mut response.body_mut().as_reader()).err())?
+        (status == 200 && token.is_some())
+            .then(|| first_line(&mut response.body_mut().as_reader()).err())?
     });
     Ok(Answer {
         status: status.as_u16(),

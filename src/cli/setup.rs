@@ -20,14 +20,14 @@ use crate::{
         proxy::Proxies,
         resolve::{self, Me},
         secrets::{self, SecretError},
-        settings::{Mail, Secret, Server, Settings},
+        settings::{Mail, Platform, Secret, Server, Settings},
     },
     place::{
         decide::Asks,
         door::{Door, NotHere, Spool, Target, Unopened, Vault},
         id::PlaceId,
     },
-    source::{SAMPLE, Stream, wire::Wire, x::wire::Api},
+    source::{BLUESKY, SAMPLE, Stream, bluesky::wire::Subscribe, wire::Wire, x::wire::Api},
     vault::identity,
     world::{
         clock::Clock,
@@ -67,15 +67,19 @@ pub(crate) struct Loaded {
 /// Reads the configuration and makes the clock.
 pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
     let Loaded { path, settings, .. } = load_but_mail(global)?;
-    if global.clock.is_some() && !address::is_loopback(&settings.x.base_url) {
-        return Err(Failure::new(
-            Exit::Configuration,
-            format!(
-                "--clock is refused: {} is not on this machine",
-                settings.x.base_url
-            ),
-        )
-        .hint("simulated time is for a simulated API: set x.base_url to its loopback address"));
+    let endpoints = settings.endpoints();
+    let far = endpoints.iter().find(|url| !address::is_loopback(url));
+    if let Some(far) = far.filter(|_| global.clock.is_some()) {
+        let what = format!("--clock is refused: {far} is not on this machine");
+        let hint = match settings.source {
+            Platform::X => {
+                "simulated time is for a simulated API: set x.base_url to its loopback address"
+            }
+            Platform::Bluesky => {
+                "simulated time is for simulated endpoints: set bluesky.endpoints to their loopback addresses"
+            }
+        };
+        return Err(Failure::new(Exit::Configuration, what).hint(hint));
     }
     Ok(Setup {
         path,
@@ -214,20 +218,31 @@ impl Setup {
 
     /// What is collected.
     pub(crate) const fn stream(&self) -> Stream {
-        SAMPLE
+        match self.settings.source {
+            Platform::X => SAMPLE,
+            Platform::Bluesky => BLUESKY,
+        }
     }
 
     /// How it is asked for.
     pub(crate) fn wire(&self) -> Result<Box<dyn Wire>, Failure> {
-        let token = bearer_token(&self.settings)?;
-        let api = Api::new(&self.settings.x, &token);
-        let api = api.map_err(|why| Failure::new(Exit::Configuration, why.to_string()))?;
-        Ok(Box::new(api))
+        let unusable = |why: String| Failure::new(Exit::Configuration, why);
+        match self.settings.source {
+            Platform::X => {
+                let token = bearer_token(&self.settings)?;
+                let api = Api::new(&self.settings.x, &token);
+                Ok(Box::new(api.map_err(|why| unusable(why.to_string()))?))
+            }
+            Platform::Bluesky => {
+                let wire = Subscribe::new(&self.settings.bluesky);
+                Ok(Box::new(wire.map_err(|why| unusable(why.to_string()))?))
+            }
+        }
     }
 
     /// Where it is asked for.
     pub(crate) fn endpoints(&self) -> Vec<String> {
-        vec![self.settings.x.base_url.clone()]
+        self.settings.endpoints()
     }
 
     /// The vault.

@@ -162,25 +162,18 @@ pub(crate) struct SimulateArgs {
     smtp: SmtpArgs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum SourceArg {
-    X,
-    Bluesky,
+/// What a source's API is to the simulator.
+const fn api(source: SourceArg) -> Api {
+    match source {
+        SourceArg::X => Api::X,
+        SourceArg::Bluesky => Api::Jetstream,
+    }
 }
 
-impl SourceArg {
-    const fn api(self) -> Api {
-        match self {
-            Self::X => Api::X,
-            Self::Bluesky => Api::Jetstream,
-        }
-    }
-
-    const fn scheme(self) -> &'static str {
-        match self {
-            Self::X => "http",
-            Self::Bluesky => "ws",
-        }
+const fn scheme(source: SourceArg) -> &'static str {
+    match source {
+        SourceArg::X => "http",
+        SourceArg::Bluesky => "ws",
     }
 }
 
@@ -259,7 +252,7 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
             let listener = ports::bind(*address).await?;
             urls.push(format!(
                 "{}://{}\n",
-                args.source.scheme(),
+                scheme(args.source),
                 listener.local_addr()?
             ));
             listeners.push(listener);
@@ -443,7 +436,7 @@ fn faults(args: &SimulateArgs) -> Result<Vec<Fault>, Failure> {
             args.seed,
             args.listen.len(),
             args.duration.unwrap_or(RANDOM_MS),
-            args.source.api(),
+            api(args.source),
         ));
     }
     let wrong = |error: &dyn std::error::Error| {
@@ -453,6 +446,6 @@ fn faults(args: &SimulateArgs) -> Result<Vec<Fault>, Failure> {
     };
     let text = users_file::read_text(path, FAULTS_BYTES_MAX).map_err(|error| wrong(&error))?;
     let faults = fault::parse(&text).map_err(|error| wrong(&error))?;
-    fault::check(&faults, args.source.api()).map_err(|error| wrong(&error))?;
+    fault::check(&faults, api(args.source)).map_err(|error| wrong(&error))?;
     Ok(faults)
 }

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::config::settings::{Settings, Target};
+use crate::config::settings::{Platform, Settings, Target};
 
 /// Seconds without progress after which systemd ends and restarts the service.
 const WATCHDOG_S: u32 = 120;
@@ -214,7 +214,10 @@ impl Unit<'_> {
 
     /// The secrets that the configuration names, under the names by which `run` asks for them.
     fn secrets(&self) -> Vec<(&'static str, &Path)> {
-        let mut secrets = vec![(NEEDED, self.settings.x.bearer_token_file.as_path())];
+        let mut secrets = Vec::new();
+        if self.settings.source == Platform::X {
+            secrets.push((NEEDED, self.settings.x.bearer_token_file.as_path()));
+        }
         if let Some(publish) = &self.settings.publish {
             secrets.push(("osf-token", &publish.token_file));
         }

@@ -99,7 +99,7 @@ impl Proxies {
     /// The proxy through which that address is asked.
     pub fn of_address(&self, address: &str) -> Option<&Proxy> {
         let url = url::Url::parse(address).ok()?;
-        self.of(url.scheme() == "https", url.host_str()?)
+        self.of(["https", "wss"].contains(&url.scheme()), url.host_str()?)
     }
 
     /// The same for plain HTTP calls.

@@ -11,6 +11,8 @@ pub const UNKNOWN_HOSTS: [&str; 2] = ["server1.example.org", "server2.example.or
 /// What was asked or told; what is absent stays at its default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers {
+    /// `source`: whether it is Bluesky.
+    pub is_bluesky: bool,
     /// `data_dir`
     pub data_dir: Option<PathBuf>,
     /// `vault_dir`
@@ -82,9 +84,13 @@ impl Answers {
             "# twinstream: the same file on every server. What is not written here has the default that".to_owned(),
             "# `twinstream config default` prints; `twinstream config show` says what is in force.".to_owned(),
             String::new(),
-            "# Holds segments, index and locks.".to_owned(),
-            format!("data_dir = {}", path(self.data_dir())),
         ];
+        if self.is_bluesky {
+            lines.push("# All posts of Bluesky, from endpoints that need no key.".to_owned());
+            lines.push("source = \"bluesky\"".to_owned());
+        }
+        lines.push("# Holds segments, index and locks.".to_owned());
+        lines.push(format!("data_dir = {}", path(self.data_dir())));
         if let Some(vault) = &self.vault_dir {
             lines.push("# The archive.".to_owned());
             lines.push(format!("vault_dir = {}", path(vault)));
@@ -98,6 +104,9 @@ impl Answers {
     }
 
     fn stream(&self, lines: &mut Vec<String>) {
+        if self.is_bluesky {
+            return;
+        }
         lines.extend([String::new(), "[x]".to_owned()]);
         if let Some(url) = &self.base_url {
             lines.push(format!("base_url = {}", text(url)));
