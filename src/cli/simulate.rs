@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    args::{Global, users_path},
+    args::{Global, SourceArg, users_path},
     exit::{Exit, Failure},
     simulate_bluesky::BlueskyArgs,
     simulate_osf::OsfArgs,

@@ -26,3 +26,5 @@ mod reject;
 mod schema;
 /// Timestamp identifiers: the instant that is in a revision.
 pub mod tid;
+/// How Jetstream is asked for events, and what its messages are.
+pub mod wire;

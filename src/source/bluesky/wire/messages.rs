@@ -1,0 +1,198 @@
+//! Messages → lines: each is stored as it came, with a stamp that names the endpoint.
+
+use std::sync::Arc;
+
+use super::live::Live;
+use crate::{
+    period::UtcMs,
+    segment::line,
+    source::{
+        json,
+        key::number,
+        wire::{Intake, IntakeError, Portion},
+    },
+};
+
+/// A longer message is stored cut. The relays take no larger frame than 5 MB.
+pub(super) const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// What begins a frame of zstd.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// The first event is younger than what was asked for by less than this, or what lies between is no more to be had.
+/// Events come by the dozen a second, and those of identities and accounts always.
+const CLAMPED_MS: i64 = 60_000;
+
+/// Takes messages in.
+pub(super) struct Messages {
+    endpoint: String,
+    dictionary: Option<Arc<Vec<u8>>>,
+    /// From where on it was asked for, until the first event has come.
+    asked_us: Option<i64>,
+    last_us: Option<i64>,
+    live: Live,
+}
+
+impl Messages {
+    pub(super) fn new(
+        endpoint: &str,
+        dictionary: Option<Arc<Vec<u8>>>,
+        asked_us: Option<i64>,
+    ) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            dictionary,
+            asked_us,
+            last_us: None,
+            live: Live::default(),
+        }
+    }
+
+    fn store(&mut self, message: &[u8], at: UtcMs, portion: &mut Portion) {
+        let cut = message.get(..MESSAGE_BYTES_MAX).unwrap_or(message);
+        portion.oversize += u64::from(cut.len() < message.len());
+        // a line is one line; in JSON a line end between two parts is as good as a space
+        let line: Vec<u8> = cut
+            .iter()
+            .map(|byte| {
+                if matches!(byte, b'\n' | b'\r') {
+                    b' '
+                } else {
+                    *byte
+                }
+            })
+            .collect();
+        line::store_from(&line, at, &self.endpoint, &mut portion.stored);
+        portion.lines += 1;
+        let Some(seen_us) = seen_us(&line) else {
+            return;
+        };
+        let seen = UtcMs(seen_us / 1_000);
+        if let Some(asked_us) = self.asked_us.take() {
+            let asked = UtcMs(asked_us / 1_000);
+            portion.clamped =
+                (CLAMPED_MS < seen.0.saturating_sub(asked.0)).then_some((asked, seen));
+        }
+        // they are nearly in order
+        self.last_us = self.last_us.max(Some(seen_us));
+        portion.cursor = self.last_us;
+        portion.offset_ms = self.live.event(at, seen).or(portion.offset_ms);
+    }
+}
+
+/// When the endpoint saw an event, in µs since 1970.
+pub(super) fn seen_us(line: &[u8]) -> Option<i64> {
+    let mut found = None;
+    let read = json::read(str::from_utf8(line).ok()?, |name, value| {
+        if name == "time_us" {
+            found = number(&value.cell()?).and_then(|us| i64::try_from(us).ok());
+        } else {
+            value.value()?;
+        }
+        Ok(())
+    });
+    read.ok().and(found)
+}
+
+impl Intake for Messages {
+    fn take(&mut self, input: &mut &[u8], at: UtcMs) -> Result<Option<Portion>, IntakeError> {
+        let message = std::mem::take(input);
+        if message.is_empty() {
+            return Ok(None);
+        }
+        let mut portion = Portion::default();
+        match &self.dictionary {
+            Some(dictionary) if message.starts_with(&ZSTD) => {
+                let plain = unpack(dictionary, message).map_err(IntakeError::Decode)?;
+                self.store(&plain, at, &mut portion);
+            }
+            _ => self.store(message, at, &mut portion),
+        }
+        Ok(Some(portion))
+    }
+
+    fn finish(self: Box<Self>, _at: UtcMs) -> Result<(Portion, Option<String>), IntakeError> {
+        Ok((Portion::default(), None))
+    }
+}
+
+fn unpack(dictionary: &[u8], message: &[u8]) -> Result<Vec<u8>, String> {
+    let unpacker = zstd::bulk::Decompressor::with_dictionary(dictionary);
+    let plain = unpacker.and_then(|mut unpacker| unpacker.decompress(message, MESSAGE_BYTES_MAX));
+    plain.map_err(|why| format!("a message cannot be decompressed with the dictionary: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: UtcMs = UtcMs(1_795_442_709_123);
+
+    fn event(us: i64) -> String {
+        format!(r#"{{"did":"did:plc:a","time_us":{us},"kind":"identity"}}"#)
+    }
+
+    #[test]
+    fn a_message_is_a_line_that_names_its_endpoint() {
+        let mut messages = Box::new(Messages::new("wss://a.example", None, None));
+        let mut rest = "{\"did\":\"did:plc:a\",\n\"time_us\":5}".as_bytes();
+        let portion = messages.take(&mut rest, AT).unwrap().unwrap();
+        assert!(rest.is_empty());
+        let stored = String::from_utf8(portion.stored).unwrap();
+        assert!(
+            stored.starts_with("{\"did\":\"did:plc:a\", \"time_us\":5,\"__twinstream\":{"),
+            "{stored}"
+        );
+        assert!(
+            stored.ends_with("\"endpoint\":\"wss://a.example\"}}\n"),
+            "{stored}"
+        );
+        assert_eq!((portion.lines, portion.cursor), (1, Some(5)));
+        // what is no JSON is kept, too, and says nothing
+        let mut rest = &b"\xff\xfe"[..];
+        let portion = messages.take(&mut rest, AT).unwrap().unwrap();
+        assert_eq!((portion.lines, portion.stored), (1, b"\xff\xfe\n".to_vec()));
+    }
+
+    #[test]
+    fn what_is_not_to_be_had_any_more_is_told_once() {
+        let asked = AT.0 * 1_000;
+        let first = |later_ms: i64| {
+            let mut messages = Messages::new("e", None, Some(asked));
+            let mut clamped = Vec::new();
+            for us in [asked + later_ms * 1_000, asked + 9_000_000_000] {
+                let text = event(us);
+                let mut rest = text.as_bytes();
+                clamped.push(messages.take(&mut rest, AT).unwrap().unwrap().clamped);
+            }
+            clamped
+        };
+        assert_eq!(first(-3_000), [None, None]);
+        assert_eq!(first(CLAMPED_MS), [None, None]);
+        let late = AT.plus_ms(CLAMPED_MS + 1);
+        assert_eq!(first(CLAMPED_MS + 1), [Some((AT, late)), None]);
+    }
+
+    #[test]
+    fn compressed_messages_need_their_dictionary() {
+        let dictionary = Arc::new(event(1).repeat(40).into_bytes());
+        let text = event(1_795_442_709_000_000);
+        let mut packer = zstd::bulk::Compressor::with_dictionary(3, &dictionary).unwrap();
+        let packed = packer.compress(text.as_bytes()).unwrap();
+        let take = |dictionary: Option<&Arc<Vec<u8>>>| {
+            let mut messages = Messages::new("e", dictionary.cloned(), None);
+            let mut rest = packed.as_slice();
+            messages.take(&mut rest, AT)
+        };
+        let portion = take(Some(&dictionary)).unwrap().unwrap();
+        let stored = String::from_utf8(portion.stored).unwrap();
+        assert!(
+            stored.starts_with(text.strip_suffix('}').unwrap()),
+            "{stored}"
+        );
+        let other = Arc::new(b"another dictionary of another kind altogether".repeat(9));
+        assert!(
+            take(Some(&other)).is_err() || take(Some(&other)).unwrap().unwrap().cursor.is_none()
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! How Bluesky's Jetstream is asked for events, and what its messages are.
+
+pub use subscribe::{Subscribe, Unusable};
+
+/// When messages are as old as they always are.
+mod live;
+/// Messages → lines.
+mod messages;
+/// The stream, as the collector sees it.
+mod subscribe;

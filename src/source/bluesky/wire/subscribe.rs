@@ -1,0 +1,161 @@
+//! Jetstream's `/subscribe`, as the collector sees it: what it asks for, and what answers mean.
+//!
+//! The first version of the wire, which old and new instances speak. A cursor (µs since 1970, by the endpoint's clock)
+//! brings all events since then, as long as the endpoint has them; where it has not, it begins later without a word.
+
+use std::{io, sync::Arc};
+
+use hyper::{HeaderMap, StatusCode};
+
+use super::messages::{Messages, seen_us};
+use crate::{
+    backoff::Refusal,
+    config::settings::Bluesky as Settings,
+    period::UtcMs,
+    source::{
+        bluesky::lines::BLUESKY,
+        page,
+        wire::{Ask, Intake, Last, Refused, Resume, Transport, Wire},
+    },
+    text::one_line,
+    world::users_file,
+};
+
+/// A dictionary has some 100 KiB.
+const DICTIONARY_BYTES_MAX: u64 = 16 << 20;
+
+/// So much of what an endpoint says about a refusal is told.
+const SAID_CHARS_MAX: usize = 300;
+
+/// What is configured cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the dictionary of compressed messages cannot be used: {0}")]
+pub struct Unusable(#[from] io::Error);
+
+/// What Jetstream is asked for.
+pub struct Subscribe {
+    settings: Settings,
+    dictionary: Option<Arc<Vec<u8>>>,
+}
+
+impl Subscribe {
+    /// As configured.
+    pub fn new(settings: &Settings) -> Result<Self, Unusable> {
+        let file = settings.dictionary_file.as_deref();
+        let dictionary = file.map(|file| users_file::read(file, DICTIONARY_BYTES_MAX));
+        Ok(Self {
+            settings: settings.clone(),
+            dictionary: dictionary.transpose()?.map(Arc::new),
+        })
+    }
+}
+
+impl Wire for Subscribe {
+    fn stream(&self) -> &'static str {
+        BLUESKY
+    }
+
+    fn transport(&self) -> Transport {
+        Transport::WebSocket
+    }
+
+    fn resume(&self, last: Last, _now: UtcMs) -> Resume {
+        let overlap_us = i64::try_from(self.settings.overlap.as_micros()).unwrap_or(0);
+        match last.cursor {
+            Some(cursor) => Resume::Since(cursor.saturating_sub(overlap_us)),
+            None => Resume::Live,
+        }
+    }
+
+    fn ask(&self, resume: Resume) -> Ask {
+        let collections = self.settings.collections.iter();
+        let mut parameters: Vec<String> = collections
+            .map(|collection| format!("wantedCollections={collection}"))
+            .collect();
+        if let Resume::Since(cursor) = resume {
+            parameters.push(format!("cursor={cursor}"));
+        }
+        if self.dictionary.is_some() {
+            parameters.push("compress=true".to_owned());
+        }
+        Ask {
+            path: format!("/subscribe?{}", parameters.join("&")),
+            headers: Vec::new(),
+        }
+    }
+
+    fn is_other(&self, status: StatusCode, headers: &HeaderMap) -> Option<String> {
+        page::head(status, headers)
+    }
+
+    fn refusal(&self, status: u16, _encoding: Option<&str>, body: &[u8]) -> Refused {
+        let said: String = String::from_utf8_lossy(body)
+            .chars()
+            .take(SAID_CHARS_MAX)
+            .collect();
+        Refused {
+            refusal: match status {
+                400 => Refusal::BadRequest,
+                401 | 403 => Refusal::Unauthorized,
+                429 => Refusal::RateLimit,
+                408 | 500..=599 => Refusal::Server,
+                _ => Refusal::NotFound,
+            },
+            detail: one_line(said.trim()),
+        }
+    }
+
+    fn intake(
+        &self,
+        _encoding: Option<&str>,
+        endpoint: &str,
+        resume: Resume,
+    ) -> Result<Box<dyn Intake>, String> {
+        let asked_us = match resume {
+            Resume::Since(cursor) => Some(cursor),
+            Resume::Live | Resume::Minutes(_) => None,
+        };
+        let dictionary = self.dictionary.clone();
+        Ok(Box::new(Messages::new(endpoint, dictionary, asked_us)))
+    }
+
+    fn cursor(&self, line: &[u8]) -> Option<i64> {
+        seen_us(line.trim_ascii_end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn subscribe(collections: &[&str]) -> Subscribe {
+        let settings = Settings {
+            collections: collections.iter().map(|one| (*one).to_owned()).collect(),
+            endpoints: Vec::new(),
+            overlap: Duration::from_secs(10),
+            dictionary_file: None,
+        };
+        Subscribe::new(&settings).unwrap()
+    }
+
+    #[test]
+    fn it_goes_on_before_the_last_event() {
+        let wire = subscribe(&["app.bsky.feed.post", "app.bsky.graph.*"]);
+        let line = br#"{"did":"did:plc:a","time_us":1795442709123456,"kind":"account"}"#;
+        let last = Last {
+            arrival: None,
+            cursor: wire.cursor(line),
+        };
+        let resume = wire.resume(last, UtcMs(0));
+        assert_eq!(resume, Resume::Since(1_795_442_699_123_456));
+        assert_eq!(
+            wire.ask(resume).path,
+            "/subscribe?wantedCollections=app.bsky.feed.post&wantedCollections=app.bsky.graph.*&cursor=1795442699123456"
+        );
+        assert_eq!(wire.resume(Last::default(), UtcMs(0)), Resume::Live);
+        assert_eq!(subscribe(&[]).ask(Resume::Live).path, "/subscribe?");
+        assert_eq!(wire.cursor(b"no json"), None);
+    }
+}
