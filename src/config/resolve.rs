@@ -62,6 +62,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     let publish = r.publish().filter(|_| forbid.is_none());
     let witness = r.witness();
     let dataset = r.dataset();
+    r.only_of_x(source, publish.is_some(), dataset.is_some());
     let servers = r.servers();
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
     let after_hour = r.after_hour();
@@ -287,6 +288,19 @@ impl Resolving<'_> {
         self.wrong(line, key, format!("{text:?} is none of its values"), &hint);
         // what is returned is never used: there is a problem
         choices[0].1
+    }
+
+    /// What is not there for Bluesky yet: nothing may be public before deletions are honoured in it, too.
+    fn only_of_x(&mut self, source: Platform, publishes: bool, is_cited: bool) {
+        if source == Platform::X {
+            return;
+        }
+        for (key, is_there) in [("publish", publishes), ("dataset", is_cited)] {
+            if is_there {
+                let why = "an archive of Bluesky cannot be published yet: what people delete would stay public";
+                self.wrong(None, key, why, "leave the section away");
+            }
+        }
     }
 
     fn x(&mut self) -> X {

@@ -260,6 +260,7 @@ mod tests {
         assert!(nothing.publish.is_none() && nothing.mail.is_none());
         let odd = "a \"b\" \\ # ü";
         let everything = Answers {
+            is_bluesky: false,
             data_dir: Some(PathBuf::from(odd)),
             vault_dir: Some("/v".into()),
             token_file: Some("/t".into()),

@@ -14,6 +14,7 @@ use crate::{
     },
     doi::Doi,
     period::Day,
+    source::{Sources, Words},
     text::{percent, plural, thousands, wrapped},
 };
 
@@ -32,19 +33,27 @@ const WIDTH: usize = 100;
 /// The README.
 pub fn text(statement: &Statement<'_>) -> String {
     let day = statement.day;
+    let told = words_of(statement.stream);
     let sections = [
         ("What is missing", missing(statement)),
-        ("From ids to posts", hydrate(day)),
-        (CITE, cite(statement)),
-        ("What you may do with it", terms()),
+        ("From ids to posts", hydrate(day, told)),
+        (CITE, cite(statement, told)),
+        ("What you may do with it", terms(told)),
         ("Since when no change goes unnoticed", since(statement)),
         ("How to verify it", verify(day)),
     ];
-    let mut text = format!("# Post ids of {day}\n\n{}", what(statement));
+    let mut text = format!("# Post ids of {day}\n\n{}", what(statement, told));
     for (head, body) in sections {
         text.extend([format!("\n## {head}\n\n{body}")]);
     }
     text + &format!("\n<!-- README format {FORMAT} -->\n")
+}
+
+/// What is told of the platform whose stream that is.
+fn words_of(stream: &str) -> &'static Words {
+    Sources::known()
+        .of(stream)
+        .map_or(&Words::UNKNOWN, |source| source.words())
 }
 
 /// The version of a README's form.
@@ -90,15 +99,14 @@ fn longest() -> String {
     format!("The {GAPS_MAX} longest:\n")
 }
 
-fn what(statement: &Statement<'_>) -> String {
+fn what(statement: &Statement<'_>, told: &Words) -> String {
     let Statement { day, timezone, .. } = statement;
     let (sum, books) = &statement.union;
     let words = format!(
-        "The ids of {} that the sampled stream of the X API (stream `{}`, about 1 % of all public \
-         posts) gave on {day}, hours of {timezone}, as {} received them. Of {} in {}, {} are covered by at \
+        "The ids of {} that {} gave on {day}, hours of {timezone}, as {} received them. Of {} in {}, {} are covered by at \
          least one of them ({}).",
         plural(books.posts, "post", "posts"),
-        statement.stream,
+        told.stream,
         plural(statement.servers.len() as u64, "server", "servers"),
         plural(statement.committed, "second", "seconds"),
         plural(statement.hours.len() as u64, "hour", "hours"),
@@ -113,10 +121,7 @@ fn what(statement: &Statement<'_>) -> String {
         None => words,
     };
     let files = [
-        (
-            "hh_IDs.txt.xz",
-            "the ids of an hour, one a line, ascending; an id tells the millisecond of its creation: `(id >> 22) + 1288834974657`",
-        ),
+        ("hh_IDs.txt.xz", told.ids),
         (
             "hh_manifest.json",
             "what an hour has: counts, hashes, each second's coverage, gaps with causes",
@@ -234,21 +239,16 @@ fn item(words: &str) -> String {
     format!("-{}", text.get(1..).unwrap_or_default())
 }
 
-fn hydrate(day: Day) -> String {
-    let words = "The posts themselves may not be passed on. Whoever has access to the X API gets them by \
-                 their ids, 100 in a request (`GET /2/tweets`); twarc does it in one command:";
-    let note = "Posts that were deleted, or whose authors are gone or protected, do not come back, and the \
-                older the ids, the more are gone. Say in your work when you asked, and how many came. Read \
-                ids as text or as 64-bit integers: a program that makes floating point numbers of them \
-                destroys them.";
+fn hydrate(day: Day, told: &Words) -> String {
+    let commands = told.commands.replace("{day}", &day.to_string());
     format!(
-        "{}\n```\nxz -dc {day}_*_IDs.txt.xz > ids.txt\ntwarc2 hydrate ids.txt posts.jsonl\n```\n\n{}",
-        wrapped(words, "", WIDTH),
-        wrapped(note, "", WIDTH)
+        "{}\n```\n{commands}\n```\n\n{}",
+        wrapped(told.fetch, "", WIDTH),
+        wrapped(told.note, "", WIDTH)
     )
 }
 
-fn cite(statement: &Statement<'_>) -> String {
+fn cite(statement: &Statement<'_>, told: &Words) -> String {
     let archive = statement.doi.as_ref().map_or_else(
         || {
             "If `DATASET.md` lies in the root of the archive, it says what the archive is, who made it and how to \
@@ -267,9 +267,10 @@ fn cite(statement: &Statement<'_>) -> String {
     let state = "Say as well which state of it you used: the day, and the SHA-256 of its certificate. So anybody \
                  can tell later whether they have the same files:";
     let example = format!(
-        "> Post ids of {}, X sampled stream, {} covered. Certificate: SHA-256 … (`sha256sum \
+        "> Post ids of {}, {}, {} covered. Certificate: SHA-256 … (`sha256sum \
          {}_certificate.txt`).",
         statement.day,
+        told.cited_as,
         percent(statement.union.0.covered, statement.committed),
         statement.day
     );
@@ -294,23 +295,14 @@ fn since(statement: &Statement<'_>) -> String {
     format!("{}\n{}", wrapped(&words, "", WIDTH), stamped::fenced(stamp))
 }
 
-fn terms() -> String {
-    let words = "The posts are their authors', and what may be done with them is ruled by X's developer \
-                 agreement and policy. In short, and not in place of reading them:";
-    let rules = [
-        "Before you use these ids you must have accepted X's terms of service, privacy policy, developer \
-         agreement and policy.",
-        "What may be passed on are ids. Nobody may get more than 1,500,000 ids of posts within 30 days from \
-         one source, unless X has agreed in writing.",
-        "For academic research that is not commercial, on behalf of an institution, X allows more: one of \
-         its texts asks for its written approval, another does not. The stricter reading is the safe one.",
-        "Posts that you fetched by their ids are not to be published. When a post is deleted or made private, \
-         or X or its author asks for it, delete your copy, within 24 hours.",
-        "Who wants a post's id removed from this archive asks the people who publish it: they can take it \
-         out of all its files, and a new revision says how many were.",
-    ];
-    let rules = rules.map(item);
-    format!("{}\n{}", wrapped(words, "", WIDTH), rules.concat())
+fn terms(told: &Words) -> String {
+    let rules: Vec<String> = told.rules.iter().map(|rule| item(rule)).collect();
+    format!(
+        "{}
+{}",
+        wrapped(told.terms, "", WIDTH),
+        rules.concat()
+    )
 }
 
 fn verify(day: Day) -> String {

@@ -8,6 +8,7 @@
 pub use platform::{BLUESKY, SAMPLE, Source, Sources, Stream};
 pub use record::{Difference, Listed, Placed, Records, Rejected};
 pub use table::{Dictionary, Join, List, Table, differing};
+pub use words::Words;
 
 /// Columns → Arrow's types.
 pub mod arrow;
@@ -35,5 +36,7 @@ mod record;
 mod table;
 /// How a stream is asked for, and what its bytes are.
 pub mod wire;
+/// What is told of a platform.
+mod words;
 /// X.
 pub mod x;

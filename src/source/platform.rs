@@ -8,6 +8,7 @@ use super::{
     key::Key,
     record::{Listed, Placed, Records, Rejected},
     table::{Dictionary, Join, List, Table},
+    words::Words,
     x,
 };
 use crate::period::UtcMs;
@@ -91,6 +92,9 @@ pub trait Source: Send + Sync + fmt::Debug {
 
     /// The columns by which rows of `posts.parquet` ascend, the one of their keys last.
     fn sorted_by(&self) -> &'static [&'static str];
+
+    /// What is told of it to whoever gets its ids.
+    fn words(&self) -> &'static Words;
 
     /// Leaves of these columns that hardly ever repeat.
     fn unique_columns(&self) -> &'static [&'static str];

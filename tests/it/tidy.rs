@@ -79,7 +79,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "report",
         &[
-            "cover", "doi", "period", "segment", "text", "vault", "world",
+            "cover", "doi", "period", "segment", "source", "text", "vault", "world",
         ],
     ),
     ("segment", &["alarm", "period", "world"]),

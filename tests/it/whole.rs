@@ -132,6 +132,22 @@ impl Site {
         }
     }
 
+    /// Both servers know both instances; each begins with its own.
+    fn configure_bluesky(&self, urls: &[String]) {
+        let dir = self.dir.path().display();
+        for server in 1..=2 {
+            let text = format!(
+                "source = \"bluesky\"\ndata_dir = \"{dir}/server{server}\"\n\
+                 [bluesky]\nendpoints = {urls:?}\n\
+                 [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n\
+                 [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
+                 deliver_to = \"{dir}/server1/spool\"\n\
+                 [merge]\nxz = \"fast\"\nkeep_free = \"1MiB\"\n"
+            );
+            fs::write(self.path(&format!("server{server}.toml")), text).unwrap();
+        }
+    }
+
     fn on_server(&self, server: u8, from: Option<&str>) -> Command {
         let mut command = self.program(from);
         command
@@ -825,4 +841,93 @@ fn a_portal_gives_no_post_and_a_gap_that_names_it() {
         row.starts_with("1,") && row.contains(",network,") && row.contains("not the API")
     });
     assert!(is_told, "{gaps}");
+}
+
+/// One instance falls silent, one breaks off; what one server misses while it is down is no more to be had when it
+/// asks for it.
+const OF_INSTANCES: &str = r#"
+[[fault]]
+at = "40s"
+listener = 1
+kind = "stale"
+pings = false
+
+[[fault]]
+at = "55s"
+listener = 2
+kind = "reset"
+
+[[fault]]
+at = "100s"
+for = "60s"
+listener = 2
+kind = "clamp"
+window = "10s"
+"#;
+
+#[test]
+fn two_servers_at_two_instances_of_bluesky_know_what_could_not_be_had_again() {
+    let site = Site::new();
+    let more = ["--source", "bluesky", "--rate", "20"];
+    let (_instances, urls) = site.simulate(&more, OF_INSTANCES);
+    site.configure_bluesky(&urls);
+    let [first, mut second] = [1, 2].map(|server| site.collect(server));
+    wait_for("a time to kill", || 75.0 < site.elapsed());
+    let killed = site.elapsed();
+    second.0.kill().unwrap();
+    second.0.wait().unwrap();
+    wait_for("a window that is too short", || 125.0 < site.elapsed());
+    let second = site.collect(2);
+    wait_for("it has gone on", || 165.0 < site.elapsed());
+    stop(first);
+    stop(second);
+    for kind in ["stale", "reset", "clamp"] {
+        let fired = fs::read_to_string(site.path("truth.jsonl")).unwrap();
+        assert!(
+            fired.contains(&format!("\"{kind}\"")),
+            "{kind} did not happen"
+        );
+    }
+    site.check_stage(2, None, &["deliver"], &[0]);
+    site.check_stage(1, Some(SETTLED), &["merge"], &[0]);
+    site.check_verify();
+
+    let begin: twinstream::period::UtcMs = BEGIN.parse().unwrap();
+    let seconds = |at: twinstream::period::UtcMs| (at.0 - begin.0) / 1_000;
+    let hour = site.path("server1/vault/2026-11-23/2026-11-23_14_manifest.json");
+    let manifest = Manifest::from_json(&fs::read(hour).unwrap()).unwrap();
+    assert_eq!(manifest.stream, "bluesky");
+    // before and after that the servers began and ended
+    let within = |gap: &&Gap| 20 < seconds(gap.begin) && seconds(gap.end) < 150;
+    let gaps: Vec<&Gap> = manifest.gaps.iter().filter(within).collect();
+    let [gap] = gaps[..] else {
+        panic!("one gap was to be there: {gaps:?}");
+    };
+    assert_eq!((gap.server.as_str(), gap.cause), ("2", Cause::ReplayWindow));
+    let (from, to) = (seconds(gap.begin), seconds(gap.end));
+    let killed = killed as i64;
+    assert!((killed - 3..=killed + 3).contains(&from), "{from} {killed}");
+    assert!((105..=135).contains(&to), "{to}");
+
+    // each post that was made meanwhile is listed once, and nothing else is
+    let is_of_then = |record: &serde_json::Value| {
+        let at: twinstream::period::UtcMs = record["time"].as_str().unwrap().parse().unwrap();
+        (20..150).contains(&seconds(at)) && record["operation"] != "delete"
+    };
+    let expected: BTreeSet<String> = truth(&site, "event", "exists")
+        .iter()
+        .filter(|record| record["kind"] == "commit" && is_of_then(record))
+        .map(|record| {
+            let (record, rev) = record["key"].as_str().unwrap().split_once('@').unwrap();
+            format!("at://{record}\t{rev}")
+        })
+        .collect();
+    let mut listed: Vec<String> = Vec::new();
+    for path in site.vault_files("_IDs.txt.xz") {
+        listed.extend(unxz(&path).lines().map(str::to_owned));
+    }
+    let once: BTreeSet<String> = listed.iter().cloned().collect();
+    assert_eq!(once.len(), listed.len());
+    let missing: Vec<&String> = expected.difference(&once).collect();
+    assert!(1_000 < expected.len() && missing.is_empty(), "{missing:?}");
 }

@@ -7,12 +7,12 @@ use super::{
     columns, event,
     name::{self, Commit, Name, is_did},
     records::Events,
-    reject, schema, tid,
+    reject, schema, tid, words,
 };
 use crate::period::UtcMs;
 use crate::source::{
-    Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table, columns::Column,
-    key::Key,
+    Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table, Words,
+    columns::Column, key::Key,
 };
 
 /// All events of the collections that are wanted.
@@ -251,6 +251,10 @@ impl Source for Bluesky {
 
     fn sorted_by(&self) -> &'static [&'static str] {
         &["post_time", "key"]
+    }
+
+    fn words(&self) -> &'static Words {
+        &words::WORDS
     }
 
     fn unique_columns(&self) -> &'static [&'static str] {

@@ -28,3 +28,5 @@ mod schema;
 pub mod tid;
 /// How Jetstream is asked for events, and what its messages are.
 pub mod wire;
+/// What is told of it.
+mod words;

@@ -2,10 +2,10 @@
 
 use arrow_array::{RecordBatch, cast::AsArray as _, types::UInt64Type};
 
-use super::{columns, columns_beside, columns_post, id, parse, records, reject, schema};
+use super::{columns, columns_beside, columns_post, id, parse, records, reject, schema, words};
 use crate::period::UtcMs;
 use crate::source::{
-    Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table,
+    Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table, Words,
     columns::Column,
     key::{Key, number},
 };
@@ -215,6 +215,10 @@ impl Source for X {
 
     fn sorted_by(&self) -> &'static [&'static str] {
         &["id"]
+    }
+
+    fn words(&self) -> &'static Words {
+        &words::WORDS
     }
 
     fn unique_columns(&self) -> &'static [&'static str] {

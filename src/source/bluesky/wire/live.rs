@@ -62,7 +62,7 @@ mod tests {
         );
         // an hour is made up for at five times the speed
         let catching_up = |n: i64| (3_600_000 - n * 200).max(50);
-        assert_eq!(known(17_000, catching_up), []);
+        assert_eq!(known(17_000, catching_up), Vec::<i64>::new());
         let after = known(20_000, catching_up);
         assert!(
             !after.is_empty() && after.iter().all(|ms| *ms == -50),

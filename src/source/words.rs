@@ -1,0 +1,37 @@
+//! What is told of a platform wherever its ids are given to somebody: where they come from, how to get what they
+//! name, and what may be done with it.
+
+/// Words of a platform.
+#[derive(Debug)]
+pub struct Words {
+    /// Which stream it is, after "posts that"; the word of the stream stands in backquotes.
+    pub stream: &'static str,
+    /// What a line of the list of ids is.
+    pub ids: &'static str,
+    /// How to get what they name.
+    pub fetch: &'static str,
+    /// The commands for it, with `{day}` for a day.
+    pub commands: &'static str,
+    /// What to think of meanwhile.
+    pub note: &'static str,
+    /// What an archive of it is called in a citation.
+    pub cited_as: &'static str,
+    /// What rules what may be done with it, …
+    pub terms: &'static str,
+    /// … in short.
+    pub rules: &'static [&'static str],
+}
+
+impl Words {
+    /// Of a stream that this program does not know.
+    pub const UNKNOWN: Self = Self {
+        stream: "a stream that this program does not know",
+        ids: "what there is of an hour, one a line, ascending",
+        fetch: "A later program than this one knows how to get what they name.",
+        commands: "twinstream --version",
+        note: "",
+        cited_as: "a stream of another program",
+        terms: "Ask those who publish it.",
+        rules: &[],
+    };
+}

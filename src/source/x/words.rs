@@ -1,0 +1,30 @@
+//! What is told of X.
+
+use crate::source::Words;
+
+pub(super) static WORDS: Words = Words {
+    stream: "the sampled stream of the X API (stream `sample`, about 1 % of all public posts)",
+    ids: "the ids of an hour, one a line, ascending; an id tells the millisecond of its creation: `(id >> 22) + 1288834974657`",
+    fetch: "The posts themselves may not be passed on. Whoever has access to the X API gets them by \
+            their ids, 100 in a request (`GET /2/tweets`); twarc does it in one command:",
+    commands: "xz -dc {day}_*_IDs.txt.xz > ids.txt\ntwarc2 hydrate ids.txt posts.jsonl",
+    note: "Posts that were deleted, or whose authors are gone or protected, do not come back, and the \
+           older the ids, the more are gone. Say in your work when you asked, and how many came. Read \
+           ids as text or as 64-bit integers: a program that makes floating point numbers of them \
+           destroys them.",
+    cited_as: "X sampled stream",
+    terms: "The posts are their authors', and what may be done with them is ruled by X's developer \
+            agreement and policy. In short, and not in place of reading them:",
+    rules: &[
+        "Before you use these ids you must have accepted X's terms of service, privacy policy, developer \
+         agreement and policy.",
+        "What may be passed on are ids. Nobody may get more than 1,500,000 ids of posts within 30 days from \
+         one source, unless X has agreed in writing.",
+        "For academic research that is not commercial, on behalf of an institution, X allows more: one of \
+         its texts asks for its written approval, another does not. The stricter reading is the safe one.",
+        "Posts that you fetched by their ids are not to be published. When a post is deleted or made private, \
+         or X or its author asks for it, delete your copy, within 24 hours.",
+        "Who wants a post's id removed from this archive asks the people who publish it: they can take it \
+         out of all its files, and a new revision says how many were.",
+    ],
+};
