@@ -21,7 +21,7 @@ use crate::{
         file::{self, Written},
         rehearsal,
         resolve::{self, Me},
-        settings::{Server, Settings},
+        settings::{Platform, Server, Settings},
     },
     period::{Hour, UtcMs},
     report::{certificate, read, statement::Statement},
@@ -347,6 +347,11 @@ impl Demo {
 fn configuration(global: &Global) -> Result<(Option<PathBuf>, Written, Settings), Failure> {
     if global.config.is_some() {
         let loaded = setup::load_file(global)?;
+        if loaded.settings.source == Platform::Bluesky {
+            let what = "there is no rehearsal for source = \"bluesky\" yet";
+            return Err(Failure::new(Exit::Usage, what)
+                .hint("run it against `twinstream simulate --source bluesky` (docs/bluesky.md)"));
+        }
         return Ok((Some(loaded.path), loaded.written, loaded.settings));
     }
     let told = |problems: Vec<file::Problem>| {

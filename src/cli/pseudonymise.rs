@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     config::secrets,
+    config::settings::Platform,
     period::Day,
     place::decide::Asks,
     pseudonym::{
@@ -59,6 +60,10 @@ pub(crate) struct PseudonymiseArgs {
 
 pub(crate) fn run(global: &Global, args: &PseudonymiseArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
+    if setup.settings.source == Platform::Bluesky {
+        let what = "it is not decided for Bluesky yet which columns may be shared";
+        return Err(Failure::new(Exit::Configuration, what).hint("archives of X can be copied"));
+    }
     let vault = setup.vault(Asks::Look)?;
     let (out, key_file) = places(args, &vault)?;
     let hours = copy::hours(&RealDisk, &vault, &args.days).map_err(|why| failure(&why))?;

@@ -97,7 +97,8 @@ With --smtp FOLDER it takes mail too; a line `smtp 127.0.0.1:…` says where. It
   kind = "down"      # down slow refuse greylist drop lose_reply
 
 The truth log has one JSON object a line: `at`, `event` (start request open sent keep_alive fault
-hit close port subscribe begin update delivered slow_reader unsubscribe exists mail mail_refused smtp_port osf osf_stored stop), and what belongs to it.
+hit close port subscribe begin update delivered slow_reader unsubscribe exists mail mail_refused
+smtp_port osf osf_stored stop), and what belongs to it.
 docs/simulate.md has every key and event in full."#;
 
 #[derive(Debug, clap::Args)]

@@ -429,7 +429,7 @@ mod tests {
                 (
                     6,
                     "`colour`: there is no such key",
-                    "known here: data_dir, spool_dir, vault_dir, x, deliver, merge, hook, publish, witness, mail, status, dataset, servers",
+                    "known here: source, data_dir, spool_dir, vault_dir, x, bluesky, deliver, merge, hook, publish, witness, mail, status, dataset, servers",
                 ),
             ],
         );
@@ -479,7 +479,7 @@ mod tests {
             .collect();
         assert_eq!(of_servers, SERVER_KEYS.iter().copied().collect());
         assert!(
-            KEYS.len() + SERVER_KEYS.len() <= 55,
+            KEYS.len() + SERVER_KEYS.len() <= 60,
             "more keys than anybody will read"
         );
         for line in ["x.fields", "merge.settle", "deliver.every"] {

@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(known(17_000, catching_up), Vec::<i64>::new());
         let after = known(20_000, catching_up);
         assert!(
-            !after.is_empty() && after.iter().all(|ms| *ms == -50),
+            !after.is_empty() && after.iter().all(|ms| (-550..=-50).contains(ms)),
             "{after:?}"
         );
     }
