@@ -193,6 +193,7 @@ mod tests {
     const ALONE: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a\"\n";
 
     const EVERYTHING: &str = r#"
+source = "x"
 data_dir = "/real/data"
 spool_dir = "/real/spool"
 vault_dir = "/real/vault"
@@ -202,6 +203,12 @@ bearer_token_file = "/real/token"
 fields = "all"
 backfill = false
 max_line = "1MiB"
+[bluesky]
+collections = ["com.real.post"]
+endpoints = ["wss://real.example.org"]
+overlap = "2s"
+compress = false
+dictionary_file = "/real/dictionary"
 [[servers]]
 id = "east"
 role = "secondary"
