@@ -20,8 +20,9 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 16 << 20;
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// The first event is younger than what was asked for by less than this, or what lies between is no more to be had.
-/// Events come by the dozen a second, and those of identities and accounts always.
-const CLAMPED_MS: i64 = 60_000;
+/// Events come by the dozen a second, those of identities and accounts whatever is asked for; and the clocks of two
+/// endpoints differ by less.
+const CLAMPED_MS: i64 = 15_000;
 
 /// Takes messages in.
 pub(super) struct Messages {
