@@ -1,6 +1,6 @@
 //! One HTTP connection: the machine that drives it and the body it brings, polled together.
 //!
-//! A WebSocket is what such a connection becomes when both sides agree to it ([`Answer::upgrade`]).
+//! A WebSocket is what such a connection becomes when both sides agree to it (`Body::upgrade`).
 //!
 //! Hyper wants the connection driven beside whoever reads the body. Done by a second task, each
 //! chunk would cost a switch between the two and a look at the operating system's timers; polled
@@ -151,7 +151,8 @@ impl Body {
             Self::Http { http, incoming, .. } => poll_http(http, incoming, context),
             Self::WebSocket(socket) => {
                 let message = Pin::new(&mut **socket).poll_next(context);
-                message.map(|message| Some(message?.map_err(broken).and_then(piece)))
+                message
+                    .map(|message| Some(message?.map_err(|error| broken(&error)).and_then(piece)))
             }
         }
     }
@@ -209,8 +210,8 @@ fn closed(why: Option<CloseFrame>) -> String {
     }
 }
 
-fn broken(error: tungstenite::Error) -> Fault {
-    let cause = match &error {
+fn broken(error: &tungstenite::Error) -> Fault {
+    let cause = match error {
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => Cause::Eof,
         tungstenite::Error::Io(_)
         | tungstenite::Error::Protocol(

@@ -66,6 +66,10 @@ pub(super) struct Session<'a> {
 }
 
 /// How far the reading of a response is, in the steady time.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that has happened, or not"
+)]
 struct Progress {
     begun: UtcMs,
     /// Whether the answer's head told the platform's time.
@@ -88,22 +92,7 @@ impl Session<'_> {
     /// Makes one attempt; its events are written when it returns.
     pub(super) async fn attempt(&self, endpoint: &Endpoint, resume: Resume) -> Outcome {
         let backfill_minutes = self.minutes(resume);
-        let transport = self.wire.transport();
-        self.outbox.next_connection();
-        self.outbox.event(What::Connecting {
-            backfill_minutes,
-            cursor: match resume {
-                Resume::Since(cursor) => Some(cursor),
-                Resume::Live | Resume::Minutes(_) => None,
-            },
-            endpoint: (transport == Transport::WebSocket).then(|| endpoint.url.clone()),
-        });
-        let opened = tokio::select! {
-            biased;
-            () = self.halt.wait(true) => Err(self.halted()),
-            opened = endpoint.open(transport, self.wire.ask(resume)) => opened,
-        };
-        let Answer { response, body } = match opened {
+        let Answer { response, body } = match self.open(endpoint, resume).await {
             Ok(answer) => answer,
             Err(fault) => return self.failed(fault, None),
         };
@@ -119,11 +108,7 @@ impl Session<'_> {
         if let Some(offset_ms) = offset_ms {
             self.outbox.clock_seen(offset_ms);
         }
-        let is_stream = match transport {
-            Transport::Http => response.status() == 200,
-            Transport::WebSocket => response.status() == 101,
-        };
-        if !is_stream {
+        if response.status() != self.wire.transport().status() {
             return self
                 .refused(&response, body, answered, backfill_minutes)
                 .await;
@@ -162,6 +147,24 @@ impl Session<'_> {
         }
         self.outbox.flush().await;
         self.ended(reading, fault, unfinished, answered)
+    }
+
+    async fn open(&self, endpoint: &Endpoint, resume: Resume) -> Result<Answer, Fault> {
+        let transport = self.wire.transport();
+        self.outbox.next_connection();
+        self.outbox.event(What::Connecting {
+            backfill_minutes: self.minutes(resume),
+            cursor: match resume {
+                Resume::Since(cursor) => Some(cursor),
+                Resume::Live | Resume::Minutes(_) => None,
+            },
+            endpoint: (transport == Transport::WebSocket).then(|| endpoint.url.clone()),
+        });
+        tokio::select! {
+            biased;
+            () = self.halt.wait(true) => Err(self.halted()),
+            opened = endpoint.open(transport, self.wire.ask(resume)) => opened,
+        }
     }
 
     /// How many minutes are asked for again.

@@ -357,7 +357,7 @@ mod tests {
     /// What every word of the tally means, put as simply as it can be, for copies in the order in which they count.
     fn model(copies: &[Drawn], servers: &[Vec<Connection>], at: impl Fn(usize) -> UtcMs) -> Tally {
         let mut tally = Tally::new(servers.len());
-        for post in 0..IDS.len() {
+        for (post, id) in IDS.iter().enumerate() {
             let here: Vec<&Drawn> = copies.iter().filter(|copy| copy.0 == post).collect();
             let Some(first) = here.first() else { continue };
             let by =
@@ -381,23 +381,24 @@ mod tests {
                 *sum += u64::from(0 < by(server));
             }
             for (server, connections) in servers.iter().enumerate() {
-                let of_server = here.iter().filter(|copy| copy.1 == server);
-                for (nth, copy) in of_server.enumerate() {
+                let place = |copy: &Drawn| {
                     let arrived = at(0).plus_ms(copy.2);
                     let before = connections.iter().filter(|one| one.at <= arrived);
-                    let last = before.enumerate().last();
-                    if let Some((place, last)) = last
-                        && 0 < last.minutes
-                        && at(post) < last.at
-                    {
-                        let brought = tally.backfilled.entry((server, place)).or_default();
-                        brought.0 += u64::from(nth == 0);
-                        brought.1 += u64::from(nth != 0);
-                    }
+                    let (place, last) = before.enumerate().last()?;
+                    (0 < last.minutes && at(post) < last.at).then_some(place)
+                };
+                let of_server = here.iter().filter(|copy| copy.1 == server);
+                let places = of_server
+                    .enumerate()
+                    .filter_map(|(nth, copy)| Some((nth, place(copy)?)));
+                for (nth, place) in places {
+                    let brought = tally.backfilled.entry((server, place)).or_default();
+                    brought.0 += u64::from(nth == 0);
+                    brought.1 += u64::from(nth != 0);
                 }
             }
             if post < 2 {
-                let id: u64 = IDS[post].parse().unwrap();
+                let id: u64 = id.parse().unwrap();
                 *tally.residues.entry((id >> 22) % 1_000).or_default() += 1;
             }
         }

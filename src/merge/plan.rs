@@ -936,7 +936,7 @@ mod tests {
         );
         let redacted = |of: &mut Stock| {
             of.formerly
-                .push(std::mem::replace(&mut of.sha256, "x".to_owned()))
+                .push(std::mem::replace(&mut of.sha256, "x".to_owned()));
         };
         assert_eq!(with(&redacted), [""; 0], "lines were taken out on request");
         assert_eq!(gone(&merged, &[]).len(), 2);

@@ -58,11 +58,13 @@ pub const fn column(name: &'static str, kind: Type, about: &'static str) -> Colu
 
 impl Column {
     /// The same with an older name.
+    #[must_use]
     pub const fn or(self, also: &'static str) -> Self {
         Self { also, ..self }
     }
 
     /// The same in every row.
+    #[must_use]
     pub const fn always(self) -> Self {
         Self {
             required: true,

@@ -1,8 +1,8 @@
 //! What a stream is. All that is known of a platform stands in a folder of its own, behind one trait
-//! ([`Source`]): what a line of its is, in which columns that is written, and how its ids are listed.
+//! (`Source`): what a line of its is, in which columns that is written, and how its ids are listed.
 //!
 //! Everything else works on keys, times and the names of columns, and cannot import such a folder
-//! (`tests/it/tidy.rs`); [`Sources`] is where the word of a stream becomes what its lines are. Collecting does not
+//! (`tests/it/tidy.rs`); `Sources` is where the word of a stream becomes what its lines are. Collecting does not
 //! ask what a line is, so a change of the JSON costs a new merge and never a record.
 
 pub use platform::{BLUESKY, SAMPLE, Source, Sources, Stream};

@@ -49,6 +49,16 @@ pub enum Transport {
     WebSocket,
 }
 
+impl Transport {
+    /// The status of an answer that is a stream.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Http => StatusCode::OK,
+            Self::WebSocket => StatusCode::SWITCHING_PROTOCOLS,
+        }
+    }
+}
+
 /// A request.
 #[derive(Debug, Clone)]
 pub struct Ask {

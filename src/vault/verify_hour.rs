@@ -350,7 +350,7 @@ fn check_file(
         check::read(disk, path, source, &manifest.intervals, rows, problems)
     } else {
         let intervals = &manifest.intervals;
-        verify_rows::read(disk, path, source, kind, intervals, rows, problems)
+        verify_rows::read((disk, source), path, kind, intervals, rows, problems)
     };
     let output = match read {
         Ok(output) => output,

@@ -113,9 +113,8 @@ struct Reading<'a> {
 
 /// Reads a data file through: what it is, and what is wrong in it.
 pub fn read(
-    disk: &dyn Disk,
+    (disk, source): (&dyn Disk, &dyn Source),
     path: &Path,
-    source: &dyn Source,
     kind: Kind,
     intervals: &[Interval],
     rows: &mut Rows,
@@ -161,7 +160,7 @@ impl Reading<'_> {
         match self.kind {
             Kind::Ids => self.id(line),
             Kind::Tweets | Kind::PostsTable if self.line == 1 => {
-                self.header(line, self.source.table())
+                self.header(line, self.source.table());
             }
             Kind::Users if self.line == 1 => self.header(line, self.source.authors()),
             Kind::Tweets | Kind::PostsTable => self.row(line),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     period::UtcMs,
-    segment::event::{Cause, Event, What, Why},
+    segment::event::{Alive, Cause, Event, What, Why},
 };
 
 /// What a server's connection is like.
@@ -119,17 +119,7 @@ impl Link {
                 self.waits = Some(*why);
                 self.waits_until = wait_ms.map(|ms| UtcMs(event.at.0.saturating_add(ms)));
             }
-            What::Alive(alive) => {
-                self.clock_offset_ms = alive.clock_offset_ms.or(self.clock_offset_ms);
-                if self.state == State::Unknown {
-                    let state = if alive.connected {
-                        State::Connected
-                    } else {
-                        State::Disconnected
-                    };
-                    (self.state, self.since, self.longer) = (state, Some(event.at), true);
-                }
-            }
+            What::Alive(alive) => self.is_alive(event.at, alive),
             What::Stopped { why } => {
                 turn(self, State::Stopped);
                 self.why = Some(why.clone());
@@ -141,6 +131,19 @@ impl Link {
             | What::ReplayClamped { .. }
             | What::Recovered { .. }
             | What::Unknown => (),
+        }
+    }
+
+    /// What a minute was like, for whoever has not seen it begin.
+    fn is_alive(&mut self, at: UtcMs, alive: &Alive) {
+        self.clock_offset_ms = alive.clock_offset_ms.or(self.clock_offset_ms);
+        if self.state == State::Unknown {
+            let state = if alive.connected {
+                State::Connected
+            } else {
+                State::Disconnected
+            };
+            (self.state, self.since, self.longer) = (state, Some(at), true);
         }
     }
 

@@ -50,7 +50,6 @@ mod tests {
 
     const HOW: &str = "TWINSTREAM_TEST_PANICS";
 
-    #[expect(clippy::panic, reason = "it is what is tested")]
     fn fails() -> io::Result<()> {
         panic!("as if a file were damaged")
     }

@@ -470,7 +470,7 @@ fn a_server_is_expected_until_the_day_on_which_it_is_gone_for_good() {
             .coverage
             .servers
             .keys()
-            .map(|id| id.as_str())
+            .map(twinstream::segment::name::ServerId::as_str)
             .collect();
         assert_eq!(servers, expected, "{hour}");
         let late = |server: &str| {

@@ -117,8 +117,9 @@ fn plants(root: &Path) -> Vec<Plant> {
     let paths = entries.map(|entry| entry.unwrap().path());
     let read = |path: std::path::PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
-        let area: Area =
-            toml::from_str(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let area: Area = toml::from_str(&text)
+            .map_err(|why| format!("{}: {why}", path.display()))
+            .unwrap();
         area.plant
     };
     paths.flat_map(read).collect()

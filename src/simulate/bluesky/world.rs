@@ -2,7 +2,7 @@
 //!
 //! Records are addressed by class, second and number, so that an earlier record can be named (by a reply, a like, a
 //! delete, an update) without being written. What becomes of a record later is decided by its address, too: the
-//! deletes of a second are found by looking at the records that are as old as one of [`LAGS_S`].
+//! deletes of a second are found by looking at the records that are as old as one of `LAGS_S`.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -548,6 +548,7 @@ mod tests {
         assert!(posts.iter().all(|event| all.contains(event)));
     }
 
+    #[expect(clippy::excessive_nesting, reason = "a walk over a whole world")]
     #[test]
     fn what_is_deleted_was_there_and_who_is_gone_says_nothing_more() {
         let mut posts: HashMap<(String, String), i64> = HashMap::new();
@@ -587,6 +588,7 @@ mod tests {
         assert!(20 < gone.len(), "{}", gone.len());
     }
 
+    #[expect(clippy::excessive_nesting, reason = "a walk over a whole world")]
     #[test]
     fn nobody_deletes_old_posts_who_is_gone_or_away() {
         let world = world(1);

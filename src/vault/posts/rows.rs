@@ -8,7 +8,7 @@ use arrow_array::{
         BooleanBuilder, Int64Builder, ListBuilder, StringBuilder, TimestampMillisecondBuilder,
     },
 };
-use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::ours::OURS;
 use crate::{
@@ -123,10 +123,7 @@ impl Ours {
             let kind = field.map_or(DataType::Null, |field| field.data_type().clone());
             TimestampMillisecondBuilder::with_capacity(0).with_data_type(kind)
         };
-        let item = match schema
-            .field_with_name("seen_by")
-            .map(|field| field.data_type())
-        {
+        let item = match schema.field_with_name("seen_by").map(Field::data_type) {
             Ok(DataType::List(item)) => Some(Arc::clone(item)),
             _ => None,
         };

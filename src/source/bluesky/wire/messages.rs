@@ -178,8 +178,8 @@ mod tests {
     fn compressed_messages_need_their_dictionary() {
         let dictionary = Arc::new(event(1).repeat(40).into_bytes());
         let text = event(1_795_442_709_000_000);
-        let mut packer = zstd::bulk::Compressor::with_dictionary(3, &dictionary).unwrap();
-        let packed = packer.compress(text.as_bytes()).unwrap();
+        let mut compressor = zstd::bulk::Compressor::with_dictionary(3, &dictionary).unwrap();
+        let packed = compressor.compress(text.as_bytes()).unwrap();
         let take = |dictionary: Option<&Arc<Vec<u8>>>| {
             let mut messages = Messages::new("e", dictionary.cloned(), None);
             let mut rest = packed.as_slice();
