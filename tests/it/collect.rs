@@ -302,7 +302,7 @@ fn each_refusal_waits_as_the_table_says() {
         })
         .collect();
     let expected = [
-        ("server_error", 5_000),
+        ("server_error", 5_000_u64),
         ("too_many_connections", 10_000),
         ("rate_limit", 60_000),
         ("unauthorized", 10_000),
