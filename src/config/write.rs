@@ -174,6 +174,10 @@ impl Answers {
     }
 
     fn publish(&self, lines: &mut Vec<String>) {
+        if self.is_bluesky {
+            // it cannot be published yet
+            return;
+        }
         let token = self
             .osf_token_file
             .as_deref()
