@@ -87,8 +87,6 @@ struct Left {
     recovered: Vec<Recovered>,
     /// What the last one that received anything tells.
     last: Past,
-    /// Where the last line lies in the platform's stream.
-    cursor: Option<i64>,
     /// When the API last answered.
     answers: Vec<UtcMs>,
 }
@@ -157,12 +155,11 @@ impl Collector {
             tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
         }
         let (disk, server) = (&*collector.disk, &collector.server);
+        let wire = &*collector.wire;
         let past = Left {
             recovered,
-            last: recover::past(disk, &spool, server).map_err(spool_error)?,
-            cursor: recover::last_line(disk, &spool, server)
-                .map_err(spool_error)?
-                .and_then(|line| collector.wire.cursor(&line)),
+            last: recover::past(disk, &spool, server, wire.stream(), wire.cursor_of())
+                .map_err(spool_error)?,
             answers: earlier::answers(disk, &spool, server, collector.clock.now())
                 .map_err(spool_error)?,
         };
@@ -303,7 +300,7 @@ async fn collect(
         failing_since: None,
         last: Last {
             arrival: believed(past.last, collector.clock.steady()),
-            cursor: past.cursor,
+            cursor: past.last.cursor,
         },
     };
     tokio::select! {
@@ -486,7 +483,7 @@ impl Driver<'_> {
 
     /// To the next place, when one has given nothing for too long.
     fn move_on(&mut self, outcome: &Outcome, asked: UtcMs) {
-        if outcome.last_line.is_some() || outcome.end == End::Local {
+        if outcome.last.arrival.is_some() || outcome.end == End::Local {
             self.failing_since = None;
             return;
         }
@@ -509,8 +506,8 @@ impl Driver<'_> {
             self.backoff.held();
         }
         self.last = Last {
-            arrival: outcome.last_line.or(self.last.arrival),
-            cursor: outcome.cursor.or(self.last.cursor),
+            arrival: outcome.last.arrival.or(self.last.arrival),
+            cursor: outcome.last.cursor.or(self.last.cursor),
         };
         let now = self.session.clock.steady();
         let next = self.backoff.ended(now, outcome.end);

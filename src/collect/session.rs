@@ -18,7 +18,7 @@ use crate::{
         event::{Cause, Disconnected, What},
         name::ServerId,
     },
-    source::wire::{Frame, Intake, IntakeError, Notice, Portion, Resume, Transport, Wire},
+    source::wire::{Frame, Intake, IntakeError, Last, Notice, Portion, Resume, Transport, Wire},
     text::plural,
     world::clock::{Clock, Reading},
 };
@@ -49,9 +49,8 @@ pub(super) struct Outcome {
     pub(super) answered: Option<(UtcMs, RateLimit)>,
     /// Whether lines came for as long as it takes to say that the trouble before is over.
     pub(super) held: bool,
-    pub(super) last_line: Option<UtcMs>,
-    /// Where the last line lies in the platform's stream.
-    pub(super) cursor: Option<i64>,
+    /// The last line that came in it.
+    pub(super) last: Last,
     /// In a few words, for the log.
     pub(super) words: String,
 }
@@ -82,8 +81,7 @@ struct Progress {
     /// The stamp of those bytes.
     last_stamp: Option<Reading>,
     last_post: UtcMs,
-    last_line: Option<UtcMs>,
-    cursor: Option<i64>,
+    last: Last,
     no_posts_told: bool,
     disconnect: Option<String>,
 }
@@ -92,7 +90,7 @@ impl Session<'_> {
     /// Makes one attempt; its events are written when it returns.
     pub(super) async fn attempt(&self, endpoint: &Endpoint, resume: Resume) -> Outcome {
         let backfill_minutes = self.minutes(resume);
-        let Answer { response, body } = match self.open(endpoint, resume).await {
+        let Answer { response, body } = match self.open(endpoint, resume, backfill_minutes).await {
             Ok(answer) => answer,
             Err(fault) => return self.failed(fault, None),
         };
@@ -149,11 +147,16 @@ impl Session<'_> {
         self.ended(reading, fault, unfinished, answered)
     }
 
-    async fn open(&self, endpoint: &Endpoint, resume: Resume) -> Result<Answer, Fault> {
+    async fn open(
+        &self,
+        endpoint: &Endpoint,
+        resume: Resume,
+        backfill_minutes: u32,
+    ) -> Result<Answer, Fault> {
         let transport = self.wire.transport();
         self.outbox.next_connection();
         self.outbox.event(What::Connecting {
-            backfill_minutes: self.minutes(resume),
+            backfill_minutes,
             cursor: match resume {
                 Resume::Since(cursor) => Some(cursor),
                 Resume::Live | Resume::Minutes(_) => None,
@@ -197,22 +200,7 @@ impl Session<'_> {
             Cause::Shutdown | Cause::Disk => End::Local,
             _ => End::Failed,
         };
-        self.outbox.event(What::Disconnected(Disconnected {
-            cause: fault.cause,
-            status: None,
-            disconnect_type: None,
-            lines: 0,
-            unfinished: None,
-            detail: fault.detail,
-        }));
-        Outcome {
-            end,
-            answered,
-            held: false,
-            last_line: None,
-            cursor: None,
-            words,
-        }
+        self.gave_nothing(fault, None, (end, words), answered)
     }
 
     fn not_the_api(
@@ -222,20 +210,34 @@ impl Session<'_> {
         answered: Option<(UtcMs, RateLimit)>,
     ) -> Outcome {
         let words = format!("this is not the API: {detail}");
-        self.outbox.event(What::Disconnected(Disconnected {
+        let fault = Fault {
             cause: Cause::NotTheApi,
-            status: Some(status),
+            detail,
+        };
+        self.gave_nothing(fault, Some(status), (End::NotTheApi, words), answered)
+    }
+
+    /// Tells the end of an attempt that was no stream.
+    fn gave_nothing(
+        &self,
+        fault: Fault,
+        status: Option<u16>,
+        (end, words): (End, String),
+        answered: Option<(UtcMs, RateLimit)>,
+    ) -> Outcome {
+        self.outbox.event(What::Disconnected(Disconnected {
+            cause: fault.cause,
+            status,
             disconnect_type: None,
             lines: 0,
             unfinished: None,
-            detail,
+            detail: fault.detail,
         }));
         Outcome {
-            end: End::NotTheApi,
+            end,
             answered,
             held: false,
-            last_line: None,
-            cursor: None,
+            last: Last::default(),
             words,
         }
     }
@@ -267,25 +269,16 @@ impl Session<'_> {
         }
         bytes.truncate(REFUSAL_BYTES_MAX);
         let refused = self.wire.refusal(status, encoding.as_deref(), &bytes);
-        self.outbox.event(What::Disconnected(Disconnected {
+        let words = format!("HTTP {status}: {}", refused.detail);
+        let end = End::Refused {
+            refusal: refused.refusal,
+            with_backfill: 0 < backfill_minutes,
+        };
+        let fault = Fault {
             cause: Cause::HttpStatus,
-            status: Some(status),
-            disconnect_type: None,
-            lines: 0,
-            unfinished: None,
-            detail: refused.detail.clone(),
-        }));
-        Outcome {
-            end: End::Refused {
-                refusal: refused.refusal,
-                with_backfill: 0 < backfill_minutes,
-            },
-            answered,
-            held: false,
-            last_line: None,
-            cursor: None,
-            words: format!("HTTP {status}: {}", refused.detail),
-        }
+            detail: refused.detail,
+        };
+        self.gave_nothing(fault, Some(status), (end, words), answered)
     }
 
     fn connected(
@@ -409,7 +402,7 @@ impl Session<'_> {
     async fn portion(&self, reading: &mut Progress, portion: Portion, at: Reading) {
         if 0 < portion.lines {
             reading.lines += portion.lines;
-            reading.last_line = Some(at.steady);
+            reading.last.arrival = Some(at.steady);
             reading.last_post = at.steady;
             if std::mem::take(&mut reading.no_posts_told) {
                 tracing::warn!("posts come again");
@@ -421,7 +414,7 @@ impl Session<'_> {
         if let Some(offset_ms) = portion.offset_ms.filter(|_| !reading.has_date) {
             self.outbox.clock_seen(offset_ms);
         }
-        reading.cursor = portion.cursor.or(reading.cursor);
+        reading.last.cursor = portion.cursor.or(reading.last.cursor);
         if let Some((asked, first)) = portion.clamped {
             tracing::warn!("the stream begins at {first}, not at {asked} as was asked for");
             self.outbox.event(What::ReplayClamped { asked, first });
@@ -504,8 +497,7 @@ impl Session<'_> {
             end,
             answered,
             held,
-            last_line: reading.last_line,
-            cursor: reading.cursor,
+            last: reading.last,
             words,
         }
     }
@@ -522,8 +514,7 @@ impl Progress {
             last_bytes: now,
             last_stamp: None,
             last_post: now,
-            last_line: None,
-            cursor: None,
+            last: Last::default(),
             no_posts_told: false,
             disconnect: None,
         }
@@ -536,7 +527,8 @@ impl Progress {
     }
 
     fn has_held(&self) -> bool {
-        self.last_line
+        self.last
+            .arrival
             .is_some_and(|last| HOLDS_MS <= last.0 - self.begun.0)
     }
 
@@ -635,9 +627,9 @@ mod tests {
         let mut reading = Progress::new(UtcMs(1_000));
         reading.last_bytes = UtcMs(90_000);
         assert!(!reading.has_held(), "keep-alives");
-        reading.last_line = Some(UtcMs(HOLDS_MS + 999));
+        reading.last.arrival = Some(UtcMs(HOLDS_MS + 999));
         assert!(!reading.has_held());
-        reading.last_line = Some(UtcMs(HOLDS_MS + 1_000));
+        reading.last.arrival = Some(UtcMs(HOLDS_MS + 1_000));
         assert!(reading.has_held());
     }
 

@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     event::Event,
-    line::{PROGRAM, cut},
+    line::{CursorOf, PROGRAM, cut},
     name::{Paths, SegmentName, ServerId, open},
     raw,
     run::Runs,
@@ -259,46 +259,66 @@ pub struct Past {
     pub last_line: Option<UtcMs>,
     /// The API's clock minus that one, as last seen.
     pub clock_offset_ms: Option<i64>,
+    /// Where the last line that tells it lies in the platform's stream.
+    pub cursor: Option<i64>,
 }
 
-/// Looks for the last line in the spool, as the seals tell it.
-pub fn past(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Past> {
+/// Looks for the last line in the spool, as the seals tell it. The lines of a stream that can go on from a place are
+/// read with `cursor_of`: where the last segment tells none, or cannot be read, the one before it does, from which
+/// more comes twice and nothing is lost.
+pub fn past(
+    disk: &dyn Disk,
+    spool: &Path,
+    server: &ServerId,
+    stream: &str,
+    cursor_of: Option<CursorOf>,
+) -> io::Result<Past> {
     let runs = Runs::read(disk, spool, server)?;
     let mut names = spool::sealed(disk, spool, server)?.found;
     names.sort_by_key(|name| {
         let number = runs.number(name.run);
         (number, name.minute, name.part)
     });
+    let mut past = Past::default();
     for name in names.iter().rev() {
         let paths = name.paths(spool);
-        if let Some(last) = arrival_in(disk, &paths, name) {
-            return Ok(Past {
-                last_line: Some(last),
-                clock_offset_ms: offset_in(disk, &paths.events),
-            });
+        let Some(arrival) = arrival_in(disk, &paths, name) else {
+            continue;
+        };
+        if past.last_line.is_none() {
+            past.last_line = Some(arrival);
+            past.clock_offset_ms = offset_in(disk, &paths.events);
         }
-    }
-    Ok(Past::default())
-}
-
-/// The last line that lies in the spool, as it is stored.
-pub fn last_line(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Option<Vec<u8>>> {
-    let runs = Runs::read(disk, spool, server)?;
-    let mut names = spool::sealed(disk, spool, server)?.found;
-    names.sort_by_key(|name| (runs.number(name.run), name.minute, name.part));
-    for name in names.iter().rev() {
-        let paths = name.paths(spool);
-        if arrival_in(disk, &paths, name).is_none() {
+        let Some(cursor_of) = cursor_of else { break };
+        if name.stream != stream {
             continue;
         }
-        let (mut last, mut line) = (None, Vec::new());
-        let mut lines = BufReader::new(raw::open(disk, &paths.segment)?);
-        while lines.read_until(b'\n', &mut line)? != 0 {
-            last = Some(std::mem::take(&mut line));
+        match last_cursor(disk, &paths, cursor_of) {
+            Ok(None) => (),
+            Ok(cursor) => {
+                past.cursor = cursor;
+                break;
+            }
+            Err(why) => alarm!(
+                Kind::Unreadable,
+                server,
+                "{}: {why}; collecting goes on from the segment before it",
+                paths.segment.display()
+            ),
         }
-        return Ok(last);
     }
-    Ok(None)
+    Ok(past)
+}
+
+/// The last cursor in a segment.
+fn last_cursor(disk: &dyn Disk, paths: &Paths, cursor_of: CursorOf) -> io::Result<Option<i64>> {
+    let (mut last, mut line) = (None, Vec::new());
+    let mut lines = BufReader::new(raw::open(disk, &paths.segment)?);
+    while lines.read_until(b'\n', &mut line)? != 0 {
+        last = cursor_of(&line).or(last);
+        line.clear();
+    }
+    Ok(last)
 }
 
 fn arrival_in(disk: &dyn Disk, paths: &Paths, name: &SegmentName) -> Option<UtcMs> {

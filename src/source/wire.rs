@@ -6,7 +6,7 @@ use hyper::{
     header::{HeaderName, HeaderValue},
 };
 
-use crate::{backoff::Refusal, period::UtcMs};
+use crate::{backoff::Refusal, period::UtcMs, segment::line::CursorOf};
 
 /// A platform's stream, as the collector sees it.
 pub trait Wire: Send + Sync {
@@ -36,8 +36,8 @@ pub trait Wire: Send + Sync {
         resume: Resume,
     ) -> Result<Box<dyn Intake>, String>;
 
-    /// Where a stored line lies in the platform's stream, if one can go on from there.
-    fn cursor(&self, line: &[u8]) -> Option<i64>;
+    /// What tells where a stored line lies in the platform's stream, if one can go on from there.
+    fn cursor_of(&self) -> Option<CursorOf>;
 }
 
 /// What the bytes of a stream come over.

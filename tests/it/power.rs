@@ -15,13 +15,14 @@ use twinstream::{
     segment::{
         event::{Event, What},
         line,
-        name::{RunId, SAMPLE, SegmentName, ServerId},
+        name::{RunId, SegmentName, ServerId},
         recover::{Recovered, past, recover},
         run::{Run, Runs},
         seal::{Digester, Seal},
         spool,
         writer::{Closed, Lines, WriteError, Writer},
     },
+    source::{BLUESKY, SAMPLE},
     world::disk::{Disk, RealDisk, read_bounded},
 };
 
@@ -72,7 +73,7 @@ fn collect_until<D: Disk + Clone + 'static>(
     written: &mut Written,
 ) -> Result<(), WriteError> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut writer = Writer::new(shared, spool, &server(), SAMPLE, run(0x3fa9_c01b));
+    let mut writer = Writer::new(shared, spool, &server(), SAMPLE.word, run(0x3fa9_c01b));
     let mut passed = 0;
     let mut to_seal: Option<Closed> = None;
     for minute in FIRST.0..FIRST.0 + MINUTES {
@@ -238,16 +239,14 @@ fn whenever_the_power_fails_what_was_synced_is_there() {
     assert!(10 < torn, "the power never tore a line");
 }
 
-#[test]
-fn recovery_tells_what_it_found_and_when_the_last_line_came() {
-    let disk = SimulatedDisk::default();
-    let spool = Path::new(SPOOL);
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    assert_eq!(past(&disk, spool, &server()).unwrap().last_line, None);
-    let mut writer = Writer::new(shared, spool, &server(), SAMPLE, run(1));
-    let at = FIRST.begin().plus_ms(1_234);
+fn last_arrival(disk: &SimulatedDisk) -> Option<UtcMs> {
+    let past = past(disk, Path::new(SPOOL), &server(), SAMPLE.word, None);
+    past.unwrap().last_line
+}
+
+fn write_line(writer: &mut Writer, received: &[u8], at: UtcMs) {
     let mut stored = Vec::new();
-    line::store(b"{}", at, &mut stored);
+    line::store(received, at, &mut stored);
     let lines = Lines {
         first: at,
         last: at,
@@ -255,6 +254,17 @@ fn recovery_tells_what_it_found_and_when_the_last_line_came() {
         oversize: 0,
     };
     writer.lines(lines).unwrap();
+}
+
+#[test]
+fn recovery_tells_what_it_found_and_when_the_last_line_came() {
+    let disk = SimulatedDisk::default();
+    let spool = Path::new(SPOOL);
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    assert_eq!(last_arrival(&disk), None);
+    let mut writer = Writer::new(shared, spool, &server(), SAMPLE.word, run(1));
+    let at = FIRST.begin().plus_ms(1_234);
+    write_line(&mut writer, b"{}", at);
     let event = Event {
         at: at.plus_ms(500),
         what: What::FirstLine,
@@ -274,7 +284,7 @@ fn recovery_tells_what_it_found_and_when_the_last_line_came() {
     assert_eq!(left[0].name, name);
     assert_eq!((left[0].lines, left[0].cut_bytes), (1, 8));
     assert_eq!(left[0].last, Some(at.plus_ms(500)));
-    assert_eq!(past(&disk, spool, &server()).unwrap().last_line, Some(at));
+    assert_eq!(last_arrival(&disk), Some(at));
     assert_eq!(disk.files().len(), 3);
 }
 
@@ -294,19 +304,53 @@ fn the_last_line_is_that_of_the_latest_run_whatever_its_clock_says() {
         let run = runs.begin(RunId(id), at);
         runs.keep(&disk, spool, &server()).unwrap();
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut writer = Writer::new(shared, spool, &server(), SAMPLE, run);
-        let mut stored = Vec::new();
-        line::store(b"{}", at, &mut stored);
-        let lines = Lines {
-            first: at,
-            last: at,
-            stored: &stored,
-            oversize: 0,
-        };
-        writer.lines(lines).unwrap();
+        let mut writer = Writer::new(shared, spool, &server(), SAMPLE.word, run);
+        write_line(&mut writer, b"{}", at);
         writer.close().unwrap().seal(&disk).unwrap();
-        assert_eq!(past(&disk, spool, &server()).unwrap().last_line, Some(at));
+        assert_eq!(last_arrival(&disk), Some(at));
     }
+}
+
+#[test]
+fn a_stream_is_asked_for_since_the_last_line_that_can_be_read() {
+    let disk = SimulatedDisk::default();
+    let spool = Path::new(SPOOL);
+    let cursor_of = |line: &[u8]| {
+        let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+        line.get("time_us")?.as_i64()
+    };
+    let cursor = || {
+        let past = past(&disk, spool, &server(), BLUESKY.word, Some(cursor_of));
+        past.unwrap().cursor
+    };
+    assert_eq!(cursor(), None);
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut names = Vec::new();
+    for (minute, lines) in [
+        ["{\"time_us\":1}", "{\"time_us\":2}"],
+        ["{\"time_us\":3}", "{\"kind\":\"?\"}"],
+        ["{\"kind\":\"?\"}", "{\"kind\":\"?\"}"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let at = FIRST
+            .begin()
+            .plus_ms(60_000 * i64::try_from(minute).unwrap());
+        let mut writer = Writer::new(Arc::clone(&shared), spool, &server(), BLUESKY.word, run(1));
+        for line in lines {
+            write_line(&mut writer, line.as_bytes(), at);
+        }
+        names.push(writer.open_name().unwrap().clone());
+        writer.close().unwrap().seal(&disk).unwrap();
+    }
+    // a line that tells no place leaves that to the one before it, be it in another segment
+    assert_eq!(cursor(), Some(3));
+    disk.remove(&names[1].paths(spool).segment).unwrap();
+    assert_eq!(cursor(), Some(2), "the segment is gone, its seal is not");
+    // another stream's lines tell nothing
+    let past = past(&disk, spool, &server(), SAMPLE.word, Some(cursor_of));
+    assert_eq!(past.unwrap().cursor, None);
 }
 
 #[test]
@@ -314,7 +358,13 @@ fn a_pair_that_cannot_be_mended_stops_no_other() {
     let disk = SimulatedDisk::default();
     for run in [1, 2] {
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), SAMPLE, self::run(run));
+        let mut writer = Writer::new(
+            shared,
+            Path::new(SPOOL),
+            &server(),
+            SAMPLE.word,
+            self::run(run),
+        );
         let event = Event {
             at: FIRST.begin(),
             what: What::FirstLine,
@@ -345,7 +395,7 @@ fn a_full_disk_keeps_what_is_whole_and_goes_on_when_there_is_room() {
         let disk = SimulatedDisk::default();
         disk.set_capacity(Some(capacity));
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), SAMPLE, run(7));
+        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), SAMPLE.word, run(7));
         let mut stored = Vec::new();
         line::store(br#"{"data":{"id":"1"}}"#, FIRST.begin(), &mut stored);
         let lines = Lines {

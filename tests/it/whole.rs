@@ -843,7 +843,7 @@ fn a_portal_gives_no_post_and_a_gap_that_names_it() {
     assert!(is_told, "{gaps}");
 }
 
-/// One instance falls silent, one breaks off; what one server misses while it is down is no more to be had when it
+/// One instance falls silent, one breaks off and cannot be reached for a while; what one server misses while it is down is no more to be had when it
 /// asks for it.
 const OF_INSTANCES: &str = r#"
 [[fault]]
@@ -851,6 +851,12 @@ at = "40s"
 listener = 1
 kind = "stale"
 pings = false
+
+[[fault]]
+at = "54s"
+for = "8s"
+listener = 2
+kind = "refuse"
 
 [[fault]]
 at = "55s"
@@ -881,7 +887,7 @@ fn two_servers_at_two_instances_of_bluesky_know_what_could_not_be_had_again() {
     wait_for("it has gone on", || 165.0 < site.elapsed());
     stop(first);
     stop(second);
-    for kind in ["stale", "reset", "clamp"] {
+    for kind in ["stale", "refuse", "reset", "clamp"] {
         let fired = fs::read_to_string(site.path("truth.jsonl")).unwrap();
         assert!(
             fired.contains(&format!("\"{kind}\"")),

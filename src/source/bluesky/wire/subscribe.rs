@@ -12,6 +12,7 @@ use crate::{
     backoff::Refusal,
     config::settings::Bluesky as Settings,
     period::UtcMs,
+    segment::line::CursorOf,
     source::{
         bluesky::lines::BLUESKY,
         page,
@@ -119,8 +120,8 @@ impl Wire for Subscribe {
         Ok(Box::new(Messages::new(endpoint, dictionary, asked_us)))
     }
 
-    fn cursor(&self, line: &[u8]) -> Option<i64> {
-        seen_us(line.trim_ascii_end())
+    fn cursor_of(&self) -> Option<CursorOf> {
+        Some(|line| seen_us(line.trim_ascii_end()))
     }
 }
 
@@ -143,10 +144,11 @@ mod tests {
     #[test]
     fn it_goes_on_before_the_last_event() {
         let wire = subscribe(&["app.bsky.feed.post", "app.bsky.graph.*"]);
+        let cursor_of = wire.cursor_of().unwrap();
         let line = br#"{"did":"did:plc:a","time_us":1795442709123456,"kind":"account"}"#;
         let last = Last {
             arrival: None,
-            cursor: wire.cursor(line),
+            cursor: cursor_of(line),
         };
         let resume = wire.resume(last, UtcMs(0));
         assert_eq!(resume, Resume::Since(1_795_442_699_123_456));
@@ -156,6 +158,6 @@ mod tests {
         );
         assert_eq!(wire.resume(Last::default(), UtcMs(0)), Resume::Live);
         assert_eq!(subscribe(&[]).ask(Resume::Live).path, "/subscribe?");
-        assert_eq!(wire.cursor(b"no json"), None);
+        assert_eq!(cursor_of(b"no json"), None);
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     backoff::backfill_minutes,
     config::settings::{Secret, X},
     period::UtcMs,
+    segment::line::CursorOf,
     source::{
         gunzip::decode_short,
         page,
@@ -101,7 +102,7 @@ impl Wire for Api {
         Ok(Box::new(body.map_err(|why| why.to_string())?))
     }
 
-    fn cursor(&self, _line: &[u8]) -> Option<i64> {
+    fn cursor_of(&self) -> Option<CursorOf> {
         None
     }
 }
