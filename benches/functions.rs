@@ -66,7 +66,7 @@ fn bytes(lines: &[Vec<u8>]) -> BytesCount {
 /// `tweets.csv` of the two minutes.
 fn rows() -> Vec<u8> {
     let (lines, mut rows) = (stored(), Vec::new());
-    let mut records = X.records(None);
+    let mut records = X.records(false);
     for stored in &lines {
         if let Ok(record) = records.read(stored, None) {
             csv::push_row(&mut rows, records.row(record).unwrap_or_default());
@@ -130,7 +130,7 @@ fn parse_post(bencher: Bencher) {
 #[divan::bench]
 fn csv_rows(bencher: Bencher) {
     let lines = stored();
-    let mut records = X.records(None);
+    let mut records = X.records(false);
     let read = lines.iter().flat_map(|line| records.read(line, None));
     let posts: Vec<usize> = read.collect();
     bencher
@@ -147,7 +147,7 @@ fn csv_rows(bencher: Bencher) {
 #[divan::bench]
 fn dedupe_two_servers(bencher: Bencher) {
     let lines = stored();
-    let mut records = X.records(None);
+    let mut records = X.records(false);
     let read = lines
         .iter()
         .flat_map(|line| records.read(line, None).map(|record| (line, record)));

@@ -9,11 +9,12 @@ use twinstream::{
     segment::{
         event::{Event, What},
         line::{self, PROGRAM},
-        name::{RunId, SAMPLE, ServerId},
+        name::{RunId, ServerId},
         run::Run,
         writer::{Lines, Writer},
     },
     simulate::post::{DELAY_MAX_MS, Fields, Recipe, Vocabulary},
+    source::SAMPLE,
     world::disk::{Disk, RealDisk},
 };
 
@@ -102,7 +103,7 @@ impl Server {
             number: 1,
             id: id_of_run,
         };
-        let mut writer = Writer::new(Arc::clone(disk), spool, &id, SAMPLE, run);
+        let mut writer = Writer::new(Arc::clone(disk), spool, &id, SAMPLE.word, run);
         let program = PROGRAM.to_owned();
         writer.event(&Event {
             at: UtcMs((BEGIN.begin().second() - MARGIN_S) * 1_000),

@@ -9,7 +9,7 @@ use twinstream::{
     merge::{run::Job, unit::UNIT_BYTES},
     period::{Hour, Zone},
     place::{decide::Asks, door::Door},
-    segment::name::SAMPLE,
+    source::SAMPLE,
     vault::identity,
     world::{
         clock::Clock,
@@ -61,11 +61,11 @@ impl MergeHour {
         let door = Door::of(&RealDisk, &self.data_dir);
         let vault = self.data_dir.join("vault").into();
         let job = Job {
-            stream: twinstream::source::SAMPLE,
+            stream: SAMPLE,
             disk: &RealDisk,
             data_dir: &self.data_dir,
             spool: &door.spool(&self.spool.clone().into(), Asks::Make)?,
-            vault: &identity::open(&door, &vault, Asks::Make, "UTC", SAMPLE)?,
+            vault: &identity::open(&door, &vault, Asks::Make, "UTC", SAMPLE.word)?,
             settings: &settings,
             servers: &[],
             asked: &BTreeSet::from([self.hour]),

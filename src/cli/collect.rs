@@ -60,7 +60,7 @@ pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failu
         },
         server,
         wire: setup.wire()?,
-        endpoints: setup.endpoints(),
+        endpoints: setup.settings.endpoints(),
         proxies: setup::proxies()?,
         clock: setup.clock.clone(),
         disk: Arc::new(disk),

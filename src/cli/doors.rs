@@ -45,7 +45,7 @@ pub(super) fn stream(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
 /// Each endpoint, and the clock, from one request of its page.
 fn endpoints(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
     let mut found = Vec::new();
-    for endpoint in setup.endpoints() {
+    for endpoint in setup.settings.endpoints() {
         // a WebSocket begins as HTTP
         let url = endpoint.replacen("ws", "http", 1);
         match probe::get(&url, None, proxies) {
@@ -403,7 +403,7 @@ pub(super) fn proxy(setup: &Setup, this: &Server) -> Result<(Proxies, Vec<Findin
         witness.map(|witness| &witness.tsa),
     ];
     let of_primary = of_primary.map(|address| address.filter(|_| this.role == Role::Primary));
-    let of_stream = setup.endpoints();
+    let of_stream = setup.settings.endpoints();
     let addresses = of_stream.iter().chain(of_primary.into_iter().flatten());
     let found = addresses.filter_map(|address| {
         let proxy = proxies.of_address(address)?;

@@ -240,11 +240,6 @@ impl Setup {
         }
     }
 
-    /// Where it is asked for.
-    pub(crate) fn endpoints(&self) -> Vec<String> {
-        self.settings.endpoints()
-    }
-
     /// The vault.
     pub(crate) fn vault(&self, asks: Asks) -> Result<Vault, Failure> {
         let zone = self.settings.merge.timezone.name();

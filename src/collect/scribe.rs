@@ -402,10 +402,8 @@ mod tests {
     use super::*;
     use crate::{
         place::{decide::Asks, door::Door},
-        segment::{
-            event::What,
-            name::{RunId, SAMPLE},
-        },
+        segment::{event::What, name::RunId},
+        source::SAMPLE,
         world::disk::{DiskFile, Entry, RealDisk, Source},
     };
 
@@ -557,7 +555,7 @@ mod tests {
         // as a collector that starts: taking it keeps the disk busy
         disk.make_folder(&dir.path().join("1")).unwrap();
         shared.halt.hold_reserve().unwrap();
-        let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), SAMPLE, RUN);
+        let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), SAMPLE.word, RUN);
         let (to_scribe, ended) = start(&shared, writer).unwrap();
         let mut sent = Vec::new();
         for n in 0..250 {
@@ -626,7 +624,7 @@ mod tests {
         let shared = on(Arc::clone(&disk), dir.path(), &clock);
         // where the server's folder should be there is a file
         drop(RealDisk.create(&dir.path().join("1")).unwrap());
-        let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), SAMPLE, RUN);
+        let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), SAMPLE.word, RUN);
         let (to_scribe, ended) = start(&shared, writer).unwrap();
         let event = Event {
             at: clock.now(),

@@ -40,7 +40,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> DealError + '_ {
 pub struct Text {
     /// Each with its LF.
     bytes: Vec<u8>,
-    /// The number of the source, and where what comes from it ends.
+    /// The number of the segment, and where what comes from it ends.
     parts: Vec<(usize, usize)>,
 }
 
@@ -54,24 +54,24 @@ impl Text {
         }
     }
 
-    /// What was appended comes from that source. The last line of a segment may lack its end.
-    fn end(&mut self, source: usize) {
+    /// What was appended comes from that segment. The last line of a segment may lack its end.
+    fn end(&mut self, segment: usize) {
         if self.bytes.last().is_some_and(|last| *last != b'\n') {
             self.bytes.push(b'\n');
         }
         match self.parts.last_mut() {
-            Some((of, end)) if *of == source => *end = self.bytes.len(),
-            _ => self.parts.push((source, self.bytes.len())),
+            Some((of, end)) if *of == segment => *end = self.bytes.len(),
+            _ => self.parts.push((segment, self.bytes.len())),
         }
     }
 
-    /// Every line without its LF, and the number of its source.
+    /// Every line without its LF, and the number of its segment.
     pub fn lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let begins = std::iter::once(0).chain(self.parts.iter().map(|(_, end)| *end));
         let parts = begins.zip(&self.parts);
-        parts.flat_map(|(begin, (source, end))| {
+        parts.flat_map(|(begin, (segment, end))| {
             let lines = lines(self.bytes.get(begin..*end).unwrap_or_default());
-            lines.map(|line| (*source, line.strip_suffix(b"\n").unwrap_or(line)))
+            lines.map(|line| (*segment, line.strip_suffix(b"\n").unwrap_or(line)))
         })
     }
 }
@@ -140,7 +140,7 @@ impl<'a> Dealer<'a> {
         let mut open: Option<(usize, Box<dyn disk::Source>)> = None;
         let mut mixed = Vec::new();
         for &(of, run) in &unit.runs {
-            let Some((source, run)) = self
+            let Some((segment, run)) = self
                 .segments
                 .get(of)
                 .and_then(|s| Some((s, s.runs.get(run)?)))
@@ -150,17 +150,17 @@ impl<'a> Dealer<'a> {
             let file = match &mut open {
                 Some((opened, file)) if *opened == of => file,
                 other => {
-                    let file = raw::open(self.disk, &source.path).map_err(at(&source.path))?;
+                    let file = raw::open(self.disk, &segment.path).map_err(at(&segment.path))?;
                     &mut other.insert((of, file)).1
                 }
             };
             if is_whole(run, unit) {
                 let text = kept.entry(number).or_insert_with(|| Text::of(unit));
-                read_run(&mut **file, run, &mut text.bytes).map_err(at(&source.path))?;
+                read_run(&mut **file, run, &mut text.bytes).map_err(at(&segment.path))?;
                 text.end(of);
             } else {
                 mixed.clear();
-                read_run(&mut **file, run, &mut mixed).map_err(at(&source.path))?;
+                read_run(&mut **file, run, &mut mixed).map_err(at(&segment.path))?;
                 self.deal(number, of, &mixed, kept);
             }
         }
@@ -168,7 +168,7 @@ impl<'a> Dealer<'a> {
     }
 
     /// Deals the lines of a run one by one.
-    fn deal(&self, number: usize, source: usize, run: &[u8], kept: &mut BTreeMap<usize, Text>) {
+    fn deal(&self, number: usize, segment: usize, run: &[u8], kept: &mut BTreeMap<usize, Text>) {
         let units = self.units.get(number..).unwrap_or_default();
         for line in lines(run) {
             // the index has found every line of it to be a post; the books will tell if one is not
@@ -180,7 +180,7 @@ impl<'a> Dealer<'a> {
                 let text = kept.entry(number + after);
                 let text = text.or_insert_with(|| Text::of(unit));
                 text.bytes.extend_from_slice(line);
-                text.end(source);
+                text.end(segment);
             }
         }
     }
@@ -209,8 +209,8 @@ mod tests {
 
     const BEGIN: Minute = Minute(29_924_280);
 
-    /// The source of a segment with posts made at such milliseconds after the hour's begin.
-    fn source(path: PathBuf, server: usize, posts: impl Iterator<Item = i64>) -> Segment {
+    /// A segment with posts made at such milliseconds after the hour's begin.
+    fn segment(path: PathBuf, server: usize, posts: impl Iterator<Item = i64>) -> Segment {
         let mut text = Vec::new();
         for (ms, number) in posts.zip(0..) {
             let post_id = id::first_of(BEGIN.begin().plus_ms(ms)) + number;
@@ -241,7 +241,7 @@ mod tests {
         let segments: Vec<Segment> = (0..2)
             .map(|server: usize| {
                 let posts = (0..3_000_i64).map(move |n| (n * 40 - late(n)).max(0));
-                source(folder.path().join(server.to_string()), server, posts)
+                segment(folder.path().join(server.to_string()), server, posts)
             })
             .collect();
         assert!(
@@ -255,7 +255,7 @@ mod tests {
             assert!(least <= units.len(), "{}", units.len());
             let runs: Vec<_> = units.iter().flat_map(|unit| &unit.runs).collect();
             let once: BTreeSet<_> = runs.iter().collect();
-            let count: usize = segments.iter().map(|source| source.runs.len()).sum();
+            let count: usize = segments.iter().map(|segment| segment.runs.len()).sum();
             assert_eq!(
                 (runs.len(), once.len()),
                 (count, count),

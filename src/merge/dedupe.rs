@@ -128,17 +128,17 @@ pub fn dedupe<'a>(
     let mut tally = Tally::new(made.connections.len());
     let mut rest = copies.as_slice();
     while let Some(first) = rest.first() {
-        let placed = records.placed(first.record).clone();
+        let placed = records.placed(first.record);
         let is_it = |copy: &&Copy<'_>| records.placed(copy.record).key == placed.key;
         let copies = rest.iter().take_while(is_it).count();
         let (group, others) = rest.split_at(copies);
         if made.source.stands_in(&placed.key, List::Ids) {
-            tally.count(made.source, &placed, group);
-            tally.count_backfilled(&placed, group, made.connections);
+            tally.count(made.source, placed, group);
+            tally.count_backfilled(placed, group, made.connections);
         } else {
             tally.count_unlisted(group);
         }
-        tally.compare(records, &placed, group);
+        tally.compare(records, placed, group);
         keep(records, first, group);
         rest = others;
     }
@@ -298,7 +298,7 @@ mod tests {
                 )
             })
             .collect();
-        let mut records = X.records(None);
+        let mut records = X.records(false);
         let copies: Vec<Copy<'_>> = copies
             .iter()
             .zip(&lines)
@@ -420,7 +420,7 @@ mod tests {
                 r#"{{"data":{{"id":"{}","author_id":"7","created_at":"2022-06-28T16:00:00.000Z"}},"includes":{{"users":[{{"id":"7","name":"{}"}}]}}}}"#,
                 IDS[*post], NAMES[*name],
             )).collect();
-            let mut records = X.records(None);
+            let mut records = X.records(false);
             let old: UtcMs = "2022-06-28T16:00:00.000Z".parse().unwrap();
             let times: Vec<UtcMs> = IDS.iter().map(|id| X.time(&X.key(id).unwrap()).unwrap_or(old)).collect();
             let at = |post: usize| times[post];

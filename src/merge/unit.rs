@@ -90,9 +90,9 @@ pub struct Made<'a> {
 pub fn units(segments: &[Segment], unit_bytes: u64) -> Vec<Unit> {
     let mut old = Vec::new();
     let mut minutes: BTreeMap<Minute, Vec<(usize, usize)>> = BTreeMap::new();
-    for (number, source) in segments.iter().enumerate() {
-        for (of_source, run) in source.runs.iter().enumerate() {
-            let place = (number, of_source);
+    for (number, segment) in segments.iter().enumerate() {
+        for (of_segment, run) in segment.runs.iter().enumerate() {
+            let place = (number, of_segment);
             match run.key {
                 RunKey::Old(_) => old.push(place),
                 RunKey::Minute(minute) => minutes.entry(minute).or_default().push(place),
@@ -117,8 +117,8 @@ pub fn units(segments: &[Segment], unit_bytes: u64) -> Vec<Unit> {
     units
 }
 
-fn run((source, run): (usize, usize), segments: &[Segment]) -> Option<&Run> {
-    segments.get(source)?.runs.get(run)
+fn run((segment, run): (usize, usize), segments: &[Segment]) -> Option<&Run> {
+    segments.get(segment)?.runs.get(run)
 }
 
 fn bytes(segments: &[Segment], runs: &[(usize, usize)]) -> u64 {
@@ -165,14 +165,14 @@ fn divide(
 /// Parses, dedupes, sorts and flattens the lines of a unit.
 pub fn merge(segments: &[Segment], made: &Made<'_>, unit: &Unit, text: &Text) -> Merged {
     let mut lines = Vec::new();
-    for (source, stored) in text.lines() {
-        lines.extend(segments.get(source).map(|source| Line::new(source, stored)));
+    for (of, stored) in text.lines() {
+        lines.extend(segments.get(of).map(|segment| Line::new(segment, stored)));
     }
     let received = lines.iter().map(|line: &Line<'_>| line.stored.len());
     let kept = received.sum::<usize>() / made.servers.len().max(1);
     // servers lack some of what the others have
     let for_bytes = kept + kept / 8;
-    let mut records = made.source.records(made.columns.map(|_| for_bytes));
+    let mut records = made.source.records(made.columns.is_some());
     let mut copies = read(lines, &mut *records);
     copies.retain(|copy| unit.time.contains(records.placed(copy.record).at));
     let rows = made.columns.map(|schema| Rows::of_bytes(schema, for_bytes));
@@ -192,16 +192,16 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(source: &Segment, stored: &'a [u8]) -> Self {
-        let former = source.is_former.then(|| former::facts(stored)).flatten();
+    fn new(segment: &Segment, stored: &'a [u8]) -> Self {
+        let former = segment.is_former.then(|| former::facts(stored)).flatten();
         let cut = line::cut(stored);
         let mut crc = crc32fast::Hasher::new();
         crc.update(cut.before);
         crc.update(cut.after);
         Self {
             crc32: crc.finalize(),
-            server: former.as_ref().map_or(source.server, |facts| facts.server),
-            lag_ms: source.lag_ms,
+            server: former.as_ref().map_or(segment.server, |facts| facts.server),
+            lag_ms: segment.lag_ms,
             stored,
             cut,
             former,

@@ -11,9 +11,6 @@ use std::{
 
 use crate::period::Minute;
 
-/// The only stream there is today; its name is part of every file's name.
-pub const SAMPLE: &str = "sample";
-
 /// 1 to 16 of `a-z 0-9 -`, compared as bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerId(String);

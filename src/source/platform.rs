@@ -102,9 +102,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The keys of rows of `posts.parquet`; `None` if their columns are not ours.
     fn keys(&self, rows: &arrow_array::RecordBatch) -> Option<Vec<Key>>;
 
-    /// Reads the lines of a unit of work. If columns are wanted, batches will have lines of about so many
-    /// bytes.
-    fn records<'l>(&self, columns_for_bytes: Option<usize>) -> Box<dyn Records<'l> + 'l>;
+    /// Reads the lines of a unit of work, the columns of `posts.parquet` as well if these are wanted.
+    fn records<'l>(&self, has_columns: bool) -> Box<dyn Records<'l> + 'l>;
 }
 
 /// A stream, and what its lines are.

@@ -23,12 +23,7 @@ pub struct Placed {
 impl Placed {
     /// Rows ascend by this: by time, then key; what has no time in its key comes first.
     pub const fn order(&self) -> (UtcMs, &Key) {
-        let at = if self.is_timed {
-            self.at
-        } else {
-            UtcMs(i64::MIN)
-        };
-        (at, &self.key)
+        order(Some(self.at), self.is_timed, &self.key)
     }
 }
 
@@ -47,9 +42,15 @@ pub struct Listed {
 
 impl Listed {
     /// As [`Placed::order`].
-    pub fn order(&self) -> (UtcMs, &Key) {
-        let at = self.at.filter(|_| self.is_timed);
-        (at.unwrap_or(UtcMs(i64::MIN)), &self.key)
+    pub const fn order(&self) -> (UtcMs, &Key) {
+        order(self.at, self.is_timed, &self.key)
+    }
+}
+
+const fn order(at: Option<UtcMs>, is_timed: bool, key: &Key) -> (UtcMs, &Key) {
+    match at {
+        Some(at) if is_timed => (at, key),
+        Some(_) | None => (UtcMs(i64::MIN), key),
     }
 }
 

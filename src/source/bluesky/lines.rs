@@ -266,7 +266,7 @@ impl Source for Bluesky {
         keys.iter().map(|key| key.map(Key::from)).collect()
     }
 
-    fn records<'l>(&self, columns_for_bytes: Option<usize>) -> Box<dyn Records<'l> + 'l> {
-        Box::new(Events::new(columns_for_bytes.is_some()))
+    fn records<'l>(&self, has_columns: bool) -> Box<dyn Records<'l> + 'l> {
+        Box::new(Events::new(has_columns))
     }
 }

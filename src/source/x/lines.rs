@@ -55,7 +55,7 @@ fn listed(post_id: u64, created_at: Option<UtcMs>) -> Listed {
 
 /// The id of a text that is written as this program writes ids.
 fn plain(text: &str) -> Option<u64> {
-    number(text).filter(|number| text == "0" || !text.starts_with('0') && 0 < *number)
+    number(text).filter(|_| text == "0" || !text.starts_with('0'))
 }
 
 /// An author: a number, or a text if it is none.
@@ -231,7 +231,7 @@ impl Source for X {
         ids.iter().map(|post_id| post_id.map(Key::from)).collect()
     }
 
-    fn records<'l>(&self, columns_for_bytes: Option<usize>) -> Box<dyn Records<'l> + 'l> {
-        Box::new(records::Posts::new(columns_for_bytes.is_some()))
+    fn records<'l>(&self, has_columns: bool) -> Box<dyn Records<'l> + 'l> {
+        Box::new(records::Posts::new(has_columns))
     }
 }

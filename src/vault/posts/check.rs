@@ -200,7 +200,7 @@ fn again(
         .as_primitive_opt::<Int64Type>()?;
     let backfilled = batch.column_by_name("backfilled")?.as_boolean_opt()?;
     let seen_by = batch.column_by_name("seen_by")?.as_list_opt::<i32>()?;
-    let mut records = source.records(Some(0));
+    let mut records = source.records(true);
     let mut rows = rows::Rows::of_bytes(schema, 0);
     for (row, line) in lines.iter().enumerate() {
         let line = line?.as_bytes();

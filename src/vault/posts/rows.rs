@@ -238,7 +238,7 @@ mod tests {
 
     /// Every column of every row.
     fn rows_of(lines: &[String]) -> Vec<Vec<String>> {
-        let mut records = X.records(Some(0));
+        let mut records = X.records(true);
         let mut rows = Rows::of_bytes(&schema(&X), 0);
         for line in lines {
             let record = records.read(line.as_bytes(), None).unwrap();
@@ -254,7 +254,7 @@ mod tests {
     #[track_caller]
     fn check(data: &str, after: &str, column: &str, expected: &str) {
         let line = line_of(data, after);
-        let mut records = X.records(Some(0));
+        let mut records = X.records(true);
         let mut rows = Rows::of_bytes(&schema(&X), 0);
         let record = records.read(line.as_bytes(), None).unwrap();
         let received = line.as_bytes().split_at(9);

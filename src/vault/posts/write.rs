@@ -293,7 +293,7 @@ mod tests {
                     spoiled
                 })
                 .collect();
-            let mut records = X.records(Some(0));
+            let mut records = X.records(true);
             let mut rows = Rows::of_bytes(&rows::schema(&X), 0);
             for (&n, spoiled) in part.iter().zip(&spoiled) {
                 let line = line(n);

@@ -10,6 +10,18 @@ mod words;
 
 use std::path::{Component, Path};
 
+use twinstream::world::disk::Disk as _;
+
+use crate::support::disk::SimulatedDisk;
+
+/// A disk with one file.
+fn disk_with(path: &Path, bytes: &[u8]) -> SimulatedDisk {
+    let disk = SimulatedDisk::default();
+    disk.make_folder(path.parent().unwrap()).unwrap();
+    disk.create(path).unwrap().write_all(bytes).unwrap();
+    disk
+}
+
 /// What an input comes to: the kind of what was read, or the error.
 fn outcome<T, E: std::fmt::Display>(read: &Result<T, E>) -> String {
     read.as_ref()

@@ -17,7 +17,7 @@ use twinstream::{
     world::disk::Disk as _,
 };
 
-use super::{golden, outcome};
+use super::{disk_with, golden, outcome};
 use crate::support::{
     disk::SimulatedDisk,
     events::{self, events},
@@ -31,14 +31,6 @@ const FOLDER: &str = "spool/1/2026-11-23/13";
 
 fn name() -> SegmentName {
     NAME.parse().unwrap()
-}
-
-/// A disk with one file.
-fn disk_with(path: &Path, bytes: &[u8]) -> SimulatedDisk {
-    let disk = SimulatedDisk::default();
-    disk.make_folder(path.parent().unwrap()).unwrap();
-    disk.create(path).unwrap().write_all(bytes).unwrap();
-    disk
 }
 
 #[test]
@@ -300,7 +292,7 @@ fn fuzz_bluesky() {
     let source = source::BLUESKY.source;
     fuzz.run(|input| {
         let place = source.place(input);
-        let mut records = source.records(Some(0));
+        let mut records = source.records(true);
         let read = records.read(input, None);
         assert_eq!(read.is_ok(), place.is_ok());
         let (Ok(record), Ok(placed)) = (read, &place) else {

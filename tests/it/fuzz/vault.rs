@@ -24,17 +24,10 @@ use twinstream::{
     world::disk::Disk as _,
 };
 
-use super::{golden, outcome};
+use super::{disk_with, golden, outcome};
 use crate::support::{disk::SimulatedDisk, folder::files_below, fuzz::Fuzz};
 
 const DAY: &str = "vault/2026-11-23";
-
-fn disk_with(path: &Path, bytes: &[u8]) -> SimulatedDisk {
-    let disk = SimulatedDisk::default();
-    disk.make_folder(path.parent().unwrap()).unwrap();
-    disk.create(path).unwrap().write_all(bytes).unwrap();
-    disk
-}
 
 #[test]
 fn fuzz_manifest() {

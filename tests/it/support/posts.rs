@@ -12,10 +12,10 @@ use twinstream::{
     segment::{
         event::{Event, What},
         line,
-        name::{RunId, SAMPLE, SegmentName, ServerId},
+        name::{RunId, SegmentName, ServerId},
         seal::{Digester, FORMAT, Seal},
     },
-    source::x::id,
+    source::{SAMPLE, x::id},
     world::disk::Disk,
 };
 
@@ -86,7 +86,7 @@ pub(crate) struct Segment {
 
 /// What one server received, as segments: one for every minute from the first line's to the last's.
 pub(crate) fn segments(server: &str, received: &[Received]) -> Vec<Segment> {
-    segments_of(SAMPLE, server, received)
+    segments_of(SAMPLE.word, server, received)
 }
 
 /// The same of another stream.
@@ -142,7 +142,7 @@ impl Segment {
     pub(crate) fn files(&self, spool: &Path) -> [(PathBuf, Vec<u8>); 3] {
         let mut stored = Vec::new();
         for one in &self.lines {
-            if self.name.stream == SAMPLE {
+            if self.name.stream == SAMPLE.word {
                 line::store(&one.line, one.at, &mut stored);
             } else {
                 line::store_from(&one.line, one.at, ENDPOINT, &mut stored);
