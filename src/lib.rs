@@ -71,6 +71,9 @@ pub mod source;
 /// How an hour lies in the vault: files, manifest, ledger.
 pub mod vault;
 
+/// Works out again what the files say.
+pub mod verify;
+
 /// A copy of days for sharing inside a team, with keyed hashes in the place of ids.
 pub mod pseudonym;
 

@@ -94,7 +94,7 @@ fn sizes(of: &Description<'_>) -> Value {
 }
 
 /// What a file of this form says.
-pub(super) struct ReadBack {
+pub struct ReadBack {
     /// Who made it, and what a person has said of it.
     pub dataset: Dataset,
     /// The DOI by which it is cited.
@@ -108,7 +108,7 @@ pub(super) struct ReadBack {
 }
 
 /// Reads a file of this form back; `None` if it is none.
-pub(super) fn read_back(text: &str) -> Option<ReadBack> {
+pub fn read_back(text: &str) -> Option<ReadBack> {
     let all: Value = serde_json::from_str(text).ok()?;
     let text = |of: &Value, at: &str| of.pointer(at).and_then(Value::as_str).map(str::to_owned);
     let list = |key: &str| all.get(key).and_then(Value::as_array);

@@ -214,7 +214,7 @@ pub fn has(disk: &dyn Disk, vault: &Path, dataset: &Dataset) -> Result<bool, Mak
 }
 
 /// What lies there, if anything does.
-pub(super) fn in_place(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, MakeError> {
+pub fn in_place(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, MakeError> {
     let read = || match disk.len(path)? {
         Some(_) => disk::read_bounded(disk, path, BYTES_MAX).map(Some),
         None => Ok(None),

@@ -12,9 +12,6 @@
 //! No clock and no host name: each is a function of configuration, ledger and manifests. What is said of an
 //! archive is the sum of what is said of its days, so a day whose manifests are as they were is not read again.
 
-/// Whether the files in a root are what its ledger and manifests say.
-pub mod check;
-
 /// `CITATION.cff`.
 mod citation;
 
@@ -22,7 +19,7 @@ mod citation;
 mod croissant;
 
 /// `datacite.json`, and what a person has said, out of it again.
-mod datacite;
+pub mod datacite;
 
 /// `datapackage.json`.
 mod datapackage;

@@ -8,17 +8,12 @@ use super::{
     output, progress, witness,
 };
 use crate::{
-    cite,
     merge::workers,
-    report::check,
     source::Sources,
     text::{plural, table},
-    vault::{
-        verify::{self, Severity},
-        verify_found::Found,
-        verify_hour,
-        verify_whole::ONLY_TOGETHER,
-        verify_witness::Witnessed,
+    verify::{
+        found::Found, hour, problem::Severity, survey, together, whole::ONLY_TOGETHER,
+        witness::Witnessed,
     },
     world::disk::UsersDisk,
 };
@@ -68,7 +63,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
         }
     }
     let trust = args.tsa_ca.as_deref().map(witness::trust).transpose()?;
-    let survey = verify::survey(&UsersDisk, &args.paths, trust)?;
+    let survey = survey::survey(&UsersDisk, &args.paths, trust)?;
     if survey.hours.is_empty() && survey.roots.is_empty() && survey.problems.0.is_empty() {
         tracing::info!("nothing to verify: there is no hour in what was named");
         return Ok(Exit::NothingToDo);
@@ -79,7 +74,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
     let work = |number: usize| {
         survey.hours.get(number).map(|(place, root)| {
             let root = root.and_then(|root| survey.roots.get(root));
-            verify_hour::hour(&UsersDisk, &sources, place, root)
+            hour::hour(&UsersDisk, &sources, place, root)
         })
     };
     let mut hours = Vec::new();
@@ -92,8 +87,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
         Ok(()) => bar.finish_and_clear(),
         Err(never) => match never {},
     }
-    let found =
-        check::whole(&UsersDisk, &survey, hours).with(cite::check::check(&UsersDisk, &survey));
+    let found = together(&UsersDisk, &survey, hours);
     if args.json {
         output::print_json(&found)?;
     } else {

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    pieces::Told,
     stamped,
     statement::{Statement, Sum},
+    told_gaps::Told,
     told_gaps::{self, second},
 };
 use crate::{
@@ -150,7 +150,7 @@ pub fn headline(statement: &Statement<'_>) -> String {
 }
 
 /// `00-12, 15`
-pub(super) fn ranges(hours: &[Hour]) -> String {
+pub fn ranges(hours: &[Hour]) -> String {
     let runs = hours.chunk_by(|a, b| a.0 + 1 == b.0);
     let told = runs.filter_map(|run| match run {
         [one] => Some(format!("{:02}", one.of_day())),
@@ -447,7 +447,7 @@ fn files(statement: &Statement<'_>) -> String {
 }
 
 /// The command that checks the hashes with common tools. `sha256sum` would warn of all other lines.
-pub(super) fn check_hashes(day: Day) -> String {
+pub fn check_hashes(day: Day) -> String {
     format!("grep '^[0-9a-f]\\{{64\\}}  ' {day}_certificate.txt | sha256sum -c --ignore-missing")
 }
 

@@ -7,28 +7,13 @@
 //! ```
 //!
 //! No clock and no host name: each is a function of the day's manifests, so whoever has those can make
-//! it again, and `check` does.
+//! it again, and `verify` does.
 
 /// The statement in words and numbers.
 pub mod certificate;
 
-/// Whether a day's files are what the manifests say.
-pub mod check;
-
-/// Report, gaps and exposure of them.
-mod check_tables;
-
-/// Certificate, picture and README of them.
-mod check_words;
-
-/// How a text is not what it should be.
-pub mod difference;
-
 /// Whose certificate does not speak of what is in place.
 pub mod outdated;
-
-/// Gaps against those of some hours of a day.
-pub mod pieces;
 
 /// The statement as a picture.
 pub mod picture;
@@ -47,9 +32,6 @@ pub mod stamped;
 
 /// Everything that is stated about a day.
 pub mod statement;
-
-/// Which hours a day's files speak of.
-mod told_hours;
 
 /// The strips of the picture: what each second is, put into columns.
 mod strip;

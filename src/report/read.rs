@@ -93,7 +93,7 @@ pub fn told_witness(
 }
 
 /// The revisions of these hours of which there is a manifest.
-pub(super) fn revisions(hours: &[HourRead]) -> impl Iterator<Item = (Hour, u64, &str)> {
+pub fn revisions(hours: &[HourRead]) -> impl Iterator<Item = (Hour, u64, &str)> {
     hours.iter().flat_map(|read| {
         let revisions = read.revisions.iter();
         revisions.map(|of| (read.manifest.hour, of.number, &*of.sha256))

@@ -2,9 +2,9 @@
 
 use super::{
     certificate::{check_hashes, ranges},
-    pieces::Told,
     stamped,
     statement::Statement,
+    told_gaps::Told,
     told_gaps::{self, causes, instant, meaning, second},
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{pieces::Told, statement::Statement};
+use super::statement::Statement;
 use crate::{
     cover::{
         cause::Cause,
@@ -11,6 +11,21 @@ use crate::{
     period::UtcMs,
     text::{one_line, plural, table, thousands, wrapped},
 };
+
+/// A gap as a file tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// In which line.
+    pub line: usize,
+    /// The server, or the union.
+    pub server: String,
+    /// Its first second.
+    pub begin: UtcMs,
+    /// The first second after it.
+    pub end: UtcMs,
+    /// The word of its cause.
+    pub cause: String,
+}
 
 /// Of each server so many gaps are listed, the longest; all are in the day's `_gaps.csv`.
 const OF_SERVER_MAX: usize = 50;

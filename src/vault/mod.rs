@@ -32,22 +32,6 @@ pub mod redactions;
 /// The day's report.
 pub mod report;
 mod stored;
-/// Works out again what a vault says: what is to be checked, and what was found.
-pub mod verify;
-/// Coverage, gaps and estimate of an hour.
-pub mod verify_cover;
-/// What was found, by day.
-pub mod verify_found;
-/// One hour of it.
-pub mod verify_hour;
-/// The ledger and the manifests of earlier revisions.
-pub mod verify_ledger;
-/// The rows of an hour's files.
-pub mod verify_rows;
-/// What hours have in common.
-pub mod verify_whole;
-/// The stamps of the ledger.
-pub mod verify_witness;
 /// Stamps of the ledger by an authority.
 pub mod witness;
 /// Files compressed with xz, hashed as they are written and as they are read.

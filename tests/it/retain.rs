@@ -240,7 +240,7 @@ fn a_sweep_that_is_cut_off_anywhere_loses_nothing() {
         disk.power_cut(call);
         let noted = disk.len(&site.root.join("sweep.json")).unwrap().is_some();
         halves += u64::from(noted);
-        let is_whole = site.verify().worst() < Some(twinstream::vault::verify::Severity::Wrong);
+        let is_whole = site.verify().worst() < Some(twinstream::verify::problem::Severity::Wrong);
         for segment in &all {
             let forms = forms(&disk, &site.spool(), &segment.name);
             let has_raw = forms.contains(['p', 'z']) && forms.ends_with("es");

@@ -41,6 +41,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "supervise",
             "text",
             "vault",
+            "verify",
             "watch",
             "witness",
             "world",
@@ -94,6 +95,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "vault",
         &[
             "cover", "doi", "period", "place", "segment", "source", "stamp", "text", "world",
+        ],
+    ),
+    (
+        "verify",
+        &[
+            "cite", "cover", "doi", "period", "report", "segment", "source", "stamp", "text",
+            "vault", "world",
         ],
     ),
     (

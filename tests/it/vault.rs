@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 use twinstream::{
-    vault::verify::Severity,
+    verify::problem::Severity,
     world::{disk::Disk, lock::Lock},
 };
 

@@ -2,11 +2,7 @@
 //!
 //! A source's columns and those that the program adds (`ours`) are behind the file's schema, the description
 //! in its metadata and the data dictionary. A line goes through `rows` into batches, and those
-//! through `write` into the file; `read` gives batches again, and `check` makes the rows again from
-//! their lines.
-
-/// Checks a file row by row.
-pub mod check;
+//! through `write` into the file; `read` gives batches again.
 
 /// What every column means, for people and programs.
 pub mod dictionary;
@@ -18,7 +14,7 @@ pub mod read;
 pub mod rows;
 
 /// The columns that the program adds.
-mod ours;
+pub mod ours;
 
 /// The file, as it is written.
 pub mod write;

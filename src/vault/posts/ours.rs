@@ -3,7 +3,7 @@
 use crate::source::columns::{Column, Type, column};
 
 /// What the program knows of a post.
-pub(super) const OURS: &[Column] = &[
+pub const OURS: &[Column] = &[
     column(
         "post_time",
         Type::Time,

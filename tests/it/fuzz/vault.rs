@@ -7,7 +7,6 @@ use std::{
 
 use twinstream::{
     period::UtcMs,
-    report::check,
     source::{SAMPLE, Sources},
     vault::{
         conflicts,
@@ -17,10 +16,9 @@ use twinstream::{
         posts::read::{Wanted, read_through},
         published::{self, Published},
         redactions::{self, Redactions},
-        verify::{self, Severity},
-        verify_found::Found,
-        verify_hour, xz,
+        xz,
     },
+    verify::{found::Found, hour, problem::Severity, survey, together},
     world::disk::Disk as _,
 };
 
@@ -168,17 +166,17 @@ fn verified(files: &BTreeMap<String, Vec<u8>>) -> Found {
         disk.make_folder(path.parent().unwrap()).unwrap();
         disk.create(&path).unwrap().write_all(bytes).unwrap();
     }
-    let survey = verify::survey(&disk, &[root.to_owned()], None).unwrap();
+    let survey = survey::survey(&disk, &[root.to_owned()], None).unwrap();
     let sources = Sources::known();
     let hours = survey.hours.iter().map(|(place, number)| {
-        verify_hour::hour(
+        hour::hour(
             &disk,
             &sources,
             place,
             number.and_then(|number| survey.roots.get(number)),
         )
     });
-    check::whole(&disk, &survey, hours.collect())
+    together(&disk, &survey, hours.collect())
 }
 
 /// Whichever file of a vault is changed, and however: `verify` finds it.

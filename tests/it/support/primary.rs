@@ -21,10 +21,10 @@ use twinstream::{
         door::{Door, NotHere, Spool, Vault},
         id::PlaceId,
     },
-    report::check,
     segment::acks::{self, Ack},
     source::{SAMPLE, Sources, Stream},
-    vault::{identity, manifest::Manifest, verify, verify_found::Found, verify_hour},
+    vault::{identity, manifest::Manifest},
+    verify::{found::Found, hour, survey, together},
     world::disk::{Disk, RealDisk},
 };
 
@@ -235,14 +235,14 @@ impl Site {
 
     /// Works everything out again.
     pub(crate) fn verify(&self) -> Found {
-        let survey = verify::survey(&*self.disk, &[self.vault()], None).unwrap();
+        let survey = survey::survey(&*self.disk, &[self.vault()], None).unwrap();
         let root = |number: &Option<usize>| number.and_then(|number| survey.roots.get(number));
         let sources = Sources::known();
         let places = survey.hours.iter();
         let hours = places
-            .map(|(place, number)| verify_hour::hour(&*self.disk, &sources, place, root(number)))
+            .map(|(place, number)| hour::hour(&*self.disk, &sources, place, root(number)))
             .collect();
-        check::whole(&*self.disk, &survey, hours)
+        together(&*self.disk, &survey, hours)
     }
 
     pub(crate) fn text(&self, hour: &str, ending: &str) -> String {

@@ -10,21 +10,26 @@ use std::{
 };
 
 use super::{
-    datacite::{self, ReadBack},
-    day::DaySum,
-    description::{Archive, Beside, Description, State, described, latest, revised},
-    make::in_place,
+    difference::difference,
+    problem::{Problems, Severity},
+    survey::{Root, Survey},
+    witness::told_wrong,
 };
 use crate::{
+    cite::{
+        datacite::{self, ReadBack},
+        day::DaySum,
+        description::{Archive, Beside, Description, State, described, latest, revised},
+        make::in_place,
+    },
     doi::Doi,
     period::{Day, Hour},
-    report::{difference::difference, read, readme, stamped, statement::Statement},
+    report::{read, readme, stamped, statement::Statement},
     text::plural,
     vault::{
         doi::{self, Minted},
         ledger::{self, Line},
         public::{DayFile, Public, RootFile},
-        verify::{Problems, Root, Severity, Survey},
     },
     world::disk::Disk,
 };
@@ -274,7 +279,7 @@ impl Check<'_> {
         if let Some(stamp) = &stamp {
             let witness = &self.root.witness;
             // it says itself how many lines it covers
-            let wrong = stamped::wrong(self.disk, witness, stamp, Some(0), self.is_vault());
+            let wrong = told_wrong(self.disk, witness, stamp, Some(0), self.is_vault());
             if let Some((severity, what)) = wrong {
                 self.problems
                     .add(severity, &self.path(RootFile::Page), what);

@@ -11,20 +11,22 @@ use arrow_array::{
 use arrow_schema::SchemaRef;
 
 use super::{
-    super::{
-        layout::Kind,
-        manifest::Output,
-        verify::Problems,
-        verify_rows::{self, Hashes, TOLD_MAX},
-    },
-    ours::OURS,
-    read::{self, Wanted},
-    rows::{self, Seen},
-    write::lines,
+    problem::Problems,
+    rows::{Hashes, Rows, TOLD_MAX},
 };
 use crate::{
     period::{Interval, UtcMs},
     source::{List, Placed, Source, key::Key},
+    vault::{
+        layout::Kind,
+        manifest::Output,
+        posts::{
+            ours::OURS,
+            read::{self, Wanted},
+            rows::{self, Seen},
+            write::lines,
+        },
+    },
     world::disk::Disk,
 };
 
@@ -50,7 +52,7 @@ pub fn read(
     path: &Path,
     source: &dyn Source,
     intervals: &[Interval],
-    rows: &mut verify_rows::Rows,
+    rows: &mut Rows,
     problems: &mut Problems,
 ) -> io::Result<Output> {
     let mut reading = Reading {
@@ -222,4 +224,171 @@ fn again(
         rows.push(&mut *records, record, (line, b""), &row).ok()?;
     }
     rows.finish(&mut *records).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write as _};
+
+    use super::*;
+    use crate::{
+        source::x::{X, id},
+        vault::posts::write::ParquetWriter,
+        world::disk::RealDisk,
+    };
+
+    const HOUR_BEGIN: &str = "2026-11-23T14:00:00Z";
+
+    /// The rows of so many posts in batches of a size; `spoil` may change what the columns are made
+    /// of, and leaves the line alone.
+    fn write(
+        path: &Path,
+        (count, size): (usize, usize),
+        spoil: impl Fn(usize, &mut String),
+    ) -> Output {
+        let begin: UtcMs = HOUR_BEGIN.parse().unwrap();
+        let hour = "2026-11-23_14".parse().unwrap();
+        let mut file = ParquetWriter::create(&RealDisk, path, &X, hour).unwrap();
+        for part in (0..count).collect::<Vec<_>>().chunks(size) {
+            let line = |n| {
+                let post_id = first_id(n);
+                format!(r#"{{"data":{{"id":"{post_id}","text":"{n}","unknown":{n}}}}}"#)
+            };
+            let spoiled: Vec<String> = part
+                .iter()
+                .map(|n| {
+                    let mut spoiled = line(*n);
+                    spoil(*n, &mut spoiled);
+                    spoiled
+                })
+                .collect();
+            let mut records = X.records(true);
+            let mut rows = rows::Rows::of_bytes(&rows::schema(&X), 0);
+            for (&n, spoiled) in part.iter().zip(&spoiled) {
+                let line = line(n);
+                let record = records.read(spoiled.as_bytes(), None).unwrap();
+                let seen = Seen {
+                    server: "1",
+                    retrieved_at: Some(begin),
+                    seen_by: &["1"],
+                    first_seen_at: Some(begin),
+                    copies: 1,
+                    backfilled: false,
+                };
+                let received = (line.as_bytes(), &b""[..]);
+                rows.push(&mut *records, record, received, &seen).unwrap();
+            }
+            for batch in rows.finish(&mut *records).unwrap() {
+                file.take(&batch).unwrap();
+            }
+        }
+        file.finish("2026-11-23_14_posts.parquet".to_owned())
+            .unwrap()
+    }
+
+    fn first_id(n: usize) -> u64 {
+        let begin: UtcMs = HOUR_BEGIN.parse().unwrap();
+        id::first_of(begin.plus_ms(i64::try_from(n).unwrap() * 400))
+    }
+
+    fn problems(path: &Path) -> (io::Result<Output>, Vec<String>) {
+        let begin: UtcMs = HOUR_BEGIN.parse().unwrap();
+        let interval = Interval {
+            begin,
+            end: begin.plus_ms(3_600_000),
+        };
+        let mut problems = Problems::default();
+        let mut rows = Rows::default();
+        let read = read(&RealDisk, path, &X, &[interval], &mut rows, &mut problems);
+        (
+            read,
+            problems.0.into_iter().map(|problem| problem.what).collect(),
+        )
+    }
+
+    #[test]
+    fn bytes_do_not_depend_on_the_batches_and_rows_are_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("2026-11-23_14_posts.parquet");
+        let one = write(&path, (9_000, 9_000), |_, _| ());
+        assert_eq!(one.rows, 9_000);
+        let (read, wrong) = problems(&path);
+        assert_eq!((read.unwrap(), wrong.len()), (one.clone(), 0), "{wrong:?}");
+        for size in [1_000, 4_097] {
+            let again = write(&path, (9_000, size), |_, _| ());
+            assert_eq!(again, one, "in batches of {size}");
+        }
+        // two ids that changed places
+        let swap = |n: usize, data: &mut String| {
+            let other = [7, 8]
+                .into_iter()
+                .find(|other| [7, 8].contains(&n) && *other != n);
+            if let Some(other) = other {
+                *data = data.replace(&first_id(n).to_string(), &first_id(other).to_string());
+            }
+        };
+        write(&path, (100, 100), swap);
+        let (_, wrong) = problems(&path);
+        let is_told = |end: &str| {
+            wrong
+                .iter()
+                .any(|what| what.starts_with("row 9: ") && what.ends_with(end))
+        };
+        assert!(is_told(&format!("its line's {}", first_id(8))), "{wrong:?}");
+        // a text that is not its line's
+        let spoil = |n: usize, data: &mut String| {
+            if n == 77 {
+                *data = data.replace("\"77\"", "\"78\"");
+            }
+        };
+        write(&path, (100, 100), spoil);
+        assert_eq!(
+            problems(&path).1,
+            ["row 78: column text is not what its line says"]
+        );
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_file_is_an_error_and_no_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("2026-11-23_14_posts.parquet");
+        write(&path, (200, 200), |_, _| ());
+        let whole = fs::read(&path).unwrap();
+        let mut seen = [0; 2];
+        let mut check = |bytes: &[u8]| {
+            RealDisk.remove(&path).unwrap();
+            RealDisk.create(&path).unwrap().write_all(bytes).unwrap();
+            let (read, wrong) = problems(&path);
+            seen[usize::from(read.is_ok() && wrong.is_empty())] += 1;
+            let _whatever = read::read_through(&RealDisk, &path, Wanted::Only(&["id"]), |_| Ok(()));
+        };
+        for len in [
+            0,
+            3,
+            4,
+            8,
+            12,
+            whole.len() / 2,
+            whole.len() - 9,
+            whole.len() - 1,
+        ] {
+            check(&whole[..len]);
+        }
+        check(b"PAR1\xff\xff\xff\x7fPAR1");
+        check(b"PAR1\x00\x00\x00\x00PAR1");
+        // the footer, where all numbers are, and a stretch of the data
+        let footer = u32::from_le_bytes(whole[whole.len() - 8..][..4].try_into().unwrap());
+        let footer = whole.len() - 8 - usize::try_from(footer).unwrap();
+        for n in 0..150_usize {
+            let mut bytes = whole.clone();
+            let at = if n % 2 == 0 {
+                footer + n * (whole.len() - footer) / 150
+            } else {
+                n * footer / 150
+            };
+            bytes[at] ^= [0x80, 0xff, 0x01, 0x7f][n % 4];
+            check(&bytes);
+        }
+        assert!(50 < seen[0], "most are noticed: {seen:?}");
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::certificate;
 use crate::{
     period::{Day, Hour},
+    report::certificate,
     vault::ledger::Line,
 };
 

@@ -6,23 +6,9 @@ use std::collections::BTreeMap;
 use crate::{
     cover::gap::Gap,
     period::{Interval, UtcMs},
+    report::told_gaps::Told,
     text::plural,
 };
-
-/// A gap as a file tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// In which line.
-    pub line: usize,
-    /// The server, or the union.
-    pub server: String,
-    /// Its first second.
-    pub begin: UtcMs,
-    /// The first second after it.
-    pub end: UtcMs,
-    /// The word of its cause.
-    pub cause: String,
-}
 
 /// The hours of a day, as a copy has them.
 #[derive(Debug, Clone, Copy)]

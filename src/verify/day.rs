@@ -10,23 +10,22 @@ use std::{
 };
 
 use super::{
-    certificate::ranges,
-    check_tables, check_words,
+    day_tables, day_words,
+    found::Found,
+    hour::HourFound,
     pieces::Time,
-    read,
-    statement::HourRead,
+    problem::{Problems, Severity},
+    survey::{Root, Survey},
     told_hours::{Spoken, of_certificate, of_exposure_row, of_ledger, of_report_row},
+    whole::{self, Whole},
 };
 use crate::{
     period::{Day, Hour, Interval, Zone},
+    report::{certificate::ranges, read, statement::HourRead},
     text::plural,
     vault::{
         ledger::{self, Line},
         public::{DayFile, Public},
-        verify::{Problems, Root, Severity, Survey},
-        verify_found::Found,
-        verify_hour::HourFound,
-        verify_whole::{self, Whole},
         witness::Witness,
     },
     world::disk::{self, Disk},
@@ -42,7 +41,7 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Found {
         mut found,
         mut problems,
         unfinished,
-    } = verify_whole::whole(disk, survey, hours);
+    } = whole::whole(disk, survey, hours);
     for ((folder, day), root) in &survey.days {
         let root = root.and_then(|root| survey.roots.get(root));
         let missing = check_day(
@@ -152,7 +151,7 @@ fn check_day(
     let is_unfinished = is_strict && places().any(|place| unfinished.contains(&place.hour));
     check_tables(&checked, &texts, is_unfinished, problems);
     if !places().any(|place| place.is_half_done) {
-        check_words::check(disk, &checked, &texts, problems);
+        day_words::check(disk, &checked, &texts, problems);
     }
     let is_missing = |hour: &&Hour| !is_strict || missing.contains(hour);
     checked.lacks.iter().filter(is_missing).copied().collect()
@@ -186,7 +185,7 @@ fn spoken(day: Day, ledger: Option<&BTreeMap<Hour, Vec<Line>>>, texts: &Texts) -
         Some(String::from_utf8_lossy(text).into_owned())
     };
     let of = |file, hour_of: &dyn Fn(&str) -> Option<Hour>| {
-        Some(check_tables::hours_of(&text(file)?, hour_of))
+        Some(day_tables::hours_of(&text(file)?, hour_of))
     };
     Spoken {
         ledger: ledger.map(|ledger| of_ledger(day, ledger)),
@@ -310,7 +309,7 @@ fn check_tables(of: &Checked<'_>, texts: &Texts, is_unfinished: bool, problems: 
         let path: PathBuf = of.folder.join(of.name(file));
         match texts.get(&file) {
             Some(text) => {
-                if let Some(what) = check_tables::wrong(of, file, text) {
+                if let Some(what) = day_tables::wrong(of, file, text) {
                     let what = format!("it is not what the day's manifests say: {what}");
                     problems.add(severity, &path, what);
                 }

@@ -7,20 +7,22 @@ use std::{
 };
 
 use super::{
-    layout::Kind,
-    manifest::{
-        Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, TotalCounts, sha256,
-    },
-    posts::check,
-    verify::{HourPlace, Problems, Root, some, zone},
-    verify_cover,
-    verify_rows::{self, Rows},
+    coverage, posts,
+    problem::{Problems, some},
+    rows::{self, Rows},
+    survey::{HourPlace, Root, zone},
 };
 use crate::{
     cover::seconds,
     period::Minute,
     segment::line::PROGRAM,
     source::{Source, Sources},
+    vault::{
+        layout::Kind,
+        manifest::{
+            Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, TotalCounts, sha256,
+        },
+    },
     world::disk::{self, Disk},
 };
 
@@ -347,10 +349,10 @@ fn check_file(
     problems: &mut Problems,
 ) {
     let read = if kind == Kind::Posts {
-        check::read(disk, path, source, &manifest.intervals, rows, problems)
+        posts::read(disk, path, source, &manifest.intervals, rows, problems)
     } else {
         let intervals = &manifest.intervals;
-        verify_rows::read((disk, source), path, kind, intervals, rows, problems)
+        rows::read((disk, source), path, kind, intervals, rows, problems)
     };
     let output = match read {
         Ok(output) => output,
@@ -406,7 +408,7 @@ fn check_rows(
         problems.wrong(path, what);
     }
     let is_known = rows.has_ids() && (rows.old_ids == 0 || rows.has_table);
-    verify_cover::check(path, manifest, is_known.then_some(rows), problems);
+    coverage::check(path, manifest, is_known.then_some(rows), problems);
     if !is_known {
         // without the file there is nothing to compare with, and that has been told
         return;

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Serialize;
 
 use super::{
-    verify::{Head, Problem, Problems, Severity},
-    verify_witness::Witnessed,
+    problem::{Problem, Problems, Severity},
+    survey::Head,
+    witness::Witnessed,
 };
 use crate::period::{Day, Hour};
 

@@ -7,21 +7,20 @@ use std::{
 };
 
 use super::{
-    certificate,
-    check::{Checked, Texts},
-    difference, picture,
-    pieces::{self, Told},
-    read, readme, stamped,
-    statement::{HourRead, Statement},
+    day::{Checked, Texts},
+    difference, pieces,
+    problem::{Problems, Severity},
+    witness::told_wrong,
 };
 use crate::{
     cover::gap::{Gap, UNION},
     period::Hour,
-    vault::{
-        layout::Kind,
-        public::DayFile,
-        verify::{Problems, Severity},
+    report::{
+        certificate, picture, read, readme, stamped,
+        statement::{HourRead, Statement},
+        told_gaps::Told,
     },
+    vault::{layout::Kind, public::DayFile},
     world::disk::Disk,
 };
 
@@ -183,7 +182,7 @@ impl Check<'_> {
             }
             return;
         };
-        let wrong = stamped::wrong(self.disk, witness, told, line, self.of.is_strict);
+        let wrong = told_wrong(self.disk, witness, told, line, self.of.is_strict);
         if let Some((severity, what)) = wrong {
             self.problems.add(severity, &path, what);
         }

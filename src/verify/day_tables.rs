@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 
 use super::{
-    check::Checked,
-    difference,
-    pieces::{self, Told},
+    day::Checked,
+    difference, pieces,
     told_hours::{of_exposure_row, of_report_row},
 };
 use crate::{
     cover::gap::{self, Gap},
     period::Hour,
+    report::told_gaps::Told,
     vault::{
         csv,
         day::{self, DayHour},

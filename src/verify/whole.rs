@@ -8,18 +8,21 @@ use std::{
 };
 
 use super::{
-    identity,
-    layout::{self, Kind},
-    ledger,
-    public::Public,
-    verify::{HourPlace, Problems, Root, Severity, Survey, UNKNOWN, some},
-    verify_found::Found,
-    verify_hour::HourFound,
-    verify_ledger::{self, check_revisions},
-    verify_witness,
+    found::Found,
+    hour::HourFound,
+    ledger::{check_revisions, check_there, tell_behind},
+    problem::{Problems, Severity, some},
+    survey::{self, HourPlace, Root, Survey, UNKNOWN},
+    witness,
 };
 use crate::{
     period::{Day, Hour},
+    vault::{
+        identity,
+        layout::{self, Kind},
+        ledger,
+        public::Public,
+    },
     world::disk::Disk,
 };
 
@@ -84,13 +87,13 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
     for (_, day) in survey.days.keys() {
         found.days.entry(*day).or_default();
     }
-    verify_ledger::tell_behind(&behind, unfinished, problems);
-    verify_ledger::check_there(&survey.roots, &survey.hours, &survey.days, problems);
+    tell_behind(&behind, unfinished, problems);
+    check_there(&survey.roots, &survey.hours, &survey.days, problems);
     for root in &survey.roots {
         found.ledgers.extend(root.head.clone());
         if root.is_whole {
             let is_given = survey.trust.is_some();
-            let witnessed = verify_witness::check(disk, root, is_given, problems);
+            let witnessed = witness::check(disk, root, is_given, problems);
             found.witnesses.extend(witnessed);
             check_root(root, survey, problems);
             check_first(root, collected.get(root.path.as_path()), problems);
@@ -209,7 +212,7 @@ fn check_span(root: &Root, first: Hour, here: &BTreeSet<Hour>, problems: &mut Pr
     let Some(zone) = root
         .identity
         .as_ref()
-        .and_then(|identity| super::verify::zone(&identity.timezone, &path, problems))
+        .and_then(|identity| survey::zone(&identity.timezone, &path, problems))
     else {
         return;
     };

@@ -3,10 +3,15 @@
 use serde::Serialize;
 
 use super::{
-    verify::{Problems, Root, Severity, UNKNOWN},
-    witness::{self, NotStamped, Stamp},
+    problem::{Problems, Severity},
+    survey::{Root, UNKNOWN},
 };
-use crate::{stamp::trust::Trust, world::disk::Disk};
+use crate::{
+    report::stamped,
+    stamp::trust::Trust,
+    vault::witness::{self, NotStamped, Stamp, StampName, Witness},
+    world::disk::Disk,
+};
 
 /// What a witness comes to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -69,4 +74,43 @@ pub fn check(
         roots: trusted.flat_map(Trust::fingerprints).collect(),
         is_by_itself: !is_given,
     })
+}
+
+/// What is wrong with a stamp that was told, and is to cover the ledger up to that line; `None` for the line if
+/// the ledger does not have what it is to cover. In a vault everything must be there.
+pub(super) fn told_wrong(
+    disk: &dyn Disk,
+    witness: &Witness,
+    told: &Stamp,
+    line: Option<u64>,
+    is_strict: bool,
+) -> Option<(Severity, String)> {
+    let is_here = |name: &&StampName| name.to_string() == told.name;
+    let Some(name) = witness.stamps.iter().find(is_here) else {
+        let severity = if is_strict {
+            Severity::Wrong
+        } else {
+            Severity::Incomplete
+        };
+        let what = format!("it names a stamp that is not here: {}", told.name);
+        return Some((severity, what));
+    };
+    match witness.stamp(disk, *name) {
+        Ok(stamp) if line.is_none_or(|line| stamp.line < line) => {
+            let what = format!("the stamp that it names does not cover it: {name}");
+            Some((Severity::Wrong, what))
+        }
+        Ok(stamp) if stamped::text(&stamp) == stamped::text(told) => None,
+        Ok(stamp) => {
+            let what = format!(
+                "the stamp that it names says something else: {} by {}",
+                stamp.time, stamp.authority
+            );
+            Some((Severity::Wrong, what))
+        }
+        Err(why) => {
+            let what = format!("the stamp that it names is not shown to hold: {name}: {why}");
+            Some((Severity::Incomplete, what))
+        }
+    }
 }

@@ -1,9 +1,4 @@
-//! Works everything in a vault, a day or an hour out again from the files alone, and says what does
-//! not hold. Needs no configuration: zone and intervals are in the files.
-//!
-//! A copy of published files is recognized by what it lacks: no `vault.json`, and no file that is
-//! never published. Of such a copy what is there is checked, and what is not there but spoken of is
-//! named: what lacks is incomplete, what contradicts is wrong.
+//! What is to be checked: the hours, days and roots of what was named.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,114 +8,19 @@ use std::{
 
 use serde::Serialize;
 
-use super::{
-    identity::Identity,
-    layout::{self, Kind},
-    ledger::{self, Line},
-    public::Public,
-    witness::Witness,
-};
+use super::problem::{Problems, Severity};
 use crate::{
     period::{Day, Hour, Zone},
     stamp::trust::Trust,
+    vault::{
+        identity::{self, Identity},
+        layout::{self, Kind},
+        ledger::{self, Line},
+        public::Public,
+        witness::Witness,
+    },
     world::disk::Disk,
 };
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Worth knowing; nothing is wrong.
-    Note,
-    /// It is not there, or could not be checked: nothing shows that it holds.
-    Incomplete,
-    /// A merge was interrupted; the next one completes it.
-    Unfinished,
-    /// It does not hold.
-    Wrong,
-}
-
-/// One thing that was found.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Problem {
-    /// How bad it is.
-    pub severity: Severity,
-    /// The file.
-    pub path: PathBuf,
-    /// What does not hold, and what was found instead.
-    pub what: String,
-    /// The day that it is about; none if it is about all of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub day: Option<Day>,
-}
-
-/// Things that were found, as they are.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
-
-impl Problems {
-    /// It does not hold.
-    pub fn wrong(&mut self, path: &Path, what: impl Into<String>) {
-        self.add(Severity::Wrong, path, what);
-    }
-
-    /// It is not there, or could not be checked.
-    pub fn incomplete(&mut self, path: &Path, what: impl Into<String>) {
-        self.add(Severity::Incomplete, path, what);
-    }
-
-    /// A merge was interrupted.
-    pub fn unfinished(&mut self, path: &Path, what: impl Into<String>) {
-        self.add(Severity::Unfinished, path, what);
-    }
-
-    /// Worth knowing.
-    pub fn note(&mut self, path: &Path, what: impl Into<String>) {
-        self.add(Severity::Note, path, what);
-    }
-
-    /// Adds something about the day that the file's name tells, if it tells one.
-    pub fn add(&mut self, severity: Severity, path: &Path, what: impl Into<String>) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let day = name.get(..10).and_then(|day| day.parse().ok());
-        self.add_of(severity, path, day, what);
-    }
-
-    /// Adds something about a day, or about all of them.
-    pub fn add_of(
-        &mut self,
-        severity: Severity,
-        path: &Path,
-        day: Option<Day>,
-        what: impl Into<String>,
-    ) {
-        self.0.push(Problem {
-            severity,
-            path: path.to_owned(),
-            what: what.into(),
-            day,
-        });
-    }
-
-    /// Whether something was said of a file already.
-    pub fn tells_of(&self, path: &Path) -> bool {
-        self.0.iter().any(|problem| problem.path == path)
-    }
-
-    /// Whether the two are the same; if not, says so.
-    #[expect(clippy::needless_pass_by_value, reason = "mostly numbers")]
-    pub fn same<T: PartialEq + std::fmt::Display>(
-        &mut self,
-        path: &Path,
-        what: &str,
-        says: T,
-        found: T,
-    ) {
-        if says != found {
-            self.wrong(path, format!("{what}: it says {says}, found {found}"));
-        }
-    }
-}
 
 /// An hour that is to be checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,7 +108,7 @@ pub fn survey(disk: &dyn Disk, paths: &[PathBuf], trust: Option<Trust>) -> io::R
         } else if matches!(Public::of_name(&name), Some(Public::Day(..))) {
             // it speaks of the whole day
             survey.folder(disk, &folder)?;
-        } else if [ledger::path(&folder), super::identity::path(&folder)].contains(path)
+        } else if [ledger::path(&folder), identity::path(&folder)].contains(path)
             || matches!(Public::of_name(&name), Some(Public::Root(_)))
         {
             // it speaks of the whole vault
@@ -236,8 +136,8 @@ fn hour_of(name: &str) -> Option<Hour> {
 impl Survey {
     /// A folder: a root, a day, or something above days.
     fn folder(&mut self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
-        let is_root = disk.len(&ledger::path(path))?.is_some()
-            || disk.len(&super::identity::path(path))?.is_some();
+        let is_root =
+            disk.len(&ledger::path(path))?.is_some() || disk.len(&identity::path(path))?.is_some();
         let days = day_folders(disk, path, ABOVE_MAX, &mut self.problems)?;
         let is_day = days.contains(path);
         let root = if is_root || !is_day {
@@ -264,7 +164,7 @@ impl Survey {
         let above = (1..=ABOVE_MAX).map(|levels| above(folder, levels));
         for above in std::iter::once(folder.to_owned()).chain(above) {
             if disk.len(&ledger::path(&above))?.is_some()
-                || disk.len(&super::identity::path(&above))?.is_some()
+                || disk.len(&identity::path(&above))?.is_some()
             {
                 return self.root(disk, &above, false);
             }
@@ -287,17 +187,13 @@ impl Survey {
         };
         match Identity::read(disk, path) {
             Ok(identity) => root.identity = identity,
-            Err(why) => self
-                .problems
-                .wrong(&super::identity::path(path), why.to_string()),
+            Err(why) => self.problems.wrong(&identity::path(path), why.to_string()),
         }
         if let Some(identity) = &root.identity
             && !identity.is_as_written(disk, path)?
         {
-            self.problems.wrong(
-                &super::identity::path(path),
-                "it is not as this program writes it",
-            );
+            self.problems
+                .wrong(&identity::path(path), "it is not as this program writes it");
         }
         self.read_ledger(disk, &mut root)?;
         root.witness = Witness::open(disk, path, self.trust.as_ref())?;
@@ -490,16 +386,5 @@ pub fn zone(name: &str, path: &Path, problems: &mut Problems) -> Option<Zone> {
             problems.wrong(path, why.to_string());
             None
         }
-    }
-}
-
-/// The first of several things, and how many there are.
-pub fn some(all: &[String]) -> String {
-    const SHOWN: usize = 3;
-    let told = all.iter().take(SHOWN).cloned();
-    let told = told.collect::<Vec<String>>().join("; ");
-    match all.len().saturating_sub(SHOWN) {
-        0 => told,
-        more => format!("{told}; and {more} more"),
     }
 }

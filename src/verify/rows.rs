@@ -8,17 +8,17 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    conflicts::{self, Example},
-    csv,
-    layout::Kind,
-    manifest::{ByWord, Output},
-    verify::Problems,
-    xz,
-};
+use super::problem::Problems;
 use crate::{
     period::{Interval, Minute, UtcMs},
     source::{List, Listed, Source, Table, key::Key},
+    vault::{
+        conflicts::{self, Example},
+        csv,
+        layout::Kind,
+        manifest::{ByWord, Output},
+        xz,
+    },
     world::disk::Disk,
 };
 

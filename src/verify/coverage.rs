@@ -4,11 +4,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{
-    manifest::{Manifest, MinuteRow},
-    verify::Problems,
-    verify_rows::Rows,
-};
+use super::{problem::Problems, rows::Rows};
 use crate::{
     cover::{
         account::{UNDER_WAY_MAX_MS, is_no_wonder},
@@ -18,6 +14,7 @@ use crate::{
         seconds::{self, Covered},
     },
     period::{Minute, UtcMs},
+    vault::manifest::{Manifest, MinuteRow},
 };
 
 /// The seconds of one server, or of the union.

@@ -11,13 +11,16 @@ use std::{
 };
 
 use super::{
-    ledger::{self, Line},
-    manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
-    verify::{HourPlace, Problems, Root, Severity, some},
-    verify_hour::HourFound,
+    hour::HourFound,
+    problem::{Problems, Severity, some},
+    survey::{HourPlace, Root},
 };
 use crate::{
     period::{Day, Hour},
+    vault::{
+        ledger::{self, Line},
+        manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
+    },
     world::disk::{self, Disk},
 };
 

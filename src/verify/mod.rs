@@ -1,0 +1,58 @@
+//! Works everything in a vault, a day or an hour out again from the files alone, and says what does not hold.
+//!
+//! ```text
+//! what was named ──survey──▶ hours ──hour──▶ rows, posts, coverage ─┐
+//!                      └──▶ roots ──▶ whole: ledger, witness ───────┼──▶ found
+//!                      └──▶ days ──▶ day: tables, words ────────────┤
+//!                      └──▶ roots ──▶ cite ─────────────────────────┘
+//! ```
+//!
+//! It needs no configuration: zone and intervals are in the files. A copy of published files is recognized by what
+//! it lacks: no `vault.json`, and no file that is never published. Of such a copy what is there is checked, and what
+//! is not there but spoken of is named: what lacks is incomplete, what contradicts is wrong.
+
+use crate::world::disk::Disk;
+
+/// The files by which the archive is cited.
+pub mod cite;
+/// Coverage, gaps and estimate of an hour.
+pub mod coverage;
+/// The files of a day.
+pub mod day;
+/// Report, gaps and exposure of them.
+pub mod day_tables;
+/// Certificate, picture and README of them.
+pub mod day_words;
+/// How a text is not what it should be.
+pub mod difference;
+/// What was found, by day.
+pub mod found;
+/// One hour.
+pub mod hour;
+/// The ledger and the manifests of earlier revisions.
+pub mod ledger;
+/// Gaps against those of some hours of a day.
+pub mod pieces;
+/// The rows of an hour's Parquet file.
+pub mod posts;
+/// What does not hold.
+pub mod problem;
+/// The rows of an hour's other files.
+pub mod rows;
+/// What is to be checked.
+pub mod survey;
+/// Which hours a day's files speak of.
+pub mod told_hours;
+/// What hours have in common.
+pub mod whole;
+/// The stamps of the ledger.
+pub mod witness;
+
+/// What the hours of a survey come to, together with everything that they have in common.
+pub fn together(
+    disk: &dyn Disk,
+    survey: &survey::Survey,
+    hours: Vec<hour::HourFound>,
+) -> found::Found {
+    day::whole(disk, survey, hours).with(cite::check(disk, survey))
+}
