@@ -1,7 +1,7 @@
 //! `demo`: the whole system on this machine, without keys and without set-up.
 //!
 //! Everything is real but the platform: child processes of this same binary collect from a
-//! simulated API over loopback, one of them is killed on the way, deliveries and the merge run as
+//! simulated stream over loopback, one of them is killed on the way, deliveries and the merge run as
 //! they would from a timer. Only time is faster, for all of them alike. With `--config` it is a
 //! rehearsal: the user's own servers, time zone and formats, in a folder of its own.
 
@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    args::{Global, users_path},
+    args::{Global, SourceArg, users_path},
     demo_site::{BEGIN, RATE, Site},
     exit::{Exit, Failure},
     output, picture, progress, setup,
@@ -49,13 +49,16 @@ deliver_to = "/replaced"
 [merge]
 xz = "fast"
 
-[publish.osf]
-project = "abcde"
-
 [mail]
 host = "mail.example.org"
 from = "twinstream@example.org"
 to = ["me@example.org"]
+"#;
+
+/// … and what of it is published.
+const PUBLISHED: &str = r#"
+[publish.osf]
+project = "abcde"
 
 [dataset]
 title = "A simulated hour: no posts of anybody"
@@ -83,6 +86,7 @@ Examples:
   twinstream demo                     an hour in less than a minute, in a new folder below the
                                       system's folder for temporary files
   twinstream demo --dir /tmp/tour     the same, there
+  twinstream demo --source bluesky    the same with two simulated instances of Bluesky's Jetstream
   twinstream demo --config FILE       a rehearsal of your own set-up: its servers, time zone,
                                       formats, settle time, project and addresses
   twinstream demo --keep              goes on serving the status page at the end
@@ -95,6 +99,9 @@ pub(crate) struct DemoArgs {
     /// Where everything is put: a folder that does not exist yet
     #[arg(value_parser = users_path(), long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
+    /// What is simulated; with --config, what that says
+    #[arg(long, value_enum)]
+    source: Option<SourceArg>,
     /// At the end, go on serving the status page until Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -149,7 +156,7 @@ struct Demo {
 impl Demo {
     /// Makes the folder; everything that can be wrong is found before.
     fn prepare(global: &Global, args: &DemoArgs) -> Result<Self, Failure> {
-        let (of, written, mut settings) = configuration(global)?;
+        let (of, written, mut settings) = configuration(global, args.source)?;
         settings.servers.retain(|server| server.until.is_none());
         let dir = new_folder(args, of.as_ref().map(|_| &settings))?;
         let time = global.clock.unwrap_or(SimulatedTime {
@@ -195,9 +202,13 @@ impl Demo {
                 keys => keys.join(", "),
             };
             say(&format!(
-                "A rehearsal of {}. Simulated: X API{}{}.\n\
+                "A rehearsal of {}. Simulated: {}{}{}.\n\
                  Of what it says, this is replaced or left out: {replaced}.\n",
                 file.display(),
+                match settings.source {
+                    Platform::X => "X API",
+                    Platform::Bluesky => "Jetstream",
+                },
                 settings.publish.as_ref().map_or("", |_| ", OSF"),
                 settings.mail.as_ref().map_or("", |_| ", mail server"),
             ))?;
@@ -314,9 +325,10 @@ impl Demo {
         say(&format!("{}\n", certificate::headline(&certified)))?;
         let verified = self.site.verify(&vault)?;
         let name = home.file_name().unwrap_or_default().to_string_lossy();
+        let table = setup::stream(settings.source).source.table().name;
         let mut text = format!(
             "\nWhere everything lies, below {dir}:\n\
-             \x20 {name}/vault/           the archive: IDs, tweets, users, manifests, report, gaps, ledger\n\
+             \x20 {name}/vault/           the archive: IDs, {table}, users, manifests, report, gaps, ledger\n\
              \x20 {name}/vault/{day}/{day}_certificate.txt and .svg   what it has, what not, and why\n",
             dir = dir.display(),
         );
@@ -331,7 +343,7 @@ impl Demo {
             "  server*/spool/           what the collectors received, minute by minute\n\
              \x20 server*.log              what the stages said;  truth.jsonl  what the simulator did\n\
              Look at it:\n\
-             \x20 xzcat {vault}/{day}/{hour}_tweets.csv.xz | head -3\n\
+             \x20 xzcat {vault}/{day}/{hour}_{table}.csv.xz | head -3\n\
              \x20 {program} inspect {vault}/{day}/{hour}_manifest.json\n\
              \x20 {program} gaps --config {dir}/{name}.toml --server {id}\n",
             dir = dir.display(),
@@ -344,8 +356,15 @@ impl Demo {
 }
 
 /// The user's configuration if one is named, else the demo's own.
-fn configuration(global: &Global) -> Result<(Option<PathBuf>, Written, Settings), Failure> {
+fn configuration(
+    global: &Global,
+    source: Option<SourceArg>,
+) -> Result<(Option<PathBuf>, Written, Settings), Failure> {
     if global.config.is_some() {
+        if source.is_some() {
+            let what = "--source does not go with --config, which says what is collected";
+            return Err(Failure::new(Exit::Usage, what));
+        }
         let loaded = setup::load_file(global)?;
         if loaded.settings.source == Platform::Bluesky {
             let what = "there is no rehearsal for source = \"bluesky\" yet";
@@ -358,7 +377,11 @@ fn configuration(global: &Global) -> Result<(Option<PathBuf>, Written, Settings)
         let first = problems.first().map(ToString::to_string);
         Failure::new(Exit::Configuration, first.unwrap_or_default())
     };
-    let written = file::read(CONFIG).map_err(told)?;
+    let text = match source.unwrap_or_default() {
+        SourceArg::X => [CONFIG, PUBLISHED].concat(),
+        SourceArg::Bluesky => format!("source = \"bluesky\"\n{CONFIG}"),
+    };
+    let written = file::read(&text).map_err(told)?;
     let settings = resolve::resolve(&written, Path::new("/"), &Me::default()).map_err(told)?;
     Ok((None, written, settings))
 }

@@ -18,8 +18,8 @@ use super::{
 use crate::{
     config::{
         file::Written,
-        rehearsal::Scenery,
-        settings::{Fields, Role, Server, Settings},
+        rehearsal::{Scenery, Simulated},
+        settings::{Fields, Platform, Role, Server, Settings},
     },
     period::UtcMs,
     segment::{seal::SEAL_BYTES_MAX, seal::Seal, spool},
@@ -48,7 +48,59 @@ const NOT_HANDED_ON: [&str; 5] = [
 ];
 
 /// What goes wrong on the way, besides the kill: the first and the last server lose other minutes.
-fn faults(last: usize) -> String {
+fn faults(source: Platform, last: usize) -> String {
+    match source {
+        Platform::X => faults_of_x(last),
+        Platform::Bluesky => faults_of_bluesky(last),
+    }
+}
+
+/// What the servers miss is asked for again, but for what an instance has lost, and what it no longer has when the last
+/// server is back from its kill.
+fn faults_of_bluesky(last: usize) -> String {
+    format!(
+        r#"# what the simulated instances do to the collectors
+[[fault]]
+at = "4m"
+listener = 1
+kind = "loss"
+one_in = 20
+for = "6m"
+
+[[fault]]
+at = "12m"
+listener = 1
+kind = "refuse"
+for = "150s"
+
+[[fault]]
+at = "12m1s"
+listener = 1
+kind = "drop"
+
+[[fault]]
+at = "20m"
+listener = {last}
+kind = "stale"
+pings = false
+
+[[fault]]
+at = "33m"
+listener = 1
+kind = "garbage"
+line = "not_json"
+
+[[fault]]
+at = "41m"
+listener = {last}
+kind = "clamp"
+window = "30s"
+for = "4m"
+"#
+    )
+}
+
+fn faults_of_x(last: usize) -> String {
     format!(
         r#"# what the simulated API does to the collectors
 [[fault]]
@@ -148,10 +200,19 @@ impl Site {
             lines.find_map(|line| line.strip_prefix(word).map(str::to_owned))
         };
         let port = after("smtp ").and_then(|address| address.rsplit(':').next()?.parse().ok());
-        for (server, base_url) in self.settings.servers.iter().zip(&said) {
+        let (urls, _services) = said.split_at(self.settings.servers.len());
+        for (server, base_url) in self.settings.servers.iter().zip(urls) {
+            let stream = match self.settings.source {
+                Platform::X => Simulated::X {
+                    base_url: base_url.clone(),
+                },
+                Platform::Bluesky => Simulated::Bluesky {
+                    endpoints: urls.to_vec(),
+                },
+            };
             let scenery = Scenery {
                 dir: self.dir.clone(),
-                base_url: base_url.clone(),
+                stream,
                 token_file: token_file.clone(),
                 osf: after("osf "),
                 mail_port: port,
@@ -165,7 +226,8 @@ impl Site {
     fn start_simulator(&self) -> Result<(Guarded, Vec<String>), Failure> {
         let servers = self.settings.servers.len();
         let path = self.dir.join("faults.toml");
-        disk::put(&RealDisk, &path, faults(servers).as_bytes())?;
+        let source = self.settings.source;
+        disk::put(&RealDisk, &path, faults(source, servers).as_bytes())?;
         let mut command = self.command();
         command.arg("simulate");
         for _server in &self.settings.servers {
@@ -173,14 +235,22 @@ impl Site {
         }
         command
             .args(["--seed", "1", "--rate", &self.posts.to_string()])
-            .args(["--token", TOKEN, "--no-backfill-right"])
-            .args(["--max-connections", &servers.to_string()])
             .arg("--faults")
             .arg(path)
             .arg("--truth")
             .arg(self.dir.join("truth.jsonl"));
-        if self.settings.x.fields == Fields::All {
-            command.args(["--fields", "all"]);
+        match source {
+            Platform::X => {
+                command
+                    .args(["--token", TOKEN, "--no-backfill-right"])
+                    .args(["--max-connections", &servers.to_string()]);
+                if self.settings.x.fields == Fields::All {
+                    command.args(["--fields", "all"]);
+                }
+            }
+            Platform::Bluesky => {
+                command.args(["--source", "bluesky"]);
+            }
         }
         let mut lines = servers;
         if let Some(publish) = &self.settings.publish {

@@ -89,6 +89,14 @@ pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
     })
 }
 
+/// What is collected of a platform.
+pub(crate) const fn stream(source: Platform) -> Stream {
+    match source {
+        Platform::X => SAMPLE,
+        Platform::Bluesky => BLUESKY,
+    }
+}
+
 /// The clock that this process is to go by.
 pub(crate) fn clock(global: &Global) -> Clock {
     global.clock.map_or_else(Clock::system, Clock::simulated)
@@ -218,10 +226,7 @@ impl Setup {
 
     /// What is collected.
     pub(crate) const fn stream(&self) -> Stream {
-        match self.settings.source {
-            Platform::X => SAMPLE,
-            Platform::Bluesky => BLUESKY,
-        }
+        stream(self.settings.source)
     }
 
     /// How it is asked for.

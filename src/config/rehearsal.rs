@@ -49,14 +49,23 @@ const KEPT: &[&str] = &[
 pub struct Scenery {
     /// The rehearsal's folder.
     pub dir: PathBuf,
-    /// The simulated API's address for this server.
-    pub base_url: String,
+    /// Where the simulated stream is.
+    pub stream: Simulated,
     /// Holds the token of the simulated services.
     pub token_file: PathBuf,
     /// The simulated OSF, if the configuration publishes.
     pub osf: Option<String>,
     /// The simulated mail server's port, if the configuration mails.
     pub mail_port: Option<u16>,
+}
+
+/// A simulated stream.
+#[derive(Debug, Clone)]
+pub enum Simulated {
+    /// The API's address for this server.
+    X { base_url: String },
+    /// The instances of Jetstream, which all servers know.
+    Bluesky { endpoints: Vec<String> },
 }
 
 impl Scenery {
@@ -69,11 +78,17 @@ impl Scenery {
     pub fn to_toml(&self, written: &Written, servers: &[Server], this: &Server) -> String {
         let text = |text: String| Value::Text(text);
         let path = |path: &Path| Value::Text(path.display().to_string());
-        let mut values = vec![
-            ("data_dir", path(&Self::data_dir(&self.dir, this))),
-            ("x.base_url", text(self.base_url.clone())),
-            ("x.bearer_token_file", path(&self.token_file)),
-        ];
+        let mut values = vec![("data_dir", path(&Self::data_dir(&self.dir, this)))];
+        match &self.stream {
+            Simulated::X { base_url } => values.extend([
+                ("x.base_url", text(base_url.clone())),
+                ("x.bearer_token_file", path(&self.token_file)),
+            ]),
+            Simulated::Bluesky { endpoints } => values.extend([
+                ("source", text("bluesky".to_owned())),
+                ("bluesky.endpoints", Value::List(endpoints.clone())),
+            ]),
+        }
         if let Some(osf) = &self.osf {
             values.push(("publish.osf.base_url", text(osf.clone())));
             values.push(("publish.osf.token_file", path(&self.token_file)));
@@ -156,7 +171,7 @@ mod tests {
     use crate::config::{
         file,
         resolve::{Me, resolve},
-        settings::{MailTls, Settings, Target},
+        settings::{MailTls, Platform, Settings, Target},
     };
 
     /// What a rehearsal puts its own in the place of, or does without. A new key belongs here or
@@ -267,7 +282,9 @@ token_file = "/real/status-token"
     fn scenery() -> Scenery {
         Scenery {
             dir: "/tmp/scratch".into(),
-            base_url: "http://127.0.0.1:1".to_owned(),
+            stream: Simulated::X {
+                base_url: "http://127.0.0.1:1".to_owned(),
+            },
             token_file: "/tmp/scratch/token".into(),
             osf: Some("http://127.0.0.1:2".to_owned()),
             mail_port: Some(3),
@@ -288,6 +305,24 @@ token_file = "/real/status-token"
         assert_eq!(replaced(&written), not_kept);
         let (alone, _) = settings(ALONE);
         assert_eq!(replaced(&alone), [""; 0]);
+    }
+
+    #[test]
+    fn the_instances_of_a_simulated_jetstream_are_known_to_every_server() {
+        let endpoints = ["ws://127.0.0.1:1", "ws://127.0.0.1:4"].map(str::to_owned);
+        let scenery = Scenery {
+            stream: Simulated::Bluesky {
+                endpoints: endpoints.to_vec(),
+            },
+            osf: None,
+            ..scenery()
+        };
+        let (written, user) = settings(ALONE);
+        let text = scenery.to_toml(&written, &user.servers, &user.servers[0]);
+        assert!(!text.contains("[x]"), "{text}");
+        let (_, made) = settings(&text);
+        assert_eq!(made.source, Platform::Bluesky);
+        assert_eq!(made.bluesky.endpoints, endpoints);
     }
 
     #[test]

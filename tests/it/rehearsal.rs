@@ -10,7 +10,10 @@ use std::{
 };
 
 use tempfile::TempDir;
-use twinstream::vault::manifest::Manifest;
+use twinstream::{
+    cover::{cause::Cause, gap::Gap},
+    vault::manifest::Manifest,
+};
 
 use crate::support::folder::files_below;
 
@@ -110,6 +113,41 @@ from = "from@example.org"
 to = ["to@example.org"]
 "#
     )
+}
+
+#[test]
+fn the_demo_of_bluesky_shows_what_was_asked_for_again_and_what_could_not_be_had() {
+    let top = TempDir::new().unwrap();
+    let dir = top.path().join("demo");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+    demo.args(["--clock", "2026-11-23T14:00:00Z@500"])
+        .args(["demo", "--source", "bluesky", "--posts", "2", "--dir"])
+        .arg(&dir)
+        .stdin(Stdio::null());
+    let output = demo.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let wrong = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}\n{wrong}");
+    assert!(said.contains("all holds") && said.contains("_posts.csv.xz"));
+    let happened = fs::read_to_string(dir.join("truth.jsonl")).unwrap();
+    for kind in ["loss", "refuse", "drop", "stale", "garbage", "clamp"] {
+        assert!(happened.contains(&format!("\"kind\":\"{kind}\"")), "{kind}");
+    }
+    let hour = "server1/vault/2026-11-23/2026-11-23_14_manifest.json";
+    let manifest = Manifest::from_json(&fs::read(dir.join(hour)).unwrap()).unwrap();
+    // at such a pace a process takes simulated seconds to start and to stop
+    let is_long = |gap: &&Gap| 60 <= gap.seconds();
+    let gaps: Vec<&Gap> = manifest.gaps.iter().filter(is_long).collect();
+    let found: Vec<(&str, Cause)> = gaps
+        .iter()
+        .map(|gap| (gap.server.as_str(), gap.cause))
+        .collect();
+    assert_eq!(found, [("2", Cause::ReplayWindow)], "{gaps:?}");
+    let lost = manifest.counts.servers.values().map(|of| of.only_here);
+    let lost: Vec<u64> = lost.collect();
+    assert!(100 < lost[0] && 10 < lost[1], "{lost:?}");
+    let mail = fs::read_to_string(files_below(&dir.join("mail")).first().unwrap()).unwrap();
+    assert!(mail.contains("report of 2026-11-23"));
 }
 
 #[test]
