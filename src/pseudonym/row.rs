@@ -4,7 +4,7 @@
 use arrow_array::{
     Array as _, ArrayRef, RecordBatch, StructArray,
     cast::AsArray as _,
-    types::{Int64Type, TimestampMillisecondType, UInt64Type},
+    types::{Int64Type, TimestampMillisecondType},
 };
 
 use crate::period::UtcMs;
@@ -32,8 +32,7 @@ impl<'a> Row<'a> {
     }
 
     pub(super) fn id(&self, name: &str) -> Option<u64> {
-        let ids = self.cell(name)?.as_primitive_opt::<UInt64Type>()?;
-        Some(ids.value(self.at))
+        u64::try_from(self.number(name)?).ok()
     }
 
     pub(super) fn number(&self, name: &str) -> Option<i64> {

@@ -15,8 +15,7 @@ const ITEM: &str = "element";
 /// The Arrow type of what a column holds.
 fn data_type(kind: &Type) -> DataType {
     match kind {
-        Type::Id => DataType::UInt64,
-        Type::Int => DataType::Int64,
+        Type::Id | Type::Int => DataType::Int64,
         Type::Float => DataType::Float64,
         Type::Bool => DataType::Boolean,
         Type::Time => DataType::Timestamp(TimeUnit::Millisecond, Some(ZONE.into())),

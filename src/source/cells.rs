@@ -9,7 +9,6 @@ use arrow_array::{
     ArrayRef, ListArray, StructArray,
     builder::{
         BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, TimestampMillisecondBuilder,
-        UInt64Builder,
     },
 };
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
@@ -19,7 +18,7 @@ use super::{
     arrow::{ZONE, fields, item_field},
     columns::{Column, Type},
     json::{Object, cell, items, members},
-    key::number,
+    key::numeric_id,
 };
 use crate::period::UtcMs;
 
@@ -53,7 +52,7 @@ pub struct Cells {
 
 /// What it is filled with.
 enum Kind {
-    Id(UInt64Builder),
+    Id(Int64Builder),
     Int(Int64Builder),
     Float(Float64Builder),
     Bool(BooleanBuilder),
@@ -125,7 +124,7 @@ impl Cells {
             }))
         };
         let cells = match kind {
-            Type::Id => Kind::Id(UInt64Builder::with_capacity(0)),
+            Type::Id => Kind::Id(Int64Builder::with_capacity(0)),
             Type::Int => Kind::Int(Int64Builder::with_capacity(0)),
             Type::Float => Kind::Float(Float64Builder::with_capacity(0)),
             Type::Bool => Kind::Bool(BooleanBuilder::with_capacity(0)),
@@ -151,7 +150,7 @@ impl Cells {
         };
         self.settle();
         match &mut self.cells {
-            Kind::Id(cells) => cells.append_option(number(&cell(json))),
+            Kind::Id(cells) => cells.append_option(numeric_id(&cell(json)).map(u64::cast_signed)),
             Kind::Int(cells) => cells.append_option(cell(json).parse().ok()),
             Kind::Float(cells) => {
                 let number: Option<f64> = json.parse().ok();
@@ -189,8 +188,7 @@ impl Cells {
             return;
         }
         match &mut self.cells {
-            Kind::Id(cells) => cells.append_nulls(nulls),
-            Kind::Int(cells) => cells.append_nulls(nulls),
+            Kind::Id(cells) | Kind::Int(cells) => cells.append_nulls(nulls),
             Kind::Float(cells) => cells.append_nulls(nulls),
             Kind::Bool(cells) => cells.append_nulls(nulls),
             Kind::Time(cells) => cells.append_nulls(nulls),
@@ -206,8 +204,7 @@ impl Cells {
     pub fn finish(mut self) -> Result<ArrayRef, ArrowError> {
         self.settle();
         Ok(match self.cells {
-            Kind::Id(mut cells) => Arc::new(cells.finish()),
-            Kind::Int(mut cells) => Arc::new(cells.finish()),
+            Kind::Id(mut cells) | Kind::Int(mut cells) => Arc::new(cells.finish()),
             Kind::Float(mut cells) => Arc::new(cells.finish()),
             Kind::Bool(mut cells) => Arc::new(cells.finish()),
             Kind::Time(mut cells) => Arc::new(cells.finish()),
@@ -222,8 +219,7 @@ impl Cells {
     fn len(&self) -> usize {
         use arrow_array::builder::ArrayBuilder as _;
         let settled = match &self.cells {
-            Kind::Id(cells) => cells.len(),
-            Kind::Int(cells) => cells.len(),
+            Kind::Id(cells) | Kind::Int(cells) => cells.len(),
             Kind::Float(cells) => cells.len(),
             Kind::Bool(cells) => cells.len(),
             Kind::Time(cells) => cells.len(),
@@ -242,7 +238,7 @@ impl Cells {
     /// Whether a value that stands alone is an item of this kind.
     fn would_take(&self, json: &str) -> bool {
         match self.cells {
-            Kind::Id(_) => number(&cell(json)).is_some(),
+            Kind::Id(_) => numeric_id(&cell(json)).is_some(),
             Kind::Struct(_) => json.starts_with('{'),
             _ => false,
         }

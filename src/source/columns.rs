@@ -4,7 +4,7 @@
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
-    /// An id: an unsigned number of 64 bits.
+    /// An id: a number of at most 2^63 − 1.
     Id,
     /// A whole number.
     Int,

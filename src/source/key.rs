@@ -43,6 +43,11 @@ pub fn number(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
+/// An id that is a number. Columns of ids are signed, so beyond 2^63 − 1 there is none.
+pub fn numeric_id(text: &str) -> Option<u64> {
+    number(text).filter(|number| i64::try_from(*number).is_ok())
+}
+
 impl From<u64> for Key {
     fn from(number: u64) -> Self {
         Self::Number(number)
@@ -66,6 +71,9 @@ mod tests {
         let texts = keys.map(|key| key.to_string());
         assert_eq!(texts, ["9", "10", "18446744073709551615", "1", "a"]);
         assert_eq!(number("18446744073709551615"), Some(u64::MAX));
+        let greatest = i64::MAX.unsigned_abs();
+        assert_eq!(numeric_id("9223372036854775807"), Some(greatest));
+        assert_eq!(numeric_id("9223372036854775808"), None);
         for wrong in ["", "-1", "+1", "1.0", "18446744073709551616", "1 ", "１"] {
             assert_eq!(number(wrong), None, "{wrong}");
         }

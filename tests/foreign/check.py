@@ -110,8 +110,8 @@ for path in files:
     duck = duckdb.sql(
         f"select id, epoch_ms(post_time), seen_by, text, line, author.username, epoch_ms(created_at) from '{path}'"
     ).fetchall()
-    check("pandas: type of id", str(frame["id"].dtype), "uint64")
-    check("polars: type of id", str(polar["id"].dtype), "UInt64")
+    check("pandas: type of id", str(frame["id"].dtype), "int64")
+    check("polars: type of id", str(polar["id"].dtype), "Int64")
     check("pandas: ids", [str(v) for v in frame["id"]], ids)
     check("polars: ids", [str(v) for v in polar["id"]], ids)
     check("duckdb: ids", [str(row[0]) for row in duck], ids)

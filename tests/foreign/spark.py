@@ -31,8 +31,8 @@ spark.sparkContext.setLogLevel("ERROR")
 posts = spark.read.parquet(f"{vault}/2026-10-*/*_posts.parquet")
 types = dict(posts.dtypes)
 for column, kind in {
-    "id": "decimal(20,0)",
-    "author_id": "decimal(20,0)",
+    "id": "bigint",
+    "author_id": "bigint",
     "created_at": "timestamp",
     "post_time": "timestamp",
     "retrieved_at": "timestamp",

@@ -1,4 +1,4 @@
-//! Post ids: unsigned 64-bit numbers, which from November 2010 on carry their millisecond.
+//! Post ids: numbers of at most 2^63 − 1, which from November 2010 on carry their millisecond.
 
 use crate::period::UtcMs;
 

@@ -1,13 +1,13 @@
 //! What X's lines are.
 
-use arrow_array::{RecordBatch, cast::AsArray as _, types::UInt64Type};
+use arrow_array::{RecordBatch, cast::AsArray as _, types::Int64Type};
 
 use super::{columns, columns_beside, columns_post, id, parse, records, reject, schema, words};
 use crate::period::UtcMs;
 use crate::source::{
     Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table, Words,
     columns::Column,
-    key::{Key, number},
+    key::{Key, numeric_id},
 };
 
 /// Digits from which on a number is taken for an id wherever it stands; a shorter one must be quoted.
@@ -55,7 +55,7 @@ fn listed(post_id: u64, created_at: Option<UtcMs>) -> Listed {
 
 /// The id of a text that is written as this program writes ids.
 fn plain(text: &str) -> Option<u64> {
-    number(text).filter(|_| text == "0" || !text.starts_with('0'))
+    numeric_id(text).filter(|_| text == "0" || !text.starts_with('0'))
 }
 
 /// An author: a number, or a text if it is none.
@@ -90,11 +90,11 @@ impl Source for X {
     }
 
     fn key(&self, text: &str) -> Option<Key> {
-        number(text).map(Key::from)
+        numeric_id(text).map(Key::from)
     }
 
     fn author_key(&self, text: &str) -> Option<Key> {
-        number(text).map(Key::from)
+        numeric_id(text).map(Key::from)
     }
 
     fn time(&self, key: &Key) -> Option<UtcMs> {
@@ -134,7 +134,7 @@ impl Source for X {
                 .get(begin..at)
                 .and_then(|text| str::from_utf8(text).ok());
             let named = text
-                .and_then(number)
+                .and_then(numeric_id)
                 .is_some_and(|id| is_listed(&id.into()));
             if named && (is_quoted || PLAIN_DIGITS <= at - begin) {
                 return true;
@@ -227,8 +227,9 @@ impl Source for X {
 
     fn keys(&self, rows: &RecordBatch) -> Option<Vec<Key>> {
         let ids = rows.column_by_name("id")?;
-        let ids = ids.as_primitive_opt::<UInt64Type>()?;
-        ids.iter().map(|post_id| post_id.map(Key::from)).collect()
+        let ids = ids.as_primitive_opt::<Int64Type>()?;
+        let key = |post_id: i64| u64::try_from(post_id).ok().map(Key::from);
+        ids.iter().map(|post_id| post_id.and_then(key)).collect()
     }
 
     fn records<'l>(&self, has_columns: bool) -> Box<dyn Records<'l> + 'l> {

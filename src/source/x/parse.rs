@@ -8,7 +8,7 @@ use crate::{
     source::{
         Placed, Rejected,
         json::{self, NotJson, Object, Reader, cell},
-        key::{Key, number},
+        key::{Key, numeric_id},
     },
 };
 
@@ -143,7 +143,7 @@ fn placed(post_id: Option<&str>, created_at: &str) -> Result<Placed, Rejected> {
     let post_id = post_id
         .filter(|json| *json != "null")
         .ok_or(reject::NO_ID)?;
-    let id = number(&cell(post_id)).ok_or(reject::BAD_ID)?;
+    let id = numeric_id(&cell(post_id)).ok_or(reject::BAD_ID)?;
     let from_member = || match created_at.parse::<UtcMs>() {
         Ok(at) if POSSIBLE.contains(&at.0) => Ok(at),
         Ok(_) | Err(crate::period::NotATime { .. }) => Err(reject::NO_TIME),
@@ -412,7 +412,7 @@ mod tests {
         check_place(year("9999"), Err(reject::NO_TIME));
         // ids
         check_place(
-            r#"{"data":{"id":"18446744073709551616"}}"#,
+            r#"{"data":{"id":"9223372036854775808"}}"#,
             Err(reject::BAD_ID),
         );
         check_place(r#"{"data":{"id":-1}}"#, Err(reject::BAD_ID));

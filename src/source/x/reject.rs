@@ -5,7 +5,7 @@ use crate::source::Rejected;
 /// No `data` object with an `id`.
 pub(super) const NO_ID: Rejected = Rejected::new("no_id");
 
-/// The id is not a number of at most 64 bits.
+/// The id is not a number of at most 2^63 − 1.
 pub(super) const BAD_ID: Rejected = Rejected::new("bad_id");
 
 /// An id from before ids carried their time, without a readable `created_at`.

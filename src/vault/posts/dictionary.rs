@@ -29,8 +29,7 @@ struct Entry {
 /// What a column holds, in words.
 fn words(kind: &Type) -> String {
     match kind {
-        Type::Id => "uint64".to_owned(),
-        Type::Int => "int64".to_owned(),
+        Type::Id | Type::Int => "int64".to_owned(),
         Type::Float => "double".to_owned(),
         Type::Bool => "boolean".to_owned(),
         Type::Time => "timestamp[ms, UTC]".to_owned(),
