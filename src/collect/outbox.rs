@@ -403,7 +403,9 @@ mod tests {
             outbox.counted(1, 0);
             outbox.lines(at, b"{}\n".to_vec(), 0).await;
             clock.block(Duration::from_secs(2));
-            outbox.event(What::FirstLine);
+            outbox.event(What::FirstLine {
+                clock_offset_ms: None,
+            });
         });
         drop(outbox);
         let words: Vec<String> = messages.iter().map(|message| word(&message)).collect();

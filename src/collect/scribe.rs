@@ -628,7 +628,9 @@ mod tests {
         let (to_scribe, ended) = start(&shared, writer).unwrap();
         let event = Event {
             at: clock.now(),
-            what: What::FirstLine,
+            what: What::FirstLine {
+                clock_offset_ms: None,
+            },
             connection: 1,
         };
         to_scribe

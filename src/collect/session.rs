@@ -18,7 +18,9 @@ use crate::{
         event::{Cause, Disconnected, What},
         name::ServerId,
     },
-    source::wire::{Frame, Intake, IntakeError, Last, Notice, Portion, Resume, Transport, Wire},
+    source::wire::{
+        Frame, Intake, IntakeError, Last, Notice, Portion, Resume, Transport, Wire, is_page,
+    },
     text::plural,
     world::clock::{Clock, Reading},
 };
@@ -71,8 +73,8 @@ pub(super) struct Session<'a> {
 )]
 struct Progress {
     begun: UtcMs,
-    /// Whether the answer's head told the platform's time.
-    has_date: bool,
+    /// The platform's clock minus ours, if the answer's head told it.
+    date_offset_ms: Option<i64>,
     lines: u64,
     /// Whether anything came that counts as the stream having been up.
     spoke: bool,
@@ -102,16 +104,16 @@ impl Session<'_> {
         if let Some(detail) = self.wire.is_other(response.status(), response.headers()) {
             return self.not_the_api(response.status().as_u16(), detail, answered);
         }
-        // what is not the API has not the API's clock either
-        if let Some(offset_ms) = offset_ms {
-            self.outbox.clock_seen(offset_ms);
-        }
         if response.status() != self.wire.transport().status() {
+            // what is not the API has not the API's clock either
+            if let Some(offset_ms) = offset_ms.filter(|_| !is_page(response.headers())) {
+                self.outbox.clock_seen(offset_ms);
+            }
             return self
                 .refused(&response, body, answered, backfill_minutes)
                 .await;
         }
-        self.connected(&response, backfill_minutes, offset_ms);
+        self.connected(&response, backfill_minutes);
         let encoding = word(response.headers(), "content-encoding");
         let intake = self.wire.intake(encoding.as_deref(), &endpoint.url, resume);
         let intake = match intake {
@@ -126,7 +128,7 @@ impl Session<'_> {
             }
         };
         let mut reading = Progress {
-            has_date: offset_ms.is_some(),
+            date_offset_ms: offset_ms,
             ..Progress::new(steady)
         };
         let (intake, mut fault) = self.read(body, intake, &mut reading).await;
@@ -281,22 +283,24 @@ impl Session<'_> {
         self.gave_nothing(fault, Some(status), (end, words), answered)
     }
 
-    fn connected(
-        &self,
-        response: &Response<()>,
-        backfill_minutes: u32,
-        clock_offset_ms: Option<i64>,
-    ) {
+    fn connected(&self, response: &Response<()>, backfill_minutes: u32) {
         self.outbox.event(What::Connected {
             status: response.status().as_u16(),
             backfill_minutes,
-            clock_offset_ms,
             transaction: word(response.headers(), "x-transaction-id"),
         });
         self.outbox.connected();
-        if let Some(offset_ms) = clock_offset_ms
-            && CLOCK_OFF_MS < offset_ms.saturating_abs()
-        {
+        tracing::info!("connected, backfill of {backfill_minutes} min asked for");
+    }
+
+    /// The stream has given something, so what answers is the platform, and so is the clock of its answer.
+    fn heard(&self, clock_offset_ms: Option<i64>) {
+        self.outbox.event(What::FirstLine { clock_offset_ms });
+        let Some(offset_ms) = clock_offset_ms else {
+            return;
+        };
+        self.outbox.clock_seen(offset_ms);
+        if CLOCK_OFF_MS < offset_ms.saturating_abs() {
             alarm!(
                 Kind::Clock,
                 self.server,
@@ -304,7 +308,6 @@ impl Session<'_> {
                  check its time synchronization"
             );
         }
-        tracing::info!("connected, backfill of {backfill_minutes} min asked for");
     }
 
     async fn read(
@@ -411,7 +414,10 @@ impl Session<'_> {
                 .lines(at.now, portion.stored, portion.oversize)
                 .await;
         }
-        if let Some(offset_ms) = portion.offset_ms.filter(|_| !reading.has_date) {
+        if let Some(offset_ms) = portion
+            .offset_ms
+            .filter(|_| reading.date_offset_ms.is_none())
+        {
             self.outbox.clock_seen(offset_ms);
         }
         reading.last.cursor = portion.cursor.or(reading.last.cursor);
@@ -422,7 +428,7 @@ impl Session<'_> {
         self.outbox.counted(portion.lines, portion.keep_alives);
         if !reading.heard && 0 < portion.lines + portion.keep_alives {
             reading.heard = true;
-            self.outbox.event(What::FirstLine);
+            self.heard(reading.date_offset_ms);
         }
         reading.spoke |= reading.heard;
         for Frame { line, notice } in portion.frames {
@@ -507,7 +513,7 @@ impl Progress {
     fn new(now: UtcMs) -> Self {
         Self {
             begun: now,
-            has_date: false,
+            date_offset_ms: None,
             lines: 0,
             spoke: false,
             heard: false,

@@ -584,7 +584,6 @@ mod tests {
         let connected = What::Connected {
             status: 200,
             backfill_minutes: 0,
-            clock_offset_ms: None,
             transaction: None,
         };
         let crashed = What::Recovered {

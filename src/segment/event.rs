@@ -59,15 +59,17 @@ pub enum What {
         status: u16,
         /// Minutes of backfill asked for; 0 for none.
         backfill_minutes: u32,
-        /// The API's clock minus ours, from its `Date` header (whole seconds, so ± 1 s).
-        #[serde(skip_serializing_if = "Option::is_none")]
-        clock_offset_ms: Option<i64>,
         /// The API's name for this request, for questions to its operators.
         #[serde(skip_serializing_if = "Option::is_none")]
         transaction: Option<String>,
     },
     /// The first line or keep-alive of a connection.
-    FirstLine,
+    FirstLine {
+        /// The API's clock minus ours, from the answer's `Date` header (whole seconds, so ± 1 s): told only now, since
+        /// before a line nothing shows that the answer is the API's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clock_offset_ms: Option<i64>,
+    },
     /// The connection is over, or could not be made.
     Disconnected(Disconnected),
     /// Nothing is tried for a while.
@@ -293,9 +295,7 @@ impl Event {
     /// The API's clock minus ours, if it tells that.
     pub fn clock_offset_ms(&self) -> Option<i64> {
         match &self.what {
-            What::Connected {
-                clock_offset_ms, ..
-            } => *clock_offset_ms,
+            What::FirstLine { clock_offset_ms } => *clock_offset_ms,
             What::Alive(alive) => alive.clock_offset_ms,
             _ => None,
         }
@@ -328,7 +328,9 @@ mod tests {
     #[test]
     fn records_read_back() {
         check_json(
-            What::FirstLine,
+            What::FirstLine {
+                clock_offset_ms: None,
+            },
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"first_line","connection":3}"#,
         );
         check_json(

@@ -11,7 +11,7 @@ const SHOWN_CHARS_MAX: usize = 80;
 pub fn head(status: StatusCode, headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let kind = text(header::CONTENT_TYPE).unwrap_or("").trim();
-    let is_page = is_page(kind);
+    let is_page = is_page(headers);
     if status.is_redirection() {
         let place = text(header::LOCATION).unwrap_or("nowhere");
         return Some(format!(
@@ -38,9 +38,11 @@ pub fn head(status: StatusCode, headers: &HeaderMap) -> Option<String> {
     None
 }
 
-/// Whether a content type is that of a page. The API says `application/json`; other spellings, and none at
+/// Whether the content type is that of a page. The API says `application/json`; other spellings, and none at
 /// all, are judged by the first line.
-fn is_page(kind: &str) -> bool {
+pub fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("");
     let kind = kind.split(';').next().unwrap_or("").trim();
     ["text/html", "application/xhtml+xml"]
         .iter()

@@ -6,6 +6,7 @@ use hyper::{
     header::{HeaderName, HeaderValue},
 };
 
+pub use super::page::is_page;
 use crate::{backoff::Refusal, period::UtcMs, segment::line::CursorOf};
 
 /// A platform's stream, as the collector sees it.

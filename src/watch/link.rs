@@ -87,15 +87,13 @@ impl Link {
                 turn(self, State::Disconnected);
             }
             What::ClockStepped { number, step_ms } => self.stepped(*number, *step_ms),
-            What::Connected {
-                clock_offset_ms, ..
-            } => {
+            What::Connected { .. } => {
                 turn(self, State::Connected);
-                self.clock_offset_ms = clock_offset_ms.or(self.clock_offset_ms);
                 self.ended_waiting();
             }
-            What::FirstLine => {
+            What::FirstLine { clock_offset_ms } => {
                 turn(self, State::Connected);
+                self.clock_offset_ms = clock_offset_ms.or(self.clock_offset_ms);
                 (self.why, self.cause) = (None, None);
                 (self.waits, self.waits_until) = (None, None);
             }
@@ -208,7 +206,6 @@ mod tests {
         What::Connected {
             status: 200,
             backfill_minutes: 0,
-            clock_offset_ms: Some(-40),
             transaction: None,
         }
     }
@@ -232,7 +229,12 @@ mod tests {
             &[
                 event(1, started()),
                 event(2, connected()),
-                event(3, What::FirstLine),
+                event(
+                    3,
+                    What::FirstLine {
+                        clock_offset_ms: Some(-40),
+                    },
+                ),
             ],
         );
         assert_eq!((link.state, link.since), (State::Connected, Some(UtcMs(2))));
@@ -254,7 +256,12 @@ mod tests {
         // the answer alone is no stream
         link.take(&event(30, connected()));
         assert_eq!(link.waits, Some(Why::Unauthorized));
-        link.take(&event(31, What::FirstLine));
+        link.take(&event(
+            31,
+            What::FirstLine {
+                clock_offset_ms: None,
+            },
+        ));
         assert_eq!((link.waits, link.why), (None, None));
     }
 
@@ -275,6 +282,8 @@ mod tests {
         let mut link = Link::default();
         link.take(&event(10_000, started()));
         link.take(&event(20_000, connected()));
+        let clock_offset_ms = Some(-40);
+        link.take(&event(20_100, What::FirstLine { clock_offset_ms }));
         let stepped = |number, step_ms| What::ClockStepped { number, step_ms };
         link.take(&event(95_000, stepped(2, 5_000)));
         link.take(&event(93_000, stepped(3, -2_000)));

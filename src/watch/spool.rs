@@ -489,7 +489,12 @@ mod tests {
         written.line(minute(1).plus_ms(59_900));
         // the next minute has begun, without a line yet; the one before is not sealed yet
         let mut closed = written.writer.turn_to(minute(2)).unwrap();
-        written.event(minute(2), What::FirstLine);
+        written.event(
+            minute(2),
+            What::FirstLine {
+                clock_offset_ms: None,
+            },
+        );
         for known in [&mut known, &mut KnownServer::default()] {
             let seen = written.seen(known, minute(2).plus_ms(10));
             assert_eq!(seen.last_line, Some(minute(1).plus_ms(59_900)));
@@ -562,7 +567,12 @@ mod tests {
         let mut written = Written::new();
         let days = |n: i64| BEGIN.plus_ms(n * 24 * 3_600_000);
         written.line(BEGIN);
-        written.event(BEGIN, What::FirstLine);
+        written.event(
+            BEGIN,
+            What::FirstLine {
+                clock_offset_ms: None,
+            },
+        );
         written.writer.close().unwrap().seal(&RealDisk).unwrap();
         let seen = |written: &Written, now| written.seen(&mut KnownServer::default(), now).link;
         assert_eq!(seen(&written, days(0)).state, State::Connected);

@@ -56,7 +56,9 @@ fn segment(minute: i64, lines: u32) -> Segment {
     };
     let first_line = Event {
         at: name.minute.begin(),
-        what: What::FirstLine,
+        what: What::FirstLine {
+            clock_offset_ms: None,
+        },
         connection: 1,
     };
     Segment {

@@ -73,7 +73,9 @@ fn segment(minute: i64, lines: u64) -> Segment {
     let lines = (0..lines).map(received).collect();
     let first_line = Event {
         at: name.minute.begin(),
-        what: What::FirstLine,
+        what: What::FirstLine {
+            clock_offset_ms: None,
+        },
         connection: 1,
     };
     Segment {

@@ -85,7 +85,9 @@ fn collect_until<D: Disk + Clone + 'static>(
             }
             let event = Event {
                 at,
-                what: What::FirstLine,
+                what: What::FirstLine {
+                    clock_offset_ms: None,
+                },
                 connection: 1,
             };
             let json = event.to_json();
@@ -267,7 +269,9 @@ fn recovery_tells_what_it_found_and_when_the_last_line_came() {
     write_line(&mut writer, b"{}", at);
     let event = Event {
         at: at.plus_ms(500),
-        what: What::FirstLine,
+        what: What::FirstLine {
+            clock_offset_ms: None,
+        },
         connection: 1,
     };
     writer.event(&event).unwrap();
@@ -367,7 +371,9 @@ fn a_pair_that_cannot_be_mended_stops_no_other() {
         );
         let event = Event {
             at: FIRST.begin(),
-            what: What::FirstLine,
+            what: What::FirstLine {
+                clock_offset_ms: None,
+            },
             connection: 1,
         };
         writer.event(&event).unwrap();

@@ -406,12 +406,13 @@ impl<'a> Server<'a> {
         self.tell(What::Connected {
             status: 200,
             backfill_minutes: 0,
-            clock_offset_ms: Some(offset_ms),
             transaction: None,
         });
         self.pulse.connected(self.stamp());
         self.backoff.answered(self.steady(), RateLimit::default());
-        self.tell(What::FirstLine);
+        self.tell(What::FirstLine {
+            clock_offset_ms: None,
+        });
         self.connected_ms = self.now_ms;
     }
 

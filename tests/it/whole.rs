@@ -199,13 +199,24 @@ impl Site {
 
     /// All sealed lines of one server, from its own spool.
     fn lines(&self, server: u8) -> Vec<String> {
+        self.lines_of(server, false)
+    }
+
+    /// What its events files say.
+    fn events(&self, server: u8) -> Vec<serde_json::Value> {
+        let lines = self.lines_of(server, true);
+        let read = |line: &String| serde_json::from_str(line).unwrap();
+        lines.iter().map(read).collect()
+    }
+
+    fn lines_of(&self, server: u8, events: bool) -> Vec<String> {
         let spool = self.path(&format!("server{server}/spool/{server}"));
         let mut paths = files_below(&spool);
         paths.retain(|path| {
-            // segments only: the names of events files have one more dot
+            // the names of events files have one more dot
             let stem = path.file_stem().unwrap().to_str().unwrap();
             path.extension().is_some_and(|ending| ending == "jsonl")
-                && !stem.contains('.')
+                && stem.contains('.') == events
                 && stem != "acks"
         });
         let read = |path: &PathBuf| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
@@ -833,6 +844,16 @@ fn a_portal_gives_no_post_and_a_gap_that_names_it() {
     assert!(!pages.is_empty(), "the portal was to answer");
     let lines = site.lines(1);
     assert!(lines.iter().all(|line| line.starts_with('{')), "{lines:?}");
+    // its clock, which is an hour ahead, is nobody's
+    let told: Vec<i64> = site
+        .events(1)
+        .iter()
+        .filter_map(|event| event["clock_offset_ms"].as_i64())
+        .collect();
+    assert!(
+        told.len() > 2 && told.iter().all(|offset| offset.abs() < 60_000),
+        "{told:?}"
+    );
     site.check_stage(2, None, &["deliver"], &[0]);
     site.check_stage(1, Some(SETTLED), &["merge"], &[0]);
     let gaps = site.check_stage(1, Some(SETTLED), &["gaps", "--csv"], &[0]);

@@ -115,7 +115,9 @@ pub(crate) fn segments_of(stream: &str, server: &str, received: &[Received]) -> 
             };
             let first_line = Event {
                 at: minute.begin().plus_ms(500),
-                what: What::FirstLine,
+                what: What::FirstLine {
+                    clock_offset_ms: None,
+                },
                 connection: 1,
             };
             Segment {
