@@ -67,10 +67,6 @@ pub(super) struct Session<'a> {
 }
 
 /// How far the reading of a response is, in the steady time.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a thing that has happened, or not"
-)]
 struct Progress {
     begun: UtcMs,
     /// The platform's clock minus ours, if the answer's head told it.
