@@ -16,12 +16,12 @@ pub struct Placed {
     pub key: Key,
     /// Its time: decides the hour.
     pub at: UtcMs,
-    /// Whether that time is in the key.
+    /// Whether its line in the list of ids tells that time.
     pub is_timed: bool,
 }
 
 impl Placed {
-    /// Rows ascend by this: by time, then key; what has no time in its key comes first.
+    /// Rows ascend by this: by time, then key; that whose time the list of ids does not tell comes first.
     pub const fn order(&self) -> (UtcMs, &Key) {
         order(Some(self.at), self.is_timed, &self.key)
     }
@@ -34,7 +34,7 @@ pub struct Listed {
     pub key: Key,
     /// Its time, if it can be told.
     pub at: Option<UtcMs>,
-    /// Whether that time is in the key.
+    /// Whether its line in the list of ids tells that time.
     pub is_timed: bool,
     /// Whether that is all of its key: a row of the table may tell less of it.
     pub is_whole: bool,

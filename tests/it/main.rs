@@ -37,6 +37,7 @@ mod simulate;
 mod soak;
 mod support;
 mod tidy;
+mod toy;
 mod unreadable;
 mod users_files;
 mod vault;
