@@ -9,6 +9,7 @@ use super::{
     exit::{Exit, Failure},
     output, progress,
     setup::{self, Setup},
+    store,
 };
 use crate::{
     config::settings::{Role, Server, SshTarget, Target},
@@ -17,8 +18,9 @@ use crate::{
         plan::Plan,
         rsync::{Remote, RsyncError},
         run::{self, DeliverError, Delivered, Job},
+        to_store,
     },
-    place::{decide::Asks, door::Unopened},
+    place::{decide::Asks, door::Unopened, id::PlaceId, s3::address::Address},
     segment::name::{SegmentName, ServerId},
     text::plural,
     world::{
@@ -64,7 +66,48 @@ pub(crate) fn run(global: &Global, args: &DeliverArgs) -> Result<Exit, Failure> 
     match target {
         Target::Folder(path) => to_folder(&setup, this, path, args),
         Target::Ssh(target) => over_ssh(&setup, this, target, args),
+        Target::Store(address) => to_store(&setup, this, address, args),
     }
+}
+
+fn to_store(
+    setup: &Setup,
+    this: &Server,
+    address: &Address,
+    args: &DeliverArgs,
+) -> Result<Exit, Failure> {
+    let settings = &setup.settings;
+    let (asks, store) = if args.dry_run {
+        (Asks::Look, store::open(setup, address)?)
+    } else {
+        (Asks::Use, store::trusted(setup, address)?)
+    };
+    let spool = setup.spool(asks)?;
+    let mirror = over_ssh::mirror_dir(&settings.data_dir);
+    let unopened = mirror.clone().into();
+    let job = to_store::Job {
+        server: &this.id,
+        spool: &spool,
+        store: &store,
+        mirror: &mirror,
+        keep_delivered: settings.deliver.keep_delivered,
+        recognize: &|| {
+            let opened = setup.door().spool(&unopened, asks);
+            opened.map_err(|why| why.of(&address.to_string()))
+        },
+        draw: &PlaceId::draw,
+    };
+    let plan = job.look(&RealDisk, setup.clock.now()).map_err(failure)?;
+    if args.dry_run {
+        return tell_plan(&plan, args.json);
+    }
+    let now = || setup.clock.now();
+    let bar = progress::bar(plan.send.len() as u64, "segments delivered");
+    let delivered = job
+        .carry_out(&RealDisk, &plan, &now, |_| bar.inc(1))
+        .map_err(failure)?;
+    bar.finish_and_clear();
+    tell_outcome(&delivered, address, args.json)
 }
 
 fn to_folder(
@@ -208,6 +251,8 @@ fn tell_outcome(delivered: &Delivered, target: &dyn Display, json: bool) -> Resu
 fn failure(error: DeliverError) -> Failure {
     let error = match error {
         DeliverError::Place(why) => return setup::told(&why),
+        DeliverError::Store(why) => return store::failure(&why),
+        DeliverError::Mirror(why) => return store::mirror_failure(&why),
         error => error,
     };
     let (exit, hint) = match &error {
@@ -231,7 +276,11 @@ fn failure(error: DeliverError) -> Failure {
         DeliverError::Rsync(RsyncError::Start(_)) => {
             (Exit::Failed, "install rsync: apt install rsync")
         }
-        DeliverError::Rsync(_) | DeliverError::Io { .. } | DeliverError::Place(_) => (
+        DeliverError::Rsync(_)
+        | DeliverError::Io { .. }
+        | DeliverError::Place(_)
+        | DeliverError::Store(_)
+        | DeliverError::Mirror(_) => (
             Exit::Failed,
             "the next delivery goes on where this one ended",
         ),

@@ -5,12 +5,12 @@ use super::{
     exit::Failure,
     probe::{self, Answer},
     setup::{self, Setup},
-    witness,
+    store, witness,
 };
 use crate::{
     config::{
         proxy::Proxies,
-        settings::{Platform, Role, Server, SshTarget, Target},
+        settings::{Platform, Role, Server, Settings, SshTarget, Target},
     },
     deliver::{
         over_ssh,
@@ -18,7 +18,11 @@ use crate::{
         run::DeliverError,
     },
     period::UtcMs,
-    place::{decide::Asks, door::OfTarget},
+    place::{
+        decide::Asks,
+        door::{Kind, OfMirror, OfStore, OfTarget},
+        s3::{address::Address, probe::WRITERS},
+    },
     publish::{address::Site, answer::Trouble, osf::Osf},
     segment::name::ServerId,
     source::x::wire::Api,
@@ -233,13 +237,51 @@ pub(super) fn primary(setup: &Setup, this: &Server) -> Vec<Finding> {
                 ),
             ]
         }
+        (Role::Secondary, Some(Target::Store(address))) => {
+            vec![object_store::<OfMirror>(setup, address)]
+        }
         _ => settings
-            .servers
+            .spool_store
             .iter()
-            .filter(|server| matches!(server.deliver_to, Some(Target::Ssh(_))))
-            .take(1)
-            .map(|_| rsync_here())
+            .map(|address| object_store::<OfStore>(setup, address))
+            .chain(ssh_here(settings))
             .collect(),
+    }
+}
+
+fn ssh_here(settings: &Settings) -> Option<Finding> {
+    settings
+        .servers
+        .iter()
+        .filter(|server| matches!(server.deliver_to, Some(Target::Ssh(_))))
+        .map(|_| rsync_here())
+        .next()
+}
+
+/// Whether the store lets this server in and keeps the condition, and which spool is in it.
+fn object_store<K: Kind>(setup: &Setup, address: &Address) -> Finding {
+    let scratch = std::env::temp_dir().join(format!("twinstream-check-{}", std::process::id()));
+    let tried = || {
+        let store = store::open(setup, address)?;
+        store::probe(&store)?;
+        store::spool::<K>(setup, &store, &scratch, Asks::Look)
+    };
+    let found = tried();
+    if let Err(why) = std::fs::remove_dir_all(&scratch) {
+        tracing::debug!("{}: {why}", scratch.display());
+    }
+    match found {
+        Ok(place) => {
+            let is = place.id().map_or_else(
+                || "it is empty: the first delivery makes a spool of it".to_owned(),
+                |id| format!("it is the spool {id}"),
+            );
+            ok(
+                "store",
+                format!("{address} keeps what one of {WRITERS} writers creates; {is}"),
+            )
+        }
+        Err(why) => failed("store", why),
     }
 }
 

@@ -7,11 +7,15 @@ use super::{
     exit::{Exit, Failure},
     output, progress,
     setup::{self, Setup},
+    store,
 };
 use crate::{
     alarm::Kind,
-    config::settings::{Role, Server, Target},
-    deliver::receive::{self, Received},
+    config::settings::{Role, Target},
+    deliver::{
+        fetch::{self, Fetched},
+        receive::{self, Received},
+    },
     merge::{
         outcome::Outcome,
         run::{Job, Plan, RunError, Step},
@@ -20,7 +24,7 @@ use crate::{
     period::Hour,
     place::{
         decide::Asks,
-        door::{Spool, Vault},
+        door::{OfStore, Spool, Vault},
     },
     segment::name::ServerId,
     text::plural,
@@ -154,6 +158,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         return tell_plan(&planned, args.json);
     }
     let _lock = primary.lock()?;
+    let fetched = fetch(&primary);
     let received = receive(&primary);
     let outcome = job.run(&mut tell).map_err(failure)?;
     bar.finish_and_clear();
@@ -161,10 +166,16 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         hook.after(*hour);
     }
     let exit = tell_outcome(&outcome, &asked, args.json)?;
+    let is_merged = [Exit::Done, Exit::NothingToDo, Exit::Incomplete].contains(&exit);
+    let fetched = match fetched {
+        Ok(fetched) => fetched,
+        // what is here was merged, and what is there comes another time
+        Err(why) if is_merged => return Err(why),
+        Err(_) => return Ok(exit),
+    };
+    let is_failed = !received.failed.is_empty() || 0 < fetched.failed;
     Ok(match exit {
-        Exit::Done | Exit::NothingToDo | Exit::Incomplete if !received.failed.is_empty() => {
-            Exit::Failed
-        }
+        _ if is_merged && is_failed => Exit::Failed,
         Exit::Done | Exit::NothingToDo if !received.refused.is_empty() => Exit::Incomplete,
         Exit::NothingToDo if 0 < received.acknowledged => Exit::Done,
         exit => exit,
@@ -196,12 +207,45 @@ impl Hook<'_> {
     }
 }
 
-/// Reads back and acknowledges what secondaries have delivered over ssh. A failure is told of, and does
-/// not stop the merge.
+/// Fetches what secondaries have delivered to the object store, if there is one.
+fn fetch(primary: &Primary) -> Result<Fetched, Failure> {
+    let setup = &primary.setup;
+    let settings = &setup.settings;
+    let Some(address) = &settings.spool_store else {
+        return Ok(Fetched::default());
+    };
+    let store = store::trusted(setup, address)?;
+    let folder = store::mirror_dir(&settings.data_dir);
+    let there = store::spool::<OfStore>(setup, &store, &folder, Asks::Use)?;
+    if there.id().is_none() {
+        tracing::info!("{address} is no spool yet: no other server has delivered to it");
+        return Ok(Fetched::default());
+    }
+    let others = settings.servers.iter();
+    let others = others.filter(|one| matches!(one.deliver_to, Some(Target::Store(_))));
+    let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
+    let job = fetch::Job {
+        disk: &RealDisk,
+        spool: &primary.spool,
+        store: &store,
+        servers: &servers,
+        keep_free: settings.merge.keep_free,
+    };
+    let fetched = job.run().map_err(|why| store::failure(&why))?;
+    if 0 < fetched.segments {
+        let segments = plural(fetched.segments, "segment", "segments");
+        tracing::info!("fetched {segments} from {address}");
+    }
+    Ok(fetched)
+}
+
+/// Reads back and acknowledges what secondaries have delivered over ssh, or was fetched. A failure is told of, and
+/// does not stop the merge.
 fn receive(primary: &Primary) -> Received {
     let setup = &primary.setup;
-    let over_ssh = |server: &&Server| matches!(server.deliver_to, Some(Target::Ssh(_)));
-    let others = setup.settings.servers.iter().filter(over_ssh);
+    let others = setup.settings.servers.iter();
+    let others =
+        others.filter(|one| matches!(one.deliver_to, Some(Target::Ssh(_) | Target::Store(_))));
     let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
     let job = receive::Job {
         disk: &RealDisk,

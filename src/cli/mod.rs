@@ -42,6 +42,7 @@ mod simulate_bluesky;
 mod simulate_osf;
 mod simulate_smtp;
 mod status;
+mod store;
 mod unit;
 mod verify;
 mod witness;

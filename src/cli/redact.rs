@@ -100,6 +100,13 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, "--reason is empty")
             .hint("say why in a few words: they stand in the manifests"));
     }
+    if let Some(address) = &setup.settings.spool_store {
+        let what = format!(
+            "posts cannot be taken out of an object store yet, and {address} has what secondaries delivered"
+        );
+        return Err(Failure::new(Exit::Configuration, what)
+            .hint("nothing was taken out anywhere; a spool that is a folder can be redacted"));
+    }
     let asks = if args.dry_run { Asks::Look } else { Asks::Make };
     let primary = Primary::of(setup, "redacting", asks)?;
     let nobody = BTreeSet::new();

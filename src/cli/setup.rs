@@ -328,11 +328,19 @@ pub(crate) fn mail_password(file: Option<&Path>) -> Result<Option<Secret>, Failu
         .transpose()
 }
 
-fn secret_file(
+/// The access key for the object store, id and secret, from a systemd credential or from its file.
+pub(crate) fn access_key(file: Option<&Path>) -> Result<Option<(Secret, Secret)>, Failure> {
+    let what = "the access key";
+    credential("s3-access-key", file)
+        .map(|path| secret_file(what, &path, secrets::two_lines))
+        .transpose()
+}
+
+fn secret_file<T>(
     what: &str,
     path: &Path,
-    take: impl FnOnce(&[u8]) -> Result<Secret, SecretError>,
-) -> Result<Secret, Failure> {
+    take: impl FnOnce(&[u8]) -> Result<T, SecretError>,
+) -> Result<T, Failure> {
     let shown = path.display();
     let read = users_file::read_secret(path, secrets::SECRET_BYTES_MAX, secrets::check_mode);
     read.and_then(|bytes| take(&bytes)).map_err(|why| {
@@ -342,7 +350,7 @@ fn secret_file(
                 format!("put {what} there, where others cannot read it (mode 600)"),
             ),
             SecretError::Open { .. } => (format!("{shown}: {why}"), format!("chmod 600 {shown}")),
-            SecretError::Empty | SecretError::NotOneWord => (
+            SecretError::Empty | SecretError::NotOneWord | SecretError::NotTwoLines => (
                 format!("{shown}: {why}"),
                 format!("put {what}, and nothing else, into that file"),
             ),

@@ -84,6 +84,7 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
                     let mirror = over_ssh::mirror_dir(&settings.data_dir);
                     let name = match other {
                         Some(Target::Ssh(target)) => target.to_string(),
+                        Some(Target::Store(address)) => address.to_string(),
                         _ => String::new(),
                     };
                     Acks::Fetched(mirror.into(), name)

@@ -147,7 +147,7 @@ impl Unit<'_> {
     fn target(&self) -> Option<&Path> {
         match self.settings.this_one()?.deliver_to.as_ref()? {
             Target::Folder(target) => Some(target.name()),
-            Target::Ssh(_) => None,
+            Target::Ssh(_) | Target::Store(_) => None,
         }
     }
 
@@ -217,6 +217,14 @@ impl Unit<'_> {
         let mut secrets = Vec::new();
         if self.settings.source == Platform::X {
             secrets.push((NEEDED, self.settings.x.bearer_token_file.as_path()));
+        }
+        if let Some(file) = self
+            .settings
+            .s3
+            .as_ref()
+            .and_then(|s3| s3.access_key_file.as_ref())
+        {
+            secrets.push(("s3-access-key", file));
         }
         if let Some(publish) = &self.settings.publish {
             secrets.push(("osf-token", &publish.token_file));

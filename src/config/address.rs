@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::settings::{SshTarget, Target};
+use crate::place::s3::address::{Address, SCHEME};
 
 /// Whether a URL goes to this machine only.
 pub fn is_loopback(base_url: &str) -> bool {
@@ -57,12 +58,15 @@ pub(super) fn check_base_url(url: &str) -> Result<(), (&'static str, &'static st
     Ok(())
 }
 
-/// A folder, as it is written, or an ssh address.
+/// A folder, as it is written, an ssh address, or a folder in a bucket.
 pub(super) fn target(text: &str) -> Result<Target, &'static str> {
+    if let Some(rest) = text.strip_prefix(SCHEME) {
+        return Address::new(rest).map(Target::Store);
+    }
     match text.strip_prefix("ssh://") {
         Some(rest) => ssh(rest).map(Target::Ssh),
         None if text.is_empty() => Err("it is empty"),
-        None if text.contains("://") => Err("only ssh:// and folders can be delivered to"),
+        None if text.contains("://") => Err("only ssh://, s3:// and folders can be delivered to"),
         None => Ok(Target::Folder(PathBuf::from(text).into())),
     }
 }

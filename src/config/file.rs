@@ -18,6 +18,10 @@ pub const KEYS: &[&str] = &[
     "data_dir",
     "spool_dir",
     "vault_dir",
+    "s3.endpoint",
+    "s3.region",
+    "s3.access_key_file",
+    "s3.ca_file",
     "x.base_url",
     "x.bearer_token_file",
     "x.fields",
@@ -429,7 +433,7 @@ mod tests {
                 (
                     6,
                     "`colour`: there is no such key",
-                    "known here: source, data_dir, spool_dir, vault_dir, x, bluesky, deliver, merge, hook, publish, witness, mail, status, dataset, servers",
+                    "known here: source, data_dir, spool_dir, vault_dir, s3, x, bluesky, deliver, merge, hook, publish, witness, mail, status, dataset, servers",
                 ),
             ],
         );
@@ -479,7 +483,7 @@ mod tests {
             .collect();
         assert_eq!(of_servers, SERVER_KEYS.iter().copied().collect());
         assert!(
-            KEYS.len() + SERVER_KEYS.len() <= 60,
+            KEYS.len() + SERVER_KEYS.len() <= 64,
             "more keys than anybody will read"
         );
         for line in ["x.fields", "merge.settle", "deliver.every"] {

@@ -40,6 +40,9 @@ mod resolve_bluesky;
 /// `[publish.osf]`.
 mod resolve_publish;
 
+/// `[s3]`.
+mod resolve_s3;
+
 /// `[witness]`.
 mod resolve_witness;
 

@@ -186,6 +186,10 @@ mod tests {
         "data_dir",
         "spool_dir",
         "vault_dir",
+        "s3.endpoint",
+        "s3.region",
+        "s3.access_key_file",
+        "s3.ca_file",
         "x.base_url",
         "x.bearer_token_file",
         "deliver.ssh_options",
@@ -212,6 +216,11 @@ source = "x"
 data_dir = "/real/data"
 spool_dir = "/real/spool"
 vault_dir = "/real/vault"
+[s3]
+endpoint = "https://real.example.org"
+region = "real"
+access_key_file = "/real/access-key"
+ca_file = "/real/s3-ca.pem"
 [x]
 base_url = "https://real.example.org"
 bearer_token_file = "/real/token"

@@ -46,7 +46,13 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
         Some(_) => r.path(key),
         None => data_dir.join(name),
     };
-    let spool_dir = below(&mut r, "spool_dir", "spool");
+    let spool_store = r.spool_store();
+    let spool_dir = match spool_store {
+        // collectors always write to their own disk first
+        Some(_) => data_dir.join("spool"),
+        None => below(&mut r, "spool_dir", "spool"),
+    };
+    r.no_vault_store();
     let vault_dir = below(&mut r, "vault_dir", "vault");
     let choices = [("x", Platform::X), ("bluesky", Platform::Bluesky)];
     let source = r.one_of("source", &choices);
@@ -64,6 +70,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     let dataset = r.dataset();
     r.only_of_x(source, publish.is_some(), dataset.is_some());
     let servers = r.servers();
+    let s3 = r.s3(spool_store.as_ref(), &servers, merge.as_ref());
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
     let after_hour = r.after_hour();
     let this = r.this(&servers, me);
@@ -76,10 +83,12 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
         (Some(merge), Some(status)) if r.problems.iter().all(Problem::is_of_mail) => Ok(Settings {
             data_dir,
             spool_dir: spool_dir.into(),
+            spool_store,
             vault_dir: vault_dir.into(),
             servers,
             this,
             source,
+            s3,
             x,
             bluesky,
             deliver,
@@ -447,7 +456,7 @@ impl Resolving<'_> {
             }
             Ok(target) => Some(target),
             Err(why) => {
-                let hint = "write ssh://user@host/path, or a folder";
+                let hint = "write ssh://user@host/path, s3://bucket/folder, or a folder";
                 self.wrong(Some(line), "deliver_to", why, hint);
                 None
             }
@@ -462,7 +471,8 @@ impl Resolving<'_> {
             }
         });
         if role == Some(Role::Secondary) && deliver_to.is_none() && self.problems.len() == before {
-            let hint = "write deliver_to = \"ssh://user@host/path\", or a folder";
+            let hint =
+                "write deliver_to = \"ssh://user@host/path\", \"s3://bucket/folder\", or a folder";
             self.wrong(
                 Some(begin),
                 "servers.deliver_to",

@@ -25,6 +25,9 @@ pub enum SecretError {
     /// There is nothing in it.
     #[error("it is empty")]
     Empty,
+    /// There are not two words in it.
+    #[error("it must hold two lines, the key's id and its secret, and nothing else")]
+    NotTwoLines,
     /// There is more in it than a secret.
     #[error("it must hold the token and nothing else")]
     NotOneWord,
@@ -74,6 +77,17 @@ pub fn from_text(text: &str) -> Result<Secret, SecretError> {
     }
 }
 
+/// Takes an access key's id and its secret out of a file's bytes: two lines.
+pub fn two_lines(bytes: &[u8]) -> Result<(Secret, Secret), SecretError> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    match (lines.next(), lines.next(), lines.next()) {
+        (None, _, _) => Err(SecretError::Empty),
+        (Some(id), Some(secret), None) => Ok((from_text(id)?, from_text(secret)?)),
+        _ => Err(SecretError::NotTwoLines),
+    }
+}
+
 /// Takes a password out of a file's bytes: its first line, whatever it holds. What is no UTF-8 is taken
 /// for Latin-1, which is what else such files are written in.
 pub fn first_line(bytes: &[u8]) -> Result<Secret, SecretError> {
@@ -116,6 +130,13 @@ mod tests {
         }
         assert_eq!(line(b""), Err(SecretError::Empty));
         assert_eq!(line(b"\npassword"), Err(SecretError::Empty));
+        let two = |bytes: &[u8]| {
+            two_lines(bytes).map(|(id, secret)| format!("{} {}", id.reveal(), secret.reveal()))
+        };
+        assert_eq!(two(b"AKIA\r\n\na/b+c=\n"), Ok("AKIA a/b+c=".to_owned()));
+        assert_eq!(two(b"\n"), Err(SecretError::Empty));
+        assert_eq!(two(b"AKIA\n"), Err(SecretError::NotTwoLines));
+        assert_eq!(two(b"AKIA\nb\nc\n"), Err(SecretError::NotTwoLines));
         assert_eq!(check_mode(0o100_600), Ok(()));
         assert_eq!(check_mode(0o100_640), Ok(()));
         assert_eq!(

@@ -6,7 +6,11 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{dataset::Dataset, file::Problem};
-use crate::{period::Zone, place::door::Unopened, segment::name::ServerId};
+use crate::{
+    period::Zone,
+    place::{door::Unopened, s3::address::Address},
+    segment::name::ServerId,
+};
 
 /// All settings of one server.
 #[derive(Debug, Clone)]
@@ -15,6 +19,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Segments and events of this server, and on the primary those of all servers.
     pub spool_dir: Unopened,
+    /// The spool in an object store from which the primary fetches what other servers have delivered there.
+    pub spool_store: Option<Address>,
     /// Committed hours.
     pub vault_dir: Unopened,
     /// All servers, in the order of the file.
@@ -23,6 +29,8 @@ pub struct Settings {
     pub this: Option<ServerId>,
     /// What is collected.
     pub source: Platform,
+    /// How the object store is reached; `None`: none is used.
+    pub s3: Option<S3>,
     /// How X is asked.
     pub x: X,
     /// How Bluesky is asked.
@@ -143,6 +151,21 @@ pub enum Target {
     Folder(Unopened),
     /// `ssh://user@host[:port]/path`.
     Ssh(SshTarget),
+    /// `s3://bucket/folder`: the spool in an object store.
+    Store(Address),
+}
+
+/// `[s3]`
+#[derive(Debug, Clone)]
+pub struct S3 {
+    /// `https://…`; plain http only to loopback. The next one is taken when one fails. Without a `/` at the end.
+    pub endpoints: Vec<String>,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// Holds the access key's id and its secret; it is read when they are needed.
+    pub access_key_file: Option<PathBuf>,
+    /// Holds the certificates that are known instead of the machine's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The primary's spool on another machine, reached over ssh. None of its parts can be taken for an

@@ -1,16 +1,21 @@
 //! A folder as target: copies durably, reads back, and never overwrites.
 
 use std::{
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
 };
 
 use super::{
+    in_store,
     plan::ENDINGS,
     sealed::{self, SealedError},
 };
 use crate::{
     period::UtcMs,
+    place::{
+        folder::Folder,
+        store::{Content, Created, Key, Store as _, StoreError},
+    },
     segment::{
         acks::Ack,
         name::SegmentName,
@@ -90,10 +95,11 @@ pub fn send(
         (&here.events, &there.events, events),
         (&here.seal, &there.seal, seal),
     ];
+    let keys = in_store::keys(name).map_err(|why| io_at(target)(io::Error::other(why)))?;
     let mut acks = Vec::new();
-    for ((from, to, digest), ending) in files.into_iter().zip(ENDINGS) {
+    for (((from, to, digest), ending), key) in files.into_iter().zip(ENDINGS).zip(&keys) {
         if !is_done {
-            put_copy(disk, from, to, &digest)?;
+            put_copy(disk, from, to, (target, key), &digest)?;
         }
         acks.push(Ack {
             at: now(),
@@ -142,7 +148,13 @@ fn is_redacted_there(
 
 /// Puts one file in place at the target unless the same bytes lie there already. A segment may lie
 /// compressed on either side; what is sent is always its plain form.
-fn put_copy(disk: &dyn Disk, from: &Path, to: &Path, digest: &Digest) -> Result<(), FolderError> {
+fn put_copy(
+    disk: &dyn Disk,
+    from: &Path,
+    to: &Path,
+    (root, key): (&Path, &Key),
+    digest: &Digest,
+) -> Result<(), FolderError> {
     let ours = digest.sha256.clone();
     if raw::exists(disk, to).map_err(io_at(to))? {
         let there = sealed::digest_of(disk, to).map_err(io_at(to))?.sha256;
@@ -153,38 +165,31 @@ fn put_copy(disk: &dyn Disk, from: &Path, to: &Path, digest: &Digest) -> Result<
             Err(FolderError::Conflict { path, there, ours })
         };
     }
-    let aside = disk::aside(to);
-    disk::remove_if_there(disk, &aside).map_err(io_at(&aside))?;
-    let found = copy(disk, from, &aside)?;
-    if found != *digest {
-        disk.remove(&aside).map_err(io_at(&aside))?;
-        return Err(FolderError::Here(SealedError::Content {
-            path: from.to_owned(),
-            sealed: ours,
-            found: found.sha256,
-        }));
-    }
-    let there = sealed::digest_of(disk, &aside)
-        .map_err(io_at(&aside))?
-        .sha256;
-    if there != ours {
-        return Err(FolderError::ReadBack {
-            path: aside,
+    let content = Content {
+        digest,
+        open: &|| Ok(Box::new(raw::open(disk, from)?)),
+    };
+    let (from, to) = (from.to_owned(), to.to_owned());
+    match (Folder { disk, root }).create(key, &content) {
+        Ok(Created::Stands) => Ok(()),
+        Ok(Created::Taken { sha256: there }) => Err(FolderError::Conflict {
+            path: to,
             there,
             ours,
-        });
+        }),
+        Err(StoreError::Changed { found, .. }) => Err(FolderError::Here(SealedError::Content {
+            path: from,
+            sealed: ours,
+            found,
+        })),
+        Err(StoreError::ReadBack { there, .. }) => {
+            let path = disk::aside(&to);
+            Err(FolderError::ReadBack { path, there, ours })
+        }
+        Err(StoreError::Io(source)) => Err(FolderError::Io { path: to, source }),
+        Err(other) => Err(FolderError::Io {
+            path: to,
+            source: io::Error::other(other),
+        }),
     }
-    disk.rename(&aside, to).map_err(io_at(to))?;
-    let folder = to.parent().unwrap_or(Path::new("."));
-    disk.sync_folder(folder).map_err(io_at(folder))
-}
-
-/// Copies a file, of a segment its plain bytes; the copy is synced.
-fn copy(disk: &dyn Disk, from: &Path, to: &Path) -> Result<Digest, FolderError> {
-    let mut source = raw::open(disk, from).map_err(io_at(from))?;
-    let mut sink = disk.create(to).map_err(io_at(to))?;
-    let digest = raw::read_through(&mut *source, |bytes| sink.write_all(bytes));
-    let digest = digest.map_err(io_at(from))?;
-    sink.sync().map_err(io_at(to))?;
-    Ok(digest)
 }

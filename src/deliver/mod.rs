@@ -7,13 +7,21 @@
 //! <target>/2/…/the same names          <target>/2/acks.jsonl   one line for each file that is safe there
 //! ```
 //!
+//! To an object store the same names are created, once and for all (page 38), and the primary fetches them.
+//!
 //! Over ssh the primary does the second half: it receives, and acknowledges.
 //!
 //! An interrupted, repeated or overlapping delivery loses and duplicates nothing: every step asks
 //! what is there already. A file of other content under the same name is never overwritten.
 
+/// The primary's side of an object store: fetches what was delivered there.
+pub mod fetch;
+
 /// A folder as target: copies durably.
 pub mod folder;
+
+/// The names of segments in an object store.
+mod in_store;
 
 /// One delivery over ssh.
 pub mod over_ssh;
@@ -38,3 +46,6 @@ pub mod sealed;
 
 /// Deletes here what is safe there.
 pub mod settle;
+
+/// One delivery to an object store.
+pub mod to_store;

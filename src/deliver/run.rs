@@ -16,7 +16,11 @@ use super::{
 use crate::{
     alarm::Kind,
     period::UtcMs,
-    place::door::{NotHere, Spool, Target},
+    place::{
+        door::{NotHere, Spool, Target},
+        mirror::MirrorError,
+        store::StoreError,
+    },
     segment::{
         acks,
         name::{SegmentName, ServerId},
@@ -77,6 +81,12 @@ pub enum DeliverError {
     /// The other side, or the way to it.
     #[error(transparent)]
     Rsync(#[from] RsyncError),
+    /// The object store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The spool in the object store.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
     /// The primary's spool is away, or another one.
     #[error(transparent)]
     Place(#[from] NotHere),

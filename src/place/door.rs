@@ -121,6 +121,20 @@ impl Kind for OfMirror {
     }
 }
 
+/// The spool in an object store from which the primary fetches, seen through its mark.
+#[derive(Debug, Clone)]
+pub struct OfStore;
+
+impl Kind for OfStore {
+    const KEY: &'static str = "store";
+    const MARK: &'static str = SPOOL_MARK;
+    const WORD: &'static str = "spool in the object store";
+
+    fn is_trace(_: &Entry) -> bool {
+        false
+    }
+}
+
 /// This server's spool.
 pub type Spool = Place<OfSpool>;
 /// The vault.

@@ -14,10 +14,10 @@ use crate::world::disk::{self, Disk};
 /// The version of the file.
 const FORMAT: u32 = 1;
 
-/// It has three entries.
+/// It has four entries.
 const BYTES_MAX: u64 = 64 * 1024;
 
-/// The ids by the word for the place: `spool`, `vault`, `target`.
+/// The ids by the word for the place: `spool`, `vault`, `target`, `store`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     format: u32,

@@ -7,6 +7,8 @@
 //! who asks ──────────────────┘
 //! ```
 //!
+//! What a place can do is the trait `Store`, whatever it is made of (page 38).
+//!
 //! The configuration gives `Unopened` folders only, so that no stage can pass by the door.
 
 /// What is remembered, what is found, who asks → what to do.
@@ -15,8 +17,20 @@ pub mod decide;
 /// The one way to a place.
 pub mod door;
 
+/// A folder as a place.
+pub mod folder;
+
 /// The id of a place.
 pub mod id;
 
 /// Which places a data directory has worked with.
 pub mod memory;
+
+/// The mark of a spool in a store, where the door can look at it.
+pub mod mirror;
+
+/// A prefix of an object store's bucket as a place.
+pub mod s3;
+
+/// What a place can do: create, read, list, delete.
+pub mod store;

@@ -30,6 +30,12 @@ pub struct Limits {
 
 /// A client that follows no redirect by itself and takes every status for an answer.
 pub fn agent(clock: &Clock, limits: Limits, is_https: bool) -> Result<Agent, NoCertificates> {
+    let known = is_https.then(roots).transpose()?;
+    Ok(agent_with(clock, limits, known))
+}
+
+/// The same, which knows these certificates.
+pub fn agent_with(clock: &Clock, limits: Limits, known: Option<RootCerts>) -> Agent {
     let limit = |wait| Some(clock.real(wait).max(REAL_MIN));
     let mut config = Agent::config_builder()
         .http_status_as_error(false)
@@ -41,10 +47,10 @@ pub fn agent(clock: &Clock, limits: Limits, is_https: bool) -> Result<Agent, NoC
         .timeout_connect(limit(limits.connect))
         .timeout_per_read(limit(limits.silence))
         .timeout_per_write(limit(limits.silence));
-    if is_https {
-        config = config.tls_config(TlsConfig::builder().root_certs(roots()?).build());
+    if let Some(known) = known {
+        config = config.tls_config(TlsConfig::builder().root_certs(known).build());
     }
-    Ok(config.build().new_agent())
+    config.build().new_agent()
 }
 
 /// What a call that got no answer says, and what to do about it.

@@ -7,6 +7,10 @@
 pub enum Point {
     /// A place: it is marked durably, and not remembered.
     PlaceMade,
+    /// Delivery to an object store: a file of a segment is there, read back; others are not yet.
+    ObjectCreated,
+    /// Fetching from an object store: a segment is here without its seal.
+    DataFetched,
     /// Commit: all data files are written aside and synced.
     DataAside,
     /// Commit: they were read back.

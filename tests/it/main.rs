@@ -22,6 +22,7 @@ mod install;
 mod late;
 mod life;
 mod merge;
+mod object_store;
 mod over_ssh;
 mod places;
 mod planted;

@@ -68,7 +68,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "world",
         ],
     ),
-    ("place", &["period", "world"]),
+    ("place", &["period", "segment", "world"]),
     ("pseudonym", &["period", "segment", "vault", "world"]),
     (
         "publish",

@@ -18,6 +18,9 @@ pub(crate) mod folder;
 /// Inputs that were tampered with.
 pub(crate) mod fuzz;
 
+/// An object store with faults.
+pub(crate) mod object_store;
+
 /// A simulated OSF, and a primary that publishes to it.
 pub(crate) mod osf;
 

@@ -1,0 +1,172 @@
+//! The object store that the configuration names: who asks, by which ways, and whether it can be trusted.
+
+use std::path::{Path, PathBuf};
+
+use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
+use url::Url;
+
+use super::{
+    exit::{Exit, Failure},
+    setup::{self, Setup},
+};
+use crate::{
+    config::settings::{S3 as Settings, Secret},
+    place::{
+        decide::Asks,
+        door::{Kind, Place},
+        id::PlaceId,
+        mirror::{self, MirrorError},
+        s3::{
+            address::Address,
+            probe::{ProbeError, Probed},
+            request::{Access, Endpoint, Requests},
+            store::S3,
+        },
+        store::{Store as _, StoreError},
+    },
+    world::{disk::RealDisk, users_file},
+};
+
+/// A file of certificates has some hundred kilobytes.
+const CA_BYTES_MAX: u64 = 16 << 20;
+
+/// The variables that other programs know, too.
+const VARIABLES: [&str; 3] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+];
+
+/// A place in the store. Nothing is asked yet.
+pub(crate) fn open(setup: &Setup, address: &Address) -> Result<S3, Failure> {
+    let settings = setup.settings.s3.as_ref();
+    let settings = settings.ok_or_else(|| Failure::new(Exit::Configuration, "there is no [s3]"))?;
+    let proxies = setup::proxies()?;
+    let endpoint = |text: &String| {
+        let url = Url::parse(text).map_err(|why| {
+            Failure::new(Exit::Configuration, format!("s3.endpoint: {text:?}: {why}"))
+        })?;
+        let proxy = proxies.way_to(text);
+        Ok(Endpoint { url, proxy })
+    };
+    let endpoints = settings.endpoints.iter().map(endpoint);
+    let endpoints = endpoints.collect::<Result<Vec<_>, Failure>>()?;
+    let roots = settings.ca_file.as_deref().map(roots).transpose()?;
+    let (address, region) = (address.clone(), &settings.region);
+    let requests = Requests::new(
+        address,
+        &endpoints,
+        region,
+        access(settings)?,
+        roots,
+        &setup.clock,
+    )
+    .map_err(|why| Failure::new(Exit::Configuration, why.to_string()))?;
+    Ok(S3::new(requests, setup.clock.clone()))
+}
+
+/// The same, found to keep the condition within a day: a store that does not is not worked with.
+pub(crate) fn trusted(setup: &Setup, address: &Address) -> Result<S3, Failure> {
+    let store = open(setup, address)?;
+    let settings = &setup.settings;
+    let ways = settings.s3.as_ref().map_or(&[][..], |s3| &s3.endpoints);
+    let what = format!("{address} {}", ways.join(" "));
+    let probed = Probed::read(&RealDisk, &settings.data_dir);
+    let now = setup.clock.now();
+    if !probed.holds(&what, now) {
+        probe(&store)?;
+        probed.remember(&RealDisk, &settings.data_dir, &what, now)?;
+    }
+    Ok(store)
+}
+
+/// Finds out whether a store can be trusted.
+pub(crate) fn probe(store: &S3) -> Result<(), Failure> {
+    let draw = || PlaceId::draw().map(|id| id.to_string());
+    store.probe(&draw).map_err(|why| match why {
+        ProbeError::Store(why) => failure(&why),
+        why => Failure::new(Exit::Configuration, why.to_string()).hint(
+            "nothing was delivered or fetched: with such a store one writer can undo another's work and nobody would notice; \
+             use one that keeps the condition (docs/scale.md)",
+        ),
+    })
+}
+
+/// The spool in a store, by the mark that is fetched into a folder of this server's own.
+pub(crate) fn spool<K: Kind>(
+    setup: &Setup,
+    store: &S3,
+    folder: &Path,
+    asks: Asks,
+) -> Result<Place<K>, Failure> {
+    mirror::fetch(store, &RealDisk, folder, &[]).map_err(|why| mirror_failure(&why))?;
+    let opened = setup.door().spool(&folder.into(), asks);
+    opened.map_err(|why| setup::told(&why.of(&store.name())))
+}
+
+/// Where the primary keeps the mark of the spool in the store.
+pub(crate) fn mirror_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("store")
+}
+
+/// What becomes of a stage whose store does not do what it should.
+pub(crate) fn failure(why: &StoreError) -> Failure {
+    let (exit, hint) = match why {
+        StoreError::Unreachable { .. } => (
+            Exit::Unreachable,
+            "nothing is lost: the next turn goes on where this one ended; `twinstream check` tries the way there",
+        ),
+        StoreError::Refused { .. } => (
+            Exit::Configuration,
+            "is the bucket there, may this access key read, write and list in it, and are s3.region and the clock right?",
+        ),
+        _ => (Exit::Failed, "the next turn goes on where this one ended"),
+    };
+    Failure::new(exit, why.to_string()).hint(hint)
+}
+
+/// The same of what is looked at through its mark.
+pub(crate) fn mirror_failure(why: &MirrorError) -> Failure {
+    match why {
+        MirrorError::Store(why) => failure(why),
+        MirrorError::NoPlace { .. } => Failure::new(Exit::Unreachable, why.to_string())
+            .hint("name an empty folder of the bucket, or the one in which the spool is"),
+        MirrorError::Io { .. } => Failure::new(Exit::Failed, why.to_string()),
+    }
+}
+
+/// Who asks: from the environment, from a systemd credential, or from its file.
+fn access(settings: &Settings) -> Result<Access, Failure> {
+    let [id, secret, token] = VARIABLES.map(|name| std::env::var(name).ok());
+    if let (Some(id), Some(secret)) = (id, secret) {
+        return Ok(Access::new(&id, &secret, token.as_deref()));
+    }
+    let key = setup::access_key(settings.access_key_file.as_deref())?;
+    let missing = || {
+        Failure::new(
+            Exit::Configuration,
+            "there is no access key for the object store",
+        )
+        .hint("write s3.access_key_file: two lines, the key's id and its secret")
+    };
+    let (id, secret): (Secret, Secret) = key.ok_or_else(missing)?;
+    Ok(Access::new(id.reveal(), secret.reveal(), None))
+}
+
+fn roots(path: &Path) -> Result<RootCerts, Failure> {
+    let cannot = |why: &dyn std::fmt::Display| {
+        let what = format!("cannot use s3.ca_file: {}: {why}", path.display());
+        Failure::new(Exit::Configuration, what).hint("it takes certificates in PEM")
+    };
+    let pem = users_file::read(path, CA_BYTES_MAX).map_err(|why| cannot(&why))?;
+    let mut found: Vec<Certificate<'static>> = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(one) = item.map_err(|why| cannot(&why))? {
+            found.push(one);
+        }
+    }
+    if found.is_empty() {
+        return Err(cannot(&"there is no certificate in it"));
+    }
+    Ok(RootCerts::from(found))
+}

@@ -1,0 +1,203 @@
+//! `[s3]`, and what lies in an object store: what is written of it → values that cannot be wrong.
+
+use super::{
+    address::{check_base_url, is_loopback},
+    file::Value,
+    resolve::Resolving,
+    settings::{Merge, Role, S3, Server, Target},
+};
+use crate::place::s3::address::{Address, SCHEME};
+
+impl Resolving<'_> {
+    /// The folder in a bucket that `spool_dir` names, if it does.
+    pub(super) fn spool_store(&mut self) -> Option<Address> {
+        const KEY: &str = "spool_dir";
+        let line = self.line(KEY);
+        let Some((Value::Text(text), _)) = self.find(KEY) else {
+            return None;
+        };
+        match Address::new(text.strip_prefix(SCHEME)?) {
+            Ok(address) => Some(address),
+            Err(why) => {
+                self.wrong(line, KEY, why, "write \"s3://bucket/folder\"");
+                None
+            }
+        }
+    }
+
+    /// The vault is a folder.
+    pub(super) fn no_vault_store(&mut self) {
+        const KEY: &str = "vault_dir";
+        let line = self.line(KEY);
+        if let Some((Value::Text(text), _)) = self.find(KEY)
+            && text.starts_with(SCHEME)
+        {
+            let why = "a vault cannot lie in an object store yet, only a spool";
+            self.wrong(line, KEY, why, "name a folder");
+        }
+    }
+
+    /// Checked as soon as anything lies in a store; what is written without that is checked, too.
+    pub(super) fn s3(
+        &mut self,
+        spool: Option<&Address>,
+        servers: &[Server],
+        merge: Option<&Merge>,
+    ) -> Option<S3> {
+        let delivers = |server: &&Server| matches!(server.deliver_to, Some(Target::Store(_)));
+        for server in servers.iter().filter(delivers) {
+            self.merged_from_there(spool, server);
+        }
+        let is_used = spool.is_some() || servers.iter().any(|server| delivers(&server));
+        let is_written = ["s3.endpoint", "s3.access_key_file", "s3.ca_file"]
+            .iter()
+            .any(|key| self.is_written(key));
+        if is_used && merge.is_some_and(|merge| merge.keep_raw.is_some()) {
+            let line = self
+                .line("merge.keep_raw")
+                .or_else(|| self.line("spool_dir"));
+            let why = "raw data cannot be deleted from an object store yet, and what is deleted here would be fetched again";
+            self.wrong(line, "merge.keep_raw", why, "set it to \"forever\"");
+        }
+        if !is_used && !is_written {
+            return None;
+        }
+        let path = |r: &mut Self, key: &str| r.is_written(key).then(|| r.path(key));
+        Some(S3 {
+            endpoints: self.s3_endpoints(),
+            region: self.text("s3.region"),
+            access_key_file: path(self, "s3.access_key_file"),
+            ca_file: path(self, "s3.ca_file"),
+        })
+    }
+
+    /// What nobody merges is not delivered.
+    fn merged_from_there(&mut self, spool: Option<&Address>, server: &Server) {
+        let Some(Target::Store(address)) = &server.deliver_to else {
+            return;
+        };
+        let key = format!("servers[{}].deliver_to", server.id);
+        if server.role == Role::Primary {
+            let why = "the primary merges what it has collected from its own disk";
+            self.wrong(None, &key, why, "leave it away");
+        } else if spool != Some(address) {
+            let why = "nobody would merge what is delivered there";
+            let hint = format!("set spool_dir = \"{address}\"");
+            self.wrong(None, &key, why, &hint);
+        }
+    }
+
+    fn s3_endpoints(&mut self) -> Vec<String> {
+        const KEY: &str = "s3.endpoint";
+        let (list, line) = match self.find(KEY) {
+            Some((Value::List(list), line)) => (list, line),
+            Some(_) => (vec![self.text(KEY)], self.line(KEY)),
+            None => (Vec::new(), None),
+        };
+        if list.is_empty() {
+            let hint = "write the store's address: \"https://s3.example.org\"";
+            self.wrong(line, KEY, "it is missing", hint);
+        }
+        for url in &list {
+            if url.starts_with("http://") && !is_loopback(url) {
+                let why =
+                    "plain http would send posts unencrypted; it is allowed to this machine only";
+                self.wrong(line, KEY, why, "write https://");
+            } else if let Err((why, hint)) = check_base_url(url) {
+                self.wrong(line, KEY, why, hint);
+            }
+        }
+        list.iter()
+            .map(|url| url.trim_end_matches('/').to_owned())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::{
+        file,
+        resolve::{Me, resolve},
+        settings::{Settings, Target},
+    };
+
+    const SERVERS: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a\"\n\
+                           [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b\"\ndeliver_to = \"s3://archive/spool\"\n";
+    const SPOOL: &str = "data_dir = \"d\"\nspool_dir = \"s3://archive/spool\"\n";
+    const S3: &str =
+        "[s3]\nendpoint = \"https://s3.example.org/\"\n[merge]\nkeep_raw = \"forever\"\n";
+
+    fn settings(text: &str) -> Result<Settings, Vec<String>> {
+        let written = file::read(text).unwrap();
+        resolve(&written, Path::new("/etc/t"), &Me::default())
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_spool_in_a_store_is_whole_or_refused() {
+        let found = settings(&format!("{SPOOL}{S3}{SERVERS}")).unwrap();
+        assert_eq!(found.spool_dir.name(), Path::new("/etc/t/d/spool"));
+        let address = found.spool_store.unwrap();
+        assert_eq!(address.to_string(), "s3://archive/spool");
+        assert_eq!(found.servers[1].deliver_to, Some(Target::Store(address)));
+        let s3 = found.s3.unwrap();
+        assert_eq!(
+            (s3.endpoints, s3.region.as_str()),
+            (vec!["https://s3.example.org".to_owned()], "us-east-1")
+        );
+        let several = S3.replace(
+            "\"https://s3.example.org/\"",
+            "[\"http://127.0.0.1:1\", \"https://b\"]",
+        );
+        let found = settings(&format!("{SPOOL}{several}{SERVERS}")).unwrap();
+        assert_eq!(found.s3.unwrap().endpoints.len(), 2);
+        for (text, why) in [
+            (
+                format!("{SPOOL}[merge]\nkeep_raw = \"forever\"\n{SERVERS}"),
+                "`s3.endpoint`: it is missing",
+            ),
+            (
+                format!("{SPOOL}[s3]\nendpoint = \"https://a\"\n{SERVERS}"),
+                "`merge.keep_raw`: raw data cannot be deleted from an object store yet",
+            ),
+            (
+                format!("{S3}{SERVERS}"),
+                "`servers[2].deliver_to`: nobody would merge what is delivered there",
+            ),
+            (
+                format!(
+                    "{SPOOL}{S3}{}",
+                    SERVERS.replace("archive/spool", "archive/other")
+                ),
+                "`servers[2].deliver_to`: nobody would merge",
+            ),
+            (
+                format!("{SPOOL}{}{SERVERS}", S3.replace("https", "http")),
+                "`s3.endpoint`: plain http would send posts",
+            ),
+            (
+                format!("{}{S3}{SERVERS}", SPOOL.replace("archive/", "")),
+                "`spool_dir`: the folder in the bucket is missing",
+            ),
+            (
+                format!("vault_dir = \"s3://archive/vault\"\n{SPOOL}{S3}{SERVERS}"),
+                "`vault_dir`: a vault cannot lie in an object store yet",
+            ),
+        ] {
+            let found = settings(&text).unwrap_err();
+            assert!(
+                found.iter().any(|problem| problem.starts_with(why)),
+                "{why}: {found:?}"
+            );
+        }
+        let primary = SERVERS.replace(
+            "host = \"a\"\n",
+            "host = \"a\"\ndeliver_to = \"s3://archive/spool\"\n",
+        );
+        assert!(
+            settings(&format!("{SPOOL}{S3}{primary}")).unwrap_err()[0].contains("its own disk")
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! The primary's side of a delivery to an object store: what lies there and not here is fetched into the spool, each
+//! file checked against its seal before it has its name; `receive` does the rest, as with what comes over ssh.
+//!
+//! What lies in the store was put there by other machines: names and bytes are taken for what they are only after
+//! they were checked. Nothing is deleted or overwritten, here or there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use super::in_store;
+use crate::{
+    alarm::Kind,
+    place::{
+        door::Spool,
+        store::{self, Key, NotAKey, Store, StoreError},
+    },
+    segment::{
+        name::{SegmentName, ServerId},
+        seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
+        spool,
+    },
+    world::{
+        crash::{self, Point},
+        disk::{self, Disk, DiskFile},
+    },
+};
+
+/// What is to be fetched.
+pub struct Job<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// The primary's spool.
+    pub spool: &'a Spool,
+    /// The spool in the store.
+    pub store: &'a dyn Store,
+    /// The servers that deliver to it.
+    pub servers: &'a [ServerId],
+    /// Bytes that must stay free; below it nothing is fetched.
+    pub keep_free: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// Segments that are in the spool since.
+    pub segments: u64,
+    /// Segments that could not be fetched; the log says why.
+    pub failed: u64,
+}
+
+/// Why one segment was not fetched. The others are.
+#[derive(Debug, thiserror::Error)]
+enum NotFetched {
+    #[error("{0}")]
+    Seal(#[from] SealError),
+    #[error("{key} is not what the seal says: sealed with sha256 {sealed}, found {found}")]
+    Differs {
+        key: Key,
+        sealed: String,
+        found: String,
+    },
+    #[error("{0} was listed, and is not there")]
+    Gone(Key),
+    #[error("{} is here with other content, and was not overwritten", .0.display())]
+    Here(PathBuf),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Name(#[from] NotAKey),
+    #[error("{}", disk::placed(path, source))]
+    Io { path: PathBuf, source: io::Error },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> NotFetched + '_ {
+    move |source| NotFetched::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Writes and hashes.
+struct Hashing {
+    file: Box<dyn DiskFile>,
+    digester: Digester,
+}
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.file.write(bytes)?;
+        self.digester.update(bytes.get(..len).unwrap_or_default());
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Job<'_> {
+    /// Fetches from all servers. One that fails is told of and stops no other; a store that does not answer stops
+    /// all of them.
+    pub fn run(&self) -> Result<Fetched, StoreError> {
+        let mut fetched = Fetched::default();
+        for server in self.servers {
+            let wanted = self.wanted(server)?;
+            for name in &wanted {
+                let free = self.disk.free(self.spool)?;
+                if free < self.keep_free {
+                    // whoever receives tells of it
+                    return Ok(fetched);
+                }
+                match self.segment(name) {
+                    Ok(()) => fetched.segments += 1,
+                    Err(NotFetched::Store(
+                        why @ (StoreError::Unreachable { .. } | StoreError::Refused { .. }),
+                    )) => return Err(why),
+                    Err(why) => {
+                        alarm!(
+                            Kind::FailsCheck,
+                            server,
+                            "{name} lies in {} and is not merged: {why}\n  hint: compare it with the copy on server {server}; nothing was changed here or there",
+                            self.store.name()
+                        );
+                        fetched.failed += 1;
+                    }
+                }
+            }
+        }
+        Ok(fetched)
+    }
+
+    /// The segments of a server that are whole in the store and not here, oldest first.
+    fn wanted(&self, server: &ServerId) -> Result<Vec<SegmentName>, StoreError> {
+        let sealed = spool::sealed(self.disk, self.spool, server)?;
+        let here: BTreeSet<SegmentName> = sealed.found.into_iter().collect();
+        let mut there: BTreeMap<SegmentName, [bool; 3]> = BTreeMap::new();
+        self.store.list(
+            &in_store::prefix(server),
+            &mut |listed| match in_store::parse(&listed.key, server) {
+                Some((name, _)) if here.contains(&name) => (),
+                Some((name, which)) => {
+                    if let Some(file) = there.entry(name).or_default().get_mut(which) {
+                        *file = true;
+                    }
+                }
+                None => tracing::warn!(
+                    "{}/{} is no file of server {server} and is passed over",
+                    self.store.name(),
+                    listed.key
+                ),
+            },
+        )?;
+        // without its seal it is still under way
+        let is_whole =
+            |(name, files): (SegmentName, [bool; 3])| (files == [true; 3]).then_some(name);
+        let mut wanted: Vec<SegmentName> = there.into_iter().filter_map(is_whole).collect();
+        wanted.sort_by_key(|name| (name.minute, name.run, name.part));
+        Ok(wanted)
+    }
+
+    fn segment(&self, name: &SegmentName) -> Result<(), NotFetched> {
+        let [segment, events, seal] = in_store::keys(name)?;
+        let gone = |key: &Key| NotFetched::Gone(key.clone());
+        let bytes = store::read_whole(self.store, &seal, SEAL_BYTES_MAX)?;
+        let bytes = bytes.ok_or_else(|| gone(&seal))?;
+        let sealed = Seal::read(&bytes, name)?;
+        let paths = name.paths(self.spool);
+        self.disk
+            .make_folder(&paths.folder)
+            .map_err(at(&paths.folder))?;
+        self.file(&segment, &paths.segment, &sealed.segment)?;
+        self.file(&events, &paths.events, &sealed.events)?;
+        crash::point(Point::DataFetched);
+        disk::put(self.disk, &paths.seal, &bytes).map_err(at(&paths.seal))
+    }
+
+    /// Puts one file in place, unless an earlier fetch has done so.
+    fn file(&self, key: &Key, path: &Path, sealed: &Digest) -> Result<(), NotFetched> {
+        if self.disk.len(path).map_err(at(path))?.is_some() {
+            let here = super::sealed::digest_of(self.disk, path).map_err(at(path))?;
+            return if here == *sealed {
+                Ok(())
+            } else {
+                Err(NotFetched::Here(path.to_owned()))
+            };
+        }
+        let aside = disk::aside(path);
+        let mut to = Hashing {
+            file: disk::create_anew(self.disk, &aside).map_err(at(&aside))?,
+            digester: Digester::default(),
+        };
+        let read = self.store.read(key, sealed.bytes, &mut to);
+        let found = to.digester.finish();
+        let is_it = match read {
+            Ok(Some(_)) if found == *sealed => Ok(()),
+            Ok(Some(_)) => Err(NotFetched::Differs {
+                key: key.clone(),
+                sealed: sealed.sha256.clone(),
+                found: found.sha256,
+            }),
+            Ok(None) => Err(NotFetched::Gone(key.clone())),
+            Err(why) => Err(why.into()),
+        };
+        if let Err(why) = is_it {
+            drop(to.file);
+            self.disk.remove(&aside).map_err(at(&aside))?;
+            return Err(why);
+        }
+        to.file.sync().map_err(at(&aside))?;
+        drop(to.file);
+        self.disk.rename(&aside, path).map_err(at(path))?;
+        let folder = path.parent().unwrap_or(path);
+        self.disk.sync_folder(folder).map_err(at(folder))
+    }
+}

@@ -1,0 +1,205 @@
+//! One delivery to an object store: segment, events, then the seal, each created once and read back; then
+//! acknowledged, and deleted here after its time.
+//!
+//! Nobody else acknowledges: what was read back from the store is safe there. The acknowledgements are kept on this
+//! server beside the mark of the spool that they are about, and go with it: in another spool nothing is safe yet.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    in_store,
+    plan::{self, ENDINGS, Plan},
+    run::{DeliverError, Delivered, tell_unreadable},
+    sealed::{self, SealedError},
+};
+use crate::{
+    period::UtcMs,
+    place::{
+        door::{Mirror, NotHere, Spool},
+        id::PlaceId,
+        mirror,
+        store::{Content, Created, Key, NotAKey, Store, StoreError},
+    },
+    segment::{
+        acks::{self, ACKS, Ack},
+        name::{SegmentName, ServerId},
+        raw,
+        seal::Digest,
+        spool,
+    },
+    world::{
+        crash::{self, Point},
+        disk::Disk,
+    },
+};
+
+/// What a delivery is told.
+pub struct Job<'a> {
+    /// Whose segments.
+    pub server: &'a ServerId,
+    /// Where they are.
+    pub spool: &'a Spool,
+    /// The spool in the store.
+    pub store: &'a dyn Store,
+    /// Where its mark and the acknowledgements are kept.
+    pub mirror: &'a Path,
+    /// How long a file stays here after it was acknowledged.
+    pub keep_delivered: Duration,
+    /// Opens the place whose mark was fetched.
+    pub recognize: &'a dyn Fn() -> Result<Mirror, NotHere>,
+    /// Draws the id of a new spool.
+    pub draw: &'a dyn Fn() -> io::Result<PlaceId>,
+}
+
+/// Why one segment was not delivered. The others are.
+#[derive(Debug, thiserror::Error)]
+enum NotSent {
+    #[error("{0}; it stays here and was not sent")]
+    Here(#[from] SealedError),
+    #[error(
+        "{place}/{key} exists with other content (sha256 {there}, ours {ours}); it was not overwritten"
+    )]
+    Taken {
+        place: String,
+        key: Key,
+        there: String,
+        ours: String,
+    },
+    #[error(transparent)]
+    Store(StoreError),
+    #[error(transparent)]
+    Name(#[from] NotAKey),
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> DeliverError + '_ {
+    |source| DeliverError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+impl Job<'_> {
+    fn acks(&self) -> PathBuf {
+        self.mirror.join(ACKS)
+    }
+
+    /// What is to be done, without doing it.
+    pub fn look(&self, disk: &dyn Disk, now: UtcMs) -> Result<Plan, DeliverError> {
+        mirror::fetch(self.store, disk, self.mirror, &[ACKS])?;
+        (self.recognize)()?;
+        let sealed = spool::sealed(disk, self.spool, self.server).map_err(io_at(self.spool))?;
+        let (sealed, unreadable) = tell_unreadable(sealed, self.server);
+        let here: BTreeSet<&SegmentName> = sealed.iter().collect();
+        let path = self.acks();
+        let acks = acks::read(disk, &path, |name| here.contains(name)).map_err(io_at(&path))?;
+        Ok(Plan {
+            unreadable,
+            ..plan::plan(sealed, &acks, self.keep_delivered, now)
+        })
+    }
+
+    /// The spool is there and known, or is made: nothing is put where there is none.
+    fn begin(&self, disk: &dyn Disk) -> Result<(), DeliverError> {
+        if (self.recognize)()?.id().is_some() {
+            return Ok(());
+        }
+        let id = (self.draw)().map_err(io_at(self.mirror))?;
+        mirror::make(self.store, &id)?;
+        crash::point(Point::PlaceMade);
+        mirror::fetch(self.store, disk, self.mirror, &[ACKS])?;
+        (self.recognize)()?;
+        Ok(())
+    }
+
+    /// Carries a plan out. `tell` hears of every segment that is done with.
+    pub fn carry_out(
+        &self,
+        disk: &dyn Disk,
+        plan: &Plan,
+        now: &dyn Fn() -> UtcMs,
+        mut tell: impl FnMut(&SegmentName),
+    ) -> Result<Delivered, DeliverError> {
+        let mut delivered = Delivered {
+            failed: plan.unreadable,
+            ..Delivered::default()
+        };
+        self.begin(disk)?;
+        delivered.settle(disk, self.spool, plan, now())?;
+        let path = self.acks();
+        for name in &plan.send {
+            match self.send(disk, name, now) {
+                Ok(given) => {
+                    acks::append(disk, &path, &given).map_err(io_at(&path))?;
+                    delivered.sent += 1;
+                }
+                // the next one would fare no better
+                Err(NotSent::Store(
+                    why @ (StoreError::Unreachable { .. } | StoreError::Refused { .. }),
+                )) => return Err(why.into()),
+                Err(why) => delivered.fail(name, &why),
+            }
+            tell(name);
+        }
+        self.forget_acks(disk, now())?;
+        Ok(delivered)
+    }
+
+    /// Creates the three files of a segment, and gives their acknowledgements.
+    fn send(
+        &self,
+        disk: &dyn Disk,
+        name: &SegmentName,
+        now: &dyn Fn() -> UtcMs,
+    ) -> Result<Vec<Ack>, NotSent> {
+        let digests = sealed::check(disk, name, self.spool)?;
+        let paths = name.paths(self.spool);
+        let [segment, events, seal] = in_store::keys(name)?;
+        let files = [
+            (segment, &paths.segment),
+            (events, &paths.events),
+            (seal, &paths.seal),
+        ];
+        for ((key, path), digest) in files.iter().zip(&digests) {
+            let content = Content {
+                digest,
+                open: &|| Ok(Box::new(raw::open(disk, path)?)),
+            };
+            match self.store.create(key, &content).map_err(NotSent::Store)? {
+                Created::Stands => crash::point(Point::ObjectCreated),
+                Created::Taken { sha256 } => {
+                    return Err(NotSent::Taken {
+                        place: self.store.name(),
+                        key: key.clone(),
+                        there: sha256,
+                        ours: digest.sha256.clone(),
+                    });
+                }
+            }
+        }
+        let ack = |(digest, ending): (Digest, &str)| Ack {
+            at: now(),
+            file: format!("{name}.{ending}"),
+            sha256: digest.sha256,
+        };
+        Ok(digests.into_iter().zip(ENDINGS).map(ack).collect())
+    }
+
+    /// Takes acknowledgements out of the list of what has gone here.
+    fn forget_acks(&self, disk: &dyn Disk, now: UtcMs) -> Result<(), DeliverError> {
+        let sealed = spool::sealed(disk, self.spool, self.server).map_err(io_at(self.spool))?;
+        if !sealed.unreadable.is_empty() {
+            // what cannot be seen may still be asked for
+            return Ok(());
+        }
+        let here: BTreeSet<SegmentName> = sealed.found.into_iter().collect();
+        let path = self.acks();
+        let is_here = |name: &SegmentName| here.contains(name);
+        acks::forget(disk, &path, self.keep_delivered, now, is_here).map_err(io_at(&path))?;
+        Ok(())
+    }
+}

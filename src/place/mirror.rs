@@ -1,0 +1,99 @@
+//! The mark of a spool in an object store, in a folder of this server's own: there the door looks at it as at any
+//! other.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    door::{SPOOL_MARK, spool_mark},
+    id::PlaceId,
+    store::{self, Created, Key, NotAKey, Store, StoreError},
+};
+use crate::world::disk::{self, Disk};
+
+/// A mark has some 100 bytes.
+const MARK_BYTES_MAX: u64 = 64 * 1024;
+
+/// Why a spool in a store could not be marked.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The folder here.
+    #[error("{}", disk::placed(path, source))]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something else lies where the spool is to be.
+    #[error("{place} is no spool: it has no {SPOOL_MARK}, and is not empty ({found} lies there)")]
+    NoPlace {
+        /// Where.
+        place: String,
+        /// One of the things that lie there.
+        found: Key,
+    },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> MirrorError + '_ {
+    move |source| MirrorError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn mark_key() -> Result<Key, StoreError> {
+    let key = Key::try_from(SPOOL_MARK.to_owned());
+    key.map_err(|why: NotAKey| StoreError::Io(io::Error::other(why)))
+}
+
+/// Fetches the mark. What the folder holds of another spool, `told` by name, is forgotten first.
+pub fn fetch(
+    store: &dyn Store,
+    disk: &dyn Disk,
+    mirror: &Path,
+    told: &[&str],
+) -> Result<(), MirrorError> {
+    let there = store::read_whole(store, &mark_key()?, MARK_BYTES_MAX)?;
+    disk.make_folder(mirror).map_err(at(mirror))?;
+    let path = mirror.join(SPOOL_MARK);
+    let here = match disk.len(&path).map_err(at(&path))? {
+        Some(_) => Some(disk::read_bounded(disk, &path, MARK_BYTES_MAX).map_err(at(&path))?),
+        None => None,
+    };
+    if here == there {
+        return Ok(());
+    }
+    for name in told.iter().chain([&SPOOL_MARK]) {
+        let path = mirror.join(name);
+        disk::remove_if_there(disk, &path).map_err(at(&path))?;
+    }
+    match there {
+        Some(mark) => disk::put(disk, &path, &mark).map_err(at(&path)),
+        None => Ok(()),
+    }
+}
+
+/// Marks an empty place as a spool. That another has done so meanwhile is as good.
+pub fn make(store: &dyn Store, id: &PlaceId) -> Result<(), MirrorError> {
+    let mut found = None;
+    store.list("", &mut |listed| {
+        // a probe's, or a person's own
+        if !listed.key.as_str().starts_with('.') && listed.key.as_str() != SPOOL_MARK {
+            found.get_or_insert(listed.key);
+        }
+    })?;
+    if let Some(found) = found {
+        let place = store.name();
+        return Err(MirrorError::NoPlace { place, found });
+    }
+    let mark = spool_mark(id).map_err(StoreError::Io)?;
+    match store::create_of(store, &mark_key()?, &mark)? {
+        Created::Stands | Created::Taken { .. } => Ok(()),
+    }
+}

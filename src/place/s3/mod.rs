@@ -1,0 +1,24 @@
+//! An object store as a place: what S3's API offers, of which only the create-only write is relied on to keep two
+//! writers apart.
+//!
+//! ```text
+//! create: PUT If-None-Match: * ─▶ whatever came back, or nothing ─▶ GET, compare ─▶ stands | taken | again
+//! ```
+//!
+//! `answer` (pure) says what an answer means, `request` sends one, `store` asks until it knows, `probe` finds out
+//! whether a store keeps the condition.
+
+/// Where in which store: `s3://bucket/prefix`.
+pub mod address;
+
+/// What an answer means.
+pub mod answer;
+
+/// Whether a store can be trusted with the condition.
+pub mod probe;
+
+/// Signs and sends one request.
+pub mod request;
+
+/// A prefix of a bucket as a place.
+pub mod store;

@@ -1,0 +1,366 @@
+//! What a place can do, whatever it is made of: create a file once, read it, list, delete.
+//!
+//! A key is written once and never changed. `create` ends only when the bytes that lie there were read back:
+//! they are the ones that were to lie there, or the key was taken by others. What an answer says, or that none
+//! came, decides nothing.
+
+use std::{
+    fmt,
+    io::{self, Read, Write},
+};
+
+use crate::segment::seal::{Digest, Digester};
+
+/// Keys of ours have less than 150 bytes; stores take 1,024 with the prefix.
+const KEY_BYTES_MAX: usize = 512;
+
+/// The name of a file in a place, from its root: parts with a `/` between them. No part can lead elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(String);
+
+/// A text that is no key.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not the name of a file in a place")]
+pub struct NotAKey(String);
+
+impl TryFrom<String> for Key {
+    type Error = NotAKey;
+
+    fn try_from(text: String) -> Result<Self, NotAKey> {
+        let is_plain = |part: &str| {
+            !part.is_empty()
+                && ![".", ".."].contains(&part)
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"._-=".contains(&b))
+        };
+        if text.len() <= KEY_BYTES_MAX && text.split('/').all(is_plain) {
+            Ok(Self(text))
+        } else {
+            Err(NotAKey(text))
+        }
+    }
+}
+
+impl Key {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is to lie under a key: what it must be, and how to read it, as often as it takes.
+pub struct Content<'a> {
+    /// What it must be.
+    pub digest: &'a Digest,
+    /// Opens it.
+    pub open: &'a dyn Fn() -> io::Result<Box<dyn Read>>,
+}
+
+/// What lies under a key after an attempt to create it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// What was to lie there, read back; whoever put it there.
+    Stands,
+    /// Something else, which was there before and is unchanged.
+    Taken {
+        /// What it is.
+        sha256: String,
+    },
+}
+
+/// A file of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// Its name.
+    pub key: Key,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No answer came that can be used, however often it was asked.
+    #[error("{place} cannot be reached: {why}")]
+    Unreachable {
+        /// Which place.
+        place: String,
+        /// What came last.
+        why: String,
+    },
+    /// It says no, and will say so again.
+    #[error("{place} refuses: {why}")]
+    Refused {
+        /// Which place.
+        place: String,
+        /// With which word.
+        why: String,
+    },
+    /// A file is longer than it may be, or a listing does not end.
+    #[error("{place}: {key} is longer than the {bytes_max} bytes such a file may have")]
+    TooLong {
+        /// Which place.
+        place: String,
+        /// Which file.
+        key: String,
+        /// What is allowed.
+        bytes_max: u64,
+    },
+    /// It was read while it was sent, and is not what it was to be; nothing lies there of it.
+    #[error(
+        "what was to be stored as {key} has changed here since it was sealed; it was not stored"
+    )]
+    Changed {
+        /// Under which name.
+        key: Key,
+        /// What it is now, as far as it was read.
+        found: String,
+    },
+    /// It was written and does not read back.
+    #[error("{place}: {key} does not read back as it was written (sha256 {there}, ours {ours})")]
+    ReadBack {
+        /// Which place.
+        place: String,
+        /// Which file.
+        key: Key,
+        /// The hash there.
+        there: String,
+        /// The hash here.
+        ours: String,
+    },
+    /// A file or folder of this machine.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl StoreError {
+    /// Whether it may be well the next time without anybody doing anything.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
+/// A place.
+pub trait Store {
+    /// What people call it: `s3://archive/spool`, or a folder's path.
+    fn name(&self) -> String;
+
+    /// Creates a file unless its name is taken.
+    fn create(&self, key: &Key, content: &Content<'_>) -> Result<Created, StoreError>;
+
+    /// Reads a file through; `None`: there is none.
+    fn read(
+        &self,
+        key: &Key,
+        bytes_max: u64,
+        sink: &mut dyn Write,
+    ) -> Result<Option<u64>, StoreError>;
+
+    /// All files whose names begin so, in no order. What has no proper name is told of and passed over.
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError>;
+
+    /// Deletes a file; that there is none is as good.
+    fn delete(&self, key: &Key) -> Result<(), StoreError>;
+}
+
+/// Counts and hashes what is written to it.
+#[derive(Default)]
+struct Counting(Digester);
+
+impl Write for Counting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a file is, read through.
+pub fn digest_of(
+    store: &dyn Store,
+    key: &Key,
+    bytes_max: u64,
+) -> Result<Option<Digest>, StoreError> {
+    let mut counting = Counting::default();
+    let found = store.read(key, bytes_max, &mut counting)?;
+    Ok(found.map(|_bytes| counting.0.finish()))
+}
+
+/// A whole file of at most so many bytes.
+pub fn read_whole(
+    store: &dyn Store,
+    key: &Key,
+    bytes_max: u64,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut bytes = Vec::new();
+    let found = store.read(key, bytes_max, &mut bytes)?;
+    Ok(found.map(|_bytes| bytes))
+}
+
+/// Creates a file of these bytes.
+pub fn create_of(store: &dyn Store, key: &Key, bytes: &[u8]) -> Result<Created, StoreError> {
+    let content = Content {
+        digest: &digest(bytes),
+        open: &|| Ok(Box::new(io::Cursor::new(bytes.to_vec()))),
+    };
+    store.create(key, &content)
+}
+
+/// What these bytes are.
+pub fn digest(bytes: &[u8]) -> Digest {
+    let mut digester = Digester::default();
+    digester.update(bytes);
+    digester.finish()
+}
+
+/// Reads content and holds its last bytes back until all of it was what it must be: who sends it never ends a
+/// request with bytes that nobody sealed.
+pub struct Checked<'a> {
+    inner: Box<dyn Read + 'a>,
+    digester: Option<Digester>,
+    expected: &'a Digest,
+    held: Vec<u8>,
+    /// Why reading failed here, for whoever only sees that sending has failed.
+    pub failed: Option<io::Error>,
+    /// What the content was, if it was something else.
+    pub other: Option<String>,
+}
+
+/// So much is read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+impl<'a> Checked<'a> {
+    /// Begins to read.
+    pub fn open(content: &'a Content<'a>) -> io::Result<Self> {
+        Ok(Self {
+            inner: (content.open)()?,
+            digester: Some(Digester::default()),
+            expected: content.digest,
+            held: Vec::new(),
+            failed: None,
+            other: None,
+        })
+    }
+
+    /// Holds the next bytes; whether there are any.
+    fn fill(&mut self) -> io::Result<bool> {
+        let Some(digester) = &mut self.digester else {
+            return Ok(false);
+        };
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let len = self.inner.read(&mut buffer)?;
+        buffer.truncate(len);
+        digester.update(&buffer);
+        self.held = buffer;
+        let is_too_long = self.expected.bytes < digester.bytes();
+        // also without waiting for the end: the last bytes were to be these
+        if (digester.bytes() == self.expected.bytes || len == 0 || is_too_long)
+            && let Some(digester) = self.digester.take()
+            && let found = digester.finish()
+            && found != *self.expected
+        {
+            self.other = Some(found.sha256);
+            self.held.clear();
+            return Err(io::Error::other("it has changed since it was sealed"));
+        }
+        Ok(0 < len)
+    }
+}
+
+impl Read for Checked<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.held.is_empty() {
+            match self.fill() {
+                Ok(true) => (),
+                Ok(false) => return Ok(0),
+                Err(why) => {
+                    let kind = why.kind();
+                    self.failed = Some(why);
+                    return Err(kind.into());
+                }
+            }
+        }
+        let len = self.held.len().min(into.len());
+        let rest = self.held.split_off(len);
+        let given = std::mem::replace(&mut self.held, rest);
+        into.iter_mut()
+            .zip(&given)
+            .for_each(|(to, from)| *to = *from);
+        Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_leads_nowhere_else() {
+        for key in [
+            "spool.json",
+            "2/2026-11-23/14/2_sample_20261123T1400Z_3fa9c01b_000.seal.json",
+            ".probe/a=b",
+        ] {
+            assert_eq!(Key::try_from(key.to_owned()).unwrap().as_str(), key);
+        }
+        let long = "a/".repeat(300);
+        for wrong in [
+            "", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "a/./b", "a b", "a%2e", "ä", "a\0",
+            &long,
+        ] {
+            assert!(Key::try_from(wrong.to_owned()).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn content_that_has_changed_never_comes_to_its_end() {
+        let sealed = vec![7; 3 * CHUNK_BYTES + 5];
+        let digest = digest(&sealed);
+        let mut flipped = sealed.clone();
+        flipped[100] ^= 1;
+        let longer = [&sealed[..], b"x"].concat();
+        for (bytes, is_whole) in [
+            (sealed.clone(), true),
+            (sealed[..sealed.len() - 1].to_vec(), false),
+            (flipped, false),
+            (longer, false),
+            (Vec::new(), false),
+        ] {
+            let len = bytes.len();
+            let content = Content {
+                digest: &digest,
+                open: &|| Ok(Box::new(io::Cursor::new(bytes.clone()))),
+            };
+            let mut checked = Checked::open(&content).unwrap();
+            let mut read = Vec::new();
+            let ended = checked.read_to_end(&mut read).is_ok();
+            if is_whole {
+                assert!(ended && read == sealed && checked.other.is_none(), "{len}");
+            } else {
+                assert!(!ended && checked.other.is_some(), "{len}");
+                assert!(read.len() < sealed.len(), "{len}");
+            }
+        }
+        let empty = self::digest(b"");
+        let content = Content {
+            digest: &empty,
+            open: &|| Ok(Box::new(io::empty())),
+        };
+        let mut read = Vec::new();
+        Checked::open(&content)
+            .unwrap()
+            .read_to_end(&mut read)
+            .unwrap();
+        assert!(read.is_empty());
+    }
+}

@@ -1,0 +1,800 @@
+//! Places of all kinds do the same (one suite for a folder and for an object store, with faults); and servers whose
+//! segments go through an object store, up to the vault.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use twinstream::{
+    period::UtcMs,
+    place::{
+        folder::Folder,
+        s3::{
+            address::Address,
+            probe::ProbeError,
+            request::{Access, Endpoint, Requests},
+            store::S3,
+        },
+        store::{Content, Created, Key, Store, StoreError, create_of, digest, read_whole},
+    },
+    segment::name::SegmentName,
+    world::{clock::Clock, disk::RealDisk},
+};
+
+use crate::support::{
+    disk::SimulatedDisk,
+    folder::files_below,
+    object_store::{BUCKET, Faults, KEY_ID, ObjectStore, REGION, SECRET},
+    osf::fast_folder,
+    posts::{Segment, segments, stream},
+    primary::{Site, at},
+};
+
+/// A client whose waits take a thousandth.
+fn client(endpoints: &[String], prefix: &str) -> S3 {
+    let clock = Clock::simulated("2026-11-23T15:00:00Z@1000".parse().unwrap());
+    let endpoint = |url: &String| Endpoint {
+        url: url.parse().unwrap(),
+        proxy: None,
+    };
+    let endpoints: Vec<Endpoint> = endpoints.iter().map(endpoint).collect();
+    let access = Access::new(KEY_ID, SECRET, None);
+    let address = Address::new(&format!("{BUCKET}/{prefix}")).unwrap();
+    let requests = Requests::new(address, &endpoints, REGION, access, None, &clock).unwrap();
+    S3::new(requests, clock)
+}
+
+fn key(text: &str) -> Key {
+    text.to_owned().try_into().unwrap()
+}
+
+fn listed(store: &dyn Store, prefix: &str) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    store
+        .list(prefix, &mut |one| {
+            found.push((one.key.to_string(), one.bytes));
+        })
+        .unwrap();
+    found.sort();
+    found
+}
+
+/// What every place must do.
+#[track_caller]
+fn check_conforms(store: &dyn Store, context: &str) {
+    let is = |text: &str| {
+        let found = read_whole(store, &key(text), 1 << 20).unwrap();
+        found.map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    // what is created is read back, and the same again is the same
+    let large = vec![b'x'; 700_000];
+    for _twice in 0..2 {
+        assert_eq!(
+            create_of(store, &key("a/large"), &large).unwrap(),
+            Created::Stands,
+            "{context}"
+        );
+        assert_eq!(
+            create_of(store, &key("a/b.json"), b"one").unwrap(),
+            Created::Stands,
+            "{context}"
+        );
+        assert_eq!(
+            create_of(store, &key("a/empty"), b"").unwrap(),
+            Created::Stands,
+            "{context}"
+        );
+    }
+    assert_eq!(
+        read_whole(store, &key("a/large"), 1 << 20)
+            .unwrap()
+            .unwrap(),
+        large,
+        "{context}"
+    );
+    assert_eq!(is("a/empty").as_deref(), Some(""), "{context}");
+    // nothing is overwritten
+    for other in [&b"two"[..], b"", b"longer than one"] {
+        let taken = Created::Taken {
+            sha256: digest(b"one").sha256,
+        };
+        assert_eq!(
+            create_of(store, &key("a/b.json"), other).unwrap(),
+            taken,
+            "{context}"
+        );
+        assert_eq!(is("a/b.json").as_deref(), Some("one"), "{context}");
+    }
+    // what has changed since it was sealed is not put there, nor any of it
+    let sealed = digest(b"sealed");
+    for changed in ["sealee", "seal", "sealed and more"] {
+        let other = Content {
+            digest: &sealed,
+            open: &|| Ok(Box::new(io::Cursor::new(changed.as_bytes().to_vec()))),
+        };
+        let refused = store.create(&key("a/changed"), &other);
+        assert!(
+            matches!(refused, Err(StoreError::Changed { .. })),
+            "{context}: {refused:?}"
+        );
+        assert_eq!(is("a/changed"), None, "{context}");
+    }
+    // what cannot be read here says so, and is not the store's fault
+    let unreadable = Content {
+        digest: &sealed,
+        open: &|| Err(io::Error::other("no such file")),
+    };
+    assert!(
+        matches!(
+            store.create(&key("a/changed"), &unreadable),
+            Err(StoreError::Io(_))
+        ),
+        "{context}"
+    );
+    // reading has a limit
+    assert!(
+        matches!(
+            read_whole(store, &key("a/large"), 1_000),
+            Err(StoreError::TooLong { .. })
+        ),
+        "{context}"
+    );
+    assert_eq!(is("a"), None, "{context}");
+    // a listing is whole, however many pages it has, and of its prefix only
+    let many: Vec<(String, u64)> = (0..25).map(|n| (format!("m/{n:02}"), n + 1)).collect();
+    for (name, len) in &many {
+        let bytes = vec![b'm'; usize::try_from(*len).unwrap()];
+        assert_eq!(
+            create_of(store, &key(name), &bytes).unwrap(),
+            Created::Stands,
+            "{context}"
+        );
+    }
+    assert_eq!(listed(store, "m/"), many, "{context}");
+    assert_eq!(listed(store, "m/1").len(), 10, "{context}");
+    assert_eq!(listed(store, "").len(), 28, "{context}");
+    assert_eq!(listed(store, "n/"), [], "{context}");
+    // what is deleted is gone, and may be deleted again
+    for _twice in 0..2 {
+        store.delete(&key("m/00")).unwrap();
+    }
+    assert_eq!(is("m/00"), None, "{context}");
+    assert_eq!(listed(store, "m/").len(), 24, "{context}");
+}
+
+#[test]
+fn a_folder_and_an_object_store_do_the_same_whatever_goes_wrong_on_the_way() {
+    let dir = TempDir::new().unwrap();
+    check_conforms(
+        &Folder {
+            disk: &RealDisk,
+            root: dir.path(),
+        },
+        "a folder",
+    );
+    let disk = SimulatedDisk::default();
+    check_conforms(
+        &Folder {
+            disk: &disk,
+            root: Path::new("/place"),
+        },
+        "a folder in memory",
+    );
+    disk.power_cut(7);
+    let folder = Folder {
+        disk: &disk,
+        root: Path::new("/place"),
+    };
+    // what was created is there; what was deleted may be
+    assert!((24..=25).contains(&listed(&folder, "m/").len()));
+    assert_eq!(listed(&folder, "a/").len(), 3);
+
+    let server = ObjectStore::start();
+    for (n, (faults, happens)) in [
+        (Faults::default(), false),
+        (
+            Faults {
+                lose_answer: 3,
+                ..Faults::default()
+            },
+            true,
+        ),
+        (
+            Faults {
+                lose_request: 3,
+                lose_answer: 5,
+                ..Faults::default()
+            },
+            true,
+        ),
+        (
+            Faults {
+                slow_down: 3,
+                ..Faults::default()
+            },
+            true,
+        ),
+        (
+            Faults {
+                cut_body: 2,
+                ..Faults::default()
+            },
+            true,
+        ),
+        (
+            Faults {
+                cut_body: 2,
+                ignores_ranges: true,
+                ..Faults::default()
+            },
+            true,
+        ),
+        (
+            Faults {
+                delay: Duration::from_millis(1),
+                lose_answer: 7,
+                slow_down: 4,
+                cut_body: 3,
+                ..Faults::default()
+            },
+            true,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        server.set_page(if n == 0 { 1_000 } else { 7 });
+        let context = format!("{faults:?}");
+        server.set(faults);
+        check_conforms(&client(&server.endpoints, &format!("place{n}")), &context);
+        assert_eq!(0 < server.faulty(), happens, "{context}");
+    }
+    // one of its ways is closed
+    server.set(Faults::default());
+    let closed = ["http://127.0.0.1:1".to_owned(), server.endpoints[0].clone()];
+    check_conforms(&client(&closed, "closed"), "one way is closed");
+    assert_eq!(server.wrongs(), Vec::<String>::new());
+    // with the wrong key nothing is done, and the key is not told
+    let clock = Clock::simulated("2026-11-23T15:00:00Z@1000".parse().unwrap());
+    let endpoint = Endpoint {
+        url: server.endpoints[0].parse().unwrap(),
+        proxy: None,
+    };
+    let access = Access::new(KEY_ID, "another", None);
+    let address = Address::new("archive/wrong").unwrap();
+    let requests = Requests::new(address, &[endpoint], REGION, access, None, &clock).unwrap();
+    let why = create_of(&S3::new(requests, clock), &key("a"), b"a")
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        why,
+        "s3://archive/wrong refuses: SignatureDoesNotMatch (403)"
+    );
+}
+
+#[test]
+fn of_many_writers_one_wins_and_each_knows_the_truth_though_answers_are_lost() {
+    let server = ObjectStore::start();
+    for round in 0..6 {
+        server.set(Faults {
+            lose_answer: 2,
+            slow_down: 5,
+            delay: Duration::from_millis(1),
+            ..Faults::default()
+        });
+        let store = client(&server.endpoints, "race");
+        let name = key(&format!("r{round}.json"));
+        let writer = |n: u8| {
+            let (store, name) = (&store, &name);
+            move || create_of(store, name, &[n]).unwrap()
+        };
+        let told: Vec<Created> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|n| scope.spawn(writer(n))).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert!(0 < server.faulty());
+        let there = &server.objects()[&format!("race/{name}")];
+        for (n, told) in told.iter().enumerate() {
+            let expected = if *there == [u8::try_from(n).unwrap()] {
+                Created::Stands
+            } else {
+                Created::Taken {
+                    sha256: digest(there).sha256,
+                }
+            };
+            assert_eq!(*told, expected, "writer {n} of round {round}");
+        }
+    }
+}
+
+#[test]
+fn whatever_request_it_dies_at_the_next_attempt_ends_with_the_same() {
+    let server = ObjectStore::start();
+    let act = |prefix: &str| -> Result<(), StoreError> {
+        let store = client(&server.endpoints, prefix);
+        for (name, bytes) in [("a", "one"), ("b", "two")] {
+            let created = create_of(&store, &key(name), bytes.as_bytes())?;
+            assert_eq!(created, Created::Stands);
+        }
+        store.list("", &mut |_| ())?;
+        store.delete(&key("b"))
+    };
+    let mut died = 0;
+    for dies_at in 1.. {
+        let prefix = format!("die{dies_at}");
+        // after the request was done, or before
+        for lost in [false, true] {
+            server.set(Faults {
+                dies_at: Some(dies_at + u64::from(lost)),
+                lose_answer: if lost { dies_at } else { 0 },
+                ..Faults::default()
+            });
+            let is_done = match act(&prefix) {
+                Ok(()) => true,
+                Err(why) => {
+                    assert!(why.is_passing(), "{why}");
+                    false
+                }
+            };
+            server.set(Faults::default());
+            if is_done && !lost {
+                assert_eq!(died, 12, "every request was the last one, in two ways");
+                return;
+            }
+            died += 1;
+        }
+        act(&prefix).unwrap();
+        let mut there = server.objects();
+        there.retain(|key, _| key.starts_with(&prefix) && key[prefix.len()..].starts_with('/'));
+        assert_eq!(
+            there,
+            BTreeMap::from([(format!("{prefix}/a"), b"one".to_vec())])
+        );
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_trusted_is_found_out() {
+    let server = ObjectStore::start();
+    let names = std::sync::atomic::AtomicU64::new(0);
+    let probe = |faults: Faults| {
+        server.set(faults);
+        let draw = || {
+            Ok(names
+                .fetch_add(1, std::sync::atomic::Ordering::SeqCst)
+                .to_string())
+        };
+        client(&server.endpoints, "probed").probe(&draw)
+    };
+    probe(Faults::default()).unwrap();
+    probe(Faults {
+        lose_answer: 3,
+        slow_down: 5,
+        ..Faults::default()
+    })
+    .unwrap();
+    let ignores = probe(Faults {
+        ignores_the_condition: true,
+        ..Faults::default()
+    })
+    .unwrap_err();
+    assert!(
+        matches!(ignores, ProbeError::Ignores { won: 32, .. }),
+        "{ignores}"
+    );
+    // also where most of what they were told is lost
+    let ignores = probe(Faults {
+        ignores_the_condition: true,
+        lose_answer: 2,
+        ..Faults::default()
+    })
+    .unwrap_err();
+    assert!(matches!(ignores, ProbeError::Ignores { .. }), "{ignores}");
+    let late = probe(Faults {
+        lists_nothing: true,
+        ..Faults::default()
+    })
+    .unwrap_err();
+    assert!(matches!(late, ProbeError::ListsLate { .. }), "{late}");
+    let refused = probe(Faults {
+        refuses: true,
+        ..Faults::default()
+    })
+    .unwrap_err();
+    assert!(
+        matches!(refused, ProbeError::Store(StoreError::Refused { .. })),
+        "{refused}"
+    );
+    let dead = probe(Faults {
+        dies_at: Some(1),
+        ..Faults::default()
+    })
+    .unwrap_err();
+    assert!(
+        matches!(dead, ProbeError::Store(StoreError::Unreachable { .. })),
+        "{dead}"
+    );
+}
+
+/// Three minutes and a bit of one of two servers.
+fn minutes_of(begin: UtcMs, server: &str) -> Vec<Segment> {
+    let nth = usize::from(server != "1");
+    segments(server, &stream(2, begin, 3, 6)[nth])
+}
+
+/// A primary, a secondary, and the store between them.
+struct Servers {
+    dir: TempDir,
+    store: ObjectStore,
+}
+
+const NOW: &str = "2026-11-23T18:00:00Z";
+const WEEK_LATER: &str = "2026-11-30T18:00:00Z";
+
+impl Servers {
+    fn new() -> Self {
+        Self {
+            dir: fast_folder(),
+            store: ObjectStore::start(),
+        }
+    }
+
+    fn spool(&self, server: &str) -> PathBuf {
+        self.dir.path().join(server).join("spool")
+    }
+
+    fn command(&self, server: &str, now: &str, args: &[&str]) -> Command {
+        let dir = self.dir.path();
+        let secret = dir.join("access-key");
+        fs::write(&secret, format!("{KEY_ID}\n{SECRET}\n")).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        let [one, two] = [&self.store.endpoints[0], &self.store.endpoints[1]];
+        let dir = dir.display();
+        let config = format!(
+            "data_dir = \"{dir}/{server}\"\nspool_dir = \"s3://{BUCKET}/x/spool\"\n\
+             [s3]\nendpoint = [\"{one}\", \"{two}\"]\nregion = \"{REGION}\"\naccess_key_file = \"{dir}/access-key\"\n\
+             [x]\nbase_url = \"http://127.0.0.1:9\"\n\
+             [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n\
+             [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
+             deliver_to = \"s3://{BUCKET}/x/spool\"\n\
+             [deliver]\nkeep_delivered = \"48h\"\n\
+             [merge]\nkeep_raw = \"forever\"\nkeep_free = \"1KiB\"\nformats = [\"csv\"]\nxz = \"fast\"\n"
+        );
+        let path = self.dir.path().join(format!("{server}.toml"));
+        fs::write(&path, config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+        // waits take a hundredth
+        command
+            .args([
+                "--server",
+                server,
+                "--verbose",
+                "--clock",
+                &format!("{now}@100"),
+            ])
+            .arg("--config")
+            .arg(path)
+            .args(args)
+            .stdin(Stdio::null());
+        for name in [
+            "CREDENTIALS_DIRECTORY",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+        ] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    #[track_caller]
+    fn check(&self, server: &str, now: &str, args: &[&str], exit: i32) -> String {
+        let output = self.command(server, now, args).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(output.status.code(), Some(exit), "{args:?}: {said}");
+        for secret in [SECRET, "s3cret", "X-Amz", "Signature="] {
+            assert!(!said.contains(secret), "{args:?} shows {secret}: {said}");
+        }
+        said
+    }
+
+    /// The segments in the store.
+    fn segments(&self) -> BTreeMap<String, Vec<u8>> {
+        let objects = self.store.objects().into_iter();
+        let own = objects
+            .filter_map(|(key, bytes)| Some((key.strip_prefix("x/spool/")?.to_owned(), bytes)));
+        own.filter(|(key, _)| key != "spool.json").collect()
+    }
+}
+
+/// The files of a server in a spool's folder, as the store names them.
+fn here(spool: &Path, server: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut paths = files_below(&spool.join(server));
+    paths.retain(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        !["acks.jsonl", "spool.json"].contains(&name)
+    });
+    let named = |path: PathBuf| {
+        let key = path
+            .strip_prefix(spool)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        (key, fs::read(path).unwrap())
+    };
+    paths.into_iter().map(named).collect()
+}
+
+fn put(segments: &[Segment], spool: &Path) {
+    for segment in segments {
+        segment.put(&RealDisk, spool, false);
+    }
+}
+
+/// The data files and day files of a vault; ledger and manifests say when they were made.
+fn data(vault: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut paths = files_below(vault);
+    paths.retain(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.contains(".txt.xz") || name.contains(".csv.xz") || name.ends_with("_certificate.txt")
+    });
+    let named = |path: PathBuf| {
+        (
+            path.strip_prefix(vault).unwrap().to_owned(),
+            fs::read(path).unwrap(),
+        )
+    };
+    paths.into_iter().map(named).collect()
+}
+
+#[test]
+fn what_is_delivered_to_an_object_store_is_merged_as_if_it_had_come_on_a_disk() {
+    let servers = Servers::new();
+    let begin = at("2026-11-23T13:10:00Z");
+    let (one, two) = (minutes_of(begin, "1"), minutes_of(begin, "2"));
+    put(&one, &servers.spool("1"));
+    put(&two, &servers.spool("2"));
+    let plain = Site::new("UTC");
+    plain.put(&one);
+    plain.put(&two);
+    let sent = here(&servers.spool("2"), "2");
+
+    servers.check("2", NOW, &["deliver", "--dry-run"], 0);
+    assert_eq!(servers.store.objects(), BTreeMap::new());
+    // killed after each file; answers are lost, the store is slow, a gateway is away
+    for nth in 1..=4 {
+        servers.store.set(Faults {
+            lose_answer: 5,
+            slow_down: 7,
+            ..Faults::default()
+        });
+        let mut command = servers.command("2", NOW, &["deliver"]);
+        let ended = command
+            .env("TWINSTREAM_CRASH_AT", format!("ObjectCreated:{nth}"))
+            .output()
+            .unwrap();
+        assert_eq!(
+            ended.status.code(),
+            None,
+            "{}",
+            String::from_utf8_lossy(&ended.stderr)
+        );
+        let arrived = servers.segments();
+        assert!(arrived.len() >= nth && arrived.iter().all(|(key, bytes)| sent[key] == *bytes));
+        // a segment without its seal is not fetched
+        if nth == 2 {
+            servers.check("1", "2026-11-23T13:10:30Z", &["merge"], 4);
+            assert_eq!(here(&servers.spool("1"), "2"), BTreeMap::new());
+        }
+    }
+    servers.check("2", NOW, &["deliver"], 0);
+    assert!(0 < servers.store.faulty());
+    assert_eq!(servers.segments(), sent);
+    servers.check("2", NOW, &["deliver"], 4);
+    assert_eq!(
+        here(&servers.spool("2"), "2"),
+        sent,
+        "kept for keep_delivered"
+    );
+
+    // fetched in spite of the same, killed in between, and merged
+    servers.store.set_page(2);
+    servers.store.set(Faults {
+        lose_answer: 5,
+        slow_down: 7,
+        cut_body: 4,
+        ..Faults::default()
+    });
+    let mut killed = servers.command("1", NOW, &["merge"]);
+    let ended = killed
+        .env("TWINSTREAM_CRASH_AT", "DataFetched:2")
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), None);
+    servers.check("1", NOW, &["merge"], 0);
+    assert!(0 < servers.store.faulty());
+    servers.store.set(Faults::default());
+    assert_eq!(here(&servers.spool("1"), "2"), sent);
+    plain.merge(NOW);
+    let (merged, expected) = (
+        data(&servers.dir.path().join("1/vault")),
+        data(&plain.vault()),
+    );
+    assert!(
+        !expected.is_empty() && merged == expected,
+        "{:?} {:?}",
+        merged.keys(),
+        expected.keys()
+    );
+    servers.check("1", NOW, &["merge"], 4);
+
+    // only what was read back from there goes here, after its time; the store keeps all of it
+    servers.check("2", WEEK_LATER, &["deliver"], 0);
+    assert_eq!(here(&servers.spool("2"), "2"), BTreeMap::new());
+    assert_eq!(servers.segments(), sent);
+    assert_eq!(servers.store.wrongs(), Vec::<String>::new());
+    servers.check(
+        "1",
+        NOW,
+        &["redact", "--author", "7", "--reason", "asked"],
+        3,
+    );
+    servers.check("1", NOW, &["status"], 0);
+    servers.check("2", NOW, &["status"], 0);
+}
+
+#[test]
+fn nothing_in_an_object_store_is_overwritten_and_what_is_wrong_there_is_not_merged() {
+    let servers = Servers::new();
+    let begin = at("2026-11-23T13:10:00Z");
+    let two = minutes_of(begin, "2");
+    put(&two, &servers.spool("2"));
+    servers.check("1", NOW, &["merge"], 4);
+    servers.check("2", NOW, &["deliver"], 0);
+    // two further segments, of which one finds its name taken and the other is spoiled on its way
+    let later = minutes_of(begin.plus_ms(3_600_000), "2");
+    put(&later, &servers.spool("2"));
+    let names: Vec<&SegmentName> = later.iter().map(|segment| &segment.name).collect();
+    let file = |name: &SegmentName, ending: &str| {
+        let (day, hour) = (name.minute.day_folder(), name.minute.hour_folder());
+        format!("x/spool/2/{day}/{hour}/{name}.{ending}")
+    };
+    servers.store.put(&file(names[0], "events.jsonl"), b"{}\n");
+    servers
+        .store
+        .put("x/spool/2/2026-11-23/14/../../../etc", b"hostile");
+    servers.store.put("x/spool/2/photo.jpg", b"a stranger");
+    let said = servers.check("2", NOW, &["deliver"], 1);
+    assert!(
+        said.contains("exists with other content") && said.contains("not_delivered"),
+        "{said}"
+    );
+    assert_eq!(
+        servers.store.objects()[&file(names[0], "events.jsonl")],
+        b"{}\n"
+    );
+    assert!(
+        !servers
+            .store
+            .objects()
+            .contains_key(&file(names[0], "seal.json"))
+    );
+    let mut spoiled = servers.store.objects()[&file(names[1], "jsonl")].clone();
+    spoiled[30] ^= 1;
+    servers.store.put(&file(names[1], "jsonl"), &spoiled);
+    let said = servers.check("1", NOW, &["merge"], 1);
+    assert!(
+        said.contains("is not what the seal says") && said.contains("fails_check"),
+        "{said}"
+    );
+    assert!(said.contains("passed over"), "{said}");
+    let fetched = here(&servers.spool("1"), "2");
+    let has = |name: &SegmentName| fetched.keys().any(|key| key.contains(&name.to_string()));
+    assert!(!has(names[0]) && !has(names[1]));
+    assert!(
+        names[2..]
+            .iter()
+            .chain(&two.iter().map(|s| &s.name).collect::<Vec<_>>())
+            .all(|name| has(name))
+    );
+
+    // what was there and is not, or is another, is not taken for new
+    let spool = servers.store.replace(BTreeMap::new());
+    for (server, stage) in [("2", "deliver"), ("1", "merge")] {
+        let said = servers.check(server, NOW, &[stage], 6);
+        assert!(said.contains("place_away"), "{said}");
+    }
+    assert_eq!(
+        servers.store.objects(),
+        BTreeMap::new(),
+        "nothing is made in its place"
+    );
+    let mut other = spool.clone();
+    other.insert(
+        "x/spool/spool.json".to_owned(),
+        b"{\"format\":1,\"id\":\"abc\"}\n".to_vec(),
+    );
+    other.retain(|key, _| key.ends_with("spool.json"));
+    servers.store.replace(other);
+    for (server, stage) in [("2", "deliver"), ("1", "merge")] {
+        let said = servers.check(server, NOW, &[stage], 6);
+        assert!(said.contains("its id is abc"), "{said}");
+    }
+    // in another spool nothing is safe yet: all of it is delivered again
+    servers.check("2", WEEK_LATER, &["deliver", "--adopt"], 0);
+    assert_eq!(servers.segments().len(), 3 * (two.len() + later.len()));
+    assert!(!here(&servers.spool("2"), "2").is_empty());
+    servers.store.replace(spool);
+    servers.check("2", NOW, &["deliver", "--adopt"], 1);
+
+    // a folder of the bucket in which something else lies is no spool
+    let fresh = Servers::new();
+    put(&two, &fresh.spool("2"));
+    fresh.store.put("x/spool/photos/1.jpg", b"photo");
+    let said = fresh.check("2", NOW, &["deliver"], 6);
+    assert!(said.contains("is no spool"), "{said}");
+    assert_eq!(fresh.store.objects().len(), 1);
+}
+
+#[test]
+fn a_store_that_is_away_or_ignores_the_condition_gets_nothing_and_takes_nothing() {
+    let servers = Servers::new();
+    let begin = at("2026-11-23T13:10:00Z");
+    put(&minutes_of(begin, "1"), &servers.spool("1"));
+    put(&minutes_of(begin, "2"), &servers.spool("2"));
+    servers.store.set(Faults {
+        ignores_the_condition: true,
+        ..Faults::default()
+    });
+    for (server, args) in [
+        ("2", &["deliver"][..]),
+        ("2", &["check"]),
+        ("1", &["check"]),
+    ] {
+        let said = servers.check(server, NOW, args, if args == ["check"] { 1 } else { 3 });
+        assert!(said.contains("does not keep the condition"), "{said}");
+    }
+    assert_eq!(servers.store.objects(), BTreeMap::new());
+    // what is here is merged all the same
+    let said = servers.check("1", NOW, &["merge"], 3);
+    assert!(said.contains("does not keep the condition"), "{said}");
+    assert!(servers.dir.path().join("1/vault/ledger.jsonl").exists());
+    assert!(0 < servers.store.faulty());
+
+    servers.store.set(Faults {
+        dies_at: Some(1),
+        ..Faults::default()
+    });
+    let said = servers.check("2", NOW, &["deliver"], 6);
+    assert!(said.contains("cannot be reached"), "{said}");
+    servers.check("1", NOW, &["merge"], 6);
+    servers.store.set(Faults {
+        refuses: true,
+        ..Faults::default()
+    });
+    let said = servers.check("2", NOW, &["deliver"], 3);
+    assert!(said.contains("AccessDenied"), "{said}");
+    servers.store.set(Faults::default());
+    let said = servers.check("2", NOW, &["check"], 1);
+    assert!(said.contains("one of 32 writers"), "{said}");
+    servers.check("2", NOW, &["deliver"], 0);
+    // it is asked again the next day only
+    let before = servers.store.requests();
+    servers.check("2", NOW, &["deliver"], 4);
+    assert!(servers.store.requests() < before + 10);
+    servers.check("2", "2026-11-24T18:30:00Z", &["deliver"], 4);
+    assert!(before + 32 < servers.store.requests());
+    servers.check("1", NOW, &["merge"], 0);
+}
