@@ -5,9 +5,9 @@ use std::{io, path::Path, process::Command};
 use serde::Serialize;
 
 use super::{
-    args::Global,
     doors,
     exit::{Exit, Failure},
+    global::Global,
     output, service,
     setup::{self, Setup},
     status,

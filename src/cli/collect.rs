@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    args::Global,
     exit::{Exit, Failure},
+    global::Global,
     setup::{self, Setup},
 };
 use crate::{

@@ -1,9 +1,6 @@
 //! `completions`: prints the completions for a shell.
 
-use clap::CommandFactory as _;
-
 use super::{
-    args::{Cli, Global},
     exit::{Exit, Failure},
     output,
 };
@@ -20,9 +17,10 @@ pub(crate) struct CompletionsArgs {
     shell: clap_complete::Shell,
 }
 
-pub(crate) fn run(_global: &Global, args: &CompletionsArgs) -> Result<Exit, Failure> {
+/// Of that command line.
+pub(crate) fn run(mut whole: clap::Command, args: &CompletionsArgs) -> Result<Exit, Failure> {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "twinstream", &mut text);
+    clap_complete::generate(args.shell, &mut whole, "twinstream", &mut text);
     output::print(&String::from_utf8_lossy(&text))?;
     Ok(Exit::Done)
 }

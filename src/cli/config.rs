@@ -6,8 +6,8 @@ use rustix::fs::{Access, access};
 use serde::Serialize;
 
 use super::{
-    args::Global,
     exit::{Exit, Failure},
+    global::Global,
     output, setup,
     setup::Loaded,
 };

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use serde::Serialize;
 
 use super::{
-    args::Global,
     exit::{Exit, Failure},
+    global::Global,
     output, progress,
     setup::{self, Setup},
     store,

@@ -11,9 +11,9 @@ use std::{
 };
 
 use super::{
-    args::{Global, SourceArg, users_path},
     demo_site::{BEGIN, RATE, Site},
     exit::{Exit, Failure},
+    global::{Global, SourceArg, users_path},
     output, picture, progress, setup,
 };
 use crate::{

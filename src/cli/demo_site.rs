@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
-    args::Global,
     exit::{Exit, Failure},
+    global::Global,
     setup::{self, Loaded, Setup},
     status,
 };

@@ -5,8 +5,8 @@ use std::{fmt::Write as _, path::Path, str::FromStr};
 use serde::Serialize;
 
 use super::{
-    args::Global,
     exit::{Exit, Failure},
+    global::Global,
     output, setup,
 };
 use crate::{

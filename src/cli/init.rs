@@ -8,8 +8,8 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    args::{Global, SourceArg, users_path},
     exit::{Exit, Failure},
+    global::{Global, SourceArg, users_path},
     output, setup,
 };
 use crate::{

@@ -2,11 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::CommandFactory as _;
-
 use super::{
-    args::{Cli, Global, users_path},
     exit::{Exit, Failure},
+    global::users_path,
 };
 use crate::world::disk::{self, Disk as _, RealDisk};
 
@@ -18,9 +16,9 @@ pub(crate) struct ManArgs {
     folder: PathBuf,
 }
 
-pub(crate) fn run(_global: &Global, args: &ManArgs) -> Result<Exit, Failure> {
+/// Of that command line.
+pub(crate) fn run(mut whole: clap::Command, args: &ManArgs) -> Result<Exit, Failure> {
     RealDisk.make_folder(&args.folder)?;
-    let mut whole = Cli::command();
     whole.build();
     let mut pages = vec![(whole.get_name().to_owned(), whole.clone())];
     for command in whole

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, fmt::Write as _, path::Path, time::Duration};
 
 use super::{
-    args::Global,
     exit::{Exit, Failure},
+    global::Global,
     output, progress,
     setup::{self, Setup},
     store,

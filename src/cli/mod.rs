@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use args::{Cli, Command};
 use exit::{Exit, Failure};
@@ -22,6 +22,7 @@ mod demo;
 mod demo_site;
 mod doors;
 mod gaps;
+mod global;
 mod init;
 mod inspect;
 mod man;
@@ -91,7 +92,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Inspect(args) => inspect::run(&cli.global, args),
         Command::Simulate(args) => simulate::run(&cli.global, args),
         Command::Service(args) => service::run(&cli.global, args),
-        Command::Man(args) => man::run(&cli.global, args),
-        Command::Completions(args) => completions::run(&cli.global, args),
+        Command::Man(args) => man::run(Cli::command(), args),
+        Command::Completions(args) => completions::run(Cli::command(), args),
     }
 }

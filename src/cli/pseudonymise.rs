@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    args::{Global, users_path},
     exit::{Exit, Failure},
+    global::{Global, users_path},
     output, progress, setup,
 };
 use crate::{

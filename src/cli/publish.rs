@@ -1,9 +1,9 @@
 //! `publish`: uploads what is committed and not public to OSF, once; or compares all that is public.
 
 use super::{
-    args::Global,
     commits,
     exit::{Exit, Failure},
+    global::Global,
     output, progress,
     setup::{self, Setup},
 };

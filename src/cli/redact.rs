@@ -8,8 +8,8 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    args::{Global, users_path},
     exit::{Exit, Failure},
+    global::{Global, users_path},
     merge::Primary,
     output, progress, setup,
 };

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Serialize;
 
 use super::{
-    args::Global,
     commits,
     exit::{Exit, Failure},
+    global::Global,
     output,
     run::postman,
     setup::{self, Setup},

@@ -15,9 +15,9 @@ use std::{
 };
 
 use super::{
-    args::{Cli, Global},
     collect,
     exit::{Exit, Failure},
+    global::Global,
     setup::{self, Setup},
     status,
 };
@@ -283,14 +283,14 @@ fn rules(setup: &Setup) -> Result<Rules, Failure> {
         publish_every: settings
             .publish
             .as_ref()
-            .filter(|_| is_primary && has_command(Stage::Publish))
+            .filter(|_| is_primary)
             .map(|publish| publish.every),
         witness_every: settings
             .witness
             .as_ref()
             .filter(|_| is_primary)
             .map(|witness| witness.every.min(WITNESS_LOOK)),
-        report_at: (is_primary && has_command(Stage::Report)).then_some(settings.report_at),
+        report_at: is_primary.then_some(settings.report_at),
     })
 }
 
@@ -307,13 +307,6 @@ fn days(setup: Setup) -> Box<dyn FnMut() -> io::Result<service::Days> + Send> {
             outdated.map(|(day, how)| (day, how.revisions)).collect(),
         ))
     })
-}
-
-/// Whether this program has the command of a stage.
-fn has_command(stage: Stage) -> bool {
-    <Cli as clap::CommandFactory>::command()
-        .find_subcommand(stage.name())
-        .is_some()
 }
 
 /// How a stage is started: this same program, config and time.

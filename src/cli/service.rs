@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    args::Global,
     exit::{Exit, Failure},
+    global::Global,
     output,
     setup::{self, Setup},
     unit::{Kind, Unit},

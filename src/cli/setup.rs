@@ -8,8 +8,8 @@ use std::{
 use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 
 use super::{
-    args::{Global, LogForm},
     exit::{Exit, Failure},
+    global::{Global, LogForm},
 };
 use crate::{
     alarm::Kind,

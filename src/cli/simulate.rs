@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use super::{
-    args::{Global, SourceArg, users_path},
     exit::{Exit, Failure},
+    global::{Global, SourceArg, users_path},
     simulate_bluesky::BlueskyArgs,
     simulate_osf::OsfArgs,
     simulate_smtp::SmtpArgs,

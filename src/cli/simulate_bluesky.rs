@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    args::users_path,
     exit::{Exit, Failure},
+    global::users_path,
 };
 use crate::{
     period::UtcMs,

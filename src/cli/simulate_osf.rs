@@ -8,8 +8,8 @@ use std::{
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{
-    args::users_path,
     exit::{Exit, Failure},
+    global::users_path,
     simulate::FAULTS_BYTES_MAX,
 };
 use crate::{

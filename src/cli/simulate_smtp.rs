@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
-    args::users_path,
     exit::{Exit, Failure},
+    global::users_path,
     simulate::FAULTS_BYTES_MAX,
 };
 use crate::{

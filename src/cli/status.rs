@@ -5,8 +5,8 @@
 use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 
 use super::{
-    args::Global,
     exit::{Exit, Failure},
+    global::Global,
     output,
     setup::{self, Setup},
 };

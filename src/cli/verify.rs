@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    args::{Global, users_path},
     exit::{Exit, Failure},
+    global::{Global, users_path},
     output, progress, witness,
 };
 use crate::{

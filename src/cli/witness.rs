@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{
-    args::Global,
     exit::{Exit, Failure},
+    global::Global,
     output, setup,
 };
 use crate::{
