@@ -442,7 +442,10 @@ fn mail(
         Ok(_lock) => {
             // what is not taken now waits for the service, or for the next time
             if postman.send_due(&mut Way::default())? == 0 {
-                return Err(Failure::new(Exit::Unreachable, "the mail waits to be sent"));
+                return Err(Failure::new(
+                    Exit::Unreachable,
+                    "the mail waits to be sent, or to be taken for all of its recipients",
+                ));
             }
         }
         Err(LockError::Taken { .. }) => tracing::info!("the service sends the mail"),

@@ -303,16 +303,21 @@ impl<'a> Queue<'a> {
             way.is_open();
             letter.next
         };
-        if attempt.away.is_none() && !letter.taken.is_empty() && GIVE_UP_MS <= now.0 - letter.at.0 {
-            let taken = letter.taken.join(", ");
+        let taken = letter.taken.join(", ");
+        if attempt.away.is_none() && !taken.is_empty() && GIVE_UP_MS <= now.0 - letter.at.0 {
             tracing::warn!(
                 "mail given up, which went to {taken} only: {}: {attempt}",
                 letter.subject
             );
             return self.disk.remove(&self.folder.join(name));
         }
+        let sent = if taken.is_empty() {
+            "not sent".to_owned()
+        } else {
+            format!("sent to {taken}, not yet to all")
+        };
         tracing::warn!(
-            "mail not sent, tried again in {} s: {}: {attempt}",
+            "mail {sent}, tried again in {} s: {}: {attempt}",
             (next.0 - now.0) / 1_000,
             letter.subject
         );

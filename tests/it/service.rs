@@ -859,6 +859,13 @@ fn a_recipient_that_is_refused_keeps_mail_from_nobody_else_and_is_an_alarm() {
     subjects.sort();
     subjects.dedup();
     assert_eq!(subjects.len(), all);
+    // what was taken for some is not called unsent
+    let log = site.log();
+    assert!(
+        log.contains("sent to me@example.org, you@example.org, not yet to all"),
+        "{log}"
+    );
+    assert!(!log.contains("mail not sent"), "{log}");
 }
 
 #[test]
