@@ -155,7 +155,8 @@ fn dedupe_two_servers(bencher: Bencher) {
     let connections = [Vec::new(), Vec::new()];
     let made = Made {
         source: &X,
-        servers: &[],
+        names: &[],
+        part_of: &[0, 0],
         connections: &connections,
         columns: None,
     };

@@ -5,9 +5,14 @@
 //! HTTP answers, since every server of a set-up draws on the same limit: the first ones of a quarter
 //! of an hour may be spent fast, the rest is spread over what is left of it, so that a budget is
 //! never burnt in a burst and then waited for. Pauses are lengthened a little by chance, so that no
-//! two servers go in step.
+//! two servers go in step. Each leg of a server has counters and a budget of its own; what the API says of its rate limit
+//! holds for all of them, and a request that one has been promised is not there for another.
 
-use std::collections::VecDeque;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
 
 use crate::{alarm::Kind, period::UtcMs, segment::event::Why};
 
@@ -118,6 +123,19 @@ pub struct Next {
     pub alarm: Option<Kind>,
 }
 
+/// What the API has said last of its rate limit, on which all legs of a server draw, and who has been promised a request
+/// of what is left.
+#[derive(Debug, Clone, Default)]
+pub struct Allowance(Rc<RefCell<Shared>>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    limit: RateLimit,
+    /// By the number of the leg: from when on it may ask.
+    promised: BTreeMap<usize, UtcMs>,
+    legs: usize,
+}
+
 /// Counts what went wrong since a connection held.
 #[derive(Debug)]
 pub struct Backoff {
@@ -130,7 +148,9 @@ pub struct Backoff {
     unauthorized: u32,
     /// The latest answers, ascending.
     answers: VecDeque<UtcMs>,
-    limit: RateLimit,
+    /// What it shares with the other legs, among which it has this number.
+    allowance: Allowance,
+    leg: usize,
     without_backfill: bool,
 }
 
@@ -150,6 +170,20 @@ impl Backoff {
     /// At the start of a run: `chance` is another number on every server, `answers` are those that
     /// earlier runs got.
     pub fn new(chance: u32, answers: impl IntoIterator<Item = UtcMs>) -> Self {
+        Self::of_leg(chance, answers, &Allowance::default())
+    }
+
+    /// That of one of several legs, which share what the API allows.
+    pub fn of_leg(
+        chance: u32,
+        answers: impl IntoIterator<Item = UtcMs>,
+        allowance: &Allowance,
+    ) -> Self {
+        let leg = {
+            let mut shared = allowance.0.borrow_mut();
+            shared.legs += 1;
+            shared.legs
+        };
         let mut answers: Vec<UtcMs> = answers.into_iter().collect();
         answers.sort_unstable();
         let spare = answers.len().saturating_sub(ANSWERS_MAX);
@@ -161,7 +195,8 @@ impl Backoff {
             connections: 0,
             unauthorized: 0,
             answers: answers.into_iter().skip(spare).collect(),
-            limit: RateLimit::default(),
+            allowance: allowance.clone(),
+            leg,
             without_backfill: false,
         }
     }
@@ -180,7 +215,10 @@ impl Backoff {
 
     /// The API has answered a request, with whatever status.
     pub fn answered(&mut self, now: UtcMs, limit: RateLimit) {
-        self.limit = limit;
+        let mut shared = self.allowance.0.borrow_mut();
+        shared.limit = limit;
+        shared.promised.remove(&self.leg);
+        drop(shared);
         self.answers.push_back(now);
         if ANSWERS_MAX < self.answers.len() {
             self.answers.pop_front();
@@ -221,14 +259,18 @@ impl Backoff {
             why,
             alarm,
         };
-        match self.allowed(now) {
+        let next = match self.allowed(now) {
             Some(until) if next.until < until => Next {
                 until,
                 why: Why::Budget,
                 alarm,
             },
             _ => next,
-        }
+        };
+        let mut shared = self.allowance.0.borrow_mut();
+        shared.promised.insert(self.leg, next.until);
+        drop(shared);
+        next
     }
 
     fn refused(
@@ -244,7 +286,7 @@ impl Backoff {
                 let wait_ms = doubling(5_000, count(&mut self.server), SERVER_MAX_MS);
                 (wait_ms, Why::ServerError, None)
             }
-            Refusal::RateLimit => match self.limit.reset {
+            Refusal::RateLimit => match self.limit().reset {
                 Some(reset) if now < reset => (until_reset(now, reset), Why::RateLimit, None),
                 _ => {
                     let wait_ms = doubling(MINUTE_MS, count(&mut self.rate_limit), WINDOW_MS);
@@ -273,6 +315,20 @@ impl Backoff {
         }
     }
 
+    /// What the API has said last, to whichever leg.
+    fn limit(&self) -> RateLimit {
+        self.allowance.0.borrow().limit
+    }
+
+    /// How many requests other legs have been promised before that limit ends.
+    fn promised_to_others(&self, reset: UtcMs) -> u64 {
+        let shared = self.allowance.0.borrow();
+        let promised = shared.promised.iter();
+        promised
+            .filter(|(leg, until)| **leg != self.leg && **until < reset)
+            .count() as u64
+    }
+
     /// Answers in the window that ends now.
     fn in_window(&self, now: UtcMs) -> impl DoubleEndedIterator<Item = UtcMs> {
         let begin = now.plus_ms(-WINDOW_MS);
@@ -283,20 +339,19 @@ impl Backoff {
     /// From when on another request fits into the budget, by our count and by the API's; `None`: it
     /// does now.
     fn allowed(&mut self, now: UtcMs) -> Option<UtcMs> {
-        let used = self.in_window(now).count();
-        let first = self.in_window(now).next()?;
-        let last = self.in_window(now).next_back()?;
-        let after_ms = PACE_MS.get(used - 1).copied().unwrap_or_else(|| {
-            let renewed = first.plus_ms(WINDOW_MS);
-            let left = ANSWERS_MAX.saturating_sub(used);
-            spread(renewed.0.saturating_sub(last.0), left as u64).max(PACE_MAX_MS)
-        });
-        let mut until = last.plus_ms(after_ms + self.jitter(after_ms));
-        if let (Some(remaining), Some(reset)) = (self.limit.remaining, self.limit.reset)
+        let ends = self
+            .in_window(now)
+            .next()
+            .zip(self.in_window(now).next_back());
+        let mut until = ends.map_or(now, |(first, last)| self.paced(now, (first, last)));
+        let last = ends.map_or(now, |(_, last)| last);
+        let limit = self.limit();
+        if let (Some(remaining), Some(reset)) = (limit.remaining, limit.reset)
             && now < reset
         {
-            let after_ms = match remaining / SERVERS {
-                0 if remaining == 0 => until_reset(last, reset),
+            let others = self.promised_to_others(reset);
+            let after_ms = match (remaining / SERVERS).saturating_sub(others) {
+                0 if remaining == 0 || 0 < others => until_reset(last, reset),
                 left if left < (ANSWERS_MAX - PACE_MS.len()) as u64 => {
                     spread(until_reset(last, reset), left)
                 }
@@ -305,6 +360,18 @@ impl Backoff {
             until = until.max(last.plus_ms(after_ms));
         }
         (now < until).then_some(until)
+    }
+
+    /// From when on another request fits into the budget, by our count of answers, of which these are the first and the
+    /// last.
+    fn paced(&mut self, now: UtcMs, (first, last): (UtcMs, UtcMs)) -> UtcMs {
+        let used = self.in_window(now).count();
+        let after_ms = PACE_MS.get(used - 1).copied().unwrap_or_else(|| {
+            let renewed = first.plus_ms(WINDOW_MS);
+            let left = ANSWERS_MAX.saturating_sub(used);
+            spread(renewed.0.saturating_sub(last.0), left as u64).max(PACE_MAX_MS)
+        });
+        last.plus_ms(after_ms + self.jitter(after_ms))
     }
 
     /// What chance adds to a pause.

@@ -11,7 +11,7 @@ use twinstream::{
     collect::Collector,
     config::{
         proxy::Proxies,
-        settings::{Fields, Secret, X},
+        settings::{Fields, Secret, X, XStream},
     },
     place::{decide::Asks, door::Door},
     source::x::wire::Api,
@@ -49,15 +49,20 @@ impl Collect {
                 })
             },
             server: "1".parse()?,
-            wire: {
+            wires: {
                 let settings = X {
+                    stream: XStream::Sample,
                     base_url: self.base_url.clone(),
                     bearer_token_file: PathBuf::new(),
                     fields: Fields::Core,
                     backfill: false,
                     max_line: 1 << 20,
                 };
-                Box::new(Api::new(&settings, &Secret::new("simulated"))?)
+                vec![Box::new(Api::new(
+                    &settings,
+                    None,
+                    &Secret::new("simulated"),
+                )?)]
             },
             endpoints: vec![self.base_url.clone()],
             proxies: Proxies::default(),

@@ -9,7 +9,7 @@ use twinstream::{
     segment::{
         event::{Event, What},
         line::{self, PROGRAM},
-        name::{RunId, ServerId},
+        name::{Leg, RunId},
         run::Run,
         writer::{Lines, Writer},
     },
@@ -97,7 +97,7 @@ impl Make {
 
 impl Server {
     fn new(disk: &Arc<dyn Disk>, spool: &Path, number: u64) -> Result<Self, Failure> {
-        let id: ServerId = number.to_string().parse()?;
+        let id: Leg = number.to_string().parse()?;
         let id_of_run = RunId(u32::try_from(number)?);
         let run = Run {
             number: 1,

@@ -55,7 +55,8 @@ impl DaySum {
     pub fn of(statement: &Statement<'_>) -> Self {
         let (sum, books) = &statement.union;
         let manifests = statement.hours.iter().map(|hour| &hour.manifest);
-        let servers = manifests.flat_map(|manifest| manifest.counts.servers.keys());
+        let servers =
+            manifests.flat_map(|manifest| manifest.counts.servers.keys().map(|leg| &leg.server));
         Self {
             hours: statement.hours.len() as u64,
             posts: books.posts,

@@ -38,7 +38,7 @@ pub(crate) fn run(global: &Global, _args: &CollectArgs) -> Result<Exit, Failure>
 /// Everything that collecting needs; the lock is held as long as it lives.
 pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failure> {
     let setup = setup::load(global)?;
-    let server = setup.this_server()?.id.clone();
+    let server = setup.this_server()?;
     let settings = &setup.settings;
     let disk = RealDisk;
     let data_dir = &settings.data_dir;
@@ -58,8 +58,8 @@ pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failu
             let setup = setup.clone();
             Box::new(move || setup.door().spool(&setup.settings.spool_dir, Asks::Make))
         },
-        server,
-        wire: setup.wire()?,
+        server: server.id.clone(),
+        wires: setup.wires(server)?,
         endpoints: setup.settings.endpoints(),
         proxies: setup::proxies()?,
         clock: setup.clock.clone(),

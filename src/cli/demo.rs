@@ -325,7 +325,7 @@ impl Demo {
         say(&format!("{}\n", certificate::headline(&certified)))?;
         let verified = self.site.verify(&vault)?;
         let name = home.file_name().unwrap_or_default().to_string_lossy();
-        let table = setup::stream(settings.source).source.table().name;
+        let table = setup::stream(settings).source.table().name;
         let mut text = format!(
             "\nWhere everything lies, below {dir}:\n\
              \x20 {name}/vault/           the archive: IDs, {table}, users, manifests, report, gaps, ledger\n\

@@ -88,12 +88,16 @@ fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
             "a collector is running here and has the connection; it is left alone",
         )];
     }
+    let partition = setup
+        .settings
+        .this_one()
+        .and_then(|this| this.partitions.first().copied());
     let ask = |backfill: bool| {
         let minutes = u8::from(backfill);
         let url = format!(
             "{}{}",
             settings.x.base_url,
-            Api::path_and_query(&settings.x, minutes)
+            Api::path_and_query(&settings.x, partition, minutes)
         );
         probe::get(&url, Some(&token), proxies)
     };

@@ -147,12 +147,10 @@ fn in_one_line(value: &serde_json::Value) -> String {
 }
 
 fn facts_of(path: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {
-    let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
-    let segment = stem.parse::<SegmentName>();
-    match (segment, ending) {
-        (Ok(segment), "seal.json") => seal(path, &segment, facts),
-        (Ok(segment), "events.jsonl" | "events.jsonl.open") => events(path, &segment, facts),
-        (Ok(segment), "jsonl" | "jsonl.zst" | "jsonl.open") => lines(path, &segment, facts),
+    match SegmentName::of_file(name) {
+        Some((segment, "seal.json")) => seal(path, &segment, facts),
+        Some((segment, "events.jsonl" | "events.jsonl.open")) => events(path, &segment, facts),
+        Some((segment, "jsonl" | "jsonl.zst" | "jsonl.open")) => lines(path, &segment, facts),
         _ if layout::hour_of_manifest(name).is_some() || layout::of_archived(name).is_some() => {
             manifest(path, facts)
         }

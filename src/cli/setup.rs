@@ -20,14 +20,18 @@ use crate::{
         proxy::Proxies,
         resolve::{self, Me},
         secrets::{self, SecretError},
-        settings::{Mail, Platform, Secret, Server, Settings},
+        settings::{Mail, Platform, Secret, Server, Settings, XStream},
     },
     place::{
         decide::Asks,
         door::{Door, NotHere, Spool, Target, Unopened, Vault},
         id::PlaceId,
     },
-    source::{BLUESKY, SAMPLE, Stream, bluesky::wire::Subscribe, wire::Wire, x::wire::Api},
+    segment::name::Partition,
+    source::{
+        BLUESKY, FIREHOSE, SAMPLE, SAMPLE10, Stream, bluesky::wire::Subscribe, wire::Wire,
+        x::wire::Api,
+    },
     vault::identity,
     world::{
         clock::Clock,
@@ -90,9 +94,13 @@ pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
 }
 
 /// What is collected of a platform.
-pub(crate) const fn stream(source: Platform) -> Stream {
-    match source {
-        Platform::X => SAMPLE,
+pub(crate) const fn stream(settings: &Settings) -> Stream {
+    match settings.source {
+        Platform::X => match settings.x.stream {
+            XStream::Sample => SAMPLE,
+            XStream::Sample10 => SAMPLE10,
+            XStream::Firehose => FIREHOSE,
+        },
         Platform::Bluesky => BLUESKY,
     }
 }
@@ -226,16 +234,21 @@ impl Setup {
 
     /// What is collected.
     pub(crate) const fn stream(&self) -> Stream {
-        stream(self.settings.source)
+        stream(&self.settings)
     }
 
-    /// How it is asked for.
-    pub(crate) fn wire(&self) -> Result<Box<dyn Wire>, Failure> {
+    /// How each of its parts that this server collects is asked for.
+    pub(crate) fn wires(&self, server: &Server) -> Result<Vec<Box<dyn Wire>>, Failure> {
+        let legs = server.legs().into_iter();
+        legs.map(|leg| self.wire(leg.partition)).collect()
+    }
+
+    fn wire(&self, partition: Option<Partition>) -> Result<Box<dyn Wire>, Failure> {
         let unusable = |why: String| Failure::new(Exit::Configuration, why);
         match self.settings.source {
             Platform::X => {
                 let token = bearer_token(&self.settings)?;
-                let api = Api::new(&self.settings.x, &token);
+                let api = Api::new(&self.settings.x, partition, &token);
                 Ok(Box::new(api.map_err(|why| unusable(why.to_string()))?))
             }
             Platform::Bluesky => {

@@ -1,14 +1,14 @@
 //! What earlier runs have drawn of the budget of requests, as their events tell: a service that is
 //! started again and again must not burn what the collector spares.
 
-use std::{io, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 use crate::{
     backoff::WINDOW_MS,
     period::UtcMs,
     segment::{
         event::{Disconnected, Event, What},
-        name::ServerId,
+        name::{Partition, ServerId},
         spool,
     },
     world::disk::{self, Disk},
@@ -17,15 +17,16 @@ use crate::{
 /// A minute's events file has some kilobytes; one of so many is not worth the time.
 const EVENTS_BYTES_MAX: u64 = 4 << 20;
 
-/// When the API answered a request of this server in the last quarter of an hour.
+/// When the API answered a request of this server in the last quarter of an hour, by the part of the stream that was
+/// asked for.
 pub(super) fn answers(
     disk: &dyn Disk,
     spool: &Path,
     server: &ServerId,
     now: UtcMs,
-) -> io::Result<Vec<UtcMs>> {
+) -> io::Result<BTreeMap<Option<Partition>, Vec<UtcMs>>> {
     let begin = now.plus_ms(-WINDOW_MS);
-    let mut found = Vec::new();
+    let mut found: BTreeMap<Option<Partition>, Vec<UtcMs>> = BTreeMap::new();
     for folder in spool::hour_folders(disk, spool, server)?.found {
         for (name, _) in spool::in_folder(disk, &folder, server).unwrap_or_default() {
             if name.minute < begin.minute() || now.minute() < name.minute {
@@ -36,10 +37,11 @@ pub(super) fn answers(
             let bytes = disk::read_bounded(disk, &path, EVENTS_BYTES_MAX).unwrap_or_default();
             let lines = bytes.split(|byte| *byte == b'\n');
             let events = lines.filter_map(|line| serde_json::from_slice::<Event>(line).ok());
-            found.extend(of_run(events));
+            let mut answers = of_run(events);
+            answers.retain(|at| begin < *at && *at <= now);
+            found.entry(name.partition).or_default().extend(answers);
         }
     }
-    found.retain(|at| begin < *at && *at <= now);
     Ok(found)
 }
 

@@ -24,8 +24,8 @@ use crate::{
     world::clock::{Clock, Reading},
 };
 
-/// Bytes that may wait to be written: some six minutes of posts, a fifth of a second at full speed.
-const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of all legs that may wait to be written: some six minutes of posts, a fifth of a second at full speed.
+pub(super) const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Lines that are read in one go are handed over together, up to about this many bytes.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -69,13 +69,13 @@ impl Outbox {
     pub(super) fn new(
         to_scribe: Sender<Message>,
         clock: Clock,
-        halt: Arc<Halt>,
+        (halt, free): (Arc<Halt>, Arc<Semaphore>),
         runs: Runs,
     ) -> Self {
         let begin = clock.read();
         Self {
             to_scribe,
-            free: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            free,
             pulse: RefCell::new(Pulse::new(begin.now)),
             runs: RefCell::new(runs),
             steps: Cell::new(begin.steps),
@@ -368,7 +368,8 @@ mod tests {
         ));
         let (to_scribe, messages) = mpsc::channel();
         let runs = Runs::default();
-        let outbox = Outbox::new(to_scribe, clock.clone(), Arc::clone(&halt), runs);
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES));
+        let outbox = Outbox::new(to_scribe, clock.clone(), (Arc::clone(&halt), room), runs);
         (outbox, messages, clock, halt)
     }
 

@@ -1,39 +1,44 @@
-//! The life of a run: recover, then attempt after attempt, then the orderly end.
+//! The life of a run: recover, then attempt after attempt, then the orderly end. A server has a leg for each part of the
+//! stream: a connection with segments, events, runs, waits and a place to go on from of its own. They share the process,
+//! the disk and its halts, the room in the queue, and what the API allows.
 
 use std::{
     io,
     path::{Path, PathBuf},
+    rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
-    task::JoinSet,
+    sync::{Semaphore, oneshot},
+    task::{JoinSet, LocalSet},
 };
+use tracing::{Instrument as _, Span};
 
 use super::{
     connect::{ApiError, Endpoint},
     earlier,
     halt::{Halt, Stop},
-    outbox::Outbox,
+    outbox::{Outbox, QUEUE_BYTES},
     progress::Progress,
     scribe::{self, Desk},
     session::{Outcome, Session},
 };
 use crate::{
     alarm::Kind,
-    backoff::{Backoff, End, Next},
+    backoff::{Allowance, Backoff, End, Next},
     config::proxy::Proxies,
     period::UtcMs,
     place::door::{NotHere, Spool},
     segment::{
         event::{What, Why},
         line::PROGRAM,
-        name::{RunId, ServerId},
+        name::{Leg, RunId, ServerId},
         recover::{self, Past, Recovered},
         run::{self, Run, Runs},
+        spool,
         writer::{WriteError, Writer},
     },
     source::wire::{Last, Resume, Wire},
@@ -67,8 +72,8 @@ pub struct Collector {
     pub spool: Box<dyn Fn() -> Result<Spool, NotHere> + Send>,
     /// Which server this is.
     pub server: ServerId,
-    /// What is asked for, and what comes of it.
-    pub wire: Box<dyn Wire>,
+    /// What each leg asks for, and what comes of it.
+    pub wires: Vec<Box<dyn Wire>>,
     /// Where it is asked for: the first one, and the next when one gives nothing.
     pub endpoints: Vec<String>,
     /// The network's proxies.
@@ -81,7 +86,19 @@ pub struct Collector {
     pub progress: Arc<Progress>,
 }
 
-/// What earlier runs left.
+/// What the legs have in common.
+struct House {
+    collector: Collector,
+    endpoints: Vec<Endpoint>,
+    spool: Spool,
+    halt: Arc<Halt>,
+    /// Room in the queue for what waits to be written.
+    room: Arc<Semaphore>,
+    /// What the API allows.
+    allowance: Allowance,
+}
+
+/// What earlier runs of a leg left.
 struct Left {
     /// Segments that were open and are sealed now.
     recovered: Vec<Recovered>,
@@ -123,6 +140,14 @@ pub enum CollectError {
 }
 
 impl Collector {
+    /// The leg that a wire is of.
+    fn leg(&self, wire: &dyn Wire) -> Leg {
+        Leg {
+            server: self.server.clone(),
+            partition: wire.partition(),
+        }
+    }
+
     /// Collects until it is told to stop.
     pub fn run(self) -> Result<(), CollectError> {
         let collector = self;
@@ -154,20 +179,48 @@ impl Collector {
         if let Err(error) = halt.hold_reserve() {
             tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
         }
-        let (disk, server) = (&*collector.disk, &collector.server);
-        let wire = &*collector.wire;
-        let past = Left {
-            recovered,
-            last: recover::past(disk, &spool, server, wire.stream(), wire.cursor_of())
-                .map_err(spool_error)?,
-            answers: earlier::answers(disk, &spool, server, collector.clock.now())
-                .map_err(spool_error)?,
+        let lefts = lefts(&collector, &spool, recovered).map_err(spool_error)?;
+        let house = House {
+            collector,
+            endpoints,
+            spool,
+            halt,
+            room: Arc::new(Semaphore::new(QUEUE_BYTES)),
+            allowance: Allowance::default(),
         };
-        let result = runtime.block_on(collect(collector, &endpoints, (spool, halt), past));
+        let result = runtime.block_on(collect(house, lefts));
         // an address that is still being looked up is not waited for
         runtime.shutdown_background();
         result
     }
+}
+
+/// What earlier runs left of each leg.
+fn lefts(
+    collector: &Collector,
+    spool: &Spool,
+    mut recovered: Vec<Recovered>,
+) -> io::Result<Vec<Left>> {
+    let (disk, server) = (&*collector.disk, &collector.server);
+    let sealed = spool::sealed(disk, spool, server)?.found;
+    let mut answers = earlier::answers(disk, spool, server, collector.clock.now())?;
+    let mut lefts = Vec::new();
+    for wire in &collector.wires {
+        let leg = collector.leg(&**wire);
+        let sealed = (sealed.as_slice(), wire.stream());
+        lefts.push(Left {
+            recovered: recovered
+                .extract_if(.., |left| left.name.partition == leg.partition)
+                .collect(),
+            last: recover::past(disk, spool, &leg, sealed, wire.cursor_of())?,
+            answers: answers.remove(&leg.partition).unwrap_or_default(),
+        });
+    }
+    for left in recovered {
+        // of a part of the stream that is not collected here any more
+        warn_of_recovered(&left);
+    }
+    Ok(lefts)
 }
 
 /// The spool, as soon as it is there; `None` if this is told to end before.
@@ -247,35 +300,74 @@ fn make_folder(disk: &dyn Disk, folder: &Path) -> Result<(), WriteError> {
         .map_err(|source| WriteError::new(folder, source))
 }
 
-async fn collect(
-    collector: Collector,
-    endpoints: &[Endpoint],
-    (spool, halt): (Spool, Arc<Halt>),
-    past: Left,
-) -> Result<(), CollectError> {
+/// Runs all legs until the process is to end. When one cannot go on for want of the disk, none can.
+async fn collect(house: House, lefts: Vec<Left>) -> Result<(), CollectError> {
     let mut signals = JoinSet::new();
     let asked = Asked::new().map_err(CollectError::Start)?;
-    signals.spawn(heed_signals(asked, Arc::clone(&halt)));
-    collector.progress.begun();
+    signals.spawn(heed_signals(asked, Arc::clone(&house.halt)));
+    house.collector.progress.begun();
+    let house = Rc::new(house);
+    let (local, mut legs) = (LocalSet::new(), JoinSet::new());
+    for (number, left) in lefts.into_iter().enumerate() {
+        let leg = leg(Rc::clone(&house), number, left);
+        legs.spawn_local_on(leg, &local);
+    }
+    let all = async {
+        let mut result = Ok(());
+        while let Some(ended) = legs.join_next().await {
+            let ended = ended.unwrap_or_else(|why| Err(CollectError::Start(why.into())));
+            if let Err(why) = ended {
+                house.halt.stop(Stop::Trouble(why.to_string()));
+                result = result.and(Err(why));
+            }
+        }
+        result
+    };
+    local.run_until(all).await
+}
+
+/// One leg, from its first request to its orderly end.
+async fn leg(house: Rc<House>, number: usize, past: Left) -> Result<(), CollectError> {
+    let Some(wire) = house.collector.wires.get(number) else {
+        return Ok(());
+    };
+    let leg = house.collector.leg(&**wire);
+    let span = leg.partition.map_or_else(Span::none, |partition| {
+        tracing::info_span!("partition", "{partition}")
+    });
+    run_leg(&house, (&leg, &**wire), past)
+        .instrument(span)
+        .await
+}
+
+async fn run_leg(
+    house: &House,
+    (leg, wire): (&Leg, &dyn Wire),
+    past: Left,
+) -> Result<(), CollectError> {
+    let House {
+        collector, halt, ..
+    } = house;
     let id = getrandom::u32().map(RunId);
     let id = id.map_err(|error| CollectError::Start(io::Error::other(error.to_string())))?;
-    let (runs, run) = begin_run(&collector, &spool, &halt, id).await?;
+    let (runs, run) = begin_run(house, leg, id).await?;
     let desk = Desk {
         disk: Arc::clone(&collector.disk),
-        spool: spool.clone(),
-        server: collector.server.clone(),
+        spool: house.spool.clone(),
+        leg: leg.clone(),
         clock: collector.clock.clone(),
-        halt: Arc::clone(&halt),
+        halt: Arc::clone(halt),
     };
     let writer = Writer::new(
-        Arc::clone(&collector.disk),
-        &spool,
-        &collector.server,
-        collector.wire.stream(),
+        Arc::clone(&desk.disk),
+        &house.spool,
+        leg,
+        wire.stream(),
         run,
     );
     let (to_scribe, written) = scribe::start(&desk, writer).map_err(CollectError::Start)?;
-    let outbox = Outbox::new(to_scribe, collector.clock.clone(), Arc::clone(&halt), runs);
+    let shared = (Arc::clone(halt), Arc::clone(&house.room));
+    let outbox = Outbox::new(to_scribe, collector.clock.clone(), shared, runs);
     outbox.event(What::Started {
         program: PROGRAM.to_owned(),
         number: run.number,
@@ -288,14 +380,14 @@ async fn collect(
     }
     let mut driver = Driver {
         session: Session {
-            wire: &*collector.wire,
-            server: &collector.server,
+            wire,
+            leg,
             outbox: &outbox,
-            halt: &halt,
+            halt,
             clock: &collector.clock,
         },
-        backoff: Backoff::new(run.id.0, past.answers),
-        endpoints,
+        backoff: Backoff::of_leg(run.id.0, past.answers, &house.allowance),
+        endpoints: &house.endpoints,
         endpoint: 0,
         failing_since: None,
         last: Last {
@@ -312,7 +404,7 @@ async fn collect(
         Some(Stop::Trouble(what)) => what,
         Some(Stop::Signal) | None => "signal",
     });
-    write_out(&halt, written).await?;
+    write_out(halt, written).await?;
     match why {
         Some(Stop::Trouble(what)) => Err(CollectError::Disk(what)),
         Some(Stop::Signal) | None => Ok(()),
@@ -320,26 +412,22 @@ async fn collect(
 }
 
 /// The run that begins now. Its number is durable before anything of it is written.
-async fn begin_run(
-    collector: &Collector,
-    spool: &Spool,
-    halt: &Halt,
-    id: RunId,
-) -> Result<(Runs, Run), CollectError> {
-    let Collector {
-        disk,
-        server,
-        clock,
+async fn begin_run(house: &House, leg: &Leg, id: RunId) -> Result<(Runs, Run), CollectError> {
+    let House {
+        collector,
+        spool,
+        halt,
         ..
-    } = collector;
-    let path = run::path(spool, server);
+    } = house;
+    let Collector { disk, clock, .. } = collector;
+    let path = run::path(spool, leg);
     let error = |source| CollectError::Spool {
         path: path.clone(),
         source,
     };
-    let mut runs = Runs::read(&**disk, spool, server).map_err(error)?;
+    let mut runs = Runs::read(&**disk, spool, leg).map_err(error)?;
     let run = runs.begin(id, clock.now());
-    while let Err(source) = runs.keep(&**disk, spool, server) {
+    while let Err(source) = runs.keep(&**disk, spool, leg) {
         let why = WriteError::new(&path, source);
         if !why.passes() {
             return Err(CollectError::Recover(why));
@@ -368,13 +456,17 @@ fn believed(past: Past, now: UtcMs) -> Option<UtcMs> {
     })
 }
 
-fn tell_recovered(outbox: &Outbox, left: &Recovered) {
+fn warn_of_recovered(left: &Recovered) {
     tracing::warn!(
         "{} was left open: {} kept, {} cut off",
         left.name,
         plural(left.lines, "line is", "lines are"),
         plural(left.cut_bytes, "torn byte", "torn bytes")
     );
+}
+
+fn tell_recovered(outbox: &Outbox, left: &Recovered) {
+    warn_of_recovered(left);
     outbox.event(What::Recovered {
         segment: left.name.to_string(),
         lines: left.lines,
@@ -518,7 +610,7 @@ impl Driver<'_> {
         } else if let Some(kind) = next.alarm {
             alarm!(
                 kind,
-                self.session.server,
+                self.session.leg,
                 "{words}; next attempt in {wait_ms} ms ({why})"
             );
         } else {

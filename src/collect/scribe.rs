@@ -24,7 +24,7 @@ use crate::{
     place::door::Spool,
     segment::{
         event::Event,
-        name::{SegmentName, ServerId},
+        name::{Leg, SegmentName},
         run::{self, Run, Runs},
         writer::{Closed, Lines, Watched, WriteError, Writer},
     },
@@ -94,7 +94,7 @@ enum Job {
 pub(super) struct Desk {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) spool: Spool,
-    pub(super) server: ServerId,
+    pub(super) leg: Leg,
     pub(super) clock: Clock,
     pub(super) halt: Arc<Halt>,
 }
@@ -207,9 +207,9 @@ impl Scribe {
                     self.hand_on(Job::Seal(Box::new(closed)));
                 }
                 let desk = self.desk.clone();
-                let path = run::path(&desk.spool, &desk.server);
+                let path = run::path(&desk.spool, &desk.leg);
                 self.patiently(|_| {
-                    let kept = runs.keep(&*desk.disk, &desk.spool, &desk.server);
+                    let kept = runs.keep(&*desk.disk, &desk.spool, &desk.leg);
                     kept.map_err(|source| WriteError::new(&path, source))
                 })
             }
@@ -532,7 +532,7 @@ mod tests {
                 Arc::default(),
             )),
             disk,
-            server: "1".parse().unwrap(),
+            leg: "1".parse().unwrap(),
             spool,
             clock: clock.clone(),
         }

@@ -16,7 +16,7 @@ use crate::{
     period::UtcMs,
     segment::{
         event::{Cause, Disconnected, What},
-        name::ServerId,
+        name::Leg,
     },
     source::wire::{
         Frame, Intake, IntakeError, Last, Notice, Portion, Resume, Transport, Wire, is_page,
@@ -60,7 +60,7 @@ pub(super) struct Outcome {
 /// What attempts need.
 pub(super) struct Session<'a> {
     pub(super) wire: &'a dyn Wire,
-    pub(super) server: &'a ServerId,
+    pub(super) leg: &'a Leg,
     pub(super) outbox: &'a Outbox,
     pub(super) halt: &'a Halt,
     pub(super) clock: &'a Clock,
@@ -299,7 +299,7 @@ impl Session<'_> {
         if CLOCK_OFF_MS < offset_ms.saturating_abs() {
             alarm!(
                 Kind::Clock,
-                self.server,
+                self.leg,
                 "this machine's clock differs from the API's by {offset_ms} ms; \
                  check its time synchronization"
             );
@@ -457,7 +457,7 @@ impl Session<'_> {
             });
             alarm!(
                 Kind::NoPosts,
-                self.server,
+                self.leg,
                 "the connection is up and no post has come for 60 s"
             );
         }

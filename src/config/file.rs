@@ -22,6 +22,8 @@ pub const KEYS: &[&str] = &[
     "s3.region",
     "s3.access_key_file",
     "s3.ca_file",
+    "x.stream",
+    "x.partitions",
     "x.base_url",
     "x.bearer_token_file",
     "x.fields",
@@ -73,7 +75,15 @@ pub const KEYS: &[&str] = &[
 ];
 
 /// Every key of a `[[servers]]` entry.
-pub const SERVER_KEYS: &[&str] = &["id", "role", "host", "endpoint", "deliver_to", "until"];
+pub const SERVER_KEYS: &[&str] = &[
+    "id",
+    "role",
+    "host",
+    "endpoint",
+    "partitions",
+    "deliver_to",
+    "until",
+];
 
 /// Keys that hold a list of tables, and the keys of these, which all hold texts.
 pub const TABLE_KEYS: &[(&str, &[&str])] =
@@ -483,7 +493,7 @@ mod tests {
             .collect();
         assert_eq!(of_servers, SERVER_KEYS.iter().copied().collect());
         assert!(
-            KEYS.len() + SERVER_KEYS.len() <= 64,
+            KEYS.len() + SERVER_KEYS.len() <= 70,
             "more keys than anybody will read"
         );
         for line in ["x.fields", "merge.settle", "deliver.every"] {

@@ -42,9 +42,10 @@ mod resolve_publish;
 
 /// `[s3]`.
 mod resolve_s3;
-
 /// `[witness]`.
 mod resolve_witness;
+/// `[x]`.
+mod resolve_x;
 
 /// From a secret file's bytes and rights to a text that cannot be printed.
 pub mod secrets;

@@ -16,6 +16,8 @@ use super::{
 
 /// What is taken over as it is.
 const KEPT: &[&str] = &[
+    "x.stream",
+    "x.partitions",
     "x.fields",
     "x.backfill",
     "x.max_line",
@@ -132,8 +134,17 @@ impl Scenery {
             }
             _ => String::new(),
         };
+        let partitions: Vec<String> = server
+            .partitions
+            .iter()
+            .map(|one| one.number().to_string())
+            .collect();
+        let partitions = match partitions.join(",") {
+            none if none.is_empty() => none,
+            some => format!("\npartitions = {}", quoted(&some)),
+        };
         format!(
-            "\n[[servers]]\nid = {}\nrole = \"{role}\"\nhost = {}{deliver_to}",
+            "\n[[servers]]\nid = {}\nrole = \"{role}\"\nhost = {}{partitions}{deliver_to}",
             quoted(server.id.as_str()),
             quoted(&server.host)
         )

@@ -9,13 +9,13 @@ use super::{
     address::{check_base_url, ssh_options, target},
     file::{self, Entry, Problem, Value, Written},
     home,
-    settings::{Deliver, Fields, Merge, Platform, Role, Server, Settings, Target, X, Xz},
+    settings::{Deliver, Merge, Platform, Role, Server, Settings, Target, XStream, Xz},
     units,
 };
-use crate::{period::Zone, segment::name::ServerId};
-
-/// The shortest and the longest `max_line`: a post has some kilobytes, and a line is held whole.
-const MAX_LINE: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
+use crate::{
+    period::Zone,
+    segment::name::{Partition, ServerId},
+};
 
 /// Who this machine may be.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +69,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     let witness = r.witness();
     let dataset = r.dataset();
     r.only_of_x(source, publish.is_some(), dataset.is_some());
-    let servers = r.servers();
+    let servers = r.servers((source == Platform::X).then_some(x.stream));
     let s3 = r.s3(spool_store.as_ref(), &servers, merge.as_ref());
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
     let after_hour = r.after_hour();
@@ -191,7 +191,7 @@ impl Resolving<'_> {
         self.folder.join(path)
     }
 
-    fn bool(&mut self, key: &str) -> bool {
+    pub(super) fn bool(&mut self, key: &str) -> bool {
         match self.find(key) {
             Some((Value::Bool(value), _)) => value,
             other => {
@@ -263,7 +263,7 @@ impl Resolving<'_> {
         }
     }
 
-    fn size(&mut self, key: &str) -> u64 {
+    pub(super) fn size(&mut self, key: &str) -> u64 {
         let text = self.text_with_unit(key);
         match units::size(&text) {
             Ok(size) => size,
@@ -309,27 +309,6 @@ impl Resolving<'_> {
                 let why = "an archive of Bluesky cannot be published yet: what people delete would stay public";
                 self.wrong(None, key, why, "leave the section away");
             }
-        }
-    }
-
-    fn x(&mut self) -> X {
-        let base_url = self.base_url("x.base_url");
-        let max_line = self.size("x.max_line");
-        if !MAX_LINE.contains(&max_line) {
-            let line = self.line("x.max_line");
-            self.wrong(
-                line,
-                "x.max_line",
-                "it is out of range",
-                "it takes \"64KiB\" to \"1GiB\"",
-            );
-        }
-        X {
-            base_url,
-            bearer_token_file: self.path("x.bearer_token_file"),
-            fields: self.one_of("x.fields", &[("core", Fields::Core), ("all", Fields::All)]),
-            backfill: self.bool("x.backfill"),
-            max_line: usize::try_from(max_line).unwrap_or(usize::MAX),
         }
     }
 
@@ -386,10 +365,15 @@ impl Resolving<'_> {
         url.trim_end_matches('/').to_owned()
     }
 
-    fn servers(&mut self) -> Vec<Server> {
+    fn servers(&mut self, stream: Option<XStream>) -> Vec<Server> {
+        let partitions = self.partitions(stream);
         let mut servers: Vec<Server> = Vec::new();
         for (begin, entries) in &self.written.servers {
-            if let Some(server) = self.server(*begin, entries) {
+            let own = match entries.get("partitions") {
+                Some(entry) => self.own_partitions(stream, entry),
+                None => partitions.clone(),
+            };
+            if let Some(server) = self.server((*begin, own), entries) {
                 if servers.iter().any(|earlier| earlier.id == server.id) {
                     let why = format!("there are two servers with the id {:?}", server.id.as_str());
                     self.wrong(Some(*begin), "servers", why, "give each its own id");
@@ -418,7 +402,11 @@ impl Resolving<'_> {
         servers
     }
 
-    fn server(&mut self, begin: usize, entries: &BTreeMap<String, Entry>) -> Option<Server> {
+    fn server(
+        &mut self,
+        (begin, partitions): (usize, Vec<Partition>),
+        entries: &BTreeMap<String, Entry>,
+    ) -> Option<Server> {
         let before = self.problems.len();
         let mut text = |key: &str, needed: bool| match entries.get(key) {
             Some(Entry {
@@ -485,6 +473,7 @@ impl Resolving<'_> {
             role: role?,
             host: host?.0,
             endpoint,
+            partitions,
             deliver_to,
             until,
         })

@@ -9,7 +9,7 @@ use super::{dataset::Dataset, file::Problem};
 use crate::{
     period::Zone,
     place::{door::Unopened, s3::address::Address},
-    segment::name::ServerId,
+    segment::name::{Leg, Partition, ServerId},
 };
 
 /// All settings of one server.
@@ -119,10 +119,26 @@ pub struct Server {
     pub host: String,
     /// The endpoint that it begins with, instead of the one of its place.
     pub endpoint: Option<String>,
+    /// Which parts of the stream it collects, ascending; none where the stream has no parts.
+    pub partitions: Vec<Partition>,
     /// Where a secondary sends its segments.
     pub deliver_to: Option<Target>,
     /// When it ended for good.
     pub until: Option<crate::period::Day>,
+}
+
+impl Server {
+    /// Its legs.
+    pub fn legs(&self) -> Vec<Leg> {
+        let leg = |partition| Leg {
+            server: self.id.clone(),
+            partition,
+        };
+        if self.partitions.is_empty() {
+            return vec![leg(None)];
+        }
+        self.partitions.iter().map(|one| leg(Some(*one))).collect()
+    }
 }
 
 /// What a server is for.
@@ -203,9 +219,42 @@ impl fmt::Display for SshTarget {
     }
 }
 
+/// One of X's public streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XStream {
+    /// About 1 % of all posts.
+    Sample,
+    /// About 10 % of all posts.
+    Sample10,
+    /// All posts.
+    Firehose,
+}
+
+impl XStream {
+    /// As it is written in the configuration and in the names of segments.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sample => "sample",
+            Self::Sample10 => "sample10",
+            Self::Firehose => "firehose",
+        }
+    }
+
+    /// Into how many partitions X divides it; 0: into none.
+    pub const fn partitions(self) -> u8 {
+        match self {
+            Self::Sample => 0,
+            Self::Sample10 => 2,
+            Self::Firehose => 20,
+        }
+    }
+}
+
 /// `[x]`
 #[derive(Debug, Clone)]
 pub struct X {
+    /// Which stream is collected.
+    pub stream: XStream,
     /// `https://api.x.com`; plain http only to loopback. Without a `/` at the end.
     pub base_url: String,
     /// Where the token comes from; it is read when it is needed.

@@ -12,6 +12,10 @@
 //!    connected and none has the second, else `stall`; if bytes came in every second, what broke the
 //!    connection within `UNDER_WAY_MAX`, else `unknown`.
 //!
+//! Where the stream comes in partitions, all this holds for each of them, with the legs that it comes over in the place of
+//! the servers. A second of the union is covered when it is covered in every partition that has begun; its cause is that
+//! of the partitions that lack it.
+//!
 //! A connection that was made again at once is no cause while another server listened all the time
 //! and got nothing either. Then each run of uncovered seconds is looked at as a whole (`run`).
 
@@ -22,13 +26,14 @@ use super::{
     estimate::Both,
     evidence::{Down, Timeline},
     gap::{Gap, Runs, UNION},
+    part::{self, Part},
     reason::Reason,
     run::{self, Why},
     seconds::{self, Covered},
 };
 use crate::{
     period::{Interval, Minute, UtcMs},
-    segment::name::ServerId,
+    segment::name::{Leg, Partition},
 };
 
 /// Posts arrive within so many ms of their creation: 99 % of them within 6 to 7 s, says X.
@@ -53,27 +58,30 @@ const END_OF_TIME: UtcMs = UtcMs(i64::MAX / 2);
 /// Minutes before and after a silence from which the expected number of posts is taken.
 const RATE_MINUTES: i64 = 5;
 
-/// What was posted in one second.
+/// What was posted in one second of a part of the stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InSecond {
     /// Different posts.
     pub posts: u64,
-    /// Different posts of each server.
+    /// Different posts of each of its legs.
     pub servers: Vec<u64>,
-    /// Posts that all servers have.
+    /// Posts that all of them have.
     pub common: u64,
 }
+
+/// What was posted in each second since 1970; seconds without a post are left out.
+pub type Seconds = BTreeMap<i64, InSecond>;
 
 /// Everything that decides about an hour.
 #[derive(Debug, Clone, Copy)]
 pub struct Given<'a> {
     /// The UTC time of the hour.
     pub intervals: &'a [Interval],
-    /// The servers, ascending.
-    pub servers: &'a [ServerId],
-    /// What was posted in each second since 1970; seconds without a post are left out.
-    pub posts: &'a BTreeMap<i64, InSecond>,
-    /// What each server's connection was like, in the order of the servers.
+    /// The legs, ascending: the servers, where the stream does not come in partitions.
+    pub servers: &'a [Leg],
+    /// What was posted, in each part of the stream.
+    pub posts: &'a [Seconds],
+    /// What each leg's connection was like, in the order of the legs.
     pub timelines: &'a [Timeline],
     /// Whether the hour lies in the archive's span. Outside of it no second counts.
     pub is_in_span: bool,
@@ -84,14 +92,14 @@ pub struct Given<'a> {
 /// What an hour has, and what not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
-    /// What each server has, in their order.
+    /// What each leg has, in their order.
     pub servers: Vec<Covered>,
-    /// What any server has.
+    /// What any server has of every part.
     pub union: Covered,
-    /// The gaps of the servers in their order, then those of the union.
+    /// The gaps of the legs in their order, then those of the union.
     pub gaps: Vec<Gap>,
-    /// With two servers, for each minute: the seconds that both cover with posts.
-    pub both: BTreeMap<Minute, Both>,
+    /// For each part, if it comes over two legs, for each minute: the seconds that both cover with posts.
+    pub both: Vec<BTreeMap<Minute, Both>>,
 }
 
 /// One server's hour.
@@ -117,47 +125,125 @@ impl View<'_> {
     }
 }
 
-/// Works out an hour.
-pub fn account(given: &Given<'_>) -> Account {
-    let seconds: Vec<i64> = seconds::all(given.intervals).collect();
-    let views = views(given, &seconds);
-    let any: Vec<bool> = (0..seconds.len())
-        .map(|place| views.iter().any(|view| view.has_posts(place)))
-        .collect();
-    let began = given.began.filter(|_| given.is_in_span);
-    let began = begins(&seconds, &any, began).or(Some(END_OF_TIME));
-    let of_each: Vec<Vec<Option<Reason>>> = (0..views.len())
-        .map(|number| {
-            let counts = |place: usize| {
-                let second = seconds.get(place).copied().unwrap_or(0);
-                views.get(number).is_some_and(|view| view.counts(second))
-            };
-            let why = |place| why(&seconds, &views, number, place).filter(|_| counts(place));
-            let whys: Vec<Option<Why>> = (0..seconds.len()).map(why).collect();
-            run::reasons(&seconds, &whys)
-        })
-        .collect();
-    let servers = views.iter();
-    let servers = servers
-        .map(|view| Covered::of(given.intervals, view.begins, &view.with_posts, &view.quiet));
-    Account {
-        servers: servers.collect(),
-        union: covered_by_any(given.intervals, began, &views, &any),
-        gaps: gaps(given.servers, (&seconds, began), &views, &of_each),
-        both: both(given),
+/// One part's hour.
+struct OfPart<'a> {
+    part: Part,
+    views: Vec<View<'a>>,
+    /// Why each of its legs lacks a second.
+    reasons: Vec<Vec<Option<Reason>>>,
+    /// The seconds that any of its legs has posts of.
+    with_posts: Vec<bool>,
+    /// The first second from which on the union needs it.
+    begins: Option<UtcMs>,
+}
+
+impl OfPart<'_> {
+    fn is_missing(&self, place: usize, second: i64) -> bool {
+        seconds::counts(self.begins, second) && !self.views.iter().any(|view| view.has(place))
+    }
+
+    /// What is told of each leg, as far as there is something to say: not of one that had not begun.
+    fn known<'k>(&'k self, legs: &'k [Leg], place: usize) -> Vec<(&'k Leg, &'k Reason)> {
+        let reasons = self.reasons.iter().map(|of| of.get(place)?.as_ref());
+        let legs = self.part.legs.iter().map(|leg| legs.get(*leg));
+        let known = legs.zip(reasons);
+        known.filter_map(|(leg, reason)| leg.zip(reason)).collect()
     }
 }
 
-/// Each server's hour.
-fn views<'a>(given: &Given<'a>, seconds: &[i64]) -> Vec<View<'a>> {
+/// Works out an hour.
+pub fn account(given: &Given<'_>) -> Account {
+    let seconds: Vec<i64> = seconds::all(given.intervals).collect();
+    let parts = part::parts(given.servers);
+    let is_whole = parts.len() == 1;
+    let mut parts: Vec<OfPart<'_>> = (parts.into_iter().enumerate())
+        .map(|(number, part)| of_part(given, (number, part), &seconds))
+        .collect();
+    let any: Vec<bool> = (0..seconds.len())
+        .map(|place| {
+            parts
+                .iter()
+                .any(|of| of.with_posts.get(place) == Some(&true))
+        })
+        .collect();
+    let began = given.began.filter(|_| given.is_in_span);
+    let begins = begins(&seconds, &any, began).or(Some(END_OF_TIME));
+    for of in &mut parts {
+        of.begins = if is_whole {
+            begins
+        } else {
+            begins.max(of.begins)
+        };
+    }
+    let mut servers = vec![Covered::default(); given.servers.len()];
+    for of in &parts {
+        for (place, view) in of.part.legs.iter().zip(&of.views) {
+            if let Some(covered) = servers.get_mut(*place) {
+                *covered = Covered::of(given.intervals, view.begins, &view.with_posts, &view.quiet);
+            }
+        }
+    }
+    Account {
+        servers,
+        union: union(given.intervals, begins, &parts, &any),
+        gaps: gaps(given.servers, (&seconds, begins), &parts),
+        both: (parts.iter().enumerate())
+            .map(|(number, of)| both(given, number, of.part.legs.len()))
+            .collect(),
+    }
+}
+
+fn of_part<'a>(given: &Given<'a>, (number, part): (usize, Part), seconds: &[i64]) -> OfPart<'a> {
+    let none = Seconds::new();
+    let posts = given.posts.get(number).unwrap_or(&none);
+    let views = views(given, &part, posts, seconds);
+    let reasons = (0..views.len())
+        .map(|leg| {
+            let counts = |place: usize| {
+                let second = seconds.get(place).copied().unwrap_or(0);
+                views.get(leg).is_some_and(|view| view.counts(second))
+            };
+            let why = |place| why(seconds, &views, leg, place).filter(|_| counts(place));
+            let whys: Vec<Option<Why>> = (0..seconds.len()).map(why).collect();
+            run::reasons(seconds, &whys)
+        })
+        .collect();
+    let with_posts: Vec<bool> = (0..seconds.len())
+        .map(|place| views.iter().any(|view| view.has_posts(place)))
+        .collect();
+    let begins = begins(seconds, &with_posts, first_start(&views));
+    OfPart {
+        part,
+        views,
+        reasons,
+        with_posts,
+        begins,
+    }
+}
+
+/// When a part was first to be had: with the first connection of its legs, if it was made soon after a leg first
+/// started; `None`: before, as far as is known.
+fn first_start(views: &[View<'_>]) -> Option<UtcMs> {
+    let start = |view: &View<'_>| {
+        let start = view.timeline.first_start?;
+        let first = view.timeline.connections.first().map(|first| first.at);
+        let is_soon = |at: &UtcMs| (0..=WARMING_UP_MS).contains(&(at.0 - start.0));
+        Some(first.filter(is_soon).unwrap_or(start))
+    };
+    let starts: Option<Vec<UtcMs>> = views.iter().map(start).collect();
+    starts?.into_iter().min()
+}
+
+/// Each leg's hour.
+fn views<'a>(given: &Given<'a>, part: &Part, posts: &Seconds, seconds: &[i64]) -> Vec<View<'a>> {
     let posts_of = |second: &i64, number: usize| {
-        let in_second = given.posts.get(second);
+        let in_second = posts.get(second);
         in_second
             .and_then(|in_second| in_second.servers.get(number))
             .copied()
             .unwrap_or(0)
     };
-    let timelines = given.timelines.iter().take(given.servers.len());
+    let timelines = part.legs.iter().filter_map(|leg| given.timelines.get(*leg));
     let view = |(number, timeline): (usize, &'a Timeline)| {
         let posts: Vec<u64> = seconds.iter().map(|s| posts_of(s, number)).collect();
         let minutes = by_minute(seconds, &posts);
@@ -178,36 +264,66 @@ fn views<'a>(given: &Given<'a>, seconds: &[i64]) -> Vec<View<'a>> {
     timelines.enumerate().map(view).collect()
 }
 
-/// The gaps of the servers in their order, then those of the union.
+/// The gaps of the legs in their order, then those of the union.
 fn gaps(
-    servers: &[ServerId],
-    (seconds, began): (&[i64], Option<UtcMs>),
-    views: &[View<'_>],
-    of_each: &[Vec<Option<Reason>>],
+    legs: &[Leg],
+    (seconds, begins): (&[i64], Option<UtcMs>),
+    parts: &[OfPart<'_>],
 ) -> Vec<Gap> {
     let mut of_union = Runs::of(UNION);
-    let mut of_servers: Vec<Runs> = servers.iter().map(|id| Runs::of(id.as_str())).collect();
+    let mut of_legs: Vec<Runs> = legs.iter().map(|leg| Runs::of(&leg.to_string())).collect();
     for (place, second) in seconds.iter().enumerate() {
-        let reasons = of_each.iter().map(|of| of.get(place)?.as_ref());
-        let reasons: Vec<Option<&Reason>> = reasons.collect();
-        for (runs, reason) in of_servers.iter_mut().zip(&reasons) {
-            if let Some(reason) = reason {
-                runs.push(*second, reason.cause, &reason.detail);
+        let mut missing = Vec::new();
+        for of in parts {
+            for (leg, reasons) in of.part.legs.iter().zip(&of.reasons) {
+                if let (Some(runs), Some(Some(reason))) =
+                    (of_legs.get_mut(*leg), reasons.get(place))
+                {
+                    runs.push(*second, reason.cause, &reason.detail);
+                }
+            }
+            if of.is_missing(place, *second) && seconds::counts(begins, *second) {
+                let known = of.known(legs, place);
+                let cause = cause::of_union(known.iter().map(|(_, reason)| reason.cause));
+                missing.push((of.part.partition, cause, union_detail(&known)));
             }
         }
-        let is_covered = views.iter().any(|view| view.has(place));
-        if !is_covered && seconds::counts(began, *second) {
-            // of a server that had not begun there is nothing to say
-            let known = servers.iter().zip(&reasons);
-            let known: Vec<(&ServerId, &Reason)> = known
-                .filter_map(|(server, reason)| Some((server, (*reason)?)))
-                .collect();
-            let cause = cause::of_union(known.iter().map(|(_, reason)| reason.cause));
-            of_union.push(*second, cause, &union_detail(&known));
+        if !missing.is_empty() {
+            let cause = cause::of_union(missing.iter().map(|(_, cause, _)| *cause));
+            let partitions: Vec<Partition> = missing.iter().filter_map(|one| one.0).collect();
+            let detail = missing_detail(cause, &missing);
+            of_union.push_parts(*second, &partitions, cause, &detail);
         }
     }
-    let all = of_servers.into_iter().chain([of_union]);
+    let all = of_legs.into_iter().chain([of_union]);
     all.flat_map(Runs::finish).collect()
+}
+
+/// What is told of the partitions that nobody has in a second: which they are, and more about the cause; each with its
+/// own where they differ.
+fn missing_detail(cause: Cause, missing: &[(Option<Partition>, Cause, String)]) -> String {
+    let mut alike: Vec<(Vec<Partition>, (Cause, &str))> = Vec::new();
+    for (partition, cause, detail) in missing {
+        let Some(partition) = partition else {
+            return detail.clone();
+        };
+        let what = (*cause, detail.as_str());
+        match alike.iter_mut().find(|(_, of)| *of == what) {
+            Some((partitions, _)) => partitions.push(*partition),
+            None => alike.push((vec![*partition], what)),
+        }
+    }
+    let is_one = alike.len() == 1;
+    let told = alike.iter().map(|(partitions, (of, detail))| {
+        let partitions = part::words(partitions);
+        match (is_one && *of == cause, detail.is_empty()) {
+            (true, true) => partitions,
+            (true, false) => format!("{partitions} ({detail})"),
+            (false, true) => format!("{partitions}: {of}"),
+            (false, false) => format!("{partitions}: {of} ({detail})"),
+        }
+    });
+    told.collect::<Vec<_>>().join("; ")
 }
 
 /// The first second that counts: that of the beginning, or the earliest one shortly before it that has a post, which was
@@ -221,33 +337,38 @@ fn begins(seconds: &[i64], with_posts: &[bool], beginning: Option<UtcMs>) -> Opt
     Some(UtcMs(first.min(beginning).second() * 1_000))
 }
 
-/// What any server has.
-fn covered_by_any(
+/// What any server has of every part.
+fn union(
     intervals: &[Interval],
-    began: Option<UtcMs>,
-    views: &[View<'_>],
-    with_posts: &[bool],
+    begins: Option<UtcMs>,
+    parts: &[OfPart<'_>],
+    any: &[bool],
 ) -> Covered {
-    let is_quiet =
-        |(place, has_posts): (usize, &bool)| !has_posts && views.iter().any(|view| view.has(place));
-    let quiet: Vec<bool> = with_posts.iter().enumerate().map(is_quiet).collect();
-    Covered::of(intervals, began, with_posts, &quiet)
+    let seconds = seconds::all(intervals).zip(any).enumerate();
+    let bits = seconds.map(|(place, (second, any))| {
+        // before the beginning only what is there is told
+        let is_whole = !parts.iter().any(|of| of.is_missing(place, second));
+        let is_covered = is_whole && (*any || seconds::counts(begins, second));
+        (is_covered && *any, is_covered && !any)
+    });
+    let (with_posts, quiet): (Vec<bool>, Vec<bool>) = bits.unzip();
+    Covered::of(intervals, begins, &with_posts, &quiet)
 }
 
 /// What is told of the servers' causes in a gap of the union.
-fn union_detail(of_servers: &[(&ServerId, &Reason)]) -> String {
-    let all_the_same = of_servers.windows(2).all(|two| match two {
+fn union_detail(of_legs: &[(&Leg, &Reason)]) -> String {
+    let all_the_same = of_legs.windows(2).all(|two| match two {
         [(_, one), (_, other)] => one == other,
         _ => true,
     });
     if all_the_same {
-        return of_servers
+        return of_legs
             .first()
             .map_or_else(String::new, |(_, reason)| reason.detail.clone());
     }
-    let each: Vec<String> = of_servers
+    let each: Vec<String> = of_legs
         .iter()
-        .map(|(server, reason)| format!("{server}: {}", reason.cause))
+        .map(|(leg, reason)| format!("{}: {}", leg.server, reason.cause))
         .collect();
     each.join("; ")
 }
@@ -423,16 +544,16 @@ fn bytes_came(views: &[View<'_>], number: usize, second: i64, under_way_ms: i64)
     bytes.is_some_and(|bytes| arriving.all(|second| bytes.binary_search(&second).is_ok()))
 }
 
-/// With two servers: the posts of the seconds that both have posts of.
-fn both(given: &Given<'_>) -> BTreeMap<Minute, Both> {
+/// Of a part that comes over two legs: the posts of the seconds that both have posts of.
+fn both(given: &Given<'_>, part: usize, legs: usize) -> BTreeMap<Minute, Both> {
     let mut minutes: BTreeMap<Minute, Both> = BTreeMap::new();
-    if given.servers.len() != 2 {
+    if legs != 2 {
         return minutes;
     }
     for minute in seconds::minutes(given.intervals) {
         minutes.insert(minute, Both::default());
     }
-    for (second, in_second) in given.posts {
+    for (second, in_second) in given.posts.get(part).into_iter().flatten() {
         if let [first, other] = in_second.servers[..]
             && 0 < first
             && 0 < other
@@ -485,7 +606,7 @@ mod tests {
         account(&Given {
             intervals: &hour(),
             servers: &["1".parse().unwrap(), "2".parse().unwrap()],
-            posts: &posts.filter(|(_, has)| 0 < has.posts).collect(),
+            posts: &[posts.filter(|(_, has)| 0 < has.posts).collect()],
             timelines,
             is_in_span: true,
             began: Some(UtcMs(-1)),
@@ -588,7 +709,7 @@ mod tests {
         account(&Given {
             intervals: &hour(),
             servers: &["1".parse().unwrap()],
-            posts: &posts.map(|second| (second, one.clone())).collect(),
+            posts: &[posts.map(|second| (second, one.clone())).collect()],
             timelines: std::slice::from_ref(timeline),
             is_in_span: true,
             began: Some(UtcMs(began)),
@@ -686,15 +807,15 @@ mod tests {
         let found = account(&Given {
             intervals: &hour(),
             servers: &["1".parse().unwrap(), "2".parse().unwrap()],
-            posts: &posts.into(),
+            posts: &[posts.into()],
             timelines: &[up(&[]), up(&[])],
             is_in_span: true,
             began: Some(UtcMs(-1)),
         });
-        let both = |minute| <[u64; 4]>::from(found.both[&Minute(minute)]);
+        let both = |minute| <[u64; 4]>::from(found.both[0][&Minute(minute)]);
         assert_eq!(both(0), [2, 6, 5, 3]);
         assert_eq!(both(1), [1, 2, 3, 2]);
-        assert_eq!(found.both.len(), 10, "every minute has a row");
+        assert_eq!(found.both[0].len(), 10, "every minute has a row");
         assert_eq!(both(9), [0; 4]);
     }
 }

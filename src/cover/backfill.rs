@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{cause::Cause, seconds};
 use crate::{
     period::{Interval, UtcMs},
-    segment::name::{RunId, ServerId},
+    segment::name::{Leg, RunId},
 };
 
 /// A connection that was made.
@@ -46,7 +46,7 @@ pub fn backfilled_by(
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backfill {
     /// The server.
-    pub server: ServerId,
+    pub server: Leg,
     /// The run of its collector.
     pub run: RunId,
     /// The connection's number in that run.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::cause::Cause;
-use crate::period::UtcMs;
+use crate::{period::UtcMs, segment::name::Partition};
 
 /// The name of all servers together, where a server's id could stand. No server may be called so.
 pub const UNION: &str = "union";
@@ -13,11 +13,14 @@ pub const UNION: &str = "union";
 /// Of a run's details so many are told.
 const DETAILS_MAX: usize = 3;
 
-/// A maximal run of uncovered seconds with one cause.
+/// A maximal run of uncovered seconds with one cause, and of the union, with the same partitions missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// The server's id, or `union` for what nobody had.
+    /// The server's id, where the stream comes in partitions its leg's; or `union` for what nobody had.
     pub server: String,
+    /// Of the union, where the stream comes in partitions: those that nobody had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<Partition>,
     /// Its first second.
     pub begin: UtcMs,
     /// The first second after it.
@@ -56,14 +59,28 @@ impl Runs {
 
     /// The next uncovered second.
     pub fn push(&mut self, second: i64, cause: Cause, detail: &str) {
+        self.push_parts(second, &[], cause, detail);
+    }
+
+    /// The next second of the union that these partitions are not covered in.
+    pub fn push_parts(
+        &mut self,
+        second: i64,
+        partitions: &[Partition],
+        cause: Cause,
+        detail: &str,
+    ) {
         let begin = UtcMs(second * 1_000);
         let end = UtcMs((second + 1) * 1_000);
         match self.gaps.last_mut() {
-            Some(gap) if gap.end == begin && gap.cause == cause => gap.end = end,
+            Some(gap) if gap.end == begin && gap.cause == cause && gap.partitions == partitions => {
+                gap.end = end;
+            }
             _ => {
                 self.tell();
                 self.gaps.push(Gap {
                     server: self.server.clone(),
+                    partitions: partitions.to_vec(),
                     begin,
                     end,
                     cause,
@@ -104,7 +121,7 @@ fn joined<T: AsRef<str>>(details: &[T]) -> String {
 }
 
 /// Joins the gaps of several hours, in the order of their hours: those of one server that touch and
-/// have one cause become one. What comes out is ordered by server, the union last, then by time.
+/// have one cause become one, and of the union, those that also lack the same partitions. What comes out is ordered by server, the union last, then by time.
 pub fn join<'a>(gaps: impl IntoIterator<Item = &'a Gap>) -> Vec<Gap> {
     let mut by_server: BTreeMap<(bool, &str), Vec<&Gap>> = BTreeMap::new();
     for gap in gaps {
@@ -114,7 +131,8 @@ pub fn join<'a>(gaps: impl IntoIterator<Item = &'a Gap>) -> Vec<Gap> {
     let mut joined_gaps: Vec<Gap> = Vec::new();
     for mut of_server in by_server.into_values() {
         of_server.sort_by_key(|gap| gap.begin);
-        let touch = |a: &&Gap, b: &&Gap| a.end == b.begin && a.cause == b.cause;
+        let is_like = |a: &Gap, b: &Gap| a.cause == b.cause && a.partitions == b.partitions;
+        let touch = |a: &&Gap, b: &&Gap| a.end == b.begin && is_like(a, b);
         for run in of_server.chunk_by(touch) {
             let (Some(first), Some(last)) = (run.first(), run.last()) else {
                 continue;

@@ -34,6 +34,9 @@ pub mod evidence;
 /// Runs of uncovered seconds, and how they are joined.
 pub mod gap;
 
+/// Where a stream comes in partitions.
+pub mod part;
+
 /// Why nothing comes in, from the events' words.
 pub mod reason;
 

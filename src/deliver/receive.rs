@@ -295,11 +295,10 @@ impl Job<'_> {
                 let inside = Path::new(&day).join(hour);
                 let ours = Path::new(server.as_str()).join(&inside);
                 let is_ours = |name: &str, folder: bool| {
-                    let stem = name.split('.').next().unwrap_or(name);
-                    !folder
-                        && stem
-                            .parse::<SegmentName>()
-                            .is_ok_and(|name| name.server == *server && name.folder() == ours)
+                    let of_file = SegmentName::of_file(name).map(|(name, _)| name);
+                    let is_here =
+                        |name: SegmentName| name.server == *server && name.folder() == ours;
+                    !folder && of_file.is_some_and(is_here)
                 };
                 self.sift(server, &inside, &is_ours, received)?;
             }

@@ -8,7 +8,7 @@ use super::{
     hour::{Due, HourError, Workshop},
 };
 use crate::{
-    segment::name::ServerId,
+    segment::name::Leg,
     source::key::Key,
     vault::{
         commit::HourOfVault,
@@ -53,12 +53,7 @@ impl Examples {
 
     /// The file, which may be empty: these, and those of a former revision but for posts that are to
     /// stay out.
-    pub fn text(
-        &self,
-        servers: &[ServerId],
-        former: Vec<Example>,
-        redactions: &Redactions,
-    ) -> Vec<u8> {
+    pub fn text(&self, servers: &[Leg], former: Vec<Example>, redactions: &Redactions) -> Vec<u8> {
         let mut all: BTreeMap<String, BTreeMap<Key, Example>> = BTreeMap::new();
         for (field, differing) in &self.0 {
             let of_field = all.entry((*field).to_owned()).or_default();
@@ -91,7 +86,7 @@ impl Examples {
 }
 
 impl Differing {
-    fn named(&self, field: &str, servers: &[ServerId]) -> Option<Example> {
+    fn named(&self, field: &str, servers: &[Leg]) -> Option<Example> {
         let side = |(server, value): &(usize, String)| {
             let server = servers.get(*server)?.clone();
             let value = value.clone();
@@ -113,7 +108,7 @@ impl Workshop<'_> {
         &self,
         place: &HourOfVault<'_>,
         due: &Due,
-        servers: &[ServerId],
+        servers: &[Leg],
         tally: &Tally,
     ) -> Result<Option<Output>, HourError> {
         let mut before = Vec::new();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{conflicts::Examples, former::Facts, unit::Made};
 use crate::{
     cover::{
-        account::InSecond,
+        account::Seconds,
         backfill::{self, Connection},
     },
     period::UtcMs,
@@ -26,7 +26,7 @@ pub struct Copy<'a> {
     pub retrieved_at: UtcMs,
     /// How far that stamp lies after the posts' clock.
     pub lag_ms: i64,
-    /// Which server it comes from, as a number in the ascending order of ids.
+    /// Which leg it comes from, as a number in their ascending order.
     pub server: usize,
     /// The line as received, in two pieces: before and after the stamp.
     pub received: (&'a [u8], &'a [u8]),
@@ -46,7 +46,7 @@ impl Copy<'_> {
         self.former.as_ref().map_or(1, |facts| facts.copies)
     }
 
-    /// The servers that it was received by.
+    /// The legs that it was received by.
     pub fn seen_by(&self) -> &[usize] {
         let facts = self.former.as_ref();
         facts.map_or(std::slice::from_ref(&self.server), |facts| &facts.seen_by)
@@ -72,7 +72,9 @@ impl Copy<'_> {
 /// What the posts of a unit, or of an hour, say about the servers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// For each server: different posts, further copies, posts that no other has seen.
+    /// The part of the stream that each leg is of.
+    part_of: Vec<usize>,
+    /// For each leg: different posts, further copies, posts that no other has seen.
     pub servers: Vec<ServerTally>,
     /// Different posts.
     pub posts: u64,
@@ -80,10 +82,11 @@ pub struct Tally {
     pub unlisted: u64,
     /// Further copies of either, from any server.
     pub duplicates: u64,
-    /// Posts that all servers saw.
+    /// Posts that all servers saw which have the part of the stream that they came in.
     pub seen_by_all: u64,
-    /// For each second since 1970 with a post: what was posted in it.
-    pub seconds: BTreeMap<i64, InSecond>,
+    /// For each part of the stream, for each second since 1970 with a post: what was posted in it. A post that came in
+    /// several parts counts as one of the part of the copy that is kept.
+    pub parts: Vec<Seconds>,
     /// What came by backfill: for each server and place of its connection, posts that the server
     /// did not have before, and further copies.
     pub backfilled: BTreeMap<(usize, usize), (u64, u64)>,
@@ -125,7 +128,7 @@ pub fn dedupe<'a>(
             .then_with(|| arrival(a).cmp(&arrival(b)))
             .then_with(|| a.bytes().cmp(b.bytes()))
     });
-    let mut tally = Tally::new(made.connections.len());
+    let mut tally = Tally::new(made.part_of);
     let mut rest = copies.as_slice();
     while let Some(first) = rest.first() {
         let placed = records.placed(first.record);
@@ -147,9 +150,12 @@ pub fn dedupe<'a>(
 
 impl Tally {
     /// Nothing counted yet.
-    pub fn new(servers: usize) -> Self {
+    pub fn new(part_of: &[usize]) -> Self {
+        let parts = part_of.iter().max().map_or(1, |last| last + 1);
         Self {
-            servers: vec![ServerTally::default(); servers],
+            part_of: part_of.to_vec(),
+            servers: vec![ServerTally::default(); part_of.len()],
+            parts: vec![Seconds::new(); parts],
             ..Self::default()
         }
     }
@@ -157,25 +163,34 @@ impl Tally {
     fn count(&mut self, source: &dyn Source, placed: &Placed, group: &[Copy<'_>]) {
         let copies = self.copies(group);
         let seen_by = copies.iter().filter(|&&count| 0 < count).count();
-        let by_all = u64::from(seen_by == copies.len());
+        let part = group.first().and_then(|kept| self.part_of.get(kept.server));
+        let part = part.copied().unwrap_or(0);
+        let of_part = self.part_of.iter().zip(&copies);
+        let mut of_part = of_part.filter(|(of, _)| **of == part);
+        let by_all = u64::from(of_part.all(|(_, count)| 0 < *count));
         self.posts += 1;
         self.duplicates += group.iter().map(Copy::weight).sum::<u64>() - 1;
         self.seen_by_all += by_all;
-        let in_second = self.seconds.entry(placed.at.second()).or_default();
-        in_second.servers.resize(copies.len(), 0);
-        in_second.posts += 1;
-        in_second.common += by_all;
-        for ((server, in_second), &count) in self
-            .servers
-            .iter_mut()
-            .zip(&mut in_second.servers)
-            .zip(&copies)
-            .filter(|(_, count)| 0 < **count)
-        {
+        let legs = self.servers.iter_mut().zip(&copies);
+        for (server, count) in legs.filter(|(_, count)| 0 < **count) {
             server.posts += 1;
             server.duplicates += count - 1;
             server.only_here += u64::from(seen_by == 1);
-            *in_second += 1;
+        }
+        for (number, seconds) in self.parts.iter_mut().enumerate() {
+            let legs = self.part_of.iter().zip(&copies);
+            let legs = legs.filter(|(of, _)| **of == number);
+            let has: Vec<u64> = legs.map(|(_, count)| u64::from(0 < *count)).collect();
+            if number != part && !has.contains(&1) {
+                continue;
+            }
+            let in_second = seconds.entry(placed.at.second()).or_default();
+            in_second.servers.resize(has.len(), 0);
+            in_second.posts += u64::from(number == part);
+            in_second.common += by_all * u64::from(number == part);
+            for (sum, has) in in_second.servers.iter_mut().zip(has) {
+                *sum += has;
+            }
         }
         if let Some(residue) = source.residue(&placed.key) {
             *self.residues.entry(residue).or_default() += 1;
@@ -258,13 +273,15 @@ impl Tally {
         self.unlisted += other.unlisted;
         self.duplicates += other.duplicates;
         self.seen_by_all += other.seen_by_all;
-        for (second, other) in other.seconds {
-            let sum = self.seconds.entry(second).or_default();
-            sum.servers.resize(other.servers.len(), 0);
-            sum.posts += other.posts;
-            sum.common += other.common;
-            for (sum, posts) in sum.servers.iter_mut().zip(other.servers) {
-                *sum += posts;
+        for (part, other) in self.parts.iter_mut().zip(other.parts) {
+            for (second, other) in other {
+                let sum = part.entry(second).or_default();
+                sum.servers.resize(other.servers.len(), 0);
+                sum.posts += other.posts;
+                sum.common += other.common;
+                for (sum, posts) in sum.servers.iter_mut().zip(other.servers) {
+                    *sum += posts;
+                }
             }
         }
         for (connection, (posts, duplicates)) in other.backfilled {
@@ -313,7 +330,8 @@ mod tests {
             .collect();
         let made = Made {
             source: &X,
-            servers: &[],
+            names: &[],
+            part_of: &[0, 0],
             connections: &[Vec::new(), Vec::new()],
             columns: None,
         };
@@ -356,7 +374,7 @@ mod tests {
 
     /// What every word of the tally means, put as simply as it can be, for copies in the order in which they count.
     fn model(copies: &[Drawn], servers: &[Vec<Connection>], at: impl Fn(usize) -> UtcMs) -> Tally {
-        let mut tally = Tally::new(servers.len());
+        let mut tally = Tally::new(&vec![0; servers.len()]);
         for (post, id) in IDS.iter().enumerate() {
             let here: Vec<&Drawn> = copies.iter().filter(|copy| copy.0 == post).collect();
             let Some(first) = here.first() else { continue };
@@ -373,7 +391,7 @@ mod tests {
                 of_server.duplicates += by(server) - 1;
                 of_server.only_here += u64::from(having == 1);
             }
-            let in_second = tally.seconds.entry(at(post).second()).or_default();
+            let in_second = tally.parts[0].entry(at(post).second()).or_default();
             in_second.servers.resize(servers.len(), 0);
             in_second.posts += 1;
             in_second.common += u64::from(having == servers.len());
@@ -452,7 +470,8 @@ mod tests {
             let copies: Vec<Copy<'_>> = copies.collect();
             let made = Made {
                 source: &X,
-                servers: &[],
+                names: &[],
+                part_of: &vec![0; servers.len()],
                 connections: &servers,
                 columns: None,
             };

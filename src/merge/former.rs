@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     period::{Hour, UtcMs},
-    segment::{line, name::ServerId},
+    segment::{line, name::Leg},
     vault::{
         layout::{self, Kind},
         manifest::Manifest,
@@ -76,7 +76,7 @@ pub struct Former<'a> {
     /// The hour.
     pub hour: Hour,
     /// The servers of the new revision, ascending.
-    pub servers: &'a [ServerId],
+    pub servers: &'a [Leg],
 }
 
 /// The facts of a row that was put down.
@@ -159,7 +159,8 @@ impl Former<'_> {
         let seen_by = column("seen_by")?.as_list_opt::<i32>()?;
         let copies = column("copies")?.as_primitive_opt::<Int64Type>()?;
         let backfilled = column("backfilled")?.as_boolean_opt()?;
-        let number = |id: &str| self.servers.iter().position(|known| known.as_str() == id);
+        let names: Vec<String> = self.servers.iter().map(Leg::to_string).collect();
+        let number = |id: &str| names.iter().position(|known| known == id);
         let mut stored = Vec::new();
         for (row, line) in lines.iter().enumerate() {
             let seen = seen_by.value(row);

@@ -21,9 +21,9 @@ use super::{
     window, workers,
 };
 use crate::{
-    cover::backfill::Connection,
+    cover::{backfill::Connection, part},
     period::{Hour, Minute, UtcMs, Zone},
-    segment::name::{RunId, SegmentName, ServerId},
+    segment::name::{Leg, RunId, SegmentName, ServerId},
     source::{Placed, Source, key::Key},
     vault::{
         commit::{CommitError, HourOfVault},
@@ -63,8 +63,8 @@ pub struct Due {
     pub inputs: Inputs,
     /// The former revision, if its raw data is gone: its rows stand for its inputs.
     pub former: Option<Manifest>,
-    /// The configured servers that have not ended before it.
-    pub servers: Vec<ServerId>,
+    /// The configured legs whose servers have not ended before it.
+    pub servers: Vec<Leg>,
     /// The primary: nothing of it can be on its way.
     pub primary: Option<ServerId>,
     /// What the plan knows of the inputs that are here.
@@ -265,7 +265,7 @@ impl Workshop<'_> {
         self.indexes.redactions.source
     }
 
-    pub(super) fn former<'f>(&'f self, due: &Due, servers: &'f [ServerId]) -> Former<'f> {
+    pub(super) fn former<'f>(&'f self, due: &Due, servers: &'f [Leg]) -> Former<'f> {
         Former {
             disk: self.indexes.disk,
             vault: self.vault,
@@ -283,8 +283,8 @@ impl Workshop<'_> {
     fn segments(
         &self,
         due: &Due,
-        servers: &[ServerId],
-        lags_ms: &BTreeMap<(ServerId, RunId), i64>,
+        servers: &[Leg],
+        lags_ms: &BTreeMap<(Leg, RunId), i64>,
     ) -> Result<Vec<Segment>, HourError> {
         let mut segments = Vec::new();
         for input in due.fresh(|inputs| &inputs.segments) {
@@ -303,14 +303,14 @@ impl Workshop<'_> {
                     hour(&known.map_or(input.name.minute, |known| known.minute)) == due.hour
                 }
             };
-            let run = (input.name.server.clone(), input.name.run);
+            let run = (input.name.leg(), input.name.run);
             runs.retain(|run| belongs(&run.key));
             runs.shrink_to_fit();
             segments.push(Segment {
                 path,
                 server: servers
                     .iter()
-                    .position(|id| *id == input.name.server)
+                    .position(|leg| input.name.is_of(leg))
                     .unwrap_or(0),
                 lag_ms: lags_ms.get(&run).copied().unwrap_or(0),
                 is_former: false,
@@ -360,7 +360,7 @@ impl Workshop<'_> {
         &self,
         place: &HourOfVault<'_>,
         due: &Due,
-        (servers, connections): (&[ServerId], &[Vec<Connection>]),
+        (servers, connections): (&[Leg], &[Vec<Connection>]),
         segments: &[Segment],
         mut taken_out: TakenOut,
     ) -> Result<Written, HourError> {
@@ -372,13 +372,16 @@ impl Workshop<'_> {
         let mut posts = self.posts(place, due)?;
         let scratch = self.scratch.join(due.hour.to_string());
         let mut users = Users::new(disk, &scratch, source.join());
-        let mut tally = Tally::new(servers.len());
+        let mut tally = Tally::new(&part::of_legs(servers));
         let mut last = None;
         let units = unit::units(segments, self.unit_bytes);
         let columns = self.parquet.then(|| posts::rows::schema(source));
+        let names: Vec<String> = servers.iter().map(Leg::to_string).collect();
+        let part_of = part::of_legs(servers);
         let made = Made {
             source,
-            servers,
+            names: &names,
+            part_of: &part_of,
             connections,
             columns: columns.as_ref(),
         };

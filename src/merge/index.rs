@@ -285,9 +285,8 @@ impl Indexes<'_> {
         let entries = self.disk.list(folder)?;
         let mut left = entries.len();
         for entry in entries {
-            let stem = entry.name.split('.').next().unwrap_or_default();
-            let name = stem.parse::<SegmentName>();
-            if name.is_ok_and(|name| !here.contains(&name)) {
+            let name = SegmentName::of_file(&entry.name);
+            if name.is_some_and(|(name, _)| !here.contains(&name)) {
                 self.disk.remove(&folder.join(&entry.name))?;
                 left -= 1;
             }

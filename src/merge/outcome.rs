@@ -90,14 +90,15 @@ impl Outcome {
 impl Committed {
     /// What a manifest says.
     pub(super) fn of(manifest: &Manifest) -> Self {
-        let servers = manifest.counts.servers.iter();
+        let mut servers: BTreeMap<ServerId, u64> = BTreeMap::new();
+        for (leg, counts) in &manifest.counts.servers {
+            *servers.entry(leg.server.clone()).or_default() += counts.posts;
+        }
         Committed {
             hour: manifest.hour,
             revision: manifest.history.revision,
             posts: manifest.counts.total.posts,
-            servers: servers
-                .map(|(id, server)| (id.clone(), server.posts))
-                .collect(),
+            servers,
             duplicates: manifest.counts.total.duplicates,
             rejected: manifest.counts.total.rejected.values().sum(),
         }

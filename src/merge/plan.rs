@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     cover::clock::{self, Lag, Signs},
     period::{Hour, Minute, UtcMs, Zone},
-    segment::name::{RunId, SegmentName, ServerId},
+    segment::name::{Leg, RunId, SegmentName, ServerId},
     vault::manifest::{EventsInput, Inputs, SegmentInput},
 };
 
@@ -163,9 +163,9 @@ pub struct When<'a> {
 /// Finds the minute of each segment on the posts' clock, and what follows from it. The segments of a server go by their
 /// own signs; those without any go by those of their run.
 pub fn place(stock: &mut [Stock], zone: &Zone) {
-    let mut servers: BTreeMap<ServerId, BTreeMap<(u64, RunId), Signs>> = BTreeMap::new();
+    let mut servers: BTreeMap<Leg, BTreeMap<(u64, RunId), Signs>> = BTreeMap::new();
     for segment in stock.iter() {
-        let runs = servers.entry(segment.name.server.clone()).or_default();
+        let runs = servers.entry(segment.name.leg()).or_default();
         let signs = runs.entry((segment.number, segment.name.run)).or_default();
         if signs.offsets_ms.is_empty() {
             signs.offsets_ms.extend(segment.offset_ms);
@@ -178,7 +178,7 @@ pub fn place(stock: &mut [Stock], zone: &Zone) {
         let (first, last) = signs.stamps.unwrap_or((begin, end));
         signs.stamps = Some((first.min(begin), last.max(end)));
     }
-    let mut of_runs: BTreeMap<(ServerId, RunId), (i64, Option<i64>)> = BTreeMap::new();
+    let mut of_runs: BTreeMap<(Leg, RunId), (i64, Option<i64>)> = BTreeMap::new();
     for (server, runs) in servers {
         let signs: Vec<Signs> = runs.values().cloned().collect();
         for ((_, run), (lag_ms, signs)) in
@@ -188,7 +188,7 @@ pub fn place(stock: &mut [Stock], zone: &Zone) {
         }
     }
     for segment in stock {
-        let of_run = of_runs.get(&(segment.name.server.clone(), segment.name.run));
+        let of_run = of_runs.get(&(segment.name.leg(), segment.name.run));
         let (run_lag_ms, run_off_ms) = of_run.copied().unwrap_or_default();
         let own = Signs {
             offsets_ms: segment.offset_ms.into_iter().collect(),
@@ -298,14 +298,14 @@ pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
 /// reach into it.
 struct EventsFiles<'a> {
     stock: &'a [Stock],
-    servers: BTreeMap<&'a ServerId, BTreeMap<Minute, Vec<usize>>>,
+    servers: BTreeMap<Leg, BTreeMap<Minute, Vec<usize>>>,
 }
 
 impl<'a> EventsFiles<'a> {
     fn of(stock: &'a [Stock]) -> Self {
-        let mut servers: BTreeMap<&ServerId, BTreeMap<Minute, Vec<usize>>> = BTreeMap::new();
+        let mut servers: BTreeMap<Leg, BTreeMap<Minute, Vec<usize>>> = BTreeMap::new();
         for (number, segment) in stock.iter().enumerate() {
-            let minutes = servers.entry(&segment.name.server).or_default();
+            let minutes = servers.entry(segment.name.leg()).or_default();
             minutes.entry(segment.minute).or_default().push(number);
         }
         Self { stock, servers }
@@ -361,14 +361,14 @@ impl<'a> EventsFiles<'a> {
     /// Whether the primary stopped in that minute: until it starts again nothing of it is late.
     fn is_told_for_good(
         &self,
-        server: &ServerId,
+        server: &Leg,
         minutes: &BTreeMap<Minute, Vec<usize>>,
         minute: Minute,
         when: &When<'_>,
     ) -> bool {
         let numbers = minutes.get(&minute).into_iter().flatten();
         let mut segments = numbers.filter_map(|number| self.stock.get(*number));
-        when.primary == Some(server) && segments.any(|segment| segment.stopped)
+        when.primary == Some(&server.server) && segments.any(|segment| segment.stopped)
     }
 
     /// The numbers of those of an hour, ascending.
@@ -389,7 +389,7 @@ impl<'a> EventsFiles<'a> {
             let earlier = minutes.get(&Minute(before.0 - 1)).into_iter().flatten();
             let is_slow = |number: &&usize| self.stock.get(**number).is_some_and(|of| of.is_slow);
             numbers.extend(earlier.filter(is_slow));
-            numbers.extend(self.brackets((*server, minutes), (before, after), when));
+            numbers.extend(self.brackets((server, minutes), (before, after), when));
             let later = minutes.range(Minute(after.0 + 1)..=Minute(after.0 + BACKFILL_MINUTES_MAX));
             numbers.extend(later.flat_map(|(_, numbers)| numbers).filter(|number| {
                 let segment = self.stock.get(**number);
@@ -407,7 +407,7 @@ impl<'a> EventsFiles<'a> {
     /// the primary and has stopped.
     fn brackets(
         &self,
-        (server, minutes): (&ServerId, &BTreeMap<Minute, Vec<usize>>),
+        (server, minutes): (&Leg, &BTreeMap<Minute, Vec<usize>>),
         (before, after): (Minute, Minute),
         when: &When<'_>,
     ) -> Vec<usize> {

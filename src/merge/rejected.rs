@@ -20,7 +20,7 @@ use crate::{
     period::UtcMs,
     segment::{
         line,
-        name::{SegmentName, ServerId},
+        name::{Leg, SegmentName, ServerId},
         raw,
     },
     source::{Rejected, Source},
@@ -107,7 +107,7 @@ impl Workshop<'_> {
         &self,
         place: &HourOfVault<'_>,
         due: &Due,
-        (servers, segments): (&[ServerId], &[Segment]),
+        (servers, segments): (&[Leg], &[Segment]),
         out: &mut TakenOut,
     ) -> Result<(RejectedLines, Option<Output>), HourError> {
         let mut counts = RejectedLines::new();
@@ -137,7 +137,7 @@ impl Workshop<'_> {
                     self.rejected_of(segment, input, &mut write)
                         .map_err(io::Error::other)?;
                 }
-                let server = servers.iter().position(|id| *id == kept.server);
+                let server = servers.iter().position(|leg| kept.segment.is_of(leg));
                 let server = server.unwrap_or(0);
                 if self.indexes.redactions.are_named_in(&kept.received()) {
                     out.rejected(server);

@@ -24,7 +24,7 @@ use crate::{
     config::settings::{Merge, Role, Server, Xz},
     period::{Hour, UtcMs},
     place::door::{Spool, Vault},
-    segment::name::{SegmentName, ServerId},
+    segment::name::{Leg, SegmentName, ServerId},
     source::Stream,
     text::plural,
     vault::{
@@ -232,12 +232,12 @@ impl Job<'_> {
         Ok((decision, former))
     }
 
-    /// The configured servers that have not ended before an hour.
-    fn expected(&self, hour: Hour) -> Vec<ServerId> {
+    /// The legs of the configured servers that have not ended before an hour.
+    fn expected(&self, hour: Hour) -> Vec<Leg> {
         let servers = self.servers.iter();
         servers
             .filter(|server| server.until.is_none_or(|until| hour.day() < until))
-            .map(|server| server.id.clone())
+            .flat_map(Server::legs)
             .collect()
     }
 

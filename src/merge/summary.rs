@@ -12,10 +12,11 @@ use crate::{
         backfill::{Backfill, Hole},
         estimate::estimate,
         evidence::Timeline,
+        part::{self, Part},
         seconds,
     },
     period::{Hour, Interval, Minute, UtcMs, Zone},
-    segment::{line::PROGRAM, name::ServerId},
+    segment::{line::PROGRAM, name::Leg},
     source::Rejected,
     vault::manifest::{
         ByWord, Carried, Conflicts, Counts, Coverage, FORMAT, History, Inputs, Manifest, MinuteRow,
@@ -38,7 +39,7 @@ pub struct Sums<'a> {
     /// What was merged.
     pub inputs: Inputs,
     /// The servers, ascending.
-    pub servers: &'a [ServerId],
+    pub servers: &'a [Leg],
     /// What their connections were like, in the same order.
     pub timelines: &'a [Timeline],
     /// Whether the hour lies in the vault's span.
@@ -62,11 +63,12 @@ pub struct Sums<'a> {
 }
 
 /// The servers of an hour, ascending: those that were expected, and those of its inputs.
-pub fn servers(inputs: &Inputs, expected: &[ServerId]) -> Vec<ServerId> {
-    let segments = inputs.segments.iter().map(|input| &input.name.server);
-    let events = inputs.events.iter().map(|input| &input.name.server);
-    let servers: BTreeSet<&ServerId> = segments.chain(events).chain(expected).collect();
-    servers.into_iter().cloned().collect()
+pub fn servers(inputs: &Inputs, expected: &[Leg]) -> Vec<Leg> {
+    let segments = inputs.segments.iter().map(|input| input.name.leg());
+    let events = inputs.events.iter().map(|input| input.name.leg());
+    let all = segments.chain(events).chain(expected.iter().cloned());
+    let legs: BTreeSet<Leg> = all.collect();
+    legs.into_iter().collect()
 }
 
 /// The manifest.
@@ -76,11 +78,12 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
     let account = account(&Given {
         intervals: &intervals,
         servers: sums.servers,
-        posts: &tally.seconds,
+        posts: &tally.parts,
         timelines: sums.timelines,
         is_in_span: sums.is_in_span,
         began: sums.began,
     });
+    let minutes = minutes(&sums, &intervals, &account);
     let shares = shares(&sums);
     let carried = sums.former.map(|former| carried(&sums, former, &shares));
     let mut residues: Vec<(u64, u64)> = Vec::new();
@@ -92,9 +95,9 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         timezone: sums.zone.name().to_owned(),
         hour: sums.hour,
         counts: counts(&sums, &shares, carried.as_ref()),
-        minutes: minutes(&sums, &intervals, &account),
+        estimate: estimate(minutes.both()),
+        minutes,
         backfills: backfills(&sums, &intervals, &account),
-        estimate: estimate(account.both.values()),
         coverage: Coverage {
             servers: sums.servers.iter().cloned().zip(account.servers).collect(),
             began: sums
@@ -128,7 +131,7 @@ fn conflicts(sums: &Sums<'_>) -> Conflicts {
 
 /// What each server loses by what was taken out of the former revision's rows.
 fn shares(sums: &Sums<'_>) -> Vec<Share> {
-    let known = |server: &ServerId| {
+    let known = |server: &Leg| {
         let Some(former) = sums.former else {
             return Known::default();
         };
@@ -145,8 +148,8 @@ fn shares(sums: &Sums<'_>) -> Vec<Share> {
 
 /// Lines of each server that were taken out of rows whose raw data is gone: their segments still
 /// count them.
-fn redacted(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> BTreeMap<ServerId, u64> {
-    let of_server = |(server, share): (&ServerId, &Share)| {
+fn redacted(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> BTreeMap<Leg, u64> {
+    let of_server = |(server, share): (&Leg, &Share)| {
         let lines = former
             .counts
             .servers
@@ -228,25 +231,39 @@ fn by_reason(rejected: &RejectedLines, counts: impl Fn(usize) -> bool) -> ByWord
 
 fn minutes(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Minutes {
     let mut minutes: BTreeMap<Minute, MinuteRow> = BTreeMap::new();
+    let parts = part::parts(sums.servers);
+    let is_whole = |part: &Part| part.partition.is_none();
+    let whole = account.both.first().filter(|_| parts.iter().all(is_whole));
     for minute in seconds::minutes(intervals) {
         let nothing = vec![0; sums.servers.len()];
-        let both = account.both.get(&minute).copied();
+        let both = whole.and_then(|of| of.get(&minute)).copied();
         minutes.insert(minute, MinuteRow(minute, 0, nothing, 0, both));
     }
-    for (second, in_second) in &sums.tally.seconds {
-        let minute = UtcMs(second * 1_000).minute();
-        let Some(MinuteRow(_, posts, of_servers, common, _)) = minutes.get_mut(&minute) else {
-            continue;
-        };
-        *posts += in_second.posts;
-        *common += in_second.common;
-        for (sum, posts) in of_servers.iter_mut().zip(&in_second.servers) {
-            *sum += posts;
+    for (part, seconds) in parts.iter().zip(&sums.tally.parts) {
+        for (second, in_second) in seconds {
+            let minute = UtcMs(second * 1_000).minute();
+            let Some(MinuteRow(_, posts, of_legs, common, _)) = minutes.get_mut(&minute) else {
+                continue;
+            };
+            *posts += in_second.posts;
+            *common += in_second.common;
+            for (leg, posts) in part.legs.iter().zip(&in_second.servers) {
+                if let Some(sum) = of_legs.get_mut(*leg) {
+                    *sum += posts;
+                }
+            }
         }
     }
+    let both = parts.iter().zip(&account.both);
+    let both = both.filter(|(_, minutes)| !minutes.is_empty());
+    let both = both.filter_map(|(part, minutes)| {
+        let number = part.partition?.number();
+        Some((number, minutes.values().copied().collect()))
+    });
     Minutes {
         servers: sums.servers.to_vec(),
         rows: minutes.into_values().collect(),
+        partitions: both.collect(),
     }
 }
 

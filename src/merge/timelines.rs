@@ -18,7 +18,7 @@ use crate::{
     },
     segment::{
         event::{Event, What},
-        name::{RunId, ServerId},
+        name::{Leg, RunId},
         seal::Digester,
     },
     vault::manifest::EventsInput,
@@ -32,11 +32,11 @@ pub struct Told {
     /// The servers' timelines, in their order.
     pub timelines: Vec<Timeline>,
     /// How far the stamps of each run lie after the posts' clock.
-    pub lags_ms: BTreeMap<(ServerId, RunId), i64>,
+    pub lags_ms: BTreeMap<(Leg, RunId), i64>,
 }
 
 /// What the events files tell of the servers. In an hour outside the span nothing ran.
-pub fn told(indexes: &Indexes<'_>, due: &Due, servers: &[ServerId]) -> Result<Told, HourError> {
+pub fn told(indexes: &Indexes<'_>, due: &Due, servers: &[Leg]) -> Result<Told, HourError> {
     let mut told = Told {
         timelines: Vec::new(),
         lags_ms: BTreeMap::new(),
@@ -55,17 +55,17 @@ pub fn told(indexes: &Indexes<'_>, due: &Due, servers: &[ServerId]) -> Result<To
 fn timeline(
     indexes: &Indexes<'_>,
     due: &Due,
-    server: &ServerId,
-    lags_ms: &mut BTreeMap<(ServerId, RunId), i64>,
+    server: &Leg,
+    lags_ms: &mut BTreeMap<(Leg, RunId), i64>,
 ) -> Result<Timeline, HourError> {
     let segments = due.fresh(|inputs| &inputs.segments);
     let mut lags: BTreeMap<RunId, Vec<Lag>> = BTreeMap::new();
-    for input in segments.filter(|input| input.name.server == *server) {
+    for input in segments.filter(|input| input.name.is_of(server)) {
         let of_run = lags.entry(input.name.run).or_default();
         of_run.extend(due.known.get(&input.name).and_then(|known| known.lag));
     }
     let inputs = due.fresh(|inputs| &inputs.events);
-    let of_server = inputs.filter(|input| input.name.server == *server);
+    let of_server = inputs.filter(|input| input.name.is_of(server));
     let files: Result<Vec<EventsFile>, HourError> =
         of_server.map(|input| read(indexes, due, input)).collect();
     let mut files = files?;
@@ -73,14 +73,15 @@ fn timeline(
     for file in &files {
         lags_ms.insert((server.clone(), file.name.run), file.lag_ms);
     }
-    let is_whole = due.primary.as_ref() == Some(server);
+    let is_whole = due.primary.as_ref() == Some(&server.server);
     let former = due.former.as_ref();
     let known = former.and_then(|f| Some((f, f.coverage.servers.get(server)?)));
     let Some((former, covered)) = known else {
         return Ok(Timeline::of(&files, is_whole));
     };
     let gaps = former.gaps.iter();
-    let gaps: Vec<&Gap> = gaps.filter(|gap| gap.server == server.as_str()).collect();
+    let id = server.to_string();
+    let gaps: Vec<&Gap> = gaps.filter(|gap| gap.server == id).collect();
     let since = (!files.is_empty()).then(|| Timeline::of(&files, is_whole));
     Ok(carried::timeline(
         &former.intervals,

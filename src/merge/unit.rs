@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cover::backfill::Connection,
     period::{Interval, Minute, UtcMs},
-    segment::{line, name::ServerId},
+    segment::line,
     source::{Placed, Records, Source},
     vault::{
         csv,
@@ -78,12 +78,22 @@ pub struct Merged {
 pub struct Made<'a> {
     /// What lines are.
     pub source: &'a dyn Source,
-    /// The servers of the hour, ascending.
-    pub servers: &'a [ServerId],
+    /// The names of the hour's legs, ascending.
+    pub names: &'a [String],
+    /// The part of the stream that each of them is of.
+    pub part_of: &'a [usize],
     /// The connections of each of them.
     pub connections: &'a [Vec<Connection>],
     /// The columns of `posts.parquet`, if that is wanted.
     pub columns: Option<&'a SchemaRef>,
+}
+
+impl Made<'_> {
+    /// How often a post is received if nothing is missed.
+    fn copies(&self) -> usize {
+        let parts = self.part_of.iter().max().map_or(1, |last| last + 1);
+        self.part_of.len() / parts
+    }
 }
 
 /// Divides the posts of an hour into units, in ascending order of ids and of time.
@@ -169,7 +179,7 @@ pub fn merge(segments: &[Segment], made: &Made<'_>, unit: &Unit, text: &Text) ->
         lines.extend(segments.get(of).map(|segment| Line::new(segment, stored)));
     }
     let received = lines.iter().map(|line: &Line<'_>| line.stored.len());
-    let kept = received.sum::<usize>() / made.servers.len().max(1);
+    let kept = received.sum::<usize>() / made.copies().max(1);
     // servers lack some of what the others have
     let for_bytes = kept + kept / 8;
     let mut records = made.source.records(made.columns.is_some());
@@ -290,7 +300,7 @@ fn push_row(
     group: &[Copy<'_>],
     made: &Made<'_>,
 ) -> Result<(), ArrowError> {
-    let name = |number: usize| made.servers.get(number).map_or("", ServerId::as_str);
+    let name = |number: usize| made.names.get(number).map_or("", String::as_str);
     let mut seen_by: Vec<usize> = group.iter().flat_map(Copy::seen_by).copied().collect();
     seen_by.sort_unstable();
     seen_by.dedup();

@@ -194,18 +194,18 @@ pub fn svg(statement: &Statement<'_>) -> String {
 }
 
 fn strips<'a>(statement: &'a Statement<'_>, axis: &Axis) -> Vec<Strip<'a>> {
-    let union = ("together".to_owned(), UNION, &statement.union.0);
+    let union = ("together".to_owned(), UNION.to_owned(), &statement.union.0);
     let servers = statement
         .servers
         .iter()
-        .map(|(id, (sum, _))| (format!("server {id}"), id.as_str(), sum));
+        .map(|(id, (sum, _))| (format!("server {id}"), id.to_string(), sum));
     let mut top = TOP;
-    let of = |(name, of, sum): (String, &str, &'a Sum)| {
+    let of = |(name, of, sum): (String, String, &'a Sum)| {
         let height = if of == UNION { STRIP_OF_UNION } else { STRIP };
         let strip = Strip {
             name,
             sum,
-            columns: strip::columns(statement, axis, of),
+            columns: strip::columns(statement, axis, &of),
             top,
             height,
         };

@@ -206,7 +206,7 @@ fn missing(statement: &Statement<'_>) -> String {
 fn of_servers(statement: &Statement<'_>) -> String {
     let mut text = String::from("\n");
     for server in statement.servers.keys() {
-        let causes = statement.causes(server.as_str());
+        let causes = statement.causes(&server.to_string());
         let (gaps, seconds) = causes
             .values()
             .fold((0, 0), |(gaps, seconds), (g, s)| (gaps + g, seconds + s));
@@ -217,7 +217,7 @@ fn of_servers(statement: &Statement<'_>) -> String {
                 "Server {server} lacks {} in {}: {}.",
                 plural(seconds, "second", "seconds"),
                 plural(gaps, "gap", "gaps"),
-                told_gaps::causes(statement, server.as_str())
+                told_gaps::causes(statement, &server.to_string())
             )
         };
         text += &item(&words);

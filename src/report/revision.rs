@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     cover::{cause::Cause, estimate::Estimate, gap::UNION},
-    segment::name::ServerId,
+    segment::name::Leg,
     text::{plural, thousands},
     vault::manifest::Manifest,
 };
@@ -28,7 +28,7 @@ pub struct Change {
     /// Seconds in gaps, of each server that either knows, and of the union under its name.
     pub missing: BTreeMap<String, (u64, u64)>,
     /// Segments that came in, by server.
-    pub segments: BTreeMap<ServerId, u64>,
+    pub segments: BTreeMap<Leg, u64>,
     /// Events files that came in.
     pub events: u64,
     /// Seconds that are missing as before, by another cause than before: of whom, both causes.
@@ -58,9 +58,9 @@ impl Change {
         for (server, seconds) in missing_in(manifest) {
             missing.entry(server).or_default().1 = seconds;
         }
-        let mut segments: BTreeMap<ServerId, u64> = BTreeMap::new();
+        let mut segments: BTreeMap<Leg, u64> = BTreeMap::new();
         for name in &manifest.history.segments {
-            *segments.entry(name.server.clone()).or_default() += 1;
+            *segments.entry(name.leg()).or_default() += 1;
         }
         Self {
             posts: (former.counts.total.posts, manifest.counts.total.posts),

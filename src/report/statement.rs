@@ -14,7 +14,7 @@ use crate::{
     },
     doi::Doi,
     period::{Day, Hour, Interval, UnknownZone, UtcMs, Zone},
-    segment::name::ServerId,
+    segment::name::Leg,
     vault::{
         manifest::{ByWord, Manifest},
         witness::Stamp,
@@ -88,7 +88,7 @@ pub struct Statement<'a> {
     /// When the archive began, if it did on that day.
     pub began: Option<UtcMs>,
     /// Each server that any of the hours knows.
-    pub servers: BTreeMap<ServerId, (Sum, Books)>,
+    pub servers: BTreeMap<Leg, (Sum, Books)>,
     /// All servers together.
     pub union: (Sum, Books),
     /// Posts that all servers have, of hours that all servers have part in.
@@ -154,13 +154,9 @@ impl<'a> Statement<'a> {
         let length = |intervals: &[Interval]| seconds::count(intervals) as u64;
         let absent = exist.iter().map(|(hour, _)| *hour);
         let manifests = hours.iter().map(|hour| &hour.manifest);
-        let both = manifests.clone().flat_map(|manifest| {
-            manifest
-                .minutes
-                .rows
-                .iter()
-                .filter_map(|row| row.4.as_ref())
-        });
+        let both = manifests
+            .clone()
+            .flat_map(|manifest| manifest.minutes.both());
         let mut all = Self {
             day,
             hours,
@@ -191,7 +187,7 @@ impl<'a> Statement<'a> {
         }
         for (server, (sum, _)) in &mut all.servers {
             sum.untold = whole.saturating_sub(sum.covered + sum.missing + sum.before);
-            sum.gaps = count(&all.gaps, server.as_str());
+            sum.gaps = count(&all.gaps, &server.to_string());
         }
         all.union.0.gaps = count(&all.gaps, UNION);
         Ok(all)

@@ -121,7 +121,7 @@ fn fill(manifest: &Manifest, axis: &Axis, of: &str, states: &mut [State]) {
     } else {
         let mut servers = manifest.coverage.servers.iter();
         servers
-            .find(|(server, _)| server.as_str() == of)
+            .find(|(server, _)| server.to_string() == of)
             .map(|(_, covered)| covered)
     };
     let seconds: Vec<i64> = seconds::all(&manifest.intervals).collect();

@@ -73,7 +73,7 @@ pub(super) fn section(statement: &Statement<'_>) -> String {
     let mut text = union(statement);
     for server in statement.servers.keys() {
         text.push('\n');
-        text += &of_server(statement, server.as_str());
+        text += &of_server(statement, &server.to_string());
     }
     text += &glossary(statement);
     text

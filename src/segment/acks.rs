@@ -49,7 +49,7 @@ pub fn path(spool: &Path, server: &ServerId) -> PathBuf {
 impl Ack {
     /// The segment that the file belongs to.
     fn segment(&self) -> Option<SegmentName> {
-        self.file.split('.').next()?.parse().ok()
+        SegmentName::of_file(&self.file).map(|(name, _)| name)
     }
 }
 

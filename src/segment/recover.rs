@@ -8,6 +8,7 @@
 #![deny(clippy::indexing_slicing, clippy::string_slice)]
 
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     io::{self, BufRead as _, BufReader, Read},
     path::{Path, PathBuf},
 };
@@ -15,7 +16,7 @@ use std::{
 use super::{
     event::Event,
     line::{CursorOf, PROGRAM, cut},
-    name::{Paths, SegmentName, ServerId, open},
+    name::{Leg, Paths, SegmentName, ServerId, open},
     raw,
     run::Runs,
     seal::{Digest, Digester, FORMAT, SEAL_BYTES_MAX, Seal},
@@ -65,7 +66,7 @@ pub struct Recovery {
 pub fn recover(disk: &dyn Disk, spool: &Path, server: &ServerId) -> Result<Recovery, WriteError> {
     let at = |source| WriteError::new(spool, source);
     let mut recovery = Recovery::default();
-    let runs = Runs::read(disk, spool, server).map_err(at)?;
+    let mut runs: BTreeMap<Leg, Runs> = BTreeMap::new();
     let folders = spool::hour_folders(disk, spool, server).map_err(at)?;
     let pass_over = |why: io::Error| match why.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -93,7 +94,14 @@ pub fn recover(disk: &dyn Disk, spool: &Path, server: &ServerId) -> Result<Recov
             if found.sealed {
                 continue;
             }
-            match recover_one(disk, spool, &name, &runs) {
+            let runs = match runs.entry(name.leg()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(leg) => {
+                    let read = Runs::read(disk, spool, leg.key()).map_err(at)?;
+                    leg.insert(read)
+                }
+            };
+            match recover_one(disk, spool, &name, runs) {
                 Ok(recovered) => recovery.recovered.push(recovered),
                 Err(error) if error.passes() => return Err(error),
                 Err(error) => recovery.failed.push((name, error)),
@@ -146,6 +154,7 @@ fn seal_of(name: &SegmentName, run_number: u64, segment: &Mended, events: &Mende
         program: PROGRAM.to_owned(),
         server: name.server.clone(),
         stream: name.stream.clone(),
+        partition: name.partition,
         minute: name.minute,
         run: name.run,
         run_number,
@@ -263,24 +272,25 @@ pub struct Past {
     pub cursor: Option<i64>,
 }
 
-/// Looks for the last line in the spool, as the seals tell it. The lines of a stream that can go on from a place are
+/// Looks for the last line of a leg among what is sealed of its server, as the seals tell it. The lines of a stream that can go on from a place are
 /// read with `cursor_of`: where the last segment tells none, or cannot be read, the one before it does, from which
 /// more comes twice and nothing is lost.
 pub fn past(
     disk: &dyn Disk,
     spool: &Path,
-    server: &ServerId,
-    stream: &str,
+    leg: &Leg,
+    (sealed, stream): (&[SegmentName], &str),
     cursor_of: Option<CursorOf>,
 ) -> io::Result<Past> {
-    let runs = Runs::read(disk, spool, server)?;
-    let mut names = spool::sealed(disk, spool, server)?.found;
+    let runs = Runs::read(disk, spool, leg)?;
+    let of_leg = sealed.iter().filter(|name| name.is_of(leg));
+    let mut names: Vec<&SegmentName> = of_leg.collect();
     names.sort_by_key(|name| {
         let number = runs.number(name.run);
         (number, name.minute, name.part)
     });
     let mut past = Past::default();
-    for name in names.iter().rev() {
+    for name in names.into_iter().rev() {
         let paths = name.paths(spool);
         let Some(arrival) = arrival_in(disk, &paths, name) else {
             continue;
@@ -301,7 +311,7 @@ pub fn past(
             }
             Err(why) => alarm!(
                 Kind::Unreadable,
-                server,
+                leg,
                 "{}: {why}; collecting goes on from the segment before it",
                 paths.segment.display()
             ),

@@ -1,4 +1,5 @@
-//! A server's runs in their order, which its spool keeps: `<spool>/<server>/runs.json`.
+//! A leg's runs in their order, which its server's spool keeps: `<spool>/<server>/runs.json`, and `runs.07.json` for the
+//! partition 07.
 //!
 //! Clocks are set and are wrong, so stamps cannot tell which of two runs came later. A run begins when a collector
 //! starts, and when its machine's clock is set. Its number is durable before anything of it is written, and every
@@ -11,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::name::{RunId, ServerId};
+use super::name::{Leg, RunId};
 use crate::{
     period::UtcMs,
     world::disk::{self, Disk},
@@ -32,21 +33,25 @@ pub struct Run {
     pub id: RunId,
 }
 
-/// The last runs of a server, ascending.
+/// The last runs of a leg, ascending.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runs {
     runs: Vec<Run>,
 }
 
 /// Where they are kept.
-pub fn path(spool: &Path, server: &ServerId) -> PathBuf {
-    spool.join(server.as_str()).join("runs.json")
+pub fn path(spool: &Path, leg: &Leg) -> PathBuf {
+    let name = match leg.partition {
+        None => "runs.json".to_owned(),
+        Some(partition) => format!("runs.{partition}.json"),
+    };
+    spool.join(leg.server.as_str()).join(name)
 }
 
 impl Runs {
     /// What is kept; nothing if there is no such file, or one that cannot be understood.
-    pub fn read(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Self> {
-        let path = path(spool, server);
+    pub fn read(disk: &dyn Disk, spool: &Path, leg: &Leg) -> io::Result<Self> {
+        let path = path(spool, leg);
         if disk.len(&path)?.is_none() {
             return Ok(Self::default());
         }
@@ -82,10 +87,10 @@ impl Runs {
     }
 
     /// Keeps them durably.
-    pub fn keep(&self, disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<()> {
+    pub fn keep(&self, disk: &dyn Disk, spool: &Path, leg: &Leg) -> io::Result<()> {
         let mut json = serde_json::to_vec(self)?;
         json.push(b'\n');
-        disk::put(disk, &path(spool, server), &json)
+        disk::put(disk, &path(spool, leg), &json)
     }
 }
 
@@ -97,7 +102,7 @@ mod tests {
     #[test]
     fn numbers_ascend_whatever_the_clock_says_and_are_known_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let server: ServerId = "1".parse().unwrap();
+        let server: Leg = "1".parse().unwrap();
         std::fs::create_dir(dir.path().join("1")).unwrap();
         let mut runs = Runs::read(&RealDisk, dir.path(), &server).unwrap();
         let first = runs.begin(RunId(7), UtcMs(1_795_442_400_000));

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::name::{RunId, SegmentName, ServerId};
+use super::name::{Partition, RunId, SegmentName, ServerId};
 use crate::period::{Minute, UtcMs};
 
 /// The version of the spool's format that this program writes.
@@ -26,6 +26,9 @@ pub struct Seal {
     pub server: ServerId,
     /// Which stream.
     pub stream: String,
+    /// Which part of it, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
     /// The UTC minute of arrival.
     pub minute: Minute,
     /// Which run of the collector.
@@ -99,6 +102,7 @@ impl Seal {
         SegmentName {
             server: self.server.clone(),
             stream: self.stream.clone(),
+            partition: self.partition,
             minute: self.minute,
             run: self.run,
             part: self.part,

@@ -85,10 +85,7 @@ pub fn in_folder(
     let mut found: std::collections::BTreeMap<SegmentName, Found> =
         std::collections::BTreeMap::new();
     for entry in disk.list(folder)? {
-        let Some((stem, kind)) = entry.name.split_once('.') else {
-            continue;
-        };
-        let Ok(name) = stem.parse::<SegmentName>() else {
+        let Some((name, kind)) = SegmentName::of_file(&entry.name) else {
             continue;
         };
         if entry.folder || name.server != *server || !folder.ends_with(name.folder()) {

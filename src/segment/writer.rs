@@ -23,7 +23,7 @@ use std::{
 use super::{
     event::Event,
     line::PROGRAM,
-    name::{Paths, SegmentName, ServerId, open},
+    name::{Leg, Paths, SegmentName, open},
     run::Run,
     seal::{Digester, FORMAT, Seal},
 };
@@ -133,11 +133,11 @@ struct Pair {
     oversize: u64,
 }
 
-/// Writes the segments of a server, run after run.
+/// Writes the segments of a leg, run after run.
 pub struct Writer {
     disk: Arc<dyn Disk>,
     spool: PathBuf,
-    server: ServerId,
+    leg: Leg,
     stream: String,
     run: Run,
     pair: Option<Pair>,
@@ -147,17 +147,11 @@ pub struct Writer {
 
 impl Writer {
     /// A writer for a run; nothing is made on the disk yet.
-    pub fn new(
-        disk: Arc<dyn Disk>,
-        spool: &Path,
-        server: &ServerId,
-        stream: &str,
-        run: Run,
-    ) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, spool: &Path, leg: &Leg, stream: &str, run: Run) -> Self {
         Self {
             disk,
             spool: spool.to_owned(),
-            server: server.clone(),
+            leg: leg.clone(),
             stream: stream.to_owned(),
             run,
             pair: None,
@@ -188,6 +182,7 @@ impl Writer {
             program: PROGRAM.to_owned(),
             server: pair.name.server,
             stream: pair.name.stream,
+            partition: pair.name.partition,
             minute: pair.name.minute,
             run: pair.name.run,
             run_number: self.run.number,
@@ -262,8 +257,9 @@ impl Writer {
         };
         loop {
             let name = SegmentName {
-                server: self.server.clone(),
+                server: self.leg.server.clone(),
                 stream: self.stream.clone(),
+                partition: self.leg.partition,
                 minute,
                 run: self.run.id,
                 part,

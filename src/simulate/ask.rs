@@ -1,9 +1,9 @@
 //! What a request asks for, and whether the stream understands it.
 
-use super::answer::Answer;
-
-/// The path of the sampled stream.
-pub(super) const PATH: &str = "/2/tweets/sample/stream";
+use super::{
+    answer::Answer,
+    deal::{Deal, Offer},
+};
 
 /// The most that `backfill_minutes` may be.
 const BACKFILL_MINUTES_MAX: i64 = 5;
@@ -42,10 +42,25 @@ const LISTS: &[(&str, &str)] = &[
     ("place.fields", PLACE_FIELDS),
 ];
 
-/// Reads the query of a request: the minutes of backfill, or why it makes no sense.
-pub(super) fn backfill_minutes(query: &str, has_right: bool) -> Result<i64, Answer> {
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) backfill_minutes: i64,
+    pub(super) deal: Deal,
+}
+
+/// The partition that a query names, as far as that can be told before the query is checked.
+pub(super) fn partition(query: &str) -> Option<u8> {
+    let mut pairs = query.split('&');
+    let value = pairs.find_map(|pair| pair.strip_prefix("partition="))?;
+    value.parse().ok()
+}
+
+/// Reads the query of a request: what it asks for, or why it makes no sense.
+pub(super) fn read(offer: Offer, query: &str, has_right: bool) -> Result<Asked, Answer> {
     let mut seen: Vec<String> = Vec::new();
-    let mut backfill = 0;
+    let (mut backfill, mut deal) = (0, Deal::All);
+    let last = offer.partitions;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name), decode(value));
@@ -74,18 +89,38 @@ pub(super) fn backfill_minutes(query: &str, has_right: bool) -> Result<i64, Answ
                         .to_owned(),
                 ));
             }
+        } else if name == "partition" && 0 < last {
+            deal = match value.parse::<u8>() {
+                Ok(number) if (1..=last).contains(&number) => Deal::Partition(number, last),
+                _ => {
+                    return Err(wrong(format!(
+                        "The `partition` query parameter value [{value}] is not between 1 and {last}"
+                    )));
+                }
+            };
         } else if let Some((_, allowed)) = LISTS.iter().find(|(list, _)| *list == name) {
             check_list(&name, &value, allowed).map_err(wrong)?;
         } else {
             let names: Vec<&str> = LISTS.iter().map(|(list, _)| *list).collect();
             return Err(wrong(format!(
-                "The query parameter [{name}] is not one of [backfill_minutes,{}]",
+                "The query parameter [{name}] is not one of [backfill_minutes,{}{}]",
+                if 0 < last { "partition," } else { "" },
                 names.join(",")
             )));
         }
         seen.push(name);
     }
-    Ok(backfill)
+    if 0 < last && deal == Deal::All {
+        return Err(Answer::InvalidRequest {
+            parameter: "partition".to_owned(),
+            value: String::new(),
+            message: "The `partition` query parameter can not be empty".to_owned(),
+        });
+    }
+    Ok(Asked {
+        backfill_minutes: backfill,
+        deal,
+    })
 }
 
 fn check_list(name: &str, value: &str, allowed: &str) -> Result<(), String> {
@@ -140,6 +175,11 @@ pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn backfill_minutes(query: &str, has_right: bool) -> Result<i64, Answer> {
+        let sample = Offer::of("/2/tweets/sample/stream").unwrap();
+        read(sample, query, has_right).map(|asked| asked.backfill_minutes)
+    }
 
     #[track_caller]
     fn check_refused(query: &str, named: &str, message: &str) {

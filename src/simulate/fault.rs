@@ -7,6 +7,7 @@
 //! kind = "stall"
 //! listener = 1        # only streams of that listener, counted from 1; absent: all
 //! connection = 2      # only the second stream opened there; absent: all
+//! partition = 7       # only streams of that partition; absent: all
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub struct Fault {
     pub listener: Option<usize>,
     /// Which of the streams opened on a listener it hits, counted from 1; all if `None`.
     pub connection: Option<u64>,
+    /// The partition of a stream that it hits; all if `None`.
+    pub partition: Option<u8>,
     /// What happens.
     pub kind: Kind,
 }
@@ -305,6 +308,7 @@ struct Entry {
     kind: Name,
     listener: Option<usize>,
     connection: Option<u64>,
+    partition: Option<u8>,
     portal: Option<Portal>,
     status: Option<u16>,
     issue: Option<String>,
@@ -376,8 +380,8 @@ fn read(mut entry: Entry) -> Result<Fault, String> {
         _ => return Err("needs either `at` or `every`".to_owned()),
     };
     let lasts_ms = entry.lasts.as_ref().map_or(Ok(0), duration)?;
-    if entry.listener == Some(0) || entry.connection == Some(0) {
-        return Err("`listener` and `connection` count from 1".to_owned());
+    if entry.listener == Some(0) || entry.connection == Some(0) || entry.partition == Some(0) {
+        return Err("`listener`, `connection` and `partition` count from 1".to_owned());
     }
     let kind = kind(&mut entry)?;
     if kind.lasts() && lasts_ms == 0 {
@@ -408,6 +412,7 @@ fn read(mut entry: Entry) -> Result<Fault, String> {
         lasts_ms,
         listener: entry.listener,
         connection: entry.connection,
+        partition: entry.partition,
         kind,
     })
 }
@@ -527,6 +532,7 @@ mod tests {
             lasts_ms,
             listener,
             connection: None,
+            partition: None,
             kind,
         };
         let expected = vec![

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
+    deal::Deal,
     kept::Kept,
     post::{DELAY_MAX_MS, Recipe, Second},
     replay::Replay,
@@ -80,14 +81,14 @@ impl Feed {
         }
     }
 
-    /// What is delivered after `after` and not after `until`, in the order of delivery.
-    pub(super) fn due(&mut self, after: UtcMs, until: UtcMs) -> Vec<Piece> {
+    /// What a stream gets after `after` and not after `until`, in the order of delivery.
+    pub(super) fn due(&mut self, after: UtcMs, until: UtcMs, deal: Deal) -> Vec<Piece> {
         if until <= after {
             return Vec::new();
         }
         if let Source::Replayed { .. } = self.source {
             let mut found = self.replayed_due(after, until);
-            found.retain(|piece| !self.schedule.loses(piece.at));
+            found.retain(|piece| deal.takes(piece.id) && !self.schedule.loses(piece.at));
             return found;
         }
         let mut found = Vec::new();
@@ -95,17 +96,18 @@ impl Feed {
             let delivery = self.delivery(second);
             let from = delivery.partition_point(|piece| piece.at <= after);
             let to = delivery.partition_point(|piece| piece.at <= until);
-            found.extend_from_slice(delivery.get(from..to).unwrap_or(&[]));
+            let pieces = delivery.get(from..to).unwrap_or(&[]).iter();
+            found.extend(pieces.filter(|piece| deal.takes(piece.id)).cloned());
         }
         found
     }
 
-    /// The moment of the next delivery after `after` and not after `until`.
-    pub(super) fn next(&mut self, after: UtcMs, until: UtcMs) -> Option<Piece> {
+    /// The next delivery to a stream after `after` and not after `until`.
+    pub(super) fn next(&mut self, after: UtcMs, until: UtcMs, deal: Deal) -> Option<Piece> {
         let mut from = after;
         while from < until {
             let to = UtcMs((from.second() + 1) * 1_000).min(until);
-            if let Some(piece) = self.due(from, to).into_iter().next() {
+            if let Some(piece) = self.due(from, to, deal).into_iter().next() {
                 return Some(piece);
             }
             from = to;
@@ -210,13 +212,13 @@ mod tests {
     #[test]
     fn every_post_is_delivered_once_however_time_is_cut() {
         let end = START.plus_ms(60_000);
-        let whole = feed("").due(START, end);
+        let whole = feed("").due(START, end, Deal::All);
         let mut cut = Vec::new();
         let mut other = feed("");
         let mut from = START;
         for step in [1, 999, 1_000, 7, 20_000, 3_333].iter().cycle() {
             let to = from.plus_ms(*step).min(end);
-            cut.extend(other.due(from, to));
+            cut.extend(other.due(from, to, Deal::All));
             from = to;
             if from == end {
                 break;
@@ -239,10 +241,13 @@ mod tests {
             let created = snowflake::created(piece.id.unwrap());
             begin <= created && created < end
         };
-        let mut all = feed("").due(START, START.plus_ms(40_000));
+        let mut all = feed("").due(START, START.plus_ms(40_000), Deal::All);
         assert!(all.iter().any(lost));
         all.retain(|piece| !lost(piece));
-        assert_eq!(feed(outage).due(START, START.plus_ms(40_000)), all);
+        assert_eq!(
+            feed(outage).due(START, START.plus_ms(40_000), Deal::All),
+            all
+        );
     }
 
     #[test]
@@ -251,15 +256,24 @@ mod tests {
         let mut feed = Feed::replayed(replay, 2_000, schedule(""));
         let at = |ms: i64| START.plus_ms(ms);
         feed.connected(1, at(0));
-        assert_eq!(feed.due(at(0), at(60_000)), []);
+        assert_eq!(feed.due(at(0), at(60_000), Deal::All), []);
         feed.connected(2, at(60_000));
         feed.connected(1, at(61_000));
         let moments = |pieces: Vec<Piece>| -> Vec<i64> {
             pieces.iter().map(|piece| piece.at.0 - START.0).collect()
         };
-        assert_eq!(moments(feed.due(at(60_000), at(60_501))), [60_001, 60_501]);
-        assert_eq!(moments(feed.due(at(60_501), at(99_000))), [61_001]);
-        assert_eq!(feed.next(at(60_100), at(70_000)).unwrap().at, at(60_501));
-        assert_eq!(feed.next(at(61_001), at(90_000)), None);
+        assert_eq!(
+            moments(feed.due(at(60_000), at(60_501), Deal::All)),
+            [60_001, 60_501]
+        );
+        assert_eq!(
+            moments(feed.due(at(60_501), at(99_000), Deal::All)),
+            [61_001]
+        );
+        assert_eq!(
+            feed.next(at(60_100), at(70_000), Deal::All).unwrap().at,
+            at(60_501)
+        );
+        assert_eq!(feed.next(at(61_001), at(90_000), Deal::All), None);
     }
 }

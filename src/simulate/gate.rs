@@ -1,8 +1,11 @@
 //! Who gets a stream: tokens, limits, and the answers that faults give instead.
 
+use std::collections::BTreeMap;
+
 use super::{
     answer::Answer,
-    ask,
+    ask::{self, Asked},
+    deal::{Deal, Offer},
     fault::Kind,
     schedule::{Occurrence, Schedule, Target},
 };
@@ -16,7 +19,7 @@ const WINDOW_MS: i64 = 15 * 60_000;
 pub struct Limits {
     /// The bearer token that is let in.
     pub token: String,
-    /// Streams open at the same time, over all listeners.
+    /// Streams open at the same time, over all listeners, of each partition where a stream has some.
     pub connections_max: usize,
     /// Requests in 15 minutes, over all listeners.
     pub requests_max: u32,
@@ -30,7 +33,8 @@ pub(super) struct Gate {
     limits: Limits,
     window_begin: UtcMs,
     used: u32,
-    open: usize,
+    /// The streams that are open, by path and partition.
+    open: BTreeMap<(&'static str, Option<u8>), usize>,
 }
 
 /// What a request says, as far as it matters here.
@@ -45,8 +49,8 @@ pub(super) struct Request<'a> {
 /// What becomes of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// A stream, with that many minutes of backfill.
-    Stream { backfill_minutes: i64 },
+    /// A stream.
+    Stream(Offer, Asked),
     /// An answer, and the fault that gave it, if it was one.
     Answer(Answer, Option<Occurrence>),
 }
@@ -60,12 +64,12 @@ pub(super) struct Rate {
 }
 
 impl Gate {
-    pub(super) const fn new(limits: Limits, now: UtcMs) -> Self {
+    pub(super) fn new(limits: Limits, now: UtcMs) -> Self {
         Self {
             limits,
             window_begin: now,
             used: 0,
-            open: 0,
+            open: BTreeMap::new(),
         }
     }
 
@@ -77,9 +81,9 @@ impl Gate {
         target: Target,
         schedule: &Schedule,
     ) -> Verdict {
-        if !request.is_get || request.path != ask::PATH {
+        let Some(offer) = Offer::of(request.path).filter(|_| request.is_get) else {
             return Verdict::Answer(Answer::NotFound, None);
-        }
+        };
         let expected = format!("Bearer {}", self.limits.token);
         if request.authorization != Some(expected.as_str()) {
             return Verdict::Answer(Answer::Unauthorized, None);
@@ -102,16 +106,17 @@ impl Gate {
         if self.limits.requests_max < self.used {
             return Verdict::Answer(Answer::RateLimit, None);
         }
-        match ask::backfill_minutes(request.query, self.limits.backfill_right) {
-            Err(answer) => Verdict::Answer(answer, None),
-            Ok(_) if self.limits.connections_max <= self.open => {
-                Verdict::Answer(Answer::TooManyConnections, None)
-            }
-            Ok(backfill_minutes) => {
-                self.open += 1;
-                Verdict::Stream { backfill_minutes }
-            }
+        let asked = match ask::read(offer, request.query, self.limits.backfill_right) {
+            Ok(asked) => asked,
+            Err(answer) => return Verdict::Answer(answer, None),
+        };
+        let key = (offer.path, asked.deal.partition());
+        let open = self.open.entry(key).or_default();
+        if self.limits.connections_max <= *open {
+            return Verdict::Answer(Answer::TooManyConnections, None);
         }
+        *open += 1;
+        Verdict::Stream(offer, asked)
     }
 
     fn count(&mut self, now: UtcMs) {
@@ -138,13 +143,15 @@ impl Gate {
     }
 
     /// Notes that a stream is over.
-    pub(super) const fn closed(&mut self) {
-        self.open = self.open.saturating_sub(1);
+    pub(super) fn closed(&mut self, offer: Offer, deal: Deal) {
+        if let Some(open) = self.open.get_mut(&(offer.path, deal.partition())) {
+            *open = open.saturating_sub(1);
+        }
     }
 
     /// How many streams are open.
-    pub(super) const fn open(&self) -> usize {
-        self.open
+    pub(super) fn open(&self) -> usize {
+        self.open.values().sum()
     }
 }
 
@@ -155,7 +162,7 @@ mod tests {
     const START: UtcMs = UtcMs(1_795_435_200_000);
     const ASK: Request<'_> = Request {
         is_get: true,
-        path: ask::PATH,
+        path: "/2/tweets/sample/stream",
         query: "",
         authorization: Some("Bearer secret"),
     };
@@ -168,6 +175,10 @@ mod tests {
             backfill_right: true,
         };
         Gate::new(limits, START)
+    }
+
+    fn closed(gate: &mut Gate) {
+        gate.closed(Offer::of(ASK.path).unwrap(), Deal::All);
     }
 
     fn schedule(toml: &str) -> Schedule {
@@ -184,9 +195,10 @@ mod tests {
         let target = Target {
             listener: 1,
             connection: None,
+            partition: None,
         };
         let found = match gate.decide(START.plus_ms(at_s * 1_000), request, target, on) {
-            Verdict::Stream { .. } => 200,
+            Verdict::Stream(..) => 200,
             Verdict::Answer(answer, _) => answer.status(),
         };
         assert_eq!(found, status);
@@ -253,17 +265,40 @@ mod tests {
     }
 
     #[test]
+    fn where_there_are_partitions_one_must_be_named_and_each_has_its_places() {
+        let mut gate = Gate::new(
+            Limits {
+                requests_max: 50,
+                ..gate().limits
+            },
+            START,
+        );
+        let firehose = |query| Request {
+            path: "/2/tweets/firehose/stream",
+            query,
+            ..ASK
+        };
+        for wrong in ["", "partition=0", "partition=21", "partition=x"] {
+            check(&mut gate, 0, firehose(wrong), 400);
+        }
+        for status in [200, 200, 429] {
+            check(&mut gate, 0, firehose("partition=20"), status);
+        }
+        check(&mut gate, 0, firehose("partition=1"), 200);
+    }
+
+    #[test]
     fn connections_and_requests_are_limited() {
         let mut gate = gate();
         check(&mut gate, 0, ASK, 200);
         check(&mut gate, 1, ASK, 200);
         check(&mut gate, 2, ASK, 429);
         assert_eq!(gate.rate(Some(&Answer::TooManyConnections)).remaining, 2);
-        gate.closed();
+        closed(&mut gate);
         check(&mut gate, 3, ASK, 200);
-        gate.closed();
+        closed(&mut gate);
         check(&mut gate, 4, ASK, 200);
-        gate.closed();
+        closed(&mut gate);
         check(&mut gate, 5, ASK, 429);
         let expected = Rate {
             limit: 5,

@@ -6,6 +6,7 @@
 
 mod ask;
 mod chance;
+mod deal;
 mod extras;
 mod feed;
 mod gate;

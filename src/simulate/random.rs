@@ -29,6 +29,7 @@ pub fn schedule(seed: u64, listeners: usize, span_ms: i64, api: Api) -> Vec<Faul
             lasts_ms,
             listener: if for_all { None } else { Some(listener) },
             connection: None,
+            partition: None,
             kind,
         });
         at += lasts_ms + chance.between(APART_MS / 8, APART_MS * 15 / 8);

@@ -17,8 +17,9 @@ use tokio::net::TcpStream;
 
 use super::{
     answer::{Answer, Portal},
-    ask,
+    ask::{self, Asked},
     chance::{Chance, mix},
+    deal::Offer,
     gate::{self, Verdict},
     schedule::Target,
     session::Session,
@@ -71,12 +72,13 @@ fn respond(
     let target = Target {
         listener,
         connection: None,
+        partition: ask::partition(asked.query),
     };
     let verdict = shared
         .gate()
         .decide(now, asked, target, &shared.ground.schedule);
     let (answer, fault) = match &verdict {
-        Verdict::Stream { .. } => (None, None),
+        Verdict::Stream(..) => (None, None),
         Verdict::Answer(answer, fault) => (Some(answer), fault.map(|one| one.fault + 1)),
     };
     let event = Event::Request {
@@ -94,9 +96,7 @@ fn respond(
         _ => now,
     };
     let mut response = match verdict {
-        Verdict::Stream { backfill_minutes } => {
-            open(shared, listener, backfill_minutes, gzip, fate)
-        }
+        Verdict::Stream(offer, asked) => open(shared, listener, (offer, asked), gzip, fate),
         // now and then an error's body is compressed too
         Verdict::Answer(answer, _) => {
             refuse(&answer, gzip && number.is_multiple_of(2)).map(Either::Left)
@@ -164,16 +164,21 @@ pub(super) fn refuse(answer: &Answer, gzip: bool) -> Response<Full<Bytes>> {
 fn open(
     shared: &Arc<Shared>,
     listener: usize,
-    backfill_minutes: i64,
+    (offer, asked): (Offer, Asked),
     gzip: bool,
     fate: Fate,
 ) -> Response<Either<Full<Bytes>, Live>> {
     let now = shared.ground.clock.now();
     let (connection, stream) = shared.ground.count_stream(listener);
+    let Asked {
+        backfill_minutes,
+        deal,
+    } = asked;
     let event = Event::Open {
         connection,
         listener,
         stream,
+        partition: deal.partition(),
         backfill_minutes,
         gzip,
     };
@@ -183,10 +188,18 @@ fn open(
     let target = Target {
         listener,
         connection: Some(stream),
+        partition: deal.partition(),
     };
     let open = Open {
         shared: Arc::clone(shared),
-        session: Session::new(target, shared.ground.seed, now, backfill_minutes, gzip),
+        place: (offer, deal),
+        session: Session::new(
+            (target, deal),
+            shared.ground.seed,
+            now,
+            backfill_minutes,
+            gzip,
+        ),
         connection,
         chunker: Chunker::new(
             Chance::of(shared.ground.seed, KIND_CHUNKS, connection),

@@ -36,6 +36,8 @@ pub struct Target {
     pub listener: usize,
     /// Which of the streams opened on it, counted from 1; `None` for a request.
     pub connection: Option<u64>,
+    /// The partition of the stream, if it is one.
+    pub partition: Option<u8>,
 }
 
 impl Target {
@@ -50,7 +52,12 @@ impl Target {
             (None, _) => true,
             (Some(_), None) => false,
         };
-        listener && connection
+        let partition = match (fault.partition, self.partition) {
+            (Some(wanted), Some(is)) => wanted == is,
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
+        listener && connection && partition
     }
 }
 
@@ -132,6 +139,7 @@ impl Schedule {
         let target = Target {
             listener,
             connection: None,
+            partition: None,
         };
         self.around(after, until).into_iter().find(|one| {
             let fault = self.fault(*one);
@@ -176,6 +184,7 @@ mod tests {
             lasts_ms,
             listener: None,
             connection: None,
+            partition: None,
             kind,
         }
     }
@@ -222,6 +231,7 @@ mod tests {
         let all = Target {
             listener: 1,
             connection: Some(1),
+            partition: None,
         };
         assert_eq!(schedule.active(at(99), all).count(), 1);
         assert_eq!(schedule.active(at(100), all).count(), 0);
@@ -240,6 +250,7 @@ mod tests {
                     Target {
                         listener,
                         connection,
+                        partition: None,
                     },
                 )
                 .count()

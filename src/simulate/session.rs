@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::{
     answer,
     chance::Chance,
+    deal::Deal,
     extras,
     fault::{Fault, Kind},
     feed::{Feed, Piece},
@@ -87,6 +88,7 @@ struct Line {
 )]
 pub(super) struct Session {
     target: Target,
+    deal: Deal,
     seed: u64,
     gzip: bool,
     /// Everything delivered up to here was taken from the feed.
@@ -117,7 +119,7 @@ enum Condition {
 impl Session {
     /// A stream opened at that moment.
     pub(super) fn new(
-        target: Target,
+        (target, deal): (Target, Deal),
         seed: u64,
         opened: UtcMs,
         backfill_minutes: i64,
@@ -125,6 +127,7 @@ impl Session {
     ) -> Self {
         Self {
             target,
+            deal,
             seed,
             gzip,
             cursor: opened.plus_ms(-backfill_minutes * 60_000),
@@ -191,7 +194,7 @@ impl Session {
             Condition::Slow(_) => self.moment.plus_ms(1_000),
             Condition::Normal => {
                 let keep_alive = self.last_byte.plus_ms(KEEP_ALIVE_MS);
-                feed.next(self.cursor, horizon)
+                feed.next(self.cursor, horizon, self.deal)
                     .map_or(keep_alive, |piece| piece.at.min(keep_alive))
             }
         };
@@ -261,7 +264,7 @@ impl Session {
             return false;
         }
         let to = self.cursor.plus_ms(1_000).min(stop);
-        for piece in feed.due(self.cursor, to) {
+        for piece in feed.due(self.cursor, to, self.deal) {
             self.keep_alive(piece.at, acts);
             self.last_byte = self.last_byte.max(piece.at);
             self.take(piece);
@@ -387,14 +390,20 @@ impl Session {
             Kind::Drop { trailer } => self.end(End::Clean { trailer: *trailer }, acts),
             Kind::NoTrailer | Kind::Lockout { .. } => self.end(End::Clean { trailer: false }, acts),
             Kind::Brief => {
-                if let Some(piece) = feed.next(self.cursor, self.cursor.plus_ms(KEEP_ALIVE_MS)) {
+                if let Some(piece) =
+                    feed.next(self.cursor, self.cursor.plus_ms(KEEP_ALIVE_MS), self.deal)
+                {
                     self.take(piece);
                 }
                 self.emit(usize::MAX, acts);
                 self.end(End::Clean { trailer: false }, acts);
             }
             Kind::Reset | Kind::Cut => {
-                let next = feed.next(self.cursor, self.cursor.plus_ms(3 * KEEP_ALIVE_MS));
+                let next = feed.next(
+                    self.cursor,
+                    self.cursor.plus_ms(3 * KEEP_ALIVE_MS),
+                    self.deal,
+                );
                 let line = next.map_or(Bytes::from_static(b"{\"data\":{\"id\":\"1"), |piece| {
                     piece.bytes
                 });

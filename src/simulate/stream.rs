@@ -13,6 +13,7 @@ use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
 
 use super::{
+    deal::{Deal, Offer},
     session::{Act, End, Session, Span},
     truth::{Event, Why},
     wire::{Chunker, Fate},
@@ -65,6 +66,8 @@ impl Body for Live {
 /// An open stream. However it ends, its end is told and its place is free again.
 pub(super) struct Open {
     pub(super) shared: Arc<Shared>,
+    /// Which of the places at the gate it has.
+    pub(super) place: (Offer, Deal),
     pub(super) session: Session,
     pub(super) connection: u64,
     pub(super) chunker: Chunker,
@@ -97,7 +100,8 @@ impl Drop for Open {
                 posts,
             },
         );
-        self.shared.gate().closed();
+        let (offer, deal) = self.place;
+        self.shared.gate().closed(offer, deal);
     }
 }
 

@@ -64,6 +64,8 @@ pub(super) enum Event<'a> {
         listener: usize,
         /// Which one on its listener.
         stream: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        partition: Option<u8>,
         backfill_minutes: i64,
         gzip: bool,
     },

@@ -5,7 +5,7 @@
 //! (`tests/it/tidy.rs`); `Sources` is where the word of a stream becomes what its lines are. Collecting does not
 //! ask what a line is, so a change of the JSON costs a new merge and never a record.
 
-pub use platform::{BLUESKY, SAMPLE, Source, Sources, Stream};
+pub use platform::{BLUESKY, FIREHOSE, SAMPLE, SAMPLE10, Source, Sources, Stream};
 pub use record::{Difference, Listed, Placed, Records, Rejected};
 pub use table::{Dictionary, Join, List, Table, differing};
 pub use words::Words;

@@ -117,7 +117,19 @@ pub struct Stream {
 
 /// X's sample of about 1 % of all posts.
 pub const SAMPLE: Stream = Stream {
-    word: x::SAMPLE,
+    word: x::STREAMS[0],
+    source: &x::X,
+};
+
+/// X's sample of about 10 % of all posts, in two partitions.
+pub const SAMPLE10: Stream = Stream {
+    word: x::STREAMS[1],
+    source: &x::X,
+};
+
+/// All posts of X, in twenty partitions.
+pub const FIREHOSE: Stream = Stream {
+    word: x::STREAMS[2],
     source: &x::X,
 };
 

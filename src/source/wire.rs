@@ -7,12 +7,21 @@ use hyper::{
 };
 
 pub use super::page::is_page;
-use crate::{backoff::Refusal, period::UtcMs, segment::line::CursorOf};
+use crate::{
+    backoff::Refusal,
+    period::UtcMs,
+    segment::{line::CursorOf, name::Partition},
+};
 
 /// A platform's stream, as the collector sees it.
 pub trait Wire: Send + Sync {
     /// The stream's word.
     fn stream(&self) -> &'static str;
+
+    /// Which part of the stream this asks for, if it has parts.
+    fn partition(&self) -> Option<Partition> {
+        None
+    }
 
     /// What the bytes come over.
     fn transport(&self) -> Transport;

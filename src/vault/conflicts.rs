@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{segment::name::ServerId, source::Source};
+use crate::{segment::name::Leg, source::Source};
 
 /// Posts of each column.
 pub const EXAMPLES_MAX: usize = 10;
@@ -32,7 +32,7 @@ pub struct Example {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
     /// Who received it.
-    pub server: ServerId,
+    pub server: Leg,
     /// The cell.
     pub value: String,
 }

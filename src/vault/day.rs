@@ -183,6 +183,7 @@ mod tests {
     fn gaps_look_like_this() {
         let gap = Gap {
             server: "union".to_owned(),
+            partitions: Vec::new(),
             begin: "2026-11-23T14:05:09Z".parse().unwrap(),
             end: "2026-11-23T14:06:10Z".parse().unwrap(),
             cause: Cause::PlatformDisconnect,

@@ -18,7 +18,7 @@ use crate::{
     },
     period::{Hour, Interval, Minute, UtcMs},
     segment::{
-        name::{SegmentName, ServerId},
+        name::{Leg, SegmentName},
         seal,
     },
     world::disk::{self, Disk},
@@ -90,10 +90,10 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Lines that were taken of a server's segments.
-    pub fn taken(&self, server: &ServerId) -> u64 {
+    /// Lines that were taken of a leg's segments.
+    pub fn taken(&self, leg: &Leg) -> u64 {
         let segments = self.segments.iter();
-        let of_server = segments.filter(|input| input.name.server == *server);
+        let of_server = segments.filter(|input| input.name.is_of(leg));
         of_server.map(|input| input.taken).sum()
     }
 }
@@ -126,7 +126,7 @@ pub struct EventsInput {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// By server.
-    pub servers: BTreeMap<ServerId, ServerCounts>,
+    pub servers: BTreeMap<Leg, ServerCounts>,
     /// Together.
     pub total: TotalCounts,
 }
@@ -199,10 +199,22 @@ pub struct Output {
 /// What each server saw in each minute of the hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Minutes {
-    /// The servers, in the order of the numbers in each row.
-    pub servers: Vec<ServerId>,
+    /// The servers, or where the stream comes in partitions, the legs, in the order of the numbers in each row.
+    pub servers: Vec<Leg>,
     /// Every minute of the hour.
     pub rows: Vec<MinuteRow>,
+    /// For each partition that two servers have, for every minute of the hour, of the seconds that both have posts of:
+    /// how many they are, posts of the first, of the second, in common.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub partitions: BTreeMap<u8, Vec<Both>>,
+}
+
+impl Minutes {
+    /// What is known of the seconds that two servers both have posts of: the strata of the estimate.
+    pub fn both(&self) -> impl Iterator<Item = &Both> {
+        let whole = self.rows.iter().filter_map(|row| row.4.as_ref());
+        whole.chain(self.partitions.values().flatten())
+    }
 }
 
 /// Minute, posts, posts of each server, posts that all of them saw; with two servers, of the seconds
@@ -214,7 +226,7 @@ pub struct MinuteRow(pub Minute, pub u64, pub Vec<u64>, pub u64, pub Option<Both
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     /// By server.
-    pub servers: BTreeMap<ServerId, Covered>,
+    pub servers: BTreeMap<Leg, Covered>,
     /// By any server.
     pub union: Covered,
     /// The archive's first connection, or first line, if the union begins in this hour: what it has of the time before
@@ -247,7 +259,7 @@ pub struct Carried {
     /// Lines of each server that were taken out of the rows on request since the raw data is gone:
     /// `inputs` still count them, `counts` do not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub redacted: BTreeMap<ServerId, u64>,
+    pub redacted: BTreeMap<Leg, u64>,
 }
 
 /// What this revision has to do with the ones before.
@@ -293,7 +305,7 @@ impl Manifest {
     }
 
     /// Lines of a server that its inputs count and its counts do not.
-    pub fn redacted(&self, server: &ServerId) -> u64 {
+    pub fn redacted(&self, server: &Leg) -> u64 {
         let carried = self.carried.as_ref();
         let redacted = carried.and_then(|carried| carried.redacted.get(server));
         redacted.copied().unwrap_or(0)

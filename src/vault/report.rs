@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{day::DayHour, manifest::Counts};
-use crate::segment::name::ServerId;
+use crate::segment::name::{Leg, ServerId};
 
 /// The report of a day, its hours in order.
 pub fn text(hours: &[DayHour]) -> String {
@@ -14,7 +14,8 @@ pub fn text(hours: &[DayHour]) -> String {
 
 /// The same with columns for these servers, too: what other hours of the day have part in.
 pub fn text_with(hours: &[DayHour], others: &BTreeSet<ServerId>) -> String {
-    let of_servers = hours.iter().flat_map(|hour| hour.counts.servers.keys());
+    let legs = hours.iter().flat_map(|hour| hour.counts.servers.keys());
+    let of_servers = legs.map(|leg| &leg.server);
     let servers: BTreeSet<&ServerId> = of_servers.chain(others).collect();
     if servers.len() <= 1 {
         let rows = hours
@@ -40,14 +41,20 @@ fn row(hour: &DayHour, servers: &BTreeSet<&ServerId>) -> String {
         total,
     } = &hour.counts;
     // a server that is not among this hour's inputs has seen none of its posts
-    let seen_by_all = if here.len() == servers.len() {
+    let all_here: BTreeSet<&ServerId> = here.keys().map(|leg| &leg.server).collect();
+    let seen_by_all = if all_here.len() == servers.len() {
         total.seen_by_all
     } else {
         0
     };
-    let posts = servers
-        .iter()
-        .map(|server| here.get(*server).map_or(0, |s| s.posts).to_string());
+    let posts = servers.iter().map(|server| {
+        let is_its = |(leg, _): &(&Leg, _)| leg.server == **server;
+        let of_legs = here.iter().filter(is_its);
+        of_legs
+            .map(|(_, counts)| counts.posts)
+            .sum::<u64>()
+            .to_string()
+    });
     let posts: Vec<String> = posts.collect();
     let diff = total.posts.saturating_sub(seen_by_all);
     let percent = percent(diff, total.posts);

@@ -2,7 +2,10 @@
 //! has, and from the manifest's other members what follows from them; what each server had and why
 //! it had no more is only checked for whether it fits together.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::{problem::Problems, rows::Rows};
 use crate::{
@@ -11,9 +14,11 @@ use crate::{
         cause::{self, Cause},
         estimate::{Both, estimate},
         gap::{Gap, UNION},
+        part::{self, Part},
         seconds::{self, Covered},
     },
     period::{Minute, UtcMs},
+    segment::name::Partition,
     vault::manifest::{Manifest, MinuteRow},
 };
 
@@ -25,7 +30,22 @@ struct Bits {
     quiet: Vec<bool>,
 }
 
+/// What there is of a second.
+#[derive(Clone, Copy)]
+struct Has {
+    posts: bool,
+    quiet: bool,
+}
+
 impl Bits {
+    fn at(&self, place: usize) -> Has {
+        let has = |bits: &[bool]| bits.get(place) == Some(&true);
+        Has {
+            posts: has(&self.covered) && !has(&self.quiet),
+            quiet: has(&self.quiet),
+        }
+    }
+
     /// Whether a second is covered, or does not count.
     fn is_no_gap(&self, place: usize, second: i64) -> bool {
         self.covered.get(place) == Some(&true) || !seconds::counts(self.begins, second)
@@ -37,11 +57,17 @@ impl Bits {
     }
 }
 
+/// A part of the stream that nobody covers is missed from its beginning on, which is at most so long after that of its
+/// first leg: posts that were under way, and the time that a first connection takes.
+const BEGIN_UNSURE_S: i64 = UNDER_WAY_MAX_MS / 1_000 + 6;
+
 /// One hour that is being checked.
 struct Check<'a> {
     path: &'a Path,
     manifest: &'a Manifest,
     seconds: Vec<i64>,
+    /// The legs by the parts of the stream that they are of.
+    parts: Vec<Part>,
     problems: &'a mut Problems,
 }
 
@@ -51,6 +77,7 @@ pub fn check(path: &Path, manifest: &Manifest, rows: Option<&Rows>, problems: &m
         path,
         manifest,
         seconds: seconds::all(&manifest.intervals).collect(),
+        parts: part::parts(&manifest.minutes.servers),
         problems,
     };
     check.estimate();
@@ -62,15 +89,13 @@ pub fn check(path: &Path, manifest: &Manifest, rows: Option<&Rows>, problems: &m
     let servers: Vec<(String, Option<Bits>)> = coverage
         .servers
         .iter()
-        .map(|(id, covered)| (id.to_string(), check.bits(id.as_str(), covered)))
+        .map(|(leg, covered)| (leg.to_string(), covered))
+        .map(|(leg, covered)| (leg.clone(), check.bits(&leg, covered)))
         .collect();
     let Some(union) = union else { return };
     check.beginning();
     if let Some(rows) = rows {
-        let by_ids = check.seconds.iter().map(|s| rows.seconds.contains(s));
-        if !union.with_posts().into_iter().eq(by_ids) {
-            check.wrong("the seconds covered are not what the ids say");
-        }
+        check.ids(&union, rows);
     }
     let known: Option<Vec<(&str, &Bits)>> = servers
         .iter()
@@ -85,6 +110,24 @@ pub fn check(path: &Path, manifest: &Manifest, rows: Option<&Rows>, problems: &m
 impl Check<'_> {
     fn wrong(&mut self, what: impl Into<String>) {
         self.problems.wrong(self.path, what);
+    }
+
+    /// Whether the seconds that are covered with posts are those of the ids. Where the stream comes in partitions, there
+    /// may be ids of one in a second that another lacks.
+    fn ids(&mut self, union: &Bits, rows: &Rows) {
+        let is_whole = self.parts.len() == 1;
+        let fits = |(place, second): (usize, &i64)| {
+            let has = |bits: &[bool]| bits.get(place) == Some(&true);
+            let by_ids = rows.seconds.contains(second);
+            if has(&union.covered) {
+                by_ids != has(&union.quiet)
+            } else {
+                !(is_whole && by_ids)
+            }
+        };
+        if !self.seconds.iter().enumerate().all(fits) {
+            self.wrong("the seconds covered are not what the ids say");
+        }
     }
 
     /// Whether the union begins with the archive's first connection, or at most a minute before it.
@@ -133,16 +176,27 @@ impl Check<'_> {
 
     /// Whether the servers' seconds add up to those of the union, and fit the table of minutes.
     fn servers(&mut self, union: &Bits, servers: &[(&str, &Bits)]) {
-        let mut covered = vec![false; self.seconds.len()];
-        let mut with_posts = covered.clone();
-        for (_, bits) in servers {
-            let or = |sum: &mut Vec<bool>, bits: &[bool]| {
-                sum.iter_mut().zip(bits).for_each(|(sum, bit)| *sum |= bit);
-            };
-            or(&mut covered, &bits.covered);
-            or(&mut with_posts, &bits.with_posts());
-        }
-        if covered != union.covered || with_posts != union.with_posts() {
+        let legs = |place: usize| {
+            let parts = self.parts.iter();
+            parts.map(move |part| {
+                part.legs
+                    .iter()
+                    .filter_map(move |leg| Some(servers.get(*leg)?.1.at(place)))
+            })
+        };
+        let fits = |(place, second): (usize, &i64)| {
+            let any_posts = legs(place).flatten().any(|has| has.posts);
+            let all = legs(place).all(|mut part| part.any(|has| has.posts || has.quiet));
+            let union_has = union.at(place);
+            let is_covered = union_has.posts || union_has.quiet;
+            if seconds::counts(union.begins, *second) {
+                // which parts are missing, and whether they had begun, the gaps tell
+                (!is_covered || union_has.posts == any_posts) && (!all || is_covered)
+            } else {
+                union_has.posts == any_posts
+            }
+        };
+        if !self.seconds.iter().enumerate().all(fits) {
             self.wrong("the seconds covered by the servers do not add up to those of all");
         }
         for (number, (id, bits)) in servers.iter().enumerate() {
@@ -243,8 +297,9 @@ impl Check<'_> {
                 .filter(|gap| gap.server == of)
                 .collect();
             listed += gaps.len();
+            let is_other = |a: &Gap, b: &Gap| a.cause != b.cause || a.partitions != b.partitions;
             let is_maximal = gaps.windows(2).all(|two| match two {
-                [a, b] => a.end < b.begin || (a.end == b.begin && a.cause != b.cause),
+                [a, b] => a.end < b.begin || (a.end == b.begin && is_other(a, b)),
                 _ => true,
             });
             let found = self.causes(&gaps);
@@ -275,20 +330,49 @@ impl Check<'_> {
         servers: &[(&str, &Bits)],
     ) {
         let (mut wrong, mut not_silent) = (0_u64, 0_u64);
+        let missing = self.missing();
         for (place, says) in of_union.iter().enumerate() {
-            let here: Vec<Option<Cause>> = of_servers
-                .iter()
-                .map(|causes| causes.get(place).copied().flatten())
-                .collect();
-            // a server that had not begun has no cause
+            let here = |leg: &usize| of_servers.get(*leg)?.get(place).copied().flatten();
             let second = self.seconds.get(place).copied().unwrap_or(0);
-            let known = here.iter().copied().flatten();
-            let expected = (!union.is_no_gap(place, second)).then(|| cause::of_union(known));
-            wrong += u64::from(*says != expected);
-            let somebody = servers.iter().any(|(_, bits)| {
-                bits.covered.get(place) == Some(&true) && bits.quiet.get(place) == Some(&false)
-            });
-            not_silent += u64::from(somebody && here.contains(&Some(Cause::UpstreamSilence)));
+            let none = BTreeSet::new();
+            let missing = missing.get(&second).unwrap_or(&none);
+            let mut expected: Vec<Cause> = Vec::new();
+            let mut fits = true;
+            for part in &self.parts {
+                let legs = part
+                    .legs
+                    .iter()
+                    .filter_map(|leg| Some(servers.get(*leg)?.1));
+                let is_covered = legs
+                    .clone()
+                    .any(|bits| bits.covered.get(place) == Some(&true));
+                let begins = legs.map(|bits| bits.begins).min().flatten();
+                let is_missing = match part.partition {
+                    None => !union.is_no_gap(place, second),
+                    Some(partition) => missing.contains(&partition),
+                };
+                let counts = seconds::counts(union.begins, second)
+                    && begins.is_none_or(|at| at.second() + BEGIN_UNSURE_S <= second);
+                fits &= if is_missing {
+                    !is_covered && seconds::counts(begins, second)
+                } else {
+                    is_covered || !counts || part.partition.is_none()
+                };
+                // a leg that had not begun has no cause
+                let known = part.legs.iter().filter_map(here);
+                expected.extend(is_missing.then(|| cause::of_union(known)));
+            }
+            let expected = (!expected.is_empty()).then(|| cause::of_union(expected));
+            wrong += u64::from(*says != expected || !fits);
+            for part in &self.parts {
+                let mut legs = part
+                    .legs
+                    .iter()
+                    .filter_map(|leg| Some(servers.get(*leg)?.1));
+                let somebody = legs.any(|bits| bits.at(place).posts);
+                let is_silent = |leg: &usize| here(leg) == Some(Cause::UpstreamSilence);
+                not_silent += u64::from(somebody && part.legs.iter().any(is_silent));
+            }
         }
         if 0 < wrong {
             self.wrong(format!(
@@ -300,6 +384,25 @@ impl Check<'_> {
                 "{not_silent} seconds are called upstream silence in which a server has posts"
             ));
         }
+    }
+
+    /// The partitions that the union lacks in each second, as its gaps say.
+    fn missing(&self) -> BTreeMap<i64, BTreeSet<Partition>> {
+        let mut missing: BTreeMap<i64, BTreeSet<Partition>> = BTreeMap::new();
+        for gap in self
+            .manifest
+            .gaps
+            .iter()
+            .filter(|gap| !gap.partitions.is_empty())
+        {
+            // of a gap that reaches beyond the hour no more is looked at
+            let inside = |second: &&i64| (gap.begin.second()..gap.end.second()).contains(*second);
+            for second in self.seconds.iter().filter(inside) {
+                let of_second = missing.entry(*second).or_default();
+                of_second.extend(&gap.partitions);
+            }
+        }
+        missing
     }
 
     /// The cause of every second of the hour.
@@ -316,57 +419,81 @@ impl Check<'_> {
 
     /// Whether the estimate is what the table of minutes gives, and the table what the bitmaps say.
     fn estimate(&mut self) {
-        let rows = &self.manifest.minutes.rows;
-        let has_two = self.manifest.minutes.servers.len() == 2;
-        if rows.iter().any(|row| row.4.is_some() != has_two) {
+        let minutes = &self.manifest.minutes;
+        let (rows, parts) = (&minutes.rows, self.parts.clone());
+        let is_whole = |part: &Part| part.partition.is_none();
+        let whole_has_two = parts
+            .iter()
+            .any(|part| is_whole(part) && part.legs.len() == 2);
+        let of_two = |part: &&Part| !is_whole(part) && part.legs.len() == 2;
+        let with_two = parts
+            .iter()
+            .filter(of_two)
+            .filter_map(|part| part.partition);
+        let with_two: Vec<u8> = with_two.map(Partition::number).collect();
+        if rows.iter().any(|row| row.4.is_some() != whole_has_two)
+            || !minutes.partitions.keys().eq(&with_two)
+            || minutes.partitions.values().any(|of| of.len() != rows.len())
+        {
             return self.wrong("the table of minutes is not that of so many servers");
         }
-        let both: Vec<Both> = rows.iter().filter_map(|row| row.4).collect();
-        if estimate(&both) != self.manifest.estimate {
+        if estimate(minutes.both()) != self.manifest.estimate {
             self.wrong("the estimate is not what the table of minutes gives");
         }
-        let cannot_be = |MinuteRow(_, _, posts, common, both): &MinuteRow| {
-            let (Some(both), [first, second]) = (both, &posts[..]) else {
-                return false;
-            };
-            *first < both.first
-                || *second < both.second
-                || *common != both.common
+        for part in parts.iter().filter(|part| part.legs.len() == 2) {
+            self.both(part);
+        }
+    }
+
+    /// Whether what the table says of the two legs of a part can be, and is what their bitmaps say.
+    fn both(&mut self, part: &Part) {
+        let minutes = &self.manifest.minutes;
+        let of_part = part
+            .partition
+            .and_then(|one| minutes.partitions.get(&one.number()));
+        let both: Vec<Both> = match of_part {
+            Some(of_part) => of_part.clone(),
+            None => minutes.rows.iter().filter_map(|row| row.4).collect(),
+        };
+        let [first, second] = part.legs[..] else {
+            return;
+        };
+        let cannot_be = |(row, both): (&MinuteRow, &Both)| {
+            let posts = |leg: usize| row.2.get(leg).copied().unwrap_or(0);
+            posts(first) < both.first
+                || posts(second) < both.second
+                || row.3 < both.common
+                || (of_part.is_none() && row.3 != both.common)
                 || both.first.min(both.second) < both.common
                 || both.first.min(both.second) < both.seconds
         };
-        if rows.iter().any(cannot_be) {
+        if minutes.rows.iter().zip(&both).any(cannot_be) {
             self.wrong("the table of minutes has numbers for two servers that cannot be");
         }
-        let servers: Vec<Vec<bool>> = self
-            .manifest
-            .coverage
-            .servers
-            .values()
-            .filter_map(|covered| covered.bits(self.seconds.len()))
-            .map(|(covered, quiet)| {
-                let begins = None;
-                let bits = Bits {
-                    begins,
-                    covered,
-                    quiet,
-                };
-                bits.with_posts()
-            })
-            .collect();
-        if let ([first, second], true) = (&servers[..], has_two) {
-            let mut found: BTreeMap<Minute, u64> = BTreeMap::new();
-            let seconds = self.seconds.iter().zip(first.iter().zip(second));
-            for (second, _) in seconds.filter(|(_, (a, b))| **a && **b) {
-                *found.entry(UtcMs(second * 1_000).minute()).or_default() += 1;
-            }
-            let says = |row: &MinuteRow| row.4.map_or(0, |both| both.seconds);
-            if rows
-                .iter()
-                .any(|row| says(row) != found.get(&row.0).copied().unwrap_or(0))
-            {
-                self.wrong("the seconds that both servers have are not what their bitmaps say");
-            }
+        let with_posts = |leg: usize| {
+            let covered = self.manifest.coverage.servers.values().nth(leg)?;
+            let (covered, quiet) = covered.bits(self.seconds.len())?;
+            let begins = None;
+            let bits = Bits {
+                begins,
+                covered,
+                quiet,
+            };
+            Some(bits.with_posts())
+        };
+        let Some((first, second)) = with_posts(first).zip(with_posts(second)) else {
+            return;
+        };
+        let mut found: BTreeMap<Minute, u64> = BTreeMap::new();
+        let seconds = self.seconds.iter().zip(first.iter().zip(&second));
+        for (second, _) in seconds.filter(|(_, (a, b))| **a && **b) {
+            *found.entry(UtcMs(second * 1_000).minute()).or_default() += 1;
+        }
+        let fits = |(row, both): (&MinuteRow, &Both)| {
+            both.seconds == found.get(&row.0).copied().unwrap_or(0)
+        };
+        if !minutes.rows.iter().zip(&both).all(fits) {
+            self.wrong("the seconds that both servers have are not what their bitmaps say");
         }
     }
 }

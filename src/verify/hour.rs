@@ -13,7 +13,7 @@ use super::{
     survey::{HourPlace, Root, zone},
 };
 use crate::{
-    cover::seconds,
+    cover::{part, seconds},
     period::Minute,
     segment::line::PROGRAM,
     source::{Source, Sources},
@@ -246,7 +246,8 @@ fn check_outputs(path: &Path, source: &dyn Source, manifest: &Manifest, problems
 
 /// Whether the table of minutes agrees with the counts.
 fn check_minutes(path: &Path, manifest: &Manifest, problems: &mut Problems) {
-    let Minutes { servers, rows } = &manifest.minutes;
+    let Minutes { servers, rows, .. } = &manifest.minutes;
+    let is_whole = part::parts(servers).len() == 1;
     let all = seconds::minutes(&manifest.intervals);
     if !rows.iter().map(|row| row.0).eq(all) {
         problems.wrong(path, "the table of minutes has not the minutes of the hour");
@@ -271,9 +272,10 @@ fn check_minutes(path: &Path, manifest: &Manifest, problems: &mut Problems) {
     }
     for MinuteRow(minute, posts, of_servers, common, _) in rows {
         let fits = of_servers.len() == servers.len()
+            && common <= posts
             && of_servers
                 .iter()
-                .all(|of_server| common <= of_server && of_server <= posts)
+                .all(|of_server| (!is_whole || common <= of_server) && of_server <= posts)
             && *posts <= of_servers.iter().sum();
         if !fits {
             problems.wrong(path, format!("its numbers for {minute} cannot be"));

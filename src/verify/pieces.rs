@@ -112,6 +112,7 @@ mod tests {
     fn gap(begin: i64, end: i64) -> Gap {
         Gap {
             server: "1".to_owned(),
+            partitions: Vec::new(),
             begin: UtcMs(begin),
             end: UtcMs(end),
             cause: Cause::Stall,

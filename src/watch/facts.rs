@@ -8,7 +8,7 @@ use super::link::Link;
 use crate::{
     cover::cause::Cause,
     period::{Hour, Interval, Minute, UtcMs},
-    segment::name::ServerId,
+    segment::name::{Leg, ServerId},
     supervise::record::Record,
 };
 
@@ -112,8 +112,8 @@ pub struct HourFacts {
 /// Posts of an hour.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct CountFacts {
-    /// By server.
-    pub servers: BTreeMap<ServerId, PostFacts>,
+    /// By leg.
+    pub servers: BTreeMap<Leg, PostFacts>,
     /// Together.
     pub total: PostFacts,
 }
@@ -128,8 +128,8 @@ pub struct PostFacts {
 /// Covered seconds of an hour.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct CoverageFacts {
-    /// By server.
-    pub servers: BTreeMap<ServerId, SecondFacts>,
+    /// By leg.
+    pub servers: BTreeMap<Leg, SecondFacts>,
     /// By any.
     pub union: SecondFacts,
 }

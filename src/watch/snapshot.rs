@@ -506,7 +506,7 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
         } else {
             let of = hour.coverage.servers.iter();
             of.into_iter()
-                .find(|(id, _)| id.as_str() == name)
+                .find(|(leg, _)| leg.to_string() == name)
                 .map(|(_, seconds)| *seconds)
         };
         covered_s += seconds.map_or(0, |seconds| seconds.covered);

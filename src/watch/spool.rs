@@ -21,7 +21,7 @@ use crate::{
         aside,
         event::Event,
         line,
-        name::{self, RunId, SegmentName, ServerId},
+        name::{self, Leg, RunId, SegmentName, ServerId},
         run::Runs,
         seal::{SEAL_BYTES_MAX, Seal},
         spool,
@@ -170,7 +170,7 @@ impl KnownServer {
         let folders = spool::hour_folders(spool.disk, spool.folder, spool.server)?.found;
         self.folders.retain(|folder, _| folders.contains(folder));
         // a server that delivers here keeps its own order there, and its seals tell it
-        let runs = Runs::read(spool.disk, spool.folder, spool.server)?;
+        let runs = Runs::read(spool.disk, spool.folder, &Leg::whole(spool.server.clone()))?;
         self.runs
             .extend(runs.iter().map(|run| (run.id, run.number)));
         let busy_from = folders.len().saturating_sub(BUSY_FOLDERS);
@@ -362,8 +362,8 @@ fn aside(spool: &Spool<'_>) -> io::Result<u64> {
             if entry.folder && depth < ASIDE_DEPTH {
                 folders.push((folder.join(&entry.name), depth + 1));
             } else {
-                let stem = entry.name.split('.').next().unwrap_or(&entry.name);
-                stems.insert(stem.to_owned());
+                let stem = SegmentName::of_file(&entry.name).map(|(name, _)| name.to_string());
+                stems.insert(stem.unwrap_or(entry.name));
             }
         }
         count += stems.len() as u64;
@@ -383,7 +383,7 @@ fn acknowledged(disk: &dyn Disk, path: &Path) -> Option<(Minute, UtcMs)> {
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice::<Ack>(line).ok());
     acks.filter_map(|ack| {
-        let name: SegmentName = ack.file.split('.').next()?.parse().ok()?;
+        let (name, _) = SegmentName::of_file(&ack.file)?;
         Some((name.minute, ack.at))
     })
     .max()
@@ -419,7 +419,7 @@ mod tests {
             let writer = Writer::new(
                 Arc::new(RealDisk),
                 dir.path(),
-                &server,
+                &Leg::whole(server.clone()),
                 "sample",
                 Run {
                     number: 1,

@@ -46,6 +46,7 @@ fn segment(minute: i64, lines: u32) -> Segment {
     let name = SegmentName {
         server: "2".parse().unwrap(),
         stream: "sample".to_owned(),
+        partition: None,
         minute: Minute(FIRST_MINUTE + minute),
         run: RunId(0x3fa9_c01b),
         part: 0,

@@ -452,6 +452,7 @@ fn a_server_is_expected_until_the_day_on_which_it_is_gone_for_good() {
         host: String::new(),
         deliver_to: None,
         endpoint: None,
+        partitions: Vec::new(),
         until: until.map(|day| day.parse().unwrap()),
     };
     site.servers = vec![
@@ -466,11 +467,11 @@ fn a_server_is_expected_until_the_day_on_which_it_is_gone_for_good() {
         ("2026-11-24_00", &["1", "3"]),
     ] {
         let manifest = site.manifest(hour);
-        let servers: Vec<&str> = manifest
+        let servers: Vec<String> = manifest
             .coverage
             .servers
             .keys()
-            .map(twinstream::segment::name::ServerId::as_str)
+            .map(ToString::to_string)
             .collect();
         assert_eq!(servers, expected, "{hour}");
         let late = |server: &str| {
@@ -710,7 +711,7 @@ fn conflicts_have_examples_that_stay_here() {
         );
     }
     let has = |example: &Example, side: &Side| {
-        let number = usize::from(side.server.as_str() == "2");
+        let number = usize::from(side.server.to_string() == "2");
         let named = |line: &[u8], text: &str| memchr::memmem::find(line, text.as_bytes()).is_some();
         let count = format!("\"followers_count\":{},", side.value);
         received[number]

@@ -15,7 +15,7 @@ use twinstream::{
     segment::{
         event::{Event, What},
         line,
-        name::{RunId, SegmentName, ServerId},
+        name::{Leg, RunId, SegmentName, ServerId},
         recover::{Recovered, past, recover},
         run::{Run, Runs},
         seal::{Digester, Seal},
@@ -42,6 +42,10 @@ fn run(id: u32) -> Run {
 
 fn server() -> ServerId {
     "1".parse().unwrap()
+}
+
+fn leg() -> Leg {
+    Leg::whole(server())
 }
 
 /// What a run has written, and how much of it was synced, per minute.
@@ -73,7 +77,7 @@ fn collect_until<D: Disk + Clone + 'static>(
     written: &mut Written,
 ) -> Result<(), WriteError> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let mut writer = Writer::new(shared, spool, &server(), SAMPLE.word, run(0x3fa9_c01b));
+    let mut writer = Writer::new(shared, spool, &leg(), SAMPLE.word, run(0x3fa9_c01b));
     let mut passed = 0;
     let mut to_seal: Option<Closed> = None;
     for minute in FIRST.0..FIRST.0 + MINUTES {
@@ -241,8 +245,19 @@ fn whenever_the_power_fails_what_was_synced_is_there() {
     assert!(10 < torn, "the power never tore a line");
 }
 
+fn sealed(disk: &SimulatedDisk) -> Vec<SegmentName> {
+    let spool = Path::new(SPOOL);
+    spool::sealed(disk, spool, &server()).unwrap().found
+}
+
 fn last_arrival(disk: &SimulatedDisk) -> Option<UtcMs> {
-    let past = past(disk, Path::new(SPOOL), &server(), SAMPLE.word, None);
+    let past = past(
+        disk,
+        Path::new(SPOOL),
+        &leg(),
+        (&sealed(disk), SAMPLE.word),
+        None,
+    );
     past.unwrap().last_line
 }
 
@@ -264,7 +279,7 @@ fn recovery_tells_what_it_found_and_when_the_last_line_came() {
     let spool = Path::new(SPOOL);
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     assert_eq!(last_arrival(&disk), None);
-    let mut writer = Writer::new(shared, spool, &server(), SAMPLE.word, run(1));
+    let mut writer = Writer::new(shared, spool, &leg(), SAMPLE.word, run(1));
     let at = FIRST.begin().plus_ms(1_234);
     write_line(&mut writer, b"{}", at);
     let event = Event {
@@ -306,9 +321,9 @@ fn the_last_line_is_that_of_the_latest_run_whatever_its_clock_says() {
         (5, FIRST.begin().plus_ms(7_000)),
     ] {
         let run = runs.begin(RunId(id), at);
-        runs.keep(&disk, spool, &server()).unwrap();
+        runs.keep(&disk, spool, &leg()).unwrap();
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut writer = Writer::new(shared, spool, &server(), SAMPLE.word, run);
+        let mut writer = Writer::new(shared, spool, &leg(), SAMPLE.word, run);
         write_line(&mut writer, b"{}", at);
         writer.close().unwrap().seal(&disk).unwrap();
         assert_eq!(last_arrival(&disk), Some(at));
@@ -324,7 +339,13 @@ fn a_stream_is_asked_for_since_the_last_line_that_can_be_read() {
         line.get("time_us")?.as_i64()
     };
     let cursor = || {
-        let past = past(&disk, spool, &server(), BLUESKY.word, Some(cursor_of));
+        let past = past(
+            &disk,
+            spool,
+            &leg(),
+            (&sealed(&disk), BLUESKY.word),
+            Some(cursor_of),
+        );
         past.unwrap().cursor
     };
     assert_eq!(cursor(), None);
@@ -341,7 +362,7 @@ fn a_stream_is_asked_for_since_the_last_line_that_can_be_read() {
         let at = FIRST
             .begin()
             .plus_ms(60_000 * i64::try_from(minute).unwrap());
-        let mut writer = Writer::new(Arc::clone(&shared), spool, &server(), BLUESKY.word, run(1));
+        let mut writer = Writer::new(Arc::clone(&shared), spool, &leg(), BLUESKY.word, run(1));
         for line in lines {
             write_line(&mut writer, line.as_bytes(), at);
         }
@@ -353,7 +374,13 @@ fn a_stream_is_asked_for_since_the_last_line_that_can_be_read() {
     disk.remove(&names[1].paths(spool).segment).unwrap();
     assert_eq!(cursor(), Some(2), "the segment is gone, its seal is not");
     // another stream's lines tell nothing
-    let past = past(&disk, spool, &server(), SAMPLE.word, Some(cursor_of));
+    let past = past(
+        &disk,
+        spool,
+        &leg(),
+        (&sealed(&disk), SAMPLE.word),
+        Some(cursor_of),
+    );
     assert_eq!(past.unwrap().cursor, None);
 }
 
@@ -365,7 +392,7 @@ fn a_pair_that_cannot_be_mended_stops_no_other() {
         let mut writer = Writer::new(
             shared,
             Path::new(SPOOL),
-            &server(),
+            &leg(),
             SAMPLE.word,
             self::run(run),
         );
@@ -401,7 +428,7 @@ fn a_full_disk_keeps_what_is_whole_and_goes_on_when_there_is_room() {
         let disk = SimulatedDisk::default();
         disk.set_capacity(Some(capacity));
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let mut writer = Writer::new(shared, Path::new(SPOOL), &server(), SAMPLE.word, run(7));
+        let mut writer = Writer::new(shared, Path::new(SPOOL), &leg(), SAMPLE.word, run(7));
         let mut stored = Vec::new();
         line::store(br#"{"data":{"id":"1"}}"#, FIRST.begin(), &mut stored);
         let lines = Lines {

@@ -32,7 +32,7 @@ use twinstream::{
         revision::Revision,
         statement::{HourRead, Statement},
     },
-    segment::name::{RunId, SegmentName, ServerId},
+    segment::name::{Leg, RunId, SegmentName},
     vault::{
         ledger::Line,
         manifest::{
@@ -870,7 +870,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
     let intervals = zone.intervals(hour);
     let begin = zone.intervals(Hour(hour.day().0 * 24))[0].begin.second();
     let (mut coverage, mut gaps) = seconds_of(begin, &intervals);
-    let [one, two]: [ServerId; 2] = ["1", "2"].map(|id| id.parse().unwrap());
+    let [one, two]: [Leg; 2] = ["1", "2"].map(|id| id.parse().unwrap());
     if !with_second {
         gaps.retain(|gap| gap.server == "1");
         for gap in &mut gaps {
@@ -889,6 +889,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
             })
             .collect();
         let late = |server: &str| Gap {
+            partitions: Vec::new(),
             server: server.to_owned(),
             begin: intervals[0].begin,
             end: intervals[0].end,
@@ -937,6 +938,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
         )
     };
     let minutes = Minutes {
+        partitions: BTreeMap::new(),
         servers: vec![one.clone(), two.clone()],
         rows: (0..60).map(row).collect(),
     };

@@ -25,7 +25,7 @@ use twinstream::{
     period::{Interval, Minute, UtcMs, Zone},
     segment::{
         event::{self, Disconnected, Event, What},
-        name::{RunId, SegmentName, ServerId},
+        name::{Leg, RunId, SegmentName, ServerId},
     },
 };
 
@@ -531,6 +531,7 @@ impl<'a> Server<'a> {
                 let segment = SegmentName {
                     server: self.id.clone(),
                     stream: "sample".to_owned(),
+                    partition: None,
                     minute,
                     run: RunId(self.run),
                     part: 0,
@@ -680,6 +681,7 @@ impl<'a> Server<'a> {
                 let name = SegmentName {
                     server: self.id.clone(),
                     stream: "sample".to_owned(),
+                    partition: None,
                     minute: *minute,
                     run: RunId(*run),
                     part: 0,
@@ -809,7 +811,7 @@ fn accounts(
         now: world.at(world.seconds * 1_000 + 3_600_000),
         primary: None,
     };
-    let servers: Vec<ServerId> = ["1", "2"].map(|id| id.parse().unwrap()).into();
+    let servers: Vec<Leg> = ["1", "2"].map(|id| id.parse().unwrap()).into();
     let mut found = Vec::new();
     for candidate in plan::candidates(&known, &BTreeSet::new(), &when) {
         let intervals = zone.intervals(candidate.hour);
@@ -821,7 +823,7 @@ fn accounts(
             .iter()
             .map(|id| {
                 let numbers = candidate.events.iter();
-                let numbers = numbers.filter(|n| known[**n].name.server == *id);
+                let numbers = numbers.filter(|n| known[**n].name.is_of(id));
                 let mut files: Vec<EventsFile> =
                     numbers.clone().map(|n| stock[*n].1.clone()).collect();
                 let mut lags: BTreeMap<RunId, Vec<Lag>> = BTreeMap::new();
@@ -847,7 +849,7 @@ fn accounts(
         let account = account(&Given {
             intervals: &intervals,
             servers: &servers,
-            posts: &in_second.collect(),
+            posts: &[in_second.collect()],
             timelines: &timelines,
             is_in_span: true,
             began: when.span.began,

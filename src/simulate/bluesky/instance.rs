@@ -203,6 +203,7 @@ impl Feed {
         let target = Target {
             listener: instance,
             connection: None,
+            partition: None,
         };
         let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
         for one in self.schedule.around(begin.plus_ms(-self.catch_up_ms), end) {
@@ -237,6 +238,7 @@ impl Feed {
         let target = Target {
             listener: instance,
             connection: None,
+            partition: None,
         };
         let at = UtcMs(at_us.div_euclid(1_000));
         for (one, fault) in self.schedule.active(at, target) {

@@ -201,6 +201,7 @@ fn decide(
     let target = Target {
         listener,
         connection: None,
+        partition: None,
     };
     for (one, fault) in shared.ports.schedule.active(now, target) {
         let refusal = match &fault.kind {
@@ -310,6 +311,7 @@ impl Subscriber {
         let target = Target {
             listener,
             connection: Some(stream),
+            partition: None,
         };
         let dictionary = shared.dictionary.as_deref().filter(|_| asked.compress);
         let packer = dictionary.and_then(|dictionary| Packer::new(dictionary).ok());

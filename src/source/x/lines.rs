@@ -26,8 +26,8 @@ const UNIQUE: [&str; 9] = [
     "referenced_posts.list.element.id",
 ];
 
-/// The sample of about 1 % of all posts.
-pub(in crate::source) const SAMPLE: &str = "sample";
+/// The words of X's streams. The first one stands for all of them.
+pub(in crate::source) const STREAMS: [&str; 3] = ["sample", "sample10", "firehose"];
 
 const DICTIONARY: Dictionary = Dictionary {
     page: "data-dictionary.md",
@@ -69,7 +69,7 @@ pub(super) fn author(text: &str) -> Option<Key> {
 
 impl Source for X {
     fn streams(&self) -> &'static [&'static str] {
-        &[SAMPLE]
+        &STREAMS
     }
 
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected> {

@@ -2,7 +2,7 @@
 //!
 //! Unknown members never matter, and a member of an unexpected type is an empty cell.
 
-pub(super) use lines::SAMPLE;
+pub(super) use lines::STREAMS;
 pub use lines::X;
 
 /// A post's columns of Parquet.

@@ -124,6 +124,8 @@ pub(crate) fn segments_of(stream: &str, server: &str, received: &[Received]) -> 
                 name: SegmentName {
                     server: server.clone(),
                     stream: stream.to_owned(),
+
+                    partition: None,
                     minute,
                     run: RunId(0x3fa9_c01b),
                     part: 0,
@@ -161,6 +163,8 @@ impl Segment {
             program: "test/1".to_owned(),
             server: self.name.server.clone(),
             stream: self.name.stream.clone(),
+
+            partition: None,
             minute: self.name.minute,
             run: self.name.run,
             run_number: 1,

@@ -54,7 +54,7 @@ fn a_collector() {
             door.spool(&root.join("spool").into(), Asks::Make)
         }),
         server: of(SERVER).parse().unwrap(),
-        wire: Box::new(Gauge),
+        wires: vec![Box::new(Gauge)],
         endpoints: vec![of(URL)],
         proxies: Proxies::default(),
         clock: Clock::system(),

@@ -10,12 +10,11 @@ use crate::{
     backoff::backfill_minutes,
     config::settings::{Secret, X},
     period::UtcMs,
-    segment::line::CursorOf,
+    segment::{line::CursorOf, name::Partition},
     source::{
         gunzip::decode_short,
         page,
         wire::{Ask, Intake, Last, Refused, Resume, Transport, Wire},
-        x::lines::SAMPLE,
     },
 };
 
@@ -30,12 +29,17 @@ pub struct NotAToken;
 /// What X is asked for.
 pub struct Api {
     settings: X,
+    partition: Option<Partition>,
     authorization: HeaderValue,
 }
 
 impl Api {
     /// With a token, which goes into one header, as it was issued, and nowhere else.
-    pub fn new(settings: &X, token: &Secret) -> Result<Self, NotAToken> {
+    pub fn new(
+        settings: &X,
+        partition: Option<Partition>,
+        token: &Secret,
+    ) -> Result<Self, NotAToken> {
         let bearer = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
         let Ok(mut authorization) = bearer else {
             return Err(NotAToken);
@@ -43,19 +47,24 @@ impl Api {
         authorization.set_sensitive(true);
         Ok(Self {
             settings: settings.clone(),
+            partition,
             authorization,
         })
     }
 
     /// Path and query of the request.
-    pub fn path_and_query(settings: &X, minutes: u8) -> String {
-        path_and_query(settings.fields, minutes)
+    pub fn path_and_query(settings: &X, partition: Option<Partition>, minutes: u8) -> String {
+        path_and_query(settings, partition, minutes)
     }
 }
 
 impl Wire for Api {
     fn stream(&self) -> &'static str {
-        SAMPLE
+        self.settings.stream.word()
+    }
+
+    fn partition(&self) -> Option<Partition> {
+        self.partition
     }
 
     fn transport(&self) -> Transport {
@@ -75,7 +84,7 @@ impl Wire for Api {
             Resume::Live | Resume::Since(_) => 0,
         };
         Ask {
-            path: path_and_query(self.settings.fields, minutes),
+            path: path_and_query(&self.settings, self.partition, minutes),
             headers: vec![
                 (header::AUTHORIZATION, self.authorization.clone()),
                 (header::ACCEPT_ENCODING, HeaderValue::from_static("gzip")),

@@ -3,10 +3,19 @@
 //! The stream takes the old spelling `tweet.fields` whatever the API's pages say. A list is one
 //! parameter with its values joined by commas; an empty list would be refused, so none is sent.
 
-use crate::config::settings::Fields;
+use crate::{
+    config::settings::{Fields, X, XStream},
+    segment::name::Partition,
+};
 
-/// The path of the sampled stream below the base address.
-const PATH: &str = "/2/tweets/sample/stream";
+/// The path of a stream below the base address.
+const fn path(stream: XStream) -> &'static str {
+    match stream {
+        XStream::Sample => "/2/tweets/sample/stream",
+        XStream::Sample10 => "/2/tweets/sample10/stream",
+        XStream::Firehose => "/2/tweets/firehose/stream",
+    }
+}
 
 /// What the 20 columns need.
 const CORE: &[(&str, &[&str])] = &[
@@ -164,8 +173,12 @@ const ALL: &[(&str, &[&str])] = &[
 ];
 
 /// Path and query of the request.
-pub(super) fn path_and_query(fields: Fields, backfill_minutes: u8) -> String {
-    let lists = match fields {
+pub(super) fn path_and_query(
+    settings: &X,
+    partition: Option<Partition>,
+    backfill_minutes: u8,
+) -> String {
+    let lists = match settings.fields {
         Fields::Core => CORE,
         Fields::All => ALL,
     };
@@ -173,31 +186,53 @@ pub(super) fn path_and_query(fields: Fields, backfill_minutes: u8) -> String {
         .iter()
         .map(|(name, values)| format!("{name}={}", values.join(",")))
         .collect();
+    if let Some(partition) = partition {
+        parameters.push(format!("partition={}", partition.number()));
+    }
     if 0 < backfill_minutes {
         parameters.push(format!("backfill_minutes={backfill_minutes}"));
     }
-    format!("{PATH}?{}", parameters.join("&"))
+    let path = path(settings.stream);
+    format!("{path}?{}", parameters.join("&"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn x(stream: XStream, fields: Fields) -> X {
+        X {
+            stream,
+            base_url: String::new(),
+            bearer_token_file: "token".into(),
+            fields,
+            backfill: true,
+            max_line: 0,
+        }
+    }
+
     #[test]
     fn the_core_asks_for_what_the_columns_need_and_backfill_only_when_there_is_some() {
         let core = "/2/tweets/sample/stream?expansions=author_id\
             &tweet.fields=author_id,conversation_id,created_at,id,lang,text,referenced_tweets,source\
             &user.fields=created_at,id,location,name,protected,public_metrics,username,verified";
-        assert_eq!(path_and_query(Fields::Core, 0), core);
+        let sample = x(XStream::Sample, Fields::Core);
+        assert_eq!(path_and_query(&sample, None, 0), core);
         assert_eq!(
-            path_and_query(Fields::Core, 3),
+            path_and_query(&sample, None, 3),
             format!("{core}&backfill_minutes=3")
+        );
+        let all = x(XStream::Firehose, Fields::Core);
+        let core = core.replace("sample", "firehose");
+        assert_eq!(
+            path_and_query(&all, Partition::new(7), 3),
+            format!("{core}&partition=7&backfill_minutes=3")
         );
     }
 
     #[test]
     fn all_asks_for_no_field_that_only_an_author_may_see() {
-        let all = path_and_query(Fields::All, 0);
+        let all = path_and_query(&x(XStream::Sample, Fields::All), None, 0);
         for private in [
             "non_public",
             "organic",

@@ -1,0 +1,147 @@
+//! `[x]` → what cannot be wrong, and which parts of a stream a server collects.
+
+use super::{
+    file::{Entry, Value},
+    resolve::Resolving,
+    settings::{Fields, X, XStream},
+};
+use crate::segment::name::Partition;
+
+/// A line's length.
+const MAX_LINE: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
+
+const STREAMS: [(&str, XStream); 3] = [
+    ("sample", XStream::Sample),
+    ("sample10", XStream::Sample10),
+    ("firehose", XStream::Firehose),
+];
+
+impl Resolving<'_> {
+    pub(super) fn x(&mut self) -> X {
+        let base_url = self.base_url("x.base_url");
+        let max_line = self.size("x.max_line");
+        if !MAX_LINE.contains(&max_line) {
+            let line = self.line("x.max_line");
+            self.wrong(
+                line,
+                "x.max_line",
+                "it is out of range",
+                "it takes \"64KiB\" to \"1GiB\"",
+            );
+        }
+        let stream = self.one_of("x.stream", &STREAMS);
+        if stream != XStream::Sample {
+            let line = self.line("x.stream");
+            let why = "the status page does not know partitions yet";
+            self.wrong(line, "x.stream", why, "leave it at \"sample\"");
+        }
+        X {
+            stream,
+            base_url,
+            bearer_token_file: self.path("x.bearer_token_file"),
+            fields: self.one_of("x.fields", &[("core", Fields::Core), ("all", Fields::All)]),
+            backfill: self.bool("x.backfill"),
+            max_line: usize::try_from(max_line).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Which parts of that stream the servers collect, unless one says so itself.
+    pub(super) fn partitions(&mut self, stream: Option<XStream>) -> Vec<Partition> {
+        let key = "x.partitions";
+        let (text, line) = (self.text(key), self.line(key));
+        if stream.is_none_or(|stream| stream.partitions() == 0) && !self.is_written(key) {
+            return Vec::new();
+        }
+        self.partitions_of(stream, key, (&text, line))
+    }
+
+    /// Which parts of that stream a server says it collects.
+    pub(super) fn own_partitions(
+        &mut self,
+        stream: Option<XStream>,
+        entry: &Entry,
+    ) -> Vec<Partition> {
+        let key = "partitions";
+        let Value::Text(text) = &entry.value else {
+            let hint = "write \"all\", \"1-10\" or \"3,7\", in quotes";
+            self.wrong(Some(entry.line), key, "it takes a text", hint);
+            return Vec::new();
+        };
+        self.partitions_of(stream, key, (text, Some(entry.line)))
+    }
+
+    fn partitions_of(
+        &mut self,
+        stream: Option<XStream>,
+        key: &str,
+        (text, line): (&str, Option<usize>),
+    ) -> Vec<Partition> {
+        let Some(stream) = stream.filter(|stream| 0 < stream.partitions()) else {
+            let why = match stream {
+                Some(stream) => format!("the stream {:?} has no partitions", stream.word()),
+                None => "only streams of X have partitions".to_owned(),
+            };
+            self.wrong(line, key, why, "leave it away");
+            return Vec::new();
+        };
+        let last = stream.partitions();
+        let found = read(text, last);
+        if found.is_empty() {
+            let why = format!(
+                "{text:?} names no partitions: {} has 1 to {last}",
+                stream.word()
+            );
+            self.wrong(line, key, why, "write \"all\", \"1-10\" or \"3,7\"");
+        }
+        found
+    }
+}
+
+/// The partitions that a text names, ascending, of a stream that has those up to `last`; none if it names others, or one
+/// twice.
+fn read(text: &str, last: u8) -> Vec<Partition> {
+    let number = |text: &str| {
+        let text = text.trim();
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse::<u8>().ok().filter(|_| is_plain)?;
+        (1..=last).contains(&number).then_some(number)
+    };
+    let range = |part: &str| match part.split_once('-') {
+        None => number(part).map(|one| one..=one),
+        Some((first, last)) => Some(number(first)?..=number(last)?).filter(|all| !all.is_empty()),
+    };
+    let numbers: Option<Vec<u8>> = if text == "all" {
+        Some((1..=last).collect())
+    } else {
+        let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
+        ranges.map(|ranges| ranges.into_iter().flatten().collect())
+    };
+    let mut numbers = numbers.unwrap_or_default();
+    numbers.sort_unstable();
+    if numbers.windows(2).any(|two| two.first() == two.last()) {
+        return Vec::new();
+    }
+    numbers.into_iter().filter_map(Partition::new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_named_by_numbers_and_ranges() {
+        let numbers = |text| -> Vec<u8> {
+            let found = read(text, 20);
+            found.into_iter().map(Partition::number).collect()
+        };
+        assert_eq!(numbers("all"), (1..=20).collect::<Vec<u8>>());
+        assert_eq!(numbers("1-10"), (1..=10).collect::<Vec<u8>>());
+        assert_eq!(numbers("7, 3"), [3, 7]);
+        assert_eq!(numbers("19-20,1"), [1, 19, 20]);
+        for wrong in [
+            "", "0", "21", "3-2", "1-21", "1,1", "1-3,2", "+1", "1-", "-1", "one", "ALL", "1;2",
+        ] {
+            assert_eq!(numbers(wrong), [0; 0], "{wrong}");
+        }
+    }
+}

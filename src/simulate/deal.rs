@@ -1,0 +1,66 @@
+//! Which streams there are, and which posts of the feed a stream gets: a stream that is divided into partitions is dealt
+//! by a hash of the post's id, so that a post is in one partition only, and always in the same.
+
+use super::chance::mix;
+
+/// A stream that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Offer {
+    /// Its path.
+    pub(super) path: &'static str,
+    /// How many partitions it has; 0: none.
+    pub(super) partitions: u8,
+}
+
+/// The streams. All of them bring the posts of one feed; how many these are is for the recipe to say.
+const OFFERS: [Offer; 3] = [
+    Offer {
+        path: "/2/tweets/sample/stream",
+        partitions: 0,
+    },
+    Offer {
+        path: "/2/tweets/sample10/stream",
+        partitions: 2,
+    },
+    Offer {
+        path: "/2/tweets/firehose/stream",
+        partitions: 20,
+    },
+];
+
+impl Offer {
+    /// The stream of a path.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        OFFERS.into_iter().find(|offer| offer.path == path)
+    }
+}
+
+/// What a stream gets of the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deal {
+    /// Everything.
+    All,
+    /// One of so many partitions, counted from 1.
+    Partition(u8, u8),
+}
+
+impl Deal {
+    /// The partition, if it is one.
+    pub(super) const fn partition(self) -> Option<u8> {
+        match self {
+            Self::All => None,
+            Self::Partition(number, _) => Some(number),
+        }
+    }
+
+    /// Whether it gets that post; what has no id is of the first partition.
+    pub(super) fn takes(self, post_id: Option<u64>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Partition(number, of) => {
+                let dealt = post_id.map_or(0, |post_id| mix(post_id) % u64::from(of.max(1)));
+                dealt + 1 == u64::from(number)
+            }
+        }
+    }
+}
