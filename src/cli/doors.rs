@@ -1,8 +1,8 @@
 //! The doors of `check` that lead outside: the API, the primary, the mail server, OSF.
 
 use super::{
-    check::{Finding, State, fail, failed, ok, warn},
     exit::Failure,
+    finding::{Finding, State, fail, failed, ok, warn},
     probe::{self, Answer},
     setup::{self, Setup},
     store, witness,

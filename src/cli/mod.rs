@@ -21,6 +21,7 @@ mod deliver;
 mod demo;
 mod demo_site;
 mod doors;
+mod finding;
 mod gaps;
 mod global;
 mod init;

@@ -15,6 +15,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 
 use super::{
+    fault::{Fault, fault},
     handshake,
     http::{Answer, Http, Socket},
     tunnel,
@@ -34,23 +35,6 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// However fast a simulated clock runs, the network is a real one.
 const REAL_MIN: Duration = Duration::from_millis(500);
-
-/// Why an attempt gave no answer.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) cause: Cause,
-    /// For a person; nothing is decided on it.
-    pub(super) detail: String,
-}
-
-impl Fault {
-    fn new(cause: Cause, detail: &(impl ToString + ?Sized)) -> Self {
-        Self {
-            cause,
-            detail: detail.to_string(),
-        }
-    }
-}
 
 /// What cannot be used to reach the API.
 #[derive(Debug, thiserror::Error)]
@@ -267,33 +251,4 @@ fn tls_connector() -> Result<TlsConnector, ApiError> {
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
-}
-
-/// What an error of hyper means.
-pub(super) fn fault(error: &hyper::Error) -> Fault {
-    let mut words = error.to_string();
-    let mut io_kind = None;
-    let mut tls = false;
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        words = format!("{words}: {inner}");
-        tls |= inner.is::<rustls::Error>();
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            io_kind = Some(io.kind());
-            tls |= io
-                .get_ref()
-                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
-        }
-        source = inner.source();
-    }
-    let cause = match io_kind {
-        _ if tls => Cause::Tls,
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Cause::Protocol,
-        None if error.is_parse() => Cause::Protocol,
-        _ => Cause::Reset,
-    };
-    Fault {
-        cause,
-        detail: words,
-    }
 }

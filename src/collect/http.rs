@@ -30,7 +30,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::connect::{Fault, fault};
+use super::fault::{Fault, fault};
 use crate::segment::event::Cause;
 
 /// Hyper's buffer for one connection grows to this at most.

@@ -21,6 +21,7 @@ pub mod pulse;
 
 mod connect;
 mod earlier;
+mod fault;
 mod halt;
 mod handshake;
 mod http;

@@ -5,7 +5,8 @@ use std::{pin::pin, task::Poll, time::Duration};
 use hyper::{HeaderMap, Response, header};
 
 use super::{
-    connect::{Endpoint, Fault},
+    connect::Endpoint,
+    fault::Fault,
     halt::{Halt, Stop},
     http::{Answer, Body, Piece},
     outbox::Outbox,
