@@ -20,6 +20,7 @@ use twinstream::{
     },
     vault::{
         csv,
+        deleted::Deleted,
         xz::{Effort, XzWriter},
     },
     world::disk::RealDisk,
@@ -159,6 +160,7 @@ fn dedupe_two_servers(bencher: Bencher) {
         part_of: &[0, 0],
         connections: &connections,
         columns: None,
+        deleted: &Deleted::none(&RealDisk),
     };
     let copies = || {
         let of = |server: usize| {
@@ -175,7 +177,7 @@ fn dedupe_two_servers(bencher: Bencher) {
     };
     bencher
         .with_inputs(copies)
-        .bench_local_values(|copies| dedupe(copies, &made, &mut *records, |_, _, _| ()));
+        .bench_local_values(|copies| dedupe(copies, &made, &mut *records, |_, _, _, _| ()));
 }
 
 #[divan::bench(args = ["stored", "fast", "balanced", "small"], sample_count = 3, sample_size = 1)]

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use clap::Args;
 use twinstream::{
     config::settings::{Merge, Xz},
-    merge::{run::Job, unit::UNIT_BYTES},
+    merge::{deletions::Hear, run::Job, unit::UNIT_BYTES},
     period::{Hour, Zone},
     place::{decide::Asks, door::Door},
     source::SAMPLE,
@@ -68,6 +68,7 @@ impl MergeHour {
             vault: &identity::open(&door, &vault, Asks::Make, "UTC", SAMPLE.word)?,
             settings: &settings,
             servers: &[],
+            hear: Hear::Never,
             asked: &BTreeSet::from([self.hour]),
             threads: self.threads,
             unit_bytes: UNIT_BYTES,

@@ -17,6 +17,7 @@ use crate::{
         receive::{self, Received},
     },
     merge::{
+        deletions::Hear,
         outcome::Outcome,
         run::{Job, Plan, RunError, Step},
         unit::UNIT_BYTES,
@@ -51,7 +52,8 @@ An hour is due when it has settled ([merge] settle), and again when late data ha
 makes a new revision. Doing it twice changes nothing. What cannot be used is set aside, never
 deleted.
 
-Without --hour it also tends raw data: what is merged is compressed, and deleted after [merge]
+Without --hour it also takes out, once a day, what Bluesky says was deleted ([bluesky]
+honour_deletions), and tends raw data: what is merged is compressed, and deleted after [merge]
 keep_raw, but only if the hours that it went into are read again and found whole.")]
 pub(crate) struct MergeArgs {
     /// Only this hour of the vault's time zone, and without waiting for it to settle (repeatable)
@@ -107,6 +109,11 @@ impl Primary {
             stream: self.setup.stream(),
             settings: &settings.merge,
             servers: &settings.servers,
+            hear: if self.setup.honours_deletions() {
+                Hear::Daily
+            } else {
+                Hear::Never
+            },
             asked,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             unit_bytes: UNIT_BYTES,
@@ -301,7 +308,11 @@ fn tell_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
     })
 }
 
-fn tell_outcome(outcome: &Outcome, asked: &BTreeSet<Hour>, json: bool) -> Result<Exit, Failure> {
+pub(crate) fn tell_outcome(
+    outcome: &Outcome,
+    asked: &BTreeSet<Hour>,
+    json: bool,
+) -> Result<Exit, Failure> {
     if json {
         output::print_json(outcome)?;
     } else {
@@ -406,6 +417,7 @@ pub(crate) fn failure(error: RunError) -> Failure {
         RunError::Identity(_)
         | RunError::Sweep(_)
         | RunError::Redactions(_)
+        | RunError::Deleted(_)
         | RunError::Redact(_)
         | RunError::Io { .. } => Failure::from(error),
     }

@@ -11,10 +11,15 @@ use super::{
     exit::{Exit, Failure},
     global::{Global, users_path},
     merge::Primary,
-    output, progress, setup,
+    output, progress,
+    setup::{self, Setup},
 };
 use crate::{
-    merge::outcome::{Committed, Outcome},
+    merge::{
+        deletions::Hear,
+        outcome::{Committed, Outcome},
+        run::Job,
+    },
     period::Hour,
     place::decide::Asks,
     source::{Source, key::Key},
@@ -37,6 +42,7 @@ Examples:
   twinstream redact --ids ids.txt --reason \"deleted by its author\" --dry-run
   twinstream redact --ids ids.txt --reason \"deleted by its author\"
   twinstream redact --author 12 --author 13 --reason \"asked to be left out\"
+  twinstream redact --deleted
 
 The file has one id a line; --author stands for all posts of whoever has that id. Every hour that
 has one of the posts gets a new revision without it: it is gone from IDs, CSV, Parquet, examples of
@@ -44,16 +50,28 @@ conflicts, rejected lines and raw data, and with an author's posts the author's 
 counts it with the reason, and the ledger shows the revision. Posts on the list, and posts of
 authors on it, stay out when they come later. What others' posts carry of an author (reposts,
 quotes, mentions), copies that others have, and what lies on secondaries until it is delivered,
-are not reached (docs/operations.md).")]
+are not reached (docs/operations.md).
+
+--deleted takes out what Bluesky says was deleted since, or whose account is gone: what the service
+does once a day.")]
 pub(crate) struct RedactArgs {
     /// A file with one id a line
-    #[arg(value_parser = users_path(), long, value_name = "FILE", required_unless_present = "authors")]
+    #[arg(value_parser = users_path(), long, value_name = "FILE", required_unless_present_any = ["authors", "deleted"])]
     ids: Option<PathBuf>,
     /// All posts of this author, by id, now and later; may be said several times
     #[arg(long = "author", value_name = "ID")]
     authors: Vec<String>,
+    /// What the stream says was deleted, or whose account is gone, now instead of once a day
+    #[arg(long, conflicts_with_all = ["ids", "authors", "reason", "dry_run"])]
+    deleted: bool,
     /// Why; it stands in the manifests
-    #[arg(long, value_name = "TEXT")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        required_unless_present = "deleted",
+        default_value = "",
+        hide_default_value = true
+    )]
     reason: String,
     /// Only say what would be taken out
     #[arg(long)]
@@ -89,6 +107,9 @@ struct Request {
 
 pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
+    if args.deleted {
+        return run_deleted(setup, args.json);
+    }
     let source = setup.stream().source;
     let ids = args.ids.as_deref().map(|file| read_ids(source, file));
     let request = Request {
@@ -132,6 +153,24 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     told.not_found = missing.filter(|id| !told.found.contains_key(id)).collect();
     tell(&told, &request.ids, args.json)?;
     Ok(Exit::Done)
+}
+
+/// Hears what was deleted, and merges what is due, as a merge does once a day.
+fn run_deleted(setup: Setup, json: bool) -> Result<Exit, Failure> {
+    if !setup.honours_deletions() {
+        let what = "deletions are not honoured here";
+        return Err(Failure::new(Exit::Configuration, what)
+            .hint("it takes source = \"bluesky\" and [bluesky] honour_deletions = \"daily\""));
+    }
+    let primary = Primary::of(setup, "redacting", Asks::Make)?;
+    let _lock = primary.lock()?;
+    let all = BTreeSet::new();
+    let job = Job {
+        hear: Hear::Now,
+        ..primary.job(&all)
+    };
+    let outcome = job.run(&mut |_| ()).map_err(super::merge::failure)?;
+    super::merge::tell_outcome(&outcome, &all, json)
 }
 
 /// The posts of the authors that the vault has, with hour and author.

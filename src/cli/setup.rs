@@ -237,6 +237,15 @@ impl Setup {
         stream(&self.settings)
     }
 
+    /// Whether what was deleted is taken out of the archive.
+    pub(crate) const fn honours_deletions(&self) -> bool {
+        match self.settings.source {
+            // its stream tells of none: whoever asks is heard by `redact`
+            Platform::X => false,
+            Platform::Bluesky => self.settings.bluesky.honours_deletions,
+        }
+    }
+
     /// How each of its parts that this server collects is asked for.
     pub(crate) fn wires(&self, server: &Server) -> Result<Vec<Box<dyn Wire>>, Failure> {
         let legs = server.legs().into_iter();

@@ -34,6 +34,7 @@ pub const KEYS: &[&str] = &[
     "bluesky.overlap",
     "bluesky.compress",
     "bluesky.dictionary_file",
+    "bluesky.honour_deletions",
     "deliver.every",
     "deliver.keep_delivered",
     "deliver.ssh_options",

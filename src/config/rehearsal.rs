@@ -194,6 +194,7 @@ mod tests {
         "bluesky.overlap",
         "bluesky.compress",
         "bluesky.dictionary_file",
+        "bluesky.honour_deletions",
         "data_dir",
         "spool_dir",
         "vault_dir",
@@ -244,6 +245,7 @@ endpoints = ["wss://real.example.org"]
 overlap = "2s"
 compress = false
 dictionary_file = "/real/dictionary"
+honour_deletions = "never"
 [[servers]]
 id = "east"
 role = "secondary"

@@ -49,6 +49,10 @@ impl Resolving<'_> {
             endpoints,
             overlap,
             dictionary_file: file.filter(|_| compress),
+            honours_deletions: self.one_of(
+                "bluesky.honour_deletions",
+                &[("daily", true), ("never", false)],
+            ),
         }
     }
 

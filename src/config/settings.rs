@@ -106,6 +106,8 @@ pub struct Bluesky {
     pub overlap: Duration,
     /// Holds the endpoints' zstd dictionary, if messages are to be compressed.
     pub dictionary_file: Option<PathBuf>,
+    /// Whether what was deleted is taken out of the archive, once a day.
+    pub honours_deletions: bool,
 }
 
 /// One `[[servers]]` entry.

@@ -13,6 +13,7 @@ use crate::{
     vault::{
         commit::HourOfVault,
         conflicts::{EXAMPLES_MAX, Example, Side, value},
+        deleted::{Deleted, Why},
         layout::Kind,
         manifest::Output,
         redactions::Redactions,
@@ -53,7 +54,12 @@ impl Examples {
 
     /// The file, which may be empty: these, and those of a former revision but for posts that are to
     /// stay out.
-    pub fn text(&self, servers: &[Leg], former: Vec<Example>, redactions: &Redactions) -> Vec<u8> {
+    pub fn text(
+        &self,
+        servers: &[Leg],
+        former: Vec<Example>,
+        (redactions, deleted): (&Redactions, &Deleted<'_>),
+    ) -> Vec<u8> {
         let mut all: BTreeMap<String, BTreeMap<Key, Example>> = BTreeMap::new();
         for (field, differing) in &self.0 {
             let of_field = all.entry((*field).to_owned()).or_default();
@@ -64,7 +70,11 @@ impl Examples {
         }
         for example in former {
             let key = redactions.source.key(&example.id);
-            if let Some(key) = key.filter(|key| !redactions.has(key)) {
+            let is_gone = |key: &Key| {
+                let why = deleted.why(key);
+                redactions.has(key) || why.is_some_and(|why| why != Why::Held)
+            };
+            if let Some(key) = key.filter(|key| !is_gone(key)) {
                 // what was said first stays
                 all.entry(example.field.clone())
                     .or_default()
@@ -121,7 +131,7 @@ impl Workshop<'_> {
         }
         let text = tally
             .examples
-            .text(servers, before, self.indexes.redactions);
+            .text(servers, before, (self.indexes.redactions, self.deleted));
         if text.is_empty() {
             return Ok(None);
         }
@@ -134,7 +144,7 @@ impl Workshop<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::x::X;
+    use crate::{source::x::X, world::disk::RealDisk};
 
     fn lines(text: &[u8]) -> Vec<(String, String)> {
         let text = str::from_utf8(text).unwrap();
@@ -162,11 +172,12 @@ mod tests {
             }
             all
         };
-        let nobody = Redactions::none(&X);
-        let once = collect(&[(1, 30)]).text(&servers, Vec::new(), &nobody);
+        let nothing = Deleted::none(&RealDisk);
+        let nobody = (&Redactions::none(&X), &nothing);
+        let once = collect(&[(1, 30)]).text(&servers, Vec::new(), nobody);
         assert_eq!(
             once,
-            collect(&[(1, 3), (3, 4), (4, 30)]).text(&servers, Vec::new(), &nobody)
+            collect(&[(1, 3), (3, 4), (4, 30)]).text(&servers, Vec::new(), nobody)
         );
         let found = lines(&once);
         assert_eq!(found.len(), 7 + EXAMPLES_MAX);
@@ -181,13 +192,13 @@ mod tests {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
-        let next = collect(&[(40, 50)]).text(&servers, former, &list);
+        let next = collect(&[(40, 50)]).text(&servers, former, (&list, &nothing));
         let texts: Vec<String> = lines(&next)
             .into_iter()
             .filter(|l| l.0 == "text")
             .map(|l| l.1)
             .collect();
         assert_eq!(texts, ["1", "2", "3", "4", "6", "7", "8", "9", "10", "40"]);
-        assert_eq!(Examples::default().text(&servers, Vec::new(), &nobody), b"");
+        assert_eq!(Examples::default().text(&servers, Vec::new(), nobody), b"");
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     },
     period::UtcMs,
     source::{List, Placed, Records, Source},
-    vault::manifest::ByWord,
+    vault::{deleted::Why, manifest::ByWord},
 };
 
 /// The time of arrival of a line without a stamp: it counts as having come last.
@@ -82,6 +82,8 @@ pub struct Tally {
     pub unlisted: u64,
     /// Further copies of either, from any server.
     pub duplicates: u64,
+    /// Records that were deleted, or whose accounts are gone, and what is held back.
+    pub deletions: ByWord,
     /// Posts that all servers saw which have the part of the stream that they came in.
     pub seen_by_all: u64,
     /// For each part of the stream, for each second since 1970 with a post: what was posted in it. A post that came in
@@ -109,16 +111,19 @@ pub struct ServerTally {
     pub unlisted: u64,
     /// Further copies of either.
     pub duplicates: u64,
+    /// Lines of what was deleted.
+    pub deleted: u64,
     /// Posts that no other server has.
     pub only_here: u64,
 }
 
-/// Sorts the copies, and gives each record's to `keep`, the one that counts first, in ascending order.
+/// Sorts the copies, and gives each record's to `keep`, the one that counts first, in ascending order, and says whether it
+/// is held back. What was deleted is counted, and given to nobody.
 pub fn dedupe<'a>(
     mut copies: Vec<Copy<'a>>,
     made: &Made<'_>,
     records: &mut dyn Records<'a>,
-    mut keep: impl FnMut(&mut dyn Records<'a>, &Copy<'a>, &[Copy<'a>]),
+    mut keep: impl FnMut(&mut dyn Records<'a>, &Copy<'a>, &[Copy<'a>], bool),
 ) -> Tally {
     copies.sort_by(|a, b| {
         let order = |copy: &Copy<'_>| records.placed(copy.record).order();
@@ -135,15 +140,24 @@ pub fn dedupe<'a>(
         let is_it = |copy: &&Copy<'_>| records.placed(copy.record).key == placed.key;
         let copies = rest.iter().take_while(is_it).count();
         let (group, others) = rest.split_at(copies);
-        if made.source.stands_in(&placed.key, List::Ids) {
+        rest = others;
+        let why = made.deleted.why(&placed.key);
+        if let Some(why) = why {
+            *tally.deletions.entry(why.word().to_owned()).or_default() += 1;
+        }
+        let is_held = why == Some(Why::Held);
+        if why.is_some() && !is_held {
+            tally.count_deleted(group);
+            continue;
+        }
+        if !is_held && made.source.stands_in(&placed.key, List::Ids) {
             tally.count(made.source, placed, group);
             tally.count_backfilled(placed, group, made.connections);
         } else {
             tally.count_unlisted(group);
         }
         tally.compare(records, placed, group);
-        keep(records, first, group);
-        rest = others;
+        keep(records, first, group, is_held);
     }
     tally
 }
@@ -220,6 +234,21 @@ impl Tally {
         }
     }
 
+    /// Counts the lines of a record that was deleted.
+    fn count_deleted(&mut self, group: &[Copy<'_>]) {
+        let copies = self.copies(group);
+        for (server, count) in self.servers.iter_mut().zip(copies) {
+            server.deleted += count;
+        }
+    }
+
+    /// Counts lines of a server that are no records, but of something that was deleted.
+    pub fn add_deleted(&mut self, server: usize, lines: u64) {
+        if let Some(server) = self.servers.get_mut(server) {
+            server.deleted += lines;
+        }
+    }
+
     /// Counts what came by backfill. Within a server the copies come in the order of their arrival.
     fn count_backfilled(
         &mut self,
@@ -267,12 +296,16 @@ impl Tally {
             sum.posts += server.posts;
             sum.unlisted += server.unlisted;
             sum.duplicates += server.duplicates;
+            sum.deleted += server.deleted;
             sum.only_here += server.only_here;
         }
         self.posts += other.posts;
         self.unlisted += other.unlisted;
         self.duplicates += other.duplicates;
         self.seen_by_all += other.seen_by_all;
+        for (why, records) in other.deletions {
+            *self.deletions.entry(why).or_default() += records;
+        }
         for (part, other) in self.parts.iter_mut().zip(other.parts) {
             for (second, other) in other {
                 let sum = part.entry(second).or_default();
@@ -303,7 +336,11 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{key::Key, x::X};
+    use crate::{
+        source::{key::Key, x::X},
+        vault::deleted::Deleted,
+        world::disk::RealDisk,
+    };
 
     /// Copies as (server, time of arrival, name of the author); gives the names that are kept.
     fn kept(copies: &[(usize, i64, &str)]) -> (Vec<String>, Tally) {
@@ -334,9 +371,10 @@ mod tests {
             part_of: &[0, 0],
             connections: &[Vec::new(), Vec::new()],
             columns: None,
+            deleted: &Deleted::none(&RealDisk),
         };
         let mut names = Vec::new();
-        let tally = dedupe(copies, &made, &mut *records, |records, copy, _| {
+        let tally = dedupe(copies, &made, &mut *records, |records, copy, _, _| {
             names.push(records.author_row(copy.record)[4].to_string());
         });
         (names, tally)
@@ -474,9 +512,10 @@ mod tests {
                 part_of: &vec![0; servers.len()],
                 connections: &servers,
                 columns: None,
+                deleted: &Deleted::none(&RealDisk),
             };
             let mut kept = Vec::new();
-            let mut tally = dedupe(copies, &made, &mut *records, |records, copy, _| {
+            let mut tally = dedupe(copies, &made, &mut *records, |records, copy, _, _| {
                 let bytes: Vec<u8> = copy.bytes().copied().collect();
                 kept.push((records.placed(copy.record).key.clone(), copy.server, copy.retrieved_at, bytes));
             });

@@ -21,13 +21,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     hour::{HourError, at},
     runs,
-    taken_out::TakenOut,
+    taken_out::Out,
     unit::Segment,
 };
 use crate::{
     period::{Hour, UtcMs},
     segment::{line, name::Leg},
     vault::{
+        deleted::{Deleted, Why},
         layout::{self, Kind},
         manifest::Manifest,
         posts::read::{self, Wanted},
@@ -112,18 +113,20 @@ impl Former<'_> {
     pub fn put_down(
         &self,
         manifest: &Manifest,
-        redactions: &Redactions,
+        (redactions, deleted): (&Redactions, &Deleted<'_>),
         to: &Path,
-        out: &mut TakenOut,
+        out: &mut Out,
     ) -> Result<Segment, HourError> {
         let from = self.path(Kind::Posts);
         let folder = to.parent().unwrap_or(to);
         self.disk.make_folder(folder).map_err(at(folder))?;
         let mut file = BufWriter::new(disk::create_anew(self.disk, to).map_err(at(to))?);
         let found = read::read_through(self.disk, &from, Wanted::Only(COLUMNS), |batch| {
-            let stored = self.stored(batch, redactions, out).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, "its columns are not ours")
-            })?;
+            let stored = self
+                .stored(batch, (redactions, deleted), out)
+                .ok_or_else(|| {
+                    io::Error::new(io::ErrorKind::InvalidData, "its columns are not ours")
+                })?;
             file.write_all(&stored)
         });
         let found = found.map_err(at(&from))?;
@@ -149,8 +152,8 @@ impl Former<'_> {
     fn stored(
         &self,
         batch: &RecordBatch,
-        redactions: &Redactions,
-        out: &mut TakenOut,
+        (redactions, deleted): (&Redactions, &Deleted<'_>),
+        out: &mut Out,
     ) -> Option<Vec<u8>> {
         let column = |name| batch.column_by_name(name);
         let lines = column("line")?.as_string_opt::<i32>()?;
@@ -177,9 +180,17 @@ impl Former<'_> {
                 stamped: retrieved.is_valid(row),
             };
             let line = line?.as_bytes();
-            if !redactions.is_empty() && redactions.has(&redactions.source.place(line).ok()?.key) {
-                out.row(&facts.seen_by, facts.copies);
-                continue;
+            if !redactions.is_empty() || deleted.told().is_some() {
+                let key = redactions.source.place(line).ok()?.key;
+                if redactions.has(&key) {
+                    out.redacted.row(&facts.seen_by, facts.copies);
+                    continue;
+                }
+                if let Some(why) = deleted.why(&key).filter(|why| *why != Why::Held) {
+                    out.deleted.row(&facts.seen_by, facts.copies);
+                    *out.whys.entry(why.word().to_owned()).or_default() += 1;
+                    continue;
+                }
             }
             let at = if facts.stamped {
                 UtcMs(retrieved.value(row))

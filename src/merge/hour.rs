@@ -14,7 +14,7 @@ use super::{
     index::{Index, IndexError, Indexes, RunKey},
     plan::Known,
     summary::{self, RejectedLines, Sums},
-    taken_out::TakenOut,
+    taken_out::Out,
     timelines::{self, Told},
     unit::{self, Made, Merged, Segment},
     users::Users,
@@ -27,6 +27,7 @@ use crate::{
     source::{Placed, Source, key::Key},
     vault::{
         commit::{CommitError, HourOfVault},
+        deleted::{Deleted, DeletedError},
         layout::{self, Kind},
         ledger::Ledger,
         manifest::{History, Inputs, Manifest, Output},
@@ -39,6 +40,8 @@ use crate::{
 pub struct Workshop<'a> {
     /// Segments and their indexes.
     pub indexes: Indexes<'a>,
+    /// What was deleted: it stays out, or is held back.
+    pub deleted: &'a Deleted<'a>,
     /// The vault.
     pub vault: &'a Path,
     /// A folder for what does not fit into memory.
@@ -109,7 +112,7 @@ pub enum HourError {
     Order(Key),
     /// Lines have gone missing, or there are too many.
     #[error(
-        "the books do not balance: {lines} lines taken, but {posts} posts, {duplicates} duplicates and {rejected} rejected lines"
+        "the books do not balance: {lines} lines taken, but {posts} posts, {duplicates} duplicates, {rejected} rejected lines and {deleted} deleted ones"
     )]
     Books {
         /// Lines taken, by the index.
@@ -120,6 +123,8 @@ pub enum HourError {
         duplicates: u64,
         /// No posts.
         rejected: u64,
+        /// Of what was deleted since.
+        deleted: u64,
     },
     /// A file could not be written or read.
     #[error("{}", crate::world::disk::placed(path, source))]
@@ -129,6 +134,9 @@ pub enum HourError {
         /// Why.
         source: io::Error,
     },
+    /// The lists of what was deleted.
+    #[error("what was deleted is not known: {0}")]
+    Deleted(#[from] DeletedError),
     /// The vault.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -165,12 +173,25 @@ struct Lists {
     table: Sheet,
     /// If the stream tells of deletions.
     deletions: Option<Sheet>,
+    /// If anything is held back.
+    held: Option<Sheet>,
 }
 
 impl Lists {
-    fn write(&mut self, merged: &Merged) -> Result<(), HourError> {
+    fn write(
+        &mut self,
+        merged: &Merged,
+        held: &dyn Fn() -> Result<Sheet, HourError>,
+    ) -> Result<(), HourError> {
         self.ids.write(&merged.ids)?;
         self.table.write(&merged.table)?;
+        if !merged.held.is_empty() {
+            let sheet = match &mut self.held {
+                Some(sheet) => sheet,
+                none => none.insert(held()?),
+            };
+            sheet.write(&merged.held)?;
+        }
         let deletions = self.deletions.as_mut();
         deletions.map_or(Ok(()), |sheet| sheet.write(&merged.deletions))
     }
@@ -181,7 +202,7 @@ struct Written {
     tally: Tally,
     rejected: RejectedLines,
     outputs: Vec<Output>,
-    taken_out: TakenOut,
+    out: Out,
 }
 
 /// Rows of so many bytes are written together.
@@ -222,13 +243,14 @@ impl Workshop<'_> {
             .collect();
         let mut segments = self.segments(&due, &servers, &lags_ms)?;
         let former = self.former(&due, &servers);
-        let mut out = TakenOut::default();
+        let mut out = Out::default();
         if let Some(manifest) = &due.former {
             let path = self.former_path(due.hour);
-            let redactions = self.indexes.redactions;
-            segments.push(former.put_down(manifest, redactions, &path, &mut out)?);
+            let lists = (self.indexes.redactions, self.deleted);
+            segments.push(former.put_down(manifest, lists, &path, &mut out)?);
         }
         let written = self.write(place, &due, (&servers, &connections), &segments, out)?;
+        self.deleted.check()?;
         let manifest = summary::manifest(Sums {
             stream: self.indexes.stream,
             hour: due.hour,
@@ -240,7 +262,7 @@ impl Workshop<'_> {
             began: due.began,
             tally: written.tally,
             rejected: written.rejected,
-            taken_out: &written.taken_out,
+            out: &written.out,
             outputs: written.outputs,
             redactions: self.indexes.redactions.of_hour(due.hour),
             former: due.former.as_ref(),
@@ -253,6 +275,7 @@ impl Workshop<'_> {
                 posts: total.posts,
                 duplicates: total.duplicates,
                 rejected: total.rejected.values().sum(),
+                deleted: total.deleted,
             });
         }
         place.commit(&manifest, ledger)?;
@@ -329,7 +352,12 @@ impl Workshop<'_> {
         let path = place.aside(kind, due.history.revision);
         // ids are few and compress well: one thread keeps up
         let threads = match kind {
-            Kind::Ids | Kind::Posts | Kind::Deletions | Kind::Rejected | Kind::Conflicts => 1,
+            Kind::Held
+            | Kind::Ids
+            | Kind::Posts
+            | Kind::Deletions
+            | Kind::Rejected
+            | Kind::Conflicts => 1,
             Kind::Tweets | Kind::PostsTable | Kind::Users => {
                 self.threads.clamp(1, COMPRESSING_THREADS_MAX)
             }
@@ -362,7 +390,7 @@ impl Workshop<'_> {
         due: &Due,
         (servers, connections): (&[Leg], &[Vec<Connection>]),
         segments: &[Segment],
-        mut taken_out: TakenOut,
+        mut out: Out,
     ) -> Result<Written, HourError> {
         let disk = self.indexes.disk;
         let folder = layout::day_folder(self.vault, due.hour.day());
@@ -384,6 +412,7 @@ impl Workshop<'_> {
             part_of: &part_of,
             connections,
             columns: columns.as_ref(),
+            deleted: self.deleted,
         };
         let dealer = Dealer::new(disk, source, segments, &units);
         let work = |number: usize| {
@@ -396,7 +425,7 @@ impl Workshop<'_> {
                 return Ok(());
             };
             check_order(&mut last, &mut merged)?;
-            lists.write(&merged)?;
+            lists.write(&merged, &|| self.sheet(place, Kind::Held, due))?;
             if let Some((path, posts)) = &mut posts {
                 let batches = merged.posts.map_err(io::Error::other).map_err(at(path))?;
                 for batch in &batches {
@@ -410,7 +439,7 @@ impl Workshop<'_> {
             let path = self.former_path(due.hour);
             disk.remove(&path).map_err(at(&path))?;
         }
-        let mut outputs = vec![lists.ids.finish(due.hour)?];
+        let mut outputs = finish_ids(lists.held, lists.ids, due.hour)?;
         outputs.extend(self.finish_tables(place, due, lists.table, users)?);
         if let Some((path, posts)) = posts {
             let name = Kind::Posts.name(due.hour);
@@ -420,7 +449,7 @@ impl Workshop<'_> {
             outputs.push(deletions.finish(due.hour)?);
         }
         let (rejected, output) =
-            self.write_rejected(place, due, (servers, segments), &mut taken_out)?;
+            self.write_rejected(place, due, (servers, segments), (&mut out, &mut tally))?;
         outputs.extend(output);
         outputs.extend(self.write_conflicts(place, due, servers, &tally)?);
         if due.former.is_some() {
@@ -431,7 +460,7 @@ impl Workshop<'_> {
             tally,
             rejected,
             outputs,
-            taken_out,
+            out,
         })
     }
 
@@ -441,12 +470,13 @@ impl Workshop<'_> {
         let mut table = self.sheet(place, Kind::table_of(source), due)?;
         table.write(source.table().header().as_bytes())?;
         let deletions = source
-            .has_deletions()
-            .then(|| self.sheet(place, Kind::Deletions, due));
+            .deletions()
+            .map(|_| self.sheet(place, Kind::Deletions, due));
         Ok(Lists {
             ids: self.sheet(place, Kind::Ids, due)?,
             table,
             deletions: deletions.transpose()?,
+            held: None,
         })
     }
 
@@ -491,6 +521,11 @@ impl Workshop<'_> {
         sheet.write(&rows)?;
         sheet.finish(due.hour)
     }
+}
+
+fn finish_ids(held: Option<Sheet>, ids: Sheet, hour: Hour) -> Result<Vec<Output>, HourError> {
+    let held = held.map(|held| held.finish(hour)).transpose()?;
+    Ok(held.into_iter().chain([ids.finish(hour)?]).collect())
 }
 
 /// Units come in ascending order, and so do the records within.

@@ -18,7 +18,10 @@ use crate::{
     period::{Day, Hour, UtcMs},
     segment::name::SegmentName,
     source::key::Key,
-    vault::{day::DayHour, layout, manifest::MANIFEST_BYTES_MAX, redactions::Redactions},
+    vault::{
+        day::DayHour, deleted::Deleted, layout, manifest::MANIFEST_BYTES_MAX,
+        redactions::Redactions,
+    },
     world::disk::{self, placed},
 };
 
@@ -40,6 +43,7 @@ impl Job<'_> {
         &self,
         known: Option<Hour>,
         indexes: &Indexes<'_>,
+        deleted: &Deleted<'_>,
         tell: &mut dyn FnMut(Step<'_>),
     ) -> Result<Look, RunError> {
         self.warn_of_unknown_servers()?;
@@ -63,7 +67,8 @@ impl Job<'_> {
         let now = plan::now(&found.stock, self.primary(), self.now);
         let mut candidates = plan::candidates(&found.stock, &committed, &self.when(span, now));
         // nothing of an hour may be in the spool any more, and posts are to be taken out of it
-        for hour in indexes.redactions.hours() {
+        let due = deleted.state.due.iter().copied();
+        for hour in indexes.redactions.hours().into_iter().chain(due) {
             let is_candidate = candidates.iter().any(|c| c.hour == hour);
             if committed.contains(&hour) && !is_candidate {
                 let (segments, events) = (Vec::new(), Vec::new());
@@ -139,7 +144,7 @@ impl Job<'_> {
     pub(super) fn look_redacted(
         &self,
         known: Option<Hour>,
-        redactions: &mut Redactions,
+        (redactions, deleted): (&mut Redactions, &Deleted<'_>),
         outcome: &mut Outcome,
         tell: &mut dyn FnMut(Step<'_>),
     ) -> Result<Look, RunError> {
@@ -148,7 +153,8 @@ impl Job<'_> {
         let before = redactions.clone();
         scrubber.apply(redactions, &self.indexes(&index_dir, true, &before))?;
         loop {
-            let look = self.look(known, &self.indexes(&index_dir, true, redactions), tell)?;
+            let indexes = self.indexes(&index_dir, true, redactions);
+            let look = self.look(known, &indexes, deleted, tell)?;
             if look.to_redact.is_empty() {
                 scrubber.applied(redactions.len())?;
                 return Ok(look);

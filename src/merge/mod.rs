@@ -1,5 +1,4 @@
 //! From all servers' segments to committed vault hours.
-//!
 //! ```text
 //! spool ──index──▶ runs of lines with one post minute ──plan──▶ hours that are due
 //!                                                                     │
@@ -7,7 +6,6 @@
 //!          ▼
 //!       one writer, in order ──▶ IDs, tweets, users (spilled), rejected ──▶ manifest ──▶ commit
 //! ```
-//!
 //! The same inputs give the same bytes, whatever the order of arrival, the number of threads or of merges.
 //! Memory is bounded by the units in flight. One bad line, segment or hour never stops the others.
 
@@ -17,6 +15,8 @@ pub mod conflicts;
 pub mod deal;
 /// Copies of posts → each post once, and what that says about the servers.
 pub mod dedupe;
+/// What was deleted, heard once a day.
+pub mod deletions;
 /// The rows of the former revision, where its raw data is gone.
 pub mod former;
 /// One hour: from its runs to a committed revision.

@@ -6,7 +6,7 @@ use super::{
     retention::Claims,
     run::{Job, Plan, RunError, Step},
 };
-use crate::vault::{identity::Identity, redactions::Redactions};
+use crate::vault::{deleted::Deleted, identity::Identity, redactions::Redactions};
 
 impl Job<'_> {
     /// What a merge would do, without doing anything.
@@ -18,7 +18,9 @@ impl Job<'_> {
         // nothing is taken out now
         let nothing = Redactions::none(self.stream.source);
         let indexes = self.indexes(&index_dir, false, &nothing);
-        let look = self.look(known.and_then(|known| known.first_hour), &indexes, tell)?;
+        let deleted = Deleted::read(self.disk, self.vault, self.stream.source.deletions())?;
+        let known = known.and_then(|known| known.first_hour);
+        let look = self.look(known, &indexes, &deleted, tell)?;
         let mut hours = Vec::new();
         let mut claims = Claims::new(&look.stock, &self.settings.timezone);
         for candidate in &look.candidates {
@@ -30,7 +32,7 @@ impl Job<'_> {
                 new_segments: 0,
                 missing: Vec::new(),
             };
-            let decided = self.decide(&look, candidate, &redactions);
+            let decided = self.decide(&look, candidate, (&redactions, &deleted));
             let merged = match &decided {
                 Ok((Decision::Nothing, former)) => former.as_ref().map(|(m, _)| &m.inputs),
                 _ => None,

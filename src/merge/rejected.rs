@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     deal::DealError,
+    dedupe::Tally,
+    deletions,
     hour::{Due, HourError, Sheet, Workshop},
     index::{Run, RunKey, read_run},
     summary::RejectedLines,
-    taken_out::TakenOut,
+    taken_out::Out,
     unit::Segment,
 };
 use crate::{
@@ -108,10 +110,11 @@ impl Workshop<'_> {
         place: &HourOfVault<'_>,
         due: &Due,
         (servers, segments): (&[Leg], &[Segment]),
-        out: &mut TakenOut,
+        (out, tally): (&mut Out, &mut Tally),
     ) -> Result<(RejectedLines, Option<Output>), HourError> {
         let mut counts = RejectedLines::new();
         let mut sheet: Option<Sheet> = None;
+        let since = deletions::begin(self.zone, due.hour);
         let mut write = |lines: &[u8], server: usize, reasons: &[Rejected]| {
             if reasons.is_empty() {
                 return Ok(());
@@ -134,13 +137,18 @@ impl Workshop<'_> {
                 while let Some((segment, input)) =
                     fresh.next_if(|(_, input)| input.name < kept.segment)
                 {
-                    self.rejected_of(segment, input, &mut write)
-                        .map_err(io::Error::other)?;
+                    let deleted = self.rejected_of((segment, input), since, &mut write);
+                    tally.add_deleted(segment.server, deleted.map_err(io::Error::other)?);
                 }
                 let server = servers.iter().position(|leg| kept.segment.is_of(leg));
                 let server = server.unwrap_or(0);
-                if self.indexes.redactions.are_named_in(&kept.received()) {
-                    out.rejected(server);
+                let received = kept.received();
+                if self.indexes.redactions.are_named_in(&received) {
+                    out.redacted.rejected(server);
+                    return Ok(());
+                }
+                if self.deleted.are_named_in(&received, since) {
+                    out.deleted.rejected(server);
                     return Ok(());
                 }
                 let line = [line, b"\n"].concat();
@@ -148,20 +156,22 @@ impl Workshop<'_> {
             })?;
         }
         for (segment, input) in fresh {
-            self.rejected_of(segment, input, &mut write)?;
+            let deleted = self.rejected_of((segment, input), since, &mut write)?;
+            tally.add_deleted(segment.server, deleted);
         }
         let output = sheet.map(|sheet| sheet.finish(due.hour)).transpose()?;
         Ok((counts, output))
     }
 
-    /// The lines of a segment that are no posts.
+    /// The lines of a segment that are no posts, but for those of what was deleted: how many these are.
     fn rejected_of(
         &self,
-        segment: &Segment,
-        input: &SegmentInput,
+        (segment, input): (&Segment, &SegmentInput),
+        since: UtcMs,
         write: &mut impl FnMut(&[u8], usize, &[Rejected]) -> Result<(), HourError>,
-    ) -> Result<(), HourError> {
+    ) -> Result<u64, HourError> {
         let source = self.indexes.redactions.source;
+        let mut deleted = 0;
         for run in segment
             .runs
             .iter()
@@ -170,13 +180,19 @@ impl Workshop<'_> {
             let text = self.read_run(&segment.path, run)?;
             let text = text.strip_suffix(b"\n").unwrap_or(&text);
             let mut kept = Vec::new();
+            let mut stays = |stored: &&[u8]| {
+                let is_deleted = self.deleted.are_named_in(stored, since);
+                deleted += u64::from(is_deleted);
+                !is_deleted
+            };
             let reasons: Vec<Rejected> = text
                 .split(|&byte| byte == b'\n')
+                .filter(&mut stays)
                 .filter_map(|stored| push(&mut kept, source, &input.name, stored))
                 .collect();
             write(&kept, segment.server, &reasons)?;
         }
-        Ok(())
+        Ok(deleted)
     }
 
     fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, HourError> {

@@ -10,6 +10,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
+    deletions::Hear,
     hour::{self, Due, HourError, Workshop},
     index::Indexes,
     look::Look,
@@ -29,6 +30,7 @@ use crate::{
     text::plural,
     vault::{
         commit::{self, CommitError, HourOfVault, ManifestBytes},
+        deleted::{Deleted, DeletedError},
         identity::{Identity, IdentityError},
         ledger::{Ledger, LedgerError},
         manifest::{self, History, Inputs, Manifest},
@@ -55,6 +57,8 @@ pub struct Job<'a> {
     pub settings: &'a Merge,
     /// The configured servers. Others are merged too, with a warning.
     pub servers: &'a [Server],
+    /// When deletions are heard.
+    pub hear: Hear,
     /// Only these hours, and these at once; empty: all that are due.
     pub asked: &'a BTreeSet<Hour>,
     /// How many threads may work.
@@ -104,6 +108,9 @@ pub enum RunError {
     /// The list of what is to stay out.
     #[error("what was redacted is not known: {0}")]
     Redactions(#[from] RedactionsError),
+    /// The lists of what was deleted.
+    #[error("what was deleted is not known: {0}")]
+    Deleted(#[from] DeletedError),
     /// Posts that are to stay out could not be taken out.
     #[error("posts that are to stay out could not be taken out: {0}")]
     Redact(#[from] RedactError),
@@ -117,7 +124,7 @@ pub enum RunError {
     },
 }
 
-pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> RunError + '_ {
+pub(in crate::merge) fn at(path: &Path) -> impl FnOnce(io::Error) -> RunError + '_ {
     move |source| RunError::Io {
         path: path.to_owned(),
         source,
@@ -199,7 +206,7 @@ impl Job<'_> {
         &self,
         look: &Look,
         candidate: &Candidate,
-        redactions: &Redactions,
+        (redactions, deleted): (&Redactions, &Deleted<'_>),
     ) -> Result<(Decision, Option<ManifestBytes>), CommitError> {
         let place = self.place(candidate.hour);
         let former = if look.committed.contains(&candidate.hour) {
@@ -212,7 +219,8 @@ impl Job<'_> {
         let when = self.when(look.span, look.now);
         let mut decision = plan::decide(candidate, &look.stock, inputs, asked, &when);
         if let (Decision::Nothing, Some((manifest, _))) = (&decision, &former)
-            && manifest.redactions != redactions.of_hour(candidate.hour)
+            && (manifest.redactions != redactions.of_hour(candidate.hour)
+                || self.is_outdated(candidate.hour, deleted))
         {
             let missing = plan::gone(&manifest.inputs, &look.stock);
             let (segments, events) = (Vec::new(), Vec::new());
@@ -268,7 +276,13 @@ impl Job<'_> {
         };
         let scratch = self.data_dir.join("scratch");
         hour::clear_scratch(self.disk, &scratch).map_err(at(&scratch))?;
-        let look = self.look_redacted(identity.first_hour, &mut redactions, &mut outcome, tell)?;
+        let mut deleted = self.deleted(&ledger)?;
+        let look = self.look_redacted(
+            identity.first_hour,
+            (&mut redactions, &deleted),
+            &mut outcome,
+            tell,
+        )?;
         let indexes = self.indexes(&index_dir, true, &redactions);
         if let Some(first) = look.span.first_hour {
             identity.begin_at(self.disk, self.vault, first)?;
@@ -276,6 +290,7 @@ impl Job<'_> {
         outcome.unusable.clone_from(&look.unusable);
         let workshop = Workshop {
             indexes,
+            deleted: &deleted,
             vault: self.vault,
             scratch: &scratch,
             zone: &self.settings.timezone,
@@ -286,6 +301,7 @@ impl Job<'_> {
         };
         tell(Step::Hours(look.candidates.len()));
         let mut claims = Claims::new(&look.stock, &self.settings.timezone);
+        let mut done = BTreeSet::new();
         for candidate in &look.candidates {
             let is_broken = |failed: &Failed| failed.hour == candidate.hour;
             let handled = if outcome.failed.iter().any(is_broken) {
@@ -294,8 +310,13 @@ impl Job<'_> {
                 self.hour(&workshop, &look, candidate, &mut ledger, &mut outcome)?
             };
             claims.hear(candidate, handled.inputs.as_ref());
+            done.extend(handled.inputs.is_some().then_some(candidate.hour));
             tell(Step::Hour(handled.committed.as_ref()));
             outcome.committed.extend(handled.committed);
+        }
+        if !deleted.state.due.is_disjoint(&done) {
+            deleted.state.due.retain(|hour| !done.contains(hour));
+            deleted.write_state()?;
         }
         // whoever asks for hours waits for them; and of the others nothing was heard
         if self.asked.is_empty() {
@@ -350,7 +371,8 @@ impl Job<'_> {
         let nothing = Handled::default();
         let hour = candidate.hour;
         let redactions = workshop.indexes.redactions;
-        let (decision, former) = match self.decide(look, candidate, redactions) {
+        let (decision, former) = match self.decide(look, candidate, (redactions, workshop.deleted))
+        {
             Ok(decided) => decided,
             Err(why) => {
                 outcome.fail(hour, &why.to_string(), true);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     dedupe::Tally,
-    taken_out::{Known, Share, TakenOut},
+    taken_out::{Known, Out, Share},
 };
 use crate::{
     cover::{
@@ -18,6 +18,7 @@ use crate::{
     period::{Hour, Interval, Minute, UtcMs, Zone},
     segment::{line::PROGRAM, name::Leg},
     source::Rejected,
+    vault::deleted::HELD_BACK,
     vault::manifest::{
         ByWord, Carried, Conflicts, Counts, Coverage, FORMAT, History, Inputs, Manifest, MinuteRow,
         Minutes, Output, ServerCounts, TotalCounts,
@@ -50,8 +51,8 @@ pub struct Sums<'a> {
     pub tally: Tally,
     /// The lines that are no posts.
     pub rejected: RejectedLines,
-    /// What was taken out of the rows of the former revision on request.
-    pub taken_out: &'a TakenOut,
+    /// What was taken out of the rows of the former revision.
+    pub out: &'a Out,
     /// The data files.
     pub outputs: Vec<Output>,
     /// The posts that were taken out on request, by reason.
@@ -85,7 +86,10 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
     });
     let minutes = minutes(&sums, &intervals, &account);
     let shares = shares(&sums);
-    let carried = sums.former.map(|former| carried(&sums, former, &shares));
+    let carried = sums
+        .former
+        .map(|former| carried(&sums, former, &shares.redacted));
+    let deletions = deletions(&sums);
     let mut residues: Vec<(u64, u64)> = Vec::new();
     residues.extend(tally.residues.iter().map(|(residue, ids)| (*residue, *ids)));
     Manifest {
@@ -113,6 +117,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         inputs: sums.inputs,
         outputs: sums.outputs,
         redactions: sums.redactions,
+        deletions,
         history: sums.history,
     }
 }
@@ -129,8 +134,26 @@ fn conflicts(sums: &Sums<'_>) -> Conflicts {
     conflicts
 }
 
+/// Records that were deleted: those that were found now, and those that were found before. Held back is what is now.
+fn deletions(sums: &Sums<'_>) -> ByWord {
+    let mut deletions = sums.tally.deletions.clone();
+    let before = sums.former.iter().flat_map(|former| &former.deletions);
+    let before = before.filter(|(why, _)| *why != HELD_BACK);
+    for (why, records) in before.chain(&sums.out.whys) {
+        *deletions.entry(why.clone()).or_default() += records;
+    }
+    deletions
+}
+
 /// What each server loses by what was taken out of the former revision's rows.
-fn shares(sums: &Sums<'_>) -> Vec<Share> {
+struct Shares {
+    /// On request.
+    redacted: Vec<Share>,
+    /// Because it was deleted.
+    deleted: Vec<Share>,
+}
+
+fn shares(sums: &Sums<'_>) -> Shares {
     let known = |server: &Leg| {
         let Some(former) = sums.former else {
             return Known::default();
@@ -142,8 +165,15 @@ fn shares(sums: &Sums<'_>) -> Vec<Share> {
             duplicates: counts.map_or(0, |counts| counts.duplicates),
         }
     };
-    let known: Vec<Known> = sums.servers.iter().map(known).collect();
-    sums.taken_out.shares(&known)
+    let mut known: Vec<Known> = sums.servers.iter().map(known).collect();
+    let redacted = sums.out.redacted.shares(&known);
+    for (known, share) in known.iter_mut().zip(&redacted) {
+        known.duplicates = known.duplicates.saturating_sub(share.duplicates);
+        // no segment loses a line by a deletion
+        known.lost_here = 0;
+    }
+    let deleted = sums.out.deleted.shares(&known);
+    Shares { redacted, deleted }
 }
 
 /// Lines of each server that were taken out of rows whose raw data is gone: their segments still
@@ -169,13 +199,16 @@ fn redacted(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> BTreeMap<Le
 /// What is told of what was carried over.
 fn carried(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> Carried {
     let before = former.carried.as_ref();
-    let members = [
+    let mut members = vec![
         "counts.servers.duplicates",
         "conflicts",
         "coverage",
         "gaps",
         "backfills",
     ];
+    if !former.deletions.is_empty() {
+        members.extend(["counts.servers.deleted", "deletions"]);
+    }
     Carried {
         revision: before.map_or(former.history.revision, |before| before.revision),
         segments: former.inputs.segments.len() as u64,
@@ -183,13 +216,13 @@ fn carried(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> Carried {
             .counts
             .total
             .records()
-            .saturating_sub(sums.taken_out.posts),
-        members: members.map(str::to_owned).into(),
+            .saturating_sub(sums.out.redacted.posts + sums.out.deleted.posts),
+        members: members.into_iter().map(str::to_owned).collect(),
         redacted: redacted(sums, former, shares),
     }
 }
 
-fn counts(sums: &Sums<'_>, shares: &[Share], carried: Option<&Carried>) -> Counts {
+fn counts(sums: &Sums<'_>, shares: &Shares, carried: Option<&Carried>) -> Counts {
     let tally = &sums.tally;
     let mut counts = Counts::default();
     for (number, server) in sums.servers.iter().enumerate() {
@@ -201,9 +234,12 @@ fn counts(sums: &Sums<'_>, shares: &[Share], carried: Option<&Carried>) -> Count
             of_server.posts = of_tally.posts;
             of_server.unlisted = of_tally.unlisted;
             let before = sums.former.and_then(|f| f.counts.servers.get(server));
-            let before = before.map_or(0, |before| before.duplicates);
-            let share = shares.get(number).map_or(0, |share| share.duplicates);
-            of_server.duplicates = (of_tally.duplicates + before).saturating_sub(share);
+            let (duplicates, deleted) = before.map_or((0, 0), |b| (b.duplicates, b.deleted));
+            let share = |of: &[Share]| of.get(number).copied().unwrap_or_default();
+            let (redacted, gone) = (share(&shares.redacted), share(&shares.deleted));
+            of_server.duplicates = (of_tally.duplicates + duplicates)
+                .saturating_sub(redacted.duplicates + gone.duplicates);
+            of_server.deleted = of_tally.deleted + deleted + gone.lines;
             of_server.only_here = of_tally.only_here;
         }
         of_server.rejected = by_reason(&sums.rejected, |of| of == number);
@@ -215,6 +251,7 @@ fn counts(sums: &Sums<'_>, shares: &[Share], carried: Option<&Carried>) -> Count
         unlisted: tally.unlisted,
         duplicates: tally.duplicates,
         rejected: by_reason(&sums.rejected, |_| true),
+        deleted: counts.servers.values().map(|server| server.deleted).sum(),
         seen_by_all: tally.seen_by_all,
     };
     counts

@@ -1,4 +1,4 @@
-//! What is taken out of an hour on request when its raw data is gone: which of its servers' lines that
+//! What is taken out of an hour, on request or because it was deleted, when its raw data is gone: which of its servers' lines that
 //! were. Pure.
 //!
 //! A row says who received its post, and how often in all. Where it was received more often than by
@@ -6,6 +6,8 @@
 //! shared out so that each server's books balance.
 
 use std::collections::BTreeMap;
+
+use crate::vault::manifest::ByWord;
 
 /// What was taken out of the rows and the rejected lines of a former revision.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,6 +18,17 @@ pub struct TakenOut {
     lines: BTreeMap<usize, u64>,
     /// Further copies: the servers that have received the post, ascending, and how many.
     further: Vec<(Vec<usize>, u64)>,
+}
+
+/// What is taken out of the former revision.
+#[derive(Debug, Default)]
+pub struct Out {
+    /// On request: the books forget these lines.
+    pub redacted: TakenOut,
+    /// What was deleted: the books keep its lines apart.
+    pub deleted: TakenOut,
+    /// Of that, records by why they are.
+    pub whys: ByWord,
 }
 
 /// What the former revision says of a server, and what lies here of it.

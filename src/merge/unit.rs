@@ -20,6 +20,7 @@ use crate::{
     source::{Placed, Records, Source},
     vault::{
         csv,
+        deleted::Deleted,
         posts::rows::{Rows, Seen},
     },
 };
@@ -65,6 +66,8 @@ pub struct Merged {
     pub table: Vec<u8>,
     /// Its part of `deletions.txt`.
     pub deletions: Vec<u8>,
+    /// Its part of `held.txt`.
+    pub held: Vec<u8>,
     /// Its part of `posts.parquet`, if that is wanted.
     pub posts: Result<Vec<RecordBatch>, ArrowError>,
     /// Its authors.
@@ -86,6 +89,8 @@ pub struct Made<'a> {
     pub connections: &'a [Vec<Connection>],
     /// The columns of `posts.parquet`, if that is wanted.
     pub columns: Option<&'a SchemaRef>,
+    /// What was deleted.
+    pub deleted: &'a Deleted<'a>,
 }
 
 impl Made<'_> {
@@ -273,12 +278,13 @@ fn flatten_all<'l>(
         // the columns of CSV say less than half of what a line does, unless it has few fields
         table: Vec::with_capacity(bytes / 2),
         deletions: Vec::new(),
+        held: Vec::new(),
         posts: Ok(Vec::new()),
         users: users::Rows::new(made.source.join()),
         tally: Tally::default(),
     };
-    merged.tally = dedupe(copies, made, records, |records, copy, group| {
-        merged.take(records, copy.record);
+    merged.tally = dedupe(copies, made, records, |records, copy, group, is_held| {
+        merged.take(records, copy.record, is_held);
         if let Some(made_rows) = &mut rows
             && let Err(why) = push_row(made_rows, records, copy, group, made)
         {
@@ -332,8 +338,13 @@ fn push_row(
 
 impl Merged {
     /// Takes the copy that counts into the lists and tables.
-    fn take(&mut self, records: &dyn Records<'_>, record: usize) {
-        records.put_id(record, &mut self.ids);
+    fn take(&mut self, records: &dyn Records<'_>, record: usize, is_held: bool) {
+        let list = if is_held {
+            &mut self.held
+        } else {
+            &mut self.ids
+        };
+        records.put_id(record, list);
         records.put_deletion(record, &mut self.deletions);
         if let Some(row) = records.row(record) {
             csv::push_row(&mut self.table, row);

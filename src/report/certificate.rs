@@ -15,7 +15,10 @@ use crate::{
     cover::{estimate::Estimate, gap::UNION, window},
     period::{Day, Hour},
     text::{percent, plural, table, thousands, wrapped},
-    vault::manifest::{self, ByWord},
+    vault::{
+        deleted::Why,
+        manifest::{self, ByWord},
+    },
 };
 
 /// The version of the certificate's form. Whoever changes a word of it raises this.
@@ -199,12 +202,38 @@ fn has(statement: &Statement<'_>) -> String {
         by_all.push(thousands(statement.seen_by_all));
         rows.push(by_all);
     }
+    rows.extend(deletions(statement));
     let right: Vec<usize> = (1..statement.servers.len() + 2).collect();
     let words = "A second is covered if a post was created in it, as its id tells, or if it is quiet: a \
                  connection was up, with bytes shortly before and after, and so few posts come that an \
                  empty second is no wonder. Partial are the seconds at the edge of a gap. A covered \
                  second may still lack posts; how many is estimated below.";
     format!("{}\n{}", table(&rows, &right), wrapped(words, "", WIDTH))
+}
+
+/// Rows of what was deleted, and of what is held back, if anything was.
+fn deletions(statement: &Statement<'_>) -> Vec<Vec<String>> {
+    let (_, all) = &statement.union;
+    let records = |words: &str, why: Why| {
+        let records = statement.deletions.get(why.word())?;
+        Some(vec![words.to_owned(), thousands(*records)])
+    };
+    let rows = [
+        records("posts taken out, deleted", Why::Deleted),
+        records("posts taken out, account gone", Why::Account),
+        records("posts held back", Why::Held),
+    ];
+    let mut rows: Vec<Vec<String>> = rows.into_iter().flatten().collect();
+    if 0 < all.deleted {
+        let mut lines = vec![
+            "lines of what is taken out".to_owned(),
+            thousands(all.deleted),
+        ];
+        let servers = statement.servers.values();
+        lines.extend(servers.map(|(_, books)| thousands(books.deleted)));
+        rows.push(lines);
+    }
+    rows
 }
 
 fn estimated(estimate: &Estimate) -> String {
@@ -299,18 +328,26 @@ fn words_of(counts: &ByWord) -> String {
 
 fn books(statement: &Statement<'_>) -> String {
     let (_, all) = &statement.union;
-    let unlisted = match all.unlisted {
+    let held = statement.deletions.get(Why::Held.word()).copied();
+    let held = held.unwrap_or(0);
+    let some = |count: u64, one: &str, more: &str| match count {
         0 => String::new(),
-        one_or_more => {
-            let (one, more) = (
-                "deletion or account event, ",
-                "deletions and account events, ",
-            );
-            plural(one_or_more, one, more)
-        }
+        one_or_more => plural(one_or_more, one, more),
     };
+    let told = all.unlisted.saturating_sub(held);
+    let (event, events) = (
+        "deletion or account event, ",
+        "deletions and account events, ",
+    );
+    let (post, posts) = ("post that is held back, ", "posts that are held back, ");
+    let unlisted = some(told, event, events) + &some(held, post, posts);
+    let (line, of_deleted) = (
+        "line of what was taken out, ",
+        "lines of what was taken out, ",
+    );
+    let deleted = some(all.deleted, line, of_deleted);
     let mut lines = vec![format!(
-        "{} taken: {}, {unlisted}{}, {}.",
+        "{} taken: {}, {unlisted}{deleted}{}, {}.",
         plural(all.lines, "line was", "lines were"),
         plural(all.posts, "post", "posts"),
         plural(all.duplicates, "further copy", "further copies"),
@@ -343,6 +380,14 @@ fn books(statement: &Statement<'_>) -> String {
             plural(statement.redactions.values().sum(), "post was", "posts were"),
             words_of(&statement.redactions)
         ));
+    }
+    if !statement.deletions.is_empty() {
+        lines.push(
+            "Posts are taken out because they were deleted, or because their account was deleted or taken down. They are \
+             in none of the files, and no other number here counts them. Posts are held back while their account is \
+             not active: they stand in no list, and are taken out after 30 days."
+                .to_owned(),
+        );
     }
     lines.push(sampled(statement));
     lines.extend(window_by_hour(statement));

@@ -58,8 +58,10 @@ pub struct Books {
     pub posts: u64,
     /// Further copies.
     pub duplicates: u64,
-    /// Different records that are no posts: deletions, and what is told of accounts.
+    /// Different records that are in no list of ids: deletions, what is told of accounts, and what is held back.
     pub unlisted: u64,
+    /// Lines of what was deleted.
+    pub deleted: u64,
     /// Posts that no other server has.
     pub only_here: u64,
     /// Lines that are no posts, by reason.
@@ -103,6 +105,8 @@ pub struct Statement<'a> {
     pub conflicts: (u64, ByWord),
     /// Posts that were taken out on request, by reason.
     pub redactions: ByWord,
+    /// Records that were deleted, or whose accounts are gone, and what is held back.
+    pub deletions: ByWord,
     /// The oldest stamp of the ledger with all of these manifests in it, if there is one.
     pub witness: Option<Stamp>,
     /// The DOI by which the archive is cited, if it has one.
@@ -178,6 +182,7 @@ impl<'a> Statement<'a> {
             residues: BTreeMap::new(),
             conflicts: (0, ByWord::new()),
             redactions: ByWord::new(),
+            deletions: ByWord::new(),
             witness: None,
             doi: None,
         };
@@ -203,6 +208,7 @@ impl<'a> Statement<'a> {
             books.lines += counts.lines;
             books.posts += counts.posts;
             books.unlisted += counts.unlisted;
+            books.deleted += counts.deleted;
             books.duplicates += counts.duplicates;
             books.only_here += counts.only_here;
             add_words(&mut books.rejected, &counts.rejected);
@@ -213,6 +219,7 @@ impl<'a> Statement<'a> {
         books.lines += total.lines;
         books.posts += total.posts;
         books.unlisted += total.unlisted;
+        books.deleted += total.deleted;
         books.duplicates += total.duplicates;
         add_words(&mut books.rejected, &total.rejected);
         self.seen_by_all += total.seen_by_all;
@@ -222,6 +229,7 @@ impl<'a> Statement<'a> {
         self.conflicts.0 += manifest.conflicts.posts;
         add_words(&mut self.conflicts.1, &manifest.conflicts.by_field);
         add_words(&mut self.redactions, &manifest.redactions);
+        add_words(&mut self.deletions, &manifest.deletions);
     }
 
     /// The gaps of a server, or of the union.

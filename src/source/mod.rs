@@ -5,6 +5,7 @@
 //! (`tests/it/tidy.rs`); `Sources` is where the word of a stream becomes what its lines are. Collecting does not
 //! ask what a line is, so a change of the JSON costs a new merge and never a record.
 
+pub use deletions::Deletions;
 pub use platform::{BLUESKY, FIREHOSE, SAMPLE, SAMPLE10, Source, Sources, Stream};
 pub use record::{Difference, Listed, Placed, Records, Rejected};
 pub use table::{Dictionary, Join, List, Table, differing};
@@ -18,6 +19,8 @@ pub mod bluesky;
 pub mod cells;
 /// What a column of Parquet is.
 pub mod columns;
+/// How a stream tells that records are gone.
+pub mod deletions;
 /// The text of a JSON string.
 mod escape;
 /// The body of an HTTP answer, decoded as its bytes come.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use super::{
     bluesky,
     columns::Column,
+    deletions::Deletions,
     key::Key,
     record::{Listed, Placed, Records, Rejected},
     table::{Dictionary, Join, List, Table},
@@ -51,8 +52,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The record that a line of `deletions.txt` names, if the line is exactly as a merge writes it.
     fn deleted(&self, line: &str) -> Option<Listed>;
 
-    /// Whether a stream tells of deletions, which `deletions.txt` then has.
-    fn has_deletions(&self) -> bool;
+    /// What a stream tells of deletions, which `deletions.txt` then has.
+    fn deletions(&self) -> Option<&'static dyn Deletions>;
 
     /// Whether a record stands in such a list.
     fn stands_in(&self, key: &Key, list: List) -> bool;

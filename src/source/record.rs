@@ -91,7 +91,7 @@ pub trait Records<'l> {
     /// What orders and places a record.
     fn placed(&self, record: usize) -> &Placed;
 
-    /// Appends its line of `IDs.txt`, if it has one.
+    /// Appends its line of `IDs.txt` or `held.txt`, if it has one.
     fn put_id(&self, record: usize, to: &mut Vec<u8>);
 
     /// Appends its line of `deletions.txt`, if it has one.

@@ -13,11 +13,13 @@ pub enum List {
     Table,
     /// `deletions.txt`.
     Deletions,
+    /// `held.txt`: what is held back stands there in the place of `IDs.txt`.
+    Held,
 }
 
 impl List {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Ids, Self::Table, Self::Deletions];
+    pub const ALL: [Self; 4] = [Self::Ids, Self::Table, Self::Deletions, Self::Held];
 }
 
 /// Makes one row of two, of which the first is of earlier records. However many rows are joined, and in whatever

@@ -11,7 +11,8 @@
 //!                    2026-11-23_14_posts.csv.xz        Bluesky's in their place: 19 columns a post
 //!                    2026-11-23_14_users.csv.xz        12 columns an author, ascending by author id
 //!                    2026-11-23_14_posts.parquet       everything that was delivered of each post
-//!                    2026-11-23_14_deletions.txt.xz    records that were deleted, where the stream tells of them
+//!                    2026-11-23_14_deletions.txt.xz    what was deleted and what became of accounts, where the stream tells of it
+//!                    2026-11-23_14_held.txt.xz         posts that are held back; only if there are any
 //!                    2026-11-23_14_rejected.jsonl.xz   lines that are no posts; only if there are any
 //!                    2026-11-23_14_conflicts.jsonl.xz  examples of posts whose copies differ; only if there are any
 //!                    2026-11-23_14_manifest.json       what all of this is and was made of
@@ -45,8 +46,10 @@ pub enum Kind {
     Users,
     /// Everything that was delivered of each post.
     Posts,
-    /// Records that were deleted.
+    /// What was deleted, and what became of accounts.
     Deletions,
+    /// The posts that are held back from the list of ids.
+    Held,
     /// Lines that are no posts.
     Rejected,
     /// Examples of posts whose copies differ.
@@ -55,7 +58,8 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order in which a manifest lists them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::Held,
         Self::Ids,
         Self::Tweets,
         Self::PostsTable,
@@ -75,6 +79,7 @@ impl Kind {
             Self::Users => "users.csv.xz",
             Self::Posts => "posts.parquet",
             Self::Deletions => "deletions.txt.xz",
+            Self::Held => "held.txt.xz",
             Self::Rejected => "rejected.jsonl.xz",
             Self::Conflicts => "conflicts.jsonl.xz",
         }
@@ -89,7 +94,12 @@ impl Kind {
     /// Lines before the first row.
     pub const fn header_lines(self) -> u64 {
         match self {
-            Self::Ids | Self::Posts | Self::Deletions | Self::Rejected | Self::Conflicts => 0,
+            Self::Held
+            | Self::Ids
+            | Self::Posts
+            | Self::Deletions
+            | Self::Rejected
+            | Self::Conflicts => 0,
             Self::Tweets | Self::PostsTable | Self::Users => 1,
         }
     }
@@ -110,8 +120,8 @@ impl Kind {
         match self {
             Self::Ids | Self::Users => true,
             Self::Tweets | Self::PostsTable => self == Self::table_of(source),
-            Self::Deletions => source.has_deletions(),
-            Self::Posts | Self::Rejected | Self::Conflicts => false,
+            Self::Deletions => source.deletions().is_some(),
+            Self::Held | Self::Posts | Self::Rejected | Self::Conflicts => false,
         }
     }
 

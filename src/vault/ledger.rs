@@ -159,6 +159,13 @@ impl Ledger {
         })
     }
 
+    /// The hours, and the latest revision of each.
+    pub fn hours(&self) -> impl Iterator<Item = (Hour, u64)> {
+        self.latest
+            .iter()
+            .map(|(hour, revision)| (*hour, *revision))
+    }
+
     /// The latest revision of an hour; 0 if there is none.
     pub fn revision(&self, hour: Hour) -> u64 {
         self.latest.get(&hour).copied().unwrap_or(0)

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::Kind;
+use super::{deleted::HELD_BACK, layout::Kind};
 use crate::{
     cover::{
         backfill::Backfill,
@@ -71,6 +71,10 @@ pub struct Manifest {
     /// How many posts of this hour were taken out on request, by the reason that was given.
     #[serde(default, skip_serializing_if = "ByWord::is_empty")]
     pub redactions: ByWord,
+    /// How many records of this hour were taken out because they were `deleted`, or because their `account` is gone, and how
+    /// many are `held_back`.
+    #[serde(default, skip_serializing_if = "ByWord::is_empty")]
+    pub deletions: ByWord,
     /// What was carried over, if this revision was merged with the rows of the former one because its
     /// raw data was gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,7 +126,7 @@ pub struct EventsInput {
     pub lines: u64,
 }
 
-/// The books: `lines = posts + unlisted + duplicates + rejected`, for each server and in total.
+/// The books: `lines = posts + unlisted + duplicates + rejected + deleted`, for each server and in total.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// By server.
@@ -138,13 +142,16 @@ pub struct ServerCounts {
     pub lines: u64,
     /// Different posts.
     pub posts: u64,
-    /// Different records that are no posts and stand in no list of ids: deletions, and what is told of accounts.
+    /// Different records that stand in no list of ids: deletions, what is told of accounts, and what is held back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unlisted: u64,
     /// Further copies of either from the same server.
     pub duplicates: u64,
     /// Lines that are no posts, by reason.
     pub rejected: ByWord,
+    /// Lines of what was deleted, or whose accounts are gone: they stand in no file.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deleted: u64,
     /// Posts that no other server saw.
     pub only_here: u64,
 }
@@ -156,13 +163,16 @@ pub struct TotalCounts {
     pub lines: u64,
     /// Different posts: the lines of `IDs.txt`.
     pub posts: u64,
-    /// Different records that are no posts and stand in no list of ids: deletions, and what is told of accounts.
+    /// Different records that stand in no list of ids: deletions, what is told of accounts, and what is held back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unlisted: u64,
     /// Further copies of either, from the same or another server.
     pub duplicates: u64,
     /// Lines that are no posts, by reason.
     pub rejected: ByWord,
+    /// Lines of what was deleted, or whose accounts are gone: they stand in no file.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deleted: u64,
     /// Posts that all servers saw.
     pub seen_by_all: u64,
 }
@@ -329,7 +339,12 @@ impl Manifest {
         json
     }
 
-    /// Whether the books balance: what was taken is what was kept, dropped as a copy, or rejected.
+    /// How many records are held back.
+    pub fn held_back(&self) -> u64 {
+        self.deletions.get(HELD_BACK).copied().unwrap_or(0)
+    }
+
+    /// Whether the books balance: what was taken is what was kept, dropped as a copy, rejected, or deleted since.
     pub fn balances(&self) -> bool {
         let sum = |by: &ByWord| by.values().sum::<u64>();
         let total = &self.counts.total;
@@ -339,8 +354,9 @@ impl Manifest {
         let redacted: u64 = self.counts.servers.keys().map(|id| self.redacted(id)).sum();
         servers
             .clone()
-            .all(|s| s.lines == s.posts + s.unlisted + s.duplicates + sum(&s.rejected))
-            && total.lines == total.records() + total.duplicates + sum(&total.rejected)
+            .all(|s| s.lines == s.posts + s.unlisted + s.duplicates + sum(&s.rejected) + s.deleted)
+            && total.lines
+                == total.records() + total.duplicates + sum(&total.rejected) + total.deleted
             && total.lines == servers.clone().map(|s| s.lines).sum::<u64>()
             && total.lines + redacted == inputs
             && self.minutes.rows.iter().map(|row| row.1).sum::<u64>() == total.posts

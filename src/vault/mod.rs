@@ -11,6 +11,8 @@ pub mod conflicts;
 pub mod csv;
 /// The files of a day: report, gaps, exposure.
 pub mod day;
+/// What was deleted, and stays out.
+pub mod deleted;
 /// By what DOI the archive is cited.
 pub mod doi;
 /// What the vault is: `vault.json`.

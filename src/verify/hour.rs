@@ -18,10 +18,9 @@ use crate::{
     segment::line::PROGRAM,
     source::{Source, Sources},
     vault::{
+        deleted::Why,
         layout::Kind,
-        manifest::{
-            Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, TotalCounts, sha256,
-        },
+        manifest::{Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, sha256},
     },
     world::disk::{self, Disk},
 };
@@ -173,7 +172,7 @@ fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
     if !manifest.balances() {
         problems.wrong(
             path,
-            "the books do not balance: lines are not posts, duplicates and rejected lines",
+            "the books do not balance: lines are not posts, duplicates, rejected and deleted lines",
         );
     }
     let Counts { servers, total } = &manifest.counts;
@@ -192,21 +191,44 @@ fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
         let seen = first.only_here + second.only_here + total.seen_by_all;
         problems.same(path, "posts", total.posts, seen);
     }
+    check_deletions(path, manifest, problems);
     check_minutes(path, manifest, problems);
+}
+
+/// Whether what it says of deletions agrees with its books.
+fn check_deletions(path: &Path, manifest: &Manifest, problems: &mut Problems) {
+    let Counts { servers, total } = &manifest.counts;
+    let lines: u64 = servers.values().map(|server| server.deleted).sum();
+    problems.same(path, "lines of what was deleted", total.deleted, lines);
+    let mut words = manifest.deletions.keys();
+    if let Some(word) = words.find(|word| !Why::WORDS.contains(&word.as_str())) {
+        problems.wrong(path, format!("{word:?} is no reason to take records out"));
+    }
+    let held = manifest.held_back();
+    let records: u64 = manifest.deletions.values().sum();
+    // each record that was taken out had at least one line; of lines that are no records there may be more
+    if total.deleted < records.saturating_sub(held) || total.unlisted < held {
+        let what =
+            "it says that more records were deleted or are held back than its books have lines of";
+        problems.wrong(path, what);
+    }
 }
 
 /// How many rows a file must have, at least and at most, if the counts tell.
 fn rows_of(
     source: &dyn Source,
     kind: Kind,
-    total: &TotalCounts,
+    manifest: &Manifest,
 ) -> Option<std::ops::RangeInclusive<u64>> {
+    let total = &manifest.counts.total;
+    let held = manifest.held_back();
     match kind {
+        Kind::Held => Some(held..=held),
         Kind::Ids => Some(total.posts..=total.posts),
         Kind::Tweets | Kind::PostsTable if source.has_rows_of_all() => {
             Some(total.posts..=total.posts)
         }
-        Kind::Tweets | Kind::PostsTable => Some(0..=total.posts),
+        Kind::Tweets | Kind::PostsTable => Some(0..=total.posts + held),
         Kind::Posts => Some(total.records()..=total.records()),
         Kind::Deletions => Some(0..=total.unlisted),
         Kind::Users | Kind::Rejected | Kind::Conflicts => None,
@@ -222,7 +244,7 @@ fn check_outputs(path: &Path, source: &dyn Source, manifest: &Manifest, problems
             continue;
         };
         let what = format!("rows of {}", output.name);
-        if let Some(fit) = rows_of(source, kind, total) {
+        if let Some(fit) = rows_of(source, kind, manifest) {
             let nearest = output.rows.clamp(*fit.start(), *fit.end());
             problems.same(path, &what, output.rows, nearest);
             continue;
@@ -307,6 +329,7 @@ fn check_files(
             (None, false) => {
                 let is_wanted = match kind {
                     Kind::Rejected => has_rejected,
+                    Kind::Held => 0 < manifest.held_back(),
                     // examples of a post that was taken out on request are gone, too
                     kind => kind.is_always_there(source),
                 };
@@ -387,7 +410,7 @@ fn check_file(
     if kind == Kind::Ids {
         rows.ids_content = Some(output.content_sha256);
     }
-    if let Some(fit) = rows_of(source, kind, &manifest.counts.total) {
+    if let Some(fit) = rows_of(source, kind, manifest) {
         let nearest = output.rows.clamp(*fit.start(), *fit.end());
         problems.same(path, "posts", nearest, output.rows);
     }

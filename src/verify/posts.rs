@@ -12,7 +12,7 @@ use arrow_schema::SchemaRef;
 
 use super::{
     problem::Problems,
-    rows::{Hashes, Rows, TOLD_MAX},
+    rows::{Hashes, Held, Rows, TOLD_MAX},
 };
 use crate::{
     period::{Interval, UtcMs},
@@ -44,6 +44,7 @@ struct Reading<'a> {
     faults: u64,
     last: Option<Placed>,
     hashes: Hashes,
+    held: &'a Held,
 }
 
 /// Reads the file through: what it is, and what is wrong in it.
@@ -65,6 +66,7 @@ pub fn read(
         faults: 0,
         last: None,
         hashes: Hashes::default(),
+        held: &rows.held,
     };
     let output = read::read_through(disk, path, Wanted::All, |batch| reading.take(batch))?;
     if TOLD_MAX < reading.faults {
@@ -72,7 +74,8 @@ pub fn read(
         let what = format!("{more} more rows or columns are wrong");
         reading.problems.wrong(path, what);
     }
-    rows.told_by(Kind::Posts, reading.hashes, &List::ALL);
+    let hashes = reading.hashes;
+    rows.told_by(Kind::Posts, hashes, &List::ALL);
     Ok(output)
 }
 
@@ -129,7 +132,7 @@ impl Reading<'_> {
                 format!("its id is {key}, its line's {}", placed.key)
             })?;
         }
-        self.hashes.take(self.source, &placed.key);
+        self.hashes.take(self.source, &placed.key, self.held);
         let at = placed.at;
         if !self.intervals.iter().any(|i| i.contains(at)) {
             self.fault(row, || {

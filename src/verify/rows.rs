@@ -44,8 +44,18 @@ pub struct Rows {
     pub old_ids: u64,
     /// Authors of the posts.
     authors: HashSet<Key>,
+    /// What is held back.
+    pub held: Held,
     /// Whether the table of records was read.
     pub has_table: bool,
+}
+
+/// What is held back, which no other list has.
+#[derive(Debug, Default)]
+pub struct Held {
+    keys: HashSet<Key>,
+    /// As the rows of the table tell them.
+    by_row: HashSet<Key>,
 }
 
 /// The hash of the keys in each list.
@@ -53,11 +63,19 @@ pub struct Rows {
 pub(super) struct Hashes(BTreeMap<List, Sha256>);
 
 impl Hashes {
-    /// Takes a record into those of the lists that it stands in.
-    pub(super) fn take(&mut self, source: &dyn Source, key: &Key) {
+    /// Takes a record into those of the lists that it stands in; what is held back stands in `held.txt` in the place of
+    /// `IDs.txt`.
+    pub(super) fn take(&mut self, source: &dyn Source, key: &Key, held: &Held) {
+        let is_held = held.keys.contains(key);
         for list in List::ALL {
             let hash = self.0.entry(list).or_default();
-            if !source.stands_in(key, list) {
+            let stands = match list {
+                List::Held => is_held,
+                List::Ids | List::Table | List::Deletions => {
+                    !is_held && source.stands_in(key, list)
+                }
+            };
+            if !stands {
                 continue;
             }
             if list == List::Table {
@@ -166,6 +184,7 @@ impl Reading<'_> {
             Kind::Tweets | Kind::PostsTable => self.row(line),
             Kind::Users => self.author(line),
             Kind::Deletions => self.deletion(line),
+            Kind::Held => self.held(line),
             Kind::Rejected => self.rejected(line),
             Kind::Conflicts => self.example(line),
             // it has no lines: `posts::check` reads it
@@ -193,7 +212,22 @@ impl Reading<'_> {
             }
             None => self.rows.old_ids += 1,
         }
-        self.hashes.take(self.source, &listed.key);
+        self.hashes.take(self.source, &listed.key, &self.rows.held);
+        self.ascends(listed);
+    }
+
+    fn held(&mut self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        let Some(listed) = self.source.listed(&text) else {
+            return self.fault(|| format!("{text:?} is no id"));
+        };
+        if let Some(at) = listed.at {
+            self.must_fall_in(at, &listed.key);
+        }
+        let held = &mut self.rows.held;
+        held.by_row.insert(self.source.key_by_row(&listed.key));
+        held.keys.insert(listed.key.clone());
+        self.hashes.take(self.source, &listed.key, held);
         self.ascends(listed);
     }
 
@@ -205,7 +239,7 @@ impl Reading<'_> {
         if let Some(at) = listed.at {
             self.must_fall_in(at, &listed.key);
         }
-        self.hashes.take(self.source, &listed.key);
+        self.hashes.take(self.source, &listed.key, &self.rows.held);
         self.ascends(listed);
     }
 
@@ -258,7 +292,9 @@ impl Reading<'_> {
         {
             self.rows.authors.insert(author);
         }
-        self.hashes.row(&listed.key);
+        if !self.rows.held.by_row.contains(&listed.key) {
+            self.hashes.row(&listed.key);
+        }
         self.ascends(listed);
     }
 
@@ -326,6 +362,9 @@ impl Reading<'_> {
             Kind::Deletions => {
                 self.rows
                     .told_by(self.kind, self.hashes, &[List::Deletions]);
+            }
+            Kind::Held => {
+                self.rows.told_by(self.kind, self.hashes, &[List::Held]);
             }
             Kind::Users => {
                 let authors = self.rows.authors.len() as u64;

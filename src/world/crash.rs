@@ -51,6 +51,10 @@ pub enum Point {
     RedactionNoted,
     /// Redaction: the segment is in place, its seal is not.
     RedactedInPlace,
+    /// Deletions: they are on the lists, and nothing says so yet.
+    DeletionsListed,
+    /// Deletions: the hours that may hold what is meant are noted, none is made anew yet.
+    DeletionsHeard,
     /// Publishing: OSF has minted a DOI, the vault does not have it yet.
     DoiMinted,
 }
@@ -75,6 +79,9 @@ impl Point {
         Self::SegmentDeleted,
         Self::AllDeleted,
     ];
+
+    /// Those that hearing of deletions passes besides.
+    pub const OF_DELETIONS: [Self; 2] = [Self::DeletionsListed, Self::DeletionsHeard];
 
     /// Those that a redaction passes besides.
     pub const OF_REDACTION: [Self; 4] = [

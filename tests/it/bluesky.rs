@@ -122,6 +122,9 @@ impl Truth {
         match event["kind"].as_str().unwrap() {
             "identity" => user[0] = text(&says["handle"]),
             "account" => {
+                let status = says["status"].as_str().unwrap_or("active");
+                let line = format!("{did}\t{}\t{time}\t{status}", says["seq"]);
+                self.deletions.insert(place.clone(), line);
                 user[1] = says["active"].to_string();
                 user[2] = text(&says["status"]);
             }
@@ -163,11 +166,12 @@ fn rows(text: &str) -> Vec<csv::StringRecord> {
     reader.records().map(Result::unwrap).collect()
 }
 
-fn parquet(site: &Site, hour: &str) -> RecordBatch {
+pub(crate) fn parquet(site: &Site, hour: &str) -> RecordBatch {
     let bytes = site.files()[&format!("{}/{hour}_posts.parquet", &hour[..10])].clone();
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+    let schema = builder.schema().clone();
     let batches: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();
-    arrow_select::concat::concat_batches(&batches[0].schema(), &batches).unwrap()
+    arrow_select::concat::concat_batches(&schema, &batches).unwrap()
 }
 
 /// Everything of an hour is what the lines say.
@@ -346,7 +350,7 @@ fn a_list_that_lacks_a_line_or_has_one_too_many_is_found() {
 }
 
 /// A value found by names that lead to it, as JSON of what the column holds.
-fn cell(table: &dyn arrow_array::Array, row: usize) -> Value {
+pub(crate) fn cell(table: &dyn arrow_array::Array, row: usize) -> Value {
     use arrow_schema::DataType;
     if table.is_null(row) {
         return Value::Null;

@@ -12,6 +12,7 @@ mod bluesky;
 mod cite;
 mod clock;
 mod collect;
+mod deletions;
 mod deliver;
 mod disk;
 mod documents;

@@ -919,6 +919,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
         unlisted: 0,
         duplicates: 2,
         rejected: [("no_id".to_owned(), 1)].into(),
+        deleted: 0,
         only_here,
     };
     let row = |minute: i64| {
@@ -972,6 +973,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
                 unlisted: 0,
                 duplicates: shared + 4,
                 rejected: [("no_id".to_owned(), 2)].into(),
+                deleted: 0,
                 seen_by_all: shared,
             },
         },
@@ -985,6 +987,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
             posts: 12,
             by_field: [("author.public_metrics.followers_count".to_owned(), 12)].into(),
         },
+        deletions: BTreeMap::new(),
         redactions: if hour.of_day() == 8 {
             [("request of the author".to_owned(), 2)].into()
         } else {

@@ -64,8 +64,8 @@ pub(super) struct Change<'a> {
 pub(super) struct Told<'a> {
     /// All of it, as JSON.
     pub(super) json: &'a str,
-    seq: Cow<'a, str>,
-    time: Cow<'a, str>,
+    pub(super) seq: Cow<'a, str>,
+    pub(super) time: Cow<'a, str>,
     pub(super) handle: Cow<'a, str>,
     pub(super) active: Cow<'a, str>,
     pub(super) status: Cow<'a, str>,

@@ -4,14 +4,14 @@ use arrow_array::{RecordBatch, cast::AsArray as _};
 use memchr::memmem;
 
 use super::{
-    columns, event,
+    columns, deletions, event,
     name::{self, Commit, Name, is_did},
     records::Events,
     reject, schema, tid, words,
 };
 use crate::period::UtcMs;
 use crate::source::{
-    Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table, Words,
+    Deletions, Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table, Words,
     columns::Column, key::Key,
 };
 
@@ -42,7 +42,13 @@ lowest ten bits they are microseconds since 1970.
 
 ## `deletions.txt.xz`
 
-One commit that deletes a record per line, in the same form and order; the key of its event has `#delete` after it. It is never published.",
+One line a commit that deletes a record, in the same form (the key of its event has `#delete` after it), and one an account event: the
+account, the event's number, its time, and `active` or why it is not (`inactive` without a word, `unknown` if it is not said whether), with tabs between them. In the same
+order. It is never published.
+
+## `held.txt.xz`
+
+One line a record that is held back since its account is not active: in the form and order of `IDs.txt`, in its place. It is never published.",
     posts: "\
 One row an event, of every kind and collection, ascending by `post_time`, then by `key`. `a.b` is member `b` of the struct `a`, `a[].b` a
 member of each item of the list `a`. Names are those of the wire. `post_time` is the millisecond of the revision, of identity and account
@@ -66,7 +72,7 @@ fn listed(commit: &Commit<'_>) -> Option<Listed> {
 const SAID_MAX: usize = 4;
 
 /// The texts that follow such a member's name in what need not be JSON.
-fn said<'l>(line: &'l [u8], member: &str) -> impl Iterator<Item = &'l str> {
+pub(super) fn said<'l>(line: &'l [u8], member: &str) -> impl Iterator<Item = &'l str> {
     let head = format!("\"{member}\":\"");
     let places = memmem::find_iter(line, head.as_bytes()).take(SAID_MAX);
     let places: Vec<usize> = places.collect();
@@ -79,7 +85,7 @@ fn said<'l>(line: &'l [u8], member: &str) -> impl Iterator<Item = &'l str> {
 }
 
 /// Whatever looks like the name of an account.
-fn dids(line: &[u8]) -> impl Iterator<Item = &str> {
+pub(super) fn dids(line: &[u8]) -> impl Iterator<Item = &str> {
     memmem::find_iter(line, "did:").filter_map(|begin| {
         let rest = line.get(begin..)?;
         let may = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:%-".contains(byte);
@@ -170,21 +176,21 @@ impl Source for Bluesky {
     }
 
     fn deleted(&self, line: &str) -> Option<Listed> {
-        listed(&Commit::of_line(line, true)?)
+        deletions::listed(line)
     }
 
-    fn has_deletions(&self) -> bool {
-        true
+    fn deletions(&self) -> Option<&'static dyn Deletions> {
+        Some(&Bluesky)
     }
 
     fn stands_in(&self, key: &Key, list: List) -> bool {
-        let Some(Name::Commit(commit)) = Name::of(key) else {
-            return false;
-        };
-        match list {
-            List::Ids => !commit.is_delete,
-            List::Table => commit.is_in_table(),
-            List::Deletions => commit.is_delete,
+        match (Name::of(key), list) {
+            (Some(Name::Commit(commit)), List::Ids) => !commit.is_delete,
+            (Some(Name::Commit(commit)), List::Table) => commit.is_in_table(),
+            (Some(Name::Commit(commit)), List::Deletions) => commit.is_delete,
+            (Some(Name::Account(_, kind, _)), List::Deletions) => kind == "account",
+            // whether a record is held back, its key does not say
+            _ => false,
         }
     }
 

@@ -10,6 +10,8 @@ pub use lines::Bluesky;
 /// An event's columns of Parquet.
 mod columns;
 mod columns_record;
+/// What is told of deletions.
+mod deletions;
 /// A line → an event.
 mod event;
 /// What Bluesky's lines are.

@@ -7,6 +7,7 @@ use arrow_schema::ArrowError;
 
 use super::{
     columns::EVENT,
+    deletions::account_line,
     event::{self, Change, Event, What},
     post::Post,
     schema,
@@ -66,13 +67,14 @@ impl Event<'_> {
         }
     }
 
-    /// Its line in the list of those that delete, or of those that do not.
+    /// Its line in the list of deletions, or in that of ids.
     fn line(&self, is_delete: bool) -> Option<String> {
         match &self.what {
             What::Commit(change) => {
                 let name = change.name(&self.did);
                 (name.is_delete == is_delete).then(|| name.line())
             }
+            What::Account(told) if is_delete => Some(account_line(&self.did, self.placed.at, told)),
             What::Identity(_) | What::Account(_) => None,
         }
     }

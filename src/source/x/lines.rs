@@ -5,7 +5,7 @@ use arrow_array::{RecordBatch, cast::AsArray as _, types::Int64Type};
 use super::{columns, columns_beside, columns_post, id, parse, records, reject, schema, words};
 use crate::period::UtcMs;
 use crate::source::{
-    Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table, Words,
+    Deletions, Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table, Words,
     columns::Column,
     key::{Key, numeric_id},
 };
@@ -151,12 +151,12 @@ impl Source for X {
         None
     }
 
-    fn has_deletions(&self) -> bool {
-        false
+    fn deletions(&self) -> Option<&'static dyn Deletions> {
+        None
     }
 
     fn stands_in(&self, _key: &Key, list: List) -> bool {
-        list != List::Deletions
+        matches!(list, List::Ids | List::Table)
     }
 
     fn has_rows_of_all(&self) -> bool {

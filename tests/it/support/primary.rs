@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use twinstream::{
     config::settings::{Merge, Server, Xz},
     merge::{
+        deletions::Hear,
         outcome::{Committed, Outcome},
         run::Job,
     },
@@ -40,6 +41,8 @@ pub(crate) struct Site {
     pub(crate) threads: usize,
     pub(crate) unit_bytes: u64,
     pub(crate) stream: Stream,
+    /// When deletions are heard.
+    pub(crate) hear: Hear,
     /// Removes the folder in the end.
     pub(crate) dir: Option<TempDir>,
 }
@@ -87,6 +90,7 @@ impl Site {
             threads: 2,
             unit_bytes: 4 << 20,
             stream: SAMPLE,
+            hear: Hear::Never,
             dir: None,
         }
     }
@@ -133,6 +137,7 @@ impl Site {
             vault: &vault,
             stream: self.stream,
             settings: &self.settings,
+            hear: self.hear,
             servers: &self.servers,
             asked: &asked,
             threads: self.threads,
@@ -267,8 +272,13 @@ pub(crate) fn command(site: &Site, name: &str, now: &str) -> Command {
     } else {
         r#""csv""#
     };
+    let source = if site.stream.word == SAMPLE.word {
+        "x"
+    } else {
+        "bluesky"
+    };
     let text = format!(
-        "data_dir = \"{}\"\n[x]\nbase_url = \"http://127.0.0.1:9\"\n[[servers]]\nid = \"1\"\nrole = \"primary\"\n\
+        "source = \"{source}\"\ndata_dir = \"{}\"\n[x]\nbase_url = \"http://127.0.0.1:9\"\n[bluesky]\nendpoints = [\"ws://127.0.0.1:9\"]\n[[servers]]\nid = \"1\"\nrole = \"primary\"\n\
          host = \"a.example.org\"\n[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
          deliver_to = \"/nowhere/spool\"\n[merge]\nformats = [{formats}]\nxz = \"fast\"\nkeep_raw = \"1h\"\nkeep_free = \"1MiB\"\n",
         site.root.display()

@@ -7,8 +7,8 @@ use arrow_schema::ArrowError;
 use twinstream::{
     period::UtcMs,
     source::{
-        Dictionary, Difference, Join, List, Listed, Placed, Records, Rejected, Source, Table,
-        Words,
+        Deletions, Dictionary, Difference, Join, List, Listed, Placed, Records, Rejected, Source,
+        Table, Words,
         columns::{Column, Type, column},
         differing, json,
         key::Key,
@@ -161,12 +161,12 @@ impl Source for Tides {
         None
     }
 
-    fn has_deletions(&self) -> bool {
-        false
+    fn deletions(&self) -> Option<&'static dyn Deletions> {
+        None
     }
 
     fn stands_in(&self, _key: &Key, list: List) -> bool {
-        list != List::Deletions
+        matches!(list, List::Ids | List::Table)
     }
 
     fn has_rows_of_all(&self) -> bool {

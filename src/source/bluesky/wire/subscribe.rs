@@ -137,6 +137,7 @@ mod tests {
             endpoints: Vec::new(),
             overlap: Duration::from_secs(10),
             dictionary_file: None,
+            honours_deletions: true,
         };
         Subscribe::new(&settings).unwrap()
     }

@@ -1,0 +1,187 @@
+//! What is new of deletions is heard, and the hours that it is about are noted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    holders::bits,
+    lists::{HourLists, begin},
+};
+use crate::{
+    merge::run::{Job, RunError},
+    period::Hour,
+    source::deletions::Told,
+    vault::{
+        deleted::{Deleted, Why},
+        layout::Kind,
+        ledger::Ledger,
+    },
+    world::crash::{self, Point},
+};
+
+/// So many lines are put on the lists together.
+const LINES_MAX: usize = 500_000;
+
+/// How long after the last time deletions are heard again. A little less than a day: a merge that is begun every day is
+/// never begun at the same second.
+const EVERY_MS: i64 = 23 * 3_600_000;
+
+/// When deletions are heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hear {
+    /// Not at all.
+    Never,
+    /// When a day has passed.
+    Daily,
+    /// Now.
+    Now,
+}
+
+/// What may hold something that is to be elsewhere.
+#[derive(Default)]
+struct Wanted {
+    /// Hours to which the addresses of records lead.
+    hours: BTreeSet<Hour>,
+    /// Accounts, and addresses of records.
+    bits: BTreeSet<u64>,
+}
+
+impl Job<'_> {
+    /// What was deleted, as far as it was heard. Hears what is new, if it is time.
+    pub(in crate::merge) fn deleted(&self, ledger: &Ledger) -> Result<Deleted<'_>, RunError> {
+        let told = self.stream.source.deletions();
+        let mut deleted = Deleted::read(self.disk, self.vault, told)?;
+        let is_due = match self.hear {
+            Hear::Never => false,
+            Hear::Daily => {
+                let next = deleted.state.as_of.plus_ms(EVERY_MS);
+                self.asked.is_empty() && next <= self.now
+            }
+            Hear::Now => true,
+        };
+        if told.is_some() && is_due {
+            self.hear(ledger, &mut deleted)?;
+        }
+        Ok(deleted)
+    }
+
+    fn hear(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
+        let mut wanted = Wanted::default();
+        let mut lines = BTreeSet::new();
+        let mut heard = BTreeMap::new();
+        for (hour, revision) in ledger.hours() {
+            if deleted.state.heard.get(&hour) == Some(&revision) {
+                continue;
+            }
+            match self.lines_of(hour) {
+                Ok(of_hour) => {
+                    self.want(&of_hour, deleted, &mut wanted);
+                    lines.extend(of_hour);
+                    heard.insert(hour, revision);
+                }
+                // it is told of by whoever needs the hour, and heard when it can be read
+                Err(why) => tracing::warn!("the deletions of hour {hour} cannot be read: {why}"),
+            }
+            if LINES_MAX <= lines.len() {
+                deleted.add(std::mem::take(&mut lines))?;
+            }
+        }
+        deleted.add(lines)?;
+        crash::point(Point::DeletionsListed);
+        let later = self.now.max(deleted.state.as_of);
+        let accounts = deleted.go_on_to(later)?;
+        wanted.bits.extend(accounts.iter().map(|text| bits(text)));
+        let mut due = BTreeSet::new();
+        for (hour, revision) in ledger.hours() {
+            if wanted.hours.contains(&hour) || self.may_hold((hour, revision), deleted, &wanted) {
+                due.insert(hour);
+            }
+        }
+        tracing::info!(
+            "deletions of {} hours were heard; {} hours may hold what is meant",
+            heard.len(),
+            due.len()
+        );
+        deleted.state.due.extend(due);
+        deleted.state.heard.extend(heard);
+        deleted.write_state()?;
+        crash::point(Point::DeletionsHeard);
+        Ok(())
+    }
+
+    /// Whether an hour may hold what is wanted by account or address; one that cannot be read may.
+    fn may_hold(
+        &self,
+        (hour, revision): (Hour, u64),
+        deleted: &Deleted<'_>,
+        wanted: &Wanted,
+    ) -> bool {
+        if wanted.bits.is_empty() {
+            return false;
+        }
+        match self.holder(hour, revision, deleted) {
+            Ok(holder) => holder.may_hold(&wanted.bits),
+            Err(why) => {
+                tracing::warn!("what hour {hour} holds cannot be read: {why}");
+                true
+            }
+        }
+    }
+
+    /// What an hour tells of deletions.
+    fn lines_of(&self, hour: Hour) -> Result<BTreeSet<String>, RunError> {
+        let mut lines = BTreeSet::new();
+        let lists = HourLists { job: self, hour };
+        lists.each_line(Kind::Deletions, &mut |line| {
+            lines.extend(str::from_utf8(line).map(str::to_owned));
+        })?;
+        Ok(lines)
+    }
+
+    /// What these lines are about.
+    fn want(&self, lines: &BTreeSet<String>, deleted: &Deleted<'_>, wanted: &mut Wanted) {
+        let Some(told) = deleted.told() else {
+            return;
+        };
+        for line in lines {
+            match told.told(line) {
+                Some(Told::Record { record, .. }) => {
+                    if let Some(made) = deleted.made(record) {
+                        // a revision may be of the hour after that in which its address was made
+                        let hour = self.settings.timezone.hour_of(made);
+                        wanted.hours.extend([hour, Hour(hour.0 + 1)]);
+                    }
+                    wanted.bits.insert(bits(record));
+                }
+                Some(Told::Account { account, .. }) => {
+                    wanted.bits.insert(bits(account));
+                }
+                None => (),
+            }
+        }
+    }
+
+    /// Whether an hour is due, and holds anything that is to be elsewhere.
+    pub(in crate::merge) fn is_outdated(&self, hour: Hour, deleted: &Deleted<'_>) -> bool {
+        deleted.state.due.contains(&hour)
+            && self.holds_other(hour, deleted).unwrap_or_else(|why| {
+                // the merge makes the files anew, or says what is wrong
+                tracing::warn!("hour {hour} cannot be looked through for deletions: {why}");
+                true
+            })
+    }
+
+    fn holds_other(&self, hour: Hour, deleted: &Deleted<'_>) -> Result<bool, RunError> {
+        let lists = HourLists { job: self, hour };
+        let mut is_outdated = false;
+        lists.each_key_of(Kind::Ids, &mut |key| {
+            is_outdated |= deleted.why(&key).is_some();
+        })?;
+        lists.each_key_of(Kind::Held, &mut |key| {
+            is_outdated |= deleted.why(&key) != Some(Why::Held);
+        })?;
+        let since = begin(&self.settings.timezone, hour);
+        lists.each_rejected(&mut |line| is_outdated |= deleted.are_named_in(line, since))?;
+        deleted.check()?;
+        Ok(is_outdated)
+    }
+}

@@ -1,0 +1,76 @@
+//! What the files of a committed hour say of records that may be deleted.
+
+use crate::{
+    merge::{
+        rejected::Kept,
+        run::{Job, RunError, at},
+    },
+    period::{Hour, UtcMs, Zone},
+    source::key::Key,
+    vault::{
+        layout::{self, Kind},
+        xz,
+    },
+};
+
+/// When an hour begins.
+pub(in crate::merge) fn begin(zone: &Zone, hour: Hour) -> UtcMs {
+    let intervals = zone.intervals(hour);
+    intervals.first().map_or(UtcMs(0), |first| first.begin)
+}
+
+/// The lists of a committed hour.
+pub(super) struct HourLists<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) hour: Hour,
+}
+
+impl HourLists<'_> {
+    /// Gives the lines of a file, which may be missing.
+    pub(super) fn each_line(
+        &self,
+        kind: Kind,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), RunError> {
+        let path = layout::data_path(self.job.vault, self.hour, kind);
+        let disk = self.job.disk;
+        if disk.len(&path).map_err(at(&path))?.is_none() {
+            return Ok(());
+        }
+        let mut lines = xz::Lines::new(|line: &[u8]| {
+            each(line);
+            Ok(())
+        });
+        let read = xz::read_through(disk, &path, 0, |piece| lines.take(piece));
+        read.map(drop).map_err(at(&path))
+    }
+
+    pub(super) fn each_key_of(
+        &self,
+        kind: Kind,
+        each: &mut dyn FnMut(Key),
+    ) -> Result<(), RunError> {
+        let source = self.job.stream.source;
+        self.each_line(kind, &mut |line| {
+            let listed = source.listed(str::from_utf8(line).unwrap_or_default());
+            if let Some(listed) = listed {
+                each(listed.key);
+            }
+        })
+    }
+
+    /// Gives the records that are listed or held back.
+    pub(super) fn each_key(&self, each: &mut dyn FnMut(Key)) -> Result<(), RunError> {
+        self.each_key_of(Kind::Ids, each)?;
+        self.each_key_of(Kind::Held, each)
+    }
+
+    /// Gives the lines that are no records, as they were received.
+    pub(super) fn each_rejected(&self, each: &mut dyn FnMut(&[u8])) -> Result<(), RunError> {
+        self.each_line(Kind::Rejected, &mut |line| {
+            if let Ok(kept) = serde_json::from_slice::<Kept>(line) {
+                each(&kept.received());
+            }
+        })
+    }
+}

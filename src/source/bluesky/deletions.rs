@@ -1,0 +1,253 @@
+//! What Bluesky tells of deletions: commits that delete, and what became of accounts.
+//!
+//! ```text
+//! at://did:plc:abc/app.bsky.feed.post/3mptbyoeyc22k TAB 3mptbypzzz722
+//! did:plc:abc TAB 31527015400 TAB 2026-07-04T14:39:13.987Z TAB takendown
+//! ```
+
+use super::{
+    event::{self, Told as Event},
+    lines::{Bluesky, dids, said},
+    name::{Commit, Name, POSTS},
+    tid,
+};
+use crate::{
+    period::UtcMs,
+    source::{
+        Deletions, Listed,
+        deletions::{Names, Standing, Told, Version},
+        key::{Key, number},
+    },
+};
+
+/// What an account that is there has in the place of a status, …
+const ACTIVE: &str = "active";
+/// … one that is not there and does not say why, …
+const INACTIVE: &str = "inactive";
+/// … and one of which it is not said whether it is there.
+const UNKNOWN: &str = "unknown";
+
+const STATUS_LEN_MAX: usize = 64;
+
+fn is_status(text: &str) -> bool {
+    let may = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=STATUS_LEN_MAX).contains(&text.len()) && text.bytes().all(may)
+}
+
+/// The line of an account event.
+pub(super) fn account_line(did: &str, at: UtcMs, told: &Event<'_>) -> String {
+    let status = match &*told.active {
+        "true" => ACTIVE,
+        "false" if is_status(&told.status) && told.status != ACTIVE => &told.status,
+        "false" => INACTIVE,
+        _ => UNKNOWN,
+    };
+    format!("{did}\t{}\t{at}\t{status}", told.seq)
+}
+
+/// Such a line, if it is exactly as it is written.
+struct AccountLine<'l> {
+    did: &'l str,
+    seq: u64,
+    at: UtcMs,
+    status: &'l str,
+}
+
+impl<'l> AccountLine<'l> {
+    fn read(line: &'l str) -> Option<Self> {
+        let mut cells = line.split('\t');
+        let (did, seq, time, status) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
+        let name = format!("{did}#account/{seq}");
+        let at: UtcMs = time.parse().ok()?;
+        let is_one = cells.next().is_none()
+            && Name::read(&name).is_some()
+            && at.to_string() == time
+            && is_status(status);
+        is_one.then_some(Self {
+            did,
+            seq: number(seq)?,
+            at,
+            status,
+        })
+    }
+}
+
+/// The event that a line of `deletions.txt` names.
+pub(super) fn listed(line: &str) -> Option<Listed> {
+    let (key, at) = if let Some(commit) = Commit::of_line(line, true) {
+        (commit.key(), tid::time(commit.rev)?)
+    } else {
+        let line = AccountLine::read(line)?;
+        (Name::Account(line.did, "account", line.seq).key(), line.at)
+    };
+    Some(Listed {
+        key,
+        at: Some(at),
+        is_timed: true,
+        is_whole: true,
+    })
+}
+
+fn standing(status: &str) -> Standing {
+    match status {
+        ACTIVE => Standing::Active,
+        "deleted" | "takendown" => Standing::Gone,
+        // a server has fallen behind, or is kept from sending too much
+        "desynchronized" | "throttled" | UNKNOWN => Standing::Unchanged,
+        // `deactivated`, `suspended`, and whatever word comes next
+        _ => Standing::Away,
+    }
+}
+
+impl Deletions for Bluesky {
+    fn version<'k>(&self, key: &'k Key) -> Option<Version<'k>> {
+        match Name::of(key)? {
+            Name::Commit(commit) if !commit.is_delete => Some(Version {
+                record: commit.uri(),
+                revision: commit.rev,
+                at: tid::time(commit.rev)?,
+                account: commit.did,
+            }),
+            Name::Commit(_) | Name::Account(..) => None,
+        }
+    }
+
+    fn told<'l>(&self, line: &'l str) -> Option<Told<'l>> {
+        if let Some(commit) = Commit::of_line(line, true) {
+            let (record, revision) = line.split_once('\t')?;
+            let at = tid::time(commit.rev)?;
+            return Some(Told::Record {
+                record,
+                revision,
+                at,
+            });
+        }
+        let line = AccountLine::read(line)?;
+        Some(Told::Account {
+            account: line.did,
+            at: line.at,
+            number: line.seq,
+            standing: standing(line.status),
+        })
+    }
+
+    fn made(&self, record: &str) -> Option<UtcMs> {
+        let (_, rkey) = record.rsplit_once('/')?;
+        tid::time(rkey)
+    }
+
+    /// A whole event says whose it is; a torn one may be anybody's whom it names.
+    fn names_in(&self, line: &[u8]) -> Names {
+        let mut names = Names::default();
+        let accounts: Vec<String> = match event::author(line) {
+            Some(did) => vec![did.into_owned()],
+            None => dids(line).map(str::to_owned).collect(),
+        };
+        for did in &accounts {
+            for rkey in said(line, "rkey") {
+                let mut collections: Vec<&str> = said(line, "collection").collect();
+                if collections.is_empty() {
+                    collections.push(POSTS);
+                }
+                let records = collections
+                    .iter()
+                    .map(|collection| format!("at://{did}/{collection}/{rkey}"));
+                names.records.extend(records);
+            }
+        }
+        names.accounts = accounts;
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_tell_what_became_of_records_and_accounts() {
+        let at: UtcMs = "2026-07-04T14:39:13.987Z".parse().unwrap();
+        let line = |active: &str, status: &str| {
+            let told = Event {
+                active: active.to_owned().into(),
+                status: status.to_owned().into(),
+                seq: "31".into(),
+                ..Event::default()
+            };
+            account_line("did:plc:a", at, &told)
+        };
+        for (active, status, written, expected) in [
+            ("true", "", "active", Standing::Active),
+            ("true", "deleted", "active", Standing::Active),
+            ("false", "deleted", "deleted", Standing::Gone),
+            ("false", "takendown", "takendown", Standing::Gone),
+            ("false", "deactivated", "deactivated", Standing::Away),
+            ("false", "suspended", "suspended", Standing::Away),
+            ("false", "a new word", "inactive", Standing::Away),
+            ("false", "newword", "newword", Standing::Away),
+            ("false", "active", "inactive", Standing::Away),
+            ("false", "", "inactive", Standing::Away),
+            (
+                "false",
+                "desynchronized",
+                "desynchronized",
+                Standing::Unchanged,
+            ),
+            ("", "deleted", "unknown", Standing::Unchanged),
+        ] {
+            let line = line(active, status);
+            let whole = format!("did:plc:a\t31\t2026-07-04T14:39:13.987Z\t{written}");
+            assert_eq!(line, whole);
+            let account = "did:plc:a";
+            let told = Told::Account {
+                account,
+                at,
+                number: 31,
+                standing: expected,
+            };
+            assert_eq!(Bluesky.told(&line), Some(told), "{line}");
+            let listed = listed(&line).unwrap();
+            assert_eq!(
+                (listed.key.to_string().as_str(), listed.at),
+                ("did:plc:a#account/31", Some(at))
+            );
+        }
+        let line = "at://did:plc:a/app.bsky.feed.post/3mptbyoeyc22k\t3mptbypluud2a";
+        let at = tid::time("3mptbypluud2a").unwrap();
+        let (record, revision) = line.split_once('\t').unwrap();
+        let told = Told::Record {
+            record,
+            revision,
+            at,
+        };
+        assert_eq!(Bluesky.told(line), Some(told));
+        assert_eq!(Bluesky.made(record), tid::time("3mptbyoeyc22k"));
+        for wrong in [
+            "did:plc:a\t031\t2026-07-04T14:39:13.987Z\tdeleted",
+            "did:plc:a\t31\t2026-07-04T14:39:13Z\tdeleted",
+            "did:plc:a\t31\t2026-07-04T14:39:13.987Z\tdeleted\t",
+            "did:plc:a\t31\t2026-07-04T14:39:13.987Z\t",
+            "plc:a\t31\t2026-07-04T14:39:13.987Z\tdeleted",
+        ] {
+            assert!(
+                Bluesky.told(wrong).is_none() && listed(wrong).is_none(),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_event_names_its_record_and_whose_it_may_be() {
+        let line = r#"{"did":"did:plc:a","kind":"commit","commit":{"rev":"x","operation":"create","collection":"app.bsky.feed.post","rkey":"3k","record":{"text":"t","reply":{"uri":"at://did:plc:b/app.bsky.feed.post/3j"}}}}"#;
+        let names = Bluesky.names_in(line.as_bytes());
+        assert_eq!(names.records, ["at://did:plc:a/app.bsky.feed.post/3k"]);
+        assert_eq!(names.accounts, ["did:plc:a"]);
+        let torn = Bluesky.names_in(&line.as_bytes()[..line.len() - 1]);
+        assert_eq!(torn.accounts, ["did:plc:a", "did:plc:b"]);
+        assert!(
+            torn.records
+                .contains(&"at://did:plc:a/app.bsky.feed.post/3k".to_owned())
+        );
+        assert_eq!(Bluesky.names_in(b"\xff{}"), Names::default());
+    }
+}

@@ -1,0 +1,567 @@
+//! `deleted/`: what was deleted, and stays out of whatever is merged from now on.
+//!
+//! ```text
+//! <vault>/deleted/2026-11-23/14.txt   deletions of records that were made in that hour of UTC, as their addresses say
+//!                 other/3f.txt        of all others, by a hash of the address
+//!                 accounts.txt        what became of accounts
+//!                 state.json          which hours were heard, as of when, and which are to be made anew
+//! ```
+//!
+//! The lists have lines of `deletions.txt`, each once, ascending byte by byte, and only ever grow. They follow from
+//! the files of the hours: without the folder they are made again. They are never published.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    io::{self, BufRead as _, BufReader, BufWriter, Write as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    period::{Hour, UtcMs},
+    source::{
+        Deletions,
+        deletions::{Standing, Told, Version},
+        key::Key,
+    },
+    world::disk::{self, Disk},
+};
+
+/// A list of one hour has some megabytes; a longer one is none of ours.
+const LIST_BYTES_MAX: u64 = 1 << 30;
+
+/// So many lists are kept in memory: that of the hour which is merged, and those of records that are of other hours.
+const LISTS_MAX: usize = 8;
+
+/// Hours of a hundred years.
+const STATE_BYTES_MAX: u64 = 64 << 20;
+
+/// What may come back is held back for so long: 30 days.
+pub const HOLD_MS: i64 = 30 * 86_400_000;
+
+/// Addresses may tell of these times, in milliseconds since 1970: 2022 to the end of 2199.
+const POSSIBLE: std::ops::Range<i64> = 1_640_995_200_000..7_258_118_400_000;
+
+/// An address is made before its revision; clocks differ.
+const AHEAD_MS_MAX: i64 = 3_600_000;
+
+/// Why a record is not to stand where it would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// It was deleted.
+    Deleted,
+    /// Its account is gone.
+    Account,
+    /// Its account may come back: it is held back.
+    Held,
+}
+
+impl Why {
+    /// The word for it in a manifest.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Account => "account",
+            Self::Held => HELD_BACK,
+        }
+    }
+
+    /// All words.
+    pub const WORDS: [&'static str; 3] = [
+        Self::Deleted.word(),
+        Self::Account.word(),
+        Self::Held.word(),
+    ];
+}
+
+/// The word for what is held back.
+pub const HELD_BACK: &str = "held_back";
+
+/// The folder, or a file of it, cannot be used. Nothing is merged without it: what was deleted would come back.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", crate::world::disk::placed(path, source))]
+pub struct DeletedError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> DeletedError + '_ {
+    move |source| DeletedError {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// How an account stands: nothing is kept of one whose records stand where they would.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Account {
+    /// Its records of before are gone.
+    gone_before: Option<UtcMs>,
+    /// All others are held back.
+    is_held: bool,
+}
+
+/// What becomes of an account, event by event.
+#[derive(Debug, Default)]
+struct Story {
+    gone_before: Option<UtcMs>,
+    /// Since when it is not there, and whether it is gone for good.
+    away: Option<(UtcMs, bool)>,
+}
+
+impl Story {
+    fn of(mut events: Vec<(UtcMs, u64, Standing)>) -> Self {
+        events.sort_by_key(|(at, number, _)| (*at, *number));
+        let mut story = Self::default();
+        for (at, _, standing) in events {
+            story.take(at, standing);
+        }
+        story
+    }
+
+    fn take(&mut self, at: UtcMs, standing: Standing) {
+        match standing {
+            Standing::Active => {
+                if self.away.take().is_some_and(|away| is_over(away, at)) {
+                    self.gone_before = Some(at);
+                }
+            }
+            Standing::Away | Standing::Gone => {
+                let (since, is_gone) = self.away.unwrap_or((at, false));
+                self.away = Some((since, is_gone || standing == Standing::Gone));
+            }
+            Standing::Unchanged => (),
+        }
+    }
+
+    /// How it stands then.
+    fn stands(&self, as_of: UtcMs) -> Account {
+        match self.away {
+            Some(away) if is_over(away, as_of) => Account {
+                gone_before: Some(UtcMs(i64::MAX)),
+                is_held: false,
+            },
+            away => Account {
+                gone_before: self.gone_before,
+                is_held: away.is_some(),
+            },
+        }
+    }
+}
+
+/// Whether what was held back since then is gone.
+fn is_over((since, is_gone): (UtcMs, bool), at: UtcMs) -> bool {
+    is_gone || since.plus_ms(HOLD_MS) <= at
+}
+
+/// How accounts stand.
+type Accounts = BTreeMap<Box<str>, Account>;
+
+/// What is known of the vault's hours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// When deletions were last heard. What is held back is held back as of then.
+    pub as_of: UtcMs,
+    /// The revision of each hour whose deletions are on the lists.
+    pub heard: BTreeMap<Hour, u64>,
+    /// Hours that may hold what is to be elsewhere.
+    pub due: BTreeSet<Hour>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            as_of: UtcMs(0),
+            heard: BTreeMap::new(),
+            due: BTreeSet::new(),
+        }
+    }
+}
+
+/// What was deleted.
+pub struct Deleted<'a> {
+    disk: &'a dyn Disk,
+    folder: PathBuf,
+    /// What the stream tells; nothing, if it tells of no deletions.
+    told: Option<&'static dyn Deletions>,
+    /// What is known of the hours.
+    pub state: State,
+    accounts: Accounts,
+    lists: Mutex<Vec<(PathBuf, Arc<Vec<u8>>)>>,
+    failed: Mutex<Option<DeletedError>>,
+}
+
+impl fmt::Debug for Deleted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deleted")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Deleted<'a> {
+    /// Of a stream that tells of no deletions.
+    pub fn none(disk: &'a dyn Disk) -> Self {
+        Self {
+            disk,
+            folder: PathBuf::new(),
+            told: None,
+            state: State::default(),
+            accounts: Accounts::new(),
+            lists: Mutex::default(),
+            failed: Mutex::default(),
+        }
+    }
+
+    /// Reads what is known of the accounts and the hours.
+    pub fn read(
+        disk: &'a dyn Disk,
+        vault: &Path,
+        told: Option<&'static dyn Deletions>,
+    ) -> Result<Self, DeletedError> {
+        let mut all = Self {
+            folder: vault.join("deleted"),
+            told,
+            ..Self::none(disk)
+        };
+        if told.is_some() {
+            let path = all.state_path();
+            if disk.len(&path).map_err(at(&path))?.is_some() {
+                let bytes = disk::read_bounded(disk, &path, STATE_BYTES_MAX).map_err(at(&path))?;
+                all.state = serde_json::from_slice(&bytes).map_err(|why| at(&path)(why.into()))?;
+            }
+            all.accounts = all.accounts(all.state.as_of)?;
+        }
+        Ok(all)
+    }
+
+    /// What the stream tells.
+    pub const fn told(&self) -> Option<&'static dyn Deletions> {
+        self.told
+    }
+
+    fn state_path(&self) -> PathBuf {
+        self.folder.join("state.json")
+    }
+
+    fn accounts_path(&self) -> PathBuf {
+        self.folder.join("accounts.txt")
+    }
+
+    /// Puts what is known of the hours in place, durably.
+    pub fn write_state(&self) -> Result<(), DeletedError> {
+        let path = self.state_path();
+        let json = serde_json::to_vec(&self.state).map_err(|why| at(&path)(why.into()))?;
+        self.disk
+            .make_folder(&self.folder)
+            .map_err(at(&self.folder))?;
+        disk::put(self.disk, &path, &json).map_err(at(&path))
+    }
+
+    /// Adds lines of `deletions.txt` to the lists, durably.
+    pub fn add(&self, lines: BTreeSet<String>) -> Result<(), DeletedError> {
+        let mut of_lists: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+        for line in lines {
+            let path = match self.told.and_then(|told| told.told(&line)) {
+                Some(Told::Record { record, at, .. }) => self.place(record, at),
+                Some(Told::Account { .. }) => self.accounts_path(),
+                None => continue,
+            };
+            of_lists.entry(path).or_default().insert(line);
+        }
+        for (path, lines) in of_lists {
+            self.add_to(&path, lines).map_err(at(&path))?;
+        }
+        self.lists
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        Ok(())
+    }
+
+    /// A list with more lines.
+    fn add_to(&self, path: &Path, lines: BTreeSet<String>) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(path);
+        self.disk.make_folder(folder)?;
+        let aside = disk::aside(path);
+        let mut to = BufWriter::new(disk::create_anew(self.disk, &aside)?);
+        let mut new = lines.into_iter().peekable();
+        if self.disk.len(path)?.is_some() {
+            for line in BufReader::new(self.disk.open(path)?).lines() {
+                let line = line?;
+                while let Some(before) = new.next_if(|new| *new < line) {
+                    writeln!(to, "{before}")?;
+                }
+                new.next_if(|new| *new == line);
+                writeln!(to, "{line}")?;
+            }
+        }
+        for line in new {
+            writeln!(to, "{line}")?;
+        }
+        let mut file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync()?;
+        drop(file);
+        self.disk.rename(&aside, path)?;
+        self.disk.sync_folder(folder)
+    }
+
+    /// The list of a record of that revision's time.
+    fn place(&self, record: &str, at: UtcMs) -> PathBuf {
+        match self.made(record) {
+            Some(made) if made.0 <= at.0.saturating_add(AHEAD_MS_MAX) => self.by_time(made),
+            _ => self.by_hash(record),
+        }
+    }
+
+    /// When a record was made, if its address tells a time that can be.
+    pub fn made(&self, record: &str) -> Option<UtcMs> {
+        let made = self.told?.made(record)?;
+        POSSIBLE.contains(&made.0).then_some(made)
+    }
+
+    fn by_time(&self, made: UtcMs) -> PathBuf {
+        let minute = made.minute();
+        let name = format!("{}.txt", minute.hour_folder());
+        self.folder.join(minute.day_folder()).join(name)
+    }
+
+    fn by_hash(&self, record: &str) -> PathBuf {
+        let hash = crc32fast::hash(record.as_bytes()) & 0xff;
+        self.folder.join("other").join(format!("{hash:02x}.txt"))
+    }
+
+    /// The revision that deleted a record last, as far as it may concern a version of that time.
+    fn deleted_by(&self, record: &str, at: UtcMs) -> Result<Option<String>, DeletedError> {
+        let first = self.place(record, at);
+        let mut places = vec![first];
+        // an address that tells of a later time than its revision: whoever deleted it came later, too
+        if let Some(made) = self.made(record) {
+            places.push(self.by_time(made));
+        }
+        places.dedup();
+        let mut latest = None;
+        for path in places {
+            let text = self.list(&path)?;
+            let found = latest_in(&text, record);
+            latest = latest.max(found.map(str::to_owned));
+        }
+        Ok(latest)
+    }
+
+    /// A list, which may be empty.
+    fn list(&self, path: &Path) -> Result<Arc<Vec<u8>>, DeletedError> {
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = lists.iter().position(|(of, _)| of == path) {
+            // those that were used last stay
+            let found = lists.remove(place);
+            let text = Arc::clone(&found.1);
+            lists.push(found);
+            return Ok(text);
+        }
+        let text = match self.disk.len(path).map_err(at(path))? {
+            Some(_) => disk::read_bounded(self.disk, path, LIST_BYTES_MAX).map_err(at(path))?,
+            None => Vec::new(),
+        };
+        let text = Arc::new(text);
+        if LISTS_MAX <= lists.len() {
+            lists.remove(0);
+        }
+        lists.push((path.to_owned(), Arc::clone(&text)));
+        Ok(text)
+    }
+
+    /// How accounts stand then, as far as their records do not stand where they would.
+    fn accounts(&self, as_of: UtcMs) -> Result<Accounts, DeletedError> {
+        let path = self.accounts_path();
+        let mut accounts = Accounts::new();
+        let (Some(told), Some(_)) = (self.told, self.disk.len(&path).map_err(at(&path))?) else {
+            return Ok(accounts);
+        };
+        let mut end = |account: &str, events: Vec<(UtcMs, u64, Standing)>| {
+            let stands = Story::of(events).stands(as_of);
+            if stands != Account::default() {
+                accounts.insert(account.into(), stands);
+            }
+        };
+        let mut events = Vec::new();
+        let mut last = String::new();
+        let file = self.disk.open(&path).map_err(at(&path))?;
+        for line in BufReader::new(file).lines() {
+            let line = line.map_err(at(&path))?;
+            let Some(Told::Account {
+                account,
+                at: time,
+                number,
+                standing,
+            }) = told.told(&line)
+            else {
+                let why = format!("{line:.80?} tells of no account");
+                return Err(at(&path)(io::Error::new(io::ErrorKind::InvalidData, why)));
+            };
+            if account != last {
+                end(&last, std::mem::take(&mut events));
+                account.clone_into(&mut last);
+            }
+            events.push((time, number, standing));
+        }
+        end(&last, events);
+        Ok(accounts)
+    }
+
+    /// Goes by what is on the lists as of then: the accounts that stand otherwise than they did only because time has passed.
+    pub fn go_on_to(&mut self, as_of: UtcMs) -> Result<BTreeSet<String>, DeletedError> {
+        let before = self.accounts(self.state.as_of)?;
+        self.accounts = self.accounts(as_of)?;
+        self.state.as_of = as_of;
+        let all = before.keys().chain(self.accounts.keys());
+        let all: BTreeSet<&str> = all.map(AsRef::as_ref).collect();
+        let is_other = |account: &&str| before.get(*account) != self.accounts.get(*account);
+        let others = all.into_iter().filter(is_other);
+        Ok(others.map(str::to_owned).collect())
+    }
+
+    /// Why a record is not to stand where it would, if so.
+    pub fn why(&self, key: &Key) -> Option<Why> {
+        let version = self.told?.version(key)?;
+        self.heed(self.why_version(&version)).flatten()
+    }
+
+    /// Keeps a failure for [`Self::check`]: whoever merges asks for it before what was written is used.
+    fn heed<T>(&self, result: Result<T, DeletedError>) -> Option<T> {
+        let keep =
+            |failed| *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
+        result.map_err(keep).ok()
+    }
+
+    fn why_version(&self, version: &Version<'_>) -> Result<Option<Why>, DeletedError> {
+        let by = self.deleted_by(&version.record, version.at)?;
+        if by.is_some_and(|by| version.revision < by.as_str()) {
+            return Ok(Some(Why::Deleted));
+        }
+        let Some(account) = self.accounts.get(version.account) else {
+            return Ok(None);
+        };
+        if account
+            .gone_before
+            .is_some_and(|before| version.at < before)
+        {
+            return Ok(Some(Why::Account));
+        }
+        Ok(account.is_held.then_some(Why::Held))
+    }
+
+    /// Whether a line that is no record is of one that was deleted at any time, or of an account that was gone at any time
+    /// after `since`: the line's own time is not known.
+    pub fn are_named_in(&self, line: &[u8], since: UtcMs) -> bool {
+        let Some(told) = self.told else {
+            return false;
+        };
+        let names = told.names_in(line);
+        let is_gone = |account: &String| {
+            let account = self.accounts.get(account.as_str());
+            let before = account.and_then(|account| account.gone_before);
+            before.is_some_and(|before| since < before)
+        };
+        names.accounts.iter().any(is_gone)
+            || names.records.iter().any(|record| {
+                // its own time is not believed: all lists count
+                let by = self.deleted_by(record, UtcMs(i64::MIN));
+                self.heed(by).flatten().is_some()
+            })
+    }
+
+    /// An error if a list could not be read since the last time that this was asked.
+    pub fn check(&self) -> Result<(), DeletedError> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.take().map_or(Ok(()), Err)
+    }
+}
+
+/// The greatest revision that stands behind a record in a list.
+fn latest_in<'t>(text: &'t [u8], record: &str) -> Option<&'t str> {
+    let (mut low, mut high) = (0, text.len());
+    let mut found = None;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let before = text.get(low..middle).unwrap_or_default();
+        let begin = memchr::memrchr(b'\n', before).map_or(low, |end| low + end + 1);
+        let rest = text.get(begin..).unwrap_or_default();
+        let line = rest.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let line = str::from_utf8(line).unwrap_or_default();
+        let (name, revision) = line.split_once('\t').unwrap_or((line, ""));
+        if name <= record {
+            found = (name == record).then_some(revision).or(found);
+            low = begin + line.len() + 1;
+        } else {
+            high = begin;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use Standing::{Active, Away, Gone, Unchanged};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_latest_deletion_of_each_record_is_found(lines in proptest::collection::btree_set(("[a-d.]{1,3}", "[2-5]{2}"), 0..30)) {
+            let text: BTreeSet<String> = lines.iter().map(|(name, rev)| format!("{name}\t{rev}")).collect();
+            let text: Vec<u8> = text.iter().flat_map(|line| [line.as_bytes(), b"\n"].concat()).collect();
+            for name in lines.iter().map(|line| line.0.as_str()).chain(["", "a", "b.", "dddd", "e"]) {
+                let of_name = lines.iter().filter(|line| line.0 == name);
+                let latest = of_name.map(|line| line.1.as_str()).max();
+                prop_assert_eq!(latest_in(&text, name), latest);
+            }
+        }
+    }
+
+    #[test]
+    fn an_account_that_may_come_back_is_held_for_thirty_days() {
+        const DAY: i64 = 86_400_000;
+        let story = |events: &[(i64, Standing)]| {
+            let events = events.iter().zip(0..);
+            Story::of(
+                events
+                    .map(|((day, standing), n)| (UtcMs(day * DAY), n, *standing))
+                    .collect(),
+            )
+        };
+        let stands = |events: &[(i64, Standing)], day: i64| {
+            let account = story(events).stands(UtcMs(day * DAY));
+            let before = account.gone_before.map(|at| at.0 / DAY);
+            (before, account.is_held)
+        };
+        let forever = Some(i64::MAX / DAY);
+        assert_eq!(stands(&[(1, Active)], 99), (None, false));
+        assert_eq!(stands(&[(1, Away)], 30), (None, true));
+        assert_eq!(stands(&[(1, Away)], 31), (forever, false));
+        assert_eq!(stands(&[(1, Away), (20, Away)], 31), (forever, false));
+        assert_eq!(stands(&[(1, Away), (20, Active)], 99), (None, false));
+        assert_eq!(stands(&[(20, Active), (1, Away)], 99), (None, false));
+        assert_eq!(stands(&[(1, Away), (31, Active)], 99), (Some(31), false));
+        assert_eq!(
+            stands(&[(1, Away), (20, Active), (21, Away)], 40),
+            (None, true)
+        );
+        assert_eq!(stands(&[(1, Gone)], 1), (forever, false));
+        assert_eq!(stands(&[(1, Gone), (2, Away)], 3), (forever, false));
+        assert_eq!(stands(&[(1, Away), (2, Gone)], 3), (forever, false));
+        assert_eq!(
+            stands(&[(1, Gone), (2, Unchanged), (3, Active)], 3),
+            (Some(3), false)
+        );
+        assert_eq!(
+            stands(&[(1, Gone), (3, Active), (5, Away)], 6),
+            (Some(3), true)
+        );
+    }
+}

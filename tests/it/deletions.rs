@@ -1,0 +1,570 @@
+//! What people delete: gone from every file but raw data that is young, whenever and wherever it comes; and everything
+//! else is there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read as _,
+    os::unix::process::ExitStatusExt as _,
+    process::Command,
+    time::Duration,
+};
+
+use serde_json::Value;
+use twinstream::{
+    merge::deletions::Hear,
+    period::UtcMs,
+    segment::{event::What, raw},
+    source::{self, bluesky::tid},
+    world::crash::{Point, VARIABLE},
+};
+
+use crate::{
+    bluesky::{cell, parquet},
+    support::{
+        events::{self, Event, commit, rev},
+        posts::{Received, Segment, mix, segments_of},
+        primary::{Site, at, command, unxz},
+    },
+};
+
+const POSTS: &str = "app.bsky.feed.post";
+const MINUTE: i64 = 60_000;
+const BEGIN: &str = "2026-11-23T13:40:00Z";
+
+/// Accounts, and what becomes of them.
+const STAYS: &str = "did:plc:stays";
+const GONE: &str = "did:plc:gone";
+const DOWN: &str = "did:plc:down";
+const AWAY: &str = "did:plc:away";
+const BACK: &str = "did:plc:back";
+const WRITER: &str = "did:plc:writer";
+const DOWN_UNTIL: &str = "2026-11-23T15:00:00Z";
+
+/// A version of a post, with words that no other one has.
+#[derive(Debug, Clone)]
+struct Version {
+    did: &'static str,
+    uri: String,
+    at: UtcMs,
+    rev: String,
+    words: String,
+}
+
+/// What is written, and what becomes of it.
+#[derive(Default)]
+struct Story {
+    events: Vec<Event>,
+    versions: Vec<Version>,
+    /// The revision that deleted a post last, by address.
+    deleted: BTreeMap<String, String>,
+    number: u64,
+}
+
+/// Where a version is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Listed,
+    Held,
+    Nowhere,
+}
+
+impl Story {
+    fn next(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    fn write(&mut self, did: &'static str, at: UtcMs, operation: &str, rkey: &str, more: &str) {
+        let n = self.next();
+        let words = format!("words{n}x");
+        let record = format!(
+            r#"{{"$type":"{POSTS}","createdAt":"{at}","langs":["en"],"text":"some {words}"{more}}}"#
+        );
+        self.events.push(commit(
+            (at, n),
+            did,
+            operation,
+            (POSTS, rkey),
+            Some(&record),
+        ));
+        self.versions.push(Version {
+            did,
+            uri: format!("at://{did}/{POSTS}/{rkey}"),
+            at,
+            rev: rev(at, n),
+            words,
+        });
+    }
+
+    fn delete(&mut self, did: &'static str, at: UtcMs, rkey: &str) {
+        let n = self.next();
+        self.events
+            .push(commit((at, n), did, "delete", (POSTS, rkey), None));
+        let by = self.deleted.entry(format!("at://{did}/{POSTS}/{rkey}"));
+        let by = by.or_default();
+        *by = rev(at, n).max(by.clone());
+    }
+
+    fn account(&mut self, did: &str, at: UtcMs, status: &str) {
+        let n = self.next();
+        let what = match status {
+            "active" => r#""active":true"#.to_owned(),
+            status => format!(r#""active":false,"status":"{status}""#),
+        };
+        self.events.push(Event {
+            at,
+            did: did.to_owned(),
+            kind: "account",
+            says: format!(r#"{{"did":"{did}",{what},"seq":{n},"time":"{at}"}}"#),
+        });
+    }
+
+    /// Where a version is to be, when all events up to then were heard.
+    fn place(&self, version: &Version, heard: UtcMs) -> Place {
+        let by = self.deleted.get(&version.uri);
+        let is_back = at("2026-11-24T21:30:00Z") <= heard;
+        let is_over = at("2026-12-23T15:10:00Z") <= heard;
+        match version.did {
+            GONE => Place::Nowhere,
+            DOWN if version.at < at(DOWN_UNTIL) => Place::Nowhere,
+            BACK if !is_back => Place::Held,
+            AWAY if is_over => Place::Nowhere,
+            AWAY => Place::Held,
+            _ if by.is_some_and(|by| version.rev < *by) => Place::Nowhere,
+            _ => Place::Listed,
+        }
+    }
+
+    /// The addresses and revisions that a list has to have.
+    fn of(&self, place: Place, heard: UtcMs) -> BTreeSet<String> {
+        let of_place = self
+            .versions
+            .iter()
+            .filter(|one| self.place(one, heard) == place);
+        of_place
+            .map(|one| format!("{}\t{}", one.uri, one.rev))
+            .collect()
+    }
+}
+
+/// Hours of posts, and what became of them.
+fn story() -> Story {
+    let mut story = Story::default();
+    let begin = at(BEGIN);
+    // an hour in which nothing is ever deleted
+    for minute in 0..3 {
+        let at = at("2026-11-23T10:00:00Z").plus_ms(minute * MINUTE);
+        story.write(STAYS, at, "create", &tid::first_of(at), "");
+    }
+    // and one in which the only post that is deleted has an address of the hour before
+    let edge = at("2026-11-23T11:00:00.100Z");
+    let rkey = tid::first_of(edge.plus_ms(-200));
+    story.write(WRITER, edge, "create", &rkey, "");
+    story.delete(WRITER, at("2026-11-23T14:20:00Z"), &rkey);
+    for minute in (0..100).step_by(2) {
+        let at = begin.plus_ms(minute * MINUTE);
+        for (did, ms) in [(STAYS, 0), (GONE, 1), (DOWN, 2), (AWAY, 3), (BACK, 4)] {
+            let at = at.plus_ms(ms * 10_000);
+            let is_there = match did {
+                AWAY => at < self::at("2026-11-23T15:10:00Z"),
+                BACK => at < self::at("2026-11-23T14:50:00Z"),
+                DOWN => at < self::at("2026-11-23T14:30:00Z") || self::at(DOWN_UNTIL) < at,
+                _ => true,
+            };
+            if is_there {
+                story.write(did, at, "create", &tid::first_of(at.plus_ms(-200)), "");
+            }
+        }
+        write_and_delete(&mut story, minute, at.plus_ms(50_000));
+    }
+    story.account(GONE, at("2026-11-23T15:30:00Z"), "deleted");
+    story.account(DOWN, at("2026-11-23T14:30:00Z"), "takendown");
+    story.account(DOWN, at("2026-11-23T14:40:00Z"), "desynchronized");
+    story.account(DOWN, at(DOWN_UNTIL), "active");
+    story.account(AWAY, at("2026-11-23T15:10:00Z"), "deactivated");
+    story.account(BACK, at("2026-11-23T14:50:00Z"), "suspended");
+    story
+}
+
+/// A post of somebody who deletes; its address tells the truth, nothing, the future, or long ago.
+fn write_and_delete(story: &mut Story, minute: i64, at: UtcMs) {
+    let rkey = match minute / 2 % 5 {
+        0 => format!("self{minute}"),
+        1 => tid::first_of(self::at("2150-01-01T00:00:00Z").plus_ms(minute)),
+        2 => tid::first_of(self::at("2023-05-05T05:05:05Z").plus_ms(minute)),
+        _ => tid::first_of(at.plus_ms(-300)),
+    };
+    let later = |minutes: i64| at.plus_ms(minutes * MINUTE);
+    story.write(WRITER, at, "create", &rkey, "");
+    match minute / 2 % 4 {
+        0 => story.delete(WRITER, later(20), &rkey),
+        1 => {
+            story.write(WRITER, later(10), "update", &rkey, "");
+            story.delete(WRITER, later(40), &rkey);
+        }
+        2 => {
+            story.delete(WRITER, later(20), &rkey);
+            story.write(WRITER, later(30), "create", &rkey, "");
+        }
+        _ => (),
+    }
+    // who quotes it has said something himself
+    let uri = format!("at://{WRITER}/{POSTS}/{rkey}");
+    let quote = format!(
+        r#","embed":{{"$type":"app.bsky.embed.record","record":{{"uri":"{uri}","cid":"bafyq"}}}}"#
+    );
+    let at = later(5);
+    story.write(STAYS, at, "create", &tid::first_of(at), &quote);
+}
+
+/// What two servers got of it: each lacks some, one has torn lines and another text for some.
+fn received(story: &Story, server: u64) -> Vec<Received> {
+    let mut received = Vec::new();
+    for (n, event) in (0_u64..).zip(&story.events) {
+        let is_told = event.kind == "account" || event.says.contains("\"delete\"");
+        let luck = mix(n, server) % 20;
+        if luck < 2 && !is_told && server == 2 {
+            continue;
+        }
+        let mut line = events::line(event, server, 30);
+        if luck == 2 && server == 2 {
+            line = line.replace("some words", "other words");
+        }
+        let at = event.at.plus_ms(100 + i64::try_from(server).unwrap());
+        if luck == 3 || luck == 4 {
+            // torn behind the text; and one whose time cannot be
+            let torn = &line[..line.len() - 3];
+            let old = line.replace(&rev_of(event), "2222222222222");
+            let wrong = if luck == 3 { torn } else { &old };
+            let line = wrong.as_bytes().to_vec();
+            received.push(Received { at, line });
+        }
+        if luck == 5 {
+            let line = line.clone().into_bytes();
+            received.push(Received { at, line });
+        }
+        let line = line.into_bytes();
+        received.push(Received { at, line });
+    }
+    received.sort_by_key(|one| one.at);
+    received
+}
+
+fn rev_of(event: &Event) -> String {
+    let says: Value = serde_json::from_str(&event.says).unwrap();
+    says["rev"].as_str().unwrap_or("none").to_owned()
+}
+
+/// The segments of both, and those that come late: some of the second server's.
+fn arrivals(story: &Story) -> (Vec<Segment>, Vec<Segment>) {
+    let of = |server: u64| segments_of("bluesky", &server.to_string(), &received(story, server));
+    let (late, soon): (Vec<_>, Vec<_>) = of(2).into_iter().partition(|segment| {
+        !segment.lines.is_empty()
+            && mix(u64::try_from(segment.name.minute.0).unwrap(), 3).is_multiple_of(3)
+    });
+    ([of(1), soon].concat(), late)
+}
+
+/// An account event that comes by itself, later.
+fn later_event(did: &str, when: &str, status: &str) -> Vec<Segment> {
+    let mut story = Story {
+        number: 900_000,
+        ..Story::default()
+    };
+    story.account(did, at(when), status);
+    let event = &story.events[0];
+    let one = Received {
+        at: event.at.plus_ms(100),
+        line: events::line(event, 1, 30).into_bytes(),
+    };
+    let mut segments = segments_of("bluesky", "1", &[one]);
+    // the server was there all the time
+    segments[0].events[0].what = What::FirstLine {
+        clock_offset_ms: None,
+    };
+    segments
+}
+
+fn site(site: Site) -> Site {
+    let mut site = Site {
+        stream: source::BLUESKY,
+        hear: Hear::Daily,
+        ..site
+    };
+    site.settings.parquet = true;
+    site
+}
+
+/// Every text that lies in the vault, and beside it but for the spool: files as they are, and unpacked.
+fn everything(site: &Site) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for (name, bytes) in site.files() {
+        let text =
+            if name.ends_with("txt.xz") || name.ends_with("csv.xz") || name.ends_with("jsonl.xz") {
+                unxz(&bytes)
+            } else if let Some(hour) = name.strip_suffix("_posts.parquet") {
+                let table = parquet(site, hour.split_once('/').unwrap().1);
+                let columns = table.columns().iter();
+                let cells = columns.flat_map(|column| {
+                    (0..table.num_rows()).map(move |row| cell(column, row).to_string() + "\n")
+                });
+                cells.collect::<String>() + &String::from_utf8_lossy(&bytes)
+            } else {
+                String::from_utf8_lossy(&bytes).into_owned()
+            };
+        all.push((name, text));
+    }
+    let mut folders = vec![
+        site.root.join("index"),
+        site.root.join("scratch"),
+        site.root.join("holders"),
+    ];
+    while let Some(folder) = folders.pop() {
+        for entry in site.disk.list(&folder).unwrap() {
+            let path = folder.join(&entry.name);
+            if entry.folder {
+                folders.push(path);
+                continue;
+            }
+            let mut bytes = Vec::new();
+            let mut file = site.disk.open(&path).unwrap();
+            file.read_to_end(&mut bytes).unwrap();
+            all.push((
+                path.display().to_string(),
+                String::from_utf8_lossy(&bytes).into_owned(),
+            ));
+        }
+    }
+    all
+}
+
+/// The lines of all files with this ending.
+fn listed(all: &[(String, String)], ending: &str) -> BTreeSet<String> {
+    let files = all.iter().filter(|(name, _)| name.ends_with(ending));
+    files
+        .flat_map(|(_, text)| text.lines().map(str::to_owned))
+        .collect()
+}
+
+/// Every version is where it is to be, and no file says a word of those that are to be nowhere.
+#[track_caller]
+fn check(site: &Site, story: &Story, heard: &str) {
+    let heard = at(heard);
+    let all = everything(site);
+    assert_eq!(listed(&all, "IDs.txt.xz"), story.of(Place::Listed, heard));
+    assert_eq!(listed(&all, "held.txt.xz"), story.of(Place::Held, heard));
+    // which files say which words
+    let mut said: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (name, text) in &all {
+        for rest in text.split("words").skip(1) {
+            let number = rest.split('x').next().unwrap_or_default();
+            said.entry(format!("words{number}x"))
+                .or_default()
+                .insert(name);
+        }
+    }
+    for version in &story.versions {
+        let found = said.get(&version.words).cloned().unwrap_or_default();
+        let is_in = |ending: &str| found.iter().any(|name| name.ends_with(ending));
+        if story.place(version, heard) == Place::Nowhere {
+            assert!(found.is_empty(), "{version:?}: {found:?}");
+        } else {
+            let is_whole = is_in("_posts.parquet") && is_in("_posts.csv.xz");
+            assert!(is_whole, "{version:?}: {found:?}");
+        }
+    }
+    for hour in site.hours() {
+        let manifest = site.manifest(&hour);
+        assert!(manifest.balances(), "{hour}");
+    }
+    let found = site.verify().problems;
+    assert!(found.is_empty(), "{found:?}");
+}
+
+fn deletions(site: &Site) -> BTreeMap<String, u64> {
+    let mut sums = BTreeMap::new();
+    for hour in site.hours() {
+        for (why, records) in site.manifest(&hour).deletions {
+            *sums.entry(why).or_default() += records;
+        }
+    }
+    sums
+}
+
+fn revisions(site: &Site) -> BTreeMap<String, u64> {
+    let hours = site.hours().into_iter();
+    hours
+        .map(|hour| (hour.clone(), site.manifest(&hour).history.revision))
+        .collect()
+}
+
+/// The hours of the story.
+const HOURS: [&str; 4] = [
+    "2026-11-23_11",
+    "2026-11-23_13",
+    "2026-11-23_14",
+    "2026-11-23_15",
+];
+
+/// Hears what was deleted, and makes these hours anew at once; whoever waited for all hours of a month would wait long.
+#[track_caller]
+fn hear(site: &mut Site, hours: &[&str], now: &str) {
+    site.hear = Hear::Now;
+    let outcome = site.try_merge(hours, now).unwrap();
+    assert!(outcome.failed.is_empty(), "{outcome:?}");
+    site.hear = Hear::Daily;
+}
+
+/// How often a text stands in the raw data that is there.
+fn in_raw_data(site: &Site, segments: &[Segment], text: &str) -> usize {
+    let mut found = 0;
+    for segment in segments {
+        let path = segment.name.paths(&site.spool()).segment;
+        let mut bytes = Vec::new();
+        if let Ok(mut file) = raw::open(&*site.disk, &path) {
+            file.read_to_end(&mut bytes).unwrap();
+        }
+        found += String::from_utf8_lossy(&bytes).matches(text).count();
+    }
+    found
+}
+
+#[test]
+fn what_was_deleted_is_nowhere_but_in_young_raw_data_and_all_else_is_there() {
+    let story = story();
+    let (soon, late) = arrivals(&story);
+    let mut site = site(Site::in_memory());
+    site.put(&soon);
+    site.merge("2026-11-23T16:00:00Z");
+    assert_eq!(deletions(&site), BTreeMap::new(), "not heard yet");
+    let has = |site: &Site, words: &str| {
+        everything(site)
+            .iter()
+            .any(|(_, text)| text.contains(words))
+    };
+    assert!(has(&site, "other words") && has(&site, "words6x"));
+    site.merge("2026-11-24T14:00:00Z");
+    assert_eq!(deletions(&site), BTreeMap::new(), "no day has passed");
+
+    // a day later: one more revision of each hour, and none of one that holds nothing of it
+    let first = revisions(&site);
+    let heard = "2026-11-24T16:00:00Z";
+    site.merge(heard);
+    check(&site, &story, heard);
+    let second = revisions(&site);
+    let redone = first.keys().filter(|hour| first[*hour] < second[*hour]);
+    let redone: Vec<&str> = redone.map(String::as_str).collect();
+    assert_eq!(redone, HOURS, "{second:?}");
+    assert!(HOURS.iter().all(|hour| second[*hour] == first[*hour] + 1));
+    let found = deletions(&site);
+    let count = |place| story.of(place, at(heard)).len() as u64;
+    assert_eq!(found["deleted"] + found["account"], count(Place::Nowhere));
+    assert_eq!(found["held_back"], count(Place::Held));
+    hear(&mut site, &HOURS, "2026-11-24T17:00:00Z");
+    let third = revisions(&site);
+    assert!(
+        HOURS.iter().all(|hour| third[*hour] == second[*hour]),
+        "nothing twice"
+    );
+
+    // raw data still has it; then that is gone, too
+    assert!(300 < in_raw_data(&site, &soon, "some words"));
+    site.settings.keep_raw = Some(Duration::from_hours(1));
+    for now in ["2026-11-24T19:00:00Z", "2026-11-24T22:00:00Z"] {
+        site.merge(now);
+    }
+    site.settings.keep_raw = None;
+    assert!(in_raw_data(&site, &soon, "some words") < 20);
+
+    // one comes back, though the raw data is gone
+    site.put(&later_event(BACK, "2026-11-24T21:30:00Z", "active"));
+    let of_event = "2026-11-24_21";
+    site.try_merge(&[of_event], "2026-11-26T00:00:00Z").unwrap();
+    hear(&mut site, &HOURS, "2026-11-26T00:00:00Z");
+    check(&site, &story, "2026-11-26T00:00:00Z");
+
+    // late data brings nothing back, long before deletions are heard again
+    site.put(&late);
+    let merged = site.try_merge(&HOURS, "2026-11-26T01:00:00Z").unwrap();
+    assert_eq!(merged.committed.len(), 3, "{merged:?}");
+    check(&site, &story, "2026-11-26T01:00:00Z");
+    for hour in &HOURS[1..3] {
+        assert!(site.manifest(hour).carried.is_some(), "{hour}");
+    }
+
+    // and who stays away for thirty days is gone
+    for now in ["2026-12-23T15:00:00Z", "2026-12-23T15:20:00Z"] {
+        hear(&mut site, &HOURS, now);
+        check(&site, &story, now);
+    }
+    assert!(!deletions(&site).contains_key("held_back"));
+}
+
+/// Killed on its way, the next merge ends with the same bytes, and makes no hour anew that was done.
+#[test]
+fn a_daily_run_that_is_killed_is_finished_by_the_next_merge() {
+    let mut story = Story::default();
+    for minute in 0..12 {
+        let at = at("2026-11-23T13:54:00Z").plus_ms(minute * MINUTE);
+        story.write(GONE, at, "create", &tid::first_of(at), "");
+        write_and_delete(&mut story, 2 * minute, at.plus_ms(5_000));
+    }
+    story.account(GONE, at("2026-11-23T14:59:00Z"), "deleted");
+    let prepared = site(Site::new("UTC"));
+    prepared.put(&arrivals(&story).0);
+    for now in ["2026-11-23T15:20:00Z", "2026-11-24T14:15:00Z"] {
+        prepared.merge(now);
+    }
+    let before = revisions(&prepared);
+    let copy = || {
+        let site = site(Site::new("UTC"));
+        let mut copy = Command::new("cp");
+        copy.arg("-a").arg(prepared.root.join(".")).arg(&site.root);
+        assert!(copy.status().unwrap().success());
+        site
+    };
+    let now = "2026-11-24T14:25:00Z";
+    let asked = ["--hour", "2026-11-23_13", "--hour", "2026-11-23_14"];
+    let finish = |site: &Site, asked: &[&str]| {
+        let merged = command(site, "merge", now).args(asked).output().unwrap();
+        let code = merged.status.code().unwrap();
+        let why = String::from_utf8_lossy(&merged.stderr).into_owned();
+        assert!([0, 4].contains(&code), "{why}");
+    };
+    let essence = |site: &Site| {
+        let mut files = site.essence();
+        files.retain(|name, _| name != "deleted/state.json");
+        files
+    };
+    let undisturbed = copy();
+    finish(&undisturbed, &[]);
+    let expected = essence(&undisturbed);
+    let points = [
+        Point::ManifestAside,
+        Point::ManifestInPlace,
+        Point::LedgerAppended,
+    ];
+    for point in Point::OF_DELETIONS.into_iter().chain(points) {
+        let site = copy();
+        let mut killed = command(&site, "merge", now);
+        let killed = killed.env(VARIABLE, format!("{point:?}")).output().unwrap();
+        let why = String::from_utf8_lossy(&killed.stderr).into_owned();
+        assert_eq!(killed.status.signal(), Some(9), "{point:?}: {why}");
+        if point != Point::DeletionsListed {
+            // what was heard is known, whoever merges next and whatever for
+            finish(&site, &asked);
+        }
+        finish(&site, &[]);
+        assert!(essence(&site) == expected, "{point:?}");
+        for hour in ["2026-11-23_13", "2026-11-23_14"] {
+            let revision = site.manifest(hour).history.revision;
+            assert_eq!(revision, before[hour] + 1, "{point:?}: {hour}");
+        }
+    }
+    let deleted = story
+        .versions
+        .iter()
+        .filter(|one| story.place(one, at(now)) == Place::Nowhere);
+    assert!(deleted.count() > 12);
+    check(&undisturbed, &story, now);
+}
