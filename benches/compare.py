@@ -30,6 +30,9 @@ HOUR = "2026-11-23_18"
 # what `merge.xz = "balanced"` means, in the words of the xz tool; src/vault/xz.rs has the same
 BALANCED = ["--block-size=4MiB", "--lzma2=preset=6,dict=1MiB,lc=4,pb=0,nice=26,depth=10"]
 
+# posts of an hour at 45 a second
+BLUESKY_POSTS = 160_000
+
 # a collector that has not got what it is to get by then never will
 COLLECT_S_MAX = 180
 
@@ -79,16 +82,15 @@ class Bench:
 
     # ---- what is measured with
 
-    def spool(self, posts=None, *, all_fields=False):
-        """The reference hour, or one of another size."""
+    def spool(self, posts=None, *, all_fields=False, source="x", all_collections=False):
+        """The reference hour, or one of another size or source."""
         posts = posts or self.posts
-        spool = self.work / f"spool-{posts}{'-all' * all_fields}"
+        flags = ["--all-fields"] * all_fields + ["--all-collections"] * all_collections
+        spool = self.work / f"spool-{posts}{'-bluesky' * (source != 'x')}{''.join(flags)}"
         if not (spool / "made").exists():
             fresh(spool)
-            subprocess.run(
-                [TOOL, "make", "--spool", spool / "spool", "--posts", str(posts), *["--all-fields"] * all_fields],
-                check=True,
-            )
+            command = [TOOL, "make", "--spool", spool / "spool", "--posts", str(posts), "--source", source]
+            subprocess.run([*command, *flags], check=True)
             (spool / "made").touch()
         return spool / "spool"
 
@@ -111,9 +113,10 @@ class Bench:
         (flat / "made").touch()
         return flat
 
-    def merge(self, xz, *, parquet=False, posts=None, threads=2):
+    def merge(self, xz, *, parquet=False, posts=None, threads=2, source="x"):
         data = fresh(self.work / "merged")
-        command = [TOOL, "merge", "--spool", self.spool(posts), "--data-dir", data, "--hour", HOUR]
+        spool = self.spool(posts, source=source)
+        command = [TOOL, "merge", "--spool", spool, "--data-dir", data, "--hour", HOUR, "--source", source]
         command += ["--xz", xz, "--threads", str(threads), *["--parquet"] * parquet]
         run = measure(command)
         return run, data / "vault" / HOUR[:10]
@@ -230,10 +233,13 @@ class Bench:
         token.write_text("simulated")
         token.chmod(0o600)
         config = folder / "twinstream.toml"
-        config.write_text(
-            f'data_dir = "{folder}"\n[x]\nbase_url = "{url}"\nbearer_token_file = "{token}"\nbackfill = false\n'
-            '[[servers]]\nid = "1"\nrole = "primary"\nhost = "localhost"\n'
-        )
+        if url.startswith("wss:"):
+            stream = f'[bluesky]\nendpoints = ["{url}"]\n'
+            head = f'source = "bluesky"\ndata_dir = "{folder}"\n'
+        else:
+            stream = f'[x]\nbase_url = "{url}"\nbearer_token_file = "{token}"\nbackfill = false\n'
+            head = f'data_dir = "{folder}"\n'
+        config.write_text(f'{head}{stream}[[servers]]\nid = "1"\nrole = "primary"\nhost = "localhost"\n')
         return folder, [PROGRAM, "collect", "--server", "1", "--config", config]
 
     def collect(self, server, command, spool, until, stdout=None):
@@ -259,13 +265,10 @@ class Bench:
         print("the collector at full rate, against curl: TLS, gzip, small chunks")
         count = 150_000
         lines = stream_server.received_lines(self.spool(), count)
-        expected = sum(len(line) for line in lines)
         ours, curl = [], []
         for _ in range(self.runs):
             server = stream_server.StreamServer(self.work, lines)
-            folder, command = self.site(server.url)
-            is_stored = lambda spool: expected <= size_of(spool, "*.jsonl*")
-            ours.append(self.collect(server, command, folder / "spool", is_stored))
+            ours.append(self.take(server))
             to_file = ["curl", "--silent", "--compressed", "--cacert", server.certificate, "--max-time", "600"]
             curl.append(measure([*to_file, "--output", self.work / "curl.jsonl", server.url]))
         ours, curl = median(ours), median(curl)
@@ -307,6 +310,92 @@ class Bench:
         ratio("memory, MiB", run.rss_mib, "<= 20", run.rss_mib <= 20)
 
 
+    # ---- Bluesky
+
+    def bluesky(self):
+        print("Bluesky: an hour of 160,000 posts against X's, and the collector at full rate on as many bytes")
+        x, bluesky = [], []
+        for _ in range(self.runs):
+            x.append(self.merge("balanced", parquet=True)[0])
+            run, vault = self.merge("balanced", parquet=True, posts=BLUESKY_POSTS, source="bluesky")
+            bluesky.append(run)
+        manifest = json.loads((vault / f"{HOUR}_manifest.json").read_text())
+        listed = manifest["counts"]["total"]["posts"]
+        x, bluesky = median(x), median(bluesky)
+        show("X's hour, balanced, Parquet", x)
+        show(f"Bluesky's, {listed:,} addresses", bluesky, size_of(vault))
+        ratio("wall / X's", bluesky.wall / x.wall, "<= 1.2", bluesky.wall <= 1.2 * x.wall)
+        ratio("cpu / X's", bluesky.cpu / x.cpu, "-", True)
+        ratio("memory / X's", bluesky.rss_mib / x.rss_mib, "-", True)
+        x_lines = stream_server.received_lines(self.spool(), 150_000)
+        size = sum(map(len, x_lines))
+        lines, left = [], size
+        for line in stream_server.received_lines(self.spool(BLUESKY_POSTS, source="bluesky"), 10**9):
+            left -= len(line)
+            if left < 0:
+                break
+            lines.append(line)
+        x, bluesky = [], []
+        for _ in range(self.runs):
+            x.append(self.take(stream_server.StreamServer(self.work, x_lines)))
+            bluesky.append(self.take(stream_server.Instance(self.work, lines)))
+        x, bluesky = median(x), median(bluesky)
+        show(f"collect, X, {len(x_lines):,} posts, {size / 1e6:.0f} MB", x)
+        show(f"collect, Bluesky, {len(lines):,} events, {size / 1e6:.0f} MB", bluesky)
+        per_second = len(lines) / bluesky.cpu
+        ratio("events per CPU second, in thousands", per_second / 1000, "-", True)
+        faster = per_second / (len(x_lines) / x.cpu)
+        ratio("events per CPU second / X's posts", faster, ">= 0.8", 0.8 <= faster)
+        ratio("bytes per CPU second / X's", x.cpu / bluesky.cpu, "-", True)
+        ratio("memory at full rate, MiB", bluesky.rss_mib, "<= 64", bluesky.rss_mib <= 64)
+
+    def take(self, server, times=1):
+        """Collects all lines of a server."""
+        folder, command = self.site(server.url)
+        stamp = stamp_bytes(server.url)
+        size = times * sum(len(line) + stamp for line in server.lines)
+        is_stored = lambda spool: size <= size_of(spool, "*_[0-9][0-9][0-9].jsonl*")
+        return self.collect(server, command, folder / "spool", is_stored)
+
+    def all_collections(self):
+        print("Bluesky: all collections, 345 events a second, for a minute")
+        lines = stream_server.received_lines(self.spool(BLUESKY_POSTS, source="bluesky", all_collections=True), 345 * 60)
+        server = stream_server.Instance(self.work, lines, rate=345)
+        run = self.take(server)
+        show(f"collect, {len(lines):,} events, {sum(map(len, lines)) / 1e6:.1f} MB", run)
+        share = run.cpu / run.wall
+        ratio("share of a core", share, "<= 0.10", share <= 0.10)
+        ratio("memory, MiB", run.rss_mib, "<= 20", run.rss_mib <= 20)
+
+    def backlog(self):
+        print("Bluesky: the posts of a day at once, one run (4 GB more in the work folder)")
+        lines = stream_server.received_lines(self.spool(BLUESKY_POSTS, source="bluesky"), 10**9)
+        size = 24 * sum(map(len, lines))
+        try:
+            run = self.take(stream_server.Instance(self.work, lines, times=24), times=24)
+            stored = sum(path.read_bytes().count(b"\n") for path in self.segments())
+            ends = sum(b'"disconnected"' in path.read_bytes() for path in self.segments(".events"))
+        finally:
+            fresh(self.work / "site")
+        show(f"collect, {24 * len(lines):,} events, {size / 1e9:.1f} GB", run)
+        ratio("events a second, in thousands", 24 * len(lines) / run.wall / 1000, "-", True)
+        ratio("memory, MiB", run.rss_mib, "<= 64", run.rss_mib <= 64)
+        ratio("events stored / sent", stored / (24 * len(lines)), "1", stored == 24 * len(lines))
+        ratio("files that tell of an end (ours is one)", ends, "1", ends == 1)
+
+    def segments(self, of=""):
+        paths = (self.work / "site/spool/1").rglob(f"*_[0-9][0-9][0-9]{of}.jsonl")
+        return sorted(paths)
+
+
+def stamp_bytes(url):
+    """What a stored line has more than the received one: the stamp and the line end."""
+    version = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    common = f'{{"retrieved_at":"{"0" * 24}","version":"twinstream/{version}"'
+    of_source = f',"__twinstream":{common},"endpoint":"{url}"}}' if url.startswith("wss:") else f',"__twarc":{common}}}'
+    return len(of_source) + 1
+
+
 def flatten(line, url):
     post = json.loads(line)
     data = post["data"]
@@ -318,14 +407,14 @@ def flatten(line, url):
     return json.dumps(data)
 
 
-WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "memory"]
-# a quarter of an hour by itself: only if it is asked for
-LONG_WHATS = ["hundredfold"]
+WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "memory", "bluesky", "all_collections"]
+# much time or space: only if it is asked for
+LONG_WHATS = ["hundredfold", "backlog"]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
-    parser.add_argument("what", nargs="*", choices=[*WHATS, *LONG_WHATS, []], help="which rows of the table (all but hundredfold)")
+    parser.add_argument("what", nargs="*", choices=[*WHATS, *LONG_WHATS, []], help="which rows of the table (all but hundredfold and backlog)")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--posts", type=int, default=183_000, help="posts of the reference hour")
     parser.add_argument("--work", default=ROOT / "target/bench", help="where everything is made")

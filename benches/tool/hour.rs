@@ -1,4 +1,4 @@
-//! An hour of the sampled stream in the spool of every server, made from a seed in seconds: what two
+//! An hour of a stream in the spool of every server, made from a seed in seconds: what two
 //! collectors would have written, each with its own losses, duplicates and one outage.
 
 use std::{path::Path, sync::Arc};
@@ -13,15 +13,21 @@ use twinstream::{
         run::Run,
         writer::{Lines, Writer},
     },
-    simulate::post::{DELAY_MAX_MS, Fields, Recipe, Vocabulary},
-    source::SAMPLE,
+    simulate::{
+        bluesky::world::{Breadth, Happened, World},
+        post::{DELAY_MAX_MS, Fields, Recipe, Vocabulary},
+    },
+    source::Stream,
     world::disk::{Disk, RealDisk},
 };
 
-use super::Failure;
+use super::{Failure, stream};
 
 /// 2026-11-23T18:00Z: at that hour the simulated stream has its mean rate.
 const BEGIN: Minute = Minute(29_924_280);
+
+/// From the relay to an instance of Jetstream.
+const LAG_US: i64 = 100_000;
 
 /// Before and after the hour, so that it has neighbours.
 const MARGIN_S: i64 = 60;
@@ -41,11 +47,25 @@ pub(super) struct Make {
     /// All public fields and expansions, not only those of the columns
     #[arg(long)]
     all_fields: bool,
+    /// x or bluesky
+    #[arg(long, value_parser = stream, default_value = "x")]
+    source: Stream,
+    /// Of Bluesky, all collections and not only posts
+    #[arg(long)]
+    all_collections: bool,
 }
+
+/// What is to be delivered: when, a number of its own, and the line.
+type Delivery = (UtcMs, u64, Vec<u8>);
+
+/// What makes the deliveries of a second.
+type Feed = Box<dyn Fn(i64) -> Vec<Delivery>>;
 
 /// What happens to the posts on their way to one server.
 struct Server {
     number: u64,
+    /// Of a stream that several endpoints serve, the one whose lines it stores.
+    endpoint: Option<String>,
     writer: Writer,
     /// Lines of the second that is being delivered.
     stored: Vec<u8>,
@@ -59,27 +79,16 @@ impl Make {
         disk.make_folder(&self.spool)?;
         let mut servers = Vec::new();
         for number in 1..=self.servers {
-            servers.push(Server::new(&disk, &self.spool, number)?);
+            servers.push(Server::new(&disk, &self.spool, self.source, number)?);
         }
-        let recipe = Recipe {
-            seed: self.seed,
-            posts_per_1000s: self.posts * 1_000 / 3_600,
-            residues: (0..=9).collect(),
-            fields: if self.all_fields {
-                Fields::All
-            } else {
-                Fields::Core
-            },
-            vocabulary: Vocabulary::Tweet,
+        let feed = match self.source.word {
+            "bluesky" => self.bluesky(),
+            _ => self.x(),
         };
         let begin = BEGIN.begin().second();
-        let mut waiting: Vec<(UtcMs, u64, Vec<u8>)> = Vec::new();
+        let mut waiting: Vec<Delivery> = Vec::new();
         for second in begin - MARGIN_S..begin + 3_600 + MARGIN_S {
-            let made = recipe.second(second);
-            for post in made.posts {
-                let line = made.bytes.get(post.line).unwrap_or_default();
-                waiting.push((post.deliver, post.id, line.trim_ascii_end().to_vec()));
-            }
+            waiting.extend(feed(second));
             // whatever is made later is also delivered later than this second
             waiting.sort_unstable_by_key(|(deliver, id, _)| (*deliver, *id));
             let ready = waiting.partition_point(|(deliver, ..)| deliver.second() <= second);
@@ -93,17 +102,66 @@ impl Make {
         }
         Ok(())
     }
+
+    fn bluesky(&self) -> Feed {
+        let world = World {
+            seed: self.seed,
+            posts_per_1000s: self.posts * 1_000 / 3_600,
+        };
+        let breadth = if self.all_collections {
+            Breadth::All
+        } else {
+            Breadth::Posts
+        };
+        Box::new(move |second| {
+            let events = world.second(second, breadth).into_iter().zip(0..);
+            let delivery = |(event, number): (Happened, u64)| {
+                let time_us = event.relayed_us + LAG_US;
+                let line = event.json(time_us, None);
+                let id = mix(second.unsigned_abs() << 20 | number);
+                (UtcMs(time_us / 1_000), id, line)
+            };
+            events.map(delivery).collect()
+        })
+    }
+
+    fn x(&self) -> Feed {
+        let recipe = Recipe {
+            seed: self.seed,
+            posts_per_1000s: self.posts * 1_000 / 3_600,
+            residues: (0..=9).collect(),
+            fields: if self.all_fields {
+                Fields::All
+            } else {
+                Fields::Core
+            },
+            vocabulary: Vocabulary::Tweet,
+        };
+        Box::new(move |second| {
+            let made = recipe.second(second);
+            let posts = made.posts.iter().map(|post| {
+                let line = made.bytes.get(post.line.clone()).unwrap_or_default();
+                (post.deliver, post.id, line.trim_ascii_end().to_vec())
+            });
+            posts.collect()
+        })
+    }
 }
 
 impl Server {
-    fn new(disk: &Arc<dyn Disk>, spool: &Path, number: u64) -> Result<Self, Failure> {
+    fn new(
+        disk: &Arc<dyn Disk>,
+        spool: &Path,
+        stream: Stream,
+        number: u64,
+    ) -> Result<Self, Failure> {
         let id: Leg = number.to_string().parse()?;
         let id_of_run = RunId(u32::try_from(number)?);
         let run = Run {
             number: 1,
             id: id_of_run,
         };
-        let mut writer = Writer::new(Arc::clone(disk), spool, &id, SAMPLE.word, run);
+        let mut writer = Writer::new(Arc::clone(disk), spool, &id, stream.word, run);
         let program = PROGRAM.to_owned();
         writer.event(&Event {
             at: UtcMs((BEGIN.begin().second() - MARGIN_S) * 1_000),
@@ -115,8 +173,10 @@ impl Server {
             connection: 0,
         })?;
         let from = 600 * i64::try_from(number)?;
+        let endpoint = (stream.word == "bluesky").then(|| format!("wss://{number}.example.org"));
         Ok(Self {
             number,
+            endpoint,
             writer,
             stored: Vec::new(),
             outage: from..from + 20 * i64::try_from(number)?,
@@ -129,7 +189,7 @@ impl Server {
         &mut self,
         disk: &dyn Disk,
         second: i64,
-        posts: &[(UtcMs, u64, Vec<u8>)],
+        posts: &[Delivery],
         of_hour: i64,
     ) -> Result<(), Failure> {
         let at = UtcMs(second * 1_000);
@@ -147,7 +207,10 @@ impl Server {
                 let deliver = deliver.min(at.plus_ms(999));
                 last = deliver.max(last);
                 first = first.or(Some(last));
-                line::store(line, last, &mut self.stored);
+                match &self.endpoint {
+                    None => line::store(line, last, &mut self.stored),
+                    Some(endpoint) => line::store_from(line, last, endpoint, &mut self.stored),
+                }
             }
         }
         let lines = Lines {

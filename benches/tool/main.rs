@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "it talks to the script that runs it")]
 
 use clap::Parser;
+use twinstream::source::{BLUESKY, SAMPLE, Stream};
 
 mod durable;
 mod hour;
@@ -20,6 +21,15 @@ enum Tool {
     Collect(durable::Collect),
     /// Merges it
     Merge(merge::MergeHour),
+}
+
+/// The stream of a source.
+fn stream(word: &str) -> Result<Stream, String> {
+    match word {
+        "x" => Ok(SAMPLE),
+        "bluesky" => Ok(BLUESKY),
+        _ => Err("x or bluesky".to_owned()),
+    }
 }
 
 fn main() -> Result<(), Failure> {

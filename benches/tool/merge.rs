@@ -9,7 +9,7 @@ use twinstream::{
     merge::{deletions::Hear, run::Job, unit::UNIT_BYTES},
     period::{Hour, Zone},
     place::{decide::Asks, door::Door},
-    source::SAMPLE,
+    source::Stream,
     vault::identity,
     world::{
         clock::Clock,
@@ -17,7 +17,7 @@ use twinstream::{
     },
 };
 
-use super::Failure;
+use super::{Failure, stream};
 
 #[derive(Args)]
 pub(super) struct MergeHour {
@@ -35,6 +35,9 @@ pub(super) struct MergeHour {
     xz: Xz,
     #[arg(long)]
     parquet: bool,
+    /// x or bluesky
+    #[arg(long, value_parser = stream, default_value = "x")]
+    source: Stream,
 }
 
 fn effort(word: &str) -> Result<Xz, String> {
@@ -61,11 +64,11 @@ impl MergeHour {
         let door = Door::of(&RealDisk, &self.data_dir);
         let vault = self.data_dir.join("vault").into();
         let job = Job {
-            stream: SAMPLE,
+            stream: self.source,
             disk: &RealDisk,
             data_dir: &self.data_dir,
             spool: &door.spool(&self.spool.clone().into(), Asks::Make)?,
-            vault: &identity::open(&door, &vault, Asks::Make, "UTC", SAMPLE.word)?,
+            vault: &identity::open(&door, &vault, Asks::Make, "UTC", self.source.word)?,
             settings: &settings,
             servers: &[],
             hear: Hear::Never,

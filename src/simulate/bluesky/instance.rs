@@ -56,20 +56,9 @@ impl Piece {
 
     /// The JSON, as it goes over the wire.
     pub(super) fn json(&self, seq: bool) -> Vec<u8> {
-        let event = self.event();
-        let mut out = Vec::with_capacity(event.rest.len() + 100);
-        out.extend_from_slice(b"{\"did\":\"");
-        out.extend_from_slice(event.did.as_bytes());
-        out.extend_from_slice(b"\",\"time_us\":");
-        out.extend_from_slice(self.time_us.to_string().as_bytes());
-        if seq {
-            out.extend_from_slice(b",\"cursor\":");
-            // an instance's own number: it only has to grow
-            let number = self.at_us - 1_700_000_000_000_000;
-            out.extend_from_slice(number.to_string().as_bytes());
-        }
-        out.extend_from_slice(&event.rest);
-        out
+        // an instance's own number: it only has to grow
+        let number = seq.then_some(self.at_us - 1_700_000_000_000_000);
+        self.event().json(self.time_us, number)
     }
 }
 

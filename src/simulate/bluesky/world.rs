@@ -203,6 +203,21 @@ impl Happened {
             What::Account { seq, .. } => format!("{did}#account/{seq}"),
         }
     }
+
+    /// The JSON that an instance sends which saw it then, and which may number its events.
+    pub fn json(&self, time_us: i64, cursor: Option<i64>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.rest.len() + 100);
+        out.extend_from_slice(b"{\"did\":\"");
+        out.extend_from_slice(self.did.as_bytes());
+        out.extend_from_slice(b"\",\"time_us\":");
+        out.extend_from_slice(time_us.to_string().as_bytes());
+        if let Some(cursor) = cursor {
+            out.extend_from_slice(b",\"cursor\":");
+            out.extend_from_slice(cursor.to_string().as_bytes());
+        }
+        out.extend_from_slice(&self.rest);
+        out
+    }
 }
 
 impl World {

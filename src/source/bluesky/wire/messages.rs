@@ -1,13 +1,16 @@
 //! Messages → lines: each is stored as it came, with a stamp that names the endpoint.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+
+use memchr::memchr2;
+use zstd::bulk::Decompressor;
 
 use super::live::Live;
 use crate::{
     period::UtcMs,
     segment::line,
     source::{
-        json,
+        json::{self, NotJson},
         key::number,
         wire::{Intake, IntakeError, Portion},
     },
@@ -27,7 +30,7 @@ const CLAMPED_MS: i64 = 15_000;
 /// Takes messages in.
 pub(super) struct Messages {
     endpoint: String,
-    dictionary: Option<Arc<Vec<u8>>>,
+    unpacker: Option<Unpacker>,
     /// From where on it was asked for, until the first event has come.
     asked_us: Option<i64>,
     last_us: Option<i64>,
@@ -35,14 +38,10 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    pub(super) fn new(
-        endpoint: &str,
-        dictionary: Option<Arc<Vec<u8>>>,
-        asked_us: Option<i64>,
-    ) -> Self {
+    pub(super) fn new(endpoint: &str, unpacker: Option<Unpacker>, asked_us: Option<i64>) -> Self {
         Self {
             endpoint: endpoint.to_owned(),
-            dictionary,
+            unpacker,
             asked_us,
             last_us: None,
             live: Live::default(),
@@ -52,17 +51,7 @@ impl Messages {
     fn store(&mut self, message: &[u8], at: UtcMs, portion: &mut Portion) {
         let cut = message.get(..MESSAGE_BYTES_MAX).unwrap_or(message);
         portion.oversize += u64::from(cut.len() < message.len());
-        // a line is one line; in JSON a line end between two parts is as good as a space
-        let line: Vec<u8> = cut
-            .iter()
-            .map(|byte| {
-                if matches!(byte, b'\n' | b'\r') {
-                    b' '
-                } else {
-                    *byte
-                }
-            })
-            .collect();
+        let line = one_line(cut);
         line::store_from(&line, at, &self.endpoint, &mut portion.stored);
         portion.lines += 1;
         let Some(seen_us) = seen_us(&line) else {
@@ -81,18 +70,31 @@ impl Messages {
     }
 }
 
-/// When the endpoint saw an event, in µs since 1970.
+/// A line is one line; in JSON a line end between two parts is as good as a space.
+fn one_line(message: &[u8]) -> Cow<'_, [u8]> {
+    if memchr2(b'\n', b'\r', message).is_none() {
+        return message.into();
+    }
+    let space = |byte: &u8| match byte {
+        b'\n' | b'\r' => b' ',
+        other => *other,
+    };
+    message.iter().map(space).collect::<Vec<u8>>().into()
+}
+
+/// When the endpoint saw an event, in µs since 1970. It stands near the event's beginning, and what comes after it is not
+/// looked at.
 pub(super) fn seen_us(line: &[u8]) -> Option<i64> {
     let mut found = None;
-    let read = json::read(str::from_utf8(line).ok()?, |name, value| {
+    let text = simdutf8::basic::from_utf8(line).ok()?;
+    let _the_rest = json::read(text, |name, value| {
         if name == "time_us" {
             found = number(&value.cell()?).and_then(|us| i64::try_from(us).ok());
-        } else {
-            value.value()?;
+            return Err(NotJson);
         }
-        Ok(())
+        value.value().map(drop)
     });
-    read.ok().and(found)
+    found
 }
 
 impl Intake for Messages {
@@ -102,12 +104,16 @@ impl Intake for Messages {
             return Ok(None);
         }
         let mut portion = Portion::default();
-        match &self.dictionary {
-            Some(dictionary) if message.starts_with(&ZSTD) => {
-                let plain = unpack(dictionary, message).map_err(IntakeError::Decode)?;
-                self.store(&plain, at, &mut portion);
+        match self.unpacker.take() {
+            Some(mut unpacker) if message.starts_with(&ZSTD) => {
+                let plain = unpacker.unpack(message).map_err(IntakeError::Decode)?;
+                self.store(plain, at, &mut portion);
+                self.unpacker = Some(unpacker);
             }
-            _ => self.store(message, at, &mut portion),
+            unpacker => {
+                self.store(message, at, &mut portion);
+                self.unpacker = unpacker;
+            }
         }
         Ok(Some(portion))
     }
@@ -117,10 +123,32 @@ impl Intake for Messages {
     }
 }
 
-fn unpack(dictionary: &[u8], message: &[u8]) -> Result<Vec<u8>, String> {
-    let unpacker = zstd::bulk::Decompressor::with_dictionary(dictionary);
-    let plain = unpacker.and_then(|mut unpacker| unpacker.decompress(message, MESSAGE_BYTES_MAX));
-    plain.map_err(|why| format!("a message cannot be decompressed with the dictionary: {why}"))
+/// Reads compressed messages.
+pub(super) struct Unpacker {
+    with_dictionary: Decompressor<'static>,
+    /// The last message. It has room for the longest, of which only what is written costs memory.
+    plain: Vec<u8>,
+}
+
+impl Unpacker {
+    pub(super) fn new(dictionary: &[u8]) -> Result<Self, String> {
+        Ok(Self {
+            with_dictionary: Decompressor::with_dictionary(dictionary).map_err(unreadable)?,
+            plain: Vec::with_capacity(MESSAGE_BYTES_MAX),
+        })
+    }
+
+    fn unpack(&mut self, message: &[u8]) -> Result<&[u8], String> {
+        self.plain.clear();
+        self.with_dictionary
+            .decompress_to_buffer(message, &mut self.plain)
+            .map_err(unreadable)?;
+        Ok(&self.plain)
+    }
+}
+
+fn unreadable(why: impl std::fmt::Display) -> String {
+    format!("a message cannot be decompressed with the dictionary: {why}")
 }
 
 #[cfg(test)]
@@ -176,14 +204,18 @@ mod tests {
 
     #[test]
     fn compressed_messages_need_their_dictionary() {
-        let dictionary = Arc::new(event(1).repeat(40).into_bytes());
+        let dictionary = event(1).repeat(40).into_bytes();
         let text = event(1_795_442_709_000_000);
         let mut compressor = zstd::bulk::Compressor::with_dictionary(3, &dictionary).unwrap();
         let packed = compressor.compress(text.as_bytes()).unwrap();
-        let take = |dictionary: Option<&Arc<Vec<u8>>>| {
-            let mut messages = Messages::new("e", dictionary.cloned(), None);
-            let mut rest = packed.as_slice();
-            messages.take(&mut rest, AT)
+        let take = |dictionary: Option<&Vec<u8>>| {
+            let unpacker = dictionary.map(|dictionary| Unpacker::new(dictionary).unwrap());
+            let mut messages = Messages::new("e", unpacker, None);
+            let mut taken = |mut rest: &[u8]| messages.take(&mut rest, AT);
+            // one after the other, and plain ones between them
+            taken(&packed)
+                .and_then(|_| taken(b"{}"))
+                .and_then(|_| taken(&packed))
         };
         let portion = take(Some(&dictionary)).unwrap().unwrap();
         let stored = String::from_utf8(portion.stored).unwrap();
@@ -191,7 +223,7 @@ mod tests {
             stored.starts_with(text.strip_suffix('}').unwrap()),
             "{stored}"
         );
-        let other = Arc::new(b"another dictionary of another kind altogether".repeat(9));
+        let other = b"another dictionary of another kind altogether".repeat(9);
         assert!(
             take(Some(&other)).is_err() || take(Some(&other)).unwrap().unwrap().cursor.is_none()
         );

@@ -3,11 +3,11 @@
 //! The first version of the wire, which old and new instances speak. A cursor (µs since 1970, by the endpoint's clock)
 //! brings all events since then, as long as the endpoint has them; where it has not, it begins later without a word.
 
-use std::{io, sync::Arc};
+use std::io;
 
 use hyper::{HeaderMap, StatusCode};
 
-use super::messages::{Messages, seen_us};
+use super::messages::{Messages, Unpacker, seen_us};
 use crate::{
     backoff::Refusal,
     config::settings::Bluesky as Settings,
@@ -36,7 +36,7 @@ pub struct Unusable(#[from] io::Error);
 /// What Jetstream is asked for.
 pub struct Subscribe {
     settings: Settings,
-    dictionary: Option<Arc<Vec<u8>>>,
+    dictionary: Option<Vec<u8>>,
 }
 
 impl Subscribe {
@@ -46,7 +46,7 @@ impl Subscribe {
         let dictionary = file.map(|file| users_file::read(file, DICTIONARY_BYTES_MAX));
         Ok(Self {
             settings: settings.clone(),
-            dictionary: dictionary.transpose()?.map(Arc::new),
+            dictionary: dictionary.transpose()?,
         })
     }
 }
@@ -116,8 +116,9 @@ impl Wire for Subscribe {
             Resume::Since(cursor) => Some(cursor),
             Resume::Live | Resume::Minutes(_) => None,
         };
-        let dictionary = self.dictionary.clone();
-        Ok(Box::new(Messages::new(endpoint, dictionary, asked_us)))
+        let dictionary = self.dictionary.as_deref();
+        let unpacker = dictionary.map(Unpacker::new).transpose()?;
+        Ok(Box::new(Messages::new(endpoint, unpacker, asked_us)))
     }
 
     fn cursor_of(&self) -> Option<CursorOf> {
