@@ -451,7 +451,15 @@ impl Session<'_> {
                 detail: "no byte for 30 s".to_owned(),
             });
         }
-        if NO_POSTS_MS <= now.0 - reading.last_post.0 && !reading.no_posts_told {
+        let has_no_posts = NO_POSTS_MS <= now.0 - reading.last_post.0;
+        if has_no_posts && self.wire.transport() == Transport::WebSocket {
+            // an instance may go on pinging and have nothing any more; what there is meanwhile is asked for again
+            return Some(Fault {
+                cause: Cause::Stall,
+                detail: "no event for 60 s".to_owned(),
+            });
+        }
+        if has_no_posts && !reading.no_posts_told {
             reading.no_posts_told = true;
             self.outbox.event(What::NoPosts {
                 since: here.plus_ms(reading.last_post.0 - now.0),

@@ -1,6 +1,7 @@
 //! Posts of each second and the servers' timelines → what is covered, and why the rest is not.
 //!
-//! A second into which a post falls is covered. One without is quiet if a connection was up with
+//! A second into which a post falls is covered, but for one with nothing but belated posts (the platform saw them at another
+//! time than their own) of which the platform had no more when it was asked for again, or beside which the server has nothing. One without is quiet if a connection was up with
 //! bytes soon before and after, and if so few posts come that a silence as long as the one it lies
 //! in is no wonder. All others are uncovered and have exactly one cause, in this order:
 //!
@@ -52,6 +53,9 @@ const BYTES_NEAR_S: i64 = 25;
 /// A silence in which more posts than this were to be expected is none by chance: e^-15 < 10⁻⁶.
 const EXPECTED_MAX: u64 = 15;
 
+/// So many seconds with belated posts alone are no strays, even beside an uncovered second.
+const STRAYS_S: usize = 5;
+
 /// An instant that no second of any hour reaches.
 const END_OF_TIME: UtcMs = UtcMs(i64::MAX / 2);
 
@@ -67,6 +71,17 @@ pub struct InSecond {
     pub servers: Vec<u64>,
     /// Posts that all of them have.
     pub common: u64,
+    /// Of each leg's posts: those that the platform saw at another time. Empty if there are none.
+    pub belated: Vec<u64>,
+}
+
+impl InSecond {
+    /// How many posts a leg has, and whether all of them are belated.
+    fn of(&self, number: usize) -> (u64, bool) {
+        let of = |counts: &[u64]| counts.get(number).copied().unwrap_or(0);
+        let posts = of(&self.servers);
+        (posts, 0 < posts && posts == of(&self.belated))
+    }
 }
 
 /// What was posted in each second since 1970; seconds without a post are left out.
@@ -188,7 +203,7 @@ pub fn account(given: &Given<'_>) -> Account {
         union: union(given.intervals, begins, &parts, &any),
         gaps: gaps(given.servers, (&seconds, begins), &parts),
         both: (parts.iter().enumerate())
-            .map(|(number, of)| both(given, number, of.part.legs.len()))
+            .map(|(number, of)| both(given, number, (&seconds, &of.views)))
             .collect(),
     }
 }
@@ -238,17 +253,21 @@ fn first_start(views: &[View<'_>]) -> Option<UtcMs> {
 fn views<'a>(given: &Given<'a>, part: &Part, posts: &Seconds, seconds: &[i64]) -> Vec<View<'a>> {
     let posts_of = |second: &i64, number: usize| {
         let in_second = posts.get(second);
-        in_second
-            .and_then(|in_second| in_second.servers.get(number))
-            .copied()
-            .unwrap_or(0)
+        in_second.map_or((0, false), |in_second| in_second.of(number))
     };
     let timelines = part.legs.iter().filter_map(|leg| given.timelines.get(*leg));
     let view = |(number, timeline): (usize, &'a Timeline)| {
-        let posts: Vec<u64> = seconds.iter().map(|s| posts_of(s, number)).collect();
+        let of: Vec<(u64, bool)> = seconds.iter().map(|s| posts_of(s, number)).collect();
+        let posts: Vec<u64> = of.iter().map(|(posts, _)| *posts).collect();
         let minutes = by_minute(seconds, &posts);
-        let with_posts: Vec<bool> = posts.iter().map(|posts| 0 < *posts).collect();
-        let quiet = quiet(seconds, &with_posts, &minutes, timeline);
+        let listened = |(second, (posts, all_belated)): (&i64, &(u64, bool))| {
+            0 < *posts && !(*all_belated && was_out_of_window(*second, timeline))
+        };
+        let mut with_posts: Vec<bool> = seconds.iter().zip(&of).map(listened).collect();
+        let mut quiet = quiet(seconds, &with_posts, &minutes, timeline);
+        if drop_strays(seconds, &of, &mut with_posts, &quiet) {
+            quiet = self::quiet(seconds, &with_posts, &minutes, timeline);
+        }
         let begins = if given.is_in_span {
             begins(seconds, &with_posts, timeline.first_start)
         } else {
@@ -262,6 +281,49 @@ fn views<'a>(given: &Given<'a>, part: &Part, posts: &Seconds, seconds: &[i64]) -
         }
     };
     timelines.enumerate().map(view).collect()
+}
+
+/// Whether the platform no longer had a second when it was asked for again: what has that time and came at another one does
+/// not belong to what was asked for.
+fn was_out_of_window(second: i64, timeline: &Timeline) -> bool {
+    let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
+    let mut formerly = timeline.lasting(begin, end);
+    timeline.was_out_of_window(second)
+        || formerly.any(|down| down.reason.cause == Cause::ReplayWindow)
+}
+
+/// Belated posts alone cover seconds where whole stretches have them, as after an outage upstream. Between uncovered seconds,
+/// or as a few seconds beside one, they tell nothing. Says whether there were such.
+fn drop_strays(
+    seconds: &[i64],
+    of: &[(u64, bool)],
+    with_posts: &mut [bool],
+    quiet: &[bool],
+) -> bool {
+    let is_stray = |place: &usize| {
+        with_posts.get(*place) == Some(&true) && of.get(*place).is_some_and(|of| of.1)
+    };
+    let strays: Vec<usize> = (0..seconds.len()).filter(is_stray).collect();
+    let second = |place: usize| seconds.get(place).copied();
+    let follows = |a: &usize, b: &usize| a + 1 == *b && second(*a).map(|a| a + 1) == second(*b);
+    let is_uncovered = |place: Option<usize>| {
+        place.is_some_and(|place| {
+            with_posts.get(place) == Some(&false) && quiet.get(place) == Some(&false)
+        })
+    };
+    let tells_nothing = |run: &&[usize]| {
+        let before = is_uncovered(run.first().and_then(|first| first.checked_sub(1)));
+        let after = is_uncovered(run.last().map(|last| last + 1));
+        before && after || (before || after) && run.len() < STRAYS_S
+    };
+    let runs = strays.chunk_by(follows).filter(tells_nothing);
+    let dropped: Vec<usize> = runs.flatten().copied().collect();
+    for place in &dropped {
+        if let Some(has) = with_posts.get_mut(*place) {
+            *has = false;
+        }
+    }
+    !dropped.is_empty()
 }
 
 /// The gaps of the legs in their order, then those of the union.
@@ -544,19 +606,24 @@ fn bytes_came(views: &[View<'_>], number: usize, second: i64, under_way_ms: i64)
     bytes.is_some_and(|bytes| arriving.all(|second| bytes.binary_search(&second).is_ok()))
 }
 
-/// Of a part that comes over two legs: the posts of the seconds that both have posts of.
-fn both(given: &Given<'_>, part: usize, legs: usize) -> BTreeMap<Minute, Both> {
+/// Of a part that comes over two legs: the posts of the seconds that both cover with posts.
+fn both(
+    given: &Given<'_>,
+    part: usize,
+    (seconds, views): (&[i64], &[View<'_>]),
+) -> BTreeMap<Minute, Both> {
     let mut minutes: BTreeMap<Minute, Both> = BTreeMap::new();
-    if legs != 2 {
+    if views.len() != 2 {
         return minutes;
     }
     for minute in seconds::minutes(given.intervals) {
         minutes.insert(minute, Both::default());
     }
-    for (second, in_second) in given.posts.get(part).into_iter().flatten() {
-        if let [first, other] = in_second.servers[..]
-            && 0 < first
-            && 0 < other
+    let posts = given.posts.get(part);
+    for (place, second) in seconds.iter().enumerate() {
+        if views.iter().all(|view| view.has_posts(place))
+            && let Some(in_second) = posts.and_then(|posts| posts.get(second))
+            && let [first, other] = in_second.servers[..]
             && let Some(both) = minutes.get_mut(&UtcMs(second * 1_000).minute())
         {
             both.seconds += 1;
@@ -600,6 +667,7 @@ mod tests {
                 posts: u64::from(has.contains(&true)),
                 servers: has.map(u64::from).into(),
                 common: u64::from(!has.contains(&false)),
+                belated: Vec::new(),
             };
             (second, in_second)
         });
@@ -704,6 +772,7 @@ mod tests {
             posts: 1,
             servers: vec![1],
             common: 1,
+            belated: Vec::new(),
         };
         let posts = (0..600).filter(|second| has(*second));
         account(&Given {
@@ -791,11 +860,59 @@ mod tests {
     }
 
     #[test]
+    fn a_post_that_came_at_another_time_covers_no_second_in_which_nobody_listened() {
+        let post = |belated: bool| InSecond {
+            posts: 1,
+            servers: vec![1],
+            common: 1,
+            belated: vec![u64::from(belated)],
+        };
+        let found = |timeline: &Timeline, has: &dyn Fn(i64) -> Option<bool>| {
+            let posts = (0..600).filter_map(|second| Some((second, post(has(second)?))));
+            let account = account(&Given {
+                intervals: &hour(),
+                servers: &["1".parse().unwrap()],
+                posts: &[posts.collect()],
+                timelines: std::slice::from_ref(timeline),
+                is_in_span: true,
+                began: Some(UtcMs(0)),
+            });
+            let has = account.union.covered;
+            let gaps = told(&account).into_iter();
+            (
+                gaps.filter(|gap| gap.starts_with("1 ")).collect::<Vec<_>>(),
+                has,
+            )
+        };
+        let mut away = up(&[(100_000, 160_000, Cause::Network)]);
+        away.out_of_window = vec![Interval {
+            begin: UtcMs(100_000),
+            end: UtcMs(160_000),
+        }];
+        let outside = |second: i64| (!OUTAGE.contains(&second)).then_some(false);
+        let whole = (vec!["1 100-160 replay window".to_owned()], 540);
+        assert_eq!(found(&away, &outside), whole);
+        // whoever may write what time a post has can fill a gap with it, from its edges on
+        let forged = |second: i64| outside(second).or(Some(true));
+        assert_eq!(found(&away, &forged), whole);
+        // what was asked for again came late here, but in time there
+        assert_eq!(found(&away, &|_| Some(false)), (Vec::new(), 600));
+        // nobody was away: what came after an outage upstream is there
+        assert_eq!(found(&up(&[]), &forged), (Vec::new(), 600));
+        // and a few posts of then are not what came after it
+        let few = [100, 101, 130, 159];
+        let one = |second: i64| outside(second).or(few.contains(&second).then_some(true));
+        let silent = (vec!["1 100-160 upstream silence".to_owned()], 540);
+        assert_eq!(found(&up(&[]), &one), silent);
+    }
+
+    #[test]
     fn the_estimate_is_about_seconds_that_both_have() {
         let in_second = |first, second, common| InSecond {
             posts: first + second - common,
             servers: vec![first, second],
             common,
+            belated: Vec::new(),
         };
         let posts = [
             (3, in_second(5, 4, 3)),

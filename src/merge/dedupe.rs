@@ -151,7 +151,9 @@ pub fn dedupe<'a>(
             continue;
         }
         if !is_held && made.source.stands_in(&placed.key, List::Ids) {
-            tally.count(made.source, placed, group);
+            let is_prompt = |copy: &Copy<'_>| records.placed(copy.record).is_prompt;
+            let is_belated = !group.iter().any(is_prompt);
+            tally.count(made.source, (placed, is_belated), group);
             tally.count_backfilled(placed, group, made.connections);
         } else {
             tally.count_unlisted(group);
@@ -174,7 +176,12 @@ impl Tally {
         }
     }
 
-    fn count(&mut self, source: &dyn Source, placed: &Placed, group: &[Copy<'_>]) {
+    fn count(
+        &mut self,
+        source: &dyn Source,
+        (placed, is_belated): (&Placed, bool),
+        group: &[Copy<'_>],
+    ) {
         let copies = self.copies(group);
         let seen_by = copies.iter().filter(|&&count| 0 < count).count();
         let part = group.first().and_then(|kept| self.part_of.get(kept.server));
@@ -199,12 +206,12 @@ impl Tally {
                 continue;
             }
             let in_second = seconds.entry(placed.at.second()).or_default();
-            in_second.servers.resize(has.len(), 0);
             in_second.posts += u64::from(number == part);
             in_second.common += by_all * u64::from(number == part);
-            for (sum, has) in in_second.servers.iter_mut().zip(has) {
-                *sum += has;
+            if is_belated {
+                add(&mut in_second.belated, &has);
             }
+            add(&mut in_second.servers, &has);
         }
         if let Some(residue) = source.residue(&placed.key) {
             *self.residues.entry(residue).or_default() += 1;
@@ -309,12 +316,10 @@ impl Tally {
         for (part, other) in self.parts.iter_mut().zip(other.parts) {
             for (second, other) in other {
                 let sum = part.entry(second).or_default();
-                sum.servers.resize(other.servers.len(), 0);
                 sum.posts += other.posts;
                 sum.common += other.common;
-                for (sum, posts) in sum.servers.iter_mut().zip(other.servers) {
-                    *sum += posts;
-                }
+                add(&mut sum.servers, &other.servers);
+                add(&mut sum.belated, &other.belated);
             }
         }
         for (connection, (posts, duplicates)) in other.backfilled {
@@ -330,6 +335,14 @@ impl Tally {
         for (field, count) in other.by_field {
             *self.by_field.entry(field).or_default() += count;
         }
+    }
+}
+
+/// Adds numbers, one a leg, to sums that may be none yet.
+fn add(sums: &mut Vec<u64>, numbers: &[u64]) {
+    sums.resize(sums.len().max(numbers.len()), 0);
+    for (sum, number) in sums.iter_mut().zip(numbers) {
+        *sum += number;
     }
 }
 

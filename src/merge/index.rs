@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::runs::{Read, ToRedact, read_segment};
 use crate::{
     cover::clock::Lag,
-    period::{Minute, UtcMs},
+    period::{Interval, Minute, UtcMs},
     segment::{
         event::{Event, What},
         name::SegmentName,
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The version of the index's format.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// A shuffled segment has a run for every line; beyond this an index is not one.
 const INDEX_BYTES_MAX: u64 = 1 << 30;
@@ -120,6 +120,9 @@ pub struct EventFacts {
     pub is_first: bool,
     /// The most minutes of backfill that a connection asked for.
     pub backfill: u32,
+    /// What the platform no longer had when a connection asked for it again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub out_of_window: Vec<Interval>,
     /// Whether its run ended or crashed in its minute.
     pub ends_early: bool,
     /// Whether its run said that it ends.
@@ -378,6 +381,10 @@ impl EventFacts {
                 self.began = self.began.or(Some(event.at));
             }
             What::ClockStepped { step_ms, .. } => self.step_ms = Some(*step_ms),
+            What::ReplayClamped { asked, first } => self.out_of_window.push(Interval {
+                begin: *asked,
+                end: *first,
+            }),
             // a step of the clock ended the run in the middle of its minute
             What::Alive(alive) => {
                 self.ends_early |= event.at.plus_ms(1) < alive.minute.end();

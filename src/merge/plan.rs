@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     cover::clock::{self, Lag, Signs},
-    period::{Hour, Minute, UtcMs, Zone},
+    period::{Hour, Interval, Minute, UtcMs, Zone},
     segment::name::{Leg, RunId, SegmentName, ServerId},
     vault::manifest::{EventsInput, Inputs, SegmentInput},
 };
@@ -67,6 +67,8 @@ pub struct Stock {
     pub stopped: bool,
     /// The most minutes of backfill that a connection in its events file asked for.
     pub backfill: u32,
+    /// What the platform no longer had when a connection in its events file asked for it again, by the platform's clock.
+    pub out_of_window: Vec<Interval>,
     /// When it was there: when the delivery acknowledged it, else the end of its minute.
     pub arrived: UtcMs,
 }
@@ -294,10 +296,12 @@ pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
 ///
 /// Those of an hour are, for each server, the ones of its minutes, of the minute before and of the
 /// minute after; where the one before has none, or the one after none that tells of it to its end, the nearest one before and the nearest after, so
-/// that what explains a hole is an input of every hour in it; and those of later backfills that
-/// reach into it.
+/// that what explains a hole is an input of every hour in it; those of later backfills that
+/// reach into it; and those that tell of what the platform no longer had of it, however much later.
 struct EventsFiles<'a> {
     stock: &'a [Stock],
+    /// The numbers of the last.
+    clamped: Vec<usize>,
     servers: BTreeMap<Leg, BTreeMap<Minute, Vec<usize>>>,
 }
 
@@ -308,7 +312,15 @@ impl<'a> EventsFiles<'a> {
             let minutes = servers.entry(segment.name.leg()).or_default();
             minutes.entry(segment.minute).or_default().push(number);
         }
-        Self { stock, servers }
+        let is_clamped = |number: &usize| {
+            let segment = stock.get(*number);
+            segment.is_some_and(|segment| !segment.out_of_window.is_empty())
+        };
+        Self {
+            stock,
+            clamped: (0..stock.len()).filter(is_clamped).collect(),
+            servers,
+        }
     }
 
     /// The hours that any of them belongs to.
@@ -320,6 +332,13 @@ impl<'a> EventsFiles<'a> {
             let first = minute - 1 - i64::from(segment.backfill);
             let last = minute + 1 + i64::from(segment.is_slow);
             hours.extend((first..=last).map(hour_of));
+            // no more than there is, whatever a file says
+            let since = when.span.first_hour.map_or(i64::MAX, |first| first.0);
+            let until = when.zone.hour_of(when.now).0;
+            for part in &segment.out_of_window {
+                let [first, last] = [part.begin, part.end].map(|at| when.zone.hour_of(at).0);
+                hours.extend((first.max(since)..=last.min(until)).map(Hour));
+            }
         }
         for (server, minutes) in &self.servers {
             let known: Vec<i64> = minutes.keys().map(|minute| minute.0).collect();
@@ -399,6 +418,11 @@ impl<'a> EventsFiles<'a> {
                 })
             }));
         }
+        let touches = |part: &Interval| part.begin < last.end && first.begin < part.end;
+        numbers.extend(self.clamped.iter().filter(|number| {
+            let segment = self.stock.get(**number);
+            segment.is_some_and(|segment| segment.out_of_window.iter().any(touches))
+        }));
         numbers.into_iter().collect()
     }
 
@@ -656,6 +680,7 @@ mod tests {
             ends_early: false,
             stopped: false,
             backfill: 0,
+            out_of_window: Vec::new(),
             arrived: ms(arrived),
         }
     }

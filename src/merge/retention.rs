@@ -204,6 +204,7 @@ mod tests {
             ends_early: false,
             stopped: false,
             backfill: 0,
+            out_of_window: Vec::new(),
             arrived: at("23T13:00"),
         }
     }

@@ -155,6 +155,7 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
         ends_early: index.facts.ends_early,
         stopped: index.facts.stopped,
         backfill: index.facts.backfill,
+        out_of_window: index.facts.out_of_window.clone(),
         arrived: arrived.unwrap_or_else(|| name.minute.end()),
     }
 }

@@ -40,6 +40,9 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// Records from before that instant may have keys without a time.
     fn keys_have_times_since(&self) -> Option<UtcMs>;
 
+    /// Whether a record's time is what its author's side says, which may lie in a second that nobody listened in.
+    fn times_are_claimed(&self) -> bool;
+
     /// Which of the 1,000 residues of the millisecond a key has, if the stream is sampled by them.
     fn residue(&self, key: &Key) -> Option<u64>;
 

@@ -18,6 +18,8 @@ pub struct Placed {
     pub at: UtcMs,
     /// Whether its line in the list of ids tells that time.
     pub is_timed: bool,
+    /// Whether the platform saw it at about that time. If not, having it tells of no second that a server listened in it.
+    pub is_prompt: bool,
 }
 
 impl Placed {

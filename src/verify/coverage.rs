@@ -19,6 +19,7 @@ use crate::{
     },
     period::{Minute, UtcMs},
     segment::name::Partition,
+    source::Source,
     vault::manifest::{Manifest, MinuteRow},
 };
 
@@ -65,6 +66,8 @@ const BEGIN_UNSURE_S: i64 = UNDER_WAY_MAX_MS / 1_000 + 6;
 struct Check<'a> {
     path: &'a Path,
     manifest: &'a Manifest,
+    /// Whether a post may have a time at which nobody listened: then it covers no second.
+    is_claimed: bool,
     seconds: Vec<i64>,
     /// The legs by the parts of the stream that they are of.
     parts: Vec<Part>,
@@ -72,10 +75,16 @@ struct Check<'a> {
 }
 
 /// Checks what the manifest says of the hour's seconds; `rows` is what its ids say, if they are there.
-pub fn check(path: &Path, manifest: &Manifest, rows: Option<&Rows>, problems: &mut Problems) {
+pub fn check(
+    path: &Path,
+    (source, manifest): (&dyn Source, &Manifest),
+    rows: Option<&Rows>,
+    problems: &mut Problems,
+) {
     let mut check = Check {
         path,
         manifest,
+        is_claimed: source.times_are_claimed(),
         seconds: seconds::all(&manifest.intervals).collect(),
         parts: part::parts(&manifest.minutes.servers),
         problems,
@@ -119,11 +128,10 @@ impl Check<'_> {
         let fits = |(place, second): (usize, &i64)| {
             let has = |bits: &[bool]| bits.get(place) == Some(&true);
             let by_ids = rows.seconds.contains(second);
-            if has(&union.covered) {
-                by_ids != has(&union.quiet)
-            } else {
-                !(is_whole && by_ids)
-            }
+            let is_with_posts = has(&union.covered) && !has(&union.quiet);
+            // a post of another time may be all that there is
+            let may_have = self.is_claimed || !is_whole && !has(&union.covered);
+            by_ids == is_with_posts || by_ids && may_have
         };
         if !self.seconds.iter().enumerate().all(fits) {
             self.wrong("the seconds covered are not what the ids say");
@@ -223,7 +231,7 @@ impl Check<'_> {
         }
         let fits = |(minute, posts): (&Minute, &u64)| {
             let seconds = found.get(minute).copied().unwrap_or(0);
-            seconds <= *posts && (seconds == 0) == (*posts == 0)
+            seconds <= *posts && (0 < seconds || *posts == 0 || self.is_claimed)
         };
         if !posts.iter().all(fits) {
             self.wrong(format!(
@@ -463,7 +471,7 @@ impl Check<'_> {
             posts(first) < both.first
                 || posts(second) < both.second
                 || row.3 < both.common
-                || (of_part.is_none() && row.3 != both.common)
+                || (of_part.is_none() && row.3 != both.common && !self.is_claimed)
                 || both.first.min(both.second) < both.common
                 || both.first.min(both.second) < both.seconds
         };

@@ -433,7 +433,7 @@ fn check_rows(
         problems.wrong(path, what);
     }
     let is_known = rows.has_ids() && (rows.old_ids == 0 || rows.has_table);
-    coverage::check(path, manifest, is_known.then_some(rows), problems);
+    coverage::check(path, (source, manifest), is_known.then_some(rows), problems);
     if !is_known {
         // without the file there is nothing to compare with, and that has been told
         return;

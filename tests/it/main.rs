@@ -44,5 +44,6 @@ mod unreadable;
 mod users_files;
 mod vault;
 mod week;
+mod week_bluesky;
 mod whole;
 mod witness;

@@ -49,17 +49,17 @@ const STORM_S: i64 = 6 * 3_600;
 /// The longest that a refusal can be waited out after it is over: the budget's window, and more.
 const AFTERMATH_S: i64 = 1_500;
 
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
 
-    fn between(&mut self, low: i64, high: i64) -> i64 {
+    pub(crate) fn between(&mut self, low: i64, high: i64) -> i64 {
         low + i64::try_from(self.next() % u64::try_from(high - low + 1).unwrap()).unwrap()
     }
 }
@@ -710,6 +710,7 @@ impl<'a> Server<'a> {
                     ends_early: ends_early(*minute, events),
                     stopped: stops(events),
                     backfill: 0,
+                    out_of_window: Vec::new(),
                     arrived: minute.end(),
                     name: name.clone(),
                 };
@@ -726,14 +727,14 @@ impl<'a> Server<'a> {
 }
 
 /// Whether a run ended in that minute, or crashed: then its record of the minute is missing.
-fn ends_early(minute: Minute, events: &[Event]) -> bool {
+pub(crate) fn ends_early(minute: Minute, events: &[Event]) -> bool {
     let is_told =
         |event: &Event| matches!(&event.what, What::Alive(alive) if alive.minute == minute);
     !events.iter().any(is_told) || stops(events)
 }
 
 /// Whether a run said that it ends.
-fn stops(events: &[Event]) -> bool {
+pub(crate) fn stops(events: &[Event]) -> bool {
     let stops = |event: &Event| matches!(event.what, What::Stopped { .. });
     events.iter().any(stops)
 }
@@ -843,6 +844,7 @@ fn accounts(
                 posts: first.max(other),
                 servers: vec![first, other],
                 common: first.min(other),
+                belated: Vec::new(),
             };
             (0 < in_second.posts).then_some((world.begin.second() + second, in_second))
         });

@@ -871,7 +871,6 @@ const OF_INSTANCES: &str = r#"
 at = "40s"
 listener = 1
 kind = "stale"
-pings = false
 
 [[fault]]
 at = "54s"

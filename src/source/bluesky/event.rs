@@ -21,6 +21,10 @@ const AHEAD_MS_MAX: i64 = 5 * 60_000;
 /// … and so much older. Without a limit a forged revision could open any hour of the past again.
 const BEHIND_MS_MAX: i64 = 24 * 3_600_000;
 
+/// An event that is further from the instant at which the endpoint saw it was not under way for so long: its author's server
+/// has another time, or was away, or lies.
+const APART_MS_MAX: u64 = 60_000;
+
 /// Times that an event can have, in milliseconds since 1970: 2022 to the end of 2199.
 const POSSIBLE: std::ops::Range<i64> = 1_640_995_200_000..7_258_118_400_000;
 
@@ -86,22 +90,19 @@ fn text(line: &[u8]) -> Result<&str, Rejected> {
     simdutf8::basic::from_utf8(line).map_err(|_not_utf8| Rejected::NOT_JSON)
 }
 
-/// The whole event. The last of several members with one name counts, so every one begins anew.
+/// The whole event.
 pub(super) fn event(line: &[u8]) -> Result<Event<'_>, Rejected> {
     let mut envelope = Envelope::default();
-    let object = json::object(text(line)?, |name, value| {
-        match name {
-            "did" => envelope.did = value.cell()?,
-            "kind" => envelope.kind = value.cell()?,
-            "time_us" => envelope.time_us = value.cell()?,
-            "commit" => envelope.commit = Change::read(value)?,
-            "identity" => envelope.identity = Told::read(value)?,
-            "account" => envelope.account = Told::read(value)?,
-            _ => drop(value.value()?),
-        }
-        Ok(())
-    })?;
-    envelope.event(object)
+    let object = json::object(text(line)?, |name, value| envelope.take(name, value))?;
+    let placed = envelope.placed()?;
+    envelope.event(placed, object)
+}
+
+/// What names it, and its time.
+pub(super) fn place(line: &[u8]) -> Result<Placed, Rejected> {
+    let mut envelope = Envelope::default();
+    json::read(text(line)?, |name, value| envelope.take(name, value))?;
+    envelope.placed()
 }
 
 /// Whose event a line is, if it says so.
@@ -120,24 +121,28 @@ pub(super) fn author(line: &[u8]) -> Option<Cow<'_, str>> {
 }
 
 impl<'a> Envelope<'a> {
-    fn event(self, object: Object<'a>) -> Result<Event<'a>, Rejected> {
-        let did = self.did;
-        if !is_did(&did) {
+    /// The last of several members with one name counts, so every one begins anew.
+    fn take(&mut self, name: &str, value: &mut Reader<'a>) -> Result<(), NotJson> {
+        match name {
+            "did" => self.did = value.cell()?,
+            "kind" => self.kind = value.cell()?,
+            "time_us" => self.time_us = value.cell()?,
+            "commit" => self.commit = Change::read(value)?,
+            "identity" => self.identity = Told::read(value)?,
+            "account" => self.account = Told::read(value)?,
+            _ => drop(value.value()?),
+        }
+        Ok(())
+    }
+
+    fn placed(&self) -> Result<Placed, Rejected> {
+        if !is_did(&self.did) {
             return Err(reject::NO_DID);
         }
-        let (what, key, at) = match &*self.kind {
-            "commit" => {
-                let (key, at) = self.commit.placed(&did)?;
-                (What::Commit(self.commit), key, at)
-            }
-            "identity" => {
-                let (key, at) = self.identity.placed(&did, "identity")?;
-                (What::Identity(self.identity), key, at)
-            }
-            "account" => {
-                let (key, at) = self.account.placed(&did, "account")?;
-                (What::Account(self.account), key, at)
-            }
+        let (key, at) = match &*self.kind {
+            "commit" => self.commit.placed(&self.did)?,
+            "identity" => self.identity.placed(&self.did, "identity")?,
+            "account" => self.account.placed(&self.did, "account")?,
             _ => return Err(reject::UNKNOWN_KIND),
         };
         let at_endpoint = number(&self.time_us).ok_or(reject::NO_TIME)?;
@@ -147,14 +152,24 @@ impl<'a> Envelope<'a> {
         if !POSSIBLE.contains(&at.0) || !(earliest..=latest).contains(&at.0) {
             return Err(reject::OUT_OF_RANGE);
         }
-        let placed = Placed {
+        Ok(Placed {
             key,
             at,
             is_timed: true,
+            is_prompt: witnessed.abs_diff(at.0) <= APART_MS_MAX,
+        })
+    }
+
+    fn event(self, placed: Placed, object: Object<'a>) -> Result<Event<'a>, Rejected> {
+        let what = match &*self.kind {
+            "commit" => What::Commit(self.commit),
+            "identity" => What::Identity(self.identity),
+            "account" => What::Account(self.account),
+            _ => return Err(reject::UNKNOWN_KIND),
         };
         Ok(Event {
             placed,
-            did,
+            did: self.did,
             object,
             what,
         })
@@ -243,6 +258,9 @@ mod tests {
         let found = found.map(|placed| (placed.key.to_string(), placed.at.to_string()));
         let expected = expected.map(|(key, at)| (key.to_owned(), at.to_owned()));
         assert_eq!(found, expected, "{line}");
+        let placed =
+            place(line.as_bytes()).map(|placed| (placed.key.to_string(), placed.at.to_string()));
+        assert_eq!(placed, expected, "{line}");
     }
 
     fn commit(rev: &str, operation: &str) -> String {

@@ -105,7 +105,7 @@ impl Source for Bluesky {
     }
 
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected> {
-        event::event(line).map(|event| event.placed)
+        event::place(line)
     }
 
     fn reasons(&self) -> Vec<Rejected> {
@@ -142,6 +142,10 @@ impl Source for Bluesky {
 
     fn keys_have_times_since(&self) -> Option<UtcMs> {
         None
+    }
+
+    fn times_are_claimed(&self) -> bool {
+        true
     }
 
     fn residue(&self, _key: &Key) -> Option<u64> {

@@ -108,6 +108,10 @@ impl Source for X {
         id::time(id::FIRST_SNOWFLAKE)
     }
 
+    fn times_are_claimed(&self) -> bool {
+        false
+    }
+
     fn residue(&self, key: &Key) -> Option<u64> {
         match key {
             Key::Number(post_id) => id::time(*post_id).map(|_| id::residue(*post_id)),

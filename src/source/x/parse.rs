@@ -64,6 +64,7 @@ impl Post<'_> {
                 key: Key::Number(0),
                 at: UtcMs(0),
                 is_timed: false,
+                is_prompt: true,
             },
             pieces: Pieces {
                 data: Object {
@@ -153,6 +154,7 @@ fn placed(post_id: Option<&str>, created_at: &str) -> Result<Placed, Rejected> {
         key: id.into(),
         at: time.map_or_else(from_member, Ok)?,
         is_timed: time.is_some(),
+        is_prompt: true,
     })
 }
 

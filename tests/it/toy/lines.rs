@@ -81,6 +81,7 @@ impl Reading {
             key: Key::from(&*name),
             at,
             is_timed: true,
+            is_prompt: true,
         };
         Ok(Self {
             placed,
@@ -141,6 +142,10 @@ impl Source for Tides {
 
     fn keys_have_times_since(&self) -> Option<UtcMs> {
         None
+    }
+
+    fn times_are_claimed(&self) -> bool {
+        false
     }
 
     fn residue(&self, _key: &Key) -> Option<u64> {
