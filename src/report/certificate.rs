@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    stamped,
+    readme, stamped,
     statement::{Statement, Sum},
     told_gaps::Told,
     told_gaps::{self, second},
@@ -204,11 +204,13 @@ fn has(statement: &Statement<'_>) -> String {
     }
     rows.extend(deletions(statement));
     let right: Vec<usize> = (1..statement.servers.len() + 2).collect();
-    let words = "A second is covered if a post was created in it, as its id tells, or if it is quiet: a \
-                 connection was up, with bytes shortly before and after, and so few posts come that an \
-                 empty second is no wonder. Partial are the seconds at the edge of a gap. A covered \
-                 second may still lack posts; how many is estimated below.";
-    format!("{}\n{}", table(&rows, &right), wrapped(words, "", WIDTH))
+    let words = format!(
+        "A second is covered if {} or if it is quiet: a connection was up, with bytes shortly before and after, and so few \
+         posts come that an empty second is no wonder. Partial are the seconds at the edge of a gap. A covered second may still \
+         lack posts; how many is estimated below.",
+        readme::words_of(statement.stream).covers
+    );
+    format!("{}\n{}", table(&rows, &right), wrapped(&words, "", WIDTH))
 }
 
 /// Rows of what was deleted, and of what is held back, if anything was.
@@ -263,9 +265,7 @@ fn unseen(statement: &Statement<'_>) -> String {
         plural(estimate.seconds, "second", "seconds"),
         estimate.method
     );
-    let assumes = "It assumes that the two servers lose posts independently of each other, and that the \
-                   platform offers both the same posts. What the platform keeps from both, or what a \
-                   network that both use loses for both, is not in it: it is a lower bound.";
+    let assumes = readme::words_of(statement.stream).assumes;
     wrapped(&words, "", WIDTH) + "\n" + &wrapped(assumes, "", WIDTH)
 }
 
@@ -389,21 +389,22 @@ fn books(statement: &Statement<'_>) -> String {
                 .to_owned(),
         );
     }
-    lines.push(sampled(statement));
+    lines.extend(sampled(statement));
     lines.extend(window_by_hour(statement));
     let wrapped = lines.iter().map(|line| wrapped(line, "", WIDTH));
     wrapped.collect::<Vec<String>>().join("\n")
 }
 
 /// The sampling window, as the ids show it.
-fn sampled(statement: &Statement<'_>) -> String {
+fn sampled(statement: &Statement<'_>) -> Option<String> {
     let residues: Vec<(u64, u64)> = statement.residues.iter().map(|(r, n)| (*r, *n)).collect();
     let mut runs: Vec<(u64, u64, u64)> = residues
         .chunk_by(|a, b| a.0 + 1 == b.0)
         .filter_map(|run| Some((run.first()?.0, run.last()?.0, run.iter().map(|r| r.1).sum())))
         .collect();
     if runs.is_empty() {
-        return "Sampling window: no id tells the millisecond of its creation.".to_owned();
+        let told = readme::words_of(statement.stream).no_window;
+        return (!told.is_empty()).then(|| format!("Sampling window: {told}."));
     }
     runs.sort_by_key(|(first, _, ids)| (std::cmp::Reverse(*ids), *first));
     let told = runs.iter().take(RUNS_MAX).map(|(first, last, ids)| {
@@ -427,7 +428,7 @@ fn sampled(statement: &Statement<'_>) -> String {
             plural(ids, "id", "ids")
         )]);
     }
-    text + "."
+    Some(text + ".")
 }
 
 /// Which hours have which window; the milliseconds of an hour that have far fewer ids than others are strays.

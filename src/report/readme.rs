@@ -50,7 +50,7 @@ pub fn text(statement: &Statement<'_>) -> String {
 }
 
 /// What is told of the platform whose stream that is.
-fn words_of(stream: &str) -> &'static Words {
+pub(super) fn words_of(stream: &str) -> &'static Words {
     Sources::known()
         .of(stream)
         .map_or(&Words::UNKNOWN, |source| source.words())

@@ -14,6 +14,12 @@ pub struct Words {
     pub commands: &'static str,
     /// What to think of meanwhile.
     pub note: &'static str,
+    /// When a post covers a second, after "A second is covered if".
+    pub covers: &'static str,
+    /// What the estimate of what two servers both missed takes for granted.
+    pub assumes: &'static str,
+    /// What is said of the sampling window where no id tells it; empty: nothing.
+    pub no_window: &'static str,
     /// What an archive of it is called in a citation.
     pub cited_as: &'static str,
     /// What rules what may be done with it, …
@@ -30,6 +36,10 @@ impl Words {
         fetch: "A later program than this one knows how to get what they name.",
         commands: "twinstream --version",
         note: "",
+        covers: "a post was created in it,",
+        assumes: "It assumes that the two servers lose posts independently of each other, and that both are offered the \
+                  same posts.",
+        no_window: "",
         cited_as: "a stream of another program",
         terms: "Ask those who publish it.",
         rules: &[],

@@ -13,6 +13,12 @@ pub(super) static WORDS: Words = Words {
                xargs -I{} curl -s 'https://public.api.bsky.app/xrpc/app.bsky.feed.getPosts?{}'",
     note: "What was deleted, or whose author is gone, does not come back, and the older the list, the more is gone. Say in \
            your work when you asked, and how much came.",
+    covers: "a post was created or updated in it, as its revision tells (one that an instance of Jetstream saw more than a minute \
+             before or after that fills no gap),",
+    assumes: "It compares instances of Jetstream, those to which the servers listened, and not only the servers: an event that \
+              one of them lost is one that the other may have. It assumes that they lose events independently of each other. \
+              What never reached an instance, or what both servers got from one, is not in it: it is a lower bound.",
+    no_window: "",
     cited_as: "Bluesky",
     terms: "What people write on Bluesky is public, and theirs. What that asks of whoever fetches it:",
     rules: &[

@@ -12,6 +12,11 @@ pub(super) static WORDS: Words = Words {
            older the ids, the more are gone. Say in your work when you asked, and how many came. Read \
            ids as text or as 64-bit integers: a program that makes floating point numbers of them \
            destroys them.",
+    covers: "a post was created in it, as its id tells,",
+    assumes: "It assumes that the two servers lose posts independently of each other, and that the platform offers both \
+              the same posts. What the platform keeps from both, or what a network that both use loses for both, is not in \
+              it: it is a lower bound.",
+    no_window: "no id tells the millisecond of its creation",
     cited_as: "X sampled stream",
     terms: "The posts are their authors', and what may be done with them is ruled by X's developer \
             agreement and policy. In short, and not in place of reading them:",
