@@ -10,7 +10,7 @@ use twinstream::{
     period::{Hour, Zone},
     place::{decide::Asks, door::Door},
     source::Stream,
-    vault::identity,
+    vault::{commit::Here, identity},
     world::{
         clock::Clock,
         disk::{Disk as _, RealDisk},
@@ -69,6 +69,7 @@ impl MergeHour {
             data_dir: &self.data_dir,
             spool: &door.spool(&self.spool.clone().into(), Asks::Make)?,
             vault: &identity::open(&door, &vault, Asks::Make, "UTC", self.source.word)?,
+            commits: &Here,
             settings: &settings,
             servers: &[],
             hear: Hear::Never,

@@ -34,6 +34,7 @@ pub(crate) enum Command {
     Deliver(super::deliver::DeliverArgs),
     /// Merges the given or all ready hours, once
     Merge(super::merge::MergeArgs),
+    Checkout(super::checkout::CheckoutArgs),
     /// Uploads what is committed and not public to OSF, once
     Publish(super::publish::PublishArgs),
     /// Writes the day's certificate, and prints the day's report

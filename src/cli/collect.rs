@@ -39,6 +39,11 @@ pub(crate) fn run(global: &Global, _args: &CollectArgs) -> Result<Exit, Failure>
 pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failure> {
     let setup = setup::load(global)?;
     let server = setup.this_server()?;
+    if server.is_merger() {
+        let what = format!("server {} is a merger: it collects nothing", server.id);
+        return Err(Failure::new(Exit::Configuration, what)
+            .hint("have a timer or a scheduler start `twinstream merge` on it (docs/scale.md)"));
+    }
     let settings = &setup.settings;
     let disk = RealDisk;
     let data_dir = &settings.data_dir;

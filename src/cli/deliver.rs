@@ -50,12 +50,16 @@ pub(crate) struct DeliverArgs {
 pub(crate) fn run(global: &Global, args: &DeliverArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let this = setup.this_server()?;
-    let (Role::Secondary, Some(target)) = (&this.role, &this.deliver_to) else {
+    let to = this.deliver_to.as_ref();
+    // a primary has something to deliver to where the vault lies in an object store
+    let to = to.filter(|to| this.role == Role::Secondary || matches!(to, Target::Store(_)));
+    let Some(target) = to else {
         return Err(Failure::new(
             Exit::Configuration,
             format!(
-                "server {} is the primary: it has nobody to deliver to",
-                this.id
+                "server {} is the {}: it has nobody to deliver to",
+                this.id,
+                this.role.name()
             ),
         )
         .hint("run deliver on a secondary"));

@@ -27,6 +27,7 @@ use crate::{
     segment::name::ServerId,
     source::x::wire::Api,
     text::plural,
+    vault::{identity::Identity, in_store},
     watch::send,
     witness::run::Job,
     world::{
@@ -244,6 +245,14 @@ pub(super) fn primary(setup: &Setup, this: &Server) -> Vec<Finding> {
         (Role::Secondary, Some(Target::Store(address))) => {
             vec![object_store::<OfMirror>(setup, address)]
         }
+        _ if settings.vault_store.is_some() => {
+            let vault = settings.vault_store.iter();
+            let spool = settings.spool_store.iter();
+            spool
+                .map(|address| object_store::<OfStore>(setup, address))
+                .chain(vault.map(|address| vault_store(setup, address)))
+                .collect()
+        }
         _ => settings
             .spool_store
             .iter()
@@ -260,6 +269,26 @@ fn ssh_here(settings: &Settings) -> Option<Finding> {
         .filter(|server| matches!(server.deliver_to, Some(Target::Ssh(_))))
         .map(|_| rsync_here())
         .next()
+}
+
+/// The same of the vault.
+fn vault_store(setup: &Setup, address: &Address) -> Finding {
+    let tried = || {
+        let store = store::open(setup, address)?;
+        store::probe(&store)?;
+        in_store::identity(&store).map_err(|why| store::failure(&why))
+    };
+    match tried() {
+        Ok(mark) => {
+            let is = mark.as_deref().and_then(Identity::id_of).map_or_else(
+                || "it is empty: the first merge makes a vault of it".to_owned(),
+                |id| format!("it is the vault {id}"),
+            );
+            let what = format!("{address} keeps what one of {WRITERS} writers creates; {is}");
+            ok("store", what)
+        }
+        Err(why) => failed("store", why),
+    }
 }
 
 /// Whether the store lets this server in and keeps the condition, and which spool is in it.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _, path::Path, time::Duration};
 use super::{
     exit::{Exit, Failure},
     global::Global,
-    output, progress,
+    merge_store, output, progress,
     setup::{self, Setup},
     store,
 };
@@ -26,10 +26,11 @@ use crate::{
     place::{
         decide::Asks,
         door::{OfStore, Spool, Vault},
+        s3::address::Address,
     },
     segment::name::ServerId,
     text::plural,
-    vault::{identity::IdentityError, layout},
+    vault::{commit::Here, identity::IdentityError, layout},
     world::{
         disk::{Disk as _, RealDisk},
         hook::{self, HookError},
@@ -54,20 +55,23 @@ deleted.
 
 Without --hour it also takes out, once a day, what Bluesky says was deleted ([bluesky]
 honour_deletions), and tends raw data: what is merged is compressed, and deleted after [merge]
-keep_raw, but only if the hours that it went into are read again and found whole.")]
+keep_raw, but only if the hours that it went into are read again and found whole.
+
+Where spool and vault lie in an object store, any number of machines may merge at the same time:
+what one has committed no other commits again.")]
 pub(crate) struct MergeArgs {
     /// Only this hour of the vault's time zone, and without waiting for it to settle (repeatable)
     #[arg(long = "hour", value_name = "YYYY-MM-DD_HH")]
-    hours: Vec<Hour>,
+    pub(super) hours: Vec<Hour>,
     /// Every hour that is due: what is done without --hour
     #[arg(long, conflicts_with = "hours")]
     pending: bool,
     /// Only say what would be merged
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Print the result as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// What works on the vault needs: that this is the primary, its places, and what a merge is told.
@@ -106,6 +110,7 @@ impl Primary {
             data_dir: &settings.data_dir,
             spool: &self.spool,
             vault: &self.vault,
+            commits: &Here,
             stream: self.setup.stream(),
             settings: &settings.merge,
             servers: &settings.servers,
@@ -130,8 +135,14 @@ impl Primary {
 }
 
 pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
+    let setup = setup::load(global)?;
+    let stores = (&setup.settings.spool_store, &setup.settings.vault_store);
+    if let (Some(spool), Some(vault)) = stores {
+        setup.this_server()?;
+        return merge_store::run(&setup, args, [spool, vault]);
+    }
     let asks = if args.dry_run { Asks::Look } else { Asks::Make };
-    let primary = Primary::of(setup::load(global)?, "merging", asks)?;
+    let primary = Primary::of(setup, "merging", asks)?;
     let setup = &primary.setup;
     let settings = &setup.settings;
     let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
@@ -165,8 +176,11 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         return tell_plan(&planned, args.json);
     }
     let _lock = primary.lock()?;
-    let fetched = fetch(&primary);
-    let received = receive(&primary);
+    let fetched = match &settings.spool_store {
+        Some(address) => fetch(setup, &primary.spool, address),
+        None => Ok(Fetched::default()),
+    };
+    let received = receive(setup, &primary.spool);
     let outcome = job.run(&mut tell).map_err(failure)?;
     bar.finish_and_clear();
     for hour in &outcome.finished {
@@ -190,16 +204,16 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
 }
 
 /// `[hook] after_hour`, with the manifest's path. What becomes of it is told and changes nothing.
-struct Hook<'a> {
-    command: &'a [String],
-    vault: &'a Path,
+pub(super) struct Hook<'a> {
+    pub(super) command: &'a [String],
+    pub(super) vault: &'a Path,
     /// One that was ended for taking too long is not started again by this merge: with many hours due
     /// it would hold them all up.
-    hangs: bool,
+    pub(super) hangs: bool,
 }
 
 impl Hook<'_> {
-    fn after(&mut self, hour: Hour) {
+    pub(super) fn after(&mut self, hour: Hour) {
         let manifest = layout::manifest_path(self.vault, hour);
         if self.hangs {
             tracing::warn!("after_hour was not run for hour {hour}: it took too long before");
@@ -214,13 +228,9 @@ impl Hook<'_> {
     }
 }
 
-/// Fetches what secondaries have delivered to the object store, if there is one.
-fn fetch(primary: &Primary) -> Result<Fetched, Failure> {
-    let setup = &primary.setup;
+/// Fetches into a spool what servers have delivered to the object store.
+pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<Fetched, Failure> {
     let settings = &setup.settings;
-    let Some(address) = &settings.spool_store else {
-        return Ok(Fetched::default());
-    };
     let store = store::trusted(setup, address)?;
     let folder = store::mirror_dir(&settings.data_dir);
     let there = store::spool::<OfStore>(setup, &store, &folder, Asks::Use)?;
@@ -233,7 +243,7 @@ fn fetch(primary: &Primary) -> Result<Fetched, Failure> {
     let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
     let job = fetch::Job {
         disk: &RealDisk,
-        spool: &primary.spool,
+        spool,
         store: &store,
         servers: &servers,
         keep_free: settings.merge.keep_free,
@@ -248,15 +258,14 @@ fn fetch(primary: &Primary) -> Result<Fetched, Failure> {
 
 /// Reads back and acknowledges what secondaries have delivered over ssh, or was fetched. A failure is told of, and
 /// does not stop the merge.
-fn receive(primary: &Primary) -> Received {
-    let setup = &primary.setup;
+pub(super) fn receive(setup: &Setup, spool: &Spool) -> Received {
     let others = setup.settings.servers.iter();
     let others =
         others.filter(|one| matches!(one.deliver_to, Some(Target::Ssh(_) | Target::Store(_))));
     let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
     let job = receive::Job {
         disk: &RealDisk,
-        spool: &primary.spool,
+        spool,
         servers: &servers,
         keep_free: setup.settings.merge.keep_free,
         keep_delivered: setup.settings.deliver.keep_delivered,

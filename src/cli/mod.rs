@@ -13,6 +13,7 @@ use crate::world::{panic, process};
 
 mod args;
 mod check;
+mod checkout;
 mod collect;
 mod commits;
 mod completions;
@@ -28,6 +29,7 @@ mod init;
 mod inspect;
 mod man;
 mod merge;
+mod merge_store;
 mod output;
 mod picture;
 mod probe;
@@ -88,6 +90,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Redact(args) => redact::run(&cli.global, args),
         Command::Pseudonymise(args) => pseudonymise::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),
+        Command::Checkout(args) => checkout::run(&cli.global, args),
         Command::Verify(args) => verify::run(&cli.global, args),
         Command::Gaps(args) => gaps::run(&cli.global, args),
         Command::Inspect(args) => inspect::run(&cli.global, args),

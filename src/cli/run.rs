@@ -278,7 +278,9 @@ fn rules(setup: &Setup) -> Result<Rules, Failure> {
     let settings = &setup.settings;
     let is_primary = setup.this_server()?.role == Role::Primary;
     Ok(Rules {
-        deliver_every: (!is_primary).then_some(settings.deliver.every),
+        // where the vault lies in an object store, the primary delivers, too
+        deliver_every: (!is_primary || settings.vault_store.is_some())
+            .then_some(settings.deliver.every),
         merge: is_primary.then(|| (settings.merge.timezone.clone(), settings.merge.settle)),
         publish_every: settings
             .publish

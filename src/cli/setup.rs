@@ -269,6 +269,11 @@ impl Setup {
 
     /// The vault.
     pub(crate) fn vault(&self, asks: Asks) -> Result<Vault, Failure> {
+        // a copy of one in an object store is made by a merge only, which knows which one it is of
+        let asks = match (&self.settings.vault_store, asks) {
+            (Some(_), Asks::Make | Asks::MakeInEmpty) => Asks::Use,
+            (_, asks) => asks,
+        };
         let zone = self.settings.merge.timezone.name();
         let word = self.stream().word;
         let vault = identity::open(&self.door(), &self.settings.vault_dir, asks, zone, word);

@@ -12,9 +12,10 @@ use super::{
 use crate::{
     config::settings::{S3 as Settings, Secret},
     place::{
-        decide::Asks,
-        door::{Kind, Place},
+        decide::{Asks, Found},
+        door::{self, Kind, NotHere, OfVault, Place, Vault},
         id::PlaceId,
+        memory::Memory,
         mirror::{self, MirrorError},
         s3::{
             address::Address,
@@ -24,7 +25,11 @@ use crate::{
         },
         store::{Store as _, StoreError},
     },
-    world::{disk::RealDisk, users_file},
+    vault::{identity::Identity, in_store},
+    world::{
+        disk::{self, Disk as _, RealDisk},
+        users_file,
+    },
 };
 
 /// A file of certificates has some hundred kilobytes.
@@ -102,6 +107,63 @@ pub(crate) fn spool<K: Kind>(
     mirror::fetch(store, &RealDisk, folder, &[]).map_err(|why| mirror_failure(&why))?;
     let opened = setup.door().spool(&folder.into(), asks);
     opened.map_err(|why| setup::told(&why.of(&store.name())))
+}
+
+/// This machine's copy of the vault in a store, which is marked here and there if there is none anywhere.
+pub(crate) fn vault_copy(setup: &Setup, store: &S3) -> Result<Vault, Failure> {
+    let settings = &setup.settings;
+    let folder = settings.vault_dir.name();
+    let there = in_store::identity(store).map_err(|why| failure(&why))?;
+    if there.is_none() {
+        let memory = Memory::read(&RealDisk, &settings.data_dir)?;
+        if let Some(id) = memory.id(OfVault::KEY) {
+            let found = format!(
+                "it has no {}, and this server has worked with {id}",
+                OfVault::MARK
+            );
+            let (word, path) = (OfVault::WORD, store.name().into());
+            return Err(setup::told(&NotHere::Away { word, path, found }));
+        }
+        let found = mirror::anything(store).map_err(|why| failure(&why))?;
+        if let Some(found) = found {
+            let (word, path) = (OfVault::WORD, store.name().into());
+            let found = format!("it has no {}, and {found} lies there", OfVault::MARK);
+            return Err(setup::told(&NotHere::NoPlace { word, path, found }));
+        }
+        let zone = settings.merge.timezone.name();
+        let mark = Identity::mark(&PlaceId::draw()?, zone, setup.stream().word);
+        let mark = mark.map_err(std::io::Error::from)?;
+        in_store::begin(store, &mark).map_err(|why| failure(&why))?;
+    }
+    mark_copy(store, folder)?;
+    setup.vault(Asks::Use)
+}
+
+/// Marks a folder as a copy of the vault in a store; one of another vault is left alone.
+pub(crate) fn mark_copy(store: &S3, folder: &Path) -> Result<(), Failure> {
+    let there = in_store::identity(store).map_err(|why| failure(&why))?;
+    let there = there.ok_or_else(|| {
+        let what = format!("{} is no vault: it has no {}", store.name(), OfVault::MARK);
+        Failure::new(Exit::Unreachable, what)
+            .hint("name the folder of the bucket in which the vault is")
+    })?;
+    let cannot = |why: String| {
+        Failure::new(Exit::Unreachable, format!("{}: {why}", folder.display()))
+            .hint("name an empty folder, or one that was copied from there")
+    };
+    match door::look::<OfVault>(&RealDisk, folder) {
+        Found::Id(id) if Identity::id_of(&there).is_some_and(|other| other == id) => Ok(()),
+        Found::Missing | Found::Empty => {
+            RealDisk.make_folder(folder)?;
+            Ok(disk::put(&RealDisk, &folder.join(OfVault::MARK), &there)?)
+        }
+        Found::Id(id) => Err(cannot(format!(
+            "it is the vault {id}, and another one is in {}",
+            store.name()
+        ))),
+        Found::Unmarked => Err(cannot("it is not empty".to_owned())),
+        Found::Unreadable(why) => Err(cannot(why)),
+    }
 }
 
 /// Where the primary keeps the mark of the spool in the store.

@@ -54,6 +54,14 @@ pub(crate) struct VerifyArgs {
 
 pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
     for path in &args.paths {
+        if path.starts_with("s3:") {
+            let what = format!(
+                "cannot verify: {}: it lies in an object store",
+                path.display()
+            );
+            return Err(Failure::new(Exit::Usage, what)
+                .hint("`twinstream checkout` copies it to a folder, which can be verified"));
+        }
         if let Err(why) = path.metadata() {
             return Err(Failure::new(
                 Exit::Failed,

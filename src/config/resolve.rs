@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     period::Zone,
+    place::s3::address::Address,
     segment::name::{Partition, ServerId},
 };
 
@@ -42,18 +43,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
         problems: written.of_mail.clone(),
     };
     let data_dir = r.path("data_dir");
-    let below = |r: &mut Resolving<'_>, key, name| match r.find(key) {
-        Some(_) => r.path(key),
-        None => data_dir.join(name),
-    };
-    let spool_store = r.spool_store();
-    let spool_dir = match spool_store {
-        // collectors always write to their own disk first
-        Some(_) => data_dir.join("spool"),
-        None => below(&mut r, "spool_dir", "spool"),
-    };
-    r.no_vault_store();
-    let vault_dir = below(&mut r, "vault_dir", "vault");
+    let places = r.places(&data_dir);
     let choices = [("x", Platform::X), ("bluesky", Platform::Bluesky)];
     let source = r.one_of("source", &choices);
     let (x, bluesky) = (r.x(), r.bluesky());
@@ -70,10 +60,12 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     let dataset = r.dataset();
     r.only_of_x(source, publish.is_some(), dataset.is_some());
     let servers = r.servers((source == Platform::X).then_some(x.stream));
-    let s3 = r.s3(spool_store.as_ref(), &servers, merge.as_ref());
+    let stores = [places.spool_store.as_ref(), places.vault_store.as_ref()];
+    let s3 = r.s3(stores, &servers, merge.as_ref());
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
     let after_hour = r.after_hour();
     let this = r.this(&servers, me);
+    let (mergers, servers) = servers.into_iter().partition(Server::is_merger);
     let mail = if r.problems.is_empty() {
         mail.map(Ok)
     } else {
@@ -82,10 +74,12 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     match (merge, status) {
         (Some(merge), Some(status)) if r.problems.iter().all(Problem::is_of_mail) => Ok(Settings {
             data_dir,
-            spool_dir: spool_dir.into(),
-            spool_store,
-            vault_dir: vault_dir.into(),
+            spool_dir: places.spool_dir.into(),
+            spool_store: places.spool_store,
+            vault_dir: places.vault_dir.into(),
+            vault_store: places.vault_store,
             servers,
+            mergers,
             this,
             source,
             s3,
@@ -106,6 +100,14 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     }
 }
 
+/// Where spool and vault lie: a folder here, and perhaps a folder in a bucket.
+struct SpoolAndVault {
+    spool_dir: PathBuf,
+    spool_store: Option<Address>,
+    vault_dir: PathBuf,
+    vault_store: Option<Address>,
+}
+
 pub(super) struct Resolving<'a> {
     written: &'a Written,
     defaults: Written,
@@ -115,6 +117,22 @@ pub(super) struct Resolving<'a> {
 }
 
 impl Resolving<'_> {
+    /// What lies in a store has a folder below `data_dir` besides: collectors write to their own disk first, and a vault is
+    /// read from a copy.
+    fn places(&mut self, data_dir: &Path) -> SpoolAndVault {
+        let (spool_store, vault_store) = (self.spool_store(), self.vault_store());
+        let mut folder = |key: &str, name: &str, store: &Option<Address>| match store {
+            None if self.find(key).is_some() => self.path(key),
+            _ => data_dir.join(name),
+        };
+        SpoolAndVault {
+            spool_dir: folder("spool_dir", "spool", &spool_store),
+            vault_dir: folder("vault_dir", "vault", &vault_store),
+            spool_store,
+            vault_store,
+        }
+    }
+
     pub(super) fn find(&self, key: &str) -> Option<Found> {
         let of = |entry: &Entry, line| (entry.value.clone(), line);
         match (
@@ -483,8 +501,9 @@ impl Resolving<'_> {
         match role {
             "primary" => Some(Role::Primary),
             "secondary" => Some(Role::Secondary),
+            "merger" => Some(Role::Merger),
             _ => {
-                let hint = "it takes \"primary\" or \"secondary\"";
+                let hint = "it takes \"primary\", \"secondary\" or \"merger\"";
                 self.wrong(Some(line), "role", format!("{role:?} is no role"), hint);
                 None
             }

@@ -11,44 +11,56 @@ use crate::place::s3::address::{Address, SCHEME};
 impl Resolving<'_> {
     /// The folder in a bucket that `spool_dir` names, if it does.
     pub(super) fn spool_store(&mut self) -> Option<Address> {
-        const KEY: &str = "spool_dir";
-        let line = self.line(KEY);
-        let Some((Value::Text(text), _)) = self.find(KEY) else {
+        self.store_of("spool_dir")
+    }
+
+    /// The same of `vault_dir`.
+    pub(super) fn vault_store(&mut self) -> Option<Address> {
+        self.store_of("vault_dir")
+    }
+
+    fn store_of(&mut self, key: &str) -> Option<Address> {
+        let line = self.line(key);
+        let Some((Value::Text(text), _)) = self.find(key) else {
             return None;
         };
         match Address::new(text.strip_prefix(SCHEME)?) {
             Ok(address) => Some(address),
             Err(why) => {
-                self.wrong(line, KEY, why, "write \"s3://bucket/folder\"");
+                self.wrong(line, key, why, "write \"s3://bucket/folder\"");
                 None
             }
-        }
-    }
-
-    /// The vault is a folder.
-    pub(super) fn no_vault_store(&mut self) {
-        const KEY: &str = "vault_dir";
-        let line = self.line(KEY);
-        if let Some((Value::Text(text), _)) = self.find(KEY)
-            && text.starts_with(SCHEME)
-        {
-            let why = "a vault cannot lie in an object store yet, only a spool";
-            self.wrong(line, KEY, why, "name a folder");
         }
     }
 
     /// Checked as soon as anything lies in a store; what is written without that is checked, too.
     pub(super) fn s3(
         &mut self,
-        spool: Option<&Address>,
+        [spool, vault]: [Option<&Address>; 2],
         servers: &[Server],
         merge: Option<&Merge>,
     ) -> Option<S3> {
-        let delivers = |server: &&Server| matches!(server.deliver_to, Some(Target::Store(_)));
-        for server in servers.iter().filter(delivers) {
-            self.merged_from_there(spool, server);
+        for server in servers {
+            self.has_its_way(spool, vault, server);
         }
-        let is_used = spool.is_some() || servers.iter().any(|server| delivers(&server));
+        if let Some(vault) = vault {
+            let line = self.line("vault_dir");
+            let hint = "write spool_dir = \"s3://bucket/spool\"";
+            match spool {
+                None => {
+                    let why =
+                        "a vault in an object store is merged from a spool in an object store";
+                    self.wrong(line, "vault_dir", why, hint);
+                }
+                Some(spool) if spool.overlaps(vault) => {
+                    let why = "spool and vault may not lie in each other";
+                    self.wrong(line, "vault_dir", why, hint);
+                }
+                Some(_) => (),
+            }
+        }
+        let delivers = |server: &Server| matches!(server.deliver_to, Some(Target::Store(_)));
+        let is_used = spool.is_some() || vault.is_some() || servers.iter().any(delivers);
         let is_written = ["s3.endpoint", "s3.access_key_file", "s3.ca_file"]
             .iter()
             .any(|key| self.is_written(key));
@@ -71,19 +83,43 @@ impl Resolving<'_> {
         })
     }
 
-    /// What nobody merges is not delivered.
-    fn merged_from_there(&mut self, spool: Option<&Address>, server: &Server) {
-        let Some(Target::Store(address)) = &server.deliver_to else {
-            return;
+    /// What nobody merges is not delivered, and what any machine may merge is delivered by all.
+    fn has_its_way(&mut self, spool: Option<&Address>, vault: Option<&Address>, server: &Server) {
+        let key = |name: &str| format!("servers[{}].{name}", server.id);
+        let delivers_to = match &server.deliver_to {
+            Some(Target::Store(address)) => Some(address),
+            _ => None,
         };
-        let key = format!("servers[{}].deliver_to", server.id);
-        if server.role == Role::Primary {
-            let why = "the primary merges what it has collected from its own disk";
-            self.wrong(None, &key, why, "leave it away");
-        } else if spool != Some(address) {
-            let why = "nobody would merge what is delivered there";
-            let hint = format!("set spool_dir = \"{address}\"");
-            self.wrong(None, &key, why, &hint);
+        match (server.role, delivers_to, vault) {
+            (Role::Merger, _, None) => {
+                let why = "a merger works on a vault in an object store";
+                self.wrong(
+                    None,
+                    &key("role"),
+                    why,
+                    "set vault_dir = \"s3://bucket/vault\"",
+                );
+            }
+            (Role::Merger, _, Some(_)) if server.deliver_to.is_some() => {
+                let why = "a merger collects nothing";
+                self.wrong(None, &key("deliver_to"), why, "leave it away");
+            }
+            (Role::Primary, Some(_), None) => {
+                let why = "the primary merges what it has collected from its own disk";
+                self.wrong(None, &key("deliver_to"), why, "leave it away");
+            }
+            (Role::Primary | Role::Secondary, None, Some(_)) => {
+                let why = "every merger must find there what this server has collected";
+                let hint =
+                    spool.map_or_else(String::new, |spool| format!("set deliver_to = \"{spool}\""));
+                self.wrong(None, &key("deliver_to"), why, &hint);
+            }
+            (_, Some(address), _) if spool != Some(address) => {
+                let why = "nobody would merge what is delivered there";
+                let hint = format!("set spool_dir = \"{address}\"");
+                self.wrong(None, &key("deliver_to"), why, &hint);
+            }
+            _ => (),
         }
     }
 
@@ -181,10 +217,6 @@ mod tests {
                 format!("{}{S3}{SERVERS}", SPOOL.replace("archive/", "")),
                 "`spool_dir`: the folder in the bucket is missing",
             ),
-            (
-                format!("vault_dir = \"s3://archive/vault\"\n{SPOOL}{S3}{SERVERS}"),
-                "`vault_dir`: a vault cannot lie in an object store yet",
-            ),
         ] {
             let found = settings(&text).unwrap_err();
             assert!(
@@ -199,5 +231,45 @@ mod tests {
         assert!(
             settings(&format!("{SPOOL}{S3}{primary}")).unwrap_err()[0].contains("its own disk")
         );
+    }
+
+    #[test]
+    fn with_a_vault_in_a_store_all_deliver_and_others_merge() {
+        let primary = SERVERS.replace(
+            "host = \"a\"\n",
+            "host = \"a\"\ndeliver_to = \"s3://archive/spool\"\n",
+        );
+        let vault = format!("vault_dir = \"s3://archive/vault\"\n{SPOOL}{S3}");
+        let merger = "[[servers]]\nid = \"m\"\nrole = \"merger\"\nhost = \"c\"\n";
+        let found = settings(&format!("{vault}{primary}{merger}")).unwrap();
+        assert_eq!((found.servers.len(), found.mergers.len()), (2, 1));
+        assert_eq!(found.vault_dir.name(), Path::new("/etc/t/d/vault"));
+        for (text, why) in [
+            (
+                format!("{vault}{SERVERS}"),
+                "`servers[1].deliver_to`: every merger must find there",
+            ),
+            (
+                format!("{SPOOL}{S3}{SERVERS}{merger}"),
+                "`servers[m].role`: a merger works on a vault",
+            ),
+            (
+                format!(
+                    "{}{primary}",
+                    vault.replace("archive/vault", "archive/spool/vault")
+                ),
+                "`vault_dir`: spool and vault may not lie in each other",
+            ),
+            (
+                format!("{}{primary}", vault.replace("spool_dir", "# spool_dir")),
+                "`vault_dir`: a vault in an object store is merged from",
+            ),
+        ] {
+            let found = settings(&text).unwrap_err();
+            assert!(
+                found.iter().any(|problem| problem.starts_with(why)),
+                "{why}: {found:?}"
+            );
+        }
     }
 }

@@ -23,8 +23,12 @@ pub struct Settings {
     pub spool_store: Option<Address>,
     /// Committed hours.
     pub vault_dir: Unopened,
+    /// The vault in an object store, of which `vault_dir` has a copy.
+    pub vault_store: Option<Address>,
     /// All servers, in the order of the file.
     pub servers: Vec<Server>,
+    /// Machines that only merge.
+    pub mergers: Vec<Server>,
     /// Which of them this process runs on; `None` when that could not be told.
     pub this: Option<ServerId>,
     /// What is collected.
@@ -61,8 +65,8 @@ pub struct Settings {
 impl Settings {
     /// The entry of the server that this process runs on, if that could be told.
     pub fn this_one(&self) -> Option<&Server> {
-        let mut servers = self.servers.iter();
-        servers.find(|server| Some(&server.id) == self.this.as_ref())
+        let mut all = self.servers.iter().chain(&self.mergers);
+        all.find(|server| Some(&server.id) == self.this.as_ref())
     }
 
     /// Where this server asks for the stream: first here, then there.
@@ -141,6 +145,11 @@ impl Server {
         }
         self.partitions.iter().map(|one| leg(Some(*one))).collect()
     }
+
+    /// Whether it only merges.
+    pub fn is_merger(&self) -> bool {
+        self.role == Role::Merger
+    }
 }
 
 /// What a server is for.
@@ -150,6 +159,8 @@ pub enum Role {
     Primary,
     /// Collects and delivers.
     Secondary,
+    /// Merges from and to an object store.
+    Merger,
 }
 
 impl Role {
@@ -158,6 +169,7 @@ impl Role {
         match self {
             Self::Primary => "primary",
             Self::Secondary => "secondary",
+            Self::Merger => "merger",
         }
     }
 }

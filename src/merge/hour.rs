@@ -26,7 +26,7 @@ use crate::{
     segment::name::{Leg, RunId, SegmentName, ServerId},
     source::{Placed, Source, key::Key},
     vault::{
-        commit::{CommitError, HourOfVault},
+        commit::{CommitError, Commits, HourOfVault},
         deleted::{Deleted, DeletedError},
         layout::{self, Kind},
         ledger::Ledger,
@@ -50,6 +50,8 @@ pub struct Workshop<'a> {
     pub zone: &'a Zone,
     /// How hard to compress.
     pub effort: Effort,
+    /// Where its hours are committed.
+    pub commits: &'a dyn Commits,
     /// Whether `posts.parquet` is wanted.
     pub parquet: bool,
     /// How many threads may work.
@@ -278,7 +280,7 @@ impl Workshop<'_> {
                 deleted: total.deleted,
             });
         }
-        place.commit(&manifest, ledger)?;
+        self.commits.commit(place, &manifest, ledger)?;
         window::heed(place, &manifest);
         Ok(manifest)
     }

@@ -42,6 +42,12 @@ pub struct Outcome {
     pub committed: Vec<Committed>,
     /// Hours that were half done and are whole now.
     pub finished: Vec<Hour>,
+    /// Hours that another machine has committed meanwhile.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Hour>,
+    /// Whether the vault's place does not answer: no further hour is begun.
+    #[serde(skip)]
+    pub away: bool,
     /// Hours that could not be committed or finished.
     pub failed: Vec<Failed>,
     /// What is not used.

@@ -29,7 +29,7 @@ use crate::{
     source::Stream,
     text::plural,
     vault::{
-        commit::{self, CommitError, HourOfVault, ManifestBytes},
+        commit::{self, CommitError, Commits, HourOfVault, ManifestBytes},
         deleted::{Deleted, DeletedError},
         identity::{Identity, IdentityError},
         ledger::{Ledger, LedgerError},
@@ -51,6 +51,8 @@ pub struct Job<'a> {
     pub spool: &'a Spool,
     /// The vault.
     pub vault: &'a Vault,
+    /// Where its hours are committed.
+    pub commits: &'a dyn Commits,
     /// Its stream.
     pub stream: Stream,
     /// `[merge]`
@@ -292,6 +294,7 @@ impl Job<'_> {
             indexes,
             deleted: &deleted,
             vault: self.vault,
+            commits: self.commits,
             scratch: &scratch,
             zone: &self.settings.timezone,
             effort: effort(self.settings.xz),
@@ -407,7 +410,7 @@ impl Job<'_> {
             }
             Decision::Merge { segments, events } => (segments, events),
         };
-        if outcome.stopped.is_some() {
+        if outcome.stopped.is_some() || outcome.away {
             return Ok(nothing);
         }
         let free = self.disk.free(self.vault).map_err(at(self.vault))?;
@@ -424,14 +427,31 @@ impl Job<'_> {
             outcome.fail(hour, &why, true);
             return Ok(nothing);
         }
+        if self.is_elsewhere(hour, former.as_ref(), outcome) {
+            return Ok(nothing);
+        }
         let former = former.zip(bytes.map(|bytes| manifest::sha256(&bytes)));
         let due = self.due(look, candidate, former, raw_is_gone, (segments, events));
         Ok(self
             .merge(workshop, due, ledger, outcome)
             .map_or(nothing, |manifest| Handled {
                 committed: Some(Committed::of(&manifest)),
-                inputs: Some(manifest.inputs),
+                inputs: self.commits.is_in_place().then_some(manifest.inputs),
             }))
+    }
+
+    /// Whether another machine has committed what would be the next revision, or that cannot be told.
+    fn is_elsewhere(&self, hour: Hour, former: Option<&Manifest>, outcome: &mut Outcome) -> bool {
+        let next = former.map_or(0, |former| former.history.revision) + 1;
+        match self.commits.is_taken(hour, next) {
+            Ok(false) => return false,
+            Ok(true) => outcome.elsewhere.push(hour),
+            Err(why) => {
+                outcome.away = why.is_away();
+                outcome.fail(hour, &why.to_string(), false);
+            }
+        }
+        true
     }
 
     /// An hour that is due. `former` is the former revision with its hash, `raw_is_gone` says that its
@@ -483,14 +503,20 @@ impl Job<'_> {
         let (hour, inputs) = (due.hour, due.inputs.clone());
         match workshop.merge(due, ledger) {
             Ok(manifest) => Some(manifest),
+            Err(HourError::Commit(CommitError::Taken { .. })) => {
+                outcome.elsewhere.push(hour);
+                None
+            }
             Err(why) => {
                 if let HourError::Unit(unit) = &why {
                     self.read_again(&workshop.indexes, &unit.path, &inputs);
                 }
                 let held_back = !matches!(
                     why,
-                    HourError::Io { .. } | HourError::Commit(CommitError::Io { .. })
+                    HourError::Io { .. }
+                        | HourError::Commit(CommitError::Io { .. } | CommitError::InStore(_))
                 );
+                outcome.away |= matches!(&why, HourError::Commit(why) if why.is_away());
                 outcome.fail(hour, &why.to_string(), held_back);
                 None
             }

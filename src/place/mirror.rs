@@ -79,15 +79,20 @@ pub fn fetch(
     }
 }
 
-/// Marks an empty place as a spool. That another has done so meanwhile is as good.
-pub fn make(store: &dyn Store, id: &PlaceId) -> Result<(), MirrorError> {
+/// One of the things that lie in a place, if there is any: not a probe's, or a person's own.
+pub fn anything(store: &dyn Store) -> Result<Option<Key>, StoreError> {
     let mut found = None;
     store.list("", &mut |listed| {
-        // a probe's, or a person's own
-        if !listed.key.as_str().starts_with('.') && listed.key.as_str() != SPOOL_MARK {
+        if !listed.key.as_str().starts_with('.') {
             found.get_or_insert(listed.key);
         }
     })?;
+    Ok(found)
+}
+
+/// Marks an empty place as a spool. That another has done so meanwhile is as good.
+pub fn make(store: &dyn Store, id: &PlaceId) -> Result<(), MirrorError> {
+    let found = anything(store)?.filter(|found| found.as_str() != SPOOL_MARK);
     if let Some(found) = found {
         let place = store.name();
         return Err(MirrorError::NoPlace { place, found });

@@ -172,7 +172,14 @@ pub trait Store {
 
 /// Counts and hashes what is written to it.
 #[derive(Default)]
-struct Counting(Digester);
+pub struct Counting(Digester);
+
+impl Counting {
+    /// What was written.
+    pub fn finish(self) -> Digest {
+        self.0.finish()
+    }
+}
 
 impl Write for Counting {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -193,7 +200,7 @@ pub fn digest_of(
 ) -> Result<Option<Digest>, StoreError> {
     let mut counting = Counting::default();
     let found = store.read(key, bytes_max, &mut counting)?;
-    Ok(found.map(|_bytes| counting.0.finish()))
+    Ok(found.map(|_bytes| counting.finish()))
 }
 
 /// A whole file of at most so many bytes.

@@ -20,6 +20,8 @@ use std::{
 
 use super::{
     day::{self, DayError},
+    identity::IdentityError,
+    in_store::InStoreError,
     layout::{self, Kind},
     ledger::{Ledger, LedgerError},
     manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, Output},
@@ -62,6 +64,20 @@ pub enum CommitError {
     /// A file of the day.
     #[error(transparent)]
     Day(#[from] DayError),
+    /// What the vault is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The vault in an object store.
+    #[error(transparent)]
+    InStore(Box<InStoreError>),
+    /// Another machine has committed this revision.
+    #[error("another machine has committed revision {revision} of hour {hour}")]
+    Taken {
+        /// Which hour.
+        hour: Hour,
+        /// Which revision.
+        revision: u64,
+    },
     /// A file does not read back as it was written.
     #[error("{} does not read back as it was written: {what}", path.display())]
     ReadBack {
@@ -83,10 +99,56 @@ pub enum CommitError {
     },
 }
 
+impl CommitError {
+    /// Whether the place of the vault does not answer.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::InStore(why) if why.is_away())
+    }
+}
+
 fn at(path: &Path) -> impl FnOnce(io::Error) -> CommitError + '_ {
     move |source| CommitError::Io {
         path: path.to_owned(),
         source,
+    }
+}
+
+/// Where revisions are committed.
+pub trait Commits {
+    /// Whether somebody else has committed a revision that this vault does not have yet.
+    fn is_taken(&self, hour: Hour, revision: u64) -> Result<bool, CommitError>;
+
+    /// Commits the revision whose data lies aside.
+    fn commit(
+        &self,
+        place: &HourOfVault<'_>,
+        manifest: &Manifest,
+        ledger: &mut Ledger,
+    ) -> Result<(), CommitError>;
+
+    /// Whether what was committed is in place then.
+    fn is_in_place(&self) -> bool;
+}
+
+/// A vault of this machine: nobody else commits to it.
+pub struct Here;
+
+impl Commits for Here {
+    fn is_taken(&self, _hour: Hour, _revision: u64) -> Result<bool, CommitError> {
+        Ok(false)
+    }
+
+    fn commit(
+        &self,
+        place: &HourOfVault<'_>,
+        manifest: &Manifest,
+        ledger: &mut Ledger,
+    ) -> Result<(), CommitError> {
+        place.commit(manifest, ledger)
+    }
+
+    fn is_in_place(&self) -> bool {
+        true
     }
 }
 
@@ -132,8 +194,19 @@ impl HourOfVault<'_> {
         Ok(Some((manifest, bytes)))
     }
 
+    /// Where a data file of that name is written before it is committed.
+    pub(super) fn aside_of(&self, name: &str, revision: u64) -> PathBuf {
+        layout::aside(&self.folder().join(name), revision)
+    }
+
     /// Commits the revision whose data lies aside, and brings it into place.
     pub fn commit(&self, manifest: &Manifest, ledger: &mut Ledger) -> Result<(), CommitError> {
+        self.check(manifest)?;
+        self.take(manifest, &manifest.to_json(), ledger)
+    }
+
+    /// Whether what lies aside is what was written, and nothing foreign is in its way.
+    pub(super) fn check(&self, manifest: &Manifest) -> Result<(), CommitError> {
         let revision = manifest.history.revision;
         crash::point(Point::DataAside);
         let former = self
@@ -160,8 +233,18 @@ impl HourOfVault<'_> {
             .sync_folder(&self.folder())
             .map_err(at(&self.folder()))?;
         crash::point(Point::DataChecked);
-        let path = self.manifest_aside(revision);
-        disk::put(self.disk, &path, &manifest.to_json()).map_err(at(&path))?;
+        Ok(())
+    }
+
+    /// Takes what lies aside and was checked for this manifest's, and brings it into place.
+    pub(super) fn take(
+        &self,
+        manifest: &Manifest,
+        bytes: &[u8],
+        ledger: &mut Ledger,
+    ) -> Result<(), CommitError> {
+        let path = self.manifest_aside(manifest.history.revision);
+        disk::put(self.disk, &path, bytes).map_err(at(&path))?;
         crash::point(Point::ManifestAside);
         self.finish(ledger)
     }

@@ -148,6 +148,24 @@ impl Identity {
         Ok(Some(identity))
     }
 
+    /// The bytes that mark a new vault.
+    pub fn mark(id: &PlaceId, timezone: &str, stream: &str) -> serde_json::Result<Vec<u8>> {
+        let identity = Self {
+            format: FORMAT,
+            id: id.clone(),
+            timezone: timezone.to_owned(),
+            stream: stream.to_owned(),
+            first_hour: None,
+        };
+        identity.to_json()
+    }
+
+    /// Which vault is marked so.
+    pub fn id_of(mark: &[u8]) -> Option<PlaceId> {
+        let identity: Self = serde_json::from_slice(mark).ok()?;
+        Some(identity.id)
+    }
+
     /// Describes a new vault: this marks it.
     pub fn begin(
         disk: &dyn Disk,

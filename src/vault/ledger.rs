@@ -92,6 +92,27 @@ pub fn head_of(first: &[Line], whole: &[Line]) -> String {
 }
 
 impl Line {
+    /// From its bytes; an error says why not.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let line: Self = serde_json::from_slice(bytes).map_err(|why| why.to_string())?;
+        match line.to_bytes() {
+            Ok(same) if same == bytes => Ok(line),
+            _ => Err("it is not written as this program writes it".to_owned()),
+        }
+    }
+
+    /// Its one form, with the LF.
+    pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
+        let mut json = self.to_json()?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
+    /// What the line after names.
+    pub fn hash(&self) -> serde_json::Result<String> {
+        Ok(sha256(&self.to_json()?))
+    }
+
     /// Its one form, without the LF.
     fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(self)

@@ -17,6 +17,9 @@ pub mod deleted;
 pub mod doi;
 /// What the vault is: `vault.json`.
 pub mod identity;
+
+/// A vault in an object store, and its copy here.
+pub mod in_store;
 /// Where every file of an hour lies.
 pub mod layout;
 /// The hash-chained list of revisions.

@@ -29,6 +29,12 @@ pub enum Point {
     DayWritten,
     /// Commit: the ledger has its line.
     LedgerAppended,
+    /// Commit to an object store: a data file of an attempt is there; others are not yet.
+    AttemptStored,
+    /// Commit to an object store: the revision is committed, or another's was found; its line is not in the ledger yet.
+    RevisionCreated,
+    /// Commit to an object store: the ledger has its line, the copy here does not follow yet.
+    LineCreated,
     /// Sweep: the compressed form of a segment lies aside, durably.
     PackedAside,
     /// Sweep: it was read back.

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 use twinstream::{
     period::UtcMs,
@@ -436,9 +437,13 @@ fn minutes_of(begin: UtcMs, server: &str) -> Vec<Segment> {
 struct Servers {
     dir: TempDir,
     store: ObjectStore,
+    /// Whether the vault lies there, too, and others merge.
+    has_vault: bool,
 }
 
 const NOW: &str = "2026-11-23T18:00:00Z";
+const LATER: &str = "2026-11-23T18:20:00Z";
+const LATEST: &str = "2026-11-23T18:50:00Z";
 const WEEK_LATER: &str = "2026-11-30T18:00:00Z";
 
 impl Servers {
@@ -446,6 +451,14 @@ impl Servers {
         Self {
             dir: fast_folder(),
             store: ObjectStore::start(),
+            has_vault: false,
+        }
+    }
+
+    fn with_vault() -> Self {
+        Self {
+            has_vault: true,
+            ..Self::new()
         }
     }
 
@@ -460,16 +473,26 @@ impl Servers {
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
         let [one, two] = [&self.store.endpoints[0], &self.store.endpoints[1]];
         let dir = dir.display();
-        let config = format!(
-            "data_dir = \"{dir}/{server}\"\nspool_dir = \"s3://{BUCKET}/x/spool\"\n\
+        let to = format!("deliver_to = \"s3://{BUCKET}/x/spool\"\n");
+        let (vault, of_primary) = if self.has_vault {
+            (format!("vault_dir = \"s3://{BUCKET}/x/vault\"\n"), &*to)
+        } else {
+            (String::new(), "")
+        };
+        let mut config = format!(
+            "data_dir = \"{dir}/{server}\"\nspool_dir = \"s3://{BUCKET}/x/spool\"\n{vault}\
              [s3]\nendpoint = [\"{one}\", \"{two}\"]\nregion = \"{REGION}\"\naccess_key_file = \"{dir}/access-key\"\n\
              [x]\nbase_url = \"http://127.0.0.1:9\"\n\
-             [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n\
-             [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n\
-             deliver_to = \"s3://{BUCKET}/x/spool\"\n\
              [deliver]\nkeep_delivered = \"48h\"\n\
-             [merge]\nkeep_raw = \"forever\"\nkeep_free = \"1KiB\"\nformats = [\"csv\"]\nxz = \"fast\"\n"
+             [merge]\nkeep_raw = \"forever\"\nkeep_free = \"1KiB\"\nformats = [\"csv\"]\nxz = \"fast\"\n\
+             [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n{of_primary}\
+             [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n{to}"
         );
+        if self.has_vault {
+            let merger =
+                |id| format!("[[servers]]\nid = \"{id}\"\nrole = \"merger\"\nhost = \"{id}\"\n");
+            config.extend(["m1", "m2", "m3"].map(merger));
+        }
         let path = self.dir.path().join(format!("{server}.toml"));
         fs::write(&path, config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
@@ -797,4 +820,245 @@ fn a_store_that_is_away_or_ignores_the_condition_gets_nothing_and_takes_nothing(
     servers.check("2", "2026-11-24T18:30:00Z", &["deliver"], 4);
     assert!(before + 32 < servers.store.requests());
     servers.check("1", NOW, &["merge"], 0);
+}
+
+/// What a vault in the store must be, whoever looks at it from outside.
+fn check_vault(servers: &Servers) -> BTreeMap<String, u64> {
+    let objects = servers.store.objects();
+    let own: BTreeMap<&str, &Vec<u8>> = objects
+        .iter()
+        .filter_map(|(key, bytes)| Some((key.strip_prefix("x/vault/")?, bytes)))
+        .collect();
+    let mut previous = "0".repeat(64);
+    let mut latest: BTreeMap<String, u64> = BTreeMap::new();
+    let mut named = 0;
+    let lines = own.keys().filter(|key| key.starts_with("ledger/")).count();
+    for number in 1..=lines {
+        let line = own[&*format!("ledger/{number}.json")];
+        let says: Value = serde_json::from_slice(line).unwrap();
+        assert_eq!(
+            says["previous"], *previous,
+            "the chain breaks at line {number}"
+        );
+        previous = digest(line.strip_suffix(b"\n").unwrap()).sha256;
+        let hour = says["hour"].as_str().unwrap();
+        let revision = says["revision"].as_u64().unwrap();
+        let known = latest.insert(hour.to_owned(), revision).unwrap_or(0);
+        assert_eq!(revision, known + 1, "each revision once, in its order");
+        // the revision and all of its files are there, and are what its manifest says
+        let folder = format!("{}/{hour}", &hour[..10]);
+        let commit = own[&*format!("{folder}/r{revision}.json")];
+        let commit: Value = serde_json::from_slice(commit).unwrap();
+        let attempt = commit["attempt"].as_str().unwrap();
+        for output in commit["manifest"]["outputs"].as_array().unwrap() {
+            let name = output["name"].as_str().unwrap();
+            let bytes = own[&*format!("{folder}/{attempt}/{name}")];
+            assert_eq!(output["sha256"], *digest(bytes).sha256, "{name}");
+            named += 1;
+        }
+        named += 1;
+    }
+    let is_left = |key: &&&str| key.starts_with("20");
+    let left = own.keys().filter(is_left).count() - named;
+    latest.insert("left over".to_owned(), left as u64);
+    latest
+}
+
+#[test]
+fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
+    let servers = Servers::with_vault();
+    let plain = Site::new("UTC");
+    let hour = |n: i64| at("2026-11-23T13:10:00Z").plus_ms(n * 3_600_000);
+    let mut late = Vec::new();
+    for n in 0..3 {
+        for server in ["1", "2"] {
+            let mut segments = minutes_of(hour(n), server);
+            plain.put(&segments);
+            late.extend((server == "2").then(|| segments.pop().unwrap()));
+            put(&segments, &servers.spool(server));
+        }
+    }
+    servers.check("m1", NOW, &["merge"], 4);
+    servers.check("m1", NOW, &["collect"], 3);
+    for server in ["1", "2"] {
+        servers.check(server, NOW, &["deliver"], 0);
+    }
+    let trouble = Faults {
+        lose_answer: 11,
+        slow_down: 13,
+        cut_body: 9,
+        ..Faults::default()
+    };
+    let mut kills = 0;
+    let mut merge_all = |now: &str, crashes: [&str; 3]| {
+        let start = |(id, crash): (&str, &str)| {
+            let mut command = servers.command(id, now, &["merge"]);
+            command.env("TWINSTREAM_CRASH_AT", crash);
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let started: Vec<_> = ["m1", "m2", "m3"]
+            .into_iter()
+            .zip(crashes)
+            .map(start)
+            .collect();
+        for merger in started {
+            let output = merger.wait_with_output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            match output.status.code() {
+                None => kills += 1,
+                Some(0 | 4) => (),
+                Some(other) => panic!("exit code {other}: {stderr}"),
+            }
+            assert!(
+                !stderr.contains(SECRET) && !stderr.contains("X-Amz"),
+                "{stderr}"
+            );
+        }
+        check_vault(&servers);
+    };
+    for crashes in [
+        ["AttemptStored:1", "AttemptStored:3", "RevisionCreated:1"],
+        ["RevisionCreated:1", "LineCreated:1", "AttemptStored:2"],
+        ["LineCreated:1", "FileInPlace:2", "ManifestInPlace:1"],
+        ["never", "never", "never"],
+    ] {
+        servers.store.set(trouble.clone());
+        merge_all(NOW, crashes);
+        assert!(0 < servers.store.faulty());
+    }
+    // what came late makes a second revision of each hour, when it has settled
+    put(&late, &servers.spool("2"));
+    servers.check("2", NOW, &["deliver"], 0);
+    merge_all(LATER, ["never"; 3]);
+    for crashes in [
+        ["AttemptStored:1", "RevisionCreated:2", "LineCreated:1"],
+        ["never", "never", "never"],
+    ] {
+        merge_all(LATEST, crashes);
+    }
+    assert!(6 <= kills, "{kills}");
+    servers.store.set(Faults::default());
+    for id in ["m1", "m2", "m3", "1"] {
+        let first = servers.command(id, LATEST, &["merge"]).output().unwrap();
+        assert!(
+            matches!(first.status.code(), Some(0 | 4)),
+            "{}",
+            String::from_utf8_lossy(&first.stderr)
+        );
+        servers.check(id, LATEST, &["merge"], 4);
+    }
+    let mut latest = check_vault(&servers);
+    // what a killed attempt leaves is read by nobody; who lost a race has cleaned up
+    assert!(latest.remove("left over").unwrap() <= 3 * kills);
+    // the hours with late data have two revisions, those without posts one
+    let of_hours: Vec<(&str, u64)> = latest.iter().map(|(hour, n)| (&hour[11..], *n)).collect();
+    assert_eq!(
+        of_hours,
+        [("13", 2), ("14", 2), ("15", 2), ("16", 1), ("17", 1)]
+    );
+    assert_eq!(servers.store.wrongs(), Vec::<String>::new());
+
+    // the bytes of one machine, here and in each copy
+    plain.merge(LATEST);
+    let expected = data(&plain.vault());
+    let out = servers.dir.path().join("out");
+    let to = out.display().to_string();
+    servers.check(
+        "1",
+        NOW,
+        &["checkout", "s3://archive/x/vault", "--to", &to],
+        0,
+    );
+    servers.check(
+        "1",
+        NOW,
+        &["checkout", "s3://archive/x/vault", "--to", &to],
+        4,
+    );
+    let ledger = fs::read(out.join("ledger.jsonl")).unwrap();
+    for vault in [
+        out.clone(),
+        servers.dir.path().join("m2/vault"),
+        servers.dir.path().join("1/vault"),
+    ] {
+        assert!(data(&vault) == expected, "{}", vault.display());
+        assert_eq!(fs::read(vault.join("ledger.jsonl")).unwrap(), ledger);
+        servers.check("1", NOW, &["verify", &vault.display().to_string()], 0);
+    }
+    let day = servers.dir.path().join("day").display().to_string();
+    let one = [
+        "checkout",
+        "s3://archive/x/vault",
+        "--day",
+        "2026-11-22",
+        "--to",
+        &*day,
+    ];
+    servers.check("1", NOW, &one, 4);
+    servers.check("1", NOW, &one, 2);
+    servers.check("1", NOW, &["verify", "s3://archive/x/vault"], 2);
+    for args in [&["gaps"][..], &["status"], &["report", "2026-11-23"]] {
+        let said = servers.command("1", NOW, args).output().unwrap();
+        assert!(
+            matches!(said.status.code(), Some(0 | 4 | 5)),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&said.stderr)
+        );
+    }
+
+    // a line that was changed, or a file, is found, and nothing follows it
+    let good = servers.store.objects();
+    let spoiled = |key: &str, to: &str, named: &str| {
+        let mut objects = good.clone();
+        let bytes = objects.get_mut(key).unwrap();
+        let at = bytes.len() / 2;
+        bytes[at] ^= 1;
+        servers.store.replace(objects);
+        let to = servers.dir.path().join(to).display().to_string();
+        let said = servers.check(
+            "1",
+            NOW,
+            &["checkout", "s3://archive/x/vault", "--to", &to],
+            1,
+        );
+        assert!(said.contains(named), "{key}: {said}");
+    };
+    spoiled(
+        "x/vault/ledger/4.json",
+        "spoiled1",
+        "ledger/5.json: it does not go on",
+    );
+    spoiled(
+        "x/vault/2026-11-23/2026-11-23_13/r2.json",
+        "spoiled2",
+        "2026-11-23_13/r2.json: ",
+    );
+    let file = good
+        .keys()
+        .rfind(|key| key.contains("_14_IDs") && key.contains("/r2-"))
+        .unwrap();
+    spoiled(
+        file,
+        "spoiled3",
+        "_IDs.txt.xz: it is not what its manifest says",
+    );
+    // a vault that is away is not begun anew, here or there
+    servers.store.replace(
+        good.into_iter()
+            .filter(|(key, _)| !key.starts_with("x/vault"))
+            .collect(),
+    );
+    let said = servers.check("m1", NOW, &["merge"], 6);
+    assert!(said.contains("place_away"), "{said}");
+    assert!(
+        !servers
+            .store
+            .objects()
+            .keys()
+            .any(|key| key.starts_with("x/vault/"))
+    );
 }

@@ -47,6 +47,15 @@ impl Address {
         &self.bucket
     }
 
+    /// Whether one of two lies in the other.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let inside = |inner: &Self, outer: &Self| {
+            inner.bucket == outer.bucket
+                && format!("{}/", inner.prefix).starts_with(&format!("{}/", outer.prefix))
+        };
+        inside(self, other) || inside(other, self)
+    }
+
     /// A key as the store has it.
     pub fn object(&self, key: &str) -> String {
         format!("{}/{key}", self.prefix)

@@ -24,7 +24,7 @@ use twinstream::{
     },
     segment::acks::{self, Ack},
     source::{SAMPLE, Sources, Stream},
-    vault::{identity, manifest::Manifest},
+    vault::{commit::Here, identity, manifest::Manifest},
     verify::{found::Found, hour, survey, together},
     world::disk::{Disk, RealDisk},
 };
@@ -135,6 +135,7 @@ impl Site {
             data_dir: &self.root,
             spool: &spool,
             vault: &vault,
+            commits: &Here,
             stream: self.stream,
             settings: &self.settings,
             hear: self.hear,

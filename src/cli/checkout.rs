@@ -1,0 +1,87 @@
+//! `checkout`: a plain vault of what is current in a vault in an object store.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use super::{
+    exit::{Exit, Failure},
+    global::{Global, users_path},
+    merge_store, output, setup, store,
+};
+use crate::{
+    period::Day,
+    place::s3::address::{Address, SCHEME},
+    text::plural,
+    vault::{in_store::InStore, ledger},
+    world::disk::{Disk as _, RealDisk},
+};
+
+/// Copies what is current in a vault in an object store into a folder
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  twinstream checkout s3://archive/vault --to /data/vault
+  twinstream checkout s3://archive/vault --day 2026-11-23 --day 2026-11-24 --to week
+
+The folder becomes a vault like any other: `twinstream verify` checks it, and whatever reads vaults
+reads it. Said again, it brings the folder up to date. With --day it has the whole ledger and the
+hours of these days, and can neither be brought up to date nor be given further days.
+
+How the store is reached is said in [s3] of the configuration.")]
+pub(crate) struct CheckoutArgs {
+    /// The vault: s3://bucket/folder
+    #[arg(value_name = "PATH")]
+    path: String,
+    /// Only the hours of this day (repeatable)
+    #[arg(long = "day", value_name = "YYYY-MM-DD")]
+    days: Vec<Day>,
+    /// The folder; it is made
+    #[arg(value_parser = users_path(), long, value_name = "FOLDER")]
+    to: PathBuf,
+}
+
+pub(crate) fn run(global: &Global, args: &CheckoutArgs) -> Result<Exit, Failure> {
+    let setup = setup::load(global)?;
+    let address = args
+        .path
+        .strip_prefix(SCHEME)
+        .ok_or("it is no s3:// address");
+    let address = address.and_then(Address::new).map_err(|why| {
+        Failure::new(Exit::Usage, format!("{}: {why}", args.path))
+            .hint("write s3://bucket/folder; a vault that is a folder can be copied as it is")
+    })?;
+    let there = store::open(&setup, &address)?;
+    store::mark_copy(&there, &args.to)?;
+    let lines = ledger::read(&RealDisk, &args.to)
+        .map_err(|why| Failure::from(std::io::Error::other(why)))?;
+    let partial = args.to.join(PARTIAL);
+    let is_partial = RealDisk.len(&partial)?.is_some();
+    if is_partial || !args.days.is_empty() && !lines.is_empty() {
+        let what = format!(
+            "{} has the hours of some days only, or would",
+            args.to.display()
+        );
+        return Err(Failure::new(Exit::Usage, what).hint("name another folder"));
+    }
+    let days: BTreeSet<Day> = args.days.iter().copied().collect();
+    if !days.is_empty() {
+        RealDisk.create(&partial)?;
+    }
+    let draw = || Err(std::io::Error::other("nothing is committed here"));
+    let copy = InStore::new(&there, &RealDisk, &args.to, &draw);
+    let copy = copy.map_err(|why| merge_store::failure(&why))?;
+    let changed = copy.follow(&|day| days.is_empty() || days.contains(&day));
+    let changed = changed.map_err(|why| merge_store::failure(&why))?;
+    let hours = plural(changed.len() as u64, "hour", "hours");
+    output::print(&format!(
+        "{hours} of {address} copied to {}\n",
+        args.to.display()
+    ))?;
+    Ok(if changed.is_empty() {
+        Exit::NothingToDo
+    } else {
+        Exit::Done
+    })
+}
+
+/// Marks a folder that has the hours of some days only.
+const PARTIAL: &str = ".some-days";

@@ -1,0 +1,582 @@
+//! A vault in an object store: what is committed there, by any number of machines that know nothing of each other.
+//!
+//! ```text
+//! vault.json                                          which vault it is, created once
+//! 2026-11-23/2026-11-23_14/r2-3fa9c01b5d20e7aa/<file> the data of one attempt: no other attempt has this name
+//! 2026-11-23/2026-11-23_14/r2.json                    the commit: attempt and manifest, created once
+//! ledger/41.json                                      line 41, which names the hash of line 40, created once
+//! begin/2026-11-23_14                                 the vault begins with this hour, or with an earlier one
+//! ```
+//!
+//! Creating `r2.json` commits revision 2. Whoever finds another's there deletes its own attempt. Whoever comes next appends the
+//! ledger's line that a commit still lacks. To create line *n* one must have read all lines before it, and only one line *n*
+//! can be: the chain cannot fork, and no revision is in it twice. Nobody waits for anybody, and no clock decides.
+//!
+//! Each machine has a copy, a plain vault, which follows the ledger line by line: it is always what the vault was after some
+//! line, so that whoever reads it, publishes it or has it stamped needs to know nothing of this.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{
+    commit::{CommitError, Commits, HourOfVault},
+    identity::Identity,
+    layout::{self, Kind},
+    ledger::{self, Ledger, LedgerError, Line},
+    manifest::{MANIFEST_BYTES_MAX, Manifest, Output, sha256},
+};
+use crate::{
+    period::{Day, Hour},
+    place::store::{
+        self, Content, Created, Key, NotAKey, Store, StoreError, create_of, read_whole,
+    },
+    segment::seal::{Digest, Digester},
+    world::{
+        crash::{self, Point},
+        disk::{self, Disk, DiskFile},
+    },
+};
+
+/// A line of a ledger has some 250 bytes.
+const LINE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Some 100 bytes.
+const IDENTITY_BYTES_MAX: u64 = 64 * 1024;
+
+/// Why a vault in a store cannot be used, or not be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum InStoreError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The copy here.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The copy's ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A file here.
+    #[error("{}", disk::placed(path, source))]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something in the store is not what it must be.
+    #[error("{place}/{key}: {why}")]
+    Wrong {
+        /// Which vault.
+        place: String,
+        /// Which object.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl InStoreError {
+    /// Whether the store does not answer.
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Store(why) if why.is_passing())
+    }
+}
+
+impl From<NotAKey> for InStoreError {
+    fn from(why: NotAKey) -> Self {
+        Self::Store(StoreError::Io(io::Error::other(why)))
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> InStoreError + '_ {
+    move |source| InStoreError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Which attempt.
+fn attempt_name(revision: u64, attempt: u64) -> String {
+    format!("r{revision}-{attempt:016x}")
+}
+
+fn hour_folder(hour: Hour) -> String {
+    format!("{}/{hour}", hour.day())
+}
+
+fn revision_key(hour: Hour, revision: u64) -> Result<Key, NotAKey> {
+    format!("{}/r{revision}.json", hour_folder(hour)).try_into()
+}
+
+fn data_key(hour: Hour, attempt: &str, file: &str) -> Result<Key, NotAKey> {
+    format!("{}/{attempt}/{file}", hour_folder(hour)).try_into()
+}
+
+fn line_key(number: u64) -> Result<Key, NotAKey> {
+    format!("ledger/{number}.json").try_into()
+}
+
+/// What `r<n>.json` holds; the manifest's bytes are kept as they are.
+#[derive(Serialize, Deserialize)]
+struct Commit<'a> {
+    attempt: String,
+    #[serde(borrow)]
+    manifest: &'a RawValue,
+}
+
+/// A committed revision.
+struct Committed {
+    attempt: String,
+    manifest: Manifest,
+    bytes: Vec<u8>,
+}
+
+/// The bytes of `r<n>.json`.
+fn commit_bytes(attempt: &str, manifest: &[u8]) -> io::Result<Vec<u8>> {
+    let text = std::str::from_utf8(manifest).map_err(io::Error::other)?;
+    let raw: &RawValue = serde_json::from_str(text)?;
+    let attempt = attempt.to_owned();
+    let mut json = serde_json::to_vec(&Commit {
+        attempt,
+        manifest: raw,
+    })?;
+    json.push(b'\n');
+    Ok(json)
+}
+
+/// Reads them; an error says what is wrong.
+fn read_commit(bytes: &[u8], hour: Hour, revision: u64) -> Result<Committed, String> {
+    let text = std::str::from_utf8(bytes).map_err(|why| why.to_string())?;
+    let commit: Commit<'_> = serde_json::from_str(text).map_err(|why| why.to_string())?;
+    let bytes = format!("{}\n", commit.manifest.get()).into_bytes();
+    let manifest = Manifest::from_json(&bytes).map_err(|why| why.to_string())?;
+    if (manifest.hour, manifest.history.revision) != (hour, revision) {
+        return Err(format!(
+            "it is revision {} of hour {}",
+            manifest.history.revision, manifest.hour
+        ));
+    }
+    let prefix = format!("r{revision}-");
+    let digits = commit.attempt.strip_prefix(&prefix).unwrap_or_default();
+    if digits.len() != 16 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(format!("{:?} is no attempt at it", commit.attempt));
+    }
+    let is_ours = |output: &Output| Kind::of_name(&output.name).is_some_and(|(of, _)| of == hour);
+    if let Some(other) = manifest.outputs.iter().find(|output| !is_ours(output)) {
+        return Err(format!("{:?} is no file of that hour", other.name));
+    }
+    Ok(Committed {
+        attempt: commit.attempt,
+        manifest,
+        bytes,
+    })
+}
+
+/// The ledger in the store, as far as it was read.
+struct Chain {
+    /// How many lines.
+    lines: u64,
+    /// The hash of the last of them.
+    previous: String,
+    latest: BTreeMap<Hour, u64>,
+}
+
+/// A vault in a store, and its copy on this machine.
+pub struct InStore<'a> {
+    store: &'a dyn Store,
+    disk: &'a dyn Disk,
+    /// The copy.
+    vault: &'a Path,
+    /// Draws a number that no other attempt has.
+    draw: &'a dyn Fn() -> io::Result<u64>,
+    chain: RefCell<Chain>,
+}
+
+/// The mark of the vault, if it has one.
+pub fn identity(store: &dyn Store) -> Result<Option<Vec<u8>>, StoreError> {
+    read_whole(store, &identity_key()?, IDENTITY_BYTES_MAX)
+}
+
+/// Marks it; that another has done so meanwhile is as good.
+pub fn begin(store: &dyn Store, mark: &[u8]) -> Result<(), StoreError> {
+    match create_of(store, &identity_key()?, mark)? {
+        Created::Stands | Created::Taken { .. } => Ok(()),
+    }
+}
+
+fn identity_key() -> Result<Key, StoreError> {
+    let key = Key::try_from("vault.json".to_owned());
+    key.map_err(|why| StoreError::Io(io::Error::other(why)))
+}
+
+impl<'a> InStore<'a> {
+    /// A vault whose copy lies in that folder.
+    pub fn new(
+        store: &'a dyn Store,
+        disk: &'a dyn Disk,
+        vault: &'a Path,
+        draw: &'a dyn Fn() -> io::Result<u64>,
+    ) -> Result<Self, InStoreError> {
+        let mut latest = BTreeMap::new();
+        let lines = ledger::read(disk, vault)?;
+        for line in &lines {
+            let revision = latest.entry(line.hour).or_insert(0);
+            *revision = line.revision.max(*revision);
+        }
+        let chain = Chain {
+            lines: lines.len() as u64,
+            previous: ledger::head(disk, vault)?,
+            latest,
+        };
+        Ok(Self {
+            store,
+            disk,
+            vault,
+            draw,
+            chain: RefCell::new(chain),
+        })
+    }
+
+    fn wrong(&self, key: &Key, why: impl Into<String>) -> InStoreError {
+        InStoreError::Wrong {
+            place: self.store.name(),
+            key: key.to_string(),
+            why: why.into(),
+        }
+    }
+
+    fn committed(&self, hour: Hour, revision: u64) -> Result<Option<Committed>, InStoreError> {
+        let key = revision_key(hour, revision)?;
+        let Some(bytes) = read_whole(self.store, &key, MANIFEST_BYTES_MAX)? else {
+            return Ok(None);
+        };
+        let read = read_commit(&bytes, hour, revision);
+        read.map(Some).map_err(|why| self.wrong(&key, why))
+    }
+
+    /// Reads the ledger's further lines.
+    fn catch_up(&self) -> Result<(), InStoreError> {
+        let mut chain = self.chain.borrow_mut();
+        while let Some(line) = self.line(chain.lines + 1, &chain.previous)? {
+            chain.lines += 1;
+            chain.previous = line.hash().map_err(|why| at(self.vault)(why.into()))?;
+            let revision = chain.latest.entry(line.hour).or_insert(0);
+            *revision = line.revision.max(*revision);
+        }
+        Ok(())
+    }
+
+    /// A line, which must go on from the one before.
+    fn line(&self, number: u64, previous: &str) -> Result<Option<Line>, InStoreError> {
+        let key = line_key(number)?;
+        let Some(bytes) = read_whole(self.store, &key, LINE_BYTES_MAX)? else {
+            return Ok(None);
+        };
+        let line = Line::read(&bytes).map_err(|why| self.wrong(&key, why))?;
+        if line.previous == previous {
+            Ok(Some(line))
+        } else {
+            Err(self.wrong(
+                &key,
+                "it does not go on from the line before, as this copy has it",
+            ))
+        }
+    }
+
+    /// Appends the lines of an hour up to a revision that is committed, unless others have.
+    fn append(&self, hour: Hour, revision: u64) -> Result<(), InStoreError> {
+        loop {
+            self.catch_up()?;
+            let mut chain = self.chain.borrow_mut();
+            let known = chain.latest.get(&hour).copied().unwrap_or(0);
+            if revision <= known {
+                return Ok(());
+            }
+            let next = known + 1;
+            let Some(committed) = self.committed(hour, next)? else {
+                let key = revision_key(hour, next)?;
+                return Err(self.wrong(&key, "it is missing, and a later one is there"));
+            };
+            let line = Line {
+                hour,
+                revision: next,
+                manifest_sha256: sha256(&committed.bytes),
+                previous: chain.previous.clone(),
+            };
+            let bytes = line.to_bytes().map_err(|why| at(self.vault)(why.into()))?;
+            // whoever was faster is read by the next turn
+            if create_of(self.store, &line_key(chain.lines + 1)?, &bytes)? == Created::Stands {
+                chain.lines += 1;
+                chain.previous = line.hash().map_err(|why| at(self.vault)(why.into()))?;
+                chain.latest.insert(hour, next);
+                crash::point(Point::LineCreated);
+            }
+        }
+    }
+
+    /// Puts the data of an attempt there and commits it; `false`: another has committed this revision.
+    fn put(&self, place: &HourOfVault<'_>, manifest: &Manifest) -> Result<bool, InStoreError> {
+        let (hour, revision) = (manifest.hour, manifest.history.revision);
+        let attempt = attempt_name(revision, (self.draw)().map_err(at(self.vault))?);
+        let mut keys = Vec::new();
+        for output in &manifest.outputs {
+            let key = data_key(hour, &attempt, &output.name)?;
+            let path = place.aside_of(&output.name, revision);
+            let digest = digest_of(self.disk, &path).map_err(at(&path))?;
+            let content = Content {
+                digest: &digest,
+                open: &|| Ok(Box::new(self.disk.open(&path)?)),
+            };
+            match self.store.create(&key, &content)? {
+                Created::Stands if digest.sha256 == output.sha256 => (),
+                Created::Stands | Created::Taken { .. } => {
+                    return Err(self.wrong(&key, "it is not what was merged"));
+                }
+            }
+            crash::point(Point::AttemptStored);
+            keys.push(key);
+        }
+        let key = revision_key(hour, revision)?;
+        let bytes = commit_bytes(&attempt, &manifest.to_json()).map_err(at(self.vault))?;
+        match create_of(self.store, &key, &bytes)? {
+            Created::Stands => Ok(true),
+            Created::Taken { .. } => {
+                // another's was seen there, so nobody will ever look for these
+                for key in &keys {
+                    self.store.delete(key)?;
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Brings the copy to what the ledger says, line by line; of days that are not wanted only the lines. Gives the hours
+    /// that have changed.
+    pub fn follow(&self, wants: &dyn Fn(Day) -> bool) -> Result<Vec<Hour>, InStoreError> {
+        let mut ledger = Ledger::open(self.disk, self.vault)?;
+        let mut lines = Vec::new();
+        let mut number = ledger::read(self.disk, self.vault)?.len() as u64;
+        let mut previous = ledger::head(self.disk, self.vault)?;
+        while let Some(line) = self.line(number + 1, &previous)? {
+            number += 1;
+            previous = line.hash().map_err(|why| at(self.vault)(why.into()))?;
+            lines.push(line);
+        }
+        let mut latest = BTreeMap::new();
+        for line in &lines {
+            latest.insert(line.hour, line.revision);
+        }
+        let mut changed = Vec::new();
+        for line in &lines {
+            let key = revision_key(line.hour, line.revision)?;
+            let committed = self.committed(line.hour, line.revision)?;
+            let committed = committed.ok_or_else(|| self.wrong(&key, "it is missing"))?;
+            if sha256(&committed.bytes) != line.manifest_sha256 {
+                return Err(self.wrong(&key, "it is not what the ledger says"));
+            }
+            if wants(line.hour.day()) {
+                let is_latest = latest.get(&line.hour) == Some(&line.revision);
+                self.place(&committed, is_latest, &mut ledger)?;
+                if is_latest {
+                    changed.push(line.hour);
+                }
+            }
+            if ledger.revision(line.hour) < line.revision {
+                let bytes = &committed.bytes;
+                ledger.append(self.disk, line.hour, line.revision, bytes)?;
+            }
+        }
+        self.begin_with_first()?;
+        Ok(changed)
+    }
+
+    /// Puts a revision into the copy: what is no longer the latest leaves its manifest only.
+    fn place(
+        &self,
+        committed: &Committed,
+        is_latest: bool,
+        ledger: &mut Ledger,
+    ) -> Result<(), InStoreError> {
+        let (hour, revision) = (committed.manifest.hour, committed.manifest.history.revision);
+        let folder = layout::day_folder(self.vault, hour.day());
+        if !is_latest {
+            let path = layout::archived_path(self.vault, hour, revision);
+            let revisions = folder.join("revisions");
+            self.disk.make_folder(&revisions).map_err(at(&revisions))?;
+            return disk::put(self.disk, &path, &committed.bytes).map_err(at(&path));
+        }
+        self.disk.make_folder(&folder).map_err(at(&folder))?;
+        let place = HourOfVault {
+            disk: self.disk,
+            vault: self.vault,
+            hour,
+        };
+        for output in &committed.manifest.outputs {
+            self.fetch(&place, output, committed)?;
+        }
+        self.disk.sync_folder(&folder).map_err(at(&folder))?;
+        Ok(place.take(&committed.manifest, &committed.bytes, ledger)?)
+    }
+
+    /// A data file, aside: the one that was merged here, or that of the attempt that was committed.
+    fn fetch(
+        &self,
+        place: &HourOfVault<'_>,
+        output: &Output,
+        committed: &Committed,
+    ) -> Result<(), InStoreError> {
+        let path = place.aside_of(&output.name, committed.manifest.history.revision);
+        let is_it = |found: &Digest| (found.bytes, &found.sha256) == (output.bytes, &output.sha256);
+        if self.disk.len(&path).map_err(at(&path))? == Some(output.bytes)
+            && is_it(&digest_of(self.disk, &path).map_err(at(&path))?)
+        {
+            return Ok(());
+        }
+        let key = data_key(place.hour, &committed.attempt, &output.name)?;
+        let file = disk::create_anew(self.disk, &path).map_err(at(&path))?;
+        let mut to = Hashing {
+            file,
+            digester: Digester::default(),
+        };
+        let found = self.store.read(&key, output.bytes, &mut to)?;
+        if found.is_none() || !is_it(&to.digester.finish()) {
+            return Err(self.wrong(&key, "it is not what its manifest says"));
+        }
+        to.file.sync().map_err(at(&path))
+    }
+
+    /// Says in the store with which hour the vault begins, if nobody has said so of an earlier one.
+    pub fn tell_first_hour(&self) -> Result<(), InStoreError> {
+        let identity = Identity::read(self.disk, self.vault).map_err(CommitError::from)?;
+        let Some(first) = identity.and_then(|identity| identity.first_hour) else {
+            return Ok(());
+        };
+        if self.first_hour()?.is_none_or(|known| first < known) {
+            create_of(self.store, &format!("begin/{first}").try_into()?, b"")?;
+        }
+        Ok(())
+    }
+
+    fn first_hour(&self) -> Result<Option<Hour>, InStoreError> {
+        let mut first: Option<Hour> = None;
+        self.store.list("begin/", &mut |listed| {
+            let name = listed.key.as_str().strip_prefix("begin/");
+            if let Some(hour) = name.and_then(|name| name.parse().ok()) {
+                first = Some(first.map_or(hour, |known| known.min(hour)));
+            }
+        })?;
+        Ok(first)
+    }
+
+    fn begin_with_first(&self) -> Result<(), InStoreError> {
+        if let Some(first) = self.first_hour()?
+            && let Some(mut identity) =
+                Identity::read(self.disk, self.vault).map_err(CommitError::from)?
+        {
+            let begun = identity.begin_at(self.disk, self.vault, first);
+            begun.map_err(CommitError::from)?;
+        }
+        Ok(())
+    }
+}
+
+impl Commits for InStore<'_> {
+    fn is_taken(&self, hour: Hour, revision: u64) -> Result<bool, CommitError> {
+        let taken = || {
+            if self.committed(hour, revision)?.is_none() {
+                return Ok(false);
+            }
+            // it may be one whose merger ended before it had its line
+            self.append(hour, revision)?;
+            Ok(true)
+        };
+        taken().map_err(|why: InStoreError| CommitError::InStore(Box::new(why)))
+    }
+
+    fn commit(
+        &self,
+        place: &HourOfVault<'_>,
+        manifest: &Manifest,
+        _ledger: &mut Ledger,
+    ) -> Result<(), CommitError> {
+        place.check(manifest)?;
+        let (hour, revision) = (manifest.hour, manifest.history.revision);
+        let is_ours = self.put(place, manifest);
+        let is_ours = is_ours.map_err(|why| CommitError::InStore(Box::new(why)))?;
+        crash::point(Point::RevisionCreated);
+        if let Err(why) = self.append(hour, revision) {
+            // it is committed; whoever comes next appends the line
+            tracing::warn!(
+                "revision {revision} of hour {hour} is committed, and not in the ledger yet: {why}"
+            );
+        }
+        if is_ours {
+            Ok(())
+        } else {
+            Err(CommitError::Taken { hour, revision })
+        }
+    }
+
+    fn is_in_place(&self) -> bool {
+        // the copy follows the ledger
+        false
+    }
+}
+
+/// What a file is.
+fn digest_of(disk: &dyn Disk, path: &Path) -> io::Result<Digest> {
+    let mut to = store::Counting::default();
+    io::copy(&mut disk.open(path)?, &mut to)?;
+    Ok(to.finish())
+}
+
+/// Writes and hashes.
+struct Hashing {
+    file: Box<dyn DiskFile>,
+    digester: Digester,
+}
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.file.write(bytes)?;
+        self.digester.update(bytes.get(..len).unwrap_or_default());
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_keeps_the_manifest_s_bytes_and_names_what_it_may_only() {
+        let hour: Hour = "2026-11-23_14".parse().unwrap();
+        let manifest = b"{\n \"a\": [1, 2.50]\n}\n";
+        let attempt = attempt_name(2, 0xab);
+        assert_eq!(attempt, "r2-00000000000000ab");
+        let bytes = commit_bytes(&attempt, manifest).unwrap();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        let commit: Commit<'_> = serde_json::from_str(&text).unwrap();
+        assert_eq!(format!("{}\n", commit.manifest.get()).as_bytes(), manifest);
+        // that is no manifest
+        assert!(read_commit(&bytes, hour, 2).is_err());
+        assert!(read_commit(b"{", hour, 2).is_err());
+        let key = data_key(hour, &attempt, "2026-11-23_14_IDs.txt.xz").unwrap();
+        assert_eq!(
+            key.as_str(),
+            "2026-11-23/2026-11-23_14/r2-00000000000000ab/2026-11-23_14_IDs.txt.xz"
+        );
+        assert!(data_key(hour, &attempt, "../../a").is_err());
+    }
+}
