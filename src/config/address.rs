@@ -258,7 +258,10 @@ mod tests {
                 "ssh://u@h/a b",
                 "the path may have only letters, digits and _ . - + = @ , /",
             ),
-            ("rsync://h/a", "only ssh://, s3:// and folders can be delivered to"),
+            (
+                "rsync://h/a",
+                "only ssh://, s3:// and folders can be delivered to",
+            ),
         ] {
             check_target(text, Err(why));
         }
