@@ -12,6 +12,7 @@ use super::{
 use crate::{
     config::settings::{Role, Server},
     merge::{
+        deletions::Hear,
         run::{Job, Step},
         unit::UNIT_BYTES,
     },
@@ -69,6 +70,7 @@ pub(super) fn run(
         stream: setup.stream(),
         settings: &settings.merge,
         servers: &servers,
+        hear: Hear::Never,
         asked: &asked,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         unit_bytes: UNIT_BYTES,

@@ -4,7 +4,7 @@ use super::{
     address::{check_base_url, is_loopback},
     file::Value,
     resolve::Resolving,
-    settings::{Merge, Role, S3, Server, Target},
+    settings::{Merge, Platform, Role, S3, Server, Target},
 };
 use crate::place::s3::address::{Address, SCHEME};
 
@@ -37,6 +37,7 @@ impl Resolving<'_> {
     pub(super) fn s3(
         &mut self,
         [spool, vault]: [Option<&Address>; 2],
+        source: Platform,
         servers: &[Server],
         merge: Option<&Merge>,
     ) -> Option<S3> {
@@ -64,6 +65,11 @@ impl Resolving<'_> {
         let is_written = ["s3.endpoint", "s3.access_key_file", "s3.ca_file"]
             .iter()
             .any(|key| self.is_written(key));
+        if is_used && source == Platform::Bluesky {
+            let line = self.line("spool_dir").or_else(|| self.line("vault_dir"));
+            let why = "what people delete on Bluesky cannot be taken out of an object store yet";
+            self.wrong(line, "spool_dir", why, "name a folder");
+        }
         if is_used && merge.is_some_and(|merge| merge.keep_raw.is_some()) {
             let line = self
                 .line("merge.keep_raw")
@@ -224,6 +230,8 @@ mod tests {
                 "{why}: {found:?}"
             );
         }
+        let bluesky = format!("source = \"bluesky\"\n{SPOOL}{S3}{SERVERS}");
+        assert!(settings(&bluesky).unwrap_err()[0].contains("what people delete on Bluesky"));
         let primary = SERVERS.replace(
             "host = \"a\"\n",
             "host = \"a\"\ndeliver_to = \"s3://archive/spool\"\n",

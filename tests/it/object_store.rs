@@ -815,9 +815,9 @@ fn a_store_that_is_away_or_ignores_the_condition_gets_nothing_and_takes_nothing(
     servers.check("2", NOW, &["deliver"], 0);
     // it is asked again the next day only
     let before = servers.store.requests();
-    servers.check("2", NOW, &["deliver"], 4);
+    servers.check("2", "2026-11-23T23:00:00Z", &["deliver"], 4);
     assert!(servers.store.requests() < before + 10);
-    servers.check("2", "2026-11-24T18:30:00Z", &["deliver"], 4);
+    servers.check("2", "2026-11-24T23:30:00Z", &["deliver"], 4);
     assert!(before + 32 < servers.store.requests());
     servers.check("1", NOW, &["merge"], 0);
 }
