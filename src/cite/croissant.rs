@@ -6,7 +6,7 @@ use super::{
     description::{Description, json_text, put_name_parts},
     words,
 };
-use crate::{config::dataset::Creator, doi::Doi};
+use crate::{config::dataset::Creator, doi::Doi, source::words::Cell};
 
 /// The file.
 pub(super) fn text(of: &Description<'_>) -> String {
@@ -27,17 +27,17 @@ pub(super) fn text(of: &Description<'_>) -> String {
         "license": dataset.licence.url(),
         "temporalCoverage": format!("{begin}/{end}"),
         "distribution": distribution(),
-        "recordSet": record_sets(),
-        "rai:dataCollection": words::collection(),
+        "recordSet": record_sets(of),
+        "rai:dataCollection": words::collection(of),
         "rai:dataCollectionType": ["API", "Stream"],
         "rai:dataCollectionMissingData": words::missing(of),
-        "rai:dataCollectionRawData": "Lines of the X API's sampled stream, as each server received them. They are not published.",
+        "rai:dataCollectionRawData": format!("{}, as each server received them. They are not published.", of.told().lines),
         "rai:dataCollectionTimeframe": [begin, end],
         "rai:dataPreprocessingProtocol": ["Copies of a post by several servers are counted once. Posts are put into the hour in which they were made, and their ids in ascending order. Nothing else is filtered."],
-        "rai:dataBiases": [words::sample()],
-        "rai:dataLimitations": [words::limits()],
-        "rai:dataUseCases": [words::uses()],
-        "rai:personalSensitiveInformation": [words::personal()],
+        "rai:dataBiases": [of.told().choice],
+        "rai:dataLimitations": [of.told().limits],
+        "rai:dataUseCases": [of.told().uses],
+        "rai:personalSensitiveInformation": [of.told().persons],
         "rai:dataReleaseMaintenancePlan": words::maintenance(of),
     });
     if let Some(doi) = of.doi {
@@ -133,17 +133,32 @@ fn distribution() -> Value {
 }
 
 /// What can be loaded of them, and how.
-fn record_sets() -> Value {
+fn record_sets(of: &Description<'_>) -> Value {
     // an hour's ids carry its name in their file's name only
     let hour = json!({"@type": "cr:Field", "@id": "ids/hour", "name": "hour",
         "description": "The hour in the archive's time zone, YYYY-mm-dd_hh.",
         "dataType": "sc:Text",
         "source": {"fileSet": {"@id": "id-lists"}, "extract": {"fileProperty": "filename"},
             "transform": {"regex": "^([0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2})_IDs.txt.xz$"}}});
-    let id = json!({"@type": "cr:Field", "@id": "ids/id", "name": "id",
-        "description": "A post's id; (id >> 22) + 1288834974657 is the millisecond in which it was made.",
-        "dataType": "cr:UInt64",
-        "source": {"fileSet": {"@id": "id-lists"}, "extract": {"fileProperty": "lines"}}});
+    let cell = |cell: &Cell| {
+        let kind = if cell.is_number {
+            "cr:UInt64"
+        } else {
+            "sc:Text"
+        };
+        let mut field = json!({"@type": "cr:Field", "@id": format!("ids/{}", cell.name), "name": cell.name,
+            "description": cell.what,
+            "dataType": kind,
+            "source": {"fileSet": {"@id": "id-lists"}, "extract": {"fileProperty": "lines"}}});
+        if let Some(pattern) = cell.pattern {
+            field["source"]["transform"] = json!({"regex": pattern});
+        }
+        field
+    };
+    let ids: Vec<Value> = [hour]
+        .into_iter()
+        .chain(of.told().cells.iter().map(cell))
+        .collect();
     let column = |set: &str, files: &str, name: &str, kind: &str, what: &str| {
         json!({"@type": "cr:Field", "@id": format!("{set}/{name}"), "name": name, "description": what,
             "dataType": kind,
@@ -153,7 +168,7 @@ fn record_sets() -> Value {
     let minute = |name, kind, what| column("exposure", "exposure-tables", name, kind, what);
     json!([
         {"@type": "cr:RecordSet", "@id": "ids", "name": "ids",
-            "description": "The ids, each with its hour.", "field": [hour, id]},
+            "description": "The ids, each with its hour.", "field": ids},
         {"@type": "cr:RecordSet", "@id": "gaps", "name": "gaps",
             "description": "What is missing, and why.",
             "field": [

@@ -22,7 +22,7 @@ pub(super) fn text(of: &Description<'_>) -> String {
     }
     descriptions.extend([
         json!({"description": words::what(of), "descriptionType": "Other"}),
-        json!({"description": words::collection(), "descriptionType": "Methods"}),
+        json!({"description": words::collection(of), "descriptionType": "Methods"}),
         json!({"description": words::missing(of), "descriptionType": "TechnicalInfo"}),
     ]);
     let each = |list: &[String], key: &str| -> Vec<Value> {

@@ -53,17 +53,7 @@ fn contributor(of: &Creator) -> Value {
 fn resources(of: &Description<'_>) -> Vec<Value> {
     let field = |name: &str, kind: &str, what: &str| json!({"name": name, "type": kind, "description": what});
     let days = || of.days.keys().copied();
-    let ids = of
-        .hours
-        .iter()
-        .map(|hour| Public::Ids(*hour).published_path());
-    let ids = json!({
-        "name": "ids", "description": "The ids of each hour, one a line, ascending. The hour is in the name of the file.",
-        "path": ids.collect::<Vec<_>>(),
-        "type": "table", "format": "csv", "compression": "xz", "mediatype": "application/x-xz", "encoding": "utf-8",
-        "dialect": {"header": false},
-        "schema": {"fields": [field("id", "integer", "A post's id; (id >> 22) + 1288834974657 is the millisecond in which it was made.")]},
-    });
+    let ids = id_lists(of);
     let gaps = table(
         "gaps",
         "Every run of seconds that a server, or all together (union), lacks, and why.",
@@ -114,6 +104,30 @@ fn resources(of: &Description<'_>) -> Vec<Value> {
             .map(|(servers, days)| report(servers, days)),
     );
     all
+}
+
+/// The lists of ids.
+fn id_lists(of: &Description<'_>) -> Value {
+    let ids = of
+        .hours
+        .iter()
+        .map(|hour| Public::Ids(*hour).published_path());
+    let cells = of.told().cells.iter();
+    let cells = cells.map(|cell| {
+        let kind = if cell.is_number { "integer" } else { "string" };
+        json!({"name": cell.name, "type": kind, "description": cell.what})
+    });
+    let mut dialect = json!({"header": false});
+    if 1 < cells.len() {
+        dialect["delimiter"] = json!("\t");
+    }
+    json!({
+        "name": "ids", "description": "The ids of each hour, one a line, ascending. The hour is in the name of the file.",
+        "path": ids.collect::<Vec<_>>(),
+        "type": "table", "format": "csv", "compression": "xz", "mediatype": "application/x-xz", "encoding": "utf-8",
+        "dialect": dialect,
+        "schema": {"fields": cells.collect::<Vec<_>>()},
+    })
 }
 
 /// The files of those days.

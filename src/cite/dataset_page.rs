@@ -27,16 +27,16 @@ pub(super) fn text(of: &Description<'_>) -> String {
         ("How to cite it", cite(of)),
         ("What is missing, and why", paragraph(&words::missing(of))),
         ("Since when no change goes unnoticed", since(of)),
-        ("How it was collected", paragraph(words::collection())),
+        ("How it was collected", paragraph(&words::collection(of))),
         (
             "What it can be used for",
-            paragraph(words::uses())
+            paragraph(of.told().uses)
                 + "\n"
-                + &paragraph(words::limits())
+                + &paragraph(of.told().limits)
                 + "\n"
-                + &paragraph(words::sample()),
+                + &paragraph(of.told().choice),
         ),
-        ("Persons", paragraph(words::personal())),
+        ("Persons", paragraph(of.told().persons)),
         ("What you may do with it", terms(of)),
         ("How it goes on", paragraph(&words::maintenance(of))),
         ("The files", files()),
@@ -143,10 +143,11 @@ fn terms(of: &Description<'_>) -> String {
     let licence = of.dataset.licence;
     let words = format!(
         "The lists of ids and the files beside them are under [{}]({}). The posts are not part of this data set: \
-         they are their authors', and what may be done with them is ruled by X's developer agreement and policy. \
+         they are their authors', and what may be done with them is ruled by {}. \
          The README of each day says what that means for whoever fetches posts by these ids.",
         licence.name,
-        licence.url()
+        licence.url(),
+        of.told().ruled_by
     );
     wrapped(&words, "", WIDTH)
 }

@@ -8,6 +8,7 @@ use crate::{
     cover::{cause::Cause, gap::UNION},
     report::statement::Statement,
     segment::name::ServerId,
+    vault::deleted::Why,
 };
 
 /// The sums of a day, or of many.
@@ -35,6 +36,10 @@ pub struct DaySum {
     pub unseen: Option<Unseen>,
     /// Posts that were taken out on request.
     pub removed: u64,
+    /// Posts that were taken out because they were deleted, or their account is gone.
+    pub deleted: u64,
+    /// Posts that are held back.
+    pub held: u64,
 }
 
 /// An estimate, or the sum of the estimates of several days.
@@ -54,6 +59,10 @@ impl DaySum {
     /// Of a day.
     pub fn of(statement: &Statement<'_>) -> Self {
         let (sum, books) = &statement.union;
+        let deletions = |why: Why| {
+            let records = statement.deletions.get(why.word());
+            records.copied().unwrap_or(0)
+        };
         let manifests = statement.hours.iter().map(|hour| &hour.manifest);
         let servers =
             manifests.flat_map(|manifest| manifest.counts.servers.keys().map(|leg| &leg.server));
@@ -74,6 +83,8 @@ impl DaySum {
                 high: estimate.high,
             }),
             removed: statement.redactions.values().sum(),
+            deleted: deletions(Why::Deleted) + deletions(Why::Account),
+            held: deletions(Why::Held),
         }
     }
 
@@ -107,6 +118,8 @@ impl<'a> std::iter::Sum<&'a DaySum> for DaySum {
                 unseen.high += of_day.high;
             }
             all.removed += day.removed;
+            all.deleted += day.deleted;
+            all.held += day.held;
             all
         })
     }

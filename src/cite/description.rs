@@ -9,6 +9,7 @@ use crate::{
     doi::Doi,
     period::{Day, Hour, UnknownZone, UtcMs, Zone},
     report::statement::Statement,
+    source::{Sources, Words},
     vault::{
         ledger::{self, Line},
         public::RootFile,
@@ -124,6 +125,13 @@ pub struct Description<'a> {
     pub days: &'a BTreeMap<Day, DaySum>,
     /// All days together.
     pub sum: DaySum,
+}
+
+impl Description<'_> {
+    /// What is told of the platform.
+    pub(super) fn told(&self) -> &'static Words {
+        Sources::words_of(&self.archive.stream)
+    }
 }
 
 impl<'a> Description<'a> {

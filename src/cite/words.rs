@@ -1,7 +1,7 @@
 //! The sentences that several files have. They say what this archive has, and nothing of the service that it
 //! was collected from.
 
-use super::description::Description;
+use super::{day::DaySum, description::Description};
 use crate::{
     cover::cause::Cause,
     report::told_gaps::meaning,
@@ -12,11 +12,12 @@ use crate::{
 pub(super) fn what(of: &Description<'_>) -> String {
     let (begin, end) = instants(of);
     format!(
-        "Ids of {} that the sampled stream of the X API (stream `{}`, about 1 % of all public posts) gave \
+        "{} of {} that {} gave \
          from {begin} to {end}, as {} received them: one list an hour ({}), with a statement of which seconds are \
          missing and why. The posts themselves are not part of it.",
+        of.told().listed,
         plural(of.sum.posts, "post", "posts"),
-        of.archive.stream,
+        of.told().stream,
         plural(of.sum.servers.len() as u64, "server", "servers"),
         plural(of.sum.hours, "hour", "hours"),
     )
@@ -38,12 +39,15 @@ pub(super) fn instants(of: &Description<'_>) -> (String, String) {
 }
 
 /// How it was collected.
-pub(super) fn collection() -> &'static str {
-    "Each server holds one connection to the stream, stores every line as it was received with the time of its \
+pub(super) fn collection(of: &Description<'_>) -> String {
+    format!(
+        "Each server holds one connection to the stream, stores every line as it was received with the time of its \
      arrival, and records what happens to the connection. A post belongs to the hour in which it was made, \
-     which its id tells. Of several copies of a post one counts; only its id is published. Each hour is \
+     which {} tells. Of several copies of a post one counts; only its id is published. Each hour is \
      committed with a manifest of counts, hashes, and what is known of each of its seconds; ledger.jsonl has \
-     every revision of every hour, each line chained to the one before by its hash."
+     every revision of every hour, each line chained to the one before by its hash.",
+        of.told().dated_by
+    )
 }
 
 /// What is missing, and why.
@@ -95,20 +99,40 @@ pub(super) fn missing(of: &Description<'_>) -> String {
         };
         text.extend([format!(
             " Posts that both servers missed in the {} that both have posts of, estimated for each day \
-             (Chapman) and added up: {many}. It assumes that the two lose posts independently of each other; \
-             where they do not, it is a lower bound.",
+             (Chapman) and added up: {many}. {}",
             plural(unseen.seconds, "second", "seconds"),
+            of.told().assumes
         )]);
     }
-    if 0 < sum.removed {
-        text.extend([format!(
-            " {} taken out on request.",
-            plural(sum.removed, "post was", "posts were")
-        )]);
-    }
+    text += &taken_out(sum);
     text + " Every gap with its cause is in the days' _gaps.csv, the seconds covered in each minute in their \
             _exposure.csv. All this describes what this archive has; it is no measure of the service that it \
             was collected from."
+}
+
+/// What is not in it though it was received.
+fn taken_out(sum: &DaySum) -> String {
+    let told = [
+        (sum.removed, "was", "were", "taken out on request"),
+        (
+            sum.deleted,
+            "was",
+            "were",
+            "taken out because they were deleted, or their account is gone",
+        ),
+        (
+            sum.held,
+            "is",
+            "are",
+            "held back while their account is not active",
+        ),
+    ];
+    let told = told.into_iter().filter(|(posts, ..)| 0 < *posts);
+    let told = told.map(|(posts, one, more, why)| {
+        let posts = plural(posts, &format!("post {one}"), &format!("posts {more}"));
+        format!(" {posts} {why}.")
+    });
+    told.collect()
 }
 
 /// The causes of the union's gaps, the longest first.
@@ -130,33 +154,10 @@ fn causes(of: &Description<'_>) -> String {
 pub(super) fn maintenance(of: &Description<'_>) -> String {
     format!(
         "Hours are added as they are collected. Data that comes late makes a new revision of its hour, and \
-         posts are taken out on request; ledger.jsonl has all revisions. This describes it up to line {}, which has \
+         {}; ledger.jsonl has all revisions. This describes it up to line {}, which has \
          the SHA-256 {}.",
-        of.state.lines, of.state.head
+        of.told().taken_out,
+        of.state.lines,
+        of.state.head
     )
-}
-
-/// What there is of persons in it.
-pub(super) fn personal() -> &'static str {
-    "Ids of public posts, no texts and no names. Whoever has access to the X API gets by an id the post and its \
-     author, as long as the post is public; posts can tell of opinions, beliefs and health. Deleted posts do \
-     not come back. Whoever wants an id removed asks those who publish this archive."
-}
-
-/// What it is not good for.
-pub(super) fn limits() -> &'static str {
-    "Ids alone: the posts have to be fetched from the X API, and the older the ids, the more posts are gone. A \
-     second that is covered may still lack posts. Counts over time need the seconds covered as their offset."
-}
-
-/// What is known of how the sample came about.
-pub(super) fn sample() -> &'static str {
-    "Which posts are in the sample is the platform's choice. Posts of protected accounts are not in it; posts \
-     of automated accounts are."
-}
-
-/// What it can be used for.
-pub(super) fn uses() -> &'static str {
-    "Fetching the posts by their ids for research on public conversation; sampling by time; checking another \
-     collection of the same stream against this one."
 }

@@ -330,13 +330,15 @@ fn summary(outcome: &Outcome) -> String {
     if !outcome.uploaded.is_empty() || outcome.confirmed != 0 || !outcome.failed.is_empty() {
         text.push(format!(
             "published {}, {} were there already, {} failed, {} wait\n\
-             {} new ids in 30 days, of {} allowed\n",
+             {} new ids in 30 days{}\n",
             plural(outcome.uploaded.len() as u64, "file", "files"),
             outcome.confirmed,
             outcome.failed.len(),
             outcome.held,
             outcome.ids_in_30_days,
-            outcome.ids_per_30_days
+            outcome
+                .ids_per_30_days
+                .map_or_else(String::new, |cap| format!(", of {cap} allowed"))
         ));
     }
     text.concat()

@@ -105,7 +105,7 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
         ids_max: settings
             .publish
             .as_ref()
-            .map(|publish| publish.ids_per_30_days),
+            .and_then(|publish| publish.ids_per_30_days),
         forbidden: settings.forbid.map(Forbid::why),
         until: gone
             .filter_map(|server| Some((server.id.clone(), server.until?)))

@@ -374,7 +374,7 @@ token_file = "/real/status-token"
             assert_eq!(publish.base_url, "http://127.0.0.1:2");
             assert_eq!(
                 (publish.project.as_str(), publish.ids_per_30_days),
-                ("zyxwv", 77)
+                ("zyxwv", Some(77))
             );
             let mail = s.mail.unwrap().unwrap();
             assert_eq!(

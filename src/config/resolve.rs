@@ -55,10 +55,10 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     let merge = r.merge();
     let forbid = r.forbid();
     // what does not exist cannot be used
-    let publish = r.publish().filter(|_| forbid.is_none());
+    let publish = r.publish(source).filter(|_| forbid.is_none());
     let witness = r.witness();
     let dataset = r.dataset();
-    r.only_of_x(source, publish.is_some(), dataset.is_some());
+    r.only_honoured(source, &bluesky, [publish.is_some(), dataset.is_some()]);
     let servers = r.servers((source == Platform::X).then_some(x.stream));
     let stores = [places.spool_store.as_ref(), places.vault_store.as_ref()];
     let s3 = r.s3(stores, source, &servers, merge.as_ref());
@@ -317,15 +317,21 @@ impl Resolving<'_> {
         choices[0].1
     }
 
-    /// What is not there for Bluesky yet: nothing may be public before deletions are honoured in it, too.
-    fn only_of_x(&mut self, source: Platform, publishes: bool, is_cited: bool) {
-        if source == Platform::X {
+    /// Nothing of Bluesky may be public of which deletions are not honoured.
+    fn only_honoured(
+        &mut self,
+        source: Platform,
+        bluesky: &super::settings::Bluesky,
+        sections: [bool; 2],
+    ) {
+        if source == Platform::X || bluesky.honours_deletions {
             return;
         }
-        for (key, is_there) in [("publish", publishes), ("dataset", is_cited)] {
+        for (key, is_there) in ["publish", "dataset"].into_iter().zip(sections) {
             if is_there {
-                let why = "an archive of Bluesky cannot be published yet: what people delete would stay public";
-                self.wrong(None, key, why, "leave the section away");
+                let why = "an archive of Bluesky in which deletions are not honoured cannot be published: what people delete would stay public";
+                let hint = "set bluesky.honour_deletions = \"daily\", or leave the section away";
+                self.wrong(None, key, why, hint);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{
     file::{self, Value},
     resolve::Resolving,
-    settings::{Forbid, Publish},
+    settings::{Forbid, Platform, Publish},
 };
 
 impl Resolving<'_> {
@@ -14,7 +14,7 @@ impl Resolving<'_> {
     }
 
     /// Checked as soon as anything of it is written; it takes a project to publish.
-    pub(super) fn publish(&mut self) -> Option<Publish> {
+    pub(super) fn publish(&mut self, source: Platform) -> Option<Publish> {
         let mut keys = file::KEYS
             .iter()
             .filter(|key| key.starts_with("publish.osf."));
@@ -48,12 +48,14 @@ impl Resolving<'_> {
             let line = self.line(key);
             self.wrong(line, key, "it takes a whole number", "");
         }
+        // the default is X's rule, and nobody else's
+        let is_capped = source == Platform::X || self.is_written("publish.osf.ids_per_30_days");
         Some(Publish {
             project,
             storage: self.text("publish.osf.storage"),
             token_file: self.path("publish.osf.token_file"),
             every: self.duration("publish.osf.every"),
-            ids_per_30_days: ids_per_30_days?,
+            ids_per_30_days: Some(ids_per_30_days?).filter(|_| is_capped),
             base_url,
         })
     }
@@ -88,7 +90,18 @@ mod tests {
         assert!(publish("").unwrap().is_none());
         let publishing = publish("[publish.osf]\nproject = \"abcde\"\n");
         let publishing = publishing.unwrap().expect("a section");
-        assert_eq!(publishing.ids_per_30_days, 1_500_000);
+        assert_eq!(publishing.ids_per_30_days, Some(1_500_000));
+        let of_bluesky = publish("source = \"bluesky\"\n[publish.osf]\nproject = \"abcde\"\n");
+        assert_eq!(
+            of_bluesky.unwrap().expect("a section").ids_per_30_days,
+            None
+        );
+        let unhonoured = "source = \"bluesky\"\n[bluesky]\nhonour_deletions = \"never\"\n[publish.osf]\nproject = \"abcde\"\n";
+        let refused = publish(unhonoured).unwrap_err();
+        assert!(
+            refused[0].contains("deletions are not honoured"),
+            "{refused:?}"
+        );
         assert_eq!(publishing.base_url, "https://api.osf.io");
         let forbidden = "[publish]\nforbid = \"dsa\"\n[publish.osf]\nproject = \"abcde\"\n";
         assert!(publish(forbidden).unwrap().is_none());

@@ -349,7 +349,7 @@ pub struct Publish {
     /// How often `run` publishes.
     pub every: Duration,
     /// New ids in 30 days; beyond it publishing stops.
-    pub ids_per_30_days: u64,
+    pub ids_per_30_days: Option<u64>,
     /// `https://api.osf.io`; plain http only to loopback. Without a `/` at the end.
     pub base_url: String,
 }

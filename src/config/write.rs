@@ -174,10 +174,6 @@ impl Answers {
     }
 
     fn publish(&self, lines: &mut Vec<String>) {
-        if self.is_bluesky {
-            // it cannot be published yet
-            return;
-        }
         let token = self
             .osf_token_file
             .as_deref()

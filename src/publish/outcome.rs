@@ -28,7 +28,8 @@ pub struct Outcome {
     /// New ids of the last 30 days.
     pub ids_in_30_days: u64,
     /// How many there may be.
-    pub ids_per_30_days: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids_per_30_days: Option<u64>,
 }
 
 /// A file that is public now.

@@ -377,9 +377,10 @@ impl Work<'_> {
         let cap = self.job.settings.ids_per_30_days;
         let ids = self.published.ids_in_30_days(self.job.clock.now());
         let is_capped = self.outcome.capped.is_some() && 0 < wanted.new_ids;
-        if !is_capped && plan::fits(ids, wanted.new_ids, cap) {
+        let Some(cap) = cap.filter(|cap| is_capped || !plan::fits(ids, wanted.new_ids, *cap))
+        else {
             return true;
-        }
+        };
         self.held.extend(wanted.what.hour());
         self.outcome.held += 1;
         if self.outcome.capped.is_none() {

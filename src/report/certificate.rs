@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    readme, stamped,
+    stamped,
     statement::{Statement, Sum},
     told_gaps::Told,
     told_gaps::{self, second},
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     cover::{estimate::Estimate, gap::UNION, window},
     period::{Day, Hour},
+    source::Sources,
     text::{percent, plural, table, thousands, wrapped},
     vault::{
         deleted::Why,
@@ -208,7 +209,7 @@ fn has(statement: &Statement<'_>) -> String {
         "A second is covered if {} or if it is quiet: a connection was up, with bytes shortly before and after, and so few \
          posts come that an empty second is no wonder. Partial are the seconds at the edge of a gap. A covered second may still \
          lack posts; how many is estimated below.",
-        readme::words_of(statement.stream).covers
+        Sources::words_of(statement.stream).covers
     );
     format!("{}\n{}", table(&rows, &right), wrapped(&words, "", WIDTH))
 }
@@ -265,7 +266,7 @@ fn unseen(statement: &Statement<'_>) -> String {
         plural(estimate.seconds, "second", "seconds"),
         estimate.method
     );
-    let assumes = readme::words_of(statement.stream).assumes;
+    let assumes = Sources::words_of(statement.stream).assumes;
     wrapped(&words, "", WIDTH) + "\n" + &wrapped(assumes, "", WIDTH)
 }
 
@@ -403,7 +404,7 @@ fn sampled(statement: &Statement<'_>) -> Option<String> {
         .filter_map(|run| Some((run.first()?.0, run.last()?.0, run.iter().map(|r| r.1).sum())))
         .collect();
     if runs.is_empty() {
-        let told = readme::words_of(statement.stream).no_window;
+        let told = Sources::words_of(statement.stream).no_window;
         return (!told.is_empty()).then(|| format!("Sampling window: {told}."));
     }
     runs.sort_by_key(|(first, _, ids)| (std::cmp::Reverse(*ids), *first));

@@ -33,7 +33,7 @@ const WIDTH: usize = 100;
 /// The README.
 pub fn text(statement: &Statement<'_>) -> String {
     let day = statement.day;
-    let told = words_of(statement.stream);
+    let told = Sources::words_of(statement.stream);
     let sections = [
         ("What is missing", missing(statement)),
         ("From ids to posts", hydrate(day, told)),
@@ -47,13 +47,6 @@ pub fn text(statement: &Statement<'_>) -> String {
         text.extend([format!("\n## {head}\n\n{body}")]);
     }
     text + &format!("\n<!-- README format {FORMAT} -->\n")
-}
-
-/// What is told of the platform whose stream that is.
-pub(super) fn words_of(stream: &str) -> &'static Words {
-    Sources::known()
-        .of(stream)
-        .map_or(&Words::UNKNOWN, |source| source.words())
 }
 
 /// The version of a README's form.

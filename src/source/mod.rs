@@ -40,6 +40,6 @@ mod table;
 /// How a stream is asked for, and what its bytes are.
 pub mod wire;
 /// What is told of a platform.
-mod words;
+pub mod words;
 /// X.
 pub mod x;

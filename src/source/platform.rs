@@ -173,6 +173,13 @@ impl Sources {
         all
     }
 
+    /// What is told of whoever's stream that is.
+    pub fn words_of(stream: &str) -> &'static Words {
+        Self::known()
+            .of(stream)
+            .map_or(&Words::UNKNOWN, |source| source.words())
+    }
+
     /// Whose stream that is.
     pub fn of(&self, stream: &str) -> Option<&'static dyn Source> {
         self.0.get(stream).copied()

@@ -6,8 +6,16 @@
 pub struct Words {
     /// Which stream it is, after "posts that"; the word of the stream stands in backquotes.
     pub stream: &'static str,
+    /// What its lists have of each post.
+    pub listed: &'static str,
     /// What a line of the list of ids is.
     pub ids: &'static str,
+    /// The cells of such a line, with tabs between them.
+    pub cells: &'static [Cell],
+    /// What tells when a post was made.
+    pub dated_by: &'static str,
+    /// What the servers receive.
+    pub lines: &'static str,
     /// How to get what they name.
     pub fetch: &'static str,
     /// The commands for it, with `{day}` for a day.
@@ -22,17 +30,51 @@ pub struct Words {
     pub no_window: &'static str,
     /// What an archive of it is called in a citation.
     pub cited_as: &'static str,
+    /// What is taken out of an archive.
+    pub taken_out: &'static str,
+    /// What there is of persons in its lists.
+    pub persons: &'static str,
+    /// What the lists are not good for.
+    pub limits: &'static str,
+    /// How it came about what is in the stream.
+    pub choice: &'static str,
+    /// What the lists can be used for.
+    pub uses: &'static str,
+    /// Whose rules rule what may be done with the posts.
+    pub ruled_by: &'static str,
     /// What rules what may be done with it, …
     pub terms: &'static str,
     /// … in short.
     pub rules: &'static [&'static str],
 }
 
+/// A cell of a line of the list of ids.
+#[derive(Debug)]
+pub struct Cell {
+    /// Its name.
+    pub name: &'static str,
+    /// What it says.
+    pub what: &'static str,
+    /// Whether it is a number.
+    pub is_number: bool,
+    /// The regular expression that takes it out of the line, if there are others.
+    pub pattern: Option<&'static str>,
+}
+
 impl Words {
     /// Of a stream that this program does not know.
     pub const UNKNOWN: Self = Self {
         stream: "a stream that this program does not know",
+        listed: "Ids",
         ids: "what there is of an hour, one a line, ascending",
+        cells: &[Cell {
+            name: "id",
+            what: "What names a post.",
+            is_number: false,
+            pattern: None,
+        }],
+        dated_by: "its id",
+        lines: "Lines of the stream",
         fetch: "A later program than this one knows how to get what they name.",
         commands: "twinstream --version",
         note: "",
@@ -41,6 +83,12 @@ impl Words {
                   same posts.",
         no_window: "",
         cited_as: "a stream of another program",
+        taken_out: "posts are taken out on request",
+        persons: "",
+        limits: "",
+        choice: "",
+        uses: "",
+        ruled_by: "rules that those who publish it know",
         terms: "Ask those who publish it.",
         rules: &[],
     };

@@ -128,7 +128,8 @@ pub struct LastRun {
     /// New ids of the last 30 days.
     pub ids_in_30_days: u64,
     /// How many there may be.
-    pub ids_per_30_days: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids_per_30_days: Option<u64>,
 }
 
 impl LastRun {
@@ -182,7 +183,7 @@ mod tests {
             time: UtcMs(100_000),
             not_before: Some(UtcMs(900_000)),
             ids_in_30_days: 0,
-            ids_per_30_days: 0,
+            ids_per_30_days: None,
         };
         assert_eq!(run.asks_to_wait(UtcMs(899_999)), Some(UtcMs(900_000)));
         assert_eq!(run.asks_to_wait(UtcMs(900_000)), None);

@@ -3,25 +3,31 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     io::Read as _,
     os::unix::process::ExitStatusExt as _,
     process::Command,
     time::Duration,
 };
 
+use liblzma::read::XzEncoder;
 use serde_json::Value;
 use twinstream::{
     merge::deletions::Hear,
     period::UtcMs,
     segment::{event::What, raw},
     source::{self, bluesky::tid},
-    world::crash::{Point, VARIABLE},
+    world::{
+        crash::{Point, VARIABLE},
+        disk::RealDisk,
+    },
 };
 
 use crate::{
     bluesky::{cell, parquet},
     support::{
         events::{self, Event, commit, rev},
+        osf::{Osf, Publisher, fast_folder},
         posts::{Received, Segment, mix, segments_of},
         primary::{Site, at, command, unxz},
     },
@@ -567,4 +573,165 @@ fn a_daily_run_that_is_killed_is_finished_by_the_next_merge() {
         .filter(|one| story.place(one, at(now)) == Place::Nowhere);
     assert!(deleted.count() > 12);
     check(&undisturbed, &story, now);
+}
+
+/// The text of a public file.
+fn public_text(files: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
+    let bytes = &files[name];
+    if name.ends_with("txt.xz") {
+        unxz(bytes)
+    } else {
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+}
+
+/// What is public lacks what was deleted and what is held back, says so in Bluesky's words, and a stranger finds what was
+/// changed in it.
+#[test]
+fn what_is_public_lacks_what_was_deleted_and_a_stranger_finds_what_was_changed() {
+    let mut story = Story::default();
+    for minute in 0..12 {
+        let at = at("2026-11-23T13:54:00Z").plus_ms(minute * MINUTE);
+        story.write(GONE, at, "create", &tid::first_of(at), "");
+        story.write(AWAY, at.plus_ms(500), "create", &tid::first_of(at), "");
+        write_and_delete(&mut story, 2 * minute, at.plus_ms(5_000));
+    }
+    story.account(GONE, at("2026-11-23T14:58:00Z"), "takendown");
+    story.account(AWAY, at("2026-11-23T14:59:00Z"), "deactivated");
+    let dir = fast_folder();
+    let root = dir.path().to_owned();
+    let real = Site {
+        dir: Some(dir),
+        ..Site::on(Box::new(RealDisk), &root, "UTC")
+    };
+    let site = site(real);
+    site.put(&arrivals(&story).0);
+    site.merge("2026-11-23T15:20:00Z");
+    let osf = Osf::start("", &[]);
+    let dataset = "[dataset]\ntitle = \"Posts\"\nlicence = \"CC0-1.0\"\ndescription = \"Some.\"\n[[dataset.creators]]\nname = \"Ada Example\"";
+    let mut publisher = Publisher::of(site, "2026-11-23T15:30:00Z");
+    publisher
+        .publish_with(&osf, dataset, &[])
+        .check(0, "new ids in 30 days\n");
+    let lists = |osf: &Osf| {
+        let files = osf.files();
+        let names = files.keys().filter(|name| name.ends_with("_IDs.txt.xz"));
+        let texts = names.map(|name| public_text(&files, name));
+        let lines: BTreeSet<String> = texts
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        lines
+    };
+    assert!(
+        lists(&osf).iter().any(|line| line.contains(GONE)),
+        "not heard yet"
+    );
+
+    let heard = "2026-11-24T14:30:00Z";
+    hear(&mut publisher.site, &HOURS, heard);
+    heard.clone_into(&mut publisher.now);
+    let report = ["report", "2026-11-23"];
+    publisher.run(&osf.url, dataset, &report).check(5, "");
+    publisher
+        .publish_with(&osf, dataset, &[])
+        .check(0, "14_IDs.txt.xz");
+    let files = osf.files();
+    assert_eq!(lists(&osf), story.of(Place::Listed, at(heard)));
+    assert!(files == publisher.expected());
+    for (name, bytes) in &files {
+        let text = public_text(&files, name) + &String::from_utf8_lossy(bytes);
+        for private in [GONE, AWAY, "some words"] {
+            assert!(!text.contains(private), "{private} in {name}");
+        }
+    }
+    let certificate = public_text(&files, "2026/11/23/2026-11-23_certificate.txt");
+    for row in [
+        "posts taken out, deleted",
+        "posts taken out, account gone",
+        "posts held back",
+    ] {
+        assert!(certificate.contains(row), "{row}: {certificate}");
+    }
+    let readme = public_text(&files, "2026/11/23/2026-11-23_README.md");
+    assert!(readme.contains("app.bsky.feed.getPosts") && readme.contains("head -25"));
+    for name in ["DATASET.md", "croissant.json", "datapackage.json"] {
+        let text = public_text(&files, name);
+        assert!(
+            text.contains("Jetstream") || name == "datapackage.json",
+            "{name}"
+        );
+        assert!(
+            !text.contains("X API") && !text.contains("1288834974657"),
+            "{name}: {text}"
+        );
+    }
+
+    // a stranger has the public files, and nothing else
+    let copy = fast_folder();
+    for (name, bytes) in &files {
+        let path = copy.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let verify = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+        let output = command.arg("verify").arg(copy.path()).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        (output.status.code(), said)
+    };
+    let whole = verify();
+    assert_eq!(whole.0, Some(0), "{}", whole.1);
+    let day = copy.path().join("2026/11/23");
+    let change = |name: &str, change: &dyn Fn(&[u8]) -> Vec<u8>, told: &str| {
+        let path = day.join(name);
+        let right = fs::read(&path).unwrap();
+        let wrong = change(&right);
+        assert!(wrong != right, "{name} is as it was");
+        fs::write(&path, wrong).unwrap();
+        let (code, said) = verify();
+        assert!(code != Some(0) && said.contains(told), "{name}: {said}");
+        fs::write(&path, right).unwrap();
+    };
+    let replace = |from: &'static str, to: &'static str| {
+        move |bytes: &[u8]| {
+            String::from_utf8_lossy(bytes)
+                .replacen(from, to, 1)
+                .into_bytes()
+        }
+    };
+    let back = |bytes: &[u8]| {
+        let line = format!(
+            "at://{GONE}/{POSTS}/3k\t{}\n",
+            rev(at("2026-11-23T14:59:59Z"), 1)
+        );
+        let text = unxz(bytes) + &line;
+        let mut packed = Vec::new();
+        let mut encoder = XzEncoder::new(text.as_bytes(), 1);
+        encoder.read_to_end(&mut packed).unwrap();
+        packed
+    };
+    change("2026-11-23_14_IDs.txt.xz", &back, "sha256");
+    let manifest = "2026-11-23_14_manifest.json";
+    change(
+        manifest,
+        &replace("\"held_back\": ", "\"held_back\": 9"),
+        "held back",
+    );
+    change(
+        manifest,
+        &replace("\"deleted\": ", "\"deleted\": 1"),
+        "the books do not balance",
+    );
+    change(
+        manifest,
+        &replace("\"account\": ", "\"unasked\": "),
+        "no reason to take records out",
+    );
+    let certificate = "2026-11-23_certificate.txt";
+    change(
+        certificate,
+        &replace("posts held back", "posts kept back"),
+        "certificate",
+    );
 }

@@ -16,7 +16,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cite",
         &[
-            "config", "cover", "doi", "period", "report", "segment", "text", "vault", "world",
+            "config", "cover", "doi", "period", "report", "segment", "source", "text", "vault",
+            "world",
         ],
     ),
     (

@@ -1,10 +1,19 @@
 //! What is told of X.
 
-use crate::source::Words;
+use crate::source::{Words, words::Cell};
 
 pub(super) static WORDS: Words = Words {
     stream: "the sampled stream of the X API (stream `sample`, about 1 % of all public posts)",
+    listed: "Ids",
     ids: "the ids of an hour, one a line, ascending; an id tells the millisecond of its creation: `(id >> 22) + 1288834974657`",
+    cells: &[Cell {
+        name: "id",
+        what: "A post's id; (id >> 22) + 1288834974657 is the millisecond in which it was made.",
+        is_number: true,
+        pattern: None,
+    }],
+    dated_by: "its id",
+    lines: "Lines of the X API's sampled stream",
     fetch: "The posts themselves may not be passed on. Whoever has access to the X API gets them by \
             their ids, 100 in a request (`GET /2/tweets`); twarc does it in one command:",
     commands: "xz -dc {day}_*_IDs.txt.xz > ids.txt\ntwarc2 hydrate ids.txt posts.jsonl",
@@ -18,6 +27,17 @@ pub(super) static WORDS: Words = Words {
               it: it is a lower bound.",
     no_window: "no id tells the millisecond of its creation",
     cited_as: "X sampled stream",
+    taken_out: "posts are taken out on request",
+    persons: "Ids of public posts, no texts and no names. Whoever has access to the X API gets by an id the post and its \
+              author, as long as the post is public; posts can tell of opinions, beliefs and health. Deleted posts do \
+              not come back. Whoever wants an id removed asks those who publish this archive.",
+    limits: "Ids alone: the posts have to be fetched from the X API, and the older the ids, the more posts are gone. A \
+             second that is covered may still lack posts. Counts over time need the seconds covered as their offset.",
+    choice: "Which posts are in the sample is the platform's choice. Posts of protected accounts are not in it; posts \
+             of automated accounts are.",
+    uses: "Fetching the posts by their ids for research on public conversation; sampling by time; checking another \
+           collection of the same stream against this one.",
+    ruled_by: "X's developer agreement and policy",
     terms: "The posts are their authors', and what may be done with them is ruled by X's developer \
             agreement and policy. In short, and not in place of reading them:",
     rules: &[

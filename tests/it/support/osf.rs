@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use twinstream::{period::UtcMs, world::disk::RealDisk};
+use twinstream::{period::UtcMs, source::BLUESKY, world::disk::RealDisk};
 
 use super::{
     folder::files_below,
@@ -229,6 +229,11 @@ impl Publisher {
             site.put(&some_of(begin, "2"));
         }
         site.merge(now);
+        Self::of(site, now)
+    }
+
+    /// Of a vault that is there.
+    pub(crate) fn of(site: Site, now: &str) -> Self {
         let now = now.to_owned();
         let publisher = Self { site, now };
         publisher.write_token(0o600);
@@ -254,8 +259,13 @@ impl Publisher {
     /// A command of the primary.
     pub(crate) fn any_command(&self, url: &str, more_config: &str, args: &[&str]) -> Command {
         let root = self.site.root.display();
+        let source = if self.site.stream.word == BLUESKY.word {
+            "bluesky"
+        } else {
+            "x"
+        };
         let config = format!(
-            "data_dir = \"{root}\"\n[x]\nbase_url = \"http://127.0.0.1:9\"\n\
+            "source = \"{source}\"\ndata_dir = \"{root}\"\n[bluesky]\nendpoints = [\"ws://127.0.0.1:9\"]\n[x]\nbase_url = \"http://127.0.0.1:9\"\n\
              [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n\
              [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\ndeliver_to = \"x\"\n\
              [merge]\nkeep_free = \"1KiB\"\n\
