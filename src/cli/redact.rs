@@ -44,7 +44,8 @@ Examples:
   twinstream redact --author 12 --author 13 --reason \"asked to be left out\"
   twinstream redact --deleted
 
-The file has one id a line; --author stands for all posts of whoever has that id. Every hour that
+The file has one id a line (of Bluesky one address: all versions that the vault has, or lines of
+IDs.txt); --author stands for all posts of whoever has that id. Every hour that
 has one of the posts gets a new revision without it: it is gone from IDs, CSV, Parquet, examples of
 conflicts, rejected lines and raw data, and with an author's posts the author's row. The manifest
 counts it with the reason, and the ledger shows the revision. Posts on the list, and posts of
@@ -55,7 +56,7 @@ are not reached (docs/operations.md).
 --deleted takes out what Bluesky says was deleted since, or whose account is gone: what the service
 does once a day.")]
 pub(crate) struct RedactArgs {
-    /// A file with one id a line
+    /// A file with one id a line, or one address
     #[arg(value_parser = users_path(), long, value_name = "FILE", required_unless_present_any = ["authors", "deleted"])]
     ids: Option<PathBuf>,
     /// All posts of this author, by id, now and later; may be said several times
@@ -98,6 +99,15 @@ struct Told {
     committed: Vec<Committed>,
 }
 
+/// What a file names.
+#[derive(Default)]
+struct Named {
+    /// Posts.
+    ids: BTreeSet<Key>,
+    /// Records by their addresses, and whose they are: all versions that the vault has.
+    records: BTreeMap<String, Key>,
+}
+
 /// What is to go.
 struct Request {
     ids: BTreeSet<Key>,
@@ -112,8 +122,9 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     }
     let source = setup.stream().source;
     let ids = args.ids.as_deref().map(|file| read_ids(source, file));
-    let request = Request {
-        ids: ids.transpose()?.unwrap_or_default(),
+    let Named { ids, records } = ids.transpose()?.unwrap_or_default();
+    let mut request = Request {
+        ids,
         authors: authors(source, args)?,
         reason: args.reason.trim().to_owned(),
     };
@@ -132,7 +143,8 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     let primary = Primary::of(setup, "redacting", asks)?;
     let nobody = BTreeSet::new();
     let _lock = (!args.dry_run).then(|| primary.lock()).transpose()?;
-    let by = posts_by(&primary, &request)?;
+    request.ids.extend(versions(&primary, &records)?);
+    let by = posts_by(&primary, &request.authors)?;
     let mut told = Told {
         dry_run: args.dry_run,
         authors: of_each(&request, &by),
@@ -176,7 +188,7 @@ fn run_deleted(setup: Setup, json: bool) -> Result<Exit, Failure> {
 /// The posts of the authors that the vault has, with hour and author.
 type By = BTreeMap<Key, (Hour, Key)>;
 
-fn posts_by(primary: &Primary, request: &Request) -> Result<By, Failure> {
+fn posts_by(primary: &Primary, authors: &BTreeSet<Key>) -> Result<By, Failure> {
     let bar = progress::bar(0, "days looked through");
     let mut tell = |done: usize, all: usize| {
         bar.set_length(all as u64);
@@ -186,7 +198,7 @@ fn posts_by(primary: &Primary, request: &Request) -> Result<By, Failure> {
     let by = primary
         .job(&nobody)
         .scrubber()
-        .posts_by(&request.authors, &mut tell)?;
+        .posts_by(authors, &mut tell)?;
     bar.finish_and_clear();
     Ok(by)
 }
@@ -261,36 +273,58 @@ fn redact(
 fn authors(source: &dyn Source, args: &RedactArgs) -> Result<BTreeSet<Key>, Failure> {
     let parsed = args.authors.iter().map(|text| {
         source.author_key(text).ok_or_else(|| {
-            Failure::new(Exit::Usage, format!("--author {text:.40?} is no id"))
-                .hint("digits only: users.csv has it as author_id; nothing was taken out")
+            Failure::new(Exit::Usage, format!("--author {text:.40?} is no id")).hint(format!(
+                "{}; nothing was taken out",
+                source.words().account_by
+            ))
         })
     });
     parsed.collect()
 }
 
-fn read_ids(source: &dyn Source, file: &Path) -> Result<BTreeSet<Key>, Failure> {
+fn read_ids(source: &dyn Source, file: &Path) -> Result<Named, Failure> {
     let path = file.display();
     let cannot = |why: String| Failure::new(Exit::Usage, format!("cannot use {path}: {why}"));
     let text = users_file::read_text(file, IDS_BYTES_MAX).map_err(|why| {
         let what = format!("cannot use the ids: {}", placed(file, &why));
         Failure::new(Exit::Usage, what)
     })?;
-    let mut ids = BTreeSet::new();
+    let mut named = Named::default();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() {
             continue;
         }
-        let id = source.key(line).ok_or_else(|| {
-            cannot(format!("line {} is no post id: {line:.40?}", number + 1))
-                .hint("one id a line, digits only; nothing was taken out")
-        })?;
-        ids.insert(id);
+        let told = source.deletions();
+        let listed = || source.listed(line).map(|listed| listed.key);
+        if let Some(id) = source.key(line).or_else(listed) {
+            named.ids.insert(id);
+        } else if let Some(account) = told.and_then(|told| told.account_of(line)) {
+            named.records.insert(line.to_owned(), account);
+        } else {
+            let what = format!("line {} is no post id: {line:.40?}", number + 1);
+            let hint = format!("{}; nothing was taken out", source.words().named_by);
+            return Err(cannot(what).hint(hint));
+        }
     }
-    if ids.is_empty() {
+    if named.ids.is_empty() && named.records.is_empty() {
         return Err(cannot("it has no ids".to_owned()));
     }
-    Ok(ids)
+    Ok(named)
+}
+
+/// The versions that the vault has of records.
+fn versions(primary: &Primary, records: &BTreeMap<String, Key>) -> Result<BTreeSet<Key>, Failure> {
+    let Some(told) = primary.setup.stream().source.deletions() else {
+        return Ok(BTreeSet::new());
+    };
+    let accounts: BTreeSet<Key> = records.values().cloned().collect();
+    let by = posts_by(primary, &accounts)?;
+    let is_of = |key: &Key| {
+        let version = told.version(key);
+        version.is_some_and(|version| records.contains_key(&version.record))
+    };
+    Ok(by.into_keys().filter(is_of).collect())
 }
 
 fn tell(told: &Told, ids: &BTreeSet<Key>, json: bool) -> Result<(), Failure> {

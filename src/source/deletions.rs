@@ -73,6 +73,9 @@ pub trait Deletions: Send + Sync + fmt::Debug {
     /// What a line of `deletions.txt` tells.
     fn told<'l>(&self, line: &'l str) -> Option<Told<'l>>;
 
+    /// Whose record an address leads to; `None` if it is no address.
+    fn account_of(&self, record: &str) -> Option<Key>;
+
     /// When a record was made, as its address says.
     fn made(&self, record: &str) -> Option<UtcMs>;
 

@@ -12,6 +12,10 @@ pub struct Words {
     pub ids: &'static str,
     /// The cells of such a line, with tabs between them.
     pub cells: &'static [Cell],
+    /// How a person names posts, one a line, …
+    pub named_by: &'static str,
+    /// … and an account.
+    pub account_by: &'static str,
     /// What tells when a post was made.
     pub dated_by: &'static str,
     /// What the servers receive.
@@ -73,6 +77,8 @@ impl Words {
             is_number: false,
             pattern: None,
         }],
+        named_by: "one id a line",
+        account_by: "the id of an author",
         dated_by: "its id",
         lines: "Lines of the stream",
         fetch: "A later program than this one knows how to get what they name.",

@@ -573,6 +573,41 @@ fn a_daily_run_that_is_killed_is_finished_by_the_next_merge() {
         .filter(|one| story.place(one, at(now)) == Place::Nowhere);
     assert!(deleted.count() > 12);
     check(&undisturbed, &story, now);
+
+    // by hand: all versions of a record, and an account
+    let is_listed = |one: &&Version| story.place(one, at(now)) == Place::Listed;
+    let mut listed = story.versions.iter().filter(is_listed);
+    let one = listed.find(|one| one.did == WRITER).unwrap();
+    let file = undisturbed.root.join("ids.txt");
+    fs::write(&file, format!("{}\n", one.uri)).unwrap();
+    let by_hand = |args: &[&str]| {
+        let mut redact = command(&undisturbed, "redact", now);
+        let redact = redact
+            .args(["--reason", "asked"])
+            .args(args)
+            .arg("--ids")
+            .arg(&file);
+        let output = redact.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    let (code, said) = by_hand(&["--author", STAYS]);
+    assert_eq!(code, Some(0), "{said}");
+    for (name, text) in everything(&undisturbed) {
+        let is_list = name == "redactions.jsonl";
+        assert!(
+            is_list || !text.contains(&one.words) && !text.contains(STAYS),
+            "{name}"
+        );
+    }
+    fs::write(&file, "1541815603606036480\n").unwrap();
+    let (code, said) = by_hand(&[]);
+    assert!(
+        code == Some(2) && said.contains("one address a line"),
+        "{said}"
+    );
+    let (code, said) = by_hand(&["--author", "12"]);
+    assert!(code == Some(2), "{said}");
 }
 
 /// The text of a public file.

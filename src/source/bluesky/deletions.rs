@@ -131,6 +131,12 @@ impl Deletions for Bluesky {
         })
     }
 
+    fn account_of(&self, record: &str) -> Option<Key> {
+        // of any revision
+        let line = format!("{record}\t2222222222222");
+        Commit::of_line(&line, false).map(|commit| commit.did.into())
+    }
+
     fn made(&self, record: &str) -> Option<UtcMs> {
         let (_, rkey) = record.rsplit_once('/')?;
         tid::time(rkey)

@@ -21,6 +21,8 @@ pub(super) static WORDS: Words = Words {
             pattern: Some("\\t([^\\t]+)$"),
         },
     ],
+    named_by: "one address a line (at://did/collection/rkey: all versions), or lines of IDs.txt (one version)",
+    account_by: "a DID: users.csv has it as did",
     dated_by: "its revision",
     lines: "Events of Bluesky's Jetstream",
     fetch: "The posts themselves are not passed on. Anybody gets them by their addresses, 25 in a request and without a key \

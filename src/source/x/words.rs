@@ -12,6 +12,8 @@ pub(super) static WORDS: Words = Words {
         is_number: true,
         pattern: None,
     }],
+    named_by: "one id a line, digits only",
+    account_by: "digits only: users.csv has it as author_id",
     dated_by: "its id",
     lines: "Lines of the X API's sampled stream",
     fetch: "The posts themselves may not be passed on. Whoever has access to the X API gets them by \
