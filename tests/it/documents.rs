@@ -235,3 +235,29 @@ fn the_readme_names_every_command() {
         .collect();
     assert_eq!(told, commands);
 }
+
+/// Each page has one number, its name and its title the same one, and none is left out.
+#[test]
+fn pages_of_decisions_are_numbered() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions");
+    let mut titles: Vec<(String, String)> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            (name, text.lines().next().unwrap().to_owned())
+        })
+        .collect();
+    titles.sort();
+    for (number, (name, title)) in (1..).zip(titles) {
+        assert!(
+            name.starts_with(&format!("{number:04}-")),
+            "{name} is page {number}"
+        );
+        assert!(
+            title.starts_with(&format!("# {number}. ")),
+            "{name}: {title}"
+        );
+    }
+}
