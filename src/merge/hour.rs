@@ -12,6 +12,7 @@ use super::{
     dedupe::Tally,
     former::Former,
     index::{Index, IndexError, Indexes, RunKey},
+    named::Names,
     plan::Known,
     summary::{self, RejectedLines, Sums},
     taken_out::Out,
@@ -173,6 +174,8 @@ impl Sheet {
 struct Lists {
     ids: Sheet,
     table: Sheet,
+    /// What accounts are called, as far as the table has come.
+    names: Names,
     /// If the stream tells of deletions.
     deletions: Option<Sheet>,
     /// If anything is held back.
@@ -182,10 +185,12 @@ struct Lists {
 impl Lists {
     fn write(
         &mut self,
-        merged: &Merged,
+        merged: &mut Merged,
         held: &dyn Fn() -> Result<Sheet, HourError>,
     ) -> Result<(), HourError> {
         self.ids.write(&merged.ids)?;
+        let named = std::mem::take(&mut merged.named);
+        self.names.fill(&mut merged.table, named);
         self.table.write(&merged.table)?;
         if !merged.held.is_empty() {
             let sheet = match &mut self.held {
@@ -427,7 +432,7 @@ impl Workshop<'_> {
                 return Ok(());
             };
             check_order(&mut last, &mut merged)?;
-            lists.write(&merged, &|| self.sheet(place, Kind::Held, due))?;
+            lists.write(&mut merged, &|| self.sheet(place, Kind::Held, due))?;
             if let Some((path, posts)) = &mut posts {
                 let batches = merged.posts.map_err(io::Error::other).map_err(at(path))?;
                 for batch in &batches {
@@ -475,6 +480,7 @@ impl Workshop<'_> {
             .deletions()
             .map(|_| self.sheet(place, Kind::Deletions, due));
         Ok(Lists {
+            names: Names::default(),
             ids: self.sheet(place, Kind::Ids, due)?,
             table,
             deletions: deletions.transpose()?,

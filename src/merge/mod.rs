@@ -6,8 +6,7 @@
 //!          ▼
 //!       one writer, in order ──▶ IDs, tweets, users (spilled), rejected ──▶ manifest ──▶ commit
 //! ```
-//! The same inputs give the same bytes, whatever the order of arrival, the number of threads or of merges.
-//! Memory is bounded by the units in flight. One bad line, segment or hour never stops the others.
+//! The same inputs give the same bytes. Memory is bounded by the units in flight. A bad line, segment or hour stops no other.
 
 /// Examples of posts whose copies differ.
 pub mod conflicts;
@@ -25,6 +24,7 @@ pub mod hour;
 pub mod index;
 /// What is there, and what may be due.
 pub mod look;
+mod named;
 /// What came of a merge.
 pub mod outcome;
 /// What is there, what is committed, and now → the hours that are due.

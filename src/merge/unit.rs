@@ -11,13 +11,14 @@ use super::{
     dedupe::{Copy, NO_STAMP, Tally, dedupe},
     former::{self, Facts},
     index::{Run, RunKey},
+    named::Named,
     users::{self, Rank},
 };
 use crate::{
     cover::backfill::Connection,
     period::{Interval, Minute, UtcMs},
     segment::line,
-    source::{Placed, Records, Source},
+    source::{AuthorName, Placed, Records, Source},
     vault::{
         csv,
         deleted::Deleted,
@@ -70,6 +71,8 @@ pub struct Merged {
     pub held: Vec<u8>,
     /// Its part of `posts.parquet`, if that is wanted.
     pub posts: Result<Vec<RecordBatch>, ArrowError>,
+    /// What its records have to do with what accounts are called, in their order.
+    pub named: Vec<Named>,
     /// Its authors.
     pub users: users::Rows,
     /// What it says about the servers.
@@ -280,6 +283,7 @@ fn flatten_all<'l>(
         deletions: Vec::new(),
         held: Vec::new(),
         posts: Ok(Vec::new()),
+        named: Vec::new(),
         users: users::Rows::new(made.source.join()),
         tally: Tally::default(),
     };
@@ -346,7 +350,9 @@ impl Merged {
         };
         records.put_id(record, list);
         records.put_deletion(record, &mut self.deletions);
-        if let Some(row) = records.row(record) {
+        let begin = self.table.len();
+        let row = records.row(record);
+        if let Some(row) = &row {
             csv::push_row(&mut self.table, row);
         }
         let placed = records.placed(record);
@@ -355,6 +361,20 @@ impl Merged {
         let Some((author, has_author)) = records.author(record) else {
             return;
         };
+        match (records.author_name(record), &row) {
+            (Some(AuthorName::Told(name)), _) => {
+                self.named
+                    .push(Named::Told(author.clone(), name.to_owned()));
+            }
+            (Some(AuthorName::Wanted(cell)), Some(row)) => {
+                let mut before = Vec::new();
+                // a comma follows in the place of the line end
+                csv::push_row(&mut before, row.iter().take(cell));
+                let at = begin + before.len();
+                self.named.push(Named::Wanted(author.clone(), at));
+            }
+            _ => (),
+        }
         let rank = Rank {
             has_author,
             at: placed.order().0,

@@ -7,7 +7,7 @@
 
 pub use deletions::Deletions;
 pub use platform::{BLUESKY, FIREHOSE, SAMPLE, SAMPLE10, Source, Sources, Stream};
-pub use record::{Difference, Listed, Placed, Records, Rejected};
+pub use record::{AuthorName, Difference, Listed, Placed, Records, Rejected};
 pub use table::{Dictionary, Join, List, Table, differing};
 pub use words::Words;
 

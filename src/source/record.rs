@@ -56,6 +56,15 @@ const fn order(at: Option<UtcMs>, is_timed: bool, key: &Key) -> (UtcMs, &Key) {
     }
 }
 
+/// What a record has to do with what its author is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthorName<'a> {
+    /// It tells it.
+    Told(&'a str),
+    /// This cell of its row is for what was told before.
+    Wanted(usize),
+}
+
 /// Why a line is no record: a word of its source's closed list. The line is kept verbatim, with this reason.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -108,6 +117,11 @@ pub trait Records<'l> {
 
     /// Its author, and whether it came with what its author said of himself.
     fn author(&self, record: usize) -> Option<(Key, bool)>;
+
+    /// What it has to do with what its author is called.
+    fn author_name(&self, _record: usize) -> Option<AuthorName<'_>> {
+        None
+    }
 
     /// Its row of the table of authors.
     fn author_row(&self, record: usize) -> Vec<Cow<'_, str>>;

@@ -21,7 +21,8 @@ pub fn push_row(to: &mut Vec<u8>, fields: impl IntoIterator<Item = impl AsRef<st
     to.push(b'\n');
 }
 
-fn push_field(to: &mut Vec<u8>, field: &str) {
+/// Appends one field.
+pub fn push_field(to: &mut Vec<u8>, field: &str) {
     let mut rest = field.as_bytes();
     // nearly all fields are copied as they are: nothing but a table decides about each of their bytes
     let care = rest.iter().fold(0, |care, &byte| care | care_of(byte));

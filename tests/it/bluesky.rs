@@ -142,7 +142,9 @@ impl Truth {
                 } else {
                     self.ids.insert(place.clone(), line);
                     if is_post {
-                        let row = format!("{uri} {time} {operation} {}", text(&says["cid"]));
+                        let handle = &user[0];
+                        let row =
+                            format!("{uri} {time} {operation} {} {handle}", text(&says["cid"]));
                         self.rows.insert(place.clone(), row);
                     }
                     if is_post && operation == "create" {
@@ -181,9 +183,18 @@ fn check_hour(site: &Site, servers: &[Vec<Received>], hour: &str) -> Manifest {
     assert_eq!(site.text(hour, "deletions.txt.xz"), lines(&truth.deletions));
     let found: Vec<String> = rows(&site.text(hour, "posts.csv.xz"))
         .iter()
-        .map(|row| format!("{} {} {} {}", &row[0], &row[5], &row[6], &row[1]))
+        .map(|row| {
+            format!(
+                "{} {} {} {} {}",
+                &row[0], &row[5], &row[6], &row[1], &row[3]
+            )
+        })
         .collect();
     assert_eq!(found, truth.rows.values().cloned().collect::<Vec<_>>());
+    assert!(
+        found.iter().any(|row| !row.ends_with(' ')),
+        "no handle was told before a post"
+    );
     let users: BTreeMap<String, [String; 6]> = rows(&site.text(hour, "users.csv.xz"))
         .iter()
         .map(|row| {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     period::UtcMs,
     source::{
-        Difference, Placed, Records, Rejected,
+        AuthorName, Difference, Placed, Records, Rejected,
         cells::{Author, Struct},
         differing,
         key::Key,
@@ -196,6 +196,15 @@ impl<'l> Records<'l> for Events<'l> {
 
     fn author(&self, record: usize) -> Option<(Key, bool)> {
         Some((Key::from(&*self.events[record].0.did), true))
+    }
+
+    fn author_name(&self, record: usize) -> Option<AuthorName<'_>> {
+        let event = &self.events[record].0;
+        match &event.what {
+            What::Identity(told) if !told.handle.is_empty() => Some(AuthorName::Told(&told.handle)),
+            What::Identity(_) | What::Account(_) => None,
+            What::Commit(_) => event.post().map(|_| AuthorName::Wanted(schema::HANDLE)),
+        }
     }
 
     fn author_row(&self, record: usize) -> Vec<Cow<'_, str>> {

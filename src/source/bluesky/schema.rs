@@ -20,6 +20,9 @@ pub(super) static USERS: Table = Table {
     retrieved_at: "",
 };
 
+/// Which cell of a row of posts is for the account's handle.
+pub(super) const HANDLE: usize = 3;
+
 const DID: (&str, &str) = ("did", "The account whose repository it is");
 
 const POST_COLUMNS: [(&str, &str); 19] = [
@@ -28,8 +31,8 @@ const POST_COLUMNS: [(&str, &str); 19] = [
     DID,
     (
         "handle",
-        "The account's handle, if the record says it. No record of today does, so it is empty: `users.csv` has the handle that \
-         this hour's identity events tell",
+        "The account's handle, if an identity event of this hour before the post tells it; else empty, as it is for most: \
+         `users.csv` has the last handle of the hour",
     ),
     (
         "created_at",
