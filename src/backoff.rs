@@ -525,6 +525,37 @@ mod tests {
     }
 
     #[test]
+    fn what_the_api_has_left_is_promised_to_one_leg_only() {
+        let allowance = Allowance::default();
+        let mut legs: Vec<Backoff> = (0..5)
+            .map(|chance| Backoff::of_leg(chance, [], &allowance))
+            .collect();
+        let reset = START.plus_ms(600_000);
+        let limit = RateLimit {
+            remaining: Some(6),
+            reset: Some(reset),
+        };
+        let until: Vec<UtcMs> = legs
+            .iter_mut()
+            .map(|leg| {
+                leg.answered(START, limit);
+                leg.ended(START, End::Dropped).until
+            })
+            .collect();
+        // three of the six are for this server
+        let soon = until.iter().filter(|until| **until < reset).count();
+        assert_eq!(soon, 3, "{until:?}");
+        let mut ascending = until.clone();
+        ascending.dedup();
+        assert!(until.is_sorted() && ascending.len() >= 4, "{until:?}");
+        // one leg's failures are its own
+        let mut other = Backoff::of_leg(9, [], &Allowance::default());
+        other.ended(START, refused(Refusal::Server));
+        let next = legs[0].ended(reset.plus_ms(WINDOW_MS), refused(Refusal::Server));
+        assert!(is_about(next.until.0 - reset.plus_ms(WINDOW_MS).0, 5_000));
+    }
+
+    #[test]
     fn no_two_servers_go_in_step() {
         let waits = |chance: u32| -> Vec<i64> {
             let mut backoff = Backoff::new(chance, []);

@@ -118,9 +118,16 @@ fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
         let hint = "something else answers in its place: a portal that wants a login, a proxy, a page about maintenance";
         return vec![fail("token", format!("not the API: {why}"), hint)];
     }
+    let opens = partition.map_or_else(
+        || "the stream opens".to_owned(),
+        |partition| {
+            let (stream, number) = (settings.x.stream.word(), partition.number());
+            format!("the stream {stream} opens: partition {number} was tried")
+        },
+    );
     let mut found = match (first.status, settings.x.backfill) {
-        (200, true) => vec![ok("token", "the stream opens"), ok("backfill", "granted")],
-        (200, false) => vec![ok("token", "the stream opens")],
+        (200, true) => vec![ok("token", opens), ok("backfill", "granted")],
+        (200, false) => vec![ok("token", opens)],
         (400, true) => {
             let second = ask(false).map(|answer| answer.status);
             let opens = if let Ok(status) = second {

@@ -61,6 +61,9 @@ pub(crate) struct InitArgs {
     /// The file with the app's bearer token
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Which of X's streams: about 1 % of all posts, 10 %, or all; your contract says which [default: sample]
+    #[arg(long, value_name = "STREAM", value_parser = ["sample", "sample10", "firehose"])]
+    stream: Option<String>,
     /// The API's address
     #[arg(long, value_name = "URL", hide = true)]
     base_url: Option<String>,
@@ -155,6 +158,7 @@ fn tell(args: &InitArgs, host: &str, answers: &mut Answers) {
     set(&mut answers.data_dir, args.data_dir.as_ref());
     set(&mut answers.vault_dir, args.vault_dir.as_ref());
     set(&mut answers.token_file, args.token_file.as_ref());
+    set(&mut answers.stream, args.stream.as_ref());
     set(&mut answers.base_url, args.base_url.as_ref());
     set(&mut answers.timezone, args.timezone.as_ref());
     set(&mut answers.primary, args.primary.as_ref());
@@ -219,11 +223,21 @@ fn a_zone(answer: &str) -> Result<(), String> {
     Zone::named(answer).map(drop).map_err(|why| why.to_string())
 }
 
+fn a_stream(answer: &str) -> Result<(), String> {
+    let known = ["sample", "sample10", "firehose"];
+    let why = || format!("{answer:?} is none of them");
+    known.contains(&answer).then_some(()).ok_or_else(why)
+}
+
 /// Asks for what is not known yet.
 fn ask(host: &str, answers: &mut Answers) -> Result<(), Failure> {
     if answers.data_dir.is_none() {
         let proposed = answers.data_dir().display().to_string();
         answers.data_dir = Some(question("Folder for the data", &proposed)?.into());
+    }
+    if answers.stream.is_none() && !answers.is_bluesky {
+        let about = "X's stream: sample, sample10 or firehose";
+        answers.stream = Some(checked(about, "sample", a_stream)?);
     }
     if answers.token_file.is_none() && !answers.is_bluesky {
         let proposed = "/etc/twinstream/x-bearer-token";

@@ -11,7 +11,7 @@ use super::{
     setup::{self, Setup},
 };
 use crate::{
-    config::settings::{Forbid, Role, Target},
+    config::settings::{Forbid, Platform, Role, Server, Target},
     deliver::over_ssh,
     place::decide::Asks,
     segment::line::PROGRAM,
@@ -102,6 +102,10 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
         this: settings.this.clone(),
         primary: primary.map(|server| server.id.clone()),
         zone: settings.merge.timezone.clone(),
+        partitions: match settings.source {
+            Platform::X => settings.x.stream.partitions(),
+            Platform::Bluesky => 0,
+        },
         ids_max: settings
             .publish
             .as_ref()
@@ -115,11 +119,7 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
         data_dir: settings.data_dir.clone(),
         spool: settings.spool_dir.clone(),
         vault: settings.vault_dir.clone(),
-        servers: settings
-            .servers
-            .iter()
-            .map(|server| server.id.clone())
-            .collect(),
+        legs: settings.servers.iter().flat_map(Server::legs).collect(),
         acks,
         zone: settings.merge.timezone.clone(),
     };

@@ -29,20 +29,31 @@ impl Resolving<'_> {
                 "it takes \"64KiB\" to \"1GiB\"",
             );
         }
-        let stream = self.one_of("x.stream", &STREAMS);
-        if stream != XStream::Sample {
-            let line = self.line("x.stream");
-            let why = "the status page does not know partitions yet";
-            self.wrong(line, "x.stream", why, "leave it at \"sample\"");
-        }
         X {
-            stream,
+            stream: self.stream(),
             base_url,
             bearer_token_file: self.path("x.bearer_token_file"),
             fields: self.one_of("x.fields", &[("core", Fields::Core), ("all", Fields::All)]),
             backfill: self.bool("x.backfill"),
             max_line: usize::try_from(max_line).unwrap_or(usize::MAX),
         }
+    }
+
+    fn stream(&mut self) -> XStream {
+        let key = "x.stream";
+        if self.text(key) == "filtered" {
+            let line = self.line(key);
+            let why =
+                "the filtered stream cannot be collected yet: its rules would not be recorded";
+            self.wrong(
+                line,
+                key,
+                why,
+                "take \"sample\", \"sample10\" or \"firehose\"",
+            );
+            return XStream::Sample;
+        }
+        self.one_of(key, &STREAMS)
     }
 
     /// Which parts of that stream the servers collect, unless one says so itself.

@@ -19,6 +19,8 @@ pub struct Answers {
     pub vault_dir: Option<PathBuf>,
     /// `x.bearer_token_file`
     pub token_file: Option<PathBuf>,
+    /// `x.stream`, if it is not the 1 % sample.
+    pub stream: Option<String>,
     /// `x.base_url`
     pub base_url: Option<String>,
     /// `merge.timezone`
@@ -108,6 +110,10 @@ impl Answers {
             return;
         }
         lines.extend([String::new(), "[x]".to_owned()]);
+        if let Some(stream) = self.stream.as_ref().filter(|stream| *stream != "sample") {
+            lines.push("# sample10 comes over 2 connections a server, the firehose over 20; `partitions` takes fewer.".to_owned());
+            lines.push(format!("stream = {}", text(stream)));
+        }
         if let Some(url) = &self.base_url {
             lines.push(format!("base_url = {}", text(url)));
         }
@@ -264,6 +270,7 @@ mod tests {
             data_dir: Some(PathBuf::from(odd)),
             vault_dir: Some("/v".into()),
             token_file: Some("/t".into()),
+            stream: Some("firehose".to_owned()),
             base_url: Some("http://127.0.0.1:1".to_owned()),
             timezone: Some("CET".to_owned()),
             primary: Some("p.example.net".to_owned()),
@@ -282,6 +289,7 @@ mod tests {
         let everything = settings(&everything);
         assert_eq!(everything.data_dir, Path::new("/etc/t").join(odd));
         assert_eq!(everything.this.unwrap().as_str(), "2");
+        assert_eq!(everything.x.stream.word(), "firehose");
         assert_eq!(everything.mail.unwrap().unwrap().to.len(), 2);
         assert!(everything.publish.is_some());
         let two = Answers {

@@ -539,6 +539,8 @@ fn while_bytes_came(views: &[View<'_>], number: usize, second: i64) -> Why {
         .get(number)
         .and_then(|view| view.timeline.first_lasting_down(begin, until));
     match down {
+        // there the record ends; nothing is known to have broken
+        Some(down) if down.reason.cause == Cause::Late => Why::Stalled,
         Some(down) => Why::Down(down.reason.clone()),
         None if bytes_came(views, number, second, UNDER_WAY_MAX_MS) => Why::Unknown,
         None => Why::Stalled,

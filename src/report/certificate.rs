@@ -105,10 +105,15 @@ pub fn headline(statement: &Statement<'_>) -> String {
     let (sum, books) = &statement.union;
     let hours = plural(statement.hours.len() as u64, "hour", "hours");
     let mut words = format!(
-        "{} in {hours}. Of their {}, {} by at least one server ({}).",
+        "{} in {hours}. Of their {}, {}{} by at least one server ({}).",
         plural(books.posts, "post", "posts"),
         plural(statement.committed, "second", "seconds"),
         plural(sum.covered, "is covered", "are covered"),
+        if statement.has_partitions() {
+            " in every partition"
+        } else {
+            ""
+        },
         percent(sum.covered, statement.committed)
     );
     let missing = if statement.committed == 0 {
@@ -116,6 +121,12 @@ pub fn headline(statement: &Statement<'_>) -> String {
             .to_owned()
     } else if sum.missing == 0 {
         "No second is missing.".to_owned()
+    } else if statement.has_partitions() {
+        format!(
+            "{} lack a partition that nobody has: {}.",
+            plural(sum.missing, "second", "seconds"),
+            told_gaps::causes(statement, UNION)
+        )
     } else {
         format!(
             "Nobody has {} of them: {}.",
@@ -164,8 +175,54 @@ pub fn ranges(hours: &[Hour]) -> String {
     told.collect::<Vec<String>>().join(", ")
 }
 
+/// The same where the stream comes in partitions: a line for each leg, for there may be eighty.
+fn legs(statement: &Statement<'_>) -> String {
+    let head = [
+        "",
+        "covered",
+        "quiet",
+        "partial",
+        "in gaps",
+        "gaps",
+        "posts",
+        "only there",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let (all, books) = &statement.union;
+    let row = |name: String, sum: &Sum, posts: u64, alone: String| {
+        let numbers = [
+            sum.covered,
+            sum.quiet,
+            sum.partial,
+            sum.missing,
+            sum.gaps,
+            posts,
+        ];
+        let mut row = vec![name];
+        row.extend(numbers.map(thousands));
+        row.push(alone);
+        row
+    };
+    rows.push(row("together".to_owned(), all, books.posts, String::new()));
+    for (leg, (sum, books)) in &statement.servers {
+        let alone = thousands(books.only_here);
+        rows.push(row(format!("server {leg}"), sum, books.posts, alone));
+    }
+    let words = "Seconds, gaps and posts of each leg: of a server and, behind the dot, a partition. Together \
+                 a second is covered if some server covers it in each partition. A leg covers a second \
+                 if a post of its was created in it, as its id tells, or if it is quiet: the connection \
+                 was up, with bytes shortly before and after, and so few posts come that an empty second \
+                 is no wonder. Partial are the seconds at the edge of a gap. A covered second may still \
+                 lack posts; how many is estimated below, for the partitions that two servers have.";
+    let right: Vec<usize> = (1..head.len()).collect();
+    format!("{}\n{}", table(&rows, &right), wrapped(words, "", WIDTH))
+}
+
 /// The table of what each server, and all together, have.
 fn has(statement: &Statement<'_>) -> String {
+    if statement.has_partitions() {
+        return legs(statement);
+    }
     let mut head = vec![String::new(), "together".to_owned()];
     head.extend(statement.servers.keys().map(|id| format!("server {id}")));
     let mut rows = vec![head];

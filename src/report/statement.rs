@@ -232,6 +232,11 @@ impl<'a> Statement<'a> {
         add_words(&mut self.deletions, &manifest.deletions);
     }
 
+    /// Whether the stream comes in partitions, so that what is told of servers is told of legs.
+    pub fn has_partitions(&self) -> bool {
+        self.servers.keys().any(|leg| leg.partition.is_some())
+    }
+
     /// The gaps of a server, or of the union.
     pub fn gaps_of(&self, server: &str) -> impl Iterator<Item = &Gap> {
         self.gaps.iter().filter(move |gap| gap.server == server)

@@ -89,8 +89,13 @@ fn union(statement: &Statement<'_>) -> String {
         );
     }
     let head = format!(
-        "{} that no server has, {}: {}.",
+        "{} {}, {}: {}.",
         plural(sum.missing, "second", "seconds"),
+        if statement.has_partitions() {
+            "in which no server has some partition"
+        } else {
+            "that no server has"
+        },
         in_gaps(sum.gaps),
         causes(statement, UNION)
     );

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    link::State,
+    link::{Link, State},
     snapshot::{Server, Snapshot},
 };
 use crate::{
@@ -212,8 +212,31 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
 }
 
 fn collecting(found: &mut Found, server: &Server) {
-    let link = &server.link;
-    let last = server.last_line.max(link.started);
+    // while the disk is full nothing can be sealed
+    if 0 < server.left_open && server.link.waits != Some(Why::DiskFull) {
+        let what = format!(
+            "server {}: {} since an earlier run and cannot be mended",
+            server.server,
+            plural(server.left_open, "segment is open", "segments are open")
+        );
+        found.push(Kind::NotRecovered, server.server.as_str(), what);
+    }
+    if server.legs.is_empty() {
+        receiving(
+            found,
+            server.server.as_str(),
+            &server.link,
+            server.last_line,
+        );
+    }
+    for leg in &server.legs {
+        receiving(found, &leg.leg.to_string(), &leg.link, leg.last_line);
+    }
+}
+
+/// What is the matter with a connection of this server.
+fn receiving(found: &mut Found, name: &str, link: &Link, last_line: Option<UtcMs>) {
+    let last = last_line.max(link.started);
     let is_quiet = last.is_some_and(|last| NO_POSTS_MS < found.now.0 - last.0);
     if is_quiet && link.state != State::Stopped {
         let seconds = last.map_or(0, |last| (found.now.0 - last.0) / 1_000);
@@ -224,31 +247,18 @@ fn collecting(found: &mut Found, server: &Server) {
                 link.why.as_deref().unwrap_or("there is none")
             ),
         };
-        let what = format!(
-            "server {} has stored no post for {seconds} s; {how}",
-            server.server
-        );
-        found.push(Kind::NoPosts, server.server.as_str(), what);
-    }
-    // while the disk is full nothing can be sealed
-    if 0 < server.left_open && link.waits != Some(Why::DiskFull) {
-        let what = format!(
-            "server {}: {} since an earlier run and cannot be mended",
-            server.server,
-            plural(server.left_open, "segment is open", "segments are open")
-        );
-        found.push(Kind::NotRecovered, server.server.as_str(), what);
+        let what = format!("server {name} has stored no post for {seconds} s; {how}");
+        found.push(Kind::NoPosts, name, what);
     }
     if link.state == State::Connected {
         return;
     }
     if link.cause == Some(Cause::NotTheApi) {
         let what = format!(
-            "what answers server {} is {}",
-            server.server,
+            "what answers server {name} is {}",
             link.why.as_deref().unwrap_or("not the API")
         );
-        found.push(Kind::NotTheApi, server.server.as_str(), what);
+        found.push(Kind::NotTheApi, name, what);
     }
     let Some(waits @ (Why::UsageCap | Why::Unauthorized | Why::BadRequest | Why::NotFound)) =
         link.waits
@@ -257,10 +267,9 @@ fn collecting(found: &mut Found, server: &Server) {
     };
     let why = link.why.as_deref().unwrap_or("without a word");
     let what = format!(
-        "the API refuses server {} ({waits}): {why}; it is asked again, ever less often",
-        server.server
+        "the API refuses server {name} ({waits}): {why}; it is asked again, ever less often"
     );
-    found.push(Kind::Refused, server.server.as_str(), what);
+    found.push(Kind::Refused, name, what);
 }
 
 fn of_any_server(found: &mut Found, server: &Server) {
@@ -497,6 +506,7 @@ mod tests {
             this: Some(this.parse().unwrap()),
             primary: Some("1".parse().unwrap()),
             zone: Zone::named("UTC").unwrap(),
+            partitions: 0,
             ids_max: Some(100),
             forbidden: None,
             until: BTreeMap::new(),

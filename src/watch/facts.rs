@@ -78,6 +78,19 @@ pub struct ServerFacts {
     pub link: Link,
     /// The last minute that was acknowledged where it delivers to, and when that was.
     pub acknowledged: Option<(Minute, UtcMs)>,
+    /// Its legs, where the stream comes in partitions: `link` is that of the one that is worst off.
+    pub legs: BTreeMap<Leg, LegFacts>,
+}
+
+/// What is known here of one leg.
+#[derive(Debug, Clone, Default)]
+pub struct LegFacts {
+    /// When its last line came.
+    pub last_line: Option<UtcMs>,
+    /// The end of the last minute that is sealed here.
+    pub sealed_until: Option<UtcMs>,
+    /// What its connection is like.
+    pub link: Link,
 }
 
 /// What is committed.

@@ -22,7 +22,11 @@ use crate::{
         door::{self as place, Door, NotHere, Unopened},
         id::PlaceId,
     },
-    segment::{acks, name::ServerId, spool},
+    segment::{
+        acks,
+        name::{Leg, ServerId},
+        spool,
+    },
     supervise::record,
     vault::{layout, ledger, public::Public, published},
     world::{
@@ -52,8 +56,8 @@ pub struct Places {
     pub spool: Unopened,
     /// The vault.
     pub vault: Unopened,
-    /// The servers of the configuration.
-    pub servers: Vec<ServerId>,
+    /// The legs of the servers of the configuration.
+    pub legs: Vec<Leg>,
     /// A secondary's id, and where its acknowledgements lie.
     pub acks: Option<(ServerId, Acks)>,
     /// The vault's zone.
@@ -97,8 +101,8 @@ pub fn mail_dir(data_dir: &Path) -> PathBuf {
 impl Gatherer {
     /// Knows nothing yet.
     pub fn new(disk: Arc<dyn Disk>, places: Places) -> Self {
-        let servers = places.servers.iter();
-        let seen = servers.map(|id| (id.clone(), ServerFacts::default()));
+        let legs = places.legs.iter();
+        let seen = legs.map(|leg| (leg.server.clone(), ServerFacts::default()));
         let seen = seen.collect();
         Self {
             disk,
@@ -149,15 +153,23 @@ impl Gatherer {
         time: Reading,
     ) -> io::Result<()> {
         let disk = &*self.disk;
-        let mut ids: BTreeSet<ServerId> = self.places.servers.iter().cloned().collect();
+        let mut ids: BTreeSet<ServerId> = self
+            .places
+            .legs
+            .iter()
+            .map(|leg| leg.server.clone())
+            .collect();
         ids.extend(spool::servers(disk, folder)?);
         self.seen.clear();
         for id in ids {
             let of_this = acks.filter(|(this, _)| *this == id);
+            let legs = self.places.legs.iter().filter(|leg| leg.server == id);
+            let legs: Vec<Leg> = legs.cloned().collect();
             let place = Spool {
                 disk,
                 folder,
                 server: &id,
+                legs: &legs,
                 acks: of_this.map(|(_, path)| path.as_path()),
             };
             let facts = self.servers.entry(id.clone()).or_default();

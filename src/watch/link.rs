@@ -58,6 +58,17 @@ pub(super) const BEFORE_MS: i64 = 61_000;
 const STEPS_MAX: usize = 16;
 
 impl Link {
+    /// How bad it is, compared with other legs of the server: none, then for how short a time it has been up.
+    pub fn trouble(&self) -> (u8, Option<UtcMs>) {
+        let rank = match self.state {
+            State::Connected => 0,
+            State::Stopped => 1,
+            State::Unknown => 2,
+            State::Disconnected => 3,
+        };
+        (rank, self.since)
+    }
+
     /// Whether an event tells by itself what the connection is like.
     pub fn is_told_by(event: &Event) -> bool {
         matches!(

@@ -117,6 +117,16 @@ impl prometheus_client::collector::Collector for Collector {
     }
 }
 
+/// Whether the stream of each leg is up, where the stream comes in partitions.
+fn legs(picture: &Snapshot) -> Values {
+    let legs = picture.servers.iter().flat_map(|server| &server.legs);
+    let up = legs.map(|leg| {
+        let is_up = leg.link.state == State::Connected;
+        (leg.leg.to_string(), flag(is_up))
+    });
+    Values::By("leg", up.collect())
+}
+
 fn servers(picture: &Snapshot) -> Vec<Family> {
     let each = |of: &dyn Fn(&Server) -> Option<f64>| {
         let servers = picture.servers.iter();
@@ -133,6 +143,11 @@ fn servers(picture: &Snapshot) -> Vec<Family> {
             "twinstream_connected",
             "1 while a stream is up, as last known here",
             each(&|server| Some(flag(server.link.state == State::Connected))),
+        ),
+        Family::new(
+            "twinstream_leg_connected",
+            "1 while the stream of a server's partition is up, as last known here",
+            legs(picture),
         ),
         Family::new(
             "twinstream_connection_changed_timestamp",

@@ -186,7 +186,7 @@ fn servers(picture: &Snapshot) -> Markup {
                 th scope="row" { (server.server) @if server.this { " (here)" } }
                 td {
                     (text::link(server, now))
-                    @if let (Some(why), true) = (&server.link.why, server.link.state != State::Connected) {
+                    @if let (Some(why), true) = (&server.link.why, server.link.state != State::Connected && server.legs.is_empty()) {
                         br; span .soft { (why) }
                     }
                     @if let Some(until) = server.until { br; span .soft { "gone since " (until) } }
@@ -201,6 +201,12 @@ fn servers(picture: &Snapshot) -> Markup {
                 td { (bars(server, now)) }
             } } }
         } }))
+        @if let Some(held) = &picture.held {
+            h2 { "Partitions" }
+            ul {
+                @for words in held.words().into_iter().chain(text::legs_down(picture)) { li { (words) } }
+            }
+        }
     }
 }
 

@@ -1,20 +1,20 @@
 //! One picture of the state, from the facts. What `status`, the page, `/metrics` and the alarms say
 //! is this and nothing else. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::{
     alarm::Alarm,
-    facts::{Away, Facts, HourFacts, ServerFacts, VaultFacts},
+    facts::{Away, Facts, GapFacts, HourFacts, SecondFacts, ServerFacts, VaultFacts},
     gather::{DAYS, WEEKS},
     link::{Link, State},
 };
 use crate::{
-    cover::{cause::Cause, window},
+    cover::{cause::Cause, part, window},
     period::{Day, Hour, Interval, Minute, UtcMs, Zone},
-    segment::name::ServerId,
+    segment::name::{Leg, Partition, ServerId},
     supervise::{plan::Stage, record::Run},
 };
 
@@ -37,6 +37,8 @@ pub struct Settled {
     pub primary: Option<ServerId>,
     /// The vault's zone.
     pub zone: Zone,
+    /// How many partitions the stream has; 0: none.
+    pub partitions: u8,
     /// New ids that may be published in 30 days; `None`: nothing is published.
     pub ids_max: Option<u64>,
     /// Why nothing may be published, if that is so.
@@ -60,6 +62,9 @@ pub struct Snapshot {
     pub timezone: String,
     /// All servers.
     pub servers: Vec<Server>,
+    /// Who has which partitions; `None`: the stream has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// Which places are away or others; what is said of them is from before.
     pub away: Vec<Away>,
     /// What is committed.
@@ -140,6 +145,31 @@ pub struct Server {
     pub aside: u64,
     /// Since which day it is gone for good.
     pub until: Option<Day>,
+    /// Its legs, where the stream comes in partitions; `link` is that of the one that is worst off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub legs: Vec<LegState>,
+}
+
+/// What is known here of one leg.
+#[derive(Debug, Clone, Serialize)]
+pub struct LegState {
+    /// Its name.
+    pub leg: Leg,
+    /// What its connection is like.
+    pub link: Link,
+    /// When its last line came, by this machine's clock.
+    pub last_line: Option<UtcMs>,
+}
+
+/// Who has which partitions of the stream now, as far as that is known here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// Those that no server is connected to.
+    pub by_nobody: Vec<Partition>,
+    /// Those that one server alone is connected to.
+    pub by_one: BTreeMap<ServerId, Vec<Partition>>,
+    /// Those that the configuration gives to nobody.
+    pub not_asked_for: Vec<Partition>,
 }
 
 /// What is committed.
@@ -264,6 +294,7 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         servers: servers
             .map(|of| server(of, ahead_ms(of.0, facts, settled), settled, now))
             .collect(),
+        held: held(facts, settled.partitions),
         away: facts.away.clone(),
         vault: vault(facts, settled, now),
         published: settled.ids_max.map(|max| published(facts, max)),
@@ -344,6 +375,63 @@ fn server(
         spool_bytes: known.bytes,
         aside: known.aside,
         until: settled.until.get(id).copied(),
+        legs: (known.legs.iter())
+            .map(|(leg, known)| LegState {
+                leg: leg.clone(),
+                link: known.link.clone(),
+                last_line: known.last_line.map(here),
+            })
+            .collect(),
+    }
+}
+
+/// Who has which of the stream's partitions.
+fn held(facts: &Facts, partitions: u8) -> Option<Held> {
+    let mut held = Held::default();
+    for partition in (1..=partitions).filter_map(Partition::new) {
+        let legs = facts.servers.values().flat_map(|server| &server.legs);
+        let mut legs = legs
+            .filter(|(leg, _)| leg.partition == Some(partition))
+            .peekable();
+        if legs.peek().is_none() {
+            held.not_asked_for.push(partition);
+            continue;
+        }
+        let mut up = legs.filter(|(_, known)| known.link.state == State::Connected);
+        match (up.next(), up.next()) {
+            (None, _) => held.by_nobody.push(partition),
+            (Some((leg, _)), None) => {
+                let of_server = held.by_one.entry(leg.server.clone()).or_default();
+                of_server.push(partition);
+            }
+            (Some(_), Some(_)) => (),
+        }
+    }
+    (0 < partitions).then_some(held)
+}
+
+impl Held {
+    /// In words, for each thing that is worth knowing.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if !self.by_nobody.is_empty() {
+            words.push(format!(
+                "no server is connected to {}",
+                part::words(&self.by_nobody)
+            ));
+        }
+        for (server, partitions) in &self.by_one {
+            let named = part::words(partitions);
+            words.push(format!("only server {server} is connected to {named}"));
+        }
+        if !self.not_asked_for.is_empty() {
+            let named = part::words(&self.not_asked_for);
+            words.push(format!("the configuration asks nobody for {named}"));
+        }
+        if words.is_empty() {
+            words.push("each partition comes over two servers at least".to_owned());
+        }
+        words
     }
 }
 
@@ -501,14 +589,7 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
     };
     let (mut covered_s, mut committed_s) = (0, 0);
     for hour in hours {
-        let seconds = if name == UNION {
-            Some(hour.coverage.union)
-        } else {
-            let of = hour.coverage.servers.iter();
-            of.into_iter()
-                .find(|(leg, _)| leg.to_string() == name)
-                .map(|(_, seconds)| *seconds)
-        };
+        let (seconds, gaps) = of_strip(name, hour);
         covered_s += seconds.map_or(0, |seconds| seconds.covered);
         let begins = seconds.and_then(|seconds| seconds.begins);
         let length = |interval: &Interval| u64::try_from(interval.seconds()).unwrap_or(0);
@@ -516,8 +597,10 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
         committed_s += seconds.map_or(whole, |seconds| seconds.seconds);
         for interval in &hour.intervals {
             let mut from = interval.begin.max(begins.unwrap_or(interval.begin));
-            let gaps = hour.gaps.iter().filter(|gap| gap.server == name);
-            for gap in gaps.filter(|gap| interval.begin < gap.end && gap.begin < interval.end) {
+            for gap in gaps
+                .iter()
+                .filter(|gap| interval.begin < gap.end && gap.begin < interval.end)
+            {
                 let (begin, end) = (gap.begin.max(from), gap.end.min(interval.end));
                 push(from, begin, COVERED);
                 push(begin, end, gap.cause.word());
@@ -534,6 +617,74 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
         committed_s,
         pieces,
     }
+}
+
+/// The seconds and the gaps of a server, or of the union. A server with several legs lacks a second that one of them lacks.
+fn of_strip(name: &str, hour: &HourFacts) -> (Option<SecondFacts>, Vec<GapFacts>) {
+    let of = |id: &str| {
+        let gaps = hour.gaps.iter().filter(|gap| gap.server == id);
+        gaps.cloned().collect::<Vec<GapFacts>>()
+    };
+    if name == UNION {
+        return (Some(hour.coverage.union), of(UNION));
+    }
+    let legs = hour.coverage.servers.iter();
+    let legs: Vec<(&Leg, &SecondFacts)> = legs
+        .filter(|(leg, _)| leg.server.as_str() == name)
+        .collect();
+    match legs[..] {
+        [] => (None, Vec::new()),
+        [(leg, seconds)] => (Some(*seconds), of(&leg.to_string())),
+        _ => {
+            let begins = legs
+                .iter()
+                .map(|(_, seconds)| seconds.begins)
+                .min()
+                .flatten();
+            let gaps = legs.iter().flat_map(|(leg, _)| of(&leg.to_string()));
+            let gaps = overlaid(&gaps.collect::<Vec<_>>());
+            let missing: i64 = gaps
+                .iter()
+                .map(|gap| gap.end.second() - gap.begin.second())
+                .sum();
+            let seconds = legs
+                .iter()
+                .map(|(_, seconds)| seconds.seconds)
+                .max()
+                .unwrap_or(0);
+            let of_server = SecondFacts {
+                seconds,
+                covered: seconds.saturating_sub(u64::try_from(missing).unwrap_or(0)),
+                begins,
+            };
+            (Some(of_server), gaps)
+        }
+    }
+}
+
+/// Gaps of several legs as those of one: where they overlap, the first cause in the order of causes holds.
+fn overlaid(gaps: &[GapFacts]) -> Vec<GapFacts> {
+    let ends: BTreeSet<UtcMs> = gaps.iter().flat_map(|gap| [gap.begin, gap.end]).collect();
+    let ends: Vec<UtcMs> = ends.into_iter().collect();
+    let mut laid: Vec<GapFacts> = Vec::new();
+    for piece in ends.windows(2) {
+        let &[begin, end] = piece else { continue };
+        let here = gaps
+            .iter()
+            .filter(|gap| gap.begin <= begin && end <= gap.end);
+        let Some(first) = here.min_by_key(|gap| gap.cause) else {
+            continue;
+        };
+        match laid.last_mut() {
+            Some(last) if last.end == begin && last.cause == first.cause => last.end = end,
+            _ => laid.push(GapFacts {
+                begin,
+                end,
+                ..first.clone()
+            }),
+        }
+    }
+    laid
 }
 
 /// How the free space became less over the samples of the last days, by the line of least squares.
@@ -590,6 +741,7 @@ mod tests {
             this: Some("1".parse().unwrap()),
             primary: Some("1".parse().unwrap()),
             zone: Zone::named("UTC").unwrap(),
+            partitions: 0,
             ids_max: Some(1_000),
             forbidden: None,
             until: BTreeMap::new(),

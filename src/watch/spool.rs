@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    facts::ServerFacts,
+    facts::{LegFacts, ServerFacts},
     link::{self, Link, State},
 };
 use crate::{
@@ -66,6 +66,8 @@ pub(super) struct Spool<'a> {
     pub(super) disk: &'a dyn Disk,
     pub(super) folder: &'a Path,
     pub(super) server: &'a ServerId,
+    /// Its legs, as the configuration has them; none: those that are found.
+    pub(super) legs: &'a [Leg],
     /// Where its acknowledgements lie, if it delivers.
     pub(super) acks: Option<&'a Path>,
 }
@@ -97,14 +99,21 @@ struct Sealed {
 #[derive(Debug, Default)]
 pub(super) struct KnownServer {
     folders: BTreeMap<PathBuf, Listed>,
+    legs: BTreeMap<Leg, KnownLeg>,
+    /// When something new was last seen here, in the steady time.
+    news: Option<UtcMs>,
+    acknowledged: Option<(Minute, UtcMs)>,
+}
+
+/// What is known of one leg of it.
+#[derive(Debug, Default)]
+struct KnownLeg {
     /// The numbers of the runs.
     runs: BTreeMap<RunId, u64>,
     /// The segments of the last day, and at least the last so many minutes, and whether they are sealed.
     names: BTreeMap<Turn, BTreeMap<SegmentName, bool>>,
     /// What the seals of the sealed ones say.
     sealed: BTreeMap<SegmentName, Sealed>,
-    /// When a new one was last seen here, in the steady time.
-    news: Option<UtcMs>,
     /// The last line, with the number of its run.
     last_line: Option<(u64, UtcMs)>,
     /// What the events tell up to and with a minute of which everything is sealed.
@@ -112,7 +121,6 @@ pub(super) struct KnownServer {
     told_until: Option<Turn>,
     /// The segments that are being written, as far as they have been read.
     open: BTreeMap<SegmentName, Place>,
-    acknowledged: Option<(Minute, UtcMs)>,
 }
 
 impl KnownServer {
@@ -122,18 +130,17 @@ impl KnownServer {
         let oldest = Minute(now.minute().0 - MINUTES);
         let knew_any = !self.folders.is_empty();
         let is_new = self.list(spool, oldest, time)?;
-        self.forget(oldest);
         let mut minutes: BTreeMap<Minute, u64> = BTreeMap::new();
-        for (name, sealed) in &self.sealed {
-            *minutes.entry(name.minute).or_insert(0) += sealed.lines;
+        let mut legs: BTreeMap<Leg, LegFacts> = BTreeMap::new();
+        for (leg, known) in &mut self.legs {
+            legs.insert(leg.clone(), known.look(spool, oldest, &mut minutes)?);
         }
-        self.read_open(spool)?;
-        let latest = self.latest();
-        for (name, place) in &self.open {
-            *minutes.entry(name.minute).or_insert(0) += place.lines;
+        if !spool.legs.is_empty() {
+            legs.retain(|leg, _| spool.legs.contains(leg));
+            for leg in spool.legs {
+                legs.entry(leg.clone()).or_default();
+            }
         }
-        self.last_line = latest.or(self.last_line);
-        let link = self.read_events(spool, oldest);
         let acknowledged = spool.acks.and_then(|path| acknowledged(spool.disk, path));
         let is_news = is_new || acknowledged != self.acknowledged;
         self.acknowledged = acknowledged;
@@ -141,12 +148,9 @@ impl KnownServer {
             self.news = Some(time.steady);
         }
         let folders = self.folders.values();
-        let last = self.names.last_key_value();
-        let last = last.and_then(|(_, names)| names.iter().rfind(|(_, sealed)| **sealed));
-        let sealed_until = last.or_else(|| {
-            let mut names = self.names.values().rev().flatten();
-            names.find(|(_, sealed)| **sealed)
-        });
+        // what is told of the server as a whole is told of the leg that is worst off
+        let worst = legs.values().max_by_key(|leg| leg.link.trouble());
+        let is_whole = legs.keys().all(|leg| leg.partition.is_none());
         Ok(ServerFacts {
             sealed: folders.clone().map(|listed| listed.sealed).sum(),
             open: folders.clone().map(|listed| listed.open).sum(),
@@ -154,13 +158,12 @@ impl KnownServer {
             bytes: folders.map(|listed| listed.bytes).sum(),
             aside: aside(spool)?,
             minutes,
-            last_line: self
-                .last_line
-                .map(|(run, at)| link.by_todays_clock(run, at)),
-            sealed_until: sealed_until.map(|(name, _)| name.minute.end()),
+            last_line: legs.values().filter_map(|leg| leg.last_line).max(),
+            sealed_until: legs.values().filter_map(|leg| leg.sealed_until).min(),
             news: self.news.map(|at| now.plus_ms(at.0 - time.steady.0)),
-            link,
+            link: worst.map(|leg| leg.link.clone()).unwrap_or_default(),
             acknowledged,
+            legs: if is_whole { BTreeMap::new() } else { legs },
         })
     }
 
@@ -169,12 +172,12 @@ impl KnownServer {
         // whoever needs what cannot be read tells of it
         let folders = spool::hour_folders(spool.disk, spool.folder, spool.server)?.found;
         self.folders.retain(|folder, _| folders.contains(folder));
-        // a server that delivers here keeps its own order there, and its seals tell it
-        let runs = Runs::read(spool.disk, spool.folder, &Leg::whole(spool.server.clone()))?;
-        self.runs
-            .extend(runs.iter().map(|run| (run.id, run.number)));
+        for (leg, known) in &mut self.legs {
+            known.read_runs(spool, leg)?;
+        }
         let busy_from = folders.len().saturating_sub(BUSY_FOLDERS);
-        let latest = self.names.last_key_value().map(|((_, minute), _)| *minute);
+        let last = |leg: &KnownLeg| Some(leg.names.last_key_value()?.0.1);
+        let latest = self.legs.values().filter_map(last).max();
         let near = [Some(time.now.minute()), latest];
         let near = near.into_iter().flatten();
         let near = near.flat_map(|minute| [Minute(minute.0 - 60), minute, Minute(minute.0 + 60)]);
@@ -203,28 +206,87 @@ impl KnownServer {
                     listed.left_open +=
                         u64::from(name.minute.end().plus_ms(LEFT_OPEN_MS) < time.now);
                 }
-                if !(oldest <= name.minute || is_busy) || self.sealed.contains_key(&name) {
+                if !(oldest <= name.minute || is_busy) {
                     continue;
                 }
-                if found.sealed {
-                    let (run_number, sealed) = sealed(spool, &name);
-                    is_new = true;
-                    self.sealed.insert(name.clone(), sealed);
-                    // of a damaged seal only its name is known
-                    let number = run_number.map(|number| (name.run, number));
-                    self.runs.extend(number);
+                let leg = name.leg();
+                if !self.legs.contains_key(&leg) {
+                    let mut known = KnownLeg::default();
+                    known.read_runs(spool, &leg)?;
+                    self.legs.insert(leg.clone(), known);
                 }
-                // the run that is not known yet is the one that goes on here
-                let number = self.runs.get(&name.run).copied().unwrap_or(u64::MAX);
-                for names in self.names.values_mut() {
-                    names.remove(&name);
+                if let Some(known) = self.legs.get_mut(&leg) {
+                    is_new |= known.take(spool, name, found.sealed);
                 }
-                let of_minute = self.names.entry((number, name.minute)).or_default();
-                of_minute.insert(name, found.sealed);
             }
         }
-        self.names.retain(|_, names| !names.is_empty());
         Ok(is_new)
+    }
+}
+
+impl KnownLeg {
+    /// What there is of it now; its lines are added to those of each minute.
+    fn look(
+        &mut self,
+        spool: &Spool<'_>,
+        oldest: Minute,
+        minutes: &mut BTreeMap<Minute, u64>,
+    ) -> io::Result<LegFacts> {
+        self.names.retain(|_, names| !names.is_empty());
+        self.forget(oldest);
+        for (name, sealed) in &self.sealed {
+            *minutes.entry(name.minute).or_insert(0) += sealed.lines;
+        }
+        self.read_open(spool)?;
+        let latest = self.latest();
+        for (name, place) in &self.open {
+            *minutes.entry(name.minute).or_insert(0) += place.lines;
+        }
+        self.last_line = latest.or(self.last_line);
+        let link = self.read_events(spool, oldest);
+        let last = self.names.last_key_value();
+        let last = last.and_then(|(_, names)| names.iter().rfind(|(_, sealed)| **sealed));
+        let sealed_until = last.or_else(|| {
+            let mut names = self.names.values().rev().flatten();
+            names.find(|(_, sealed)| **sealed)
+        });
+        Ok(LegFacts {
+            last_line: self
+                .last_line
+                .map(|(run, at)| link.by_todays_clock(run, at)),
+            sealed_until: sealed_until.map(|(name, _)| name.minute.end()),
+            link,
+        })
+    }
+
+    /// A server that delivers here keeps its own order there, and its seals tell it.
+    fn read_runs(&mut self, spool: &Spool<'_>, leg: &Leg) -> io::Result<()> {
+        let runs = Runs::read(spool.disk, spool.folder, leg)?;
+        self.runs
+            .extend(runs.iter().map(|run| (run.id, run.number)));
+        Ok(())
+    }
+
+    /// Takes a segment in; says whether it is a sealed one that was not known to be.
+    fn take(&mut self, spool: &Spool<'_>, name: SegmentName, is_sealed: bool) -> bool {
+        if self.sealed.contains_key(&name) {
+            return false;
+        }
+        if is_sealed {
+            let (run_number, sealed) = sealed(spool, &name);
+            self.sealed.insert(name.clone(), sealed);
+            // of a damaged seal only its name is known
+            let number = run_number.map(|number| (name.run, number));
+            self.runs.extend(number);
+        }
+        // the run that is not known yet is the one that goes on here
+        let number = self.runs.get(&name.run).copied().unwrap_or(u64::MAX);
+        for names in self.names.values_mut() {
+            names.remove(&name);
+        }
+        let of_minute = self.names.entry((number, name.minute)).or_default();
+        of_minute.insert(name, is_sealed);
+        is_sealed
     }
 
     /// Forgets what is older than a day and not among the last minutes.
@@ -459,6 +521,7 @@ mod tests {
                 disk: &RealDisk,
                 folder: self.dir.path(),
                 server: &self.server,
+                legs: &[],
                 acks: None,
             };
             let time = Reading {

@@ -3,15 +3,31 @@
 use super::{
     alarm::Alarm,
     letters::length,
-    link::State,
-    snapshot::{Server, Snapshot, UNION},
+    link::{Link, State},
+    snapshot::{LegState, Server, Snapshot, UNION},
 };
 pub use crate::text::{bytes, percent, plural, table};
-use crate::{period::UtcMs, supervise::record::Run};
+use crate::{
+    cover::part,
+    period::UtcMs,
+    segment::name::{Partition, ServerId},
+    supervise::record::Run,
+};
 
 /// The connection in a few words.
 pub fn link(server: &Server, now: UtcMs) -> String {
-    let link = &server.link;
+    if server.legs.is_empty() {
+        return link_words(&server.link, now);
+    }
+    let is_up = |leg: &&LegState| leg.link.state == State::Connected;
+    let up = server.legs.iter().filter(is_up).count();
+    format!(
+        "{up} of {} connected",
+        plural(server.legs.len() as u64, "partition", "partitions")
+    )
+}
+
+fn link_words(link: &Link, now: UtcMs) -> String {
     let since = link.since.map_or_else(String::new, |since| {
         let more = if link.longer { "more than " } else { "" };
         format!(" for {more}{}", length(now.0 - since.0))
@@ -89,7 +105,43 @@ fn servers(picture: &Snapshot) -> String {
             bytes(server.spool_bytes),
         ]);
     }
-    table(&rows, &[3, 4, 5, 7, 8, 9])
+    table(&rows, &[3, 4, 5, 7, 8, 9]) + &partitions(picture)
+}
+
+/// Who has which partitions, and what is the matter with the legs that are not connected.
+fn partitions(picture: &Snapshot) -> String {
+    let Some(held) = &picture.held else {
+        return String::new();
+    };
+    let words = held.words().into_iter().chain(legs_down(picture));
+    let lines: Vec<String> = words.map(|words| format!("{words}\n")).collect();
+    format!("\n{}", lines.concat())
+}
+
+/// The legs that are not connected, in a few words each; those of a server that are alike together.
+pub fn legs_down(picture: &Snapshot) -> Vec<String> {
+    let mut found: Vec<(&ServerId, String, Vec<Partition>)> = Vec::new();
+    let legs = picture.servers.iter().flat_map(|server| {
+        let legs = server.legs.iter();
+        legs.map(move |leg| (&server.server, leg))
+    });
+    for (server, leg) in legs.filter(|(_, leg)| leg.link.state != State::Connected) {
+        let words = link_words(&leg.link, picture.now);
+        let Some(partition) = leg.leg.partition else {
+            continue;
+        };
+        match found
+            .iter_mut()
+            .find(|of| (of.0, &of.1) == (server, &words))
+        {
+            Some((_, _, partitions)) => partitions.push(partition),
+            None => found.push((server, words, vec![partition])),
+        }
+    }
+    let told = found.iter().map(|(server, words, partitions)| {
+        format!("server {server}, {}: {words}", part::words(partitions))
+    });
+    told.collect()
 }
 
 fn facts(picture: &Snapshot) -> String {

@@ -93,6 +93,8 @@ fn init_asks_on_a_terminal_and_again_for_what_cannot_be() {
     let dir = TempDir::new().unwrap();
     let dialogue = [
         ("Folder for the data [/var/lib/twinstream]: ", "/srv/data"),
+        ("sample10 or firehose [sample]: ", "everything"),
+        ("sample10 or firehose [sample]: ", "sample10"),
         ("X bearer token [/etc/twinstream/x-bearer-token]: ", ""),
         ("archive's hours [UTC]: ", "Mars/Olympus"),
         ("\"Mars/Olympus\" is not a time zone", "CET"),
@@ -117,6 +119,7 @@ fn init_asks_on_a_terminal_and_again_for_what_cannot_be() {
         assert!(written.contains(line), "{line} in {written}");
     }
     assert!(!written.contains("\n[publish.osf]"), "{written}");
+    assert!(written.contains("\nstream = \"sample10\"\n"), "{written}");
 }
 
 const OLD_SETTINGS: &str = "SERVER = 1\nPYTHON_DST = /usr/bin/python3\nPYTHON_LIBRARY_DST=/usr/lib/python3\n\

@@ -767,6 +767,106 @@ for = "13s"
 kind = "brief"
 "#;
 
+/// Only the first partition is locked out.
+const FAULTS_OF_A_PARTITION: &str = r#"
+[[fault]]
+at = "40s"
+for = "8s"
+kind = "lockout"
+close = true
+partition = 1
+"#;
+
+/// One server holds both partitions of the 10 % sample, the other one of them; the first is killed and started again.
+#[test]
+fn what_happens_to_one_partition_happens_to_that_leg_alone_and_the_union_names_it() {
+    let site = Site::at_rate(12);
+    let (_api, urls) = site.simulate(&["--rate", "80"], FAULTS_OF_A_PARTITION);
+    site.configure(&urls);
+    for server in [1, 2] {
+        let path = site.path(&format!("server{server}.toml"));
+        let text = fs::read_to_string(&path).unwrap();
+        let x = "[x]\nbackfill = false\nstream = \"sample10\"\n";
+        let text = text.replace("[x]\n", x);
+        let text = text.replace("host = \"b", "partitions = \"2\"\nhost = \"b");
+        fs::write(&path, text).unwrap();
+    }
+    let mut first = site.collect(1);
+    let second = site.collect(2);
+    wait_for("a while before the lock-out", || 25.0 < site.elapsed());
+    let status = site.check_stage(1, None, &["status", "--json"], &[0]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+    let legs = status["servers"][0]["legs"].as_array().unwrap();
+    let connections: Vec<&str> = legs
+        .iter()
+        .map(|leg| leg["link"]["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(connections, ["connected", "connected"], "{status}");
+    assert_eq!(
+        status["held"]["by_nobody"],
+        serde_json::json!([]),
+        "{status}"
+    );
+    assert_eq!(status["held"]["by_one"]["1"][0], 1, "{status}");
+    wait_for("a time to kill", || 95.0 < site.elapsed());
+    first.0.kill().unwrap();
+    first.0.wait().unwrap();
+    wait_for("a while without it", || 110.0 < site.elapsed());
+    let first = site.collect(1);
+    wait_for("it collects again", || 140.0 < site.elapsed());
+    stop(first);
+    stop(second);
+    site.check_stage(2, None, &["deliver"], &[0]);
+    site.check_stage(1, Some(SETTLED), &["merge"], &[0]);
+    site.check_verify();
+    let gaps = site.check_stage(1, Some(SETTLED), &["gaps", "--csv"], &[0]);
+    let gaps = String::from_utf8(gaps.stdout).unwrap();
+    let begin: twinstream::period::UtcMs = BEGIN.parse().unwrap();
+    let found = |server: &str, cause: &str, detail: &str| -> Vec<(i64, i64)> {
+        let mut rows = csv::Reader::from_reader(gaps.as_bytes());
+        let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+        let second = |text: &str| {
+            let at: twinstream::period::UtcMs = text.parse().unwrap();
+            (at.0 - begin.0) / 1_000
+        };
+        let here = rows
+            .iter()
+            .filter(|row| &row[0] == server && &row[4] == cause && row[5].contains(detail));
+        let here = here.map(|row| (second(&row[1]), second(&row[2])));
+        // the beginning and the end are no matter here
+        here.filter(|gap| 15 < gap.0 && gap.1 < 138).collect()
+    };
+    let lies = |gaps: &[(i64, i64)], from: i64, to: i64| {
+        assert!(!gaps.is_empty(), "{from}-{to}");
+        let lie = gaps.iter().all(|gap| from <= gap.0 && gap.1 <= to);
+        assert!(lie, "{gaps:?} in {from}-{to}");
+    };
+    lies(&found("1.01", "lock-out", ""), 28, 66);
+    lies(&found("union", "lock-out", "partition 1"), 28, 66);
+    lies(&found("1.01", "not running", ""), 66, 132);
+    lies(&found("1.02", "not running", ""), 66, 132);
+    // what the other server has is no gap of the union
+    lies(&found("union", "not running", "partition 1"), 66, 132);
+    for (server, cause) in [
+        ("1.02", "lock-out"),
+        ("2.02", "lock-out"),
+        ("2.02", "not running"),
+    ] {
+        assert_eq!(found(server, cause, ""), [], "{gaps}");
+    }
+    assert_eq!(found("union", "not running", "2"), [], "{gaps}");
+    let certificate = site.check_stage(1, Some(SETTLED), &["report", "2026-11-23"], &[0, 5]);
+    let certificate = String::from_utf8(certificate.stdout).unwrap();
+    assert!(certificate.contains("partition 1"), "{certificate}");
+    let names = files_below(&site.path("server1/spool/1"));
+    let has = |part: &str| {
+        names
+            .iter()
+            .any(|path| path.to_string_lossy().contains(part))
+    };
+    assert!(has("1_sample10.01_") && has("1_sample10.02_") && has("runs.02.json"));
+}
+
 #[test]
 fn after_streams_that_break_again_and_again_two_servers_collect_again_soon_and_not_in_step() {
     let site = Site::new();

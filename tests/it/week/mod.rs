@@ -15,11 +15,12 @@ use twinstream::{
     backoff::{Backoff, End, HOLDS_MS, Next, RateLimit, Refusal},
     collect::pulse::Pulse,
     cover::{
-        account::{Account, Given, InSecond, account},
+        account::{Account, Given, InSecond, Seconds, account},
         cause::Cause,
         clock::{self, Lag},
         evidence::{EventsFile, Timeline},
         gap,
+        part::{self, Part},
     },
     merge::plan::{self, Span, Stock, When},
     period::{Interval, Minute, UtcMs, Zone},
@@ -29,6 +30,9 @@ use twinstream::{
     },
 };
 
+/// Days of streams that come in partitions.
+mod legs;
+
 /// Every everyday run tries so many weeks; `scripts/sim` many more.
 const SEEDS: u64 = 4;
 
@@ -36,6 +40,8 @@ const SEEDS: u64 = 4;
 const CLOCK_SEEDS: u64 = 50;
 
 const WEEK_S: i64 = 7 * 86_400;
+/// How long the worlds of streams with partitions last.
+const DAY_S: i64 = 86_400;
 /// How long the worlds of wrong clocks last.
 const CLOCKS_S: i64 = 2 * 86_400;
 /// Posts of each second, evenly spread.
@@ -80,7 +86,11 @@ struct World {
 impl World {
     fn new(dice: &mut Dice, seconds: i64) -> Self {
         let mut windows: Vec<(i64, i64)> = Vec::new();
-        let count = if seconds == WEEK_S { 10 } else { 7 };
+        let count = match seconds {
+            WEEK_S => 10,
+            DAY_S => 3,
+            _ => 7,
+        };
         while windows.len() < count {
             let begin = dice.between(3_600, seconds - 7_200);
             let end = begin + dice.between(20, 1_500);
@@ -795,11 +805,11 @@ fn expected(truth: &[Vec<Truth>; 2]) -> Vec<Second> {
         .collect()
 }
 
-/// Accounts of the hours of a range, with their begin in seconds of the week.
+/// Accounts of the hours of a range, with their begin in seconds of the week; `legs` ascend, each with its posts.
 fn accounts(
     world: &World,
     stock: &[(Stock, EventsFile)],
-    posts: &[Vec<Truth>; 2],
+    (legs, posts): (&[Leg], &[&[Truth]]),
     hours: &std::ops::Range<i64>,
 ) -> Vec<(i64, Account)> {
     let zone = Zone::named("UTC").unwrap();
@@ -812,7 +822,6 @@ fn accounts(
         now: world.at(world.seconds * 1_000 + 3_600_000),
         primary: None,
     };
-    let servers: Vec<Leg> = ["1", "2"].map(|id| id.parse().unwrap()).into();
     let mut found = Vec::new();
     for candidate in plan::candidates(&known, &BTreeSet::new(), &when) {
         let intervals = zone.intervals(candidate.hour);
@@ -820,38 +829,42 @@ fn accounts(
         if !hours.contains(&begin) {
             continue;
         }
-        let timelines: Vec<Timeline> = servers
+        let timelines: Vec<Timeline> = legs
             .iter()
-            .map(|id| {
+            .map(|leg| {
                 let numbers = candidate.events.iter();
-                let numbers = numbers.filter(|n| known[**n].name.is_of(id));
+                let numbers = numbers.filter(|n| known[**n].name.is_of(leg));
                 let mut files: Vec<EventsFile> =
                     numbers.clone().map(|n| stock[*n].1.clone()).collect();
-                let mut lags: BTreeMap<RunId, Vec<Lag>> = BTreeMap::new();
+                let mut of_runs: BTreeMap<RunId, Vec<Lag>> = BTreeMap::new();
                 let of_hour = numbers.map(|number| &known[*number]);
                 for of in of_hour.filter(|of| intervals[0].contains(of.minute.begin())) {
-                    lags.entry(of.name.run).or_default().extend(of.lag);
+                    of_runs.entry(of.name.run).or_default().extend(of.lag);
                 }
-                clock::set(&mut files, &lags);
+                clock::set(&mut files, &of_runs);
                 Timeline::of(&files, false)
             })
             .collect();
-        let in_second = (begin..begin + 3_600).filter_map(|second| {
-            let place = usize::try_from(second).unwrap();
-            let of = |number: usize| u64::try_from(posts[number][place].posts).unwrap();
-            let (first, other) = (of(0), of(1));
-            let in_second = InSecond {
-                posts: first.max(other),
-                servers: vec![first, other],
-                common: first.min(other),
-                belated: Vec::new(),
-            };
-            (0 < in_second.posts).then_some((world.begin.second() + second, in_second))
-        });
+        let of_part = |part: Part| -> Seconds {
+            let in_second = (begin..begin + 3_600).filter_map(|second| {
+                let place = usize::try_from(second).unwrap();
+                let of = |leg: &usize| u64::try_from(posts[*leg][place].posts).unwrap();
+                let servers: Vec<u64> = part.legs.iter().map(of).collect();
+                let in_second = InSecond {
+                    posts: servers.iter().copied().max().unwrap(),
+                    common: servers.iter().copied().min().unwrap(),
+                    servers,
+                    belated: Vec::new(),
+                };
+                (0 < in_second.posts).then_some((world.begin.second() + second, in_second))
+            });
+            in_second.collect()
+        };
+        let parts: Vec<Seconds> = part::parts(legs).into_iter().map(of_part).collect();
         let account = account(&Given {
             intervals: &intervals,
-            servers: &servers,
-            posts: &[in_second.collect()],
+            servers: legs,
+            posts: &parts,
             timelines: &timelines,
             is_in_span: true,
             began: when.span.began,
@@ -859,6 +872,11 @@ fn accounts(
         found.push((begin, account));
     }
     found
+}
+
+/// Both servers, as legs of a stream without partitions.
+fn two() -> [Leg; 2] {
+    ["1", "2"].map(|id| id.parse().unwrap())
 }
 
 /// Merges all hours, or those of a range, and compares every second.
@@ -881,7 +899,7 @@ fn check(
     let beginnings: Vec<i64> = posts.iter().flat_map(of_server).collect();
     let mut causes = BTreeSet::new();
     let mut all_gaps = Vec::new();
-    for (begin, found) in accounts(world, stock, posts, &hours) {
+    for (begin, found) in accounts(world, stock, (&two(), &[&posts[0], &posts[1]]), &hours) {
         check_hour(name, world, begin, &found.gaps, (&expected, &beginnings));
         let covered = |server: usize, place: i64| {
             let bits = found.servers[server].bits(3_600).unwrap().0;
@@ -1134,7 +1152,12 @@ fn check_storm(seed: u64) {
     for truth in posts.iter_mut().flatten() {
         truth.posts = truth.posts.max(0);
     }
-    for (begin, found) in accounts(&world, &stock, &posts, &(0..STORM_S)) {
+    for (begin, found) in accounts(
+        &world,
+        &stock,
+        (&two(), &[&posts[0], &posts[1]]),
+        &(0..STORM_S),
+    ) {
         let name = format!("storm {seed}, {}", world.at(begin * 1_000));
         check_parts(&name, world.begin.second() + begin, &found.gaps);
         let here = |gap: &&gap::Gap, cause| gap.cause == cause;
