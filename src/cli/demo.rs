@@ -379,7 +379,7 @@ fn configuration(
     };
     let text = match source.unwrap_or_default() {
         SourceArg::X => [CONFIG, PUBLISHED].concat(),
-        SourceArg::Bluesky => format!("source = \"bluesky\"\n{CONFIG}"),
+        SourceArg::Bluesky => format!("source = \"bluesky\"\n{CONFIG}{PUBLISHED}"),
     };
     let written = file::read(&text).map_err(told)?;
     let settings = resolve::resolve(&written, Path::new("/"), &Me::default()).map_err(told)?;

@@ -148,6 +148,23 @@ fn the_demo_of_bluesky_shows_what_was_asked_for_again_and_what_could_not_be_had(
     assert!(100 < lost[0] && 10 < lost[1], "{lost:?}");
     let mail = fs::read_to_string(files_below(&dir.join("mail")).first().unwrap()).unwrap();
     assert!(mail.contains("report of 2026-11-23"));
+    let public = files_below(&dir.join("osf/storage"));
+    let names = public
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap());
+    let names: Vec<&str> = names.collect();
+    for name in [
+        "2026-11-23_14_IDs.txt.xz",
+        "2026-11-23_14_manifest.json",
+        "DATASET.md",
+    ] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.contains("posts") || name.contains("deletions"))
+    );
 }
 
 #[test]
