@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::{exit::TABLE, global::Global};
 
-/// Collects the X sampled stream on several servers, merges it into one archive, and proves what it has.
+/// Collects a public post stream (X, Bluesky) on several servers, merges it into one archive, and proves what it has.
 #[derive(Debug, Parser)]
 #[command(name = "twinstream", version, after_help = TABLE, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -53,7 +53,7 @@ pub(crate) enum Command {
     Verify(super::verify::VerifyArgs),
     /// Tells what a segment, events file, seal, manifest or vault file contains
     Inspect(super::inspect::InspectArgs),
-    /// Runs the simulated X API, OSF and mail server on loopback, for rehearsals and tests
+    /// Runs simulated platforms, OSF and a mail server on loopback, for rehearsals
     Simulate(Box<super::simulate::SimulateArgs>),
     /// Prints or installs the systemd unit for this server
     Service(super::service::ServiceArgs),

@@ -133,6 +133,9 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Result<Exit, Failure> {
         let what = format!("{primary} cannot be both the primary and the secondary");
         return Err(Failure::new(Exit::Usage, what).hint(SAME_HOST));
     }
+    if answers.secondary.is_some() {
+        name_in_full(&path, &mut answers)?;
+    }
     let text = answers.to_toml(&host);
     check(&text, &path, &host)?;
     write(&path, &text)?;
@@ -147,6 +150,19 @@ fn set<T: Clone>(answer: &mut Option<T>, told: Option<&T>) {
     if let Some(told) = told {
         *answer = Some(told.clone());
     }
+}
+
+/// The folder for the data, as the other server has to name it.
+fn name_in_full(path: &Path, answers: &mut Answers) -> Result<(), Failure> {
+    let Some(folder) = answers.data_dir.take() else {
+        return Ok(());
+    };
+    let written = folder.display().to_string();
+    let folder = home::expand(&written, home::home().as_deref())
+        .map_err(|why| Failure::new(Exit::Usage, why.to_string()))?;
+    let beside = std::path::absolute(path)?;
+    answers.data_dir = Some(beside.parent().unwrap_or(Path::new("/")).join(folder));
+    Ok(())
 }
 
 /// What the flags say goes before everything else.

@@ -53,7 +53,7 @@ impl Unit<'_> {
         let mut lines = vec![
             "# Made by `twinstream service print`; make it again when the configuration gets other folders or secrets.".to_owned(),
             "[Unit]".to_owned(),
-            format!("Description=twinstream: collects the X sampled stream{}", self.role()),
+            format!("Description=twinstream: collects a public post stream{}", self.role()),
             format!("RequiresMountsFor={}", self.mounts()),
         ];
         if let Kind::System { .. } = self.kind {

@@ -564,24 +564,35 @@ impl Driver<'_> {
                 return;
             };
             let outcome = self.session.attempt(endpoint, resume).await;
-            self.move_on(&outcome, now);
+            self.note(&outcome, now);
             if halt.state().stop.is_some() {
                 return;
             }
             let next = self.judge(&outcome);
             self.wait(next).await;
+            self.move_on();
         }
     }
 
-    /// To the next place, when one has given nothing for too long.
-    fn move_on(&mut self, outcome: &Outcome, asked: UtcMs) {
+    /// Since when the place has given nothing.
+    fn note(&mut self, outcome: &Outcome, asked: UtcMs) {
         if outcome.last.arrival.is_some() || outcome.end == End::Local {
             self.failing_since = None;
-            return;
+        } else {
+            self.failing_since.get_or_insert(asked);
         }
-        let since = *self.failing_since.get_or_insert(asked);
+    }
+
+    /// When another place is asked, if there is one and this one gives nothing.
+    fn moves_on_at(&self) -> Option<UtcMs> {
+        let since = self.failing_since.filter(|_| 1 < self.endpoints.len())?;
+        Some(since.plus_ms(ENDPOINT_MS))
+    }
+
+    /// To the next place, when one has given nothing for too long.
+    fn move_on(&mut self) {
         let now = self.session.clock.steady();
-        if 1 < self.endpoints.len() && ENDPOINT_MS <= now.0 - since.0 {
+        if self.moves_on_at().is_some_and(|at| at <= now) {
             self.failing_since = None;
             self.endpoint = (self.endpoint + 1) % self.endpoints.len();
             if let Some(next) = self.endpoints.get(self.endpoint) {
@@ -602,7 +613,11 @@ impl Driver<'_> {
             cursor: outcome.last.cursor.or(self.last.cursor),
         };
         let now = self.session.clock.steady();
-        let next = self.backoff.ended(now, outcome.end);
+        let mut next = self.backoff.ended(now, outcome.end);
+        // what one place refuses, another may give; requests are spread over all of them
+        if let Some(at) = self.moves_on_at().filter(|_| next.why != Why::Budget) {
+            next.until = next.until.min(at.max(now));
+        }
         let wait_ms = next.until.0.saturating_sub(now.0);
         let (words, why) = (&outcome.words, next.why);
         if outcome.end == End::Local {

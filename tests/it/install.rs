@@ -92,7 +92,7 @@ fn on_a_terminal(folder: &Path, arguments: &str, dialogue: &[(&str, &str)]) -> S
 fn init_asks_on_a_terminal_and_again_for_what_cannot_be() {
     let dir = TempDir::new().unwrap();
     let dialogue = [
-        ("Folder for the data [/var/lib/twinstream]: ", "/srv/data"),
+        ("Folder for the data [/var/lib/twinstream]: ", "data"),
         ("sample10 or firehose [sample]: ", "everything"),
         ("sample10 or firehose [sample]: ", "sample10"),
         ("X bearer token [/etc/twinstream/x-bearer-token]: ", ""),
@@ -110,8 +110,13 @@ fn init_asks_on_a_terminal_and_again_for_what_cannot_be() {
     let shown = on_a_terminal(dir.path(), "init", &dialogue);
     assert!(shown.contains("wrote twinstream.toml"), "{shown}");
     let written = fs::read_to_string(dir.path().join("twinstream.toml")).unwrap();
+    // both servers name one folder
+    let folder = dir.path().join("data").display().to_string();
+    let data_dir = format!("data_dir = \"{folder}\"");
+    let spool = format!("deliver_to = \"ssh://twinstream@one.example.org{folder}/spool\"");
     for line in [
-        "data_dir = \"/srv/data\"",
+        data_dir.as_str(),
+        &spool,
         "timezone = \"CET\"",
         "host = \"two.example.org\"",
         "to = [\"me@example.org\"]",

@@ -964,6 +964,25 @@ fn a_portal_gives_no_post_and_a_gap_that_names_it() {
     assert!(is_told, "{gaps}");
 }
 
+#[test]
+fn an_endpoint_that_refuses_is_left_for_the_next_one() {
+    let site = Site::new();
+    let more = ["--source", "bluesky", "--rate", "20"];
+    let (_instances, urls) = site.simulate(&more, "");
+    // its path is wrong: HTTP 404, for which one would wait 15 minutes
+    let wrong = format!("{}/subscribe", urls[0]);
+    site.configure_bluesky(&[wrong, urls[1].clone()]);
+    let collector = site.collect(1);
+    let log = || fs::read_to_string(site.path("server1.log")).unwrap_or_default();
+    wait_for("events of the second one", || {
+        60.0 < site.elapsed() && site.lines(1).len() > 20
+    });
+    stop(collector);
+    let log = log();
+    assert!(log.contains("404"), "{log}");
+    assert!(log.contains(&format!("asked for at {}", urls[1])), "{log}");
+}
+
 /// One instance falls silent, one breaks off and cannot be reached for a while; what one server misses while it is down is no more to be had when it
 /// asks for it.
 const OF_INSTANCES: &str = r#"
