@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -19,12 +19,12 @@ use crate::{
     },
     segment::{
         name::{SegmentName, ServerId},
-        seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
+        seal::{Digest, Hashing, SEAL_BYTES_MAX, Seal, SealError},
         spool,
     },
     world::{
         crash::{self, Point},
-        disk::{self, Disk, DiskFile},
+        disk::{self, Disk},
     },
 };
 
@@ -78,24 +78,6 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> NotFetched + '_ {
     move |source| NotFetched::Io {
         path: path.to_owned(),
         source,
-    }
-}
-
-/// Writes and hashes.
-struct Hashing {
-    file: Box<dyn DiskFile>,
-    digester: Digester,
-}
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.file.write(bytes)?;
-        self.digester.update(bytes.get(..len).unwrap_or_default());
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }
 
@@ -188,12 +170,14 @@ impl Job<'_> {
             };
         }
         let aside = disk::aside(path);
-        let mut to = Hashing {
-            file: disk::create_anew(self.disk, &aside).map_err(at(&aside))?,
-            digester: Digester::default(),
-        };
+        let file = disk::create_anew(self.disk, &aside).map_err(at(&aside))?;
+        let mut to = Hashing::new(file);
         let read = self.store.read(key, sealed.bytes, &mut to);
-        let found = to.digester.finish();
+        let Hashing {
+            to: mut file,
+            digester,
+        } = to;
+        let found = digester.finish();
         let is_it = match read {
             Ok(Some(_)) if found == *sealed => Ok(()),
             Ok(Some(_)) => Err(NotFetched::Differs {
@@ -205,12 +189,12 @@ impl Job<'_> {
             Err(why) => Err(why.into()),
         };
         if let Err(why) = is_it {
-            drop(to.file);
+            drop(file);
             self.disk.remove(&aside).map_err(at(&aside))?;
             return Err(why);
         }
-        to.file.sync().map_err(at(&aside))?;
-        drop(to.file);
+        file.sync().map_err(at(&aside))?;
+        drop(file);
         self.disk.rename(&aside, path).map_err(at(path))?;
         let folder = path.parent().unwrap_or(path);
         self.disk.sync_folder(folder).map_err(at(folder))

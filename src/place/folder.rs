@@ -11,12 +11,9 @@ use std::{
 
 use super::store::{Checked, Content, Created, Key, Listed, Store, StoreError};
 use crate::{
-    segment::seal::{Digest, Digester},
+    segment::{raw, seal::Digest},
     world::disk::{self, Disk},
 };
-
-/// So much is read at once.
-const CHUNK_BYTES: usize = 256 * 1024;
 
 /// A folder.
 pub struct Folder<'a> {
@@ -32,16 +29,7 @@ impl Folder<'_> {
     }
 
     fn digest(&self, path: &Path) -> Result<Digest, StoreError> {
-        let mut digester = Digester::default();
-        let mut file = self.disk.open(path)?;
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            let len = file.read(&mut chunk)?;
-            match chunk.get(..len) {
-                Some([]) | None => return Ok(digester.finish()),
-                Some(piece) => digester.update(piece),
-            }
-        }
+        Ok(raw::read_through(&mut *self.disk.open(path)?, |_| Ok(()))?)
     }
 
     fn walk(
@@ -103,13 +91,8 @@ impl Store for Folder<'_> {
         if let Err(why) = std::io::copy(&mut checked, &mut file) {
             drop(file);
             self.disk.remove(&aside)?;
-            return Err(match checked.other {
-                Some(found) => StoreError::Changed {
-                    key: key.clone(),
-                    found,
-                },
-                None => checked.failed.unwrap_or(why).into(),
-            });
+            checked.ended(key)?;
+            return Err(why.into());
         }
         file.sync()?;
         drop(file);

@@ -170,37 +170,15 @@ pub trait Store {
     fn delete(&self, key: &Key) -> Result<(), StoreError>;
 }
 
-/// Counts and hashes what is written to it.
-#[derive(Default)]
-pub struct Counting(Digester);
-
-impl Counting {
-    /// What was written.
-    pub fn finish(self) -> Digest {
-        self.0.finish()
-    }
-}
-
-impl Write for Counting {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// What a file is, read through.
 pub fn digest_of(
     store: &dyn Store,
     key: &Key,
     bytes_max: u64,
 ) -> Result<Option<Digest>, StoreError> {
-    let mut counting = Counting::default();
-    let found = store.read(key, bytes_max, &mut counting)?;
-    Ok(found.map(|_bytes| counting.finish()))
+    let mut digester = Digester::default();
+    let found = store.read(key, bytes_max, &mut digester)?;
+    Ok(found.map(|_bytes| digester.finish()))
 }
 
 /// A whole file of at most so many bytes.
@@ -257,6 +235,18 @@ impl<'a> Checked<'a> {
             failed: None,
             other: None,
         })
+    }
+
+    /// Why reading ended early, if it did.
+    pub fn ended(self, key: &Key) -> Result<(), StoreError> {
+        match (self.other, self.failed) {
+            (Some(found), _) => Err(StoreError::Changed {
+                key: key.clone(),
+                found,
+            }),
+            (None, Some(why)) => Err(why.into()),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Holds the next bytes; whether there are any.

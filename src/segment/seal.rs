@@ -3,6 +3,8 @@
 //! Written last and durably, so its presence says that both are complete. It comes from another
 //! machine when files were delivered, so it is read with a limit and against the file's own name.
 
+use std::io::{self, Write};
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -161,6 +163,48 @@ impl Digester {
             bytes: self.bytes,
             sha256: hex(&self.hash.finalize()),
         }
+    }
+}
+
+/// Takes what is written to it in.
+impl Write for Digester {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is written through it, hashed.
+pub struct Hashing<W> {
+    /// Where it goes.
+    pub to: W,
+    /// What has gone there.
+    pub digester: Digester,
+}
+
+impl<W> Hashing<W> {
+    /// Nothing yet.
+    pub fn new(to: W) -> Self {
+        Self {
+            to,
+            digester: Digester::default(),
+        }
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.to.write(bytes)?;
+        self.digester.update(bytes.get(..len).unwrap_or_default());
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 

@@ -150,14 +150,18 @@ impl Identity {
 
     /// The bytes that mark a new vault.
     pub fn mark(id: &PlaceId, timezone: &str, stream: &str) -> serde_json::Result<Vec<u8>> {
-        let identity = Self {
+        Self::new(id, timezone, stream).to_json()
+    }
+
+    /// Of a vault that has no hour yet.
+    fn new(id: &PlaceId, timezone: &str, stream: &str) -> Self {
+        Self {
             format: FORMAT,
             id: id.clone(),
             timezone: timezone.to_owned(),
             stream: stream.to_owned(),
             first_hour: None,
-        };
-        identity.to_json()
+        }
     }
 
     /// Which vault is marked so.
@@ -174,14 +178,7 @@ impl Identity {
         timezone: &str,
         stream: &str,
     ) -> Result<(), IdentityError> {
-        let identity = Self {
-            format: FORMAT,
-            id: id.clone(),
-            timezone: timezone.to_owned(),
-            stream: stream.to_owned(),
-            first_hour: None,
-        };
-        identity.write(disk, vault)
+        Self::new(id, timezone, stream).write(disk, vault)
     }
 
     /// Moves the first hour back if that one is earlier.

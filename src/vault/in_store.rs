@@ -18,7 +18,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -34,13 +34,14 @@ use super::{
 };
 use crate::{
     period::{Day, Hour},
-    place::store::{
-        self, Content, Created, Key, NotAKey, Store, StoreError, create_of, read_whole,
+    place::store::{Content, Created, Key, NotAKey, Store, StoreError, create_of, read_whole},
+    segment::{
+        raw,
+        seal::{Digest, Hashing},
     },
-    segment::seal::{Digest, Digester},
     world::{
         crash::{self, Point},
-        disk::{self, Disk, DiskFile},
+        disk::{self, Disk},
     },
 };
 
@@ -188,6 +189,34 @@ struct Chain {
     latest: BTreeMap<Hour, u64>,
 }
 
+impl Chain {
+    /// As far as the copy here has it.
+    fn of(lines: &[Line]) -> Self {
+        let mut chain = Self {
+            lines: lines.len() as u64,
+            previous: ledger::head_of(lines, lines),
+            latest: BTreeMap::new(),
+        };
+        for line in lines {
+            chain.has(line);
+        }
+        chain
+    }
+
+    fn has(&mut self, line: &Line) {
+        let revision = self.latest.entry(line.hour).or_insert(0);
+        *revision = line.revision.max(*revision);
+    }
+
+    /// With a further line.
+    fn take(&mut self, line: &Line) -> io::Result<()> {
+        self.previous = line.hash()?;
+        self.lines += 1;
+        self.has(line);
+        Ok(())
+    }
+}
+
 /// A vault in a store, and its copy on this machine.
 pub struct InStore<'a> {
     store: &'a dyn Store,
@@ -224,17 +253,7 @@ impl<'a> InStore<'a> {
         vault: &'a Path,
         draw: &'a dyn Fn() -> io::Result<u64>,
     ) -> Result<Self, InStoreError> {
-        let mut latest = BTreeMap::new();
-        let lines = ledger::read(disk, vault)?;
-        for line in &lines {
-            let revision = latest.entry(line.hour).or_insert(0);
-            *revision = line.revision.max(*revision);
-        }
-        let chain = Chain {
-            lines: lines.len() as u64,
-            previous: ledger::head(disk, vault)?,
-            latest,
-        };
+        let chain = Chain::of(&ledger::read(disk, vault)?);
         Ok(Self {
             store,
             disk,
@@ -265,10 +284,7 @@ impl<'a> InStore<'a> {
     fn catch_up(&self) -> Result<(), InStoreError> {
         let mut chain = self.chain.borrow_mut();
         while let Some(line) = self.line(chain.lines + 1, &chain.previous)? {
-            chain.lines += 1;
-            chain.previous = line.hash().map_err(|why| at(self.vault)(why.into()))?;
-            let revision = chain.latest.entry(line.hour).or_insert(0);
-            *revision = line.revision.max(*revision);
+            chain.take(&line).map_err(at(self.vault))?;
         }
         Ok(())
     }
@@ -313,9 +329,7 @@ impl<'a> InStore<'a> {
             let bytes = line.to_bytes().map_err(|why| at(self.vault)(why.into()))?;
             // whoever was faster is read by the next turn
             if create_of(self.store, &line_key(chain.lines + 1)?, &bytes)? == Created::Stands {
-                chain.lines += 1;
-                chain.previous = line.hash().map_err(|why| at(self.vault)(why.into()))?;
-                chain.latest.insert(hour, next);
+                chain.take(&line).map_err(at(self.vault))?;
                 crash::point(Point::LineCreated);
             }
         }
@@ -361,17 +375,11 @@ impl<'a> InStore<'a> {
     /// that have changed.
     pub fn follow(&self, wants: &dyn Fn(Day) -> bool) -> Result<Vec<Hour>, InStoreError> {
         let mut ledger = Ledger::open(self.disk, self.vault)?;
+        let mut chain = Chain::of(&ledger::read(self.disk, self.vault)?);
         let mut lines = Vec::new();
-        let mut number = ledger::read(self.disk, self.vault)?.len() as u64;
-        let mut previous = ledger::head(self.disk, self.vault)?;
-        while let Some(line) = self.line(number + 1, &previous)? {
-            number += 1;
-            previous = line.hash().map_err(|why| at(self.vault)(why.into()))?;
+        while let Some(line) = self.line(chain.lines + 1, &chain.previous)? {
+            chain.take(&line).map_err(at(self.vault))?;
             lines.push(line);
-        }
-        let mut latest = BTreeMap::new();
-        for line in &lines {
-            latest.insert(line.hour, line.revision);
         }
         let mut changed = Vec::new();
         for line in &lines {
@@ -382,7 +390,7 @@ impl<'a> InStore<'a> {
                 return Err(self.wrong(&key, "it is not what the ledger says"));
             }
             if wants(line.hour.day()) {
-                let is_latest = latest.get(&line.hour) == Some(&line.revision);
+                let is_latest = chain.latest.get(&line.hour) == Some(&line.revision);
                 self.place(&committed, is_latest, &mut ledger)?;
                 if is_latest {
                     changed.push(line.hour);
@@ -441,15 +449,12 @@ impl<'a> InStore<'a> {
         }
         let key = data_key(place.hour, &committed.attempt, &output.name)?;
         let file = disk::create_anew(self.disk, &path).map_err(at(&path))?;
-        let mut to = Hashing {
-            file,
-            digester: Digester::default(),
-        };
+        let mut to = Hashing::new(file);
         let found = self.store.read(&key, output.bytes, &mut to)?;
         if found.is_none() || !is_it(&to.digester.finish()) {
             return Err(self.wrong(&key, "it is not what its manifest says"));
         }
-        to.file.sync().map_err(at(&path))
+        to.to.sync().map_err(at(&path))
     }
 
     /// Says in the store with which hour the vault begins, if nobody has said so of an earlier one.
@@ -532,27 +537,7 @@ impl Commits for InStore<'_> {
 
 /// What a file is.
 fn digest_of(disk: &dyn Disk, path: &Path) -> io::Result<Digest> {
-    let mut to = store::Counting::default();
-    io::copy(&mut disk.open(path)?, &mut to)?;
-    Ok(to.finish())
-}
-
-/// Writes and hashes.
-struct Hashing {
-    file: Box<dyn DiskFile>,
-    digester: Digester,
-}
-
-impl Write for Hashing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.file.write(bytes)?;
-        self.digester.update(bytes.get(..len).unwrap_or_default());
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
+    raw::read_through(&mut *disk.open(path)?, |_| Ok(()))
 }
 
 #[cfg(test)]

@@ -236,16 +236,6 @@ impl<R: Read> Read for HashedSource<R> {
     }
 }
 
-/// The digest of all bytes of a source.
-pub(super) fn digest_of(source: impl Read) -> io::Result<Digest> {
-    let mut hashed = HashedSource {
-        source,
-        digester: Digester::default(),
-    };
-    io::copy(&mut hashed, &mut io::sink())?;
-    Ok(hashed.digester.finish())
-}
-
 /// Reads a file through: what is in it. `each` is given the content, piece by piece.
 pub fn read_through(
     disk: &dyn Disk,

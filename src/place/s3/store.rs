@@ -129,14 +129,8 @@ impl S3 {
         let said = self
             .requests
             .put(self.way(), key.as_str(), bytes, &mut checked);
-        match (checked.other, checked.failed) {
-            (Some(found), _) => Err(StoreError::Changed {
-                key: key.clone(),
-                found,
-            }),
-            (None, Some(why)) => Err(why.into()),
-            (None, None) => Ok(said),
-        }
+        checked.ended(key)?;
+        Ok(said)
     }
 }
 

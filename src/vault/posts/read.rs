@@ -21,12 +21,12 @@ use parquet::{
 };
 
 use super::{
-    super::{manifest::Output, xz},
+    super::manifest::Output,
     rows::LINE,
     write::{lines, output, take_content},
 };
 use crate::{
-    segment::seal::Digester,
+    segment::{raw, seal::Digester},
     world::{
         disk::{self, Disk},
         panic::contained,
@@ -118,7 +118,7 @@ pub fn read_through(
     wanted: Wanted,
     mut each: impl FnMut(&RecordBatch) -> io::Result<()>,
 ) -> io::Result<Output> {
-    let file = xz::digest_of(disk.open(path)?)?;
+    let file = raw::read_through(&mut *disk.open(path)?, |_| Ok(()))?;
     let chunks = Chunks {
         source: Arc::new(Mutex::new(disk.open(path)?)),
         len: file.bytes,
