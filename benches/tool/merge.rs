@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use clap::Args;
 use twinstream::{
     config::settings::{Merge, Xz},
-    merge::{deletions::Hear, run::Job, unit::UNIT_BYTES},
+    merge::{deletions::Honour, run::Job, unit::UNIT_BYTES},
     period::{Hour, Zone},
     place::{decide::Asks, door::Door},
     source::Stream,
@@ -72,7 +72,7 @@ impl MergeHour {
             commits: &Here,
             settings: &settings,
             servers: &[],
-            hear: Hear::Never,
+            honour: Honour::Never,
             asked: &BTreeSet::from([self.hour]),
             threads: self.threads,
             unit_bytes: UNIT_BYTES,

@@ -17,7 +17,7 @@ use crate::{
         receive::{self, Received},
     },
     merge::{
-        deletions::Hear,
+        deletions::Honour,
         outcome::Outcome,
         run::{Job, Plan, RunError, Step},
         unit::UNIT_BYTES,
@@ -114,10 +114,10 @@ impl Primary {
             stream: self.setup.stream(),
             settings: &settings.merge,
             servers: &settings.servers,
-            hear: if self.setup.honours_deletions() {
-                Hear::Daily
+            honour: if self.setup.honours_deletions() {
+                Honour::Daily
             } else {
-                Hear::Never
+                Honour::Never
             },
             asked,
             threads: std::thread::available_parallelism().map_or(1, usize::from),

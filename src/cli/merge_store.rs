@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::settings::{Role, Server},
     merge::{
-        deletions::Hear,
+        deletions::Honour,
         run::{Job, Step},
         unit::UNIT_BYTES,
     },
@@ -70,7 +70,7 @@ pub(super) fn run(
         stream: setup.stream(),
         settings: &settings.merge,
         servers: &servers,
-        hear: Hear::Never,
+        honour: Honour::Never,
         asked: &asked,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         unit_bytes: UNIT_BYTES,

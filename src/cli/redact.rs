@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     merge::{
-        deletions::Hear,
+        deletions::Honour,
         outcome::{Committed, Outcome},
         run::Job,
     },
@@ -167,7 +167,7 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Hears what was deleted, and merges what is due, as a merge does once a day.
+/// Reads what was deleted, and merges what is due, as a merge does once a day.
 fn run_deleted(setup: Setup, json: bool) -> Result<Exit, Failure> {
     if !setup.honours_deletions() {
         let what = "deletions are not honoured here";
@@ -178,7 +178,7 @@ fn run_deleted(setup: Setup, json: bool) -> Result<Exit, Failure> {
     let _lock = primary.lock()?;
     let all = BTreeSet::new();
     let job = Job {
-        hear: Hear::Now,
+        honour: Honour::Now,
         ..primary.job(&all)
     };
     let outcome = job.run(&mut |_| ()).map_err(super::merge::failure)?;

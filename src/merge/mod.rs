@@ -14,7 +14,7 @@ pub mod conflicts;
 pub mod deal;
 /// Copies of posts → each post once, and what that says about the servers.
 pub mod dedupe;
-/// What was deleted, heard once a day.
+/// What was deleted, honoured once a day.
 pub mod deletions;
 /// The rows of the former revision, where its raw data is gone.
 pub mod former;

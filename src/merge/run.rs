@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    deletions::Hear,
+    deletions::Honour,
     hour::{self, Due, HourError, Workshop},
     index::Indexes,
     look::Look,
@@ -59,8 +59,8 @@ pub struct Job<'a> {
     pub settings: &'a Merge,
     /// The configured servers. Others are merged too, with a warning.
     pub servers: &'a [Server],
-    /// When deletions are heard.
-    pub hear: Hear,
+    /// When deletions are honoured.
+    pub honour: Honour,
     /// Only these hours, and these at once; empty: all that are due.
     pub asked: &'a BTreeSet<Hour>,
     /// How many threads may work.

@@ -4,7 +4,7 @@
 //! <vault>/deleted/2026-11-23/14.txt   deletions of records that were made in that hour of UTC, as their addresses say
 //!                 other/3f.txt        of all others, by a hash of the address
 //!                 accounts.txt        what became of accounts
-//!                 state.json          which hours were heard, as of when, and which are to be made anew
+//!                 state.json          which hours are on the lists, as of when, and which are to be made anew
 //! ```
 //!
 //! The lists have lines of `deletions.txt`, each once, ascending byte by byte, and only ever grow. They follow from
@@ -163,10 +163,10 @@ type Accounts = BTreeMap<Box<str>, Account>;
 /// What is known of the vault's hours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// When deletions were last heard. What is held back is held back as of then.
+    /// When deletions were last read. What is held back is held back as of then.
     pub as_of: UtcMs,
     /// The revision of each hour whose deletions are on the lists.
-    pub heard: BTreeMap<Hour, u64>,
+    pub listed: BTreeMap<Hour, u64>,
     /// Hours that may hold what is to be elsewhere.
     pub due: BTreeSet<Hour>,
 }
@@ -175,7 +175,7 @@ impl Default for State {
     fn default() -> Self {
         Self {
             as_of: UtcMs(0),
-            heard: BTreeMap::new(),
+            listed: BTreeMap::new(),
             due: BTreeSet::new(),
         }
     }

@@ -60,7 +60,7 @@ pub enum Point {
     /// Deletions: they are on the lists, and nothing says so yet.
     DeletionsListed,
     /// Deletions: the hours that may hold what is meant are noted, none is made anew yet.
-    DeletionsHeard,
+    DeletionsNoted,
     /// Publishing: OSF has minted a DOI, the vault does not have it yet.
     DoiMinted,
 }
@@ -86,8 +86,8 @@ impl Point {
         Self::AllDeleted,
     ];
 
-    /// Those that hearing of deletions passes besides.
-    pub const OF_DELETIONS: [Self; 2] = [Self::DeletionsListed, Self::DeletionsHeard];
+    /// Those that honouring deletions passes besides.
+    pub const OF_DELETIONS: [Self; 2] = [Self::DeletionsListed, Self::DeletionsNoted];
 
     /// Those that a redaction passes besides.
     pub const OF_REDACTION: [Self; 4] = [

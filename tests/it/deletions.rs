@@ -13,7 +13,7 @@ use std::{
 use liblzma::read::XzEncoder;
 use serde_json::Value;
 use twinstream::{
-    merge::deletions::Hear,
+    merge::deletions::Honour,
     period::UtcMs,
     segment::{event::What, raw},
     source::{self, bluesky::tid},
@@ -125,11 +125,11 @@ impl Story {
         });
     }
 
-    /// Where a version is to be, when all events up to then were heard.
-    fn place(&self, version: &Version, heard: UtcMs) -> Place {
+    /// Where a version is to be, when all events up to then were read.
+    fn place(&self, version: &Version, read_at: UtcMs) -> Place {
         let by = self.deleted.get(&version.uri);
-        let is_back = at("2026-11-24T21:30:00Z") <= heard;
-        let is_over = at("2026-12-23T15:10:00Z") <= heard;
+        let is_back = at("2026-11-24T21:30:00Z") <= read_at;
+        let is_over = at("2026-12-23T15:10:00Z") <= read_at;
         match version.did {
             GONE => Place::Nowhere,
             DOWN if version.at < at(DOWN_UNTIL) => Place::Nowhere,
@@ -142,11 +142,11 @@ impl Story {
     }
 
     /// The addresses and revisions that a list has to have.
-    fn of(&self, place: Place, heard: UtcMs) -> BTreeSet<String> {
+    fn of(&self, place: Place, read_at: UtcMs) -> BTreeSet<String> {
         let of_place = self
             .versions
             .iter()
-            .filter(|one| self.place(one, heard) == place);
+            .filter(|one| self.place(one, read_at) == place);
         of_place
             .map(|one| format!("{}\t{}", one.uri, one.rev))
             .collect()
@@ -294,7 +294,7 @@ fn later_event(did: &str, when: &str, status: &str) -> Vec<Segment> {
 fn site(site: Site) -> Site {
     let mut site = Site {
         stream: source::BLUESKY,
-        hear: Hear::Daily,
+        honour: Honour::Daily,
         ..site
     };
     site.settings.parquet = true;
@@ -354,11 +354,11 @@ fn listed(all: &[(String, String)], ending: &str) -> BTreeSet<String> {
 
 /// Every version is where it is to be, and no file says a word of those that are to be nowhere.
 #[track_caller]
-fn check(site: &Site, story: &Story, heard: &str) {
-    let heard = at(heard);
+fn check(site: &Site, story: &Story, read_at: &str) {
+    let read_at = at(read_at);
     let all = everything(site);
-    assert_eq!(listed(&all, "IDs.txt.xz"), story.of(Place::Listed, heard));
-    assert_eq!(listed(&all, "held.txt.xz"), story.of(Place::Held, heard));
+    assert_eq!(listed(&all, "IDs.txt.xz"), story.of(Place::Listed, read_at));
+    assert_eq!(listed(&all, "held.txt.xz"), story.of(Place::Held, read_at));
     // which files say which words
     let mut said: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for (name, text) in &all {
@@ -372,7 +372,7 @@ fn check(site: &Site, story: &Story, heard: &str) {
     for version in &story.versions {
         let found = said.get(&version.words).cloned().unwrap_or_default();
         let is_in = |ending: &str| found.iter().any(|name| name.ends_with(ending));
-        if story.place(version, heard) == Place::Nowhere {
+        if story.place(version, read_at) == Place::Nowhere {
             assert!(found.is_empty(), "{version:?}: {found:?}");
         } else {
             let is_whole = is_in("_posts.parquet") && is_in("_posts.csv.xz");
@@ -412,13 +412,13 @@ const HOURS: [&str; 4] = [
     "2026-11-23_15",
 ];
 
-/// Hears what was deleted, and makes these hours anew at once; whoever waited for all hours of a month would wait long.
+/// Honours what was deleted, and makes these hours anew at once; whoever waited for all hours of a month would wait long.
 #[track_caller]
-fn hear(site: &mut Site, hours: &[&str], now: &str) {
-    site.hear = Hear::Now;
+fn honour(site: &mut Site, hours: &[&str], now: &str) {
+    site.honour = Honour::Now;
     let outcome = site.try_merge(hours, now).unwrap();
     assert!(outcome.failed.is_empty(), "{outcome:?}");
-    site.hear = Hear::Daily;
+    site.honour = Honour::Daily;
 }
 
 /// How often a text stands in the raw data that is there.
@@ -442,7 +442,7 @@ fn what_was_deleted_is_nowhere_but_in_young_raw_data_and_all_else_is_there() {
     let mut site = site(Site::in_memory());
     site.put(&soon);
     site.merge("2026-11-23T16:00:00Z");
-    assert_eq!(deletions(&site), BTreeMap::new(), "not heard yet");
+    assert_eq!(deletions(&site), BTreeMap::new(), "not read yet");
     let has = |site: &Site, words: &str| {
         everything(site)
             .iter()
@@ -454,19 +454,19 @@ fn what_was_deleted_is_nowhere_but_in_young_raw_data_and_all_else_is_there() {
 
     // a day later: one more revision of each hour, and none of one that holds nothing of it
     let first = revisions(&site);
-    let heard = "2026-11-24T16:00:00Z";
-    site.merge(heard);
-    check(&site, &story, heard);
+    let read_at = "2026-11-24T16:00:00Z";
+    site.merge(read_at);
+    check(&site, &story, read_at);
     let second = revisions(&site);
     let redone = first.keys().filter(|hour| first[*hour] < second[*hour]);
     let redone: Vec<&str> = redone.map(String::as_str).collect();
     assert_eq!(redone, HOURS, "{second:?}");
     assert!(HOURS.iter().all(|hour| second[*hour] == first[*hour] + 1));
     let found = deletions(&site);
-    let count = |place| story.of(place, at(heard)).len() as u64;
+    let count = |place| story.of(place, at(read_at)).len() as u64;
     assert_eq!(found["deleted"] + found["account"], count(Place::Nowhere));
     assert_eq!(found["held_back"], count(Place::Held));
-    hear(&mut site, &HOURS, "2026-11-24T17:00:00Z");
+    honour(&mut site, &HOURS, "2026-11-24T17:00:00Z");
     let third = revisions(&site);
     assert!(
         HOURS.iter().all(|hour| third[*hour] == second[*hour]),
@@ -486,10 +486,10 @@ fn what_was_deleted_is_nowhere_but_in_young_raw_data_and_all_else_is_there() {
     site.put(&later_event(BACK, "2026-11-24T21:30:00Z", "active"));
     let of_event = "2026-11-24_21";
     site.try_merge(&[of_event], "2026-11-26T00:00:00Z").unwrap();
-    hear(&mut site, &HOURS, "2026-11-26T00:00:00Z");
+    honour(&mut site, &HOURS, "2026-11-26T00:00:00Z");
     check(&site, &story, "2026-11-26T00:00:00Z");
 
-    // late data brings nothing back, long before deletions are heard again
+    // late data brings nothing back, long before deletions are honoured again
     site.put(&late);
     let merged = site.try_merge(&HOURS, "2026-11-26T01:00:00Z").unwrap();
     assert_eq!(merged.committed.len(), 3, "{merged:?}");
@@ -500,7 +500,7 @@ fn what_was_deleted_is_nowhere_but_in_young_raw_data_and_all_else_is_there() {
 
     // and who stays away for thirty days is gone
     for now in ["2026-12-23T15:00:00Z", "2026-12-23T15:20:00Z"] {
-        hear(&mut site, &HOURS, now);
+        honour(&mut site, &HOURS, now);
         check(&site, &story, now);
     }
     assert!(!deletions(&site).contains_key("held_back"));
@@ -557,7 +557,7 @@ fn a_daily_run_that_is_killed_is_finished_by_the_next_merge() {
         let why = String::from_utf8_lossy(&killed.stderr).into_owned();
         assert_eq!(killed.status.signal(), Some(9), "{point:?}: {why}");
         if point != Point::DeletionsListed {
-            // what was heard is known, whoever merges next and whatever for
+            // what was read is known, whoever merges next and whatever for
             finish(&site, &asked);
         }
         finish(&site, &[]);
@@ -659,19 +659,19 @@ fn what_is_public_lacks_what_was_deleted_and_a_stranger_finds_what_was_changed()
     };
     assert!(
         lists(&osf).iter().any(|line| line.contains(GONE)),
-        "not heard yet"
+        "not read yet"
     );
 
-    let heard = "2026-11-24T14:30:00Z";
-    hear(&mut publisher.site, &HOURS, heard);
-    heard.clone_into(&mut publisher.now);
+    let read_at = "2026-11-24T14:30:00Z";
+    honour(&mut publisher.site, &HOURS, read_at);
+    read_at.clone_into(&mut publisher.now);
     let report = ["report", "2026-11-23"];
     publisher.run(&osf.url, dataset, &report).check(5, "");
     publisher
         .publish_with(&osf, dataset, &[])
         .check(0, "14_IDs.txt.xz");
     let files = osf.files();
-    assert_eq!(lists(&osf), story.of(Place::Listed, at(heard)));
+    assert_eq!(lists(&osf), story.of(Place::Listed, at(read_at)));
     assert!(files == publisher.expected());
     for (name, bytes) in &files {
         let text = public_text(&files, name) + &String::from_utf8_lossy(bytes);

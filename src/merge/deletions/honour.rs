@@ -1,4 +1,4 @@
-//! What is new of deletions is heard, and the hours that it is about are noted.
+//! Deletions are honoured: what is new of them goes on the lists, and the hours that it is about are noted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,13 +21,13 @@ use crate::{
 /// So many lines are put on the lists together.
 const LINES_MAX: usize = 500_000;
 
-/// How long after the last time deletions are heard again. A little less than a day: a merge that is begun every day is
+/// How long after the last time deletions are honoured again. A little less than a day: a merge that is begun every day is
 /// never begun at the same second.
 const EVERY_MS: i64 = 23 * 3_600_000;
 
-/// When deletions are heard.
+/// When deletions are honoured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hear {
+pub enum Honour {
     /// Not at all.
     Never,
     /// When a day has passed.
@@ -46,39 +46,39 @@ struct Wanted {
 }
 
 impl Job<'_> {
-    /// What was deleted, as far as it was heard. Hears what is new, if it is time.
+    /// What was deleted, as far as it is on the lists. What is new goes there first, if it is time.
     pub(in crate::merge) fn deleted(&self, ledger: &Ledger) -> Result<Deleted<'_>, RunError> {
         let told = self.stream.source.deletions();
         let mut deleted = Deleted::read(self.disk, self.vault, told)?;
-        let is_due = match self.hear {
-            Hear::Never => false,
-            Hear::Daily => {
+        let is_due = match self.honour {
+            Honour::Never => false,
+            Honour::Daily => {
                 let next = deleted.state.as_of.plus_ms(EVERY_MS);
                 self.asked.is_empty() && next <= self.now
             }
-            Hear::Now => true,
+            Honour::Now => true,
         };
         if told.is_some() && is_due {
-            self.hear(ledger, &mut deleted)?;
+            self.honour(ledger, &mut deleted)?;
         }
         Ok(deleted)
     }
 
-    fn hear(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
+    fn honour(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
         let mut wanted = Wanted::default();
         let mut lines = BTreeSet::new();
-        let mut heard = BTreeMap::new();
+        let mut listed = BTreeMap::new();
         for (hour, revision) in ledger.hours() {
-            if deleted.state.heard.get(&hour) == Some(&revision) {
+            if deleted.state.listed.get(&hour) == Some(&revision) {
                 continue;
             }
             match self.lines_of(hour) {
                 Ok(of_hour) => {
                     self.want(&of_hour, deleted, &mut wanted);
                     lines.extend(of_hour);
-                    heard.insert(hour, revision);
+                    listed.insert(hour, revision);
                 }
-                // it is told of by whoever needs the hour, and heard when it can be read
+                // it is told of by whoever needs the hour, and comes on the lists when it can be read
                 Err(why) => tracing::warn!("the deletions of hour {hour} cannot be read: {why}"),
             }
             if LINES_MAX <= lines.len() {
@@ -97,14 +97,14 @@ impl Job<'_> {
             }
         }
         tracing::info!(
-            "deletions of {} hours were heard; {} hours may hold what is meant",
-            heard.len(),
+            "the deletions of {} hours were read; {} hours may hold what was deleted, and are looked through",
+            listed.len(),
             due.len()
         );
         deleted.state.due.extend(due);
-        deleted.state.heard.extend(heard);
+        deleted.state.listed.extend(listed);
         deleted.write_state()?;
-        crash::point(Point::DeletionsHeard);
+        crash::point(Point::DeletionsNoted);
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use twinstream::{
     config::settings::{Merge, Server, Xz},
     merge::{
-        deletions::Hear,
+        deletions::Honour,
         outcome::{Committed, Outcome},
         run::Job,
     },
@@ -41,8 +41,8 @@ pub(crate) struct Site {
     pub(crate) threads: usize,
     pub(crate) unit_bytes: u64,
     pub(crate) stream: Stream,
-    /// When deletions are heard.
-    pub(crate) hear: Hear,
+    /// When deletions are honoured.
+    pub(crate) honour: Honour,
     /// Removes the folder in the end.
     pub(crate) dir: Option<TempDir>,
 }
@@ -90,7 +90,7 @@ impl Site {
             threads: 2,
             unit_bytes: 4 << 20,
             stream: SAMPLE,
-            hear: Hear::Never,
+            honour: Honour::Never,
             dir: None,
         }
     }
@@ -138,7 +138,7 @@ impl Site {
             commits: &Here,
             stream: self.stream,
             settings: &self.settings,
-            hear: self.hear,
+            honour: self.honour,
             servers: &self.servers,
             asked: &asked,
             threads: self.threads,
