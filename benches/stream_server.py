@@ -48,6 +48,20 @@ def tls_socket(folder):
     return certificate, context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
 
 
+def serve(listening, answer):
+    """Answers each connection in a thread of its own, as long as this process lives."""
+
+    def accept():
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                continue
+            threading.Thread(target=answer, args=[connection], daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+
+
 class Instance:
     """Gives every subscriber all events, `times` over, at full speed or so many a second; then it is silent."""
 
@@ -57,15 +71,7 @@ class Instance:
         self.times = times
         self.certificate, self.socket = tls_socket(pathlib.Path(folder))
         self.url = f"wss://localhost:{self.socket.getsockname()[1]}"
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                continue
-            threading.Thread(target=self.answer, args=[connection], daemon=True).start()
+        serve(self.socket, self.answer)
 
     def answer(self, connection):
         try:
@@ -119,7 +125,7 @@ class StreamServer:
         self.certificate, self.socket = tls_socket(pathlib.Path(folder))
         self.url = f"https://localhost:{self.socket.getsockname()[1]}"
         self.chunks = self.packed() if rate is None else []
-        threading.Thread(target=self.serve, daemon=True).start()
+        serve(self.socket, self.answer)
 
     def packed(self):
         """All lines, compressed and cut into chunks, before anybody asks."""
@@ -131,14 +137,6 @@ class StreamServer:
                 batch = b""
         chunks.append(chunk(gzip.compress(batch) + gzip.flush(zlib.Z_FINISH)))
         return chunks
-
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                continue
-            threading.Thread(target=self.answer, args=[connection], daemon=True).start()
 
     def answer(self, connection):
         try:

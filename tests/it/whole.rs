@@ -197,6 +197,15 @@ impl Site {
         assert_eq!(output.status.code(), Some(0), "{text}");
     }
 
+    /// Delivers, merges and verifies; gives the gaps as CSV.
+    fn archived(&self) -> String {
+        self.check_stage(2, None, &["deliver"], &[0]);
+        self.check_stage(1, Some(SETTLED), &["merge"], &[0]);
+        self.check_verify();
+        let gaps = self.check_stage(1, Some(SETTLED), &["gaps", "--csv"], &[0]);
+        String::from_utf8(gaps.stdout).unwrap()
+    }
+
     /// All sealed lines of one server, from its own spool.
     fn lines(&self, server: u8) -> Vec<String> {
         self.lines_of(server, false)
@@ -593,11 +602,7 @@ fn real_collectors_have_the_gaps_that_the_simulator_made_and_verify_finds_false_
     wait_for("it collects again", || 270.0 < site.elapsed());
     stop(first);
     stop(second);
-    site.check_stage(2, None, &["deliver"], &[0]);
-    site.check_stage(1, Some(SETTLED), &["merge"], &[0]);
-    site.check_verify();
-    let gaps = site.check_stage(1, Some(SETTLED), &["gaps", "--csv"], &[0]);
-    let gaps = String::from_utf8(gaps.stdout).unwrap();
+    let gaps = site.archived();
     let begin: twinstream::period::UtcMs = BEGIN.parse().unwrap();
     let mut found: Vec<(String, String, i64, i64)> = Vec::new();
     for row in csv::Reader::from_reader(gaps.as_bytes()).records() {
@@ -816,11 +821,7 @@ fn what_happens_to_one_partition_happens_to_that_leg_alone_and_the_union_names_i
     wait_for("it collects again", || 140.0 < site.elapsed());
     stop(first);
     stop(second);
-    site.check_stage(2, None, &["deliver"], &[0]);
-    site.check_stage(1, Some(SETTLED), &["merge"], &[0]);
-    site.check_verify();
-    let gaps = site.check_stage(1, Some(SETTLED), &["gaps", "--csv"], &[0]);
-    let gaps = String::from_utf8(gaps.stdout).unwrap();
+    let gaps = site.archived();
     let begin: twinstream::period::UtcMs = BEGIN.parse().unwrap();
     let found = |server: &str, cause: &str, detail: &str| -> Vec<(i64, i64)> {
         let mut rows = csv::Reader::from_reader(gaps.as_bytes());
@@ -954,10 +955,7 @@ fn a_portal_gives_no_post_and_a_gap_that_names_it() {
         told.len() > 2 && told.iter().all(|offset| offset.abs() < 60_000),
         "{told:?}"
     );
-    site.check_stage(2, None, &["deliver"], &[0]);
-    site.check_stage(1, Some(SETTLED), &["merge"], &[0]);
-    let gaps = site.check_stage(1, Some(SETTLED), &["gaps", "--csv"], &[0]);
-    let gaps = String::from_utf8(gaps.stdout).unwrap();
+    let gaps = site.archived();
     let is_told = gaps.lines().any(|row| {
         row.starts_with("1,") && row.contains(",network,") && row.contains("not the API")
     });
