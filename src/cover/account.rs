@@ -2,7 +2,7 @@
 //!
 //! A second into which a post falls is covered, but for one with nothing but belated posts (the platform saw them at another
 //! time than their own) of which the platform had no more when it was asked for again, or beside which the server has nothing. One without is quiet if a connection was up with
-//! bytes soon before and after, and if so few posts come that a silence as long as the one it lies
+//! bytes soon before and after, or if one has brought all of that time later (`heard`), and if so few posts come that a silence as long as the one it lies
 //! in is no wonder. All others are uncovered and have exactly one cause, in this order:
 //!
 //! 0. what the platform no longer had when it was asked for again;
@@ -465,7 +465,8 @@ fn quiet(
         }
         for place in run {
             if let Some(quiet) = quiet.get_mut(*place) {
-                *quiet = was_listening(second(place), timeline);
+                let second = second(place);
+                *quiet = was_listening(second, timeline) || timeline.was_heard(second);
             }
         }
     }
@@ -656,6 +657,7 @@ mod tests {
             bytes: (0..600).filter(|second| second % 20 == 0).collect(),
             connections: Vec::new(),
             out_of_window: Vec::new(),
+            heard: Vec::new(),
             first_start: None,
         }
     }

@@ -51,6 +51,7 @@ pub fn timeline(
         bytes,
         connections: since.connections,
         out_of_window: since.out_of_window,
+        heard: since.heard,
         first_start: since.first_start.or(covered.begins),
     }
 }

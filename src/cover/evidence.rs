@@ -13,7 +13,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{backfill::Connection, cause::Cause, reason::Reason};
+use super::{
+    backfill::Connection,
+    cause::Cause,
+    heard::{Follower, Heard},
+    reason::Reason,
+};
 use crate::{
     period::{Interval, Minute, UtcMs},
     segment::{
@@ -60,6 +65,8 @@ pub struct Timeline {
     pub connections: Vec<Connection>,
     /// What the platform no longer had when it was asked for again, by the platform's clock.
     pub out_of_window: Vec<Interval>,
+    /// Between which of the platform's times everything has come, ascending.
+    pub heard: Vec<Interval>,
     /// When the server first started, if that is told here: before, it was none.
     pub first_start: Option<UtcMs>,
 }
@@ -75,6 +82,8 @@ pub struct EventsFile {
     pub lag_ms: i64,
     /// Its records, in their order.
     pub events: Vec<Event>,
+    /// What its segment has of each connection.
+    pub heard: Vec<Heard>,
 }
 
 impl EventsFile {
@@ -150,6 +159,7 @@ impl Timeline {
             bytes: Vec::new(),
             connections: Vec::new(),
             out_of_window: Vec::new(),
+            heard: Vec::new(),
             first_start: None,
         }
     }
@@ -190,6 +200,15 @@ impl Timeline {
     pub fn was_out_of_window(&self, second: i64) -> bool {
         let is_in = |part: &Interval| part.begin.second() <= second && second < part.end.second();
         self.out_of_window.iter().any(is_in)
+    }
+
+    /// Whether all that the platform saw in a second has come, whenever that was.
+    pub fn was_heard(&self, second: i64) -> bool {
+        let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
+        let place = self.heard.partition_point(|part| part.end < end);
+        self.heard
+            .get(place)
+            .is_some_and(|part| part.begin <= begin)
     }
 
     /// Whether a former revision tells that a connection was up then and brought nothing.
@@ -247,6 +266,7 @@ struct Painter {
     stamped_bytes: BTreeMap<RunId, Vec<UtcMs>>,
     connections: Vec<Connection>,
     out_of_window: Vec<Interval>,
+    follower: Follower,
     before: Option<Before>,
     first_start: Option<UtcMs>,
 }
@@ -270,6 +290,7 @@ impl Painter {
             bytes,
             connections: Vec::new(),
             out_of_window: Vec::new(),
+            follower: Follower::default(),
             before: None,
             first_start: None,
         }
@@ -305,6 +326,10 @@ impl Painter {
         if !(follows || is_known && file.goes_on()) {
             self.bridge(file);
         }
+        if !follows {
+            self.follower.lose_track();
+        }
+        self.follower.segment(&file.events, &file.heard);
         for event in &file.events {
             self.event(file, event);
         }
@@ -524,6 +549,7 @@ impl Painter {
             bytes: self.bytes,
             connections: self.connections,
             out_of_window: self.out_of_window,
+            heard: self.follower.finish(),
             first_start: self.first_start,
         }
     }
@@ -597,6 +623,7 @@ mod tests {
                 name: first,
                 number: 1,
                 lag_ms: 0,
+                heard: Vec::new(),
                 events: vec![
                     event(begin.plus_ms(5_000), started(1, None)),
                     event(begin.plus_ms(6_000), connected),
@@ -606,6 +633,7 @@ mod tests {
                 name: second,
                 number: 2,
                 lag_ms: HOUR_MS,
+                heard: Vec::new(),
                 events: vec![
                     event(again.plus_ms(10_000), started(2, Some(begin))),
                     event(again.plus_ms(10_000), crashed),

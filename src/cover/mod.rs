@@ -34,6 +34,9 @@ pub mod evidence;
 /// Runs of uncovered seconds, and how they are joined.
 pub mod gap;
 
+/// Between which of the platform's times everything has come.
+pub mod heard;
+
 /// Where a stream comes in partitions.
 pub mod part;
 

@@ -200,6 +200,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        cover::heard::Listener,
         merge::{runs::read_segment, unit},
         period::Minute,
         source::x::{X, id},
@@ -223,7 +224,8 @@ mod tests {
         // as a crash leaves it
         text.pop();
         RealDisk.create(&path).unwrap().write_all(&text).unwrap();
-        let read = read_segment(&RealDisk, &path, &Redactions::none(&X)).unwrap();
+        let read =
+            read_segment(&RealDisk, &path, &Redactions::none(&X), Listener::default()).unwrap();
         Segment {
             path,
             server,

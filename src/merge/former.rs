@@ -25,6 +25,7 @@ use super::{
     unit::Segment,
 };
 use crate::{
+    cover::heard::Listener,
     period::{Hour, UtcMs},
     segment::{line, name::Leg},
     vault::{
@@ -133,7 +134,7 @@ impl Former<'_> {
         file.flush().map_err(at(to))?;
         drop(file);
         Self::check(from.clone(), manifest, &found)?;
-        let read = runs::read_segment(self.disk, to, redactions);
+        let read = runs::read_segment(self.disk, to, redactions, Listener::default());
         let runs::Read { runs, named, .. } = read.map_err(at(to))?;
         if named.is_some() {
             // a line that is no post is none of the rows

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::runs::{Read, ToRedact, read_segment};
 use crate::{
-    cover::clock::Lag,
+    cover::{
+        clock::Lag,
+        heard::{Heard, Listener},
+    },
     period::{Interval, Minute, UtcMs},
     segment::{
         event::{Event, What},
@@ -29,7 +32,7 @@ use crate::{
 };
 
 /// The version of the index's format.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// A shuffled segment has a run for every line; beyond this an index is not one.
 const INDEX_BYTES_MAX: u64 = 1 << 30;
@@ -96,6 +99,9 @@ pub struct Index {
     /// How far its stamps lie after its posts.
     #[serde(default)]
     pub lag: Option<Lag>,
+    /// Between which of the platform's times it has all of each connection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heard: Vec<Heard>,
     /// The hashes that the segment had before lines were taken out of it on request.
     #[serde(default)]
     pub formerly: Vec<String>,
@@ -228,14 +234,16 @@ impl Indexes<'_> {
         {
             return Ok(kept);
         }
-        let read = read_segment(disk, &paths.segment, self.redactions);
+        let of_events = read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
+        let (events, mut facts, listener) = of_events;
+        let read = read_segment(disk, &paths.segment, self.redactions, listener);
         let Read {
             digest: segment,
             runs,
             named,
             lag,
+            heard,
         } = read.map_err(io_at(&paths.segment))?;
-        let (events, mut facts) = read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
         facts.number = seal.run_number;
         let first = [facts.began, seal.first_arrival];
         facts.began = first.into_iter().flatten().min();
@@ -262,6 +270,7 @@ impl Indexes<'_> {
             events,
             facts,
             lag,
+            heard,
             formerly: seal.redacted.into_iter().map(|past| past.sha256).collect(),
             runs,
         };
@@ -349,19 +358,20 @@ fn read_kept(disk: &dyn Disk, path: &Path) -> io::Result<Option<Index>> {
     }
 }
 
-fn read_events(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, EventFacts)> {
+fn read_events(disk: &dyn Disk, path: &Path) -> io::Result<(Digest, EventFacts, Listener)> {
     let mut lines = BufReader::with_capacity(BUFFER_BYTES, disk.open(path)?);
     let mut digester = Digester::default();
-    let mut facts = EventFacts::default();
+    let (mut facts, mut listener) = (EventFacts::default(), Listener::default());
     let mut line = Vec::new();
     loop {
         line.clear();
         if lines.read_until(b'\n', &mut line)? == 0 {
-            return Ok((digester.finish(), facts));
+            return Ok((digester.finish(), facts, listener));
         }
         digester.update(&line);
         if let Ok(event) = serde_json::from_slice::<Event>(&line) {
             facts.heed(&event);
+            listener.event(&event);
         }
     }
 }

@@ -8,7 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    cover::clock::{self, Lag, Signs},
+    cover::{
+        clock::{self, Lag, Signs},
+        heard::Heard,
+    },
     period::{Hour, Interval, Minute, UtcMs, Zone},
     segment::name::{Leg, RunId, SegmentName, ServerId},
     vault::manifest::{EventsInput, Inputs, SegmentInput},
@@ -19,6 +22,9 @@ const BACKFILL_MINUTES_MAX: i64 = 5;
 
 /// New input waits no longer than this for more of it: 6 h.
 const WAIT_MAX_MS: i64 = 6 * 3_600_000;
+
+/// Of what comes again, the next event may be so much younger than the last one of a segment.
+const NEXT_MS: i64 = 15 * 60_000;
 
 /// What is known of one sealed segment.
 #[expect(
@@ -69,6 +75,8 @@ pub struct Stock {
     pub backfill: u32,
     /// What the platform no longer had when a connection in its events file asked for it again, by the platform's clock.
     pub out_of_window: Vec<Interval>,
+    /// Between which of the platform's times it has all of each connection.
+    pub heard: Vec<Heard>,
     /// When it was there: when the delivery acknowledged it, else the end of its minute.
     pub arrived: UtcMs,
 }
@@ -85,7 +93,7 @@ pub struct Candidate {
 }
 
 /// What the plan knows of an input, so that whoever merges it need not read its index again.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Known {
     /// Its minute on the posts' clock.
     pub minute: Minute,
@@ -93,6 +101,8 @@ pub struct Known {
     pub number: u64,
     /// How far its stamps lie after its posts.
     pub lag: Option<Lag>,
+    /// Between which of the platform's times it has all of each connection.
+    pub heard: Vec<Heard>,
 }
 
 impl Candidate {
@@ -103,6 +113,7 @@ impl Candidate {
             minute: of.minute,
             number: of.number,
             lag: of.lag,
+            heard: of.heard.clone(),
         };
         numbers
             .filter_map(|number| stock.get(*number))
@@ -203,6 +214,18 @@ pub fn place(stock: &mut [Stock], zone: &Zone) {
 }
 
 impl Stock {
+    /// The times that it tells of besides its own: what was no longer to be had, and what came again, as far as the segments
+    /// before and after it may go on from there.
+    fn tells_of(&self) -> Vec<Interval> {
+        let own = self.minute.begin().plus_ms(-60_000);
+        let again = self.heard.iter().filter(|heard| heard.first < own);
+        let again = again.map(|heard| Interval {
+            begin: heard.first.plus_ms(-NEXT_MS),
+            end: heard.last.plus_ms(NEXT_MS),
+        });
+        self.out_of_window.iter().copied().chain(again).collect()
+    }
+
     /// Its stamps lie `lag_ms` after the posts' clock; how far its server's clock was off may be known better.
     fn place(&mut self, lag_ms: i64, off_ms: Option<i64>, zone: &Zone) {
         const MINUTE_MS: i64 = 60_000;
@@ -297,11 +320,11 @@ pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
 /// Those of an hour are, for each server, the ones of its minutes, of the minute before and of the
 /// minute after; where the one before has none, or the one after none that tells of it to its end, the nearest one before and the nearest after, so
 /// that what explains a hole is an input of every hour in it; those of later backfills that
-/// reach into it; and those that tell of what the platform no longer had of it, however much later.
+/// reach into it; and those that tell of what came of it again, or was no longer to be had, however much later.
 struct EventsFiles<'a> {
     stock: &'a [Stock],
-    /// The numbers of the last.
-    clamped: Vec<usize>,
+    /// The numbers of the last, and of which times they tell.
+    telling: Vec<(usize, Vec<Interval>)>,
     servers: BTreeMap<Leg, BTreeMap<Minute, Vec<usize>>>,
 }
 
@@ -312,13 +335,10 @@ impl<'a> EventsFiles<'a> {
             let minutes = servers.entry(segment.name.leg()).or_default();
             minutes.entry(segment.minute).or_default().push(number);
         }
-        let is_clamped = |number: &usize| {
-            let segment = stock.get(*number);
-            segment.is_some_and(|segment| !segment.out_of_window.is_empty())
-        };
+        let telling = stock.iter().map(Stock::tells_of).enumerate();
         Self {
             stock,
-            clamped: (0..stock.len()).filter(is_clamped).collect(),
+            telling: telling.filter(|(_, times)| !times.is_empty()).collect(),
             servers,
         }
     }
@@ -332,13 +352,13 @@ impl<'a> EventsFiles<'a> {
             let first = minute - 1 - i64::from(segment.backfill);
             let last = minute + 1 + i64::from(segment.is_slow);
             hours.extend((first..=last).map(hour_of));
-            // no more than there is, whatever a file says
-            let since = when.span.first_hour.map_or(i64::MAX, |first| first.0);
-            let until = when.zone.hour_of(when.now).0;
-            for part in &segment.out_of_window {
-                let [first, last] = [part.begin, part.end].map(|at| when.zone.hour_of(at).0);
-                hours.extend((first.max(since)..=last.min(until)).map(Hour));
-            }
+        }
+        // no more than there is, whatever a file says
+        let since = when.span.first_hour.map_or(i64::MAX, |first| first.0);
+        let until = when.zone.hour_of(when.now).0;
+        for part in self.telling.iter().flat_map(|(_, times)| times) {
+            let [first, last] = [part.begin, part.end].map(|at| when.zone.hour_of(at).0);
+            hours.extend((first.max(since)..=last.min(until)).map(Hour));
         }
         for (server, minutes) in &self.servers {
             let known: Vec<i64> = minutes.keys().map(|minute| minute.0).collect();
@@ -419,10 +439,9 @@ impl<'a> EventsFiles<'a> {
             }));
         }
         let touches = |part: &Interval| part.begin < last.end && first.begin < part.end;
-        numbers.extend(self.clamped.iter().filter(|number| {
-            let segment = self.stock.get(**number);
-            segment.is_some_and(|segment| segment.out_of_window.iter().any(touches))
-        }));
+        let telling = self.telling.iter();
+        let telling = telling.filter(|(_, times)| times.iter().any(touches));
+        numbers.extend(telling.map(|(number, _)| *number));
         numbers.into_iter().collect()
     }
 
@@ -681,6 +700,7 @@ mod tests {
             stopped: false,
             backfill: 0,
             out_of_window: Vec::new(),
+            heard: Vec::new(),
             arrived: ms(arrived),
         }
     }

@@ -205,6 +205,7 @@ mod tests {
             stopped: false,
             backfill: 0,
             out_of_window: Vec::new(),
+            heard: Vec::new(),
             arrived: at("23T13:00"),
         }
     }

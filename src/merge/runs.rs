@@ -7,7 +7,10 @@ use std::{
 
 use super::index::{Run, RunKey};
 use crate::{
-    cover::clock::{self, Lag},
+    cover::{
+        clock::{self, Lag},
+        heard::{Heard, Listener},
+    },
     segment::{
         line, raw,
         seal::{Digest, Digester},
@@ -42,17 +45,20 @@ pub(super) struct Read {
     pub(super) named: Option<Vec<ToRedact>>,
     /// How far its stamps lie after its posts.
     pub(super) lag: Option<Lag>,
+    /// Between which of the platform's times it has all of each connection.
+    pub(super) heard: Vec<Heard>,
 }
 
-/// Reads a segment through.
+/// Reads a segment through, with the connections of its events file.
 pub(super) fn read_segment(
     disk: &dyn Disk,
     path: &Path,
     redactions: &Redactions,
+    listener: Listener,
 ) -> io::Result<Read> {
     let mut source = raw::open(disk, path)?;
     let mut digester = Digester::default();
-    let mut runs = Reading::new(redactions);
+    let mut runs = Reading::new(redactions, listener);
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut len = 0;
     loop {
@@ -83,6 +89,7 @@ pub(super) fn read_segment(
                 runs: runs.runs,
                 named: runs.named,
                 lag: clock::lag(runs.lags_ms),
+                heard: runs.listener.finish(),
             });
         }
         buffer.copy_within(whole..len, 0);
@@ -97,18 +104,20 @@ struct Reading<'a> {
     runs: Vec<Run>,
     posts: u64,
     lags_ms: Vec<i64>,
+    listener: Listener,
     /// Of the last run.
     crc: crc32fast::Hasher,
 }
 
 impl<'a> Reading<'a> {
-    fn new(redactions: &'a Redactions) -> Self {
+    fn new(redactions: &'a Redactions, listener: Listener) -> Self {
         Self {
             redactions,
             named: None,
             runs: Vec::new(),
             posts: 0,
             lags_ms: Vec::new(),
+            listener,
             crc: crc32fast::Hasher::new(),
         }
     }
@@ -148,6 +157,11 @@ impl<'a> Reading<'a> {
             if is_taken && let Some(arrived) = line::cut(stored).retrieved_at {
                 self.lags_ms.push(arrived.0.saturating_sub(placed.at.0));
             }
+        }
+        if let Some(seen) = self.redactions.source.seen(stored)
+            && let Some(arrived) = line::cut(stored).retrieved_at
+        {
+            self.listener.line(arrived, seen);
         }
         let (key, second) = key_of(placed);
         match self.runs.last_mut() {

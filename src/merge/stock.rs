@@ -156,6 +156,7 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
         stopped: index.facts.stopped,
         backfill: index.facts.backfill,
         out_of_window: index.facts.out_of_window.clone(),
+        heard: index.heard.clone(),
         arrived: arrived.unwrap_or_else(|| name.minute.end()),
     }
 }

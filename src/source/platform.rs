@@ -22,6 +22,9 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// What a stored line is. Keeps no more of it than that needs.
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected>;
 
+    /// When the platform saw what a line is of, on a clock that connections go on by; `None` where it has none.
+    fn seen(&self, line: &[u8]) -> Option<UtcMs>;
+
     /// The closed list of reasons for which a line is no record.
     fn reasons(&self) -> Vec<Rejected>;
 

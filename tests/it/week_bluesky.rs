@@ -21,6 +21,7 @@ use twinstream::{
         clock::{self, Lag},
         evidence::{EventsFile, Timeline},
         gap,
+        heard::Listener,
     },
     merge::plan::{self, Span, Stock, When},
     period::{Interval, Minute, UtcMs, Zone},
@@ -39,6 +40,15 @@ use crate::{
     support::events::{self, commit},
     week::{Dice, ends_early, stops},
 };
+
+/// How often something is posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rate {
+    /// `POSTS` in each second.
+    Dense,
+    /// Once a minute: most seconds of a week have nothing, and it must be told which of them were missed.
+    Sparse,
+}
 
 /// Every everyday run tries so many weeks of it; `scripts/sim` many more.
 const SEEDS: u64 = 1;
@@ -85,6 +95,8 @@ struct Odd {
 
 /// What both servers' week has in common, in ms after its begin.
 struct World {
+    /// When something is posted, where it is not all the time.
+    sparse: Vec<i64>,
     begin: UtcMs,
     instances: [Instance; 2],
     /// The relay gets nothing, and gets it later.
@@ -99,7 +111,7 @@ struct World {
 }
 
 impl World {
-    fn new(dice: &mut Dice) -> Self {
+    fn new(rate: Rate, dice: &mut Dice) -> Self {
         let instance = |dice: &mut Dice| Instance {
             lag_ms: dice.between(60, 690),
             skew_ms: dice.between(-250, 250),
@@ -118,7 +130,13 @@ impl World {
                 windows.push((begin, end));
             }
         }
-        let upstream = windows.split_off(6);
+        let mut upstream = windows.split_off(6);
+        let mut sparse = Vec::new();
+        if rate == Rate::Sparse {
+            // that nothing comes for a while is as ever
+            upstream.clear();
+            sparse.extend((0..WEEK_S / 60).map(|n| n * 60_000 + dice.between(0, 59_999)));
+        }
         let both_away = windows.split_off(3);
         // one is in force when both come back; the others meet whoever comes
         let clamp = |(begin, end): &(i64, i64)| (begin - 60_000, end + 600_000, 240_000);
@@ -126,6 +144,7 @@ impl World {
         let more = windows.iter();
         clamps.extend(more.map(|(begin, _)| (*begin, begin + 3 * 3_600_000, 45_000)));
         let mut world = Self {
+            sparse,
             begin: BEGIN.parse().unwrap(),
             instances,
             upstream,
@@ -134,8 +153,9 @@ impl World {
             odd: Vec::new(),
             gone: (1, dice.between(WEEK_S - 86_400, WEEK_S - 20_000) * 1_000),
         };
+        let odd = if rate == Rate::Dense { ODD } else { 0 };
         let place = |n: usize| world.odd(dice, n as u64);
-        world.odd = (0..ODD).map(place).collect();
+        world.odd = (0..odd).map(place).collect();
         world
     }
 
@@ -301,9 +321,13 @@ struct Server<'a> {
     connected_ms: i64,
     /// What has come on this connection goes up to this `time_us`.
     got_ms: i64,
+    /// What the connection asked for, until its first event has come.
+    awaits_first: Option<Resume>,
     now_ms: i64,
     files: BTreeMap<(u64, Minute, u32), Vec<Event>>,
     lags: BTreeMap<(u64, Minute), Lag>,
+    /// The events that came, or some of them: when, and when the instance saw them.
+    lines: BTreeMap<(u64, Minute), Vec<(UtcMs, UtcMs)>>,
     got: Got,
     started_ms: i64,
     /// In the midst of what it asked for again after more than a day: when, what it had then, and between which seconds.
@@ -336,9 +360,11 @@ impl<'a> Server<'a> {
             cursor_ms: None,
             connected_ms: started_ms,
             got_ms: 0,
+            awaits_first: None,
             now_ms: started_ms,
             files: BTreeMap::new(),
             lags: BTreeMap::new(),
+            lines: BTreeMap::new(),
             got: Got::default(),
             started_ms,
             midst: None,
@@ -489,12 +515,24 @@ impl<'a> Server<'a> {
             Resume::Since(cursor) => (cursor / 1_000 - self.world.begin.0).max(oldest_ms),
             _ => live_ms,
         };
-        self.begins_with(resume);
+        self.awaits_first = Some(resume);
+        if self.world.sparse.is_empty() {
+            self.comes(self.got_ms);
+        }
     }
 
-    /// Heeds what the first event is, once there is one.
-    fn begins_with(&mut self, resume: Resume) {
-        let first_ms = self.got_ms;
+    /// An event comes, which the instance saw then.
+    fn comes(&mut self, seen_ms: i64) {
+        if let Some(resume) = self.awaits_first.take() {
+            self.begins_with(resume, seen_ms);
+        }
+        let key = (self.run_number, self.at().minute());
+        let line = (self.at(), self.world.at(seen_ms));
+        self.lines.entry(key).or_default().push(line);
+    }
+
+    /// Heeds what the first event is.
+    fn begins_with(&mut self, resume: Resume, first_ms: i64) {
         // during an outage upstream nothing comes before it is over, and that is no sign of a window
         let is_silent = (self.world.upstream.iter()).any(|w| w.0 <= first_ms && first_ms < w.1);
         if is_silent {
@@ -541,13 +579,39 @@ impl<'a> Server<'a> {
                 }
                 _ => self.got.parts.push((self.endpoint, from, self.got_ms)),
             }
+        }
+        if !self.world.sparse.is_empty() {
+            return self.events(from);
+        }
+        if from < self.got_ms {
             self.cursor_ms = self.cursor_ms.max(Some(self.got_ms));
+            self.comes(self.got_ms);
         }
         let lag_ms = live_ms - self.got_ms + self.world.instances[self.endpoint].lag_ms + WAY_MS;
         let posts = u64::try_from((self.got_ms - from) / APART_MS).unwrap();
         let key = (self.run_number, self.at().minute());
         let lag = self.lags.entry(key).or_insert((lag_ms, 0));
         *lag = (lag.0.min(lag_ms), lag.1 + posts);
+    }
+
+    /// Where there are few, each event that has come since then; says whether there were any.
+    fn events(&mut self, from_ms: i64) {
+        let instance = &self.world.instances[self.endpoint];
+        let later_ms = instance.seen_ms(0);
+        let part = |ms: i64| {
+            self.world
+                .sparse
+                .partition_point(|made| made + later_ms < ms)
+        };
+        for made_ms in &self.world.sparse[part(from_ms)..part(self.got_ms)] {
+            self.pulse.bytes(self.at());
+            self.comes(made_ms + later_ms);
+            self.cursor_ms = self.cursor_ms.max(Some(made_ms + later_ms));
+            let key = (self.run_number, self.at().minute());
+            let lag_ms = self.now_ms - made_ms;
+            let lag = self.lags.entry(key).or_insert((lag_ms, 0));
+            *lag = (lag.0.min(lag_ms), lag.1 + 1);
+        }
     }
 
     /// What was under way is lost with the connection; what came is known up to here.
@@ -617,7 +681,10 @@ impl<'a> Server<'a> {
             if !is_silent {
                 silent_since = None;
             }
-            self.pulse.bytes(self.at());
+            // an event, or a ping
+            if self.world.sparse.is_empty() || self.now_ms / 1_000 % 20 == 0 {
+                self.pulse.bytes(self.at());
+            }
             self.advance(from_ms);
             if self.now_ms / 1_000 % 60 == 30 && self.live_ms() - self.got_ms < 1_000 {
                 let offset_ms = self.world.instances[self.endpoint].skew_ms - 100;
@@ -660,7 +727,7 @@ impl<'a> Server<'a> {
                 self.start(dice, Some(last));
                 self.connect();
                 if fault == Fault::Off {
-                    self.look_at_the_midst(last);
+                    self.look_at_the_midst(last, dice);
                 }
             }
             Fault::Kill => self.kill(over_ms, dice),
@@ -682,7 +749,7 @@ impl<'a> Server<'a> {
     }
 
     /// So much is asked for again that hours of it are merged before the rest has come.
-    fn look_at_the_midst(&mut self, last: UtcMs) {
+    fn look_at_the_midst(&mut self, last: UtcMs, dice: &mut Dice) {
         let takes_ms = (self.live_ms() - self.got_ms) / REPLAY;
         if takes_ms < 300_000 {
             // nearly nothing is to be had again
@@ -691,8 +758,19 @@ impl<'a> Server<'a> {
         self.happened.insert("in the midst".to_owned());
         self.up_to((self.now_ms + takes_ms / 2) / 60_000 * 60_000);
         let since = last.second() - self.world.begin.second();
-        let until = self.got_ms / 1_000 - 60;
+        let last_ms = if self.world.sparse.is_empty() {
+            self.got_ms
+        } else {
+            // what came in the last second is in the next segment
+            self.cursor_ms.unwrap() - 2 * REPLAY * 1_000
+        };
+        let until = last_ms / 1_000 - 60;
         self.midst = Some((self.now_ms, self.got.clone(), since..until));
+        if !self.world.sparse.is_empty() {
+            // it crashes, and asks again for what has not come yet
+            self.up_to(self.now_ms + 90_500);
+            self.strike(Fault::Kill, 20_000, dice);
+        }
     }
 
     fn kill(&mut self, over_ms: i64, dice: &mut Dice) {
@@ -774,7 +852,17 @@ impl<'a> Server<'a> {
                     } => Some(backfill_minutes),
                     _ => None,
                 });
+                let mut listener = Listener::default();
+                for event in events {
+                    listener.event(event);
+                }
+                let lines = self.lines.get(&(*number, *minute)).into_iter().flatten();
+                for (arrived, seen) in lines {
+                    listener.line(*arrived, *seen);
+                }
+                let heard = listener.finish();
                 let stock = Stock {
+                    heard: heard.clone(),
                     minute: *minute,
                     is_slow: false,
                     number: *number,
@@ -821,6 +909,7 @@ impl<'a> Server<'a> {
                     name,
                     number: *number,
                     lag_ms: 0,
+                    heard,
                     events: events.clone(),
                 };
                 (stock, file)
@@ -851,7 +940,11 @@ fn truth(world: &World, got: &Got, id: &ServerId, seconds: std::ops::Range<i64>)
         let relayed_ms = |ms: i64| world.relayed_ms(ms);
         let ends = [begin_ms, begin_ms + 999].map(|ms| (relayed_ms(ms) - ms, relayed_ms(ms)));
         let both = ends.map(|(_, relayed_ms)| has(relayed_ms));
-        if both[0] == both[1] && ends.iter().all(|(late_ms, _)| *late_ms == 0) {
+        if !world.sparse.is_empty() {
+            let part = |ms: i64| world.sparse.partition_point(|made_ms| *made_ms < ms);
+            let here = &world.sparse[part(begin_ms)..part(begin_ms + 1_000)];
+            truth.posts = here.iter().filter(|made_ms| has(**made_ms)).count() as u64;
+        } else if both[0] == both[1] && ends.iter().all(|(late_ms, _)| *late_ms == 0) {
             // nothing begins or ends within that second
             truth.posts = u64::from(both[0]) * POSTS.unsigned_abs();
         } else {
@@ -871,6 +964,8 @@ fn truth(world: &World, got: &Got, id: &ServerId, seconds: std::ops::Range<i64>)
             Some(Cause::Late)
         } else if got.out_of_window.iter().any(lost) {
             Some(Cause::ReplayWindow)
+        } else if !world.sparse.is_empty() {
+            None
         } else {
             Some(Cause::Unknown)
         };
@@ -1019,9 +1114,9 @@ fn check_midst(
     }
 }
 
-fn check_week(seed: u64) -> Seen {
+fn check_week(seed: u64, rate: Rate) -> Seen {
     let mut dice = Dice(seed ^ 0xb1e5_0000);
-    let world = World::new(&mut dice);
+    let world = World::new(rate, &mut dice);
     let servers = [0, 1].map(|number| Server::live(&world, number, &mut dice));
     let of = |server: &Server<'_>| truth(&world, &server.got, &server.id, 0..WEEK_S);
     let truths = servers.each_ref().map(of);
@@ -1034,10 +1129,13 @@ fn check_week(seed: u64) -> Seen {
     }
     let beginnings = servers
         .each_ref()
-        .map(|server| server.started_ms / 1_000 + 60);
+        .map(|server| server.started_ms / 1_000 + if rate == Rate::Dense { 60 } else { 180 });
     for server in &servers {
         check_midst(&world, server, &stock, &truths);
     }
+    // whether a server that is gone still listened after its last event, nobody can tell
+    let unsure = (world.sparse.iter()).rfind(|made_ms| **made_ms < world.gone.1);
+    let unsure = unsure.map_or(0..0, |last_ms| last_ms / 1_000..world.gone.1 / 1_000);
     for (begin, account) in found(&world, &stock, &truths, 0..WEEK_S) {
         let mut causes: Vec<[Option<Cause>; 3]> = vec![[None; 3]; 3_600];
         for gap in &account.gaps {
@@ -1056,7 +1154,8 @@ fn check_week(seed: u64) -> Seen {
         for (second, found) in (begin..).zip(causes) {
             let place = usize::try_from(second).unwrap();
             let [one, two] = [0, 1].map(|number| truths[number][place]);
-            if is_edge(&truths, second) || beginnings.iter().any(|until| second <= *until) {
+            let is_unsure = unsure.contains(&second) || is_edge(&truths, second);
+            if is_unsure || beginnings.iter().any(|until| second <= *until) {
                 continue;
             }
             let both = one.cause.zip(two.cause).map(|(a, b)| a.min(b));
@@ -1079,13 +1178,19 @@ fn check_week(seed: u64) -> Seen {
 #[test]
 fn a_simulated_week_of_bluesky_has_only_the_gaps_that_could_not_be_had_again() {
     let seeds = std::env::var("TWINSTREAM_SIM_SEEDS").map_or(SEEDS, |text| text.parse().unwrap());
-    let weeks: Vec<u64> = (1..=seeds).collect();
+    let rates = [Rate::Dense, Rate::Sparse];
+    let weeks: Vec<(u64, Rate)> = (1..=seeds)
+        .flat_map(|seed| rates.map(|rate| (seed, rate)))
+        .collect();
     let seen: Vec<Seen> = std::thread::scope(|scope| {
-        let half = |odd: u64| {
-            let weeks = weeks.iter().copied().filter(move |seed| seed % 2 == odd);
-            scope.spawn(move || weeks.map(check_week).collect::<Vec<Seen>>())
+        let half = |of: Rate| {
+            let weeks = weeks.iter().filter(move |(_, rate)| *rate == of);
+            scope.spawn(move || {
+                let seen = weeks.map(|(seed, rate)| check_week(*seed, *rate));
+                seen.collect::<Vec<Seen>>()
+            })
         };
-        let halves = [half(0), half(1)];
+        let halves = rates.map(half);
         halves
             .into_iter()
             .flat_map(|half| half.join().unwrap())

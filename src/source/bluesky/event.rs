@@ -105,6 +105,21 @@ pub(super) fn place(line: &[u8]) -> Result<Placed, Rejected> {
     envelope.placed()
 }
 
+/// When the endpoint saw an event, in µs since 1970. It stands near the event's beginning, and what comes after it is not
+/// looked at.
+pub(super) fn seen_us(line: &[u8]) -> Option<i64> {
+    let mut found = None;
+    let text = simdutf8::basic::from_utf8(line).ok()?;
+    let _the_rest = json::read(text, |name, value| {
+        if name == "time_us" {
+            found = number(&value.cell()?).and_then(|us| i64::try_from(us).ok());
+            return Err(NotJson);
+        }
+        value.value().map(drop)
+    });
+    found
+}
+
 /// Whose event a line is, if it says so.
 pub(super) fn author(line: &[u8]) -> Option<Cow<'_, str>> {
     let mut did = Cow::Borrowed("");

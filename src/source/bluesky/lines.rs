@@ -108,6 +108,10 @@ impl Source for Bluesky {
         event::place(line)
     }
 
+    fn seen(&self, line: &[u8]) -> Option<UtcMs> {
+        event::seen_us(line).map(|us| UtcMs(us.div_euclid(1_000)))
+    }
+
     fn reasons(&self) -> Vec<Rejected> {
         vec![
             Rejected::NOT_JSON,

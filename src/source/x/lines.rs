@@ -76,6 +76,10 @@ impl Source for X {
         parse::place(line)
     }
 
+    fn seen(&self, _line: &[u8]) -> Option<UtcMs> {
+        None
+    }
+
     fn reasons(&self) -> Vec<Rejected> {
         vec![
             Rejected::NOT_JSON,

@@ -120,6 +120,10 @@ impl Source for Tides {
         Reading::read(line).map(|reading| reading.placed)
     }
 
+    fn seen(&self, _line: &[u8]) -> Option<UtcMs> {
+        None
+    }
+
     fn reasons(&self) -> Vec<Rejected> {
         vec![Rejected::NOT_JSON, NO_NAME]
     }

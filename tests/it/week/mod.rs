@@ -721,6 +721,7 @@ impl<'a> Server<'a> {
                     stopped: stops(events),
                     backfill: 0,
                     out_of_window: Vec::new(),
+                    heard: Vec::new(),
                     arrived: minute.end(),
                     name: name.clone(),
                 };
@@ -728,6 +729,7 @@ impl<'a> Server<'a> {
                     name,
                     number: *number,
                     lag_ms: 0,
+                    heard: Vec::new(),
                     events: events.clone(),
                 };
                 (stock, file)

@@ -10,8 +10,7 @@ use crate::{
     period::UtcMs,
     segment::line,
     source::{
-        json::{self, NotJson},
-        key::number,
+        bluesky::event::seen_us,
         wire::{Intake, IntakeError, Portion},
     },
 };
@@ -80,21 +79,6 @@ fn one_line(message: &[u8]) -> Cow<'_, [u8]> {
         other => *other,
     };
     message.iter().map(space).collect::<Vec<u8>>().into()
-}
-
-/// When the endpoint saw an event, in µs since 1970. It stands near the event's beginning, and what comes after it is not
-/// looked at.
-pub(super) fn seen_us(line: &[u8]) -> Option<i64> {
-    let mut found = None;
-    let text = simdutf8::basic::from_utf8(line).ok()?;
-    let _the_rest = json::read(text, |name, value| {
-        if name == "time_us" {
-            found = number(&value.cell()?).and_then(|us| i64::try_from(us).ok());
-            return Err(NotJson);
-        }
-        value.value().map(drop)
-    });
-    found
 }
 
 impl Intake for Messages {

@@ -7,14 +7,14 @@ use std::io;
 
 use hyper::{HeaderMap, StatusCode};
 
-use super::messages::{Messages, Unpacker, seen_us};
+use super::messages::{Messages, Unpacker};
 use crate::{
     backoff::Refusal,
     config::settings::Bluesky as Settings,
     period::UtcMs,
     segment::line::CursorOf,
     source::{
-        bluesky::lines::BLUESKY,
+        bluesky::{event::seen_us, lines::BLUESKY},
         page,
         wire::{Ask, Intake, Last, Refused, Resume, Transport, Wire},
     },

@@ -1,0 +1,249 @@
+//! Between which of the platform's times everything has come, as the events themselves tell.
+//!
+//! A platform that says of each event when it saw it, and goes on from such a time, gives all that it has from there on, in that
+//! order. So between two events of one connection nothing is missing, nor between the time that was asked for and the
+//! first one; however long ago that was, and whoever was connected then.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    period::{Interval, UtcMs},
+    segment::event::{Event, What},
+};
+
+/// What a segment has of one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// The connection's number in its run, if it was made in the segment's minute; else it is the one of the segment before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<u64>,
+    /// When the platform saw the first event of it.
+    pub first: UtcMs,
+    /// When it saw the last one.
+    pub last: UtcMs,
+}
+
+/// Gathers it from the events of one segment.
+#[derive(Debug, Default)]
+pub struct Listener {
+    connections: Vec<(UtcMs, u64)>,
+    heard: Vec<Heard>,
+}
+
+impl Listener {
+    /// A connection was made, later than those before it.
+    pub fn event(&mut self, event: &Event) {
+        if matches!(event.what, What::Connected { .. }) {
+            self.connections.push((event.at, event.connection));
+        }
+    }
+
+    /// An event came, and when the platform saw it. All connections of the segment are known by then.
+    pub fn line(&mut self, arrived: UtcMs, seen: UtcMs) {
+        let made = self.connections.partition_point(|(at, _)| *at <= arrived);
+        let made = made
+            .checked_sub(1)
+            .and_then(|last| self.connections.get(last));
+        let connection = made.map(|(_, connection)| *connection);
+        match self.heard.last_mut() {
+            Some(heard) if heard.connection == connection => heard.last = seen,
+            _ => self.heard.push(Heard {
+                connection,
+                first: seen,
+                last: seen,
+            }),
+        }
+    }
+
+    /// What it has of each connection, in their order.
+    pub fn finish(self) -> Vec<Heard> {
+        self.heard
+    }
+}
+
+/// Follows the connections of a server from segment to segment.
+#[derive(Debug, Default)]
+pub(super) struct Follower {
+    /// From where on the last connection asked for it.
+    asked: Option<UtcMs>,
+    /// Up to where everything has come on the present connection.
+    reached: Option<UtcMs>,
+    heard: Vec<Interval>,
+}
+
+impl Follower {
+    /// A segment is missing: what came in it is not known.
+    pub(super) fn lose_track(&mut self) {
+        (self.asked, self.reached) = (None, None);
+    }
+
+    /// The next segment: what happened to its connections, and what it has of each.
+    pub(super) fn segment(&mut self, events: &[Event], heard: &[Heard]) {
+        let mut present = None;
+        for event in events {
+            match &event.what {
+                What::Connecting { cursor, .. } => {
+                    self.asked = cursor.map(|us| UtcMs(us.div_euclid(1_000)));
+                }
+                What::Connected { .. } => {
+                    self.hear(heard, present);
+                    present = Some(event.connection);
+                    self.reached = self.asked;
+                }
+                // what lies between is not to be had any more
+                What::ReplayClamped { first, .. } => self.reached = Some(*first),
+                _ => (),
+            }
+        }
+        self.hear(heard, present);
+    }
+
+    /// What has come of one connection.
+    fn hear(&mut self, of_segment: &[Heard], connection: Option<u64>) {
+        for heard in of_segment.iter().filter(|of| of.connection == connection) {
+            // a time that is still to come is passed over by who is asked for it
+            let begin = self.reached.map_or(heard.first, |at| at.min(heard.first));
+            self.reached = Some(heard.last);
+            if begin < heard.last {
+                self.heard.push(Interval {
+                    begin,
+                    end: heard.last,
+                });
+            }
+        }
+    }
+
+    /// All of it, ascending; no two parts touch.
+    pub(super) fn finish(mut self) -> Vec<Interval> {
+        self.heard.sort_by_key(|part| part.begin);
+        let mut joined: Vec<Interval> = Vec::new();
+        for part in self.heard {
+            match joined.last_mut() {
+                Some(last) if part.begin <= last.end => last.end = last.end.max(part.end),
+                _ => joined.push(part),
+            }
+        }
+        joined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connected(at: i64, connection: u64, asked: Option<i64>) -> [Event; 2] {
+        let connecting = What::Connecting {
+            backfill_minutes: 0,
+            cursor: asked.map(|ms| ms * 1_000),
+            endpoint: None,
+        };
+        let connected = What::Connected {
+            status: 101,
+            backfill_minutes: 0,
+            transaction: None,
+        };
+        [connecting, connected].map(|what| Event {
+            at: UtcMs(at),
+            what,
+            connection,
+        })
+    }
+
+    fn heard(events: &[Event], lines: &[(i64, i64)]) -> Vec<Heard> {
+        let mut listener = Listener::default();
+        for event in events {
+            listener.event(event);
+        }
+        for (arrived, seen) in lines {
+            listener.line(UtcMs(*arrived), UtcMs(*seen));
+        }
+        listener.finish()
+    }
+
+    /// The events of a segment, and its lines: when they came, and when the platform saw them.
+    type Segment<'s> = (&'s [Event], &'s [(i64, i64)]);
+
+    /// Segments, and of which times all has come; a segment without anything stands for one that is missing.
+    #[track_caller]
+    fn check(segments: &[Segment<'_>], expected: &[(i64, i64)]) {
+        let mut follower = Follower::default();
+        for (events, lines) in segments {
+            if events.is_empty() && lines.is_empty() {
+                follower.lose_track();
+            }
+            follower.segment(events, &heard(events, lines));
+        }
+        let found = follower.finish();
+        let found: Vec<(i64, i64)> = (found.iter())
+            .map(|part| (part.begin.0, part.end.0))
+            .collect();
+        assert_eq!(found, expected, "{segments:?}");
+    }
+
+    #[test]
+    fn a_connection_brings_all_from_what_was_asked_for_to_the_last_event() {
+        let at = 90_000_000;
+        let first = connected(at, 1, Some(10_000));
+        let again = connected(at + 500, 2, Some(50_000));
+        let live = connected(at, 1, None);
+        check(
+            &[(&first, &[(at, 20_000), (at + 1, 60_000)])],
+            &[(10_000, 60_000)],
+        );
+        // it goes on in the next segments, also after one in which nothing came
+        let more: &[(i64, i64)] = &[(at + 9, 95_000)];
+        check(
+            &[(&first, &[(at, 20_000)]), (&[], more)],
+            &[(10_000, 95_000)],
+        );
+        check(
+            &[(&first, &[(at, 20_000)]), (&first[..0], &[]), (&[], more)],
+            &[(10_000, 20_000)],
+        );
+        // interrupted, and asked for again with an overlap; or from further on
+        let both = [&first[..], &again].concat();
+        let lines = [
+            (at, 20_000),
+            (at + 499, 60_000),
+            (at + 500, 52_000),
+            (at + 501, 99_000),
+        ];
+        check(&[(&both, &lines)], &[(10_000, 99_000)]);
+        let lines = [(at, 20_000), (at + 499, 40_000), (at + 501, 99_000)];
+        check(&[(&both, &lines)], &[(10_000, 40_000), (50_000, 99_000)]);
+        // without a cursor, and with one that is still to come, all counts from the first event on
+        check(
+            &[(&live, &[(at, 70_000), (at + 1, 80_000)])],
+            &[(70_000, 80_000)],
+        );
+        let ahead = connected(at, 1, Some(3_000_000));
+        check(
+            &[(&ahead, &[(at, 70_000), (at + 1, 80_000)])],
+            &[(70_000, 80_000)],
+        );
+        // nothing came
+        check(&[(&first, &[])], &[]);
+    }
+
+    #[test]
+    fn what_was_not_to_be_had_any_more_has_not_come() {
+        let at = 90_000_000;
+        let clamped = Event {
+            at: UtcMs(at + 1),
+            what: What::ReplayClamped {
+                asked: UtcMs(10_000),
+                first: UtcMs(70_000),
+            },
+            connection: 1,
+        };
+        let [connecting, connected] = connected(at, 1, Some(10_000));
+        let lines: &[(i64, i64)] = &[(at + 1, 70_000), (at + 2, 90_000)];
+        let events = [connecting.clone(), connected.clone(), clamped.clone()];
+        check(&[(&events, lines)], &[(70_000, 90_000)]);
+        // the first event came in a later minute
+        check(
+            &[(&[connecting, connected], &[]), (&[clamped], lines)],
+            &[(70_000, 90_000)],
+        );
+    }
+}
