@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{citation, croissant, datacite, datapackage, dataset_page, day::DaySum, ro_crate};
+use super::day::DaySum;
 use crate::{
     config::dataset::{Creator, Dataset},
     doi::Doi,
@@ -12,7 +12,6 @@ use crate::{
     source::{Sources, Words},
     vault::{
         ledger::{self, Line},
-        public::RootFile,
         witness::Stamp,
     },
 };
@@ -173,18 +172,6 @@ impl<'a> Description<'a> {
             sum,
             days,
         }))
-    }
-
-    /// The text of one of the files.
-    pub fn text(&self, file: RootFile) -> String {
-        match file {
-            RootFile::DataCite => datacite::text(self),
-            RootFile::Croissant => croissant::text(self),
-            RootFile::RoCrate => ro_crate::text(self),
-            RootFile::DataPackage => datapackage::text(self),
-            RootFile::Citation => citation::text(self),
-            RootFile::Page => dataset_page::text(self),
-        }
     }
 
     /// The day of the last hour: nothing here is older, and no clock is asked.

@@ -13,6 +13,7 @@ use super::{
     datacite,
     day::DaySum,
     description::{Archive, Beside, Description, State, described, latest, revised},
+    files,
 };
 use crate::{
     config::dataset::Dataset,
@@ -130,7 +131,7 @@ fn texts(
         return Ok(Texts::new());
     };
     let each = RootFile::ALL.into_iter();
-    Ok(each.map(|file| (file, of.text(file))).collect())
+    Ok(each.map(|file| (file, files::text(file, &of))).collect())
 }
 
 /// The files that are in place, as they must be: those of the state that they describe.

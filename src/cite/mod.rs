@@ -1,7 +1,7 @@
 //! The files by which the data set is found, cited and loaded: who made it, what it has, what is missing.
 //!
 //! ```text
-//! [dataset] ─────────────────────┐              ┌─croissant────▶ croissant.json
+//! [dataset] ─────────────────────┐        files ┌─croissant────▶ croissant.json
 //! ledger ────────────────────────┼─description──┼─ro_crate─────▶ ro-crate-metadata.json
 //! manifests ──day──▶ sums of days ┘             ├─datapackage──▶ datapackage.json
 //!                                               ├─citation─────▶ CITATION.cff
@@ -32,6 +32,9 @@ pub mod day;
 
 /// Everything that is said of the data set.
 pub mod description;
+
+/// Which text each of the files has.
+pub mod files;
 
 /// Puts the files in place.
 pub mod make;

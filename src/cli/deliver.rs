@@ -12,7 +12,10 @@ use super::{
     store,
 };
 use crate::{
-    config::settings::{Role, Server, SshTarget, Target},
+    config::{
+        address::{SshTarget, Target},
+        settings::{Role, Server},
+    },
     deliver::{
         over_ssh,
         plan::Plan,

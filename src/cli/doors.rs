@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     config::{
+        address::{SshTarget, Target},
         proxy::Proxies,
-        settings::{Platform, Role, Server, Settings, SshTarget, Target},
+        settings::{Platform, Role, Server, Settings},
     },
     deliver::{
         over_ssh,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     alarm::Kind,
-    config::settings::{Role, Target},
+    config::{address::Target, settings::Role},
     deliver::{
         fetch::{self, Fetched},
         receive::{self, Received},

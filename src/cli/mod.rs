@@ -43,6 +43,7 @@ mod service;
 mod setup;
 mod simulate;
 mod simulate_bluesky;
+mod simulate_flags;
 mod simulate_osf;
 mod simulate_smtp;
 mod status;

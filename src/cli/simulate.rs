@@ -18,6 +18,7 @@ use super::{
     exit::{Exit, Failure},
     global::{Global, SourceArg, users_path},
     simulate_bluesky::BlueskyArgs,
+    simulate_flags::{FAULTS_BYTES_MAX, address},
     simulate_osf::OsfArgs,
     simulate_smtp::SmtpArgs,
 };
@@ -45,9 +46,6 @@ use crate::{
         users_file,
     },
 };
-
-/// A list of faults has some kilobytes.
-pub(super) const FAULTS_BYTES_MAX: u64 = 16 << 20;
 
 /// How far `--faults random` reaches when no duration is given.
 const RANDOM_MS: i64 = 24 * 3_600_000;
@@ -199,18 +197,6 @@ enum Switch {
 
 #[derive(Debug, Clone)]
 struct Residues(Vec<u16>);
-
-pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
-    let found = match text.parse::<u16>() {
-        Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
-        Err(_no_port) => text.parse::<SocketAddr>().map_err(|e| e.to_string())?,
-    };
-    if found.ip().is_loopback() {
-        Ok(found)
-    } else {
-        Err(ServeError::NotLoopback(found).to_string())
-    }
-}
 
 fn posts_per_1000s(text: &str) -> Result<u64, String> {
     match text.parse::<f64>() {

@@ -10,7 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::{
     exit::{Exit, Failure},
     global::users_path,
-    simulate::FAULTS_BYTES_MAX,
+    simulate_flags::{FAULTS_BYTES_MAX, address},
 };
 use crate::{
     period::UtcMs,
@@ -32,7 +32,7 @@ pub(crate) struct OsfArgs {
     #[arg(value_parser = users_path(), id = "osf", long = "osf", value_name = "FOLDER")]
     dir: Option<PathBuf>,
     /// Where its API listens: a port, or 127.0.0.1:PORT. Port 0 is any free one
-    #[arg(id = "osf-listen", long = "osf-listen", value_name = "PORT", value_parser = super::simulate::address, default_value = "0")]
+    #[arg(id = "osf-listen", long = "osf-listen", value_name = "PORT", value_parser = address, default_value = "0")]
     pub(crate) listen: SocketAddr,
     /// The id of its one project
     #[arg(

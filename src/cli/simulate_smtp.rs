@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use super::{
     exit::{Exit, Failure},
     global::users_path,
-    simulate::FAULTS_BYTES_MAX,
+    simulate_flags::{FAULTS_BYTES_MAX, address},
 };
 use crate::{
     period::UtcMs,
@@ -24,7 +24,7 @@ pub(crate) struct SmtpArgs {
     #[arg(value_parser = users_path(), id = "smtp", long = "smtp", value_name = "FOLDER")]
     dir: Option<PathBuf>,
     /// Where it listens: a port, or 127.0.0.1:PORT. Port 0 is any free one
-    #[arg(id = "smtp-listen", long = "smtp-listen", value_name = "PORT", value_parser = super::simulate::address, default_value = "0")]
+    #[arg(id = "smtp-listen", long = "smtp-listen", value_name = "PORT", value_parser = address, default_value = "0")]
     pub(crate) listen: SocketAddr,
     /// Its certificate (PEM); without it there is no TLS
     #[arg(value_parser = users_path(),

@@ -11,7 +11,10 @@ use super::{
     setup::{self, Setup},
 };
 use crate::{
-    config::settings::{Forbid, Platform, Role, Server, Target},
+    config::{
+        address::Target,
+        settings::{Forbid, Platform, Role, Server},
+    },
     deliver::over_ssh,
     place::decide::Asks,
     segment::line::PROGRAM,

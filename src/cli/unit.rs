@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::config::settings::{Platform, Settings, Target};
+use crate::config::{
+    address::Target,
+    settings::{Platform, Settings},
+};
 
 /// Seconds without progress after which systemd ends and restarts the service.
 const WATCHDOG_S: u32 = 120;

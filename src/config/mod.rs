@@ -10,7 +10,7 @@
 /// Addresses as they are written.
 pub mod address;
 
-/// `[dataset]`.
+/// Who made the data set, and how it is to be cited.
 pub mod dataset;
 
 /// The TOML as it is written.
@@ -37,13 +37,18 @@ pub mod resolve;
 /// `[bluesky]`.
 mod resolve_bluesky;
 
+/// `[dataset]`.
+mod resolve_dataset;
+
 /// `[publish.osf]`.
 mod resolve_publish;
 
 /// `[s3]`.
 mod resolve_s3;
+
 /// `[witness]`.
 mod resolve_witness;
+
 /// `[x]`.
 mod resolve_x;
 

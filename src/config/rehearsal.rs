@@ -180,9 +180,10 @@ fn toml(value: &Value) -> String {
 mod tests {
     use super::*;
     use crate::config::{
+        address::Target,
         file,
         resolve::{Me, resolve},
-        settings::{MailTls, Platform, Settings, Target},
+        settings::{MailTls, Platform, Settings},
     };
 
     /// What a rehearsal puts its own in the place of, or does without. A new key belongs here or

@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::{
-    address::{check_base_url, ssh_options, target},
+    address::{Target, check_base_url, ssh_options, target},
     file::{self, Entry, Problem, Value, Written},
     home,
-    settings::{Deliver, Merge, Platform, Role, Server, Settings, Target, XStream, Xz},
+    settings::{Deliver, Merge, Platform, Role, Server, Settings, XStream, Xz},
     units,
 };
 use crate::{
@@ -546,7 +546,7 @@ impl Resolving<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::Target;
+    use crate::config::address::Target;
 
     const ONE: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n";
     const TWO: &str = "[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\ndeliver_to = \"../primary\"\n";

@@ -1,10 +1,11 @@
 //! `[s3]`, and what lies in an object store: what is written of it → values that cannot be wrong.
 
 use super::{
+    address::Target,
     address::{check_base_url, is_loopback},
     file::Value,
     resolve::Resolving,
-    settings::{Merge, Platform, Role, S3, Server, Target},
+    settings::{Merge, Platform, Role, S3, Server},
 };
 use crate::place::s3::address::{Address, SCHEME};
 
@@ -160,9 +161,10 @@ mod tests {
     use std::path::Path;
 
     use crate::config::{
+        address::Target,
         file,
         resolve::{Me, resolve},
-        settings::{Settings, Target},
+        settings::Settings,
     };
 
     const SERVERS: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a\"\n\

@@ -5,7 +5,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{dataset::Dataset, file::Problem};
+use super::{address::Target, dataset::Dataset, file::Problem};
 use crate::{
     period::Zone,
     place::{door::Unopened, s3::address::Address},
@@ -174,17 +174,6 @@ impl Role {
     }
 }
 
-/// Where a secondary delivers to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A folder that this machine can write: the primary's spool.
-    Folder(Unopened),
-    /// `ssh://user@host[:port]/path`.
-    Ssh(SshTarget),
-    /// `s3://bucket/folder`: the spool in an object store.
-    Store(Address),
-}
-
 /// `[s3]`
 #[derive(Debug, Clone)]
 pub struct S3 {
@@ -196,41 +185,6 @@ pub struct S3 {
     pub access_key_file: Option<PathBuf>,
     /// Holds the certificates that are known instead of the machine's.
     pub ca_file: Option<PathBuf>,
-}
-
-/// The primary's spool on another machine, reached over ssh. None of its parts can be taken for an
-/// option or a command: the configuration has checked them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SshTarget {
-    /// The account there.
-    pub user: String,
-    /// The machine: a name, an IPv4 address, or an IPv6 address without brackets.
-    pub host: String,
-    /// Its port; `None`: what ssh takes by itself.
-    pub port: Option<u16>,
-    /// The spool's folder there, from the root, without a `/` at the end.
-    pub path: String,
-}
-
-impl SshTarget {
-    /// The machine as URLs and rsync write it: an IPv6 address in brackets.
-    pub fn written_host(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        }
-    }
-}
-
-impl fmt::Display for SshTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ssh://{}@{}", self.user, self.written_host())?;
-        if let Some(port) = self.port {
-            write!(f, ":{port}")?;
-        }
-        f.write_str(&self.path)
-    }
 }
 
 /// One of X's public streams.

@@ -243,9 +243,10 @@ impl Answers {
 mod tests {
     use super::*;
     use crate::config::{
+        address::Target,
         file,
         resolve::{Me, resolve},
-        settings::{Settings, Target},
+        settings::Settings,
     };
 
     fn settings(answers: &Answers) -> Settings {

@@ -14,7 +14,7 @@ use std::{
     process::{Command, ExitStatus, Stdio},
 };
 
-use crate::{config::settings::SshTarget, text::one_line};
+use crate::{config::address::SshTarget, text::one_line};
 
 /// Seconds without any data after which rsync gives up.
 const SILENCE_S: u32 = 60;

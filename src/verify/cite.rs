@@ -20,6 +20,7 @@ use crate::{
         datacite::{self, ReadBack},
         day::DaySum,
         description::{Archive, Beside, Description, State, described, latest, revised},
+        files,
         make::in_place,
     },
     doi::Doi,
@@ -295,12 +296,12 @@ impl Check<'_> {
             return;
         };
         for (file, text) in std::mem::take(&mut self.texts) {
-            let Some(what) = difference(text.as_bytes(), &made.text(file)) else {
+            let Some(what) = difference(text.as_bytes(), &files::text(file, &made)) else {
                 continue;
             };
             let path = self.path(file);
             let doi = made.doi.take();
-            let is_before_doi = doi.is_some() && text == made.text(file);
+            let is_before_doi = doi.is_some() && text == files::text(file, &made);
             made.doi = doi;
             if is_before_doi {
                 let what = "it does not name the DOI that datacite.json has: they are put in place one after another";

@@ -14,6 +14,7 @@ use twinstream::{
     cite::{
         day::DaySum,
         description::{self, Description, State},
+        files,
     },
     config::{
         file,
@@ -1090,7 +1091,7 @@ fn example_to_cite(statement: &Statement<'_>) -> Vec<(String, String)> {
         .unwrap()
         .unwrap();
     let each = RootFile::ALL.into_iter();
-    each.map(|file| (Public::Root(file).name(), of.text(file)))
+    each.map(|file| (Public::Root(file).name(), files::text(file, &of)))
         .collect()
 }
 
