@@ -29,20 +29,20 @@ what a crash left. SIGTERM or Ctrl-C: it seals what it has and exits 0; a second
 pub(crate) struct CollectArgs {}
 
 pub(crate) fn run(global: &Global, _args: &CollectArgs) -> Result<Exit, Failure> {
-    let (setup, collector, _lock) = prepare(global)?;
+    let setup = setup::load(global)?;
+    let (collector, _lock) = prepare(&setup)?;
     // the service waits for a disk that is away, and tells of it; by itself it would look alive
     setup.spool(Asks::Make)?;
     until_told(collector)
 }
 
 /// Everything that collecting needs; the lock is held as long as it lives.
-pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failure> {
-    let setup = setup::load(global)?;
+pub(crate) fn prepare(setup: &Setup) -> Result<(Collector, Lock), Failure> {
     let server = setup.this_server()?;
     if server.is_merger() {
         let what = format!("server {} is a merger: it collects nothing", server.id);
         return Err(Failure::new(Exit::Configuration, what)
-            .hint("have a timer or a scheduler start `twinstream merge` on it (docs/scale.md)"));
+            .hint("`twinstream run` merges there by the hour (docs/scale.md)"));
     }
     let settings = &setup.settings;
     let disk = RealDisk;
@@ -71,7 +71,7 @@ pub(crate) fn prepare(global: &Global) -> Result<(Setup, Collector, Lock), Failu
         disk: Arc::new(disk),
         progress: Arc::default(),
     };
-    Ok((setup, collector, lock))
+    Ok((collector, lock))
 }
 
 /// Collects until a signal comes.

@@ -218,8 +218,12 @@ fn summary(loaded: &Loaded) -> String {
     let this = settings.this_one().map_or_else(String::new, |server| {
         format!("; this is server {}, {}", server.id, server.role.name())
     });
+    let mergers = match settings.mergers.len() {
+        0 => String::new(),
+        mergers => format!(", {mergers} merger"),
+    };
     format!(
-        "ok    {}: 1 primary, {secondaries} secondary, hours in {}{this}\n",
+        "ok    {}: 1 primary, {secondaries} secondary{mergers}, hours in {}{this}\n",
         loaded.path.display(),
         settings.merge.timezone.name()
     )
@@ -228,13 +232,14 @@ fn summary(loaded: &Loaded) -> String {
 /// The files of those secrets that the stages here would refuse to go by, and why.
 fn useless_secrets(settings: &Settings) -> Vec<(&Path, Failure)> {
     let mut tried = Vec::new();
-    if settings.source == Platform::X {
+    let collects = settings.this_one().is_none_or(|this| !this.is_merger());
+    if settings.source == Platform::X && collects {
         let token = settings.x.bearer_token_file.as_path();
         tried.push((token, setup::bearer_token(settings).map(drop)));
     }
     let publishes = settings
         .this_one()
-        .is_none_or(|this| this.role == Role::Primary);
+        .is_none_or(|this| settings.is_publisher(this));
     if let Some(publish) = settings.publish.as_ref().filter(|_| publishes) {
         let file = publish.token_file.as_path();
         let secret = setup::secret("the OSF token", "osf-token", Some(file));

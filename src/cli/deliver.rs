@@ -23,7 +23,7 @@ use crate::{
         run::{self, DeliverError, Delivered, Job},
         to_store,
     },
-    place::{decide::Asks, door::Unopened, id::PlaceId, s3::address::Address},
+    place::{decide::Asks, door::Unopened, id::PlaceId, mirror::MirrorError, s3::address::Address},
     segment::name::{SegmentName, ServerId},
     text::plural,
     world::{
@@ -258,7 +258,9 @@ fn tell_outcome(delivered: &Delivered, target: &dyn Display, json: bool) -> Resu
 fn failure(error: DeliverError) -> Failure {
     let error = match error {
         DeliverError::Place(why) => return setup::told(&why),
-        DeliverError::Store(why) => return store::failure(&why),
+        DeliverError::Store(why) | DeliverError::Mirror(MirrorError::Store(why)) => {
+            return store::told(&why);
+        }
         DeliverError::Mirror(why) => return store::mirror_failure(&why),
         error => error,
     };

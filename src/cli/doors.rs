@@ -283,7 +283,7 @@ fn ssh_here(settings: &Settings) -> Option<Finding> {
 fn vault_store(setup: &Setup, address: &Address) -> Finding {
     let tried = || {
         let store = store::open(setup, address)?;
-        store::probe(&store)?;
+        store::probe(&store, store::failure)?;
         in_store::identity(&store).map_err(|why| store::failure(&why))
     };
     match tried() {
@@ -304,7 +304,7 @@ fn object_store<K: Kind>(setup: &Setup, address: &Address) -> Finding {
     let scratch = std::env::temp_dir().join(format!("twinstream-check-{}", std::process::id()));
     let tried = || {
         let store = store::open(setup, address)?;
-        store::probe(&store)?;
+        store::probe(&store, store::failure)?;
         store::spool::<K>(setup, &store, &scratch, Asks::Look)
     };
     let found = tried();
@@ -485,8 +485,13 @@ pub(super) fn proxy(setup: &Setup, this: &Server) -> Result<(Proxies, Vec<Findin
         publish.map(|osf| &osf.base_url),
         witness.map(|witness| &witness.tsa),
     ];
-    let of_primary = of_primary.map(|address| address.filter(|_| this.role == Role::Primary));
-    let of_stream = setup.settings.endpoints();
+    let of_primary =
+        of_primary.map(|address| address.filter(|_| setup.settings.is_publisher(this)));
+    let of_stream = if this.is_merger() {
+        Vec::new()
+    } else {
+        setup.settings.endpoints()
+    };
     let addresses = of_stream.iter().chain(of_primary.into_iter().flatten());
     let found = addresses.filter_map(|address| {
         let proxy = proxies.of_address(address)?;
@@ -503,7 +508,7 @@ pub(super) fn proxy(setup: &Setup, this: &Server) -> Result<(Proxies, Vec<Findin
 /// The authority stamps a number drawn by chance, of which nothing is kept.
 pub(super) fn witness(setup: &Setup, this: &Server, proxies: &Proxies) -> Option<Finding> {
     let settings = setup.settings.witness.as_ref();
-    let settings = settings.filter(|_| this.role == Role::Primary)?;
+    let settings = settings.filter(|_| setup.settings.is_publisher(this))?;
     let trust = match witness::trust(&settings.tsa_ca_file) {
         Ok(trust) => trust,
         Err(why) => return Some(failed("witness", why)),
@@ -536,7 +541,7 @@ pub(super) fn osf(setup: &Setup, this: &Server, proxies: &Proxies) -> Option<Fin
         .settings
         .publish
         .as_ref()
-        .filter(|_| this.role == Role::Primary)?;
+        .filter(|_| setup.settings.is_publisher(this))?;
     let token = match setup::secret("OSF's token", "osf-token", Some(&publish.token_file)) {
         Ok(Some(token)) => token,
         Ok(None) => return None,

@@ -248,7 +248,7 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
         servers: &servers,
         keep_free: settings.merge.keep_free,
     };
-    let fetched = job.run().map_err(|why| store::failure(&why))?;
+    let fetched = job.run().map_err(|why| store::told(&why))?;
     if 0 < fetched.segments {
         let segments = plural(fetched.segments, "segment", "segments");
         tracing::info!("fetched {segments} from {address}");

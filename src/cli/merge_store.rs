@@ -1,6 +1,9 @@
 //! `merge` from a spool and into a vault that lie in an object store: one of any number of machines that do so.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::{
     exit::{Exit, Failure},
@@ -10,9 +13,11 @@ use super::{
     store,
 };
 use crate::{
+    alarm::Kind,
     config::settings::{Role, Server},
     merge::{
         deletions::Honour,
+        outcome::Outcome,
         run::{Job, Step},
         unit::UNIT_BYTES,
     },
@@ -20,7 +25,8 @@ use crate::{
     place::{
         decide::Asks,
         door::{Door, Spool},
-        s3::address::Address,
+        s3::{address::Address, store::S3},
+        store::Store as _,
     },
     text::plural,
     vault::in_store::{InStore, InStoreError},
@@ -55,7 +61,7 @@ pub(super) fn run(
     let vault = InStore::new(&there, &RealDisk, &copy, &draw).map_err(|why| failure(&why))?;
     // before the spool is looked at: what a revision was made of is there then
     vault.follow(&|_| true).map_err(|why| failure(&why))?;
-    let folder = merger_dir(setup);
+    let folder = folder(&settings.data_dir);
     let own = own_spool(setup, &folder)?;
     let fetched = merge::fetch(setup, &own, spool)?;
     let received = merge::receive(setup, &own);
@@ -94,10 +100,7 @@ pub(super) fn run(
     for committed in &outcome.committed {
         hook.after(committed.hour);
     }
-    if !outcome.elsewhere.is_empty() {
-        let hours = plural(outcome.elsewhere.len() as u64, "hour", "hours");
-        tracing::info!("{hours} were committed by other machines meanwhile");
-    }
+    tell_of_others(&outcome, &there);
     let exit = merge::tell_outcome(&outcome, &asked, args.json)?;
     let is_failed = !received.failed.is_empty() || 0 < fetched.failed;
     Ok(match exit {
@@ -107,14 +110,26 @@ pub(super) fn run(
     })
 }
 
-/// What this machine needs for merging: the raw data that it has fetched, its index, scratch.
-fn merger_dir(setup: &Setup) -> PathBuf {
-    setup.settings.data_dir.join("merger")
+/// What others have done meanwhile, and whether the store has ceased to answer.
+fn tell_of_others(outcome: &Outcome, there: &S3) {
+    if !outcome.elsewhere.is_empty() {
+        let hours = plural(outcome.elsewhere.len() as u64, "hour", "hours");
+        tracing::info!("{hours} were committed by other machines meanwhile");
+    }
+    if outcome.away {
+        let what = "it has ceased to answer; the next merge goes on where this one ended";
+        alarm!(Kind::PlaceAway, "object store", "{}: {what}", there.name());
+    }
+}
+
+/// What a machine needs for merging: the raw data that it has fetched, its index, scratch.
+pub(super) fn folder(data_dir: &Path) -> PathBuf {
+    data_dir.join("merger")
 }
 
 /// The spool into which is fetched what is merged. That of this server's collector is none: what it has not delivered is
 /// nowhere else yet, and no other machine could merge the hour after it.
-fn own_spool(setup: &Setup, folder: &std::path::Path) -> Result<Spool, Failure> {
+fn own_spool(setup: &Setup, folder: &Path) -> Result<Spool, Failure> {
     let door = Door {
         data_dir: folder,
         ..setup.door()
@@ -135,7 +150,7 @@ fn collectors<'s>(servers: impl Iterator<Item = &'s Server>) -> Vec<Server> {
 /// What becomes of a stage that cannot work with the vault in the store.
 pub(super) fn failure(why: &InStoreError) -> Failure {
     match why {
-        InStoreError::Store(why) => store::failure(why),
+        InStoreError::Store(why) => store::told(why),
         InStoreError::Wrong { .. } => Failure::new(Exit::Failed, why.to_string()).hint(
             "nothing was changed; compare it with another machine's copy, or with what was published",
         ),

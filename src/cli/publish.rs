@@ -6,15 +6,12 @@ use super::{
     global::Global,
     output, progress,
     setup::{self, Setup},
+    store,
 };
 use crate::{
     alarm::Kind,
     cite::make,
-    config::{
-        address,
-        dataset::Dataset,
-        settings::{Publish, Role},
-    },
+    config::{address, dataset::Dataset, settings::Publish},
     place::{decide::Asks, door::Vault},
     publish::{
         answer::Trouble,
@@ -73,15 +70,7 @@ pub(crate) struct PublishArgs {
 
 pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
-    let this = setup.this_server()?;
-    if this.role == Role::Secondary {
-        let what = format!(
-            "server {} is a secondary: publishing is the primary's",
-            this.id
-        );
-        return Err(Failure::new(Exit::Configuration, what)
-            .hint("run publish on the primary; here it is `twinstream deliver`"));
-    }
+    setup.publishes("publishing")?;
     let settings = &setup.settings;
     if let Some(forbid) = settings.forbid {
         let what = format!("nothing is published: {}", forbid.why());
@@ -104,6 +93,7 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     let vault = setup.vault(if is_asking { Asks::Look } else { Asks::Use })?;
     if !is_asking {
         commits::finish(&setup, &vault)?;
+        store::share_records(&setup, &vault)?;
     }
     // what cannot be told is not said to be wrong
     let merging = || commits::finish(&setup, &vault).unwrap_or(true);
@@ -132,6 +122,7 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     if args.doi {
         let given = job.doi(is_asking).map_err(failure)?;
         if !is_asking {
+            store::share_records_later(&setup, &vault);
             describe((&setup, &vault));
         }
         return tell_doi(&given, args);
@@ -139,7 +130,9 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     if args.dry_run {
         return tell_plan(&job.preview().map_err(failure)?, args.json);
     }
-    tell_outcome(&publish_all(&job)?, args.json)
+    let outcome = publish_all(&job);
+    store::share_records_later(&setup, &vault);
+    tell_outcome(&outcome?, args.json)
 }
 
 fn publish_all(job: &Job<'_>) -> Result<Outcome, Failure> {

@@ -11,6 +11,7 @@ use super::{
     output,
     run::postman,
     setup::{self, Setup},
+    store,
 };
 use crate::{
     alarm::Kind,
@@ -117,10 +118,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Configuration, what).hint("run report on the primary"));
     }
     let postman = if args.mail { postman(&setup) } else { None };
-    if args.mail && postman.is_none() {
-        let hint = "set host, from and to in [mail]";
-        return Err(Failure::new(Exit::Configuration, "no mail is configured").hint(hint));
-    }
+    has_mail(args, postman.as_ref())?;
     let day = day(&args.day, &setup)?;
     let (vault, _lock) = if args.dry_run {
         (setup.vault(Asks::Look)?, None)
@@ -130,6 +128,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         let lock = lock.map_err(Failure::lock)?;
         let vault = setup.vault(Asks::Use)?;
         commits::finish(&setup, &vault)?;
+        store::share_records(&setup, &vault)?;
         (vault, Some(lock))
     };
     let vault = &vault;
@@ -139,6 +138,9 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         let outdated = Outdated::default().look(&RealDisk, vault)?;
         was_outdated = outdated.get(&day).is_some_and(|how| how.is_late);
         renewed = renew(vault, &outdated, day);
+        if settings.vault_store.is_some() {
+            catch_up(vault, day)?;
+        }
         remember(&setup, &late(&renewed, &outdated))?;
     }
     let describe = || describe((&setup, vault));
@@ -175,6 +177,14 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         )?;
     }
     told
+}
+
+fn has_mail(args: &ReportArgs, postman: Option<&Postman>) -> Result<(), Failure> {
+    if args.mail && postman.is_none() {
+        let hint = "set host, from and to in [mail]";
+        return Err(Failure::new(Exit::Configuration, "no mail is configured").hint(hint));
+    }
+    Ok(())
 }
 
 /// Writes, prints and mails what is stated.
@@ -262,6 +272,23 @@ fn renew(vault: &Path, outdated: &BTreeMap<Day, How>, but: Day) -> BTreeMap<Day,
         }
     }
     renewed
+}
+
+/// Writes the certificates of earlier days that another machine has made: they are not in the store, since they are a
+/// function of what is.
+fn catch_up(vault: &Path, before: Day) -> Result<(), Failure> {
+    let is_missing = |day: &Day| {
+        let path = Public::Day(*day, DayFile::Certificate).path(vault);
+        *day < before && matches!(RealDisk.len(&path), Ok(None))
+    };
+    let days = layout::days(&RealDisk, vault)?;
+    for day in days.into_iter().filter(is_missing) {
+        match write_anew(vault, day) {
+            Ok(_headline) => tracing::info!("{day}: its certificate was made here, too"),
+            Err(why) => tracing::warn!("{day}: its certificate is not made here: {}", why.what),
+        }
+    }
+    Ok(())
 }
 
 fn write_anew(vault: &Path, day: Day) -> Result<String, Failure> {

@@ -1,4 +1,5 @@
-//! `run`: the service. Collects, and beside that starts the other stages, serves the page, watches.
+//! `run`: the service. Collects, and beside that starts the other stages, serves the page, watches. On a machine that only
+//! merges it does all but collect.
 
 use std::{
     io,
@@ -38,6 +39,8 @@ use crate::{
     world::{
         clock::Clock,
         disk::{self, Disk, RealDisk},
+        lock::Lock,
+        signals::{self, Asked},
     },
 };
 
@@ -56,8 +59,9 @@ Example:
 
 One service per server. It collects, and on schedule starts the other stages as processes of their
 own with lower priority: deliver on a secondary; merge, publish, report and witness on the primary.
-Whatever
-becomes of them, it goes on collecting. Each of them may also be run by hand beside it.
+Whatever becomes of them, it goes on collecting. Each of them may also be run by hand beside it.
+On a merger it collects nothing. Where the vault lies in an object store, the primary delivers, too,
+and `publisher` names the machine that publishes, reports and has the ledger stamped.
 
 The page is at http://127.0.0.1:8430/ ([status] listen), with /metrics, /health and /api/status.
 SIGTERM or Ctrl-C: it seals what it has and exits 0; a second one ends it at once. Under systemd it
@@ -79,12 +83,43 @@ pub(crate) fn run(global: &Global, _args: &RunArgs) -> Result<Exit, Failure> {
         );
         return Err(Failure::new(Exit::Configuration, what).hint("put it into a file"));
     }
-    let (setup, collector, _lock) = collect::prepare(global)?;
+    let setup = setup::load(global)?;
+    if setup.this_server()?.is_merger() {
+        return merge_only(global, &setup);
+    }
+    let (collector, _lock) = collect::prepare(&setup)?;
     test_writing(&setup.settings)?;
-    let beside = Beside::start(global, &setup, &collector.progress)?;
+    let collecting = Collecting {
+        progress: Arc::clone(&collector.progress),
+        clock: setup.clock.clone(),
+    };
+    let beside = Beside::start(global, &setup, Arc::new(collecting))?;
     let ended = collect::until_told(collector);
     beside.end();
     ended
+}
+
+/// The service of a machine that collects nothing: the stages, the page and the alarms.
+fn merge_only(global: &Global, setup: &Setup) -> Result<Exit, Failure> {
+    let data_dir = &setup.settings.data_dir;
+    RealDisk.make_folder(data_dir)?;
+    let _lock = Lock::take(data_dir, "run", setup.clock.now()).map_err(Failure::lock)?;
+    test_writing(&setup.settings)?;
+    let told = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut asked = told.block_on(async { Asked::new() })?;
+    let merging = Arc::new(Merging::default());
+    let beside = Beside::start(global, setup, Arc::clone(&merging) as Arc<dyn Watched>)?;
+    told.block_on(asked.next());
+    tracing::info!("told to stop: the stages are ended");
+    merging.is_stopping.store(true, Ordering::Relaxed);
+    thread("signals", move || {
+        told.block_on(asked.next());
+        signals::end_at_once();
+    })?;
+    beside.end();
+    Ok(Exit::Done)
 }
 
 /// What runs beside the collector. Nothing in here is waited for before collecting has ended, and
@@ -97,7 +132,7 @@ struct Beside {
 }
 
 impl Beside {
-    fn start(global: &Global, setup: &Setup, progress: &Arc<Progress>) -> Result<Self, Failure> {
+    fn start(global: &Global, setup: &Setup, watched: Arc<dyn Watched>) -> Result<Self, Failure> {
         let settings = &setup.settings;
         let postman = postman(setup);
         let service = Service {
@@ -107,10 +142,7 @@ impl Beside {
             days: Mutex::new(days(setup.clone())),
             clock: setup.clock.clone(),
             disk: Arc::new(RealDisk),
-            collector: Arc::new(Collecting {
-                progress: Arc::clone(progress),
-                clock: setup.clock.clone(),
-            }),
+            collector: Arc::clone(&watched),
             systemd: Systemd::real(),
         };
         let end = Arc::new(AtomicBool::new(false));
@@ -121,10 +153,9 @@ impl Beside {
         let watch = Arc::new(status::watch(setup));
         let (shown, status) = (Arc::clone(&watch), settings.status.clone());
         thread("page", move || serve(&shown, &status))?;
-        let progress = Arc::clone(progress);
         let (tried, last_mail) = mpsc::channel();
         thread("watch", move || {
-            watch_and_write(&watch, postman, &progress, &tried);
+            watch_and_write(&watch, postman, &*watched, &tried);
         })?;
         Ok(Self {
             end,
@@ -153,7 +184,7 @@ fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread:
 fn watch_and_write(
     watch: &Watch,
     postman: Option<Postman>,
-    progress: &Progress,
+    watched: &dyn Watched,
     tried: &Sender<()>,
 ) {
     let written = AtomicBool::new(false);
@@ -167,7 +198,7 @@ fn watch_and_write(
                 let _: Result<(), _> = tried.send(());
             });
         }
-        watch.run(mails, &|| progress.is_stopping());
+        watch.run(mails, &|| watched.is_stopping());
         written.store(true, Ordering::Relaxed);
         if !mails {
             let _: Result<(), _> = tried.send(());
@@ -258,6 +289,30 @@ impl Watched for Collecting {
     }
 }
 
+/// What a machine that only merges lets be known: nothing in it can hang, and whether the stages do their work they say themselves.
+#[derive(Default)]
+struct Merging {
+    is_stopping: AtomicBool,
+}
+
+impl Watched for Merging {
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn goes_on(&self) -> bool {
+        true
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    fn words(&self) -> String {
+        "merging".to_owned()
+    }
+}
+
 /// A full disk is no reason not to start: the collector waits for room by itself.
 fn test_writing(settings: &Settings) -> Result<(), Failure> {
     let path = settings.data_dir.join("write-test");
@@ -276,23 +331,29 @@ fn test_writing(settings: &Settings) -> Result<(), Failure> {
 
 fn rules(setup: &Setup) -> Result<Rules, Failure> {
     let settings = &setup.settings;
-    let is_primary = setup.this_server()?.role == Role::Primary;
+    let this = setup.this_server()?;
+    let is_publisher = settings.is_publisher(this);
+    // where the vault lies in an object store, the primary delivers, too
+    let delivers = match this.role {
+        Role::Primary => settings.vault_store.is_some(),
+        Role::Secondary => true,
+        Role::Merger => false,
+    };
+    let merges = this.role != Role::Secondary;
     Ok(Rules {
-        // where the vault lies in an object store, the primary delivers, too
-        deliver_every: (!is_primary || settings.vault_store.is_some())
-            .then_some(settings.deliver.every),
-        merge: is_primary.then(|| (settings.merge.timezone.clone(), settings.merge.settle)),
+        deliver_every: delivers.then_some(settings.deliver.every),
+        merge: merges.then(|| (settings.merge.timezone.clone(), settings.merge.settle)),
         publish_every: settings
             .publish
             .as_ref()
-            .filter(|_| is_primary)
+            .filter(|_| is_publisher)
             .map(|publish| publish.every),
         witness_every: settings
             .witness
             .as_ref()
-            .filter(|_| is_primary)
+            .filter(|_| is_publisher)
             .map(|witness| witness.every.min(WITNESS_LOOK)),
-        report_at: is_primary.then_some(settings.report_at),
+        report_at: is_publisher.then_some(settings.report_at),
     })
 }
 

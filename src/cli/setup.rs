@@ -285,6 +285,20 @@ impl Setup {
         self.door().spool(folder, asks).map_err(|why| told(&why))
     }
 
+    /// Refuses on a server that is not the publisher. `doing` is what is the publisher's.
+    pub(crate) fn publishes(&self, doing: &str) -> Result<(), Failure> {
+        let this = self.this_server()?;
+        let publisher = &self.settings.publisher;
+        if self.settings.is_publisher(this) {
+            return Ok(());
+        }
+        let (id, role) = (&this.id, this.role.name());
+        let what = format!("server {id} is a {role}: {doing} is done by server {publisher}");
+        let hint =
+            format!("run it on server {publisher}; `publisher` in the configuration names another");
+        Err(Failure::new(Exit::Configuration, what).hint(hint))
+    }
+
     /// The server that this process runs on.
     pub(crate) fn this_server(&self) -> Result<&Server, Failure> {
         let servers = &self.settings.servers;

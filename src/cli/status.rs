@@ -7,7 +7,7 @@ use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 use super::{
     exit::{Exit, Failure},
     global::Global,
-    output,
+    merge_store, output,
     setup::{self, Setup},
 };
 use crate::{
@@ -95,15 +95,11 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
             };
             (server.id.clone(), path)
         });
-    let primary = settings
-        .servers
-        .iter()
-        .find(|server| server.role == Role::Primary);
     let gone = settings.servers.iter();
     let settled = Settled {
         program: PROGRAM,
         this: settings.this.clone(),
-        primary: primary.map(|server| server.id.clone()),
+        role: this.map(|server| server.role),
         zone: settings.merge.timezone.clone(),
         partitions: match settings.source {
             Platform::X => settings.x.stream.partitions(),
@@ -120,7 +116,12 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
     };
     let places = Places {
         data_dir: settings.data_dir.clone(),
+        this: settings.this.clone(),
         spool: settings.spool_dir.clone(),
+        merger: settings
+            .vault_store
+            .as_ref()
+            .map(|_| merge_store::folder(&settings.data_dir)),
         vault: settings.vault_dir.clone(),
         legs: settings.servers.iter().flat_map(Server::legs).collect(),
         acks,

@@ -7,9 +7,11 @@ use url::Url;
 
 use super::{
     exit::{Exit, Failure},
+    merge_store,
     setup::{self, Setup},
 };
 use crate::{
+    alarm,
     config::settings::{S3 as Settings, Secret},
     place::{
         decide::{Asks, Found},
@@ -25,7 +27,7 @@ use crate::{
         },
         store::{Store as _, StoreError},
     },
-    vault::{identity::Identity, in_store},
+    vault::{identity::Identity, in_store, records::Records},
     world::{
         disk::{self, Disk as _, RealDisk},
         users_file,
@@ -79,14 +81,14 @@ pub(crate) fn trusted(setup: &Setup, address: &Address) -> Result<S3, Failure> {
     let probed = Probed::read(&RealDisk, &settings.data_dir);
     let now = setup.clock.now();
     if !probed.holds(&what, now) {
-        probe(&store)?;
+        probe(&store, told)?;
         probed.remember(&RealDisk, &settings.data_dir, &what, now)?;
     }
     Ok(store)
 }
 
 /// Finds out whether a store can be trusted.
-pub(crate) fn probe(store: &S3) -> Result<(), Failure> {
+pub(crate) fn probe(store: &S3, failure: fn(&StoreError) -> Failure) -> Result<(), Failure> {
     let draw = || PlaceId::draw().map(|id| id.to_string());
     store.probe(&draw).map_err(|why| match why {
         ProbeError::Store(why) => failure(&why),
@@ -104,7 +106,11 @@ pub(crate) fn spool<K: Kind>(
     folder: &Path,
     asks: Asks,
 ) -> Result<Place<K>, Failure> {
-    mirror::fetch(store, &RealDisk, folder, &[]).map_err(|why| mirror_failure(&why))?;
+    let fetched = mirror::fetch(store, &RealDisk, folder, &[]);
+    fetched.map_err(|why| match why {
+        MirrorError::Store(why) if asks != Asks::Look => told(&why),
+        why => mirror_failure(&why),
+    })?;
     let opened = setup.door().spool(&folder.into(), asks);
     opened.map_err(|why| setup::told(&why.of(&store.name())))
 }
@@ -113,7 +119,7 @@ pub(crate) fn spool<K: Kind>(
 pub(crate) fn vault_copy(setup: &Setup, store: &S3) -> Result<Vault, Failure> {
     let settings = &setup.settings;
     let folder = settings.vault_dir.name();
-    let there = in_store::identity(store).map_err(|why| failure(&why))?;
+    let there = in_store::identity(store).map_err(|why| told(&why))?;
     if there.is_none() {
         let memory = Memory::read(&RealDisk, &settings.data_dir)?;
         if let Some(id) = memory.id(OfVault::KEY) {
@@ -124,7 +130,7 @@ pub(crate) fn vault_copy(setup: &Setup, store: &S3) -> Result<Vault, Failure> {
             let (word, path) = (OfVault::WORD, store.name().into());
             return Err(setup::told(&NotHere::Away { word, path, found }));
         }
-        let found = mirror::anything(store).map_err(|why| failure(&why))?;
+        let found = mirror::anything(store).map_err(|why| told(&why))?;
         if let Some(found) = found {
             let (word, path) = (OfVault::WORD, store.name().into());
             let found = format!("it has no {}, and {found} lies there", OfVault::MARK);
@@ -133,7 +139,7 @@ pub(crate) fn vault_copy(setup: &Setup, store: &S3) -> Result<Vault, Failure> {
         let zone = settings.merge.timezone.name();
         let mark = Identity::mark(&PlaceId::draw()?, zone, setup.stream().word);
         let mark = mark.map_err(std::io::Error::from)?;
-        in_store::begin(store, &mark).map_err(|why| failure(&why))?;
+        in_store::begin(store, &mark).map_err(|why| told(&why))?;
     }
     mark_copy(store, folder)?;
     setup.vault(Asks::Use)
@@ -141,7 +147,7 @@ pub(crate) fn vault_copy(setup: &Setup, store: &S3) -> Result<Vault, Failure> {
 
 /// Marks a folder as a copy of the vault in a store; one of another vault is left alone.
 pub(crate) fn mark_copy(store: &S3, folder: &Path) -> Result<(), Failure> {
-    let there = in_store::identity(store).map_err(|why| failure(&why))?;
+    let there = in_store::identity(store).map_err(|why| told(&why))?;
     let there = there.ok_or_else(|| {
         let what = format!("{} is no vault: it has no {}", store.name(), OfVault::MARK);
         Failure::new(Exit::Unreachable, what)
@@ -169,6 +175,48 @@ pub(crate) fn mark_copy(store: &S3, folder: &Path) -> Result<(), Failure> {
 /// Where the primary keeps the mark of the spool in the store.
 pub(crate) fn mirror_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("store")
+}
+
+/// Shares with other machines what the publisher keeps of a vault in a store beside its hours. Nothing to do where it lies
+/// in a folder.
+pub(crate) fn share_records(setup: &Setup, vault: &Vault) -> Result<(), Failure> {
+    let settings = &setup.settings;
+    let Some(address) = &settings.vault_store else {
+        return Ok(());
+    };
+    let store = trusted(setup, address)?;
+    let there = in_store::identity(&store).map_err(|why| told(&why))?;
+    if there.is_none() && vault.id().is_none() {
+        // the first merge begins it
+        return Ok(());
+    }
+    mark_copy(&store, vault)?;
+    let records = Records {
+        store: &store,
+        disk: &RealDisk,
+        vault,
+    };
+    let shared = records.share();
+    let shared = shared.and_then(|()| records.share_diary(&settings.data_dir));
+    shared.map_err(|why| merge_store::failure(&why))
+}
+
+/// The same after a stage has done its work: what cannot be shared now is shared by the next one.
+pub(crate) fn share_records_later(setup: &Setup, vault: &Vault) {
+    if let Err(why) = share_records(setup, vault) {
+        tracing::warn!(
+            "what other machines need to publish from here on is not in the store yet: {}",
+            why.what
+        );
+    }
+}
+
+/// What becomes of a stage whose store does not answer, which is an alarm, or does not do what it should.
+pub(crate) fn told(why: &StoreError) -> Failure {
+    if why.is_passing() {
+        alarm!(alarm::Kind::PlaceAway, "object store", "{why}");
+    }
+    failure(why)
 }
 
 /// What becomes of a stage whose store does not do what it should.

@@ -11,7 +11,7 @@ use std::{
 
 use crate::config::{
     address::Target,
-    settings::{Platform, Settings},
+    settings::{Platform, Server, Settings},
 };
 
 /// Seconds without progress after which systemd ends and restarts the service.
@@ -56,7 +56,7 @@ impl Unit<'_> {
         let mut lines = vec![
             "# Made by `twinstream service print`; make it again when the configuration gets other folders or secrets.".to_owned(),
             "[Unit]".to_owned(),
-            format!("Description=twinstream: collects a public post stream{}", self.role()),
+            format!("Description=twinstream: {} a public post stream{}", self.does(), self.role()),
             format!("RequiresMountsFor={}", self.mounts()),
         ];
         if let Kind::System { .. } = self.kind {
@@ -102,6 +102,19 @@ impl Unit<'_> {
         lines.extend(["", "[Install]"].map(str::to_owned));
         lines.push(format!("WantedBy={target}"));
         lines.join("\n") + "\n"
+    }
+
+    fn is_merger(&self) -> bool {
+        let this = self.settings.this_one();
+        this.is_some_and(Server::is_merger)
+    }
+
+    fn does(&self) -> &'static str {
+        if self.is_merger() {
+            "merges"
+        } else {
+            "collects"
+        }
     }
 
     fn role(&self) -> String {
@@ -218,7 +231,7 @@ impl Unit<'_> {
     /// The secrets that the configuration names, under the names by which `run` asks for them.
     fn secrets(&self) -> Vec<(&'static str, &Path)> {
         let mut secrets = Vec::new();
-        if self.settings.source == Platform::X {
+        if self.settings.source == Platform::X && !self.is_merger() {
             secrets.push((NEEDED, self.settings.x.bearer_token_file.as_path()));
         }
         if let Some(file) = self

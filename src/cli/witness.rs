@@ -5,10 +5,9 @@ use std::path::Path;
 use super::{
     exit::{Exit, Failure},
     global::Global,
-    output, setup,
+    output, setup, store,
 };
 use crate::{
-    config::settings::Role,
     place::decide::Asks,
     stamp::trust::Trust,
     vault::witness::Stamp,
@@ -53,15 +52,8 @@ pub(crate) struct WitnessArgs {
 
 pub(crate) fn run(global: &Global, args: &WitnessArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
-    let this = setup.this_server()?;
+    setup.publishes("having the ledger stamped")?;
     let settings = &setup.settings;
-    if this.role == Role::Secondary {
-        let what = format!(
-            "server {} is a secondary: the ledger is the primary's",
-            this.id
-        );
-        return Err(Failure::new(Exit::Configuration, what).hint("run witness on the primary"));
-    }
     let Some(witness) = &settings.witness else {
         let what = "nobody witnesses: the configuration has no [witness] tsa";
         let hint =
@@ -70,6 +62,9 @@ pub(crate) fn run(global: &Global, args: &WitnessArgs) -> Result<Exit, Failure> 
     };
     let trust = trust(&witness.tsa_ca_file)?;
     let vault = setup.vault(if args.dry_run { Asks::Look } else { Asks::Use })?;
+    if !args.dry_run {
+        store::share_records(&setup, &vault)?;
+    }
     let job = Job {
         disk: &RealDisk,
         vault: &vault,
@@ -99,6 +94,7 @@ pub(crate) fn run(global: &Global, args: &WitnessArgs) -> Result<Exit, Failure> 
     let _lock = lock.map_err(Failure::lock)?;
     let chance = getrandom::u64()?.to_be_bytes();
     let stamp = job.stamp(line, chance).map_err(failure)?;
+    store::share_records_later(&setup, &vault);
     let off_by = job.off_by(stamp.time);
     if OFF_BY_SECONDS < off_by.abs() {
         tracing::warn!(

@@ -11,7 +11,6 @@ use std::{
 };
 
 use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, oneshot},
     task::{JoinSet, LocalSet},
 };
@@ -43,7 +42,11 @@ use crate::{
     },
     source::wire::{Last, Resume, Wire},
     text::plural,
-    world::{clock::Clock, disk::Disk},
+    world::{
+        clock::Clock,
+        disk::Disk,
+        signals::{self, Asked},
+    },
 };
 
 /// How often a full disk is looked at.
@@ -62,9 +65,6 @@ const STACK_BYTES: usize = 512 * 1024;
 
 /// A clock that is off by more is not believed.
 const CLOCK_OFF_MS: i64 = 5_000;
-
-/// The exit code of a process that was told to end at once, as shells know it for SIGINT.
-const ENDED_AT_ONCE: i32 = 130;
 
 /// What collecting needs.
 pub struct Collector {
@@ -490,44 +490,13 @@ async fn write_out(halt: &Halt, mut written: oneshot::Receiver<()>) -> Result<()
     }
 }
 
-/// The signals that ask a process to end: a terminal that is closed is one of them.
-struct Asked([Signal; 3]);
-
-impl Asked {
-    fn new() -> io::Result<Self> {
-        Ok(Self([
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::hangup())?,
-        ]))
-    }
-
-    async fn next(&mut self) {
-        let [term, interrupt, hangup] = &mut self.0;
-        tokio::select! {
-            _ = term.recv() => (),
-            _ = interrupt.recv() => (),
-            _ = hangup.recv() => (),
-        }
-    }
-}
-
 /// The first signal asks for an orderly end, the second one ends the process at once.
 async fn heed_signals(mut asked: Asked, halt: Arc<Halt>) {
     asked.next().await;
     tracing::info!("told to stop: writing and sealing what was read");
     halt.stop(Stop::Signal);
     asked.next().await;
-    end_at_once();
-}
-
-/// What is synced is safe, and whoever asks twice does not want to wait for the rest.
-#[expect(
-    clippy::exit,
-    reason = "a second signal ends the process wherever it is; nothing may be run after it"
-)]
-fn end_at_once() {
-    std::process::exit(ENDED_AT_ONCE);
+    signals::end_at_once();
 }
 
 struct Driver<'a> {

@@ -18,6 +18,7 @@ pub const KEYS: &[&str] = &[
     "data_dir",
     "spool_dir",
     "vault_dir",
+    "publisher",
     "s3.endpoint",
     "s3.region",
     "s3.access_key_file",

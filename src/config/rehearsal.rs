@@ -199,6 +199,7 @@ mod tests {
         "data_dir",
         "spool_dir",
         "vault_dir",
+        "publisher",
         "s3.endpoint",
         "s3.region",
         "s3.access_key_file",
@@ -229,6 +230,7 @@ source = "x"
 data_dir = "/real/data"
 spool_dir = "/real/spool"
 vault_dir = "/real/vault"
+publisher = "west"
 [s3]
 endpoint = "https://real.example.org"
 region = "real"

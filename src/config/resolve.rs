@@ -65,37 +65,43 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
     let after_hour = r.after_hour();
     let this = r.this(&servers, me);
+    let publisher = r.publisher(&servers);
     let (mergers, servers) = servers.into_iter().partition(Server::is_merger);
     let mail = if r.problems.is_empty() {
         mail.map(Ok)
     } else {
         Some(Err(r.problems.clone()))
     };
-    match (merge, status) {
-        (Some(merge), Some(status)) if r.problems.iter().all(Problem::is_of_mail) => Ok(Settings {
-            data_dir,
-            spool_dir: places.spool_dir.into(),
-            spool_store: places.spool_store,
-            vault_dir: places.vault_dir.into(),
-            vault_store: places.vault_store,
-            servers,
-            mergers,
-            this,
-            source,
-            s3,
-            x,
-            bluesky,
-            deliver,
-            merge,
-            after_hour,
-            mail,
-            report_at,
-            status,
-            publish,
-            dataset,
-            forbid,
-            witness,
-        }),
+    match (merge, status, publisher) {
+        (Some(merge), Some(status), Some(publisher))
+            if r.problems.iter().all(Problem::is_of_mail) =>
+        {
+            Ok(Settings {
+                data_dir,
+                spool_dir: places.spool_dir.into(),
+                spool_store: places.spool_store,
+                vault_dir: places.vault_dir.into(),
+                vault_store: places.vault_store,
+                servers,
+                mergers,
+                this,
+                publisher,
+                source,
+                s3,
+                x,
+                bluesky,
+                deliver,
+                merge,
+                after_hour,
+                mail,
+                report_at,
+                status,
+                publish,
+                dataset,
+                forbid,
+                witness,
+            })
+        }
         _ => Err(r.problems),
     }
 }
@@ -514,6 +520,30 @@ impl Resolving<'_> {
                 None
             }
         }
+    }
+
+    /// Who publishes has a copy of the vault.
+    fn publisher(&mut self, servers: &[Server]) -> Option<ServerId> {
+        const KEY: &str = "publisher";
+        if self.find(KEY).is_none() {
+            let mut servers = servers.iter();
+            let primary = servers.find(|server| server.role == Role::Primary);
+            return primary.map(|primary| primary.id.clone());
+        }
+        let (id, line) = (self.text(KEY), self.line(KEY));
+        let mut all = servers.iter();
+        let named = all.find(|server| server.id.as_str() == id);
+        let has_vault = |server: &&Server| server.role != Role::Secondary;
+        if let Some(publisher) = named.filter(has_vault) {
+            return Some(publisher.id.clone());
+        }
+        let why = if named.is_some() {
+            format!("server {id} is a secondary: it has no vault to publish")
+        } else {
+            format!("there is no server {id:?}")
+        };
+        self.wrong(line, KEY, why, "name the primary or a merger");
+        None
     }
 
     fn this(&mut self, servers: &[Server], me: &Me<'_>) -> Option<ServerId> {

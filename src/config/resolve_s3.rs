@@ -252,9 +252,20 @@ mod tests {
         let vault = format!("vault_dir = \"s3://archive/vault\"\n{SPOOL}{S3}");
         let merger = "[[servers]]\nid = \"m\"\nrole = \"merger\"\nhost = \"c\"\n";
         let found = settings(&format!("{vault}{primary}{merger}")).unwrap();
+        assert_eq!(found.publisher.as_str(), "1");
+        let moved = settings(&format!("publisher = \"m\"\n{vault}{primary}{merger}")).unwrap();
+        assert_eq!(moved.publisher.as_str(), "m");
         assert_eq!((found.servers.len(), found.mergers.len()), (2, 1));
         assert_eq!(found.vault_dir.name(), Path::new("/etc/t/d/vault"));
         for (text, why) in [
+            (
+                format!("publisher = \"2\"\n{vault}{primary}"),
+                "`publisher`: server 2 is a secondary",
+            ),
+            (
+                format!("publisher = \"x\"\n{vault}{primary}"),
+                "`publisher`: there is no server \"x\"",
+            ),
             (
                 format!("{vault}{SERVERS}"),
                 "`servers[1].deliver_to`: every merger must find there",

@@ -31,6 +31,8 @@ pub struct Settings {
     pub mergers: Vec<Server>,
     /// Which of them this process runs on; `None` when that could not be told.
     pub this: Option<ServerId>,
+    /// Which of them reports, publishes and has the ledger stamped.
+    pub publisher: ServerId,
     /// What is collected.
     pub source: Platform,
     /// How the object store is reached; `None`: none is used.
@@ -67,6 +69,11 @@ impl Settings {
     pub fn this_one(&self) -> Option<&Server> {
         let mut all = self.servers.iter().chain(&self.mergers);
         all.find(|server| Some(&server.id) == self.this.as_ref())
+    }
+
+    /// Whether it reports, publishes and has the ledger stamped.
+    pub fn is_publisher(&self, server: &Server) -> bool {
+        server.id == self.publisher
     }
 
     /// Where this server asks for the stream: first here, then there.
@@ -153,7 +160,8 @@ impl Server {
 }
 
 /// What a server is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Collects and merges.
     Primary,

@@ -38,13 +38,13 @@ const RENEW_AGAIN_MS: i64 = 6 * 3_600_000;
 pub enum Stage {
     /// `deliver`, on a secondary.
     Deliver,
-    /// `merge`, on the primary.
+    /// `merge`, on the primary and on mergers.
     Merge,
-    /// `publish`, on the primary.
+    /// `publish`, on the publisher.
     Publish,
-    /// `report DAY`, on the primary.
+    /// `report DAY`, on the publisher.
     Report,
-    /// `witness`, on the primary.
+    /// `witness`, on the publisher.
     Witness,
 }
 
@@ -83,7 +83,7 @@ impl std::fmt::Display for Stage {
 /// What this server does, and how often.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// How often to deliver; `None` on a primary.
+    /// How often to deliver, if at all.
     pub deliver_every: Option<Duration>,
     /// The vault's zone and the settle time; `None` on a secondary.
     pub merge: Option<(Zone, Duration)>,
@@ -92,7 +92,7 @@ pub struct Rules {
     /// How often to look whether the ledger is to be stamped, if at all.
     pub witness_every: Option<Duration>,
     /// When the report of the day before is due, in minutes after midnight in the vault's zone;
-    /// `None` on a secondary.
+    /// `None` where nothing is published.
     pub report_at: Option<i64>,
 }
 

@@ -32,6 +32,8 @@ pub mod posts;
 pub mod public;
 /// The diary of what was put in public.
 pub mod published;
+/// What the publisher of a vault in an object store keeps beside its hours.
+pub mod records;
 /// The posts that were removed on request, and stay out.
 pub mod redactions;
 /// The day's report.

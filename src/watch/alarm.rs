@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     alarm::Kind,
+    config::settings::Role,
     period::UtcMs,
     segment::event::{Cause, Why},
     text::plural,
@@ -186,6 +187,9 @@ impl Found {
 
 /// Why this server stores no posts now, if it does not.
 pub fn not_storing(picture: &Snapshot) -> Option<String> {
+    if picture.role == Some(Role::Merger) {
+        return None;
+    }
     let Some(server) = picture.servers.iter().find(|server| server.this) else {
         return Some("this machine is none of the servers".to_owned());
     };
@@ -298,11 +302,9 @@ fn of_any_server(found: &mut Found, server: &Server) {
 
 /// Each watches the others through what is delivered and acknowledged.
 fn silent(found: &mut Found, picture: &Snapshot) {
-    let Some(this) = picture.servers.iter().find(|server| server.this) else {
-        return;
-    };
+    let this = picture.servers.iter().find(|server| server.this);
     // a service that has just been started has heard of nobody
-    let Some(started) = this.link.started else {
+    let Some(started) = this.map_or(picture.begun, |this| this.link.started) else {
         return;
     };
     // what was seen to come in is certain; before that there are stamps, some of them of other clocks
@@ -310,7 +312,7 @@ fn silent(found: &mut Found, picture: &Snapshot) {
         let last = news.or(stamp.map(|stamp| stamp.min(picture.now)));
         SILENT_MS < picture.now.0 - last.max(Some(started)).unwrap_or(started).0
     };
-    if picture.primary {
+    if picture.merges() {
         for other in picture
             .servers
             .iter()
@@ -328,7 +330,8 @@ fn silent(found: &mut Found, picture: &Snapshot) {
                 found.push(Kind::OtherSilent, other.server.as_str(), what);
             }
         }
-    } else if 0 < this.sealed
+    } else if let Some(this) = this
+        && 0 < this.sealed
         && is_silent(this.news, this.acknowledged_at.max(this.delivered_until))
     {
         let what = "the primary has acknowledged nothing for 15 minutes".to_owned();
@@ -504,7 +507,11 @@ mod tests {
         let settled = Settled {
             program: "test/1",
             this: Some(this.parse().unwrap()),
-            primary: Some("1".parse().unwrap()),
+            role: Some(if this == "1" {
+                Role::Primary
+            } else {
+                Role::Secondary
+            }),
             zone: Zone::named("UTC").unwrap(),
             partitions: 0,
             ids_max: Some(100),

@@ -52,8 +52,12 @@ const FREE_BYTES_MAX: u64 = 1 << 20;
 pub struct Places {
     /// The folder of everything that has none of its own.
     pub data_dir: PathBuf,
+    /// Which server this is, if it is one.
+    pub this: Option<ServerId>,
     /// The spool.
     pub spool: Unopened,
+    /// The folder in whose spool lies what merges have fetched of other servers, if it is not delivered to the spool here.
+    pub merger: Option<PathBuf>,
     /// The vault.
     pub vault: Unopened,
     /// The legs of the servers of the configuration.
@@ -125,8 +129,17 @@ impl Gatherer {
         let places = self.places.clone();
         let door = Door::of(&*disk, &places.data_dir);
         let acks = told(&mut away, acks(&door, places.acks.as_ref())).flatten();
-        if let Some(spool) = told(&mut away, door.spool(&places.spool, Asks::Look)) {
-            self.look_into_spool(&spool, acks.as_ref(), time)?;
+        let spool = told(&mut away, door.spool(&places.spool, Asks::Look));
+        let others = match &places.merger {
+            Some(folder) => {
+                let spool = folder.join("spool").into();
+                let opened = Door::of(&*disk, folder).spool(&spool, Asks::Look);
+                told(&mut away, opened)
+            }
+            None => spool.clone(),
+        };
+        if let (Some(spool), Some(others)) = (spool, others) {
+            self.look_into_spools([&spool, &others], acks.as_ref(), time)?;
         }
         let no_mark = |_: &PlaceId| Ok(());
         if let Some(vault) = told(&mut away, door.open(&places.vault, Asks::Look, &no_mark)) {
@@ -146,9 +159,10 @@ impl Gatherer {
         })
     }
 
-    fn look_into_spool(
+    /// Of this server in the first, of others in the second.
+    fn look_into_spools(
         &mut self,
-        folder: &place::Spool,
+        [own, others]: [&place::Spool; 2],
         acks: Option<&(ServerId, PathBuf)>,
         time: Reading,
     ) -> io::Result<()> {
@@ -159,15 +173,17 @@ impl Gatherer {
             .iter()
             .map(|leg| leg.server.clone())
             .collect();
-        ids.extend(spool::servers(disk, folder)?);
+        ids.extend(spool::servers(disk, own)?);
+        ids.extend(spool::servers(disk, others)?);
         self.seen.clear();
         for id in ids {
             let of_this = acks.filter(|(this, _)| *this == id);
             let legs = self.places.legs.iter().filter(|leg| leg.server == id);
             let legs: Vec<Leg> = legs.cloned().collect();
+            let is_own = self.places.this.as_ref() == Some(&id);
             let place = Spool {
                 disk,
-                folder,
+                folder: if is_own { own } else { others },
                 server: &id,
                 legs: &legs,
                 acks: of_this.map(|(_, path)| path.as_path()),

@@ -10,7 +10,7 @@ use super::{
     snapshot::{COVERED, DayCoverage, Server, Snapshot, Strip, UNION},
     text,
 };
-use crate::period::UtcMs;
+use crate::{config::settings::Role, period::UtcMs};
 
 /// The page's looks.
 pub const STYLE: &str = include_str!("page.css");
@@ -108,7 +108,7 @@ pub fn of(picture: &Snapshot) -> Markup {
                 (looks())
                 header {
                     h1 { "twinstream" }
-                    span .soft { "server " (this) ", " (if picture.primary { "primary" } else { "secondary" }) }
+                    span .soft { "server " (this) @if let Some(role) = picture.role { ", " (role.name()) } }
                     span .soft .now { (shown(picture.now)) " UTC" }
                 }
                 main {
@@ -148,6 +148,7 @@ fn state(picture: &Snapshot, not_storing: Option<&str>) -> Markup {
     let rate = this.map_or(0.0, |server| server.posts_per_second);
     html! {
         @match not_storing {
+            None if picture.role == Some(Role::Merger) => p .state { strong { "Merging" } ", collecting nothing" },
             None => p .state { strong { "Storing posts" } ", " (format!("{rate:.1}")) " a second" },
             Some(why) => p .state .bad role="status" { strong { "Not storing posts" } ": " (why) },
         }
@@ -178,7 +179,7 @@ fn servers(picture: &Snapshot) -> Markup {
                 th scope="col" { "connection" }
                 th scope="col" .n { "posts/s" }
                 th scope="col" .n { "last post" }
-                th scope="col" .n { (if picture.primary { "here until" } else { "delivered until" }) }
+                th scope="col" .n { (if picture.merges() { "here until" } else { "delivered until" }) }
                 th scope="col" .n { "spool here" }
                 th scope="col" { "last 24 hours" }
             } }
@@ -252,7 +253,7 @@ fn archive(picture: &Snapshot) -> Markup {
     html! {
         h2 { "Archive" }
         dl .facts {
-            @if picture.primary || 0 < vault.hours {
+            @if picture.merges() || 0 < vault.hours {
                 div { dt { "merged" } dd { (text::plural(vault.hours, "hour", "hours")) small {
                     @match vault.last_hour {
                         Some(hour) => { "the latest is " (hour) @if let Some(posts) = vault.last_posts { ", " (posts) " posts" } },

@@ -12,6 +12,7 @@ use super::{
     link::{Link, State},
 };
 use crate::{
+    config::settings::Role,
     cover::{cause::Cause, part, window},
     period::{Day, Hour, Interval, Minute, UtcMs, Zone},
     segment::name::{Leg, Partition, ServerId},
@@ -33,8 +34,8 @@ pub struct Settled {
     pub program: &'static str,
     /// Which server this is, if it is one.
     pub this: Option<ServerId>,
-    /// Which of the servers is the primary.
-    pub primary: Option<ServerId>,
+    /// What it is for.
+    pub role: Option<Role>,
     /// The vault's zone.
     pub zone: Zone,
     /// How many partitions the stream has; 0: none.
@@ -56,8 +57,11 @@ pub struct Snapshot {
     pub program: &'static str,
     /// Which server this is.
     pub this: Option<ServerId>,
-    /// Whether that is the primary.
-    pub primary: bool,
+    /// What it is for.
+    pub role: Option<Role>,
+    /// When this service began, if it is one.
+    #[serde(skip)]
+    pub begun: Option<UtcMs>,
     /// The vault's time zone.
     pub timezone: String,
     /// All servers.
@@ -101,9 +105,15 @@ impl Snapshot {
     /// Seen by a service that began then: what was before tells nothing of its own connection, of
     /// which there may be no word yet.
     pub fn seen_by_service_of(&mut self, begun: UtcMs) {
+        self.begun = Some(begun);
         for server in self.servers.iter_mut().filter(|server| server.this) {
             server.link.started = server.link.started.max(Some(begun));
         }
+    }
+
+    /// Whether it merges, so that what others deliver comes here.
+    pub fn merges(&self) -> bool {
+        matches!(self.role, Some(Role::Primary | Role::Merger))
     }
 }
 
@@ -283,13 +293,13 @@ pub const UNION: &str = "union";
 
 /// Makes the picture, without alarms.
 pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
-    let is_primary = settled.this.is_some() && settled.this == settled.primary;
     let servers = facts.servers.iter();
     Snapshot {
         now,
         program: settled.program,
         this: settled.this.clone(),
-        primary: is_primary,
+        role: settled.role,
+        begun: None,
         timezone: settled.zone.name().to_owned(),
         servers: servers
             .map(|of| server(of, ahead_ms(of.0, facts, settled), settled, now))
@@ -365,7 +375,7 @@ fn server(
         hours: hours.collect(),
         delivered_until: match known.acknowledged {
             Some((minute, _)) => Some(minute.end()),
-            None if is_this && settled.this != settled.primary => None,
+            None if is_this && settled.role != Some(Role::Primary) => None,
             None => known.sealed_until,
         },
         acknowledged_at: known.acknowledged.map(|(_, at)| at),
@@ -739,7 +749,7 @@ mod tests {
         Settled {
             program: "test/1",
             this: Some("1".parse().unwrap()),
-            primary: Some("1".parse().unwrap()),
+            role: Some(Role::Primary),
             zone: Zone::named("UTC").unwrap(),
             partitions: 0,
             ids_max: Some(1_000),

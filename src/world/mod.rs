@@ -35,5 +35,8 @@ pub mod users_file;
 /// What a child of the service says to the kernel about itself, and how one is ended.
 pub mod process;
 
+/// The signals that ask a process to end.
+pub mod signals;
+
 /// What TLS says of a certificate.
 pub mod tls;

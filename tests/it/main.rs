@@ -23,6 +23,7 @@ mod install;
 mod late;
 mod life;
 mod merge;
+mod mergers;
 mod object_store;
 mod over_ssh;
 mod places;

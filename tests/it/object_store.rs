@@ -428,22 +428,24 @@ fn a_store_that_cannot_be_trusted_is_found_out() {
 }
 
 /// Three minutes and a bit of one of two servers.
-fn minutes_of(begin: UtcMs, server: &str) -> Vec<Segment> {
+pub(crate) fn minutes_of(begin: UtcMs, server: &str) -> Vec<Segment> {
     let nth = usize::from(server != "1");
     segments(server, &stream(2, begin, 3, 6)[nth])
 }
 
 /// A primary, a secondary, and the store between them.
-struct Servers {
-    dir: TempDir,
-    store: ObjectStore,
+pub(crate) struct Servers {
+    pub(crate) dir: TempDir,
+    pub(crate) store: ObjectStore,
     /// Whether the vault lies there, too, and others merge.
     has_vault: bool,
+    /// Further lines of the configuration: before its sections, of `[merge]`, and further sections.
+    pub(crate) more: [String; 3],
 }
 
-const NOW: &str = "2026-11-23T18:00:00Z";
+pub(crate) const NOW: &str = "2026-11-23T18:00:00Z";
 const LATER: &str = "2026-11-23T18:20:00Z";
-const LATEST: &str = "2026-11-23T18:50:00Z";
+pub(crate) const LATEST: &str = "2026-11-23T18:50:00Z";
 const WEEK_LATER: &str = "2026-11-30T18:00:00Z";
 
 impl Servers {
@@ -452,21 +454,22 @@ impl Servers {
             dir: fast_folder(),
             store: ObjectStore::start(),
             has_vault: false,
+            more: Default::default(),
         }
     }
 
-    fn with_vault() -> Self {
+    pub(crate) fn with_vault() -> Self {
         Self {
             has_vault: true,
             ..Self::new()
         }
     }
 
-    fn spool(&self, server: &str) -> PathBuf {
+    pub(crate) fn spool(&self, server: &str) -> PathBuf {
         self.dir.path().join(server).join("spool")
     }
 
-    fn command(&self, server: &str, now: &str, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, server: &str, now: &str, args: &[&str]) -> Command {
         let dir = self.dir.path();
         let secret = dir.join("access-key");
         fs::write(&secret, format!("{KEY_ID}\n{SECRET}\n")).unwrap();
@@ -479,15 +482,17 @@ impl Servers {
         } else {
             (String::new(), "")
         };
+        let [top, of_merge, sections] = &self.more;
         let mut config = format!(
-            "data_dir = \"{dir}/{server}\"\nspool_dir = \"s3://{BUCKET}/x/spool\"\n{vault}\
+            "data_dir = \"{dir}/{server}\"\nspool_dir = \"s3://{BUCKET}/x/spool\"\n{vault}{top}\
              [s3]\nendpoint = [\"{one}\", \"{two}\"]\nregion = \"{REGION}\"\naccess_key_file = \"{dir}/access-key\"\n\
              [x]\nbase_url = \"http://127.0.0.1:9\"\n\
              [deliver]\nkeep_delivered = \"48h\"\n\
-             [merge]\nkeep_raw = \"forever\"\nkeep_free = \"1KiB\"\nformats = [\"csv\"]\nxz = \"fast\"\n\
+             [merge]\nkeep_raw = \"forever\"\nkeep_free = \"1KiB\"\nformats = [\"csv\"]\nxz = \"fast\"\n{of_merge}\
              [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n{of_primary}\
              [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n{to}"
         );
+        config += sections;
         if self.has_vault {
             let merger =
                 |id| format!("[[servers]]\nid = \"{id}\"\nrole = \"merger\"\nhost = \"{id}\"\n");
@@ -521,7 +526,7 @@ impl Servers {
     }
 
     #[track_caller]
-    fn check(&self, server: &str, now: &str, args: &[&str], exit: i32) -> String {
+    pub(crate) fn check(&self, server: &str, now: &str, args: &[&str], exit: i32) -> String {
         let output = self.command(server, now, args).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).into_owned();
@@ -560,7 +565,7 @@ fn here(spool: &Path, server: &str) -> BTreeMap<String, Vec<u8>> {
     paths.into_iter().map(named).collect()
 }
 
-fn put(segments: &[Segment], spool: &Path) {
+pub(crate) fn put(segments: &[Segment], spool: &Path) {
     for segment in segments {
         segment.put(&RealDisk, spool, false);
     }
@@ -823,7 +828,7 @@ fn a_store_that_is_away_or_ignores_the_condition_gets_nothing_and_takes_nothing(
 }
 
 /// What a vault in the store must be, whoever looks at it from outside.
-fn check_vault(servers: &Servers) -> BTreeMap<String, u64> {
+pub(crate) fn check_vault(servers: &Servers) -> BTreeMap<String, u64> {
     let objects = servers.store.objects();
     let own: BTreeMap<&str, &Vec<u8>> = objects
         .iter()

@@ -135,6 +135,7 @@ const ASYNC: &[&str] = &[
     "src/simulate/",
     "src/watch/http.rs",
     "src/world/clock.rs",
+    "src/world/signals.rs",
     "src/cli/",
 ];
 

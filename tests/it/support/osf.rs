@@ -23,7 +23,7 @@ use super::{
 const RATE: u32 = 500;
 
 /// Text that no token, log line or message may show.
-const TOKEN: &str = "s3cret-osf-token";
+pub(crate) const TOKEN: &str = "s3cret-osf-token";
 
 /// A folder in memory where there is such a thing: the tests sync a lot.
 pub(crate) fn fast_folder() -> TempDir {

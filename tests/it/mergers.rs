@@ -1,0 +1,209 @@
+//! Machines that only merge, as services: they merge by the hour, one of them publishes, and another takes its place with
+//! nothing but a line of the configuration.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
+    process::Stdio,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::object_store::{LATEST, NOW, Servers, check_vault, minutes_of, put};
+use crate::support::{
+    object_store::Faults,
+    osf::{Osf, TOKEN},
+    primary::at,
+    site::{Running, until},
+};
+
+/// The services of a set-up with a vault in a store, and OSF.
+struct World {
+    servers: Servers,
+    osf: Osf,
+    page: u16,
+}
+
+impl World {
+    fn new() -> Self {
+        let servers = Servers::with_vault();
+        let token = servers.dir.path().join("osf-token");
+        fs::write(&token, TOKEN).unwrap();
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+        let osf = Osf::start("", &[]);
+        Self {
+            servers,
+            osf,
+            page: 0,
+        }
+    }
+
+    /// The service on a machine; its page is the one that is asked.
+    fn start(&mut self, server: &str, publisher: &str, now: &str) -> Running {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        self.page = listener.local_addr().unwrap().port();
+        drop(listener);
+        let (url, page) = (&self.osf.url, self.page);
+        let token = self.servers.dir.path().join("osf-token");
+        self.servers.more = [
+            format!("publisher = \"{publisher}\"\n"),
+            "settle = \"1m\"\n".to_owned(),
+            format!(
+                "[publish.osf]\nproject = \"abcde\"\nbase_url = \"{url}\"\ntoken_file = \"{}\"\nevery = \"1m\"\n\
+                 [status]\nlisten = \"127.0.0.1:{page}\"\n",
+                token.display()
+            ),
+        ];
+        let mut command = self.servers.command(server, now, &["run"]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        Running::of(command)
+    }
+
+    /// What the page says; nothing while nobody serves it.
+    fn ask(&self, path: &str) -> String {
+        let Ok(mut tcp) = TcpStream::connect(("127.0.0.1", self.page)) else {
+            return String::new();
+        };
+        tcp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost:{}\r\n\r\n",
+            self.page
+        );
+        let mut answer = String::new();
+        drop(tcp.write_all(request.as_bytes()));
+        drop(tcp.read_to_string(&mut answer));
+        answer
+    }
+
+    fn status(&self) -> Value {
+        let answer = self.ask("/api/status");
+        let json = answer
+            .split_once("\r\n\r\n")
+            .map_or("null", |(_, json)| json);
+        serde_json::from_str(json).unwrap()
+    }
+
+    fn ledger(&self, server: &str) -> usize {
+        let path = self
+            .servers
+            .dir
+            .path()
+            .join(server)
+            .join("vault/ledger.jsonl");
+        fs::read_to_string(path).map_or(0, |text| text.lines().count())
+    }
+
+    /// The diary of a machine: what it says of each file, and how many ids in all.
+    fn diary(&self, server: &str) -> (BTreeSet<String>, u64) {
+        let path = self.servers.dir.path().join(server).join("published.jsonl");
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let ids = lines.map(|line| line["new_ids"].as_u64().unwrap()).sum();
+        (text.lines().map(str::to_owned).collect(), ids)
+    }
+
+    /// The public ledger, and all public files of one ending.
+    fn public(&self, ending: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut files = self.osf.files();
+        files.retain(|path, _| path.ends_with(ending));
+        files
+    }
+}
+
+#[test]
+fn mergers_run_by_themselves_and_another_publishes_when_a_line_says_so() {
+    let mut world = World::new();
+    let hour = |n: i64| at("2026-11-23T15:10:00Z").plus_ms(n * 3_600_000);
+    let mut late = Vec::new();
+    for n in 0..2 {
+        for server in ["1", "2"] {
+            let mut segments = minutes_of(hour(n), server);
+            late.push((server, segments.pop().unwrap()));
+            put(&segments, &world.servers.spool(server));
+        }
+    }
+    for server in ["1", "2"] {
+        world.servers.check(server, NOW, &["deliver"], 0);
+    }
+
+    let one = world.start("m1", "m1", NOW);
+    until("the hours are merged and public", || {
+        2 <= world.ledger("m1") && world.public("_IDs.txt.xz").len() == world.ledger("m1")
+    });
+    let page = world.ask("/");
+    for part in ["Merging", "server m1, merger"] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert!(world.ask("/health").contains(" 200 "));
+    let status = world.status();
+    assert_eq!(
+        (&status["role"], &status["this"]),
+        (&"merger".into(), &"m1".into())
+    );
+    for server in status["servers"].as_array().unwrap() {
+        assert_eq!(server["sealed"], 4);
+    }
+    // whoever is not named does not publish
+    let said = world.servers.check("1", NOW, &["publish"], 3);
+    assert!(said.contains("publishing is done by server m1"), "{said}");
+    world
+        .servers
+        .check("m1", LATEST, &["report", "2026-11-23"], 5);
+    until("the ledger is public", || {
+        !world.public("ledger.jsonl").is_empty()
+    });
+    one.stop();
+    let before = world.diary("m1");
+    assert!(0 < before.1);
+
+    // the first machine is lost; late data comes, and another one is named
+    for (server, segment) in late {
+        put(&[segment], &world.servers.spool(server));
+        world.servers.check(server, NOW, &["deliver"], 0);
+    }
+    let lines = world.ledger("m1");
+    let two = world.start("m2", "m2", LATEST);
+    until("the late data is public", || {
+        let ledger = world.public("ledger.jsonl");
+        let public = ledger.values().next().unwrap();
+        lines < world.ledger("m2")
+            && memchr::memchr_iter(b'\n', public).count() == world.ledger("m2")
+    });
+    let diary = world.diary("m2");
+    assert!(
+        before.0.is_subset(&diary.0) && before.1 < diary.1,
+        "{before:?} {diary:?}"
+    );
+    let ids = world.public("_IDs.txt.xz");
+    for (path, bytes) in &ids {
+        let name = path.rsplit('/').next().unwrap();
+        let here = world
+            .servers
+            .dir
+            .path()
+            .join("m2/vault/2026-11-23")
+            .join(name);
+        assert!(fs::read(here).unwrap() == *bytes, "{name}");
+    }
+    assert_eq!(check_vault(&world.servers)["left over"], 0);
+
+    // while the store is away that is an alarm, and it goes on by itself
+    world.servers.store.set(Faults {
+        dies_at: Some(0),
+        ..Faults::default()
+    });
+    let alarms = |world: &World| world.status()["alarms"].to_string();
+    until("the store is missed", || {
+        alarms(&world).contains("place_away")
+    });
+    world.servers.store.set(Faults::default());
+    until("it is back", || !alarms(&world).contains("place_away"));
+    let log = two.stop();
+    assert!(!log.contains(TOKEN) && !log.contains("X-Amz"), "{log}");
+}
