@@ -86,6 +86,9 @@ pub mod stamp;
 /// UTC milliseconds, UTC minutes, and the hours of a vault's time zone.
 pub mod period;
 
+/// Which hours are one task's of several.
+pub mod share;
+
 /// A DOI.
 pub mod doi;
 

@@ -74,6 +74,7 @@ impl MergeHour {
             servers: &[],
             honour: Honour::Never,
             asked: &BTreeSet::from([self.hour]),
+            share: None,
             threads: self.threads,
             unit_bytes: UNIT_BYTES,
             now: Clock::system().now(),

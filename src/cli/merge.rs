@@ -29,6 +29,7 @@ use crate::{
         s3::address::Address,
     },
     segment::name::ServerId,
+    share::Share,
     text::plural,
     vault::{commit::Here, identity::IdentityError, layout},
     world::{
@@ -48,6 +49,7 @@ Examples:
   twinstream merge                          every hour that is due
   twinstream merge --hour 2026-11-23_14     this hour, now
   twinstream merge --dry-run                only say what would be done
+  twinstream merge --share 2/3              the second of three tasks that share the hours
 
 An hour is due when it has settled ([merge] settle), and again when late data has come in: that
 makes a new revision. Doing it twice changes nothing. What cannot be used is set aside, never
@@ -58,7 +60,8 @@ honour_deletions), and tends raw data: what is merged is compressed, and deleted
 keep_raw, but only if the hours that it went into are read again and found whole.
 
 Where spool and vault lie in an object store, any number of machines may merge at the same time:
-what one has committed no other commits again.")]
+what one has committed no other commits again. So that tasks that are started together do not do the
+same work, --share I/N gives each the hours whose label has its hash; nothing depends on it.")]
 pub(crate) struct MergeArgs {
     /// Only this hour of the vault's time zone, and without waiting for it to settle (repeatable)
     #[arg(long = "hour", value_name = "YYYY-MM-DD_HH")]
@@ -66,6 +69,9 @@ pub(crate) struct MergeArgs {
     /// Every hour that is due: what is done without --hour
     #[arg(long, conflicts_with = "hours")]
     pending: bool,
+    /// Of the hours that are due those of the I-th of N tasks
+    #[arg(long, value_name = "I/N", conflicts_with = "hours")]
+    pub(super) share: Option<Share>,
     /// Only say what would be merged
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -120,6 +126,7 @@ impl Primary {
                 Honour::Never
             },
             asked,
+            share: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             unit_bytes: UNIT_BYTES,
             now: self.setup.clock.now(),
@@ -146,7 +153,10 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     let setup = &primary.setup;
     let settings = &setup.settings;
     let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
-    let job = primary.job(&asked);
+    let job = Job {
+        share: args.share,
+        ..primary.job(&asked)
+    };
     let bar = progress::bar(0, "segments read");
     let mut hook = Hook {
         command: &settings.after_hour,
@@ -349,6 +359,10 @@ pub(crate) fn tell_outcome(
     }
     if is_incomplete {
         return Ok(Exit::Incomplete);
+    }
+    if 0 < outcome.left {
+        let hours = plural(outcome.left, "hour", "hours");
+        tracing::info!("{hours} of other shares left to other tasks");
     }
     if outcome.committed.is_empty() && outcome.finished.is_empty() && !is_swept {
         let which = if asked.is_empty() {

@@ -78,6 +78,7 @@ pub(super) fn run(
         servers: &servers,
         honour: Honour::Never,
         asked: &asked,
+        share: args.share,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         unit_bytes: UNIT_BYTES,
         now: setup.clock.now(),

@@ -22,6 +22,7 @@ use crate::{
     },
     period::Hour,
     place::decide::Asks,
+    share::Share,
     source::{Source, key::Key},
     text::plural,
     vault::redactions::Redactions,
@@ -43,6 +44,7 @@ Examples:
   twinstream redact --ids ids.txt --reason \"deleted by its author\"
   twinstream redact --author 12 --author 13 --reason \"asked to be left out\"
   twinstream redact --deleted
+  twinstream redact --ids ids.txt --reason "asked" --share 2/3
 
 The file has one id a line (of Bluesky one address: all versions that the vault has, or lines of
 IDs.txt); --author stands for all posts of whoever has that id. Every hour that
@@ -52,6 +54,9 @@ counts it with the reason, and the ledger shows the revision. Posts on the list,
 authors on it, stay out when they come later. What others' posts carry of an author (reposts,
 quotes, mentions), copies that others have, and what lies on secondaries until it is delivered,
 are not reached (docs/operations.md).
+
+Several tasks may share the hours (--share I/N, each with the same list): whichever comes first puts the posts on the list,
+and each makes its hours anew. What a task leaves the next merge does.
 
 --deleted takes out what Bluesky says was deleted since, or whose account is gone: what the service
 does once a day.")]
@@ -74,6 +79,9 @@ pub(crate) struct RedactArgs {
         hide_default_value = true
     )]
     reason: String,
+    /// Make only the hours of the I-th of N tasks anew
+    #[arg(long, value_name = "I/N", conflicts_with = "deleted")]
+    share: Option<Share>,
     /// Only say what would be taken out
     #[arg(long)]
     dry_run: bool,
@@ -113,6 +121,7 @@ struct Request {
     ids: BTreeSet<Key>,
     authors: BTreeSet<Key>,
     reason: String,
+    share: Option<Share>,
 }
 
 pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
@@ -127,6 +136,7 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
         ids,
         authors: authors(source, args)?,
         reason: args.reason.trim().to_owned(),
+        share: args.share,
     };
     if request.reason.is_empty() {
         return Err(Failure::new(Exit::Usage, "--reason is empty")
@@ -221,10 +231,14 @@ fn redact(
         ids,
         authors,
         reason,
+        share,
     } = request;
     let vault = &primary.vault;
     let asked: BTreeSet<Hour> = in_vault.into_values().collect();
-    let job = primary.job(&asked);
+    let job = Job {
+        share: *share,
+        ..primary.job(&asked)
+    };
     // whatever no hour has may be in raw data; to look there means to read all of it
     let is_idle = asked.is_empty() && job.in_raw_data(ids, authors)?.1 == 0;
     let mut list = Redactions::read(&RealDisk, vault, primary.setup.stream().source)?;

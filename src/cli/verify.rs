@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     merge::workers,
+    share::Share,
     source::Sources,
     text::{plural, table},
     verify::{
@@ -26,6 +27,7 @@ Examples:
   twinstream verify vault/2026-11-23
   twinstream verify vault/2026-11-23/2026-11-23_14_manifest.json
   twinstream verify 2026-11-23_certificate.txt           that file and the day beside it
+  twinstream verify vault --share 2/3                    the second of three tasks that share the days
 
 Everything is worked out again from the files: hashes, rows, order, the hour of each id, the
 books, the tables of minutes and seconds, the day's files, earlier revisions, the chain of the
@@ -47,6 +49,9 @@ pub(crate) struct VerifyArgs {
     /// The root certificate (PEM) by which stamps must hold [default: those beside the stamps]
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     tsa_ca: Option<PathBuf>,
+    /// Only the days of the I-th of N tasks; the first checks besides what is not of one day
+    #[arg(long, value_name = "I/N")]
+    share: Option<Share>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -71,7 +76,10 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
         }
     }
     let trust = args.tsa_ca.as_deref().map(witness::trust).transpose()?;
-    let survey = survey::survey(&UsersDisk, &args.paths, trust)?;
+    let mut survey = survey::survey(&UsersDisk, &args.paths, trust)?;
+    if let Some(share) = args.share {
+        survey.only(share);
+    }
     if survey.hours.is_empty() && survey.roots.is_empty() && survey.problems.0.is_empty() {
         tracing::info!("nothing to verify: there is no hour in what was named");
         return Ok(Exit::NothingToDo);

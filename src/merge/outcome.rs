@@ -54,6 +54,9 @@ pub struct Outcome {
     pub unusable: Vec<Unusable>,
     /// Hours with input that wait for more.
     pub waiting: u64,
+    /// Hours that are due and are other tasks' share.
+    #[serde(skip_serializing_if = "is_none")]
+    pub left: u64,
     /// Why the merge ended before its last hour.
     pub stopped: Option<String>,
     /// Segments that posts were taken out of on request.
@@ -75,6 +78,11 @@ pub struct Planned {
     pub new_segments: u64,
     /// Files that it lacks, if it would be held back.
     pub missing: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_none(left: &u64) -> bool {
+    *left == 0
 }
 
 impl Outcome {

@@ -38,6 +38,9 @@ impl Job<'_> {
                 _ => None,
             };
             claims.hear(candidate, merged);
+            if !self.has(candidate.hour) {
+                continue;
+            }
             match decided {
                 Ok((Decision::Nothing | Decision::Wait, _)) => continue,
                 Ok((Decision::Merge { segments, .. }, _)) => {

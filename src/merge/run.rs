@@ -26,6 +26,7 @@ use crate::{
     period::{Hour, UtcMs},
     place::door::{Spool, Vault},
     segment::name::{Leg, SegmentName, ServerId},
+    share::Share,
     source::Stream,
     text::plural,
     vault::{
@@ -63,6 +64,8 @@ pub struct Job<'a> {
     pub honour: Honour,
     /// Only these hours, and these at once; empty: all that are due.
     pub asked: &'a BTreeSet<Hour>,
+    /// Which of the hours that are due are this merge's.
+    pub share: Option<Share>,
     /// How many threads may work.
     pub threads: usize,
     /// Bytes of lines that make a unit of work.
@@ -363,6 +366,11 @@ impl Job<'_> {
         })
     }
 
+    /// Whether an hour that is due is this merge's.
+    pub(super) fn has(&self, hour: Hour) -> bool {
+        self.share.is_none_or(|share| share.has(&hour))
+    }
+
     fn hour(
         &self,
         workshop: &Workshop<'_>,
@@ -411,6 +419,10 @@ impl Job<'_> {
             Decision::Merge { segments, events } => (segments, events),
         };
         if outcome.stopped.is_some() || outcome.away {
+            return Ok(nothing);
+        }
+        if !self.has(hour) {
+            outcome.left += 1;
             return Ok(nothing);
         }
         let free = self.disk.free(self.vault).map_err(at(self.vault))?;

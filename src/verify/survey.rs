@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::problem::{Problems, Severity};
 use crate::{
     period::{Day, Hour, Zone},
+    share::Share,
     stamp::trust::Trust,
     vault::{
         identity::{self, Identity},
@@ -75,6 +76,8 @@ pub struct Survey {
     pub hours: Vec<(HourPlace, Option<usize>)>,
     /// The days that are to be checked whole: folder and day, with the number of their root.
     pub days: BTreeMap<(PathBuf, Day), Option<usize>>,
+    /// Hours and days that were named and are other tasks' share.
+    pub left: (BTreeSet<Hour>, BTreeSet<Day>),
     /// What was found on the way.
     pub problems: Problems,
     /// Whose stamps are believed; `None`: those whose certificates lie beside them.
@@ -134,6 +137,18 @@ fn hour_of(name: &str) -> Option<Hour> {
 }
 
 impl Survey {
+    /// Leaves the days that are not this task's; what is not of one day is the first one's.
+    pub fn only(&mut self, share: Share) {
+        let is_left = |day: Day| !share.has(&day);
+        let hours = self.hours.extract_if(.., |(place, _)| is_left(place.hour.day()));
+        self.left.0.extend(hours.map(|(place, _)| place.hour));
+        let days = self.days.extract_if(.., |(_, day), _| is_left(*day));
+        self.left.1.extend(days.map(|((_, day), _)| day));
+        for root in &mut self.roots {
+            root.is_whole &= share.is_first();
+        }
+    }
+
     /// A folder: a root, a day, or something above days.
     fn folder(&mut self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
         let is_root =

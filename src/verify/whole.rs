@@ -96,7 +96,9 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
             let witnessed = witness::check(disk, root, is_given, problems);
             found.witnesses.extend(witnessed);
             check_root(root, survey, problems);
-            check_first(root, collected.get(root.path.as_path()), problems);
+            if survey.left.0.is_empty() {
+                check_first(root, collected.get(root.path.as_path()), problems);
+            }
         }
     }
     let folders: BTreeSet<&PathBuf> = survey.days.keys().map(|(folder, _)| folder).collect();
@@ -136,9 +138,11 @@ fn check_root(root: &Root, survey: &Survey, problems: &mut Problems) {
     let path = ledger::path(&root.path);
     let of_root = |place: &&HourPlace| place.folder.starts_with(&root.path);
     let places = || hours.iter().map(|(place, _)| place).filter(of_root);
-    let here: BTreeSet<Hour> = places().map(|place| place.hour).collect();
+    let here = places().map(|place| place.hour);
+    let here: BTreeSet<Hour> = here.chain(survey.left.0.iter().copied()).collect();
     let is_strict = places().any(|place| place.is_strict) || root.identity.is_some();
-    let days: BTreeSet<Day> = survey.days.keys().map(|(_, day)| *day).collect();
+    let days = survey.days.keys().map(|(_, day)| *day);
+    let days: BTreeSet<Day> = days.chain(survey.left.1.iter().copied()).collect();
     let known = root.ledger.iter().flatten().map(|(hour, _)| *hour);
     let gone: Vec<Hour> = known.filter(|hour| !days.contains(&hour.day())).collect();
     if is_strict {

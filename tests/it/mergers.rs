@@ -207,3 +207,46 @@ fn mergers_run_by_themselves_and_another_publishes_when_a_line_says_so() {
     let log = two.stop();
     assert!(!log.contains(TOKEN) && !log.contains("X-Amz"), "{log}");
 }
+
+#[test]
+fn tasks_that_share_the_hours_do_each_its_own_and_all_of_them_together() {
+    let servers = Servers::with_vault();
+    for n in 0..4 {
+        let begin = at("2026-11-23T12:10:00Z").plus_ms(n * 3_600_000);
+        for server in ["1", "2"] {
+            put(&minutes_of(begin, server), &servers.spool(server));
+        }
+    }
+    for server in ["1", "2"] {
+        servers.check(server, NOW, &["deliver"], 0);
+    }
+    let mut all = BTreeSet::new();
+    for (server, share) in [("m1", "1/2"), ("m2", "2/2")] {
+        let args = ["merge", "--pending", "--share", share, "--json"];
+        let said = servers.command(server, LATEST, &args).output().unwrap();
+        let outcome: Value = serde_json::from_slice(&said.stdout).unwrap();
+        let committed = outcome["committed"].as_array().unwrap();
+        let hours: Vec<String> = committed.iter().map(|one| one["hour"].to_string()).collect();
+        let left = outcome["left"].as_u64().unwrap_or(0);
+        assert!(!hours.is_empty(), "{share}: {outcome}");
+        // what the first has committed is not due for the second any more
+        assert!(share != "1/2" || 0 < left, "{share}: {outcome}");
+        for hour in hours {
+            assert!(all.insert(hour), "{share}: {outcome}");
+        }
+    }
+    servers.check("m1", LATEST, &["merge"], 4);
+    assert_eq!(all.len(), 6);
+    let vault = servers.dir.path().join("m1/vault").display().to_string();
+    let mut hours = 0;
+    for share in ["1/3", "2/3", "3/3"] {
+        let args = ["verify", &vault, "--json", "--share", share];
+        let said = servers.command("m1", LATEST, &args).output().unwrap();
+        assert!(matches!(said.status.code(), Some(0 | 4)), "{share}: {said:?}");
+        let found: Value = serde_json::from_slice(&said.stdout).unwrap_or_default();
+        let days = found["days"].as_object().into_iter().flatten();
+        hours += days.map(|(_, day)| day["hours"].as_u64().unwrap()).sum::<u64>();
+    }
+    assert_eq!(hours, 6);
+    servers.check("m1", LATEST, &["merge", "--share", "3/2"], 2);
+}

@@ -36,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "publish",
             "report",
             "segment",
+            "share",
             "simulate",
             "source",
             "stamp",
@@ -65,8 +66,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "merge",
         &[
-            "alarm", "config", "cover", "period", "place", "segment", "source", "text", "vault",
-            "world",
+            "alarm", "config", "cover", "period", "place", "segment", "share", "source", "text",
+            "vault", "world",
         ],
     ),
     ("place", &["period", "segment", "world"]),
@@ -101,7 +102,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "verify",
         &[
-            "cite", "cover", "doi", "period", "report", "segment", "source", "stamp", "text",
+            "cite", "cover", "doi", "period", "report", "segment", "share", "source", "stamp", "text",
             "vault", "world",
         ],
     ),

@@ -141,6 +141,7 @@ impl Site {
             honour: self.honour,
             servers: &self.servers,
             asked: &asked,
+            share: None,
             threads: self.threads,
             unit_bytes: self.unit_bytes,
             now: at(now),
