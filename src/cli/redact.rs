@@ -44,7 +44,7 @@ Examples:
   twinstream redact --ids ids.txt --reason \"deleted by its author\"
   twinstream redact --author 12 --author 13 --reason \"asked to be left out\"
   twinstream redact --deleted
-  twinstream redact --ids ids.txt --reason "asked" --share 2/3
+  twinstream redact --ids ids.txt --reason asked --share 2/3
 
 The file has one id a line (of Bluesky one address: all versions that the vault has, or lines of
 IDs.txt); --author stands for all posts of whoever has that id. Every hour that

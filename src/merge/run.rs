@@ -371,6 +371,11 @@ impl Job<'_> {
         self.share.is_none_or(|share| share.has(&hour))
     }
 
+    fn leaves(&self, hour: Hour, outcome: &mut Outcome) -> bool {
+        outcome.left += u64::from(!self.has(hour));
+        !self.has(hour)
+    }
+
     fn hour(
         &self,
         workshop: &Workshop<'_>,
@@ -418,11 +423,7 @@ impl Job<'_> {
             }
             Decision::Merge { segments, events } => (segments, events),
         };
-        if outcome.stopped.is_some() || outcome.away {
-            return Ok(nothing);
-        }
-        if !self.has(hour) {
-            outcome.left += 1;
+        if outcome.stopped.is_some() || outcome.away || self.leaves(hour, outcome) {
             return Ok(nothing);
         }
         let free = self.disk.free(self.vault).map_err(at(self.vault))?;
