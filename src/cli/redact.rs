@@ -55,8 +55,8 @@ authors on it, stay out when they come later. What others' posts carry of an aut
 quotes, mentions), copies that others have, and what lies on secondaries until it is delivered,
 are not reached (docs/operations.md).
 
-Several tasks may share the hours (--share I/N, each with the same list): whichever comes first puts the posts on the list,
-and each makes its hours anew. What a task leaves the next merge does.
+Several tasks may share the hours (--share I/N, each with the same list): whichever comes first puts
+the posts on the list, and each makes its hours anew. What a task leaves the next merge does.
 
 --deleted takes out what Bluesky says was deleted since, or whose account is gone: what the service
 does once a day.")]

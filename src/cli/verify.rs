@@ -27,7 +27,7 @@ Examples:
   twinstream verify vault/2026-11-23
   twinstream verify vault/2026-11-23/2026-11-23_14_manifest.json
   twinstream verify 2026-11-23_certificate.txt           that file and the day beside it
-  twinstream verify vault --share 2/3                    the second of three tasks that share the days
+  twinstream verify vault --share 2/3                    the second of three tasks
 
 Everything is worked out again from the files: hashes, rows, order, the hour of each id, the
 books, the tables of minutes and seconds, the day's files, earlier revisions, the chain of the

@@ -445,7 +445,7 @@ mod tests {
                 (
                     6,
                     "`colour`: there is no such key",
-                    "known here: source, data_dir, spool_dir, vault_dir, s3, x, bluesky, deliver, merge, hook, publish, witness, mail, status, dataset, servers",
+                    "known here: source, data_dir, spool_dir, vault_dir, publisher, s3, x, bluesky, deliver, merge, hook, publish, witness, mail, status, dataset, servers",
                 ),
             ],
         );
