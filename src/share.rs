@@ -71,11 +71,15 @@ mod tests {
             }
             let mean = 24 * 365 / all;
             assert!(
-                counts.iter().all(|count| mean * 2 / 3 <= *count && *count <= mean * 4 / 3 + 1),
+                counts
+                    .iter()
+                    .all(|count| mean * 2 / 3 <= *count && *count <= mean * 4 / 3 + 1),
                 "{all}: {counts:?}"
             );
         }
-        for wrong in ["", "1", "0/2", "3/2", "1/0", "1/10001", "-1/2", "1/2/3", "a/b"] {
+        for wrong in [
+            "", "1", "0/2", "3/2", "1/0", "1/10001", "-1/2", "1/2/3", "a/b",
+        ] {
             assert_eq!(wrong.parse::<Share>(), Err(NotAShare), "{wrong}");
         }
     }

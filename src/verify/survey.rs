@@ -140,7 +140,9 @@ impl Survey {
     /// Leaves the days that are not this task's; what is not of one day is the first one's.
     pub fn only(&mut self, share: Share) {
         let is_left = |day: Day| !share.has(&day);
-        let hours = self.hours.extract_if(.., |(place, _)| is_left(place.hour.day()));
+        let hours = self
+            .hours
+            .extract_if(.., |(place, _)| is_left(place.hour.day()));
         self.left.0.extend(hours.map(|(place, _)| place.hour));
         let days = self.days.extract_if(.., |(_, day), _| is_left(*day));
         self.left.1.extend(days.map(|((_, day), _)| day));

@@ -226,7 +226,10 @@ fn tasks_that_share_the_hours_do_each_its_own_and_all_of_them_together() {
         let said = servers.command(server, LATEST, &args).output().unwrap();
         let outcome: Value = serde_json::from_slice(&said.stdout).unwrap();
         let committed = outcome["committed"].as_array().unwrap();
-        let hours: Vec<String> = committed.iter().map(|one| one["hour"].to_string()).collect();
+        let hours: Vec<String> = committed
+            .iter()
+            .map(|one| one["hour"].to_string())
+            .collect();
         let left = outcome["left"].as_u64().unwrap_or(0);
         assert!(!hours.is_empty(), "{share}: {outcome}");
         // what the first has committed is not due for the second any more
@@ -242,10 +245,15 @@ fn tasks_that_share_the_hours_do_each_its_own_and_all_of_them_together() {
     for share in ["1/3", "2/3", "3/3"] {
         let args = ["verify", &vault, "--json", "--share", share];
         let said = servers.command("m1", LATEST, &args).output().unwrap();
-        assert!(matches!(said.status.code(), Some(0 | 4)), "{share}: {said:?}");
+        assert!(
+            matches!(said.status.code(), Some(0 | 4)),
+            "{share}: {said:?}"
+        );
         let found: Value = serde_json::from_slice(&said.stdout).unwrap_or_default();
         let days = found["days"].as_object().into_iter().flatten();
-        hours += days.map(|(_, day)| day["hours"].as_u64().unwrap()).sum::<u64>();
+        hours += days
+            .map(|(_, day)| day["hours"].as_u64().unwrap())
+            .sum::<u64>();
     }
     assert_eq!(hours, 6);
     servers.check("m1", LATEST, &["merge", "--share", "3/2"], 2);

@@ -102,8 +102,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "verify",
         &[
-            "cite", "cover", "doi", "period", "report", "segment", "share", "source", "stamp", "text",
-            "vault", "world",
+            "cite", "cover", "doi", "period", "report", "segment", "share", "source", "stamp",
+            "text", "vault", "world",
         ],
     ),
     (
