@@ -3,11 +3,12 @@
 use super::{
     exit::Failure,
     finding::{Finding, State, fail, failed, ok, warn},
-    probe::{self, Answer},
+    probe,
     setup::{self, Setup},
     store, witness,
 };
 use crate::{
+    collect::{self, NoStream},
     config::{
         address::{SshTarget, Target},
         proxy::Proxies,
@@ -18,7 +19,6 @@ use crate::{
         rsync::{self, Closed, Remote, RsyncError},
         run::DeliverError,
     },
-    period::UtcMs,
     place::{
         decide::Asks,
         door::{Kind, OfMirror, OfStore, OfTarget},
@@ -26,7 +26,7 @@ use crate::{
     },
     publish::{address::Site, answer::Trouble, osf::Osf},
     segment::name::ServerId,
-    source::x::wire::Api,
+    source::{bluesky::wire::Subscribe, x::wire::Api},
     text::plural,
     vault::{identity::Identity, in_store},
     watch::send,
@@ -48,33 +48,61 @@ pub(super) fn stream(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
     }
 }
 
-/// Each endpoint, and the clock, from one request of its page.
+/// Each endpoint, the dictionary, and the clock, from one connection.
 fn endpoints(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
+    let wire = match Subscribe::new(&setup.settings.bluesky) {
+        Ok(wire) => wire,
+        Err(why) => {
+            let hint =
+                "docs/bluesky.md says where the dictionary is, or set bluesky.compress = false";
+            return vec![fail("endpoint", why.to_string(), hint)];
+        }
+    };
     let mut found = Vec::new();
     for endpoint in setup.settings.endpoints() {
-        // a WebSocket begins as HTTP
-        let url = endpoint.replacen("ws", "http", 1);
-        match probe::get(&url, None, proxies) {
-            Err(why) => {
-                let hint = "is the network up, bluesky.endpoints right, and does this network want a proxy (HTTPS_PROXY)?";
-                let what = format!("{endpoint} cannot be reached: {why}");
-                found.push(Finding {
-                    unreachable: true,
-                    ..fail("endpoint", what, hint)
-                });
+        match collect::trial(&endpoint, &wire, (&setup.clock, proxies)) {
+            Ok(trial) => {
+                let what = if trial.has_spoken {
+                    format!("{endpoint} gives events")
+                } else {
+                    format!("{endpoint} is a stream; no event came within 15 s")
+                };
+                found.push(ok("endpoint", what));
+                found.extend(trial.off_ms.map(clock));
             }
-            Ok(answer) if 500 <= answer.status => {
-                let what = format!("{endpoint} has trouble ({})", answer.status);
-                let hint = "the collector moves on to the next by itself; try again later";
-                found.push(warn("endpoint", what, hint));
-            }
-            Ok(answer) => {
-                found.push(ok("endpoint", format!("{endpoint} answers")));
-                found.extend(clock(setup.clock.now(), &answer));
-            }
+            Err(why) => found.push(no_stream(&endpoint, &why)),
         }
     }
     found
+}
+
+fn no_stream(endpoint: &str, why: &NoStream) -> Finding {
+    match why {
+        NoStream::Unreachable(why) => {
+            let hint = "is the network up, bluesky.endpoints right, and does this network want a proxy (HTTPS_PROXY)?";
+            let what = format!("{endpoint} cannot be reached: {why}");
+            Finding {
+                unreachable: true,
+                ..fail("endpoint", what, hint)
+            }
+        }
+        NoStream::Refused { status, .. } if 500 <= *status => {
+            let what = format!("{endpoint} has trouble ({status})");
+            let hint = "the collector moves on to the next by itself; try again later";
+            warn("endpoint", what, hint)
+        }
+        NoStream::Refused { .. } | NoStream::Other(_) => {
+            let what = format!("{endpoint} gives no stream: {why}");
+            let hint = "is bluesky.endpoints right, without a path? A portal or proxy may answer in its place";
+            fail("endpoint", what, hint)
+        }
+        NoStream::Unreadable(why) => {
+            let what = format!("{endpoint} cannot be understood: {why}");
+            let hint =
+                "name the endpoint's dictionary (docs/bluesky.md), or set bluesky.compress = false";
+            fail("endpoint", what, hint)
+        }
+    }
 }
 
 /// The token, the right to backfill, and the clock, from one or two requests.
@@ -114,7 +142,8 @@ fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
             }];
         }
     };
-    let clock = clock(setup.clock.now(), &first);
+    // the header has whole seconds, and the answer took its way
+    let clock = first.date.map(|date| clock(setup.clock.now().0 - date.0));
     if let Some(why) = first.not_the_api {
         let hint = "something else answers in its place: a portal that wants a login, a proxy, a page about maintenance";
         return vec![fail("token", format!("not the API: {why}"), hint)];
@@ -196,11 +225,10 @@ fn token_finding(status: u16) -> Finding {
     }
 }
 
-fn clock(now: UtcMs, answer: &Answer) -> Option<Finding> {
-    // the header has whole seconds, and the answer took its way
-    let off_ms = now.0 - answer.date?.0;
+/// How far this machine's clock is ahead: of a header that has whole seconds, or an event, which both took their way.
+fn clock(off_ms: i64) -> Finding {
     let seconds = off_ms.div_euclid(1_000);
-    Some(if off_ms.abs() <= CLOCK_OFF_MAX_MS {
+    if off_ms.abs() <= CLOCK_OFF_MAX_MS {
         ok("clock", format!("{seconds:+} s against the API's"))
     } else {
         warn(
@@ -208,7 +236,7 @@ fn clock(now: UtcMs, answer: &Answer) -> Option<Finding> {
             format!("{seconds:+} s against the API's"),
             "let it follow a time server: apt install systemd-timesyncd",
         )
-    })
+    }
 }
 
 pub(super) fn primary(setup: &Setup, this: &Server) -> Vec<Finding> {

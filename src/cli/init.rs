@@ -112,6 +112,10 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Failed, what)
             .hint("name another with --config FILE, or move that one away"));
     }
+    if let Some(flag) = only_of_x(args) {
+        let what = format!("{flag} is of X, and --source is bluesky, which needs no key");
+        return Err(Failure::new(Exit::Usage, what).hint("leave it out"));
+    }
     let host = setup::host();
     let mut answers = Answers {
         is_bluesky: args.source == SourceArg::Bluesky,
@@ -150,6 +154,23 @@ fn set<T: Clone>(answer: &mut Option<T>, told: Option<&T>) {
     if let Some(told) = told {
         *answer = Some(told.clone());
     }
+}
+
+/// What was said that Bluesky has no use for.
+fn only_of_x(args: &InitArgs) -> Option<&'static str> {
+    let said = [
+        ("--token-file", args.token_file.is_some()),
+        ("--stream", args.stream.is_some()),
+        ("--base-url", args.base_url.is_some()),
+        (
+            "--from-server-settings",
+            args.from_server_settings.is_some(),
+        ),
+    ];
+    let mut said = said
+        .into_iter()
+        .filter(|_| args.source == SourceArg::Bluesky);
+    said.find(|(_, is_said)| *is_said).map(|(flag, _)| flag)
 }
 
 /// The folder for the data, as the other server has to name it.

@@ -43,6 +43,7 @@ Examples:
   twinstream redact --ids ids.txt --reason \"deleted by its author\" --dry-run
   twinstream redact --ids ids.txt --reason \"deleted by its author\"
   twinstream redact --author 12 --author 13 --reason \"asked to be left out\"
+  twinstream redact --author did:plc:7iza6de2dwap2sbkpav7c6c6 --reason \"asked to be left out\"
   twinstream redact --deleted
   twinstream redact --ids ids.txt --reason asked --share 2/3
 
@@ -51,15 +52,15 @@ IDs.txt); --author stands for all posts of whoever has that id. Every hour that
 has one of the posts gets a new revision without it: it is gone from IDs, CSV, Parquet, examples of
 conflicts, rejected lines and raw data, and with an author's posts the author's row. The manifest
 counts it with the reason, and the ledger shows the revision. Posts on the list, and posts of
-authors on it, stay out when they come later. What others' posts carry of an author (reposts,
-quotes, mentions), copies that others have, and what lies on secondaries until it is delivered,
+authors on it, stay out when they come later. What others' posts carry of an author (reposts, quotes,
+mentions), copies that others have, and what lies on secondaries until it is delivered,
 are not reached (docs/operations.md).
 
 Several tasks may share the hours (--share I/N, each with the same list): whichever comes first puts
 the posts on the list, and each makes its hours anew. What a task leaves the next merge does.
 
---deleted takes out what Bluesky says was deleted since, or whose account is gone: what the service
-does once a day.")]
+--deleted is a merge that first takes out what Bluesky says was deleted since, or whose account is
+gone, as the service does once a day. Like every merge it commits what is due besides.")]
 pub(crate) struct RedactArgs {
     /// A file with one id a line, or one address
     #[arg(value_parser = users_path(), long, value_name = "FILE", required_unless_present_any = ["authors", "deleted"])]

@@ -15,6 +15,7 @@
 pub use connect::ApiError;
 pub use progress::Progress;
 pub use run::{CollectError, Collector};
+pub use trial::{NoStream, trial};
 
 /// What each minute was like: the record `alive`. Pure, so that a simulated week can use it too.
 pub mod pulse;
@@ -30,4 +31,5 @@ mod progress;
 mod run;
 mod scribe;
 mod session;
+mod trial;
 mod tunnel;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     alarm::Kind,
-    backoff::{End, HOLDS_MS, RateLimit},
+    backoff::{End, HOLDS_MS, RateLimit, Refusal},
     period::UtcMs,
     segment::{
         event::{Cause, Disconnected, What},
@@ -83,6 +83,8 @@ struct Progress {
     last: Last,
     no_posts_told: bool,
     disconnect: Option<String>,
+    /// What came needs something else than what is configured: which row of the table of waits that is.
+    misfit: Option<Refusal>,
 }
 
 impl Session<'_> {
@@ -110,7 +112,7 @@ impl Session<'_> {
                 .refused(&response, body, answered, backfill_minutes)
                 .await;
         }
-        self.connected(&response, backfill_minutes);
+        self.connected(&response, resume, backfill_minutes);
         let encoding = word(response.headers(), "content-encoding");
         let intake = self.wire.intake(encoding.as_deref(), &endpoint.url, resume);
         let intake = match intake {
@@ -280,14 +282,23 @@ impl Session<'_> {
         self.gave_nothing(fault, Some(status), (end, words), answered)
     }
 
-    fn connected(&self, response: &Response<()>, backfill_minutes: u32) {
+    fn connected(&self, response: &Response<()>, resume: Resume, backfill_minutes: u32) {
         self.outbox.event(What::Connected {
             status: response.status().as_u16(),
             backfill_minutes,
             transaction: word(response.headers(), "x-transaction-id"),
         });
         self.outbox.connected();
-        tracing::info!("connected, backfill of {backfill_minutes} min asked for");
+        match resume {
+            Resume::Live => tracing::info!("connected"),
+            Resume::Minutes(minutes) => {
+                tracing::info!("connected; the last {minutes} min are asked for again");
+            }
+            Resume::Since(us) => {
+                let since = UtcMs(us.div_euclid(1_000));
+                tracing::info!("connected; all since {since} is asked for again");
+            }
+        }
     }
 
     /// The stream has given something, so what answers is the platform, and so is the clock of its answer.
@@ -387,7 +398,11 @@ impl Session<'_> {
             match intake.take(&mut rest, at.now) {
                 Ok(None) => break,
                 Ok(Some(portion)) => self.portion(reading, portion, at).await,
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    let is_misfit = matches!(error, IntakeError::Misfit(_));
+                    reading.misfit = is_misfit.then_some(Refusal::BadRequest);
+                    return Err(error.into());
+                }
             }
         }
         match &reading.disconnect {
@@ -480,6 +495,8 @@ impl Session<'_> {
         unfinished: Option<String>,
         answered: Option<(UtcMs, RateLimit)>,
     ) -> Outcome {
+        // one message among others is the platform's own trouble
+        let misfit = reading.misfit.filter(|_| reading.lines == 0);
         let end = match fault.cause {
             Cause::Shutdown | Cause::Disk => End::Local,
             Cause::Stall => End::Dropped,
@@ -487,6 +504,10 @@ impl Session<'_> {
             _ if reading.spoke => End::Dropped,
             _ => End::Failed,
         };
+        let end = misfit.map_or(end, |refusal| End::Refused {
+            refusal,
+            with_backfill: false,
+        });
         let words = match fault.cause {
             Cause::NotTheApi => format!("this is not the API: {}", fault.detail),
             _ => format!(
@@ -528,6 +549,7 @@ impl Progress {
             last: Last::default(),
             no_posts_told: false,
             disconnect: None,
+            misfit: None,
         }
     }
 
@@ -557,7 +579,7 @@ impl Progress {
 impl From<IntakeError> for Fault {
     fn from(error: IntakeError) -> Self {
         match error {
-            IntakeError::Decode(detail) => Self {
+            IntakeError::Decode(detail) | IntakeError::Misfit(detail) => Self {
                 cause: Cause::Protocol,
                 detail,
             },
@@ -577,7 +599,7 @@ fn word(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// The API's clock minus ours.
-fn clock_offset(headers: &HeaderMap, now: UtcMs) -> Option<i64> {
+pub(super) fn clock_offset(headers: &HeaderMap, now: UtcMs) -> Option<i64> {
     let date = headers.get(header::DATE)?.to_str().ok()?;
     let date = jiff::fmt::rfc2822::DateTimeParser::new()
         .parse_timestamp(date)

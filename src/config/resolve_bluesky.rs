@@ -1,5 +1,7 @@
 //! `[bluesky]` → what cannot be wrong.
 
+use std::collections::BTreeSet;
+
 use super::{address::is_loopback, file::Value, resolve::Resolving, settings::Bluesky};
 
 /// Jetstream takes no more of them.
@@ -15,12 +17,18 @@ impl Resolving<'_> {
             let hint = "write app.bsky.feed.post, or app.bsky.feed.*";
             self.wrong(line, key, why, hint);
         }
+        self.each_once(line, key, &collections);
         if COLLECTIONS_MAX < collections.len() {
             let why = format!(
                 "there are {}, at most {COLLECTIONS_MAX} are taken",
                 collections.len()
             );
-            self.wrong(line, key, why, "write the beginning of several: app.bsky.*");
+            self.wrong(
+                line,
+                key,
+                why,
+                "write the beginning of several: app.bsky.feed.*",
+            );
         }
         let key = "bluesky.endpoints";
         let line = self.line(key);
@@ -29,7 +37,8 @@ impl Resolving<'_> {
             self.wrong(line, key, "it is empty", "name one");
         }
         let endpoints = endpoints.iter().map(|url| self.websocket(line, key, url));
-        let endpoints = endpoints.collect();
+        let endpoints: Vec<String> = endpoints.collect();
+        self.each_once(line, key, &endpoints);
         let overlap = self.duration("bluesky.overlap");
         let compress = matches!(self.find("bluesky.compress"), Some((Value::Bool(true), _)));
         let key = "bluesky.dictionary_file";
@@ -56,6 +65,19 @@ impl Resolving<'_> {
         }
     }
 
+    /// What stands twice in a list is a slip: another was meant.
+    fn each_once(&mut self, line: Option<usize>, key: &str, list: &[String]) {
+        let mut known = BTreeSet::new();
+        for twice in list.iter().filter(|one| !known.insert(*one)) {
+            self.wrong(
+                line,
+                key,
+                format!("{twice:?} stands there twice"),
+                "name each once",
+            );
+        }
+    }
+
     /// An endpoint, without a `/` at its end.
     pub(super) fn websocket(&mut self, line: Option<usize>, key: &str, url: &str) -> String {
         let (plain, rest) = match (url.strip_prefix("wss://"), url.strip_prefix("ws://")) {
@@ -75,18 +97,26 @@ impl Resolving<'_> {
     }
 }
 
-/// `app.bsky.feed.post`, or `app.bsky.feed.*`.
+/// `app.bsky.feed.post`, or `app.bsky.feed.*`: what stands before `.*` is a name itself, as endpoints have it.
 fn is_collection(text: &str) -> bool {
-    let part = |part: &str| {
-        let may = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        !part.is_empty() && part.len() <= 63 && part.chars().all(may)
+    let name = text.strip_suffix(".*").unwrap_or(text);
+    let mut parts: Vec<&str> = name.split('.').collect();
+    let last = parts.pop().unwrap_or_default();
+    let is_domain = |part: &&str| {
+        // a domain in capital letters is the same one, but endpoints compare letter by letter
+        let may = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        part.chars().all(may) && !part.starts_with('-') && !part.ends_with('-')
     };
-    let (begin, parts_min) = match text.strip_suffix(".*") {
-        Some(begin) => (begin, 1),
-        None => (text, 3),
-    };
-    let parts: Vec<&str> = begin.split('.').collect();
-    text.len() <= 317 && parts_min <= parts.len() && parts.into_iter().all(part)
+    let begins_with_letter =
+        |part: &str| part.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
+    let is_short = |part: &&str| (1..=63).contains(&part.len());
+    text.len() <= 317
+        && 2 <= parts.len()
+        && parts.iter().all(|part| is_domain(part) && is_short(part))
+        && parts.first().is_some_and(|first| begins_with_letter(first))
+        && is_short(&last)
+        && begins_with_letter(last)
+        && last.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
@@ -98,8 +128,8 @@ mod tests {
         for good in [
             "app.bsky.feed.post",
             "app.bsky.feed.*",
-            "app.*",
             "fm.teal.alpha",
+            "com.my-site.4thing.aRecord",
         ] {
             assert!(is_collection(good), "{good}");
         }
@@ -107,7 +137,16 @@ mod tests {
             "",
             "*",
             "app",
+            "app.*",
             "app.bsky",
+            "app.bsky.*",
+            "4pp.bsky.feed.post",
+            "app.-bsky.feed.post",
+            "app.bsky-.feed.post",
+            "App.bsky.feed.post",
+            "app.bsky.feed.my-post",
+            "app.bsky.feed.4post",
+            "app.bsky.feed.post.",
             "app.bsky.feed.p*",
             "app..post",
             "a b.c.d",

@@ -125,6 +125,8 @@ pub enum IntakeError {
     Decode(String),
     /// They are something else's than the platform's.
     NotTheApi(String),
+    /// They need something else than what is configured: nothing mends that but a person.
+    Misfit(String),
 }
 
 /// What some bytes were made of.

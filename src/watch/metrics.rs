@@ -190,7 +190,7 @@ fn servers(picture: &Snapshot) -> Vec<Family> {
         .in_unit(Unit::Seconds),
         Family::new(
             "twinstream_clock_offset",
-            "The API's clock minus the server's, in the whole seconds that it tells",
+            "The platform's clock minus the server's, as last told",
             each(&|server| server.link.clock_offset_ms.map(seconds)),
         )
         .in_unit(Unit::Seconds),

@@ -21,9 +21,12 @@ const AHEAD_MS_MAX: i64 = 5 * 60_000;
 /// … and so much older. Without a limit a forged revision could open any hour of the past again.
 const BEHIND_MS_MAX: i64 = 24 * 3_600_000;
 
-/// An event that is further from the instant at which the endpoint saw it was not under way for so long: its author's server
-/// has another time, or was away, or lies.
-const APART_MS_MAX: u64 = 60_000;
+/// An event that is so much older than the instant at which the endpoint saw it was not under way for so long: its author's
+/// server has another time, or was away, or lies.
+const UNDER_WAY_MS_MAX: i64 = 60_000;
+
+/// One that is younger tells of a second that nobody has seen yet. Servers whose clocks are kept right differ by less than this.
+const CLOCKS_APART_MS_MAX: i64 = 1_000;
 
 /// Times that an event can have, in milliseconds since 1970: 2022 to the end of 2199.
 const POSSIBLE: std::ops::Range<i64> = 1_640_995_200_000..7_258_118_400_000;
@@ -135,6 +138,11 @@ pub(super) fn author(line: &[u8]) -> Option<Cow<'_, str>> {
     Some(did).filter(|did| is_did(did))
 }
 
+/// Whether the endpoint saw an event, in ms since 1970, when that happened.
+fn is_prompt(seen_ms: i64, at: UtcMs) -> bool {
+    (-CLOCKS_APART_MS_MAX..=UNDER_WAY_MS_MAX).contains(&seen_ms.saturating_sub(at.0))
+}
+
 impl<'a> Envelope<'a> {
     /// The last of several members with one name counts, so every one begins anew.
     fn take(&mut self, name: &str, value: &mut Reader<'a>) -> Result<(), NotJson> {
@@ -171,7 +179,7 @@ impl<'a> Envelope<'a> {
             key,
             at,
             is_timed: true,
-            is_prompt: witnessed.abs_diff(at.0) <= APART_MS_MAX,
+            is_prompt: is_prompt(witnessed, at),
         })
     }
 
@@ -348,6 +356,19 @@ mod tests {
             &told("account", r#""seq":1,"time":"soon""#),
             Err(reject::NO_TIME),
         );
+    }
+
+    proptest::proptest! {
+        /// What is prompt was there when it was seen: it covers no second that was still to come, but for what clocks differ.
+        #[test]
+        fn a_prompt_event_tells_of_no_second_to_come(off_ms in -BEHIND_MS_MAX..=AHEAD_MS_MAX) {
+            let at = UtcMs(SEEN + off_ms);
+            let placed = place(commit(&tid::first_of(at), "create").as_bytes()).unwrap();
+            proptest::prop_assert_eq!(placed.is_prompt, (-60_000..=1_000).contains(&off_ms));
+            if placed.is_prompt {
+                proptest::prop_assert!(placed.at.second() <= UtcMs(SEEN).second() + 1);
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -14,6 +17,7 @@ use super::{
     LONG, START_MS, Simulator,
     subscriber::{Ended, Subscriber, key, time_us},
 };
+use crate::support::api::Api;
 
 const POSTS: &str = "wantedCollections=app.bsky.feed.post";
 
@@ -523,6 +527,71 @@ fn compressed_frames_say_the_same() {
     let both = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
     let refused = Subscriber::ask(port, "/subscribe?compress=true", both).unwrap();
     assert_eq!(refused.err().unwrap().0, 400);
+    what_cannot_be_read_is_told(folder.path(), port, &path);
+}
+
+/// `check` and the collector say what is wrong with a dictionary, and with what only looks like an instance.
+fn what_cannot_be_read_is_told(folder: &Path, port: u16, dictionary: &Path) {
+    let run = |command: &str, port: u16, dictionary: &Path| {
+        let config = folder.join("twinstream.toml");
+        let text = format!(
+            "source = \"bluesky\"\ndata_dir = \"{}\"\n[bluesky]\ncompress = true\nendpoints = [\"ws://127.0.0.1:{port}\"]\n\
+             dictionary_file = \"{}\"\n[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n",
+            folder.join("data").display(),
+            dictionary.display()
+        );
+        fs::write(&config, text).unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+        program.args(["--server", "1", "--config"]).arg(&config);
+        program.arg(command).env("RUST_LOG", "warn");
+        program.stdout(Stdio::piped()).stderr(Stdio::piped());
+        program
+    };
+    let said = |command: &str, port: u16, dictionary: &Path| {
+        let out = run(command, port, dictionary).output().unwrap();
+        let said = [out.stdout, out.stderr].concat();
+        (out.status.code(), String::from_utf8(said).unwrap())
+    };
+    let (_, text) = said("check", port, dictionary);
+    assert!(
+        text.contains(&format!("ws://127.0.0.1:{port} gives events")),
+        "{text}"
+    );
+    let other = folder.join("other");
+    fs::write(
+        &other,
+        twinstream::simulate::bluesky::dictionary(99).unwrap(),
+    )
+    .unwrap();
+    let (code, text) = said("check", port, &other);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("its messages need the dictionary "), "{text}");
+    let none = folder.join("none");
+    fs::write(&none, "<!doctype html>").unwrap();
+    let (_, text) = said("check", port, &none);
+    assert!(text.contains("it is no zstd dictionary"), "{text}");
+    assert_eq!(said("collect", port, &none).0, Some(3));
+    // whoever answers 101 is no instance yet
+    let api = Api::start(|_, peer| {
+        peer.raw(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")?;
+        peer.hold()
+    });
+    let (code, text) = said("check", api.port, dictionary);
+    assert!(
+        code != Some(0) && text.contains("speaks no WebSocket"),
+        "{text}"
+    );
+    // with a wrong dictionary nothing comes, and a person has to know
+    let mut collector = run("collect", port, &other).spawn().unwrap();
+    let mut lines = BufReader::new(collector.stderr.take().unwrap()).lines();
+    let alarm = lines.find_map(|line| line.ok().filter(|line| line.contains("ERROR")));
+    collector.kill().unwrap();
+    collector.wait().unwrap();
+    let alarm = alarm.unwrap_or_default();
+    assert!(
+        alarm.contains("need the dictionary") && alarm.contains("refused"),
+        "{alarm}"
+    );
 }
 
 /// The kinds of faults that hit one instance, each with what its file says more.

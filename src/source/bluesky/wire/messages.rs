@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use memchr::memchr2;
-use zstd::bulk::Decompressor;
+use zstd::{bulk::Decompressor, zstd_safe};
 
 use super::live::Live;
 use crate::{
@@ -90,7 +90,7 @@ impl Intake for Messages {
         let mut portion = Portion::default();
         match self.unpacker.take() {
             Some(mut unpacker) if message.starts_with(&ZSTD) => {
-                let plain = unpacker.unpack(message).map_err(IntakeError::Decode)?;
+                let plain = unpacker.unpack(message).map_err(IntakeError::Misfit)?;
                 self.store(plain, at, &mut portion);
                 self.unpacker = Some(unpacker);
             }
@@ -109,6 +109,8 @@ impl Intake for Messages {
 
 /// Reads compressed messages.
 pub(super) struct Unpacker {
+    /// The number of the dictionary.
+    number: u32,
     with_dictionary: Decompressor<'static>,
     /// The last message. It has room for the longest, of which only what is written costs memory.
     plain: Vec<u8>,
@@ -116,23 +118,32 @@ pub(super) struct Unpacker {
 
 impl Unpacker {
     pub(super) fn new(dictionary: &[u8]) -> Result<Self, String> {
+        let number = zstd_safe::get_dict_id(dictionary);
+        let number = number.ok_or("it is no zstd dictionary, which has a number")?;
+        let mut with_dictionary = Decompressor::new().map_err(|why| why.to_string())?;
+        let loaded = with_dictionary.set_dictionary(dictionary);
+        loaded.map_err(|why| format!("it is torn, or no zstd dictionary: {why}"))?;
         Ok(Self {
-            with_dictionary: Decompressor::with_dictionary(dictionary).map_err(unreadable)?,
+            number: number.get(),
+            with_dictionary,
             plain: Vec::with_capacity(MESSAGE_BYTES_MAX),
         })
     }
 
     fn unpack(&mut self, message: &[u8]) -> Result<&[u8], String> {
         self.plain.clear();
-        self.with_dictionary
-            .decompress_to_buffer(message, &mut self.plain)
-            .map_err(unreadable)?;
+        let done = self
+            .with_dictionary
+            .decompress_to_buffer(message, &mut self.plain);
+        done.map_err(|why| match zstd_safe::get_dict_id_from_frame(message) {
+            Some(needed) if needed.get() != self.number => format!(
+                "its messages need the dictionary {needed}, dictionary_file is the one of number {}",
+                self.number
+            ),
+            _ => format!("a message cannot be decompressed: {why}"),
+        })?;
         Ok(&self.plain)
     }
-}
-
-fn unreadable(why: impl std::fmt::Display) -> String {
-    format!("a message cannot be decompressed with the dictionary: {why}")
 }
 
 #[cfg(test)]
@@ -188,7 +199,11 @@ mod tests {
 
     #[test]
     fn compressed_messages_need_their_dictionary() {
-        let dictionary = event(1).repeat(40).into_bytes();
+        let dictionary = |n: i64| {
+            let samples: Vec<String> = (0..900).map(|us| event(n * us * us)).collect();
+            zstd::dict::from_samples(&samples, 4 << 10).unwrap()
+        };
+        let (dictionary, other) = (dictionary(7), dictionary(11));
         let text = event(1_795_442_709_000_000);
         let mut compressor = zstd::bulk::Compressor::with_dictionary(3, &dictionary).unwrap();
         let packed = compressor.compress(text.as_bytes()).unwrap();
@@ -207,9 +222,13 @@ mod tests {
             stored.starts_with(text.strip_suffix('}').unwrap()),
             "{stored}"
         );
-        let other = b"another dictionary of another kind altogether".repeat(9);
-        assert!(
-            take(Some(&other)).is_err() || take(Some(&other)).unwrap().unwrap().cursor.is_none()
-        );
+        let Err(IntakeError::Misfit(why)) = take(Some(&other)) else {
+            panic!("another dictionary was as good");
+        };
+        assert!(why.contains("need the dictionary"), "{why}");
+        // what is none is found out before anything is asked for
+        for none in [&event(1).into_bytes()[..], &dictionary[..40], b""] {
+            assert!(Unpacker::new(none).is_err(), "{none:?}");
+        }
     }
 }

@@ -3,7 +3,10 @@
 //! The first version of the wire, which old and new instances speak. A cursor (µs since 1970, by the endpoint's clock)
 //! brings all events since then, as long as the endpoint has them; where it has not, it begins later without a word.
 
-use std::io;
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use hyper::{HeaderMap, StatusCode};
 
@@ -30,8 +33,19 @@ const SAID_CHARS_MAX: usize = 300;
 
 /// What is configured cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the dictionary of compressed messages cannot be used: {0}")]
-pub struct Unusable(#[from] io::Error);
+pub enum Unusable {
+    /// The dictionary's file cannot be read.
+    #[error("bluesky.dictionary_file cannot be read: {0}")]
+    Unread(#[from] io::Error),
+    /// It is no dictionary.
+    #[error("bluesky.dictionary_file {}: {why}", file.display())]
+    NoDictionary {
+        /// The file.
+        file: PathBuf,
+        /// Why it is none.
+        why: String,
+    },
+}
 
 /// What Jetstream is asked for.
 pub struct Subscribe {
@@ -43,10 +57,19 @@ impl Subscribe {
     /// As configured.
     pub fn new(settings: &Settings) -> Result<Self, Unusable> {
         let file = settings.dictionary_file.as_deref();
-        let dictionary = file.map(|file| users_file::read(file, DICTIONARY_BYTES_MAX));
+        let read = |file: &Path| {
+            let bytes = users_file::read(file, DICTIONARY_BYTES_MAX)?;
+            match Unpacker::new(&bytes) {
+                Ok(_it_can_be_used) => Ok(bytes),
+                Err(why) => Err(Unusable::NoDictionary {
+                    file: file.to_owned(),
+                    why,
+                }),
+            }
+        };
         Ok(Self {
             settings: settings.clone(),
-            dictionary: dictionary.transpose()?,
+            dictionary: file.map(read).transpose()?,
         })
     }
 }
