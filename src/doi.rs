@@ -24,12 +24,6 @@ impl Doi {
     pub fn url(&self) -> String {
         format!("{RESOLVER}{}", self.0)
     }
-
-    /// The first that a text names by its address in angle brackets.
-    pub fn told(text: &str) -> Option<Self> {
-        let (_, rest) = text.split_once(&format!("<{RESOLVER}"))?;
-        rest.split('>').next()?.parse().ok()
-    }
 }
 
 impl FromStr for Doi {
@@ -78,12 +72,7 @@ mod tests {
             "10.17605/OSF.IO/ABCDE",
             "10.1234.5/(x)/y",
         ] {
-            let doi: Doi = good.parse().unwrap();
-            assert_eq!(
-                Doi::told(&format!("a <b> c <{}>.", doi.url())),
-                Some(doi),
-                "{good}"
-            );
+            assert!(good.parse::<Doi>().is_ok(), "{good}");
         }
         for bad in [
             "10.12/x",

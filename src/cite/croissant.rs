@@ -124,6 +124,12 @@ fn distribution() -> Value {
             json!("text/plain"),
         ),
         set(
+            "certificate-values",
+            "The same as values: sums, every gap with its cause, the estimate, and what the manifest of each hour says.",
+            "**/*_certificate.json",
+            json!("application/json"),
+        ),
+        set(
             "ledger",
             "Every revision of every hour, each line with the hash of the line before.",
             "ledger.jsonl",

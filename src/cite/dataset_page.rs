@@ -154,7 +154,7 @@ fn terms(of: &Description<'_>) -> String {
 
 fn files() -> String {
     "| file | what it is |\n|---|---|\n\
-     | `YYYY/MM/DD/` | the ids of each hour and its manifest; report, gaps, exposure, certificate, README of the day |\n\
+     | `YYYY/MM/DD/` | the ids of each hour and its manifest; report, gaps, exposure, certificate (text, picture, JSON), README of the day |\n\
      | `ledger.jsonl` | every revision of every hour, each line chained to the one before |\n\
      | `witness/` | stamps of the ledger by a time-stamping authority, if there are any |\n\
      | `croissant.json` | Croissant 1.1: how to load it |\n\

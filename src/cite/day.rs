@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cover::{cause::Cause, gap::UNION},
-    report::statement::Statement,
+    cover::cause::Cause,
+    report::statement::{OfCause, Share, Statement},
     segment::name::ServerId,
     vault::deleted::Why,
 };
@@ -29,7 +29,7 @@ pub struct DaySum {
     /// In gaps of all servers together.
     pub missing: u64,
     /// For each cause of these gaps: how many, and how many seconds.
-    pub causes: BTreeMap<Cause, (u64, u64)>,
+    pub causes: BTreeMap<Cause, OfCause>,
     /// The servers that have a part in it.
     pub servers: BTreeSet<ServerId>,
     /// What both of two servers missed, if that can be told.
@@ -57,15 +57,14 @@ pub struct Unseen {
 
 impl DaySum {
     /// Of a day.
-    pub fn of(statement: &Statement<'_>) -> Self {
-        let (sum, books) = &statement.union;
+    pub fn of(statement: &Statement) -> Self {
+        let Share { sum, books, .. } = &statement.union;
         let deletions = |why: Why| {
             let records = statement.deletions.get(why.word());
             records.copied().unwrap_or(0)
         };
-        let manifests = statement.hours.iter().map(|hour| &hour.manifest);
-        let servers =
-            manifests.flat_map(|manifest| manifest.counts.servers.keys().map(|leg| &leg.server));
+        let legs = statement.hours.iter();
+        let servers = legs.flat_map(|said| said.counts.servers.keys().map(|leg| &leg.server));
         Self {
             hours: statement.hours.len() as u64,
             posts: books.posts,
@@ -74,7 +73,7 @@ impl DaySum {
             quiet: sum.quiet,
             partial: sum.partial,
             missing: sum.missing,
-            causes: statement.causes(UNION),
+            causes: statement.union.causes.clone(),
             servers: servers.cloned().collect(),
             unseen: statement.estimate.as_ref().map(|estimate| Unseen {
                 seconds: estimate.seconds,
@@ -90,7 +89,7 @@ impl DaySum {
 
     /// Gaps of all servers together.
     pub fn gaps(&self) -> u64 {
-        self.causes.values().map(|(gaps, _)| gaps).sum()
+        self.causes.values().map(|of| of.gaps).sum()
     }
 }
 
@@ -104,10 +103,10 @@ impl<'a> std::iter::Sum<&'a DaySum> for DaySum {
             all.quiet += day.quiet;
             all.partial += day.partial;
             all.missing += day.missing;
-            for (cause, (gaps, seconds)) in &day.causes {
+            for (cause, of) in &day.causes {
                 let of_all = all.causes.entry(*cause).or_default();
-                of_all.0 += gaps;
-                of_all.1 += seconds;
+                of_all.gaps += of.gaps;
+                of_all.seconds += of.seconds;
             }
             all.servers.extend(day.servers.iter().cloned());
             if let Some(of_day) = day.unseen {

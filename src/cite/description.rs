@@ -80,10 +80,10 @@ pub struct Archive {
 
 impl Archive {
     /// As a day's manifests have them.
-    pub fn of(statement: &Statement<'_>) -> Self {
+    pub fn of(statement: &Statement) -> Self {
         Self {
-            timezone: statement.timezone.to_owned(),
-            stream: statement.stream.to_owned(),
+            timezone: statement.timezone.clone(),
+            stream: statement.stream.clone(),
         }
     }
 }

@@ -287,17 +287,14 @@ fn mark(lines: &[&Line]) -> String {
 
 /// The sums of the hours of a day that those lines speak of.
 fn sum(disk: &dyn Disk, folder: &Path, day: Day, lines: &[&Line]) -> Result<DaySum, MakeError> {
-    let mut hours = read::hours(disk, folder, day)?;
-    hours.retain(|read| lines.iter().any(|line| line.hour == read.manifest.hour));
+    let mut said = read::day(disk, folder, day)?;
+    said.retain(|hour| lines.iter().any(|line| line.hour == hour));
     let is_it = |line: &&&Line| {
-        hours.iter().any(|read| {
-            let last = read.revisions.last();
-            read.manifest.hour == line.hour
-                && last.is_some_and(|last| last.sha256 == line.manifest_sha256)
-        })
+        let last = said.revisions_of(line.hour).next_back();
+        last.is_some_and(|last| last.of.manifest_sha256 == line.manifest_sha256)
     };
     if let Some(other) = lines.iter().find(|line| !is_it(line)) {
         return Err(MakeError::NotCommitted(other.hour));
     }
-    Ok(DaySum::of(&Statement::of(day, &hours)?))
+    Ok(DaySum::of(&Statement::of(day, said)?))
 }

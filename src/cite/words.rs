@@ -4,7 +4,7 @@
 use super::{day::DaySum, description::Description};
 use crate::{
     cover::cause::Cause,
-    report::told_gaps::meaning,
+    report::{statement::OfCause, told_gaps::meaning},
     text::{percent, plural, thousands},
 };
 
@@ -137,9 +137,9 @@ fn taken_out(sum: &DaySum) -> String {
 
 /// The causes of the union's gaps, the longest first.
 fn causes(of: &Description<'_>) -> String {
-    let mut causes: Vec<(&Cause, &(u64, u64))> = of.sum.causes.iter().collect();
-    causes.sort_by_key(|(cause, (_, seconds))| (std::cmp::Reverse(*seconds), **cause));
-    let told = causes.iter().map(|(cause, (gaps, seconds))| {
+    let mut causes: Vec<(&Cause, &OfCause)> = of.sum.causes.iter().collect();
+    causes.sort_by_key(|(cause, of)| (std::cmp::Reverse(of.seconds), **cause));
+    let told = causes.iter().map(|(cause, OfCause { gaps, seconds })| {
         format!(
             "{cause} {} s in {} ({})",
             thousands(*seconds),

@@ -320,8 +320,8 @@ impl Demo {
         let manifest = Manifest::read(&RealDisk, &layout::manifest_path(&vault, hour))?;
         let report = std::fs::read_to_string(layout::report_path(&vault, day))?;
         say(&format!("\n{}\n{report}\n", picture::of_hour(&manifest)))?;
-        let hours = read::hours(&RealDisk, &layout::day_folder(&vault, day), day)?;
-        let certified = Statement::of(day, &hours)?;
+        let said = read::day(&RealDisk, &layout::day_folder(&vault, day), day)?;
+        let certified = Statement::of(day, said)?;
         say(&format!("{}\n", certificate::headline(&certified)))?;
         let verified = self.site.verify(&vault)?;
         let name = home.file_name().unwrap_or_default().to_string_lossy();
@@ -329,7 +329,7 @@ impl Demo {
         let mut text = format!(
             "\nWhere everything lies, below {dir}:\n\
              \x20 {name}/vault/           the archive: IDs, {table}, users, manifests, report, gaps, ledger\n\
-             \x20 {name}/vault/{day}/{day}_certificate.txt and .svg   what it has, what not, and why\n",
+             \x20 {name}/vault/{day}/{day}_certificate.txt, .svg and .json   what it has, what not, and why\n",
             dir = dir.display(),
         );
         if settings.publish.is_some() {

@@ -25,17 +25,16 @@ use crate::{
     period::{Day, Hour},
     place::{decide::Asks, door::Vault},
     report::{
-        certificate,
+        certificate, files,
         outdated::{How, Outdated},
-        picture, read, readme,
-        statement::{HourRead, NoStatement, Statement},
+        read,
+        statement::{NoStatement, Share, Statement},
     },
-    segment::line::PROGRAM,
     text,
     vault::{
-        doi::Minted,
         identity::Identity,
-        layout, ledger,
+        layout,
+        ledger::{self, Committed},
         public::{DayFile, Public},
         witness::Stamp,
     },
@@ -49,7 +48,7 @@ use crate::{
 /// A report has a line for each hour.
 const REPORT_BYTES_MAX: u64 = 1 << 20;
 
-/// Writes the day's certificate, its picture and the README, and prints the day's report.
+/// Writes the day's certificate, in words, as a picture and as values, and the README; prints the day's report.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -57,7 +56,7 @@ Examples:
   twinstream report yesterday --mail    the same, and mails report, certificate and picture
   twinstream report 2026-11-23 --dry-run | less
 
-Certificate, picture (SVG) and README go into the day's folder of the vault, from where they are
+Certificate (text, SVG, JSON) and README go into the day's folder of the vault, from where they are
 published. They are a function of the day's manifests: doing it twice gives the same bytes. With
 [dataset] the files to cite by are made, too, in the vault's root.
 Certificates of other days that late data, or a stamp of the ledger, has made outdated are written
@@ -145,8 +144,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
     }
     let describe = || describe((&setup, vault));
     let undescribed = (!args.dry_run).then(describe).flatten();
-    let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
-    let mut statement = match Statement::of(day, &hours) {
+    let statement = match stated(vault, day)? {
         Ok(statement) => statement,
         Err(NoStatement::NoHour(_)) if !renewed.is_empty() => return Ok(Exit::Done),
         Err(NoStatement::NoHour(_)) => {
@@ -162,7 +160,6 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
             );
         }
     };
-    beside_manifests(vault, &hours, &mut statement)?;
     let told = tell(
         (&setup, vault),
         &statement,
@@ -190,7 +187,7 @@ fn has_mail(args: &ReportArgs, postman: Option<&Postman>) -> Result<(), Failure>
 /// Writes, prints and mails what is stated.
 fn tell(
     (setup, vault): (&Setup, &Vault),
-    statement: &Statement<'_>,
+    statement: &Statement,
     (renewed, undescribed): (Vec<Day>, Option<String>),
     postman: Option<&Postman>,
     args: &ReportArgs,
@@ -198,18 +195,18 @@ fn tell(
     let day = statement.day;
     let mut lacks = lacks((setup, vault), statement)?;
     lacks.extend(undescribed);
-    let files = files(statement);
     if !args.dry_run {
-        write(vault, &files)?;
+        write(vault, statement)?;
     }
     let table = report(vault, day)?;
     if args.json {
         output::print_json(&Told {
             renewed,
-            ..told(statement, &lacks, &files, args)
+            ..told(statement, &lacks, args)
         })?;
     } else {
-        output::print(&format!("{}\n{}", aligned(&table), files.certificate.1))?;
+        let text = certificate::text(statement);
+        output::print(&format!("{}\n{text}", aligned(&table)))?;
     }
     for what in &lacks {
         tracing::warn!("{day}: {what}");
@@ -278,7 +275,7 @@ fn renew(vault: &Path, outdated: &BTreeMap<Day, How>, but: Day) -> BTreeMap<Day,
 /// function of what is.
 fn catch_up(vault: &Path, before: Day) -> Result<(), Failure> {
     let is_missing = |day: &Day| {
-        let path = Public::Day(*day, DayFile::Certificate).path(vault);
+        let path = Public::Day(*day, DayFile::Statement).path(vault);
         *day < before && matches!(RealDisk.len(&path), Ok(None))
     };
     let days = layout::days(&RealDisk, vault)?;
@@ -292,22 +289,20 @@ fn catch_up(vault: &Path, before: Day) -> Result<(), Failure> {
 }
 
 fn write_anew(vault: &Path, day: Day) -> Result<String, Failure> {
-    let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day)?;
-    let mut statement = Statement::of(day, &hours)?;
-    beside_manifests(vault, &hours, &mut statement)?;
-    write(vault, &files(&statement))?;
+    let statement = stated(vault, day)??;
+    write(vault, &statement)?;
     Ok(certificate::headline(&statement))
 }
 
-/// What is stated and not in the manifests: who has stamped them, and by what the archive is cited.
-fn beside_manifests(
-    vault: &Path,
-    hours: &[HourRead],
-    statement: &mut Statement<'_>,
-) -> Result<(), Failure> {
-    statement.witness = read::witness(&RealDisk, vault, hours)?;
-    statement.doi = Minted::doi(&RealDisk, vault)?;
-    Ok(())
+/// What is to be said of a day.
+fn stated(vault: &Path, day: Day) -> Result<Result<Statement, NoStatement>, Failure> {
+    let said = read::day(&RealDisk, &layout::day_folder(vault, day), day)?;
+    let mut statement = match Statement::of(day, said) {
+        Ok(statement) => statement,
+        Err(why) => return Ok(Err(why)),
+    };
+    read::beside(&RealDisk, vault, &mut statement)?;
+    Ok(Ok(statement))
 }
 
 /// Those that late data has made outdated, of which mails tell.
@@ -340,14 +335,11 @@ fn day(asked: &str, setup: &Setup) -> Result<Day, Failure> {
 }
 
 /// What is incomplete about a day, in words.
-fn lacks(
-    (setup, vault): (&Setup, &Vault),
-    statement: &Statement<'_>,
-) -> Result<Vec<String>, Failure> {
+fn lacks((setup, vault): (&Setup, &Vault), statement: &Statement) -> Result<Vec<String>, Failure> {
     let mut lacks = Vec::new();
-    let (sum, _) = &statement.union;
-    if 0 < sum.missing {
-        let seconds = text::plural(sum.missing, "second is", "seconds are");
+    let missing = statement.union.sum.missing;
+    if 0 < missing {
+        let seconds = text::plural(missing, "second is", "seconds are");
         lacks.push(format!("{seconds} missing"));
     }
     let late = statement.gaps.iter().filter(|gap| gap.cause == Cause::Late);
@@ -378,47 +370,25 @@ fn lacks(
         lacks.push(format!("{hours} not merged yet"));
     }
     let lines = ledger::read(&RealDisk, vault)?;
-    for hour in statement.hours {
-        let is_in_ledger = hour.revisions.iter().all(|revision| {
-            lines.iter().any(|line| {
-                line.hour == hour.manifest.hour
-                    && line.revision == revision.number
-                    && line.manifest_sha256 == revision.sha256
-            })
-        });
-        if !is_in_ledger {
+    for said in &statement.hours {
+        let mut revisions = statement.revisions.iter().map(|revision| &revision.of);
+        let is_in_ledger =
+            |of: &Committed| of.hour != said.hour || lines.iter().any(|line| line.is_of(of));
+        if !revisions.all(is_in_ledger) {
             lacks.push(format!(
                 "{}: its manifests are not what the ledger has; `twinstream verify` tells more",
-                hour.manifest.hour
+                said.hour
             ));
         }
     }
     Ok(lacks)
 }
 
-/// The files of a report, each with what it says.
-struct Files {
-    picture: (Public, String),
-    readme: (Public, String),
-    certificate: (Public, String),
-}
-
-fn files(statement: &Statement<'_>) -> Files {
-    let file = |file| Public::Day(statement.day, file);
-    Files {
-        picture: (file(DayFile::Picture), picture::svg(statement)),
-        readme: (file(DayFile::Readme), readme::text(statement)),
-        certificate: (
-            file(DayFile::Certificate),
-            certificate::text(statement, PROGRAM),
-        ),
-    }
-}
-
-/// Puts them in place, the certificate last: where it is, the others are.
-fn write(vault: &Path, files: &Files) -> Result<(), Failure> {
-    for (file, text) in [&files.picture, &files.readme, &files.certificate] {
-        let path = file.path(vault);
+/// Puts the files of a report in place.
+fn write(vault: &Path, statement: &Statement) -> Result<(), Failure> {
+    for file in files::REPORTED {
+        let path = Public::Day(statement.day, file).path(vault);
+        let text = files::text(statement, file);
         disk::put(&RealDisk, &path, text.as_bytes()).map_err(|why| {
             Failure::new(
                 Exit::Failed,
@@ -455,7 +425,7 @@ fn aligned(report: &str) -> String {
 fn mail(
     (setup, vault): (&Setup, &Vault),
     postman: &Postman,
-    statement: &Statement<'_>,
+    statement: &Statement,
 ) -> Result<(), Failure> {
     let data_dir = &setup.settings.data_dir;
     let now = setup.clock.now();
@@ -481,23 +451,14 @@ fn mail(
     Ok(())
 }
 
-fn told<'a>(
-    statement: &'a Statement<'_>,
-    lacks: &'a [String],
-    files: &Files,
-    args: &ReportArgs,
-) -> Told<'a> {
-    let (sum, books) = &statement.union;
-    let written = [&files.certificate, &files.picture, &files.readme];
+fn told<'a>(statement: &'a Statement, lacks: &'a [String], args: &ReportArgs) -> Told<'a> {
+    let Share { sum, books, .. } = &statement.union;
+    let written = files::REPORTED.map(|file| Public::Day(statement.day, file).name());
     Told {
         day: statement.day,
         complete: lacks.is_empty(),
         lacks,
-        hours: statement
-            .hours
-            .iter()
-            .map(|hour| hour.manifest.hour)
-            .collect(),
+        hours: statement.hours.iter().map(|said| said.hour).collect(),
         absent: &statement.absent,
         posts: books.posts,
         seconds: statement.seconds,
@@ -509,7 +470,7 @@ fn told<'a>(
         gaps: statement.gaps_of(UNION).collect(),
         estimate: statement.estimate.as_ref(),
         witness: statement.witness.as_ref(),
-        files: written.iter().map(|(file, _)| file.name()).collect(),
+        files: written.into(),
         renewed: Vec::new(),
         mailed: args.mail && !args.dry_run,
     }

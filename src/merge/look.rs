@@ -19,7 +19,7 @@ use crate::{
     segment::name::SegmentName,
     source::key::Key,
     vault::{
-        day::DayHour, deleted::Deleted, layout, manifest::MANIFEST_BYTES_MAX,
+        day::HourSaid, deleted::Deleted, layout, manifest::MANIFEST_BYTES_MAX,
         redactions::Redactions,
     },
     world::disk::{self, placed},
@@ -117,7 +117,7 @@ impl Job<'_> {
             }
             let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX);
             // a damaged one is told of by whoever needs its hour
-            let Ok(read) = serde_json::from_slice::<DayHour>(&bytes.map_err(at(&path))?) else {
+            let Ok(read) = serde_json::from_slice::<HourSaid>(&bytes.map_err(at(&path))?) else {
                 continue;
             };
             if 0 < read.coverage.union.seconds {

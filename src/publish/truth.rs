@@ -14,15 +14,13 @@ use serde_json::Value;
 use crate::{
     period::{Day, Hour},
     report::{
-        certificate, picture, read, readme,
-        statement::{HourRead, Statement},
+        files, read,
+        statement::{BYTES_MAX, Spoken, Statement},
     },
     segment::seal::Digester,
     source::{Listed, Source},
     vault::{
-        day::{self, DayHour},
-        doi::Minted,
-        layout, ledger,
+        day, layout, ledger,
         manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
         public::{DayFile, Public},
         published::Published,
@@ -91,54 +89,49 @@ impl Truth<'_> {
 
     fn check_day(&self, day: Day, file: DayFile, bytes: &[u8]) -> Result<(), Untrue> {
         let folder = layout::day_folder(self.vault, day);
-        let hours = read::hours(self.disk, &folder, day).map_err(|why| why.to_string())?;
-        if let Some(table) = table(day, file, &hours) {
+        let said = read::day(self.disk, &folder, day).map_err(|why| why.to_string())?;
+        if let Some(table) = day::table(file, &said.hours) {
             return same(bytes, &table);
         }
-        let mut statement = Statement::of(day, &hours).map_err(|why| why.to_string())?;
-        let expected = match file {
-            DayFile::Picture => picture::svg(&statement),
-            DayFile::Readme => {
-                let text = String::from_utf8_lossy(bytes);
-                statement.witness = self.told_witness(&hours, &text)?;
-                let doi = Minted::doi(self.disk, self.vault).map_err(|why| why.to_string())?;
-                // a day that was reported before there was one does not name it
-                statement.doi = doi.filter(|_| readme::told_doi(&text).is_some());
-                readme::text(&statement)
-            }
-            _ => {
-                let text = String::from_utf8_lossy(bytes);
-                let (_, program) = certificate::origin(&text)
-                    .filter(|(_, program)| is_program(program))
-                    .ok_or_else(|| "it is not a certificate".to_owned())?;
-                statement.witness = self.told_witness(&hours, &text)?;
-                certificate::text(&statement, program)
-            }
+        let mut now = Statement::of(day, said).map_err(|why| why.to_string())?;
+        read::beside(self.disk, self.vault, &mut now).map_err(|why| why.to_string())?;
+        let path = Public::Day(day, DayFile::Statement).path(self.vault);
+        if matches!(self.disk.len(&path), Ok(None)) {
+            // it is put in place after the others
+            return Err(Untrue::Outdated);
+        }
+        let told = disk::read_bounded(self.disk, &path, BYTES_MAX);
+        let told = told.map_err(|why| disk::placed(&path, &why).to_string())?;
+        let told = Spoken::read(&told).map_err(|why| format!("it is not a certificate: {why}"))?;
+        if !is_program(&told.program) {
+            let why = format!("it is not a certificate: {:?} is no program", told.program);
+            return Err(Untrue::Other(why));
+        }
+        let mut then = now.clone();
+        then.program.clone_from(&told.program);
+        // a day that was reported before there was a stamp, or a DOI, names none
+        then.witness = told.witness.and_then(|told| self.held(&now, &told));
+        then.doi = now.doi.clone().filter(|_| told.doi.is_some());
+        let found = same(bytes, &files::text(&then, file));
+        let is_outdated = || {
+            !told
+                .revisions
+                .iter()
+                .eq(now.revisions.iter().map(|it| &it.of))
         };
-        let found = same(bytes, &expected);
-        if found.is_err() && self.is_outdated(day, &hours) {
+        // or it is put in place before the statement that it goes with
+        if found.is_err() && (is_outdated() || same(bytes, &files::text(&now, file)).is_ok()) {
             return Err(Untrue::Outdated);
         }
         found
     }
 
-    fn told_witness(&self, hours: &[HourRead], text: &str) -> Result<Option<Stamp>, String> {
-        let witness = read::told_witness(self.disk, self.vault, hours, text);
-        witness.map_err(|why| why.to_string())
-    }
-
-    /// Whether the day's certificate speaks of other revisions than those in place.
-    fn is_outdated(&self, day: Day, hours: &[HourRead]) -> bool {
-        let path = Public::Day(day, DayFile::Certificate).path(self.vault);
-        // one that cannot be read speaks of nothing
-        let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        let spoken = certificate::spoken_of(&text);
-        let here = hours.iter().filter_map(|hour| {
-            let last = hour.revisions.last()?;
-            Some((hour.manifest.hour, last.number, last.sha256.as_str()))
-        });
-        !bytes.is_empty() && !spoken.eq(here)
+    /// The stamp that a statement names, if it is as it says and covers what is stated.
+    fn held(&self, of: &Statement, told: &Stamp) -> Option<Stamp> {
+        let witness = Witness::open(self.disk, self.vault, None).ok()?;
+        let line = witness.line_of(of.revisions.iter().map(|it| &it.of))?;
+        let stamp = witness.stamp(self.disk, told.name.parse().ok()?).ok()?;
+        (stamp == *told && line <= stamp.line).then_some(stamp)
     }
 
     /// Every line is one, chained to the line before, and no manifest contradicts it.
@@ -198,16 +191,6 @@ impl Truth<'_> {
         // a former manifest that has been lost contradicts nothing
         Ok(())
     }
-}
-
-/// What a day's table must be; `None` for what is not a table.
-fn table(day: Day, file: DayFile, hours: &[HourRead]) -> Option<String> {
-    let hours: Vec<DayHour> = hours.iter().map(|hour| (&hour.manifest).into()).collect();
-    let name = Public::Day(day, file).name();
-    let mut tables = day::files(day, &hours).into_iter();
-    tables
-        .find(|(table, _)| *table == name)
-        .map(|(_, text)| text)
 }
 
 fn same(bytes: &[u8], expected: &str) -> Result<(), Untrue> {

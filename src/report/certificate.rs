@@ -1,47 +1,34 @@
 //! The statement in words and numbers: `YYYY-mm-dd_certificate.txt`.
 //!
-//! Lines of at most 100 columns, read by a person first. The section on revisions needs the manifests
-//! of former revisions, which stay in the vault; all others follow from the ones that are public.
+//! Lines of at most 100 columns, for a person.
 
 use std::collections::BTreeSet;
 
 use super::{
+    revision::Revision,
     stamped,
-    statement::{Statement, Sum},
-    told_gaps::Told,
+    statement::{Share, Statement},
     told_gaps::{self, second},
 };
 use crate::{
-    cover::{estimate::Estimate, gap::UNION, window},
+    cover::{estimate::Estimate, window},
     period::{Day, Hour},
-    source::Sources,
+    source::{Sources, Words},
     text::{percent, plural, table, thousands, wrapped},
     vault::{
         deleted::Why,
-        manifest::{self, ByWord},
+        manifest::{self, ByWord, Conflicts},
     },
 };
 
-/// The version of the certificate's form. Whoever changes a word of it raises this.
-pub const FORMAT: u32 = 3;
-
 /// Columns of a line.
 const WIDTH: usize = 100;
-
-/// What the last line begins with.
-const FOOT: &str = "certificate format ";
-
-/// The section on revisions.
-pub const REVISIONS: &str = "Revisions";
-
-/// The section on the witness.
-const WITNESS: &str = "Witness";
 
 /// Runs of residues that are told one by one.
 const RUNS_MAX: usize = 4;
 
 /// The certificate.
-pub fn text(statement: &Statement<'_>, program: &str) -> String {
+pub fn text(statement: &Statement) -> String {
     let title = format!(
         "Certificate of completeness: {}\nstream {}, hours of {}\n{}\n\n",
         statement.day,
@@ -49,60 +36,33 @@ pub fn text(statement: &Statement<'_>, program: &str) -> String {
         statement.timezone,
         "=".repeat(WIDTH)
     );
+    let told = Sources::words_of(&statement.stream);
+    let brought = format!("What {} brought", told.backfills);
     let sections = [
         ("What this day has", has(statement)),
-        (told_gaps::HEAD, told_gaps::section(statement)),
-        (told_gaps::NEXT_HEAD, unseen(statement)),
-        ("What backfills brought", backfills(statement)),
+        ("What is missing, and why", told_gaps::section(statement)),
+        ("What both servers may have missed", unseen(statement)),
+        (&*brought, backfills(statement)),
         ("The books", books(statement)),
-        (REVISIONS, revisions(statement)),
+        ("Revisions", revisions(statement)),
         ("Data files", files(statement)),
-        (WITNESS, witness(statement)),
-        ("How to verify this", how_to_verify(statement)),
+        ("Witness", witness(statement)),
+        ("How to verify this", how_to_verify(statement, told)),
     ];
     let mut text = title + &headline(statement);
     for (head, body) in sections {
         let line = "-".repeat(head.chars().count());
         text.extend([format!("\n{head}\n{line}\n\n{body}")]);
     }
-    text + &format!("\n{FOOT}{FORMAT}, {program}\n")
-}
-
-/// The version of a certificate's form, and the program that wrote it.
-pub fn origin(text: &str) -> Option<(u32, &str)> {
-    let (format, program) = text.lines().last()?.strip_prefix(FOOT)?.split_once(", ")?;
-    Some((format.parse().ok()?, program))
-}
-
-/// The hours, revisions and manifests' hashes that a certificate speaks of.
-pub fn spoken_of(text: &str) -> impl Iterator<Item = (Hour, u64, &str)> {
-    text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let (hour, revision, sha256) = (words.next()?, words.next()?, words.next()?);
-        let is_hash = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
-        let revision = revision.strip_prefix('r')?.parse().ok()?;
-        (is_hash && words.next().is_none()).then_some((hour.parse().ok()?, revision, sha256))
-    })
-}
-
-/// The gaps that a certificate lists, and of which servers it lists all.
-pub fn told_gaps(text: &str) -> (Vec<Told>, BTreeSet<String>) {
-    told_gaps::read(text)
-}
-
-/// A certificate without its section on revisions.
-pub fn without_revisions(text: &str) -> String {
-    let head = format!("\n{REVISIONS}\n---");
-    let Some((before, after)) = text.split_once(&head) else {
-        return text.to_owned();
-    };
-    let rest = after.find("\nData files\n---").unwrap_or(0);
-    before.to_owned() + after.get(rest..).unwrap_or_default()
+    text + &format!(
+        "\ncertificate format {}, {}\n",
+        statement.format, statement.program
+    )
 }
 
 /// The most important in three sentences.
-pub fn headline(statement: &Statement<'_>) -> String {
-    let (sum, books) = &statement.union;
+pub fn headline(statement: &Statement) -> String {
+    let Share { sum, books, .. } = &statement.union;
     let hours = plural(statement.hours.len() as u64, "hour", "hours");
     let mut words = format!(
         "{} in {hours}. Of their {}, {}{} by at least one server ({}).",
@@ -125,13 +85,13 @@ pub fn headline(statement: &Statement<'_>) -> String {
         format!(
             "{} lack a partition that nobody has: {}.",
             plural(sum.missing, "second", "seconds"),
-            told_gaps::causes(statement, UNION)
+            told_gaps::causes(&statement.union)
         )
     } else {
         format!(
             "Nobody has {} of them: {}.",
             plural(sum.missing, "second", "seconds"),
-            told_gaps::causes(statement, UNION)
+            told_gaps::causes(&statement.union)
         )
     };
     words.extend([" ", &missing]);
@@ -176,7 +136,7 @@ pub fn ranges(hours: &[Hour]) -> String {
 }
 
 /// The same where the stream comes in partitions: a line for each leg, for there may be eighty.
-fn legs(statement: &Statement<'_>) -> String {
+fn legs(statement: &Statement) -> String {
     let head = [
         "",
         "covered",
@@ -188,25 +148,25 @@ fn legs(statement: &Statement<'_>) -> String {
         "only there",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let (all, books) = &statement.union;
-    let row = |name: String, sum: &Sum, posts: u64, alone: String| {
+    let row = |name: String, share: &Share, alone: String| {
+        let sum = &share.sum;
         let numbers = [
             sum.covered,
             sum.quiet,
             sum.partial,
             sum.missing,
-            sum.gaps,
-            posts,
+            share.gaps,
+            share.books.posts,
         ];
         let mut row = vec![name];
         row.extend(numbers.map(thousands));
         row.push(alone);
         row
     };
-    rows.push(row("together".to_owned(), all, books.posts, String::new()));
-    for (leg, (sum, books)) in &statement.servers {
-        let alone = thousands(books.only_here);
-        rows.push(row(format!("server {leg}"), sum, books.posts, alone));
+    rows.push(row("together".to_owned(), &statement.union, String::new()));
+    for (leg, share) in &statement.servers {
+        let alone = thousands(share.books.only_here);
+        rows.push(row(format!("server {leg}"), share, alone));
     }
     let words = "Seconds, gaps and posts of each leg: of a server and, behind the dot, a partition. Together \
                  a second is covered if some server covers it in each partition. A leg covers a second \
@@ -219,43 +179,35 @@ fn legs(statement: &Statement<'_>) -> String {
 }
 
 /// The table of what each server, and all together, have.
-fn has(statement: &Statement<'_>) -> String {
+fn has(statement: &Statement) -> String {
     if statement.has_partitions() {
         return legs(statement);
     }
     let mut head = vec![String::new(), "together".to_owned()];
     head.extend(statement.servers.keys().map(|id| format!("server {id}")));
     let mut rows = vec![head];
-    let (all, books) = &statement.union;
-    let mut number = |what: &str, together: Option<u64>, each: &dyn Fn(&Sum) -> u64| {
-        let mut row = vec![what.to_owned(), together.map(thousands).unwrap_or_default()];
-        let servers = statement.servers.values();
-        row.extend(servers.map(|(sum, _)| thousands(each(sum))));
+    let all = &statement.union;
+    let each = |share: fn(&Share) -> u64| statement.servers.values().map(share);
+    let mut number = |what: &str, has_together: bool, of: fn(&Share) -> u64| {
+        let together = has_together.then(|| thousands(of(all)));
+        let mut row = vec![what.to_owned(), together.unwrap_or_default()];
+        row.extend(each(of).map(thousands));
         rows.push(row);
     };
-    number("seconds covered", Some(all.covered), &|sum| sum.covered);
-    number("  of these quiet", Some(all.quiet), &|sum| sum.quiet);
-    number("  of these partial", Some(all.partial), &|sum| sum.partial);
-    number("seconds in gaps", Some(all.missing), &|sum| sum.missing);
-    number("gaps", Some(all.gaps), &|sum| sum.gaps);
-    let began_today = |sum: &Sum| 0 < sum.before;
-    if began_today(all) || statement.servers.values().any(|(sum, _)| began_today(sum)) {
-        number("seconds before the beginning", Some(all.before), &|sum| {
-            sum.before
-        });
+    number("seconds covered", true, |of| of.sum.covered);
+    number("  of these quiet", true, |of| of.sum.quiet);
+    number("  of these partial", true, |of| of.sum.partial);
+    number("seconds in gaps", true, |of| of.sum.missing);
+    number("gaps", true, |of| of.gaps);
+    if 0 < all.sum.before || each(|of| of.sum.before).any(|before| 0 < before) {
+        number("seconds before the beginning", true, |of| of.sum.before);
     }
-    if statement.servers.values().any(|(sum, _)| 0 < sum.untold) {
-        number("seconds without an account", None, &|sum| sum.untold);
+    if each(|of| of.sum.untold).any(|untold| 0 < untold) {
+        number("seconds without an account", false, |of| of.sum.untold);
     }
-    let mut posts = vec!["posts".to_owned(), thousands(books.posts)];
-    let mut alone = vec!["  that no other server has".to_owned(), String::new()];
-    for (_, books) in statement.servers.values() {
-        posts.push(thousands(books.posts));
-        alone.push(thousands(books.only_here));
-    }
-    rows.push(posts);
+    number("posts", true, |of| of.books.posts);
     if 1 < statement.servers.len() {
-        rows.push(alone);
+        number("  that no other server has", false, |of| of.books.only_here);
         let mut by_all = vec!["  that all servers have".to_owned()];
         by_all.push(thousands(statement.seen_by_all));
         rows.push(by_all);
@@ -266,14 +218,13 @@ fn has(statement: &Statement<'_>) -> String {
         "A second is covered if {} or if it is quiet: a connection was up, with bytes shortly before and after, and so few \
          posts come that an empty second is no wonder. Partial are the seconds at the edge of a gap. A covered second may still \
          lack posts; how many is estimated below.",
-        Sources::words_of(statement.stream).covers
+        Sources::words_of(&statement.stream).covers
     );
     format!("{}\n{}", table(&rows, &right), wrapped(&words, "", WIDTH))
 }
 
 /// Rows of what was deleted, and of what is held back, if anything was.
-fn deletions(statement: &Statement<'_>) -> Vec<Vec<String>> {
-    let (_, all) = &statement.union;
+fn deletions(statement: &Statement) -> Vec<Vec<String>> {
     let records = |words: &str, why: Why| {
         let records = statement.deletions.get(why.word())?;
         Some(vec![words.to_owned(), thousands(*records)])
@@ -284,13 +235,11 @@ fn deletions(statement: &Statement<'_>) -> Vec<Vec<String>> {
         records("posts held back", Why::Held),
     ];
     let mut rows: Vec<Vec<String>> = rows.into_iter().flatten().collect();
-    if 0 < all.deleted {
-        let mut lines = vec![
-            "lines of what is taken out".to_owned(),
-            thousands(all.deleted),
-        ];
+    let deleted = statement.union.books.deleted;
+    if 0 < deleted {
+        let mut lines = vec!["lines of what is taken out".to_owned(), thousands(deleted)];
         let servers = statement.servers.values();
-        lines.extend(servers.map(|(_, books)| thousands(books.deleted)));
+        lines.extend(servers.map(|of| thousands(of.books.deleted)));
         rows.push(lines);
     }
     rows
@@ -311,7 +260,7 @@ fn estimated(estimate: &Estimate) -> String {
     }
 }
 
-fn unseen(statement: &Statement<'_>) -> String {
+fn unseen(statement: &Statement) -> String {
     let Some(estimate) = &statement.estimate else {
         let why =
             "It cannot be told: that takes two servers, and seconds in which both have posts.";
@@ -323,11 +272,11 @@ fn unseen(statement: &Statement<'_>) -> String {
         plural(estimate.seconds, "second", "seconds"),
         estimate.method
     );
-    let assumes = Sources::words_of(statement.stream).assumes;
+    let assumes = Sources::words_of(&statement.stream).assumes;
     wrapped(&words, "", WIDTH) + "\n" + &wrapped(assumes, "", WIDTH)
 }
 
-fn backfills(statement: &Statement<'_>) -> String {
+fn backfills(statement: &Statement) -> String {
     let head = [
         "server",
         "connected (UTC)",
@@ -384,8 +333,8 @@ fn words_of(counts: &ByWord) -> String {
     told.collect::<Vec<String>>().join(", ")
 }
 
-fn books(statement: &Statement<'_>) -> String {
-    let (_, all) = &statement.union;
+fn books(statement: &Statement) -> String {
+    let all = &statement.union.books;
     let held = statement.deletions.get(Why::Held.word()).copied();
     let held = held.unwrap_or(0);
     let some = |count: u64, one: &str, more: &str| match count {
@@ -421,14 +370,14 @@ fn books(statement: &Statement<'_>) -> String {
             words_of(&all.rejected)
         ));
     }
-    let (conflicts, fields) = &statement.conflicts;
-    lines.push(if *conflicts == 0 {
+    let Conflicts { posts, by_field } = &statement.conflicts;
+    lines.push(if *posts == 0 {
         "No post has copies that differ.".to_owned()
     } else {
         format!(
             "{} copies that differ, in: {}. The copy that came first is kept.",
-            plural(*conflicts, "post has", "posts have"),
-            words_of(fields)
+            plural(*posts, "post has", "posts have"),
+            words_of(by_field)
         )
     });
     if !statement.redactions.is_empty() {
@@ -454,14 +403,14 @@ fn books(statement: &Statement<'_>) -> String {
 }
 
 /// The sampling window, as the ids show it.
-fn sampled(statement: &Statement<'_>) -> Option<String> {
-    let residues: Vec<(u64, u64)> = statement.residues.iter().map(|(r, n)| (*r, *n)).collect();
-    let mut runs: Vec<(u64, u64, u64)> = residues
+fn sampled(statement: &Statement) -> Option<String> {
+    let mut runs: Vec<(u64, u64, u64)> = statement
+        .residues
         .chunk_by(|a, b| a.0 + 1 == b.0)
         .filter_map(|run| Some((run.first()?.0, run.last()?.0, run.iter().map(|r| r.1).sum())))
         .collect();
     if runs.is_empty() {
-        let told = Sources::words_of(statement.stream).no_window;
+        let told = Sources::words_of(&statement.stream).no_window;
         return (!told.is_empty()).then(|| format!("Sampling window: {told}."));
     }
     runs.sort_by_key(|(first, _, ids)| (std::cmp::Reverse(*ids), *first));
@@ -490,7 +439,7 @@ fn sampled(statement: &Statement<'_>) -> Option<String> {
 }
 
 /// Which hours have which window; the milliseconds of an hour that have far fewer ids than others are strays.
-fn window_by_hour(statement: &Statement<'_>) -> Option<String> {
+fn window_by_hour(statement: &Statement) -> Option<String> {
     let told: Vec<String> = statement
         .windows()
         .iter()
@@ -507,41 +456,36 @@ fn window_by_hour(statement: &Statement<'_>) -> Option<String> {
 }
 
 /// `hour 13`, `hours 00-12, 15`
-fn in_hours(hours: &[Hour]) -> String {
+pub fn in_hours(hours: &[Hour]) -> String {
     match hours {
         [_] => format!("hour {}", ranges(hours)),
         _ => format!("hours {}", ranges(hours)),
     }
 }
 
-fn revisions(statement: &Statement<'_>) -> String {
+fn revisions(statement: &Statement) -> String {
     let words = "Late data makes a new revision of its hour. Each line: hour, revision, SHA-256 of its \
                  manifest; the ledger has all of them, each chained to the one before. Below it what the \
                  revision changed in what is said here: posts, seconds in gaps, the causes of those that \
                  stayed, the estimate.";
     let mut text = wrapped(words, "", WIDTH) + "\n";
-    for hour in statement.hours {
-        for revision in &hour.revisions {
-            text.extend([format!(
-                "  {}  r{:<2} {}\n",
-                hour.manifest.hour, revision.number, revision.sha256
-            )]);
-            if let Some(change) = &revision.change {
-                text += &wrapped(&change.words(), "                 ", WIDTH);
-            }
+    for Revision { of, change } in &statement.revisions {
+        text.extend([format!(
+            "  {}  r{:<2} {}\n",
+            of.hour, of.revision, of.manifest_sha256
+        )]);
+        if let Some(change) = change {
+            text += &wrapped(&change.words(), "                 ", WIDTH);
         }
     }
     text
 }
 
-fn files(statement: &Statement<'_>) -> String {
-    let words = "SHA-256 and name of each. Only the files of ids may be public. This compares those that \
+fn files(statement: &Statement) -> String {
+    let words = "SHA-256 and name of each. Only the lists, IDs.txt.xz, may be public. This compares those that \
                  lie beside this file with what is said here:";
     let command = check_hashes(statement.day);
-    let outputs = statement
-        .hours
-        .iter()
-        .flat_map(|hour| &hour.manifest.outputs);
+    let outputs = statement.hours.iter().flat_map(|said| &said.outputs);
     let lines = outputs.map(|output| format!("{}  {}\n", output.sha256, output.name));
     format!(
         "{}\n  {command}\n\n{}",
@@ -556,7 +500,7 @@ pub fn check_hashes(day: Day) -> String {
 }
 
 /// Since when the manifests are what they are.
-fn witness(statement: &Statement<'_>) -> String {
+fn witness(statement: &Statement) -> String {
     let Some(stamp) = &statement.witness else {
         let words = "When this was written, no stamp of an authority covered all manifests of this day: that they \
                      are what was committed, the archive alone says. A later stamp (witness/ beside the \
@@ -573,18 +517,26 @@ fn witness(statement: &Statement<'_>) -> String {
     format!("{}\n{}", wrapped(&words, "", WIDTH), stamped::text(stamp))
 }
 
-fn how_to_verify(statement: &Statement<'_>) -> String {
-    let words = "`twinstream verify FOLDER`, on this day's folder or on all of them with the ledger, needs no \
-                 key and no configuration. From the ids it works out again how many posts each hour has, \
-                 that they are in order and of that hour, which seconds are covered and which are in \
-                 gaps, the sampling window, and all hashes; from the manifests the estimate, the day's \
-                 files, and this certificate word by word; from the ledger that the manifests are those \
-                 that were committed. What each server had, and why a gap is there, it can only check \
-                 for whether everything fits together and is what was committed.";
+fn how_to_verify(statement: &Statement, told: &Words) -> String {
+    let window = if statement.residues.is_empty() {
+        ""
+    } else {
+        "the sampling window, "
+    };
+    let words = format!(
+        "`twinstream verify FOLDER`, on this day's folder or on all of them with the ledger, needs no \
+         key and no configuration. From the {} it works out again how many posts each hour has, \
+         that they are in order and of that hour, which seconds are covered and which are in \
+         gaps, {window}and all hashes; from the manifests the estimate, the day's tables, and this \
+         certificate as values (certificate.json); from those values this text, word by word; from the \
+         ledger that the manifests are those that were committed. What each server had, and why a gap \
+         is there, it can only check for whether everything fits together and is what was committed.",
+        told.names
+    );
     let programs: BTreeSet<&str> = statement
         .hours
         .iter()
-        .map(|hour| hour.manifest.program.as_str())
+        .map(|said| said.program.as_str())
         .collect();
     let programs: Vec<&str> = programs.into_iter().collect();
     let by = format!(
@@ -592,5 +544,5 @@ fn how_to_verify(statement: &Statement<'_>) -> String {
         manifest::FORMAT,
         programs.join(", ")
     );
-    wrapped(words, "", WIDTH) + "\n" + &wrapped(&by, "", WIDTH)
+    wrapped(&words, "", WIDTH) + "\n" + &wrapped(&by, "", WIDTH)
 }

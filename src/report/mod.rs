@@ -1,16 +1,21 @@
 //! What is told of a day: the certificate, its picture, and the README beside the published files.
 //!
 //! ```text
-//! manifests of the day ──read──▶ statement ─┬─certificate──▶ …_certificate.txt
-//!                                           ├─picture─────▶ …_certificate.svg
-//!                                           └─readme──────▶ …_README.md
+//! manifests of the day ──read──▶ statement ─┬────────────▶ …_certificate.json
+//!                                   ▲       ├─certificate▶ …_certificate.txt
+//!  ledger's stamps, DOI ────────────┘       ├─picture────▶ …_certificate.svg
+//!                                           └─readme─────▶ …_README.md
 //! ```
 //!
-//! No clock and no host name: each is a function of the day's manifests, so whoever has those can make
-//! it again, and `verify` does.
+//! No clock and no host name: the statement is a function of the day's manifests, the stamps that cover them and the
+//! archive's DOI, and every other file of the day is one of the statement. Whoever has these can make them again, and
+//! `verify` does.
 
 /// The statement in words and numbers.
 pub mod certificate;
+
+/// Which file says what.
+pub mod files;
 
 /// Whose certificate does not speak of what is in place.
 pub mod outdated;

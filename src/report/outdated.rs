@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use super::{certificate, stamped};
+use super::statement::{BYTES_MAX, Spoken};
 use crate::{
     period::{Day, Hour},
     vault::{
@@ -22,9 +22,6 @@ use crate::{
         growing::Place,
     },
 };
-
-/// A day of nothing but gaps has some megabytes.
-const CERTIFICATE_BYTES_MAX: u64 = 64 << 20;
 
 /// The revision of an hour, and the begin of its manifest's hash. That is enough to see a difference;
 /// whether anybody has tampered is for `verify` to say.
@@ -121,16 +118,16 @@ fn is_outdated(
     day: Day,
     (now, is_stamped): (&BTreeMap<Hour, InPlace>, bool),
 ) -> io::Result<Option<bool>> {
-    let path = Public::Day(day, DayFile::Certificate).path(vault);
+    let path = Public::Day(day, DayFile::Statement).path(vault);
     if disk.len(&path)?.is_none() {
         return Ok(None);
     }
-    let text = disk::read_bounded(disk, &path, CERTIFICATE_BYTES_MAX)?;
-    let text = String::from_utf8_lossy(&text);
-    let spoken: BTreeMap<Hour, InPlace> = certificate::spoken_of(&text)
-        .map(|(hour, revision, sha256)| (hour, in_place(revision, sha256)))
+    let told = Spoken::read(&disk::read_bounded(disk, &path, BYTES_MAX)?)?;
+    let spoken = told.revisions.iter();
+    let spoken: BTreeMap<Hour, InPlace> = spoken
+        .map(|of| (of.hour, in_place(of.revision, &of.manifest_sha256)))
         .collect();
-    let lacks_stamp = is_stamped && stamped::told(&text).is_none();
+    let lacks_stamp = is_stamped && told.witness.is_none();
     let is_late = spoken != *now;
     Ok((is_late || lacks_stamp).then_some(is_late))
 }
@@ -166,7 +163,7 @@ mod tests {
         let vault = dir.path();
         let certificate = |day: &str| {
             let day: Day = day.parse().unwrap();
-            Public::Day(day, DayFile::Certificate).path(vault)
+            Public::Day(day, DayFile::Statement).path(vault)
         };
         let ledger = ledger::path(vault);
         let mut outdated = Outdated::default();
@@ -186,9 +183,18 @@ mod tests {
             look().is_empty(),
             "a day without a certificate has none that is outdated"
         );
-        let row = |hour: &str, revision: u64, of| format!("  {hour}  r{revision}  {}\n", hash(of));
-        let first = row("2026-11-23_01", 1, 1) + &row("2026-11-23_02", 1, 2);
-        append(&certificate("2026-11-23"), &first);
+        let statement = |of: &[(&str, u64, u64)], witness: &str| {
+            let revisions = of.iter().map(|(hour, revision, of)| {
+                let manifest = hash(*of);
+                format!("{{\"hour\":\"{hour}\",\"revision\":{revision},\"manifest_sha256\":\"{manifest}\"}}")
+            });
+            let revisions = revisions.collect::<Vec<String>>().join(",");
+            format!(
+                "{{\"format\":1,\"program\":\"\",\"witness\":{witness},\"doi\":null,\"revisions\":[{revisions}]}}"
+            )
+        };
+        let first = [("2026-11-23_01", 1, 1), ("2026-11-23_02", 1, 2)];
+        append(&certificate("2026-11-23"), &statement(&first, "null"));
         append(&ledger, &line("2026-11-24_03", 1, 4));
         assert!(look().is_empty());
         append(&ledger, &line("2026-11-23_01", 2, 5));
@@ -197,16 +203,18 @@ mod tests {
         append(&ledger, &line("2026-11-23_02", 2, 6));
         append(&ledger, "{\"torn");
         assert_eq!(look(), ["2026-11-23 4 late"]);
-        let second = row("2026-11-23_01", 2, 5) + &row("2026-11-23_02", 2, 6);
-        disk::put(&RealDisk, &certificate("2026-11-23"), second.as_bytes()).unwrap();
+        let second = [("2026-11-23_01", 2, 5), ("2026-11-23_02", 2, 6)];
+        let text = statement(&second, "null");
+        disk::put(&RealDisk, &certificate("2026-11-23"), text.as_bytes()).unwrap();
         assert!(look().is_empty());
         // a stamp of lines 1 to 6 covers the day; the certificate says so once it is made anew
         let stamp = "ledger_000006_20261124T140509Z.tsr";
         append(&witness::folder(vault).join(stamp), "");
         assert_eq!(look(), ["2026-11-23 4 stamped"]);
-        let told = format!(
-            "{second}\nWitness\n-------\n\n  2026-11-24T14:05:09.000Z  {stamp}\n  CN=TSA\n"
+        let witness = format!(
+            "{{\"name\":\"{stamp}\",\"line\":6,\"time\":\"2026-11-24T14:05:09.000Z\",\"authority\":\"CN=TSA\"}}"
         );
+        let told = statement(&second, &witness);
         disk::put(&RealDisk, &certificate("2026-11-23"), told.as_bytes()).unwrap();
         assert!(look().is_empty());
         // a vault that was restored: the same revision with another manifest

@@ -19,9 +19,6 @@ use crate::{
     text::{percent, thousands},
 };
 
-/// The version of the picture's form. Whoever changes a stroke of it raises this.
-pub const FORMAT: u32 = 2;
-
 /// Left of the strips, for their names.
 const LEFT: usize = 150;
 /// Right of them, for their numbers.
@@ -151,7 +148,7 @@ struct Strip<'a> {
 }
 
 /// The picture.
-pub fn svg(statement: &Statement<'_>) -> String {
+pub fn svg(statement: &Statement) -> String {
     let axis = Axis::of(&statement.exist);
     let strips = strips(statement, &axis);
     let below = strips.last().map_or(TOP, |last| last.top + last.height);
@@ -166,7 +163,7 @@ pub fn svg(statement: &Statement<'_>) -> String {
     let words = certificate::headline(statement).replace('\n', " ");
     let picture = html! {
         svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {WIDTH} {height}"))
-            width=(WIDTH) height=(height) style="max-width:100%;height:auto" role="img" aria-labelledby="title words" data-format=(FORMAT)
+            width=(WIDTH) height=(height) style="max-width:100%;height:auto" role="img" aria-labelledby="title words" data-format=(statement.format)
             font-family="Helvetica, Arial, sans-serif" font-size="22" fill=(DARK) {
             title id="title" { (title) }
             desc id="words" { (words.trim_end()) }
@@ -193,12 +190,13 @@ pub fn svg(statement: &Statement<'_>) -> String {
     picture.into_string() + "\n"
 }
 
-fn strips<'a>(statement: &'a Statement<'_>, axis: &Axis) -> Vec<Strip<'a>> {
-    let union = ("together".to_owned(), UNION.to_owned(), &statement.union.0);
+fn strips<'a>(statement: &'a Statement, axis: &Axis) -> Vec<Strip<'a>> {
+    let union = &statement.union.sum;
+    let union = ("together".to_owned(), UNION.to_owned(), union);
     let servers = statement
         .servers
         .iter()
-        .map(|(id, (sum, _))| (format!("server {id}"), id.to_string(), sum));
+        .map(|(id, share)| (format!("server {id}"), id.to_string(), &share.sum));
     let mut top = TOP;
     let of = |(name, of, sum): (String, String, &'a Sum)| {
         let height = if of == UNION { STRIP_OF_UNION } else { STRIP };

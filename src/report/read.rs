@@ -1,14 +1,21 @@
-//! From a day's folder, in the vault or in a copy of its published files, to the hours of a statement.
+//! From a day's folder, in the vault or in a copy of its published files, to what a statement is made of.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use super::{revision::Revision, stamped, statement::HourRead};
+use super::{
+    revision::Revision,
+    statement::{DaySaid, Statement},
+};
 use crate::{
     period::{Day, Hour},
     vault::{
+        doi::Minted,
         layout,
         manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, sha256},
-        witness::{Stamp, Witness},
+        witness::Witness,
     },
     world::disk::{self, Disk},
 };
@@ -23,89 +30,76 @@ pub struct ReadError {
     pub source: ManifestError,
 }
 
-/// The hours that are committed, ascending.
-pub fn hours(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<HourRead>, ReadError> {
-    let at = |source: std::io::Error| ReadError {
-        path: folder.to_owned(),
-        source: source.into(),
-    };
-    let entries = disk.list(folder).map_err(at)?;
-    let mut hours: Vec<HourRead> = Vec::new();
-    for entry in entries {
-        let is_of_day = layout::hour_of_manifest(&entry.name).is_some_and(|h| h.day() == day);
-        if is_of_day {
-            hours.push(hour(disk, folder, &entry.name)?);
-        }
+/// What the manifests of a day say.
+pub fn day(disk: &dyn Disk, folder: &Path, day: Day) -> Result<DaySaid, ReadError> {
+    let mut said = DaySaid::default();
+    for (hour, name) in manifests(disk, folder, day)? {
+        let revisions = revisions(disk, folder, hour, &name)?;
+        add(&mut said, revisions);
     }
-    hours.sort_by_key(|hour| hour.manifest.hour);
-    Ok(hours)
+    Ok(said)
 }
 
-/// Those that can be read and are of that day by their own words; what is wrong with the others is told by
+/// What those say that can be read and are of that day by their own words; what is wrong with the others is told by
 /// whoever checks each hour. Without the former manifests that cannot be read.
-pub fn readable(disk: &dyn Disk, folder: &Path, day: Day) -> Vec<HourRead> {
-    let entries = disk.list(folder).unwrap_or_default();
-    let of_day = entries.iter().filter_map(|entry| {
-        let hour = layout::hour_of_manifest(&entry.name)?;
-        (hour.day() == day).then_some((hour, &entry.name))
-    });
-    let read = |(label, name): (Hour, &String)| {
-        let read = hour(disk, folder, name).or_else(|_damaged| {
+pub fn readable(disk: &dyn Disk, folder: &Path, day: Day) -> DaySaid {
+    let mut said = DaySaid::default();
+    for (hour, name) in manifests(disk, folder, day).unwrap_or_default() {
+        let read = revisions(disk, folder, hour, &name).or_else(|_damaged| {
             let (manifest, hash) = manifest(disk, &folder.join(name))?;
             let revisions = vec![Revision::of(&manifest, hash, None)];
-            Ok::<_, ReadError>(HourRead {
-                manifest,
-                revisions,
-            })
+            Ok::<_, ReadError>((manifest, revisions))
         });
-        read.ok().filter(|read| read.manifest.hour == label)
-    };
-    let mut hours: Vec<HourRead> = of_day.filter_map(read).collect();
-    hours.sort_by_key(|hour| hour.manifest.hour);
-    hours
+        if let Ok(read) = read
+            && read.0.hour == hour
+        {
+            add(&mut said, read);
+        }
+    }
+    said
 }
 
-/// The oldest stamp of the ledger with all manifests of these hours in it.
-pub fn witness(
-    disk: &dyn Disk,
-    vault: &Path,
-    hours: &[HourRead],
-) -> std::io::Result<Option<Stamp>> {
+/// The hours of a day that have a manifest, ascending, and its name.
+fn manifests(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<(Hour, String)>, ReadError> {
+    let entries = disk.list(folder).map_err(|source| ReadError {
+        path: folder.to_owned(),
+        source: source.into(),
+    })?;
+    let of_day = entries.into_iter().filter_map(|entry| {
+        let hour = layout::hour_of_manifest(&entry.name)?;
+        (hour.day() == day).then_some((hour, entry.name))
+    });
+    let mut of_day: Vec<(Hour, String)> = of_day.collect();
+    of_day.sort();
+    Ok(of_day)
+}
+
+/// Puts in what manifests do not say, and the ledger and the archive do: who has stamped them, and by what they are cited.
+pub fn beside(disk: &dyn Disk, vault: &Path, statement: &mut Statement) -> io::Result<()> {
     let witness = Witness::open(disk, vault, None)?;
-    let line = witness.line_of(revisions(hours));
-    Ok(line.and_then(|line| witness.since(disk, line)))
+    let line = witness.line_of(statement.revisions.iter().map(|it| &it.of));
+    statement.witness = line.and_then(|line| witness.since(disk, line));
+    statement.doi = Minted::doi(disk, vault).map_err(io::Error::other)?;
+    Ok(())
 }
 
-/// The stamp that a text about these hours names, if it holds and covers them.
-pub fn told_witness(
+fn add(said: &mut DaySaid, (manifest, revisions): (Manifest, Vec<Revision>)) {
+    said.hours.push(manifest.into());
+    said.revisions.extend(revisions);
+}
+
+/// The manifest in place, and the revisions of which there are manifests.
+fn revisions(
     disk: &dyn Disk,
-    vault: &Path,
-    hours: &[HourRead],
-    text: &str,
-) -> std::io::Result<Option<Stamp>> {
-    let Some(told) = stamped::told(text) else {
-        return Ok(None);
-    };
-    let witness = Witness::open(disk, vault, None)?;
-    let line = witness.line_of(revisions(hours));
-    let covers = |stamp: &Stamp| line.is_some_and(|line| line <= stamp.line);
-    Ok(stamped::held(disk, &witness, &told).filter(covers))
-}
-
-/// The revisions of these hours of which there is a manifest.
-pub fn revisions(hours: &[HourRead]) -> impl Iterator<Item = (Hour, u64, &str)> {
-    hours.iter().flat_map(|read| {
-        let revisions = read.revisions.iter();
-        revisions.map(|of| (read.manifest.hour, of.number, &*of.sha256))
-    })
-}
-
-fn hour(disk: &dyn Disk, folder: &Path, name: &str) -> Result<HourRead, ReadError> {
+    folder: &Path,
+    hour: Hour,
+    name: &str,
+) -> Result<(Manifest, Vec<Revision>), ReadError> {
     let (manifest, hash) = manifest(disk, &folder.join(name))?;
     let mut revisions = Vec::new();
     let mut former: Option<Manifest> = None;
     for number in 1..manifest.history.revision {
-        let name = layout::archived_name(manifest.hour, number);
+        let name = layout::archived_name(hour, number);
         let path = folder.join("revisions").join(name);
         // a copy of published files has none of them
         let is_there = disk.len(&path).map_err(|source| ReadError {
@@ -121,10 +115,7 @@ fn hour(disk: &dyn Disk, folder: &Path, name: &str) -> Result<HourRead, ReadErro
         former = Some(this);
     }
     revisions.push(Revision::of(&manifest, hash, former.as_ref()));
-    Ok(HourRead {
-        manifest,
-        revisions,
-    })
+    Ok((manifest, revisions))
 }
 
 fn manifest(disk: &dyn Disk, path: &Path) -> Result<(Manifest, String), ReadError> {

@@ -3,101 +3,53 @@
 use super::{
     certificate::{check_hashes, ranges},
     stamped,
-    statement::Statement,
-    told_gaps::Told,
-    told_gaps::{self, causes, instant, meaning, second},
+    statement::{Share, Statement},
+    told_gaps::{causes, meaning, second},
 };
 use crate::{
     cover::{
         cause::Cause,
         gap::{Gap, UNION},
     },
-    doi::Doi,
     period::Day,
     source::{Sources, Words},
     text::{percent, plural, thousands, wrapped},
 };
 
-/// The version of its form. Whoever changes a word of it raises this.
-pub const FORMAT: u32 = 5;
-
 /// Gaps that are listed, the longest; all are in the day's `_gaps.csv`.
 const GAPS_MAX: usize = 20;
-
-/// The section on citing.
-const CITE: &str = "How to cite";
 
 /// Columns of a line of text.
 const WIDTH: usize = 100;
 
 /// The README.
-pub fn text(statement: &Statement<'_>) -> String {
+pub fn text(statement: &Statement) -> String {
     let day = statement.day;
-    let told = Sources::words_of(statement.stream);
+    let told = Sources::words_of(&statement.stream);
+    let names = told.names;
+    let to_posts = format!("From {names} to posts");
     let sections = [
         ("What is missing", missing(statement)),
-        ("From ids to posts", hydrate(day, told)),
-        (CITE, cite(statement, told)),
+        (&*to_posts, hydrate(day, told)),
+        ("How to cite", cite(statement, told)),
         ("What you may do with it", terms(told)),
         ("Since when no change goes unnoticed", since(statement)),
-        ("How to verify it", verify(day)),
+        ("How to verify it", verify(day, names)),
     ];
-    let mut text = format!("# Post ids of {day}\n\n{}", what(statement, told));
+    let mut text = format!("# Post {names} of {day}\n\n{}", what(statement, told));
     for (head, body) in sections {
         text.extend([format!("\n## {head}\n\n{body}")]);
     }
-    text + &format!("\n<!-- README format {FORMAT} -->\n")
+    text + &format!("\n<!-- README format {} -->\n", statement.format)
 }
 
-/// The version of a README's form.
-pub fn format_of(text: &str) -> Option<u32> {
-    let last = text.lines().last()?;
-    let number = last
-        .strip_prefix("<!-- README format ")?
-        .strip_suffix(" -->")?;
-    number.parse().ok()
-}
-
-/// The DOI that a README names as the archive's.
-pub fn told_doi(text: &str) -> Option<Doi> {
-    let (_, section) = text.split_once(&format!("\n## {CITE}\n"))?;
-    let (section, _) = section.split_once("\n## ")?;
-    Doi::told(section)
-}
-
-/// The gaps of the union that a README lists, and whether it lists all of them.
-pub fn told_gaps(text: &str) -> (Vec<Told>, bool) {
-    let row = |(number, line): (usize, &str)| {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let ["", begin, end, _seconds, cause, ..] = cells[..] else {
-            return None;
-        };
-        let at = |cell: &str| {
-            let (day, time) = cell.split_once(' ')?;
-            instant(day, time)
-        };
-        Some(Told {
-            line: number,
-            server: UNION.to_owned(),
-            begin: at(begin)?,
-            end: at(end)?,
-            cause: cause.to_owned(),
-        })
-    };
-    let told = (1..).zip(text.lines()).filter_map(row).collect();
-    (told, !text.contains(&longest()))
-}
-
-fn longest() -> String {
-    format!("The {GAPS_MAX} longest:\n")
-}
-
-fn what(statement: &Statement<'_>, told: &Words) -> String {
+fn what(statement: &Statement, told: &Words) -> String {
     let Statement { day, timezone, .. } = statement;
-    let (sum, books) = &statement.union;
+    let Share { sum, books, .. } = &statement.union;
     let words = format!(
-        "The ids of {} that {} gave on {day}, hours of {timezone}, as {} received them. Of {} in {}, {} are covered by at \
+        "The {} of {} that {} gave on {day}, hours of {timezone}, as {} received them. Of {} in {}, {} are covered by at \
          least one of them ({}).",
+        told.names,
         plural(books.posts, "post", "posts"),
         told.stream,
         plural(statement.servers.len() as u64, "server", "servers"),
@@ -133,6 +85,10 @@ fn what(statement: &Statement<'_>, told: &Words) -> String {
             "the statement of all this in words and numbers, with the hashes",
         ),
         ("certificate.svg", "its picture"),
+        (
+            "certificate.json",
+            "the same as values, for programs: all that certificate, picture and this text say",
+        ),
         ("README.md", "this text"),
     ];
     let rows = files
@@ -148,17 +104,17 @@ fn what(statement: &Statement<'_>, told: &Words) -> String {
     )
 }
 
-fn missing(statement: &Statement<'_>) -> String {
-    let (sum, _) = &statement.union;
+fn missing(statement: &Statement) -> String {
+    let all = &statement.union;
     let mut gaps: Vec<&Gap> = statement.gaps_of(UNION).collect();
     let mut text = if gaps.is_empty() {
         "No second of the hours that are here is without a server that covers it.\n".to_owned()
     } else {
         let words = format!(
             "{} in {} that no server has: {}.",
-            plural(sum.missing, "second", "seconds"),
-            plural(sum.gaps, "gap", "gaps"),
-            causes(statement, UNION)
+            plural(all.sum.missing, "second", "seconds"),
+            plural(all.gaps, "gap", "gaps"),
+            causes(all)
         );
         wrapped(&words, "", WIDTH)
     };
@@ -166,7 +122,7 @@ fn missing(statement: &Statement<'_>) -> String {
         gaps.sort_by_key(|gap| (std::cmp::Reverse(gap.seconds()), gap.begin));
         gaps.truncate(GAPS_MAX);
         gaps.sort_by_key(|gap| gap.begin);
-        text += &longest();
+        text.extend([format!("The {GAPS_MAX} longest:\n")]);
     }
     if !gaps.is_empty() {
         text += "\n| begin (UTC) | first second after it | seconds | cause |\n|---|---|---:|---|\n";
@@ -196,21 +152,17 @@ fn missing(statement: &Statement<'_>) -> String {
 }
 
 /// What each server lacks, and what the causes mean.
-fn of_servers(statement: &Statement<'_>) -> String {
+fn of_servers(statement: &Statement) -> String {
     let mut text = String::from("\n");
-    for server in statement.servers.keys() {
-        let causes = statement.causes(&server.to_string());
-        let (gaps, seconds) = causes
-            .values()
-            .fold((0, 0), |(gaps, seconds), (g, s)| (gaps + g, seconds + s));
-        let words = if gaps == 0 {
+    for (server, share) in &statement.servers {
+        let words = if share.gaps == 0 {
             format!("Server {server} lacks no second that it gives an account of.")
         } else {
             format!(
                 "Server {server} lacks {} in {}: {}.",
-                plural(seconds, "second", "seconds"),
-                plural(gaps, "gap", "gaps"),
-                told_gaps::causes(statement, &server.to_string())
+                plural(share.in_gaps(), "second", "seconds"),
+                plural(share.gaps, "gap", "gaps"),
+                causes(share)
             )
         };
         text += &item(&words);
@@ -241,7 +193,7 @@ fn hydrate(day: Day, told: &Words) -> String {
     )
 }
 
-fn cite(statement: &Statement<'_>, told: &Words) -> String {
+fn cite(statement: &Statement, told: &Words) -> String {
     let archive = statement.doi.as_ref().map_or_else(
         || {
             "If `DATASET.md` lies in the root of the archive, it says what the archive is, who made it and how to \
@@ -260,11 +212,12 @@ fn cite(statement: &Statement<'_>, told: &Words) -> String {
     let state = "Say as well which state of it you used: the day, and the SHA-256 of its certificate. So anybody \
                  can tell later whether they have the same files:";
     let example = format!(
-        "> Post ids of {}, {}, {} covered. Certificate: SHA-256 … (`sha256sum \
+        "> Post {} of {}, {}, {} covered. Certificate: SHA-256 … (`sha256sum \
          {}_certificate.txt`).",
+        told.names,
         statement.day,
         told.cited_as,
-        percent(statement.union.0.covered, statement.committed),
+        percent(statement.union.sum.covered, statement.committed),
         statement.day
     );
     let words = format!("{archive} {state}");
@@ -272,7 +225,7 @@ fn cite(statement: &Statement<'_>, told: &Words) -> String {
 }
 
 /// What stamp covers the day.
-fn since(statement: &Statement<'_>) -> String {
+fn since(statement: &Statement) -> String {
     let Some(stamp) = &statement.witness else {
         let words = "When this was written, no time-stamping authority had stamped the ledger with all manifests of \
                      this day in it. Stamps that came later lie in `witness/` beside the ledger, and the command \
@@ -298,15 +251,17 @@ fn terms(told: &Words) -> String {
     )
 }
 
-fn verify(day: Day) -> String {
+fn verify(day: Day, names: &str) -> String {
     let words = "With this folder as it is, and `ledger.jsonl` from the root of the archive beside or above \
                  it, on any machine, without a key and without a configuration:";
-    let note = "It works out again from the ids what the manifests say, and from those the other files, and \
-                compares the manifests with the ledger. A gap, a cause or a line of a day's file that somebody \
-                changed is named, and an id that was added, taken out or moved by its minute. Of an id that \
-                became another one of its minute only the hour is named: which one it was is known where \
-                the posts are, in the archive. An hour or a file that is not here but is spoken of makes the \
-                result incomplete (exit code 5); what contradicts is wrong (exit code 1).";
+    let note = format!(
+        "It works out again from the {names} what the manifests say, and from those `certificate.json` and the tables; from \
+         `certificate.json` it makes the certificate, its picture and this text again. It compares the manifests with the \
+         ledger. A value, or a line of a day's file, that somebody changed is named, and so are, by their minute, {names} that were \
+         added, taken out or moved. Of {names} that became others of the same minute only the hour is named: which ones they \
+         were is known where the posts are, in the archive. An hour or a file that is not here but is spoken of makes the \
+         result incomplete (exit code 5); what contradicts is wrong (exit code 1)."
+    );
     let head = "Who changes everything so that it fits again has to change the ledger too. `verify` prints how \
                 many lines the ledger has and the SHA-256 of the last one (as does the second command \
                 above): compare both with a copy from another time or place, such as the former versions that \
@@ -317,7 +272,7 @@ fn verify(day: Day) -> String {
          tail -n 1 ledger.jsonl | tr -d '\\n' | sha256sum\n```\n\n{}\n{}",
         wrapped(words, "", WIDTH),
         check_hashes(day),
-        wrapped(note, "", WIDTH),
+        wrapped(&note, "", WIDTH),
         wrapped(head, "", WIDTH)
     )
 }

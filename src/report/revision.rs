@@ -2,47 +2,77 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     cover::{cause::Cause, estimate::Estimate, gap::UNION},
     segment::name::Leg,
     text::{plural, thousands},
-    vault::manifest::Manifest,
+    vault::{ledger::Committed, manifest::Manifest},
 };
 
 /// A committed revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revision {
-    /// 1, 2, 3 …
-    pub number: u64,
-    /// SHA-256 of its manifest.
-    pub sha256: String,
+    /// As the ledger has it.
+    #[serde(flatten)]
+    pub of: Committed,
     /// What it changed; `None` for the first one, and where the manifest before is not at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
 }
 
-/// What a revision changed: each pair is before and after.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a revision changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Posts.
-    pub posts: (u64, u64),
+    pub posts: Pair<u64>,
     /// Seconds in gaps, of each server that either knows, and of the union under its name.
-    pub missing: BTreeMap<String, (u64, u64)>,
+    #[serde(rename = "seconds_missing")]
+    pub missing: BTreeMap<String, Pair<u64>>,
     /// Segments that came in, by server.
     pub segments: BTreeMap<Leg, u64>,
     /// Events files that came in.
+    #[serde(rename = "events_files")]
     pub events: u64,
-    /// Seconds that are missing as before, by another cause than before: of whom, both causes.
-    pub causes: BTreeMap<(String, Cause, Cause), u64>,
+    /// Seconds that are missing as before, by another cause than before.
+    pub causes: Vec<OtherCause>,
     /// What both servers missed, as far as it can be told.
-    pub unseen: (Option<Estimate>, Option<Estimate>),
+    #[serde(rename = "estimate")]
+    pub unseen: Pair<Option<Estimate>>,
+}
+
+/// What was, and what is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair<T> {
+    /// By the manifest before.
+    pub before: T,
+    /// By this one.
+    pub after: T,
+}
+
+/// Seconds of a server, or of the union, that have another cause now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherCause {
+    /// The server, or the union.
+    pub server: String,
+    /// Both causes.
+    #[serde(flatten)]
+    pub cause: Pair<Cause>,
+    /// How many seconds.
+    pub seconds: u64,
 }
 
 impl Revision {
     /// Of a manifest and the one before it.
     pub fn of(manifest: &Manifest, sha256: String, former: Option<&Manifest>) -> Self {
+        let of = Committed {
+            hour: manifest.hour,
+            revision: manifest.history.revision,
+            manifest_sha256: sha256,
+        };
         Self {
-            number: manifest.history.revision,
-            sha256,
+            of,
             change: former.map(|former| Change::between(former, manifest)),
         }
     }
@@ -51,24 +81,30 @@ impl Revision {
 impl Change {
     /// Of two manifests of one hour.
     fn between(former: &Manifest, manifest: &Manifest) -> Self {
-        let mut missing: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        let mut missing: BTreeMap<String, Pair<u64>> = BTreeMap::new();
         for (server, seconds) in missing_in(former) {
-            missing.entry(server).or_default().0 = seconds;
+            missing.entry(server).or_default().before = seconds;
         }
         for (server, seconds) in missing_in(manifest) {
-            missing.entry(server).or_default().1 = seconds;
+            missing.entry(server).or_default().after = seconds;
         }
         let mut segments: BTreeMap<Leg, u64> = BTreeMap::new();
         for name in &manifest.history.segments {
             *segments.entry(name.leg()).or_default() += 1;
         }
         Self {
-            posts: (former.counts.total.posts, manifest.counts.total.posts),
+            posts: Pair {
+                before: former.counts.total.posts,
+                after: manifest.counts.total.posts,
+            },
             missing,
             segments,
             events: manifest.history.events.len() as u64,
             causes: other_causes(former, manifest),
-            unseen: (former.estimate.clone(), manifest.estimate.clone()),
+            unseen: Pair {
+                before: former.estimate.clone(),
+                after: manifest.estimate.clone(),
+            },
         }
     }
 
@@ -86,7 +122,7 @@ impl Change {
                 plural(self.events, "events file", "events files")
             ));
         }
-        for (of, (before, after)) in &self.missing {
+        for (of, Pair { before, after }) in &self.missing {
             if before != after {
                 parts.push(format!(
                     "seconds in gaps of {} {} -> {}",
@@ -96,14 +132,15 @@ impl Change {
                 ));
             }
         }
-        for ((of, before, after), seconds) in &self.causes {
-            let seconds = thousands(*seconds);
+        for other in &self.causes {
+            let Pair { before, after } = other.cause;
             parts.push(format!(
-                "cause of {seconds} s of {} {before} -> {after}",
-                whom(of)
+                "cause of {} s of {} {before} -> {after}",
+                thousands(other.seconds),
+                whom(&other.server)
             ));
         }
-        let (before, after) = &self.unseen;
+        let Pair { before, after } = &self.unseen;
         if before != after {
             let told = |estimate: &Option<Estimate>| match estimate {
                 None => "not to be told".to_owned(),
@@ -130,7 +167,7 @@ fn whom(of: &str) -> String {
 }
 
 /// The seconds that are in gaps of both, by different causes.
-fn other_causes(former: &Manifest, manifest: &Manifest) -> BTreeMap<(String, Cause, Cause), u64> {
+fn other_causes(former: &Manifest, manifest: &Manifest) -> Vec<OtherCause> {
     let seconds = |manifest: &Manifest| -> BTreeMap<(String, i64), Cause> {
         let each = manifest.gaps.iter().flat_map(|gap| {
             let seconds = gap.begin.second()..gap.end.second();
@@ -139,17 +176,22 @@ fn other_causes(former: &Manifest, manifest: &Manifest) -> BTreeMap<(String, Cau
         each.collect()
     };
     let before = seconds(former);
-    let mut found = BTreeMap::new();
+    let mut found: BTreeMap<(String, Cause, Cause), u64> = BTreeMap::new();
     for ((of, second), after) in seconds(manifest) {
         let before = before.get(&(of.clone(), second)).copied();
         if let Some(before) = before.filter(|before| *before != after) {
             *found.entry((of, before, after)).or_default() += 1;
         }
     }
-    found
+    let other = |((server, before, after), seconds)| OtherCause {
+        server,
+        cause: Pair { before, after },
+        seconds,
+    };
+    found.into_iter().map(other).collect()
 }
 
-fn moved(what: &str, (before, after): (u64, u64)) -> String {
+fn moved(what: &str, Pair { before, after }: Pair<u64>) -> String {
     if before == after {
         return format!("no change in {what}");
     }

@@ -1,6 +1,11 @@
-//! Everything that is stated about a day, put together from its manifests. Pure.
+//! Everything that is stated about a day, as values: `YYYY-mm-dd_certificate.json`. Pure.
+//!
+//! What the hours and their revisions say stands in it as their manifests have it; all else follows from that and is
+//! worked out here, so of a statement that was read the sums are not believed, but made again.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
 
 use super::revision::Revision;
 use crate::{
@@ -14,95 +19,150 @@ use crate::{
     },
     doi::Doi,
     period::{Day, Hour, Interval, UnknownZone, UtcMs, Zone},
-    segment::name::Leg,
+    segment::{line::PROGRAM, name::Leg},
     vault::{
-        manifest::{ByWord, Manifest},
+        day::HourSaid,
+        ledger::Committed,
+        manifest::{ByWord, Conflicts, canonical},
         witness::Stamp,
     },
 };
 
-/// An hour as it lies in the vault.
-#[derive(Debug, Clone)]
-pub struct HourRead {
-    /// The manifest in place.
-    pub manifest: Manifest,
-    /// The revisions, ascending; the last one is that manifest's.
+/// The version of its form, and of the form of certificate, picture and README, which are written together with it.
+/// Whoever changes a member, a word or a stroke of one raises this.
+pub const FORMAT: u32 = 1;
+
+/// A day of nothing but gaps of many legs has some megabytes.
+pub const BYTES_MAX: u64 = 256 << 20;
+
+/// What a day's manifests say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DaySaid {
+    /// The hours that are committed, ascending.
+    pub hours: Vec<HourSaid>,
+    /// Their revisions, ascending by hour and number.
     pub revisions: Vec<Revision>,
 }
 
+impl DaySaid {
+    /// The revisions of an hour.
+    pub fn revisions_of(&self, hour: Hour) -> impl DoubleEndedIterator<Item = &Revision> {
+        self.revisions.iter().filter(move |it| it.of.hour == hour)
+    }
+
+    /// Keeps only some of the hours.
+    pub fn retain(&mut self, is_kept: impl Fn(Hour) -> bool) {
+        self.hours.retain(|said| is_kept(said.hour));
+        self.revisions.retain(|revision| is_kept(revision.of.hour));
+    }
+}
+
 /// How many seconds a server, or the union, has and has not.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Sum {
     /// Covered.
+    #[serde(rename = "seconds_covered")]
     pub covered: u64,
     /// Of these without a post.
+    #[serde(rename = "seconds_quiet")]
     pub quiet: u64,
     /// Of these at the edge of a gap.
+    #[serde(rename = "seconds_partial")]
     pub partial: u64,
     /// In gaps.
+    #[serde(rename = "seconds_missing")]
     pub missing: u64,
     /// Before it began: they count for nothing.
+    #[serde(rename = "seconds_before")]
     pub before: u64,
     /// In hours that say nothing about this server.
+    #[serde(rename = "seconds_untold")]
     pub untold: u64,
-    /// Number of gaps.
+}
+
+/// Gaps of one cause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfCause {
+    /// How many.
     pub gaps: u64,
+    /// How long together.
+    pub seconds: u64,
 }
 
 /// The books of a server, or of all together.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Books {
     /// Lines.
     pub lines: u64,
     /// Different posts.
     pub posts: u64,
-    /// Further copies.
-    pub duplicates: u64,
     /// Different records that are in no list of ids: deletions, what is told of accounts, and what is held back.
     pub unlisted: u64,
-    /// Lines of what was deleted.
-    pub deleted: u64,
-    /// Posts that no other server has.
-    pub only_here: u64,
+    /// Further copies.
+    pub duplicates: u64,
     /// Lines that are no posts, by reason.
     pub rejected: ByWord,
+    /// Lines of what was deleted.
+    pub deleted: u64,
+    /// Posts that no other server has; of the union none.
+    #[serde(rename = "posts_only_here")]
+    pub only_here: u64,
+}
+
+/// What a server, or all together, have of the day.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Share {
+    /// Its seconds.
+    #[serde(flatten)]
+    pub sum: Sum,
+    /// Number of gaps.
+    pub gaps: u64,
+    /// The gaps by their causes.
+    pub causes: BTreeMap<Cause, OfCause>,
+    /// Its books.
+    #[serde(flatten)]
+    pub books: Books,
 }
 
 /// What is stated.
-#[derive(Debug)]
-pub struct Statement<'a> {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Statement {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Name and version of the program that wrote it.
+    pub program: String,
     /// The day.
     pub day: Day,
-    /// Its hours that are committed, ascending; at least one.
-    pub hours: &'a [HourRead],
-    /// The vault's time zone.
-    pub timezone: &'a str,
     /// The stream.
-    pub stream: &'a str,
-    /// The hours that the day has, and their UTC time.
-    pub exist: Vec<(Hour, Vec<Interval>)>,
-    /// Those of them without a manifest.
-    pub absent: Vec<Hour>,
+    pub stream: String,
+    /// The vault's time zone.
+    pub timezone: String,
     /// Seconds of the day.
     pub seconds: u64,
     /// Seconds of the hours that are committed, from the archive's beginning on.
+    #[serde(rename = "seconds_committed")]
     pub committed: u64,
     /// When the archive began, if it did on that day.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub began: Option<UtcMs>,
-    /// Each server that any of the hours knows.
-    pub servers: BTreeMap<Leg, (Sum, Books)>,
+    /// Hours of the day without a manifest.
+    #[serde(rename = "hours_absent")]
+    pub absent: Vec<Hour>,
     /// All servers together.
-    pub union: (Sum, Books),
+    pub union: Share,
+    /// Each server that any of the hours knows; where the stream comes in partitions, each leg.
+    pub servers: BTreeMap<Leg, Share>,
     /// Posts that all servers have, of hours that all servers have part in.
+    #[serde(rename = "posts_seen_by_all")]
     pub seen_by_all: u64,
     /// Gaps, joined over the hours: of the servers, then of the union.
     pub gaps: Vec<Gap>,
     /// How many posts both of two servers missed.
     pub estimate: Option<Estimate>,
     /// Ids by `(id >> 22) % 1000`.
-    pub residues: BTreeMap<u64, u64>,
+    pub residues: Vec<(u64, u64)>,
     /// Posts whose copies differ.
-    pub conflicts: (u64, ByWord),
+    pub conflicts: Conflicts,
     /// Posts that were taken out on request, by reason.
     pub redactions: ByWord,
     /// Records that were deleted, or whose accounts are gone, and what is held back.
@@ -111,6 +171,13 @@ pub struct Statement<'a> {
     pub witness: Option<Stamp>,
     /// The DOI by which the archive is cited, if it has one.
     pub doi: Option<Doi>,
+    /// The revisions of its hours, ascending.
+    pub revisions: Vec<Revision>,
+    /// Its hours that are committed, ascending; at least one.
+    pub hours: Vec<HourSaid>,
+    /// The hours that the day has in its zone, and their UTC time.
+    #[serde(skip)]
+    pub exist: Vec<(Hour, Vec<Interval>)>,
 }
 
 /// Why nothing can be stated.
@@ -127,84 +194,115 @@ pub enum NoStatement {
     Intervals(Hour, String),
 }
 
-impl<'a> Statement<'a> {
-    /// The sampling windows of the day, each with the hours that have it.
-    pub fn windows(&self) -> Vec<(BTreeSet<u64>, Vec<Hour>)> {
-        let hours = self.hours.iter().map(|hour| &hour.manifest);
-        window::stretches(hours.map(|manifest| (manifest.hour, manifest.residues.as_slice())))
-    }
+/// A statement as it was read, but for what is worked out.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Told {
+    /// Who wrote it.
+    pub program: String,
+    /// The stamp that it names.
+    pub witness: Option<Stamp>,
+    /// The DOI that it names.
+    pub doi: Option<Doi>,
+    /// The revisions that it speaks of.
+    pub revisions: Vec<Revision>,
+    /// What the hours say.
+    pub hours: Vec<HourSaid>,
+}
 
-    /// Puts a day's hours together.
-    pub fn of(day: Day, hours: &'a [HourRead]) -> Result<Self, NoStatement> {
+/// What a statement of any form speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Spoken {
+    /// The version of its form.
+    pub format: u32,
+    /// Who wrote it.
+    pub program: String,
+    /// The stamp that it names.
+    pub witness: Option<Stamp>,
+    /// The DOI that it names.
+    pub doi: Option<Doi>,
+    /// The revisions.
+    pub revisions: Vec<Committed>,
+}
+
+impl Statement {
+    /// Puts a day's hours together. Who has stamped them and by what they are cited is put in by whoever knows.
+    pub fn of(day: Day, said: DaySaid) -> Result<Self, NoStatement> {
+        let DaySaid { hours, revisions } = said;
         let Some(first) = hours.first() else {
             return Err(NoStatement::NoHour(day));
         };
-        let zone = Zone::named(&first.manifest.timezone)?;
-        let committed: BTreeSet<Hour> = hours.iter().map(|hour| hour.manifest.hour).collect();
-        let exist = day
-            .hours()
-            .map(|hour| (hour, zone.intervals(hour)))
-            .filter(|(_, intervals)| !intervals.is_empty());
-        let exist: Vec<(Hour, Vec<Interval>)> = exist.collect();
-        let is_of_hour = |manifest: &Manifest| {
-            let known = exist.iter().find(|(hour, _)| *hour == manifest.hour);
-            known.is_some_and(|(_, intervals)| *intervals == manifest.intervals)
-                && manifest.timezone == first.manifest.timezone
+        let (stream, timezone) = (first.stream.clone(), first.timezone.clone());
+        let zone = Zone::named(&timezone)?;
+        let exist = day.hours().map(|hour| (hour, zone.intervals(hour)));
+        let exist: Vec<(Hour, Vec<Interval>)> = exist
+            .filter(|(_, intervals)| !intervals.is_empty())
+            .collect();
+        let is_of_hour = |said: &HourSaid| {
+            let known = exist.iter().find(|(hour, _)| *hour == said.hour);
+            known.is_some_and(|(_, intervals)| *intervals == said.intervals)
+                && said.timezone == timezone
         };
-        if let Some(wrong) = hours.iter().find(|hour| !is_of_hour(&hour.manifest)) {
-            let zone = first.manifest.timezone.clone();
-            return Err(NoStatement::Intervals(wrong.manifest.hour, zone));
+        if let Some(wrong) = hours.iter().find(|said| !is_of_hour(said)) {
+            return Err(NoStatement::Intervals(wrong.hour, timezone));
         }
-        let length = |intervals: &[Interval]| seconds::count(intervals) as u64;
+        let committed: BTreeSet<Hour> = hours.iter().map(|said| said.hour).collect();
         let absent = exist.iter().map(|(hour, _)| *hour);
-        let manifests = hours.iter().map(|hour| &hour.manifest);
-        let both = manifests
-            .clone()
-            .flat_map(|manifest| manifest.minutes.both());
+        let begins = |said: &HourSaid| {
+            let union = &said.coverage.union;
+            union.begins.filter(|_| 0 < union.seconds)
+        };
         let mut all = Self {
+            format: FORMAT,
+            program: PROGRAM.to_owned(),
             day,
-            hours,
-            timezone: &first.manifest.timezone,
-            stream: &first.manifest.stream,
-            absent: absent.filter(|hour| !committed.contains(hour)).collect(),
+            stream,
+            timezone,
             seconds: exist.iter().map(|(_, intervals)| length(intervals)).sum(),
-            exist: exist.clone(),
-            committed: manifests.clone().map(|m| m.coverage.union.seconds).sum(),
-            began: manifests.clone().find_map(|m| {
-                let union = &m.coverage.union;
-                union.begins.filter(|_| 0 < union.seconds)
-            }),
+            committed: hours.iter().map(|said| said.coverage.union.seconds).sum(),
+            began: hours.iter().find_map(begins),
+            absent: absent.filter(|hour| !committed.contains(hour)).collect(),
+            union: Share::default(),
             servers: BTreeMap::new(),
-            union: (Sum::default(), Books::default()),
             seen_by_all: 0,
-            gaps: gap::join(manifests.clone().flat_map(|manifest| &manifest.gaps)),
-            estimate: estimate::estimate(both),
-            residues: BTreeMap::new(),
-            conflicts: (0, ByWord::new()),
+            gaps: gap::join(hours.iter().flat_map(|said| &said.gaps)),
+            estimate: estimate::estimate(hours.iter().flat_map(|said| said.minutes.both())),
+            residues: Vec::new(),
+            conflicts: Conflicts::default(),
             redactions: ByWord::new(),
             deletions: ByWord::new(),
             witness: None,
             doi: None,
+            revisions,
+            hours: Vec::new(),
+            exist,
         };
-        let whole: u64 = manifests.clone().map(|m| length(&m.intervals)).sum();
-        for manifest in manifests {
-            all.add(manifest, length(&manifest.intervals));
+        let mut residues: BTreeMap<u64, u64> = BTreeMap::new();
+        for said in &hours {
+            all.add(said);
+            for (residue, ids) in &said.residues {
+                *residues.entry(*residue).or_default() += ids;
+            }
         }
-        for (server, (sum, _)) in &mut all.servers {
+        all.residues = residues.into_iter().collect();
+        let whole: u64 = hours.iter().map(|said| length(&said.intervals)).sum();
+        for (server, share) in &mut all.servers {
+            let sum = &mut share.sum;
             sum.untold = whole.saturating_sub(sum.covered + sum.missing + sum.before);
-            sum.gaps = count(&all.gaps, &server.to_string());
+            share.take(&all.gaps, &server.to_string());
         }
-        all.union.0.gaps = count(&all.gaps, UNION);
+        all.union.take(&all.gaps, UNION);
+        all.hours = hours;
         Ok(all)
     }
 
-    fn add(&mut self, manifest: &Manifest, seconds: u64) {
-        for (server, covered) in &manifest.coverage.servers {
-            let (sum, _) = self.servers.entry(server.clone()).or_default();
-            sum.add(covered, seconds);
+    fn add(&mut self, said: &HourSaid) {
+        let seconds = length(&said.intervals);
+        for (server, covered) in &said.coverage.servers {
+            let share = self.servers.entry(server.clone()).or_default();
+            share.sum.add(covered, seconds);
         }
-        for (server, counts) in &manifest.counts.servers {
-            let (_, books) = self.servers.entry(server.clone()).or_default();
+        for (server, counts) in &said.counts.servers {
+            let books = &mut self.servers.entry(server.clone()).or_default().books;
             books.lines += counts.lines;
             books.posts += counts.posts;
             books.unlisted += counts.unlisted;
@@ -213,9 +311,9 @@ impl<'a> Statement<'a> {
             books.only_here += counts.only_here;
             add_words(&mut books.rejected, &counts.rejected);
         }
-        let (sum, books) = &mut self.union;
-        sum.add(&manifest.coverage.union, seconds);
-        let total = &manifest.counts.total;
+        let Share { sum, books, .. } = &mut self.union;
+        sum.add(&said.coverage.union, seconds);
+        let total = &said.counts.total;
         books.lines += total.lines;
         books.posts += total.posts;
         books.unlisted += total.unlisted;
@@ -223,13 +321,21 @@ impl<'a> Statement<'a> {
         books.duplicates += total.duplicates;
         add_words(&mut books.rejected, &total.rejected);
         self.seen_by_all += total.seen_by_all;
-        for (residue, ids) in &manifest.residues {
-            *self.residues.entry(*residue).or_default() += ids;
-        }
-        self.conflicts.0 += manifest.conflicts.posts;
-        add_words(&mut self.conflicts.1, &manifest.conflicts.by_field);
-        add_words(&mut self.redactions, &manifest.redactions);
-        add_words(&mut self.deletions, &manifest.deletions);
+        self.conflicts.posts += said.conflicts.posts;
+        add_words(&mut self.conflicts.by_field, &said.conflicts.by_field);
+        add_words(&mut self.redactions, &said.redactions);
+        add_words(&mut self.deletions, &said.deletions);
+    }
+
+    /// Its bytes.
+    pub fn to_json(&self) -> Vec<u8> {
+        canonical(self)
+    }
+
+    /// The sampling windows of the day, each with the hours that have it.
+    pub fn windows(&self) -> Vec<(BTreeSet<u64>, Vec<Hour>)> {
+        let hours = self.hours.iter();
+        window::stretches(hours.map(|said| (said.hour, said.residues.as_slice())))
     }
 
     /// Whether the stream comes in partitions, so that what is told of servers is told of legs.
@@ -242,23 +348,27 @@ impl<'a> Statement<'a> {
         self.gaps.iter().filter(move |gap| gap.server == server)
     }
 
-    /// For each cause that a server, or the union, has gaps of: how many, and how many seconds.
-    pub fn causes(&self, server: &str) -> BTreeMap<Cause, (u64, u64)> {
-        let mut causes: BTreeMap<Cause, (u64, u64)> = BTreeMap::new();
-        for gap in self.gaps_of(server) {
-            let (gaps, seconds) = causes.entry(gap.cause).or_default();
-            *gaps += 1;
-            *seconds += u64::try_from(gap.seconds()).unwrap_or(0);
-        }
-        causes
-    }
-
     /// What backfills brought, with the hour that they brought it to.
     pub fn backfills(&self) -> impl Iterator<Item = (Hour, &Backfill)> {
-        self.hours.iter().flat_map(|hour| {
-            let backfills = hour.manifest.backfills.iter();
-            backfills.map(|backfill| (hour.manifest.hour, backfill))
-        })
+        let hours = self.hours.iter();
+        hours.flat_map(|said| said.backfills.iter().map(|backfill| (said.hour, backfill)))
+    }
+}
+
+impl Share {
+    /// Counts the gaps that are its own.
+    fn take(&mut self, gaps: &[Gap], server: &str) {
+        for gap in gaps.iter().filter(|gap| gap.server == server) {
+            self.gaps += 1;
+            let of_cause = self.causes.entry(gap.cause).or_default();
+            of_cause.gaps += 1;
+            of_cause.seconds += u64::try_from(gap.seconds()).unwrap_or(0);
+        }
+    }
+
+    /// Seconds of its gaps.
+    pub fn in_gaps(&self) -> u64 {
+        self.causes.values().map(|of| of.seconds).sum()
     }
 }
 
@@ -279,12 +389,27 @@ impl Books {
     }
 }
 
+impl Told {
+    /// From the bytes of a statement; `None` if it has another form than this program's.
+    pub fn read(bytes: &[u8], spoken: &Spoken) -> serde_json::Result<Option<Self>> {
+        let has_form = spoken.format == FORMAT;
+        has_form.then(|| serde_json::from_slice(bytes)).transpose()
+    }
+}
+
+impl Spoken {
+    /// From the bytes of a statement.
+    pub fn read(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+fn length(intervals: &[Interval]) -> u64 {
+    seconds::count(intervals) as u64
+}
+
 fn add_words(to: &mut ByWord, from: &ByWord) {
     for (word, count) in from {
         *to.entry(word.clone()).or_default() += count;
     }
-}
-
-fn count(gaps: &[Gap], server: &str) -> u64 {
-    gaps.iter().filter(|gap| gap.server == server).count() as u64
 }

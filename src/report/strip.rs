@@ -6,7 +6,7 @@ use super::statement::Statement;
 use crate::{
     cover::{cause::Cause, gap::UNION, seconds},
     period::{Hour, Interval},
-    vault::manifest::Manifest,
+    vault::day::HourSaid,
 };
 
 /// Columns of a strip: one for each minute of a day of 24 hours.
@@ -99,10 +99,10 @@ impl Axis {
 }
 
 /// The columns of a server, or of the union. No second is lost in them: each is counted in one.
-pub(super) fn columns(statement: &Statement<'_>, axis: &Axis, of: &str) -> Vec<Column> {
+pub(super) fn columns(statement: &Statement, axis: &Axis, of: &str) -> Vec<Column> {
     let mut states = vec![State::Absent; axis.seconds];
-    for hour in statement.hours {
-        fill(&hour.manifest, axis, of, &mut states);
+    for said in &statement.hours {
+        fill(said, axis, of, &mut states);
     }
     let column = |number: usize| {
         let mut column = Column::new();
@@ -115,23 +115,19 @@ pub(super) fn columns(statement: &Statement<'_>, axis: &Axis, of: &str) -> Vec<C
     (0..COLUMNS).map(column).collect()
 }
 
-fn fill(manifest: &Manifest, axis: &Axis, of: &str, states: &mut [State]) {
+fn fill(said: &HourSaid, axis: &Axis, of: &str, states: &mut [State]) {
     let covered = if of == UNION {
-        Some(&manifest.coverage.union)
+        Some(&said.coverage.union)
     } else {
-        let mut servers = manifest.coverage.servers.iter();
+        let mut servers = said.coverage.servers.iter();
         servers
             .find(|(server, _)| server.to_string() == of)
             .map(|(_, covered)| covered)
     };
-    let seconds: Vec<i64> = seconds::all(&manifest.intervals).collect();
+    let seconds: Vec<i64> = seconds::all(&said.intervals).collect();
     let bits = covered.and_then(|covered| covered.bits(seconds.len()));
     let begins = covered.and_then(|covered| covered.begins);
-    let mut gaps = manifest
-        .gaps
-        .iter()
-        .filter(|gap| gap.server == of)
-        .peekable();
+    let mut gaps = said.gaps.iter().filter(|gap| gap.server == of).peekable();
     for (number, second) in seconds.iter().enumerate() {
         while gaps.next_if(|gap| gap.end.second() <= *second).is_some() {}
         let cause = gaps

@@ -1,8 +1,6 @@
 //! What is missing and why, in words and tables.
 
-use std::collections::BTreeSet;
-
-use super::statement::Statement;
+use super::statement::{OfCause, Share, Statement};
 use crate::{
     cover::{
         cause::Cause,
@@ -12,30 +10,8 @@ use crate::{
     text::{one_line, plural, table, thousands, wrapped},
 };
 
-/// A gap as a file tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// In which line.
-    pub line: usize,
-    /// The server, or the union.
-    pub server: String,
-    /// Its first second.
-    pub begin: UtcMs,
-    /// The first second after it.
-    pub end: UtcMs,
-    /// The word of its cause.
-    pub cause: String,
-}
-
 /// Of each server so many gaps are listed, the longest; all are in the day's `_gaps.csv`.
 const OF_SERVER_MAX: usize = 50;
-
-/// What is said where not all of a server's are listed.
-const LONGEST: &str = "longest are listed";
-
-/// The head of this section, and that of the next one.
-pub(super) const HEAD: &str = "What is missing, and why";
-pub(super) const NEXT_HEAD: &str = "What both servers may have missed";
 
 /// Columns that a detail may take in its line.
 const DETAIL_MAX: usize = 26;
@@ -69,19 +45,19 @@ pub(super) fn second(at: UtcMs) -> String {
 }
 
 /// The section.
-pub(super) fn section(statement: &Statement<'_>) -> String {
+pub(super) fn section(statement: &Statement) -> String {
     let mut text = union(statement);
-    for server in statement.servers.keys() {
+    for (server, share) in &statement.servers {
         text.push('\n');
-        text += &of_server(statement, &server.to_string());
+        text += &of_server(statement, &server.to_string(), share);
     }
     text += &glossary(statement);
     text
 }
 
-fn union(statement: &Statement<'_>) -> String {
-    let (sum, _) = &statement.union;
-    if sum.gaps == 0 {
+fn union(statement: &Statement) -> String {
+    let all = &statement.union;
+    if all.gaps == 0 {
         return wrapped(
             "Nothing: no second of the committed hours is without a server that covers it.",
             "",
@@ -90,90 +66,18 @@ fn union(statement: &Statement<'_>) -> String {
     }
     let head = format!(
         "{} {}, {}: {}.",
-        plural(sum.missing, "second", "seconds"),
+        plural(all.sum.missing, "second", "seconds"),
         if statement.has_partitions() {
             "in which no server has some partition"
         } else {
             "that no server has"
         },
-        in_gaps(sum.gaps),
-        causes(statement, UNION)
+        in_gaps(all.gaps),
+        causes(all)
     );
     let gaps: Vec<&Gap> = statement.gaps_of(UNION).collect();
     let end = "The end of a gap is the first second after it.";
     wrapped(&format!("{head} {end}"), "", 100) + "\n" + &list(&gaps)
-}
-
-/// The gaps that a certificate lists, and of which servers, or the union, it lists all.
-pub(super) fn read(text: &str) -> (Vec<Told>, BTreeSet<String>) {
-    let section = text
-        .split_once(&format!("\n{HEAD}\n"))
-        .map(|(before, section)| {
-            let lines_before = before.lines().count() + 1;
-            let end = section
-                .find(&format!("\n{NEXT_HEAD}\n"))
-                .unwrap_or(section.len());
-            (lines_before, section.get(..end).unwrap_or_default())
-        });
-    let (lines_before, section) = section.unwrap_or((0, ""));
-    let mut of = UNION.to_owned();
-    let (mut told, mut all) = (Vec::new(), BTreeSet::from([of.clone()]));
-    for (number, line) in (lines_before + 1..).zip(section.lines()) {
-        let mut words = line.split_whitespace();
-        match (line.strip_prefix("Server "), words.next()) {
-            (Some(rest), _) => {
-                rest.split(' ')
-                    .next()
-                    .unwrap_or_default()
-                    .clone_into(&mut of);
-                all.insert(of.clone());
-            }
-            (None, Some(first)) if line.starts_with("  ") => {
-                if let Some((begin, end)) = begin_and_end(first, &mut words) {
-                    let _seconds = words.next();
-                    let rest: Vec<&str> = words.collect();
-                    let cause = cause_of(&rest.join(" "));
-                    told.push(Told {
-                        line: number,
-                        server: of.clone(),
-                        begin,
-                        end,
-                        cause,
-                    });
-                }
-            }
-            _ => (),
-        }
-        if line.contains(LONGEST) {
-            all.remove(&of);
-        }
-    }
-    (told, all)
-}
-
-/// `2026-11-23 14:05:09  2026-11-23 14:05:10`, of which the first word was read.
-fn begin_and_end<'a>(
-    day: &str,
-    words: &mut impl Iterator<Item = &'a str>,
-) -> Option<(UtcMs, UtcMs)> {
-    let begin = instant(day, words.next()?)?;
-    let end = instant(words.next()?, words.next()?)?;
-    Some((begin, end))
-}
-
-/// The cause with which a text begins; the text if it is none.
-fn cause_of(text: &str) -> String {
-    let mut causes = Cause::ALL.into_iter().map(Cause::word);
-    let known = causes.find(|word| {
-        let rest = text.strip_prefix(word);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
-    });
-    known.unwrap_or(text).to_owned()
-}
-
-/// An instant as it is told here: `2026-11-23` and `14:05:09`.
-pub(super) fn instant(day: &str, time: &str) -> Option<UtcMs> {
-    format!("{day}T{time}Z").parse().ok()
 }
 
 fn in_gaps(gaps: u64) -> String {
@@ -181,37 +85,32 @@ fn in_gaps(gaps: u64) -> String {
 }
 
 /// `network 30 s in 2 gaps, stall 41 s in 1 gap`
-pub(super) fn causes(statement: &Statement<'_>, of: &str) -> String {
-    let causes = statement.causes(of);
-    let mut causes: Vec<(&Cause, &(u64, u64))> = causes.iter().collect();
-    causes.sort_by_key(|(cause, (_, seconds))| (std::cmp::Reverse(*seconds), **cause));
-    let told: Vec<String> = causes
+pub(super) fn causes(of: &Share) -> String {
+    let mut causes: Vec<(&Cause, &OfCause)> = of.causes.iter().collect();
+    causes.sort_by_key(|(cause, of)| (std::cmp::Reverse(of.seconds), **cause));
+    let told = causes
         .iter()
-        .map(|(cause, (gaps, seconds))| {
-            format!("{cause} {} s {}", thousands(*seconds), in_gaps(*gaps))
-        })
-        .collect();
-    told.join(", ")
+        .map(|(cause, of)| format!("{cause} {} s {}", thousands(of.seconds), in_gaps(of.gaps)));
+    told.collect::<Vec<String>>().join(", ")
 }
 
-fn of_server(statement: &Statement<'_>, server: &str) -> String {
+fn of_server(statement: &Statement, server: &str, share: &Share) -> String {
     let mut gaps: Vec<&Gap> = statement.gaps_of(server).collect();
     if gaps.is_empty() {
         return format!("Server {server} has every second that it gives an account of.\n");
     }
-    let missing: u64 = statement.causes(server).values().map(|(_, s)| s).sum();
     let mut head = format!(
         "Server {server} lacks {} {}: {}.",
-        plural(missing, "second", "seconds"),
-        in_gaps(gaps.len() as u64),
-        causes(statement, server)
+        plural(share.in_gaps(), "second", "seconds"),
+        in_gaps(share.gaps),
+        causes(share)
     );
     if OF_SERVER_MAX < gaps.len() {
         gaps.sort_by_key(|gap| (std::cmp::Reverse(gap.seconds()), gap.begin));
         gaps.truncate(OF_SERVER_MAX);
         gaps.sort_by_key(|gap| gap.begin);
         head.extend([format!(
-            " The {OF_SERVER_MAX} {LONGEST}, all of them in {}_gaps.csv.",
+            " The {OF_SERVER_MAX} longest are listed, all of them in {}_gaps.csv.",
             statement.day
         )]);
     }
@@ -248,7 +147,7 @@ fn list(gaps: &[&Gap]) -> String {
     text
 }
 
-fn glossary(statement: &Statement<'_>) -> String {
+fn glossary(statement: &Statement) -> String {
     let used = |cause: &Cause| statement.gaps.iter().any(|gap| gap.cause == *cause);
     let mut text = String::new();
     for cause in Cause::ALL.into_iter().filter(used) {

@@ -8,6 +8,10 @@ pub struct Words {
     pub stream: &'static str,
     /// What its lists have of each post.
     pub listed: &'static str,
+    /// What those name posts by, as many.
+    pub names: &'static str,
+    /// What a connection asks for when it asks for what was missed, as many.
+    pub backfills: &'static str,
     /// What a line of the list of ids is.
     pub ids: &'static str,
     /// The cells of such a line, with tabs between them.
@@ -70,6 +74,8 @@ impl Words {
     pub const UNKNOWN: Self = Self {
         stream: "a stream that this program does not know",
         listed: "Ids",
+        names: "ids",
+        backfills: "backfills",
         ids: "what there is of an hour, one a line, ascending",
         cells: &[Cell {
             name: "id",

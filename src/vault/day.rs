@@ -3,16 +3,23 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    csv, layout,
-    manifest::{Counts, Coverage, MANIFEST_BYTES_MAX, Manifest, ManifestError, MinuteRow, Minutes},
+    csv,
+    deleted::HELD_BACK,
+    layout,
+    manifest::{
+        ByWord, Conflicts, Counts, Coverage, MANIFEST_BYTES_MAX, Manifest, ManifestError,
+        MinuteRow, Minutes, Output,
+    },
     public::{DayFile, Public},
     report,
 };
 use crate::{
     cover::{
+        backfill::Backfill,
+        estimate::Estimate,
         gap::{self, Gap},
         seconds,
     },
@@ -37,41 +44,81 @@ impl DayError {
     }
 }
 
-/// What a day's files take from the manifest of an hour.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct DayHour {
+/// What the manifest of an hour says, but for its inputs and its history: all that a day's files take from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HourSaid {
     /// The hour.
     pub hour: Hour,
+    /// Name and version of the program that merged.
+    pub program: String,
+    /// Which stream.
+    pub stream: String,
+    /// The vault's time zone.
+    pub timezone: String,
     /// Its UTC time.
     pub intervals: Vec<Interval>,
     /// Its books.
     pub counts: Counts,
+    /// The data files.
+    pub outputs: Vec<Output>,
     /// Its table of minutes.
     pub minutes: Minutes,
     /// The seconds that the servers have.
     pub coverage: Coverage,
     /// Those that they have not.
     pub gaps: Vec<Gap>,
+    /// How many posts both of two servers missed.
+    pub estimate: Option<Estimate>,
+    /// What backfills brought.
+    pub backfills: Vec<Backfill>,
+    /// How many ids have each `(id >> 22) % 1000`.
+    pub residues: Vec<(u64, u64)>,
+    /// Posts whose copies differ.
+    pub conflicts: Conflicts,
+    /// Posts that were taken out on request, by reason.
+    #[serde(default, skip_serializing_if = "ByWord::is_empty")]
+    pub redactions: ByWord,
+    /// Records that were deleted, whose account is gone, or that are held back.
+    #[serde(default, skip_serializing_if = "ByWord::is_empty")]
+    pub deletions: ByWord,
 }
 
-impl From<&Manifest> for DayHour {
-    fn from(manifest: &Manifest) -> Self {
+impl From<Manifest> for HourSaid {
+    fn from(manifest: Manifest) -> Self {
         Self {
             hour: manifest.hour,
-            intervals: manifest.intervals.clone(),
-            counts: manifest.counts.clone(),
-            minutes: manifest.minutes.clone(),
-            coverage: manifest.coverage.clone(),
-            gaps: manifest.gaps.clone(),
+            program: manifest.program,
+            stream: manifest.stream,
+            timezone: manifest.timezone,
+            intervals: manifest.intervals,
+            counts: manifest.counts,
+            outputs: manifest.outputs,
+            minutes: manifest.minutes,
+            coverage: manifest.coverage,
+            gaps: manifest.gaps,
+            estimate: manifest.estimate,
+            backfills: manifest.backfills,
+            residues: manifest.residues,
+            conflicts: manifest.conflicts,
+            redactions: manifest.redactions,
+            deletions: manifest.deletions,
         }
+    }
+}
+
+impl HourSaid {
+    /// How many records are held back.
+    pub fn held_back(&self) -> u64 {
+        self.deletions.get(HELD_BACK).copied().unwrap_or(0)
     }
 }
 
 /// Writes the files of a day anew from the manifests that are in place.
 pub fn write(disk: &dyn Disk, vault: &Path, day: Day) -> Result<(), DayError> {
     let hours = hours_in(disk, &layout::day_folder(vault, day), day)?;
-    for (name, text) in files(day, &hours) {
-        let path = layout::day_folder(vault, day).join(name);
+    for file in TABLES {
+        let path = Public::Day(day, file).path(vault);
+        let text = table(file, &hours).unwrap_or_default();
         disk::put(disk, &path, text.as_bytes()).map_err(|source| DayError {
             path,
             source: source.into(),
@@ -81,13 +128,13 @@ pub fn write(disk: &dyn Disk, vault: &Path, day: Day) -> Result<(), DayError> {
 }
 
 /// What the manifests in a day's folder say, in the order of their hours.
-pub fn hours_in(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<DayHour>, DayError> {
+pub fn hours_in(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<HourSaid>, DayError> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |source| DayError { path, source }
     };
     let entries = disk.list(folder).map_err(|e| at(folder)(e.into()))?;
-    let mut hours: Vec<DayHour> = Vec::new();
+    let mut hours: Vec<HourSaid> = Vec::new();
     for entry in entries
         .iter()
         .filter(|e| layout::hour_of_manifest(&e.name).is_some_and(|hour| hour.day() == day))
@@ -101,19 +148,17 @@ pub fn hours_in(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<DayHour>
     Ok(hours)
 }
 
-/// The names and texts of a day's files.
-pub fn files(day: Day, hours: &[DayHour]) -> [(String, String); 3] {
-    let name = |file| Public::Day(day, file).name();
-    [
-        (name(DayFile::Report), report::text(hours)),
-        (name(DayFile::Gaps), gaps_text(&gaps(hours))),
-        (name(DayFile::Exposure), exposure_text(hours)),
-    ]
-}
+/// The files of a day that are written with every revision.
+pub const TABLES: [DayFile; 3] = [DayFile::Report, DayFile::Gaps, DayFile::Exposure];
 
-/// The gaps of hours that follow each other, joined where they touch.
-pub fn gaps(hours: &[DayHour]) -> Vec<Gap> {
-    gap::join(hours.iter().flat_map(|hour| &hour.gaps))
+/// One of these, made of what the day's hours say; `None` for another file.
+pub fn table(file: DayFile, hours: &[HourSaid]) -> Option<String> {
+    match file {
+        DayFile::Report => Some(report::text(hours)),
+        DayFile::Gaps => Some(gaps_text(&gap::join(hours.iter().flat_map(|h| &h.gaps)))),
+        DayFile::Exposure => Some(exposure_text(hours)),
+        DayFile::Certificate | DayFile::Picture | DayFile::Readme | DayFile::Statement => None,
+    }
 }
 
 /// Gaps as CSV, one a line.
@@ -134,7 +179,7 @@ pub fn gaps_text(gaps: &[Gap]) -> String {
 }
 
 /// For each minute the seconds that any server covered, and the posts: the offset for count models.
-fn exposure_text(hours: &[DayHour]) -> String {
+fn exposure_text(hours: &[HourSaid]) -> String {
     let mut text = b"hour,minute,seconds_covered,posts\n".to_vec();
     for hour in hours {
         let label = hour.hour.to_string();
@@ -159,7 +204,7 @@ fn exposure_text(hours: &[DayHour]) -> String {
 }
 
 /// The covered seconds of the union in each minute of an hour.
-fn covered_by_minute(hour: &DayHour) -> Vec<u64> {
+fn covered_by_minute(hour: &HourSaid) -> Vec<u64> {
     let bits = hour.coverage.union.bits(seconds::count(&hour.intervals));
     let covered = bits.map(|(covered, _)| covered).unwrap_or_default();
     let begins = hour.coverage.union.begins;

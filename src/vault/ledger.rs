@@ -34,6 +34,25 @@ pub struct Line {
     pub previous: String,
 }
 
+/// What a line says of a revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// The hour.
+    pub hour: Hour,
+    /// 1, 2, 3 …
+    pub revision: u64,
+    /// SHA-256 of its manifest.
+    pub manifest_sha256: String,
+}
+
+impl Line {
+    /// Whether it is the line of that revision.
+    pub fn is_of(&self, of: &Committed) -> bool {
+        (self.hour, self.revision, &self.manifest_sha256)
+            == (of.hour, of.revision, &of.manifest_sha256)
+    }
+}
+
 /// Why a ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{deleted::HELD_BACK, layout::Kind};
+use super::layout::Kind;
 use crate::{
     cover::{
         backfill::Backfill,
@@ -329,19 +329,7 @@ impl Manifest {
 
     /// The canonical form.
     pub fn to_json(&self) -> Vec<u8> {
-        let mut json = Vec::new();
-        let mut writer = serde_json::Serializer::with_formatter(&mut json, Shallow::default());
-        // writing to memory what is made of texts and numbers
-        if self.serialize(&mut writer).is_err() {
-            json.clear();
-        }
-        json.push(b'\n');
-        json
-    }
-
-    /// How many records are held back.
-    pub fn held_back(&self) -> u64 {
-        self.deletions.get(HELD_BACK).copied().unwrap_or(0)
+        canonical(self)
     }
 
     /// Whether the books balance: what was taken is what was kept, dropped as a copy, rejected, or deleted since.
@@ -361,6 +349,18 @@ impl Manifest {
             && total.lines + redacted == inputs
             && self.minutes.rows.iter().map(|row| row.1).sum::<u64>() == total.posts
     }
+}
+
+/// The canonical form of a value that is made of texts and numbers.
+pub fn canonical(value: &impl Serialize) -> Vec<u8> {
+    let mut json = Vec::new();
+    let mut writer = serde_json::Serializer::with_formatter(&mut json, Shallow::default());
+    // writing to memory
+    if value.serialize(&mut writer).is_err() {
+        json.clear();
+    }
+    json.push(b'\n');
+    json
 }
 
 /// SHA-256 of bytes, in hex.

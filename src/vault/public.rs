@@ -93,23 +93,26 @@ pub enum DayFile {
     Gaps,
     /// The seconds that were seen, minute by minute.
     Exposure,
-    /// The statement of both.
+    /// The statement of the day in words.
     Certificate,
     /// Its picture.
     Picture,
     /// What the folder holds and how it may be used.
     Readme,
+    /// The statement as values, of which these three are made. It comes after them: what it speaks of is there.
+    Statement,
 }
 
 impl DayFile {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Report,
         Self::Gaps,
         Self::Exposure,
         Self::Certificate,
         Self::Picture,
         Self::Readme,
+        Self::Statement,
     ];
 
     /// What the name has after the day.
@@ -121,6 +124,7 @@ impl DayFile {
             Self::Certificate => "_certificate.txt",
             Self::Picture => "_certificate.svg",
             Self::Readme => "_README.md",
+            Self::Statement => "_certificate.json",
         }
     }
 }

@@ -4,19 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{day::DayHour, manifest::Counts};
+use super::{day::HourSaid, manifest::Counts};
 use crate::segment::name::{Leg, ServerId};
 
 /// The report of a day, its hours in order.
-pub fn text(hours: &[DayHour]) -> String {
-    text_with(hours, &BTreeSet::new())
-}
-
-/// The same with columns for these servers, too: what other hours of the day have part in.
-pub fn text_with(hours: &[DayHour], others: &BTreeSet<ServerId>) -> String {
+pub fn text(hours: &[HourSaid]) -> String {
     let legs = hours.iter().flat_map(|hour| hour.counts.servers.keys());
-    let of_servers = legs.map(|leg| &leg.server);
-    let servers: BTreeSet<&ServerId> = of_servers.chain(others).collect();
+    let servers: BTreeSet<&ServerId> = legs.map(|leg| &leg.server).collect();
     if servers.len() <= 1 {
         let rows = hours
             .iter()
@@ -35,7 +29,7 @@ pub fn text_with(hours: &[DayHour], others: &BTreeSet<ServerId>) -> String {
     )
 }
 
-fn row(hour: &DayHour, servers: &BTreeSet<&ServerId>) -> String {
+fn row(hour: &HourSaid, servers: &BTreeSet<&ServerId>) -> String {
     let Counts {
         servers: here,
         total,
@@ -64,13 +58,6 @@ fn row(hour: &DayHour, servers: &BTreeSet<&ServerId>) -> String {
         posts.join("\t"),
         total.posts
     )
-}
-
-/// The servers that a report's first line names, if it has a column for each.
-pub fn servers(text: &str) -> BTreeSet<ServerId> {
-    let head = text.lines().next().unwrap_or_default();
-    let columns = head.split('\t').filter_map(|of| of.strip_prefix("serv "));
-    columns.filter_map(|id| id.parse().ok()).collect()
 }
 
 /// With two decimals at most and one at least, as the predecessor's rounding printed it.

@@ -16,15 +16,15 @@ use std::{
     str::FromStr,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ledger::{self, Line},
+    ledger::{self, Committed, Line},
     manifest::sha256,
 };
 use crate::{
-    period::{Hour, UtcMs},
+    period::UtcMs,
     stamp::{
         request::Hash,
         token::{ANSWER_BYTES_MAX, NoToken, Token},
@@ -126,7 +126,7 @@ pub fn folder(vault: &Path) -> PathBuf {
 }
 
 /// A stamp that holds.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stamp {
     /// Its file's name.
     pub name: String,
@@ -260,15 +260,10 @@ impl Witness {
 
     /// The number of the last of the lines about these revisions; `None` if there is none, or one of them
     /// is not in the ledger.
-    pub fn line_of<'a>(
-        &self,
-        mut revisions: impl Iterator<Item = (Hour, u64, &'a str)>,
-    ) -> Option<u64> {
-        revisions.try_fold(0, |last, (hour, revision, sha256)| {
-            let is_it = |line: &Line| {
-                (line.hour, line.revision, &*line.manifest_sha256) == (hour, revision, sha256)
-            };
+    pub fn line_of<'a>(&self, mut revisions: impl Iterator<Item = &'a Committed>) -> Option<u64> {
+        revisions.try_fold(0, |last, of| {
             let mut lines = (1_u64..).zip(&self.lines);
+            let is_it = |line: &Line| line.is_of(of);
             let found = lines.find(|(_, (line, _))| line.as_ref().is_some_and(is_it));
             found.map(|(number, _)| number.max(last))
         })

@@ -25,12 +25,12 @@ use crate::{
     },
     doi::Doi,
     period::{Day, Hour},
-    report::{read, readme, stamped, statement::Statement},
+    report::{read, stamped, statement::Statement},
     text::plural,
     vault::{
         doi::{self, Minted},
         ledger::{self, Line},
-        public::{DayFile, Public, RootFile},
+        public::{Public, RootFile},
     },
     world::disk::Disk,
 };
@@ -51,46 +51,21 @@ pub fn check(disk: &dyn Disk, survey: &Survey) -> Problems {
             check.all();
         }
     }
-    readmes(disk, survey, &mut problems);
     problems
 }
 
-/// Whether the DOI that a day's README names is the archive's.
-fn readmes(disk: &dyn Disk, survey: &Survey, problems: &mut Problems) {
-    let of_root = |root: &Root| {
-        if root.identity.is_some() {
-            return Minted::doi(disk, &root.path).ok();
-        }
-        let path = Public::Root(RootFile::DataCite).path(&root.path);
-        let text = in_place(disk, &path).ok()??;
-        Some(datacite::read_back(&String::from_utf8_lossy(&text))?.doi)
-    };
-    let of_roots: Vec<Option<Option<Doi>>> = survey.roots.iter().map(of_root).collect();
-    for ((folder, day), root) in &survey.days {
-        let path = folder.join(Public::Day(*day, DayFile::Readme).name());
-        let Ok(Some(text)) = in_place(disk, &path) else {
-            continue;
-        };
-        let Some(told) = readme::told_doi(&String::from_utf8_lossy(&text)) else {
-            continue;
-        };
-        match root.and_then(|root| of_roots.get(root)?.as_ref()) {
-            Some(Some(doi)) if *doi == told => (),
-            Some(Some(doi)) => {
-                problems.wrong(&path, format!("it names {told}, the archive has {doi}"));
-            }
-            Some(None) => {
-                let what = format!("it names {told}, which the files to cite by do not name (yet)");
-                problems.unfinished(&path, what);
-            }
-            None => {
-                let what = format!(
-                    "whether {told} is the archive's, datacite.json in its root would tell"
-                );
-                problems.incomplete(&path, what);
-            }
-        }
+/// Nothing here tells whether an archive has a DOI.
+pub(super) struct NotTold;
+
+/// The DOI of an archive, if it has one.
+pub(super) fn doi_of(disk: &dyn Disk, root: &Root) -> Result<Option<Doi>, NotTold> {
+    if root.identity.is_some() {
+        return Minted::doi(disk, &root.path).map_err(|_damaged| NotTold);
     }
+    let path = Public::Root(RootFile::DataCite).path(&root.path);
+    let text = in_place(disk, &path).map_err(|_damaged| NotTold)?;
+    let read = |text: Vec<u8>| datacite::read_back(&String::from_utf8_lossy(&text));
+    text.and_then(read).map(|says| says.doi).ok_or(NotTold)
 }
 
 struct Check<'a> {
@@ -330,19 +305,21 @@ impl Check<'_> {
             if *root != Some(self.number) {
                 continue;
             }
-            let mut hours = read::readable(self.disk, folder, *day);
-            hours.retain(|read| {
-                let line = latest.get(&read.manifest.hour);
-                let last = read.revisions.last();
+            let mut said = read::readable(self.disk, folder, *day);
+            let revisions = said.revisions.clone();
+            said.retain(|hour| {
+                let line = latest.get(&hour);
+                let mut revisions = revisions.iter().rev();
+                let last = revisions.find(|revision| revision.of.hour == hour);
                 // another manifest than the ledger's has been told of
                 line.zip(last)
-                    .is_some_and(|(line, last)| line.manifest_sha256 == last.sha256)
+                    .is_some_and(|(line, last)| line.manifest_sha256 == last.of.manifest_sha256)
             });
-            let Ok(statement) = Statement::of(*day, &hours) else {
+            let Ok(statement) = Statement::of(*day, said) else {
                 continue;
             };
-            for hour in &hours {
-                absent.remove(&hour.manifest.hour);
+            for said in &statement.hours {
+                absent.remove(&said.hour);
             }
             archive = Some(Archive::of(&statement));
             days.insert(*day, DaySum::of(&statement));

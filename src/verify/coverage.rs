@@ -20,7 +20,7 @@ use crate::{
     period::{Minute, UtcMs},
     segment::name::Partition,
     source::Source,
-    vault::manifest::{Manifest, MinuteRow},
+    vault::{day::HourSaid, manifest::MinuteRow},
 };
 
 /// The seconds of one server, or of the union.
@@ -65,7 +65,7 @@ const BEGIN_UNSURE_S: i64 = UNDER_WAY_MAX_MS / 1_000 + 6;
 /// One hour that is being checked.
 struct Check<'a> {
     path: &'a Path,
-    manifest: &'a Manifest,
+    said: &'a HourSaid,
     /// Whether a post may have a time at which nobody listened: then it covers no second.
     is_claimed: bool,
     seconds: Vec<i64>,
@@ -74,24 +74,24 @@ struct Check<'a> {
     problems: &'a mut Problems,
 }
 
-/// Checks what the manifest says of the hour's seconds; `rows` is what its ids say, if they are there.
+/// Checks what is said of the hour's seconds; `rows` is what its ids say, if they are there.
 pub fn check(
     path: &Path,
-    (source, manifest): (&dyn Source, &Manifest),
+    (source, said): (&dyn Source, &HourSaid),
     rows: Option<&Rows>,
     problems: &mut Problems,
 ) {
     let mut check = Check {
         path,
-        manifest,
+        said,
         is_claimed: source.times_are_claimed(),
-        seconds: seconds::all(&manifest.intervals).collect(),
-        parts: part::parts(&manifest.minutes.servers),
+        seconds: seconds::all(&said.intervals).collect(),
+        parts: part::parts(&said.minutes.servers),
         problems,
     };
     check.estimate();
-    let coverage = &manifest.coverage;
-    if !coverage.servers.keys().eq(manifest.counts.servers.keys()) {
+    let coverage = &said.coverage;
+    if !coverage.servers.keys().eq(said.counts.servers.keys()) {
         check.wrong("its coverage has not the servers of the counts");
     }
     let union = check.bits(UNION, &coverage.union);
@@ -140,7 +140,7 @@ impl Check<'_> {
 
     /// Whether the union begins with the archive's first connection, or at most a minute before it.
     fn beginning(&mut self) {
-        let coverage = &self.manifest.coverage;
+        let coverage = &self.said.coverage;
         let begins = coverage.union.begins.filter(|_| 0 < coverage.union.seconds);
         let fits = match (begins, coverage.began) {
             (Some(begins), Some(began)) => {
@@ -167,7 +167,7 @@ impl Check<'_> {
             covered,
             quiet,
         };
-        let intervals = &self.manifest.intervals;
+        let intervals = &self.said.intervals;
         let found = Covered::of(intervals, begins, &bits.with_posts(), &bits.quiet);
         if found.begins != begins || begins.is_some_and(|at| at.0.rem_euclid(1_000) != 0) {
             self.wrong(format!(
@@ -208,7 +208,7 @@ impl Check<'_> {
             self.wrong("the seconds covered by the servers do not add up to those of all");
         }
         for (number, (id, bits)) in servers.iter().enumerate() {
-            let rows = self.manifest.minutes.rows.iter();
+            let rows = self.said.minutes.rows.iter();
             let posts: BTreeMap<Minute, u64> = rows
                 .map(|row| (row.0, row.2.get(number).copied().unwrap_or(0)))
                 .collect();
@@ -299,7 +299,7 @@ impl Check<'_> {
         let mut listed = 0;
         for (of, bits) in all {
             let gaps: Vec<&Gap> = self
-                .manifest
+                .said
                 .gaps
                 .iter()
                 .filter(|gap| gap.server == of)
@@ -324,7 +324,7 @@ impl Check<'_> {
             }
             causes.push(found);
         }
-        if listed != self.manifest.gaps.len() {
+        if listed != self.said.gaps.len() {
             self.wrong("it has gaps of servers that it does not have");
         }
         let Some(of_union) = causes.pop() else { return };
@@ -398,7 +398,7 @@ impl Check<'_> {
     fn missing(&self) -> BTreeMap<i64, BTreeSet<Partition>> {
         let mut missing: BTreeMap<i64, BTreeSet<Partition>> = BTreeMap::new();
         for gap in self
-            .manifest
+            .said
             .gaps
             .iter()
             .filter(|gap| !gap.partitions.is_empty())
@@ -427,7 +427,7 @@ impl Check<'_> {
 
     /// Whether the estimate is what the table of minutes gives, and the table what the bitmaps say.
     fn estimate(&mut self) {
-        let minutes = &self.manifest.minutes;
+        let minutes = &self.said.minutes;
         let (rows, parts) = (&minutes.rows, self.parts.clone());
         let is_whole = |part: &Part| part.partition.is_none();
         let whole_has_two = parts
@@ -445,7 +445,7 @@ impl Check<'_> {
         {
             return self.wrong("the table of minutes is not that of so many servers");
         }
-        if estimate(minutes.both()) != self.manifest.estimate {
+        if estimate(minutes.both()) != self.said.estimate {
             self.wrong("the estimate is not what the table of minutes gives");
         }
         for part in parts.iter().filter(|part| part.legs.len() == 2) {
@@ -455,7 +455,7 @@ impl Check<'_> {
 
     /// Whether what the table says of the two legs of a part can be, and is what their bitmaps say.
     fn both(&mut self, part: &Part) {
-        let minutes = &self.manifest.minutes;
+        let minutes = &self.said.minutes;
         let of_part = part
             .partition
             .and_then(|one| minutes.partitions.get(&one.number()));
@@ -479,7 +479,7 @@ impl Check<'_> {
             self.wrong("the table of minutes has numbers for two servers that cannot be");
         }
         let with_posts = |leg: usize| {
-            let covered = self.manifest.coverage.servers.values().nth(leg)?;
+            let covered = self.said.coverage.servers.values().nth(leg)?;
             let (covered, quiet) = covered.bits(self.seconds.len())?;
             let begins = None;
             let bits = Bits {

@@ -1,8 +1,7 @@
-//! Whether a day's files are what its manifests say, and whether all are there that speak of each other.
+//! Which hours a day has, and whether all of its files are there that speak of each other.
 //!
-//! In a vault every word is made again. A copy of published files lacks the manifests of former
-//! revisions: there the section on revisions is held against the ledger, and all the rest is made again.
-//! Where a copy lacks hours, what its files say of the others is still checked.
+//! Where a copy lacks hours, what `certificate.json` says of them stands in for their manifests: then the day's files are
+//! held against each other, and against the manifests of the hours that are here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,29 +9,28 @@ use std::{
 };
 
 use super::{
-    day_tables, day_words,
+    day_files,
     found::Found,
     hour::HourFound,
-    pieces::Time,
     problem::{Problems, Severity},
     survey::{Root, Survey},
-    told_hours::{Spoken, of_certificate, of_exposure_row, of_ledger, of_report_row},
     whole::{self, Whole},
 };
 use crate::{
-    period::{Day, Hour, Interval, Zone},
-    report::{certificate::ranges, read, statement::HourRead},
+    period::{Day, Hour},
+    report::{
+        certificate::{in_hours, ranges},
+        files, read,
+        statement::{BYTES_MAX, DaySaid, Spoken, Told},
+    },
     text::plural,
     vault::{
+        day::HourSaid,
         ledger::{self, Line},
         public::{DayFile, Public},
-        witness::Witness,
     },
     world::disk::{self, Disk},
 };
-
-/// A gap has some 100 bytes, and a day at most a few for each of its seconds and servers.
-const BYTES_MAX: u64 = 256 << 20;
 
 /// Puts together what was found in the hours of a survey (in its order), and checks all that they have in
 /// common.
@@ -60,42 +58,79 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Found {
 }
 
 /// A day that is being checked.
-pub struct Checked<'a> {
+pub(super) struct Checked<'a> {
+    pub(super) disk: &'a dyn Disk,
     /// Its folder.
-    pub folder: &'a Path,
+    pub(super) folder: &'a Path,
     /// Which.
-    pub day: Day,
+    pub(super) day: Day,
     /// Whether everything must be there.
-    pub is_strict: bool,
-    /// The ledger that was found.
-    pub ledger: Option<&'a BTreeMap<Hour, Vec<Line>>>,
-    /// Its stamps.
-    pub witness: Option<&'a Witness>,
-    /// The hours that can be read, ascending.
-    pub hours: Vec<HourRead>,
-    /// The hours that something speaks of and that cannot be read.
-    pub lacks: BTreeSet<Hour>,
-    /// Who speaks of which hours.
-    pub spoken: Spoken,
-    /// The UTC time of the hours that are here, and of all.
-    time: [Vec<Interval>; 2],
+    pub(super) is_strict: bool,
+    /// What it belongs to.
+    pub(super) root: Option<&'a Root>,
+    /// Its files that are there.
+    pub(super) texts: BTreeMap<DayFile, Vec<u8>>,
+    /// What the manifests say that are here and can be read.
+    pub(super) said: DaySaid,
+    /// What its statement speaks of.
+    pub(super) spoken: Option<Spoken>,
+    /// What its statement says, if it has the form that this program writes.
+    pub(super) told: Option<Told>,
+    /// The hours that something speaks of, and that no manifest here tells of.
+    pub(super) lacks: BTreeSet<Hour>,
 }
 
 impl Checked<'_> {
-    /// The name of a file of the day.
-    pub fn name(&self, file: DayFile) -> String {
-        Public::Day(self.day, file).name()
+    /// Where a file of the day lies.
+    pub(super) fn path(&self, file: DayFile) -> PathBuf {
+        self.folder.join(Public::Day(self.day, file).name())
     }
 
-    /// The UTC time of its hours.
-    pub fn time(&self) -> Time<'_> {
-        let [here, known] = &self.time;
-        Time { here, known }
+    /// The ledger's lines of an hour; `None` without a ledger.
+    pub(super) fn lines(&self, hour: Hour) -> Option<&[Line]> {
+        let ledger = self.root?.ledger.as_ref()?;
+        Some(ledger.get(&hour).map_or(&[][..], Vec::as_slice))
+    }
+
+    /// What the statement says of the hours that lack, if it speaks of their last revisions.
+    fn told_of_lacks(&self) -> Option<Vec<&HourSaid>> {
+        let of = |hour: &Hour| {
+            let told = self.told.as_ref()?;
+            let said = told.hours.iter().find(|said| said.hour == *hour)?;
+            let last = self.lines(*hour).and_then(<[Line]>::last);
+            let mut revisions = told.revisions.iter();
+            let is_last = last.is_none_or(|last| revisions.any(|it| last.is_of(&it.of)));
+            is_last.then_some(said)
+        };
+        self.lacks.iter().map(of).collect()
+    }
+
+    /// What all hours of the day say, as far as it is known which there are and what each says.
+    pub(super) fn all_hours(&self) -> Option<Vec<HourSaid>> {
+        let mut all = self.said.hours.clone();
+        all.extend(self.told_of_lacks()?.into_iter().cloned());
+        all.sort_by_key(|said| said.hour);
+        (!all.is_empty()).then_some(all)
+    }
+
+    /// What is said of a file that is not what it should be.
+    pub(super) fn not_as(&self, file: DayFile, what: &str) -> String {
+        let lacks: Vec<Hour> = self.lacks.iter().copied().collect();
+        let (statement, says) = match file {
+            DayFile::Statement => ("its own values", "say"),
+            _ => ("certificate.json", "says"),
+        };
+        let by = match (self.said.hours.as_slice(), lacks.as_slice()) {
+            (_, []) => "the day's manifests say".to_owned(),
+            ([], _) => format!("{statement} {says}"),
+            (_, lacks) => format!(
+                "the day's manifests, and of {} {statement}, say",
+                in_hours(lacks)
+            ),
+        };
+        format!("it is not what {by}: {what}")
     }
 }
-
-/// What a day's files hold, those that are there.
-pub type Texts = BTreeMap<DayFile, Vec<u8>>;
 
 /// Checks a day; gives the hours of which there is nothing to check.
 fn check_day(
@@ -113,29 +148,30 @@ fn check_day(
     let is_vault = root.is_some_and(|root| root.identity.is_some());
     let is_strict = is_vault || places().any(|place| place.is_strict);
     let named: BTreeSet<Hour> = places().map(|place| place.hour).collect();
-    let texts = texts(disk, (folder, day), problems);
-    let ledger = root.and_then(|root| root.ledger.as_ref());
-    let spoken = spoken(day, ledger, &texts);
-    let hours = read::readable(disk, folder, day);
-    let here: BTreeSet<Hour> = hours.iter().map(|hour| hour.manifest.hour).collect();
-    let mut all: BTreeSet<Hour> = named.clone();
-    // in a vault the ledger alone says what there is
-    all.extend(match (is_strict, &spoken.ledger) {
-        (true, Some(ledger)) => ledger.clone(),
-        _ => spoken.hours(),
-    });
-    let time = times(&hours, &all);
-    let checked = Checked {
+    let mut checked = Checked {
+        disk,
         folder,
         day,
         is_strict,
-        ledger,
-        witness: root.map(|root| &root.witness),
-        lacks: all.difference(&here).copied().collect(),
-        hours,
-        spoken,
-        time,
+        root,
+        texts: BTreeMap::new(),
+        said: read::readable(disk, folder, day),
+        spoken: None,
+        told: None,
+        lacks: BTreeSet::new(),
     };
+    read_files(&mut checked, problems);
+    let mut all: BTreeSet<Hour> = named.clone();
+    let speakers = speakers(&checked);
+    let is_ledger = |(name, _): &&(&str, BTreeSet<Hour>)| *name == LEDGER;
+    // in a vault the ledger alone says what there is
+    let ledger = speakers.iter().find(is_ledger).filter(|_| is_strict);
+    let who = ledger.map_or(&*speakers, std::slice::from_ref);
+    all.extend(who.iter().flat_map(|(_, hours)| hours));
+    checked.lacks.clone_from(&all);
+    for said in &checked.said.hours {
+        checked.lacks.remove(&said.hour);
+    }
     let missing: BTreeSet<Hour> = all.difference(&named).copied().collect();
     if is_strict {
         let of = root.map_or(folder, |root| &root.path);
@@ -144,100 +180,104 @@ fn check_day(
             problems.add_of(Severity::Wrong, &ledger::path(of), Some(day), what);
         }
     } else {
-        tell_lacks(&checked, problems);
-        tell_missing_files(&checked, &texts, problems);
+        tell_lacks(&checked, &speakers, problems);
+        tell_missing_files(&checked, problems);
     }
     // the files of a revision that is being put in place may be those of before or after
     let is_unfinished = is_strict && places().any(|place| unfinished.contains(&place.hour));
-    check_tables(&checked, &texts, is_unfinished, problems);
+    day_files::tables(&checked, is_unfinished, problems);
     if !places().any(|place| place.is_half_done) {
-        day_words::check(disk, &checked, &texts, problems);
+        day_files::certified(&checked, problems);
     }
-    let is_missing = |hour: &&Hour| !is_strict || missing.contains(hour);
-    checked.lacks.iter().filter(is_missing).copied().collect()
+    let is_missing = |hour: &Hour| !is_strict || missing.contains(hour);
+    let lacks = checked.lacks.into_iter();
+    lacks.filter(is_missing).collect()
 }
 
 /// Reads the day's files.
-fn texts(disk: &dyn Disk, (folder, day): (&Path, Day), problems: &mut Problems) -> Texts {
-    let mut texts = Texts::new();
+fn read_files(of: &mut Checked<'_>, problems: &mut Problems) {
     for file in DayFile::ALL {
-        let path = folder.join(Public::Day(day, file).name());
-        let read = || match disk.len(&path)? {
-            Some(_) => disk::read_bounded(disk, &path, BYTES_MAX).map(Some),
+        let path = of.path(file);
+        let read = || match of.disk.len(&path)? {
+            Some(_) => disk::read_bounded(of.disk, &path, BYTES_MAX).map(Some),
             None => Ok(None),
         };
         match read() {
-            Ok(text) => texts.extend(text.map(|text| (file, text))),
+            Ok(text) => of.texts.extend(text.map(|text| (file, text))),
             Err(why) => {
                 problems.wrong(&path, why.to_string());
                 // it is there
-                texts.insert(file, Vec::new());
+                of.texts.insert(file, Vec::new());
             }
         }
     }
-    texts
-}
-
-/// Which hours the files speak of.
-fn spoken(day: Day, ledger: Option<&BTreeMap<Hour, Vec<Line>>>, texts: &Texts) -> Spoken {
-    let text = |file| {
-        let text = texts.get(&file)?;
-        Some(String::from_utf8_lossy(text).into_owned())
+    let Some(bytes) = of.texts.get(&DayFile::Statement) else {
+        return;
     };
-    let of = |file, hour_of: &dyn Fn(&str) -> Option<Hour>| {
-        Some(day_tables::hours_of(&text(file)?, hour_of))
-    };
-    Spoken {
-        ledger: ledger.map(|ledger| of_ledger(day, ledger)),
-        report: of(DayFile::Report, &|row| of_report_row(day, row)),
-        exposure: of(DayFile::Exposure, &|row| of_exposure_row(day, row)),
-        certificate: text(DayFile::Certificate).map(|text| of_certificate(day, &text)),
+    let read = Spoken::read(bytes).and_then(|spoken| Ok((Told::read(bytes, &spoken)?, spoken)));
+    match read {
+        Ok((told, spoken)) => (of.told, of.spoken) = (told, Some(spoken)),
+        Err(why) => {
+            let path = of.path(DayFile::Statement);
+            problems.wrong(&path, format!("it is not a certificate: {why}"));
+        }
     }
 }
 
-/// The UTC time of the hours that can be read, and of all.
-fn times(hours: &[HourRead], all: &BTreeSet<Hour>) -> [Vec<Interval>; 2] {
-    let here = hours
-        .iter()
-        .flat_map(|hour| hour.manifest.intervals.clone());
-    let here: Vec<Interval> = here.collect();
-    let zone = hours.first().map(|hour| hour.manifest.timezone.as_str());
-    // a zone that is not known has been told of
-    let zone = zone.and_then(|zone| Zone::named(zone).ok());
-    let known = |zone: Zone| all.iter().flat_map(|hour| zone.intervals(*hour)).collect();
-    let known = zone.map_or_else(Vec::new, known);
-    [here, known]
+/// How a person calls the ledger.
+const LEDGER: &str = "the ledger";
+
+/// Who speaks of which hours of the day. The report does where neither ledger nor statement does: it is held against them.
+fn speakers(of: &Checked<'_>) -> Vec<(&'static str, BTreeSet<Hour>)> {
+    let of_day = |hours: &mut dyn Iterator<Item = Hour>| -> BTreeSet<Hour> {
+        hours.filter(|hour| hour.day() == of.day).collect()
+    };
+    let ledger = of.root.and_then(|root| root.ledger.as_ref());
+    let mut speakers = Vec::new();
+    if let Some(ledger) = ledger {
+        speakers.push((LEDGER, of_day(&mut ledger.keys().copied())));
+    }
+    if let Some(spoken) = &of.spoken {
+        let mut hours = spoken.revisions.iter().map(|it| it.hour);
+        speakers.push(("certificate.json", of_day(&mut hours)));
+    }
+    if let Some(report) = of
+        .texts
+        .get(&DayFile::Report)
+        .filter(|_| speakers.is_empty())
+    {
+        let report = String::from_utf8_lossy(report);
+        let rows = report
+            .lines()
+            .filter_map(|row| row.split('\t').next()?.parse().ok());
+        let rows: BTreeSet<i64> = rows.collect();
+        let mut hours = of.day.hours().filter(|hour| rows.contains(&hour.of_day()));
+        speakers.push(("report.txt", of_day(&mut hours)));
+    }
+    speakers
 }
 
 /// Names the hours that a copy lacks, and what could be checked without them.
-fn tell_lacks(of: &Checked<'_>, problems: &mut Problems) {
+fn tell_lacks(of: &Checked<'_>, speakers: &[(&str, BTreeSet<Hour>)], problems: &mut Problems) {
     if of.lacks.is_empty() {
         return;
     }
     let lacks: Vec<Hour> = of.lacks.iter().copied().collect();
-    let (word, have) = match lacks.len() {
-        1 => ("hour", "has"),
-        _ => ("hours", "have"),
+    let (have, them) = match lacks.len() {
+        1 => ("has", "it"),
+        _ => ("have", "them"),
     };
-    let mut what = format!(
-        "{word} {} of {} {have} no manifest here",
-        ranges(&lacks),
-        of.day
-    );
-    let speakers = of.spoken.speakers(&of.lacks);
-    if let Some((last, others)) = speakers.split_last() {
-        let speak = if others.is_empty() { "speaks" } else { "speak" };
-        let all = if others.is_empty() {
-            (*last).to_owned()
-        } else {
-            format!("{} and {last}", others.join(", "))
-        };
-        what.extend([format!(
-            ", but {all} {speak} of {}",
-            if lacks.len() == 1 { "it" } else { "them" }
-        )]);
+    let hours = in_hours(&lacks);
+    let mut what = format!("{hours} of {} {have} no manifest here", of.day);
+    let speaking = speakers.iter();
+    let speaking = speaking.filter(|(_, hours)| !hours.is_disjoint(&of.lacks));
+    let speaking: Vec<&str> = speaking.map(|(name, _)| *name).collect();
+    match speaking[..] {
+        [] => (),
+        [one] => what.extend([format!(", but {one} speaks of {them}")]),
+        _ => what.extend([format!(", but {} speak of {them}", speaking.join(" and "))]),
     }
-    if let Some(ledger) = &of.spoken.ledger {
+    if let Some((LEDGER, ledger)) = speakers.first() {
         let unknown: Vec<Hour> = of.lacks.difference(ledger).copied().collect();
         if !unknown.is_empty() {
             what.extend([format!(
@@ -246,77 +286,50 @@ fn tell_lacks(of: &Checked<'_>, problems: &mut Problems) {
             )]);
         }
     }
-    let here: Vec<Hour> = of.hours.iter().map(|hour| hour.manifest.hour).collect();
-    let rest = if here.is_empty() {
+    let here: Vec<Hour> = of.said.hours.iter().map(|said| said.hour).collect();
+    let checked = if here.is_empty() {
+        String::new()
+    } else {
+        format!("{}, ", in_hours(&here))
+    };
+    let rest = if of.told_of_lacks().is_some() {
+        format!(
+            ". Checked: {checked}and whether the day's files agree with what certificate.json says of {hours}. Not checked: \
+             whether that is what was committed"
+        )
+    } else if here.is_empty() {
         ". Nothing of the day could be checked".to_owned()
     } else {
         format!(
-            ". Checked: {} {}, and what the day's tables and lists say of {}. Not checked: {word} {}, and what is \
-             said of the whole day (sums, picture)",
-            if here.len() == 1 { "hour" } else { "hours" },
-            ranges(&here),
-            if here.len() == 1 { "it" } else { "them" },
-            ranges(&lacks)
+            ". Checked: {checked}by what is here of {}. Not checked: {hours}, and the day's tables",
+            if here.len() == 1 { "it" } else { "them" }
         )
     };
     what += &rest;
     problems.add_of(Severity::Incomplete, of.folder, Some(of.day), what);
-    for (speaks, silent, hours) in of.spoken.alone(&of.lacks) {
-        let ending = |file: &DayFile| of.name(*file).ends_with(&format!("_{speaks}"));
-        let file = DayFile::ALL.into_iter().find(ending);
-        let path = file.map_or(of.folder.to_owned(), |file| of.folder.join(of.name(file)));
-        let hours = ranges(&hours);
-        problems.wrong(
-            &path,
-            format!("it speaks of hour {hours}, of which {silent} says nothing"),
-        );
-    }
 }
 
 /// Names the files that a published day has and this copy has not.
-fn tell_missing_files(of: &Checked<'_>, texts: &Texts, problems: &mut Problems) {
+fn tell_missing_files(of: &Checked<'_>, problems: &mut Problems) {
     let missing = DayFile::ALL
         .into_iter()
-        .filter(|file| !texts.contains_key(file));
+        .filter(|file| !of.texts.contains_key(file));
     let missing: Vec<DayFile> = missing.collect();
     if missing.is_empty() {
         return;
     }
-    let names: Vec<String> = missing.iter().map(|file| of.name(*file)).collect();
+    let names = missing.iter().map(|file| Public::Day(of.day, *file).name());
+    let names: Vec<String> = names.collect();
     let mut what = format!(
         "{} of the day {} missing, and could not be compared: {}",
         plural(missing.len() as u64, "file", "files"),
         if missing.len() == 1 { "is" } else { "are" },
         names.join(", ")
     );
-    let nightly = [DayFile::Certificate, DayFile::Picture, DayFile::Readme];
-    if nightly.iter().all(|file| missing.contains(file)) {
+    if files::REPORTED.iter().all(|file| missing.contains(file)) {
         what += " (certificate, picture and README are published after the day's report)";
+    } else if missing.contains(&DayFile::Statement) {
+        what += " (without certificate.json the certificate, its picture and the README could not be compared, either)";
     }
     problems.add_of(Severity::Incomplete, of.folder, Some(of.day), what);
-}
-
-fn check_tables(of: &Checked<'_>, texts: &Texts, is_unfinished: bool, problems: &mut Problems) {
-    let severity = if is_unfinished {
-        Severity::Unfinished
-    } else {
-        Severity::Wrong
-    };
-    if of.hours.is_empty() {
-        return;
-    }
-    for file in [DayFile::Report, DayFile::Gaps, DayFile::Exposure] {
-        let path: PathBuf = of.folder.join(of.name(file));
-        match texts.get(&file) {
-            Some(text) => {
-                if let Some(what) = day_tables::wrong(of, file, text) {
-                    let what = format!("it is not what the day's manifests say: {what}");
-                    problems.add(severity, &path, what);
-                }
-            }
-            None if of.is_strict => problems.add(severity, &path, "it is missing"),
-            // that has been told
-            None => (),
-        }
-    }
 }

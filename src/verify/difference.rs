@@ -1,6 +1,8 @@
 //! How a text is not what it should be, line by line, so that a person finds the place. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::Value;
 
 /// So many differences are told one by one.
 const TOLD_MAX: usize = 5;
@@ -23,6 +25,87 @@ pub fn difference(found: &[u8], expected: &str) -> Option<String> {
         ends.push("its bytes are others, which no line shows".to_owned());
     }
     Some(ends.join("; "))
+}
+
+/// How a picture is not the one that it should be. It is one line: its elements are told.
+pub fn elements(found: &[u8], expected: &str) -> String {
+    let elements = |text: &str| text.replace('<', "\n<");
+    let (says, expected) = (
+        elements(&String::from_utf8_lossy(found)),
+        elements(expected),
+    );
+    let found: Vec<(usize, &str)> = (0..).zip(says.lines()).collect();
+    let wanted: Vec<&str> = expected.lines().collect();
+    let differences = differences(&found, &wanted, "element");
+    if differences.is_empty() {
+        "its line ends are others".to_owned()
+    } else {
+        told(&differences)
+    }
+}
+
+/// How values are not those that they should be, both as JSON: each by its place.
+pub fn values(found: &[u8], expected: &str) -> String {
+    let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
+    let mut differences = Vec::new();
+    compare(
+        "",
+        &read(found),
+        &read(expected.as_bytes()),
+        &mut differences,
+    );
+    if differences.is_empty() {
+        differences.push("its bytes are others, which no value shows".to_owned());
+    }
+    told(&differences)
+}
+
+fn compare(place: &str, found: &Value, expected: &Value, differences: &mut Vec<String>) {
+    match (found, expected) {
+        _ if found == expected => (),
+        (Value::Object(found), Value::Object(expected)) => {
+            let names: BTreeSet<&String> = found.keys().chain(expected.keys()).collect();
+            for name in names {
+                let place = if place.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{place}.{name}")
+                };
+                match (found.get(name), expected.get(name)) {
+                    (Some(found), Some(expected)) => {
+                        compare(&place, found, expected, differences);
+                    }
+                    (Some(found), None) => differences.push(format!(
+                        "{place}, {}, is not in them",
+                        shown(&found.to_string())
+                    )),
+                    _ => differences.push(format!("{place} is missing")),
+                }
+            }
+        }
+        (Value::Array(found), Value::Array(expected)) if found.len() == expected.len() => {
+            for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
+                let name = match (expected["hour"].as_str(), expected["revision"].as_u64()) {
+                    (Some(hour), Some(revision)) => format!("{hour} r{revision}"),
+                    (Some(hour), None) => hour.to_owned(),
+                    (None, _) => number.to_string(),
+                };
+                compare(&format!("{place}[{name}]"), found, expected, differences);
+            }
+        }
+        (Value::Array(found), Value::Array(expected)) => {
+            let texts = |of: &[Value]| of.iter().map(Value::to_string).collect::<Vec<String>>();
+            let (found, expected) = (texts(found), texts(expected));
+            let found: Vec<(usize, &str)> = (0..).zip(found.iter().map(String::as_str)).collect();
+            let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+            differences.extend(self::differences(&found, &expected, place));
+        }
+        _ => differences.push(format!(
+            "{place} is {}, by them it is {}",
+            shown(&found.to_string()),
+            shown(&expected.to_string())
+        )),
+    }
 }
 
 /// What is about line ends alone, and the text without that.
@@ -49,7 +132,7 @@ fn line_ends(text: &str, expected: &str) -> (String, Vec<String>) {
 }
 
 /// The differences between numbered lines and those that should be there, each in words.
-pub(super) fn differences(found: &[(usize, &str)], expected: &[&str], unit: &str) -> Vec<String> {
+fn differences(found: &[(usize, &str)], expected: &[&str], unit: &str) -> Vec<String> {
     let count = |lines: &mut dyn Iterator<Item = &str>| {
         let mut counts: HashMap<String, usize> = HashMap::new();
         for line in lines {
@@ -116,7 +199,7 @@ pub(super) fn differences(found: &[(usize, &str)], expected: &[&str], unit: &str
 }
 
 /// A handful of them, and how many more there are.
-pub(super) fn told(differences: &[String]) -> String {
+fn told(differences: &[String]) -> String {
     let shown = differences.iter().take(TOLD_MAX).cloned();
     let mut told: Vec<String> = shown.collect();
     let more = differences.len().saturating_sub(TOLD_MAX);
@@ -141,6 +224,41 @@ mod tests {
     fn check(found: &str, expected: &str, told: &str) {
         let said = difference(found.as_bytes(), expected).unwrap_or_default();
         assert_eq!(said, told);
+    }
+
+    #[test]
+    fn values_are_told_by_their_places() {
+        let expected =
+            r#"{"a": {"b": [1, {"hour": "2026-11-23_14", "c": "x"}]}, "d": [1, 2], "e": null}"#;
+        for (found, told) in [
+            (
+                expected.replace('x', "y"),
+                r#"a.b[2026-11-23_14].c is "\"y\"", by them it is "\"x\"""#,
+            ),
+            (
+                expected.replace("[1, {", "[3, {"),
+                r#"a.b[0] is "3", by them it is "1""#,
+            ),
+            (
+                expected.replace("1, 2", "1, 2, 3"),
+                r#"d 2, "3", is not in them"#,
+            ),
+            (
+                expected.replace("1, 2", "2"),
+                r#"before d 0, "1" is missing"#,
+            ),
+            (expected.replace(", \"e\": null", ""), "e is missing"),
+            (
+                expected.replace("\"e\"", "\"f\""),
+                r#"e is missing; f, "null", is not in them"#,
+            ),
+            (
+                expected.replace(' ', ""),
+                "its bytes are others, which no value shows",
+            ),
+        ] {
+            assert_eq!(values(found.as_bytes(), expected), told);
+        }
     }
 
     #[test]

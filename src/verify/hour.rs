@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::{
@@ -15,12 +15,15 @@ use super::{
 use crate::{
     cover::{part, seconds},
     period::Minute,
+    report::statement::{BYTES_MAX, Spoken, Told},
     segment::line::PROGRAM,
     source::{Source, Sources},
     vault::{
+        day::HourSaid,
         deleted::Why,
         layout::Kind,
         manifest::{Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, sha256},
+        public::{DayFile, Public},
     },
     world::disk::{self, Disk},
 };
@@ -61,7 +64,7 @@ pub fn hour(
         return found;
     }
     let path = place.folder.join(format!("{}_manifest.json", place.hour));
-    let manifest = match read_manifest(disk, &path) {
+    match read_manifest(disk, &path) {
         Ok(Some((manifest, bytes))) => {
             found.manifest_sha256 = Some(sha256(&bytes));
             if manifest.program == PROGRAM && manifest.to_json() != bytes {
@@ -69,49 +72,67 @@ pub fn hour(
                     .problems
                     .wrong(&path, "it is not as this program writes it");
             }
-            manifest
+            found.revision = manifest.history.revision;
+            found
+                .previous_manifest
+                .clone_from(&manifest.history.previous_manifest);
+            check_history(&path, &manifest, &mut found.problems);
+            check_books(&path, &manifest, &mut found.problems);
+            let said = (&*path, &manifest.into());
+            check_said((disk, sources), place, root, said, &mut found);
         }
-        Ok(None) if place.is_strict => {
-            found.problems.wrong(&path, "the manifest is missing");
-            return found;
-        }
+        Ok(None) if place.is_strict => found.problems.wrong(&path, "the manifest is missing"),
         Ok(None) => {
-            let what = "the manifest is missing: nothing of this hour could be checked";
+            let mut what = "the manifest is missing: nothing of this hour could be checked";
+            if let Some((statement, said)) = told(disk, place) {
+                what = "the manifest is missing: the ids were held against what certificate.json says of this hour, and \
+                        nothing shows that it is what was committed";
+                let said = (&*statement, &said);
+                check_said((disk, sources), place, root, said, &mut found);
+            }
             found.problems.incomplete(&path, what);
-            return found;
         }
-        Err(why) => {
-            found.problems.wrong(&path, why);
-            return found;
-        }
-    };
-    found.posts = manifest.counts.total.posts;
-    let mut of_servers = manifest.coverage.servers.values();
+        Err(why) => found.problems.wrong(&path, why),
+    }
+    found
+}
+
+/// What the statement of the day says of an hour, and where it lies.
+fn told(disk: &dyn Disk, place: &HourPlace) -> Option<(PathBuf, HourSaid)> {
+    let name = Public::Day(place.hour.day(), DayFile::Statement).name();
+    let path = place.folder.join(name);
+    // what is wrong with it is told where the day is checked
+    let bytes = disk::read_bounded(disk, &path, BYTES_MAX).unwrap_or_default();
+    let told = Spoken::read(&bytes).and_then(|spoken| Told::read(&bytes, &spoken));
+    let told = told.unwrap_or(None)?;
+    let mut hours = told.hours.into_iter();
+    let said = hours.find(|said| said.hour == place.hour)?;
+    Some((path, said))
+}
+
+/// Checks what is said of an hour, in that file, and the data files against it.
+fn check_said(
+    (disk, sources): (&dyn Disk, &Sources),
+    place: &HourPlace,
+    root: Option<&Root>,
+    (path, said): (&Path, &HourSaid),
+    found: &mut HourFound,
+) {
+    found.posts = said.counts.total.posts;
+    let mut of_servers = said.coverage.servers.values();
     found.was_collected = of_servers.any(|covered| 0 < covered.seconds);
-    let union = &manifest.coverage.union;
+    let union = &said.coverage.union;
     found.counts = (union.seconds, union.begins.is_some());
-    found.revision = manifest.history.revision;
-    found
-        .previous_manifest
-        .clone_from(&manifest.history.previous_manifest);
-    check_labels(&path, &manifest, place, root, &mut found.problems);
-    check_books(&path, &manifest, &mut found.problems);
-    let Some(source) = sources.of(&manifest.stream) else {
-        let what = format!("this program knows no stream {:?}", manifest.stream);
-        found.problems.wrong(&path, what);
-        return found;
+    check_labels(path, said, place, root, &mut found.problems);
+    check_counts(path, said, &mut found.problems);
+    let Some(source) = sources.of(&said.stream) else {
+        let what = format!("this program knows no stream {:?}", said.stream);
+        return found.problems.wrong(path, what);
     };
-    check_outputs(&path, source, &manifest, &mut found.problems);
-    let rows = check_files((disk, source), &path, &manifest, place, &mut found);
-    check_rows(
-        &path,
-        source,
-        &manifest,
-        &rows,
-        place.is_strict,
-        &mut found.problems,
-    );
-    found
+    check_outputs(path, source, said, &mut found.problems);
+    let rows = check_files((disk, source), path, said, place, found);
+    let problems = &mut found.problems;
+    check_rows(path, source, said, &rows, place.is_strict, problems);
 }
 
 fn read_manifest(disk: &dyn Disk, path: &Path) -> Result<Option<(Manifest, Vec<u8>)>, String> {
@@ -129,14 +150,14 @@ fn read_manifest(disk: &dyn Disk, path: &Path) -> Result<Option<(Manifest, Vec<u
 /// Whose hour it is, and what UTC time it has.
 fn check_labels(
     path: &Path,
-    manifest: &Manifest,
+    said: &HourSaid,
     place: &HourPlace,
     root: Option<&Root>,
     problems: &mut Problems,
 ) {
-    problems.same(path, "the hour", manifest.hour, place.hour);
-    if let Some(zone) = zone(&manifest.timezone, path, problems)
-        && zone.intervals(manifest.hour) != manifest.intervals
+    problems.same(path, "the hour", said.hour, place.hour);
+    if let Some(zone) = zone(&said.timezone, path, problems)
+        && zone.intervals(said.hour) != said.intervals
     {
         problems.wrong(
             path,
@@ -144,14 +165,13 @@ fn check_labels(
         );
     }
     if let Some(identity) = root.and_then(|root| root.identity.as_ref()) {
-        problems.same(
-            path,
-            "the time zone",
-            &manifest.timezone,
-            &identity.timezone,
-        );
-        problems.same(path, "the stream", &manifest.stream, &identity.stream);
+        problems.same(path, "the time zone", &said.timezone, &identity.timezone);
+        problems.same(path, "the stream", &said.stream, &identity.stream);
     }
+}
+
+/// Whether it is a revision, made of what came in with it.
+fn check_history(path: &Path, manifest: &Manifest, problems: &mut Problems) {
     if manifest.history.revision == 0 {
         problems.wrong(path, "its revision is 0");
     }
@@ -191,21 +211,25 @@ fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
         let seen = first.only_here + second.only_here + total.seen_by_all;
         problems.same(path, "posts", total.posts, seen);
     }
-    check_deletions(path, manifest, problems);
-    check_minutes(path, manifest, problems);
+}
+
+/// Whether what it says of deletions and minutes agrees with its counts.
+fn check_counts(path: &Path, said: &HourSaid, problems: &mut Problems) {
+    check_deletions(path, said, problems);
+    check_minutes(path, said, problems);
 }
 
 /// Whether what it says of deletions agrees with its books.
-fn check_deletions(path: &Path, manifest: &Manifest, problems: &mut Problems) {
-    let Counts { servers, total } = &manifest.counts;
+fn check_deletions(path: &Path, said: &HourSaid, problems: &mut Problems) {
+    let Counts { servers, total } = &said.counts;
     let lines: u64 = servers.values().map(|server| server.deleted).sum();
     problems.same(path, "lines of what was deleted", total.deleted, lines);
-    let mut words = manifest.deletions.keys();
+    let mut words = said.deletions.keys();
     if let Some(word) = words.find(|word| !Why::WORDS.contains(&word.as_str())) {
         problems.wrong(path, format!("{word:?} is no reason to take records out"));
     }
-    let held = manifest.held_back();
-    let records: u64 = manifest.deletions.values().sum();
+    let held = said.held_back();
+    let records: u64 = said.deletions.values().sum();
     // each record that was taken out had at least one line; of lines that are no records there may be more
     if total.deleted < records.saturating_sub(held) || total.unlisted < held {
         let what =
@@ -218,10 +242,10 @@ fn check_deletions(path: &Path, manifest: &Manifest, problems: &mut Problems) {
 fn rows_of(
     source: &dyn Source,
     kind: Kind,
-    manifest: &Manifest,
+    said: &HourSaid,
 ) -> Option<std::ops::RangeInclusive<u64>> {
-    let total = &manifest.counts.total;
-    let held = manifest.held_back();
+    let total = &said.counts.total;
+    let held = said.held_back();
     match kind {
         Kind::Held => Some(held..=held),
         Kind::Ids => Some(total.posts..=total.posts),
@@ -236,15 +260,15 @@ fn rows_of(
 }
 
 /// Whether the rows that it gives its data files are those that it counts; the files may not be here.
-fn check_outputs(path: &Path, source: &dyn Source, manifest: &Manifest, problems: &mut Problems) {
-    let total = &manifest.counts.total;
+fn check_outputs(path: &Path, source: &dyn Source, said: &HourSaid, problems: &mut Problems) {
+    let total = &said.counts.total;
     let rejected: u64 = total.rejected.values().sum();
-    for output in &manifest.outputs {
+    for output in &said.outputs {
         let Some((_, kind)) = Kind::of_name(&output.name) else {
             continue;
         };
         let what = format!("rows of {}", output.name);
-        if let Some(fit) = rows_of(source, kind, manifest) {
+        if let Some(fit) = rows_of(source, kind, said) {
             let nearest = output.rows.clamp(*fit.start(), *fit.end());
             problems.same(path, &what, output.rows, nearest);
             continue;
@@ -256,8 +280,8 @@ fn check_outputs(path: &Path, source: &dyn Source, manifest: &Manifest, problems
                 path,
                 format!("{what}: it says {}, more than posts", output.rows),
             ),
-            Kind::Conflicts if output.rows == 0 || manifest.conflicts.posts == 0 => {
-                let posts = manifest.conflicts.posts;
+            Kind::Conflicts if output.rows == 0 || said.conflicts.posts == 0 => {
+                let posts = said.conflicts.posts;
                 let says = format!("{what}: it says {}, of {posts} posts", output.rows);
                 problems.wrong(path, says);
             }
@@ -267,10 +291,10 @@ fn check_outputs(path: &Path, source: &dyn Source, manifest: &Manifest, problems
 }
 
 /// Whether the table of minutes agrees with the counts.
-fn check_minutes(path: &Path, manifest: &Manifest, problems: &mut Problems) {
-    let Minutes { servers, rows, .. } = &manifest.minutes;
+fn check_minutes(path: &Path, said: &HourSaid, problems: &mut Problems) {
+    let Minutes { servers, rows, .. } = &said.minutes;
     let is_whole = part::parts(servers).len() == 1;
-    let all = seconds::minutes(&manifest.intervals);
+    let all = seconds::minutes(&said.intervals);
     if !rows.iter().map(|row| row.0).eq(all) {
         problems.wrong(path, "the table of minutes has not the minutes of the hour");
     }
@@ -278,16 +302,16 @@ fn check_minutes(path: &Path, manifest: &Manifest, problems: &mut Problems) {
     problems.same(
         path,
         "posts seen by all",
-        manifest.counts.total.seen_by_all,
+        said.counts.total.seen_by_all,
         common,
     );
-    if !servers.iter().eq(manifest.counts.servers.keys()) {
+    if !servers.iter().eq(said.counts.servers.keys()) {
         problems.wrong(
             path,
             "the table of minutes has not the servers of the counts",
         );
     }
-    for (number, (id, server)) in manifest.counts.servers.iter().enumerate() {
+    for (number, (id, server)) in said.counts.servers.iter().enumerate() {
         let of_server = rows.iter().filter_map(|row| row.2.get(number));
         let posts: u64 = of_server.sum();
         problems.same(path, &format!("posts of server {id}"), server.posts, posts);
@@ -313,23 +337,23 @@ const NO_IDS: &str = "it is missing: that the manifest speaks of these posts, an
 fn check_files(
     (disk, source): (&dyn Disk, &dyn Source),
     path: &Path,
-    manifest: &Manifest,
+    said: &HourSaid,
     place: &HourPlace,
     found: &mut HourFound,
 ) -> Rows {
     let mut rows = Rows::default();
-    let has_rejected = !manifest.counts.total.rejected.is_empty();
+    let has_rejected = !said.counts.total.rejected.is_empty();
     for kind in Kind::ALL {
         let name = kind.name(place.hour);
         let data = place.folder.join(&name);
-        let says = manifest.outputs.iter().find(|output| output.name == name);
+        let says = said.outputs.iter().find(|output| output.name == name);
         let is_there = matches!(disk.len(&data), Ok(Some(_)));
         let problems = &mut found.problems;
         match (says, is_there) {
             (None, false) => {
                 let is_wanted = match kind {
                     Kind::Rejected => has_rejected,
-                    Kind::Held => 0 < manifest.held_back(),
+                    Kind::Held => 0 < said.held_back(),
                     // examples of a post that was taken out on request are gone, too
                     kind => kind.is_always_there(source),
                 };
@@ -347,7 +371,7 @@ fn check_files(
                     (disk, source),
                     (&data, kind),
                     says,
-                    manifest,
+                    said,
                     &mut rows,
                     problems,
                 );
@@ -356,7 +380,7 @@ fn check_files(
     }
     let known =
         |output: &Output| Kind::of_name(&output.name).is_some_and(|(hour, _)| hour == place.hour);
-    for output in manifest.outputs.iter().filter(|output| !known(output)) {
+    for output in said.outputs.iter().filter(|output| !known(output)) {
         found.problems.wrong(
             path,
             format!("it names {:?}, which is no file of this hour", output.name),
@@ -369,14 +393,14 @@ fn check_file(
     (disk, source): (&dyn Disk, &dyn Source),
     (path, kind): (&Path, Kind),
     says: &Output,
-    manifest: &Manifest,
+    said: &HourSaid,
     rows: &mut Rows,
     problems: &mut Problems,
 ) {
     let read = if kind == Kind::Posts {
-        posts::read(disk, path, source, &manifest.intervals, rows, problems)
+        posts::read(disk, path, source, &said.intervals, rows, problems)
     } else {
-        let intervals = &manifest.intervals;
+        let intervals = &said.intervals;
         rows::read((disk, source), path, kind, intervals, rows, problems)
     };
     let output = match read {
@@ -410,11 +434,11 @@ fn check_file(
     if kind == Kind::Ids {
         rows.ids_content = Some(output.content_sha256);
     }
-    if let Some(fit) = rows_of(source, kind, manifest) {
+    if let Some(fit) = rows_of(source, kind, said) {
         let nearest = output.rows.clamp(*fit.start(), *fit.end());
         problems.same(path, "posts", nearest, output.rows);
     }
-    if kind == Kind::Conflicts && manifest.conflicts.posts == 0 {
+    if kind == Kind::Conflicts && said.conflicts.posts == 0 {
         problems.wrong(path, "its manifest counts no post whose copies differ");
     }
 }
@@ -423,7 +447,7 @@ fn check_file(
 fn check_rows(
     path: &Path,
     source: &dyn Source,
-    manifest: &Manifest,
+    said: &HourSaid,
     rows: &Rows,
     is_strict: bool,
     problems: &mut Problems,
@@ -433,13 +457,13 @@ fn check_rows(
         problems.wrong(path, what);
     }
     let is_known = rows.has_ids() && (rows.old_ids == 0 || rows.has_table);
-    coverage::check(path, (source, manifest), is_known.then_some(rows), problems);
+    coverage::check(path, (source, said), is_known.then_some(rows), problems);
     if !is_known {
         // without the file there is nothing to compare with, and that has been told
         return;
     }
     let counted = |minute: &Minute| rows.minutes.get(minute).copied().unwrap_or(0);
-    let wrong = manifest.minutes.rows.iter();
+    let wrong = said.minutes.rows.iter();
     let wrong: Vec<String> = wrong
         .filter(|row| row.1 != counted(&row.0))
         .map(|row| {
@@ -455,7 +479,7 @@ fn check_rows(
         );
         problems.wrong(path, what);
     }
-    let says: BTreeMap<u64, u64> = manifest.residues.iter().copied().collect();
+    let says: BTreeMap<u64, u64> = said.residues.iter().copied().collect();
     let all: BTreeSet<u64> = says.keys().chain(rows.residues.keys()).copied().collect();
     let number = |of: &BTreeMap<u64, u64>, residue| of.get(&residue).copied().unwrap_or(0);
     let numbers = all.into_iter().map(|residue| {
@@ -466,14 +490,14 @@ fn check_rows(
         .filter(|(_, says, found)| says != found)
         .map(|(residue, says, found)| format!("{residue}: it says {says}, found {found}"))
         .collect();
-    if !others.is_empty() || says.len() != manifest.residues.len() {
+    if !others.is_empty() || says.len() != said.residues.len() {
         let what = format!(
             "ids by (id >> 22) % 1000 are not what the ids say: {}",
             some(&others)
         );
         problems.wrong(path, what);
     }
-    if is_other_content(manifest, rows) {
+    if is_other_content(said, rows) {
         let which = if wrong.is_empty() && others.is_empty() {
             "ids are others than were committed, or in another order, and every minute has as many as it should: \
              which ones cannot be told from the ids alone"
@@ -488,7 +512,7 @@ fn check_rows(
         problems.wrong(path, what);
     }
     if is_strict {
-        check_rejected(path, manifest, rows, problems);
+        check_rejected(path, said, rows, problems);
     }
 }
 
@@ -507,16 +531,16 @@ fn differing(rows: &Rows) -> BTreeSet<(&'static str, &'static str)> {
 }
 
 /// Whether the ids are not those of which the manifest has the hash.
-fn is_other_content(manifest: &Manifest, rows: &Rows) -> bool {
+fn is_other_content(said: &HourSaid, rows: &Rows) -> bool {
     let is_ids =
         |output: &&Output| Kind::of_name(&output.name).is_some_and(|(_, kind)| kind == Kind::Ids);
-    let says = manifest.outputs.iter().find(is_ids);
+    let says = said.outputs.iter().find(is_ids);
     let known = says.zip(rows.ids_content.as_ref());
     known.is_some_and(|(says, found)| says.content_sha256 != *found)
 }
 
-fn check_rejected(path: &Path, manifest: &Manifest, rows: &Rows, problems: &mut Problems) {
-    let servers = manifest.counts.servers.iter();
+fn check_rejected(path: &Path, said: &HourSaid, rows: &Rows, problems: &mut Problems) {
+    let servers = said.counts.servers.iter();
     let says: BTreeMap<String, _> = servers
         .filter(|(_, counts)| !counts.rejected.is_empty())
         .map(|(id, counts)| (id.to_string(), counts.rejected.clone()))

@@ -3,7 +3,7 @@
 //! ```text
 //! what was named ──survey──▶ hours ──hour──▶ rows, posts, coverage ─┐
 //!                      └──▶ roots ──▶ whole: ledger, witness ───────┼──▶ found
-//!                      └──▶ days ──▶ day: tables, words ────────────┤
+//!                      └──▶ days ──▶ day: its files ────────────────┤
 //!                      └──▶ roots ──▶ cite ─────────────────────────┘
 //! ```
 //!
@@ -19,10 +19,8 @@ pub mod cite;
 pub mod coverage;
 /// The files of a day.
 pub mod day;
-/// Report, gaps and exposure of them.
-pub mod day_tables;
-/// Certificate, picture and README of them.
-pub mod day_words;
+/// What those files say.
+mod day_files;
 /// How a text is not what it should be.
 pub mod difference;
 /// What was found, by day.
@@ -31,8 +29,6 @@ pub mod found;
 pub mod hour;
 /// The ledger and the manifests of earlier revisions.
 pub mod ledger;
-/// Gaps against those of some hours of a day.
-pub mod pieces;
 /// The rows of an hour's Parquet file.
 pub mod posts;
 /// What does not hold.
@@ -41,8 +37,6 @@ pub mod problem;
 pub mod rows;
 /// What is to be checked.
 pub mod survey;
-/// Which hours a day's files speak of.
-pub mod told_hours;
 /// What hours have in common.
 pub mod whole;
 /// The stamps of the ledger.

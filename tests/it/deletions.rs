@@ -689,6 +689,9 @@ fn what_is_public_lacks_what_was_deleted_and_a_stranger_finds_what_was_changed()
     }
     let readme = public_text(&files, "2026/11/23/2026-11-23_README.md");
     assert!(readme.contains("app.bsky.feed.getPosts") && readme.contains("head -25"));
+    assert!(readme.starts_with("# Post addresses of 2026-11-23\n"));
+    assert!(certificate.contains("\nWhat replays brought\n"));
+    assert!(!certificate.contains("sampling window"), "{certificate}");
     for name in ["DATASET.md", "croissant.json", "datapackage.json"] {
         let text = public_text(&files, name);
         assert!(

@@ -213,6 +213,21 @@ fn the_page_on_formats_has_every_column_and_member() {
         .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'))
         .map(|(name, _)| name);
     assert_eq!(fields.collect::<BTreeSet<_>>(), told);
+    let statement = document("docs/example/2026-11-23_certificate.json");
+    let statement: serde_json::Value = serde_json::from_str(&statement).unwrap();
+    let section = between(&page, "### Certificate, picture, README", "### ");
+    let (top, inner) = (first_column(section, "member"), quoted(section));
+    let members = statement.as_object().unwrap().keys().map(String::as_str);
+    // the example's archive began before its day
+    let members: BTreeSet<&str> = members.chain(["began"]).collect();
+    assert_eq!(members, top);
+    let change = statement["revisions"].as_array().unwrap().iter();
+    let change = change.map(|of| &of["change"]).find(|of| !of.is_null());
+    for of in [&statement["union"], &statement["hours"][8], change.unwrap()] {
+        for member in of.as_object().unwrap().keys() {
+            assert!(inner.contains(&member.as_str()), "certificate: {member}");
+        }
+    }
 }
 
 #[test]

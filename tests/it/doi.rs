@@ -143,6 +143,7 @@ fn a_doi_is_minted_once_and_named_by_all_that_the_archive_is_cited_by() {
 /// In one of the files it is found; and so is one that only a README names.
 fn a_stranger_finds_another_doi(copy: &Path) {
     let readme = format!("2026/11/23/{DAY}_README.md");
+    let statement = format!("2026/11/23/{DAY}_certificate.json");
     for (file, code, told) in [
         (
             "croissant.json",
@@ -157,7 +158,12 @@ fn a_stranger_finds_another_doi(copy: &Path) {
         (
             &*readme,
             1,
-            "_README.md: it names 10.17605/OSF.IO/OTHER, the archive has 10.17605/OSF.IO/ABCDE",
+            "_README.md: it is not what the day's manifests say: line ",
+        ),
+        (
+            &*statement,
+            1,
+            "_certificate.json: it names 10.17605/OSF.IO/OTHER, the archive has 10.17605/OSF.IO/ABCDE",
         ),
     ] {
         let path = copy.join(file);

@@ -14,7 +14,7 @@ use liblzma::{read::XzDecoder, write::XzEncoder};
 use serde_json::Value;
 use twinstream::{
     period::{Day, Hour},
-    report::{certificate, picture, read, readme, statement::Statement},
+    report::{files, read, statement::Statement},
     segment::line::PROGRAM,
     vault::{
         layout, ledger,
@@ -684,9 +684,11 @@ fn plant(vault: &Path, what: Public) -> &'static str {
             fs::write(&path, format!("{before}\n{last}\n")).unwrap();
             "not as this program writes it"
         }
-        Public::Day(_, DayFile::Certificate) => {
+        Public::Day(_, DayFile::Statement) => {
             let text = String::from_utf8(text).unwrap();
-            fs::write(&path, format!("{} {PRIVATE}\n", text.trim_end())).unwrap();
+            let program = format!("\"program\": \"{PROGRAM} {PRIVATE}");
+            let text = text.replacen(&format!("\"program\": \"{PROGRAM}"), &program, 1);
+            fs::write(&path, text).unwrap();
             "it is not a certificate"
         }
         Public::Day(..) => {
@@ -712,16 +714,13 @@ fn plant(vault: &Path, what: Public) -> &'static str {
     }
 }
 
-/// The certificate of the day, its picture and the README.
+/// The certificate of the day, in all its forms, and the README.
 fn write_certificate(vault: &Path, day: Day) {
-    let hours = read::hours(&RealDisk, &layout::day_folder(vault, day), day).unwrap();
-    let statement = Statement::of(day, &hours).unwrap();
-    for (file, text) in [
-        (DayFile::Certificate, certificate::text(&statement, PROGRAM)),
-        (DayFile::Picture, picture::svg(&statement)),
-        (DayFile::Readme, readme::text(&statement)),
-    ] {
-        fs::write(Public::Day(day, file).path(vault), text).unwrap();
+    let said = read::day(&RealDisk, &layout::day_folder(vault, day), day).unwrap();
+    let statement = Statement::of(day, said).unwrap();
+    for file in files::REPORTED {
+        let path = Public::Day(day, file).path(vault);
+        fs::write(path, files::text(&statement, file)).unwrap();
     }
 }
 
@@ -747,7 +746,7 @@ fn a_post_in_any_public_file_stays_here() {
     let witness = Witness::open(&RealDisk, &vault, None).unwrap();
     all.extend(witness.stamps.iter().copied().map(Public::Stamp));
     all.extend(witness.authorities.iter().copied().map(Public::Authority));
-    assert_eq!(all.len(), 17);
+    assert_eq!(all.len(), 18);
     let good = root.join("good");
     copy_all(&vault, &good);
     for what in all {
@@ -780,7 +779,7 @@ fn a_post_in_any_public_file_stays_here() {
     let osf = Osf::start("", &[]);
     let said = publisher.publish(&osf, &[]);
     said.check(0, "the next `twinstream report` writes it anew")
-        .check(0, "0 failed, 3 wait");
+        .check(0, "0 failed, 4 wait");
     assert!(!osf.files().contains_key("datacite.json"), "nor do these");
     write_certificate(&vault, hour.day());
     fs::remove_file(vault.join("datacite.json")).unwrap();

@@ -29,9 +29,9 @@ use twinstream::{
     },
     period::{Day, Hour, Interval, Minute, UtcMs, Zone},
     report::{
-        certificate, picture, readme,
+        certificate, files as day_files,
         revision::Revision,
-        statement::{HourRead, Statement},
+        statement::{DaySaid, Spoken, Statement},
     },
     segment::name::{Leg, RunId, SegmentName},
     vault::{
@@ -154,6 +154,11 @@ fn a_certificate_says_what_the_manifests_say_and_a_stranger_finds_what_was_chang
         code == 5 && said.contains("writes it anew"),
         "{code}: {said}"
     );
+    let former = day_files::REPORTED.map(|file| {
+        let name = Public::Day(DAY.parse().unwrap(), file).name();
+        let path = archive.site.vault().join(DAY).join(&name);
+        (name, fs::read(path).unwrap())
+    });
     let before = archive.text("certificate.txt");
     // the next night's report writes it anew on its way
     let (code, said) = archive.report_of("2026-11-22", &[]);
@@ -192,6 +197,8 @@ fn a_certificate_says_what_the_manifests_say_and_a_stranger_finds_what_was_chang
     incomplete(copy.path());
     without_a_file(copy.path());
     without_an_hour(copy.path());
+    without_manifests(copy.path());
+    with_a_former_certificate(copy.path(), &former);
     beside_the_files(copy.path());
     today(&archive);
 }
@@ -295,7 +302,7 @@ fn verified(copy: &Path, code: i32, told: &str) -> String {
 fn with_changed(copy: &Path, file: &Path, change: &dyn Fn(&str) -> String, code: i32, told: &str) {
     let original = fs::read(file).unwrap();
     let text = change(std::str::from_utf8(&original).unwrap());
-    assert_ne!(text.as_bytes(), original, "{}", file.display());
+    assert!(text.as_bytes() != original, "{}", file.display());
     fs::write(file, text).unwrap();
     let said = verified(copy, code, told);
     let name = file.file_name().unwrap().to_str().unwrap();
@@ -303,12 +310,13 @@ fn with_changed(copy: &Path, file: &Path, change: &dyn Fn(&str) -> String, code:
     fs::write(file, original).unwrap();
 }
 
-const DAY_FILES: [&str; 6] = [
+const DAY_FILES: [&str; 7] = [
     "report.txt",
     "gaps.csv",
     "exposure.csv",
     "certificate.txt",
     "certificate.svg",
+    "certificate.json",
     "README.md",
 ];
 
@@ -356,19 +364,17 @@ fn without_a_file(copy: &Path) {
         "element ",
     );
     // nobody escapes by calling it another form
-    let other = |text: &str| {
-        text.replace("posts", "boasts")
-            .replace("README format ", "README format 9")
-    };
-    with_changed(copy, &path("README.md"), &other, 5, "was not checked");
-    let former = |text: &str| text.replace("certificate format ", "certificate format 9");
-    with_changed(
-        copy,
-        &path("certificate.txt"),
-        &former,
-        5,
-        "only its hashes were checked",
-    );
+    for (file, format) in [
+        ("README.md", "README format "),
+        ("certificate.txt", "certificate format "),
+        ("certificate.svg", "data-format=\""),
+    ] {
+        let other = |text: &str| text.replace(format, &format!("{format}9"));
+        with_changed(copy, &path(file), &other, 1, ", by them it is ");
+    }
+    let other = |text: &str| text.replacen("\"format\": ", "\"format\": 9", 1);
+    let statement = path("certificate.json");
+    with_changed(copy, &statement, &other, 5, "only its hashes were checked");
     // rows of a file that is not here
     let rows = |text: &str| {
         let mut manifest: serde_json::Value = serde_json::from_str(text).unwrap();
@@ -405,7 +411,7 @@ fn without_an_hour(copy: &Path) {
     verified(
         copy,
         5,
-        "hour 13 of 2026-11-23 has no manifest here, but the ledger, report.txt, exposure.csv and certificate.txt speak of it. Checked: hours 14-1",
+        "hour 13 of 2026-11-23 has no manifest here, but the ledger and certificate.json speak of it. Checked: hours 14-1",
     );
     let said = verified(&folder, 5, "hour 13");
     assert!(said.contains(", 1 missing: "), "{said}");
@@ -428,59 +434,28 @@ fn without_an_hour(copy: &Path) {
             )
         }
     };
-    with_changed(
-        copy,
-        &path("gaps.csv"),
-        &without("union,2026-11-23T14"),
-        1,
-        "the gap of union from 2026-11-23T14",
-    );
-    with_changed(
-        copy,
-        &path("gaps.csv"),
-        &other("union,2026-11-23T14:02"),
-        1,
-        "is not in them",
-    );
-    with_changed(
-        copy,
-        &path("gaps.csv"),
-        &|text| {
-            text.replace("network", "disk")
-                .replace("not running", "network")
-        },
-        1,
-        "is not in them",
-    );
-    with_changed(
-        copy,
-        &path("exposure.csv"),
-        &without("2026-11-23_14,2026-11-23T14:05"),
-        1,
-        "is missing",
-    );
-    with_changed(
-        copy,
-        &path("exposure.csv"),
-        &|text| text.to_owned() + "2026-11-23_19,2026-11-23T19:00Z,60,9\n",
-        1,
-        "19",
-    );
-    with_changed(copy, &path("report.txt"), &without("14\t"), 1, "is missing");
-    with_changed(
-        copy,
-        &path("report.txt"),
-        &|text| text.to_owned() + "19\t1\t1\t1\t0\t0.0%\n",
-        1,
-        "exposure.csv says nothing",
-    );
-    with_changed(
-        copy,
-        &path("certificate.txt"),
-        &without("  2026-11-23 14:02:"),
-        1,
-        "the gap of union from 2026-11-23T14:02",
-    );
+    let by = "the day's manifests, and of hour 13 certificate.json, say: ";
+    let check = |ending: &str, change: &dyn Fn(&str) -> String, told: &str| {
+        with_changed(copy, &path(ending), change, 1, &format!("{by}{told}"));
+    };
+    let union = without("union,2026-11-23T14");
+    check("gaps.csv", &union, "before line ");
+    check("gaps.csv", &other("union,2026-11-23T14:02"), "line ");
+    let causes = |text: &str| {
+        text.replace("network", "disk")
+            .replace("not running", "network")
+    };
+    check("gaps.csv", &causes, "line ");
+    let minute = without("2026-11-23_14,2026-11-23T14:05");
+    check("exposure.csv", &minute, "before line ");
+    let more = |text: &str| text.to_owned() + "2026-11-23_19,2026-11-23T19:00Z,60,9\n";
+    check("exposure.csv", &more, "line ");
+    check("report.txt", &without("14\t"), "before line 3, ");
+    let more = |text: &str| text.to_owned() + "19\t1\t1\t1\t0\t0.0%\n";
+    check("report.txt", &more, "line ");
+    // what is said of the hour that is not here, too
+    check("report.txt", &without("13\t"), "before line 2, ");
+    check("certificate.txt", &without("  2026-11-23 14:02:"), "");
     let hash = |text: &str| {
         let row = text
             .lines()
@@ -488,22 +463,33 @@ fn without_an_hour(copy: &Path) {
             .unwrap();
         text.replace(row, &format!("{}{}", "0".repeat(64), &row[64..]))
     };
-    with_changed(copy, &path("certificate.txt"), &hash, 1, "by them it is");
-    with_changed(
-        copy,
-        &path("README.md"),
-        &other("| 2026-11-23 14:02"),
-        1,
-        "is not in them",
+    check("certificate.txt", &hash, "line ");
+    check("README.md", &other("| 2026-11-23 14:02"), "line ");
+    let picture = |svg: &str| svg.replacen("server 2", "server 3", 1);
+    check("certificate.svg", &picture, "element ");
+    let value = |place: &'static str, told: &str| {
+        let change = move |text: &str| {
+            let (before, after) = text
+                .split_once("\"hour\": \"2026-11-23_14\",\n   \"program\"")
+                .unwrap();
+            let hour = "\"hour\": \"2026-11-23_14\",\n   \"program\"";
+            format!(
+                "{before}{hour}{}",
+                after.replacen(place, &format!("{place}9"), 1)
+            )
+        };
+        with_changed(copy, &path("certificate.json"), &change, 1, told);
+    };
+    value(
+        "\"posts\": ",
+        "hours[2026-11-23_14].counts.servers.1.posts is ",
+    );
+    value(
+        "\"seconds\": ",
+        "hours[2026-11-23_14].coverage.servers.1.seconds is ",
     );
     fs::rename(&ledger, &aside).unwrap();
-    with_changed(
-        copy,
-        &path("gaps.csv"),
-        &without("union,2026-11-23T14"),
-        1,
-        "the gap of union from 2026-11-23T14",
-    );
+    check("gaps.csv", &union, "before line ");
     fs::rename(&aside, &ledger).unwrap();
     for (file, bytes) in own.iter().zip(bytes) {
         fs::write(file, bytes).unwrap();
@@ -532,6 +518,104 @@ fn without_an_hour(copy: &Path) {
     }
     for (file, bytes) in own.iter().zip(bytes) {
         fs::write(file, bytes).unwrap();
+    }
+    verified(copy, 0, "all holds");
+}
+
+/// All manifests are taken away: the ids, the tables and the words are held against the statement's values.
+fn without_manifests(copy: &Path) {
+    let folder = copy.join("2026/11/23");
+    let path = |ending: &str| folder.join(format!("{DAY}_{ending}"));
+    let manifests = files_below(&folder)
+        .into_iter()
+        .filter(|path| path.to_str().unwrap().ends_with("_manifest.json"));
+    let manifests: Vec<(PathBuf, Vec<u8>)> = manifests
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect();
+    for (path, _) in &manifests {
+        fs::remove_file(path).unwrap();
+    }
+    let said = verified(
+        copy,
+        5,
+        "the ids were held against what certificate.json says",
+    );
+    assert!(!said.contains("WRONG"), "{said}");
+    let ids = path("14_IDs.txt.xz");
+    let bytes = fs::read(&ids).unwrap();
+    let without_one: String = unxz(&bytes).split_inclusive('\n').skip(1).collect();
+    fs::write(&ids, xz(&without_one)).unwrap();
+    let said = verified(
+        copy,
+        1,
+        "posts of minutes are not what the ids say: 2026-11-23T14:",
+    );
+    assert!(said.contains("14_IDs.txt.xz: sha256: "), "{said}");
+    fs::write(&ids, bytes).unwrap();
+    let row = |text: &str| text.replacen("\n14\t", "\n14\t9", 1);
+    with_changed(
+        copy,
+        &path("report.txt"),
+        &row,
+        1,
+        "it is not what certificate.json says: line ",
+    );
+    let cause = |text: &str| text.replace("not running", "disk");
+    with_changed(
+        copy,
+        &path("README.md"),
+        &cause,
+        1,
+        "it is not what certificate.json says: line ",
+    );
+    let sum = |text: &str| text.replacen("\"posts_seen_by_all\": ", "\"posts_seen_by_all\": 9", 1);
+    with_changed(
+        copy,
+        &path("certificate.json"),
+        &sum,
+        1,
+        "posts_seen_by_all is ",
+    );
+    let posts = |text: &str| {
+        let (sums, hours) = text.split_once("\"hours\": ").unwrap();
+        let hours = hours.replacen("\"posts\": ", "\"posts\": 9", 1);
+        format!("{sums}\"hours\": {hours}")
+    };
+    let statement = path("certificate.json");
+    with_changed(copy, &statement, &posts, 1, "posts of server 1: it says 9");
+    for (path, bytes) in manifests {
+        fs::write(path, bytes).unwrap();
+    }
+    verified(copy, 0, "all holds");
+}
+
+/// What a certificate says of an hour that has a later revision now stands in for no manifest.
+fn with_a_former_certificate(copy: &Path, former: &[(String, Vec<u8>)]) {
+    let folder = copy.join("2026/11/23");
+    let ledger = fs::read_to_string(copy.join("ledger.jsonl")).unwrap();
+    let lines = ledger
+        .lines()
+        .map(|line| serde_json::from_str::<Line>(line).unwrap());
+    let renewed = lines.filter(|line| line.revision == 2);
+    let hours = renewed.flat_map(|line| {
+        ["IDs.txt.xz", "manifest.json"].map(|ending| format!("{}_{ending}", line.hour))
+    });
+    let former = former.iter().cloned();
+    let changed = hours.map(|name| (name, Vec::new())).chain(former);
+    let mut kept = Vec::new();
+    for (name, bytes) in changed {
+        let path = folder.join(name);
+        kept.push((path.clone(), fs::read(&path).unwrap()));
+        if bytes.is_empty() {
+            fs::remove_file(path).unwrap();
+        } else {
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    let said = verified(copy, 5, ", and the day's tables");
+    assert!(!said.contains("WRONG"), "{said}");
+    for (path, bytes) in kept {
+        fs::write(path, bytes).unwrap();
     }
     verified(copy, 0, "all holds");
 }
@@ -642,8 +726,15 @@ fn says_it_all(archive: &Archive, text: &str) {
     }
     assert!(3 < gaps.len(), "the cuts are gaps: {gaps:?}");
     assert!(text.contains("late"), "what comes after the end of the day");
-    let revisions: Vec<_> = certificate::spoken_of(text).collect();
-    assert_eq!(revisions.len(), archive.revisions);
+    let spoken = Spoken::read(archive.text("certificate.json").as_bytes()).unwrap();
+    assert_eq!(spoken.revisions.len(), archive.revisions);
+    for of in spoken.revisions {
+        let row = format!(
+            "  {}  r{:<2} {}\n",
+            of.hour, of.revision, of.manifest_sha256
+        );
+        assert!(text.contains(&row), "{row}");
+    }
     assert!(text.contains("(+"), "{text}");
     let svg = archive.text("certificate.svg");
     for part in ["<title", "<desc", "server 1", "server 2", "together"] {
@@ -714,7 +805,8 @@ fn stranger(copy: &Path) {
         text.replacen(&format!("\"{word}\""), &format!("\"{other}\""), 1)
     });
     let name = |ending: &str| folder.join(format!("{DAY}_{ending}"));
-    let falsified: [(&str, PathBuf, Change); 6] = [
+    let sum = text(|text| text.replacen("\"seconds_covered\": ", "\"seconds_covered\": 9", 1));
+    let falsified: [(&str, PathBuf, Change); 7] = [
         ("a post added", name("13_IDs.txt.xz"), Box::new(added)),
         ("a post removed", name("14_IDs.txt.xz"), Box::new(removed)),
         ("a post changed", name("15_IDs.txt.xz"), Box::new(changed)),
@@ -725,6 +817,7 @@ fn stranger(copy: &Path) {
             Box::new(told_gap),
         ),
         ("a cause", name("14_manifest.json"), Box::new(cause)),
+        ("a sum", name("certificate.json"), Box::new(sum)),
     ];
     let says = |said: &str, path: &Path| {
         // that a manifest is not the one that was committed is told by its hour
@@ -1018,24 +1111,21 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
 fn a_sampling_window_that_changed_within_the_day_stands_in_the_certificate() {
     let day: Day = DAY.parse().unwrap();
     let certificate = |moved_from: i64| {
-        let hours: Vec<HourRead> = day
-            .hours()
-            .map(|hour| {
-                let mut manifest = example_hour(hour, 1, true);
-                if moved_from <= hour.of_day() {
-                    manifest.residues.iter_mut().for_each(|(ms, _)| *ms += 43);
-                }
-                HourRead {
-                    revisions: vec![Revision::of(&manifest, sha256(&manifest.to_json()), None)],
-                    manifest,
-                }
-            })
-            .collect();
-        let statement = Statement::of(day, &hours).unwrap();
+        let mut said = DaySaid::default();
+        for hour in day.hours() {
+            let mut manifest = example_hour(hour, 1, true);
+            if moved_from <= hour.of_day() {
+                manifest.residues.iter_mut().for_each(|(ms, _)| *ms += 43);
+            }
+            let hash = sha256(&manifest.to_json());
+            said.revisions.push(Revision::of(&manifest, hash, None));
+            said.hours.push(manifest.into());
+        }
+        let statement = Statement::of(day, said).unwrap();
         let words = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
         (
             words(&certificate::headline(&statement)),
-            words(&certificate::text(&statement, "twinstream/0.1.0")),
+            words(&certificate::text(&statement)),
         )
     };
     let changed = "It changed within this day, and what the sample is a sample of with it: without strays it is \
@@ -1058,7 +1148,7 @@ fn a_sampling_window_that_changed_within_the_day_stands_in_the_certificate() {
 /// The day that the documents show: what of it is written is the form of the files, so that nobody
 /// changes a word of it without raising its version.
 /// The files to cite by, of an archive that has this day only.
-fn example_to_cite(statement: &Statement<'_>) -> Vec<(String, String)> {
+fn example_to_cite(statement: &Statement) -> Vec<(String, String)> {
     let written = file::read(
         "[dataset]\ntitle = \"Post ids of the X sampled stream, an example\"\n\
          creators = [{ name = \"Example, Ada\", orcid = \"0000-0002-1825-0097\", affiliation = \"Example University\" },\
@@ -1069,15 +1159,13 @@ fn example_to_cite(statement: &Statement<'_>) -> Vec<(String, String)> {
          [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n",
     );
     let settings = resolve(&written.unwrap(), Path::new("/"), &Me::default()).unwrap();
-    let line = |(hour, revision): (Hour, &Revision)| Line {
-        hour,
-        revision: revision.number,
-        manifest_sha256: revision.sha256.clone(),
+    let line = |Revision { of, .. }: &Revision| Line {
+        hour: of.hour,
+        revision: of.revision,
+        manifest_sha256: of.manifest_sha256.clone(),
         previous: "0".repeat(64),
     };
-    let revisions = statement.hours.iter();
-    let revisions = revisions.flat_map(|of| of.revisions.iter().map(|r| (of.manifest.hour, r)));
-    let lines: Vec<Line> = revisions.map(line).collect();
+    let lines: Vec<Line> = statement.revisions.iter().map(line).collect();
     let archive = description::Archive::of(statement);
     let days = BTreeMap::from([(statement.day, DaySum::of(statement))]);
     let state = State::of(&lines, &lines);
@@ -1098,28 +1186,22 @@ fn example_to_cite(statement: &Statement<'_>) -> Vec<(String, String)> {
 #[test]
 fn the_example_of_the_documents_is_what_the_program_writes() {
     let day: Day = DAY.parse().unwrap();
-    let read = |hour: Hour| {
-        let manifest = example_hour(hour, 1, true);
-        let revision = |manifest: &Manifest, former: Option<&Manifest>| {
-            Revision::of(manifest, sha256(&manifest.to_json()), former)
-        };
-        if hour.of_day() != 14 {
-            let revisions = vec![revision(&manifest, None)];
-            return HourRead {
-                manifest,
-                revisions,
-            };
+    let mut said = DaySaid::default();
+    for hour in day.hours() {
+        let mut manifests = vec![example_hour(hour, 1, true)];
+        if hour.of_day() == 14 {
+            manifests = vec![example_hour(hour, 1, false), example_hour(hour, 2, true)];
         }
-        let former = example_hour(hour, 1, false);
-        let manifest = example_hour(hour, 2, true);
-        let revisions = vec![revision(&former, None), revision(&manifest, Some(&former))];
-        HourRead {
-            manifest,
-            revisions,
+        let mut former = None;
+        for manifest in &manifests {
+            let hash = sha256(&manifest.to_json());
+            said.revisions.push(Revision::of(manifest, hash, former));
+            former = Some(manifest);
         }
-    };
-    let hours: Vec<HourRead> = day.hours().map(read).collect();
-    let mut statement = Statement::of(day, &hours).unwrap();
+        said.hours.extend(manifests.pop().map(Into::into));
+    }
+    let mut statement = Statement::of(day, said).unwrap();
+    statement.program = "twinstream/0.1.0".to_owned();
     statement.doi = Some("10.17605/OSF.IO/ABCDE".parse().unwrap());
     statement.witness = Some(Stamp {
         name: "ledger_000025_20261124T060012Z.tsr".to_owned(),
@@ -1127,8 +1209,8 @@ fn the_example_of_the_documents_is_what_the_program_writes() {
         time: at("2026-11-24T06:00:12Z"),
         authority: "O=Example, CN=Example Time Stamping".to_owned(),
     });
-    let text = certificate::text(&statement, "twinstream/0.1.0");
-    let (_, revisions) = text.split_once(certificate::REVISIONS).unwrap();
+    let text = certificate::text(&statement);
+    let (_, revisions) = text.split_once("\nRevisions\n").unwrap();
     let words = revisions
         .split_whitespace()
         .collect::<Vec<&str>>()
@@ -1139,15 +1221,10 @@ fn the_example_of_the_documents_is_what_the_program_writes() {
     ] {
         assert!(words.contains(told), "{text}");
     }
-    let of_day = [
-        (
-            "certificate.txt",
-            certificate::text(&statement, "twinstream/0.1.0"),
-        ),
-        ("certificate.svg", picture::svg(&statement)),
-        ("README.md", readme::text(&statement)),
-    ];
-    let of_day = of_day.map(|(name, text)| (format!("{DAY}_{name}"), text));
+    let of_day = day_files::REPORTED.map(|file| {
+        let name = Public::Day(day, file).name();
+        (name, day_files::text(&statement, file))
+    });
     for (name, text) in of_day.into_iter().chain(example_to_cite(&statement)) {
         let name = format!("docs/example/{name}");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&name);

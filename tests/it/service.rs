@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use twinstream::{period::UtcMs, report::certificate, world::disk::RealDisk};
+use twinstream::{period::UtcMs, report::statement::Spoken, world::disk::RealDisk};
 
 use crate::support::{
     folder::files_below,
@@ -932,12 +932,11 @@ fn a_page_that_cannot_be_served_is_an_alarm_and_keeps_nobody_from_collecting() {
     stop(&site, running);
 }
 
-/// The revisions that a certificate speaks of, by hour.
-fn spoken_of(certificate: &[u8]) -> Vec<(String, u64)> {
-    let text = String::from_utf8_lossy(certificate);
-    certificate::spoken_of(&text)
-        .map(|(hour, revision, _)| (hour.to_string(), revision))
-        .collect()
+/// The revisions that a statement speaks of, by hour.
+fn spoken_of(statement: &[u8]) -> Vec<(String, u64)> {
+    let spoken = Spoken::read(statement).map_or(Vec::new(), |spoken| spoken.revisions);
+    let told = spoken.iter();
+    told.map(|of| (of.hour.to_string(), of.revision)).collect()
 }
 
 #[test]
@@ -967,9 +966,9 @@ fn a_day_that_late_data_changed_gets_a_new_certificate_which_becomes_public() {
         segment.put(&RealDisk, &spool, false);
     }
     let running = Running::of(site.command("1"));
-    let path = "2026/11/23/2026-11-23_certificate.txt";
+    let path = "2026/11/23/2026-11-23_certificate.json";
     let here = || {
-        let path = "data/vault/2026-11-23/2026-11-23_certificate.txt";
+        let path = "data/vault/2026-11-23/2026-11-23_certificate.json";
         fs::read(site.path(path)).unwrap_or_default()
     };
     let is_public = || {

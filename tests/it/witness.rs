@@ -352,22 +352,36 @@ type Change<'a> = &'a dyn Fn(&Path);
 fn changed_words_about_it_are_found(copy: &dyn Fn(Change<'_>) -> TempDir) {
     let folder = |root: &Path| root.join("2026/11/23");
     let readme = format!("{DAY}_README.md");
-    let tampered = |without_certificate: bool| {
+    let statement = format!("{DAY}_certificate.json");
+    let tampered = |name: &str| {
         copy(&|root| {
-            let path = folder(root).join(&readme);
+            let path = folder(root).join(name);
             let text = fs::read_to_string(&path).unwrap();
             let other = text.replace("CN=Time stamps", "CN=Time signals");
             assert!(other != text, "{text}");
             fs::write(path, other).unwrap();
-            if without_certificate {
-                fs::remove_file(folder(root).join(format!("{DAY}_certificate.txt"))).unwrap();
-            }
         })
     };
-    for dir in [tampered(false), tampered(true)] {
-        let (code, said) = verify(dir.path(), &[]);
-        let told = format!("{readme}: the stamp that it names says something else");
-        assert!(code == 1 && said.contains(&told), "{said}");
+    for (name, told) in [
+        (&readme, "it is not what the day's manifests say: line "),
+        (&statement, "the stamp that it names says something else"),
+        (&statement, "witness.authority is "),
+    ] {
+        let (code, said) = verify(tampered(name).path(), &[]);
+        let is_told = said
+            .lines()
+            .any(|line| line.contains(name) && line.contains(told));
+        assert!(code == 1 && is_told, "{said}");
+        // and nothing is said of what was not changed
+        let others = [&readme, &statement]
+            .into_iter()
+            .filter(|other| *other != name);
+        assert!(
+            !others
+                .clone()
+                .any(|other| said.contains(&format!("{other}: it is not"))),
+            "{said}"
+        );
     }
     let dir = copy(&|root| {
         let path = root.join("DATASET.md");
@@ -377,10 +391,8 @@ fn changed_words_about_it_are_found(copy: &dyn Fn(Change<'_>) -> TempDir) {
     let (code, said) = verify(dir.path(), &[]);
     let told = "DATASET.md: the stamp that it names says something else";
     assert!(code == 1 && said.contains(told), "{said}");
-    // without the certificate it still says the truth
-    let dir = copy(&|root| {
-        fs::remove_file(folder(root).join(format!("{DAY}_certificate.txt"))).unwrap();
-    });
+    // without the statement nothing tells what stamp the README may name
+    let dir = copy(&|root| fs::remove_file(folder(root).join(&statement)).unwrap());
     let (code, said) = verify(dir.path(), &[]);
     assert!(code == 5 && !said.contains("WRONG"), "{said}");
 }
@@ -482,11 +494,15 @@ fn strangers_check_the_stamps_that_are_published() {
     );
     // a certificate that claims to be older than its stamp
     let older = copy(&|root| {
-        let path = root.join(format!("2026/11/23/{DAY}_certificate.txt"));
+        let path = root.join(format!("2026/11/23/{DAY}_certificate.json"));
         let text = fs::read_to_string(&path).unwrap();
-        let at = text.find("Z  ledger_").unwrap();
-        let (year, rest) = (at - 23, at - 19);
-        fs::write(&path, format!("{}2001{}", &text[..year], &text[rest..])).unwrap();
+        let (_, stamp) = text.split_once("\"witness\": ").unwrap();
+        let (_, time) = stamp.split_once("\"time\": \"").unwrap();
+        fs::write(
+            &path,
+            text.replace(&time[..24], &format!("2001{}", &time[4..24])),
+        )
+        .unwrap();
     });
     let (code, said) = verify(older.path(), &[]);
     assert!(

@@ -5,6 +5,8 @@ use crate::source::{Words, words::Cell};
 pub(super) static WORDS: Words = Words {
     stream: "the sampled stream of the X API (stream `sample`, about 1 % of all public posts)",
     listed: "Ids",
+    names: "ids",
+    backfills: "backfills",
     ids: "the ids of an hour, one a line, ascending; an id tells the millisecond of its creation: `(id >> 22) + 1288834974657`",
     cells: &[Cell {
         name: "id",

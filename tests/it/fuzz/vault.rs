@@ -7,6 +7,10 @@ use std::{
 
 use twinstream::{
     period::UtcMs,
+    report::{
+        files, read,
+        statement::{DaySaid, Spoken, Statement, Told},
+    },
     source::{SAMPLE, Sources},
     vault::{
         conflicts,
@@ -14,12 +18,13 @@ use twinstream::{
         ledger,
         manifest::Manifest,
         posts::read::{Wanted, read_through},
+        public::Public,
         published::{self, Published},
         redactions::{self, Redactions},
         xz,
     },
     verify::{found::Found, hour, problem::Severity, survey, together},
-    world::disk::Disk as _,
+    world::disk::{Disk as _, RealDisk},
 };
 
 use super::{disk_with, golden, outcome};
@@ -141,7 +146,46 @@ fn fuzz_parquet() {
     });
 }
 
-/// The golden vault as it is, by the path in it.
+/// What is stated of the golden vault's day.
+fn statement() -> Statement {
+    let disk = RealDisk;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v1/{DAY}"));
+    let day = "2026-11-23".parse().unwrap();
+    Statement::of(day, read::day(&disk, &folder, day).unwrap()).unwrap()
+}
+
+#[test]
+fn fuzz_statement() {
+    let fuzz = Fuzz::new("statement", 500).seed(statement().to_json());
+    fuzz.run(|input| {
+        let Ok(spoken) = Spoken::read(input) else {
+            return "nothing".to_owned();
+        };
+        let told = Told::read(input, &spoken);
+        if let Ok(Some(told)) = &told {
+            let said = DaySaid {
+                hours: told.hours.clone(),
+                revisions: told.revisions.clone(),
+            };
+            let Ok(statement) = Statement::of("2026-11-23".parse().unwrap(), said) else {
+                return "no statement".to_owned();
+            };
+            let again = statement.to_json();
+            let again = Told::read(&again, &Spoken::read(&again).unwrap());
+            let again = again.unwrap().unwrap();
+            assert_eq!(
+                (&again.hours, &again.revisions),
+                (&told.hours, &told.revisions)
+            );
+            for file in files::REPORTED {
+                let _ = files::text(&statement, file);
+            }
+        }
+        outcome(&told)
+    });
+}
+
+/// The golden vault as it is, with what is reported of its day, by the path in it.
 fn whole() -> BTreeMap<String, Vec<u8>> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1/vault");
     let name = |path: &PathBuf| {
@@ -151,11 +195,17 @@ fn whole() -> BTreeMap<String, Vec<u8>> {
             .unwrap()
             .to_owned()
     };
-    let files = files_below(&top);
-    files
+    let there = files_below(&top);
+    let there = there
         .iter()
-        .map(|path| (name(path), std::fs::read(path).unwrap()))
-        .collect()
+        .map(|path| (name(path), std::fs::read(path).unwrap()));
+    let statement = statement();
+    let reported = files::REPORTED.map(|file| {
+        let name = Public::Day(statement.day, file).name();
+        let text = files::text(&statement, file);
+        (format!("2026-11-23/{name}"), text.into_bytes())
+    });
+    there.chain(reported).collect()
 }
 
 fn verified(files: &BTreeMap<String, Vec<u8>>) -> Found {

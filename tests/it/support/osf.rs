@@ -343,6 +343,7 @@ impl Publisher {
                 "_exposure.csv",
                 "_certificate.txt",
                 "_certificate.svg",
+                "_certificate.json",
                 "_README.md",
                 "ledger.jsonl",
                 "CITATION.cff",

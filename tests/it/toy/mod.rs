@@ -17,10 +17,9 @@ use twinstream::{
     cover::cause::Cause,
     period::{Hour, UtcMs, Zone},
     place::{decide::Asks, door::Door, id::PlaceId},
-    report::{certificate, picture, read, readme, statement::Statement},
-    segment::line::PROGRAM,
+    report::{files, read, statement::Statement},
     source::{Sources, Stream},
-    vault::public::{DayFile, Public},
+    vault::public::Public,
     verify::{hour, problem::Severity, survey, together},
     world::{
         clock::Clock,
@@ -206,19 +205,11 @@ fn a_source_that_nobody_has_goes_from_the_socket_to_the_certificate() {
     let folders: BTreeSet<_> = hours.iter().map(|hour| hour.day()).collect();
     for day in folders {
         let folder = site.vault().join(day.to_string());
-        let hours = read::hours(&RealDisk, &folder, day).unwrap();
-        let statement = Statement::of(day, &hours).unwrap();
-        for (file, text) in [
-            (DayFile::Certificate, certificate::text(&statement, PROGRAM)),
-            (DayFile::Picture, picture::svg(&statement)),
-            (DayFile::Readme, readme::text(&statement)),
-        ] {
-            put(
-                &RealDisk,
-                &folder.join(Public::Day(day, file).name()),
-                text.as_bytes(),
-            )
-            .unwrap();
+        let said = read::day(&RealDisk, &folder, day).unwrap();
+        let statement = Statement::of(day, said).unwrap();
+        for file in files::REPORTED {
+            let path = folder.join(Public::Day(day, file).name());
+            put(&RealDisk, &path, files::text(&statement, file).as_bytes()).unwrap();
         }
     }
     assert_eq!(verified(&site), Vec::<String>::new());
