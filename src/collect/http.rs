@@ -31,7 +31,7 @@ use tokio_tungstenite::{
 };
 
 use super::fault::{Fault, fault};
-use crate::segment::event::Cause;
+use crate::{segment::event::Cause, text::one_line};
 
 /// Hyper's buffer for one connection grows to this at most.
 const READ_BUFFER_BYTES: usize = 128 * 1024;
@@ -205,7 +205,7 @@ fn piece(message: Message) -> Result<Piece, Fault> {
 fn closed(why: Option<CloseFrame>) -> String {
     match why {
         Some(CloseFrame { code, reason }) if reason.is_empty() => format!("closed {code}"),
-        Some(CloseFrame { code, reason }) => format!("closed {code}: {reason}"),
+        Some(CloseFrame { code, reason }) => format!("closed {code}: {}", one_line(&reason)),
         None => "closed".to_owned(),
     }
 }
@@ -222,5 +222,82 @@ fn broken(error: &tungstenite::Error) -> Fault {
     Fault {
         cause,
         detail: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::fuzz::Fuzz;
+
+    const ACCEPTED: &[u8] =
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+    /// What comes after an answer that the connection changes, until it ends; and how it ends.
+    async fn messages(frames: &[u8]) -> (Vec<Piece>, Option<Fault>) {
+        let (here, mut there) = tokio::io::duplex(256 * 1024);
+        let frames = frames.to_owned();
+        let serve = async move {
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") {
+                asked.push(there.read_u8().await.unwrap());
+            }
+            there.write_all(ACCEPTED).await.unwrap();
+            there.write_all(&frames).await.unwrap();
+            there.shutdown().await.unwrap();
+            // what is answered is read by nobody
+            drop(there.read_to_end(&mut Vec::new()).await);
+        };
+        let read = async move {
+            let http = Http::new(Box::new(here)).await.unwrap();
+            let request = Request::get("/")
+                .header(header::CONNECTION, "upgrade")
+                .header(header::UPGRADE, "websocket");
+            let answer = http.ask(request.body(Empty::new()).unwrap()).await.unwrap();
+            let mut body = answer.body.upgrade().await.unwrap();
+            let mut pieces = Vec::new();
+            loop {
+                match body.next().await {
+                    Some(Ok(piece)) => pieces.push(piece),
+                    Some(Err(fault)) => return (pieces, Some(fault)),
+                    None => return (pieces, None),
+                }
+            }
+        };
+        tokio::join!(serve, read).1
+    }
+
+    /// Whatever frames come, they end in a fault of one line, and no more comes out than came in.
+    #[test]
+    fn fuzz_frames_of_a_websocket() {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.build().unwrap();
+        let whole = |opcode: u8, text: &[u8]| {
+            [&[0x80 | opcode, u8::try_from(text.len()).unwrap()], text].concat()
+        };
+        let fuzz = Fuzz::new("frames_of_a_websocket", 1_500)
+            .seed([whole(1, b"{}"), whole(9, b"ping"), whole(2, b"\0\xff")].concat())
+            .seed([&b"\x01\x02{ \x00\x01x\x89\0\x80\x01}"[..], &whole(10, b"")].concat())
+            .seed([whole(1, b"{}"), whole(8, b"\x03\xe8too slow")].concat())
+            .seed(&b"\x82\x7f\0\0\0\0\x01\0\0\0abc"[..])
+            .seed(&b"\x81\x7e\x01\0"[..])
+            .seed(&b"\x81\x82abcd{}"[..]);
+        fuzz.run(|input| {
+            let (pieces, fault) = runtime.block_on(messages(input));
+            let bytes = pieces.iter().map(|piece| match piece {
+                Piece::Bytes(bytes) => bytes.len(),
+                Piece::Alive => 0,
+            });
+            assert!(bytes.sum::<usize>() <= input.len());
+            let Some(Fault { cause, detail }) = fault else {
+                return format!("{} ended", pieces.len().min(3));
+            };
+            assert!(!detail.chars().any(char::is_control), "{detail:?}");
+            let detail: String = detail.chars().take(12).collect();
+            format!("{} {cause:?} {detail}", pieces.len().min(3))
+        });
     }
 }

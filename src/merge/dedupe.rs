@@ -416,6 +416,49 @@ mod tests {
         );
     }
 
+    /// Three copies of two servers; each may come from an endpoint that has fallen behind. One that has not tells that the
+    /// post's time is true, whichever copy came first.
+    #[test]
+    fn a_post_is_belated_if_no_endpoint_saw_it_in_time() {
+        const REV: &str = "3mptbypluud2a";
+        let source = crate::source::BLUESKY.source;
+        for late in 0..8_u32 {
+            let lines: Vec<String> = (0..3)
+                .map(|copy| {
+                    let posted = crate::source::bluesky::tid::time(REV).unwrap();
+                    let behind_ms = if late >> copy & 1 == 1 { 1_200_000 } else { 700 };
+                    format!(
+                        r#"{{"did":"did:plc:a","time_us":{},"kind":"commit","commit":{{"rev":"{REV}","operation":"create","collection":"app.bsky.feed.post","rkey":"3k","record":{{}},"cid":"c"}}}}"#,
+                        1_000 * posted.plus_ms(behind_ms).0
+                    )
+                })
+                .collect();
+            let mut records = source.records(false);
+            let copies = lines.iter().enumerate().map(|(number, line)| Copy {
+                retrieved_at: UtcMs(number as i64),
+                lag_ms: 0,
+                server: number % 2,
+                received: (line.as_bytes(), b""),
+                record: records.read(line.as_bytes(), None).unwrap(),
+                former: None,
+            });
+            let copies: Vec<Copy<'_>> = copies.collect();
+            let made = Made {
+                source,
+                names: &[],
+                part_of: &[0, 0],
+                connections: &[Vec::new(), Vec::new()],
+                columns: None,
+                deleted: &Deleted::none(&RealDisk),
+            };
+            let tally = dedupe(copies, &made, &mut *records, |_, _, _, _| ());
+            let in_second = tally.parts[0].values().next().unwrap();
+            assert_eq!(in_second.servers, [1, 1], "{late:03b}");
+            let belated: &[u64] = if late == 7 { &[1, 1] } else { &[] };
+            assert_eq!(in_second.belated, belated, "{late:03b}");
+        }
+    }
+
     /// A copy as (which of three posts, server, time of arrival after them, name of the author).
     type Drawn = (usize, usize, i64, usize);
 

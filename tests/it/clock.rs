@@ -6,7 +6,7 @@ use std::{
     process::Command,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -32,11 +32,16 @@ fn now() -> UtcMs {
     UtcMs(i64::try_from(now.as_millis()).unwrap())
 }
 
-/// Streams posts that are made at this moment, twenty a second, and ends after so many.
-fn posts(peer: &mut Peer, date: SystemTime, sent: &AtomicU64, end: u64) -> std::io::Result<()> {
+/// Streams posts that are made at this moment, twenty a second, as long as after so many it is to go on.
+fn posts(
+    peer: &mut Peer,
+    date: SystemTime,
+    sent: &AtomicU64,
+    goes_on: impl Fn(u64) -> bool,
+) -> std::io::Result<()> {
     let date = httpdate::fmt_http_date(date);
     peer.stream(&format!("date: {date}\r\n"))?;
-    while !peer.over() && sent.load(Ordering::SeqCst) < end {
+    while !peer.over() && goes_on(sent.load(Ordering::SeqCst)) {
         let number = sent.load(Ordering::SeqCst);
         let id = id::first_of(now()) + number % 1_000;
         peer.chunk(format!(
@@ -87,7 +92,17 @@ fn a_clock_that_is_put_right_loses_nothing_and_makes_no_gap() {
     }
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
-    let api = Api::start(move |_, peer| posts(peer, SystemTime::now(), &counter, u64::MAX));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&is_over);
+    let api = Api::start(move |number, peer| {
+        let here = SystemTime::now();
+        if number == 0 {
+            return posts(peer, here, &counter, |_| !over.load(Ordering::SeqCst));
+        }
+        let (date, reset) = (httpdate::fmt_http_date(here), now().second() + 20);
+        let headers = format!("date: {date}\r\nx-rate-limit-reset: {reset}\r\n");
+        peer.refuse(429, &headers, "")
+    });
     let site = site(&api);
     let clock = site.dir.path().join("clock");
     // two hours ahead at boot
@@ -101,8 +116,17 @@ fn a_clock_that_is_put_right_loses_nothing_and_makes_no_gap() {
     fs::write(&clock, "-25s\n").unwrap();
     until("another", || 2 == site.events_of("clock_stepped").len());
     more_lines(&site);
+    // when it may ask again is reckoned by the time that never steps, in which this clock is two hours ahead
     let stopped = now();
+    is_over.store(true, Ordering::SeqCst);
+    let waits = || {
+        let all = site.events_of("waiting");
+        all.into_iter().find(|event| event["why"] == "rate_limit")
+    };
+    until("a wait", || waits().is_some());
     running.stop();
+    let wait_ms = number(&waits().unwrap(), "wait_ms");
+    assert!((15_000..35_000).contains(&wait_ms), "{wait_ms}");
 
     let mut steps = site.events_of("clock_stepped");
     steps.sort_by_key(|step| number(step, "number"));
@@ -127,8 +151,8 @@ fn a_clock_that_is_put_right_loses_nothing_and_makes_no_gap() {
     let kept = kept["runs"].as_array().unwrap().iter();
     let kept: Vec<u64> = kept.map(|run| run["number"].as_u64().unwrap()).collect();
     assert_eq!(kept, numbers);
-    // one connection all the time, and every line of it once
-    assert_eq!(api.requests().len(), 1);
+    // one connection until it was ended, and every line of it once
+    assert_eq!(api.requests().len(), 2);
     let mut lines = site.lines();
     lines.sort();
     let count = lines.len();
@@ -156,7 +180,8 @@ fn check_archive(site: &Site, begun: UtcMs, stopped: UtcMs) {
     for gap in gaps.as_array().unwrap() {
         let from: UtcMs = gap["begin"].as_str().unwrap().parse().unwrap();
         assert!(stopped.plus_ms(-2_000) <= from, "{gap}");
-        assert_eq!(gap["cause"], "not running", "{gap}");
+        let is_of_the_end = ["not running", "refused"].contains(&gap["cause"].as_str().unwrap());
+        assert!(is_of_the_end, "{gap}");
     }
 }
 
@@ -166,9 +191,9 @@ fn a_clock_that_has_drifted_begins_a_new_run_too() {
     let counter = Arc::clone(&sent);
     // the first connection ends; by then the API's clock is ten seconds ahead of ours
     let api = Api::start(move |number, peer| {
-        let (ahead_s, end) = if number == 0 { (0, 10) } else { (10, u64::MAX) };
+        let ahead_s = if number == 0 { 0 } else { 10 };
         let date = SystemTime::now() + Duration::from_secs(ahead_s);
-        posts(peer, date, &counter, end)
+        posts(peer, date, &counter, |sent| 0 < number || sent < 10)
     });
     let site = site(&api);
     let running = site.start(None);

@@ -167,6 +167,10 @@ fn story() -> Story {
     let rkey = tid::first_of(edge.plus_ms(-200));
     story.write(WRITER, edge, "create", &rkey, "");
     story.delete(WRITER, at("2026-11-23T14:20:00Z"), &rkey);
+    // and one in which it is a version of a post that was made hours before
+    let made = tid::first_of(at("2026-11-23T08:00:00Z"));
+    story.write(WRITER, at("2026-11-23T12:30:00Z"), "update", &made, "");
+    story.delete(WRITER, at("2026-11-23T14:21:00Z"), &made);
     for minute in (0..100).step_by(2) {
         let at = begin.plus_ms(minute * MINUTE);
         for (did, ms) in [(STAYS, 0), (GONE, 1), (DOWN, 2), (AWAY, 3), (BACK, 4)] {
@@ -405,8 +409,9 @@ fn revisions(site: &Site) -> BTreeMap<String, u64> {
 }
 
 /// The hours of the story.
-const HOURS: [&str; 4] = [
+const HOURS: [&str; 5] = [
     "2026-11-23_11",
+    "2026-11-23_12",
     "2026-11-23_13",
     "2026-11-23_14",
     "2026-11-23_15",
@@ -494,7 +499,7 @@ fn what_was_deleted_is_nowhere_but_in_young_raw_data_and_all_else_is_there() {
     let merged = site.try_merge(&HOURS, "2026-11-26T01:00:00Z").unwrap();
     assert_eq!(merged.committed.len(), 3, "{merged:?}");
     check(&site, &story, "2026-11-26T01:00:00Z");
-    for hour in &HOURS[1..3] {
+    for hour in &HOURS[2..4] {
         assert!(site.manifest(hour).carried.is_some(), "{hour}");
     }
 

@@ -722,6 +722,16 @@ fn nothing_in_an_object_store_is_overwritten_and_what_is_wrong_there_is_not_merg
     let mut spoiled = servers.store.objects()[&file(names[1], "jsonl")].clone();
     spoiled[30] ^= 1;
     servers.store.put(&file(names[1], "jsonl"), &spoiled);
+    // what lies here under a name is not taken for what lies there, though it is as long
+    let mut other = servers.store.objects()[&file(names[2], "jsonl")].clone();
+    other[30] ^= 1;
+    let paths = names[2].paths(&servers.spool("1"));
+    fs::create_dir_all(&paths.folder).unwrap();
+    fs::write(&paths.segment, &other).unwrap();
+    let said = servers.check("1", NOW, &["merge"], 1);
+    assert!(said.contains("is here with other content"), "{said}");
+    assert!(fs::read(&paths.segment).unwrap() == other && !paths.seal.exists());
+    fs::remove_file(&paths.segment).unwrap();
     let said = servers.check("1", NOW, &["merge"], 1);
     assert!(
         said.contains("is not what the seal says") && said.contains("fails_check"),
@@ -869,6 +879,35 @@ pub(crate) fn check_vault(servers: &Servers) -> BTreeMap<String, u64> {
     latest
 }
 
+/// Between the data of an attempt and its commit another machine commits: its revision stands, and of the attempt nothing
+/// is left.
+#[test]
+fn who_is_too_late_with_a_commit_leaves_nothing_of_its_own() {
+    let servers = Servers::with_vault();
+    for server in ["1", "2"] {
+        put(
+            &minutes_of(at("2026-11-23T13:10:00Z"), server),
+            &servers.spool(server),
+        );
+        servers.check(server, NOW, &["deliver"], 0);
+    }
+    servers.check("m1", "2026-11-23T13:10:30Z", &["merge"], 4);
+    let before = servers.store.objects();
+    servers.check("m2", NOW, &["merge"], 0);
+    let after = servers.store.objects();
+    assert!(check_vault(&servers)["left over"] == 0 && before.len() + 5 < after.len());
+    servers.store.replace(before);
+    servers.store.meanwhile("/r1.json", after.clone());
+    let said = servers.check("m1", NOW, &["merge"], 4);
+    assert!(said.contains("committed by other machines"), "{said}");
+    let names = |objects: &BTreeMap<String, Vec<u8>>| objects.keys().cloned().collect::<Vec<_>>();
+    let found = servers.store.objects();
+    assert_eq!(names(&found), names(&after));
+    assert!(found == after);
+    let [first, second] = ["m1", "m2"].map(|id| data(&servers.dir.path().join(id).join("vault")));
+    assert!(!first.is_empty() && first == second);
+}
+
 #[test]
 fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
     let servers = Servers::with_vault();
@@ -935,6 +974,10 @@ fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
         merge_all(NOW, crashes);
         assert!(0 < servers.store.faulty());
     }
+    let out = servers.dir.path().join("out");
+    let to = out.display().to_string();
+    let checkout = ["checkout", "s3://archive/x/vault", "--to", &*to];
+    servers.check("1", NOW, &checkout, 0);
     // what came late makes a second revision of each hour, when it has settled
     put(&late, &servers.spool("2"));
     servers.check("2", NOW, &["deliver"], 0);
@@ -970,20 +1013,12 @@ fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
     // the bytes of one machine, here and in each copy
     plain.merge(LATEST);
     let expected = data(&plain.vault());
-    let out = servers.dir.path().join("out");
-    let to = out.display().to_string();
-    servers.check(
-        "1",
-        NOW,
-        &["checkout", "s3://archive/x/vault", "--to", &to],
-        0,
-    );
-    servers.check(
-        "1",
-        NOW,
-        &["checkout", "s3://archive/x/vault", "--to", &to],
-        4,
-    );
+    // a copy that was made before goes on, and says so
+    let said = servers.command("1", NOW, &checkout).output().unwrap();
+    let told = String::from_utf8_lossy(&said.stdout).into_owned();
+    let hours: usize = told.split(' ').next().unwrap().parse().unwrap();
+    assert!(3 <= hours, "{told}");
+    servers.check("1", NOW, &checkout, 4);
     let ledger = fs::read(out.join("ledger.jsonl")).unwrap();
     for vault in [
         out.clone(),

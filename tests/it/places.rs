@@ -371,8 +371,15 @@ fn a_collector_whose_spool_goes_away_and_comes_back_loses_nothing_and_writes_now
     disk.unmount();
     // the minute ends, and the next one must not be begun below the mount point
     let before = connections.load(Ordering::SeqCst);
-    thread::sleep(Duration::from_secs(5));
+    thread::sleep(Duration::from_millis(2_500));
     assert_eq!(files_below(&site.spool), Vec::<PathBuf>::new());
+    // nor in another spool that is mounted there
+    let mark = site.spool.join("spool.json");
+    let other = format!("{{\"format\":1,\"id\":\"{}\"}}\n", "5".repeat(32));
+    fs::write(&mark, other).unwrap();
+    thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(files_below(&site.spool), [mark.clone()]);
+    fs::remove_file(&mark).unwrap();
     assert_eq!(
         connections.load(Ordering::SeqCst),
         before,

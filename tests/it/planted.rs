@@ -50,11 +50,32 @@ struct Plant {
 }
 
 impl Plant {
+    /// Whether its text begins or ends within a word of the file: then its switch is no program.
+    fn cuts_a_word(&self, text: &str) -> bool {
+        let is_of_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        let find = self.find.as_str();
+        text.split_once(find).is_some_and(|(before, after)| {
+            let begins_in = is_of_word(before.chars().last()) && is_of_word(find.chars().next());
+            let ends_in = is_of_word(find.chars().last()) && is_of_word(after.chars().next());
+            begins_in || ends_in
+        })
+    }
+
+    /// Its place in a file; that of others in the same file must be another.
+    fn place(&self, root: &Path) -> (&str, std::ops::Range<usize>) {
+        let text = fs::read_to_string(root.join(&self.file)).unwrap_or_default();
+        let begin = text.find(&self.find).unwrap_or(0);
+        (&self.file, begin..begin + self.find.len())
+    }
+
     /// What is wrong with it.
     fn wrongs(&self, root: &Path) -> Vec<String> {
         let mut wrongs = Vec::new();
         let text = fs::read_to_string(root.join(&self.file)).unwrap_or_default();
         match text.matches(&self.find).count() {
+            1 if self.cuts_a_word(&text) => {
+                wrongs.push("its text begins or ends within a word".to_owned());
+            }
             1 => (),
             n => wrongs.push(format!(
                 "{} has its text {n} times, not once: {:?}",
@@ -98,6 +119,17 @@ fn every_planted_bug_has_its_place_and_there_are_enough() {
             }
         }
         wrongs.extend(wrong.iter().map(|what| format!("{}: {what}", plant.name)));
+    }
+    let switched = plants.iter().filter(|plant| !plant.form);
+    let mut places: Vec<_> = switched.map(|one| (one.place(root), &one.name)).collect();
+    places.sort_by_key(|((file, place), _)| (*file, place.start));
+    for two in places.windows(2) {
+        let [((file, place), one), ((other, next), name)] = two else {
+            continue;
+        };
+        if file == other && next.start < place.end {
+            wrongs.push(format!("{name}: it stands in the text of {one}"));
+        }
     }
     for rule in &rules {
         let is_held = HELD_BY_FORM.iter().any(|(held, _)| rule.starts_with(held));

@@ -15,14 +15,14 @@ use twinstream::{
     segment::{
         event::{Event, What},
         line,
-        name::{Leg, RunId, SegmentName, ServerId},
+        name::{Leg, Partition, RunId, SegmentName, ServerId},
         recover::{Recovered, past, recover},
         run::{Run, Runs},
         seal::{Digester, Seal},
         spool,
         writer::{Closed, Lines, WriteError, Writer},
     },
-    source::{BLUESKY, SAMPLE},
+    source::{BLUESKY, FIREHOSE, SAMPLE},
     world::disk::{Disk, RealDisk, read_bounded},
 };
 
@@ -328,6 +328,18 @@ fn the_last_line_is_that_of_the_latest_run_whatever_its_clock_says() {
         writer.close().unwrap().seal(&disk).unwrap();
         assert_eq!(last_arrival(&disk), Some(at));
     }
+    // what came over another leg of the server is none of this one's
+    let other = Leg {
+        partition: Partition::new(2),
+        ..leg()
+    };
+    let before = last_arrival(&disk);
+    let (run, shared) = (run(7), Arc::new(disk.clone()));
+    let mut writer = Writer::new(shared, spool, &other, FIREHOSE.word, run);
+    write_line(&mut writer, b"{}", ahead.plus_ms(60_000));
+    writer.close().unwrap().seal(&disk).unwrap();
+    assert_eq!(sealed(&disk).len(), 4);
+    assert_eq!(last_arrival(&disk), before);
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn one_who_only_looks_does_not_wait_long_for_a_service_that_is_away() {
 #[test]
 fn what_is_committed_becomes_public_once_and_again_changes_nothing() {
     let osf = Osf::start("", &[]);
-    let publisher = publisher();
+    let mut publisher = publisher();
     let dry = publisher.publish(&osf, &["--dry-run"]);
     dry.check(0, "upload   2026/11/23/2026-11-23_13_IDs.txt.xz");
     assert!(osf.requests().iter().all(|r| r["method"] == "GET"));
@@ -154,12 +154,18 @@ fn what_is_committed_becomes_public_once_and_again_changes_nothing() {
     assert_eq!(publisher.ids() - before, 7);
 
     // the diary can be had again: from what is public, version by version
+    // with the times at which it became public, however long ago that was
     let kept = counted(&publisher);
     publisher.forget();
+    "2027-11-23T19:00:00Z".clone_into(&mut publisher.now);
     publisher
         .publish(&osf, &["--audit"])
         .check(0, "added to published.jsonl");
     assert_eq!(counted(&publisher), kept);
+    for line in publisher.diary() {
+        let time = at(line["time"].as_str().unwrap());
+        assert!(time < at("2026-11-30T00:00:00Z"), "{line}");
+    }
     publisher.publish(&osf, &[]).check(4, "");
 }
 

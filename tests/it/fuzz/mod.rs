@@ -5,6 +5,7 @@
 mod remote;
 mod settings;
 mod spool;
+mod store;
 mod vault;
 mod words;
 

@@ -149,6 +149,7 @@ impl Unpacker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::Fuzz;
 
     const AT: UtcMs = UtcMs(1_795_442_709_123);
 
@@ -230,5 +231,55 @@ mod tests {
         for none in [&event(1).into_bytes()[..], &dictionary[..40], b""] {
             assert!(Unpacker::new(none).is_err(), "{none:?}");
         }
+    }
+
+    /// However a message is changed, it is one line: as it came, or as what it was packed from.
+    #[test]
+    fn fuzz_messages() {
+        let dictionary = event(1).repeat(40).into_bytes();
+        let pack = |bytes: &[u8]| {
+            let mut compressor = zstd::bulk::Compressor::with_dictionary(3, &dictionary).unwrap();
+            compressor.compress(bytes).unwrap()
+        };
+        let text = event(AT.0 * 1_000);
+        let fuzz = Fuzz::new("messages", 800)
+            .seed(text.clone())
+            .seed(pack(text.as_bytes()))
+            .seed(pack(&b"{\"a\":0}\n".repeat(100_000)))
+            .seed(zstd::bulk::compress(text.as_bytes(), 1).unwrap());
+        let taken = |mut input: &[u8]| {
+            let unpacker = Unpacker::new(&dictionary).unwrap();
+            let mut messages = Messages::new("wss://a.example", Some(unpacker), Some(AT.0));
+            let taken = messages.take(&mut input, AT);
+            assert!(input.is_empty());
+            taken
+        };
+        fuzz.run(|input| match taken(input) {
+            Ok(None) => {
+                assert!(input.is_empty());
+                "nothing".to_owned()
+            }
+            Ok(Some(portion)) => {
+                assert_eq!((portion.lines, portion.oversize), (1, 0));
+                let stored = portion.stored.strip_suffix(b"\n").unwrap();
+                assert!(memchr2(b'\n', b'\r', stored).is_none());
+                assert!(portion.stored.capacity() <= 2 * MESSAGE_BYTES_MAX);
+                let received = line::cut(stored).received();
+                if input.starts_with(&ZSTD) {
+                    let again = taken(&pack(&received)).unwrap();
+                    let again = again.map_or(Vec::new(), |again| again.stored);
+                    assert!(received.is_empty() || again == portion.stored);
+                } else {
+                    assert_eq!(received, *one_line(input));
+                }
+                format!("{} {}", portion.cursor.is_some(), portion.clamped.is_some())
+            }
+            Err(IntakeError::Decode(why)) => {
+                assert!(input.starts_with(&ZSTD), "{why}");
+                assert!(!why.chars().any(char::is_control), "{why:?}");
+                why
+            }
+            Err(other) => panic!("{other:?}"),
+        });
     }
 }
