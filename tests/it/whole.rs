@@ -979,6 +979,16 @@ fn an_endpoint_that_refuses_is_left_for_the_next_one() {
     let log = log();
     assert!(log.contains("404"), "{log}");
     assert!(log.contains(&format!("asked for at {}", urls[1])), "{log}");
+    // whatever time that took here, it was to wait for a minute at most
+    let events = site.events(1);
+    let waits: Vec<u64> = events
+        .iter()
+        .filter_map(|event| event["wait_ms"].as_u64())
+        .collect();
+    assert!(
+        !waits.is_empty() && waits.iter().all(|ms| *ms <= 60_000),
+        "{waits:?}"
+    );
 }
 
 /// One instance falls silent, one breaks off and cannot be reached for a while; what one server misses while it is down is no more to be had when it
