@@ -435,7 +435,7 @@ mod tests {
                 .collect();
             let mut records = source.records(false);
             let copies = lines.iter().enumerate().map(|(number, line)| Copy {
-                retrieved_at: UtcMs(number as i64),
+                retrieved_at: UtcMs(number.try_into().unwrap()),
                 lag_ms: 0,
                 server: number % 2,
                 received: (line.as_bytes(), b""),

@@ -355,7 +355,7 @@ mod tests {
     fn a_damaged_or_foreign_file_is_an_error_and_no_panic() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("2026-11-23_14_posts.parquet");
-        write(&path, (200, 200), |_, _| ());
+        write(&path, (50, 50), |_, _| ());
         let whole = fs::read(&path).unwrap();
         let mut seen = [0; 2];
         let mut check = |bytes: &[u8]| {

@@ -378,7 +378,7 @@ fn a_collector_whose_spool_goes_away_and_comes_back_loses_nothing_and_writes_now
     let other = format!("{{\"format\":1,\"id\":\"{}\"}}\n", "5".repeat(32));
     fs::write(&mark, other).unwrap();
     thread::sleep(Duration::from_millis(2_500));
-    assert_eq!(files_below(&site.spool), [mark.clone()]);
+    assert_eq!(files_below(&site.spool), std::slice::from_ref(&mark));
     fs::remove_file(&mark).unwrap();
     assert_eq!(
         connections.load(Ordering::SeqCst),

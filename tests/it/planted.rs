@@ -61,6 +61,11 @@ impl Plant {
         })
     }
 
+    /// Whether the two cannot be the arms of an `if`: an arm of a `match`, the head of a block.
+    fn needs_a_switch(&self) -> bool {
+        self.find.contains(" => ") || self.find.trim_end().ends_with('{')
+    }
+
     /// Its place in a file; that of others in the same file must be another.
     fn place(&self, root: &Path) -> (&str, std::ops::Range<usize>) {
         let text = fs::read_to_string(root.join(&self.file)).unwrap_or_default();
@@ -83,8 +88,11 @@ impl Plant {
             )),
         }
         match (&self.bug, &self.switch) {
-            (Some(_), None) => (),
+            (Some(_), None) if self.form || !self.needs_a_switch() => (),
             (None, Some(switch)) if switch.contains("PLANTED") => (),
+            (Some(_), None) => {
+                wrongs.push("it is no whole expression or statement, and needs a switch".to_owned())
+            }
             _ => wrongs.push("it has either a bug or a switch with PLANTED in it".to_owned()),
         }
         if self.form {

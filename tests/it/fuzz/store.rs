@@ -127,9 +127,8 @@ fn follow(disk: &SimulatedDisk) -> (Result<usize, String>, BTreeMap<String, Vec<
     for (path, bytes) in disk.files() {
         let name = path.strip_prefix(VAULT).ok().and_then(Path::to_str);
         let is_of_hour = |name: &&str| {
-            let is_one = name.starts_with("2026-11-23/2026-11-23_1")
-                && !name.ends_with(".tmp")
-                && !name.ends_with(".new");
+            let is_aside = [".tmp", ".new"].iter().any(|aside| name.ends_with(aside));
+            let is_one = name.starts_with("2026-11-23/2026-11-23_1") && !is_aside;
             is_one || *name == "ledger.jsonl"
         };
         if let Some(name) = name.filter(is_of_hour) {
