@@ -91,7 +91,8 @@ impl Plant {
             (Some(_), None) if self.form || !self.needs_a_switch() => (),
             (None, Some(switch)) if switch.contains("PLANTED") => (),
             (Some(_), None) => {
-                wrongs.push("it is no whole expression or statement, and needs a switch".to_owned())
+                let why = "it is no whole expression or statement, and needs a switch";
+                wrongs.push(why.to_owned());
             }
             _ => wrongs.push("it has either a bug or a switch with PLANTED in it".to_owned()),
         }
