@@ -1,17 +1,22 @@
 //! `checkout`: a plain vault of what is current in a vault in an object store.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::{
     exit::{Exit, Failure},
     global::{Global, users_path},
-    merge_store, output, setup, store,
+    merge_store, output,
+    setup::{self, Setup},
+    store,
 };
 use crate::{
-    period::Day,
+    period::{Day, Hour},
     place::s3::address::{Address, SCHEME},
     text::plural,
-    vault::{in_store::InStore, ledger},
+    vault::{in_store::InStore, ledger, records::Records},
     world::disk::{Disk as _, RealDisk},
 };
 
@@ -41,16 +46,6 @@ pub(crate) struct CheckoutArgs {
 
 pub(crate) fn run(global: &Global, args: &CheckoutArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
-    let address = args
-        .path
-        .strip_prefix(SCHEME)
-        .ok_or("it is no s3:// address");
-    let address = address.and_then(Address::new).map_err(|why| {
-        Failure::new(Exit::Usage, format!("{}: {why}", args.path))
-            .hint("write s3://bucket/folder; a vault that is a folder can be copied as it is")
-    })?;
-    let there = store::open(&setup, &address)?;
-    store::mark_copy(&there, &args.to)?;
     let lines = ledger::read(&RealDisk, &args.to)
         .map_err(|why| Failure::from(std::io::Error::other(why)))?;
     let partial = args.to.join(PARTIAL);
@@ -63,17 +58,15 @@ pub(crate) fn run(global: &Global, args: &CheckoutArgs) -> Result<Exit, Failure>
         return Err(Failure::new(Exit::Usage, what).hint("name another folder"));
     }
     let days: BTreeSet<Day> = args.days.iter().copied().collect();
+    let is_wanted = |day| days.is_empty() || days.contains(&day);
+    let changed = copy(&setup, &args.path, &args.to, &is_wanted)?;
     if !days.is_empty() {
         RealDisk.create(&partial)?;
     }
-    let draw = || Err(std::io::Error::other("nothing is committed here"));
-    let copy = InStore::new(&there, &RealDisk, &args.to, &draw);
-    let copy = copy.map_err(|why| merge_store::failure(&why))?;
-    let changed = copy.follow(&|day| days.is_empty() || days.contains(&day));
-    let changed = changed.map_err(|why| merge_store::failure(&why))?;
     let hours = plural(changed.len() as u64, "hour", "hours");
     output::print(&format!(
-        "{hours} of {address} copied to {}\n",
+        "{hours} of {} copied to {}\n",
+        args.path,
         args.to.display()
     ))?;
     Ok(if changed.is_empty() {
@@ -81,6 +74,34 @@ pub(crate) fn run(global: &Global, args: &CheckoutArgs) -> Result<Exit, Failure>
     } else {
         Exit::Done
     })
+}
+
+/// Copies the hours of these days, and what is kept beside the hours, from `s3://bucket/folder`; gives the hours.
+pub(super) fn copy(
+    setup: &Setup,
+    from: &str,
+    to: &Path,
+    is_wanted: &dyn Fn(Day) -> bool,
+) -> Result<Vec<Hour>, Failure> {
+    let address = from.strip_prefix(SCHEME).ok_or("it is no s3:// address");
+    let address = address.and_then(Address::new).map_err(|why| {
+        Failure::new(Exit::Usage, format!("{from}: {why}"))
+            .hint("write s3://bucket/folder; a vault that is a folder can be copied as it is")
+    })?;
+    let there = store::open(setup, &address)?;
+    store::mark_copy(&there, to)?;
+    let records = Records {
+        store: &there,
+        disk: &RealDisk,
+        vault: to,
+    };
+    let draw = || Err(std::io::Error::other("nothing is committed here"));
+    // a stamp is never of a line that is not there yet
+    let copied = records.fetch().and_then(|()| {
+        let copy = InStore::new(&there, &RealDisk, to, &draw)?;
+        copy.follow(is_wanted)
+    });
+    copied.map_err(|why| merge_store::failure(&why))
 }
 
 /// Marks a folder that has the hours of some days only.

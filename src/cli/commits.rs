@@ -1,6 +1,6 @@
 //! Commits that a merge left half done: whoever opens the vault's hours finishes them first.
 
-use super::{exit::Failure, setup::Setup};
+use super::{exit::Failure, setup::Setup, store};
 use crate::{
     alarm::Kind,
     place::door::Vault,
@@ -14,7 +14,8 @@ use crate::{
     },
 };
 
-/// Finishes what a merge left half done. One that is at work does so itself: says whether there is one.
+/// Finishes what a merge left half done; a copy of a vault in an object store is brought up to date. A merge that is at work
+/// does so itself: says whether there is one.
 pub(super) fn finish(setup: &Setup, vault: &Vault) -> Result<bool, Failure> {
     let settings = &setup.settings;
     let _lock = match Lock::take(&settings.data_dir, "merge", setup.clock.now()) {
@@ -22,6 +23,10 @@ pub(super) fn finish(setup: &Setup, vault: &Vault) -> Result<bool, Failure> {
         Err(LockError::Taken { .. }) => return Ok(true),
         Err(why) => return Err(Failure::lock(why)),
     };
+    if settings.vault_store.is_some() {
+        store::follow(setup, vault)?;
+        return Ok(false);
+    }
     let mut ledger = Ledger::open(&RealDisk, vault)?;
     for hour in half_done(&RealDisk, vault, &ledger)? {
         let of_vault = HourOfVault {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     exit::{Exit, Failure},
     global::Global,
-    output, setup,
+    output, setup, store,
 };
 use crate::{
     cover::{
@@ -15,7 +15,6 @@ use crate::{
         gap::{self, Gap},
     },
     period::{Day, Hour, Interval, UtcMs, Zone},
-    place::decide::Asks,
     text::plural,
     vault::{day, layout},
     world::disk::RealDisk,
@@ -111,7 +110,7 @@ pub(crate) fn run(global: &Global, args: &GapsArgs) -> Result<Exit, Failure> {
     if asked.end <= asked.begin {
         return Err(Failure::new(Exit::Usage, "--until lies before --since"));
     }
-    let vault = setup.vault(Asks::Look)?;
+    let vault = store::read_vault(&setup)?;
     let found = find(&vault, zone, asked)?;
     let is_committed = found.is_some();
     let gaps = found.unwrap_or_default();

@@ -12,8 +12,14 @@ use super::{
     exit::{Exit, Failure},
     global::{Global, users_path},
     output,
+    scratch::ScratchFolder,
+    setup, store,
 };
 use crate::{
+    place::{
+        s3::address::{Address, SCHEME},
+        store::{NotAKey, Store as _},
+    },
     segment::{
         acks,
         event::Event,
@@ -31,7 +37,7 @@ use crate::{
         posts::read::{self, Wanted},
         xz,
     },
-    world::disk::{self, Disk as _, UsersDisk},
+    world::disk::{self, Disk as _, RealDisk, UsersDisk},
 };
 
 /// Tells what a segment, events file, seal, manifest or vault file contains.
@@ -39,7 +45,8 @@ use crate::{
 #[command(after_help = "\
 Examples:
   twinstream inspect spool/1/2026-11-23/14/1_sample_20261123T1405Z_3fa9c01b_000.jsonl
-  twinstream inspect --json vault/2026-11-23/2026-11-23_14_manifest.json")]
+  twinstream inspect --json vault/2026-11-23/2026-11-23_14_manifest.json
+  twinstream inspect s3://archive/vault/…/r1-3fa9c01b5d20e7aa/2026-11-23_14_IDs.txt.xz")]
 pub(crate) struct InspectArgs {
     /// The file
     #[arg(value_parser = users_path())]
@@ -64,14 +71,15 @@ impl Facts {
     }
 }
 
-pub(crate) fn run(_global: &Global, args: &InspectArgs) -> Result<Exit, Failure> {
-    let path = &args.file;
+pub(crate) fn run(global: &Global, args: &InspectArgs) -> Result<Exit, Failure> {
+    let shown = args.file.display();
     let cannot = |why: &dyn std::fmt::Display| {
-        Failure::new(
-            Exit::Failed,
-            format!("cannot inspect {}: {why}", path.display()),
-        )
+        Failure::new(Exit::Failed, format!("cannot inspect {shown}: {why}"))
     };
+    let scratch = fetched(global, &args.file)?;
+    let path = scratch
+        .as_ref()
+        .map_or(args.file.as_path(), ScratchFolder::path);
     if path.is_dir() {
         return Err(cannot(&"it is a folder").hint("name a file in it; `verify` takes folders"));
     }
@@ -84,7 +92,7 @@ pub(crate) fn run(_global: &Global, args: &InspectArgs) -> Result<Exit, Failure>
         .to_string_lossy()
         .into_owned();
     let mut facts = Facts::default();
-    facts.add("file", path)?;
+    facts.add("file", &args.file)?;
     let found = facts_of(path, &name, &mut facts);
     found.map_err(|failure| Failure {
         hint: failure.hint,
@@ -100,6 +108,37 @@ pub(crate) fn run(_global: &Global, args: &InspectArgs) -> Result<Exit, Failure>
     }
     Ok(Exit::Done)
 }
+
+/// A file in an object store, fetched for the time being.
+fn fetched(global: &Global, file: &Path) -> Result<Option<ScratchFolder>, Failure> {
+    let Some(rest) = file.to_str().and_then(|file| file.strip_prefix(SCHEME)) else {
+        return Ok(None);
+    };
+    let wrong = |why: &str| {
+        Failure::new(Exit::Usage, format!("{}: {why}", file.display()))
+            .hint("write s3://bucket/folder/file")
+    };
+    let (folder, name) = rest
+        .rsplit_once('/')
+        .ok_or_else(|| wrong("it names no file"))?;
+    let address = Address::new(folder).map_err(wrong)?;
+    let key = name.to_owned().try_into();
+    let key = key.map_err(|why: NotAKey| wrong(&why.to_string()))?;
+    let store = store::open(&setup::load(global)?, &address)?;
+    let scratch = ScratchFolder::new("inspect")?.inside(name);
+    let mut to = disk::create_anew(&RealDisk, scratch.path())?;
+    let found = store.read(&key, FETCHED_BYTES_MAX, &mut to);
+    match found.map_err(|why| store::failure(&why))? {
+        Some(_bytes) => Ok(Some(scratch)),
+        None => Err(Failure::new(
+            Exit::Failed,
+            format!("cannot inspect {}: there is no such file", file.display()),
+        )),
+    }
+}
+
+/// A firehose's segment of a minute has some hundred megabytes, a Parquet file of its hour some gigabytes.
+const FETCHED_BYTES_MAX: u64 = 64 << 30;
 
 /// Appends values with their names, one a line; what is too long for that is told part by part.
 fn tell(lines: &mut Vec<String>, values: Vec<(&str, &serde_json::Value)>, indent: &str) {

@@ -244,10 +244,10 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
     let store = store::trusted(setup, address)?;
     let folder = store::mirror_dir(&settings.data_dir);
     let there = store::spool::<OfStore>(setup, &store, &folder, Asks::Use)?;
-    if there.id().is_none() {
+    let Some(id) = there.id() else {
         tracing::info!("{address} is no spool yet: no other server has delivered to it");
         return Ok(Fetched::default());
-    }
+    };
     let others = settings.servers.iter();
     let others = others.filter(|one| matches!(one.deliver_to, Some(Target::Store(_))));
     let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
@@ -257,6 +257,7 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
         store: &store,
         servers: &servers,
         keep_free: settings.merge.keep_free,
+        id,
     };
     let fetched = job.run().map_err(|why| store::told(&why))?;
     if 0 < fetched.segments {

@@ -39,6 +39,7 @@ mod publish;
 mod redact;
 mod report;
 mod run;
+mod scratch;
 mod service;
 mod setup;
 mod simulate;

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use super::{
     exit::{Exit, Failure},
     global::{Global, users_path},
-    output, progress, setup,
+    output, progress, setup, store,
 };
 use crate::{
     config::secrets,
     config::settings::Platform,
     period::Day,
-    place::decide::Asks,
     pseudonym::{
         copy::{self, Copied, Job, NoCopy},
         key::{self, Key},
@@ -64,7 +63,7 @@ pub(crate) fn run(global: &Global, args: &PseudonymiseArgs) -> Result<Exit, Fail
         let what = "it is not decided for Bluesky yet which columns may be shared";
         return Err(Failure::new(Exit::Configuration, what).hint("archives of X can be copied"));
     }
-    let vault = setup.vault(Asks::Look)?;
+    let vault = store::read_vault(&setup)?;
     let (out, key_file) = places(args, &vault)?;
     let hours = copy::hours(&RealDisk, &vault, &args.days).map_err(|why| failure(&why))?;
     if hours.is_empty() {

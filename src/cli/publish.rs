@@ -90,7 +90,11 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     let _lock =
         Lock::take(&settings.data_dir, "publish", setup.clock.now()).map_err(Failure::lock)?;
     let is_asking = args.audit || args.dry_run;
-    let vault = setup.vault(if is_asking { Asks::Look } else { Asks::Use })?;
+    let vault = if is_asking {
+        setup.vault(Asks::Look)?
+    } else {
+        store::vault(&setup)?
+    };
     if !is_asking {
         commits::finish(&setup, &vault)?;
         store::share_records(&setup, &vault)?;

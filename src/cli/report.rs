@@ -125,7 +125,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         RealDisk.make_folder(&settings.data_dir)?;
         let lock = Lock::take(&settings.data_dir, "report", setup.clock.now());
         let lock = lock.map_err(Failure::lock)?;
-        let vault = setup.vault(Asks::Use)?;
+        let vault = store::vault(&setup)?;
         commits::finish(&setup, &vault)?;
         store::share_records(&setup, &vault)?;
         (vault, Some(lock))

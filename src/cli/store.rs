@@ -27,7 +27,14 @@ use crate::{
         },
         store::{Store as _, StoreError},
     },
-    vault::{identity::Identity, in_store, records::Records},
+    text,
+    vault::{
+        identity::Identity,
+        in_store::{self, InStore},
+        ledger,
+        moved::Move,
+        records::Records,
+    },
     world::{
         disk::{self, Disk as _, RealDisk},
         users_file,
@@ -120,7 +127,21 @@ pub(crate) fn vault_copy(setup: &Setup, store: &S3) -> Result<Vault, Failure> {
     let settings = &setup.settings;
     let folder = settings.vault_dir.name();
     let there = in_store::identity(store).map_err(|why| told(&why))?;
-    if there.is_none() {
+    let here = setup.adopt && there.is_none() && ledger::path(folder).exists();
+    if here {
+        let moved = Move {
+            store,
+            disk: &RealDisk,
+            vault: folder,
+        };
+        let hours = moved.put().map_err(|why| merge_store::failure(&why))?;
+        let hours = text::plural(hours, "hour", "hours");
+        tracing::info!(
+            "the vault of {} is in {} now: {hours}",
+            folder.display(),
+            store.name()
+        );
+    } else if there.is_none() {
         let memory = Memory::read(&RealDisk, &settings.data_dir)?;
         if let Some(id) = memory.id(OfVault::KEY) {
             let found = format!(
@@ -175,6 +196,47 @@ pub(crate) fn mark_copy(store: &S3, folder: &Path) -> Result<(), Failure> {
 /// Where the primary keeps the mark of the spool in the store.
 pub(crate) fn mirror_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("store")
+}
+
+/// The vault that a stage works on; of one in an object store the copy here, which is marked if it is new.
+pub(crate) fn vault(setup: &Setup) -> Result<Vault, Failure> {
+    let Some(address) = &setup.settings.vault_store else {
+        return setup.vault(Asks::Use);
+    };
+    let store = trusted(setup, address)?;
+    let there = in_store::identity(&store).map_err(|why| told(&why))?;
+    if there.is_none() {
+        // the first merge begins it
+        return setup.vault(Asks::Use);
+    }
+    vault_copy(setup, &store)
+}
+
+/// The copy here of a vault in an object store, for whoever only reads it.
+pub(crate) fn read_vault(setup: &Setup) -> Result<Vault, Failure> {
+    let vault = setup.vault(Asks::Look)?;
+    match &setup.settings.vault_store {
+        Some(address) if vault.id().is_none() => {
+            let what = format!("there is no copy of {address} here");
+            Err(Failure::new(Exit::Unreachable, what).hint(
+                "`twinstream merge` makes one and keeps it up to date; `twinstream checkout` copies it to any folder",
+            ))
+        }
+        _ => Ok(vault),
+    }
+}
+
+/// Brings the copy here of a vault in an object store up to date.
+pub(crate) fn follow(setup: &Setup, vault: &Vault) -> Result<(), Failure> {
+    let (Some(address), Some(_)) = (&setup.settings.vault_store, vault.id()) else {
+        return Ok(());
+    };
+    let store = trusted(setup, address)?;
+    mark_copy(&store, vault)?;
+    let draw = || Err(std::io::Error::other("nothing is committed here"));
+    let copy = InStore::new(&store, &RealDisk, vault, &draw);
+    let followed = copy.and_then(|copy| copy.follow(&|_| true));
+    followed.map(drop).map_err(|why| merge_store::failure(&why))
 }
 
 /// Shares with other machines what the publisher keeps of a vault in a store beside its hours. Nothing to do where it lies

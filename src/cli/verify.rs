@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 
 use super::{
+    checkout,
     exit::{Exit, Failure},
     global::{Global, users_path},
-    output, progress, witness,
+    output, progress,
+    scratch::ScratchFolder,
+    setup, witness,
 };
 use crate::{
     merge::workers,
+    period::Day,
+    place::s3::address::SCHEME,
     share::Share,
     source::Sources,
     text::{plural, table},
@@ -27,6 +32,7 @@ Examples:
   twinstream verify vault/2026-11-23
   twinstream verify vault/2026-11-23/2026-11-23_14_manifest.json
   twinstream verify 2026-11-23_certificate.txt           that file and the day beside it
+  twinstream verify s3://archive/vault                   copied to a folder for the time being
   twinstream verify vault --share 2/3                    the second of three tasks
 
 Everything is worked out again from the files: hashes, rows, order, the hour of each id, the
@@ -58,15 +64,12 @@ pub(crate) struct VerifyArgs {
 }
 
 pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
-    for path in &args.paths {
-        if path.starts_with("s3:") {
-            let what = format!(
-                "cannot verify: {}: it lies in an object store",
-                path.display()
-            );
-            return Err(Failure::new(Exit::Usage, what)
-                .hint("`twinstream checkout` copies it to a folder, which can be verified"));
-        }
+    let scratch = checked_out(global, args)?;
+    let paths: Vec<PathBuf> = match &scratch {
+        Some(scratch) => vec![scratch.path().to_owned()],
+        None => args.paths.clone(),
+    };
+    for path in &paths {
         if let Err(why) = path.metadata() {
             return Err(Failure::new(
                 Exit::Failed,
@@ -76,7 +79,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
         }
     }
     let trust = args.tsa_ca.as_deref().map(witness::trust).transpose()?;
-    let mut survey = survey::survey(&UsersDisk, &args.paths, trust)?;
+    let mut survey = survey::survey(&UsersDisk, &paths, trust)?;
     if let Some(share) = args.share {
         survey.only(share);
     }
@@ -115,6 +118,37 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
         Some(Severity::Note) | None if found.days.is_empty() => Exit::NothingToDo,
         Some(Severity::Note) | None => Exit::Done,
     })
+}
+
+/// What lies in an object store is copied to a folder for the time being: each file is read once, and compared with its
+/// manifest on the way.
+fn checked_out(global: &Global, args: &VerifyArgs) -> Result<Option<ScratchFolder>, Failure> {
+    let is_there = |path: &&PathBuf| path.to_str().is_some_and(|path| path.starts_with(SCHEME));
+    let Some(path) = args.paths.iter().find(is_there) else {
+        return Ok(None);
+    };
+    if 1 < args.paths.len() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "of several paths none may lie in an object store",
+        )
+        .hint("verify one after the other"));
+    }
+    let path = path.to_string_lossy();
+    let day = path
+        .rsplit_once('/')
+        .and_then(|(vault, day)| Some((vault, day.parse().ok()?)));
+    let (vault, day): (&str, Option<Day>) =
+        day.map_or((&*path, None), |(vault, day)| (vault, Some(day)));
+    let scratch = ScratchFolder::new("verify")?;
+    let setup = setup::load(global)?;
+    let is_wanted =
+        |of: Day| day.is_none_or(|day| day == of) && args.share.is_none_or(|share| share.has(&of));
+    checkout::copy(&setup, vault, scratch.path(), &is_wanted)?;
+    Ok(Some(match day {
+        Some(day) => scratch.inside(&day.to_string()),
+        None => scratch,
+    }))
 }
 
 /// A line for each day and ledger, then what was found, the worst first; notes only on request.

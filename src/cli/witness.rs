@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{
+    commits,
     exit::{Exit, Failure},
     global::Global,
     output, setup, store,
@@ -61,10 +62,16 @@ pub(crate) fn run(global: &Global, args: &WitnessArgs) -> Result<Exit, Failure> 
         return Err(Failure::new(Exit::Configuration, what).hint(hint));
     };
     let trust = trust(&witness.tsa_ca_file)?;
-    let vault = setup.vault(if args.dry_run { Asks::Look } else { Asks::Use })?;
-    if !args.dry_run {
+    let vault = if args.dry_run {
+        setup.vault(Asks::Look)?
+    } else {
+        let vault = store::vault(&setup)?;
+        if settings.vault_store.is_some() {
+            commits::finish(&setup, &vault)?;
+        }
         store::share_records(&setup, &vault)?;
-    }
+        vault
+    };
     let job = Job {
         disk: &RealDisk,
         vault: &vault,

@@ -1,6 +1,8 @@
 //! The primary's side of a delivery to an object store: what lies there and not here is fetched into the spool, each
 //! file checked against its seal before it has its name; `receive` does the rest, as with what comes over ssh.
 //!
+//! What is new is what was told to have arrived since the last time (`arrivals`); whoever has never fetched lists all.
+//!
 //! What lies in the store was put there by other machines: names and bytes are taken for what they are only after
 //! they were checked. Nothing is deleted or overwritten, here or there.
 
@@ -10,11 +12,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::in_store;
+use serde::{Deserialize, Serialize};
+
+use super::{arrivals::Arrivals, in_store};
 use crate::{
     alarm::Kind,
     place::{
         door::Spool,
+        id::PlaceId,
         store::{self, Key, NotAKey, Store, StoreError},
     },
     segment::{
@@ -40,7 +45,21 @@ pub struct Job<'a> {
     pub servers: &'a [ServerId],
     /// Bytes that must stay free; below it nothing is fetched.
     pub keep_free: u64,
+    /// Which spool that is.
+    pub id: &'a PlaceId,
 }
+
+/// What of a spool in a store is here: `<spool>/arrived.json`.
+#[derive(Default, Serialize, Deserialize)]
+struct Arrived {
+    /// Which spool.
+    spool: Option<PlaceId>,
+    /// By server: the last number of its arrivals of which all is here.
+    last: BTreeMap<ServerId, u64>,
+}
+
+/// Some bytes for each server.
+const ARRIVED_BYTES_MAX: u64 = 1 << 20;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -86,32 +105,91 @@ impl Job<'_> {
     /// all of them.
     pub fn run(&self) -> Result<Fetched, StoreError> {
         let mut fetched = Fetched::default();
+        let path = self.spool.join("arrived.json");
+        let mut arrived = self.arrived(&path);
         for server in self.servers {
-            let wanted = self.wanted(server)?;
-            for name in &wanted {
-                let free = self.disk.free(self.spool)?;
-                if free < self.keep_free {
-                    // whoever receives tells of it
-                    return Ok(fetched);
+            let arrivals = Arrivals {
+                store: self.store,
+                server,
+            };
+            // what arrives while the listing is read is told under a later number
+            let (mut number, mut wanted) = match arrived.last.get(server) {
+                Some(last) => (*last, Vec::new()),
+                None => (arrivals.last(0)?, self.wanted(server)?),
+            };
+            let mut is_whole = true;
+            loop {
+                is_whole &= self.fetch(&wanted, server, &mut fetched)?;
+                if is_whole && arrived.last.get(server) != Some(&number) {
+                    arrived.last.insert(server.clone(), number);
+                    disk::put(
+                        self.disk,
+                        &path,
+                        &serde_json::to_vec(&arrived).map_err(io::Error::from)?,
+                    )?;
                 }
-                match self.segment(name) {
-                    Ok(()) => fetched.segments += 1,
-                    Err(NotFetched::Store(
-                        why @ (StoreError::Unreachable { .. } | StoreError::Refused { .. }),
-                    )) => return Err(why),
-                    Err(why) => {
-                        alarm!(
-                            Kind::FailsCheck,
-                            server,
-                            "{name} lies in {} and is not merged: {why}\n  hint: compare it with the copy on server {server}; nothing was changed here or there",
-                            self.store.name()
-                        );
-                        fetched.failed += 1;
-                    }
-                }
+                let Some(names) = arrivals.read(number + 1)? else {
+                    break;
+                };
+                number += 1;
+                wanted = self.not_here(names)?;
             }
         }
         Ok(fetched)
+    }
+
+    /// One that cannot be read, or is of another spool, tells nothing: then all is listed.
+    fn arrived(&self, path: &Path) -> Arrived {
+        let read = disk::read_bounded(self.disk, path, ARRIVED_BYTES_MAX).unwrap_or_default();
+        let known = serde_json::from_slice(&read).unwrap_or_default();
+        let is_it = |known: &Arrived| known.spool.as_ref() == Some(self.id);
+        Some(known).filter(is_it).unwrap_or_else(|| Arrived {
+            spool: Some(self.id.clone()),
+            last: BTreeMap::new(),
+        })
+    }
+
+    fn not_here(&self, names: BTreeSet<SegmentName>) -> io::Result<Vec<SegmentName>> {
+        let mut wanted = Vec::new();
+        for name in names {
+            if self.disk.len(&name.paths(self.spool).seal)?.is_none() {
+                wanted.push(name);
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Fetches these; says whether all are here.
+    fn fetch(
+        &self,
+        wanted: &[SegmentName],
+        server: &ServerId,
+        fetched: &mut Fetched,
+    ) -> Result<bool, StoreError> {
+        let failed = fetched.failed;
+        for name in wanted {
+            let free = self.disk.free(self.spool)?;
+            if free < self.keep_free {
+                // whoever receives tells of it
+                return Ok(false);
+            }
+            match self.segment(name) {
+                Ok(is_there) => fetched.segments += u64::from(is_there),
+                Err(NotFetched::Store(
+                    why @ (StoreError::Unreachable { .. } | StoreError::Refused { .. }),
+                )) => return Err(why),
+                Err(why) => {
+                    alarm!(
+                        Kind::FailsCheck,
+                        server,
+                        "{name} lies in {} and is not merged: {why}\n  hint: compare it with the copy on server {server}; nothing was changed here or there",
+                        self.store.name()
+                    );
+                    fetched.failed += 1;
+                }
+            }
+        }
+        Ok(fetched.failed == failed)
     }
 
     /// The segments of a server that are whole in the store and not here, oldest first.
@@ -143,11 +221,13 @@ impl Job<'_> {
         Ok(wanted)
     }
 
-    fn segment(&self, name: &SegmentName) -> Result<(), NotFetched> {
+    /// Says whether it is there still: what has gone with its seal was merged and swept.
+    fn segment(&self, name: &SegmentName) -> Result<bool, NotFetched> {
         let [segment, events, seal] = in_store::keys(name)?;
-        let gone = |key: &Key| NotFetched::Gone(key.clone());
         let bytes = store::read_whole(self.store, &seal, SEAL_BYTES_MAX)?;
-        let bytes = bytes.ok_or_else(|| gone(&seal))?;
+        let Some(bytes) = bytes else {
+            return Ok(false);
+        };
         let sealed = Seal::read(&bytes, name)?;
         let paths = name.paths(self.spool);
         self.disk
@@ -156,7 +236,8 @@ impl Job<'_> {
         self.file(&segment, &paths.segment, &sealed.segment)?;
         self.file(&events, &paths.events, &sealed.events)?;
         crash::point(Point::DataFetched);
-        disk::put(self.disk, &paths.seal, &bytes).map_err(at(&paths.seal))
+        disk::put(self.disk, &paths.seal, &bytes).map_err(at(&paths.seal))?;
+        Ok(true)
     }
 
     /// Puts one file in place, unless an earlier fetch has done so.

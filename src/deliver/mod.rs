@@ -14,6 +14,9 @@
 //! An interrupted, repeated or overlapping delivery loses and duplicates nothing: every step asks
 //! what is there already. A file of other content under the same name is never overwritten.
 
+/// What has arrived in an object store, told by who delivers.
+mod arrivals;
+
 /// The primary's side of an object store: fetches what was delivered there.
 pub mod fetch;
 

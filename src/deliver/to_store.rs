@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{
+    arrivals::{Arrivals, TOGETHER_MAX},
     in_store,
     plan::{self, ENDINGS, Plan},
     run::{DeliverError, Delivered, tell_unreadable},
@@ -34,7 +35,7 @@ use crate::{
     },
     world::{
         crash::{self, Point},
-        disk::Disk,
+        disk::{self, Disk},
     },
 };
 
@@ -55,6 +56,12 @@ pub struct Job<'a> {
     /// Draws the id of a new spool.
     pub draw: &'a dyn Fn() -> io::Result<PlaceId>,
 }
+
+/// Beside the mark of the spool: the number under which was last told what has arrived there.
+const TOLD: &str = "told.json";
+
+/// It has some bytes.
+const TOLD_BYTES_MAX: u64 = 4_096;
 
 /// Why one segment was not delivered. The others are.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +97,7 @@ impl Job<'_> {
 
     /// What is to be done, without doing it.
     pub fn look(&self, disk: &dyn Disk, now: UtcMs) -> Result<Plan, DeliverError> {
-        mirror::fetch(self.store, disk, self.mirror, &[ACKS])?;
+        mirror::fetch(self.store, disk, self.mirror, &[ACKS, TOLD])?;
         (self.recognize)()?;
         let sealed = spool::sealed(disk, self.spool, self.server).map_err(io_at(self.spool))?;
         let (sealed, unreadable) = tell_unreadable(sealed, self.server);
@@ -111,7 +118,7 @@ impl Job<'_> {
         let id = (self.draw)().map_err(io_at(self.mirror))?;
         mirror::make(self.store, &id)?;
         crash::point(Point::PlaceMade);
-        mirror::fetch(self.store, disk, self.mirror, &[ACKS])?;
+        mirror::fetch(self.store, disk, self.mirror, &[ACKS, TOLD])?;
         (self.recognize)()?;
         Ok(())
     }
@@ -130,12 +137,14 @@ impl Job<'_> {
         };
         self.begin(disk)?;
         delivered.settle(disk, self.spool, plan, now())?;
-        let path = self.acks();
+        let mut sent = Vec::new();
         for name in &plan.send {
             match self.send(disk, name, now) {
                 Ok(given) => {
-                    acks::append(disk, &path, &given).map_err(io_at(&path))?;
-                    delivered.sent += 1;
+                    sent.push((name, given));
+                    if TOGETHER_MAX <= sent.len() {
+                        delivered.sent += self.acknowledge(disk, &mut sent)?;
+                    }
                 }
                 // the next one would fare no better
                 Err(NotSent::Store(
@@ -145,8 +154,38 @@ impl Job<'_> {
             }
             tell(name);
         }
+        delivered.sent += self.acknowledge(disk, &mut sent)?;
         self.forget_acks(disk, now())?;
         Ok(delivered)
+    }
+
+    /// Tells what has arrived, then acknowledges it: what was told twice is fetched once, what was never told would not be.
+    fn acknowledge(
+        &self,
+        disk: &dyn Disk,
+        sent: &mut Vec<(&SegmentName, Vec<Ack>)>,
+    ) -> Result<u64, DeliverError> {
+        if sent.is_empty() {
+            return Ok(0);
+        }
+        let note = self.mirror.join(TOLD);
+        let last = match disk.len(&note).map_err(io_at(&note))? {
+            Some(_) => disk::read_bounded(disk, &note, TOLD_BYTES_MAX).map_err(io_at(&note))?,
+            None => Vec::new(),
+        };
+        let arrivals = Arrivals {
+            store: self.store,
+            server: self.server,
+        };
+        let names: Vec<&SegmentName> = sent.iter().map(|(name, _)| *name).collect();
+        // one that cannot be read is found again
+        let told = arrivals.tell(serde_json::from_slice(&last).unwrap_or(0), &names)?;
+        crash::point(Point::ArrivalsTold);
+        disk::put(disk, &note, told.to_string().as_bytes()).map_err(io_at(&note))?;
+        let path = self.acks();
+        let acks: Vec<Ack> = sent.drain(..).flat_map(|(_, given)| given).collect();
+        acks::append(disk, &path, &acks).map_err(io_at(&path))?;
+        Ok(names.len() as u64)
     }
 
     /// Creates the three files of a segment, and gives their acknowledgements.

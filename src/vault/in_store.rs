@@ -104,7 +104,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> InStoreError + '_ {
 }
 
 /// Which attempt.
-fn attempt_name(revision: u64, attempt: u64) -> String {
+pub(super) fn attempt_name(revision: u64, attempt: u64) -> String {
     format!("r{revision}-{attempt:016x}")
 }
 
@@ -112,15 +112,15 @@ fn hour_folder(hour: Hour) -> String {
     format!("{}/{hour}", hour.day())
 }
 
-fn revision_key(hour: Hour, revision: u64) -> Result<Key, NotAKey> {
+pub(super) fn revision_key(hour: Hour, revision: u64) -> Result<Key, NotAKey> {
     format!("{}/r{revision}.json", hour_folder(hour)).try_into()
 }
 
-fn data_key(hour: Hour, attempt: &str, file: &str) -> Result<Key, NotAKey> {
+pub(super) fn data_key(hour: Hour, attempt: &str, file: &str) -> Result<Key, NotAKey> {
     format!("{}/{attempt}/{file}", hour_folder(hour)).try_into()
 }
 
-fn line_key(number: u64) -> Result<Key, NotAKey> {
+pub(super) fn line_key(number: u64) -> Result<Key, NotAKey> {
     format!("ledger/{number}.json").try_into()
 }
 
@@ -140,7 +140,7 @@ struct Committed {
 }
 
 /// The bytes of `r<n>.json`.
-fn commit_bytes(attempt: &str, manifest: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn commit_bytes(attempt: &str, manifest: &[u8]) -> io::Result<Vec<u8>> {
     let text = std::str::from_utf8(manifest).map_err(io::Error::other)?;
     let raw: &RawValue = serde_json::from_str(text)?;
     let attempt = attempt.to_owned();

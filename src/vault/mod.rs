@@ -26,6 +26,8 @@ pub mod layout;
 pub mod ledger;
 /// What a revision contains.
 pub mod manifest;
+/// A vault that is put into an object store.
+pub mod moved;
 /// `posts.parquet`.
 pub mod posts;
 /// Which files may ever be public.

@@ -76,8 +76,8 @@ pub struct Survey {
     pub hours: Vec<(HourPlace, Option<usize>)>,
     /// The days that are to be checked whole: folder and day, with the number of their root.
     pub days: BTreeMap<(PathBuf, Day), Option<usize>>,
-    /// Hours and days that were named and are other tasks' share.
-    pub left: (BTreeSet<Hour>, BTreeSet<Day>),
+    /// Which of the days are to be checked; `None`: all.
+    pub share: Option<Share>,
     /// What was found on the way.
     pub problems: Problems,
     /// Whose stamps are believed; `None`: those whose certificates lie beside them.
@@ -139,16 +139,17 @@ fn hour_of(name: &str) -> Option<Hour> {
 impl Survey {
     /// Leaves the days that are not this task's; what is not of one day is the first one's.
     pub fn only(&mut self, share: Share) {
-        let is_left = |day: Day| !share.has(&day);
-        let hours = self
-            .hours
-            .extract_if(.., |(place, _)| is_left(place.hour.day()));
-        self.left.0.extend(hours.map(|(place, _)| place.hour));
-        let days = self.days.extract_if(.., |(_, day), _| is_left(*day));
-        self.left.1.extend(days.map(|((_, day), _)| day));
+        self.share = Some(share);
+        self.hours.retain(|(place, _)| share.has(&place.hour.day()));
+        self.days.retain(|(_, day), _| share.has(day));
         for root in &mut self.roots {
             root.is_whole &= share.is_first();
         }
+    }
+
+    /// Whether a day is another task's.
+    pub(super) fn leaves(&self, day: Day) -> bool {
+        self.share.is_some_and(|share| !share.has(&day))
     }
 
     /// A folder: a root, a day, or something above days.

@@ -96,7 +96,7 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
             let witnessed = witness::check(disk, root, is_given, problems);
             found.witnesses.extend(witnessed);
             check_root(root, survey, problems);
-            if survey.left.0.is_empty() {
+            if survey.share.is_none() {
                 check_first(root, collected.get(root.path.as_path()), problems);
             }
         }
@@ -139,12 +139,15 @@ fn check_root(root: &Root, survey: &Survey, problems: &mut Problems) {
     let of_root = |place: &&HourPlace| place.folder.starts_with(&root.path);
     let places = || hours.iter().map(|(place, _)| place).filter(of_root);
     let here = places().map(|place| place.hour);
-    let here: BTreeSet<Hour> = here.chain(survey.left.0.iter().copied()).collect();
+    let left = root.ledger.iter().flatten().map(|(hour, _)| *hour);
+    let left = left.filter(|hour| survey.leaves(hour.day()));
+    let here: BTreeSet<Hour> = here.chain(left).collect();
     let is_strict = places().any(|place| place.is_strict) || root.identity.is_some();
-    let days = survey.days.keys().map(|(_, day)| *day);
-    let days: BTreeSet<Day> = days.chain(survey.left.1.iter().copied()).collect();
+    let days: BTreeSet<Day> = survey.days.keys().map(|(_, day)| *day).collect();
     let known = root.ledger.iter().flatten().map(|(hour, _)| *hour);
-    let gone: Vec<Hour> = known.filter(|hour| !days.contains(&hour.day())).collect();
+    let gone: Vec<Hour> = known
+        .filter(|hour| !days.contains(&hour.day()) && !survey.leaves(hour.day()))
+        .collect();
     if is_strict {
         for hour in &gone {
             problems.wrong(&path, format!("it has {hour}, of which there is no file"));

@@ -9,6 +9,8 @@ pub enum Point {
     PlaceMade,
     /// Delivery to an object store: a file of a segment is there, read back; others are not yet.
     ObjectCreated,
+    /// Delivery to an object store: what has arrived is told, and not acknowledged.
+    ArrivalsTold,
     /// Fetching from an object store: a segment is here without its seal.
     DataFetched,
     /// Commit: all data files are written aside and synced.

@@ -7,17 +7,19 @@ use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
+    path::Path,
     process::Stdio,
     time::Duration,
 };
 
 use serde_json::Value;
 
-use super::object_store::{LATEST, NOW, Servers, check_vault, minutes_of, put};
+use super::object_store::{LATEST, NOW, Servers, check_vault, data, minutes_of, put};
 use crate::support::{
+    folder::files_below,
     object_store::Faults,
     osf::{Osf, TOKEN},
-    primary::at,
+    primary::{Site, at},
     site::{Running, until},
 };
 
@@ -257,4 +259,93 @@ fn tasks_that_share_the_hours_do_each_its_own_and_all_of_them_together() {
     }
     assert_eq!(hours, 6);
     servers.check("m1", LATEST, &["merge", "--share", "3/2"], 2);
+}
+
+#[test]
+fn a_vault_moves_into_a_store_and_back_with_its_id_and_its_ledger() {
+    let plain = Site::new("UTC");
+    let servers = Servers::with_vault();
+    let hour = |n: i64| at("2026-11-23T13:10:00Z").plus_ms(n * 3_600_000);
+    for server in ["1", "2"] {
+        for n in 0..2 {
+            plain.put(&minutes_of(hour(n), server));
+        }
+        plain.merge(NOW);
+        put(&minutes_of(hour(1), server), &servers.spool(server));
+    }
+    // late data of server 2 has made second revisions
+    let id = |vault: &Path| {
+        let mark = fs::read(vault.join("vault.json")).unwrap();
+        serde_json::from_slice::<Value>(&mark).unwrap()["id"].clone()
+    };
+    let from = plain.vault();
+    let ledger = fs::read(from.join("ledger.jsonl")).unwrap();
+    let vault = servers.dir.path().join("m1/vault");
+    copy(&from, &vault);
+    // what is not there is not taken for moved
+    let places = format!("{{\"format\":1,\"places\":{{\"vault\":{}}}}}", id(&from));
+    fs::write(servers.dir.path().join("m1/places.json"), places).unwrap();
+    let said = servers.check("m1", NOW, &["merge"], 6);
+    assert!(said.contains("place_away"), "{said}");
+    for crash in ["LineCreated:2", "LineCreated:4"] {
+        let mut command = servers.command("m1", NOW, &["merge", "--adopt"]);
+        let ended = command.env("TWINSTREAM_CRASH_AT", crash).output().unwrap();
+        assert_eq!(ended.status.code(), None);
+        // it is no vault before all of it is there
+        servers.check("m2", NOW, &["merge"], 6);
+    }
+    let merged = servers
+        .command("m1", NOW, &["merge", "--adopt"])
+        .output()
+        .unwrap();
+    assert!(matches!(merged.status.code(), Some(0 | 4)), "{merged:?}");
+    let out = servers.dir.path().join("out");
+    let to = out.display().to_string();
+    servers.check(
+        "m2",
+        NOW,
+        &["checkout", "s3://archive/x/vault", "--to", &to],
+        0,
+    );
+    assert!(
+        fs::read(out.join("ledger.jsonl"))
+            .unwrap()
+            .starts_with(&ledger)
+    );
+    assert_eq!((id(&out), data(&out)), (id(&from), data(&from)));
+    servers.check("m2", NOW, &["verify", &to], 0);
+
+    // other machines go on from there, and so does a folder that it was moved back to
+    for server in ["1", "2"] {
+        put(&minutes_of(hour(3), server), &servers.spool(server));
+        servers.check(server, LATEST, &["deliver"], 0);
+    }
+    servers.check("m2", LATEST, &["merge"], 0);
+    servers.check(
+        "m2",
+        LATEST,
+        &["checkout", "s3://archive/x/vault", "--to", &to],
+        0,
+    );
+    for server in ["1", "2"] {
+        plain.put(&minutes_of(hour(3), server));
+    }
+    fs::remove_dir_all(&from).unwrap();
+    copy(&out, &from);
+    let ledger = fs::read(from.join("ledger.jsonl")).unwrap();
+    plain.merge(LATEST);
+    assert!(
+        fs::read(from.join("ledger.jsonl"))
+            .unwrap()
+            .starts_with(&ledger)
+    );
+    assert_eq!(id(&from), id(&out));
+}
+
+fn copy(from: &Path, to: &Path) {
+    for path in files_below(from) {
+        let to = to.join(path.strip_prefix(from).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(path, to).unwrap();
+    }
 }

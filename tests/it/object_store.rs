@@ -542,7 +542,8 @@ impl Servers {
         let objects = self.store.objects().into_iter();
         let own = objects
             .filter_map(|(key, bytes)| Some((key.strip_prefix("x/spool/")?.to_owned(), bytes)));
-        own.filter(|(key, _)| key != "spool.json").collect()
+        own.filter(|(key, _)| key != "spool.json" && !key.starts_with("arrivals/"))
+            .collect()
     }
 }
 
@@ -572,7 +573,7 @@ pub(crate) fn put(segments: &[Segment], spool: &Path) {
 }
 
 /// The data files and day files of a vault; ledger and manifests say when they were made.
-fn data(vault: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn data(vault: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut paths = files_below(vault);
     paths.retain(|path| {
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -1040,7 +1041,29 @@ fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
     ];
     servers.check("1", NOW, &one, 4);
     servers.check("1", NOW, &one, 2);
-    servers.check("1", NOW, &["verify", "s3://archive/x/vault"], 2);
+    // read where it lies: the whole, a day, a file
+    for path in ["s3://archive/x/vault", "s3://archive/x/vault/2026-11-23"] {
+        let said = servers.check("1", NOW, &["verify", path], 0);
+        assert!(said.contains("5 hours checked: all holds"), "{said}");
+    }
+    servers.check("1", NOW, &["verify", "s3://archive/none"], 6);
+    let objects = servers.store.objects();
+    let file = objects.keys().rfind(|key| key.ends_with("_13_IDs.txt.xz"));
+    let file = format!("s3://archive/{}", file.unwrap());
+    let said = servers.check("1", NOW, &["inspect", &file], 0);
+    assert!(
+        said.contains("2026-11-23_13") && said.contains(&file),
+        "{said}"
+    );
+    servers.check("1", NOW, &["inspect", "s3://archive/x/vault/none"], 1);
+    // who has no copy is told how to get one
+    let said = servers.check("2", NOW, &["gaps"], 6);
+    assert!(said.contains("no copy of s3://archive/x/vault"), "{said}");
+    // with nothing new little is asked
+    servers.store.set(Faults::default());
+    servers.check("m3", LATEST, &["merge"], 4);
+    let requests = servers.store.requests();
+    assert!(requests <= 15, "{requests} requests");
     for args in [&["gaps"][..], &["status"], &["report", "2026-11-23"]] {
         let said = servers.command("1", NOW, args).output().unwrap();
         assert!(

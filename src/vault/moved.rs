@@ -1,0 +1,128 @@
+//! A vault that lies in a folder, put into an object store with the id and the ledger that it has.
+//!
+//! Its mark is created last: before that it is no vault there, and nobody merges into it. Whoever begins again does the same with the same keys.
+
+use std::{io, path::Path};
+
+use super::{
+    commit::CommitError,
+    identity::{self, Identity},
+    in_store::{self, InStoreError, attempt_name, commit_bytes, data_key, line_key, revision_key},
+    layout, ledger,
+    manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
+};
+use crate::{
+    period::Hour,
+    place::store::{Content, Created, Key, Store, create_of},
+    segment::raw,
+    world::{
+        crash::{self, Point},
+        disk::{self, Disk},
+    },
+};
+
+/// A vault, and where it is to lie.
+pub struct Move<'a> {
+    /// The store.
+    pub store: &'a dyn Store,
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// The vault's folder.
+    pub vault: &'a Path,
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> InStoreError + '_ {
+    move |source| InStoreError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+impl Move<'_> {
+    /// Puts it there; gives how many hours.
+    pub fn put(&self) -> Result<u64, InStoreError> {
+        let path = identity::path(self.vault);
+        let identity = Identity::read(self.disk, self.vault).map_err(CommitError::from)?;
+        let identity = identity.ok_or_else(|| at(&path)(io::ErrorKind::NotFound.into()))?;
+        let lines = ledger::read(self.disk, self.vault)?;
+        let mut hours = 0;
+        for (number, line) in (1..).zip(&lines) {
+            let latest = lines.iter().rfind(|other| other.hour == line.hour);
+            let is_latest = latest.is_some_and(|latest| latest.revision == line.revision);
+            hours += u64::from(is_latest);
+            self.revision(line, is_latest)?;
+            let bytes = line.to_bytes().map_err(|why| at(self.vault)(why.into()))?;
+            self.create(&line_key(number)?, &bytes)?;
+            crash::point(Point::LineCreated);
+        }
+        if let Some(first) = identity.first_hour {
+            self.create(&begin_key(first)?, b"")?;
+        }
+        let mark = Identity::mark(&identity.id, &identity.timezone, &identity.stream);
+        let mark = mark.map_err(|why| at(&path)(why.into()))?;
+        in_store::begin(self.store, &mark)?;
+        Ok(hours)
+    }
+
+    /// The manifest of a revision, and before it the data of one that is the latest of its hour.
+    fn revision(&self, line: &ledger::Line, is_latest: bool) -> Result<(), InStoreError> {
+        let (hour, revision) = (line.hour, line.revision);
+        let path = if is_latest {
+            layout::manifest_path(self.vault, hour)
+        } else {
+            layout::archived_path(self.vault, hour, revision)
+        };
+        let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX).map_err(at(&path))?;
+        if sha256(&bytes) != line.manifest_sha256 {
+            return Err(at(&path)(io::Error::other(
+                "it is not what the ledger says",
+            )));
+        }
+        // another attempt at moving it has the same name
+        let digits = line.manifest_sha256.get(..16).unwrap_or_default();
+        let digits =
+            u64::from_str_radix(digits, 16).map_err(|why| at(&path)(io::Error::other(why)))?;
+        let attempt = attempt_name(revision, digits);
+        if is_latest {
+            let manifest = Manifest::from_json(&bytes);
+            let manifest = manifest.map_err(|why| at(&path)(io::Error::other(why)))?;
+            for output in &manifest.outputs {
+                let path = layout::day_folder(self.vault, hour.day()).join(&output.name);
+                let read = || raw::read_through(&mut *self.disk.open(&path)?, |_| Ok(()));
+                let digest = read().map_err(at(&path))?;
+                if digest.sha256 != output.sha256 {
+                    return Err(at(&path)(io::Error::other(
+                        "it is not what its manifest says",
+                    )));
+                }
+                let content = Content {
+                    digest: &digest,
+                    open: &|| Ok(Box::new(self.disk.open(&path)?)),
+                };
+                let key = data_key(hour, &attempt, &output.name)?;
+                self.stands(&key, &self.store.create(&key, &content)?)?;
+            }
+        }
+        let commit = commit_bytes(&attempt, &bytes).map_err(at(&path))?;
+        self.create(&revision_key(hour, revision)?, &commit)
+    }
+
+    fn create(&self, key: &Key, bytes: &[u8]) -> Result<(), InStoreError> {
+        self.stands(key, &create_of(self.store, key, bytes)?)
+    }
+
+    fn stands(&self, key: &Key, created: &Created) -> Result<(), InStoreError> {
+        match created {
+            Created::Stands => Ok(()),
+            Created::Taken { .. } => Err(InStoreError::Wrong {
+                place: self.store.name(),
+                key: key.to_string(),
+                why: "something else lies there; it was not overwritten".to_owned(),
+            }),
+        }
+    }
+}
+
+fn begin_key(first: Hour) -> Result<Key, InStoreError> {
+    Ok(format!("begin/{first}").try_into()?)
+}
