@@ -8,6 +8,7 @@ that does other things too; wall time says what the two cores make of it.
 
 import argparse
 import collections
+import datetime
 import json
 import lzma
 import os
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 
+import small_segments
 import stream_server
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -39,13 +41,13 @@ COLLECT_S_MAX = 180
 Run = collections.namedtuple("Run", "wall cpu rss_mib")
 
 
-def measure(command, **options):
+def measure(command, wants=(0,), **options):
     """Runs a command to its end."""
     begin = time.monotonic()
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, **options)
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - begin
-    if status:
+    if os.waitstatus_to_exitcode(status) not in wants:
         sys.exit(f"failed: {' '.join(map(str, command))}")
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
@@ -386,6 +388,30 @@ class Bench:
         ratio("events stored / sent", stored / (24 * len(lines)), "1", stored == 24 * len(lines))
         ratio("files that tell of an end (ours is one)", ends, "1", ends == 1)
 
+    def kept(self):
+        print(f"a merge with nothing to do while raw data is kept, median of {self.runs} (a month: 1 GB and 260,000 files more in the work folder)")
+        of_days = {}
+        for days in (3, 30):
+            folder = fresh(self.work / "kept")
+            segments = small_segments.write(folder / "spool", days)
+            config = folder / "twinstream.toml"
+            config.write_text(
+                f'data_dir = "{folder}"\n[x]\nbase_url = "http://127.0.0.1:9"\n[merge]\nkeep_raw = "forever"\nformats = ["csv"]\nxz = "fast"\n'
+                '[[servers]]\nid = "1"\nrole = "primary"\nhost = "one"\n[[servers]]\nid = "2"\nrole = "secondary"\nhost = "two"\ndeliver_to = "spool"\n'
+            )
+            now = small_segments.BEGIN + datetime.timedelta(days=days, minutes=30)
+            command = [PROGRAM, "--quiet", "--server", "1", "--config", config, "--clock", f"{now:%Y-%m-%dT%H:%M:%SZ}@1", "merge"]
+            # the first one merges, the second one compresses what has become old enough
+            for _ in range(2):
+                measure(command, wants=(0, 4))
+            of_days[days] = median([measure(command, wants=(4,)) for _ in range(self.runs)])
+            show(f"{days} days, {segments:,} segments", of_days[days])
+        few, many = of_days.values()
+        ratio("ten times the days, CPU", many.cpu / few.cpu, "-", True)
+        ratio("a month, CPU seconds", many.cpu, "<= 1, of a year", many.cpu <= 1)
+        ratio("a month, MiB", many.rss_mib, "<= 64, of a year", many.rss_mib <= 64)
+        fresh(self.work / "kept")
+
     def segments(self, of=""):
         paths = (self.work / "site/spool/1").rglob(f"*_[0-9][0-9][0-9]{of}.jsonl")
         return sorted(paths)
@@ -412,12 +438,12 @@ def flatten(line, url):
 
 WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "memory", "bluesky", "bluesky_collector", "bluesky_rate"]
 # much time or space: only if it is asked for
-LONG_WHATS = ["hundredfold", "bluesky_backlog"]
+LONG_WHATS = ["hundredfold", "bluesky_backlog", "kept"]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
-    parser.add_argument("what", nargs="*", choices=[*WHATS, *LONG_WHATS, []], help="which rows of the table (all but hundredfold and bluesky_backlog)")
+    parser.add_argument("what", nargs="*", choices=[*WHATS, *LONG_WHATS, []], help="which rows of the table (all but hundredfold, bluesky_backlog and kept)")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--posts", type=int, default=183_000, help="posts of the reference hour")
     parser.add_argument("--work", default=ROOT / "target/bench", help="where everything is made")

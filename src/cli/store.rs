@@ -152,7 +152,9 @@ pub(crate) fn vault_copy(setup: &Setup, store: &S3) -> Result<Vault, Failure> {
             return Err(setup::told(&NotHere::Away { word, path, found }));
         }
         let found = mirror::anything(store).map_err(|why| told(&why))?;
-        if let Some(found) = found {
+        // another machine may have marked it meanwhile
+        let marked = in_store::identity(store).map_err(|why| told(&why))?;
+        if let Some(found) = found.filter(|_| marked.is_none()) {
             let (word, path) = (OfVault::WORD, store.name().into());
             let found = format!("it has no {}, and {found} lies there", OfVault::MARK);
             return Err(setup::told(&NotHere::NoPlace { word, path, found }));

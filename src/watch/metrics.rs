@@ -14,7 +14,7 @@ use super::{
     link::State,
     snapshot::{Published, Server, Snapshot},
 };
-use crate::{alarm::Kind, supervise::record::Run};
+use crate::{alarm::Kind, config::settings::Role, supervise::record::Run};
 
 /// Reads the picture anew each time it is asked.
 #[derive(Debug)]
@@ -136,8 +136,10 @@ fn servers(picture: &Snapshot) -> Vec<Family> {
     vec![
         Family::new(
             "twinstream_storing",
-            "1 while this server stores posts, else 0",
-            Values::One(Some(flag(not_storing(picture).is_none()))),
+            "1 while this server stores posts, else 0; a merger has none to store",
+            Values::One(
+                (picture.role != Some(Role::Merger)).then(|| flag(not_storing(picture).is_none())),
+            ),
         ),
         Family::new(
             "twinstream_connected",
