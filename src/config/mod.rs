@@ -36,19 +36,14 @@ pub mod resolve;
 
 /// `[bluesky]`.
 mod resolve_bluesky;
-
 /// `[dataset]`.
 mod resolve_dataset;
-
 /// `[publish.osf]`.
 mod resolve_publish;
-
 /// `[s3]`.
 mod resolve_s3;
-
 /// `[witness]`.
 mod resolve_witness;
-
 /// `[x]`.
 mod resolve_x;
 
