@@ -52,8 +52,8 @@ IDs.txt); --author stands for all posts of whoever has that id. Every hour that
 has one of the posts gets a new revision without it: it is gone from IDs, CSV, Parquet, examples of
 conflicts, rejected lines and raw data, and with an author's posts the author's row. The manifest
 counts it with the reason, and the ledger shows the revision. Posts on the list, and posts of
-authors on it, stay out when they come later. What others' posts carry of an author (reposts, quotes,
-mentions), copies that others have, and what lies on secondaries until it is delivered,
+authors on it, stay out when they come later. What others' posts carry of an author (reposts,
+quotes, mentions), copies that others have, and what lies on secondaries until it is delivered,
 are not reached (docs/operations.md).
 
 Several tasks may share the hours (--share I/N, each with the same list): whichever comes first puts
