@@ -3,7 +3,7 @@
 use super::{
     outcome::Planned,
     plan::{self, Decision},
-    retention::Claims,
+    retention::Needs,
     run::{Job, Plan, RunError, Step},
 };
 use crate::vault::{deleted::Deleted, identity::Identity, redactions::Redactions};
@@ -22,7 +22,7 @@ impl Job<'_> {
         let known = known.and_then(|known| known.first_hour);
         let look = self.look(known, &indexes, &deleted, tell)?;
         let mut hours = Vec::new();
-        let mut claims = Claims::new(&look.stock, &self.settings.timezone);
+        let mut needs = Needs::new(&look.stock, &self.settings.timezone);
         for candidate in &look.candidates {
             let inputs = plan::inputs(candidate, &look.stock);
             let mut hour = Planned {
@@ -37,7 +37,7 @@ impl Job<'_> {
                 Ok((Decision::Nothing, former)) => former.as_ref().map(|(m, _)| &m.inputs),
                 _ => None,
             };
-            claims.hear(candidate, merged);
+            needs.add(candidate, merged);
             if !self.has(candidate.hour) {
                 continue;
             }
@@ -62,7 +62,7 @@ impl Job<'_> {
             hours.push(hour);
         }
         let (compress, delete) = if self.asked.is_empty() {
-            self.sweep(indexes).look(&claims, &look.stock)
+            self.sweep(indexes).look(&needs, &look.stock)
         } else {
             (0, 0)
         };

@@ -1,4 +1,4 @@
-//! What the hours say about each segment → which raw data may be compressed, and which may go. Pure.
+//! What the hours need of each segment → which raw data may be compressed, and which may go. Pure.
 //!
 //! A segment may go when nothing can need it any more: every hour that its lines or its events file
 //! belong to is committed with exactly them, none of these hours waits for a further revision, all
@@ -20,9 +20,9 @@ use crate::{
 /// was delivered finds it as it came.
 const PLAIN_MS: i64 = 3_600_000;
 
-/// What is known of one segment of the stock.
+/// What the hours need of one segment of the stock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Claim {
+struct Need {
     /// The hours that have taken its lines, and that of its minute.
     lines: BTreeSet<Hour>,
     /// The hours that have taken its events file.
@@ -33,27 +33,27 @@ struct Claim {
     events_are_wanted: bool,
 }
 
-/// What the hours say about each segment of a stock.
+/// What the hours need of each segment of a stock.
 #[derive(Debug)]
-pub struct Claims<'a> {
+pub struct Needs<'a> {
     stock: &'a [Stock],
     zone: &'a Zone,
-    of_each: Vec<Claim>,
+    of_each: Vec<Need>,
 }
 
 /// What may be done, by number in the stock.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Chores {
+pub struct Allowed {
     /// May be compressed, if it is not.
     pub compress: Vec<usize>,
     /// May be deleted.
     pub delete: Vec<usize>,
 }
 
-impl<'a> Claims<'a> {
-    /// Before any hour has been heard.
+impl<'a> Needs<'a> {
+    /// Before any hour is added.
     pub fn new(stock: &'a [Stock], zone: &'a Zone) -> Self {
-        let of_each = vec![Claim::default(); stock.len()];
+        let of_each = vec![Need::default(); stock.len()];
         Self {
             stock,
             zone,
@@ -61,27 +61,27 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// Hears an hour: `merged` are the inputs of its latest revision if it has all that belongs to
+    /// Adds an hour: `merged` are the inputs of its latest revision if it has all that belongs to
     /// it now; `None` if it is still to be merged, or held back. (Where a file that explained a hole
     /// is gone, the next one takes its place among what belongs to the hour, and is not wanted.)
-    pub fn hear(&mut self, candidate: &Candidate, merged: Option<&Inputs>) {
+    pub fn add(&mut self, candidate: &Candidate, merged: Option<&Inputs>) {
         let here = plan::inputs(candidate, self.stock);
         let nothing = Inputs::default();
         let taken = merged.unwrap_or(&nothing);
         let lines: BTreeSet<&SegmentInput> = taken.segments.iter().collect();
         let events: BTreeSet<&EventsInput> = taken.events.iter().collect();
         for (number, input) in candidate.segments.iter().zip(&here.segments) {
-            let Some(claim) = self.of_each.get_mut(*number) else {
+            let Some(need) = self.of_each.get_mut(*number) else {
                 continue;
             };
             if lines.contains(input) {
-                claim.lines.insert(candidate.hour);
+                need.lines.insert(candidate.hour);
             } else {
-                claim.lines_are_wanted = true;
+                need.lines_are_wanted = true;
             }
         }
         for (number, input) in candidate.events.iter().zip(&here.events) {
-            let Some(claim) = self.of_each.get_mut(*number) else {
+            let Some(need) = self.of_each.get_mut(*number) else {
                 continue;
             };
             // a minute without a line belongs to its own hour all the same
@@ -91,67 +91,67 @@ impl<'a> Claims<'a> {
                 .map_or(input.name.minute, |of| of.minute);
             let is_own = self.zone.hour_of(minute.begin()) == candidate.hour;
             if events.contains(input) {
-                claim.events.insert(candidate.hour);
-                claim.lines.extend(is_own.then_some(candidate.hour));
+                need.events.insert(candidate.hour);
+                need.lines.extend(is_own.then_some(candidate.hour));
             } else {
-                claim.events_are_wanted |= merged.is_none();
-                claim.lines_are_wanted |= merged.is_none() && is_own;
+                need.events_are_wanted |= merged.is_none();
+                need.lines_are_wanted |= merged.is_none() && is_own;
             }
         }
     }
 
     /// The hours on which it depends what may be done about raw data.
     pub fn hours(&self) -> BTreeSet<Hour> {
-        let free = self.of_each.iter().filter(|claim| !claim.lines_are_wanted);
-        free.flat_map(|claim| claim.lines.iter().chain(&claim.events))
+        let free = self.of_each.iter().filter(|need| !need.lines_are_wanted);
+        free.flat_map(|need| need.lines.iter().chain(&need.events))
             .copied()
             .collect()
     }
 
     /// The hours of a segment.
     pub fn hours_of(&self, number: usize) -> BTreeSet<Hour> {
-        let claim = self.of_each.get(number);
-        claim
-            .map(|claim| &claim.lines | &claim.events)
+        let need = self.of_each.get(number);
+        need
+            .map(|need| &need.lines | &need.events)
             .unwrap_or_default()
     }
 
     /// Decides. `verified` says since when an hour is known to be whole; `keep_raw` is `None` for
     /// ever.
-    pub fn chores(
+    pub fn allowed(
         &self,
         verified: impl Fn(Hour) -> Option<UtcMs>,
         keep_raw: Option<Duration>,
         now: UtcMs,
-    ) -> Chores {
+    ) -> Allowed {
         let latest = self.latest_of_each_server();
         let since = |hours: &BTreeSet<Hour>| -> Option<UtcMs> {
             let times: Option<Vec<UtcMs>> = hours.iter().map(|hour| verified(*hour)).collect();
             times?.into_iter().max()
         };
-        let mut chores = Chores::default();
-        for (number, (claim, segment)) in self.of_each.iter().zip(self.stock).enumerate() {
+        let mut allowed = Allowed::default();
+        for (number, (need, segment)) in self.of_each.iter().zip(self.stock).enumerate() {
             // what no hour has taken has nothing to stand for it
-            let Some(lines_since) = since(&claim.lines) else {
+            let Some(lines_since) = since(&need.lines) else {
                 continue;
             };
-            if claim.lines_are_wanted {
+            if need.lines_are_wanted {
                 continue;
             }
             let ready = segment.name.minute.end().max(segment.arrived);
             if ready.plus_ms(PLAIN_MS) <= now {
-                chores.compress.push(number);
+                allowed.compress.push(number);
             }
             if let Some(keep) = keep_raw
-                && !claim.events_are_wanted
+                && !need.events_are_wanted
                 && !latest.contains(&number)
-                && let Some(events_since) = since(&claim.events)
+                && let Some(events_since) = since(&need.events)
                 && lines_since.max(events_since).plus_ms(ms(keep)) <= now
             {
-                chores.delete.push(number);
+                allowed.delete.push(number);
             }
         }
-        chores
+        allowed
     }
 
     /// The latest events file of a server is what the hours to come know its state from.
@@ -212,7 +212,7 @@ mod tests {
 
     /// Which minutes may be compressed and which deleted: the hour 13 is merged with the segments
     /// whose numbers are given, the hour 14 with all.
-    fn chores(
+    fn allowed(
         merged: &[usize],
         verified: [Option<&str>; 2],
         now: &str,
@@ -235,7 +235,7 @@ mod tests {
             segments: segments.to_vec(),
             events: events.to_vec(),
         };
-        let mut claims = Claims::new(&stock, &zone);
+        let mut needs = Needs::new(&stock, &zone);
         let all = of(first, &[0, 2], &[0, 1, 2]);
         let keep = |numbers: &[usize]| -> Vec<usize> {
             numbers
@@ -245,12 +245,12 @@ mod tests {
                 .collect()
         };
         let then = plan::inputs(&of(first, &keep(&all.segments), &keep(&all.events)), &stock);
-        claims.hear(&all, Some(&then));
+        needs.add(&all, Some(&then));
         let all = of(second, &[2, 3, 4], &[2, 3, 4]);
-        claims.hear(&all, Some(&plan::inputs(&all, &stock)));
+        needs.add(&all, Some(&plan::inputs(&all, &stock)));
         let [a, b] = verified.map(|text| text.map(at));
         let verified = |hour| if hour == first { a } else { b };
-        let found = claims.chores(verified, Some(Duration::from_hours(24)), at(now));
+        let found = needs.allowed(verified, Some(Duration::from_hours(24)), at(now));
         let minutes = |numbers: Vec<usize>| {
             let minute = |n: usize| stock[n].name.minute.compact()[9..13].to_owned();
             numbers.into_iter().map(minute).collect()
@@ -266,28 +266,28 @@ mod tests {
             assert_eq!(found.0, compress);
             assert_eq!(found.1, delete);
         };
-        check(chores(&[0, 1, 2], whole, "23T16:00"), &all, &[]);
+        check(allowed(&[0, 1, 2], whole, "23T16:00"), &all, &[]);
         // not within an hour of the sealing
-        check(chores(&[0, 1, 2], whole, "23T15:01"), &all[..3], &[]);
+        check(allowed(&[0, 1, 2], whole, "23T15:01"), &all[..3], &[]);
         check(
-            chores(&[0, 1, 2], whole, "24T15:00"),
+            allowed(&[0, 1, 2], whole, "24T15:00"),
             &all,
             &["1310", "1311"],
         );
         // it belongs to two hours, and the later one counts; the latest of the server stays
         let day_later = "24T16:00";
-        check(chores(&[0, 1, 2], whole, day_later), &all, &all[..4]);
+        check(allowed(&[0, 1, 2], whole, day_later), &all, &all[..4]);
         // an hour that is not whole holds back what it has
         let half = [Some("23T15:00"), None];
-        check(chores(&[0, 1, 2], half, day_later), &all[..2], &all[..2]);
+        check(allowed(&[0, 1, 2], half, day_later), &all[..2], &all[..2]);
         // an hour that lacks one file wants that one
         check(
-            chores(&[0, 1], whole, day_later),
+            allowed(&[0, 1], whole, day_later),
             &["1310", "1311", "1430", "1431"],
             &["1310", "1311", "1430"],
         );
         check(
-            chores(&[0, 2], whole, day_later),
+            allowed(&[0, 2], whole, day_later),
             &["1310", "1400", "1430", "1431"],
             &["1310", "1400", "1430"],
         );
@@ -297,9 +297,9 @@ mod tests {
     fn what_no_hour_has_taken_stays() {
         let stock = [segment("1310", &["2026-11-23_13"]), segment("1311", &[])];
         let zone = Zone::named("UTC").unwrap();
-        let mut claims = Claims::new(&stock, &zone);
-        let chores = |claims: &Claims<'_>| {
-            claims.chores(
+        let mut needs = Needs::new(&stock, &zone);
+        let allowed = |needs: &Needs<'_>| {
+            needs.allowed(
                 |_| Some(at("23T14:00")),
                 Some(Duration::ZERO),
                 at("30T00:00"),
@@ -311,8 +311,8 @@ mod tests {
             segments: vec![0],
             events: vec![0, 1],
         };
-        claims.hear(&candidate, None);
-        assert_eq!(chores(&claims), Chores::default());
+        needs.add(&candidate, None);
+        assert_eq!(allowed(&needs), Allowed::default());
     }
 
     /// When what may be done: for a segment of the hour 13 whose events the hour 14 needs, too.
@@ -321,7 +321,7 @@ mod tests {
         let stock = [segment("1359", &["2026-11-23_13"]), segment("1431", &[])];
         let zone = Zone::named("UTC").unwrap();
         let hours: [Hour; 2] = ["2026-11-23_13", "2026-11-23_14"].map(|hour| hour.parse().unwrap());
-        let mut claims = Claims::new(&stock, &zone);
+        let mut needs = Needs::new(&stock, &zone);
         for (hour, segments, events) in [
             (hours[0], vec![0], vec![0]),
             (hours[1], Vec::new(), vec![0, 1]),
@@ -332,7 +332,7 @@ mod tests {
                 events,
             };
             let all = plan::inputs(&candidate, &stock);
-            claims.hear(&candidate, Some(&all));
+            needs.add(&candidate, Some(&all));
         }
         let verified = |hour| {
             Some(at(if hour == hours[0] {
@@ -342,8 +342,8 @@ mod tests {
             }))
         };
         let deleted = |now| {
-            let chores = claims.chores(verified, Some(Duration::from_hours(24)), at(now));
-            chores.delete
+            let allowed = needs.allowed(verified, Some(Duration::from_hours(24)), at(now));
+            allowed.delete
         };
         assert_eq!(
             deleted("24T15:00"),
@@ -372,16 +372,16 @@ mod tests {
             of("2", "1320", 3, "23T16:30"),
             of("2", "1350", 3, "23T16:30"),
         ];
-        let mut claims = Claims::new(&stock, &zone);
+        let mut needs = Needs::new(&stock, &zone);
         let candidate = Candidate {
             hour,
             segments: vec![0, 1, 2, 3],
             events: vec![0, 1, 2, 3],
         };
-        claims.hear(&candidate, Some(&plan::inputs(&candidate, &stock)));
-        let chores = |now| claims.chores(|_| Some(at("23T15:00")), Some(Duration::ZERO), at(now));
-        assert_eq!(chores("23T17:29").compress, [0, 1]);
-        assert_eq!(chores("23T17:30").compress, [0, 1, 2, 3]);
-        assert_eq!(chores("25T00:00").delete, [1, 2]);
+        needs.add(&candidate, Some(&plan::inputs(&candidate, &stock)));
+        let allowed = |now| needs.allowed(|_| Some(at("23T15:00")), Some(Duration::ZERO), at(now));
+        assert_eq!(allowed("23T17:29").compress, [0, 1]);
+        assert_eq!(allowed("23T17:30").compress, [0, 1, 2, 3]);
+        assert_eq!(allowed("25T00:00").delete, [1, 2]);
     }
 }

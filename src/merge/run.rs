@@ -17,7 +17,7 @@ use super::{
     outcome::{Committed, Failed, Outcome, Planned},
     plan::{self, Candidate, Decision, Span, When},
     redact::{RedactError, Scrubber},
-    retention::Claims,
+    retention::Needs,
     stock::Unusable,
     sweep::{Sweep, SweepError},
 };
@@ -306,7 +306,7 @@ impl Job<'_> {
             unit_bytes: self.unit_bytes,
         };
         tell(Step::Hours(look.candidates.len()));
-        let mut claims = Claims::new(&look.stock, &self.settings.timezone);
+        let mut needs = Needs::new(&look.stock, &self.settings.timezone);
         let mut done = BTreeSet::new();
         for candidate in &look.candidates {
             let is_broken = |failed: &Failed| failed.hour == candidate.hour;
@@ -315,7 +315,7 @@ impl Job<'_> {
             } else {
                 self.hour(&workshop, &look, candidate, &mut ledger, &mut outcome)?
             };
-            claims.hear(candidate, handled.inputs.as_ref());
+            needs.add(candidate, handled.inputs.as_ref());
             done.extend(handled.inputs.is_some().then_some(candidate.hour));
             tell(Step::Hour(handled.committed.as_ref()));
             outcome.committed.extend(handled.committed);
@@ -327,7 +327,7 @@ impl Job<'_> {
         // whoever asks for hours waits for them; and of the others nothing was heard
         if self.asked.is_empty() {
             let finished = outcome.swept.deleted;
-            outcome.swept = self.sweep(indexes).run(&claims, &look.stock, &ledger);
+            outcome.swept = self.sweep(indexes).run(&needs, &look.stock, &ledger);
             outcome.swept.deleted += finished;
         }
         Ok(outcome)

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     index::Indexes,
     plan::Stock,
-    retention::{Chores, Claims},
+    retention::{Allowed, Needs},
     workers,
 };
 use crate::{
@@ -190,30 +190,30 @@ impl Sweep<'_> {
     }
 
     /// What would be done, without doing it; hours that were never verified would be first.
-    pub fn look(&self, claims: &Claims<'_>, stock: &[Stock]) -> (u64, u64) {
+    pub fn look(&self, needs: &Needs<'_>, stock: &[Stock]) -> (u64, u64) {
         let known = self.known_whole();
         let since = |hour| {
             known
                 .get(&hour)
                 .map_or(Some(self.now), |whole| Some(whole.since))
         };
-        let chores = claims.chores(since, self.keep_raw, self.now);
+        let allowed = needs.allowed(since, self.keep_raw, self.now);
         let is_plain = |number: &&usize| {
             let path = stock
                 .get(**number)
                 .map(|s| s.name.paths(self.indexes.spool).segment);
             path.is_some_and(|path| matches!(self.disk.len(&path), Ok(Some(_))))
         };
-        let compress = chores.compress.iter().filter(is_plain).count() as u64;
-        (compress, chores.delete.len() as u64)
+        let compress = allowed.compress.iter().filter(is_plain).count() as u64;
+        (compress, allowed.delete.len() as u64)
     }
 
     /// Sweeps.
-    pub fn run(&self, claims: &Claims<'_>, stock: &[Stock], ledger: &Ledger) -> Swept {
+    pub fn run(&self, needs: &Needs<'_>, stock: &[Stock], ledger: &Ledger) -> Swept {
         let mut swept = Swept::default();
-        let whole = self.verify_new(&claims.hours(), ledger, &mut swept);
+        let whole = self.verify_new(&needs.hours(), ledger, &mut swept);
         let since = |hour| whole.get(&hour).map(|whole: &Whole| whole.since);
-        let Chores { compress, delete } = claims.chores(since, self.keep_raw, self.now);
+        let Allowed { compress, delete } = needs.allowed(since, self.keep_raw, self.now);
         let going: BTreeSet<usize> = delete.iter().copied().collect();
         let names: Vec<&SegmentName> = compress
             .iter()
@@ -222,7 +222,7 @@ impl Sweep<'_> {
             .map(|segment| &segment.name)
             .collect();
         self.compress_all(&names, &mut swept);
-        let gone = match self.delete(&delete, claims, stock, ledger, &mut swept) {
+        let gone = match self.delete(&delete, needs, stock, ledger, &mut swept) {
             Ok(gone) => gone,
             Err(why) => {
                 swept.problem("raw data was not deleted", &why);
@@ -403,7 +403,7 @@ impl Sweep<'_> {
     fn delete(
         &self,
         numbers: &[usize],
-        claims: &Claims<'_>,
+        needs: &Needs<'_>,
         stock: &[Stock],
         ledger: &Ledger,
         swept: &mut Swept,
@@ -411,7 +411,7 @@ impl Sweep<'_> {
         let mut whole: BTreeMap<Hour, bool> = BTreeMap::new();
         let mut names = Vec::new();
         for number in numbers {
-            let hours = claims.hours_of(*number);
+            let hours = needs.hours_of(*number);
             for hour in &hours {
                 let verify = || self.is_whole_now(*hour, ledger, swept);
                 whole.entry(*hour).or_insert_with(verify);

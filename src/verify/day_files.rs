@@ -225,6 +225,8 @@ fn expected(of: &Checked<'_>, told: &Told) -> DaySaid {
     let others = told.hours.iter().filter(|said| !here.contains(&said.hour));
     said.hours.extend(others.cloned());
     said.hours.sort_by_key(|said| said.hour);
+    // what is told twice counts once
+    said.hours.dedup_by_key(|said| said.hour);
     let others = told.revisions.iter();
     let others = others.filter(|revision| !here.contains(&revision.of.hour));
     said.revisions.extend(others.cloned());
@@ -255,8 +257,9 @@ fn expected(of: &Checked<'_>, told: &Told) -> DaySaid {
             said.revisions.extend(revision);
         }
     }
-    said.revisions
-        .sort_by_key(|revision| (revision.of.hour, revision.of.revision));
+    let key = |revision: &Revision| (revision.of.hour, revision.of.revision);
+    said.revisions.sort_by_key(key);
+    said.revisions.dedup_by_key(|revision| key(revision));
     said
 }
 

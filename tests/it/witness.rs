@@ -105,9 +105,17 @@ fn the_ledger_is_stamped_once_a_day_and_openssl_confirms_it() {
         assert!(said.contains(words), "no {words:?} in {said}");
     }
     // the next report of whatever day tells of it
-    publisher
-        .run(NOWHERE, "", &["report", "2026-11-22"])
-        .check(0, "witnessed now");
+    let statement = vault.join(format!("{DAY}/{DAY}_certificate.json"));
+    let former = fs::read(&statement).unwrap();
+    let report = || publisher.run(NOWHERE, "", &["report", "2026-11-22"]);
+    report().check(0, "witnessed now");
+    // one that dies before the last of its files
+    fs::write(&statement, former).unwrap();
+    let (code, said) = verify(&vault, &[]);
+    let is_told =
+        said.contains("README.md: it does not name the same stamp, or DOI, as certificate.json");
+    assert!(code == 5 && is_told, "{said}");
+    report().check(0, "witnessed now");
     assert!(
         certificate(&publisher)
             .contains("Since this time the manifests of this day are what they are")
