@@ -111,8 +111,7 @@ impl<'a> Needs<'a> {
     /// The hours of a segment.
     pub fn hours_of(&self, number: usize) -> BTreeSet<Hour> {
         let need = self.of_each.get(number);
-        need
-            .map(|need| &need.lines | &need.events)
+        need.map(|need| &need.lines | &need.events)
             .unwrap_or_default()
     }
 
