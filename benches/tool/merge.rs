@@ -8,7 +8,7 @@ use twinstream::{
     config::settings::{Merge, Xz},
     merge::{deletions::Honour, run::Job, unit::UNIT_BYTES},
     period::{Hour, Zone},
-    place::{decide::Asks, door::Door},
+    place::{decide::Asks, door::Door, segments::Elsewhere},
     source::Stream,
     vault::{commit::Here, identity},
     world::{
@@ -59,6 +59,8 @@ impl MergeHour {
             parquet: self.parquet,
             xz: self.xz,
             keep_raw: None,
+            orphans: Duration::from_hours(48),
+            keep_superseded: Duration::from_hours(7 * 24),
             keep_free: 0,
         };
         let door = Door::of(&RealDisk, &self.data_dir);
@@ -70,6 +72,7 @@ impl MergeHour {
             spool: &door.spool(&self.spool.clone().into(), Asks::Make)?,
             vault: &identity::open(&door, &vault, Asks::Make, "UTC", self.source.word)?,
             commits: &Here,
+            elsewhere: Elsewhere::Nowhere,
             settings: &settings,
             servers: &[],
             honour: Honour::Never,

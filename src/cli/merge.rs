@@ -26,7 +26,8 @@ use crate::{
     place::{
         decide::Asks,
         door::{OfStore, Spool, Vault},
-        s3::address::Address,
+        s3::{address::Address, store::S3},
+        segments::Elsewhere,
     },
     segment::name::ServerId,
     share::Share,
@@ -117,6 +118,11 @@ impl Primary {
             spool: &self.spool,
             vault: &self.vault,
             commits: &Here,
+            // as long as nobody has looked there
+            elsewhere: match settings.spool_store {
+                Some(_) => Elsewhere::Away,
+                None => Elsewhere::Nowhere,
+            },
             stream: self.setup.stream(),
             settings: &settings.merge,
             servers: &settings.servers,
@@ -188,9 +194,11 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     let _lock = primary.lock()?;
     let fetched = match &settings.spool_store {
         Some(address) => fetch(setup, &primary.spool, address),
-        None => Ok(Fetched::default()),
+        None => Ok(Fetch::default()),
     };
     let received = receive(setup, &primary.spool);
+    let elsewhere = fetched.as_ref().map_or(Elsewhere::Away, Fetch::from);
+    let job = Job { elsewhere, ..job };
     let outcome = job.run(&mut tell).map_err(failure)?;
     bar.finish_and_clear();
     for hour in &outcome.finished {
@@ -199,7 +207,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     let exit = tell_outcome(&outcome, &asked, args.json)?;
     let is_merged = [Exit::Done, Exit::NothingToDo, Exit::Incomplete].contains(&exit);
     let fetched = match fetched {
-        Ok(fetched) => fetched,
+        Ok(fetch) => fetch.fetched,
         // what is here was merged, and what is there comes another time
         Err(why) if is_merged => return Err(why),
         Err(_) => return Ok(exit),
@@ -238,15 +246,31 @@ impl Hook<'_> {
     }
 }
 
+/// What was fetched, and from where, if a spool is there.
+#[derive(Default)]
+pub(super) struct Fetch {
+    pub(super) fetched: Fetched,
+    store: Option<S3>,
+}
+
+impl Fetch {
+    pub(super) fn from(&self) -> Elsewhere<'_> {
+        match &self.store {
+            Some(store) => Elsewhere::In(store),
+            None => Elsewhere::Nowhere,
+        }
+    }
+}
+
 /// Fetches into a spool what servers have delivered to the object store.
-pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<Fetched, Failure> {
+pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<Fetch, Failure> {
     let settings = &setup.settings;
     let store = store::trusted(setup, address)?;
     let folder = store::mirror_dir(&settings.data_dir);
     let there = store::spool::<OfStore>(setup, &store, &folder, Asks::Use)?;
     let Some(id) = there.id() else {
         tracing::info!("{address} is no spool yet: no other server has delivered to it");
-        return Ok(Fetched::default());
+        return Ok(Fetch::default());
     };
     let others = settings.servers.iter();
     let others = others.filter(|one| matches!(one.deliver_to, Some(Target::Store(_))));
@@ -264,7 +288,8 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
         let segments = plural(fetched.segments, "segment", "segments");
         tracing::info!("fetched {segments} from {address}");
     }
-    Ok(fetched)
+    let store = Some(store);
+    Ok(Fetch { fetched, store })
 }
 
 /// Reads back and acknowledges what secondaries have delivered over ssh, or was fetched. A failure is told of, and
@@ -344,8 +369,12 @@ pub(crate) fn tell_outcome(
         ));
     }
     let swept = &outcome.swept;
-    let is_swept = 0 < swept.compressed + swept.deleted;
-    if is_swept {
+    let is_swept = 0 < swept.compressed + swept.deleted + swept.attempts;
+    if 0 < swept.attempts {
+        let attempts = plural(swept.attempts, "attempt", "attempts");
+        tracing::info!("{attempts} that nobody reads any more deleted from the vault in the store");
+    }
+    if 0 < swept.compressed + swept.deleted {
         tracing::info!(
             "raw data: {} compressed, {} deleted",
             plural(swept.compressed, "segment", "segments"),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    attempts,
     exit::{Exit, Failure},
     merge::{self, Hook, MergeArgs},
     progress,
@@ -18,35 +19,78 @@ use crate::{
     merge::{
         deletions::Honour,
         outcome::Outcome,
-        run::{Job, Step},
+        run::{Job, RunError, Step},
         unit::UNIT_BYTES,
     },
     period::Hour,
     place::{
         decide::Asks,
-        door::{Door, Spool},
+        door::{Door, Spool, Vault},
         s3::{address::Address, store::S3},
         store::Store as _,
     },
     text::plural,
-    vault::in_store::{InStore, InStoreError},
+    vault::{
+        in_store::{InStore, InStoreError},
+        redactions::{Redactions, RedactionsError},
+    },
     world::{
         disk::{Disk as _, RealDisk},
         lock::Lock,
     },
 };
 
-/// Merges what lies in the spool in the store, commits it to the vault in the store, and brings the copy here up to date.
-pub(super) fn run(
-    setup: &Setup,
-    args: &MergeArgs,
-    [spool, vault]: [&Address; 2],
-) -> Result<Exit, Failure> {
-    if args.dry_run {
-        let what = "--dry-run is not possible with a vault in an object store";
-        return Err(Failure::new(Exit::Usage, what)
-            .hint("what is due there is known only when it was fetched"));
+/// What this machine has of the vault and the spool in the store, brought up to date.
+pub(super) struct Merger<'a> {
+    setup: &'a Setup,
+    there: &'a S3,
+    /// The vault.
+    pub(super) vault: &'a InStore<'a>,
+    copy: &'a Vault,
+    folder: &'a Path,
+    /// Whether something that was delivered could not be used.
+    failed: bool,
+    refused: bool,
+}
+
+impl Merger<'_> {
+    /// Brings the copy to what was committed, by this machine and others.
+    pub(super) fn follow(&self) -> Result<(), Failure> {
+        let told = self.vault.tell_first_hour();
+        let followed = told.and_then(|()| self.vault.follow(&|_| true));
+        followed.map(drop).map_err(|why| failure(&why))
     }
+
+    /// The hours that were made anew here and of which something was taken out: a former revision has it still.
+    pub(super) fn outdated(&self, outcome: &Outcome) -> Result<BTreeSet<Hour>, Failure> {
+        let anew = outcome.committed.iter().filter(|one| 1 < one.revision);
+        let anew: BTreeSet<Hour> = anew.map(|one| one.hour).collect();
+        let source = self.setup.stream().source;
+        let list = Redactions::read(&RealDisk, self.copy, source).map_err(list_failure)?;
+        Ok(&anew & &list.hours())
+    }
+
+    /// Takes away what nobody may read of these hours any more.
+    pub(super) fn sweep(&self, hours: &BTreeSet<Hour>) -> Result<(), Failure> {
+        if hours.is_empty() {
+            return Ok(());
+        }
+        let swept = self.vault.sweep(Some(hours), attempts::keep(self.setup));
+        let swept = swept.map_err(|why| failure(&why))?;
+        if swept.problems.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Failed, swept.problems.join("; "))
+            .hint("the next merge tries again; compare these hours with another machine's copy"))
+    }
+}
+
+/// Brings the copy of the vault up to date, fetches what was delivered, and has `act` work with a job that is asked for no hour.
+pub(super) fn with<T>(
+    setup: &Setup,
+    [spool, vault]: [&Address; 2],
+    act: impl FnOnce(&Merger<'_>, Job<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let settings = &setup.settings;
     RealDisk.make_folder(&settings.data_dir)?;
     let lock = Lock::take(&settings.data_dir, "merge", setup.clock.now());
@@ -59,56 +103,93 @@ pub(super) fn run(
         Ok(u64::from_ne_bytes(bits))
     };
     let vault = InStore::new(&there, &RealDisk, &copy, &draw).map_err(|why| failure(&why))?;
-    // before the spool is looked at: what a revision was made of is there then
+    // before the spool is looked at: what a revision was made of is there then; the list after the revisions, so that
+    // it has all that they were made without
     vault.follow(&|_| true).map_err(|why| failure(&why))?;
+    let source = setup.stream().source;
+    vault.follow_list(source).map_err(list_failure)?;
     let folder = folder(&settings.data_dir);
     let own = own_spool(setup, &folder)?;
-    let fetched = merge::fetch(setup, &own, spool)?;
+    let fetch = merge::fetch(setup, &own, spool)?;
     let received = merge::receive(setup, &own);
-    let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
     let servers = collectors(settings.servers.iter());
+    let nobody = BTreeSet::new();
     let job = Job {
         disk: &RealDisk,
         data_dir: &folder,
         spool: &own,
         vault: &copy,
         commits: &vault,
+        elsewhere: fetch.from(),
         stream: setup.stream(),
         settings: &settings.merge,
         servers: &servers,
         honour: Honour::Never,
-        asked: &asked,
-        share: args.share,
+        asked: &nobody,
+        share: None,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         unit_bytes: UNIT_BYTES,
         now: setup.clock.now(),
     };
-    let bar = progress::bar(0, "hours merged");
-    let mut tell = |step: Step<'_>| match step {
-        Step::Stock(..) => (),
-        Step::Hours(all) => bar.set_length(all as u64),
-        Step::Hour(_) => bar.inc(1),
+    let merger = Merger {
+        setup,
+        there: &there,
+        vault: &vault,
+        copy: &copy,
+        folder: &folder,
+        failed: !received.failed.is_empty() || 0 < fetch.fetched.failed,
+        refused: !received.refused.is_empty(),
     };
-    let outcome = job.run(&mut tell).map_err(merge::failure)?;
-    bar.finish_and_clear();
-    vault.tell_first_hour().map_err(|why| failure(&why))?;
-    vault.follow(&|_| true).map_err(|why| failure(&why))?;
-    let mut hook = Hook {
-        command: &settings.after_hour,
-        vault: &copy,
-        hangs: false,
-    };
-    for committed in &outcome.committed {
-        hook.after(committed.hour);
+    act(&merger, job)
+}
+
+/// Merges what lies in the spool in the store, commits it to the vault in the store, and brings the copy here up to date.
+pub(super) fn run(
+    setup: &Setup,
+    args: &MergeArgs,
+    places: [&Address; 2],
+) -> Result<Exit, Failure> {
+    if args.dry_run {
+        let what = "--dry-run is not possible with a vault in an object store";
+        return Err(Failure::new(Exit::Usage, what)
+            .hint("what is due there is known only when it was fetched"));
     }
-    tell_of_others(&outcome, &there);
-    let exit = merge::tell_outcome(&outcome, &asked, args.json)?;
-    let is_failed = !received.failed.is_empty() || 0 < fetched.failed;
-    Ok(match exit {
-        Exit::Done | Exit::NothingToDo | Exit::Incomplete if is_failed => Exit::Failed,
-        Exit::Done | Exit::NothingToDo if !received.refused.is_empty() => Exit::Incomplete,
-        exit => exit,
+    let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
+    with(setup, places, |merger, job| {
+        let job = Job {
+            asked: &asked,
+            share: args.share,
+            ..job
+        };
+        let bar = progress::bar(0, "hours merged");
+        let mut tell = |step: Step<'_>| match step {
+            Step::Stock(..) => (),
+            Step::Hours(all) => bar.set_length(all as u64),
+            Step::Hour(_) => bar.inc(1),
+        };
+        let mut outcome = job.run(&mut tell).map_err(merge::failure)?;
+        bar.finish_and_clear();
+        merger.follow()?;
+        tell_hook(setup, merger.copy, &outcome);
+        tell_of_others(&outcome, merger.there);
+        merger.sweep(&merger.outdated(&outcome)?)?;
+        if asked.is_empty() {
+            attempts::sweep(setup, merger.folder, merger.vault, &mut outcome)?;
+        }
+        Ok(match merge::tell_outcome(&outcome, &asked, args.json)? {
+            Exit::Done | Exit::NothingToDo | Exit::Incomplete if merger.failed => Exit::Failed,
+            Exit::Done | Exit::NothingToDo if merger.refused => Exit::Incomplete,
+            exit => exit,
+        })
     })
+}
+
+/// What becomes of a stage that cannot know the list of what was removed on request.
+pub(super) fn list_failure(why: RedactionsError) -> Failure {
+    match why {
+        RedactionsError::InStore(why) => failure(&why),
+        why => merge::failure(RunError::Redactions(why)),
+    }
 }
 
 /// What others have done meanwhile, and whether the store has ceased to answer.
@@ -120,6 +201,18 @@ fn tell_of_others(outcome: &Outcome, there: &S3) {
     if outcome.away {
         let what = "it has ceased to answer; the next merge goes on where this one ended";
         alarm!(Kind::PlaceAway, "object store", "{}: {what}", there.name());
+    }
+}
+
+/// `[hook] after_hour`, for the hours that were committed here: they are in the copy now.
+fn tell_hook(setup: &Setup, copy: &Path, outcome: &Outcome) {
+    let mut hook = Hook {
+        command: &setup.settings.after_hour,
+        vault: copy,
+        hangs: false,
+    };
+    for committed in &outcome.committed {
+        hook.after(committed.hour);
     }
 }
 

@@ -12,6 +12,7 @@ use exit::{Exit, Failure};
 use crate::world::{panic, process};
 
 mod args;
+mod attempts;
 mod check;
 mod checkout;
 mod collect;

@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::{
     exit::{Exit, Failure},
     global::{Global, users_path},
-    merge::Primary,
-    output, progress,
+    merge::{self, Primary},
+    merge_store, output, progress,
     setup::{self, Setup},
 };
 use crate::{
@@ -143,39 +143,65 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Usage, "--reason is empty")
             .hint("say why in a few words: they stand in the manifests"));
     }
-    if let Some(address) = &setup.settings.spool_store {
-        let what = format!(
-            "posts cannot be taken out of an object store yet, and {address} has what secondaries delivered"
-        );
-        return Err(Failure::new(Exit::Configuration, what)
-            .hint("nothing was taken out anywhere; a spool that is a folder can be redacted"));
+    let stores = (&setup.settings.spool_store, &setup.settings.vault_store);
+    let (json, dry_run) = (args.json, args.dry_run);
+    if let (Some(spool), Some(vault)) = stores {
+        return merge_store::with(&setup, [spool, vault], |merger, job| {
+            request.ids.extend(versions(job, &records)?);
+            let (told, hours) = act(job, &request, dry_run, &|| merger.follow())?;
+            tell(&told, &request.ids, json)?;
+            // nobody may read there any more what was taken out
+            merger.sweep(&hours)?;
+            Ok(Exit::Done)
+        });
     }
-    let asks = if args.dry_run { Asks::Look } else { Asks::Make };
+    let asks = if dry_run { Asks::Look } else { Asks::Make };
     let primary = Primary::of(setup, "redacting", asks)?;
+    let _lock = (!dry_run).then(|| primary.lock()).transpose()?;
+    let fetch = match &primary.setup.settings.spool_store {
+        Some(address) if !dry_run => Some(merge::fetch(&primary.setup, &primary.spool, address)?),
+        _ => None,
+    };
     let nobody = BTreeSet::new();
-    let _lock = (!args.dry_run).then(|| primary.lock()).transpose()?;
-    request.ids.extend(versions(&primary, &records)?);
-    let by = posts_by(&primary, &request.authors)?;
+    let job = primary.job(&nobody);
+    let job = Job {
+        elsewhere: fetch.as_ref().map_or(job.elsewhere, merge::Fetch::from),
+        ..job
+    };
+    request.ids.extend(versions(job, &records)?);
+    let (told, _) = act(job, &request, dry_run, &|| Ok(()))?;
+    tell(&told, &request.ids, json)?;
+    Ok(Exit::Done)
+}
+
+/// Does it, or looks what would be done; gives the hours, too. `settle` brings what was committed into place.
+fn act(
+    job: Job<'_>,
+    request: &Request,
+    dry_run: bool,
+    settle: &dyn Fn() -> Result<(), Failure>,
+) -> Result<(Told, BTreeSet<Hour>), Failure> {
+    let by = posts_by(job, &request.authors)?;
     let mut told = Told {
-        dry_run: args.dry_run,
-        authors: of_each(&request, &by),
+        dry_run,
+        authors: of_each(request, &by),
         ..Told::default()
     };
-    let job = primary.job(&nobody);
     let mut in_vault = job.scrubber().hours_with(&request.ids)?;
     in_vault.extend(by.iter().map(|(key, (hour, _))| (key.clone(), *hour)));
-    if args.dry_run {
+    let mut hours: BTreeSet<Hour> = in_vault.values().copied().collect();
+    if dry_run {
         let (in_raw, segments) = job.in_raw_data(&request.ids, &request.authors)?;
         let found = in_raw.into_iter().chain(in_vault);
         told.found = found.map(|(id, hour)| (id.to_string(), hour)).collect();
         told.segments = segments;
     } else {
-        redact(&primary, &request, &by, in_vault, &mut told)?;
+        redact(job, (request, &by), &hours, settle, &mut told)?;
+        hours.extend(told.found.values());
     }
     let missing = request.ids.iter().map(Key::to_string);
     told.not_found = missing.filter(|id| !told.found.contains_key(id)).collect();
-    tell(&told, &request.ids, args.json)?;
-    Ok(Exit::Done)
+    Ok((told, hours))
 }
 
 /// Reads what was deleted, and merges what is due, as a merge does once a day.
@@ -192,24 +218,20 @@ fn run_deleted(setup: Setup, json: bool) -> Result<Exit, Failure> {
         honour: Honour::Now,
         ..primary.job(&all)
     };
-    let outcome = job.run(&mut |_| ()).map_err(super::merge::failure)?;
-    super::merge::tell_outcome(&outcome, &all, json)
+    let outcome = job.run(&mut |_| ()).map_err(merge::failure)?;
+    merge::tell_outcome(&outcome, &all, json)
 }
 
 /// The posts of the authors that the vault has, with hour and author.
 type By = BTreeMap<Key, (Hour, Key)>;
 
-fn posts_by(primary: &Primary, authors: &BTreeSet<Key>) -> Result<By, Failure> {
+fn posts_by(job: Job<'_>, authors: &BTreeSet<Key>) -> Result<By, Failure> {
     let bar = progress::bar(0, "days looked through");
     let mut tell = |done: usize, all: usize| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let nobody = BTreeSet::new();
-    let by = primary
-        .job(&nobody)
-        .scrubber()
-        .posts_by(authors, &mut tell)?;
+    let by = job.scrubber().posts_by(authors, &mut tell)?;
     bar.finish_and_clear();
     Ok(by)
 }
@@ -220,12 +242,15 @@ fn of_each(request: &Request, by: &By) -> BTreeMap<String, u64> {
     authors.map(|id| (id.to_string(), of(id))).collect()
 }
 
+/// So often the hours are made anew when other machines commit what comes between.
+const PASSES_MAX: usize = 8;
+
 /// Puts it on the list, and has a merge take it out of the hours that have it.
 fn redact(
-    primary: &Primary,
-    request: &Request,
-    by: &By,
-    in_vault: BTreeMap<Key, Hour>,
+    job: Job<'_>,
+    (request, by): (&Request, &By),
+    asked: &BTreeSet<Hour>,
+    settle: &dyn Fn() -> Result<(), Failure>,
     told: &mut Told,
 ) -> Result<(), Failure> {
     let Request {
@@ -234,15 +259,15 @@ fn redact(
         reason,
         share,
     } = request;
-    let vault = &primary.vault;
-    let asked: BTreeSet<Hour> = in_vault.into_values().collect();
+    let (vault, source) = (job.vault, job.stream.source);
     let job = Job {
         share: *share,
-        ..primary.job(&asked)
+        asked,
+        ..job
     };
     // whatever no hour has may be in raw data; to look there means to read all of it
     let is_idle = asked.is_empty() && job.in_raw_data(ids, authors)?.1 == 0;
-    let mut list = Redactions::read(&RealDisk, vault, primary.setup.stream().source)?;
+    let mut list = Redactions::read(&RealDisk, vault, source)?;
     let before = list.len();
     list.ask(ids.iter().cloned(), reason);
     list.ask_for_authors(authors.iter().cloned(), reason);
@@ -250,15 +275,16 @@ fn redact(
     for (key, (hour, _)) in by {
         list.found(key, *hour);
     }
-    list.write(&RealDisk, vault)?;
+    let kept = job.commits.keep_list(&RealDisk, vault, &mut list);
+    kept.map_err(merge_store::list_failure)?;
     crash::point(Point::RedactionListed);
     // a merge that is asked for no hour is one of all that are due
     let outcome = if is_idle {
         Outcome::default()
     } else {
-        job.run(&mut |_| ()).map_err(super::merge::failure)?
+        passes(job, settle)?
     };
-    let list = Redactions::read(&RealDisk, vault, primary.setup.stream().source)?;
+    let list = Redactions::read(&RealDisk, vault, source)?;
     let asked_for = list.since(0).into_iter();
     let asked_for = asked_for.filter(|(id, _)| ids.contains(id));
     let of_authors = list.since(before).into_iter();
@@ -283,6 +309,24 @@ fn redact(
         Some(why) => Err(Failure::new(Exit::Failed, why)
             .hint("free space; the posts are on the list, and the next merge takes them out")),
     }
+}
+
+/// Merges until no other machine has committed an hour meanwhile that may have the posts still.
+fn passes(job: Job<'_>, settle: &dyn Fn() -> Result<(), Failure>) -> Result<Outcome, Failure> {
+    let mut all = Outcome::default();
+    for _ in 0..PASSES_MAX {
+        let outcome = job.run(&mut |_| ()).map_err(merge::failure)?;
+        settle()?;
+        all.redacted += outcome.redacted;
+        all.committed.extend(outcome.committed);
+        (all.failed, all.stopped) = (outcome.failed, outcome.stopped);
+        if outcome.elsewhere.is_empty() {
+            return Ok(all);
+        }
+    }
+    let what = "other machines commit these hours faster than they can be made anew";
+    Err(Failure::new(Exit::Failed, what)
+        .hint("the posts are on the list: the next merge that can, takes them out"))
 }
 
 fn authors(source: &dyn Source, args: &RedactArgs) -> Result<BTreeSet<Key>, Failure> {
@@ -329,12 +373,12 @@ fn read_ids(source: &dyn Source, file: &Path) -> Result<Named, Failure> {
 }
 
 /// The versions that the vault has of records.
-fn versions(primary: &Primary, records: &BTreeMap<String, Key>) -> Result<BTreeSet<Key>, Failure> {
-    let Some(told) = primary.setup.stream().source.deletions() else {
+fn versions(job: Job<'_>, records: &BTreeMap<String, Key>) -> Result<BTreeSet<Key>, Failure> {
+    let Some(told) = job.stream.source.deletions() else {
         return Ok(BTreeSet::new());
     };
     let accounts: BTreeSet<Key> = records.values().cloned().collect();
-    let by = posts_by(primary, &accounts)?;
+    let by = posts_by(job, &accounts)?;
     let is_of = |key: &Key| {
         let version = told.version(key);
         version.is_some_and(|version| records.contains_key(&version.record))

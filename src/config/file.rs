@@ -45,6 +45,8 @@ pub const KEYS: &[&str] = &[
     "merge.xz",
     "merge.keep_raw",
     "merge.keep_free",
+    "merge.orphans",
+    "merge.keep_superseded",
     "hook.after_hour",
     "publish.forbid",
     "publish.osf.project",

@@ -29,6 +29,8 @@ const KEPT: &[&str] = &[
     "merge.xz",
     "merge.keep_raw",
     "merge.keep_free",
+    "merge.orphans",
+    "merge.keep_superseded",
     "publish.forbid",
     "publish.osf.project",
     "publish.osf.every",

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{
@@ -17,6 +18,9 @@ use crate::{
     place::s3::address::Address,
     segment::name::{Partition, ServerId},
 };
+
+/// Twice as long as an attempt may take (`vault::in_store`): what is younger may still be committed.
+const ORPHANS_MIN: Duration = Duration::from_hours(12);
 
 /// Who this machine may be.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +65,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     r.only_honoured(source, &bluesky, [publish.is_some(), dataset.is_some()]);
     let servers = r.servers((source == Platform::X).then_some(x.stream));
     let stores = [places.spool_store.as_ref(), places.vault_store.as_ref()];
-    let s3 = r.s3(stores, source, &servers, merge.as_ref());
+    let s3 = r.s3(stores, source, &servers);
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
     let after_hour = r.after_hour();
     let this = r.this(&servers, me);
@@ -275,14 +279,14 @@ impl Resolving<'_> {
         })
     }
 
-    pub(super) fn duration(&mut self, key: &str) -> std::time::Duration {
+    pub(super) fn duration(&mut self, key: &str) -> Duration {
         let text = self.text_with_unit(key);
         match units::duration(&text) {
             Ok(duration) => duration,
             Err(why) => {
                 let line = self.line(key);
                 self.wrong(line, key, why.to_string(), "");
-                std::time::Duration::ZERO
+                Duration::ZERO
             }
         }
     }
@@ -375,12 +379,20 @@ impl Resolving<'_> {
             ("fast", Xz::Fast),
             ("small", Xz::Small),
         ];
+        let orphans = self.duration("merge.orphans");
+        if orphans < ORPHANS_MIN {
+            let line = self.line("merge.orphans");
+            let why = "an attempt that is younger may still be committed";
+            self.wrong(line, "merge.orphans", why, "write at least \"12h\"");
+        }
         Some(Merge {
             settle: self.duration("merge.settle"),
             parquet: formats.iter().any(|format| format == "parquet"),
             xz: self.one_of("merge.xz", &xz),
             keep_raw,
             keep_free: self.size("merge.keep_free"),
+            orphans,
+            keep_superseded: self.duration("merge.keep_superseded"),
             timezone: timezone?,
         })
     }
@@ -614,7 +626,7 @@ mod tests {
         assert_eq!(s.this.unwrap().as_str(), "1");
         assert_eq!(s.x.base_url, "https://api.x.com");
         assert_eq!(s.x.max_line, 16 << 20);
-        assert_eq!(s.merge.settle, std::time::Duration::from_mins(10));
+        assert_eq!(s.merge.settle, Duration::from_mins(10));
         assert!(s.merge.parquet);
     }
 

@@ -5,7 +5,7 @@ use super::{
     address::{check_base_url, is_loopback},
     file::Value,
     resolve::Resolving,
-    settings::{Merge, Platform, Role, S3, Server},
+    settings::{Platform, Role, S3, Server},
 };
 use crate::place::s3::address::{Address, SCHEME};
 
@@ -40,7 +40,6 @@ impl Resolving<'_> {
         [spool, vault]: [Option<&Address>; 2],
         source: Platform,
         servers: &[Server],
-        merge: Option<&Merge>,
     ) -> Option<S3> {
         for server in servers {
             self.has_its_way(spool, vault, server);
@@ -66,17 +65,11 @@ impl Resolving<'_> {
         let is_written = ["s3.endpoint", "s3.access_key_file", "s3.ca_file"]
             .iter()
             .any(|key| self.is_written(key));
-        if is_used && source == Platform::Bluesky {
-            let line = self.line("spool_dir").or_else(|| self.line("vault_dir"));
-            let why = "what people delete on Bluesky cannot be taken out of an object store yet";
-            self.wrong(line, "spool_dir", why, "name a folder");
-        }
-        if is_used && merge.is_some_and(|merge| merge.keep_raw.is_some()) {
-            let line = self
-                .line("merge.keep_raw")
-                .or_else(|| self.line("spool_dir"));
-            let why = "raw data cannot be deleted from an object store yet, and what is deleted here would be fetched again";
-            self.wrong(line, "merge.keep_raw", why, "set it to \"forever\"");
+        if vault.is_some() && source == Platform::Bluesky {
+            let line = self.line("vault_dir");
+            let why = "what people delete on Bluesky cannot be taken out of a vault in an object store yet";
+            let hint = "name a folder; the spool may lie in an object store";
+            self.wrong(line, "vault_dir", why, hint);
         }
         if !is_used && !is_written {
             return None;
@@ -171,7 +164,7 @@ mod tests {
                            [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b\"\ndeliver_to = \"s3://archive/spool\"\n";
     const SPOOL: &str = "data_dir = \"d\"\nspool_dir = \"s3://archive/spool\"\n";
     const S3: &str =
-        "[s3]\nendpoint = \"https://s3.example.org/\"\n[merge]\nkeep_raw = \"forever\"\n";
+        "[s3]\nendpoint = \"https://s3.example.org/\"\n";
 
     fn settings(text: &str) -> Result<Settings, Vec<String>> {
         let written = file::read(text).unwrap();
@@ -199,12 +192,8 @@ mod tests {
         assert_eq!(found.s3.unwrap().endpoints.len(), 2);
         for (text, why) in [
             (
-                format!("{SPOOL}[merge]\nkeep_raw = \"forever\"\n{SERVERS}"),
+                format!("{SPOOL}{SERVERS}"),
                 "`s3.endpoint`: it is missing",
-            ),
-            (
-                format!("{SPOOL}[s3]\nendpoint = \"https://a\"\n{SERVERS}"),
-                "`merge.keep_raw`: raw data cannot be deleted from an object store yet",
             ),
             (
                 format!("{S3}{SERVERS}"),
@@ -233,7 +222,7 @@ mod tests {
             );
         }
         let bluesky = format!("source = \"bluesky\"\n{SPOOL}{S3}{SERVERS}");
-        assert!(settings(&bluesky).unwrap_err()[0].contains("what people delete on Bluesky"));
+        settings(&bluesky).unwrap();
         let primary = SERVERS.replace(
             "host = \"a\"\n",
             "host = \"a\"\ndeliver_to = \"s3://archive/spool\"\n",
@@ -284,6 +273,10 @@ mod tests {
             (
                 format!("{}{primary}", vault.replace("spool_dir", "# spool_dir")),
                 "`vault_dir`: a vault in an object store is merged from",
+            ),
+            (
+                format!("source = \"bluesky\"\n{vault}{primary}"),
+                "`vault_dir`: what people delete on Bluesky",
             ),
         ] {
             let found = settings(&text).unwrap_err();

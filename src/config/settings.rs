@@ -278,6 +278,10 @@ pub struct Merge {
     pub keep_raw: Option<Duration>,
     /// Bytes that must stay free on the disk; below it merging stops.
     pub keep_free: u64,
+    /// How old an attempt that was never committed to an object store must be to be deleted.
+    pub orphans: Duration,
+    /// How long a superseded revision stays in an object store.
+    pub keep_superseded: Duration,
 }
 
 /// `[publish] forbid`

@@ -4,7 +4,8 @@
 //! What is new is what was told to have arrived since the last time (`arrivals`); whoever has never fetched lists all.
 //!
 //! What lies in the store was put there by other machines: names and bytes are taken for what they are only after
-//! they were checked. Nothing is deleted or overwritten, here or there.
+//! they were checked. Nothing is overwritten, here or there; what was delivered once more after lines were taken out of it on
+//! request goes from there again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,17 +15,19 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{arrivals::Arrivals, in_store};
+use super::arrivals::Arrivals;
 use crate::{
     alarm::Kind,
     place::{
         door::Spool,
         id::PlaceId,
+        segments::{self, There},
         store::{self, Key, NotAKey, Store, StoreError},
     },
     segment::{
         name::{SegmentName, ServerId},
-        seal::{Digest, Hashing, SEAL_BYTES_MAX, Seal, SealError},
+        raw,
+        seal::{Digest, SEAL_BYTES_MAX, Seal, SealError},
         spool,
     },
     world::{
@@ -82,7 +85,7 @@ enum NotFetched {
         found: String,
     },
     #[error("{0} was listed, and is not there")]
-    Gone(Key),
+    Missing(Key),
     #[error("{} is here with other content, and was not overwritten", .0.display())]
     Here(PathBuf),
     #[error(transparent)]
@@ -149,11 +152,14 @@ impl Job<'_> {
         })
     }
 
-    fn not_here(&self, names: BTreeSet<SegmentName>) -> io::Result<Vec<SegmentName>> {
+    /// Those of them that are not here. One that is was delivered once more: beside a later form of it that must not lie there.
+    fn not_here(&self, names: BTreeSet<SegmentName>) -> Result<Vec<SegmentName>, StoreError> {
         let mut wanted = Vec::new();
         for name in names {
             if self.disk.len(&name.paths(self.spool).seal)?.is_none() {
                 wanted.push(name);
+            } else {
+                segments::delete_former(self.store, &name)?;
             }
         }
         Ok(wanted)
@@ -196,16 +202,12 @@ impl Job<'_> {
     fn wanted(&self, server: &ServerId) -> Result<Vec<SegmentName>, StoreError> {
         let sealed = spool::sealed(self.disk, self.spool, server)?;
         let here: BTreeSet<SegmentName> = sealed.found.into_iter().collect();
-        let mut there: BTreeMap<SegmentName, [bool; 3]> = BTreeMap::new();
+        let mut there: BTreeMap<SegmentName, There> = BTreeMap::new();
         self.store.list(
-            &in_store::prefix(server),
-            &mut |listed| match in_store::parse(&listed.key, server) {
+            &segments::prefix(server),
+            &mut |listed| match segments::parse(&listed.key, server) {
                 Some((name, _)) if here.contains(&name) => (),
-                Some((name, which)) => {
-                    if let Some(file) = there.entry(name).or_default().get_mut(which) {
-                        *file = true;
-                    }
-                }
+                Some((name, file)) => there.entry(name).or_default().take(file),
                 None => tracing::warn!(
                     "{}/{} is no file of server {server} and is passed over",
                     self.store.name(),
@@ -213,37 +215,57 @@ impl Job<'_> {
                 ),
             },
         )?;
-        // without its seal it is still under way
-        let is_whole =
-            |(name, files): (SegmentName, [bool; 3])| (files == [true; 3]).then_some(name);
+        let is_whole = |(name, files): (SegmentName, There)| files.latest().map(|_form| name);
         let mut wanted: Vec<SegmentName> = there.into_iter().filter_map(is_whole).collect();
         wanted.sort_by_key(|name| (name.minute, name.run, name.part));
         Ok(wanted)
     }
 
-    /// Says whether it is there still: what has gone with its seal was merged and swept.
+    /// Says whether it is there still: what was merged may have been swept.
     fn segment(&self, name: &SegmentName) -> Result<bool, NotFetched> {
-        let [segment, events, seal] = in_store::keys(name)?;
-        let bytes = store::read_whole(self.store, &seal, SEAL_BYTES_MAX)?;
-        let Some(bytes) = bytes else {
-            return Ok(false);
+        // most have one form
+        let missing = match self.form(name, 0) {
+            Err(NotFetched::Missing(key)) => key,
+            other => return other.map(|()| true),
         };
+        match segments::look(self.store, name)?.latest() {
+            None => Ok(false),
+            Some(0) => Err(NotFetched::Missing(missing)),
+            Some(form) => self.form(name, form).map(|()| true),
+        }
+    }
+
+    fn form(&self, name: &SegmentName, form: u64) -> Result<(), NotFetched> {
+        let [segment, events, seal] = segments::keys(name, form)?;
+        let bytes = store::read_whole(self.store, &seal, SEAL_BYTES_MAX)?;
+        let bytes = bytes.ok_or_else(|| NotFetched::Missing(seal.clone()))?;
         let sealed = Seal::read(&bytes, name)?;
         let paths = name.paths(self.spool);
         self.disk
             .make_folder(&paths.folder)
             .map_err(at(&paths.folder))?;
-        self.file(&segment, &paths.segment, &sealed.segment)?;
-        self.file(&events, &paths.events, &sealed.events)?;
+        let plain = &paths.segment;
+        if self.disk.len(plain).map_err(at(plain))?.is_some() {
+            // it counts, whatever lies beside it
+            self.file(&segment, plain, &sealed.segment, false)?;
+        } else {
+            self.file(&segment, &raw::compressed(plain), &sealed.segment, true)?;
+        }
+        self.file(&events, &paths.events, &sealed.events, false)?;
         crash::point(Point::DataFetched);
-        disk::put(self.disk, &paths.seal, &bytes).map_err(at(&paths.seal))?;
-        Ok(true)
+        disk::put(self.disk, &paths.seal, &bytes).map_err(at(&paths.seal))
     }
 
     /// Puts one file in place, unless an earlier fetch has done so.
-    fn file(&self, key: &Key, path: &Path, sealed: &Digest) -> Result<(), NotFetched> {
+    fn file(
+        &self,
+        key: &Key,
+        path: &Path,
+        sealed: &Digest,
+        is_packed: bool,
+    ) -> Result<(), NotFetched> {
         if self.disk.len(path).map_err(at(path))?.is_some() {
-            let here = super::sealed::digest_of(self.disk, path).map_err(at(path))?;
+            let here = self.digest(path, sealed, is_packed).map_err(at(path))?;
             return if here == *sealed {
                 Ok(())
             } else {
@@ -251,33 +273,54 @@ impl Job<'_> {
             };
         }
         let aside = disk::aside(path);
-        let file = disk::create_anew(self.disk, &aside).map_err(at(&aside))?;
-        let mut to = Hashing::new(file);
-        let read = self.store.read(key, sealed.bytes, &mut to);
-        let Hashing {
-            to: mut file,
-            digester,
-        } = to;
-        let found = digester.finish();
-        let is_it = match read {
-            Ok(Some(_)) if found == *sealed => Ok(()),
-            Ok(Some(_)) => Err(NotFetched::Differs {
-                key: key.clone(),
-                sealed: sealed.sha256.clone(),
-                found: found.sha256,
-            }),
-            Ok(None) => Err(NotFetched::Gone(key.clone())),
-            Err(why) => Err(why.into()),
-        };
+        let is_it = self.read_to(&aside, (key, sealed), is_packed);
         if let Err(why) = is_it {
-            drop(file);
             self.disk.remove(&aside).map_err(at(&aside))?;
             return Err(why);
         }
-        file.sync().map_err(at(&aside))?;
-        drop(file);
         self.disk.rename(&aside, path).map_err(at(path))?;
         let folder = path.parent().unwrap_or(path);
         self.disk.sync_folder(folder).map_err(at(folder))
+    }
+
+    /// Reads a file from there, durably, and compares it with what was sealed.
+    fn read_to(
+        &self,
+        aside: &Path,
+        (key, sealed): (&Key, &Digest),
+        is_packed: bool,
+    ) -> Result<(), NotFetched> {
+        let mut file = disk::create_anew(self.disk, aside).map_err(at(aside))?;
+        let bytes_max = if is_packed {
+            raw::packed_max(sealed.bytes)
+        } else {
+            sealed.bytes
+        };
+        let read = self.store.read(key, bytes_max, &mut file)?;
+        if read.is_none() {
+            return Err(NotFetched::Missing(key.clone()));
+        }
+        file.sync().map_err(at(aside))?;
+        drop(file);
+        let found = match self.digest(aside, sealed, is_packed) {
+            Ok(found) if found == *sealed => return Ok(()),
+            Ok(found) => found.sha256,
+            // what was written a moment ago can be read, and is no compressed segment
+            Err(why) => why.to_string(),
+        };
+        Err(NotFetched::Differs {
+            key: key.clone(),
+            sealed: sealed.sha256.clone(),
+            found,
+        })
+    }
+
+    /// What a file here is, of a segment plainly.
+    fn digest(&self, path: &Path, sealed: &Digest, is_packed: bool) -> io::Result<Digest> {
+        if is_packed {
+            raw::unpacked(self.disk, path, sealed.bytes)
+        } else {
+            super::sealed::digest_of(self.disk, path)
+        }
     }
 }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use super::{
-    in_store,
     plan::ENDINGS,
     sealed::{self, SealedError},
 };
@@ -14,6 +13,7 @@ use crate::{
     period::UtcMs,
     place::{
         folder::Folder,
+        segments,
         store::{Content, Created, Key, Store as _, StoreError},
     },
     segment::{
@@ -95,7 +95,7 @@ pub fn send(
         (&here.events, &there.events, events),
         (&here.seal, &there.seal, seal),
     ];
-    let keys = in_store::keys(name).map_err(|why| io_at(target)(io::Error::other(why)))?;
+    let keys = segments::plain_keys(name).map_err(|why| io_at(target)(io::Error::other(why)))?;
     let mut acks = Vec::new();
     for (((from, to, digest), ending), key) in files.into_iter().zip(ENDINGS).zip(&keys) {
         if !is_done {

@@ -7,7 +7,8 @@
 //! <target>/2/…/the same names          <target>/2/acks.jsonl   one line for each file that is safe there
 //! ```
 //!
-//! To an object store the same names are created, once and for all (page 38), and the primary fetches them.
+//! To an object store the same names are created, once and for all (page 38), of the segment the compressed form, and whoever
+//! merges fetches them.
 //!
 //! Over ssh the primary does the second half: it receives, and acknowledges.
 //!
@@ -22,9 +23,6 @@ pub mod fetch;
 
 /// A folder as target: copies durably.
 pub mod folder;
-
-/// The names of segments in an object store.
-mod in_store;
 
 /// One delivery over ssh.
 pub mod over_ssh;

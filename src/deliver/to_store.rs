@@ -13,7 +13,6 @@ use std::{
 
 use super::{
     arrivals::{Arrivals, TOGETHER_MAX},
-    in_store,
     plan::{self, ENDINGS, Plan},
     run::{DeliverError, Delivered, tell_unreadable},
     sealed::{self, SealedError},
@@ -23,13 +22,12 @@ use crate::{
     place::{
         door::{Mirror, NotHere, Spool},
         id::PlaceId,
-        mirror,
+        mirror, segments,
         store::{Content, Created, Key, NotAKey, Store, StoreError},
     },
     segment::{
         acks::{self, ACKS, Ack},
         name::{SegmentName, ServerId},
-        raw,
         seal::Digest,
         spool,
     },
@@ -196,29 +194,21 @@ impl Job<'_> {
         now: &dyn Fn() -> UtcMs,
     ) -> Result<Vec<Ack>, NotSent> {
         let digests = sealed::check(disk, name, self.spool)?;
+        let [of_segment, of_events, of_seal] = &digests;
         let paths = name.paths(self.spool);
-        let [segment, events, seal] = in_store::keys(name)?;
-        let files = [
-            (segment, &paths.segment),
-            (events, &paths.events),
-            (seal, &paths.seal),
-        ];
-        for ((key, path), digest) in files.iter().zip(&digests) {
+        let [segment, events, seal] = segments::keys(name, 0)?;
+        let packed = (&segment, of_segment);
+        let created = segments::create_packed(disk, self.store, packed, &paths.segment);
+        self.stands(&segment, of_segment, created)?;
+        for (key, path, digest) in [
+            (events, &paths.events, of_events),
+            (seal, &paths.seal, of_seal),
+        ] {
             let content = Content {
                 digest,
-                open: &|| Ok(Box::new(raw::open(disk, path)?)),
+                open: &|| Ok(Box::new(disk.open(path)?)),
             };
-            match self.store.create(key, &content).map_err(NotSent::Store)? {
-                Created::Stands => crash::point(Point::ObjectCreated),
-                Created::Taken { sha256 } => {
-                    return Err(NotSent::Taken {
-                        place: self.store.name(),
-                        key: key.clone(),
-                        there: sha256,
-                        ours: digest.sha256.clone(),
-                    });
-                }
-            }
+            self.stands(&key, digest, self.store.create(&key, &content))?;
         }
         let ack = |(digest, ending): (Digest, &str)| Ack {
             at: now(),
@@ -226,6 +216,27 @@ impl Job<'_> {
             sha256: digest.sha256,
         };
         Ok(digests.into_iter().zip(ENDINGS).map(ack).collect())
+    }
+
+    /// Whether what was to lie there does.
+    fn stands(
+        &self,
+        key: &Key,
+        ours: &Digest,
+        created: Result<Created, StoreError>,
+    ) -> Result<(), NotSent> {
+        match created.map_err(NotSent::Store)? {
+            Created::Stands => {
+                crash::point(Point::ObjectCreated);
+                Ok(())
+            }
+            Created::Taken { sha256 } => Err(NotSent::Taken {
+                place: self.store.name(),
+                key: key.clone(),
+                there: sha256,
+                ours: ours.sha256.clone(),
+            }),
+        }
     }
 
     /// Takes acknowledgements out of the list of what has gone here.

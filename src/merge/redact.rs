@@ -23,6 +23,10 @@ use super::{
 };
 use crate::{
     period::{Hour, Minute, UtcMs, Zone},
+    place::{
+        segments::{self, Elsewhere},
+        store::{Created, Key as ObjectKey, Store, StoreError, create_of},
+    },
     segment::{
         line,
         name::{Paths, SegmentName},
@@ -32,6 +36,7 @@ use crate::{
     source::{Listed, Source, key::Key},
     text::plural,
     vault::{
+        commit::Commits,
         csv,
         layout::{self, Kind},
         redactions::{Redactions, RedactionsError},
@@ -68,6 +73,15 @@ pub enum RedactError {
         /// Why.
         source: SealError,
     },
+    /// The store in which the segment lies, too.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The same, before it was asked.
+    #[error("{0} lies in an object store, too, which cannot be worked with now")]
+    Away(SegmentName),
+    /// Something else lies there under the name of what was left of a segment.
+    #[error("{0} is there with other lines, and was not overwritten")]
+    Other(ObjectKey),
     /// What was written does not read back.
     #[error("{} does not read back as it was written", .0.display())]
     ReadBack(PathBuf),
@@ -84,6 +98,8 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> RedactError + '_ {
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
     segment: SegmentName,
+    /// How long the list was.
+    requests: u64,
 }
 
 /// How much of the list has been looked for in the vault and in what was indexed before.
@@ -107,6 +123,10 @@ pub struct Scrubber<'a> {
     pub zone: &'a Zone,
     /// What lines are.
     pub source: &'static dyn Source,
+    /// Where the list is kept.
+    pub commits: &'a dyn Commits,
+    /// From where segments were fetched.
+    pub elsewhere: Elsewhere<'a>,
 }
 
 impl Scrubber<'_> {
@@ -138,7 +158,7 @@ impl Scrubber<'_> {
     /// Brings the files of a segment into place that were on their way when the process ended.
     pub fn finish(&self) -> Result<(), RedactError> {
         match self.read_note::<Note>(&self.note_path())? {
-            Some(note) => self.bring_into_place(&note.segment),
+            Some(note) => self.bring_into_place(&note),
             None => Ok(()),
         }
     }
@@ -162,7 +182,7 @@ impl Scrubber<'_> {
             }
         }
         if is_news {
-            list.write(self.disk, self.vault)?;
+            self.commits.keep_list(self.disk, self.vault, list)?;
         }
         let minutes = new
             .iter()
@@ -342,7 +362,7 @@ impl Scrubber<'_> {
             is_news |= list.found(&post.key, self.zone.hour_of(post.at));
         }
         if is_news {
-            list.write(self.disk, self.vault)?;
+            self.commits.keep_list(self.disk, self.vault, list)?;
         }
         let lines = self.scrub(name, list)?;
         tracing::info!(segment = %name, "{} taken out on request", plural(lines, "line was", "lines were"));
@@ -351,6 +371,9 @@ impl Scrubber<'_> {
 
     /// Writes a segment and its seal anew without the posts on the list: how many lines went.
     fn scrub(&self, name: &SegmentName, list: &Redactions) -> Result<u64, RedactError> {
+        if matches!(self.elsewhere, Elsewhere::Away) {
+            return Err(RedactError::Away(name.clone()));
+        }
         let paths = name.paths(self.spool);
         let disk = self.disk;
         let bytes =
@@ -383,14 +406,13 @@ impl Scrubber<'_> {
         let to = raw::redacted(&paths.seal);
         disk::put(disk, &to, &seal.to_json()).map_err(at(&to))?;
         crash::point(Point::RedactedAside);
-        self.write_note(
-            &self.note_path(),
-            &Note {
-                segment: name.clone(),
-            },
-        )?;
+        let note = Note {
+            segment: name.clone(),
+            requests: list.len() as u64,
+        };
+        self.write_note(&self.note_path(), &note)?;
         crash::point(Point::RedactionNoted);
-        self.bring_into_place(name)?;
+        self.bring_into_place(&note)?;
         Ok(lines)
     }
 
@@ -437,8 +459,9 @@ impl Scrubber<'_> {
         raw::read_through(&mut *source, |_| Ok(())).map_err(at(path))
     }
 
-    /// The new segment, then the new seal; no other form of the segment stays.
-    fn bring_into_place(&self, name: &SegmentName) -> Result<(), RedactError> {
+    /// The new segment, then the new seal; no other form of the segment stays, here or where it was fetched from.
+    fn bring_into_place(&self, note: &Note) -> Result<(), RedactError> {
+        let name = &note.segment;
         let disk = self.disk;
         let Paths {
             folder,
@@ -464,9 +487,50 @@ impl Scrubber<'_> {
             disk.rename(&from, &seal).map_err(at(&seal))?;
         }
         disk.sync_folder(&folder).map_err(at(&folder))?;
+        match self.elsewhere {
+            Elsewhere::Nowhere => (),
+            Elsewhere::Away => return Err(RedactError::Away(name.clone())),
+            Elsewhere::In(store) => self.replace_in(store, note)?,
+        }
         let note = self.note_path();
         remove(&note)?;
         disk.sync_folder(self.data_dir).map_err(at(self.data_dir))
+    }
+}
+
+impl Scrubber<'_> {
+    /// Puts the new form of a segment into the store, if it has any, and deletes the former ones.
+    fn replace_in(&self, store: &dyn Store, note: &Note) -> Result<(), RedactError> {
+        let (name, form) = (&note.segment, note.requests);
+        let Some(latest) = segments::look(store, name)?.latest() else {
+            // it was never there, or is being deleted
+            return Ok(());
+        };
+        if latest < form {
+            let paths = name.paths(self.spool);
+            let [segment, _, seal] = segments::keys(name, form).map_err(StoreError::from)?;
+            let bytes = disk::read_bounded(self.disk, &paths.seal, SEAL_BYTES_MAX);
+            let bytes = bytes.map_err(at(&paths.seal))?;
+            let sealed = Seal::read(&bytes, name).map_err(|source| RedactError::Seal {
+                path: paths.seal.clone(),
+                source,
+            })?;
+            let packed = (&segment, &sealed.segment);
+            let created = segments::create_packed(self.disk, store, packed, &paths.segment)?;
+            if let Created::Taken { .. } = created {
+                return Err(RedactError::Other(segment));
+            }
+            crash::point(Point::ObjectCreated);
+            // another machine's seal of the same lines is as good
+            create_of(store, &seal, &bytes)?;
+            crash::point(Point::ObjectCreated);
+        }
+        segments::delete_former(store, name)?;
+        if segments::look(store, name)?.latest().is_none() {
+            // it was swept meanwhile
+            segments::delete(store, std::slice::from_ref(name), &mut || ())?;
+        }
+        Ok(())
     }
 }
 

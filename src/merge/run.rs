@@ -24,7 +24,10 @@ use super::{
 use crate::{
     config::settings::{Merge, Role, Server, Xz},
     period::{Hour, UtcMs},
-    place::door::{Spool, Vault},
+    place::{
+        door::{Spool, Vault},
+        segments::Elsewhere,
+    },
     segment::name::{Leg, SegmentName, ServerId},
     share::Share,
     source::Stream,
@@ -54,6 +57,8 @@ pub struct Job<'a> {
     pub vault: &'a Vault,
     /// Where its hours are committed.
     pub commits: &'a dyn Commits,
+    /// From where segments were fetched.
+    pub elsewhere: Elsewhere<'a>,
     /// Its stream.
     pub stream: Stream,
     /// `[merge]`
@@ -171,6 +176,8 @@ impl Job<'_> {
             vault: self.vault,
             zone: &self.settings.timezone,
             source: self.stream.source,
+            commits: self.commits,
+            elsewhere: self.elsewhere,
         }
     }
 
@@ -184,6 +191,8 @@ impl Job<'_> {
             data_dir: self.data_dir,
             vault: self.vault,
             indexes,
+            elsewhere: self.elsewhere,
+            commits: self.commits,
             keep_raw: self.settings.keep_raw,
             threads: self.threads,
             now: self.now,

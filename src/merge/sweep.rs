@@ -6,6 +6,9 @@
 //!            ─▶ segments, events files, seals removed ─▶ sweep.json removed
 //! ```
 //!
+//! Where segments were fetched from an object store, they go there first, and here when that is noted; where the vault
+//! lies in one, the hours are read again there, too. Several machines may do so at once: the same names go.
+//!
 //! A crash at any point loses nothing: what was noted had been found whole, and is finished by the
 //! next merge before it looks at anything. Since when an hour is known to be whole is kept in
 //! `<data_dir>/verified.json`; that is only what `keep_raw` counts from, so losing it keeps raw data
@@ -29,17 +32,21 @@ use super::{
 use crate::{
     alarm::Kind,
     period::{Hour, UtcMs},
+    place::{
+        segments::{self, Elsewhere},
+        store::StoreError,
+    },
     segment::{
         name::SegmentName,
-        raw::{self, Packer},
+        raw::{self, Packed},
         seal::{Digest, SEAL_BYTES_MAX, Seal, SealError},
         spool,
     },
     vault::{
-        commit::{CommitError, HourOfVault},
+        commit::{CommitError, Commits, HourOfVault},
         layout,
         ledger::Ledger,
-        manifest::{MANIFEST_BYTES_MAX, sha256},
+        manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
     },
     world::{
         crash::{self, Point},
@@ -61,6 +68,10 @@ pub struct Sweep<'a> {
     pub vault: &'a Path,
     /// The segments and their indexes.
     pub indexes: Indexes<'a>,
+    /// From where segments were fetched.
+    pub elsewhere: Elsewhere<'a>,
+    /// Where the vault's hours are committed.
+    pub commits: &'a dyn Commits,
     /// How long raw data stays after a verified merge; `None`: for ever.
     pub keep_raw: Option<Duration>,
     /// How many threads may work.
@@ -76,9 +87,17 @@ pub struct Swept {
     pub compressed: u64,
     /// Segments that were deleted, with their events files and seals.
     pub deleted: u64,
+    /// Attempts that nobody reads any more and that were deleted from the vault in an object store.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attempts: u64,
     /// Hours that are not whole, and segments that could not be compressed or deleted. Their raw
     /// data is kept.
     pub problems: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives it so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Why a segment was not compressed, or an hour's raw data is kept.
@@ -103,6 +122,12 @@ pub enum SweepError {
     /// The hour cannot be read.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// The spool in an object store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The same, before it was asked.
+    #[error("the object store in which the segments lie, too, cannot be worked with now")]
+    Away,
     /// A file is not what it should be.
     #[error("{} is not as it was {how}: {} bytes with sha256 {}, found {} and {}", path.display(), says.0, says.1, found.0, found.1)]
     Differs {
@@ -149,6 +174,9 @@ struct Whole {
 #[derive(Debug, Serialize, Deserialize)]
 struct Deletion {
     delete: Vec<SegmentName>,
+    /// Whether the spool in the object store has nothing of it any more.
+    #[serde(default)]
+    only_here: bool,
 }
 
 impl Sweep<'_> {
@@ -166,8 +194,16 @@ impl Sweep<'_> {
         let Some(noted) = self.read_note::<Deletion>(&path)? else {
             return Ok(0);
         };
-        self.delete_noted(&noted.delete)?;
-        Ok(noted.delete.len() as u64)
+        let count = noted.delete.len() as u64;
+        match self.delete_noted(noted) {
+            Ok(()) => Ok(count),
+            // nothing has gone here yet, so that all is as it was
+            Err(why @ (SweepError::Store(_) | SweepError::Away)) => {
+                tracing::warn!("a deletion that was cut off waits: {why}");
+                Ok(0)
+            }
+            Err(why) => Err(why),
+        }
     }
 
     /// A note; one that cannot be read is an error, for nobody else writes it.
@@ -293,7 +329,7 @@ impl Sweep<'_> {
 
     /// Reads an hour's data files again, and compares them with its manifest, which must be the one
     /// of the revision that the ledger knows.
-    fn verify(&self, hour: Hour, ledger: &Ledger) -> Result<(), SweepError> {
+    fn verify(&self, hour: Hour, ledger: &Ledger) -> Result<Manifest, SweepError> {
         let place = HourOfVault {
             disk: self.disk,
             vault: self.vault,
@@ -319,11 +355,15 @@ impl Sweep<'_> {
                 return Err(differs(&path, "committed", &says, &found));
             }
         }
-        Ok(())
+        Ok(manifest)
     }
 
     fn compress_all(&self, names: &[&SegmentName], swept: &mut Swept) {
-        let work = |number: usize| names.get(number).map(|name| (*name, self.compress(name)));
+        let (disk, spool) = (self.disk, self.indexes.spool);
+        let work = |number: usize| {
+            let name = *names.get(number)?;
+            Some((name, compress(disk, spool, name)))
+        };
         let outcome = workers::in_order(names.len(), self.threads, work, |done| {
             match done {
                 Some((_, Ok(true))) => swept.compressed += 1,
@@ -346,59 +386,6 @@ impl Sweep<'_> {
         }
     }
 
-    /// Puts the compressed form in the place of the plain one, if that is there.
-    fn compress(&self, name: &SegmentName) -> Result<bool, SweepError> {
-        let disk = self.disk;
-        let paths = name.paths(self.indexes.spool);
-        let plain = &paths.segment;
-        if disk.len(plain).map_err(at(plain))?.is_none() {
-            return Ok(false);
-        }
-        let bytes =
-            disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(at(&paths.seal))?;
-        let seal = Seal::read(&bytes, name).map_err(|source| SweepError::Seal {
-            path: paths.seal.clone(),
-            source,
-        })?;
-        let packed = raw::compressed(plain);
-        let aside = disk::aside(&packed);
-        if let Err(why) = self.pack(plain, &aside, &seal.segment) {
-            // a half is of no use, and takes room
-            if let Ok(Some(_)) = disk.len(&aside) {
-                disk.remove(&aside).map_err(at(&aside))?;
-            }
-            return Err(why);
-        }
-        crash::point(Point::PackedChecked);
-        disk.rename(&aside, &packed).map_err(at(&packed))?;
-        let folder = &paths.folder;
-        disk.sync_folder(folder).map_err(at(folder))?;
-        crash::point(Point::PackedInPlace);
-        disk.remove(plain).map_err(at(plain))?;
-        disk.sync_folder(folder).map_err(at(folder))?;
-        crash::point(Point::PlainRemoved);
-        Ok(true)
-    }
-
-    /// Writes the compressed form durably, reads it back, and compares it with the seal.
-    fn pack(&self, plain: &Path, aside: &Path, sealed: &Digest) -> Result<(), SweepError> {
-        let mut packer = Packer::create(self.disk, aside).map_err(at(aside))?;
-        let mut source = self.disk.open(plain).map_err(at(plain))?;
-        let found = raw::read_through(&mut *source, |bytes| packer.write_all(bytes));
-        let found = found.map_err(at(plain))?;
-        packer.finish().map_err(at(aside))?;
-        crash::point(Point::PackedAside);
-        if found != *sealed {
-            return Err(differs(plain, "sealed", sealed, &found));
-        }
-        let mut back = raw::open_compressed(self.disk, aside).map_err(at(aside))?;
-        let found = raw::read_through(&mut *back, |_| Ok(())).map_err(at(aside))?;
-        if found != *sealed {
-            return Err(differs(aside, "written", sealed, &found));
-        }
-        Ok(())
-    }
-
     /// Deletes those of them whose hours are whole, read again now: which.
     fn delete(
         &self,
@@ -408,6 +395,9 @@ impl Sweep<'_> {
         ledger: &Ledger,
         swept: &mut Swept,
     ) -> Result<BTreeSet<SegmentName>, SweepError> {
+        if matches!(self.elsewhere, Elsewhere::Away) {
+            return Ok(BTreeSet::new());
+        }
         let mut whole: BTreeMap<Hour, bool> = BTreeMap::new();
         let mut names = Vec::new();
         for number in numbers {
@@ -431,16 +421,20 @@ impl Sweep<'_> {
         if names.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let note = Deletion { delete: names };
+        let note = Deletion {
+            delete: names.clone(),
+            only_here: false,
+        };
         self.write_note(&self.deletion_path(), &note)?;
         crash::point(Point::DeletionNoted);
-        self.delete_noted(&note.delete)?;
-        swept.deleted += note.delete.len() as u64;
-        Ok(note.delete.into_iter().collect())
+        self.delete_noted(note)?;
+        swept.deleted += names.len() as u64;
+        Ok(names.into_iter().collect())
     }
 
     fn is_whole_now(&self, hour: Hour, ledger: &Ledger, swept: &mut Swept) -> bool {
         let verified = self.verify(hour, ledger);
+        let verified = verified.and_then(|whole| Ok(self.commits.check_whole(&whole)?));
         if let Err(why) = &verified {
             swept.problem("an hour is not whole any more; its raw data is kept", why);
         }
@@ -453,7 +447,21 @@ impl Sweep<'_> {
         self.write_note(&self.verified_path(), &known)
     }
 
-    fn delete_noted(&self, names: &[SegmentName]) -> Result<(), SweepError> {
+    /// First in the object store: what went here and not there would be fetched again.
+    fn delete_noted(&self, mut note: Deletion) -> Result<(), SweepError> {
+        match self.elsewhere {
+            _ if note.only_here => (),
+            Elsewhere::Nowhere => (),
+            Elsewhere::Away => return Err(SweepError::Away),
+            Elsewhere::In(store) => {
+                segments::delete(store, &note.delete, &mut || {
+                    crash::point(Point::ObjectDeleted);
+                })?;
+                note.only_here = true;
+                self.write_note(&self.deletion_path(), &note)?;
+            }
+        }
+        let names = &note.delete;
         let spool = self.indexes.spool;
         for name in names {
             let paths = name.paths(spool);
@@ -475,6 +483,48 @@ impl Sweep<'_> {
         self.disk
             .sync_folder(self.data_dir)
             .map_err(at(self.data_dir))
+    }
+}
+
+/// Puts the compressed form in the place of the plain one, if that is there.
+fn compress(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> Result<bool, SweepError> {
+    let paths = name.paths(spool);
+    let plain = &paths.segment;
+    if disk.len(plain).map_err(at(plain))?.is_none() {
+        return Ok(false);
+    }
+    let bytes =
+        disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(at(&paths.seal))?;
+    let seal = Seal::read(&bytes, name).map_err(|source| SweepError::Seal {
+        path: paths.seal.clone(),
+        source,
+    })?;
+    let packed = raw::compressed(plain);
+    let aside = disk::aside(&packed);
+    if let Err(why) = pack(disk, plain, &aside, &seal.segment) {
+        // a half is of no use, and takes room
+        if let Ok(Some(_)) = disk.len(&aside) {
+            disk.remove(&aside).map_err(at(&aside))?;
+        }
+        return Err(why);
+    }
+    crash::point(Point::PackedChecked);
+    disk.rename(&aside, &packed).map_err(at(&packed))?;
+    let folder = &paths.folder;
+    disk.sync_folder(folder).map_err(at(folder))?;
+    crash::point(Point::PackedInPlace);
+    disk.remove(plain).map_err(at(plain))?;
+    disk.sync_folder(folder).map_err(at(folder))?;
+    crash::point(Point::PlainRemoved);
+    Ok(true)
+}
+
+/// Writes the compressed form durably, reads it back, and compares it with the seal.
+fn pack(disk: &dyn Disk, plain: &Path, aside: &Path, sealed: &Digest) -> Result<(), SweepError> {
+    match raw::pack(disk, plain, aside, sealed).map_err(at(plain))? {
+        Packed::Whole => Ok(()),
+        Packed::Damaged(found) => Err(differs(plain, "sealed", sealed, &found)),
+        Packed::ReadsBack(found) => Err(differs(aside, "written", sealed, &found)),
     }
 }
 

@@ -50,6 +50,7 @@ impl Folder<'_> {
                     Ok(key) => each(Listed {
                         key,
                         bytes: entry.len,
+                        created: None,
                     }),
                     Err(why) => tracing::warn!("{}: {why}; it is passed over", self.name()),
                 }

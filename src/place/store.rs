@@ -7,9 +7,13 @@
 use std::{
     fmt,
     io::{self, Read, Write},
+    time::Duration,
 };
 
-use crate::segment::seal::{Digest, Digester};
+use crate::{
+    period::UtcMs,
+    segment::seal::{Digest, Digester},
+};
 
 /// Keys of ours have less than 150 bytes; stores take 1,024 with the prefix.
 const KEY_BYTES_MAX: usize = 512;
@@ -82,6 +86,29 @@ pub struct Listed {
     pub key: Key,
     /// Its length.
     pub bytes: u64,
+    /// When it was created, by the place's own clock, if it has one.
+    pub created: Option<UtcMs>,
+}
+
+/// A time by a place's own clock in which something may be created there.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// Its begin.
+    pub since: UtcMs,
+    /// How long it is.
+    pub lasts: Duration,
+}
+
+impl Window {
+    fn end(&self) -> UtcMs {
+        let lasts = i64::try_from(self.lasts.as_millis()).unwrap_or(i64::MAX);
+        UtcMs(self.since.0.saturating_add(lasts))
+    }
+
+    /// Whether it has ended then.
+    pub fn is_over(&self, now: UtcMs) -> bool {
+        self.end() <= now
+    }
 }
 
 /// Why something could not be done.
@@ -123,6 +150,14 @@ pub enum StoreError {
         /// What it is now, as far as it was read.
         found: String,
     },
+    /// It came too late, and is not there.
+    #[error("{place}: {key} was not created: it was too late for it by the clock there")]
+    Late {
+        /// Which place.
+        place: String,
+        /// Which file.
+        key: Key,
+    },
     /// It was written and does not read back.
     #[error("{place}: {key} does not read back as it was written (sha256 {there}, ours {ours})")]
     ReadBack {
@@ -138,6 +173,12 @@ pub enum StoreError {
     /// A file or folder of this machine.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl From<NotAKey> for StoreError {
+    fn from(why: NotAKey) -> Self {
+        Self::Io(io::Error::other(why))
+    }
 }
 
 impl StoreError {
@@ -168,6 +209,21 @@ pub trait Store {
 
     /// Deletes a file; that there is none is as good.
     fn delete(&self, key: &Key) -> Result<(), StoreError>;
+}
+
+/// A place with a clock of its own, by which it knows when something was created and what comes too late.
+pub trait Timed: Store {
+    /// What time it is there.
+    fn now(&self) -> Result<UtcMs, StoreError>;
+
+    /// Creates a file unless its name is taken. The place itself refuses it when the window is over, however late the
+    /// request comes, and whatever time it is here.
+    fn create_within(
+        &self,
+        key: &Key,
+        content: &Content<'_>,
+        window: Window,
+    ) -> Result<Created, StoreError>;
 }
 
 /// What a file is, read through.

@@ -26,7 +26,10 @@ use super::{
     name::Paths,
     seal::{Digest, Digester},
 };
-use crate::world::disk::{self, Disk, DiskFile, Source};
+use crate::world::{
+    crash::{self, Point},
+    disk::{self, Disk, DiskFile, Source},
+};
 
 /// Plain bytes in each frame: enough to compress well, few enough to be decompressed for one line.
 const FRAME_BYTES: usize = 1 << 20;
@@ -198,6 +201,72 @@ impl Packer {
         tail.extend_from_slice(&SEEKABLE.to_le_bytes());
         self.file.write_all(&tail)?;
         self.file.sync()
+    }
+}
+
+/// What became of a segment that was to be compressed.
+#[derive(Debug)]
+pub enum Packed {
+    /// It is, durably, and reads back as it was sealed.
+    Whole,
+    /// The plain form is not what was sealed, but this.
+    Damaged(Digest),
+    /// What was written reads back as this.
+    ReadsBack(Digest),
+}
+
+/// Writes the compressed form of a segment aside, durably, reads it back, and compares it with the seal.
+pub fn pack(disk: &dyn Disk, plain: &Path, aside: &Path, sealed: &Digest) -> io::Result<Packed> {
+    let mut packer = Packer::create(disk, aside)?;
+    let mut source = disk.open(plain)?;
+    let found = read_through(&mut *source, |bytes| packer.write_all(bytes))?;
+    packer.finish()?;
+    crash::point(Point::PackedAside);
+    if found != *sealed {
+        return Ok(Packed::Damaged(found));
+    }
+    let found = unpacked(disk, aside, sealed.bytes)?;
+    Ok(if found == *sealed {
+        Packed::Whole
+    } else {
+        Packed::ReadsBack(found)
+    })
+}
+
+/// What a compressed form has plainly, as far as it may be long.
+pub fn unpacked(disk: &dyn Disk, path: &Path, bytes_max: u64) -> io::Result<Digest> {
+    let mut back = open_compressed(disk, path)?.take(bytes_max.saturating_add(1));
+    read_through(&mut back, |_| Ok(()))
+}
+
+/// More bytes than the compressed form of so many can have.
+pub const fn packed_max(plain_bytes: u64) -> u64 {
+    plain_bytes + plain_bytes / 64 + (64 << 10)
+}
+
+/// What comes in compressed, read as it comes: its plain bytes are counted and hashed, and not kept.
+pub struct Unpacking(zstd::stream::write::Decoder<'static, Digester>);
+
+impl Unpacking {
+    /// Before the first byte.
+    pub fn new() -> io::Result<Self> {
+        zstd::stream::write::Decoder::new(Digester::default()).map(Self)
+    }
+
+    /// What it was, plainly.
+    pub fn finish(mut self) -> io::Result<Digest> {
+        self.0.flush()?;
+        Ok(self.0.into_inner().finish())
+    }
+}
+
+impl io::Write for Unpacking {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -26,6 +26,7 @@ use super::{
     ledger::{Ledger, LedgerError},
     manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, Output},
     posts::read::{self, Wanted},
+    redactions::{Redactions, RedactionsError},
     xz,
 };
 use crate::{
@@ -128,6 +129,17 @@ pub trait Commits {
 
     /// Whether what was committed is in place then.
     fn is_in_place(&self) -> bool;
+
+    /// Makes the list of what was removed on request durable, where all who merge read it.
+    fn keep_list(
+        &self,
+        disk: &dyn Disk,
+        vault: &Path,
+        list: &mut Redactions,
+    ) -> Result<(), RedactionsError>;
+
+    /// Reads a revision again that is whole in this vault, where it was committed, if that is elsewhere.
+    fn check_whole(&self, manifest: &Manifest) -> Result<(), CommitError>;
 }
 
 /// A vault of this machine: nobody else commits to it.
@@ -149,6 +161,19 @@ impl Commits for Here {
 
     fn is_in_place(&self) -> bool {
         true
+    }
+
+    fn check_whole(&self, _manifest: &Manifest) -> Result<(), CommitError> {
+        Ok(())
+    }
+
+    fn keep_list(
+        &self,
+        disk: &dyn Disk,
+        vault: &Path,
+        list: &mut Redactions,
+    ) -> Result<(), RedactionsError> {
+        list.write(disk, vault)
     }
 }
 

@@ -6,11 +6,13 @@
 //! 2026-11-23/2026-11-23_14/r2.json                    the commit: attempt and manifest, created once
 //! ledger/41.json                                      line 41, which names the hash of line 40, created once
 //! begin/2026-11-23_14                                 the vault begins with this hour, or with an earlier one
+//! redactions/7.jsonl                                  what was removed on request: the list's seventh entry, created once
 //! ```
 //!
 //! Creating `r2.json` commits revision 2. Whoever finds another's there deletes its own attempt. Whoever comes next appends the
 //! ledger's line that a commit still lacks. To create line *n* one must have read all lines before it, and only one line *n*
-//! can be: the chain cannot fork, and no revision is in it twice. Nobody waits for anybody, and no clock decides.
+//! can be: the chain cannot fork, and no revision is in it twice. Nobody waits for anybody, and no clock decides; the store's
+//! own says when an attempt is too late (`attempts` takes away what is left of it, and what has been superseded).
 //!
 //! Each machine has a copy, a plain vault, which follows the ledger line by line: it is always what the vault was after some
 //! line, so that whoever reads it, publishes it or has it stamped needs to know nothing of this.
@@ -20,6 +22,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -31,14 +34,19 @@ use super::{
     layout::{self, Kind},
     ledger::{self, Ledger, LedgerError, Line},
     manifest::{MANIFEST_BYTES_MAX, Manifest, Output, sha256},
+    redactions::{Redactions, RedactionsError},
 };
 use crate::{
     period::{Day, Hour},
-    place::store::{Content, Created, Key, NotAKey, Store, StoreError, create_of, read_whole},
+    place::store::{
+        self, Content, Created, Key, NotAKey, Store, StoreError, Timed, Window, create_of,
+        read_whole,
+    },
     segment::{
         raw,
         seal::{Digest, Hashing},
     },
+    source::Source,
     world::{
         crash::{self, Point},
         disk::{self, Disk},
@@ -47,6 +55,16 @@ use crate::{
 
 /// A line of a ledger has some 250 bytes.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
+
+/// So long after its first file an attempt may be committed, by the store's clock: the store itself refuses it later, so that an
+/// attempt that is much older is nobody's any more. An hour takes minutes.
+pub const ATTEMPT_MAX: Duration = Duration::from_hours(6);
+
+/// So often a copy that finds files gone looks again what has superseded them.
+const LOOKS_MAX: usize = 16;
+
+/// What is asked for at once, millions of posts.
+const LIST_BYTES_MAX: u64 = 1 << 30;
 
 /// Some 100 bytes.
 const IDENTITY_BYTES_MAX: u64 = 64 * 1024;
@@ -70,6 +88,14 @@ pub enum InStoreError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A file of a revision that others have superseded meanwhile is gone.
+    #[error("{place}/{key}: it is gone: a later revision of its hour was committed meanwhile")]
+    Superseded {
+        /// Which vault.
+        place: String,
+        /// Which object.
+        key: String,
     },
     /// Something in the store is not what it must be.
     #[error("{place}/{key}: {why}")]
@@ -108,7 +134,7 @@ pub(super) fn attempt_name(revision: u64, attempt: u64) -> String {
     format!("r{revision}-{attempt:016x}")
 }
 
-fn hour_folder(hour: Hour) -> String {
+pub(super) fn hour_folder(hour: Hour) -> String {
     format!("{}/{hour}", hour.day())
 }
 
@@ -118,6 +144,14 @@ pub(super) fn revision_key(hour: Hour, revision: u64) -> Result<Key, NotAKey> {
 
 pub(super) fn data_key(hour: Hour, attempt: &str, file: &str) -> Result<Key, NotAKey> {
     format!("{}/{attempt}/{file}", hour_folder(hour)).try_into()
+}
+
+fn list_key(entry: u64) -> Result<Key, NotAKey> {
+    format!("redactions/{entry}.jsonl").try_into()
+}
+
+fn boxed(why: impl Into<InStoreError>) -> Box<InStoreError> {
+    Box::new(why.into())
 }
 
 pub(super) fn line_key(number: u64) -> Result<Key, NotAKey> {
@@ -133,9 +167,9 @@ struct Commit<'a> {
 }
 
 /// A committed revision.
-struct Committed {
-    attempt: String,
-    manifest: Manifest,
+pub(super) struct Committed {
+    pub(super) attempt: String,
+    pub(super) manifest: Manifest,
     bytes: Vec<u8>,
 }
 
@@ -219,7 +253,7 @@ impl Chain {
 
 /// A vault in a store, and its copy on this machine.
 pub struct InStore<'a> {
-    store: &'a dyn Store,
+    pub(super) store: &'a dyn Timed,
     disk: &'a dyn Disk,
     /// The copy.
     vault: &'a Path,
@@ -248,7 +282,7 @@ fn identity_key() -> Result<Key, StoreError> {
 impl<'a> InStore<'a> {
     /// A vault whose copy lies in that folder.
     pub fn new(
-        store: &'a dyn Store,
+        store: &'a dyn Timed,
         disk: &'a dyn Disk,
         vault: &'a Path,
         draw: &'a dyn Fn() -> io::Result<u64>,
@@ -263,7 +297,7 @@ impl<'a> InStore<'a> {
         })
     }
 
-    fn wrong(&self, key: &Key, why: impl Into<String>) -> InStoreError {
+    pub(super) fn wrong(&self, key: &Key, why: impl Into<String>) -> InStoreError {
         InStoreError::Wrong {
             place: self.store.name(),
             key: key.to_string(),
@@ -271,7 +305,7 @@ impl<'a> InStore<'a> {
         }
     }
 
-    fn committed(&self, hour: Hour, revision: u64) -> Result<Option<Committed>, InStoreError> {
+    pub(super) fn committed(&self, hour: Hour, revision: u64) -> Result<Option<Committed>, InStoreError> {
         let key = revision_key(hour, revision)?;
         let Some(bytes) = read_whole(self.store, &key, MANIFEST_BYTES_MAX)? else {
             return Ok(None);
@@ -280,8 +314,13 @@ impl<'a> InStore<'a> {
         read.map(Some).map_err(|why| self.wrong(&key, why))
     }
 
+    /// The latest revision of an hour that the ledger has, as far as it was read; 0 if it has none.
+    pub(super) fn latest(&self, hour: Hour) -> u64 {
+        self.chain.borrow().latest.get(&hour).copied().unwrap_or(0)
+    }
+
     /// Reads the ledger's further lines.
-    fn catch_up(&self) -> Result<(), InStoreError> {
+    pub(super) fn catch_up(&self) -> Result<(), InStoreError> {
         let mut chain = self.chain.borrow_mut();
         while let Some(line) = self.line(chain.lines + 1, &chain.previous)? {
             chain.take(&line).map_err(at(self.vault))?;
@@ -339,6 +378,11 @@ impl<'a> InStore<'a> {
     fn put(&self, place: &HourOfVault<'_>, manifest: &Manifest) -> Result<bool, InStoreError> {
         let (hour, revision) = (manifest.hour, manifest.history.revision);
         let attempt = attempt_name(revision, (self.draw)().map_err(at(self.vault))?);
+        // before the first of its files
+        let window = Window {
+            since: self.store.now()?,
+            lasts: ATTEMPT_MAX,
+        };
         let mut keys = Vec::new();
         for output in &manifest.outputs {
             let key = data_key(hour, &attempt, &output.name)?;
@@ -359,7 +403,11 @@ impl<'a> InStore<'a> {
         }
         let key = revision_key(hour, revision)?;
         let bytes = commit_bytes(&attempt, &manifest.to_json()).map_err(at(self.vault))?;
-        match create_of(self.store, &key, &bytes)? {
+        let content = Content {
+            digest: &store::digest(&bytes),
+            open: &|| Ok(Box::new(io::Cursor::new(bytes.clone()))),
+        };
+        match self.store.create_within(&key, &content, window)? {
             Created::Stands => Ok(true),
             Created::Taken { .. } => {
                 // another's was seen there, so nobody will ever look for these
@@ -374,6 +422,22 @@ impl<'a> InStore<'a> {
     /// Brings the copy to what the ledger says, line by line; of days that are not wanted only the lines. Gives the hours
     /// that have changed.
     pub fn follow(&self, wants: &dyn Fn(Day) -> bool) -> Result<Vec<Hour>, InStoreError> {
+        let mut changed = Vec::new();
+        let mut looks = 0;
+        loop {
+            match self.follow_once(wants, &mut changed) {
+                // the ledger has what superseded it, so that it is no longer the latest
+                Err(InStoreError::Superseded { .. }) if looks < LOOKS_MAX => looks += 1,
+                done => return done.map(|()| changed),
+            }
+        }
+    }
+
+    fn follow_once(
+        &self,
+        wants: &dyn Fn(Day) -> bool,
+        changed: &mut Vec<Hour>,
+    ) -> Result<(), InStoreError> {
         let mut ledger = Ledger::open(self.disk, self.vault)?;
         let mut chain = Chain::of(&ledger::read(self.disk, self.vault)?);
         let mut lines = Vec::new();
@@ -381,7 +445,6 @@ impl<'a> InStore<'a> {
             chain.take(&line).map_err(at(self.vault))?;
             lines.push(line);
         }
-        let mut changed = Vec::new();
         for line in &lines {
             let key = revision_key(line.hour, line.revision)?;
             let committed = self.committed(line.hour, line.revision)?;
@@ -401,8 +464,7 @@ impl<'a> InStore<'a> {
                 ledger.append(self.disk, line.hour, line.revision, bytes)?;
             }
         }
-        self.begin_with_first()?;
-        Ok(changed)
+        self.begin_with_first()
     }
 
     /// Puts a revision into the copy: what is no longer the latest leaves its manifest only.
@@ -451,10 +513,58 @@ impl<'a> InStore<'a> {
         let file = disk::create_anew(self.disk, &path).map_err(at(&path))?;
         let mut to = Hashing::new(file);
         let found = self.store.read(&key, output.bytes, &mut to)?;
+        let revision = committed.manifest.history.revision;
+        if found.is_none() && self.committed(place.hour, revision + 1)?.is_some() {
+            return Err(InStoreError::Superseded {
+                place: self.store.name(),
+                key: key.to_string(),
+            });
+        }
         if found.is_none() || !is_it(&to.digester.finish()) {
             return Err(self.wrong(&key, "it is not what its manifest says"));
         }
         to.to.sync().map_err(at(&path))
+    }
+
+    /// Brings the copy's list of what was removed on request, and the store's, to what both have.
+    pub fn follow_list(&self, source: &'static dyn Source) -> Result<(), RedactionsError> {
+        let mut list = Redactions::read(self.disk, self.vault, source)?;
+        let before = list.entries();
+        self.send_list(&mut list)?;
+        if before < list.entries() {
+            list.write(self.disk, self.vault)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next entry of the list in, if there is one.
+    fn take_entry(&self, list: &mut Redactions) -> Result<bool, RedactionsError> {
+        let entry = list.entries() + 1;
+        let key = list_key(entry).map_err(boxed)?;
+        let bytes = read_whole(self.store, &key, LIST_BYTES_MAX).map_err(boxed)?;
+        let Some(bytes) = bytes else {
+            return Ok(false);
+        };
+        let place = PathBuf::from(format!("{}/{key}", self.store.name()));
+        list.take(&bytes, Some(entry), &place)?;
+        Ok(true)
+    }
+
+    /// Adds to the list in the store what it lacks: to create an entry one must have read all before it.
+    fn send_list(&self, list: &mut Redactions) -> Result<(), RedactionsError> {
+        loop {
+            while self.take_entry(list)? {}
+            let bytes = list.unsent().map_err(at(self.vault)).map_err(Box::new)?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            let entry = list.entries() + 1;
+            let key = list_key(entry).map_err(boxed)?;
+            // whoever was faster is read by the next turn
+            if create_of(self.store, &key, &bytes).map_err(boxed)? == Created::Stands {
+                list.sent(entry);
+            }
+        }
     }
 
     /// Says in the store with which hour the vault begins, if nobody has said so of an earlier one.
@@ -532,6 +642,28 @@ impl Commits for InStore<'_> {
     fn is_in_place(&self) -> bool {
         // the copy follows the ledger
         false
+    }
+
+    fn keep_list(
+        &self,
+        disk: &dyn Disk,
+        vault: &Path,
+        list: &mut Redactions,
+    ) -> Result<(), RedactionsError> {
+        self.send_list(list)?;
+        list.write(disk, vault)
+    }
+
+    fn check_whole(&self, manifest: &Manifest) -> Result<(), CommitError> {
+        let check = || {
+            let (hour, revision) = (manifest.hour, manifest.history.revision);
+            let committed = self.committed(hour, revision)?;
+            match committed.filter(|there| there.bytes == manifest.to_json()) {
+                Some(committed) => self.read_again(hour, &committed),
+                None => Err(self.wrong(&revision_key(hour, revision)?, "it is not as it was")),
+            }
+        };
+        check().map_err(|why: InStoreError| CommitError::InStore(Box::new(why)))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Nothing in here is true before its manifest is durable; everything after that can be finished
 //! by whoever comes next. Knows files and columns, not segments and servers' clocks.
 
+/// What is taken away of a vault in an object store: attempts that nobody reads any more.
+pub mod attempts;
 /// Writes a revision aside, commits it by its manifest, finishes what was left half done.
 pub mod commit;
 /// Examples of posts whose copies differ.

@@ -4,6 +4,9 @@
 //! `hour` is the one that the post was removed from; it is missing as long as the archive has never had
 //! the post. `{"author":"12","reason":"asked to be left out"}` stands for all posts of an author: each that is
 //! found gets a line of its own. Ids and reasons only. It is never published.
+//!
+//! Of a vault in an object store `redactions/<n>.jsonl` there, each created once, hold the same lines, in the order in which they were
+//! asked for or found; a later line about the same id says its hour. In the copy here `entry` says up to which they were read.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::ByWord;
+use super::{in_store::InStoreError, manifest::ByWord};
 use crate::{
     period::Hour,
     source::{Source, key::Key},
@@ -30,6 +33,18 @@ struct Line {
     reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hour: Option<Hour>,
+    /// Of a copy: the last entry in the store that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entry: Option<u64>,
+    /// Whether it was found here, and no entry in the store says so yet.
+    #[serde(skip)]
+    is_found_here: bool,
+}
+
+impl Line {
+    const fn is_unsent(&self) -> bool {
+        self.entry.is_none() || self.is_found_here
+    }
 }
 
 /// What is to stay out.
@@ -53,6 +68,9 @@ pub enum RedactionsError {
         /// Why.
         source: io::Error,
     },
+    /// The list in the object store.
+    #[error(transparent)]
+    InStore(#[from] Box<InStoreError>),
     /// A line that is none.
     #[error("{}:{line}: it is no redaction: {why}", path.display())]
     Line {
@@ -110,25 +128,67 @@ impl Redactions {
             return Ok(list);
         }
         let bytes = disk::read_bounded(disk, &path, BYTES_MAX).map_err(io)?;
+        list.take(&bytes, None, &path)?;
+        Ok(list)
+    }
+
+    /// Takes lines in: those of the file, or of an entry in the store. What the store says of a post counts.
+    pub fn take(
+        &mut self,
+        bytes: &[u8],
+        entry: Option<u64>,
+        path: &Path,
+    ) -> Result<(), RedactionsError> {
         for (number, text) in bytes.split(|&byte| byte == b'\n').enumerate() {
             if text.is_empty() {
                 continue;
             }
             let wrong = |why: String| RedactionsError::Line {
-                path: path.clone(),
+                path: path.to_owned(),
                 line: number + 1,
                 why,
             };
-            let line: Line = serde_json::from_slice(text).map_err(|why| wrong(why.to_string()))?;
+            let mut line: Line =
+                serde_json::from_slice(text).map_err(|why| wrong(why.to_string()))?;
+            line.entry = entry.or(line.entry);
             let (key, places) = match &line.what {
-                What::Id(id) => (source.key(id), &mut list.places),
-                What::Author(id) => (source.author_key(id), &mut list.authors),
+                What::Id(id) => (self.source.key(id), &mut self.places),
+                What::Author(id) => (self.source.author_key(id), &mut self.authors),
             };
             let key = key.ok_or_else(|| wrong("its id is no id".to_owned()))?;
-            places.insert(key, list.lines.len());
-            list.lines.push(line);
+            let place = *places.entry(key).or_insert(self.lines.len());
+            match self.lines.get_mut(place) {
+                // that it was found, and where, may have been found here, too, and not be there yet
+                Some(known) if line.hour.is_some() || known.hour.is_none() => *known = line,
+                Some(known) => known.entry = line.entry,
+                None => self.lines.push(line),
+            }
         }
-        Ok(list)
+        Ok(())
+    }
+
+    /// How many entries of the store are in it.
+    pub fn entries(&self) -> u64 {
+        let entries = self.lines.iter().filter_map(|line| line.entry);
+        entries.max().unwrap_or(0)
+    }
+
+    /// The lines that no entry of the store has as they are here.
+    pub fn unsent(&self) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        for line in self.lines.iter().filter(|line| line.is_unsent()) {
+            serde_json::to_writer(&mut text, line)?;
+            text.push(b'\n');
+        }
+        Ok(text)
+    }
+
+    /// That entry of the store has them now.
+    pub fn sent(&mut self, entry: u64) {
+        for line in self.lines.iter_mut().filter(|line| line.is_unsent()) {
+            line.entry = Some(entry);
+            line.is_found_here = false;
+        }
     }
 
     /// Puts it in place, durably.
@@ -155,6 +215,8 @@ impl Redactions {
                     what: What::Id(text),
                     reason: reason.to_owned(),
                     hour: None,
+                    entry: None,
+                    is_found_here: false,
                 });
                 self.lines.len() - 1
             });
@@ -171,6 +233,8 @@ impl Redactions {
                     what: What::Author(text),
                     reason: reason.to_owned(),
                     hour: None,
+                    entry: None,
+                    is_found_here: false,
                 });
                 self.lines.len() - 1
             });
@@ -198,6 +262,7 @@ impl Redactions {
         match place.and_then(|place| self.lines.get_mut(*place)) {
             Some(line) if line.hour.is_none() => {
                 line.hour = Some(hour);
+                line.is_found_here = true;
                 true
             }
             _ => false,
@@ -281,6 +346,10 @@ mod tests {
         );
         list.write(&RealDisk, folder.path()).unwrap();
         let read = Redactions::read(&RealDisk, folder.path(), &X).unwrap();
+        // in a folder nobody needs to be told what was found here
+        for line in &mut list.lines {
+            line.is_found_here = false;
+        }
         assert_eq!(read.lines, list.lines);
         let counts = [("deleted".to_owned(), 1), ("ethics board".to_owned(), 1)];
         assert_eq!(read.of_hour(hour), counts.into());
@@ -303,5 +372,35 @@ mod tests {
         assert!(
             names("torn 1541815603606036480") && !names("15418156036060364801") && !names("20")
         );
+    }
+    #[test]
+    fn lists_of_several_machines_become_one() {
+        let hour = |text: &str| text.parse::<Hour>().unwrap();
+        let take = |list: &mut Redactions, text: &[u8], entry| {
+            list.take(text, Some(entry), Path::new("list")).unwrap();
+        };
+        let (mut one, mut two) = (Redactions::none(&X), Redactions::none(&X));
+        one.ask([20.into(), 21.into()], "asked");
+        let first = one.unsent().unwrap();
+        one.sent(1);
+        assert_eq!((one.entries(), one.unsent().unwrap()), (1, Vec::new()));
+        // both have found the post, one of them has not said so yet
+        take(&mut two, &first, 1);
+        assert!(two.found(&20.into(), hour("2026-11-23_14")) && two.entries() == 1);
+        // what was found here is not forgotten over what was asked for before
+        take(&mut two, &first, 1);
+        let second = two.unsent().unwrap();
+        two.sent(2);
+        assert!(one.found(&20.into(), hour("2026-11-23_15")));
+        one.ask([22.into()], "asked");
+        assert!(!one.unsent().unwrap().is_empty());
+        take(&mut one, &second, 2);
+        let third = one.unsent().unwrap();
+        one.sent(3);
+        take(&mut two, &third, 3);
+        assert_eq!((one.entries(), two.entries()), (3, 3));
+        assert_eq!(one.lines, two.lines);
+        assert_eq!(one.of_hour(hour("2026-11-23_14")).len(), 1);
+        assert_eq!(one.of_hour(hour("2026-11-23_15")).len(), 0);
     }
 }

@@ -37,6 +37,8 @@ pub enum Point {
     RevisionCreated,
     /// Commit to an object store: the ledger has its line, the copy here does not follow yet.
     LineCreated,
+    /// Sweep of a vault in an object store: a file of an attempt that nobody reads is gone, others are not yet.
+    AttemptSwept,
     /// Sweep: the compressed form of a segment lies aside, durably.
     PackedAside,
     /// Sweep: it was read back.
@@ -47,6 +49,8 @@ pub enum Point {
     PlainRemoved,
     /// Sweep: what is to be deleted is noted.
     DeletionNoted,
+    /// Sweep: a file of a segment is deleted from the object store, others are not.
+    ObjectDeleted,
     /// Sweep: one segment is deleted, others are not.
     SegmentDeleted,
     /// Sweep: all of them are deleted, and still noted.

@@ -23,7 +23,10 @@ use twinstream::{
             request::{Access, Endpoint, Requests},
             store::S3,
         },
-        store::{Content, Created, Key, Store, StoreError, create_of, digest, read_whole},
+        store::{
+            Content, Created, Key, Store, StoreError, Timed as _, Window, create_of, digest,
+            read_whole,
+        },
     },
     segment::name::SegmentName,
     world::{clock::Clock, disk::RealDisk},
@@ -365,6 +368,44 @@ fn whatever_request_it_dies_at_the_next_attempt_ends_with_the_same() {
 }
 
 #[test]
+fn what_comes_too_late_by_the_store_s_clock_is_not_created() {
+    let server = ObjectStore::start();
+    server.set_now("2026-11-23T15:00:00Z");
+    server.set(Faults {
+        lose_answer: 3,
+        ..Faults::default()
+    });
+    let store = client(&server.endpoints, "late");
+    assert_eq!(store.now().unwrap(), at("2026-11-23T15:00:00Z"));
+    let create = |name: &str, since: &str| {
+        let digest = digest(b"one");
+        let content = Content {
+            digest: &digest,
+            open: &|| Ok(Box::new(io::Cursor::new(b"one".to_vec()))),
+        };
+        let window = Window {
+            since: at(since),
+            lasts: Duration::from_hours(6),
+        };
+        store.create_within(&key(name), &content, window)
+    };
+    let (early, late) = ("2026-11-23T08:59:00Z", "2026-11-23T09:01:00Z");
+    for n in 0..4 {
+        let why = create(&format!("a{n}"), early).unwrap_err();
+        assert!(matches!(why, StoreError::Late { .. }), "{why}");
+        let created = create(&format!("b{n}"), late).unwrap();
+        assert_eq!(created, Created::Stands);
+    }
+    // what stands may have been created in time, its answer lost
+    assert_eq!(create("b0", early).unwrap(), Created::Stands);
+    assert_eq!(listed(&store, "a"), []);
+    assert!(0 < server.faulty());
+    let mut created = Vec::new();
+    store.list("", &mut |one| created.push(one.created)).unwrap();
+    assert_eq!(created, vec![Some(at("2026-11-23T15:00:00Z")); 4]);
+}
+
+#[test]
 fn a_store_that_cannot_be_trusted_is_found_out() {
     let server = ObjectStore::start();
     let names = std::sync::atomic::AtomicU64::new(0);
@@ -441,6 +482,7 @@ pub(crate) struct Servers {
     has_vault: bool,
     /// Further lines of the configuration: before its sections, of `[merge]`, and further sections.
     pub(crate) more: [String; 3],
+    pub(crate) keep_raw: &'static str,
 }
 
 pub(crate) const NOW: &str = "2026-11-23T18:00:00Z";
@@ -455,6 +497,7 @@ impl Servers {
             store: ObjectStore::start(),
             has_vault: false,
             more: Default::default(),
+            keep_raw: "forever",
         }
     }
 
@@ -488,9 +531,15 @@ impl Servers {
              [s3]\nendpoint = [\"{one}\", \"{two}\"]\nregion = \"{REGION}\"\naccess_key_file = \"{dir}/access-key\"\n\
              [x]\nbase_url = \"http://127.0.0.1:9\"\n\
              [deliver]\nkeep_delivered = \"48h\"\n\
-             [merge]\nkeep_raw = \"forever\"\nkeep_free = \"1KiB\"\nformats = [\"csv\"]\nxz = \"fast\"\n{of_merge}\
+             [merge]\nkeep_raw = \"{}\"\nkeep_free = \"1KiB\"\norphans = \"12h\"\nkeep_superseded = \"1h\"\nformats = [{}]\nxz = \"fast\"\n{of_merge}\
              [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n{of_primary}\
-             [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n{to}"
+             [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n{to}",
+            self.keep_raw,
+            if self.keep_raw == "forever" {
+                "\"csv\""
+            } else {
+                "\"csv\", \"parquet\""
+            },
         );
         config += sections;
         if self.has_vault {
@@ -545,6 +594,15 @@ impl Servers {
         own.filter(|(key, _)| key != "spool.json" && !key.starts_with("arrivals/"))
             .collect()
     }
+}
+
+/// The same with segments in their plain form.
+fn plainly(files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    let plain = |(key, bytes): (String, Vec<u8>)| match key.strip_suffix(".zst") {
+        Some(plain) => (plain.to_owned(), zstd::decode_all(&bytes[..]).unwrap()),
+        None => (key, bytes),
+    };
+    files.into_iter().map(plain).collect()
 }
 
 /// The files of a server in a spool's folder, as the store names them.
@@ -620,7 +678,7 @@ fn what_is_delivered_to_an_object_store_is_merged_as_if_it_had_come_on_a_disk() 
             "{}",
             String::from_utf8_lossy(&ended.stderr)
         );
-        let arrived = servers.segments();
+        let arrived = plainly(servers.segments());
         assert!(arrived.len() >= nth && arrived.iter().all(|(key, bytes)| sent[key] == *bytes));
         // a segment without its seal is not fetched
         if nth == 2 {
@@ -630,7 +688,8 @@ fn what_is_delivered_to_an_object_store_is_merged_as_if_it_had_come_on_a_disk() 
     }
     servers.check("2", NOW, &["deliver"], 0);
     assert!(0 < servers.store.faulty());
-    assert_eq!(servers.segments(), sent);
+    assert_eq!(plainly(servers.segments()), sent);
+    assert!(servers.segments().keys().all(|key| !key.ends_with("000.jsonl")));
     servers.check("2", NOW, &["deliver"], 4);
     assert_eq!(
         here(&servers.spool("2"), "2"),
@@ -655,7 +714,7 @@ fn what_is_delivered_to_an_object_store_is_merged_as_if_it_had_come_on_a_disk() 
     servers.check("1", NOW, &["merge"], 0);
     assert!(0 < servers.store.faulty());
     servers.store.set(Faults::default());
-    assert_eq!(here(&servers.spool("1"), "2"), sent);
+    assert_eq!(plainly(here(&servers.spool("1"), "2")), sent);
     plain.merge(NOW);
     let (merged, expected) = (
         data(&servers.dir.path().join("1/vault")),
@@ -672,13 +731,13 @@ fn what_is_delivered_to_an_object_store_is_merged_as_if_it_had_come_on_a_disk() 
     // only what was read back from there goes here, after its time; the store keeps all of it
     servers.check("2", WEEK_LATER, &["deliver"], 0);
     assert_eq!(here(&servers.spool("2"), "2"), BTreeMap::new());
-    assert_eq!(servers.segments(), sent);
+    assert_eq!(plainly(servers.segments()), sent);
     assert_eq!(servers.store.wrongs(), Vec::<String>::new());
     servers.check(
         "1",
         NOW,
         &["redact", "--author", "7", "--reason", "asked"],
-        3,
+        0,
     );
     servers.check("1", NOW, &["status"], 0);
     servers.check("2", NOW, &["status"], 0);
@@ -720,11 +779,12 @@ fn nothing_in_an_object_store_is_overwritten_and_what_is_wrong_there_is_not_merg
             .objects()
             .contains_key(&file(names[0], "seal.json"))
     );
-    let mut spoiled = servers.store.objects()[&file(names[1], "jsonl")].clone();
+    let mut spoiled = servers.store.objects()[&file(names[1], "jsonl.zst")].clone();
     spoiled[30] ^= 1;
-    servers.store.put(&file(names[1], "jsonl"), &spoiled);
+    servers.store.put(&file(names[1], "jsonl.zst"), &spoiled);
     // what lies here under a name is not taken for what lies there, though it is as long
-    let mut other = servers.store.objects()[&file(names[2], "jsonl")].clone();
+    let packed = &servers.store.objects()[&file(names[2], "jsonl.zst")];
+    let mut other = zstd::decode_all(&packed[..]).unwrap();
     other[30] ^= 1;
     let paths = names[2].paths(&servers.spool("1"));
     fs::create_dir_all(&paths.folder).unwrap();
@@ -847,7 +907,7 @@ pub(crate) fn check_vault(servers: &Servers) -> BTreeMap<String, u64> {
         .collect();
     let mut previous = "0".repeat(64);
     let mut latest: BTreeMap<String, u64> = BTreeMap::new();
-    let mut named = 0;
+    let mut commits = BTreeMap::new();
     let lines = own.keys().filter(|key| key.starts_with("ledger/")).count();
     for number in 1..=lines {
         let line = own[&*format!("ledger/{number}.json")];
@@ -861,18 +921,25 @@ pub(crate) fn check_vault(servers: &Servers) -> BTreeMap<String, u64> {
         let revision = says["revision"].as_u64().unwrap();
         let known = latest.insert(hour.to_owned(), revision).unwrap_or(0);
         assert_eq!(revision, known + 1, "each revision once, in its order");
-        // the revision and all of its files are there, and are what its manifest says
         let folder = format!("{}/{hour}", &hour[..10]);
         let commit = own[&*format!("{folder}/r{revision}.json")];
         let commit: Value = serde_json::from_slice(commit).unwrap();
+        commits.insert((hour.to_owned(), revision), (folder, commit));
+    }
+    // all files of each hour's latest revision are there, and what is there of others is what their manifests say
+    let mut named = commits.len();
+    for ((hour, revision), (folder, commit)) in &commits {
         let attempt = commit["attempt"].as_str().unwrap();
         for output in commit["manifest"]["outputs"].as_array().unwrap() {
             let name = output["name"].as_str().unwrap();
-            let bytes = own[&*format!("{folder}/{attempt}/{name}")];
-            assert_eq!(output["sha256"], *digest(bytes).sha256, "{name}");
-            named += 1;
+            match own.get(&*format!("{folder}/{attempt}/{name}")) {
+                Some(bytes) => {
+                    assert_eq!(output["sha256"], *digest(bytes).sha256, "{name}");
+                    named += 1;
+                }
+                None => assert!(*revision < latest[hour], "{name} of r{revision} is missing"),
+            }
         }
-        named += 1;
     }
     let is_left = |key: &&&str| key.starts_with("20");
     let left = own.keys().filter(is_left).count() - named;
@@ -1124,4 +1191,285 @@ fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
             .keys()
             .any(|key| key.starts_with("x/vault/"))
     );
+}
+
+#[test]
+fn what_nobody_reads_goes_from_the_store_and_a_merger_that_wakes_too_late_commits_nothing() {
+    const LATE: &str = "2026-11-24T01:00:00Z";
+    let servers = Servers::with_vault();
+    let (mut segments, one) = (
+        minutes_of(at("2026-11-23T13:10:00Z"), "2"),
+        minutes_of(at("2026-11-23T13:10:00Z"), "1"),
+    );
+    let late = segments.pop().unwrap();
+    put(&one, &servers.spool("1"));
+    put(&segments, &servers.spool("2"));
+    servers.store.set_now(NOW);
+    for server in ["1", "2"] {
+        servers.check(server, NOW, &["deliver"], 0);
+    }
+    let crashed = |id: &str, now: &str, at: &str| {
+        let mut command = servers.command(id, now, &["merge"]);
+        let ended = command.env("TWINSTREAM_CRASH_AT", at).output().unwrap();
+        assert_eq!(ended.status.code(), None, "{at}");
+    };
+    let folder = "x/vault/2026-11-23/2026-11-23_13/";
+    let of_hour = |part: &str| -> Vec<String> {
+        let prefix = format!("{folder}{part}");
+        let objects = servers.store.objects().into_keys();
+        objects.filter(|key| key.starts_with(&prefix)).collect()
+    };
+    // one merger dies; another one's commit is on its way for seven hours
+    crashed("m1", NOW, "AttemptStored:1");
+    let holds = |method, part| Faults {
+        holds: Some((method, part)),
+        ..Faults::default()
+    };
+    let start = |id: &str, now: &str, args: &[&str]| {
+        let mut command = servers.command(id, now, args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    servers.store.set(holds("PUT", "_13/r1.json"));
+    let asleep = start("m2", NOW, &["merge"]);
+    servers.store.wait_until_held();
+    // of the one that died there is one file
+    let files = of_hour("r1-").len() - 1;
+    assert!(3 <= files, "{:?}", of_hour("r1-"));
+    servers.store.set_now(LATE);
+    servers.store.set(Faults::default());
+    let woken = asleep.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&woken.stderr);
+    assert_eq!(woken.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("r1.json was not created: it was too late"),
+        "{said}"
+    );
+    assert_eq!(of_hour("r1.json"), Vec::<String>::new());
+    // who commits the revision makes both attempts nobody's
+    servers.check("m3", LATE, &["merge"], 0);
+    assert_eq!(of_hour("r1").len(), files + 1, "{:?}", of_hour("r1"));
+    let left = |servers: &Servers| check_vault(servers)["left over"];
+    assert_eq!(left(&servers), 0);
+
+    // a copy reads the first revision while the second comes and the first goes; what may still be committed stays
+    let orphan = |n: u8| format!("{folder}r9-00000000000000{n:02x}/2026-11-23_13_IDs.txt.xz");
+    servers.store.put(&orphan(1), b"old");
+    servers.store.set(holds("GET", "_13/r1-"));
+    let to = servers.dir.path().join("reader");
+    let args = ["checkout", "s3://archive/x/vault", "--to"];
+    let to_reader = [&args[..], &[to.to_str().unwrap()]].concat();
+    let reader = start("1", "2026-11-24T02:50:00Z", &to_reader);
+    servers.store.wait_until_held();
+    put(&[late], &servers.spool("2"));
+    servers.check("2", LATE, &["deliver"], 0);
+    servers.check("m3", LATE, &["merge"], 4);
+    servers.store.set_now("2026-11-24T01:20:00Z");
+    servers.check("m3", "2026-11-24T01:20:00Z", &["merge"], 0);
+    assert_eq!(check_vault(&servers)["2026-11-23_13"], 2);
+    assert_eq!(of_hour("r1-").len(), files, "kept for keep_superseded");
+    servers.store.set_now("2026-11-24T03:00:00Z");
+    servers.store.put(&orphan(2), b"young");
+    crashed("m1", "2026-11-24T03:00:00Z", "AttemptSwept:1");
+    assert_eq!(of_hour("r1-").len(), files - 1);
+    let said = servers.check("m1", "2026-11-24T03:00:00Z", &["merge"], 0);
+    assert!(said.contains("1 attempt that nobody reads"), "{said}");
+    assert_eq!(of_hour("r1"), [format!("{folder}r1.json")]);
+    assert_eq!(of_hour("r9").len(), 2);
+    servers.store.set(Faults::default());
+    let read = reader.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&read.stderr);
+    assert_eq!(read.status.code(), Some(0), "{said}");
+    servers.check("1", LATE, &["verify", to.to_str().unwrap()], 0);
+    // what is old and was never committed goes; the successor of what is superseded must be whole
+    let noon = "2026-11-24T14:00:00Z";
+    servers.store.set_now(noon);
+    servers.check("m2", noon, &["merge"], 0);
+    assert_eq!(of_hour("r9"), [orphan(2)]);
+    assert_eq!(left(&servers), 1);
+    assert_eq!(servers.store.wrongs(), Vec::<String>::new());
+}
+
+#[test]
+fn raw_data_goes_from_the_store_behind_hours_that_are_whole_there_and_rows_stand_for_it() {
+    const KEPT: &str = "2026-11-23T19:30:00Z";
+    const SETTLED: &str = "2026-11-23T19:50:00Z";
+    let servers = Servers {
+        keep_raw: "1h",
+        ..Servers::with_vault()
+    };
+    let plain = Site::new("UTC");
+    let begin = at("2026-11-23T13:10:00Z");
+    let (one, mut two) = (minutes_of(begin, "1"), minutes_of(begin, "2"));
+    plain.put(&one);
+    plain.put(&two);
+    let late = two.remove(1);
+    put(&one, &servers.spool("1"));
+    put(&two, &servers.spool("2"));
+    for server in ["1", "2"] {
+        servers.check(server, NOW, &["deliver"], 0);
+    }
+    let sent = servers.segments();
+    // an hour is found whole by the next merge, when it is in the copy
+    for (merger, exit) in [("m1", 0), ("m1", 4), ("m2", 4)] {
+        servers.check(merger, NOW, &["merge"], exit);
+    }
+    let own = |merger: &str| {
+        let spool = servers.dir.path().join(merger).join("merger/spool");
+        let mut files = here(&spool, "1");
+        files.extend(here(&spool, "2"));
+        files
+    };
+    assert_eq!(own("m1"), sent, "what is fetched stays compressed");
+    servers.check("m1", "2026-11-23T18:59:00Z", &["merge"], 0);
+    assert_eq!(servers.segments(), sent, "kept for keep_raw");
+
+    // the vault here is whole, the one in the store is not
+    let good = servers.store.objects();
+    let file = good
+        .keys()
+        .find(|key| key.contains("/r1-") && key.ends_with("_13_posts.parquet"))
+        .unwrap();
+    let mut bytes = good[file].clone();
+    bytes[9] ^= 1;
+    servers.store.put(file, &bytes);
+    let said = servers.check("m1", KEPT, &["merge"], 5);
+    assert!(
+        said.contains("raw_data_kept") && said.contains("_13_posts.parquet"),
+        "{said}"
+    );
+    assert_eq!(servers.segments(), sent);
+    servers.store.put(file, &good[file]);
+    // where it was not whole it is kept for keep_raw since it is again
+    servers.check("m1", "2026-11-23T19:35:00Z", &["merge"], 4);
+    assert_eq!(servers.segments(), sent);
+    servers.check("m2", KEPT, &["merge"], 0);
+    let left = servers.segments();
+    assert!(left.len() < sent.len(), "{:?}", left.keys());
+    assert_eq!(own("m2"), left, "the same here and there");
+    let latest = |segments: &[Segment]| segments.last().unwrap().name.to_string();
+    for name in [latest(&one), latest(&two)] {
+        assert!(left.keys().any(|key| key.contains(&name)), "{name}");
+    }
+
+    // killed in the middle, in the store and here, it is finished by the next; nothing comes back
+    let mut again = good.clone();
+    again.extend(servers.store.objects());
+    servers.store.replace(again);
+    assert_eq!(servers.segments(), sent);
+    for at in ["ObjectDeleted:2", "SegmentDeleted:1"] {
+        let later = "2026-11-23T20:40:00Z";
+        let mut command = servers.command("m1", later, &["merge"]);
+        let ended = command.env("TWINSTREAM_CRASH_AT", at).output().unwrap();
+        assert_eq!(ended.status.code(), None, "{at}");
+        assert!(servers.segments().len() < sent.len());
+    }
+    servers.check("m1", "2026-11-23T20:40:00Z", &["merge"], 0);
+    assert_eq!(servers.segments().keys().collect::<Vec<_>>(), left.keys().collect::<Vec<_>>());
+    assert_eq!(own("m1"), left);
+    servers.check("m2", KEPT, &["merge"], 4);
+
+    // one that never had the raw data merges what comes late
+    put(&[late], &servers.spool("2"));
+    servers.check("2", KEPT, &["deliver"], 0);
+    servers.check("m3", KEPT, &["merge"], 4);
+    servers.check("m3", SETTLED, &["merge"], 0);
+    assert_eq!(check_vault(&servers)["2026-11-23_13"], 2);
+    plain.merge(SETTLED);
+    let vault = servers.dir.path().join("m3/vault");
+    let expected = data(&plain.vault());
+    let found = data(&vault);
+    for (name, bytes) in &expected {
+        assert!(found[name] == *bytes, "{}", name.display());
+    }
+    servers.check("1", NOW, &["verify", vault.to_str().unwrap()], 0);
+    assert_eq!(servers.store.wrongs(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_redacted_lies_nowhere_in_the_store_and_in_no_copy_whoever_is_killed() {
+    let servers = Servers::with_vault();
+    let begin = at("2026-11-23T13:10:00Z");
+    let (one, two) = (minutes_of(begin, "1"), minutes_of(begin, "2"));
+    put(&one, &servers.spool("1"));
+    put(&two, &servers.spool("2"));
+    for server in ["1", "2"] {
+        servers.check(server, NOW, &["deliver"], 0);
+    }
+    let dir = servers.dir.path();
+    let killed = |id: &str, args: &[&str], at: &str| {
+        let mut command = servers.command(id, NOW, args);
+        let ended = command.env("TWINSTREAM_CRASH_AT", at).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), None, "{at}: {said}");
+    };
+    // an attempt that was never committed has the posts, too
+    killed("m3", &["merge"], "AttemptStored:2");
+    servers.check("m1", NOW, &["merge"], 0);
+    servers.check("m2", NOW, &["merge"], 4);
+    let unxz = crate::support::primary::unxz;
+    let path = dir.join("m1/vault/2026-11-23/2026-11-23_13_IDs.txt.xz");
+    let before = unxz(&fs::read(&path).unwrap());
+    let all: Vec<&str> = before.lines().collect();
+    let ids = [all[0], all[all.len() / 2]];
+    let list = dir.join("ids.txt");
+    fs::write(&list, ids.join("\n")).unwrap();
+    let list = list.display().to_string();
+    let args = ["redact", "--ids", &list, "--reason", "asked"];
+
+    let there = || -> Vec<PathBuf> {
+        let root = dir.join("there");
+        for (key, bytes) in servers.store.objects() {
+            let path = root.join(key);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        let mut found = crate::redact::mentions(&root, &ids);
+        found.retain(|path| !path.display().to_string().contains("/redactions/"));
+        fs::remove_dir_all(root).unwrap();
+        found
+    };
+    assert!(6 <= there().len(), "raw data of both, two attempts");
+    servers.check("m1", NOW, &[&args[..], &["--dry-run"]].concat(), 0);
+    for at in [
+        "RedactionListed:1",
+        "RedactedAside:1",
+        "RedactionNoted:1",
+        "ObjectCreated:1",
+        "ObjectCreated:2",
+        "RevisionCreated:1",
+        "AttemptSwept:1",
+    ] {
+        killed("m1", &args, at);
+    }
+    servers.check("m1", NOW, &args, 0);
+    assert_eq!(there(), Vec::<PathBuf>::new());
+    let names = servers.segments();
+    assert!(names.keys().any(|key| key.contains(".redacted-2.seal.json")));
+    let latest = check_vault(&servers);
+    assert_eq!((latest["2026-11-23_13"], latest["left over"]), (2, 0));
+    // the copies follow, and a server that delivers once more brings nothing back
+    let kept = files_below(&dir.join("2"));
+    let acks = kept.iter().find(|path| path.ends_with("acks.jsonl"));
+    fs::remove_file(acks.unwrap()).unwrap();
+    servers.check("2", NOW, &["deliver"], 0);
+    assert!(!there().is_empty());
+    for merger in ["m2", "m3"] {
+        let said = servers.command(merger, NOW, &["merge"]).output().unwrap();
+        let words = String::from_utf8_lossy(&said.stderr);
+        assert!(matches!(said.status.code(), Some(0 | 4)), "{merger}: {words}");
+        assert_eq!(there(), Vec::<PathBuf>::new(), "{merger}");
+    }
+    for merger in ["m1", "m2", "m3"] {
+        let mut found = crate::redact::mentions(&dir.join(merger), &ids);
+        found.retain(|path| !path.ends_with("redactions.jsonl"));
+        assert_eq!(found, Vec::<PathBuf>::new(), "{merger}");
+        let vault = dir.join(merger).join("vault").display().to_string();
+        servers.check("1", NOW, &["verify", &vault], 0);
+    }
+    let after = unxz(&fs::read(&path).unwrap());
+    let left: Vec<&str> = all.iter().copied().filter(|id| !ids.contains(id)).collect();
+    assert_eq!(after.lines().collect::<Vec<_>>(), left);
+    assert_eq!(check_vault(&servers)["2026-11-23_13"], 2);
+    assert_eq!(servers.store.wrongs(), Vec::<String>::new());
 }

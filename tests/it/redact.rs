@@ -80,7 +80,7 @@ fn cells(path: &Path) -> Vec<u8> {
 }
 
 /// Every file below that has one of these texts in it, decompressed where it is compressed.
-fn mentions(root: &Path, texts: &[&str]) -> Vec<PathBuf> {
+pub(crate) fn mentions(root: &Path, texts: &[&str]) -> Vec<PathBuf> {
     let has = |path: &PathBuf| {
         let bytes = fs::read(path).unwrap();
         let bytes = match path.extension().and_then(|ending| ending.to_str()) {

@@ -1,6 +1,6 @@
 //! What an answer of a store means: a status and the code in its body → what to do.
 
-use crate::place::store::Key;
+use crate::place::store::{Key, Listed};
 
 use super::address::Address;
 
@@ -64,8 +64,8 @@ pub fn meaning(status: u16, body: &[u8]) -> Meaning {
 /// One page of a listing.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Proper keys of this place, with their lengths.
-    pub found: Vec<(Key, u64)>,
+    /// Proper keys of this place.
+    pub found: Vec<Listed>,
     /// Names that are none.
     pub strangers: Vec<String>,
     /// What to ask the next page with.
@@ -83,7 +83,11 @@ pub fn read_page(body: &[u8], address: &Address) -> Result<Page, String> {
             .key(&object.key)
             .map(|key| Key::try_from(key.to_owned()));
         match (key, object.size) {
-            (Some(Ok(key)), Some(bytes)) => found.push((key, bytes)),
+            (Some(Ok(key)), Some(bytes)) => found.push(Listed {
+                key,
+                bytes,
+                created: object.last_modified.and_then(|text| text.parse().ok()),
+            }),
             _ => strangers.push(object.key),
         }
     }
@@ -168,7 +172,12 @@ mod tests {
         let body = names.map(object).concat()
             + "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
         let page = read_page(listing(&body).as_bytes(), &address).unwrap();
-        assert_eq!(page.found, [(Key::try_from("2/a".to_owned()).unwrap(), 3)]);
+        let found = Listed {
+            key: Key::try_from("2/a".to_owned()).unwrap(),
+            bytes: 3,
+            created: Some("2026-11-23T14:00:00Z".parse().unwrap()),
+        };
+        assert_eq!(page.found, [found]);
         assert_eq!(page.strangers.len(), 4);
         assert_eq!(page.next.as_deref(), Some("t"));
         // one that was cut off is none

@@ -155,7 +155,7 @@ impl S3 {
             match Checked::open(&content) {
                 Ok(mut checked) => {
                     self.requests()
-                        .put(writer, key.as_str(), digest.bytes, &mut checked)
+                        .put(writer, (key.as_str(), None), digest.bytes, &mut checked)
                 }
                 Err(why) => Err(why.to_string()),
             }

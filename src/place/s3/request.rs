@@ -1,6 +1,9 @@
 //! Signs and sends one request, and gives what came back. It repeats nothing and follows nothing.
 
-use std::{fmt, io, time::Duration};
+use std::{
+    fmt, io,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use rusty_s3::{
     Bucket, Credentials, S3Action, UrlStyle,
@@ -14,7 +17,8 @@ use super::{
     answer::{self, Meaning, Page},
 };
 use crate::{
-    place::store::Checked,
+    period::UtcMs,
+    place::store::{Checked, Window},
     world::{
         agent::{self, Limits, NoCertificates},
         clock::Clock,
@@ -23,6 +27,8 @@ use crate::{
 
 /// How long a signature holds: servers whose clocks differ a little take it, and who finds it later does not.
 const SIGNED_FOR: Duration = Duration::from_mins(15);
+/// A name under which nothing ever lies.
+const NOTHING: &str = ".nothing";
 /// An error's body.
 const WORDS_BYTES_MAX: u64 = 64 << 10;
 /// A page has 1,000 names of at most 1,024 bytes, which are written with three letters a byte.
@@ -132,11 +138,26 @@ impl Requests {
             .ok_or_else(|| "there is no endpoint".to_owned())
     }
 
-    /// Asks to create an object unless there is one of that name.
+    /// What time it is there, by what it says when it is asked for something that it does not have.
+    pub fn now(&self, way: usize) -> Said<Result<UtcMs, Meaning>> {
+        let (meaning, response) = self.get(way, NOTHING, 0)?;
+        if !matches!(meaning, Meaning::Done | Meaning::Absent) {
+            return Ok(Err(meaning));
+        }
+        let date = response.headers().get("date");
+        let date = date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+        let ms = since.and_then(|since| i64::try_from(since.as_millis()).ok());
+        Ok(ms.map(UtcMs).ok_or_else(|| {
+            Meaning::Refused("it does not say what time it is (no Date in its answer)".to_owned())
+        }))
+    }
+
+    /// Asks to create an object unless there is one of that name, now or within a window of the store's time.
     pub fn put(
         &self,
         way: usize,
-        key: &str,
+        (key, window): (&str, Option<Window>),
         bytes: u64,
         content: &mut Checked<'_>,
     ) -> Said<Meaning> {
@@ -145,7 +166,15 @@ impl Requests {
         let mut action = PutObject::new(bucket, Some(&self.access.0), &object);
         // signed, so that nobody on the way can take it out
         action.headers_mut().insert("if-none-match", "*");
-        let url = action.sign(SIGNED_FOR);
+        let url = match window {
+            None => action.sign(SIGNED_FOR),
+            Some(Window { since, lasts }) => {
+                // what time that is in the words of the crate that signs
+                let time = since.to_string().parse().ok();
+                let time = time.ok_or_else(|| format!("{since} cannot be signed for"))?;
+                action.sign_with_time(lasts, &time)
+            }
+        };
         let request = self
             .agent
             .put(url.as_str())

@@ -12,7 +12,10 @@ use super::{
     request::{self, Requests, Said},
 };
 use crate::{
-    place::store::{Checked, Content, Created, Key, Listed, Store, StoreError, digest_of},
+    period::UtcMs,
+    place::store::{
+        Checked, Content, Created, Key, Listed, Store, StoreError, Timed, Window, digest_of,
+    },
     world::clock::Clock,
 };
 
@@ -123,27 +126,41 @@ impl S3 {
     }
 
     /// One attempt to create it.
-    fn try_to_put(&self, key: &Key, content: &Content<'_>) -> Result<Said<Meaning>, StoreError> {
+    fn try_to_put(
+        &self,
+        key: &Key,
+        content: &Content<'_>,
+        window: Option<Window>,
+    ) -> Result<Said<Meaning>, StoreError> {
         let mut checked = Checked::open(content)?;
         let bytes = content.digest.bytes;
         let said = self
             .requests
-            .put(self.way(), key.as_str(), bytes, &mut checked);
+            .put(self.way(), (key.as_str(), window), bytes, &mut checked);
         checked.ended(key)?;
         Ok(said)
     }
-}
 
-impl Store for S3 {
-    fn name(&self) -> String {
-        self.requests.address().to_string()
-    }
-
-    fn create(&self, key: &Key, content: &Content<'_>) -> Result<Created, StoreError> {
+    fn put(
+        &self,
+        key: &Key,
+        content: &Content<'_>,
+        window: Option<Window>,
+    ) -> Result<Created, StoreError> {
         let mut patience = self.begin();
         loop {
-            let doubt = match self.try_to_put(key, content)? {
-                Ok(Meaning::Refused(why)) => return Err(self.refused(why)),
+            let mut is_late = false;
+            let doubt = match self.try_to_put(key, content, window)? {
+                Ok(Meaning::Refused(why)) => {
+                    is_late = match window {
+                        Some(window) => window.is_over(self.now()?),
+                        None => false,
+                    };
+                    if !is_late {
+                        return Err(self.refused(why));
+                    }
+                    why
+                }
                 Ok(Meaning::Absent) => return Err(self.refused("NoSuchKey".to_owned())),
                 Ok(Meaning::Done) => "it was stored, and is not there".to_owned(),
                 Ok(Meaning::Taken) => "its name is taken, and nothing is there".to_owned(),
@@ -161,9 +178,23 @@ impl Store for S3 {
                         sha256: there.sha256,
                     });
                 }
+                None if is_late => {
+                    let (place, key) = (self.name(), key.clone());
+                    return Err(StoreError::Late { place, key });
+                }
                 None => patience.wait(doubt)?,
             }
         }
+    }
+}
+
+impl Store for S3 {
+    fn name(&self) -> String {
+        self.requests.address().to_string()
+    }
+
+    fn create(&self, key: &Key, content: &Content<'_>) -> Result<Created, StoreError> {
+        self.put(key, content, None)
     }
 
     fn read(
@@ -245,9 +276,9 @@ impl Store for S3 {
                     self.name()
                 );
             }
-            for (key, bytes) in page.found {
-                if key.as_str().starts_with(prefix) {
-                    each(Listed { key, bytes });
+            for listed in page.found {
+                if listed.key.as_str().starts_with(prefix) {
+                    each(listed);
                 }
             }
             match page.next {
@@ -272,6 +303,29 @@ impl Store for S3 {
                 Ok(Meaning::Again(why)) | Err(why) => patience.again(why)?,
             }
         }
+    }
+}
+
+impl Timed for S3 {
+    fn now(&self) -> Result<UtcMs, StoreError> {
+        let mut patience = self.begin();
+        loop {
+            match self.requests.now(self.way()) {
+                Ok(Ok(now)) => return Ok(now),
+                Ok(Err(Meaning::Again(why))) | Err(why) => patience.again(why)?,
+                Ok(Err(Meaning::Refused(why))) => return Err(self.refused(why)),
+                Ok(Err(other)) => return Err(self.refused(format!("its time: {other:?}"))),
+            }
+        }
+    }
+
+    fn create_within(
+        &self,
+        key: &Key,
+        content: &Content<'_>,
+        window: Window,
+    ) -> Result<Created, StoreError> {
+        self.put(key, content, Some(window))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Write,
     path::Path,
 };
 
@@ -14,6 +15,7 @@ use twinstream::{
             answer::{self, Meaning},
             probe::Probed,
         },
+        store::{Content, Created, Key, Listed, Store, StoreError, Timed, Window},
     },
     source::{self, deletions::Told},
     vault::{
@@ -59,7 +61,7 @@ fn fuzz_answers_of_an_object_store() {
         }
         let read = answer::read_page(input, &address);
         if let Ok(page) = &read {
-            for (key, _) in &page.found {
+            for key in page.found.iter().map(|listed| &listed.key) {
                 assert_inside(Path::new(key.as_str()));
                 let object = address.object(key.as_str());
                 assert_eq!(address.key(&object), Some(key.as_str()));
@@ -113,11 +115,56 @@ fn put(disk: &SimulatedDisk, objects: &BTreeMap<String, Vec<u8>>) {
     }
 }
 
+/// A folder in which it is always the same time.
+struct Still<'a>(Folder<'a>);
+
+impl Store for Still<'_> {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn create(&self, key: &Key, content: &Content<'_>) -> Result<Created, StoreError> {
+        self.0.create(key, content)
+    }
+
+    fn read(
+        &self,
+        key: &Key,
+        bytes_max: u64,
+        sink: &mut dyn Write,
+    ) -> Result<Option<u64>, StoreError> {
+        self.0.read(key, bytes_max, sink)
+    }
+
+    fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
+        self.0.list(prefix, each)
+    }
+
+    fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        self.0.delete(key)
+    }
+}
+
+impl Timed for Still<'_> {
+    fn now(&self) -> Result<UtcMs, StoreError> {
+        Ok(UtcMs(0))
+    }
+
+    fn create_within(
+        &self,
+        key: &Key,
+        content: &Content<'_>,
+        _window: Window,
+    ) -> Result<Created, StoreError> {
+        self.create(key, content)
+    }
+}
+
 /// Follows the store; what lies in the copy then of hours and ledger, but for what is aside.
 fn follow(disk: &SimulatedDisk) -> (Result<usize, String>, BTreeMap<String, Vec<u8>>) {
     let (vault, root) = (Path::new(VAULT), Path::new(STORE));
     disk.make_folder(vault).unwrap();
-    let store = Folder { disk, root };
+    let store = Still(Folder { disk, root });
     let draw = || Ok(1);
     let followed = InStore::new(&store, disk, vault, &draw)
         .and_then(|all| all.follow(&|_| true))

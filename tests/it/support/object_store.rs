@@ -8,7 +8,7 @@ use std::{
     net::{Shutdown, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -44,11 +44,19 @@ pub(crate) struct Faults {
     pub(crate) ignores_ranges: bool,
     /// It refuses who comes with the right key.
     pub(crate) refuses: bool,
+    /// Requests of this method whose keys have this part wait until that is no longer so.
+    pub(crate) holds: Option<(&'static str, &'static str)>,
 }
 
 #[derive(Default)]
 struct State {
     objects: BTreeMap<String, Vec<u8>>,
+    /// When each was created, in seconds since 1970.
+    created: BTreeMap<String, u64>,
+    /// What its clock shows; `None`: what the latest request was signed for, and nothing comes too late.
+    now: Option<u64>,
+    latest: u64,
+    held: u64,
     faults: Faults,
     requests: u64,
     bodies: u64,
@@ -117,6 +125,7 @@ impl ObjectStore {
         self.with(|state| {
             state.faults = faults;
             (state.requests, state.bodies, state.faulty) = (0, 0, 0);
+            state.held = 0;
         });
     }
 
@@ -132,7 +141,23 @@ impl ObjectStore {
     }
 
     pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
-        self.with(|state| state.objects.insert(key.to_owned(), bytes.to_vec()));
+        self.with(|state| {
+            state.created.insert(key.to_owned(), state.now());
+            state.objects.insert(key.to_owned(), bytes.to_vec());
+        });
+    }
+
+    /// Sets its clock, by which it refuses from now on what comes too late.
+    pub(crate) fn set_now(&self, now: &str) {
+        let now: jiff::Timestamp = now.parse().unwrap();
+        self.with(|state| state.now = Some(now.as_second().cast_unsigned()));
+    }
+
+    /// Waits until a request is held.
+    pub(crate) fn wait_until_held(&self) {
+        while self.with(|state| state.held) == 0 {
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     pub(crate) fn replace(&self, objects: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
@@ -161,10 +186,13 @@ impl ObjectStore {
     fn serve(&self, stream: &TcpStream) {
         let mut reader = BufReader::new(stream);
         while let Some(request) = read(&mut reader) {
-            let keeps = match self.answer(&request) {
-                Answer::Whole(status, body) => write(stream, status, body.len(), &body),
+            let answer = self.answer(&request);
+            let now = UNIX_EPOCH + Duration::from_secs(self.with(|state| state.now()));
+            let keeps = match answer {
+                Answer::Whole(status, body) => write(stream, (status, now), body.len(), &body),
                 Answer::Cut(status, body) => {
-                    write(stream, status, body.len(), &body[..body.len() / 2]);
+                    let half = &body[..body.len() / 2];
+                    write(stream, (status, now), body.len(), half);
                     false
                 }
                 Answer::Nothing => false,
@@ -203,6 +231,11 @@ impl ObjectStore {
             fault();
             return error(403, "AccessDenied");
         }
+        self.hold(request);
+        if self.comes_late(request) {
+            fault();
+            return error(403, "AccessDenied");
+        }
         let mut answer = self.act(request, &faults);
         if hits(faults.lose_answer) {
             fault();
@@ -225,6 +258,42 @@ impl ObjectStore {
             thread::sleep(faults.delay);
         }
         answer
+    }
+
+    /// Waits while requests like this are held.
+    fn hold(&self, request: &Request) {
+        let is_held = |state: &mut State| {
+            let holds = state.faults.holds;
+            let is_held = holds.is_some_and(|(method, part)| {
+                request.method == method && request.path.contains(part)
+            });
+            state.held += u64::from(is_held);
+            is_held
+        };
+        while self.with(is_held) {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Whether the time for which it was signed is over.
+    fn comes_late(&self, request: &Request) -> bool {
+        let date = &request.query["X-Amz-Date"];
+        let lasts: u64 = request.query["X-Amz-Expires"].parse().unwrap();
+        let date = format!(
+            "{}-{}-{}T{}:{}:{}Z",
+            &date[..4],
+            &date[4..6],
+            &date[6..8],
+            &date[9..11],
+            &date[11..13],
+            &date[13..15]
+        );
+        let date: jiff::Timestamp = date.parse().unwrap();
+        let date = date.as_second().cast_unsigned();
+        self.with(|state| {
+            state.latest = date.max(state.latest);
+            state.now.is_some_and(|now| date + lasts < now)
+        })
     }
 
     fn act(&self, request: &Request, faults: &Faults) -> Answer {
@@ -250,6 +319,7 @@ impl ObjectStore {
                 {
                     return error(412, "PreconditionFailed");
                 }
+                state.created.insert(key.to_owned(), state.now());
                 if state
                     .objects
                     .insert(key.to_owned(), request.body.clone())
@@ -282,6 +352,12 @@ impl ObjectStore {
     }
 }
 
+impl State {
+    fn now(&self) -> u64 {
+        self.now.unwrap_or(self.latest)
+    }
+}
+
 /// A page of what lies there.
 fn listing(state: &State, query: &BTreeMap<String, String>) -> Vec<u8> {
     let prefix = query.get("prefix").cloned().unwrap_or_default();
@@ -298,9 +374,11 @@ fn listing(state: &State, query: &BTreeMap<String, String>) -> Vec<u8> {
     );
     for key in page {
         let len = state.objects[*key].len();
+        let created = state.created.get(*key).copied().unwrap_or_default();
+        let created = jiff::Timestamp::from_second(created.cast_signed()).unwrap();
         write!(
             xml,
-            "<Contents><Key>{key}</Key><LastModified>2026-11-23T14:00:00.000Z</LastModified><ETag>&quot;0&quot;</ETag>\
+            "<Contents><Key>{key}</Key><LastModified>{created}</LastModified><ETag>&quot;0&quot;</ETag>\
              <Size>{len}</Size><StorageClass>STANDARD</StorageClass></Contents>"
         )
         .unwrap();
@@ -321,13 +399,19 @@ fn error(status: u16, code: &str) -> Answer {
     Answer::Whole(status, body.into_bytes())
 }
 
-fn write(mut stream: &TcpStream, status: u16, len: usize, body: &[u8]) -> bool {
+fn write(
+    mut stream: &TcpStream,
+    (status, now): (u16, std::time::SystemTime),
+    len: usize,
+    body: &[u8],
+) -> bool {
     let length = if status == 204 {
         String::new()
     } else {
         format!("Content-Length: {len}\r\n")
     };
-    let head = format!("HTTP/1.1 {status} x\r\n{length}\r\n");
+    let date = httpdate::fmt_http_date(now);
+    let head = format!("HTTP/1.1 {status} x\r\nDate: {date}\r\n{length}\r\n");
     stream
         .write_all(head.as_bytes())
         .and_then(|()| stream.write_all(body))

@@ -21,6 +21,7 @@ use twinstream::{
         decide::Asks,
         door::{Door, NotHere, Spool, Vault},
         id::PlaceId,
+        segments::Elsewhere,
     },
     segment::acks::{self, Ack},
     source::{SAMPLE, Sources, Stream},
@@ -79,6 +80,8 @@ impl Site {
             parquet: false,
             xz: Xz::Fast,
             keep_raw: None,
+            orphans: Duration::from_hours(48),
+            keep_superseded: Duration::from_hours(7 * 24),
             keep_free: 0,
         };
         let root = root.to_owned();
@@ -136,6 +139,7 @@ impl Site {
             spool: &spool,
             vault: &vault,
             commits: &Here,
+            elsewhere: Elsewhere::Nowhere,
             stream: self.stream,
             settings: &self.settings,
             honour: self.honour,

@@ -1,0 +1,70 @@
+//! Once a day a merger takes away what nobody reads any more in the vault in the store.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{exit::Failure, merge_store::failure, setup::Setup};
+use crate::{
+    alarm::Kind,
+    merge::outcome::Outcome,
+    period::UtcMs,
+    vault::{attempts::Keep, in_store::InStore},
+    world::disk::{self, RealDisk},
+};
+
+/// When that was done last. The whole vault is listed for it.
+#[derive(Serialize, Deserialize)]
+struct SweptAt {
+    at: UtcMs,
+}
+
+/// A little less than a day: merges that are begun every day are never begun at the same second.
+const EVERY_MS: i64 = 23 * 3_600_000;
+
+const NOTE_BYTES_MAX: u64 = 4096;
+
+fn note(folder: &Path) -> PathBuf {
+    folder.join("swept.json")
+}
+
+/// One that is not known, or of the future, was never.
+fn is_time(folder: &Path, now: UtcMs) -> bool {
+    let bytes = disk::read_bounded(&RealDisk, &note(folder), NOTE_BYTES_MAX);
+    let known = bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    known.is_none_or(|SweptAt { at }| !(at..at.plus_ms(EVERY_MS)).contains(&now))
+}
+
+/// Does it, if a day has passed.
+pub(super) fn sweep(
+    setup: &Setup,
+    folder: &Path,
+    vault: &InStore<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
+    let at = setup.clock.now();
+    if !is_time(folder, at) {
+        return Ok(());
+    }
+    let swept = vault.sweep(None, keep(setup)).map_err(|why| failure(&why))?;
+    outcome.swept.attempts += swept.attempts;
+    for why in swept.problems {
+        alarm!(
+            Kind::RawDataKept,
+            "",
+            "{why}\n  hint: nothing of it was deleted; compare it with another machine's copy"
+        );
+        outcome.swept.problems.push(why);
+    }
+    let json = serde_json::to_vec(&SweptAt { at }).map_err(std::io::Error::from)?;
+    Ok(disk::put(&RealDisk, &note(folder), &json)?)
+}
+
+/// How long what nobody may need stays.
+pub(super) fn keep(setup: &Setup) -> Keep {
+    let settings = &setup.settings.merge;
+    Keep {
+        orphans: settings.orphans,
+        superseded: settings.keep_superseded,
+    }
+}

@@ -1,0 +1,323 @@
+//! What is taken away of a vault in an object store: attempts of which nobody reads a file any more. Nothing else is ever
+//! deleted there.
+//!
+//! ```text
+//! r2-…, and r2.json names another        it can never be committed: it goes
+//! r3-…, and there is no r3.json          an orphan: it goes when its oldest file is older than `orphans`
+//! r1-…, and r1.json names it             it stays as long as it is the latest, and `keep_superseded` after r2.json was created;
+//!                                        it goes at once if a later revision has had something taken out
+//! ```
+//!
+//! `orphans` is counted by the store's clock, by which the store has refused to commit an attempt long before (`ATTEMPT_MAX` in
+//! `in_store`). So it does not matter how long a merger slept, what its clock shows, how many of them sweep, and how old a
+//! listing is: files are created once, and no name is used twice. What has been superseded goes only when the ledger has the
+//! later revision, and its files were read again and found whole.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{
+    in_store::{
+        ATTEMPT_MAX, Committed, InStore, InStoreError, attempt_name, data_key, hour_folder,
+        revision_key,
+    },
+    manifest::Manifest,
+};
+use crate::{
+    period::{Hour, UtcMs},
+    place::store::{Key, Listed, digest_of},
+    world::crash::{self, Point},
+};
+
+/// How long what nobody may need stays.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// An attempt that was never committed, nor another in its place.
+    pub orphans: Duration,
+    /// A revision after the next one.
+    pub superseded: Duration,
+}
+
+/// What came of a sweep.
+#[derive(Debug, Default)]
+pub struct SweptAttempts {
+    /// Attempts of which no file is left.
+    pub attempts: u64,
+    /// Hours of which something stays because something is wrong with them.
+    pub problems: Vec<String>,
+}
+
+/// An attempt at a revision: the revision, and the number that was drawn for it.
+type Attempt = (u64, u64);
+
+/// What lies there of an hour.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct There {
+    /// When each revision was committed.
+    revisions: BTreeMap<u64, UtcMs>,
+    /// When the oldest file of each attempt was created.
+    attempts: BTreeMap<Attempt, UtcMs>,
+}
+
+/// What a key is of.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    Revision(Hour, u64),
+    Data(Hour, Attempt),
+}
+
+/// Reads a key; `None`: it is of neither.
+fn part(key: &Key) -> Option<Part> {
+    let mut parts = key.as_str().split('/');
+    let (_day, hour, third) = (parts.next()?, parts.next()?, parts.next()?);
+    let hour: Hour = hour.parse().ok()?;
+    let number = third.strip_prefix('r')?;
+    let Some(file) = parts.next() else {
+        let revision = number.strip_suffix(".json")?.parse().ok()?;
+        let is_it = revision_key(hour, revision).is_ok_and(|own| own == *key);
+        return is_it.then_some(Part::Revision(hour, revision));
+    };
+    let (revision, attempt) = number.split_once('-')?;
+    let revision = revision.parse().ok()?;
+    let attempt = u64::from_str_radix(attempt, 16).ok()?;
+    let is_it = data_key(hour, &attempt_name(revision, attempt), file).is_ok_and(|own| own == *key);
+    is_it.then_some(Part::Data(hour, (revision, attempt)))
+}
+
+impl There {
+    fn take(&mut self, part: &Part, created: UtcMs) {
+        match part {
+            Part::Revision(_, revision) => {
+                self.revisions.insert(*revision, created);
+            }
+            Part::Data(_, attempt) => {
+                let oldest = self.attempts.entry(*attempt).or_insert(created);
+                *oldest = created.min(*oldest);
+            }
+        }
+    }
+
+    /// The attempts that need a look: all but the one at the latest revision, and those that are young and may still be
+    /// committed.
+    fn suspects(&self, latest: u64, orphans: Duration, now: UtcMs) -> Vec<Attempt> {
+        let of = |revision: u64| self.attempts.range((revision, 0)..=(revision, u64::MAX));
+        let is_suspect = |((revision, _), oldest): &(&Attempt, &UtcMs)| match revision.cmp(&latest) {
+            std::cmp::Ordering::Less => true,
+            std::cmp::Ordering::Equal => 1 < of(latest).count(),
+            std::cmp::Ordering::Greater => after(**oldest, orphans.max(2 * ATTEMPT_MAX)) <= now,
+        };
+        let suspects = self.attempts.iter().filter(is_suspect);
+        suspects.map(|(attempt, _)| *attempt).collect()
+    }
+
+    /// Whether the data of a superseded revision has been kept long enough.
+    fn is_kept_enough(&self, revision: u64, keep: Duration, now: UtcMs) -> bool {
+        let next = self.revisions.get(&(revision + 1));
+        next.is_some_and(|since| after(*since, keep) <= now)
+    }
+}
+
+fn after(at: UtcMs, wait: Duration) -> UtcMs {
+    let ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    UtcMs(at.0.saturating_add(ms))
+}
+
+/// Whether anything was taken out of an hour after a revision of it: then that revision has it still.
+fn is_taken_out(of: &Manifest, latest: &Manifest) -> bool {
+    of.redactions != latest.redactions
+}
+
+impl InStore<'_> {
+    /// Takes away the attempts that nobody reads any more: of these hours, or of all.
+    pub fn sweep(
+        &self,
+        asked: Option<&BTreeSet<Hour>>,
+        keep: Keep,
+    ) -> Result<SweptAttempts, InStoreError> {
+        let there = self.there(asked)?;
+        // whatever is listed was created before
+        let now = self.store.now()?;
+        self.catch_up()?;
+        let mut swept = SweptAttempts::default();
+        for (hour, there) in &there {
+            match self.sweep_hour((*hour, there), keep, now) {
+                Ok(attempts) => swept.attempts += attempts,
+                Err(why) if why.is_away() => return Err(why),
+                Err(why) => swept.problems.push(format!(
+                    "what is superseded of hour {hour} is kept: {why}"
+                )),
+            }
+        }
+        Ok(swept)
+    }
+
+    fn there(&self, asked: Option<&BTreeSet<Hour>>) -> Result<BTreeMap<Hour, There>, InStoreError> {
+        let mut there: BTreeMap<Hour, There> = BTreeMap::new();
+        let mut timeless = None;
+        let mut each = |listed: Listed| {
+            let Some(part) = part(&listed.key) else {
+                return;
+            };
+            let (Part::Revision(hour, _) | Part::Data(hour, _)) = part;
+            match listed.created {
+                Some(created) => there.entry(hour).or_default().take(&part, created),
+                None => timeless = Some(listed.key),
+            }
+        };
+        match asked {
+            None => self.store.list("", &mut each)?,
+            Some(hours) => {
+                for hour in hours {
+                    let prefix = format!("{}/", hour_folder(*hour));
+                    self.store.list(&prefix, &mut each)?;
+                }
+            }
+        }
+        match timeless {
+            Some(key) => Err(self.wrong(&key, "its listing does not say when it was created")),
+            None => Ok(there),
+        }
+    }
+
+    fn sweep_hour(
+        &self,
+        (hour, there): (Hour, &There),
+        keep: Keep,
+        now: UtcMs,
+    ) -> Result<u64, InStoreError> {
+        let latest = self.latest(hour);
+        let mut read: BTreeMap<u64, Option<Committed>> = BTreeMap::new();
+        let mut is_whole = None;
+        let mut gone = 0;
+        for (revision, attempt) in there.suspects(latest, keep.orphans, now) {
+            let name = attempt_name(revision, attempt);
+            for revision in [revision, latest] {
+                if let std::collections::btree_map::Entry::Vacant(entry) = read.entry(revision) {
+                    entry.insert(self.committed(hour, revision)?);
+                }
+            }
+            let of = |revision: u64| read.get(&revision).and_then(Option::as_ref);
+            let goes = match (of(revision), of(latest)) {
+                // no commit of it can come any more
+                (None, _) => latest < revision,
+                // it may have its line in the ledger by the next time
+                (Some(_), _) if latest < revision => false,
+                (Some(committed), _) if committed.attempt != name => true,
+                (Some(committed), Some(current)) if revision < latest => {
+                    let is_due = is_taken_out(&committed.manifest, &current.manifest)
+                        || there.is_kept_enough(revision, keep.superseded, now);
+                    if is_due && is_whole.is_none() {
+                        self.read_again(hour, current)?;
+                        is_whole = Some(());
+                    }
+                    is_due
+                }
+                (Some(_), _) => false,
+            };
+            if goes {
+                self.delete_attempt(hour, &name)?;
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Reads a revision's files again, and compares them with its manifest.
+    pub(super) fn read_again(&self, hour: Hour, of: &Committed) -> Result<(), InStoreError> {
+        for output in &of.manifest.outputs {
+            let key = data_key(hour, &of.attempt, &output.name)?;
+            let found = digest_of(self.store, &key, output.bytes)?;
+            if found.is_none_or(|found| {
+                (found.bytes, found.sha256) != (output.bytes, output.sha256.clone())
+            }) {
+                return Err(self.wrong(&key, "it is not what its manifest says"));
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_attempt(&self, hour: Hour, name: &str) -> Result<(), InStoreError> {
+        let mut keys = Vec::new();
+        let prefix = format!("{}/{name}/", hour_folder(hour));
+        self.store.list(&prefix, &mut |listed| keys.push(listed.key))?;
+        for key in keys {
+            self.store.delete(&key)?;
+            crash::point(Point::AttemptSwept);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn at(hours: i64) -> UtcMs {
+        UtcMs(hours * 3_600_000)
+    }
+
+    #[test]
+    fn a_key_is_of_a_revision_or_an_attempt_or_of_nothing_that_is_swept() {
+        let of = |text: &str| part(&text.to_owned().try_into().unwrap());
+        let hour = "2026-11-23_14".parse().unwrap();
+        let attempt = "2026-11-23/2026-11-23_14/r12-00000000000000ab";
+        assert_eq!(
+            of("2026-11-23/2026-11-23_14/r12.json"),
+            Some(Part::Revision(hour, 12))
+        );
+        assert_eq!(
+            of(&format!("{attempt}/2026-11-23_14_IDs.txt.xz")),
+            Some(Part::Data(hour, (12, 0xab)))
+        );
+        for other in [
+            attempt,
+            "vault.json",
+            "ledger/12.json",
+            "begin/2026-11-23_14",
+            "2026-11-22/2026-11-23_14/r12.json",
+            "2026-11-23/2026-11-23_14/r012.json",
+            "2026-11-23/2026-11-23_14/r12.json.old",
+            "2026-11-23/2026-11-23_14/r+1.json",
+            "2026-11-23/2026-11-23_14/r12-ab/a",
+            "2026-11-23/2026-11-23_14/r12-00000000000000AB/a",
+            "2026-11-23/2026-11-23_14/r12-00000000000000ab/a/b",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_may_be_committed_or_read_is_left_alone() {
+        let mut there = There::default();
+        let hour = Hour(0);
+        for (revision, attempt, created) in [(1, 1, 0), (2, 2, 10), (3, 3, 20), (3, 3, 90), (4, 4, 70)]
+        {
+            there.take(&Part::Data(hour, (revision, attempt)), at(created));
+        }
+        for (revision, created) in [(1, 1), (2, 11), (3, 21)] {
+            there.take(&Part::Revision(hour, revision), at(created));
+        }
+        let suspects =
+            |there: &There, latest, now| there.suspects(latest, 24 * HOUR, at(now));
+        // the one at the latest revision is what was committed; the fourth is young
+        assert_eq!(suspects(&there, 3, 93), [(1, 1), (2, 2)]);
+        assert_eq!(suspects(&there, 3, 94), [(1, 1), (2, 2), (4, 4)]);
+        // its oldest file counts
+        assert_eq!(suspects(&there, 2, 43), [(1, 1)]);
+        assert_eq!(suspects(&there, 2, 44), [(1, 1), (3, 3)]);
+        // an attempt lasts longer than that
+        assert_eq!(there.suspects(3, HOUR, at(81)), [(1, 1), (2, 2)]);
+        assert_eq!(there.suspects(3, HOUR, at(82)).len(), 3);
+        // a revision is superseded since the next one was committed
+        assert!(there.is_kept_enough(1, 7 * HOUR, at(18)));
+        assert!(!there.is_kept_enough(1, 7 * HOUR, at(17)));
+        assert!(!there.is_kept_enough(3, Duration::ZERO, at(999)));
+        // several at one revision: which of them was committed has to be read
+        there.take(&Part::Data(hour, (3, 9)), at(93));
+        assert_eq!(suspects(&there, 3, 93), [(1, 1), (2, 2), (3, 3), (3, 9)]);
+    }
+}
