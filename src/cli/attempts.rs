@@ -31,7 +31,9 @@ fn note(folder: &Path) -> PathBuf {
 /// One that is not known, or of the future, was never.
 fn is_time(folder: &Path, now: UtcMs) -> bool {
     let bytes = disk::read_bounded(&RealDisk, &note(folder), NOTE_BYTES_MAX);
-    let known = bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let known = bytes
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
     known.is_none_or(|SweptAt { at }| !(at..at.plus_ms(EVERY_MS)).contains(&now))
 }
 
@@ -46,7 +48,9 @@ pub(super) fn sweep(
     if !is_time(folder, at) {
         return Ok(());
     }
-    let swept = vault.sweep(None, keep(setup)).map_err(|why| failure(&why))?;
+    let swept = vault
+        .sweep(None, keep(setup))
+        .map_err(|why| failure(&why))?;
     outcome.swept.attempts += swept.attempts;
     for why in swept.problems {
         alarm!(

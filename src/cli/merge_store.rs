@@ -144,11 +144,7 @@ pub(super) fn with<T>(
 }
 
 /// Merges what lies in the spool in the store, commits it to the vault in the store, and brings the copy here up to date.
-pub(super) fn run(
-    setup: &Setup,
-    args: &MergeArgs,
-    places: [&Address; 2],
-) -> Result<Exit, Failure> {
+pub(super) fn run(setup: &Setup, args: &MergeArgs, places: [&Address; 2]) -> Result<Exit, Failure> {
     if args.dry_run {
         let what = "--dry-run is not possible with a vault in an object store";
         return Err(Failure::new(Exit::Usage, what)

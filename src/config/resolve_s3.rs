@@ -163,8 +163,7 @@ mod tests {
     const SERVERS: &str = "[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a\"\n\
                            [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b\"\ndeliver_to = \"s3://archive/spool\"\n";
     const SPOOL: &str = "data_dir = \"d\"\nspool_dir = \"s3://archive/spool\"\n";
-    const S3: &str =
-        "[s3]\nendpoint = \"https://s3.example.org/\"\n";
+    const S3: &str = "[s3]\nendpoint = \"https://s3.example.org/\"\n";
 
     fn settings(text: &str) -> Result<Settings, Vec<String>> {
         let written = file::read(text).unwrap();
@@ -191,10 +190,7 @@ mod tests {
         let found = settings(&format!("{SPOOL}{several}{SERVERS}")).unwrap();
         assert_eq!(found.s3.unwrap().endpoints.len(), 2);
         for (text, why) in [
-            (
-                format!("{SPOOL}{SERVERS}"),
-                "`s3.endpoint`: it is missing",
-            ),
+            (format!("{SPOOL}{SERVERS}"), "`s3.endpoint`: it is missing"),
             (
                 format!("{S3}{SERVERS}"),
                 "`servers[2].deliver_to`: nobody would merge what is delivered there",

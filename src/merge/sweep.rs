@@ -493,8 +493,7 @@ fn compress(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> Result<bool, S
     if disk.len(plain).map_err(at(plain))?.is_none() {
         return Ok(false);
     }
-    let bytes =
-        disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(at(&paths.seal))?;
+    let bytes = disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(at(&paths.seal))?;
     let seal = Seal::read(&bytes, name).map_err(|source| SweepError::Seal {
         path: paths.seal.clone(),
         source,

@@ -72,7 +72,11 @@ pub fn keys(name: &SegmentName, form: u64) -> Result<[Key; 3], NotAKey> {
     let form = of_form(form);
     keys_of(
         name,
-        [&format!("{form}{segment}"), events, &format!("{form}{seal}")],
+        [
+            &format!("{form}{segment}"),
+            events,
+            &format!("{form}{seal}"),
+        ],
     )
 }
 
@@ -246,7 +250,10 @@ mod tests {
         );
         let (one, two) = ("1".parse().unwrap(), "2".parse().unwrap());
         for (which, key) in keys.iter().enumerate() {
-            assert_eq!(parse(key, &two), Some((name.clone(), File { which, form: 0 })));
+            assert_eq!(
+                parse(key, &two),
+                Some((name.clone(), File { which, form: 0 }))
+            );
             assert_eq!(parse(key, &one), None);
         }
         let redacted = super::keys(&name, 12).unwrap();

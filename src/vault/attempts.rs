@@ -103,7 +103,8 @@ impl There {
     /// committed.
     fn suspects(&self, latest: u64, orphans: Duration, now: UtcMs) -> Vec<Attempt> {
         let of = |revision: u64| self.attempts.range((revision, 0)..=(revision, u64::MAX));
-        let is_suspect = |((revision, _), oldest): &(&Attempt, &UtcMs)| match revision.cmp(&latest) {
+        let is_suspect = |((revision, _), oldest): &(&Attempt, &UtcMs)| match revision.cmp(&latest)
+        {
             std::cmp::Ordering::Less => true,
             std::cmp::Ordering::Equal => 1 < of(latest).count(),
             std::cmp::Ordering::Greater => after(**oldest, orphans.max(2 * ATTEMPT_MAX)) <= now,
@@ -145,9 +146,9 @@ impl InStore<'_> {
             match self.sweep_hour((*hour, there), keep, now) {
                 Ok(attempts) => swept.attempts += attempts,
                 Err(why) if why.is_away() => return Err(why),
-                Err(why) => swept.problems.push(format!(
-                    "what is superseded of hour {hour} is kept: {why}"
-                )),
+                Err(why) => swept
+                    .problems
+                    .push(format!("what is superseded of hour {hour} is kept: {why}")),
             }
         }
         Ok(swept)
@@ -241,7 +242,8 @@ impl InStore<'_> {
     fn delete_attempt(&self, hour: Hour, name: &str) -> Result<(), InStoreError> {
         let mut keys = Vec::new();
         let prefix = format!("{}/{name}/", hour_folder(hour));
-        self.store.list(&prefix, &mut |listed| keys.push(listed.key))?;
+        self.store
+            .list(&prefix, &mut |listed| keys.push(listed.key))?;
         for key in keys {
             self.store.delete(&key)?;
             crash::point(Point::AttemptSwept);
@@ -294,15 +296,15 @@ mod tests {
     fn an_attempt_that_may_be_committed_or_read_is_left_alone() {
         let mut there = There::default();
         let hour = Hour(0);
-        for (revision, attempt, created) in [(1, 1, 0), (2, 2, 10), (3, 3, 20), (3, 3, 90), (4, 4, 70)]
+        for (revision, attempt, created) in
+            [(1, 1, 0), (2, 2, 10), (3, 3, 20), (3, 3, 90), (4, 4, 70)]
         {
             there.take(&Part::Data(hour, (revision, attempt)), at(created));
         }
         for (revision, created) in [(1, 1), (2, 11), (3, 21)] {
             there.take(&Part::Revision(hour, revision), at(created));
         }
-        let suspects =
-            |there: &There, latest, now| there.suspects(latest, 24 * HOUR, at(now));
+        let suspects = |there: &There, latest, now| there.suspects(latest, 24 * HOUR, at(now));
         // the one at the latest revision is what was committed; the fourth is young
         assert_eq!(suspects(&there, 3, 93), [(1, 1), (2, 2)]);
         assert_eq!(suspects(&there, 3, 94), [(1, 1), (2, 2), (4, 4)]);

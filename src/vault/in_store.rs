@@ -305,7 +305,11 @@ impl<'a> InStore<'a> {
         }
     }
 
-    pub(super) fn committed(&self, hour: Hour, revision: u64) -> Result<Option<Committed>, InStoreError> {
+    pub(super) fn committed(
+        &self,
+        hour: Hour,
+        revision: u64,
+    ) -> Result<Option<Committed>, InStoreError> {
         let key = revision_key(hour, revision)?;
         let Some(bytes) = read_whole(self.store, &key, MANIFEST_BYTES_MAX)? else {
             return Ok(None);

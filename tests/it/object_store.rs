@@ -401,7 +401,9 @@ fn what_comes_too_late_by_the_store_s_clock_is_not_created() {
     assert_eq!(listed(&store, "a"), []);
     assert!(0 < server.faulty());
     let mut created = Vec::new();
-    store.list("", &mut |one| created.push(one.created)).unwrap();
+    store
+        .list("", &mut |one| created.push(one.created))
+        .unwrap();
     assert_eq!(created, vec![Some(at("2026-11-23T15:00:00Z")); 4]);
 }
 
@@ -689,7 +691,12 @@ fn what_is_delivered_to_an_object_store_is_merged_as_if_it_had_come_on_a_disk() 
     servers.check("2", NOW, &["deliver"], 0);
     assert!(0 < servers.store.faulty());
     assert_eq!(plainly(servers.segments()), sent);
-    assert!(servers.segments().keys().all(|key| !key.ends_with("000.jsonl")));
+    assert!(
+        servers
+            .segments()
+            .keys()
+            .all(|key| !key.ends_with("000.jsonl"))
+    );
     servers.check("2", NOW, &["deliver"], 4);
     assert_eq!(
         here(&servers.spool("2"), "2"),
@@ -1365,7 +1372,10 @@ fn raw_data_goes_from_the_store_behind_hours_that_are_whole_there_and_rows_stand
         assert!(servers.segments().len() < sent.len());
     }
     servers.check("m1", "2026-11-23T20:40:00Z", &["merge"], 0);
-    assert_eq!(servers.segments().keys().collect::<Vec<_>>(), left.keys().collect::<Vec<_>>());
+    assert_eq!(
+        servers.segments().keys().collect::<Vec<_>>(),
+        left.keys().collect::<Vec<_>>()
+    );
     assert_eq!(own("m1"), left);
     servers.check("m2", KEPT, &["merge"], 4);
 
@@ -1445,7 +1455,11 @@ fn what_is_redacted_lies_nowhere_in_the_store_and_in_no_copy_whoever_is_killed()
     servers.check("m1", NOW, &args, 0);
     assert_eq!(there(), Vec::<PathBuf>::new());
     let names = servers.segments();
-    assert!(names.keys().any(|key| key.contains(".redacted-2.seal.json")));
+    assert!(
+        names
+            .keys()
+            .any(|key| key.contains(".redacted-2.seal.json"))
+    );
     let latest = check_vault(&servers);
     assert_eq!((latest["2026-11-23_13"], latest["left over"]), (2, 0));
     // the copies follow, and a server that delivers once more brings nothing back
@@ -1457,7 +1471,10 @@ fn what_is_redacted_lies_nowhere_in_the_store_and_in_no_copy_whoever_is_killed()
     for merger in ["m2", "m3"] {
         let said = servers.command(merger, NOW, &["merge"]).output().unwrap();
         let words = String::from_utf8_lossy(&said.stderr);
-        assert!(matches!(said.status.code(), Some(0 | 4)), "{merger}: {words}");
+        assert!(
+            matches!(said.status.code(), Some(0 | 4)),
+            "{merger}: {words}"
+        );
         assert_eq!(there(), Vec::<PathBuf>::new(), "{merger}");
     }
     for merger in ["m1", "m2", "m3"] {
