@@ -290,19 +290,19 @@ fn tell_lacks(of: &Checked<'_>, speakers: &[(&str, BTreeSet<Hour>)], problems: &
     let checked = if here.is_empty() {
         String::new()
     } else {
-        format!("{}, ", in_hours(&here))
+        format!("{}, and ", in_hours(&here))
     };
     let rest = if of.told_of_lacks().is_some() {
         format!(
-            ". Checked: {checked}and whether the day's files agree with what certificate.json says of {hours}. Not checked: \
+            ". Checked: {checked}whether the day's files agree with what certificate.json says of {hours}. Not checked: \
              whether that is what was committed"
         )
     } else if here.is_empty() {
         ". Nothing of the day could be checked".to_owned()
     } else {
         format!(
-            ". Checked: {checked}by what is here of {}. Not checked: {hours}, and the day's tables",
-            if here.len() == 1 { "it" } else { "them" }
+            ". Checked: {}, each by what is here of it. Not checked: {hours}, and the day's tables",
+            in_hours(&here)
         )
     };
     what += &rest;
