@@ -5,8 +5,9 @@
 //! HTTP answers, since every server of a set-up draws on the same limit: the first ones of a quarter
 //! of an hour may be spent fast, the rest is spread over what is left of it, so that a budget is
 //! never burnt in a burst and then waited for. Pauses are lengthened a little by chance, so that no
-//! two servers go in step. Each leg of a server has counters and a budget of its own; what the API says of its rate limit
-//! holds for all of them, and a request that one has been promised is not there for another.
+//! two servers go in step. Each leg of a server has counters and a pace of its own. The budget is the server's, since the
+//! limit is the app's; so is what the API says of it, and a request that one leg has been promised is not there for
+//! another.
 
 use std::{
     cell::RefCell,
@@ -26,6 +27,10 @@ const NETWORK_MAX_MS: i64 = 16_000;
 
 /// Answers in the sliding window: less than half of the 50 that X allows an app, for two servers.
 pub const ANSWERS_MAX: usize = 20;
+/// Each further leg may have so many more, for what hits all of them at once …
+const ANSWERS_PER_LEG: usize = 2;
+/// … up to half of the 100 that X allows for a stream in partitions.
+const ANSWERS_OF_LEGS_MAX: usize = 50;
 /// The sliding window of X's rate limits; no limit can hold longer than it.
 pub const WINDOW_MS: i64 = 15 * 60_000;
 
@@ -75,6 +80,8 @@ pub enum Refusal {
     Provisioning,
     /// 429 with the type usage-capped, or 402: paid volume is used up.
     UsageCap,
+    /// 409, or another with the issue of rules: the app has none, or none that are right.
+    NoRules,
     /// 401, 403: token or access.
     Unauthorized,
     /// 400: the request is wrong.
@@ -123,17 +130,67 @@ pub struct Next {
     pub alarm: Option<Kind>,
 }
 
-/// What the API has said last of its rate limit, on which all legs of a server draw, and who has been promised a request
-/// of what is left.
-#[derive(Debug, Clone, Default)]
+/// What all legs of a server draw on: their budget, what the API has said last of its rate limit, and who has been promised a
+/// request.
+#[derive(Debug, Clone)]
 pub struct Allowance(Rc<RefCell<Shared>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     limit: RateLimit,
     /// By the number of the leg: from when on it may ask.
     promised: BTreeMap<usize, UtcMs>,
+    /// The latest answers to all of them, ascending: as many as the budget has.
+    answers: VecDeque<UtcMs>,
+    budget: usize,
+    /// How many legs there are, and how many have a number.
     legs: usize,
+    numbered: usize,
+}
+
+impl Allowance {
+    /// That of so many legs, whose requests of earlier runs got these answers.
+    pub fn new(legs: usize, answers: impl IntoIterator<Item = UtcMs>) -> Self {
+        let legs = legs.max(1);
+        let budget = (ANSWERS_MAX + ANSWERS_PER_LEG * (legs - 1)).min(ANSWERS_OF_LEGS_MAX);
+        let mut answers: Vec<UtcMs> = answers.into_iter().collect();
+        answers.sort_unstable();
+        let spare = answers.len().saturating_sub(budget);
+        Self(Rc::new(RefCell::new(Shared {
+            limit: RateLimit::default(),
+            promised: BTreeMap::new(),
+            answers: answers.into_iter().skip(spare).collect(),
+            budget,
+            legs,
+            numbered: 0,
+        })))
+    }
+}
+
+impl Shared {
+    /// From when on the budget has a request for a leg, beside those that others have been promised; `None`: it has one now.
+    /// When there are fewer than one for every other leg, they are spread.
+    fn allowed(&self, leg: usize, now: UtcMs) -> Option<UtcMs> {
+        let begin = now.plus_ms(-WINDOW_MS);
+        let in_window = self.answers.iter().filter(|at| begin < **at && **at <= now);
+        let in_window: Vec<UtcMs> = in_window.copied().collect();
+        let others = self.promised.iter().filter(|(other, _)| **other != leg);
+        let others: Vec<UtcMs> = others.map(|(_, until)| *until).collect();
+        let taken = in_window.len() + others.len();
+        if taken + self.legs / 2 < self.budget {
+            return None;
+        }
+        let renewed = |place: usize| {
+            let at = in_window.get(place).copied().unwrap_or(now);
+            at.plus_ms(WINDOW_MS).plus_ms(AFTER_RESET_MS)
+        };
+        let left = self.budget.saturating_sub(taken);
+        if left == 0 {
+            return Some(renewed(taken - self.budget));
+        }
+        let last = others.into_iter().max().map_or(now, |last| last.max(now));
+        Some(last.plus_ms(spread(renewed(0).0 - last.0, left as u64)))
+    }
 }
 
 /// Counts what went wrong since a connection held.
@@ -170,7 +227,8 @@ impl Backoff {
     /// At the start of a run: `chance` is another number on every server, `answers` are those that
     /// earlier runs got.
     pub fn new(chance: u32, answers: impl IntoIterator<Item = UtcMs>) -> Self {
-        Self::of_leg(chance, answers, &Allowance::default())
+        let answers: Vec<UtcMs> = answers.into_iter().collect();
+        Self::of_leg(chance, answers.clone(), &Allowance::new(1, answers))
     }
 
     /// That of one of several legs, which share what the API allows.
@@ -181,8 +239,8 @@ impl Backoff {
     ) -> Self {
         let leg = {
             let mut shared = allowance.0.borrow_mut();
-            shared.legs += 1;
-            shared.legs
+            shared.numbered += 1;
+            shared.numbered
         };
         let mut answers: Vec<UtcMs> = answers.into_iter().collect();
         answers.sort_unstable();
@@ -206,8 +264,11 @@ impl Backoff {
     pub fn first(&mut self, now: UtcMs) -> Next {
         let is_spread = PACE_MS.len() < self.in_window(now).count();
         let until = if is_spread { self.allowed(now) } else { None };
+        let of_all = self.allowance.0.borrow().allowed(self.leg, now);
+        let until = until.max(of_all).unwrap_or(now);
+        self.promise(until);
         Next {
-            until: until.unwrap_or(now),
+            until,
             why: Why::Budget,
             alarm: None,
         }
@@ -218,6 +279,10 @@ impl Backoff {
         let mut shared = self.allowance.0.borrow_mut();
         shared.limit = limit;
         shared.promised.remove(&self.leg);
+        shared.answers.push_back(now);
+        if shared.budget < shared.answers.len() {
+            shared.answers.pop_front();
+        }
         drop(shared);
         self.answers.push_back(now);
         if ANSWERS_MAX < self.answers.len() {
@@ -267,10 +332,14 @@ impl Backoff {
             },
             _ => next,
         };
-        let mut shared = self.allowance.0.borrow_mut();
-        shared.promised.insert(self.leg, next.until);
-        drop(shared);
+        self.promise(next.until);
         next
+    }
+
+    /// From then on the request is its.
+    fn promise(&self, until: UtcMs) {
+        let mut shared = self.allowance.0.borrow_mut();
+        shared.promised.insert(self.leg, until);
     }
 
     fn refused(
@@ -302,6 +371,8 @@ impl Backoff {
             }
             Refusal::Provisioning => (MINUTE_MS, Why::Provisioning, None),
             Refusal::UsageCap => (WINDOW_MS, Why::UsageCap, Some(Kind::Refused)),
+            // a person has to push some, and does not want to wait then
+            Refusal::NoRules => (MINUTE_MS, Why::NoRules, Some(Kind::Rules)),
             Refusal::Unauthorized => {
                 let wait_ms = doubling(10_000, count(&mut self.unauthorized), WINDOW_MS);
                 (wait_ms, Why::Unauthorized, Some(Kind::Refused))
@@ -345,6 +416,13 @@ impl Backoff {
             .zip(self.in_window(now).next_back());
         let mut until = ends.map_or(now, |(first, last)| self.paced(now, (first, last)));
         let last = ends.map_or(now, |(_, last)| last);
+        until = until.max(
+            self.allowance
+                .0
+                .borrow()
+                .allowed(self.leg, now)
+                .unwrap_or(now),
+        );
         let limit = self.limit();
         if let (Some(remaining), Some(reset)) = (limit.remaining, limit.reset)
             && now < reset
@@ -526,7 +604,7 @@ mod tests {
 
     #[test]
     fn what_the_api_has_left_is_promised_to_one_leg_only() {
-        let allowance = Allowance::default();
+        let allowance = Allowance::new(5, []);
         let mut legs: Vec<Backoff> = (0..5)
             .map(|chance| Backoff::of_leg(chance, [], &allowance))
             .collect();
@@ -549,10 +627,97 @@ mod tests {
         ascending.dedup();
         assert!(until.is_sorted() && ascending.len() >= 4, "{until:?}");
         // one leg's failures are its own
-        let mut other = Backoff::of_leg(9, [], &Allowance::default());
+        let mut other = backoff();
         other.ended(START, refused(Refusal::Server));
         let next = legs[0].ended(reset.plus_ms(WINDOW_MS), refused(Refusal::Server));
         assert!(is_about(next.until.0 - reset.plus_ms(WINDOW_MS).0, 5_000));
+    }
+
+    /// Legs of one server, and when each got an answer.
+    struct Legs {
+        all: Vec<Backoff>,
+        until: Vec<UtcMs>,
+        answers: Vec<UtcMs>,
+    }
+
+    impl Legs {
+        fn start(count: usize, answers: Vec<UtcMs>, now: UtcMs) -> Self {
+            let allowance = Allowance::new(count, answers.clone());
+            let mut all: Vec<Backoff> = (0..)
+                .take(count)
+                .map(|chance| Backoff::of_leg(chance, [], &allowance))
+                .collect();
+            let until = all.iter_mut().map(|leg| leg.first(now).until).collect();
+            Self {
+                all,
+                until,
+                answers,
+            }
+        }
+
+        /// The next leg asks, gets a stream of an API that says nothing of its limit, and loses it after so long.
+        fn next(&mut self, lasts_ms: i64) {
+            let (leg, at) = self
+                .until
+                .iter()
+                .copied()
+                .enumerate()
+                .min_by_key(|one| one.1)
+                .unwrap();
+            self.answers.push(at);
+            self.all[leg].answered(at, RateLimit::default());
+            self.until[leg] = self.all[leg]
+                .ended(at.plus_ms(lasts_ms), End::Dropped)
+                .until;
+        }
+
+        fn most(&self) -> usize {
+            let mut answers = self.answers.clone();
+            answers.sort_unstable();
+            let in_window = |at: &UtcMs| {
+                let end = at.plus_ms(WINDOW_MS);
+                answers
+                    .iter()
+                    .filter(|other| at <= *other && **other < end)
+                    .count()
+            };
+            answers.iter().map(in_window).max().unwrap_or(0)
+        }
+    }
+
+    #[test]
+    fn the_legs_of_a_server_have_one_budget_also_across_restarts() {
+        for count in [1, 2, 5, 20] {
+            let budget = (ANSWERS_MAX + 2 * (count - 1)).min(ANSWERS_OF_LEGS_MAX);
+            let mut legs = Legs::start(count, Vec::new(), START);
+            // all of them ask at once, and what ends them all at once is no reason to wait
+            assert!(legs.until.iter().all(|until| *until == START), "{count}");
+            for _ in 0..count {
+                legs.next(60_000);
+            }
+            assert!(
+                legs.until
+                    .iter()
+                    .all(|until| *until == START.plus_ms(60_000)),
+                "{count}"
+            );
+            for _ in 0..600 {
+                legs.next(10);
+            }
+            assert!(legs.most() <= budget, "{count}: {}", legs.most());
+            // started again and again, with what the events of earlier runs tell
+            let mut now = *legs.answers.iter().max().unwrap();
+            let mut answers = legs.answers;
+            for _ in 0..20 {
+                let mut again = Legs::start(count, answers, now);
+                for _ in 0..count {
+                    again.next(10);
+                }
+                now = now.max(*again.answers.iter().max().unwrap()).plus_ms(2_000);
+                assert!(again.most() <= budget, "{count}: {}", again.most());
+                answers = again.answers;
+            }
+        }
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl Collect {
             server: "1".parse()?,
             wires: {
                 let settings = X {
+                    rules: Vec::new(),
                     stream: XStream::Sample,
                     base_url: self.base_url.clone(),
                     bearer_token_file: PathBuf::new(),

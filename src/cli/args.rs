@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Report(super::report::ReportArgs),
     /// Has the ledger's last line stamped by a time-stamping authority, if that is due
     Witness(super::witness::WitnessArgs),
+    /// Shows the rules of X's filtered stream, or makes them those of the configuration
+    Rules(super::rules::RulesArgs),
     /// Takes posts out of the archive on request
     Redact(super::redact::RedactArgs),
     /// Copies days for sharing inside a team, with keyed hashes in the place of ids

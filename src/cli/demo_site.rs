@@ -19,7 +19,7 @@ use crate::{
     config::{
         file::Written,
         rehearsal::{Scenery, Simulated},
-        settings::{Fields, Platform, Role, Server, Settings},
+        settings::{Fields, Platform, Role, Server, Settings, XStream},
     },
     period::UtcMs,
     segment::{seal::SEAL_BYTES_MAX, seal::Seal, spool},
@@ -219,6 +219,9 @@ impl Site {
             };
             let text = scenery.to_toml(&self.written, &self.settings.servers, server);
             disk::put(&RealDisk, &self.config(server), text.as_bytes())?;
+        }
+        if self.settings.x.stream == XStream::Filtered {
+            self.stage(self.primary()?, &["rules", "push"])?;
         }
         Ok(simulator)
     }

@@ -3,7 +3,7 @@
 use super::{
     exit::Failure,
     finding::{Finding, State, fail, failed, ok, warn},
-    probe,
+    probe, rules,
     setup::{self, Setup},
     store, witness,
 };
@@ -12,7 +12,7 @@ use crate::{
     config::{
         address::{SshTarget, Target},
         proxy::Proxies,
-        settings::{Platform, Role, Server, Settings},
+        settings::{Platform, Role, Server, Settings, XStream},
     },
     deliver::{
         over_ssh,
@@ -25,7 +25,7 @@ use crate::{
         s3::{address::Address, probe::WRITERS},
     },
     publish::{address::Site, answer::Trouble, osf::Osf},
-    segment::name::ServerId,
+    segment::{name::ServerId, rules::hash},
     source::{bluesky::wire::Subscribe, x::wire::Api},
     text::plural,
     vault::{identity::Identity, in_store},
@@ -43,7 +43,13 @@ const CLOCK_OFF_MAX_MS: i64 = 5_000;
 /// Whether the stream can be had here, and the clock.
 pub(super) fn stream(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
     match setup.settings.source {
-        Platform::X => api(setup, proxies),
+        Platform::X => {
+            let mut found = api(setup, proxies);
+            if setup.settings.x.stream == XStream::Filtered {
+                found.push(rules_of(setup));
+            }
+            found
+        }
         Platform::Bluesky => endpoints(setup, proxies),
     }
 }
@@ -148,10 +154,11 @@ fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
         let hint = "something else answers in its place: a portal that wants a login, a proxy, a page about maintenance";
         return vec![fail("token", format!("not the API: {why}"), hint)];
     }
+    let stream = settings.x.stream.word();
     let opens = partition.map_or_else(
-        || "the stream opens".to_owned(),
+        || format!("the stream {stream} opens"),
         |partition| {
-            let (stream, number) = (settings.x.stream.word(), partition.number());
+            let number = partition.number();
             format!("the stream {stream} opens: partition {number} was tried")
         },
     );
@@ -160,18 +167,36 @@ fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
         (200, false) => vec![ok("token", opens)],
         (400, true) => {
             let second = ask(false).map(|answer| answer.status);
-            let opens = if let Ok(status) = second {
-                token_finding(status)
-            } else {
-                token_finding(0)
-            };
+            let opens = token_finding(stream, second.unwrap_or(0));
             let hint = "it is given up by itself; set x.backfill = false, or ask X for redundant connections and backfill";
             vec![opens, warn("backfill", "not granted to this app", hint)]
         }
-        (status, _) => vec![token_finding(status)],
+        (status, _) => vec![token_finding(stream, status)],
     };
     found.extend(clock);
     found
+}
+
+/// Whether the rules in force are those of the configuration.
+fn rules_of(setup: &Setup) -> Finding {
+    let configured = &setup.settings.x.rules;
+    let in_force = match rules::Door::new(setup).and_then(|door| door.in_force()) {
+        Ok(in_force) => in_force,
+        Err(why) => return failed("rules", why),
+    };
+    let count = plural(in_force.len() as u64, "rule is", "rules are");
+    if hash(&in_force) == hash(configured) {
+        return ok("rules", format!("{count} in force, as configured"));
+    }
+    let what = format!(
+        "{count} in force, and these are not the {} configured ones",
+        configured.len()
+    );
+    warn(
+        "rules",
+        what,
+        "`twinstream rules show` tells both, `twinstream rules push` makes them so",
+    )
 }
 
 /// The platform counts connections: one more could end the one that collects. The lock's file is not made
@@ -185,9 +210,9 @@ fn is_collecting(setup: &Setup) -> bool {
         )
 }
 
-fn token_finding(status: u16) -> Finding {
+fn token_finding(stream: &str, status: u16) -> Finding {
     match status {
-        200 => ok("token", "the stream opens"),
+        200 => ok("token", format!("the stream {stream} opens")),
         401 => fail(
             "token",
             "refused (401)",
@@ -195,8 +220,13 @@ fn token_finding(status: u16) -> Finding {
         ),
         403 => fail(
             "token",
-            "refused (403)",
-            "the app's contract does not include the sampled stream",
+            format!("refused (403): the app may not have the stream {stream}"),
+            "look in X's developer portal what the app's contract or plan includes",
+        ),
+        409 => fail(
+            "token",
+            format!("known, but the stream {stream} has no rules (409)"),
+            "`twinstream rules push` makes X have those of the configuration",
         ),
         402 => fail(
             "token",

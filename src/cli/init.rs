@@ -61,9 +61,12 @@ pub(crate) struct InitArgs {
     /// The file with the app's bearer token
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Which of X's streams: about 1 % of all posts, 10 %, or all; your contract says which [default: sample]
-    #[arg(long, value_name = "STREAM", value_parser = ["sample", "sample10", "firehose"])]
+    /// Which of X's streams: about 1 % of all posts, 10 %, all, or those that match rules; your contract or plan says which [default: sample]
+    #[arg(long, value_name = "STREAM", value_parser = ["sample", "sample10", "firehose", "filtered"])]
     stream: Option<String>,
+    /// A rule of the filtered stream (repeatable), in X's language
+    #[arg(long, value_name = "RULE")]
+    rule: Vec<String>,
     /// The API's address
     #[arg(long, value_name = "URL", hide = true)]
     base_url: Option<String>,
@@ -196,6 +199,9 @@ fn tell(args: &InitArgs, host: &str, answers: &mut Answers) {
     set(&mut answers.vault_dir, args.vault_dir.as_ref());
     set(&mut answers.token_file, args.token_file.as_ref());
     set(&mut answers.stream, args.stream.as_ref());
+    if !args.rule.is_empty() {
+        answers.rules.clone_from(&args.rule);
+    }
     set(&mut answers.base_url, args.base_url.as_ref());
     set(&mut answers.timezone, args.timezone.as_ref());
     set(&mut answers.primary, args.primary.as_ref());
@@ -261,7 +267,7 @@ fn a_zone(answer: &str) -> Result<(), String> {
 }
 
 fn a_stream(answer: &str) -> Result<(), String> {
-    let known = ["sample", "sample10", "firehose"];
+    let known = ["sample", "sample10", "firehose", "filtered"];
     let why = || format!("{answer:?} is none of them");
     known.contains(&answer).then_some(()).ok_or_else(why)
 }
@@ -273,8 +279,23 @@ fn ask(host: &str, answers: &mut Answers) -> Result<(), Failure> {
         answers.data_dir = Some(question("Folder for the data", &proposed)?.into());
     }
     if answers.stream.is_none() && !answers.is_bluesky {
-        let about = "X's stream: sample, sample10 or firehose";
+        let about = "X's stream: sample, sample10, firehose or filtered";
         answers.stream = Some(checked(about, "sample", a_stream)?);
+    }
+    if answers.is_filtered() && answers.rules.is_empty() {
+        let about = "A rule of the filtered stream, such as: climate lang:en -is:retweet";
+        let a_rule = |answer: &str| match answer {
+            "" => Err("without a rule X sends nothing".to_owned()),
+            _ => Ok(()),
+        };
+        answers.rules.push(checked(about, "", a_rule)?);
+        loop {
+            let more = question("Another rule (empty: no more)", "")?;
+            if more.is_empty() {
+                break;
+            }
+            answers.rules.push(more);
+        }
     }
     if answers.token_file.is_none() && !answers.is_bluesky {
         let proposed = "/etc/twinstream/x-bearer-token";
@@ -428,6 +449,9 @@ fn next(path: &Path, answers: &Answers) -> String {
     }
     let config = format!("--config {}", path.display());
     steps.push(format!("  twinstream {config} config check"));
+    if answers.is_filtered() {
+        steps.push(format!("  twinstream {config} rules push"));
+    }
     steps.push(format!("  twinstream {config} check"));
     steps.push(format!("  twinstream {config} service install"));
     steps.join("\n") + "\n"

@@ -39,6 +39,7 @@ mod pseudonymise;
 mod publish;
 mod redact;
 mod report;
+mod rules;
 mod run;
 mod scratch;
 mod service;
@@ -90,6 +91,7 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Publish(args) => publish::run(&cli.global, args),
         Command::Report(args) => report::run(&cli.global, args),
         Command::Witness(args) => witness::run(&cli.global, args),
+        Command::Rules(args) => rules::run(&cli.global, args),
         Command::Redact(args) => redact::run(&cli.global, args),
         Command::Pseudonymise(args) => pseudonymise::run(&cli.global, args),
         Command::Status(args) => status::run(&cli.global, args),

@@ -23,7 +23,7 @@ use crate::{
     period::Hour,
     place::decide::Asks,
     share::Share,
-    source::{Source, key::Key},
+    source::{Stream, key::Key},
     text::plural,
     vault::redactions::Redactions,
     world::{
@@ -130,12 +130,12 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     if args.deleted {
         return run_deleted(setup, args.json);
     }
-    let source = setup.stream().source;
-    let ids = args.ids.as_deref().map(|file| read_ids(source, file));
+    let stream = setup.stream();
+    let ids = args.ids.as_deref().map(|file| read_ids(stream, file));
     let Named { ids, records } = ids.transpose()?.unwrap_or_default();
     let mut request = Request {
         ids,
-        authors: authors(source, args)?,
+        authors: authors(stream, args)?,
         reason: args.reason.trim().to_owned(),
         share: args.share,
     };
@@ -329,19 +329,20 @@ fn passes(job: Job<'_>, settle: &dyn Fn() -> Result<(), Failure>) -> Result<Outc
         .hint("the posts are on the list: the next merge that can, takes them out"))
 }
 
-fn authors(source: &dyn Source, args: &RedactArgs) -> Result<BTreeSet<Key>, Failure> {
+fn authors(stream: Stream, args: &RedactArgs) -> Result<BTreeSet<Key>, Failure> {
     let parsed = args.authors.iter().map(|text| {
-        source.author_key(text).ok_or_else(|| {
+        stream.source.author_key(text).ok_or_else(|| {
             Failure::new(Exit::Usage, format!("--author {text:.40?} is no id")).hint(format!(
                 "{}; nothing was taken out",
-                source.words().account_by
+                stream.words().account_by
             ))
         })
     });
     parsed.collect()
 }
 
-fn read_ids(source: &dyn Source, file: &Path) -> Result<Named, Failure> {
+fn read_ids(stream: Stream, file: &Path) -> Result<Named, Failure> {
+    let source = stream.source;
     let path = file.display();
     let cannot = |why: String| Failure::new(Exit::Usage, format!("cannot use {path}: {why}"));
     let text = users_file::read_text(file, IDS_BYTES_MAX).map_err(|why| {
@@ -362,7 +363,7 @@ fn read_ids(source: &dyn Source, file: &Path) -> Result<Named, Failure> {
             named.records.insert(line.to_owned(), account);
         } else {
             let what = format!("line {} is no post id: {line:.40?}", number + 1);
-            let hint = format!("{}; nothing was taken out", source.words().named_by);
+            let hint = format!("{}; nothing was taken out", stream.words().named_by);
             return Err(cannot(what).hint(hint));
         }
     }

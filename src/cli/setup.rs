@@ -29,8 +29,8 @@ use crate::{
     },
     segment::name::Partition,
     source::{
-        BLUESKY, FIREHOSE, SAMPLE, SAMPLE10, Stream, bluesky::wire::Subscribe, wire::Wire,
-        x::wire::Api,
+        BLUESKY, FILTERED, FIREHOSE, SAMPLE, SAMPLE10, Stream, bluesky::wire::Subscribe,
+        wire::Wire, x::wire::Api,
     },
     vault::identity,
     world::{
@@ -100,6 +100,7 @@ pub(crate) const fn stream(settings: &Settings) -> Stream {
             XStream::Sample => SAMPLE,
             XStream::Sample10 => SAMPLE10,
             XStream::Firehose => FIREHOSE,
+            XStream::Filtered => FILTERED,
         },
         Platform::Bluesky => BLUESKY,
     }

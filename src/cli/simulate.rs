@@ -62,17 +62,17 @@ They are at ws://127.0.0.1:8081/subscribe and ws://127.0.0.1:8082/subscribe.
 A file of faults has entries like these (times: "500ms", "90s", "1h30m" of its clock):
   [[fault]]
   at = "10m"         # after the start; or every = "7m"
-  for = "90s"        # how long; for brief stall slow quiet lockout portal status refuse upstream
-                     # loss clamp
+  for = "90s"        # how long; for brief stall slow quiet lockout portal status rules refuse
+                     # upstream loss clamp
   kind = "stall"     # drop reset cut stall slow quiet garbage duplicates lockout status
-                     # error_frame refuse upstream gzip_damage no_trailer; of Bluesky: drop reset
-                     # cut brief stall quiet garbage duplicates portal status refuse upstream stale
-                     # close_frame loss clamp unknown_dictionary
+                     # rules error_frame refuse upstream gzip_damage no_trailer; of Bluesky: drop
+                     # reset cut brief stall quiet garbage duplicates portal status refuse upstream
+                     # stale close_frame loss clamp unknown_dictionary
   listener = 1       # only this port; connection = 2: only the second stream on it
 and of some kinds:
   drop: trailer = true          slow: bytes_per_s = 20       duplicates: count = 10
   lockout: close = true         garbage: line = "torn", bytes = 2097152
-  status: status = 429, issue = "too_many" (rate too_many provisioning usage_cap)
+  status: status = 429, issue = "too_many" (rate too_many provisioning usage_cap); so of rules
   error_frame: disconnect_type = "OperationalDisconnect"; or close = false, count = 3
   stale: pings = false          loss: one_in = 20            clamp: window = "10m"
   close_frame: code = 1001, reason = "going away"
@@ -94,9 +94,9 @@ With --smtp FOLDER it takes mail too; a line `smtp 127.0.0.1:…` says where. It
   for = "2h"
   kind = "down"      # down slow refuse greylist drop lose_reply
 
-The truth log has one JSON object a line: `at`, `event` (start request open sent keep_alive fault
-hit close port subscribe begin update delivered slow_reader unsubscribe exists mail mail_refused
-smtp_port osf osf_stored stop), and what belongs to it.
+The truth log has one JSON object a line: `at`, `event` (start request rules open sent keep_alive
+fault hit close port subscribe begin update delivered slow_reader unsubscribe exists mail
+mail_refused smtp_port osf osf_stored stop), and what belongs to it.
 docs/simulate.md has every key and event in full."#;
 
 #[derive(Debug, clap::Args)]

@@ -105,6 +105,7 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
             Platform::X => settings.x.stream.partitions(),
             Platform::Bluesky => 0,
         },
+        has_rules: setup.stream().source.has_rules(setup.stream().word),
         ids_max: settings
             .publish
             .as_ref()

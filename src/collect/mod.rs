@@ -28,6 +28,7 @@ mod handshake;
 mod http;
 mod outbox;
 mod progress;
+mod rules;
 mod run;
 mod scribe;
 mod session;

@@ -167,6 +167,11 @@ impl Outbox {
         self.pulse.borrow_mut().disconnected(now);
     }
 
+    /// Whether a response is coming.
+    pub(super) fn is_connected(&self) -> bool {
+        self.pulse.borrow().is_connected()
+    }
+
     /// Stamps bytes that have just been read.
     pub(super) fn stamp(&self) -> Reading {
         let reading = self.read();

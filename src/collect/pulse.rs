@@ -5,7 +5,10 @@
 
 use crate::{
     period::{Interval, Minute, UtcMs},
-    segment::event::{Alive, Disconnected, Down, What},
+    segment::{
+        event::{Alive, Disconnected, Down, What},
+        rules::Told,
+    },
 };
 
 /// A silence that a record is worth: the stream brings dozens of posts a second.
@@ -35,6 +38,8 @@ pub struct Pulse {
     awake: UtcMs,
     /// The time in which this process did not run, as far as it is known.
     asleep: Option<Interval>,
+    /// What the platform told last of its rules.
+    rules: Option<Told>,
 }
 
 impl Pulse {
@@ -58,6 +63,7 @@ impl Pulse {
             }),
             awake: now,
             asleep: None,
+            rules: None,
         }
     }
 
@@ -85,6 +91,15 @@ impl Pulse {
                     down.why = Some(*why);
                 }
             }
+            What::Rules {
+                sha256, configured, ..
+            } => {
+                self.rules = Some(Told {
+                    at,
+                    sha256: sha256.clone(),
+                    configured: configured.clone(),
+                });
+            }
             _ => (),
         }
     }
@@ -108,6 +123,9 @@ impl Pulse {
         if let Some(down) = &mut self.down {
             down.since = down.since.plus_ms(step_ms);
         }
+        if let Some(rules) = &mut self.rules {
+            rules.at = rules.at.plus_ms(step_ms);
+        }
         if let Some(offset_ms) = &mut self.clock_offset_ms {
             *offset_ms -= step_ms;
         }
@@ -123,6 +141,11 @@ impl Pulse {
     pub fn disconnected(&mut self, at: UtcMs) {
         self.end_silence(at);
         self.silent_since = None;
+    }
+
+    /// Whether a response is coming.
+    pub fn is_connected(&self) -> bool {
+        self.silent_since.is_some()
     }
 
     /// Bytes have arrived.
@@ -209,6 +232,7 @@ impl Pulse {
             connected: self.silent_since.is_some(),
             down: self.down.clone().filter(|_| self.silent_since.is_none()),
             asleep: self.asleep.take(),
+            rules: self.rules.clone(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! the disk and its halts, the room in the queue, and what the API allows.
 
 use std::{
+    cell::RefCell,
     io,
     path::{Path, PathBuf},
     rc::Rc,
@@ -11,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, oneshot},
+    sync::{Notify, Semaphore, oneshot},
     task::{JoinSet, LocalSet},
 };
 use tracing::{Instrument as _, Span};
@@ -22,6 +23,7 @@ use super::{
     halt::{Halt, Stop},
     outbox::{Outbox, QUEUE_BYTES},
     progress::Progress,
+    rules::Rules,
     scribe::{self, Desk},
     session::{Outcome, Session},
 };
@@ -180,13 +182,15 @@ impl Collector {
             tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
         }
         let lefts = lefts(&collector, &spool, recovered).map_err(spool_error)?;
+        let answers = lefts.iter().flat_map(|left| left.answers.iter().copied());
+        let allowance = Allowance::new(lefts.len(), answers);
         let house = House {
             collector,
             endpoints,
             spool,
             halt,
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),
-            allowance: Allowance::default(),
+            allowance,
         };
         let result = runtime.block_on(collect(house, lefts));
         // an address that is still being looked up is not waited for
@@ -378,6 +382,7 @@ async fn run_leg(
     for left in &past.recovered {
         tell_recovered(&outbox, left);
     }
+    let connected = Notify::new();
     let mut driver = Driver {
         session: Session {
             wire,
@@ -385,6 +390,7 @@ async fn run_leg(
             outbox: &outbox,
             halt,
             clock: &collector.clock,
+            connected: &connected,
         },
         backoff: Backoff::of_leg(run.id.0, past.answers, &house.allowance),
         endpoints: &house.endpoints,
@@ -398,6 +404,7 @@ async fn run_leg(
     tokio::select! {
         () = driver.attempts() => (),
         () = outbox.tick() => (),
+        () = tend_rules(house, (wire, leg), &outbox, &connected) => (),
     }
     let why = halt.state().stop;
     outbox.finish(match &why {
@@ -409,6 +416,28 @@ async fn run_leg(
         Some(Stop::Trouble(what)) => Err(CollectError::Disk(what)),
         Some(Stop::Signal) | None => Ok(()),
     }
+}
+
+/// Has the rules asked for; never ends.
+async fn tend_rules(
+    house: &House,
+    (wire, leg): (&dyn Wire, &Leg),
+    outbox: &Outbox,
+    connected: &Notify,
+) {
+    let Some(endpoint) = house.endpoints.first() else {
+        return std::future::pending().await;
+    };
+    let rules = Rules {
+        wire,
+        leg,
+        outbox,
+        endpoint,
+        clock: &house.collector.clock,
+        connected,
+        said: RefCell::default(),
+    };
+    rules.tend().await;
 }
 
 /// The run that begins now. Its number is durable before anything of it is written.

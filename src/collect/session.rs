@@ -3,6 +3,7 @@
 use std::{pin::pin, task::Poll, time::Duration};
 
 use hyper::{HeaderMap, Response, header};
+use tokio::sync::Notify;
 
 use super::{
     connect::Endpoint,
@@ -65,6 +66,8 @@ pub(super) struct Session<'a> {
     pub(super) outbox: &'a Outbox,
     pub(super) halt: &'a Halt,
     pub(super) clock: &'a Clock,
+    /// Told of each connection that is made.
+    pub(super) connected: &'a Notify,
 }
 
 /// How far the reading of a response is, in the steady time.
@@ -289,6 +292,7 @@ impl Session<'_> {
             transaction: word(response.headers(), "x-transaction-id"),
         });
         self.outbox.connected();
+        self.connected.notify_one();
         match resume {
             Resume::Live => tracing::info!("connected"),
             Resume::Minutes(minutes) => {
@@ -438,6 +442,11 @@ impl Session<'_> {
             self.outbox.event(What::ReplayClamped { asked, first });
         }
         self.outbox.counted(portion.lines, portion.keep_alives);
+        if self.brings_what_rules_choose() && 0 < portion.keep_alives {
+            // there was nothing to bring
+            reading.last.arrival = Some(at.steady);
+            reading.last_post = at.steady;
+        }
         if !reading.heard && 0 < portion.lines + portion.keep_alives {
             reading.heard = true;
             self.heard(reading.date_offset_ms);
@@ -452,6 +461,11 @@ impl Session<'_> {
                 reading.disconnect.get_or_insert(word);
             }
         }
+    }
+
+    /// Whether nobody can say how many posts are to come.
+    fn brings_what_rules_choose(&self) -> bool {
+        self.wire.rules().is_some()
     }
 
     fn check_silence(&self, reading: &mut Progress) -> Option<Fault> {

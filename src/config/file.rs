@@ -25,6 +25,7 @@ pub const KEYS: &[&str] = &[
     "s3.ca_file",
     "x.stream",
     "x.partitions",
+    "x.rules",
     "x.base_url",
     "x.bearer_token_file",
     "x.fields",
@@ -90,8 +91,10 @@ pub const SERVER_KEYS: &[&str] = &[
 ];
 
 /// Keys that hold a list of tables, and the keys of these, which all hold texts.
-pub const TABLE_KEYS: &[(&str, &[&str])] =
-    &[("dataset.creators", &["name", "orcid", "affiliation"])];
+pub const TABLE_KEYS: &[(&str, &[&str])] = &[
+    ("dataset.creators", &["name", "orcid", "affiliation"]),
+    ("x.rules", &["value", "tag"]),
+];
 
 /// What is wrong with a configuration: where, which key, why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

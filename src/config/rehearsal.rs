@@ -18,6 +18,7 @@ use super::{
 const KEPT: &[&str] = &[
     "x.stream",
     "x.partitions",
+    "x.rules",
     "x.fields",
     "x.backfill",
     "x.max_line",

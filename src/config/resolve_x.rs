@@ -1,19 +1,27 @@
 //! `[x]` → what cannot be wrong, and which parts of a stream a server collects.
 
 use super::{
-    file::{Entry, Value},
+    file::{Entry, Table, Value},
     resolve::Resolving,
     settings::{Fields, X, XStream},
 };
-use crate::segment::name::Partition;
+use crate::segment::{name::Partition, rules::Rule};
 
 /// A line's length.
 const MAX_LINE: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
 
-const STREAMS: [(&str, XStream); 3] = [
+/// A rule's length that X takes from any app; from most it takes half of it. That, and which operators a rule may have,
+/// is a matter of the contract, and X's to say.
+const RULE_CHARS_MAX: usize = 2_048;
+
+/// So many rules an app may have.
+const RULES_MAX: usize = 1_000;
+
+const STREAMS: [(&str, XStream); 4] = [
     ("sample", XStream::Sample),
     ("sample10", XStream::Sample10),
     ("firehose", XStream::Firehose),
+    ("filtered", XStream::Filtered),
 ];
 
 impl Resolving<'_> {
@@ -29,8 +37,10 @@ impl Resolving<'_> {
                 "it takes \"64KiB\" to \"1GiB\"",
             );
         }
+        let stream = self.one_of("x.stream", &STREAMS);
         X {
-            stream: self.stream(),
+            stream,
+            rules: self.rules(stream),
             base_url,
             bearer_token_file: self.path("x.bearer_token_file"),
             fields: self.one_of("x.fields", &[("core", Fields::Core), ("all", Fields::All)]),
@@ -39,21 +49,85 @@ impl Resolving<'_> {
         }
     }
 
-    fn stream(&mut self) -> XStream {
-        let key = "x.stream";
-        if self.text(key) == "filtered" {
-            let line = self.line(key);
-            let why =
-                "the filtered stream cannot be collected yet: its rules would not be recorded";
+    fn rules(&mut self, stream: XStream) -> Vec<Rule> {
+        const KEY: &str = "x.rules";
+        const HINT: &str = "write rules = [{ value = \"climate lang:en\", tag = \"climate\" }]";
+        let found = self.find(KEY);
+        let line = found.as_ref().and_then(|(_, line)| *line);
+        let tables = match found {
+            Some((Value::Tables(tables), _)) if stream == XStream::Filtered => tables,
+            Some(_) if stream != XStream::Filtered => {
+                let why = format!("the stream {:?} has no rules", stream.word());
+                self.wrong(
+                    line,
+                    KEY,
+                    why,
+                    "leave them away, or take stream = \"filtered\"",
+                );
+                return Vec::new();
+            }
+            Some(_) => {
+                self.wrong(line, KEY, "it takes a list of at least one rule", HINT);
+                return Vec::new();
+            }
+            None if stream == XStream::Filtered => {
+                let why = "it is missing: without a rule X sends nothing";
+                self.wrong(None, KEY, why, HINT);
+                return Vec::new();
+            }
+            None => return Vec::new(),
+        };
+        let rules: Vec<Rule> = tables.iter().map(|table| self.rule(table)).collect();
+        if RULES_MAX < rules.len() {
+            let why = format!("there are {}, and X takes {RULES_MAX}", rules.len());
+            self.wrong(line, KEY, why, "join rules with OR");
+        }
+        let mut values: Vec<&str> = rules.iter().map(|rule| rule.value.as_str()).collect();
+        values.sort_unstable();
+        if let Some(twice) = values.windows(2).find(|two| two.first() == two.last()) {
+            let value = twice.first().copied().unwrap_or_default();
+            let why = format!("the rule {value:?} stands there twice");
             self.wrong(
                 line,
-                key,
+                KEY,
                 why,
-                "take \"sample\", \"sample10\" or \"firehose\"",
+                "X takes each value once: one rule has one tag",
             );
-            return XStream::Sample;
         }
-        self.one_of(key, &STREAMS)
+        rules
+    }
+
+    fn rule(&mut self, table: &Table) -> Rule {
+        const KEY: &str = "x.rules";
+        let line = Some(table.line);
+        let mut text = |name: &str| {
+            let text = table.texts.get(name).map_or("", |text| text.trim());
+            if text.chars().any(char::is_control) {
+                let why = format!("a rule's {name} has more than one line");
+                self.wrong(line, KEY, why, "write it on one line");
+            }
+            text.to_owned()
+        };
+        let rule = Rule {
+            value: text("value"),
+            tag: text("tag"),
+            id: String::new(),
+        };
+        if rule.value.is_empty() {
+            let hint = "write value = \"climate lang:en\"";
+            self.wrong(line, KEY, "a rule has no value", hint);
+        }
+        let chars = rule.value.chars().count();
+        if RULE_CHARS_MAX < chars {
+            let why = format!("a rule has {chars} characters, X takes at most {RULE_CHARS_MAX}");
+            self.wrong(
+                line,
+                KEY,
+                why,
+                "make two rules of it: posts that match either come",
+            );
+        }
+        rule
     }
 
     /// Which parts of that stream the servers collect, unless one says so itself.

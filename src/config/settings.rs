@@ -9,7 +9,10 @@ use super::{address::Target, dataset::Dataset, file::Problem};
 use crate::{
     period::Zone,
     place::{door::Unopened, s3::address::Address},
-    segment::name::{Leg, Partition, ServerId},
+    segment::{
+        name::{Leg, Partition, ServerId},
+        rules::Rule,
+    },
 };
 
 /// All settings of one server.
@@ -204,6 +207,8 @@ pub enum XStream {
     Sample10,
     /// All posts.
     Firehose,
+    /// The posts that match rules.
+    Filtered,
 }
 
 impl XStream {
@@ -213,13 +218,14 @@ impl XStream {
             Self::Sample => "sample",
             Self::Sample10 => "sample10",
             Self::Firehose => "firehose",
+            Self::Filtered => "filtered",
         }
     }
 
     /// Into how many partitions X divides it; 0: into none.
     pub const fn partitions(self) -> u8 {
         match self {
-            Self::Sample => 0,
+            Self::Sample | Self::Filtered => 0,
             Self::Sample10 => 2,
             Self::Firehose => 20,
         }
@@ -231,6 +237,8 @@ impl XStream {
 pub struct X {
     /// Which stream is collected.
     pub stream: XStream,
+    /// The rules that the filtered stream is to have.
+    pub rules: Vec<Rule>,
     /// `https://api.x.com`; plain http only to loopback. Without a `/` at the end.
     pub base_url: String,
     /// Where the token comes from; it is read when it is needed.

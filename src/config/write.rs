@@ -21,6 +21,8 @@ pub struct Answers {
     pub token_file: Option<PathBuf>,
     /// `x.stream`, if it is not the 1 % sample.
     pub stream: Option<String>,
+    /// The values of `x.rules`.
+    pub rules: Vec<String>,
     /// `x.base_url`
     pub base_url: Option<String>,
     /// `merge.timezone`
@@ -75,6 +77,11 @@ impl Answers {
         }
     }
 
+    /// Whether rules choose what X's stream brings.
+    pub fn is_filtered(&self) -> bool {
+        !self.is_bluesky && self.stream.as_deref() == Some("filtered")
+    }
+
     /// Whether a second server is written.
     pub fn has_secondary(&self) -> bool {
         self.two_servers || self.secondary.is_some()
@@ -111,8 +118,17 @@ impl Answers {
         }
         lines.extend([String::new(), "[x]".to_owned()]);
         if let Some(stream) = self.stream.as_ref().filter(|stream| *stream != "sample") {
-            lines.push("# sample10 comes over 2 connections a server, the firehose over 20; `partitions` takes fewer.".to_owned());
+            if !self.is_filtered() {
+                lines.push("# sample10 comes over 2 connections a server, the firehose over 20; `partitions` takes fewer.".to_owned());
+            }
             lines.push(format!("stream = {}", text(stream)));
+        }
+        if !self.rules.is_empty() {
+            lines.push("# What it brings: posts that match one of these. `twinstream rules push` makes X have them; a tag".to_owned());
+            lines.push("# (tag = \"…\") stands beside each post that matches.".to_owned());
+            let rule = |rule: &String| format!("{{ value = {} }}", text(rule));
+            let rules: Vec<String> = self.rules.iter().map(rule).collect();
+            lines.push(format!("rules = [{}]", rules.join(", ")));
         }
         if let Some(url) = &self.base_url {
             lines.push(format!("base_url = {}", text(url)));
@@ -272,6 +288,7 @@ mod tests {
             vault_dir: Some("/v".into()),
             token_file: Some("/t".into()),
             stream: Some("firehose".to_owned()),
+            rules: Vec::new(),
             base_url: Some("http://127.0.0.1:1".to_owned()),
             timezone: Some("CET".to_owned()),
             primary: Some("p.example.net".to_owned()),
@@ -293,6 +310,18 @@ mod tests {
         assert_eq!(everything.x.stream.word(), "firehose");
         assert_eq!(everything.mail.unwrap().unwrap().to.len(), 2);
         assert!(everything.publish.is_some());
+        let by_rules = settings(&Answers {
+            stream: Some("filtered".to_owned()),
+            rules: vec!["climate lang:en".to_owned(), odd.to_owned()],
+            ..Answers::default()
+        });
+        let values: Vec<&str> = by_rules
+            .x
+            .rules
+            .iter()
+            .map(|rule| rule.value.as_str())
+            .collect();
+        assert_eq!(values, ["climate lang:en", odd]);
         let two = Answers {
             two_servers: true,
             ..Answers::default()

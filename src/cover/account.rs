@@ -3,7 +3,7 @@
 //! A second into which a post falls is covered, but for one with nothing but belated posts (the platform saw them at another
 //! time than their own) of which the platform had no more when it was asked for again, or beside which the server has nothing. One without is quiet if a connection was up with
 //! bytes soon before and after, or if one has brought all of that time later (`heard`), and if so few posts come that a silence as long as the one it lies
-//! in is no wonder. All others are uncovered and have exactly one cause, in this order:
+//! in is no wonder; where rules choose what comes, none ever is. All others are uncovered and have exactly one cause, in this order:
 //!
 //! 0. what the platform no longer had when it was asked for again;
 //! 1. what kept the server from receiving in that second, or else within `UNDER_WAY` after it:
@@ -102,6 +102,8 @@ pub struct Given<'a> {
     pub is_in_span: bool,
     /// When the archive began: its first connection, if there has been one. Before it no second of the union counts.
     pub began: Option<UtcMs>,
+    /// Whether rules choose what the stream brings: then no silence tells anything while a connection is up.
+    pub has_rules: bool,
 }
 
 /// What an hour has, and what not.
@@ -218,7 +220,7 @@ fn of_part<'a>(given: &Given<'a>, (number, part): (usize, Part), seconds: &[i64]
                 let second = seconds.get(place).copied().unwrap_or(0);
                 views.get(leg).is_some_and(|view| view.counts(second))
             };
-            let why = |place| why(seconds, &views, leg, place).filter(|_| counts(place));
+            let why = |place| why(given, (seconds, &views), leg, place).filter(|_| counts(place));
             let whys: Vec<Option<Why>> = (0..seconds.len()).map(why).collect();
             run::reasons(seconds, &whys)
         })
@@ -264,9 +266,10 @@ fn views<'a>(given: &Given<'a>, part: &Part, posts: &Seconds, seconds: &[i64]) -
             0 < *posts && !(*all_belated && was_out_of_window(*second, timeline))
         };
         let mut with_posts: Vec<bool> = seconds.iter().zip(&of).map(listened).collect();
-        let mut quiet = quiet(seconds, &with_posts, &minutes, timeline);
+        let expected = (!given.has_rules).then_some(&minutes);
+        let mut quiet = quiet(seconds, &with_posts, expected, timeline);
         if drop_strays(seconds, &of, &mut with_posts, &quiet) {
-            quiet = self::quiet(seconds, &with_posts, &minutes, timeline);
+            quiet = self::quiet(seconds, &with_posts, expected, timeline);
         }
         let begins = if given.is_in_span {
             begins(seconds, &with_posts, timeline.first_start)
@@ -444,11 +447,11 @@ fn by_minute(seconds: &[i64], posts: &[u64]) -> BTreeMap<Minute, u64> {
     minutes
 }
 
-/// The seconds that are quiet.
+/// The seconds that are quiet. From the posts of the minutes, if they are given, follows how many are expected.
 fn quiet(
     seconds: &[i64],
     with_posts: &[bool],
-    minutes: &BTreeMap<Minute, u64>,
+    expected: Option<&BTreeMap<Minute, u64>>,
     timeline: &Timeline,
 ) -> Vec<bool> {
     let mut quiet = vec![false; seconds.len()];
@@ -460,13 +463,14 @@ fn quiet(
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
             continue;
         };
-        if !is_no_wonder(second(first), second(last), minutes) {
+        if expected.is_some_and(|posts| !is_no_wonder(second(first), second(last), posts)) {
             continue;
         }
         for place in run {
             if let Some(quiet) = quiet.get_mut(*place) {
                 let second = second(place);
-                *quiet = was_listening(second, timeline) || timeline.was_heard(second);
+                *quiet = was_listening(second, timeline, expected.is_none())
+                    || timeline.was_heard(second);
             }
         }
     }
@@ -492,18 +496,30 @@ pub fn is_no_wonder(first: i64, last: i64, minutes: &BTreeMap<Minute, u64>) -> b
     0 < posts && judged(posts, minutes.len())
 }
 
-/// Whether a connection was up around a second, with bytes near it on both sides.
-fn was_listening(second: i64, timeline: &Timeline) -> bool {
-    let (Some(before), Some(after)) = timeline.bytes_around(second) else {
+/// Whether a connection was up around a second, with bytes near it on both sides. Where nothing can be expected, the
+/// answer that made the connection is the first of them: the next may come as late as a keep-alive.
+fn was_listening(second: i64, timeline: &Timeline, from_the_answer: bool) -> bool {
+    let (before, Some(after)) = timeline.bytes_around(second) else {
         return false;
     };
-    let is_near = second - before <= BYTES_NEAR_S && after - second <= BYTES_NEAR_S;
-    let (from, to) = (UtcMs(before * 1_000), UtcMs((after + 1) * 1_000));
+    let answer = timeline.last_connection(UtcMs(second * 1_000));
+    let answer = answer.filter(|_| from_the_answer);
+    let bytes = before.map(|before| UtcMs(before * 1_000));
+    let Some(from) = bytes.max(answer) else {
+        return false;
+    };
+    let is_near = second - from.second() <= BYTES_NEAR_S && after - second <= BYTES_NEAR_S;
+    let to = UtcMs((after + 1) * 1_000);
     is_near && timeline.first_down(from, to).is_none()
 }
 
 /// Why a server does not have a second; `None` if it has it.
-fn why(seconds: &[i64], views: &[View<'_>], number: usize, place: usize) -> Option<Why> {
+fn why(
+    given: &Given<'_>,
+    (seconds, views): (&[i64], &[View<'_>]),
+    number: usize,
+    place: usize,
+) -> Option<Why> {
     let view = views.get(number)?;
     if view.has(place) {
         return None;
@@ -519,7 +535,13 @@ fn why(seconds: &[i64], views: &[View<'_>], number: usize, place: usize) -> Opti
         return Some(while_connected(views, number, place, second));
     }
     let explains = |down: &&Down| down.lasts() || !is_witnessed(views, number, place, second);
-    let down = timeline.first_lasting_down(begin, end.plus_ms(UNDER_WAY_MS));
+    // of what rules choose a silence tells nothing: it is what broke before the next sign of life that keeps it from being quiet
+    let reach_ms = if given.has_rules {
+        1_000 * BYTES_NEAR_S
+    } else {
+        UNDER_WAY_MS
+    };
+    let down = timeline.first_lasting_down(begin, end.plus_ms(reach_ms));
     if let Some(down) = down.filter(explains) {
         return Some(Why::Down(down.reason.clone()));
     }
@@ -682,6 +704,7 @@ mod tests {
             timelines,
             is_in_span: true,
             began: Some(UtcMs(-1)),
+            has_rules: false,
         })
     }
 
@@ -786,6 +809,7 @@ mod tests {
             timelines: std::slice::from_ref(timeline),
             is_in_span: true,
             began: Some(UtcMs(began)),
+            has_rules: false,
         })
     }
 
@@ -880,6 +904,7 @@ mod tests {
                 timelines: std::slice::from_ref(timeline),
                 is_in_span: true,
                 began: Some(UtcMs(0)),
+                has_rules: false,
             });
             let has = account.union.covered;
             let gaps = told(&account).into_iter();
@@ -932,6 +957,7 @@ mod tests {
             timelines: &[up(&[]), up(&[])],
             is_in_span: true,
             began: Some(UtcMs(-1)),
+            has_rules: false,
         });
         let both = |minute| <[u64; 4]>::from(found.both[0][&Minute(minute)]);
         assert_eq!(both(0), [2, 6, 5, 3]);

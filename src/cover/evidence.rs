@@ -126,7 +126,7 @@ impl EventsFile {
     }
 
     /// What its run stamped, on the posts' clock.
-    fn on_posts_clock(&self, stamp: UtcMs) -> UtcMs {
+    pub(super) fn on_posts_clock(&self, stamp: UtcMs) -> UtcMs {
         stamp.plus_ms(self.lag_ms.saturating_neg())
     }
 }
@@ -228,6 +228,13 @@ impl Timeline {
         let place = self.downs.partition_point(|down| down.end <= at);
         let last = self.downs.get(place.checked_sub(1)?);
         last.filter(|down| !down.reason.is_silence())
+    }
+
+    /// When the last connection was made by that instant.
+    pub fn last_connection(&self, at: UtcMs) -> Option<UtcMs> {
+        let after = self.connections.partition_point(|made| made.at <= at);
+        let last = self.connections.get(after.checked_sub(1)?);
+        last.map(|last| last.at)
     }
 
     /// The nearest seconds with bytes, at or before a second and at or after it.

@@ -43,6 +43,9 @@ pub mod part;
 /// Why nothing comes in, from the events' words.
 pub mod reason;
 
+/// Which rules were in force in which seconds, where rules choose what a stream brings.
+pub mod rules;
+
 /// What holds for whole runs of uncovered seconds.
 pub mod run;
 

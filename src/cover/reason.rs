@@ -73,7 +73,9 @@ impl Reason {
     #[must_use]
     pub fn refined(self, why: Why) -> Self {
         match (self.cause, why) {
-            (Cause::LockOut, Why::UsageCap) => Self::new(Cause::Refused, &self.detail),
+            (Cause::LockOut, Why::UsageCap | Why::NoRules) => {
+                Self::new(Cause::Refused, &self.detail)
+            }
             (Cause::LockOut, Why::TooManyConnections | Why::RateLimit | Why::Provisioning) => {
                 Self::new(Cause::LockOut, why.word())
             }

@@ -243,7 +243,11 @@ impl Workshop<'_> {
         ledger: &mut Ledger,
     ) -> Result<Manifest, HourError> {
         let servers = summary::servers(&due.inputs, &due.servers);
-        let Told { timelines, lags_ms } = timelines::told(&self.indexes, &due, &servers)?;
+        let Told {
+            timelines,
+            lags_ms,
+            rules,
+        } = timelines::told(&self.indexes, &due, &servers)?;
         let connections: Vec<Vec<Connection>> = timelines
             .iter()
             .map(|timeline| timeline.connections.clone())
@@ -267,6 +271,7 @@ impl Workshop<'_> {
             timelines: &timelines,
             is_in_span: due.is_in_span,
             began: due.began,
+            rules: (self.source().has_rules(self.indexes.stream)).then_some(&rules),
             tally: written.tally,
             rejected: written.rejected,
             out: &written.out,

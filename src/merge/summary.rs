@@ -13,6 +13,7 @@ use crate::{
         estimate::estimate,
         evidence::Timeline,
         part::{self, Part},
+        rules::{self, Answers, InForce},
         seconds,
     },
     period::{Hour, Interval, Minute, UtcMs, Zone},
@@ -47,6 +48,8 @@ pub struct Sums<'a> {
     pub is_in_span: bool,
     /// When the vault began: its first connection.
     pub began: Option<UtcMs>,
+    /// What the platform told each server of its rules, in their order; `None`: none choose what the stream brings.
+    pub rules: Option<&'a [Answers]>,
     /// What the posts say, servers in the same order.
     pub tally: Tally,
     /// The lines that are no posts.
@@ -83,7 +86,9 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         timelines: sums.timelines,
         is_in_span: sums.is_in_span,
         began: sums.began,
+        has_rules: sums.rules.is_some(),
     });
+    let rules = rules(&sums, &intervals, &account);
     let minutes = minutes(&sums, &intervals, &account);
     let shares = shares(&sums);
     let carried = sums
@@ -110,6 +115,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
             union: account.union,
         },
         gaps: account.gaps,
+        rules,
         residues,
         conflicts: conflicts(&sums),
         carried,
@@ -120,6 +126,17 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         deletions,
         history: sums.history,
     }
+}
+
+/// The rules in force.
+fn rules(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Option<InForce> {
+    let servers = sums.servers.iter().zip(sums.rules?);
+    let servers = servers.zip(&account.servers);
+    let servers: Vec<_> = servers
+        .map(|((leg, answers), covered)| (leg, answers, covered))
+        .collect();
+    let former = sums.former.and_then(|former| former.rules.as_ref());
+    Some(rules::in_force(intervals, &servers, former))
 }
 
 /// Posts whose copies differ: those that were found now, and those that were found before.
@@ -206,6 +223,9 @@ fn carried(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> Carried {
         "gaps",
         "backfills",
     ];
+    if former.rules.is_some() {
+        members.push("rules");
+    }
     if !former.deletions.is_empty() {
         members.extend(["counts.servers.deleted", "deletions"]);
     }

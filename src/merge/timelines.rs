@@ -15,6 +15,7 @@ use crate::{
         clock::{self, Lag},
         evidence::{EventsFile, Timeline},
         gap::Gap,
+        rules::Answers,
     },
     segment::{
         event::{Event, What},
@@ -24,8 +25,9 @@ use crate::{
     vault::manifest::EventsInput,
 };
 
-/// No record that matters here is longer; error frames are, and are passed over.
-const RECORD_BYTES_MAX: u64 = 1 << 20;
+/// No record that matters here is longer: one with a thousand rules has some megabytes. Error frames may be, and are
+/// passed over.
+const RECORD_BYTES_MAX: u64 = 16 << 20;
 
 /// What the events files tell.
 pub struct Told {
@@ -33,6 +35,8 @@ pub struct Told {
     pub timelines: Vec<Timeline>,
     /// How far the stamps of each run lie after the posts' clock.
     pub lags_ms: BTreeMap<(Leg, RunId), i64>,
+    /// What the platform told each server of its rules, in their order.
+    pub rules: Vec<Answers>,
 }
 
 /// What the events files tell of the servers. In an hour outside the span nothing ran.
@@ -40,14 +44,16 @@ pub fn told(indexes: &Indexes<'_>, due: &Due, servers: &[Leg]) -> Result<Told, H
     let mut told = Told {
         timelines: Vec::new(),
         lags_ms: BTreeMap::new(),
+        rules: Vec::new(),
     };
     for server in servers {
-        let timeline = if due.is_in_span {
+        let (timeline, rules) = if due.is_in_span {
             timeline(indexes, due, server, &mut told.lags_ms)?
         } else {
-            Timeline::not_running()
+            (Timeline::not_running(), Answers::default())
         };
         told.timelines.push(timeline);
+        told.rules.push(rules);
     }
     Ok(told)
 }
@@ -57,7 +63,7 @@ fn timeline(
     due: &Due,
     server: &Leg,
     lags_ms: &mut BTreeMap<(Leg, RunId), i64>,
-) -> Result<Timeline, HourError> {
+) -> Result<(Timeline, Answers), HourError> {
     let segments = due.fresh(|inputs| &inputs.segments);
     let mut lags: BTreeMap<RunId, Vec<Lag>> = BTreeMap::new();
     for input in segments.filter(|input| input.name.is_of(server)) {
@@ -73,21 +79,19 @@ fn timeline(
     for file in &files {
         lags_ms.insert((server.clone(), file.name.run), file.lag_ms);
     }
+    let rules = Answers::of(&files);
     let is_whole = due.primary.as_ref() == Some(&server.server);
     let former = due.former.as_ref();
     let known = former.and_then(|f| Some((f, f.coverage.servers.get(server)?)));
     let Some((former, covered)) = known else {
-        return Ok(Timeline::of(&files, is_whole));
+        return Ok((Timeline::of(&files, is_whole), rules));
     };
     let gaps = former.gaps.iter();
     let id = server.to_string();
     let gaps: Vec<&Gap> = gaps.filter(|gap| gap.server == id).collect();
     let since = (!files.is_empty()).then(|| Timeline::of(&files, is_whole));
-    Ok(carried::timeline(
-        &former.intervals,
-        (covered, &gaps),
-        since,
-    ))
+    let timeline = carried::timeline(&former.intervals, (covered, &gaps), since);
+    Ok((timeline, rules))
 }
 
 /// Reads an events file again, and checks that it is what was indexed.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::{
     revision::Revision,
-    stamped,
+    rules, stamped,
     statement::{Share, Statement},
     told_gaps::{self, second},
 };
@@ -23,6 +23,9 @@ use crate::{
 
 /// Columns of a line.
 const WIDTH: usize = 100;
+
+/// The section on the books.
+const BOOKS: &str = "The books";
 
 /// Runs of residues that are told one by one.
 const RUNS_MAX: usize = 4;
@@ -43,13 +46,19 @@ pub fn text(statement: &Statement) -> String {
         ("What is missing, and why", told_gaps::section(statement)),
         ("What both servers may have missed", unseen(statement)),
         (&*brought, backfills(statement)),
-        ("The books", books(statement)),
+        (BOOKS, books(statement)),
         ("Revisions", revisions(statement)),
         ("Data files", files(statement)),
         ("Witness", witness(statement)),
         ("How to verify this", how_to_verify(statement, told)),
     ];
     let mut text = title + &headline(statement);
+    let sections = sections.into_iter().flat_map(|(head, body)| {
+        // which rules there were stands before what they brought
+        let rules = (head == BOOKS).then(|| rules::section(statement)).flatten();
+        let rules = rules.map(|body| (rules::HEAD, body));
+        rules.into_iter().chain([(head, body)])
+    });
     for (head, body) in sections {
         let line = "-".repeat(head.chars().count());
         text.extend([format!("\n{head}\n{line}\n\n{body}")]);
@@ -214,11 +223,11 @@ fn has(statement: &Statement) -> String {
     }
     rows.extend(deletions(statement));
     let right: Vec<usize> = (1..statement.servers.len() + 2).collect();
+    let told = Sources::words_of(&statement.stream);
     let words = format!(
-        "A second is covered if {} or if it is quiet: a connection was up, with bytes shortly before and after, and so few \
-         posts come that an empty second is no wonder. Partial are the seconds at the edge of a gap. A covered second may still \
+        "A second is covered if {} or if it is quiet: {}. Partial are the seconds at the edge of a gap. A covered second may still \
          lack posts; how many is estimated below.",
-        Sources::words_of(&statement.stream).covers
+        told.covers, told.quiet
     );
     format!("{}\n{}", table(&rows, &right), wrapped(&words, "", WIDTH))
 }

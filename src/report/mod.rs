@@ -32,6 +32,9 @@ pub mod readme;
 /// What each later revision changed.
 pub mod revision;
 
+/// The certificate's section on rules.
+mod rules;
+
 /// A stamp of the ledger as a text names it.
 pub mod stamped;
 

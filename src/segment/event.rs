@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rules::{Rule, Told};
 use crate::period::{Interval, Minute, UtcMs};
 
 /// One record.
@@ -91,6 +92,20 @@ pub enum What {
         asked: UtcMs,
         /// Where it begins, by the platform's clock.
         first: UtcMs,
+    },
+    /// The platform has told the rules by which it chooses what this stream brings.
+    Rules {
+        /// All of them.
+        rules: Vec<Rule>,
+        /// Their hash.
+        sha256: String,
+        /// The hash of those that the configuration has.
+        configured: String,
+    },
+    /// It was asked for them and did not tell them.
+    RulesUnknown {
+        /// Why, in words.
+        detail: String,
     },
     /// Keep-alives come, but no post for 60 s.
     NoPosts {
@@ -199,6 +214,8 @@ pub enum Why {
     Provisioning,
     /// Paid volume is used up.
     UsageCap,
+    /// The app has no rules by which a stream could be chosen.
+    NoRules,
     /// Token or access.
     Unauthorized,
     /// Backfill was refused: it is asked for again at once without it.
@@ -228,6 +245,7 @@ impl Why {
             Self::TooManyConnections => "too_many_connections",
             Self::Provisioning => "provisioning",
             Self::UsageCap => "usage_cap",
+            Self::NoRules => "no_rules",
             Self::Unauthorized => "unauthorized",
             Self::NoBackfill => "no_backfill",
             Self::BadRequest => "bad_request",
@@ -270,6 +288,9 @@ pub struct Alive {
     /// asleep to the minute's end, and whole in the one of the minute in which it woke up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asleep: Option<Interval>,
+    /// What is known of the rules that choose what the stream brings: what the platform told last in this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Told>,
 }
 
 /// Why nothing is connected: how the last attempt ended.
@@ -358,8 +379,42 @@ mod tests {
                 connected: true,
                 down: None,
                 asleep: None,
+                rules: None,
             }),
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"alive","minute":"2026-11-23T14:05Z","seconds":[0,59],"lines":7,"keep_alives":1,"silences":[{"begin":"1970-01-01T00:00:00.000Z","end":"1970-01-01T00:00:02.500Z"}],"connected":true,"connection":3}"#,
+        );
+    }
+
+    #[test]
+    fn rules_are_told_whole_and_remembered_by_their_hash() {
+        let rule = |value: &str, tag: &str, id: &str| Rule {
+            value: value.to_owned(),
+            tag: tag.to_owned(),
+            id: id.to_owned(),
+        };
+        check_json(
+            What::Rules {
+                rules: vec![rule("cat", "cats", "1"), rule("dog", "", "2")],
+                sha256: "ab".to_owned(),
+                configured: "cd".to_owned(),
+            },
+            r#"{"at":"2026-11-23T14:05:09.123Z","kind":"rules","rules":[{"value":"cat","tag":"cats","id":"1"},{"value":"dog","id":"2"}],"sha256":"ab","configured":"cd","connection":3}"#,
+        );
+        check_json(
+            What::RulesUnknown {
+                detail: "HTTP 503".to_owned(),
+            },
+            r#"{"at":"2026-11-23T14:05:09.123Z","kind":"rules_unknown","detail":"HTTP 503","connection":3}"#,
+        );
+        let told = Told {
+            at: UtcMs(1_000),
+            sha256: "ab".to_owned(),
+            configured: "ab".to_owned(),
+        };
+        assert!(told.is_as_configured());
+        assert_eq!(
+            serde_json::to_string(&told).unwrap(),
+            r#"{"at":"1970-01-01T00:00:01.000Z","sha256":"ab","configured":"ab"}"#
         );
     }
 
@@ -382,6 +437,7 @@ mod tests {
                     why: Some(Why::RateLimit),
                 }),
                 asleep: None,
+                rules: None,
             }),
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"alive","minute":"2026-11-23T14:05Z","seconds":[],"lines":0,"keep_alives":0,"silences":[],"connected":false,"down":{"since":"1970-01-01T00:00:01.000Z","cause":"http_status","status":429,"why":"rate_limit"},"connection":3}"#,
         );
@@ -398,6 +454,7 @@ mod tests {
             "too_many_connections",
             "provisioning",
             "usage_cap",
+            "no_rules",
             "unauthorized",
             "no_backfill",
             "bad_request",

@@ -32,6 +32,9 @@ pub mod name;
 /// The bytes of a sealed segment, plain or compressed.
 pub mod raw;
 
+/// The rules that choose what a stream brings.
+pub mod rules;
+
 /// The closing record.
 pub mod seal;
 

@@ -31,6 +31,8 @@ pub enum Answer {
     RateLimit,
     /// 429: as many streams are open as are allowed.
     TooManyConnections,
+    /// 409: the app has no rules by which a stream could be chosen.
+    NoRules,
     /// 429: the subscription is being changed.
     Provisioning,
     /// 429: the month's posts are used up.
@@ -111,6 +113,7 @@ impl Answer {
             Self::CreditsDepleted => 402,
             Self::ClientForbidden => 403,
             Self::NotFound => 404,
+            Self::NoRules => 409,
             Self::Plain(status) | Self::Page(status) => *status,
             Self::RateLimit | Self::TooManyConnections | Self::Provisioning | Self::UsageCap => 429,
             Self::Portal(Portal::Redirect) => 302,
@@ -162,6 +165,10 @@ impl Answer {
             Self::TooManyConnections => connection(
                 "This stream is currently at the maximum allowed connection limit.",
                 "TooManyConnections",
+            ),
+            Self::NoRules => connection(
+                "Rules must be defined on this filtered stream before it can be opened.",
+                "RuleConfigurationIssue",
             ),
             Self::Provisioning => connection(
                 "Your subscription change is currently being provisioned, please try again in a minute.",

@@ -60,6 +60,9 @@ pub(super) fn partition(query: &str) -> Option<u8> {
 pub(super) fn read(offer: Offer, query: &str, has_right: bool) -> Result<Asked, Answer> {
     let mut seen: Vec<String> = Vec::new();
     let (mut backfill, mut deal) = (0, Deal::All);
+    if offer.by_rules {
+        deal = Deal::Matching;
+    }
     let last = offer.partitions;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -10,21 +10,31 @@ pub(super) struct Offer {
     pub(super) path: &'static str,
     /// How many partitions it has; 0: none.
     pub(super) partitions: u8,
+    /// Whether the app's rules choose what it brings.
+    pub(super) by_rules: bool,
 }
 
 /// The streams. All of them bring the posts of one feed; how many these are is for the recipe to say.
-const OFFERS: [Offer; 3] = [
+const OFFERS: [Offer; 4] = [
     Offer {
         path: "/2/tweets/sample/stream",
         partitions: 0,
+        by_rules: false,
     },
     Offer {
         path: "/2/tweets/sample10/stream",
         partitions: 2,
+        by_rules: false,
     },
     Offer {
         path: "/2/tweets/firehose/stream",
         partitions: 20,
+        by_rules: false,
+    },
+    Offer {
+        path: "/2/tweets/search/stream",
+        partitions: 0,
+        by_rules: true,
     },
 ];
 
@@ -40,6 +50,8 @@ impl Offer {
 pub(super) enum Deal {
     /// Everything.
     All,
+    /// What the app's rules choose.
+    Matching,
     /// One of so many partitions, counted from 1.
     Partition(u8, u8),
 }
@@ -48,7 +60,7 @@ impl Deal {
     /// The partition, if it is one.
     pub(super) const fn partition(self) -> Option<u8> {
         match self {
-            Self::All => None,
+            Self::All | Self::Matching => None,
             Self::Partition(number, _) => Some(number),
         }
     }
@@ -56,7 +68,7 @@ impl Deal {
     /// Whether it gets that post; what has no id is of the first partition.
     pub(super) fn takes(self, post_id: Option<u64>) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Matching => true,
             Self::Partition(number, of) => {
                 let dealt = post_id.map_or(0, |post_id| mix(post_id) % u64::from(of.max(1)));
                 dealt + 1 == u64::from(number)

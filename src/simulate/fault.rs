@@ -87,6 +87,8 @@ pub enum Kind {
     Portal(Portal),
     /// Requests get that answer.
     Status(Answer),
+    /// Requests about rules get that answer.
+    Rules(Answer),
     /// A line of errors without data, then the end.
     ErrorFrame {
         /// What kind of disconnect it names.
@@ -169,6 +171,8 @@ pub enum Name {
     Portal,
     /// [`Kind::Status`]
     Status,
+    /// [`Kind::Rules`]
+    Rules,
     /// [`Kind::ErrorFrame`], and [`Kind::PartialErrors`] with `close = false`
     ErrorFrame,
     /// [`Kind::Refuse`]
@@ -207,6 +211,7 @@ impl Kind {
             Self::Lockout { .. } => Name::Lockout,
             Self::Portal(_) => Name::Portal,
             Self::Status(_) => Name::Status,
+            Self::Rules(_) => Name::Rules,
             Self::ErrorFrame { .. } | Self::PartialErrors { .. } => Name::ErrorFrame,
             Self::Refuse => Name::Refuse,
             Self::Upstream => Name::Upstream,
@@ -225,6 +230,7 @@ impl Kind {
         let only = match self {
             Self::Slow { .. }
             | Self::Lockout { .. }
+            | Self::Rules(_)
             | Self::ErrorFrame { .. }
             | Self::PartialErrors { .. }
             | Self::GzipDamage
@@ -254,6 +260,7 @@ impl Kind {
                 | Self::Lockout { .. }
                 | Self::Portal(_)
                 | Self::Status(_)
+                | Self::Rules(_)
                 | Self::Refuse
                 | Self::Upstream
                 | Self::Loss { .. }
@@ -267,6 +274,7 @@ impl Kind {
             self,
             Self::Portal(_)
                 | Self::Status(_)
+                | Self::Rules(_)
                 | Self::Refuse
                 | Self::Upstream
                 | Self::Loss { .. }
@@ -417,6 +425,13 @@ fn read(mut entry: Entry) -> Result<Fault, String> {
     })
 }
 
+/// The answer that an entry names.
+fn answer(entry: &mut Entry) -> Result<Answer, String> {
+    let status = entry.status.take().ok_or("needs `status`")?;
+    let answer = Answer::named(status, entry.issue.take().as_deref());
+    answer.map_err(|e| e.to_string())
+}
+
 /// Takes what belongs to the kind out of the entry.
 fn kind(entry: &mut Entry) -> Result<Kind, String> {
     const LONG_BYTES: usize = 2 << 20;
@@ -443,11 +458,8 @@ fn kind(entry: &mut Entry) -> Result<Kind, String> {
             close: entry.close.take().unwrap_or(false),
         },
         Name::Portal => Kind::Portal(entry.portal.take().unwrap_or_default()),
-        Name::Status => {
-            let status = entry.status.take().ok_or("needs `status`")?;
-            let answer = Answer::named(status, entry.issue.take().as_deref());
-            Kind::Status(answer.map_err(|e| e.to_string())?)
-        }
+        Name::Status => Kind::Status(answer(entry)?),
+        Name::Rules => Kind::Rules(answer(entry)?),
         Name::ErrorFrame if entry.close.take() == Some(false) => Kind::PartialErrors {
             count: entry.count.take().unwrap_or(1),
         },

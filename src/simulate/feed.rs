@@ -9,6 +9,7 @@ use super::{
     kept::Kept,
     post::{DELAY_MAX_MS, Recipe, Second},
     replay::Replay,
+    rules::{RULES_MAX, Rules},
     schedule::Schedule,
     snowflake,
 };
@@ -29,6 +30,8 @@ pub(super) struct Piece {
 pub(super) struct Feed {
     source: Source,
     schedule: Arc<Schedule>,
+    /// The app's rules, which choose what the filtered stream brings.
+    pub(super) rules: Rules,
 }
 
 #[derive(Debug)]
@@ -48,26 +51,31 @@ enum Source {
 impl Feed {
     /// Generated posts.
     pub(super) fn made(recipe: Recipe, schedule: Arc<Schedule>) -> Self {
+        let rules = Rules::new(recipe.seed, RULES_MAX);
         let source = Source::Made {
             recipe,
             seconds: Kept::new(),
             deliveries: Kept::new(),
         };
-        Self { source, schedule }
+        Self {
+            source,
+            schedule,
+            rules,
+        }
     }
 
     /// The lines of a file, at that rate.
-    pub(super) const fn replayed(
-        replay: Replay,
-        lines_per_1000s: i64,
-        schedule: Arc<Schedule>,
-    ) -> Self {
+    pub(super) fn replayed(replay: Replay, lines_per_1000s: i64, schedule: Arc<Schedule>) -> Self {
         let source = Source::Replayed {
             replay,
             lines_per_1000s,
             start: None,
         };
-        Self { source, schedule }
+        Self {
+            source,
+            schedule,
+            rules: Rules::new(0, RULES_MAX),
+        }
     }
 
     /// Says how many streams are open: a replay begins when there are enough.
@@ -89,7 +97,7 @@ impl Feed {
         if let Source::Replayed { .. } = self.source {
             let mut found = self.replayed_due(after, until);
             found.retain(|piece| deal.takes(piece.id) && !self.schedule.loses(piece.at));
-            return found;
+            return self.chosen(found, deal);
         }
         let mut found = Vec::new();
         for second in after.second()..=until.second() {
@@ -99,7 +107,18 @@ impl Feed {
             let pieces = delivery.get(from..to).unwrap_or(&[]).iter();
             found.extend(pieces.filter(|piece| deal.takes(piece.id)).cloned());
         }
-        found
+        self.chosen(found, deal)
+    }
+
+    /// What the rules choose of pieces, if rules choose.
+    fn chosen(&self, pieces: Vec<Piece>, deal: Deal) -> Vec<Piece> {
+        if deal != Deal::Matching {
+            return pieces;
+        }
+        pieces
+            .iter()
+            .filter_map(|piece| self.rules.matching(piece))
+            .collect()
     }
 
     /// The next delivery to a stream after `after` and not after `until`.

@@ -7,6 +7,7 @@ use super::{
     ask::{self, Asked},
     deal::{Deal, Offer},
     fault::Kind,
+    rules,
     schedule::{Occurrence, Schedule, Target},
 };
 use crate::period::UtcMs;
@@ -33,6 +34,8 @@ pub(super) struct Gate {
     limits: Limits,
     window_begin: UtcMs,
     used: u32,
+    /// Of the other budget.
+    used_of_rules: u32,
     /// The streams that are open, by path and partition.
     open: BTreeMap<(&'static str, Option<u8>), usize>,
 }
@@ -44,6 +47,8 @@ pub(super) struct Request<'a> {
     pub(super) path: &'a str,
     pub(super) query: &'a str,
     pub(super) authorization: Option<&'a str>,
+    /// Whether the app has rules.
+    pub(super) has_rules: bool,
 }
 
 /// What becomes of it.
@@ -69,6 +74,7 @@ impl Gate {
             limits,
             window_begin: now,
             used: 0,
+            used_of_rules: 0,
             open: BTreeMap::new(),
         }
     }
@@ -106,6 +112,9 @@ impl Gate {
         if self.limits.requests_max < self.used {
             return Verdict::Answer(Answer::RateLimit, None);
         }
+        if offer.by_rules && !request.has_rules {
+            return Verdict::Answer(Answer::NoRules, None);
+        }
         let asked = match ask::read(offer, request.query, self.limits.backfill_right) {
             Ok(asked) => asked,
             Err(answer) => return Verdict::Answer(answer, None),
@@ -119,13 +128,49 @@ impl Gate {
         Verdict::Stream(offer, asked)
     }
 
+    /// Decides on a request about rules, which has a budget of its own: `None`, or why it gets none.
+    pub(super) fn decide_rules(
+        &mut self,
+        now: UtcMs,
+        authorization: Option<&str>,
+        target: Target,
+        schedule: &Schedule,
+    ) -> Option<(Answer, Option<Occurrence>)> {
+        let expected = format!("Bearer {}", self.limits.token);
+        if authorization != Some(expected.as_str()) {
+            return Some((Answer::Unauthorized, None));
+        }
+        self.turn(now);
+        self.used_of_rules = self.used_of_rules.saturating_add(1);
+        for (occurrence, fault) in schedule.active(now, target) {
+            if let Kind::Rules(answer) = &fault.kind {
+                return Some((answer.clone(), Some(occurrence)));
+            }
+        }
+        (rules::REQUESTS_MAX < self.used_of_rules).then_some((Answer::RateLimit, None))
+    }
+
     fn count(&mut self, now: UtcMs) {
+        self.turn(now);
+        self.used = self.used.saturating_add(1);
+    }
+
+    /// Begins the next window, if it is time.
+    fn turn(&mut self, now: UtcMs) {
         let windows = (now.0 - self.window_begin.0).div_euclid(WINDOW_MS);
         if windows != 0 {
             self.window_begin = self.window_begin.plus_ms(windows * WINDOW_MS);
-            self.used = 0;
+            (self.used, self.used_of_rules) = (0, 0);
         }
-        self.used = self.used.saturating_add(1);
+    }
+
+    /// What the headers of an answer about rules say.
+    pub(super) fn rate_of_rules(&self) -> Rate {
+        Rate {
+            limit: rules::REQUESTS_MAX,
+            remaining: rules::REQUESTS_MAX.saturating_sub(self.used_of_rules),
+            reset: self.window_begin.plus_ms(WINDOW_MS).second(),
+        }
     }
 
     /// What the headers say after the last request.
@@ -161,6 +206,7 @@ mod tests {
 
     const START: UtcMs = UtcMs(1_795_435_200_000);
     const ASK: Request<'_> = Request {
+        has_rules: false,
         is_get: true,
         path: "/2/tweets/sample/stream",
         query: "",

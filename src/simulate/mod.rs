@@ -18,6 +18,7 @@ mod osf_butler;
 mod osf_md5;
 mod osf_tree;
 mod respond;
+mod rules;
 mod session;
 mod smtp_dialogue;
 mod snowflake;
@@ -56,5 +57,4 @@ pub mod smtp_fault;
 pub mod truth;
 /// The API of X on its sockets.
 pub mod x;
-
 pub use gate::Limits;

@@ -4,7 +4,7 @@ use std::{convert::Infallible, io::Write as _, sync::Arc};
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt as _, Collected, Either, Full, Limited};
 use hyper::{
     Method, Request, Response,
     body::Incoming,
@@ -20,7 +20,8 @@ use super::{
     ask::{self, Asked},
     chance::{Chance, mix},
     deal::Offer,
-    gate::{self, Verdict},
+    gate::{self, Rate, Verdict},
+    rules,
     schedule::Target,
     session::Session,
     stream::{Live, Open},
@@ -39,8 +40,14 @@ pub(super) async fn converse(socket: TcpStream, listener: usize, shared: Arc<Sha
     }
     let (wire, fate) = Wire::new(socket);
     let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(&shared, listener, &request, fate.clone());
-        async move { Ok::<_, Infallible>(response) }
+        let (shared, fate) = (Arc::clone(&shared), fate.clone());
+        async move {
+            Ok::<_, Infallible>(if request.uri().path() == rules::PATH {
+                about_rules(&shared, listener, request).await
+            } else {
+                respond(&shared, listener, &request, fate)
+            })
+        }
     });
     let mut server = http1::Builder::new();
     server.keep_alive(false);
@@ -66,6 +73,7 @@ fn respond(
         path: request.uri().path(),
         query: request.uri().query().unwrap_or(""),
         authorization: text(header::AUTHORIZATION),
+        has_rules: !shared.feed().rules.all().is_empty(),
     };
     let gzip = shared.gzip && text(header::ACCEPT_ENCODING).is_some_and(ask::accepts_gzip);
     let number = shared.ground.count_request();
@@ -102,6 +110,76 @@ fn respond(
             refuse(&answer, gzip && number.is_multiple_of(2)).map(Either::Left)
         }
     };
+    put_headers(&mut response, (shared, clock), (number, rate));
+    response
+}
+
+/// A request that reads or changes the rules.
+async fn about_rules(
+    shared: &Shared,
+    listener: usize,
+    request: Request<Incoming>,
+) -> Response<Either<Full<Bytes>, Live>> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, rules::BODY_BYTES_MAX).collect().await;
+    let body = body.map_or_else(|_torn| Bytes::new(), Collected::to_bytes);
+    let now = shared.ground.clock.now();
+    let authorization = head.headers.get(header::AUTHORIZATION);
+    let authorization = authorization.and_then(|value| value.to_str().ok());
+    let target = Target {
+        listener,
+        connection: None,
+        partition: None,
+    };
+    let number = shared.ground.count_request();
+    let refused = (shared.gate()).decide_rules(now, authorization, target, &shared.ground.schedule);
+    let query = head.uri.query().unwrap_or("");
+    let is_change = head.method == Method::POST;
+    let (said, fault) = match refused {
+        Some((answer, fault)) => (Err(answer), fault.map(|one| one.fault + 1)),
+        None if is_change => (shared.feed().rules.change(query, &body, now), None),
+        None if head.method == Method::GET => (shared.feed().rules.read(query, now), None),
+        None => (Err(Answer::NotFound), None),
+    };
+    let status = said
+        .as_ref()
+        .map_or_else(Answer::status, |(status, _)| *status);
+    let event = Event::Request {
+        listener,
+        request: number,
+        path: head.uri.path(),
+        query,
+        status,
+        fault,
+    };
+    shared.ground.truth.tell(now, event);
+    if is_change && said.is_ok() {
+        let feed = shared.feed();
+        let rules = feed.rules.all();
+        shared.ground.truth.tell(now, Event::Rules { rules });
+    }
+    let mut response = match said {
+        Ok((status, body)) => {
+            let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+            if let Ok(status) = hyper::StatusCode::from_u16(status) {
+                *response.status_mut() = status;
+            }
+            response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+            response
+        }
+        Err(answer) => refuse(&answer, false),
+    };
+    let rate = shared.gate().rate_of_rules();
+    put_headers(&mut response, (shared, now), (number, rate));
+    response.map(Either::Left)
+}
+
+/// The headers that every answer has.
+fn put_headers<B>(
+    response: &mut Response<B>,
+    (shared, clock): (&Shared, UtcMs),
+    (number, rate): (u64, Rate),
+) {
     let headers = response.headers_mut();
     for (name, value) in [
         ("date", http_date(clock)),
@@ -118,7 +196,6 @@ fn respond(
             headers.insert(name, value);
         }
     }
-    response
 }
 
 /// What answers in the API's place has a clock of its own.

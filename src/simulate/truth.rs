@@ -15,6 +15,7 @@ use super::{
     bluesky::{self, Begin, Wanted, world::What},
     fault::Name,
     osf::{Door, Met},
+    rules::Rule,
     session::Span,
 };
 use crate::period::UtcMs;
@@ -58,6 +59,8 @@ pub(super) enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         fault: Option<usize>,
     },
+    /// The rules of the filtered stream are these from now on.
+    Rules { rules: &'a [Rule] },
     /// A stream was opened.
     Open {
         connection: u64,

@@ -6,7 +6,7 @@
 //! ask what a line is, so a change of the JSON costs a new merge and never a record.
 
 pub use deletions::Deletions;
-pub use platform::{BLUESKY, FIREHOSE, SAMPLE, SAMPLE10, Source, Sources, Stream};
+pub use platform::{BLUESKY, FILTERED, FIREHOSE, SAMPLE, SAMPLE10, Source, Sources, Stream};
 pub use record::{AuthorName, Difference, Listed, Placed, Records, Rejected};
 pub use table::{Dictionary, Join, List, Table, differing};
 pub use words::Words;

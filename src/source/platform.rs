@@ -19,6 +19,10 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The words of its streams, as they stand in the names of segments, in `vault.json` and in manifests.
     fn streams(&self) -> &'static [&'static str];
 
+    /// Whether rules choose what a stream of it brings: then rules are in force in every second, and nobody can say how many
+    /// posts are to come.
+    fn has_rules(&self, stream: &str) -> bool;
+
     /// What a stored line is. Keeps no more of it than that needs.
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected>;
 
@@ -100,8 +104,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The columns by which rows of `posts.parquet` ascend, the one of their keys last.
     fn sorted_by(&self) -> &'static [&'static str];
 
-    /// What is told of it to whoever gets its ids.
-    fn words(&self) -> &'static Words;
+    /// What is told of a stream of it to whoever gets its ids.
+    fn words(&self, stream: &str) -> &'static Words;
 
     /// Leaves of these columns that hardly ever repeat.
     fn unique_columns(&self) -> &'static [&'static str];
@@ -122,6 +126,13 @@ pub struct Stream {
     pub source: &'static dyn Source,
 }
 
+impl Stream {
+    /// What is told of it to whoever gets its ids.
+    pub fn words(self) -> &'static Words {
+        self.source.words(self.word)
+    }
+}
+
 /// X's sample of about 1 % of all posts.
 pub const SAMPLE: Stream = Stream {
     word: x::STREAMS[0],
@@ -137,6 +148,12 @@ pub const SAMPLE10: Stream = Stream {
 /// All posts of X, in twenty partitions.
 pub const FIREHOSE: Stream = Stream {
     word: x::STREAMS[2],
+    source: &x::X,
+};
+
+/// The posts of X that match an app's rules.
+pub const FILTERED: Stream = Stream {
+    word: x::STREAMS[3],
     source: &x::X,
 };
 
@@ -180,7 +197,7 @@ impl Sources {
     pub fn words_of(stream: &str) -> &'static Words {
         Self::known()
             .of(stream)
-            .map_or(&Words::UNKNOWN, |source| source.words())
+            .map_or(&Words::UNKNOWN, |source| source.words(stream))
     }
 
     /// Whose stream that is.

@@ -10,7 +10,7 @@ pub use super::page::is_page;
 use crate::{
     backoff::Refusal,
     period::UtcMs,
-    segment::{line::CursorOf, name::Partition},
+    segment::{line::CursorOf, name::Partition, rules::Rule},
 };
 
 /// A platform's stream, as the collector sees it.
@@ -48,6 +48,37 @@ pub trait Wire: Send + Sync {
 
     /// What tells where a stored line lies in the platform's stream, if one can go on from there.
     fn cursor_of(&self) -> Option<CursorOf>;
+
+    /// Whether posts always come. If not, signs of life alone tell that the stream is up.
+    fn expects_posts(&self) -> bool {
+        true
+    }
+
+    /// How the platform is asked for the rules by which it chooses what the stream brings, if there are any.
+    fn rules(&self) -> Option<&dyn AskRules> {
+        None
+    }
+}
+
+/// How the rules in force are asked for.
+pub trait AskRules {
+    /// The request for a page of them: the first one, or the one that the page before named.
+    fn ask(&self, page: Option<&str>) -> Ask;
+
+    /// What the answer says, or why it is none. Its body is encoded like that.
+    fn read(&self, status: u16, encoding: Option<&str>, body: &[u8]) -> Result<RulesPage, String>;
+
+    /// The hash of the rules that the configuration has.
+    fn configured(&self) -> String;
+}
+
+/// Some of the rules in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RulesPage {
+    /// They.
+    pub rules: Vec<Rule>,
+    /// Where the others are.
+    pub next: Option<String>,
 }
 
 /// What the bytes of a stream come over.

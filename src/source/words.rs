@@ -32,6 +32,8 @@ pub struct Words {
     pub note: &'static str,
     /// When a post covers a second, after "A second is covered if".
     pub covers: &'static str,
+    /// When a second without a post does, after "or if it is quiet:".
+    pub quiet: &'static str,
     /// What the estimate of what two servers both missed takes for granted.
     pub assumes: &'static str,
     /// What is said of the sampling window where no id tells it; empty: nothing.
@@ -70,6 +72,10 @@ pub struct Cell {
 }
 
 impl Words {
+    /// Of a stream that always brings posts: when a second without one is quiet.
+    pub const FEW: &'static str = "a connection was up, with bytes shortly before and after, and so few posts come that an \
+                                   empty second is no wonder";
+
     /// Of a stream that this program does not know.
     pub const UNKNOWN: Self = Self {
         stream: "a stream that this program does not know",
@@ -91,6 +97,7 @@ impl Words {
         commands: "twinstream --version",
         note: "",
         covers: "a post was created in it,",
+        quiet: Self::FEW,
         assumes: "It assumes that the two servers lose posts independently of each other, and that both are offered the \
                   same posts.",
         no_window: "",

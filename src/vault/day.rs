@@ -21,6 +21,7 @@ use crate::{
         backfill::Backfill,
         estimate::Estimate,
         gap::{self, Gap},
+        rules::InForce,
         seconds,
     },
     period::{Day, Hour, Interval, UtcMs},
@@ -67,6 +68,9 @@ pub struct HourSaid {
     pub coverage: Coverage,
     /// Those that they have not.
     pub gaps: Vec<Gap>,
+    /// Which rules were in force, where rules choose what the stream brings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<InForce>,
     /// How many posts both of two servers missed.
     pub estimate: Option<Estimate>,
     /// What backfills brought.
@@ -96,6 +100,7 @@ impl From<Manifest> for HourSaid {
             minutes: manifest.minutes,
             coverage: manifest.coverage,
             gaps: manifest.gaps,
+            rules: manifest.rules,
             estimate: manifest.estimate,
             backfills: manifest.backfills,
             residues: manifest.residues,

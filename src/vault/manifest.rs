@@ -14,6 +14,7 @@ use crate::{
         backfill::Backfill,
         estimate::{Both, Estimate},
         gap::Gap,
+        rules::InForce,
         seconds::Covered,
     },
     period::{Hour, Interval, Minute, UtcMs},
@@ -60,6 +61,9 @@ pub struct Manifest {
     pub coverage: Coverage,
     /// All other seconds: the gaps of the servers in their order, then those of the union.
     pub gaps: Vec<Gap>,
+    /// Where rules choose what the stream brings: which were in force in which seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<InForce>,
     /// How many posts both missed; none with other than two servers, or no second that both have.
     pub estimate: Option<Estimate>,
     /// What the connections that asked for backfill brought, by server and time.

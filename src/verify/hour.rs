@@ -10,6 +10,7 @@ use super::{
     coverage, posts,
     problem::{Problems, some},
     rows::{self, Rows},
+    rules,
     survey::{HourPlace, Root, zone},
 };
 use crate::{
@@ -458,6 +459,7 @@ fn check_rows(
     }
     let is_known = rows.has_ids() && (rows.old_ids == 0 || rows.has_table);
     coverage::check(path, (source, said), is_known.then_some(rows), problems);
+    rules::check(path, (source, said), problems);
     if !is_known {
         // without the file there is nothing to compare with, and that has been told
         return;

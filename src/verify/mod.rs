@@ -35,6 +35,8 @@ pub mod posts;
 pub mod problem;
 /// The rows of an hour's other files.
 pub mod rows;
+/// The rules in force.
+pub mod rules;
 /// What is to be checked.
 pub mod survey;
 /// What hours have in common.

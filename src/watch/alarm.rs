@@ -30,6 +30,8 @@ const MAIL_MS: i64 = 15 * 60_000;
 /// A stage that has failed so often in a row, and for so long, does not mend itself.
 const FAILURES: u32 = 3;
 const FAILING_MS: i64 = 15 * 60_000;
+/// The rules are asked for at least so often.
+const RULES_MS: i64 = 15 * 60_000;
 /// A state that was over for less than this has not ended, so that flapping does not write mails.
 const OVER_MS: i64 = 2 * 60_000;
 
@@ -146,7 +148,7 @@ pub fn states(picture: &Snapshot, behind_since: Option<UtcMs>) -> Vec<Alarm> {
     };
     for server in &picture.servers {
         if server.this {
-            collecting(&mut found, server);
+            collecting(&mut found, server, picture.has_rules);
         }
         of_any_server(&mut found, server);
     }
@@ -194,6 +196,9 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
         return Some("this machine is none of the servers".to_owned());
     };
     let link = &server.link;
+    if picture.has_rules && link.state == State::Connected {
+        return None;
+    }
     let is_recent = |last: UtcMs| picture.now.0 - last.0 <= NO_POSTS_MS;
     if server.last_line.is_some_and(is_recent) && link.state != State::Stopped {
         return None;
@@ -215,7 +220,7 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
     Some(format!("{why}; {since}"))
 }
 
-fn collecting(found: &mut Found, server: &Server) {
+fn collecting(found: &mut Found, server: &Server, has_rules: bool) {
     // while the disk is full nothing can be sealed
     if 0 < server.left_open && server.link.waits != Some(Why::DiskFull) {
         let what = format!(
@@ -225,17 +230,44 @@ fn collecting(found: &mut Found, server: &Server) {
         );
         found.push(Kind::NotRecovered, server.server.as_str(), what);
     }
+    if has_rules {
+        rules(found, server.server.as_str(), &server.link);
+    }
     if server.legs.is_empty() {
-        receiving(
-            found,
-            server.server.as_str(),
-            &server.link,
-            server.last_line,
-        );
+        // while a stream with rules is up, it is its last sign of life that counts
+        let is_up = has_rules && server.link.state == State::Connected;
+        let last = if is_up {
+            Some(found.now)
+        } else {
+            server.last_line
+        };
+        receiving(found, server.server.as_str(), &server.link, last);
     }
     for leg in &server.legs {
         receiving(found, &leg.leg.to_string(), &leg.link, leg.last_line);
     }
+}
+
+/// What is the matter with the rules of this server's stream.
+fn rules(found: &mut Found, name: &str, link: &Link) {
+    let unknown = link.rules_unknown.as_ref();
+    let unknown = unknown.filter(|(since, _)| RULES_MS <= found.now.0 - since.0);
+    let what = if link.waits == Some(Why::NoRules) && link.state != State::Connected {
+        let why = link.why.as_deref().unwrap_or("without a word");
+        format!("server {name} gets no stream, for want of rules: {why}")
+    } else if let Some((since, why)) = unknown {
+        format!("the rules in force at server {name} have not been known since {since}: {why}")
+    } else if let Some(told) = &link.rules
+        && !told.is_as_configured()
+    {
+        format!(
+            "the rules in force at server {name} are not those of its configuration, as X told at {}",
+            told.at
+        )
+    } else {
+        return;
+    };
+    found.push(Kind::Rules, name, what);
 }
 
 /// What is the matter with a connection of this server.
@@ -463,6 +495,7 @@ mod tests {
     use super::*;
     use crate::{
         period::Zone,
+        segment::rules::Told,
         supervise::{
             plan::Stage,
             record::{Raised, Run},
@@ -514,6 +547,7 @@ mod tests {
             }),
             zone: Zone::named("UTC").unwrap(),
             partitions: 0,
+            has_rules: false,
             ids_max: Some(100),
             forbidden: None,
             until: BTreeMap::new(),
@@ -521,6 +555,48 @@ mod tests {
         let mut picture = snapshot::of(&facts, &settled, after(s));
         picture.free_bytes = 1 << 40;
         picture
+    }
+
+    /// A server of the filtered stream, whose last post is an hour old.
+    fn filtered(change: impl FnOnce(&mut Link)) -> Snapshot {
+        let mut picture = well("1", 7_200);
+        picture.has_rules = true;
+        picture.servers.truncate(1);
+        let server = &mut picture.servers[0];
+        server.last_line = Some(after(3_600));
+        let hash = "ab".to_owned();
+        server.link.rules = Some(Told {
+            at: after(7_100),
+            sha256: hash.clone(),
+            configured: hash,
+        });
+        change(&mut server.link);
+        picture
+    }
+
+    #[test]
+    fn what_rules_choose_is_well_without_a_post_while_the_rules_are_those_of_the_configuration() {
+        let well = filtered(|_| ());
+        check(&well, &[]);
+        assert_eq!(not_storing(&well), None);
+        let away = filtered(|link| link.state = State::Disconnected);
+        check(&away, &["no_posts 1"]);
+        assert!(not_storing(&away).is_some());
+        let others = |link: &mut Link| {
+            if let Some(told) = &mut link.rules {
+                told.configured = "cd".to_owned();
+            }
+        };
+        check(&filtered(others), &["rules 1"]);
+        let unknown =
+            |s| move |link: &mut Link| link.rules_unknown = Some((after(s), "503".to_owned()));
+        check(&filtered(unknown(7_000)), &[]);
+        check(&filtered(unknown(6_200)), &["rules 1"]);
+        let none = filtered(|link| {
+            (link.state, link.waits) = (State::Disconnected, Some(Why::NoRules));
+            link.rules = None;
+        });
+        check(&none, &["rules 1", "no_posts 1"]);
     }
 
     #[track_caller]

@@ -4,7 +4,10 @@ use serde::Serialize;
 
 use crate::{
     period::UtcMs,
-    segment::event::{Alive, Cause, Event, What, Why},
+    segment::{
+        event::{Alive, Cause, Event, What, Why},
+        rules::Told,
+    },
 };
 
 /// What a server's connection is like.
@@ -41,6 +44,12 @@ pub struct Link {
     pub waits_until: Option<UtcMs>,
     /// The API's clock minus the server's, as last seen.
     pub clock_offset_ms: Option<i64>,
+    /// What the platform told last of the rules by which it chooses what the stream brings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Told>,
+    /// Since when it has not told them although it was asked, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules_unknown: Option<(UtcMs, String)>,
     /// When collecting began.
     pub started: Option<UtcMs>,
     /// The run that began then.
@@ -128,6 +137,7 @@ impl Link {
                 self.waits = Some(*why);
                 self.waits_until = wait_ms.map(|ms| UtcMs(event.at.0.saturating_add(ms)));
             }
+            What::Rules { .. } | What::RulesUnknown { .. } => self.asked_for_rules(event),
             What::Alive(alive) => self.is_alive(event.at, alive),
             What::Stopped { why } => {
                 turn(self, State::Stopped);
@@ -143,9 +153,34 @@ impl Link {
         }
     }
 
+    /// Rules were asked for, and told or not.
+    fn asked_for_rules(&mut self, event: &Event) {
+        match &event.what {
+            What::Rules {
+                sha256, configured, ..
+            } => {
+                self.rules_unknown = None;
+                self.rules = Some(Told {
+                    at: event.at,
+                    sha256: sha256.clone(),
+                    configured: configured.clone(),
+                });
+            }
+            What::RulesUnknown { detail } => {
+                let since = self.rules_unknown.take();
+                let since = since.map_or(event.at, |(since, _)| since);
+                self.rules_unknown = Some((since, detail.clone()));
+            }
+            _ => (),
+        }
+    }
+
     /// What a minute was like, for whoever has not seen it begin.
     fn is_alive(&mut self, at: UtcMs, alive: &Alive) {
         self.clock_offset_ms = alive.clock_offset_ms.or(self.clock_offset_ms);
+        if self.rules.is_none() {
+            self.rules.clone_from(&alive.rules);
+        }
         if self.state == State::Unknown {
             let state = if alive.connected {
                 State::Connected
@@ -163,6 +198,11 @@ impl Link {
         self.steps.drain(..beyond);
         for at in [&mut self.since, &mut self.started, &mut self.waits_until] {
             *at = at.map(|at| at.plus_ms(step_ms));
+        }
+        let told = self.rules.iter_mut().map(|told| &mut told.at);
+        let unknown = self.rules_unknown.iter_mut().map(|(since, _)| since);
+        for at in told.chain(unknown) {
+            *at = at.plus_ms(step_ms);
         }
         self.clock_offset_ms = self.clock_offset_ms.map(|offset| offset - step_ms);
     }

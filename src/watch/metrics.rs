@@ -111,7 +111,13 @@ fn seconds(ms: i64) -> f64 {
 
 impl prometheus_client::collector::Collector for Collector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let families = [servers(&self.0), archive(&self.0), stages(&self.0)];
+        let picture = &self.0;
+        let families = [
+            streams(picture),
+            servers(picture),
+            archive(picture),
+            stages(picture),
+        ];
         let mut families = families.iter().flatten();
         families.try_for_each(|family| family.encode(&mut encoder))
     }
@@ -127,12 +133,16 @@ fn legs(picture: &Snapshot) -> Values {
     Values::By("leg", up.collect())
 }
 
-fn servers(picture: &Snapshot) -> Vec<Family> {
-    let each = |of: &dyn Fn(&Server) -> Option<f64>| {
-        let servers = picture.servers.iter();
-        let values = servers.filter_map(|server| Some((server.server.to_string(), of(server)?)));
-        Values::By("server", values.collect())
-    };
+/// A value of each server that has it.
+fn each(picture: &Snapshot, of: &dyn Fn(&Server) -> Option<f64>) -> Values {
+    let servers = picture.servers.iter();
+    let values = servers.filter_map(|server| Some((server.server.to_string(), of(server)?)));
+    Values::By("server", values.collect())
+}
+
+/// Whether the streams are up, and what is known of them.
+fn streams(picture: &Snapshot) -> Vec<Family> {
+    let each = |of: &dyn Fn(&Server) -> Option<f64>| each(picture, of);
     vec![
         Family::new(
             "twinstream_storing",
@@ -151,6 +161,21 @@ fn servers(picture: &Snapshot) -> Vec<Family> {
             "1 while the stream of a server's partition is up, as last known here",
             legs(picture),
         ),
+        Family::new(
+            "twinstream_rules_as_configured",
+            "1 while the rules of the filtered stream are known to be those of the server's configuration, else 0",
+            each(&|server| {
+                let is_known = server.link.rules_unknown.is_none();
+                let told = server.link.rules.as_ref()?;
+                Some(flag(is_known && told.is_as_configured()))
+            }),
+        ),
+    ]
+}
+
+fn servers(picture: &Snapshot) -> Vec<Family> {
+    let each = |of: &dyn Fn(&Server) -> Option<f64>| each(picture, of);
+    vec![
         Family::new(
             "twinstream_connection_changed_timestamp",
             "Since when the connection has been as it is",

@@ -7,7 +7,7 @@ use super::{
     alarm::not_storing,
     letters::{self, length},
     link::State,
-    snapshot::{COVERED, DayCoverage, Server, Snapshot, Strip, UNION},
+    snapshot::{COVERED, DayCoverage, Server, Snapshot, Strip, UNION, worth_showing},
     text,
 };
 use crate::{config::settings::Role, period::UtcMs};
@@ -359,7 +359,9 @@ fn of_day(day: &DayCoverage) -> Markup {
                 h3 { (day.day) }
                 div .hours aria-hidden="true" { @for hour in ["0", "6", "12", "18", "24"] { span { (hour) } } }
             }
-            @for strip in &day.strips { (of_strip(strip, day)) }
+            @let (shown, told) = worth_showing(&day.strips);
+            @for strip in shown { (of_strip(strip, day)) }
+            @if let Some(words) = told { p .soft { (words) } }
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     period::{Day, Hour, Interval, Minute, UtcMs, Zone},
     segment::name::{Leg, Partition, ServerId},
     supervise::{plan::Stage, record::Run},
+    text::plural,
 };
 
 /// Hours of which lines are counted.
@@ -40,6 +41,8 @@ pub struct Settled {
     pub zone: Zone,
     /// How many partitions the stream has; 0: none.
     pub partitions: u8,
+    /// Whether rules choose what it brings, so that nobody can say how many posts are to come.
+    pub has_rules: bool,
     /// New ids that may be published in 30 days; `None`: nothing is published.
     pub ids_max: Option<u64>,
     /// Why nothing may be published, if that is so.
@@ -62,6 +65,8 @@ pub struct Snapshot {
     /// When this service began, if it is one.
     #[serde(skip)]
     pub begun: Option<UtcMs>,
+    /// Whether rules choose what the stream brings: then it is well without a post, as long as it is up.
+    pub has_rules: bool,
     /// The vault's time zone.
     pub timezone: String,
     /// All servers.
@@ -291,6 +296,35 @@ pub const COVERED: &str = "covered";
 /// The name of all servers together.
 pub const UNION: &str = "union";
 
+/// Up to so many strips of servers a day are drawn, whatever they are like.
+const STRIPS_MAX: usize = 8;
+
+/// The strips of a day that are drawn, and what is told of the others: of many legs those that lack the most, and all together.
+pub fn worth_showing(strips: &[Strip]) -> (Vec<&Strip>, Option<String>) {
+    let (union, mut legs): (Vec<&Strip>, Vec<&Strip>) =
+        strips.iter().partition(|strip| strip.name == UNION);
+    if legs.len() <= STRIPS_MAX {
+        return (strips.iter().collect(), None);
+    }
+    let all = legs.len();
+    let missing = |strip: &Strip| strip.committed_s.saturating_sub(strip.covered_s);
+    legs.retain(|strip| 0 < missing(strip));
+    legs.sort_by_key(|strip| std::cmp::Reverse(missing(strip)));
+    let lacking = legs.len();
+    legs.truncate(STRIPS_MAX);
+    let whole = plural((all - lacking) as u64, "leg has", "legs have");
+    let words = match lacking - legs.len() {
+        0 => format!("{whole} every second that is merged."),
+        beyond => format!(
+            "{whole} every second that is merged; {} less than these: twinstream gaps tells of all.",
+            plural(beyond as u64, "lacks", "lack")
+        ),
+    };
+    legs.sort_by(|a, b| a.name.cmp(&b.name));
+    legs.extend(union);
+    (legs, Some(words))
+}
+
 /// Makes the picture, without alarms.
 pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
     let servers = facts.servers.iter();
@@ -300,6 +334,7 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         this: settled.this.clone(),
         role: settled.role,
         begun: None,
+        has_rules: settled.has_rules,
         timezone: settled.zone.name().to_owned(),
         servers: servers
             .map(|of| server(of, ahead_ms(of.0, facts, settled), settled, now))
@@ -486,7 +521,8 @@ fn vault(facts: &Facts, settled: &Settled, now: UtcMs) -> Vault {
         revisions: vault.lines,
         last_hour,
         last_posts: last_hour.as_ref().and_then(posts),
-        low: last_day.into_iter().find_map(|hour| low(hour, &posts)),
+        low: (last_day.into_iter().filter(|_| !settled.has_rules))
+            .find_map(|hour| low(hour, &posts)),
         window: window_change(vault).filter(|change| now_hour.0 - 24 <= change.hour.0),
         unknown_seconds: unknown
             .map(|gap| gap.end.second() - gap.begin.second())
@@ -752,6 +788,7 @@ mod tests {
             role: Some(Role::Primary),
             zone: Zone::named("UTC").unwrap(),
             partitions: 0,
+            has_rules: false,
             ids_max: Some(1_000),
             forbidden: None,
             until: BTreeMap::new(),
@@ -801,6 +838,45 @@ mod tests {
         assert_eq!(found.servers[0].lag_s, Some(0));
         assert_eq!(found.servers[0].lines_last_hour, 3_000);
         assert_eq!(found.servers[0].hours.last().unwrap().1, 4_500);
+    }
+
+    #[test]
+    fn of_eighty_strips_those_are_drawn_that_lack_the_most() {
+        let strip = |name: &str, covered_s: u64| Strip {
+            name: name.to_owned(),
+            covered_s,
+            committed_s: 3_600,
+            pieces: Vec::new(),
+        };
+        let names = |strips: &[Strip]| {
+            let (shown, words) = worth_showing(strips);
+            let names: Vec<String> = shown.iter().map(|strip| strip.name.clone()).collect();
+            (names.join(" "), words.unwrap_or_default())
+        };
+        let two = [strip("1", 3_600), strip("2", 0), strip(UNION, 3_600)];
+        assert_eq!(names(&two), ("1 2 union".to_owned(), String::new()));
+        let mut eighty: Vec<Strip> = (0..80)
+            .map(|n| strip(&format!("{}.{:02}", n / 20 + 1, n % 20 + 1), 3_600))
+            .collect();
+        eighty.push(strip(UNION, 3_590));
+        eighty[25].covered_s = 3_000;
+        eighty[3].covered_s = 3_500;
+        let (shown, words) = names(&eighty);
+        assert_eq!(shown, "1.04 2.06 union");
+        assert_eq!(words, "78 legs have every second that is merged.");
+        for strip in &mut eighty[40..60] {
+            strip.covered_s = 1_000;
+        }
+        let (shown, words) = names(&eighty);
+        assert_eq!(shown.split(' ').count(), STRIPS_MAX + 1);
+        assert!(
+            shown.starts_with("3.01 ") && shown.ends_with(" union"),
+            "{shown}"
+        );
+        assert!(
+            words.starts_with("58 legs have") && words.contains("14 lack less"),
+            "{words}"
+        );
     }
 
     #[test]

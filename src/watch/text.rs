@@ -4,7 +4,7 @@ use super::{
     alarm::Alarm,
     letters::length,
     link::{Link, State},
-    snapshot::{LegState, Server, Snapshot, UNION},
+    snapshot::{LegState, Server, Snapshot, Strip, UNION, worth_showing},
 };
 pub use crate::text::{bytes, percent, plural, table};
 use crate::{
@@ -17,7 +17,9 @@ use crate::{
 /// The connection in a few words.
 pub fn link(server: &Server, now: UtcMs) -> String {
     if server.legs.is_empty() {
-        return link_words(&server.link, now);
+        let rules =
+            rules_words(&server.link).map_or_else(String::new, |words| format!("; {words}"));
+        return link_words(&server.link, now) + &rules;
     }
     let is_up = |leg: &&LegState| leg.link.state == State::Connected;
     let up = server.legs.iter().filter(is_up).count();
@@ -40,6 +42,16 @@ fn link_words(link: &Link, now: UtcMs) -> String {
             Some(waits) => format!("not connected{since} ({})", waits.word().replace('_', " ")),
             None => format!("not connected{since}"),
         },
+    }
+}
+
+/// What is known of the rules of its stream, if it has some.
+fn rules_words(link: &Link) -> Option<&'static str> {
+    match (&link.rules, &link.rules_unknown) {
+        (_, Some(_)) => Some("its rules are not known"),
+        (Some(told), None) if told.is_as_configured() => Some("rules as configured"),
+        (Some(_), None) => Some("other rules than configured"),
+        (None, None) => None,
     }
 }
 
@@ -232,9 +244,12 @@ pub fn how(run: &Run) -> String {
 }
 
 fn coverage(picture: &Snapshot) -> String {
-    let mut rows = Vec::new();
+    let (mut rows, mut others) = (Vec::new(), Vec::new());
     for day in &picture.days {
-        for strip in day.strips.iter().filter(|strip| 0 < strip.committed_s) {
+        let (shown, told) = worth_showing(&day.strips);
+        let merged: Vec<&Strip> = shown.into_iter().filter(|of| 0 < of.committed_s).collect();
+        let told = told.filter(|_| !merged.is_empty());
+        for strip in merged {
             let missing = strip.committed_s.saturating_sub(strip.covered_s);
             let who = if strip.name == UNION {
                 "together".to_owned()
@@ -248,6 +263,7 @@ fn coverage(picture: &Snapshot) -> String {
                 format!("{missing} s"),
             ]);
         }
+        others.extend(told.map(|words| format!("{}: {words}\n", day.day)));
     }
     if rows.is_empty() {
         return String::new();
@@ -256,5 +272,5 @@ fn coverage(picture: &Snapshot) -> String {
         .map(str::to_owned)
         .to_vec();
     rows.insert(0, head);
-    format!("\n{}", table(&rows, &[2, 3]))
+    format!("\n{}{}", table(&rows, &[2, 3]), others.concat())
 }

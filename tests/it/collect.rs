@@ -568,7 +568,10 @@ fn check_tells_what_answers_in_the_api_s_place() {
         peer.hold()
     });
     let (_, said) = checked(&site(&api));
-    assert!(said.contains("ok    token     the stream opens"), "{said}");
+    assert!(
+        said.contains("ok    token     the stream sample opens"),
+        "{said}"
+    );
 }
 
 /// How `check` ends, and what it says.
@@ -582,4 +585,57 @@ fn checked(site: &Site) -> (Option<i32>, String) {
         out.status.code(),
         String::from_utf8_lossy(&out.stdout).into_owned(),
     )
+}
+
+#[test]
+fn rules_that_are_not_told_are_asked_for_again_while_the_stream_goes_on() {
+    let api = Api::start(|n, peer| match n {
+        0 => {
+            peer.stream("")?;
+            while !peer.over() {
+                peer.chunk("\r\n")?;
+                thread::sleep(Duration::from_millis(50));
+            }
+            Ok(())
+        }
+        1 => peer.refuse(503, "", r#"{"title":"Service Unavailable","detail":"x"}"#),
+        2 => peer.refuse(
+            200,
+            "",
+            r#"{"data":[{"id":"1","value":"cat"}],"meta":{"next_token":"abc"}}"#,
+        ),
+        _ => peer.refuse(
+            200,
+            "",
+            r#"{"data":[{"id":"2","value":"dog","tag":"dogs"}],"meta":{}}"#,
+        ),
+    });
+    let site = site(&api);
+    let path = site.dir.path().join("twinstream.toml");
+    let rules = r#"rules = [{ value = "dog", tag = "dogs" }, { value = "cat" }]"#;
+    let x = format!("[x]\nstream = \"filtered\"\n{rules}\n");
+    let text = fs::read_to_string(&path).unwrap().replace("[x]\n", &x);
+    fs::write(&path, text).unwrap();
+    let running = site.start(CLOCK_60);
+    until("all pages of rules", || !site.events_of("rules").is_empty());
+    running.stop();
+    let unknown = texts(&site.events_of("rules_unknown"), "detail");
+    assert_eq!(unknown, ["HTTP 503: Service Unavailable: x"]);
+    let told = &site.events_of("rules")[0];
+    assert_eq!(told["rules"][1]["tag"], "dogs", "{told}");
+    assert_eq!(told["sha256"], told["configured"], "{told}");
+    let requests = api.requests();
+    let asked: Vec<&str> = requests
+        .iter()
+        .map(|request| request.path.as_str())
+        .collect();
+    assert!(
+        asked[0].starts_with("/2/tweets/search/stream?"),
+        "{asked:?}"
+    );
+    assert!(asked[3].ends_with("&pagination_token=abc"), "{asked:?}");
+    assert!(requests[1].header("authorization").is_some());
+    // nobody waited for them, and keep-alives alone are no reason to worry
+    assert_eq!(site.events_of("connected").len(), 1);
+    assert_eq!(site.events_of("no_posts").len(), 0);
 }

@@ -477,7 +477,7 @@ fn check_and_config_show_the_proxy_and_one_that_cannot_be_used_is_refused() {
     let (_, said) = say(&["check"], &[("HTTPS_PROXY", &ann)]);
     let told = format!("proxy     https://api.example.org is asked through {shown} (HTTPS_PROXY)");
     assert!(
-        said.contains(&told) && said.contains("the stream opens"),
+        said.contains(&told) && said.contains("the stream sample opens"),
         "{said}"
     );
     let (code, said) = say(&["check"], &[("HTTPS_PROXY", &shown)]);

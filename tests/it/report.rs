@@ -1080,6 +1080,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
                 seen_by_all: shared,
             },
         },
+        rules: None,
         estimate: estimate::estimate(minutes.rows.iter().filter_map(|row| row.4.as_ref())),
         minutes,
         coverage,

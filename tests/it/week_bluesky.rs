@@ -1048,6 +1048,7 @@ fn found(
             timelines: &timelines,
             is_in_span: true,
             began: when.span.began,
+            has_rules: false,
         });
         found.push((begin, account));
     }

@@ -104,6 +104,10 @@ impl Source for Bluesky {
         &[BLUESKY]
     }
 
+    fn has_rules(&self, _stream: &str) -> bool {
+        false
+    }
+
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected> {
         event::place(line)
     }
@@ -267,7 +271,7 @@ impl Source for Bluesky {
         &["post_time", "key"]
     }
 
-    fn words(&self) -> &'static Words {
+    fn words(&self, _stream: &str) -> &'static Words {
         &words::WORDS
     }
 

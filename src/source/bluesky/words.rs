@@ -38,6 +38,7 @@ pub(super) static WORDS: Words = Words {
            posts that are no longer in them; posts that are missing for less than 30 days can be back later.",
     covers: "a post was created or updated in it, as its revision tells (one that an instance of Jetstream saw more than a minute \
              before or after that fills no gap),",
+    quiet: Words::FEW,
     assumes: "It compares instances of Jetstream, those to which the servers listened, and not only the servers: an event that \
               one of them lost is one that the other may have. It assumes that they lose events independently of each other. \
               What never reached an instance, or what both servers got from one, is not in it: it is a lower bound.",

@@ -33,6 +33,15 @@ pub(super) const INCLUDES: &[Column] = &[
     column("topics", Type::List(&Type::Struct(TOPIC)), "Topics"),
 ];
 
+const RULE: &[Column] = &[
+    column(
+        "id",
+        Type::Id,
+        "The rule's id: another each time it is added",
+    ),
+    column("tag", Type::Text, "What whoever made it calls it"),
+];
+
 /// What a line has beside its post.
 pub(super) const AROUND: &[Column] = &[
     column(
@@ -49,6 +58,11 @@ pub(super) const AROUND: &[Column] = &[
         "errors",
         Type::Json,
         "What the API could not deliver of this post, as JSON",
+    ),
+    column(
+        "matching_rules",
+        Type::List(&Type::Struct(RULE)),
+        "The rules of the filtered stream that it matched, as the copy says that is kept. Manifests say which rules were in force",
     ),
 ];
 

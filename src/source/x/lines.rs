@@ -27,7 +27,7 @@ const UNIQUE: [&str; 9] = [
 ];
 
 /// The words of X's streams. The first one stands for all of them.
-pub(in crate::source) const STREAMS: [&str; 3] = ["sample", "sample10", "firehose"];
+pub(in crate::source) const STREAMS: [&str; 4] = ["sample", "sample10", "firehose", "filtered"];
 
 const DICTIONARY: Dictionary = Dictionary {
     page: "data-dictionary.md",
@@ -70,6 +70,10 @@ pub(super) fn author(text: &str) -> Option<Key> {
 impl Source for X {
     fn streams(&self) -> &'static [&'static str] {
         &STREAMS
+    }
+
+    fn has_rules(&self, stream: &str) -> bool {
+        stream == STREAMS[3]
     }
 
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected> {
@@ -225,8 +229,8 @@ impl Source for X {
         &["id"]
     }
 
-    fn words(&self) -> &'static Words {
-        &words::WORDS
+    fn words(&self, stream: &str) -> &'static Words {
+        words::of(stream)
     }
 
     fn unique_columns(&self) -> &'static [&'static str] {

@@ -55,6 +55,8 @@ pub struct Pieces<'a> {
     pub includes: Option<Object<'a>>,
     /// What could not be delivered.
     pub errors: Option<&'a str>,
+    /// The rules of the filtered stream that it matched.
+    pub matching_rules: Option<&'a str>,
 }
 
 impl Post<'_> {
@@ -73,6 +75,7 @@ impl Post<'_> {
                 },
                 includes: None,
                 errors: None,
+                matching_rules: None,
             },
             retrieved_at: String::new(),
             conversation_id: Cow::Borrowed(""),
@@ -179,6 +182,7 @@ pub fn post(line: &[u8]) -> Result<Post<'_>, Rejected> {
                 pieces.includes = Some(includes);
             }
             "errors" => pieces.errors = Some(value.value()?),
+            "matching_rules" => pieces.matching_rules = Some(value.value()?),
             _ => drop(value.value()?),
         }
         Ok(())

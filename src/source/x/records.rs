@@ -50,10 +50,11 @@ impl Columns {
             json: post.author.as_ref().map_or("", |author| author.object.json),
         };
         self.post.push_object(&post.pieces.data, author);
-        if let [by, includes, errors] = self.around.as_mut_slice() {
+        if let [by, includes, errors, rules] = self.around.as_mut_slice() {
             by.push_object(post.author.as_ref().map(|author| &author.object), author);
             includes.push_object(post.pieces.includes.as_ref(), author);
             errors.push(post.pieces.errors, author);
+            rules.push(post.pieces.matching_rules, author);
         }
     }
 

@@ -2,7 +2,54 @@
 
 use crate::source::{Words, words::Cell};
 
-pub(super) static WORDS: Words = Words {
+/// What is told of that stream.
+pub(super) fn of(stream: &str) -> &'static Words {
+    match stream {
+        "sample10" => &SAMPLE10,
+        "firehose" => &FIREHOSE,
+        "filtered" => &FILTERED,
+        _ => &SAMPLE,
+    }
+}
+
+static SAMPLE: Words = WORDS;
+
+static SAMPLE10: Words = Words {
+    stream: "the sampled stream of the X API (stream `sample10`, about 10 % of all public posts, in two partitions)",
+    lines: "Lines of the X API's 10 % sampled stream",
+    cited_as: "X 10 % sampled stream",
+    ..WORDS
+};
+
+static FIREHOSE: Words = Words {
+    stream: "the full stream of the X API (stream `firehose`, all public posts, in twenty partitions)",
+    lines: "Lines of the X API's full stream",
+    cited_as: "X full stream",
+    choice: "All public posts are in the stream, as far as the platform says. Posts of protected accounts are not in it; \
+             posts of automated accounts are.",
+    ..WORDS
+};
+
+static FILTERED: Words = Words {
+    stream: "the filtered stream of the X API (stream `filtered`: the public posts that match rules, which the manifests name)",
+    lines: "Lines of the X API's filtered stream",
+    quiet: "a connection was up, with bytes shortly before and after: rules choose what comes, so that no second need have \
+            a post",
+    assumes: "It assumes that the two servers lose posts independently of each other, that the platform offers both the \
+              same posts, and that both had the same rules: the section on the rules says when. What the platform keeps \
+              from both, or what a network that both use loses for both, is not in it: it is a lower bound.",
+    cited_as: "X filtered stream",
+    limits: "Ids alone: the posts have to be fetched from the X API, and the older the ids, the more posts are gone. The \
+             posts are those that match the rules, which the manifests name with the seconds in which they were in \
+             force: what another rule would have brought is not here. A second that is covered may still lack posts. \
+             Counts over time need the seconds covered as their offset.",
+    choice: "Rules choose which posts are in the stream: they stand in the manifests, with the seconds in which they were in \
+             force. How the platform applies them is the platform's choice. Posts of protected accounts are not in it; \
+             posts of automated accounts are.",
+    ..WORDS
+};
+
+const WORDS: Words = Words {
     stream: "the sampled stream of the X API (stream `sample`, about 1 % of all public posts)",
     listed: "Ids",
     names: "ids",
@@ -26,6 +73,7 @@ pub(super) static WORDS: Words = Words {
            ids as text or as 64-bit integers: a program that makes floating point numbers of them \
            destroys them.",
     covers: "a post was created in it, as its id tells,",
+    quiet: Words::FEW,
     assumes: "It assumes that the two servers lose posts independently of each other, and that the platform offers both \
               the same posts. What the platform keeps from both, or what a network that both use loses for both, is not in \
               it: it is a lower bound.",

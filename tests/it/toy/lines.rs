@@ -116,6 +116,10 @@ impl Source for Tides {
         &[TIDES]
     }
 
+    fn has_rules(&self, _stream: &str) -> bool {
+        false
+    }
+
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected> {
         Reading::read(line).map(|reading| reading.placed)
     }
@@ -233,7 +237,7 @@ impl Source for Tides {
         &["name"]
     }
 
-    fn words(&self) -> &'static Words {
+    fn words(&self, _stream: &str) -> &'static Words {
         &Words::UNKNOWN
     }
 

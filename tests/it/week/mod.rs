@@ -30,6 +30,8 @@ use twinstream::{
     },
 };
 
+/// Days of a stream that rules choose.
+mod filtered;
 /// Days of streams that come in partitions.
 mod legs;
 
@@ -870,6 +872,7 @@ fn accounts(
             timelines: &timelines,
             is_in_span: true,
             began: when.span.began,
+            has_rules: false,
         });
         found.push((begin, account));
     }

@@ -5,16 +5,16 @@ use hyper::{
     header::{self, HeaderValue},
 };
 
-use super::{intake::Body, notice, query::path_and_query};
+use super::{intake::Body, notice, query::path_and_query, rules::Rules};
 use crate::{
     backoff::backfill_minutes,
-    config::settings::{Secret, X},
+    config::settings::{Secret, X, XStream},
     period::UtcMs,
     segment::{line::CursorOf, name::Partition},
     source::{
         gunzip::decode_short,
         page,
-        wire::{Ask, Intake, Last, Refused, Resume, Transport, Wire},
+        wire::{Ask, AskRules, Intake, Last, Refused, Resume, Transport, Wire},
     },
 };
 
@@ -31,6 +31,8 @@ pub struct Api {
     settings: X,
     partition: Option<Partition>,
     authorization: HeaderValue,
+    /// Of the filtered stream.
+    rules: Option<Rules>,
 }
 
 impl Api {
@@ -46,6 +48,8 @@ impl Api {
         };
         authorization.set_sensitive(true);
         Ok(Self {
+            rules: (settings.stream == XStream::Filtered)
+                .then(|| Rules::new(&settings.rules, authorization.clone())),
             settings: settings.clone(),
             partition,
             authorization,
@@ -113,5 +117,13 @@ impl Wire for Api {
 
     fn cursor_of(&self) -> Option<CursorOf> {
         None
+    }
+
+    fn expects_posts(&self) -> bool {
+        self.settings.stream != XStream::Filtered
+    }
+
+    fn rules(&self) -> Option<&dyn AskRules> {
+        self.rules.as_ref().map(|rules| -> &dyn AskRules { rules })
     }
 }

@@ -14,3 +14,5 @@ mod intake;
 mod notice;
 /// Path and parameters of the request.
 mod query;
+/// The rules of the filtered stream: how they are asked for and changed.
+pub mod rules;

@@ -119,6 +119,15 @@ pub(super) fn read_refusal(status: u16, body: &[u8]) -> Refused {
     let word = |key: &str| problem.get(key).and_then(Value::as_str);
     let kind = word("type").unwrap_or("");
     let refusal = match status {
+        400 | 409 | 429
+            if matches!(
+                word("connection_issue"),
+                Some("RuleConfigurationIssue" | "RulesInvalidIssue")
+            ) =>
+        {
+            Refusal::NoRules
+        }
+        409 => Refusal::NoRules,
         402 => Refusal::UsageCap,
         429 if is(kind, "usage-capped") || is(kind, "credits-depleted") => Refusal::UsageCap,
         429 => match word("connection_issue") {
@@ -320,8 +329,14 @@ mod tests {
         check_refusal(
             409,
             r#"{"type":"https://api.x.com/2/problems/conflict","title":"Conflict"}"#,
-            Refusal::NotFound,
+            Refusal::NoRules,
             "Conflict",
+        );
+        check_refusal(
+            429,
+            r#"{"type":"https://api.x.com/2/problems/streaming-connection","title":"ConnectionException","detail":"Rules must be defined.","connection_issue":"RuleConfigurationIssue"}"#,
+            Refusal::NoRules,
+            "ConnectionException: Rules must be defined.",
         );
         check_refusal(301, "", Refusal::NotFound, "");
         check_refusal(

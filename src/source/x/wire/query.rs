@@ -14,6 +14,7 @@ const fn path(stream: XStream) -> &'static str {
         XStream::Sample => "/2/tweets/sample/stream",
         XStream::Sample10 => "/2/tweets/sample10/stream",
         XStream::Firehose => "/2/tweets/firehose/stream",
+        XStream::Filtered => "/2/tweets/search/stream",
     }
 }
 
@@ -203,6 +204,7 @@ mod tests {
     fn x(stream: XStream, fields: Fields) -> X {
         X {
             stream,
+            rules: Vec::new(),
             base_url: String::new(),
             bearer_token_file: "token".into(),
             fields,

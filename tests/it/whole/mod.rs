@@ -18,6 +18,9 @@ use twinstream::{
 
 use crate::support::{folder::files_below, skipped::real_posts};
 
+/// A stream that rules choose.
+mod filtered;
+
 /// Simulated seconds per second, where it does not matter when just something is noticed: a machine
 /// that is busy for a second must not look like a stream that stalls.
 const RATE: i32 = 20;
@@ -216,6 +219,25 @@ impl Site {
         let lines = self.lines_of(server, true);
         let read = |line: &String| serde_json::from_str(line).unwrap();
         lines.iter().map(read).collect()
+    }
+
+    /// The same while it collects, those of the minute that is not sealed yet among them.
+    fn events_so_far(&self, server: u8) -> Vec<serde_json::Value> {
+        let mut paths = files_below(&self.path(&format!("server{server}/spool/{server}")));
+        paths.retain(|path| path.to_str().unwrap().contains(".events.jsonl"));
+        let read = |path: &PathBuf| {
+            // it may get its final name at any moment
+            let sealed = path.to_str().unwrap().trim_end_matches(".open").to_owned();
+            fs::read_to_string(path)
+                .or_else(|_| fs::read_to_string(sealed))
+                .unwrap_or_default()
+        };
+        let texts: Vec<String> = paths.iter().map(read).collect();
+        let lines = texts.iter().flat_map(|text| text.lines());
+        // the last one may be on its way
+        lines
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     fn lines_of(&self, server: u8, events: bool) -> Vec<String> {

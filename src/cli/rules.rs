@@ -1,0 +1,352 @@
+//! `rules`: shows the filtered stream's rules, and makes those in force the ones of the configuration.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use ureq::Agent;
+
+use super::{
+    exit::{Exit, Failure},
+    global::Global,
+    output,
+    setup::{self, Setup},
+};
+use crate::{
+    config::{
+        proxy::Proxies,
+        settings::{Platform, Secret, XStream},
+    },
+    segment::rules::{self, Rule},
+    source::{
+        page,
+        x::wire::rules::{self as api, Change, Changed, PAGE_BYTES_MAX},
+    },
+    text::{one_line, plural, table},
+    world::agent::{self, Limits},
+};
+
+/// For one request.
+const LIMITS: Limits = Limits {
+    whole: Duration::from_mins(1),
+    connect: Duration::from_secs(20),
+    silence: Duration::from_secs(30),
+};
+
+/// A list of rules that has more pages never ends.
+const PAGES_MAX: usize = 100;
+
+/// Shows or changes the rules that choose what the filtered stream brings.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  twinstream rules show               the rules in force beside those of the configuration
+  twinstream rules push --dry-run     what would be added and taken away
+  twinstream rules push               makes them those of the configuration
+
+Rules are the app's: X keeps them, and they hold for every connection with its token, at once.
+`push` first takes away what has to make room for a rule of the same value, then adds, and takes
+the others away only if X has taken every new one. Each server asks X for the rules with every
+connection and in every quarter of an hour, and records them; others than the configured ones are
+an alarm, and nothing but `push` changes them. Exit code 4 when there is nothing to change, 1 when
+X has refused a rule, 6 when X cannot be reached.")]
+pub(crate) struct RulesArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Shows the rules in force beside those of the configuration
+    #[command(after_help = "Examples:\n  twinstream rules show\n  twinstream rules show --json")]
+    Show {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes the rules in force those of the configuration
+    #[command(after_help = "Examples:\n  twinstream rules push --dry-run\n  twinstream rules push")]
+    Push {
+        /// Only say what would be changed, and have X check the new rules
+        #[arg(long)]
+        dry_run: bool,
+        /// Print what was changed as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(crate) fn run(global: &Global, args: &RulesArgs) -> Result<Exit, Failure> {
+    let setup = setup::load(global)?;
+    let door = Door::new(&setup)?;
+    match args.what {
+        What::Show { json } => show(&setup, &door, json),
+        What::Push { dry_run, json } => push(&setup, &door, (dry_run, json)),
+    }
+}
+
+/// The API's side of it.
+pub(super) struct Door {
+    agent: Agent,
+    base_url: String,
+    token: Secret,
+    proxies: Proxies,
+}
+
+impl Door {
+    /// As configured.
+    pub(super) fn new(setup: &Setup) -> Result<Self, Failure> {
+        let settings = &setup.settings;
+        if settings.source != Platform::X || settings.x.stream != XStream::Filtered {
+            let what = format!("the stream {:?} has no rules", setup.stream().word);
+            return Err(Failure::new(Exit::Configuration, what)
+                .hint("rules choose what `[x] stream = \"filtered\"` brings"));
+        }
+        let base_url = settings.x.base_url.clone();
+        let agent = agent::agent(&setup.clock, LIMITS, base_url.starts_with("https:"));
+        Ok(Self {
+            agent: agent?,
+            base_url,
+            token: setup::bearer_token(settings)?,
+            proxies: setup::proxies()?,
+        })
+    }
+
+    /// Asks once: status and body.
+    fn call(&self, path: &str, body: Option<&Value>) -> Result<(u16, Vec<u8>), Failure> {
+        let url = format!("{}{path}", self.base_url);
+        let away = |why: &str| {
+            let what = format!("{} cannot be reached: {why}", self.base_url);
+            Failure::new(Exit::Unreachable, what).hint("`twinstream check` tries the way there")
+        };
+        let bearer = format!("Bearer {}", self.token.reveal());
+        let way = self.proxies.way_to(&url);
+        let sent = match body {
+            None => {
+                let request = self.agent.get(&url).header("Authorization", bearer);
+                request.config().proxy(way).build().call()
+            }
+            Some(body) => {
+                let request = self.agent.post(&url).header("Authorization", bearer);
+                request.config().proxy(way).build().send_json(body)
+            }
+        };
+        let mut response = sent.map_err(|why| away(&agent::words(&why)))?;
+        let status = response.status();
+        if let Some(what) = page::head(status, response.headers()) {
+            return Err(away(&format!("this is not the API: {what}")));
+        }
+        let body = response.body_mut().with_config();
+        let body = body.limit(PAGE_BYTES_MAX as u64).read_to_vec();
+        let body = body.map_err(|why| away(&agent::words(&why)))?;
+        Ok((status.as_u16(), body))
+    }
+
+    /// The rules in force.
+    pub(super) fn in_force(&self) -> Result<Vec<Rule>, Failure> {
+        let mut found = Vec::new();
+        let mut next: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let (status, body) = self.call(&api::page_path(next.as_deref()), None)?;
+            let page = api::read_page(status, &body).map_err(|why| refused(status, &why))?;
+            found.extend(page.rules);
+            match page.next {
+                None => return Ok(found),
+                token => next = token,
+            }
+        }
+        let what = format!("the list of rules has more than {PAGES_MAX} pages");
+        Err(Failure::new(Exit::Failed, what))
+    }
+
+    /// Changes some; X tells of each that it refuses.
+    fn change(&self, is_dry: bool, body: &Value) -> Result<Changed, Failure> {
+        let query = if is_dry { "?dry_run=true" } else { "" };
+        let (status, said) = self.call(&format!("{}{query}", api::PATH), Some(body))?;
+        api::read_changed(status, &said).map_err(|why| refused(status, &why))
+    }
+}
+
+/// X does not speak of rules at all.
+fn refused(status: u16, why: &str) -> Failure {
+    let exit = if 500 <= status || status == 429 {
+        Exit::Unreachable
+    } else {
+        Exit::Failed
+    };
+    let hint = match status {
+        401 => "is the token right? `twinstream check` tries it",
+        403 => "the app's access does not include the filtered stream",
+        429 => "X allows so many requests about rules in 15 minutes: try again then",
+        _ => "try again; X's status page may know more",
+    };
+    Failure::new(exit, format!("X does not tell the rules: {why}")).hint(hint)
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    as_configured: bool,
+    sha256: String,
+    configured_sha256: String,
+    in_force: &'a [Rule],
+    configured: &'a [Rule],
+}
+
+fn show(setup: &Setup, door: &Door, json: bool) -> Result<Exit, Failure> {
+    let configured = &setup.settings.x.rules;
+    let in_force = door.in_force()?;
+    let (sha256, configured_sha256) = (rules::hash(&in_force), rules::hash(configured));
+    if json {
+        output::print_json(&Shown {
+            as_configured: sha256 == configured_sha256,
+            sha256,
+            configured_sha256,
+            in_force: &in_force,
+            configured,
+        })?;
+        return Ok(Exit::Done);
+    }
+    let change = Change::to(configured, &in_force);
+    let mut rows = vec![["", "id", "tag", "value"].map(str::to_owned).to_vec()];
+    for (state, list) in [
+        ("in force", &change.keep),
+        ("in force, not configured", &change.delete),
+        ("configured, not in force", &change.add),
+    ] {
+        rows.extend(list.iter().map(|rule| row(state, rule)));
+    }
+    output::print(&table(&rows, &[]))?;
+    let words = if sha256 == configured_sha256 {
+        "the rules in force are those of the configuration"
+    } else {
+        "the rules in force are not those of the configuration: `twinstream rules push` makes them so"
+    };
+    output::print(&format!("\n{words}\n"))?;
+    Ok(Exit::Done)
+}
+
+fn row(state: &str, rule: &Rule) -> Vec<String> {
+    let texts = [state, &rule.id, &rule.tag, &rule.value];
+    texts.map(one_line).to_vec()
+}
+
+/// What was done.
+#[derive(Debug, Default, Serialize)]
+struct Done {
+    added: Vec<Rule>,
+    deleted: Vec<Rule>,
+    kept: Vec<Rule>,
+    refused: Vec<Refused>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    rule: String,
+    why: String,
+}
+
+fn push(setup: &Setup, door: &Door, (is_dry, json): (bool, bool)) -> Result<Exit, Failure> {
+    let change = Change::to(&setup.settings.x.rules, &door.in_force()?);
+    if change.is_nothing() {
+        tracing::info!("the rules in force are those of the configuration");
+        return Ok(Exit::NothingToDo);
+    }
+    let mut done = Done {
+        kept: change.keep.clone(),
+        ..Done::default()
+    };
+    let ended = change_all(door, is_dry, change, &mut done);
+    tell(&done, (is_dry, json))?;
+    ended?;
+    if !done.refused.is_empty() {
+        let count = plural(done.refused.len() as u64, "rule", "rules");
+        let what = format!(
+            "X has refused {count}; rules in force that are not wanted stay until it takes all"
+        );
+        return Err(Failure::new(Exit::Failed, what).hint(
+            "mend them in the configuration (X's pages have the language), then push again",
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// Makes room for rules that are there under another tag, adds, and takes away what is left over: nothing that is in force goes
+/// before what comes in its place was taken.
+fn change_all(door: &Door, is_dry: bool, change: Change, done: &mut Done) -> Result<(), Failure> {
+    let is_added = |rule: &Rule| change.add.iter().any(|added| added.value == rule.value);
+    let (tagged_anew, others): (Vec<Rule>, Vec<Rule>) =
+        change.delete.into_iter().partition(is_added);
+    delete(door, is_dry, &tagged_anew, done)?;
+    for rules in change.add.chunks(api::CHANGED_AT_ONCE) {
+        let mut changed = door.change(is_dry, &api::add_body(rules))?;
+        // while nothing is changed, what is to be tagged anew is still there
+        changed
+            .errors
+            .retain(|(value, _)| !(is_dry && tagged_anew.iter().any(|rule| rule.value == *value)));
+        let is_refused = |rule: &&Rule| {
+            let value = one_line(&rule.value);
+            changed.errors.iter().any(|(refused, _)| *refused == value)
+        };
+        let added: Vec<Rule> = rules
+            .iter()
+            .filter(|rule| !is_refused(rule))
+            .cloned()
+            .collect();
+        let told = added.len() as u64 == changed.summary.created || is_dry;
+        done.added.extend(added);
+        refuse(changed, done);
+        if !told && done.refused.is_empty() {
+            done.refused.push(Refused {
+                rule: String::new(),
+                why: "X has added fewer rules than it was given, and does not say which".to_owned(),
+            });
+        }
+    }
+    if done.refused.is_empty() {
+        delete(door, is_dry, &others, done)?;
+    }
+    Ok(())
+}
+
+fn delete(door: &Door, is_dry: bool, rules: &[Rule], done: &mut Done) -> Result<(), Failure> {
+    for rules in rules.chunks(api::CHANGED_AT_ONCE) {
+        let changed = door.change(is_dry, &api::delete_body(rules))?;
+        done.deleted.extend_from_slice(rules);
+        refuse(changed, done);
+    }
+    Ok(())
+}
+
+fn refuse(changed: Changed, done: &mut Done) {
+    let refused = changed.errors.into_iter();
+    done.refused
+        .extend(refused.map(|(rule, why)| Refused { rule, why }));
+}
+
+fn tell(done: &Done, (is_dry, json): (bool, bool)) -> Result<(), Failure> {
+    if json {
+        return output::print_json(done);
+    }
+    let (added, deleted) = if is_dry {
+        ("would be added", "would be taken away")
+    } else {
+        ("added", "taken away")
+    };
+    let mut rows = Vec::new();
+    for (state, list) in [
+        (deleted, &done.deleted),
+        (added, &done.added),
+        ("kept", &done.kept),
+    ] {
+        rows.extend(list.iter().map(|rule| row(state, rule)));
+    }
+    for Refused { rule, why } in &done.refused {
+        rows.push(vec![
+            "refused".to_owned(),
+            String::new(),
+            one_line(why),
+            rule.clone(),
+        ]);
+    }
+    output::print(&table(&rows, &[]))
+}

@@ -1,0 +1,163 @@
+//! Asks for the rules by which the platform chooses what the stream brings, and tells what it says.
+//!
+//! It asks with every connection, in every quarter of an hour, and every minute while it does not know them or they are not those
+//! of the configuration. It only tells: nothing is changed here, and the stream waits for nothing of it.
+
+use std::{cell::RefCell, time::Duration};
+
+use hyper::header;
+use tokio::sync::Notify;
+
+use super::{
+    connect::Endpoint,
+    http::{Answer, Piece},
+    outbox::Outbox,
+};
+use crate::{
+    alarm::Kind,
+    segment::{
+        event::What,
+        name::Leg,
+        rules::{self, Rule},
+    },
+    source::wire::{AskRules, RulesPage, Transport, Wire},
+    text::plural,
+    world::clock::Clock,
+};
+
+/// So often the rules are asked for while a connection is up: the parts of which all zones' hours are made.
+const QUARTER_MS: i64 = 15 * 60_000;
+
+/// So soon they are asked for again if something is the matter with them.
+const AGAIN_MS: i64 = 60_000;
+
+/// For a page of them.
+const PAGE: Duration = Duration::from_secs(30);
+const PAGE_BYTES_MAX: usize = 16 << 20;
+
+/// A list of rules that has more pages never ends.
+const PAGES_MAX: usize = 100;
+
+/// What asking needs.
+pub(super) struct Rules<'a> {
+    pub(super) wire: &'a dyn Wire,
+    pub(super) leg: &'a Leg,
+    pub(super) outbox: &'a Outbox,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) clock: &'a Clock,
+    /// Where connections are told of.
+    pub(super) connected: &'a Notify,
+    /// What the log was told last.
+    pub(super) said: RefCell<Option<String>>,
+}
+
+impl Rules<'_> {
+    /// Asks whenever it is due; never ends.
+    pub(super) async fn tend(&self) {
+        let Some(ask) = self.wire.rules() else {
+            return std::future::pending().await;
+        };
+        let mut wait_ms = i64::MAX;
+        loop {
+            let wait = Duration::from_millis(wait_ms.unsigned_abs());
+            let is_new = tokio::select! {
+                () = self.connected.notified() => true,
+                () = self.clock.sleep(wait), if wait_ms != i64::MAX => false,
+            };
+            if !is_new && !self.outbox.is_connected() {
+                wait_ms = i64::MAX;
+                continue;
+            }
+            let is_settled = self.ask(ask).await;
+            wait_ms = if is_settled {
+                QUARTER_MS - self.clock.now().0.rem_euclid(QUARTER_MS)
+            } else {
+                AGAIN_MS
+            };
+        }
+    }
+
+    /// Asks, and tells the answer; says whether the rules are those of the configuration.
+    async fn ask(&self, ask: &dyn AskRules) -> bool {
+        let rules = match self.all(ask).await {
+            Ok(rules) => rules,
+            Err(detail) => {
+                if self.is_news(&detail) {
+                    tracing::warn!("the rules in force are not known: {detail}");
+                }
+                self.outbox.event(What::RulesUnknown { detail });
+                return false;
+            }
+        };
+        let (sha256, configured) = (rules::hash(&rules), ask.configured());
+        let is_settled = sha256 == configured;
+        if is_settled {
+            if self.said.take().is_some() {
+                tracing::warn!("the rules in force are those of the configuration again");
+            }
+        } else if self.is_news(&sha256) {
+            let count = plural(rules.len() as u64, "rule", "rules");
+            alarm!(
+                Kind::Rules,
+                self.leg,
+                "the rules in force are not those of the configuration: {count} ({sha256})\n  \
+                 hint: `twinstream rules show` tells both"
+            );
+        }
+        self.outbox.event(What::Rules {
+            rules,
+            sha256,
+            configured,
+        });
+        is_settled
+    }
+
+    /// Whether the log was not told of it yet.
+    fn is_news(&self, what: &str) -> bool {
+        let before = self.said.replace(Some(what.to_owned()));
+        before.as_deref() != Some(what)
+    }
+
+    /// The rules of all pages.
+    async fn all(&self, ask: &dyn AskRules) -> Result<Vec<Rule>, String> {
+        let mut rules = Vec::new();
+        let mut next: Option<String> = None;
+        for _ in 0..PAGES_MAX {
+            let page = self.page(ask, next.as_deref()).await?;
+            rules.extend(page.rules);
+            match page.next {
+                None => return Ok(rules),
+                token => next = token,
+            }
+        }
+        Err(format!("the list of rules has more than {PAGES_MAX} pages"))
+    }
+
+    async fn page(&self, ask: &dyn AskRules, page: Option<&str>) -> Result<RulesPage, String> {
+        let request = ask.ask(page);
+        let answer = self.endpoint.open(Transport::Http, request).await;
+        let Answer { response, mut body } = answer.map_err(|fault| fault.detail)?;
+        if let Some(what) = self.wire.is_other(response.status(), response.headers()) {
+            return Err(format!("this is not the API: {what}"));
+        }
+        let encoding = response.headers().get(header::CONTENT_ENCODING);
+        let encoding = encoding.and_then(|value| value.to_str().ok());
+        let mut bytes = Vec::new();
+        let whole = async {
+            while let Some(piece) = body.next().await {
+                if let Piece::Bytes(piece) = piece.map_err(|fault| fault.detail)? {
+                    bytes.extend_from_slice(&piece);
+                }
+                if PAGE_BYTES_MAX <= bytes.len() {
+                    return Err("the answer has no end".to_owned());
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            whole = whole => whole?,
+            () = self.clock.sleep(PAGE) => return Err("the answer did not end within 30 s".to_owned()),
+        }
+        ask.read(response.status().as_u16(), encoding, &bytes)
+    }
+}

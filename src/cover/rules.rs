@@ -1,0 +1,421 @@
+//! What the platform told of its rules → which rules were in force in which seconds.
+//!
+//! A server asks for the rules with every connection and once in every quarter of an hour. Between two answers that agree the
+//! rules are taken to have been the same; between two that differ nobody knows when they changed, so these seconds
+//! are unknown, and so are those that no answer is near to. Of the union a second is what its servers' seconds are
+//! together: rules are an app's, and two servers may have two apps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    evidence::EventsFile,
+    seconds::{self, Covered},
+};
+use crate::{
+    period::{Interval, UtcMs},
+    segment::{
+        event::What,
+        name::Leg,
+        rules::{self, Rule, Told},
+    },
+};
+
+/// So long before the first answer and after the last one the rules are taken to have been those.
+const NEAR_MS: i64 = 60_000;
+
+/// What is known of the rules in a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// They were those of the server's configuration.
+    AsConfigured,
+    /// They were others.
+    NotConfigured,
+    /// The servers that have the second had different ones.
+    Differ,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::AsConfigured,
+        Self::NotConfigured,
+        Self::Differ,
+        Self::Unknown,
+    ];
+}
+
+/// A stretch of seconds with the same rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Its first second.
+    pub begin: UtcMs,
+    /// The first second after it.
+    pub end: UtcMs,
+    /// What is known of them.
+    pub state: State,
+    /// Their hashes: one, or where servers differ, several; those that are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+}
+
+impl Stretch {
+    /// Its length in seconds.
+    pub fn seconds(&self) -> u64 {
+        u64::try_from(self.end.second() - self.begin.second()).unwrap_or(0)
+    }
+}
+
+/// The rules of an hour.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InForce {
+    /// The lists of rules that were in force, by their hashes, as far as they were told in this hour.
+    pub lists: BTreeMap<String, Vec<Rule>>,
+    /// Every second of each server.
+    pub servers: BTreeMap<Leg, Vec<Stretch>>,
+    /// The seconds that any server has.
+    pub union: Vec<Stretch>,
+}
+
+/// What one server was told, on the posts' clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// When, and the hashes.
+    pub told: Vec<Told>,
+    /// The lists themselves, by their hashes.
+    pub lists: BTreeMap<String, Vec<Rule>>,
+}
+
+impl Answers {
+    /// What the events files of one server tell, in whatever order they come.
+    pub fn of(files: &[EventsFile]) -> Self {
+        let mut found = Self::default();
+        for (file, event) in files.iter().flat_map(|file| {
+            let events = file.events.iter();
+            events.map(move |event| (file, event))
+        }) {
+            let told = match &event.what {
+                What::Rules {
+                    rules,
+                    sha256,
+                    configured,
+                } => {
+                    found.lists.insert(sha256.clone(), rules.clone());
+                    Some(Told {
+                        at: event.at,
+                        sha256: sha256.clone(),
+                        configured: configured.clone(),
+                    })
+                }
+                What::Alive(alive) => alive.rules.clone(),
+                _ => None,
+            };
+            found.told.extend(told.map(|told| Told {
+                at: file.on_posts_clock(told.at),
+                ..told
+            }));
+        }
+        found
+            .told
+            .sort_by(|a, b| (a.at, &a.sha256).cmp(&(b.at, &b.sha256)));
+        found.told.dedup();
+        found
+    }
+}
+
+/// What is known of a second: the hash, and whether it is that of the configuration.
+type Known = Option<(String, bool)>;
+
+/// The rules of an hour, from what its servers were told, in their order, and from the former revision, which knew of what
+/// is gone.
+pub fn in_force(
+    intervals: &[Interval],
+    servers: &[(&Leg, &Answers, &Covered)],
+    former: Option<&InForce>,
+) -> InForce {
+    let all: Vec<i64> = seconds::all(intervals).collect();
+    let mut found = InForce::default();
+    let mut lists: BTreeMap<String, Vec<Rule>> =
+        former.map_or_else(BTreeMap::new, |former| former.lists.clone());
+    for (leg, answers, _) in servers {
+        let mut known = of_seconds(&answers.told, &all);
+        let before = former.and_then(|former| former.servers.get(*leg));
+        for (known, before) in known.iter_mut().zip(expand(before, &all)) {
+            *known = known.take().or(before);
+        }
+        lists.extend(answers.lists.clone());
+        let states = known.iter().map(|known| Some(state_of(known)));
+        found
+            .servers
+            .insert((*leg).clone(), stretches(&all, states));
+    }
+    let parts = servers.iter().filter_map(|(leg, _, covered)| {
+        let stretches = found.servers.get(*leg)?;
+        Some((*covered, stretches.as_slice()))
+    });
+    found.union = union(intervals, &parts.collect::<Vec<_>>());
+    let named: BTreeSet<&String> = found
+        .servers
+        .values()
+        .flatten()
+        .flat_map(|stretch| &stretch.rules)
+        .collect();
+    lists.retain(|hash, _| named.contains(hash));
+    found.lists = lists;
+    found
+}
+
+/// The union of what servers have, with the rules of each.
+pub fn union(intervals: &[Interval], servers: &[(&Covered, &[Stretch])]) -> Vec<Stretch> {
+    let all: Vec<i64> = seconds::all(intervals).collect();
+    let servers: Vec<(Vec<bool>, Vec<Known>)> = servers
+        .iter()
+        .map(|(covered, stretches)| {
+            let bits = covered.bits(all.len());
+            let bits = bits.map(|(covered, _)| covered).unwrap_or_default();
+            (bits, expand(Some(stretches), &all))
+        })
+        .collect();
+    let states = (0..all.len()).map(|place| {
+        let having = servers
+            .iter()
+            .filter(|(bits, _)| bits.get(place) == Some(&true));
+        let known: Vec<&Known> = having.filter_map(|(_, known)| known.get(place)).collect();
+        (!known.is_empty()).then(|| together(&known))
+    });
+    stretches(&all, states)
+}
+
+/// What one server's answers say of each second.
+fn of_seconds(told: &[Told], all: &[i64]) -> Vec<Known> {
+    let mut told: Vec<&Told> = told.iter().collect();
+    told.sort_by_key(|one| one.at);
+    let known = |one: &Told| (one.sha256.clone(), one.is_as_configured());
+    all.iter()
+        .map(|second| {
+            let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
+            let after = told.partition_point(|one| one.at <= begin);
+            let before = after.checked_sub(1).and_then(|place| told.get(place));
+            // an answer in the second itself may be of a change in it
+            let until = told.partition_point(|one| one.at < end);
+            let here = told.get(after..until).unwrap_or_default();
+            let next = here.first().or_else(|| told.get(until));
+            let agree = |one: &&&Told| before.is_none_or(|before| before.sha256 == one.sha256);
+            match (before, next) {
+                (Some(before), Some(_)) => {
+                    let all_agree = here.iter().all(|one| agree(&one)) && next.iter().all(agree);
+                    all_agree.then(|| known(before))
+                }
+                (Some(before), None) => (end.0 - before.at.0 <= NEAR_MS).then(|| known(before)),
+                (None, Some(next)) => {
+                    let is_one = here.windows(2).all(|two| match two {
+                        [a, b] => a.sha256 == b.sha256,
+                        _ => true,
+                    });
+                    (is_one && next.at.0 - begin.0 <= NEAR_MS).then(|| known(next))
+                }
+                (None, None) => None,
+            }
+        })
+        .collect()
+}
+
+fn state_of(known: &Known) -> (State, Vec<String>) {
+    match known {
+        None => (State::Unknown, Vec::new()),
+        Some((hash, true)) => (State::AsConfigured, vec![hash.clone()]),
+        Some((hash, false)) => (State::NotConfigured, vec![hash.clone()]),
+    }
+}
+
+/// What a second is that these servers have.
+fn together(servers: &[&Known]) -> (State, Vec<String>) {
+    let hashes: BTreeSet<&String> = servers
+        .iter()
+        .copied()
+        .flatten()
+        .map(|(hash, _)| hash)
+        .collect();
+    let rules: Vec<String> = hashes.into_iter().cloned().collect();
+    let is_configured = servers.iter().copied().flatten().all(|(_, is)| *is);
+    let state = if servers.iter().any(|known| known.is_none()) {
+        State::Unknown
+    } else if 1 < rules.len() {
+        State::Differ
+    } else if is_configured {
+        State::AsConfigured
+    } else {
+        State::NotConfigured
+    };
+    (state, rules)
+}
+
+/// What stretches of one server say of each second.
+fn expand(stretches: Option<impl AsRef<[Stretch]>>, all: &[i64]) -> Vec<Known> {
+    let Some(stretches) = stretches else {
+        return vec![None; all.len()];
+    };
+    let mut rest = stretches.as_ref().iter().peekable();
+    let known = |second: &i64| {
+        let at = UtcMs(second * 1_000);
+        while rest.next_if(|stretch| stretch.end <= at).is_some() {}
+        let stretch = rest.peek().filter(|stretch| stretch.begin <= at)?;
+        let hash = stretch.rules.first()?.clone();
+        match stretch.state {
+            State::AsConfigured => Some((hash, true)),
+            State::NotConfigured => Some((hash, false)),
+            State::Differ | State::Unknown => None,
+        }
+    };
+    all.iter().map(known).collect()
+}
+
+/// Seconds that are alike, one after the other, are one stretch.
+fn stretches(
+    all: &[i64],
+    states: impl Iterator<Item = Option<(State, Vec<String>)>>,
+) -> Vec<Stretch> {
+    let mut found: Vec<Stretch> = Vec::new();
+    for (second, state) in all.iter().zip(states) {
+        let Some((state, rules)) = state else {
+            continue;
+        };
+        let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
+        match found.last_mut() {
+            Some(last) if last.end == begin && last.state == state && last.rules == rules => {
+                last.end = end;
+            }
+            _ => found.push(Stretch {
+                begin,
+                end,
+                state,
+                rules,
+            }),
+        }
+    }
+    found
+}
+
+/// Whether every list has the hash that it stands under.
+pub fn lists_are_right(found: &InForce) -> bool {
+    let mut lists = found.lists.iter();
+    lists.all(|(hash, list)| rules::hash(list) == *hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Interval = Interval {
+        begin: UtcMs(3_600_000),
+        end: UtcMs(7_200_000),
+    };
+
+    /// Answers at seconds after the hour's begin: a letter for the rules, in capitals if they are as configured.
+    fn answers(of: &[(i64, char)]) -> Answers {
+        let told = of.iter().map(|(second, letter)| {
+            let sha256 = letter.to_ascii_lowercase().to_string();
+            Told {
+                at: HOUR.begin.plus_ms(second * 1_000),
+                configured: if letter.is_uppercase() {
+                    sha256.clone()
+                } else {
+                    "-".to_owned()
+                },
+                sha256,
+            }
+        });
+        Answers {
+            told: told.collect(),
+            lists: BTreeMap::new(),
+        }
+    }
+
+    fn covered(seconds: std::ops::Range<usize>) -> Covered {
+        let bits: Vec<bool> = (0..3_600).map(|place| seconds.contains(&place)).collect();
+        Covered::of(&[HOUR], None, &bits, &[false; 3_600])
+    }
+
+    /// `0-60 a`: the seconds after the hour's begin, and the letter; `?` unknown, `ab` where servers differ.
+    fn told(stretches: &[Stretch]) -> Vec<String> {
+        let one = |stretch: &Stretch| {
+            let second = |at: UtcMs| at.second() - HOUR.begin.second();
+            let letters = stretch.rules.concat();
+            let letters = match stretch.state {
+                State::AsConfigured => letters.to_uppercase(),
+                State::Unknown => "?".to_owned(),
+                State::NotConfigured | State::Differ => letters,
+            };
+            format!(
+                "{}-{} {letters}",
+                second(stretch.begin),
+                second(stretch.end)
+            )
+        };
+        stretches.iter().map(one).collect()
+    }
+
+    #[track_caller]
+    fn check(of: &[(i64, char)], expected: &[&str]) {
+        let all: Vec<i64> = seconds::all(&[HOUR]).collect();
+        let known = of_seconds(&answers(of).told, &all);
+        let found = stretches(&all, known.iter().map(|known| Some(state_of(known))));
+        assert_eq!(told(&found), expected, "{of:?}");
+    }
+
+    #[test]
+    fn between_answers_that_agree_the_rules_are_known() {
+        check(&[(-30, 'A'), (900, 'A'), (3_610, 'A')], &["0-3600 A"]);
+        // far from any answer nothing is known
+        check(&[], &["0-3600 ?"]);
+        check(
+            &[(300, 'A'), (900, 'A')],
+            &["0-240 ?", "240-960 A", "960-3600 ?"],
+        );
+        // and between two that differ, but for their own seconds
+        check(
+            &[(-30, 'A'), (900, 'A'), (1_800, 'b'), (3_610, 'b')],
+            &["0-900 A", "900-1800 ?", "1800-3600 b"],
+        );
+        check(&[(-30, 'A'), (1_000, 'b'), (3_620, 'A')], &["0-3600 ?"]);
+        // others were configured in between
+        check(
+            &[(-30, 'A'), (1_800, 'a'), (3_610, 'a')],
+            &["0-1800 A", "1800-3600 a"],
+        );
+    }
+
+    #[test]
+    fn a_second_of_the_union_is_what_its_servers_had() {
+        let (one, two): (Leg, Leg) = ("1".parse().unwrap(), "2".parse().unwrap());
+        let always = answers(&[(-10, 'A'), (3_610, 'A')]);
+        let changed = answers(&[(-10, 'A'), (600, 'A'), (1_200, 'b'), (3_610, 'b')]);
+        let (whole, begin) = (covered(0..3_600), covered(0..2_000));
+        let found = in_force(
+            &[HOUR],
+            &[(&one, &always, &begin), (&two, &changed, &whole)],
+            None,
+        );
+        assert_eq!(
+            told(&found.union),
+            ["0-600 A", "600-1200 ?", "1200-2000 ab", "2000-3600 b"]
+        );
+        // nobody's seconds are not told of
+        let alone = in_force(&[HOUR], &[(&one, &always, &covered(10..20))], None);
+        assert_eq!(told(&alone.union), ["10-20 A"]);
+        // what is gone is told by the former revision, and what came since adds to it
+        let later = answers(&[(600, 'A'), (1_200, 'A')]);
+        let gone = Answers::default();
+        let again = in_force(
+            &[HOUR],
+            &[(&one, &gone, &begin), (&two, &later, &whole)],
+            Some(&found),
+        );
+        assert_eq!(again.servers[&one], found.servers[&one]);
+        assert_eq!(told(&again.servers[&two]), ["0-1260 A", "1260-3600 b"]);
+    }
+}

@@ -1,0 +1,138 @@
+//! The certificate's section on rules: which were in force in which seconds, where rules choose what the stream brings.
+
+use std::collections::BTreeMap;
+
+use super::{statement::Statement, told_gaps::second};
+use crate::{
+    cover::rules::{State, Stretch},
+    segment::rules::Rule,
+    text::{one_line, plural, table, thousands, wrapped},
+};
+
+/// Its head.
+pub(super) const HEAD: &str = "Rules in force";
+
+/// Columns of a line.
+const WIDTH: usize = 100;
+
+/// Stretches that are told one by one; the manifests have all.
+const STRETCHES_MAX: usize = 100;
+
+/// Digits of a hash by which a list is named.
+const HASH_DIGITS: usize = 12;
+
+const fn words(state: State) -> &'static str {
+    match state {
+        State::AsConfigured => "as configured",
+        State::NotConfigured => "not as configured",
+        State::Differ => "different at the servers",
+        State::Unknown => "not known",
+    }
+}
+
+/// The section, if the stream has rules.
+pub(super) fn section(statement: &Statement) -> Option<String> {
+    let hours = statement.hours.iter();
+    let told: Vec<_> = hours.filter_map(|said| said.rules.as_ref()).collect();
+    if told.is_empty() {
+        return None;
+    }
+    let mut lists: BTreeMap<&str, &[Rule]> = BTreeMap::new();
+    for (hash, list) in told.iter().flat_map(|told| &told.lists) {
+        lists.insert(hash, list);
+    }
+    let stretches = join(told.iter().flat_map(|told| &told.union));
+    let parts = [head(&stretches), rows(&stretches), named(&lists)];
+    Some(parts.join("\n"))
+}
+
+/// Stretches that go on over the hour are one.
+fn join<'s>(all: impl Iterator<Item = &'s Stretch>) -> Vec<Stretch> {
+    let mut joined: Vec<Stretch> = Vec::new();
+    for stretch in all {
+        match joined.last_mut() {
+            Some(last)
+                if last.end == stretch.begin
+                    && (last.state, &last.rules) == (stretch.state, &stretch.rules) =>
+            {
+                last.end = stretch.end;
+            }
+            _ => joined.push(stretch.clone()),
+        }
+    }
+    joined
+}
+
+fn head(stretches: &[Stretch]) -> String {
+    let seconds = |state: State| -> u64 {
+        let of_state = stretches.iter().filter(|stretch| stretch.state == state);
+        of_state.map(Stretch::seconds).sum()
+    };
+    let told: Vec<String> = State::ALL
+        .into_iter()
+        .filter(|state| 0 < seconds(*state))
+        .map(|state| format!("{} {}", words(state), thousands(seconds(state))))
+        .collect();
+    let all: u64 = stretches.iter().map(Stretch::seconds).sum();
+    let text = format!(
+        "Rules choose which posts the stream brings. Of the {} that any server has, by the rules in force: {}. Each server asks \
+         for the rules with every connection and in every quarter of an hour. Between two answers that agree the rules are taken \
+         to have been the same; between two that differ, and far from any, they are not known.",
+        plural(all, "second", "seconds"),
+        if told.is_empty() {
+            "none".to_owned()
+        } else {
+            told.join(", ")
+        }
+    );
+    wrapped(&text, "", WIDTH)
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..HASH_DIGITS).unwrap_or(hash)
+}
+
+fn rows(stretches: &[Stretch]) -> String {
+    let head = ["from (UTC)", "until", "seconds", "rules", "list"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for stretch in stretches.iter().take(STRETCHES_MAX) {
+        let lists: Vec<&str> = stretch.rules.iter().map(|hash| short(hash)).collect();
+        rows.push(vec![
+            second(stretch.begin),
+            second(stretch.end),
+            thousands(stretch.seconds()),
+            words(stretch.state).to_owned(),
+            lists.join(", "),
+        ]);
+    }
+    let beyond = stretches.len().saturating_sub(STRETCHES_MAX) as u64;
+    let more = if beyond == 0 {
+        String::new()
+    } else {
+        format!(
+            "… and {}, in the manifests\n",
+            plural(beyond, "further stretch", "further stretches")
+        )
+    };
+    table(&rows, &[2]) + &more
+}
+
+/// The lists, rule by rule.
+fn named(lists: &BTreeMap<&str, &[Rule]>) -> String {
+    let list = |(hash, rules): (&&str, &&[Rule])| {
+        let count = plural(rules.len() as u64, "rule", "rules");
+        let rules = rules.iter().map(|rule| {
+            let tag = match rule.tag.as_str() {
+                "" => String::new(),
+                tag => format!(" [{}]", one_line(tag)),
+            };
+            wrapped(&format!("- {}{tag}", one_line(&rule.value)), "  ", WIDTH)
+        });
+        format!(
+            "List {}: {count}\n{}",
+            short(hash),
+            rules.collect::<String>()
+        )
+    };
+    lists.iter().map(list).collect::<Vec<_>>().join("\n")
+}

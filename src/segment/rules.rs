@@ -1,0 +1,87 @@
+//! The rules by which a platform chooses what a stream brings, as it told them: what they are, and the hash by which
+//! two lists of them are compared.
+//!
+//! What a rule lets through follows from its value, and what is told of it from its tag; its id is another each time it is added.
+//! So the hash is that of values and tags alone, in an order of its own: two servers, and the configuration, have the same rules
+//! exactly if they have the same hash.
+
+use serde::{Deserialize, Serialize};
+
+use super::seal::Digester;
+use crate::period::UtcMs;
+
+/// A rule in force.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Rule {
+    /// What it lets through, in the platform's language.
+    pub value: String,
+    /// What whoever made it calls it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tag: String,
+    /// The platform's id of it; empty for one that is only wanted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+}
+
+/// What a server knows of the rules in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// When the platform last told them.
+    pub at: UtcMs,
+    /// The hash of those.
+    pub sha256: String,
+    /// The hash of those that this server's configuration has.
+    pub configured: String,
+}
+
+impl Told {
+    /// Whether the rules in force are those of the configuration.
+    pub fn is_as_configured(&self) -> bool {
+        self.sha256 == self.configured
+    }
+}
+
+/// The hash of values and tags, in whatever order they come: SHA-256, in hex.
+pub fn hash(rules: &[Rule]) -> String {
+    let mut pairs: Vec<(&str, &str)> = rules
+        .iter()
+        .map(|rule| (rule.value.as_str(), rule.tag.as_str()))
+        .collect();
+    pairs.sort_unstable();
+    let mut digester = Digester::default();
+    digester.update(&serde_json::to_vec(&pairs).unwrap_or_default());
+    digester.finish().sha256
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(value: &str, tag: &str, id: &str) -> Rule {
+        Rule {
+            value: value.to_owned(),
+            tag: tag.to_owned(),
+            id: id.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_hash_is_that_of_values_and_tags() {
+        let both = [rule("a", "x", "1"), rule("b", "", "2")];
+        let again = [rule("b", "", ""), rule("a", "x", "7")];
+        assert_eq!(hash(&both), hash(&again));
+        for other in [
+            [rule("a", "y", "1"), rule("b", "", "2")],
+            [rule("a", "", "1"), rule("b", "x", "2")],
+            [rule("ax", "", "1"), rule("b", "", "2")],
+            [rule("a", "x", "1"), rule("a", "x", "2")],
+        ] {
+            assert_ne!(hash(&both), hash(&other), "{other:?}");
+        }
+        assert_eq!(
+            hash(&[]),
+            "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945",
+            "of []"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The rules of the filtered stream, as the simulated API has them.
+
+pub(super) use list::{BODY_BYTES_MAX, PATH, REQUESTS_MAX, RULES_MAX, Rule, Rules};
+
+/// The list of an app, and what is answered to whoever reads or changes it.
+mod list;
+/// One rule: its language, and which posts match.
+mod rule;

@@ -1,0 +1,80 @@
+//! What a manifest says of the rules in force: whether it fits together. What the platform told stands in events files, which
+//! nobody publishes.
+
+use std::path::Path;
+
+use super::problem::Problems;
+use crate::{
+    cover::{
+        rules::{self, InForce, State, Stretch},
+        seconds,
+    },
+    source::Source,
+    vault::day::HourSaid,
+};
+
+/// Checks it.
+pub fn check(path: &Path, (source, said): (&dyn Source, &HourSaid), problems: &mut Problems) {
+    let has_rules = source.has_rules(&said.stream);
+    let found = match &said.rules {
+        Some(found) if has_rules => found,
+        None if !has_rules => return,
+        Some(_) => return problems.wrong(path, "it has rules, and its stream has none"),
+        None => return problems.wrong(path, "it does not say which rules were in force"),
+    };
+    if !rules::lists_are_right(found) {
+        problems.wrong(path, "a list of rules is not the one that its hash is of");
+    }
+    let coverage = &said.coverage;
+    if !found.servers.keys().eq(coverage.servers.keys()) {
+        problems.wrong(path, "it has not the rules of the servers of the coverage");
+        return;
+    }
+    let all: Vec<i64> = seconds::all(&said.intervals).collect();
+    for (leg, of_server) in &found.servers {
+        if !is_every_second(&all, of_server) {
+            let what = format!("the stretches of server {leg}'s rules are not the hour");
+            problems.wrong(path, what);
+        }
+    }
+    if !are_named(found) {
+        problems.wrong(
+            path,
+            "it has a list of rules that was in force in no second",
+        );
+    }
+    let servers = coverage.servers.values().zip(found.servers.values());
+    let servers: Vec<_> = servers
+        .map(|(covered, stretches)| (covered, stretches.as_slice()))
+        .collect();
+    if rules::union(&said.intervals, &servers) != found.union {
+        problems.wrong(
+            path,
+            "the rules of the union are not those of the servers that have its seconds",
+        );
+    }
+}
+
+/// Whether stretches of one server are the hour, each as long as it can be, and each with the one hash that its state says.
+fn is_every_second(all: &[i64], stretches: &[Stretch]) -> bool {
+    let seconds: Vec<i64> = stretches
+        .iter()
+        .flat_map(|stretch| stretch.begin.second()..stretch.end.second())
+        .collect();
+    let has_hash = |stretch: &Stretch| match stretch.state {
+        State::AsConfigured | State::NotConfigured => stretch.rules.len() == 1,
+        State::Unknown => stretch.rules.is_empty(),
+        State::Differ => false,
+    };
+    let is_maximal = stretches.windows(2).all(|two| match two {
+        [a, b] => a.end != b.begin || (a.state, &a.rules) != (b.state, &b.rules),
+        _ => true,
+    });
+    seconds == all && is_maximal && stretches.iter().all(has_hash)
+}
+
+fn are_named(found: &InForce) -> bool {
+    let mut stretches = found.servers.values().flatten();
+    let named: Vec<&String> = stretches.by_ref().flat_map(|of| &of.rules).collect();
+    found.lists.keys().all(|hash| named.contains(&hash))
+}

@@ -1,0 +1,286 @@
+//! A day of a stream that rules choose: a post a minute, two hours without any, keep-alives in between. Nothing is missing but what the
+//! faults took, and a silence is none.
+
+use twinstream::{collect::pulse::Pulse, segment::event::Why};
+
+use super::*;
+
+/// The platform sends an empty line after so much silence.
+const KEEP_ALIVE_MS: i64 = 20_000;
+const DAY_MS: i64 = DAY_S * 1_000;
+/// In these hours nothing matches.
+const SILENT: std::ops::Range<i64> = 5 * 3_600_000..7 * 3_600_000;
+
+/// What a collector wrote, and what came.
+struct Lived {
+    begin: UtcMs,
+    pulse: Pulse,
+    files: BTreeMap<(u64, Minute), Vec<Event>>,
+    run: u64,
+    connection: u64,
+    /// The seconds of posts that came, and how late each came.
+    posts: Vec<(i64, i64)>,
+}
+
+impl Lived {
+    fn at(&self, ms: i64) -> UtcMs {
+        self.begin.plus_ms(ms)
+    }
+
+    fn tell(&mut self, ms: i64, what: What) {
+        let at = self.at(ms);
+        for alive in self.pulse.over(at) {
+            let end = alive.minute.end().plus_ms(-1);
+            self.put(end, What::Alive(alive));
+        }
+        self.pulse.event(at, &what);
+        self.put(at, what);
+    }
+
+    fn put(&mut self, at: UtcMs, what: What) {
+        let connection = self.connection;
+        let file = self.files.entry((self.run, at.minute())).or_default();
+        file.push(Event {
+            at,
+            what,
+            connection,
+        });
+    }
+
+    fn start(&mut self, ms: i64) {
+        self.run += 1;
+        self.pulse = Pulse::new(self.at(ms));
+        let last_line = (1 < self.run).then(|| self.at(ms - 60_000));
+        self.tell(
+            ms,
+            What::Started {
+                program: "test/1".to_owned(),
+                number: self.run,
+                last_line,
+            },
+        );
+    }
+
+    /// A connection from one instant to another: the posts that arrive, and keep-alives between them.
+    fn connected(&mut self, from: i64, to: i64, posts: &[(i64, i64)]) {
+        self.connection += 1;
+        self.tell(
+            from,
+            What::Connected {
+                status: 200,
+                backfill_minutes: 0,
+                transaction: None,
+            },
+        );
+        self.pulse.connected(self.at(from));
+        let mut last = from;
+        let arriving = posts.iter().map(|(made, delay)| (made + delay, *made));
+        let mut arriving: Vec<(i64, i64)> =
+            arriving.filter(|(at, _)| from < *at && *at < to).collect();
+        arriving.sort_unstable();
+        arriving.push((to, i64::MIN));
+        for (at, made) in arriving {
+            while last + KEEP_ALIVE_MS < at {
+                last += KEEP_ALIVE_MS;
+                self.bytes(last, 0, 1);
+            }
+            if made != i64::MIN {
+                last = at;
+                self.bytes(at, 1, 0);
+                self.posts.push((made, at - made));
+            }
+        }
+    }
+
+    fn bytes(&mut self, ms: i64, lines: u64, keep_alives: u64) {
+        let at = self.at(ms);
+        for alive in self.pulse.over(at) {
+            let end = alive.minute.end().plus_ms(-1);
+            self.put(end, What::Alive(alive));
+        }
+        self.pulse.bytes(at);
+        self.pulse.counted(lines, keep_alives);
+    }
+
+    fn broken(&mut self, ms: i64) {
+        self.pulse.disconnected(self.at(ms));
+        self.tell(
+            ms,
+            What::Disconnected(Disconnected {
+                cause: event::Cause::Eof,
+                status: None,
+                disconnect_type: None,
+                lines: 1,
+                unfinished: None,
+                detail: String::new(),
+            }),
+        );
+        self.tell(
+            ms,
+            What::Waiting {
+                wait_ms: Some(1_000),
+                why: Why::Network,
+            },
+        );
+    }
+
+    fn stop(&mut self, ms: i64) {
+        self.pulse.disconnected(self.at(ms));
+        let why = "signal".to_owned();
+        let last = self.pulse.last(self.at(ms));
+        self.put(self.at(ms), What::Alive(last));
+        self.tell(ms, What::Stopped { why });
+    }
+
+    /// The hour's account, as a merge makes it: with the minutes of the hour, and one before and after.
+    fn hour(&self, hour: i64, has_rules: bool) -> Account {
+        let begin = self.at(hour * 3_600_000);
+        let interval = Interval {
+            begin,
+            end: begin.plus_ms(3_600_000),
+        };
+        let minutes = Minute(begin.minute().0 - 1)..=Minute(begin.minute().0 + 60);
+        let files = self.files.iter();
+        let files = files.filter(|((_, minute), _)| minutes.contains(minute));
+        let mut files: Vec<EventsFile> = files
+            .map(|((run, minute), events)| EventsFile {
+                name: SegmentName {
+                    server: "1".parse().unwrap(),
+                    stream: "filtered".to_owned(),
+                    partition: None,
+                    minute: *minute,
+                    run: RunId(u32::try_from(*run).unwrap()),
+                    part: 0,
+                },
+                number: *run,
+                lag_ms: 0,
+                heard: Vec::new(),
+                events: events.clone(),
+            })
+            .collect();
+        let mut lags: BTreeMap<RunId, Vec<Lag>> = BTreeMap::new();
+        let mut seconds = Seconds::new();
+        for (made, delay) in &self.posts {
+            let at = self.at(*made);
+            if interval.contains(at) {
+                let run = RunId(
+                    u32::try_from(if *made < 13 * 3_600_000 + 1_200_000 {
+                        1
+                    } else {
+                        2
+                    })
+                    .unwrap(),
+                );
+                lags.entry(run).or_default().push((*delay, 1));
+                let one = seconds.entry(at.second()).or_insert_with(|| InSecond {
+                    servers: vec![0],
+                    ..InSecond::default()
+                });
+                one.posts += 1;
+                one.servers[0] += 1;
+                one.common += 1;
+            }
+        }
+        clock::set(&mut files, &lags);
+        account(&Given {
+            intervals: &[interval],
+            servers: &["1".parse().unwrap()],
+            posts: &[seconds],
+            timelines: &[Timeline::of(&files, false)],
+            is_in_span: true,
+            began: Some(self.begin),
+            has_rules,
+        })
+    }
+}
+
+/// A day: up from its begin, broken for 40 s at half past nine, and stopped for two minutes around twenty past one. Of another day nothing breaks.
+fn lived(seed: u64, has_faults: bool) -> Lived {
+    let mut dice = Dice(seed);
+    let begin: UtcMs = BEGIN.parse().unwrap();
+    let mut posts = Vec::new();
+    let mut at = 0;
+    while at < DAY_MS {
+        // a minute in the mean
+        at += dice.between(100, 120_000);
+        if !SILENT.contains(&at) {
+            posts.push((at, dice.between(500, 8_000)));
+        }
+    }
+    let mut lived = Lived {
+        begin,
+        pulse: Pulse::new(begin),
+        files: BTreeMap::new(),
+        run: 0,
+        connection: 0,
+        posts: Vec::new(),
+    };
+    let end = DAY_MS + 120_000;
+    lived.start(0);
+    if has_faults {
+        let (nine, one) = (9 * 3_600_000 + 1_800_777, 13 * 3_600_000 + 1_200_000);
+        lived.connected(300, nine, &posts);
+        lived.broken(nine);
+        lived.connected(nine + 40_000, one - 30_000, &posts);
+        lived.stop(one - 30_000);
+        lived.start(one + 90_000);
+        lived.connected(one + 90_200, end, &posts);
+    } else {
+        lived.connected(300, end, &posts);
+    }
+    lived.stop(end);
+    lived
+}
+
+#[test]
+fn a_simulated_filtered_day_at_one_post_a_minute_is_without_a_false_gap() {
+    let mut silent = 0;
+    for seed in 0..6 {
+        let day = lived(31 + seed, false);
+        for hour in 0..24 {
+            let account = day.hour(hour, true);
+            assert_eq!(account.gaps, [], "seed {seed}, hour {hour}");
+            let covered = &account.servers[0];
+            assert_eq!(covered.covered, covered.seconds, "seed {seed}, hour {hour}");
+            silent += u64::from(covered.quiet == 3_600);
+            // where a rate can be expected, an hour without a post is one of nothing
+            if covered.quiet == 3_600 {
+                assert!(!day.hour(hour, false).gaps.is_empty(), "{hour}");
+            }
+        }
+        let day = lived(31 + seed, true);
+        let mut told: Vec<(i64, i64, Cause)> = Vec::new();
+        for hour in 0..24 {
+            let gaps = day.hour(hour, true).gaps;
+            let gaps = gaps.into_iter().filter(|gap| gap.server == gap::UNION);
+            told.extend(gaps.map(|gap| {
+                let second = |at: UtcMs| at.second() - day.begin.second();
+                (second(gap.begin), second(gap.end), gap.cause)
+            }));
+        }
+        // what was under way when it broke, and what came before the next bytes
+        let is_near = |gap: &(i64, i64, Cause), from: i64, to: i64, cause| {
+            from - 30 <= gap.0
+                && gap.0 <= from
+                && to - 10 <= gap.1
+                && gap.1 <= to + 1
+                && gap.2 == cause
+        };
+        let (nine, one) = (9 * 3_600 + 1_800, 13 * 3_600 + 1_200);
+        let (of_nine, of_one): (Vec<_>, Vec<_>) = told.iter().partition(|gap| gap.1 < one - 100);
+        // a post may have come between the last sign of life and the break
+        let is_of_nine = |gap: &&(i64, i64, Cause)| {
+            nine - 30 <= gap.0 && gap.1 <= nine + 42 && gap.2 == Cause::Network
+        };
+        assert!(of_nine.iter().all(is_of_nine), "seed {seed}: {told:?}");
+        let last = of_nine.last().unwrap();
+        assert!(is_near(last, nine, nine + 41, Cause::Network), "{told:?}");
+        let is_of_one = |gap: &&(i64, i64, Cause)| {
+            one - 60 <= gap.0 && gap.1 <= one + 92 && gap.2 == Cause::NotRunning
+        };
+        assert!(of_one.iter().all(is_of_one), "seed {seed}: {told:?}");
+        let last = of_one.last().unwrap();
+        assert!(last.0 <= one - 30 && one + 80 <= last.1, "{told:?}");
+    }
+    assert_eq!(silent, 6 * 2, "hours without a post");
+}
