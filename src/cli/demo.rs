@@ -366,11 +366,6 @@ fn configuration(
             return Err(Failure::new(Exit::Usage, what));
         }
         let loaded = setup::load_file(global)?;
-        if loaded.settings.source == Platform::Bluesky {
-            let what = "there is no rehearsal for source = \"bluesky\" yet";
-            return Err(Failure::new(Exit::Usage, what)
-                .hint("run it against `twinstream simulate --source bluesky` (docs/bluesky.md)"));
-        }
         return Ok((Some(loaded.path), loaded.written, loaded.settings));
     }
     let told = |problems: Vec<file::Problem>| {

@@ -34,7 +34,7 @@ Examples:
 
 Copied are, from posts.parquet: posts (text, language, minute, hashes of post, author, conversation,
 and of what it refers to) and their authors (year of the account, rounded counts). Names, addresses
-of X, @names and long numbers are taken out of texts; names, places, pictures, links and whatever
+of X (of Bluesky all, since its names are domains), @names and long numbers are taken out of texts; names, places, pictures, links and whatever
 else a person says of themselves are not copied. The same key gives the same hashes, so copies can
 be joined; --key makes one that only you can read, if it is not there. Keep it away from the copy:
 with it every id can be tried.
@@ -59,10 +59,6 @@ pub(crate) struct PseudonymiseArgs {
 
 pub(crate) fn run(global: &Global, args: &PseudonymiseArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
-    if setup.settings.source == Platform::Bluesky {
-        let what = "it is not decided for Bluesky yet which columns may be shared";
-        return Err(Failure::new(Exit::Configuration, what).hint("archives of X can be copied"));
-    }
     let vault = store::read_vault(&setup)?;
     let (out, key_file) = places(args, &vault)?;
     let hours = copy::hours(&RealDisk, &vault, &args.days).map_err(|why| failure(&why))?;
@@ -73,6 +69,10 @@ pub(crate) fn run(global: &Global, args: &PseudonymiseArgs) -> Result<Exit, Fail
     let (key, is_new) = key(&key_file, args.dry_run)?;
     let job = Job {
         disk: &RealDisk,
+        of: match setup.settings.source {
+            Platform::X => copy::Platform::X,
+            Platform::Bluesky => copy::Platform::Bluesky,
+        },
         vault: &vault,
         out: &out,
         key: &key,

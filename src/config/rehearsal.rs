@@ -22,6 +22,8 @@ const KEPT: &[&str] = &[
     "x.fields",
     "x.backfill",
     "x.max_line",
+    "bluesky.overlap",
+    "bluesky.honour_deletions",
     "deliver.every",
     "deliver.keep_delivered",
     "merge.timezone",
@@ -195,10 +197,8 @@ mod tests {
         "source",
         "bluesky.collections",
         "bluesky.endpoints",
-        "bluesky.overlap",
         "bluesky.compress",
         "bluesky.dictionary_file",
-        "bluesky.honour_deletions",
         "data_dir",
         "spool_dir",
         "vault_dir",
@@ -251,7 +251,7 @@ endpoints = ["wss://real.example.org"]
 overlap = "2s"
 compress = false
 dictionary_file = "/real/dictionary"
-honour_deletions = "never"
+honour_deletions = "daily"
 [[servers]]
 id = "east"
 role = "secondary"
@@ -345,12 +345,17 @@ token_file = "/real/status-token"
             osf: None,
             ..scenery()
         };
-        let (written, user) = settings(ALONE);
+        let user = format!(
+            "source = \"bluesky\"\n[bluesky]\noverlap = \"2s\"\nhonour_deletions = \"never\"\n{ALONE}"
+        );
+        let (written, user) = settings(&user);
         let text = scenery.to_toml(&written, &user.servers, &user.servers[0]);
         assert!(!text.contains("[x]"), "{text}");
         let (_, made) = settings(&text);
         assert_eq!(made.source, Platform::Bluesky);
         assert_eq!(made.bluesky.endpoints, endpoints);
+        assert_eq!(made.bluesky.overlap, user.bluesky.overlap);
+        assert!(!made.bluesky.honours_deletions);
     }
 
     #[test]

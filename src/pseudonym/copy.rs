@@ -2,14 +2,16 @@
 //! against its manifests.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
 
 use super::{
+    bluesky,
     key::Key,
     row::{self, Row},
-    tables::{POSTS, READ, Tables, USERS},
+    tables::{self, Form, Tables},
 };
 use crate::{
     period::{Day, Hour},
@@ -18,7 +20,7 @@ use crate::{
         manifest::{Manifest, ManifestError},
         posts::read::{self, Wanted},
         public::{DayFile, Public},
-        xz::{Effort, XzWriter},
+        xz::{self, Effort, XzWriter},
     },
     world::disk::{self, Disk},
 };
@@ -26,13 +28,30 @@ use crate::{
 /// A day's tables have some megabytes.
 const TABLE_BYTES_MAX: u64 = 256 << 20;
 
-/// What is told of the copy, in its folder: written last, so that it is there if all is.
-const README: &str = include_str!("readme.md");
+/// Whose posts they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platform {
+    /// X's.
+    X,
+    /// Bluesky's.
+    Bluesky,
+}
+
+impl Platform {
+    const fn form(self) -> &'static Form {
+        match self {
+            Self::X => &tables::X,
+            Self::Bluesky => &bluesky::FORM,
+        }
+    }
+}
 
 /// What is copied.
 pub struct Job<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
+    /// Whose posts.
+    pub of: Platform,
     /// From where.
     pub vault: &'a Path,
     /// Where to: a folder that is not there yet.
@@ -128,7 +147,8 @@ impl Job<'_> {
                 self.table(Public::Day(day, file))?;
             }
         }
-        let readme = README.replace("KEY", &self.key.mark());
+        // written last, so that it is there if all is
+        let readme = self.of.form().readme.replace("KEY", &self.key.mark());
         let path = self.out.join("README.md");
         disk::put(self.disk, &path, readme.as_bytes()).map_err(at(&path))?;
         Ok(copied)
@@ -151,11 +171,12 @@ impl Job<'_> {
     fn hour(&self, hour: Hour) -> Result<u64, NoCopy> {
         let (_, sha256) = self.manifest(hour)?;
         let from = layout::data_path(self.vault, hour, Kind::Posts);
-        let mut tables = Tables::default();
-        let read = read::read_through(self.disk, &from, Wanted::Only(READ), |batch| {
+        let form = self.of.form();
+        let mut tables = Tables::without(self.held(hour)?);
+        let read = read::read_through(self.disk, &from, Wanted::Only(form.read), |batch| {
             let rows = row::table(batch);
             for number in 0..batch.num_rows() {
-                tables.add(self.key, &Row::new(&rows, number));
+                (form.add)(&mut tables, self.key, &Row::new(&rows, number));
             }
             Ok(())
         });
@@ -165,9 +186,8 @@ impl Job<'_> {
         let posts = tables.len();
         let folder = layout::day_folder(self.out, hour.day());
         self.disk.make_folder(&folder).map_err(at(&folder))?;
-        let heads = [POSTS.join(","), USERS.join(",")].map(|head| head + "\n");
-        let names = ["posts", "users"].map(|what| format!("{hour}_{what}.csv.xz"));
-        for ((name, head), rows) in names.into_iter().zip(heads).zip(tables.rows()) {
+        for ((what, columns), rows) in form.tables.iter().zip(tables.rows()) {
+            let (name, head) = (format!("{hour}_{what}.csv.xz"), columns.join(",") + "\n");
             let path = folder.join(&name);
             let write = || {
                 let mut to = XzWriter::create(self.disk, &path, Effort::Balanced, 1)?;
@@ -180,6 +200,26 @@ impl Job<'_> {
             write().map_err(at(&path))?;
         }
         Ok(posts)
+    }
+
+    /// The lines of what is held back in an hour.
+    fn held(&self, hour: Hour) -> Result<BTreeSet<String>, NoCopy> {
+        let (manifest, _) = self.manifest(hour)?;
+        let name = Kind::Held.name(hour);
+        let mut held = BTreeSet::new();
+        let Some(known) = manifest.outputs.iter().find(|output| output.name == name) else {
+            return Ok(held);
+        };
+        let from = layout::data_path(self.vault, hour, Kind::Held);
+        let mut lines = xz::Lines::new(|line: &[u8]| {
+            held.insert(String::from_utf8_lossy(line).into_owned());
+            Ok(())
+        });
+        let read = xz::read_through(self.disk, &from, 0, |piece| lines.take(piece));
+        if read.map_err(at(&from))?.sha256 != known.sha256 {
+            return Err(NoCopy::Changed(from));
+        }
+        Ok(held)
     }
 
     /// A day's table that tells of no post, as it is.

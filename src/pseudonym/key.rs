@@ -11,7 +11,7 @@ pub const BYTES: usize = 32;
 /// Bytes of a hash that are kept: two of a billion ids are the same once in a million million such copies.
 const KEPT: usize = 16;
 
-/// What an id is of. The same number stands for two things if it is of both.
+/// What an id is of. The same one stands for two things if it is of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of {
     /// A post, which a conversation is called by, too.
@@ -52,7 +52,7 @@ impl Key {
     }
 
     /// What stands for an id.
-    pub fn hash(&self, of: Of, id: u64) -> String {
+    pub fn hash(&self, of: Of, id: impl std::fmt::Display) -> String {
         let what = match of {
             Of::Post => "post",
             Of::User => "user",
@@ -88,7 +88,7 @@ mod tests {
         let key = Key::new(&bytes);
         // python3 -c 'import hmac;print(hmac.new(bytes([7]*32),b"post:2124880648641171460","sha256").hexdigest()[:32])'
         assert_eq!(
-            key.hash(Of::Post, 2_124_880_648_641_171_460),
+            key.hash(Of::Post, 2_124_880_648_641_171_460_u64),
             "83b4b6b45759bce0b5c80dc5b0f1b726"
         );
         assert_eq!(key.hash(Of::User, 12), "844c5ee79a9f38f361e9bec48b2334f3");

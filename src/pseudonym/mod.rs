@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! posts.parquet ──row──▶ typed cells ─┬─key────▶ hashes of ids ─┬─▶ …_posts.csv.xz
-//!                                     └─words──▶ cleaned texts ─┘   …_users.csv.xz
+//!                                     └─words──▶ cleaned texts ─┘   …_users.csv.xz (of X)
 //! ```
 //!
 //! What is copied is a closed list: a member that the API adds one day stays behind. Who a person is can
 //! still be found out from what they wrote; `README.md` in the copy says how.
+
+/// Bluesky's posts.
+mod bluesky;
 
 /// Days → a folder of files.
 pub mod copy;
@@ -17,7 +20,7 @@ pub mod key;
 /// Cells of a row.
 mod row;
 
-/// The two tables.
+/// The tables, and X's posts.
 mod tables;
 
 /// Texts without what names a person or a post.

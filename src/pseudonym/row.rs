@@ -59,6 +59,22 @@ impl<'a> Row<'a> {
         Some(Self { of, at: self.at })
     }
 
+    /// The texts of a list.
+    pub(super) fn texts(&self, name: &str) -> Vec<&'a str> {
+        let items = || {
+            let list = self.cell(name)?.as_list_opt::<i32>()?;
+            let of = list.values().as_string_opt::<i32>()?;
+            let edge = |at: usize| usize::try_from(*list.value_offsets().get(at)?).ok();
+            let each = edge(self.at)?..edge(self.at + 1)?;
+            Some(
+                each.filter(|at| of.is_valid(*at))
+                    .map(|at| of.value(at))
+                    .collect(),
+            )
+        };
+        items().unwrap_or_default()
+    }
+
     /// The objects of a list.
     pub(super) fn each(&self, name: &str) -> Vec<Self> {
         let items = || {

@@ -1,6 +1,6 @@
-//! The two tables: which cells of a post go into them, and in what form.
+//! The tables: which cells of a post go into them, and in what form. Those of X's posts are here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     key::{Key, Of},
@@ -9,8 +9,28 @@ use super::{
 };
 use crate::{period::UtcMs, vault::csv};
 
+/// What is copied of a platform.
+pub(super) struct Form {
+    /// The tables: what their files are called, and their columns.
+    pub(super) tables: &'static [(&'static str, &'static [&'static str])],
+    /// The columns of `posts.parquet` that are looked at.
+    pub(super) read: &'static [&'static str],
+    /// Takes a row of it in.
+    pub(super) add: fn(&mut Tables, &Key, &Row<'_>),
+    /// What is told of the copy.
+    pub(super) readme: &'static str,
+}
+
+/// What is copied of X.
+pub(super) const X: Form = Form {
+    tables: &[("posts", &POSTS), ("users", &USERS)],
+    read: READ,
+    add,
+    readme: include_str!("readme.md"),
+};
+
 /// The columns of posts.
-pub(super) const POSTS: [&str; 11] = [
+const POSTS: [&str; 11] = [
     "id",
     "conversation_id",
     "author_id",
@@ -25,7 +45,7 @@ pub(super) const POSTS: [&str; 11] = [
 ];
 
 /// The columns of users.
-pub(super) const USERS: [&str; 6] = [
+const USERS: [&str; 6] = [
     "author_id",
     "created_year",
     "verified",
@@ -34,8 +54,7 @@ pub(super) const USERS: [&str; 6] = [
     "post_count",
 ];
 
-/// The columns of `posts.parquet` that are looked at.
-pub(super) const READ: &[&str] = &[
+const READ: &[&str] = &[
     "id",
     "conversation_id",
     "author_id",
@@ -55,48 +74,63 @@ pub(super) const READ: &[&str] = &[
 pub(super) struct Tables {
     posts: Vec<Vec<u8>>,
     users: BTreeMap<String, Vec<u8>>,
+    /// The lines of what is held back, which is not copied.
+    pub(super) held: BTreeSet<String>,
+}
+
+/// Takes a post of X in.
+fn add(tables: &mut Tables, key: &Key, post: &Row<'_>) {
+    let hash = |of, id: Option<u64>| id.map_or_else(String::new, |id| key.hash(of, id));
+    let all = post.each("referenced_posts");
+    let referenced = |kind: &str| {
+        let mut of_kind = all.iter().filter(|one| one.text("type") == Some(kind));
+        hash(Of::Post, of_kind.next().and_then(|one| one.id("id")))
+    };
+    let mentions = mentions(post);
+    let mentioned: Vec<String> = mentions
+        .iter()
+        .filter_map(|user| Some(key.hash(Of::User, user.id("id")?)))
+        .collect();
+    let note = post.object("note_post");
+    let text = note
+        .and_then(|note| note.text("text"))
+        .or(post.text("text"));
+    let fields = [
+        hash(Of::Post, post.id("id")),
+        hash(Of::Post, post.id("conversation_id")),
+        hash(Of::User, post.id("author_id")),
+        post.time("post_time").map_or_else(String::new, minute),
+        post.text("lang").unwrap_or_default().to_owned(),
+        words::cleaned(text.unwrap_or_default(), &names(post, &mentions)),
+        referenced("retweeted"),
+        referenced("quoted"),
+        referenced("replied_to"),
+        hash(Of::User, post.id("in_reply_to_user_id")),
+        mentioned.join(" "),
+    ];
+    let mut row = Vec::new();
+    csv::push_row(&mut row, fields.iter().map(String::as_str));
+    tables.post(row);
+    if let (Some(id), Some(author)) = (post.id("author_id"), post.object("author")) {
+        let id = key.hash(Of::User, id);
+        let row = user(&id, &author);
+        // a later post of the hour has the later counts
+        tables.users.insert(id, row);
+    }
 }
 
 impl Tables {
-    /// Takes a post in.
-    pub(super) fn add(&mut self, key: &Key, post: &Row<'_>) {
-        let hash = |of, id: Option<u64>| id.map_or_else(String::new, |id| key.hash(of, id));
-        let all = post.each("referenced_posts");
-        let referenced = |kind: &str| {
-            let mut of_kind = all.iter().filter(|one| one.text("type") == Some(kind));
-            hash(Of::Post, of_kind.next().and_then(|one| one.id("id")))
-        };
-        let mentions = mentions(post);
-        let mentioned: Vec<String> = mentions
-            .iter()
-            .filter_map(|user| Some(key.hash(Of::User, user.id("id")?)))
-            .collect();
-        let note = post.object("note_post");
-        let text = note
-            .and_then(|note| note.text("text"))
-            .or(post.text("text"));
-        let fields = [
-            hash(Of::Post, post.id("id")),
-            hash(Of::Post, post.id("conversation_id")),
-            hash(Of::User, post.id("author_id")),
-            post.time("post_time").map_or_else(String::new, minute),
-            post.text("lang").unwrap_or_default().to_owned(),
-            words::cleaned(text.unwrap_or_default(), &names(post, &mentions)),
-            referenced("retweeted"),
-            referenced("quoted"),
-            referenced("replied_to"),
-            hash(Of::User, post.id("in_reply_to_user_id")),
-            mentioned.join(" "),
-        ];
-        let mut row = Vec::new();
-        csv::push_row(&mut row, fields.iter().map(String::as_str));
-        self.posts.push(row);
-        if let (Some(id), Some(author)) = (post.id("author_id"), post.object("author")) {
-            let id = key.hash(Of::User, id);
-            let row = user(&id, &author);
-            // a later post of the hour has the later counts
-            self.users.insert(id, row);
+    /// None yet, and none of those lines is to come in.
+    pub(super) fn without(held: BTreeSet<String>) -> Self {
+        Self {
+            held,
+            ..Self::default()
         }
+    }
+
+    /// Takes the row of a post in.
+    pub(super) fn post(&mut self, row: Vec<u8>) {
+        self.posts.push(row);
     }
 
     /// How many posts are in it.
@@ -104,7 +138,7 @@ impl Tables {
         self.posts.len() as u64
     }
 
-    /// The rows of both.
+    /// The rows of posts, and of users.
     pub(super) fn rows(mut self) -> [Vec<Vec<u8>>; 2] {
         self.posts.sort();
         [self.posts, self.users.into_values().collect()]
@@ -133,7 +167,7 @@ fn user(id: &str, of: &Row<'_>) -> Vec<u8> {
 }
 
 /// `2026-11-23T14:05Z`
-fn minute(at: UtcMs) -> String {
+pub(super) fn minute(at: UtcMs) -> String {
     at.to_string().chars().take(16).collect::<String>() + "Z"
 }
 

@@ -19,9 +19,19 @@ const HOSTS: [&str; 4] = ["x.com", "twitter.com", "t.co", "twimg.com"];
 pub(super) struct Names {
     /// Each in small letters, and whether it is taken out of longer words, too.
     all: Vec<(Vec<char>, bool)>,
+    /// Whether persons are called by domains: then every host goes, and nothing is shown of it.
+    are_domains: bool,
 }
 
 impl Names {
+    /// Where persons are called by domains.
+    pub(super) fn of_domains() -> Self {
+        Self {
+            are_domains: true,
+            ..Self::default()
+        }
+    }
+
     /// The name by which a user is addressed.
     pub(super) fn handle(&mut self, handle: &str) {
         self.add(handle, HANDLE_WITHIN_MIN <= handle.chars().count());
@@ -91,13 +101,18 @@ pub(super) fn cleaned(text: &str, names: &Names) -> String {
             let before = text.get(before).copied();
             !before.is_some_and(|c| c.is_ascii_alphanumeric())
         });
-        if let Some((len, shown)) = address(rest, is_begin) {
+        let found = if names.are_domains {
+            account(rest).or_else(|| domain(rest, is_begin))
+        } else {
+            address(rest, is_begin)
+        };
+        if let Some((len, shown)) = found {
             clean += &shown;
             at += len;
         } else if let Some(len) = is_begin.then(|| mail(rest)).flatten() {
             clean += "[mail]";
             at += len;
-        } else if let Some(len) = mention(rest) {
+        } else if let Some(len) = mention(rest, false) {
             clean += "[@]";
             at += len;
         } else if let Some(len) = names.at(&text, at) {
@@ -148,6 +163,65 @@ fn address(text: &[char], is_begin: bool) -> Option<(usize, String)> {
     Some((len, shown))
 }
 
+/// A handle behind its sign, or whatever else names an account there.
+fn account(text: &[char]) -> Option<(usize, String)> {
+    let is_sign = text.first().is_some_and(|c| ['@', '＠'].contains(c));
+    let named = domain(text.get(1..)?, true).filter(|_| is_sign);
+    let len = named
+        .map(|(len, _)| len + 1)
+        .or_else(|| mention(text, true))?;
+    Some((len, "[@]".to_owned()))
+}
+
+/// The name of an account, an address with any scheme, mail, or where a word begins a host, and all that hangs on it.
+fn domain(text: &[char], is_begin: bool) -> Option<(usize, String)> {
+    if let Some(len) = did(text) {
+        return Some((len, "[did]".to_owned()));
+    }
+    if !is_begin {
+        return None;
+    }
+    let scheme = run(text, |c| c.is_ascii_alphanumeric() || "+.-".contains(c));
+    let has_scheme = text.get(scheme..scheme + 3) == Some(&[':', '/', '/']);
+    let url = || Some((run(text, |c| c.is_ascii_graphic()), "[url]".to_owned()));
+    if has_scheme {
+        return url();
+    }
+    if let Some(len) = mail(text) {
+        let name = run(text, |c| c != '@') + 1;
+        let named = domain(text.get(name..)?, true).map_or(0, |(len, _)| len);
+        return Some((len.max(name + named), "[mail]".to_owned()));
+    }
+    let len = run(text, |c| {
+        c.is_ascii_alphanumeric() || ['.', '-'].contains(&c)
+    });
+    let host: String = text.get(..len)?.iter().collect();
+    let host = host.trim_end_matches(['.', '-']);
+    let top = host.rsplit('.').next().unwrap_or_default();
+    let is_host =
+        host.contains('.') && 2 <= top.len() && top.bytes().any(|b| b.is_ascii_alphabetic());
+    if !is_host {
+        return None;
+    }
+    let hangs_on = text
+        .get(host.len())
+        .is_some_and(|c| ['/', ':', '?', '#'].contains(c));
+    if hangs_on {
+        return url();
+    }
+    Some((host.len(), "[url]".to_owned()))
+}
+
+/// The name of an account: `did:method:name`.
+fn did(text: &[char]) -> Option<usize> {
+    let begin: String = text.get(..4)?.iter().collect();
+    let method = run(text.get(4..)?, |c| c.is_ascii_alphanumeric());
+    let is_did = begin.eq_ignore_ascii_case("did:") && 0 < method;
+    let has_name = text.get(4 + method) == Some(&':');
+    let of_name = |c: char| c.is_ascii_alphanumeric() || "._:%-".contains(c);
+    (is_did && has_name).then(|| run(text, of_name))
+}
+
 /// An address of mail.
 fn mail(text: &[char]) -> Option<usize> {
     let name = run(text, |c| is_handle(c) || ['.', '%', '+', '-'].contains(&c));
@@ -159,7 +233,8 @@ fn mail(text: &[char]) -> Option<usize> {
 }
 
 /// A handle behind its sign, with what may follow on other services: `@name`, `@name@host.example`.
-fn mention(text: &[char]) -> Option<usize> {
+fn mention(text: &[char], is_domain: bool) -> Option<usize> {
+    let is_handle = |c: char| is_handle(c) || is_domain && c == '-';
     let is_sign = |c: &char| ['@', '＠'].contains(c);
     let mut len = 0;
     while text.get(len).is_some_and(is_sign) {
@@ -245,7 +320,50 @@ mod tests {
         }
     }
 
+    #[test]
+    fn where_handles_are_domains_every_domain_goes() {
+        let mut names = Names::of_domains();
+        for handle in ["ann-lee.bsky.social", "ann-lee"] {
+            names.handle(handle);
+        }
+        for (text, clean) in [
+            ("hi @ann-lee.bsky.social!", "hi [@]!"),
+            (
+                "ANN-LEE.bsky.social, ann-lee and teamann-lee",
+                "[url], [name] and team[name]",
+            ),
+            ("I like bob.example.", "I like [url]."),
+            (
+                "from bob.example/x?y#z, or https://bob.example",
+                "from [url] or [url]",
+            ),
+            (
+                "at://did:plc:abc/app.bsky.feed.post/3k and did:web:bob.example",
+                "[url] and [did]",
+            ),
+            ("見てbob.example見て", "見て[url]見て"),
+            (
+                "bob.xn--p1ai, a@bob.example e.g. 1.5 and 3.14",
+                "[url], [mail] e.g. 1.5 and 3.14",
+            ),
+            (
+                "(did:plc:abc) @did:plc:abc ＠ann-lee xdid:plc:abc we did: a b",
+                "([did]) [@] [@] x[did] we did: a b",
+            ),
+        ] {
+            assert_eq!(cleaned(text, &names), clean, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_domain_and_no_did_is_left_wherever_it_stands(before in "[^a-zA-Z0-9]{0,3}", after in "[^a-zA-Z0-9]{0,3}") {
+            for text in ["ann-lee.bsky.social", "did:plc:7iza6de2dwap2sbk", "at://did:plc:7iza6de2dwap2sbk/a.b.c/3k", "https://ann-lee.bsky.social/x"] {
+                let clean = cleaned(&format!("{before}{text}{after}"), &Names::of_domains());
+                prop_assert!(!clean.contains("bsky") && !clean.contains("7iza6de2"), "{clean}");
+            }
+        }
+
         #[test]
         fn no_handle_and_no_address_is_left_wherever_it_stands(before in ".{0,6}", after in ".{0,6}") {
             for text in ["@ada_example", "ada_example", "https://x.com/ada_example/status/1", "2124880648641171460"] {

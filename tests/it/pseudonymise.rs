@@ -12,14 +12,15 @@ use serde_json::json;
 use twinstream::{
     period::UtcMs,
     pseudonym::key::{Key, Of},
-    source::x::id,
+    source::{BLUESKY, x::id},
     world::disk::RealDisk,
 };
 
 use crate::support::{
+    events::{self, commit},
     folder::files_below,
     osf::{Publisher, Said, fast_folder},
-    posts::{Received, segments},
+    posts::{Received, segments, segments_of},
     primary::{Site, at, unxz},
 };
 
@@ -343,4 +344,145 @@ fn a_key_makes_the_same_hashes_again_and_lies_where_only_its_owner_reads_it() {
         .copy(&path("d"), &path("other.key"))
         .check(1, "is not what its manifest says");
     assert!(!path("d/README.md").exists());
+}
+
+/// A post of Bluesky that names its author, another account, and many ways to find them.
+fn bluesky_post(n: u64, other: &str, before: &str) -> String {
+    let text = format!(
+        "hi @ann-lee{n}.bsky.social and bob{n}.example. see https://ann-lee{n}.bsky.social/x at://{other}/app.bsky.feed.post/3ksecret{n} \
+         ann-lee{n}@mail.example {other} ann-lee{n} 12345678"
+    );
+    let end = 4 + format!("ann-lee{n}.bsky.social").len();
+    json!({"$type": "app.bsky.feed.post", "createdAt": "2026-11-23T22:58:00.777Z", "langs": ["en", "did:plc:secretlang"],
+        "text": text, "tags": ["secrettag"], "labels": {"$type": "x", "values": [{"val": "secretlabel"}]},
+        "facets": [{"index": {"byteStart": 3, "byteEnd": end}, "features": [{"$type": "app.bsky.richtext.facet#mention", "did": other}]}],
+        "reply": {"root": {"uri": before, "cid": "bafysecret"}, "parent": {"uri": before, "cid": "bafysecret"}},
+        "embed": {"$type": "app.bsky.embed.recordWithMedia", "record": {"record": {"uri": before, "cid": "bafysecret"}},
+            "media": {"external": {"uri": format!("https://bob{n}.example/secret"), "title": "secrettitle"}}}}).to_string()
+}
+
+#[test]
+fn nothing_of_accounts_handles_and_addresses_of_bluesky_is_left() {
+    let dir = fast_folder();
+    let root = dir.path().to_owned();
+    let mut site = Site {
+        dir: Some(dir),
+        stream: BLUESKY,
+        ..Site::on(Box::new(RealDisk), &root, "UTC")
+    };
+    site.settings.parquet = true;
+    let begin = at("2026-11-23T22:10:30.123Z");
+    let mut all = Vec::new();
+    let uri = |n: u64| format!("at://{}/app.bsky.feed.post/3kpost{n}", events::did(n));
+    for n in 0..40 {
+        let at = begin.plus_ms(i64::try_from(n * 11_007).unwrap());
+        let did = events::did(n);
+        let record = bluesky_post(n, &events::did(n + 1), &uri(n + 1));
+        let (rkey, operation) = (
+            format!("3kpost{n}"),
+            ["create", "update"][usize::from(n % 5 == 4)],
+        );
+        all.push(commit(
+            (at, n),
+            &did,
+            operation,
+            ("app.bsky.feed.post", &rkey),
+            Some(&record),
+        ));
+        let like =
+            r#"{"$type":"app.bsky.feed.like","subject":{"uri":"at://did:plc:secretlike/a.b.c/x"}}"#;
+        all.push(commit(
+            (at, n + 100),
+            &did,
+            "create",
+            ("app.bsky.feed.like", "3klike"),
+            Some(like),
+        ));
+        let told = |kind, says| events::Event {
+            at,
+            did: did.clone(),
+            kind,
+            says,
+        };
+        let time = at.to_string();
+        all.push(told(
+            "identity",
+            json!({"did": did, "handle": format!("bob{n}.example"), "seq": n, "time": time})
+                .to_string(),
+        ));
+        if n % 10 == 3 {
+            // held back until it comes back
+            let away = json!({"did": did, "active": false, "status": "deactivated", "seq": n + 1_000, "time": time});
+            all.push(told("account", away.to_string()));
+        }
+    }
+    for server in 1..=2 {
+        let received = events::received_by(server, &all);
+        site.put(&segments_of("bluesky", &server.to_string(), &received));
+    }
+    site.merge(NOW);
+    let publisher = Publisher {
+        site,
+        now: NOW.to_owned(),
+    };
+    let nowhere = "http://127.0.0.1:9";
+    publisher
+        .run(nowhere, "", &["redact", "--deleted"])
+        .check(0, "");
+    let team = fast_folder();
+    let (out, key_file) = (team.path().join("team"), team.path().join("november.key"));
+    let (to, key) = (out.to_str().unwrap(), key_file.to_str().unwrap());
+    let args = ["pseudonymise", to, "--key", key, "--day", DAYS[0]];
+    publisher.run(nowhere, "", &args).check(0, "copied to");
+
+    let found = contents(&out);
+    for (name, text) in found.iter().filter(|(name, _)| *name != "README.md") {
+        let text = text.to_lowercase();
+        for secret in [
+            "did:", "at://", "://", "bsky", "bob", "ann-lee", "secret", "3kpost", "bafy",
+            ".example", ".777z", "12345678",
+        ] {
+            assert!(!text.contains(secret), "{secret} is in {name}: {text:.600}");
+        }
+    }
+    let key = Key::of_text(&fs::read_to_string(&key_file).unwrap()).unwrap();
+    let posts = rows(&found, "_posts.csv.xz");
+    let list = |what: &str| {
+        let path = publisher
+            .site
+            .vault()
+            .join(format!("2026-11-23/2026-11-23_22_{what}.txt.xz"));
+        unxz(&fs::read(path).unwrap())
+    };
+    let (ids, held) = (list("IDs"), list("held"));
+    let is_in = |list: &str, n: u64| list.contains(&format!("{}\t", uri(n)));
+    let copied: Vec<u64> = (0..40).filter(|n| is_in(&ids, *n)).collect();
+    let away = (0..40).filter(|n| is_in(&held, *n)).count();
+    assert!(0 < away && copied.len() + away == 40);
+    assert_eq!(posts.len(), copied.len());
+    let by_id: BTreeMap<&str, &BTreeMap<String, String>> =
+        posts.iter().map(|row| (row["id"].as_str(), row)).collect();
+    for n in copied {
+        let row = by_id[key.hash(Of::Post, uri(n)).as_str()];
+        let before = key.hash(Of::Post, uri(n + 1));
+        let other = key.hash(Of::User, events::did(n + 1));
+        for (column, expected) in [
+            ("conversation_id", before.as_str()),
+            ("quoted_id", &before),
+            ("replied_to_id", &before),
+            ("author_id", &key.hash(Of::User, events::did(n))),
+            ("in_reply_to_user_id", &other),
+            ("mentioned_user_ids", &other),
+            ("operation", if n % 5 == 4 { "update" } else { "create" }),
+            ("lang", "en"),
+            (
+                "text",
+                "hi [@] and [url]. see [url] [url] [mail] [did] [name] [number]",
+            ),
+        ] {
+            assert_eq!(row[column], expected, "{column} of {n}");
+        }
+    }
+    assert!(found["README.md"].contains("handles are domains"));
+    assert!(!found.keys().any(|name| name.contains("_users")));
 }
