@@ -458,7 +458,8 @@ fn nothing_of_accounts_handles_and_addresses_of_bluesky_is_left() {
     let is_in = |list: &str, n: u64| list.contains(&format!("{}\t", uri(n)));
     let copied: Vec<u64> = (0..40).filter(|n| is_in(&ids, *n)).collect();
     let away = (0..40).filter(|n| is_in(&held, *n)).count();
-    assert!(0 < away && copied.len() + away == 40);
+    // neither server gets all
+    assert!(0 < away && 20 < copied.len());
     assert_eq!(posts.len(), copied.len());
     let by_id: BTreeMap<&str, &BTreeMap<String, String>> =
         posts.iter().map(|row| (row["id"].as_str(), row)).collect();
