@@ -55,3 +55,45 @@ pub fn timeline(
         first_start: since.first_start.or(covered.begins),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::period::UtcMs;
+
+    /// What was late has come: there the events tell, within what they were waited for; elsewhere the former revision does.
+    #[test]
+    fn what_was_late_is_told_by_the_events_that_have_come() {
+        let begin: UtcMs = "2026-11-23T14:00:00Z".parse().unwrap();
+        let at = |second: i64| begin.plus_ms(second * 1_000);
+        let hour = Interval {
+            begin,
+            end: at(3_600),
+        };
+        let gap = |from, to, cause| Gap {
+            server: "2".to_owned(),
+            partitions: Vec::new(),
+            begin: at(from),
+            end: at(to),
+            cause,
+            detail: String::new(),
+        };
+        let down = |from, to, cause| Down {
+            begin: at(from),
+            end: at(to),
+            reason: Reason::new(cause, ""),
+        };
+        let (late, disk) = (gap(600, 900, Cause::Late), gap(30, 40, Cause::Disk));
+        let come = Timeline {
+            downs: vec![down(500, 700, Cause::Network)],
+            ..Timeline::late()
+        };
+        let told = |since| timeline(&[hour], (&Covered::default(), &[&late, &disk]), since).downs;
+        let first = down(30, 40, Cause::Disk);
+        assert_eq!(
+            told(Some(come)),
+            [first.clone(), down(600, 700, Cause::Network)]
+        );
+        assert_eq!(told(None), [first, down(600, 900, Cause::Late)]);
+    }
+}

@@ -205,6 +205,15 @@ mod tests {
     }
 
     #[test]
+    fn a_post_whose_time_is_forged_tells_no_lag() {
+        let honest: Vec<i64> = (0..40).map(|n| 27_000 + 10 * n).collect();
+        let forged = [-80_000_000].into_iter().chain(honest.iter().copied());
+        assert_eq!(super::lag(honest.clone()), Some((27_020, 40)));
+        assert_eq!(super::lag(forged.collect()), Some((27_010, 41)));
+        assert_eq!(super::lag(Vec::new()), None);
+    }
+
+    #[test]
     fn posts_tell_before_the_date_and_the_date_before_nothing() {
         let lag = |offsets_ms: &[i64], lags: &[Lag]| {
             let signs = Signs {

@@ -658,4 +658,67 @@ mod tests {
             (begin.plus_ms(50_000), Cause::NotRunning)
         );
     }
+
+    /// Who had no connection when the machine fell asleep has none when it wakes.
+    #[test]
+    fn sleep_makes_no_connection() {
+        let first: SegmentName = "1_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
+        let second: SegmentName = "1_sample_20261123T1600Z_3fa9c01b_000".parse().unwrap();
+        let (begin, awake) = (first.minute.begin(), second.minute.begin());
+        let connected = What::Connected {
+            status: 200,
+            backfill_minutes: 0,
+            transaction: None,
+        };
+        let broken = What::Disconnected(crate::segment::event::Disconnected {
+            cause: crate::segment::event::Cause::Reset,
+            status: None,
+            disconnect_type: None,
+            lines: 5,
+            unfinished: None,
+            detail: String::new(),
+        });
+        let slept = What::Alive(Alive {
+            minute: second.minute,
+            seconds: Vec::new(),
+            lines: 0,
+            keep_alives: 0,
+            silences: Vec::new(),
+            clock_offset_ms: None,
+            connected: false,
+            down: None,
+            asleep: Some(Interval {
+                begin: begin.plus_ms(50_000),
+                end: awake.plus_ms(20_000),
+            }),
+        });
+        let file = |name: SegmentName, events| EventsFile {
+            name,
+            number: 1,
+            lag_ms: 0,
+            heard: Vec::new(),
+            events,
+        };
+        let files = [
+            file(
+                first,
+                vec![
+                    event(begin.plus_ms(5_000), started(1, None)),
+                    event(begin.plus_ms(6_000), connected),
+                    event(begin.plus_ms(30_000), broken),
+                ],
+            ),
+            file(second, vec![event(awake.plus_ms(59_000), slept)]),
+        ];
+        let timeline = Timeline::of(&files, true);
+        let cause = |at: UtcMs| {
+            let down = timeline.first_down(at, at.plus_ms(1_000));
+            down.map(|down| down.reason.cause)
+        };
+        let [before, during, after] =
+            [begin.plus_ms(40_000), awake, awake.plus_ms(30_000)].map(cause);
+        assert_eq!(before, Some(Cause::Network));
+        assert_eq!(during, Some(Cause::NotRunning));
+        assert_eq!(after, before);
+    }
 }

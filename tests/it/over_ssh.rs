@@ -608,52 +608,59 @@ fn while_the_primary_s_spool_is_away_or_another_everything_stays_here() {
     if !sshd::can_ssh() {
         return;
     }
-    for restriction in [
-        RESTRICTED,
-        "command=\"/usr/bin/rrsync {spool}\",restrict",
-        "",
-    ] {
-        let site = Site::new(restriction);
-        site.receive(4);
-        site.seal(0, 5);
-        let sent = tree(&site.spool());
-        site.deliver(NOW, 0);
-        site.receive(0);
-        let own = |words: &str| {
-            // long after it was acknowledged
-            let said = site.deliver(WEEK_LATER, 6);
-            assert!(said.contains(words), "{restriction}: {words} in {said}");
-            let found = site.check("2", WEEK_LATER, &["check"], 1);
-            assert!(found.contains(words), "{restriction}: {words} in {found}");
-            assert!(tree(&site.spool()) == sent, "{restriction}");
-        };
-        let (target, kept) = (site.target(), site.dir.path().join("unmounted"));
-        fs::rename(&target, &kept).unwrap();
-        // the mount point, with what somebody made below it who followed the guide
-        fs::create_dir_all(target.join("2")).unwrap();
-        fs::write(target.join("2/acks.jsonl"), "").unwrap();
-        own("the primary's spool is away: ssh://");
-        fs::remove_dir_all(&target).unwrap();
-        fs::create_dir(&target).unwrap();
-        if restriction == RESTRICTED {
-            site.deliver(WEEK_LATER, 6);
-        } else {
-            own("the primary's spool is away: ssh://");
+    std::thread::scope(|scope| {
+        for restriction in [
+            RESTRICTED,
+            "command=\"/usr/bin/rrsync {spool}\",restrict",
+            "",
+        ] {
+            scope.spawn(|| stays_here(restriction));
         }
+    });
+}
+
+/// The same, whatever a key is restricted to.
+fn stays_here(restriction: &str) {
+    let site = Site::new(restriction);
+    site.receive(4);
+    site.seal(0, 5);
+    let sent = tree(&site.spool());
+    site.deliver(NOW, 0);
+    site.receive(0);
+    let own = |words: &str| {
+        // long after it was acknowledged
+        let said = site.deliver(WEEK_LATER, 6);
+        assert!(said.contains(words), "{restriction}: {words} in {said}");
+        let found = site.check("2", WEEK_LATER, &["check"], 1);
+        assert!(found.contains(words), "{restriction}: {words} in {found}");
         assert!(tree(&site.spool()) == sent, "{restriction}");
-        assert_eq!(files_below(&target), Vec::<PathBuf>::new());
-        // a primary that began anew
-        fs::remove_file(site.dir.path().join("primary/places.json")).unwrap();
-        site.receive(4);
-        own("is another primary's spool: its id is ");
-        fs::remove_dir_all(&target).unwrap();
-        fs::rename(&kept, &target).unwrap();
-        // it is back, and by now it is time
-        site.check("1", EARLY, &["merge"], 6);
-        site.check("1", EARLY, &["merge", "--adopt"], 4);
-        site.deliver(WEEK_LATER, 0);
-        assert_eq!(tree(&site.spool()).len(), 0);
+    };
+    let (target, kept) = (site.target(), site.dir.path().join("unmounted"));
+    fs::rename(&target, &kept).unwrap();
+    // the mount point, with what somebody made below it who followed the guide
+    fs::create_dir_all(target.join("2")).unwrap();
+    fs::write(target.join("2/acks.jsonl"), "").unwrap();
+    own("the primary's spool is away: ssh://");
+    fs::remove_dir_all(&target).unwrap();
+    fs::create_dir(&target).unwrap();
+    if restriction == RESTRICTED {
+        site.deliver(WEEK_LATER, 6);
+    } else {
+        own("the primary's spool is away: ssh://");
     }
+    assert!(tree(&site.spool()) == sent, "{restriction}");
+    assert_eq!(files_below(&target), Vec::<PathBuf>::new());
+    // a primary that began anew
+    fs::remove_file(site.dir.path().join("primary/places.json")).unwrap();
+    site.receive(4);
+    own("is another primary's spool: its id is ");
+    fs::remove_dir_all(&target).unwrap();
+    fs::rename(&kept, &target).unwrap();
+    // it is back, and by now it is time
+    site.check("1", EARLY, &["merge"], 6);
+    site.check("1", EARLY, &["merge", "--adopt"], 4);
+    site.deliver(WEEK_LATER, 0);
+    assert_eq!(tree(&site.spool()).len(), 0);
 }
 
 fn opened(disk: &SimulatedDisk, spool: &Path) -> Spool {
