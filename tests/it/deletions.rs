@@ -169,8 +169,8 @@ fn story() -> Story {
     story.delete(WRITER, at("2026-11-23T14:20:00Z"), &rkey);
     // and one in which it is a version of a post that was made hours before
     let made = tid::first_of(at("2026-11-23T08:00:00Z"));
-    story.delete(WRITER, at("2026-11-23T14:21:00Z"), &made);
     story.write(WRITER, at("2026-11-23T12:30:00Z"), "update", &made, "");
+    story.delete(WRITER, at("2026-11-23T14:21:00Z"), &made);
     for minute in (0..100).step_by(2) {
         let at = begin.plus_ms(minute * MINUTE);
         for (did, ms) in [(STAYS, 0), (GONE, 1), (DOWN, 2), (AWAY, 3), (BACK, 4)] {
