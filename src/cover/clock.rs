@@ -208,9 +208,9 @@ mod tests {
     fn a_post_whose_time_is_forged_tells_no_lag() {
         let honest: Vec<i64> = (0..40).map(|n| 27_000 + 10 * n).collect();
         let forged = [-80_000_000].into_iter().chain(honest.iter().copied());
-        assert_eq!(super::lag(honest.clone()), Some((27_020, 40)));
-        assert_eq!(super::lag(forged.collect()), Some((27_010, 41)));
-        assert_eq!(super::lag(Vec::new()), None);
+        assert_eq!(lag(honest.clone()), Some((27_020, 40)));
+        assert_eq!(lag(forged.collect()), Some((27_010, 41)));
+        assert_eq!(lag(Vec::new()), None);
     }
 
     #[test]

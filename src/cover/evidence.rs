@@ -670,8 +670,8 @@ mod tests {
             backfill_minutes: 0,
             transaction: None,
         };
-        let broken = What::Disconnected(crate::segment::event::Disconnected {
-            cause: crate::segment::event::Cause::Reset,
+        let broken = What::Disconnected(event::Disconnected {
+            cause: event::Cause::Reset,
             status: None,
             disconnect_type: None,
             lines: 5,
