@@ -687,6 +687,7 @@ mod tests {
             clock_offset_ms: None,
             connected: false,
             down: None,
+            rules: None,
             asleep: Some(Interval {
                 begin: begin.plus_ms(50_000),
                 end: awake.plus_ms(20_000),
