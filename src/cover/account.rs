@@ -113,6 +113,8 @@ pub struct Account {
     pub servers: Vec<Covered>,
     /// What any server has of every part.
     pub union: Covered,
+    /// When the archive began, if it had begun by then.
+    pub began: Option<UtcMs>,
     /// The gaps of the legs in their order, then those of the union.
     pub gaps: Vec<Gap>,
     /// For each part, if it comes over two legs, for each minute: the seconds that both cover with posts.
@@ -183,8 +185,10 @@ pub fn account(given: &Given<'_>) -> Account {
                 .any(|of| of.with_posts.get(place) == Some(&true))
         })
         .collect();
-    let began = given.began.filter(|_| given.is_in_span);
+    let began = began(given);
     let begins = begins(&seconds, &any, began).or(Some(END_OF_TIME));
+    let of_legs = parts.iter().flat_map(|of| &of.views);
+    let begins = begins.max(earliest(of_legs.map(|view| view.begins)));
     for of in &mut parts {
         of.begins = if is_whole {
             begins
@@ -203,6 +207,7 @@ pub fn account(given: &Given<'_>) -> Account {
     Account {
         servers,
         union: union(given.intervals, begins, &parts, &any),
+        began,
         gaps: gaps(given.servers, (&seconds, begins), &parts),
         both: (parts.iter().enumerate())
             .map(|(number, of)| both(given, number, (&seconds, &of.views)))
@@ -238,6 +243,20 @@ fn of_part<'a>(given: &Given<'a>, (number, part): (usize, Part), seconds: &[i64]
     }
 }
 
+/// When the archive began: not before any of its servers did. The two are told by different events, each moved to the posts'
+/// clock by what is known of its own minute, so that they may pass each other by a second.
+fn began(given: &Given<'_>) -> Option<UtcMs> {
+    let began = given.began.filter(|_| given.is_in_span)?;
+    let started = earliest(given.timelines.iter().map(|of| of.first_start));
+    Some(started.map_or(began, |started| started.max(began)))
+}
+
+/// The earliest of them, if all are known.
+fn earliest(of: impl Iterator<Item = Option<UtcMs>>) -> Option<UtcMs> {
+    let all: Option<Vec<UtcMs>> = of.collect();
+    all?.into_iter().min()
+}
+
 /// When a part was first to be had: with the first connection of its legs, if it was made soon after a leg first
 /// started; `None`: before, as far as is known.
 fn first_start(views: &[View<'_>]) -> Option<UtcMs> {
@@ -247,8 +266,7 @@ fn first_start(views: &[View<'_>]) -> Option<UtcMs> {
         let is_soon = |at: &UtcMs| (0..=WARMING_UP_MS).contains(&(at.0 - start.0));
         Some(first.filter(is_soon).unwrap_or(start))
     };
-    let starts: Option<Vec<UtcMs>> = views.iter().map(start).collect();
-    starts?.into_iter().min()
+    earliest(views.iter().map(start))
 }
 
 /// Each leg's hour.
@@ -885,6 +903,13 @@ mod tests {
         assert_eq!(began(&since(80)), ((Some(80), 520), Vec::new()));
         let old = |second: i64| second == 10 || 91 <= second;
         assert_eq!(began(&old).0, (Some(90), 510));
+        // where the first connection is told to be before the start: nobody had begun then
+        let early = lone(&started, 88_900, since(95));
+        assert_eq!(early.began, Some(UtcMs(90_500)));
+        assert_eq!(
+            told(&early),
+            ["1 90-95 not running", "union 90-95 not running"]
+        );
     }
 
     #[test]

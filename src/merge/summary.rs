@@ -109,7 +109,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         backfills: backfills(&sums, &intervals, &account),
         coverage: Coverage {
             servers: sums.servers.iter().cloned().zip(account.servers).collect(),
-            began: sums
+            began: account
                 .began
                 .filter(|_| account.union.begins.is_some() && 0 < account.union.seconds),
             union: account.union,
