@@ -33,11 +33,11 @@ Examples:
   twinstream pseudonymise /srv/team/november --key ~/november.key --day 2026-11-23 --day 2026-11-24
 
 Copied are, from posts.parquet: posts (text, language, minute, hashes of post, author, conversation,
-and of what it refers to) and their authors (year of the account, rounded counts). Names, addresses
-of X (of Bluesky all, since its names are domains), @names and long numbers are taken out of texts; names, places, pictures, links and whatever
-else a person says of themselves are not copied. The same key gives the same hashes, so copies can
-be joined; --key makes one that only you can read, if it is not there. Keep it away from the copy:
-with it every id can be tried.
+and of what it refers to) and their authors (year of the account, rounded counts). @names, long
+numbers and addresses (of X; all of them in posts of Bluesky, whose names are domains) are taken out
+of texts. Names, places, pictures, links and whatever else a person says of themselves are not
+copied. The same key gives the same hashes, so copies can be joined; --key makes one that only you
+can read, if it is not there. Keep it away from the copy: with it every id can be tried.
 
 What comes out is still personal data: a text can be searched for. It is for people who could have
 the archive, and it may not be published. README.md in the copy says what it protects from, and

@@ -97,11 +97,16 @@ impl Resolving<'_> {
     }
 }
 
-/// `app.bsky.feed.post`, or `app.bsky.feed.*`: what stands before `.*` is a name itself, as endpoints have it.
+/// `app.bsky.feed.post`, or a domain of such names: `app.bsky.feed.*`, `app.bsky.*`.
 fn is_collection(text: &str) -> bool {
-    let name = text.strip_suffix(".*").unwrap_or(text);
-    let mut parts: Vec<&str> = name.split('.').collect();
-    let last = parts.pop().unwrap_or_default();
+    let (domain, name) = match text.strip_suffix(".*") {
+        Some(domain) => (domain, None),
+        None => match text.rsplit_once('.') {
+            Some((domain, name)) => (domain, Some(name)),
+            None => return false,
+        },
+    };
+    let parts: Vec<&str> = domain.split('.').collect();
     let is_domain = |part: &&str| {
         // a domain in capital letters is the same one, but endpoints compare letter by letter
         let may = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -110,13 +115,16 @@ fn is_collection(text: &str) -> bool {
     let begins_with_letter =
         |part: &str| part.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
     let is_short = |part: &&str| (1..=63).contains(&part.len());
+    let is_name = |name: &str| {
+        is_short(&name)
+            && begins_with_letter(name)
+            && name.chars().all(|c| c.is_ascii_alphanumeric())
+    };
     text.len() <= 317
         && 2 <= parts.len()
         && parts.iter().all(|part| is_domain(part) && is_short(part))
         && parts.first().is_some_and(|first| begins_with_letter(first))
-        && is_short(&last)
-        && begins_with_letter(last)
-        && last.chars().all(|c| c.is_ascii_alphanumeric())
+        && name.is_none_or(is_name)
 }
 
 #[cfg(test)]
@@ -128,6 +136,7 @@ mod tests {
         for good in [
             "app.bsky.feed.post",
             "app.bsky.feed.*",
+            "app.bsky.*",
             "fm.teal.alpha",
             "com.my-site.4thing.aRecord",
         ] {
@@ -139,7 +148,7 @@ mod tests {
             "app",
             "app.*",
             "app.bsky",
-            "app.bsky.*",
+            "app.bsky..*",
             "4pp.bsky.feed.post",
             "app.-bsky.feed.post",
             "app.bsky-.feed.post",
