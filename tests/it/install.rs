@@ -93,8 +93,8 @@ fn init_asks_on_a_terminal_and_again_for_what_cannot_be() {
     let dir = TempDir::new().unwrap();
     let dialogue = [
         ("Folder for the data [/var/lib/twinstream]: ", "data"),
-        ("sample10 or firehose [sample]: ", "everything"),
-        ("sample10 or firehose [sample]: ", "sample10"),
+        ("firehose or filtered [sample]: ", "everything"),
+        ("firehose or filtered [sample]: ", "sample10"),
         ("X bearer token [/etc/twinstream/x-bearer-token]: ", ""),
         ("archive's hours [UTC]: ", "Mars/Olympus"),
         ("\"Mars/Olympus\" is not a time zone", "CET"),
