@@ -14,6 +14,10 @@ const MS_PER_MINUTE: i64 = 60_000;
 const SECONDS_PER_HOUR: i64 = 3_600;
 const HOURS_PER_DAY: i64 = 24;
 
+/// How long after the last time what is done daily is done again, in ms. A little less than a day: a stage that is begun every
+/// day is never begun at the same second.
+pub const DAILY_MS: i64 = 23 * 3_600_000;
+
 /// A text that is not a time of the form asked for.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{text:?} is not a time of the form {form}")]

@@ -8,7 +8,7 @@ use super::{exit::Failure, merge_store::failure, setup::Setup};
 use crate::{
     alarm::Kind,
     merge::outcome::Outcome,
-    period::UtcMs,
+    period::{DAILY_MS, UtcMs},
     vault::{attempts::Keep, in_store::InStore},
     world::disk::{self, RealDisk},
 };
@@ -18,9 +18,6 @@ use crate::{
 struct SweptAt {
     at: UtcMs,
 }
-
-/// A little less than a day: merges that are begun every day are never begun at the same second.
-const EVERY_MS: i64 = 23 * 3_600_000;
 
 const NOTE_BYTES_MAX: u64 = 4096;
 
@@ -34,7 +31,7 @@ fn is_time(folder: &Path, now: UtcMs) -> bool {
     let known = bytes
         .ok()
         .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    known.is_none_or(|SweptAt { at }| !(at..at.plus_ms(EVERY_MS)).contains(&now))
+    known.is_none_or(|SweptAt { at }| !(at..at.plus_ms(DAILY_MS)).contains(&now))
 }
 
 /// Does it, if a day has passed.

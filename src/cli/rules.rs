@@ -20,7 +20,8 @@ use crate::{
     segment::rules::{self, Rule},
     source::{
         page,
-        x::wire::rules::{self as api, Change, Changed, PAGE_BYTES_MAX},
+        wire::{RULES_PAGE_BYTES_MAX, RulesPage, RulesPages},
+        x::wire::rules::{self as api, Change, Changed},
     },
     text::{one_line, plural, table},
     world::agent::{self, Limits},
@@ -32,9 +33,6 @@ const LIMITS: Limits = Limits {
     connect: Duration::from_secs(20),
     silence: Duration::from_secs(30),
 };
-
-/// A list of rules that has more pages never ends.
-const PAGES_MAX: usize = 100;
 
 /// Shows or changes the rules that choose what the filtered stream brings.
 #[derive(Debug, clap::Args)]
@@ -137,26 +135,25 @@ impl Door {
             return Err(away(&format!("this is not the API: {what}")));
         }
         let body = response.body_mut().with_config();
-        let body = body.limit(PAGE_BYTES_MAX as u64).read_to_vec();
+        let body = body.limit(RULES_PAGE_BYTES_MAX as u64).read_to_vec();
         let body = body.map_err(|why| away(&agent::words(&why)))?;
         Ok((status.as_u16(), body))
     }
 
     /// The rules in force.
     pub(super) fn in_force(&self) -> Result<Vec<Rule>, Failure> {
-        let mut found = Vec::new();
-        let mut next: Option<String> = None;
-        for _ in 0..PAGES_MAX {
-            let (status, body) = self.call(&api::page_path(next.as_deref()), None)?;
-            let page = api::read_page(status, &body).map_err(|why| refused(status, &why))?;
-            found.extend(page.rules);
-            match page.next {
-                None => return Ok(found),
-                token => next = token,
-            }
+        let endless = |why: String| Failure::new(Exit::Failed, why);
+        let mut pages = RulesPages::default();
+        let mut next = pages.take(self.page(None)?).map_err(endless)?;
+        while let Some(token) = next {
+            next = pages.take(self.page(Some(&token))?).map_err(endless)?;
         }
-        let what = format!("the list of rules has more than {PAGES_MAX} pages");
-        Err(Failure::new(Exit::Failed, what))
+        Ok(pages.rules)
+    }
+
+    fn page(&self, page: Option<&str>) -> Result<RulesPage, Failure> {
+        let (status, body) = self.call(&api::page_path(page), None)?;
+        api::read_page(status, &body).map_err(|why| refused(status, &why))
     }
 
     /// Changes some; X tells of each that it refuses.

@@ -20,7 +20,7 @@ use crate::{
         name::Leg,
         rules::{self, Rule},
     },
-    source::wire::{AskRules, RulesPage, Transport, Wire},
+    source::wire::{AskRules, RULES_PAGE_BYTES_MAX, RulesPage, RulesPages, Transport, Wire},
     text::plural,
     world::clock::Clock,
 };
@@ -33,10 +33,6 @@ const AGAIN_MS: i64 = 60_000;
 
 /// For a page of them.
 const PAGE: Duration = Duration::from_secs(30);
-const PAGE_BYTES_MAX: usize = 16 << 20;
-
-/// A list of rules that has more pages never ends.
-const PAGES_MAX: usize = 100;
 
 /// What asking needs.
 pub(super) struct Rules<'a> {
@@ -120,17 +116,12 @@ impl Rules<'_> {
 
     /// The rules of all pages.
     async fn all(&self, ask: &dyn AskRules) -> Result<Vec<Rule>, String> {
-        let mut rules = Vec::new();
-        let mut next: Option<String> = None;
-        for _ in 0..PAGES_MAX {
-            let page = self.page(ask, next.as_deref()).await?;
-            rules.extend(page.rules);
-            match page.next {
-                None => return Ok(rules),
-                token => next = token,
-            }
+        let mut pages = RulesPages::default();
+        let mut next = pages.take(self.page(ask, None).await?)?;
+        while let Some(token) = next {
+            next = pages.take(self.page(ask, Some(&token)).await?)?;
         }
-        Err(format!("the list of rules has more than {PAGES_MAX} pages"))
+        Ok(pages.rules)
     }
 
     async fn page(&self, ask: &dyn AskRules, page: Option<&str>) -> Result<RulesPage, String> {
@@ -148,7 +139,7 @@ impl Rules<'_> {
                 if let Piece::Bytes(piece) = piece.map_err(|fault| fault.detail)? {
                     bytes.extend_from_slice(&piece);
                 }
-                if PAGE_BYTES_MAX <= bytes.len() {
+                if RULES_PAGE_BYTES_MAX <= bytes.len() {
                     return Err("the answer has no end".to_owned());
                 }
             }

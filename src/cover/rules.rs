@@ -68,6 +68,11 @@ impl Stretch {
     pub fn seconds(&self) -> u64 {
         u64::try_from(self.end.second() - self.begin.second()).unwrap_or(0)
     }
+
+    /// Whether it goes on in the next one: then the two are one.
+    pub fn goes_on(&self, next: &Self) -> bool {
+        self.end == next.begin && self.state == next.state && self.rules == next.rules
+    }
 }
 
 /// The rules of an hour.
@@ -79,6 +84,15 @@ pub struct InForce {
     pub servers: BTreeMap<Leg, Vec<Stretch>>,
     /// The seconds that any server has.
     pub union: Vec<Stretch>,
+}
+
+impl InForce {
+    /// The hashes of the lists that were in force in some second of a server.
+    pub fn named(&self) -> BTreeSet<&str> {
+        let stretches = self.servers.values().flatten();
+        let hashes = stretches.flat_map(|stretch| &stretch.rules);
+        hashes.map(String::as_str).collect()
+    }
 }
 
 /// What one server was told, on the posts' clock.
@@ -158,13 +172,8 @@ pub fn in_force(
         Some((*covered, stretches.as_slice()))
     });
     found.union = union(intervals, &parts.collect::<Vec<_>>());
-    let named: BTreeSet<&String> = found
-        .servers
-        .values()
-        .flatten()
-        .flat_map(|stretch| &stretch.rules)
-        .collect();
-    lists.retain(|hash, _| named.contains(hash));
+    let named = found.named();
+    lists.retain(|hash, _| named.contains(hash.as_str()));
     found.lists = lists;
     found
 }
@@ -274,30 +283,33 @@ fn expand(stretches: Option<impl AsRef<[Stretch]>>, all: &[i64]) -> Vec<Known> {
     all.iter().map(known).collect()
 }
 
-/// Seconds that are alike, one after the other, are one stretch.
+/// The stretches of some of these seconds.
 fn stretches(
     all: &[i64],
     states: impl Iterator<Item = Option<(State, Vec<String>)>>,
 ) -> Vec<Stretch> {
-    let mut found: Vec<Stretch> = Vec::new();
-    for (second, state) in all.iter().zip(states) {
-        let Some((state, rules)) = state else {
-            continue;
-        };
-        let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
-        match found.last_mut() {
-            Some(last) if last.end == begin && last.state == state && last.rules == rules => {
-                last.end = end;
-            }
-            _ => found.push(Stretch {
-                begin,
-                end,
-                state,
-                rules,
-            }),
+    let of_second = |(second, state): (&i64, Option<(State, Vec<String>)>)| {
+        let (state, rules) = state?;
+        Some(Stretch {
+            begin: UtcMs(second * 1_000),
+            end: UtcMs((second + 1) * 1_000),
+            state,
+            rules,
+        })
+    };
+    joined(all.iter().zip(states).filter_map(of_second))
+}
+
+/// Stretches that go on in the next one are one.
+pub fn joined(all: impl Iterator<Item = Stretch>) -> Vec<Stretch> {
+    let mut joined: Vec<Stretch> = Vec::new();
+    for stretch in all {
+        match joined.last_mut() {
+            Some(last) if last.goes_on(&stretch) => last.end = stretch.end,
+            _ => joined.push(stretch),
         }
     }
-    found
+    joined
 }
 
 /// Whether every list has the hash that it stands under.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{statement::Statement, told_gaps::second};
 use crate::{
-    cover::rules::{State, Stretch},
+    cover::rules::{self, State, Stretch},
     segment::rules::Rule,
     text::{one_line, plural, table, thousands, wrapped},
 };
@@ -41,26 +41,10 @@ pub(super) fn section(statement: &Statement) -> Option<String> {
     for (hash, list) in told.iter().flat_map(|told| &told.lists) {
         lists.insert(hash, list);
     }
-    let stretches = join(told.iter().flat_map(|told| &told.union));
+    // those that go on over the hour are one
+    let stretches = rules::joined(told.iter().flat_map(|told| &told.union).cloned());
     let parts = [head(&stretches), rows(&stretches), named(&lists)];
     Some(parts.join("\n"))
-}
-
-/// Stretches that go on over the hour are one.
-fn join<'s>(all: impl Iterator<Item = &'s Stretch>) -> Vec<Stretch> {
-    let mut joined: Vec<Stretch> = Vec::new();
-    for stretch in all {
-        match joined.last_mut() {
-            Some(last)
-                if last.end == stretch.begin
-                    && (last.state, &last.rules) == (stretch.state, &stretch.rules) =>
-            {
-                last.end = stretch.end;
-            }
-            _ => joined.push(stretch.clone()),
-        }
-    }
-    joined
 }
 
 fn head(stretches: &[Stretch]) -> String {

@@ -23,6 +23,13 @@ pub struct Rule {
     pub id: String,
 }
 
+impl Rule {
+    /// What it is told by: the same rule has another id each time it is added.
+    pub fn value_and_tag(&self) -> (&str, &str) {
+        (&self.value, &self.tag)
+    }
+}
+
 /// What a server knows of the rules in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
@@ -43,10 +50,7 @@ impl Told {
 
 /// The hash of values and tags, in whatever order they come: SHA-256, in hex.
 pub fn hash(rules: &[Rule]) -> String {
-    let mut pairs: Vec<(&str, &str)> = rules
-        .iter()
-        .map(|rule| (rule.value.as_str(), rule.tag.as_str()))
-        .collect();
+    let mut pairs: Vec<(&str, &str)> = rules.iter().map(Rule::value_and_tag).collect();
     pairs.sort_unstable();
     let mut digester = Digester::default();
     digester.update(&serde_json::to_vec(&pairs).unwrap_or_default());
@@ -54,10 +58,10 @@ pub fn hash(rules: &[Rule]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn rule(value: &str, tag: &str, id: &str) -> Rule {
+    pub(crate) fn rule(value: &str, tag: &str, id: &str) -> Rule {
         Rule {
             value: value.to_owned(),
             tag: tag.to_owned(),

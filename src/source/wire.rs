@@ -81,6 +81,34 @@ pub struct RulesPage {
     pub next: Option<String>,
 }
 
+/// A page of rules has at most so many bytes: its rules' characters may be escaped.
+pub const RULES_PAGE_BYTES_MAX: usize = 16 << 20;
+
+/// A list of rules that has more pages never ends.
+const RULES_PAGES_MAX: usize = 100;
+
+/// The pages of a list of rules, put together.
+#[derive(Debug, Default)]
+pub struct RulesPages {
+    /// The rules of those that were taken.
+    pub rules: Vec<Rule>,
+    taken: usize,
+}
+
+impl RulesPages {
+    /// Takes the next page; gives where the one after it is, if there is one.
+    pub fn take(&mut self, page: RulesPage) -> Result<Option<String>, String> {
+        self.rules.extend(page.rules);
+        self.taken += 1;
+        if page.next.is_some() && RULES_PAGES_MAX <= self.taken {
+            return Err(format!(
+                "the list of rules has more than {RULES_PAGES_MAX} pages"
+            ));
+        }
+        Ok(page.next)
+    }
+}
+
 /// What the bytes of a stream come over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {

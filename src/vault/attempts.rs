@@ -190,7 +190,7 @@ impl InStore<'_> {
     ) -> Result<u64, InStoreError> {
         let latest = self.latest(hour);
         let mut read: BTreeMap<u64, Option<Committed>> = BTreeMap::new();
-        let mut is_whole = None;
+        let mut is_whole = false;
         let mut gone = 0;
         for (revision, attempt) in there.suspects(latest, keep.orphans, now) {
             let name = attempt_name(revision, attempt);
@@ -209,9 +209,9 @@ impl InStore<'_> {
                 (Some(committed), Some(current)) if revision < latest => {
                     let is_due = is_taken_out(&committed.manifest, &current.manifest)
                         || there.is_kept_enough(revision, keep.superseded, now);
-                    if is_due && is_whole.is_none() {
+                    if is_due && !is_whole {
                         self.read_again(hour, current)?;
-                        is_whole = Some(());
+                        is_whole = true;
                     }
                     is_due
                 }

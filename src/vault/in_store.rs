@@ -122,11 +122,16 @@ impl From<NotAKey> for InStoreError {
     }
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> InStoreError + '_ {
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> InStoreError + '_ {
     move |source| InStoreError::Io {
         path: path.to_owned(),
         source,
     }
+}
+
+/// What says that the vault begins with this hour, or with an earlier one.
+pub(super) fn begin_key(first: Hour) -> Result<Key, InStoreError> {
+    Ok(format!("begin/{first}").try_into()?)
 }
 
 /// Which attempt.
@@ -578,7 +583,7 @@ impl<'a> InStore<'a> {
             return Ok(());
         };
         if self.first_hour()?.is_none_or(|known| first < known) {
-            create_of(self.store, &format!("begin/{first}").try_into()?, b"")?;
+            create_of(self.store, &begin_key(first)?, b"")?;
         }
         Ok(())
     }

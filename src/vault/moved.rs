@@ -7,12 +7,14 @@ use std::{io, path::Path};
 use super::{
     commit::CommitError,
     identity::{self, Identity},
-    in_store::{self, InStoreError, attempt_name, commit_bytes, data_key, line_key, revision_key},
+    in_store::{
+        self, InStoreError, at, attempt_name, begin_key, commit_bytes, data_key, line_key,
+        revision_key,
+    },
     layout, ledger,
     manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
 };
 use crate::{
-    period::Hour,
     place::store::{Content, Created, Key, Store, create_of},
     segment::raw,
     world::{
@@ -29,13 +31,6 @@ pub struct Move<'a> {
     pub disk: &'a dyn Disk,
     /// The vault's folder.
     pub vault: &'a Path,
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> InStoreError + '_ {
-    move |source| InStoreError::Io {
-        path: path.to_owned(),
-        source,
-    }
 }
 
 impl Move<'_> {
@@ -121,8 +116,4 @@ impl Move<'_> {
             }),
         }
     }
-}
-
-fn begin_key(first: Hour) -> Result<Key, InStoreError> {
-    Ok(format!("begin/{first}").try_into()?)
 }

@@ -9,7 +9,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, Read as _, SeekFrom},
+    io::{Read as _, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     doi,
-    in_store::InStoreError,
+    in_store::{InStoreError, at},
     published,
     witness::{self, AuthorityName, StampName},
 };
@@ -49,13 +49,6 @@ struct Shared {
     bytes: u64,
     /// The objects there whose lines are here.
     objects: u64,
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> InStoreError + '_ {
-    move |source| InStoreError::Io {
-        path: path.to_owned(),
-        source,
-    }
 }
 
 impl Records<'_> {

@@ -67,14 +67,13 @@ fn is_every_second(all: &[i64], stretches: &[Stretch]) -> bool {
         State::Differ => false,
     };
     let is_maximal = stretches.windows(2).all(|two| match two {
-        [a, b] => a.end != b.begin || (a.state, &a.rules) != (b.state, &b.rules),
+        [a, b] => !a.goes_on(b),
         _ => true,
     });
     seconds == all && is_maximal && stretches.iter().all(has_hash)
 }
 
 fn are_named(found: &InForce) -> bool {
-    let mut stretches = found.servers.values().flatten();
-    let named: Vec<&String> = stretches.by_ref().flat_map(|of| &of.rules).collect();
-    found.lists.keys().all(|hash| named.contains(&hash))
+    let named = found.named();
+    found.lists.keys().all(|hash| named.contains(hash.as_str()))
 }

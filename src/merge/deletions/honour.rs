@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     merge::run::{Job, RunError},
-    period::Hour,
+    period::{DAILY_MS, Hour},
     source::deletions::Told,
     vault::{
         deleted::{Deleted, Why},
@@ -20,10 +20,6 @@ use crate::{
 
 /// So many lines are put on the lists together.
 const LINES_MAX: usize = 500_000;
-
-/// How long after the last time deletions are honoured again. A little less than a day: a merge that is begun every day is
-/// never begun at the same second.
-const EVERY_MS: i64 = 23 * 3_600_000;
 
 /// When deletions are honoured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +49,7 @@ impl Job<'_> {
         let is_due = match self.honour {
             Honour::Never => false,
             Honour::Daily => {
-                let next = deleted.state.as_of.plus_ms(EVERY_MS);
+                let next = deleted.state.as_of.plus_ms(DAILY_MS);
                 self.asked.is_empty() && next <= self.now
             }
             Honour::Now => true,

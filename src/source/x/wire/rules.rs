@@ -3,7 +3,7 @@
 //! An app's rules are its own and outlive every connection; whoever has the app's token may change them while a stream is
 //! up. So they are asked for, and never taken to be what was last written.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use hyper::header::{self, HeaderValue};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::{
     segment::rules::{self, Rule},
     source::{
         gunzip::decode_short,
-        wire::{Ask, AskRules, RulesPage},
+        wire::{Ask, AskRules, RULES_PAGE_BYTES_MAX, RulesPage},
     },
     text::one_line,
 };
@@ -27,9 +27,6 @@ const PAGE_RULES: u32 = 1_000;
 
 /// So many rules are added or taken away with one request.
 pub const CHANGED_AT_ONCE: usize = 100;
-
-/// A page of rules has at most so many bytes: its rules' characters may be escaped.
-pub const PAGE_BYTES_MAX: usize = 16 << 20;
 
 /// How the rules in force are asked for.
 pub(super) struct Rules {
@@ -58,7 +55,7 @@ impl AskRules for Rules {
     }
 
     fn read(&self, status: u16, encoding: Option<&str>, body: &[u8]) -> Result<RulesPage, String> {
-        read_page(status, &decode_short(encoding, body, PAGE_BYTES_MAX))
+        read_page(status, &decode_short(encoding, body, RULES_PAGE_BYTES_MAX))
     }
 
     fn configured(&self) -> String {
@@ -121,22 +118,17 @@ pub struct Change {
 impl Change {
     /// From those in force to those that are wanted.
     pub fn to(wanted: &[Rule], in_force: &[Rule]) -> Self {
-        let mut missing: BTreeMap<(&str, &str), &Rule> = wanted
-            .iter()
-            .map(|rule| ((rule.value.as_str(), rule.tag.as_str()), rule))
-            .collect();
+        let mut missing: BTreeSet<(&str, &str)> = wanted.iter().map(Rule::value_and_tag).collect();
         let mut change = Self::default();
         for rule in in_force {
-            let is_wanted = missing.remove(&(rule.value.as_str(), rule.tag.as_str()));
-            let list = if is_wanted.is_some() {
+            let list = if missing.remove(&rule.value_and_tag()) {
                 &mut change.keep
             } else {
                 &mut change.delete
             };
             list.push(rule.clone());
         }
-        let is_missing =
-            |rule: &&Rule| missing.contains_key(&(rule.value.as_str(), rule.tag.as_str()));
+        let is_missing = |rule: &&Rule| missing.contains(&rule.value_and_tag());
         change.add = wanted.iter().filter(is_missing).cloned().collect();
         change
     }
@@ -227,15 +219,7 @@ fn error_of(error: &Value) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fuzz::Fuzz;
-
-    fn rule(value: &str, tag: &str, id: &str) -> Rule {
-        Rule {
-            value: value.to_owned(),
-            tag: tag.to_owned(),
-            id: id.to_owned(),
-        }
-    }
+    use crate::{fuzz::Fuzz, segment::rules::tests::rule};
 
     #[test]
     fn a_page_of_rules_is_read_and_nothing_else_is_one() {
