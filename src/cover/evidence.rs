@@ -659,6 +659,46 @@ mod tests {
         );
     }
 
+    /// What came in a segment that is missing is not known, whatever came before and after it.
+    #[test]
+    fn a_missing_segment_was_not_heard() {
+        let connected = What::Connected {
+            status: 101,
+            backfill_minutes: 0,
+            transaction: None,
+        };
+        let files = [5, 6, 7].map(|minute| {
+            let name = format!("1_jetstream_20261123T140{minute}Z_3fa9c01b_000");
+            let name: SegmentName = name.parse().unwrap();
+            let begin = name.minute.begin();
+            let is_first = minute == 5;
+            EventsFile {
+                name,
+                number: 1,
+                lag_ms: 0,
+                heard: vec![Heard {
+                    connection: is_first.then_some(1),
+                    first: begin.plus_ms(5_000),
+                    last: begin.plus_ms(50_000),
+                }],
+                events: is_first
+                    .then(|| event(begin, connected.clone()))
+                    .into_iter()
+                    .collect(),
+            }
+        });
+        let [first, middle, last] = &files;
+        let heard = |files: &[&EventsFile]| {
+            let timeline = Timeline::of(files.iter().copied(), true);
+            let begin = first.name.minute.begin().second();
+            (begin..begin + 180)
+                .filter(|second| timeline.was_heard(*second))
+                .count()
+        };
+        assert_eq!(heard(&[first, middle, last]), 165);
+        assert_eq!(heard(&[first, last]), 45 + 45);
+    }
+
     /// Who had no connection when the machine fell asleep has none when it wakes.
     #[test]
     fn sleep_makes_no_connection() {
