@@ -61,8 +61,8 @@ honour_deletions), and tends raw data: what is merged is compressed, and deleted
 keep_raw, but only if the hours that it went into are read again and found whole.
 
 Where spool and vault lie in an object store, any number of machines may merge at the same time:
-what one has committed no other commits again. So that tasks that are started together do not do the
-same work, --share I/N gives each the hours whose label has its hash; nothing depends on it.")]
+what one has committed no other commits again. --share I/N splits the hours between N tasks that run
+at the same time, so that no two do the same work; whether they do changes no result.")]
 pub(crate) struct MergeArgs {
     /// Only this hour of the vault's time zone, and without waiting for it to settle (repeatable)
     #[arg(long = "hour", value_name = "YYYY-MM-DD_HH")]
@@ -70,7 +70,7 @@ pub(crate) struct MergeArgs {
     /// Every hour that is due: what is done without --hour
     #[arg(long, conflicts_with = "hours")]
     pending: bool,
-    /// Of the hours that are due those of the I-th of N tasks
+    /// Only the hours of the I-th of N tasks
     #[arg(long, value_name = "I/N", conflicts_with = "hours")]
     pub(super) share: Option<Share>,
     /// Only say what would be merged
