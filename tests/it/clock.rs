@@ -99,7 +99,7 @@ fn a_clock_that_is_put_right_loses_nothing_and_makes_no_gap() {
         if number == 0 {
             return posts(peer, here, &counter, |_| !over.load(Ordering::SeqCst));
         }
-        let (date, reset) = (httpdate::fmt_http_date(here), now().second() + 20);
+        let (date, reset) = (httpdate::fmt_http_date(here), now().second() + 600);
         let headers = format!("date: {date}\r\nx-rate-limit-reset: {reset}\r\n");
         peer.refuse(429, &headers, "")
     });
@@ -126,7 +126,8 @@ fn a_clock_that_is_put_right_loses_nothing_and_makes_no_gap() {
     until("a wait", || waits().is_some());
     running.stop();
     let wait_ms = number(&waits().unwrap(), "wait_ms");
-    assert!((15_000..35_000).contains(&wait_ms), "{wait_ms}");
+    // ten minutes, but for what the machine took meanwhile
+    assert!((300_000..=620_000).contains(&wait_ms), "{wait_ms}");
 
     let mut steps = site.events_of("clock_stepped");
     steps.sort_by_key(|step| number(step, "number"));
@@ -153,16 +154,21 @@ fn a_clock_that_is_put_right_loses_nothing_and_makes_no_gap() {
     assert_eq!(kept, numbers);
     // one connection until it was ended, and every line of it once
     assert_eq!(api.requests().len(), 2);
-    let mut lines = site.lines();
-    lines.sort();
-    let count = lines.len();
-    lines.dedup();
-    assert_eq!(lines.len(), count);
-    assert!(
-        sent.load(Ordering::SeqCst) <= count as u64 + 2,
-        "lines are missing"
-    );
+    check_whole(&site);
     check_archive(&site, begun, stopped);
+}
+
+/// Every line once, and none is missing of those before the last one: what is sent after it was told to end it need not take.
+#[track_caller]
+fn check_whole(site: &Site) {
+    let number = |line: &String| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["data"]["text"].as_str().unwrap().parse().unwrap()
+    };
+    let mut numbers: Vec<u64> = site.lines().iter().map(number).collect();
+    numbers.sort_unstable();
+    let expected: Vec<u64> = (0..numbers.len() as u64).collect();
+    assert_eq!(numbers, expected);
 }
 
 /// The hours in which it collected, merged now: nothing of the time in which it did is in a gap.
@@ -189,9 +195,9 @@ fn check_archive(site: &Site, begun: UtcMs, stopped: UtcMs) {
 fn a_clock_that_has_drifted_begins_a_new_run_too() {
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
-    // the first connection ends; by then the API's clock is ten seconds ahead of ours
+    // the first connection ends; by then the API's clock is a minute ahead of ours
     let api = Api::start(move |number, peer| {
-        let ahead_s = if number == 0 { 0 } else { 10 };
+        let ahead_s = if number == 0 { 0 } else { 60 };
         let date = SystemTime::now() + Duration::from_secs(ahead_s);
         posts(peer, date, &counter, |sent| 0 < number || sent < 10)
     });
@@ -203,11 +209,8 @@ fn a_clock_that_has_drifted_begins_a_new_run_too() {
     let steps = site.events_of("clock_stepped");
     assert_eq!(steps.len(), 1);
     let step_ms = number(&steps[0], "step_ms");
-    assert!((step_ms + 10_000).abs() < 2_500, "{step_ms}");
-    let count = site.lines().len() as u64;
-    assert!(
-        sent.load(Ordering::SeqCst) <= count + 2,
-        "lines are missing"
-    );
+    // but for the time that the answer was under way
+    assert!((step_ms + 60_000).abs() < 20_000, "{step_ms}");
+    check_whole(&site);
     assert_eq!(site.events_of("started").len(), 1);
 }

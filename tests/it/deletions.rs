@@ -241,7 +241,8 @@ fn received(story: &Story, server: u64) -> Vec<Received> {
             line = line.replace("some words", "other words");
         }
         let at = event.at.plus_ms(100 + i64::try_from(server).unwrap());
-        if luck == 3 || luck == 4 {
+        // what makes the index of holders find the hours before is to be the only thing by which they are found
+        if (luck == 3 || luck == 4) && self::at(BEGIN) <= event.at {
             // torn behind the text; and one whose time cannot be
             let torn = &line[..line.len() - 3];
             let old = line.replace(&rev_of(event), "2222222222222");

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::Stdio,
@@ -19,6 +19,7 @@ use crate::support::{
     folder::files_below,
     object_store::Faults,
     osf::{Osf, TOKEN},
+    port::free_port,
     primary::{Site, at},
     site::{Running, until},
 };
@@ -46,9 +47,7 @@ impl World {
 
     /// The service on a machine; its page is the one that is asked.
     fn start(&mut self, server: &str, publisher: &str, now: &str) -> Running {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        self.page = listener.local_addr().unwrap().port();
-        drop(listener);
+        self.page = free_port();
         let (url, page) = (&self.osf.url, self.page);
         let token = self.servers.dir.path().join("osf-token");
         self.servers.more = [
@@ -70,7 +69,7 @@ impl World {
         let Ok(mut tcp) = TcpStream::connect(("127.0.0.1", self.page)) else {
             return String::new();
         };
-        tcp.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        tcp.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: localhost:{}\r\n\r\n",
             self.page

@@ -22,6 +22,7 @@ use crate::support::{
     api::Api,
     folder::files_below,
     osf::some_of,
+    port::free_port,
     primary::{Site, at},
     site::{Running, Site as Server, until},
 };
@@ -322,12 +323,25 @@ fn a_kill_between_making_and_remembering_leaves_a_place_that_is_used() {
     check(root, "1", NOW, &["merge"], 4);
 }
 
+/// How many connections were made, and how many of them were let go.
+#[derive(Default)]
+struct Connections {
+    made: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Connections {
+    fn made(&self) -> u64 {
+        self.made.load(Ordering::SeqCst)
+    }
+}
+
 /// Sends numbered posts to whoever connects, some hundred a second, as long as it listens; every
 /// connection has its own numbers.
-fn numbered(connections: &Arc<AtomicU64>) -> Api {
+fn numbered(connections: &Arc<Connections>) -> Api {
     let connections = Arc::clone(connections);
     Api::start(move |_, peer| {
-        let nth = connections.fetch_add(1, Ordering::SeqCst);
+        let nth = connections.made.fetch_add(1, Ordering::SeqCst);
         let mut sent = peer.stream("");
         let mut number = 0;
         while sent.is_ok() {
@@ -339,6 +353,7 @@ fn numbered(connections: &Arc<AtomicU64>) -> Api {
             number += 1;
             thread::sleep(Duration::from_millis(5));
         }
+        connections.ended.fetch_add(1, Ordering::SeqCst);
         sent
     })
 }
@@ -359,7 +374,7 @@ fn stored(site: &Server) -> BTreeMap<u64, Vec<u64>> {
 
 #[test]
 fn a_collector_whose_spool_goes_away_and_comes_back_loses_nothing_and_writes_nowhere_else() {
-    let connections = Arc::new(AtomicU64::new(0));
+    let connections = Arc::default();
     let api = numbered(&connections);
     let site = Server::new(&format!("http://127.0.0.1:{}", api.port));
     // a minute takes two seconds
@@ -370,8 +385,11 @@ fn a_collector_whose_spool_goes_away_and_comes_back_loses_nothing_and_writes_now
     assert!(log.exists());
     disk.unmount();
     // the minute ends, and the next one must not be begun below the mount point
-    let before = connections.load(Ordering::SeqCst);
-    thread::sleep(Duration::from_millis(2_500));
+    let before = connections.made();
+    until("the connection is let go", || {
+        connections.ended.load(Ordering::SeqCst) == before
+    });
+    thread::sleep(Duration::from_secs(1));
     assert_eq!(files_below(&site.spool), Vec::<PathBuf>::new());
     // nor in another spool that is mounted there
     let mark = site.spool.join("spool.json");
@@ -381,14 +399,12 @@ fn a_collector_whose_spool_goes_away_and_comes_back_loses_nothing_and_writes_now
     assert_eq!(files_below(&site.spool), std::slice::from_ref(&mark));
     fs::remove_file(&mark).unwrap();
     assert_eq!(
-        connections.load(Ordering::SeqCst),
+        connections.made(),
         before,
         "nobody asks for posts meanwhile"
     );
     disk.mount();
-    until("it has connected again", || {
-        before < connections.load(Ordering::SeqCst)
-    });
+    until("it has connected again", || before < connections.made());
     let whole = site.stored_bytes();
     until("more posts are stored", || {
         whole + 2_000 < site.stored_bytes()
@@ -406,14 +422,10 @@ fn a_collector_whose_spool_goes_away_and_comes_back_loses_nothing_and_writes_now
 
 #[test]
 fn the_service_waits_for_a_disk_that_is_away_says_so_and_begins_by_itself() {
-    let connections = Arc::new(AtomicU64::new(0));
+    let connections = Arc::default();
     let api = numbered(&connections);
     let site = Server::new(&format!("http://127.0.0.1:{}", api.port));
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     let config = site.dir.path().join("twinstream.toml");
     let text = fs::read_to_string(&config).unwrap();
     let page = format!("[status]\nlisten = \"127.0.0.1:{port}\"\n");
@@ -455,7 +467,7 @@ fn the_service_waits_for_a_disk_that_is_away_says_so_and_begins_by_itself() {
     let vault = site.dir.path().join("vault");
     let disks = [Disk { place: &site.spool }, Disk { place: &vault }];
     disks.iter().for_each(Disk::unmount);
-    let before = connections.load(Ordering::SeqCst);
+    let before = connections.made();
     let running = start();
     until("both are told of", || {
         alarms().is_some_and(|mut away| {
@@ -463,7 +475,7 @@ fn the_service_waits_for_a_disk_that_is_away_says_so_and_begins_by_itself() {
             away == ["spool", "vault"]
         })
     });
-    assert_eq!(connections.load(Ordering::SeqCst), before);
+    assert_eq!(connections.made(), before);
     disks.iter().for_each(Disk::mount);
     let whole = site.stored_bytes();
     until("posts are stored again", || {

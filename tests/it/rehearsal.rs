@@ -15,7 +15,10 @@ use twinstream::{
     vault::manifest::Manifest,
 };
 
-use crate::support::folder::files_below;
+use crate::support::{folder::files_below, pace::at_pace};
+
+/// Simulated seconds per second.
+const RATE: i32 = 500;
 
 /// What would give the user away wherever it turned up.
 const SECRET: &str = "the-users-own-secret";
@@ -28,10 +31,14 @@ fn trap() -> (TcpListener, u16) {
     (listener, port)
 }
 
-fn demo(config: &Path, dir: &Path) -> Command {
+fn clock(rate: i32) -> String {
+    format!("2026-11-23T14:00:00Z@{rate}")
+}
+
+fn demo(config: &Path, dir: &Path, rate: i32) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
     command
-        .args(["--clock", "2026-11-23T14:00:00Z@500"])
+        .args(["--clock", &clock(rate)])
         .arg("--config")
         .arg(config)
         .args(["demo", "--posts", "1", "--dir"])
@@ -42,8 +49,8 @@ fn demo(config: &Path, dir: &Path) -> Command {
 }
 
 /// Runs it to its end; gives its words and what the status page showed while it ran.
-fn watched(config: &Path, dir: &Path) -> (Output, String) {
-    let mut running = demo(config, dir)
+fn watched(config: &Path, dir: &Path, rate: i32) -> (Output, String) {
+    let mut running = demo(config, dir, rate)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -117,10 +124,14 @@ to = ["to@example.org"]
 
 #[test]
 fn the_demo_of_bluesky_shows_what_was_asked_for_again_and_what_could_not_be_had() {
+    at_pace(RATE, the_demo_of_bluesky);
+}
+
+fn the_demo_of_bluesky(rate: i32) {
     let top = TempDir::new().unwrap();
     let dir = top.path().join("demo");
     let mut demo = Command::new(env!("CARGO_BIN_EXE_twinstream"));
-    demo.args(["--clock", "2026-11-23T14:00:00Z@500"])
+    demo.args(["--clock", &clock(rate)])
         .args(["demo", "--source", "bluesky", "--posts", "2", "--dir"])
         .arg(&dir)
         .stdin(Stdio::null());
@@ -169,6 +180,10 @@ fn the_demo_of_bluesky_shows_what_was_asked_for_again_and_what_could_not_be_had(
 
 #[test]
 fn a_rehearsal_goes_by_the_users_configuration_and_touches_nothing_of_theirs() {
+    at_pace(RATE, a_rehearsal);
+}
+
+fn a_rehearsal(rate: i32) {
     let top = TempDir::new().unwrap();
     let real = top.path().join("real");
     fs::create_dir(&real).unwrap();
@@ -180,11 +195,11 @@ fn a_rehearsal_goes_by_the_users_configuration_and_touches_nothing_of_theirs() {
     let file = top.path().join("mine.toml");
     fs::write(&file, config(&real, ports)).unwrap();
 
-    let inside = demo(&file, &real.join("rehearsal")).output().unwrap();
+    let inside = demo(&file, &real.join("rehearsal"), rate).output().unwrap();
     assert_eq!(inside.status.code(), Some(2), "{inside:?}");
 
     let dir = top.path().join("rehearsal");
-    let (output, page) = watched(&file, &dir);
+    let (output, page) = watched(&file, &dir, rate);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let logs = ["servereast.log", "serverwest.log", "simulator.log"]
         .map(|log| fs::read_to_string(dir.join(log)).unwrap_or_default());

@@ -17,11 +17,11 @@ use super::{
     LONG, START_MS, Simulator,
     subscriber::{Ended, Subscriber, key, time_us},
 };
-use crate::support::api::Api;
+use crate::support::{api::Api, pace::at_pace};
 
 const POSTS: &str = "wantedCollections=app.bsky.feed.post";
 
-fn simulator(ports: usize, clock_rate: u32, faults: &str, more: &[&str]) -> Simulator {
+fn simulator(ports: usize, clock_rate: i32, faults: &str, more: &[&str]) -> Simulator {
     let more = [&["--source", "bluesky"], more].concat();
     Simulator::start(ports, clock_rate, faults, &more)
 }
@@ -156,7 +156,7 @@ fn paths(value: &Value, at: &str, found: &mut BTreeSet<String>) {
 fn events_have_the_shapes_of_real_ones() {
     let simulator = simulator(1, 20, "", &["--rate", "4"]);
     let mut client = Subscriber::open(simulator.ports[0], &format!("?cursor={}", us(-600)));
-    assert_eq!(client.read(6 * LONG, until(us(0))), Ended::Open);
+    assert_eq!(client.read(LONG, until(us(0))), Ended::Open);
     let events = client.events();
     assert_eq!(events.len(), client.messages.len());
     let mut of: BTreeMap<String, usize> = BTreeMap::new();
@@ -231,7 +231,7 @@ fn events_have_the_shapes_of_real_ones() {
 /// What two instances say of the same seconds: key → `time_us`.
 fn told(port: u16, query: &str, from: i64, to: i64) -> HashMap<String, i64> {
     let mut client = Subscriber::open(port, &format!("?{query}&cursor={}", from - 5_000_000));
-    assert_eq!(client.read(3 * LONG, until(to + 5_000_000)), Ended::Open);
+    assert_eq!(client.read(LONG, until(to + 5_000_000)), Ended::Open);
     let events = client.events();
     let told = events
         .iter()
@@ -627,14 +627,18 @@ const AT: i64 = 90;
 
 #[test]
 fn every_fault_happens_and_is_seen() {
+    at_pace(20, every_fault);
+}
+
+fn every_fault(rate: i32) {
     let entries = (1..).zip(KINDS).map(|(listener, (kind, more))| {
         format!("[[fault]]\nat = \"{AT}s\"\nlistener = {listener}\nkind = \"{kind}\"\n{more}\n")
     });
     let faults: String = entries.collect();
-    let mut simulator = simulator(KINDS.len(), 20, &faults, &["--rate", "4"]);
+    let mut simulator = simulator(KINDS.len(), rate, &faults, &["--rate", "4"]);
     std::thread::scope(|scope| {
         for (port, (kind, more)) in simulator.ports.iter().zip(KINDS) {
-            scope.spawn(move || check_seen(*port, kind, more));
+            scope.spawn(move || check_seen(*port, (kind, more), rate));
         }
     });
     assert_eq!(simulator.stop(), Some(0));
@@ -671,7 +675,7 @@ fn every_fault_happens_and_is_seen() {
 #[track_caller]
 fn await_status(port: u16, status: Option<u16>) {
     let clock = Clock::system();
-    for _ in 0..200 {
+    for _ in 0..1_200 {
         let found = match Subscriber::ask(port, "/subscribe", "") {
             Ok(Ok(_)) => Some(101),
             Ok(Err((status, _))) => Some(status),
@@ -686,7 +690,7 @@ fn await_status(port: u16, status: Option<u16>) {
 }
 
 #[track_caller]
-fn check_seen(port: u16, kind: &str, more: &str) {
+fn check_seen(port: u16, (kind, more): (&str, &str), rate: i32) {
     match kind {
         "status" => {
             await_status(port, Some(503));
@@ -700,8 +704,13 @@ fn check_seen(port: u16, kind: &str, more: &str) {
         _ => (),
     }
     let mut client = Subscriber::open(port, &format!("?{POSTS}"));
-    let ended = client.read(LONG + LONG / 2, |client| {
-        // nothing comes after these but pings, or not even those
+    // nothing comes after these but pings, or not even those
+    let at_most = if more == "pings = false" {
+        Duration::from_secs((AT + 60).unsigned_abs()) / rate.unsigned_abs()
+    } else {
+        LONG
+    };
+    let ended = client.read(at_most, |client| {
         kind == "stale" && 5 <= client.pings || until(us(AT + 52))(client)
     });
     let events = client.events();
@@ -831,7 +840,7 @@ fn who_does_not_read_is_told_so_and_left() {
         clock.block(Duration::from_millis(50));
     }
     assert!(is_slow(&simulator));
-    let ended = client.read(3 * LONG, |_| false);
+    let ended = client.read(LONG, |_| false);
     assert_eq!(ended, Ended::Closed(1008, "consumer too slow".to_owned()));
     assert_eq!(simulator.stop(), Some(0));
     let truth = simulator.truth();

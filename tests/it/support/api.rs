@@ -8,13 +8,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// What was asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    pub(crate) at: Instant,
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
 }
@@ -186,7 +185,6 @@ fn read_request(from: &mut dyn ReadAndWrite) -> io::Result<Request> {
         }
     }
     Ok(Request {
-        at: Instant::now(),
         path: first.split(' ').nth(1).unwrap_or("").to_owned(),
         headers,
     })

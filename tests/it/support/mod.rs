@@ -24,6 +24,12 @@ pub(crate) mod object_store;
 /// A simulated OSF, and a primary that publishes to it.
 pub(crate) mod osf;
 
+/// Simulated time that passes no faster than this machine can follow.
+pub(crate) mod pace;
+
+/// Ports for what is told by number where it listens.
+pub(crate) mod port;
+
 /// Posts of many shapes, and a spool with what servers received of them.
 pub(crate) mod posts;
 

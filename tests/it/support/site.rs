@@ -19,10 +19,13 @@ use twinstream::segment::line;
 
 use super::folder::files_below;
 
+/// Longer than anything takes on a machine that does ten other things: who has waited so long waits in vain.
+const IN_VAIN: Duration = Duration::from_mins(3);
+
 /// Waits until something is so; the test fails when that takes too long.
 #[track_caller]
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
+    let deadline = Instant::now() + IN_VAIN;
     while !is_so() {
         assert!(Instant::now() < deadline, "in vain waited for: {what}");
         thread::sleep(Duration::from_millis(5));
@@ -224,12 +227,7 @@ impl Running {
     #[track_caller]
     pub(crate) fn stop(mut self) -> String {
         self.signal(Signal::TERM);
-        let begun = Instant::now();
         let status = self.wait();
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "it took too long to end"
-        );
         let mut log = String::new();
         let mut stderr = self.child.stderr.take().unwrap();
         stderr.read_to_string(&mut log).unwrap();

@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 
-use super::{site::until, skipped::skipped};
+use super::{port::free_port, site::until, skipped::skipped};
 
 /// An sshd, killed at the end of the test.
 pub(crate) struct Sshd {
@@ -68,11 +68,7 @@ impl Sshd {
         // sshd as root wants the folder that its service would make
         fs::create_dir_all("/run/sshd").unwrap_or_default();
         let (host_key, key) = (keygen(&dir.join("host")), keygen(&dir.join("id")));
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let host_key: Vec<&str> = host_key.split(' ').take(2).collect();
         let known = format!("twinstream-test {}\n", host_key.join(" "));
         fs::write(dir.join("known"), known).unwrap();

@@ -111,7 +111,7 @@ fn restart(site: &Site, collectors: Vec<Guarded>, pauses: &mut Vec<(i64, i64)>) 
     let known = [1, 2].map(|server| told(site, server).len());
     collectors.into_iter().for_each(stop);
     let again = [1, 2].map(|server| site.collect(server));
-    wait_for("the rules at both", || {
+    until("the rules at both", || {
         let asked = |server: u8| known[usize::from(server) - 1] < told(site, server).len();
         asked(1) && asked(2)
     });
@@ -121,13 +121,17 @@ fn restart(site: &Site, collectors: Vec<Guarded>, pauses: &mut Vec<(i64, i64)>) 
 
 #[test]
 fn the_rules_in_force_are_told_for_every_second_and_another_hand_is_an_alarm() {
-    let site = Site::new();
+    at_pace(RATE, rules_are_told);
+}
+
+fn rules_are_told(rate: i32) {
+    let site = Site::new(rate);
     let (_api, urls) = site.simulate(&["--rate", "3"], "");
     configure(&site, &urls);
     check_push(&site);
     let mut pauses = Vec::new();
     let collectors = restart(&site, Vec::new(), &mut pauses);
-    wait_for("posts", || {
+    until("posts", || {
         1 <= site.lines(1).len().min(site.lines(2).len())
     });
     let collectors = restart(&site, collectors, &mut pauses);
@@ -139,7 +143,7 @@ fn the_rules_in_force_are_told_for_every_second_and_another_hand_is_an_alarm() {
         let told = told(&site, server);
         times <= told.iter().filter(|tags| tags.contains(tag)).count()
     };
-    wait_for("two answers of the others", || {
+    until("two answers of the others", || {
         has(1, "early", 2) && has(2, "early", 2)
     });
     for server in [1, 2] {
@@ -151,7 +155,7 @@ fn the_rules_in_force_are_told_for_every_second_and_another_hand_is_an_alarm() {
     assert!(status.contains("other rules than configured"), "{status}");
     let (code, said) = rules(&site, "server1", &["push"]);
     assert_eq!(code, 0, "{said}");
-    wait_for("its end at both", || {
+    until("its end at both", || {
         let logs =
             [1, 2].map(|server| fs::read_to_string(site.path(&format!("server{server}.log"))));
         logs.iter().all(|log| {

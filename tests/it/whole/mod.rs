@@ -7,7 +7,6 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -16,7 +15,7 @@ use twinstream::{
     vault::manifest::Manifest,
 };
 
-use crate::support::{folder::files_below, skipped::real_posts};
+use crate::support::{folder::files_below, pace::at_pace, site::until, skipped::real_posts};
 
 /// A stream that rules choose.
 mod filtered;
@@ -50,11 +49,7 @@ const BEGIN: &str = "2026-11-23T14:00:00Z";
 const SETTLED: &str = "2026-11-23T15:30:00Z";
 
 impl Site {
-    fn new() -> Self {
-        Self::at_rate(RATE)
-    }
-
-    fn at_rate(rate: i32) -> Self {
+    fn new(rate: i32) -> Self {
         let site = Self {
             rate,
             dir: TempDir::new().unwrap(),
@@ -272,19 +267,6 @@ fn stop(mut collector: Guarded) {
     assert_eq!(collector.0.wait().unwrap().code(), Some(0));
 }
 
-/// Waits for something that must come, with a limit.
-#[track_caller]
-fn wait_for(what: &str, mut there: impl FnMut() -> bool) {
-    let began = std::time::Instant::now();
-    while !there() {
-        assert!(
-            began.elapsed() < Duration::from_mins(1),
-            "{what} did not come"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn unxz(path: &Path) -> String {
     let mut text = String::new();
     liblzma::read::XzDecoder::new(fs::File::open(path).unwrap())
@@ -321,8 +303,12 @@ close = true
 
 #[test]
 fn the_real_posts_come_through_whole() {
+    at_pace(RATE, real_posts_come_through);
+}
+
+fn real_posts_come_through(rate: i32) {
     let Some(real) = real_posts() else { return };
-    let site = Site::new();
+    let site = Site::new(rate);
     let stream = real.join("stream.jsonl");
     let (_api, urls) = site.simulate(
         &[
@@ -338,7 +324,7 @@ fn the_real_posts_come_through_whole() {
     );
     site.configure(&urls);
     let [first, second] = [1, 2].map(|server| site.collect(server));
-    wait_for("the last post", || {
+    until("the last post", || {
         site.elapsed() > 95.0 && site.path("server2/spool/2").exists()
     });
     stop(first);
@@ -464,17 +450,21 @@ kind = "no_trailer"
 
 #[test]
 fn two_servers_with_faults_and_a_kill_make_one_archive_that_verifies() {
-    let site = Site::new();
+    at_pace(RATE, two_servers_make_one_archive);
+}
+
+fn two_servers_make_one_archive(rate: i32) {
+    let site = Site::new(rate);
     let (_api, urls) = site.simulate(&["--rate", "30", "--spelling", "mixed"], MANY_FAULTS);
     site.configure(&urls);
     let mut first = site.collect(1);
     let second = site.collect(2);
-    wait_for("minute 4", || 240.0 < site.elapsed());
+    until("minute 4", || 240.0 < site.elapsed());
     first.0.kill().unwrap();
     first.0.wait().unwrap();
     site.check_stage(2, None, &["deliver"], &[0, 4]);
     let first = site.collect(1);
-    wait_for("minute 6", || 360.0 < site.elapsed());
+    until("minute 6", || 360.0 < site.elapsed());
     stop(first);
     stop(second);
     site.check_stage(2, None, &["deliver"], &[0]);
@@ -604,7 +594,11 @@ const GAPS: [(&str, &str, i64, i64); 8] = [
 
 #[test]
 fn real_collectors_have_the_gaps_that_the_simulator_made_and_verify_finds_false_ones() {
-    let site = Site::at_rate(12);
+    at_pace(12, gaps_are_those_of_the_simulator);
+}
+
+fn gaps_are_those_of_the_simulator(rate: i32) {
+    let site = Site::new(rate);
     let (_api, urls) = site.simulate(&["--rate", "40"], FAULTS_WITH_GAPS);
     site.configure(&urls);
     for server in [1, 2] {
@@ -615,13 +609,13 @@ fn real_collectors_have_the_gaps_that_the_simulator_made_and_verify_finds_false_
     }
     let first = site.collect(1);
     let mut second = site.collect(2);
-    wait_for("a time to kill", || 215.0 < site.elapsed());
+    until("a time to kill", || 215.0 < site.elapsed());
     let killed = site.elapsed();
     second.0.kill().unwrap();
     second.0.wait().unwrap();
-    wait_for("a while without it", || 240.0 < site.elapsed());
+    until("a while without it", || 240.0 < site.elapsed());
     let second = site.collect(2);
-    wait_for("it collects again", || 270.0 < site.elapsed());
+    until("it collects again", || 270.0 < site.elapsed());
     stop(first);
     stop(second);
     let gaps = site.archived();
@@ -807,7 +801,11 @@ partition = 1
 /// One server holds both partitions of the 10 % sample, the other one of them; the first is killed and started again.
 #[test]
 fn what_happens_to_one_partition_happens_to_that_leg_alone_and_the_union_names_it() {
-    let site = Site::at_rate(12);
+    at_pace(12, one_partition_is_locked_out);
+}
+
+fn one_partition_is_locked_out(rate: i32) {
+    let site = Site::new(rate);
     let (_api, urls) = site.simulate(&["--rate", "80"], FAULTS_OF_A_PARTITION);
     site.configure(&urls);
     for server in [1, 2] {
@@ -820,7 +818,7 @@ fn what_happens_to_one_partition_happens_to_that_leg_alone_and_the_union_names_i
     }
     let mut first = site.collect(1);
     let second = site.collect(2);
-    wait_for("a while before the lock-out", || 25.0 < site.elapsed());
+    until("a while before the lock-out", || 25.0 < site.elapsed());
     let status = site.check_stage(1, None, &["status", "--json"], &[0]);
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     let legs = status["servers"][0]["legs"].as_array().unwrap();
@@ -835,12 +833,12 @@ fn what_happens_to_one_partition_happens_to_that_leg_alone_and_the_union_names_i
         "{status}"
     );
     assert_eq!(status["held"]["by_one"]["1"][0], 1, "{status}");
-    wait_for("a time to kill", || 95.0 < site.elapsed());
+    until("a time to kill", || 95.0 < site.elapsed());
     first.0.kill().unwrap();
     first.0.wait().unwrap();
-    wait_for("a while without it", || 110.0 < site.elapsed());
+    until("a while without it", || 110.0 < site.elapsed());
     let first = site.collect(1);
-    wait_for("it collects again", || 140.0 < site.elapsed());
+    until("it collects again", || 140.0 < site.elapsed());
     stop(first);
     stop(second);
     let gaps = site.archived();
@@ -892,7 +890,11 @@ fn what_happens_to_one_partition_happens_to_that_leg_alone_and_the_union_names_i
 
 #[test]
 fn after_streams_that_break_again_and_again_two_servers_collect_again_soon_and_not_in_step() {
-    let site = Site::new();
+    at_pace(RATE, streams_break_again_and_again);
+}
+
+fn streams_break_again_and_again(rate: i32) {
+    let site = Site::new(rate);
     let (_api, urls) = site.simulate(&[], BRIEF);
     site.configure(&urls);
     let collectors = [1, 2].map(|server| site.collect(server));
@@ -912,7 +914,7 @@ fn after_streams_that_break_again_and_again_two_servers_collect_again_soon_and_n
             .map(|open| at(&open, "at"))
             .find(|at| well <= *at)
     };
-    wait_for("streams that hold", || {
+    until("streams that hold", || {
         opened(1).is_some() && opened(2).is_some()
     });
     for collector in collectors {
@@ -924,7 +926,6 @@ fn after_streams_that_break_again_and_again_two_servers_collect_again_soon_and_n
     let mut paused = Vec::new();
     for listener in [1, 2] {
         let late_ms = opened(listener).unwrap().0 - well().unwrap().0;
-        eprintln!("server {listener} was back after {late_ms} ms");
         assert!(late_ms <= 35_000, "server {listener}: {late_ms} ms");
         let mut requests = truth(&site, "event", "request");
         requests.retain(|request| request["listener"] == listener);
@@ -954,11 +955,15 @@ listener = 1
 
 #[test]
 fn a_portal_gives_no_post_and_a_gap_that_names_it() {
-    let site = Site::new();
+    at_pace(RATE, a_portal_answers);
+}
+
+fn a_portal_answers(rate: i32) {
+    let site = Site::new(rate);
     let (_api, urls) = site.simulate(&["--no-backfill-right"], PORTAL);
     site.configure(&urls);
     let collectors = [1, 2].map(|server| site.collect(server));
-    wait_for("the time after it", || 80.0 < site.elapsed());
+    until("the time after it", || 80.0 < site.elapsed());
     for collector in collectors {
         stop(collector);
     }
@@ -986,7 +991,11 @@ fn a_portal_gives_no_post_and_a_gap_that_names_it() {
 
 #[test]
 fn an_endpoint_that_refuses_is_left_for_the_next_one() {
-    let site = Site::new();
+    at_pace(RATE, an_endpoint_refuses);
+}
+
+fn an_endpoint_refuses(rate: i32) {
+    let site = Site::new(rate);
     let more = ["--source", "bluesky", "--rate", "20"];
     let (_instances, urls) = site.simulate(&more, "");
     // its path is wrong: HTTP 404, for which one would wait 15 minutes
@@ -994,7 +1003,7 @@ fn an_endpoint_that_refuses_is_left_for_the_next_one() {
     site.configure_bluesky(&[wrong, urls[1].clone()]);
     let collector = site.collect(1);
     let log = || fs::read_to_string(site.path("server1.log")).unwrap_or_default();
-    wait_for("events of the second one", || {
+    until("events of the second one", || {
         60.0 < site.elapsed() && site.lines(1).len() > 20
     });
     stop(collector);
@@ -1042,18 +1051,22 @@ window = "10s"
 
 #[test]
 fn two_servers_at_two_instances_of_bluesky_know_what_could_not_be_had_again() {
-    let site = Site::new();
+    at_pace(RATE, two_servers_at_two_instances);
+}
+
+fn two_servers_at_two_instances(rate: i32) {
+    let site = Site::new(rate);
     let more = ["--source", "bluesky", "--rate", "20"];
     let (_instances, urls) = site.simulate(&more, OF_INSTANCES);
     site.configure_bluesky(&urls);
     let [first, mut second] = [1, 2].map(|server| site.collect(server));
-    wait_for("a time to kill", || 75.0 < site.elapsed());
+    until("a time to kill", || 75.0 < site.elapsed());
     let killed = site.elapsed();
     second.0.kill().unwrap();
     second.0.wait().unwrap();
-    wait_for("a window that is too short", || 125.0 < site.elapsed());
+    until("a window that is too short", || 125.0 < site.elapsed());
     let second = site.collect(2);
-    wait_for("it has gone on", || 165.0 < site.elapsed());
+    until("it has gone on", || 165.0 < site.elapsed());
     stop(first);
     stop(second);
     for kind in ["stale", "refuse", "reset", "clamp"] {
@@ -1075,9 +1088,8 @@ fn two_servers_at_two_instances_of_bluesky_know_what_could_not_be_had_again() {
     // before and after that the servers began and ended
     let within = |gap: &&Gap| 20 < seconds(gap.begin) && seconds(gap.end) < 150;
     let gaps: Vec<&Gap> = manifest.gaps.iter().filter(within).collect();
-    let [gap] = gaps[..] else {
-        panic!("one gap was to be there: {gaps:?}");
-    };
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    let gap = gaps[0];
     assert_eq!((gap.server.as_str(), gap.cause), ("2", Cause::ReplayWindow));
     let (from, to) = (seconds(gap.begin), seconds(gap.end));
     let killed = killed as i64;
