@@ -201,4 +201,27 @@ mod tests {
         assert_eq!(texts, ["1", "2", "3", "4", "6", "7", "8", "9", "10", "40"]);
         assert_eq!(Examples::default().text(&servers, Vec::new(), nobody), b"");
     }
+
+    #[test]
+    fn what_was_said_first_of_a_post_stays_whatever_a_later_copy_says() {
+        let servers = ["1", "2", "3"].map(|id| id.parse().unwrap());
+        let redactions = Redactions::none(&X);
+        let nothing = Deleted::none(&RealDisk);
+        let nobody = || (&redactions, &nothing);
+        let mut first = Examples::default();
+        first.take("text", &Key::from(5), [(0, "kept"), (1, "other")]);
+        let first = first.text(&servers, Vec::new(), nobody());
+        // the raw data is gone: a third server's copy comes late, and is compared with the row
+        let mut later = Examples::default();
+        later.take("text", &Key::from(5), [(0, "kept"), (2, "another")]);
+        later.take("text", &Key::from(7), [(0, "kept"), (2, "another")]);
+        let former = vec![serde_json::from_slice(&first).unwrap()];
+        let both = later.text(&servers, former, nobody());
+        assert!(
+            both.starts_with(&first),
+            "{}",
+            String::from_utf8_lossy(&both)
+        );
+        assert_eq!(lines(&both).len(), 2);
+    }
 }
