@@ -9,7 +9,7 @@ use divan::{Bencher, counter::BytesCount};
 use twinstream::{
     merge::{
         dedupe::{Copy, dedupe},
-        unit::Made,
+        made::Made,
     },
     period::UtcMs,
     segment::{line, seal::Digester},

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use clap::Args;
 use twinstream::{
     config::settings::{Merge, Xz},
-    merge::{deletions::Honour, run::Job, unit::UNIT_BYTES},
+    merge::{deletions::Honour, job::Job, units::UNIT_BYTES},
     period::{Hour, Zone},
     place::{decide::Asks, door::Door, segments::Elsewhere},
     source::Stream,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{exit::Failure, merge_store::failure, setup::Setup};
+use super::{exit::Failure, setup::Setup, store::vault_failure};
 use crate::{
     alarm::Kind,
     merge::outcome::Outcome,
@@ -47,7 +47,7 @@ pub(super) fn sweep(
     }
     let swept = vault
         .sweep(None, keep(setup))
-        .map_err(|why| failure(&why))?;
+        .map_err(|why| vault_failure(&why))?;
     outcome.swept.attempts += swept.attempts;
     for why in swept.problems {
         alarm!(

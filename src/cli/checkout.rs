@@ -8,7 +8,7 @@ use std::{
 use super::{
     exit::{Exit, Failure},
     global::{Global, users_path},
-    merge_store, output,
+    output,
     setup::{self, Setup},
     store,
 };
@@ -101,7 +101,7 @@ pub(super) fn copy(
         let copy = InStore::new(&there, &RealDisk, to, &draw)?;
         copy.follow(is_wanted)
     });
-    copied.map_err(|why| merge_store::failure(&why))
+    copied.map_err(|why| store::vault_failure(&why))
 }
 
 /// Marks a folder that has the hours of some days only.

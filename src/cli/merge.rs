@@ -1,47 +1,38 @@
 //! `merge`: merges the given or all ready hours, once.
 
-use std::{collections::BTreeSet, fmt::Write as _, path::Path, time::Duration};
+use std::collections::BTreeSet;
 
 use super::{
     exit::{Exit, Failure},
     global::Global,
-    merge_store, output, progress,
+    merge_store,
+    merging::{Fetch, Hook, failure, fetch, receive, tell_outcome},
+    output, progress,
     setup::{self, Setup},
-    store,
 };
 use crate::{
-    alarm::Kind,
-    config::{address::Target, settings::Role},
-    deliver::{
-        fetch::{self, Fetched},
-        receive::{self, Received},
-    },
+    config::settings::Role,
+    deliver::receive::Received,
     merge::{
         deletions::Honour,
-        outcome::Outcome,
-        run::{Job, Plan, RunError, Step},
-        unit::UNIT_BYTES,
+        job::{Job, Step},
+        preview::Plan,
+        units::UNIT_BYTES,
     },
     period::Hour,
     place::{
         decide::Asks,
-        door::{OfStore, Spool, Vault},
-        s3::{address::Address, store::S3},
+        door::{Spool, Vault},
         segments::Elsewhere,
     },
-    segment::name::ServerId,
     share::Share,
     text::plural,
-    vault::{commit::Here, identity::IdentityError, layout},
+    vault::commit::Here,
     world::{
         disk::{Disk as _, RealDisk},
-        hook::{self, HookError},
         lock::Lock,
     },
 };
-
-/// How long `after_hour` may take for one hour.
-const HOOK_MAX: Duration = Duration::from_mins(10);
 
 /// Merges what all servers collected into the vault, once.
 #[derive(Debug, clap::Args)]
@@ -66,19 +57,19 @@ at the same time, so that no two do the same work; whether they do changes no re
 pub(crate) struct MergeArgs {
     /// Only this hour of the vault's time zone, and without waiting for it to settle (repeatable)
     #[arg(long = "hour", value_name = "YYYY-MM-DD_HH")]
-    pub(super) hours: Vec<Hour>,
+    hours: Vec<Hour>,
     /// Every hour that is due: what is done without --hour
     #[arg(long, conflicts_with = "hours")]
     pending: bool,
     /// Only the hours of the I-th of N tasks
     #[arg(long, value_name = "I/N", conflicts_with = "hours")]
-    pub(super) share: Option<Share>,
+    share: Option<Share>,
     /// Only say what would be merged
     #[arg(long)]
-    pub(super) dry_run: bool,
+    dry_run: bool,
     /// Print the result as JSON
     #[arg(long)]
-    pub(super) json: bool,
+    json: bool,
 }
 
 /// What works on the vault needs: that this is the primary, its places, and what a merge is told.
@@ -149,16 +140,21 @@ impl Primary {
 
 pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
+    let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
     let stores = (&setup.settings.spool_store, &setup.settings.vault_store);
     if let (Some(spool), Some(vault)) = stores {
         setup.this_server()?;
-        return merge_store::run(&setup, args, [spool, vault]);
+        if args.dry_run {
+            let what = "--dry-run is not possible with a vault in an object store";
+            return Err(Failure::new(Exit::Usage, what)
+                .hint("what is due there is known only when it was fetched"));
+        }
+        return merge_store::run(&setup, (&asked, args.share), args.json, [spool, vault]);
     }
     let asks = if args.dry_run { Asks::Look } else { Asks::Make };
     let primary = Primary::of(setup, "merging", asks)?;
     let setup = &primary.setup;
     let settings = &setup.settings;
-    let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
     let job = Job {
         share: args.share,
         ..primary.job(&asked)
@@ -204,7 +200,19 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     for hour in &outcome.finished {
         hook.after(*hour);
     }
-    let exit = tell_outcome(&outcome, &asked, args.json)?;
+    with_what_came(
+        tell_outcome(&outcome, &asked, args.json)?,
+        fetched,
+        &received,
+    )
+}
+
+/// What a merge ends with after what had to be fetched and received for it.
+fn with_what_came(
+    exit: Exit,
+    fetched: Result<Fetch, Failure>,
+    received: &Received,
+) -> Result<Exit, Failure> {
     let is_merged = [Exit::Done, Exit::NothingToDo, Exit::Incomplete].contains(&exit);
     let fetched = match fetched {
         Ok(fetch) => fetch.fetched,
@@ -219,106 +227,6 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         Exit::NothingToDo if 0 < received.acknowledged => Exit::Done,
         exit => exit,
     })
-}
-
-/// `[hook] after_hour`, with the manifest's path. What becomes of it is told and changes nothing.
-pub(super) struct Hook<'a> {
-    pub(super) command: &'a [String],
-    pub(super) vault: &'a Path,
-    /// One that was ended for taking too long is not started again by this merge: with many hours due
-    /// it would hold them all up.
-    pub(super) hangs: bool,
-}
-
-impl Hook<'_> {
-    pub(super) fn after(&mut self, hour: Hour) {
-        let manifest = layout::manifest_path(self.vault, hour);
-        if self.hangs {
-            tracing::warn!("after_hour was not run for hour {hour}: it took too long before");
-        } else if let Err(why) = hook::run(self.command, &manifest, HOOK_MAX) {
-            self.hangs = matches!(why, HookError::TooLong(_));
-            tracing::warn!(
-                "after_hour failed for hour {hour}: {why}\n  hint: the hour is committed all the same; run it by hand: {} {}",
-                self.command.join(" "),
-                manifest.display()
-            );
-        }
-    }
-}
-
-/// What was fetched, and from where, if a spool is there.
-#[derive(Default)]
-pub(super) struct Fetch {
-    pub(super) fetched: Fetched,
-    store: Option<S3>,
-}
-
-impl Fetch {
-    pub(super) fn from(&self) -> Elsewhere<'_> {
-        match &self.store {
-            Some(store) => Elsewhere::In(store),
-            None => Elsewhere::Nowhere,
-        }
-    }
-}
-
-/// Fetches into a spool what servers have delivered to the object store.
-pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<Fetch, Failure> {
-    let settings = &setup.settings;
-    let store = store::trusted(setup, address)?;
-    let folder = store::mirror_dir(&settings.data_dir);
-    let there = store::spool::<OfStore>(setup, &store, &folder, Asks::Use)?;
-    let Some(id) = there.id() else {
-        tracing::info!("{address} is no spool yet: no other server has delivered to it");
-        return Ok(Fetch::default());
-    };
-    let others = settings.servers.iter();
-    let others = others.filter(|one| matches!(one.deliver_to, Some(Target::Store(_))));
-    let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
-    let job = fetch::Job {
-        disk: &RealDisk,
-        spool,
-        store: &store,
-        servers: &servers,
-        keep_free: settings.merge.keep_free,
-        id,
-    };
-    let fetched = job.run().map_err(|why| store::told(&why))?;
-    if 0 < fetched.segments {
-        let segments = plural(fetched.segments, "segment", "segments");
-        tracing::info!("fetched {segments} from {address}");
-    }
-    let store = Some(store);
-    Ok(Fetch { fetched, store })
-}
-
-/// Reads back and acknowledges what secondaries have delivered over ssh, or was fetched. A failure is told of, and
-/// does not stop the merge.
-pub(super) fn receive(setup: &Setup, spool: &Spool) -> Received {
-    let others = setup.settings.servers.iter();
-    let others =
-        others.filter(|one| matches!(one.deliver_to, Some(Target::Ssh(_) | Target::Store(_))));
-    let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
-    let job = receive::Job {
-        disk: &RealDisk,
-        spool,
-        servers: &servers,
-        keep_free: setup.settings.merge.keep_free,
-        keep_delivered: setup.settings.deliver.keep_delivered,
-    };
-    let received = job.run(&|| setup.clock.now());
-    if let Some(why) = &received.hold {
-        alarm!(
-            Kind::Disk,
-            "",
-            "nothing is received from other servers: {why}\n  hint: make room, or lower merge.keep_free"
-        );
-    }
-    if 0 < received.acknowledged {
-        let segments = plural(received.acknowledged, "segment", "segments");
-        tracing::info!("received and acknowledged {segments}");
-    }
-    received
 }
 
 fn tell_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
@@ -351,127 +259,4 @@ fn tell_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
     } else {
         Exit::Done
     })
-}
-
-pub(crate) fn tell_outcome(
-    outcome: &Outcome,
-    asked: &BTreeSet<Hour>,
-    json: bool,
-) -> Result<Exit, Failure> {
-    if json {
-        output::print_json(outcome)?;
-    } else {
-        output::print(&table(outcome))?;
-    }
-    if let Some(why) = &outcome.stopped {
-        return Err(Failure::new(Exit::Failed, why.clone()).hint(
-            "free space, or lower merge.keep_free; the next merge goes on where this one ended",
-        ));
-    }
-    let swept = &outcome.swept;
-    let is_swept = 0 < swept.compressed + swept.deleted + swept.attempts;
-    if 0 < swept.attempts {
-        let attempts = plural(swept.attempts, "attempt", "attempts");
-        tracing::info!("{attempts} that nobody reads any more deleted from the vault in the store");
-    }
-    if 0 < swept.compressed + swept.deleted {
-        tracing::info!(
-            "raw data: {} compressed, {} deleted",
-            plural(swept.compressed, "segment", "segments"),
-            swept.deleted
-        );
-    }
-    let is_incomplete = !outcome.unusable.is_empty()
-        || !swept.problems.is_empty()
-        || outcome.failed.iter().any(|failed| failed.held_back);
-    if outcome.failed.iter().any(|failed| !failed.held_back) {
-        return Ok(Exit::Failed);
-    }
-    if is_incomplete {
-        return Ok(Exit::Incomplete);
-    }
-    if 0 < outcome.left {
-        let hours = plural(outcome.left, "hour", "hours");
-        tracing::info!("{hours} of other shares left to other tasks");
-    }
-    if outcome.committed.is_empty() && outcome.finished.is_empty() && !is_swept {
-        let which = if asked.is_empty() {
-            "no hour is due"
-        } else {
-            "nothing new for what was asked"
-        };
-        tracing::info!(
-            "nothing to merge: {which}; {}",
-            plural(
-                outcome.waiting,
-                "hour waits for its time",
-                "hours wait for their time"
-            )
-        );
-        return Ok(Exit::NothingToDo);
-    }
-    Ok(Exit::Done)
-}
-
-/// One line for each committed hour.
-fn table(outcome: &Outcome) -> String {
-    if outcome.committed.is_empty() {
-        return String::new();
-    }
-    let servers: BTreeSet<&ServerId> = outcome
-        .committed
-        .iter()
-        .flat_map(|hour| hour.servers.keys())
-        .collect();
-    let mut text = format!("{:<13}  {:>8}  {:>9}", "hour", "revision", "posts");
-    let mut line = |args: std::fmt::Arguments<'_>| {
-        // writing to a String cannot fail
-        let _: std::fmt::Result = text.write_fmt(args);
-    };
-    for server in &servers {
-        line(format_args!("  {:>12}", format!("server {server}")));
-    }
-    line(format_args!("  {:>10}  {:>8}\n", "duplicates", "rejected"));
-    for hour in &outcome.committed {
-        line(format_args!(
-            "{:<13}  {:>8}  {:>9}",
-            hour.hour.to_string(),
-            hour.revision,
-            hour.posts
-        ));
-        for server in &servers {
-            line(format_args!(
-                "  {:>12}",
-                hour.servers.get(*server).copied().unwrap_or(0)
-            ));
-        }
-        line(format_args!(
-            "  {:>10}  {:>8}\n",
-            hour.duplicates, hour.rejected
-        ));
-    }
-    text
-}
-
-/// What a merge that could not be done at all ends with.
-pub(crate) fn failure(error: RunError) -> Failure {
-    match &error {
-        RunError::Identity(IdentityError::Differs { what, has, .. }) => {
-            let hint = format!(
-                "a vault keeps its {what} for good: set it to {has:?} again, or begin another vault with its own data_dir"
-            );
-            Failure::new(Exit::Configuration, error.to_string()).hint(hint)
-        }
-        RunError::Identity(IdentityError::UnknownFormat { .. }) => {
-            Failure::new(Exit::Configuration, error.to_string()).hint("upgrade this server")
-        }
-        RunError::Ledger(_) => Failure::new(Exit::Failed, error.to_string())
-            .hint("`twinstream verify` says what else is wrong; put the ledger back from a copy"),
-        RunError::Identity(_)
-        | RunError::Sweep(_)
-        | RunError::Redactions(_)
-        | RunError::Deleted(_)
-        | RunError::Redact(_)
-        | RunError::Io { .. } => Failure::from(error),
-    }
 }

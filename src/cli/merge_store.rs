@@ -1,14 +1,11 @@
 //! `merge` from a spool and into a vault that lie in an object store: one of any number of machines that do so.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::Path};
 
 use super::{
     attempts,
     exit::{Exit, Failure},
-    merge::{self, Hook, MergeArgs},
+    merging::{self, Hook},
     progress,
     setup::Setup,
     store,
@@ -18,9 +15,9 @@ use crate::{
     config::settings::{Role, Server},
     merge::{
         deletions::Honour,
+        job::{Job, RunError, Step},
         outcome::Outcome,
-        run::{Job, RunError, Step},
-        unit::UNIT_BYTES,
+        units::UNIT_BYTES,
     },
     period::Hour,
     place::{
@@ -29,9 +26,10 @@ use crate::{
         s3::{address::Address, store::S3},
         store::Store as _,
     },
+    share::Share,
     text::plural,
     vault::{
-        in_store::{InStore, InStoreError},
+        in_store::InStore,
         redactions::{Redactions, RedactionsError},
     },
     world::{
@@ -58,7 +56,7 @@ impl Merger<'_> {
     pub(super) fn follow(&self) -> Result<(), Failure> {
         let told = self.vault.tell_first_hour();
         let followed = told.and_then(|()| self.vault.follow(&|_| true));
-        followed.map(drop).map_err(|why| failure(&why))
+        followed.map(drop).map_err(|why| store::vault_failure(&why))
     }
 
     /// The hours that were made anew here and of which something was taken out: a former revision has it still.
@@ -76,7 +74,7 @@ impl Merger<'_> {
             return Ok(());
         }
         let swept = self.vault.sweep(Some(hours), attempts::keep(self.setup));
-        let swept = swept.map_err(|why| failure(&why))?;
+        let swept = swept.map_err(|why| store::vault_failure(&why))?;
         if swept.problems.is_empty() {
             return Ok(());
         }
@@ -102,16 +100,19 @@ pub(super) fn with<T>(
         getrandom::fill(&mut bits).map_err(std::io::Error::other)?;
         Ok(u64::from_ne_bytes(bits))
     };
-    let vault = InStore::new(&there, &RealDisk, &copy, &draw).map_err(|why| failure(&why))?;
+    let vault =
+        InStore::new(&there, &RealDisk, &copy, &draw).map_err(|why| store::vault_failure(&why))?;
     // before the spool is looked at: what a revision was made of is there then; the list after the revisions, so that
     // it has all that they were made without
-    vault.follow(&|_| true).map_err(|why| failure(&why))?;
+    vault
+        .follow(&|_| true)
+        .map_err(|why| store::vault_failure(&why))?;
     let source = setup.stream().source;
     vault.follow_list(source).map_err(list_failure)?;
-    let folder = folder(&settings.data_dir);
+    let folder = store::merger_dir(&settings.data_dir);
     let own = own_spool(setup, &folder)?;
-    let fetch = merge::fetch(setup, &own, spool)?;
-    let received = merge::receive(setup, &own);
+    let fetch = merging::fetch(setup, &own, spool)?;
+    let received = merging::receive(setup, &own);
     let servers = collectors(settings.servers.iter());
     let nobody = BTreeSet::new();
     let job = Job {
@@ -144,17 +145,16 @@ pub(super) fn with<T>(
 }
 
 /// Merges what lies in the spool in the store, commits it to the vault in the store, and brings the copy here up to date.
-pub(super) fn run(setup: &Setup, args: &MergeArgs, places: [&Address; 2]) -> Result<Exit, Failure> {
-    if args.dry_run {
-        let what = "--dry-run is not possible with a vault in an object store";
-        return Err(Failure::new(Exit::Usage, what)
-            .hint("what is due there is known only when it was fetched"));
-    }
-    let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
+pub(super) fn run(
+    setup: &Setup,
+    (asked, share): (&BTreeSet<Hour>, Option<Share>),
+    json: bool,
+    places: [&Address; 2],
+) -> Result<Exit, Failure> {
     with(setup, places, |merger, job| {
         let job = Job {
-            asked: &asked,
-            share: args.share,
+            asked,
+            share,
             ..job
         };
         let bar = progress::bar(0, "hours merged");
@@ -163,7 +163,7 @@ pub(super) fn run(setup: &Setup, args: &MergeArgs, places: [&Address; 2]) -> Res
             Step::Hours(all) => bar.set_length(all as u64),
             Step::Hour(_) => bar.inc(1),
         };
-        let mut outcome = job.run(&mut tell).map_err(merge::failure)?;
+        let mut outcome = job.run(&mut tell).map_err(merging::failure)?;
         bar.finish_and_clear();
         merger.follow()?;
         tell_hook(setup, merger.copy, &outcome);
@@ -172,7 +172,7 @@ pub(super) fn run(setup: &Setup, args: &MergeArgs, places: [&Address; 2]) -> Res
         if asked.is_empty() {
             attempts::sweep(setup, merger.folder, merger.vault, &mut outcome)?;
         }
-        Ok(match merge::tell_outcome(&outcome, &asked, args.json)? {
+        Ok(match merging::tell_outcome(&outcome, asked, json)? {
             Exit::Done | Exit::NothingToDo | Exit::Incomplete if merger.failed => Exit::Failed,
             Exit::Done | Exit::NothingToDo if merger.refused => Exit::Incomplete,
             exit => exit,
@@ -183,8 +183,8 @@ pub(super) fn run(setup: &Setup, args: &MergeArgs, places: [&Address; 2]) -> Res
 /// What becomes of a stage that cannot know the list of what was removed on request.
 pub(super) fn list_failure(why: RedactionsError) -> Failure {
     match why {
-        RedactionsError::InStore(why) => failure(&why),
-        why => merge::failure(RunError::Redactions(why)),
+        RedactionsError::InStore(why) => store::vault_failure(&why),
+        why => merging::failure(RunError::Redactions(why)),
     }
 }
 
@@ -212,11 +212,6 @@ fn tell_hook(setup: &Setup, copy: &Path, outcome: &Outcome) {
     }
 }
 
-/// What a machine needs for merging: the raw data that it has fetched, its index, scratch.
-pub(super) fn folder(data_dir: &Path) -> PathBuf {
-    data_dir.join("merger")
-}
-
 /// The spool into which is fetched what is merged. That of this server's collector is none: what it has not delivered is
 /// nowhere else yet, and no other machine could merge the hour after it.
 fn own_spool(setup: &Setup, folder: &Path) -> Result<Spool, Failure> {
@@ -235,15 +230,4 @@ fn collectors<'s>(servers: impl Iterator<Item = &'s Server>) -> Vec<Server> {
         ..server.clone()
     };
     servers.map(as_secondary).collect()
-}
-
-/// What becomes of a stage that cannot work with the vault in the store.
-pub(super) fn failure(why: &InStoreError) -> Failure {
-    match why {
-        InStoreError::Store(why) => store::told(why),
-        InStoreError::Wrong { .. } => Failure::new(Exit::Failed, why.to_string()).hint(
-            "nothing was changed; compare it with another machine's copy, or with what was published",
-        ),
-        _ => Failure::new(Exit::Failed, why.to_string()),
-    }
 }

@@ -31,6 +31,7 @@ mod inspect;
 mod man;
 mod merge;
 mod merge_store;
+mod merging;
 mod output;
 mod picture;
 mod probe;

@@ -16,10 +16,10 @@ use crate::{
     publish::{
         answer::Trouble,
         audit::Audited,
-        doi::{Given, NoDoi},
-        outcome::{self, Outcome, RunError},
+        doi::Given,
+        job::Job,
+        outcome::{self, NoDoi, Outcome, RunError},
         plan::{Task, Wanted},
-        run::Job,
     },
     text::plural,
     vault::ledger,

@@ -10,15 +10,17 @@ use serde::Serialize;
 use super::{
     exit::{Exit, Failure},
     global::{Global, users_path},
-    merge::{self, Primary},
-    merge_store, output, progress,
+    merge::Primary,
+    merge_store,
+    merging::{self, Fetch},
+    output, progress,
     setup::{self, Setup},
 };
 use crate::{
     merge::{
         deletions::Honour,
+        job::Job,
         outcome::{Committed, Outcome},
-        run::Job,
     },
     period::Hour,
     place::decide::Asks,
@@ -159,13 +161,13 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     let primary = Primary::of(setup, "redacting", asks)?;
     let _lock = (!dry_run).then(|| primary.lock()).transpose()?;
     let fetch = match &primary.setup.settings.spool_store {
-        Some(address) if !dry_run => Some(merge::fetch(&primary.setup, &primary.spool, address)?),
+        Some(address) if !dry_run => Some(merging::fetch(&primary.setup, &primary.spool, address)?),
         _ => None,
     };
     let nobody = BTreeSet::new();
     let job = primary.job(&nobody);
     let job = Job {
-        elsewhere: fetch.as_ref().map_or(job.elsewhere, merge::Fetch::from),
+        elsewhere: fetch.as_ref().map_or(job.elsewhere, Fetch::from),
         ..job
     };
     request.ids.extend(versions(job, &records)?);
@@ -218,8 +220,8 @@ fn run_deleted(setup: Setup, json: bool) -> Result<Exit, Failure> {
         honour: Honour::Now,
         ..primary.job(&all)
     };
-    let outcome = job.run(&mut |_| ()).map_err(merge::failure)?;
-    merge::tell_outcome(&outcome, &all, json)
+    let outcome = job.run(&mut |_| ()).map_err(merging::failure)?;
+    merging::tell_outcome(&outcome, &all, json)
 }
 
 /// The posts of the authors that the vault has, with hour and author.
@@ -315,7 +317,7 @@ fn redact(
 fn passes(job: Job<'_>, settle: &dyn Fn() -> Result<(), Failure>) -> Result<Outcome, Failure> {
     let mut all = Outcome::default();
     for _ in 0..PASSES_MAX {
-        let outcome = job.run(&mut |_| ()).map_err(merge::failure)?;
+        let outcome = job.run(&mut |_| ()).map_err(merging::failure)?;
         settle()?;
         all.redacted += outcome.redacted;
         all.committed.extend(outcome.committed);

@@ -38,7 +38,7 @@ use crate::{
         public::{DayFile, Public},
         witness::Stamp,
     },
-    watch::{daily, queue::Way, renewed, watchman::Postman},
+    watch::{daily, letters, queue::Way, renewed, watchman::Postman},
     world::{
         disk::{self, Disk as _, RealDisk},
         lock::{Lock, LockError},
@@ -429,7 +429,7 @@ fn mail(
 ) -> Result<(), Failure> {
     let data_dir = &setup.settings.data_dir;
     let now = setup.clock.now();
-    let of = daily::Of {
+    let of = letters::Of {
         server: &setup.this_server()?.id,
         day: statement.day,
         headline: &certificate::headline(statement),

@@ -28,8 +28,9 @@ use crate::{
     place::decide::Asks,
     report::outdated::Outdated,
     supervise::{
-        plan::{Due, Rules, Stage},
+        plan::{Due, Rules},
         service::{self, Service, Systemd, Watched},
+        stage::Stage,
     },
     vault::layout,
     watch::{

@@ -15,8 +15,9 @@ use super::{
 use crate::{
     period::UtcMs,
     simulate::{
-        osf::{Options, Role},
+        osf::Options,
         osf_fault::{self, Faults},
+        osf_site::Role,
         truth::Truth,
     },
     world::users_file,

@@ -7,8 +7,9 @@ use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 use super::{
     exit::{Exit, Failure},
     global::Global,
-    merge_store, output,
+    output,
     setup::{self, Setup},
+    store,
 };
 use crate::{
     config::{
@@ -122,7 +123,7 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
         merger: settings
             .vault_store
             .as_ref()
-            .map(|_| merge_store::folder(&settings.data_dir)),
+            .map(|_| store::merger_dir(&settings.data_dir)),
         vault: settings.vault_dir.clone(),
         legs: settings.servers.iter().flat_map(Server::legs).collect(),
         acks,

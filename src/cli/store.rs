@@ -7,7 +7,6 @@ use url::Url;
 
 use super::{
     exit::{Exit, Failure},
-    merge_store,
     setup::{self, Setup},
 };
 use crate::{
@@ -29,6 +28,7 @@ use crate::{
     },
     text,
     vault::{
+        error::InStoreError,
         identity::Identity,
         in_store::{self, InStore},
         ledger,
@@ -134,7 +134,7 @@ pub(crate) fn vault_copy(setup: &Setup, store: &S3) -> Result<Vault, Failure> {
             disk: &RealDisk,
             vault: folder,
         };
-        let hours = moved.put().map_err(|why| merge_store::failure(&why))?;
+        let hours = moved.put().map_err(|why| vault_failure(&why))?;
         let hours = text::plural(hours, "hour", "hours");
         tracing::info!(
             "the vault of {} is in {} now: {hours}",
@@ -238,7 +238,7 @@ pub(crate) fn follow(setup: &Setup, vault: &Vault) -> Result<(), Failure> {
     let draw = || Err(std::io::Error::other("nothing is committed here"));
     let copy = InStore::new(&store, &RealDisk, vault, &draw);
     let followed = copy.and_then(|copy| copy.follow(&|_| true));
-    followed.map(drop).map_err(|why| merge_store::failure(&why))
+    followed.map(drop).map_err(|why| vault_failure(&why))
 }
 
 /// Shares with other machines what the publisher keeps of a vault in a store beside its hours. Nothing to do where it lies
@@ -262,7 +262,7 @@ pub(crate) fn share_records(setup: &Setup, vault: &Vault) -> Result<(), Failure>
     };
     let shared = records.share();
     let shared = shared.and_then(|()| records.share_diary(&settings.data_dir));
-    shared.map_err(|why| merge_store::failure(&why))
+    shared.map_err(|why| vault_failure(&why))
 }
 
 /// The same after a stage has done its work: what cannot be shared now is shared by the next one.
@@ -343,4 +343,20 @@ fn roots(path: &Path) -> Result<RootCerts, Failure> {
         return Err(cannot(&"there is no certificate in it"));
     }
     Ok(RootCerts::from(found))
+}
+
+/// What a machine needs for merging: the raw data that it has fetched, its index, scratch.
+pub(super) fn merger_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("merger")
+}
+
+/// What becomes of a stage that cannot work with the vault in the store.
+pub(super) fn vault_failure(why: &InStoreError) -> Failure {
+    match why {
+        InStoreError::Store(why) => told(why),
+        InStoreError::Wrong { .. } => Failure::new(Exit::Failed, why.to_string()).hint(
+            "nothing was changed; compare it with another machine's copy, or with what was published",
+        ),
+        _ => Failure::new(Exit::Failed, why.to_string()),
+    }
 }

@@ -3,10 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    dedupe::Tally,
-    hour::{Due, HourError, Workshop},
-};
+use super::{due::Due, error::HourError, workshop::Workshop};
 use crate::{
     segment::name::Leg,
     source::key::Key,
@@ -119,7 +116,7 @@ impl Workshop<'_> {
         place: &HourOfVault<'_>,
         due: &Due,
         servers: &[Leg],
-        tally: &Tally,
+        examples: &Examples,
     ) -> Result<Option<Output>, HourError> {
         let mut before = Vec::new();
         if let Some(manifest) = &due.former {
@@ -129,9 +126,7 @@ impl Workshop<'_> {
                 Ok(())
             })?;
         }
-        let text = tally
-            .examples
-            .text(servers, before, (self.indexes.redactions, self.deleted));
+        let text = examples.text(servers, before, (self.indexes.redactions, self.deleted));
         if text.is_empty() {
             return Ok(None);
         }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    index::{Run, RunKey, read_run},
-    unit::{Segment, Unit},
+    runs::{Run, RunKey, read_run},
+    units::{Segment, Unit},
 };
 use crate::{
     segment::raw,
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::{
         cover::heard::Listener,
-        merge::{runs::read_segment, unit},
+        merge::{runs::read_segment, units},
         period::Minute,
         source::x::{X, id},
         vault::redactions::Redactions,
@@ -253,7 +253,7 @@ mod tests {
                 .any(|run| run.seconds.0 + 3 < run.seconds.1)
         );
         for (unit_bytes, least) in [(1 << 30, 2), (100_000, 10), (1, 1_200)] {
-            let units = unit::units(&segments, unit_bytes);
+            let units = units::units(&segments, unit_bytes);
             assert!(least <= units.len(), "{}", units.len());
             let runs: Vec<_> = units.iter().flat_map(|unit| &unit.runs).collect();
             let once: BTreeSet<_> = runs.iter().collect();

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{conflicts::Examples, former::Facts, unit::Made};
+use super::{conflicts::Examples, former::Facts, made::Made};
 use crate::{
     cover::{
         account::Seconds,

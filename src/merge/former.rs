@@ -19,10 +19,10 @@ use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    hour::{HourError, at},
+    error::{HourError, at},
     runs,
     taken_out::Out,
-    unit::Segment,
+    units::Segment,
 };
 use crate::{
     cover::heard::Listener,

@@ -8,167 +8,36 @@ use std::{
 };
 
 use super::{
-    deal::{DealError, Dealer},
+    deal::Dealer,
     dedupe::Tally,
-    former::Former,
-    index::{Index, IndexError, Indexes, RunKey},
+    due::Due,
+    error::{HourError, at},
+    index::Index,
+    made::Made,
     named::Names,
-    plan::Known,
+    runs::RunKey,
     summary::{self, RejectedLines, Sums},
     taken_out::Out,
     timelines::{self, Told},
-    unit::{self, Made, Merged, Segment},
+    unit::{self, Merged},
+    units::{self, Segment},
     users::Users,
     window, workers,
+    workshop::{Sheet, Workshop},
 };
 use crate::{
     cover::{backfill::Connection, part},
-    period::{Hour, Minute, UtcMs, Zone},
-    segment::name::{Leg, RunId, SegmentName, ServerId},
-    source::{Placed, Source, key::Key},
+    period::{Hour, Minute},
+    segment::name::{Leg, RunId},
+    source::Placed,
     vault::{
-        commit::{CommitError, Commits, HourOfVault},
-        deleted::{Deleted, DeletedError},
+        commit::HourOfVault,
         layout::{self, Kind},
         ledger::Ledger,
-        manifest::{History, Inputs, Manifest, Output},
+        manifest::{Manifest, Output},
         posts::{self, write::ParquetWriter},
-        xz::{Effort, XzWriter},
     },
 };
-
-/// What every hour is merged with.
-pub struct Workshop<'a> {
-    /// Segments and their indexes.
-    pub indexes: Indexes<'a>,
-    /// What was deleted: it stays out, or is held back.
-    pub deleted: &'a Deleted<'a>,
-    /// The vault.
-    pub vault: &'a Path,
-    /// A folder for what does not fit into memory.
-    pub scratch: &'a Path,
-    /// The vault's zone.
-    pub zone: &'a Zone,
-    /// How hard to compress.
-    pub effort: Effort,
-    /// Where its hours are committed.
-    pub commits: &'a dyn Commits,
-    /// Whether `posts.parquet` is wanted.
-    pub parquet: bool,
-    /// How many threads may work.
-    pub threads: usize,
-    /// Bytes of lines that make a unit of work.
-    pub unit_bytes: u64,
-}
-
-/// An hour that is due.
-pub struct Due {
-    /// The hour.
-    pub hour: Hour,
-    /// Everything that is to be merged.
-    pub inputs: Inputs,
-    /// The former revision, if its raw data is gone: its rows stand for its inputs.
-    pub former: Option<Manifest>,
-    /// The configured legs whose servers have not ended before it.
-    pub servers: Vec<Leg>,
-    /// The primary: nothing of it can be on its way.
-    pub primary: Option<ServerId>,
-    /// What the plan knows of the inputs that are here.
-    pub known: BTreeMap<SegmentName, Known>,
-    /// Whether it lies in the vault's span. Outside of it nothing ran.
-    pub is_in_span: bool,
-    /// When the vault began: its first connection.
-    pub began: Option<UtcMs>,
-    /// What comes in with this revision; its number and its predecessor are put in here.
-    pub history: History,
-}
-
-impl Due {
-    /// The inputs whose files are read: those that the former revision's rows do not stand for.
-    pub(super) fn fresh<'d, T: PartialEq + 'd>(
-        &'d self,
-        of: impl Fn(&'d Inputs) -> &'d [T],
-    ) -> impl Iterator<Item = &'d T> {
-        let former = self.former.as_ref().map(|former| of(&former.inputs));
-        let is_fresh = move |input: &&T| former.is_none_or(|former| !former.contains(input));
-        of(&self.inputs).iter().filter(is_fresh)
-    }
-}
-
-/// Why an hour was not committed. Its inputs are kept.
-#[derive(Debug, thiserror::Error)]
-pub enum HourError {
-    /// A segment cannot be used any more.
-    #[error("a segment cannot be used: {0}")]
-    Index(#[from] IndexError),
-    /// A segment is another one than when the hour was planned.
-    #[error("{} has changed since the merge began", .0.display())]
-    Changed(PathBuf),
-    /// The rows that stand for raw data that is gone are not what was committed.
-    #[error("raw data is gone, and {} is not as its manifest says", .0.display())]
-    Former(PathBuf),
-    /// A segment does not read as it was indexed.
-    #[error("a segment cannot be used: {0}")]
-    Unit(#[from] DealError),
-    /// The ids did not ascend.
-    #[error("the ids do not ascend after {0}")]
-    Order(Key),
-    /// Lines have gone missing, or there are too many.
-    #[error(
-        "the books do not balance: {lines} lines taken, but {posts} posts, {duplicates} duplicates, {rejected} rejected lines and {deleted} deleted ones"
-    )]
-    Books {
-        /// Lines taken, by the index.
-        lines: u64,
-        /// Different posts.
-        posts: u64,
-        /// Further copies.
-        duplicates: u64,
-        /// No posts.
-        rejected: u64,
-        /// Of what was deleted since.
-        deleted: u64,
-    },
-    /// A file could not be written or read.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The lists of what was deleted.
-    #[error("what was deleted is not known: {0}")]
-    Deleted(#[from] DeletedError),
-    /// The vault.
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-}
-
-pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> HourError + '_ {
-    move |source| HourError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
-
-/// A data file that is being written.
-pub(super) struct Sheet {
-    path: PathBuf,
-    kind: Kind,
-    file: XzWriter,
-}
-
-impl Sheet {
-    pub(super) fn write(&mut self, text: &[u8]) -> Result<(), HourError> {
-        self.file.write_all(text).map_err(at(&self.path))
-    }
-
-    pub(super) fn finish(self, hour: Hour) -> Result<Output, HourError> {
-        let (name, header) = (self.kind.name(hour), self.kind.header_lines());
-        self.file.finish(name, header).map_err(at(&self.path))
-    }
-}
 
 /// The lists and the table of an hour's records that are being written.
 struct Lists {
@@ -214,9 +83,6 @@ struct Written {
 
 /// Rows of so many bytes are written together.
 const ROWS_BYTES: usize = 64 * 1024;
-
-/// Compressing takes some 60 MiB for each thread.
-const COMPRESSING_THREADS_MAX: usize = 8;
 
 impl Workshop<'_> {
     /// Merges an hour and commits it. What was written of an hour that fails is removed.
@@ -295,20 +161,6 @@ impl Workshop<'_> {
         Ok(manifest)
     }
 
-    /// What lines are.
-    fn source(&self) -> &'static dyn Source {
-        self.indexes.redactions.source
-    }
-
-    pub(super) fn former<'f>(&'f self, due: &Due, servers: &'f [Leg]) -> Former<'f> {
-        Former {
-            disk: self.indexes.disk,
-            vault: self.vault,
-            hour: due.hour,
-            servers,
-        }
-    }
-
     /// Where the rows of a former revision are put down.
     fn former_path(&self, hour: Hour) -> PathBuf {
         self.scratch.join(hour.to_string()).join("former.jsonl")
@@ -355,31 +207,6 @@ impl Workshop<'_> {
         Ok(segments)
     }
 
-    pub(super) fn sheet(
-        &self,
-        place: &HourOfVault<'_>,
-        kind: Kind,
-        due: &Due,
-    ) -> Result<Sheet, HourError> {
-        let path = place.aside(kind, due.history.revision);
-        // ids are few and compress well: one thread keeps up
-        let threads = match kind {
-            Kind::Held
-            | Kind::Ids
-            | Kind::Posts
-            | Kind::Deletions
-            | Kind::Rejected
-            | Kind::Conflicts => 1,
-            Kind::Tweets | Kind::PostsTable | Kind::Users => {
-                self.threads.clamp(1, COMPRESSING_THREADS_MAX)
-            }
-        };
-        let threads = u32::try_from(threads).unwrap_or(1);
-        let disk = self.indexes.disk;
-        let file = XzWriter::create(disk, &path, self.effort, threads).map_err(at(&path))?;
-        Ok(Sheet { path, kind, file })
-    }
-
     /// `posts.parquet`, if it is wanted.
     fn posts(
         &self,
@@ -414,7 +241,7 @@ impl Workshop<'_> {
         let mut users = Users::new(disk, &scratch, source.join());
         let mut tally = Tally::new(&part::of_legs(servers));
         let mut last = None;
-        let units = unit::units(segments, self.unit_bytes);
+        let units = units::units(segments, self.unit_bytes);
         let columns = self.parquet.then(|| posts::rows::schema(source));
         let names: Vec<String> = servers.iter().map(Leg::to_string).collect();
         let part_of = part::of_legs(servers);
@@ -463,7 +290,7 @@ impl Workshop<'_> {
         let (rejected, output) =
             self.write_rejected(place, due, (servers, segments), (&mut out, &mut tally))?;
         outputs.extend(output);
-        outputs.extend(self.write_conflicts(place, due, servers, &tally)?);
+        outputs.extend(self.write_conflicts(place, due, servers, &tally.examples)?);
         if due.former.is_some() {
             // empty, if authors that did not fit into memory have not removed it already
             let _gone = disk.remove_folder(&scratch);

@@ -13,13 +13,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::runs::{Read, ToRedact, read_segment};
+use super::runs::{Read, Run, ToRedact, read_segment};
 use crate::{
     cover::{
         clock::Lag,
         heard::{Heard, Listener},
     },
-    period::{Interval, Minute, UtcMs},
+    period::{Interval, UtcMs},
     segment::{
         event::{Event, What},
         name::SegmentName,
@@ -39,51 +39,6 @@ const INDEX_BYTES_MAX: u64 = 1 << 30;
 
 /// Bytes read at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
-
-/// What the lines of a run have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum RunKey {
-    /// Posts whose ids carry this minute.
-    #[serde(rename = "m")]
-    Minute(Minute),
-    /// Posts with older ids, whose `created_at` says this minute.
-    #[serde(rename = "o")]
-    Old(Minute),
-    /// No posts.
-    #[serde(rename = "r")]
-    Rejected,
-}
-
-/// A stretch of consecutive lines with one key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
-    /// What they have in common.
-    pub key: RunKey,
-    /// The earliest and the latest second (0 to 59) of their post times in the minute.
-    pub seconds: (u8, u8),
-    /// Where the first of them begins.
-    pub offset: u64,
-    /// Their bytes, line ends included.
-    pub bytes: u64,
-    /// How many they are.
-    pub lines: u64,
-    /// CRC-32 of the bytes: they are read again without the whole file's hash.
-    pub crc32: u32,
-}
-
-impl Run {
-    /// The begin of the earliest second of its posts, in a minute that is its key.
-    pub(super) fn begin(&self, minute: Minute) -> UtcMs {
-        minute.begin().plus_ms(i64::from(self.seconds.0) * 1_000)
-    }
-
-    /// The end of the latest second of its posts, in a minute that is its key.
-    pub(super) fn end(&self, minute: Minute) -> UtcMs {
-        minute
-            .begin()
-            .plus_ms((i64::from(self.seconds.1) + 1) * 1_000)
-    }
-}
 
 /// What is known of a sealed segment and its events file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -402,23 +357,5 @@ impl EventFacts {
             What::Stopped { .. } => (self.ends_early, self.stopped) = (true, true),
             _ => (),
         }
-    }
-}
-
-/// Reads a run again, and checks that it is what was indexed.
-pub fn read_run(source: &mut dyn disk::Source, run: &Run, into: &mut Vec<u8>) -> io::Result<()> {
-    source.seek(io::SeekFrom::Start(run.offset))?;
-    let before = into.len();
-    let len = usize::try_from(run.bytes).map_err(io::Error::other)?;
-    into.resize(before + len, 0);
-    let bytes = into.get_mut(before..).unwrap_or_default();
-    source.read_exact(bytes)?;
-    if crc32fast::hash(bytes) == run.crc32 {
-        Ok(())
-    } else {
-        Err(io::Error::other(format!(
-            "it has changed since it was indexed, at byte {}",
-            run.offset
-        )))
     }
 }

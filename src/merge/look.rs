@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     index::Indexes,
+    job::{Job, RunError, Step, at},
     outcome::Outcome,
     plan::{self, Candidate, Span, Stock},
-    run::{Job, RunError, Step, at},
     runs::ToRedact,
     stock::{self, Unusable},
 };
@@ -19,7 +19,7 @@ use crate::{
     segment::name::SegmentName,
     source::key::Key,
     vault::{
-        day::HourSaid, deleted::Deleted, layout, manifest::MANIFEST_BYTES_MAX,
+        deleted::Deleted, hour_said::HourSaid, layout, manifest::MANIFEST_BYTES_MAX,
         redactions::Redactions,
     },
     world::disk::{self, placed},

@@ -1,12 +1,28 @@
 //! What a merge would do, without doing anything.
 
+use serde::Serialize;
+
 use super::{
+    job::{Job, RunError, Step},
     outcome::Planned,
     plan::{self, Decision},
     retention::Needs,
-    run::{Job, Plan, RunError, Step},
+    stock::Unusable,
 };
 use crate::vault::{deleted::Deleted, identity::Identity, redactions::Redactions};
+
+/// What a merge would do.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// Hours that would be merged, or held back.
+    pub hours: Vec<Planned>,
+    /// What would not be used.
+    pub unusable: Vec<Unusable>,
+    /// Segments that would be compressed, as things are now.
+    pub compress: u64,
+    /// Segments that would be deleted, as things are now.
+    pub delete: u64,
+}
 
 impl Job<'_> {
     /// What a merge would do, without doing anything.

@@ -18,8 +18,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    index::{Index, Indexes, RunKey},
-    runs::ToRedact,
+    index::{Index, Indexes},
+    runs::{RunKey, ToRedact},
 };
 use crate::{
     period::{Hour, Minute, UtcMs, Zone},

@@ -12,11 +12,13 @@ use super::{
     deal::DealError,
     dedupe::Tally,
     deletions,
-    hour::{Due, HourError, Sheet, Workshop},
-    index::{Run, RunKey, read_run},
+    due::Due,
+    error::HourError,
+    runs::{Run, RunKey, read_run},
     summary::RejectedLines,
     taken_out::Out,
-    unit::Segment,
+    units::Segment,
+    workshop::{Sheet, Workshop},
 };
 use crate::{
     period::UtcMs,

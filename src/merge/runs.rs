@@ -5,19 +5,21 @@ use std::{
     path::Path,
 };
 
-use super::index::{Run, RunKey};
+use serde::{Deserialize, Serialize};
+
 use crate::{
     cover::{
         clock::{self, Lag},
         heard::{Heard, Listener},
     },
+    period::{Minute, UtcMs},
     segment::{
         line, raw,
         seal::{Digest, Digester},
     },
     source::{Placed, Rejected},
     vault::redactions::Redactions,
-    world::disk::Disk,
+    world::disk::{self, Disk},
 };
 
 /// Bytes read at a time, so few that they are still near the processor when they are hashed; a longer
@@ -27,13 +29,58 @@ const BUFFER_BYTES: usize = 128 * 1024;
 /// A run ends when it has so many bytes, so that part of a large minute can be read alone.
 const RUN_BYTES_MAX: u64 = 256 * 1024;
 
-/// A post that is to stay out, and why.
-pub(super) type ToRedact = (Placed, String);
-
 /// The lags of so many posts are taken …
 const LAGS_MIN: usize = 64;
 /// … and of each so many-th after them.
 const LAGS_EVERY: u64 = 8;
+
+/// What the lines of a run have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RunKey {
+    /// Posts whose ids carry this minute.
+    #[serde(rename = "m")]
+    Minute(Minute),
+    /// Posts with older ids, whose `created_at` says this minute.
+    #[serde(rename = "o")]
+    Old(Minute),
+    /// No posts.
+    #[serde(rename = "r")]
+    Rejected,
+}
+
+/// A stretch of consecutive lines with one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// What they have in common.
+    pub key: RunKey,
+    /// The earliest and the latest second (0 to 59) of their post times in the minute.
+    pub seconds: (u8, u8),
+    /// Where the first of them begins.
+    pub offset: u64,
+    /// Their bytes, line ends included.
+    pub bytes: u64,
+    /// How many they are.
+    pub lines: u64,
+    /// CRC-32 of the bytes: they are read again without the whole file's hash.
+    pub crc32: u32,
+}
+
+impl Run {
+    /// The begin of the earliest second of its posts, in a minute that is its key.
+    pub(super) fn begin(&self, minute: Minute) -> UtcMs {
+        minute.begin().plus_ms(i64::from(self.seconds.0) * 1_000)
+    }
+
+    /// The end of the latest second of its posts, in a minute that is its key.
+    pub(super) fn end(&self, minute: Minute) -> UtcMs {
+        minute
+            .begin()
+            .plus_ms((i64::from(self.seconds.1) + 1) * 1_000)
+    }
+}
+
+/// A post that is to stay out, and why.
+pub(super) type ToRedact = (Placed, String);
 
 /// A segment that was read through.
 pub(super) struct Read {
@@ -205,5 +252,23 @@ fn key_of(placed: Result<Placed, Rejected>) -> (RunKey, u8) {
             }
         }
         Err(_why_is_told_when_it_is_written) => (RunKey::Rejected, 0),
+    }
+}
+
+/// Reads a run again, and checks that it is what was indexed.
+pub fn read_run(source: &mut dyn disk::Source, run: &Run, into: &mut Vec<u8>) -> io::Result<()> {
+    source.seek(io::SeekFrom::Start(run.offset))?;
+    let before = into.len();
+    let len = usize::try_from(run.bytes).map_err(io::Error::other)?;
+    into.resize(before + len, 0);
+    let bytes = into.get_mut(before..).unwrap_or_default();
+    source.read_exact(bytes)?;
+    if crc32fast::hash(bytes) == run.crc32 {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!(
+            "it has changed since it was indexed, at byte {}",
+            run.offset
+        )))
     }
 }

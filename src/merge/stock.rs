@@ -4,9 +4,9 @@
 use std::{collections::BTreeMap, io, path::PathBuf};
 
 use super::{
-    index::{Index, IndexError, Indexes, RunKey},
+    index::{Index, IndexError, Indexes},
     plan::{self, Stock},
-    runs::ToRedact,
+    runs::{RunKey, ToRedact},
     workers,
 };
 use crate::{

@@ -43,7 +43,8 @@ use crate::{
         spool,
     },
     vault::{
-        commit::{CommitError, Commits, HourOfVault},
+        commit::{Commits, HourOfVault},
+        error::CommitError,
         layout,
         ledger::Ledger,
         manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},

@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    hour::{Due, HourError, at},
+    due::Due,
+    error::{HourError, at},
     index::Indexes,
 };
 use crate::{

@@ -1,32 +1,23 @@
 //! Compares all that is public with the vault, and writes into the diary what it lacks.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde::Serialize;
 use url::Url;
 
 use super::{
     address::Site,
+    adopt::adopt,
     answer::Entry,
     folders::Folders,
     fork,
+    job::Job,
     look::{self, Scope},
     osf::Osf,
     outcome::RunError,
     patience::Patience,
     place::{GaveUp, Hand},
-    plan::{self, Compared, Listed, Wanted, is_same},
-    run::{Job, hour_of_ids},
+    plan::{self, Compared, Listed, is_same},
 };
-use crate::{
-    period::Hour,
-    vault::{
-        layout::{self, Kind},
-        manifest::Manifest,
-        public::WITNESS,
-        published::{self, Published},
-    },
-};
+use crate::vault::{public::WITNESS, published};
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -132,80 +123,4 @@ fn walk(
         level = below;
     }
     Ok(listed)
-}
-
-/// The diary's lines for a file that is public and that it does not know. An ids file with several
-/// versions became public bit by bit: each version whose hash a manifest names has its own line.
-pub(super) fn adopt(
-    job: &Job<'_>,
-    hand: &mut Hand<'_>,
-    diary: &Published,
-    wanted: &Wanted,
-    entry: &Entry,
-) -> Result<Vec<published::Entry>, GaveUp> {
-    let line = |time, revision, sha256: &str, new_ids| published::Entry {
-        time,
-        hour: wanted.what.hour(),
-        revision,
-        file: wanted.what.name(),
-        sha256: sha256.to_owned(),
-        new_ids,
-    };
-    let time = entry.modified.unwrap_or_else(|| job.clock.now());
-    let once = || vec![line(time, wanted.revision, &wanted.sha256, wanted.new_ids)];
-    let (Some(hour), Some(last), Some(place)) =
-        (hour_of_ids(wanted.what), wanted.revision, &entry.place)
-    else {
-        return Ok(once());
-    };
-    if entry.version <= 1 || diary.revision(hour).is_some() {
-        return Ok(once());
-    }
-    let mut versions = hand.patiently(|osf| osf.versions(place))?;
-    versions.sort_by_key(|(_, at)| *at);
-    let revisions = revisions(job, hour, last);
-    let posts: BTreeMap<u64, u64> = revisions
-        .iter()
-        .map(|(n, (_, posts))| (*n, *posts))
-        .collect();
-    let mut lines = Vec::new();
-    let mut public = None;
-    let mut seen: BTreeSet<u64> = BTreeSet::new();
-    for (sha256, at) in versions {
-        let of = revisions.iter().find(|(_, (ids, _))| *ids == sha256);
-        if let Some((revision, _)) = of.filter(|(revision, _)| seen.insert(**revision)) {
-            let new_ids = plan::new_ids(&posts, public, *revision);
-            lines.push(line(at, Some(*revision), &sha256, new_ids));
-            public = Some(*revision);
-        }
-    }
-    // what lies there now must be among them
-    let is_told = lines
-        .last()
-        .is_some_and(|line| line.sha256 == wanted.sha256);
-    Ok(if is_told { lines } else { once() })
-}
-
-/// The hash of the ids file and the number of posts of each revision that the vault still describes.
-fn revisions(job: &Job<'_>, hour: Hour, last: u64) -> BTreeMap<u64, (String, u64)> {
-    let mut found = BTreeMap::new();
-    for revision in 1..=last {
-        let path = if revision == last {
-            layout::manifest_path(job.vault, hour)
-        } else {
-            layout::archived_path(job.vault, hour, revision)
-        };
-        match Manifest::read(job.disk, &path) {
-            Ok(manifest) => {
-                let name = Kind::Ids.name(hour);
-                let mut outputs = manifest.outputs.into_iter();
-                if let Some(ids) = outputs.find(|output| output.name == name) {
-                    let posts = manifest.counts.total.posts;
-                    found.insert(revision, (ids.sha256, posts));
-                }
-            }
-            Err(why) => tracing::warn!("{}: {why}", path.display()),
-        }
-    }
-    found
 }

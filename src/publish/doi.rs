@@ -6,14 +6,14 @@
 use super::{
     address::Site,
     answer::{Project, Trouble},
+    job::Job,
     osf::Osf,
-    outcome::RunError,
+    outcome::{NoDoi, RunError},
     patience::Patience,
-    run::Job,
 };
 use crate::{
     doi::Doi,
-    vault::doi::{self, Minted, Unreadable},
+    vault::doi::{self, Minted},
     world::crash::{self, Point},
 };
 
@@ -28,30 +28,6 @@ pub enum Given {
     Minted(Doi),
     /// One would be minted.
     Would,
-}
-
-/// Why none is minted. Nothing was changed.
-#[derive(Debug, thiserror::Error)]
-pub enum NoDoi {
-    /// What the vault keeps cannot be read.
-    #[error(transparent)]
-    Kept(#[from] Unreadable),
-    /// The archive has one that leads elsewhere.
-    #[error(
-        "the archive has the DOI {doi}, which leads to the project {project}, and not to the one that is configured"
-    )]
-    Elsewhere {
-        /// The DOI.
-        doi: Doi,
-        /// Where it leads.
-        project: String,
-    },
-    /// OSF mints for public projects only.
-    #[error("the project {0} is private")]
-    Private(String),
-    /// And for whoever is in charge of them.
-    #[error("the token's owner is no administrator of the project {0}")]
-    NotAdmin(String),
 }
 
 impl Job<'_> {

@@ -13,6 +13,9 @@
 /// Where a request may go, and where a credential may.
 pub mod address;
 
+/// A file that is public and that the diary does not know.
+mod adopt;
+
 /// What OSF answers: entries, and trouble of three kinds.
 pub mod answer;
 
@@ -27,6 +30,9 @@ pub mod doi;
 
 /// The folders of the remote tree.
 pub mod folders;
+
+/// What a run is told.
+pub mod job;
 
 /// What should be public, and is not known to be.
 pub mod look;

@@ -7,8 +7,10 @@ use std::{
 
 use serde::Serialize;
 
-use super::{address::BadAddress, answer::Trouble, doi::NoDoi, fork::Fork, look::LookError};
-use crate::{alarm::Kind, period::UtcMs, world::agent::NoCertificates};
+use super::{address::BadAddress, answer::Trouble, fork::Fork, look::LookError};
+use crate::{
+    alarm::Kind, doi::Doi, period::UtcMs, vault::doi::Unreadable, world::agent::NoCertificates,
+};
 
 /// What came of it.
 #[derive(Debug, Default, Serialize)]
@@ -115,6 +117,30 @@ impl RunError {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
     }
+}
+
+/// Why no DOI is minted. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NoDoi {
+    /// What the vault keeps cannot be read.
+    #[error(transparent)]
+    Kept(#[from] Unreadable),
+    /// The archive has one that leads elsewhere.
+    #[error(
+        "the archive has the DOI {doi}, which leads to the project {project}, and not to the one that is configured"
+    )]
+    Elsewhere {
+        /// The DOI.
+        doi: Doi,
+        /// Where it leads.
+        project: String,
+    },
+    /// OSF mints for public projects only.
+    #[error("the project {0} is private")]
+    Private(String),
+    /// And for whoever is in charge of them.
+    #[error("the token's owner is no administrator of the project {0}")]
+    NotAdmin(String),
 }
 
 /// Which alarm a trouble is.

@@ -1,13 +1,14 @@
 //! One run: looks, asks, puts what is missing, writes the diary.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
 use super::{
     address::Site,
+    adopt::adopt,
     answer::{Entry, Trouble, senseless},
-    audit::adopt,
     folders::{Folder, Folders},
     fork::{self, Fork},
+    job::Job,
     look::{self, Scope},
     osf::Osf,
     outcome::{Failed, Outcome, RunError, Stopped, Uploaded, alarm},
@@ -19,75 +20,18 @@ use super::{
 };
 use crate::{
     alarm::Kind,
-    config::{
-        proxy::Proxies,
-        settings::{Publish, Secret},
-    },
     period::Hour,
-    place::door::Vault,
-    source::Stream,
     vault::{
         ledger::LEDGER_BYTES_MAX,
         public::{Place, Public},
         published::{self, LastRun, Published},
     },
-    world::{clock::Clock, disk::Disk},
 };
 
 /// So many different files in a row that the service has no answer for, or no room: it is not them.
 const IN_A_ROW_MAX: u32 = 3;
 
-/// What a run is told.
-pub struct Job<'a> {
-    /// The file system.
-    pub disk: &'a dyn Disk,
-    /// The diary, the folders and the last run's result lie here.
-    pub data_dir: &'a Path,
-    /// What is to be public.
-    pub vault: &'a Vault,
-    /// Its stream.
-    pub stream: Stream,
-    /// Where.
-    pub settings: &'a Publish,
-    /// Bytes that must stay free.
-    pub keep_free: u64,
-    /// The token.
-    pub token: &'a Secret,
-    /// The network's proxies.
-    pub proxies: &'a Proxies,
-    /// Tells the time and waits.
-    pub clock: &'a Clock,
-    /// Chance from 0 to 1.
-    pub chance: &'a dyn Fn() -> f64,
-    /// Whether a merge is at work: what it has not finished yet is not wrong.
-    pub merging: &'a dyn Fn() -> bool,
-}
-
 impl Job<'_> {
-    /// Whether anything may be asked now: there is room, and the service has not asked for time.
-    pub fn may_begin(&self) -> Result<(), RunError> {
-        let free = self.disk.free(self.data_dir);
-        let free = free.map_err(RunError::io(self.data_dir))?;
-        if free < self.keep_free {
-            return Err(RunError::Room {
-                path: self.data_dir.to_owned(),
-                free,
-                keep_free: self.keep_free,
-            });
-        }
-        let last = LastRun::read(self.disk, self.data_dir);
-        match last.and_then(|last| last.asks_to_wait(self.clock.now())) {
-            Some(until) => Err(RunError::NotYet(until)),
-            None => Ok(()),
-        }
-    }
-
-    /// The diary as it is.
-    pub fn diary(&self) -> Result<Published, RunError> {
-        let path = published::path(self.data_dir);
-        Published::read(self.disk, &path).map_err(RunError::io(&path))
-    }
-
     /// What is public, and what should be.
     fn begin(&self) -> Result<(Published, look::Look), RunError> {
         self.may_begin()?;
@@ -99,16 +43,6 @@ impl Job<'_> {
             Scope::New,
         )?;
         Ok((published, look))
-    }
-
-    /// A client with that patience.
-    pub(super) fn hand<'o>(&'o self, osf: &'o Osf<'o>, patience: Patience) -> Hand<'o> {
-        Hand {
-            osf,
-            patience,
-            clock: self.clock,
-            chance: self.chance,
-        }
     }
 
     /// Publishes what is committed and not public. `tell` hears how many files are done with, of how
@@ -466,13 +400,5 @@ impl Work<'_> {
             self.published.note(entry);
         }
         Ok(())
-    }
-}
-
-/// Whether a wanted file is one of ids.
-pub(super) fn hour_of_ids(what: Public) -> Option<Hour> {
-    match what {
-        Public::Ids(hour) => Some(hour),
-        _ => None,
     }
 }

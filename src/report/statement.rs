@@ -21,7 +21,7 @@ use crate::{
     period::{Day, Hour, Interval, UnknownZone, UtcMs, Zone},
     segment::{line::PROGRAM, name::Leg},
     vault::{
-        day::HourSaid,
+        hour_said::HourSaid,
         ledger::Committed,
         manifest::{ByWord, Conflicts, canonical},
         witness::Stamp,

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::period::UtcMs;
+
 /// Why a request gets no stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
@@ -227,6 +229,14 @@ pub(super) fn error_frame(disconnect_type: &str) -> Vec<u8> {
         "type": problem("operational-disconnect"),
     }]});
     format!("{frame}\r\n").into_bytes()
+}
+
+/// `Mon, 23 Nov 2026 14:05:09 GMT`
+pub(super) fn http_date(at: UtcMs) -> String {
+    match jiff::Timestamp::from_second(at.second()) {
+        Ok(at) => at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        Err(_beyond_all_years) => String::new(),
+    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod stream;
 mod user;
 mod wire;
 mod words;
+mod x_shared;
 
 /// Every answer that is not a stream.
 pub mod answer;
@@ -39,6 +40,8 @@ pub mod garbage;
 pub mod osf;
 /// What goes wrong there.
 pub mod osf_fault;
+/// What its services have in common.
+pub mod osf_site;
 /// What every API does on its ports.
 pub mod ports;
 /// Posts made from the seed and the second alone.

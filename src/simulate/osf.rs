@@ -23,7 +23,6 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -31,9 +30,10 @@ use tokio::{
 };
 
 use super::{
-    osf_answer::{Answer, Ask, refusal, response, shut_out},
+    osf_answer::{refusal, response, shut_out},
     osf_api, osf_butler,
     osf_fault::{Asked, Faults, Hit, Kind, Purpose},
+    osf_site::{Answer, Ask, Door, Met, Role, Site},
     osf_tree::Tree,
     ports::ServeError,
     truth::{Event, Truth},
@@ -66,17 +66,6 @@ pub struct Options {
     pub truth: Truth,
 }
 
-/// What a contributor may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Look.
-    Read,
-    /// Change files.
-    Write,
-    /// Everything.
-    Admin,
-}
-
 /// The three ports.
 #[derive(Debug)]
 pub struct Doors {
@@ -86,35 +75,6 @@ pub struct Doors {
     pub files: TcpListener,
     /// Where bytes are really fetched.
     pub storage: TcpListener,
-}
-
-/// Which service is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Door {
-    Api,
-    Files,
-    Storage,
-}
-
-/// Which fault a request met.
-#[derive(Serialize)]
-pub(super) struct Met {
-    number: usize,
-    kind: Kind,
-}
-
-/// Where everything is, for links.
-pub(super) struct Site {
-    pub(super) api: String,
-    pub(super) files: String,
-    pub(super) storage: String,
-    pub(super) project: String,
-    pub(super) is_private: bool,
-    pub(super) role: Role,
-    token: String,
-    seed: u64,
-    pub(super) quota: u64,
 }
 
 struct Shared {

@@ -4,73 +4,14 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    osf::{Door, Site},
+    answer::http_date,
     osf_api, osf_butler,
     osf_fault::{Hit, Kind},
-    respond::http_date,
+    osf_site::{Answer, Ask, Door, Site},
 };
-use crate::period::UtcMs;
-
-/// A request, taken apart.
-pub(super) struct Ask {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) accept: String,
-    pub(super) body: Vec<u8>,
-    pub(super) has_length: bool,
-    pub(super) now: UtcMs,
-}
-
-/// What is answered.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Vec<u8>,
-    pub(super) is_page: bool,
-}
-
-impl Answer {
-    /// A JSON value.
-    pub(super) fn json(status: u16, value: &Value) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: value.to_string().into_bytes(),
-            is_page: false,
-        }
-    }
-
-    /// A redirect.
-    pub(super) fn redirect(to: String) -> Self {
-        Self {
-            headers: vec![("location", to)],
-            ..Self::json(302, &json!({}))
-        }
-    }
-
-    fn page(status: u16) -> Self {
-        let text = format!("<html><head><title>{status}</title></head><body>edge</body></html>\n");
-        Self {
-            body: text.into_bytes(),
-            is_page: true,
-            ..Self::json(status, &json!({}))
-        }
-    }
-}
-
-impl Ask {
-    /// The value of a member of the query.
-    pub(super) fn query(&self, name: &str) -> Option<&str> {
-        let mut members = self.query.iter();
-        members
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
 
 /// The answer of a fault that is one.
 pub(super) fn refusal(door: Door, hit: &Hit, ask: &Ask) -> Option<Answer> {

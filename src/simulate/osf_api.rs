@@ -6,9 +6,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    osf::{Role, Site},
-    osf_answer::{Answer, Ask},
     osf_fault::Purpose,
+    osf_site::{Answer, Ask, Role, Site},
     osf_tree::{Node, Tree},
 };
 

@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 
 use super::{
     chance::mix,
-    osf::Site,
-    osf_answer::{Answer, Ask},
     osf_fault::Purpose,
+    osf_site::{Answer, Ask, Site},
     osf_tree::{Node, Tree},
     truth::{Event, Truth},
 };

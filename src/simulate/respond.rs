@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::{
-    answer::{Answer, Portal},
+    answer::{Answer, Portal, http_date},
     ask::{self, Asked},
     chance::{Chance, mix},
     deal::Offer,
@@ -27,7 +27,7 @@ use super::{
     stream::{Live, Open},
     truth::Event,
     wire::{Chunker, Fate, Wire},
-    x::Shared,
+    x_shared::Shared,
 };
 use crate::period::UtcMs;
 
@@ -295,12 +295,4 @@ fn open(
             .insert(header::CONTENT_ENCODING, GZIP);
     }
     response
-}
-
-/// `Mon, 23 Nov 2026 14:05:09 GMT`
-pub(super) fn http_date(at: UtcMs) -> String {
-    match jiff::Timestamp::from_second(at.second()) {
-        Ok(at) => at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
-        Err(_beyond_all_years) => String::new(),
-    }
 }

@@ -17,7 +17,7 @@ use super::{
     session::{Act, End, Session, Span},
     truth::{Event, Why},
     wire::{Chunker, Fate},
-    x::Shared,
+    x_shared::Shared,
 };
 
 /// How many chunks may wait for the socket.

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tokio::net::TcpListener;
@@ -17,6 +17,7 @@ use super::{
     respond::converse,
     schedule::Schedule,
     truth::Truth,
+    x_shared::Shared,
 };
 use crate::{period::UtcMs, world::clock::Clock};
 
@@ -37,24 +38,6 @@ pub struct Options {
     pub gzip: bool,
     /// Where it is written down.
     pub truth: Truth,
-}
-
-/// What all connections share.
-pub(super) struct Shared {
-    pub(super) ground: Arc<Ground>,
-    feed: Mutex<Feed>,
-    gate: Mutex<Gate>,
-    pub(super) gzip: bool,
-}
-
-impl Shared {
-    pub(super) fn feed(&self) -> MutexGuard<'_, Feed> {
-        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Serves until `stop`.

@@ -15,7 +15,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{plan::Stage, record::Raised};
+use super::{record::Raised, stage::Stage};
 use crate::{alarm::Kind, period::UtcMs, world::process};
 
 /// A line of a log is read whole, since what it tells of follows from all of it; a longer one is none of

@@ -15,3 +15,6 @@ pub mod record;
 
 /// The thread that starts the stages.
 pub mod service;
+
+/// What the service starts as a child.
+pub mod stage;

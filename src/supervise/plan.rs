@@ -6,9 +6,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Serialize};
-
-use super::record::Run;
+use super::{record::Run, stage::Stage};
 use crate::period::{Day, UtcMs, Zone};
 
 /// How often what came over ssh is acknowledged and late data is looked for, between the hours' settle
@@ -31,54 +29,6 @@ const RENEW_QUIET_MS: i64 = 2 * MERGE_EVERY_MS;
 const RENEW_WAIT_MS: i64 = 3_600_000;
 /// One that a report could not make anew is left until more data comes, or for this long.
 const RENEW_AGAIN_MS: i64 = 6 * 3_600_000;
-
-/// What is started as a child.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// `deliver`, on a secondary.
-    Deliver,
-    /// `merge`, on the primary and on mergers.
-    Merge,
-    /// `publish`, on the publisher.
-    Publish,
-    /// `report DAY`, on the publisher.
-    Report,
-    /// `witness`, on the publisher.
-    Witness,
-}
-
-impl Stage {
-    /// The command's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Deliver => "deliver",
-            Self::Merge => "merge",
-            Self::Publish => "publish",
-            Self::Report => "report",
-            Self::Witness => "witness",
-        }
-    }
-
-    /// How long it may take before it counts as hanging. Each goes on where it was ended.
-    pub const fn limit(self) -> Duration {
-        match self {
-            // weeks of undelivered data
-            Self::Deliver => Duration::from_hours(12),
-            // a vault's worth of late data
-            Self::Merge => Duration::from_hours(6),
-            Self::Publish => Duration::from_hours(3),
-            Self::Report => Duration::from_mins(30),
-            Self::Witness => Duration::from_mins(5),
-        }
-    }
-}
-
-impl std::fmt::Display for Stage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// What this server does, and how often.
 #[derive(Debug, Clone)]

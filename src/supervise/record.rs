@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::Stage;
+use super::stage::Stage;
 use crate::{
     alarm::Kind,
     period::{Day, UtcMs},

@@ -16,8 +16,9 @@ use sd_notify::NotifyState;
 
 use super::{
     child::{Child, Ended},
-    plan::{self, Due, Reports, Rules, Stage},
+    plan::{self, Due, Reports, Rules},
     record::{self, Record, Run},
+    stage::Stage,
 };
 use crate::{
     period::{Day, UtcMs},

@@ -19,9 +19,9 @@ use std::{
 };
 
 use super::{
+    error::InStoreError,
     in_store::{
-        ATTEMPT_MAX, Committed, InStore, InStoreError, attempt_name, data_key, hour_folder,
-        revision_key,
+        ATTEMPT_MAX, Committed, InStore, attempt_name, data_key, hour_folder, revision_key,
     },
     manifest::Manifest,
 };

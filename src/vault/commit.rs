@@ -19,12 +19,11 @@ use std::{
 };
 
 use super::{
-    day::{self, DayError},
-    identity::IdentityError,
-    in_store::InStoreError,
+    day::{self},
+    error::CommitError,
     layout::{self, Kind},
-    ledger::{Ledger, LedgerError},
-    manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, Output},
+    ledger::Ledger,
+    manifest::{MANIFEST_BYTES_MAX, Manifest, Output},
     posts::read::{self, Wanted},
     redactions::{Redactions, RedactionsError},
     xz,
@@ -39,73 +38,6 @@ use crate::{
 
 /// A manifest, and its bytes.
 pub type ManifestBytes = (Manifest, Vec<u8>);
-
-/// Why a revision was not committed, or not finished.
-#[derive(Debug, thiserror::Error)]
-pub enum CommitError {
-    /// A file.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A manifest.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Manifest {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: ManifestError,
-    },
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A file of the day.
-    #[error(transparent)]
-    Day(#[from] DayError),
-    /// What the vault is.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The vault in an object store.
-    #[error(transparent)]
-    InStore(Box<InStoreError>),
-    /// Another machine has committed this revision.
-    #[error("another machine has committed revision {revision} of hour {hour}")]
-    Taken {
-        /// Which hour.
-        hour: Hour,
-        /// Which revision.
-        revision: u64,
-    },
-    /// A file does not read back as it was written.
-    #[error("{} does not read back as it was written: {what}", path.display())]
-    ReadBack {
-        /// Which.
-        path: PathBuf,
-        /// What differs.
-        what: String,
-    },
-    /// A file is in the way that no manifest names.
-    #[error("{} is there and belongs to no revision; it was not overwritten", .0.display())]
-    Foreign(PathBuf),
-    /// What a committed manifest names is neither aside nor in place.
-    #[error("{} of revision {revision} is missing", path.display())]
-    Missing {
-        /// Which.
-        path: PathBuf,
-        /// Of which revision.
-        revision: u64,
-    },
-}
-
-impl CommitError {
-    /// Whether the place of the vault does not answer.
-    pub fn is_away(&self) -> bool {
-        matches!(self, Self::InStore(why) if why.is_away())
-    }
-}
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> CommitError + '_ {
     move |source| CommitError::Io {

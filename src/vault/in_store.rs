@@ -29,10 +29,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    commit::{CommitError, Commits, HourOfVault},
+    commit::{Commits, HourOfVault},
+    error::CommitError,
+    error::InStoreError,
     identity::Identity,
     layout::{self, Kind},
-    ledger::{self, Ledger, LedgerError, Line},
+    ledger::{self, Ledger, Line},
     manifest::{MANIFEST_BYTES_MAX, Manifest, Output, sha256},
     redactions::{Redactions, RedactionsError},
 };
@@ -68,59 +70,6 @@ const LIST_BYTES_MAX: u64 = 1 << 30;
 
 /// Some 100 bytes.
 const IDENTITY_BYTES_MAX: u64 = 64 * 1024;
-
-/// Why a vault in a store cannot be used, or not be followed.
-#[derive(Debug, thiserror::Error)]
-pub enum InStoreError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The copy here.
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-    /// The copy's ledger.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A file here.
-    #[error("{}", disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file of a revision that others have superseded meanwhile is gone.
-    #[error("{place}/{key}: it is gone: a later revision of its hour was committed meanwhile")]
-    Superseded {
-        /// Which vault.
-        place: String,
-        /// Which object.
-        key: String,
-    },
-    /// Something in the store is not what it must be.
-    #[error("{place}/{key}: {why}")]
-    Wrong {
-        /// Which vault.
-        place: String,
-        /// Which object.
-        key: String,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
-impl InStoreError {
-    /// Whether the store does not answer.
-    pub const fn is_away(&self) -> bool {
-        matches!(self, Self::Store(why) if why.is_passing())
-    }
-}
-
-impl From<NotAKey> for InStoreError {
-    fn from(why: NotAKey) -> Self {
-        Self::Store(StoreError::Io(io::Error::other(why)))
-    }
-}
 
 pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> InStoreError + '_ {
     move |source| InStoreError::Io {

@@ -17,6 +17,10 @@ pub mod day;
 pub mod deleted;
 /// By what DOI the archive is cited.
 pub mod doi;
+/// Why a revision was not committed, and why a vault in an object store cannot be used.
+pub mod error;
+/// What the manifest of an hour says, as far as a day's files need it.
+pub mod hour_said;
 /// What the vault is: `vault.json`.
 pub mod identity;
 

@@ -5,12 +5,9 @@
 use std::{io, path::Path};
 
 use super::{
-    commit::CommitError,
+    error::{CommitError, InStoreError},
     identity::{self, Identity},
-    in_store::{
-        self, InStoreError, at, attempt_name, begin_key, commit_bytes, data_key, line_key,
-        revision_key,
-    },
+    in_store::{self, at, attempt_name, begin_key, commit_bytes, data_key, line_key, revision_key},
     layout, ledger,
     manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
 };

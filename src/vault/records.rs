@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     doi,
-    in_store::{InStoreError, at},
+    error::InStoreError,
+    in_store::at,
     published,
     witness::{self, AuthorityName, StampName},
 };

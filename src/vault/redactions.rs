@@ -16,7 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{in_store::InStoreError, manifest::ByWord};
+use super::{error::InStoreError, manifest::ByWord};
 use crate::{
     period::Hour,
     source::{Source, key::Key},

@@ -20,7 +20,7 @@ use crate::{
     period::{Minute, UtcMs},
     segment::name::Partition,
     source::Source,
-    vault::{day::HourSaid, manifest::MinuteRow},
+    vault::{hour_said::HourSaid, manifest::MinuteRow},
 };
 
 /// The seconds of one server, or of the union.

@@ -5,10 +5,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::{
+    checked::Checked,
     day_files,
     found::Found,
     hour::HourFound,
@@ -21,12 +22,11 @@ use crate::{
     report::{
         certificate::{in_hours, ranges},
         files, read,
-        statement::{BYTES_MAX, DaySaid, Spoken, Told},
+        statement::{BYTES_MAX, Spoken, Told},
     },
     text::plural,
     vault::{
-        day::HourSaid,
-        ledger::{self, Line},
+        ledger::{self},
         public::{DayFile, Public},
     },
     world::disk::{self, Disk},
@@ -55,81 +55,6 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Found {
         }
     }
     found.with(problems)
-}
-
-/// A day that is being checked.
-pub(super) struct Checked<'a> {
-    pub(super) disk: &'a dyn Disk,
-    /// Its folder.
-    pub(super) folder: &'a Path,
-    /// Which.
-    pub(super) day: Day,
-    /// Whether everything must be there.
-    pub(super) is_strict: bool,
-    /// What it belongs to.
-    pub(super) root: Option<&'a Root>,
-    /// Its files that are there.
-    pub(super) texts: BTreeMap<DayFile, Vec<u8>>,
-    /// What the manifests say that are here and can be read.
-    pub(super) said: DaySaid,
-    /// What its statement speaks of.
-    pub(super) spoken: Option<Spoken>,
-    /// What its statement says, if it has the form that this program writes.
-    pub(super) told: Option<Told>,
-    /// The hours that something speaks of, and that no manifest here tells of.
-    pub(super) lacks: BTreeSet<Hour>,
-}
-
-impl Checked<'_> {
-    /// Where a file of the day lies.
-    pub(super) fn path(&self, file: DayFile) -> PathBuf {
-        self.folder.join(Public::Day(self.day, file).name())
-    }
-
-    /// The ledger's lines of an hour; `None` without a ledger.
-    pub(super) fn lines(&self, hour: Hour) -> Option<&[Line]> {
-        let ledger = self.root?.ledger.as_ref()?;
-        Some(ledger.get(&hour).map_or(&[][..], Vec::as_slice))
-    }
-
-    /// What the statement says of the hours that lack, if it speaks of their last revisions.
-    fn told_of_lacks(&self) -> Option<Vec<&HourSaid>> {
-        let of = |hour: &Hour| {
-            let told = self.told.as_ref()?;
-            let said = told.hours.iter().find(|said| said.hour == *hour)?;
-            let last = self.lines(*hour).and_then(<[Line]>::last);
-            let mut revisions = told.revisions.iter();
-            let is_last = last.is_none_or(|last| revisions.any(|it| last.is_of(&it.of)));
-            is_last.then_some(said)
-        };
-        self.lacks.iter().map(of).collect()
-    }
-
-    /// What all hours of the day say, as far as it is known which there are and what each says.
-    pub(super) fn all_hours(&self) -> Option<Vec<HourSaid>> {
-        let mut all = self.said.hours.clone();
-        all.extend(self.told_of_lacks()?.into_iter().cloned());
-        all.sort_by_key(|said| said.hour);
-        (!all.is_empty()).then_some(all)
-    }
-
-    /// What is said of a file that is not what it should be.
-    pub(super) fn not_as(&self, file: DayFile, what: &str) -> String {
-        let lacks: Vec<Hour> = self.lacks.iter().copied().collect();
-        let (statement, says) = match file {
-            DayFile::Statement => ("its own values", "say"),
-            _ => ("certificate.json", "says"),
-        };
-        let by = match (self.said.hours.as_slice(), lacks.as_slice()) {
-            (_, []) => "the day's manifests say".to_owned(),
-            ([], _) => format!("{statement} {says}"),
-            (_, lacks) => format!(
-                "the day's manifests, and of {} {statement}, say",
-                in_hours(lacks)
-            ),
-        };
-        format!("it is not what {by}: {what}")
-    }
 }
 
 /// Checks a day; gives the hours of which there is nothing to check.

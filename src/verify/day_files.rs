@@ -10,9 +10,8 @@ use std::{
 };
 
 use super::{
-    cite,
-    day::Checked,
-    difference,
+    checked::Checked,
+    cite, difference,
     problem::{Problems, Severity},
     witness::told_wrong,
 };

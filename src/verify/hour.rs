@@ -20,8 +20,8 @@ use crate::{
     segment::line::PROGRAM,
     source::{Source, Sources},
     vault::{
-        day::HourSaid,
         deleted::Why,
+        hour_said::HourSaid,
         layout::Kind,
         manifest::{Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, sha256},
         public::{DayFile, Public},

@@ -13,6 +13,9 @@
 
 use crate::world::disk::Disk;
 
+/// A day that is being checked.
+mod checked;
+
 /// The files by which the archive is cited.
 pub mod cite;
 /// Coverage, gaps and estimate of an hour.

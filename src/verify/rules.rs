@@ -10,7 +10,7 @@ use crate::{
         seconds,
     },
     source::Source,
-    vault::day::HourSaid,
+    vault::hour_said::HourSaid,
 };
 
 /// Checks it.

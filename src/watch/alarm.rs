@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     link::{Link, State},
-    snapshot::{Server, Snapshot},
+    snapshot::{Alarm, Server, Snapshot},
 };
 use crate::{
     alarm::Kind,
@@ -34,21 +34,6 @@ const FAILING_MS: i64 = 15 * 60_000;
 const RULES_MS: i64 = 15 * 60_000;
 /// A state that was over for less than this has not ended, so that flapping does not write mails.
 const OVER_MS: i64 = 2 * 60_000;
-
-/// A state that somebody has to do something about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alarm {
-    /// Which.
-    pub kind: Kind,
-    /// Whom it concerns: a server, an hour, a stage; empty if that is clear.
-    pub subject: String,
-    /// Since when.
-    pub since: UtcMs,
-    /// What is the matter.
-    pub what: String,
-    /// What to do about it.
-    pub todo: String,
-}
 
 /// A state that has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -497,8 +482,8 @@ mod tests {
         period::Zone,
         segment::rules::Told,
         supervise::{
-            plan::Stage,
             record::{Raised, Run},
+            stage::Stage,
         },
         watch::{
             facts::{Away, Facts, ServerFacts},

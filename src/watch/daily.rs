@@ -5,13 +5,12 @@ use std::{io, path::Path};
 
 use super::{
     gather::mail_dir,
-    letters,
+    letters::{self, Of},
     queue::{Attachment, Queue},
     renewed,
 };
 use crate::{
-    period::{Day, UtcMs},
-    segment::name::ServerId,
+    period::UtcMs,
     vault::layout,
     world::disk::{self, Disk},
 };
@@ -25,17 +24,6 @@ const FILES: [(&str, &str); 3] = [
     ("certificate.txt", "text/plain"),
     ("certificate.svg", "image/svg+xml"),
 ];
-
-/// What is mailed about.
-#[derive(Debug, Clone, Copy)]
-pub struct Of<'a> {
-    /// Who mails.
-    pub server: &'a ServerId,
-    /// Which day.
-    pub day: Day,
-    /// What the archive has and lacks of it, as its certificate begins.
-    pub headline: &'a str,
-}
 
 /// Puts the mail of a day into the queue; gives its name. The service sends it, or [`Queue::send_due`].
 pub fn put(
@@ -68,7 +56,7 @@ pub fn put(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::disk::RealDisk;
+    use crate::{period::Day, segment::name::ServerId, world::disk::RealDisk};
 
     #[test]
     fn a_day_s_mail_has_its_table_and_what_files_there_are() {

@@ -3,16 +3,27 @@
 use std::collections::BTreeMap;
 
 use super::{
-    alarm::{Alarm, Change},
-    daily::Of,
+    alarm::Change,
     link::State,
     queue::{Attachment, Letter},
-    snapshot::Snapshot,
+    snapshot::{Alarm, Snapshot},
 };
 use crate::{
     period::{Day, UtcMs},
     segment::line::PROGRAM,
+    segment::name::ServerId,
 };
+
+/// What the mail of a day is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Of<'a> {
+    /// Who mails.
+    pub server: &'a ServerId,
+    /// Which day.
+    pub day: Day,
+    /// What the archive has and lacks of it, as its certificate begins.
+    pub headline: &'a str,
+}
 
 /// What every mail ends with.
 fn foot(picture: &Snapshot) -> String {

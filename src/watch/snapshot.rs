@@ -3,20 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    alarm::Alarm,
     facts::{Away, Facts, GapFacts, HourFacts, SecondFacts, ServerFacts, VaultFacts},
     gather::{DAYS, WEEKS},
     link::{Link, State},
 };
 use crate::{
+    alarm::Kind,
     config::settings::Role,
     cover::{cause::Cause, part, window},
     period::{Day, Hour, Interval, Minute, UtcMs, Zone},
     segment::name::{Leg, Partition, ServerId},
-    supervise::{plan::Stage, record::Run},
+    supervise::{record::Run, stage::Stage},
     text::plural,
 };
 
@@ -771,6 +771,21 @@ fn runway(samples: &[(UtcMs, u64)], free_bytes: u64, now: UtcMs) -> Option<Runwa
         bytes_per_day: per_day.round() as i64,
         days,
     })
+}
+
+/// A state that somebody has to do something about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Which.
+    pub kind: Kind,
+    /// Whom it concerns: a server, an hour, a stage; empty if that is clear.
+    pub subject: String,
+    /// Since when.
+    pub since: UtcMs,
+    /// What is the matter.
+    pub what: String,
+    /// What to do about it.
+    pub todo: String,
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! The picture in a terminal: aligned columns, no colours needed.
 
 use super::{
-    alarm::Alarm,
     letters::length,
     link::{Link, State},
-    snapshot::{LegState, Server, Snapshot, Strip, UNION, worth_showing},
+    snapshot::{Alarm, LegState, Server, Snapshot, Strip, UNION, worth_showing},
 };
 pub use crate::text::{bytes, percent, plural, table};
 use crate::{

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::lists::HourLists;
 use crate::{
-    merge::run::{Job, RunError, at},
+    merge::job::{Job, RunError, at},
     period::Hour,
     vault::deleted::Deleted,
     world::disk::{self, Disk},

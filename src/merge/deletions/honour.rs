@@ -7,7 +7,7 @@ use super::{
     lists::{HourLists, begin},
 };
 use crate::{
-    merge::run::{Job, RunError},
+    merge::job::{Job, RunError},
     period::{DAILY_MS, Hour},
     source::deletions::Told,
     vault::{

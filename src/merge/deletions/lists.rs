@@ -2,8 +2,8 @@
 
 use crate::{
     merge::{
+        job::{Job, RunError, at},
         rejected::Kept,
-        run::{Job, RunError, at},
     },
     period::{Hour, UtcMs, Zone},
     source::key::Key,

@@ -2,14 +2,14 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tokio::net::TcpListener;
 
 use super::{
     instance::Feed,
-    session::Ground,
+    shared::Shared,
     socket::converse,
     world::{Breadth, World, instant},
 };
@@ -39,30 +39,6 @@ pub struct JetstreamOptions {
     pub dictionary: Option<Vec<u8>>,
     /// Where it is written down.
     pub truth: Truth,
-}
-
-/// What all connections share.
-pub(super) struct Shared {
-    pub(super) ports: Arc<ports::Ground>,
-    pub(super) dictionary: Option<Vec<u8>>,
-    feed: Mutex<Feed>,
-    window_ms: i64,
-}
-
-impl Shared {
-    fn feed(&self) -> MutexGuard<'_, Feed> {
-        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Lets a session look at what all share.
-    pub(super) fn with_ground<T>(&self, of: impl FnOnce(&mut Ground<'_>) -> T) -> T {
-        of(&mut Ground {
-            feed: &mut self.feed(),
-            schedule: &self.ports.schedule,
-            seed: self.ports.seed,
-            window_ms: self.window_ms,
-        })
-    }
 }
 
 /// Serves until `stop`.

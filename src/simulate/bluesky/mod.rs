@@ -6,6 +6,7 @@ mod instance;
 mod name;
 mod record;
 mod session;
+mod shared;
 mod socket;
 mod wanted;
 

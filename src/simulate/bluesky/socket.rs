@@ -37,15 +37,15 @@ use tokio_tungstenite::{
 
 use super::{
     frame::{Packer, UNKNOWN_DICTIONARY},
-    jetstream::Shared,
     session::{Act, End, Session, Span},
+    shared::Shared,
     wanted::{Asked, Wanted},
 };
 use crate::simulate::{
-    answer::Answer,
+    answer::{Answer, http_date},
     chance::Chance,
     fault::Kind,
-    respond::{http_date, refuse},
+    respond::refuse,
     schedule::{Occurrence, Target},
     truth::{Event, Why},
     wire::{Fate, Wire},

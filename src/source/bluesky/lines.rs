@@ -1,13 +1,14 @@
 //! What Bluesky's lines are.
 
 use arrow_array::{RecordBatch, cast::AsArray as _};
-use memchr::memmem;
 
 use super::{
-    columns, deletions, event,
+    account, columns, event,
     name::{self, Commit, Name, is_did},
     records::Events,
-    reject, schema, tid, words,
+    reject, schema, tid,
+    torn::{dids, said},
+    words,
 };
 use crate::period::UtcMs;
 use crate::source::{
@@ -65,37 +66,6 @@ fn listed(commit: &Commit<'_>) -> Option<Listed> {
         at: Some(tid::time(commit.rev)?),
         is_timed: true,
         is_whole: true,
-    })
-}
-
-/// So many members of one name are looked at in a line that is no event: an event has one or two.
-const SAID_MAX: usize = 4;
-
-/// The texts that follow such a member's name in what need not be JSON.
-pub(super) fn said<'l>(line: &'l [u8], member: &str) -> impl Iterator<Item = &'l str> {
-    let head = format!("\"{member}\":\"");
-    let places = memmem::find_iter(line, head.as_bytes()).take(SAID_MAX);
-    let places: Vec<usize> = places.collect();
-    let len = head.len();
-    places.into_iter().filter_map(move |place| {
-        let rest = line.get(place + len..)?;
-        let end = memchr::memchr(b'"', rest)?;
-        str::from_utf8(rest.get(..end)?).ok()
-    })
-}
-
-/// Whatever looks like the name of an account.
-pub(super) fn dids(line: &[u8]) -> impl Iterator<Item = &str> {
-    memmem::find_iter(line, "did:").filter_map(|begin| {
-        let rest = line.get(begin..)?;
-        let may = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:%-".contains(byte);
-        let end = rest
-            .iter()
-            .position(|byte| !may(byte))
-            .unwrap_or(rest.len());
-        str::from_utf8(rest.get(..end)?)
-            .ok()
-            .filter(|did| is_did(did))
     })
 }
 
@@ -188,7 +158,7 @@ impl Source for Bluesky {
     }
 
     fn deleted(&self, line: &str) -> Option<Listed> {
-        deletions::listed(line)
+        account::listed(line)
     }
 
     fn deletions(&self) -> Option<&'static dyn Deletions> {

@@ -7,6 +7,8 @@
 pub(super) use lines::BLUESKY;
 pub use lines::Bluesky;
 
+/// What became of an account, as a line.
+mod account;
 /// An event's columns of Parquet.
 mod columns;
 mod columns_record;
@@ -28,6 +30,8 @@ mod reject;
 mod schema;
 /// Timestamp identifiers: the instant that is in a revision.
 pub mod tid;
+/// What a torn line may name.
+mod torn;
 /// How Jetstream is asked for events, and what its messages are.
 pub mod wire;
 /// What is told of it.

@@ -6,8 +6,8 @@ use arrow_array::{ArrayRef, builder::StringBuilder};
 use arrow_schema::ArrowError;
 
 use super::{
+    account::account_line,
     columns::EVENT,
-    deletions::account_line,
     event::{self, Change, Event, What},
     post::Post,
     schema,

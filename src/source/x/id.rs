@@ -1,6 +1,9 @@
 //! Post ids: numbers of at most 2^63 − 1, which from November 2010 on carry their millisecond.
 
-use crate::period::UtcMs;
+use crate::{
+    period::UtcMs,
+    source::key::{Key, numeric_id},
+};
 
 /// The first id that carries a time. Smaller ones were counted up and say nothing of theirs.
 pub const FIRST_SNOWFLAKE: u64 = 29_700_000_000;
@@ -26,6 +29,20 @@ pub fn first_of(at: UtcMs) -> u64 {
 /// Which of the 1,000 residues of the millisecond an id has: the stream is sampled by them.
 pub const fn residue(id: u64) -> u64 {
     (id >> BITS_BELOW_MS) % 1_000
+}
+
+/// The id of a text that is written as this program writes ids.
+pub(super) fn plain(text: &str) -> Option<u64> {
+    numeric_id(text).filter(|_| text == "0" || !text.starts_with('0'))
+}
+
+/// An author: a number, or a text if it is none.
+pub(super) fn author(text: &str) -> Option<Key> {
+    match plain(text) {
+        _ if text.is_empty() => None,
+        Some(number) => Some(number.into()),
+        None => Some(text.into()),
+    }
 }
 
 #[cfg(test)]

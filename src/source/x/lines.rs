@@ -2,7 +2,11 @@
 
 use arrow_array::{RecordBatch, cast::AsArray as _, types::Int64Type};
 
-use super::{columns, columns_beside, columns_post, id, parse, records, reject, schema, words};
+use super::{
+    columns, columns_beside, columns_post,
+    id::{self, author, plain},
+    parse, records, reject, schema, words,
+};
 use crate::period::UtcMs;
 use crate::source::{
     Deletions, Dictionary, Join, List, Listed, Placed, Records, Rejected, Source, Table, Words,
@@ -50,20 +54,6 @@ fn listed(post_id: u64, created_at: Option<UtcMs>) -> Listed {
         at: time.or(created_at),
         is_timed: time.is_some(),
         is_whole: true,
-    }
-}
-
-/// The id of a text that is written as this program writes ids.
-fn plain(text: &str) -> Option<u64> {
-    numeric_id(text).filter(|_| text == "0" || !text.starts_with('0'))
-}
-
-/// An author: a number, or a text if it is none.
-pub(super) fn author(text: &str) -> Option<Key> {
-    match plain(text) {
-        _ if text.is_empty() => None,
-        Some(number) => Some(number.into()),
-        None => Some(text.into()),
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     columns::AROUND,
     columns_post::POST,
     flatten,
-    lines::author,
+    id::author,
     parse::{self, Post},
     schema::TWEETS,
 };

@@ -13,8 +13,8 @@ use twinstream::{
     config::settings::{Merge, Server, Xz},
     merge::{
         deletions::Honour,
+        job::Job,
         outcome::{Committed, Outcome},
-        run::Job,
     },
     period::{Hour, UtcMs, Zone},
     place::{

@@ -1,0 +1,259 @@
+//! What every merge does besides: it fetches and receives what was delivered, runs the hook, and tells what came of it.
+
+use std::{collections::BTreeSet, fmt::Write as _, path::Path, time::Duration};
+
+use super::{
+    exit::{Exit, Failure},
+    output,
+    setup::Setup,
+    store,
+};
+use crate::{
+    alarm::Kind,
+    config::address::Target,
+    deliver::{
+        fetch::{self, Fetched},
+        receive::{self, Received},
+    },
+    merge::{job::RunError, outcome::Outcome},
+    period::Hour,
+    place::{
+        decide::Asks,
+        door::{OfStore, Spool},
+        s3::{address::Address, store::S3},
+        segments::Elsewhere,
+    },
+    segment::name::ServerId,
+    text::plural,
+    vault::{identity::IdentityError, layout},
+    world::{
+        disk::RealDisk,
+        hook::{self, HookError},
+    },
+};
+
+/// How long `after_hour` may take for one hour.
+const HOOK_MAX: Duration = Duration::from_mins(10);
+
+/// `[hook] after_hour`, with the manifest's path. What becomes of it is told and changes nothing.
+pub(super) struct Hook<'a> {
+    pub(super) command: &'a [String],
+    pub(super) vault: &'a Path,
+    /// One that was ended for taking too long is not started again by this merge: with many hours due
+    /// it would hold them all up.
+    pub(super) hangs: bool,
+}
+
+impl Hook<'_> {
+    pub(super) fn after(&mut self, hour: Hour) {
+        let manifest = layout::manifest_path(self.vault, hour);
+        if self.hangs {
+            tracing::warn!("after_hour was not run for hour {hour}: it took too long before");
+        } else if let Err(why) = hook::run(self.command, &manifest, HOOK_MAX) {
+            self.hangs = matches!(why, HookError::TooLong(_));
+            tracing::warn!(
+                "after_hour failed for hour {hour}: {why}\n  hint: the hour is committed all the same; run it by hand: {} {}",
+                self.command.join(" "),
+                manifest.display()
+            );
+        }
+    }
+}
+
+/// What was fetched, and from where, if a spool is there.
+#[derive(Default)]
+pub(super) struct Fetch {
+    pub(super) fetched: Fetched,
+    store: Option<S3>,
+}
+
+impl Fetch {
+    pub(super) fn from(&self) -> Elsewhere<'_> {
+        match &self.store {
+            Some(store) => Elsewhere::In(store),
+            None => Elsewhere::Nowhere,
+        }
+    }
+}
+
+/// Fetches into a spool what servers have delivered to the object store.
+pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<Fetch, Failure> {
+    let settings = &setup.settings;
+    let store = store::trusted(setup, address)?;
+    let folder = store::mirror_dir(&settings.data_dir);
+    let there = store::spool::<OfStore>(setup, &store, &folder, Asks::Use)?;
+    let Some(id) = there.id() else {
+        tracing::info!("{address} is no spool yet: no other server has delivered to it");
+        return Ok(Fetch::default());
+    };
+    let others = settings.servers.iter();
+    let others = others.filter(|one| matches!(one.deliver_to, Some(Target::Store(_))));
+    let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
+    let job = fetch::Job {
+        disk: &RealDisk,
+        spool,
+        store: &store,
+        servers: &servers,
+        keep_free: settings.merge.keep_free,
+        id,
+    };
+    let fetched = job.run().map_err(|why| store::told(&why))?;
+    if 0 < fetched.segments {
+        let segments = plural(fetched.segments, "segment", "segments");
+        tracing::info!("fetched {segments} from {address}");
+    }
+    let store = Some(store);
+    Ok(Fetch { fetched, store })
+}
+
+/// Reads back and acknowledges what secondaries have delivered over ssh, or was fetched. A failure is told of, and
+/// does not stop the merge.
+pub(super) fn receive(setup: &Setup, spool: &Spool) -> Received {
+    let others = setup.settings.servers.iter();
+    let others =
+        others.filter(|one| matches!(one.deliver_to, Some(Target::Ssh(_) | Target::Store(_))));
+    let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
+    let job = receive::Job {
+        disk: &RealDisk,
+        spool,
+        servers: &servers,
+        keep_free: setup.settings.merge.keep_free,
+        keep_delivered: setup.settings.deliver.keep_delivered,
+    };
+    let received = job.run(&|| setup.clock.now());
+    if let Some(why) = &received.hold {
+        alarm!(
+            Kind::Disk,
+            "",
+            "nothing is received from other servers: {why}\n  hint: make room, or lower merge.keep_free"
+        );
+    }
+    if 0 < received.acknowledged {
+        let segments = plural(received.acknowledged, "segment", "segments");
+        tracing::info!("received and acknowledged {segments}");
+    }
+    received
+}
+
+pub(crate) fn tell_outcome(
+    outcome: &Outcome,
+    asked: &BTreeSet<Hour>,
+    json: bool,
+) -> Result<Exit, Failure> {
+    if json {
+        output::print_json(outcome)?;
+    } else {
+        output::print(&table(outcome))?;
+    }
+    if let Some(why) = &outcome.stopped {
+        return Err(Failure::new(Exit::Failed, why.clone()).hint(
+            "free space, or lower merge.keep_free; the next merge goes on where this one ended",
+        ));
+    }
+    let swept = &outcome.swept;
+    let is_swept = 0 < swept.compressed + swept.deleted + swept.attempts;
+    if 0 < swept.attempts {
+        let attempts = plural(swept.attempts, "attempt", "attempts");
+        tracing::info!("{attempts} that nobody reads any more deleted from the vault in the store");
+    }
+    if 0 < swept.compressed + swept.deleted {
+        tracing::info!(
+            "raw data: {} compressed, {} deleted",
+            plural(swept.compressed, "segment", "segments"),
+            swept.deleted
+        );
+    }
+    let is_incomplete = !outcome.unusable.is_empty()
+        || !swept.problems.is_empty()
+        || outcome.failed.iter().any(|failed| failed.held_back);
+    if outcome.failed.iter().any(|failed| !failed.held_back) {
+        return Ok(Exit::Failed);
+    }
+    if is_incomplete {
+        return Ok(Exit::Incomplete);
+    }
+    if 0 < outcome.left {
+        let hours = plural(outcome.left, "hour", "hours");
+        tracing::info!("{hours} of other shares left to other tasks");
+    }
+    if outcome.committed.is_empty() && outcome.finished.is_empty() && !is_swept {
+        let which = if asked.is_empty() {
+            "no hour is due"
+        } else {
+            "nothing new for what was asked"
+        };
+        tracing::info!(
+            "nothing to merge: {which}; {}",
+            plural(
+                outcome.waiting,
+                "hour waits for its time",
+                "hours wait for their time"
+            )
+        );
+        return Ok(Exit::NothingToDo);
+    }
+    Ok(Exit::Done)
+}
+
+/// One line for each committed hour.
+fn table(outcome: &Outcome) -> String {
+    if outcome.committed.is_empty() {
+        return String::new();
+    }
+    let servers: BTreeSet<&ServerId> = outcome
+        .committed
+        .iter()
+        .flat_map(|hour| hour.servers.keys())
+        .collect();
+    let mut text = format!("{:<13}  {:>8}  {:>9}", "hour", "revision", "posts");
+    let mut line = |args: std::fmt::Arguments<'_>| {
+        // writing to a String cannot fail
+        let _: std::fmt::Result = text.write_fmt(args);
+    };
+    for server in &servers {
+        line(format_args!("  {:>12}", format!("server {server}")));
+    }
+    line(format_args!("  {:>10}  {:>8}\n", "duplicates", "rejected"));
+    for hour in &outcome.committed {
+        line(format_args!(
+            "{:<13}  {:>8}  {:>9}",
+            hour.hour.to_string(),
+            hour.revision,
+            hour.posts
+        ));
+        for server in &servers {
+            line(format_args!(
+                "  {:>12}",
+                hour.servers.get(*server).copied().unwrap_or(0)
+            ));
+        }
+        line(format_args!(
+            "  {:>10}  {:>8}\n",
+            hour.duplicates, hour.rejected
+        ));
+    }
+    text
+}
+
+/// What a merge that could not be done at all ends with.
+pub(crate) fn failure(error: RunError) -> Failure {
+    match &error {
+        RunError::Identity(IdentityError::Differs { what, has, .. }) => {
+            let hint = format!(
+                "a vault keeps its {what} for good: set it to {has:?} again, or begin another vault with its own data_dir"
+            );
+            Failure::new(Exit::Configuration, error.to_string()).hint(hint)
+        }
+        RunError::Identity(IdentityError::UnknownFormat { .. }) => {
+            Failure::new(Exit::Configuration, error.to_string()).hint("upgrade this server")
+        }
+        RunError::Ledger(_) => Failure::new(Exit::Failed, error.to_string())
+            .hint("`twinstream verify` says what else is wrong; put the ledger back from a copy"),
+        RunError::Identity(_)
+        | RunError::Sweep(_)
+        | RunError::Redactions(_)
+        | RunError::Deleted(_)
+        | RunError::Redact(_)
+        | RunError::Io { .. } => Failure::from(error),
+    }
+}

@@ -1,0 +1,202 @@
+//! What a merge is told, how far it is, and why nothing could be merged at all.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    deletions::Honour,
+    index::Indexes,
+    outcome::Committed,
+    plan::{Span, When},
+    redact::{RedactError, Scrubber},
+    sweep::{Sweep, SweepError},
+};
+use crate::{
+    config::settings::{Merge, Role, Server},
+    period::{Hour, UtcMs},
+    place::{
+        door::{Spool, Vault},
+        segments::Elsewhere,
+    },
+    segment::name::{Leg, ServerId},
+    share::Share,
+    source::Stream,
+    vault::{
+        commit::{Commits, HourOfVault},
+        deleted::DeletedError,
+        identity::IdentityError,
+        ledger::LedgerError,
+        redactions::{Redactions, RedactionsError},
+    },
+    world::disk::Disk,
+};
+
+/// What a merge is told.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// For indexes and what does not fit into memory.
+    pub data_dir: &'a Path,
+    /// The segments of all servers.
+    pub spool: &'a Spool,
+    /// The vault.
+    pub vault: &'a Vault,
+    /// Where its hours are committed.
+    pub commits: &'a dyn Commits,
+    /// From where segments were fetched.
+    pub elsewhere: Elsewhere<'a>,
+    /// Its stream.
+    pub stream: Stream,
+    /// `[merge]`
+    pub settings: &'a Merge,
+    /// The configured servers. Others are merged too, with a warning.
+    pub servers: &'a [Server],
+    /// When deletions are honoured.
+    pub honour: Honour,
+    /// Only these hours, and these at once; empty: all that are due.
+    pub asked: &'a BTreeSet<Hour>,
+    /// Which of the hours that are due are this merge's.
+    pub share: Option<Share>,
+    /// How many threads may work.
+    pub threads: usize,
+    /// Bytes of lines that make a unit of work.
+    pub unit_bytes: u64,
+    /// Now.
+    pub now: UtcMs,
+}
+
+/// How far a merge is.
+#[derive(Debug)]
+pub enum Step<'a> {
+    /// So many segments of so many are known.
+    Stock(usize, usize),
+    /// So many hours may be due.
+    Hours(usize),
+    /// One of them is done with.
+    Hour(Option<&'a Committed>),
+}
+
+/// Why nothing could be merged at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The vault is another one than the configuration's.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The ledger.
+    #[error("the ledger cannot be used: {0}")]
+    Ledger(#[from] LedgerError),
+    /// A deletion that was cut off cannot be finished.
+    #[error("a deletion that was cut off cannot be finished: {0}")]
+    Sweep(#[from] SweepError),
+    /// The list of what is to stay out.
+    #[error("what was redacted is not known: {0}")]
+    Redactions(#[from] RedactionsError),
+    /// The lists of what was deleted.
+    #[error("what was deleted is not known: {0}")]
+    Deleted(#[from] DeletedError),
+    /// Posts that are to stay out could not be taken out.
+    #[error("posts that are to stay out could not be taken out: {0}")]
+    Redact(#[from] RedactError),
+    /// A folder.
+    #[error("{}", crate::world::disk::placed(path, source))]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+pub(in crate::merge) fn at(path: &Path) -> impl FnOnce(io::Error) -> RunError + '_ {
+    move |source| RunError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+impl Job<'_> {
+    pub(super) fn indexes<'a>(
+        &'a self,
+        folder: &'a Path,
+        keep: bool,
+        redactions: &'a Redactions,
+    ) -> Indexes<'a> {
+        Indexes {
+            disk: self.disk,
+            stream: self.stream.word,
+            spool: self.spool,
+            folder,
+            keep,
+            redactions,
+        }
+    }
+
+    /// Where posts are taken out on request.
+    pub fn scrubber(&self) -> Scrubber<'_> {
+        Scrubber {
+            disk: self.disk,
+            data_dir: self.data_dir,
+            spool: self.spool,
+            vault: self.vault,
+            zone: &self.settings.timezone,
+            source: self.stream.source,
+            commits: self.commits,
+            elsewhere: self.elsewhere,
+        }
+    }
+
+    pub(super) fn index_dir(&self) -> PathBuf {
+        self.data_dir.join("index")
+    }
+
+    pub(super) fn sweep<'a>(&'a self, indexes: Indexes<'a>) -> Sweep<'a> {
+        Sweep {
+            disk: self.disk,
+            data_dir: self.data_dir,
+            vault: self.vault,
+            indexes,
+            elsewhere: self.elsewhere,
+            commits: self.commits,
+            keep_raw: self.settings.keep_raw,
+            threads: self.threads,
+            now: self.now,
+        }
+    }
+
+    pub(super) fn when(&self, span: Span, now: UtcMs) -> When<'_> {
+        When {
+            zone: &self.settings.timezone,
+            span,
+            settle_ms: i64::try_from(self.settings.settle.as_millis()).unwrap_or(i64::MAX),
+            now,
+            primary: self.primary(),
+        }
+    }
+
+    pub(super) fn primary(&self) -> Option<&ServerId> {
+        let mut servers = self.servers.iter();
+        let primary = servers.find(|server| server.role == Role::Primary);
+        primary.map(|server| &server.id)
+    }
+
+    /// The legs of the configured servers that have not ended before an hour.
+    pub(super) fn expected(&self, hour: Hour) -> Vec<Leg> {
+        let servers = self.servers.iter();
+        servers
+            .filter(|server| server.until.is_none_or(|until| hour.day() < until))
+            .flat_map(Server::legs)
+            .collect()
+    }
+
+    pub(super) fn place(&self, hour: Hour) -> HourOfVault<'_> {
+        HourOfVault {
+            disk: self.disk,
+            vault: self.vault,
+            hour,
+        }
+    }
+}

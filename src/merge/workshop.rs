@@ -1,0 +1,108 @@
+//! What every hour is merged with, and the files that are being written of one.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    due::Due,
+    error::{HourError, at},
+    former::Former,
+    index::Indexes,
+};
+use crate::{
+    period::{Hour, Zone},
+    segment::name::Leg,
+    source::Source,
+    vault::{
+        commit::{Commits, HourOfVault},
+        deleted::Deleted,
+        layout::Kind,
+        manifest::Output,
+        xz::{Effort, XzWriter},
+    },
+};
+
+/// Compressing takes some 60 MiB for each thread.
+const COMPRESSING_THREADS_MAX: usize = 8;
+
+/// What every hour is merged with.
+pub struct Workshop<'a> {
+    /// Segments and their indexes.
+    pub indexes: Indexes<'a>,
+    /// What was deleted: it stays out, or is held back.
+    pub deleted: &'a Deleted<'a>,
+    /// The vault.
+    pub vault: &'a Path,
+    /// A folder for what does not fit into memory.
+    pub scratch: &'a Path,
+    /// The vault's zone.
+    pub zone: &'a Zone,
+    /// How hard to compress.
+    pub effort: Effort,
+    /// Where its hours are committed.
+    pub commits: &'a dyn Commits,
+    /// Whether `posts.parquet` is wanted.
+    pub parquet: bool,
+    /// How many threads may work.
+    pub threads: usize,
+    /// Bytes of lines that make a unit of work.
+    pub unit_bytes: u64,
+}
+
+/// A data file that is being written.
+pub(super) struct Sheet {
+    pub(super) path: PathBuf,
+    kind: Kind,
+    pub(super) file: XzWriter,
+}
+
+impl Sheet {
+    pub(super) fn write(&mut self, text: &[u8]) -> Result<(), HourError> {
+        self.file.write_all(text).map_err(at(&self.path))
+    }
+
+    pub(super) fn finish(self, hour: Hour) -> Result<Output, HourError> {
+        let (name, header) = (self.kind.name(hour), self.kind.header_lines());
+        self.file.finish(name, header).map_err(at(&self.path))
+    }
+}
+
+impl Workshop<'_> {
+    /// What lines are.
+    pub(super) fn source(&self) -> &'static dyn Source {
+        self.indexes.redactions.source
+    }
+
+    pub(super) fn former<'f>(&'f self, due: &Due, servers: &'f [Leg]) -> Former<'f> {
+        Former {
+            disk: self.indexes.disk,
+            vault: self.vault,
+            hour: due.hour,
+            servers,
+        }
+    }
+
+    pub(super) fn sheet(
+        &self,
+        place: &HourOfVault<'_>,
+        kind: Kind,
+        due: &Due,
+    ) -> Result<Sheet, HourError> {
+        let path = place.aside(kind, due.history.revision);
+        // ids are few and compress well: one thread keeps up
+        let threads = match kind {
+            Kind::Held
+            | Kind::Ids
+            | Kind::Posts
+            | Kind::Deletions
+            | Kind::Rejected
+            | Kind::Conflicts => 1,
+            Kind::Tweets | Kind::PostsTable | Kind::Users => {
+                self.threads.clamp(1, COMPRESSING_THREADS_MAX)
+            }
+        };
+        let threads = u32::try_from(threads).unwrap_or(1);
+        let disk = self.indexes.disk;
+        let file = XzWriter::create(disk, &path, self.effort, threads).map_err(at(&path))?;
+        Ok(Sheet { path, kind, file })
+    }
+}

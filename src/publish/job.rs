@@ -1,0 +1,77 @@
+//! What a run is told, and whether it may begin.
+
+use std::path::Path;
+
+use super::{osf::Osf, outcome::RunError, patience::Patience, place::Hand};
+use crate::{
+    config::{
+        proxy::Proxies,
+        settings::{Publish, Secret},
+    },
+    place::door::Vault,
+    source::Stream,
+    vault::published::{self, LastRun, Published},
+    world::{clock::Clock, disk::Disk},
+};
+
+/// What a run is told.
+pub struct Job<'a> {
+    /// The file system.
+    pub disk: &'a dyn Disk,
+    /// The diary, the folders and the last run's result lie here.
+    pub data_dir: &'a Path,
+    /// What is to be public.
+    pub vault: &'a Vault,
+    /// Its stream.
+    pub stream: Stream,
+    /// Where.
+    pub settings: &'a Publish,
+    /// Bytes that must stay free.
+    pub keep_free: u64,
+    /// The token.
+    pub token: &'a Secret,
+    /// The network's proxies.
+    pub proxies: &'a Proxies,
+    /// Tells the time and waits.
+    pub clock: &'a Clock,
+    /// Chance from 0 to 1.
+    pub chance: &'a dyn Fn() -> f64,
+    /// Whether a merge is at work: what it has not finished yet is not wrong.
+    pub merging: &'a dyn Fn() -> bool,
+}
+
+impl Job<'_> {
+    /// Whether anything may be asked now: there is room, and the service has not asked for time.
+    pub fn may_begin(&self) -> Result<(), RunError> {
+        let free = self.disk.free(self.data_dir);
+        let free = free.map_err(RunError::io(self.data_dir))?;
+        if free < self.keep_free {
+            return Err(RunError::Room {
+                path: self.data_dir.to_owned(),
+                free,
+                keep_free: self.keep_free,
+            });
+        }
+        let last = LastRun::read(self.disk, self.data_dir);
+        match last.and_then(|last| last.asks_to_wait(self.clock.now())) {
+            Some(until) => Err(RunError::NotYet(until)),
+            None => Ok(()),
+        }
+    }
+
+    /// The diary as it is.
+    pub fn diary(&self) -> Result<Published, RunError> {
+        let path = published::path(self.data_dir);
+        Published::read(self.disk, &path).map_err(RunError::io(&path))
+    }
+
+    /// A client with that patience.
+    pub(super) fn hand<'o>(&'o self, osf: &'o Osf<'o>, patience: Patience) -> Hand<'o> {
+        Hand {
+            osf,
+            patience,
+            clock: self.clock,
+            chance: self.chance,
+        }
+    }
+}
