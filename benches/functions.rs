@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use divan::{Bencher, counter::BytesCount};
 use twinstream::{
-    merge::{
+    merge::hour::{
         dedupe::{Copy, dedupe},
         made::Made,
     },

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use clap::Args;
 use twinstream::{
     config::settings::{Merge, Xz},
-    merge::{deletions::Honour, job::Job, units::UNIT_BYTES},
+    merge::{deletions::Honour, hour::units::UNIT_BYTES, job::Job},
     period::{Hour, Zone},
     place::{decide::Asks, door::Door, segments::Elsewhere},
     source::Stream,

@@ -15,9 +15,9 @@ use crate::{
     deliver::receive::Received,
     merge::{
         deletions::Honour,
+        hour::units::UNIT_BYTES,
         job::{Job, Step},
         preview::Plan,
-        units::UNIT_BYTES,
     },
     period::Hour,
     place::{

@@ -15,9 +15,9 @@ use crate::{
     config::settings::{Role, Server},
     merge::{
         deletions::Honour,
+        hour::units::UNIT_BYTES,
         job::{Job, RunError, Step},
         outcome::Outcome,
-        units::UNIT_BYTES,
     },
     period::Hour,
     place::{

@@ -31,7 +31,7 @@ use crate::{
             world::World,
         },
         fault::{self, Api, Fault},
-        osf,
+        osf::server,
         ports::{self, ServeError},
         post::{Fields, Recipe, Vocabulary},
         random,
@@ -248,9 +248,9 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
         let osf = match osf {
             None => None,
             Some(options) => {
-                let doors = osf::bind(args.osf.listen).await?;
+                let doors = server::bind(args.osf.listen).await?;
                 urls.push(format!("osf http://{}\n", doors.api.local_addr()?));
-                Some(osf::serve(doors, options, clock.clone(), over(&end)))
+                Some(server::serve(doors, options, clock.clone(), over(&end)))
             }
         };
         let mail = match smtp {

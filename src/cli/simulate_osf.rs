@@ -15,9 +15,11 @@ use super::{
 use crate::{
     period::UtcMs,
     simulate::{
-        osf::Options,
-        osf_fault::{self, Faults},
-        osf_site::Role,
+        osf::{
+            fault::{self, Faults},
+            server::Options,
+            site::Role,
+        },
         truth::Truth,
     },
     world::users_file,
@@ -123,6 +125,6 @@ impl OsfArgs {
         };
         let text =
             users_file::read_text(path, FAULTS_BYTES_MAX).map_err(|why| wrong(why.to_string()))?;
-        osf_fault::parse(&text).map_err(wrong)
+        fault::parse(&text).map_err(wrong)
     }
 }

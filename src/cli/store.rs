@@ -28,7 +28,7 @@ use crate::{
     },
     text,
     vault::{
-        error::InStoreError,
+        commit_error::InStoreError,
         identity::Identity,
         in_store::{self, InStore},
         ledger,

@@ -4,16 +4,13 @@
 use std::{collections::BTreeSet, io, path::Path};
 
 use super::{
-    due::Due,
-    error::HourError,
-    hour,
+    hour::{due::Due, make, uncommitted::HourError, workshop::Workshop},
     index::Indexes,
     job::{Job, RunError, Step, at},
     look::Look,
     outcome::{Committed, Failed, Outcome},
     plan::{self, Candidate, Decision},
     retention::Needs,
-    workshop::Workshop,
 };
 use crate::{
     config::settings::Xz,
@@ -22,8 +19,8 @@ use crate::{
     text::plural,
     vault::{
         commit::{self, ManifestBytes},
+        commit_error::CommitError,
         deleted::Deleted,
-        error::CommitError,
         identity::Identity,
         ledger::Ledger,
         manifest::{self, History, Inputs, Manifest},
@@ -99,7 +96,7 @@ impl Job<'_> {
             self.sweep(indexes).finish()?
         };
         let scratch = self.data_dir.join("scratch");
-        hour::clear_scratch(self.disk, &scratch).map_err(at(&scratch))?;
+        make::clear_scratch(self.disk, &scratch).map_err(at(&scratch))?;
         let mut deleted = self.deleted(&ledger)?;
         let look = self.look_redacted(
             identity.first_hour,

@@ -44,7 +44,7 @@ use crate::{
     },
     vault::{
         commit::{Commits, HourOfVault},
-        error::CommitError,
+        commit_error::CommitError,
         layout,
         ledger::Ledger,
         manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},

@@ -12,51 +12,35 @@
 
 /// Where a request may go, and where a credential may.
 pub mod address;
-
 /// A file that is public and that the diary does not know.
 mod adopt;
-
 /// What OSF answers: entries, and trouble of three kinds.
 pub mod answer;
-
 /// Compares all that is public with the vault.
 pub mod audit;
-
-/// Whether the public ledger is a beginning of ours.
-pub mod fork;
-
 /// The project's DOI.
 pub mod doi;
-
 /// The folders of the remote tree.
 pub mod folders;
-
+/// Whether the public ledger is a beginning of ours.
+pub mod fork;
 /// What a run is told.
 pub mod job;
-
 /// What should be public, and is not known to be.
 pub mod look;
-
 /// The calls to OSF.
 pub mod osf;
-
 /// What comes of a run.
 pub mod outcome;
-
 /// How long to wait after a failure, and when to give up.
 pub mod patience;
-
 /// One file, until it is there.
 pub mod place;
-
 /// What to do: two lists in, an order of work out.
 pub mod plan;
-
 /// The only thing that can be sent.
 pub mod publishable;
-
 /// One run.
 pub mod run;
-
 /// Whether a file is what the manifests say it must be.
 mod truth;

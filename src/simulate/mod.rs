@@ -12,11 +12,6 @@ mod feed;
 mod gate;
 mod json;
 mod kept;
-mod osf_answer;
-mod osf_api;
-mod osf_butler;
-mod osf_md5;
-mod osf_tree;
 mod respond;
 mod rules;
 mod session;
@@ -38,10 +33,6 @@ pub mod fault;
 pub mod garbage;
 /// OSF and WaterButler, over a directory.
 pub mod osf;
-/// What goes wrong there.
-pub mod osf_fault;
-/// What its services have in common.
-pub mod osf_site;
 /// What every API does on its ports.
 pub mod ports;
 /// Posts made from the seed and the second alone.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     bluesky::{self, Begin, Wanted, world::What},
     fault::Name,
-    osf_site::{Door, Met},
+    osf::site::{Door, Met},
     rules::Rule,
     session::Span,
 };

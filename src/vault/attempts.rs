@@ -19,7 +19,7 @@ use std::{
 };
 
 use super::{
-    error::InStoreError,
+    commit_error::InStoreError,
     in_store::{
         ATTEMPT_MAX, Committed, InStore, attempt_name, data_key, hour_folder, revision_key,
     },

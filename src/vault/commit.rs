@@ -19,8 +19,8 @@ use std::{
 };
 
 use super::{
-    day::{self},
-    error::CommitError,
+    commit_error::CommitError,
+    day,
     layout::{self, Kind},
     ledger::Ledger,
     manifest::{MANIFEST_BYTES_MAX, Manifest, Output},

@@ -30,8 +30,7 @@ use serde_json::value::RawValue;
 
 use super::{
     commit::{Commits, HourOfVault},
-    error::CommitError,
-    error::InStoreError,
+    commit_error::{CommitError, InStoreError},
     identity::Identity,
     layout::{self, Kind},
     ledger::{self, Ledger, Line},

@@ -7,6 +7,8 @@
 pub mod attempts;
 /// Writes a revision aside, commits it by its manifest, finishes what was left half done.
 pub mod commit;
+/// Why a revision was not committed, and why a vault in an object store cannot be used.
+pub mod commit_error;
 /// Examples of posts whose copies differ.
 pub mod conflicts;
 /// Rows of the CSV files.
@@ -17,8 +19,6 @@ pub mod day;
 pub mod deleted;
 /// By what DOI the archive is cited.
 pub mod doi;
-/// Why a revision was not committed, and why a vault in an object store cannot be used.
-pub mod error;
 /// What the manifest of an hour says, as far as a day's files need it.
 pub mod hour_said;
 /// What the vault is: `vault.json`.

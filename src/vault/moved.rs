@@ -5,7 +5,7 @@
 use std::{io, path::Path};
 
 use super::{
-    error::{CommitError, InStoreError},
+    commit_error::{CommitError, InStoreError},
     identity::{self, Identity},
     in_store::{self, at, attempt_name, begin_key, commit_bytes, data_key, line_key, revision_key},
     layout, ledger,

@@ -16,8 +16,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    commit_error::InStoreError,
     doi,
-    error::InStoreError,
     in_store::at,
     published,
     witness::{self, AuthorityName, StampName},

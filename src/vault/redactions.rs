@@ -16,7 +16,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{error::InStoreError, manifest::ByWord};
+use super::{commit_error::InStoreError, manifest::ByWord};
 use crate::{
     period::Hour,
     source::{Source, key::Key},

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use twinstream::{
-    simulate::{fault, osf_fault, smtp_fault},
+    simulate::{fault, osf, smtp_fault},
     source::{Source as _, Table, x::X},
 };
 
@@ -85,7 +85,7 @@ fn the_page_on_the_simulator_has_every_key_and_its_examples_are_read() {
         offered(&error)
     );
     check_faults(section("Faults of OSF"), &|text| {
-        osf_fault::parse(text).map(drop)
+        osf::fault::parse(text).map(drop)
     });
     check_faults(section("Faults of the mail server"), &|text| {
         smtp_fault::parse(text).map(drop)

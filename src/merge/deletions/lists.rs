@@ -2,8 +2,8 @@
 
 use crate::{
     merge::{
+        hour::rejected::Kept,
         job::{Job, RunError, at},
-        rejected::Kept,
     },
     period::{Hour, UtcMs, Zone},
     source::key::Key,

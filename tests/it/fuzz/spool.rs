@@ -5,7 +5,7 @@ use std::path::Path;
 use arrow_array::Array as _;
 use serde_json::Value;
 use twinstream::{
-    merge::rejected,
+    merge::hour::rejected,
     period::{Minute, UtcMs},
     place::memory::Memory,
     segment::{

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::osf_fault::Kind;
+use super::fault::Kind;
 use crate::period::UtcMs;
 
 /// What a contributor may do.
@@ -20,7 +20,7 @@ pub enum Role {
 /// Which service is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Door {
+pub(in crate::simulate) enum Door {
     Api,
     Files,
     Storage,
@@ -28,7 +28,7 @@ pub(super) enum Door {
 
 /// Which fault a request met.
 #[derive(Serialize)]
-pub(super) struct Met {
+pub(in crate::simulate) struct Met {
     pub(super) number: usize,
     pub(super) kind: Kind,
 }

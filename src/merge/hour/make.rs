@@ -8,25 +8,24 @@ use std::{
 };
 
 use super::{
-    deal::Dealer,
     dedupe::Tally,
+    distribute::Distributor,
     due::Due,
-    error::{HourError, at},
-    index::Index,
     made::Made,
     named::Names,
-    runs::RunKey,
     summary::{self, RejectedLines, Sums},
     taken_out::Out,
     timelines::{self, Told},
+    uncommitted::{HourError, at},
     unit::{self, Merged},
     units::{self, Segment},
     users::Users,
-    window, workers,
+    window,
     workshop::{Sheet, Workshop},
 };
 use crate::{
     cover::{backfill::Connection, part},
+    merge::{index::Index, runs::RunKey, workers},
     period::{Hour, Minute},
     segment::name::{Leg, RunId},
     source::Placed,
@@ -253,10 +252,10 @@ impl Workshop<'_> {
             columns: columns.as_ref(),
             deleted: self.deleted,
         };
-        let dealer = Dealer::new(disk, source, segments, &units);
+        let distributor = Distributor::new(disk, source, segments, &units);
         let work = |number: usize| {
             let unit = units.get(number)?;
-            let text = dealer.take(number);
+            let text = distributor.take(number);
             Some(text.map(|text| unit::merge(segments, &made, unit, &text)))
         };
         workers::in_order(units.len(), self.threads, work, |result| {

@@ -30,16 +30,21 @@ use tokio::{
 };
 
 use super::{
-    osf_answer::{refusal, response, shut_out},
-    osf_api, osf_butler,
-    osf_fault::{Asked, Faults, Hit, Kind, Purpose},
-    osf_site::{Answer, Ask, Door, Met, Role, Site},
-    osf_tree::Tree,
-    ports::ServeError,
-    truth::{Event, Truth},
-    wire::{Fate, Wire},
+    answer::{refusal, response, shut_out},
+    api, butler,
+    fault::{Asked, Faults, Hit, Kind, Purpose},
+    site::{Answer, Ask, Door, Met, Role, Site},
+    tree::Tree,
 };
-use crate::{period::UtcMs, world::clock::Clock};
+use crate::{
+    period::UtcMs,
+    simulate::{
+        ports::ServeError,
+        truth::{Event, Truth},
+        wire::{Fate, Wire},
+    },
+    world::clock::Clock,
+};
 
 /// What a simulated OSF is.
 #[derive(Debug)]
@@ -102,9 +107,9 @@ pub async fn bind(api: SocketAddr) -> Result<Doors, ServeError> {
     let here = SocketAddr::new(api.ip(), 0);
     let there = SocketAddr::from(([127, 0, 0, 2], 0));
     Ok(Doors {
-        api: super::ports::bind(api).await?,
-        files: super::ports::bind(here).await?,
-        storage: super::ports::bind(there).await?,
+        api: crate::simulate::ports::bind(api).await?,
+        files: crate::simulate::ports::bind(here).await?,
+        storage: crate::simulate::ports::bind(there).await?,
     })
 }
 
@@ -294,8 +299,8 @@ fn meet(door: Door, ask: &Ask, shared: &Shared) -> (u64, Purpose, Option<Hit>) {
     let mut state = shared.state();
     state.requests += 1;
     let (purpose, name) = match door {
-        Door::Api => osf_api::purpose(ask),
-        Door::Files => osf_butler::purpose(ask, &state.tree),
+        Door::Api => api::purpose(ask),
+        Door::Files => butler::purpose(ask, &state.tree),
         Door::Storage => (Purpose::Download, String::new()),
     };
     let asked = Asked {
@@ -310,7 +315,7 @@ fn meet(door: Door, ask: &Ask, shared: &Shared) -> (u64, Purpose, Option<Hit>) {
 
 /// Whether the file that is to be made is there already.
 fn is_there(ask: &Ask, shared: &Shared) -> bool {
-    osf_butler::existing(ask, &shared.state().tree).is_some()
+    butler::existing(ask, &shared.state().tree).is_some()
 }
 
 /// Does what is asked, if it is to be done at all.
@@ -322,10 +327,10 @@ fn act(door: Door, ask: &mut Ask, kind: Option<Kind>, shared: &Shared) -> Answer
     }
     let mut state = shared.state();
     let mut answer = match door {
-        Door::Api if kind == Some(Kind::Stale) => osf_api::nothing(),
-        Door::Api => osf_api::answer(ask, &shared.site, &mut state.tree),
-        Door::Files => osf_butler::answer(ask, &shared.site, &mut state.tree, &shared.truth),
-        Door::Storage => osf_butler::stored(ask, &state.tree),
+        Door::Api if kind == Some(Kind::Stale) => api::nothing(),
+        Door::Api => api::answer(ask, &shared.site, &mut state.tree),
+        Door::Files => butler::answer(ask, &shared.site, &mut state.tree, &shared.truth),
+        Door::Storage => butler::stored(ask, &state.tree),
     };
     if kind == Some(Kind::Garble)
         && door == Door::Storage

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{due::Due, error::HourError, workshop::Workshop};
+use super::{due::Due, uncommitted::HourError, workshop::Workshop};
 use crate::{
     segment::name::Leg,
     source::key::Key,

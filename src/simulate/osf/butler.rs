@@ -9,10 +9,12 @@ use std::io;
 use serde_json::{Value, json};
 
 use super::{
+    fault::Purpose,
+    site::{Answer, Ask, Site},
+    tree::{Node, Tree},
+};
+use crate::simulate::{
     chance::mix,
-    osf_fault::Purpose,
-    osf_site::{Answer, Ask, Site},
-    osf_tree::{Node, Tree},
     truth::{Event, Truth},
 };
 
@@ -245,7 +247,7 @@ fn get(ask: &Ask, site: &Site, tree: &Tree, file: &Node) -> Answer {
     }
     let numbered = file.versions.iter().enumerate();
     if ask.query("versions").is_some() {
-        let one = |(place, v): (usize, &super::osf_tree::Version)| {
+        let one = |(place, v): (usize, &super::tree::Version)| {
             json!({"id": (place + 1).to_string(), "type": "file_versions", "attributes":
                 {"version": (place + 1).to_string(), "versionIdentifier": "version",
                     "modified": v.modified, "modified_utc": v.modified,

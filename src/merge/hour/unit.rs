@@ -5,8 +5,8 @@ use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 
 use super::{
-    deal::Text,
     dedupe::{Copy, NO_STAMP, Tally, dedupe},
+    distribute::Text,
     former::{self, Facts},
     made::Made,
     named::Named,

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::Known;
 use crate::{
+    merge::plan::Known,
     period::{Hour, UtcMs},
     segment::name::{Leg, SegmentName, ServerId},
     vault::manifest::{History, Inputs, Manifest},

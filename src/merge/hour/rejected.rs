@@ -9,18 +9,20 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    deal::DealError,
     dedupe::Tally,
-    deletions,
+    distribute::DistributeError,
     due::Due,
-    error::HourError,
-    runs::{Run, RunKey, read_run},
     summary::RejectedLines,
     taken_out::Out,
+    uncommitted::HourError,
     units::Segment,
     workshop::{Sheet, Workshop},
 };
 use crate::{
+    merge::{
+        deletions,
+        runs::{Run, RunKey, read_run},
+    },
     period::UtcMs,
     segment::{
         line,
@@ -199,7 +201,7 @@ impl Workshop<'_> {
 
     fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, HourError> {
         let unusable = |source| {
-            HourError::Unit(DealError {
+            HourError::Unit(DistributeError {
                 path: path.to_owned(),
                 source,
             })

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::runs::{Run, RunKey};
-use crate::period::{Interval, Minute, UtcMs};
+use crate::{
+    merge::runs::{Run, RunKey},
+    period::{Interval, Minute, UtcMs},
+};
 
 /// Lines of about this many bytes make a unit; a minute with more is divided.
 pub const UNIT_BYTES: u64 = 2 << 20;

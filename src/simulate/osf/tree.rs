@@ -17,9 +17,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{chance::mix, osf_md5::md5};
+use super::md5::md5;
 use crate::{
     period::UtcMs,
+    simulate::chance::mix,
     world::disk::{self, Disk as _, RealDisk},
 };
 

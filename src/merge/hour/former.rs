@@ -19,13 +19,13 @@ use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    error::{HourError, at},
-    runs,
     taken_out::Out,
+    uncommitted::{HourError, at},
     units::Segment,
 };
 use crate::{
     cover::heard::Listener,
+    merge::runs,
     period::{Hour, UtcMs},
     segment::{line, name::Leg},
     vault::{

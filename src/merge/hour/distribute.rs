@@ -8,11 +8,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{
-    runs::{Run, RunKey, read_run},
-    units::{Segment, Unit},
-};
+use super::units::{Segment, Unit};
 use crate::{
+    merge::runs::{Run, RunKey, read_run},
     segment::raw,
     source::Source,
     world::disk::{self, Disk},
@@ -21,15 +19,15 @@ use crate::{
 /// Why lines could not be read: the hour is held back.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", crate::world::disk::placed(path, source))]
-pub struct DealError {
+pub struct DistributeError {
     /// The segment.
     pub path: PathBuf,
     /// Why.
     pub source: io::Error,
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> DealError + '_ {
-    move |source| DealError {
+fn at(path: &Path) -> impl FnOnce(io::Error) -> DistributeError + '_ {
+    move |source| DistributeError {
         path: path.to_owned(),
         source,
     }
@@ -88,24 +86,24 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Deals lines to units. Units are asked for in about their order.
-pub struct Dealer<'a> {
+pub struct Distributor<'a> {
     disk: &'a dyn Disk,
     source: &'a dyn Source,
     segments: &'a [Segment],
     units: &'a [Unit],
-    dealt: Mutex<Dealt>,
+    distributed: Mutex<Distributed>,
 }
 
 #[derive(Default)]
-struct Dealt {
+struct Distributed {
     /// The first unit whose runs were not read.
     next: usize,
-    /// What was dealt to units that nobody has asked for.
+    /// What was distributed to units that nobody has asked for.
     kept: BTreeMap<usize, Text>,
 }
 
-impl<'a> Dealer<'a> {
-    /// Nothing is dealt so far.
+impl<'a> Distributor<'a> {
+    /// Nothing is distributed so far.
     pub fn new(
         disk: &'a dyn Disk,
         source: &'a dyn Source,
@@ -117,23 +115,26 @@ impl<'a> Dealer<'a> {
             source,
             segments,
             units,
-            dealt: Mutex::default(),
+            distributed: Mutex::default(),
         }
     }
 
     /// All lines of a unit; each can be asked for once.
-    pub fn take(&self, number: usize) -> Result<Text, DealError> {
-        let mut dealt = self.dealt.lock().unwrap_or_else(PoisonError::into_inner);
-        while dealt.next <= number {
-            let next = dealt.next;
-            self.read(next, &mut dealt.kept)?;
-            dealt.next += 1;
+    pub fn take(&self, number: usize) -> Result<Text, DistributeError> {
+        let mut distributed = self
+            .distributed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        while distributed.next <= number {
+            let next = distributed.next;
+            self.read(next, &mut distributed.kept)?;
+            distributed.next += 1;
         }
-        Ok(dealt.kept.remove(&number).unwrap_or_default())
+        Ok(distributed.kept.remove(&number).unwrap_or_default())
     }
 
-    /// Reads the runs that begin with a unit, and deals them to it and those after it.
-    fn read(&self, number: usize, kept: &mut BTreeMap<usize, Text>) -> Result<(), DealError> {
+    /// Reads the runs that begin with a unit, and hands them to it and those after it.
+    fn read(&self, number: usize, kept: &mut BTreeMap<usize, Text>) -> Result<(), DistributeError> {
         let Some(unit) = self.units.get(number) else {
             return Ok(());
         };
@@ -161,14 +162,20 @@ impl<'a> Dealer<'a> {
             } else {
                 mixed.clear();
                 read_run(&mut **file, run, &mut mixed).map_err(at(&segment.path))?;
-                self.deal(number, of, &mixed, kept);
+                self.hand_out(number, of, &mixed, kept);
             }
         }
         Ok(())
     }
 
     /// Deals the lines of a run one by one.
-    fn deal(&self, number: usize, segment: usize, run: &[u8], kept: &mut BTreeMap<usize, Text>) {
+    fn hand_out(
+        &self,
+        number: usize,
+        segment: usize,
+        run: &[u8],
+        kept: &mut BTreeMap<usize, Text>,
+    ) {
         let units = self.units.get(number..).unwrap_or_default();
         for line in lines(run) {
             // the index has found every line of it to be a post; the books will tell if one is not
@@ -201,7 +208,7 @@ mod tests {
     use super::*;
     use crate::{
         cover::heard::Listener,
-        merge::{runs::read_segment, units},
+        merge::{hour::units, runs::read_segment},
         period::Minute,
         source::x::{X, id},
         vault::redactions::Redactions,
@@ -263,12 +270,12 @@ mod tests {
                 (count, count),
                 "each is read once"
             );
-            let dealer = Dealer::new(&RealDisk, &X, &segments, &units);
+            let distributor = Distributor::new(&RealDisk, &X, &segments, &units);
             let (mut taken, mut seen) = (0, BTreeSet::new());
             // not in order, as threads may ask
             let (odd, even): (Vec<_>, Vec<_>) = (0..units.len()).partition(|n| n % 2 == 1);
             for number in odd.into_iter().chain(even) {
-                let text = dealer.take(number).unwrap();
+                let text = distributor.take(number).unwrap();
                 for (of, line) in text.lines() {
                     let placed = X.place(line).unwrap();
                     assert!(units[number].time.contains(placed.at));

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{
     due::Due,
-    error::{HourError, at},
     former::Former,
-    index::Indexes,
+    uncommitted::{HourError, at},
 };
 use crate::{
+    merge::index::Indexes,
     period::{Hour, Zone},
     segment::name::Leg,
     source::Source,

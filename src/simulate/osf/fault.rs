@@ -16,7 +16,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{chance::Chance, fault::duration_ms};
+use crate::simulate::{chance::Chance, fault::duration_ms};
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

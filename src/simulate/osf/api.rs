@@ -6,9 +6,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    osf_fault::Purpose,
-    osf_site::{Answer, Ask, Role, Site},
-    osf_tree::{Node, Tree},
+    fault::Purpose,
+    site::{Answer, Ask, Role, Site},
+    tree::{Node, Tree},
 };
 
 const PAGE_SIZE: usize = 10;

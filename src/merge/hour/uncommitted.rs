@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{deal::DealError, index::IndexError};
+use super::distribute::DistributeError;
 use crate::{
+    merge::index::IndexError,
     source::key::Key,
-    vault::{deleted::DeletedError, error::CommitError},
+    vault::{commit_error::CommitError, deleted::DeletedError},
 };
 
 /// Why an hour was not committed. Its inputs are kept.
@@ -25,7 +26,7 @@ pub enum HourError {
     Former(PathBuf),
     /// A segment does not read as it was indexed.
     #[error("a segment cannot be used: {0}")]
-    Unit(#[from] DealError),
+    Unit(#[from] DistributeError),
     /// The ids did not ascend.
     #[error("the ids do not ascend after {0}")]
     Order(Key),

@@ -7,17 +7,17 @@ use hyper::Response;
 use serde_json::json;
 
 use super::{
-    answer::http_date,
-    osf_api, osf_butler,
-    osf_fault::{Hit, Kind},
-    osf_site::{Answer, Ask, Door, Site},
+    api, butler,
+    fault::{Hit, Kind},
+    site::{Answer, Ask, Door, Site},
 };
+use crate::simulate::answer::http_date;
 
 /// The answer of a fault that is one.
 pub(super) fn refusal(door: Door, hit: &Hit, ask: &Ask) -> Option<Answer> {
     match hit.kind {
         Kind::Status => Some(status(door, hit.status)),
-        Kind::CheckedOut => Some(osf_butler::error(
+        Kind::CheckedOut => Some(butler::error(
             403,
             "File cannot be updated due to checkout status.",
         )),
@@ -30,7 +30,7 @@ pub(super) fn refusal(door: Door, hit: &Hit, ask: &Ask) -> Option<Answer> {
                 None => hit.retry_after.clone(),
             };
             let body = match door {
-                Door::Api => osf_api::error(&format!(
+                Door::Api => api::error(&format!(
                     "Request was throttled. Expected available in {after} seconds."
                 )),
                 _ => json!({
@@ -60,8 +60,8 @@ fn status(door: Door, status: u16) -> Answer {
         _ => "Error",
     };
     match door {
-        Door::Api => Answer::json(status, &osf_api::error(words)),
-        _ => osf_butler::error(status, words),
+        Door::Api => Answer::json(status, &api::error(words)),
+        _ => butler::error(status, words),
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) fn shut_out(door: Door) -> Answer {
     match door {
         Door::Api => Answer::json(
             401,
-            &osf_api::error("User provided an invalid OAuth2 access token"),
+            &api::error("User provided an invalid OAuth2 access token"),
         ),
         Door::Files => Answer::json(
             401,

@@ -7,8 +7,7 @@ use std::{
 
 use super::{
     due::Due,
-    error::{HourError, at},
-    index::Indexes,
+    uncommitted::{HourError, at},
 };
 use crate::{
     cover::{
@@ -18,6 +17,7 @@ use crate::{
         gap::Gap,
         rules::Answers,
     },
+    merge::index::Indexes,
     segment::{
         event::{Event, What},
         name::{Leg, RunId},

@@ -1,0 +1,43 @@
+//! One hour: from its runs to a committed revision.
+//! ```text
+//! due ─▶ make: its segments' runs ─▶ units (a minute, or part of one) ─▶ distribute: lines to units
+//!                                       │ workers: unit: parse, dedupe, sort, flatten
+//!                                       ▼
+//!                        one writer, in order ─▶ files of the hour ─▶ summary: manifest ─▶ commit
+//! ```
+
+/// Examples of posts whose copies differ.
+pub mod conflicts;
+/// Copies of posts → each post once, and what that says about the servers.
+pub mod dedupe;
+/// Lines on their way from segments to units.
+pub mod distribute;
+/// An hour that is due.
+pub mod due;
+/// The rows of the former revision, where its raw data is gone.
+pub mod former;
+/// What is made of the units of an hour.
+pub mod made;
+/// One hour: from its runs to a committed revision.
+pub mod make;
+mod named;
+/// Lines that are no posts, kept verbatim.
+pub mod rejected;
+/// The sums of an hour → its manifest.
+pub mod summary;
+/// What is taken out on request of rows whose raw data is gone.
+pub mod taken_out;
+/// The events files among an hour's inputs → what each server's connection was like.
+pub mod timelines;
+/// Why an hour was not committed.
+pub mod uncommitted;
+/// A minute, or part of one: its lines from all segments → rows.
+pub mod unit;
+/// The posts of an hour → units of work.
+pub mod units;
+/// The latest row of each author, with bounded memory.
+pub mod users;
+/// Whether the sample is still taken from the same milliseconds.
+pub mod window;
+/// What every hour is merged with, and the files that are being written of one.
+pub mod workshop;
