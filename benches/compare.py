@@ -32,6 +32,9 @@ HOUR = "2026-11-23_18"
 # what `merge.xz = "balanced"` means, in the words of the xz tool; src/vault/xz.rs has the same
 BALANCED = ["--block-size=4MiB", "--lzma2=preset=6,dict=1MiB,lc=4,pb=0,nice=26,depth=10"]
 
+# posts a second of the firehose, in the mean
+LEGS_RATE = 6_000
+
 # posts of an hour at 45 a second
 BLUESKY_POSTS = 160_000
 
@@ -250,13 +253,8 @@ class Bench:
         log = open(self.work / "collect.log", "w")
         begin = time.monotonic()
         process = subprocess.Popen(list(map(str, command)), env=environment, stderr=log, stdout=stdout)
-        while not until(spool):
-            time.sleep(0.1)
-            if process.poll() is not None or begin + COLLECT_S_MAX < time.monotonic():
-                process.kill()
-                sys.exit(f"the collector did not get there, see {log.name}")
-        # what the kernel says in the end counts this script's own memory too, at the moment of the fork
-        rss_mib = int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{process.pid}/status").read_text())[1]) / 1024
+        wait_for(lambda: until(spool), process, log)
+        rss_mib = rss_of(process.pid)
         process.send_signal(signal.SIGTERM)
         _, status, usage = os.wait4(process.pid, 0)
         if status:
@@ -311,6 +309,45 @@ class Bench:
         show("twinstream collect, 50 posts a second", run)
         ratio("memory, MiB", run.rss_mib, "<= 20", run.rss_mib <= 20)
 
+    def legs(self):
+        print("the collector with twenty legs: the simulated firehose, 6,000 posts a second of 3 kB in all, for a minute")
+        simulate = [PROGRAM, "simulate", "--rate", LEGS_RATE, "--fields", "all", "--max-requests", 1000]
+        # where every second of a day has the same rate is where the rate is the mean one
+        simulate += ["--clock", "2026-11-23T18:00:00Z@1"]
+        api = subprocess.Popen(list(map(str, simulate)), stdout=subprocess.PIPE, text=True)
+        try:
+            folder, command = self.site(api.stdout.readline().strip())
+            config = folder / "twinstream.toml"
+            config.write_text(config.read_text().replace("[x]", '[x]\nstream = "firehose"\nfields = "all"'))
+            command += ["--clock", "2026-11-23T18:00:00Z@1"]
+            log = open(self.work / "collect.log", "w")
+            process = subprocess.Popen(list(map(str, command)), stderr=log)
+            connected = lambda: sum(b'"connected"' in path.read_bytes() for path in self.segments(".events"))
+            wait_for(lambda: connected() == 20, process, log)
+            time.sleep(10)
+            begin, cpu, size = time.monotonic(), cpu_of(process.pid), size_of(folder / "spool")
+            time.sleep(60)
+            wall, cpu, size = time.monotonic() - begin, cpu_of(process.pid) - cpu, size_of(folder / "spool") - size
+            rss_mib = rss_of(process.pid)
+            process.send_signal(signal.SIGTERM)
+            if process.wait():
+                sys.exit(f"the collector failed, see {log.name}")
+        finally:
+            api.terminate()
+            api.wait()
+        segments = list(self.segments())
+        lines = sum(path.read_bytes().count(b"\n") for path in segments)
+        of_line = sum(path.stat().st_size for path in segments) / lines
+        ends = sum(path.read_bytes().count(b'"disconnected"') for path in self.segments(".events"))
+        fresh(self.work / "site")
+        show("twinstream collect, twenty legs", Run(wall, cpu, rss_mib))
+        rate = size / of_line / wall
+        ratio("posts a second", rate, f">= {0.95 * LEGS_RATE:.0f}", 0.95 * LEGS_RATE <= rate)
+        ratio("bytes of a stored line", of_line, "about 3000", True)
+        ratio("connections that ended (ours at the end)", ends, "20", ends == 20)
+        share = cpu / wall
+        ratio("share of a core", share, "<= 0.25", share <= 0.25)
+        ratio("memory, MiB", rss_mib, "<= 128", rss_mib <= 128)
 
     # ---- Bluesky
 
@@ -417,6 +454,28 @@ class Bench:
         return sorted(paths)
 
 
+def wait_for(is_so, process, log):
+    """Waits until something is so while a collector runs."""
+    end = time.monotonic() + COLLECT_S_MAX
+    while not is_so():
+        time.sleep(0.1)
+        if process.poll() is not None or end < time.monotonic():
+            process.kill()
+            sys.exit(f"the collector did not get there, see {log.name}")
+
+
+def cpu_of(pid):
+    """CPU seconds of a process that runs."""
+    after_name = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_of(pid):
+    """The most memory of a process that runs, in MiB: what the kernel says in the end counts this script's own memory too, at the
+    moment of the fork."""
+    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+
+
 def stamp_bytes(url):
     """What a stored line has more than the received one: the stamp and the line end."""
     version = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
@@ -436,7 +495,7 @@ def flatten(line, url):
     return json.dumps(data)
 
 
-WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "memory", "bluesky", "bluesky_collector", "bluesky_rate"]
+WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "legs", "memory", "bluesky", "bluesky_collector", "bluesky_rate"]
 # much time or space: only if it is asked for
 LONG_WHATS = ["hundredfold", "bluesky_backlog", "kept"]
 

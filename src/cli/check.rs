@@ -31,7 +31,8 @@ Examples:
   twinstream check --json | jq '.[] | select(.state != \"ok\")'
 
 Run it as the user that the service runs as: sudo -u twinstream twinstream check. It sends no
-mail, uploads nothing, and leaves a running collector's connection alone. Exit code 0 when nothing
+mail, uploads nothing, and leaves a running collector's connections alone; where none runs, it
+opens those that this server needs, all at once, and ends them. Exit code 0 when nothing
 fails (warnings do not count), 6 when all that fails is that something cannot be reached, else 1.")]
 pub(crate) struct CheckArgs {
     /// Print what was found as JSON
@@ -99,9 +100,9 @@ fn as_text(findings: &[Finding]) -> String {
         };
         let hint = finding.hint.as_deref().filter(|hint| !hint.is_empty());
         let hint = hint.map_or_else(String::new, |hint| {
-            format!("                hint: {hint}\n")
+            format!("                  hint: {hint}\n")
         });
-        format!("{state:<5} {:<9} {}\n{hint}", finding.door, finding.what)
+        format!("{state:<5} {:<11} {}\n{hint}", finding.door, finding.what)
     };
     findings.iter().map(line).collect()
 }

@@ -1,9 +1,9 @@
-//! The doors of `check` that lead outside: the API, the primary, the mail server, OSF.
+//! The doors of `check` that lead outside: Bluesky, the primary, the mail server, OSF; X's have a file of their own.
 
 use super::{
+    doors_x,
     exit::Failure,
     finding::{Finding, State, fail, failed, ok, warn},
-    probe, rules,
     setup::{self, Setup},
     store, witness,
 };
@@ -25,16 +25,13 @@ use crate::{
         s3::{address::Address, probe::WRITERS},
     },
     publish::{address::Site, answer::Trouble, osf::Osf},
-    segment::{name::ServerId, rules::hash},
-    source::{bluesky::wire::Subscribe, x::wire::Api},
+    segment::name::ServerId,
+    source::bluesky::wire::Subscribe,
     text::plural,
     vault::{identity::Identity, in_store},
     watch::send,
     witness::run::Job,
-    world::{
-        disk::RealDisk,
-        lock::{Lock, LockError},
-    },
+    world::disk::RealDisk,
 };
 
 /// A clock that is off by more is an alarm of the service, too.
@@ -44,9 +41,9 @@ const CLOCK_OFF_MAX_MS: i64 = 5_000;
 pub(super) fn stream(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
     match setup.settings.source {
         Platform::X => {
-            let mut found = api(setup, proxies);
+            let mut found = doors_x::api(setup, proxies);
             if setup.settings.x.stream == XStream::Filtered {
-                found.push(rules_of(setup));
+                found.push(doors_x::rules_of(setup));
             }
             found
         }
@@ -111,152 +108,8 @@ fn no_stream(endpoint: &str, why: &NoStream) -> Finding {
     }
 }
 
-/// The token, the right to backfill, and the clock, from one or two requests.
-fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
-    let settings = &setup.settings;
-    let token = match setup::bearer_token(settings) {
-        Ok(token) => token,
-        Err(why) => return vec![failed("token", why)],
-    };
-    if is_collecting(setup) {
-        return vec![ok(
-            "token",
-            "a collector is running here and has the connection; it is left alone",
-        )];
-    }
-    let partition = setup
-        .settings
-        .this_one()
-        .and_then(|this| this.partitions.first().copied());
-    let ask = |backfill: bool| {
-        let minutes = u8::from(backfill);
-        let url = format!(
-            "{}{}",
-            settings.x.base_url,
-            Api::path_and_query(&settings.x, partition, minutes)
-        );
-        probe::get(&url, Some(&token), proxies)
-    };
-    let first = match ask(settings.x.backfill) {
-        Ok(answer) => answer,
-        Err(why) => {
-            let hint = "is the network up, x.base_url right, and does this network want a proxy (HTTPS_PROXY)?";
-            let what = format!("{} cannot be reached: {why}", settings.x.base_url);
-            return vec![Finding {
-                unreachable: true,
-                ..fail("token", what, hint)
-            }];
-        }
-    };
-    // the header has whole seconds, and the answer took its way
-    let clock = first.date.map(|date| clock(setup.clock.now().0 - date.0));
-    if let Some(why) = first.not_the_api {
-        let hint = "something else answers in its place: a portal that wants a login, a proxy, a page about maintenance";
-        return vec![fail("token", format!("not the API: {why}"), hint)];
-    }
-    let stream = settings.x.stream.word();
-    let opens = partition.map_or_else(
-        || format!("the stream {stream} opens"),
-        |partition| {
-            let number = partition.number();
-            format!("the stream {stream} opens: partition {number} was tried")
-        },
-    );
-    let mut found = match (first.status, settings.x.backfill) {
-        (200, true) => vec![ok("token", opens), ok("backfill", "granted")],
-        (200, false) => vec![ok("token", opens)],
-        (400, true) => {
-            let second = ask(false).map(|answer| answer.status);
-            let opens = token_finding(stream, second.unwrap_or(0));
-            let hint = "it is given up by itself; set x.backfill = false, or ask X for redundant connections and backfill";
-            vec![opens, warn("backfill", "not granted to this app", hint)]
-        }
-        (status, _) => vec![token_finding(stream, status)],
-    };
-    found.extend(clock);
-    found
-}
-
-/// Whether the rules in force are those of the configuration.
-fn rules_of(setup: &Setup) -> Finding {
-    let configured = &setup.settings.x.rules;
-    let in_force = match rules::Door::new(setup).and_then(|door| door.in_force()) {
-        Ok(in_force) => in_force,
-        Err(why) => return failed("rules", why),
-    };
-    let count = plural(in_force.len() as u64, "rule is", "rules are");
-    if hash(&in_force) == hash(configured) {
-        return ok("rules", format!("{count} in force, as configured"));
-    }
-    let what = format!(
-        "{count} in force, and these are not the {} configured ones",
-        configured.len()
-    );
-    warn(
-        "rules",
-        what,
-        "`twinstream rules show` tells both, `twinstream rules push` makes them so",
-    )
-}
-
-/// The platform counts connections: one more could end the one that collects. The lock's file is not made
-/// here: it would belong to whoever runs `check`.
-fn is_collecting(setup: &Setup) -> bool {
-    let data_dir = &setup.settings.data_dir;
-    data_dir.join("collect.lock").exists()
-        && matches!(
-            Lock::take(data_dir, "collect", setup.clock.now()),
-            Err(LockError::Taken { .. })
-        )
-}
-
-fn token_finding(stream: &str, status: u16) -> Finding {
-    match status {
-        200 => ok("token", format!("the stream {stream} opens")),
-        401 => fail(
-            "token",
-            "refused (401)",
-            "the token is wrong or was withdrawn: make a new one in X's developer portal",
-        ),
-        403 => fail(
-            "token",
-            format!("refused (403): the app may not have the stream {stream}"),
-            "look in X's developer portal what the app's contract or plan includes",
-        ),
-        409 => fail(
-            "token",
-            format!("known, but the stream {stream} has no rules (409)"),
-            "`twinstream rules push` makes X have those of the configuration",
-        ),
-        402 => fail(
-            "token",
-            "refused (402): no credits are left",
-            "see the usage page of X's developer portal",
-        ),
-        429 => warn(
-            "token",
-            "known, but there are too many connections or requests (429)",
-            "try again in 15 minutes, with no other collector on this token than the other server's",
-        ),
-        500.. => Finding {
-            unreachable: true,
-            ..fail(
-                "token",
-                format!("the API has trouble ({status})"),
-                "try again later",
-            )
-        },
-        0 => fail("token", "the second request got no answer", "try again"),
-        other => fail(
-            "token",
-            format!("the API answered {other}"),
-            "is x.base_url right?",
-        ),
-    }
-}
-
 /// How far this machine's clock is ahead: of a header that has whole seconds, or an event, which both took their way.
-fn clock(off_ms: i64) -> Finding {
+pub(super) fn clock(off_ms: i64) -> Finding {
     let seconds = off_ms.div_euclid(1_000);
     if off_ms.abs() <= CLOCK_OFF_MAX_MS {
         ok("clock", format!("{seconds:+} s against the API's"))

@@ -12,7 +12,7 @@ use crate::{config::home, world::clock::SimulatedTime};
 /// What is collected, or simulated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SourceArg {
-    /// X's sample
+    /// A stream of X
     #[default]
     X,
     /// All posts of Bluesky, which needs no key

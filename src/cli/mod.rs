@@ -23,6 +23,7 @@ mod deliver;
 mod demo;
 mod demo_site;
 mod doors;
+mod doors_x;
 mod finding;
 mod gaps;
 mod global;

@@ -17,7 +17,7 @@ use crate::{
         proxy::Proxies,
         settings::{Platform, Secret, XStream},
     },
-    segment::rules::{self, Rule},
+    segment::rules::{self, Rule, spelled},
     source::{
         page,
         wire::{RULES_PAGE_BYTES_MAX, RulesPage, RulesPages},
@@ -46,8 +46,9 @@ Rules are the app's: X keeps them, and they hold for every connection with its t
 `push` first takes away what has to make room for a rule of the same value, then adds, and takes
 the others away only if X has taken every new one. Each server asks X for the rules with every
 connection and in every quarter of an hour, and records them; others than the configured ones are
-an alarm, and nothing but `push` changes them. Exit code 4 when there is nothing to change, 1 when
-X has refused a rule, 6 when X cannot be reached.")]
+an alarm, and nothing but `push` changes them. Spaces and the order of the rules make no difference.
+Exit code 4 when there is nothing to change, 1 when X has refused a rule, 5 when X tells them
+otherwise than they were given, 6 when X cannot be reached.")]
 pub(crate) struct RulesArgs {
     #[command(subcommand)]
     what: What,
@@ -153,19 +154,29 @@ impl Door {
 
     fn page(&self, page: Option<&str>) -> Result<RulesPage, Failure> {
         let (status, body) = self.call(&api::page_path(page), None)?;
-        api::read_page(status, &body).map_err(|why| refused(status, &why))
+        let refused = |why: String| refused(status, &format!("X does not tell the rules: {why}"));
+        api::read_page(status, &body).map_err(refused)
     }
 
     /// Changes some; X tells of each that it refuses.
     fn change(&self, is_dry: bool, body: &Value) -> Result<Changed, Failure> {
         let query = if is_dry { "?dry_run=true" } else { "" };
         let (status, said) = self.call(&format!("{}{query}", api::PATH), Some(body))?;
-        api::read_changed(status, &said).map_err(|why| refused(status, &why))
+        api::read_changed(status, &said).map_err(|not_changed| {
+            let failure = refused(status, &format!("X does not change the rules: {}", not_changed.why));
+            if not_changed.is_cap {
+                return failure.hint(
+                    "X has no room for the rules in force and the new ones together: push fewer first, which takes away \
+                     those that are not wanted, then all; or join rules with OR",
+                );
+            }
+            failure
+        })
     }
 }
 
-/// X does not speak of rules at all.
-fn refused(status: u16, why: &str) -> Failure {
+/// X does nothing of what it was asked.
+fn refused(status: u16, what: &str) -> Failure {
     let exit = if 500 <= status || status == 429 {
         Exit::Unreachable
     } else {
@@ -177,7 +188,7 @@ fn refused(status: u16, why: &str) -> Failure {
         429 => "X allows so many requests about rules in 15 minutes: try again then",
         _ => "try again; X's status page may know more",
     };
-    Failure::new(exit, format!("X does not tell the rules: {why}")).hint(hint)
+    Failure::new(exit, what).hint(hint)
 }
 
 #[derive(Serialize)]
@@ -243,7 +254,8 @@ struct Refused {
 }
 
 fn push(setup: &Setup, door: &Door, (is_dry, json): (bool, bool)) -> Result<Exit, Failure> {
-    let change = Change::to(&setup.settings.x.rules, &door.in_force()?);
+    let configured = &setup.settings.x.rules;
+    let change = Change::to(configured, &door.in_force()?);
     if change.is_nothing() {
         tracing::info!("the rules in force are those of the configuration");
         return Ok(Exit::NothingToDo);
@@ -264,22 +276,35 @@ fn push(setup: &Setup, door: &Door, (is_dry, json): (bool, bool)) -> Result<Exit
             "mend them in the configuration (X's pages have the language), then push again",
         ));
     }
-    Ok(Exit::Done)
+    if is_dry || Change::to(configured, &door.in_force()?).is_nothing() {
+        return Ok(Exit::Done);
+    }
+    let what = "X has taken the rules, but tells others than it was given";
+    Err(Failure::new(Exit::Incomplete, what).hint(
+        "look again in a minute with `twinstream rules show`; if X spells a rule otherwise, write it in the configuration as X does",
+    ))
 }
 
 /// Makes room for rules that are there under another tag, adds, and takes away what is left over: nothing that is in force goes
 /// before what comes in its place was taken.
 fn change_all(door: &Door, is_dry: bool, change: Change, done: &mut Done) -> Result<(), Failure> {
-    let is_added = |rule: &Rule| change.add.iter().any(|added| added.value == rule.value);
+    let is_added = |rule: &Rule| {
+        let value = spelled(&rule.value);
+        change
+            .add
+            .iter()
+            .any(|added| spelled(&added.value) == value)
+    };
     let (tagged_anew, others): (Vec<Rule>, Vec<Rule>) =
         change.delete.into_iter().partition(is_added);
     delete(door, is_dry, &tagged_anew, done)?;
     for rules in change.add.chunks(api::CHANGED_AT_ONCE) {
         let mut changed = door.change(is_dry, &api::add_body(rules))?;
         // while nothing is changed, what is to be tagged anew is still there
-        changed
-            .errors
-            .retain(|(value, _)| !(is_dry && tagged_anew.iter().any(|rule| rule.value == *value)));
+        changed.errors.retain(|(value, _)| {
+            let is_there = |rule: &Rule| spelled(&rule.value) == spelled(value);
+            !(is_dry && tagged_anew.iter().any(is_there))
+        });
         let is_refused = |rule: &&Rule| {
             let value = one_line(&rule.value);
             changed.errors.iter().any(|(refused, _)| *refused == value)

@@ -105,7 +105,7 @@ pub(crate) struct SimulateArgs {
     /// Where to listen: a port or 127.0.0.1:PORT (repeatable). Port 0 is any free one
     #[arg(long, value_name = "PORT", value_parser = address, default_value = "0")]
     listen: Vec<SocketAddr>,
-    /// Whose stream: X's sample, or Bluesky's Jetstream, where each port is an instance of its own
+    /// Whose API: X with all its streams, or Bluesky's Jetstream, where each port is an instance of its own
     #[arg(long, value_enum, default_value = "x")]
     source: SourceArg,
     /// All posts, delays and chances follow from it
@@ -138,6 +138,10 @@ pub(crate) struct SimulateArgs {
     /// The bearer token that is let in
     #[arg(long, default_value = "simulated")]
     token: String,
+    /// Which streams that token may have; others are answered with 403
+    #[arg(long, value_name = "STREAM,…", value_delimiter = ',', default_value = "sample,sample10,firehose,filtered",
+        value_parser = ["sample", "sample10", "firehose", "filtered"])]
+    streams: Vec<String>,
     /// How many streams may be open at the same time
     #[arg(long, value_name = "N", default_value_t = 2)]
     max_connections: usize,
@@ -405,6 +409,7 @@ fn of_x(
         faults,
         limits: Limits {
             token: args.token.clone(),
+            streams: args.streams.clone(),
             connections_max: args.max_connections,
             requests_max: args.max_requests,
             backfill_right: !args.no_backfill_right,

@@ -1,20 +1,25 @@
 //! `[x]` → what cannot be wrong, and which parts of a stream a server collects.
 
+use std::borrow::Cow;
+
 use super::{
     file::{Entry, Table, Value},
     resolve::Resolving,
     settings::{Fields, X, XStream},
 };
-use crate::segment::{name::Partition, rules::Rule};
+use crate::segment::{
+    name::Partition,
+    rules::{Rule, spelled},
+};
 
 /// A line's length.
 const MAX_LINE: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
 
-/// A rule's length that X takes from any app; from most it takes half of it. That, and which operators a rule may have,
-/// is a matter of the contract, and X's to say.
+/// The longest rule that X takes from anybody (enterprise; on pay-per-use 1,024). Which length and which operators an app may
+/// have is X's to say: `rules push` has it say so.
 const RULE_CHARS_MAX: usize = 2_048;
 
-/// So many rules an app may have.
+/// So many rules are recorded with every answer. An app on pay-per-use may have as many; X gives more by contract.
 const RULES_MAX: usize = 1_000;
 
 const STREAMS: [(&str, XStream); 4] = [
@@ -79,13 +84,12 @@ impl Resolving<'_> {
         };
         let rules: Vec<Rule> = tables.iter().map(|table| self.rule(table)).collect();
         if RULES_MAX < rules.len() {
-            let why = format!("there are {}, and X takes {RULES_MAX}", rules.len());
+            let why = format!("there are {}, and at most {RULES_MAX} can be", rules.len());
             self.wrong(line, KEY, why, "join rules with OR");
         }
-        let mut values: Vec<&str> = rules.iter().map(|rule| rule.value.as_str()).collect();
+        let mut values: Vec<Cow<'_, str>> = rules.iter().map(|rule| spelled(&rule.value)).collect();
         values.sort_unstable();
-        if let Some(twice) = values.windows(2).find(|two| two.first() == two.last()) {
-            let value = twice.first().copied().unwrap_or_default();
+        if let Some([value, _]) = values.array_windows().find(|[one, next]| one == next) {
             let why = format!("the rule {value:?} stands there twice");
             self.wrong(
                 line,

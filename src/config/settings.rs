@@ -103,7 +103,7 @@ impl Settings {
 /// A platform whose stream can be collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Platform {
-    /// X's sample.
+    /// X.
     X,
     /// Bluesky.
     Bluesky,

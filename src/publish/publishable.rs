@@ -16,7 +16,7 @@ use crate::{
     world::disk,
 };
 
-/// An hour of the sampled stream has about a megabyte of ids; a file beyond this is not sent, since
+/// An hour of X's sample has about a megabyte of ids, one of its firehose less than a hundred; a file beyond this is not sent, since
 /// it is held whole while it is.
 const BYTES_MAX: u64 = 256 << 20;
 

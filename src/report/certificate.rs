@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    legs,
     revision::Revision,
     rules, stamped,
     statement::{Share, Statement},
@@ -26,6 +27,9 @@ const WIDTH: usize = 100;
 
 /// The section on the books.
 const BOOKS: &str = "The books";
+
+/// Backfills that are listed: of many legs, each connection has one.
+const BACKFILLS_MAX: usize = 200;
 
 /// Runs of residues that are told one by one.
 const RUNS_MAX: usize = 4;
@@ -144,53 +148,10 @@ pub fn ranges(hours: &[Hour]) -> String {
     told.collect::<Vec<String>>().join(", ")
 }
 
-/// The same where the stream comes in partitions: a line for each leg, for there may be eighty.
-fn legs(statement: &Statement) -> String {
-    let head = [
-        "",
-        "covered",
-        "quiet",
-        "partial",
-        "in gaps",
-        "gaps",
-        "posts",
-        "only there",
-    ];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let row = |name: String, share: &Share, alone: String| {
-        let sum = &share.sum;
-        let numbers = [
-            sum.covered,
-            sum.quiet,
-            sum.partial,
-            sum.missing,
-            share.gaps,
-            share.books.posts,
-        ];
-        let mut row = vec![name];
-        row.extend(numbers.map(thousands));
-        row.push(alone);
-        row
-    };
-    rows.push(row("together".to_owned(), &statement.union, String::new()));
-    for (leg, share) in &statement.servers {
-        let alone = thousands(share.books.only_here);
-        rows.push(row(format!("server {leg}"), share, alone));
-    }
-    let words = "Seconds, gaps and posts of each leg: of a server and, behind the dot, a partition. Together \
-                 a second is covered if some server covers it in each partition. A leg covers a second \
-                 if a post of its was created in it, as its id tells, or if it is quiet: the connection \
-                 was up, with bytes shortly before and after, and so few posts come that an empty second \
-                 is no wonder. Partial are the seconds at the edge of a gap. A covered second may still \
-                 lack posts; how many is estimated below, for the partitions that two servers have.";
-    let right: Vec<usize> = (1..head.len()).collect();
-    format!("{}\n{}", table(&rows, &right), wrapped(words, "", WIDTH))
-}
-
 /// The table of what each server, and all together, have.
 fn has(statement: &Statement) -> String {
     if statement.has_partitions() {
-        return legs(statement);
+        return legs::has(statement);
     }
     let mut head = vec![String::new(), "together".to_owned()];
     head.extend(statement.servers.keys().map(|id| format!("server {id}")));
@@ -321,15 +282,24 @@ fn backfills(statement: &Statement) -> String {
             open,
         ]
     });
-    let rows: Vec<Vec<String>> = rows.collect();
+    let mut rows: Vec<Vec<String>> = rows.collect();
     if rows.is_empty() {
         return "No connection of this day asked for what it had missed.\n".to_owned();
     }
+    let beyond = rows.len().saturating_sub(BACKFILLS_MAX);
+    rows.truncate(BACKFILLS_MAX);
     let rows = [vec![head.map(str::to_owned).to_vec()], rows].concat();
     let words = "A connection that asked for the minutes before it brought these posts of an hour, and \
                  copies of posts that the server had already; of the hole before it, as far back as those \
                  minutes reach, so many seconds were found, or are open still.";
-    wrapped(words, "", WIDTH) + "\n" + &table(&rows, &[2, 3, 4, 5, 7, 8])
+    let others = match beyond {
+        0 => String::new(),
+        _ => format!(
+            "\n{} later ones are not listed: certificate.json has all.\n",
+            thousands(beyond as u64)
+        ),
+    };
+    wrapped(words, "", WIDTH) + "\n" + &table(&rows, &[2, 3, 4, 5, 7, 8]) + &others
 }
 
 /// Words with their counts, most first.

@@ -23,6 +23,9 @@ pub mod outdated;
 /// The statement as a picture.
 pub mod picture;
 
+/// What is told of many legs.
+mod legs;
+
 /// From the disk to what the statement is made of.
 pub mod read;
 

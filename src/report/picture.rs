@@ -9,14 +9,14 @@
 use maud::{Markup, html};
 
 use super::{
-    certificate,
+    certificate, legs,
     statement::{Statement, Sum},
     strip::{self, Axis, COLUMNS, Column, State},
 };
 use crate::{
     cover::{cause::Cause, gap::UNION},
     period::UtcMs,
-    text::{percent, thousands},
+    text::{percent, thousands, wrapped},
 };
 
 /// Left of the strips, for their names.
@@ -27,6 +27,14 @@ const RIGHT: usize = 170;
 const WIDTH: usize = LEFT + COLUMNS + RIGHT;
 /// Above the first strip.
 const TOP: usize = 120;
+/// Of many legs so many strips are drawn, those that lack the most.
+const STRIPS_MAX: usize = 12;
+/// The longest name that fits beside a strip.
+const NAME_MAX: usize = 11;
+/// A line of text.
+const LINE: usize = 32;
+/// So many characters fit into one.
+const LINE_CHARS: usize = 150;
 /// A strip of a server.
 const STRIP: usize = 60;
 /// That of all together.
@@ -150,14 +158,15 @@ struct Strip<'a> {
 /// The picture.
 pub fn svg(statement: &Statement) -> String {
     let axis = Axis::of(&statement.exist);
-    let strips = strips(statement, &axis);
+    let (strips, others) = strips(statement, &axis);
+    let others: Vec<String> = others.iter().flat_map(|words| lines(words)).collect();
     let below = strips.last().map_or(TOP, |last| last.top + last.height);
     let used = |look: &&Look| {
         let mut columns = strips.iter().flat_map(|strip| &strip.columns);
         columns.any(|column| column.contains_key(&look.state))
     };
     let used: Vec<&Look> = LOOKS.iter().filter(used).collect();
-    let legend = below + 80;
+    let legend = below + 80 + others.len() * LINE;
     let height = legend + used.len().div_ceil(LEGEND_COLUMNS) * LEGEND_LINE + 20;
     let title = format!("Coverage of {}, second by second", statement.day);
     let words = certificate::headline(statement).replace('\n', " ");
@@ -176,6 +185,9 @@ pub fn svg(statement: &Statement) -> String {
             }
             @for strip in &strips { (of_strip(strip, &axis)) }
             (hours(&axis, below))
+            @for (number, line) in others.iter().enumerate() {
+                text x="20" y=(below + 76 + number * LINE) { (line) }
+            }
             @for (number, look) in used.iter().enumerate() {
                 @let x = 20 + number % LEGEND_COLUMNS * (WIDTH - 40) / LEGEND_COLUMNS;
                 @let y = legend + number / LEGEND_COLUMNS * LEGEND_LINE;
@@ -190,13 +202,23 @@ pub fn svg(statement: &Statement) -> String {
     picture.into_string() + "\n"
 }
 
-fn strips<'a>(statement: &'a Statement, axis: &Axis) -> Vec<Strip<'a>> {
+/// The strips, and what is told of legs that have none.
+fn strips<'a>(statement: &'a Statement, axis: &Axis) -> (Vec<Strip<'a>>, Option<String>) {
     let union = &statement.union.sum;
     let union = ("together".to_owned(), UNION.to_owned(), union);
-    let servers = statement
-        .servers
-        .iter()
-        .map(|(id, share)| (format!("server {id}"), id.to_string(), &share.sum));
+    let (told, others) = legs::worth_telling(statement, STRIPS_MAX);
+    let servers = told.iter().filter_map(|alike| {
+        let name = match alike.legs.as_slice() {
+            [_] => format!("server {}", alike.name()),
+            _ => Some(alike.name())
+                .filter(|name| name.len() <= NAME_MAX)
+                .unwrap_or_else(|| {
+                    let server = alike.legs.first().map(|leg| leg.server.to_string());
+                    format!("{}: {} legs", server.unwrap_or_default(), alike.legs.len())
+                }),
+        };
+        Some((name, alike.legs.first()?.to_string(), &alike.share.sum))
+    });
     let mut top = TOP;
     let of = |(name, of, sum): (String, String, &'a Sum)| {
         let height = if of == UNION { STRIP_OF_UNION } else { STRIP };
@@ -210,7 +232,14 @@ fn strips<'a>(statement: &'a Statement, axis: &Axis) -> Vec<Strip<'a>> {
         top += height + BETWEEN;
         strip
     };
-    std::iter::once(union).chain(servers).map(of).collect()
+    let strips = std::iter::once(union).chain(servers).map(of).collect();
+    (strips, others)
+}
+
+/// A text in lines that fit.
+fn lines(words: &str) -> Vec<String> {
+    let wrapped = wrapped(words, "", LINE_CHARS);
+    wrapped.lines().map(str::to_owned).collect()
 }
 
 fn id(look: &Look) -> String {

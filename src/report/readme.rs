@@ -2,7 +2,7 @@
 
 use super::{
     certificate::{check_hashes, ranges},
-    stamped,
+    legs, stamped,
     statement::{Share, Statement},
     told_gaps::{causes, meaning, second},
 };
@@ -18,6 +18,9 @@ use crate::{
 
 /// Gaps that are listed, the longest; all are in the day's `_gaps.csv`.
 const GAPS_MAX: usize = 20;
+
+/// Of many legs so many are told of, those that lack the same as one.
+const LEGS_MAX: usize = 20;
 
 /// Columns of a line of text.
 const WIDTH: usize = 100;
@@ -52,7 +55,7 @@ fn what(statement: &Statement, told: &Words) -> String {
         told.names,
         plural(books.posts, "post", "posts"),
         told.stream,
-        plural(statement.servers.len() as u64, "server", "servers"),
+        plural(legs::servers(statement) as u64, "server", "servers"),
         plural(statement.committed, "second", "seconds"),
         plural(statement.hours.len() as u64, "hour", "hours"),
         thousands(sum.covered),
@@ -111,9 +114,14 @@ fn missing(statement: &Statement) -> String {
         "No second of the hours that are here is without a server that covers it.\n".to_owned()
     } else {
         let words = format!(
-            "{} in {} that no server has: {}.",
+            "{} in {} {}: {}.",
             plural(all.sum.missing, "second", "seconds"),
             plural(all.gaps, "gap", "gaps"),
+            if statement.has_partitions() {
+                "in which no server has some partition"
+            } else {
+                "that no server has"
+            },
             causes(all)
         );
         wrapped(&words, "", WIDTH)
@@ -154,12 +162,14 @@ fn missing(statement: &Statement) -> String {
 /// What each server lacks, and what the causes mean.
 fn of_servers(statement: &Statement) -> String {
     let mut text = String::from("\n");
-    for (server, share) in &statement.servers {
+    let (told, others) = legs::worth_telling(statement, LEGS_MAX);
+    for alike in &told {
+        let (who, share) = (alike.subject(), alike.share);
         let words = if share.gaps == 0 {
-            format!("Server {server} lacks no second that it gives an account of.")
+            format!("{who} lacks no second that it gives an account of.")
         } else {
             format!(
-                "Server {server} lacks {} in {}: {}.",
+                "{who} lacks {} in {}: {}.",
                 plural(share.in_gaps(), "second", "seconds"),
                 plural(share.gaps, "gap", "gaps"),
                 causes(share)
@@ -167,6 +177,7 @@ fn of_servers(statement: &Statement) -> String {
         };
         text += &item(&words);
     }
+    text.extend(others.map(|words| item(&words)));
     let used = |cause: &Cause| statement.gaps.iter().any(|gap| gap.cause == *cause);
     let used: Vec<Cause> = Cause::ALL.into_iter().filter(used).collect();
     if !used.is_empty() {

@@ -1,6 +1,9 @@
 //! What is missing and why, in words and tables.
 
-use super::statement::{OfCause, Share, Statement};
+use super::{
+    legs::{self, Alike},
+    statement::{OfCause, Share, Statement},
+};
 use crate::{
     cover::{
         cause::Cause,
@@ -12,6 +15,9 @@ use crate::{
 
 /// Of each server so many gaps are listed, the longest; all are in the day's `_gaps.csv`.
 const OF_SERVER_MAX: usize = 50;
+
+/// Of many legs so many are told of, those that lack the same as one.
+const GROUPS_MAX: usize = 20;
 
 /// Columns that a detail may take in its line.
 const DETAIL_MAX: usize = 26;
@@ -47,9 +53,13 @@ pub(super) fn second(at: UtcMs) -> String {
 /// The section.
 pub(super) fn section(statement: &Statement) -> String {
     let mut text = union(statement);
-    for (server, share) in &statement.servers {
+    let (told, others) = legs::worth_telling(statement, GROUPS_MAX);
+    for alike in &told {
         text.push('\n');
-        text += &of_server(statement, &server.to_string(), share);
+        text += &of_server(statement, alike);
+    }
+    if let Some(others) = others {
+        text.extend(["\n", &*wrapped(&others, "", 100)]);
     }
     text += &glossary(statement);
     text
@@ -94,17 +104,21 @@ pub(super) fn causes(of: &Share) -> String {
     told.collect::<Vec<String>>().join(", ")
 }
 
-fn of_server(statement: &Statement, server: &str, share: &Share) -> String {
-    let mut gaps: Vec<&Gap> = statement.gaps_of(server).collect();
+fn of_server(statement: &Statement, alike: &Alike<'_>) -> String {
+    let (who, share) = (alike.subject(), alike.share);
+    let mut gaps = alike.gaps.clone();
     if gaps.is_empty() {
-        return format!("Server {server} has every second that it gives an account of.\n");
+        return format!("{who} has every second that it gives an account of.\n");
     }
     let mut head = format!(
-        "Server {server} lacks {} {}: {}.",
+        "{who} lacks {} {}: {}.",
         plural(share.in_gaps(), "second", "seconds"),
         in_gaps(share.gaps),
         causes(share)
     );
+    if 1 < alike.legs.len() {
+        head += " These are the gaps of the first of them; those of the others are the same, to 2 seconds.";
+    }
     if OF_SERVER_MAX < gaps.len() {
         gaps.sort_by_key(|gap| (std::cmp::Reverse(gap.seconds()), gap.begin));
         gaps.truncate(OF_SERVER_MAX);

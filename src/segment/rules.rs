@@ -2,8 +2,10 @@
 //! two lists of them are compared.
 //!
 //! What a rule lets through follows from its value, and what is told of it from its tag; its id is another each time it is added.
-//! So the hash is that of values and tags alone, in an order of its own: two servers, and the configuration, have the same rules
-//! exactly if they have the same hash.
+//! So the hash is that of values and tags alone, in an order and a spelling of its own: two servers, and the configuration, have
+//! the same rules exactly if they have the same hash, however the platform arranges its list and sets its spaces.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +27,29 @@ pub struct Rule {
 
 impl Rule {
     /// What it is told by: the same rule has another id each time it is added.
-    pub fn value_and_tag(&self) -> (&str, &str) {
-        (&self.value, &self.tag)
+    pub fn value_and_tag(&self) -> (Cow<'_, str>, &str) {
+        (spelled(&self.value), self.tag.trim())
+    }
+}
+
+/// A value in the one spelling in which values are compared: without white space at its ends, and with one space in the place
+/// of any between its parts. Between quotes every character counts.
+pub fn spelled(value: &str) -> Cow<'_, str> {
+    let value = value.trim();
+    let mut spelled = String::with_capacity(value.len());
+    let mut is_quoted = false;
+    for character in value.chars() {
+        is_quoted ^= character == '"';
+        if is_quoted || !character.is_whitespace() {
+            spelled.push(character);
+        } else if !spelled.ends_with(' ') {
+            spelled.push(' ');
+        }
+    }
+    if spelled == value {
+        Cow::Borrowed(value)
+    } else {
+        Cow::Owned(spelled)
     }
 }
 
@@ -50,7 +73,7 @@ impl Told {
 
 /// The hash of values and tags, in whatever order they come: SHA-256, in hex.
 pub fn hash(rules: &[Rule]) -> String {
-    let mut pairs: Vec<(&str, &str)> = rules.iter().map(Rule::value_and_tag).collect();
+    let mut pairs: Vec<(Cow<'_, str>, &str)> = rules.iter().map(Rule::value_and_tag).collect();
     pairs.sort_unstable();
     let mut digester = Digester::default();
     digester.update(&serde_json::to_vec(&pairs).unwrap_or_default());
@@ -82,6 +105,19 @@ pub(crate) mod tests {
         ] {
             assert_ne!(hash(&both), hash(&other), "{other:?}");
         }
+        for same in ["cat  lang:en", " cat lang:en", "cat\u{a0}lang:en\t"] {
+            let (one, other) = (rule("cat lang:en", "x", ""), rule(same, " x", "1"));
+            assert_eq!(hash(&[one]), hash(&[other]), "{same:?}");
+        }
+        for other in ["catlang:en", "cat \"lang:en\"", "cat Lang:en"] {
+            let (one, other) = (rule("cat lang:en", "", ""), rule(other, "", ""));
+            assert_ne!(hash(&[one]), hash(&[other]));
+        }
+        let quoted = ["\"a b\"  c", "\"a  b\"  c", "\"a b\" c"];
+        assert_eq!(
+            quoted.map(|value| spelled(value).into_owned()),
+            ["\"a b\" c", "\"a  b\" c", "\"a b\" c"]
+        );
         assert_eq!(
             hash(&[]),
             "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945",

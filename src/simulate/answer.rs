@@ -35,6 +35,8 @@ pub enum Answer {
     TooManyConnections,
     /// 409: the app has no rules by which a stream could be chosen.
     NoRules,
+    /// 400: with these rules the app would have more than it may have.
+    RulesCap(usize),
     /// 429: the subscription is being changed.
     Provisioning,
     /// 429: the month's posts are used up.
@@ -110,7 +112,7 @@ impl Answer {
     /// The HTTP status.
     pub const fn status(&self) -> u16 {
         match self {
-            Self::InvalidRequest { .. } => 400,
+            Self::InvalidRequest { .. } | Self::RulesCap(_) => 400,
             Self::Unauthorized => 401,
             Self::CreditsDepleted => 402,
             Self::ClientForbidden => 403,
@@ -169,9 +171,14 @@ impl Answer {
                 "TooManyConnections",
             ),
             Self::NoRules => connection(
-                "Rules must be defined on this filtered stream before it can be opened.",
+                "You must define rules using the POST /2/tweets/search/stream/rules endpoint before connecting to filtered stream.",
                 "RuleConfigurationIssue",
             ),
+            Self::RulesCap(most) => json!({
+                "title": "RulesCapExceeded",
+                "detail": format!("With these the app would have more than {most} rules."),
+                "type": "https://api.twitter.com/2/problems/rule-cap",
+            }),
             Self::Provisioning => connection(
                 "Your subscription change is currently being provisioned, please try again in a minute.",
                 "ProvisioningSubscription",

@@ -6,6 +6,8 @@ use super::chance::mix;
 /// A stream that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Offer {
+    /// What it is called.
+    pub(super) word: &'static str,
     /// Its path.
     pub(super) path: &'static str,
     /// How many partitions it has; 0: none.
@@ -17,21 +19,25 @@ pub(super) struct Offer {
 /// The streams. All of them bring the posts of one feed; how many these are is for the recipe to say.
 const OFFERS: [Offer; 4] = [
     Offer {
+        word: "sample",
         path: "/2/tweets/sample/stream",
         partitions: 0,
         by_rules: false,
     },
     Offer {
+        word: "sample10",
         path: "/2/tweets/sample10/stream",
         partitions: 2,
         by_rules: false,
     },
     Offer {
+        word: "firehose",
         path: "/2/tweets/firehose/stream",
         partitions: 20,
         by_rules: false,
     },
     Offer {
+        word: "filtered",
         path: "/2/tweets/search/stream",
         partitions: 0,
         by_rules: true,

@@ -20,6 +20,8 @@ const WINDOW_MS: i64 = 15 * 60_000;
 pub struct Limits {
     /// The bearer token that is let in.
     pub token: String,
+    /// Which streams it may have: sample, sample10, firehose, filtered.
+    pub streams: Vec<String>,
     /// Streams open at the same time, over all listeners, of each partition where a stream has some.
     pub connections_max: usize,
     /// Requests in 15 minutes, over all listeners.
@@ -28,14 +30,20 @@ pub struct Limits {
     pub backfill_right: bool,
 }
 
+impl Limits {
+    fn may_have(&self, stream: &str) -> bool {
+        self.streams.iter().any(|may| may == stream)
+    }
+}
+
 /// The state of the limits.
 #[derive(Debug)]
 pub(super) struct Gate {
     limits: Limits,
     window_begin: UtcMs,
     used: u32,
-    /// Of the other budget.
-    used_of_rules: u32,
+    /// Of the budgets of those who read the rules, and of those who change them.
+    used_of_rules: [u32; 2],
     /// The streams that are open, by path and partition.
     open: BTreeMap<(&'static str, Option<u8>), usize>,
 }
@@ -74,7 +82,7 @@ impl Gate {
             limits,
             window_begin: now,
             used: 0,
-            used_of_rules: 0,
+            used_of_rules: [0; 2],
             open: BTreeMap::new(),
         }
     }
@@ -112,6 +120,9 @@ impl Gate {
         if self.limits.requests_max < self.used {
             return Verdict::Answer(Answer::RateLimit, None);
         }
+        if !self.limits.may_have(offer.word) {
+            return Verdict::Answer(Answer::ClientForbidden, None);
+        }
         if offer.by_rules && !request.has_rules {
             return Verdict::Answer(Answer::NoRules, None);
         }
@@ -128,10 +139,10 @@ impl Gate {
         Verdict::Stream(offer, asked)
     }
 
-    /// Decides on a request about rules, which has a budget of its own: `None`, or why it gets none.
+    /// Decides on a request that reads or changes the rules, which have budgets of their own: `None`, or why it gets none.
     pub(super) fn decide_rules(
         &mut self,
-        now: UtcMs,
+        (now, is_change): (UtcMs, bool),
         authorization: Option<&str>,
         target: Target,
         schedule: &Schedule,
@@ -141,13 +152,19 @@ impl Gate {
             return Some((Answer::Unauthorized, None));
         }
         self.turn(now);
-        self.used_of_rules = self.used_of_rules.saturating_add(1);
+        let [reads, changes] = &mut self.used_of_rules;
+        let used = if is_change { changes } else { reads };
+        *used = used.saturating_add(1);
         for (occurrence, fault) in schedule.active(now, target) {
             if let Kind::Rules(answer) = &fault.kind {
                 return Some((answer.clone(), Some(occurrence)));
             }
         }
-        (rules::REQUESTS_MAX < self.used_of_rules).then_some((Answer::RateLimit, None))
+        if !self.limits.may_have("filtered") {
+            return Some((Answer::ClientForbidden, None));
+        }
+        let (used, most) = self.of_rules(is_change);
+        (most < used).then_some((Answer::RateLimit, None))
     }
 
     fn count(&mut self, now: UtcMs) {
@@ -160,15 +177,26 @@ impl Gate {
         let windows = (now.0 - self.window_begin.0).div_euclid(WINDOW_MS);
         if windows != 0 {
             self.window_begin = self.window_begin.plus_ms(windows * WINDOW_MS);
-            (self.used, self.used_of_rules) = (0, 0);
+            (self.used, self.used_of_rules) = (0, [0; 2]);
         }
     }
 
-    /// What the headers of an answer about rules say.
-    pub(super) fn rate_of_rules(&self) -> Rate {
+    /// How many requests of a kind there were in this window, and how many may be.
+    const fn of_rules(&self, is_change: bool) -> (u32, u32) {
+        let [reads, changes] = self.used_of_rules;
+        if is_change {
+            (changes, rules::CHANGES_MAX)
+        } else {
+            (reads, rules::READS_MAX)
+        }
+    }
+
+    /// What the headers of an answer to such a request say.
+    pub(super) fn rate_of_rules(&self, is_change: bool) -> Rate {
+        let (used, limit) = self.of_rules(is_change);
         Rate {
-            limit: rules::REQUESTS_MAX,
-            remaining: rules::REQUESTS_MAX.saturating_sub(self.used_of_rules),
+            limit,
+            remaining: limit.saturating_sub(used),
             reset: self.window_begin.plus_ms(WINDOW_MS).second(),
         }
     }
@@ -216,6 +244,7 @@ mod tests {
     fn gate() -> Gate {
         let limits = Limits {
             token: "secret".to_owned(),
+            streams: ["sample", "firehose"].map(str::to_owned).to_vec(),
             connections_max: 2,
             requests_max: 5,
             backfill_right: true,
@@ -308,6 +337,12 @@ mod tests {
             400,
         );
         check(&mut gate, 0, ASK, 200);
+        let not_granted = Request {
+            path: "/2/tweets/sample10/stream",
+            query: "partition=1",
+            ..ASK
+        };
+        check(&mut gate, 0, not_granted, 403);
     }
 
     #[test]

@@ -132,9 +132,14 @@ async fn about_rules(
         partition: None,
     };
     let number = shared.ground.count_request();
-    let refused = (shared.gate()).decide_rules(now, authorization, target, &shared.ground.schedule);
     let query = head.uri.query().unwrap_or("");
     let is_change = head.method == Method::POST;
+    let refused = (shared.gate()).decide_rules(
+        (now, is_change),
+        authorization,
+        target,
+        &shared.ground.schedule,
+    );
     let (said, fault) = match refused {
         Some((answer, fault)) => (Err(answer), fault.map(|one| one.fault + 1)),
         None if is_change => (shared.feed().rules.change(query, &body, now), None),
@@ -169,7 +174,7 @@ async fn about_rules(
         }
         Err(answer) => refuse(&answer, false),
     };
-    let rate = shared.gate().rate_of_rules();
+    let rate = shared.gate().rate_of_rules(is_change);
     put_headers(&mut response, (shared, now), (number, rate));
     response.map(Either::Left)
 }

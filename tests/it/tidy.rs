@@ -24,6 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "cli",
         &[
             "alarm",
+            "backoff",
             "cite",
             "collect",
             "config",

@@ -1,7 +1,7 @@
 //! The rules of the filtered stream: the list of an app, and what the API answers to whoever reads or changes it.
 //!
-//! From X's pages of the endpoints (docs.x.com, x-api/stream/get-stream-rules and update-stream-rules; OpenAPI 2.166) and from
-//! captures in issues of clients; docs/simulate.md says which.
+//! From X's pages (github.com/xdevplatform/docs: x-api/posts/filtered-stream/introduction, x-api/fundamentals/rate-limits; OpenAPI
+//! 2.166) and from captures of clients; docs/simulate.md says which.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -19,17 +19,20 @@ pub(in crate::simulate) const PATH: &str = "/2/tweets/search/stream/rules";
 /// A body with more bytes is none.
 pub(in crate::simulate) const BODY_BYTES_MAX: usize = 4 << 20;
 
-/// The longest rule.
+/// The longest rule, on pay-per-use.
 const VALUE_CHARS_MAX: usize = 1_024;
 
 /// Rules in one answer.
 const PAGE_RULES: usize = 1_000;
 
-/// Rules that an app may have.
+/// Rules that an app may have, on pay-per-use.
 pub(in crate::simulate) const RULES_MAX: usize = 1_000;
 
-/// Requests in 15 minutes, of each kind.
-pub(in crate::simulate) const REQUESTS_MAX: u32 = 450;
+/// Requests for the list in 15 minutes.
+pub(in crate::simulate) const READS_MAX: u32 = 450;
+
+/// Requests that change it in 15 minutes.
+pub(in crate::simulate) const CHANGES_MAX: u32 = 100;
 
 /// A rule of the app.
 #[derive(Debug, Clone, Serialize)]
@@ -182,11 +185,6 @@ impl Rules {
             error["details"] = json!([why]);
             error
         })?;
-        if self.most <= self.list.len() {
-            let mut error = problem("RulesCapExceeded", "rule-cap");
-            error["detail"] = json!(format!("Rule count would exceed the cap of {}", self.most));
-            return Err(error);
-        }
         self.made += 1;
         let drawn = mix(self.seed ^ self.made) % 100_000_000_000_000_000;
         let rule = Rule {
@@ -207,14 +205,19 @@ impl Rules {
             let Some(value) = text("value") else {
                 return Err(wrong("add[].value", "", "is missing"));
             };
-            match self.take(value.trim(), text("tag")) {
+            match self.take(value, text("tag")) {
                 Ok(rule) => created.push(rule),
                 Err(error) => errors.push(error),
             }
         }
-        if is_dry {
+        let most = self.most;
+        let is_beyond = most < self.list.len();
+        if is_dry || is_beyond {
             self.list.truncate(before.0);
             self.made = before.1;
+        }
+        if is_beyond {
+            return Err(Answer::RulesCap(most));
         }
         let count = (created.len(), errors.len());
         let mut said = json!({"meta": {"sent": now.to_string(), "summary": {
@@ -225,8 +228,10 @@ impl Rules {
         if !errors.is_empty() {
             said["errors"] = Value::from(errors);
         }
-        // what is refused whole has another status
-        let is_refused = count.0 == 0 && 0 < count.1;
+        // if nothing is added and some rule is none, the status is another; duplicates alone make no difference
+        let mut is_none = said["errors"].as_array().into_iter().flatten();
+        let is_none = is_none.any(|error| error["title"] == "UnprocessableEntity");
+        let is_refused = count.0 == 0 && is_none;
         Ok((if is_refused { 400 } else { 201 }, said))
     }
 
@@ -316,23 +321,37 @@ mod tests {
             ("(dog", "y"),
             ("cat", "z"),
             ("dog", "y"),
-            ("cow", ""),
-            ("hen", ""),
+            ("cow ", ""),
         ];
         let (status, said) = add(&mut rules, "", &some);
         assert_eq!(status, 201);
-        assert_eq!(values(&rules), ["cat", "dog", "cow"]);
+        assert_eq!(
+            values(&rules),
+            ["cat", "dog", "cow "],
+            "as they were written"
+        );
         let titles: Vec<&str> = said["errors"]
             .as_array()
             .unwrap()
             .iter()
             .map(|error| error["title"].as_str().unwrap())
             .collect();
+        assert_eq!(titles, ["UnprocessableEntity", "DuplicateRule"]);
+        assert_eq!(said["meta"]["summary"]["not_created"], 2);
         assert_eq!(
-            titles,
-            ["UnprocessableEntity", "DuplicateRule", "RulesCapExceeded"]
+            add(&mut rules, "", &[("cat", "x")]).0,
+            201,
+            "a duplicate alone"
         );
-        assert_eq!(said["meta"]["summary"]["not_created"], 3);
+        assert_eq!(add(&mut rules, "", &[("(hen", "")]).0, 400);
+        let one_more = br#"{"add":[{"value":"hen"}]}"#;
+        let refused = rules.change("", one_more, NOW).unwrap_err();
+        assert!(
+            refused.body().contains("RulesCapExceeded"),
+            "{}",
+            refused.body()
+        );
+        assert_eq!(rules.all().len(), 3, "it is refused whole");
         let (_, first) = rules.read("max_results=2", NOW).unwrap();
         let token = first["meta"]["next_token"].as_str().unwrap();
         let (_, second) = rules
@@ -343,7 +362,7 @@ mod tests {
                 first["data"][1]["value"].as_str(),
                 second["data"][0]["value"].as_str()
             ),
-            (Some("dog"), Some("cow"))
+            (Some("dog"), Some("cow "))
         );
         assert_eq!(second["meta"].get("next_token"), None);
         assert!(rules.read("max_results=0", NOW).is_err());

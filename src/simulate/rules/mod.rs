@@ -1,6 +1,6 @@
 //! The rules of the filtered stream, as the simulated API has them.
 
-pub(super) use list::{BODY_BYTES_MAX, PATH, REQUESTS_MAX, RULES_MAX, Rule, Rules};
+pub(super) use list::{BODY_BYTES_MAX, CHANGES_MAX, PATH, READS_MAX, RULES_MAX, Rule, Rules};
 
 /// The list of an app, and what is answered to whoever reads or changes it.
 mod list;

@@ -17,6 +17,8 @@ use twinstream::{
 
 use crate::support::{folder::files_below, pace::at_pace, site::until, skipped::real_posts};
 
+/// What a token may do.
+mod access;
 /// A stream that rules choose.
 mod filtered;
 

@@ -1,6 +1,7 @@
 //! How X is asked for a stream, and what its bytes are.
 
 pub use api::{Api, NotAToken};
+pub use notice::read_refusal;
 
 /// The stream, as the collector sees it.
 mod api;

@@ -111,7 +111,7 @@ fn short(text: &str) -> String {
 }
 
 /// Judges an answer with another status than 200. The body is decoded and bounded already.
-pub(super) fn read_refusal(status: u16, body: &[u8]) -> Refused {
+pub fn read_refusal(status: u16, body: &[u8]) -> Refused {
     let problem: Value = match serde_json::from_slice(body) {
         Ok(problem) => problem,
         Err(_html_or_text) => Value::Null,

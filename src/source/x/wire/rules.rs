@@ -118,7 +118,7 @@ pub struct Change {
 impl Change {
     /// From those in force to those that are wanted.
     pub fn to(wanted: &[Rule], in_force: &[Rule]) -> Self {
-        let mut missing: BTreeSet<(&str, &str)> = wanted.iter().map(Rule::value_and_tag).collect();
+        let mut missing: BTreeSet<_> = wanted.iter().map(Rule::value_and_tag).collect();
         let mut change = Self::default();
         for rule in in_force {
             let list = if missing.remove(&rule.value_and_tag()) {
@@ -177,8 +177,17 @@ pub struct Changed {
     pub errors: Vec<(String, String)>,
 }
 
+/// Why an answer to a change tells of none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotChanged {
+    /// Whether the app would have more rules than it may have.
+    pub is_cap: bool,
+    /// For a person.
+    pub why: String,
+}
+
 /// Reads an answer to a change. One in which some rules were refused may have another status than 201, and has done the rest.
-pub fn read_changed(status: u16, body: &[u8]) -> Result<Changed, String> {
+pub fn read_changed(status: u16, body: &[u8]) -> Result<Changed, NotChanged> {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let summary = answer.pointer("/meta/summary").cloned();
     let summary = summary.and_then(|summary| serde_json::from_value(summary).ok());
@@ -198,7 +207,11 @@ pub fn read_changed(status: u16, body: &[u8]) -> Result<Changed, String> {
         }),
         None => {
             let said = notice::read_refusal(status, body).detail;
-            Err(format!("HTTP {status}: {said}"))
+            let kind = answer.get("type").and_then(Value::as_str);
+            Err(NotChanged {
+                is_cap: kind.is_some_and(|kind| kind.ends_with("/rule-cap")),
+                why: format!("HTTP {status}: {said}"),
+            })
         }
     }
 }
@@ -265,6 +278,14 @@ mod tests {
         assert_eq!(change.delete, [rule("b", "other", "2"), rule("d", "", "3")]);
         assert_eq!(change.keep, [rule("a", "x", "1")]);
         assert!(Change::to(&wanted[..1], &in_force[..1]).is_nothing());
+        let spelled = [rule("a  or b", "", "")];
+        let told_otherwise = [rule("a or  b ", "", "1"), rule("a or b", "", "2")];
+        let change = Change::to(&spelled, &told_otherwise);
+        assert_eq!(
+            (change.keep.len(), change.delete, change.add),
+            (1, vec![rule("a or b", "", "2")], vec![])
+        );
+        let change = Change::to(&wanted, &in_force);
         assert_eq!(
             add_body(&change.add).to_string(),
             r#"{"add":[{"value":"b"},{"tag":"z","value":"c"}]}"#
@@ -295,7 +316,12 @@ mod tests {
             ]
         );
         let refused = read_changed(403, br#"{"title":"Forbidden","detail":"no"}"#).unwrap_err();
-        assert_eq!(refused, "HTTP 403: Forbidden: no");
+        assert_eq!(
+            (refused.is_cap, &*refused.why),
+            (false, "HTTP 403: Forbidden: no")
+        );
+        let body = br#"{"title":"RulesCapExceeded","detail":"no","type":"https://api.twitter.com/2/problems/rule-cap"}"#;
+        assert!(read_changed(400, body).unwrap_err().is_cap);
         assert!(read_changed(200, b"<html>").is_err());
     }
 

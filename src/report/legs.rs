@@ -1,0 +1,469 @@
+//! What is told of many legs: where a stream comes in partitions there may be eighty. Those of a server that have the same to tell
+//! stand together. Pure.
+
+use std::collections::BTreeMap;
+
+use super::statement::{Share, Statement, Sum};
+use crate::{
+    cover::gap::{Gap, UNION},
+    segment::name::{Leg, Partition, ServerId},
+    text::{plural, table, thousands, wrapped},
+};
+
+/// Up to so many legs, or servers, are told of one by one.
+const SINGLE_MAX: usize = 8;
+
+/// Gaps of two legs that begin and end so near to each other are alike: which second of a cut a post stood in last is chance.
+const NEAR_S: i64 = 2;
+
+/// Servers that are named in a row.
+const NAMED_MAX: usize = 3;
+
+/// Legs of a server that lack the same.
+pub(super) struct Alike<'a> {
+    pub(super) legs: Vec<&'a Leg>,
+    /// What the first of them has.
+    pub(super) share: &'a Share,
+    /// The gaps of the first of them.
+    pub(super) gaps: Vec<&'a Gap>,
+}
+
+impl Alike<'_> {
+    /// `1`, `1.07`, `1.01-1.20`, `1.01-1.06, 1.08`
+    pub(super) fn name(&self) -> String {
+        let runs = self.legs.chunk_by(|a, b| number(a) + 1 == number(b));
+        let told = runs.filter_map(|run| match run {
+            [one] => Some(one.to_string()),
+            [first, .., last] => Some(format!("{first}-{last}")),
+            [] => None,
+        });
+        told.collect::<Vec<String>>().join(", ")
+    }
+
+    /// The subject of a sentence: `Server 1`, `Each of the legs 1.01-1.20`.
+    pub(super) fn subject(&self) -> String {
+        match self.legs.as_slice() {
+            [_] => format!("Server {}", self.name()),
+            _ => format!("Each of the legs {}", self.name()),
+        }
+    }
+
+    fn has(&self, leg: &Leg, gaps: &[&Gap]) -> bool {
+        let is_near = |a: &Gap, b: &Gap| {
+            let apart = |a: i64, b: i64| a.abs_diff(b) <= NEAR_S.unsigned_abs();
+            a.cause == b.cause
+                && apart(a.begin.second(), b.begin.second())
+                && apart(a.end.second(), b.end.second())
+        };
+        let is_of_it = self
+            .legs
+            .first()
+            .is_some_and(|first| first.server == leg.server);
+        is_of_it
+            && self.gaps.len() == gaps.len()
+            && self.gaps.iter().zip(gaps).all(|(a, b)| is_near(a, b))
+    }
+}
+
+fn number(leg: &Leg) -> u8 {
+    leg.partition.map_or(0, Partition::number)
+}
+
+/// Whether legs stand together: each has its own place as long as they are few.
+fn are_many(statement: &Statement) -> bool {
+    statement.has_partitions() && SINGLE_MAX < statement.servers.len()
+}
+
+/// All legs, by server and partition; those that lack the same together, if there are many.
+pub(super) fn alike(statement: &Statement) -> Vec<Alike<'_>> {
+    let are_many = are_many(statement);
+    let mut gaps: BTreeMap<&str, Vec<&Gap>> = BTreeMap::new();
+    for gap in &statement.gaps {
+        gaps.entry(&gap.server).or_default().push(gap);
+    }
+    let mut all: Vec<Alike<'_>> = Vec::new();
+    for (leg, share) in &statement.servers {
+        let gaps = gaps.remove(&*leg.to_string()).unwrap_or_default();
+        match all
+            .iter_mut()
+            .find(|alike| are_many && alike.has(leg, &gaps))
+        {
+            Some(alike) => alike.legs.push(leg),
+            None => all.push(Alike {
+                legs: vec![leg],
+                share,
+                gaps,
+            }),
+        }
+    }
+    all
+}
+
+/// Of those, what is worth a place of its own: of many legs those that lack something, and of these so many that lack the most. In words,
+/// what is told of the others.
+pub(super) fn worth_telling(
+    statement: &Statement,
+    most: usize,
+) -> (Vec<Alike<'_>>, Option<String>) {
+    let all = alike(statement);
+    if !are_many(statement) {
+        return (all, None);
+    }
+    let (whole, mut lacking): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|alike| alike.gaps.is_empty());
+    lacking.sort_by_key(|alike| std::cmp::Reverse(alike.share.in_gaps()));
+    let beyond: usize = lacking
+        .iter()
+        .skip(most)
+        .map(|alike| alike.legs.len())
+        .sum();
+    lacking.truncate(most);
+    lacking.sort_by_key(|alike| alike.legs.first().copied());
+    let mut words = Vec::new();
+    if !whole.is_empty() {
+        let count: usize = whole.iter().map(|alike| alike.legs.len()).sum();
+        let names: Vec<String> = whole.iter().map(Alike::name).collect();
+        let has = plural(count as u64, "leg has", "legs have");
+        words.push(format!("{has} every second: {}.", names.join(", ")));
+    }
+    if 0 < beyond {
+        let lack = plural(beyond as u64, "leg lacks", "legs lack");
+        words.push(format!(
+            "{lack} less than these: the day's gaps.csv has all gaps."
+        ));
+    }
+    let words = (!words.is_empty()).then(|| words.join(" "));
+    (lacking, words)
+}
+
+/// How many servers the legs are of.
+pub(super) fn servers(statement: &Statement) -> usize {
+    let servers = statement.servers.keys().map(|leg| &leg.server);
+    servers
+        .collect::<std::collections::BTreeSet<&ServerId>>()
+        .len()
+}
+
+const HEAD: [&str; 7] = [
+    "covered",
+    "quiet",
+    "partial",
+    "in gaps",
+    "gaps",
+    "posts",
+    "only there",
+];
+
+/// The table of what each leg, and all together, have.
+pub(super) fn has(statement: &Statement) -> String {
+    if are_many(statement) {
+        return by_server(statement) + "\n" + &by_partition(statement);
+    }
+    let mut rows = vec![row("", &HEAD)];
+    rows.push(of_share("together", &statement.union, None));
+    for (leg, share) in &statement.servers {
+        rows.push(of_share(
+            &format!("server {leg}"),
+            share,
+            Some(share.books.only_here),
+        ));
+    }
+    let words =
+        "Seconds, gaps and posts of each leg: of a server and, behind the dot, a partition.";
+    told(&rows, words)
+}
+
+fn row(name: &str, cells: &[&str]) -> Vec<String> {
+    let cells = cells.iter().map(|cell| (*cell).to_owned());
+    std::iter::once(name.to_owned()).chain(cells).collect()
+}
+
+fn of_share(name: &str, share: &Share, alone: Option<u64>) -> Vec<String> {
+    let sum = &share.sum;
+    let numbers = [
+        sum.covered,
+        sum.quiet,
+        sum.partial,
+        sum.missing,
+        share.gaps,
+        share.books.posts,
+    ];
+    let mut row = vec![name.to_owned()];
+    row.extend(numbers.map(thousands));
+    row.push(alone.map(thousands).unwrap_or_default());
+    row
+}
+
+fn told(rows: &[Vec<String>], words: &str) -> String {
+    let words = format!(
+        "{words} Together a second is covered if some server covers it in each partition. A leg covers a second if a post of its was \
+         created in it, as its id tells, or if it is quiet: the connection was up, with bytes shortly before and after, and so few posts \
+         come that an empty second is no wonder. Partial are the seconds at the edge of a gap. A covered second may still \
+         lack posts; how many is estimated below, for the partitions that two servers have."
+    );
+    let right: Vec<usize> = (1..rows.first().map_or(0, Vec::len)).collect();
+    format!("{}\n{}", table(rows, &right), wrapped(&words, "", 100))
+}
+
+/// Of many legs, those of each server together.
+fn by_server(statement: &Statement) -> String {
+    let mut servers: BTreeMap<&ServerId, (u64, u64, Share)> = BTreeMap::new();
+    for (leg, share) in &statement.servers {
+        let (legs, whole, all) = servers.entry(&leg.server).or_default();
+        *legs += 1;
+        *whole += u64::from(share.gaps == 0);
+        add(&mut all.sum, &share.sum);
+        all.gaps += share.gaps;
+        all.books.posts += share.books.posts;
+        all.books.only_here += share.books.only_here;
+    }
+    let with_legs = |mut row: Vec<String>, legs: [String; 2]| {
+        row.splice(1..1, legs);
+        row
+    };
+    let head = ["legs", "whole"].map(str::to_owned);
+    let together = of_share("together", &statement.union, None);
+    let mut rows = vec![
+        with_legs(row("", &HEAD), head),
+        with_legs(together, Default::default()),
+    ];
+    for (server, (legs, whole, all)) in &servers {
+        let of = of_share(&format!("server {server}"), all, Some(all.books.only_here));
+        rows.push(with_legs(of, [*legs, *whole].map(thousands)));
+    }
+    told(
+        &rows,
+        "A leg is a server's connection to a partition. Seconds, gaps and posts of a server are those of its legs, added up; \
+         whole are the legs without a gap.",
+    )
+}
+
+fn add(all: &mut Sum, one: &Sum) {
+    all.covered += one.covered;
+    all.quiet += one.quiet;
+    all.partial += one.partial;
+    all.missing += one.missing;
+}
+
+/// Of many legs, what is missing of each partition.
+fn by_partition(statement: &Statement) -> String {
+    let mut partitions: BTreeMap<Partition, Vec<(u64, &Leg)>> = BTreeMap::new();
+    for (leg, share) in &statement.servers {
+        if let Some(partition) = leg.partition {
+            let legs = partitions.entry(partition).or_default();
+            legs.push((share.in_gaps(), leg));
+        }
+    }
+    let mut nobody: BTreeMap<Partition, u64> = BTreeMap::new();
+    for gap in statement.gaps_of(UNION) {
+        for partition in &gap.partitions {
+            *nobody.entry(*partition).or_default() += u64::try_from(gap.seconds()).unwrap_or(0);
+        }
+    }
+    let mut rows = vec![row(
+        "partition",
+        &["nobody has", "servers", "of these lack"],
+    )];
+    for (partition, mut legs) in partitions {
+        let count = legs.len() as u64;
+        legs.retain(|(seconds, _)| 0 < *seconds);
+        legs.sort_by_key(|(seconds, leg)| (std::cmp::Reverse(*seconds), *leg));
+        let mut lack: Vec<String> = legs
+            .iter()
+            .take(NAMED_MAX)
+            .map(|(seconds, leg)| format!("{}: {} s", leg.server, thousands(*seconds)))
+            .collect();
+        if NAMED_MAX < legs.len() {
+            lack.push(format!("{} more", legs.len() - NAMED_MAX));
+        }
+        let nobody = nobody.get(&partition).copied().unwrap_or(0);
+        let lack = if lack.is_empty() {
+            "nothing".to_owned()
+        } else {
+            lack.join("; ")
+        };
+        let cells = [format!("{} s", thousands(nobody)), thousands(count), lack];
+        let name = std::iter::once(partition.to_string());
+        rows.push(name.chain(cells).collect());
+    }
+    table(&rows, &[1, 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cover::{cause::Cause, seconds::Covered},
+        period::{Day, Hour, UtcMs, Zone},
+        report::{
+            certificate, picture, readme,
+            statement::{DaySaid, Statement},
+        },
+        vault::{
+            day::HourSaid,
+            manifest::{Conflicts, Counts, Coverage, Minutes, ServerCounts, TotalCounts},
+        },
+    };
+
+    /// What a leg lacks: from and to, in seconds of the day, and why.
+    type Lacks = Vec<(i64, i64, Cause)>;
+
+    fn hour(hour: Hour, day_begin: i64, legs: &BTreeMap<Leg, Lacks>) -> HourSaid {
+        let intervals = Zone::named("UTC").unwrap().intervals(hour);
+        let begin = intervals[0].begin.second() - day_begin;
+        let of_hour = |second: i64| second.clamp(begin, begin + 3_600);
+        let within = |from: i64, to: i64| (of_hour(from), of_hour(to));
+        let bits = |lacks: &Lacks| -> Vec<bool> {
+            let mut bits = vec![true; 3_600];
+            for (from, to, _) in lacks {
+                let (from, to) = within(*from, *to);
+                let place = |second: i64| usize::try_from(second - begin).unwrap_or(0);
+                bits[place(from)..place(to)].fill(false);
+            }
+            bits
+        };
+        let gap = |server: String, partitions: Vec<Partition>, from: i64, to: i64, cause| Gap {
+            server,
+            partitions,
+            begin: UtcMs((day_begin + from) * 1_000),
+            end: UtcMs((day_begin + to) * 1_000),
+            cause,
+            detail: String::new(),
+        };
+        let mut gaps = Vec::new();
+        let mut servers = BTreeMap::new();
+        let mut counts = BTreeMap::new();
+        for (leg, lacks) in legs {
+            let covered = Covered::of(&intervals, None, &bits(lacks), &[false; 3_600]);
+            let of_leg = ServerCounts {
+                posts: covered.covered * 300,
+                lines: covered.covered * 300,
+                ..ServerCounts::default()
+            };
+            counts.insert(leg.clone(), of_leg);
+            servers.insert(leg.clone(), covered);
+            for (from, to, cause) in lacks {
+                let (from, to) = within(*from, *to);
+                if from < to {
+                    gaps.push(gap(leg.to_string(), Vec::new(), from, to, *cause));
+                }
+            }
+        }
+        // of partition 12 everybody lacks the same
+        let of_12 = Lacks::from([(60_000, 60_090, Cause::Refused)]);
+        let (from, to) = within(60_000, 60_090);
+        if from < to {
+            let partitions = vec![Partition::new(12).unwrap()];
+            gaps.push(gap(UNION.to_owned(), partitions, from, to, Cause::Refused));
+        }
+        HourSaid {
+            hour,
+            program: "twinstream/0.1.0".to_owned(),
+            stream: "firehose".to_owned(),
+            timezone: "UTC".to_owned(),
+            counts: Counts {
+                servers: counts,
+                total: TotalCounts {
+                    posts: 20 * 3_600 * 300,
+                    ..TotalCounts::default()
+                },
+            },
+            outputs: Vec::new(),
+            minutes: Minutes::default(),
+            coverage: Coverage {
+                servers,
+                union: Covered::of(&intervals, None, &bits(&of_12), &[false; 3_600]),
+                began: None,
+            },
+            intervals,
+            gaps,
+            rules: None,
+            estimate: None,
+            backfills: Vec::new(),
+            residues: Vec::new(),
+            conflicts: Conflicts::default(),
+            redactions: BTreeMap::new(),
+            deletions: BTreeMap::new(),
+        }
+    }
+
+    /// A day of four servers with twenty partitions each: server 2 is down in the morning, partition 12 is refused everywhere, and
+    /// legs of server 3 have trouble of their own.
+    fn eighty_legs() -> Statement {
+        let day: Day = "2026-11-23".parse().unwrap();
+        let mut legs: BTreeMap<Leg, Lacks> = BTreeMap::new();
+        for server in ["1", "2", "3", "4"] {
+            for partition in (1..=20).filter_map(Partition::new) {
+                let number = i64::from(partition.number());
+                let mut lacks = Lacks::new();
+                if server == "2" {
+                    lacks.push((18_600 + number % 2, 41_100 - number % 2, Cause::NotRunning));
+                }
+                if number == 12 {
+                    lacks.push((60_000, 60_090, Cause::Refused));
+                }
+                if server == "3" && number % 2 == 0 {
+                    lacks.push((70_000 + 200 * number, 70_035 + 200 * number, Cause::Stall));
+                }
+                let leg = Leg {
+                    server: server.parse().unwrap(),
+                    partition: Some(partition),
+                };
+                legs.insert(leg, lacks);
+            }
+        }
+        let hours = day.hours();
+        let begin = Zone::named("UTC").unwrap().intervals(Hour(day.0 * 24))[0]
+            .begin
+            .second();
+        let said = DaySaid {
+            hours: hours.map(|of| hour(of, begin, &legs)).collect(),
+            revisions: Vec::new(),
+        };
+        Statement::of(day, said).unwrap()
+    }
+
+    #[test]
+    fn legs_that_lack_the_same_stand_together_and_whole_ones_in_a_sentence() {
+        let statement = eighty_legs();
+        assert_eq!((servers(&statement), statement.servers.len()), (4, 80));
+        let (told, others) = worth_telling(&statement, 20);
+        let names: Vec<String> = told.iter().map(Alike::name).collect();
+        assert_eq!(names[..3], ["1.12", "2.01-2.11, 2.13-2.20", "2.12"]);
+        assert_eq!(names.len(), 3 + 10 + 1, "{names:?}");
+        let whole = "48 legs have every second: 1.01-1.11, 1.13-1.20, 3.01, 3.03, ";
+        assert!(others.unwrap().starts_with(whole));
+        let (told, others) = worth_telling(&statement, 2);
+        assert_eq!(told.len(), 2, "those that lack the most");
+        assert!(others.unwrap().contains("12 legs lack no more than these"));
+    }
+
+    #[test]
+    fn a_day_of_eighty_legs_is_read_on_some_pages() {
+        let statement = eighty_legs();
+        let text = certificate::text(&statement);
+        let svg = picture::svg(&statement);
+        let readme = readme::text(&statement);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.len() < 200, "{} lines", lines.len());
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= 100),
+            "{text}"
+        );
+        for part in [
+            "Each of the legs 2.01-2.11, 2.13-2.20 lacks 22,498 seconds in 1 gap",
+            "together                  86,310",
+            "server 2    20      0",
+            "12               90 s        4  2: 22,590 s; 3: 125 s; 1: 90 s; 1 more",
+            "13                0 s        4  2: 22,498 s",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(svg.contains("2: 19 legs") && svg.contains("48 legs have every second"));
+        let readme = readme::text(&statement);
+        assert!(
+            readme.contains("as 4 servers received them") && readme.lines().count() < 150,
+            "{readme}"
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! What `check` says of what a token may do at X: which stream, how many connections, backfill; and what `rules push` says where X
+//! spells a rule otherwise than it was written.
+
+use super::*;
+use crate::support::api::Api;
+
+/// The first server's configuration, with these lines in `[x]`.
+fn configure(site: &Site, urls: &[String], x: &str) {
+    site.configure(urls);
+    let text = fs::read_to_string(site.path("server1.toml")).unwrap();
+    fs::write(
+        site.path("server1.toml"),
+        text.replace("[x]\n", &format!("[x]\n{x}\n")),
+    )
+    .unwrap();
+}
+
+/// What is found at a door: its state, what is said, and how to mend it.
+fn check(site: &Site, exit: i32) -> impl Fn(&str) -> String {
+    let output = site
+        .program(None)
+        .arg("--config")
+        .arg(site.path("server1.toml"))
+        .args(["--server", "1", "check", "--json"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(exit), "{output:?} {said}");
+    let found: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    move |door| {
+        let one = found.iter().rfind(|one| one["door"] == door);
+        assert!(one.is_some(), "no {door} in {found:?}");
+        let one = one.unwrap();
+        let text = |key: &str| one[key].as_str().unwrap_or("").to_owned();
+        [text("state"), text("what"), text("hint")].join(" | ")
+    }
+}
+
+#[track_caller]
+fn check_said(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "no {part:?} in {said:?}");
+    }
+}
+
+#[test]
+fn check_says_which_stream_how_many_connections_and_backfill_a_token_may_have() {
+    let site = Site::new();
+    let lockout = "[[fault]]\nat = \"0s\"\nfor = \"24h\"\nkind = \"lockout\"\npartition = 3\n";
+    let args = ["--max-connections", "1", "--streams", "sample10,firehose"];
+    let (api, urls) = site.simulate(&args, lockout);
+    configure(&site, &urls, "stream = \"sample10\"");
+    let door = check(&site, 0);
+    check_said(&door("token"), &["ok", "sample10 opens"]);
+    check_said(&door("backfill"), &["ok", "granted"]);
+    check_said(&door("requests"), &["ok", "50 in 15 minutes", "49 left"]);
+    check_said(&door("connections"), &["ok", "2 are open at once"]);
+    configure(&site, &urls, "stream = \"firehose\"\npartitions = \"1-5\"");
+    let door = check(&site, 1);
+    let refused = [
+        "fail",
+        "with 2 open, partition 3 is refused (429)",
+        "contract",
+    ];
+    check_said(&door("connections"), &refused);
+    // each partition has one place, and it is free again
+    configure(&site, &urls, "stream = \"firehose\"\npartitions = \"1-2\"");
+    check_said(&check(&site, 0)("connections"), &["ok", "2 are open"]);
+    configure(&site, &urls, "stream = \"sample\"");
+    let forbidden = [
+        "fail",
+        "(403)",
+        "stream sample;",
+        "sample10, firehose",
+        "pay-per-use",
+    ];
+    check_said(&check(&site, 1)("token"), &forbidden);
+    drop(api);
+
+    let args = [
+        "--no-backfill-right",
+        "--max-requests",
+        "6",
+        "--streams",
+        "sample,firehose",
+    ];
+    let (_api, urls) = site.simulate(&args, "");
+    configure(&site, &urls, "stream = \"sample\"");
+    let door = check(&site, 0);
+    check_said(&door("token"), &["ok", "sample opens"]);
+    check_said(&door("backfill"), &["warn", "not granted"]);
+    check_said(&door("connections"), &["ok", "one is open", "2 at once"]);
+    configure(&site, &urls, "stream = \"firehose\"\nbackfill = false");
+    let door = check(&site, 0);
+    check_said(&door("connections"), &["warn", "19 more would use up"]);
+    check_said(&door("backfill"), &["ok", "not asked for"]);
+    for _ in 0..3 {
+        drop(check(&site, 0));
+    }
+    check_said(
+        &check(&site, 0)("token"),
+        &["warn", "as often as X lets it", "after 2026-11-23T"],
+    );
+}
+
+#[test]
+fn rules_that_x_tells_otherwise_are_said_and_spaces_make_no_difference() {
+    const NONE: &str = r#"{"meta":{"sent":"2026-11-23T14:00:00.000Z","result_count":0}}"#;
+    const ADDED: &str =
+        r#"{"data":[{"id":"1","value":"cats"}],"meta":{"summary":{"created":1,"not_created":0}}}"#;
+    const SPACES: &str =
+        r#"{"data":[{"id":"1","value":" cats  lang:en"}],"meta":{"result_count":1}}"#;
+    const OTHERWISE: &str =
+        r#"{"data":[{"id":"1","value":"CATS lang:en"}],"meta":{"result_count":1}}"#;
+    let site = Site::new();
+    let pushes = [
+        (SPACES, 0, "added"),
+        (OTHERWISE, 5, "tells others than it was given"),
+    ];
+    for (told, exit, says) in pushes {
+        let api = Api::start(move |nth, peer| {
+            let (status, body) = [(200, NONE), (201, ADDED), (200, told)][nth];
+            let len = body.len();
+            peer.raw(format!(
+                "HTTP/1.1 {status} Yes\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {len}\r\n\r\n{body}"
+            ))?;
+            peer.hold()
+        });
+        let url = format!("http://127.0.0.1:{}", api.port);
+        let x = "stream = \"filtered\"\nrules = [{ value = \"cats lang:en\" }]";
+        configure(&site, &[url], x);
+        let output = site
+            .program(None)
+            .arg("--config")
+            .arg(site.path("server1.toml"))
+            .args(["--server", "1", "rules", "push"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(exit), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+}
