@@ -82,6 +82,7 @@ class Bench:
     def __init__(self, arguments):
         self.runs = arguments.runs
         self.posts = arguments.posts
+        self.times = arguments.times
         self.work = pathlib.Path(arguments.work).resolve()
         self.work.mkdir(parents=True, exist_ok=True)
 
@@ -91,7 +92,7 @@ class Bench:
         """The reference hour, or one of another size or source."""
         posts = posts or self.posts
         flags = ["--all-fields"] * all_fields + ["--all-collections"] * all_collections
-        spool = self.work / f"spool-{posts}{'-bluesky' * (source != 'x')}{''.join(flags)}"
+        spool = self.work / f"spool-{posts}{f'-{source}' * (source != 'x')}{''.join(flags)}"
         if not (spool / "made").exists():
             fresh(spool)
             command = [TOOL, "make", "--spool", spool / "spool", "--posts", str(posts), "--source", source]
@@ -212,22 +213,29 @@ class Bench:
             per_post = large.cpu / many / (small.cpu / few)
             ratio("cpu per post, ten times as many / one", per_post, "<= 1.15", per_post <= 1.15)
 
-    def hundredfold(self):
-        print("memory and CPU of an hour a hundred times as large, one run (40 GB more in the work folder)")
-        posts = 100 * self.posts
+    def hundredfold(self, source="x"):
+        print(f"memory and CPU of an hour {self.times} times as large, one run (40 GB more in the work folder for 100)")
+        posts = self.times * self.posts
         runs = []
         try:
-            for count in (self.posts, posts):
-                run, _ = self.merge("stored", posts=count, parquet=True)
-                show(f"{count:,} posts, stored, Parquet", run)
-                runs.append(run)
+            for count, of in ((self.posts, "x"), (posts, source)):
+                run, vault = self.merge("stored", posts=count, parquet=True, source=of)
+                manifest = json.loads((vault / f"{HOUR}_manifest.json").read_text())
+                merged = manifest["counts"]["total"]["posts"]
+                legs = len(manifest["counts"]["servers"])
+                show(f"{merged:,} posts of {legs} connections, stored, Parquet", run)
+                runs.append((run, merged))
         finally:
-            for folder in (f"spool-{posts}", "merged"):
+            for folder in (f"spool-{posts}{f'-{source}' * (source != 'x')}", "merged"):
                 shutil.rmtree(self.work / folder, ignore_errors=True)
-        small, large = runs
+        (small, few), (large, many) = runs
         ratio("memory, MiB", large.rss_mib, "<= 1.3 x 300", large.rss_mib <= 390)
-        per_post = large.cpu / 100 / small.cpu
-        ratio("cpu per post, a hundred times as many / one", per_post, "-", True)
+        per_post = large.cpu / many / (small.cpu / few)
+        ratio(f"cpu per post, {self.times} times as many / one", per_post, "<= 1.15", per_post <= 1.15)
+
+    def partitions(self):
+        print("the firehose's hour: two servers, twenty partitions each")
+        self.hundredfold("firehose")
 
     # ---- the collector
 
@@ -497,14 +505,15 @@ def flatten(line, url):
 
 WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "legs", "memory", "bluesky", "bluesky_collector", "bluesky_rate"]
 # much time or space: only if it is asked for
-LONG_WHATS = ["hundredfold", "bluesky_backlog", "kept"]
+LONG_WHATS = ["hundredfold", "partitions", "bluesky_backlog", "kept"]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
-    parser.add_argument("what", nargs="*", choices=[*WHATS, *LONG_WHATS, []], help="which rows of the table (all but hundredfold, bluesky_backlog and kept)")
+    parser.add_argument("what", nargs="*", choices=[*WHATS, *LONG_WHATS, []], help="which rows of the table (all but hundredfold, partitions, bluesky_backlog and kept)")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--posts", type=int, default=183_000, help="posts of the reference hour")
+    parser.add_argument("--times", type=int, default=100, help="how many times as large the hour of hundredfold and partitions is")
     parser.add_argument("--work", default=ROOT / "target/bench", help="where everything is made")
     arguments = parser.parse_args()
     whats = arguments.what or WHATS
@@ -513,7 +522,7 @@ def main():
         return getattr(Bench(arguments), whats[0])()
     for what in whats:
         # a process for each: the kernel counts the memory of whoever starts a program as the program's
-        options = ["--runs", str(arguments.runs), "--posts", str(arguments.posts), "--work", str(arguments.work)]
+        options = ["--runs", str(arguments.runs), "--posts", str(arguments.posts), "--times", str(arguments.times), "--work", str(arguments.work)]
         ended = subprocess.run([sys.executable, __file__, what, *options])
         if ended.returncode:
             sys.exit(ended.returncode)

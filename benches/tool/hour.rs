@@ -26,6 +26,9 @@ use super::{Failure, stream};
 /// 2026-11-23T18:00Z: at that hour the simulated stream has its mean rate.
 const BEGIN: Minute = Minute(29_924_280);
 
+/// Partitions of the firehose.
+const PARTITIONS: u64 = 20;
+
 /// From the relay to an instance of Jetstream.
 const LAG_US: i64 = 100_000;
 
@@ -47,7 +50,7 @@ pub(super) struct Make {
     /// All public fields and expansions, not only those of the columns
     #[arg(long)]
     all_fields: bool,
-    /// x or bluesky
+    /// x, firehose (in twenty partitions) or bluesky
     #[arg(long, value_parser = stream, default_value = "x")]
     source: Stream,
     /// Of Bluesky, all collections and not only posts
@@ -61,9 +64,11 @@ type Delivery = (UtcMs, u64, Vec<u8>);
 /// What makes the deliveries of a second.
 type Feed = Box<dyn Fn(i64) -> Vec<Delivery>>;
 
-/// What happens to the posts on their way to one server.
+/// What happens to the posts on their way to one leg of a server.
 struct Server {
     number: u64,
+    /// Of a stream that comes in partitions, which one it gets.
+    partition: Option<u64>,
     /// Of a stream that several endpoints serve, the one whose lines it stores.
     endpoint: Option<String>,
     writer: Writer,
@@ -78,8 +83,15 @@ impl Make {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         disk.make_folder(&self.spool)?;
         let mut servers = Vec::new();
+        let partitions: Vec<Option<u64>> = match self.source.word {
+            "firehose" => (1..=PARTITIONS).map(Some).collect(),
+            _ => vec![None],
+        };
         for number in 1..=self.servers {
-            servers.push(Server::new(&disk, &self.spool, self.source, number)?);
+            for partition in &partitions {
+                let leg = (number, *partition);
+                servers.push(Server::new(&disk, &self.spool, self.source, leg)?);
+            }
         }
         let feed = match self.source.word {
             "bluesky" => self.bluesky(),
@@ -153,9 +165,13 @@ impl Server {
         disk: &Arc<dyn Disk>,
         spool: &Path,
         stream: Stream,
-        number: u64,
+        (number, partition): (u64, Option<u64>),
     ) -> Result<Self, Failure> {
-        let id: Leg = number.to_string().parse()?;
+        let id = match partition {
+            None => number.to_string(),
+            Some(partition) => format!("{number}.{partition:02}"),
+        };
+        let id: Leg = id.parse()?;
         let id_of_run = RunId(u32::try_from(number)?);
         let run = Run {
             number: 1,
@@ -176,6 +192,7 @@ impl Server {
         let endpoint = (stream.word == "bluesky").then(|| format!("wss://{number}.example.org"));
         Ok(Self {
             number,
+            partition,
             endpoint,
             writer,
             stored: Vec::new(),
@@ -198,7 +215,11 @@ impl Server {
         }
         self.stored.clear();
         let (mut first, mut last) = (None, at);
-        for (deliver, id, line) in posts {
+        let is_mine = |id: u64| {
+            let dealt = mix(id ^ u64::MAX) % PARTITIONS + 1;
+            self.partition.is_none_or(|mine| mine == dealt)
+        };
+        for (deliver, id, line) in posts.iter().filter(|(_, id, _)| is_mine(*id)) {
             let chance = mix(*id ^ (self.number << 56)) % 10_000;
             let arrives = self.number * 100 <= chance && !self.outage.contains(&of_hour);
             let copies = if 9_900 <= chance { 2 } else { 1 };

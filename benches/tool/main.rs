@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "it talks to the script that runs it")]
 
 use clap::Parser;
-use twinstream::source::{BLUESKY, SAMPLE, Stream};
+use twinstream::source::{BLUESKY, FIREHOSE, SAMPLE, Stream};
 
 mod durable;
 mod hour;
@@ -27,8 +27,9 @@ enum Tool {
 fn stream(word: &str) -> Result<Stream, String> {
     match word {
         "x" => Ok(SAMPLE),
+        "firehose" => Ok(FIREHOSE),
         "bluesky" => Ok(BLUESKY),
-        _ => Err("x or bluesky".to_owned()),
+        _ => Err("x, firehose or bluesky".to_owned()),
     }
 }
 

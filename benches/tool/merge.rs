@@ -35,7 +35,7 @@ pub(super) struct MergeHour {
     xz: Xz,
     #[arg(long)]
     parquet: bool,
-    /// x or bluesky
+    /// x, firehose or bluesky
     #[arg(long, value_parser = stream, default_value = "x")]
     source: Stream,
 }

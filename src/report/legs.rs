@@ -129,7 +129,7 @@ pub(super) fn worth_telling(
     if 0 < beyond {
         let lack = plural(beyond as u64, "leg lacks", "legs lack");
         words.push(format!(
-            "{lack} less than these: the day's gaps.csv has all gaps."
+            "{lack} no more than these: the day's gaps.csv has all gaps."
         ));
     }
     let words = (!words.is_empty()).then(|| words.join(" "));
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
     use crate::{
         cover::{cause::Cause, seconds::Covered},
-        period::{Day, Hour, UtcMs, Zone},
+        period::{Day, Hour, Interval, UtcMs, Zone},
         report::{
             certificate, picture, readme,
             statement::{DaySaid, Statement},
@@ -308,54 +308,63 @@ mod tests {
     /// What a leg lacks: from and to, in seconds of the day, and why.
     type Lacks = Vec<(i64, i64, Cause)>;
 
-    fn hour(hour: Hour, day_begin: i64, legs: &BTreeMap<Leg, Lacks>) -> HourSaid {
-        let intervals = Zone::named("UTC").unwrap().intervals(hour);
-        let begin = intervals[0].begin.second() - day_begin;
+    /// Where an hour's part of something begins and ends.
+    fn within(begin: i64, (from, to): (i64, i64)) -> (i64, i64) {
         let of_hour = |second: i64| second.clamp(begin, begin + 3_600);
-        let within = |from: i64, to: i64| (of_hour(from), of_hour(to));
-        let bits = |lacks: &Lacks| -> Vec<bool> {
-            let mut bits = vec![true; 3_600];
-            for (from, to, _) in lacks {
-                let (from, to) = within(*from, *to);
-                let place = |second: i64| usize::try_from(second - begin).unwrap_or(0);
-                bits[place(from)..place(to)].fill(false);
-            }
-            bits
+        (of_hour(from), of_hour(to))
+    }
+
+    fn covered(intervals: &[Interval], begin: i64, lacks: &Lacks) -> Covered {
+        let mut bits = vec![true; 3_600];
+        for (from, to, _) in lacks {
+            let (from, to) = within(begin, (*from, *to));
+            let place = |second: i64| usize::try_from(second - begin).unwrap();
+            bits[place(from)..place(to)].fill(false);
+        }
+        Covered::of(intervals, None, &bits, &[false; 3_600])
+    }
+
+    fn gaps(
+        of: &str,
+        partition: Option<Partition>,
+        (day, begin): (i64, i64),
+        lacks: &Lacks,
+    ) -> Vec<Gap> {
+        let gap = |(from, to, cause): &(i64, i64, Cause)| {
+            let (from, to) = within(begin, (*from, *to));
+            (from < to).then(|| Gap {
+                server: of.to_owned(),
+                partitions: partition.into_iter().collect(),
+                begin: UtcMs((day + from) * 1_000),
+                end: UtcMs((day + to) * 1_000),
+                cause: *cause,
+                detail: String::new(),
+            })
         };
-        let gap = |server: String, partitions: Vec<Partition>, from: i64, to: i64, cause| Gap {
-            server,
-            partitions,
-            begin: UtcMs((day_begin + from) * 1_000),
-            end: UtcMs((day_begin + to) * 1_000),
-            cause,
-            detail: String::new(),
-        };
-        let mut gaps = Vec::new();
-        let mut servers = BTreeMap::new();
-        let mut counts = BTreeMap::new();
-        for (leg, lacks) in legs {
-            let covered = Covered::of(&intervals, None, &bits(lacks), &[false; 3_600]);
-            let of_leg = ServerCounts {
+        lacks.iter().filter_map(gap).collect()
+    }
+
+    fn hour(hour: Hour, day: i64, legs: &BTreeMap<Leg, Lacks>) -> HourSaid {
+        let intervals = Zone::named("UTC").unwrap().intervals(hour);
+        let begin = intervals[0].begin.second() - day;
+        let of_leg =
+            |(leg, lacks): (&Leg, &Lacks)| (leg.clone(), covered(&intervals, begin, lacks));
+        let servers: BTreeMap<Leg, Covered> = legs.iter().map(of_leg).collect();
+        let count = |(leg, covered): (&Leg, &Covered)| {
+            let counts = ServerCounts {
                 posts: covered.covered * 300,
                 lines: covered.covered * 300,
                 ..ServerCounts::default()
             };
-            counts.insert(leg.clone(), of_leg);
-            servers.insert(leg.clone(), covered);
-            for (from, to, cause) in lacks {
-                let (from, to) = within(*from, *to);
-                if from < to {
-                    gaps.push(gap(leg.to_string(), Vec::new(), from, to, *cause));
-                }
-            }
-        }
+            (leg.clone(), counts)
+        };
+        let counts = servers.iter().map(count).collect();
         // of partition 12 everybody lacks the same
         let of_12 = Lacks::from([(60_000, 60_090, Cause::Refused)]);
-        let (from, to) = within(60_000, 60_090);
-        if from < to {
-            let partitions = vec![Partition::new(12).unwrap()];
-            gaps.push(gap(UNION.to_owned(), partitions, from, to, Cause::Refused));
-        }
+        let of_leg =
+            |(leg, lacks): (&Leg, &Lacks)| gaps(&leg.to_string(), None, (day, begin), lacks);
+        let mut all: Vec<Gap> = legs.iter().flat_map(of_leg).collect();
+        all.extend(gaps(UNION, Partition::new(12), (day, begin), &of_12));
         HourSaid {
             hour,
             program: "twinstream/0.1.0".to_owned(),
@@ -372,11 +381,11 @@ mod tests {
             minutes: Minutes::default(),
             coverage: Coverage {
                 servers,
-                union: Covered::of(&intervals, None, &bits(&of_12), &[false; 3_600]),
+                union: covered(&intervals, begin, &of_12),
                 began: None,
             },
             intervals,
-            gaps,
+            gaps: all,
             rules: None,
             estimate: None,
             backfills: Vec::new(),
@@ -443,7 +452,6 @@ mod tests {
         let statement = eighty_legs();
         let text = certificate::text(&statement);
         let svg = picture::svg(&statement);
-        let readme = readme::text(&statement);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines.len() < 200, "{} lines", lines.len());
         assert!(

@@ -45,7 +45,7 @@ fn check_said(said: &str, parts: &[&str]) {
 
 #[test]
 fn check_says_which_stream_how_many_connections_and_backfill_a_token_may_have() {
-    let site = Site::new();
+    let site = Site::new(1);
     let lockout = "[[fault]]\nat = \"0s\"\nfor = \"24h\"\nkind = \"lockout\"\npartition = 3\n";
     let args = ["--max-connections", "1", "--streams", "sample10,firehose"];
     let (api, urls) = site.simulate(&args, lockout);
@@ -112,7 +112,7 @@ fn rules_that_x_tells_otherwise_are_said_and_spaces_make_no_difference() {
         r#"{"data":[{"id":"1","value":" cats  lang:en"}],"meta":{"result_count":1}}"#;
     const OTHERWISE: &str =
         r#"{"data":[{"id":"1","value":"CATS lang:en"}],"meta":{"result_count":1}}"#;
-    let site = Site::new();
+    let site = Site::new(1);
     let pushes = [
         (SPACES, 0, "added"),
         (OTHERWISE, 5, "tells others than it was given"),
