@@ -3,7 +3,7 @@
 use super::{
     doors_x,
     exit::Failure,
-    finding::{Finding, State, fail, failed, ok, warn},
+    finding::{Finding, State, clock, fail, failed, ok, warn},
     setup::{self, Setup},
     store, witness,
 };
@@ -33,9 +33,6 @@ use crate::{
     witness::run::Job,
     world::disk::RealDisk,
 };
-
-/// A clock that is off by more is an alarm of the service, too.
-const CLOCK_OFF_MAX_MS: i64 = 5_000;
 
 /// Whether the stream can be had here, and the clock.
 pub(super) fn stream(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
@@ -105,20 +102,6 @@ fn no_stream(endpoint: &str, why: &NoStream) -> Finding {
                 "name the endpoint's dictionary (docs/bluesky.md), or set bluesky.compress = false";
             fail("endpoint", what, hint)
         }
-    }
-}
-
-/// How far this machine's clock is ahead: of a header that has whole seconds, or an event, which both took their way.
-pub(super) fn clock(off_ms: i64) -> Finding {
-    let seconds = off_ms.div_euclid(1_000);
-    if off_ms.abs() <= CLOCK_OFF_MAX_MS {
-        ok("clock", format!("{seconds:+} s against the API's"))
-    } else {
-        warn(
-            "clock",
-            format!("{seconds:+} s against the API's"),
-            "let it follow a time server: apt install systemd-timesyncd",
-        )
     }
 }
 

@@ -1,8 +1,7 @@
 //! The doors of `check` at X: what the token may do (which stream, how many connections, backfill), and the rules in force.
 
 use super::{
-    doors::clock,
-    finding::{Finding, fail, failed, ok, warn},
+    finding::{Finding, clock, fail, failed, ok, warn},
     probe::{self, Answer},
     rules,
     setup::{self, Setup},

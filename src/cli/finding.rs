@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use super::exit::{Exit, Failure};
 
+/// A clock that is off by more is an alarm of the service, too.
+const CLOCK_OFF_MAX_MS: i64 = 5_000;
+
 /// How a door opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -66,5 +69,19 @@ pub(super) fn failed(door: &'static str, failure: Failure) -> Finding {
     Finding {
         unreachable,
         ..fail(door, failure.what, hint)
+    }
+}
+
+/// How far this machine's clock is ahead: of a header that has whole seconds, or an event, which both took their way.
+pub(super) fn clock(off_ms: i64) -> Finding {
+    let seconds = off_ms.div_euclid(1_000);
+    if off_ms.abs() <= CLOCK_OFF_MAX_MS {
+        ok("clock", format!("{seconds:+} s against the API's"))
+    } else {
+        warn(
+            "clock",
+            format!("{seconds:+} s against the API's"),
+            "let it follow a time server: apt install systemd-timesyncd",
+        )
     }
 }

@@ -300,7 +300,7 @@ mod tests {
             statement::{DaySaid, Statement},
         },
         vault::{
-            day::HourSaid,
+            hour_said::HourSaid,
             manifest::{Conflicts, Counts, Coverage, Minutes, ServerCounts, TotalCounts},
         },
     };
