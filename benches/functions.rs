@@ -3,6 +3,9 @@
 //! What has no door to the outside (the framer, the gzip decoder) is measured within the whole
 //! collector: `scripts/bench collector`.
 
+#[path = "tool/stored.rs"]
+mod stored;
+
 use std::hint::black_box;
 
 use divan::{Bencher, counter::BytesCount};
@@ -21,10 +24,12 @@ use twinstream::{
     vault::{
         csv,
         deleted::Deleted,
-        xz::{Effort, XzWriter},
+        xz::{Compress, Effort, XzWriter},
     },
     world::disk::RealDisk,
 };
+
+use stored::Stored;
 
 fn main() {
     divan::main();
@@ -182,11 +187,11 @@ fn dedupe_two_servers(bencher: Bencher) {
 
 #[divan::bench(args = ["stored", "fast", "balanced", "small"], sample_count = 3, sample_size = 1)]
 fn xz(bencher: Bencher, effort: &str) {
-    let effort = match effort {
-        "stored" => Effort::Stored,
-        "fast" => Effort::Fast,
-        "balanced" => Effort::Balanced,
-        _ => Effort::Small,
+    let effort: &dyn Compress = match effort {
+        "stored" => &Stored,
+        "fast" => &Effort::Fast,
+        "balanced" => &Effort::Balanced,
+        _ => &Effort::Small,
     };
     let rows = rows();
     let folder = tempfile::tempdir().expect("a scratch folder");

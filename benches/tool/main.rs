@@ -9,6 +9,7 @@ use twinstream::source::{BLUESKY, FIREHOSE, SAMPLE, Stream};
 mod durable;
 mod hour;
 mod merge;
+mod stored;
 
 /// Whatever goes wrong ends the benchmark.
 type Failure = Box<dyn std::error::Error + Send + Sync>;

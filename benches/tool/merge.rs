@@ -10,14 +10,18 @@ use twinstream::{
     period::{Hour, Zone},
     place::{decide::Asks, door::Door, segments::Elsewhere},
     source::Stream,
-    vault::{commit::Here, identity},
+    vault::{
+        commit::Here,
+        identity,
+        xz::{Compress, Effort},
+    },
     world::{
         clock::Clock,
         disk::{Disk as _, RealDisk},
     },
 };
 
-use super::{Failure, stream};
+use super::{Failure, stored::Stored, stream};
 
 #[derive(Args)]
 pub(super) struct MergeHour {
@@ -32,7 +36,7 @@ pub(super) struct MergeHour {
     threads: usize,
     /// balanced, fast, small, or stored: not compressed
     #[arg(long, value_parser = effort)]
-    xz: Xz,
+    xz: &'static dyn Compress,
     #[arg(long)]
     parquet: bool,
     /// x, firehose or bluesky
@@ -40,12 +44,12 @@ pub(super) struct MergeHour {
     source: Stream,
 }
 
-fn effort(word: &str) -> Result<Xz, String> {
+fn effort(word: &str) -> Result<&'static dyn Compress, String> {
     match word {
-        "balanced" => Ok(Xz::Balanced),
-        "fast" => Ok(Xz::Fast),
-        "small" => Ok(Xz::Small),
-        "stored" => Ok(Xz::Stored),
+        "balanced" => Ok(&Effort::Balanced),
+        "fast" => Ok(&Effort::Fast),
+        "small" => Ok(&Effort::Small),
+        "stored" => Ok(&Stored),
         _ => Err("balanced, fast, small or stored".to_owned()),
     }
 }
@@ -57,7 +61,7 @@ impl MergeHour {
             timezone: Zone::named("UTC")?,
             settle: Duration::from_mins(10),
             parquet: self.parquet,
-            xz: self.xz,
+            xz: Xz::Balanced,
             keep_raw: None,
             orphans: Duration::from_hours(48),
             keep_superseded: Duration::from_hours(7 * 24),
@@ -78,6 +82,7 @@ impl MergeHour {
             honour: Honour::Never,
             asked: &BTreeSet::from([self.hour]),
             share: None,
+            compress: self.xz,
             threads: self.threads,
             unit_bytes: UNIT_BYTES,
             now: Clock::system().now(),

@@ -6,7 +6,7 @@ use super::{
     exit::{Exit, Failure},
     global::Global,
     merge_store,
-    merging::{Fetch, Hook, failure, fetch, receive, tell_outcome},
+    merging::{self, Fetch, Hook, failure, fetch, receive, tell_outcome},
     output, progress,
     setup::{self, Setup},
 };
@@ -124,6 +124,7 @@ impl Primary {
             },
             asked,
             share: None,
+            compress: merging::effort(settings.merge.xz),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             unit_bytes: UNIT_BYTES,
             now: self.setup.clock.now(),

@@ -128,6 +128,7 @@ pub(super) fn with<T>(
         honour: Honour::Never,
         asked: &nobody,
         share: None,
+        compress: merging::effort(settings.merge.xz),
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         unit_bytes: UNIT_BYTES,
         now: setup.clock.now(),

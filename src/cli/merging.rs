@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     alarm::Kind,
-    config::address::Target,
+    config::{address::Target, settings::Xz},
     deliver::{
         fetch::{self, Fetched},
         receive::{self, Received},
@@ -25,7 +25,7 @@ use crate::{
     },
     segment::name::ServerId,
     text::plural,
-    vault::{identity::IdentityError, layout},
+    vault::{identity::IdentityError, layout, xz::Effort},
     world::{
         disk::RealDisk,
         hook::{self, HookError},
@@ -34,6 +34,15 @@ use crate::{
 
 /// How long `after_hour` may take for one hour.
 const HOOK_MAX: Duration = Duration::from_mins(10);
+
+/// How hard `merge.xz` says to compress.
+pub(super) const fn effort(xz: Xz) -> &'static Effort {
+    match xz {
+        Xz::Balanced => &Effort::Balanced,
+        Xz::Fast => &Effort::Fast,
+        Xz::Small => &Effort::Small,
+    }
+}
 
 /// `[hook] after_hour`, with the manifest's path. What becomes of it is told and changes nothing.
 pub(super) struct Hook<'a> {

@@ -348,9 +348,6 @@ pub enum Xz {
     Fast,
     /// Smallest.
     Small,
-    /// Not at all. No word in a config file leads here: it is for the benchmarks, which measure
-    /// with it what a merge costs beside its compression.
-    Stored,
 }
 
 /// `[mail]`

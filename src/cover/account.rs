@@ -204,7 +204,7 @@ pub fn account(given: &Given<'_>) -> Account {
             }
         }
     }
-    Account {
+    let account = Account {
         servers,
         union: union(given.intervals, begins, &parts, &any),
         began,
@@ -212,6 +212,35 @@ pub fn account(given: &Given<'_>) -> Account {
         both: (parts.iter().enumerate())
             .map(|(number, of)| both(given, number, (&seconds, &of.views)))
             .collect(),
+    };
+    account.assert_whole(given.servers, &seconds);
+    account
+}
+
+impl Account {
+    /// Each second that counts is covered or in one gap, for every leg and for the union. Of an hour for which that does
+    /// not hold nothing may be said at all.
+    fn assert_whole(&self, legs: &[Leg], seconds: &[i64]) {
+        let before = |at: UtcMs| seconds.partition_point(|second| *second < at.second());
+        let legs = legs.iter().map(Leg::to_string).zip(&self.servers);
+        for (name, covered) in legs.chain([(UNION.to_owned(), &self.union)]) {
+            let mut missing = 0;
+            let mut end = 0;
+            for gap in self.gaps.iter().filter(|gap| gap.server == name) {
+                let (first, after) = (before(gap.begin), before(gap.end));
+                assert!(
+                    end <= first && first < after,
+                    "gaps of {name} overlap, or one is empty: {gap:?}"
+                );
+                missing += after - first;
+                end = after;
+            }
+            assert_eq!(
+                covered.covered + missing as u64,
+                covered.seconds,
+                "what {name} has and what it lacks are not all seconds that count"
+            );
+        }
     }
 }
 

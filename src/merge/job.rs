@@ -30,6 +30,7 @@ use crate::{
         identity::IdentityError,
         ledger::LedgerError,
         redactions::{Redactions, RedactionsError},
+        xz::Compress,
     },
     world::disk::Disk,
 };
@@ -61,6 +62,8 @@ pub struct Job<'a> {
     pub asked: &'a BTreeSet<Hour>,
     /// Which of the hours that are due are this merge's.
     pub share: Option<Share>,
+    /// How files are compressed.
+    pub compress: &'a dyn Compress,
     /// How many threads may work.
     pub threads: usize,
     /// Bytes of lines that make a unit of work.

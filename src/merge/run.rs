@@ -13,7 +13,6 @@ use super::{
     retention::Needs,
 };
 use crate::{
-    config::settings::Xz,
     period::Hour,
     segment::name::SegmentName,
     text::plural,
@@ -25,7 +24,6 @@ use crate::{
         ledger::Ledger,
         manifest::{self, History, Inputs, Manifest},
         redactions::Redactions,
-        xz::Effort,
     },
 };
 
@@ -116,7 +114,7 @@ impl Job<'_> {
             commits: self.commits,
             scratch: &scratch,
             zone: &self.settings.timezone,
-            effort: effort(self.settings.xz),
+            compress: self.compress,
             parquet: self.settings.parquet,
             threads: self.threads,
             unit_bytes: self.unit_bytes,
@@ -374,13 +372,4 @@ fn shrinks(missing: &[String]) -> String {
         shown.join(", "),
         if SHOWN < missing.len() { ", …" } else { "" }
     )
-}
-
-const fn effort(xz: Xz) -> Effort {
-    match xz {
-        Xz::Balanced => Effort::Balanced,
-        Xz::Fast => Effort::Fast,
-        Xz::Small => Effort::Small,
-        Xz::Stored => Effort::Stored,
-    }
 }

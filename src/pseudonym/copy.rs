@@ -190,7 +190,7 @@ impl Job<'_> {
             let (name, head) = (format!("{hour}_{what}.csv.xz"), columns.join(",") + "\n");
             let path = folder.join(&name);
             let write = || {
-                let mut to = XzWriter::create(self.disk, &path, Effort::Balanced, 1)?;
+                let mut to = XzWriter::create(self.disk, &path, &Effort::Balanced, 1)?;
                 to.write_all(head.as_bytes())?;
                 for row in &rows {
                     to.write_all(row)?;

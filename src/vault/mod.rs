@@ -46,7 +46,6 @@ pub mod records;
 pub mod redactions;
 /// The day's report.
 pub mod report;
-mod stored;
 /// Stamps of the ledger by an authority.
 pub mod witness;
 /// Files compressed with xz, hashed as they are written and as they are read.

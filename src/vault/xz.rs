@@ -4,6 +4,7 @@
 //! many threads there are. The options are LZMA2's, chosen by measurement; any xz reader reads the files.
 
 use std::{
+    fmt,
     io::{self, Read, Write},
     panic::resume_unwind,
     path::Path,
@@ -11,9 +12,12 @@ use std::{
     thread::JoinHandle,
 };
 
-use liblzma::stream::{Check, Filters, LzmaOptions, MtStreamBuilder, Stream};
+use liblzma::{
+    stream::{Check, Filters, LzmaOptions, MtStreamBuilder, Stream},
+    write::XzEncoder,
+};
 
-use super::{manifest::Output, stored::Stored};
+use super::manifest::Output;
 use crate::{
     segment::seal::{Digest, Digester},
     world::disk::{self, Disk, DiskFile},
@@ -28,9 +32,18 @@ pub enum Effort {
     Fast,
     /// Smallest.
     Small,
-    /// No compression, in files that every xz reader reads. No setting leads here: it is how the
-    /// benchmarks measure all the rest of a merge.
-    Stored,
+}
+
+/// How files of the vault become .xz files.
+pub trait Compress: fmt::Debug + Sync {
+    /// Begins one.
+    fn begin(&self, file: Hashed, threads: u32) -> io::Result<Box<dyn Compressing>>;
+}
+
+/// A .xz file that takes content in.
+pub trait Compressing: Write + Send {
+    /// Writes what is still to be written, and gives the file back.
+    fn end(self: Box<Self>) -> io::Result<Hashed>;
 }
 
 /// Options of LZMA2, and the size of the blocks that are compressed independently.
@@ -43,10 +56,10 @@ struct Options {
 }
 
 impl Effort {
-    /// `None` for what is only stored. Text in many scripts wants 4 literal context bits and no position bits; the dictionary's
-    /// cache misses are what costs time.
-    const fn options(self) -> Option<Options> {
-        Some(match self {
+    /// Text in many scripts wants 4 literal context bits and no position bits; the dictionary's cache misses are what costs
+    /// time.
+    const fn options(self) -> Options {
+        match self {
             Self::Balanced => Options {
                 preset: 6,
                 dict_bytes: 1 << 20,
@@ -68,8 +81,20 @@ impl Effort {
                 depth: 0,
                 block_bytes: 96 << 20,
             },
-            Self::Stored => return None,
-        })
+        }
+    }
+}
+
+impl Compress for Effort {
+    fn begin(&self, file: Hashed, threads: u32) -> io::Result<Box<dyn Compressing>> {
+        let stream = self.options().encoder(threads)?;
+        Ok(Box::new(XzEncoder::new_stream(file, stream)))
+    }
+}
+
+impl Compressing for XzEncoder<Hashed> {
+    fn end(self: Box<Self>) -> io::Result<Hashed> {
+        self.finish()
     }
 }
 
@@ -95,7 +120,7 @@ impl Options {
 const SYNC_BYTES: u64 = 16 << 20;
 
 /// A file's bytes on their way to the disk, hashed.
-pub(super) struct Hashed {
+pub struct Hashed {
     file: Box<dyn DiskFile>,
     digester: Digester,
     /// Bytes of which a sync knows that has begun.
@@ -159,28 +184,21 @@ impl Write for Hashed {
 
 /// A file that is being compressed.
 pub struct XzWriter {
-    encoder: Encoder,
+    encoder: Box<dyn Compressing>,
     content: Digester,
-}
-
-enum Encoder {
-    Lzma(liblzma::write::XzEncoder<Hashed>),
-    Stored(Stored<Hashed>),
 }
 
 impl XzWriter {
     /// Makes a new file. A file of that name left by an earlier attempt is replaced.
-    pub fn create(disk: &dyn Disk, path: &Path, effort: Effort, threads: u32) -> io::Result<Self> {
+    pub fn create(
+        disk: &dyn Disk,
+        path: &Path,
+        compress: &dyn Compress,
+        threads: u32,
+    ) -> io::Result<Self> {
         let file = Hashed::create(disk, path)?;
-        let encoder = match effort.options() {
-            Some(options) => {
-                let stream = options.encoder(threads)?;
-                Encoder::Lzma(liblzma::write::XzEncoder::new_stream(file, stream))
-            }
-            None => Encoder::Stored(Stored::begin(file)?),
-        };
         Ok(Self {
-            encoder,
+            encoder: compress.begin(file, threads)?,
             content: Digester::default(),
         })
     }
@@ -188,18 +206,12 @@ impl XzWriter {
     /// Takes content in.
     pub fn write_all(&mut self, content: &[u8]) -> io::Result<()> {
         self.content.update(content);
-        match &mut self.encoder {
-            Encoder::Lzma(encoder) => encoder.write_all(content),
-            Encoder::Stored(encoder) => encoder.write_all(content),
-        }
+        self.encoder.write_all(content)
     }
 
     /// Ends the file durably: what is in it, under the name that it will have.
     pub fn finish(self, name: String, header_lines: u64) -> io::Result<Output> {
-        let file = match self.encoder {
-            Encoder::Lzma(encoder) => encoder.finish()?,
-            Encoder::Stored(encoder) => encoder.finish()?,
-        };
+        let file = self.encoder.end()?;
         let (file, content) = (file.finish()?, self.content.finish());
         Ok(output(name, &file, &content, header_lines))
     }
@@ -408,10 +420,10 @@ mod tests {
         for n in 0..1_500_000_u64 {
             writeln!(text, "{:012}", n / 9 % 7_919).unwrap();
         }
-        for effort in [Effort::Balanced, Effort::Fast, Effort::Stored] {
+        for effort in [Effort::Balanced, Effort::Fast] {
             let write = |threads| {
                 let path = folder.path().join(format!("{threads}.xz"));
-                let mut file = XzWriter::create(&RealDisk, &path, effort, threads).unwrap();
+                let mut file = XzWriter::create(&RealDisk, &path, &effort, threads).unwrap();
                 for piece in text
                     .as_bytes()
                     .chunks(1_000 * usize::try_from(threads).unwrap())

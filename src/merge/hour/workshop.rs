@@ -17,7 +17,7 @@ use crate::{
         deleted::Deleted,
         layout::Kind,
         manifest::Output,
-        xz::{Effort, XzWriter},
+        xz::{Compress, XzWriter},
     },
 };
 
@@ -36,8 +36,8 @@ pub struct Workshop<'a> {
     pub scratch: &'a Path,
     /// The vault's zone.
     pub zone: &'a Zone,
-    /// How hard to compress.
-    pub effort: Effort,
+    /// How files are compressed.
+    pub compress: &'a dyn Compress,
     /// Where its hours are committed.
     pub commits: &'a dyn Commits,
     /// Whether `posts.parquet` is wanted.
@@ -102,7 +102,7 @@ impl Workshop<'_> {
         };
         let threads = u32::try_from(threads).unwrap_or(1);
         let disk = self.indexes.disk;
-        let file = XzWriter::create(disk, &path, self.effort, threads).map_err(at(&path))?;
+        let file = XzWriter::create(disk, &path, self.compress, threads).map_err(at(&path))?;
         Ok(Sheet { path, kind, file })
     }
 }

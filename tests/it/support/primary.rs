@@ -25,7 +25,7 @@ use twinstream::{
     },
     segment::acks::{self, Ack},
     source::{SAMPLE, Sources, Stream},
-    vault::{commit::Here, identity, manifest::Manifest},
+    vault::{commit::Here, identity, manifest::Manifest, xz::Effort},
     verify::{found::Found, hour, survey, together},
     world::disk::{Disk, RealDisk},
 };
@@ -146,6 +146,7 @@ impl Site {
             servers: &self.servers,
             asked: &asked,
             share: None,
+            compress: &Effort::Fast,
             threads: self.threads,
             unit_bytes: self.unit_bytes,
             now: at(now),

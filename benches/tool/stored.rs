@@ -1,11 +1,13 @@
 //! A valid .xz file whose content is not compressed: what a merge costs without its compression is
-//! measured with it.
+//! measured with it. No setting of the program leads here.
 //!
 //! One block of LZMA2's uncompressed chunks, without a check of its own: the manifest has the content's
 //! hash. Every xz reader reads it.
 //! The names are those of the format's specification, version 1.2.0 (tukaani.org).
 
 use std::io::{self, Write};
+
+use twinstream::vault::xz::{Compress, Compressing, Hashed};
 
 /// No check, as it stands in header and footer.
 const STREAM_FLAGS: [u8; 2] = [0, 0];
@@ -19,8 +21,18 @@ const CHUNK_BYTES: usize = 1 << 16;
 /// Bytes of a block's header with its checksum.
 const BLOCK_HEADER_BYTES: u64 = 12;
 
+/// Does not compress.
+#[derive(Debug)]
+pub(super) struct Stored;
+
+impl Compress for Stored {
+    fn begin(&self, file: Hashed, _threads: u32) -> io::Result<Box<dyn Compressing>> {
+        Ok(Box::new(Storing::begin(file)?))
+    }
+}
+
 /// Writes such a file.
-pub(super) struct Stored<W> {
+struct Storing<W> {
     to: W,
     /// Content that is not written yet: less than a chunk.
     chunk: Vec<u8>,
@@ -29,9 +41,26 @@ pub(super) struct Stored<W> {
     block_bytes: u64,
 }
 
-impl<W: Write> Stored<W> {
+impl<W: Write> Write for Storing<W> {
+    fn write(&mut self, content: &[u8]) -> io::Result<usize> {
+        self.take(content)?;
+        Ok(content.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl Compressing for Storing<Hashed> {
+    fn end(self: Box<Self>) -> io::Result<Hashed> {
+        self.finish()
+    }
+}
+
+impl<W: Write> Storing<W> {
     /// Begins the file.
-    pub(super) fn begin(mut to: W) -> io::Result<Self> {
+    fn begin(mut to: W) -> io::Result<Self> {
         to.write_all(&[0xfd, b'7', b'z', b'X', b'Z', 0])?;
         put_with_crc(&mut to, &STREAM_FLAGS)?;
         put_with_crc(&mut to, &BLOCK_HEADER)?;
@@ -44,7 +73,7 @@ impl<W: Write> Stored<W> {
     }
 
     /// Takes content in.
-    pub(super) fn write_all(&mut self, mut content: &[u8]) -> io::Result<()> {
+    fn take(&mut self, mut content: &[u8]) -> io::Result<()> {
         // where chunks end depends on the content alone, not on the pieces in which it comes
         while !content.is_empty() {
             let room = CHUNK_BYTES - self.chunk.len();
@@ -72,7 +101,7 @@ impl<W: Write> Stored<W> {
     }
 
     /// Ends the file and gives back what it was written to.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    fn finish(mut self) -> io::Result<W> {
         if !self.chunk.is_empty() {
             self.put_chunk()?;
         }
