@@ -434,27 +434,37 @@ class Bench:
         ratio("files that tell of an end (ours is one)", ends, "1", ends == 1)
 
     def kept(self):
-        print(f"a merge with nothing to do while raw data is kept, median of {self.runs} (a month: 1 GB and 260,000 files more in the work folder)")
-        of_days = {}
-        for days in (3, 30):
+        print(f"a merge with nothing to do while raw data is kept, median of {self.runs} (1 GB and 260,000 files more in the work folder)")
+        found = {}
+        # as many segments in a month and in a year, all of whose folders are there
+        for name, days, every in (("3 days", 3, 1), ("a month", 30, 1), ("a year, one minute in twelve", 365, 12)):
             folder = fresh(self.work / "kept")
-            segments = small_segments.write(folder / "spool", days)
+            segments = small_segments.write(folder / "spool", days, every)
             config = folder / "twinstream.toml"
             config.write_text(
                 f'data_dir = "{folder}"\n[x]\nbase_url = "http://127.0.0.1:9"\n[merge]\nkeep_raw = "forever"\nformats = ["csv"]\nxz = "fast"\n'
                 '[[servers]]\nid = "1"\nrole = "primary"\nhost = "one"\n[[servers]]\nid = "2"\nrole = "secondary"\nhost = "two"\ndeliver_to = "spool"\n'
             )
             now = small_segments.BEGIN + datetime.timedelta(days=days, minutes=30)
-            command = [PROGRAM, "--quiet", "--server", "1", "--config", config, "--clock", f"{now:%Y-%m-%dT%H:%M:%SZ}@1", "merge"]
-            # the first one merges, the second one compresses what has become old enough
-            for _ in range(2):
-                measure(command, wants=(0, 4))
-            of_days[days] = median([measure(command, wants=(4,)) for _ in range(self.runs)])
-            show(f"{days} days, {segments:,} segments", of_days[days])
-        few, many = of_days.values()
-        ratio("ten times the days, CPU", many.cpu / few.cpu, "-", True)
-        ratio("a month, CPU seconds", many.cpu, "<= 1, of a year", many.cpu <= 1)
-        ratio("a month, MiB", many.rss_mib, "<= 64, of a year", many.rss_mib <= 64)
+
+            def merge(minutes, wants):
+                at = now + datetime.timedelta(minutes=minutes)
+                return measure([PROGRAM, "--quiet", "--server", "1", "--config", config, "--clock", f"{at:%Y-%m-%dT%H:%M:%SZ}@1", "merge"], wants=wants)
+
+            # the first one merges, the second one compresses what has become old enough, the others find that nothing changes any more
+            first = merge(0, (0, 4))
+            for minutes in (5, 10, 15):
+                looking = merge(minutes, (0, 4))
+            found[name] = median([merge(20 + 5 * n, (4,)) for n in range(self.runs)])
+            show(f"{name}, {segments:,} segments: all merged", first)
+            show(f"{name}: all looked at", looking)
+            show(f"{name}: nothing to do", found[name])
+            (folder / "closed.json").unlink()
+            show(f"{name}: nothing to do, and closed.json lost", merge(60, (4,)))
+        few, month, year = found.values()
+        ratio("ten times the days, CPU", month.cpu / few.cpu, "-", True)
+        ratio("a year, CPU seconds", year.cpu, "<= 1", year.cpu <= 1)
+        ratio("a year, MiB", year.rss_mib, "<= 64", year.rss_mib <= 64)
         fresh(self.work / "kept")
 
     def segments(self, of=""):

@@ -1,4 +1,5 @@
-"""Sealed segments of three posts a minute, for as many days as asked: what planning costs is in their number, not in their size."""
+"""Sealed segments of three posts, one in so many minutes, for as many days as asked: what planning costs is in their number and
+that of their folders, not in their size."""
 
 import datetime
 import hashlib
@@ -27,10 +28,10 @@ def post(ms, number):
     return packed({"data": data, "__twarc": {"retrieved_at": iso(ms + 900), "version": "bench"}})
 
 
-def write(spool, days, servers=("1", "2")):
+def write(spool, days, every, servers=("1", "2")):
     """Gives how many segments there are."""
     for server in servers:
-        for minute in range(days * 1440):
+        for minute in range(0, days * 1440, every):
             at = BEGIN + datetime.timedelta(minutes=minute)
             ms = int(at.timestamp() * 1000)
             lines = "".join(post(ms + 5_000 + n * 15_000, n) for n in range(3)).encode()
@@ -44,4 +45,4 @@ def write(spool, days, servers=("1", "2")):
             name = f"{server}_sample_{at:%Y%m%dT%H%M}Z_3fa9c01b_000"
             for ending, content in (("jsonl", lines), ("events.jsonl", events), ("seal.json", packed(seal).encode())):
                 (folder / f"{name}.{ending}").write_bytes(content)
-    return days * 1440 * len(servers)
+    return days * 1440 // every * len(servers)

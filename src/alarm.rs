@@ -26,6 +26,18 @@ macro_rules! kinds {
                 }
             }
 
+            /// Whether it concerns the archive and not this machine: all that merge into one vault have it at the same time.
+            pub const fn is_of_archive(self) -> bool {
+                matches!(
+                    self,
+                    Self::OtherSilent
+                        | Self::HourNotMerged
+                        | Self::LowHour
+                        | Self::SamplingWindow
+                        | Self::UnknownCause
+                )
+            }
+
             /// The one of that word.
             pub fn of_word(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|kind| kind.word() == word)
@@ -71,7 +83,7 @@ kinds! {
         "A folder or object store that this server has worked with is not there, or another one is in its place"
         "Mount it again, or see why the store does not answer (`twinstream check`). If it was changed on purpose (a restore, a moved vault), accept it once with `--adopt`. Nothing is written meanwhile, and it goes on by itself"
     OtherSilent "other_silent"
-        "On the primary: a secondary has delivered nothing for 15 minutes. On a secondary: the primary has acknowledged nothing"
+        "On the primary: a secondary has delivered nothing for 15 minutes. On a secondary: the primary has acknowledged nothing, or nothing could be delivered to the object store"
         "Look at that server: does it run (`systemctl status twinstream`), is the way open (`twinstream check`), is a disk full? What was collected is kept where it is and comes later. A server that is gone for good gets `until` in the configuration"
     NotDelivered "not_delivered"
         "A segment could not be delivered, or another file lies there under its name"

@@ -152,6 +152,11 @@ impl Minute {
         format!("{:04}-{:02}-{:02}", t.year(), t.month(), t.day())
     }
 
+    /// The same as a day.
+    pub const fn utc_day(self) -> Day {
+        Day(self.0.div_euclid(HOURS_PER_DAY * 60))
+    }
+
     /// `14`: the UTC hour, as a spool folder is named.
     pub fn hour_folder(self) -> String {
         format!("{:02}", utc(self.0 * 60).hour())

@@ -101,6 +101,12 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
         program: PROGRAM,
         this: settings.this.clone(),
         role: this.map(|server| server.role),
+        // a secondary merges nothing, and what it says of others concerns itself
+        leaves_archive: settings.vault_store.is_some()
+            && this
+                .is_some_and(|this| this.role != Role::Secondary && !settings.is_publisher(this)),
+        delivers_to_store: this
+            .is_some_and(|this| matches!(this.deliver_to, Some(Target::Store(_)))),
         zone: settings.merge.timezone.clone(),
         partitions: match settings.source {
             Platform::X => settings.x.stream.partitions(),

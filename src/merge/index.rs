@@ -19,7 +19,7 @@ use crate::{
         clock::Lag,
         heard::{Heard, Listener},
     },
-    period::{Interval, UtcMs},
+    period::{Day, Interval, UtcMs},
     segment::{
         event::{Event, What},
         name::SegmentName,
@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The version of the index's format.
-const FORMAT: u32 = 7;
+pub(super) const FORMAT: u32 = 7;
 
 /// A shuffled segment has a run for every line; beyond this an index is not one.
 const INDEX_BYTES_MAX: u64 = 1 << 30;
@@ -238,11 +238,17 @@ impl Indexes<'_> {
         Ok(index)
     }
 
-    /// Removes the indexes of segments that are not here any more.
-    pub fn clean(&self, here: &BTreeSet<&SegmentName>) -> io::Result<()> {
+    /// Removes the indexes of segments that are not here any more; those of some days are passed over.
+    pub fn clean(
+        &self,
+        here: &BTreeSet<&SegmentName>,
+        is_passed_over: &dyn Fn(Day) -> bool,
+    ) -> io::Result<()> {
         for server in spool::servers(self.disk, self.folder)? {
             for folder in spool::hour_folders(self.disk, self.folder, &server)?.found {
-                self.clean_folder(&folder, here)?;
+                if !spool::day_of(&folder).is_some_and(is_passed_over) {
+                    self.clean_folder(&folder, here)?;
+                }
             }
         }
         Ok(())

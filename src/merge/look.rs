@@ -6,12 +6,14 @@ use std::{
 };
 
 use super::{
+    closed::{ClosedDay, ClosedDays, Heading},
     index::Indexes,
     job::{Job, RunError, Step, at},
     outcome::Outcome,
+    placing::{self, Clocks},
     plan::{self, Candidate, Span, Stock},
     runs::ToRedact,
-    stock::{self, Unusable},
+    stock::{self, Found, Unusable, Walk},
 };
 use crate::{
     alarm::Kind,
@@ -19,14 +21,15 @@ use crate::{
     segment::name::SegmentName,
     source::key::Key,
     vault::{
-        deleted::Deleted, hour_said::HourSaid, layout, manifest::MANIFEST_BYTES_MAX,
-        redactions::Redactions,
+        deleted::Deleted, hour_said::HourSaid, layout, ledger::Ledger,
+        manifest::MANIFEST_BYTES_MAX, redactions::Redactions,
     },
     world::disk::{self, placed},
 };
 
 /// What is there and what may be due.
 pub(super) struct Look {
+    /// All segments of open days, and of closed ones those that may matter.
     pub(super) stock: Vec<Stock>,
     pub(super) unusable: Vec<Unusable>,
     pub(super) to_redact: Vec<(SegmentName, Vec<ToRedact>)>,
@@ -35,61 +38,209 @@ pub(super) struct Look {
     pub(super) now: UtcMs,
     pub(super) candidates: Vec<Candidate>,
     pub(super) committed: BTreeSet<Hour>,
+    pub(super) spool: Days,
+}
+
+/// The days of the spool.
+pub(super) struct Days {
+    pub(super) walk: Walk,
+    pub(super) closed: ClosedDays,
+    pub(super) clocks: Clocks,
+    /// Those that have segments of another stream.
+    pub(super) foreign: BTreeSet<Day>,
+}
+
+impl Days {
+    /// Those whose segments are looked at for their own sake.
+    pub(super) fn open(&self) -> BTreeSet<Day> {
+        let days = self.walk.days();
+        days.filter(|day| !self.closed.has(*day)).collect()
+    }
+
+    /// Whether a segment lies in one of them.
+    pub(super) fn is_open(&self, segment: &Stock) -> bool {
+        !self.closed.has(segment.name.minute.utc_day())
+    }
 }
 
 impl Job<'_> {
-    /// Looks at what is there.
+    /// Looks at what is there. By the ledger is told which days are closed; without it all are looked at.
     pub(super) fn look(
         &self,
-        known: Option<Hour>,
+        (known, ledger): (Option<Hour>, Option<&Ledger>),
         indexes: &Indexes<'_>,
         deleted: &Deleted<'_>,
         tell: &mut dyn FnMut(Step<'_>),
     ) -> Result<Look, RunError> {
         self.warn_of_unknown_servers()?;
+        let (committed, mut unusable) = self.committed()?;
         let zone = &self.settings.timezone;
-        let tell_stock = |done, all| tell(Step::Stock(done, all));
-        let found = stock::take(indexes, zone, self.now, self.threads, tell_stock)
-            .map_err(at(self.spool))?;
-        let mut unusable = found.unusable;
-        let mut committed = BTreeSet::new();
-        for day in layout::days(self.disk, self.vault).map_err(at(self.vault))? {
-            match layout::list_day(self.disk, self.vault, day) {
-                Ok(listing) => committed.extend(listing.hours.into_keys()),
-                Err(why) => unusable.push(self.unreadable(day, &why)),
+        let mut days = Days {
+            walk: Walk::of(indexes).map_err(at(self.spool))?,
+            closed: self.closed(ledger.is_some(), indexes)?,
+            clocks: Clocks::default(),
+            foreign: BTreeSet::new(),
+        };
+        let mut wanted = match ledger {
+            Some(ledger) => self.open_changed(&mut days, &committed, (indexes, ledger)),
+            None => BTreeSet::new(),
+        };
+        let mut taking = Taking {
+            job: self,
+            indexes,
+            taken: BTreeSet::new(),
+            found: Found::default(),
+            tell,
+        };
+        let (mut stock, span) =
+            self.open_stock(&mut taking, &mut days, &mut wanted, |stock, closed| {
+                self.span(stock, closed, known, &committed)
+            })?;
+        let now = plan::now(&stock, self.primary(), self.now);
+        let now = days.closed.recorded().map_or(now, |last| last.max(now));
+        let when = self.when(span, now);
+        let edges = days.closed.days().flat_map(|(_, of)| &of.edges);
+        stock.extend(edges.cloned());
+        stock.sort_by(|a, b| a.name.cmp(&b.name));
+        // what can have changed: hours of which something lies in an open day, or nothing is known
+        for candidate in plan::candidates(&stock, &committed, &when) {
+            let mut numbers = candidate.segments.iter().chain(&candidate.events);
+            let is_open = |number: &usize| stock.get(*number).is_some_and(|of| days.is_open(of));
+            if !committed.contains(&candidate.hour) || numbers.any(is_open) {
+                wanted.insert(candidate.hour);
             }
         }
-        let known = Span {
-            first_hour: known,
-            began: self.began(&committed)?,
-        };
-        let span = plan::span(&found.stock, zone, known);
-        let now = plan::now(&found.stock, self.primary(), self.now);
-        let mut candidates = plan::candidates(&found.stock, &committed, &self.when(span, now));
         // nothing of an hour may be in the spool any more, and posts are to be taken out of it
         let due = deleted.state.due.iter().copied();
-        for hour in indexes.redactions.hours().into_iter().chain(due) {
-            let is_candidate = candidates.iter().any(|c| c.hour == hour);
-            if committed.contains(&hour) && !is_candidate {
-                let (segments, events) = (Vec::new(), Vec::new());
-                candidates.push(Candidate {
-                    hour,
-                    segments,
-                    events,
-                });
-            }
-        }
-        candidates.sort_by_key(|candidate| candidate.hour);
+        let mut also: BTreeSet<Hour> = indexes.redactions.hours();
+        also.retain(|hour| !days.closed.has_hour(*hour));
+        also.extend(due);
+        wanted.extend(&also);
+        let beside = days.closed.with_hours(&wanted);
+        stock.retain(|of| !beside.contains(&of.name.minute.utc_day()));
+        let mut more = taking.take(&mut days, &beside);
+        placing::place(&mut more, &days.clocks, zone);
+        stock.extend(more);
+        stock.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut candidates = plan::candidates(&stock, &committed, &when);
+        add(&mut candidates, also.intersection(&committed));
+        candidates.retain(|c| wanted.contains(&c.hour));
         candidates.retain(|c| self.asked.is_empty() || self.asked.contains(&c.hour));
+        let found = taking.found;
+        unusable.extend(std::mem::take(&mut days.walk.unusable));
+        unusable.extend(found.unusable);
         Ok(Look {
-            stock: found.stock,
+            stock,
             unusable,
             to_redact: found.to_redact,
             span,
             now,
             candidates,
             committed,
+            spool: days,
         })
+    }
+
+    /// The segments of open days on the posts' clock, and when the vault began. What is found on the way opens more days, and adds their hours.
+    fn open_stock(
+        &self,
+        taking: &mut Taking<'_, '_>,
+        days: &mut Days,
+        wanted: &mut BTreeSet<Hour>,
+        span: impl Fn(&[Stock], &ClosedDays) -> Result<Span, RunError>,
+    ) -> Result<(Vec<Stock>, Span), RunError> {
+        let zone = &self.settings.timezone;
+        let open = days.open();
+        let mut stock = taking.take(days, &open);
+        let told = placing::told(&stock);
+        let open = told.iter().map(|(day, told)| (*day, told.as_slice()));
+        let closed = days.closed.days();
+        let closed = closed.map(|(day, of)| (day, of.told.as_slice()));
+        let clocks = Clocks::of(closed.chain(open));
+        wanted.extend(days.closed.open_if(|_, of| !of.is_placed_by(&clocks)));
+        let open = days.open();
+        stock.extend(taking.take(days, &open));
+        placing::place(&mut stock, &clocks, zone);
+        let span = span(&stock, &days.closed)?;
+        wanted.extend(days.closed.open_unless_began(span));
+        let open = days.open();
+        let mut more = taking.take(days, &open);
+        placing::place(&mut more, &clocks, zone);
+        stock.extend(more);
+        days.clocks = clocks;
+        Ok((stock, span))
+    }
+
+    /// The hours that are committed, and what could not be looked into.
+    fn committed(&self) -> Result<(BTreeSet<Hour>, Vec<Unusable>), RunError> {
+        let (mut committed, mut unusable) = (BTreeSet::new(), Vec::new());
+        for day in layout::days(self.disk, self.vault).map_err(at(self.vault))? {
+            match layout::list_day(self.disk, self.vault, day) {
+                Ok(listing) => committed.extend(listing.hours.into_keys()),
+                Err(why) => unusable.push(self.unreadable(day, &why)),
+            }
+        }
+        Ok((committed, unusable))
+    }
+
+    /// The days that are closed, as far as that can be told without looking.
+    fn closed(&self, is_asked: bool, indexes: &Indexes<'_>) -> Result<ClosedDays, RunError> {
+        let heading = Heading::of(
+            self.settings.timezone.name().to_owned(),
+            self.stream.word.to_owned(),
+            self.primary().cloned(),
+            indexes.redactions.sha256().map_err(at(self.vault))?,
+        );
+        Ok(if is_asked {
+            ClosedDays::read(self.disk, self.data_dir, heading)
+        } else {
+            ClosedDays::none(heading)
+        })
+    }
+
+    /// Opens the days that are not as they were, and those of which raw data may go. Gives the hours that may have changed.
+    fn open_changed(
+        &self,
+        days: &mut Days,
+        committed: &BTreeSet<Hour>,
+        (indexes, ledger): (&Indexes<'_>, &Ledger),
+    ) -> BTreeSet<Hour> {
+        let walk = &days.walk;
+        let mut wanted = days
+            .closed
+            .open_if(|day, of| walk.version(day) != Some(&of.folders));
+        if self.settings.keep_raw.is_some() {
+            let sweep = self.sweep(*indexes);
+            let is_time = sweep.is_time();
+            let some = |of: &ClosedDay| of.hours.keys().any(|hour| is_time(*hour));
+            wanted.extend(days.closed.open_if(|_, of| some(of)));
+        }
+        for (_, of) in days.closed.days() {
+            let hours = of.hours.iter();
+            let other = hours.filter(|(hour, revision)| {
+                ledger.revision(**hour) != **revision || !committed.contains(hour)
+            });
+            wanted.extend(other.map(|(hour, _)| *hour));
+        }
+        wanted
+    }
+
+    /// When the vault began.
+    fn span(
+        &self,
+        stock: &[Stock],
+        closed: &ClosedDays,
+        known: Option<Hour>,
+        committed: &BTreeSet<Hour>,
+    ) -> Result<Span, RunError> {
+        let zone = &self.settings.timezone;
+        let (started, began) = closed.began();
+        let started = started.map(|at| zone.hour_of(at));
+        let known = Span {
+            first_hour: [known, started].into_iter().flatten().min(),
+            began: [self.began(committed)?, began].into_iter().flatten().min(),
+        };
+        Ok(plan::span(stock, zone, known))
     }
 
     /// A day of the vault that cannot be looked into stops no other.
@@ -143,7 +294,7 @@ impl Job<'_> {
     /// Looks at what is there, after everything was taken out of it that is to stay out.
     pub(super) fn look_redacted(
         &self,
-        known: Option<Hour>,
+        known: (Option<Hour>, &Ledger),
         (redactions, deleted): (&mut Redactions, &Deleted<'_>),
         outcome: &mut Outcome,
         tell: &mut dyn FnMut(Step<'_>),
@@ -154,7 +305,7 @@ impl Job<'_> {
         scrubber.apply(redactions, &self.indexes(&index_dir, true, &before))?;
         loop {
             let indexes = self.indexes(&index_dir, true, redactions);
-            let look = self.look(known, &indexes, deleted, tell)?;
+            let look = self.look((known.0, Some(known.1)), &indexes, deleted, tell)?;
             if look.to_redact.is_empty() {
                 scrubber.applied(redactions.len())?;
                 return Ok(look);
@@ -181,12 +332,58 @@ impl Job<'_> {
         let nowhere = self.index_dir().join("none");
         let indexes = self.indexes(&nowhere, false, &list);
         let zone = &self.settings.timezone;
-        let stock = stock::take(&indexes, zone, self.now, self.threads, |_, _| ());
-        let holding = stock.map_err(at(self.spool))?.to_redact;
+        let walk = Walk::of(&indexes).map_err(at(self.spool))?;
+        let days = walk.days().collect();
+        let (now, threads) = (self.now, self.threads);
+        let of = (&walk, &days, &self.closed(false, &indexes)?);
+        let taken = stock::take(&indexes, zone, now, threads, of, |_, _| ());
+        let holding = taken.to_redact;
         for (post, _) in holding.iter().flat_map(|(_, posts)| posts) {
             let hour = zone.hour_of(post.at);
             found.entry(post.key.clone()).or_insert(hour);
         }
         Ok((found, holding.len() as u64))
     }
+}
+
+/// The days of the spool, taken stock of one after another.
+struct Taking<'a, 'j> {
+    job: &'a Job<'j>,
+    indexes: &'a Indexes<'a>,
+    taken: BTreeSet<Day>,
+    found: Found,
+    tell: &'a mut dyn FnMut(Step<'_>),
+}
+
+impl Taking<'_, '_> {
+    /// The segments of these days, without those that were taken before.
+    fn take(&mut self, days: &mut Days, wanted: &BTreeSet<Day>) -> Vec<Stock> {
+        let new: BTreeSet<Day> = wanted.difference(&self.taken).copied().collect();
+        let job = self.job;
+        let found = stock::take(
+            self.indexes,
+            &job.settings.timezone,
+            job.now,
+            job.threads,
+            (&days.walk, &new, &days.closed),
+            |done, all| (self.tell)(Step::Stock(done, all)),
+        );
+        self.taken.extend(new);
+        self.found.unusable.extend(found.unusable);
+        self.found.to_redact.extend(found.to_redact);
+        days.foreign.extend(found.foreign);
+        found.stock
+    }
+}
+
+/// Adds those of these hours of which nothing is in the spool.
+fn add<'a>(candidates: &mut Vec<Candidate>, hours: impl Iterator<Item = &'a Hour>) {
+    let known: BTreeSet<Hour> = candidates.iter().map(|candidate| candidate.hour).collect();
+    let new = hours.filter(|hour| !known.contains(hour));
+    candidates.extend(new.map(|hour| Candidate {
+        hour: *hour,
+        segments: Vec::new(),
+        events: Vec::new(),
+    }));
+    candidates.sort_by_key(|candidate| candidate.hour);
 }

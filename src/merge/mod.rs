@@ -8,6 +8,10 @@
 //! ```
 //! The same inputs give the same bytes. Memory is bounded by the units in flight. A bad line, segment or hour stops no other.
 
+/// Which days of the spool are closed after a merge.
+mod close;
+/// Days of the spool of which all is merged.
+pub mod closed;
 /// What was deleted, honoured once a day.
 pub mod deletions;
 /// One hour: from its runs to a committed revision.
@@ -20,6 +24,8 @@ pub mod job;
 pub mod look;
 /// What came of a merge.
 pub mod outcome;
+/// The minute of each segment on the posts' clock.
+pub mod placing;
 /// What is there, what is committed, and now → the hours that are due.
 pub mod plan;
 /// What a merge would do.

@@ -7,13 +7,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    cover::{
-        clock::{self, Lag, Signs},
-        heard::Heard,
-    },
+    cover::{clock::Lag, heard::Heard},
     period::{Hour, Interval, Minute, UtcMs, Zone},
-    segment::name::{Leg, RunId, SegmentName, ServerId},
+    segment::name::{Leg, SegmentName, ServerId},
     vault::manifest::{EventsInput, Inputs, SegmentInput},
 };
 
@@ -31,7 +30,7 @@ const NEXT_MS: i64 = 15 * 60_000;
     clippy::struct_excessive_bools,
     reason = "they are facts, each by itself"
 )]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
     /// Its name.
     pub name: SegmentName,
@@ -173,50 +172,10 @@ pub struct When<'a> {
     pub primary: Option<&'a ServerId>,
 }
 
-/// Finds the minute of each segment on the posts' clock, and what follows from it. The segments of a server go by their
-/// own signs; those without any go by those of their run.
-pub fn place(stock: &mut [Stock], zone: &Zone) {
-    let mut servers: BTreeMap<Leg, BTreeMap<(u64, RunId), Signs>> = BTreeMap::new();
-    for segment in stock.iter() {
-        let runs = servers.entry(segment.name.leg()).or_default();
-        let signs = runs.entry((segment.number, segment.name.run)).or_default();
-        if signs.offsets_ms.is_empty() {
-            signs.offsets_ms.extend(segment.offset_ms);
-        }
-        if signs.lags.is_empty() {
-            signs.lags.extend(segment.lag);
-        }
-        signs.step_ms = signs.step_ms.or(segment.step_ms);
-        let (begin, end) = (segment.name.minute.begin(), segment.name.minute.end());
-        let (first, last) = signs.stamps.unwrap_or((begin, end));
-        signs.stamps = Some((first.min(begin), last.max(end)));
-    }
-    let mut of_runs: BTreeMap<(Leg, RunId), (i64, Option<i64>)> = BTreeMap::new();
-    for (server, runs) in servers {
-        let signs: Vec<Signs> = runs.values().cloned().collect();
-        for ((_, run), (lag_ms, signs)) in
-            runs.keys().zip(clock::lags_ms(&signs).iter().zip(&signs))
-        {
-            of_runs.insert((server.clone(), *run), (*lag_ms, signs.off_ms()));
-        }
-    }
-    for segment in stock {
-        let of_run = of_runs.get(&(segment.name.leg(), segment.name.run));
-        let (run_lag_ms, run_off_ms) = of_run.copied().unwrap_or_default();
-        let own = Signs {
-            offsets_ms: segment.offset_ms.into_iter().collect(),
-            lags: segment.lag.into_iter().collect(),
-            ..Signs::default()
-        };
-        let lag_ms = own.own_ms().unwrap_or(run_lag_ms);
-        segment.place(lag_ms, own.off_ms().or(run_off_ms), zone);
-    }
-}
-
 impl Stock {
     /// The times that it tells of besides its own: what was no longer to be had, and what came again, as far as the segments
     /// before and after it may go on from there.
-    fn tells_of(&self) -> Vec<Interval> {
+    pub(super) fn tells_of(&self) -> Vec<Interval> {
         let own = self.minute.begin().plus_ms(-60_000);
         let again = self.heard.iter().filter(|heard| heard.first < own);
         let again = again.map(|heard| Interval {
@@ -224,22 +183,6 @@ impl Stock {
             end: heard.last.plus_ms(NEXT_MS),
         });
         self.out_of_window.iter().copied().chain(again).collect()
-    }
-
-    /// Its stamps lie `lag_ms` after the posts' clock; how far its server's clock was off may be known better.
-    fn place(&mut self, lag_ms: i64, off_ms: Option<i64>, zone: &Zone) {
-        const MINUTE_MS: i64 = 60_000;
-        let minutes = lag_ms.saturating_add(MINUTE_MS / 2).div_euclid(MINUTE_MS);
-        self.minute = Minute(self.name.minute.0.saturating_sub(minutes));
-        self.is_slow = lag_ms < minutes.saturating_mul(MINUTE_MS);
-        let off_ms = off_ms.unwrap_or(minutes.saturating_mul(MINUTE_MS));
-        for at in [&mut self.started, &mut self.began] {
-            *at = at.map(|at| at.plus_ms(off_ms.saturating_neg()));
-        }
-        if 0 < self.rejected {
-            let hour = zone.hour_of(self.minute.begin());
-            *self.hours.entry(hour).or_default() += self.rejected;
-        }
     }
 }
 

@@ -36,9 +36,9 @@ impl Job<'_> {
         let indexes = self.indexes(&index_dir, false, &nothing);
         let deleted = Deleted::read(self.disk, self.vault, self.stream.source.deletions())?;
         let known = known.and_then(|known| known.first_hour);
-        let look = self.look(known, &indexes, &deleted, tell)?;
+        let look = self.look((known, None), &indexes, &deleted, tell)?;
         let mut hours = Vec::new();
-        let mut needs = Needs::new(&look.stock, &self.settings.timezone);
+        let mut needs = Needs::new(&look.stock, &self.settings.timezone, |_| true);
         for candidate in &look.candidates {
             let inputs = plan::inputs(candidate, &look.stock);
             let mut hour = Planned {

@@ -39,6 +39,8 @@ pub struct Needs<'a> {
     stock: &'a [Stock],
     zone: &'a Zone,
     of_each: Vec<Need>,
+    /// Of which of them all hours are added.
+    is_open: Vec<bool>,
 }
 
 /// What may be done, by number in the stock.
@@ -51,14 +53,21 @@ pub struct Allowed {
 }
 
 impl<'a> Needs<'a> {
-    /// Before any hour is added.
-    pub fn new(stock: &'a [Stock], zone: &'a Zone) -> Self {
-        let of_each = vec![Need::default(); stock.len()];
+    /// Before any hour is added. Of those that are not open not all hours will be: nothing is said about them.
+    pub fn new(stock: &'a [Stock], zone: &'a Zone, is_open: impl Fn(&Stock) -> bool) -> Self {
         Self {
             stock,
             zone,
-            of_each,
+            of_each: vec![Need::default(); stock.len()],
+            is_open: stock.iter().map(is_open).collect(),
         }
+    }
+
+    /// Of which of them all hours are added.
+    fn open(&self) -> impl Iterator<Item = (usize, &Need, &Stock)> {
+        let each = self.of_each.iter().zip(self.stock).zip(&self.is_open);
+        let open = each.enumerate().filter(|(_, (_, is_open))| **is_open);
+        open.map(|(number, ((need, segment), _))| (number, need, segment))
     }
 
     /// Adds an hour: `merged` are the inputs of its latest revision if it has all that belongs to
@@ -102,8 +111,8 @@ impl<'a> Needs<'a> {
 
     /// The hours on which it depends what may be done about raw data.
     pub fn hours(&self) -> BTreeSet<Hour> {
-        let free = self.of_each.iter().filter(|need| !need.lines_are_wanted);
-        free.flat_map(|need| need.lines.iter().chain(&need.events))
+        let free = self.open().filter(|(_, need, _)| !need.lines_are_wanted);
+        free.flat_map(|(_, need, _)| need.lines.iter().chain(&need.events))
             .copied()
             .collect()
     }
@@ -129,7 +138,7 @@ impl<'a> Needs<'a> {
             times?.into_iter().max()
         };
         let mut allowed = Allowed::default();
-        for (number, (need, segment)) in self.of_each.iter().zip(self.stock).enumerate() {
+        for (number, need, segment) in self.open() {
             // what no hour has taken has nothing to stand for it
             let Some(lines_since) = since(&need.lines) else {
                 continue;
@@ -166,7 +175,8 @@ impl<'a> Needs<'a> {
     }
 }
 
-fn ms(duration: Duration) -> i64 {
+/// A duration in milliseconds.
+pub(super) fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -234,7 +244,7 @@ mod tests {
             segments: segments.to_vec(),
             events: events.to_vec(),
         };
-        let mut needs = Needs::new(&stock, &zone);
+        let mut needs = Needs::new(&stock, &zone, |_| true);
         let all = of(first, &[0, 2], &[0, 1, 2]);
         let keep = |numbers: &[usize]| -> Vec<usize> {
             numbers
@@ -296,7 +306,7 @@ mod tests {
     fn what_no_hour_has_taken_stays() {
         let stock = [segment("1310", &["2026-11-23_13"]), segment("1311", &[])];
         let zone = Zone::named("UTC").unwrap();
-        let mut needs = Needs::new(&stock, &zone);
+        let mut needs = Needs::new(&stock, &zone, |_| true);
         let allowed = |needs: &Needs<'_>| {
             needs.allowed(
                 |_| Some(at("23T14:00")),
@@ -320,7 +330,7 @@ mod tests {
         let stock = [segment("1359", &["2026-11-23_13"]), segment("1431", &[])];
         let zone = Zone::named("UTC").unwrap();
         let hours: [Hour; 2] = ["2026-11-23_13", "2026-11-23_14"].map(|hour| hour.parse().unwrap());
-        let mut needs = Needs::new(&stock, &zone);
+        let mut needs = Needs::new(&stock, &zone, |_| true);
         for (hour, segments, events) in [
             (hours[0], vec![0], vec![0]),
             (hours[1], Vec::new(), vec![0, 1]),
@@ -371,7 +381,7 @@ mod tests {
             of("2", "1320", 3, "23T16:30"),
             of("2", "1350", 3, "23T16:30"),
         ];
-        let mut needs = Needs::new(&stock, &zone);
+        let mut needs = Needs::new(&stock, &zone, |_| true);
         let candidate = Candidate {
             hour,
             segments: vec![0, 1, 2, 3],

@@ -1,7 +1,11 @@
 //! One merge of everything that is due: take stock, finish what was left half done, plan, and merge
 //! hour after hour. An hour that fails is told of and stops no other.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
 
 use super::{
     hour::{due::Due, make, uncommitted::HourError, workshop::Workshop},
@@ -9,7 +13,7 @@ use super::{
     job::{Job, RunError, Step, at},
     look::Look,
     outcome::{Committed, Failed, Outcome},
-    plan::{self, Candidate, Decision},
+    plan::{self, Candidate, Decision, Stock},
     retention::Needs,
 };
 use crate::{
@@ -34,6 +38,13 @@ struct Handled {
     committed: Option<Committed>,
     /// The inputs of its latest revision, if nothing is left to be merged.
     inputs: Option<Inputs>,
+}
+
+impl Handled {
+    /// Whether it was found with nothing left to be done.
+    const fn is_settled(&self) -> bool {
+        self.inputs.is_some() && self.committed.is_none()
+    }
 }
 
 impl Job<'_> {
@@ -97,7 +108,7 @@ impl Job<'_> {
         make::clear_scratch(self.disk, &scratch).map_err(at(&scratch))?;
         let mut deleted = self.deleted(&ledger)?;
         let look = self.look_redacted(
-            identity.first_hour,
+            (identity.first_hour, &ledger),
             (&mut redactions, &deleted),
             &mut outcome,
             tell,
@@ -120,8 +131,8 @@ impl Job<'_> {
             unit_bytes: self.unit_bytes,
         };
         tell(Step::Hours(look.candidates.len()));
-        let mut needs = Needs::new(&look.stock, &self.settings.timezone);
-        let mut done = BTreeSet::new();
+        let mut needs = self.needs(&look);
+        let (mut done, mut settled) = (BTreeSet::new(), BTreeMap::new());
         for candidate in &look.candidates {
             let is_broken = |failed: &Failed| failed.hour == candidate.hour;
             let handled = if outcome.failed.iter().any(is_broken) {
@@ -130,21 +141,28 @@ impl Job<'_> {
                 self.hour(&workshop, &look, candidate, &mut ledger, &mut outcome)?
             };
             needs.add(candidate, handled.inputs.as_ref());
+            if handled.is_settled() {
+                settled.insert(candidate.hour, ledger.revision(candidate.hour));
+            }
             done.extend(handled.inputs.is_some().then_some(candidate.hour));
             tell(Step::Hour(handled.committed.as_ref()));
             outcome.committed.extend(handled.committed);
         }
-        if !deleted.state.due.is_disjoint(&done) {
-            deleted.state.due.retain(|hour| !done.contains(hour));
-            deleted.write_state()?;
-        }
+        deleted.are_done(&done)?;
         // whoever asks for hours waits for them; and of the others nothing was heard
         if self.asked.is_empty() {
             let finished = outcome.swept.deleted;
-            outcome.swept = self.sweep(indexes).run(&needs, &look.stock, &ledger);
+            let (sweep, closed) = (self.sweep(indexes), &look.spool.closed);
+            outcome.swept = sweep.run(&needs, &look.stock, &ledger, closed);
             outcome.swept.deleted += finished;
+            self.close_days(&look, &settled, &indexes);
         }
         Ok(outcome)
+    }
+
+    fn needs<'a>(&'a self, look: &'a Look) -> Needs<'a> {
+        let is_open = |segment: &Stock| look.spool.is_open(segment);
+        Needs::new(&look.stock, &self.settings.timezone, is_open)
     }
 
     /// Every hour that a crash may have left half done.

@@ -1,20 +1,26 @@
-//! What lies in the spool: every sealed segment of every server, indexed. What cannot be used is set
+//! What lies in the spool: the sealed segments of every server, indexed, of the days that are looked at. What cannot be used is set
 //! aside under `<spool>/<server>/aside/` with an alarm: it is neither used nor deleted.
 
-use std::{collections::BTreeMap, io, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+};
 
 use super::{
+    closed::ClosedDays,
     index::{Index, IndexError, Indexes},
-    plan::{self, Stock},
+    plan::Stock,
     runs::{RunKey, ToRedact},
     workers,
 };
 use crate::{
     alarm::Kind,
-    period::{UtcMs, Zone},
+    period::{Day, UtcMs, Zone},
     segment::{
         acks::{self, Ack},
         aside,
+        days::{self, Folders},
         name::{SegmentName, ServerId},
         spool,
     },
@@ -33,39 +39,93 @@ pub struct Unusable {
     pub why: String,
 }
 
+/// The folders of a spool, by UTC day.
+#[derive(Debug, Default)]
+pub struct Walk {
+    servers: Vec<ServerId>,
+    days: BTreeMap<Day, Folders>,
+    /// What could not be looked into.
+    pub unusable: Vec<Unusable>,
+}
+
+impl Walk {
+    /// Walks a spool, and looks into no folder of an hour.
+    pub fn of(indexes: &Indexes<'_>) -> io::Result<Self> {
+        let servers = spool::servers(indexes.disk, indexes.spool)?;
+        let walked = days::walk(indexes.disk, indexes.spool, &servers)?;
+        let unreadable = walked.unreadable.iter();
+        let unreadable = unreadable.map(|(server, why)| unreadable_folder(indexes, server, why));
+        Ok(Self {
+            unusable: unreadable.collect(),
+            days: walked.days,
+            servers,
+        })
+    }
+
+    /// The servers.
+    pub fn servers(&self) -> &[ServerId] {
+        &self.servers
+    }
+
+    /// The days.
+    pub fn days(&self) -> impl Iterator<Item = Day> {
+        self.days.keys().copied()
+    }
+
+    /// What the folders of a day were like before anybody looked into them.
+    pub fn version(&self, day: Day) -> Option<&str> {
+        self.days.get(&day)?.version.as_deref()
+    }
+
+    /// The same, if they are like that still, and hold no segment that is yet to be compressed.
+    pub fn settled_version(&self, indexes: &Indexes<'_>, day: Day) -> io::Result<Option<String>> {
+        let Some(of_day) = self.days.get(&day) else {
+            return Ok(None);
+        };
+        for (_, folder) in of_day.each() {
+            let entries = indexes.disk.list(folder)?;
+            let mut kinds = entries
+                .iter()
+                .filter_map(|entry| SegmentName::of_file(&entry.name));
+            if kinds.any(|(_, kind)| kind == "jsonl") {
+                return Ok(None);
+            }
+        }
+        of_day.unchanged(indexes.disk)
+    }
+}
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// What can be used, ascending by name.
+    /// What can be used, ascending by name; not yet put on the posts' clock.
     pub stock: Vec<Stock>,
     /// What cannot.
     pub unusable: Vec<Unusable>,
     /// What holds posts that are to stay out, which are to be taken out first.
     pub to_redact: Vec<(SegmentName, Vec<ToRedact>)>,
+    /// Days that have segments of another stream.
+    pub foreign: BTreeSet<Day>,
 }
 
-/// Takes stock of a whole spool. `tell` hears of every segment; `now` only limits what
+/// Takes stock of some days of a spool. `tell` hears of every segment; `now` only limits what
 /// acknowledgements say.
 pub fn take(
     indexes: &Indexes<'_>,
     zone: &Zone,
     now: UtcMs,
     threads: usize,
+    (walk, days, closed): (&Walk, &BTreeSet<Day>, &ClosedDays),
     mut tell: impl FnMut(usize, usize),
-) -> io::Result<Found> {
+) -> Found {
     let mut found = Found::default();
     let mut names = Vec::new();
-    let servers = spool::servers(indexes.disk, indexes.spool)?;
-    for server in &servers {
-        match spool::sealed(indexes.disk, indexes.spool, server) {
-            Ok(of_server) => {
-                names.extend(of_server.found);
-                let unreadable = of_server.unreadable.iter();
-                let unusable = unreadable.map(|why| self::unreadable(indexes, server, why));
-                found.unusable.extend(unusable);
-            }
-            Err(why) => found.unusable.push(unreadable(indexes, server, &why)),
-        }
+    for of_day in days.iter().filter_map(|day| walk.days.get(day)) {
+        let (sealed, unreadable) = of_day.sealed(indexes.disk);
+        names.extend(sealed);
+        let unreadable = unreadable.iter();
+        let unusable = unreadable.map(|(server, why)| unreadable_folder(indexes, server, why));
+        found.unusable.extend(unusable);
     }
     let (mut names, foreign): (Vec<_>, Vec<_>) = names
         .into_iter()
@@ -74,8 +134,9 @@ pub fn take(
         let count = plural(foreign.len() as u64, "segment is", "segments are");
         tracing::warn!("{count} of another stream and not merged, the first is {name}");
     }
+    found.foreign = foreign.iter().map(|name| name.minute.utc_day()).collect();
     names.sort();
-    let acks = acknowledged(indexes, &servers, &names);
+    let acks = acknowledged(indexes, (&walk.servers, closed), &names);
     let count = names.len();
     let work = |number: usize| names.get(number).map(|name| (name, indexes.get(name)));
     let outcome = workers::in_order(count, threads, work, |result| {
@@ -95,10 +156,7 @@ pub fn take(
         Ok::<_, std::convert::Infallible>(())
     });
     match outcome {
-        Ok(()) => {
-            plan::place(&mut found.stock, zone);
-            Ok(found)
-        }
+        Ok(()) => found,
         Err(never) => match never {},
     }
 }
@@ -107,13 +165,15 @@ pub fn take(
 /// input waits for more.
 fn acknowledged(
     indexes: &Indexes<'_>,
-    servers: &[ServerId],
+    (servers, closed): (&[ServerId], &ClosedDays),
     names: &[SegmentName],
 ) -> BTreeMap<String, Ack> {
     let mut acks = BTreeMap::new();
     let is_here = |name: &SegmentName| names.binary_search(name).is_ok();
     for server in servers {
-        match acks::read(indexes.disk, &acks::path(indexes.spool, server), is_here) {
+        let path = acks::path(indexes.spool, server);
+        let after = closed.old_acks(server);
+        match acks::read_after(indexes.disk, (&path, after), is_here) {
             Ok(of_server) => acks.extend(of_server),
             Err(why) => {
                 tracing::warn!("the acknowledgements for server {server} cannot be read: {why}");
@@ -196,7 +256,7 @@ fn give_up(indexes: &Indexes<'_>, name: &SegmentName, why: &IndexError) -> Unusa
     }
 }
 
-fn unreadable(indexes: &Indexes<'_>, server: &ServerId, why: &io::Error) -> Unusable {
+fn unreadable_folder(indexes: &Indexes<'_>, server: &ServerId, why: &io::Error) -> Unusable {
     let folder = indexes.spool.join(server.as_str());
     let what = folder.display().to_string();
     alarm!(

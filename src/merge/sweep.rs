@@ -24,9 +24,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    closed::ClosedDays,
     index::Indexes,
     plan::Stock,
-    retention::{Allowed, Needs},
+    retention::{self, Allowed, Needs},
     workers,
 };
 use crate::{
@@ -245,10 +246,16 @@ impl Sweep<'_> {
         (compress, allowed.delete.len() as u64)
     }
 
-    /// Sweeps.
-    pub fn run(&self, needs: &Needs<'_>, stock: &[Stock], ledger: &Ledger) -> Swept {
+    /// Sweeps. Of closed days nothing is looked at.
+    pub fn run(
+        &self,
+        needs: &Needs<'_>,
+        stock: &[Stock],
+        ledger: &Ledger,
+        closed: &ClosedDays,
+    ) -> Swept {
         let mut swept = Swept::default();
-        let whole = self.verify_new(&needs.hours(), ledger, &mut swept);
+        let whole = self.verify_new((&needs.hours(), &closed.hours()), ledger, &mut swept);
         let since = |hour| whole.get(&hour).map(|whole: &Whole| whole.since);
         let Allowed { compress, delete } = needs.allowed(since, self.keep_raw, self.now);
         let going: BTreeSet<usize> = delete.iter().copied().collect();
@@ -271,7 +278,7 @@ impl Sweep<'_> {
             .map(|segment| &segment.name)
             .filter(|name| !gone.contains(name))
             .collect();
-        if let Err(why) = self.indexes.clean(&here) {
+        if let Err(why) = self.indexes.clean(&here, &|day| closed.has(day)) {
             tracing::warn!("indexes of segments that are gone could not be removed: {why}");
         }
         swept
@@ -287,15 +294,32 @@ impl Sweep<'_> {
         }
     }
 
-    /// The hours that are whole, after those were verified that are new or have changed.
+    /// The hours that were found whole.
+    pub fn whole(&self) -> BTreeSet<Hour> {
+        self.known_whole().into_keys().collect()
+    }
+
+    /// Whether raw data of an hour may be old enough to go, if nothing else needs it. One that is not known to be whole is to be
+    /// looked at.
+    pub fn is_time(&self) -> impl Fn(Hour) -> bool + use<> {
+        let (known, now) = (self.known_whole(), self.now);
+        let keep = self.keep_raw.map(retention::ms);
+        move |hour| {
+            let ends = |whole: &Whole| keep.is_some_and(|keep| whole.since.plus_ms(keep) <= now);
+            known.get(&hour).is_none_or(ends)
+        }
+    }
+
+    /// The hours that are whole, after those were verified that are new or have changed. Of those of closed days nothing is new.
     fn verify_new(
         &self,
-        hours: &BTreeSet<Hour>,
+        (hours, closed): (&BTreeSet<Hour>, &BTreeSet<Hour>),
         ledger: &Ledger,
         swept: &mut Swept,
     ) -> BTreeMap<Hour, Whole> {
         let known = self.known_whole();
-        let mut whole = BTreeMap::new();
+        let mut whole = known.clone();
+        whole.retain(|hour, _| closed.contains(hour) && !hours.contains(hour));
         for hour in hours {
             let path = layout::manifest_path(self.vault, *hour);
             let manifest = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX);

@@ -53,6 +53,40 @@ impl Ack {
     }
 }
 
+/// How much of a file of acknowledgements was given days ago: it need not be read for what came since.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Old {
+    /// So many bytes.
+    pub bytes: u64,
+    /// So many the file had then, which will be old when the time has come.
+    next: u64,
+    at: Option<UtcMs>,
+}
+
+/// What was given so long ago is old: two days.
+const OLD_MS: i64 = 2 * 86_400_000;
+
+impl Old {
+    /// Whether a file of so many bytes can be the one.
+    pub const fn is_of(&self, bytes: u64) -> bool {
+        self.next <= bytes
+    }
+
+    /// Goes on to now. Says whether it is another one: every other day, and when the file was written anew.
+    pub fn go_on(&mut self, disk: &dyn Disk, path: &Path, now: UtcMs) -> io::Result<bool> {
+        let next = disk.len(path)?.unwrap_or(0);
+        let at = self.at.filter(|at| *at <= now && self.is_of(next));
+        let bytes = match at {
+            Some(at) if now < at.plus_ms(OLD_MS) => return Ok(false),
+            Some(_) => self.next,
+            None => 0,
+        };
+        let at = Some(now);
+        *self = Self { bytes, next, at };
+        Ok(true)
+    }
+}
+
 /// The acknowledgements of those segments that are `wanted`, by file name; the first of several for one
 /// file counts. Only what is wanted takes memory.
 pub fn read(
@@ -60,8 +94,17 @@ pub fn read(
     path: &Path,
     wanted: impl Fn(&SegmentName) -> bool,
 ) -> io::Result<BTreeMap<String, Ack>> {
+    read_after(disk, (path, 0), wanted)
+}
+
+/// The same of those after so many bytes.
+pub fn read_after(
+    disk: &dyn Disk,
+    (path, bytes): (&Path, u64),
+    wanted: impl Fn(&SegmentName) -> bool,
+) -> io::Result<BTreeMap<String, Ack>> {
     let mut acks = BTreeMap::new();
-    each(disk, path, |ack| {
+    each(disk, (path, bytes), |ack| {
         if ack.segment().is_some_and(|name| wanted(&name)) {
             acks.entry(ack.file.clone()).or_insert(ack);
         }
@@ -72,13 +115,13 @@ pub fn read(
 
 fn each(
     disk: &dyn Disk,
-    path: &Path,
+    (path, bytes): (&Path, u64),
     mut take: impl FnMut(Ack) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut outcome = Ok(());
-    disk::each_line(
+    disk::each_line_from(
         disk,
-        path,
+        (path, bytes),
         LINE_BYTES_MAX,
         |line| match serde_json::from_slice::<Ack>(line) {
             Ok(ack) if outcome.is_ok() => outcome = take(ack),
@@ -106,7 +149,7 @@ pub fn forget(
     let before = now.plus_ms(keep_ms.saturating_add(KEPT_MS).saturating_neg());
     let is_spent = |ack: &Ack| ack.at < before && !ack.segment().is_some_and(|name| here(&name));
     let (mut all, mut spent) = (0_u64, 0_u64);
-    each(disk, path, |ack| {
+    each(disk, (path, 0), |ack| {
         all += 1;
         spent += u64::from(is_spent(&ack));
         Ok(())
@@ -116,7 +159,7 @@ pub fn forget(
     }
     let aside = disk::aside(path);
     let mut file = BufWriter::new(disk::create_anew(disk, &aside)?);
-    each(disk, path, |ack| {
+    each(disk, (path, 0), |ack| {
         if is_spent(&ack) {
             return Ok(());
         }

@@ -20,6 +20,9 @@ pub mod acks;
 /// Where lies what cannot be used.
 pub mod aside;
 
+/// The folders of a spool by day, and what they were like.
+pub mod days;
+
 /// The records of an events file.
 pub mod event;
 

@@ -11,7 +11,7 @@ use std::{
 
 use super::name::{SegmentName, ServerId};
 use crate::{
-    period::{Minute, UtcMs},
+    period::{Day, Minute, UtcMs},
     world::disk::Disk,
 };
 
@@ -51,7 +51,7 @@ pub fn hour_folders(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Res
     let top = spool.join(server.as_str());
     let (mut found, mut unreadable) = (Vec::new(), Vec::new());
     for day in disk.list(&top)? {
-        if !day.folder || day.name.parse::<crate::period::Day>().is_err() {
+        if !day.folder || day.name.parse::<Day>().is_err() {
             continue;
         }
         let day = top.join(&day.name);
@@ -66,6 +66,11 @@ pub fn hour_folders(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Res
         }
     }
     Ok(Walk { found, unreadable })
+}
+
+/// The UTC day of an hour folder.
+pub fn day_of(folder: &Path) -> Option<Day> {
+    folder.parent()?.file_name()?.to_str()?.parse().ok()
 }
 
 /// The hour folder of a minute.

@@ -261,6 +261,15 @@ impl<'a> Deleted<'a> {
         disk::put(self.disk, &path, &json).map_err(at(&path))
     }
 
+    /// Notes that nothing is left to be done about these hours.
+    pub fn are_done(&mut self, hours: &BTreeSet<Hour>) -> Result<(), DeletedError> {
+        if self.state.due.is_disjoint(hours) {
+            return Ok(());
+        }
+        self.state.due.retain(|hour| !hours.contains(hour));
+        self.write_state()
+    }
+
     /// Adds lines of `deletions.txt` to the lists, durably.
     pub fn add(&self, lines: BTreeSet<String>) -> Result<(), DeletedError> {
         let mut of_lists: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();

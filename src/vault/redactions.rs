@@ -16,7 +16,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{commit_error::InStoreError, manifest::ByWord};
+use super::{
+    commit_error::InStoreError,
+    manifest::{ByWord, sha256},
+};
 use crate::{
     period::Hour,
     source::{Source, key::Key},
@@ -267,6 +270,11 @@ impl Redactions {
             }
             _ => false,
         }
+    }
+
+    /// What stands on it, as a hash.
+    pub fn sha256(&self) -> io::Result<String> {
+        Ok(sha256(&serde_json::to_vec(&self.lines)?))
     }
 
     /// How many there are.

@@ -78,6 +78,14 @@ pub enum Change {
     Ended(Alarm, UtcMs),
 }
 
+impl Change {
+    /// Whether it concerns the archive and not this machine.
+    pub const fn is_of_archive(&self) -> bool {
+        let (Self::Begun(alarm) | Self::Ended(alarm, _)) = self;
+        alarm.kind.is_of_archive()
+    }
+}
+
 /// Takes the next picture; `said` moves on.
 pub fn judge(picture: &Snapshot, said: &mut Said) -> Vec<Change> {
     let now = picture.now;
@@ -351,8 +359,13 @@ fn silent(found: &mut Found, picture: &Snapshot) {
         && 0 < this.sealed
         && is_silent(this.news, this.acknowledged_at.max(this.delivered_until))
     {
-        let what = "the primary has acknowledged nothing for 15 minutes".to_owned();
-        found.push(Kind::OtherSilent, "primary", what);
+        if picture.delivers_to_store {
+            let what = "nothing has been delivered to the object store for 15 minutes".to_owned();
+            found.push(Kind::OtherSilent, "object store", what);
+        } else {
+            let what = "the primary has acknowledged nothing for 15 minutes".to_owned();
+            found.push(Kind::OtherSilent, "primary", what);
+        }
     }
 }
 
@@ -525,6 +538,8 @@ mod tests {
         let settled = Settled {
             program: "test/1",
             this: Some(this.parse().unwrap()),
+            leaves_archive: false,
+            delivers_to_store: false,
             role: Some(if this == "1" {
                 Role::Primary
             } else {
@@ -645,6 +660,8 @@ mod tests {
         of(&mut p, "2").acknowledged_at = Some(after(4_000));
         of(&mut p, "2").delivered_until = Some(after(4_000));
         check(&p, &["other_silent primary"]);
+        p.delivers_to_store = true;
+        check(&p, &["other_silent object store"]);
         let mut p = well("1", 5_000);
         p.runway = Some(Runway {
             bytes_per_day: 1,

@@ -37,6 +37,10 @@ pub struct Settled {
     pub this: Option<ServerId>,
     /// What it is for.
     pub role: Option<Role>,
+    /// Whether others merge into the same vault and one of them mails what concerns the archive.
+    pub leaves_archive: bool,
+    /// Whether it delivers into an object store: then it acknowledges by itself, as it reads back.
+    pub delivers_to_store: bool,
     /// The vault's zone.
     pub zone: Zone,
     /// How many partitions the stream has; 0: none.
@@ -65,6 +69,9 @@ pub struct Snapshot {
     /// When this service began, if it is one.
     #[serde(skip)]
     pub begun: Option<UtcMs>,
+    /// Whether it delivers into an object store.
+    #[serde(skip)]
+    pub delivers_to_store: bool,
     /// Whether rules choose what the stream brings: then it is well without a post, as long as it is up.
     pub has_rules: bool,
     /// The vault's time zone.
@@ -334,6 +341,7 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         this: settled.this.clone(),
         role: settled.role,
         begun: None,
+        delivers_to_store: settled.delivers_to_store,
         has_rules: settled.has_rules,
         timezone: settled.zone.name().to_owned(),
         servers: servers
@@ -800,6 +808,8 @@ mod tests {
         Settled {
             program: "test/1",
             this: Some("1".parse().unwrap()),
+            leaves_archive: false,
+            delivers_to_store: false,
             role: Some(Role::Primary),
             zone: Zone::named("UTC").unwrap(),
             partitions: 0,

@@ -165,7 +165,8 @@ impl Watch {
         for change in &changes {
             tell(change);
             let (letter, what) = letters::of_change(change, &picture);
-            self.mail(mails, &letter, &what);
+            let is_mailed = mails && !(self.settled.leaves_archive && change.is_of_archive());
+            self.mail(is_mailed, &letter, &what);
         }
         let this = picture.servers.iter().find(|server| server.this);
         if !*told && this.is_some_and(|server| server.link.state == State::Connected) {

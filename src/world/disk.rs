@@ -14,7 +14,7 @@ use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -32,6 +32,11 @@ pub struct Entry {
     /// Bytes, for a file.
     pub len: u64,
 }
+
+/// What a folder was like at a moment: as soon as something is put into it, taken out of it or renamed in it, it is like
+/// something else for good. (The file's number and the time of its last change, which nobody can set.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub [i64; 3]);
 
 /// What can be read and positioned.
 pub trait Source: Read + Seek + Send {}
@@ -68,6 +73,10 @@ pub trait Disk: Send + Sync {
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
     /// The entries of a folder, by name; an absent folder has none.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// What a folder is like now; `None` if there is none, or if this disk cannot tell.
+    fn version(&self, _folder: &Path) -> io::Result<Option<Version>> {
+        Ok(None)
+    }
     /// What [`Disk::list`] leaves out of a folder: links, sockets, names that are not UTF-8. A disk
     /// that cannot hold such things has none.
     fn others(&self, _folder: &Path) -> io::Result<Vec<OsString>> {
@@ -272,6 +281,22 @@ impl Disk for RealDisk {
             }
             Ok(meta)
         })
+    }
+
+    fn version(&self, path: &Path) -> io::Result<Option<Version>> {
+        match fs::symlink_metadata(path) {
+            Ok(meta) if meta.is_dir() => {
+                let [second, nanosecond] = [meta.ctime(), meta.ctime_nsec()];
+                Ok(Some(Version([
+                    meta.ino().cast_signed(),
+                    second,
+                    nanosecond,
+                ])))
+            }
+            Ok(_) => Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(not("looked at", path)(e)),
+        }
     }
 
     fn others(&self, path: &Path) -> io::Result<Vec<OsString>> {
@@ -514,12 +539,27 @@ pub fn each_line(
     disk: &dyn Disk,
     path: &Path,
     line_max: u64,
+    take: impl FnMut(&[u8]),
+) -> io::Result<()> {
+    each_line_from(disk, (path, 0), line_max, take)
+}
+
+/// The same from a line's begin on.
+pub fn each_line_from(
+    disk: &dyn Disk,
+    (path, offset): (&Path, u64),
+    line_max: u64,
     mut take: impl FnMut(&[u8]),
 ) -> io::Result<()> {
     if disk.len(path)?.is_none() {
         return Ok(());
     }
-    let mut lines = BufReader::new(disk.open(path)?);
+    let mut file = disk.open(path)?;
+    // a pipe can only be read from its begin
+    if 0 < offset {
+        file.seek(io::SeekFrom::Start(offset))?;
+    }
+    let mut lines = BufReader::new(file);
     let mut line = Vec::new();
     while 0 < lines.by_ref().take(line_max).read_until(b'\n', &mut line)? {
         take(&line);

@@ -11,6 +11,7 @@
 mod bluesky;
 mod cite;
 mod clock;
+mod closed;
 mod collect;
 mod deletions;
 mod deliver;

@@ -23,7 +23,10 @@ use twinstream::{
         gap,
         heard::Listener,
     },
-    merge::plan::{self, Span, Stock, When},
+    merge::{
+        placing::{self, Clocks},
+        plan::{self, Span, Stock, When},
+    },
     period::{Interval, Minute, UtcMs, Zone},
     segment::{
         event::{self, Disconnected, Event, What},
@@ -997,7 +1000,9 @@ fn found(
 ) -> Vec<(i64, Account)> {
     let zone = Zone::named("UTC").unwrap();
     let mut known: Vec<Stock> = stock.iter().map(|(stock, _)| stock.clone()).collect();
-    plan::place(&mut known, &zone);
+    let told = placing::told(&known);
+    let clocks = Clocks::of(told.iter().map(|(day, told)| (*day, told.as_slice())));
+    placing::place(&mut known, &clocks, &zone);
     let when = When {
         zone: &zone,
         span: plan::span(&known, &zone, Span::default()),

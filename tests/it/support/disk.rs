@@ -7,13 +7,14 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{self, Cursor, Write},
     ops::Bound,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use twinstream::world::disk::{Disk, DiskFile, Entry, Source};
+use twinstream::world::disk::{Disk, DiskFile, Entry, Source, Version};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Node {
@@ -387,6 +388,26 @@ impl Disk for SimulatedDisk {
                 .collect();
             entries.sort();
             Ok(entries)
+        })
+    }
+
+    /// Which files are there under which names: after a power cut a folder is as it was.
+    fn version(&self, path: &Path) -> io::Result<Option<Version>> {
+        self.call(|state| {
+            if state.now.get(path) != Some(&Node::Folder) {
+                return Ok(None);
+            }
+            let after = (Bound::Excluded(path), Bound::Unbounded);
+            let inside = state.now.range::<Path, _>(after);
+            let inside = inside.take_while(|(entry, _)| entry.starts_with(path));
+            let mut hasher = DefaultHasher::new();
+            for (entry, node) in inside.filter(|(entry, _)| entry.parent() == Some(path)) {
+                entry.hash(&mut hasher);
+                if let Node::File(file) = node {
+                    file.hash(&mut hasher);
+                }
+            }
+            Ok(Some(Version([hasher.finish().cast_signed(), 0, 0])))
         })
     }
 

@@ -1,0 +1,122 @@
+//! Which open days of the spool may be closed after a merge, and which closed ones are to be opened.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use super::{
+    closed::ClosedDay,
+    index::Indexes,
+    job::Job,
+    look::Look,
+    placing,
+    plan::{Candidate, Stock},
+};
+use crate::period::{Day, Hour, UtcMs};
+
+impl Job<'_> {
+    /// Closes the days of which all is merged, compressed and found whole, and opens those with an hour of which something was
+    /// left to do. `settled` are the hours that were looked at and about which nothing was to be done, and their revisions.
+    pub(super) fn close_days(
+        &self,
+        look: &Look,
+        settled: &BTreeMap<Hour, u64>,
+        indexes: &Indexes<'_>,
+    ) {
+        // it can be found out again, so a full disk is no reason to fail
+        if look.unusable.is_empty()
+            && let Err(why) = self.try_close_days(look, settled, indexes)
+        {
+            tracing::warn!("which days of the spool are done with is not kept: {why}");
+        }
+    }
+
+    fn try_close_days(
+        &self,
+        look: &Look,
+        settled: &BTreeMap<Hour, u64>,
+        indexes: &Indexes<'_>,
+    ) -> io::Result<()> {
+        let (days, stock, now) = (&look.spool, &look.stock, look.now);
+        let mut closed = days.closed.clone();
+        let hours = look.candidates.iter().map(|candidate| candidate.hour);
+        let left: BTreeSet<Hour> = hours.filter(|hour| !settled.contains_key(hour)).collect();
+        let beside = closed.with_hours(&left);
+        closed.open_if(|day, _| beside.contains(&day));
+        let whole = self.sweep(*indexes).whole();
+        let mut hours = hours_of_days(&look.candidates, stock);
+        let last = last_days(stock);
+        let mut of_days: BTreeMap<Day, Vec<&Stock>> = BTreeMap::new();
+        for segment in stock {
+            let of_day = of_days.entry(segment.name.minute.utc_day()).or_default();
+            of_day.push(segment);
+        }
+        let mut still = BTreeSet::new();
+        for day in days.open() {
+            let hours = hours.remove(&day).unwrap_or_default().into_iter();
+            let revisions = hours.map(|hour| {
+                let revision = settled.get(&hour).filter(|_| whole.contains(&hour))?;
+                Some((hour, *revision))
+            });
+            let revisions: Option<BTreeMap<Hour, u64>> = revisions.collect();
+            let of_day = of_days.remove(&day).unwrap_or_default();
+            let is_kept = last.contains(&day) || days.foreign.contains(&day);
+            if let Some(revisions) = revisions
+                && !is_kept
+                && of_day.iter().all(|segment| tells_of_the_past(segment, now))
+                && let Some(folders) = days.walk.settled_version(indexes, day)?
+            {
+                let told = placing::told(of_day.iter().copied()).remove(&day);
+                let told = told.unwrap_or_default();
+                let of_day = ClosedDay::of(folders, revisions, &of_day, told, &days.clocks);
+                closed.close(day, self.now, of_day);
+                still.insert(day);
+            }
+        }
+        closed.retain_still(&still);
+        let servers = (&**self.spool, days.walk.servers());
+        closed.acks_go_on(self.disk, servers, self.now)?;
+        if closed == days.closed {
+            return Ok(());
+        }
+        closed.keep(self.disk, self.data_dir)
+    }
+}
+
+/// The hours to which something of each day belongs.
+fn hours_of_days(candidates: &[Candidate], stock: &[Stock]) -> BTreeMap<Day, BTreeSet<Hour>> {
+    let mut days: BTreeMap<Day, BTreeSet<Hour>> = BTreeMap::new();
+    for candidate in candidates {
+        let numbers = candidate.segments.iter().chain(&candidate.events);
+        for segment in numbers.filter_map(|number| stock.get(*number)) {
+            let of_day = days.entry(segment.name.minute.utc_day()).or_default();
+            of_day.insert(candidate.hour);
+        }
+    }
+    days
+}
+
+/// Whether no hour to come can belong to the times that a segment tells of.
+fn tells_of_the_past(segment: &Stock, now: UtcMs) -> bool {
+    segment.minute.end() <= now && segment.tells_of().iter().all(|part| part.end < now)
+}
+
+/// The days that stay open: the last one of each leg on the posts' clock, and in the order of each server's runs. Of hours to come
+/// they are the nearest that is known.
+fn last_days(stock: &[Stock]) -> BTreeSet<Day> {
+    let (mut legs, mut servers) = (BTreeMap::new(), BTreeMap::new());
+    for segment in stock {
+        let name = &segment.name;
+        let day = name.minute.utc_day();
+        let by_minute = (segment.minute, day);
+        let last = legs.entry(name.leg()).or_insert(by_minute);
+        *last = by_minute.max(*last);
+        let by_run = (segment.number, name.minute, name.part, day);
+        let last = servers.entry(&name.server).or_insert(by_run);
+        *last = by_run.max(*last);
+    }
+    let days = legs.into_values().map(|(_, day)| day);
+    days.chain(servers.into_values().map(|last| last.3))
+        .collect()
+}

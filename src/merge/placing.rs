@@ -1,0 +1,161 @@
+//! What segments tell of their servers' clocks → the minute of each on the posts' clock. Pure.
+//!
+//! The segments of a server go by their own signs; those without any go by those of their run, and that depends on all runs
+//! of the leg.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::Stock;
+use crate::{
+    cover::clock::{self, Lag, Signs},
+    period::{Day, Minute, UtcMs, Zone},
+    segment::name::{Leg, RunId},
+};
+
+/// What the segments of one run and UTC day tell of its clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Whose run.
+    leg: Leg,
+    /// Its place in the order of the server's runs.
+    number: u64,
+    /// Which run.
+    run: RunId,
+    /// The first offset.
+    offset_ms: Option<i64>,
+    /// The first lag.
+    lag: Option<Lag>,
+    /// The step with which it began.
+    step_ms: Option<i64>,
+    /// The first and the last instant of its minutes.
+    stamps: (UtcMs, UtcMs),
+}
+
+impl Told {
+    fn of(segment: &Stock) -> Self {
+        Self {
+            leg: segment.name.leg(),
+            number: segment.number,
+            run: segment.name.run,
+            offset_ms: segment.offset_ms,
+            lag: segment.lag,
+            step_ms: segment.step_ms,
+            stamps: (segment.name.minute.begin(), segment.name.minute.end()),
+        }
+    }
+
+    /// Adds what came after it.
+    fn add(&mut self, later: &Self) {
+        self.offset_ms = self.offset_ms.or(later.offset_ms);
+        self.lag = self.lag.or(later.lag);
+        self.step_ms = self.step_ms.or(later.step_ms);
+        let (first, last) = self.stamps;
+        self.stamps = (first.min(later.stamps.0), last.max(later.stamps.1));
+    }
+
+    fn signs(&self) -> Signs {
+        Signs {
+            stamps: Some(self.stamps),
+            offsets_ms: self.offset_ms.into_iter().collect(),
+            lags: self.lag.into_iter().collect(),
+            step_ms: self.step_ms,
+        }
+    }
+}
+
+/// What segments tell, by UTC day and run. They are ascending by name.
+pub fn told<'a>(stock: impl IntoIterator<Item = &'a Stock>) -> BTreeMap<Day, Vec<Told>> {
+    type OfRuns = BTreeMap<(Leg, u64, RunId), Told>;
+    let mut days: BTreeMap<Day, OfRuns> = BTreeMap::new();
+    for segment in stock {
+        let told = Told::of(segment);
+        let runs = days.entry(segment.name.minute.utc_day()).or_default();
+        match runs.get_mut(&(told.leg.clone(), told.number, told.run)) {
+            Some(earlier) => earlier.add(&told),
+            None => {
+                runs.insert((told.leg.clone(), told.number, told.run), told);
+            }
+        }
+    }
+    let values = |(day, runs): (Day, OfRuns)| (day, runs.into_values().collect());
+    days.into_iter().map(values).collect()
+}
+
+/// How far the stamps of each run lie after the posts' clock, and how far its server's clock was off, if that is known better.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Clocks {
+    runs: BTreeMap<(Leg, RunId), (i64, Option<i64>)>,
+}
+
+impl Clocks {
+    /// From what all segments tell, by UTC day.
+    pub fn of<'a>(days: impl IntoIterator<Item = (Day, &'a [Told])>) -> Self {
+        let mut ascending: BTreeMap<Day, Vec<&Told>> = BTreeMap::new();
+        for (day, told) in days {
+            ascending.entry(day).or_default().extend(told);
+        }
+        let mut legs: BTreeMap<Leg, BTreeMap<(u64, RunId), Told>> = BTreeMap::new();
+        for told in ascending.into_values().flatten() {
+            let runs = legs.entry(told.leg.clone()).or_default();
+            let known = runs.entry((told.number, told.run));
+            known
+                .and_modify(|earlier| earlier.add(told))
+                .or_insert_with(|| told.clone());
+        }
+        let mut found = Self::default();
+        for (leg, runs) in legs {
+            let signs: Vec<Signs> = runs.values().map(Told::signs).collect();
+            for (((_, run), lag_ms), signs) in runs.keys().zip(clock::lags_ms(&signs)).zip(&signs) {
+                let of_run = (lag_ms, signs.off_ms());
+                found.runs.insert((leg.clone(), *run), of_run);
+            }
+        }
+        found
+    }
+
+    /// That of one run.
+    fn of_run(&self, leg: &Leg, run: RunId) -> (i64, Option<i64>) {
+        let of_run = self.runs.get(&(leg.clone(), run));
+        of_run.copied().unwrap_or_default()
+    }
+
+    /// Those of the runs that told this.
+    pub fn of_told(&self, told: &[Told]) -> Vec<(i64, Option<i64>)> {
+        let of_run = |told: &Told| self.of_run(&told.leg, told.run);
+        told.iter().map(of_run).collect()
+    }
+}
+
+/// Finds the minute of each segment on the posts' clock, and what follows from it. Once for each.
+pub fn place(stock: &mut [Stock], clocks: &Clocks, zone: &Zone) {
+    for segment in stock {
+        let (run_lag_ms, run_off_ms) = clocks.of_run(&segment.name.leg(), segment.name.run);
+        let own = Signs {
+            offsets_ms: segment.offset_ms.into_iter().collect(),
+            lags: segment.lag.into_iter().collect(),
+            ..Signs::default()
+        };
+        let lag_ms = own.own_ms().unwrap_or(run_lag_ms);
+        segment.place(lag_ms, own.off_ms().or(run_off_ms), zone);
+    }
+}
+
+impl Stock {
+    /// Its stamps lie `lag_ms` after the posts' clock; how far its server's clock was off may be known better.
+    fn place(&mut self, lag_ms: i64, off_ms: Option<i64>, zone: &Zone) {
+        const MINUTE_MS: i64 = 60_000;
+        let minutes = lag_ms.saturating_add(MINUTE_MS / 2).div_euclid(MINUTE_MS);
+        self.minute = Minute(self.name.minute.0.saturating_sub(minutes));
+        self.is_slow = lag_ms < minutes.saturating_mul(MINUTE_MS);
+        let off_ms = off_ms.unwrap_or(minutes.saturating_mul(MINUTE_MS));
+        for at in [&mut self.started, &mut self.began] {
+            *at = at.map(|at| at.plus_ms(off_ms.saturating_neg()));
+        }
+        if 0 < self.rejected {
+            let hour = zone.hour_of(self.minute.begin());
+            *self.hours.entry(hour).or_default() += self.rejected;
+        }
+    }
+}

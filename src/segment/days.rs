@@ -1,0 +1,130 @@
+//! The folders of a spool by UTC day, and what they were like before anybody looked into them: what need not be looked into again.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    name::{SegmentName, ServerId},
+    seal::Digester,
+    spool,
+};
+use crate::{
+    period::{Day, UtcMs},
+    world::disk::{Disk, Version},
+};
+
+/// So long nothing may have changed in a day's folders before it is taken for done with: what changes them within the same tick of a
+/// file system's clock cannot be told from what is there.
+const STILL_MS: i64 = 60_000;
+
+/// The folders of one UTC day.
+#[derive(Debug, Default)]
+pub struct Folders {
+    folders: Vec<(ServerId, PathBuf)>,
+    /// What they were like before anybody looked into them; `None` if that cannot be told.
+    pub version: Option<String>,
+}
+
+/// What was found of a spool.
+#[derive(Debug, Default)]
+pub struct Walk {
+    /// The days.
+    pub days: BTreeMap<Day, Folders>,
+    /// What of which server could not be looked into.
+    pub unreadable: Vec<(ServerId, io::Error)>,
+}
+
+/// Walks the spool of these servers, and looks into no folder of an hour.
+pub fn walk(disk: &dyn Disk, spool: &Path, servers: &[ServerId]) -> io::Result<Walk> {
+    let mut walk = Walk::default();
+    for server in servers {
+        let (found, unreadable) = match spool::hour_folders(disk, spool, server) {
+            Ok(walked) => (walked.found, walked.unreadable),
+            Err(why) => (Vec::new(), vec![why]),
+        };
+        let unreadable = unreadable.into_iter().map(|why| (server.clone(), why));
+        walk.unreadable.extend(unreadable);
+        for folder in found {
+            if let Some(day) = spool::day_of(&folder) {
+                let of_day = walk.days.entry(day).or_default();
+                of_day.folders.push((server.clone(), folder));
+            }
+        }
+    }
+    for of_day in walk.days.values_mut() {
+        of_day.version = of_day.version_now(disk)?;
+    }
+    Ok(walk)
+}
+
+impl Folders {
+    /// Each of them, and whose it is.
+    pub fn each(&self) -> impl Iterator<Item = (&ServerId, &Path)> {
+        self.folders
+            .iter()
+            .map(|(server, folder)| (server, folder.as_path()))
+    }
+
+    /// The sealed segments in them, and in which folder of whom nothing could be seen.
+    pub fn sealed(&self, disk: &dyn Disk) -> (Vec<SegmentName>, Vec<(ServerId, io::Error)>) {
+        let (mut names, mut unreadable) = (Vec::new(), Vec::new());
+        for (server, folder) in &self.folders {
+            match spool::in_folder(disk, folder, server) {
+                Ok(here) => {
+                    let sealed = here.into_iter().filter(|(_, found)| found.sealed);
+                    names.extend(sealed.map(|(name, _)| name));
+                }
+                Err(why) => unreadable.push((server.clone(), why)),
+            }
+        }
+        (names, unreadable)
+    }
+
+    /// What they are like, if that is as it was before anybody looked.
+    pub fn unchanged(&self, disk: &dyn Disk) -> io::Result<Option<String>> {
+        let now = self.version_now(disk)?;
+        Ok(now.filter(|now| self.version.as_ref() == Some(now)))
+    }
+
+    fn version_now(&self, disk: &dyn Disk) -> io::Result<Option<String>> {
+        let mut text = Vec::new();
+        for (server, folder) in &self.folders {
+            let Some(Version(numbers)) = disk.version(folder)? else {
+                return Ok(None);
+            };
+            let hour = folder.file_name().unwrap_or_default().display();
+            writeln!(text, "{server} {hour} {numbers:?}")?;
+        }
+        let mut digester = Digester::default();
+        digester.update(&text);
+        Ok(Some(digester.finish().sha256))
+    }
+}
+
+/// Days whose folders have been as they are for some time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Still {
+    days: BTreeMap<Day, (String, UtcMs)>,
+}
+
+impl Still {
+    /// Whether a day has been like that for a while. It is remembered since when.
+    pub fn is(&mut self, day: Day, version: &str, now: UtcMs) -> bool {
+        let known = self.days.get(&day);
+        // a clock that was set back begins anew
+        let known = known.filter(|(known, since)| known == version && *since <= now);
+        let since = known.map_or(now, |(_, since)| *since);
+        self.days.insert(day, (version.to_owned(), since));
+        since.plus_ms(STILL_MS) <= now
+    }
+
+    /// Forgets the days of which it is not so.
+    pub fn retain(&mut self, is_so: impl Fn(Day) -> bool) {
+        self.days.retain(|day, _| is_so(*day));
+    }
+}
