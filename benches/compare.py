@@ -32,7 +32,7 @@ HOUR = "2026-11-23_18"
 # what `merge.xz = "balanced"` means, in the words of the xz tool; src/vault/xz.rs has the same
 BALANCED = ["--block-size=4MiB", "--lzma2=preset=6,dict=1MiB,lc=4,pb=0,nice=26,depth=10"]
 
-# posts a second of the firehose, in the mean
+# posts a second of the firehose; the simulator's lines have 2.36 kB, and on a busy machine it makes hardly more of them
 LEGS_RATE = 6_000
 
 # posts of an hour at 45 a second
@@ -318,7 +318,7 @@ class Bench:
         ratio("memory, MiB", run.rss_mib, "<= 20", run.rss_mib <= 20)
 
     def legs(self):
-        print("the collector with twenty legs: the simulated firehose, 6,000 posts a second of 3 kB in all, for a minute")
+        print(f"the collector with twenty legs: the simulated firehose, {LEGS_RATE:,} posts a second in all, for a minute")
         simulate = [PROGRAM, "simulate", "--rate", LEGS_RATE, "--fields", "all", "--max-requests", 1000]
         # where every second of a day has the same rate is where the rate is the mean one
         simulate += ["--clock", "2026-11-23T18:00:00Z@1"]
@@ -330,7 +330,7 @@ class Bench:
             command += ["--clock", "2026-11-23T18:00:00Z@1"]
             log = open(self.work / "collect.log", "w")
             process = subprocess.Popen(list(map(str, command)), stderr=log)
-            connected = lambda: sum(b'"connected"' in path.read_bytes() for path in self.segments(".events"))
+            connected = lambda: sum(b'"kind":"connected"' in path.read_bytes() for path in self.segments(".events"))
             wait_for(lambda: connected() == 20, process, log)
             time.sleep(10)
             begin, cpu, size = time.monotonic(), cpu_of(process.pid), size_of(folder / "spool")
@@ -345,13 +345,15 @@ class Bench:
             api.wait()
         segments = list(self.segments())
         lines = sum(path.read_bytes().count(b"\n") for path in segments)
+        if not lines:
+            sys.exit("no post came: this machine is too busy for the simulator")
         of_line = sum(path.stat().st_size for path in segments) / lines
         ends = sum(path.read_bytes().count(b'"disconnected"') for path in self.segments(".events"))
         fresh(self.work / "site")
         show("twinstream collect, twenty legs", Run(wall, cpu, rss_mib))
         rate = size / of_line / wall
         ratio("posts a second", rate, f">= {0.95 * LEGS_RATE:.0f}", 0.95 * LEGS_RATE <= rate)
-        ratio("bytes of a stored line", of_line, "about 3000", True)
+        ratio("stored MB a second", size / wall / 1e6, "-", True)
         ratio("connections that ended (ours at the end)", ends, "20", ends == 20)
         share = cpu / wall
         ratio("share of a core", share, "<= 0.25", share <= 0.25)
