@@ -61,9 +61,10 @@ impl Plant {
         })
     }
 
-    /// Whether the two cannot be the arms of an `if`: an arm of a `match`, the head of a block.
+    /// Whether the two cannot be the arms of an `if`: an arm of a `match`, the head of a block, a name that what follows needs.
     fn needs_a_switch(&self) -> bool {
-        self.find.contains(" => ") || self.find.trim_end().ends_with('{')
+        let find = self.find.trim();
+        find.contains(" => ") || find.ends_with('{') || find.starts_with("let ")
     }
 
     /// Its place in a file; that of others in the same file must be another.
