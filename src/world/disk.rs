@@ -53,6 +53,9 @@ pub trait DiskFile: Write + Send {
 }
 
 /// What stages ask of a file system.
+///
+/// Of what is not durable yet a power cut keeps any part: of a file any beginning of what was appended, of a folder's changes
+/// any beginning in their order, of two folders each its own.
 pub trait Disk: Send + Sync {
     /// Makes a new file; an existing one is an error.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
@@ -65,7 +68,7 @@ pub trait Disk: Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file. Durable after [`Disk::sync_folder`].
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Makes a folder and those above it, durably.
+    /// Makes a folder and those above it, durably; those that are there stay as they are.
     fn make_folder(&self, path: &Path) -> io::Result<()>;
     /// Removes an empty folder.
     fn remove_folder(&self, path: &Path) -> io::Result<()>;

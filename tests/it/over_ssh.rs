@@ -437,22 +437,38 @@ fn nothing_is_overwritten_and_what_is_another_file_there_never_goes_here() {
     // an account with a shell sees the path as it is written, and the spool is made
     let site = Site::new("");
     fs::remove_dir_all(site.target()).unwrap();
-    let [other_size, other_bytes, good] = [0, 1, 2].map(|minute| site.seal(minute, 5));
+    let [other_size, other_bytes, good, other_events, other_seal] =
+        [0, 1, 2, 3, 4].map(|minute| site.seal(minute, 5));
+    let damaged = [5, 6].map(|minute| site.seal(minute, 5));
     let there = |name: &SegmentName| name.paths(&site.target());
     fs::create_dir_all(there(&other_size).folder).unwrap();
     fs::write(there(&other_size).segment, "something else").unwrap();
     let of_same_size = fs::read(other_bytes.paths(&site.spool()).segment).unwrap();
     let of_same_size = vec![b'x'; of_same_size.len()];
     fs::write(there(&other_bytes).segment, &of_same_size).unwrap();
+    fs::write(there(&other_events).events, "{}\n").unwrap();
+    fs::write(there(&other_seal).seal, "{}\n").unwrap();
+    // what is not as it was sealed is not sent
+    let here = [
+        damaged[0].paths(&site.spool()).segment,
+        damaged[1].paths(&site.spool()).events,
+    ];
+    for path in here {
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[7] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
     let said = site.deliver(NOW, 1);
+    let conflicts = said.matches("with other content; it was not overwritten");
+    assert_eq!(conflicts.count(), 3, "{said}");
     assert!(
-        said.contains("with other content; it was not overwritten"),
+        said.contains("delivered 2 segments") && said.contains("5 failed"),
         "{said}"
     );
-    assert!(
-        said.contains("delivered 2 segments") && said.contains("1 failed"),
-        "{said}"
-    );
+    assert_eq!(fs::read(there(&other_events).events).unwrap(), b"{}\n");
+    assert_eq!(fs::read(there(&other_seal).seal).unwrap(), b"{}\n");
+    let stay = [&other_events, &other_seal, &damaged[0], &damaged[1]];
+    assert!(stay.iter().all(|name| !there(name).segment.exists()));
     assert_eq!(
         fs::read(there(&other_size).segment).unwrap(),
         b"something else"
@@ -482,8 +498,10 @@ fn nothing_is_overwritten_and_what_is_another_file_there_never_goes_here() {
     .unwrap();
     let said = site.deliver(WEEK_LATER, 1);
     assert!(said.contains("both are kept"), "{said}");
-    let left = other_size.paths(&site.spool());
-    assert!(left.segment.exists() && left.events.exists() && left.seal.exists());
+    for name in [&other_size].into_iter().chain(stay) {
+        let left = name.paths(&site.spool());
+        assert!(left.segment.exists() && left.events.exists() && left.seal.exists());
+    }
     assert!(!good.paths(&site.spool()).seal.exists());
 }
 
@@ -678,6 +696,7 @@ fn an_acknowledged_file_outlives_a_power_cut() {
         let segments = [0, 1, 2].map(|minute| segment(minute, 5));
         for one in &segments {
             // as an rsync without --fsync leaves it
+            disk.make_folder_undurably(&spool.join(one.name.folder()));
             one.put(&disk, spool, false);
         }
         let job = receive::Job {
@@ -703,6 +722,18 @@ fn an_acknowledged_file_outlives_a_power_cut() {
                     assert_eq!(files.get(&path), Some(&bytes), "seed {seed}: {name}");
                 }
             }
+        }
+        // one of which not all was acknowledged is acknowledged again
+        job.run(&|| UtcMs(1));
+        let acks = acks::read(&disk, &acks::path(spool, &servers[0]), |_| true).unwrap();
+        for one in &segments {
+            let names = one.files(spool).map(|(path, _)| path);
+            let known = names.iter().filter(|path| {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                acks.contains_key(name)
+            });
+            let known = known.count();
+            assert!([0, 3].contains(&known), "seed {seed}: {known} of 3");
         }
     }
 }

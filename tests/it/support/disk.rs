@@ -3,7 +3,7 @@
 //! What a file holds and what a folder lists is durable only after `sync` and `sync_folder`. At a
 //! power cut each file keeps its durable bytes and a random part of what was appended since, each
 //! folder a random prefix of the changes since. The disk can be told to lose its power at the n-th
-//! call, and to have only so many bytes.
+//! call, and to have only so many bytes. What lies in a folder is gone with the folder.
 
 use std::{
     collections::BTreeMap,
@@ -167,6 +167,17 @@ impl SimulatedDisk {
         self.state().capacity = bytes;
     }
 
+    /// Another program makes a folder and those above it, and syncs none of them.
+    pub(crate) fn make_folder_undurably(&self, path: &Path) {
+        let mut state = self.state();
+        let above: Vec<&Path> = path.ancestors().collect();
+        for folder in above.into_iter().rev() {
+            if !state.now.contains_key(folder) {
+                state.change(folder, None, Some(Node::Folder));
+            }
+        }
+    }
+
     /// Has one bit of that write from now on (1: the next one) turned over on its way, untold.
     pub(crate) fn spoil_write(&self, nth: u64) {
         self.state().spoils_in = Some(nth);
@@ -201,6 +212,14 @@ impl SimulatedDisk {
             }
             content.durable = content.now.clone();
         }
+        // what lies in a folder that is gone is gone
+        let mut left = BTreeMap::new();
+        for (path, node) in std::mem::take(&mut state.durable) {
+            if path.parent().is_none_or(|above| left.contains_key(above)) {
+                left.insert(path, node);
+            }
+        }
+        state.durable = left;
         state.now = state.durable.clone();
         state.power_fails_at = None;
     }
@@ -335,8 +354,10 @@ impl Disk for SimulatedDisk {
                 if let Some(Node::File(_)) = state.now.get(folder) {
                     return Err(io::ErrorKind::NotADirectory.into());
                 }
-                state.now.insert(folder.to_owned(), Node::Folder);
-                state.durable.insert(folder.to_owned(), Node::Folder);
+                // one that is there is left as it is: who made it may not have made it durable
+                if state.now.insert(folder.to_owned(), Node::Folder).is_none() {
+                    state.durable.insert(folder.to_owned(), Node::Folder);
+                }
             }
             Ok(())
         })
