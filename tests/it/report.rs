@@ -34,6 +34,7 @@ use twinstream::{
         statement::{DaySaid, Spoken, Statement},
     },
     segment::name::{Leg, RunId, SegmentName},
+    source::SAMPLE,
     vault::{
         ledger::Line,
         manifest::{
@@ -43,6 +44,7 @@ use twinstream::{
         public::{Public, RootFile},
         witness::Stamp,
     },
+    verify::{coverage, problem::Problems},
 };
 
 use crate::support::{
@@ -1007,15 +1009,36 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
             .insert(two.clone(), Covered::of(&intervals, None, &none, &none));
         coverage.union = coverage.servers[&one].clone();
     }
-    let posts = |covered: u64| covered * 43;
-    let covered = [
-        &coverage.servers[&one],
-        &coverage.servers[&two],
-        &coverage.union,
-    ];
-    let [first, second, union] = covered.map(|covered| posts(covered.covered));
-    let both = (first + second - union) / 60;
-    let lost = both / 200;
+    let bits = |covered: &Covered| seconds::from_hex(&covered.bitmap, 3_600).unwrap();
+    let [of_one, of_two] = [&one, &two].map(|leg| bits(&coverage.servers[leg]));
+    let of_union = bits(&coverage.union);
+    // 43 posts a second, of which each server lacks one in 200 of those that both could have
+    let row = |minute: usize| {
+        let of = |has: &dyn Fn(usize) -> bool| {
+            let places = minute * 60..minute * 60 + 60;
+            places.filter(|place| has(*place)).count() as u64
+        };
+        let in_both = of(&|place| of_one[place] && of_two[place]);
+        let lost = 43 * in_both / 200;
+        let both = Both {
+            seconds: in_both,
+            first: 43 * in_both - lost,
+            second: 43 * in_both - lost,
+            common: 43 * in_both - 2 * lost,
+        };
+        let of_each = [&of_one, &of_two].map(|bits| 43 * of(&|place| bits[place]) - lost);
+        MinuteRow(
+            Minute(intervals[0].begin.minute().0 + i64::try_from(minute).unwrap()),
+            43 * of(&|place| of_union[place]),
+            of_each.to_vec(),
+            both.common,
+            Some(both),
+        )
+    };
+    let rows: Vec<MinuteRow> = (0..60).map(row).collect();
+    let sum = |of: &dyn Fn(&MinuteRow) -> u64| rows.iter().map(of).sum::<u64>();
+    let (first, second) = (sum(&|row| row.2[0]), sum(&|row| row.2[1]));
+    let (union, shared) = (sum(&|row| row.1), sum(&|row| row.3));
     let counts = |posts: u64, only_here: u64| ServerCounts {
         lines: posts + 3,
         posts,
@@ -1025,26 +1048,10 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
         deleted: 0,
         only_here,
     };
-    let row = |minute: i64| {
-        let both = Both {
-            seconds: 60,
-            first: both - lost,
-            second: both - lost,
-            common: both - 2 * lost,
-        };
-        let minute = Minute(intervals[0].begin.minute().0 + minute);
-        MinuteRow(
-            minute,
-            union / 60,
-            vec![first / 60, second / 60],
-            both.common,
-            Some(both),
-        )
-    };
     let minutes = Minutes {
         partitions: BTreeMap::new(),
         servers: vec![one.clone(), two.clone()],
-        rows: (0..60).map(row).collect(),
+        rows,
     };
     let output = |ending: &str| Output {
         name: format!("{hour}_{ending}"),
@@ -1054,7 +1061,6 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
         content_sha256: sha256(ending.as_bytes()),
         rows: union,
     };
-    let shared = first + second - union;
     let name: SegmentName = format!("2_sample_20261123T{:02}00Z_3fa9c01b_000", hour.of_day())
         .parse()
         .unwrap();
@@ -1209,6 +1215,17 @@ fn the_example_of_the_documents_is_what_the_program_writes() {
             former = Some(manifest);
         }
         said.hours.extend(manifests.pop().map(Into::into));
+    }
+    // what is shown is what could be: the seconds of its estimate and of its gaps are those of its bitmaps
+    for hour in &said.hours {
+        let mut problems = Problems::default();
+        coverage::check(
+            Path::new("example"),
+            (SAMPLE.source, hour),
+            None,
+            &mut problems,
+        );
+        assert_eq!(problems, Problems::default(), "{}", hour.hour);
     }
     let mut statement = Statement::of(day, said).unwrap();
     statement.program = "twinstream/0.1.0".to_owned();
