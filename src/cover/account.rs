@@ -48,10 +48,10 @@ pub const UNDER_WAY_MAX_MS: i64 = 60_000;
 const WARMING_UP_MS: i64 = 5_000;
 
 /// Keep-alives come at least every 20 s; so near must bytes be on both sides of a quiet second.
-const BYTES_NEAR_S: i64 = 25;
+const QUIET_BYTES_NEAR_S: i64 = 25;
 
 /// A silence in which more posts than this were to be expected is none by chance: e^-15 < 10⁻⁶.
-const EXPECTED_MAX: u64 = 15;
+const QUIET_EXPECTED_MAX: u64 = 15;
 
 /// So many seconds with belated posts alone are no strays, even beside an uncovered second.
 const STRAYS_S: usize = 5;
@@ -60,7 +60,7 @@ const STRAYS_S: usize = 5;
 const END_OF_TIME: UtcMs = UtcMs(i64::MAX / 2);
 
 /// Minutes before and after a silence from which the expected number of posts is taken.
-const RATE_MINUTES: i64 = 5;
+const QUIET_RATE_MINUTES: i64 = 5;
 
 /// What was posted in one second of a part of the stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -525,15 +525,16 @@ fn quiet(
 }
 
 /// Whether a silence from one second to another (both inside) is no wonder, given the posts of all
-/// minutes of the hour: at the mean rate around it fewer than `EXPECTED_MAX` were to be expected.
+/// minutes of the hour: at the mean rate around it fewer than `QUIET_EXPECTED_MAX` were to be expected.
 /// Without any post in the hour nothing can be expected, and nothing is claimed.
 pub fn is_no_wonder(first: i64, last: i64, minutes: &BTreeMap<Minute, u64>) -> bool {
     let minute = |second: i64| UtcMs(second * 1_000).minute();
-    let near = Minute(minute(first).0 - RATE_MINUTES)..=Minute(minute(last).0 + RATE_MINUTES);
+    let near =
+        Minute(minute(first).0 - QUIET_RATE_MINUTES)..=Minute(minute(last).0 + QUIET_RATE_MINUTES);
     let silent = u64::try_from(last - first + 1).unwrap_or(0);
     let judged = |posts: u64, minutes: usize| {
         let seconds = (60 * minutes as u64).saturating_sub(silent);
-        posts.saturating_mul(silent) < EXPECTED_MAX.saturating_mul(seconds)
+        posts.saturating_mul(silent) < QUIET_EXPECTED_MAX.saturating_mul(seconds)
     };
     let posts: u64 = minutes.range(near.clone()).map(|(_, posts)| posts).sum();
     if 0 < posts {
@@ -555,7 +556,8 @@ fn was_listening(second: i64, timeline: &Timeline, from_the_answer: bool) -> boo
     let Some(from) = bytes.max(answer) else {
         return false;
     };
-    let is_near = second - from.second() <= BYTES_NEAR_S && after - second <= BYTES_NEAR_S;
+    let is_near =
+        second - from.second() <= QUIET_BYTES_NEAR_S && after - second <= QUIET_BYTES_NEAR_S;
     let to = UtcMs((after + 1) * 1_000);
     is_near && timeline.first_down(from, to).is_none()
 }
@@ -584,7 +586,7 @@ fn why(
     let explains = |down: &&Down| down.lasts() || !is_witnessed(views, number, place, second);
     // of what rules choose a silence tells nothing: it is what broke before the next sign of life that keeps it from being quiet
     let reach_ms = if given.has_rules {
-        1_000 * BYTES_NEAR_S
+        1_000 * QUIET_BYTES_NEAR_S
     } else {
         UNDER_WAY_MS
     };

@@ -143,7 +143,7 @@ impl Change {
         let Pair { before, after } = &self.unseen;
         if before != after {
             let told = |estimate: &Option<Estimate>| match estimate {
-                None => "not to be told".to_owned(),
+                None => "unknown".to_owned(),
                 Some(estimate) => estimate.unseen.map_or_else(
                     || format!("at most {}", thousands(estimate.high)),
                     |unseen| format!("about {}", thousands(unseen)),

@@ -10,7 +10,7 @@ use super::{
     snapshot::{COVERED, DayCoverage, Server, Snapshot, Strip, UNION, worth_showing},
     text,
 };
-use crate::{config::settings::Role, period::UtcMs};
+use crate::{config::settings::Role, cover::cause::Cause, period::UtcMs};
 
 /// The page's looks.
 pub const STYLE: &str = include_str!("page.css");
@@ -20,22 +20,23 @@ pub const SCRIPT: &str = include_str!("page.js");
 /// Gaps that are listed; the rest is in the day's files.
 const GAPS_MAX: usize = 12;
 
-/// What a piece of a strip can be, and how it looks without colours. The words are those of the
-/// gaps' causes.
-const LOOKS: [(&str, Look); 12] = [
-    (COVERED, Look::Plain),
-    ("network", Look::Rising),
-    ("platform disconnect", Look::Falling),
-    ("stall", Look::Dots),
-    ("replay window", Look::Level),
-    ("lock-out", Look::Crossed),
-    ("refused", Look::Upright),
-    ("disk", Look::Level),
-    ("late", Look::Rising),
-    ("upstream silence", Look::Dots),
-    ("not running", Look::Plain),
-    ("unknown", Look::Crossed),
-];
+/// What a piece of a strip can be, and how it looks without colours, in the order of the legend. `page.css` has the colours.
+fn all_looks() -> impl Iterator<Item = (&'static str, Look)> {
+    let causes = Cause::ALL.iter().map(|cause| (cause.word(), look(*cause)));
+    std::iter::once((COVERED, Look::Plain)).chain(causes)
+}
+
+const fn look(cause: Cause) -> Look {
+    match cause {
+        Cause::Network | Cause::Late => Look::Rising,
+        Cause::PlatformDisconnect => Look::Falling,
+        Cause::Stall | Cause::UpstreamSilence => Look::Dots,
+        Cause::ReplayWindow | Cause::Disk => Look::Level,
+        Cause::LockOut | Cause::Unknown => Look::Crossed,
+        Cause::Refused => Look::Upright,
+        Cause::NotRunning => Look::Plain,
+    }
+}
 
 /// Lines and dots over a colour, so that causes differ in grey too.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -293,8 +294,8 @@ fn class(what: &str) -> String {
 }
 
 fn look_of(what: &str) -> Look {
-    let known = LOOKS.iter().find(|(word, _)| *word == what);
-    known.map_or(Look::Crossed, |(_, look)| *look)
+    let known = all_looks().find(|(word, _)| *word == what);
+    known.map_or(Look::Crossed, |(_, look)| look)
 }
 
 /// The patterns that strips and legend refer to.
@@ -342,7 +343,7 @@ fn coverage(picture: &Snapshot) -> Markup {
                 @for day in &picture.days { (of_day(day)) }
             }))
             ul .legend {
-                @for (what, _) in LOOKS.iter().filter(|(what, _)| used(what)) {
+                @for (what, _) in all_looks().filter(|(what, _)| used(what)) {
                     li { svg viewBox="0 0 32 16" aria-hidden="true" { (block(what, 0, 32, 16, None)) } (what) }
                 }
                 li { svg viewBox="0 0 32 16" aria-hidden="true" { rect .ground width="32" height="16" {} } "not merged yet" }
@@ -464,11 +465,11 @@ mod tests {
     #[test]
     fn every_cause_looks_different_in_grey() {
         let css = |what: &str| format!(".{} {{ fill:", class(what));
-        for (what, _) in LOOKS {
+        for (what, _) in all_looks() {
             assert!(STYLE.contains(&css(what)), "{what}");
         }
         // two of the same look differ in their lightness, which the style sheet sees to
-        let of = |look: Look| LOOKS.iter().filter(|(_, l)| *l == look).count();
+        let of = |look: Look| all_looks().filter(|(_, other)| *other == look).count();
         assert!(Look::ALL.into_iter().all(|look| of(look) <= 2));
     }
 
