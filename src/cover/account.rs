@@ -3,7 +3,8 @@
 //! A second into which a post falls is covered, but for one with nothing but belated posts (the platform saw them at another
 //! time than their own) of which the platform had no more when it was asked for again, or beside which the server has nothing. One without is quiet if a connection was up with
 //! bytes soon before and after, or if one has brought all of that time later (`heard`), and if so few posts come that a silence as long as the one it lies
-//! in is no wonder; where rules choose what comes, none ever is. All others are uncovered and have exactly one cause, in this order:
+//! in is no wonder; where rules choose what comes, none ever is. An hour with a handful of posts or none tells no rate: there a second
+//! is quiet if events of other kinds came around it. All others are uncovered and have exactly one cause, in this order:
 //!
 //! 0. what the platform no longer had when it was asked for again;
 //! 1. what kept the server from receiving in that second, or else within `UNDER_WAY` after it:
@@ -510,14 +511,15 @@ fn quiet(
         let (Some(first), Some(last)) = (run.first(), run.last()) else {
             continue;
         };
-        if expected.is_some_and(|posts| !is_no_wonder(second(first), second(last), posts)) {
-            continue;
-        }
+        let is_no_wonder =
+            expected.is_none_or(|posts| is_no_wonder(second(first), second(last), posts));
+        let no_rate = expected.is_some_and(tells_no_rate);
         for place in run {
             if let Some(quiet) = quiet.get_mut(*place) {
                 let second = second(place);
-                *quiet = was_listening(second, timeline, expected.is_none())
-                    || timeline.was_heard(second);
+                let listened = || was_listening(second, timeline, expected.is_none());
+                *quiet = is_no_wonder && (listened() || timeline.was_heard(second))
+                    || no_rate && timeline.was_flowing(second);
             }
         }
     }
@@ -526,7 +528,7 @@ fn quiet(
 
 /// Whether a silence from one second to another (both inside) is no wonder, given the posts of all
 /// minutes of the hour: at the mean rate around it fewer than `QUIET_EXPECTED_MAX` were to be expected.
-/// Without any post in the hour nothing can be expected, and nothing is claimed.
+/// Without any post in the hour nothing can be expected, and that alone claims nothing.
 pub fn is_no_wonder(first: i64, last: i64, minutes: &BTreeMap<Minute, u64>) -> bool {
     let minute = |second: i64| UtcMs(second * 1_000).minute();
     let near =
@@ -542,6 +544,11 @@ pub fn is_no_wonder(first: i64, last: i64, minutes: &BTreeMap<Minute, u64>) -> b
     }
     let posts: u64 = minutes.values().sum();
     0 < posts && judged(posts, minutes.len())
+}
+
+/// Whether the posts of an hour are too few to tell how many were to be expected in any part of it.
+pub fn tells_no_rate(minutes: &BTreeMap<Minute, u64>) -> bool {
+    minutes.values().sum::<u64>() < EXPECTED_MAX
 }
 
 /// Whether a connection was up around a second, with bytes near it on both sides. Where nothing can be expected, the
@@ -729,6 +736,7 @@ mod tests {
             connections: Vec::new(),
             out_of_window: Vec::new(),
             heard: Vec::new(),
+            flowing: Vec::new(),
             first_start: None,
         }
     }
@@ -787,7 +795,7 @@ mod tests {
         assert_eq!(told(&account_of(&[up(&[]), up(&[])], sent)), silent);
         // when the raw data of the first one is gone it is found again, too
         let gaps: Vec<&Gap> = before.gaps.iter().filter(|gap| gap.server == "1").collect();
-        let former = || carried::timeline(&hour(), (&before.servers[0], &gaps), None);
+        let former = || carried::timeline(&hour(), (&before.servers[0], &gaps), false, None);
         assert_eq!(told(&account_of(&[former(), up(&[])], sent)), silent);
         let all = account_of(&[former(), up(&[])], |_| true);
         assert_eq!(told(&all), ["1 100-160 stall"]);
@@ -891,6 +899,36 @@ mod tests {
         broken.bytes.push(600);
         let found = lone(&broken, -1, few);
         assert_eq!(told(&found), ["1 301-320 network", "union 301-320 network"]);
+    }
+
+    #[test]
+    fn where_hardly_anything_is_posted_other_events_tell_that_nothing_was_missed() {
+        let part = |begin: i64, end: i64| Interval {
+            begin: UtcMs(begin * 1_000),
+            end: UtcMs(end * 1_000),
+        };
+        let mut pings = up(&[]);
+        pings.bytes.push(600);
+        pings.heard = vec![part(0, 600)];
+        let mut others = pings.clone();
+        others.flowing = vec![part(0, 300), part(400, 600)];
+        let gaps = |timeline: &Timeline, posts: i64| {
+            let mut gaps = told(&lone(timeline, -1, |second| second < posts));
+            gaps.retain(|gap| gap.starts_with("1 "));
+            gaps
+        };
+        // no post, or a handful at one end of the hour
+        for posts in [0, 1, 14] {
+            let silent = format!("1 {posts}-600 upstream silence");
+            assert_eq!(
+                gaps(&pings, posts),
+                [silent],
+                "a ping tells of nothing else"
+            );
+            assert_eq!(gaps(&others, posts), ["1 300-400 upstream silence"]);
+        }
+        let silent = "1 15-600 upstream silence";
+        assert_eq!(gaps(&others, 15), [silent], "so many tell a rate");
     }
 
     #[test]

@@ -5,16 +5,19 @@ use super::{
     cause::Cause,
     evidence::{Down, Timeline},
     gap::Gap,
+    heard,
     reason::Reason,
     seconds::{self, Covered},
 };
-use crate::period::Interval;
+use crate::period::{Interval, UtcMs};
 
 /// A server's timeline in an hour. In a former gap it was down, by that cause; in a former covered
-/// second there were bytes; where it was `late`, what has come in since then tells more.
+/// second there were bytes, and events, if these tell when the platform saw them; where it was `late`, what has come in since
+/// then tells more.
 pub fn timeline(
     intervals: &[Interval],
     (covered, gaps): (&Covered, &[&Gap]),
+    tells_when_seen: bool,
     since: Option<Timeline>,
 ) -> Timeline {
     let is_known = since.is_some();
@@ -43,6 +46,13 @@ pub fn timeline(
     let known = seconds::all(intervals).zip(known);
     let known = known.filter(|(_, is_covered)| *is_covered);
     let mut bytes: Vec<i64> = known.map(|(second, _)| second).collect();
+    let mut flowing = since.flowing;
+    if tells_when_seen {
+        flowing.extend(bytes.iter().map(|second| Interval {
+            begin: UtcMs(second * 1_000),
+            end: UtcMs((second + 1) * 1_000),
+        }));
+    }
     bytes.extend(&since.bytes);
     bytes.sort_unstable();
     bytes.dedup();
@@ -52,6 +62,7 @@ pub fn timeline(
         connections: since.connections,
         out_of_window: since.out_of_window,
         heard: since.heard,
+        flowing: heard::joined(flowing),
         first_start: since.first_start.or(covered.begins),
     }
 }
@@ -59,7 +70,6 @@ pub fn timeline(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::period::UtcMs;
 
     /// What was late has come: there the events tell, within what they were waited for; elsewhere the former revision does.
     #[test]
@@ -88,7 +98,15 @@ mod tests {
             downs: vec![down(500, 700, Cause::Network)],
             ..Timeline::late()
         };
-        let told = |since| timeline(&[hour], (&Covered::default(), &[&late, &disk]), since).downs;
+        let told = |since| {
+            timeline(
+                &[hour],
+                (&Covered::default(), &[&late, &disk]),
+                false,
+                since,
+            )
+            .downs
+        };
         let first = down(30, 40, Cause::Disk);
         assert_eq!(
             told(Some(come)),

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use super::{
     backfill::Connection,
     cause::Cause,
-    heard::{Follower, Heard},
+    heard::{self, Follower, Heard},
     reason::Reason,
 };
 use crate::{
@@ -67,6 +67,8 @@ pub struct Timeline {
     pub out_of_window: Vec<Interval>,
     /// Between which of the platform's times everything has come, ascending.
     pub heard: Vec<Interval>,
+    /// Where in them events of whatever kind followed each other, so that the platform itself got what was posted; ascending.
+    pub flowing: Vec<Interval>,
     /// When the server first started, if that is told here: before, it was none.
     pub first_start: Option<UtcMs>,
 }
@@ -160,6 +162,7 @@ impl Timeline {
             connections: Vec::new(),
             out_of_window: Vec::new(),
             heard: Vec::new(),
+            flowing: Vec::new(),
             first_start: None,
         }
     }
@@ -204,11 +207,12 @@ impl Timeline {
 
     /// Whether all that the platform saw in a second has come, whenever that was.
     pub fn was_heard(&self, second: i64) -> bool {
-        let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
-        let place = self.heard.partition_point(|part| part.end < end);
-        self.heard
-            .get(place)
-            .is_some_and(|part| part.begin <= begin)
+        heard::has(&self.heard, second)
+    }
+
+    /// Whether events of whatever kind followed each other around a second of which everything has come.
+    pub fn was_flowing(&self, second: i64) -> bool {
+        heard::has(&self.flowing, second)
     }
 
     /// Whether a former revision tells that a connection was up then and brought nothing.
@@ -551,12 +555,14 @@ impl Painter {
                     reason,
                 })
             });
+        let (heard, flowing) = self.follower.finish();
         Timeline {
             downs: downs.collect(),
             bytes: self.bytes,
             connections: self.connections,
             out_of_window: self.out_of_window,
-            heard: self.follower.finish(),
+            heard,
+            flowing,
             first_start: self.first_start,
         }
     }
@@ -680,6 +686,7 @@ mod tests {
                     connection: is_first.then_some(1),
                     first: begin.plus_ms(5_000),
                     last: begin.plus_ms(50_000),
+                    pauses: Vec::new(),
                 }],
                 events: is_first
                     .then(|| event(begin, connected.clone()))

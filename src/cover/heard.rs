@@ -3,6 +3,8 @@
 //! A platform that says of each event when it saw it, and goes on from such a time, gives all that it has from there on, in that
 //! order. So between two events of one connection nothing is missing, nor between the time that was asked for and the
 //! first one; however long ago that was, and whoever was connected then.
+//!
+//! Whether the platform itself got anything is another question: where events follow each other within `PAUSE_MS`, it did.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +13,12 @@ use crate::{
     segment::event::{Event, What},
 };
 
+/// Events of some kind come all the time. When none does for so long, the platform itself may get nothing: then the
+/// collector asks again, too.
+const PAUSE_MS: i64 = 60_000;
+
 /// What a segment has of one connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
     /// The connection's number in its run, if it was made in the segment's minute; else it is the one of the segment before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,6 +27,9 @@ pub struct Heard {
     pub first: UtcMs,
     /// When it saw the last one.
     pub last: UtcMs,
+    /// Between which of these times it saw nothing for longer than `PAUSE_MS`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<Interval>,
 }
 
 /// Gathers it from the events of one segment.
@@ -46,11 +55,20 @@ impl Listener {
             .and_then(|last| self.connections.get(last));
         let connection = made.map(|(_, connection)| *connection);
         match self.heard.last_mut() {
-            Some(heard) if heard.connection == connection => heard.last = seen,
+            Some(heard) if heard.connection == connection => {
+                if PAUSE_MS < seen.0.saturating_sub(heard.last.0) {
+                    heard.pauses.push(Interval {
+                        begin: heard.last,
+                        end: seen,
+                    });
+                }
+                heard.last = seen;
+            }
             _ => self.heard.push(Heard {
                 connection,
                 first: seen,
                 last: seen,
+                pauses: Vec::new(),
             }),
         }
     }
@@ -69,6 +87,7 @@ pub(super) struct Follower {
     /// Up to where everything has come on the present connection.
     reached: Option<UtcMs>,
     heard: Vec<Interval>,
+    flowing: Vec<Interval>,
 }
 
 impl Follower {
@@ -110,21 +129,50 @@ impl Follower {
                     end: heard.last,
                 });
             }
+            let mut from = if PAUSE_MS < heard.first.0.saturating_sub(begin.0) {
+                heard.first
+            } else {
+                begin
+            };
+            for pause in &heard.pauses {
+                self.flowing.push(Interval {
+                    begin: from,
+                    end: pause.begin,
+                });
+                from = pause.end;
+            }
+            self.flowing.push(Interval {
+                begin: from,
+                end: heard.last,
+            });
         }
     }
 
-    /// All of it, ascending; no two parts touch.
-    pub(super) fn finish(mut self) -> Vec<Interval> {
-        self.heard.sort_by_key(|part| part.begin);
-        let mut joined: Vec<Interval> = Vec::new();
-        for part in self.heard {
-            match joined.last_mut() {
-                Some(last) if part.begin <= last.end => last.end = last.end.max(part.end),
-                _ => joined.push(part),
-            }
-        }
-        joined
+    /// All that has come, and of this where events followed each other.
+    pub(super) fn finish(self) -> (Vec<Interval>, Vec<Interval>) {
+        (joined(self.heard), joined(self.flowing))
     }
+}
+
+/// The same time, ascending; no two parts touch.
+pub(super) fn joined(mut parts: Vec<Interval>) -> Vec<Interval> {
+    parts.retain(|part| part.begin < part.end);
+    parts.sort_by_key(|part| part.begin);
+    let mut joined: Vec<Interval> = Vec::new();
+    for part in parts {
+        match joined.last_mut() {
+            Some(last) if part.begin <= last.end => last.end = last.end.max(part.end),
+            _ => joined.push(part),
+        }
+    }
+    joined
+}
+
+/// Whether a whole second lies in one of these parts, which are joined.
+pub(super) fn has(parts: &[Interval], second: i64) -> bool {
+    let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
+    let place = parts.partition_point(|part| part.end < end);
+    parts.get(place).is_some_and(|part| part.begin <= begin)
 }
 
 #[cfg(test)]
@@ -163,9 +211,17 @@ mod tests {
     /// The events of a segment, and its lines: when they came, and when the platform saw them.
     type Segment<'s> = (&'s [Event], &'s [(i64, i64)]);
 
+    /// Between which times.
+    type Parts = Vec<(i64, i64)>;
+
     /// Segments, and of which times all has come; a segment without anything stands for one that is missing.
     #[track_caller]
     fn check(segments: &[Segment<'_>], expected: &[(i64, i64)]) {
+        assert_eq!(found(segments).0, expected, "{segments:?}");
+    }
+
+    /// What has come, and where events followed each other.
+    fn found(segments: &[Segment<'_>]) -> (Parts, Parts) {
         let mut follower = Follower::default();
         for (events, lines) in segments {
             if events.is_empty() && lines.is_empty() {
@@ -173,11 +229,12 @@ mod tests {
             }
             follower.segment(events, &heard(events, lines));
         }
-        let found = follower.finish();
-        let found: Vec<(i64, i64)> = (found.iter())
-            .map(|part| (part.begin.0, part.end.0))
-            .collect();
-        assert_eq!(found, expected, "{segments:?}");
+        let plain = |parts: Vec<Interval>| {
+            let parts = parts.iter().map(|part| (part.begin.0, part.end.0));
+            parts.collect::<Parts>()
+        };
+        let (heard, flowing) = follower.finish();
+        (plain(heard), plain(flowing))
     }
 
     #[test]
@@ -244,6 +301,41 @@ mod tests {
         check(
             &[(&[connecting, connected], &[]), (&[clamped], lines)],
             &[(70_000, 90_000)],
+        );
+    }
+
+    #[test]
+    fn a_pause_has_come_and_tells_not_that_the_platform_got_anything() {
+        let at = 90_000_000;
+        let first = connected(at, 1, Some(10_000));
+        let again = connected(at + 500, 2, Some(400_000));
+        let flowing = |segments: &[Segment<'_>]| found(segments).1;
+        // events follow each other over the end of a segment, and from the cursor on
+        let more: &[(i64, i64)] = &[(at + 9, 130_000), (at + 10, 131_000)];
+        let segments: &[Segment<'_>] = &[(&first, &[(at, 20_000), (at + 1, 70_000)]), (&[], more)];
+        assert_eq!(flowing(segments), [(10_000, 131_000)]);
+        // longer than a minute: between segments, within one, after the cursor
+        let more: &[(i64, i64)] = &[(at + 9, 130_001), (at + 10, 131_000)];
+        let segments: &[Segment<'_>] = &[(&first, &[(at, 20_000), (at + 1, 70_000)]), (&[], more)];
+        assert_eq!(flowing(segments), [(10_000, 70_000), (130_001, 131_000)]);
+        let lines: &[(i64, i64)] = &[(at, 20_000), (at + 1, 80_001), (at + 2, 90_000)];
+        let segments: &[Segment<'_>] = &[(&first, lines)];
+        assert_eq!(flowing(segments), [(10_000, 20_000), (80_001, 90_000)]);
+        check(segments, &[(10_000, 90_000)]);
+        let lines: &[(i64, i64)] = &[(at, 70_001), (at + 1, 90_000)];
+        assert_eq!(flowing(&[(&first, lines)]), [(70_001, 90_000)]);
+        // another endpoint had something in it
+        let both = [&first[..], &again].concat();
+        let lines: &[(i64, i64)] = &[
+            (at, 20_000),
+            (at + 1, 390_000),
+            (at + 2, 410_000),
+            (at + 501, 405_000),
+            (at + 502, 470_000),
+        ];
+        assert_eq!(
+            flowing(&[(&both, lines)]),
+            [(10_000, 20_000), (390_000, 470_000)]
         );
     }
 }

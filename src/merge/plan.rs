@@ -258,6 +258,25 @@ pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
     has_begun && when.span.first_hour.is_some_and(|first| first <= hour)
 }
 
+/// The times in which a server got nothing for longer than the minute after which an hour's own segments end, each with the number
+/// of the segment that has what came next: only that tells whether something was missed.
+fn pauses(stock: &[Stock], minutes: &BTreeMap<Minute, Vec<usize>>) -> Vec<(usize, Interval)> {
+    let mut pauses = Vec::new();
+    let mut reached: Option<UtcMs> = None;
+    for number in minutes.values().flatten() {
+        for heard in stock.get(*number).into_iter().flat_map(|of| &of.heard) {
+            if let Some(begin) = reached
+                && 60_000 < heard.first.0.saturating_sub(begin.0)
+            {
+                let end = heard.first;
+                pauses.push((*number, Interval { begin, end }));
+            }
+            reached = reached.max(Some(heard.last));
+        }
+    }
+    pauses
+}
+
 /// The events files of all servers, by minute.
 ///
 /// Those of an hour are, for each server, the ones of its minutes, of the minute before and of the
@@ -278,10 +297,17 @@ impl<'a> EventsFiles<'a> {
             let minutes = servers.entry(segment.name.leg()).or_default();
             minutes.entry(segment.minute).or_default().push(number);
         }
-        let telling = stock.iter().map(Stock::tells_of).enumerate();
+        let mut telling: BTreeMap<usize, Vec<Interval>> =
+            stock.iter().map(Stock::tells_of).enumerate().collect();
+        for minutes in servers.values() {
+            for (number, pause) in pauses(stock, minutes) {
+                telling.entry(number).or_default().push(pause);
+            }
+        }
+        telling.retain(|_, times| !times.is_empty());
         Self {
             stock,
-            telling: telling.filter(|(_, times)| !times.is_empty()).collect(),
+            telling: telling.into_iter().collect(),
             servers,
         }
     }
@@ -811,6 +837,32 @@ mod tests {
         let found = minutes_of(&stock, None, &["23_14"]).remove(0);
         // that of the minute after the hour tells of its end; of the later ones those that asked so far back
         assert_eq!(found, ["13:50", "14:59", "15:00", "15:03", "15:04"]);
+    }
+
+    /// What came next after a pause tells of all of it, whatever hour that reaches into.
+    #[test]
+    fn the_end_of_a_pause_belongs_to_the_hours_before_it() {
+        let stock = |next: &str| {
+            ["14:59", "15:00", "15:01", "15:02"].map(|minute| {
+                let mut of = segment("1", minute, &[], minute);
+                let first = match minute {
+                    "14:59" => ms("14:59"),
+                    minute if minute == next => ms(next).plus_ms(5_000),
+                    _ => return of,
+                };
+                of.heard = vec![Heard {
+                    connection: None,
+                    first,
+                    last: first.plus_ms(20_000),
+                    pauses: Vec::new(),
+                }];
+                of
+            })
+        };
+        let of_hour = |next| minutes_of(&stock(next), None, &["23_14"]);
+        assert_eq!(of_hour("15:00"), [["14:59", "15:00"]]);
+        assert_eq!(of_hour("15:01"), [["14:59", "15:00", "15:01"]]);
+        assert_eq!(of_hour("15:02"), [["14:59", "15:00", "15:02"]]);
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// When the platform saw what a line is of, on a clock that connections go on by; `None` where it has none.
     fn seen(&self, line: &[u8]) -> Option<UtcMs>;
 
+    /// Whether it has such a clock.
+    fn tells_when_seen(&self) -> bool;
+
     /// The closed list of reasons for which a line is no record.
     fn reasons(&self) -> Vec<Rejected>;
 

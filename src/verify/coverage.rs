@@ -10,7 +10,7 @@ use std::{
 use super::{problem::Problems, rows::Rows};
 use crate::{
     cover::{
-        account::{UNDER_WAY_MAX_MS, is_no_wonder},
+        account::{UNDER_WAY_MAX_MS, is_no_wonder, tells_no_rate},
         cause::{self, Cause},
         estimate::{Both, estimate},
         gap::{Gap, UNION},
@@ -70,6 +70,8 @@ struct Check<'a> {
     is_claimed: bool,
     /// Whether rules choose what the stream brings: then no silence is a wonder.
     has_rules: bool,
+    /// Whether events of other kinds may have told that nothing was missed.
+    tells_when_seen: bool,
     seconds: Vec<i64>,
     /// The legs by the parts of the stream that they are of.
     parts: Vec<Part>,
@@ -88,6 +90,7 @@ pub fn check(
         said,
         is_claimed: source.times_are_claimed(),
         has_rules: source.has_rules(&said.stream),
+        tells_when_seen: source.tells_when_seen(),
         seconds: seconds::all(&said.intervals).collect(),
         parts: part::parts(&said.minutes.servers),
         problems,
@@ -245,7 +248,7 @@ impl Check<'_> {
 
     /// No second is called quiet in a silence in which posts were to be expected.
     fn quiet(&mut self, id: &str, bits: &Bits, posts: &BTreeMap<Minute, u64>) {
-        if self.has_rules {
+        if self.has_rules || self.tells_when_seen && tells_no_rate(posts) {
             return;
         }
         let with_posts = bits.with_posts();

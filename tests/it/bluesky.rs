@@ -169,7 +169,11 @@ fn rows(text: &str) -> Vec<csv::StringRecord> {
 }
 
 pub(crate) fn parquet(site: &Site, hour: &str) -> RecordBatch {
-    let bytes = site.files()[&format!("{}/{hour}_posts.parquet", &hour[..10])].clone();
+    rows_of(site.files()[&format!("{}/{hour}_posts.parquet", &hour[..10])].clone())
+}
+
+/// All rows of a Parquet file.
+pub(crate) fn rows_of(bytes: Vec<u8>) -> RecordBatch {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
     let schema = builder.schema().clone();
     let batches: Vec<RecordBatch> = builder.build().unwrap().map(Result::unwrap).collect();
@@ -285,6 +289,86 @@ fn late_events_find_the_rows_of_what_is_gone() {
         let manifest = check_hour(&site, &received, hour);
         assert!(manifest.carried.is_some());
     }
+    check_verifies(&site);
+}
+
+/// Of a rare collection an hour may have nothing. What is told of accounts comes all the same, and tells that nothing was missed.
+#[test]
+fn an_hour_without_a_post_is_quiet_while_other_events_come() {
+    let silent = at("2026-11-23T14:20:10Z").0..at("2026-11-23T14:25:05Z").0;
+    let begin = at("2026-11-23T12:50:00Z");
+    let posts = [at("2026-11-23T13:01:07Z"), at("2026-11-23T15:30:07Z")];
+    let told = (0..540_u64).map(|n| {
+        let at = begin.plus_ms(20_000 * i64::try_from(n).unwrap());
+        events::Event {
+            at,
+            did: events::did(n),
+            kind: "account",
+            says: format!(
+                r#"{{"did":"{}","active":true,"seq":{n},"time":"{at}"}}"#,
+                events::did(n)
+            ),
+        }
+    });
+    let told = told.filter(|event| !silent.contains(&event.at.0));
+    let post = |(n, at): (u64, &UtcMs)| {
+        let place = ("app.bsky.feed.post", "3k");
+        commit(
+            (*at, n),
+            "did:plc:a",
+            "create",
+            place,
+            Some(&events::post(n)),
+        )
+    };
+    let all = told.chain((1..).zip(&posts).map(post));
+    let mut received: Vec<Received> = all
+        .map(|event| Received {
+            at: event.at.plus_ms(300),
+            line: events::line(&event, 1, 100).into_bytes(),
+        })
+        .collect();
+    received.sort_by_key(|one| one.at);
+    let (late, soon): (Vec<Segment>, Vec<Segment>) = segments_of("bluesky", "1", &received)
+        .into_iter()
+        .partition(|segment| segment.name.minute == at("2026-11-23T14:40:00Z").minute());
+    let mut site = site();
+    site.put(&soon);
+    site.merge(LATER);
+    let said = |site: &Site| {
+        let of_hour = |hour| {
+            let manifest = site.manifest(hour);
+            let gaps = manifest.gaps.iter().filter(|gap| gap.server == "1");
+            let gaps: Vec<(String, String)> = gaps
+                .map(|gap| {
+                    let edge = |at: UtcMs| at.to_string()[14..19].to_owned();
+                    (edge(gap.begin), edge(gap.end))
+                })
+                .collect();
+            (manifest.coverage.union.quiet, gaps)
+        };
+        ["2026-11-23_13", "2026-11-23_14"].map(of_hour)
+    };
+    let gap = |begin: &str, end: &str| (begin.to_owned(), end.to_owned());
+    let silent = gap("20:00", "25:21");
+    let first = said(&site);
+    assert_eq!(first[0], (3_599, vec![]));
+    let missing = gap("39:40", "41:01");
+    assert_eq!(first[1], (3_600 - 321 - 81, vec![silent.clone(), missing]));
+    check_verifies(&site);
+    // a segment comes when the raw data of all others is gone
+    site.settings.keep_raw = Some(Duration::from_hours(1));
+    for now in ["2026-11-24T18:00:00Z", "2026-11-24T23:00:00Z"] {
+        site.merge(now);
+    }
+    site.settings.keep_raw = None;
+    site.put(&late);
+    site.merge("2026-11-26T18:00:00Z");
+    assert!(site.manifest("2026-11-23_14").carried.is_some());
+    let again = said(&site);
+    let left = [gap("39:40", "40:01"), gap("40:40", "41:01")];
+    let gaps = [&[silent][..], &left].concat();
+    assert_eq!(again[1], (3_600 - 321 - 21 - 21, gaps));
     check_verifies(&site);
 }
 

@@ -91,7 +91,8 @@ fn timeline(
     let id = server.to_string();
     let gaps: Vec<&Gap> = gaps.filter(|gap| gap.server == id).collect();
     let since = (!files.is_empty()).then(|| Timeline::of(&files, is_whole));
-    let timeline = carried::timeline(&former.intervals, (covered, &gaps), since);
+    let tells_when_seen = indexes.redactions.source.tells_when_seen();
+    let timeline = carried::timeline(&former.intervals, (covered, &gaps), tells_when_seen, since);
     Ok((timeline, rules))
 }
 

@@ -86,6 +86,10 @@ impl Source for Bluesky {
         event::seen_us(line).map(|us| UtcMs(us.div_euclid(1_000)))
     }
 
+    fn tells_when_seen(&self) -> bool {
+        true
+    }
+
     fn reasons(&self) -> Vec<Rejected> {
         vec![
             Rejected::NOT_JSON,

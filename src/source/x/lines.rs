@@ -74,6 +74,10 @@ impl Source for X {
         None
     }
 
+    fn tells_when_seen(&self) -> bool {
+        false
+    }
+
     fn reasons(&self) -> Vec<Rejected> {
         vec![
             Rejected::NOT_JSON,

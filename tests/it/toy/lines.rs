@@ -128,6 +128,10 @@ impl Source for Tides {
         None
     }
 
+    fn tells_when_seen(&self) -> bool {
+        false
+    }
+
     fn reasons(&self) -> Vec<Rejected> {
         vec![Rejected::NOT_JSON, NO_NAME]
     }
