@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 
+import small_hours
 import small_segments
 import stream_server
 
@@ -469,6 +470,43 @@ class Bench:
         ratio("a year, MiB", year.rss_mib, "<= 64", year.rss_mib <= 64)
         fresh(self.work / "kept")
 
+    def deletions(self):
+        print("a day's deletions honoured (`redact --deleted`), one run each: of so many hours one post each, in archives of a month and of a year")
+        folder = fresh(self.work / "deletions")
+        config = folder / "twinstream.toml"
+        config.write_text(
+            f'source = "bluesky"\ndata_dir = "{folder}"\n[bluesky]\nendpoints = ["ws://127.0.0.1:9"]\n[merge]\nkeep_raw = "1d"\n'
+            'formats = ["csv", "parquet"]\nxz = "fast"\n[[servers]]\nid = "1"\nrole = "primary"\nhost = "one"\n'
+        )
+
+        def command(hour, *args):
+            now = small_hours.BEGIN + datetime.timedelta(hours=hour, minutes=30)
+            return [PROGRAM, "--quiet", "--server", "1", "--config", config, "--clock", f"{now:%Y-%m-%dT%H:%M:%SZ}@1", *args]
+
+        found, made = {}, 0
+        for number, days in enumerate((30, 360)):
+            hours = days * 24
+            small_hours.posts(folder / "spool", range(made, hours))
+            # what is older than a day has no raw data any more
+            for later in (1, 30, 60):
+                measure(command(hours + later, "merge"), wants=(0, 4, 5))
+            found[days, 0] = measure(command(hours + 60, "redact", "--deleted"), wants=(0, 4, 5))
+            show(f"{hours:,} hours, nothing deleted", found[days, 0])
+            for day, touched in enumerate((30, 300), start=3):
+                told = hours + 24 * day
+                small_hours.deletions(folder / "spool", told, range(0, hours, hours // touched), 2 * number + day)
+                asked = datetime.datetime.fromtimestamp(small_hours.ms_of(told) / 1000, datetime.timezone.utc)
+                measure(command(told + 2, "merge", "--hour", f"{asked:%Y-%m-%d_%H}"), wants=(0, 4, 5))
+                found[days, touched] = measure(command(told + 3, "redact", "--deleted"), wants=(0, 4, 5))
+                show(f"{hours:,} hours, deletions of {touched}", found[days, touched])
+            made = hours + 24 * 5
+        for touched in (30, 300):
+            cost = lambda days: found[days, touched].cpu - found[days, 0].cpu
+            ratio(f"twelve times the archive, the same {touched} hours, CPU", cost(360) / cost(30), "<= 1.5", cost(360) <= 1.5 * cost(30))
+        ratio("an hour that holds something, CPU ms", 1000 * cost(360) / 300, "-", True)
+        ratio("all else, a year, CPU seconds", found[360, 0].cpu, "-", True)
+        fresh(self.work / "deletions")
+
     def segments(self, of=""):
         paths = (self.work / "site/spool/1").rglob(f"*_[0-9][0-9][0-9]{of}.jsonl")
         return sorted(paths)
@@ -517,12 +555,12 @@ def flatten(line, url):
 
 WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "legs", "memory", "bluesky", "bluesky_collector", "bluesky_rate"]
 # much time or space: only if it is asked for
-LONG_WHATS = ["hundredfold", "partitions", "bluesky_backlog", "kept"]
+LONG_WHATS = ["hundredfold", "partitions", "bluesky_backlog", "kept", "deletions"]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
-    parser.add_argument("what", nargs="*", choices=[*WHATS, *LONG_WHATS, []], help="which rows of the table (all but hundredfold, partitions, bluesky_backlog and kept)")
+    parser.add_argument("what", nargs="*", choices=[*WHATS, *LONG_WHATS, []], help=f"which rows of the table (all but {', '.join(LONG_WHATS)})")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--posts", type=int, default=183_000, help="posts of the reference hour")
     parser.add_argument("--times", type=int, default=100, help="how many times as large the hour of hundredfold and partitions is")

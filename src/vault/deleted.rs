@@ -4,6 +4,7 @@
 //! <vault>/deleted/2026-11-23/14.txt   deletions of records that were made in that hour of UTC, as their addresses say
 //!                 other/3f.txt        of all others, by a hash of the address
 //!                 accounts.txt        what became of accounts
+//!                 standing.txt        what that comes to: those that are gone, were, or are not active
 //!                 state.json          which hours are on the lists, as of when, and which are to be made anew
 //! ```
 //!
@@ -104,6 +105,42 @@ struct Account {
     is_held: bool,
 }
 
+impl Account {
+    /// The line of an account: its name, before when its records are gone (`ever`: all, `-`: none), whether the others are held back.
+    fn line(self, name: &str) -> String {
+        let before = match self.gone_before {
+            None => "-".to_owned(),
+            Some(EVER) => "ever".to_owned(),
+            Some(before) => before.to_string(),
+        };
+        let held = if self.is_held { "held" } else { "-" };
+        format!("{name}\t{before}\t{held}")
+    }
+
+    fn named(line: &str) -> Option<(Box<str>, Self)> {
+        let mut cells = line.split('\t');
+        let name = cells.next()?;
+        let gone_before = match cells.next()? {
+            "-" => None,
+            "ever" => Some(EVER),
+            before => Some(before.parse().ok()?),
+        };
+        let is_held = match cells.next()? {
+            "-" => false,
+            "held" => true,
+            _ => return None,
+        };
+        let account = Self {
+            gone_before,
+            is_held,
+        };
+        cells.next().is_none().then_some((name.into(), account))
+    }
+}
+
+/// Later than all records.
+const EVER: UtcMs = UtcMs(i64::MAX);
+
 /// What becomes of an account, event by event.
 #[derive(Debug, Default)]
 struct Story {
@@ -141,7 +178,7 @@ impl Story {
     fn stands(&self, as_of: UtcMs) -> Account {
         match self.away {
             Some(away) if is_over(away, as_of) => Account {
-                gone_before: Some(UtcMs(i64::MAX)),
+                gone_before: Some(EVER),
                 is_held: false,
             },
             away => Account {
@@ -216,7 +253,7 @@ impl<'a> Deleted<'a> {
         }
     }
 
-    /// Reads what is known of the accounts and the hours.
+    /// Reads what is known of the accounts and the hours: not all that was ever told of accounts, which only grows.
     pub fn read(
         disk: &'a dyn Disk,
         vault: &Path,
@@ -233,7 +270,11 @@ impl<'a> Deleted<'a> {
                 let bytes = disk::read_bounded(disk, &path, STATE_BYTES_MAX).map_err(at(&path))?;
                 all.state = serde_json::from_slice(&bytes).map_err(|why| at(&path)(why.into()))?;
             }
-            all.accounts = all.accounts(all.state.as_of)?;
+            let path = all.standing_path();
+            all.accounts = match disk.len(&path).map_err(at(&path))? {
+                Some(_) => all.standing().map_err(at(&path))?,
+                None => all.accounts(all.state.as_of, &mut |_, _| ())?,
+            };
         }
         Ok(all)
     }
@@ -249,6 +290,43 @@ impl<'a> Deleted<'a> {
 
     fn accounts_path(&self) -> PathBuf {
         self.folder.join("accounts.txt")
+    }
+
+    fn standing_path(&self) -> PathBuf {
+        self.folder.join("standing.txt")
+    }
+
+    fn standing(&self) -> io::Result<Accounts> {
+        let lines = BufReader::new(self.disk.open(&self.standing_path())?).lines();
+        lines
+            .map(|line| {
+                let line = line?;
+                let wrong = || {
+                    let why = format!("{line:.80?} tells of no account");
+                    io::Error::new(io::ErrorKind::InvalidData, why)
+                };
+                Account::named(&line).ok_or_else(wrong)
+            })
+            .collect()
+    }
+
+    /// Puts in place how accounts stand, durably.
+    pub fn write_standing(&self) -> Result<(), DeletedError> {
+        let path = self.standing_path();
+        let write = || {
+            self.disk.make_folder(&self.folder)?;
+            let aside = disk::aside(&path);
+            let mut to = BufWriter::new(disk::create_anew(self.disk, &aside)?);
+            for (name, account) in &self.accounts {
+                writeln!(to, "{}", account.line(name))?;
+            }
+            let mut file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.sync()?;
+            drop(file);
+            self.disk.rename(&aside, &path)?;
+            self.disk.sync_folder(&self.folder)
+        };
+        write().map_err(at(&path))
     }
 
     /// Puts what is known of the hours in place, durably.
@@ -383,14 +461,21 @@ impl<'a> Deleted<'a> {
         Ok(text)
     }
 
-    /// How accounts stand then, as far as their records do not stand where they would.
-    fn accounts(&self, as_of: UtcMs) -> Result<Accounts, DeletedError> {
+    /// How accounts stand then, as far as their records do not stand where they would. `each` is given every account, and
+    /// whether it was ever not there.
+    fn accounts(
+        &self,
+        as_of: UtcMs,
+        each: &mut dyn FnMut(&str, bool),
+    ) -> Result<Accounts, DeletedError> {
         let path = self.accounts_path();
         let mut accounts = Accounts::new();
         let (Some(told), Some(_)) = (self.told, self.disk.len(&path).map_err(at(&path))?) else {
             return Ok(accounts);
         };
         let mut end = |account: &str, events: Vec<(UtcMs, u64, Standing)>| {
+            let is_away = |of: &(_, _, Standing)| matches!(of.2, Standing::Away | Standing::Gone);
+            each(account, events.iter().any(is_away));
             let stands = Story::of(events).stands(as_of);
             if stands != Account::default() {
                 accounts.insert(account.into(), stands);
@@ -421,16 +506,27 @@ impl<'a> Deleted<'a> {
         Ok(accounts)
     }
 
-    /// Goes by what is on the lists as of then: the accounts that stand otherwise than they did only because time has passed.
-    pub fn go_on_to(&mut self, as_of: UtcMs) -> Result<BTreeSet<String>, DeletedError> {
-        let before = self.accounts(self.state.as_of)?;
-        self.accounts = self.accounts(as_of)?;
+    /// Goes by what is on the lists as of then: the accounts that stand otherwise than they did only because time has passed,
+    /// and of those `told` of the ones that were ever not there. What is told of all others changes nothing.
+    pub fn go_on_to(
+        &mut self,
+        as_of: UtcMs,
+        told: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, DeletedError> {
+        let mut wanted = BTreeSet::new();
+        let before = self.accounts(self.state.as_of, &mut |_, _| ())?;
+        self.accounts = self.accounts(as_of, &mut |account, was_away| {
+            if was_away && told.contains(account) {
+                wanted.insert(account.to_owned());
+            }
+        })?;
         self.state.as_of = as_of;
         let all = before.keys().chain(self.accounts.keys());
         let all: BTreeSet<&str> = all.map(AsRef::as_ref).collect();
         let is_other = |account: &&str| before.get(*account) != self.accounts.get(*account);
         let others = all.into_iter().filter(is_other);
-        Ok(others.map(str::to_owned).collect())
+        wanted.extend(others.map(str::to_owned));
+        Ok(wanted)
     }
 
     /// Why a record is not to stand where it would, if so.
@@ -530,6 +626,31 @@ mod tests {
                 let latest = of_name.map(|line| line.1.as_str()).max();
                 prop_assert_eq!(latest_in(&text, name), latest);
             }
+        }
+    }
+
+    #[test]
+    fn how_an_account_stands_is_read_as_it_was_written() {
+        let at = "2026-11-23T14:05:09.123Z".parse().unwrap();
+        for gone_before in [None, Some(at), Some(EVER)] {
+            for is_held in [false, true] {
+                let account = Account {
+                    gone_before,
+                    is_held,
+                };
+                let line = account.line("did:plc:a");
+                assert_eq!(Account::named(&line), Some(("did:plc:a".into(), account)));
+            }
+        }
+        for wrong in [
+            "",
+            "did:plc:a",
+            "a\t-",
+            "a\tnever\t-",
+            "a\t-\tno",
+            "a\t-\t-\t-",
+        ] {
+            assert_eq!(Account::named(wrong), None, "{wrong:?}");
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Honour {
 struct Wanted {
     /// Hours to which the addresses of records lead.
     hours: BTreeSet<Hour>,
+    /// Accounts that something is told of.
+    accounts: BTreeSet<String>,
     /// Accounts, and addresses of records.
     bits: BTreeSet<u64>,
 }
@@ -84,7 +86,8 @@ impl Job<'_> {
         deleted.add(lines)?;
         crash::point(Point::DeletionsListed);
         let later = self.now.max(deleted.state.as_of);
-        let accounts = deleted.go_on_to(later)?;
+        let accounts = deleted.go_on_to(later, &wanted.accounts)?;
+        deleted.write_standing()?;
         wanted.bits.extend(accounts.iter().map(|text| bits(text)));
         let mut due = BTreeSet::new();
         for (hour, revision) in ledger.hours() {
@@ -149,7 +152,7 @@ impl Job<'_> {
                     wanted.bits.insert(bits(record));
                 }
                 Some(Told::Account { account, .. }) => {
-                    wanted.bits.insert(bits(account));
+                    wanted.accounts.insert(account.to_owned());
                 }
                 None => (),
             }
