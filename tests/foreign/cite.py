@@ -71,8 +71,20 @@ def data_package(folder, hours):
     check("frictionless", report.flatten(["type", "message"]), [])
     check("frictionless: tables", all(task.type == "table" for task in report.tasks), True)
     rows = package.get_resource("ids").read_rows()
-    wanted = sorted(post_id for ids in hours.values() for post_id in ids)
-    check("frictionless: ids", sorted(row["id"] for row in rows), wanted)
+    wanted = sorted(line for lines in hours.values() for line in lines)
+    names = cells(folder)
+    check("frictionless: ids", sorted(tuple(str(row[name]) for name in names) for row in rows), wanted)
+
+
+def cells(folder):
+    """What a line of the lists of ids has."""
+    package = json.loads((folder / "datapackage.json").read_text())
+    lists = next(of for of in package["resources"] if of["name"] == "ids")
+    return [field["name"] for field in lists["schema"]["fields"]]
+
+
+def text(value):
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def croissant(folder, hours):
@@ -86,8 +98,10 @@ def croissant(folder, hours):
     check("mlcroissant validate", (out.returncode, said), (0, []))
     archive = mlcroissant.Dataset(str(folder / "croissant.json"))
     found = {}
+    names = cells(folder)
     for record in archive.records("ids") if any(hours.values()) else []:
-        found.setdefault(record["ids/hour"].decode(), []).append(int(record["ids/id"]))
+        line = tuple(text(record[f"ids/{name}"]) for name in names)
+        found.setdefault(record["ids/hour"].decode(), []).append(line)
     # an hour without posts has no record
     check("mlcroissant: ids", found, {hour: ids for hour, ids in hours.items() if ids})
     missing = sum(
@@ -109,7 +123,7 @@ def main(cffconvert, folders):
         lists = sorted(folder.glob("*/*/*/*_IDs.txt.xz"))
         assert lists, f"no ids below {folder}"
         hours = {
-            path.name.removesuffix("_IDs.txt.xz"): [int(line) for line in lzma.open(path, "rt")]
+            path.name.removesuffix("_IDs.txt.xz"): [tuple(line.split("\t")) for line in lzma.open(path, "rt").read().splitlines()]
             for path in lists
         }
         croissant(folder, hours)
