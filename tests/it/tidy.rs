@@ -171,6 +171,21 @@ fn what_is_forbidden_is_seen() {
             "src/deliver/a.rs: `deliver` may not import `merge` (see MAY_IMPORT)"
         ]
     );
+    let group = |platform: &str| {
+        format!("//! A.\nuse crate::source::{{\n    key::Key,\n    {platform}::{{self}},\n}};\n")
+    };
+    let near = |platform: &str| format!("//! A.\nfn f() {{ super::super::{platform}::g() }}\n");
+    for (home, other) in [("bluesky", "x"), ("x", "bluesky")] {
+        for text in [group(other), near(other)] {
+            let mut wrongs = Vec::new();
+            let path = format!("src/source/{home}/a.rs");
+            check(Path::new(&path), &text, &mut wrongs);
+            let told = format!(
+                "{path}: only src/source/platform.rs and the command line may name `{other}`"
+            );
+            assert_eq!(wrongs, [told]);
+        }
+    }
 }
 
 pub(crate) fn check(path: &Path, text: &str, wrongs: &mut Vec<String>) {
@@ -242,8 +257,8 @@ fn check_platforms(path: &Path, code: &str, wrongs: &mut Vec<String>) {
             continue;
         }
         let is_near = path.starts_with("src/source");
-        let names_it = code.contains(&format!("source::{platform}::"))
-            || is_near && code.contains(&format!("super::{platform}::"));
+        let names_it = named_after(code, "source::").contains(*platform)
+            || is_near && named_after(code, "super::").contains(*platform);
         if names_it {
             let at = path.display();
             wrongs.push(format!(
@@ -263,10 +278,15 @@ fn module_of(path: &Path) -> &str {
     }
 }
 
-/// The first path segment after every `crate::`, looking into one level of braces.
+/// What is imported of the package.
 fn imports(code: &str) -> BTreeSet<String> {
+    named_after(code, "crate::")
+}
+
+/// The first path segment after every such beginning, looking into one level of braces.
+fn named_after(code: &str, beginning: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for rest in code.split("crate::").skip(1) {
+    for rest in code.split(beginning).skip(1) {
         match rest.strip_prefix('{') {
             Some(group) => found.extend(top_level(group)),
             None => found.extend([ident(rest)]),
