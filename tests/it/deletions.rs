@@ -6,6 +6,7 @@ use std::{
     fs,
     io::Read as _,
     os::unix::process::ExitStatusExt as _,
+    path::Path,
     process::Command,
     time::Duration,
 };
@@ -24,7 +25,7 @@ use twinstream::{
 };
 
 use crate::{
-    bluesky::{cell, parquet},
+    bluesky::{cell, rows_of},
     support::{
         events::{self, Event, commit, rev},
         osf::{Osf, Publisher, fast_folder},
@@ -306,6 +307,42 @@ fn site(site: Site) -> Site {
     site
 }
 
+/// What a Parquet file says.
+fn cells_of(bytes: Vec<u8>) -> String {
+    let table = rows_of(bytes);
+    let columns = table.columns().iter();
+    let cells = columns.flat_map(|column| {
+        (0..table.num_rows()).map(move |row| cell(column, row).to_string() + "\n")
+    });
+    cells.collect()
+}
+
+/// Every file below a folder: as it is, and unpacked.
+fn every_file(root: &Path) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = fs::read(&path).unwrap();
+            let raw = String::from_utf8_lossy(&bytes).into_owned();
+            let plain = match path.extension().and_then(|ending| ending.to_str()) {
+                Some("xz") => unxz(&bytes),
+                Some("zst") => String::from_utf8(zstd::decode_all(&*bytes).unwrap()).unwrap(),
+                Some("parquet") => cells_of(bytes),
+                _ => String::new(),
+            };
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            all.push((name, plain + &raw));
+        }
+    }
+    all
+}
+
 /// Every text that lies in the vault, and beside it but for the spool: files as they are, and unpacked.
 fn everything(site: &Site) -> Vec<(String, String)> {
     let mut all = Vec::new();
@@ -313,13 +350,9 @@ fn everything(site: &Site) -> Vec<(String, String)> {
         let text =
             if name.ends_with("txt.xz") || name.ends_with("csv.xz") || name.ends_with("jsonl.xz") {
                 unxz(&bytes)
-            } else if let Some(hour) = name.strip_suffix("_posts.parquet") {
-                let table = parquet(site, hour.split_once('/').unwrap().1);
-                let columns = table.columns().iter();
-                let cells = columns.flat_map(|column| {
-                    (0..table.num_rows()).map(move |row| cell(column, row).to_string() + "\n")
-                });
-                cells.collect::<String>() + &String::from_utf8_lossy(&bytes)
+            } else if name.ends_with("_posts.parquet") {
+                let raw = String::from_utf8_lossy(&bytes).into_owned();
+                cells_of(bytes) + &raw
             } else {
                 String::from_utf8_lossy(&bytes).into_owned()
             };
@@ -695,8 +728,8 @@ fn what_is_public_lacks_what_was_deleted_and_a_stranger_finds_what_was_changed()
     }
     let readme = public_text(&files, "2026/11/23/2026-11-23_README.md");
     assert!(readme.contains("app.bsky.feed.getPosts") && readme.contains("head -25"));
-    assert!(readme.starts_with("# Post addresses of 2026-11-23\n"));
-    assert!(certificate.contains("\nWhat replays brought\n"));
+    assert!(readme.starts_with("# Addresses of posts, 2026-11-23\n"));
+    assert!(certificate.contains("\nWhat came by replay\n"));
     assert!(!certificate.contains("sampling window"), "{certificate}");
     for name in ["DATASET.md", "croissant.json", "datapackage.json"] {
         let text = public_text(&files, name);
@@ -778,4 +811,64 @@ fn what_is_public_lacks_what_was_deleted_and_a_stranger_finds_what_was_changed()
         &replace("posts held back", "posts kept back"),
         "certificate",
     );
+    no_file_says_a_word_of_it(&mut publisher, &osf, (&story, dataset));
+}
+
+/// When raw data has gone, late data has come, and everything was made anew, published and mailed: in no file of all that
+/// there is, whatever it is for.
+fn no_file_says_a_word_of_it(
+    publisher: &mut Publisher,
+    osf: &Osf,
+    (story, dataset): (&Story, &str),
+) {
+    publisher.site.put(&arrivals(story).1);
+    publisher.site.merge("2026-11-24T16:00:00Z");
+    publisher.site.settings.keep_raw = Some(Duration::from_hours(1));
+    for now in ["2026-11-24T19:00:00Z", "2026-11-24T22:00:00Z"] {
+        publisher.site.merge(now);
+    }
+    "2026-11-24T22:10:00Z".clone_into(&mut publisher.now);
+    let mail = "[mail]\nhost = \"127.0.0.1\"\nport = 9\ntls = \"none\"\nfrom = \"a@example.org\"\nto = [\"b@example.org\"]";
+    let config = format!("{mail}\n{dataset}");
+    let report = ["report", "2026-11-23", "--mail"];
+    publisher.run(&osf.url, &config, &report).check(5, "");
+    publisher.publish_with(osf, &config, &[]).check(0, "");
+    let read_at = at("2026-11-24T22:00:00Z");
+    let all = every_file(&publisher.site.root);
+    let has = |words: &str| all.iter().any(|(name, _)| name.contains(words));
+    for kind in [
+        "mail/",
+        "spool/",
+        "index/",
+        "holders/",
+        "deleted/",
+        "_users.csv.xz",
+        "revisions/",
+    ] {
+        assert!(
+            has(kind),
+            "{kind}: {:?}",
+            all.iter().map(|one| &one.0).collect::<Vec<_>>()
+        );
+    }
+    let (nowhere, others): (Vec<&Version>, Vec<&Version>) = (story.versions.iter())
+        .partition(|version| story.place(version, read_at) == Place::Nowhere);
+    for version in nowhere {
+        // who quotes it names its address; nobody quotes who is gone
+        let address = if version.did == GONE {
+            &version.uri
+        } else {
+            &version.words
+        };
+        for (name, text) in &all {
+            let says = text.contains(&version.words) || text.contains(address);
+            assert!(!says, "{name}: {version:?}");
+        }
+    }
+    for version in others {
+        assert!(
+            all.iter().any(|(_, text)| text.contains(&version.words)),
+            "{version:?}"
+        );
+    }
 }
