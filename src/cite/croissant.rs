@@ -26,14 +26,14 @@ pub(super) fn text(of: &Description<'_>) -> String {
         "isLiveDataset": true,
         "license": dataset.licence.url(),
         "temporalCoverage": format!("{begin}/{end}"),
-        "distribution": distribution(),
+        "distribution": distribution(of),
         "recordSet": record_sets(of),
         "rai:dataCollection": words::collection(of),
         "rai:dataCollectionType": ["API", "Stream"],
         "rai:dataCollectionMissingData": words::missing(of),
         "rai:dataCollectionRawData": format!("{}, as each server received them. They are not published.", of.told().lines),
         "rai:dataCollectionTimeframe": [begin, end],
-        "rai:dataPreprocessingProtocol": ["Copies of a post by several servers are counted once. Posts are put into the hour in which they were made, and their ids in ascending order. Nothing else is filtered."],
+        "rai:dataPreprocessingProtocol": [format!("Copies of a post by several servers are counted once. Posts are put into the hour in which they were made, and their {} in ascending order. Nothing else is filtered.", of.told().names)],
         "rai:dataBiases": [of.told().choice],
         "rai:dataLimitations": [of.told().limits],
         "rai:dataUseCases": [of.told().uses],
@@ -81,7 +81,7 @@ fn creator(of: &Creator) -> Value {
 }
 
 /// The files, by patterns: an archive of ten years has 88,000 hours.
-fn distribution() -> Value {
+fn distribution(of: &Description<'_>) -> Value {
     let set = |id: &str, what: &str, pattern: &str, formats: Value| {
         json!({"@type": "cr:FileSet", "@id": id, "name": id, "description": what,
             "includes": pattern, "encodingFormat": formats})
@@ -89,7 +89,10 @@ fn distribution() -> Value {
     json!([
         set(
             "id-lists",
-            "The ids of an hour, one a line, ascending, compressed with xz.",
+            &format!(
+                "The {} of an hour, one a line, ascending, compressed with xz.",
+                of.told().names
+            ),
             "**/*_IDs.txt.xz",
             json!(["application/x-xz", "text/plain"]),
         ),
@@ -174,7 +177,7 @@ fn record_sets(of: &Description<'_>) -> Value {
     let minute = |name, kind, what| column("exposure", "exposure-tables", name, kind, what);
     json!([
         {"@type": "cr:RecordSet", "@id": "ids", "name": "ids",
-            "description": "The ids, each with its hour.", "field": ids},
+            "description": format!("The {}, each with its hour.", of.told().names), "field": ids},
         {"@type": "cr:RecordSet", "@id": "gaps", "name": "gaps",
             "description": "What is missing, and why.",
             "field": [

@@ -37,7 +37,7 @@ pub(super) fn text(of: &Description<'_>) -> String {
         "titles": [{"title": dataset.title}],
         "publisher": {"name": of.publisher()},
         "publicationYear": of.year(),
-        "types": {"resourceType": "Post ids", "resourceTypeGeneral": "Dataset"},
+        "types": {"resourceType": of.told().titled, "resourceTypeGeneral": "Dataset"},
         "subjects": each(&dataset.keywords, "subject"),
         "dates": [
             {"date": format!("{begin}/{end}"), "dateType": "Collected"},

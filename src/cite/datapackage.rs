@@ -21,7 +21,7 @@ pub(super) fn text(of: &Description<'_>) -> String {
     let licence = dataset.licence;
     let mut all = json!({
         "$schema": "https://datapackage.org/profiles/2.0/datapackage.json",
-        "name": "post-ids",
+        "name": format!("post-{}", of.told().names),
         "title": dataset.title,
         "description": words::description(of),
         "version": of.state.version(),
@@ -122,7 +122,7 @@ fn id_lists(of: &Description<'_>) -> Value {
         dialect["delimiter"] = json!("\t");
     }
     json!({
-        "name": "ids", "description": "The ids of each hour, one a line, ascending. The hour is in the name of the file.",
+        "name": "ids", "description": format!("The {} of each hour, one a line, ascending. The hour is in the name of the file.", of.told().names),
         "path": ids.collect::<Vec<_>>(),
         "type": "table", "format": "csv", "compression": "xz", "mediatype": "application/x-xz", "encoding": "utf-8",
         "dialect": dialect,

@@ -39,7 +39,7 @@ pub(super) fn text(of: &Description<'_>) -> String {
         ("Persons", paragraph(of.told().persons)),
         ("What you may do with it", terms(of)),
         ("How it goes on", paragraph(&words::maintenance(of))),
-        ("The files", files()),
+        ("The files", files(of)),
     ];
     let mut text = format!("# {}\n", dataset.title);
     for (head, body) in sections {
@@ -141,10 +141,11 @@ fn since(of: &Description<'_>) -> String {
 
 fn terms(of: &Description<'_>) -> String {
     let licence = of.dataset.licence;
+    let names = of.told().names;
     let words = format!(
-        "The lists of ids and the files beside them are under [{}]({}). The posts are not part of this data set: \
+        "The lists of {names} and the files beside them are under [{}]({}). The posts are not part of this data set: \
          they are their authors', and what may be done with them is ruled by {}. \
-         The README of each day says what that means for whoever fetches posts by these ids.",
+         The README of each day says what that means for whoever fetches the posts.",
         licence.name,
         licence.url(),
         of.told().ruled_by
@@ -152,16 +153,18 @@ fn terms(of: &Description<'_>) -> String {
     wrapped(&words, "", WIDTH)
 }
 
-fn files() -> String {
-    "| file | what it is |\n|---|---|\n\
-     | `YYYY/MM/DD/` | the ids of each hour and its manifest; report, gaps, exposure, certificate (text, picture, JSON), README of the day |\n\
-     | `ledger.jsonl` | every revision of every hour, each line chained to the one before |\n\
-     | `witness/` | stamps of the ledger by a time-stamping authority, if there are any |\n\
-     | `croissant.json` | Croissant 1.1: how to load it |\n\
-     | `ro-crate-metadata.json` | RO-Crate 1.2 |\n\
-     | `datapackage.json` | Frictionless Data Package 2.0: the tables and their columns |\n\
-     | `CITATION.cff` | Citation File Format 1.2.0 |\n\
-     | `datacite.json` | DataCite 4.5 |\n\n\
-     `twinstream verify .` in this folder makes all of them again from ledger and manifests, and says what differs.\n"
-        .to_owned()
+fn files(of: &Description<'_>) -> String {
+    format!(
+        "| file | what it is |\n|---|---|\n\
+         | `YYYY/MM/DD/` | the {} of each hour and its manifest; report, gaps, exposure, certificate (text, picture, JSON), README of the day |\n\
+         | `ledger.jsonl` | every revision of every hour, each line chained to the one before |\n\
+         | `witness/` | stamps of the ledger by a time-stamping authority, if there are any |\n\
+         | `croissant.json` | Croissant 1.1: how to load it |\n\
+         | `ro-crate-metadata.json` | RO-Crate 1.2 |\n\
+         | `datapackage.json` | Frictionless Data Package 2.0: the tables and their columns |\n\
+         | `CITATION.cff` | Citation File Format 1.2.0 |\n\
+         | `datacite.json` | DataCite 4.5 |\n\n\
+         `twinstream verify .` in this folder makes all of them again from ledger and manifests, and says what differs.\n",
+        of.told().names
+    )
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cover::cause::Cause,
+    period::UtcMs,
     report::statement::{OfCause, Share, Statement},
     segment::name::ServerId,
     vault::deleted::Why,
@@ -20,6 +21,8 @@ pub struct DaySum {
     pub posts: u64,
     /// Seconds of those hours.
     pub seconds: u64,
+    /// The begin of the first of these, and the end of the last.
+    pub time: Option<(UtcMs, UtcMs)>,
     /// Of these covered by any server.
     pub covered: u64,
     /// Of these without a post.
@@ -69,6 +72,7 @@ impl DaySum {
             hours: statement.hours.len() as u64,
             posts: books.posts,
             seconds: statement.committed,
+            time: time(statement),
             covered: sum.covered,
             quiet: sum.quiet,
             partial: sum.partial,
@@ -93,12 +97,25 @@ impl DaySum {
     }
 }
 
+/// From the first second that counts to the last one. Posts may have times of before the archive's beginning.
+fn time(statement: &Statement) -> Option<(UtcMs, UtcMs)> {
+    let hours = statement.hours.iter();
+    let mut hours = hours.filter(|said| 0 < said.coverage.union.seconds);
+    let first = hours.next()?;
+    let last = hours.next_back().unwrap_or(first);
+    let begin = first.intervals.first()?.begin;
+    let begin = first.coverage.union.begins.unwrap_or(begin);
+    Some((begin, last.intervals.last()?.end))
+}
+
 impl<'a> std::iter::Sum<&'a DaySum> for DaySum {
     fn sum<I: Iterator<Item = &'a DaySum>>(days: I) -> Self {
         days.fold(Self::default(), |mut all, day| {
             all.hours += day.hours;
             all.posts += day.posts;
             all.seconds += day.seconds;
+            let times = all.time.into_iter().chain(day.time);
+            all.time = times.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
             all.covered += day.covered;
             all.quiet += day.quiet;
             all.partial += day.partial;

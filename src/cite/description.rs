@@ -114,11 +114,11 @@ pub struct Description<'a> {
     pub state: State,
     /// The hours, ascending; at least one.
     pub hours: Vec<Hour>,
-    /// The begin of the first and the end of the last.
+    /// From the archive's beginning to the end of the last hour that counts.
     pub time: (UtcMs, UtcMs),
     /// Seconds of these hours before the archive's beginning.
     pub before: u64,
-    /// Hours between these that are not part of it.
+    /// Hours of this time that are not part of it.
     pub absent: u64,
     /// The days that have any of them.
     pub days: &'a BTreeMap<Day, DaySum>,
@@ -155,26 +155,29 @@ impl<'a> Description<'a> {
         let ms: i64 = intervals.map(|of| of.end.0 - of.begin.0).sum();
         let sum: DaySum = days.values().sum();
         let before = u64::try_from(ms / 1_000).unwrap_or(0);
-        let exist = (first.0..=last.0).map(Hour);
-        let exist = exist
-            .filter(|hour| !zone.intervals(*hour).is_empty())
-            .count();
+        let time = sum.time.unwrap_or((begin.begin, end.end));
+        let since = zone.hour_of(time.0);
+        let until = zone.hour_of(time.1.plus_ms(-1));
+        let exist = (since.0..=until.0).map(Hour);
+        let absent = exist
+            .filter(|hour| !zone.intervals(*hour).is_empty() && hours.binary_search(hour).is_err());
+        let absent = absent.count() as u64;
         Ok(Some(Self {
             dataset: beside.dataset,
             doi: beside.doi,
             stamp: beside.stamp,
             archive,
             state,
-            time: (begin.begin, end.end),
+            time,
             before: before.saturating_sub(sum.seconds),
-            absent: exist.saturating_sub(hours.len()) as u64,
+            absent,
             hours,
             sum,
             days,
         }))
     }
 
-    /// The day of the last hour: nothing here is older, and no clock is asked.
+    /// The day of the last hour: no clock is asked.
     pub fn date(&self) -> String {
         self.hours
             .last()

@@ -37,8 +37,8 @@ pub(super) fn text(of: &Description<'_>) -> String {
     }));
     graph.extend(years.iter().map(|year| {
         json!({"@id": format!("{year}/"), "@type": "Dataset", "name": format!("Hours of {year}"),
-            "description": "By month and day: the ids of each hour, its manifest, and the files of the day: \
-                            report, gaps, exposure, certificate (text, picture, JSON), README."})
+            "description": format!("By month and day: the {} of each hour, its manifest, and the files of the day: \
+                                    report, gaps, exposure, certificate (text, picture, JSON), README.", of.told().names)})
     }));
     let creators = (1..).zip(&dataset.creators);
     graph.extend(creators.flat_map(|(n, of)| creator(n, of)));

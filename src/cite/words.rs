@@ -43,10 +43,11 @@ pub(super) fn collection(of: &Description<'_>) -> String {
     format!(
         "Each server holds one connection to the stream, stores every line as it was received with the time of its \
      arrival, and records what happens to the connection. A post belongs to the hour in which it was made, \
-     which {} tells. Of several copies of a post one counts; only its id is published. Each hour is \
+     which {} tells. Of several copies of a post one counts; only its {} is published. Each hour is \
      committed with a manifest of counts, hashes, and what is known of each of its seconds; ledger.jsonl has \
      every revision of every hour, each line chained to the one before by its hash.",
-        of.told().dated_by
+        of.told().dated_by,
+        of.told().name
     )
 }
 

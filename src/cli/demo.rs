@@ -23,7 +23,7 @@ use crate::{
         resolve::{self, Me},
         settings::{Platform, Server, Settings},
     },
-    period::{Hour, UtcMs},
+    period::{Day, Hour, UtcMs},
     report::{certificate, read, statement::Statement},
     vault::{layout, manifest::Manifest},
     world::{
@@ -119,6 +119,12 @@ pub(crate) fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Failure> {
     let primary = demo.site.primary()?;
     demo.site.stage(primary, &["merge"])?;
     let day = demo.hour.day().to_string();
+    let before = Day(demo.hour.day().0 - 1);
+    // posts may have times of before the archive began
+    let vault = rehearsal::Scenery::data_dir(&demo.site.dir, primary).join("vault");
+    if layout::day_folder(&vault, before).exists() {
+        demo.site.stage(primary, &["report", &before.to_string()])?;
+    }
     let settings = &demo.site.settings;
     if settings.mail.is_some() {
         demo.site.stage(primary, &["report", &day, "--mail"])?;

@@ -76,11 +76,11 @@ pub(super) fn failed(door: &'static str, failure: Failure) -> Finding {
 pub(super) fn clock(off_ms: i64) -> Finding {
     let seconds = off_ms.div_euclid(1_000);
     if off_ms.abs() <= CLOCK_OFF_MAX_MS {
-        ok("clock", format!("{seconds:+} s against the API's"))
+        ok("clock", format!("{seconds:+} s against the platform's"))
     } else {
         warn(
             "clock",
-            format!("{seconds:+} s against the API's"),
+            format!("{seconds:+} s against the platform's"),
             "let it follow a time server: apt install systemd-timesyncd",
         )
     }

@@ -279,7 +279,7 @@ fn tell_outcome(outcome: &Outcome, json: bool) -> Result<Exit, Failure> {
     }
     if let Some(why) = &outcome.capped {
         return Err(Failure::new(Exit::Failed, format!("publishing has stopped: {why}")).hint(
-            "raise publish.osf.ids_per_30_days only with X's written approval; it goes on by itself when older ids leave the 30 days",
+            "raise publish.osf.ids_per_30_days only as far as the platform allows (X: with its written approval); it goes on by itself when older ids leave the 30 days",
         ));
     }
     let is_unreachable = |alarm: Kind| alarm == Kind::OsfUnreachable;

@@ -8,6 +8,16 @@ const DATA_DIR: &str = "/var/lib/twinstream";
 /// A host that is yet to be written.
 pub const UNKNOWN_HOSTS: [&str; 2] = ["server1.example.org", "server2.example.org"];
 
+/// What can be chosen of Bluesky.
+const BLUESKY: [&str; 6] = [
+    "",
+    "# Other collections than posts; and compressed messages, which take the endpoints' dictionary: docs/bluesky.md has the command",
+    "# that fetches it.",
+    "# [bluesky]",
+    "# collections = [\"app.bsky.feed.post\", \"app.bsky.feed.repost\"]",
+    "# compress = true     # with dictionary_file = \"…\"",
+];
+
 /// What was asked or told; what is absent stays at its default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers {
@@ -114,6 +124,7 @@ impl Answers {
 
     fn stream(&self, lines: &mut Vec<String>) {
         if self.is_bluesky {
+            lines.extend(BLUESKY.map(str::to_owned));
             return;
         }
         lines.extend([String::new(), "[x]".to_owned()]);
@@ -204,10 +215,15 @@ impl Answers {
             Some(project) => ("", project.as_str()),
             None => ("# ", "abcde"),
         };
-        let what = if mark.is_empty() {
-            "Post IDs go to this project on OSF."
+        let ids = if self.is_bluesky {
+            "addresses of posts"
         } else {
-            "To publish post IDs on OSF, take away the # and write the project."
+            "ids of posts"
+        };
+        let what = if mark.is_empty() {
+            format!("The {ids} go to this project on OSF.")
+        } else {
+            format!("To publish the {ids} on OSF, take away the # and write the project.")
         };
         lines.extend([
             String::new(),

@@ -44,7 +44,7 @@ pub fn text(statement: &Statement) -> String {
         "=".repeat(WIDTH)
     );
     let told = Sources::words_of(&statement.stream);
-    let brought = format!("What {} brought", told.backfills);
+    let brought = format!("What came by {}", told.backfill);
     let sections = [
         ("What this day has", has(statement)),
         ("What is missing, and why", told_gaps::section(statement)),
@@ -94,16 +94,19 @@ pub fn headline(statement: &Statement) -> String {
             .to_owned()
     } else if sum.missing == 0 {
         "No second is missing.".to_owned()
+    } else if sum.missing == 1 && !statement.has_partitions() {
+        let causes = told_gaps::causes(&statement.union);
+        format!("One second is missing: {causes}.")
     } else if statement.has_partitions() {
         format!(
-            "{} lack a partition that nobody has: {}.",
-            plural(sum.missing, "second", "seconds"),
+            "The other {} a partition that no server has: {}.",
+            plural(sum.missing, "second lacks", "seconds lack"),
             told_gaps::causes(&statement.union)
         )
     } else {
         format!(
-            "Nobody has {} of them: {}.",
-            plural(sum.missing, "second", "seconds"),
+            "The other {} seconds are missing: {}.",
+            thousands(sum.missing),
             told_gaps::causes(&statement.union)
         )
     };

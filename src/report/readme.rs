@@ -39,7 +39,7 @@ pub fn text(statement: &Statement) -> String {
         ("Since when no change goes unnoticed", since(statement)),
         ("How to verify it", verify(day, names)),
     ];
-    let mut text = format!("# Post {names} of {day}\n\n{}", what(statement, told));
+    let mut text = format!("# {}, {day}\n\n{}", told.titled, what(statement, told));
     for (head, body) in sections {
         text.extend([format!("\n## {head}\n\n{body}")]);
     }
@@ -223,9 +223,9 @@ fn cite(statement: &Statement, told: &Words) -> String {
     let state = "Say as well which state of it you used: the day, and the SHA-256 of its certificate. So anybody \
                  can tell later whether they have the same files:";
     let example = format!(
-        "> Post {} of {}, {}, {} covered. Certificate: SHA-256 … (`sha256sum \
+        "> {}, {}, {}, {} covered. Certificate: SHA-256 … (`sha256sum \
          {}_certificate.txt`).",
-        told.names,
+        told.titled,
         statement.day,
         told.cited_as,
         percent(statement.union.sum.covered, statement.committed),

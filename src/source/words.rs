@@ -8,10 +8,14 @@ pub struct Words {
     pub stream: &'static str,
     /// What its lists have of each post.
     pub listed: &'static str,
-    /// What those name posts by, as many.
+    /// What those name posts by, …
+    pub name: &'static str,
+    /// … as many.
     pub names: &'static str,
-    /// What a connection asks for when it asks for what was missed, as many.
-    pub backfills: &'static str,
+    /// What such a list is, as a title.
+    pub titled: &'static str,
+    /// What it is called that a connection asks for what was missed.
+    pub backfill: &'static str,
     /// What a line of the list of ids is.
     pub ids: &'static str,
     /// The cells of such a line, with tabs between them.
@@ -80,8 +84,10 @@ impl Words {
     pub const UNKNOWN: Self = Self {
         stream: "a stream that this program does not know",
         listed: "Ids",
+        name: "id",
         names: "ids",
-        backfills: "backfills",
+        titled: "Post ids",
+        backfill: "backfill",
         ids: "what there is of an hour, one a line, ascending",
         cells: &[Cell {
             name: "id",

@@ -178,8 +178,11 @@ fn latest_due(zone: &Zone, minute: i64, now: UtcMs) -> Option<Day> {
 
 /// The oldest day of the vault that is to be reported.
 fn report_day(reports: &Reports, latest: Day) -> Option<Day> {
-    // who has never reported does not begin with the past
-    let from = reports.reported.map_or(latest, |day| Day(day.0 + 1));
+    // who has never reported does not begin with the past, but for posts that had times of the day before the archive began
+    let first = reports.days.first().copied();
+    let first = first.filter(|first| first.0 + 1 == latest.0);
+    let from = first.unwrap_or(latest);
+    let from = reports.reported.map_or(from, |day| Day(day.0 + 1));
     let from = from.max(Day(latest.0 - REPORT_DAYS_MAX));
     let mut days = reports.days.iter().copied();
     days.find(|day| (from..=latest).contains(day))
@@ -322,6 +325,11 @@ mod tests {
         assert_eq!(next(Some("20")).unwrap(), "2026-11-21");
         assert_eq!(next(None).unwrap(), "2026-11-23");
         assert_eq!(next(Some("23")), None);
+        let began = Reports {
+            days: vec![day("22"), day("23")],
+            ..Reports::default()
+        };
+        assert_eq!(report_day(&began, latest), Some(day("22")));
     }
 
     /// Three weeks of data that arrive within hours, a report whenever one is due, and none that fails.

@@ -69,7 +69,7 @@ mod tests {
         let of = Of {
             server: &server,
             day,
-            headline: "7 posts in 1 hour.\nNobody has 3 seconds of it.\n",
+            headline: "7 posts in 1 hour.\nThe other 3 seconds are missing.\n",
         };
         let put_mail = |now| put(&RealDisk, dir.path(), &vault, of, UtcMs(now));
         assert!(put_mail(0).is_err(), "a day without a report");
@@ -104,7 +104,7 @@ mod tests {
         assert!(letter.text.contains(changed), "{}", letter.text);
         // it is told once
         assert!(!read(put_mail(2).unwrap()).text.contains("anew"));
-        let begin = "2026-11-23\n\n7 posts in 1 hour.\nNobody has 3 seconds of it.\n\n";
+        let begin = "2026-11-23\n\n7 posts in 1 hour.\nThe other 3 seconds are missing.\n\n";
         assert!(letter.text.starts_with(begin), "{}", letter.text);
         assert!(
             letter.text.contains("hour  tweets\n  14       7\n"),

@@ -565,7 +565,7 @@ fn the_cap_on_ids_holds() {
     let said = publisher.publish_with(&osf, &cap, &[]);
     said.check(1, "publishing has stopped")
         .check(1, "id_cap")
-        .check(1, "X's written approval");
+        .check(1, "(X: with its written approval)");
     assert_eq!(publisher.ids(), counts[0] + counts[1]);
     let public = osf.files();
     assert!(public.contains_key("2026/11/23/2026-11-23_14_manifest.json"));

@@ -5,8 +5,10 @@ use crate::source::{Words, words::Cell};
 pub(super) static WORDS: Words = Words {
     stream: "Bluesky's Jetstream (stream `bluesky`: every public event of the collections that were asked for)",
     listed: "Addresses and revisions",
+    name: "address",
     names: "addresses",
-    backfills: "replays",
+    titled: "Addresses of posts",
+    backfill: "replay",
     ids: "what was created and updated in an hour, one a line: the address of the record and its revision (a TID, which \
           tells the microsecond), ascending by time",
     cells: &[

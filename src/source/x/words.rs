@@ -52,8 +52,10 @@ static FILTERED: Words = Words {
 const WORDS: Words = Words {
     stream: "the sampled stream of the X API (stream `sample`, about 1 % of all public posts)",
     listed: "Ids",
+    name: "id",
     names: "ids",
-    backfills: "backfills",
+    titled: "Post ids",
+    backfill: "backfill",
     ids: "the ids of an hour, one a line, ascending; an id tells the millisecond of its creation: `(id >> 22) + 1288834974657`",
     cells: &[Cell {
         name: "id",
