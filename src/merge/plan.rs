@@ -176,13 +176,17 @@ impl Stock {
     /// The times that it tells of besides its own: what was no longer to be had, and what came again, as far as the segments
     /// before and after it may go on from there.
     pub(super) fn tells_of(&self) -> Vec<Interval> {
+        let gone = self.out_of_window.iter().copied();
+        gone.chain(self.came_again()).collect()
+    }
+
+    fn came_again(&self) -> impl Iterator<Item = Interval> {
         let own = self.minute.begin().plus_ms(-60_000);
-        let again = self.heard.iter().filter(|heard| heard.first < own);
-        let again = again.map(|heard| Interval {
+        let again = self.heard.iter().filter(move |heard| heard.first < own);
+        again.map(|heard| Interval {
             begin: heard.first.plus_ms(-NEXT_MS),
             end: heard.last.plus_ms(NEXT_MS),
-        });
-        self.out_of_window.iter().copied().chain(again).collect()
+        })
     }
 }
 
@@ -302,6 +306,19 @@ impl<'a> EventsFiles<'a> {
         for minutes in servers.values() {
             for (number, pause) in pauses(stock, minutes) {
                 telling.entry(number).or_default().push(pause);
+            }
+            // what a connection asked for may be told in the minute before its first event came
+            let numbers: Vec<usize> = minutes.values().flatten().copied().collect();
+            for two in numbers.windows(2) {
+                if let [before, number] = two
+                    && let Some(of) = stock.get(*number)
+                    && of
+                        .heard
+                        .first()
+                        .is_some_and(|heard| heard.connection.is_none())
+                {
+                    telling.entry(*before).or_default().extend(of.came_again());
+                }
             }
         }
         telling.retain(|_, times| !times.is_empty());
@@ -843,7 +860,7 @@ mod tests {
     #[test]
     fn the_end_of_a_pause_belongs_to_the_hours_before_it() {
         let stock = |next: &str| {
-            ["14:59", "15:00", "15:01", "15:02"].map(|minute| {
+            ["13:50", "14:59", "15:00", "15:01", "15:02"].map(|minute| {
                 let mut of = segment("1", minute, &[], minute);
                 let first = match minute {
                     "14:59" => ms("14:59"),
@@ -860,9 +877,26 @@ mod tests {
             })
         };
         let of_hour = |next| minutes_of(&stock(next), None, &["23_14"]);
-        assert_eq!(of_hour("15:00"), [["14:59", "15:00"]]);
-        assert_eq!(of_hour("15:01"), [["14:59", "15:00", "15:01"]]);
-        assert_eq!(of_hour("15:02"), [["14:59", "15:00", "15:02"]]);
+        assert_eq!(of_hour("15:00"), [["13:50", "14:59", "15:00"]]);
+        assert_eq!(of_hour("15:01"), [["13:50", "14:59", "15:00", "15:01"]]);
+        assert_eq!(of_hour("15:02"), [["13:50", "14:59", "15:00", "15:02"]]);
+    }
+
+    /// A connection is made in the last moment of a minute, and what it brings of an hour long before comes in the next.
+    #[test]
+    fn who_asked_belongs_to_the_hours_of_what_came() {
+        let of_hour = |connection: Option<u64>| {
+            let mut stock = ["13:50", "15:20", "15:21"].map(|at| segment("1", at, &[], at));
+            stock[2].heard = vec![Heard {
+                connection,
+                first: ms("14:05"),
+                last: ms("15:10"),
+                pauses: Vec::new(),
+            }];
+            minutes_of(&stock, None, &["23_13"])
+        };
+        assert_eq!(of_hour(None), [["13:50", "15:20", "15:21"]]);
+        assert_eq!(of_hour(Some(1)), [["13:50", "15:20", "15:21"]]);
     }
 
     #[test]

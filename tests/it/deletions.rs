@@ -831,7 +831,7 @@ fn no_file_says_a_word_of_it(
     let mail = "[mail]\nhost = \"127.0.0.1\"\nport = 9\ntls = \"none\"\nfrom = \"a@example.org\"\nto = [\"b@example.org\"]";
     let config = format!("{mail}\n{dataset}");
     let report = ["report", "2026-11-23", "--mail"];
-    publisher.run(&osf.url, &config, &report).check(5, "");
+    publisher.run(&osf.url, &config, &report).check(6, "");
     publisher.publish_with(osf, &config, &[]).check(0, "");
     let read_at = at("2026-11-24T22:00:00Z");
     let all = every_file(&publisher.site.root);
@@ -840,7 +840,6 @@ fn no_file_says_a_word_of_it(
         "mail/",
         "spool/",
         "index/",
-        "holders/",
         "deleted/",
         "_users.csv.xz",
         "revisions/",
