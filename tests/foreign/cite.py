@@ -110,8 +110,11 @@ def croissant(folder, hours):
     exposure = list(archive.records("exposure"))
     covered = sum(record["exposure/seconds_covered"] for record in exposure)
     posts = sum(record["exposure/posts"] for record in exposure)
-    check("posts of all minutes", posts, sum(map(len, hours.values())))
     said = json.loads((folder / "croissant.json").read_text())["rai:dataCollectionMissingData"]
+    listed = sum(map(len, hours.values()))
+    # posts that claim to be of before the archive's beginning are listed, and no minute of the table has them
+    early = "before the archive's beginning" in said
+    check("posts of all minutes", posts == listed or early and posts < listed, True)
     check("what is said to be covered", f"covers {covered:,} of {covered + missing:,} seconds" in said, True)
     if missing:
         check("what is said to be missing", f" {missing:,} second" in said, True)

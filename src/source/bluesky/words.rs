@@ -22,7 +22,7 @@ pub(super) static WORDS: Words = Words {
             name: "rev",
             what: "Its revision: a TID, whose first 53 bits after the highest are the microsecond in which it was made.",
             is_number: false,
-            pattern: Some("\\t([^\\t]+)$"),
+            pattern: Some("^[^\\t]+\\t([^\\t]+)$"),
         },
     ],
     named_by: "one address a line (at://did/collection/rkey: all versions), or lines of IDs.txt (one version)",
