@@ -548,7 +548,7 @@ pub fn is_no_wonder(first: i64, last: i64, minutes: &BTreeMap<Minute, u64>) -> b
 
 /// Whether the posts of an hour are too few to tell how many were to be expected in any part of it.
 pub fn tells_no_rate(minutes: &BTreeMap<Minute, u64>) -> bool {
-    minutes.values().sum::<u64>() < EXPECTED_MAX
+    minutes.values().sum::<u64>() < QUIET_EXPECTED_MAX
 }
 
 /// Whether a connection was up around a second, with bytes near it on both sides. Where nothing can be expected, the
