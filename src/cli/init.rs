@@ -312,7 +312,7 @@ fn ask(host: &str, answers: &mut Answers) -> Result<(), Failure> {
     }
     ask_for_hosts(host, answers)?;
     if answers.osf_project.is_none() {
-        let about = "OSF project to publish post ids in (empty: none)";
+        let about = "OSF project to publish in (empty: none)";
         answers.osf_project = Some(question(about, "")?).filter(|id| !id.is_empty());
     }
     if answers.mail_host.is_none() {

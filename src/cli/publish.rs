@@ -41,9 +41,10 @@ Examples:
   twinstream publish --doi --dry-run  only say whether the project can be given a DOI
   twinstream publish --doi            have OSF mint the project's DOI, once and for all
 
-Public are, below YYYY/mm/dd/ in the project: post ids, manifests, and the day's files; and the
-ledger. Never the posts. A file counts when it was downloaded again and is the same. X allows
-1,500,000 ids in 30 days to one recipient: beyond [publish.osf] ids_per_30_days publishing stops.
+What becomes public, below YYYY/mm/dd/ in the project: the lists of ids (X) or addresses (Bluesky),
+manifests, the day's files; and the ledger. Never the posts. A file counts as public once it has
+been downloaded again and is the same. X allows 1,500,000 ids in 30 days to one recipient: beyond
+[publish.osf] ids_per_30_days publishing stops.
 [publish] forbid = \"dsa\" refuses every upload (exit code 3).
 
 A DOI cannot be taken back. It takes a public project, a token of its administrator, [dataset] with

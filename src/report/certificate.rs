@@ -189,7 +189,7 @@ fn has(statement: &Statement) -> String {
     let right: Vec<usize> = (1..statement.servers.len() + 2).collect();
     let told = Sources::words_of(&statement.stream);
     let words = format!(
-        "A second is covered if {} or if it is quiet: {}. Partial are the seconds at the edge of a gap. A covered second may still \
+        "A second is covered if {} or if it is quiet: {}. The seconds at the edge of a gap are partial. A covered second may still \
          lack posts; how many is estimated below.",
         told.covers, told.quiet
     );
@@ -240,7 +240,7 @@ fn unseen(statement: &Statement) -> String {
         return wrapped(why, "", WIDTH);
     };
     let words = format!(
-        "{} These are {}; gaps take no part in it. Method: {}, summed over the minutes of the day.",
+        "{} These are {}; seconds in gaps do not count. Method: {}, summed over the minutes of the day.",
         estimated(estimate),
         plural(estimate.seconds, "second", "seconds"),
         estimate.method
@@ -292,9 +292,10 @@ fn backfills(statement: &Statement) -> String {
     let beyond = rows.len().saturating_sub(BACKFILLS_MAX);
     rows.truncate(BACKFILLS_MAX);
     let rows = [vec![head.map(str::to_owned).to_vec()], rows].concat();
-    let words = "A connection that asked for the minutes before it brought these posts of an hour, and \
-                 copies of posts that the server had already; of the hole before it, as far back as those \
-                 minutes reach, so many seconds were found, or are open still.";
+    let words = "Some connections asked for the minutes before they began. Each line says how many posts of an \
+                 hour one of them brought, and how many copies of posts that the server already had. It also says \
+                 how many seconds of the hole before it were found and how many are still open, as far back as \
+                 those minutes reach.";
     let others = match beyond {
         0 => String::new(),
         _ => format!(
@@ -447,9 +448,9 @@ pub fn in_hours(hours: &[Hour]) -> String {
 
 fn revisions(statement: &Statement) -> String {
     let words = "Late data makes a new revision of its hour. Each line: hour, revision, SHA-256 of its \
-                 manifest; the ledger has all of them, each chained to the one before. Below it what the \
-                 revision changed in what is said here: posts, seconds in gaps, the causes of those that \
-                 stayed, the estimate.";
+                 manifest; the ledger has all of them, each chained to the one before. Below the line \
+                 stands what the revision changed in this certificate: posts, seconds in gaps, the causes of those \
+                 that remain, the estimate.";
     let mut text = wrapped(words, "", WIDTH) + "\n";
     for Revision { of, change } in &statement.revisions {
         text.extend([format!(
@@ -490,9 +491,8 @@ fn witness(statement: &Statement) -> String {
         return wrapped(words, "", WIDTH);
     };
     let words = format!(
-        "Since this time the manifests of this day are what they are; whoever has changed one, the makers of \
-         the archive included, is found. A time-stamping authority (RFC 3161) has signed the hash of line \
-         {} of the ledger then, and each line has the hash of the one before. The stamp lies in witness/ \
+        "Any change to a manifest of this day after the time below would be found, even one by the makers of the \
+         archive. At that time a time-stamping authority (RFC 3161) signed the hash of line {} of the ledger, and each line has the hash of the one before. The stamp lies in witness/ \
          beside the ledger:",
         stamp.line
     );
@@ -511,8 +511,9 @@ fn how_to_verify(statement: &Statement, told: &Words) -> String {
          that they are in order and of that hour, which seconds are covered and which are in \
          gaps, {window}and all hashes; from the manifests the estimate, the day's tables, and this \
          certificate as values (certificate.json); from those values this text, word by word; from the \
-         ledger that the manifests are those that were committed. What each server had, and why a gap \
-         is there, it can only check for whether everything fits together and is what was committed.",
+         ledger that the manifests are those that were committed. It cannot work out again what each server \
+         had or why there is a gap. Of these it can only check that everything fits together and is what was \
+         committed.",
         told.names
     );
     let programs: BTreeSet<&str> = statement

@@ -198,7 +198,7 @@ fn told(rows: &[Vec<String>], words: &str) -> String {
     let words = format!(
         "{words} Together a second is covered if some server covers it in each partition. A leg covers a second if a post of its was \
          created in it, as its id tells, or if it is quiet: the connection was up, with bytes shortly before and after, and so few posts \
-         come that an empty second is no wonder. Partial are the seconds at the edge of a gap. A covered second may still \
+         come that an empty second is no surprise. The seconds at the edge of a gap are partial. A covered second may still \
          lack posts; how many is estimated below, for the partitions that two servers have."
     );
     let right: Vec<usize> = (1..rows.first().map_or(0, Vec::len)).collect();

@@ -78,7 +78,7 @@ pub struct Cell {
 impl Words {
     /// Of a stream that always brings posts: when a second without one is quiet.
     pub const FEW: &'static str = "a connection was up, with bytes shortly before and after, and so few posts come that an \
-                                   empty second is no wonder";
+                                   empty second is no surprise";
 
     /// Of a stream that this program does not know.
     pub const UNKNOWN: Self = Self {

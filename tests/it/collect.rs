@@ -573,7 +573,7 @@ fn check_tells_what_answers_in_the_api_s_place() {
         let (code, said) = checked(&site(&api));
         assert_eq!(code, Some(1), "{n}: {said}");
         assert!(
-            said.contains("fail  token     not the API: "),
+            said.contains("fail  token       not the API: "),
             "{n}: {said}"
         );
         assert!(said.contains("hint: "), "{n}: {said}");
@@ -585,7 +585,7 @@ fn check_tells_what_answers_in_the_api_s_place() {
     });
     let (_, said) = checked(&site(&api));
     assert!(
-        said.contains("ok    token     the stream sample opens"),
+        said.contains("ok    token       the stream sample opens"),
         "{said}"
     );
 }

@@ -489,7 +489,8 @@ fn check_and_config_show_the_proxy_and_one_that_cannot_be_used_is_refused() {
     let shown = format!("http://127.0.0.1:{}", proxy.port);
     let ann = format!("http://ann:p%40ss@127.0.0.1:{}", proxy.port);
     let (_, said) = say(&["check"], &[("HTTPS_PROXY", &ann)]);
-    let told = format!("proxy     https://api.example.org is asked through {shown} (HTTPS_PROXY)");
+    let told =
+        format!("proxy       https://api.example.org is asked through {shown} (HTTPS_PROXY)");
     assert!(
         said.contains(&told) && said.contains("the stream sample opens"),
         "{said}"

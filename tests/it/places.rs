@@ -247,7 +247,7 @@ fn a_target_is_never_made_and_nothing_goes_here_for_one_that_is_away_or_another(
     );
     let found = check(root, "2", NOW, &["check"], 6);
     assert!(
-        found.contains("is not there\n                hint: mount its disk"),
+        found.contains("is not there\n                  hint: mount its disk"),
         "{found}"
     );
     assert!(!target.exists());

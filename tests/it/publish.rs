@@ -538,7 +538,7 @@ fn what_may_not_be_published_is_not() {
     forbid(&["status"]).check(0, "public    nothing: [publish] forbid");
     let check = forbid(&["check"]);
     assert!(
-        check.out.contains("osf       nothing is published"),
+        check.out.contains("osf         nothing is published"),
         "{}",
         check.out
     );

@@ -41,7 +41,7 @@ pub(super) static WORDS: Words = Words {
     covers: "a post was created or updated in it, as its revision tells (one that an instance of Jetstream saw more than a minute \
              before or after that fills no gap),",
     quiet: "a connection was up, with bytes shortly before and after, or brought all of that time later; and so few posts come \
-            that an empty second is no wonder. Where an hour has hardly a post, events of other kinds that came around the \
+            that an empty second is no surprise. Where an hour has hardly a post, events of other kinds that came around the \
             second tell that nothing was missed",
     assumes: "It compares instances of Jetstream, those to which the servers listened, and not only the servers: an event that \
               one of them lost is one that the other may have. It assumes that they lose events independently of each other. \
