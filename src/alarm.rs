@@ -11,11 +11,11 @@ macro_rules! kinds {
     ($($kind:ident $word:literal $means:literal $todo:literal)+) => {
         /// A kind of state.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum Kind {
+        pub enum AlarmKind {
             $(#[doc = $means] #[serde(rename = $word)] $kind,)+
         }
 
-        impl Kind {
+        impl AlarmKind {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$kind,)+];
 
@@ -150,11 +150,11 @@ kinds! {
         "Run it by hand to see it. It is tried again by itself"
 }
 
-/// Writes an alarm into the log: `alarm!(Kind::Disk, subject, "words …")`. The subject is whom it
+/// Writes an alarm into the log: `alarm!(AlarmKind::Disk, subject, "words …")`. The subject is whom it
 /// concerns, a server mostly, and empty where that is clear; the same one in every line of one state.
 macro_rules! alarm {
     ($kind:expr, $subject:expr, $($words:tt)+) => {{
-        let (kind, subject): ($crate::alarm::Kind, &dyn std::fmt::Display) = ($kind, &$subject);
+        let (kind, subject): ($crate::alarm::AlarmKind, &dyn std::fmt::Display) = ($kind, &$subject);
         tracing::error!(alarm = kind.word(), subject = %subject, $($words)+);
     }};
 }

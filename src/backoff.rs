@@ -15,7 +15,7 @@ use std::{
     rc::Rc,
 };
 
-use crate::{alarm::Kind, period::UtcMs, segment::event::Why};
+use crate::{alarm::AlarmKind, period::UtcMs, segment::event::Why};
 
 /// A connection that brought lines for so long has held: what went wrong before it is over.
 pub const HOLDS_MS: i64 = 30_000;
@@ -127,7 +127,7 @@ pub struct Next {
     /// The row of the table.
     pub why: Why,
     /// What a person has to do something about. What passes by itself is told as what it leads to: no posts.
-    pub alarm: Option<Kind>,
+    pub alarm: Option<AlarmKind>,
 }
 
 /// What all legs of a server draw on: their budget, what the API has said last of its rate limit, and who has been promised a
@@ -312,7 +312,7 @@ impl Backoff {
             End::Failed => (linear(count(&mut self.network)), Why::Network, None),
             End::NotTheApi => {
                 let wait_ms = linear(count(&mut self.network));
-                (wait_ms, Why::NotTheApi, Some(Kind::NotTheApi))
+                (wait_ms, Why::NotTheApi, Some(AlarmKind::NotTheApi))
             }
             End::Refused {
                 refusal,
@@ -347,7 +347,7 @@ impl Backoff {
         now: UtcMs,
         refusal: Refusal,
         with_backfill: bool,
-    ) -> (i64, Why, Option<Kind>) {
+    ) -> (i64, Why, Option<AlarmKind>) {
         const MINUTE_MS: i64 = 60_000;
         const SERVER_MAX_MS: i64 = 320_000;
         match refusal {
@@ -370,19 +370,19 @@ impl Backoff {
                 (wait_ms, Why::TooManyConnections, None)
             }
             Refusal::Provisioning => (MINUTE_MS, Why::Provisioning, None),
-            Refusal::UsageCap => (WINDOW_MS, Why::UsageCap, Some(Kind::Refused)),
+            Refusal::UsageCap => (WINDOW_MS, Why::UsageCap, Some(AlarmKind::Refused)),
             // a person has to push some, and does not want to wait then
-            Refusal::NoRules => (MINUTE_MS, Why::NoRules, Some(Kind::Rules)),
+            Refusal::NoRules => (MINUTE_MS, Why::NoRules, Some(AlarmKind::Rules)),
             Refusal::Unauthorized => {
                 let wait_ms = doubling(10_000, count(&mut self.unauthorized), WINDOW_MS);
-                (wait_ms, Why::Unauthorized, Some(Kind::Refused))
+                (wait_ms, Why::Unauthorized, Some(AlarmKind::Refused))
             }
             Refusal::BadRequest if with_backfill && !self.without_backfill => {
                 self.without_backfill = true;
                 (0, Why::NoBackfill, None)
             }
-            Refusal::BadRequest => (WINDOW_MS, Why::BadRequest, Some(Kind::Refused)),
-            Refusal::NotFound => (WINDOW_MS, Why::NotFound, Some(Kind::Refused)),
+            Refusal::BadRequest => (WINDOW_MS, Why::BadRequest, Some(AlarmKind::Refused)),
+            Refusal::NotFound => (WINDOW_MS, Why::NotFound, Some(AlarmKind::Refused)),
         }
     }
 
@@ -526,7 +526,7 @@ mod tests {
             let next = backoff.ended(now, end);
             let wait_ms = next.until.0 - now.0;
             assert_eq!(next.why, why);
-            assert_eq!(next.alarm, alarms.then_some(Kind::Refused));
+            assert_eq!(next.alarm, alarms.then_some(AlarmKind::Refused));
             assert!(is_about(wait_ms, *expected_ms), "{expected_ms}: {wait_ms}");
             now = next.until.plus_ms(20_000);
         }

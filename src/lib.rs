@@ -98,7 +98,7 @@ pub mod text;
 /// When to ask again: how attempts ended goes in, how long to wait and why comes out.
 pub mod backoff;
 
-/// The doors: everything outside the process (clock, disk, locks).
+/// Everything outside the process (clock, disk, locks).
 pub mod world;
 
 /// The world outside made from a seed: the simulated X API.

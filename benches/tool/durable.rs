@@ -13,7 +13,7 @@ use twinstream::{
         proxy::Proxies,
         settings::{Fields, Secret, X, XStream},
     },
-    place::{decide::Asks, door::Door},
+    place::{decide::Asks, open::Opener},
     source::x::wire::Api,
     world::{
         clock::Clock,
@@ -45,7 +45,7 @@ impl Collect {
             spool: {
                 let spool = self.spool.clone();
                 Box::new(move || {
-                    Door::of(&RealDisk, &spool).spool(&spool.clone().into(), Asks::Make)
+                    Opener::of(&RealDisk, &spool).spool(&spool.clone().into(), Asks::Make)
                 })
             },
             server: "1".parse()?,

@@ -6,9 +6,9 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use clap::Args;
 use twinstream::{
     config::settings::{Merge, Xz},
-    merge::{deletions::Honour, hour::units::UNIT_BYTES, job::Job},
+    merge::{deletions::Honour, hour::units::UNIT_BYTES, job::MergeJob},
     period::{Hour, Zone},
-    place::{decide::Asks, door::Door, segments::Elsewhere},
+    place::{decide::Asks, open::Opener, segments::Elsewhere},
     source::Stream,
     vault::{
         commit::Here,
@@ -67,14 +67,14 @@ impl MergeHour {
             keep_superseded: Duration::from_hours(7 * 24),
             keep_free: 0,
         };
-        let door = Door::of(&RealDisk, &self.data_dir);
+        let opener = Opener::of(&RealDisk, &self.data_dir);
         let vault = self.data_dir.join("vault").into();
-        let job = Job {
+        let job = MergeJob {
             stream: self.source,
             disk: &RealDisk,
             data_dir: &self.data_dir,
-            spool: &door.spool(&self.spool.clone().into(), Asks::Make)?,
-            vault: &identity::open(&door, &vault, Asks::Make, "UTC", self.source.word)?,
+            spool: &opener.spool(&self.spool.clone().into(), Asks::Make)?,
+            vault: &identity::open(&opener, &vault, Asks::Make, "UTC", self.source.word)?,
             commits: &Here,
             elsewhere: Elsewhere::Nowhere,
             settings: &settings,

@@ -21,7 +21,7 @@ pub const FORMAT: u64 = 1;
 
 /// Which state of an archive is described: the first lines of its ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
+pub struct ArchiveState {
     /// So many lines.
     pub lines: u64,
     /// So many hours are in them.
@@ -30,7 +30,7 @@ pub struct State {
     pub head: String,
 }
 
-impl State {
+impl ArchiveState {
     /// Of these first lines of a ledger, the whole of which is `ledger`.
     pub fn of(lines: &[Line], whole: &[Line]) -> Self {
         Self {
@@ -111,7 +111,7 @@ pub struct Description<'a> {
     /// Of which archive.
     pub archive: &'a Archive,
     /// Of which state of it.
-    pub state: State,
+    pub state: ArchiveState,
     /// The hours, ascending; at least one.
     pub hours: Vec<Hour>,
     /// From the archive's beginning to the end of the last hour that counts.
@@ -138,7 +138,7 @@ impl<'a> Description<'a> {
     pub fn of(
         beside: Beside<'a>,
         archive: &'a Archive,
-        state: State,
+        state: ArchiveState,
         lines: &[Line],
         days: &'a BTreeMap<Day, DaySum>,
     ) -> Result<Option<Self>, UnknownZone> {

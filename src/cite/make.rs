@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     datacite,
     day::DaySum,
-    description::{Archive, Beside, Description, State, described, latest, revised},
+    description::{Archive, ArchiveState, Beside, Description, described, latest, revised},
     files,
 };
 use crate::{
@@ -126,7 +126,7 @@ fn texts(
         stream: identity.stream,
     };
     let days = days(disk, vault, data_dir, first)?;
-    let state = State::of(first, whole);
+    let state = ArchiveState::of(first, whole);
     let Some(of) = Description::of(beside, &archive, state, first, &days)? else {
         return Ok(Texts::new());
     };

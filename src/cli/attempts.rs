@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{exit::Failure, setup::Setup, store::vault_failure};
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     merge::outcome::Outcome,
     period::{DAILY_MS, UtcMs},
     vault::{attempts::Keep, in_store::InStore},
@@ -51,7 +51,7 @@ pub(super) fn sweep(
     outcome.swept.attempts += swept.attempts;
     for why in swept.problems {
         alarm!(
-            Kind::RawDataKept,
+            AlarmKind::RawDataKept,
             "",
             "{why}\n  hint: nothing of it was deleted; compare it with another machine's copy"
         );

@@ -5,7 +5,7 @@ use std::{io, path::Path, process::Command};
 use super::{
     doors,
     exit::{Exit, Failure},
-    finding::{Finding, State, fail, failed, ok, warn},
+    finding::{Finding, FindingState, fail, failed, ok, warn},
     global::Global,
     output, service,
     setup::{self, Setup},
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     place::{
         decide::Asks,
-        door::{Kind, NotHere, OfSpool, OfVault, Place, Unopened},
+        open::{NotHere, OfSpool, OfVault, Place, PlaceKind, Unopened},
     },
     watch::text,
     world::disk::{Disk as _, RealDisk},
@@ -81,7 +81,7 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
     }
     let mut fails = findings
         .iter()
-        .filter(|finding| finding.state == State::Fail);
+        .filter(|finding| finding.state == FindingState::Fail);
     Ok(match fails.next() {
         None => Exit::Done,
         Some(first) if first.unreachable && fails.all(|finding| finding.unreachable) => {
@@ -94,9 +94,9 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
 fn as_text(findings: &[Finding]) -> String {
     let line = |finding: &Finding| {
         let state = match finding.state {
-            State::Ok => "ok",
-            State::Warn => "warn",
-            State::Fail => "fail",
+            FindingState::Ok => "ok",
+            FindingState::Warn => "warn",
+            FindingState::Fail => "fail",
         };
         let hint = finding.hint.as_deref().filter(|hint| !hint.is_empty());
         let hint = hint.map_or_else(String::new, |hint| {
@@ -126,18 +126,18 @@ fn folders(setup: &Setup) -> Vec<Finding> {
     let settings = &setup.settings;
     let mut found: Vec<Finding> = writable(&settings.data_dir, "").into_iter().collect();
     let spool = setup
-        .door()
+        .opener()
         .spool::<OfSpool>(&settings.spool_dir, Asks::Look);
     found.extend(place(&settings.spool_dir, spool));
     let vault = setup
-        .door()
+        .opener()
         .open::<OfVault>(&settings.vault_dir, Asks::Look, &|_| Ok(()));
     found.extend(place(&settings.vault_dir, vault));
     found
 }
 
 /// A place is looked at: whether it is the one that this server has worked with.
-fn place<K: Kind>(folder: &Unopened, opened: Result<Place<K>, NotHere>) -> Option<Finding> {
+fn place<K: PlaceKind>(folder: &Unopened, opened: Result<Place<K>, NotHere>) -> Option<Finding> {
     match opened {
         Ok(place) => {
             let id = place.id();

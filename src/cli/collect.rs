@@ -61,7 +61,7 @@ pub(crate) fn prepare(setup: &Setup) -> Result<(Collector, Lock), Failure> {
     let collector = Collector {
         spool: {
             let setup = setup.clone();
-            Box::new(move || setup.door().spool(&setup.settings.spool_dir, Asks::Make))
+            Box::new(move || setup.opener().spool(&setup.settings.spool_dir, Asks::Make))
         },
         server: server.id.clone(),
         wires: setup.wires(server)?,

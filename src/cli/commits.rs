@@ -2,8 +2,8 @@
 
 use super::{exit::Failure, setup::Setup, store};
 use crate::{
-    alarm::Kind,
-    place::door::Vault,
+    alarm::AlarmKind,
+    place::open::Vault,
     vault::{
         commit::{HourOfVault, half_done},
         ledger::Ledger,
@@ -36,7 +36,7 @@ pub(super) fn finish(setup: &Setup, vault: &Vault) -> Result<bool, Failure> {
         };
         if let Err(why) = of_vault.finish(&mut ledger) {
             alarm!(
-                Kind::HourNotMerged,
+                AlarmKind::HourNotMerged,
                 "",
                 "{hour} is half done and cannot be finished: {why}"
             );

@@ -20,10 +20,10 @@ use crate::{
         over_ssh,
         plan::Plan,
         rsync::{Remote, RsyncError},
-        run::{self, DeliverError, Delivered, Job},
+        run::{self, DeliverError, DeliverJob, Delivered},
         to_store,
     },
-    place::{decide::Asks, door::Unopened, id::PlaceId, mirror::MirrorError, s3::address::Address},
+    place::{decide::Asks, id::PlaceId, mirror::MirrorError, open::Unopened, s3::address::Address},
     segment::name::{SegmentName, ServerId},
     text::plural,
     world::{
@@ -92,14 +92,14 @@ fn to_store(
     let spool = setup.spool(asks)?;
     let mirror = over_ssh::mirror_dir(&settings.data_dir);
     let unopened = mirror.clone().into();
-    let job = to_store::Job {
+    let job = to_store::StoreJob {
         server: &this.id,
         spool: &spool,
         store: &store,
         mirror: &mirror,
         keep_delivered: settings.deliver.keep_delivered,
         recognize: &|| {
-            let opened = setup.door().spool(&unopened, asks);
+            let opened = setup.opener().spool(&unopened, asks);
             opened.map_err(|why| why.of(&address.to_string()))
         },
         draw: &PlaceId::draw,
@@ -131,7 +131,7 @@ fn to_folder(
     };
     run::refuse_own(settings.spool_dir.name(), folder.name()).map_err(failure)?;
     let (spool, target) = (setup.spool(own)?, setup.target(folder, asks)?);
-    let job = Job {
+    let job = DeliverJob {
         server: &this.id,
         spool: &spool,
         target: &target,
@@ -165,7 +165,7 @@ fn over_ssh(
     let asks = if args.dry_run { Asks::Look } else { Asks::Use };
     let spool = setup.spool(asks)?;
     let mirror = over_ssh::mirror_dir(&settings.data_dir).into();
-    let job = over_ssh::Job {
+    let job = over_ssh::SshJob {
         server: &this.id,
         servers: &servers,
         spool: &spool,
@@ -176,7 +176,7 @@ fn over_ssh(
         },
         keep_delivered: settings.deliver.keep_delivered,
         recognize: &|| {
-            let mirror = setup.door().spool(&mirror, asks);
+            let mirror = setup.opener().spool(&mirror, asks);
             mirror.map_err(|why| why.of(&target.to_string()))
         },
     };

@@ -3,7 +3,7 @@
 use super::{
     doors_x,
     exit::Failure,
-    finding::{Finding, State, clock, fail, failed, ok, warn},
+    finding::{Finding, FindingState, clock, fail, failed, ok, warn},
     setup::{self, Setup},
     store, witness,
 };
@@ -21,7 +21,7 @@ use crate::{
     },
     place::{
         decide::Asks,
-        door::{Kind, OfMirror, OfStore, OfTarget},
+        open::{OfMirror, OfStore, OfTarget, PlaceKind},
         s3::{address::Address, probe::WRITERS},
     },
     publish::{address::Site, answer::Trouble, osf::Osf},
@@ -30,7 +30,7 @@ use crate::{
     text::plural,
     vault::{identity::Identity, in_store},
     watch::send,
-    witness::run::Job,
+    witness::run::WitnessJob,
     world::disk::RealDisk,
 };
 
@@ -110,7 +110,7 @@ pub(super) fn primary(setup: &Setup, this: &Server) -> Vec<Finding> {
     match (&this.role, &this.deliver_to) {
         (Role::Secondary, Some(Target::Folder(folder))) => {
             let shown = folder.name().display();
-            let opened = setup.door().spool::<OfTarget>(folder, Asks::Look);
+            let opened = setup.opener().spool::<OfTarget>(folder, Asks::Look);
             vec![match opened {
                 Ok(target) => match target.id() {
                     Some(id) => ok("primary", format!("{shown} is the spool {id}")),
@@ -132,7 +132,7 @@ pub(super) fn primary(setup: &Setup, this: &Server) -> Vec<Finding> {
         }
         (Role::Secondary, Some(Target::Ssh(target))) => {
             let here = rsync_here();
-            if here.state == State::Fail {
+            if here.state == FindingState::Fail {
                 return vec![here];
             }
             let looked = look_at(setup, this, target);
@@ -194,7 +194,7 @@ fn vault_store(setup: &Setup, address: &Address) -> Finding {
 }
 
 /// Whether the store lets this server in and keeps the condition, and which spool is in it.
-fn object_store<K: Kind>(setup: &Setup, address: &Address) -> Finding {
+fn object_store<K: PlaceKind>(setup: &Setup, address: &Address) -> Finding {
     let scratch = std::env::temp_dir().join(format!("twinstream-check-{}", std::process::id()));
     let tried = || {
         let store = store::open(setup, address)?;
@@ -233,9 +233,9 @@ fn look_at(
         .map(|server| server.id.clone())
         .collect();
     let scratch = std::env::temp_dir().join(format!("twinstream-check-{}", std::process::id()));
-    let spool = setup.door().spool(&settings.spool_dir, Asks::Look)?;
+    let spool = setup.opener().spool(&settings.spool_dir, Asks::Look)?;
     let mirror = over_ssh::mirror_dir(&scratch).into();
-    let job = over_ssh::Job {
+    let job = over_ssh::SshJob {
         server: &this.id,
         servers: &servers,
         spool: &spool,
@@ -246,7 +246,7 @@ fn look_at(
         },
         keep_delivered: settings.deliver.keep_delivered,
         recognize: &|| {
-            let mirror = setup.door().spool(&mirror, Asks::Look);
+            let mirror = setup.opener().spool(&mirror, Asks::Look);
             mirror.map_err(|why| why.of(&target.to_string()))
         },
     };
@@ -407,7 +407,7 @@ pub(super) fn witness(setup: &Setup, this: &Server, proxies: &Proxies) -> Option
         Ok(trust) => trust,
         Err(why) => return Some(failed("witness", why)),
     };
-    let job = Job {
+    let job = WitnessJob {
         disk: &RealDisk,
         vault: setup.settings.vault_dir.name(),
         settings,

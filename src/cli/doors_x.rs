@@ -285,7 +285,7 @@ fn others(asking: &Asking<'_>) -> String {
 /// Whether the rules in force are those of the configuration.
 pub(super) fn rules_of(setup: &Setup) -> Finding {
     let configured = &setup.settings.x.rules;
-    let in_force = match rules::Door::new(setup).and_then(|door| door.in_force()) {
+    let in_force = match rules::RulesApi::new(setup).and_then(|api| api.in_force()) {
         Ok(in_force) => in_force,
         Err(why) => return failed("rules", why),
     };

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::{place::door::NotHere, world::lock::LockError};
+use crate::{place::open::NotHere, world::lock::LockError};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ const CLOCK_OFF_MAX_MS: i64 = 5_000;
 /// How a door opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum State {
+pub(super) enum FindingState {
     Ok,
     Warn,
     Fail,
@@ -20,7 +20,7 @@ pub(super) enum State {
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) door: &'static str,
-    pub(super) state: State,
+    pub(super) state: FindingState,
     pub(super) what: String,
     /// How to mend it.
     pub(super) hint: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct Finding {
 pub(super) fn ok(door: &'static str, what: impl Into<String>) -> Finding {
     Finding {
         door,
-        state: State::Ok,
+        state: FindingState::Ok,
         what: what.into(),
         hint: None,
         unreachable: false,
@@ -44,7 +44,7 @@ pub(super) fn warn(
     hint: impl Into<String>,
 ) -> Finding {
     Finding {
-        state: State::Warn,
+        state: FindingState::Warn,
         hint: Some(hint.into()),
         ..ok(door, what)
     }
@@ -56,7 +56,7 @@ pub(super) fn fail(
     hint: impl Into<String>,
 ) -> Finding {
     Finding {
-        state: State::Fail,
+        state: FindingState::Fail,
         hint: Some(hint.into()),
         ..ok(door, what)
     }

@@ -31,7 +31,7 @@ use crate::{
     source::{Placed, Sources, key::Key},
     vault::{
         identity::Identity,
-        layout::{self, Kind},
+        layout::{self, FileKind},
         ledger,
         manifest::Manifest,
         posts::read::{self, Wanted},
@@ -193,7 +193,7 @@ fn facts_of(path: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {
         _ if layout::hour_of_manifest(name).is_some() || layout::of_archived(name).is_some() => {
             manifest(path, facts)
         }
-        _ => match Kind::of_name(name) {
+        _ => match FileKind::of_name(name) {
             Some((hour, kind)) => data_file(path, hour, kind, facts),
             None if name == "ledger.jsonl" => ledger(path, facts),
             None if name == "vault.json" => identity(path, facts),
@@ -372,10 +372,10 @@ fn acknowledgements(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
 fn data_file(
     path: &Path,
     hour: crate::period::Hour,
-    kind: Kind,
+    kind: FileKind,
     facts: &mut Facts,
 ) -> Result<(), Failure> {
-    let found = if kind == Kind::Posts {
+    let found = if kind == FileKind::Posts {
         read::read_through(&UsersDisk, path, Wanted::All, |_| Ok(()))?
     } else {
         xz::read_through(&UsersDisk, path, kind.header_lines(), |_| Ok(()))?

@@ -16,13 +16,13 @@ use crate::{
     merge::{
         deletions::Honour,
         hour::units::UNIT_BYTES,
-        job::{Job, Step},
+        job::{MergeJob, Step},
         preview::Plan,
     },
     period::Hour,
     place::{
         decide::Asks,
-        door::{Spool, Vault},
+        open::{Spool, Vault},
         segments::Elsewhere,
     },
     share::Share,
@@ -101,9 +101,9 @@ impl Primary {
     }
 
     /// A merge of these hours at once, or of all that are due.
-    pub(crate) fn job<'a>(&'a self, asked: &'a BTreeSet<Hour>) -> Job<'a> {
+    pub(crate) fn job<'a>(&'a self, asked: &'a BTreeSet<Hour>) -> MergeJob<'a> {
         let settings = &self.setup.settings;
-        Job {
+        MergeJob {
             disk: &RealDisk,
             data_dir: &settings.data_dir,
             spool: &self.spool,
@@ -156,7 +156,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     let primary = Primary::of(setup, "merging", asks)?;
     let setup = &primary.setup;
     let settings = &setup.settings;
-    let job = Job {
+    let job = MergeJob {
         share: args.share,
         ..primary.job(&asked)
     };
@@ -195,7 +195,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     };
     let received = receive(setup, &primary.spool);
     let elsewhere = fetched.as_ref().map_or(Elsewhere::Away, Fetch::from);
-    let job = Job { elsewhere, ..job };
+    let job = MergeJob { elsewhere, ..job };
     let outcome = job.run(&mut tell).map_err(failure)?;
     bar.finish_and_clear();
     for hour in &outcome.finished {

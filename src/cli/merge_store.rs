@@ -11,18 +11,18 @@ use super::{
     store,
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     config::settings::{Role, Server},
     merge::{
         deletions::Honour,
         hour::units::UNIT_BYTES,
-        job::{Job, RunError, Step},
+        job::{MergeJob, RunError, Step},
         outcome::Outcome,
     },
     period::Hour,
     place::{
         decide::Asks,
-        door::{Door, Spool, Vault},
+        open::{Opener, Spool, Vault},
         s3::{address::Address, store::S3},
         store::Store as _,
     },
@@ -87,7 +87,7 @@ impl Merger<'_> {
 pub(super) fn with<T>(
     setup: &Setup,
     [spool, vault]: [&Address; 2],
-    act: impl FnOnce(&Merger<'_>, Job<'_>) -> Result<T, Failure>,
+    act: impl FnOnce(&Merger<'_>, MergeJob<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let settings = &setup.settings;
     RealDisk.make_folder(&settings.data_dir)?;
@@ -115,7 +115,7 @@ pub(super) fn with<T>(
     let received = merging::receive(setup, &own);
     let servers = collectors(settings.servers.iter());
     let nobody = BTreeSet::new();
-    let job = Job {
+    let job = MergeJob {
         disk: &RealDisk,
         data_dir: &folder,
         spool: &own,
@@ -153,7 +153,7 @@ pub(super) fn run(
     places: [&Address; 2],
 ) -> Result<Exit, Failure> {
     with(setup, places, |merger, job| {
-        let job = Job {
+        let job = MergeJob {
             asked,
             share,
             ..job
@@ -197,7 +197,12 @@ fn tell_of_others(outcome: &Outcome, there: &S3) {
     }
     if outcome.away {
         let what = "it has ceased to answer; the next merge goes on where this one ended";
-        alarm!(Kind::PlaceAway, "object store", "{}: {what}", there.name());
+        alarm!(
+            AlarmKind::PlaceAway,
+            "object store",
+            "{}: {what}",
+            there.name()
+        );
     }
 }
 
@@ -216,11 +221,11 @@ fn tell_hook(setup: &Setup, copy: &Path, outcome: &Outcome) {
 /// The spool into which is fetched what is merged. That of this server's collector is none: what it has not delivered is
 /// nowhere else yet, and no other machine could merge the hour after it.
 fn own_spool(setup: &Setup, folder: &Path) -> Result<Spool, Failure> {
-    let door = Door {
+    let opener = Opener {
         data_dir: folder,
-        ..setup.door()
+        ..setup.opener()
     };
-    let spool = door.spool(&folder.join("spool").into(), Asks::Make);
+    let spool = opener.spool(&folder.join("spool").into(), Asks::Make);
     spool.map_err(|why| super::setup::told(&why))
 }
 

@@ -9,7 +9,7 @@ use super::{
     store,
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     config::{address::Target, settings::Xz},
     deliver::{
         fetch::{self, Fetched},
@@ -19,7 +19,7 @@ use crate::{
     period::Hour,
     place::{
         decide::Asks,
-        door::{OfStore, Spool},
+        open::{OfStore, Spool},
         s3::{address::Address, store::S3},
         segments::Elsewhere,
     },
@@ -98,7 +98,7 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
     let others = settings.servers.iter();
     let others = others.filter(|one| matches!(one.deliver_to, Some(Target::Store(_))));
     let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
-    let job = fetch::Job {
+    let job = fetch::FetchJob {
         disk: &RealDisk,
         spool,
         store: &store,
@@ -122,7 +122,7 @@ pub(super) fn receive(setup: &Setup, spool: &Spool) -> Received {
     let others =
         others.filter(|one| matches!(one.deliver_to, Some(Target::Ssh(_) | Target::Store(_))));
     let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
-    let job = receive::Job {
+    let job = receive::ReceiveJob {
         disk: &RealDisk,
         spool,
         servers: &servers,
@@ -132,7 +132,7 @@ pub(super) fn receive(setup: &Setup, spool: &Spool) -> Received {
     let received = job.run(&|| setup.clock.now());
     if let Some(why) = &received.hold {
         alarm!(
-            Kind::Disk,
+            AlarmKind::Disk,
             "",
             "nothing is received from other servers: {why}\n  hint: make room, or lower merge.keep_free"
         );

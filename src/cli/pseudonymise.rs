@@ -8,11 +8,10 @@ use super::{
     output, progress, setup, store,
 };
 use crate::{
-    config::secrets,
-    config::settings::Platform,
+    config::{secrets, settings::Platform},
     period::Day,
     pseudonym::{
-        copy::{self, Copied, Job, NoCopy},
+        copy::{self, Copied, CopyJob, NoCopy},
         key::{self, Key},
     },
     text::{plural, thousands},
@@ -67,7 +66,7 @@ pub(crate) fn run(global: &Global, args: &PseudonymiseArgs) -> Result<Exit, Fail
         return Ok(Exit::NothingToDo);
     }
     let (key, is_new) = key(&key_file, args.dry_run)?;
-    let job = Job {
+    let job = CopyJob {
         disk: &RealDisk,
         of: match setup.settings.source {
             Platform::X => copy::Platform::X,

@@ -9,15 +9,15 @@ use super::{
     store,
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     cite::make,
     config::{address, dataset::Dataset, settings::Publish},
-    place::{decide::Asks, door::Vault},
+    place::{decide::Asks, open::Vault},
     publish::{
         answer::Trouble,
         audit::Audited,
         doi::Given,
-        job::Job,
+        job::PublishJob,
         outcome::{self, NoDoi, Outcome, RunError},
         plan::{Task, Wanted},
     },
@@ -108,7 +108,7 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     if !is_asking {
         describe((&setup, &vault));
     }
-    let job = Job {
+    let job = PublishJob {
         disk: &RealDisk,
         data_dir: &settings.data_dir,
         vault: &vault,
@@ -140,7 +140,7 @@ pub(crate) fn run(global: &Global, args: &PublishArgs) -> Result<Exit, Failure> 
     tell_outcome(&outcome?, args.json)
 }
 
-fn publish_all(job: &Job<'_>) -> Result<Outcome, Failure> {
+fn publish_all(job: &PublishJob<'_>) -> Result<Outcome, Failure> {
     let bar = progress::bar(0, "files published");
     let tell = |done, all| {
         bar.set_length(all as u64);
@@ -283,7 +283,7 @@ fn tell_outcome(outcome: &Outcome, json: bool) -> Result<Exit, Failure> {
             "raise publish.osf.ids_per_30_days only as far as the platform allows (X: with its written approval); it goes on by itself when older ids leave the 30 days",
         ));
     }
-    let is_unreachable = |alarm: Kind| alarm == Kind::OsfUnreachable;
+    let is_unreachable = |alarm: AlarmKind| alarm == AlarmKind::OsfUnreachable;
     if let Some(stopped) = &outcome.stopped {
         let exit = if is_unreachable(stopped.alarm) {
             Exit::Unreachable
@@ -342,7 +342,7 @@ fn summary(outcome: &Outcome) -> String {
     text.concat()
 }
 
-fn audit(job: &Job<'_>, args: &PublishArgs) -> Result<Exit, Failure> {
+fn audit(job: &PublishJob<'_>, args: &PublishArgs) -> Result<Exit, Failure> {
     let bar = progress::bar(0, "folders compared");
     let audited = job.audit(args.dry_run, |_| bar.inc(1)).map_err(failure)?;
     bar.finish_and_clear();
@@ -392,7 +392,7 @@ fn findings(audited: &Audited) -> String {
 }
 
 /// What to do about an alarm, within a sentence.
-fn hint(kind: Kind) -> String {
+fn hint(kind: AlarmKind) -> String {
     let mut chars = kind.todo().chars();
     let first = chars.next().map(|c| c.to_lowercase().to_string());
     format!("{}{}", first.unwrap_or_default(), chars.as_str())
@@ -416,7 +416,7 @@ fn failure(error: RunError) -> Failure {
         }
         RunError::Forked(_) => {
             Failure::new(Exit::Failed, format!("nothing would be published: {what}"))
-                .hint(hint(Kind::LedgerForked))
+                .hint(hint(AlarmKind::LedgerForked))
         }
         RunError::NoDoi(why) => {
             let (exit, hint) = match why {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     merge::{
         deletions::Honour,
-        job::Job,
+        job::MergeJob,
         outcome::{Committed, Outcome},
     },
     period::Hour,
@@ -166,7 +166,7 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     };
     let nobody = BTreeSet::new();
     let job = primary.job(&nobody);
-    let job = Job {
+    let job = MergeJob {
         elsewhere: fetch.as_ref().map_or(job.elsewhere, Fetch::from),
         ..job
     };
@@ -178,7 +178,7 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
 
 /// Does it, or looks what would be done; gives the hours, too. `settle` brings what was committed into place.
 fn act(
-    job: Job<'_>,
+    job: MergeJob<'_>,
     request: &Request,
     dry_run: bool,
     settle: &dyn Fn() -> Result<(), Failure>,
@@ -216,7 +216,7 @@ fn run_deleted(setup: Setup, json: bool) -> Result<Exit, Failure> {
     let primary = Primary::of(setup, "redacting", Asks::Make)?;
     let _lock = primary.lock()?;
     let all = BTreeSet::new();
-    let job = Job {
+    let job = MergeJob {
         honour: Honour::Now,
         ..primary.job(&all)
     };
@@ -227,7 +227,7 @@ fn run_deleted(setup: Setup, json: bool) -> Result<Exit, Failure> {
 /// The posts of the authors that the vault has, with hour and author.
 type By = BTreeMap<Key, (Hour, Key)>;
 
-fn posts_by(job: Job<'_>, authors: &BTreeSet<Key>) -> Result<By, Failure> {
+fn posts_by(job: MergeJob<'_>, authors: &BTreeSet<Key>) -> Result<By, Failure> {
     let bar = progress::bar(0, "days looked through");
     let mut tell = |done: usize, all: usize| {
         bar.set_length(all as u64);
@@ -249,7 +249,7 @@ const PASSES_MAX: usize = 8;
 
 /// Puts it on the list, and has a merge take it out of the hours that have it.
 fn redact(
-    job: Job<'_>,
+    job: MergeJob<'_>,
     (request, by): (&Request, &By),
     asked: &BTreeSet<Hour>,
     settle: &dyn Fn() -> Result<(), Failure>,
@@ -262,7 +262,7 @@ fn redact(
         share,
     } = request;
     let (vault, source) = (job.vault, job.stream.source);
-    let job = Job {
+    let job = MergeJob {
         share: *share,
         asked,
         ..job
@@ -314,7 +314,7 @@ fn redact(
 }
 
 /// Merges until no other machine has committed an hour meanwhile that may have the posts still.
-fn passes(job: Job<'_>, settle: &dyn Fn() -> Result<(), Failure>) -> Result<Outcome, Failure> {
+fn passes(job: MergeJob<'_>, settle: &dyn Fn() -> Result<(), Failure>) -> Result<Outcome, Failure> {
     let mut all = Outcome::default();
     for _ in 0..PASSES_MAX {
         let outcome = job.run(&mut |_| ()).map_err(merging::failure)?;
@@ -376,7 +376,7 @@ fn read_ids(stream: Stream, file: &Path) -> Result<Named, Failure> {
 }
 
 /// The versions that the vault has of records.
-fn versions(job: Job<'_>, records: &BTreeMap<String, Key>) -> Result<BTreeSet<Key>, Failure> {
+fn versions(job: MergeJob<'_>, records: &BTreeMap<String, Key>) -> Result<BTreeSet<Key>, Failure> {
     let Some(told) = job.stream.source.deletions() else {
         return Ok(BTreeSet::new());
     };

@@ -14,7 +14,7 @@ use super::{
     store,
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     cite::make::{self, MakeError},
     config::settings::Role,
     cover::{
@@ -23,7 +23,7 @@ use crate::{
         gap::{Gap, UNION},
     },
     period::{Day, Hour},
-    place::{decide::Asks, door::Vault},
+    place::{decide::Asks, open::Vault},
     report::{
         certificate, files,
         outdated::{How, Outdated},
@@ -262,7 +262,7 @@ fn renew(vault: &Path, outdated: &BTreeMap<Day, How>, but: Day) -> BTreeMap<Day,
                 renewed.insert(day, headline);
             }
             Err(why) => alarm!(
-                Kind::CertificateOutdated,
+                AlarmKind::CertificateOutdated,
                 "",
                 "{day}: its certificate is outdated and stays so: {why}"
             ),

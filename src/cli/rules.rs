@@ -77,22 +77,22 @@ enum What {
 
 pub(crate) fn run(global: &Global, args: &RulesArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
-    let door = Door::new(&setup)?;
+    let api = RulesApi::new(&setup)?;
     match args.what {
-        What::Show { json } => show(&setup, &door, json),
-        What::Push { dry_run, json } => push(&setup, &door, (dry_run, json)),
+        What::Show { json } => show(&setup, &api, json),
+        What::Push { dry_run, json } => push(&setup, &api, (dry_run, json)),
     }
 }
 
 /// The API's side of it.
-pub(super) struct Door {
+pub(super) struct RulesApi {
     agent: Agent,
     base_url: String,
     token: Secret,
     proxies: Proxies,
 }
 
-impl Door {
+impl RulesApi {
     /// As configured.
     pub(super) fn new(setup: &Setup) -> Result<Self, Failure> {
         let settings = &setup.settings;
@@ -200,9 +200,9 @@ struct Shown<'a> {
     configured: &'a [Rule],
 }
 
-fn show(setup: &Setup, door: &Door, json: bool) -> Result<Exit, Failure> {
+fn show(setup: &Setup, api: &RulesApi, json: bool) -> Result<Exit, Failure> {
     let configured = &setup.settings.x.rules;
-    let in_force = door.in_force()?;
+    let in_force = api.in_force()?;
     let (sha256, configured_sha256) = (rules::hash(&in_force), rules::hash(configured));
     if json {
         output::print_json(&Shown {
@@ -253,9 +253,9 @@ struct Refused {
     why: String,
 }
 
-fn push(setup: &Setup, door: &Door, (is_dry, json): (bool, bool)) -> Result<Exit, Failure> {
+fn push(setup: &Setup, api: &RulesApi, (is_dry, json): (bool, bool)) -> Result<Exit, Failure> {
     let configured = &setup.settings.x.rules;
-    let change = Change::to(configured, &door.in_force()?);
+    let change = Change::to(configured, &api.in_force()?);
     if change.is_nothing() {
         tracing::info!("the rules in force are those of the configuration");
         return Ok(Exit::NothingToDo);
@@ -264,7 +264,7 @@ fn push(setup: &Setup, door: &Door, (is_dry, json): (bool, bool)) -> Result<Exit
         kept: change.keep.clone(),
         ..Done::default()
     };
-    let ended = change_all(door, is_dry, change, &mut done);
+    let ended = change_all(api, is_dry, change, &mut done);
     tell(&done, (is_dry, json))?;
     ended?;
     if !done.refused.is_empty() {
@@ -276,7 +276,7 @@ fn push(setup: &Setup, door: &Door, (is_dry, json): (bool, bool)) -> Result<Exit
             "mend them in the configuration (X's pages have the language), then push again",
         ));
     }
-    if is_dry || Change::to(configured, &door.in_force()?).is_nothing() {
+    if is_dry || Change::to(configured, &api.in_force()?).is_nothing() {
         return Ok(Exit::Done);
     }
     let what = "X has taken the rules, but tells others than it was given";
@@ -287,7 +287,12 @@ fn push(setup: &Setup, door: &Door, (is_dry, json): (bool, bool)) -> Result<Exit
 
 /// Makes room for rules that are there under another tag, adds, and takes away what is left over: nothing that is in force goes
 /// before what comes in its place was taken.
-fn change_all(door: &Door, is_dry: bool, change: Change, done: &mut Done) -> Result<(), Failure> {
+fn change_all(
+    api: &RulesApi,
+    is_dry: bool,
+    change: Change,
+    done: &mut Done,
+) -> Result<(), Failure> {
     let is_added = |rule: &Rule| {
         let value = spelled(&rule.value);
         change
@@ -297,9 +302,9 @@ fn change_all(door: &Door, is_dry: bool, change: Change, done: &mut Done) -> Res
     };
     let (tagged_anew, others): (Vec<Rule>, Vec<Rule>) =
         change.delete.into_iter().partition(is_added);
-    delete(door, is_dry, &tagged_anew, done)?;
+    delete(api, is_dry, &tagged_anew, done)?;
     for rules in change.add.chunks(api::CHANGED_AT_ONCE) {
-        let mut changed = door.change(is_dry, &api::add_body(rules))?;
+        let mut changed = api.change(is_dry, &api::add_body(rules))?;
         // while nothing is changed, what is to be tagged anew is still there
         changed.errors.retain(|(value, _)| {
             let is_there = |rule: &Rule| spelled(&rule.value) == spelled(value);
@@ -325,14 +330,14 @@ fn change_all(door: &Door, is_dry: bool, change: Change, done: &mut Done) -> Res
         }
     }
     if done.refused.is_empty() {
-        delete(door, is_dry, &others, done)?;
+        delete(api, is_dry, &others, done)?;
     }
     Ok(())
 }
 
-fn delete(door: &Door, is_dry: bool, rules: &[Rule], done: &mut Done) -> Result<(), Failure> {
+fn delete(api: &RulesApi, is_dry: bool, rules: &[Rule], done: &mut Done) -> Result<(), Failure> {
     for rules in rules.chunks(api::CHANGED_AT_ONCE) {
-        let changed = door.change(is_dry, &api::delete_body(rules))?;
+        let changed = api.change(is_dry, &api::delete_body(rules))?;
         done.deleted.extend_from_slice(rules);
         refuse(changed, done);
     }

@@ -10,7 +10,7 @@ use super::{
     global::Global,
     output,
     setup::{self, Setup},
-    unit::{Kind, Unit},
+    unit::{Unit, UnitOwner},
 };
 use crate::world::disk::{self, Disk as _, RealDisk};
 
@@ -109,7 +109,7 @@ fn text(global: &Global, setup: &Setup, whose: &Whose) -> Result<String, Failure
 }
 
 /// Never root, under whatever name.
-fn kind(whose: &Whose) -> Result<Kind<'_>, Failure> {
+fn kind(whose: &Whose) -> Result<UnitOwner<'_>, Failure> {
     let refused = |what: &str, hint: &str| Err(Failure::new(Exit::Configuration, what).hint(hint));
     if whose.user {
         if rustix::process::geteuid().is_root() {
@@ -118,7 +118,7 @@ fn kind(whose: &Whose) -> Result<Kind<'_>, Failure> {
                 "ask as an ordinary user, or leave --user away: then it is a system service of the user twinstream",
             );
         }
-        return Ok(Kind::User);
+        return Ok(UnitOwner::User);
     }
     let user = whose.run_as.as_str();
     let is_name = !user.is_empty()
@@ -139,7 +139,7 @@ fn kind(whose: &Whose) -> Result<Kind<'_>, Failure> {
             "make a user for it: useradd --system --create-home --home-dir /var/lib/twinstream --shell /bin/sh twinstream",
         );
     }
-    Ok(Kind::System { user })
+    Ok(UnitOwner::System { user })
 }
 
 /// The number of a user, if there is one of that name.

@@ -12,7 +12,7 @@ use super::{
     global::{Global, LogForm},
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     config::{
         address,
         file::{self, Problem, Written},
@@ -24,8 +24,8 @@ use crate::{
     },
     place::{
         decide::Asks,
-        door::{Door, NotHere, Spool, Target, Unopened, Vault},
         id::PlaceId,
+        open::{NotHere, Opener, Spool, Target, Unopened, Vault},
     },
     segment::name::Partition,
     source::{
@@ -217,8 +217,8 @@ pub(crate) fn proxies() -> Result<Proxies, Failure> {
 
 impl Setup {
     /// What opens the places of this server.
-    pub(crate) fn door(&self) -> Door<'_> {
-        Door {
+    pub(crate) fn opener(&self) -> Opener<'_> {
+        Opener {
             disk: &RealDisk,
             data_dir: &self.settings.data_dir,
             adopt: self.adopt,
@@ -229,7 +229,7 @@ impl Setup {
 
     /// This server's spool.
     pub(crate) fn spool(&self, asks: Asks) -> Result<Spool, Failure> {
-        let spool = self.door().spool(&self.settings.spool_dir, asks);
+        let spool = self.opener().spool(&self.settings.spool_dir, asks);
         spool.map_err(|why| told(&why))
     }
 
@@ -277,13 +277,13 @@ impl Setup {
         };
         let zone = self.settings.merge.timezone.name();
         let word = self.stream().word;
-        let vault = identity::open(&self.door(), &self.settings.vault_dir, asks, zone, word);
+        let vault = identity::open(&self.opener(), &self.settings.vault_dir, asks, zone, word);
         vault.map_err(|why| told(&why))
     }
 
     /// The folder that is delivered to.
     pub(crate) fn target(&self, folder: &Unopened, asks: Asks) -> Result<Target, Failure> {
-        self.door().spool(folder, asks).map_err(|why| told(&why))
+        self.opener().spool(folder, asks).map_err(|why| told(&why))
     }
 
     /// Refuses on a server that is not the publisher. `doing` is what is the publisher's.
@@ -322,7 +322,7 @@ impl Setup {
 pub(crate) fn told(why: &NotHere) -> Failure {
     let failure = Failure::place(why);
     if failure.exit == Exit::Unreachable {
-        alarm!(Kind::PlaceAway, why.word(), "{why}");
+        alarm!(AlarmKind::PlaceAway, why.word(), "{why}");
     }
     failure
 }

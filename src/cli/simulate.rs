@@ -252,9 +252,9 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
         let osf = match osf {
             None => None,
             Some(options) => {
-                let doors = server::bind(args.osf.listen).await?;
-                urls.push(format!("osf http://{}\n", doors.api.local_addr()?));
-                Some(server::serve(doors, options, clock.clone(), over(&end)))
+                let listeners = server::bind(args.osf.listen).await?;
+                urls.push(format!("osf http://{}\n", listeners.api.local_addr()?));
+                Some(server::serve(listeners, options, clock.clone(), over(&end)))
             }
         };
         let mail = match smtp {

@@ -14,10 +14,10 @@ use crate::{
     config::settings::{S3 as Settings, Secret},
     place::{
         decide::{Asks, Found},
-        door::{self, Kind, NotHere, OfVault, Place, Vault},
         id::PlaceId,
         memory::Memory,
         mirror::{self, MirrorError},
+        open::{self, NotHere, OfVault, Place, PlaceKind, Vault},
         s3::{
             address::Address,
             probe::{ProbeError, Probed},
@@ -107,7 +107,7 @@ pub(crate) fn probe(store: &S3, failure: fn(&StoreError) -> Failure) -> Result<(
 }
 
 /// The spool in a store, by the mark that is fetched into a folder of this server's own.
-pub(crate) fn spool<K: Kind>(
+pub(crate) fn spool<K: PlaceKind>(
     setup: &Setup,
     store: &S3,
     folder: &Path,
@@ -118,7 +118,7 @@ pub(crate) fn spool<K: Kind>(
         MirrorError::Store(why) if asks != Asks::Look => told(&why),
         why => mirror_failure(&why),
     })?;
-    let opened = setup.door().spool(&folder.into(), asks);
+    let opened = setup.opener().spool(&folder.into(), asks);
     opened.map_err(|why| setup::told(&why.of(&store.name())))
 }
 
@@ -180,7 +180,7 @@ pub(crate) fn mark_copy(store: &S3, folder: &Path) -> Result<(), Failure> {
         Failure::new(Exit::Unreachable, format!("{}: {why}", folder.display()))
             .hint("name an empty folder, or one that was copied from there")
     };
-    match door::look::<OfVault>(&RealDisk, folder) {
+    match open::look::<OfVault>(&RealDisk, folder) {
         Found::Id(id) if Identity::id_of(&there).is_some_and(|other| other == id) => Ok(()),
         Found::Missing | Found::Empty => {
             RealDisk.make_folder(folder)?;
@@ -278,7 +278,7 @@ pub(crate) fn share_records_later(setup: &Setup, vault: &Vault) {
 /// What becomes of a stage whose store does not answer, which is an alarm, or does not do what it should.
 pub(crate) fn told(why: &StoreError) -> Failure {
     if why.is_passing() {
-        alarm!(alarm::Kind::PlaceAway, "object store", "{why}");
+        alarm!(alarm::AlarmKind::PlaceAway, "object store", "{why}");
     }
     failure(why)
 }

@@ -28,7 +28,7 @@ const NEEDED: &str = "x-bearer-token";
 
 /// Whose service it is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind<'a> {
+pub(crate) enum UnitOwner<'a> {
     /// Of the system, run as that user.
     System {
         /// The user.
@@ -40,7 +40,7 @@ pub(crate) enum Kind<'a> {
 
 /// What the unit is made of.
 pub(crate) struct Unit<'a> {
-    pub(crate) kind: Kind<'a>,
+    pub(crate) kind: UnitOwner<'a>,
     /// The program, as an absolute path.
     pub(crate) program: &'a Path,
     /// The configuration file, as an absolute path.
@@ -59,7 +59,7 @@ impl Unit<'_> {
             format!("Description=twinstream: {} a public post stream{}", self.does(), self.role()),
             format!("RequiresMountsFor={}", self.mounts()),
         ];
-        if let Kind::System { .. } = self.kind {
+        if let UnitOwner::System { .. } = self.kind {
             lines.extend(
                 ["Wants=network-online.target", "After=network-online.target"].map(str::to_owned),
             );
@@ -92,12 +92,12 @@ impl Unit<'_> {
             .map(str::to_owned),
         );
         match self.kind {
-            Kind::System { user } => self.locked_up(user, &mut lines),
-            Kind::User => lines.extend(FOR_ALL.map(str::to_owned)),
+            UnitOwner::System { user } => self.locked_up(user, &mut lines),
+            UnitOwner::User => lines.extend(FOR_ALL.map(str::to_owned)),
         }
         let target = match self.kind {
-            Kind::System { .. } => "multi-user.target",
-            Kind::User => "default.target",
+            UnitOwner::System { .. } => "multi-user.target",
+            UnitOwner::User => "default.target",
         };
         lines.extend(["", "[Install]"].map(str::to_owned));
         lines.push(format!("WantedBy={target}"));

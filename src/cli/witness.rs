@@ -14,7 +14,7 @@ use crate::{
     vault::witness::Stamp,
     witness::{
         plan::Due,
-        run::{Job, RunError},
+        run::{RunError, WitnessJob},
     },
     world::{disk::RealDisk, lock::Lock, users_file},
 };
@@ -72,7 +72,7 @@ pub(crate) fn run(global: &Global, args: &WitnessArgs) -> Result<Exit, Failure> 
         store::share_records(&setup, &vault)?;
         vault
     };
-    let job = Job {
+    let job = WitnessJob {
         disk: &RealDisk,
         vault: &vault,
         settings: witness,

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     config::proxy::{Proxies, Proxy},
-    segment::{event::Cause, line::PROGRAM},
+    segment::{event::EndCause, line::PROGRAM},
     source::wire::{Ask, Transport},
     world::{clock::Clock, tls},
 };
@@ -110,7 +110,7 @@ impl Endpoint {
         };
         let key = key
             .transpose()
-            .map_err(|error| Fault::new(Cause::Protocol, &error))?;
+            .map_err(|error| Fault::new(EndCause::Protocol, &error))?;
         if let Some(key) = &key {
             ask.headers.extend(handshake::headers(key));
         }
@@ -118,7 +118,7 @@ impl Endpoint {
         let http = Http::new(socket).await.map_err(|error| fault(&error))?;
         let request = self.request(ask)?;
         let Some(answer) = self.within(ANSWER, http.ask(request)).await else {
-            return Err(Fault::new(Cause::Timeout, "no answer within 30 s"));
+            return Err(Fault::new(EndCause::Timeout, "no answer within 30 s"));
         };
         let mut answer = answer.map_err(|error| fault(&error))?;
         if let Some(key) = key
@@ -126,7 +126,7 @@ impl Endpoint {
         {
             if !handshake::is_accepted(&key, answer.response.headers()) {
                 let what = "the other side speaks no WebSocket: its handshake is another";
-                return Err(Fault::new(Cause::Protocol, what));
+                return Err(Fault::new(EndCause::Protocol, what));
             }
             answer.body = answer.body.upgrade().await?;
         }
@@ -142,7 +142,7 @@ impl Endpoint {
         }
         request
             .body(Empty::new())
-            .map_err(|error| Fault::new(Cause::Protocol, &error))
+            .map_err(|error| Fault::new(EndCause::Protocol, &error))
     }
 
     async fn within<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
@@ -165,7 +165,7 @@ impl Endpoint {
         match self.within(CONNECT, handshake).await {
             Some(Ok(stream)) => Ok(Box::new(stream)),
             Some(Err(error)) => Err(self.no_tls(&error)),
-            None => Err(Fault::new(Cause::Timeout, "TLS took longer than 10 s")),
+            None => Err(Fault::new(EndCause::Timeout, "TLS took longer than 10 s")),
         }
     }
 
@@ -189,9 +189,9 @@ impl Endpoint {
             .await
         {
             Some(Ok(())) => Ok(tcp),
-            Some(Err(why)) => Err(Fault::new(Cause::Proxy, &why)),
+            Some(Err(why)) => Err(Fault::new(EndCause::Proxy, &why)),
             None => Err(Fault::new(
-                Cause::Timeout,
+                EndCause::Timeout,
                 &format!("{name} gives no answer within 30 s"),
             )),
         }
@@ -201,9 +201,9 @@ impl Endpoint {
     fn no_tls(&self, error: &io::Error) -> Fault {
         if tls::is_unknown_issuer(error) {
             let told = format!("{}: {}", self.host, tls::UNKNOWN_ISSUER);
-            return Fault::new(Cause::UnknownIssuer, &told);
+            return Fault::new(EndCause::UnknownIssuer, &told);
         }
-        Fault::new(Cause::Tls, error)
+        Fault::new(EndCause::Tls, error)
     }
 
     async fn connect_tcp(&self, host: &str, port: u16) -> Result<TcpStream, Fault> {
@@ -212,17 +212,17 @@ impl Endpoint {
         let lookup = lookup_host((host, port));
         let addresses: Vec<SocketAddr> = match self.within(CONNECT, lookup).await {
             Some(Ok(addresses)) => addresses.collect(),
-            Some(Err(error)) => return Err(Fault::new(Cause::Dns, &error)),
-            None => return Err(Fault::new(Cause::Dns, "no address within 10 s")),
+            Some(Err(error)) => return Err(Fault::new(EndCause::Dns, &error)),
+            None => return Err(Fault::new(EndCause::Dns, "no address within 10 s")),
         };
         let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
         let limit = (CONNECT / count).max(PER_ADDRESS_MIN);
-        let mut last = Fault::new(Cause::Dns, "the name has no address");
+        let mut last = Fault::new(EndCause::Dns, "the name has no address");
         for address in addresses {
             last = match self.within(limit, TcpStream::connect(address)).await {
                 Some(Ok(stream)) => return Ok(stream),
-                Some(Err(error)) => Fault::new(Cause::Connect, &format!("{address}: {error}")),
-                None => Fault::new(Cause::Timeout, &format!("{address}: no answer")),
+                Some(Err(error)) => Fault::new(EndCause::Connect, &format!("{address}: {error}")),
+                None => Fault::new(EndCause::Timeout, &format!("{address}: no answer")),
             };
         }
         Err(last)

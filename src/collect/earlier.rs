@@ -71,7 +71,7 @@ fn of_run(events: impl Iterator<Item = Event>) -> Vec<UtcMs> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::event::Cause;
+    use crate::segment::event::EndCause;
 
     fn event(at: i64, what: What) -> Event {
         Event {
@@ -81,7 +81,7 @@ mod tests {
         }
     }
 
-    fn ended(cause: Cause, status: Option<u16>) -> What {
+    fn ended(cause: EndCause, status: Option<u16>) -> What {
         What::Disconnected(Disconnected {
             cause,
             status,
@@ -107,11 +107,11 @@ mod tests {
         let events = [
             event(1, asked()),
             event(2, connected()),
-            event(3, ended(Cause::Eof, None)),
+            event(3, ended(EndCause::Eof, None)),
             event(4, asked()),
-            event(5, ended(Cause::HttpStatus, Some(503))),
+            event(5, ended(EndCause::HttpStatus, Some(503))),
             event(6, asked()),
-            event(7, ended(Cause::Dns, None)),
+            event(7, ended(EndCause::Dns, None)),
             event(8, asked()),
         ];
         assert_eq!(of_run(events.into_iter()), [2, 5, 8].map(UtcMs));

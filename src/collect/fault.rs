@@ -2,18 +2,18 @@
 
 use std::io;
 
-use crate::segment::event::Cause;
+use crate::segment::event::EndCause;
 
 /// Why an attempt gave no answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    pub(super) cause: Cause,
+    pub(super) cause: EndCause,
     /// For a person; nothing is decided on it.
     pub(super) detail: String,
 }
 
 impl Fault {
-    pub(super) fn new(cause: Cause, detail: &(impl ToString + ?Sized)) -> Self {
+    pub(super) fn new(cause: EndCause, detail: &(impl ToString + ?Sized)) -> Self {
         Self {
             cause,
             detail: detail.to_string(),
@@ -39,10 +39,10 @@ pub(super) fn fault(error: &hyper::Error) -> Fault {
         source = inner.source();
     }
     let cause = match io_kind {
-        _ if tls => Cause::Tls,
-        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => Cause::Protocol,
-        None if error.is_parse() => Cause::Protocol,
-        _ => Cause::Reset,
+        _ if tls => EndCause::Tls,
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => EndCause::Protocol,
+        None if error.is_parse() => EndCause::Protocol,
+        _ => EndCause::Reset,
     };
     Fault {
         cause,

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 
 use super::progress::Progress;
 use crate::{
-    alarm::Kind,
-    place::door::{SPOOL, Spool},
+    alarm::AlarmKind,
+    place::open::{SPOOL, Spool},
     segment::{name::ServerId, writer::WriteError},
     world::disk::Disk,
 };
@@ -40,14 +40,14 @@ pub(super) enum Stop {
 
 /// What the reading side has to heed.
 #[derive(Debug, Clone, Default)]
-pub(super) struct State {
+pub(super) struct HaltState {
     pub(super) full: bool,
     pub(super) stop: Option<Stop>,
 }
 
 /// Shared by the threads that write and the task that reads.
 pub(super) struct Halt {
-    state: watch::Sender<State>,
+    state: watch::Sender<HaltState>,
     disk: Arc<dyn Disk>,
     spool: Spool,
     /// The server's folder in the spool, which holds the reserve.
@@ -66,7 +66,7 @@ impl Halt {
         progress: Arc<Progress>,
     ) -> Self {
         Self {
-            state: watch::Sender::new(State::default()),
+            state: watch::Sender::new(HaltState::default()),
             disk,
             folder: spool.join(server.as_str()),
             spool,
@@ -126,14 +126,14 @@ impl Halt {
         self.progress.full(true);
         if first && is_away {
             alarm!(
-                Kind::PlaceAway,
+                AlarmKind::PlaceAway,
                 SPOOL,
                 "{error}: collecting stops until its disk is mounted again, what was read is kept; \
                  collecting then goes on by itself"
             );
         } else if first {
             alarm!(
-                Kind::Disk,
+                AlarmKind::Disk,
                 "",
                 "{error}: collecting stops until there is room, what was read is kept; \
                  free space below {}: collecting then goes on by itself",
@@ -178,14 +178,14 @@ impl Halt {
     }
 
     /// How things stand.
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> HaltState {
         self.state.borrow().clone()
     }
 
     /// Waits until the process is to end, or, if that matters too, until the disk is full.
     pub(super) async fn wait(&self, full_matters: bool) {
         let mut state = self.state.subscribe();
-        let halted = |state: &State| state.stop.is_some() || (full_matters && state.full);
+        let halted = |state: &HaltState| state.stop.is_some() || (full_matters && state.full);
         // it cannot fail: the sender is ours
         if state.wait_for(halted).await.is_err() {
             std::future::pending::<()>().await;

@@ -31,7 +31,7 @@ use tokio_tungstenite::{
 };
 
 use super::fault::{Fault, fault};
-use crate::{segment::event::Cause, text::one_line};
+use crate::{segment::event::EndCause, text::one_line};
 
 /// Hyper's buffer for one connection grows to this at most.
 const READ_BUFFER_BYTES: usize = 128 * 1024;
@@ -129,7 +129,7 @@ impl Body {
         } = self
         else {
             return Err(Fault {
-                cause: Cause::Protocol,
+                cause: EndCause::Protocol,
                 detail: "the connection does not change".to_owned(),
             });
         };
@@ -196,7 +196,7 @@ fn piece(message: Message) -> Result<Piece, Fault> {
         // a ping is answered by whoever reads on
         Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Piece::Alive),
         Message::Close(why) => Err(Fault {
-            cause: Cause::Platform,
+            cause: EndCause::Platform,
             detail: closed(why),
         }),
     }
@@ -212,12 +212,12 @@ fn closed(why: Option<CloseFrame>) -> String {
 
 fn broken(error: &tungstenite::Error) -> Fault {
     let cause = match error {
-        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => Cause::Eof,
+        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => EndCause::Eof,
         tungstenite::Error::Io(_)
         | tungstenite::Error::Protocol(
             tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
-        ) => Cause::Reset,
-        _ => Cause::Protocol,
+        ) => EndCause::Reset,
+        _ => EndCause::Protocol,
     };
     Fault {
         cause,

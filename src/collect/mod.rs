@@ -1,7 +1,7 @@
 //! Stage 1: from the socket to sealed segments. Understands lines, not posts.
 //!
 //! ```text
-//! connect ▶ session ▶ intake (the source's) ▶ outbox ═queue═▶ scribe: write │ sync, seal
+//! connect ▶ session ▶ intake (the source's) ▶ outbox ═queue═▶ threads: write │ sync, seal
 //!             ▲                                          pulse: one record a minute
 //!            run ◀ backoff: when to try again
 //! ```
@@ -30,7 +30,7 @@ mod outbox;
 mod progress;
 mod rules;
 mod run;
-mod scribe;
 mod session;
+mod threads;
 mod trial;
 mod tunnel;

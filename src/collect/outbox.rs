@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{halt::Halt, pulse::Pulse, scribe::Message};
+use super::{halt::Halt, pulse::Pulse, threads::Message};
 use crate::{
     period::UtcMs,
     segment::{
@@ -47,7 +47,7 @@ struct Batch {
 
 /// Sends to the writing thread.
 pub(super) struct Outbox {
-    to_scribe: Sender<Message>,
+    to_writer: Sender<Message>,
     free: Arc<Semaphore>,
     clock: Clock,
     halt: Arc<Halt>,
@@ -67,14 +67,14 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn new(
-        to_scribe: Sender<Message>,
+        to_writer: Sender<Message>,
         clock: Clock,
         (halt, free): (Arc<Halt>, Arc<Semaphore>),
         runs: Runs,
     ) -> Self {
         let begin = clock.read();
         Self {
-            to_scribe,
+            to_writer,
             free,
             pulse: RefCell::new(Pulse::new(begin.now)),
             runs: RefCell::new(runs),
@@ -290,7 +290,7 @@ impl Outbox {
 
     fn send(&self, message: Message) {
         // it fails only when the writing thread has ended, and that has ended us already
-        drop(self.to_scribe.send(message));
+        drop(self.to_writer.send(message));
     }
 
     /// Tells of the minutes that are over by then.
@@ -357,24 +357,24 @@ mod tests {
     use super::*;
     use crate::{
         collect::halt::Stop,
-        place::{decide::Asks, door::Door},
+        place::{decide::Asks, open::Opener},
         world::disk::RealDisk,
     };
 
     fn outbox(clock: &str) -> (Outbox, Receiver<Message>, Clock, Arc<Halt>) {
         let clock = Clock::simulated(clock.parse().unwrap());
-        let door = Door::of(&RealDisk, Path::new("/nowhere"));
-        let spool = door.spool(&"/nowhere".into(), Asks::Look).unwrap();
+        let opener = Opener::of(&RealDisk, Path::new("/nowhere"));
+        let spool = opener.spool(&"/nowhere".into(), Asks::Look).unwrap();
         let halt = Arc::new(Halt::new(
             Arc::new(RealDisk),
             spool,
             &"1".parse().unwrap(),
             Arc::default(),
         ));
-        let (to_scribe, messages) = mpsc::channel();
+        let (to_writer, messages) = mpsc::channel();
         let runs = Runs::default();
         let room = Arc::new(Semaphore::new(QUEUE_BYTES));
-        let outbox = Outbox::new(to_scribe, clock.clone(), (Arc::clone(&halt), room), runs);
+        let outbox = Outbox::new(to_writer, clock.clone(), (Arc::clone(&halt), room), runs);
         (outbox, messages, clock, halt)
     }
 

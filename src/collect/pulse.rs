@@ -240,7 +240,7 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::event::{Cause, Why};
+    use crate::segment::event::{EndCause, Why};
 
     const MINUTE: Minute = Minute(29_924_045);
 
@@ -302,7 +302,7 @@ mod tests {
         let down = pulse.over(at(60_000)).remove(0).down.unwrap();
         assert_eq!((down.since, down.cause), (at(500), None));
         let refused = What::Disconnected(Disconnected {
-            cause: Cause::HttpStatus,
+            cause: EndCause::HttpStatus,
             status: Some(429),
             disconnect_type: None,
             lines: 0,

@@ -14,7 +14,7 @@ use super::{
     outbox::Outbox,
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     segment::{
         event::What,
         name::Leg,
@@ -94,7 +94,7 @@ impl Rules<'_> {
         } else if self.is_news(&sha256) {
             let count = plural(rules.len() as u64, "rule", "rules");
             alarm!(
-                Kind::Rules,
+                AlarmKind::Rules,
                 self.leg,
                 "the rules in force are not those of the configuration: {count} ({sha256})\n  \
                  hint: `twinstream rules show` tells both"

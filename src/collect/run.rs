@@ -24,15 +24,15 @@ use super::{
     outbox::{Outbox, QUEUE_BYTES},
     progress::Progress,
     rules::Rules,
-    scribe::{self, Desk},
     session::{Outcome, Session},
+    threads::{self, Desk},
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     backoff::{Allowance, Backoff, End, Next},
     config::proxy::Proxies,
     period::UtcMs,
-    place::door::{NotHere, Spool},
+    place::open::{NotHere, Spool},
     segment::{
         event::{What, Why},
         line::PROGRAM,
@@ -245,7 +245,7 @@ async fn appear(collector: &Collector) -> Result<Option<Spool>, CollectError> {
                 was_away = true;
                 collector.progress.full(true);
                 alarm!(
-                    Kind::PlaceAway,
+                    AlarmKind::PlaceAway,
                     why.word(),
                     "{why}: collecting begins by itself when it is there\n  hint: {}",
                     why.hint()
@@ -282,7 +282,7 @@ fn recover(
                 }
                 for (name, error) in recovery.failed {
                     alarm!(
-                        Kind::NotRecovered,
+                        AlarmKind::NotRecovered,
                         collector.server,
                         "{name} was left open and cannot be mended: {error}"
                     );
@@ -369,9 +369,9 @@ async fn run_leg(
         wire.stream(),
         run,
     );
-    let (to_scribe, written) = scribe::start(&desk, writer).map_err(CollectError::Start)?;
+    let (to_writer, written) = threads::start(&desk, writer).map_err(CollectError::Start)?;
     let shared = (Arc::clone(halt), Arc::clone(&house.room));
-    let outbox = Outbox::new(to_scribe, collector.clock.clone(), shared, runs);
+    let outbox = Outbox::new(to_writer, collector.clock.clone(), shared, runs);
     outbox.event(What::Started {
         program: PROGRAM.to_owned(),
         number: run.number,

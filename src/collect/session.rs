@@ -13,11 +13,11 @@ use super::{
     outbox::Outbox,
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     backoff::{End, HOLDS_MS, RateLimit, Refusal},
     period::UtcMs,
     segment::{
-        event::{Cause, Disconnected, What},
+        event::{Disconnected, EndCause, What},
         name::Leg,
     },
     source::wire::{
@@ -123,7 +123,7 @@ impl Session<'_> {
             Err(detail) => {
                 self.outbox.disconnected();
                 let fault = Fault {
-                    cause: Cause::Protocol,
+                    cause: EndCause::Protocol,
                     detail,
                 };
                 return self.failed(fault, answered);
@@ -138,7 +138,7 @@ impl Session<'_> {
         let at = reading.last_stamp.unwrap_or_else(|| self.clock.read());
         let mut unfinished = None;
         // of what is not the API's nothing is kept
-        if fault.cause != Cause::NotTheApi {
+        if fault.cause != EndCause::NotTheApi {
             match intake.finish(at.now) {
                 Ok((rest, left)) => {
                     self.portion(&mut reading, rest, at).await;
@@ -191,9 +191,12 @@ impl Session<'_> {
     /// Why we let go ourselves.
     fn halted(&self) -> Fault {
         let (cause, detail) = match self.halt.state().stop {
-            Some(Stop::Signal) => (Cause::Shutdown, "this process was told to stop".to_owned()),
-            Some(Stop::Trouble(what)) => (Cause::Disk, what),
-            None => (Cause::Disk, "the disk is full".to_owned()),
+            Some(Stop::Signal) => (
+                EndCause::Shutdown,
+                "this process was told to stop".to_owned(),
+            ),
+            Some(Stop::Trouble(what)) => (EndCause::Disk, what),
+            None => (EndCause::Disk, "the disk is full".to_owned()),
         };
         Fault { cause, detail }
     }
@@ -201,7 +204,7 @@ impl Session<'_> {
     fn failed(&self, fault: Fault, answered: Option<(UtcMs, RateLimit)>) -> Outcome {
         let words = fault.detail.clone();
         let end = match fault.cause {
-            Cause::Shutdown | Cause::Disk => End::Local,
+            EndCause::Shutdown | EndCause::Disk => End::Local,
             _ => End::Failed,
         };
         self.gave_nothing(fault, None, (end, words), answered)
@@ -215,7 +218,7 @@ impl Session<'_> {
     ) -> Outcome {
         let words = format!("this is not the API: {detail}");
         let fault = Fault {
-            cause: Cause::NotTheApi,
+            cause: EndCause::NotTheApi,
             detail,
         };
         self.gave_nothing(fault, Some(status), (End::NotTheApi, words), answered)
@@ -279,7 +282,7 @@ impl Session<'_> {
             with_backfill: 0 < backfill_minutes,
         };
         let fault = Fault {
-            cause: Cause::HttpStatus,
+            cause: EndCause::HttpStatus,
             detail: refused.detail,
         };
         self.gave_nothing(fault, Some(status), (end, words), answered)
@@ -314,7 +317,7 @@ impl Session<'_> {
         self.outbox.clock_seen(offset_ms);
         if CLOCK_OFF_MS < offset_ms.saturating_abs() {
             alarm!(
-                Kind::Clock,
+                AlarmKind::Clock,
                 self.leg,
                 "this machine's clock differs from the API's by {offset_ms} ms; \
                  check its time synchronization"
@@ -353,12 +356,12 @@ impl Session<'_> {
             match piece {
                 None => {
                     break Fault {
-                        cause: Cause::Eof,
+                        cause: EndCause::Eof,
                         detail: "the response ended".to_owned(),
                     };
                 }
                 Some(Err(fault)) => {
-                    if fault.cause == Cause::Platform {
+                    if fault.cause == EndCause::Platform {
                         reading
                             .disconnect
                             .get_or_insert_with(|| fault.detail.clone());
@@ -411,7 +414,7 @@ impl Session<'_> {
         }
         match &reading.disconnect {
             Some(word) => Err(Fault {
-                cause: Cause::Platform,
+                cause: EndCause::Platform,
                 detail: word.clone(),
             }),
             None => Ok(()),
@@ -476,7 +479,7 @@ impl Session<'_> {
         } = self.clock.read();
         if STALL_MS <= now.0 - reading.last_bytes.0 {
             return Some(Fault {
-                cause: Cause::Stall,
+                cause: EndCause::Stall,
                 detail: "no byte for 30 s".to_owned(),
             });
         }
@@ -484,7 +487,7 @@ impl Session<'_> {
         if has_no_posts && self.wire.transport() == Transport::WebSocket {
             // an instance may go on pinging and have nothing any more; what there is meanwhile is asked for again
             return Some(Fault {
-                cause: Cause::Stall,
+                cause: EndCause::Stall,
                 detail: "no event for 60 s".to_owned(),
             });
         }
@@ -494,7 +497,7 @@ impl Session<'_> {
                 since: here.plus_ms(reading.last_post.0 - now.0),
             });
             alarm!(
-                Kind::NoPosts,
+                AlarmKind::NoPosts,
                 self.leg,
                 "the connection is up and no post has come for 60 s"
             );
@@ -512,9 +515,9 @@ impl Session<'_> {
         // one message among others is the platform's own trouble
         let misfit = reading.misfit.filter(|_| reading.lines == 0);
         let end = match fault.cause {
-            Cause::Shutdown | Cause::Disk => End::Local,
-            Cause::Stall => End::Dropped,
-            Cause::NotTheApi => End::NotTheApi,
+            EndCause::Shutdown | EndCause::Disk => End::Local,
+            EndCause::Stall => End::Dropped,
+            EndCause::NotTheApi => End::NotTheApi,
             _ if reading.spoke => End::Dropped,
             _ => End::Failed,
         };
@@ -523,7 +526,7 @@ impl Session<'_> {
             with_backfill: false,
         });
         let words = match fault.cause {
-            Cause::NotTheApi => format!("this is not the API: {}", fault.detail),
+            EndCause::NotTheApi => format!("this is not the API: {}", fault.detail),
             _ => format!(
                 "{} after {}",
                 fault.detail,
@@ -594,11 +597,11 @@ impl From<IntakeError> for Fault {
     fn from(error: IntakeError) -> Self {
         match error {
             IntakeError::Decode(detail) | IntakeError::Misfit(detail) => Self {
-                cause: Cause::Protocol,
+                cause: EndCause::Protocol,
                 detail,
             },
             IntakeError::NotTheApi(detail) => Self {
-                cause: Cause::NotTheApi,
+                cause: EndCause::NotTheApi,
                 detail,
             },
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::place::{
-    door::Unopened,
+    open::Unopened,
     s3::address::{Address, SCHEME},
 };
 

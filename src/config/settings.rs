@@ -8,7 +8,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use super::{address::Target, dataset::Dataset, file::Problem};
 use crate::{
     period::Zone,
-    place::{door::Unopened, s3::address::Address},
+    place::{open::Unopened, s3::address::Address},
     segment::{
         name::{Leg, Partition, ServerId},
         rules::Rule,

@@ -2,7 +2,7 @@
 //!
 //! A second into which a post falls is covered, but for one with nothing but belated posts (the platform saw them at another
 //! time than their own) of which the platform had no more when it was asked for again, or beside which the server has nothing. One without is quiet if a connection was up with
-//! bytes soon before and after, or if one has brought all of that time later (`heard`), and if so few posts come that a silence as long as the one it lies
+//! bytes soon before and after, or if one has brought all of that time later (`listened`), and if so few posts come that a silence as long as the one it lies
 //! in is no wonder; where rules choose what comes, none ever is. An hour with a handful of posts or none tells no rate: there a second
 //! is quiet if events of other kinds came around it. All others are uncovered and have exactly one cause, in this order:
 //!
@@ -518,7 +518,7 @@ fn quiet(
             if let Some(quiet) = quiet.get_mut(*place) {
                 let second = second(place);
                 let listened = || was_listening(second, timeline, expected.is_none());
-                *quiet = is_no_wonder && (listened() || timeline.was_heard(second))
+                *quiet = is_no_wonder && (listened() || timeline.was_listened_to(second))
                     || no_rate && timeline.was_flowing(second);
             }
         }
@@ -735,7 +735,7 @@ mod tests {
             bytes: (0..600).filter(|second| second % 20 == 0).collect(),
             connections: Vec::new(),
             out_of_window: Vec::new(),
-            heard: Vec::new(),
+            listened: Vec::new(),
             flowing: Vec::new(),
             first_start: None,
         }
@@ -909,7 +909,7 @@ mod tests {
         };
         let mut pings = up(&[]);
         pings.bytes.push(600);
-        pings.heard = vec![part(0, 600)];
+        pings.listened = vec![part(0, 600)];
         let mut others = pings.clone();
         others.flowing = vec![part(0, 300), part(400, 600)];
         let gaps = |timeline: &Timeline, posts: i64| {

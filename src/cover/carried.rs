@@ -5,7 +5,7 @@ use super::{
     cause::Cause,
     evidence::{Down, Timeline},
     gap::Gap,
-    heard,
+    listened,
     reason::Reason,
     seconds::{self, Covered},
 };
@@ -61,8 +61,8 @@ pub fn timeline(
         bytes,
         connections: since.connections,
         out_of_window: since.out_of_window,
-        heard: since.heard,
-        flowing: heard::joined(flowing),
+        listened: since.listened,
+        flowing: listened::joined(flowing),
         first_start: since.first_start.or(covered.begins),
     }
 }

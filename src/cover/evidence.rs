@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use super::{
     backfill::Connection,
     cause::Cause,
-    heard::{self, Follower, Heard},
+    listened::{self, Follower, Listened},
     reason::Reason,
 };
 use crate::{
@@ -66,7 +66,7 @@ pub struct Timeline {
     /// What the platform no longer had when it was asked for again, by the platform's clock.
     pub out_of_window: Vec<Interval>,
     /// Between which of the platform's times everything has come, ascending.
-    pub heard: Vec<Interval>,
+    pub listened: Vec<Interval>,
     /// Where in them events of whatever kind followed each other, so that the platform itself got what was posted; ascending.
     pub flowing: Vec<Interval>,
     /// When the server first started, if that is told here: before, it was none.
@@ -85,7 +85,7 @@ pub struct EventsFile {
     /// Its records, in their order.
     pub events: Vec<Event>,
     /// What its segment has of each connection.
-    pub heard: Vec<Heard>,
+    pub listened: Vec<Listened>,
 }
 
 impl EventsFile {
@@ -161,7 +161,7 @@ impl Timeline {
             bytes: Vec::new(),
             connections: Vec::new(),
             out_of_window: Vec::new(),
-            heard: Vec::new(),
+            listened: Vec::new(),
             flowing: Vec::new(),
             first_start: None,
         }
@@ -206,13 +206,13 @@ impl Timeline {
     }
 
     /// Whether all that the platform saw in a second has come, whenever that was.
-    pub fn was_heard(&self, second: i64) -> bool {
-        heard::has(&self.heard, second)
+    pub fn was_listened_to(&self, second: i64) -> bool {
+        listened::has(&self.listened, second)
     }
 
     /// Whether events of whatever kind followed each other around a second of which everything has come.
     pub fn was_flowing(&self, second: i64) -> bool {
-        heard::has(&self.flowing, second)
+        listened::has(&self.flowing, second)
     }
 
     /// Whether a former revision tells that a connection was up then and brought nothing.
@@ -340,7 +340,7 @@ impl Painter {
         if !follows {
             self.follower.lose_track();
         }
-        self.follower.segment(&file.events, &file.heard);
+        self.follower.segment(&file.events, &file.listened);
         for event in &file.events {
             self.event(file, event);
         }
@@ -471,7 +471,7 @@ impl Painter {
                 self.paint(at, None);
             }
             What::Disconnected(ended) => {
-                let begin = if ended.cause == event::Cause::Stall {
+                let begin = if ended.cause == event::EndCause::Stall {
                     self.last_bytes(file, event.at)
                 } else {
                     at
@@ -555,13 +555,13 @@ impl Painter {
                     reason,
                 })
             });
-        let (heard, flowing) = self.follower.finish();
+        let (listened, flowing) = self.follower.finish();
         Timeline {
             downs: downs.collect(),
             bytes: self.bytes,
             connections: self.connections,
             out_of_window: self.out_of_window,
-            heard,
+            listened,
             flowing,
             first_start: self.first_start,
         }
@@ -636,7 +636,7 @@ mod tests {
                 name: first,
                 number: 1,
                 lag_ms: 0,
-                heard: Vec::new(),
+                listened: Vec::new(),
                 events: vec![
                     event(begin.plus_ms(5_000), started(1, None)),
                     event(begin.plus_ms(6_000), connected),
@@ -646,7 +646,7 @@ mod tests {
                 name: second,
                 number: 2,
                 lag_ms: HOUR_MS,
-                heard: Vec::new(),
+                listened: Vec::new(),
                 events: vec![
                     event(again.plus_ms(10_000), started(2, Some(begin))),
                     event(again.plus_ms(10_000), crashed),
@@ -667,7 +667,7 @@ mod tests {
 
     /// What came in a segment that is missing is not known, whatever came before and after it.
     #[test]
-    fn a_missing_segment_was_not_heard() {
+    fn what_lay_in_a_missing_segment_was_not_listened_to() {
         let connected = What::Connected {
             status: 101,
             backfill_minutes: 0,
@@ -682,7 +682,7 @@ mod tests {
                 name,
                 number: 1,
                 lag_ms: 0,
-                heard: vec![Heard {
+                listened: vec![Listened {
                     connection: is_first.then_some(1),
                     first: begin.plus_ms(5_000),
                     last: begin.plus_ms(50_000),
@@ -695,15 +695,15 @@ mod tests {
             }
         });
         let [first, middle, last] = &files;
-        let heard = |files: &[&EventsFile]| {
+        let listened = |files: &[&EventsFile]| {
             let timeline = Timeline::of(files.iter().copied(), true);
             let begin = first.name.minute.begin().second();
             (begin..begin + 180)
-                .filter(|second| timeline.was_heard(*second))
+                .filter(|second| timeline.was_listened_to(*second))
                 .count()
         };
-        assert_eq!(heard(&[first, middle, last]), 165);
-        assert_eq!(heard(&[first, last]), 45 + 45);
+        assert_eq!(listened(&[first, middle, last]), 165);
+        assert_eq!(listened(&[first, last]), 45 + 45);
     }
 
     /// Who had no connection when the machine fell asleep has none when it wakes.
@@ -718,7 +718,7 @@ mod tests {
             transaction: None,
         };
         let broken = What::Disconnected(event::Disconnected {
-            cause: event::Cause::Reset,
+            cause: event::EndCause::Reset,
             status: None,
             disconnect_type: None,
             lines: 5,
@@ -744,7 +744,7 @@ mod tests {
             name,
             number: 1,
             lag_ms: 0,
-            heard: Vec::new(),
+            listened: Vec::new(),
             events,
         };
         let files = [

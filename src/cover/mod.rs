@@ -35,7 +35,7 @@ pub mod evidence;
 pub mod gap;
 
 /// Between which of the platform's times everything has come.
-pub mod heard;
+pub mod listened;
 
 /// Where a stream comes in partitions.
 pub mod part;

@@ -83,25 +83,25 @@ impl Reason {
         }
     }
 
-    fn of(cause: event::Cause, status: Option<u16>, disconnect_type: Option<&str>) -> Self {
+    fn of(cause: event::EndCause, status: Option<u16>, disconnect_type: Option<&str>) -> Self {
         const TOO_MANY_REQUESTS: u16 = 429;
         let network = |how: &str| Self::new(Cause::Network, how);
         match cause {
-            event::Cause::Eof => network("eof"),
-            event::Cause::Reset => network("reset"),
-            event::Cause::Dns => network("dns"),
-            event::Cause::Connect => network("connect"),
-            event::Cause::Tls => network("tls"),
-            event::Cause::UnknownIssuer => network("unknown issuer"),
-            event::Cause::Proxy => network("proxy"),
-            event::Cause::Timeout => network("timeout"),
-            event::Cause::Protocol => network("protocol"),
-            event::Cause::NotTheApi => network("not the API"),
-            event::Cause::Stall => Self::new(Cause::Stall, ""),
-            event::Cause::Platform => {
+            event::EndCause::Eof => network("eof"),
+            event::EndCause::Reset => network("reset"),
+            event::EndCause::Dns => network("dns"),
+            event::EndCause::Connect => network("connect"),
+            event::EndCause::Tls => network("tls"),
+            event::EndCause::UnknownIssuer => network("unknown issuer"),
+            event::EndCause::Proxy => network("proxy"),
+            event::EndCause::Timeout => network("timeout"),
+            event::EndCause::Protocol => network("protocol"),
+            event::EndCause::NotTheApi => network("not the API"),
+            event::EndCause::Stall => Self::new(Cause::Stall, ""),
+            event::EndCause::Platform => {
                 Self::new(Cause::PlatformDisconnect, disconnect_type.unwrap_or(""))
             }
-            event::Cause::HttpStatus => {
+            event::EndCause::HttpStatus => {
                 let cause = match status {
                     Some(TOO_MANY_REQUESTS) => Cause::LockOut,
                     _ => Cause::Refused,
@@ -109,9 +109,9 @@ impl Reason {
                 let status = status.map(|status| status.to_string());
                 Self::new(cause, &status.unwrap_or_default())
             }
-            event::Cause::Shutdown => Self::not_running(),
-            event::Cause::Disk => Self::new(Cause::Disk, ""),
-            event::Cause::Other => Self::new(Cause::Unknown, "a cause of a later version"),
+            event::EndCause::Shutdown => Self::not_running(),
+            event::EndCause::Disk => Self::new(Cause::Disk, ""),
+            event::EndCause::Other => Self::new(Cause::Unknown, "a cause of a later version"),
         }
     }
 }
@@ -123,7 +123,7 @@ mod tests {
 
     #[track_caller]
     fn check(
-        cause: event::Cause,
+        cause: event::EndCause,
         status: Option<u16>,
         why: impl Into<Option<Why>>,
         expected: (Cause, &str),
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn every_end_has_its_cause() {
-        use event::Cause as E;
+        use event::EndCause as E;
         check(E::Eof, None, Why::Reconnect, (Cause::Network, "eof"));
         check(E::Dns, None, Why::Network, (Cause::Network, "dns"));
         check(E::Protocol, None, Why::Budget, (Cause::Network, "protocol"));

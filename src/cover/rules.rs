@@ -28,7 +28,7 @@ const NEAR_MS: i64 = 60_000;
 /// What is known of the rules in a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum RulesState {
     /// They were those of the server's configuration.
     AsConfigured,
     /// They were others.
@@ -39,7 +39,7 @@ pub enum State {
     Unknown,
 }
 
-impl State {
+impl RulesState {
     /// All of them.
     pub const ALL: [Self; 4] = [
         Self::AsConfigured,
@@ -57,7 +57,7 @@ pub struct Stretch {
     /// The first second after it.
     pub end: UtcMs,
     /// What is known of them.
-    pub state: State,
+    pub state: RulesState,
     /// Their hashes: one, or where servers differ, several; those that are known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
@@ -233,16 +233,16 @@ fn of_seconds(told: &[Told], all: &[i64]) -> Vec<Known> {
         .collect()
 }
 
-fn state_of(known: &Known) -> (State, Vec<String>) {
+fn state_of(known: &Known) -> (RulesState, Vec<String>) {
     match known {
-        None => (State::Unknown, Vec::new()),
-        Some((hash, true)) => (State::AsConfigured, vec![hash.clone()]),
-        Some((hash, false)) => (State::NotConfigured, vec![hash.clone()]),
+        None => (RulesState::Unknown, Vec::new()),
+        Some((hash, true)) => (RulesState::AsConfigured, vec![hash.clone()]),
+        Some((hash, false)) => (RulesState::NotConfigured, vec![hash.clone()]),
     }
 }
 
 /// What a second is that these servers have.
-fn together(servers: &[&Known]) -> (State, Vec<String>) {
+fn together(servers: &[&Known]) -> (RulesState, Vec<String>) {
     let hashes: BTreeSet<&String> = servers
         .iter()
         .copied()
@@ -252,13 +252,13 @@ fn together(servers: &[&Known]) -> (State, Vec<String>) {
     let rules: Vec<String> = hashes.into_iter().cloned().collect();
     let is_configured = servers.iter().copied().flatten().all(|(_, is)| *is);
     let state = if servers.iter().any(|known| known.is_none()) {
-        State::Unknown
+        RulesState::Unknown
     } else if 1 < rules.len() {
-        State::Differ
+        RulesState::Differ
     } else if is_configured {
-        State::AsConfigured
+        RulesState::AsConfigured
     } else {
-        State::NotConfigured
+        RulesState::NotConfigured
     };
     (state, rules)
 }
@@ -275,9 +275,9 @@ fn expand(stretches: Option<impl AsRef<[Stretch]>>, all: &[i64]) -> Vec<Known> {
         let stretch = rest.peek().filter(|stretch| stretch.begin <= at)?;
         let hash = stretch.rules.first()?.clone();
         match stretch.state {
-            State::AsConfigured => Some((hash, true)),
-            State::NotConfigured => Some((hash, false)),
-            State::Differ | State::Unknown => None,
+            RulesState::AsConfigured => Some((hash, true)),
+            RulesState::NotConfigured => Some((hash, false)),
+            RulesState::Differ | RulesState::Unknown => None,
         }
     };
     all.iter().map(known).collect()
@@ -286,9 +286,9 @@ fn expand(stretches: Option<impl AsRef<[Stretch]>>, all: &[i64]) -> Vec<Known> {
 /// The stretches of some of these seconds.
 fn stretches(
     all: &[i64],
-    states: impl Iterator<Item = Option<(State, Vec<String>)>>,
+    states: impl Iterator<Item = Option<(RulesState, Vec<String>)>>,
 ) -> Vec<Stretch> {
-    let of_second = |(second, state): (&i64, Option<(State, Vec<String>)>)| {
+    let of_second = |(second, state): (&i64, Option<(RulesState, Vec<String>)>)| {
         let (state, rules) = state?;
         Some(Stretch {
             begin: UtcMs(second * 1_000),
@@ -358,9 +358,9 @@ mod tests {
             let second = |at: UtcMs| at.second() - HOUR.begin.second();
             let letters = stretch.rules.concat();
             let letters = match stretch.state {
-                State::AsConfigured => letters.to_uppercase(),
-                State::Unknown => "?".to_owned(),
-                State::NotConfigured | State::Differ => letters,
+                RulesState::AsConfigured => letters.to_uppercase(),
+                RulesState::Unknown => "?".to_owned(),
+                RulesState::NotConfigured | RulesState::Differ => letters,
             };
             format!(
                 "{}-{} {letters}",

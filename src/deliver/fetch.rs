@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use super::arrivals::Arrivals;
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     place::{
-        door::Spool,
         id::PlaceId,
+        open::Spool,
         segments::{self, There},
         store::{self, Key, NotAKey, Store, StoreError},
     },
@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// What is to be fetched.
-pub struct Job<'a> {
+pub struct FetchJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
     /// The primary's spool.
@@ -103,7 +103,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> NotFetched + '_ {
     }
 }
 
-impl Job<'_> {
+impl FetchJob<'_> {
     /// Fetches from all servers. One that fails is told of and stops no other; a store that does not answer stops
     /// all of them.
     pub fn run(&self) -> Result<Fetched, StoreError> {
@@ -186,7 +186,7 @@ impl Job<'_> {
                 )) => return Err(why),
                 Err(why) => {
                     alarm!(
-                        Kind::FailsCheck,
+                        AlarmKind::FailsCheck,
                         server,
                         "{name} lies in {} and is not merged: {why}\n  hint: compare it with the copy on server {server}; nothing was changed here or there",
                         self.store.name()

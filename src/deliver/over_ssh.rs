@@ -24,8 +24,8 @@ use super::{
 use crate::{
     period::UtcMs,
     place::{
-        door::{Mirror, NotHere, SPOOL_MARK, Spool},
         id::PlaceId,
+        open::{Mirror, NotHere, SPOOL_MARK, Spool},
     },
     segment::{
         acks::{self, ACKS},
@@ -53,7 +53,7 @@ const HOLD_BYTES_MAX: u64 = 4_096;
 const PLACE_BYTES_MAX: u64 = 64 * 1024;
 
 /// What a delivery is told.
-pub struct Job<'a> {
+pub struct SshJob<'a> {
     /// Whose segments.
     pub server: &'a ServerId,
     /// All configured servers.
@@ -144,7 +144,7 @@ impl Looked {
     }
 }
 
-impl Job<'_> {
+impl SshJob<'_> {
     fn mirror_dir(&self) -> PathBuf {
         mirror_dir(self.data_dir)
     }

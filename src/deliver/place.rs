@@ -8,7 +8,7 @@
 
 use crate::{
     period::Day,
-    place::door::SPOOL_MARK,
+    place::open::SPOOL_MARK,
     segment::{acks::ACKS, aside, name::ServerId},
 };
 

@@ -19,9 +19,9 @@ use super::{
     sealed::{self, SealedError},
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     period::{Day, UtcMs},
-    place::door::{SPOOL_MARK, Spool, spool_mark},
+    place::open::{SPOOL_MARK, Spool, spool_mark},
     segment::{
         acks::{self, ACKS, Ack},
         aside,
@@ -35,7 +35,7 @@ use crate::{
 const TOGETHER: usize = 60;
 
 /// What is to be looked at.
-pub struct Job<'a> {
+pub struct ReceiveJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
     /// The primary's spool.
@@ -89,14 +89,14 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> ReceiveError + '_ {
     }
 }
 
-impl Job<'_> {
+impl ReceiveJob<'_> {
     /// Receives from all servers. One that fails is told of and stops no other.
     pub fn run(&self, now: &dyn Fn() -> UtcMs) -> Received {
         let mut received = Received::default();
         for server in self.servers {
             if let Err(why) = self.server(server, now, &mut received) {
                 alarm!(
-                    Kind::Unreadable,
+                    AlarmKind::Unreadable,
                     server,
                     "nothing more is received from server {server}: {why}\n  hint: the next merge tries again"
                 );
@@ -145,7 +145,7 @@ impl Job<'_> {
         }
         for why in &walk.unreadable {
             alarm!(
-                Kind::Unreadable,
+                AlarmKind::Unreadable,
                 server,
                 "what lies there is not received: {why}"
             );
@@ -241,7 +241,7 @@ impl Job<'_> {
             match aside::segment(self.disk, self.spool, name) {
                 Ok(folder) => moved_to = Some(folder),
                 Err(why) => alarm!(
-                    Kind::Unreadable,
+                    AlarmKind::Unreadable,
                     name.server,
                     "{name} cannot be set aside: {why}"
                 ),
@@ -256,7 +256,7 @@ impl Job<'_> {
             None => "it is tried again".to_owned(),
         };
         alarm!(
-            Kind::FailsCheck,
+            AlarmKind::FailsCheck,
             name.server,
             "{name} was delivered, and is not acknowledged: {why}\n  hint: {hint}"
         );
@@ -341,7 +341,7 @@ impl Job<'_> {
                 Ok(to) => Some(to),
                 Err(why) => {
                     alarm!(
-                        Kind::Unreadable,
+                        AlarmKind::Unreadable,
                         server,
                         "{what:?} cannot be set aside: {why}"
                     );
@@ -349,7 +349,7 @@ impl Job<'_> {
                 }
             };
             alarm!(
-                Kind::FailsCheck,
+                AlarmKind::FailsCheck,
                 server,
                 "{what:?} was delivered to the folder of server {server} and is not used: {why}\n  hint: it is set aside in that server's folder; whoever has the key of server {server} put it there"
             );

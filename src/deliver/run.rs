@@ -14,11 +14,11 @@ use super::{
     settle,
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     period::UtcMs,
     place::{
-        door::{NotHere, Spool, Target},
         mirror::MirrorError,
+        open::{NotHere, Spool, Target},
         store::StoreError,
     },
     segment::{
@@ -31,7 +31,7 @@ use crate::{
 
 /// What a delivery is told.
 #[derive(Debug)]
-pub struct Job<'a> {
+pub struct DeliverJob<'a> {
     /// Whose segments.
     pub server: &'a ServerId,
     /// Where they are.
@@ -117,7 +117,7 @@ pub enum DeliverError {
 }
 
 /// What is to be done, without doing it.
-pub fn look(disk: &dyn Disk, job: &Job<'_>, now: UtcMs) -> Result<Plan, DeliverError> {
+pub fn look(disk: &dyn Disk, job: &DeliverJob<'_>, now: UtcMs) -> Result<Plan, DeliverError> {
     refuse_own(job.spool, job.target)?;
     let here = |source| DeliverError::Io {
         path: job.spool.to_path_buf(),
@@ -143,7 +143,7 @@ pub(super) fn tell_unreadable(
 ) -> (Vec<SegmentName>, u64) {
     for why in &sealed.unreadable {
         alarm!(
-            Kind::Unreadable,
+            AlarmKind::Unreadable,
             server,
             "what lies there is not delivered: {why}"
         );
@@ -154,7 +154,7 @@ pub(super) fn tell_unreadable(
 /// Carries a plan out. `tell` hears of every segment that is done with.
 pub fn carry_out(
     disk: &dyn Disk,
-    job: &Job<'_>,
+    job: &DeliverJob<'_>,
     plan: &Plan,
     now: &dyn Fn() -> UtcMs,
     mut tell: impl FnMut(&SegmentName),
@@ -184,7 +184,7 @@ pub fn carry_out(
 }
 
 /// Takes acknowledgements out of the list that nobody can ask for any more.
-fn forget_acks(disk: &dyn Disk, job: &Job<'_>, now: UtcMs) -> Result<(), DeliverError> {
+fn forget_acks(disk: &dyn Disk, job: &DeliverJob<'_>, now: UtcMs) -> Result<(), DeliverError> {
     let mut here = BTreeSet::new();
     for spool in [&**job.spool, &**job.target] {
         let sealed = spool::sealed(disk, spool, job.server);
@@ -208,7 +208,11 @@ fn forget_acks(disk: &dyn Disk, job: &Job<'_>, now: UtcMs) -> Result<(), Deliver
 impl Delivered {
     /// A segment that is not delivered; the others are.
     pub(super) fn fail(&mut self, name: &SegmentName, why: &dyn std::error::Error) {
-        alarm!(Kind::NotDelivered, "", "{name} is not delivered: {why}");
+        alarm!(
+            AlarmKind::NotDelivered,
+            "",
+            "{name} is not delivered: {why}"
+        );
         self.failed += 1;
     }
 
@@ -235,7 +239,7 @@ impl Delivered {
 }
 
 /// The disk there keeps its reserve: the collector of that machine may be writing to it.
-fn check_room(disk: &dyn Disk, job: &Job<'_>) -> Result<(), DeliverError> {
+fn check_room(disk: &dyn Disk, job: &DeliverJob<'_>) -> Result<(), DeliverError> {
     let free = disk
         .free(job.target)
         .map_err(|source| DeliverError::Unreachable {

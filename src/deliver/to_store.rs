@@ -20,9 +20,10 @@ use super::{
 use crate::{
     period::UtcMs,
     place::{
-        door::{Mirror, NotHere, Spool},
         id::PlaceId,
-        mirror, segments,
+        mirror,
+        open::{Mirror, NotHere, Spool},
+        segments,
         store::{Content, Created, Key, NotAKey, Store, StoreError},
     },
     segment::{
@@ -38,7 +39,7 @@ use crate::{
 };
 
 /// What a delivery is told.
-pub struct Job<'a> {
+pub struct StoreJob<'a> {
     /// Whose segments.
     pub server: &'a ServerId,
     /// Where they are.
@@ -88,7 +89,7 @@ fn io_at(path: &Path) -> impl FnOnce(io::Error) -> DeliverError + '_ {
     }
 }
 
-impl Job<'_> {
+impl StoreJob<'_> {
     fn acks(&self) -> PathBuf {
         self.mirror.join(ACKS)
     }

@@ -8,14 +8,14 @@ use std::{
 use super::{
     closed::ClosedDay,
     index::Indexes,
-    job::Job,
+    job::MergeJob,
     look::Look,
     placing,
-    plan::{Candidate, Stock},
+    plan::{Candidate, SpoolSegment},
 };
 use crate::period::{Day, Hour, UtcMs};
 
-impl Job<'_> {
+impl MergeJob<'_> {
     /// Closes the days of which all is merged, compressed and found whole, and opens those with an hour of which something was
     /// left to do. `settled` are the hours that were looked at and about which nothing was to be done, and their revisions.
     pub(super) fn close_days(
@@ -47,7 +47,7 @@ impl Job<'_> {
         let whole = self.sweep(*indexes).whole();
         let mut hours = hours_of_days(&look.candidates, stock);
         let last = last_days(stock);
-        let mut of_days: BTreeMap<Day, Vec<&Stock>> = BTreeMap::new();
+        let mut of_days: BTreeMap<Day, Vec<&SpoolSegment>> = BTreeMap::new();
         for segment in stock {
             let of_day = of_days.entry(segment.name.minute.utc_day()).or_default();
             of_day.push(segment);
@@ -85,7 +85,10 @@ impl Job<'_> {
 }
 
 /// The hours to which something of each day belongs.
-fn hours_of_days(candidates: &[Candidate], stock: &[Stock]) -> BTreeMap<Day, BTreeSet<Hour>> {
+fn hours_of_days(
+    candidates: &[Candidate],
+    stock: &[SpoolSegment],
+) -> BTreeMap<Day, BTreeSet<Hour>> {
     let mut days: BTreeMap<Day, BTreeSet<Hour>> = BTreeMap::new();
     for candidate in candidates {
         let numbers = candidate.segments.iter().chain(&candidate.events);
@@ -98,13 +101,13 @@ fn hours_of_days(candidates: &[Candidate], stock: &[Stock]) -> BTreeMap<Day, BTr
 }
 
 /// Whether no hour to come can belong to the times that a segment tells of.
-fn tells_of_the_past(segment: &Stock, now: UtcMs) -> bool {
+fn tells_of_the_past(segment: &SpoolSegment, now: UtcMs) -> bool {
     segment.minute.end() <= now && segment.tells_of().iter().all(|part| part.end < now)
 }
 
 /// The days that stay open: the last one of each leg on the posts' clock, and in the order of each server's runs. Of hours to come
 /// they are the nearest that is known.
-fn last_days(stock: &[Stock]) -> BTreeSet<Day> {
+fn last_days(stock: &[SpoolSegment]) -> BTreeSet<Day> {
     let (mut legs, mut servers) = (BTreeMap::new(), BTreeMap::new());
     for segment in stock {
         let name = &segment.name;

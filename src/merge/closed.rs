@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     index,
     placing::{Clocks, Told},
-    plan::{Span, Stock},
+    plan::{Span, SpoolSegment},
 };
 use crate::{
     period::{Day, Hour, Minute, UtcMs},
@@ -81,7 +81,7 @@ pub struct ClosedDay {
     /// Where that put these runs.
     clocks: Vec<(i64, Option<i64>)>,
     /// Of each leg, the segments of the first and the last minute on the posts' clock: what lies nearest to days before and after it.
-    pub edges: Vec<Stock>,
+    pub edges: Vec<SpoolSegment>,
     /// The first `started` of its events files.
     started: Option<UtcMs>,
     /// The first connection or line.
@@ -95,7 +95,7 @@ impl ClosedDay {
     pub fn of(
         folders: String,
         hours: BTreeMap<Hour, u64>,
-        stock: &[&Stock],
+        stock: &[&SpoolSegment],
         told: Vec<Told>,
         clocks: &Clocks,
     ) -> Self {
@@ -107,7 +107,7 @@ impl ClosedDay {
             *first = segment.minute.min(*first);
             *last = segment.minute.max(*last);
         }
-        let is_edge = |segment: &&&Stock| {
+        let is_edge = |segment: &&&SpoolSegment| {
             let edges = legs.get(&segment.name.leg());
             edges.is_some_and(|(first, last)| [first, last].contains(&&segment.minute))
         };

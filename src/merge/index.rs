@@ -17,7 +17,7 @@ use super::runs::{Read, Run, ToRedact, read_segment};
 use crate::{
     cover::{
         clock::Lag,
-        heard::{Heard, Listener},
+        listened::{Listened, Listener},
     },
     period::{Day, Interval, UtcMs},
     segment::{
@@ -56,7 +56,7 @@ pub struct Index {
     pub lag: Option<Lag>,
     /// Between which of the platform's times it has all of each connection.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub heard: Vec<Heard>,
+    pub listened: Vec<Listened>,
     /// The hashes that the segment had before lines were taken out of it on request.
     #[serde(default)]
     pub formerly: Vec<String>,
@@ -197,7 +197,7 @@ impl Indexes<'_> {
             runs,
             named,
             lag,
-            heard,
+            listened,
         } = read.map_err(io_at(&paths.segment))?;
         facts.number = seal.run_number;
         let first = [facts.began, seal.first_arrival];
@@ -225,7 +225,7 @@ impl Indexes<'_> {
             events,
             facts,
             lag,
-            heard,
+            listened,
             formerly: seal.redacted.into_iter().map(|past| past.sha256).collect(),
             runs,
         };

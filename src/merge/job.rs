@@ -18,7 +18,7 @@ use crate::{
     config::settings::{Merge, Role, Server},
     period::{Hour, UtcMs},
     place::{
-        door::{Spool, Vault},
+        open::{Spool, Vault},
         segments::Elsewhere,
     },
     segment::name::{Leg, ServerId},
@@ -37,7 +37,7 @@ use crate::{
 
 /// What a merge is told.
 #[derive(Clone, Copy)]
-pub struct Job<'a> {
+pub struct MergeJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
     /// For indexes and what does not fit into memory.
@@ -121,7 +121,7 @@ pub(in crate::merge) fn at(path: &Path) -> impl FnOnce(io::Error) -> RunError + 
     }
 }
 
-impl Job<'_> {
+impl MergeJob<'_> {
     pub(super) fn indexes<'a>(
         &'a self,
         folder: &'a Path,

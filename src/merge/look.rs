@@ -8,15 +8,15 @@ use std::{
 use super::{
     closed::{ClosedDay, ClosedDays, Heading},
     index::Indexes,
-    job::{Job, RunError, Step, at},
+    job::{MergeJob, RunError, Step, at},
     outcome::Outcome,
     placing::{self, Clocks},
-    plan::{self, Candidate, Span, Stock},
+    plan::{self, Candidate, Span, SpoolSegment},
     runs::ToRedact,
     stock::{self, Found, Unusable, Walk},
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     period::{Day, Hour, UtcMs},
     segment::name::SegmentName,
     source::key::Key,
@@ -30,7 +30,7 @@ use crate::{
 /// What is there and what may be due.
 pub(super) struct Look {
     /// All segments of open days, and of closed ones those that may matter.
-    pub(super) stock: Vec<Stock>,
+    pub(super) stock: Vec<SpoolSegment>,
     pub(super) unusable: Vec<Unusable>,
     pub(super) to_redact: Vec<(SegmentName, Vec<ToRedact>)>,
     pub(super) span: Span,
@@ -58,12 +58,12 @@ impl Days {
     }
 
     /// Whether a segment lies in one of them.
-    pub(super) fn is_open(&self, segment: &Stock) -> bool {
+    pub(super) fn is_open(&self, segment: &SpoolSegment) -> bool {
         !self.closed.has(segment.name.minute.utc_day())
     }
 }
 
-impl Job<'_> {
+impl MergeJob<'_> {
     /// Looks at what is there. By the ledger is told which days are closed; without it all are looked at.
     pub(super) fn look(
         &self,
@@ -147,8 +147,8 @@ impl Job<'_> {
         taking: &mut Taking<'_, '_>,
         days: &mut Days,
         wanted: &mut BTreeSet<Hour>,
-        span: impl Fn(&[Stock], &ClosedDays) -> Result<Span, RunError>,
-    ) -> Result<(Vec<Stock>, Span), RunError> {
+        span: impl Fn(&[SpoolSegment], &ClosedDays) -> Result<Span, RunError>,
+    ) -> Result<(Vec<SpoolSegment>, Span), RunError> {
         let zone = &self.settings.timezone;
         let open = days.open();
         let mut stock = taking.take(days, &open);
@@ -228,7 +228,7 @@ impl Job<'_> {
     /// When the vault began.
     fn span(
         &self,
-        stock: &[Stock],
+        stock: &[SpoolSegment],
         closed: &ClosedDays,
         known: Option<Hour>,
         committed: &BTreeSet<Hour>,
@@ -247,7 +247,7 @@ impl Job<'_> {
     fn unreadable(&self, day: Day, why: &io::Error) -> Unusable {
         let what = layout::day_folder(self.vault, day);
         alarm!(
-            Kind::Unreadable,
+            AlarmKind::Unreadable,
             "",
             "what is committed of {day} cannot be seen: {}\n  hint: the next merge tries again",
             placed(&what, why)
@@ -348,7 +348,7 @@ impl Job<'_> {
 
 /// The days of the spool, taken stock of one after another.
 struct Taking<'a, 'j> {
-    job: &'a Job<'j>,
+    job: &'a MergeJob<'j>,
     indexes: &'a Indexes<'a>,
     taken: BTreeSet<Day>,
     found: Found,
@@ -357,7 +357,7 @@ struct Taking<'a, 'j> {
 
 impl Taking<'_, '_> {
     /// The segments of these days, without those that were taken before.
-    fn take(&mut self, days: &mut Days, wanted: &BTreeSet<Day>) -> Vec<Stock> {
+    fn take(&mut self, days: &mut Days, wanted: &BTreeSet<Day>) -> Vec<SpoolSegment> {
         let new: BTreeSet<Day> = wanted.difference(&self.taken).copied().collect();
         let job = self.job;
         let found = stock::take(

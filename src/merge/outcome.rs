@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{stock::Unusable, sweep::Swept};
-use crate::{alarm::Kind, period::Hour, segment::name::ServerId, vault::manifest::Manifest};
+use crate::{alarm::AlarmKind, period::Hour, segment::name::ServerId, vault::manifest::Manifest};
 
 /// What came of an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,7 +89,7 @@ impl Outcome {
     /// An hour is not as it should be.
     pub(super) fn fail(&mut self, hour: Hour, why: &str, held_back: bool) {
         alarm!(
-            Kind::HourNotMerged,
+            AlarmKind::HourNotMerged,
             "",
             "hour {hour} is held back: {why}\n  hint: its inputs are kept; other hours go on"
         );

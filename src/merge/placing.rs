@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::Stock;
+use super::plan::SpoolSegment;
 use crate::{
     cover::clock::{self, Lag, Signs},
     period::{Day, Minute, UtcMs, Zone},
@@ -34,7 +34,7 @@ pub struct Told {
 }
 
 impl Told {
-    fn of(segment: &Stock) -> Self {
+    fn of(segment: &SpoolSegment) -> Self {
         Self {
             leg: segment.name.leg(),
             number: segment.number,
@@ -66,7 +66,7 @@ impl Told {
 }
 
 /// What segments tell, by UTC day and run. They are ascending by name.
-pub fn told<'a>(stock: impl IntoIterator<Item = &'a Stock>) -> BTreeMap<Day, Vec<Told>> {
+pub fn told<'a>(stock: impl IntoIterator<Item = &'a SpoolSegment>) -> BTreeMap<Day, Vec<Told>> {
     type OfRuns = BTreeMap<(Leg, u64, RunId), Told>;
     let mut days: BTreeMap<Day, OfRuns> = BTreeMap::new();
     for segment in stock {
@@ -129,7 +129,7 @@ impl Clocks {
 }
 
 /// Finds the minute of each segment on the posts' clock, and what follows from it. Once for each.
-pub fn place(stock: &mut [Stock], clocks: &Clocks, zone: &Zone) {
+pub fn place(stock: &mut [SpoolSegment], clocks: &Clocks, zone: &Zone) {
     for segment in stock {
         let (run_lag_ms, run_off_ms) = clocks.of_run(&segment.name.leg(), segment.name.run);
         let own = Signs {
@@ -142,7 +142,7 @@ pub fn place(stock: &mut [Stock], clocks: &Clocks, zone: &Zone) {
     }
 }
 
-impl Stock {
+impl SpoolSegment {
     /// Its stamps lie `lag_ms` after the posts' clock; how far its server's clock was off may be known better.
     fn place(&mut self, lag_ms: i64, off_ms: Option<i64>, zone: &Zone) {
         const MINUTE_MS: i64 = 60_000;

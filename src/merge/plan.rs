@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cover::{clock::Lag, heard::Heard},
+    cover::{clock::Lag, listened::Listened},
     period::{Hour, Interval, Minute, UtcMs, Zone},
     segment::name::{Leg, SegmentName, ServerId},
     vault::manifest::{EventsInput, Inputs, SegmentInput},
@@ -31,7 +31,7 @@ const NEXT_MS: i64 = 15 * 60_000;
     reason = "they are facts, each by itself"
 )]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stock {
+pub struct SpoolSegment {
     /// Its name.
     pub name: SegmentName,
     /// Its minute on the posts' clock: that of its name may be by a clock that is wrong.
@@ -75,7 +75,7 @@ pub struct Stock {
     /// What the platform no longer had when a connection in its events file asked for it again, by the platform's clock.
     pub out_of_window: Vec<Interval>,
     /// Between which of the platform's times it has all of each connection.
-    pub heard: Vec<Heard>,
+    pub listened: Vec<Listened>,
     /// When it was there: when the delivery acknowledged it, else the end of its minute.
     pub arrived: UtcMs,
 }
@@ -101,18 +101,18 @@ pub struct Known {
     /// How far its stamps lie after its posts.
     pub lag: Option<Lag>,
     /// Between which of the platform's times it has all of each connection.
-    pub heard: Vec<Heard>,
+    pub listened: Vec<Listened>,
 }
 
 impl Candidate {
     /// What is known of its segments and of those whose events files belong to it.
-    pub fn known(&self, stock: &[Stock]) -> BTreeMap<SegmentName, Known> {
+    pub fn known(&self, stock: &[SpoolSegment]) -> BTreeMap<SegmentName, Known> {
         let numbers = self.segments.iter().chain(&self.events);
-        let known = |of: &Stock| Known {
+        let known = |of: &SpoolSegment| Known {
             minute: of.minute,
             number: of.number,
             lag: of.lag,
-            heard: of.heard.clone(),
+            listened: of.listened.clone(),
         };
         numbers
             .filter_map(|number| stock.get(*number))
@@ -172,7 +172,7 @@ pub struct When<'a> {
     pub primary: Option<&'a ServerId>,
 }
 
-impl Stock {
+impl SpoolSegment {
     /// The times that it tells of besides its own: what was no longer to be had, and what came again, as far as the segments
     /// before and after it may go on from there.
     pub(super) fn tells_of(&self) -> Vec<Interval> {
@@ -182,10 +182,13 @@ impl Stock {
 
     fn came_again(&self) -> impl Iterator<Item = Interval> {
         let own = self.minute.begin().plus_ms(-60_000);
-        let again = self.heard.iter().filter(move |heard| heard.first < own);
-        again.map(|heard| Interval {
-            begin: heard.first.plus_ms(-NEXT_MS),
-            end: heard.last.plus_ms(NEXT_MS),
+        let again = self
+            .listened
+            .iter()
+            .filter(move |listened| listened.first < own);
+        again.map(|listened| Interval {
+            begin: listened.first.plus_ms(-NEXT_MS),
+            end: listened.last.plus_ms(NEXT_MS),
         })
     }
 }
@@ -196,7 +199,7 @@ const SEALED_LATELY_MS: i64 = 15 * 60_000;
 /// Now on the posts' clock. What a server has recorded is not to come. The primary's clock was as far off as its latest
 /// segment tells; if that is no longer of now, the clock may have been set since, and the earlier of the two holds: an
 /// hour that is merged late is told truly, one that is merged before its time is not.
-pub fn now(stock: &[Stock], primary: Option<&ServerId>, now: UtcMs) -> UtcMs {
+pub fn now(stock: &[SpoolSegment], primary: Option<&ServerId>, now: UtcMs) -> UtcMs {
     let signed = stock.iter().filter(|of| of.offset_ms.is_some());
     let recorded = signed.map(|of| of.minute.end()).max();
     let own = stock.iter().filter(|of| Some(&of.name.server) == primary);
@@ -212,7 +215,7 @@ pub fn now(stock: &[Stock], primary: Option<&ServerId>, now: UtcMs) -> UtcMs {
 }
 
 /// When the span begins: with the first `started`, and with the first connection or line; or as the vault knows it.
-pub fn span(stock: &[Stock], zone: &Zone, known: Span) -> Span {
+pub fn span(stock: &[SpoolSegment], zone: &Zone, known: Span) -> Span {
     let started = stock.iter().filter_map(|segment| segment.started).min();
     let started = started.map(|at| zone.hour_of(at));
     let began = stock.iter().filter_map(|segment| segment.began).min();
@@ -224,7 +227,11 @@ pub fn span(stock: &[Stock], zone: &Zone, known: Span) -> Span {
 
 /// All hours that may be due, ascending: those of the span that are not committed, and those that
 /// something of the stock belongs to. `stock` is ascending by name.
-pub fn candidates(stock: &[Stock], committed: &BTreeSet<Hour>, when: &When<'_>) -> Vec<Candidate> {
+pub fn candidates(
+    stock: &[SpoolSegment],
+    committed: &BTreeSet<Hour>,
+    when: &When<'_>,
+) -> Vec<Candidate> {
     let mut hours: BTreeMap<Hour, Vec<usize>> = BTreeMap::new();
     if let Some(first) = when.span.first_hour {
         let last = when.zone.hour_of(when.now);
@@ -264,18 +271,21 @@ pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
 
 /// The times in which a server got nothing for longer than the minute after which an hour's own segments end, each with the number
 /// of the segment that has what came next: only that tells whether something was missed.
-fn pauses(stock: &[Stock], minutes: &BTreeMap<Minute, Vec<usize>>) -> Vec<(usize, Interval)> {
+fn pauses(
+    stock: &[SpoolSegment],
+    minutes: &BTreeMap<Minute, Vec<usize>>,
+) -> Vec<(usize, Interval)> {
     let mut pauses = Vec::new();
     let mut reached: Option<UtcMs> = None;
     for number in minutes.values().flatten() {
-        for heard in stock.get(*number).into_iter().flat_map(|of| &of.heard) {
+        for listened in stock.get(*number).into_iter().flat_map(|of| &of.listened) {
             if let Some(begin) = reached
-                && 60_000 < heard.first.0.saturating_sub(begin.0)
+                && 60_000 < listened.first.0.saturating_sub(begin.0)
             {
-                let end = heard.first;
+                let end = listened.first;
                 pauses.push((*number, Interval { begin, end }));
             }
-            reached = reached.max(Some(heard.last));
+            reached = reached.max(Some(listened.last));
         }
     }
     pauses
@@ -288,21 +298,24 @@ fn pauses(stock: &[Stock], minutes: &BTreeMap<Minute, Vec<usize>>) -> Vec<(usize
 /// that what explains a hole is an input of every hour in it; those of later backfills that
 /// reach into it; and those that tell of what came of it again, or was no longer to be had, however much later.
 struct EventsFiles<'a> {
-    stock: &'a [Stock],
+    stock: &'a [SpoolSegment],
     /// The numbers of the last, and of which times they tell.
     telling: Vec<(usize, Vec<Interval>)>,
     servers: BTreeMap<Leg, BTreeMap<Minute, Vec<usize>>>,
 }
 
 impl<'a> EventsFiles<'a> {
-    fn of(stock: &'a [Stock]) -> Self {
+    fn of(stock: &'a [SpoolSegment]) -> Self {
         let mut servers: BTreeMap<Leg, BTreeMap<Minute, Vec<usize>>> = BTreeMap::new();
         for (number, segment) in stock.iter().enumerate() {
             let minutes = servers.entry(segment.name.leg()).or_default();
             minutes.entry(segment.minute).or_default().push(number);
         }
-        let mut telling: BTreeMap<usize, Vec<Interval>> =
-            stock.iter().map(Stock::tells_of).enumerate().collect();
+        let mut telling: BTreeMap<usize, Vec<Interval>> = stock
+            .iter()
+            .map(SpoolSegment::tells_of)
+            .enumerate()
+            .collect();
         for minutes in servers.values() {
             for (number, pause) in pauses(stock, minutes) {
                 telling.entry(number).or_default().push(pause);
@@ -313,9 +326,9 @@ impl<'a> EventsFiles<'a> {
                 if let [before, number] = two
                     && let Some(of) = stock.get(*number)
                     && of
-                        .heard
+                        .listened
                         .first()
-                        .is_some_and(|heard| heard.connection.is_none())
+                        .is_some_and(|listened| listened.connection.is_none())
                 {
                     telling.entry(*before).or_default().extend(of.came_again());
                 }
@@ -463,7 +476,7 @@ impl<'a> EventsFiles<'a> {
 }
 
 /// What the hour's manifest will name as its inputs.
-pub fn inputs(candidate: &Candidate, stock: &[Stock]) -> Inputs {
+pub fn inputs(candidate: &Candidate, stock: &[SpoolSegment]) -> Inputs {
     let segments = candidate.segments.iter().filter_map(|n| stock.get(*n));
     let events = candidate.events.iter().filter_map(|n| stock.get(*n));
     Inputs {
@@ -487,7 +500,7 @@ pub fn inputs(candidate: &Candidate, stock: &[Stock]) -> Inputs {
 
 /// The inputs of a former revision as they are now: a segment that lines were taken out of on request
 /// has another hash and fewer lines.
-pub fn as_redacted(former: &Inputs, hour: Hour, stock: &[Stock]) -> Inputs {
+pub fn as_redacted(former: &Inputs, hour: Hour, stock: &[SpoolSegment]) -> Inputs {
     let mut now = former.clone();
     for input in &mut now.segments {
         if let Some(segment) = of_name(&input.name, stock)
@@ -501,7 +514,7 @@ pub fn as_redacted(former: &Inputs, hour: Hour, stock: &[Stock]) -> Inputs {
     now
 }
 
-fn of_name<'a>(name: &SegmentName, stock: &'a [Stock]) -> Option<&'a Stock> {
+fn of_name<'a>(name: &SegmentName, stock: &'a [SpoolSegment]) -> Option<&'a SpoolSegment> {
     let place = stock.binary_search_by(|segment| segment.name.cmp(name));
     place.ok().and_then(|place| stock.get(place))
 }
@@ -531,7 +544,7 @@ fn files(inputs: &Inputs) -> BTreeSet<File<'_>> {
 
 /// The inputs of a revision that are not there any more. A segment that lines were taken out of on
 /// request is there, with another hash.
-pub fn gone(inputs: &Inputs, stock: &[Stock]) -> Vec<String> {
+pub fn gone(inputs: &Inputs, stock: &[SpoolSegment]) -> Vec<String> {
     let is_here = |(name, is_events, sha256): &File<'_>| {
         of_name(name, stock).is_some_and(|segment| match is_events {
             true => segment.events_sha256 == *sha256,
@@ -552,7 +565,7 @@ pub fn gone(inputs: &Inputs, stock: &[Stock]) -> Vec<String> {
 /// person wants it now.
 pub fn decide(
     candidate: &Candidate,
-    stock: &[Stock],
+    stock: &[SpoolSegment],
     former: Option<&Inputs>,
     asked: bool,
     when: &When<'_>,
@@ -658,13 +671,13 @@ mod tests {
     }
 
     /// A segment of a minute, with lines in hours, which arrived then.
-    fn segment(server: &str, minute: &str, lines: &[(&str, u64)], arrived: &str) -> Stock {
+    fn segment(server: &str, minute: &str, lines: &[(&str, u64)], arrived: &str) -> SpoolSegment {
         let name = format!(
             "{server}_sample_20261123T{}Z_3fa9c01b_000",
             minute.replace(':', "")
         );
         let parsed: SegmentName = name.parse().unwrap();
-        Stock {
+        SpoolSegment {
             minute: parsed.minute,
             is_slow: false,
             name: parsed,
@@ -686,7 +699,7 @@ mod tests {
             stopped: false,
             backfill: 0,
             out_of_window: Vec::new(),
-            heard: Vec::new(),
+            listened: Vec::new(),
             arrived: ms(arrived),
         }
     }
@@ -716,8 +729,8 @@ mod tests {
 
     /// What is decided at a time: the first letter of each decision that is not `Nothing`.
     fn decided(
-        stock: &[Stock],
-        committed: &[(&str, &[Stock])],
+        stock: &[SpoolSegment],
+        committed: &[(&str, &[SpoolSegment])],
         asked: Option<&str>,
         now: &str,
     ) -> Vec<String> {
@@ -729,7 +742,7 @@ mod tests {
             now: ms(now),
             primary: None,
         };
-        let of = |stock: &[Stock], hour| {
+        let of = |stock: &[SpoolSegment], hour| {
             let found = candidates(stock, &BTreeSet::new(), &when);
             let candidate = found.into_iter().find(|candidate| candidate.hour == hour);
             candidate
@@ -791,7 +804,7 @@ mod tests {
         ];
         let mut now = before.to_vec();
         now.push(segment("2", "13:52", &[("23_13", 9)], "15:00"));
-        let at = |stock: &[Stock], asked, now| {
+        let at = |stock: &[SpoolSegment], asked, now| {
             decided(stock, &[("23_13", &before), ("23_14", &before)], asked, now)
         };
         assert_eq!(at(&before, None, "14:30"), [""; 0]);
@@ -813,7 +826,11 @@ mod tests {
     }
 
     /// The minutes of the events files that belong to hours.
-    fn minutes_of(stock: &[Stock], primary: Option<&str>, hours: &[&str]) -> Vec<Vec<String>> {
+    fn minutes_of(
+        stock: &[SpoolSegment],
+        primary: Option<&str>,
+        hours: &[&str],
+    ) -> Vec<Vec<String>> {
         let zone = Zone::named("UTC").unwrap();
         let primary: Option<ServerId> = primary.map(|id| id.parse().unwrap());
         let when = When {
@@ -837,7 +854,7 @@ mod tests {
 
     #[test]
     fn a_backfill_belongs_to_the_hours_that_it_reaches_into() {
-        let asked = |minute, backfill| Stock {
+        let asked = |minute, backfill| SpoolSegment {
             backfill,
             ..segment("1", minute, &[], minute)
         };
@@ -867,7 +884,7 @@ mod tests {
                     minute if minute == next => ms(next).plus_ms(5_000),
                     _ => return of,
                 };
-                of.heard = vec![Heard {
+                of.listened = vec![Listened {
                     connection: None,
                     first,
                     last: first.plus_ms(20_000),
@@ -887,7 +904,7 @@ mod tests {
     fn who_asked_belongs_to_the_hours_of_what_came() {
         let of_hour = |connection: Option<u64>| {
             let mut stock = ["13:50", "15:20", "15:21"].map(|at| segment("1", at, &[], at));
-            stock[2].heard = vec![Heard {
+            stock[2].listened = vec![Listened {
                 connection,
                 first: ms("14:05"),
                 last: ms("15:10"),
@@ -909,7 +926,7 @@ mod tests {
             at("15:07"),
             at("16:20"),
         ];
-        let of = |stock: &[Stock]| minutes_of(stock, None, &["23_14"]).remove(0);
+        let of = |stock: &[SpoolSegment]| minutes_of(stock, None, &["23_14"]).remove(0);
         assert_eq!(of(&stock), ["13:50", "14:59", "15:00"]);
         stock[2].ends_early = true;
         assert_eq!(of(&stock), ["13:50", "14:59", "15:00", "15:07"]);
@@ -929,7 +946,7 @@ mod tests {
             segment("1", "14:05", &[], "14:06"),
         ];
         let nothing = [""; 0];
-        let of = |stock: &[Stock], primary| minutes_of(stock, primary, &hours);
+        let of = |stock: &[SpoolSegment], primary| minutes_of(stock, primary, &hours);
         assert_eq!(of(&stock, Some("1"))[1], nothing);
         stock[1].stopped = true;
         let found = of(&stock, Some("1"));
@@ -995,7 +1012,7 @@ mod tests {
         let merged = inputs(&candidate, &before);
         assert_eq!(gone(&merged, &before), [""; 0]);
         let name = before[0].name.to_string();
-        let with = |change: &dyn Fn(&mut Stock)| {
+        let with = |change: &dyn Fn(&mut SpoolSegment)| {
             let mut here = before.clone();
             change(&mut here[0]);
             gone(&merged, &here)
@@ -1008,7 +1025,7 @@ mod tests {
             with(&|of| of.events_sha256 = "x".to_owned()),
             [format!("{name}.events.jsonl")]
         );
-        let redacted = |of: &mut Stock| {
+        let redacted = |of: &mut SpoolSegment| {
             of.formerly
                 .push(std::mem::replace(&mut of.sha256, "x".to_owned()));
         };

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    job::{Job, RunError, Step},
+    job::{MergeJob, RunError, Step},
     outcome::Planned,
     plan::{self, Decision},
     retention::Needs,
@@ -24,7 +24,7 @@ pub struct Plan {
     pub delete: u64,
 }
 
-impl Job<'_> {
+impl MergeJob<'_> {
     /// What a merge would do, without doing anything.
     pub fn plan(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Plan, RunError> {
         let zone = self.settings.timezone.name();

@@ -38,7 +38,7 @@ use crate::{
     vault::{
         commit::Commits,
         csv,
-        layout::{self, Kind},
+        layout::{self, FileKind},
         redactions::{Redactions, RedactionsError},
         xz,
     },
@@ -272,7 +272,7 @@ impl Scrubber<'_> {
     ) -> Result<(), RedactError> {
         // the file of authors is small, and most hours have none of them
         let mut is_here = false;
-        self.each_row(hour, Kind::Users, |row| {
+        self.each_row(hour, FileKind::Users, |row| {
             let author = self.source.author_of_row(row);
             is_here |= author.is_some_and(|author| authors.contains(&author));
         })?;
@@ -285,7 +285,7 @@ impl Scrubber<'_> {
             }
         };
         if self.source.has_rows_of_all() {
-            self.each_row(hour, Kind::table_of(self.source), |row| {
+            self.each_row(hour, FileKind::table_of(self.source), |row| {
                 if let Some((listed, author)) = self.source.row(row) {
                     take(listed.key, author);
                 }
@@ -300,14 +300,14 @@ impl Scrubber<'_> {
 
     /// Gives every record of an hour's list of ids, and of that of deletions.
     fn each_listed(&self, hour: Hour, each: &mut dyn FnMut(Listed)) -> Result<(), RedactError> {
-        for kind in [Kind::Ids, Kind::Deletions] {
+        for kind in [FileKind::Ids, FileKind::Deletions] {
             let path = layout::data_path(self.vault, hour, kind);
             if self.disk.len(&path).map_err(at(&path))?.is_none() {
                 continue;
             }
             let mut lines = xz::Lines::new(|line: &[u8]| {
                 let text = str::from_utf8(line).unwrap_or_default();
-                let listed = if kind == Kind::Ids {
+                let listed = if kind == FileKind::Ids {
                     self.source.listed(text)
                 } else {
                     self.source.deleted(text)
@@ -325,7 +325,7 @@ impl Scrubber<'_> {
     fn each_row(
         &self,
         hour: Hour,
-        kind: Kind,
+        kind: FileKind,
         mut each: impl FnMut(&[String]),
     ) -> Result<(), RedactError> {
         let path = layout::data_path(self.vault, hour, kind);

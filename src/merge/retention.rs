@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::plan::{self, Candidate, Stock};
+use super::plan::{self, Candidate, SpoolSegment};
 use crate::{
     period::{Hour, UtcMs, Zone},
     vault::manifest::{EventsInput, Inputs, SegmentInput},
@@ -36,7 +36,7 @@ struct Need {
 /// What the hours need of each segment of a stock.
 #[derive(Debug)]
 pub struct Needs<'a> {
-    stock: &'a [Stock],
+    stock: &'a [SpoolSegment],
     zone: &'a Zone,
     of_each: Vec<Need>,
     /// Of which of them all hours are added.
@@ -54,7 +54,11 @@ pub struct Allowed {
 
 impl<'a> Needs<'a> {
     /// Before any hour is added. Of those that are not open not all hours will be: nothing is said about them.
-    pub fn new(stock: &'a [Stock], zone: &'a Zone, is_open: impl Fn(&Stock) -> bool) -> Self {
+    pub fn new(
+        stock: &'a [SpoolSegment],
+        zone: &'a Zone,
+        is_open: impl Fn(&SpoolSegment) -> bool,
+    ) -> Self {
         Self {
             stock,
             zone,
@@ -64,7 +68,7 @@ impl<'a> Needs<'a> {
     }
 
     /// Of which of them all hours are added.
-    fn open(&self) -> impl Iterator<Item = (usize, &Need, &Stock)> {
+    fn open(&self) -> impl Iterator<Item = (usize, &Need, &SpoolSegment)> {
         let each = self.of_each.iter().zip(self.stock).zip(&self.is_open);
         let open = each.enumerate().filter(|(_, (_, is_open))| **is_open);
         open.map(|(number, ((need, segment), _))| (number, need, segment))
@@ -189,10 +193,10 @@ mod tests {
         format!("2026-11-{text}:00Z").parse().unwrap()
     }
 
-    fn segment(minute: &str, hours: &[&str]) -> Stock {
+    fn segment(minute: &str, hours: &[&str]) -> SpoolSegment {
         let name = format!("1_sample_20261123T{minute}Z_3fa9c01b_000");
         let parsed: SegmentName = name.parse().unwrap();
-        Stock {
+        SpoolSegment {
             minute: parsed.minute,
             is_slow: false,
             name: parsed,
@@ -214,7 +218,7 @@ mod tests {
             stopped: false,
             backfill: 0,
             out_of_window: Vec::new(),
-            heard: Vec::new(),
+            listened: Vec::new(),
             arrived: at("23T13:00"),
         }
     }

@@ -10,10 +10,10 @@ use std::{
 use super::{
     hour::{due::Due, make, uncommitted::HourError, workshop::Workshop},
     index::Indexes,
-    job::{Job, RunError, Step, at},
+    job::{MergeJob, RunError, Step, at},
     look::Look,
     outcome::{Committed, Failed, Outcome},
-    plan::{self, Candidate, Decision, Stock},
+    plan::{self, Candidate, Decision, SpoolSegment},
     retention::Needs,
 };
 use crate::{
@@ -47,7 +47,7 @@ impl Handled {
     }
 }
 
-impl Job<'_> {
+impl MergeJob<'_> {
     /// What is to be done about an hour, and the manifest of its latest revision.
     pub(super) fn decide(
         &self,
@@ -149,7 +149,7 @@ impl Job<'_> {
             outcome.committed.extend(handled.committed);
         }
         deleted.are_done(&done)?;
-        // whoever asks for hours waits for them; and of the others nothing was heard
+        // whoever asks for hours waits for them; and of the others nothing was listened
         if self.asked.is_empty() {
             let finished = outcome.swept.deleted;
             let (sweep, closed) = (self.sweep(indexes), &look.spool.closed);
@@ -161,7 +161,7 @@ impl Job<'_> {
     }
 
     fn needs<'a>(&'a self, look: &'a Look) -> Needs<'a> {
-        let is_open = |segment: &Stock| look.spool.is_open(segment);
+        let is_open = |segment: &SpoolSegment| look.spool.is_open(segment);
         Needs::new(&look.stock, &self.settings.timezone, is_open)
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cover::{
         clock::{self, Lag},
-        heard::{Heard, Listener},
+        listened::{Listened, Listener},
     },
     period::{Minute, UtcMs},
     segment::{
@@ -93,7 +93,7 @@ pub(super) struct Read {
     /// How far its stamps lie after its posts.
     pub(super) lag: Option<Lag>,
     /// Between which of the platform's times it has all of each connection.
-    pub(super) heard: Vec<Heard>,
+    pub(super) listened: Vec<Listened>,
 }
 
 /// Reads a segment through, with the connections of its events file.
@@ -136,7 +136,7 @@ pub(super) fn read_segment(
                 runs: runs.runs,
                 named: runs.named,
                 lag: clock::lag(runs.lags_ms),
-                heard: runs.listener.finish(),
+                listened: runs.listener.finish(),
             });
         }
         buffer.copy_within(whole..len, 0);

@@ -10,12 +10,12 @@ use std::{
 use super::{
     closed::ClosedDays,
     index::{Index, IndexError, Indexes},
-    plan::Stock,
+    plan::SpoolSegment,
     runs::{RunKey, ToRedact},
     workers,
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     period::{Day, UtcMs, Zone},
     segment::{
         acks::{self, Ack},
@@ -99,7 +99,7 @@ impl Walk {
 #[derive(Debug, Default)]
 pub struct Found {
     /// What can be used, ascending by name; not yet put on the posts' clock.
-    pub stock: Vec<Stock>,
+    pub stock: Vec<SpoolSegment>,
     /// What cannot.
     pub unusable: Vec<Unusable>,
     /// What holds posts that are to stay out, which are to be taken out first.
@@ -184,7 +184,7 @@ fn acknowledged(
 }
 
 /// What the plan needs of an index, before it is known where it lies on the posts' clock.
-fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs>) -> Stock {
+fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs>) -> SpoolSegment {
     let (mut hours, mut rejected) = (BTreeMap::new(), 0);
     for run in &index.runs {
         match run.key {
@@ -194,7 +194,7 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
             RunKey::Rejected => rejected += run.lines,
         }
     }
-    Stock {
+    SpoolSegment {
         name: name.clone(),
         minute: name.minute,
         is_slow: false,
@@ -216,7 +216,7 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
         stopped: index.facts.stopped,
         backfill: index.facts.backfill,
         out_of_window: index.facts.out_of_window.clone(),
-        heard: index.heard.clone(),
+        listened: index.listened.clone(),
         arrived: arrived.unwrap_or_else(|| name.minute.end()),
     }
 }
@@ -228,7 +228,7 @@ fn give_up(indexes: &Indexes<'_>, name: &SegmentName, why: &IndexError) -> Unusa
         match aside::segment(indexes.disk, indexes.spool, name) {
             Ok(folder) => moved_to = Some(folder),
             Err(why) => alarm!(
-                Kind::Unreadable,
+                AlarmKind::Unreadable,
                 name.server,
                 "{name} cannot be set aside: {why}"
             ),
@@ -236,7 +236,7 @@ fn give_up(indexes: &Indexes<'_>, name: &SegmentName, why: &IndexError) -> Unusa
     }
     if let Some(folder) = &moved_to {
         alarm!(
-            Kind::FailsCheck,
+            AlarmKind::FailsCheck,
             name.server,
             "{name} is set aside and not merged: {why}\n  hint: it is kept in {}; compare it with the copy on server {}",
             folder.display(),
@@ -244,7 +244,7 @@ fn give_up(indexes: &Indexes<'_>, name: &SegmentName, why: &IndexError) -> Unusa
         );
     } else {
         alarm!(
-            Kind::Unreadable,
+            AlarmKind::Unreadable,
             name.server,
             "{name} is not merged: {why}\n  hint: the next merge tries again"
         );
@@ -260,7 +260,7 @@ fn unreadable_folder(indexes: &Indexes<'_>, server: &ServerId, why: &io::Error) 
     let folder = indexes.spool.join(server.as_str());
     let what = folder.display().to_string();
     alarm!(
-        Kind::Unreadable,
+        AlarmKind::Unreadable,
         server,
         "of server {server} nothing is merged that lies there: {}\n  hint: the next merge tries again",
         placed(&folder, why)

@@ -26,12 +26,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     closed::ClosedDays,
     index::Indexes,
-    plan::Stock,
+    plan::SpoolSegment,
     retention::{self, Allowed, Needs},
     workers,
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     period::{Hour, UtcMs},
     place::{
         segments::{self, Elsewhere},
@@ -228,7 +228,7 @@ impl Sweep<'_> {
     }
 
     /// What would be done, without doing it; hours that were never verified would be first.
-    pub fn look(&self, needs: &Needs<'_>, stock: &[Stock]) -> (u64, u64) {
+    pub fn look(&self, needs: &Needs<'_>, stock: &[SpoolSegment]) -> (u64, u64) {
         let known = self.known_whole();
         let since = |hour| {
             known
@@ -250,7 +250,7 @@ impl Sweep<'_> {
     pub fn run(
         &self,
         needs: &Needs<'_>,
-        stock: &[Stock],
+        stock: &[SpoolSegment],
         ledger: &Ledger,
         closed: &ClosedDays,
     ) -> Swept {
@@ -416,7 +416,7 @@ impl Sweep<'_> {
         &self,
         numbers: &[usize],
         needs: &Needs<'_>,
-        stock: &[Stock],
+        stock: &[SpoolSegment],
         ledger: &Ledger,
         swept: &mut Swept,
     ) -> Result<BTreeSet<SegmentName>, SweepError> {
@@ -555,7 +555,7 @@ fn pack(disk: &dyn Disk, plain: &Path, aside: &Path, sealed: &Digest) -> Result<
 impl Swept {
     fn problem(&mut self, what: &str, why: &SweepError) {
         alarm!(
-            Kind::RawDataKept,
+            AlarmKind::RawDataKept,
             "",
             "{what}: {why}\n  hint: nothing was deleted; `twinstream verify` says what is wrong"
         );

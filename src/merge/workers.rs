@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// How many results each thread may be ahead of the one that is taken next.
 const AHEAD_PER_THREAD: usize = 1;
 
-struct State<T> {
+struct WorkersState<T> {
     /// The next piece of work that nobody has begun.
     next: usize,
     /// The result that is to be taken next.
@@ -25,7 +25,7 @@ pub fn in_order<T: Send, E>(
     mut take: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
     let threads = threads.clamp(1, count.max(1));
-    let state = Mutex::new(State {
+    let state = Mutex::new(WorkersState {
         next: 0,
         wanted: 0,
         done: std::collections::BTreeMap::new(),
@@ -81,8 +81,8 @@ impl<F: Fn()> Drop for OnDrop<F> {
 
 /// The next piece of work, as soon as it is not too far ahead.
 fn begin_next<'a, T>(
-    mut guard: MutexGuard<'a, State<T>>,
-    wait: impl Fn(MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>>,
+    mut guard: MutexGuard<'a, WorkersState<T>>,
+    wait: impl Fn(MutexGuard<'a, WorkersState<T>>) -> MutexGuard<'a, WorkersState<T>>,
     count: usize,
     threads: usize,
 ) -> Option<usize> {

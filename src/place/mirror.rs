@@ -1,4 +1,4 @@
-//! The mark of a spool in an object store, in a folder of this server's own: there the door looks at it as at any
+//! The mark of a spool in an object store, in a folder of this server's own: there it is looked at as at any
 //! other.
 
 use std::{
@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    door::{SPOOL_MARK, spool_mark},
     id::PlaceId,
+    open::{SPOOL_MARK, spool_mark},
     store::{self, Created, Key, NotAKey, Store, StoreError},
 };
 use crate::world::disk::{self, Disk};

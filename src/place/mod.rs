@@ -3,19 +3,19 @@
 //!
 //! ```text
 //! places.json (remembered) ─┐
-//! the folder's mark (found) ─┼─▶ decide ─▶ door ─▶ a `Place`, which nothing else can make
+//! the folder's mark (found) ─┼─▶ decide ─▶ open ─▶ a `Place`, which nothing else can make
 //! who asks ──────────────────┘
 //! ```
 //!
 //! What a place can do is the trait `Store`, whatever it is made of (page 38).
 //!
-//! The configuration gives `Unopened` folders only, so that no stage can pass by the door.
+//! The configuration gives `Unopened` folders only, so that no stage can pass by it.
 
 /// What is remembered, what is found, who asks → what to do.
 pub mod decide;
 
 /// The one way to a place.
-pub mod door;
+pub mod open;
 
 /// A folder as a place.
 pub mod folder;
@@ -26,7 +26,7 @@ pub mod id;
 /// Which places a data directory has worked with.
 pub mod memory;
 
-/// The mark of a spool in a store, where the door can look at it.
+/// The mark of a spool in a store, where it can be looked at.
 pub mod mirror;
 
 /// A prefix of an object store's bucket as a place.

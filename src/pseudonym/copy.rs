@@ -16,7 +16,7 @@ use super::{
 use crate::{
     period::{Day, Hour},
     vault::{
-        layout::{self, Kind},
+        layout::{self, FileKind},
         manifest::{Manifest, ManifestError},
         posts::read::{self, Wanted},
         public::{DayFile, Public},
@@ -47,7 +47,7 @@ impl Platform {
 }
 
 /// What is copied.
-pub struct Job<'a> {
+pub struct CopyJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
     /// Whose posts.
@@ -118,7 +118,7 @@ pub fn hours(disk: &dyn Disk, vault: &Path, days: &[Day]) -> Result<Vec<Hour>, N
     Ok(hours)
 }
 
-impl Job<'_> {
+impl CopyJob<'_> {
     /// How much there is to copy.
     pub fn preview(&self, hours: &[Hour]) -> Result<Copied, NoCopy> {
         let posts = hours.iter().map(|hour| {
@@ -161,7 +161,7 @@ impl Job<'_> {
             Ok(manifest) => manifest,
             Err(source) => return Err(NoCopy::Manifest { path, source }),
         };
-        let name = Kind::Posts.name(hour);
+        let name = FileKind::Posts.name(hour);
         let posts = manifest.outputs.iter().find(|output| output.name == name);
         let sha256 = posts.ok_or(NoCopy::NoParquet(hour))?.sha256.clone();
         Ok((manifest, sha256))
@@ -170,7 +170,7 @@ impl Job<'_> {
     /// One hour: how many posts.
     fn hour(&self, hour: Hour) -> Result<u64, NoCopy> {
         let (_, sha256) = self.manifest(hour)?;
-        let from = layout::data_path(self.vault, hour, Kind::Posts);
+        let from = layout::data_path(self.vault, hour, FileKind::Posts);
         let form = self.of.form();
         let mut tables = Tables::without(self.held(hour)?);
         let read = read::read_through(self.disk, &from, Wanted::Only(form.read), |batch| {
@@ -205,12 +205,12 @@ impl Job<'_> {
     /// The lines of what is held back in an hour.
     fn held(&self, hour: Hour) -> Result<BTreeSet<String>, NoCopy> {
         let (manifest, _) = self.manifest(hour)?;
-        let name = Kind::Held.name(hour);
+        let name = FileKind::Held.name(hour);
         let mut held = BTreeSet::new();
         let Some(known) = manifest.outputs.iter().find(|output| output.name == name) else {
             return Ok(held);
         };
-        let from = layout::data_path(self.vault, hour, Kind::Held);
+        let from = layout::data_path(self.vault, hour, FileKind::Held);
         let mut lines = xz::Lines::new(|line: &[u8]| {
             held.insert(String::from_utf8_lossy(line).into_owned());
             Ok(())

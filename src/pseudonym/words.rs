@@ -106,21 +106,19 @@ pub(super) fn cleaned(text: &str, names: &Names) -> String {
         } else {
             address(rest, is_begin)
         };
+        let told = |shown: &'static str| move |len| (len, shown.to_owned());
+        let found = found
+            .or_else(|| is_begin.then(|| mail(rest)).flatten().map(told("[mail]")))
+            .or_else(|| mention(rest, false).map(told("[@]")))
+            .or_else(|| names.at(&text, at).map(told("[name]")))
+            .or_else(|| number(rest).map(told("[number]")));
         if let Some((len, shown)) = found {
             clean += &shown;
-            at += len;
-        } else if let Some(len) = is_begin.then(|| mail(rest)).flatten() {
-            clean += "[mail]";
-            at += len;
-        } else if let Some(len) = mention(rest, false) {
-            clean += "[@]";
-            at += len;
-        } else if let Some(len) = names.at(&text, at) {
-            clean += "[name]";
-            at += len;
-        } else if let Some(len) = number(rest) {
-            clean += "[number]";
-            at += len;
+            at += if names.are_domains {
+                through_dids(rest, len)
+            } else {
+                len
+            };
         } else {
             clean.push(c);
             at += 1;
@@ -220,6 +218,12 @@ fn did(text: &[char]) -> Option<usize> {
     let has_name = text.get(4 + method) == Some(&':');
     let of_name = |c: char| c.is_ascii_alphanumeric() || "._:%-".contains(c);
     (is_did && has_name).then(|| run(text, of_name))
+}
+
+/// What is taken goes on to the end of a name that begins in it: `@_did:plc:abc` is no mention of `_did` alone.
+fn through_dids(text: &[char], len: usize) -> usize {
+    let ends = (0..len).filter_map(|place| Some(place + did(text.get(place..)?)?));
+    ends.fold(len, usize::max)
 }
 
 /// An address of mail.

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     answer::Entry,
-    job::Job,
+    job::PublishJob,
     place::{GaveUp, Hand},
     plan::{self, Wanted},
 };
 use crate::{
     period::Hour,
     vault::{
-        layout::{self, Kind},
+        layout::{self, FileKind},
         manifest::Manifest,
         public::Public,
         published::{self, Published},
@@ -29,7 +29,7 @@ pub(super) fn hour_of_ids(what: Public) -> Option<Hour> {
 /// The diary's lines for a file that is public and that it does not know. An ids file with several
 /// versions became public bit by bit: each version whose hash a manifest names has its own line.
 pub(super) fn adopt(
-    job: &Job<'_>,
+    job: &PublishJob<'_>,
     hand: &mut Hand<'_>,
     diary: &Published,
     wanted: &Wanted,
@@ -79,7 +79,7 @@ pub(super) fn adopt(
 }
 
 /// The hash of the ids file and the number of posts of each revision that the vault still describes.
-fn revisions(job: &Job<'_>, hour: Hour, last: u64) -> BTreeMap<u64, (String, u64)> {
+fn revisions(job: &PublishJob<'_>, hour: Hour, last: u64) -> BTreeMap<u64, (String, u64)> {
     let mut found = BTreeMap::new();
     for revision in 1..=last {
         let path = if revision == last {
@@ -89,7 +89,7 @@ fn revisions(job: &Job<'_>, hour: Hour, last: u64) -> BTreeMap<u64, (String, u64
         };
         match Manifest::read(job.disk, &path) {
             Ok(manifest) => {
-                let name = Kind::Ids.name(hour);
+                let name = FileKind::Ids.name(hour);
                 let mut outputs = manifest.outputs.into_iter();
                 if let Some(ids) = outputs.find(|output| output.name == name) {
                     let posts = manifest.counts.total.posts;

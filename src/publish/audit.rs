@@ -9,7 +9,7 @@ use super::{
     answer::Entry,
     folders::Folders,
     fork,
-    job::Job,
+    job::PublishJob,
     look::{self, Scope},
     osf::Osf,
     outcome::RunError,
@@ -45,7 +45,7 @@ impl Audited {
     }
 }
 
-impl Job<'_> {
+impl PublishJob<'_> {
     /// Walks the remote tree and compares. With `dry_run` the diary stays as it is. `tell` hears of
     /// each folder.
     pub fn audit(&self, dry_run: bool, mut tell: impl FnMut(&str)) -> Result<Audited, RunError> {

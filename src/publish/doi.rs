@@ -6,7 +6,7 @@
 use super::{
     address::Site,
     answer::{Project, Trouble},
-    job::Job,
+    job::PublishJob,
     osf::Osf,
     outcome::{NoDoi, RunError},
     patience::Patience,
@@ -30,7 +30,7 @@ pub enum Given {
     Would,
 }
 
-impl Job<'_> {
+impl PublishJob<'_> {
     /// Has OSF mint a DOI for the project, if it has none, and keeps it; `is_asking`: only says what would be
     /// done.
     pub fn doi(&self, is_asking: bool) -> Result<Given, RunError> {

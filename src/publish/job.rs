@@ -8,14 +8,14 @@ use crate::{
         proxy::Proxies,
         settings::{Publish, Secret},
     },
-    place::door::Vault,
+    place::open::Vault,
     source::Stream,
     vault::published::{self, LastRun, Published},
     world::{clock::Clock, disk::Disk},
 };
 
 /// What a run is told.
-pub struct Job<'a> {
+pub struct PublishJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
     /// The diary, the folders and the last run's result lie here.
@@ -40,7 +40,7 @@ pub struct Job<'a> {
     pub merging: &'a dyn Fn() -> bool,
 }
 
-impl Job<'_> {
+impl PublishJob<'_> {
     /// Whether anything may be asked now: there is room, and the service has not asked for time.
     pub fn may_begin(&self) -> Result<(), RunError> {
         let free = self.disk.free(self.data_dir);

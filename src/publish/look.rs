@@ -11,7 +11,7 @@ use crate::{
     cite::make::{self, MakeError},
     period::Hour,
     vault::{
-        layout::{self, Kind},
+        layout::{self, FileKind},
         ledger::{self, LedgerError},
         manifest::{self, MANIFEST_BYTES_MAX, Manifest},
         public::{DayFile, Public, RootFile},
@@ -195,7 +195,7 @@ fn wanted_of(
         return Err("its manifest is not the one in the ledger".to_owned());
     }
     let manifest = Manifest::from_json(&bytes).map_err(|why| why.to_string())?;
-    let name = Kind::Ids.name(hour);
+    let name = FileKind::Ids.name(hour);
     let ids = manifest.outputs.iter().find(|output| output.name == name);
     let ids = ids.ok_or("its manifest names no ids file")?;
     let revision = manifest.history.revision;

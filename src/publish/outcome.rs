@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{address::BadAddress, answer::Trouble, fork::Fork, look::LookError};
 use crate::{
-    alarm::Kind, doi::Doi, period::UtcMs, vault::doi::Unreadable, world::agent::NoCertificates,
+    alarm::AlarmKind, doi::Doi, period::UtcMs, vault::doi::Unreadable, world::agent::NoCertificates,
 };
 
 /// What came of it.
@@ -51,7 +51,7 @@ pub struct Failed {
     /// Its path there.
     pub path: String,
     /// The word for what kind of trouble it is.
-    pub alarm: Kind,
+    pub alarm: AlarmKind,
     /// What happened.
     pub why: String,
 }
@@ -60,7 +60,7 @@ pub struct Failed {
 #[derive(Debug, Serialize)]
 pub struct Stopped {
     /// The word for what kind of trouble it is.
-    pub alarm: Kind,
+    pub alarm: AlarmKind,
     /// What happened.
     pub why: String,
     /// When it may be tried again, if the service said so.
@@ -144,11 +144,11 @@ pub enum NoDoi {
 }
 
 /// Which alarm a trouble is.
-pub fn alarm(trouble: &Trouble) -> Kind {
+pub fn alarm(trouble: &Trouble) -> AlarmKind {
     match trouble {
-        Trouble::Unauthorized(_) => Kind::OsfToken,
-        Trouble::Refused { status: 507, .. } => Kind::OsfQuota,
-        Trouble::Refused { .. } | Trouble::Address(_) => Kind::OsfRefused,
-        Trouble::Passing { .. } => Kind::OsfUnreachable,
+        Trouble::Unauthorized(_) => AlarmKind::OsfToken,
+        Trouble::Refused { status: 507, .. } => AlarmKind::OsfQuota,
+        Trouble::Refused { .. } | Trouble::Address(_) => AlarmKind::OsfRefused,
+        Trouble::Passing { .. } => AlarmKind::OsfUnreachable,
     }
 }

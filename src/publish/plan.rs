@@ -10,7 +10,7 @@ use super::answer::Entry;
 use crate::{
     period::{Hour, UtcMs},
     vault::{
-        layout::Kind,
+        layout::FileKind,
         public::{DayFile, Place, Public, RootFile},
     },
 };
@@ -184,7 +184,7 @@ pub fn compare(
 
 /// A name of a vault's or spool's file that may not be public.
 fn is_private(name: &str) -> bool {
-    let is_data = Kind::of_name(name).is_some_and(|(_, kind)| kind != Kind::Ids);
+    let is_data = FileKind::of_name(name).is_some_and(|(_, kind)| kind != FileKind::Ids);
     let is_raw = name.contains(".jsonl") && Public::of_name(name).is_none();
     is_data || is_raw || name.ends_with("_posts.parquet")
 }

@@ -8,7 +8,7 @@ use super::{
     answer::{Entry, Trouble, senseless},
     folders::{Folder, Folders},
     fork::{self, Fork},
-    job::Job,
+    job::PublishJob,
     look::{self, Scope},
     osf::Osf,
     outcome::{Failed, Outcome, RunError, Stopped, Uploaded, alarm},
@@ -19,7 +19,7 @@ use super::{
     truth::Truth,
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     period::Hour,
     vault::{
         ledger::LEDGER_BYTES_MAX,
@@ -31,7 +31,7 @@ use crate::{
 /// So many different files in a row that the service has no answer for, or no room: it is not them.
 const IN_A_ROW_MAX: u32 = 3;
 
-impl Job<'_> {
+impl PublishJob<'_> {
     /// What is public, and what should be.
     fn begin(&self) -> Result<(Published, look::Look), RunError> {
         self.may_begin()?;
@@ -92,10 +92,14 @@ impl Job<'_> {
             outcome.held += 1;
             return;
         }
-        alarm!(Kind::NotPublishable, "", "not published: {path}: {why}");
+        alarm!(
+            AlarmKind::NotPublishable,
+            "",
+            "not published: {path}: {why}"
+        );
         outcome.failed.push(Failed {
             path,
-            alarm: Kind::NotPublishable,
+            alarm: AlarmKind::NotPublishable,
             why,
         });
     }
@@ -169,7 +173,7 @@ fn list(
 
 /// A run at work.
 struct Work<'a> {
-    job: &'a Job<'a>,
+    job: &'a PublishJob<'a>,
     hand: Hand<'a>,
     folders: Folders<'a>,
     published: Published,
@@ -218,7 +222,7 @@ impl Work<'_> {
                 return;
             }
         };
-        let (alarm, why) = (Kind::LedgerForked, fork.to_string());
+        let (alarm, why) = (AlarmKind::LedgerForked, fork.to_string());
         alarm!(alarm, "", "nothing is published: {why}");
         self.outcome.failed.push(Failed {
             path: Public::Ledger.published_path(),
@@ -322,7 +326,7 @@ impl Work<'_> {
             let new = wanted.new_ids;
             let why =
                 format!("{path} has {new} new ids; {ids} went out in 30 days, the cap is {cap}");
-            alarm!(Kind::IdCap, "", "publishing stops: {why}");
+            alarm!(AlarmKind::IdCap, "", "publishing stops: {why}");
             self.outcome.capped = Some(why);
         }
         false
@@ -348,9 +352,9 @@ impl Work<'_> {
             trouble.to_string(),
         );
         alarm!(alarm, "", "not published: {path}: {why}");
-        let is_of_all = [Kind::OsfUnreachable, Kind::OsfQuota].contains(&alarm);
+        let is_of_all = [AlarmKind::OsfUnreachable, AlarmKind::OsfQuota].contains(&alarm);
         self.in_a_row = if is_of_all { self.in_a_row + 1 } else { 0 };
-        if until.is_some() || alarm == Kind::OsfToken || IN_A_ROW_MAX <= self.in_a_row {
+        if until.is_some() || alarm == AlarmKind::OsfToken || IN_A_ROW_MAX <= self.in_a_row {
             self.outcome.stopped = Some(Stopped {
                 alarm,
                 why: why.clone(),

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::{
     certificate, legs,
     statement::{Statement, Sum},
-    strip::{self, Axis, COLUMNS, Column, State},
+    strip::{self, Axis, COLUMNS, Column, SecondState},
 };
 use crate::{
     cover::{cause::Cause, gap::UNION},
@@ -56,7 +56,7 @@ const HATCH: usize = 12;
 
 /// How something is filled: a colour, and what is hatched over it.
 struct Look {
-    state: State,
+    state: SecondState,
     name: &'static str,
     colour: &'static str,
     ink: &'static str,
@@ -70,7 +70,7 @@ const fn gap(
     hatch: &'static str,
 ) -> Look {
     Look {
-        state: State::Gap(cause),
+        state: SecondState::Gap(cause),
         name,
         colour,
         ink,
@@ -91,28 +91,28 @@ const NONE: &str = "";
 /// Everything that a column can show, from light to dark where it can be.
 const LOOKS: [Look; 15] = [
     Look {
-        state: State::Absent,
+        state: SecondState::Absent,
         name: "not in the archive",
         colour: "#f1f1ef",
         ink: "#c9c9c4",
         hatch: RISING,
     },
     Look {
-        state: State::Quiet,
+        state: SecondState::Quiet,
         name: "covered, quiet",
         colour: "#e6f3ea",
         ink: "#8fb79b",
         hatch: DASHED,
     },
     Look {
-        state: State::Covered,
+        state: SecondState::Covered,
         name: "covered",
         colour: "#c3dfca",
         ink: DARK,
         hatch: NONE,
     },
     Look {
-        state: State::Untold,
+        state: SecondState::Untold,
         name: "without an account",
         colour: "#dcdcd8",
         ink: "#8d8d86",
@@ -194,7 +194,7 @@ pub fn svg(statement: &Statement) -> String {
                 rect x=(x) y=(y) width="48" height="26" fill=(fill(look)) stroke=(DARK) stroke-width="1" {}
                 text x=(x + 60) y=(y + 21) {
                     (look.name)
-                    @if let State::Gap(cause) = look.state { " (" (letter(cause)) ")" }
+                    @if let SecondState::Gap(cause) = look.state { " (" (letter(cause)) ")" }
                 }
             }
         }
@@ -255,7 +255,7 @@ fn fill(look: &Look) -> String {
 }
 
 /// In a block too narrow for its hatching the colour alone is clearer.
-fn fill_of(state: State, width: usize) -> String {
+fn fill_of(state: SecondState, width: usize) -> String {
     let look = LOOKS.iter().find(|look| look.state == state);
     look.map_or_else(
         || DARK.to_owned(),
@@ -324,7 +324,7 @@ fn block(
     let (x, width) = (LEFT + first, end - first);
     let told = || {
         let gaps = column.iter().filter_map(|(state, seconds)| match state {
-            State::Gap(cause) => Some(format!("{cause} {seconds} s")),
+            SecondState::Gap(cause) => Some(format!("{cause} {seconds} s")),
             _ => None,
         });
         let gaps: Vec<String> = gaps.collect();
@@ -367,7 +367,7 @@ const fn letter(cause: Cause) -> &'static str {
 fn letters(columns: &[Column]) -> Vec<(usize, &'static str)> {
     let main = |column: &Column| {
         let gaps = column.iter().filter_map(|(state, seconds)| match state {
-            State::Gap(cause) => Some((*seconds, *cause)),
+            SecondState::Gap(cause) => Some((*seconds, *cause)),
             _ => None,
         });
         gaps.max().map(|(_, cause)| cause)
@@ -385,12 +385,12 @@ fn letters(columns: &[Column]) -> Vec<(usize, &'static str)> {
     told
 }
 
-const fn is_gap(state: State) -> bool {
-    matches!(state, State::Gap(_))
+const fn is_gap(state: SecondState) -> bool {
+    matches!(state, SecondState::Gap(_))
 }
 
 /// The parts of a column from the top: what, where it begins, how high it is.
-fn parts(column: &Column, height: usize) -> Vec<(State, usize, usize)> {
+fn parts(column: &Column, height: usize) -> Vec<(SecondState, usize, usize)> {
     let all: u64 = column.values().sum();
     let mut parts = Vec::new();
     let mut from = 0;
@@ -400,7 +400,7 @@ fn parts(column: &Column, height: usize) -> Vec<(State, usize, usize)> {
         let is_last = number + 1 == column.len();
         let part = match state {
             _ if is_last => left,
-            State::Gap(_) => share.max(height / PART_MIN),
+            SecondState::Gap(_) => share.max(height / PART_MIN),
             _ => share,
         };
         parts.push((*state, from, part.min(left)));
@@ -431,8 +431,9 @@ mod tests {
     fn one_missing_second_is_seen_and_a_column_is_filled_to_its_end() {
         for height in [STRIP, STRIP_OF_UNION] {
             for missing in 1..60_u64 {
-                for state in Cause::ALL.map(State::Gap) {
-                    let column = Column::from([(state, missing), (State::Covered, 60 - missing)]);
+                for state in Cause::ALL.map(SecondState::Gap) {
+                    let column =
+                        Column::from([(state, missing), (SecondState::Covered, 60 - missing)]);
                     let parts = parts(&column, height);
                     let (first, from, part) = parts[0];
                     assert_eq!((first, from), (state, 0), "it hangs from the top");
@@ -442,14 +443,17 @@ mod tests {
                 }
             }
         }
-        let whole = Column::from([(State::Gap(Cause::Late), 60)]);
-        assert_eq!(parts(&whole, STRIP), [(State::Gap(Cause::Late), 0, STRIP)]);
+        let whole = Column::from([(SecondState::Gap(Cause::Late), 60)]);
+        assert_eq!(
+            parts(&whole, STRIP),
+            [(SecondState::Gap(Cause::Late), 0, STRIP)]
+        );
     }
 
     #[test]
     fn the_letter_of_a_gap_stands_above_it_where_there_is_room() {
-        let gap = |cause| Column::from([(State::Gap(cause), 5), (State::Covered, 55)]);
-        let mut columns = vec![Column::from([(State::Covered, 60)]); 60];
+        let gap = |cause| Column::from([(SecondState::Gap(cause), 5), (SecondState::Covered, 55)]);
+        let mut columns = vec![Column::from([(SecondState::Covered, 60)]); 60];
         columns[10] = gap(Cause::Network);
         columns[12] = gap(Cause::Disk);
         for column in &mut columns[40..50] {
@@ -461,7 +465,9 @@ mod tests {
     #[test]
     fn every_cause_has_a_look_of_its_own() {
         for cause in Cause::ALL {
-            let looks = LOOKS.iter().filter(|look| look.state == State::Gap(cause));
+            let looks = LOOKS
+                .iter()
+                .filter(|look| look.state == SecondState::Gap(cause));
             assert_eq!(looks.count(), 1, "{cause}");
         }
         let different: std::collections::BTreeSet<_> =

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{statement::Statement, told_gaps::second};
 use crate::{
-    cover::rules::{self, State, Stretch},
+    cover::rules::{self, RulesState, Stretch},
     segment::rules::Rule,
     text::{one_line, plural, table, thousands, wrapped},
 };
@@ -21,12 +21,12 @@ const STRETCHES_MAX: usize = 100;
 /// Digits of a hash by which a list is named.
 const HASH_DIGITS: usize = 12;
 
-const fn words(state: State) -> &'static str {
+const fn words(state: RulesState) -> &'static str {
     match state {
-        State::AsConfigured => "as configured",
-        State::NotConfigured => "not as configured",
-        State::Differ => "different at the servers",
-        State::Unknown => "not known",
+        RulesState::AsConfigured => "as configured",
+        RulesState::NotConfigured => "not as configured",
+        RulesState::Differ => "different at the servers",
+        RulesState::Unknown => "not known",
     }
 }
 
@@ -48,11 +48,11 @@ pub(super) fn section(statement: &Statement) -> Option<String> {
 }
 
 fn head(stretches: &[Stretch]) -> String {
-    let seconds = |state: State| -> u64 {
+    let seconds = |state: RulesState| -> u64 {
         let of_state = stretches.iter().filter(|stretch| stretch.state == state);
         of_state.map(Stretch::seconds).sum()
     };
-    let told: Vec<String> = State::ALL
+    let told: Vec<String> = RulesState::ALL
         .into_iter()
         .filter(|state| 0 < seconds(*state))
         .map(|state| format!("{} {}", words(state), thousands(seconds(state))))

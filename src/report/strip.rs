@@ -14,7 +14,7 @@ pub(super) const COLUMNS: usize = 1_440;
 
 /// What a second is. The order is that in which a column shows them, from the top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
+pub(super) enum SecondState {
     /// In a gap.
     Gap(Cause),
     /// The hour says nothing about this server.
@@ -28,7 +28,7 @@ pub(super) enum State {
 }
 
 /// How many seconds of a column are what.
-pub(super) type Column = BTreeMap<State, u64>;
+pub(super) type Column = BTreeMap<SecondState, u64>;
 
 /// The seconds of a day in the order of UTC.
 pub(super) struct Axis {
@@ -100,7 +100,7 @@ impl Axis {
 
 /// The columns of a server, or of the union. No second is lost in them: each is counted in one.
 pub(super) fn columns(statement: &Statement, axis: &Axis, of: &str) -> Vec<Column> {
-    let mut states = vec![State::Absent; axis.seconds];
+    let mut states = vec![SecondState::Absent; axis.seconds];
     for said in &statement.hours {
         fill(said, axis, of, &mut states);
     }
@@ -115,7 +115,7 @@ pub(super) fn columns(statement: &Statement, axis: &Axis, of: &str) -> Vec<Colum
     (0..COLUMNS).map(column).collect()
 }
 
-fn fill(said: &HourSaid, axis: &Axis, of: &str, states: &mut [State]) {
+fn fill(said: &HourSaid, axis: &Axis, of: &str, states: &mut [SecondState]) {
     let covered = if of == UNION {
         Some(&said.coverage.union)
     } else {
@@ -135,11 +135,11 @@ fn fill(said: &HourSaid, axis: &Axis, of: &str, states: &mut [State]) {
             .filter(|gap| gap.begin.second() <= *second)
             .map_or(Cause::Unknown, |gap| gap.cause);
         let state = match &bits {
-            None => State::Untold,
-            Some((_, quiet)) if quiet.get(number) == Some(&true) => State::Quiet,
-            Some((covered, _)) if covered.get(number) == Some(&true) => State::Covered,
-            Some(_) if !seconds::counts(begins, *second) => State::Absent,
-            Some(_) => State::Gap(cause),
+            None => SecondState::Untold,
+            Some((_, quiet)) if quiet.get(number) == Some(&true) => SecondState::Quiet,
+            Some((covered, _)) if covered.get(number) == Some(&true) => SecondState::Covered,
+            Some(_) if !seconds::counts(begins, *second) => SecondState::Absent,
+            Some(_) => SecondState::Gap(cause),
         };
         if let Some(place) = axis.place(*second)
             && let Some(here) = states.get_mut(place)

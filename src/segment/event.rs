@@ -139,7 +139,7 @@ pub enum What {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disconnected {
     /// The one cause.
-    pub cause: Cause,
+    pub cause: EndCause,
     /// The HTTP status, when the cause is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -158,7 +158,7 @@ pub struct Disconnected {
 /// The closed list of causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum EndCause {
     /// The other side ended the response.
     Eof,
     /// The connection was reset, or broke in the middle of a chunk.
@@ -300,7 +300,7 @@ pub struct Down {
     pub since: UtcMs,
     /// The cause; none before the first attempt has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<Cause>,
+    pub cause: Option<EndCause>,
     /// The HTTP status, when the cause is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -356,7 +356,7 @@ mod tests {
         );
         check_json(
             What::Disconnected(Disconnected {
-                cause: Cause::HttpStatus,
+                cause: EndCause::HttpStatus,
                 status: Some(503),
                 disconnect_type: None,
                 lines: 0,
@@ -431,7 +431,7 @@ mod tests {
                 connected: false,
                 down: Some(Down {
                     since: UtcMs(1_000),
-                    cause: Some(Cause::HttpStatus),
+                    cause: Some(EndCause::HttpStatus),
                     status: Some(429),
                     disconnect_type: None,
                     why: Some(Why::RateLimit),

@@ -24,7 +24,7 @@ use super::{
     writer::WriteError,
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     period::UtcMs,
     world::disk::{self, Disk},
 };
@@ -71,7 +71,7 @@ pub fn recover(disk: &dyn Disk, spool: &Path, server: &ServerId) -> Result<Recov
     let pass_over = |why: io::Error| match why.kind() {
         io::ErrorKind::PermissionDenied => {
             alarm!(
-                Kind::Unreadable,
+                AlarmKind::Unreadable,
                 server,
                 "nothing is recovered there: {why}"
             );
@@ -310,7 +310,7 @@ pub fn past(
                 break;
             }
             Err(why) => alarm!(
-                Kind::Unreadable,
+                AlarmKind::Unreadable,
                 leg,
                 "{}: {why}; collecting goes on from the segment before it",
                 paths.segment.display()

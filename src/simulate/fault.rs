@@ -40,12 +40,12 @@ pub struct Fault {
     /// The partition of a stream that it hits; all if `None`.
     pub partition: Option<u8>,
     /// What happens.
-    pub kind: Kind,
+    pub kind: FaultKind,
 }
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum FaultKind {
     /// The body ends as if that were right.
     Drop {
         /// A gzip stream gets its trailer.
@@ -147,55 +147,55 @@ pub enum Api {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Name {
-    /// [`Kind::Drop`]
+    /// [`FaultKind::Drop`]
     Drop,
-    /// [`Kind::Reset`]
+    /// [`FaultKind::Reset`]
     Reset,
-    /// [`Kind::Cut`]
+    /// [`FaultKind::Cut`]
     Cut,
-    /// [`Kind::Brief`]
+    /// [`FaultKind::Brief`]
     Brief,
-    /// [`Kind::Stall`]
+    /// [`FaultKind::Stall`]
     Stall,
-    /// [`Kind::Slow`]
+    /// [`FaultKind::Slow`]
     Slow,
-    /// [`Kind::Quiet`]
+    /// [`FaultKind::Quiet`]
     Quiet,
-    /// [`Kind::Garbage`]
+    /// [`FaultKind::Garbage`]
     Garbage,
-    /// [`Kind::Duplicates`]
+    /// [`FaultKind::Duplicates`]
     Duplicates,
-    /// [`Kind::Lockout`]
+    /// [`FaultKind::Lockout`]
     Lockout,
-    /// [`Kind::Portal`]
+    /// [`FaultKind::Portal`]
     Portal,
-    /// [`Kind::Status`]
+    /// [`FaultKind::Status`]
     Status,
-    /// [`Kind::Rules`]
+    /// [`FaultKind::Rules`]
     Rules,
-    /// [`Kind::ErrorFrame`], and [`Kind::PartialErrors`] with `close = false`
+    /// [`FaultKind::ErrorFrame`], and [`FaultKind::PartialErrors`] with `close = false`
     ErrorFrame,
-    /// [`Kind::Refuse`]
+    /// [`FaultKind::Refuse`]
     Refuse,
-    /// [`Kind::Upstream`]
+    /// [`FaultKind::Upstream`]
     Upstream,
-    /// [`Kind::GzipDamage`]
+    /// [`FaultKind::GzipDamage`]
     GzipDamage,
-    /// [`Kind::NoTrailer`]
+    /// [`FaultKind::NoTrailer`]
     NoTrailer,
-    /// [`Kind::Stale`]
+    /// [`FaultKind::Stale`]
     Stale,
-    /// [`Kind::CloseFrame`]
+    /// [`FaultKind::CloseFrame`]
     CloseFrame,
-    /// [`Kind::Loss`]
+    /// [`FaultKind::Loss`]
     Loss,
-    /// [`Kind::Clamp`]
+    /// [`FaultKind::Clamp`]
     Clamp,
-    /// [`Kind::UnknownDictionary`]
+    /// [`FaultKind::UnknownDictionary`]
     UnknownDictionary,
 }
 
-impl Kind {
+impl FaultKind {
     /// Its name in the file and in the truth log.
     pub const fn name(&self) -> Name {
         match self {
@@ -433,51 +433,51 @@ fn answer(entry: &mut Entry) -> Result<Answer, String> {
 }
 
 /// Takes what belongs to the kind out of the entry.
-fn kind(entry: &mut Entry) -> Result<Kind, String> {
+fn kind(entry: &mut Entry) -> Result<FaultKind, String> {
     const LONG_BYTES: usize = 2 << 20;
     Ok(match entry.kind {
-        Name::Drop => Kind::Drop {
+        Name::Drop => FaultKind::Drop {
             trailer: entry.trailer.take().unwrap_or(false),
         },
-        Name::Reset => Kind::Reset,
-        Name::Cut => Kind::Cut,
-        Name::Brief => Kind::Brief,
-        Name::Stall => Kind::Stall,
-        Name::Slow => Kind::Slow {
+        Name::Reset => FaultKind::Reset,
+        Name::Cut => FaultKind::Cut,
+        Name::Brief => FaultKind::Brief,
+        Name::Stall => FaultKind::Stall,
+        Name::Slow => FaultKind::Slow {
             bytes_per_s: entry.bytes_per_s.take().unwrap_or(20),
         },
-        Name::Quiet => Kind::Quiet,
-        Name::Garbage => Kind::Garbage {
+        Name::Quiet => FaultKind::Quiet,
+        Name::Garbage => FaultKind::Garbage {
             line: entry.line.take(),
             bytes: entry.bytes.take().unwrap_or(LONG_BYTES),
         },
-        Name::Duplicates => Kind::Duplicates {
+        Name::Duplicates => FaultKind::Duplicates {
             count: entry.count.take().unwrap_or(10),
         },
-        Name::Lockout => Kind::Lockout {
+        Name::Lockout => FaultKind::Lockout {
             close: entry.close.take().unwrap_or(false),
         },
-        Name::Portal => Kind::Portal(entry.portal.take().unwrap_or_default()),
-        Name::Status => Kind::Status(answer(entry)?),
-        Name::Rules => Kind::Rules(answer(entry)?),
-        Name::ErrorFrame if entry.close.take() == Some(false) => Kind::PartialErrors {
+        Name::Portal => FaultKind::Portal(entry.portal.take().unwrap_or_default()),
+        Name::Status => FaultKind::Status(answer(entry)?),
+        Name::Rules => FaultKind::Rules(answer(entry)?),
+        Name::ErrorFrame if entry.close.take() == Some(false) => FaultKind::PartialErrors {
             count: entry.count.take().unwrap_or(1),
         },
-        Name::ErrorFrame => Kind::ErrorFrame {
+        Name::ErrorFrame => FaultKind::ErrorFrame {
             disconnect_type: entry
                 .disconnect_type
                 .take()
                 .unwrap_or_else(|| "UpstreamOperationalDisconnect".to_owned()),
         },
-        Name::Refuse => Kind::Refuse,
-        Name::Upstream => Kind::Upstream,
-        Name::GzipDamage => Kind::GzipDamage,
-        Name::NoTrailer => Kind::NoTrailer,
-        Name::Stale => Kind::Stale {
+        Name::Refuse => FaultKind::Refuse,
+        Name::Upstream => FaultKind::Upstream,
+        Name::GzipDamage => FaultKind::GzipDamage,
+        Name::NoTrailer => FaultKind::NoTrailer,
+        Name::Stale => FaultKind::Stale {
             pings: entry.pings.take().unwrap_or(true),
         },
         Name::CloseFrame => close_frame(entry)?,
-        Name::Loss => Kind::Loss {
+        Name::Loss => FaultKind::Loss {
             one_in: entry.one_in.take().unwrap_or(1).max(1),
         },
         Name::Clamp => {
@@ -485,15 +485,15 @@ fn kind(entry: &mut Entry) -> Result<Kind, String> {
                 .window
                 .take()
                 .ok_or("needs `window`: how far back cursors reach")?;
-            Kind::Clamp {
+            FaultKind::Clamp {
                 window_ms: duration_ms(&window).map_err(|e| e.to_string())?,
             }
         }
-        Name::UnknownDictionary => Kind::UnknownDictionary,
+        Name::UnknownDictionary => FaultKind::UnknownDictionary,
     })
 }
 
-fn close_frame(entry: &mut Entry) -> Result<Kind, String> {
+fn close_frame(entry: &mut Entry) -> Result<FaultKind, String> {
     const REASON_BYTES_MAX: usize = 123;
     let code = entry.code.take().unwrap_or(1012);
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
@@ -503,7 +503,7 @@ fn close_frame(entry: &mut Entry) -> Result<Kind, String> {
     if REASON_BYTES_MAX < reason.len() {
         return Err(format!("a reason has at most {REASON_BYTES_MAX} bytes"));
     }
-    Ok(Kind::CloseFrame { code, reason })
+    Ok(FaultKind::CloseFrame { code, reason })
 }
 
 #[cfg(test)]
@@ -552,15 +552,20 @@ mod tests {
                 When::At(600_000),
                 90_000,
                 Some(2),
-                Kind::Slow { bytes_per_s: 5 },
+                FaultKind::Slow { bytes_per_s: 5 },
             ),
             plain(
                 When::Every(420_000),
                 0,
                 None,
-                Kind::PartialErrors { count: 3 },
+                FaultKind::PartialErrors { count: 3 },
             ),
-            plain(When::At(0), 5_000, None, Kind::Status(Answer::UsageCap)),
+            plain(
+                When::At(0),
+                5_000,
+                None,
+                FaultKind::Status(Answer::UsageCap),
+            ),
         ];
         assert_eq!(parse(text).unwrap(), expected);
     }

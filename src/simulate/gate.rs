@@ -6,7 +6,7 @@ use super::{
     answer::Answer,
     ask::{self, Asked},
     deal::{Deal, Offer},
-    fault::Kind,
+    fault::FaultKind,
     rules,
     schedule::{Occurrence, Schedule, Target},
 };
@@ -105,13 +105,13 @@ impl Gate {
         self.count(now);
         for (occurrence, fault) in schedule.active(now, target) {
             match &fault.kind {
-                Kind::Status(answer) => {
+                FaultKind::Status(answer) => {
                     return Verdict::Answer(answer.clone(), Some(occurrence));
                 }
-                Kind::Portal(portal) => {
+                FaultKind::Portal(portal) => {
                     return Verdict::Answer(Answer::Portal(*portal), Some(occurrence));
                 }
-                Kind::Lockout { .. } => {
+                FaultKind::Lockout { .. } => {
                     return Verdict::Answer(Answer::TooManyConnections, Some(occurrence));
                 }
                 _ => (),
@@ -156,7 +156,7 @@ impl Gate {
         let used = if is_change { changes } else { reads };
         *used = used.saturating_add(1);
         for (occurrence, fault) in schedule.active(now, target) {
-            if let Kind::Rules(answer) = &fault.kind {
+            if let FaultKind::Rules(answer) = &fault.kind {
                 return Some((answer.clone(), Some(occurrence)));
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! What it does at each moment follows from the seed, the schedule of faults and its clock; it
 //! writes that down as it happens, and that log is the truth which the gaps of an archive are
-//! checked against. It shares no code with the stages it tests: only time and the doors.
+//! checked against. It shares no code with the stages it tests: only time and `world`.
 
 mod ask;
 mod chance;

@@ -3,7 +3,7 @@
 use super::{
     answer::Answer,
     chance::Chance,
-    fault::{Api, Fault, Kind, When},
+    fault::{Api, Fault, FaultKind, When},
 };
 
 /// The mean time between two faults.
@@ -22,7 +22,7 @@ pub fn schedule(seed: u64, listeners: usize, span_ms: i64, api: Api) -> Vec<Faul
             Api::X => of_x(&mut chance),
             Api::Jetstream => of_jetstream(&mut chance),
         };
-        let for_all = kind == Kind::Upstream || chance.one_in(8);
+        let for_all = kind == FaultKind::Upstream || chance.one_in(8);
         let listener = 1 + chance.index(listeners.max(1));
         found.push(Fault {
             when: When::At(at),
@@ -41,24 +41,24 @@ fn seconds(chance: &mut Chance, from: i64, to: i64) -> i64 {
     chance.between(from, to) * 1_000
 }
 
-fn of_x(chance: &mut Chance) -> (Kind, i64) {
+fn of_x(chance: &mut Chance) -> (FaultKind, i64) {
     match chance.below(100) {
         0..16 => (
-            Kind::Drop {
+            FaultKind::Drop {
                 trailer: chance.one_in(4),
             },
             0,
         ),
-        16..26 => (Kind::Reset, 0),
-        26..36 => (Kind::Cut, 0),
-        36..46 => (Kind::Stall, seconds(chance, 5, 120)),
+        16..26 => (FaultKind::Reset, 0),
+        26..36 => (FaultKind::Cut, 0),
+        36..46 => (FaultKind::Stall, seconds(chance, 5, 120)),
         46..50 => {
             let bytes_per_s = 1 + u32::try_from(chance.below(60)).unwrap_or(0);
-            (Kind::Slow { bytes_per_s }, seconds(chance, 5, 60))
+            (FaultKind::Slow { bytes_per_s }, seconds(chance, 5, 60))
         }
-        50..54 => (Kind::Quiet, seconds(chance, 5, 150)),
+        50..54 => (FaultKind::Quiet, seconds(chance, 5, 150)),
         54..62 => (
-            Kind::Garbage {
+            FaultKind::Garbage {
                 line: None,
                 bytes: 70_000,
             },
@@ -66,15 +66,15 @@ fn of_x(chance: &mut Chance) -> (Kind, i64) {
         ),
         62..68 => {
             let count = 1 + u32::try_from(chance.below(80)).unwrap_or(0);
-            (Kind::Duplicates { count }, 0)
+            (FaultKind::Duplicates { count }, 0)
         }
         68..72 => (
-            Kind::Lockout {
+            FaultKind::Lockout {
                 close: chance.one_in(2),
             },
             seconds(chance, 20, 180),
         ),
-        72..82 => (Kind::Status(status(chance)), seconds(chance, 10, 120)),
+        72..82 => (FaultKind::Status(status(chance)), seconds(chance, 10, 120)),
         82..88 => {
             let types = [
                 "OperationalDisconnect",
@@ -83,21 +83,21 @@ fn of_x(chance: &mut Chance) -> (Kind, i64) {
                 "Other",
             ];
             (
-                Kind::ErrorFrame {
+                FaultKind::ErrorFrame {
                     disconnect_type: chance.pick(&types).to_owned(),
                 },
                 0,
             )
         }
-        88..90 => (Kind::PartialErrors { count: 5 }, 0),
-        90..94 => (Kind::Refuse, seconds(chance, 2, 60)),
-        94..96 => (Kind::Upstream, seconds(chance, 5, 60)),
-        96..98 => (Kind::GzipDamage, 0),
-        _ => (Kind::NoTrailer, 0),
+        88..90 => (FaultKind::PartialErrors { count: 5 }, 0),
+        90..94 => (FaultKind::Refuse, seconds(chance, 2, 60)),
+        94..96 => (FaultKind::Upstream, seconds(chance, 5, 60)),
+        96..98 => (FaultKind::GzipDamage, 0),
+        _ => (FaultKind::NoTrailer, 0),
     }
 }
 
-fn of_jetstream(chance: &mut Chance) -> (Kind, i64) {
+fn of_jetstream(chance: &mut Chance) -> (FaultKind, i64) {
     match chance.below(100) {
         0..18 => {
             let (code, reason) = chance.pick(&[
@@ -108,37 +108,37 @@ fn of_jetstream(chance: &mut Chance) -> (Kind, i64) {
                 (1012, "service restart"),
             ]);
             let reason = reason.to_owned();
-            (Kind::CloseFrame { code, reason }, 0)
+            (FaultKind::CloseFrame { code, reason }, 0)
         }
-        18..28 => (Kind::Reset, 0),
-        28..36 => (Kind::Cut, 0),
-        36..42 => (Kind::Drop { trailer: false }, 0),
+        18..28 => (FaultKind::Reset, 0),
+        28..36 => (FaultKind::Cut, 0),
+        36..42 => (FaultKind::Drop { trailer: false }, 0),
         42..52 => {
             let pings = chance.one_in(2);
-            (Kind::Stale { pings }, 0)
+            (FaultKind::Stale { pings }, 0)
         }
-        52..58 => (Kind::Stall, seconds(chance, 5, 120)),
-        58..62 => (Kind::Quiet, seconds(chance, 5, 150)),
+        52..58 => (FaultKind::Stall, seconds(chance, 5, 120)),
+        58..62 => (FaultKind::Quiet, seconds(chance, 5, 150)),
         62..66 => {
             let (line, bytes) = (None, 70_000);
-            (Kind::Garbage { line, bytes }, 0)
+            (FaultKind::Garbage { line, bytes }, 0)
         }
-        66..68 => (Kind::UnknownDictionary, 0),
+        66..68 => (FaultKind::UnknownDictionary, 0),
         68..72 => {
             let count = 1 + u32::try_from(chance.below(80)).unwrap_or(0);
-            (Kind::Duplicates { count }, 0)
+            (FaultKind::Duplicates { count }, 0)
         }
-        72..80 => (Kind::Status(status(chance)), seconds(chance, 10, 120)),
-        80..86 => (Kind::Refuse, seconds(chance, 2, 60)),
-        86..92 => (Kind::Upstream, seconds(chance, 5, 300)),
+        72..80 => (FaultKind::Status(status(chance)), seconds(chance, 10, 120)),
+        80..86 => (FaultKind::Refuse, seconds(chance, 2, 60)),
+        86..92 => (FaultKind::Upstream, seconds(chance, 5, 300)),
         92..96 => {
             let one_in = chance.pick(&[1, 1, 20, 1_000]);
-            (Kind::Loss { one_in }, seconds(chance, 5, 60))
+            (FaultKind::Loss { one_in }, seconds(chance, 5, 60))
         }
-        96..98 => (Kind::Brief, seconds(chance, 5, 30)),
+        96..98 => (FaultKind::Brief, seconds(chance, 5, 30)),
         _ => {
             let window_ms = seconds(chance, 10, 600);
-            (Kind::Clamp { window_ms }, seconds(chance, 60, 600))
+            (FaultKind::Clamp { window_ms }, seconds(chance, 60, 600))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     chance::Chance,
-    fault::{Fault, Kind, When},
+    fault::{Fault, FaultKind, When},
 };
 use crate::period::UtcMs;
 
@@ -143,23 +143,25 @@ impl Schedule {
         };
         self.around(after, until).into_iter().find(|one| {
             let fault = self.fault(*one);
-            after < one.end && fault.kind == Kind::Refuse && target.is_hit_by(fault)
+            after < one.end && fault.kind == FaultKind::Refuse && target.is_hit_by(fault)
         })
     }
 
     /// How long the longest fault of these kinds lasts; `None` if there is none.
-    pub(super) fn longest_ms(&self, of: impl Fn(&Kind) -> bool) -> Option<i64> {
+    pub(super) fn longest_ms(&self, of: impl Fn(&FaultKind) -> bool) -> Option<i64> {
         let these = self.faults.iter().filter(|fault| of(&fault.kind));
         these.map(|fault| fault.lasts_ms).max()
     }
 
     /// Whether a post created at that instant is never sent.
     pub fn loses(&self, created: UtcMs) -> bool {
-        self.faults.iter().any(|fault| fault.kind == Kind::Upstream)
+        self.faults
+            .iter()
+            .any(|fault| fault.kind == FaultKind::Upstream)
             && self
                 .around(created, created)
                 .iter()
-                .any(|one| one.covers(created) && self.fault(*one).kind == Kind::Upstream)
+                .any(|one| one.covers(created) && self.fault(*one).kind == FaultKind::Upstream)
     }
 }
 
@@ -178,7 +180,7 @@ mod tests {
 
     const START: UtcMs = UtcMs(1_795_435_200_000);
 
-    fn fault(when: When, lasts_ms: i64, kind: Kind) -> Fault {
+    fn fault(when: When, lasts_ms: i64, kind: FaultKind) -> Fault {
         Fault {
             when,
             lasts_ms,
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     fn what_recurs_does_so_about_as_often_as_it_says() {
-        let list = vec![fault(When::Every(60_000), 5_000, Kind::Stall)];
+        let list = vec![fault(When::Every(60_000), 5_000, FaultKind::Stall)];
         let schedule = Schedule::new(list.clone(), 3, START);
         let hour = schedule.around(START, START.plus_ms(3_600_000));
         assert!((59..=60).contains(&hour.len()), "{}", hour.len());
@@ -214,8 +216,8 @@ mod tests {
     fn a_window_shows_what_reaches_into_it_and_changes_come_in_order() {
         let schedule = Schedule::new(
             vec![
-                fault(When::At(10_000), 90_000, Kind::Quiet),
-                fault(When::At(50_000), 0, Kind::Reset),
+                fault(When::At(10_000), 90_000, FaultKind::Quiet),
+                fault(When::At(50_000), 0, FaultKind::Reset),
             ],
             1,
             START,
@@ -240,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_fault_hits_only_whom_it_is_meant_for() {
-        let mut one = fault(When::At(0), 1_000, Kind::Quiet);
+        let mut one = fault(When::At(0), 1_000, FaultKind::Quiet);
         (one.listener, one.connection) = (Some(2), Some(3));
         let schedule = Schedule::new(vec![one], 1, START);
         let hits = |listener, connection| {
@@ -262,7 +264,7 @@ mod tests {
 
     #[test]
     fn posts_created_in_an_upstream_outage_are_lost() {
-        let outage = fault(When::At(1_000), 1_000, Kind::Upstream);
+        let outage = fault(When::At(1_000), 1_000, FaultKind::Upstream);
         let schedule = Schedule::new(vec![outage], 1, START);
         let lost: Vec<bool> = [999, 1_000, 1_999, 2_000]
             .map(|ms| schedule.loses(START.plus_ms(ms)))

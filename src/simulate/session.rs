@@ -14,7 +14,7 @@ use super::{
     chance::Chance,
     deal::Deal,
     extras,
-    fault::{Fault, Kind},
+    fault::{Fault, FaultKind},
     feed::{Feed, Piece},
     garbage,
     schedule::{Occurrence, Schedule, Target},
@@ -210,9 +210,9 @@ impl Session {
         let mut found = Condition::Normal;
         for (_, fault) in schedule.active(self.moment, self.target) {
             match (&fault.kind, found) {
-                (Kind::Stall, _) => return Condition::Stalled,
-                (Kind::Quiet, _) => found = Condition::Quiet,
-                (Kind::Slow { bytes_per_s }, Condition::Normal) => {
+                (FaultKind::Stall, _) => return Condition::Stalled,
+                (FaultKind::Quiet, _) => found = Condition::Quiet,
+                (FaultKind::Slow { bytes_per_s }, Condition::Normal) => {
                     found = Condition::Slow(i64::from(*bytes_per_s));
                 }
                 _ => (),
@@ -380,16 +380,18 @@ impl Session {
         acts: &mut Vec<Act>,
     ) {
         let fault: &Fault = schedule.fault(one);
-        let only_gzip = matches!(fault.kind, Kind::GzipDamage | Kind::NoTrailer);
-        let spares = matches!(fault.kind, Kind::Lockout { close: false });
+        let only_gzip = matches!(fault.kind, FaultKind::GzipDamage | FaultKind::NoTrailer);
+        let spares = matches!(fault.kind, FaultKind::Lockout { close: false });
         if self.over || !fault.kind.hits_streams() || spares || only_gzip && !self.gzip {
             return;
         }
         acts.push(Act::Hit(one));
         match &fault.kind {
-            Kind::Drop { trailer } => self.end(End::Clean { trailer: *trailer }, acts),
-            Kind::NoTrailer | Kind::Lockout { .. } => self.end(End::Clean { trailer: false }, acts),
-            Kind::Brief => {
+            FaultKind::Drop { trailer } => self.end(End::Clean { trailer: *trailer }, acts),
+            FaultKind::NoTrailer | FaultKind::Lockout { .. } => {
+                self.end(End::Clean { trailer: false }, acts);
+            }
+            FaultKind::Brief => {
                 if let Some(piece) =
                     feed.next(self.cursor, self.cursor.plus_ms(KEEP_ALIVE_MS), self.deal)
                 {
@@ -398,7 +400,7 @@ impl Session {
                 self.emit(usize::MAX, acts);
                 self.end(End::Clean { trailer: false }, acts);
             }
-            Kind::Reset | Kind::Cut => {
+            FaultKind::Reset | FaultKind::Cut => {
                 let next = feed.next(
                     self.cursor,
                     self.cursor.plus_ms(3 * KEEP_ALIVE_MS),
@@ -408,17 +410,17 @@ impl Session {
                     piece.bytes
                 });
                 acts.push(Act::Tear(line));
-                let reset = fault.kind == Kind::Reset;
+                let reset = fault.kind == FaultKind::Reset;
                 self.end(if reset { End::Reset } else { End::Cut }, acts);
             }
-            Kind::ErrorFrame { disconnect_type } => {
+            FaultKind::ErrorFrame { disconnect_type } => {
                 self.add(answer::error_frame(disconnect_type).into());
                 self.emit(usize::MAX, acts);
                 self.end(End::Clean { trailer: false }, acts);
             }
-            Kind::PartialErrors { count } => self.errors_next += count,
-            Kind::Duplicates { count } => self.repeat_next += count,
-            Kind::Garbage { line, bytes } => {
+            FaultKind::PartialErrors { count } => self.errors_next += count,
+            FaultKind::Duplicates { count } => self.repeat_next += count,
+            FaultKind::Garbage { line, bytes } => {
                 let kinds = line.as_ref().map_or(garbage::ALL, std::slice::from_ref);
                 let case = one.begin.0.unsigned_abs();
                 let mut chance = Chance::of(self.seed, KIND_GARBAGE, case);
@@ -427,7 +429,7 @@ impl Session {
                 }
                 self.emit(usize::MAX, acts);
             }
-            Kind::GzipDamage => acts.push(Act::Spoil),
+            FaultKind::GzipDamage => acts.push(Act::Spoil),
             _ => (),
         }
     }

@@ -29,7 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     ports::ServeError,
     smtp_dialogue::{Dialogue, GREETING, Step, Stream},
-    smtp_fault::{self, Kind, SmtpFault},
+    smtp_fault::{self, MailFaultKind, SmtpFault},
     truth::{Event, Truth},
 };
 use crate::{
@@ -96,7 +96,7 @@ impl Shared {
         smtp_fault::active(&self.options.faults, self.options.start, self.clock.now())
     }
 
-    fn has(&self, kind: Kind) -> bool {
+    fn has(&self, kind: MailFaultKind) -> bool {
         self.fault().is_some_and(|fault| fault.kind == kind)
     }
 
@@ -135,7 +135,7 @@ async fn listen(
     let mut socket = Some(listener);
     let mut connections = JoinSet::new();
     loop {
-        let is_down = shared.has(Kind::Down);
+        let is_down = shared.has(MailFaultKind::Down);
         if is_down && socket.take().is_some() {
             shared.tell(Event::SmtpPort { open: false });
         }
@@ -174,7 +174,7 @@ async fn converse(tcp: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut dialogue = Dialogue::new(offers_tls, options.implicit, options.login.clone());
     let mut reply = GREETING.to_owned();
     loop {
-        if shared.has(Kind::Slow) {
+        if shared.has(MailFaultKind::Slow) {
             shared.clock.sleep(SLOW).await;
         }
         stream.say(&reply).await?;
@@ -194,7 +194,7 @@ async fn converse(tcp: TcpStream, shared: &Shared) -> io::Result<()> {
                 dialogue.is_encrypted();
                 continue_quietly()
             }
-            Step::Mail(_) if shared.has(Kind::Drop) => {
+            Step::Mail(_) if shared.has(MailFaultKind::Drop) => {
                 shared.tell(Event::MailRefused {
                     words: "the connection was closed",
                 });
@@ -202,7 +202,7 @@ async fn converse(tcp: TcpStream, shared: &Shared) -> io::Result<()> {
             }
             Step::Mail(mail) => {
                 keep(shared, &mail)?;
-                if shared.has(Kind::LoseReply) {
+                if shared.has(MailFaultKind::LoseReply) {
                     return Ok(());
                 }
                 "250 2.0.0 kept\r\n".to_owned()

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::smtp_fault::{Kind, SmtpFault};
+use super::smtp_fault::{MailFaultKind, SmtpFault};
 
 /// A command has some hundred bytes.
 const LINE_BYTES_MAX: usize = 8 * 1024;
@@ -99,9 +99,9 @@ impl Dialogue {
         let refused = |text: String| Ok(Step::Refused(format!("{text}\r\n")));
         let has = |kind| fault.is_some_and(|fault| fault.kind == kind);
         match verb.to_ascii_uppercase().as_str() {
-            "EHLO" | "HELO" if has(Kind::BareHello) && !rest.contains('.') => refused(format!(
-                "504 5.5.2 <{rest}>: a name with its domain is needed"
-            )),
+            "EHLO" | "HELO" if has(MailFaultKind::BareHello) && !rest.contains('.') => refused(
+                format!("504 5.5.2 <{rest}>: a name with its domain is needed"),
+            ),
             "EHLO" | "HELO" => {
                 rest.clone_into(&mut self.hello);
                 Ok(Step::Reply(self.hello()))
@@ -120,10 +120,10 @@ impl Dialogue {
             "RCPT" => {
                 let to = address(rest);
                 let is = |kind| fault.is_some_and(|fault| fault.is_for(kind, &to));
-                if is(Kind::Refuse) {
+                if is(MailFaultKind::Refuse) {
                     return refused(format!("550 5.1.1 <{to}>: nobody of that name"));
                 }
-                if is(Kind::Greylist) {
+                if is(MailFaultKind::Greylist) {
                     return refused(format!("451 4.7.1 <{to}>: greylisted, come again"));
                 }
                 self.to.push(to);
@@ -132,7 +132,7 @@ impl Dialogue {
             "DATA" if self.from.is_some() && !self.to.is_empty() => {
                 let several = 1 < self.to.len();
                 let mail = self.data(stream).await?;
-                if several && has(Kind::Single) {
+                if several && has(MailFaultKind::Single) {
                     return refused("554 5.7.1 one recipient at a time".to_owned());
                 }
                 Ok(mail)

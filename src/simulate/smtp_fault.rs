@@ -16,7 +16,7 @@ use crate::period::UtcMs;
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum MailFaultKind {
     /// The port is closed.
     Down,
     /// Every reply takes its time.
@@ -43,14 +43,14 @@ pub struct SmtpFault {
     /// How long it lasts.
     pub lasts_ms: i64,
     /// What happens.
-    pub kind: Kind,
+    pub kind: MailFaultKind,
     /// To whom, if not to all.
     pub to: Option<String>,
 }
 
 impl SmtpFault {
     /// Whether it is one of these for that recipient.
-    pub(super) fn is_for(&self, kind: Kind, recipient: &str) -> bool {
+    pub(super) fn is_for(&self, kind: MailFaultKind, recipient: &str) -> bool {
         self.kind == kind && self.to.as_deref().is_none_or(|to| to == recipient)
     }
 }
@@ -68,7 +68,7 @@ struct Entry {
     at: String,
     #[serde(rename = "for")]
     lasts: String,
-    kind: Kind,
+    kind: MailFaultKind,
     to: Option<String>,
 }
 
@@ -79,7 +79,9 @@ pub fn parse(text: &str) -> Result<Vec<SmtpFault>, String> {
     entries
         .map(|entry| {
             let duration = |text: &str| duration_ms(text).map_err(|why| why.to_string());
-            if entry.to.is_some() && ![Kind::Refuse, Kind::Greylist].contains(&entry.kind) {
+            if entry.to.is_some()
+                && ![MailFaultKind::Refuse, MailFaultKind::Greylist].contains(&entry.kind)
+            {
                 return Err("`to` goes with \"refuse\" and \"greylist\" only".to_owned());
             }
             Ok(SmtpFault {
@@ -114,7 +116,12 @@ mod tests {
         };
         assert_eq!(
             (at(9), at(10), at(14), at(15)),
-            (None, Some(Kind::Down), Some(Kind::Down), None)
+            (
+                None,
+                Some(MailFaultKind::Down),
+                Some(MailFaultKind::Down),
+                None
+            )
         );
         assert!(parse("[[fault]]\nat = \"1s\"\nfor = \"1s\"\nkind = \"no\"\n").is_err());
         let with_to = |kind: &str| {
@@ -123,7 +130,10 @@ mod tests {
             ))
         };
         let refuse = with_to("refuse").unwrap().remove(0);
-        assert!(refuse.is_for(Kind::Refuse, "a@x") && !refuse.is_for(Kind::Refuse, "b@x"));
+        assert!(
+            refuse.is_for(MailFaultKind::Refuse, "a@x")
+                && !refuse.is_for(MailFaultKind::Refuse, "b@x")
+        );
         assert!(with_to("slow").is_err());
         assert!(parse("[[fault]]\nat = \"1\"\nfor = \"1s\"\nkind = \"slow\"\n").is_err());
     }

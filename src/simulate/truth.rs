@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     bluesky::{self, Begin, Wanted, world::What},
     fault::Name,
-    osf::site::{Door, Met},
+    osf::site::{Met, Service},
     rules::Rule,
     session::Span,
 };
@@ -165,7 +165,7 @@ pub(super) enum Event<'a> {
     SmtpPort { open: bool },
     /// A request to the simulated OSF was answered, or was not.
     Osf {
-        door: Door,
+        service: Service,
         request: u64,
         method: &'a str,
         path: &'a str,

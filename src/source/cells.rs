@@ -45,13 +45,13 @@ pub struct Author<'a> {
 /// A column that is being filled. Most posts lack most members, so nulls are only counted until a
 /// value comes.
 pub struct Cells {
-    cells: Kind,
+    cells: CellBuilder,
     /// Nulls that follow and are not there yet.
     nulls: usize,
 }
 
 /// What it is filled with.
-enum Kind {
+enum CellBuilder {
     Id(Int64Builder),
     Int(Int64Builder),
     Float(Float64Builder),
@@ -115,7 +115,7 @@ impl Cells {
     /// An empty column.
     pub fn new(kind: &'static Type) -> Self {
         let list = |accepts, item| {
-            Kind::List(Box::new(List {
+            CellBuilder::List(Box::new(List {
                 accepts,
                 field: item_field(item),
                 offsets: vec![0],
@@ -124,20 +124,20 @@ impl Cells {
             }))
         };
         let cells = match kind {
-            Type::Id => Kind::Id(Int64Builder::with_capacity(0)),
-            Type::Int => Kind::Int(Int64Builder::with_capacity(0)),
-            Type::Float => Kind::Float(Float64Builder::with_capacity(0)),
-            Type::Bool => Kind::Bool(BooleanBuilder::with_capacity(0)),
+            Type::Id => CellBuilder::Id(Int64Builder::with_capacity(0)),
+            Type::Int => CellBuilder::Int(Int64Builder::with_capacity(0)),
+            Type::Float => CellBuilder::Float(Float64Builder::with_capacity(0)),
+            Type::Bool => CellBuilder::Bool(BooleanBuilder::with_capacity(0)),
             Type::Time => {
-                Kind::Time(TimestampMillisecondBuilder::with_capacity(0).with_timezone(ZONE))
+                CellBuilder::Time(TimestampMillisecondBuilder::with_capacity(0).with_timezone(ZONE))
             }
-            Type::Text => Kind::Text(StringBuilder::with_capacity(0, 0)),
-            Type::Link => Kind::Link(StringBuilder::with_capacity(0, 0)),
-            Type::Json => Kind::Json(StringBuilder::with_capacity(0, 0)),
+            Type::Text => CellBuilder::Text(StringBuilder::with_capacity(0, 0)),
+            Type::Link => CellBuilder::Link(StringBuilder::with_capacity(0, 0)),
+            Type::Json => CellBuilder::Json(StringBuilder::with_capacity(0, 0)),
             Type::List(item) => list(Accepts::List, item),
             Type::Many(item) => list(Accepts::One, item),
             Type::Others(item) => list(Accepts::Others, item),
-            Type::Struct(columns) => Kind::Struct(Struct::new(columns)),
+            Type::Struct(columns) => CellBuilder::Struct(Struct::new(columns)),
         };
         Self { cells, nulls: 0 }
     }
@@ -150,22 +150,24 @@ impl Cells {
         };
         self.settle();
         match &mut self.cells {
-            Kind::Id(cells) => cells.append_option(numeric_id(&cell(json)).map(u64::cast_signed)),
-            Kind::Int(cells) => cells.append_option(cell(json).parse().ok()),
-            Kind::Float(cells) => {
+            CellBuilder::Id(cells) => {
+                cells.append_option(numeric_id(&cell(json)).map(u64::cast_signed));
+            }
+            CellBuilder::Int(cells) => cells.append_option(cell(json).parse().ok()),
+            CellBuilder::Float(cells) => {
                 let number: Option<f64> = json.parse().ok();
                 cells.append_option(number.filter(|number| number.is_finite()));
             }
-            Kind::Bool(cells) => cells.append_option(json.parse().ok()),
-            Kind::Time(cells) => {
+            CellBuilder::Bool(cells) => cells.append_option(json.parse().ok()),
+            CellBuilder::Time(cells) => {
                 let at = text(json).and_then(|text| text.parse::<UtcMs>().ok());
                 cells.append_option(at.map(|at| at.0));
             }
-            Kind::Text(cells) => cells.append_option(text(json)),
-            Kind::Link(cells) => cells.append_option(link(json)),
-            Kind::Json(cells) => cells.append_value(json),
-            Kind::List(list) => list.push(json, author),
-            Kind::Struct(cells) => cells.push(json, author),
+            CellBuilder::Text(cells) => cells.append_option(text(json)),
+            CellBuilder::Link(cells) => cells.append_option(link(json)),
+            CellBuilder::Json(cells) => cells.append_value(json),
+            CellBuilder::List(list) => list.push(json, author),
+            CellBuilder::Struct(cells) => cells.push(json, author),
         }
     }
 
@@ -176,7 +178,7 @@ impl Cells {
             return;
         };
         self.settle();
-        if let Kind::Struct(cells) = &mut self.cells {
+        if let CellBuilder::Struct(cells) = &mut self.cells {
             cells.push_object(object, author);
         }
     }
@@ -188,15 +190,15 @@ impl Cells {
             return;
         }
         match &mut self.cells {
-            Kind::Id(cells) | Kind::Int(cells) => cells.append_nulls(nulls),
-            Kind::Float(cells) => cells.append_nulls(nulls),
-            Kind::Bool(cells) => cells.append_nulls(nulls),
-            Kind::Time(cells) => cells.append_nulls(nulls),
-            Kind::Text(cells) | Kind::Link(cells) | Kind::Json(cells) => {
+            CellBuilder::Id(cells) | CellBuilder::Int(cells) => cells.append_nulls(nulls),
+            CellBuilder::Float(cells) => cells.append_nulls(nulls),
+            CellBuilder::Bool(cells) => cells.append_nulls(nulls),
+            CellBuilder::Time(cells) => cells.append_nulls(nulls),
+            CellBuilder::Text(cells) | CellBuilder::Link(cells) | CellBuilder::Json(cells) => {
                 cells.append_nulls(nulls);
             }
-            Kind::List(list) => list.append_nulls(nulls),
-            Kind::Struct(cells) => cells.append_nulls(nulls),
+            CellBuilder::List(list) => list.append_nulls(nulls),
+            CellBuilder::Struct(cells) => cells.append_nulls(nulls),
         }
     }
 
@@ -204,28 +206,30 @@ impl Cells {
     pub fn finish(mut self) -> Result<ArrayRef, ArrowError> {
         self.settle();
         Ok(match self.cells {
-            Kind::Id(mut cells) | Kind::Int(mut cells) => Arc::new(cells.finish()),
-            Kind::Float(mut cells) => Arc::new(cells.finish()),
-            Kind::Bool(mut cells) => Arc::new(cells.finish()),
-            Kind::Time(mut cells) => Arc::new(cells.finish()),
-            Kind::Text(mut cells) | Kind::Link(mut cells) | Kind::Json(mut cells) => {
-                Arc::new(cells.finish())
-            }
-            Kind::List(list) => Arc::new(list.finish()?),
-            Kind::Struct(cells) => Arc::new(cells.finish()?),
+            CellBuilder::Id(mut cells) | CellBuilder::Int(mut cells) => Arc::new(cells.finish()),
+            CellBuilder::Float(mut cells) => Arc::new(cells.finish()),
+            CellBuilder::Bool(mut cells) => Arc::new(cells.finish()),
+            CellBuilder::Time(mut cells) => Arc::new(cells.finish()),
+            CellBuilder::Text(mut cells)
+            | CellBuilder::Link(mut cells)
+            | CellBuilder::Json(mut cells) => Arc::new(cells.finish()),
+            CellBuilder::List(list) => Arc::new(list.finish()?),
+            CellBuilder::Struct(cells) => Arc::new(cells.finish()?),
         })
     }
 
     fn len(&self) -> usize {
         use arrow_array::builder::ArrayBuilder as _;
         let settled = match &self.cells {
-            Kind::Id(cells) | Kind::Int(cells) => cells.len(),
-            Kind::Float(cells) => cells.len(),
-            Kind::Bool(cells) => cells.len(),
-            Kind::Time(cells) => cells.len(),
-            Kind::Text(cells) | Kind::Link(cells) | Kind::Json(cells) => cells.len(),
-            Kind::List(list) => list.offsets.len() - 1,
-            Kind::Struct(cells) => cells.len,
+            CellBuilder::Id(cells) | CellBuilder::Int(cells) => cells.len(),
+            CellBuilder::Float(cells) => cells.len(),
+            CellBuilder::Bool(cells) => cells.len(),
+            CellBuilder::Time(cells) => cells.len(),
+            CellBuilder::Text(cells) | CellBuilder::Link(cells) | CellBuilder::Json(cells) => {
+                cells.len()
+            }
+            CellBuilder::List(list) => list.offsets.len() - 1,
+            CellBuilder::Struct(cells) => cells.len,
         };
         settled + self.nulls
     }
@@ -238,8 +242,8 @@ impl Cells {
     /// Whether a value that stands alone is an item of this kind.
     fn would_take(&self, json: &str) -> bool {
         match self.cells {
-            Kind::Id(_) => numeric_id(&cell(json)).is_some(),
-            Kind::Struct(_) => json.starts_with('{'),
+            CellBuilder::Id(_) => numeric_id(&cell(json)).is_some(),
+            CellBuilder::Struct(_) => json.starts_with('{'),
             _ => false,
         }
     }

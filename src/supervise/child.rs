@@ -16,7 +16,7 @@ use std::{
 use serde_json::Value;
 
 use super::{record::Raised, stage::Stage};
-use crate::{alarm::Kind, period::UtcMs, world::process};
+use crate::{alarm::AlarmKind, period::UtcMs, world::process};
 
 /// A line of a log is read whole, since what it tells of follows from all of it; a longer one is none of
 /// ours and is told in pieces.
@@ -39,7 +39,7 @@ pub struct Child {
     stage: Stage,
     process: std::process::Child,
     /// What it has said so far.
-    heard: Arc<Mutex<Heard>>,
+    output: Arc<Mutex<Output>>,
     /// When its time is over, by the real time.
     deadline: UtcMs,
     /// Since when it has been asked to end, and whether for taking too long.
@@ -48,14 +48,14 @@ pub struct Child {
 
 /// What is kept of what a child says.
 #[derive(Debug, Default)]
-struct Heard {
+struct Output {
     /// The last line that told of a failure.
     failure: Option<String>,
     alarms: Vec<Raised>,
 }
 
-impl Heard {
-    fn alarm(&mut self, kind: Kind, subject: &str, message: &str) {
+impl Output {
+    fn alarm(&mut self, kind: AlarmKind, subject: &str, message: &str) {
         let mut known = self.alarms.iter_mut();
         if let Some(same) = known.find(|known| known.kind == kind && known.subject == subject) {
             same.more += 1;
@@ -106,11 +106,11 @@ impl Child {
             .env_remove("WATCHDOG_PID");
         let mut process = command.spawn()?;
         let stderr = process.stderr.take();
-        let heard = Arc::new(Mutex::new(Heard::default()));
+        let output = Arc::new(Mutex::new(Output::default()));
         let limit_ms = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
         let child = Self {
             stage,
-            heard: Arc::clone(&heard),
+            output: Arc::clone(&output),
             deadline: now.plus_ms(limit_ms),
             asked: None,
             process,
@@ -119,7 +119,7 @@ impl Child {
             let thread = thread::Builder::new().name("child".to_owned());
             thread
                 .stack_size(STACK_BYTES)
-                .spawn(move || relay(stage, stderr, &heard))?;
+                .spawn(move || relay(stage, stderr, &output))?;
         }
         Ok(child)
     }
@@ -160,13 +160,14 @@ impl Child {
             (None, Some(signal)) => Some(format!("signal {signal} ended it")),
             (None, None) => None,
         };
-        let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        let output =
+            std::mem::take(&mut *self.output.lock().unwrap_or_else(PoisonError::into_inner));
         Ended {
             exit: status.code(),
             why,
             with_service: matches!(self.asked, Some((_, false))),
-            said: heard.failure,
-            alarms: heard.alarms,
+            said: output.failure,
+            alarms: output.alarms,
         }
     }
 }
@@ -182,7 +183,7 @@ impl Drop for Child {
 }
 
 /// Passes a child's log on.
-fn relay(stage: Stage, from: impl Read, heard: &Mutex<Heard>) {
+fn relay(stage: Stage, from: impl Read, output: &Mutex<Output>) {
     let mut from = BufReader::new(from);
     let mut line = Vec::new();
     loop {
@@ -195,21 +196,21 @@ fn relay(stage: Stage, from: impl Read, heard: &Mutex<Heard>) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let text = String::from_utf8_lossy(&line);
-                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-                tell(stage, text.trim_end(), &mut heard);
+                let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+                tell(stage, text.trim_end(), &mut output);
             }
         }
     }
 }
 
 /// Tells one line of a child as our own, and keeps what tells of a failure.
-fn tell(stage: Stage, line: &str, heard: &mut Heard) {
+fn tell(stage: Stage, line: &str, output: &mut Output) {
     let parsed: Option<Value> = serde_json::from_str(line).ok();
     let member = |name: &str| parsed.as_ref()?.get(name)?.as_str();
     let (Some(level), Some(message)) = (member("level"), member("message")) else {
         if let Some(failure) = line.strip_prefix("twinstream: ") {
             tracing::warn!("{stage}: {failure}");
-            heard.failure = Some(failure.to_owned());
+            output.failure = Some(failure.to_owned());
         } else if !line.is_empty() {
             tracing::info!("{stage}: {line}");
         }
@@ -217,15 +218,15 @@ fn tell(stage: Stage, line: &str, heard: &mut Heard) {
     };
     match level {
         "ERROR" => {
-            heard.failure = Some(message.to_owned());
-            let kind = member("alarm").and_then(Kind::of_word);
+            output.failure = Some(message.to_owned());
+            let kind = member("alarm").and_then(AlarmKind::of_word);
             let Some(kind) = kind else {
                 tracing::warn!("{stage}: {message}");
                 return;
             };
             let subject = member("subject").unwrap_or_default();
             alarm!(kind, subject, "{stage}: {message}");
-            heard.alarm(kind, subject, message);
+            output.alarm(kind, subject, message);
         }
         "WARN" => tracing::warn!("{stage}: {message}"),
         "INFO" => tracing::info!("{stage}: {message}"),
@@ -260,14 +261,14 @@ mod tests {
     #[track_caller]
     fn said(child: &Child) -> String {
         for _ in 0..2_000 {
-            if let Some(said) = &child.heard.lock().unwrap().failure
+            if let Some(said) = &child.output.lock().unwrap().failure
                 && said != "not good"
             {
                 return said.clone();
             }
             Clock::system().block(Duration::from_millis(5));
         }
-        panic!("nothing was heard");
+        panic!("nothing was said");
     }
 
     #[test]
@@ -283,7 +284,7 @@ mod tests {
         let [raised] = &ended.alarms[..] else {
             panic!("{:?}", ended.alarms);
         };
-        let expected = (Kind::Disk, "2", "it is", 2);
+        let expected = (AlarmKind::Disk, "2", "it is", 2);
         let found = (raised.kind, &*raised.subject, &*raised.what, raised.more);
         assert_eq!(found, expected);
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stage::Stage;
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     period::{Day, UtcMs},
     world::disk::{self, Disk},
 };
@@ -48,7 +48,7 @@ pub struct Run {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Raised {
     /// Which.
-    pub kind: Kind,
+    pub kind: AlarmKind,
     /// Whom it concerns; empty if that is clear.
     pub subject: String,
     /// Its words.

@@ -107,7 +107,7 @@ pub struct Service {
 }
 
 /// While it runs.
-struct State {
+struct ServiceState {
     record: Record,
     runs: BTreeMap<Stage, Run>,
     children: BTreeMap<Stage, (Child, Due)>,
@@ -124,7 +124,7 @@ struct State {
 impl Service {
     /// Runs until `end` is set and all children have ended.
     pub fn run(&self, end: &AtomicBool) {
-        let mut state = State {
+        let mut state = ServiceState {
             record: record::read(&*self.disk, &self.data_dir),
             runs: BTreeMap::new(),
             children: BTreeMap::new(),
@@ -151,7 +151,7 @@ impl Service {
         }
     }
 
-    fn start_what_is_due(&self, state: &mut State) {
+    fn start_what_is_due(&self, state: &mut ServiceState) {
         let now = self.clock.now();
         self.look_at_days(state, now);
         for due in plan::due(&self.rules, &state.runs, &state.reports, now) {
@@ -187,7 +187,7 @@ impl Service {
     }
 
     /// Looks for days to report, now and then.
-    fn look_at_days(&self, state: &mut State, now: UtcMs) {
+    fn look_at_days(&self, state: &mut ServiceState, now: UtcMs) {
         state.reports.reported = state.record.reported;
         let is_fresh = state
             .looked
@@ -207,7 +207,7 @@ impl Service {
         }
     }
 
-    fn reap(&self, state: &mut State) {
+    fn reap(&self, state: &mut ServiceState) {
         let now = state.real.steady();
         let stages: Vec<Stage> = state.children.keys().copied().collect();
         for stage in stages {
@@ -228,7 +228,7 @@ impl Service {
     }
 
     /// Notes how a stage ended.
-    fn note(&self, state: &mut State, due: Due, ended: Ended) {
+    fn note(&self, state: &mut ServiceState, due: Due, ended: Ended) {
         let now = self.clock.now();
         let Some(run) = state.runs.get_mut(&due.stage) else {
             return;
@@ -272,7 +272,7 @@ impl Service {
         );
     }
 
-    fn keep(&self, state: &mut State) {
+    fn keep(&self, state: &mut ServiceState) {
         state.record.stages.clone_from(&state.runs);
         if let Err(why) = record::write(&*self.disk, &self.data_dir, &state.record) {
             tracing::warn!("cannot keep how the stages ended: {why}");
@@ -280,7 +280,7 @@ impl Service {
     }
 
     /// Has the children end; says whether all have.
-    fn say_farewell(&self, state: &mut State) -> bool {
+    fn say_farewell(&self, state: &mut ServiceState) -> bool {
         let now = state.real.steady();
         let since = *state.stopping_since.get_or_insert_with(|| {
             (self.systemd.tell)(&[
@@ -299,7 +299,7 @@ impl Service {
         state.children.is_empty()
     }
 
-    fn tell_systemd(&self, state: &mut State) {
+    fn tell_systemd(&self, state: &mut ServiceState) {
         let now = state.real.steady();
         if !state.ready && self.collector.is_ready() {
             state.ready = true;

@@ -21,7 +21,7 @@ use std::{
 use super::{
     commit_error::CommitError,
     day,
-    layout::{self, Kind},
+    layout::{self, FileKind},
     ledger::Ledger,
     manifest::{MANIFEST_BYTES_MAX, Manifest, Output},
     posts::read::{self, Wanted},
@@ -125,7 +125,7 @@ impl HourOfVault<'_> {
     }
 
     /// Where a data file of a revision is written before it is committed.
-    pub fn aside(&self, kind: Kind, revision: u64) -> PathBuf {
+    pub fn aside(&self, kind: FileKind, revision: u64) -> PathBuf {
         layout::aside(&layout::data_path(self.vault, self.hour, kind), revision)
     }
 
@@ -209,11 +209,11 @@ impl HourOfVault<'_> {
     /// Reads a data file back and compares it with what was written.
     fn check_written(&self, output: &Output, revision: u64) -> Result<(), CommitError> {
         let path = layout::aside(&self.folder().join(&output.name), revision);
-        let kind = Kind::of_name(&output.name).map(|(_, kind)| kind);
-        let found = if kind == Some(Kind::Posts) {
+        let kind = FileKind::of_name(&output.name).map(|(_, kind)| kind);
+        let found = if kind == Some(FileKind::Posts) {
             read::read_through(self.disk, &path, Wanted::Only(&["id"]), |_| Ok(()))
         } else {
-            let header = kind.map_or(0, Kind::header_lines);
+            let header = kind.map_or(0, FileKind::header_lines);
             xz::read_back(self.disk, &path, header)
         };
         let found = found.map_err(at(&path))?;
@@ -237,7 +237,7 @@ impl HourOfVault<'_> {
         let entries = self.disk.list(&folder).map_err(at(&folder))?;
         let of_this_hour = |name: &str| {
             layout::hour_of_manifest(name) == Some(self.hour)
-                || Kind::of_name(name).is_some_and(|(hour, _)| hour == self.hour)
+                || FileKind::of_name(name).is_some_and(|(hour, _)| hour == self.hour)
         };
         let mut aside: Vec<(String, u64)> = Vec::new();
         for entry in &entries {

@@ -199,7 +199,7 @@ type Accounts = BTreeMap<Box<str>, Account>;
 
 /// What is known of the vault's hours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub struct DeletedState {
     /// When deletions were last read. What is held back is held back as of then.
     pub as_of: UtcMs,
     /// The revision of each hour whose deletions are on the lists.
@@ -208,7 +208,7 @@ pub struct State {
     pub due: BTreeSet<Hour>,
 }
 
-impl Default for State {
+impl Default for DeletedState {
     fn default() -> Self {
         Self {
             as_of: UtcMs(0),
@@ -225,7 +225,7 @@ pub struct Deleted<'a> {
     /// What the stream tells; nothing, if it tells of no deletions.
     told: Option<&'static dyn Deletions>,
     /// What is known of the hours.
-    pub state: State,
+    pub state: DeletedState,
     accounts: Accounts,
     lists: Mutex<Vec<(PathBuf, Arc<Vec<u8>>)>>,
     failed: Mutex<Option<DeletedError>>,
@@ -246,7 +246,7 @@ impl<'a> Deleted<'a> {
             disk,
             folder: PathBuf::new(),
             told: None,
-            state: State::default(),
+            state: DeletedState::default(),
             accounts: Accounts::new(),
             lists: Mutex::default(),
             failed: Mutex::default(),

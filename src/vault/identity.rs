@@ -12,8 +12,8 @@ use crate::{
     period::Hour,
     place::{
         decide::Asks,
-        door::{Door, NotHere, Unopened, Vault},
         id::PlaceId,
+        open::{NotHere, Opener, Unopened, Vault},
     },
     world::disk::{self, Disk},
 };
@@ -207,14 +207,14 @@ impl Identity {
 
 /// Opens a vault; a new one is of this zone and stream.
 pub fn open(
-    door: &Door<'_>,
+    opener: &Opener<'_>,
     folder: &Unopened,
     asks: Asks,
     timezone: &str,
     stream: &str,
 ) -> Result<Vault, NotHere> {
-    door.open(folder, asks, &|id| {
-        let begun = Identity::begin(door.disk, folder.name(), id, timezone, stream);
+    opener.open(folder, asks, &|id| {
+        let begun = Identity::begin(opener.disk, folder.name(), id, timezone, stream);
         begun.map_err(io::Error::other)
     })
 }

@@ -32,7 +32,7 @@ use super::{
     commit::{Commits, HourOfVault},
     commit_error::{CommitError, InStoreError},
     identity::Identity,
-    layout::{self, Kind},
+    layout::{self, FileKind},
     ledger::{self, Ledger, Line},
     manifest::{MANIFEST_BYTES_MAX, Manifest, Output, sha256},
     redactions::{Redactions, RedactionsError},
@@ -156,7 +156,8 @@ fn read_commit(bytes: &[u8], hour: Hour, revision: u64) -> Result<Committed, Str
     if digits.len() != 16 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Err(format!("{:?} is no attempt at it", commit.attempt));
     }
-    let is_ours = |output: &Output| Kind::of_name(&output.name).is_some_and(|(of, _)| of == hour);
+    let is_ours =
+        |output: &Output| FileKind::of_name(&output.name).is_some_and(|(of, _)| of == hour);
     if let Some(other) = manifest.outputs.iter().find(|output| !is_ours(output)) {
         return Err(format!("{:?} is no file of that hour", other.name));
     }

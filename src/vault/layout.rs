@@ -35,7 +35,7 @@ use crate::{
 
 /// The closed list of data files of an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum FileKind {
     /// The post ids: the only posts' data that may ever be published.
     Ids,
     /// X's table of posts.
@@ -56,7 +56,7 @@ pub enum Kind {
     Conflicts,
 }
 
-impl Kind {
+impl FileKind {
     /// All of them, in the order in which a manifest lists them.
     pub const ALL: [Self; 9] = [
         Self::Held,
@@ -148,7 +148,7 @@ pub fn day_folder(vault: &Path, day: Day) -> PathBuf {
 }
 
 /// A data file in its place.
-pub fn data_path(vault: &Path, hour: Hour, kind: Kind) -> PathBuf {
+pub fn data_path(vault: &Path, hour: Hour, kind: FileKind) -> PathBuf {
     day_folder(vault, hour.day()).join(kind.name(hour))
 }
 
@@ -234,7 +234,8 @@ pub fn list_day(disk: &dyn Disk, vault: &Path, day: Day) -> io::Result<DayListin
             .strip_suffix(".tmp")
             .map(|name| of_aside(name).map_or(name, |a| a.0));
         if let Some(name) = aside.or(torn) {
-            let hour = hour_of_manifest(name).or_else(|| Kind::of_name(name).map(|(hour, _)| hour));
+            let hour =
+                hour_of_manifest(name).or_else(|| FileKind::of_name(name).map(|(hour, _)| hour));
             listing.unfinished.extend(hour);
         }
     }
@@ -256,18 +257,18 @@ mod tests {
     fn every_platform_s_table_has_a_kind() {
         for source in crate::source::Sources::known().all() {
             let ending = format!("{}.csv.xz", source.table().name);
-            assert_eq!(Kind::table_of(source).ending(), ending);
+            assert_eq!(FileKind::table_of(source).ending(), ending);
         }
     }
 
     #[test]
     fn names_read_back() {
         let hour: Hour = "2026-11-23_14".parse().unwrap();
-        for kind in Kind::ALL {
-            assert_eq!(Kind::of_name(&kind.name(hour)), Some((hour, kind)));
+        for kind in FileKind::ALL {
+            assert_eq!(FileKind::of_name(&kind.name(hour)), Some((hour, kind)));
         }
         let vault = Path::new("/v");
-        let path = aside(&data_path(vault, hour, Kind::Ids), 12);
+        let path = aside(&data_path(vault, hour, FileKind::Ids), 12);
         let name = path.file_name().unwrap().to_str().unwrap();
         assert_eq!(of_aside(name), Some(("2026-11-23_14_IDs.txt.xz", 12)));
         let path = archived_path(vault, hour, 3);
@@ -282,7 +283,7 @@ mod tests {
             "2026-11-23_1_IDs.txt.xz",
             "é",
         ] {
-            assert_eq!(Kind::of_name(foreign), None);
+            assert_eq!(FileKind::of_name(foreign), None);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::Kind;
+use super::layout::FileKind;
 use crate::{
     cover::{
         backfill::Backfill,
@@ -327,7 +327,7 @@ impl Manifest {
 
     /// Whether it names a `posts.parquet`, which has every row of the hour.
     pub fn names_posts(&self) -> bool {
-        let name = Kind::Posts.name(self.hour);
+        let name = FileKind::Posts.name(self.hour);
         self.outputs.iter().any(|output| output.name == name)
     }
 

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    layout::{self, Kind},
+    layout::{self, FileKind},
     ledger,
     witness::{self, AuthorityName, StampName},
 };
@@ -133,7 +133,7 @@ impl Public {
     /// Its name, the same here and there.
     pub fn name(self) -> String {
         match self {
-            Self::Ids(hour) => Kind::Ids.name(hour),
+            Self::Ids(hour) => FileKind::Ids.name(hour),
             Self::Manifest(hour) => file_name(&layout::manifest_path(Path::new(""), hour)),
             Self::Day(day, file) => format!("{day}{}", file.ending()),
             Self::Root(file) => file.name().to_owned(),
@@ -145,7 +145,7 @@ impl Public {
 
     /// What a name stands for; `None` if no file of that name may be public.
     pub fn of_name(name: &str) -> Option<Self> {
-        if let Some((hour, Kind::Ids)) = Kind::of_name(name) {
+        if let Some((hour, FileKind::Ids)) = FileKind::of_name(name) {
             return Some(Self::Ids(hour));
         }
         if let Some(hour) = layout::hour_of_manifest(name) {
@@ -252,9 +252,9 @@ mod tests {
         for one in all {
             assert_eq!(Public::of_name(&one.name()), Some(one));
         }
-        for kind in Kind::ALL {
+        for kind in FileKind::ALL {
             let may = Public::of_name(&kind.name(hour)).is_some();
-            assert_eq!(may, kind == Kind::Ids, "{kind:?}");
+            assert_eq!(may, kind == FileKind::Ids, "{kind:?}");
         }
         for never in [
             "2026-11-23_14_posts.parquet",

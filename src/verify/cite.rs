@@ -19,7 +19,7 @@ use crate::{
     cite::{
         datacite::{self, ReadBack},
         day::DaySum,
-        description::{Archive, Beside, Description, State, described, latest, revised},
+        description::{Archive, ArchiveState, Beside, Description, described, latest, revised},
         files,
         make::in_place,
     },
@@ -169,7 +169,11 @@ impl Check<'_> {
     }
 
     /// The lines of the ledger that are described, if they are here and nothing of them is outdated.
-    fn described<'l>(&mut self, says: &ReadBack, whole: &'l [Line]) -> Option<(&'l [Line], State)> {
+    fn described<'l>(
+        &mut self,
+        says: &ReadBack,
+        whole: &'l [Line],
+    ) -> Option<(&'l [Line], ArchiveState)> {
         let Some((lines, hours)) = described(&says.version) else {
             let what = format!(
                 "it has the version {}, which this program does not write",
@@ -200,7 +204,7 @@ impl Check<'_> {
                 .add(severity, &self.path(RootFile::DataCite), what);
             return None;
         };
-        let state = State::of(first, whole);
+        let state = ArchiveState::of(first, whole);
         if state.hours != hours {
             let what = format!(
                 "it says {}, the ledger has {}",
@@ -240,7 +244,7 @@ impl Check<'_> {
     }
 
     /// Makes them again, as far as everything is here.
-    fn made_again(&mut self, says: &ReadBack, lines: &[Line], state: State) {
+    fn made_again(&mut self, says: &ReadBack, lines: &[Line], state: ArchiveState) {
         let (days, archive, absent) = self.days(lines);
         let Some(archive) = archive else {
             self.incomplete("without any hour the files to cite by could not be checked");
@@ -333,7 +337,7 @@ impl Check<'_> {
         says: &ReadBack,
         here: &BTreeMap<Day, DaySum>,
         absent: &BTreeSet<Hour>,
-        state: &State,
+        state: &ArchiveState,
     ) {
         let what = format!(
             "{} not here that the files to cite by describe: their sums were not checked, only whether the files \

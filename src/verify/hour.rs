@@ -22,7 +22,7 @@ use crate::{
     vault::{
         deleted::Why,
         hour_said::HourSaid,
-        layout::Kind,
+        layout::FileKind,
         manifest::{Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, sha256},
         public::{DayFile, Public},
     },
@@ -43,7 +43,7 @@ pub struct HourFound {
     /// SHA-256 of the manifest before it, as it says.
     pub previous_manifest: Option<String>,
     /// Data files that its manifest names and this copy has not, for they are never published.
-    pub absent: Vec<Kind>,
+    pub absent: Vec<FileKind>,
     /// Whether a collector ran in it: events files of its own minutes are among its inputs.
     pub was_collected: bool,
     /// The seconds of the union that count, and whether the archive says to begin in this hour.
@@ -242,21 +242,21 @@ fn check_deletions(path: &Path, said: &HourSaid, problems: &mut Problems) {
 /// How many rows a file must have, at least and at most, if the counts tell.
 fn rows_of(
     source: &dyn Source,
-    kind: Kind,
+    kind: FileKind,
     said: &HourSaid,
 ) -> Option<std::ops::RangeInclusive<u64>> {
     let total = &said.counts.total;
     let held = said.held_back();
     match kind {
-        Kind::Held => Some(held..=held),
-        Kind::Ids => Some(total.posts..=total.posts),
-        Kind::Tweets | Kind::PostsTable if source.has_rows_of_all() => {
+        FileKind::Held => Some(held..=held),
+        FileKind::Ids => Some(total.posts..=total.posts),
+        FileKind::Tweets | FileKind::PostsTable if source.has_rows_of_all() => {
             Some(total.posts..=total.posts)
         }
-        Kind::Tweets | Kind::PostsTable => Some(0..=total.posts + held),
-        Kind::Posts => Some(total.records()..=total.records()),
-        Kind::Deletions => Some(0..=total.unlisted),
-        Kind::Users | Kind::Rejected | Kind::Conflicts => None,
+        FileKind::Tweets | FileKind::PostsTable => Some(0..=total.posts + held),
+        FileKind::Posts => Some(total.records()..=total.records()),
+        FileKind::Deletions => Some(0..=total.unlisted),
+        FileKind::Users | FileKind::Rejected | FileKind::Conflicts => None,
     }
 }
 
@@ -265,7 +265,7 @@ fn check_outputs(path: &Path, source: &dyn Source, said: &HourSaid, problems: &m
     let total = &said.counts.total;
     let rejected: u64 = total.rejected.values().sum();
     for output in &said.outputs {
-        let Some((_, kind)) = Kind::of_name(&output.name) else {
+        let Some((_, kind)) = FileKind::of_name(&output.name) else {
             continue;
         };
         let what = format!("rows of {}", output.name);
@@ -275,13 +275,13 @@ fn check_outputs(path: &Path, source: &dyn Source, said: &HourSaid, problems: &m
             continue;
         }
         match kind {
-            Kind::Rejected => problems.same(path, &what, output.rows, rejected),
+            FileKind::Rejected => problems.same(path, &what, output.rows, rejected),
             // an author has at least one post, and of a field so many examples are kept
-            Kind::Users if total.records() < output.rows => problems.wrong(
+            FileKind::Users if total.records() < output.rows => problems.wrong(
                 path,
                 format!("{what}: it says {}, more than posts", output.rows),
             ),
-            Kind::Conflicts if output.rows == 0 || said.conflicts.posts == 0 => {
+            FileKind::Conflicts if output.rows == 0 || said.conflicts.posts == 0 => {
                 let posts = said.conflicts.posts;
                 let says = format!("{what}: it says {}, of {posts} posts", output.rows);
                 problems.wrong(path, says);
@@ -344,7 +344,7 @@ fn check_files(
 ) -> Rows {
     let mut rows = Rows::default();
     let has_rejected = !said.counts.total.rejected.is_empty();
-    for kind in Kind::ALL {
+    for kind in FileKind::ALL {
         let name = kind.name(place.hour);
         let data = place.folder.join(&name);
         let says = said.outputs.iter().find(|output| output.name == name);
@@ -353,8 +353,8 @@ fn check_files(
         match (says, is_there) {
             (None, false) => {
                 let is_wanted = match kind {
-                    Kind::Rejected => has_rejected,
-                    Kind::Held => 0 < said.held_back(),
+                    FileKind::Rejected => has_rejected,
+                    FileKind::Held => 0 < said.held_back(),
                     // examples of a post that was taken out on request are gone, too
                     kind => kind.is_always_there(source),
                 };
@@ -364,7 +364,7 @@ fn check_files(
             }
             (None, true) => problems.wrong(&data, "its manifest does not name it"),
             (Some(_), false) if place.is_strict => problems.wrong(&data, "it is missing"),
-            (Some(_), false) if kind == Kind::Ids => problems.incomplete(&data, NO_IDS),
+            (Some(_), false) if kind == FileKind::Ids => problems.incomplete(&data, NO_IDS),
             (Some(_), false) => found.absent.push(kind),
             (Some(says), true) => {
                 found.bytes += says.bytes;
@@ -379,8 +379,9 @@ fn check_files(
             }
         }
     }
-    let known =
-        |output: &Output| Kind::of_name(&output.name).is_some_and(|(hour, _)| hour == place.hour);
+    let known = |output: &Output| {
+        FileKind::of_name(&output.name).is_some_and(|(hour, _)| hour == place.hour)
+    };
     for output in said.outputs.iter().filter(|output| !known(output)) {
         found.problems.wrong(
             path,
@@ -392,13 +393,13 @@ fn check_files(
 
 fn check_file(
     (disk, source): (&dyn Disk, &dyn Source),
-    (path, kind): (&Path, Kind),
+    (path, kind): (&Path, FileKind),
     says: &Output,
     said: &HourSaid,
     rows: &mut Rows,
     problems: &mut Problems,
 ) {
-    let read = if kind == Kind::Posts {
+    let read = if kind == FileKind::Posts {
         posts::read(disk, path, source, &said.intervals, rows, problems)
     } else {
         let intervals = &said.intervals;
@@ -432,14 +433,14 @@ fn check_file(
         &output.content_sha256,
     );
     problems.same(path, "rows", says.rows, output.rows);
-    if kind == Kind::Ids {
+    if kind == FileKind::Ids {
         rows.ids_content = Some(output.content_sha256);
     }
     if let Some(fit) = rows_of(source, kind, said) {
         let nearest = output.rows.clamp(*fit.start(), *fit.end());
         problems.same(path, "posts", nearest, output.rows);
     }
-    if kind == Kind::Conflicts && said.conflicts.posts == 0 {
+    if kind == FileKind::Conflicts && said.conflicts.posts == 0 {
         problems.wrong(path, "its manifest counts no post whose copies differ");
     }
 }
@@ -534,8 +535,9 @@ fn differing(rows: &Rows) -> BTreeSet<(&'static str, &'static str)> {
 
 /// Whether the ids are not those of which the manifest has the hash.
 fn is_other_content(said: &HourSaid, rows: &Rows) -> bool {
-    let is_ids =
-        |output: &&Output| Kind::of_name(&output.name).is_some_and(|(_, kind)| kind == Kind::Ids);
+    let is_ids = |output: &&Output| {
+        FileKind::of_name(&output.name).is_some_and(|(_, kind)| kind == FileKind::Ids)
+    };
     let says = said.outputs.iter().find(is_ids);
     let known = says.zip(rows.ids_content.as_ref());
     known.is_some_and(|(says, found)| says.content_sha256 != *found)

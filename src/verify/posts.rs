@@ -18,7 +18,7 @@ use crate::{
     period::{Interval, UtcMs},
     source::{List, Placed, Source, key::Key},
     vault::{
-        layout::Kind,
+        layout::FileKind,
         manifest::Output,
         posts::{
             ours::OURS,
@@ -75,7 +75,7 @@ pub fn read(
         reading.problems.wrong(path, what);
     }
     let hashes = reading.hashes;
-    rows.told_by(Kind::Posts, hashes, &List::ALL);
+    rows.told_by(FileKind::Posts, hashes, &List::ALL);
     Ok(output)
 }
 

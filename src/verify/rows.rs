@@ -15,7 +15,7 @@ use crate::{
     vault::{
         conflicts::{self, Example},
         csv,
-        layout::Kind,
+        layout::FileKind,
         manifest::{ByWord, Output},
         xz,
     },
@@ -35,7 +35,7 @@ pub struct Rows {
     /// Ids of each residue of the millisecond.
     pub residues: BTreeMap<u64, u64>,
     /// The hash of the keys in each list, as each file that was read tells it.
-    pub ids: BTreeMap<List, BTreeMap<Kind, [u8; 32]>>,
+    pub ids: BTreeMap<List, BTreeMap<FileKind, [u8; 32]>>,
     /// SHA-256 of what `IDs.txt` holds.
     pub ids_content: Option<String>,
     /// Rejected lines by server and reason.
@@ -94,7 +94,7 @@ impl Hashes {
 
 impl Rows {
     /// What a file tells of some lists, all of which it has.
-    pub(super) fn told_by(&mut self, kind: Kind, mut hashes: Hashes, lists: &[List]) {
+    pub(super) fn told_by(&mut self, kind: FileKind, mut hashes: Hashes, lists: &[List]) {
         for list in lists {
             let hash = hashes.0.remove(list).unwrap_or_default();
             let of_list = self.ids.entry(*list).or_default();
@@ -105,14 +105,14 @@ impl Rows {
     /// Whether the file of ids was read.
     pub(super) fn has_ids(&self) -> bool {
         let ids = self.ids.get(&List::Ids);
-        ids.is_some_and(|told| told.contains_key(&Kind::Ids))
+        ids.is_some_and(|told| told.contains_key(&FileKind::Ids))
     }
 }
 
 /// One data file that is being read.
 struct Reading<'a> {
     source: &'a dyn Source,
-    kind: Kind,
+    kind: FileKind,
     path: &'a Path,
     intervals: &'a [Interval],
     problems: &'a mut Problems,
@@ -133,7 +133,7 @@ struct Reading<'a> {
 pub fn read(
     (disk, source): (&dyn Disk, &dyn Source),
     path: &Path,
-    kind: Kind,
+    kind: FileKind,
     intervals: &[Interval],
     rows: &mut Rows,
     problems: &mut Problems,
@@ -176,19 +176,19 @@ impl Reading<'_> {
     fn take(&mut self, line: &[u8]) {
         self.line += 1;
         match self.kind {
-            Kind::Ids => self.id(line),
-            Kind::Tweets | Kind::PostsTable if self.line == 1 => {
+            FileKind::Ids => self.id(line),
+            FileKind::Tweets | FileKind::PostsTable if self.line == 1 => {
                 self.header(line, self.source.table());
             }
-            Kind::Users if self.line == 1 => self.header(line, self.source.authors()),
-            Kind::Tweets | Kind::PostsTable => self.row(line),
-            Kind::Users => self.author(line),
-            Kind::Deletions => self.deletion(line),
-            Kind::Held => self.held(line),
-            Kind::Rejected => self.rejected(line),
-            Kind::Conflicts => self.example(line),
+            FileKind::Users if self.line == 1 => self.header(line, self.source.authors()),
+            FileKind::Tweets | FileKind::PostsTable => self.row(line),
+            FileKind::Users => self.author(line),
+            FileKind::Deletions => self.deletion(line),
+            FileKind::Held => self.held(line),
+            FileKind::Rejected => self.rejected(line),
+            FileKind::Conflicts => self.example(line),
             // it has no lines: `posts::check` reads it
-            Kind::Posts => (),
+            FileKind::Posts => (),
         }
     }
 
@@ -351,22 +351,22 @@ impl Reading<'_> {
                 .wrong(self.path, format!("{more} more lines are wrong"));
         }
         match self.kind {
-            Kind::Ids => {
+            FileKind::Ids => {
                 let lists = [List::Ids, List::Table];
                 self.rows.told_by(self.kind, self.hashes, &lists);
             }
-            Kind::Tweets | Kind::PostsTable => {
+            FileKind::Tweets | FileKind::PostsTable => {
                 self.rows.told_by(self.kind, self.hashes, &[List::Table]);
                 self.rows.has_table = true;
             }
-            Kind::Deletions => {
+            FileKind::Deletions => {
                 self.rows
                     .told_by(self.kind, self.hashes, &[List::Deletions]);
             }
-            Kind::Held => {
+            FileKind::Held => {
                 self.rows.told_by(self.kind, self.hashes, &[List::Held]);
             }
-            Kind::Users => {
+            FileKind::Users => {
                 let authors = self.rows.authors.len() as u64;
                 // others than authors of posts may have a row, where others have records
                 let found = if self.source.has_rows_of_all() {
@@ -379,7 +379,7 @@ impl Reading<'_> {
                     self.problems.same(self.path, what, authors, found);
                 }
             }
-            Kind::Posts | Kind::Rejected | Kind::Conflicts => (),
+            FileKind::Posts | FileKind::Rejected | FileKind::Conflicts => (),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::problem::Problems;
 use crate::{
     cover::{
-        rules::{self, InForce, State, Stretch},
+        rules::{self, InForce, RulesState, Stretch},
         seconds,
     },
     source::Source,
@@ -62,9 +62,9 @@ fn is_every_second(all: &[i64], stretches: &[Stretch]) -> bool {
         .flat_map(|stretch| stretch.begin.second()..stretch.end.second())
         .collect();
     let has_hash = |stretch: &Stretch| match stretch.state {
-        State::AsConfigured | State::NotConfigured => stretch.rules.len() == 1,
-        State::Unknown => stretch.rules.is_empty(),
-        State::Differ => false,
+        RulesState::AsConfigured | RulesState::NotConfigured => stretch.rules.len() == 1,
+        RulesState::Unknown => stretch.rules.is_empty(),
+        RulesState::Differ => false,
     };
     let is_maximal = stretches.windows(2).all(|two| match two {
         [a, b] => !a.goes_on(b),

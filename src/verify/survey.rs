@@ -15,7 +15,7 @@ use crate::{
     stamp::trust::Trust,
     vault::{
         identity::{self, Identity},
-        layout::{self, Kind},
+        layout::{self, FileKind},
         ledger::{self, Line},
         public::Public,
         witness::Witness,
@@ -129,7 +129,7 @@ pub fn survey(disk: &dyn Disk, paths: &[PathBuf], trust: Option<Trust>) -> io::R
 
 /// The hour that a file's name tells.
 fn hour_of(name: &str) -> Option<Hour> {
-    let of_kind = || Kind::of_name(name).map(|(hour, _)| hour);
+    let of_kind = || FileKind::of_name(name).map(|(hour, _)| hour);
     let archived = || layout::of_archived(name).map(|(hour, _)| hour);
     layout::hour_of_manifest(name)
         .or_else(of_kind)
@@ -282,8 +282,7 @@ impl Survey {
         only: Option<Hour>,
     ) -> io::Result<()> {
         let entries = disk.list(folder)?;
-        let has_private =
-            |name: &str| matches!(Kind::of_name(name), Some((_, kind)) if kind != Kind::Ids);
+        let has_private = |name: &str| matches!(FileKind::of_name(name), Some((_, kind)) if kind != FileKind::Ids);
         let is_strict = root
             .and_then(|root| self.roots.get(root))
             .is_some_and(|root| root.identity.is_some())

@@ -19,7 +19,7 @@ use crate::{
     period::{Day, Hour},
     vault::{
         identity,
-        layout::{self, Kind},
+        layout::{self, FileKind},
         ledger,
         public::Public,
     },
@@ -52,7 +52,7 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
     let mut behind = Vec::new();
     let mut collected: BTreeMap<&Path, Hour> = BTreeMap::new();
     let mut counted: BTreeMap<&Path, Vec<(&HourPlace, bool)>> = BTreeMap::new();
-    let mut absent: BTreeMap<&Path, Vec<Kind>> = BTreeMap::new();
+    let mut absent: BTreeMap<&Path, Vec<FileKind>> = BTreeMap::new();
     for ((place, root), hour) in survey.hours.iter().zip(hours) {
         let day = found.days.entry(place.hour.day()).or_default();
         day.hours += u64::from(hour.manifest_sha256.is_some() || place.is_half_done);
@@ -113,10 +113,10 @@ pub const ONLY_TOGETHER: &str = "what each server had, and the causes of gaps, w
      together and are what was committed; the lines and events that they come from stay in the vault";
 
 /// What a copy cannot show.
-fn note_copy(copy: &Path, absent: &[Kind], problems: &mut Problems) {
+fn note_copy(copy: &Path, absent: &[FileKind], problems: &mut Problems) {
     problems.note(copy, ONLY_TOGETHER);
     let mut kinds: Vec<String> = Vec::new();
-    for kind in Kind::ALL {
+    for kind in FileKind::ALL {
         match absent.iter().filter(|absent| **absent == kind).count() {
             0 => (),
             files => kinds.push(format!("{files} {}", kind.ending())),
@@ -250,7 +250,7 @@ fn note_unknown(disk: &dyn Disk, folder: &Path, problems: &mut Problems) {
         let is_ours = if entry.folder {
             name == "revisions"
         } else {
-            Kind::of_name(name).is_some()
+            FileKind::of_name(name).is_some()
                 || layout::hour_of_manifest(name).is_some()
                 || layout::of_aside(name).is_some()
                 || matches!(

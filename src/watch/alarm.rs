@@ -4,14 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    link::{Link, State},
+    link::{Link, LinkState},
     snapshot::{Alarm, Server, Snapshot},
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     config::settings::Role,
     period::UtcMs,
-    segment::event::{Cause, Why},
+    segment::event::{EndCause, Why},
     text::plural,
 };
 
@@ -146,7 +146,7 @@ pub fn states(picture: &Snapshot, behind_since: Option<UtcMs>) -> Vec<Alarm> {
         of_any_server(&mut found, server);
     }
     for away in &picture.away {
-        found.push(Kind::PlaceAway, away.place, away.what.clone());
+        found.push(AlarmKind::PlaceAway, away.place, away.what.clone());
     }
     silent(&mut found, picture);
     disk(&mut found, picture);
@@ -163,13 +163,13 @@ struct Found {
 }
 
 impl Found {
-    fn has(&self, kind: Kind, subject: &str) -> bool {
+    fn has(&self, kind: AlarmKind, subject: &str) -> bool {
         self.alarms
             .iter()
             .any(|alarm| alarm.kind == kind && alarm.subject == subject)
     }
 
-    fn push(&mut self, kind: Kind, subject: &str, what: String) {
+    fn push(&mut self, kind: AlarmKind, subject: &str, what: String) {
         self.alarms.push(Alarm {
             kind,
             subject: subject.to_owned(),
@@ -189,11 +189,11 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
         return Some("this machine is none of the servers".to_owned());
     };
     let link = &server.link;
-    if picture.has_rules && link.state == State::Connected {
+    if picture.has_rules && link.state == LinkState::Connected {
         return None;
     }
     let is_recent = |last: UtcMs| picture.now.0 - last.0 <= NO_POSTS_MS;
-    if server.last_line.is_some_and(is_recent) && link.state != State::Stopped {
+    if server.last_line.is_some_and(is_recent) && link.state != LinkState::Stopped {
         return None;
     }
     let since = server.last_line.map_or_else(
@@ -201,8 +201,8 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
         |last| format!("the last one came at {last}"),
     );
     let why = match (link.state, &link.waits, &link.why) {
-        (State::Connected, ..) => "connected, but nothing comes".to_owned(),
-        (State::Stopped, ..) => "collecting has ended".to_owned(),
+        (LinkState::Connected, ..) => "connected, but nothing comes".to_owned(),
+        (LinkState::Stopped, ..) => "collecting has ended".to_owned(),
         (_, Some(waits), why) => {
             let why = why.as_deref().unwrap_or("no answer");
             format!("{why} (waiting: {})", waits.word().replace('_', " "))
@@ -221,14 +221,14 @@ fn collecting(found: &mut Found, server: &Server, has_rules: bool) {
             server.server,
             plural(server.left_open, "segment is open", "segments are open")
         );
-        found.push(Kind::NotRecovered, server.server.as_str(), what);
+        found.push(AlarmKind::NotRecovered, server.server.as_str(), what);
     }
     if has_rules {
         rules(found, server.server.as_str(), &server.link);
     }
     if server.legs.is_empty() {
         // while a stream with rules is up, it is its last sign of life that counts
-        let is_up = has_rules && server.link.state == State::Connected;
+        let is_up = has_rules && server.link.state == LinkState::Connected;
         let last = if is_up {
             Some(found.now)
         } else {
@@ -245,7 +245,7 @@ fn collecting(found: &mut Found, server: &Server, has_rules: bool) {
 fn rules(found: &mut Found, name: &str, link: &Link) {
     let unknown = link.rules_unknown.as_ref();
     let unknown = unknown.filter(|(since, _)| RULES_MS <= found.now.0 - since.0);
-    let what = if link.waits == Some(Why::NoRules) && link.state != State::Connected {
+    let what = if link.waits == Some(Why::NoRules) && link.state != LinkState::Connected {
         let why = link.why.as_deref().unwrap_or("without a word");
         format!("server {name} gets no stream, for want of rules: {why}")
     } else if let Some((since, why)) = unknown {
@@ -260,34 +260,34 @@ fn rules(found: &mut Found, name: &str, link: &Link) {
     } else {
         return;
     };
-    found.push(Kind::Rules, name, what);
+    found.push(AlarmKind::Rules, name, what);
 }
 
 /// What is the matter with a connection of this server.
 fn receiving(found: &mut Found, name: &str, link: &Link, last_line: Option<UtcMs>) {
     let last = last_line.max(link.started);
     let is_quiet = last.is_some_and(|last| NO_POSTS_MS < found.now.0 - last.0);
-    if is_quiet && link.state != State::Stopped {
+    if is_quiet && link.state != LinkState::Stopped {
         let seconds = last.map_or(0, |last| (found.now.0 - last.0) / 1_000);
         let how = match link.state {
-            State::Connected => "though it is connected".to_owned(),
+            LinkState::Connected => "though it is connected".to_owned(),
             _ => format!(
                 "the connection: {}",
                 link.why.as_deref().unwrap_or("there is none")
             ),
         };
         let what = format!("server {name} has stored no post for {seconds} s; {how}");
-        found.push(Kind::NoPosts, name, what);
+        found.push(AlarmKind::NoPosts, name, what);
     }
-    if link.state == State::Connected {
+    if link.state == LinkState::Connected {
         return;
     }
-    if link.cause == Some(Cause::NotTheApi) {
+    if link.cause == Some(EndCause::NotTheApi) {
         let what = format!(
             "what answers server {name} is {}",
             link.why.as_deref().unwrap_or("not the API")
         );
-        found.push(Kind::NotTheApi, name, what);
+        found.push(AlarmKind::NotTheApi, name, what);
     }
     let Some(waits @ (Why::UsageCap | Why::Unauthorized | Why::BadRequest | Why::NotFound)) =
         link.waits
@@ -298,7 +298,7 @@ fn receiving(found: &mut Found, name: &str, link: &Link, last_line: Option<UtcMs
     let what = format!(
         "the API refuses server {name} ({waits}): {why}; it is asked again, ever less often"
     );
-    found.push(Kind::Refused, name, what);
+    found.push(AlarmKind::Refused, name, what);
 }
 
 fn of_any_server(found: &mut Found, server: &Server) {
@@ -312,7 +312,7 @@ fn of_any_server(found: &mut Found, server: &Server) {
                 "segments fail their check, are not merged and lie"
             )
         );
-        found.push(Kind::FailsCheck, id, what);
+        found.push(AlarmKind::FailsCheck, id, what);
     }
     if let Some(offset) = server.link.clock_offset_ms
         && CLOCK_MS < offset.abs()
@@ -321,7 +321,7 @@ fn of_any_server(found: &mut Found, server: &Server) {
             "the clock of server {id} is off by {} s",
             offset.abs() / 1_000
         );
-        found.push(Kind::Clock, id, what);
+        found.push(AlarmKind::Clock, id, what);
     }
 }
 
@@ -352,7 +352,7 @@ fn silent(found: &mut Found, picture: &Snapshot) {
                     "server {} has delivered nothing for 15 minutes; {until}",
                     other.server
                 );
-                found.push(Kind::OtherSilent, other.server.as_str(), what);
+                found.push(AlarmKind::OtherSilent, other.server.as_str(), what);
             }
         }
     } else if let Some(this) = this
@@ -361,10 +361,10 @@ fn silent(found: &mut Found, picture: &Snapshot) {
     {
         if picture.delivers_to_store {
             let what = "nothing has been delivered to the object store for 15 minutes".to_owned();
-            found.push(Kind::OtherSilent, "object store", what);
+            found.push(AlarmKind::OtherSilent, "object store", what);
         } else {
             let what = "the primary has acknowledged nothing for 15 minutes".to_owned();
-            found.push(Kind::OtherSilent, "primary", what);
+            found.push(AlarmKind::OtherSilent, "primary", what);
         }
     }
 }
@@ -372,16 +372,16 @@ fn silent(found: &mut Found, picture: &Snapshot) {
 fn disk(found: &mut Found, picture: &Snapshot) {
     let this = picture.servers.iter().find(|server| server.this);
     if this.is_some_and(|server| {
-        server.link.waits == Some(Why::DiskFull) && server.link.state != State::Connected
+        server.link.waits == Some(Why::DiskFull) && server.link.state != LinkState::Connected
     }) {
         let what = "the disk is full: collecting waits for room".to_owned();
-        found.push(Kind::Disk, "", what);
+        found.push(AlarmKind::Disk, "", what);
     } else if let Some(days) = picture.runway.as_ref().and_then(|runway| runway.days)
         && days < DISK_DAYS
     {
         let what =
             format!("the disk will be full in {days:.1} days, if it goes on like in the last ones");
-        found.push(Kind::Disk, "", what);
+        found.push(AlarmKind::Disk, "", what);
     }
 }
 
@@ -392,7 +392,7 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
             "{hour} has {} posts; the same hour of the last weeks had {}",
             low.posts, low.usual
         );
-        found.push(Kind::LowHour, &hour, what);
+        found.push(AlarmKind::LowHour, &hour, what);
     }
     if let Some(change) = &picture.vault.window {
         let hour = change.hour.to_string();
@@ -400,7 +400,7 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
             "the posts of {hour} come from the milliseconds {} of each second, those of {} from {}",
             change.window, change.hour_before, change.window_before
         );
-        found.push(Kind::SamplingWindow, &hour, what);
+        found.push(AlarmKind::SamplingWindow, &hour, what);
     }
     let seconds = u64::try_from(picture.vault.unknown_seconds).unwrap_or(0);
     if 0 < seconds {
@@ -412,7 +412,7 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
                 "seconds of the last days are"
             )
         );
-        found.push(Kind::UnknownCause, "", what);
+        found.push(AlarmKind::UnknownCause, "", what);
     }
     let Some(public) = &picture.published else {
         return;
@@ -423,7 +423,7 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
             .map_or_else(String::new, |hour| format!(", the oldest is {hour}"));
         let hours = plural(public.behind, "committed hour is", "committed hours are");
         let what = format!("{hours} not public{oldest}");
-        found.push(Kind::PublishBehind, "", what);
+        found.push(AlarmKind::PublishBehind, "", what);
     }
 }
 
@@ -443,12 +443,12 @@ fn mail(found: &mut Found, picture: &Snapshot) {
     } else {
         return;
     };
-    found.push(Kind::MailStuck, "", what);
+    found.push(AlarmKind::MailStuck, "", what);
 }
 
 fn page(found: &mut Found, picture: &Snapshot) {
     if let Some(why) = &picture.page_fault {
-        found.push(Kind::NoPage, "", why.clone());
+        found.push(AlarmKind::NoPage, "", why.clone());
     }
 }
 
@@ -464,7 +464,7 @@ fn stages(found: &mut Found, picture: &Snapshot) {
         let raised = run
             .alarms
             .iter()
-            .filter(|raised| raised.kind != Kind::OsfUnreachable || lasts);
+            .filter(|raised| raised.kind != AlarmKind::OsfUnreachable || lasts);
         let mut is_told = false;
         for raised in raised {
             is_told = true;
@@ -481,7 +481,7 @@ fn stages(found: &mut Found, picture: &Snapshot) {
         if lasts && !is_told {
             let said = run.said.as_deref().unwrap_or("without a word");
             let what = format!("{name} has failed {} times in a row: {said}", run.failures);
-            found.push(Kind::StageFailing, name, what);
+            found.push(AlarmKind::StageFailing, name, what);
         }
     }
 }
@@ -519,7 +519,7 @@ mod tests {
             last_line: Some(after(s)),
             sealed_until: Some(after(s)),
             link: Link {
-                state: State::Connected,
+                state: LinkState::Connected,
                 started: Some(BEGIN),
                 ..Link::default()
             },
@@ -579,7 +579,7 @@ mod tests {
         let well = filtered(|_| ());
         check(&well, &[]);
         assert_eq!(not_storing(&well), None);
-        let away = filtered(|link| link.state = State::Disconnected);
+        let away = filtered(|link| link.state = LinkState::Disconnected);
         check(&away, &["no_posts 1"]);
         assert!(not_storing(&away).is_some());
         let others = |link: &mut Link| {
@@ -593,7 +593,7 @@ mod tests {
         check(&filtered(unknown(7_000)), &[]);
         check(&filtered(unknown(6_200)), &["rules 1"]);
         let none = filtered(|link| {
-            (link.state, link.waits) = (State::Disconnected, Some(Why::NoRules));
+            (link.state, link.waits) = (LinkState::Disconnected, Some(Why::NoRules));
             link.rules = None;
         });
         check(&none, &["rules 1", "no_posts 1"]);
@@ -638,14 +638,14 @@ mod tests {
         let mut p = well("1", 5_000);
         of(&mut p, "1").last_line = Some(after(4_939));
         check(&p, &["no_posts 1"]);
-        of(&mut p, "1").link.state = State::Disconnected;
+        of(&mut p, "1").link.state = LinkState::Disconnected;
         of(&mut p, "1").link.waits = Some(Why::Unauthorized);
         check(&p, &["no_posts 1", "refused 1"]);
         // whatever row of waits it is by then
         of(&mut p, "1").link.waits = Some(Why::Budget);
-        of(&mut p, "1").link.cause = Some(Cause::NotTheApi);
+        of(&mut p, "1").link.cause = Some(EndCause::NotTheApi);
         check(&p, &["no_posts 1", "not_the_api 1"]);
-        of(&mut p, "1").link.cause = Some(Cause::Disk);
+        of(&mut p, "1").link.cause = Some(EndCause::Disk);
         of(&mut p, "1").link.waits = Some(Why::DiskFull);
         check(&p, &["no_posts 1", "disk "]);
         let mut p = well("1", 5_000);
@@ -696,9 +696,13 @@ mod tests {
             more: 1,
         };
         let mut run = Run::begun(after(10_990));
-        run.alarms = [Kind::IdCap, Kind::OsfToken, Kind::OsfUnreachable]
-            .map(raised)
-            .into();
+        run.alarms = [
+            AlarmKind::IdCap,
+            AlarmKind::OsfToken,
+            AlarmKind::OsfUnreachable,
+        ]
+        .map(raised)
+        .into();
         p.stages.insert(Stage::Publish, run.clone());
         check(&p, &["publish_behind ", "id_cap ", "osf_token "]);
         // what passes by itself is told when it lasts, and what has words of its own is told by them
@@ -742,12 +746,12 @@ mod tests {
             .skip(2)
             .take_while(|line| line.starts_with('|'))
             .collect();
-        let kinds = Kind::ALL.iter();
+        let kinds = AlarmKind::ALL.iter();
         let expected: Vec<String> = kinds
             .map(|kind| {
                 let (word, means, todo) = (kind.word(), kind.means(), kind.todo());
                 assert_eq!(serde_json::to_value(kind).unwrap(), word);
-                assert_eq!(Kind::of_word(word), Some(*kind));
+                assert_eq!(AlarmKind::of_word(word), Some(*kind));
                 format!("| `{word}` | {means} | {todo} |")
             })
             .collect();
@@ -761,7 +765,7 @@ mod tests {
                     .next()
             })
             .collect();
-        let words: Vec<&str> = Kind::ALL.iter().map(|kind| kind.word()).collect();
+        let words: Vec<&str> = AlarmKind::ALL.iter().map(|kind| kind.word()).collect();
         assert_eq!(shown, words);
     }
 
@@ -776,8 +780,8 @@ mod tests {
             more: 0,
         };
         run.alarms = vec![
-            raised(Kind::FailsCheck, "2"),
-            raised(Kind::HourNotMerged, ""),
+            raised(AlarmKind::FailsCheck, "2"),
+            raised(AlarmKind::HourNotMerged, ""),
         ];
         p.stages.insert(Stage::Merge, run);
         check(&p, &["fails_check 2", "hour_not_merged "]);
@@ -802,9 +806,9 @@ mod tests {
     fn posts_are_stored_when_one_has_just_been() {
         let mut p = well("1", 5_000);
         assert_eq!(not_storing(&p), None);
-        of(&mut p, "1").link.state = State::Stopped;
+        of(&mut p, "1").link.state = LinkState::Stopped;
         assert!(not_storing(&p).unwrap().starts_with("collecting has ended"));
-        of(&mut p, "1").link.state = State::Connected;
+        of(&mut p, "1").link.state = LinkState::Connected;
         of(&mut p, "1").last_line = Some(after(4_939));
         assert!(
             not_storing(&p)
@@ -840,7 +844,7 @@ mod tests {
         };
         assert_eq!(judge(&well("1", 100), &mut said), []);
         let begun = judge(&bad(200), &mut said);
-        assert!(matches!(&begun[..], [Change::Begun(alarm)] if alarm.kind == Kind::NoPosts));
+        assert!(matches!(&begun[..], [Change::Begun(alarm)] if alarm.kind == AlarmKind::NoPosts));
         assert_eq!(judge(&bad(205), &mut said), []);
         // a moment of luck is no end
         assert_eq!(judge(&well("1", 210), &mut said), []);

@@ -19,8 +19,8 @@ use crate::{
     period::{Hour, UtcMs, Zone},
     place::{
         decide::Asks,
-        door::{self as place, Door, NotHere, Unopened},
         id::PlaceId,
+        open::{self as place, NotHere, Opener, Unopened},
     },
     segment::{
         acks,
@@ -127,14 +127,14 @@ impl Gatherer {
         let disk = Arc::clone(&self.disk);
         let mut away = Vec::new();
         let places = self.places.clone();
-        let door = Door::of(&*disk, &places.data_dir);
-        let acks = told(&mut away, acks(&door, places.acks.as_ref())).flatten();
-        let spool = told(&mut away, door.spool(&places.spool, Asks::Look));
+        let opener = Opener::of(&*disk, &places.data_dir);
+        let acks = told(&mut away, acks(&opener, places.acks.as_ref())).flatten();
+        let spool = told(&mut away, opener.spool(&places.spool, Asks::Look));
         let others = match &places.merger {
             Some(folder) => {
                 let spool = folder.join("spool").into();
-                let opened = Door::of(&*disk, folder).spool(&spool, Asks::Look);
-                told(&mut away, opened)
+                let there = Opener::of(&*disk, folder).spool(&spool, Asks::Look);
+                told(&mut away, there)
             }
             None => spool.clone(),
         };
@@ -142,7 +142,7 @@ impl Gatherer {
             self.look_into_spools([&spool, &others], acks.as_ref(), time)?;
         }
         let no_mark = |_: &PlaceId| Ok(());
-        if let Some(vault) = told(&mut away, door.open(&places.vault, Asks::Look, &no_mark)) {
+        if let Some(vault) = told(&mut away, opener.open(&places.vault, Asks::Look, &no_mark)) {
             self.look_into_vault(&vault, now)?;
         }
         let published = self.look_at_published(now)?;
@@ -255,7 +255,7 @@ impl Gatherer {
 
 /// Where the acknowledgements lie, and whose they are.
 fn acks(
-    door: &Door<'_>,
+    opener: &Opener<'_>,
     places: Option<&(ServerId, Acks)>,
 ) -> Result<Option<(ServerId, PathBuf)>, NotHere> {
     let Some((id, place)) = places else {
@@ -263,11 +263,11 @@ fn acks(
     };
     let path = match place {
         Acks::There(spool) => {
-            let spool: place::Target = door.spool(spool, Asks::Look)?;
+            let spool: place::Target = opener.spool(spool, Asks::Look)?;
             acks::path(&spool, id)
         }
         Acks::Fetched(mirror, name) => {
-            let mirror = door.spool::<place::OfMirror>(mirror, Asks::Look);
+            let mirror = opener.spool::<place::OfMirror>(mirror, Asks::Look);
             let mirror = mirror.map_err(|why| why.of(name))?;
             mirror.join(acks::ACKS)
         }
@@ -276,14 +276,14 @@ fn acks(
 }
 
 /// What is there; why it is not is noted.
-fn told<T>(away: &mut Vec<Away>, opened: Result<T, NotHere>) -> Option<T> {
+fn told<T>(away: &mut Vec<Away>, there: Result<T, NotHere>) -> Option<T> {
     let note = |why: NotHere| {
         away.push(Away {
             place: why.word(),
             what: why.to_string(),
         });
     };
-    opened.map_err(note).ok()
+    there.map_err(note).ok()
 }
 
 /// The hours whose manifests are read: the last days, and those the last day is compared with.

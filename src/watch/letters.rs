@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     alarm::Change,
-    link::State,
+    link::LinkState,
     queue::{Attachment, Letter},
     snapshot::{Alarm, Snapshot},
 };
@@ -119,7 +119,7 @@ pub fn length(ms: i64) -> String {
 pub fn begun(picture: &Snapshot, unclean: bool) -> Letter {
     let this = picture.servers.iter().find(|server| server.this);
     let connected = match this.map(|server| server.link.state) {
-        Some(State::Connected) => "It is connected.",
+        Some(LinkState::Connected) => "It is connected.",
         _ => "It is not connected yet.",
     };
     let before = if unclean {

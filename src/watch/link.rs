@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     period::UtcMs,
     segment::{
-        event::{Alive, Cause, Event, What, Why},
+        event::{Alive, EndCause, Event, What, Why},
         rules::Told,
     },
 };
@@ -13,7 +13,7 @@ use crate::{
 /// What a server's connection is like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum LinkState {
     /// Nothing is known.
     #[default]
     Unknown,
@@ -29,7 +29,7 @@ pub enum State {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Link {
     /// What it is like.
-    pub state: State,
+    pub state: LinkState,
     /// Since when.
     pub since: Option<UtcMs>,
     /// Whether it has been so for longer: the events before were not looked at.
@@ -37,7 +37,7 @@ pub struct Link {
     /// Why there is none: how the last one ended.
     pub why: Option<String>,
     /// The cause of it.
-    pub cause: Option<Cause>,
+    pub cause: Option<EndCause>,
     /// Why nothing is tried at present: the row of the table of waits.
     pub waits: Option<Why>,
     /// Until when.
@@ -70,10 +70,10 @@ impl Link {
     /// How bad it is, compared with other legs of the server: none, then for how short a time it has been up.
     pub fn trouble(&self) -> (u8, Option<UtcMs>) {
         let rank = match self.state {
-            State::Connected => 0,
-            State::Stopped => 1,
-            State::Unknown => 2,
-            State::Disconnected => 3,
+            LinkState::Connected => 0,
+            LinkState::Stopped => 1,
+            LinkState::Unknown => 2,
+            LinkState::Disconnected => 3,
         };
         (rank, self.since)
     }
@@ -104,25 +104,25 @@ impl Link {
                     started_as: *number,
                     ..Self::default()
                 };
-                turn(self, State::Disconnected);
+                turn(self, LinkState::Disconnected);
             }
             What::ClockStepped { number, step_ms } => self.stepped(*number, *step_ms),
             What::Connected { .. } => {
-                turn(self, State::Connected);
+                turn(self, LinkState::Connected);
                 self.ended_waiting();
             }
             What::FirstLine { clock_offset_ms } => {
-                turn(self, State::Connected);
+                turn(self, LinkState::Connected);
                 self.clock_offset_ms = clock_offset_ms.or(self.clock_offset_ms);
                 (self.why, self.cause) = (None, None);
                 (self.waits, self.waits_until) = (None, None);
             }
             What::Disconnected(how) => {
-                turn(self, State::Disconnected);
+                turn(self, LinkState::Disconnected);
                 let word = match how.cause {
-                    Cause::HttpStatus => how.status.map(|status| format!("HTTP {status}")),
-                    Cause::Platform => how.disconnect_type.clone(),
-                    Cause::NotTheApi => Some("not the API".to_owned()),
+                    EndCause::HttpStatus => how.status.map(|status| format!("HTTP {status}")),
+                    EndCause::Platform => how.disconnect_type.clone(),
+                    EndCause::NotTheApi => Some("not the API".to_owned()),
                     _ => None,
                 };
                 let detail = [word.as_deref().unwrap_or(""), &how.detail];
@@ -140,7 +140,7 @@ impl Link {
             What::Rules { .. } | What::RulesUnknown { .. } => self.asked_for_rules(event),
             What::Alive(alive) => self.is_alive(event.at, alive),
             What::Stopped { why } => {
-                turn(self, State::Stopped);
+                turn(self, LinkState::Stopped);
                 self.why = Some(why.clone());
                 self.ended_waiting();
             }
@@ -181,11 +181,11 @@ impl Link {
         if self.rules.is_none() {
             self.rules.clone_from(&alive.rules);
         }
-        if self.state == State::Unknown {
+        if self.state == LinkState::Unknown {
             let state = if alive.connected {
-                State::Connected
+                LinkState::Connected
             } else {
-                State::Disconnected
+                LinkState::Disconnected
             };
             (self.state, self.since, self.longer) = (state, Some(at), true);
         }
@@ -263,7 +263,7 @@ mod tests {
 
     fn refused() -> What {
         What::Disconnected(Disconnected {
-            cause: Cause::HttpStatus,
+            cause: EndCause::HttpStatus,
             status: Some(401),
             disconnect_type: None,
             lines: 0,
@@ -288,7 +288,10 @@ mod tests {
                 ),
             ],
         );
-        assert_eq!((link.state, link.since), (State::Connected, Some(UtcMs(2))));
+        assert_eq!(
+            (link.state, link.since),
+            (LinkState::Connected, Some(UtcMs(2)))
+        );
         assert_eq!(link.clock_offset_ms, Some(-40));
         link.take(&event(9, refused()));
         let waiting = What::Waiting {
@@ -299,7 +302,7 @@ mod tests {
         link.take(&event(19, refused()));
         assert_eq!(
             (link.state, link.since),
-            (State::Disconnected, Some(UtcMs(9)))
+            (LinkState::Disconnected, Some(UtcMs(9)))
         );
         assert_eq!(link.why.as_deref(), Some("HTTP 401: Unauthorized"));
         assert_eq!(link.waits, Some(Why::Unauthorized));
@@ -323,7 +326,7 @@ mod tests {
         link.take(&event(5, started()));
         assert_eq!(
             (link.state, link.since),
-            (State::Disconnected, Some(UtcMs(5)))
+            (LinkState::Disconnected, Some(UtcMs(5)))
         );
         assert_eq!(link.started, Some(UtcMs(5)));
     }
@@ -338,7 +341,7 @@ mod tests {
         let stepped = |number, step_ms| What::ClockStepped { number, step_ms };
         link.take(&event(95_000, stepped(2, 5_000)));
         link.take(&event(93_000, stepped(3, -2_000)));
-        assert_eq!(link.state, State::Connected);
+        assert_eq!(link.state, LinkState::Connected);
         assert_eq!(link.started, Some(UtcMs(13_000)));
         assert_eq!(link.since, Some(UtcMs(23_000)));
         // a clock that was put forward is less behind the API's

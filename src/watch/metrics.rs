@@ -11,10 +11,10 @@ use prometheus_client::{
 
 use super::{
     alarm::not_storing,
-    link::State,
+    link::LinkState,
     snapshot::{Published, Server, Snapshot},
 };
-use crate::{alarm::Kind, config::settings::Role, supervise::record::Run};
+use crate::{alarm::AlarmKind, config::settings::Role, supervise::record::Run};
 
 /// Reads the picture anew each time it is asked.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl prometheus_client::collector::Collector for Collector {
 fn legs(picture: &Snapshot) -> Values {
     let legs = picture.servers.iter().flat_map(|server| &server.legs);
     let up = legs.map(|leg| {
-        let is_up = leg.link.state == State::Connected;
+        let is_up = leg.link.state == LinkState::Connected;
         (leg.leg.to_string(), flag(is_up))
     });
     Values::By("leg", up.collect())
@@ -154,7 +154,7 @@ fn streams(picture: &Snapshot) -> Vec<Family> {
         Family::new(
             "twinstream_connected",
             "1 while a stream is up, as last known here",
-            each(&|server| Some(flag(server.link.state == State::Connected))),
+            each(&|server| Some(flag(server.link.state == LinkState::Connected))),
         ),
         Family::new(
             "twinstream_leg_connected",
@@ -286,11 +286,11 @@ fn stages(picture: &Snapshot) -> Vec<Family> {
         let values = stages.map(|(stage, run)| (stage.name().to_owned(), of(run)));
         Values::By("stage", values.collect())
     };
-    let open = |kind: &Kind| {
+    let open = |kind: &AlarmKind| {
         let alarms = picture.alarms.iter();
         alarms.filter(|alarm| alarm.kind == *kind).count() as u64
     };
-    let kinds = Kind::ALL.iter();
+    let kinds = AlarmKind::ALL.iter();
     let alarms = kinds.map(|kind| (kind.word().to_owned(), number(open(kind))));
     vec![
         Family::new(

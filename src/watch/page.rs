@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::{
     alarm::not_storing,
     letters::{self, length},
-    link::State,
+    link::LinkState,
     snapshot::{COVERED, DayCoverage, Server, Snapshot, Strip, UNION, worth_showing},
     text,
 };
@@ -188,7 +188,7 @@ fn servers(picture: &Snapshot) -> Markup {
                 th scope="row" { (server.server) @if server.this { " (here)" } }
                 td {
                     (text::link(server, now))
-                    @if let (Some(why), true) = (&server.link.why, server.link.state != State::Connected && server.legs.is_empty()) {
+                    @if let (Some(why), true) = (&server.link.why, server.link.state != LinkState::Connected && server.legs.is_empty()) {
                         br; span .soft { (why) }
                     }
                     @if let Some(until) = server.until { br; span .soft { "gone since " (until) } }

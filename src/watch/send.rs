@@ -43,15 +43,15 @@ pub fn send(mail: &Mail, password: Option<&Secret>, letter: &Letter, id: &str) -
             return attempt;
         }
     };
-    let mut door = match Door::open(mail, password) {
-        Ok(door) => door,
+    let mut session = match MailSession::open(mail, password) {
+        Ok(session) => session,
         Err(why) => {
             attempt.away = Some(why);
             return attempt;
         }
     };
-    door.give(&message, &wanted, &mut attempt);
-    door.close();
+    session.give(&message, &wanted, &mut attempt);
+    session.close();
     attempt
 }
 
@@ -81,8 +81,8 @@ pub fn send_singly(
 }
 
 /// Greets the mail server and says who one is, and sends nothing.
-pub fn try_the_door(mail: &Mail, password: Option<&Secret>) -> Result<(), String> {
-    Door::open(mail, password).map(Door::close)
+pub fn try_to_mail(mail: &Mail, password: Option<&Secret>) -> Result<(), String> {
+    MailSession::open(mail, password).map(MailSession::close)
 }
 
 /// A recipient, and why the mail server would take nothing for them, if so.
@@ -90,18 +90,18 @@ pub type Asked = (String, Result<(), String>);
 
 /// Whom the mail server would take a mail for, each recipient with its words if not; no mail is sent.
 pub fn try_recipients(mail: &Mail, password: Option<&Secret>) -> Result<Vec<Asked>, String> {
-    let mut door = Door::open(mail, password)?;
-    door.mail_from(&[]).map_err(|refusal| refusal.why)?;
+    let mut session = MailSession::open(mail, password)?;
+    session.mail_from(&[]).map_err(|refusal| refusal.why)?;
     let mut found = Vec::new();
     for address in &mail.to {
-        let asked = match door.rcpt_to(address) {
+        let asked = match session.rcpt_to(address) {
             Err(Refusal { why, away: true }) => return Err(why),
             asked => asked.map_err(|refusal| refusal.why),
         };
         found.push((address.clone(), asked));
     }
-    door.forget();
-    door.close();
+    session.forget();
+    session.close();
     Ok(found)
 }
 
@@ -123,14 +123,14 @@ impl From<lettre::transport::smtp::Error> for Refusal {
 }
 
 /// A connection on which one has said who one is.
-struct Door<'a> {
+struct MailSession<'a> {
     connection: SmtpConnection,
     from: &'a str,
     /// Whether all addresses are.
     is_ascii: bool,
 }
 
-impl<'a> Door<'a> {
+impl<'a> MailSession<'a> {
     fn open(mail: &'a Mail, password: Option<&Secret>) -> Result<Self, String> {
         let tls = TlsParameters::new(mail.host.clone());
         let tls = tls.map_err(|why| format!("TLS cannot be set up: {}", in_words(&why)))?;

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     facts::{Away, Facts, GapFacts, HourFacts, SecondFacts, ServerFacts, VaultFacts},
     gather::{DAYS, WEEKS},
-    link::{Link, State},
+    link::{Link, LinkState},
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     config::settings::Role,
     cover::{cause::Cause, part, window},
     period::{Day, Hour, Interval, Minute, UtcMs, Zone},
@@ -450,7 +450,7 @@ fn held(facts: &Facts, partitions: u8) -> Option<Held> {
             held.not_asked_for.push(partition);
             continue;
         }
-        let mut up = legs.filter(|(_, known)| known.link.state == State::Connected);
+        let mut up = legs.filter(|(_, known)| known.link.state == LinkState::Connected);
         match (up.next(), up.next()) {
             (None, _) => held.by_nobody.push(partition),
             (Some((leg, _)), None) => {
@@ -507,7 +507,7 @@ fn posts_per_second(known: &ServerFacts, is_this: bool, now: UtcMs) -> f64 {
         return (number(of(minute)) + number(of(minute - 1)) * (60.0 - passed_s) / 60.0) / 60.0;
     }
     let last = known.sealed_until.map(|end| of(end.minute().0 - 1));
-    last.filter(|_| known.link.state != State::Stopped)
+    last.filter(|_| known.link.state != LinkState::Stopped)
         .map_or(0.0, |lines| number(lines) / 60.0)
 }
 
@@ -785,7 +785,7 @@ fn runway(samples: &[(UtcMs, u64)], free_bytes: u64, now: UtcMs) -> Option<Runwa
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// Which.
-    pub kind: Kind,
+    pub kind: AlarmKind,
     /// Whom it concerns: a server, an hour, a stage; empty if that is clear.
     pub subject: String,
     /// Since when.
@@ -844,7 +844,7 @@ mod tests {
         known.sealed_until = Some(minute.end());
         let now = at("23T14:05:30");
         let mut stopped = known.clone();
-        stopped.link.state = State::Stopped;
+        stopped.link.state = LinkState::Stopped;
         assert!(posts_per_second(&stopped, false, now) < 0.1);
         let facts = Facts {
             servers: [

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     facts::{LegFacts, ServerFacts},
-    link::{self, Link, State},
+    link::{self, Link, LinkState},
 };
 use crate::{
     period::{Minute, UtcMs},
@@ -360,7 +360,7 @@ impl KnownLeg {
             }
         }
         // of a day ago nothing holds any more but that it was stopped
-        if last.is_some_and(|(_, minute)| minute < oldest) && link.state != State::Stopped {
+        if last.is_some_and(|(_, minute)| minute < oldest) && link.state != LinkState::Stopped {
             return Link::default();
         }
         link
@@ -638,9 +638,9 @@ mod tests {
         );
         written.writer.close().unwrap().seal(&RealDisk).unwrap();
         let seen = |written: &Written, now| written.seen(&mut KnownServer::default(), now).link;
-        assert_eq!(seen(&written, days(0)).state, State::Connected);
+        assert_eq!(seen(&written, days(0)).state, LinkState::Connected);
         // without a word since then nobody knows
-        assert_eq!(seen(&written, days(3)).state, State::Unknown);
+        assert_eq!(seen(&written, days(3)).state, LinkState::Unknown);
         let at = BEGIN.plus_ms(60_000);
         let why = "signal".to_owned();
         written.event(at, What::Stopped { why });
@@ -648,8 +648,8 @@ mod tests {
         let mut known = KnownServer::default();
         for now in [days(0).plus_ms(120_000), days(3), days(4)] {
             let link = written.seen(&mut known, now).link;
-            assert_eq!((link.state, link.since), (State::Stopped, Some(at)));
+            assert_eq!((link.state, link.since), (LinkState::Stopped, Some(at)));
         }
-        assert_eq!(seen(&written, days(3)).state, State::Stopped);
+        assert_eq!(seen(&written, days(3)).state, LinkState::Stopped);
     }
 }

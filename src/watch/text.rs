@@ -2,7 +2,7 @@
 
 use super::{
     letters::length,
-    link::{Link, State},
+    link::{Link, LinkState},
     snapshot::{Alarm, LegState, Server, Snapshot, Strip, UNION, worth_showing},
 };
 pub use crate::text::{bytes, percent, plural, table};
@@ -20,7 +20,7 @@ pub fn link(server: &Server, now: UtcMs) -> String {
             rules_words(&server.link).map_or_else(String::new, |words| format!("; {words}"));
         return link_words(&server.link, now) + &rules;
     }
-    let is_up = |leg: &&LegState| leg.link.state == State::Connected;
+    let is_up = |leg: &&LegState| leg.link.state == LinkState::Connected;
     let up = server.legs.iter().filter(is_up).count();
     format!(
         "{up} of {} connected",
@@ -34,10 +34,10 @@ fn link_words(link: &Link, now: UtcMs) -> String {
         format!(" for {more}{}", length(now.0 - since.0))
     });
     match link.state {
-        State::Unknown => "unknown".to_owned(),
-        State::Connected => format!("connected{since}"),
-        State::Stopped => format!("stopped{since}"),
-        State::Disconnected => match &link.waits {
+        LinkState::Unknown => "unknown".to_owned(),
+        LinkState::Connected => format!("connected{since}"),
+        LinkState::Stopped => format!("stopped{since}"),
+        LinkState::Disconnected => match &link.waits {
             Some(waits) => format!("not connected{since} ({})", waits.word().replace('_', " ")),
             None => format!("not connected{since}"),
         },
@@ -136,7 +136,7 @@ pub fn legs_down(picture: &Snapshot) -> Vec<String> {
         let legs = server.legs.iter();
         legs.map(move |leg| (&server.server, leg))
     });
-    for (server, leg) in legs.filter(|(_, leg)| leg.link.state != State::Connected) {
+    for (server, leg) in legs.filter(|(_, leg)| leg.link.state != LinkState::Connected) {
         let words = link_words(&leg.link, picture.now);
         let Some(partition) = leg.leg.partition else {
             continue;

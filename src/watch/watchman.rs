@@ -16,13 +16,13 @@ use super::{
     facts::Facts,
     gather::{Gatherer, Places, Sample, free_path, mail_dir},
     letters,
-    link::State,
+    link::LinkState,
     queue::{Attempt, Letter, Queue, Way},
     send,
     snapshot::{self, Settled, Snapshot},
 };
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     config::settings::{Mail, Secret},
     period::UtcMs,
     world::{
@@ -169,7 +169,7 @@ impl Watch {
             self.mail(is_mailed, &letter, &what);
         }
         let this = picture.servers.iter().find(|server| server.this);
-        if !*told && this.is_some_and(|server| server.link.state == State::Connected) {
+        if !*told && this.is_some_and(|server| server.link.state == LinkState::Connected) {
             *told = true;
             let letter = letters::begun(&picture, said.collecting_since.is_some());
             self.mail(mails, &letter, "collecting-begun");
@@ -196,7 +196,7 @@ impl Watch {
         let queue = Queue::new(&*self.disk, mail_dir(&self.data_dir));
         if let Err(why) = queue.put(letter, what) {
             alarm!(
-                Kind::MailStuck,
+                AlarmKind::MailStuck,
                 "",
                 "a mail cannot be kept for sending: {}: {why}",
                 letter.subject
@@ -327,7 +327,7 @@ impl Postman {
         };
         let first = send::send(mail, password.as_ref(), letter, id);
         let is_suspect = first.away.is_some() && SUSPECT_ATTEMPTS <= letter.attempts;
-        if !is_suspect || send::try_the_door(mail, password.as_ref()).is_err() {
+        if !is_suspect || send::try_to_mail(mail, password.as_ref()).is_err() {
             return first;
         }
         // the way is open, so it is this letter, or somebody whom it is for, that the server drops without a word

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What a run is told.
-pub struct Job<'a> {
+pub struct WitnessJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
     /// Whose ledger.
@@ -76,7 +76,7 @@ pub enum RunError {
     },
 }
 
-impl Job<'_> {
+impl WitnessJob<'_> {
     fn io(&self) -> impl FnOnce(io::Error) -> RunError {
         let path = self.vault.display().to_string();
         |source| RunError::Io { path, source }

@@ -26,11 +26,11 @@ const APART_MS: i64 = 20;
 /// Tells the time and waits. Clones share their state: all of them see a step at the same moment.
 #[derive(Debug, Clone)]
 pub struct Clock {
-    kind: Kind,
+    kind: ClockKind,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum ClockKind {
     System(Arc<Mutex<Anchor>>),
     Simulated {
         start: UtcMs,
@@ -164,14 +164,14 @@ impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
         Self {
-            kind: Kind::System(Arc::new(Mutex::new(Anchor::new(both())))),
+            kind: ClockKind::System(Arc::new(Mutex::new(Anchor::new(both())))),
         }
     }
 
     /// START + RATE × elapsed, from this moment on.
     pub fn simulated(time: SimulatedTime) -> Self {
         Self {
-            kind: Kind::Simulated {
+            kind: ClockKind::Simulated {
                 start: time.start,
                 rate: time.rate,
                 began: instant(),
@@ -183,8 +183,8 @@ impl Clock {
     /// `None` for the machine's clock, which needs no handing on.
     pub fn to_hand_on(&self) -> Option<SimulatedTime> {
         match self.kind {
-            Kind::System(_) => None,
-            Kind::Simulated { rate, .. } => Some(SimulatedTime {
+            ClockKind::System(_) => None,
+            ClockKind::Simulated { rate, .. } => Some(SimulatedTime {
                 start: self.now(),
                 rate,
             }),
@@ -194,11 +194,11 @@ impl Clock {
     /// Both times, and how often they have come apart.
     pub fn read(&self) -> Reading {
         match &self.kind {
-            Kind::System(anchor) => {
+            ClockKind::System(anchor) => {
                 let mut anchor = anchor.lock().unwrap_or_else(PoisonError::into_inner);
                 anchor.read(both())
             }
-            Kind::Simulated { start, rate, began } => {
+            ClockKind::Simulated { start, rate, began } => {
                 let elapsed_ms =
                     instant().saturating_duration_since(*began).as_secs_f64() * 1_000.0;
                 #[expect(
@@ -229,8 +229,8 @@ impl Clock {
     /// How long a wait of this clock's time really takes.
     pub fn real(&self, wait: Duration) -> Duration {
         match self.kind {
-            Kind::System(_) => wait,
-            Kind::Simulated { rate, .. } => wait.div_f64(rate),
+            ClockKind::System(_) => wait,
+            ClockKind::Simulated { rate, .. } => wait.div_f64(rate),
         }
     }
 

@@ -237,12 +237,12 @@ impl Disk for RealDisk {
         Ok(Box::new(RealFile::open(&options, path)?))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to).map_err(not("renamed", from))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path).map_err(not("removed", path))
     }

@@ -1,6 +1,6 @@
-//! The doors: everything outside the process that a stage may touch, one small file each.
+//! The world: everything outside the process that a stage may touch, one small file each.
 //!
-//! The sockets of `collect` and `simulate` are the exception: hyper is their door already.
+//! The sockets of `collect` and `simulate` are the exception: hyper stands there.
 
 /// HTTP calls, one at a time.
 pub mod agent;

@@ -13,12 +13,12 @@ use tempfile::TempDir;
 use twinstream::{
     deliver::{
         plan::Plan,
-        run::{self, Job},
+        run::{self, DeliverJob},
     },
     period::{Minute, UtcMs},
     place::{
         decide::Asks,
-        door::{Door, Spool},
+        open::{Opener, Spool},
     },
     segment::{
         acks,
@@ -100,8 +100,8 @@ impl Site {
 
     /// The primary has begun to use its spool.
     fn mark(&self) {
-        let door = Door::of(&RealDisk, self.dir.path());
-        let _marked: Spool = door.spool(&self.target().into(), Asks::Make).unwrap();
+        let opener = Opener::of(&RealDisk, self.dir.path());
+        let _marked: Spool = opener.spool(&self.target().into(), Asks::Make).unwrap();
     }
 
     /// Seals a segment of so many lines in that minute.
@@ -342,11 +342,11 @@ fn a_copy_that_does_not_read_back_is_not_acknowledged_and_nothing_goes() {
     // the first write is the segment's, the second the events file's, the third the seal's
     for nth in 1..=3 {
         let disk = SimulatedDisk::default();
-        let door = Door::of(&disk, Path::new("/secondary"));
-        let job = Job {
+        let opener = Opener::of(&disk, Path::new("/secondary"));
+        let job = DeliverJob {
             server: &server,
-            spool: &door.spool(&spool.into(), Asks::Make).unwrap(),
-            target: &door.spool(&target.into(), Asks::MakeInEmpty).unwrap(),
+            spool: &opener.spool(&spool.into(), Asks::Make).unwrap(),
+            target: &opener.spool(&target.into(), Asks::MakeInEmpty).unwrap(),
             keep_delivered: Duration::ZERO,
             keep_free: 0,
         };

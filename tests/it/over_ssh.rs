@@ -19,7 +19,7 @@ use twinstream::{
     period::{Minute, UtcMs},
     place::{
         decide::Asks,
-        door::{Door, Spool},
+        open::{Opener, Spool},
     },
     segment::{
         acks,
@@ -93,8 +93,8 @@ impl Site {
         fs::create_dir_all(dir.path().join("primary/spool/2")).unwrap();
         let spool = dir.path().join("primary/spool");
         let restriction = restriction.replace("{spool}", &spool.display().to_string());
-        let door = Door::of(&RealDisk, dir.path());
-        let _marked: Spool = door.spool(&spool.clone().into(), Asks::Make).unwrap();
+        let opener = Opener::of(&RealDisk, dir.path());
+        let _marked: Spool = opener.spool(&spool.clone().into(), Asks::Make).unwrap();
         let sshd = Sshd::start(&dir.path().join("ssh"), &restriction);
         let site = Self { dir, sshd };
         site.configure(site.sshd.port(), "48h");
@@ -682,8 +682,8 @@ fn stays_here(restriction: &str) {
 }
 
 fn opened(disk: &SimulatedDisk, spool: &Path) -> Spool {
-    let door = Door::of(disk, Path::new("/primary"));
-    door.spool(&spool.into(), Asks::Make).unwrap()
+    let opener = Opener::of(disk, Path::new("/primary"));
+    opener.spool(&spool.into(), Asks::Make).unwrap()
 }
 
 #[test]
@@ -699,7 +699,7 @@ fn an_acknowledged_file_outlives_a_power_cut() {
             disk.make_folder_undurably(&spool.join(one.name.folder()));
             one.put(&disk, spool, false);
         }
-        let job = receive::Job {
+        let job = receive::ReceiveJob {
             disk: &disk,
             spool: &opened,
             servers: &servers,
@@ -761,7 +761,7 @@ fn acknowledgements_of_what_is_long_gone_are_forgotten_and_no_others() {
         if 0 < seed {
             disk.fail_in(seed);
         }
-        let job = receive::Job {
+        let job = receive::ReceiveJob {
             disk: &disk,
             spool: &opened,
             servers: std::slice::from_ref(&server),

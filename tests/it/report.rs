@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use twinstream::{
     cite::{
         day::DaySum,
-        description::{self, Description, State},
+        description::{self, ArchiveState, Description},
         files,
     },
     config::{
@@ -1184,7 +1184,7 @@ fn example_to_cite(statement: &Statement) -> Vec<(String, String)> {
     let lines: Vec<Line> = statement.revisions.iter().map(line).collect();
     let archive = description::Archive::of(statement);
     let days = BTreeMap::from([(statement.day, DaySum::of(statement))]);
-    let state = State::of(&lines, &lines);
+    let state = ArchiveState::of(&lines, &lines);
     let dataset = settings.dataset.unwrap();
     let beside = description::Beside {
         dataset: &dataset,

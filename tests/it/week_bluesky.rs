@@ -22,11 +22,11 @@ use twinstream::{
         clock::{self, Lag},
         evidence::{EventsFile, Timeline},
         gap,
-        heard::Listener,
+        listened::Listener,
     },
     merge::{
         placing::{self, Clocks},
-        plan::{self, Span, Stock, When},
+        plan::{self, Span, SpoolSegment, When},
     },
     period::{Interval, Minute, UtcMs, Zone},
     segment::{
@@ -480,7 +480,7 @@ impl<'a> Server<'a> {
 
     fn stop(&mut self) {
         self.broken();
-        self.ended(event::Cause::Shutdown, None, None);
+        self.ended(event::EndCause::Shutdown, None, None);
         let last = self.pulse.last(self.at());
         self.tell(What::Alive(last));
         self.tell(What::Stopped {
@@ -637,7 +637,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn ended(&mut self, cause: event::Cause, status: Option<u16>, word: Option<&str>) {
+    fn ended(&mut self, cause: event::EndCause, status: Option<u16>, word: Option<&str>) {
         self.turn();
         self.pulse.disconnected(self.at());
         self.tell(What::Disconnected(Disconnected {
@@ -687,7 +687,7 @@ impl<'a> Server<'a> {
                 if 60_000 <= self.now_ms - since {
                     silent_since = None;
                     self.happened.insert("silent upstream".to_owned());
-                    self.lose(event::Cause::Stall, None);
+                    self.lose(event::EndCause::Stall, None);
                 }
                 // there is nothing that has these times
                 self.got_ms = self.got_ms.max(self.live_ms());
@@ -709,7 +709,7 @@ impl<'a> Server<'a> {
     }
 
     /// The connection ends, and is made again as soon as the table of waits has it.
-    fn lose(&mut self, cause: event::Cause, word: Option<&str>) {
+    fn lose(&mut self, cause: event::EndCause, word: Option<&str>) {
         self.broken();
         self.ended(cause, None, word);
         let next = self.backoff.ended(self.at(), End::Dropped);
@@ -721,20 +721,20 @@ impl<'a> Server<'a> {
         let over_ms = self.now_ms + lasts_ms;
         self.happened.insert(format!("{fault:?}"));
         match fault {
-            Fault::Network => self.outage(event::Cause::Reset, over_ms, None),
+            Fault::Network => self.outage(event::EndCause::Reset, over_ms, None),
             Fault::Refused => {
                 let answer = Some((503, Refusal::Server));
-                self.outage(event::Cause::Eof, over_ms, answer);
+                self.outage(event::EndCause::Eof, over_ms, answer);
             }
             Fault::Stale { pings } => {
                 self.idle(if pings { 60_000 } else { 30_000 });
-                self.lose(event::Cause::Stall, None);
+                self.lose(event::EndCause::Stall, None);
             }
             Fault::SlowConsumer => {
                 let word = "closed 1008: consumer too slow";
-                self.lose(event::Cause::Platform, Some(word));
+                self.lose(event::EndCause::Platform, Some(word));
             }
-            Fault::CloseFrame => self.lose(event::Cause::Platform, Some("closed 1012")),
+            Fault::CloseFrame => self.lose(event::EndCause::Platform, Some("closed 1012")),
             Fault::Restart | Fault::Off => {
                 self.stop();
                 let last = self.at();
@@ -748,7 +748,7 @@ impl<'a> Server<'a> {
             Fault::Kill => self.kill(over_ms, dice),
             Fault::Disk => {
                 self.broken();
-                self.ended(event::Cause::Disk, None, None);
+                self.ended(event::EndCause::Disk, None, None);
                 self.tell(What::Waiting {
                     wait_ms: None,
                     why: event::Why::DiskFull,
@@ -758,7 +758,7 @@ impl<'a> Server<'a> {
             }
             Fault::Asleep => {
                 self.now_ms = over_ms;
-                self.lose(event::Cause::Stall, None);
+                self.lose(event::EndCause::Stall, None);
             }
         }
     }
@@ -809,7 +809,7 @@ impl<'a> Server<'a> {
     }
 
     /// A connection breaks, and until `over_ms` no new one can be made: the instances are asked in turns.
-    fn outage(&mut self, cause: event::Cause, over_ms: i64, answer: Option<(u16, Refusal)>) {
+    fn outage(&mut self, cause: event::EndCause, over_ms: i64, answer: Option<(u16, Refusal)>) {
         self.broken();
         self.ended(cause, None, None);
         self.failing_since = None;
@@ -825,7 +825,7 @@ impl<'a> Server<'a> {
             self.turn();
             let now = self.at();
             next = if let Some((status, refusal)) = answer {
-                self.ended(event::Cause::HttpStatus, Some(status), None);
+                self.ended(event::EndCause::HttpStatus, Some(status), None);
                 self.backoff.answered(now, RateLimit::default());
                 let end = End::Refused {
                     refusal,
@@ -833,7 +833,7 @@ impl<'a> Server<'a> {
                 };
                 self.backoff.ended(now, end)
             } else {
-                self.ended(event::Cause::Connect, None, None);
+                self.ended(event::EndCause::Connect, None, None);
                 self.backoff.ended(now, End::Failed)
             };
             if 60_000 <= self.now_ms - since {
@@ -855,7 +855,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    fn stock_and_files(&self) -> Vec<(Stock, EventsFile)> {
+    fn stock_and_files(&self) -> Vec<(SpoolSegment, EventsFile)> {
         let files = self.files.iter();
         files
             .map(|((number, minute, run), events)| {
@@ -875,9 +875,9 @@ impl<'a> Server<'a> {
                 for (arrived, seen) in lines {
                     listener.line(*arrived, *seen);
                 }
-                let heard = listener.finish();
-                let stock = Stock {
-                    heard: heard.clone(),
+                let parts = listener.finish();
+                let stock = SpoolSegment {
+                    listened: parts.clone(),
                     minute: *minute,
                     is_slow: false,
                     number: *number,
@@ -924,7 +924,7 @@ impl<'a> Server<'a> {
                     name,
                     number: *number,
                     lag_ms: 0,
-                    heard,
+                    listened: parts,
                     events: events.clone(),
                 };
                 (stock, file)
@@ -1010,12 +1010,12 @@ fn truth(world: &World, got: &Got, id: &ServerId, seconds: std::ops::Range<i64>)
 /// Merges all hours, and gives the cause of each second of both servers and the union, `None` where it is covered.
 fn found(
     world: &World,
-    stock: &[(Stock, EventsFile)],
+    stock: &[(SpoolSegment, EventsFile)],
     truths: &[Vec<Truth>; 2],
     seconds: std::ops::Range<i64>,
 ) -> Vec<(i64, Account)> {
     let zone = Zone::named("UTC").unwrap();
-    let mut known: Vec<Stock> = stock.iter().map(|(stock, _)| stock.clone()).collect();
+    let mut known: Vec<SpoolSegment> = stock.iter().map(|(stock, _)| stock.clone()).collect();
     let told = placing::told(&known);
     let clocks = Clocks::of(told.iter().map(|(day, told)| (*day, told.as_slice())));
     placing::place(&mut known, &clocks, &zone);
@@ -1104,14 +1104,14 @@ struct Seen {
 fn check_midst(
     world: &World,
     server: &Server<'_>,
-    stock: &[(Stock, EventsFile)],
+    stock: &[(SpoolSegment, EventsFile)],
     truths: &[Vec<Truth>; 2],
 ) {
     let Some((at_ms, got, seconds)) = &server.midst else {
         return;
     };
     let until = world.at(*at_ms);
-    let here: Vec<(Stock, EventsFile)> = (stock.iter())
+    let here: Vec<(SpoolSegment, EventsFile)> = (stock.iter())
         .filter(|(stock, _)| stock.arrived <= until)
         .cloned()
         .collect();
@@ -1143,7 +1143,7 @@ fn check_week(seed: u64, rate: Rate) -> Seen {
     let servers = [0, 1].map(|number| Server::live(&world, number, &mut dice));
     let of = |server: &Server<'_>| truth(&world, &server.got, &server.id, 0..WEEK_S);
     let truths = servers.each_ref().map(of);
-    let mut stock: Vec<(Stock, EventsFile)> =
+    let mut stock: Vec<(SpoolSegment, EventsFile)> =
         servers.iter().flat_map(Server::stock_and_files).collect();
     stock.sort_by(|a, b| a.0.name.cmp(&b.0.name));
     let mut week = Seen::default();

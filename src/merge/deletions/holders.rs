@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::lists::HourLists;
 use crate::{
-    merge::job::{Job, RunError, at},
+    merge::job::{MergeJob, RunError, at},
     period::Hour,
     vault::deleted::Deleted,
     world::disk::{self, Disk},
@@ -53,7 +53,7 @@ impl Holder {
     }
 }
 
-impl Job<'_> {
+impl MergeJob<'_> {
     fn holder_folder(&self, hour: Hour) -> PathBuf {
         let day = hour.day().to_string();
         self.data_dir.join("holders").join(day)

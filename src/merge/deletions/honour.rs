@@ -7,12 +7,12 @@ use super::{
     lists::{HourLists, begin},
 };
 use crate::{
-    merge::job::{Job, RunError},
+    merge::job::{MergeJob, RunError},
     period::{DAILY_MS, Hour},
     source::deletions::Told,
     vault::{
         deleted::{Deleted, Why},
-        layout::Kind,
+        layout::FileKind,
         ledger::Ledger,
     },
     world::crash::{self, Point},
@@ -43,7 +43,7 @@ struct Wanted {
     bits: BTreeSet<u64>,
 }
 
-impl Job<'_> {
+impl MergeJob<'_> {
     /// What was deleted, as far as it is on the lists. What is new goes there first, if it is time.
     pub(in crate::merge) fn deleted(&self, ledger: &Ledger) -> Result<Deleted<'_>, RunError> {
         let told = self.stream.source.deletions();
@@ -130,7 +130,7 @@ impl Job<'_> {
     fn lines_of(&self, hour: Hour) -> Result<BTreeSet<String>, RunError> {
         let mut lines = BTreeSet::new();
         let lists = HourLists { job: self, hour };
-        lists.each_line(Kind::Deletions, &mut |line| {
+        lists.each_line(FileKind::Deletions, &mut |line| {
             lines.extend(str::from_utf8(line).map(str::to_owned));
         })?;
         Ok(lines)
@@ -172,10 +172,10 @@ impl Job<'_> {
     fn holds_other(&self, hour: Hour, deleted: &Deleted<'_>) -> Result<bool, RunError> {
         let lists = HourLists { job: self, hour };
         let mut is_outdated = false;
-        lists.each_key_of(Kind::Ids, &mut |key| {
+        lists.each_key_of(FileKind::Ids, &mut |key| {
             is_outdated |= deleted.why(&key).is_some();
         })?;
-        lists.each_key_of(Kind::Held, &mut |key| {
+        lists.each_key_of(FileKind::Held, &mut |key| {
             is_outdated |= deleted.why(&key) != Some(Why::Held);
         })?;
         let since = begin(&self.settings.timezone, hour);

@@ -3,12 +3,12 @@
 use crate::{
     merge::{
         hour::rejected::Kept,
-        job::{Job, RunError, at},
+        job::{MergeJob, RunError, at},
     },
     period::{Hour, UtcMs, Zone},
     source::key::Key,
     vault::{
-        layout::{self, Kind},
+        layout::{self, FileKind},
         xz,
     },
 };
@@ -21,7 +21,7 @@ pub(in crate::merge) fn begin(zone: &Zone, hour: Hour) -> UtcMs {
 
 /// The lists of a committed hour.
 pub(super) struct HourLists<'a> {
-    pub(super) job: &'a Job<'a>,
+    pub(super) job: &'a MergeJob<'a>,
     pub(super) hour: Hour,
 }
 
@@ -29,7 +29,7 @@ impl HourLists<'_> {
     /// Gives the lines of a file, which may be missing.
     pub(super) fn each_line(
         &self,
-        kind: Kind,
+        kind: FileKind,
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<(), RunError> {
         let path = layout::data_path(self.job.vault, self.hour, kind);
@@ -47,7 +47,7 @@ impl HourLists<'_> {
 
     pub(super) fn each_key_of(
         &self,
-        kind: Kind,
+        kind: FileKind,
         each: &mut dyn FnMut(Key),
     ) -> Result<(), RunError> {
         let source = self.job.stream.source;
@@ -61,13 +61,13 @@ impl HourLists<'_> {
 
     /// Gives the records that are listed or held back.
     pub(super) fn each_key(&self, each: &mut dyn FnMut(Key)) -> Result<(), RunError> {
-        self.each_key_of(Kind::Ids, each)?;
-        self.each_key_of(Kind::Held, each)
+        self.each_key_of(FileKind::Ids, each)?;
+        self.each_key_of(FileKind::Held, each)
     }
 
     /// Gives the lines that are no records, as they were received.
     pub(super) fn each_rejected(&self, each: &mut dyn FnMut(&[u8])) -> Result<(), RunError> {
-        self.each_line(Kind::Rejected, &mut |line| {
+        self.each_line(FileKind::Rejected, &mut |line| {
             if let Ok(kept) = serde_json::from_slice::<Kept>(line) {
                 each(&kept.received());
             }

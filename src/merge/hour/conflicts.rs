@@ -11,7 +11,7 @@ use crate::{
         commit::HourOfVault,
         conflicts::{EXAMPLES_MAX, Example, Side, value},
         deleted::{Deleted, Why},
-        layout::Kind,
+        layout::FileKind,
         manifest::Output,
         redactions::Redactions,
     },
@@ -121,7 +121,7 @@ impl Workshop<'_> {
         let mut before = Vec::new();
         if let Some(manifest) = &due.former {
             let former = self.former(due, servers);
-            former.lines(Kind::Conflicts, manifest, |line| {
+            former.lines(FileKind::Conflicts, manifest, |line| {
                 before.push(serde_json::from_slice(line)?);
                 Ok(())
             })?;
@@ -130,7 +130,7 @@ impl Workshop<'_> {
         if text.is_empty() {
             return Ok(None);
         }
-        let mut sheet = self.sheet(place, Kind::Conflicts, due)?;
+        let mut sheet = self.sheet(place, FileKind::Conflicts, due)?;
         sheet.write(&text)?;
         sheet.finish(due.hour).map(Some)
     }

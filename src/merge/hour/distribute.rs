@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        cover::heard::Listener,
+        cover::listened::Listener,
         merge::{hour::units, runs::read_segment},
         period::Minute,
         source::x::{X, id},

@@ -24,13 +24,13 @@ use super::{
     units::Segment,
 };
 use crate::{
-    cover::heard::Listener,
+    cover::listened::Listener,
     merge::runs,
     period::{Hour, UtcMs},
     segment::{line, name::Leg},
     vault::{
         deleted::{Deleted, Why},
-        layout::{self, Kind},
+        layout::{self, FileKind},
         manifest::Manifest,
         posts::read::{self, Wanted},
         redactions::Redactions,
@@ -92,7 +92,7 @@ pub fn facts(stored: &[u8]) -> Option<Facts> {
 }
 
 impl Former<'_> {
-    fn path(&self, kind: Kind) -> PathBuf {
+    fn path(&self, kind: FileKind) -> PathBuf {
         layout::data_path(self.vault, self.hour, kind)
     }
 
@@ -118,7 +118,7 @@ impl Former<'_> {
         to: &Path,
         out: &mut Out,
     ) -> Result<Segment, HourError> {
-        let from = self.path(Kind::Posts);
+        let from = self.path(FileKind::Posts);
         let folder = to.parent().unwrap_or(to);
         self.disk.make_folder(folder).map_err(at(folder))?;
         let mut file = BufWriter::new(disk::create_anew(self.disk, to).map_err(at(to))?);
@@ -213,7 +213,7 @@ impl Former<'_> {
     /// Gives every line of a former file of lines, without its LF; there may be none.
     pub fn lines(
         &self,
-        kind: Kind,
+        kind: FileKind,
         manifest: &Manifest,
         each: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<(), HourError> {

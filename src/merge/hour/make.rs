@@ -31,7 +31,7 @@ use crate::{
     source::Placed,
     vault::{
         commit::HourOfVault,
-        layout::{self, Kind},
+        layout::{self, FileKind},
         ledger::Ledger,
         manifest::{Manifest, Output},
         posts::{self, write::ParquetWriter},
@@ -215,7 +215,7 @@ impl Workshop<'_> {
         if !self.parquet {
             return Ok(None);
         }
-        let path = place.aside(Kind::Posts, due.history.revision);
+        let path = place.aside(FileKind::Posts, due.history.revision);
         let disk = self.indexes.disk;
         let file = ParquetWriter::create(disk, &path, self.source(), due.hour);
         let file = file.map_err(at(&path))?;
@@ -263,7 +263,7 @@ impl Workshop<'_> {
                 return Ok(());
             };
             check_order(&mut last, &mut merged)?;
-            lists.write(&mut merged, &|| self.sheet(place, Kind::Held, due))?;
+            lists.write(&mut merged, &|| self.sheet(place, FileKind::Held, due))?;
             if let Some((path, posts)) = &mut posts {
                 let batches = merged.posts.map_err(io::Error::other).map_err(at(path))?;
                 for batch in &batches {
@@ -280,7 +280,7 @@ impl Workshop<'_> {
         let mut outputs = finish_ids(lists.held, lists.ids, due.hour)?;
         outputs.extend(self.finish_tables(place, due, lists.table, users)?);
         if let Some((path, posts)) = posts {
-            let name = Kind::Posts.name(due.hour);
+            let name = FileKind::Posts.name(due.hour);
             outputs.push(posts.finish(name).map_err(at(&path))?);
         }
         if let Some(deletions) = lists.deletions {
@@ -305,14 +305,14 @@ impl Workshop<'_> {
     /// The files that are there before it is known what is in them.
     fn lists(&self, place: &HourOfVault<'_>, due: &Due) -> Result<Lists, HourError> {
         let source = self.source();
-        let mut table = self.sheet(place, Kind::table_of(source), due)?;
+        let mut table = self.sheet(place, FileKind::table_of(source), due)?;
         table.write(source.table().header().as_bytes())?;
         let deletions = source
             .deletions()
-            .map(|_| self.sheet(place, Kind::Deletions, due));
+            .map(|_| self.sheet(place, FileKind::Deletions, due));
         Ok(Lists {
             names: Names::default(),
-            ids: self.sheet(place, Kind::Ids, due)?,
+            ids: self.sheet(place, FileKind::Ids, due)?,
             table,
             deletions: deletions.transpose()?,
             held: None,
@@ -341,7 +341,7 @@ impl Workshop<'_> {
         due: &Due,
         users: Users<'_>,
     ) -> Result<Output, HourError> {
-        let mut sheet = self.sheet(place, Kind::Users, due)?;
+        let mut sheet = self.sheet(place, FileKind::Users, due)?;
         sheet.write(self.source().authors().header().as_bytes())?;
         let path = sheet.path.clone();
         // a row alone is too little to hash and to compress

@@ -32,7 +32,7 @@ use crate::{
     source::{Rejected, Source},
     vault::{
         commit::HourOfVault,
-        layout::Kind,
+        layout::FileKind,
         manifest::{Output, SegmentInput},
     },
 };
@@ -128,7 +128,7 @@ impl Workshop<'_> {
             }
             let sheet = match &mut sheet {
                 Some(sheet) => sheet,
-                none => none.insert(self.sheet(place, Kind::Rejected, due)?),
+                none => none.insert(self.sheet(place, FileKind::Rejected, due)?),
             };
             sheet.write(lines)
         };
@@ -136,7 +136,7 @@ impl Workshop<'_> {
         let mut fresh = segments.iter().zip(inputs).peekable();
         if let Some(manifest) = &due.former {
             let former = self.former(due, servers);
-            former.lines(Kind::Rejected, manifest, |line| {
+            former.lines(FileKind::Rejected, manifest, |line| {
                 let kept: Kept = serde_json::from_slice(line)?;
                 while let Some((segment, input)) =
                     fresh.next_if(|(_, input)| input.name < kept.segment)

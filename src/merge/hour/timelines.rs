@@ -110,7 +110,7 @@ fn read(indexes: &Indexes<'_>, due: &Due, input: &EventsInput) -> Result<EventsF
         number: known.number,
         lag_ms: 0,
         events,
-        heard: known.heard.clone(),
+        listened: known.listened.clone(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Tells when the sampling window of a committed hour is not that of the hours before.
 
 use crate::{
-    alarm::Kind,
+    alarm::AlarmKind,
     cover::window::{window, words},
     period::Hour,
     vault::{commit::HourOfVault, manifest::Manifest},
@@ -34,7 +34,7 @@ pub fn heed(place: &HourOfVault<'_>, manifest: &Manifest) {
         && before != now
     {
         alarm!(
-            Kind::SamplingWindow,
+            AlarmKind::SamplingWindow,
             place.hour,
             "the posts of hour {} come from the milliseconds {}, those of hour {hour} from {}\n  \
              hint: the platform's sample is another one from here on; say so where you use it",

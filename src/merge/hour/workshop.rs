@@ -15,7 +15,7 @@ use crate::{
     vault::{
         commit::{Commits, HourOfVault},
         deleted::Deleted,
-        layout::Kind,
+        layout::FileKind,
         manifest::Output,
         xz::{Compress, XzWriter},
     },
@@ -51,7 +51,7 @@ pub struct Workshop<'a> {
 /// A data file that is being written.
 pub(super) struct Sheet {
     pub(super) path: PathBuf,
-    kind: Kind,
+    kind: FileKind,
     pub(super) file: XzWriter,
 }
 
@@ -84,19 +84,19 @@ impl Workshop<'_> {
     pub(super) fn sheet(
         &self,
         place: &HourOfVault<'_>,
-        kind: Kind,
+        kind: FileKind,
         due: &Due,
     ) -> Result<Sheet, HourError> {
         let path = place.aside(kind, due.history.revision);
         // ids are few and compress well: one thread keeps up
         let threads = match kind {
-            Kind::Held
-            | Kind::Ids
-            | Kind::Posts
-            | Kind::Deletions
-            | Kind::Rejected
-            | Kind::Conflicts => 1,
-            Kind::Tweets | Kind::PostsTable | Kind::Users => {
+            FileKind::Held
+            | FileKind::Ids
+            | FileKind::Posts
+            | FileKind::Deletions
+            | FileKind::Rejected
+            | FileKind::Conflicts => 1,
+            FileKind::Tweets | FileKind::PostsTable | FileKind::Users => {
                 self.threads.clamp(1, COMPRESSING_THREADS_MAX)
             }
         };

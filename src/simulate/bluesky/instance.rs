@@ -11,7 +11,7 @@ use crate::{
     period::UtcMs,
     simulate::{
         chance::{Chance, mix},
-        fault::Kind,
+        fault::FaultKind,
         kept::Kept,
         schedule::{Schedule, Target},
     },
@@ -77,8 +77,8 @@ pub(super) struct Feed {
 
 impl Feed {
     pub(super) fn new(world: World, schedule: Arc<Schedule>) -> Self {
-        let outage = schedule.longest_ms(|kind| *kind == Kind::Upstream);
-        let loss = schedule.longest_ms(|kind| matches!(kind, Kind::Loss { .. }));
+        let outage = schedule.longest_ms(|kind| *kind == FaultKind::Upstream);
+        let loss = schedule.longest_ms(|kind| matches!(kind, FaultKind::Loss { .. }));
         Self {
             world,
             schedule,
@@ -197,7 +197,7 @@ impl Feed {
         let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
         for one in self.schedule.around(begin.plus_ms(-self.catch_up_ms), end) {
             let fault = self.schedule.fault(one);
-            if fault.kind == Kind::Upstream && target.is_hit_by(fault) {
+            if fault.kind == FaultKind::Upstream && target.is_hit_by(fault) {
                 // what comes late comes in a twentieth of the time in which it should have come
                 let back = |at: UtcMs| one.begin.0 + (at.0 - one.end.0) * CATCH_UP;
                 let first = back(begin).max(one.begin.0) / 1_000 - 2;
@@ -232,12 +232,12 @@ impl Feed {
         let at = UtcMs(at_us.div_euclid(1_000));
         for (one, fault) in self.schedule.active(at, target) {
             match fault.kind {
-                Kind::Loss { one_in }
+                FaultKind::Loss { one_in }
                     if self.of_event(KIND_LOSS, one.fault, event).one_in(one_in) =>
                 {
                     return None;
                 }
-                Kind::Upstream => {
+                FaultKind::Upstream => {
                     let passed_us = at_us - one.begin.0 * 1_000;
                     return Some(one.end.0 * 1_000 + passed_us / CATCH_UP);
                 }

@@ -15,7 +15,7 @@ use crate::{
     period::UtcMs,
     simulate::{
         chance::Chance,
-        fault::Kind,
+        fault::FaultKind,
         garbage,
         schedule::{Occurrence, Schedule, Target},
     },
@@ -274,7 +274,7 @@ impl Session {
         };
         let mut window_ms = ground.window_ms;
         for (_, fault) in ground.schedule.active(self.moment, self.target) {
-            if let Kind::Clamp { window_ms: shorter } = fault.kind {
+            if let FaultKind::Clamp { window_ms: shorter } = fault.kind {
                 window_ms = window_ms.min(shorter);
             }
         }
@@ -304,8 +304,8 @@ impl Session {
         let mut found = Condition::Normal;
         for (_, fault) in schedule.active(self.moment, self.target) {
             match fault.kind {
-                Kind::Stall => return Condition::Stalled,
-                Kind::Quiet => found = Condition::Quiet,
+                FaultKind::Stall => return Condition::Stalled,
+                FaultKind::Quiet => found = Condition::Quiet,
                 _ => (),
             }
         }
@@ -401,12 +401,12 @@ impl Session {
         acts.push(Act::Hit(one));
         let ahead_us = self.taken_us + 60_000_000;
         match &fault.kind {
-            Kind::Drop { .. } => self.end(End::Drop, acts),
-            Kind::CloseFrame { code, reason } => {
+            FaultKind::Drop { .. } => self.end(End::Drop, acts),
+            FaultKind::CloseFrame { code, reason } => {
                 let (code, reason) = (*code, reason.clone());
                 self.end(End::Close { code, reason }, acts);
             }
-            Kind::Brief => {
+            FaultKind::Brief => {
                 let breadth = self.wanted.breadth();
                 let next = ground
                     .feed
@@ -417,7 +417,7 @@ impl Session {
                 let (code, reason) = (1000, String::new());
                 self.end(End::Close { code, reason }, acts);
             }
-            Kind::Reset | Kind::Cut => {
+            FaultKind::Reset | FaultKind::Cut => {
                 let breadth = self.wanted.breadth();
                 let next = ground
                     .feed
@@ -426,7 +426,7 @@ impl Session {
                     || b"{\"did\":\"did:plc:".to_vec(),
                     |piece| piece.json(numbers(self.target.listener)),
                 );
-                let reset = fault.kind == Kind::Reset;
+                let reset = fault.kind == FaultKind::Reset;
                 self.end(
                     if reset {
                         End::Reset(json)
@@ -436,9 +436,9 @@ impl Session {
                     acts,
                 );
             }
-            Kind::Stale { pings } => self.stale = Some(*pings),
-            Kind::Duplicates { count } => self.repeat_next += count,
-            Kind::Garbage { line, bytes } => {
+            FaultKind::Stale { pings } => self.stale = Some(*pings),
+            FaultKind::Duplicates { count } => self.repeat_next += count,
+            FaultKind::Garbage { line, bytes } => {
                 let kinds = line.as_ref().map_or(garbage::ALL, std::slice::from_ref);
                 let case = one.begin.0.unsigned_abs();
                 let mut chance = Chance::of(ground.seed, KIND_GARBAGE, case);
@@ -447,7 +447,7 @@ impl Session {
                     acts.push(Act::Frame(frame));
                 }
             }
-            Kind::UnknownDictionary => acts.push(Act::UnknownDictionary),
+            FaultKind::UnknownDictionary => acts.push(Act::UnknownDictionary),
             _ => (),
         }
     }

@@ -44,7 +44,7 @@ use super::{
 use crate::simulate::{
     answer::{Answer, http_date},
     chance::Chance,
-    fault::Kind,
+    fault::FaultKind,
     respond::refuse,
     schedule::{Occurrence, Target},
     truth::{Event, Why},
@@ -205,7 +205,7 @@ fn decide(
     };
     for (one, fault) in shared.ports.schedule.active(now, target) {
         let refusal = match &fault.kind {
-            Kind::Status(answer) => {
+            FaultKind::Status(answer) => {
                 let status = answer.status();
                 let known = StatusCode::from_u16(status).ok();
                 let text = known
@@ -213,7 +213,7 @@ fn decide(
                     .unwrap_or("");
                 Refusal::Plain(status, format!("{text}\n"))
             }
-            Kind::Portal(portal) => Refusal::Foreign(Answer::Portal(*portal)),
+            FaultKind::Portal(portal) => Refusal::Foreign(Answer::Portal(*portal)),
             _ => continue,
         };
         return Err((refusal, Some(one)));

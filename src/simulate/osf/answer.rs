@@ -1,4 +1,4 @@
-//! What the simulated OSF is asked and answers, whichever of its doors it is: requests taken apart,
+//! What the simulated OSF is asked and answers, whichever of its listeners it is: requests taken apart,
 //! errors in each service's own words, and answers put together.
 
 use bytes::Bytes;
@@ -8,20 +8,20 @@ use serde_json::json;
 
 use super::{
     api, butler,
-    fault::{Hit, Kind},
-    site::{Answer, Ask, Door, Site},
+    fault::{Hit, OsfFaultKind},
+    site::{Answer, Ask, Service, Site},
 };
 use crate::simulate::answer::http_date;
 
 /// The answer of a fault that is one.
-pub(super) fn refusal(door: Door, hit: &Hit, ask: &Ask) -> Option<Answer> {
+pub(super) fn refusal(service: Service, hit: &Hit, ask: &Ask) -> Option<Answer> {
     match hit.kind {
-        Kind::Status => Some(status(door, hit.status)),
-        Kind::CheckedOut => Some(butler::error(
+        OsfFaultKind::Status => Some(status(service, hit.status)),
+        OsfFaultKind::CheckedOut => Some(butler::error(
             403,
             "File cannot be updated due to checkout status.",
         )),
-        Kind::Throttled => {
+        OsfFaultKind::Throttled => {
             let after = match hit.retry_after.strip_prefix("date+") {
                 Some(seconds) => http_date(
                     ask.now
@@ -29,8 +29,8 @@ pub(super) fn refusal(door: Door, hit: &Hit, ask: &Ask) -> Option<Answer> {
                 ),
                 None => hit.retry_after.clone(),
             };
-            let body = match door {
-                Door::Api => api::error(&format!(
+            let body = match service {
+                Service::Api => api::error(&format!(
                     "Request was throttled. Expected available in {after} seconds."
                 )),
                 _ => json!({
@@ -47,10 +47,10 @@ pub(super) fn refusal(door: Door, hit: &Hit, ask: &Ask) -> Option<Answer> {
 }
 
 /// What each service says with a status.
-fn status(door: Door, status: u16) -> Answer {
+fn status(service: Service, status: u16) -> Answer {
     let words = match status {
         400 => "Bad Request",
-        401 => return shut_out(door),
+        401 => return shut_out(service),
         403 => "You do not have permission to perform this action.",
         404 => "Not found.",
         413 => "Request Entity Too Large",
@@ -59,24 +59,24 @@ fn status(door: Door, status: u16) -> Answer {
         502..=504 => return Answer::page(status),
         _ => "Error",
     };
-    match door {
-        Door::Api => Answer::json(status, &api::error(words)),
+    match service {
+        Service::Api => Answer::json(status, &api::error(words)),
         _ => butler::error(status, words),
     }
 }
 
 /// No token, or a wrong or expired one; or, at the storage, one too many.
-pub(super) fn shut_out(door: Door) -> Answer {
-    match door {
-        Door::Api => Answer::json(
+pub(super) fn shut_out(service: Service) -> Answer {
+    match service {
+        Service::Api => Answer::json(
             401,
             &api::error("User provided an invalid OAuth2 access token"),
         ),
-        Door::Files => Answer::json(
+        Service::Files => Answer::json(
             401,
             &json!({"message_short": "Unauthorized", "message_long": "", "code": 401, "referrer": null}),
         ),
-        Door::Storage => Answer::json(400, &json!({"error": "Only one auth mechanism allowed"})),
+        Service::Storage => Answer::json(400, &json!({"error": "Only one auth mechanism allowed"})),
     }
 }
 
@@ -86,10 +86,10 @@ const FOREIGN: &str = "http://127.0.0.9:9";
 pub(super) fn response(
     mut answer: Answer,
     number: u64,
-    kind: Option<Kind>,
+    kind: Option<OsfFaultKind>,
     site: &Site,
 ) -> Response<Full<Bytes>> {
-    if kind == Some(Kind::Foreign) {
+    if kind == Some(OsfFaultKind::Foreign) {
         let text = String::from_utf8_lossy(&answer.body);
         let text = text
             .replace(&site.api, FOREIGN)

@@ -43,7 +43,7 @@ pub enum Purpose {
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum OsfFaultKind {
     /// That status, with the body that the asked service has for it.
     Status,
     /// 429 with `retry_after`: seconds, or `date+N` for the instant N seconds from now as a date.
@@ -82,7 +82,7 @@ pub struct Fault {
     at: Option<String>,
     #[serde(rename = "for")]
     lasts: Option<String>,
-    kind: Kind,
+    kind: OsfFaultKind,
     #[serde(default = "unavailable")]
     status: u16,
     #[serde(default = "a_second")]
@@ -110,7 +110,7 @@ struct File {
 pub(super) struct Hit {
     /// The number of the fault in its list, from 1; 0 for one that chance made.
     pub(super) number: usize,
-    pub(super) kind: Kind,
+    pub(super) kind: OsfFaultKind,
     pub(super) status: u16,
     pub(super) retry_after: String,
     pub(super) wait_ms: i64,
@@ -204,17 +204,17 @@ fn random(asked: Asked<'_>, seed: u64, one_in: u64) -> Option<Hit> {
         return None;
     }
     let kinds = [
-        (Kind::Status, 500),
-        (Kind::Status, 502),
-        (Kind::Status, 503),
-        (Kind::Status, 504),
-        (Kind::Throttled, 429),
-        (Kind::Reset, 0),
-        (Kind::Lost, 0),
-        (Kind::Lost, 0),
-        (Kind::Torn, 0),
-        (Kind::Damage, 0),
-        (Kind::ConflictReset, 0),
+        (OsfFaultKind::Status, 500),
+        (OsfFaultKind::Status, 502),
+        (OsfFaultKind::Status, 503),
+        (OsfFaultKind::Status, 504),
+        (OsfFaultKind::Throttled, 429),
+        (OsfFaultKind::Reset, 0),
+        (OsfFaultKind::Lost, 0),
+        (OsfFaultKind::Lost, 0),
+        (OsfFaultKind::Torn, 0),
+        (OsfFaultKind::Damage, 0),
+        (OsfFaultKind::ConflictReset, 0),
     ];
     let (kind, status) = chance.pick(&kinds);
     Some(Hit {

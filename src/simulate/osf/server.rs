@@ -1,6 +1,6 @@
 //! The simulated OSF on its sockets: the JSON:API, WaterButler, and the storage behind it.
 //!
-//! Three doors, as in the real one: the API; WaterButler on another port, as a regional host; and,
+//! Three listeners, as in the real one: the API; WaterButler on another port, as a regional host; and,
 //! on another address, the storage to which a download is sent on. The storage refuses whoever
 //! brings a credential. Every request and every stored version goes to the truth log.
 
@@ -32,8 +32,8 @@ use tokio::{
 use super::{
     answer::{refusal, response, shut_out},
     api, butler,
-    fault::{Asked, Faults, Hit, Kind, Purpose},
-    site::{Answer, Ask, Door, Met, Role, Site},
+    fault::{Asked, Faults, Hit, OsfFaultKind, Purpose},
+    site::{Answer, Ask, Met, Role, Service, Site},
     tree::Tree,
 };
 use crate::{
@@ -73,7 +73,7 @@ pub struct Options {
 
 /// The three ports.
 #[derive(Debug)]
-pub struct Doors {
+pub struct Listeners {
     /// The JSON:API.
     pub api: TcpListener,
     /// WaterButler.
@@ -87,26 +87,26 @@ struct Shared {
     start: UtcMs,
     site: Site,
     truth: Truth,
-    state: Mutex<State>,
+    state: Mutex<OsfState>,
 }
 
-struct State {
+struct OsfState {
     tree: Tree,
     faults: Faults,
     requests: u64,
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, OsfState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Takes three ports: the API and WaterButler at that address, the storage at another one.
-pub async fn bind(api: SocketAddr) -> Result<Doors, ServeError> {
+pub async fn bind(api: SocketAddr) -> Result<Listeners, ServeError> {
     let here = SocketAddr::new(api.ip(), 0);
     let there = SocketAddr::from(([127, 0, 0, 2], 0));
-    Ok(Doors {
+    Ok(Listeners {
         api: crate::simulate::ports::bind(api).await?,
         files: crate::simulate::ports::bind(here).await?,
         storage: crate::simulate::ports::bind(there).await?,
@@ -115,7 +115,7 @@ pub async fn bind(api: SocketAddr) -> Result<Doors, ServeError> {
 
 /// Serves until `stop`.
 pub async fn serve(
-    doors: Doors,
+    listeners: Listeners,
     options: Options,
     clock: Clock,
     stop: impl Future<Output = ()>,
@@ -128,9 +128,9 @@ pub async fn serve(
         Ok::<_, ServeError>(format!("http://{address}"))
     };
     let site = Site {
-        api: url(&doors.api)?,
-        files: url(&doors.files)?,
-        storage: url(&doors.storage)?,
+        api: url(&listeners.api)?,
+        files: url(&listeners.files)?,
+        storage: url(&listeners.storage)?,
         project: options.project,
         is_private: options.is_private,
         role: options.role,
@@ -144,7 +144,7 @@ pub async fn serve(
         start: options.start,
         site,
         truth: options.truth,
-        state: Mutex::new(State {
+        state: Mutex::new(OsfState {
             tree,
             faults: options.faults,
             requests: 0,
@@ -152,12 +152,12 @@ pub async fn serve(
     });
     let (ended, end) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    for (door, listener) in [
-        (Door::Api, doors.api),
-        (Door::Files, doors.files),
-        (Door::Storage, doors.storage),
+    for (service, listener) in [
+        (Service::Api, listeners.api),
+        (Service::Files, listeners.files),
+        (Service::Storage, listeners.storage),
     ] {
-        tasks.spawn(listen(door, listener, Arc::clone(&shared), end.clone()));
+        tasks.spawn(listen(service, listener, Arc::clone(&shared), end.clone()));
     }
     stop.await;
     ended.send_replace(true);
@@ -168,7 +168,7 @@ pub async fn serve(
 }
 
 async fn listen(
-    door: Door,
+    service: Service,
     listener: TcpListener,
     shared: Arc<Shared>,
     mut end: watch::Receiver<bool>,
@@ -181,7 +181,7 @@ async fn listen(
             accepted = listener.accept() => {
                 // a client that is gone before it was accepted wants nothing
                 if let Ok((socket, _)) = accepted {
-                    connections.spawn(converse(door, socket, Arc::clone(&shared)));
+                    connections.spawn(converse(service, socket, Arc::clone(&shared)));
                 }
             }
         }
@@ -189,11 +189,11 @@ async fn listen(
     connections.shutdown().await;
 }
 
-async fn converse(door: Door, socket: TcpStream, shared: Arc<Shared>) {
+async fn converse(service: Service, socket: TcpStream, shared: Arc<Shared>) {
     let (wire, fate) = Wire::new(socket);
     let service = service_fn(|request: Request<Incoming>| {
         let (shared, fate) = (Arc::clone(&shared), fate.clone());
-        async move { respond(door, request, &shared, &fate).await }
+        async move { respond(service, request, &shared, &fate).await }
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(wire), service);
     // how it ended stands in the truth log
@@ -202,7 +202,7 @@ async fn converse(door: Door, socket: TcpStream, shared: Arc<Shared>) {
 
 /// One request from its head to its answer; an error resets the connection.
 async fn respond(
-    door: Door,
+    service: Service,
     request: Request<Incoming>,
     shared: &Shared,
     fate: &Fate,
@@ -218,22 +218,22 @@ async fn respond(
         has_length: head.headers.contains_key(header::CONTENT_LENGTH),
         now: shared.clock.now(),
     };
-    let (number, purpose, hit) = meet(door, &ask, shared);
+    let (number, purpose, hit) = meet(service, &ask, shared);
     let seen = Seen {
-        door,
+        service,
         number,
         query: head.uri.query().unwrap_or(""),
         authorization: credential.is_some(),
         hit: hit.as_ref(),
     };
     let kind = hit.as_ref().map(|hit| hit.kind);
-    let is_conflict = kind == Some(Kind::ConflictReset) && purpose == Purpose::Create;
-    if kind == Some(Kind::Reset) || (is_conflict && is_there(&ask, shared)) {
+    let is_conflict = kind == Some(OsfFaultKind::ConflictReset) && purpose == Purpose::Create;
+    if kind == Some(OsfFaultKind::Reset) || (is_conflict && is_there(&ask, shared)) {
         let whole = text(&head.headers, header::CONTENT_LENGTH).parse::<usize>();
         read(body, whole.unwrap_or(0) / 2).await?;
         return Err(reset(shared, &ask, &seen, fate));
     }
-    if let Some(hit) = hit.as_ref().filter(|hit| hit.kind == Kind::Stall) {
+    if let Some(hit) = hit.as_ref().filter(|hit| hit.kind == OsfFaultKind::Stall) {
         // whoever asked may have left when it is over
         tell(shared, &ask, &seen, None);
         let wait = u64::try_from(hit.wait_ms).unwrap_or(0);
@@ -241,20 +241,20 @@ async fn respond(
     }
     ask.body = read(body, usize::MAX).await?;
     let bearer = format!("Bearer {}", shared.site.token);
-    let is_let_in = match door {
-        Door::Storage => credential.is_none(),
+    let is_let_in = match service {
+        Service::Storage => credential.is_none(),
         _ => credential.is_some_and(|given| given.as_bytes() == bearer.as_bytes()),
     };
     let answer = if is_let_in {
         hit.as_ref()
-            .and_then(|hit| refusal(door, hit, &ask))
-            .unwrap_or_else(|| act(door, &mut ask, kind, shared))
+            .and_then(|hit| refusal(service, hit, &ask))
+            .unwrap_or_else(|| act(service, &mut ask, kind, shared))
     } else {
-        shut_out(door)
+        shut_out(service)
     };
     match kind {
-        Some(Kind::Lost) => return Err(reset(shared, &ask, &seen, fate)),
-        Some(Kind::Torn) => fate.cut(),
+        Some(OsfFaultKind::Lost) => return Err(reset(shared, &ask, &seen, fate)),
+        Some(OsfFaultKind::Torn) => fate.cut(),
         _ => (),
     }
     tell(shared, &ask, &seen, Some(answer.status));
@@ -263,7 +263,7 @@ async fn respond(
 
 /// What the truth log says of a request besides what it asks.
 struct Seen<'a> {
-    door: Door,
+    service: Service,
     number: u64,
     query: &'a str,
     authorization: bool,
@@ -272,7 +272,7 @@ struct Seen<'a> {
 
 fn tell(shared: &Shared, ask: &Ask, seen: &Seen<'_>, status: Option<u16>) {
     let event = Event::Osf {
-        door: seen.door,
+        service: seen.service,
         request: seen.number,
         method: &ask.method,
         path: &ask.path,
@@ -295,13 +295,13 @@ fn reset(shared: &Shared, ask: &Ask, seen: &Seen<'_>, fate: &Fate) -> io::Error 
 }
 
 /// Counts a request and looks what happens to it.
-fn meet(door: Door, ask: &Ask, shared: &Shared) -> (u64, Purpose, Option<Hit>) {
+fn meet(service: Service, ask: &Ask, shared: &Shared) -> (u64, Purpose, Option<Hit>) {
     let mut state = shared.state();
     state.requests += 1;
-    let (purpose, name) = match door {
-        Door::Api => api::purpose(ask),
-        Door::Files => butler::purpose(ask, &state.tree),
-        Door::Storage => (Purpose::Download, String::new()),
+    let (purpose, name) = match service {
+        Service::Api => api::purpose(ask),
+        Service::Files => butler::purpose(ask, &state.tree),
+        Service::Storage => (Purpose::Download, String::new()),
     };
     let asked = Asked {
         purpose,
@@ -319,21 +319,21 @@ fn is_there(ask: &Ask, shared: &Shared) -> bool {
 }
 
 /// Does what is asked, if it is to be done at all.
-fn act(door: Door, ask: &mut Ask, kind: Option<Kind>, shared: &Shared) -> Answer {
-    if kind == Some(Kind::Damage)
+fn act(service: Service, ask: &mut Ask, kind: Option<OsfFaultKind>, shared: &Shared) -> Answer {
+    if kind == Some(OsfFaultKind::Damage)
         && let Some(byte) = ask.body.first_mut()
     {
         *byte ^= 0xff;
     }
     let mut state = shared.state();
-    let mut answer = match door {
-        Door::Api if kind == Some(Kind::Stale) => api::nothing(),
-        Door::Api => api::answer(ask, &shared.site, &mut state.tree),
-        Door::Files => butler::answer(ask, &shared.site, &mut state.tree, &shared.truth),
-        Door::Storage => butler::stored(ask, &state.tree),
+    let mut answer = match service {
+        Service::Api if kind == Some(OsfFaultKind::Stale) => api::nothing(),
+        Service::Api => api::answer(ask, &shared.site, &mut state.tree),
+        Service::Files => butler::answer(ask, &shared.site, &mut state.tree, &shared.truth),
+        Service::Storage => butler::stored(ask, &state.tree),
     };
-    if kind == Some(Kind::Garble)
-        && door == Door::Storage
+    if kind == Some(OsfFaultKind::Garble)
+        && service == Service::Storage
         && let Some(byte) = answer.body.first_mut()
     {
         *byte ^= 0xff;

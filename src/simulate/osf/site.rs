@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::fault::Kind;
+use super::fault::OsfFaultKind;
 use crate::period::UtcMs;
 
 /// What a contributor may do.
@@ -20,7 +20,7 @@ pub enum Role {
 /// Which service is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::simulate) enum Door {
+pub(in crate::simulate) enum Service {
     Api,
     Files,
     Storage,
@@ -30,7 +30,7 @@ pub(in crate::simulate) enum Door {
 #[derive(Serialize)]
 pub(in crate::simulate) struct Met {
     pub(super) number: usize,
-    pub(super) kind: Kind,
+    pub(super) kind: OsfFaultKind,
 }
 
 /// Where everything is, for links.

@@ -24,7 +24,7 @@ pub(super) enum Expression {
     From(String),
     Lang(String),
     Has(Part),
-    Is(Kind),
+    Is(ReferenceKind),
 }
 
 /// What a post can have.
@@ -39,7 +39,7 @@ pub(super) enum Part {
 
 /// What a post can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ReferenceKind {
     Retweet,
     Reply,
     Quote,
@@ -149,9 +149,9 @@ impl Expression {
             Self::Has(Part::Geo) => post.has_geo,
             Self::Is(kind) => {
                 let word = match kind {
-                    Kind::Retweet => "retweeted",
-                    Kind::Reply => "replied_to",
-                    Kind::Quote => "quoted",
+                    ReferenceKind::Retweet => "retweeted",
+                    ReferenceKind::Reply => "replied_to",
+                    ReferenceKind::Quote => "quoted",
                 };
                 post.references.iter().any(|how| how == word)
             }
@@ -273,9 +273,9 @@ impl Reader<'_> {
                 ("has", "links") => Expression::Has(Part::Links),
                 ("has", "media") => Expression::Has(Part::Media),
                 ("has", "geo") => Expression::Has(Part::Geo),
-                ("is", "retweet") => Expression::Is(Kind::Retweet),
-                ("is", "reply") => Expression::Is(Kind::Reply),
-                ("is", "quote") => Expression::Is(Kind::Quote),
+                ("is", "retweet") => Expression::Is(ReferenceKind::Retweet),
+                ("is", "reply") => Expression::Is(ReferenceKind::Reply),
+                ("is", "quote") => Expression::Is(ReferenceKind::Quote),
                 _ => {
                     let at = self.whole.len() - self.rest.len();
                     return Err(format!(

@@ -13,14 +13,14 @@ use twinstream::{
     config::settings::{Merge, Server, Xz},
     merge::{
         deletions::Honour,
-        job::Job,
+        job::MergeJob,
         outcome::{Committed, Outcome},
     },
     period::{Hour, UtcMs, Zone},
     place::{
         decide::Asks,
-        door::{Door, NotHere, Spool, Vault},
         id::PlaceId,
+        open::{NotHere, Opener, Spool, Vault},
         segments::Elsewhere,
     },
     segment::acks::{self, Ack},
@@ -106,16 +106,16 @@ impl Site {
         self.root.join("vault")
     }
 
-    /// Both places, through the door; their ids are always the same.
+    /// Both places, through the opener; their ids are always the same.
     pub(crate) fn opened(&self) -> Result<(Spool, Vault), NotHere> {
-        let door = Door {
+        let opener = Opener {
             draw: &|| Ok(PlaceId::of(7)),
-            ..Door::of(&*self.disk, &self.root)
+            ..Opener::of(&*self.disk, &self.root)
         };
-        let spool = door.spool(&self.spool().into(), Asks::Make)?;
+        let spool = opener.spool(&self.spool().into(), Asks::Make)?;
         let zone = self.settings.timezone.name();
         let vault = identity::open(
-            &door,
+            &opener,
             &self.vault().into(),
             Asks::Make,
             zone,
@@ -133,7 +133,7 @@ impl Site {
     pub(crate) fn try_merge(&self, asked: &[&str], now: &str) -> Result<Outcome, String> {
         let asked: BTreeSet<Hour> = asked.iter().map(|hour| hour.parse().unwrap()).collect();
         let (spool, vault) = self.opened().map_err(|why| why.to_string())?;
-        let job = Job {
+        let job = MergeJob {
             disk: &*self.disk,
             data_dir: &self.root,
             spool: &spool,

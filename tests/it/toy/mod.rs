@@ -16,7 +16,7 @@ use twinstream::{
     config::proxy::Proxies,
     cover::cause::Cause,
     period::{Hour, UtcMs, Zone},
-    place::{decide::Asks, door::Door, id::PlaceId},
+    place::{decide::Asks, id::PlaceId, open::Opener},
     report::{files, read, statement::Statement},
     source::{Sources, Stream},
     vault::public::Public,
@@ -46,11 +46,11 @@ fn a_collector() {
     let collector = Collector {
         spool: Box::new(move || {
             let root = Path::new(&folder);
-            let door = Door {
+            let opener = Opener {
                 draw: &|| Ok(PlaceId::of(7)),
-                ..Door::of(&RealDisk, root)
+                ..Opener::of(&RealDisk, root)
             };
-            door.spool(&root.join("spool").into(), Asks::Make)
+            opener.spool(&root.join("spool").into(), Asks::Make)
         }),
         server: of(SERVER).parse().unwrap(),
         wires: vec![Box::new(Gauge)],

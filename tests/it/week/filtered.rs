@@ -109,7 +109,7 @@ impl Lived {
         self.tell(
             ms,
             What::Disconnected(Disconnected {
-                cause: event::Cause::Eof,
+                cause: event::EndCause::Eof,
                 status: None,
                 disconnect_type: None,
                 lines: 1,
@@ -156,7 +156,7 @@ impl Lived {
                 },
                 number: *run,
                 lag_ms: 0,
-                heard: Vec::new(),
+                listened: Vec::new(),
                 events: events.clone(),
             })
             .collect();

@@ -12,7 +12,7 @@ const SEEDS: u64 = 2;
 struct Lived {
     partition: Partition,
     legs: [Leg; 2],
-    stock: Vec<(Stock, EventsFile)>,
+    stock: Vec<(SpoolSegment, EventsFile)>,
     posts: [Vec<Truth>; 2],
     /// From a post's creation to its arrival at the second server.
     lag_ms: i64,
@@ -85,7 +85,7 @@ fn check_legs(
     unsure: &std::ops::Range<i64>,
 ) -> BTreeSet<Cause> {
     let world = World::new(&mut Dice(1), DAY_S);
-    let mut stock: Vec<(Stock, EventsFile)> =
+    let mut stock: Vec<(SpoolSegment, EventsFile)> =
         lived.iter().flat_map(|part| part.stock.clone()).collect();
     stock.sort_by(|a, b| a.0.name.cmp(&b.0.name));
     let mut legs: Vec<(&Leg, &[Truth])> = Vec::new();

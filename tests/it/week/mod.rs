@@ -24,7 +24,7 @@ use twinstream::{
     },
     merge::{
         placing::{self, Clocks},
-        plan::{self, Span, Stock, When},
+        plan::{self, Span, SpoolSegment, When},
     },
     period::{Interval, Minute, UtcMs, Zone},
     segment::{
@@ -154,7 +154,7 @@ impl World {
 /// Something that goes wrong at one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
-    Network(event::Cause),
+    Network(event::EndCause),
     Stall,
     Platform,
     Refused(u16, Refusal),
@@ -167,9 +167,9 @@ enum Fault {
 
 impl Fault {
     const ALL: [Self; 14] = [
-        Self::Network(event::Cause::Eof),
-        Self::Network(event::Cause::Reset),
-        Self::Network(event::Cause::Protocol),
+        Self::Network(event::EndCause::Eof),
+        Self::Network(event::EndCause::Reset),
+        Self::Network(event::EndCause::Protocol),
         Self::Stall,
         Self::Platform,
         Self::Refused(503, Refusal::Server),
@@ -431,7 +431,7 @@ impl<'a> Server<'a> {
         self.connected_ms = self.now_ms;
     }
 
-    fn ended(&mut self, cause: event::Cause, status: Option<u16>, lines: u64) {
+    fn ended(&mut self, cause: event::EndCause, status: Option<u16>, lines: u64) {
         if 0 < lines && HOLDS_MS <= self.now_ms - self.connected_ms {
             self.backoff.held();
         }
@@ -440,7 +440,7 @@ impl<'a> Server<'a> {
         self.tell(What::Disconnected(Disconnected {
             cause,
             status,
-            disconnect_type: (cause == event::Cause::Platform)
+            disconnect_type: (cause == event::EndCause::Platform)
                 .then(|| "UpstreamOperationalDisconnect".to_owned()),
             lines,
             unfinished: None,
@@ -507,26 +507,26 @@ impl<'a> Server<'a> {
         match fault {
             Fault::Network(cause) => self.outage(cause, over_ms, None),
             Fault::Refused(status, refusal) => {
-                self.outage(event::Cause::Eof, over_ms, Some((status, refusal)));
+                self.outage(event::EndCause::Eof, over_ms, Some((status, refusal)));
             }
             Fault::LockOut(refusal) => {
-                self.outage(event::Cause::Reset, over_ms, Some((429, refusal)));
+                self.outage(event::EndCause::Reset, over_ms, Some((429, refusal)));
             }
             Fault::Stall => {
                 self.idle(30_000);
-                self.ended(event::Cause::Stall, None, 9);
+                self.ended(event::EndCause::Stall, None, 9);
                 let next = self.backoff.ended(self.steady(), End::Dropped);
                 self.wait(next);
                 self.connect(100);
             }
             Fault::Platform => {
-                self.ended(event::Cause::Platform, None, 9);
+                self.ended(event::EndCause::Platform, None, 9);
                 let next = self.backoff.ended(self.steady(), End::Dropped);
                 self.wait(next);
                 self.connect(lasts_ms);
             }
             Fault::Restart => {
-                self.ended(event::Cause::Shutdown, None, 9);
+                self.ended(event::EndCause::Shutdown, None, 9);
                 let now = self.stamp();
                 let last = self.pulse.last(now);
                 self.tell(What::Alive(last));
@@ -565,7 +565,7 @@ impl<'a> Server<'a> {
                 self.connect(150);
             }
             Fault::Disk { writes } => {
-                self.ended(event::Cause::Disk, None, 9);
+                self.ended(event::EndCause::Disk, None, 9);
                 self.tell(What::Waiting {
                     wait_ms: None,
                     why: event::Why::DiskFull,
@@ -582,7 +582,7 @@ impl<'a> Server<'a> {
             }
             Fault::Asleep => {
                 self.now_ms = over_ms;
-                self.ended(event::Cause::Stall, None, 9);
+                self.ended(event::EndCause::Stall, None, 9);
                 let next = self.backoff.ended(self.steady(), End::Dropped);
                 self.wait(next);
                 self.connect(100);
@@ -592,7 +592,7 @@ impl<'a> Server<'a> {
     }
 
     /// A connection breaks, and until `over_ms` no new one can be made.
-    fn outage(&mut self, cause: event::Cause, over_ms: i64, answer: Option<(u16, Refusal)>) {
+    fn outage(&mut self, cause: event::EndCause, over_ms: i64, answer: Option<(u16, Refusal)>) {
         self.ended(cause, None, 9);
         let mut next = self.backoff.ended(self.steady(), End::Dropped);
         loop {
@@ -610,7 +610,7 @@ impl<'a> Server<'a> {
             self.turn();
             let now = self.steady();
             next = if let Some((status, refusal)) = answer {
-                self.ended(event::Cause::HttpStatus, Some(status), 0);
+                self.ended(event::EndCause::HttpStatus, Some(status), 0);
                 self.backoff.answered(now, RateLimit::default());
                 let end = End::Refused {
                     refusal,
@@ -618,7 +618,7 @@ impl<'a> Server<'a> {
                 };
                 self.backoff.ended(now, end)
             } else {
-                self.ended(event::Cause::Connect, None, 0);
+                self.ended(event::EndCause::Connect, None, 0);
                 self.backoff.ended(now, End::Failed)
             };
         }
@@ -674,7 +674,7 @@ impl<'a> Server<'a> {
         seconds
     }
 
-    fn stock_and_files(&self) -> Vec<(Stock, EventsFile)> {
+    fn stock_and_files(&self) -> Vec<(SpoolSegment, EventsFile)> {
         let files = self.files.iter();
         files
             .map(|((number, minute, run), events)| {
@@ -705,7 +705,7 @@ impl<'a> Server<'a> {
                     What::Started { last_line, .. } => Some((event.at, last_line.is_none())),
                     _ => None,
                 });
-                let stock = Stock {
+                let stock = SpoolSegment {
                     minute: name.minute,
                     is_slow: false,
                     number: *number,
@@ -726,7 +726,7 @@ impl<'a> Server<'a> {
                     stopped: stops(events),
                     backfill: 0,
                     out_of_window: Vec::new(),
-                    heard: Vec::new(),
+                    listened: Vec::new(),
                     arrived: minute.end(),
                     name: name.clone(),
                 };
@@ -734,7 +734,7 @@ impl<'a> Server<'a> {
                     name,
                     number: *number,
                     lag_ms: 0,
-                    heard: Vec::new(),
+                    listened: Vec::new(),
                     events: events.clone(),
                 };
                 (stock, file)
@@ -815,12 +815,12 @@ fn expected(truth: &[Vec<Truth>; 2]) -> Vec<Second> {
 /// Accounts of the hours of a range, with their begin in seconds of the week; `legs` ascend, each with its posts.
 fn accounts(
     world: &World,
-    stock: &[(Stock, EventsFile)],
+    stock: &[(SpoolSegment, EventsFile)],
     (legs, posts): (&[Leg], &[&[Truth]]),
     hours: &std::ops::Range<i64>,
 ) -> Vec<(i64, Account)> {
     let zone = Zone::named("UTC").unwrap();
-    let mut known: Vec<Stock> = stock.iter().map(|(stock, _)| stock.clone()).collect();
+    let mut known: Vec<SpoolSegment> = stock.iter().map(|(stock, _)| stock.clone()).collect();
     let told = placing::told(&known);
     let clocks = Clocks::of(told.iter().map(|(day, told)| (*day, told.as_slice())));
     placing::place(&mut known, &clocks, &zone);
@@ -893,7 +893,7 @@ fn two() -> [Leg; 2] {
 fn check(
     name: &str,
     world: &World,
-    stock: &[(Stock, EventsFile)],
+    stock: &[(SpoolSegment, EventsFile)],
     posts: &[Vec<Truth>; 2],
     hours: std::ops::Range<i64>,
 ) -> BTreeSet<Cause> {
@@ -997,7 +997,7 @@ fn check_week(seed: u64) -> BTreeSet<Cause> {
         Server::live(&world, 1, &mut dice, &[]),
     ];
     let posts = [servers[0].truth(), servers[1].truth()];
-    let mut stock: Vec<(Stock, EventsFile)> =
+    let mut stock: Vec<(SpoolSegment, EventsFile)> =
         servers.iter().flat_map(Server::stock_and_files).collect();
     stock.sort_by(|a, b| a.0.name.cmp(&b.0.name));
     // before: what one server collected in these minutes has not come yet
@@ -1006,10 +1006,10 @@ fn check_week(seed: u64) -> BTreeSet<Cause> {
         begin: world.at(begin * 1_000),
         end: world.at(end * 1_000),
     };
-    let is_here = |stock: &Stock| {
+    let is_here = |stock: &SpoolSegment| {
         stock.name.server != servers[1].id || !late.contains(stock.name.minute.begin())
     };
-    let before: Vec<(Stock, EventsFile)> = stock
+    let before: Vec<(SpoolSegment, EventsFile)> = stock
         .iter()
         .filter(|(stock, _)| is_here(stock))
         .cloned()
@@ -1098,7 +1098,7 @@ fn check_clocks(seed: u64) -> usize {
     let clocks = [clock(&mut dice), clock(&mut dice)];
     let servers = [0, 1].map(|number| Server::live(&world, number, &mut dice, &clocks[number]));
     let posts = servers.each_ref().map(Server::truth);
-    let mut stock: Vec<(Stock, EventsFile)> =
+    let mut stock: Vec<(SpoolSegment, EventsFile)> =
         servers.iter().flat_map(Server::stock_and_files).collect();
     stock.sort_by(|a, b| a.0.name.cmp(&b.0.name));
     let name = format!("seed {seed}, clocks {clocks:?}");
@@ -1143,7 +1143,7 @@ fn check_storm(seed: u64) {
     }
     let servers = [0, 1].map(|number| Server::storm(&world, number, &mut dice));
     let mut posts = servers.each_ref().map(Server::truth);
-    let mut stock: Vec<(Stock, EventsFile)> =
+    let mut stock: Vec<(SpoolSegment, EventsFile)> =
         servers.iter().flat_map(Server::stock_and_files).collect();
     stock.sort_by(|a, b| a.0.name.cmp(&b.0.name));
     // some minutes of one server have not come yet

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::halt::{Halt, Stop};
 use crate::{
     period::{Minute, UtcMs},
-    place::door::Spool,
+    place::open::Spool,
     segment::{
         event::Event,
         name::{Leg, SegmentName},
@@ -78,7 +78,7 @@ pub(super) enum Message {
 }
 
 /// What the writing thread hands on to the one that syncs.
-enum Job {
+enum SyncJob {
     /// This pair is open now.
     Watch(Watched),
     /// Something was written since the last sync.
@@ -120,7 +120,7 @@ pub(super) fn start(
     desk: &Desk,
     writer: Writer,
 ) -> io::Result<(Sender<Message>, oneshot::Receiver<()>)> {
-    let (to_scribe, messages) = mpsc::channel();
+    let (to_writer, messages) = mpsc::channel();
     let (to_syncer, jobs) = mpsc::channel();
     let (done, when_done) = oneshot::channel::<()>();
     let dirty = Arc::new(AtomicBool::new(false));
@@ -130,7 +130,7 @@ pub(super) fn start(
         watched: None,
         to_seal: VecDeque::new(),
     };
-    let scribe = Scribe {
+    let writing = WriteThread {
         desk: desk.clone(),
         writer,
         to_syncer,
@@ -144,24 +144,24 @@ pub(super) fn start(
     };
     let syncing = thread("sync").spawn(move || syncer.run(&jobs))?;
     thread("write").spawn(move || {
-        scribe.run(messages);
+        writing.run(messages);
         // a thread that panics aborts the process, so this waits for its end only
         drop(syncing.join());
         drop(done);
     })?;
-    Ok((to_scribe, when_done))
+    Ok((to_writer, when_done))
 }
 
-struct Scribe {
+struct WriteThread {
     desk: Desk,
     writer: Writer,
-    to_syncer: Sender<Job>,
+    to_syncer: Sender<SyncJob>,
     dirty: Arc<AtomicBool>,
     /// The pair that the other thread knows of.
     watched: Option<SegmentName>,
 }
 
-impl Scribe {
+impl WriteThread {
     fn run(mut self, messages: Receiver<Message>) {
         for message in messages {
             if let Err(error) = self.take(message) {
@@ -204,7 +204,7 @@ impl Scribe {
             }
             Message::Run { run, runs } => {
                 if let Some(closed) = self.writer.begin_run(run) {
-                    self.hand_on(Job::Seal(Box::new(closed)));
+                    self.hand_on(SyncJob::Seal(Box::new(closed)));
                 }
                 let desk = self.desk.clone();
                 let path = run::path(&desk.spool, &desk.leg);
@@ -249,13 +249,13 @@ impl Scribe {
 
     fn turn_to(&mut self, at: UtcMs) {
         if let Some(closed) = self.writer.turn_to(at) {
-            self.hand_on(Job::Seal(Box::new(closed)));
+            self.hand_on(SyncJob::Seal(Box::new(closed)));
         }
     }
 
     fn close(&mut self) {
         if let Some(closed) = self.writer.close() {
-            self.hand_on(Job::Seal(Box::new(closed)));
+            self.hand_on(SyncJob::Seal(Box::new(closed)));
         }
     }
 
@@ -264,23 +264,23 @@ impl Scribe {
         let was_dirty = self.dirty.swap(true, Ordering::SeqCst);
         if self.watched.as_ref() == self.writer.open_name() {
             if !was_dirty {
-                self.hand_on(Job::Dirty);
+                self.hand_on(SyncJob::Dirty);
             }
             return Ok(());
         }
         if let Some(watched) = self.writer.watch()? {
-            self.hand_on(Job::Watch(watched));
+            self.hand_on(SyncJob::Watch(watched));
         }
         self.watched = self.writer.open_name().cloned();
         if let Some(name) = &self.watched {
             let mut soon = name.clone();
             soon.minute = Minute(name.minute.0 + FOLDER_AHEAD_MINUTES);
-            self.hand_on(Job::Prepare(soon));
+            self.hand_on(SyncJob::Prepare(soon));
         }
         Ok(())
     }
 
-    fn hand_on(&self, job: Job) {
+    fn hand_on(&self, job: SyncJob) {
         // it fails only when the other thread has ended, which it does after us
         drop(self.to_syncer.send(job));
     }
@@ -295,7 +295,7 @@ struct Syncer {
 }
 
 impl Syncer {
-    fn run(mut self, jobs: &Receiver<Job>) {
+    fn run(mut self, jobs: &Receiver<SyncJob>) {
         let sync_after = self.desk.clock.real(SYNC_AFTER).max(SYNC_AFTER_REAL_MIN);
         let retry = self.desk.clock.real(RETRY).max(SYNC_AFTER_REAL_MIN);
         let mut due = false;
@@ -309,13 +309,13 @@ impl Syncer {
                 (false, true) => jobs.recv().map_err(|_ended| RecvTimeoutError::Disconnected),
             };
             match job {
-                Ok(Job::Dirty) => due = true,
-                Ok(Job::Watch(watched)) => {
+                Ok(SyncJob::Dirty) => due = true,
+                Ok(SyncJob::Watch(watched)) => {
                     self.watched = Some(watched);
                     due = true;
                 }
-                Ok(Job::Prepare(name)) => self.prepare(&name),
-                Ok(Job::Seal(closed)) => {
+                Ok(SyncJob::Prepare(name)) => self.prepare(&name),
+                Ok(SyncJob::Seal(closed)) => {
                     // sealing syncs it; what is written by now belongs to the next pair
                     self.watched = None;
                     self.to_seal.push_back(closed);
@@ -401,7 +401,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        place::{decide::Asks, door::Door},
+        place::{decide::Asks, open::Opener},
         segment::{event::What, name::RunId},
         source::SAMPLE,
         world::disk::{DiskFile, Entry, RealDisk, Source},
@@ -522,8 +522,8 @@ mod tests {
     }
 
     fn on(disk: Arc<dyn Disk>, folder: &Path, clock: &Clock) -> Desk {
-        let door = Door::of(&*disk, folder);
-        let spool: Spool = door.spool(&folder.into(), Asks::Make).unwrap();
+        let opener = Opener::of(&*disk, folder);
+        let spool: Spool = opener.spool(&folder.into(), Asks::Make).unwrap();
         Desk {
             halt: Arc::new(Halt::new(
                 Arc::clone(&disk),
@@ -556,13 +556,13 @@ mod tests {
         disk.make_folder(&dir.path().join("1")).unwrap();
         shared.halt.hold_reserve().unwrap();
         let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), SAMPLE.word, RUN);
-        let (to_scribe, ended) = start(&shared, writer).unwrap();
+        let (to_writer, ended) = start(&shared, writer).unwrap();
         let mut sent = Vec::new();
         for n in 0..250 {
             let at = clock.now();
             // in the middle the minute turns, and the old pair is sealed meanwhile
             let stamp = UtcMs(1_795_442_400_000 + if n < 125 { 0 } else { 60_000 });
-            to_scribe
+            to_writer
                 .send(Message::Lines {
                     first: stamp,
                     last: stamp,
@@ -574,7 +574,7 @@ mod tests {
             sent.push(at);
             clock.block(Duration::from_millis(10));
         }
-        drop(to_scribe);
+        drop(to_writer);
         assert!(ended.blocking_recv().is_err(), "it ends by dropping");
         let log = log.0.lock().unwrap().clone();
         let handed_over: Vec<(usize, UtcMs)> = log
@@ -625,7 +625,7 @@ mod tests {
         // where the server's folder should be there is a file
         drop(RealDisk.create(&dir.path().join("1")).unwrap());
         let writer = Writer::new(disk, dir.path(), &"1".parse().unwrap(), SAMPLE.word, RUN);
-        let (to_scribe, ended) = start(&shared, writer).unwrap();
+        let (to_writer, ended) = start(&shared, writer).unwrap();
         let event = Event {
             at: clock.now(),
             what: What::FirstLine {
@@ -633,7 +633,7 @@ mod tests {
             },
             connection: 1,
         };
-        to_scribe
+        to_writer
             .send(Message::Event { event, room: None })
             .unwrap();
         assert!(ended.blocking_recv().is_err());

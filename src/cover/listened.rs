@@ -19,7 +19,7 @@ const PAUSE_MS: i64 = 60_000;
 
 /// What a segment has of one connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Heard {
+pub struct Listened {
     /// The connection's number in its run, if it was made in the segment's minute; else it is the one of the segment before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<u64>,
@@ -36,7 +36,7 @@ pub struct Heard {
 #[derive(Debug, Default)]
 pub struct Listener {
     connections: Vec<(UtcMs, u64)>,
-    heard: Vec<Heard>,
+    listened: Vec<Listened>,
 }
 
 impl Listener {
@@ -54,17 +54,17 @@ impl Listener {
             .checked_sub(1)
             .and_then(|last| self.connections.get(last));
         let connection = made.map(|(_, connection)| *connection);
-        match self.heard.last_mut() {
-            Some(heard) if heard.connection == connection => {
-                if PAUSE_MS < seen.0.saturating_sub(heard.last.0) {
-                    heard.pauses.push(Interval {
-                        begin: heard.last,
+        match self.listened.last_mut() {
+            Some(listened) if listened.connection == connection => {
+                if PAUSE_MS < seen.0.saturating_sub(listened.last.0) {
+                    listened.pauses.push(Interval {
+                        begin: listened.last,
                         end: seen,
                     });
                 }
-                heard.last = seen;
+                listened.last = seen;
             }
-            _ => self.heard.push(Heard {
+            _ => self.listened.push(Listened {
                 connection,
                 first: seen,
                 last: seen,
@@ -74,8 +74,8 @@ impl Listener {
     }
 
     /// What it has of each connection, in their order.
-    pub fn finish(self) -> Vec<Heard> {
-        self.heard
+    pub fn finish(self) -> Vec<Listened> {
+        self.listened
     }
 }
 
@@ -86,7 +86,7 @@ pub(super) struct Follower {
     asked: Option<UtcMs>,
     /// Up to where everything has come on the present connection.
     reached: Option<UtcMs>,
-    heard: Vec<Interval>,
+    listened: Vec<Interval>,
     flowing: Vec<Interval>,
 }
 
@@ -97,7 +97,7 @@ impl Follower {
     }
 
     /// The next segment: what happened to its connections, and what it has of each.
-    pub(super) fn segment(&mut self, events: &[Event], heard: &[Heard]) {
+    pub(super) fn segment(&mut self, events: &[Event], listened: &[Listened]) {
         let mut present = None;
         for event in events {
             match &event.what {
@@ -105,7 +105,7 @@ impl Follower {
                     self.asked = cursor.map(|us| UtcMs(us.div_euclid(1_000)));
                 }
                 What::Connected { .. } => {
-                    self.hear(heard, present);
+                    self.hear(listened, present);
                     present = Some(event.connection);
                     self.reached = self.asked;
                 }
@@ -114,27 +114,29 @@ impl Follower {
                 _ => (),
             }
         }
-        self.hear(heard, present);
+        self.hear(listened, present);
     }
 
     /// What has come of one connection.
-    fn hear(&mut self, of_segment: &[Heard], connection: Option<u64>) {
-        for heard in of_segment.iter().filter(|of| of.connection == connection) {
+    fn hear(&mut self, of_segment: &[Listened], connection: Option<u64>) {
+        for listened in of_segment.iter().filter(|of| of.connection == connection) {
             // a time that is still to come is passed over by who is asked for it
-            let begin = self.reached.map_or(heard.first, |at| at.min(heard.first));
-            self.reached = Some(heard.last);
-            if begin < heard.last {
-                self.heard.push(Interval {
+            let begin = self
+                .reached
+                .map_or(listened.first, |at| at.min(listened.first));
+            self.reached = Some(listened.last);
+            if begin < listened.last {
+                self.listened.push(Interval {
                     begin,
-                    end: heard.last,
+                    end: listened.last,
                 });
             }
-            let mut from = if PAUSE_MS < heard.first.0.saturating_sub(begin.0) {
-                heard.first
+            let mut from = if PAUSE_MS < listened.first.0.saturating_sub(begin.0) {
+                listened.first
             } else {
                 begin
             };
-            for pause in &heard.pauses {
+            for pause in &listened.pauses {
                 self.flowing.push(Interval {
                     begin: from,
                     end: pause.begin,
@@ -143,14 +145,14 @@ impl Follower {
             }
             self.flowing.push(Interval {
                 begin: from,
-                end: heard.last,
+                end: listened.last,
             });
         }
     }
 
     /// All that has come, and of this where events followed each other.
     pub(super) fn finish(self) -> (Vec<Interval>, Vec<Interval>) {
-        (joined(self.heard), joined(self.flowing))
+        (joined(self.listened), joined(self.flowing))
     }
 }
 
@@ -197,7 +199,7 @@ mod tests {
         })
     }
 
-    fn heard(events: &[Event], lines: &[(i64, i64)]) -> Vec<Heard> {
+    fn listened(events: &[Event], lines: &[(i64, i64)]) -> Vec<Listened> {
         let mut listener = Listener::default();
         for event in events {
             listener.event(event);
@@ -227,14 +229,14 @@ mod tests {
             if events.is_empty() && lines.is_empty() {
                 follower.lose_track();
             }
-            follower.segment(events, &heard(events, lines));
+            follower.segment(events, &listened(events, lines));
         }
         let plain = |parts: Vec<Interval>| {
             let parts = parts.iter().map(|part| (part.begin.0, part.end.0));
             parts.collect::<Parts>()
         };
-        let (heard, flowing) = follower.finish();
-        (plain(heard), plain(flowing))
+        let (listened, flowing) = follower.finish();
+        (plain(listened), plain(flowing))
     }
 
     #[test]

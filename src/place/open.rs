@@ -32,7 +32,7 @@ const SPOOL_FORMAT: u32 = 1;
 /// A mark has some 100 bytes.
 const MARK_BYTES_MAX: u64 = 64 * 1024;
 
-/// A folder of the configuration that no one has looked at yet: only the door makes a place of it.
+/// A folder of the configuration that no one has looked at yet: only the opener makes a place of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unopened(PathBuf);
 
@@ -50,7 +50,7 @@ impl Unopened {
 }
 
 /// What kind of place: what marks it, and what it is called.
-pub trait Kind: fmt::Debug + Clone + Send + Sync + 'static {
+pub trait PlaceKind: fmt::Debug + Clone + Send + Sync + 'static {
     /// Under which word it is remembered.
     const KEY: &'static str;
     /// The file in it that has its id.
@@ -68,7 +68,7 @@ pub const SPOOL: &str = "spool";
 #[derive(Debug, Clone)]
 pub struct OfSpool;
 
-impl Kind for OfSpool {
+impl PlaceKind for OfSpool {
     const KEY: &'static str = "spool";
     const MARK: &'static str = SPOOL_MARK;
     const WORD: &'static str = SPOOL;
@@ -82,7 +82,7 @@ impl Kind for OfSpool {
 #[derive(Debug, Clone)]
 pub struct OfVault;
 
-impl Kind for OfVault {
+impl PlaceKind for OfVault {
     const KEY: &'static str = "vault";
     const MARK: &'static str = "vault.json";
     const WORD: &'static str = "vault";
@@ -96,7 +96,7 @@ impl Kind for OfVault {
 #[derive(Debug, Clone)]
 pub struct OfTarget;
 
-impl Kind for OfTarget {
+impl PlaceKind for OfTarget {
     const KEY: &'static str = "target";
     const MARK: &'static str = SPOOL_MARK;
     const WORD: &'static str = "primary's spool";
@@ -111,7 +111,7 @@ impl Kind for OfTarget {
 #[derive(Debug, Clone)]
 pub struct OfMirror;
 
-impl Kind for OfMirror {
+impl PlaceKind for OfMirror {
     const KEY: &'static str = OfTarget::KEY;
     const MARK: &'static str = SPOOL_MARK;
     const WORD: &'static str = OfTarget::WORD;
@@ -125,7 +125,7 @@ impl Kind for OfMirror {
 #[derive(Debug, Clone)]
 pub struct OfStore;
 
-impl Kind for OfStore {
+impl PlaceKind for OfStore {
     const KEY: &'static str = "store";
     const MARK: &'static str = SPOOL_MARK;
     const WORD: &'static str = "spool in the object store";
@@ -166,7 +166,7 @@ impl<K> AsRef<Path> for Place<K> {
     }
 }
 
-impl<K: Kind> Place<K> {
+impl<K: PlaceKind> Place<K> {
     /// Its id; `None` if there is nothing to be read yet.
     pub const fn id(&self) -> Option<&PlaceId> {
         self.id.as_ref()
@@ -205,11 +205,11 @@ pub fn spool_mark(id: &PlaceId) -> io::Result<Vec<u8>> {
 }
 
 /// What lies where a place should be.
-pub fn look<K: Kind>(disk: &dyn Disk, path: &Path) -> Found {
+pub fn look<K: PlaceKind>(disk: &dyn Disk, path: &Path) -> Found {
     try_to_look::<K>(disk, path).unwrap_or_else(|why| Found::Unreadable(why.to_string()))
 }
 
-fn try_to_look<K: Kind>(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
+fn try_to_look<K: PlaceKind>(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
     let mark = path.join(K::MARK);
     if disk.len(&mark)?.is_some() {
         let bytes = disk::read_bounded(disk, &mark, MARK_BYTES_MAX)?;
@@ -321,8 +321,8 @@ impl NotHere {
 /// Keeps others from making and remembering in a data directory meanwhile; `None` where there are no others.
 pub type Alone = dyn Fn(&Path) -> io::Result<Option<Lock>>;
 
-/// The door.
-pub struct Door<'a> {
+/// The opener.
+pub struct Opener<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
     /// Where it is remembered.
@@ -335,8 +335,8 @@ pub struct Door<'a> {
     pub alone: &'a Alone,
 }
 
-impl<'a> Door<'a> {
-    /// A door of whoever has the data directory for itself, or makes nothing.
+impl<'a> Opener<'a> {
+    /// An opener of whoever has the data directory for itself, or makes nothing.
     pub fn of(disk: &'a dyn Disk, data_dir: &'a Path) -> Self {
         Self {
             disk,
@@ -348,7 +348,7 @@ impl<'a> Door<'a> {
     }
 
     /// The place in a folder. `mark` writes the file that marks a new one.
-    pub fn open<K: Kind>(
+    pub fn open<K: PlaceKind>(
         &self,
         folder: &Unopened,
         asks: Asks,
@@ -415,20 +415,20 @@ impl<'a> Door<'a> {
     }
 
     /// A spool of whatever kind; a new one is marked with the id that is drawn.
-    pub fn spool<K: Kind>(&self, folder: &Unopened, asks: Asks) -> Result<Place<K>, NotHere> {
+    pub fn spool<K: PlaceKind>(&self, folder: &Unopened, asks: Asks) -> Result<Place<K>, NotHere> {
         self.open(folder, asks, &|id| {
             disk::put(self.disk, &folder.name().join(SPOOL_MARK), &spool_mark(id)?)
         })
     }
 
-    fn remember<K: Kind>(&self, memory: &mut Memory, id: PlaceId) -> Result<PlaceId, NotHere> {
+    fn remember<K: PlaceKind>(&self, memory: &mut Memory, id: PlaceId) -> Result<PlaceId, NotHere> {
         let remembered = memory.remember(self.disk, self.data_dir, K::KEY, &id);
         remembered.map_err(NotHere::io(&memory::path(self.data_dir)))?;
         Ok(id)
     }
 }
 
-fn away<K: Kind>(path: &Path, found: &Found, was: Option<&PlaceId>) -> NotHere {
+fn away<K: PlaceKind>(path: &Path, found: &Found, was: Option<&PlaceId>) -> NotHere {
     let was = was.map_or_else(String::new, |id| {
         format!(", and this server has worked with {id}")
     });
@@ -439,7 +439,7 @@ fn away<K: Kind>(path: &Path, found: &Found, was: Option<&PlaceId>) -> NotHere {
     }
 }
 
-fn words<K: Kind>(found: &Found) -> String {
+fn words<K: PlaceKind>(found: &Found) -> String {
     match found {
         Found::Missing => "no such folder".to_owned(),
         Found::Empty => "it is empty".to_owned(),
