@@ -101,7 +101,7 @@ fn init_asks_on_a_terminal_and_again_for_what_cannot_be() {
         ("Host of the primary [", "one.example.org"),
         ("there is one server): ", "one.example.org"),
         ("is another machine", "two.example.org"),
-        ("OSF project to publish post ids in (empty: none): ", ""),
+        ("OSF project to publish in (empty: none): ", ""),
         ("(empty: no mail): ", "mail.example.org"),
         ("Sender's address [twinstream@", ""),
         ("Address to send them to: ", ""),

@@ -73,11 +73,11 @@ fn check_public(osf: &Osf, publisher: &Publisher) {
 fn check_credentials(osf: &Osf) {
     let requests = osf.requests();
     for request in &requests {
-        let is_storage = request["door"] == "storage";
+        let is_storage = request["service"] == "storage";
         assert_eq!(request["authorization"], !is_storage, "{request}");
     }
     assert!(
-        requests.iter().any(|r| r["door"] == "storage"),
+        requests.iter().any(|r| r["service"] == "storage"),
         "nothing was read back"
     );
     for (path, _) in osf.stored() {
@@ -328,7 +328,7 @@ fn damage_on_the_way_is_seen_and_mended() {
         check_public(&osf, &publisher);
         // what came down wrong did not count: it was fetched again
         let mut reads = osf.requests();
-        reads.retain(|read| read["door"] == "storage");
+        reads.retain(|read| read["service"] == "storage");
         let wrong = reads.iter().filter(|read| !read["fault"].is_null()).count();
         assert_eq!(0 < wrong, kind == "garble");
         assert!(publisher.diary().len() + wrong <= reads.len(), "{fault}");
