@@ -165,7 +165,7 @@ fn what_is_forbidden_is_seen() {
     assert_eq!(
         wrongs,
         [
-            "src/deliver/a.rs: an error in the log is an alarm: `alarm!(Kind::…, subject, \"…\")`, and a warning if it is none",
+            "src/deliver/a.rs: an error in the log is an alarm: `alarm!(AlarmKind::…, subject, \"…\")`, and a warning if it is none",
             "src/deliver/a.rs: `async` stands only at the sockets (see ASYNC)",
             "src/deliver/a.rs: only src/source/platform.rs and the command line may name `x`",
             "src/deliver/a.rs: `deliver` may not import `merge` (see MAY_IMPORT)"
@@ -214,7 +214,7 @@ pub(crate) fn check(path: &Path, text: &str, wrongs: &mut Vec<String>) {
     }
     if (code.contains("error!(") || code.contains("(alarm = ")) && module_of(path) != "alarm" {
         wrongs.push(format!(
-            "{at}: an error in the log is an alarm: `alarm!(Kind::…, subject, \"…\")`, and a warning if it is none"
+            "{at}: an error in the log is an alarm: `alarm!(AlarmKind::…, subject, \"…\")`, and a warning if it is none"
         ));
     }
     if code.contains("async ") && !ASYNC.iter().any(|may| at.to_string().starts_with(may)) {
