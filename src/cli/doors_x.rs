@@ -18,14 +18,6 @@ use crate::{
     world::lock::{Lock, LockError},
 };
 
-/// What X can be asked for.
-const STREAMS: [XStream; 4] = [
-    XStream::Sample,
-    XStream::Sample10,
-    XStream::Firehose,
-    XStream::Filtered,
-];
-
 /// Who asks, and how.
 struct Asking<'a> {
     x: &'a X,
@@ -260,10 +252,12 @@ fn too_many(refusal: Refusal, reset: Option<&str>) -> Finding {
 
 /// Which other streams the app may have, where it may not have the configured one: each is asked for once.
 fn others(asking: &Asking<'_>) -> String {
-    let others = STREAMS.iter().filter(|stream| **stream != asking.x.stream);
+    let others = XStream::ALL
+        .into_iter()
+        .filter(|stream| *stream != asking.x.stream);
     let may = others.filter(|stream| {
         let x = X {
-            stream: **stream,
+            stream: *stream,
             ..asking.x.clone()
         };
         let first = (0 < stream.partitions())

@@ -22,13 +22,6 @@ const RULE_CHARS_MAX: usize = 2_048;
 /// So many rules are recorded with every answer. An app on pay-per-use may have as many; X gives more by contract.
 const RULES_MAX: usize = 1_000;
 
-const STREAMS: [(&str, XStream); 4] = [
-    ("sample", XStream::Sample),
-    ("sample10", XStream::Sample10),
-    ("firehose", XStream::Firehose),
-    ("filtered", XStream::Filtered),
-];
-
 impl Resolving<'_> {
     pub(super) fn x(&mut self) -> X {
         let base_url = self.base_url("x.base_url");
@@ -42,7 +35,8 @@ impl Resolving<'_> {
                 "it takes \"64KiB\" to \"1GiB\"",
             );
         }
-        let stream = self.one_of("x.stream", &STREAMS);
+        let streams = XStream::ALL.map(|stream| (stream.word(), stream));
+        let stream = self.one_of("x.stream", &streams);
         X {
             stream,
             rules: self.rules(stream),

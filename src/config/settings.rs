@@ -212,6 +212,9 @@ pub enum XStream {
 }
 
 impl XStream {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Sample, Self::Sample10, Self::Firehose, Self::Filtered];
+
     /// As it is written in the configuration and in the names of segments.
     pub const fn word(self) -> &'static str {
         match self {

@@ -62,7 +62,7 @@ pub struct MergeJob<'a> {
     pub asked: &'a BTreeSet<Hour>,
     /// Which of the hours that are due are this merge's.
     pub share: Option<Share>,
-    /// How files are compressed.
+    /// What compresses files: what `settings.xz` says, unless a benchmark brings its own.
     pub compress: &'a dyn Compress,
     /// How many threads may work.
     pub threads: usize,

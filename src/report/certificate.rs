@@ -187,12 +187,7 @@ fn has(statement: &Statement) -> String {
     }
     rows.extend(deletions(statement));
     let right: Vec<usize> = (1..statement.servers.len() + 2).collect();
-    let told = Sources::words_of(&statement.stream);
-    let words = format!(
-        "A second is covered if {} or if it is quiet: {}. The seconds at the edge of a gap are partial. A covered second may still \
-         lack posts; how many is estimated below.",
-        told.covers, told.quiet
-    );
+    let words = Sources::words_of(&statement.stream).covered("A second") + ".";
     format!("{}\n{}", table(&rows, &right), wrapped(&words, "", WIDTH))
 }
 

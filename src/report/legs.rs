@@ -7,6 +7,7 @@ use super::statement::{Share, Statement, Sum};
 use crate::{
     cover::gap::{Gap, UNION},
     segment::name::{Leg, Partition, ServerId},
+    source::Sources,
     text::{plural, table, thousands, wrapped},
 };
 
@@ -170,7 +171,7 @@ pub(super) fn has(statement: &Statement) -> String {
     }
     let words =
         "Seconds, gaps and posts of each leg: of a server and, behind the dot, a partition.";
-    told(&rows, words)
+    told(statement, &rows, words)
 }
 
 fn row(name: &str, cells: &[&str]) -> Vec<String> {
@@ -194,12 +195,12 @@ fn of_share(name: &str, share: &Share, alone: Option<u64>) -> Vec<String> {
     row
 }
 
-fn told(rows: &[Vec<String>], words: &str) -> String {
+fn told(statement: &Statement, rows: &[Vec<String>], words: &str) -> String {
+    let covered = Sources::words_of(&statement.stream)
+        .covered("By a leg's own posts and connection, a second");
     let words = format!(
-        "{words} Together a second is covered if some server covers it in each partition. A leg covers a second if a post of its was \
-         created in it, as its id tells, or if it is quiet: the connection was up, with bytes shortly before and after, and so few posts \
-         come that an empty second is no surprise. The seconds at the edge of a gap are partial. A covered second may still \
-         lack posts; how many is estimated below, for the partitions that two servers have."
+        "{words} Together a second is covered if some server covers it in each partition. {covered}, for the partitions that two \
+         servers have."
     );
     let right: Vec<usize> = (1..rows.first().map_or(0, Vec::len)).collect();
     format!("{}\n{}", table(rows, &right), wrapped(&words, "", 100))
@@ -232,6 +233,7 @@ fn by_server(statement: &Statement) -> String {
         rows.push(with_legs(of, [*legs, *whole].map(thousands)));
     }
     told(
+        statement,
         &rows,
         "A leg is a server's connection to a partition. Seconds, gaps and posts of a server are those of its legs, added up; \
          whole are the legs without a gap.",

@@ -80,6 +80,15 @@ impl Words {
     pub const FEW: &'static str = "a connection was up, with bytes shortly before and after, and so few posts come that an \
                                    empty second is no surprise";
 
+    /// When a second is covered, up to the estimate; `of_what` begins the sentence, with "a second" at its end.
+    pub fn covered(&self, of_what: &str) -> String {
+        format!(
+            "{of_what} is covered if {} or if it is quiet: {}. The seconds at the edge of a gap are partial. A covered second may \
+             still lack posts; how many is estimated below",
+            self.covers, self.quiet
+        )
+    }
+
     /// Of a stream that this program does not know.
     pub const UNKNOWN: Self = Self {
         stream: "a stream that this program does not know",
