@@ -269,7 +269,7 @@ fn others(asking: &Asking<'_>) -> String {
             matches!(answer.status, 200 | 409 | 429) && answer.not_the_api.is_none()
         })
     });
-    let may: Vec<&str> = may.map(|stream| stream.word()).collect();
+    let may: Vec<&str> = may.map(XStream::word).collect();
     match may.as_slice() {
         [] => ", nor any other".to_owned(),
         some => format!("; it may have {}", some.join(", ")),
