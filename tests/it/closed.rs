@@ -162,6 +162,20 @@ fn redact(site: &Site, segment: &Segment) {
     list.write(&*site.disk, &site.vault()).unwrap();
 }
 
+/// A segment that no one has yet, of a server and a day that is closed.
+fn of_closed_day(both: &Both, server: &str) -> Segment {
+    let bytes = read_bounded(&both.disks[0], &closed_path(), 1 << 24).unwrap();
+    let closed: Value = serde_json::from_slice(&bytes).unwrap();
+    let days = closed["days"].as_object().unwrap();
+    let (day, _) = days.iter().next_back().unwrap();
+    let time = at(&format!("{day}T11:31:30Z"));
+    let made = time.plus_ms(-900);
+    let line = post(made.0.cast_unsigned(), made).into_bytes();
+    let mut segment = segments(server, &[Received { at: time, line }]).remove(0);
+    segment.name.run = RunId(0x0c10_5ed0);
+    segment
+}
+
 /// What came of a run: calls saved, most days that were closed at once, later revisions, raw data that went.
 #[derive(Debug, Default)]
 struct Sums {
@@ -224,6 +238,24 @@ fn run(seed: u64, sums: &mut Sums) {
             sums.swept += usize::from(!done.contains("deleted: 0,"));
             now = now.plus_ms(61_000);
         }
+        both.check_same();
+    }
+    // whichever server it is that something of a closed day comes late from
+    for site in &mut both.sites {
+        site.settings.keep_raw = None;
+    }
+    for server in ["1", "2"] {
+        for _ in 0..3 {
+            both.merge(now);
+            now = now.plus_ms(61_000);
+        }
+        let late = of_closed_day(&both, server);
+        for site in &both.sites {
+            site.deliver(std::slice::from_ref(&late), now);
+        }
+        now = now.plus_ms(3_600_000);
+        let (done, _) = both.merge(now);
+        assert!(!done.starts_with("[]"), "server {server}: {done}");
         both.check_same();
     }
 }
