@@ -149,7 +149,7 @@ impl MergeJob<'_> {
             outcome.committed.extend(handled.committed);
         }
         deleted.are_done(&done)?;
-        // whoever asks for hours waits for them; and of the others nothing was listened
+        // whoever asks for hours waits for them; and of the others nothing was heard
         if self.asked.is_empty() {
             let finished = outcome.swept.deleted;
             let (sweep, closed) = (self.sweep(indexes), &look.spool.closed);

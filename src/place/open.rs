@@ -32,7 +32,7 @@ const SPOOL_FORMAT: u32 = 1;
 /// A mark has some 100 bytes.
 const MARK_BYTES_MAX: u64 = 64 * 1024;
 
-/// A folder of the configuration that no one has looked at yet: only the opener makes a place of it.
+/// A folder of the configuration that no one has looked at yet: only an `Opener` makes a place of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unopened(PathBuf);
 
@@ -321,7 +321,7 @@ impl NotHere {
 /// Keeps others from making and remembering in a data directory meanwhile; `None` where there are no others.
 pub type Alone = dyn Fn(&Path) -> io::Result<Option<Lock>>;
 
-/// The opener.
+/// Opens places: the only one that makes them.
 pub struct Opener<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,

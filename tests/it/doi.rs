@@ -218,7 +218,7 @@ fn nothing_is_minted_where_it_may_not_be() {
 #[test]
 fn a_lost_answer_loses_no_doi_and_mints_no_second_one() {
     for (fault, hits) in [
-        // it was minted, and nobody listened of it
+        // it was minted, and nobody heard of it
         ("kind = \"lost\"\ntimes = 1", ("lost", 1)),
         ("kind = \"torn\"\ntimes = 1", ("torn", 1)),
         // it was not

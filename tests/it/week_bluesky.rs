@@ -942,8 +942,8 @@ struct Truth {
     odd: u64,
     /// Why it has none that are of then.
     cause: Option<Cause>,
-    /// What came last before something was no longer to be had came earlier, and a connection was up then: how far it was
-    /// listened to nothing tells but pings.
+    /// What came last before something was no longer to be had came earlier, and a connection was up then: only pings
+    /// tell how far it was listened to.
     is_unsure: bool,
 }
 

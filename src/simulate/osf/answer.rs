@@ -1,5 +1,4 @@
-//! What the simulated OSF is asked and answers, whichever of its listeners it is: requests taken apart,
-//! errors in each service's own words, and answers put together.
+//! What the simulated OSF answers when something is wrong, in each service's own words, and how an answer goes out.
 
 use bytes::Bytes;
 use http_body_util::Full;

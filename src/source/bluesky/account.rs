@@ -1,4 +1,4 @@
-//! What became of an account, as a line of `deletions.txt`, and any such line.
+//! What became of an account, as a line of `deletions.txt`; and which event any line of that file names.
 //!
 //! ```text
 //! at://did:plc:abc/app.bsky.feed.post/3mptbyoeyc22k TAB 3mptbypzzz722

@@ -26,7 +26,7 @@ pub(crate) const REGION: &str = "test-1";
 pub(crate) struct Faults {
     /// It takes the condition of a create and does not keep it.
     pub(crate) ignores_the_condition: bool,
-    /// Every n-th request is not listened.
+    /// Every n-th request is not heard.
     pub(crate) lose_request: u64,
     /// The answer to every n-th request is lost, after it was done.
     pub(crate) lose_answer: u64,
