@@ -61,6 +61,8 @@ pub struct Run {
     pub bytes: u64,
     /// How many they are.
     pub lines: u64,
+    /// Whether the beginning of each line tells its time: [`early_time`](crate::source::Source::early_time).
+    pub is_early: bool,
     /// CRC-32 of the bytes: they are read again without the whole file's hash.
     pub crc32: u32,
 }
@@ -183,7 +185,9 @@ impl<'a> Reading<'a> {
     fn line(&mut self, offset: u64, line: &[u8]) {
         let bytes = line.len() as u64;
         let stored = line.strip_suffix(b"\n").unwrap_or(line);
-        let placed = self.redactions.source.place(stored);
+        let found = self.redactions.source.place_and_early(stored);
+        let is_early = matches!(found, Ok((_, true)));
+        let placed = found.map(|(placed, _)| placed);
         match &placed {
             Ok(placed) => {
                 if let Some(why) = self.redactions.reason(&placed.key, stored) {
@@ -215,6 +219,7 @@ impl<'a> Reading<'a> {
             Some(run) if run.key == key && run.bytes < RUN_BYTES_MAX => {
                 run.bytes += bytes;
                 run.lines += 1;
+                run.is_early &= is_early;
                 run.seconds = (run.seconds.0.min(second), run.seconds.1.max(second));
             }
             _ => {
@@ -225,6 +230,7 @@ impl<'a> Reading<'a> {
                     offset,
                     bytes,
                     lines: 1,
+                    is_early,
                     crc32: 0,
                 });
             }

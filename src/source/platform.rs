@@ -26,6 +26,17 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// What a stored line is. Keeps no more of it than that needs.
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected>;
 
+    /// The same, and whether [`early_time`](Source::early_time) tells the same time: what an index says of a line.
+    fn place_and_early(&self, line: &[u8]) -> Result<(Placed, bool), Rejected> {
+        self.place(line).map(|placed| (placed, false))
+    }
+
+    /// The time of a record as the beginning of its line tells it, sooner than all of the line is read. It counts only
+    /// where an index says so.
+    fn early_time(&self, _line: &[u8]) -> Option<UtcMs> {
+        None
+    }
+
     /// When the platform saw what a line is of, on a clock that connections go on by; `None` where it has none.
     fn seen(&self, line: &[u8]) -> Option<UtcMs>;
 

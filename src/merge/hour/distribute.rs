@@ -162,27 +162,30 @@ impl<'a> Distributor<'a> {
             } else {
                 mixed.clear();
                 read_run(&mut **file, run, &mut mixed).map_err(at(&segment.path))?;
-                self.hand_out(number, of, &mixed, kept);
+                self.hand_out(number, (of, run.is_early), &mixed, kept);
             }
         }
         Ok(())
     }
 
-    /// Deals the lines of a run one by one.
+    /// Deals the lines of a run one by one. The index has found each of them to be a post, and whether its beginning
+    /// tells its time; should that be wrong, the books will tell.
     fn hand_out(
         &self,
         number: usize,
-        segment: usize,
+        (segment, is_early): (usize, bool),
         run: &[u8],
         kept: &mut BTreeMap<usize, Text>,
     ) {
         let units = self.units.get(number..).unwrap_or_default();
         for line in lines(run) {
-            // the index has found every line of it to be a post; the books will tell if one is not
-            let placed = self.source.place(line.strip_suffix(b"\n").unwrap_or(line));
-            let after = placed.map_or(0, |placed| {
-                units.partition_point(|unit| unit.time.end <= placed.at)
-            });
+            let stored = line.strip_suffix(b"\n").unwrap_or(line);
+            let at = if is_early {
+                self.source.early_time(stored)
+            } else {
+                self.source.place(stored).ok().map(|placed| placed.at)
+            };
+            let after = at.map_or(0, |at| units.partition_point(|unit| unit.time.end <= at));
             if let Some(unit) = units.get(after) {
                 let text = kept.entry(number + after);
                 let text = text.or_insert_with(|| Text::of(unit));
@@ -222,9 +225,14 @@ mod tests {
         let mut text = Vec::new();
         for (ms, number) in posts.zip(0..) {
             let post_id = id::first_of(BEGIN.begin().plus_ms(ms)) + number;
+            // the last id of a post counts, and the first one may tell another time
+            let first = match number % 300 {
+                0 => format!(r#""id":"{}","#, post_id + (20_000 << 22)),
+                _ => String::new(),
+            };
             writeln!(
                 text,
-                r#"{{"data":{{"id":"{post_id}","text":"{server:300}"}}}}"#
+                r#"{{"data":{{{first}"id":"{post_id}","text":"{server:300}"}}}}"#
             )
             .unwrap();
         }

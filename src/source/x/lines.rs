@@ -67,7 +67,15 @@ impl Source for X {
     }
 
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected> {
+        parse::place(line).map(|(placed, _)| placed)
+    }
+
+    fn place_and_early(&self, line: &[u8]) -> Result<(Placed, bool), Rejected> {
         parse::place(line)
+    }
+
+    fn early_time(&self, line: &[u8]) -> Option<UtcMs> {
+        parse::early_time(line)
     }
 
     fn seen(&self, _line: &[u8]) -> Option<UtcMs> {

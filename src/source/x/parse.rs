@@ -119,9 +119,10 @@ pub fn author(line: &[u8]) -> Option<Cow<'_, str>> {
     read.ok().and(author)
 }
 
-/// Where a line belongs; keeps no more of it than that needs.
-pub fn place(line: &[u8]) -> Result<Placed, Rejected> {
+/// Where a line belongs; keeps no more of it than that needs. Says as well whether [`early_time`] tells its time.
+pub fn place(line: &[u8]) -> Result<(Placed, bool), Rejected> {
     let (mut post_id, mut created_at) = (None, Cow::Borrowed(""));
+    let mut ids = 0;
     json::read(text(line)?, |name, value| {
         if name != "data" {
             return value.value().map(drop);
@@ -129,14 +130,39 @@ pub fn place(line: &[u8]) -> Result<Placed, Rejected> {
         (post_id, created_at) = (None, Cow::Borrowed(""));
         value.members(|name, value| {
             match name {
-                "id" => post_id = Some(value.value()?),
+                "id" => {
+                    post_id = Some(value.value()?);
+                    ids += 1;
+                }
                 "created_at" => created_at = value.cell()?,
                 _ => drop(value.value()?),
             }
             Ok(())
         })
     })?;
-    placed(post_id, &created_at)
+    let placed = placed(post_id, &created_at)?;
+    // the last id counts: so does the first one, if it is the only one
+    let is_early = placed.is_timed && ids == 1;
+    Ok((placed, is_early))
+}
+
+/// The time that the first id of a post tells. What comes after it is not read.
+pub fn early_time(line: &[u8]) -> Option<UtcMs> {
+    let mut first = None;
+    let _ended_at_the_id = json::read(text(line).ok()?, |name, value| {
+        if name != "data" {
+            return value.value().map(drop);
+        }
+        value.members(|name, value| {
+            let json = value.value()?;
+            if name == "id" {
+                first = Some(json);
+                return Err(NotJson);
+            }
+            Ok(())
+        })
+    });
+    id::time(numeric_id(&cell(first?))?)
 }
 
 fn text(line: &[u8]) -> Result<&str, Rejected> {
@@ -343,14 +369,22 @@ mod tests {
     #[track_caller]
     fn check_place(line: impl AsRef<[u8]>, expected: Result<(u64, &str), Rejected>) {
         let line = line.as_ref();
-        let found = place(line).map(|placed| (placed.key.to_string(), placed.at.to_string()));
+        let found = place(line).map(|(placed, _)| (placed.key.to_string(), placed.at.to_string()));
         let shown = String::from_utf8_lossy(line);
         assert_eq!(
             found,
             expected.map(|(id, at)| (id.to_string(), at.to_owned())),
             "{shown}"
         );
-        assert_eq!(post(line).map(|post| post.placed), place(line), "{shown}");
+        let both = place(line);
+        if let Ok((placed, true)) = &both {
+            assert_eq!(early_time(line), Some(placed.at), "{shown}");
+        }
+        assert_eq!(
+            post(line).map(|post| post.placed),
+            both.map(|(placed, _)| placed),
+            "{shown}"
+        );
     }
 
     fn twice_of(first: &str, second: &str) -> String {

@@ -256,6 +256,10 @@ fn fuzz_posts() {
     }
     fuzz.run(|input| {
         let (place, whole) = (parse::place(input), parse::post(input));
+        if let Ok((placed, true)) = &place {
+            assert_eq!(parse::early_time(input), Some(placed.at));
+        }
+        let place = place.map(|(placed, _)| placed);
         assert_eq!(
             place.as_ref().ok().map(|placed| placed.key.clone()),
             whole.as_ref().ok().map(|post| post.placed.key.clone()),
