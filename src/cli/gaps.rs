@@ -1,13 +1,21 @@
 //! `gaps`: what is missing, since when, until when, and why.
 
-use std::{fmt::Write as _, path::Path, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    path::Path,
+    str::FromStr,
+};
 
 use serde::Serialize;
 
 use super::{
     exit::{Exit, Failure},
     global::Global,
-    output, setup, store,
+    output,
+    setup::{self, Setup},
+    store,
+    vault_there::VaultThere,
 };
 use crate::{
     cover::{
@@ -15,8 +23,9 @@ use crate::{
         gap::{self, Gap},
     },
     period::{Day, Hour, Interval, UtcMs, Zone},
+    place::{decide::Asks, s3::address::Address},
     text::plural,
-    vault::{day, layout},
+    vault::{day, hour_said::HourSaid, layout},
     world::disk::RealDisk,
 };
 
@@ -31,7 +40,8 @@ Examples:
 
 `union` is what no server has. Gaps are cut at --since and --until, and joined across hours and
 days. Only hours that are committed are told of: `late` gaps close when what is late has come and
-is merged.")]
+is merged. A vault in an object store is read where it lies; while the store does not answer, as
+the copy here has it.")]
 pub(crate) struct GapsArgs {
     /// From then on: a day, an hour (YYYY-MM-DD_HH), or an instant of UTC
     #[arg(long, value_name = "T")]
@@ -46,6 +56,12 @@ pub(crate) struct GapsArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// All time.
+const EVER: Interval = Interval {
+    begin: UtcMs(i64::MIN),
+    end: UtcMs(i64::MAX),
+};
 
 /// A time as a person writes it.
 #[derive(Debug, Clone, Copy)]
@@ -104,14 +120,19 @@ pub(crate) fn run(global: &Global, args: &GapsArgs) -> Result<Exit, Failure> {
     let zone = &settings.merge.timezone;
     let edge = |moment: Option<Moment>| moment.and_then(|moment| moment.interval(zone));
     let asked = Interval {
-        begin: edge(args.since).map_or(UtcMs(i64::MIN), |since| since.begin),
-        end: edge(args.until).map_or(UtcMs(i64::MAX), |until| until.end),
+        begin: edge(args.since).map_or(EVER.begin, |since| since.begin),
+        end: edge(args.until).map_or(EVER.end, |until| until.end),
     };
     if asked.end <= asked.begin {
         return Err(Failure::new(Exit::Usage, "--until lies before --since"));
     }
-    let vault = store::read_vault(&setup)?;
-    let found = find(&vault, zone, asked)?;
+    let (found, of) = if let Some(address) = &settings.vault_store {
+        find_in_store(&setup, address, asked)?
+    } else {
+        let vault = setup.vault(Asks::Look)?;
+        let of = vault.display().to_string();
+        (find_in_folder(&vault, zone, asked)?, of)
+    };
     let is_committed = found.is_some();
     let gaps = found.unwrap_or_default();
     if args.json {
@@ -125,7 +146,8 @@ pub(crate) fn run(global: &Global, args: &GapsArgs) -> Result<Exit, Failure> {
     if is_committed {
         Ok(Exit::Done)
     } else {
-        Ok(nothing(&vault))
+        tracing::info!("no hour of that time is committed in {of}");
+        Ok(Exit::NothingToDo)
     }
 }
 
@@ -140,22 +162,82 @@ fn row(gap: &Gap) -> Row<'_> {
     }
 }
 
-fn nothing(vault: &Path) -> Exit {
-    tracing::info!("no hour of that time is committed in {}", vault.display());
-    Exit::NothingToDo
+/// The gaps of a time, joined; `None` if no hour of it is committed.
+type Found = Option<Vec<Gap>>;
+
+fn find_in_folder(vault: &Path, zone: &Zone, asked: Interval) -> Result<Found, Failure> {
+    let days = layout::days(&RealDisk, vault)?;
+    find(days, zone, asked, &|day| {
+        let folder = layout::day_folder(vault, day);
+        Ok(day::hours_in(&RealDisk, &folder, day)?)
+    })
 }
 
-/// The gaps of a time, joined; `None` if no hour of it is committed.
-fn find(vault: &Path, zone: &Zone, asked: Interval) -> Result<Option<Vec<Gap>>, Failure> {
+/// The same of a vault in an object store, and which vault that was: while nobody answers there, its copy here.
+fn find_in_store(
+    setup: &Setup,
+    address: &Address,
+    asked: Interval,
+) -> Result<(Found, String), Failure> {
+    let why = match find_there(setup, address, asked) {
+        Err(why) if why.exit == Exit::Unreachable => why,
+        found => return Ok((found?, address.to_string())),
+    };
+    let copy = setup.vault(Asks::Look)?;
+    if copy.id().is_none() {
+        return Err(why);
+    }
+    let of = copy.display().to_string();
+    tracing::warn!("{}; this is what the copy in {of} has", why.what);
+    let zone = &setup.settings.merge.timezone;
+    Ok((find_in_folder(&copy, zone, asked)?, of))
+}
+
+fn find_there(setup: &Setup, address: &Address, asked: Interval) -> Result<Found, Failure> {
+    let Some(there) = VaultThere::open(setup, address)? else {
+        return Ok(None);
+    };
+    let zone = &setup.settings.merge.timezone;
+    let day = |at: UtcMs| zone.hour_of(at).day();
+    let first = (asked.begin != EVER.begin).then(|| day(asked.begin));
+    // nobody has committed what is still to come, however far clocks are apart
+    let end = asked.end.min(setup.clock.now().plus_ms(86_400_000));
+    let manifests = there.manifests();
+    let latest = manifests.latest(first, Some(day(end)));
+    let latest = latest.map_err(|why| store::vault_failure(&why))?;
+    let mut of_day: BTreeMap<Day, Vec<(Hour, u64)>> = BTreeMap::new();
+    for (hour, revision) in latest {
+        of_day.entry(hour.day()).or_default().push((hour, revision));
+    }
+    let days: BTreeSet<Day> = of_day.keys().copied().collect();
+    find(days, zone, asked, &|day| {
+        let hours = of_day.get(&day).into_iter().flatten();
+        let said = hours.map(|(hour, revision)| {
+            let bytes = manifests.bytes(*hour, *revision);
+            let bytes = bytes.map_err(|why| store::vault_failure(&why))?;
+            let said = serde_json::from_slice::<HourSaid>(&bytes).map_err(std::io::Error::from)?;
+            Ok(said)
+        });
+        said.collect()
+    })
+}
+
+/// Looks through the hours of those of these days that the time touches.
+fn find(
+    days: impl IntoIterator<Item = Day>,
+    zone: &Zone,
+    asked: Interval,
+    hours_of: &dyn Fn(Day) -> Result<Vec<HourSaid>, Failure>,
+) -> Result<Found, Failure> {
     let touches = |interval: &Interval| interval.begin < asked.end && asked.begin < interval.end;
     let mut found: Vec<Gap> = Vec::new();
     let mut is_committed = false;
-    for day in layout::days(&RealDisk, vault)? {
+    for day in days {
         let of_day = day.hours().flat_map(|hour| zone.intervals(hour));
         if !of_day.into_iter().any(|interval| touches(&interval)) {
             continue;
         }
-        for hour in day::hours_in(&RealDisk, &layout::day_folder(vault, day), day)? {
+        for hour in hours_of(day)? {
             is_committed |= hour.intervals.iter().any(touches);
             found.extend(hour.gaps.into_iter().filter_map(|gap| cut(gap, asked)));
         }

@@ -54,6 +54,7 @@ mod simulate_smtp;
 mod status;
 mod store;
 mod unit;
+mod vault_there;
 mod verify;
 mod witness;
 

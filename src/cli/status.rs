@@ -10,6 +10,7 @@ use super::{
     output,
     setup::{self, Setup},
     store,
+    vault_there::VaultThere,
 };
 use crate::{
     config::{
@@ -53,6 +54,12 @@ pub(crate) struct StatusArgs {
 pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let watch = watch(&setup);
+    if let Some(address) = &setup.settings.vault_store
+        && setup.vault(Asks::Look)?.id().is_none()
+        && let Some(there) = VaultThere::open(&setup, address)?
+    {
+        watch.ask(Box::new(there));
+    }
     loop {
         // what is away is told, and nothing is said of it
         setup.spool(Asks::Look)?;

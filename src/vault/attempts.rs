@@ -63,13 +63,13 @@ struct There {
 
 /// What a key is of.
 #[derive(Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Revision(Hour, u64),
     Data(Hour, Attempt),
 }
 
 /// Reads a key; `None`: it is of neither.
-fn part(key: &Key) -> Option<Part> {
+pub(super) fn part(key: &Key) -> Option<Part> {
     let mut parts = key.as_str().split('/');
     let (_day, hour, third) = (parts.next()?, parts.next()?, parts.next()?);
     let hour: Hour = hour.parse().ok()?;

@@ -123,7 +123,7 @@ struct Commit<'a> {
 pub(super) struct Committed {
     pub(super) attempt: String,
     pub(super) manifest: Manifest,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// The bytes of `r<n>.json`.
@@ -166,6 +166,28 @@ fn read_commit(bytes: &[u8], hour: Hour, revision: u64) -> Result<Committed, Str
         manifest,
         bytes,
     })
+}
+
+/// A revision that was committed there; `None`: there is none.
+pub(super) fn committed(
+    store: &dyn Store,
+    hour: Hour,
+    revision: u64,
+) -> Result<Option<Committed>, InStoreError> {
+    let key = revision_key(hour, revision)?;
+    let Some(bytes) = read_whole(store, &key, MANIFEST_BYTES_MAX)? else {
+        return Ok(None);
+    };
+    let read = read_commit(&bytes, hour, revision);
+    read.map(Some).map_err(|why| wrong(store, &key, why))
+}
+
+pub(super) fn wrong(store: &dyn Store, key: &Key, why: impl Into<String>) -> InStoreError {
+    InStoreError::Wrong {
+        place: store.name(),
+        key: key.to_string(),
+        why: why.into(),
+    }
 }
 
 /// The ledger in the store, as far as it was read.
@@ -252,11 +274,7 @@ impl<'a> InStore<'a> {
     }
 
     pub(super) fn wrong(&self, key: &Key, why: impl Into<String>) -> InStoreError {
-        InStoreError::Wrong {
-            place: self.store.name(),
-            key: key.to_string(),
-            why: why.into(),
-        }
+        wrong(self.store, key, why)
     }
 
     pub(super) fn committed(
@@ -264,12 +282,7 @@ impl<'a> InStore<'a> {
         hour: Hour,
         revision: u64,
     ) -> Result<Option<Committed>, InStoreError> {
-        let key = revision_key(hour, revision)?;
-        let Some(bytes) = read_whole(self.store, &key, MANIFEST_BYTES_MAX)? else {
-            return Ok(None);
-        };
-        let read = read_commit(&bytes, hour, revision);
-        read.map(Some).map_err(|why| self.wrong(&key, why))
+        committed(self.store, hour, revision)
     }
 
     /// The latest revision of an hour that the ledger has, as far as it was read; 0 if it has none.

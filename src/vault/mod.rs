@@ -32,6 +32,8 @@ pub mod layout;
 pub mod ledger;
 /// What a revision contains.
 pub mod manifest;
+/// The manifests of a vault in an object store, and nothing else of it.
+pub mod manifests;
 /// A vault that is put into an object store.
 pub mod moved;
 /// `posts.parquet`.

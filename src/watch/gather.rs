@@ -20,7 +20,7 @@ use crate::{
     place::{
         decide::Asks,
         id::PlaceId,
-        open::{self as place, NotHere, Opener, Unopened},
+        open::{self as place, NotHere, Opener, PlaceKind as _, Unopened},
     },
     segment::{
         acks,
@@ -77,6 +77,18 @@ pub enum Acks {
     Fetched(Unopened, String),
 }
 
+/// Tells what is committed to a vault that is not on this machine.
+pub trait Elsewhere: Send + Sync {
+    /// The latest revision of each hour.
+    fn revisions(&self) -> io::Result<BTreeMap<Hour, u64>>;
+
+    /// The manifest of one of them.
+    fn manifest(&self, hour: Hour, revision: u64) -> io::Result<Vec<u8>>;
+}
+
+/// How often it is asked, by the steady time.
+const ELSEWHERE_MS: i64 = 60_000;
+
 /// Reads, and remembers what it has read.
 pub struct Gatherer {
     disk: Arc<dyn Disk>,
@@ -85,6 +97,8 @@ pub struct Gatherer {
     /// What was seen of them when the spool was there.
     seen: BTreeMap<ServerId, ServerFacts>,
     vault: VaultFacts,
+    /// Where the vault is, if neither it nor a copy is here, and when it was asked last.
+    elsewhere: Option<(Box<dyn Elsewhere>, Option<UtcMs>)>,
     ledger: Place,
     /// The revision whose manifest was read, also if it could not be used.
     read: BTreeMap<Hour, u64>,
@@ -114,11 +128,17 @@ impl Gatherer {
             servers: BTreeMap::new(),
             seen,
             vault: VaultFacts::default(),
+            elsewhere: None,
             ledger: Place::default(),
             read: BTreeMap::new(),
             published: Place::default(),
             public: PublishedFacts::default(),
         }
+    }
+
+    /// Asks there what is committed.
+    pub fn ask(&mut self, elsewhere: Box<dyn Elsewhere>) {
+        self.elsewhere = Some((elsewhere, None));
     }
 
     /// The facts as they are now.
@@ -142,7 +162,16 @@ impl Gatherer {
             self.look_into_spools([&spool, &others], acks.as_ref(), time)?;
         }
         let no_mark = |_: &PlaceId| Ok(());
-        if let Some(vault) = told(&mut away, opener.open(&places.vault, Asks::Look, &no_mark)) {
+        if let Some((elsewhere, asked)) = self.elsewhere.take() {
+            let looked = self.look_elsewhere(&*elsewhere, asked, time);
+            if let Err(why) = &looked {
+                let (place, what) = (place::OfVault::WORD, why.to_string());
+                away.push(Away { place, what });
+            }
+            self.elsewhere = Some((elsewhere, looked.ok()));
+        } else if let Some(vault) =
+            told(&mut away, opener.open(&places.vault, Asks::Look, &no_mark))
+        {
             self.look_into_vault(&vault, now)?;
         }
         let published = self.look_at_published(now)?;
@@ -196,9 +225,10 @@ impl Gatherer {
     }
 
     fn look_into_vault(&mut self, of: &place::Vault, now: UtcMs) -> io::Result<()> {
+        let disk = Arc::clone(&self.disk);
         let Self { vault, ledger, .. } = self;
         let path = ledger::path(of);
-        ledger.read_on(&*self.disk, &path, |line| {
+        ledger.read_on(&*disk, &path, |line| {
             // whether the chain holds is for `verify` to say
             if let Ok(line) = serde_json::from_slice::<ledger::Line>(line) {
                 let latest = vault.revisions.entry(line.hour).or_insert(0);
@@ -206,6 +236,33 @@ impl Gatherer {
             }
         })?;
         vault.lines = ledger.lines;
+        self.read_manifests(now, &|hour, _| {
+            let path = layout::manifest_path(of, hour);
+            disk::read_bounded(&*disk, &path, MANIFEST_BYTES_MAX)
+        });
+        Ok(())
+    }
+
+    /// Asks again if it is time; says when it was asked last.
+    fn look_elsewhere(
+        &mut self,
+        elsewhere: &dyn Elsewhere,
+        asked: Option<UtcMs>,
+        time: Reading,
+    ) -> io::Result<UtcMs> {
+        if let Some(asked) = asked.filter(|asked| time.steady.0 - asked.0 < ELSEWHERE_MS) {
+            return Ok(asked);
+        }
+        self.vault.revisions = elsewhere.revisions()?;
+        self.vault.lines = self.vault.revisions.values().sum();
+        let manifest = |hour, revision| elsewhere.manifest(hour, revision);
+        self.read_manifests(time.now, &manifest);
+        Ok(time.steady)
+    }
+
+    /// Reads what is new of the manifests that are shown.
+    fn read_manifests(&mut self, now: UtcMs, read: &dyn Fn(Hour, u64) -> io::Result<Vec<u8>>) {
+        let vault = &mut self.vault;
         let wanted = wanted(self.places.zone.hour_of(now));
         vault.hours.retain(|hour, _| wanted.contains(hour));
         self.read.retain(|hour, _| wanted.contains(hour));
@@ -216,18 +273,16 @@ impl Gatherer {
             if self.read.insert(hour, revision) == Some(revision) {
                 continue;
             }
-            let path = layout::manifest_path(of, hour);
-            let read = disk::read_bounded(&*self.disk, &path, MANIFEST_BYTES_MAX);
-            match read.and_then(|bytes| Ok(serde_json::from_slice::<HourFacts>(&bytes)?)) {
+            let bytes = read(hour, revision);
+            match bytes.and_then(|bytes| Ok(serde_json::from_slice::<HourFacts>(&bytes)?)) {
                 Ok(facts) => drop(vault.hours.insert(hour, facts)),
                 // a merge is putting it there just now, or it is damaged, which `verify` says
                 Err(why) => {
                     self.read.remove(&hour);
-                    tracing::debug!("{}: {why}", path.display());
+                    tracing::debug!("the manifest of hour {hour}: {why}");
                 }
             }
         }
-        Ok(())
     }
 
     fn look_at_published(&mut self, now: UtcMs) -> io::Result<Option<PublishedFacts>> {

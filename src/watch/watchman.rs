@@ -14,7 +14,7 @@ use std::{
 use super::{
     alarm::{self, Change, Said},
     facts::Facts,
-    gather::{Gatherer, Places, Sample, free_path, mail_dir},
+    gather::{Elsewhere, Gatherer, Places, Sample, free_path, mail_dir},
     letters,
     link::LinkState,
     queue::{Attempt, Letter, Queue, Way},
@@ -98,6 +98,12 @@ impl Watch {
             page_fault: Mutex::new(None),
             said: Mutex::new(said),
         }
+    }
+
+    /// Asks there what is committed: neither the vault nor a copy of it is here.
+    pub fn ask(&self, elsewhere: Box<dyn Elsewhere>) {
+        let mut held = self.gatherer.lock().unwrap_or_else(PoisonError::into_inner);
+        held.0.ask(elsewhere);
     }
 
     /// The page cannot be served, or can again.
