@@ -1,6 +1,9 @@
 //! Once a day a merger takes away what nobody reads any more in the vault in the store.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,11 +64,16 @@ pub(super) fn sweep(
     Ok(disk::put(&RealDisk, &note(folder), &json)?)
 }
 
-/// How long what nobody may need stays.
+/// How long what nobody may need stays. Where deletions are honoured any former revision may have what a later one lacks:
+/// none stays.
 pub(super) fn keep(setup: &Setup) -> Keep {
     let settings = &setup.settings.merge;
     Keep {
         orphans: settings.orphans,
-        superseded: settings.keep_superseded,
+        superseded: if setup.honours_deletions() {
+            Duration::ZERO
+        } else {
+            settings.keep_superseded
+        },
     }
 }

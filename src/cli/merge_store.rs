@@ -59,13 +59,42 @@ impl Merger<'_> {
         followed.map(drop).map_err(|why| store::vault_failure(&why))
     }
 
-    /// The hours that were made anew here and of which something was taken out: a former revision has it still.
+    /// The hours that were made anew, here or meanwhile by whoever may be dead now, and of which something was taken out: a
+    /// former revision has it still.
     pub(super) fn outdated(&self, outcome: &Outcome) -> Result<BTreeSet<Hour>, Failure> {
         let anew = outcome.committed.iter().filter(|one| 1 < one.revision);
-        let anew: BTreeSet<Hour> = anew.map(|one| one.hour).collect();
+        let anew = anew.map(|one| one.hour);
+        let anew: BTreeSet<Hour> = anew.chain(outcome.elsewhere.iter().copied()).collect();
+        if self.setup.honours_deletions() {
+            return Ok(anew);
+        }
         let source = self.setup.stream().source;
         let list = Redactions::read(&RealDisk, self.copy, source).map_err(list_failure)?;
         Ok(&anew & &list.hours())
+    }
+
+    /// Merges, brings the copy here up to date, and takes away what nobody reads any more.
+    pub(super) fn merge(&self, job: &MergeJob<'_>, json: bool) -> Result<Exit, Failure> {
+        let bar = progress::bar(0, "hours merged");
+        let mut tell = |step: Step<'_>| match step {
+            Step::Stock(..) => (),
+            Step::Hours(all) => bar.set_length(all as u64),
+            Step::Hour(_) => bar.inc(1),
+        };
+        let mut outcome = job.run(&mut tell).map_err(merging::failure)?;
+        bar.finish_and_clear();
+        self.follow()?;
+        tell_hook(self.setup, self.copy, &outcome);
+        tell_of_others(&outcome, self.there);
+        self.sweep(&self.outdated(&outcome)?)?;
+        if job.asked.is_empty() {
+            attempts::sweep(self.setup, self.folder, self.vault, &mut outcome)?;
+        }
+        Ok(match merging::tell_outcome(&outcome, job.asked, json)? {
+            Exit::Done | Exit::NothingToDo | Exit::Incomplete if self.failed => Exit::Failed,
+            Exit::Done | Exit::NothingToDo if self.refused => Exit::Incomplete,
+            exit => exit,
+        })
     }
 
     /// Takes away what nobody may read of these hours any more.
@@ -125,7 +154,11 @@ pub(super) fn with<T>(
         stream: setup.stream(),
         settings: &settings.merge,
         servers: &servers,
-        honour: Honour::Never,
+        honour: if setup.honours_deletions() {
+            Honour::Daily
+        } else {
+            Honour::Never
+        },
         asked: &nobody,
         share: None,
         compress: merging::effort(settings.merge.xz),
@@ -158,26 +191,7 @@ pub(super) fn run(
             share,
             ..job
         };
-        let bar = progress::bar(0, "hours merged");
-        let mut tell = |step: Step<'_>| match step {
-            Step::Stock(..) => (),
-            Step::Hours(all) => bar.set_length(all as u64),
-            Step::Hour(_) => bar.inc(1),
-        };
-        let mut outcome = job.run(&mut tell).map_err(merging::failure)?;
-        bar.finish_and_clear();
-        merger.follow()?;
-        tell_hook(setup, merger.copy, &outcome);
-        tell_of_others(&outcome, merger.there);
-        merger.sweep(&merger.outdated(&outcome)?)?;
-        if asked.is_empty() {
-            attempts::sweep(setup, merger.folder, merger.vault, &mut outcome)?;
-        }
-        Ok(match merging::tell_outcome(&outcome, asked, json)? {
-            Exit::Done | Exit::NothingToDo | Exit::Incomplete if merger.failed => Exit::Failed,
-            Exit::Done | Exit::NothingToDo if merger.refused => Exit::Incomplete,
-            exit => exit,
-        })
+        merger.merge(&job, json)
     })
 }
 

@@ -213,6 +213,13 @@ fn run_deleted(setup: Setup, json: bool) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Configuration, what)
             .hint("it takes source = \"bluesky\" and [bluesky] honour_deletions = \"daily\""));
     }
+    let stores = (&setup.settings.spool_store, &setup.settings.vault_store);
+    if let (Some(spool), Some(vault)) = stores {
+        return merge_store::with(&setup, [spool, vault], |merger, job| {
+            let honour = Honour::Now;
+            merger.merge(&MergeJob { honour, ..job }, json)
+        });
+    }
     let primary = Primary::of(setup, "redacting", Asks::Make)?;
     let _lock = primary.lock()?;
     let all = BTreeSet::new();

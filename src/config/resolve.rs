@@ -65,7 +65,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     r.only_honoured(source, &bluesky, [publish.is_some(), dataset.is_some()]);
     let servers = r.servers((source == Platform::X).then_some(x.stream));
     let stores = [places.spool_store.as_ref(), places.vault_store.as_ref()];
-    let s3 = r.s3(stores, source, &servers);
+    let s3 = r.s3(stores, &servers);
     let (mail, report_at, status) = (r.mail(), r.report_at(), r.status());
     let after_hour = r.after_hour();
     let this = r.this(&servers, me);

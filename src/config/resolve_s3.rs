@@ -5,7 +5,7 @@ use super::{
     address::{check_base_url, is_loopback},
     file::Value,
     resolve::Resolving,
-    settings::{Platform, Role, S3, Server},
+    settings::{Role, S3, Server},
 };
 use crate::place::s3::address::{Address, SCHEME};
 
@@ -38,7 +38,6 @@ impl Resolving<'_> {
     pub(super) fn s3(
         &mut self,
         [spool, vault]: [Option<&Address>; 2],
-        source: Platform,
         servers: &[Server],
     ) -> Option<S3> {
         for server in servers {
@@ -65,12 +64,6 @@ impl Resolving<'_> {
         let is_written = ["s3.endpoint", "s3.access_key_file", "s3.ca_file"]
             .iter()
             .any(|key| self.is_written(key));
-        if vault.is_some() && source == Platform::Bluesky {
-            let line = self.line("vault_dir");
-            let why = "what people delete on Bluesky cannot be taken out of a vault in an object store yet";
-            let hint = "name a folder; the spool may lie in an object store";
-            self.wrong(line, "vault_dir", why, hint);
-        }
         if !is_used && !is_written {
             return None;
         }
@@ -269,10 +262,6 @@ mod tests {
             (
                 format!("{}{primary}", vault.replace("spool_dir", "# spool_dir")),
                 "`vault_dir`: a vault in an object store is merged from",
-            ),
-            (
-                format!("source = \"bluesky\"\n{vault}{primary}"),
-                "`vault_dir`: what people delete on Bluesky",
             ),
         ] {
             let found = settings(&text).unwrap_err();

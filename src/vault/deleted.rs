@@ -204,6 +204,8 @@ pub struct DeletedState {
     pub as_of: UtcMs,
     /// The revision of each hour whose deletions are on the lists.
     pub listed: BTreeMap<Hour, u64>,
+    /// The revision of each hour of which it is known, too, which hours its deletions are about.
+    pub honoured: BTreeMap<Hour, u64>,
     /// Hours that may hold what is to be elsewhere.
     pub due: BTreeSet<Hour>,
 }
@@ -213,6 +215,7 @@ impl Default for DeletedState {
         Self {
             as_of: UtcMs(0),
             listed: BTreeMap::new(),
+            honoured: BTreeMap::new(),
             due: BTreeSet::new(),
         }
     }
@@ -504,6 +507,12 @@ impl<'a> Deleted<'a> {
         }
         end(&last, events);
         Ok(accounts)
+    }
+
+    /// Goes by what was added to the lists, as of the time as of which they were read last.
+    pub fn read_again(&mut self) -> Result<(), DeletedError> {
+        self.accounts = self.accounts(self.state.as_of, &mut |_, _| ())?;
+        Ok(())
     }
 
     /// Goes by what is on the lists as of then: the accounts that stand otherwise than they did only because time has passed,

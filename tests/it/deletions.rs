@@ -6,7 +6,7 @@ use std::{
     fs,
     io::Read as _,
     os::unix::process::ExitStatusExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -26,8 +26,11 @@ use twinstream::{
 
 use crate::{
     bluesky::{cell, rows_of},
+    object_store::{NOW, Servers, check_vault},
+    redact::mentions,
     support::{
         events::{self, Event, commit, rev},
+        folder::files_below,
         osf::{Osf, Publisher, fast_folder},
         posts::{Received, Segment, mix, segments_of},
         primary::{Site, at, command, unxz},
@@ -647,6 +650,133 @@ fn a_daily_run_that_is_killed_is_finished_by_the_next_merge() {
     );
     let (code, said) = by_hand(&["--author", "12"]);
     assert!(code == Some(2), "{said}");
+}
+
+/// A vault in an object store, into which several machines merge: one of them takes out what was deleted, and none brings it
+/// back, whoever is killed and whoever has not heard of it.
+#[test]
+fn what_was_deleted_lies_in_no_vault_in_an_object_store_whoever_merges() {
+    let mut story = Story::default();
+    for minute in 0..4 {
+        let at = at("2026-11-23T13:57:00Z").plus_ms(minute * MINUTE);
+        story.write(GONE, at, "create", &tid::first_of(at), "");
+        write_and_delete(&mut story, 2 * minute, at.plus_ms(5_000));
+    }
+    story.account(GONE, at("2026-11-23T14:59:00Z"), "deleted");
+    let (mut soon, mut late) = arrivals(&story);
+    let is_early = |segment: &Segment| segment.name.minute < at("2026-11-23T14:00:00Z").minute();
+    let last = late.remove(late.iter().position(is_early).unwrap());
+    // minutes in which nothing came would only be more to deliver
+    soon.retain(|segment| !segment.lines.is_empty());
+    let mut servers = Servers::with_vault();
+    servers.keep_raw = "90d";
+    servers.more[0] = "source = \"bluesky\"\n".to_owned();
+    let section = "[bluesky]\nendpoints = [\"ws://127.0.0.1:9\"]\n".to_owned();
+    servers.more[2].clone_from(&section);
+    let deliver = |servers: &Servers, segments: &[Segment], server: &str| {
+        for segment in segments {
+            if segment.name.server.as_str() == server {
+                segment.put(&RealDisk, &servers.spool(server), false);
+            }
+        }
+        servers.check(server, NOW, &["deliver"], 0);
+    };
+    let killed =
+        |servers: &Servers, server: &str, args: &[&str], now: &str, at: Point, nth: u64| {
+            let mut command = servers.command(server, now, args);
+            let command = command.env(VARIABLE, format!("{at:?}:{nth}"));
+            let ended = command.output().unwrap();
+            let why = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert_eq!(ended.status.signal(), Some(9), "{at:?}: {why}");
+        };
+    // whether there is something to do besides depends on how fast this machine is
+    let runs = |servers: &Servers, server: &str, args: &[&str], now: &str| {
+        let ended = servers.command(server, now, args).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(matches!(ended.status.code(), Some(0 | 4)), "{said}");
+    };
+    // it has looked for deletions today
+    runs(&servers, "m2", &["merge"], "2026-11-23T13:30:00Z");
+    deliver(&servers, &soon, "1");
+    deliver(&servers, &soon, "2");
+    // an attempt that nobody commits has the posts, too
+    killed(&servers, "m3", &["merge"], NOW, Point::AttemptStored, 2);
+    runs(&servers, "m1", &["merge"], NOW);
+    runs(&servers, "m2", &["merge"], NOW);
+
+    let now = "2026-11-23T18:30:00Z";
+    let gone = |one: &&Version| story.place(one, at(now)) == Place::Nowhere;
+    let gone = story.versions.iter().filter(gone);
+    let words: Vec<&str> = gone.map(|one| &*one.words).collect();
+    let dir = servers.dir.path().to_owned();
+    let there = |servers: &Servers| -> Vec<PathBuf> {
+        let root = dir.join("there");
+        for (key, bytes) in servers.store.objects() {
+            if key.starts_with("x/vault/") {
+                let path = root.join(key);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, bytes).unwrap();
+            }
+        }
+        let found = mentions(&root, &words);
+        fs::remove_dir_all(root).unwrap();
+        found
+    };
+    let copy = |id: &str| dir.join(id).join("vault");
+    assert!(
+        4 <= there(&servers).len() && 6 < words.len(),
+        "two attempts"
+    );
+    // a day has not passed for any of them
+    runs(&servers, "m1", &["merge"], now);
+    assert!(!there(&servers).is_empty());
+    // killed when what is due was noted, and when the first hour was committed
+    let by_hand = ["redact", "--deleted"];
+    killed(&servers, "m1", &by_hand, now, Point::DeletionsNoted, 1);
+    killed(&servers, "m1", &by_hand, now, Point::RevisionCreated, 1);
+    runs(&servers, "m1", &by_hand, now);
+    assert_eq!(there(&servers), Vec::<PathBuf>::new());
+    assert_eq!(mentions(&copy("m1"), &words), Vec::<PathBuf>::new());
+
+    // another one has read no deletions yet, and merges what comes late
+    deliver(&servers, &late, "2");
+    let both = [
+        "merge",
+        "--hour",
+        "2026-11-23_13",
+        "--hour",
+        "2026-11-23_14",
+    ];
+    servers.check("m2", now, &both, 0);
+    assert_eq!(there(&servers), Vec::<PathBuf>::new());
+    assert_eq!(mentions(&copy("m2"), &words), Vec::<PathBuf>::new());
+    let latest = check_vault(&servers);
+    assert_eq!((latest["left over"], latest["2026-11-23_13"]), (0, 3));
+
+    // one with shorter lists has brought something back to an hour that tells of no deletion: it is taken out again
+    runs(&servers, "m1", &by_hand, now);
+    servers.more[2] += "honour_deletions = \"never\"\n";
+    deliver(&servers, &[last], "2");
+    servers.check("m3", now, &both, 0);
+    assert!(!there(&servers).is_empty());
+    servers.more[2] = section;
+    servers.check("m1", now, &by_hand, 0);
+    assert_eq!(there(&servers), Vec::<PathBuf>::new());
+
+    // whoever comes then has all else
+    runs(&servers, "m3", &["merge"], now);
+    let vault = copy("m3");
+    servers.check("1", NOW, &["verify", vault.to_str().unwrap()], 0);
+    let mut listed = BTreeSet::new();
+    for path in files_below(&vault) {
+        if path.to_str().unwrap().ends_with("_IDs.txt.xz") {
+            let text = unxz(&fs::read(path).unwrap());
+            listed.extend(text.lines().map(str::to_owned));
+        }
+    }
+    assert_eq!(listed, story.of(Place::Listed, at(now)));
+    assert_eq!(mentions(&vault, &words), Vec::<PathBuf>::new());
+    assert_eq!(servers.store.wrongs(), Vec::<String>::new());
 }
 
 /// The text of a public file.

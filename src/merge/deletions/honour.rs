@@ -58,12 +58,20 @@ impl MergeJob<'_> {
         };
         if told.is_some() && is_due {
             self.honour(ledger, &mut deleted)?;
+        } else if told.is_some() && self.honour != Honour::Never && self.others_merge() {
+            self.list(ledger, &mut deleted)?;
         }
         Ok(deleted)
     }
 
-    fn honour(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
-        let mut wanted = Wanted::default();
+    /// Whether other machines merge into this vault, too.
+    fn others_merge(&self) -> bool {
+        !self.commits.is_in_place()
+    }
+
+    /// Puts what is new on the lists, and does not look yet which hours it is about: another machine may have taken it out
+    /// of them already, and what is merged here now must not bring it back.
+    fn list(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
         let mut lines = BTreeSet::new();
         let mut listed = BTreeMap::new();
         for (hour, revision) in ledger.hours() {
@@ -72,9 +80,43 @@ impl MergeJob<'_> {
             }
             match self.lines_of(hour) {
                 Ok(of_hour) => {
-                    self.want(&of_hour, deleted, &mut wanted);
                     lines.extend(of_hour);
                     listed.insert(hour, revision);
+                }
+                Err(why) => tracing::warn!("the deletions of hour {hour} cannot be read: {why}"),
+            }
+            if LINES_MAX <= lines.len() {
+                deleted.add(std::mem::take(&mut lines))?;
+            }
+        }
+        if listed.is_empty() {
+            return Ok(());
+        }
+        deleted.add(lines)?;
+        deleted.read_again()?;
+        deleted.write_standing()?;
+        deleted.state.listed.extend(listed);
+        Ok(deleted.write_state()?)
+    }
+
+    fn honour(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
+        let mut wanted = Wanted::default();
+        let mut lines = BTreeSet::new();
+        let mut honoured = BTreeMap::new();
+        let mut due = BTreeSet::new();
+        for (hour, revision) in ledger.hours() {
+            if deleted.state.honoured.get(&hour) == Some(&revision) {
+                continue;
+            }
+            match self.lines_of(hour) {
+                Ok(of_hour) => {
+                    self.want(&of_hour, deleted, &mut wanted);
+                    if deleted.state.listed.get(&hour) != Some(&revision) {
+                        lines.extend(of_hour);
+                    }
+                    honoured.insert(hour, revision);
+                    // another machine may have made it by shorter lists
+                    due.extend(self.others_merge().then_some(hour));
                 }
                 // it is told of by whoever needs the hour, and comes on the lists when it can be read
                 Err(why) => tracing::warn!("the deletions of hour {hour} cannot be read: {why}"),
@@ -89,7 +131,6 @@ impl MergeJob<'_> {
         let accounts = deleted.go_on_to(later, &wanted.accounts)?;
         deleted.write_standing()?;
         wanted.bits.extend(accounts.iter().map(|text| bits(text)));
-        let mut due = BTreeSet::new();
         for (hour, revision) in ledger.hours() {
             if wanted.hours.contains(&hour) || self.may_hold((hour, revision), deleted, &wanted) {
                 due.insert(hour);
@@ -97,11 +138,12 @@ impl MergeJob<'_> {
         }
         tracing::info!(
             "the deletions of {} hours were read; {} hours may hold what was deleted, and are looked through",
-            listed.len(),
+            honoured.len(),
             due.len()
         );
         deleted.state.due.extend(due);
-        deleted.state.listed.extend(listed);
+        deleted.state.listed.extend(honoured.clone());
+        deleted.state.honoured.extend(honoured);
         deleted.write_state()?;
         crash::point(Point::DeletionsNoted);
         Ok(())
