@@ -16,7 +16,7 @@ use twinstream::{
     },
     period::UtcMs,
     segment::{line, seal::Digester},
-    simulate::post::{Fields, Recipe, Vocabulary},
+    simulate::recipe::{Fields, Recipe, Vocabulary},
     source::{
         Source as _,
         x::{X, parse},

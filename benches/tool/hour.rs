@@ -14,8 +14,12 @@ use twinstream::{
         writer::{Lines, Writer},
     },
     simulate::{
-        bluesky::world::{Breadth, Happened, World},
-        post::{DELAY_MAX_MS, Fields, Recipe, Vocabulary},
+        bluesky::{
+            happened::{Breadth, Happened},
+            world::World,
+        },
+        post::DELAY_MAX_MS,
+        recipe::{Fields, Recipe, Vocabulary},
     },
     source::Stream,
     world::disk::{Disk, RealDisk},

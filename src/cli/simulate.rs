@@ -33,7 +33,7 @@ use crate::{
         fault::{self, Api, Fault},
         osf::server,
         ports::{self, ServeError},
-        post::{Fields, Recipe, Vocabulary},
+        recipe::{Fields, Recipe, Vocabulary},
         random,
         replay::Replay,
         smtp,

@@ -2,8 +2,9 @@
 
 use super::{
     chance::Chance,
+    draft::{Draft, put_core},
     json::{put, put_id, put_number, put_second, put_text},
-    post::{Draft, Recipe, Spelling, put_core},
+    recipe::{Recipe, Spelling},
     snowflake, user, words,
 };
 

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::{
     deal::Deal,
     kept::Kept,
-    post::{DELAY_MAX_MS, Recipe, Second},
+    post::{DELAY_MAX_MS, Second},
+    recipe::Recipe,
     replay::Replay,
     rules::{RULES_MAX, Rules},
     schedule::Schedule,
@@ -206,7 +207,7 @@ mod tests {
     use super::{
         super::{
             fault,
-            post::{Fields, Vocabulary},
+            recipe::{Fields, Vocabulary},
         },
         *,
     };

@@ -7,6 +7,7 @@
 mod ask;
 mod chance;
 mod deal;
+mod draft;
 mod extras;
 mod feed;
 mod gate;
@@ -39,6 +40,8 @@ pub mod ports;
 pub mod post;
 /// A schedule of faults that nobody wrote.
 pub mod random;
+/// What decides which posts there are.
+pub mod recipe;
 /// Lines of a file in place of generated posts.
 pub mod replay;
 /// Which faults happen when.

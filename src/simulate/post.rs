@@ -11,8 +11,10 @@ use bytes::Bytes;
 
 use super::{
     chance::Chance,
+    draft::{Draft, put_core},
     extras,
-    json::{put, put_id, put_second, put_text},
+    json::{put, put_id},
+    recipe::{Fields, POST, Recipe, TWEET, Vocabulary},
     snowflake, user, words,
 };
 use crate::period::UtcMs;
@@ -22,76 +24,6 @@ pub const DELAY_MAX_MS: i64 = 8_000;
 
 const KIND_SECOND: u64 = 0x7365_636f;
 const KIND_POST: u64 = 0x706f_7374;
-
-/// Which fields a line has, whatever the request asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fields {
-    /// The few that describe who wrote what, when, in reply to what.
-    Core,
-    /// About all there are.
-    All,
-}
-
-/// Which of the two vocabularies of the API lines use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Vocabulary {
-    /// `referenced_tweets`, `tweet_count`, …
-    Tweet,
-    /// `referenced_posts`, `post_count`, …
-    Post,
-    /// One or the other, line by line.
-    Mixed,
-}
-
-/// The members whose names differ between the vocabularies.
-#[derive(Debug)]
-pub(super) struct Spelling {
-    pub(super) edit_history: &'static str,
-    pub(super) referenced: &'static str,
-    pub(super) included_posts: &'static str,
-    pub(super) reposts: &'static str,
-    pub(super) user_posts: &'static str,
-    pub(super) note: &'static str,
-    pub(super) pinned: &'static str,
-    pub(super) resource: &'static str,
-}
-
-const TWEET: Spelling = Spelling {
-    edit_history: "edit_history_tweet_ids",
-    referenced: "referenced_tweets",
-    included_posts: "tweets",
-    reposts: "retweet_count",
-    user_posts: "tweet_count",
-    note: "note_tweet",
-    pinned: "pinned_tweet_id",
-    resource: "tweet",
-};
-
-const POST: Spelling = Spelling {
-    edit_history: "edit_history_post_ids",
-    referenced: "referenced_posts",
-    included_posts: "posts",
-    reposts: "repost_count",
-    user_posts: "post_count",
-    note: "note_post",
-    pinned: "pinned_post_id",
-    resource: "post",
-};
-
-/// All that decides what posts there are.
-#[derive(Debug, Clone)]
-pub struct Recipe {
-    /// The seed.
-    pub seed: u64,
-    /// Posts per 1,000 seconds, in the mean over a day.
-    pub posts_per_1000s: u64,
-    /// The residues modulo 1,000 that ids may have in their milliseconds; never empty, below 1,000.
-    pub residues: Vec<u16>,
-    /// Which fields lines have.
-    pub fields: Fields,
-    /// Which vocabulary they use.
-    pub vocabulary: Vocabulary,
-}
 
 /// All posts created in one UTC second.
 #[derive(Debug)]
@@ -111,20 +43,6 @@ pub struct Made {
     pub deliver: UtcMs,
     /// Its line in [`Second::bytes`].
     pub line: Range<usize>,
-}
-
-/// What a post is, before it is written.
-pub(super) struct Draft {
-    pub(super) id: u64,
-    pub(super) second: i64,
-    pub(super) author: u64,
-    pub(super) conversation: u64,
-    pub(super) lang: &'static str,
-    pub(super) text: String,
-    /// What it refers to: how, the id of the post, the number of its author.
-    pub(super) references: Vec<(&'static str, u64, u64)>,
-    /// Ids of the versions before an edit.
-    pub(super) edited: Vec<u64>,
 }
 
 impl Recipe {
@@ -267,52 +185,6 @@ impl Recipe {
             );
         }
         put(out, "}");
-    }
-}
-
-/// What every post has, wherever it stands: from `conversation_id` on.
-pub(super) fn put_core(chance: &mut Chance, draft: &Draft, names: &Spelling, out: &mut Vec<u8>) {
-    put(out, ",\"conversation_id\":");
-    put_id(out, draft.conversation);
-    put(out, ",\"created_at\":");
-    put_second(out, draft.second);
-    put(out, ",\"");
-    put(out, names.edit_history);
-    put(out, "\":[");
-    for earlier in &draft.edited {
-        put_id(out, *earlier);
-        put(out, ",");
-    }
-    put_id(out, draft.id);
-    put(out, "],\"id\":");
-    put_id(out, draft.id);
-    put(out, ",\"lang\":\"");
-    put(out, draft.lang);
-    put(out, "\"");
-    if chance.one_in(50) {
-        put(out, ",\"source\":\"Twitter Web App\"");
-    }
-    put(out, ",\"text\":");
-    put_text(out, &draft.text);
-    for (place, (how, id, _)) in draft.references.iter().enumerate() {
-        if place == 0 {
-            put(out, ",\"");
-            put(out, names.referenced);
-            put(out, "\":[{\"type\":\"");
-        } else {
-            put(out, ",{\"type\":\"");
-        }
-        put(out, how);
-        put(out, "\",\"id\":");
-        put_id(out, *id);
-        put(
-            out,
-            if place + 1 == draft.references.len() {
-                "}]"
-            } else {
-                "}"
-            },
-        );
     }
 }
 

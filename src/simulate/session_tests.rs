@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{
         fault,
-        post::{Fields, Recipe, Vocabulary},
+        recipe::{Fields, Recipe, Vocabulary},
     },
     *,
 };

@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    bluesky::{self, Begin, Wanted, world::What},
+    bluesky::{self, Begin, Wanted, happened::What},
     fault::Name,
     osf::site::{Met, Service},
     rules::Rule,

@@ -3,7 +3,7 @@
 use super::{
     chance::{Chance, mix},
     json::{put, put_id, put_number, put_second, put_text},
-    post::{Fields, Recipe, Spelling},
+    recipe::{Fields, Recipe, Spelling},
     snowflake, words,
 };
 

@@ -12,7 +12,7 @@ use super::{
     feed::Feed,
     gate::{Gate, Limits},
     ports::{self, Ground, ServeError},
-    post::Recipe,
+    recipe::Recipe,
     replay::Replay,
     respond::converse,
     schedule::Schedule,

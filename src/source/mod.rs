@@ -8,7 +8,7 @@
 pub use deletions::Deletions;
 pub use platform::{BLUESKY, FILTERED, FIREHOSE, SAMPLE, SAMPLE10, Source, Sources, Stream};
 pub use record::{AuthorName, Difference, Listed, Placed, Records, Rejected};
-pub use table::{Dictionary, Join, List, Table, differing};
+pub use table::{Dictionary, Join, List, Named, Table, differing, joined};
 pub use words::Words;
 
 /// Columns → Arrow's types.

@@ -26,6 +26,19 @@ impl List {
 /// portions, the same comes out.
 pub type Join = fn(earlier: Vec<String>, later: Vec<String>) -> Vec<String>;
 
+/// Name and meaning of a column.
+pub type Named = (&'static str, &'static str);
+
+/// One list of columns after the other.
+pub const fn joined<const N: usize>(first: &[Named], second: &[Named]) -> [Named; N] {
+    assert!(first.len() + second.len() == N, "every column has its place");
+    let mut all = [("", ""); N];
+    let (begin, end) = all.split_at_mut(first.len());
+    begin.copy_from_slice(first);
+    end.copy_from_slice(second);
+    all
+}
+
 /// A CSV file of an hour.
 #[derive(Debug)]
 pub struct Table {
@@ -34,7 +47,7 @@ pub struct Table {
     /// What a row is, for the data dictionary.
     pub row: &'static str,
     /// Names and meanings of the columns, in order.
-    pub columns: &'static [(&'static str, &'static str)],
+    pub columns: &'static [Named],
     /// The column that says when the row's copy was received, which is no part of the record.
     pub retrieved_at: &'static str,
 }

@@ -9,7 +9,8 @@ use crate::{
 
 use super::{
     name,
-    world::{Breadth, World},
+    happened::Breadth,
+    world::World,
 };
 
 /// A dictionary has about this many bytes.

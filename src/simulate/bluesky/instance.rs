@@ -6,7 +6,10 @@
 
 use std::sync::Arc;
 
-use super::world::{Breadth, Happened, World};
+use super::{
+    happened::{Breadth, Happened},
+    world::World,
+};
 use crate::{
     period::UtcMs,
     simulate::{

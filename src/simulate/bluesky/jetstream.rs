@@ -11,7 +11,8 @@ use super::{
     instance::Feed,
     shared::Shared,
     socket::converse,
-    world::{Breadth, World, instant},
+    happened::Breadth,
+    world::{World, instant},
 };
 use crate::{
     period::UtcMs,

@@ -10,9 +10,11 @@ mod shared;
 mod socket;
 mod wanted;
 
+/// What happens, made from the seed and the second alone.
+pub mod happened;
 /// The server on its sockets.
 pub mod jetstream;
-/// What happens, made from the seed and the second alone.
+/// The records that it happens to.
 pub mod world;
 
 pub use frame::dictionary;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     instance::Piece,
-    world::{Breadth, POSTS, What},
+    happened::{Breadth, What},
+    world::POSTS,
 };
 use crate::simulate::ask::decode;
 

@@ -1,6 +1,6 @@
 //! The columns of the CSV files, in their order.
 
-use crate::source::Table;
+use crate::source::{Named, Table};
 
 /// `posts.csv`, one row a post that was created or updated.
 pub(super) static POSTS: Table = Table {
@@ -22,10 +22,11 @@ pub(super) static USERS: Table = Table {
 
 /// Which cell of a row of posts is for the account's handle.
 pub(super) const HANDLE: usize = 3;
+const _: () = assert!(matches!(POST_COLUMNS[HANDLE].0.as_bytes(), b"handle"));
 
-const DID: (&str, &str) = ("did", "The account whose repository it is");
+const DID: Named = ("did", "The account whose repository it is");
 
-const POST_COLUMNS: [(&str, &str); 19] = [
+const POST_COLUMNS: [Named; 19] = [
     ("uri", "Where the post is: `at://did/collection/rkey`"),
     ("cid", "The hash of this version of it"),
     DID,
@@ -60,7 +61,7 @@ const POST_COLUMNS: [(&str, &str); 19] = [
     ),
 ];
 
-const USER_COLUMNS: [(&str, &str); 7] = [
+const USER_COLUMNS: [Named; 7] = [
     ("did", "The account"),
     (
         "handle",

@@ -1,7 +1,7 @@
 //! The columns of the CSV files, in their order: the predecessor's, so that code written for its
 //! files keeps working.
 
-use crate::source::Table;
+use crate::source::{Named, Table, joined};
 
 /// `tweets.csv`, one row a post.
 pub(super) static TWEETS: Table = Table {
@@ -19,7 +19,38 @@ pub(super) static USERS: Table = Table {
     retrieved_at: "",
 };
 
-const TWEET_COLUMNS: [(&str, &str); 20] = [
+const TWEET_COLUMNS: [Named; 20] = joined(&POST, &AUTHOR);
+
+const USER_COLUMNS: [Named; 12] = joined(&USER, &AUTHOR);
+
+/// What both files say of an author.
+const AUTHOR: [Named; 10] = [
+    ("author.created_at", "When the author's account was made"),
+    ("author.location", "What the author gives as a place"),
+    ("author.name", "The author's name"),
+    ("author.username", "The author's name without @"),
+    ("author.verified", "Whether the author is verified"),
+    (
+        "author.protected",
+        "Whether only followers can see the author's posts",
+    ),
+    (
+        "author.public_metrics.followers_count",
+        "Followers of the author, at delivery",
+    ),
+    (
+        "author.public_metrics.following_count",
+        "Users the author follows",
+    ),
+    ("author.public_metrics.tweet_count", "Posts of the author"),
+    (
+        "author.public_metrics.listed_count",
+        "Lists the author is on",
+    ),
+];
+
+/// What only `tweets.csv` says.
+const POST: [Named; 10] = [
     ("id", "The post's id"),
     ("conversation_id", "The first post of the conversation"),
     ("author_id", "The author's id"),
@@ -45,44 +76,13 @@ const TWEET_COLUMNS: [(&str, &str); 20] = [
         "referenced_tweet_id",
         "The post it refers to (the first if there are several); empty if there is none",
     ),
-    ("author.created_at", "When the author's account was made"),
-    ("author.location", "What the author gives as a place"),
-    ("author.name", "The author's name"),
-    ("author.username", "The author's name without @"),
-    ("author.verified", "Whether the author is verified"),
-    (
-        "author.protected",
-        "Whether only followers can see the author's posts",
-    ),
-    (
-        "author.public_metrics.followers_count",
-        "Followers of the author, at delivery",
-    ),
-    (
-        "author.public_metrics.following_count",
-        "Users the author follows",
-    ),
-    ("author.public_metrics.tweet_count", "Posts of the author"),
-    (
-        "author.public_metrics.listed_count",
-        "Lists the author is on",
-    ),
 ];
 
-const USER_COLUMNS: [(&str, &str); 12] = [
+/// What only `users.csv` says.
+const USER: [Named; 2] = [
     ("author_id", "The author's id"),
     (
         "lang",
         "The language of the author's latest post of the hour",
     ),
-    TWEET_COLUMNS[10],
-    TWEET_COLUMNS[11],
-    TWEET_COLUMNS[12],
-    TWEET_COLUMNS[13],
-    TWEET_COLUMNS[14],
-    TWEET_COLUMNS[15],
-    TWEET_COLUMNS[16],
-    TWEET_COLUMNS[17],
-    TWEET_COLUMNS[18],
-    TWEET_COLUMNS[19],
 ];
