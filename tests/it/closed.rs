@@ -18,6 +18,7 @@ use crate::support::{
     disk::SimulatedDisk,
     posts::{Received, Segment, mix, post, segments},
     primary::{Site, at},
+    seeds::seeds,
 };
 
 const BEGIN: &str = "2026-11-20T22:00:00Z";
@@ -263,11 +264,8 @@ fn run(seed: u64, sums: &mut Sums) {
 #[test]
 fn a_merge_that_passes_closed_days_over_does_what_one_does_that_looks_at_all() {
     let mut sums = Sums::default();
-    let seeds = std::env::var("TWINSTREAM_SIM_SEEDS")
-        .ok()
-        .and_then(|n| n.parse().ok());
-    for seed in 0..seeds.unwrap_or(1) {
-        run(seed, &mut sums);
+    for seed in seeds(1) {
+        run(seed - 1, &mut sums);
     }
     println!("{sums:?}");
     assert!(2 < sums.closed && 0 < sums.saved, "{sums:?}");

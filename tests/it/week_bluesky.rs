@@ -41,7 +41,10 @@ use twinstream::{
 };
 
 use crate::{
-    support::events::{self, commit},
+    support::{
+        events::{self, commit},
+        seeds::seeds,
+    },
     week::{Dice, ends_early, stops},
 };
 
@@ -1203,9 +1206,8 @@ fn check_week(seed: u64, rate: Rate) -> Seen {
 
 #[test]
 fn a_simulated_week_of_bluesky_has_only_the_gaps_that_could_not_be_had_again() {
-    let seeds = std::env::var("TWINSTREAM_SIM_SEEDS").map_or(SEEDS, |text| text.parse().unwrap());
     let rates = [Rate::Dense, Rate::Sparse, Rate::Rare];
-    let weeks: Vec<(u64, Rate)> = (1..=seeds)
+    let weeks: Vec<(u64, Rate)> = seeds(SEEDS)
         .flat_map(|seed| rates.map(|rate| (seed, rate)))
         .collect();
     let seen: Vec<Seen> = std::thread::scope(|scope| {

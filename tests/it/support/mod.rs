@@ -42,6 +42,9 @@ pub(crate) mod proxy;
 /// A collector with its folder.
 pub(crate) mod site;
 
+/// Which simulated worlds are tried.
+pub(crate) mod seeds;
+
 /// What this machine lacks, said so that it is seen.
 pub(crate) mod skipped;
 

@@ -4,7 +4,7 @@
 //!
 //! The truth follows from the faults and the posts that they kept away, second by second; the code
 //! under test gets the events files that a collector would have written, made by the collector's
-//! own record of each minute and table of waits. `TWINSTREAM_SIM_SEEDS` says how many weeks.
+//! own record of each minute and table of waits. `TWINSTREAM_SIM_SEEDS` says which weeks.
 //!
 //! Shorter worlds are lived by clocks that are wrong by up to a day and are set at any moment: nothing that comes out
 //! may change.
@@ -32,6 +32,8 @@ use twinstream::{
         name::{Leg, RunId, SegmentName, ServerId},
     },
 };
+
+use crate::support::seeds::seeds;
 
 /// Days of a stream that rules choose.
 mod filtered;
@@ -1045,8 +1047,7 @@ fn check_week(seed: u64) -> BTreeSet<Cause> {
 
 #[test]
 fn a_simulated_week_has_exactly_the_gaps_that_were_injected() {
-    let seeds = std::env::var("TWINSTREAM_SIM_SEEDS").map_or(SEEDS, |text| text.parse().unwrap());
-    let weeks: Vec<u64> = (1..=seeds).collect();
+    let weeks: Vec<u64> = seeds(SEEDS).collect();
     let causes: BTreeSet<Cause> = std::thread::scope(|scope| {
         let half = |odd: u64| {
             let weeks = weeks.iter().copied().filter(move |seed| seed % 2 == odd);
@@ -1110,11 +1111,9 @@ fn check_clocks(seed: u64) -> usize {
 
 #[test]
 fn clocks_that_are_wrong_and_are_set_change_no_gap_and_no_cause() {
-    let seeds =
-        std::env::var("TWINSTREAM_SIM_SEEDS").map_or(CLOCK_SEEDS, |text| text.parse().unwrap());
     let steps: usize = std::thread::scope(|scope| {
         let half = |odd: u64| {
-            let seeds = (1..=seeds).filter(move |seed| seed % 2 == odd);
+            let seeds = seeds(CLOCK_SEEDS).filter(move |seed| seed % 2 == odd);
             scope.spawn(|| seeds.map(check_clocks).sum::<usize>())
         };
         let halves = [half(0), half(1)];
@@ -1215,10 +1214,9 @@ fn check_parts(name: &str, begin: i64, gaps: &[gap::Gap]) {
 
 #[test]
 fn one_fault_after_another_leaves_no_splinters_and_nothing_unknown() {
-    let seeds = std::env::var("TWINSTREAM_SIM_SEEDS").map_or(SEEDS, |text| text.parse().unwrap());
     std::thread::scope(|scope| {
         for odd in 0..2 {
-            let seeds = (1..=seeds).filter(move |seed| seed % 2 == odd);
+            let seeds = seeds(SEEDS).filter(move |seed| seed % 2 == odd);
             scope.spawn(|| seeds.for_each(check_storm));
         }
     });
