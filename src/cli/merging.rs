@@ -178,6 +178,13 @@ pub(crate) fn tell_outcome(
     if outcome.failed.iter().any(|failed| !failed.held_back) {
         return Ok(Exit::Failed);
     }
+    if 0 < outcome.unredacted {
+        let segments = plural(outcome.unredacted, "segment", "segments");
+        tracing::warn!(
+            "posts are to be taken out of {segments} when the object store in which they lie, too, answers again: the hours of these wait, all others are merged"
+        );
+        return Ok(Exit::Unreachable);
+    }
     if is_incomplete {
         return Ok(Exit::Incomplete);
     }

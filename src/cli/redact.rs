@@ -313,6 +313,14 @@ fn redact(
         return Err(Failure::new(Exit::Failed, what)
             .hint("the posts are on the list: the next merge that can, takes them out"));
     }
+    if 0 < outcome.unredacted {
+        let segments = plural(outcome.unredacted, "segment", "segments");
+        let what = format!(
+            "{segments} in the object store still have posts that were to go: it does not answer"
+        );
+        return Err(Failure::new(Exit::Unreachable, what)
+            .hint("the posts are on the list: the next merge that can, takes them out"));
+    }
     match outcome.stopped {
         None => Ok(()),
         Some(why) => Err(Failure::new(Exit::Failed, why)
@@ -329,6 +337,7 @@ fn passes(job: MergeJob<'_>, settle: &dyn Fn() -> Result<(), Failure>) -> Result
         all.redacted += outcome.redacted;
         all.committed.extend(outcome.committed);
         (all.failed, all.stopped) = (outcome.failed, outcome.stopped);
+        all.unredacted = outcome.unredacted;
         if outcome.elsewhere.is_empty() {
             return Ok(all);
         }

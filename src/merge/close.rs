@@ -12,21 +12,23 @@ use super::{
     look::Look,
     placing,
     plan::{Candidate, SpoolSegment},
+    sweep::WholeHours,
 };
 use crate::period::{Day, Hour, UtcMs};
 
 impl MergeJob<'_> {
     /// Closes the days of which all is merged, compressed and found whole, and opens those with an hour of which something was
-    /// left to do. `settled` are the hours that were looked at and about which nothing was to be done, and their revisions.
+    /// left to do. `settled` are the hours that were looked at and about which nothing was to be done, and their revisions,
+    /// `whole` those that were found whole.
     pub(super) fn close_days(
         &self,
         look: &Look,
-        settled: &BTreeMap<Hour, u64>,
+        (settled, whole): (&BTreeMap<Hour, u64>, &WholeHours),
         indexes: &Indexes<'_>,
     ) {
         // it can be found out again, so a full disk is no reason to fail
         if look.unusable.is_empty()
-            && let Err(why) = self.try_close_days(look, settled, indexes)
+            && let Err(why) = self.try_close_days(look, (settled, whole), indexes)
         {
             tracing::warn!("which days of the spool are done with is not kept: {why}");
         }
@@ -35,7 +37,7 @@ impl MergeJob<'_> {
     fn try_close_days(
         &self,
         look: &Look,
-        settled: &BTreeMap<Hour, u64>,
+        (settled, whole): (&BTreeMap<Hour, u64>, &WholeHours),
         indexes: &Indexes<'_>,
     ) -> io::Result<()> {
         let (days, stock, now) = (&look.spool, &look.stock, look.now);
@@ -44,7 +46,6 @@ impl MergeJob<'_> {
         let left: BTreeSet<Hour> = hours.filter(|hour| !settled.contains_key(hour)).collect();
         let beside = closed.with_hours(&left);
         closed.open_if(|day, _| beside.contains(&day));
-        let whole = self.sweep(*indexes).whole();
         let mut hours = hours_of_days(&look.candidates, stock);
         let last = last_days(stock);
         let mut of_days: BTreeMap<Day, Vec<&SpoolSegment>> = BTreeMap::new();
@@ -56,7 +57,7 @@ impl MergeJob<'_> {
         for day in days.open() {
             let hours = hours.remove(&day).unwrap_or_default().into_iter();
             let revisions = hours.map(|hour| {
-                let revision = settled.get(&hour).filter(|_| whole.contains(&hour))?;
+                let revision = settled.get(&hour).filter(|_| whole.contains_key(&hour))?;
                 Some((hour, *revision))
             });
             let revisions: Option<BTreeMap<Hour, u64>> = revisions.collect();

@@ -14,15 +14,21 @@ use super::{
     plan::{self, Candidate, Span, SpoolSegment},
     runs::ToRedact,
     stock::{self, Found, Unusable, Walk},
+    sweep::WholeHours,
 };
 use crate::{
     alarm::AlarmKind,
-    period::{Day, Hour, UtcMs},
+    period::{Day, Hour, UtcMs, Zone},
+    place::segments::Elsewhere,
     segment::name::SegmentName,
     source::key::Key,
     vault::{
-        deleted::Deleted, hour_said::HourSaid, layout, ledger::Ledger,
-        manifest::MANIFEST_BYTES_MAX, redactions::Redactions,
+        deleted::Deleted,
+        hour_said::HourSaid,
+        layout,
+        ledger::Ledger,
+        manifest::{Inputs, MANIFEST_BYTES_MAX, Manifest},
+        redactions::Redactions,
     },
     world::disk::{self, placed},
 };
@@ -33,10 +39,14 @@ pub(super) struct Look {
     pub(super) stock: Vec<SpoolSegment>,
     pub(super) unusable: Vec<Unusable>,
     pub(super) to_redact: Vec<(SegmentName, Vec<ToRedact>)>,
+    /// Segments that have posts which are to be taken out first, and cannot be now: no hour may see them.
+    pub(super) unredacted: Vec<SegmentName>,
     pub(super) span: Span,
     /// Now on the posts' clock, as far as that is known.
     pub(super) now: UtcMs,
     pub(super) candidates: Vec<Candidate>,
+    /// The hours that were found whole before.
+    pub(super) whole: WholeHours,
     pub(super) committed: BTreeSet<Hour>,
     pub(super) spool: Days,
 }
@@ -46,7 +56,7 @@ pub(super) struct Days {
     pub(super) walk: Walk,
     pub(super) closed: ClosedDays,
     pub(super) clocks: Clocks,
-    /// Those that have segments of another stream.
+    /// Those that have segments of another stream, or some that are unredacted.
     pub(super) foreign: BTreeSet<Day>,
 }
 
@@ -60,6 +70,34 @@ impl Days {
     /// Whether a segment lies in one of them.
     pub(super) fn is_open(&self, segment: &SpoolSegment) -> bool {
         !self.closed.has(segment.name.minute.utc_day())
+    }
+}
+
+impl Look {
+    /// Nothing may be taken out of these now. They have no index, so the next merge finds them again.
+    fn leave_unredacted(&mut self) {
+        let names = self.to_redact.drain(..).map(|(name, _)| name);
+        self.unredacted = names.collect();
+        let days = self.unredacted.iter().map(|name| name.minute.utc_day());
+        self.spool.foreign.extend(days);
+    }
+
+    /// Whether an hour waits for them: something of them belongs to it, or belonged to its former revision.
+    pub(super) fn is_unredacted(&self, hour: Hour, former: Option<&Manifest>, zone: &Zone) -> bool {
+        let has = |name: &SegmentName| {
+            let begin = name.minute.begin();
+            // what came in the first minute of an hour may be of the one before
+            let times = [begin, begin.plus_ms(-60_000)];
+            let is_input = |former: &Manifest| {
+                let Inputs {
+                    segments, events, ..
+                } = &former.inputs;
+                segments.iter().any(|input| input.name == *name)
+                    || events.iter().any(|input| input.name == *name)
+            };
+            times.iter().any(|at| zone.hour_of(*at) == hour) || former.is_some_and(is_input)
+        };
+        self.unredacted.iter().any(has)
     }
 }
 
@@ -81,8 +119,9 @@ impl MergeJob<'_> {
             clocks: Clocks::default(),
             foreign: BTreeSet::new(),
         };
+        let whole = self.sweep(*indexes).known_whole();
         let mut wanted = match ledger {
-            Some(ledger) => self.open_changed(&mut days, &committed, (indexes, ledger)),
+            Some(ledger) => self.open_changed(&mut days, (&committed, &whole), (indexes, ledger)),
             None => BTreeSet::new(),
         };
         let mut taking = Taking {
@@ -133,9 +172,11 @@ impl MergeJob<'_> {
             stock,
             unusable,
             to_redact: found.to_redact,
+            unredacted: Vec::new(),
             span,
             now,
             candidates,
+            whole,
             committed,
             spool: days,
         })
@@ -202,7 +243,7 @@ impl MergeJob<'_> {
     fn open_changed(
         &self,
         days: &mut Days,
-        committed: &BTreeSet<Hour>,
+        (committed, whole): (&BTreeSet<Hour>, &WholeHours),
         (indexes, ledger): (&Indexes<'_>, &Ledger),
     ) -> BTreeSet<Hour> {
         let walk = &days.walk;
@@ -211,7 +252,7 @@ impl MergeJob<'_> {
             .open_if(|day, of| walk.version(day) != Some(&of.folders));
         if self.settings.keep_raw.is_some() {
             let sweep = self.sweep(*indexes);
-            let is_time = sweep.is_time();
+            let is_time = sweep.is_time(whole);
             let some = |of: &ClosedDay| of.hours.keys().any(|hour| is_time(*hour));
             wanted.extend(days.closed.open_if(|_, of| some(of)));
         }
@@ -300,19 +341,28 @@ impl MergeJob<'_> {
         tell: &mut dyn FnMut(Step<'_>),
     ) -> Result<Look, RunError> {
         let index_dir = self.index_dir();
-        let scrubber = self.scrubber();
+        let mut scrubber = self.scrubber();
         let before = redactions.clone();
         scrubber.apply(redactions, &self.indexes(&index_dir, true, &before))?;
         loop {
             let indexes = self.indexes(&index_dir, true, redactions);
-            let look = self.look((known.0, Some(known.1)), &indexes, deleted, tell)?;
-            if look.to_redact.is_empty() {
+            let mut look = self.look((known.0, Some(known.1)), &indexes, deleted, tell)?;
+            if look.to_redact.is_empty() || matches!(scrubber.elsewhere, Elsewhere::Away) {
+                look.leave_unredacted();
+                outcome.unredacted = look.unredacted.len() as u64;
                 scrubber.applied(redactions.len())?;
                 return Ok(look);
             }
             for (name, posts) in &look.to_redact {
-                scrubber.take_out(name, posts, redactions)?;
-                outcome.redacted += 1;
+                match scrubber.take_out(name, posts, redactions) {
+                    Ok(()) => outcome.redacted += 1,
+                    Err(why) if why.is_away() => {
+                        alarm!(AlarmKind::PlaceAway, "object store", "{why}");
+                        scrubber.elsewhere = Elsewhere::Away;
+                        break;
+                    }
+                    Err(why) => return Err(why.into()),
+                }
             }
         }
     }

@@ -61,6 +61,9 @@ pub struct Outcome {
     pub stopped: Option<String>,
     /// Segments that posts were taken out of on request.
     pub redacted: u64,
+    /// Segments that posts are to be taken out of when the object store answers again; their hours wait.
+    #[serde(skip_serializing_if = "is_none")]
+    pub unredacted: u64,
     /// What was done about raw data.
     pub swept: Swept,
 }

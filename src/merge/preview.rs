@@ -78,7 +78,7 @@ impl MergeJob<'_> {
             hours.push(hour);
         }
         let (compress, delete) = if self.asked.is_empty() {
-            self.sweep(indexes).look(&needs, &look.stock)
+            self.sweep(indexes).look(&needs, &look.stock, &look.whole)
         } else {
             (0, 0)
         };

@@ -87,6 +87,18 @@ pub enum RedactError {
     ReadBack(PathBuf),
 }
 
+impl RedactError {
+    /// Whether it is the object store that does not answer, which may be well the next time.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Store(why) => why.is_passing(),
+            Self::List(RedactionsError::InStore(why)) => why.is_away(),
+            Self::Away(_) => true,
+            _ => false,
+        }
+    }
+}
+
 fn at(path: &Path) -> impl FnOnce(io::Error) -> RedactError + '_ {
     move |source| RedactError::Io {
         path: path.to_owned(),

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     period::Hour,
+    place::segments::Elsewhere,
     segment::name::SegmentName,
     text::plural,
     vault::{
@@ -89,6 +90,20 @@ impl MergeJob<'_> {
 
     /// Merges.
     pub fn run(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
+        // before the stock is taken: what is half done would be taken for damaged
+        match self.scrubber().finish() {
+            Ok(()) => self.run_finished(tell),
+            // here it is whole; nothing else may be taken out before it is there, too
+            Err(why) if why.is_away() => {
+                tracing::warn!("what was taken out here lies in the object store still: {why}");
+                let elsewhere = Elsewhere::Away;
+                MergeJob { elsewhere, ..*self }.run_finished(tell)
+            }
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    fn run_finished(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
         let zone = self.settings.timezone.name();
         let identity = Identity::check(self.disk, self.vault, zone, self.stream.word)?;
         let mut identity =
@@ -98,8 +113,6 @@ impl MergeJob<'_> {
         self.finish_half_done(&mut ledger, &mut outcome)?;
         let index_dir = self.index_dir();
         let mut redactions = Redactions::read(self.disk, self.vault, self.stream.source)?;
-        // before the stock is taken: what is half done would be taken for damaged
-        self.scrubber().finish()?;
         outcome.swept.deleted = {
             let indexes = self.indexes(&index_dir, true, &redactions);
             self.sweep(indexes).finish()?
@@ -153,9 +166,11 @@ impl MergeJob<'_> {
         if self.asked.is_empty() {
             let finished = outcome.swept.deleted;
             let (sweep, closed) = (self.sweep(indexes), &look.spool.closed);
-            outcome.swept = sweep.run(&needs, &look.stock, &ledger, closed);
+            let mut whole = look.whole.clone();
+            let of = (&*look.stock, closed);
+            outcome.swept = sweep.run(&needs, of, &ledger, &mut whole);
             outcome.swept.deleted += finished;
-            self.close_days(&look, &settled, &indexes);
+            self.close_days(&look, (&settled, &whole), &indexes);
         }
         Ok(outcome)
     }
@@ -208,6 +223,20 @@ impl MergeJob<'_> {
         !self.has(hour)
     }
 
+    /// Whether there is too little room for a further hour.
+    fn is_full(&self, outcome: &mut Outcome) -> Result<bool, RunError> {
+        let free = self.disk.free(self.vault).map_err(at(self.vault))?;
+        let keep = self.settings.keep_free;
+        if keep <= free {
+            return Ok(false);
+        }
+        outcome.stopped = Some(format!(
+            "too little room: {}: {free} bytes are free, merge.keep_free is {keep}",
+            self.vault.display(),
+        ));
+        Ok(true)
+    }
+
     fn hour(
         &self,
         workshop: &Workshop<'_>,
@@ -227,6 +256,14 @@ impl MergeJob<'_> {
                 return Ok(nothing);
             }
         };
+        if look.is_unredacted(
+            hour,
+            former.as_ref().map(|(m, _)| m),
+            &self.settings.timezone,
+        ) {
+            outcome.waiting += 1;
+            return Ok(nothing);
+        }
         let mut raw_is_gone = false;
         let (segments, events) = match decision {
             Decision::Nothing => {
@@ -258,13 +295,7 @@ impl MergeJob<'_> {
         if outcome.stopped.is_some() || outcome.away || self.leaves(hour, outcome) {
             return Ok(nothing);
         }
-        let free = self.disk.free(self.vault).map_err(at(self.vault))?;
-        if free < self.settings.keep_free {
-            outcome.stopped = Some(format!(
-                "too little room: {}: {free} bytes are free, merge.keep_free is {}",
-                self.vault.display(),
-                self.settings.keep_free
-            ));
+        if self.is_full(outcome)? {
             return Ok(nothing);
         }
         let (former, bytes) = former.unzip();

@@ -163,9 +163,12 @@ fn differs(path: &Path, how: &'static str, says: &Digest, found: &Digest) -> Swe
     }
 }
 
+/// The hours that were found whole.
+pub type WholeHours = BTreeMap<Hour, Whole>;
+
 /// An hour that was found whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Whole {
+pub struct Whole {
     /// With this manifest.
     manifest_sha256: String,
     /// First found whole with it.
@@ -228,8 +231,12 @@ impl Sweep<'_> {
     }
 
     /// What would be done, without doing it; hours that were never verified would be first.
-    pub fn look(&self, needs: &Needs<'_>, stock: &[SpoolSegment]) -> (u64, u64) {
-        let known = self.known_whole();
+    pub fn look(
+        &self,
+        needs: &Needs<'_>,
+        stock: &[SpoolSegment],
+        known: &WholeHours,
+    ) -> (u64, u64) {
         let since = |hour| {
             known
                 .get(&hour)
@@ -246,16 +253,16 @@ impl Sweep<'_> {
         (compress, allowed.delete.len() as u64)
     }
 
-    /// Sweeps. Of closed days nothing is looked at.
+    /// Sweeps; `whole` are the hours that were found whole before, and then those that are. Of closed days nothing is looked at.
     pub fn run(
         &self,
         needs: &Needs<'_>,
-        stock: &[SpoolSegment],
+        (stock, closed): (&[SpoolSegment], &ClosedDays),
         ledger: &Ledger,
-        closed: &ClosedDays,
+        whole: &mut WholeHours,
     ) -> Swept {
         let mut swept = Swept::default();
-        let whole = self.verify_new((&needs.hours(), &closed.hours()), ledger, &mut swept);
+        self.verify_new((&needs.hours(), &closed.hours()), ledger, whole, &mut swept);
         let since = |hour| whole.get(&hour).map(|whole: &Whole| whole.since);
         let Allowed { compress, delete } = needs.allowed(since, self.keep_raw, self.now);
         let going: BTreeSet<usize> = delete.iter().copied().collect();
@@ -266,7 +273,7 @@ impl Sweep<'_> {
             .map(|segment| &segment.name)
             .collect();
         self.compress_all(&names, &mut swept);
-        let gone = match self.delete(&delete, needs, stock, ledger, &mut swept) {
+        let gone = match self.delete((&delete, stock), needs, ledger, whole, &mut swept) {
             Ok(gone) => gone,
             Err(why) => {
                 swept.problem("raw data was not deleted", &why);
@@ -284,7 +291,8 @@ impl Sweep<'_> {
         swept
     }
 
-    fn known_whole(&self) -> BTreeMap<Hour, Whole> {
+    /// The hours that were found whole, as the last merge left it.
+    pub fn known_whole(&self) -> WholeHours {
         match self.read_note(&self.verified_path()) {
             Ok(known) => known.unwrap_or_default(),
             Err(why) => {
@@ -294,15 +302,10 @@ impl Sweep<'_> {
         }
     }
 
-    /// The hours that were found whole.
-    pub fn whole(&self) -> BTreeSet<Hour> {
-        self.known_whole().into_keys().collect()
-    }
-
     /// Whether raw data of an hour may be old enough to go, if nothing else needs it. One that is not known to be whole is to be
     /// looked at.
-    pub fn is_time(&self) -> impl Fn(Hour) -> bool + use<> {
-        let (known, now) = (self.known_whole(), self.now);
+    pub fn is_time(&self, known: &WholeHours) -> impl Fn(Hour) -> bool {
+        let now = self.now;
         let keep = self.keep_raw.map(retention::ms);
         move |hour| {
             let ends = |whole: &Whole| keep.is_some_and(|keep| whole.since.plus_ms(keep) <= now);
@@ -315,10 +318,10 @@ impl Sweep<'_> {
         &self,
         (hours, closed): (&BTreeSet<Hour>, &BTreeSet<Hour>),
         ledger: &Ledger,
+        whole: &mut WholeHours,
         swept: &mut Swept,
-    ) -> BTreeMap<Hour, Whole> {
-        let known = self.known_whole();
-        let mut whole = known.clone();
+    ) {
+        let known = whole.clone();
         whole.retain(|hour, _| closed.contains(hour) && !hours.contains(hour));
         for hour in hours {
             let path = layout::manifest_path(self.vault, *hour);
@@ -344,12 +347,11 @@ impl Sweep<'_> {
                 Err(why) => swept.problem("an hour is not whole; its raw data is kept", &why),
             }
         }
-        if whole != known
-            && let Err(why) = self.write_note(&self.verified_path(), &whole)
+        if *whole != known
+            && let Err(why) = self.write_note(&self.verified_path(), whole)
         {
             tracing::warn!("what was verified is not kept: {why}");
         }
-        whole
     }
 
     /// Reads an hour's data files again, and compares them with its manifest, which must be the one
@@ -414,10 +416,10 @@ impl Sweep<'_> {
     /// Deletes those of them whose hours are whole, read again now: which.
     fn delete(
         &self,
-        numbers: &[usize],
+        (numbers, stock): (&[usize], &[SpoolSegment]),
         needs: &Needs<'_>,
-        stock: &[SpoolSegment],
         ledger: &Ledger,
+        known: &mut WholeHours,
         swept: &mut Swept,
     ) -> Result<BTreeSet<SegmentName>, SweepError> {
         if matches!(self.elsewhere, Elsewhere::Away) {
@@ -441,7 +443,8 @@ impl Sweep<'_> {
         }
         if whole.values().any(|is_whole| !is_whole) {
             // what is no longer whole is looked at anew each time until it is
-            self.forget_whole(&whole)?;
+            known.retain(|hour, _| whole.get(hour) != Some(&false));
+            self.write_note(&self.verified_path(), known)?;
         }
         if names.is_empty() {
             return Ok(BTreeSet::new());
@@ -464,12 +467,6 @@ impl Sweep<'_> {
             swept.problem("an hour is not whole any more; its raw data is kept", why);
         }
         verified.is_ok()
-    }
-
-    fn forget_whole(&self, checked: &BTreeMap<Hour, bool>) -> Result<(), SweepError> {
-        let mut known = self.known_whole();
-        known.retain(|hour, _| checked.get(hour) != Some(&false));
-        self.write_note(&self.verified_path(), &known)
     }
 
     /// First in the object store: what went here and not there would be fetched again.

@@ -1569,3 +1569,92 @@ fn what_is_redacted_lies_nowhere_in_the_store_and_in_no_copy_whoever_is_killed()
     assert_eq!(check_vault(&servers)["2026-11-23_13"], 2);
     assert_eq!(servers.store.wrongs(), Vec::<String>::new());
 }
+
+/// Posts are to be taken out of raw data that lies in a store which does not answer: only the hours of that raw data wait for
+/// it, and nothing is forgotten over it.
+#[test]
+fn while_the_store_is_away_only_those_hours_wait_of_which_something_is_to_be_taken_out() {
+    let servers = Servers::new();
+    let data = |begin: &str, server: &str| minutes_of(at(begin), server);
+    let first = "2026-11-22T22:10:00Z";
+    let (one, two) = (data(first, "1"), data(first, "2"));
+    put(&one, &servers.spool("1"));
+    put(&two, &servers.spool("2"));
+    servers.check("2", NOW, &["deliver"], 0);
+    servers.check("1", NOW, &["merge"], 0);
+    let own = servers.dir.path().join("1");
+    let path = own.join("vault/2026-11-22/2026-11-22_22_IDs.txt.xz");
+    let listed = crate::support::primary::unxz(&fs::read(path).unwrap());
+    // one of each segment that has any: of what came from the store, and of what was collected here
+    let of_segment = |segment: &Segment| {
+        let has = |line: &[u8], id: &str| memchr::memmem::find(line, id.as_bytes()).is_some();
+        let has = |id: &&str| segment.lines.iter().any(|one| has(&one.line, id));
+        listed.lines().find(has)
+    };
+    let ids: Vec<&str> = one.iter().chain(&two).filter_map(of_segment).collect();
+    let ids = &*ids;
+    let list = servers.dir.path().join("ids.txt");
+    fs::write(&list, ids.join("\n")).unwrap();
+    let list = list.display().to_string();
+    let redact = ["redact", "--ids", &*list, "--reason", "asked"];
+    let killed = |now: &str, args: &[&str], at: &str| {
+        let mut command = servers.command("1", now, args);
+        let ended = command.env("TWINSTREAM_CRASH_AT", at).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), None, "{at}: {said}");
+    };
+    let revision = |hour: &str| {
+        let path = own.join(format!("vault/{}/{hour}_manifest.json", &hour[..10]));
+        let bytes = fs::read(path).unwrap_or_else(|_| b"null".to_vec());
+        let manifest: Value = serde_json::from_slice(&bytes).unwrap();
+        manifest["history"]["revision"].as_u64()
+    };
+    let away = || {
+        servers.store.set(Faults {
+            dies_at: Some(0),
+            ..Faults::default()
+        });
+    };
+    let left = || {
+        let root = servers.dir.path().join("there");
+        for (key, bytes) in servers.store.objects() {
+            let path = root.join(key);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        let mut found = crate::redact::mentions(&root, ids);
+        fs::remove_dir_all(root).unwrap();
+        found.extend(crate::redact::mentions(&own, ids));
+        found.retain(|path| !path.ends_with("redactions.jsonl"));
+        found
+    };
+
+    killed(NOW, &redact, "RedactionListed:1");
+    away();
+    put(&data("2026-11-23T18:10:00Z", "1"), &servers.spool("1"));
+    for now in ["2026-11-23T19:30:00Z", "2026-11-23T19:40:00Z"] {
+        let said = servers.check("1", now, &["merge"], 6);
+        assert!(
+            said.contains("place_away") && !said.contains("held back"),
+            "{said}"
+        );
+        assert_eq!(revision("2026-11-23_18"), Some(1));
+        assert_eq!(revision("2026-11-22_22"), Some(1));
+    }
+    // it answers again for so long that they are taken out here, and not there
+    servers.store.set(Faults::default());
+    killed("2026-11-23T19:50:00Z", &["merge"], "RedactedInPlace:1");
+    away();
+    put(&data("2026-11-23T19:10:00Z", "1"), &servers.spool("1"));
+    servers.check("1", "2026-11-23T20:30:00Z", &["merge"], 6);
+    assert_eq!(revision("2026-11-23_19"), Some(1));
+    assert!(!left().is_empty());
+    servers.store.set(Faults::default());
+    let ended = servers
+        .command("1", "2026-11-23T20:40:00Z", &["merge"])
+        .output();
+    assert!(matches!(ended.unwrap().status.code(), Some(0 | 4)));
+    assert_eq!(revision("2026-11-22_22"), Some(2));
+    assert_eq!(left(), Vec::<PathBuf>::new());
+    assert_eq!(servers.store.wrongs(), Vec::<String>::new());
+}
