@@ -51,7 +51,8 @@ impl PublishJob<'_> {
     pub fn audit(&self, dry_run: bool, mut tell: impl FnMut(&str)) -> Result<Audited, RunError> {
         self.may_begin()?;
         let mut diary = self.diary()?;
-        let look = look::look(self.disk, (self.data_dir, self.vault), &diary, Scope::All)?;
+        let scope = (Scope::All, self.clock.now());
+        let look = look::look(self.disk, (self.data_dir, self.vault), &diary, scope)?;
         let site = Site::new(&self.settings.base_url)?;
         let osf = Osf::new(site.clone(), self.token, self.proxies, self.clock)?;
         let mut hand = self.hand(&osf, Patience::of_a_run());

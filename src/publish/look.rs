@@ -9,20 +9,21 @@ use std::{
 use super::plan::{self, Wanted};
 use crate::{
     cite::make::{self, MakeError},
-    period::Hour,
+    period::{Hour, UtcMs},
     vault::{
+        day_hashes::{DayHashes, Hashed},
         layout::{self, FileKind},
         ledger::{self, LedgerError},
         manifest::{self, MANIFEST_BYTES_MAX, Manifest},
-        public::{DayFile, Public, RootFile},
+        public::{Public, RootFile},
         published::Published,
         witness::Witness,
     },
     world::disk::{self, Disk},
 };
 
-/// A day's files have some kilobytes, a picture some hundred.
-const DAY_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Stamps and the files about the whole archive have some kilobytes.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Why the vault cannot be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +67,7 @@ pub fn look(
     disk: &dyn Disk,
     (data_dir, vault): (&Path, &Path),
     published: &Published,
-    scope: Scope,
+    (scope, now): (Scope, UtcMs),
 ) -> Result<Look, LookError> {
     let is_new = |what: Public, sha256: &str| scope == Scope::All || !published.has(what, sha256);
     let (lines, bytes) = ledger::read_whole(disk, vault)?;
@@ -83,30 +84,13 @@ pub fn look(
             )),
         }
     }
-    for day in layout::days(disk, vault).map_err(at(vault))? {
-        for file in DayFile::ALL {
-            let what = Public::Day(day, file);
-            let path = what.path(vault);
-            let read = || match disk.len(&path)? {
-                Some(_) => disk::read_bounded(disk, &path, DAY_FILE_BYTES_MAX).map(Some),
-                None => Ok(None),
-            };
-            match read() {
-                Ok(bytes) => found.wanted.extend(bytes.map(|bytes| wanted(what, &bytes))),
-                // one that cannot be read stops no other
-                Err(why) => {
-                    let why = disk::placed(&path, &why).to_string();
-                    found.unready.push((what, why));
-                }
-            }
-        }
-    }
+    day_files(disk, (data_dir, vault), (scope, now), &mut found)?;
     let witness = Witness::open(disk, vault, None).map_err(at(vault))?;
     let authorities = witness.authorities.iter().copied().map(Public::Authority);
     let stamps = witness.stamps.iter().copied().map(Public::Stamp);
     for what in authorities.chain(stamps) {
         let path = what.path(vault);
-        let bytes = disk::read_bounded(disk, &path, DAY_FILE_BYTES_MAX).map_err(at(&path))?;
+        let bytes = disk::read_bounded(disk, &path, FILE_BYTES_MAX).map_err(at(&path))?;
         found.wanted.push(wanted(what, &bytes));
     }
     root_files(disk, (data_dir, vault), &is_new, &mut found)?;
@@ -120,6 +104,41 @@ pub fn look(
     Ok(found)
 }
 
+/// The files of all days. Those of a day of which nothing has changed are not read again, unless all is to be looked at.
+fn day_files(
+    disk: &dyn Disk,
+    (data_dir, vault): (&Path, &Path),
+    (scope, now): (Scope, UtcMs),
+    found: &mut Look,
+) -> Result<(), LookError> {
+    let mut hashes = match scope {
+        Scope::New => DayHashes::read(disk, data_dir, vault, now),
+        Scope::All => DayHashes::none(disk, vault, now),
+    };
+    for day in layout::days(disk, vault).map_err(at(vault))? {
+        hashes.each(day, |what, hashed| match hashed {
+            Ok(Hashed { bytes, sha256 }) => found.wanted.push(Wanted {
+                what,
+                bytes,
+                sha256,
+                revision: None,
+                new_ids: 0,
+            }),
+            // one that cannot be read stops no other
+            Err(why) => {
+                let why = disk::placed(&what.path(vault), &why).to_string();
+                found.unready.push((what, why));
+            }
+        });
+    }
+    if scope == Scope::New
+        && let Err(why) = hashes.keep(data_dir)
+    {
+        tracing::warn!("what the files of each day are is not kept, and is read again: {why}");
+    }
+    Ok(())
+}
+
 /// The files about the whole archive that are in place. They are made anew only if any of them is new.
 fn root_files(
     disk: &dyn Disk,
@@ -131,7 +150,7 @@ fn root_files(
     for what in RootFile::ALL.map(Public::Root) {
         let path = what.path(vault);
         if disk.len(&path).map_err(at(&path))?.is_some() {
-            let bytes = disk::read_bounded(disk, &path, DAY_FILE_BYTES_MAX).map_err(at(&path))?;
+            let bytes = disk::read_bounded(disk, &path, FILE_BYTES_MAX).map_err(at(&path))?;
             there.push(wanted(what, &bytes));
         }
     }

@@ -40,7 +40,7 @@ impl PublishJob<'_> {
             self.disk,
             (self.data_dir, self.vault),
             &published,
-            Scope::New,
+            (Scope::New, self.clock.now()),
         )?;
         Ok((published, look))
     }

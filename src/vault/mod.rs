@@ -15,6 +15,8 @@ pub mod conflicts;
 pub mod csv;
 /// The files of a day: report, gaps, exposure.
 pub mod day;
+/// What the files of each day are, without reading all of them each time.
+pub mod day_hashes;
 /// What was deleted, and stays out.
 pub mod deleted;
 /// By what DOI the archive is cited.
