@@ -31,7 +31,10 @@ pub type Named = (&'static str, &'static str);
 
 /// One list of columns after the other.
 pub const fn joined<const N: usize>(first: &[Named], second: &[Named]) -> [Named; N] {
-    assert!(first.len() + second.len() == N, "every column has its place");
+    assert!(
+        first.len() + second.len() == N,
+        "every column has its place"
+    );
     let mut all = [("", ""); N];
     let (begin, end) = all.split_at_mut(first.len());
     begin.copy_from_slice(first);

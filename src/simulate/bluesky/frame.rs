@@ -7,11 +7,7 @@ use crate::{
     simulate::{chance::Chance, garbage::Garbage},
 };
 
-use super::{
-    name,
-    happened::Breadth,
-    world::World,
-};
+use super::{happened::Breadth, name, world::World};
 
 /// A dictionary has about this many bytes.
 const DICTIONARY_BYTES: usize = 16 << 10;

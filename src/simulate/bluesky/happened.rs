@@ -5,8 +5,7 @@ use serde::Serialize;
 
 use super::{
     account::{self, Account, Inactive},
-    name,
-    record,
+    name, record,
     world::{Address, Class, Item, LAGS_S, World, case, times},
 };
 use crate::simulate::{

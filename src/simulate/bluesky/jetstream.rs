@@ -8,10 +8,10 @@ use std::{
 use tokio::net::TcpListener;
 
 use super::{
+    happened::Breadth,
     instance::Feed,
     shared::Shared,
     socket::converse,
-    happened::Breadth,
     world::{World, instant},
 };
 use crate::{

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    instance::Piece,
     happened::{Breadth, What},
+    instance::Piece,
     world::POSTS,
 };
 use crate::simulate::ask::decode;
