@@ -1,4 +1,4 @@
-//! `checkout`: a plain vault of what is current in a vault in an object store.
+//! `checkout`: copies the current state of a vault from an object store into a folder.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ use crate::{
     world::disk::{Disk as _, RealDisk},
 };
 
-/// Copies what is current in a vault in an object store into a folder
+/// Copies the current state of a vault from an object store into a folder
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -21,7 +21,7 @@ use crate::config::{
 #[command(after_help = "\
 Examples:
   twinstream config default > twinstream.toml     every key, commented, as a file to start from
-  twinstream config show                          what is in force, and where each value comes from
+  twinstream config show                          the effective settings, and where each comes from
   twinstream config check                         is the file right? (exit code 3 when it is not)
 
 What lies outside the file (token, folders, network) is tried by `twinstream check`.")]

@@ -30,7 +30,7 @@ use crate::{
 const HERE: &str = "twinstream.toml";
 
 /// What to do about one name for two machines.
-const SAME_HOST: &str = "the secondary is another machine: --secondary is what `uname -n` prints there; with one server leave it away";
+const SAME_HOST: &str = "the secondary is another machine: --secondary is what `uname -n` prints there; with one server leave it out";
 
 /// Writes a commented configuration file.
 #[derive(Debug, clap::Args)]
@@ -91,7 +91,7 @@ pub(crate) struct InitArgs {
     /// The mail server for alarms and reports
     #[arg(long, value_name = "HOST", requires = "mail_to")]
     mail_host: Option<String>,
-    /// Who to say that one is to the mail server
+    /// The login for the mail server
     #[arg(long, value_name = "USER", requires = "mail_host")]
     mail_user: Option<String>,
     /// The file with the password for the mail server

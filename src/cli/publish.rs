@@ -36,7 +36,7 @@ use crate::{
 Examples:
   twinstream publish                  everything that is committed and not public
   twinstream publish --dry-run        only say what would be uploaded
-  twinstream publish --audit          compare all that is public with the vault
+  twinstream publish --audit          compare the published files with the vault
                                       (exit code 5 when it differs)
   twinstream publish --doi --dry-run  only say whether the project can be given a DOI
   twinstream publish --doi            have OSF mint the project's DOI, once and for all
@@ -55,7 +55,7 @@ pub(crate) struct PublishArgs {
     /// Everything that is committed and not public: what is done without any flag
     #[arg(long, conflicts_with = "audit")]
     pending: bool,
-    /// Compare all that is public with the vault, and upload nothing
+    /// Compare the published files with the vault; upload nothing
     #[arg(long)]
     audit: bool,
     /// Have OSF mint the project's DOI, and upload nothing

@@ -60,7 +60,7 @@ Example:
 
 One service per server. It collects, and on schedule starts the other stages as processes of their
 own with lower priority: deliver on a secondary; merge, publish, report and witness on the primary.
-Whatever becomes of them, it goes on collecting. Each of them may also be run by hand beside it.
+Collecting continues even if they fail. Each of them may also be run by hand beside it.
 On a merger it collects nothing. Where the vault lies in an object store, the primary delivers, too,
 and `publisher` names the machine that publishes, reports and has the ledger stamped.
 

@@ -64,11 +64,11 @@ A file of faults has entries like these (times: "500ms", "90s", "1h30m" of its c
   at = "10m"         # after the start; or every = "7m"
   for = "90s"        # how long; for brief stall slow quiet lockout portal status rules refuse
                      # upstream loss clamp
-  kind = "stall"     # drop reset cut stall slow quiet garbage duplicates lockout status
-                     # rules error_frame refuse upstream gzip_damage no_trailer; of Bluesky: drop
-                     # reset cut brief stall quiet garbage duplicates portal status refuse upstream
-                     # stale close_frame loss clamp unknown_dictionary
-  listener = 1       # only this port; connection = 2: only the second stream on it
+  kind = "stall"     # of both: drop reset cut brief stall quiet garbage duplicates portal status
+                     # refuse upstream; of X: slow lockout rules error_frame gzip_damage
+                     # no_trailer; of Bluesky: stale close_frame loss clamp unknown_dictionary
+  listener = 1       # only this port; connection = 2: only the second stream on it;
+                     # partition = 7: only streams of that partition
 and of some kinds:
   drop: trailer = true          slow: bytes_per_s = 20       duplicates: count = 10
   lockout: close = true         garbage: line = "torn", bytes = 2097152
@@ -76,15 +76,17 @@ and of some kinds:
   error_frame: disconnect_type = "OperationalDisconnect"; or close = false, count = 3
   stale: pings = false          loss: one_in = 20            clamp: window = "10m"
   close_frame: code = 1001, reason = "going away"
+  portal: portal = "page" (page_as_json redirect empty error)
+refuse, status and portal end no open stream.
 
 With --osf FOLDER it is OSF too; a line `osf http://…` says where, for publish.osf.base_url.
 Its faults:
   [[fault]]
-  on = "create"      # find list folder create update download other; absent: every request
+  on = "create"      # find list folder create update download mint other; absent: all
   name = "IDs"       # only names with this in them
   skip = 1           # not the first of these requests
   times = 2          # so often; absent: always. at = "10m", for = "90s": only then
-  kind = "status"    # throttled reset lost torn stall stale damage garble foreign checked_out
+  kind = "status"    # status throttled reset lost torn stall stale damage garble foreign checked_out
                      # conflict_reset
   status = 503       # throttled: retry_after = "30" or "date+30"; stall: wait = "2m"
 
@@ -92,7 +94,8 @@ With --smtp FOLDER it takes mail too; a line `smtp 127.0.0.1:…` says where. It
   [[fault]]
   at = "10m"
   for = "2h"
-  kind = "down"      # down slow refuse greylist drop lose_reply
+  kind = "down"      # down slow refuse greylist bare_hello single drop lose_reply
+  to = "b@example.org"   # of refuse and greylist: only this recipient
 
 The truth log has one JSON object a line: `at`, `event` (start request rules open sent keep_alive
 fault hit close port subscribe begin update delivered slow_reader unsubscribe exists mail

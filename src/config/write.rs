@@ -101,7 +101,7 @@ impl Answers {
     pub fn to_toml(&self, host: &str) -> String {
         let mut lines = vec![
             "# twinstream: the same file on every server. What is not written here has the default that".to_owned(),
-            "# `twinstream config default` prints; `twinstream config show` says what is in force.".to_owned(),
+            "# `twinstream config default` prints; `twinstream config show` prints the effective settings.".to_owned(),
             String::new(),
         ];
         if self.is_bluesky {

@@ -1,6 +1,6 @@
 //! The world outside: the X API, Bluesky's Jetstream, OSF and a mail server, the one fake that tests, `demo` and rehearsals share.
 //!
-//! What it does at each moment follows from the seed, the schedule of faults and its clock; it
+//! The seed, the schedule of faults and its clock determine what it does at each moment; it
 //! writes that down as it happens, and that log is the truth which the gaps of an archive are
 //! checked against. It shares no code with the stages it tests: only time and `world`.
 
