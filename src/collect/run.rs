@@ -594,7 +594,7 @@ impl Driver<'_> {
             self.failing_since = None;
             self.endpoint = (self.endpoint + 1) % self.endpoints.len();
             if let Some(next) = self.endpoints.get(self.endpoint) {
-                tracing::warn!("it is asked for at {} from now on", next.url);
+                tracing::warn!("switching to endpoint {}", next.url);
             }
         }
     }

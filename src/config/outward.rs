@@ -227,7 +227,7 @@ mod tests {
             "[mail]\nhots = 1\n[merge]\nxz = \"none such\"\n",
             &[
                 "`mail.hots`: there is no such key",
-                "`merge.xz`: \"none such\" is none of its values",
+                "`merge.xz`: \"none such\" is not a valid value",
             ],
         );
         assert!(

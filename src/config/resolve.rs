@@ -322,7 +322,7 @@ impl Resolving<'_> {
             .collect();
         let line = self.line(key);
         let hint = format!("it takes {}", names.join(", "));
-        self.wrong(line, key, format!("{text:?} is none of its values"), &hint);
+        self.wrong(line, key, format!("{text:?} is not a valid value"), &hint);
         // what is returned is never used: there is a problem
         choices[0].1
     }
@@ -340,7 +340,7 @@ impl Resolving<'_> {
         for (key, is_there) in ["publish", "dataset"].into_iter().zip(sections) {
             if is_there {
                 let why = "an archive of Bluesky in which deletions are not honoured cannot be published: what people delete would stay public";
-                let hint = "set bluesky.honour_deletions = \"daily\", or leave the section away";
+                let hint = "set bluesky.honour_deletions = \"daily\", or remove the section";
                 self.wrong(None, key, why, hint);
             }
         }
@@ -416,10 +416,7 @@ impl Resolving<'_> {
                 None => partitions.clone(),
             };
             if let Some(server) = self.server((*begin, own), entries) {
-                if servers.iter().any(|earlier| earlier.id == server.id) {
-                    let why = format!("there are two servers with the id {:?}", server.id.as_str());
-                    self.wrong(Some(*begin), "servers", why, "give each its own id");
-                }
+                self.is_another(*begin, &servers, &server);
                 servers.push(server);
             }
         }
@@ -442,6 +439,20 @@ impl Resolving<'_> {
             }
         }
         servers
+    }
+
+    /// Each server has its own id and its own machine.
+    fn is_another(&mut self, begin: usize, earlier: &[Server], server: &Server) {
+        let has_host = |other: &&Server| other.host.eq_ignore_ascii_case(&server.host);
+        if earlier.iter().any(|other| other.id == server.id) {
+            let why = format!("there are two servers with the id {:?}", server.id.as_str());
+            self.wrong(Some(begin), "servers", why, "give each its own id");
+        } else if let Some(other) = earlier.iter().find(has_host) {
+            let (first, second, host) = (&other.id, &server.id, &server.host);
+            let why = format!("servers {first} and {second} have the same host {host:?}");
+            let hint = "each needs its own: `uname -n` prints it there";
+            self.wrong(Some(begin), "servers", why, hint);
+        }
     }
 
     fn server(
@@ -699,7 +710,7 @@ mod tests {
                     "`x.max_line`: \"5\" is not a size: write a number and a unit, for example \"128MiB\"",
                 ),
                 (Some(4), "`x.max_line`: it is out of range"),
-                (Some(3), "`x.fields`: \"some\" is none of its values"),
+                (Some(3), "`x.fields`: \"some\" is not a valid value"),
                 (
                     Some(7),
                     "`merge.timezone`: \"Mars\" is not a time zone of the IANA database (examples: \"UTC\", \"CET\", \"Europe/Vienna\")",
@@ -717,6 +728,14 @@ mod tests {
             &[(
                 Some(5),
                 "`servers`: there are two servers with the id \"1\"",
+            )],
+        );
+        let same = TWO.replace("b.example.org", "A.example.org");
+        check_wrong(
+            &format!("{ONE}{same}"),
+            &[(
+                Some(5),
+                "`servers`: servers 1 and 2 have the same host \"A.example.org\"",
             )],
         );
         check_wrong(

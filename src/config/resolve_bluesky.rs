@@ -1,11 +1,14 @@
 //! `[bluesky]` → what cannot be wrong.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{address::is_loopback, file::Value, resolve::Resolving, settings::Bluesky};
 
 /// Jetstream takes no more of them.
 const COLLECTIONS_MAX: usize = 100;
+
+/// No endpoint keeps more; whoever writes more has mistaken the unit.
+const OVERLAP_MAX: Duration = Duration::from_hours(7 * 24);
 
 impl Resolving<'_> {
     pub(super) fn bluesky(&mut self) -> Bluesky {
@@ -39,7 +42,7 @@ impl Resolving<'_> {
         let endpoints = endpoints.iter().map(|url| self.websocket(line, key, url));
         let endpoints: Vec<String> = endpoints.collect();
         self.each_once(line, key, &endpoints);
-        let overlap = self.duration("bluesky.overlap");
+        let overlap = self.overlap();
         let compress = matches!(self.find("bluesky.compress"), Some((Value::Bool(true), _)));
         let key = "bluesky.dictionary_file";
         let file = self.is_written(key).then(|| self.path(key));
@@ -63,6 +66,17 @@ impl Resolving<'_> {
                 &[("daily", true), ("never", false)],
             ),
         }
+    }
+
+    fn overlap(&mut self) -> Duration {
+        let key = "bluesky.overlap";
+        let overlap = self.duration(key);
+        if OVERLAP_MAX < overlap {
+            let line = self.line(key);
+            let why = "it is longer than 7 days, and an endpoint keeps about one";
+            self.wrong(line, key, why, "write \"10s\"");
+        }
+        overlap
     }
 
     /// What stands twice in a list is a slip: another was meant.
@@ -92,6 +106,9 @@ impl Resolving<'_> {
         } else if plain && !is_loopback(url) {
             let why = "plain ws would let anybody on the way change what comes; it is allowed to this machine only";
             self.wrong(line, key, why, hint);
+        } else if url.trim_end_matches('/').ends_with("/subscribe") {
+            let why = format!("{url:?} ends in /subscribe, which is added to every endpoint");
+            self.wrong(line, key, why, "write it without the path");
         }
         url.trim_end_matches('/').to_owned()
     }
@@ -129,7 +146,46 @@ fn is_collection(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::{
+        file,
+        resolve::{Me, resolve},
+    };
+
+    fn wrongs(section: &str) -> Vec<String> {
+        let text = format!(
+            "[bluesky]\n{section}\n[[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n"
+        );
+        let written = file::read(&text).unwrap();
+        match resolve(&written, Path::new("/etc/t"), &Me::default()) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_written_without_its_path_and_an_overlap_is_short() {
+        for (line, expected) in [
+            (
+                "endpoints = [\"wss://b.example.org\", \"wss://a.example.org/subscribe\"]",
+                "`bluesky.endpoints`: \"wss://a.example.org/subscribe\" ends in /subscribe, which is added to every endpoint",
+            ),
+            (
+                "endpoints = [\"ws://127.0.0.1:8081/subscribe/\"]",
+                "`bluesky.endpoints`: \"ws://127.0.0.1:8081/subscribe/\" ends in /subscribe, which is added to every endpoint",
+            ),
+            (
+                "overlap = \"8d\"",
+                "`bluesky.overlap`: it is longer than 7 days, and an endpoint keeps about one",
+            ),
+        ] {
+            assert_eq!(wrongs(line), [expected]);
+        }
+        let longest = "endpoints = [\"wss://a.example.org/x\", \"wss://b.example.org/subscribe-to\"]\noverlap = \"7d\"";
+        assert!(wrongs(longest).is_empty());
+    }
 
     #[test]
     fn a_collection_has_a_name_or_the_beginning_of_one() {

@@ -107,7 +107,7 @@ mod tests {
         assert!(publish(forbidden).unwrap().is_none());
         assert_eq!(
             publish(&forbidden.replace("dsa", "gdpr")).unwrap_err(),
-            ["`publish.forbid`: \"gdpr\" is none of its values"]
+            ["`publish.forbid`: \"gdpr\" is not a valid value"]
         );
         for (section, expected) in [
             ("every = \"5m\"", "`publish.osf.project`: it is missing"),

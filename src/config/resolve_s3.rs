@@ -95,11 +95,11 @@ impl Resolving<'_> {
             }
             (Role::Merger, _, Some(_)) if server.deliver_to.is_some() => {
                 let why = "a merger collects nothing";
-                self.wrong(None, &key("deliver_to"), why, "leave it away");
+                self.wrong(None, &key("deliver_to"), why, "remove it");
             }
             (Role::Primary, Some(_), None) => {
                 let why = "the primary merges what it has collected from its own disk";
-                self.wrong(None, &key("deliver_to"), why, "leave it away");
+                self.wrong(None, &key("deliver_to"), why, "remove it");
             }
             (Role::Primary | Role::Secondary, None, Some(_)) => {
                 let why = "every merger must find there what this server has collected";

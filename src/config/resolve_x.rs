@@ -57,12 +57,7 @@ impl Resolving<'_> {
             Some((Value::Tables(tables), _)) if stream == XStream::Filtered => tables,
             Some(_) if stream != XStream::Filtered => {
                 let why = format!("the stream {:?} has no rules", stream.word());
-                self.wrong(
-                    line,
-                    KEY,
-                    why,
-                    "leave them away, or take stream = \"filtered\"",
-                );
+                self.wrong(line, KEY, why, "remove them, or set stream = \"filtered\"");
                 return Vec::new();
             }
             Some(_) => {
@@ -164,7 +159,7 @@ impl Resolving<'_> {
                 Some(stream) => format!("the stream {:?} has no partitions", stream.word()),
                 None => "only streams of X have partitions".to_owned(),
             };
-            self.wrong(line, key, why, "leave it away");
+            self.wrong(line, key, why, "remove it");
             return Vec::new();
         };
         let last = stream.partitions();

@@ -1001,7 +1001,7 @@ fn an_endpoint_refuses(rate: i32) {
     let more = ["--source", "bluesky", "--rate", "20"];
     let (_instances, urls) = site.simulate(&more, "");
     // its path is wrong: HTTP 404, for which one would wait 15 minutes
-    let wrong = format!("{}/subscribe", urls[0]);
+    let wrong = format!("{}/elsewhere", urls[0]);
     site.configure_bluesky(&[wrong, urls[1].clone()]);
     let collector = site.collect(1);
     let log = || fs::read_to_string(site.path("server1.log")).unwrap_or_default();
@@ -1011,7 +1011,10 @@ fn an_endpoint_refuses(rate: i32) {
     stop(collector);
     let log = log();
     assert!(log.contains("404"), "{log}");
-    assert!(log.contains(&format!("asked for at {}", urls[1])), "{log}");
+    assert!(
+        log.contains(&format!("switching to endpoint {}", urls[1])),
+        "{log}"
+    );
     // whatever time that took here, it was to wait for a minute at most
     let events = site.events(1);
     let waits: Vec<u64> = events
