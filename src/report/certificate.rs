@@ -480,8 +480,8 @@ pub fn check_hashes(day: Day) -> String {
 /// Since when the manifests are what they are.
 fn witness(statement: &Statement) -> String {
     let Some(stamp) = &statement.witness else {
-        let words = "When this was written, no stamp of an authority covered all manifests of this day: that they \
-                     are what was committed, the archive alone says. A later stamp (witness/ beside the \
+        let words = "When this was written, no stamp of an authority covered all manifests of this day: only \
+                     the archive itself attests that they are what was committed. A later stamp (witness/ beside the \
                      ledger) covers them, too; `twinstream verify` tells.";
         return wrapped(words, "", WIDTH);
     };

@@ -111,7 +111,7 @@ fn missing(statement: &Statement) -> String {
     let all = &statement.union;
     let mut gaps: Vec<&Gap> = statement.gaps_of(UNION).collect();
     let mut text = if gaps.is_empty() {
-        "No second of the hours that are here is without a server that covers it.\n".to_owned()
+        "Every second of the hours that are here is covered by at least one server.\n".to_owned()
     } else {
         let words = format!(
             "{} in {} {}: {}.",
@@ -166,7 +166,7 @@ fn of_servers(statement: &Statement) -> String {
     for alike in &told {
         let (who, share) = (alike.subject(), alike.share);
         let words = if share.gaps == 0 {
-            format!("{who} lacks no second that it gives an account of.")
+            format!("{who} covers every second of which it has records.")
         } else {
             format!(
                 "{who} lacks {} in {}: {}.",
@@ -273,7 +273,7 @@ fn verify(day: Day, names: &str) -> String {
          were is known where the posts are, in the archive. An hour or a file that is not here but is spoken of makes the \
          result incomplete (exit code 5); what contradicts is wrong (exit code 1)."
     );
-    let head = "Who changes everything so that it fits again has to change the ledger too. `verify` prints how \
+    let head = "Anyone who changes everything consistently has to change the ledger too. `verify` prints how \
                 many lines the ledger has and the SHA-256 of the last one (as does the second command \
                 above): compare both with a copy from another time or place, such as the former versions that \
                 the public storage keeps. A copy with more lines has that SHA-256 as `previous` in the line \

@@ -35,7 +35,9 @@ pub const fn meaning(cause: Cause) -> &'static str {
         Cause::UpstreamSilence => "all servers that ran were connected, and none got anything",
         Cause::PlatformDisconnect => "the platform ended the connection and said so",
         Cause::Stall => "the connection was up and brought nothing",
-        Cause::ReplayWindow => "the platform no longer had it when it was asked for again",
+        Cause::ReplayWindow => {
+            "the platform no longer had the events when they were requested again"
+        }
         Cause::LockOut => "the platform did not let the server in for a while (limits)",
         Cause::Refused => "the platform refused the request; the detail is its status",
         Cause::Network => "the connection broke or could not be made",
@@ -69,7 +71,7 @@ fn union(statement: &Statement) -> String {
     let all = &statement.union;
     if all.gaps == 0 {
         return wrapped(
-            "Nothing: no second of the committed hours is without a server that covers it.",
+            "Nothing: every second of the committed hours is covered by at least one server.",
             "",
             100,
         );
@@ -108,7 +110,7 @@ fn of_server(statement: &Statement, alike: &Alike<'_>) -> String {
     let (who, share) = (alike.subject(), alike.share);
     let mut gaps = alike.gaps.clone();
     if gaps.is_empty() {
-        return format!("{who} has every second that it gives an account of.\n");
+        return format!("{who} covers every second of which it has records.\n");
     }
     let mut head = format!(
         "{who} lacks {} {}: {}.",
