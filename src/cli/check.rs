@@ -1,4 +1,4 @@
-//! `check`: tries each door once, and says how to mend what does not open.
+//! `check`: tests every connection and folder once, and says how to mend what fails.
 
 use std::{io, path::Path, process::Command};
 
@@ -12,6 +12,7 @@ use super::{
     status,
 };
 use crate::{
+    config::settings::{Role, Server},
     place::{
         decide::Asks,
         open::{NotHere, OfSpool, OfVault, Place, PlaceKind, Unopened},
@@ -23,7 +24,7 @@ use crate::{
 /// A disk that is full sooner is an alarm of the service, too.
 const DAYS_TO_FULL_MIN: f64 = 3.0;
 
-/// Tries each door once: API, disk, clock, primary, mail, OSF, witness, service.
+/// Tests every connection and folder once: API, disk, clock, primary, mail, OSF, witness, service.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -48,7 +49,7 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
         format!("{}: this is server {}", setup.path.display(), this.id),
     )];
     findings.extend(root());
-    findings.extend(folders(&setup));
+    findings.extend(folders(&setup, this));
     findings.extend(disk(&setup));
     let proxies = match doors::proxy(&setup, this) {
         Ok((proxies, through)) => {
@@ -114,21 +115,24 @@ fn root() -> Option<Finding> {
     is_root.then(|| {
         warn(
             "user",
-            "this is root, and the service runs as another user",
+            "you are root, but the service runs as another user",
             hint,
         )
     })
 }
 
 /// Each folder is written to, and left as it was; one that is not there is not made, since this may be
-/// another user than the service's.
-fn folders(setup: &Setup) -> Vec<Finding> {
+/// another user than the service's. A secondary has no vault.
+fn folders(setup: &Setup, this: &Server) -> Vec<Finding> {
     let settings = &setup.settings;
     let mut found: Vec<Finding> = writable(&settings.data_dir, "").into_iter().collect();
     let spool = setup
         .opener()
         .spool::<OfSpool>(&settings.spool_dir, Asks::Look);
     found.extend(place(&settings.spool_dir, spool));
+    if this.role == Role::Secondary {
+        return found;
+    }
     let vault = setup
         .opener()
         .open::<OfVault>(&settings.vault_dir, Asks::Look, &|_| Ok(()));

@@ -412,7 +412,8 @@ fn server(
         link: known.link.clone(),
         news: known.news,
         last_line,
-        lag_s: last_line.map(|last| (now.0 - last.0).div_euclid(1_000)),
+        // a line may have come while this was read
+        lag_s: last_line.map(|last| (now.0 - last.0).div_euclid(1_000).max(0)),
         posts_per_second: posts_per_second(known, is_this, now),
         lines_last_hour: known.minutes.range(last_hour).map(|(_, lines)| lines).sum(),
         hours: hours.collect(),
@@ -861,6 +862,8 @@ mod tests {
             .map(|server| format!("{:.1}", server.posts_per_second));
         assert_eq!(rates.collect::<Vec<_>>(), ["50.0", "25.0"]);
         assert_eq!(found.servers[0].lag_s, Some(0));
+        let before = of(&facts, &settled(), at("23T14:05:29"));
+        assert_eq!(before.servers[0].lag_s, Some(0));
         assert_eq!(found.servers[0].lines_last_hour, 3_000);
         assert_eq!(found.servers[0].hours.last().unwrap().1, 4_500);
     }

@@ -160,14 +160,14 @@ fn facts(picture: &Snapshot) -> String {
     let last = vault
         .last_hour
         .map_or_else(|| "none".to_owned(), |hour| hour.to_string());
-    let mut lines = vec![
-        String::new(),
-        format!(
+    let mut lines = vec![String::new()];
+    if picture.merges() || 0 < vault.hours {
+        lines.push(format!(
             "vault     {} committed in {}, the latest is {last}",
             plural(vault.hours, "hour", "hours"),
             plural(vault.revisions, "revision", "revisions")
-        ),
-    ];
+        ));
+    }
     if let Some(public) = &picture.published {
         lines.push(format!(
             "public    {}, {} not yet; {} of {} ids in 30 days",
