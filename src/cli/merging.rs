@@ -194,18 +194,17 @@ pub(crate) fn tell_outcome(
     }
     if outcome.committed.is_empty() && outcome.finished.is_empty() && !is_swept {
         let which = if asked.is_empty() {
-            "no hour is due"
+            ""
         } else {
-            "nothing new for what was asked"
+            " for what was asked"
         };
-        tracing::info!(
-            "nothing to merge: {which}; {}",
-            plural(
-                outcome.waiting,
-                "hour waits for its time",
-                "hours wait for their time"
-            )
-        );
+        let waiting = match outcome.waiting {
+            0 => String::new(),
+            hours => {
+                "; ".to_owned() + &plural(hours, "hour is not yet due", "hours are not yet due")
+            }
+        };
+        tracing::info!("nothing to merge{which}{waiting}");
         return Ok(Exit::NothingToDo);
     }
     Ok(Exit::Done)

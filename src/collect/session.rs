@@ -299,11 +299,11 @@ impl Session<'_> {
         match resume {
             Resume::Live => tracing::info!("connected"),
             Resume::Minutes(minutes) => {
-                tracing::info!("connected; the last {minutes} min are asked for again");
+                tracing::info!("connected; replaying the last {minutes} min");
             }
             Resume::Since(us) => {
                 let since = UtcMs(us.div_euclid(1_000));
-                tracing::info!("connected; all since {since} is asked for again");
+                tracing::info!("connected; replaying from {since}");
             }
         }
     }

@@ -37,7 +37,7 @@ pub enum NotPublishable {
         source: io::Error,
     },
     /// It is not the file any more that it was when this run began: a merge has made another one.
-    #[error("{} has changed since this run began", .0.display())]
+    #[error("{} changed during this run", .0.display())]
     Changed(PathBuf),
     /// It goes with a certificate that speaks of former revisions.
     #[error("{} is older than the revisions in place: the next `twinstream report` writes it anew", .0.display())]

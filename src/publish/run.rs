@@ -88,7 +88,7 @@ impl PublishJob<'_> {
     fn not_ready(&self, what: Public, why: String, outcome: &mut Outcome) {
         let path = what.published_path();
         if (self.merging)() {
-            tracing::info!("{path} is left for the next run: {why}");
+            tracing::info!("{path} is postponed to the next run: {why}");
             outcome.held += 1;
             return;
         }
@@ -335,7 +335,7 @@ impl Work<'_> {
     fn not_publishable(&mut self, wanted: &Wanted, why: &NotPublishable) {
         self.held.extend(wanted.what.hour());
         if let NotPublishable::Changed(_) | NotPublishable::Outdated(_) = why {
-            tracing::info!("left for the next run: {why}");
+            tracing::info!("postponed: {why}");
             self.outcome.held += 1;
             return;
         }

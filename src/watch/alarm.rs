@@ -269,14 +269,15 @@ fn receiving(found: &mut Found, name: &str, link: &Link, last_line: Option<UtcMs
     let is_quiet = last.is_some_and(|last| NO_POSTS_MS < found.now.0 - last.0);
     if is_quiet && link.state != LinkState::Stopped {
         let seconds = last.map_or(0, |last| (found.now.0 - last.0) / 1_000);
-        let how = match link.state {
-            LinkState::Connected => "though it is connected".to_owned(),
+        let what = match link.state {
+            LinkState::Connected => {
+                format!("server {name} is connected but has stored no post for {seconds} s")
+            }
             _ => format!(
-                "the connection: {}",
+                "server {name} has stored no post for {seconds} s; the connection: {}",
                 link.why.as_deref().unwrap_or("there is none")
             ),
         };
-        let what = format!("server {name} has stored no post for {seconds} s; {how}");
         found.push(AlarmKind::NoPosts, name, what);
     }
     if link.state == LinkState::Connected {
@@ -296,7 +297,7 @@ fn receiving(found: &mut Found, name: &str, link: &Link, last_line: Option<UtcMs
     };
     let why = link.why.as_deref().unwrap_or("without a word");
     let what = format!(
-        "the API refuses server {name} ({waits}): {why}; it is asked again, ever less often"
+        "the API refuses server {name} ({waits}): {why}; it is asked again at growing intervals"
     );
     found.push(AlarmKind::Refused, name, what);
 }

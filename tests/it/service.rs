@@ -263,7 +263,7 @@ fn the_service_runs(rate: i32) {
     }
     until("the quiet is seen", || site.get("/health").0 == 503);
     until("the alarm", || {
-        site.get("/").1.contains("Server 1 has stored no post for")
+        site.get("/").1.contains("has stored no post for")
     });
     let (_, metrics) = site.get("/metrics");
     for line in [

@@ -10,6 +10,7 @@ use crate::{
     merge::job::{MergeJob, RunError},
     period::{DAILY_MS, Hour},
     source::deletions::Told,
+    text::plural,
     vault::{
         deleted::{Deleted, Why},
         layout::FileKind,
@@ -137,9 +138,9 @@ impl MergeJob<'_> {
             }
         }
         tracing::info!(
-            "the deletions of {} hours were read; {} hours may hold what was deleted, and are looked through",
-            honoured.len(),
-            due.len()
+            "deletions of {} read; {} may hold what was deleted",
+            plural(honoured.len() as u64, "hour", "hours"),
+            plural(due.len() as u64, "hour", "hours")
         );
         deleted.state.due.extend(due);
         deleted.state.listed.extend(honoured.clone());
