@@ -66,7 +66,7 @@ kinds! {
         "Look at the log and at the network. It reconnects by itself. If another server gets posts, nothing is lost; if none does, see the platform's status page"
     Refused "refused"
         "The API refuses this server for a reason that waiting does not cure: token, access, paid volume, a wrong address"
-        "Of X: `unauthorized`: check the token (`x.bearer_token_file`) and the app's access in the developer console; `usage_cap`: raise the cap or wait for the next period; `bad_request`, `not_found`: check `x.base_url`. Of Bluesky: check `bluesky.endpoints`, `bluesky.collections` and the dictionary. Of both: see whether there is a newer version. It asks again by itself, at growing intervals"
+        "On X: `unauthorized`: check the token (`x.bearer_token_file`) and the app's access in the developer console; `usage_cap`: raise the cap or wait for the next period; `bad_request`, `not_found`: check `x.base_url`. On Bluesky: check `bluesky.endpoints`, `bluesky.collections` and the dictionary. On both: see whether there is a newer version. It asks again by itself, at growing intervals"
     NotTheApi "not_the_api"
         "Something answers in the API's place: a proxy, a portal, a page of the network"
         "Look at what answers (`twinstream check`) and at the way out of this network. It tries again by itself"

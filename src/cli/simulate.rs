@@ -95,7 +95,7 @@ With --smtp FOLDER it takes mail too; a line `smtp 127.0.0.1:…` says where. It
   at = "10m"
   for = "2h"
   kind = "down"      # down slow refuse greylist bare_hello single drop lose_reply
-  to = "b@example.org"   # of refuse and greylist: only this recipient
+and of refuse and greylist: to = "b@example.org": only this recipient
 
 The truth log has one JSON object a line: `at`, `event` (start request rules open sent keep_alive
 fault hit close port subscribe begin update delivered slow_reader unsubscribe exists mail

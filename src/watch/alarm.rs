@@ -504,6 +504,7 @@ mod tests {
             link::Link,
             metrics,
             snapshot::{self, Runway, Settled},
+            text,
         },
     };
 
@@ -736,6 +737,12 @@ mod tests {
         check(&p, &["no_page "]);
         p.mail_fault = Some("no password".to_owned());
         check(&p, &["mail_stuck ", "no_page "]);
+    }
+
+    #[test]
+    fn of_a_vault_only_those_tell_that_have_one() {
+        let tells = |this: &str| text::of(&well(this, 5_000)).contains("\nvault ");
+        assert!(tells("1") && !tells("2"));
     }
 
     #[test]

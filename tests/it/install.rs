@@ -448,6 +448,7 @@ fn check_tries_each_door_and_says_how_to_mend_it() {
         state == "fail" && what.contains("others can read"),
         "{what}"
     );
+    assert!(door("folder").1.contains("spool"), "a secondary's last one");
     assert_eq!(files_below(&here.join("data")).len(), 0, "left as it was");
 }
 
