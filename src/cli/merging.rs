@@ -124,6 +124,7 @@ pub(super) fn receive(setup: &Setup, spool: &Spool) -> Received {
     let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
     let job = receive::ReceiveJob {
         disk: &RealDisk,
+        data_dir: &setup.settings.data_dir,
         spool,
         servers: &servers,
         keep_free: setup.settings.merge.keep_free,

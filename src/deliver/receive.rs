@@ -4,14 +4,20 @@
 //! What arrives was sent by another machine, which may be in other hands. A segment that is not what
 //! its seal says, and whatever has a name that no secondary gives, is set aside under
 //! `<spool>/<server>/aside/` with an alarm; links are never followed. Nothing is deleted or overwritten.
+//!
+//! `<data_dir>/received.json` has the UTC days of which all is acknowledged, and what their folders were like: nobody looks into
+//! them again before something is put there or goes. Lost, all is looked at once.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     io,
     path::{Path, PathBuf},
+    slice,
     time::Duration,
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     place::HOLD,
@@ -23,10 +29,11 @@ use crate::{
     period::{Day, UtcMs},
     place::open::{SPOOL_MARK, Spool, spool_mark},
     segment::{
-        acks::{self, ACKS, Ack},
+        acks::{self, ACKS, Ack, Old},
         aside,
+        days::{self, Folders, Still, Walk},
         name::{SegmentName, ServerId},
-        raw, spool,
+        raw,
     },
     world::disk::{self, Disk},
 };
@@ -38,6 +45,8 @@ const TOGETHER: usize = 60;
 pub struct ReceiveJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
+    /// Where it keeps what need not be looked at again.
+    pub data_dir: &'a Path,
     /// The primary's spool.
     pub spool: &'a Spool,
     /// The servers that deliver over ssh; those that deliver to a folder acknowledge by themselves.
@@ -72,6 +81,40 @@ pub struct Refused {
     pub moved_to: Option<PathBuf>,
 }
 
+/// Some bytes for each day and server.
+const KNOWN_BYTES_MAX: u64 = 64 << 20;
+
+/// What of a server's folder need not be looked at again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    /// UTC days of which all is acknowledged, and what their folders were like.
+    days: BTreeMap<Day, String>,
+    /// Since when the others have been as they are.
+    still: Still,
+    /// How much of its acknowledgements was given days ago.
+    old: Old,
+    /// How many bytes of them there were.
+    acks: u64,
+}
+
+impl Known {
+    /// Whether there may be something new in a day's folders.
+    fn is_open(&self, day: Day, of: &Folders) -> bool {
+        of.version.is_none() || self.days.get(&day) != of.version.as_ref()
+    }
+}
+
+fn unreadable(server: &ServerId, why: &io::Error, received: &mut Received) {
+    if !received.failed.contains(server) {
+        received.failed.push(server.clone());
+    }
+    alarm!(
+        AlarmKind::Unreadable,
+        server,
+        "what lies there is not received: {why}"
+    );
+}
+
 /// A folder that could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", crate::world::disk::placed(path, source))]
@@ -93,8 +136,14 @@ impl ReceiveJob<'_> {
     /// Receives from all servers. One that fails is told of and stops no other.
     pub fn run(&self, now: &dyn Fn() -> UtcMs) -> Received {
         let mut received = Received::default();
+        let path = self.data_dir.join("received.json");
+        let bytes = disk::read_bounded(self.disk, &path, KNOWN_BYTES_MAX).unwrap_or_default();
+        let before: BTreeMap<ServerId, Known> = serde_json::from_slice(&bytes).unwrap_or_default();
+        let mut known = before.clone();
+        known.retain(|server, _| self.servers.contains(server));
         for server in self.servers {
-            if let Err(why) = self.server(server, now, &mut received) {
+            let of_server = known.entry(server.clone()).or_default();
+            if let Err(why) = self.server((server, of_server), now, &mut received) {
                 alarm!(
                     AlarmKind::Unreadable,
                     server,
@@ -103,7 +152,16 @@ impl ReceiveJob<'_> {
                 received.failed.push(server.clone());
             }
         }
+        if known != before
+            && let Err(why) = self.keep(&path, &known)
+        {
+            tracing::warn!("what is acknowledged is looked at again: {why}");
+        }
         received
+    }
+
+    fn keep(&self, path: &Path, known: &BTreeMap<ServerId, Known>) -> io::Result<()> {
+        disk::put(self.disk, path, &serde_json::to_vec(known)?)
     }
 
     fn too_little_room(&self) -> Result<Option<String>, ReceiveError> {
@@ -114,14 +172,20 @@ impl ReceiveJob<'_> {
 
     fn server(
         &self,
-        server: &ServerId,
+        (server, known): (&ServerId, &mut Known),
         now: &dyn Fn() -> UtcMs,
         received: &mut Received,
     ) -> Result<(), ReceiveError> {
         received.hold = self.too_little_room()?;
         let top = self.spool.join(server.as_str());
         self.disk.make_folder(&top).map_err(at(&top))?;
-        self.refuse_strangers(server, received)?;
+        // before anybody looks into it
+        let walk = days::walk(self.disk, self.spool, slice::from_ref(server)).map_err(at(&top))?;
+        let may_be_new = |day: &Day| {
+            let of = walk.days.get(day);
+            of.is_none_or(|of| known.is_open(*day, of))
+        };
+        self.refuse_strangers(server, &may_be_new, received)?;
         self.set_hold(&top, received.hold.as_deref())?;
         let path = acks::path(self.spool, server);
         if self.disk.len(&path).map_err(at(&path))?.is_none() {
@@ -132,25 +196,82 @@ impl ReceiveJob<'_> {
         if received.hold.is_some() {
             return Ok(());
         }
-        let walk = spool::sealed(self.disk, self.spool, server).map_err(at(&top))?;
-        let sealed = walk.found;
+        for (_, why) in &walk.unreadable {
+            unreadable(server, why, received);
+        }
+        let now_is = now();
+        let acks = || self.disk.len(&path).map_err(at(&path));
+        if acks()?.unwrap_or(0) < known.acks {
+            // acknowledgements are gone, whoever took them away
+            known.days.clear();
+        }
+        let is_other = known.old.go_on(self.disk, &path, now_is);
+        if is_other.map_err(at(&path))? && walk.unreadable.is_empty() {
+            self.forget(&path, &walk, now_is)?;
+        }
+        let is_as_it_was = |day: &Day, version: &String| {
+            let of = walk.days.get(day);
+            of.is_some_and(|of| of.version.as_ref() == Some(version))
+        };
+        known.days.retain(|day, version| is_as_it_was(day, version));
+        let open = walk.days.iter();
+        let open: Vec<(&Day, &Folders)> =
+            open.filter(|(day, of)| known.is_open(**day, of)).collect();
+        // what belongs to an earlier day may have been acknowledged long ago
+        let is_recent = |(day, _): &(&Day, &Folders)| walk.days.range(**day..).count() <= 2;
+        let is_all_recent = open.iter().all(is_recent);
+        let after = if is_all_recent { known.old.bytes } else { 0 };
+        let (mut sealed, mut failed) = (Vec::new(), BTreeSet::new());
+        for (day, folders) in &open {
+            let (names, errors) = folders.sealed(self.disk);
+            sealed.extend(names);
+            for (_, why) in &errors {
+                failed.insert(**day);
+                unreadable(server, why, received);
+            }
+        }
+        self.acknowledge((&path, after), (&sealed, &mut failed), now, received)?;
+        for (day, folders) in open {
+            if let Some(version) = folders.unchanged(self.disk).map_err(at(&top))?
+                && !failed.contains(day)
+                && known.still.is(*day, &version, now_is)
+            {
+                known.days.insert(*day, version);
+            }
+        }
+        known.acks = acks()?.unwrap_or(0);
+        let Known { days, still, .. } = known;
+        still.retain(|day| walk.days.contains_key(&day) && !days.contains_key(&day));
+        Ok(())
+    }
+
+    /// Forgets acknowledgements that nobody can ask for any more, if all that is here can be seen.
+    fn forget(&self, path: &Path, walk: &Walk, now: UtcMs) -> Result<(), ReceiveError> {
+        let mut here = BTreeSet::new();
+        for folders in walk.days.values() {
+            let (names, errors) = folders.sealed(self.disk);
+            here.extend(names);
+            if !errors.is_empty() {
+                // what cannot be seen may still be asked for; whoever looks there tells of it
+                return Ok(());
+            }
+        }
+        let is_here = |name: &SegmentName| here.contains(name);
+        let forgotten = acks::forget(self.disk, path, self.keep_delivered, now, is_here);
+        forgotten.map(drop).map_err(at(path))
+    }
+
+    /// Reads back and acknowledges those of these that are not. `failed` are the days of what could not be.
+    fn acknowledge(
+        &self,
+        (path, after): (&Path, u64),
+        (sealed, failed): (&[SegmentName], &mut BTreeSet<Day>),
+        now: &dyn Fn() -> UtcMs,
+        received: &mut Received,
+    ) -> Result<(), ReceiveError> {
         let here: BTreeSet<&SegmentName> = sealed.iter().collect();
         let is_here = |name: &SegmentName| here.contains(name);
-        if walk.unreadable.is_empty() {
-            acks::forget(self.disk, &path, self.keep_delivered, now(), is_here)
-                .map_err(at(&path))?;
-        } else {
-            // what cannot be seen may still be asked for
-            received.failed.push(server.clone());
-        }
-        for why in &walk.unreadable {
-            alarm!(
-                AlarmKind::Unreadable,
-                server,
-                "what lies there is not received: {why}"
-            );
-        }
-        let known = acks::read(self.disk, &path, is_here).map_err(at(&path))?;
+        let known = acks::read_after(self.disk, (path, after), is_here).map_err(at(path))?;
         let is_new = |name: &&SegmentName| {
             !ENDINGS
                 .iter()
@@ -162,11 +283,14 @@ impl ReceiveJob<'_> {
             for name in together {
                 match self.read_back(name) {
                     Ok(digests) => given.extend(acks_of(name, digests, now())),
-                    Err(why) => self.refuse(name, &why, received),
+                    Err(why) => {
+                        failed.insert(name.minute.utc_day());
+                        self.refuse(name, &why, received);
+                    }
                 }
             }
             if !given.is_empty() {
-                acks::append(self.disk, &path, &given).map_err(at(&path))?;
+                acks::append(self.disk, path, &given).map_err(at(path))?;
                 received.acknowledged += (given.len() / ENDINGS.len()) as u64;
             }
         }
@@ -268,10 +392,11 @@ impl ReceiveJob<'_> {
     }
 
     /// Sets aside what no secondary puts into its folder. What begins with a dot is rsync's, while it
-    /// is under way.
+    /// is under way. The hours of a day are looked into only if something of it `may_be_new`.
     fn refuse_strangers(
         &self,
         server: &ServerId,
+        may_be_new: &dyn Fn(&Day) -> bool,
         received: &mut Received,
     ) -> Result<(), ReceiveError> {
         let is_kept = |name: &str| {
@@ -291,7 +416,8 @@ impl ReceiveJob<'_> {
         days.retain(|name| is_day(name));
         for day in days {
             let hours = self.sift(server, Path::new(&day), &is_hour, received)?;
-            for hour in hours {
+            let is_looked_into = day.parse().is_ok_and(|day| may_be_new(&day));
+            for hour in hours.into_iter().filter(|_| is_looked_into) {
                 let inside = Path::new(&day).join(hour);
                 let ours = Path::new(server.as_str()).join(&inside);
                 let is_ours = |name: &str, folder: bool| {

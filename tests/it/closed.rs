@@ -1,24 +1,29 @@
 //! Days of the spool that are closed: whatever comes and goes, a merge that passes them over does what one does that looks at all.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, slice, time::Duration};
 
 use serde_json::Value;
 use twinstream::{
+    deliver::receive::ReceiveJob,
     period::{Hour, UtcMs},
     segment::{
+        acks,
         event::{Event, What},
         name::RunId,
         raw,
     },
     vault::redactions::Redactions,
-    world::disk::{read_bounded, remove_if_there},
+    world::disk::{RealDisk, read_bounded, remove_if_there},
 };
 
-use crate::support::{
-    disk::SimulatedDisk,
-    posts::{Received, Segment, mix, post, segments},
-    primary::{Site, at},
-    seeds::seeds,
+use crate::{
+    object_store::{minutes_of, put},
+    support::{
+        disk::SimulatedDisk,
+        posts::{Received, Segment, mix, post, segments},
+        primary::{Site, at},
+        seeds::seeds,
+    },
 };
 
 const BEGIN: &str = "2026-11-20T22:00:00Z";
@@ -252,7 +257,7 @@ fn run(seed: u64, sums: &mut Sums) {
         }
         let late = of_closed_day(&both, server);
         for site in &both.sites {
-            site.deliver(std::slice::from_ref(&late), now);
+            site.deliver(slice::from_ref(&late), now);
         }
         now = now.plus_ms(3_600_000);
         let (done, _) = both.merge(now);
@@ -270,4 +275,52 @@ fn a_merge_that_passes_closed_days_over_does_what_one_does_that_looks_at_all() {
     println!("{sums:?}");
     assert!(2 < sums.closed && 0 < sums.saved, "{sums:?}");
     assert!(0 < sums.later && 0 < sums.swept, "{sums:?}");
+}
+
+/// Of a day of which all is acknowledged nothing is looked at again before something is put there; then all is as ever.
+#[test]
+fn a_day_that_is_acknowledged_is_received_from_again_when_something_comes() {
+    let site = Site::new("UTC");
+    let (spool, _vault) = site.opened().unwrap();
+    let mut segments = minutes_of(at("2026-11-21T13:10:00Z"), "2");
+    segments.extend(minutes_of(at("2026-11-22T13:10:00Z"), "2"));
+    let late = segments.remove(1);
+    put(&segments, &spool);
+    let servers = ["2".parse().unwrap()];
+    let job = ReceiveJob {
+        disk: &RealDisk,
+        data_dir: &site.root,
+        spool: &spool,
+        servers: &servers,
+        keep_free: 0,
+        keep_delivered: Duration::from_hours(48),
+    };
+    let receive = |now: &str| {
+        let received = job.run(&|| at(now));
+        assert!(received.failed.is_empty(), "{received:?}");
+        (received.acknowledged, received.refused.len())
+    };
+    let known = || {
+        let bytes = fs::read(site.root.join("received.json")).unwrap();
+        let known: Value = serde_json::from_slice(&bytes).unwrap();
+        known["2"]["days"].as_object().unwrap().len()
+    };
+    let all = segments.len() as u64;
+    assert_eq!(receive("2026-11-22T14:00:00Z"), (all, 0));
+    assert_eq!((receive("2026-11-22T14:00:30Z"), known()), ((0, 0), 0));
+    assert_eq!((receive("2026-11-22T14:01:00Z"), known()), ((0, 0), 2));
+    // what comes late, and what does not belong there
+    put(slice::from_ref(&late), &spool);
+    fs::write(late.name.paths(&spool).folder.join("stranger"), "").unwrap();
+    assert_eq!((receive("2026-11-22T15:00:00Z"), known()), ((1, 1), 1));
+    for now in ["2026-11-22T15:01:00Z", "2026-11-22T15:02:00Z"] {
+        assert_eq!(receive(now), (0, 0));
+    }
+    assert_eq!(known(), 2);
+    // acknowledgements that are gone are given again
+    fs::write(acks::path(&spool, &servers[0]), "").unwrap();
+    assert_eq!(receive("2026-11-22T16:00:00Z"), (all + 1, 0));
+    // and so are all if what is known is damaged, without reading anything back that is acknowledged
+    fs::write(site.root.join("received.json"), "{").unwrap();
+    assert_eq!((receive("2026-11-22T16:01:00Z"), known()), ((0, 0), 0));
 }

@@ -701,6 +701,7 @@ fn an_acknowledged_file_outlives_a_power_cut() {
         }
         let job = receive::ReceiveJob {
             disk: &disk,
+            data_dir: &opened,
             spool: &opened,
             servers: &servers,
             keep_free: 0,
@@ -763,6 +764,7 @@ fn acknowledgements_of_what_is_long_gone_are_forgotten_and_no_others() {
         }
         let job = receive::ReceiveJob {
             disk: &disk,
+            data_dir: &opened,
             spool: &opened,
             servers: std::slice::from_ref(&server),
             keep_free: 0,
