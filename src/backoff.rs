@@ -299,7 +299,12 @@ impl Backoff {
         self.unauthorized = 0;
     }
 
-    /// Whether backfill may be asked for; never again in this run once it was refused.
+    /// A refused cursor says nothing of those that come later.
+    pub const fn may_backfill_again(&mut self) {
+        self.without_backfill = false;
+    }
+
+    /// Whether backfill may be asked for; once it was refused, never again unless it is said so.
     pub fn may_backfill(&self) -> bool {
         !self.without_backfill
     }
@@ -983,6 +988,9 @@ mod tests {
         assert_eq!((next.until, next.why), (START, Why::NoBackfill));
         backoff.held();
         assert!(!backoff.may_backfill());
+        backoff.may_backfill_again();
+        assert!(backoff.may_backfill());
+        backoff.ended(START, with);
         let again = backoff.ended(START, with);
         assert!(is_about(again.until.0 - START.0, 900_000) && again.alarm.is_some());
     }

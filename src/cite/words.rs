@@ -65,7 +65,7 @@ pub(super) fn missing(of: &Description<'_>) -> String {
     );
     if 0 < of.before {
         text.extend([format!(
-            " What lies before the archive's beginning, the first {} of these hours, is no part of any number here.",
+            " Of {} of these hours, before the archive began, nothing is counted but posts that arrived later.",
             plural(of.before, "second", "seconds")
         )]);
     }
@@ -81,11 +81,12 @@ pub(super) fn missing(of: &Description<'_>) -> String {
         )]);
     }
     if of.absent == 0 {
-        text += " No hour between the first and the last is absent.";
+        text += " No hour from its beginning to its end is absent.";
     } else {
         text.extend([format!(
-            " {} not part of it that lie between the first and the last.",
-            plural(of.absent, "hour is", "hours are")
+            " {} from its beginning to its end {} absent.",
+            plural(of.absent, "hour", "hours"),
+            if of.absent == 1 { "is" } else { "are" }
         )]);
     }
     if let Some(unseen) = of.sum.unseen {

@@ -610,6 +610,9 @@ impl Driver<'_> {
             arrival: outcome.last.arrival.or(self.last.arrival),
             cursor: outcome.last.cursor.or(self.last.cursor),
         };
+        if outcome.held && self.last.cursor.is_some() {
+            self.backoff.may_backfill_again();
+        }
         let now = self.session.clock.steady();
         let mut next = self.backoff.ended(now, outcome.end);
         // what one place refuses, another may give; requests are spread over all of them

@@ -102,6 +102,21 @@ impl Outcome {
             held_back,
         });
     }
+
+    /// What came of this merge and of the one right after it.
+    pub(super) fn then(mut self, mut later: Self) -> Self {
+        let is_later = |hour: &Hour| later.committed.iter().any(|one| one.hour == *hour);
+        self.committed.retain(|one| !is_later(&one.hour));
+        later.committed.append(&mut self.committed);
+        later.committed.sort_by_key(|one| one.hour);
+        later.finished.append(&mut self.finished);
+        later.elsewhere.append(&mut self.elsewhere);
+        later.redacted += self.redacted;
+        later.swept.compressed += self.swept.compressed;
+        later.swept.deleted += self.swept.deleted;
+        later.swept.attempts += self.swept.attempts;
+        later
+    }
 }
 
 impl Committed {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    deletions::Honour,
     hour::{due::Due, make, uncommitted::HourError, workshop::Workshop},
     index::Indexes,
     job::{MergeJob, RunError, Step, at},
@@ -31,6 +32,9 @@ use crate::{
         redactions::Redactions,
     },
 };
+
+/// What is merged may itself tell of deletions: so often all is looked at again. Each time fewer hours are left.
+const PASSES_MAX: usize = 8;
 
 /// An hour that was looked at.
 #[derive(Default)]
@@ -88,8 +92,22 @@ impl MergeJob<'_> {
         Ok((decision, former))
     }
 
-    /// Merges.
+    /// Merges; where deletions are to be honoured now, until no hour is left that has brought new ones.
     pub fn run(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
+        let mut outcome = self.run_once(tell)?;
+        let mut is_new = !outcome.committed.is_empty();
+        for _ in 1..PASSES_MAX {
+            if self.honour != Honour::Now || !is_new {
+                break;
+            }
+            let later = self.run_once(tell)?;
+            is_new = !later.committed.is_empty();
+            outcome = outcome.then(later);
+        }
+        Ok(outcome)
+    }
+
+    fn run_once(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
         // before the stock is taken: what is half done would be taken for damaged
         match self.scrubber().finish() {
             Ok(()) => self.run_finished(tell),

@@ -73,13 +73,11 @@ pub fn text(statement: &Statement) -> String {
     )
 }
 
-/// The most important in three sentences.
-pub fn headline(statement: &Statement) -> String {
-    let Share { sum, books, .. } = &statement.union;
-    let hours = plural(statement.hours.len() as u64, "hour", "hours");
+/// What is covered, and what is missing.
+fn covered(statement: &Statement) -> String {
+    let sum = &statement.union.sum;
     let mut words = format!(
-        "{} in {hours}. Of their {}, {}{} by at least one server ({}).",
-        plural(books.posts, "post", "posts"),
+        "Of their {}, {}{} by at least one server ({}).",
         plural(statement.committed, "second", "seconds"),
         plural(sum.covered, "is covered", "are covered"),
         if statement.has_partitions() {
@@ -89,10 +87,7 @@ pub fn headline(statement: &Statement) -> String {
         },
         percent(sum.covered, statement.committed)
     );
-    let missing = if statement.committed == 0 {
-        "None of their seconds counts: the archive had not begun, or they were still to come."
-            .to_owned()
-    } else if sum.missing == 0 {
+    let missing = if sum.missing == 0 {
         "No second is missing.".to_owned()
     } else if sum.missing == 1 && !statement.has_partitions() {
         let causes = told_gaps::causes(&statement.union);
@@ -111,6 +106,22 @@ pub fn headline(statement: &Statement) -> String {
         )
     };
     words.extend([" ", &missing]);
+    words
+}
+
+/// The most important in three sentences.
+pub fn headline(statement: &Statement) -> String {
+    let mut words = format!(
+        "{} in {}. ",
+        plural(statement.union.books.posts, "post", "posts"),
+        plural(statement.hours.len() as u64, "hour", "hours")
+    );
+    words += &if statement.committed == 0 {
+        "None of their seconds counts: the archive had not begun, or they were still to come."
+            .to_owned()
+    } else {
+        covered(statement)
+    };
     if let Some(estimate) = &statement.estimate {
         words.extend([format!(" {}", estimated(estimate))]);
     }
@@ -124,7 +135,8 @@ pub fn headline(statement: &Statement) -> String {
         let began = began.to_string();
         let began = began.get(..19).unwrap_or_default();
         words.extend([format!(
-            " The archive began at {began}Z; what lies before that is no part of any number here."
+            " The archive began at {began}Z: seconds before that are not counted; posts from before it that \
+             arrived later are."
         )]);
     }
     let mut text = wrapped(&words, "", WIDTH);

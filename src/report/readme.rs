@@ -63,7 +63,8 @@ fn what(statement: &Statement, told: &Words) -> String {
     );
     let words = match statement.began {
         Some(began) => format!(
-            "{words} The archive began at {}; what lies before that is no part of any number here.",
+            "{words} The archive began at {}: seconds before that are not counted; posts from before it that arrived \
+             later are.",
             second(began) + " UTC"
         ),
         None => words,

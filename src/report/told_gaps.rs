@@ -69,6 +69,9 @@ pub(super) fn section(statement: &Statement) -> String {
 
 fn union(statement: &Statement) -> String {
     let all = &statement.union;
+    if statement.committed == 0 {
+        return "No second of this day counts, so nothing is said of what is missing.".to_owned();
+    }
     if all.gaps == 0 {
         return wrapped(
             "Nothing: every second of the committed hours is covered by at least one server.",

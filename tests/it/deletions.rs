@@ -550,6 +550,18 @@ fn what_was_deleted_is_nowhere_but_in_young_raw_data_and_all_else_is_there() {
 
 /// Killed on its way, the next merge ends with the same bytes, and makes no hour anew that was done.
 #[test]
+fn whoever_asks_for_it_has_honoured_what_that_merge_itself_brings() {
+    let story = story();
+    let (soon, _) = arrivals(&story);
+    let mut site = site(Site::in_memory());
+    site.put(&soon);
+    site.honour = Honour::Now;
+    let read_at = "2026-11-24T16:00:00Z";
+    site.merge(read_at);
+    check(&site, &story, read_at);
+}
+
+#[test]
 fn a_daily_run_that_is_killed_is_finished_by_the_next_merge() {
     let mut story = Story::default();
     for minute in 0..12 {

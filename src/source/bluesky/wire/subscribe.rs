@@ -74,6 +74,23 @@ impl Subscribe {
     }
 }
 
+/// An endpoint's clock may be so far ahead of ours.
+const AHEAD_MS: i64 = 300_000;
+
+/// No event of Jetstream is older: 2024-01-01.
+const BEGAN_US: i64 = 1_704_067_200_000_000;
+
+/// A time that an endpoint gave, or, if it lies in the future, one shortly before its event arrived: endpoints give a
+/// future cursor nothing of what was missed. Where our own clock is late, more is asked for than is needed.
+fn possible(cursor: i64, arrival: Option<UtcMs>, now: UtcMs) -> i64 {
+    let us = |at: UtcMs| at.0.saturating_mul(1_000);
+    if us(now.plus_ms(AHEAD_MS)) < cursor {
+        us(arrival.unwrap_or(now).plus_ms(-AHEAD_MS))
+    } else {
+        cursor
+    }
+}
+
 impl Wire for Subscribe {
     fn stream(&self) -> &'static str {
         BLUESKY
@@ -83,11 +100,14 @@ impl Wire for Subscribe {
         Transport::WebSocket
     }
 
-    fn resume(&self, last: Last, _now: UtcMs) -> Resume {
+    fn resume(&self, last: Last, now: UtcMs) -> Resume {
         let overlap_us = i64::try_from(self.settings.overlap.as_micros()).unwrap_or(0);
-        match last.cursor {
-            Some(cursor) => Resume::Since(cursor.saturating_sub(overlap_us)),
-            None => Resume::Live,
+        match last
+            .cursor
+            .map(|cursor| possible(cursor, last.arrival, now))
+        {
+            Some(cursor) if BEGAN_US <= cursor => Resume::Since(cursor.saturating_sub(overlap_us)),
+            _ => Resume::Live,
         }
     }
 
@@ -175,14 +195,46 @@ mod tests {
             arrival: None,
             cursor: cursor_of(line),
         };
-        let resume = wire.resume(last, UtcMs(0));
+        let now = UtcMs(1_795_442_710_000);
+        let resume = wire.resume(last, now);
         assert_eq!(resume, Resume::Since(1_795_442_699_123_456));
         assert_eq!(
             wire.ask(resume).path,
             "/subscribe?wantedCollections=app.bsky.feed.post&wantedCollections=app.bsky.graph.*&cursor=1795442699123456"
         );
-        assert_eq!(wire.resume(Last::default(), UtcMs(0)), Resume::Live);
+        assert_eq!(wire.resume(Last::default(), now), Resume::Live);
         assert_eq!(subscribe(&[]).ask(Resume::Live).path, "/subscribe?");
         assert_eq!(cursor_of(b"no json"), None);
+    }
+
+    #[test]
+    fn it_asks_for_no_time_that_cannot_have_been() {
+        let now = UtcMs(1_795_442_710_000);
+        let resume = |cursor, arrival| {
+            let last = Last {
+                arrival,
+                cursor: Some(cursor),
+            };
+            subscribe(&[]).resume(last, now)
+        };
+        let since = |ms: i64| Resume::Since((ms - 10_000) * 1_000);
+        // its clock may be ahead of ours, but not by years: then when the event came says enough
+        assert_eq!(
+            resume((now.0 + 299_000) * 1_000, None),
+            since(now.0 + 299_000)
+        );
+        for ahead_ms in [301_000, 400 * 86_400_000, i64::MAX / 1_000 - now.0] {
+            let cursor = (now.0 + ahead_ms) * 1_000;
+            let arrival = now.plus_ms(-60_000);
+            assert_eq!(resume(cursor, Some(arrival)), since(arrival.0 - 300_000));
+            assert_eq!(resume(cursor, None), since(now.0 - 300_000));
+        }
+        for no_time in [i64::MIN, -1, 0, 1, 1_704_067_199_999_999] {
+            assert_eq!(resume(no_time, Some(now)), Resume::Live);
+        }
+        assert_eq!(
+            resume(1_704_067_200_000_000, Some(now)),
+            since(1_704_067_200_000)
+        );
     }
 }
