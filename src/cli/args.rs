@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Init(Box<super::init::InitArgs>),
     /// Prints the defaults or the effective settings, or checks the configuration
     Config(super::config::ConfigArgs),
-    /// Tests every connection and folder once: API, disk, clock, primary, mail, OSF, witness, service
+    /// Tests all that it needs once: API, disk, clock, primary, mail, OSF, witness, service
     Check(super::check::CheckArgs),
     /// Runs the service: collects, and starts the other stages on schedule
     Run(super::run::RunArgs),
