@@ -86,8 +86,8 @@ Its faults:
   name = "IDs"       # only names with this in them
   skip = 1           # not the first of these requests
   times = 2          # so often; absent: always. at = "10m", for = "90s": only then
-  kind = "status"    # status throttled reset lost torn stall stale damage garble foreign checked_out
-                     # conflict_reset
+  kind = "status"    # status throttled reset lost torn stall stale damage garble foreign
+                     # checked_out conflict_reset
   status = 503       # throttled: retry_after = "30" or "date+30"; stall: wait = "2m"
 
 With --smtp FOLDER it takes mail too; a line `smtp 127.0.0.1:…` says where. Its faults:

@@ -24,6 +24,10 @@ const UNSURE_MS: i64 = 2_000;
 /// nothing.
 const LATE_MS: i64 = 90_000;
 
+/// The same, where the platform tells of each post when it saw it: then the clocks' difference is known to the millisecond, and
+/// posts that come so much later are played again.
+const LATE_SEEN_MS: i64 = 5_000;
+
 /// A clock that is off by more is not found from posts alone: they are old ones that are played again.
 const LAG_MAX_MS: i64 = 26 * 3_600_000;
 
@@ -51,6 +55,8 @@ pub struct Signs {
     pub lags: Vec<Lag>,
     /// If it began with a step of the clock: by how much its stamps are later than those of the run before.
     pub step_ms: Option<i64>,
+    /// Whether the offsets are of what the platform tells of each post, rather than of `Date` headers.
+    pub tells_when_seen: bool,
 }
 
 impl Signs {
@@ -74,7 +80,12 @@ impl Signs {
         let posts: u64 = self.lags.iter().map(|(_, posts)| posts).sum();
         match (by_date, middle(&self.lags)) {
             (Some(date), Some(lag)) => {
-                let fits = (-LAG_MAX_MS..=LATE_MS).contains(&lag.saturating_sub(date));
+                let late_ms = if self.tells_when_seen {
+                    LATE_SEEN_MS
+                } else {
+                    LATE_MS
+                };
+                let fits = (-LAG_MAX_MS..=late_ms).contains(&lag.saturating_sub(date));
                 Some(if POSTS_MIN <= posts && fits {
                     lag
                 } else {
@@ -165,13 +176,14 @@ fn unsigned(runs: &[Signs], known: &[Option<i64>], before: &[i64], number: usize
 }
 
 /// Finds how far the stamps of each file's run lie after the posts' clock, and notes it in the files, which are
-/// those of one server. `lags` has what the posts of the runs tell.
-pub fn set(files: &mut [EventsFile], lags: &BTreeMap<RunId, Vec<Lag>>) {
+/// those of one server. `lags` has what the posts of the runs tell; the platform may tell when it saw each.
+pub fn set(files: &mut [EventsFile], lags: &BTreeMap<RunId, Vec<Lag>>, tells_when_seen: bool) {
     let mut runs: BTreeMap<(u64, RunId), Signs> = BTreeMap::new();
     for file in files.iter() {
         let run = file.name.run;
         let signs = runs.entry((file.number, run)).or_insert_with(|| Signs {
             lags: lags.get(&run).cloned().unwrap_or_default(),
+            tells_when_seen,
             ..Signs::default()
         });
         for event in &file.events {
@@ -229,6 +241,14 @@ mod tests {
         assert_eq!(lag(&[-25_500], &[(27_300, 900), (31_000, 40)]), 27_300);
         assert_eq!(lag(&[-25_500], &[(27_300, 4)]), 25_000, "too few");
         assert_eq!(lag(&[-25_500], &[(300_000, 900)]), 25_000, "backfill");
+        assert_eq!(lag(&[-25_500], &[(80_000, 900)]), 80_000);
+        let seen = Signs {
+            offsets_ms: vec![-25_500],
+            lags: vec![(80_000, 900)],
+            tells_when_seen: true,
+            ..run(0, 1)
+        };
+        assert_eq!(lags_ms(&[seen]), [25_000], "played again");
         assert_eq!(lag(&[25_500], &[(-24_000, 900)]), -24_000);
         assert_eq!(lag(&[], &[(-24_000, 1)]), -24_000);
         let four_years = 126_000_000_000;

@@ -61,6 +61,7 @@ impl Told {
             offsets_ms: self.offset_ms.into_iter().collect(),
             lags: self.lag.into_iter().collect(),
             step_ms: self.step_ms,
+            ..Signs::default()
         }
     }
 }

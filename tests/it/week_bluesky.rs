@@ -1050,7 +1050,7 @@ fn found(
                 for of in of_hour.filter(|of| intervals[0].contains(of.minute.begin())) {
                     lags.entry(of.name.run).or_default().extend(of.lag);
                 }
-                clock::set(&mut files, &lags);
+                clock::set(&mut files, &lags, true);
                 Timeline::of(&files, false)
             })
             .collect();

@@ -76,7 +76,8 @@ fn timeline(
     let files: Result<Vec<EventsFile>, HourError> =
         of_server.map(|input| read(indexes, due, input)).collect();
     let mut files = files?;
-    clock::set(&mut files, &lags);
+    let tells_when_seen = indexes.redactions.source.tells_when_seen();
+    clock::set(&mut files, &lags, tells_when_seen);
     for file in &files {
         lags_ms.insert((server.clone(), file.name.run), file.lag_ms);
     }
@@ -91,7 +92,6 @@ fn timeline(
     let id = server.to_string();
     let gaps: Vec<&Gap> = gaps.filter(|gap| gap.server == id).collect();
     let since = (!files.is_empty()).then(|| Timeline::of(&files, is_whole));
-    let tells_when_seen = indexes.redactions.source.tells_when_seen();
     let timeline = carried::timeline(&former.intervals, (covered, &gaps), tells_when_seen, since);
     Ok((timeline, rules))
 }

@@ -183,7 +183,7 @@ impl Lived {
                 one.common += 1;
             }
         }
-        clock::set(&mut files, &lags);
+        clock::set(&mut files, &lags, false);
         account(&Given {
             intervals: &[interval],
             servers: &["1".parse().unwrap()],

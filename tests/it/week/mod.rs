@@ -852,7 +852,7 @@ fn accounts(
                 for of in of_hour.filter(|of| intervals[0].contains(of.minute.begin())) {
                     of_runs.entry(of.name.run).or_default().extend(of.lag);
                 }
-                clock::set(&mut files, &of_runs);
+                clock::set(&mut files, &of_runs, false);
                 Timeline::of(&files, false)
             })
             .collect();
