@@ -517,7 +517,11 @@ fn quiet(
         for place in run {
             if let Some(quiet) = quiet.get_mut(*place) {
                 let second = second(place);
-                let listened = || was_listening(second, timeline, expected.is_none());
+                // a connection that was up may have brought what was before, and then have broken
+                let listened = || {
+                    !timeline.was_out_of_window(second)
+                        && was_listening(second, timeline, expected.is_none())
+                };
                 *quiet = is_no_wonder && (listened() || timeline.was_listened_to(second))
                     || no_rate && timeline.was_flowing(second);
             }
