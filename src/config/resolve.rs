@@ -441,9 +441,12 @@ impl Resolving<'_> {
         servers
     }
 
-    /// Each server has its own id and its own machine.
+    /// Each server has its own id, and its own machine unless it is gone.
     fn is_another(&mut self, begin: usize, earlier: &[Server], server: &Server) {
-        let has_host = |other: &&Server| other.host.eq_ignore_ascii_case(&server.host);
+        let has_host = |other: &&Server| {
+            let are_there = other.until.is_none() && server.until.is_none();
+            are_there && other.host.eq_ignore_ascii_case(&server.host)
+        };
         if earlier.iter().any(|other| other.id == server.id) {
             let why = format!("there are two servers with the id {:?}", server.id.as_str());
             self.wrong(Some(begin), "servers", why, "give each its own id");
@@ -738,6 +741,8 @@ mod tests {
                 "`servers`: servers 1 and 2 have the same host \"A.example.org\"",
             )],
         );
+        let gone = same.replace("deliver_to =", "until = \"2026-11-01\"\ndeliver_to =");
+        assert!(gone != same && settings(&format!("{ONE}{gone}"), &Me::default()).is_ok());
         check_wrong(
             &TWO.replace("../primary", "ssh://host/path"),
             &[(Some(5), "`deliver_to`: the user is missing")],
