@@ -9,6 +9,7 @@ use crate::{
     doi::Doi,
     period::{Day, Hour, UnknownZone, UtcMs, Zone},
     report::statement::Statement,
+    segment::sha256::Sha256,
     source::{Sources, Words},
     vault::{
         ledger::{self, Line},
@@ -27,7 +28,7 @@ pub struct ArchiveState {
     /// So many hours are in them.
     pub hours: u64,
     /// SHA-256 of the last of them.
-    pub head: String,
+    pub head: Sha256,
 }
 
 impl ArchiveState {

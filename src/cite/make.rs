@@ -23,12 +23,12 @@ use crate::{
         stamped,
         statement::{NoStatement, Statement},
     },
+    segment::sha256::Sha256,
     vault::{
         doi::{Minted, Unreadable},
         identity::{Identity, IdentityError},
         layout,
         ledger::{self, LedgerError, Line},
-        manifest::sha256,
         public::{Public, RootFile},
         witness::Witness,
     },
@@ -102,7 +102,7 @@ fn memory_path(data_dir: &Path) -> PathBuf {
 #[derive(Debug, Serialize, Deserialize)]
 struct Remembered {
     /// SHA-256 of its lines in the ledger.
-    of: String,
+    of: Sha256,
     sum: DaySum,
 }
 
@@ -273,16 +273,16 @@ pub(super) fn hours(day: Day) -> std::ops::RangeInclusive<Hour> {
     of_day(0)..=of_day(23)
 }
 
-fn mark(lines: &[&Line]) -> String {
+fn mark(lines: &[&Line]) -> Sha256 {
     let text = lines.iter().flat_map(|line| {
         [
             line.hour.to_string(),
             line.revision.to_string(),
-            line.manifest_sha256.clone(),
+            line.manifest_sha256.to_string(),
         ]
     });
     let text = text.collect::<Vec<String>>().join(" ");
-    sha256(text.as_bytes())
+    Sha256::of(text.as_bytes())
 }
 
 /// The sums of the hours of a day that those lines speak of.

@@ -17,7 +17,10 @@ use crate::{
         proxy::Proxies,
         settings::{Platform, Secret, XStream},
     },
-    segment::rules::{self, Rule, spelled},
+    segment::{
+        rules::{self, Rule, spelled},
+        sha256::Sha256,
+    },
     source::{
         page,
         wire::{RULES_PAGE_BYTES_MAX, RulesPage, RulesPages},
@@ -194,8 +197,8 @@ fn refused(status: u16, what: &str) -> Failure {
 #[derive(Serialize)]
 struct Shown<'a> {
     as_configured: bool,
-    sha256: String,
-    configured_sha256: String,
+    sha256: Sha256,
+    configured_sha256: Sha256,
     in_force: &'a [Rule],
     configured: &'a [Rule],
 }

@@ -96,8 +96,8 @@ impl Pulse {
             } => {
                 self.rules = Some(Told {
                     at,
-                    sha256: sha256.clone(),
-                    configured: configured.clone(),
+                    sha256: *sha256,
+                    configured: *configured,
                 });
             }
             _ => (),
@@ -232,7 +232,7 @@ impl Pulse {
             connected: self.silent_since.is_some(),
             down: self.down.clone().filter(|_| self.silent_since.is_none()),
             asleep: self.asleep.take(),
-            rules: self.rules.clone(),
+            rules: self.rules.map(Box::new),
         }
     }
 }

@@ -91,7 +91,7 @@ impl Rules<'_> {
             if self.said.take().is_some() {
                 tracing::warn!("the rules in force are those of the configuration again");
             }
-        } else if self.is_news(&sha256) {
+        } else if self.is_news(&sha256.to_string()) {
             let count = plural(rules.len() as u64, "rule", "rules");
             alarm!(
                 AlarmKind::Rules,

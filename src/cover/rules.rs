@@ -19,6 +19,7 @@ use crate::{
         event::What,
         name::Leg,
         rules::{self, Rule, Told},
+        sha256::Sha256,
     },
 };
 
@@ -60,7 +61,7 @@ pub struct Stretch {
     pub state: RulesState,
     /// Their hashes: one, or where servers differ, several; those that are known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<String>,
+    pub rules: Vec<Sha256>,
 }
 
 impl Stretch {
@@ -79,7 +80,7 @@ impl Stretch {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce {
     /// The lists of rules that were in force, by their hashes, as far as they were told in this hour.
-    pub lists: BTreeMap<String, Vec<Rule>>,
+    pub lists: BTreeMap<Sha256, Vec<Rule>>,
     /// Every second of each server.
     pub servers: BTreeMap<Leg, Vec<Stretch>>,
     /// The seconds that any server has.
@@ -88,10 +89,10 @@ pub struct InForce {
 
 impl InForce {
     /// The hashes of the lists that were in force in some second of a server.
-    pub fn named(&self) -> BTreeSet<&str> {
+    pub fn named(&self) -> BTreeSet<Sha256> {
         let stretches = self.servers.values().flatten();
         let hashes = stretches.flat_map(|stretch| &stretch.rules);
-        hashes.map(String::as_str).collect()
+        hashes.copied().collect()
     }
 }
 
@@ -101,7 +102,7 @@ pub struct Answers {
     /// When, and the hashes.
     pub told: Vec<Told>,
     /// The lists themselves, by their hashes.
-    pub lists: BTreeMap<String, Vec<Rule>>,
+    pub lists: BTreeMap<Sha256, Vec<Rule>>,
 }
 
 impl Answers {
@@ -118,14 +119,14 @@ impl Answers {
                     sha256,
                     configured,
                 } => {
-                    found.lists.insert(sha256.clone(), rules.clone());
+                    found.lists.insert(*sha256, rules.clone());
                     Some(Told {
                         at: event.at,
-                        sha256: sha256.clone(),
-                        configured: configured.clone(),
+                        sha256: *sha256,
+                        configured: *configured,
                     })
                 }
-                What::Alive(alive) => alive.rules.clone(),
+                What::Alive(alive) => alive.rules.as_deref().copied(),
                 _ => None,
             };
             found.told.extend(told.map(|told| Told {
@@ -133,16 +134,14 @@ impl Answers {
                 ..told
             }));
         }
-        found
-            .told
-            .sort_by(|a, b| (a.at, &a.sha256).cmp(&(b.at, &b.sha256)));
+        found.told.sort_by_key(|one| (one.at, one.sha256));
         found.told.dedup();
         found
     }
 }
 
 /// What is known of a second: the hash, and whether it is that of the configuration.
-type Known = Option<(String, bool)>;
+type Known = Option<(Sha256, bool)>;
 
 /// The rules of an hour, from what its servers were told, in their order, and from the former revision, which knew of what
 /// is gone.
@@ -153,7 +152,7 @@ pub fn in_force(
 ) -> InForce {
     let all: Vec<i64> = seconds::all(intervals).collect();
     let mut found = InForce::default();
-    let mut lists: BTreeMap<String, Vec<Rule>> =
+    let mut lists: BTreeMap<Sha256, Vec<Rule>> =
         former.map_or_else(BTreeMap::new, |former| former.lists.clone());
     for (leg, answers, _) in servers {
         let mut known = of_seconds(&answers.told, &all);
@@ -173,7 +172,7 @@ pub fn in_force(
     });
     found.union = union(intervals, &parts.collect::<Vec<_>>());
     let named = found.named();
-    lists.retain(|hash, _| named.contains(hash.as_str()));
+    lists.retain(|hash, _| named.contains(hash));
     found.lists = lists;
     found
 }
@@ -203,7 +202,7 @@ pub fn union(intervals: &[Interval], servers: &[(&Covered, &[Stretch])]) -> Vec<
 fn of_seconds(told: &[Told], all: &[i64]) -> Vec<Known> {
     let mut told: Vec<&Told> = told.iter().collect();
     told.sort_by_key(|one| one.at);
-    let known = |one: &Told| (one.sha256.clone(), one.is_as_configured());
+    let known = |one: &Told| (one.sha256, one.is_as_configured());
     all.iter()
         .map(|second| {
             let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
@@ -233,23 +232,23 @@ fn of_seconds(told: &[Told], all: &[i64]) -> Vec<Known> {
         .collect()
 }
 
-fn state_of(known: &Known) -> (RulesState, Vec<String>) {
+fn state_of(known: &Known) -> (RulesState, Vec<Sha256>) {
     match known {
         None => (RulesState::Unknown, Vec::new()),
-        Some((hash, true)) => (RulesState::AsConfigured, vec![hash.clone()]),
-        Some((hash, false)) => (RulesState::NotConfigured, vec![hash.clone()]),
+        Some((hash, true)) => (RulesState::AsConfigured, vec![*hash]),
+        Some((hash, false)) => (RulesState::NotConfigured, vec![*hash]),
     }
 }
 
 /// What a second is that these servers have.
-fn together(servers: &[&Known]) -> (RulesState, Vec<String>) {
-    let hashes: BTreeSet<&String> = servers
+fn together(servers: &[&Known]) -> (RulesState, Vec<Sha256>) {
+    let hashes: BTreeSet<Sha256> = servers
         .iter()
         .copied()
         .flatten()
-        .map(|(hash, _)| hash)
+        .map(|(hash, _)| *hash)
         .collect();
-    let rules: Vec<String> = hashes.into_iter().cloned().collect();
+    let rules: Vec<Sha256> = hashes.into_iter().collect();
     let is_configured = servers.iter().copied().flatten().all(|(_, is)| *is);
     let state = if servers.iter().any(|known| known.is_none()) {
         RulesState::Unknown
@@ -273,7 +272,7 @@ fn expand(stretches: Option<impl AsRef<[Stretch]>>, all: &[i64]) -> Vec<Known> {
         let at = UtcMs(second * 1_000);
         while rest.next_if(|stretch| stretch.end <= at).is_some() {}
         let stretch = rest.peek().filter(|stretch| stretch.begin <= at)?;
-        let hash = stretch.rules.first()?.clone();
+        let hash = *stretch.rules.first()?;
         match stretch.state {
             RulesState::AsConfigured => Some((hash, true)),
             RulesState::NotConfigured => Some((hash, false)),
@@ -286,9 +285,9 @@ fn expand(stretches: Option<impl AsRef<[Stretch]>>, all: &[i64]) -> Vec<Known> {
 /// The stretches of some of these seconds.
 fn stretches(
     all: &[i64],
-    states: impl Iterator<Item = Option<(RulesState, Vec<String>)>>,
+    states: impl Iterator<Item = Option<(RulesState, Vec<Sha256>)>>,
 ) -> Vec<Stretch> {
-    let of_second = |(second, state): (&i64, Option<(RulesState, Vec<String>)>)| {
+    let of_second = |(second, state): (&i64, Option<(RulesState, Vec<Sha256>)>)| {
         let (state, rules) = state?;
         Some(Stretch {
             begin: UtcMs(second * 1_000),
@@ -330,13 +329,14 @@ mod tests {
     /// Answers at seconds after the hour's begin: a letter for the rules, in capitals if they are as configured.
     fn answers(of: &[(i64, char)]) -> Answers {
         let told = of.iter().map(|(second, letter)| {
-            let sha256 = letter.to_ascii_lowercase().to_string();
+            let hash = |letter: char| Sha256::from([u8::try_from(letter).unwrap(); 32]);
+            let sha256 = hash(letter.to_ascii_lowercase());
             Told {
                 at: HOUR.begin.plus_ms(second * 1_000),
                 configured: if letter.is_uppercase() {
-                    sha256.clone()
+                    sha256
                 } else {
-                    "-".to_owned()
+                    hash('-')
                 },
                 sha256,
             }
@@ -356,7 +356,8 @@ mod tests {
     fn told(stretches: &[Stretch]) -> Vec<String> {
         let one = |stretch: &Stretch| {
             let second = |at: UtcMs| at.second() - HOUR.begin.second();
-            let letters = stretch.rules.concat();
+            let letter = |hash: &Sha256| char::from(hash.begin().to_be_bytes()[0]);
+            let letters: String = stretch.rules.iter().map(letter).collect();
             let letters = match stretch.state {
                 RulesState::AsConfigured => letters.to_uppercase(),
                 RulesState::Unknown => "?".to_owned(),

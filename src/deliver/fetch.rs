@@ -28,6 +28,7 @@ use crate::{
         name::{SegmentName, ServerId},
         raw,
         seal::{Digest, SEAL_BYTES_MAX, Seal, SealError},
+        sha256::Sha256,
         spool,
     },
     world::{
@@ -81,7 +82,7 @@ enum NotFetched {
     #[error("{key} is not what the seal says: sealed with sha256 {sealed}, found {found}")]
     Differs {
         key: Key,
-        sealed: String,
+        sealed: Sha256,
         found: String,
     },
     #[error("{0} was listed, and is not there")]
@@ -304,13 +305,13 @@ impl FetchJob<'_> {
         drop(file);
         let found = match self.digest(aside, sealed, is_packed) {
             Ok(found) if found == *sealed => return Ok(()),
-            Ok(found) => found.sha256,
+            Ok(found) => found.sha256.to_string(),
             // what was written a moment ago can be read, and is no compressed segment
             Err(why) => why.to_string(),
         };
         Err(NotFetched::Differs {
             key: key.clone(),
-            sealed: sealed.sha256.clone(),
+            sealed: sealed.sha256,
             found,
         })
     }

@@ -21,6 +21,7 @@ use crate::{
         name::SegmentName,
         raw,
         seal::{Digest, Redacted, SEAL_BYTES_MAX, Seal},
+        sha256::Sha256,
     },
     world::disk::{self, Disk, Entry},
 };
@@ -52,9 +53,9 @@ pub enum FolderError {
         /// Which, at the target.
         path: PathBuf,
         /// The hash there.
-        there: String,
+        there: Sha256,
         /// The hash here.
-        ours: String,
+        ours: Sha256,
     },
     /// It was written and does not read back the same.
     #[error("{} does not read back as it was written (sha256 {there}, ours {ours})", path.display())]
@@ -62,9 +63,9 @@ pub enum FolderError {
         /// Which, at the target.
         path: PathBuf,
         /// The hash there.
-        there: String,
+        there: Sha256,
         /// The hash here.
-        ours: String,
+        ours: Sha256,
     },
 }
 
@@ -155,7 +156,7 @@ fn put_copy(
     (root, key): (&Path, &Key),
     digest: &Digest,
 ) -> Result<(), FolderError> {
-    let ours = digest.sha256.clone();
+    let ours = digest.sha256;
     if raw::exists(disk, to).map_err(io_at(to))? {
         let there = sealed::digest_of(disk, to).map_err(io_at(to))?.sha256;
         let path = to.to_owned();

@@ -69,6 +69,7 @@ pub fn plan(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segment::sha256::Sha256;
 
     fn acks(of: &[(&str, &str, i64)]) -> BTreeMap<String, Ack> {
         let ack = |&(name, ending, at): &(&str, &str, i64)| {
@@ -78,7 +79,7 @@ mod tests {
                 Ack {
                     at: UtcMs(at),
                     file,
-                    sha256: String::new(),
+                    sha256: Sha256::ZEROS,
                 },
             )
         };

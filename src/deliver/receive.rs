@@ -34,6 +34,7 @@ use crate::{
         days::{self, Folders, Still, Walk},
         name::{SegmentName, ServerId},
         raw,
+        sha256::Sha256,
     },
     world::disk::{self, Disk},
 };
@@ -88,7 +89,7 @@ const KNOWN_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Known {
     /// UTC days of which all is acknowledged, and what their folders were like.
-    days: BTreeMap<Day, String>,
+    days: BTreeMap<Day, Sha256>,
     /// Since when the others have been as they are.
     still: Still,
     /// How much of its acknowledgements was given days ago.
@@ -209,7 +210,7 @@ impl ReceiveJob<'_> {
         if is_other.map_err(at(&path))? && walk.unreadable.is_empty() {
             self.forget(&path, &walk, now_is)?;
         }
-        let is_as_it_was = |day: &Day, version: &String| {
+        let is_as_it_was = |day: &Day, version: &Sha256| {
             let of = walk.days.get(day);
             of.is_some_and(|of| of.version.as_ref() == Some(version))
         };
@@ -234,7 +235,7 @@ impl ReceiveJob<'_> {
         for (day, folders) in open {
             if let Some(version) = folders.unchanged(self.disk).map_err(at(&top))?
                 && !failed.contains(day)
-                && known.still.is(*day, &version, now_is)
+                && known.still.is(*day, version, now_is)
             {
                 known.days.insert(*day, version);
             }
@@ -326,7 +327,7 @@ impl ReceiveJob<'_> {
     }
 
     /// Makes a segment durable, whatever the program that put it there did, and reads it back.
-    fn read_back(&self, name: &SegmentName) -> Result<[String; 3], SealedError> {
+    fn read_back(&self, name: &SegmentName) -> Result<[Sha256; 3], SealedError> {
         let paths = name.paths(self.spool);
         let io = |path: &Path| {
             let path = path.to_owned();
@@ -495,8 +496,8 @@ fn is_hour(name: &str, folder: bool) -> bool {
     folder && is_number && name < "24"
 }
 
-fn acks_of(name: &SegmentName, digests: [String; 3], at: UtcMs) -> Vec<Ack> {
-    let of_file = |(sha256, ending): (String, &str)| Ack {
+fn acks_of(name: &SegmentName, digests: [Sha256; 3], at: UtcMs) -> Vec<Ack> {
+    let of_file = |(sha256, ending): (Sha256, &str)| Ack {
         at,
         file: format!("{name}.{ending}"),
         sha256,

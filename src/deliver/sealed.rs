@@ -10,6 +10,7 @@ use crate::{
         name::{Paths, SegmentName},
         raw,
         seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
+        sha256::Sha256,
     },
     world::disk::{self, Disk},
 };
@@ -52,9 +53,9 @@ pub enum SealedError {
         /// Which.
         path: PathBuf,
         /// The hash in the seal.
-        sealed: String,
+        sealed: Sha256,
         /// The hash of the bytes.
-        found: String,
+        found: Sha256,
     },
 }
 
@@ -126,7 +127,7 @@ pub fn check(
         if found != *sealed {
             return Err(SealedError::Content {
                 path: path.clone(),
-                sealed: sealed.sha256.clone(),
+                sealed: sealed.sha256,
                 found: found.sha256,
             });
         }

@@ -12,7 +12,10 @@ use super::{
     plan::Settled,
     sealed::{self, SealedError},
 };
-use crate::{segment::raw, world::disk::Disk};
+use crate::{
+    segment::{raw, sha256::Sha256},
+    world::disk::Disk,
+};
 
 /// Why a settled segment stays.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +31,9 @@ pub enum SettleError {
         /// Which file.
         name: String,
         /// What the primary has.
-        acknowledged: String,
+        acknowledged: Sha256,
         /// What is here.
-        here: String,
+        here: Sha256,
     },
     /// A file could not be removed.
     #[error("{}", crate::world::disk::placed(path, source))]
@@ -50,8 +53,8 @@ pub fn remove(disk: &dyn Disk, settled: &Settled, spool: &Path) -> Result<(), Se
         if digest.sha256 != ack.sha256 {
             return Err(SettleError::Other {
                 name: ack.file.clone(),
-                acknowledged: ack.sha256.clone(),
-                here: digest.sha256.clone(),
+                acknowledged: ack.sha256,
+                here: digest.sha256,
             });
         }
     }

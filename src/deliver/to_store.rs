@@ -30,6 +30,7 @@ use crate::{
         acks::{self, ACKS, Ack},
         name::{SegmentName, ServerId},
         seal::Digest,
+        sha256::Sha256,
         spool,
     },
     world::{
@@ -73,8 +74,8 @@ enum NotSent {
     Taken {
         place: String,
         key: Key,
-        there: String,
-        ours: String,
+        there: Sha256,
+        ours: Sha256,
     },
     #[error(transparent)]
     Store(StoreError),
@@ -235,7 +236,7 @@ impl StoreJob<'_> {
                 place: self.store.name(),
                 key: key.clone(),
                 there: sha256,
-                ours: ours.sha256.clone(),
+                ours: ours.sha256,
             }),
         }
     }

@@ -25,6 +25,7 @@ use crate::{
         acks::{self, Old},
         days::Still,
         name::{Leg, ServerId},
+        sha256::Sha256,
     },
     world::disk::{self, Disk},
 };
@@ -47,7 +48,7 @@ pub struct Heading {
     /// The primary.
     primary: Option<ServerId>,
     /// The list of what was removed on request, as a hash.
-    redactions: String,
+    redactions: Sha256,
 }
 
 impl Heading {
@@ -56,7 +57,7 @@ impl Heading {
         zone: String,
         stream: String,
         primary: Option<ServerId>,
-        redactions: String,
+        redactions: Sha256,
     ) -> Self {
         Self {
             format: FORMAT,
@@ -73,7 +74,7 @@ impl Heading {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedDay {
     /// What its folders were like.
-    pub folders: String,
+    pub folders: Sha256,
     /// The hours to which something of it belongs, and their revisions.
     pub hours: BTreeMap<Hour, u64>,
     /// What its segments tell of the clocks of their runs.
@@ -93,7 +94,7 @@ pub struct ClosedDay {
 impl ClosedDay {
     /// From all of its segments, which were put on the posts' clock.
     pub fn of(
-        folders: String,
+        folders: Sha256,
         hours: BTreeMap<Hour, u64>,
         stock: &[&SpoolSegment],
         told: Vec<Told>,
@@ -272,7 +273,7 @@ impl ClosedDays {
 
     /// Closes a day if it has been as it is for a while.
     pub fn close(&mut self, day: Day, now: UtcMs, closed: ClosedDay) {
-        if self.still.is(day, &closed.folders, now) {
+        if self.still.is(day, closed.folders, now) {
             self.days.insert(day, closed);
         }
     }

@@ -25,6 +25,7 @@ use crate::{
         name::SegmentName,
         raw,
         seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
+        sha256::Sha256,
         spool,
     },
     vault::redactions::Redactions,
@@ -59,7 +60,7 @@ pub struct Index {
     pub listened: Vec<Listened>,
     /// The hashes that the segment had before lines were taken out of it on request.
     #[serde(default)]
-    pub formerly: Vec<String>,
+    pub formerly: Vec<Sha256>,
     /// All lines of the segment, in order.
     pub runs: Vec<Run>,
 }
@@ -210,7 +211,7 @@ impl Indexes<'_> {
                 return Err(IndexError::Damaged {
                     path: path.clone(),
                     sealed,
-                    found: found.clone(),
+                    found: *found,
                 });
             }
         }

@@ -249,7 +249,7 @@ impl MergeJob<'_> {
         let walk = &days.walk;
         let mut wanted = days
             .closed
-            .open_if(|day, of| walk.version(day) != Some(&of.folders));
+            .open_if(|day, of| walk.version(day) != Some(of.folders));
         if self.settings.keep_raw.is_some() {
             let sweep = self.sweep(*indexes);
             let is_time = sweep.is_time(whole);

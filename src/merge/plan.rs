@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cover::{clock::Lag, listened::Listened},
     period::{Hour, Interval, Minute, UtcMs, Zone},
-    segment::name::{Leg, SegmentName, ServerId},
+    segment::{
+        name::{Leg, SegmentName, ServerId},
+        sha256::Sha256,
+    },
     vault::manifest::{EventsInput, Inputs, SegmentInput},
 };
 
@@ -47,13 +50,13 @@ pub struct SpoolSegment {
     /// By how much the stamps of its run are later than those of the run before, if it began so.
     pub step_ms: Option<i64>,
     /// SHA-256 of its plain bytes.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// SHA-256 that it had before lines were taken out of it on request.
-    pub formerly: Vec<String>,
+    pub formerly: Vec<Sha256>,
     /// All its lines.
     pub lines: u64,
     /// SHA-256 of its events file.
-    pub events_sha256: String,
+    pub events_sha256: Sha256,
     /// Records of its events file.
     pub events: u64,
     /// Its lines in each hour that it touches.
@@ -483,7 +486,7 @@ pub fn inputs(candidate: &Candidate, stock: &[SpoolSegment]) -> Inputs {
         segments: segments
             .map(|segment| SegmentInput {
                 name: segment.name.clone(),
-                sha256: segment.sha256.clone(),
+                sha256: segment.sha256,
                 lines: segment.lines,
                 taken: segment.hours.get(&candidate.hour).copied().unwrap_or(0),
             })
@@ -491,7 +494,7 @@ pub fn inputs(candidate: &Candidate, stock: &[SpoolSegment]) -> Inputs {
         events: events
             .map(|segment| EventsInput {
                 name: segment.name.clone(),
-                sha256: segment.events_sha256.clone(),
+                sha256: segment.events_sha256,
                 lines: segment.events,
             })
             .collect(),
@@ -506,7 +509,7 @@ pub fn as_redacted(former: &Inputs, hour: Hour, stock: &[SpoolSegment]) -> Input
         if let Some(segment) = of_name(&input.name, stock)
             && segment.formerly.contains(&input.sha256)
         {
-            input.sha256.clone_from(&segment.sha256);
+            input.sha256 = segment.sha256;
             input.lines = segment.lines;
             input.taken = segment.hours.get(&hour).copied().unwrap_or(0);
         }
@@ -531,14 +534,14 @@ pub fn with_former(mut here: Inputs, former: &Inputs) -> Inputs {
 }
 
 /// A file that is an input: its segment, whether it is the events file, its hash.
-type File<'a> = (&'a SegmentName, bool, &'a str);
+type File<'a> = (&'a SegmentName, bool, Sha256);
 
 fn files(inputs: &Inputs) -> BTreeSet<File<'_>> {
     let segments = inputs.segments.iter();
     let events = inputs.events.iter();
-    let segments = segments.map(|input| (&input.name, false, input.sha256.as_str()));
+    let segments = segments.map(|input| (&input.name, false, input.sha256));
     segments
-        .chain(events.map(|input| (&input.name, true, input.sha256.as_str())))
+        .chain(events.map(|input| (&input.name, true, input.sha256)))
         .collect()
 }
 
@@ -548,7 +551,7 @@ pub fn gone(inputs: &Inputs, stock: &[SpoolSegment]) -> Vec<String> {
     let is_here = |(name, is_events, sha256): &File<'_>| {
         of_name(name, stock).is_some_and(|segment| match is_events {
             true => segment.events_sha256 == *sha256,
-            false => segment.sha256 == *sha256 || segment.formerly.iter().any(|was| was == sha256),
+            false => segment.sha256 == *sha256 || segment.formerly.contains(sha256),
         })
     };
     let name = |(name, is_events, _): File<'_>| {
@@ -617,9 +620,8 @@ pub fn decide(
         let was = |file: &File<'_>| known.iter().find(|k| (k.0, k.1) == (file.0, file.1));
         let is_other = |file: &&File<'_>| {
             let segment = of_name(file.0, stock);
-            was(file).is_some_and(|was| {
-                segment.is_none_or(|segment| segment.formerly.iter().all(|sha| sha != was.2))
-            })
+            was(file)
+                .is_some_and(|was| segment.is_none_or(|segment| !segment.formerly.contains(&was.2)))
         };
         Decision::HeldBack {
             missing,
@@ -687,9 +689,9 @@ mod tests {
             step_ms: None,
             rejected: 0,
             began: None,
-            sha256: name.clone(),
+            sha256: Sha256::of(name.as_bytes()),
             formerly: Vec::new(),
-            events_sha256: name,
+            events_sha256: Sha256::of(name.as_bytes()),
             lines: lines.iter().map(|(_, lines)| lines).sum(),
             events: 1,
             hours: lines.iter().map(|(at, lines)| (hour(at), *lines)).collect(),
@@ -1018,16 +1020,16 @@ mod tests {
             gone(&merged, &here)
         };
         assert_eq!(
-            with(&|of| of.sha256 = "x".to_owned()),
+            with(&|of| of.sha256 = Sha256::ZEROS),
             [format!("{name}.jsonl")]
         );
         assert_eq!(
-            with(&|of| of.events_sha256 = "x".to_owned()),
+            with(&|of| of.events_sha256 = Sha256::ZEROS),
             [format!("{name}.events.jsonl")]
         );
         let redacted = |of: &mut SpoolSegment| {
             of.formerly
-                .push(std::mem::replace(&mut of.sha256, "x".to_owned()));
+                .push(std::mem::replace(&mut of.sha256, Sha256::ZEROS));
         };
         assert_eq!(with(&redacted), [""; 0], "lines were taken out on request");
         assert_eq!(gone(&merged, &[]).len(), 2);

@@ -411,7 +411,7 @@ impl Scrubber<'_> {
         let lines = seal.segment.lines.saturating_sub(kept.digest.lines);
         seal.redacted.push(Redacted {
             lines,
-            sha256: seal.segment.sha256.clone(),
+            sha256: seal.segment.sha256,
         });
         seal.segment = kept.digest;
         (seal.first_arrival, seal.last_arrival) = (kept.first, kept.last);
@@ -438,7 +438,7 @@ impl Scrubber<'_> {
         let source = raw::open(self.disk, from).map_err(at(from))?;
         let mut sink = Sink::create(self.disk, to, is_plain).map_err(at(to))?;
         let mut lines = io::BufReader::new(source);
-        let mut kept = Kept::default();
+        let (mut first, mut latest) = (None, None);
         let mut digester = Digester::default();
         let mut text = Vec::new();
         while lines.read_until(b'\n', &mut text).map_err(at(from))? != 0 {
@@ -451,14 +451,18 @@ impl Scrubber<'_> {
                 digester.update(&text);
                 sink.write_all(&text).map_err(at(to))?;
                 let arrival = line::cut(stored).retrieved_at;
-                kept.first = kept.first.or(arrival);
-                kept.last = arrival.or(kept.last);
+                first = first.or(arrival);
+                latest = arrival.or(latest);
             }
             text.clear();
         }
         sink.finish().map_err(at(to))?;
-        kept.digest = digester.finish();
-        Ok(kept)
+        let digest = digester.finish();
+        Ok(Kept {
+            digest,
+            first,
+            last: latest,
+        })
     }
 
     fn digest(&self, path: &Path, is_plain: bool) -> Result<Digest, RedactError> {
@@ -547,7 +551,6 @@ impl Scrubber<'_> {
 }
 
 /// What is kept of a segment.
-#[derive(Default)]
 struct Kept {
     digest: Digest,
     first: Option<UtcMs>,

@@ -188,6 +188,7 @@ pub(super) fn ms(duration: Duration) -> i64 {
 mod tests {
     use super::*;
     use crate::segment::name::SegmentName;
+    use crate::segment::sha256::Sha256;
 
     fn at(text: &str) -> UtcMs {
         format!("2026-11-{text}:00Z").parse().unwrap()
@@ -206,9 +207,9 @@ mod tests {
             step_ms: None,
             rejected: 0,
             began: None,
-            sha256: name.clone(),
+            sha256: Sha256::ZEROS,
             formerly: Vec::new(),
-            events_sha256: name,
+            events_sha256: Sha256::ZEROS,
             lines: 1,
             events: 1,
             hours: hours.iter().map(|h| (h.parse().unwrap(), 1)).collect(),

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     period::Hour,
     place::segments::Elsewhere,
-    segment::name::SegmentName,
+    segment::{name::SegmentName, sha256::Sha256},
     text::plural,
     vault::{
         commit::{self, ManifestBytes},
@@ -28,7 +28,7 @@ use crate::{
         deleted::Deleted,
         identity::Identity,
         ledger::Ledger,
-        manifest::{self, History, Inputs, Manifest},
+        manifest::{History, Inputs, Manifest},
         redactions::Redactions,
     },
 };
@@ -324,7 +324,7 @@ impl MergeJob<'_> {
         if self.is_elsewhere(hour, former.as_ref(), outcome) {
             return Ok(nothing);
         }
-        let former = former.zip(bytes.map(|bytes| manifest::sha256(&bytes)));
+        let former = former.zip(bytes.map(|bytes| Sha256::of(&bytes)));
         let due = self.due(look, candidate, former, raw_is_gone, (segments, events));
         Ok(self
             .merge(workshop, due, ledger, outcome)
@@ -354,7 +354,7 @@ impl MergeJob<'_> {
         &self,
         look: &Look,
         candidate: &Candidate,
-        former: Option<(Manifest, String)>,
+        former: Option<(Manifest, Sha256)>,
         raw_is_gone: bool,
         new: (Vec<SegmentName>, Vec<SegmentName>),
     ) -> Due {

@@ -22,6 +22,7 @@ use crate::{
         aside,
         days::{self, Folders},
         name::{SegmentName, ServerId},
+        sha256::Sha256,
         spool,
     },
     text::plural,
@@ -73,12 +74,12 @@ impl Walk {
     }
 
     /// What the folders of a day were like before anybody looked into them.
-    pub fn version(&self, day: Day) -> Option<&str> {
-        self.days.get(&day)?.version.as_deref()
+    pub fn version(&self, day: Day) -> Option<Sha256> {
+        self.days.get(&day)?.version
     }
 
     /// The same, if they are like that still, and hold no segment that is yet to be compressed.
-    pub fn settled_version(&self, indexes: &Indexes<'_>, day: Day) -> io::Result<Option<String>> {
+    pub fn settled_version(&self, indexes: &Indexes<'_>, day: Day) -> io::Result<Option<Sha256>> {
         let Some(of_day) = self.days.get(&day) else {
             return Ok(None);
         };
@@ -204,10 +205,10 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
         step_ms: index.facts.step_ms,
         rejected,
         began: index.facts.began,
-        sha256: index.segment.sha256.clone(),
+        sha256: index.segment.sha256,
         formerly: index.formerly.clone(),
         lines: index.runs.iter().map(|run| run.lines).sum(),
-        events_sha256: index.events.sha256.clone(),
+        events_sha256: index.events.sha256,
         events: index.events.lines,
         hours,
         started: index.facts.started,

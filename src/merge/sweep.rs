@@ -41,6 +41,7 @@ use crate::{
         name::SegmentName,
         raw::{self, Packed},
         seal::{Digest, SEAL_BYTES_MAX, Seal, SealError},
+        sha256::Sha256,
         spool,
     },
     vault::{
@@ -48,7 +49,7 @@ use crate::{
         commit_error::CommitError,
         layout,
         ledger::Ledger,
-        manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
+        manifest::{MANIFEST_BYTES_MAX, Manifest},
     },
     world::{
         crash::{self, Point},
@@ -138,9 +139,9 @@ pub enum SweepError {
         /// `sealed`, `committed` or `written`.
         how: &'static str,
         /// Bytes and sha256 that it should have.
-        says: (u64, String),
+        says: (u64, Sha256),
         /// Bytes and sha256 that it has.
-        found: (u64, String),
+        found: (u64, Sha256),
     },
     /// The hour is not committed, or not as the ledger says.
     #[error("hour {0} has no manifest that the ledger knows")]
@@ -158,8 +159,8 @@ fn differs(path: &Path, how: &'static str, says: &Digest, found: &Digest) -> Swe
     SweepError::Differs {
         path: path.to_owned(),
         how,
-        says: (says.bytes, says.sha256.clone()),
-        found: (found.bytes, found.sha256.clone()),
+        says: (says.bytes, says.sha256),
+        found: (found.bytes, found.sha256),
     }
 }
 
@@ -170,7 +171,7 @@ pub type WholeHours = BTreeMap<Hour, Whole>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whole {
     /// With this manifest.
-    manifest_sha256: String,
+    manifest_sha256: Sha256,
     /// First found whole with it.
     since: UtcMs,
 }
@@ -326,7 +327,7 @@ impl Sweep<'_> {
         for hour in hours {
             let path = layout::manifest_path(self.vault, *hour);
             let manifest = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX);
-            let manifest_sha256 = manifest.map(|bytes| sha256(&bytes)).map_err(at(&path));
+            let manifest_sha256 = manifest.map(|bytes| Sha256::of(&bytes)).map_err(at(&path));
             let found = manifest_sha256.and_then(|manifest_sha256| {
                 if let Some(before) = known.get(hour)
                     && before.manifest_sha256 == manifest_sha256
@@ -376,7 +377,7 @@ impl Sweep<'_> {
             let says = Digest {
                 lines: found.lines,
                 bytes: output.bytes,
-                sha256: output.sha256.clone(),
+                sha256: output.sha256,
             };
             if found != says {
                 return Err(differs(&path, "committed", &says, &found));

@@ -103,7 +103,7 @@ impl Store for Folder<'_> {
                 place: self.name(),
                 key: key.clone(),
                 there: there.sha256,
-                ours: content.digest.sha256.clone(),
+                ours: content.digest.sha256,
             });
         }
         self.disk.rename(&aside, &path)?;

@@ -12,7 +12,10 @@ use std::{
 
 use crate::{
     period::UtcMs,
-    segment::seal::{Digest, Digester},
+    segment::{
+        seal::{Digest, Digester},
+        sha256::Sha256,
+    },
 };
 
 /// Keys of ours have less than 150 bytes; stores take 1,024 with the prefix.
@@ -75,7 +78,7 @@ pub enum Created {
     /// Something else, which was there before and is unchanged.
     Taken {
         /// What it is.
-        sha256: String,
+        sha256: Sha256,
     },
 }
 
@@ -148,7 +151,7 @@ pub enum StoreError {
         /// Under which name.
         key: Key,
         /// What it is now, as far as it was read.
-        found: String,
+        found: Sha256,
     },
     /// It came too late, and is not there.
     #[error("{place}: {key} was not created: it was too late for it by the clock there")]
@@ -166,9 +169,9 @@ pub enum StoreError {
         /// Which file.
         key: Key,
         /// The hash there.
-        there: String,
+        there: Sha256,
         /// The hash here.
-        ours: String,
+        ours: Sha256,
     },
     /// A file or folder of this machine.
     #[error(transparent)]
@@ -274,7 +277,7 @@ pub struct Checked<'a> {
     /// Why reading failed here, for whoever only sees that sending has failed.
     pub failed: Option<io::Error>,
     /// What the content was, if it was something else.
-    pub other: Option<String>,
+    pub other: Option<Sha256>,
 }
 
 /// So much is read at once.

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     period::{Day, Hour},
+    segment::sha256::Sha256,
     vault::{
         layout::{self, FileKind},
         manifest::{Manifest, ManifestError},
@@ -155,7 +156,7 @@ impl CopyJob<'_> {
     }
 
     /// The manifest of an hour, and the hash that it has of its Parquet.
-    fn manifest(&self, hour: Hour) -> Result<(Manifest, String), NoCopy> {
+    fn manifest(&self, hour: Hour) -> Result<(Manifest, Sha256), NoCopy> {
         let path = layout::manifest_path(self.vault, hour);
         let manifest = match Manifest::read(self.disk, &path) {
             Ok(manifest) => manifest,
@@ -163,7 +164,7 @@ impl CopyJob<'_> {
         };
         let name = FileKind::Posts.name(hour);
         let posts = manifest.outputs.iter().find(|output| output.name == name);
-        let sha256 = posts.ok_or(NoCopy::NoParquet(hour))?.sha256.clone();
+        let sha256 = posts.ok_or(NoCopy::NoParquet(hour))?.sha256;
         Ok((manifest, sha256))
     }
 

@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::segment::seal::hex;
+use crate::segment::sha256::hex;
 
 /// Bytes of a key.
 pub const BYTES: usize = 32;

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     period::Hour,
+    segment::sha256::Sha256,
     vault::{
         layout::{self, FileKind},
         manifest::Manifest,
@@ -35,16 +36,16 @@ pub(super) fn adopt(
     wanted: &Wanted,
     entry: &Entry,
 ) -> Result<Vec<published::Entry>, GaveUp> {
-    let line = |time, revision, sha256: &str, new_ids| published::Entry {
+    let line = |time, revision, sha256: Sha256, new_ids| published::Entry {
         time,
         hour: wanted.what.hour(),
         revision,
         file: wanted.what.name(),
-        sha256: sha256.to_owned(),
+        sha256,
         new_ids,
     };
     let time = entry.modified.unwrap_or_else(|| job.clock.now());
-    let once = || vec![line(time, wanted.revision, &wanted.sha256, wanted.new_ids)];
+    let once = || vec![line(time, wanted.revision, wanted.sha256, wanted.new_ids)];
     let (Some(hour), Some(last), Some(place)) =
         (hour_of_ids(wanted.what), wanted.revision, &entry.place)
     else {
@@ -67,7 +68,7 @@ pub(super) fn adopt(
         let of = revisions.iter().find(|(_, (ids, _))| *ids == sha256);
         if let Some((revision, _)) = of.filter(|(revision, _)| seen.insert(**revision)) {
             let new_ids = plan::new_ids(&posts, public, *revision);
-            lines.push(line(at, Some(*revision), &sha256, new_ids));
+            lines.push(line(at, Some(*revision), sha256, new_ids));
             public = Some(*revision);
         }
     }
@@ -79,7 +80,7 @@ pub(super) fn adopt(
 }
 
 /// The hash of the ids file and the number of posts of each revision that the vault still describes.
-fn revisions(job: &PublishJob<'_>, hour: Hour, last: u64) -> BTreeMap<u64, (String, u64)> {
+fn revisions(job: &PublishJob<'_>, hour: Hour, last: u64) -> BTreeMap<u64, (Sha256, u64)> {
     let mut found = BTreeMap::new();
     for revision in 1..=last {
         let path = if revision == last {

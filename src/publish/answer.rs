@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::address::{self, BadAddress, Site};
-use crate::{doi::Doi, period::UtcMs, text::one_line};
+use crate::{doi::Doi, period::UtcMs, segment::sha256::Sha256, text::one_line};
 
 /// Why something was not done. What follows from it depends on the kind.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Entry {
     /// Bytes, of a file.
     pub size: Option<u64>,
     /// SHA-256 of a file's bytes.
-    pub sha256: Option<String>,
+    pub sha256: Option<Sha256>,
     /// The number of its current version.
     pub version: u64,
     /// When that was made.
@@ -143,7 +143,7 @@ struct Extra {
 
 #[derive(Deserialize)]
 struct Hashes {
-    sha256: Option<String>,
+    sha256: Option<Sha256>,
 }
 
 #[derive(Deserialize, Default)]
@@ -278,13 +278,14 @@ mod tests {
     #[test]
     fn both_services_tell_of_the_same_file() {
         let site = Site::new("https://api.osf.io").unwrap();
+        let hash = Sha256::of(b"ab").to_string();
         let api = json!({"attributes": {"name": "a", "kind": "file", "size": 5, "current_version": 2,
             "date_modified": "2022-03-01T01:10:00.000000Z", "provider": "osfstorage",
-            "extra": {"hashes": {"sha256": "ab", "md5": "c"}, "downloads": 0}},
+            "extra": {"hashes": {"sha256": hash, "md5": "c"}, "downloads": 0}},
             "links": {"upload": "https://files.osf.io/v1/f"}, "relationships": {}});
         let butler = json!({"attributes": {"name": "a", "kind": "file", "size": 5, "sizeInt": 5,
             "modified_utc": "2022-03-01T01:10:00+00:00", "provider": "osfstorage",
-            "extra": {"version": 2, "hashes": {"sha256": "ab"}}},
+            "extra": {"version": 2, "hashes": {"sha256": hash}}},
             "links": {"upload": "https://files.osf.io/v1/f?kind=file"}});
         let (one, other) = (entry(&api, &site).unwrap(), entry(&butler, &site).unwrap());
         assert_eq!(one, other);

@@ -66,7 +66,7 @@ impl PublishJob<'_> {
         let compared = plan::compare(&look.wanted, &listed, &is_former_ledger);
         let mut diary_lines = 0;
         for wanted in &look.wanted {
-            if dry_run || diary.has(wanted.what, &wanted.sha256) {
+            if dry_run || diary.has(wanted.what, wanted.sha256) {
                 continue;
             }
             let is_it = |entry: &&Entry| entry.name == wanted.what.name() && is_same(wanted, entry);

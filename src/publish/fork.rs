@@ -2,7 +2,7 @@
 //! the same place, and whatever is replaced there may be the better one.
 
 use super::answer::Entry;
-use crate::vault::manifest;
+use crate::segment::sha256::Sha256;
 
 /// How the public ledger and ours part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum Fork {
 pub fn is_beginning(ours: &[u8], public: &Entry) -> bool {
     let len = public.size.and_then(|size| usize::try_from(size).ok());
     let begin = len.and_then(|len| ours.get(..len));
-    begin.is_some_and(|begin| public.sha256 == Some(manifest::sha256(begin)))
+    begin.is_some_and(|begin| public.sha256 == Some(Sha256::of(begin)))
 }
 
 /// How they part; `None` if the public ledger is a beginning of ours, or all of it.

@@ -10,11 +10,12 @@ use super::plan::{self, Wanted};
 use crate::{
     cite::make::{self, MakeError},
     period::{Hour, UtcMs},
+    segment::sha256::Sha256,
     vault::{
         day_hashes::{DayHashes, Hashed},
         layout::{self, FileKind},
         ledger::{self, LedgerError},
-        manifest::{self, MANIFEST_BYTES_MAX, Manifest},
+        manifest::{MANIFEST_BYTES_MAX, Manifest},
         public::{Public, RootFile},
         published::Published,
         witness::Witness,
@@ -69,7 +70,7 @@ pub fn look(
     published: &Published,
     (scope, now): (Scope, UtcMs),
 ) -> Result<Look, LookError> {
-    let is_new = |what: Public, sha256: &str| scope == Scope::All || !published.has(what, sha256);
+    let is_new = |what: Public, sha256: Sha256| scope == Scope::All || !published.has(what, sha256);
     let (lines, bytes) = ledger::read_whole(disk, vault)?;
     let mut found = Look::default();
     for (hour, (revision, manifest_sha256)) in plan::latest(&lines) {
@@ -99,7 +100,7 @@ pub fn look(
     }
     found
         .wanted
-        .retain(|one| is_new(one.what, &one.sha256) || one.revision.is_some());
+        .retain(|one| is_new(one.what, one.sha256) || one.revision.is_some());
     found.ledger = bytes;
     Ok(found)
 }
@@ -143,7 +144,7 @@ fn day_files(
 fn root_files(
     disk: &dyn Disk,
     (data_dir, vault): (&Path, &Path),
-    is_new: &dyn Fn(Public, &str) -> bool,
+    is_new: &dyn Fn(Public, Sha256) -> bool,
     found: &mut Look,
 ) -> Result<(), LookError> {
     let mut there = Vec::new();
@@ -154,7 +155,7 @@ fn root_files(
             there.push(wanted(what, &bytes));
         }
     }
-    if !there.iter().any(|one| is_new(one.what, &one.sha256)) {
+    if !there.iter().any(|one| is_new(one.what, one.sha256)) {
         return Ok(());
     }
     let made = match make::again(disk, vault, data_dir) {
@@ -171,7 +172,7 @@ fn root_files(
     };
     for one in there {
         let is_it = |(file, text): (&RootFile, &String)| {
-            Public::Root(*file) == one.what && manifest::sha256(text.as_bytes()) == one.sha256
+            Public::Root(*file) == one.what && Sha256::of(text.as_bytes()) == one.sha256
         };
         if made.iter().any(is_it) {
             found.wanted.push(one);
@@ -192,7 +193,7 @@ fn wanted(what: Public, bytes: &[u8]) -> Wanted {
     Wanted {
         what,
         bytes: bytes.len() as u64,
-        sha256: manifest::sha256(bytes),
+        sha256: Sha256::of(bytes),
         revision: None,
         new_ids: 0,
     }
@@ -203,7 +204,7 @@ fn wanted_of(
     disk: &dyn Disk,
     vault: &Path,
     hour: Hour,
-    manifest_sha256: &str,
+    manifest_sha256: Sha256,
     published: &Published,
 ) -> Result<[Wanted; 2], String> {
     let path = layout::manifest_path(vault, hour);
@@ -230,7 +231,7 @@ fn wanted_of(
     let of_ids = Wanted {
         what: Public::Ids(hour),
         bytes: ids.bytes,
-        sha256: ids.sha256.clone(),
+        sha256: ids.sha256,
         revision: Some(revision),
         new_ids: plan::new_ids(&posts, public, revision),
     };

@@ -22,7 +22,7 @@ use crate::{
     config::{proxy::Proxies, settings::Secret},
     doi::Doi,
     period::UtcMs,
-    vault::manifest,
+    segment::sha256::Sha256,
     world::{
         agent::{self, Limits, NoCertificates},
         clock::Clock,
@@ -153,9 +153,9 @@ impl<'a> Osf<'a> {
     }
 
     /// Size and SHA-256 of the bytes that really come down; reads no more than `bytes_max` and one.
-    pub fn read_back(&self, place: &Url, bytes_max: u64) -> Result<(u64, String), Trouble> {
+    pub fn read_back(&self, place: &Url, bytes_max: u64) -> Result<(u64, Sha256), Trouble> {
         let bytes = self.read(place, bytes_max.saturating_add(1))?;
-        Ok((bytes.len() as u64, manifest::sha256(&bytes)))
+        Ok((bytes.len() as u64, Sha256::of(&bytes)))
     }
 
     /// A file of at most so many bytes.
@@ -165,7 +165,7 @@ impl<'a> Osf<'a> {
     }
 
     /// SHA-256 and instant of every version of a file.
-    pub fn versions(&self, place: &Url) -> Result<Vec<(String, UtcMs)>, Trouble> {
+    pub fn versions(&self, place: &Url) -> Result<Vec<(Sha256, UtcMs)>, Trouble> {
         let value = self.get(&with(&bare(place), &[("versions", "")]))?;
         let data = value.get("data").and_then(Value::as_array);
         let data = data.ok_or_else(|| senseless("it has no list of versions"))?;
@@ -173,9 +173,7 @@ impl<'a> Osf<'a> {
             let text = |at: &str| version.pointer(at).and_then(Value::as_str);
             let modified = text("/attributes/modified_utc").or(text("/attributes/modified"))?;
             let sha256 = text("/attributes/extra/hashes/sha256")?;
-            modified
-                .parse()
-                .map_or(None, |at| Some((sha256.to_owned(), at)))
+            Some((sha256.parse().ok()?, modified.parse().ok()?))
         };
         Ok(data.iter().filter_map(one).collect())
     }

@@ -151,6 +151,6 @@ impl Hand<'_> {
             return Err(GaveUp::One(senseless("a file has no address")));
         };
         let back = self.patiently(|osf| osf.read_back(place, wanted.bytes))?;
-        Ok(back == (wanted.bytes, wanted.sha256.clone()))
+        Ok(back == (wanted.bytes, wanted.sha256))
     }
 }

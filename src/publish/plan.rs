@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::answer::Entry;
 use crate::{
     period::{Hour, UtcMs},
+    segment::sha256::Sha256,
     vault::{
         layout::FileKind,
         public::{DayFile, Place, Public, RootFile},
@@ -28,7 +29,7 @@ pub struct Wanted {
     /// Its bytes.
     pub bytes: u64,
     /// SHA-256 of them.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// The revision of its hour.
     pub revision: Option<u64>,
     /// Post ids in it that were not public before.
@@ -70,7 +71,7 @@ pub fn task(wanted: &Wanted, listing: &[Entry], now: UtcMs) -> Task {
 
 /// Whether a remote file has the bytes that are wanted.
 pub fn is_same(wanted: &Wanted, entry: &Entry) -> bool {
-    entry.size == Some(wanted.bytes) && entry.sha256.as_deref() == Some(&*wanted.sha256)
+    entry.size == Some(wanted.bytes) && entry.sha256 == Some(wanted.sha256)
 }
 
 /// The wanted files in the order in which they go out: day by day, in each an hour's data before its
@@ -192,12 +193,13 @@ fn is_private(name: &str) -> bool {
 /// The latest revision of each hour, out of the ledger.
 pub fn latest<'a>(
     lines: impl IntoIterator<Item = &'a crate::vault::ledger::Line>,
-) -> BTreeMap<Hour, (u64, &'a str)> {
-    let mut latest: BTreeMap<Hour, (u64, &'a str)> = BTreeMap::new();
+) -> BTreeMap<Hour, (u64, Sha256)> {
+    let mut latest: BTreeMap<Hour, (u64, Sha256)> = BTreeMap::new();
     for line in lines {
-        let entry = latest.entry(line.hour).or_default();
-        if entry.0 < line.revision {
-            *entry = (line.revision, &line.manifest_sha256);
+        let new = (line.revision, line.manifest_sha256);
+        let entry = latest.entry(line.hour).or_insert(new);
+        if entry.0 < new.0 {
+            *entry = new;
         }
     }
     latest
@@ -213,7 +215,7 @@ mod tests {
         Wanted {
             what,
             bytes,
-            sha256: sha256.to_owned(),
+            sha256: Sha256::of(sha256.as_bytes()),
             revision: None,
             new_ids: 0,
         }
@@ -225,7 +227,7 @@ mod tests {
             is_folder: false,
             provider: "osfstorage".to_owned(),
             size: Some(size),
-            sha256: Some(sha256.to_owned()),
+            sha256: Some(Sha256::of(sha256.as_bytes())),
             version: 1,
             modified: Some(UtcMs(0)),
             place: None,
@@ -365,7 +367,7 @@ mod tests {
             ),
         ];
         let compared = compare(&all, &listed, &|entry| {
-            entry.sha256.as_deref() == Some("old")
+            entry.sha256 == Some(Sha256::of(b"old"))
         });
         assert_eq!((compared.good, compared.ledger_behind), (1, true));
         assert_eq!(compared.missing, ["2026/11/23/2026-11-23_02_IDs.txt.xz"]);

@@ -11,10 +11,7 @@ use super::{
     plan::Wanted,
     truth::{Truth, Untrue},
 };
-use crate::{
-    vault::{manifest, public::Public},
-    world::disk,
-};
+use crate::{segment::sha256::Sha256, vault::public::Public, world::disk};
 
 /// An hour of X's sample has about a megabyte of ids, one of its firehose less than a hundred; a file beyond this is not sent, since
 /// it is held whole while it is.
@@ -64,7 +61,7 @@ impl Publishable {
             // it has grown by whole lines only; what this run speaks of is its beginning
             bytes.truncate(usize::try_from(wanted.bytes).unwrap_or(usize::MAX));
         }
-        if manifest::sha256(&bytes) != wanted.sha256 {
+        if Sha256::of(&bytes) != wanted.sha256 {
             return Err(NotPublishable::Changed(path));
         }
         match truth.check(wanted.what, &bytes) {

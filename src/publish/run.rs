@@ -273,7 +273,7 @@ impl Work<'_> {
     ) -> Result<(), RunError> {
         let known = match plan::task(wanted, listing, self.job.clock.now()) {
             Task::Later => return Ok(()),
-            Task::Confirm(_) if self.published.has(wanted.what, &wanted.sha256) => return Ok(()),
+            Task::Confirm(_) if self.published.has(wanted.what, wanted.sha256) => return Ok(()),
             Task::Confirm(entry) => match self.hand.confirm(wanted, &entry) {
                 Ok(true) => return self.confirmed(wanted, &entry),
                 Ok(false) => Some(entry),
@@ -371,7 +371,7 @@ impl Work<'_> {
             hour: wanted.what.hour(),
             revision: wanted.revision,
             file: wanted.what.name(),
-            sha256: wanted.sha256.clone(),
+            sha256: wanted.sha256,
             new_ids: wanted.new_ids,
         };
         self.note(&[entry])?;

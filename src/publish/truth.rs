@@ -17,11 +17,11 @@ use crate::{
         files, read,
         statement::{BYTES_MAX, Spoken, Statement},
     },
-    segment::seal::Digester,
+    segment::{seal::Digester, sha256::Sha256},
     source::{Listed, Source},
     vault::{
         day, layout, ledger,
-        manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
+        manifest::{MANIFEST_BYTES_MAX, Manifest},
         public::{DayFile, Public},
         published::Published,
         witness::{self, Stamp, Witness},
@@ -148,7 +148,7 @@ impl Truth<'_> {
             unknown.push(line);
             if self
                 .published
-                .has(Public::Ledger, &so_far.clone().finish().sha256)
+                .has(Public::Ledger, so_far.clone().finish().sha256)
             {
                 unknown.clear();
             }
@@ -174,7 +174,7 @@ impl Truth<'_> {
             }
             let bytes = disk::read_bounded(self.disk, path, MANIFEST_BYTES_MAX);
             let bytes = bytes.map_err(|why| disk::placed(path, &why).to_string())?;
-            if sha256(&bytes) == line.manifest_sha256 {
+            if Sha256::of(&bytes) == line.manifest_sha256 {
                 return Ok(());
             }
             let manifest = Manifest::from_json(&bytes);

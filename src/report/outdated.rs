@@ -62,7 +62,7 @@ impl Outdated {
             // whether the chain holds is for `verify` to say
             *number += 1;
             if let Ok(line) = serde_json::from_slice::<ledger::Line>(line) {
-                let in_place = in_place(line.revision, &line.manifest_sha256);
+                let in_place = (line.revision, line.manifest_sha256.begin());
                 latest.insert(line.hour, (in_place, *number));
                 suspects.insert(line.hour.day());
             }
@@ -106,11 +106,6 @@ impl Outdated {
     }
 }
 
-fn in_place(revision: u64, manifest_sha256: &str) -> InPlace {
-    let begin = manifest_sha256.get(..16).unwrap_or_default();
-    (revision, u64::from_str_radix(begin, 16).unwrap_or(0))
-}
-
 /// Whether there is a certificate, and it speaks of something else, which is late data, or of no stamp.
 fn is_outdated(
     disk: &dyn Disk,
@@ -125,7 +120,7 @@ fn is_outdated(
     let told = Spoken::read(&disk::read_bounded(disk, &path, BYTES_MAX)?)?;
     let spoken = told.revisions.iter();
     let spoken: BTreeMap<Hour, InPlace> = spoken
-        .map(|of| (of.hour, in_place(of.revision, &of.manifest_sha256)))
+        .map(|of| (of.hour, (of.revision, of.manifest_sha256.begin())))
         .collect();
     let lacks_stamp = is_stamped && told.witness.is_none();
     let is_late = spoken != *now;
@@ -153,7 +148,7 @@ mod tests {
     fn line(hour: &str, revision: u64, of: u64) -> String {
         let manifest = hash(of);
         format!(
-            "{{\"hour\":\"{hour}\",\"revision\":{revision},\"manifest_sha256\":\"{manifest}\",\"previous\":\"\"}}\n"
+            "{{\"hour\":\"{hour}\",\"revision\":{revision},\"manifest_sha256\":\"{manifest}\",\"previous\":\"{manifest}\"}}\n"
         )
     }
 

@@ -11,10 +11,11 @@ use super::{
 };
 use crate::{
     period::{Day, Hour},
+    segment::sha256::Sha256,
     vault::{
         doi::Minted,
         layout,
-        manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError, sha256},
+        manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError},
         witness::Witness,
     },
     world::disk::{self, Disk},
@@ -118,10 +119,10 @@ fn revisions(
     Ok((manifest, revisions))
 }
 
-fn manifest(disk: &dyn Disk, path: &Path) -> Result<(Manifest, String), ReadError> {
+fn manifest(disk: &dyn Disk, path: &Path) -> Result<(Manifest, Sha256), ReadError> {
     let read = || {
         let bytes = disk::read_bounded(disk, path, MANIFEST_BYTES_MAX)?;
-        Ok((Manifest::from_json(&bytes)?, sha256(&bytes)))
+        Ok((Manifest::from_json(&bytes)?, Sha256::of(&bytes)))
     };
     read().map_err(|source| ReadError {
         path: path.to_owned(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cover::{cause::Cause, estimate::Estimate, gap::UNION},
-    segment::name::Leg,
+    segment::{name::Leg, sha256::Sha256},
     text::{plural, thousands},
     vault::{ledger::Committed, manifest::Manifest},
 };
@@ -65,7 +65,7 @@ pub struct OtherCause {
 
 impl Revision {
     /// Of a manifest and the one before it.
-    pub fn of(manifest: &Manifest, sha256: String, former: Option<&Manifest>) -> Self {
+    pub fn of(manifest: &Manifest, sha256: Sha256, former: Option<&Manifest>) -> Self {
         let of = Committed {
             hour: manifest.hour,
             revision: manifest.history.revision,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{statement::Statement, told_gaps::second};
 use crate::{
     cover::rules::{self, RulesState, Stretch},
-    segment::rules::Rule,
+    segment::{rules::Rule, sha256::Sha256},
     text::{one_line, plural, table, thousands, wrapped},
 };
 
@@ -37,9 +37,9 @@ pub(super) fn section(statement: &Statement) -> Option<String> {
     if told.is_empty() {
         return None;
     }
-    let mut lists: BTreeMap<&str, &[Rule]> = BTreeMap::new();
+    let mut lists: BTreeMap<Sha256, &[Rule]> = BTreeMap::new();
     for (hash, list) in told.iter().flat_map(|told| &told.lists) {
-        lists.insert(hash, list);
+        lists.insert(*hash, list);
     }
     // those that go on over the hour are one
     let stretches = rules::joined(told.iter().flat_map(|told| &told.union).cloned());
@@ -72,15 +72,17 @@ fn head(stretches: &[Stretch]) -> String {
     wrapped(&text, "", WIDTH)
 }
 
-fn short(hash: &str) -> &str {
-    hash.get(..HASH_DIGITS).unwrap_or(hash)
+fn short(hash: &Sha256) -> String {
+    let mut digits = hash.to_string();
+    digits.truncate(HASH_DIGITS);
+    digits
 }
 
 fn rows(stretches: &[Stretch]) -> String {
     let head = ["from (UTC)", "until", "seconds", "rules", "list"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for stretch in stretches.iter().take(STRETCHES_MAX) {
-        let lists: Vec<&str> = stretch.rules.iter().map(|hash| short(hash)).collect();
+        let lists: Vec<String> = stretch.rules.iter().map(short).collect();
         rows.push(vec![
             second(stretch.begin),
             second(stretch.end),
@@ -102,8 +104,8 @@ fn rows(stretches: &[Stretch]) -> String {
 }
 
 /// The lists, rule by rule.
-fn named(lists: &BTreeMap<&str, &[Rule]>) -> String {
-    let list = |(hash, rules): (&&str, &&[Rule])| {
+fn named(lists: &BTreeMap<Sha256, &[Rule]>) -> String {
+    let list = |(hash, rules): (&Sha256, &&[Rule])| {
         let count = plural(rules.len() as u64, "rule", "rules");
         let rules = rules.iter().map(|rule| {
             let tag = match rule.tag.as_str() {

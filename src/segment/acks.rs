@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::name::{SegmentName, ServerId};
 use crate::{
     period::UtcMs,
+    segment::sha256::Sha256,
     world::disk::{self, Disk},
 };
 
@@ -35,7 +36,7 @@ pub struct Ack {
     /// Its name, without folders: it says which folder it lies in.
     pub file: String,
     /// SHA-256 of the bytes that were read back.
-    pub sha256: String,
+    pub sha256: Sha256,
 }
 
 /// The name of the file.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     name::{SegmentName, ServerId},
-    seal::Digester,
+    sha256::Sha256,
     spool,
 };
 use crate::{
@@ -27,7 +27,7 @@ const STILL_MS: i64 = 60_000;
 pub struct Folders {
     folders: Vec<(ServerId, PathBuf)>,
     /// What they were like before anybody looked into them; `None` if that cannot be told.
-    pub version: Option<String>,
+    pub version: Option<Sha256>,
 }
 
 /// What was found of a spool.
@@ -86,12 +86,12 @@ impl Folders {
     }
 
     /// What they are like, if that is as it was before anybody looked.
-    pub fn unchanged(&self, disk: &dyn Disk) -> io::Result<Option<String>> {
+    pub fn unchanged(&self, disk: &dyn Disk) -> io::Result<Option<Sha256>> {
         let now = self.version_now(disk)?;
         Ok(now.filter(|now| self.version.as_ref() == Some(now)))
     }
 
-    fn version_now(&self, disk: &dyn Disk) -> io::Result<Option<String>> {
+    fn version_now(&self, disk: &dyn Disk) -> io::Result<Option<Sha256>> {
         let mut text = Vec::new();
         for (server, folder) in &self.folders {
             let Some(Version(numbers)) = disk.version(folder)? else {
@@ -100,26 +100,24 @@ impl Folders {
             let hour = folder.file_name().unwrap_or_default().display();
             writeln!(text, "{server} {hour} {numbers:?}")?;
         }
-        let mut digester = Digester::default();
-        digester.update(&text);
-        Ok(Some(digester.finish().sha256))
+        Ok(Some(Sha256::of(&text)))
     }
 }
 
 /// Days whose folders have been as they are for some time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Still {
-    days: BTreeMap<Day, (String, UtcMs)>,
+    days: BTreeMap<Day, (Sha256, UtcMs)>,
 }
 
 impl Still {
     /// Whether a day has been like that for a while. It is remembered since when.
-    pub fn is(&mut self, day: Day, version: &str, now: UtcMs) -> bool {
+    pub fn is(&mut self, day: Day, version: Sha256, now: UtcMs) -> bool {
         let known = self.days.get(&day);
         // a clock that was set back begins anew
-        let known = known.filter(|(known, since)| known == version && *since <= now);
+        let known = known.filter(|(known, since)| *known == version && *since <= now);
         let since = known.map_or(now, |(_, since)| *since);
-        self.days.insert(day, (version.to_owned(), since));
+        self.days.insert(day, (version, since));
         since.plus_ms(STILL_MS) <= now
     }
 

@@ -7,7 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::rules::{Rule, Told};
-use crate::period::{Interval, Minute, UtcMs};
+use crate::{
+    period::{Interval, Minute, UtcMs},
+    segment::sha256::Sha256,
+};
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,9 +101,9 @@ pub enum What {
         /// All of them.
         rules: Vec<Rule>,
         /// Their hash.
-        sha256: String,
+        sha256: Sha256,
         /// The hash of those that the configuration has.
-        configured: String,
+        configured: Sha256,
     },
     /// It was asked for them and did not tell them.
     RulesUnknown {
@@ -290,7 +293,7 @@ pub struct Alive {
     pub asleep: Option<Interval>,
     /// What is known of the rules that choose what the stream brings: what the platform told last in this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rules: Option<Told>,
+    pub rules: Option<Box<Told>>,
 }
 
 /// Why nothing is connected: how the last attempt ended.
@@ -392,13 +395,16 @@ mod tests {
             tag: tag.to_owned(),
             id: id.to_owned(),
         };
+        let [ab, cd] = [0xab, 0xcd].map(|byte| Sha256::from([byte; 32]));
         check_json(
             What::Rules {
                 rules: vec![rule("cat", "cats", "1"), rule("dog", "", "2")],
-                sha256: "ab".to_owned(),
-                configured: "cd".to_owned(),
+                sha256: ab,
+                configured: cd,
             },
-            r#"{"at":"2026-11-23T14:05:09.123Z","kind":"rules","rules":[{"value":"cat","tag":"cats","id":"1"},{"value":"dog","id":"2"}],"sha256":"ab","configured":"cd","connection":3}"#,
+            &format!(
+                r#"{{"at":"2026-11-23T14:05:09.123Z","kind":"rules","rules":[{{"value":"cat","tag":"cats","id":"1"}},{{"value":"dog","id":"2"}}],"sha256":"{ab}","configured":"{cd}","connection":3}}"#
+            ),
         );
         check_json(
             What::RulesUnknown {
@@ -408,13 +414,13 @@ mod tests {
         );
         let told = Told {
             at: UtcMs(1_000),
-            sha256: "ab".to_owned(),
-            configured: "ab".to_owned(),
+            sha256: ab,
+            configured: ab,
         };
         assert!(told.is_as_configured());
         assert_eq!(
             serde_json::to_string(&told).unwrap(),
-            r#"{"at":"1970-01-01T00:00:01.000Z","sha256":"ab","configured":"ab"}"#
+            format!(r#"{{"at":"1970-01-01T00:00:01.000Z","sha256":"{ab}","configured":"{ab}"}}"#)
         );
     }
 

@@ -44,6 +44,9 @@ pub mod seal;
 /// The runs of a server in their order.
 pub mod run;
 
+/// By what a file is known to be the same.
+pub mod sha256;
+
 /// Finds what lies in a spool.
 pub mod spool;
 

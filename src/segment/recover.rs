@@ -159,8 +159,8 @@ fn seal_of(name: &SegmentName, run_number: u64, segment: &Mended, events: &Mende
         run: name.run,
         run_number,
         part: name.part,
-        segment: segment.digest.clone(),
-        events: events.digest.clone(),
+        segment: segment.digest,
+        events: events.digest,
         first_arrival: segment.first_stamp,
         last_arrival: segment.last_stamp,
         // which of its lines were cut, only the process that is gone could tell

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::seal::Digester;
+use super::sha256::Sha256;
 use crate::period::UtcMs;
 
 /// A rule in force.
@@ -54,14 +54,14 @@ pub fn spelled(value: &str) -> Cow<'_, str> {
 }
 
 /// What a server knows of the rules in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// When the platform last told them.
     pub at: UtcMs,
     /// The hash of those.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// The hash of those that this server's configuration has.
-    pub configured: String,
+    pub configured: Sha256,
 }
 
 impl Told {
@@ -71,13 +71,11 @@ impl Told {
     }
 }
 
-/// The hash of values and tags, in whatever order they come: SHA-256, in hex.
-pub fn hash(rules: &[Rule]) -> String {
+/// The hash of values and tags, in whatever order they come.
+pub fn hash(rules: &[Rule]) -> Sha256 {
     let mut pairs: Vec<(Cow<'_, str>, &str)> = rules.iter().map(Rule::value_and_tag).collect();
     pairs.sort_unstable();
-    let mut digester = Digester::default();
-    digester.update(&serde_json::to_vec(&pairs).unwrap_or_default());
-    digester.finish().sha256
+    Sha256::of(&serde_json::to_vec(&pairs).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -119,7 +117,7 @@ pub(crate) mod tests {
             ["\"a b\" c", "\"a  b\" c", "\"a b\" c"]
         );
         assert_eq!(
-            hash(&[]),
+            hash(&[]).to_string(),
             "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945",
             "of []"
         );

@@ -6,9 +6,12 @@
 use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
 
-use super::name::{Partition, RunId, SegmentName, ServerId};
+use super::{
+    name::{Partition, RunId, SegmentName, ServerId},
+    sha256::Sha256,
+};
 use crate::period::{Minute, UtcMs};
 
 /// The version of the spool's format that this program writes.
@@ -62,18 +65,18 @@ pub struct Redacted {
     /// How many.
     pub lines: u64,
     /// SHA-256 that the segment had before.
-    pub sha256: String,
+    pub sha256: Sha256,
 }
 
 /// What is known of a file: enough to prove that it is the same.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     /// Number of lines.
     pub lines: u64,
     /// Number of bytes.
     pub bytes: u64,
-    /// SHA-256 of the bytes, 64 hex digits.
-    pub sha256: String,
+    /// SHA-256 of the bytes.
+    pub sha256: Sha256,
 }
 
 /// A seal that cannot be used.
@@ -140,7 +143,7 @@ impl Seal {
 pub struct Digester {
     lines: u64,
     bytes: u64,
-    hash: Sha256,
+    hash: sha2::Sha256,
 }
 
 impl Digester {
@@ -161,7 +164,7 @@ impl Digester {
         Digest {
             lines: self.lines,
             bytes: self.bytes,
-            sha256: hex(&self.hash.finalize()),
+            sha256: Sha256::from(<[u8; 32]>::from(self.hash.finalize())),
         }
     }
 }
@@ -206,14 +209,4 @@ impl<W: Write> Write for Hashing<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
     }
-}
-
-/// Lower-case hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
-    bytes
-        .iter()
-        .flat_map(|&byte| [digit(byte >> 4), digit(byte)])
-        .collect()
 }

@@ -10,7 +10,7 @@ pub use super::page::is_page;
 use crate::{
     backoff::Refusal,
     period::UtcMs,
-    segment::{line::CursorOf, name::Partition, rules::Rule},
+    segment::{line::CursorOf, name::Partition, rules::Rule, sha256::Sha256},
 };
 
 /// A platform's stream, as the collector sees it.
@@ -69,7 +69,7 @@ pub trait AskRules {
     fn read(&self, status: u16, encoding: Option<&str>, body: &[u8]) -> Result<RulesPage, String>;
 
     /// The hash of the rules that the configuration has.
-    fn configured(&self) -> String;
+    fn configured(&self) -> Sha256;
 }
 
 /// Some of the rules in force.

@@ -230,9 +230,9 @@ impl InStore<'_> {
         for output in &of.manifest.outputs {
             let key = data_key(hour, &of.attempt, &output.name)?;
             let found = digest_of(self.store, &key, output.bytes)?;
-            if found.is_none_or(|found| {
-                (found.bytes, found.sha256) != (output.bytes, output.sha256.clone())
-            }) {
+            if found
+                .is_none_or(|found| (found.bytes, found.sha256) != (output.bytes, output.sha256))
+            {
                 return Err(self.wrong(&key, "it is not what its manifest says"));
             }
         }

@@ -14,12 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     layout,
-    manifest::sha256,
     public::{DayFile, Public},
 };
 use crate::{
     period::{Day, UtcMs},
-    segment::days::Still,
+    segment::{days::Still, sha256::Sha256},
     world::disk::{self, Disk, Version},
 };
 
@@ -35,14 +34,14 @@ pub struct Hashed {
     /// Bytes.
     pub bytes: u64,
     /// SHA-256.
-    pub sha256: String,
+    pub sha256: Sha256,
 }
 
 /// The files of a day that are there, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct OfDay {
     /// What the folder was like.
-    folder: String,
+    folder: Sha256,
     files: BTreeMap<String, Hashed>,
 }
 
@@ -92,8 +91,8 @@ impl<'a> DayHashes<'a> {
     /// Gives each file of a day that is there, or why it cannot be read.
     pub fn each(&mut self, day: Day, mut each: impl FnMut(Public, io::Result<Hashed>)) {
         let folder = self.folder(day);
-        if let (Some(folder), Some(of_day)) = (&folder, self.known.days.get(&day))
-            && of_day.folder == *folder
+        if let (Some(folder), Some(of_day)) = (folder, self.known.days.get(&day))
+            && of_day.folder == folder
         {
             for file in DayFile::ALL.map(|file| Public::Day(day, file)) {
                 if let Some(hashed) = of_day.files.get(&file.name()) {
@@ -119,17 +118,17 @@ impl<'a> DayHashes<'a> {
         }
         self.known.days.remove(&day);
         if let Some(folder) = folder.filter(|_| is_whole)
-            && self.known.still.is(day, &folder, self.now)
+            && self.known.still.is(day, folder, self.now)
         {
             self.known.days.insert(day, OfDay { folder, files });
         }
     }
 
-    /// What the folder of a day is like, if that can be told.
-    fn folder(&self, day: Day) -> Option<String> {
+    /// What the folder of a day is like, as a hash, if that can be told.
+    fn folder(&self, day: Day) -> Option<Sha256> {
         let folder = layout::day_folder(self.vault, day);
         let Version(numbers) = self.disk.version(&folder).ok()??;
-        Some(format!("{numbers:?}"))
+        Some(Sha256::of(format!("{numbers:?}").as_bytes()))
     }
 
     fn hashed(&self, file: Public) -> io::Result<Option<Hashed>> {
@@ -140,7 +139,7 @@ impl<'a> DayHashes<'a> {
         let bytes = disk::read_bounded(self.disk, &path, DAY_FILE_BYTES_MAX)?;
         Ok(Some(Hashed {
             bytes: bytes.len() as u64,
-            sha256: sha256(&bytes),
+            sha256: Sha256::of(&bytes),
         }))
     }
 
@@ -181,7 +180,7 @@ mod tests {
             found
         };
         let is = |text: &str| {
-            let (bytes, sha256) = (text.len() as u64, sha256(text.as_bytes()));
+            let (bytes, sha256) = (text.len() as u64, Sha256::of(text.as_bytes()));
             let hashed = Hashed { bytes, sha256 };
             vec![(Public::Day(day, DayFile::Report), hashed)]
         };

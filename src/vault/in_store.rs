@@ -34,7 +34,7 @@ use super::{
     identity::Identity,
     layout::{self, FileKind},
     ledger::{self, Ledger, Line},
-    manifest::{MANIFEST_BYTES_MAX, Manifest, Output, sha256},
+    manifest::{MANIFEST_BYTES_MAX, Manifest, Output},
     redactions::{Redactions, RedactionsError},
 };
 use crate::{
@@ -46,6 +46,7 @@ use crate::{
     segment::{
         raw,
         seal::{Digest, Hashing},
+        sha256::Sha256,
     },
     source::Source,
     world::{
@@ -195,7 +196,7 @@ struct Chain {
     /// How many lines.
     lines: u64,
     /// The hash of the last of them.
-    previous: String,
+    previous: Sha256,
     latest: BTreeMap<Hour, u64>,
 }
 
@@ -293,14 +294,14 @@ impl<'a> InStore<'a> {
     /// Reads the ledger's further lines.
     pub(super) fn catch_up(&self) -> Result<(), InStoreError> {
         let mut chain = self.chain.borrow_mut();
-        while let Some(line) = self.line(chain.lines + 1, &chain.previous)? {
+        while let Some(line) = self.line(chain.lines + 1, chain.previous)? {
             chain.take(&line).map_err(at(self.vault))?;
         }
         Ok(())
     }
 
     /// A line, which must go on from the one before.
-    fn line(&self, number: u64, previous: &str) -> Result<Option<Line>, InStoreError> {
+    fn line(&self, number: u64, previous: Sha256) -> Result<Option<Line>, InStoreError> {
         let key = line_key(number)?;
         let Some(bytes) = read_whole(self.store, &key, LINE_BYTES_MAX)? else {
             return Ok(None);
@@ -333,8 +334,8 @@ impl<'a> InStore<'a> {
             let line = Line {
                 hour,
                 revision: next,
-                manifest_sha256: sha256(&committed.bytes),
-                previous: chain.previous.clone(),
+                manifest_sha256: Sha256::of(&committed.bytes),
+                previous: chain.previous,
             };
             let bytes = line.to_bytes().map_err(|why| at(self.vault)(why.into()))?;
             // whoever was faster is read by the next turn
@@ -412,7 +413,7 @@ impl<'a> InStore<'a> {
         let mut ledger = Ledger::open(self.disk, self.vault)?;
         let mut chain = Chain::of(&ledger::read(self.disk, self.vault)?);
         let mut lines = Vec::new();
-        while let Some(line) = self.line(chain.lines + 1, &chain.previous)? {
+        while let Some(line) = self.line(chain.lines + 1, chain.previous)? {
             chain.take(&line).map_err(at(self.vault))?;
             lines.push(line);
         }
@@ -420,7 +421,7 @@ impl<'a> InStore<'a> {
             let key = revision_key(line.hour, line.revision)?;
             let committed = self.committed(line.hour, line.revision)?;
             let committed = committed.ok_or_else(|| self.wrong(&key, "it is missing"))?;
-            if sha256(&committed.bytes) != line.manifest_sha256 {
+            if Sha256::of(&committed.bytes) != line.manifest_sha256 {
                 return Err(self.wrong(&key, "it is not what the ledger says"));
             }
             if wants(line.hour.day()) {

@@ -12,9 +12,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::sha256;
 use crate::{
     period::Hour,
+    segment::sha256::Sha256,
     world::disk::{self, Disk},
 };
 
@@ -29,9 +29,9 @@ pub struct Line {
     /// The revision.
     pub revision: u64,
     /// SHA-256 of its manifest's bytes.
-    pub manifest_sha256: String,
+    pub manifest_sha256: Sha256,
     /// SHA-256 of the line before.
-    pub previous: String,
+    pub previous: Sha256,
 }
 
 /// What a line says of a revision.
@@ -42,14 +42,14 @@ pub struct Committed {
     /// 1, 2, 3 …
     pub revision: u64,
     /// SHA-256 of its manifest.
-    pub manifest_sha256: String,
+    pub manifest_sha256: Sha256,
 }
 
 impl Line {
     /// Whether it is the line of that revision.
     pub fn is_of(&self, of: &Committed) -> bool {
-        (self.hour, self.revision, &self.manifest_sha256)
-            == (of.hour, of.revision, &of.manifest_sha256)
+        (self.hour, self.revision, self.manifest_sha256)
+            == (of.hour, of.revision, of.manifest_sha256)
     }
 }
 
@@ -104,10 +104,10 @@ pub fn read_whole(disk: &dyn Disk, vault: &Path) -> Result<(Vec<Line>, Vec<u8>),
 
 /// SHA-256 of the last of the first lines of a ledger, the whole of which is `whole`: what the line after
 /// names. 64 zeros if there is none.
-pub fn head_of(first: &[Line], whole: &[Line]) -> String {
-    let next = whole.get(first.len()).map(|line| line.previous.clone());
-    let last = || first.last()?.to_json().ok().map(|json| sha256(&json));
-    next.or_else(last).unwrap_or_else(|| "0".repeat(64))
+pub fn head_of(first: &[Line], whole: &[Line]) -> Sha256 {
+    let next = whole.get(first.len()).map(|line| line.previous);
+    let last = || first.last()?.to_json().ok().map(|json| Sha256::of(&json));
+    next.or_else(last).unwrap_or(Sha256::ZEROS)
 }
 
 impl Line {
@@ -128,8 +128,8 @@ impl Line {
     }
 
     /// What the line after names.
-    pub fn hash(&self) -> serde_json::Result<String> {
-        Ok(sha256(&self.to_json()?))
+    pub fn hash(&self) -> serde_json::Result<Sha256> {
+        Ok(Sha256::of(&self.to_json()?))
     }
 
     /// Its one form, without the LF.
@@ -168,7 +168,7 @@ pub struct Ledger {
     path: PathBuf,
     /// The latest revision of each hour.
     latest: BTreeMap<Hour, u64>,
-    previous: String,
+    previous: Sha256,
 }
 
 impl Ledger {
@@ -223,15 +223,15 @@ impl Ledger {
             path: self.path.clone(),
             source,
         };
-        let previous = self.previous.clone();
+        let previous = self.previous;
         let line = Line {
             hour,
             revision,
-            manifest_sha256: sha256(manifest),
+            manifest_sha256: Sha256::of(manifest),
             previous,
         };
         let mut json = line.to_json().map_err(|why| at(why.into()))?;
-        let hash = sha256(&json);
+        let hash = Sha256::of(&json);
         json.push(b'\n');
         let before = disk.len(&self.path).map_err(at)?.unwrap_or(0);
         let mut file = disk.append(&self.path).map_err(at)?;
@@ -256,7 +256,7 @@ pub fn breaks(disk: &dyn Disk, vault: &Path) -> Result<Vec<usize>, LedgerError> 
 
 /// The same of a ledger's bytes.
 pub fn breaks_in(text: &[u8]) -> Vec<usize> {
-    let mut previous = "0".repeat(64);
+    let mut previous = Sha256::ZEROS;
     let mut broken = Vec::new();
     for (index, line) in lines_of(whole_lines(text)).enumerate() {
         let holds = |says: &Line| {
@@ -265,22 +265,20 @@ pub fn breaks_in(text: &[u8]) -> Vec<usize> {
         if !serde_json::from_slice::<Line>(line).is_ok_and(|says| holds(&says)) {
             broken.push(index + 1);
         }
-        previous = sha256(line);
+        previous = Sha256::of(line);
     }
     broken
 }
 
 /// The SHA-256 of the last whole line without its LF: the `previous` of the next one. 64 zeros if there
 /// is none.
-pub fn head(disk: &dyn Disk, vault: &Path) -> Result<String, LedgerError> {
+pub fn head(disk: &dyn Disk, vault: &Path) -> Result<Sha256, LedgerError> {
     let text = bytes(disk, &path(vault))?;
     Ok(hash_of_last(whole_lines(&text)))
 }
 
-fn hash_of_last(whole: &[u8]) -> String {
-    lines_of(whole)
-        .last()
-        .map_or_else(|| "0".repeat(64), sha256)
+fn hash_of_last(whole: &[u8]) -> Sha256 {
+    lines_of(whole).last().map_or(Sha256::ZEROS, Sha256::of)
 }
 
 /// What comes of each whole line without its LF, whether it is one or not.

@@ -20,7 +20,7 @@ use crate::{
     period::{Hour, Interval, Minute, UtcMs},
     segment::{
         name::{Leg, SegmentName},
-        seal,
+        sha256::Sha256,
     },
     world::disk::{self, Disk},
 };
@@ -112,7 +112,7 @@ pub struct SegmentInput {
     /// Its name.
     pub name: SegmentName,
     /// SHA-256 of its plain bytes.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// All its lines.
     pub lines: u64,
     /// Its lines that belong to this hour.
@@ -125,7 +125,7 @@ pub struct EventsInput {
     /// The name of its segment.
     pub name: SegmentName,
     /// SHA-256 of its bytes.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// Its records.
     pub lines: u64,
 }
@@ -201,11 +201,11 @@ pub struct Output {
     /// Its bytes.
     pub bytes: u64,
     /// SHA-256 of them.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// Bytes of its content, uncompressed.
     pub content_bytes: u64,
     /// SHA-256 of them.
-    pub content_sha256: String,
+    pub content_sha256: Sha256,
     /// Its rows, header not counted.
     pub rows: u64,
 }
@@ -282,7 +282,7 @@ pub struct History {
     /// 1, 2, 3 …
     pub revision: u64,
     /// SHA-256 of the manifest before; none for the first.
-    pub previous_manifest: Option<String>,
+    pub previous_manifest: Option<Sha256>,
     /// The segments that came in with this revision.
     pub segments: Vec<SegmentName>,
     /// The events files that came in with this revision.
@@ -365,13 +365,6 @@ pub fn canonical(value: &impl Serialize) -> Vec<u8> {
     }
     json.push(b'\n');
     json
-}
-
-/// SHA-256 of bytes, in hex.
-pub fn sha256(bytes: &[u8]) -> String {
-    let mut digester = seal::Digester::default();
-    digester.update(bytes);
-    digester.finish().sha256
 }
 
 /// Breaks lines in the outer levels only, so that a table has one row a line.

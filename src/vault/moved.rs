@@ -9,11 +9,11 @@ use super::{
     identity::{self, Identity},
     in_store::{self, at, attempt_name, begin_key, commit_bytes, data_key, line_key, revision_key},
     layout, ledger,
-    manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
+    manifest::{MANIFEST_BYTES_MAX, Manifest},
 };
 use crate::{
     place::store::{Content, Created, Key, Store, create_of},
-    segment::raw,
+    segment::{raw, sha256::Sha256},
     world::{
         crash::{self, Point},
         disk::{self, Disk},
@@ -65,16 +65,13 @@ impl Move<'_> {
             layout::archived_path(self.vault, hour, revision)
         };
         let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX).map_err(at(&path))?;
-        if sha256(&bytes) != line.manifest_sha256 {
+        if Sha256::of(&bytes) != line.manifest_sha256 {
             return Err(at(&path)(io::Error::other(
                 "it is not what the ledger says",
             )));
         }
         // another attempt at moving it has the same name
-        let digits = line.manifest_sha256.get(..16).unwrap_or_default();
-        let digits =
-            u64::from_str_radix(digits, 16).map_err(|why| at(&path)(io::Error::other(why)))?;
-        let attempt = attempt_name(revision, digits);
+        let attempt = attempt_name(revision, line.manifest_sha256.begin());
         if is_latest {
             let manifest = Manifest::from_json(&bytes);
             let manifest = manifest.map_err(|why| at(&path)(io::Error::other(why)))?;

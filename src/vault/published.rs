@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::public::Public;
 use crate::{
     period::{Hour, UtcMs},
+    segment::sha256::Sha256,
     world::disk::{self, Disk},
 };
 
@@ -37,7 +38,7 @@ pub struct Entry {
     /// Its name.
     pub file: String,
     /// SHA-256 of its bytes.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// Post ids that were not public before.
     pub new_ids: u64,
 }
@@ -46,7 +47,7 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Published {
     /// By name: the hash of what was last put there.
-    latest: BTreeMap<String, String>,
+    latest: BTreeMap<String, Sha256>,
     /// The latest revision of each hour whose ids are public.
     ids: BTreeMap<Hour, u64>,
     /// When how many ids became public.
@@ -88,14 +89,12 @@ impl Published {
         if 0 < entry.new_ids {
             self.counts.push((entry.time, entry.new_ids));
         }
-        self.latest.insert(entry.file.clone(), entry.sha256.clone());
+        self.latest.insert(entry.file.clone(), entry.sha256);
     }
 
     /// Whether that file with that hash was the last one put there.
-    pub fn has(&self, what: Public, sha256: &str) -> bool {
-        self.latest
-            .get(&what.name())
-            .is_some_and(|has| has == sha256)
+    pub fn has(&self, what: Public, sha256: Sha256) -> bool {
+        self.latest.get(&what.name()) == Some(&sha256)
     }
 
     /// The latest revision of an hour whose ids are public.
@@ -194,12 +193,12 @@ mod tests {
     #[test]
     fn ids_are_counted_for_thirty_days() {
         let day = |day: i64| UtcMs(day * 24 * 3_600_000);
-        let entry = |time, revision, new_ids| Entry {
+        let entry = |time, revision: u8, new_ids| Entry {
             time,
             hour: Some("2026-11-23_14".parse().unwrap()),
-            revision: Some(revision),
+            revision: Some(revision.into()),
             file: "2026-11-23_14_IDs.txt.xz".to_owned(),
-            sha256: format!("{revision}"),
+            sha256: Sha256::of(&[revision]),
             new_ids,
         };
         let mut all = Published::default();
@@ -209,7 +208,10 @@ mod tests {
             [day(100), day(129), day(130), day(139), day(140)].map(|now| all.ids_in_30_days(now));
         assert_eq!(counts, [1_050, 1_050, 50, 50, 0]);
         let what = Public::Ids("2026-11-23_14".parse().unwrap());
-        assert_eq!((all.has(what, "1"), all.has(what, "2")), (false, true));
+        assert_eq!(
+            [1, 2].map(|revision| all.has(what, Sha256::of(&[revision]))),
+            [false, true]
+        );
         assert_eq!(all.revision(what.hour().unwrap()), Some(2));
     }
 }

@@ -16,12 +16,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    commit_error::InStoreError,
-    manifest::{ByWord, sha256},
-};
+use super::{commit_error::InStoreError, manifest::ByWord};
 use crate::{
     period::Hour,
+    segment::sha256::Sha256,
     source::{Source, key::Key},
     world::disk::{self, Disk},
 };
@@ -273,8 +271,8 @@ impl Redactions {
     }
 
     /// What stands on it, as a hash.
-    pub fn sha256(&self) -> io::Result<String> {
-        Ok(sha256(&serde_json::to_vec(&self.lines)?))
+    pub fn sha256(&self) -> io::Result<Sha256> {
+        Ok(Sha256::of(&serde_json::to_vec(&self.lines)?))
     }
 
     /// How many there are.

@@ -17,14 +17,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use super::{
-    ledger::{self, Committed, Line},
-    manifest::sha256,
-};
+use super::ledger::{self, Committed, Line};
 use crate::{
     period::UtcMs,
+    segment::sha256::Sha256,
     stamp::{
         request::Hash,
         token::{ANSWER_BYTES_MAX, NoToken, Token},
@@ -96,10 +93,7 @@ pub struct AuthorityName(u64);
 impl AuthorityName {
     /// The name under which certificates are kept.
     pub fn of(trust: &Trust) -> Self {
-        let hash = sha256(trust.to_pem().as_bytes());
-        let begin = hash.get(..16).unwrap_or_default();
-        // it is hexadecimal
-        Self(u64::from_str_radix(begin, 16).unwrap_or(0))
+        Self(Sha256::of(trust.to_pem().as_bytes()).begin())
     }
 }
 
@@ -223,7 +217,7 @@ impl Witness {
         found.trusted = given.map_or_else(|| kept.collect(), |trust| vec![trust.clone()]);
         let hash = |line: &[u8]| {
             let known = serde_json::from_slice(line).ok();
-            (known, Hash::from(Sha256::digest(line)))
+            (known, Sha256::of(line).into())
         };
         found.lines = ledger::each_whole_line(disk, root, hash).map_err(io::Error::other)?;
         Ok(found)

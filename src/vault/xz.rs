@@ -221,9 +221,9 @@ fn output(name: String, file: &Digest, content: &Digest, header_lines: u64) -> O
     Output {
         name,
         bytes: file.bytes,
-        sha256: file.sha256.clone(),
+        sha256: file.sha256,
         content_bytes: content.bytes,
-        content_sha256: content.sha256.clone(),
+        content_sha256: content.sha256,
         rows: content.lines.saturating_sub(header_lines),
     }
 }
@@ -447,7 +447,7 @@ mod tests {
                 written.sha256
             };
             let one = write(1);
-            assert_eq!([write(2), write(5)], [one.clone(), one]);
+            assert_eq!([write(2), write(5)], [one, one]);
         }
     }
 }

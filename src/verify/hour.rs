@@ -17,13 +17,13 @@ use crate::{
     cover::{part, seconds},
     period::Minute,
     report::statement::{BYTES_MAX, Spoken, Told},
-    segment::line::PROGRAM,
+    segment::{line::PROGRAM, sha256::Sha256},
     source::{Source, Sources},
     vault::{
         deleted::Why,
         hour_said::HourSaid,
         layout::FileKind,
-        manifest::{Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output, sha256},
+        manifest::{Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output},
         public::{DayFile, Public},
     },
     world::disk::{self, Disk},
@@ -39,9 +39,9 @@ pub struct HourFound {
     /// Its revision; 0 without a manifest.
     pub revision: u64,
     /// SHA-256 of its manifest.
-    pub manifest_sha256: Option<String>,
+    pub manifest_sha256: Option<Sha256>,
     /// SHA-256 of the manifest before it, as it says.
-    pub previous_manifest: Option<String>,
+    pub previous_manifest: Option<Sha256>,
     /// Data files that its manifest names and this copy has not, for they are never published.
     pub absent: Vec<FileKind>,
     /// Whether a collector ran in it: events files of its own minutes are among its inputs.
@@ -67,16 +67,14 @@ pub fn hour(
     let path = place.folder.join(format!("{}_manifest.json", place.hour));
     match read_manifest(disk, &path) {
         Ok(Some((manifest, bytes))) => {
-            found.manifest_sha256 = Some(sha256(&bytes));
+            found.manifest_sha256 = Some(Sha256::of(&bytes));
             if manifest.program == PROGRAM && manifest.to_json() != bytes {
                 found
                     .problems
                     .wrong(&path, "it is not as this program writes it");
             }
             found.revision = manifest.history.revision;
-            found
-                .previous_manifest
-                .clone_from(&manifest.history.previous_manifest);
+            found.previous_manifest = manifest.history.previous_manifest;
             check_history(&path, &manifest, &mut found.problems);
             check_books(&path, &manifest, &mut found.problems);
             let said = (&*path, &manifest.into());
@@ -419,7 +417,7 @@ fn check_file(
         }
     };
     problems.same(path, "bytes", says.bytes, output.bytes);
-    problems.same(path, "sha256", &says.sha256, &output.sha256);
+    problems.same(path, "sha256", says.sha256, output.sha256);
     problems.same(
         path,
         "bytes of its content",
@@ -429,8 +427,8 @@ fn check_file(
     problems.same(
         path,
         "sha256 of its content",
-        &says.content_sha256,
-        &output.content_sha256,
+        says.content_sha256,
+        output.content_sha256,
     );
     problems.same(path, "rows", says.rows, output.rows);
     if kind == FileKind::Ids {
@@ -539,8 +537,8 @@ fn is_other_content(said: &HourSaid, rows: &Rows) -> bool {
         FileKind::of_name(&output.name).is_some_and(|(_, kind)| kind == FileKind::Ids)
     };
     let says = said.outputs.iter().find(is_ids);
-    let known = says.zip(rows.ids_content.as_ref());
-    known.is_some_and(|(says, found)| says.content_sha256 != *found)
+    let known = says.zip(rows.ids_content);
+    known.is_some_and(|(says, found)| says.content_sha256 != found)
 }
 
 fn check_rejected(path: &Path, said: &HourSaid, rows: &Rows, problems: &mut Problems) {

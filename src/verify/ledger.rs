@@ -17,9 +17,10 @@ use super::{
 };
 use crate::{
     period::{Day, Hour},
+    segment::sha256::Sha256,
     vault::{
         ledger::{self, Line},
-        manifest::{MANIFEST_BYTES_MAX, Manifest, sha256},
+        manifest::{MANIFEST_BYTES_MAX, Manifest},
     },
     world::disk::{self, Disk},
 };
@@ -42,8 +43,8 @@ pub fn check_revisions(
     behind: &mut Vec<Behind>,
     problems: &mut Problems,
 ) {
-    let mut hashes: Vec<Option<String>> = Vec::new();
-    let mut previous: Option<String> = None;
+    let mut hashes: Vec<Option<Sha256>> = Vec::new();
+    let mut previous: Option<Sha256> = None;
     let revisions = place.folder.join("revisions");
     for revision in 1..hour.revision {
         let path = revisions.join(format!("{}_r{revision}_manifest.json", place.hour));
@@ -59,30 +60,23 @@ pub fn check_revisions(
         };
         match bytes {
             Ok(bytes) => {
-                check_former(
-                    &path,
-                    &bytes,
-                    place.hour,
-                    revision,
-                    previous.as_deref(),
-                    problems,
-                );
-                hashes.push(Some(sha256(&bytes)));
+                check_former(&path, &bytes, place.hour, revision, previous, problems);
+                hashes.push(Some(Sha256::of(&bytes)));
             }
             Err(why) => {
                 problems.wrong(&path, why.to_string());
                 hashes.push(None);
             }
         }
-        previous = hashes.last().cloned().flatten();
+        previous = hashes.last().copied().flatten();
     }
     let path = place.folder.join(format!("{}_manifest.json", place.hour));
-    if let (Some(says), Some(is)) = (&hour.previous_manifest, &previous)
+    if let (Some(says), Some(is)) = (hour.previous_manifest, previous)
         && says != is
     {
         problems.wrong(&path, "the manifest before it is not the one that it names");
     }
-    hashes.push(hour.manifest_sha256.clone());
+    hashes.push(hour.manifest_sha256);
     let Some(ledger) = root.and_then(|root| root.ledger.as_ref().map(|ledger| (root, ledger)))
     else {
         return;
@@ -97,14 +91,14 @@ fn check_former(
     bytes: &[u8],
     hour: Hour,
     revision: u64,
-    previous: Option<&str>,
+    previous: Option<Sha256>,
     problems: &mut Problems,
 ) {
     match Manifest::from_json(bytes) {
         Ok(manifest) => {
             problems.same(path, "the hour", manifest.hour, hour);
             problems.same(path, "the revision", manifest.history.revision, revision);
-            if let (Some(says), Some(is)) = (&manifest.history.previous_manifest, previous)
+            if let (Some(says), Some(is)) = (manifest.history.previous_manifest, previous)
                 && says != is
             {
                 problems.wrong(path, "the manifest before it is not the one that it names");
@@ -116,7 +110,7 @@ fn check_former(
 
 fn check_ledger(
     place: &HourPlace,
-    hashes: &[Option<String>],
+    hashes: &[Option<Sha256>],
     (root, ledger): (&Root, &BTreeMap<Hour, Vec<Line>>),
     behind: &mut Vec<Behind>,
     problems: &mut Problems,
@@ -125,10 +119,7 @@ fn check_ledger(
     let day = Some(place.hour.day());
     let lines = ledger.get(&place.hour).map_or(&[][..], Vec::as_slice);
     for (hash, line) in hashes.iter().zip(lines) {
-        if hash
-            .as_ref()
-            .is_some_and(|hash| *hash != line.manifest_sha256)
-        {
+        if hash.is_some_and(|hash| hash != line.manifest_sha256) {
             let what = format!(
                 "revision {} of {}: its manifest is not the one that was committed",
                 line.revision, place.hour

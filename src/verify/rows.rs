@@ -6,11 +6,12 @@ use std::{
     path::Path,
 };
 
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
 
 use super::problem::Problems;
 use crate::{
     period::{Interval, Minute, UtcMs},
+    segment::sha256::Sha256,
     source::{List, Listed, Source, Table, key::Key},
     vault::{
         conflicts::{self, Example},
@@ -35,9 +36,9 @@ pub struct Rows {
     /// Ids of each residue of the millisecond.
     pub residues: BTreeMap<u64, u64>,
     /// The hash of the keys in each list, as each file that was read tells it.
-    pub ids: BTreeMap<List, BTreeMap<FileKind, [u8; 32]>>,
+    pub ids: BTreeMap<List, BTreeMap<FileKind, Sha256>>,
     /// SHA-256 of what `IDs.txt` holds.
-    pub ids_content: Option<String>,
+    pub ids_content: Option<Sha256>,
     /// Rejected lines by server and reason.
     pub rejected: BTreeMap<String, ByWord>,
     /// Ids without a time in them: only the table of records has theirs.
@@ -60,7 +61,7 @@ pub struct Held {
 
 /// The hash of the keys in each list.
 #[derive(Debug, Default)]
-pub(super) struct Hashes(BTreeMap<List, Sha256>);
+pub(super) struct Hashes(BTreeMap<List, sha2::Sha256>);
 
 impl Hashes {
     /// Takes a record into those of the lists that it stands in; what is held back stands in `held.txt` in the place of
@@ -98,7 +99,7 @@ impl Rows {
         for list in lists {
             let hash = hashes.0.remove(list).unwrap_or_default();
             let of_list = self.ids.entry(*list).or_default();
-            of_list.insert(kind, hash.finalize().into());
+            of_list.insert(kind, <[u8; 32]>::from(hash.finalize()).into());
         }
     }
 

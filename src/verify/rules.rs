@@ -75,5 +75,5 @@ fn is_every_second(all: &[i64], stretches: &[Stretch]) -> bool {
 
 fn are_named(found: &InForce) -> bool {
     let named = found.named();
-    found.lists.keys().all(|hash| named.contains(hash.as_str()))
+    found.lists.keys().all(|hash| named.contains(hash))
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::problem::{Problems, Severity};
 use crate::{
     period::{Day, Hour, Zone},
+    segment::sha256::Sha256,
     share::Share,
     stamp::trust::Trust,
     vault::{
@@ -64,7 +65,7 @@ pub struct Head {
     pub lines: u64,
     /// SHA-256 of the last one without its LF, which the next line would name as `previous`; 64 zeros
     /// if there is none.
-    pub sha256: String,
+    pub sha256: Sha256,
 }
 
 /// What is to be checked.

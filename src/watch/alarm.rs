@@ -492,6 +492,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::segment::sha256::Sha256;
     use crate::{
         period::Zone,
         segment::rules::Told,
@@ -566,10 +567,10 @@ mod tests {
         picture.servers.truncate(1);
         let server = &mut picture.servers[0];
         server.last_line = Some(after(3_600));
-        let hash = "ab".to_owned();
+        let hash = Sha256::of(b"ab");
         server.link.rules = Some(Told {
             at: after(7_100),
-            sha256: hash.clone(),
+            sha256: hash,
             configured: hash,
         });
         change(&mut server.link);
@@ -586,7 +587,7 @@ mod tests {
         assert!(not_storing(&away).is_some());
         let others = |link: &mut Link| {
             if let Some(told) = &mut link.rules {
-                told.configured = "cd".to_owned();
+                told.configured = Sha256::of(b"cd");
             }
         };
         check(&filtered(others), &["rules 1"]);

@@ -162,8 +162,8 @@ impl Link {
                 self.rules_unknown = None;
                 self.rules = Some(Told {
                     at: event.at,
-                    sha256: sha256.clone(),
-                    configured: configured.clone(),
+                    sha256: *sha256,
+                    configured: *configured,
                 });
             }
             What::RulesUnknown { detail } => {
@@ -179,7 +179,7 @@ impl Link {
     fn is_alive(&mut self, at: UtcMs, alive: &Alive) {
         self.clock_offset_ms = alive.clock_offset_ms.or(self.clock_offset_ms);
         if self.rules.is_none() {
-            self.rules.clone_from(&alive.rules);
+            self.rules = alive.rules.as_deref().copied();
         }
         if self.state == LinkState::Unknown {
             let state = if alive.connected {

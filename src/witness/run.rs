@@ -2,8 +2,6 @@
 
 use std::{io, path::Path};
 
-use sha2::{Digest as _, Sha256};
-
 use super::{
     ask::{self, NoAnswer},
     plan::{self, Due},
@@ -11,6 +9,7 @@ use super::{
 use crate::{
     config::{proxy::Proxies, settings::Witness as Settings},
     period::UtcMs,
+    segment::sha256::Sha256,
     stamp::{
         request::{Hash, Nonce, request},
         token::{NoToken, Token},
@@ -97,7 +96,7 @@ impl WitnessJob<'_> {
         if free < self.keep_free {
             return Err(RunError::Room(self.vault.display().to_string()));
         }
-        let hash = |line: &[u8]| Hash::from(Sha256::digest(line));
+        let hash = |line: &[u8]| Hash::from(Sha256::of(line));
         let hashes = ledger::each_whole_line(self.disk, self.vault, hash)?;
         let index = usize::try_from(line)
             .ok()

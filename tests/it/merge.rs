@@ -10,11 +10,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use twinstream::{
     config::settings::{Role, Server},
     period::Hour,
-    segment::raw,
+    segment::{raw, sha256::Sha256},
     source::x::{X, id},
     vault::{
         conflicts::{self, EXAMPLES_MAX, Example, Side},
-        manifest::sha256,
         public::Public,
     },
 };
@@ -185,11 +184,11 @@ fn the_books_balance() {
 fn check_ledger(site: &Site) {
     let files = site.files();
     let text = std::str::from_utf8(&files["ledger.jsonl"]).unwrap();
-    let mut previous = "0".repeat(64);
+    let mut previous = Sha256::ZEROS;
     for line in text.lines() {
         let record: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!(record["previous"], previous.as_str());
-        previous = sha256(line.as_bytes());
+        assert_eq!(record["previous"], previous.to_string());
+        previous = Sha256::of(line.as_bytes());
         let (hour, revision) = (
             record["hour"].as_str().unwrap(),
             record["revision"].as_u64().unwrap(),
@@ -199,7 +198,7 @@ fn check_ledger(site: &Site) {
         let manifest = files
             .get(&archived)
             .unwrap_or_else(|| &files[&format!("{day}/{hour}_manifest.json")]);
-        assert_eq!(record["manifest_sha256"], sha256(manifest).as_str());
+        assert_eq!(record["manifest_sha256"], Sha256::of(manifest).to_string());
         let read: serde_json::Value = serde_json::from_slice(manifest).unwrap();
         assert_eq!(read["history"]["revision"], revision);
     }
@@ -248,7 +247,7 @@ fn late_data_makes_a_new_revision_and_again_changes_nothing() {
         after["2026-11-23/revisions/2026-11-23_13_r1_manifest.json"],
         *former
     );
-    assert_eq!(manifest.history.previous_manifest, Some(sha256(former)));
+    assert_eq!(manifest.history.previous_manifest, Some(Sha256::of(former)));
     check_ledger(&site);
     assert_eq!(site.merge("2026-11-23T15:21:00Z"), []);
     assert_eq!(after, site.files());

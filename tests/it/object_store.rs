@@ -28,7 +28,7 @@ use twinstream::{
             read_whole,
         },
     },
-    segment::name::SegmentName,
+    segment::{name::SegmentName, sha256::Sha256},
     world::{clock::Clock, disk::RealDisk},
 };
 
@@ -912,7 +912,7 @@ pub(crate) fn check_vault(servers: &Servers) -> BTreeMap<String, u64> {
         .iter()
         .filter_map(|(key, bytes)| Some((key.strip_prefix("x/vault/")?, bytes)))
         .collect();
-    let mut previous = "0".repeat(64);
+    let mut previous = Sha256::ZEROS;
     let mut latest: BTreeMap<String, u64> = BTreeMap::new();
     let mut commits = BTreeMap::new();
     let lines = own.keys().filter(|key| key.starts_with("ledger/")).count();
@@ -920,7 +920,8 @@ pub(crate) fn check_vault(servers: &Servers) -> BTreeMap<String, u64> {
         let line = own[&*format!("ledger/{number}.json")];
         let says: Value = serde_json::from_slice(line).unwrap();
         assert_eq!(
-            says["previous"], *previous,
+            says["previous"],
+            previous.to_string(),
             "the chain breaks at line {number}"
         );
         previous = digest(line.strip_suffix(b"\n").unwrap()).sha256;
@@ -941,7 +942,7 @@ pub(crate) fn check_vault(servers: &Servers) -> BTreeMap<String, u64> {
             let name = output["name"].as_str().unwrap();
             match own.get(&*format!("{folder}/{attempt}/{name}")) {
                 Some(bytes) => {
-                    assert_eq!(output["sha256"], *digest(bytes).sha256, "{name}");
+                    assert_eq!(output["sha256"], digest(bytes).sha256.to_string(), "{name}");
                     named += 1;
                 }
                 None => assert!(*revision < latest[hour], "{name} of r{revision} is missing"),

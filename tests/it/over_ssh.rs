@@ -25,6 +25,7 @@ use twinstream::{
         acks,
         event::{Event, What},
         name::{RunId, SegmentName, ServerId},
+        sha256::Sha256,
     },
     world::disk::{Disk as _, RealDisk},
 };
@@ -488,7 +489,7 @@ fn nothing_is_overwritten_and_what_is_another_file_there_never_goes_here() {
     let given = |ending: &str| acks::Ack {
         at: UtcMs(0),
         file: format!("{other_size}.{ending}"),
-        sha256: "0".repeat(64),
+        sha256: Sha256::ZEROS,
     };
     acks::append(
         &RealDisk,
@@ -750,7 +751,7 @@ fn acknowledgements_of_what_is_long_gone_are_forgotten_and_no_others() {
             let acks = one.files(spool).map(|(file, _)| acks::Ack {
                 at: UtcMs(now.0 - age * DAY_MS),
                 file: file.file_name().unwrap().to_str().unwrap().to_owned(),
-                sha256: String::new(),
+                sha256: Sha256::ZEROS,
             });
             acks::append(&disk, &path, &acks).unwrap();
             if *age == 60 {

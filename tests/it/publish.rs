@@ -15,10 +15,10 @@ use serde_json::Value;
 use twinstream::{
     period::{Day, Hour},
     report::{files, read, statement::Statement},
-    segment::line::PROGRAM,
+    segment::{line::PROGRAM, sha256::Sha256},
     vault::{
         layout, ledger,
-        manifest::{Manifest, sha256},
+        manifest::Manifest,
         public::{DayFile, Public, RootFile},
         witness::Witness,
     },
@@ -601,13 +601,16 @@ fn nothing_private_ever_leaves() {
     for output in &mut manifest.outputs {
         if output.name.ends_with("_IDs.txt.xz") {
             output.bytes = tweets.len() as u64;
-            output.sha256 = sha256(&tweets);
+            output.sha256 = Sha256::of(&tweets);
         }
     }
     fs::write(&path, manifest.to_json()).unwrap();
     fs::write(day.join("2026-11-23_14_IDs.txt.xz"), &tweets).unwrap();
     let ledger = fs::read_to_string(vault.join("ledger.jsonl")).unwrap();
-    let ledger = ledger.replace(&sha256(&former), &sha256(&manifest.to_json()));
+    let ledger = ledger.replace(
+        &Sha256::of(&former).to_string(),
+        &Sha256::of(&manifest.to_json()).to_string(),
+    );
     fs::write(vault.join("ledger.jsonl"), ledger).unwrap();
     // and a manifest and a ledger's line that are something else
     fs::write(day.join("2026-11-23_tweets.csv"), "id,text\n1,private\n").unwrap();
@@ -633,7 +636,7 @@ fn nothing_private_ever_leaves() {
             !name.contains("_14_") && !name.contains("_13_"),
             "{path} was sent"
         );
-        assert_ne!(*hash, sha256(&tweets));
+        assert_ne!(*hash, Sha256::of(&tweets).to_string());
     }
 }
 
@@ -643,15 +646,15 @@ const PRIVATE: &str = "what somebody wrote";
 /// Has the ledger speak of the manifest that is in place, with every link of the chain mended.
 fn vouch(vault: &Path, hour: Hour, manifest: &[u8]) {
     fs::write(layout::manifest_path(vault, hour), manifest).unwrap();
-    let mut previous = "0".repeat(64);
+    let mut previous = Sha256::ZEROS;
     let mut text = String::new();
     for mut line in ledger::read(&RealDisk, vault).unwrap() {
         if line.hour == hour {
-            line.manifest_sha256 = sha256(manifest);
+            line.manifest_sha256 = Sha256::of(manifest);
         }
         line.previous = previous;
         let json = serde_json::to_string(&line).unwrap();
-        previous = sha256(json.as_bytes());
+        previous = Sha256::of(json.as_bytes());
         text += &(json + "\n");
     }
     fs::write(ledger::path(vault), text).unwrap();
@@ -672,7 +675,7 @@ fn plant(vault: &Path, what: Public) -> &'static str {
             let name = what.name();
             let output = manifest.outputs.iter_mut().find(|of| of.name == name);
             let output = output.unwrap();
-            (output.bytes, output.sha256) = (ids.len() as u64, sha256(&ids));
+            (output.bytes, output.sha256) = (ids.len() as u64, Sha256::of(&ids));
             fs::write(&path, ids).unwrap();
             vouch(vault, hour, &manifest.to_json());
             "is no id"

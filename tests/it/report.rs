@@ -33,13 +33,16 @@ use twinstream::{
         revision::Revision,
         statement::{DaySaid, Spoken, Statement},
     },
-    segment::name::{Leg, RunId, SegmentName},
+    segment::{
+        name::{Leg, RunId, SegmentName},
+        sha256::Sha256,
+    },
     source::SAMPLE,
     vault::{
         ledger::Line,
         manifest::{
             Conflicts, Counts, Coverage, History, Inputs, Manifest, MinuteRow, Minutes, Output,
-            ServerCounts, TotalCounts, sha256,
+            ServerCounts, TotalCounts,
         },
         public::{Public, RootFile},
         witness::Stamp,
@@ -268,7 +271,7 @@ fn incomplete(copy: &Path) {
     let head = format!(
         "{} lines, the last one's SHA-256 is {}",
         whole.lines().count(),
-        sha256(last.as_bytes())
+        Sha256::of(last.as_bytes())
     );
     verified(copy, 0, &head);
     // a day that the ledger has, and the folder has not
@@ -1056,9 +1059,9 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
     let output = |ending: &str| Output {
         name: format!("{hour}_{ending}"),
         bytes: 1_000,
-        sha256: sha256(format!("{hour}_{ending} {revision}").as_bytes()),
+        sha256: Sha256::of(format!("{hour}_{ending} {revision}").as_bytes()),
         content_bytes: 2_000,
-        content_sha256: sha256(ending.as_bytes()),
+        content_sha256: Sha256::of(ending.as_bytes()),
         rows: union,
     };
     let name: SegmentName = format!("2_sample_20261123T{:02}00Z_3fa9c01b_000", hour.of_day())
@@ -1133,7 +1136,7 @@ fn a_sampling_window_that_changed_within_the_day_stands_in_the_certificate() {
             if moved_from <= hour.of_day() {
                 manifest.residues.iter_mut().for_each(|(ms, _)| *ms += 43);
             }
-            let hash = sha256(&manifest.to_json());
+            let hash = Sha256::of(&manifest.to_json());
             said.revisions.push(Revision::of(&manifest, hash, None));
             said.hours.push(manifest.into());
         }
@@ -1178,8 +1181,8 @@ fn example_to_cite(statement: &Statement) -> Vec<(String, String)> {
     let line = |Revision { of, .. }: &Revision| Line {
         hour: of.hour,
         revision: of.revision,
-        manifest_sha256: of.manifest_sha256.clone(),
-        previous: "0".repeat(64),
+        manifest_sha256: of.manifest_sha256,
+        previous: Sha256::ZEROS,
     };
     let lines: Vec<Line> = statement.revisions.iter().map(line).collect();
     let archive = description::Archive::of(statement);
@@ -1210,7 +1213,7 @@ fn the_example_of_the_documents_is_what_the_program_writes() {
         }
         let mut former = None;
         for manifest in &manifests {
-            let hash = sha256(&manifest.to_json());
+            let hash = Sha256::of(&manifest.to_json());
             said.revisions.push(Revision::of(manifest, hash, former));
             former = Some(manifest);
         }

@@ -122,7 +122,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "world",
         ],
     ),
-    ("witness", &["config", "period", "stamp", "vault", "world"]),
+    (
+        "witness",
+        &["config", "period", "segment", "stamp", "vault", "world"],
+    ),
     ("world", &["period"]),
 ];
 /// The platforms that have a folder in `src/source/`.

@@ -32,6 +32,7 @@ use twinstream::{
     segment::{
         event::{self, Disconnected, Event, What},
         name::{Leg, RunId, SegmentName, ServerId},
+        sha256::Sha256,
     },
     source::{
         self, List,
@@ -896,9 +897,9 @@ impl<'a> Server<'a> {
                         _ => None,
                     }),
                     formerly: Vec::new(),
-                    sha256: String::new(),
+                    sha256: Sha256::ZEROS,
                     lines: 0,
-                    events_sha256: String::new(),
+                    events_sha256: Sha256::ZEROS,
                     events: events.len() as u64,
                     hours: BTreeMap::new(),
                     started: find(|event| match event.what {

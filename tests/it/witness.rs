@@ -11,6 +11,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 use twinstream::{
+    segment::sha256::Sha256,
     stamp::{
         request::{Nonce, request},
         token::Token,
@@ -86,7 +87,7 @@ fn the_ledger_is_stamped_once_a_day_and_openssl_confirms_it() {
     let [stamp] = &stamps(&vault)[..] else {
         panic!("{:?}", stamps(&vault));
     };
-    let head = ledger::head(&RealDisk, &vault).unwrap();
+    let head = ledger::head(&RealDisk, &vault).unwrap().to_string();
     assert!(authority.confirms(stamp, &head));
     assert!(
         !authority.confirms(stamp, &head.replace('a', "b")),
@@ -445,9 +446,7 @@ fn strangers_check_the_stamps_that_are_published() {
     let replaced = copy(&|root| {
         let path = &stamps(root)[0];
         let head = ledger::head(&RealDisk, root).unwrap();
-        let octet = |place: usize| u8::from_str_radix(&head[2 * place..2 * place + 2], 16).unwrap();
-        let hash: Vec<u8> = (0..32).map(octet).collect();
-        let answer = forger.reply(&request(&hash.try_into().unwrap(), Nonce::new([1; 8])));
+        let answer = forger.reply(&request(&head.into(), Nonce::new([1; 8])));
         fs::write(path, answer).unwrap();
     });
     let (code, said) = verify(replaced.path(), &by_root);
@@ -461,7 +460,9 @@ fn strangers_check_the_stamps_that_are_published() {
     let rewritten = copy(&|root| {
         let text = fs::read_to_string(ledger::path(root)).unwrap();
         let (before, last) = text.trim_end().rsplit_once('\n').unwrap();
-        let last = last.replace("\"manifest_sha256\":\"", "\"manifest_sha256\":\"0");
+        let mut last: ledger::Line = serde_json::from_str(last).unwrap();
+        last.manifest_sha256 = Sha256::ZEROS;
+        let last = serde_json::to_string(&last).unwrap();
         fs::write(ledger::path(root), format!("{before}\n{last}\n")).unwrap();
     });
     let (code, said) = verify(rewritten.path(), &[]);

@@ -22,6 +22,7 @@ use crate::{
         event::{Event, What},
         name::{Leg, RunId},
         seal::Digester,
+        sha256::Sha256,
     },
     vault::manifest::EventsInput,
 };
@@ -115,7 +116,7 @@ fn read(indexes: &Indexes<'_>, due: &Due, input: &EventsInput) -> Result<EventsF
 }
 
 /// The records that tell of the connection, and the hash of the whole.
-fn read_records(mut from: impl io::BufRead) -> io::Result<(Vec<Event>, String)> {
+fn read_records(mut from: impl io::BufRead) -> io::Result<(Vec<Event>, Sha256)> {
     let (mut events, mut digester) = (Vec::new(), Digester::default());
     let mut line = Vec::new();
     loop {

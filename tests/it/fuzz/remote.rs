@@ -29,7 +29,7 @@ fn is_osf(url: &Url) -> bool {
 
 #[test]
 fn fuzz_answers_of_osf() {
-    let page = r#"{"data":[{"id":"x","attributes":{"name":"2026-11-23_13_IDs.txt.xz","kind":"file","provider":"osfstorage","size":712,"date_modified":"2026-11-23T15:00:00.000000","current_version":2,"extra":{"hashes":{"md5":"a","sha256":"bb"},"version":"3"}},"links":{"upload":"https://files.osf.io/v1/resources/abcde/providers/osfstorage/1?a=b"},"relationships":{"files":{"links":{"related":{"href":"https://api.osf.io/v2/nodes/abcde/files/osfstorage/2/"}}}}}],"links":{"next":"https://api.osf.io/v2/nodes/abcde/files/?page=2"}}"#;
+    let page = r#"{"data":[{"id":"x","attributes":{"name":"2026-11-23_13_IDs.txt.xz","kind":"file","provider":"osfstorage","size":712,"date_modified":"2026-11-23T15:00:00.000000","current_version":2,"extra":{"hashes":{"md5":"a","sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},"version":"3"}},"links":{"upload":"https://files.osf.io/v1/resources/abcde/providers/osfstorage/1?a=b"},"relationships":{"files":{"links":{"related":{"href":"https://api.osf.io/v2/nodes/abcde/files/osfstorage/2/"}}}}}],"links":{"next":"https://api.osf.io/v2/nodes/abcde/files/?page=2"}}"#;
     let refusal = r#"{"errors":[{"detail":"Not found."}],"message_long":"x","error":"y"}"#;
     let site = Site::new("https://api.osf.io").unwrap();
     let fuzz = Fuzz::new("answers_of_osf", 4_000)

@@ -100,8 +100,8 @@ fn fuzz_events() {
 fn fuzz_acknowledgements() {
     let path = acks::path(Path::new("/spool"), &"1".parse().unwrap());
     let fuzz = Fuzz::new("acknowledgements", 1_500).seed(
-        r#"{"at":"2026-11-23T14:05:09.123Z","file":"1_sample_20261123T1357Z_3fa9c01b_000.seal.json","sha256":"aa"}"#.to_owned()
-            + "\n{\"at\":\"2026-11-23T14:05:09.123Z\",\"file\":\"../x\",\"sha256\":\"\"}\n",
+        r#"{"at":"2026-11-23T14:05:09.123Z","file":"1_sample_20261123T1357Z_3fa9c01b_000.seal.json","sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#.to_owned()
+            + "\n{\"at\":\"2026-11-23T14:05:09.123Z\",\"file\":\"../x\",\"sha256\":\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}\n",
     );
     fuzz.run(|input| {
         let disk = disk_with(&path, input);

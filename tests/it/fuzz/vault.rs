@@ -88,7 +88,7 @@ fn fuzz_small_files_of_a_vault() {
     let id = r#"{"id":"1856000000000000000","reason":"asked","hour":"2026-11-23_13"}"#;
     let author = r#"{"author":"7","reason":"asked"}"#;
     let conflict = r#"{"field":"text","id":"1856000000000000000","kept":{"server":"1","value":"a"},"other":{"server":"2","value":"b"}}"#;
-    let diary = r#"{"time":"2026-11-23T15:00:00.000Z","hour":"2026-11-23_13","revision":1,"file":"2026-11-23_13_IDs.txt.xz","sha256":"aa","new_ids":7}"#;
+    let diary = r#"{"time":"2026-11-23T15:00:00.000Z","hour":"2026-11-23_13","revision":1,"file":"2026-11-23_13_IDs.txt.xz","sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","new_ids":7}"#;
     let fuzz = Fuzz::new("small_files_of_a_vault", 3_000)
         .seed(golden("vault/vault.json"))
         .seed(format!("{id}\n{author}\n"))

@@ -23,7 +23,10 @@ use twinstream::{
         open::{NotHere, Opener, Spool, Vault},
         segments::Elsewhere,
     },
-    segment::acks::{self, Ack},
+    segment::{
+        acks::{self, Ack},
+        sha256::Sha256,
+    },
     source::{SAMPLE, Sources, Stream},
     vault::{commit::Here, identity, manifest::Manifest, xz::Effort},
     verify::{found::Found, hour, survey, together},
@@ -172,7 +175,7 @@ impl Site {
             let ack = Ack {
                 at: now,
                 file: format!("{}.seal.json", segment.name),
-                sha256: String::new(),
+                sha256: Sha256::ZEROS,
             };
             let path = acks::path(&self.spool(), &segment.name.server);
             acks::append(&*self.disk, &path, &[ack]).unwrap();

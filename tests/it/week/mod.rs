@@ -30,6 +30,7 @@ use twinstream::{
     segment::{
         event::{self, Disconnected, Event, What},
         name::{Leg, RunId, SegmentName, ServerId},
+        sha256::Sha256,
     },
 };
 
@@ -717,9 +718,9 @@ impl<'a> Server<'a> {
                     rejected: 0,
                     began,
                     formerly: Vec::new(),
-                    sha256: String::new(),
+                    sha256: Sha256::ZEROS,
                     lines: 0,
-                    events_sha256: String::new(),
+                    events_sha256: Sha256::ZEROS,
                     events: events.len() as u64,
                     hours: BTreeMap::new(),
                     started: started.map(|started| started.0),

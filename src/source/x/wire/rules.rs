@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 use super::notice;
 use crate::{
-    segment::rules::{self, Rule},
+    segment::{
+        rules::{self, Rule},
+        sha256::Sha256,
+    },
     source::{
         gunzip::decode_short,
         wire::{Ask, AskRules, RULES_PAGE_BYTES_MAX, RulesPage},
@@ -31,7 +34,7 @@ pub const CHANGED_AT_ONCE: usize = 100;
 /// How the rules in force are asked for.
 pub(super) struct Rules {
     authorization: HeaderValue,
-    configured: String,
+    configured: Sha256,
 }
 
 impl Rules {
@@ -58,8 +61,8 @@ impl AskRules for Rules {
         read_page(status, &decode_short(encoding, body, RULES_PAGE_BYTES_MAX))
     }
 
-    fn configured(&self) -> String {
-        self.configured.clone()
+    fn configured(&self) -> Sha256 {
+        self.configured
     }
 }
 
