@@ -91,7 +91,7 @@ fn revisions(job: &PublishJob<'_>, hour: Hour, last: u64) -> BTreeMap<u64, (Sha2
         match Manifest::read(job.disk, &path) {
             Ok(manifest) => {
                 let name = FileKind::Ids.name(hour);
-                let mut outputs = manifest.outputs.into_iter();
+                let mut outputs = manifest.outputs.iter();
                 if let Some(ids) = outputs.find(|output| output.name == name) {
                     let posts = manifest.counts.total.posts;
                     found.insert(revision, (ids.sha256, posts));

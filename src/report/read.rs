@@ -85,7 +85,7 @@ pub fn beside(disk: &dyn Disk, vault: &Path, statement: &mut Statement) -> io::R
 }
 
 fn add(said: &mut DaySaid, (manifest, revisions): (Manifest, Vec<Revision>)) {
-    said.hours.push(manifest.into());
+    said.hours.push(manifest.said);
     said.revisions.extend(revisions);
 }
 

@@ -168,7 +168,7 @@ impl HourOfVault<'_> {
         crash::point(Point::DataAside);
         let former = self
             .current()?
-            .map_or_else(Vec::new, |(former, _)| former.outputs);
+            .map_or_else(Vec::new, |(former, _)| former.said.outputs);
         // each by a thread of its own: there are few, and the largest of them takes longest
         let checks: Vec<Result<(), CommitError>> = std::thread::scope(|scope| {
             let check = |output| scope.spawn(move || self.check_written(output, revision));

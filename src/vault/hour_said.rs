@@ -1,80 +1,57 @@
-//! What the manifest of an hour says, as far as a day's files need it.
+//! What the manifest of an hour says of it, but for what it was made of: all that a day's files need.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     deleted::HELD_BACK,
-    manifest::{ByWord, Conflicts, Counts, Coverage, Manifest, Minutes, Output},
+    manifest::{ByWord, Conflicts, Counts, Coverage, Minutes, Output},
 };
 use crate::{
     cover::{backfill::Backfill, estimate::Estimate, gap::Gap, rules::InForce},
     period::{Hour, Interval},
 };
 
-/// What the manifest of an hour says, but for its inputs and its history: all that a day's files take from it.
+/// What is said of an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HourSaid {
-    /// The hour.
-    pub hour: Hour,
     /// Name and version of the program that merged.
     pub program: String,
     /// Which stream.
     pub stream: String,
-    /// The vault's time zone.
+    /// The vault's time zone, an IANA name.
     pub timezone: String,
-    /// Its UTC time.
+    /// The label.
+    pub hour: Hour,
+    /// The UTC time that carries the label.
     pub intervals: Vec<Interval>,
-    /// Its books.
+    /// The books.
     pub counts: Counts,
     /// The data files.
     pub outputs: Vec<Output>,
-    /// Its table of minutes.
+    /// What each server saw in each minute.
     pub minutes: Minutes,
-    /// The seconds that the servers have.
+    /// The seconds that each server has, and any.
     pub coverage: Coverage,
-    /// Those that they have not.
+    /// All other seconds: the gaps of the servers in their order, then those of the union.
     pub gaps: Vec<Gap>,
-    /// Which rules were in force, where rules choose what the stream brings.
+    /// Where rules choose what the stream brings: which were in force in which seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<InForce>,
-    /// How many posts both of two servers missed.
+    /// How many posts both missed; none with other than two servers, or no second that both have.
     pub estimate: Option<Estimate>,
-    /// What backfills brought.
+    /// What the connections that asked for backfill brought, by server and time.
     pub backfills: Vec<Backfill>,
-    /// How many ids have each `(id >> 22) % 1000`.
+    /// How many ids have each `(id >> 22) % 1000`; residues without one are left out.
     pub residues: Vec<(u64, u64)>,
     /// Posts whose copies differ.
     pub conflicts: Conflicts,
-    /// Posts that were taken out on request, by reason.
+    /// How many posts of this hour were taken out on request, by the reason that was given.
     #[serde(default, skip_serializing_if = "ByWord::is_empty")]
     pub redactions: ByWord,
-    /// Records that were deleted, whose account is gone, or that are held back.
+    /// How many records of this hour were taken out because they were `deleted`, or because their `account` is gone, and how
+    /// many are `held_back`.
     #[serde(default, skip_serializing_if = "ByWord::is_empty")]
     pub deletions: ByWord,
-}
-
-impl From<Manifest> for HourSaid {
-    fn from(manifest: Manifest) -> Self {
-        Self {
-            hour: manifest.hour,
-            program: manifest.program,
-            stream: manifest.stream,
-            timezone: manifest.timezone,
-            intervals: manifest.intervals,
-            counts: manifest.counts,
-            outputs: manifest.outputs,
-            minutes: manifest.minutes,
-            coverage: manifest.coverage,
-            gaps: manifest.gaps,
-            rules: manifest.rules,
-            estimate: manifest.estimate,
-            backfills: manifest.backfills,
-            residues: manifest.residues,
-            conflicts: manifest.conflicts,
-            redactions: manifest.redactions,
-            deletions: manifest.deletions,
-        }
-    }
 }
 
 impl HourSaid {

@@ -4,20 +4,19 @@
 //! line, what is deeper on one line, LF at the end. No clock and no host name: but for the block
 //! `history`, it is a function of the inputs.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    io,
+    ops::{Deref, DerefMut},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::FileKind;
+use super::{hour_said::HourSaid, layout::FileKind};
 use crate::{
-    cover::{
-        backfill::Backfill,
-        estimate::{Both, Estimate},
-        gap::Gap,
-        rules::InForce,
-        seconds::Covered,
-    },
-    period::{Hour, Interval, Minute, UtcMs},
+    cover::{estimate::Both, seconds::Covered},
+    period::{Minute, UtcMs},
     segment::{
         name::{Leg, SegmentName},
         sha256::Sha256,
@@ -34,57 +33,46 @@ pub const MANIFEST_BYTES_MAX: u64 = 256 << 20;
 /// Counts by a word: reasons, fields, residues.
 pub type ByWord = BTreeMap<String, u64>;
 
-/// What a manifest says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a manifest says. Whatever is said of the hour is read from it as if it were a part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Manifest {
     /// Version of the format: 1.
     pub format: u32,
-    /// Name and version of the program that merged.
-    pub program: String,
-    /// Which stream.
-    pub stream: String,
-    /// The vault's time zone, an IANA name.
-    pub timezone: String,
-    /// The label.
-    pub hour: Hour,
-    /// The UTC time that carries the label.
-    pub intervals: Vec<Interval>,
+    /// What it says of the hour.
+    #[serde(flatten)]
+    pub said: HourSaid,
     /// What was merged.
     pub inputs: Inputs,
-    /// The books.
-    pub counts: Counts,
-    /// The data files.
-    pub outputs: Vec<Output>,
-    /// What each server saw in each minute.
-    pub minutes: Minutes,
-    /// The seconds that each server has, and any.
-    pub coverage: Coverage,
-    /// All other seconds: the gaps of the servers in their order, then those of the union.
-    pub gaps: Vec<Gap>,
-    /// Where rules choose what the stream brings: which were in force in which seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rules: Option<InForce>,
-    /// How many posts both missed; none with other than two servers, or no second that both have.
-    pub estimate: Option<Estimate>,
-    /// What the connections that asked for backfill brought, by server and time.
-    pub backfills: Vec<Backfill>,
-    /// How many ids have each `(id >> 22) % 1000`; residues without one are left out.
-    pub residues: Vec<(u64, u64)>,
-    /// Posts whose copies differ.
-    pub conflicts: Conflicts,
-    /// How many posts of this hour were taken out on request, by the reason that was given.
-    #[serde(default, skip_serializing_if = "ByWord::is_empty")]
-    pub redactions: ByWord,
-    /// How many records of this hour were taken out because they were `deleted`, or because their `account` is gone, and how
-    /// many are `held_back`.
-    #[serde(default, skip_serializing_if = "ByWord::is_empty")]
-    pub deletions: ByWord,
     /// What was carried over, if this revision was merged with the rows of the former one because its
     /// raw data was gone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub carried: Option<Carried>,
     /// What this revision has to do with the ones before.
     pub history: History,
+}
+
+/// All of it but what it says of the hour, as it is read: `flatten` would hold the whole file in memory a second time, and
+/// takes no number for a key.
+#[derive(Deserialize)]
+struct MadeOf {
+    format: u32,
+    inputs: Inputs,
+    carried: Option<Carried>,
+    history: History,
+}
+
+impl Deref for Manifest {
+    type Target = HourSaid;
+
+    fn deref(&self) -> &HourSaid {
+        &self.said
+    }
+}
+
+impl DerefMut for Manifest {
+    fn deref_mut(&mut self) -> &mut HourSaid {
+        &mut self.said
+    }
 }
 
 /// What was merged, by name.
@@ -311,11 +299,17 @@ impl Manifest {
 
     /// Reads one from its bytes.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let manifest: Self = serde_json::from_slice(bytes)?;
-        if FORMAT < manifest.format {
-            return Err(ManifestError::TooNew(manifest.format));
+        let made: MadeOf = serde_json::from_slice(bytes)?;
+        if FORMAT < made.format {
+            return Err(ManifestError::TooNew(made.format));
         }
-        Ok(manifest)
+        Ok(Self {
+            format: made.format,
+            said: serde_json::from_slice(bytes)?,
+            inputs: made.inputs,
+            carried: made.carried,
+            history: made.history,
+        })
     }
 
     /// Lines of a server that its inputs count and its counts do not.

@@ -77,7 +77,7 @@ pub fn hour(
             found.previous_manifest = manifest.history.previous_manifest;
             check_history(&path, &manifest, &mut found.problems);
             check_books(&path, &manifest, &mut found.problems);
-            let said = (&*path, &manifest.into());
+            let said = (&*path, &manifest.said);
             check_said((disk, sources), place, root, said, &mut found);
         }
         Ok(None) if place.is_strict => found.problems.wrong(&path, "the manifest is missing"),

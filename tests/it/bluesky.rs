@@ -404,7 +404,7 @@ fn copies_that_differ_in_their_record_are_conflicts_and_nothing_else_is() {
     let site = site();
     site.put(&all_segments(&received));
     site.merge(LATER);
-    let conflicts = site.manifest(HOURS[0]).conflicts;
+    let conflicts = site.manifest(HOURS[0]).said.conflicts;
     let fields = [("cid".to_owned(), 1), ("text".to_owned(), 1)];
     assert_eq!((conflicts.posts, conflicts.by_field), (2, fields.into()));
     let examples = site.text(HOURS[0], "conflicts.jsonl.xz");

@@ -431,7 +431,7 @@ fn check(site: &Site, story: &Story, read_at: &str) {
 fn deletions(site: &Site) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for hour in site.hours() {
-        for (why, records) in site.manifest(&hour).deletions {
+        for (why, records) in site.manifest(&hour).said.deletions {
             *sums.entry(why).or_default() += records;
         }
     }

@@ -207,7 +207,10 @@ fn the_page_on_formats_has_every_column_and_member() {
         assert!(told.contains(member.as_str()), "manifest: {member}");
     }
     let source = document("src/vault/manifest.rs");
-    let fields = between(&source, "pub struct Manifest {\n", "\n}\n");
+    let mut fields = between(&source, "pub struct Manifest {\n", "\n}\n").to_owned();
+    let source = document("src/vault/hour_said.rs");
+    let said = between(&source, "pub struct HourSaid {\n", "\n}\n");
+    fields = fields.replace("    pub said: HourSaid,", said);
     let fields = fields
         .lines()
         .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'))

@@ -694,7 +694,7 @@ fn conflicts_have_examples_that_stay_here() {
         site.put(&segments(server, received));
     }
     site.merge("2026-11-23T15:10:00Z");
-    let conflicts = site.manifest("2026-11-23_14").conflicts;
+    let conflicts = site.manifest("2026-11-23_14").said.conflicts;
     assert!(EXAMPLES_MAX as u64 + 5 < conflicts.posts, "{conflicts:?}");
     let text = site.text("2026-11-23_14", "conflicts.jsonl.xz");
     let examples: Vec<Example> = text

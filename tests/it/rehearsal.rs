@@ -215,7 +215,7 @@ fn a_rehearsal(rate: i32) {
     // theirs: the zone with its half hours, the two servers that go on, the project, the addresses
     let day = dir.join("serverwest/vault/2026-11-23");
     let manifest = fs::read(day.join("2026-11-23_19_manifest.json")).unwrap();
-    let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
+    let manifest = Manifest::from_json(&manifest).unwrap();
     let servers: Vec<String> = manifest
         .coverage
         .servers

@@ -39,6 +39,7 @@ use twinstream::{
     },
     source::SAMPLE,
     vault::{
+        hour_said::HourSaid,
         ledger::Line,
         manifest::{
             Conflicts, Counts, Coverage, History, Inputs, Manifest, MinuteRow, Minutes, Output,
@@ -475,9 +476,9 @@ fn without_an_hour(copy: &Path) {
     let value = |place: &'static str, told: &str| {
         let change = move |text: &str| {
             let (before, after) = text
-                .split_once("\"hour\": \"2026-11-23_14\",\n   \"program\"")
+                .split_once("\"hour\": \"2026-11-23_14\",\n   \"intervals\"")
                 .unwrap();
-            let hour = "\"hour\": \"2026-11-23_14\",\n   \"program\"";
+            let hour = "\"hour\": \"2026-11-23_14\",\n   \"intervals\"";
             format!(
                 "{before}{hour}{}",
                 after.replacen(place, &format!("{place}9"), 1)
@@ -1069,51 +1070,54 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
         .unwrap();
     Manifest {
         format: 1,
-        program: "twinstream/0.1.0".to_owned(),
-        stream: "sample".to_owned(),
-        timezone: "UTC".to_owned(),
-        hour,
-        counts: Counts {
-            servers: [
-                (one, counts(first, first - shared)),
-                (two, counts(second, second - shared)),
-            ]
-            .into(),
-            total: TotalCounts {
-                lines: first + second + 6,
-                posts: union,
-                unlisted: 0,
-                duplicates: shared + 4,
-                rejected: [("no_id".to_owned(), 2)].into(),
-                deleted: 0,
-                seen_by_all: shared,
+        said: HourSaid {
+            program: "twinstream/0.1.0".to_owned(),
+            stream: "sample".to_owned(),
+            timezone: "UTC".to_owned(),
+            hour,
+            counts: Counts {
+                servers: [
+                    (one, counts(first, first - shared)),
+                    (two, counts(second, second - shared)),
+                ]
+                .into(),
+                total: TotalCounts {
+                    lines: first + second + 6,
+                    posts: union,
+                    unlisted: 0,
+                    duplicates: shared + 4,
+                    rejected: [("no_id".to_owned(), 2)].into(),
+                    deleted: 0,
+                    seen_by_all: shared,
+                },
             },
+            rules: None,
+            estimate: estimate::estimate(minutes.rows.iter().filter_map(|row| row.4.as_ref())),
+            minutes,
+            coverage,
+            gaps,
+            backfills: backfills(hour, begin),
+            residues: (657..667).map(|residue| (residue, union / 10)).collect(),
+            conflicts: Conflicts {
+                posts: 12,
+                by_field: [("author.public_metrics.followers_count".to_owned(), 12)].into(),
+            },
+            deletions: BTreeMap::new(),
+            redactions: if hour.of_day() == 8 {
+                [("request of the author".to_owned(), 2)].into()
+            } else {
+                BTreeMap::new()
+            },
+            outputs: [
+                "IDs.txt.xz",
+                "tweets.csv.xz",
+                "users.csv.xz",
+                "posts.parquet",
+            ]
+            .map(output)
+            .into(),
+            intervals,
         },
-        rules: None,
-        estimate: estimate::estimate(minutes.rows.iter().filter_map(|row| row.4.as_ref())),
-        minutes,
-        coverage,
-        gaps,
-        backfills: backfills(hour, begin),
-        residues: (657..667).map(|residue| (residue, union / 10)).collect(),
-        conflicts: Conflicts {
-            posts: 12,
-            by_field: [("author.public_metrics.followers_count".to_owned(), 12)].into(),
-        },
-        deletions: BTreeMap::new(),
-        redactions: if hour.of_day() == 8 {
-            [("request of the author".to_owned(), 2)].into()
-        } else {
-            BTreeMap::new()
-        },
-        outputs: [
-            "IDs.txt.xz",
-            "tweets.csv.xz",
-            "users.csv.xz",
-            "posts.parquet",
-        ]
-        .map(output)
-        .into(),
         inputs: Inputs::default(),
         carried: None,
         history: History {
@@ -1122,7 +1126,6 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
             segments: vec![name],
             events: Vec::new(),
         },
-        intervals,
     }
 }
 
@@ -1138,7 +1141,7 @@ fn a_sampling_window_that_changed_within_the_day_stands_in_the_certificate() {
             }
             let hash = Sha256::of(&manifest.to_json());
             said.revisions.push(Revision::of(&manifest, hash, None));
-            said.hours.push(manifest.into());
+            said.hours.push(manifest.said);
         }
         let statement = Statement::of(day, said).unwrap();
         let words = |text: &str| text.split_whitespace().collect::<Vec<&str>>().join(" ");
@@ -1217,7 +1220,8 @@ fn the_example_of_the_documents_is_what_the_program_writes() {
             said.revisions.push(Revision::of(manifest, hash, former));
             former = Some(manifest);
         }
-        said.hours.extend(manifests.pop().map(Into::into));
+        said.hours
+            .extend(manifests.pop().map(|manifest| manifest.said));
     }
     // what is shown is what could be: the seconds of its estimate and of its gaps are those of its bitmaps
     for hour in &said.hours {

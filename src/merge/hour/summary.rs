@@ -20,6 +20,7 @@ use crate::{
     segment::{line::PROGRAM, name::Leg},
     source::Rejected,
     vault::deleted::HELD_BACK,
+    vault::hour_said::HourSaid,
     vault::manifest::{
         ByWord, Carried, Conflicts, Counts, Coverage, FORMAT, History, Inputs, Manifest, MinuteRow,
         Minutes, Output, ServerCounts, TotalCounts,
@@ -99,31 +100,33 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
     residues.extend(tally.residues.iter().map(|(residue, ids)| (*residue, *ids)));
     Manifest {
         format: FORMAT,
-        program: PROGRAM.to_owned(),
-        stream: sums.stream.to_owned(),
-        timezone: sums.zone.name().to_owned(),
-        hour: sums.hour,
-        counts: counts(&sums, &shares, carried.as_ref()),
-        estimate: estimate(minutes.both()),
-        minutes,
-        backfills: backfills(&sums, &intervals, &account),
-        coverage: Coverage {
-            servers: sums.servers.iter().cloned().zip(account.servers).collect(),
-            began: account
-                .began
-                .filter(|_| account.union.begins.is_some() && 0 < account.union.seconds),
-            union: account.union,
+        said: HourSaid {
+            program: PROGRAM.to_owned(),
+            stream: sums.stream.to_owned(),
+            timezone: sums.zone.name().to_owned(),
+            hour: sums.hour,
+            counts: counts(&sums, &shares, carried.as_ref()),
+            estimate: estimate(minutes.both()),
+            minutes,
+            backfills: backfills(&sums, &intervals, &account),
+            coverage: Coverage {
+                servers: sums.servers.iter().cloned().zip(account.servers).collect(),
+                began: account
+                    .began
+                    .filter(|_| account.union.begins.is_some() && 0 < account.union.seconds),
+                union: account.union,
+            },
+            gaps: account.gaps,
+            rules,
+            residues,
+            conflicts: conflicts(&sums),
+            intervals,
+            outputs: sums.outputs,
+            redactions: sums.redactions,
+            deletions,
         },
-        gaps: account.gaps,
-        rules,
-        residues,
-        conflicts: conflicts(&sums),
-        carried,
-        intervals,
         inputs: sums.inputs,
-        outputs: sums.outputs,
-        redactions: sums.redactions,
-        deletions,
+        carried,
         history: sums.history,
     }
 }

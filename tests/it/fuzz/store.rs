@@ -87,7 +87,7 @@ fn vault_in_a_store() -> BTreeMap<String, Vec<u8>> {
     for hour in ["2026-11-23_13", "2026-11-23_14"] {
         let manifest = golden(&format!("vault/2026-11-23/{hour}_manifest.json"));
         let folder = format!("2026-11-23/{hour}");
-        for output in Manifest::from_json(&manifest).unwrap().outputs {
+        for output in Manifest::from_json(&manifest).unwrap().said.outputs {
             let bytes = golden(&format!("vault/2026-11-23/{}", output.name));
             let name = format!("{folder}/r1-00000000000000ab/{}", output.name);
             objects.insert(name, bytes);
