@@ -70,7 +70,7 @@ pub(super) fn keep(setup: &Setup) -> Keep {
     let settings = &setup.settings.merge;
     Keep {
         orphans: settings.orphans,
-        superseded: if setup.honours_deletions() {
+        superseded: if setup.settings.honours_deletions() {
             Duration::ZERO
         } else {
             settings.keep_superseded

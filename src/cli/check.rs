@@ -66,7 +66,7 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
         proxies
             .iter()
             .filter(|_| !this.is_merger())
-            .flat_map(|proxies| doors::stream(&setup, proxies)),
+            .flat_map(|proxies| setup.platform().check(&setup, proxies)),
     );
     findings.extend(doors::primary(&setup, this));
     findings.extend(doors::mail(&setup));

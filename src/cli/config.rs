@@ -13,7 +13,7 @@ use super::{
 };
 use crate::config::{
     file::{self, Entry, Value},
-    settings::{Platform, Role, Server, Settings},
+    settings::{Role, Server, Settings},
 };
 
 /// Prints the defaults or the effective settings, or checks the configuration.
@@ -134,7 +134,7 @@ fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
 /// What the environment says: the token is not shown, nor a proxy's password.
 fn from_environment(settings: &Settings) -> Result<Vec<Shown>, Failure> {
     let mut shown = Vec::new();
-    if settings.source == Platform::X && std::env::var_os(setup::TOKEN_VARIABLE).is_some() {
+    if settings.stream_token_file().is_some() && std::env::var_os(setup::TOKEN_VARIABLE).is_some() {
         shown.push(Shown {
             key: "x.bearer_token".to_owned(),
             value: Value::Text("********".to_owned()),
@@ -144,19 +144,9 @@ fn from_environment(settings: &Settings) -> Result<Vec<Shown>, Failure> {
     let proxies = setup::proxies()?;
     let osf = settings.publish.as_ref().map(|osf| &osf.base_url);
     let tsa = settings.witness.as_ref().map(|witness| &witness.tsa);
-    let (key, stream) = match settings.source {
-        Platform::X => ("x", settings.x.base_url.as_str()),
-        Platform::Bluesky => (
-            "bluesky",
-            settings
-                .bluesky
-                .endpoints
-                .first()
-                .map_or("", String::as_str),
-        ),
-    };
+    let stream = settings.addresses().first();
     for (key, address) in [
-        (key, Some(stream)),
+        (settings.source.word(), stream.map(String::as_str)),
         ("publish.osf", osf.map(String::as_str)),
         ("witness", tsa.map(String::as_str)),
     ] {
@@ -233,8 +223,7 @@ fn summary(loaded: &Loaded) -> String {
 fn useless_secrets(settings: &Settings) -> Vec<(&Path, Failure)> {
     let mut tried = Vec::new();
     let collects = settings.this_one().is_none_or(|this| !this.is_merger());
-    if settings.source == Platform::X && collects {
-        let token = settings.x.bearer_token_file.as_path();
+    if let Some(token) = settings.stream_token_file().filter(|_| collects) {
         tried.push((token, setup::bearer_token(settings).map(drop)));
     }
     let publishes = settings

@@ -21,7 +21,7 @@ use crate::{
         file::{self, Written},
         rehearsal,
         resolve::{self, Me},
-        settings::{Platform, Server, Settings},
+        settings::{Server, Settings},
     },
     period::{Day, Hour, UtcMs},
     report::{certificate, read, statement::Statement},
@@ -211,10 +211,7 @@ impl Demo {
                 "A rehearsal of {}. Simulated: {}{}{}.\n\
                  Of what it says, this is replaced or left out: {replaced}.\n",
                 file.display(),
-                match settings.source {
-                    Platform::X => "X API",
-                    Platform::Bluesky => "Jetstream",
-                },
+                self.site.platform().simulated(),
                 settings.publish.as_ref().map_or("", |_| ", OSF"),
                 settings.mail.as_ref().map_or("", |_| ", mail server"),
             ))?;
@@ -331,7 +328,7 @@ impl Demo {
         say(&format!("{}\n", certificate::headline(&certified)))?;
         let verified = self.site.verify(&vault)?;
         let name = home.file_name().unwrap_or_default().to_string_lossy();
-        let table = setup::stream(settings).source.table().name;
+        let table = self.site.platform().stream(settings).source.table().name;
         let mut text = format!(
             "\nWhere everything lies, below {dir}:\n\
              \x20 {name}/vault/           the archive: IDs, {table}, users, manifests, report, gaps, ledger\n\

@@ -12,14 +12,15 @@ use std::{
 use super::{
     exit::{Exit, Failure},
     global::Global,
+    platform::{self, Platform},
     setup::{self, Loaded, Setup},
     status,
 };
 use crate::{
     config::{
         file::Written,
-        rehearsal::{Scenery, Simulated},
-        settings::{Fields, Platform, Role, Server, Settings, XStream},
+        rehearsal::Scenery,
+        settings::{Role, Server, Settings},
     },
     period::UtcMs,
     segment::{seal::SEAL_BYTES_MAX, seal::Seal, spool},
@@ -46,90 +47,6 @@ const NOT_HANDED_ON: [&str; 5] = [
     "TWINSTREAM_CONFIG",
     "TWINSTREAM_SERVER",
 ];
-
-/// What goes wrong on the way, besides the kill: the first and the last server lose other minutes.
-fn faults(source: Platform, last: usize) -> String {
-    match source {
-        Platform::X => faults_of_x(last),
-        Platform::Bluesky => faults_of_bluesky(last),
-    }
-}
-
-/// What the servers miss is asked for again, but for what an instance has lost, and what it no longer has when the last
-/// server is back from its kill.
-fn faults_of_bluesky(last: usize) -> String {
-    format!(
-        r#"# what the simulated instances do to the collectors
-[[fault]]
-at = "4m"
-listener = 1
-kind = "loss"
-one_in = 20
-for = "6m"
-
-[[fault]]
-at = "12m"
-listener = 1
-kind = "refuse"
-for = "150s"
-
-[[fault]]
-at = "12m1s"
-listener = 1
-kind = "drop"
-
-[[fault]]
-at = "20m"
-listener = {last}
-kind = "stale"
-pings = false
-
-[[fault]]
-at = "33m"
-listener = 1
-kind = "garbage"
-line = "not_json"
-
-[[fault]]
-at = "41m"
-listener = {last}
-kind = "clamp"
-window = "30s"
-for = "4m"
-"#
-    )
-}
-
-fn faults_of_x(last: usize) -> String {
-    format!(
-        r#"# what the simulated API does to the collectors
-[[fault]]
-at = "12m"
-listener = 1
-kind = "lockout"
-for = "150s"
-close = true
-
-[[fault]]
-at = "20m"
-listener = {last}
-kind = "error_frame"
-disconnect_type = "OperationalDisconnect"
-
-[[fault]]
-at = "26m"
-listener = {last}
-kind = "stall"
-for = "2m"
-
-[[fault]]
-at = "33m"
-listener = 1
-kind = "garbage"
-line = "not_json"
-"#
-    )
-}
 
 /// One folder, one time, one configuration for all.
 pub(crate) struct Site {
@@ -188,6 +105,11 @@ impl Site {
         })
     }
 
+    /// What is rehearsed.
+    pub(crate) fn platform(&self) -> &'static dyn Platform {
+        platform::of(self.settings.source)
+    }
+
     /// Starts the simulated services and writes each server's configuration.
     pub(crate) fn start(&self) -> Result<Guarded, Failure> {
         self.primary()?;
@@ -202,17 +124,9 @@ impl Site {
         let port = after("smtp ").and_then(|address| address.rsplit(':').next()?.parse().ok());
         let (urls, _services) = said.split_at(self.settings.servers.len());
         for (server, base_url) in self.settings.servers.iter().zip(urls) {
-            let stream = match self.settings.source {
-                Platform::X => Simulated::X {
-                    base_url: base_url.clone(),
-                },
-                Platform::Bluesky => Simulated::Bluesky {
-                    endpoints: urls.to_vec(),
-                },
-            };
             let scenery = Scenery {
                 dir: self.dir.clone(),
-                stream,
+                stream: self.platform().stands_at(base_url, urls),
                 token_file: token_file.clone(),
                 osf: after("osf "),
                 mail_port: port,
@@ -220,7 +134,8 @@ impl Site {
             let text = scenery.to_toml(&self.written, &self.settings.servers, server);
             disk::put(&RealDisk, &self.config(server), text.as_bytes())?;
         }
-        if self.settings.x.stream == XStream::Filtered {
+        let stream = self.platform().stream(&self.settings);
+        if stream.source.has_rules(stream.word) {
             self.stage(self.primary()?, &["rules", "push"])?;
         }
         Ok(simulator)
@@ -229,8 +144,8 @@ impl Site {
     fn start_simulator(&self) -> Result<(Guarded, Vec<String>), Failure> {
         let servers = self.settings.servers.len();
         let path = self.dir.join("faults.toml");
-        let source = self.settings.source;
-        disk::put(&RealDisk, &path, faults(source, servers).as_bytes())?;
+        let faults = self.platform().faults(servers);
+        disk::put(&RealDisk, &path, faults.as_bytes())?;
         let mut command = self.command();
         command.arg("simulate");
         for _server in &self.settings.servers {
@@ -242,19 +157,8 @@ impl Site {
             .arg(path)
             .arg("--truth")
             .arg(self.dir.join("truth.jsonl"));
-        match source {
-            Platform::X => {
-                command
-                    .args(["--token", TOKEN, "--no-backfill-right"])
-                    .args(["--max-connections", &servers.to_string()]);
-                if self.settings.x.fields == Fields::All {
-                    command.args(["--fields", "all"]);
-                }
-            }
-            Platform::Bluesky => {
-                command.args(["--source", "bluesky"]);
-            }
-        }
+        self.platform()
+            .simulate(&self.settings, TOKEN, &mut command);
         let mut lines = servers;
         if let Some(publish) = &self.settings.publish {
             command.args(["--osf-token", TOKEN, "--osf-project", &publish.project]);

@@ -1,18 +1,16 @@
-//! The doors of `check` that lead outside: Bluesky, the primary, the mail server, OSF; X's have a file of their own.
+//! The doors of `check` that lead outside: the primary, the mail server, OSF; the platform's are its own.
 
 use super::{
-    doors_x,
     exit::Failure,
-    finding::{Finding, FindingState, clock, fail, failed, ok, warn},
+    finding::{Finding, FindingState, fail, failed, ok, warn},
     setup::{self, Setup},
     store, witness,
 };
 use crate::{
-    collect::{self, NoStream},
     config::{
         address::{SshTarget, Target},
         proxy::Proxies,
-        settings::{Platform, Role, Server, Settings, XStream},
+        settings::{Role, Server, Settings},
     },
     deliver::{
         over_ssh,
@@ -26,84 +24,12 @@ use crate::{
     },
     publish::{address::Site, answer::Trouble, osf::Osf},
     segment::name::ServerId,
-    source::bluesky::wire::Subscribe,
     text::plural,
     vault::{identity::Identity, in_store},
     watch::send,
     witness::run::WitnessJob,
     world::disk::RealDisk,
 };
-
-/// Whether the stream can be had here, and the clock.
-pub(super) fn stream(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
-    match setup.settings.source {
-        Platform::X => {
-            let mut found = doors_x::api(setup, proxies);
-            if setup.settings.x.stream == XStream::Filtered {
-                found.push(doors_x::rules_of(setup));
-            }
-            found
-        }
-        Platform::Bluesky => endpoints(setup, proxies),
-    }
-}
-
-/// Each endpoint, the dictionary, and the clock, from one connection.
-fn endpoints(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
-    let wire = match Subscribe::new(&setup.settings.bluesky) {
-        Ok(wire) => wire,
-        Err(why) => {
-            let hint =
-                "docs/bluesky.md says where the dictionary is, or set bluesky.compress = false";
-            return vec![fail("endpoint", why.to_string(), hint)];
-        }
-    };
-    let mut found = Vec::new();
-    for endpoint in setup.settings.endpoints() {
-        match collect::trial(&endpoint, &wire, (&setup.clock, proxies)) {
-            Ok(trial) => {
-                let what = if trial.has_spoken {
-                    format!("{endpoint} gives events")
-                } else {
-                    format!("{endpoint} is a stream; no event came within 15 s")
-                };
-                found.push(ok("endpoint", what));
-                found.extend(trial.off_ms.map(clock));
-            }
-            Err(why) => found.push(no_stream(&endpoint, &why)),
-        }
-    }
-    found
-}
-
-fn no_stream(endpoint: &str, why: &NoStream) -> Finding {
-    match why {
-        NoStream::Unreachable(why) => {
-            let hint = "is the network up, bluesky.endpoints right, and does this network want a proxy (HTTPS_PROXY)?";
-            let what = format!("{endpoint} cannot be reached: {why}");
-            Finding {
-                unreachable: true,
-                ..fail("endpoint", what, hint)
-            }
-        }
-        NoStream::Refused { status, .. } if 500 <= *status => {
-            let what = format!("{endpoint} has trouble ({status})");
-            let hint = "the collector moves on to the next by itself; try again later";
-            warn("endpoint", what, hint)
-        }
-        NoStream::Refused { .. } | NoStream::Other(_) => {
-            let what = format!("{endpoint} gives no stream: {why}");
-            let hint = "is bluesky.endpoints right, without a path? A portal or proxy may answer in its place";
-            fail("endpoint", what, hint)
-        }
-        NoStream::Unreadable(why) => {
-            let what = format!("{endpoint} cannot be understood: {why}");
-            let hint =
-                "name the endpoint's dictionary (docs/bluesky.md), or set bluesky.compress = false";
-            fail("endpoint", what, hint)
-        }
-    }
-}
 
 pub(super) fn primary(setup: &Setup, this: &Server) -> Vec<Finding> {
     let settings = &setup.settings;

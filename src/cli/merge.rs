@@ -117,7 +117,7 @@ impl Primary {
             stream: self.setup.stream(),
             settings: &settings.merge,
             servers: &settings.servers,
-            honour: if self.setup.honours_deletions() {
+            honour: if self.setup.settings.honours_deletions() {
                 Honour::Daily
             } else {
                 Honour::Never

@@ -65,7 +65,7 @@ impl Merger<'_> {
         let anew = outcome.committed.iter().filter(|one| 1 < one.revision);
         let anew = anew.map(|one| one.hour);
         let anew: BTreeSet<Hour> = anew.chain(outcome.elsewhere.iter().copied()).collect();
-        if self.setup.honours_deletions() {
+        if self.setup.settings.honours_deletions() {
             return Ok(anew);
         }
         let source = self.setup.stream().source;
@@ -154,7 +154,7 @@ pub(super) fn with<T>(
         stream: setup.stream(),
         settings: &settings.merge,
         servers: &servers,
-        honour: if setup.honours_deletions() {
+        honour: if setup.settings.honours_deletions() {
             Honour::Daily
         } else {
             Honour::Never

@@ -35,6 +35,7 @@ mod merge_store;
 mod merging;
 mod output;
 mod picture;
+mod platform;
 mod probe;
 mod progress;
 mod pseudonymise;

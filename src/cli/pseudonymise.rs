@@ -8,7 +8,7 @@ use super::{
     output, progress, setup, store,
 };
 use crate::{
-    config::{secrets, settings::Platform},
+    config::secrets,
     period::Day,
     pseudonym::{
         copy::{self, Copied, CopyJob, NoCopy},
@@ -68,10 +68,7 @@ pub(crate) fn run(global: &Global, args: &PseudonymiseArgs) -> Result<Exit, Fail
     let (key, is_new) = key(&key_file, args.dry_run)?;
     let job = CopyJob {
         disk: &RealDisk,
-        of: match setup.settings.source {
-            Platform::X => copy::Platform::X,
-            Platform::Bluesky => copy::Platform::Bluesky,
-        },
+        of: setup.platform().pseudonyms(),
         vault: &vault,
         out: &out,
         key: &key,

@@ -208,7 +208,7 @@ fn act(
 
 /// Reads what was deleted, and merges what is due, as a merge does once a day.
 fn run_deleted(setup: Setup, json: bool) -> Result<Exit, Failure> {
-    if !setup.honours_deletions() {
+    if !setup.settings.honours_deletions() {
         let what = "deletions are not honoured here";
         return Err(Failure::new(Exit::Configuration, what)
             .hint("it takes source = \"bluesky\" and [bluesky] honour_deletions = \"daily\""));

@@ -13,10 +13,7 @@ use super::{
     setup::{self, Setup},
 };
 use crate::{
-    config::{
-        proxy::Proxies,
-        settings::{Platform, Secret, XStream},
-    },
+    config::{proxy::Proxies, settings::Secret},
     segment::{
         rules::{self, Rule, spelled},
         sha256::Sha256,
@@ -99,8 +96,9 @@ impl RulesApi {
     /// As configured.
     pub(super) fn new(setup: &Setup) -> Result<Self, Failure> {
         let settings = &setup.settings;
-        if settings.source != Platform::X || settings.x.stream != XStream::Filtered {
-            let what = format!("the stream {:?} has no rules", setup.stream().word);
+        let stream = setup.stream();
+        if !stream.source.has_rules(stream.word) {
+            let what = format!("the stream {:?} has no rules", stream.word);
             return Err(Failure::new(Exit::Configuration, what)
                 .hint("rules choose what `[x] stream = \"filtered\"` brings"));
         }

@@ -10,6 +10,7 @@ use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 use super::{
     exit::{Exit, Failure},
     global::{Global, LogForm},
+    platform::{self, Platform},
 };
 use crate::{
     alarm::AlarmKind,
@@ -20,18 +21,14 @@ use crate::{
         proxy::Proxies,
         resolve::{self, Me},
         secrets::{self, SecretError},
-        settings::{Mail, Platform, Secret, Server, Settings, XStream},
+        settings::{Mail, Secret, Server, Settings},
     },
     place::{
         decide::Asks,
         id::PlaceId,
         open::{NotHere, Opener, Spool, Target, Unopened, Vault},
     },
-    segment::name::Partition,
-    source::{
-        BLUESKY, FILTERED, FIREHOSE, SAMPLE, SAMPLE10, Stream, bluesky::wire::Subscribe,
-        wire::Wire, x::wire::Api,
-    },
+    source::{Stream, wire::Wire},
     vault::identity,
     world::{
         clock::Clock,
@@ -75,14 +72,7 @@ pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
     let far = endpoints.iter().find(|url| !address::is_loopback(url));
     if let Some(far) = far.filter(|_| global.clock.is_some()) {
         let what = format!("--clock is refused: {far} is not on this machine");
-        let hint = match settings.source {
-            Platform::X => {
-                "simulated time is for a simulated API: set x.base_url to its loopback address"
-            }
-            Platform::Bluesky => {
-                "simulated time is for simulated endpoints: set bluesky.endpoints to their loopback addresses"
-            }
-        };
+        let hint = platform::of(settings.source).how_to_simulate();
         return Err(Failure::new(Exit::Configuration, what).hint(hint));
     }
     Ok(Setup {
@@ -91,19 +81,6 @@ pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
         clock: clock(global),
         adopt: global.adopt,
     })
-}
-
-/// What is collected of a platform.
-pub(crate) const fn stream(settings: &Settings) -> Stream {
-    match settings.source {
-        Platform::X => match settings.x.stream {
-            XStream::Sample => SAMPLE,
-            XStream::Sample10 => SAMPLE10,
-            XStream::Firehose => FIREHOSE,
-            XStream::Filtered => FILTERED,
-        },
-        Platform::Bluesky => BLUESKY,
-    }
 }
 
 /// The clock that this process is to go by.
@@ -234,38 +211,20 @@ impl Setup {
     }
 
     /// What is collected.
-    pub(crate) const fn stream(&self) -> Stream {
-        stream(&self.settings)
+    pub(crate) fn platform(&self) -> &'static dyn Platform {
+        platform::of(self.settings.source)
     }
 
-    /// Whether what was deleted is taken out of the archive.
-    pub(crate) const fn honours_deletions(&self) -> bool {
-        match self.settings.source {
-            // its stream tells of none: whoever asks is heard by `redact`
-            Platform::X => false,
-            Platform::Bluesky => self.settings.bluesky.honours_deletions,
-        }
+    /// What is collected of it.
+    pub(crate) fn stream(&self) -> Stream {
+        self.platform().stream(&self.settings)
     }
 
     /// How each of its parts that this server collects is asked for.
     pub(crate) fn wires(&self, server: &Server) -> Result<Vec<Box<dyn Wire>>, Failure> {
         let legs = server.legs().into_iter();
-        legs.map(|leg| self.wire(leg.partition)).collect()
-    }
-
-    fn wire(&self, partition: Option<Partition>) -> Result<Box<dyn Wire>, Failure> {
-        let unusable = |why: String| Failure::new(Exit::Configuration, why);
-        match self.settings.source {
-            Platform::X => {
-                let token = bearer_token(&self.settings)?;
-                let api = Api::new(&self.settings.x, partition, &token);
-                Ok(Box::new(api.map_err(|why| unusable(why.to_string()))?))
-            }
-            Platform::Bluesky => {
-                let wire = Subscribe::new(&self.settings.bluesky);
-                Ok(Box::new(wire.map_err(|why| unusable(why.to_string()))?))
-            }
-        }
+        legs.map(|leg| self.platform().wire(&self.settings, leg.partition))
+            .collect()
     }
 
     /// The vault.

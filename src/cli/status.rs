@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::{
         address::Target,
-        settings::{Forbid, Platform, Role, Server},
+        settings::{Forbid, Role, Server},
     },
     deliver::over_ssh,
     place::decide::Asks,
@@ -115,10 +115,7 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
         delivers_to_store: this
             .is_some_and(|this| matches!(this.deliver_to, Some(Target::Store(_)))),
         zone: settings.merge.timezone.clone(),
-        partitions: match settings.source {
-            Platform::X => settings.x.stream.partitions(),
-            Platform::Bluesky => 0,
-        },
+        partitions: settings.partitions(),
         has_rules: setup.stream().source.has_rules(setup.stream().word),
         ids_max: settings
             .publish

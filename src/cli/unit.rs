@@ -11,7 +11,7 @@ use std::{
 
 use crate::config::{
     address::Target,
-    settings::{Platform, Server, Settings},
+    settings::{Server, Settings},
 };
 
 /// Seconds without progress after which systemd ends and restarts the service.
@@ -231,8 +231,10 @@ impl Unit<'_> {
     /// The secrets that the configuration names, under the names by which `run` asks for them.
     fn secrets(&self) -> Vec<(&'static str, &Path)> {
         let mut secrets = Vec::new();
-        if self.settings.source == Platform::X && !self.is_merger() {
-            secrets.push((NEEDED, self.settings.x.bearer_token_file.as_path()));
+        if let Some(file) = self.settings.stream_token_file()
+            && !self.is_merger()
+        {
+            secrets.push((NEEDED, file));
         }
         if let Some(file) = self
             .settings

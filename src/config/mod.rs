@@ -22,12 +22,12 @@ mod outward;
 /// `~` and `$HOME` in a path that a user writes.
 pub mod home;
 
+/// Which platforms there are, and what the settings of one mean for all others.
+pub mod platform;
 /// The settings of the system that was there before.
 pub mod predecessor;
-
 /// The proxy of a network, as the environment names it.
 pub mod proxy;
-
 /// The user's file with a simulated world around it.
 pub mod rehearsal;
 

@@ -187,8 +187,9 @@ mod tests {
     use crate::config::{
         address::Target,
         file,
+        platform::Platform,
         resolve::{Me, resolve},
-        settings::{MailTls, Platform, Settings},
+        settings::{MailTls, Settings},
     };
 
     /// What a rehearsal puts its own in the place of, or does without. A new key belongs here or

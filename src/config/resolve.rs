@@ -10,7 +10,8 @@ use super::{
     address::{Target, check_base_url, ssh_options, target},
     file::{self, Entry, Problem, Value, Written},
     home,
-    settings::{Deliver, Merge, Platform, Role, Server, Settings, XStream, Xz},
+    platform::Platform,
+    settings::{Deliver, Merge, Role, Server, Settings, XStream, Xz},
     units,
 };
 use crate::{
@@ -48,7 +49,7 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     };
     let data_dir = r.path("data_dir");
     let places = r.places(&data_dir);
-    let choices = [("x", Platform::X), ("bluesky", Platform::Bluesky)];
+    let choices = Platform::ALL.map(|platform| (platform.word(), platform));
     let source = r.one_of("source", &choices);
     let (x, bluesky) = (r.x(), r.bluesky());
     let deliver = Deliver {
@@ -62,7 +63,8 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
     let publish = r.publish(source).filter(|_| forbid.is_none());
     let witness = r.witness();
     let dataset = r.dataset();
-    r.only_honoured(source, &bluesky, [publish.is_some(), dataset.is_some()]);
+    let is_public = [publish.is_some(), dataset.is_some()];
+    bluesky.only_honoured(&mut r, source, is_public);
     let servers = r.servers((source == Platform::X).then_some(x.stream));
     let stores = [places.spool_store.as_ref(), places.vault_store.as_ref()];
     let s3 = r.s3(stores, &servers);
@@ -325,25 +327,6 @@ impl Resolving<'_> {
         self.wrong(line, key, format!("{text:?} is not a valid value"), &hint);
         // what is returned is never used: there is a problem
         choices[0].1
-    }
-
-    /// Nothing of Bluesky may be public of which deletions are not honoured.
-    fn only_honoured(
-        &mut self,
-        source: Platform,
-        bluesky: &super::settings::Bluesky,
-        sections: [bool; 2],
-    ) {
-        if source == Platform::X || bluesky.honours_deletions {
-            return;
-        }
-        for (key, is_there) in ["publish", "dataset"].into_iter().zip(sections) {
-            if is_there {
-                let why = "an archive of Bluesky in which deletions are not honoured cannot be published: what people delete would stay public";
-                let hint = "set bluesky.honour_deletions = \"daily\", or remove the section";
-                self.wrong(None, key, why, hint);
-            }
-        }
     }
 
     fn merge(&mut self) -> Option<Merge> {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{address::is_loopback, file::Value, resolve::Resolving, settings::Bluesky};
+use super::{
+    address::is_loopback, file::Value, platform::Platform, resolve::Resolving, settings::Bluesky,
+};
 
 /// Jetstream takes no more of them.
 const COLLECTIONS_MAX: usize = 100;
@@ -111,6 +113,27 @@ impl Resolving<'_> {
             self.wrong(line, key, why, "write it without the path");
         }
         url.trim_end_matches('/').to_owned()
+    }
+}
+
+impl Bluesky {
+    /// Nothing may be public of which deletions are not honoured.
+    pub(super) fn only_honoured(
+        &self,
+        r: &mut Resolving<'_>,
+        source: Platform,
+        sections: [bool; 2],
+    ) {
+        if source != Platform::Bluesky || self.honours_deletions {
+            return;
+        }
+        for (key, is_there) in ["publish", "dataset"].into_iter().zip(sections) {
+            if is_there {
+                let why = "an archive of Bluesky in which deletions are not honoured cannot be published: what people delete would stay public";
+                let hint = "set bluesky.honour_deletions = \"daily\", or remove the section";
+                r.wrong(None, key, why, hint);
+            }
+        }
     }
 }
 

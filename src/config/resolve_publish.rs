@@ -2,8 +2,9 @@
 
 use super::{
     file::{self, Value},
+    platform::Platform,
     resolve::Resolving,
-    settings::{Forbid, Platform, Publish},
+    settings::{Forbid, Publish},
 };
 
 impl Resolving<'_> {
@@ -49,7 +50,7 @@ impl Resolving<'_> {
             self.wrong(line, key, "it takes a whole number", "");
         }
         // the default is X's rule, and nobody else's
-        let is_capped = source == Platform::X || self.is_written("publish.osf.ids_per_30_days");
+        let is_capped = source.limits_ids() || self.is_written("publish.osf.ids_per_30_days");
         Some(Publish {
             project,
             storage: self.text("publish.osf.storage"),

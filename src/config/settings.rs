@@ -5,7 +5,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{address::Target, dataset::Dataset, file::Problem};
+use super::{address::Target, dataset::Dataset, file::Problem, platform::Platform};
 use crate::{
     period::Zone,
     place::{open::Unopened, s3::address::Address},
@@ -78,35 +78,6 @@ impl Settings {
     pub fn is_publisher(&self, server: &Server) -> bool {
         server.id == self.publisher
     }
-
-    /// Where this server asks for the stream: first here, then there.
-    pub fn endpoints(&self) -> Vec<String> {
-        let all = match self.source {
-            Platform::X => return vec![self.x.base_url.clone()],
-            Platform::Bluesky => &self.bluesky.endpoints,
-        };
-        let own = self.this_one().and_then(|this| this.endpoint.clone());
-        let place = self.servers.iter().position(|server| {
-            // the place in the file is the same on every server
-            Some(&server.id) == self.this.as_ref()
-        });
-        let first = place.unwrap_or(0) % all.len().max(1);
-        let (before, from) = all.split_at(first);
-        let rest = from
-            .iter()
-            .chain(before)
-            .filter(|one| Some(*one) != own.as_ref());
-        own.iter().chain(rest).cloned().collect()
-    }
-}
-
-/// A platform whose stream can be collected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Platform {
-    /// X.
-    X,
-    /// Bluesky.
-    Bluesky,
 }
 
 /// `[bluesky]`

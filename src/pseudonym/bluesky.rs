@@ -12,7 +12,7 @@ use super::{
 use crate::vault::csv;
 
 /// What is copied of Bluesky.
-pub(super) const FORM: Form = Form {
+pub static FORM: Form = Form {
     tables: &[("posts", &POSTS)],
     read: &["uri", "did", "post_time", "commit"],
     add,

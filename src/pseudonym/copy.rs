@@ -8,10 +8,9 @@ use std::{
 };
 
 use super::{
-    bluesky,
     key::Key,
     row::{self, Row},
-    tables::{self, Form, Tables},
+    tables::{Form, Tables},
 };
 use crate::{
     period::{Day, Hour},
@@ -29,30 +28,12 @@ use crate::{
 /// A day's tables have some megabytes.
 const TABLE_BYTES_MAX: u64 = 256 << 20;
 
-/// Whose posts they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Platform {
-    /// X's.
-    X,
-    /// Bluesky's.
-    Bluesky,
-}
-
-impl Platform {
-    const fn form(self) -> &'static Form {
-        match self {
-            Self::X => &tables::X,
-            Self::Bluesky => &bluesky::FORM,
-        }
-    }
-}
-
 /// What is copied.
 pub struct CopyJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
-    /// Whose posts.
-    pub of: Platform,
+    /// What of them.
+    pub of: &'a Form,
     /// From where.
     pub vault: &'a Path,
     /// Where to: a folder that is not there yet.
@@ -149,7 +130,7 @@ impl CopyJob<'_> {
             }
         }
         // written last, so that it is there if all is
-        let readme = self.of.form().readme.replace("KEY", &self.key.mark());
+        let readme = self.of.readme.replace("KEY", &self.key.mark());
         let path = self.out.join("README.md");
         disk::put(self.disk, &path, readme.as_bytes()).map_err(at(&path))?;
         Ok(copied)
@@ -172,7 +153,7 @@ impl CopyJob<'_> {
     fn hour(&self, hour: Hour) -> Result<u64, NoCopy> {
         let (_, sha256) = self.manifest(hour)?;
         let from = layout::data_path(self.vault, hour, FileKind::Posts);
-        let form = self.of.form();
+        let form = self.of;
         let mut tables = Tables::without(self.held(hour)?);
         let read = read::read_through(self.disk, &from, Wanted::Only(form.read), |batch| {
             let rows = row::table(batch);

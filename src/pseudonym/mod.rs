@@ -20,8 +20,15 @@ pub mod key;
 /// Cells of a row.
 mod row;
 
-/// The tables, and X's posts.
+/// The tables.
 mod tables;
 
 /// Texts without what names a person or a post.
 mod words;
+
+/// X's posts.
+mod x;
+
+pub use bluesky::FORM as BLUESKY;
+pub use tables::Form;
+pub use x::FORM as X;

@@ -1,0 +1,58 @@
+//! What the commands ask of a platform, and who answers. A platform's answers stand in a file of its own.
+
+use std::process::Command;
+
+use super::{exit::Failure, finding::Finding, setup::Setup};
+use crate::{
+    config::{self, proxy::Proxies, rehearsal::Simulated, settings::Settings},
+    pseudonym::Form,
+    segment::name::Partition,
+    source::{Stream, wire::Wire},
+};
+
+/// Bluesky.
+mod bluesky;
+/// X.
+mod x;
+
+/// A platform, as the commands see it.
+pub(crate) trait Platform {
+    /// What is collected of it.
+    fn stream(&self, settings: &Settings) -> Stream;
+
+    /// How a part of the stream is asked for.
+    fn wire(
+        &self,
+        settings: &Settings,
+        partition: Option<Partition>,
+    ) -> Result<Box<dyn Wire>, Failure>;
+
+    /// Whether the stream can be had here, and the clock: what `check` tells.
+    fn check(&self, setup: &Setup, proxies: &Proxies) -> Vec<Finding>;
+
+    /// What a copy under pseudonyms has of it.
+    fn pseudonyms(&self) -> &'static Form;
+
+    /// How its stand-in on this machine is named in the configuration, for whoever asks for simulated time.
+    fn how_to_simulate(&self) -> &'static str;
+
+    /// What `simulate` stands in for.
+    fn simulated(&self) -> &'static str;
+
+    /// The faults of a demo: the first and the last server lose other minutes.
+    fn faults(&self, last: usize) -> String;
+
+    /// What `simulate` is told besides, for so many servers, of which each has that token.
+    fn simulate(&self, settings: &Settings, token: &str, command: &mut Command);
+
+    /// Where a server of a demo finds the stream: at its own address, or at all of them.
+    fn stands_at(&self, own: &str, all: &[String]) -> Simulated;
+}
+
+/// Who answers.
+pub(crate) const fn of(platform: config::platform::Platform) -> &'static dyn Platform {
+    match platform {
+        config::platform::Platform::X => &x::X,
+        config::platform::Platform::Bluesky => &bluesky::Bluesky,
+    }
+}

@@ -1,0 +1,112 @@
+//! X, as the commands see it.
+
+use std::process::Command;
+
+use super::Platform;
+use crate::{
+    cli::{
+        doors_x,
+        exit::{Exit, Failure},
+        finding::Finding,
+        setup::{self, Setup},
+    },
+    config::{
+        proxy::Proxies,
+        rehearsal::Simulated,
+        settings::{Fields, Settings, XStream},
+    },
+    pseudonym::{self, Form},
+    segment::name::Partition,
+    source::{FILTERED, FIREHOSE, SAMPLE, SAMPLE10, Stream, wire::Wire, x::wire::Api},
+};
+
+/// X.
+pub(super) struct X;
+
+impl Platform for X {
+    fn stream(&self, settings: &Settings) -> Stream {
+        match settings.x.stream {
+            XStream::Sample => SAMPLE,
+            XStream::Sample10 => SAMPLE10,
+            XStream::Firehose => FIREHOSE,
+            XStream::Filtered => FILTERED,
+        }
+    }
+
+    fn wire(
+        &self,
+        settings: &Settings,
+        partition: Option<Partition>,
+    ) -> Result<Box<dyn Wire>, Failure> {
+        let token = setup::bearer_token(settings)?;
+        let api = Api::new(&settings.x, partition, &token);
+        let unusable = |why: String| Failure::new(Exit::Configuration, why);
+        Ok(Box::new(api.map_err(|why| unusable(why.to_string()))?))
+    }
+
+    fn check(&self, setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
+        let mut found = doors_x::api(setup, proxies);
+        if setup.settings.x.stream == XStream::Filtered {
+            found.push(doors_x::rules_of(setup));
+        }
+        found
+    }
+
+    fn pseudonyms(&self) -> &'static Form {
+        &pseudonym::X
+    }
+
+    fn how_to_simulate(&self) -> &'static str {
+        "simulated time is for a simulated API: set x.base_url to its loopback address"
+    }
+
+    fn simulated(&self) -> &'static str {
+        "X API"
+    }
+
+    fn faults(&self, last: usize) -> String {
+        format!(
+            r#"# what the simulated API does to the collectors
+[[fault]]
+at = "12m"
+listener = 1
+kind = "lockout"
+for = "150s"
+close = true
+
+[[fault]]
+at = "20m"
+listener = {last}
+kind = "error_frame"
+disconnect_type = "OperationalDisconnect"
+
+[[fault]]
+at = "26m"
+listener = {last}
+kind = "stall"
+for = "2m"
+
+[[fault]]
+at = "33m"
+listener = 1
+kind = "garbage"
+line = "not_json"
+"#
+        )
+    }
+
+    fn simulate(&self, settings: &Settings, token: &str, command: &mut Command) {
+        command
+            .args(["--token", token, "--no-backfill-right"])
+            .args(["--max-connections", &settings.servers.len().to_string()]);
+        if settings.x.fields == Fields::All {
+            command.args(["--fields", "all"]);
+        }
+    }
+
+    fn stands_at(&self, own: &str, _all: &[String]) -> Simulated {
+        Simulated::X {
+            base_url: own.to_owned(),
+        }
+    }
+}
