@@ -42,13 +42,13 @@ pub mod deliver;
 pub mod merge;
 
 /// The service beside the collector: starts the other stages on schedule.
-pub mod supervise;
+pub mod schedule;
 
 /// Stage 4: from committed vault hours to the public folder on OSF.
 pub mod publish;
 
 /// One picture of the state: the page, `status`, metrics, alarms and their mails.
-pub mod watch;
+pub mod monitor;
 
 /// What is told of a day: certificate, picture, README. A function of its manifests.
 pub mod report;

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     config::settings::{Role, Server},
+    monitor::text,
     place::{
         decide::Asks,
         open::{NotHere, OfSpool, OfVault, Place, PlaceKind, Unopened},
     },
-    watch::text,
     world::disk::{Disk as _, RealDisk},
 };
 
@@ -213,7 +213,7 @@ fn disk(setup: &Setup) -> Vec<Finding> {
             "make room, or lower merge.keep_free; merging and receiving stop below it",
         )];
     }
-    let runway = status::watch(setup)
+    let runway = status::monitor(setup)
         .picture()
         .ok()
         .and_then(|picture| picture.runway.clone());

@@ -22,9 +22,12 @@ use crate::{
         rehearsal::Scenery,
         settings::{Role, Server, Settings},
     },
+    monitor::http::Page,
     period::UtcMs,
-    segment::{seal::SEAL_BYTES_MAX, seal::Seal, spool},
-    watch::http::Page,
+    segment::{
+        seal::{SEAL_BYTES_MAX, Seal},
+        spool,
+    },
     world::{
         clock::{Clock, SimulatedTime},
         disk::{self, RealDisk},
@@ -239,7 +242,7 @@ impl Site {
         let listener = Page::listen(([127, 0, 0, 1], 0).into())?;
         let address = listener.local_addr()?;
         let page = Page {
-            watch: Arc::new(status::watch(&setup)),
+            monitor: Arc::new(status::monitor(&setup)),
             token: None,
         };
         thread::Builder::new()

@@ -17,6 +17,7 @@ use crate::{
         rsync::{self, Closed, Remote, RsyncError},
         run::DeliverError,
     },
+    monitor::send,
     place::{
         decide::Asks,
         open::{OfMirror, OfStore, OfTarget, PlaceKind},
@@ -26,7 +27,6 @@ use crate::{
     segment::name::ServerId,
     text::plural,
     vault::{identity::Identity, in_store},
-    watch::send,
     witness::run::WitnessJob,
     world::disk::RealDisk,
 };

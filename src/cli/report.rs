@@ -9,7 +9,7 @@ use super::{
     exit::{Exit, Failure},
     global::Global,
     output,
-    run::postman,
+    run::mailer,
     setup::{self, Setup},
     store,
 };
@@ -22,6 +22,7 @@ use crate::{
         estimate::Estimate,
         gap::{Gap, UNION},
     },
+    monitor::{daily, letters, queue::Way, renewed, threads::Mailer},
     period::{Day, Hour},
     place::{decide::Asks, open::Vault},
     report::{
@@ -38,7 +39,6 @@ use crate::{
         public::{DayFile, Public},
         witness::Stamp,
     },
-    watch::{daily, letters, queue::Way, renewed, watchman::Postman},
     world::{
         disk::{self, Disk as _, RealDisk},
         lock::{Lock, LockError},
@@ -116,8 +116,8 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         );
         return Err(Failure::new(Exit::Configuration, what).hint("run report on the primary"));
     }
-    let postman = if args.mail { postman(&setup) } else { None };
-    has_mail(args, postman.as_ref())?;
+    let mailer = if args.mail { mailer(&setup) } else { None };
+    has_mail(args, mailer.as_ref())?;
     let day = day(&args.day, &setup)?;
     let (vault, _lock) = if args.dry_run {
         (setup.vault(Asks::Look)?, None)
@@ -164,7 +164,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         (&setup, vault),
         &statement,
         (renewed.into_keys().collect(), undescribed),
-        postman.as_ref(),
+        mailer.as_ref(),
         args,
     );
     if was_outdated && !args.mail {
@@ -176,8 +176,8 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
     told
 }
 
-fn has_mail(args: &ReportArgs, postman: Option<&Postman>) -> Result<(), Failure> {
-    if args.mail && postman.is_none() {
+fn has_mail(args: &ReportArgs, mailer: Option<&Mailer>) -> Result<(), Failure> {
+    if args.mail && mailer.is_none() {
         let hint = "set host, from and to in [mail]";
         return Err(Failure::new(Exit::Configuration, "no mail is configured").hint(hint));
     }
@@ -189,7 +189,7 @@ fn tell(
     (setup, vault): (&Setup, &Vault),
     statement: &Statement,
     (renewed, undescribed): (Vec<Day>, Option<String>),
-    postman: Option<&Postman>,
+    mailer: Option<&Mailer>,
     args: &ReportArgs,
 ) -> Result<Exit, Failure> {
     let day = statement.day;
@@ -211,14 +211,14 @@ fn tell(
     for what in &lacks {
         tracing::warn!("{day}: {what}");
     }
-    if let Some(postman) = postman {
+    if let Some(mailer) = mailer {
         if args.dry_run {
-            match &postman.mail {
+            match &mailer.mail {
                 Ok(mail) => tracing::info!("it would be mailed to {}", mail.to.join(", ")),
                 Err(why) => tracing::warn!("it would wait to be mailed: {why}"),
             }
         } else {
-            mail((setup, vault), postman, statement)?;
+            mail((setup, vault), mailer, statement)?;
         }
     }
     Ok(if lacks.is_empty() {
@@ -424,7 +424,7 @@ fn aligned(report: &str) -> String {
 /// Puts the mail into the queue, and sends what waits there, unless the service does.
 fn mail(
     (setup, vault): (&Setup, &Vault),
-    postman: &Postman,
+    mailer: &Mailer,
     statement: &Statement,
 ) -> Result<(), Failure> {
     let data_dir = &setup.settings.data_dir;
@@ -438,7 +438,7 @@ fn mail(
     match Lock::take(data_dir, "mail", now) {
         Ok(_lock) => {
             // what is not taken now waits for the service, or for the next time
-            if postman.send_due(&mut Way::default())? == 0 {
+            if mailer.send_due(&mut Way::default())? == 0 {
                 return Err(Failure::new(
                     Exit::Unreachable,
                     "the mail waits to be sent, or to be taken for all of its recipients",

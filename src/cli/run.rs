@@ -25,18 +25,18 @@ use super::{
 use crate::{
     collect::Progress,
     config::settings::{Role, Secret, Settings, Status},
+    monitor::{
+        http::Page,
+        threads::{Mailer, Monitor},
+    },
     place::decide::Asks,
     report::outdated::Outdated,
-    supervise::{
+    schedule::{
         plan::{Due, Rules},
         service::{self, Service, Systemd, Watched},
         stage::Stage,
     },
     vault::layout,
-    watch::{
-        http::Page,
-        watchman::{Postman, Watch},
-    },
     world::{
         clock::Clock,
         disk::{self, Disk, RealDisk},
@@ -135,7 +135,7 @@ struct Beside {
 impl Beside {
     fn start(global: &Global, setup: &Setup, watched: Arc<dyn Watched>) -> Result<Self, Failure> {
         let settings = &setup.settings;
-        let postman = postman(setup);
+        let mailer = mailer(setup);
         let service = Service {
             rules: rules(setup)?,
             starter: starter(global, setup)?,
@@ -151,12 +151,12 @@ impl Beside {
         // this thread lives as long as the process: the kernel ends a child with the thread that
         // started it
         let service = thread("service", move || service.run(&when_to_end))?;
-        let watch = Arc::new(status::watch(setup));
-        let (shown, status) = (Arc::clone(&watch), settings.status.clone());
+        let monitor = Arc::new(status::monitor(setup));
+        let (shown, status) = (Arc::clone(&monitor), settings.status.clone());
         thread("page", move || serve(&shown, &status))?;
         let (tried, last_mail) = mpsc::channel();
-        thread("watch", move || {
-            watch_and_write(&watch, postman, &*watched, &tried);
+        thread("monitor", move || {
+            monitor_and_mail(&monitor, mailer, &*watched, &tried);
         })?;
         Ok(Self {
             end,
@@ -182,24 +182,24 @@ fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread:
 }
 
 /// The alarms here, the mails in a thread of their own: a mail server may take its time.
-fn watch_and_write(
-    watch: &Watch,
-    postman: Option<Postman>,
+fn monitor_and_mail(
+    monitor: &Monitor,
+    mailer: Option<Mailer>,
     watched: &dyn Watched,
     tried: &Sender<()>,
 ) {
     let written = AtomicBool::new(false);
-    let mails = postman.is_some();
+    let mails = mailer.is_some();
     thread::scope(|scope| {
-        if let Some(postman) = postman {
+        if let Some(mailer) = mailer {
             let (written, tried) = (&written, tried.clone());
             scope.spawn(move || {
-                postman.run(written);
+                mailer.run(written);
                 // it fails only when nobody waits for it
                 let _: Result<(), _> = tried.send(());
             });
         }
-        watch.run(mails, &|| watched.is_stopping());
+        monitor.run(mails, &|| watched.is_stopping());
         written.store(true, Ordering::Relaxed);
         if !mails {
             let _: Result<(), _> = tried.send(());
@@ -208,21 +208,21 @@ fn watch_and_write(
 }
 
 /// Serves the page. While its address or its token cannot be had that is an alarm, and collecting goes on.
-fn serve(watch: &Arc<Watch>, status: &Status) {
+fn serve(monitor: &Arc<Monitor>, status: &Status) {
     let real = Clock::system();
     loop {
         let served = page(status).and_then(|(listener, token)| {
             let at = listener.local_addr().unwrap_or(status.listen);
             tracing::info!("the page is at http://{at}/");
-            watch.page_is(None);
+            monitor.page_is(None);
             let page = Page {
-                watch: Arc::clone(watch),
+                monitor: Arc::clone(monitor),
                 token,
             };
             page.run(listener)
                 .map_err(|why| format!("the page is gone: {why}"))
         });
-        watch.page_is(served.err());
+        monitor.page_is(served.err());
         real.block(PAGE_AGAIN);
     }
 }
@@ -239,7 +239,7 @@ fn page(status: &Status) -> Result<(TcpListener, Option<Secret>), String> {
 
 /// Who sends mail, if any is to be sent. What is wrong with the configuration of mail, or with the
 /// password, is an alarm, and keeps nobody from collecting; the mails wait.
-pub(crate) fn postman(setup: &Setup) -> Option<Postman> {
+pub(crate) fn mailer(setup: &Setup) -> Option<Mailer> {
     let mail = match setup::mail(&setup.path, &setup.settings) {
         Ok(mail) => Ok(mail?.clone()),
         Err(failure) => Err(failure.what),
@@ -248,7 +248,7 @@ pub(crate) fn postman(setup: &Setup) -> Option<Postman> {
         let file = mail.password_file.clone();
         file.filter(|_| mail.user.is_some())
     });
-    Some(Postman {
+    Some(Mailer {
         mail,
         password: Box::new(move || {
             setup::mail_password(file.as_deref()).map_err(|failure| failure.what)

@@ -18,14 +18,14 @@ use crate::{
         settings::{Forbid, Role, Server},
     },
     deliver::over_ssh,
-    place::decide::Asks,
-    segment::line::PROGRAM,
-    watch::{
+    monitor::{
         gather::{Acks, Places},
         snapshot::Settled,
         text,
-        watchman::{MailFault, Watch},
+        threads::{MailFault, Monitor},
     },
+    place::decide::Asks,
+    segment::line::PROGRAM,
     world::disk::RealDisk,
 };
 
@@ -53,18 +53,18 @@ pub(crate) struct StatusArgs {
 
 pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
-    let watch = watch(&setup);
+    let monitor = monitor(&setup);
     if let Some(address) = &setup.settings.vault_store
         && setup.vault(Asks::Look)?.id().is_none()
         && let Some(there) = VaultThere::open(&setup, address)?
     {
-        watch.ask(Box::new(there));
+        monitor.ask(Box::new(there));
     }
     loop {
         // what is away is told, and nothing is said of it
         setup.spool(Asks::Look)?;
         setup.vault(Asks::Look)?;
-        let picture = watch.picture()?;
+        let picture = monitor.picture()?;
         if args.json {
             output::print_json(&*picture)?;
         } else {
@@ -83,7 +83,7 @@ pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
 }
 
 /// What makes the picture of this set-up.
-pub(crate) fn watch(setup: &Setup) -> Watch {
+pub(crate) fn monitor(setup: &Setup) -> Monitor {
     let settings = &setup.settings;
     let this = settings.this_one();
     let acks = this
@@ -140,7 +140,7 @@ pub(crate) fn watch(setup: &Setup) -> Watch {
         zone: settings.merge.timezone.clone(),
     };
     let mail_fault = mail_fault(setup);
-    Watch::new(
+    Monitor::new(
         Arc::new(RealDisk),
         places,
         settled,

@@ -8,6 +8,7 @@ use super::{
     store,
 };
 use crate::{
+    monitor::gather::Elsewhere,
     period::Hour,
     place::{
         decide::{self, Asks, Found, Verdict},
@@ -17,7 +18,6 @@ use crate::{
         store::Store as _,
     },
     vault::{identity::Identity, in_store, manifests::Manifests},
-    watch::gather::Elsewhere,
     world::disk::RealDisk,
 };
 

@@ -681,7 +681,7 @@ fn mail_is_not_taken(rate: i32) {
         begun.count() == 2 && waiting(&site).is_empty()
     });
     stop(&site, running);
-    // each once. In their order, too, but for one that is refused at the last moment before the next is taken: see `watch::queue`
+    // each once. In their order, too, but for one that is refused at the last moment before the next is taken: see `monitor::queue`
     let mut ids: Vec<String> = site
         .mails()
         .iter()

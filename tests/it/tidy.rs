@@ -31,21 +31,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "cover",
             "deliver",
             "merge",
+            "monitor",
             "period",
             "place",
             "pseudonym",
             "publish",
             "report",
+            "schedule",
             "segment",
             "share",
             "simulate",
             "source",
             "stamp",
-            "supervise",
             "text",
             "vault",
             "verify",
-            "watch",
             "witness",
             "world",
         ],
@@ -71,6 +71,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "vault", "world",
         ],
     ),
+    (
+        "monitor",
+        &[
+            "alarm", "config", "cover", "period", "place", "schedule", "segment", "text", "vault",
+            "world",
+        ],
+    ),
     ("place", &["period", "segment", "world"]),
     ("pseudonym", &["period", "segment", "vault", "world"]),
     (
@@ -86,6 +93,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "cover", "doi", "period", "segment", "source", "text", "vault", "world",
         ],
     ),
+    ("schedule", &["alarm", "period", "world"]),
     ("segment", &["alarm", "period", "world"]),
     ("simulate", &["period", "world"]),
     (
@@ -93,7 +101,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["backoff", "config", "period", "segment", "text", "world"],
     ),
     ("stamp", &["period", "text"]),
-    ("supervise", &["alarm", "period", "world"]),
     (
         "vault",
         &[
@@ -105,21 +112,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "cite", "cover", "doi", "period", "report", "segment", "share", "source", "stamp",
             "text", "vault", "world",
-        ],
-    ),
-    (
-        "watch",
-        &[
-            "alarm",
-            "config",
-            "cover",
-            "period",
-            "place",
-            "segment",
-            "supervise",
-            "text",
-            "vault",
-            "world",
         ],
     ),
     (
@@ -138,7 +130,7 @@ const BANNED_STEMS: &[&str] = &[
 const ASYNC: &[&str] = &[
     "src/collect/",
     "src/simulate/",
-    "src/watch/http.rs",
+    "src/monitor/http.rs",
     "src/world/clock.rs",
     "src/world/signals.rs",
     "src/cli/",

@@ -10,12 +10,12 @@ use std::{
 use serde_json::Value;
 use twinstream::{
     config::settings::{Mail, MailTls},
+    monitor::send,
     publish::{
         address::{self, Site},
         answer,
     },
     stamp::{token::Token, trust::Trust},
-    watch::send,
 };
 use url::Url;
 

@@ -494,19 +494,19 @@ mod tests {
     use super::*;
     use crate::segment::sha256::Sha256;
     use crate::{
-        period::Zone,
-        segment::rules::Told,
-        supervise::{
-            record::{Raised, Run},
-            stage::Stage,
-        },
-        watch::{
+        monitor::{
             facts::{Away, Facts, ServerFacts},
             link::Link,
             metrics,
             snapshot::{self, Runway, Settled},
             text,
         },
+        period::Zone,
+        schedule::{
+            record::{Raised, Run},
+            stage::Stage,
+        },
+        segment::rules::Told,
     };
 
     const BEGIN: UtcMs = UtcMs(1_795_442_400_000);

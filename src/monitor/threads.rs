@@ -63,7 +63,7 @@ pub type MailFault = dyn Fn() -> Option<Result<(), String>> + Send + Sync;
 type Taken = (Arc<Snapshot>, UtcMs);
 
 /// Makes pictures for everybody who wants one.
-pub struct Watch {
+pub struct Monitor {
     gatherer: Mutex<(Gatherer, Option<Taken>)>,
     settled: Settled,
     clock: Clock,
@@ -77,7 +77,7 @@ pub struct Watch {
     said: Mutex<Said>,
 }
 
-impl Watch {
+impl Monitor {
     /// Knows nothing yet but what has been said before.
     pub fn new(
         disk: Arc<dyn Disk>,
@@ -279,7 +279,7 @@ fn tell(change: &Change) {
 }
 
 /// Sends what waits.
-pub struct Postman {
+pub struct Mailer {
     /// The mail server, or what is wrong with the configuration of it.
     pub mail: Result<Mail, String>,
     /// Reads the password, each time anew: it may have been changed.
@@ -292,7 +292,7 @@ pub struct Postman {
     pub data_dir: PathBuf,
 }
 
-impl Postman {
+impl Mailer {
     /// Sends until `end` is set; then once more. While it does, it is the only one here that sends.
     pub fn run(&self, end: &AtomicBool) {
         let real = Clock::system();

@@ -9,8 +9,8 @@ pub use crate::text::{bytes, percent, plural, table};
 use crate::{
     cover::part,
     period::UtcMs,
+    schedule::record::Run,
     segment::name::{Partition, ServerId},
-    supervise::record::Run,
 };
 
 /// The connection in a few words.

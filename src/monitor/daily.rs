@@ -93,7 +93,7 @@ mod tests {
         ] {
             renewed::add(&RealDisk, dir.path(), &[renewed(of, words)].into()).unwrap();
         }
-        let read = |name: String| -> crate::watch::queue::Letter {
+        let read = |name: String| -> crate::monitor::queue::Letter {
             let path = dir.path().join("mail").join(name);
             let json = disk::read_bounded(&RealDisk, &path, 1 << 20).unwrap();
             serde_json::from_slice(&json).unwrap()

@@ -22,12 +22,12 @@ use crate::{
         id::PlaceId,
         open::{self as place, NotHere, Opener, PlaceKind as _, Unopened},
     },
+    schedule::record,
     segment::{
         acks,
         name::{Leg, ServerId},
         spool,
     },
-    supervise::record,
     vault::{layout, ledger, public::Public, published},
     world::{
         clock::Reading,

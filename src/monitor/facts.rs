@@ -8,8 +8,8 @@ use super::link::Link;
 use crate::{
     cover::cause::Cause,
     period::{Hour, Interval, Minute, UtcMs},
+    schedule::record::Record,
     segment::name::{Leg, ServerId},
-    supervise::record::Record,
 };
 
 /// Everything that was gathered.

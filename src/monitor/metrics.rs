@@ -14,7 +14,7 @@ use super::{
     link::LinkState,
     snapshot::{Published, Server, Snapshot},
 };
-use crate::{alarm::AlarmKind, config::settings::Role, supervise::record::Run};
+use crate::{alarm::AlarmKind, config::settings::Role, schedule::record::Run};
 
 /// Reads the picture anew each time it is asked.
 #[derive(Debug)]

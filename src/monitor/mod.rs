@@ -54,4 +54,4 @@ mod spool;
 pub mod text;
 
 /// The threads that look and write.
-pub mod watchman;
+pub mod threads;

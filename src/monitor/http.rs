@@ -21,7 +21,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{alarm::not_storing, metrics, page, watchman::Watch};
+use super::{alarm::not_storing, metrics, page, threads::Monitor};
 use crate::{
     config::{address, settings::Secret},
     world::clock::Clock,
@@ -45,7 +45,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 /// What answers.
 pub struct Page {
     /// Where the picture comes from.
-    pub watch: Arc<Watch>,
+    pub monitor: Arc<Monitor>,
     /// The token that is asked for; without it only this machine is served.
     pub token: Option<Secret>,
 }
@@ -185,7 +185,7 @@ impl Page {
                 );
             }
         }
-        let picture = match self.watch.picture() {
+        let picture = match self.monitor.picture() {
             Ok(picture) => picture,
             Err(why) => {
                 let why = format!("cannot see how things stand: {why}\n");

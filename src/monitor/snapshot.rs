@@ -15,8 +15,8 @@ use crate::{
     config::settings::Role,
     cover::{cause::Cause, part, window},
     period::{Day, Hour, Interval, Minute, UtcMs, Zone},
+    schedule::{record::Run, stage::Stage},
     segment::name::{Leg, Partition, ServerId},
-    supervise::{record::Run, stage::Stage},
     text::plural,
 };
 
@@ -1013,7 +1013,7 @@ mod tests {
             .map(|h| format!("2026-11-{h}").parse().unwrap())
             .collect();
         facts.vault.revisions = [(hours[0], 2), (hours[1], 1)].into();
-        let public = crate::watch::facts::PublishedFacts {
+        let public = crate::monitor::facts::PublishedFacts {
             revisions: [(hours[0], 1), (hours[1], 1)].into(),
             ids: vec![(at("23T14:00:00"), 7)],
         };
