@@ -533,32 +533,49 @@ pub fn with_former(mut here: Inputs, former: &Inputs) -> Inputs {
     here
 }
 
-/// A file that is an input: its segment, whether it is the events file, its hash.
-type File<'a> = (&'a SegmentName, bool, Sha256);
+/// A file that is an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct File<'a> {
+    segment: &'a SegmentName,
+    is_events: bool,
+    sha256: Sha256,
+}
 
 fn files(inputs: &Inputs) -> BTreeSet<File<'_>> {
     let segments = inputs.segments.iter();
     let events = inputs.events.iter();
-    let segments = segments.map(|input| (&input.name, false, input.sha256));
-    segments
-        .chain(events.map(|input| (&input.name, true, input.sha256)))
-        .collect()
+    let segments = segments.map(|input| File {
+        segment: &input.name,
+        is_events: false,
+        sha256: input.sha256,
+    });
+    let events = events.map(|input| File {
+        segment: &input.name,
+        is_events: true,
+        sha256: input.sha256,
+    });
+    segments.chain(events).collect()
 }
 
 /// The inputs of a revision that are not there any more. A segment that lines were taken out of on
 /// request is there, with another hash.
 pub fn gone(inputs: &Inputs, stock: &[SpoolSegment]) -> Vec<String> {
-    let is_here = |(name, is_events, sha256): &File<'_>| {
-        of_name(name, stock).is_some_and(|segment| match is_events {
-            true => segment.events_sha256 == *sha256,
-            false => segment.sha256 == *sha256 || segment.formerly.contains(sha256),
+    let is_here = |file: &File<'_>| {
+        of_name(file.segment, stock).is_some_and(|segment| {
+            if file.is_events {
+                segment.events_sha256 == file.sha256
+            } else {
+                segment.sha256 == file.sha256 || segment.formerly.contains(&file.sha256)
+            }
         })
     };
-    let name = |(name, is_events, _): File<'_>| {
-        format!(
-            "{name}{}",
-            if is_events { ".events.jsonl" } else { ".jsonl" }
-        )
+    let name = |file: File<'_>| {
+        let ending = if file.is_events {
+            "events.jsonl"
+        } else {
+            "jsonl"
+        };
+        format!("{}.{ending}", file.segment)
     };
     let all = files(inputs).into_iter();
     all.filter(|file| !is_here(file)).map(name).collect()
@@ -579,8 +596,8 @@ pub fn decide(
     let known = files(former.unwrap_or(&nothing));
     let new: Vec<&File<'_>> = here.difference(&known).collect();
     let names = |events| {
-        let of_kind = new.iter().filter(move |file| file.1 == events);
-        of_kind.map(|file| file.0.clone()).collect()
+        let of_kind = new.iter().filter(move |file| file.is_events == events);
+        of_kind.map(|file| file.segment.clone()).collect()
     };
     let merge = || Decision::Merge {
         segments: names(false),
@@ -599,7 +616,7 @@ pub fn decide(
     let numbers = candidate.segments.iter().chain(&candidate.events);
     let arrivals: Vec<UtcMs> = numbers
         .filter_map(|n| stock.get(*n))
-        .filter(|segment| new.iter().any(|file| *file.0 == segment.name))
+        .filter(|segment| new.iter().any(|file| *file.segment == segment.name))
         .map(|segment| segment.arrived)
         .collect();
     if !asked && !is_quiet(&arrivals, when) {
@@ -607,8 +624,9 @@ pub fn decide(
     }
     // where old inputs are gone, another bracket is no reason to miss them
     let is_bracket = |file: &&File<'_>| {
-        let minute = of_name(file.0, stock).map_or(file.0.minute, |segment| segment.minute);
-        file.1 && is_outside(minute, candidate.hour, when)
+        let segment = of_name(file.segment, stock);
+        let minute = segment.map_or(file.segment.minute, |segment| segment.minute);
+        file.is_events && is_outside(minute, candidate.hour, when)
     };
     let only_brackets = new.iter().all(is_bracket);
     let missing = gone(former.unwrap_or(&nothing), stock);
@@ -617,11 +635,15 @@ pub fn decide(
     } else if only_brackets {
         Decision::Nothing
     } else {
-        let was = |file: &File<'_>| known.iter().find(|k| (k.0, k.1) == (file.0, file.1));
+        let same = |one: &File<'_>, file: &File<'_>| {
+            (one.segment, one.is_events) == (file.segment, file.is_events)
+        };
+        let was = |file: &File<'_>| known.iter().find(|known| same(known, file));
         let is_other = |file: &&File<'_>| {
-            let segment = of_name(file.0, stock);
-            was(file)
-                .is_some_and(|was| segment.is_none_or(|segment| !segment.formerly.contains(&was.2)))
+            let segment = of_name(file.segment, stock);
+            was(file).is_some_and(|was| {
+                segment.is_none_or(|segment| !segment.formerly.contains(&was.sha256))
+            })
         };
         Decision::HeldBack {
             missing,

@@ -109,7 +109,7 @@ fn exposure_text(hours: &[HourSaid]) -> String {
         let label = hour.hour.to_string();
         let mut covered = covered_by_minute(hour).into_iter();
         let begins = hour.coverage.union.begins;
-        for MinuteRow(minute, posts, ..) in &hour.minutes.rows {
+        for MinuteRow { minute, posts, .. } in &hour.minutes.rows {
             let covered = covered.next().unwrap_or(0);
             // before the beginning nobody watched
             if begins.is_some_and(|begins| minute.end() <= begins) {

@@ -214,15 +214,46 @@ pub struct Minutes {
 impl Minutes {
     /// What is known of the seconds that two servers both have posts of: the strata of the estimate.
     pub fn both(&self) -> impl Iterator<Item = &Both> {
-        let whole = self.rows.iter().filter_map(|row| row.4.as_ref());
+        let whole = self.rows.iter().filter_map(|row| row.both.as_ref());
         whole.chain(self.partitions.values().flatten())
     }
 }
 
-/// Minute, posts, posts of each server, posts that all of them saw; with two servers, of the seconds
-/// that both have posts of: how many they are, posts of the first, of the second, in common.
+/// A minute; in JSON a list of these in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MinuteRow(pub Minute, pub u64, pub Vec<u64>, pub u64, pub Option<Both>);
+#[serde(from = "MinuteCells", into = "MinuteCells")]
+pub struct MinuteRow {
+    /// Which.
+    pub minute: Minute,
+    /// Its posts.
+    pub posts: u64,
+    /// Those of each server.
+    pub of_servers: Vec<u64>,
+    /// Those that all of them saw.
+    pub common: u64,
+    /// With two servers: what is known of the seconds that both have posts of.
+    pub both: Option<Both>,
+}
+
+type MinuteCells = (Minute, u64, Vec<u64>, u64, Option<Both>);
+
+impl From<MinuteCells> for MinuteRow {
+    fn from((minute, posts, of_servers, common, both): MinuteCells) -> Self {
+        Self {
+            minute,
+            posts,
+            of_servers,
+            common,
+            both,
+        }
+    }
+}
+
+impl From<MinuteRow> for MinuteCells {
+    fn from(row: MinuteRow) -> Self {
+        (row.minute, row.posts, row.of_servers, row.common, row.both)
+    }
+}
 
 /// The seconds that the servers have.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -345,7 +376,7 @@ impl Manifest {
                 == total.records() + total.duplicates + sum(&total.rejected) + total.deleted
             && total.lines == servers.clone().map(|s| s.lines).sum::<u64>()
             && total.lines + redacted == inputs
-            && self.minutes.rows.iter().map(|row| row.1).sum::<u64>() == total.posts
+            && self.minutes.rows.iter().map(|row| row.posts).sum::<u64>() == total.posts
     }
 }
 

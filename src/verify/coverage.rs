@@ -216,7 +216,7 @@ impl Check<'_> {
         for (number, (id, bits)) in servers.iter().enumerate() {
             let rows = self.said.minutes.rows.iter();
             let posts: BTreeMap<Minute, u64> = rows
-                .map(|row| (row.0, row.2.get(number).copied().unwrap_or(0)))
+                .map(|row| (row.minute, row.of_servers.get(number).copied().unwrap_or(0)))
                 .collect();
             self.minutes(id, bits, &posts);
             self.quiet(id, bits, &posts);
@@ -448,7 +448,7 @@ impl Check<'_> {
             .filter(of_two)
             .filter_map(|part| part.partition);
         let with_two: Vec<u8> = with_two.map(Partition::number).collect();
-        if rows.iter().any(|row| row.4.is_some() != whole_has_two)
+        if rows.iter().any(|row| row.both.is_some() != whole_has_two)
             || !minutes.partitions.keys().eq(&with_two)
             || minutes.partitions.values().any(|of| of.len() != rows.len())
         {
@@ -470,17 +470,17 @@ impl Check<'_> {
             .and_then(|one| minutes.partitions.get(&one.number()));
         let both: Vec<Both> = match of_part {
             Some(of_part) => of_part.clone(),
-            None => minutes.rows.iter().filter_map(|row| row.4).collect(),
+            None => minutes.rows.iter().filter_map(|row| row.both).collect(),
         };
         let [first, second] = part.legs[..] else {
             return;
         };
         let cannot_be = |(row, both): (&MinuteRow, &Both)| {
-            let posts = |leg: usize| row.2.get(leg).copied().unwrap_or(0);
+            let posts = |leg: usize| row.of_servers.get(leg).copied().unwrap_or(0);
             posts(first) < both.first
                 || posts(second) < both.second
-                || row.3 < both.common
-                || (of_part.is_none() && row.3 != both.common && !self.is_claimed)
+                || row.common < both.common
+                || (of_part.is_none() && row.common != both.common && !self.is_claimed)
                 || both.first.min(both.second) < both.common
                 || both.first.min(both.second) < both.seconds
         };
@@ -507,7 +507,7 @@ impl Check<'_> {
             *found.entry(UtcMs(second * 1_000).minute()).or_default() += 1;
         }
         let fits = |(row, both): (&MinuteRow, &Both)| {
-            both.seconds == found.get(&row.0).copied().unwrap_or(0)
+            both.seconds == found.get(&row.minute).copied().unwrap_or(0)
         };
         if !minutes.rows.iter().zip(&both).all(fits) {
             self.wrong("the seconds that both servers have are not what their bitmaps say");

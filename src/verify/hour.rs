@@ -294,10 +294,10 @@ fn check_minutes(path: &Path, said: &HourSaid, problems: &mut Problems) {
     let Minutes { servers, rows, .. } = &said.minutes;
     let is_whole = part::parts(servers).len() == 1;
     let all = seconds::minutes(&said.intervals);
-    if !rows.iter().map(|row| row.0).eq(all) {
+    if !rows.iter().map(|row| row.minute).eq(all) {
         problems.wrong(path, "the table of minutes has not the minutes of the hour");
     }
-    let common: u64 = rows.iter().map(|row| row.3).sum();
+    let common: u64 = rows.iter().map(|row| row.common).sum();
     problems.same(
         path,
         "posts seen by all",
@@ -311,11 +311,18 @@ fn check_minutes(path: &Path, said: &HourSaid, problems: &mut Problems) {
         );
     }
     for (number, (id, server)) in said.counts.servers.iter().enumerate() {
-        let of_server = rows.iter().filter_map(|row| row.2.get(number));
+        let of_server = rows.iter().filter_map(|row| row.of_servers.get(number));
         let posts: u64 = of_server.sum();
         problems.same(path, &format!("posts of server {id}"), server.posts, posts);
     }
-    for MinuteRow(minute, posts, of_servers, common, _) in rows {
+    for MinuteRow {
+        minute,
+        posts,
+        of_servers,
+        common,
+        ..
+    } in rows
+    {
         let fits = of_servers.len() == servers.len()
             && common <= posts
             && of_servers
@@ -466,11 +473,15 @@ fn check_rows(
     let counted = |minute: &Minute| rows.minutes.get(minute).copied().unwrap_or(0);
     let wrong = said.minutes.rows.iter();
     let wrong: Vec<String> = wrong
-        .filter(|row| row.1 != counted(&row.0))
+        .filter(|row| row.posts != counted(&row.minute))
         .map(|row| {
-            let minute = row.0.begin().to_string();
+            let minute = row.minute.begin().to_string();
             let minute = minute.get(..16).unwrap_or_default();
-            format!("{minute}Z: it says {}, found {}", row.1, counted(&row.0))
+            format!(
+                "{minute}Z: it says {}, found {}",
+                row.posts,
+                counted(&row.minute)
+            )
         })
         .collect();
     if !wrong.is_empty() {

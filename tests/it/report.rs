@@ -1031,18 +1031,18 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
             common: 43 * in_both - 2 * lost,
         };
         let of_each = [&of_one, &of_two].map(|bits| 43 * of(&|place| bits[place]) - lost);
-        MinuteRow(
-            Minute(intervals[0].begin.minute().0 + i64::try_from(minute).unwrap()),
-            43 * of(&|place| of_union[place]),
-            of_each.to_vec(),
-            both.common,
-            Some(both),
-        )
+        MinuteRow {
+            minute: Minute(intervals[0].begin.minute().0 + i64::try_from(minute).unwrap()),
+            posts: 43 * of(&|place| of_union[place]),
+            of_servers: of_each.to_vec(),
+            common: both.common,
+            both: Some(both),
+        }
     };
     let rows: Vec<MinuteRow> = (0..60).map(row).collect();
     let sum = |of: &dyn Fn(&MinuteRow) -> u64| rows.iter().map(of).sum::<u64>();
-    let (first, second) = (sum(&|row| row.2[0]), sum(&|row| row.2[1]));
-    let (union, shared) = (sum(&|row| row.1), sum(&|row| row.3));
+    let (first, second) = (sum(&|row| row.of_servers[0]), sum(&|row| row.of_servers[1]));
+    let (union, shared) = (sum(&|row| row.posts), sum(&|row| row.common));
     let counts = |posts: u64, only_here: u64| ServerCounts {
         lines: posts + 3,
         posts,
@@ -1092,7 +1092,7 @@ fn example_hour(hour: Hour, revision: u64, with_second: bool) -> Manifest {
                 },
             },
             rules: None,
-            estimate: estimate::estimate(minutes.rows.iter().filter_map(|row| row.4.as_ref())),
+            estimate: estimate::estimate(minutes.rows.iter().filter_map(|row| row.both.as_ref())),
             minutes,
             coverage,
             gaps,

@@ -297,12 +297,25 @@ fn minutes(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Minute
     for minute in seconds::minutes(intervals) {
         let nothing = vec![0; sums.servers.len()];
         let both = whole.and_then(|of| of.get(&minute)).copied();
-        minutes.insert(minute, MinuteRow(minute, 0, nothing, 0, both));
+        let row = MinuteRow {
+            minute,
+            posts: 0,
+            of_servers: nothing,
+            common: 0,
+            both,
+        };
+        minutes.insert(minute, row);
     }
     for (part, seconds) in parts.iter().zip(&sums.tally.parts) {
         for (second, in_second) in seconds {
             let minute = UtcMs(second * 1_000).minute();
-            let Some(MinuteRow(_, posts, of_legs, common, _)) = minutes.get_mut(&minute) else {
+            let Some(MinuteRow {
+                posts,
+                of_servers: of_legs,
+                common,
+                ..
+            }) = minutes.get_mut(&minute)
+            else {
                 continue;
             };
             *posts += in_second.posts;
