@@ -272,8 +272,9 @@ pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
     has_begun && when.span.first_hour.is_some_and(|first| first <= hour)
 }
 
-/// The times in which a server got nothing for longer than the minute after which an hour's own segments end, each with the number
-/// of the segment that has what came next: only that tells whether something was missed.
+/// The times in which a server got nothing for longer than the minute after which an hour's own segments end, or after which
+/// what came next came so much later, each with the number of the segment that has it: only that tells whether
+/// something was missed.
 fn pauses(
     stock: &[SpoolSegment],
     minutes: &BTreeMap<Minute, Vec<usize>>,
@@ -281,9 +282,13 @@ fn pauses(
     let mut pauses = Vec::new();
     let mut reached: Option<UtcMs> = None;
     for number in minutes.values().flatten() {
-        for listened in stock.get(*number).into_iter().flat_map(|of| &of.listened) {
+        let Some(of) = stock.get(*number) else {
+            continue;
+        };
+        for listened in &of.listened {
+            let came = listened.first.max(of.minute.begin());
             if let Some(begin) = reached
-                && 60_000 < listened.first.0.saturating_sub(begin.0)
+                && 60_000 < came.0.saturating_sub(begin.0)
             {
                 let end = listened.first;
                 pauses.push((*number, Interval { begin, end }));
@@ -921,6 +926,11 @@ mod tests {
         assert_eq!(of_hour("15:00"), [["13:50", "14:59", "15:00"]]);
         assert_eq!(of_hour("15:01"), [["13:50", "14:59", "15:00", "15:01"]]);
         assert_eq!(of_hour("15:02"), [["13:50", "14:59", "15:00", "15:02"]]);
+        // what is hardly later came two minutes later
+        let mut again = stock("15:01");
+        again[3].listened[0].first = ms("15:00").plus_ms(10_000);
+        let found = minutes_of(&again, None, &["23_14"]);
+        assert_eq!(found, [["13:50", "14:59", "15:00", "15:01"]]);
     }
 
     /// A connection is made in the last moment of a minute, and what it brings of an hour long before comes in the next.
