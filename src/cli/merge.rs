@@ -139,9 +139,25 @@ impl Primary {
     }
 }
 
+/// Whoever asks for an hour before its end gets it as it is so far.
+fn warn_of_what_is_to_come(setup: &Setup, asked: &BTreeSet<Hour>) {
+    let is_to_come = |hour: &&Hour| {
+        let intervals = setup.settings.merge.timezone.intervals(**hour);
+        intervals
+            .last()
+            .is_some_and(|last| setup.clock.now() < last.end)
+    };
+    for hour in asked.iter().filter(is_to_come) {
+        tracing::warn!(
+            "hour {hour} is not over: what is still to come counts as missing (late) until the hour is merged again"
+        );
+    }
+}
+
 pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
+    warn_of_what_is_to_come(&setup, &asked);
     let stores = (&setup.settings.spool_store, &setup.settings.vault_store);
     if let (Some(spool), Some(vault)) = stores {
         setup.this_server()?;
