@@ -136,8 +136,9 @@ impl Halt {
                 AlarmKind::Disk,
                 "",
                 "{error}: collecting stops until there is room, what was read is kept; \
-                 free space below {}: collecting then goes on by itself",
-                self.folder.display()
+                 free space below {}: collecting goes on by itself once {} MiB are free",
+                self.folder.display(),
+                (RESERVE_BYTES + ROOM_BYTES) >> 20
             );
         }
         freed
