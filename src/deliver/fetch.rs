@@ -144,10 +144,9 @@ impl FetchJob<'_> {
 
     /// One that cannot be read, or is of another spool, tells nothing: then all is listed.
     fn arrived(&self, path: &Path) -> Arrived {
-        let read = disk::read_bounded(self.disk, path, ARRIVED_BYTES_MAX).unwrap_or_default();
-        let known = serde_json::from_slice(&read).unwrap_or_default();
+        let known = disk::noted(self.disk, path, ARRIVED_BYTES_MAX);
         let is_it = |known: &Arrived| known.spool.as_ref() == Some(self.id);
-        Some(known).filter(is_it).unwrap_or_else(|| Arrived {
+        known.filter(is_it).unwrap_or_else(|| Arrived {
             spool: Some(self.id.clone()),
             last: BTreeMap::new(),
         })

@@ -109,8 +109,7 @@ fn read_hold(disk: &dyn Disk, path: &Path) -> Result<Option<String>, DeliverErro
 
 /// The place that was found last time, if the target is still the same; what cannot be read is found again.
 fn remembered(disk: &dyn Disk, path: &Path, target: &str) -> Option<String> {
-    let bytes = disk::read_bounded(disk, path, PLACE_BYTES_MAX).ok()?;
-    let remembered: Remembered = serde_json::from_slice(&bytes).ok()?;
+    let remembered: Remembered = disk::noted(disk, path, PLACE_BYTES_MAX)?;
     (remembered.target == target).then_some(remembered.folder)
 }
 

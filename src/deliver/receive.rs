@@ -138,8 +138,8 @@ impl ReceiveJob<'_> {
     pub fn run(&self, now: &dyn Fn() -> UtcMs) -> Received {
         let mut received = Received::default();
         let path = self.data_dir.join("received.json");
-        let bytes = disk::read_bounded(self.disk, &path, KNOWN_BYTES_MAX).unwrap_or_default();
-        let before: BTreeMap<ServerId, Known> = serde_json::from_slice(&bytes).unwrap_or_default();
+        let before: BTreeMap<ServerId, Known> =
+            disk::noted(self.disk, &path, KNOWN_BYTES_MAX).unwrap_or_default();
         let mut known = before.clone();
         known.retain(|server, _| self.servers.contains(server));
         for server in self.servers {

@@ -177,14 +177,9 @@ impl ClosedDays {
 
     /// Those that are kept, if all else is as the heading says. What cannot be read is made again.
     pub fn read(disk: &dyn Disk, data_dir: &Path, heading: Heading) -> Self {
-        let read = disk::read_bounded(disk, &path(data_dir), BYTES_MAX);
-        let known = read
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        match known {
-            Some(known) if Self::is_of(&known, &heading) => known,
-            _ => Self::none(heading),
-        }
+        let known = disk::noted(disk, &path(data_dir), BYTES_MAX);
+        let known = known.filter(|known: &Self| known.is_of(&heading));
+        known.unwrap_or_else(|| Self::none(heading))
     }
 
     fn is_of(&self, heading: &Heading) -> bool {

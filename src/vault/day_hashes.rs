@@ -79,8 +79,7 @@ impl<'a> DayHashes<'a> {
 
     /// As it was left. What cannot be read is not known.
     pub fn read(disk: &'a dyn Disk, data_dir: &Path, vault: &'a Path, now: UtcMs) -> Self {
-        let bytes = disk::read_bounded(disk, &path(data_dir), KNOWN_BYTES_MAX);
-        let before: Known = serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default();
+        let before: Known = disk::noted(disk, &path(data_dir), KNOWN_BYTES_MAX).unwrap_or_default();
         Self {
             known: before.clone(),
             before,

@@ -18,6 +18,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::de::DeserializeOwned;
+
 /// What the file system itself keeps in its root: it is none of ours, and not listed.
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -534,6 +536,12 @@ pub fn read_bounded(disk: &dyn Disk, path: &Path, max: u64) -> io::Result<Vec<u8
         return Err(not("read", path)(io::Error::other(why)));
     }
     Ok(bytes)
+}
+
+/// What was noted in a file as JSON; `None` if there is none that can be read, for what is found anew then.
+pub fn noted<T: DeserializeOwned>(disk: &dyn Disk, path: &Path, max: u64) -> Option<T> {
+    let bytes = read_bounded(disk, path, max).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 /// Every line of a file, with its LF if it has one; a line is cut beyond `line_max` bytes. An absent

@@ -12,7 +12,7 @@ use crate::{
     source::deletions::Told,
     text::plural,
     vault::{
-        deleted::{Deleted, Why},
+        deleted::{Deleted, DeletedState, Why},
         layout::FileKind,
         ledger::Ledger,
     },
@@ -73,51 +73,39 @@ impl MergeJob<'_> {
     /// Puts what is new on the lists, and does not look yet which hours it is about: another machine may have taken it out
     /// of them already, and what is merged here now must not bring it back.
     fn list(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
-        let mut lines = BTreeSet::new();
-        let mut listed = BTreeMap::new();
-        for (hour, revision) in ledger.hours() {
-            if deleted.state.listed.get(&hour) == Some(&revision) {
-                continue;
-            }
-            match self.lines_of(hour) {
-                Ok(of_hour) => {
-                    lines.extend(of_hour);
-                    listed.insert(hour, revision);
-                }
-                Err(why) => tracing::warn!("the deletions of hour {hour} cannot be read: {why}"),
-            }
-            if LINES_MAX <= lines.len() {
-                deleted.add(std::mem::take(&mut lines))?;
-            }
-        }
+        let is_known = |state: &DeletedState, hour| state.listed.get(&hour).copied();
+        let listed = self.read_new(ledger, deleted, is_known, |_, _| ())?;
         if listed.is_empty() {
             return Ok(());
         }
-        deleted.add(lines)?;
         deleted.read_again()?;
         deleted.write_standing()?;
         deleted.state.listed.extend(listed);
         Ok(deleted.write_state()?)
     }
 
-    fn honour(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
-        let mut wanted = Wanted::default();
+    /// Reads what the hours tell whose revision is not known, and puts on the lists what is not there yet. `each` is given
+    /// all of it. Which hours were read.
+    fn read_new(
+        &self,
+        ledger: &Ledger,
+        deleted: &Deleted<'_>,
+        known: impl Fn(&DeletedState, Hour) -> Option<u64>,
+        mut each: impl FnMut(Hour, &BTreeSet<String>),
+    ) -> Result<BTreeMap<Hour, u64>, RunError> {
         let mut lines = BTreeSet::new();
-        let mut honoured = BTreeMap::new();
-        let mut due = BTreeSet::new();
+        let mut read = BTreeMap::new();
         for (hour, revision) in ledger.hours() {
-            if deleted.state.honoured.get(&hour) == Some(&revision) {
+            if known(&deleted.state, hour) == Some(revision) {
                 continue;
             }
             match self.lines_of(hour) {
                 Ok(of_hour) => {
-                    self.want(&of_hour, deleted, &mut wanted);
+                    each(hour, &of_hour);
                     if deleted.state.listed.get(&hour) != Some(&revision) {
                         lines.extend(of_hour);
                     }
-                    honoured.insert(hour, revision);
-                    // another machine may have made it by shorter lists
-                    due.extend(self.others_merge().then_some(hour));
+                    read.insert(hour, revision);
                 }
                 // it is told of by whoever needs the hour, and comes on the lists when it can be read
                 Err(why) => tracing::warn!("the deletions of hour {hour} cannot be read: {why}"),
@@ -127,6 +115,18 @@ impl MergeJob<'_> {
             }
         }
         deleted.add(lines)?;
+        Ok(read)
+    }
+
+    fn honour(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
+        let mut wanted = Wanted::default();
+        let mut due = BTreeSet::new();
+        let is_known = |state: &DeletedState, hour| state.honoured.get(&hour).copied();
+        let honoured = self.read_new(ledger, deleted, is_known, |hour, lines| {
+            self.want(lines, deleted, &mut wanted);
+            // another machine may have made it by shorter lists
+            due.extend(self.others_merge().then_some(hour));
+        })?;
         crash::point(Point::DeletionsListed);
         let later = self.now.max(deleted.state.as_of);
         let accounts = deleted.go_on_to(later, &wanted.accounts)?;

@@ -1,3 +1,5 @@
+//! Which simulated worlds are tried: some of every day, more or one of them again on request.
+
 use std::ops::RangeInclusive;
 
 /// From which seeds worlds are made: so many of every day, or what `TWINSTREAM_SIM_SEEDS` says (`200`: the first 200;
