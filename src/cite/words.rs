@@ -65,8 +65,9 @@ pub(super) fn missing(of: &Description<'_>) -> String {
     );
     if 0 < of.before {
         text.extend([format!(
-            " Of {} of these hours, before the archive began, nothing is counted but posts that arrived later.",
-            plural(of.before, "second", "seconds")
+            " {} of these hours {} before the archive began: they do not count, but posts from then that arrived later do.",
+            plural(of.before, "second", "seconds"),
+            if of.before == 1 { "lies" } else { "lie" }
         )]);
     }
     if sum.missing == 0 {

@@ -519,7 +519,7 @@ fn quiet(
                 let second = second(place);
                 // a connection that was up may have brought what was before, and then have broken
                 let listened = || {
-                    !timeline.was_out_of_window(second)
+                    !was_out_of_window(second, timeline)
                         && was_listening(second, timeline, expected.is_none())
                 };
                 *quiet = is_no_wonder && (listened() || timeline.was_listened_to(second))
@@ -1024,6 +1024,12 @@ mod tests {
         assert_eq!(found(&away, &forged), whole);
         // what was asked for again came late here, but in time there
         assert_eq!(found(&away, &|_| Some(false)), (Vec::new(), 600));
+        // a connection was up meanwhile, and had brought what was before when it broke: where posts are rare, too
+        let mut catching_up = up(&[]);
+        let rare = |second: i64| outside(second).filter(|_| second % 50 == 0 || 580 < second);
+        assert_eq!(found(&catching_up, &rare), (Vec::new(), 600));
+        catching_up.out_of_window.clone_from(&away.out_of_window);
+        assert_eq!(found(&catching_up, &rare), whole);
         // nobody was away: what came after an outage upstream is there
         assert_eq!(found(&up(&[]), &forged), (Vec::new(), 600));
         // and a few posts of then are not what came after it

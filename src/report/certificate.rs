@@ -135,8 +135,8 @@ pub fn headline(statement: &Statement) -> String {
         let began = began.to_string();
         let began = began.get(..19).unwrap_or_default();
         words.extend([format!(
-            " The archive began at {began}Z: seconds before that are not counted; posts from before it that \
-             arrived later are."
+            " The archive began at {began}Z: seconds before that do not count, but posts from then that arrived \
+             later do."
         )]);
     }
     let mut text = wrapped(&words, "", WIDTH);

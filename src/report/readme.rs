@@ -63,8 +63,8 @@ fn what(statement: &Statement, told: &Words) -> String {
     );
     let words = match statement.began {
         Some(began) => format!(
-            "{words} The archive began at {}: seconds before that are not counted; posts from before it that arrived \
-             later are.",
+            "{words} The archive began at {}: seconds before that do not count, but posts from then that arrived \
+             later do.",
             second(began) + " UTC"
         ),
         None => words,
