@@ -18,44 +18,44 @@ pub(crate) struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Shows the whole system on this machine: no keys, no set-up, nothing but loopback
+    /// Runs the whole system on this machine, simulated: needs no keys and no set-up, uses only loopback
     Demo(super::demo::DemoArgs),
     /// Writes a commented configuration file
     Init(Box<super::init::InitArgs>),
     /// Prints the defaults or the effective settings, or checks the configuration
     Config(super::config::ConfigArgs),
-    /// Tests all that it needs once: API, disk, clock, primary, mail, OSF, witness, service
+    /// Tests every connection and folder once: API, disk, clock, primary, mail, OSF, witness, service
     Check(super::check::CheckArgs),
     /// Runs the service: collects, and starts the other stages on schedule
     Run(super::run::RunArgs),
     /// Collects the stream until it is told to stop
     Collect(super::collect::CollectArgs),
-    /// Sends what is sealed and not yet acknowledged, once
+    /// Sends the sealed segments that are not yet acknowledged, once
     Deliver(super::deliver::DeliverArgs),
-    /// Merges the given or all ready hours, once
+    /// Merges the given hours, or all that are due, once
     Merge(super::merge::MergeArgs),
     Checkout(super::checkout::CheckoutArgs),
-    /// Uploads what is committed and not public to OSF, once
+    /// Uploads to OSF what is committed and not yet public, once
     Publish(super::publish::PublishArgs),
     /// Writes the day's certificate, and prints the day's report
     Report(super::report::ReportArgs),
-    /// Has the ledger's last line stamped by a time-stamping authority, if that is due
+    /// Has a time-stamping authority stamp the ledger's last line, if a stamp is due
     Witness(super::witness::WitnessArgs),
-    /// Shows the rules of X's filtered stream, or makes them those of the configuration
+    /// Compares the rules of X's filtered stream with the configuration, or makes them the same
     Rules(super::rules::RulesArgs),
     /// Takes posts out of the archive on request
     Redact(super::redact::RedactArgs),
-    /// Copies days for sharing inside a team, with keyed hashes in the place of ids
+    /// Copies days for sharing inside a team, with keyed hashes in place of ids
     Pseudonymise(super::pseudonymise::PseudonymiseArgs),
-    /// Tells how things stand, from what lies on the disk
+    /// Prints what the status page shows, from the files on the disk
     Status(super::status::StatusArgs),
-    /// Prints what is missing: which server, since when, until when, and why
+    /// Lists what is missing: which server, from when to when, and why
     Gaps(super::gaps::GapsArgs),
-    /// Checks vault hours, days or a whole vault again; needs no keys and no configuration
+    /// Checks hours, days or a whole vault; needs no keys and no configuration
     Verify(super::verify::VerifyArgs),
-    /// Tells what a segment, events file, seal, manifest or vault file contains
+    /// Shows what a segment, events file, seal, manifest or vault file contains
     Inspect(super::inspect::InspectArgs),
-    /// Runs simulated platforms, OSF and a mail server on loopback, for rehearsals
+    /// Simulates the platforms, OSF and a mail server on loopback, for rehearsals
     Simulate(Box<super::simulate::SimulateArgs>),
     /// Prints or installs the systemd unit for this server
     Service(super::service::ServiceArgs),

@@ -31,12 +31,13 @@ Examples:
   twinstream check
   twinstream check --json | jq '.[] | select(.state != \"ok\")'
 
-Run it as the user that the service runs as: sudo -u twinstream twinstream check. It sends no
-mail, uploads nothing, and leaves a running collector's connections alone; where none runs, it
-opens those that this server needs, all at once, and ends them. Exit code 0 when nothing
-fails (warnings do not count), 6 when all that fails is that something cannot be reached, else 1.")]
+Run it as the service's user: sudo -u twinstream twinstream check. It sends no mail, uploads
+nothing, and leaves a running collector's connections alone. If no collector runs, it opens all
+connections that this server needs at the same time, and closes them. Exit code 0: nothing failed
+(warnings do not count); 6: the only failures are that something cannot be reached; 1: anything
+else.")]
 pub(crate) struct CheckArgs {
-    /// Print what was found as JSON
+    /// Print the findings as JSON
     #[arg(long)]
     json: bool,
 }

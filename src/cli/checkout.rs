@@ -27,11 +27,11 @@ Examples:
   twinstream checkout s3://archive/vault --to /data/vault
   twinstream checkout s3://archive/vault --day 2026-11-23 --day 2026-11-24 --to week
 
-The folder becomes a vault like any other: `twinstream verify` checks it, and whatever reads vaults
-reads it. Said again, it brings the folder up to date. With --day it has the whole ledger and the
-hours of these days, and can neither be brought up to date nor be given further days.
+The folder becomes an ordinary vault: `twinstream verify` checks it, and every program that reads
+vaults can read it. Run the command again to bring the folder up to date. With --day, the folder
+has the whole ledger and the hours of these days only; it cannot be updated or given more days.
 
-How the store is reached is said in [s3] of the configuration.")]
+Section [s3] of the configuration says how to reach the store.")]
 pub(crate) struct CheckoutArgs {
     /// The vault: s3://bucket/folder
     #[arg(value_name = "PATH")]
@@ -39,7 +39,7 @@ pub(crate) struct CheckoutArgs {
     /// Only the hours of this day (repeatable)
     #[arg(long = "day", value_name = "YYYY-MM-DD")]
     days: Vec<Day>,
-    /// The folder; it is made
+    /// The folder to copy to; it is made if it does not exist
     #[arg(value_parser = users_path(), long, value_name = "FOLDER")]
     to: PathBuf,
 }

@@ -20,9 +20,10 @@ const EXAMPLE: &str = "\
 Example:
   twinstream collect --config /etc/twinstream/twinstream.toml
 
-Every received line is in <spool>/<server>/<day>/<hour>/, written as it comes and durable a second
-later. It reconnects by itself, goes on by itself after a full disk, and mends at its next start
-what a crash left. SIGTERM or Ctrl-C: it seals what it has and exits 0; a second one ends at once.";
+Each received line is written to <spool>/<server>/<day>/<hour>/ at once, and is durable a second
+later. The collector reconnects by itself, resumes by itself after a full disk, and recovers at its
+next start what a crash left behind. On SIGTERM or Ctrl-C it seals what it has and exits with 0; on
+a second one it ends at once.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLE)]

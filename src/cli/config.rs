@@ -22,9 +22,9 @@ use crate::config::{
 Examples:
   twinstream config default > twinstream.toml     every key, commented, as a file to start from
   twinstream config show                          the effective settings, and where each comes from
-  twinstream config check                         is the file right? (exit code 3 when it is not)
+  twinstream config check                         validates the file (exit code 3 if it is wrong)
 
-What lies outside the file (token, folders, network) is tried by `twinstream check`.")]
+`twinstream check` tests what is outside the file (token, folders, network).")]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
     what: What,

@@ -32,15 +32,15 @@ use crate::{
     },
 };
 
-/// Sends what is sealed and not yet acknowledged, once.
+/// Sends the sealed segments that are not yet acknowledged, once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   twinstream deliver                  send everything that is not yet acknowledged
   twinstream deliver --dry-run        only say what would be sent and deleted
 
-A file is deleted here only when the primary's copy was read back and checked, and [deliver]
-keep_delivered has passed since.")]
+A file is deleted on this server only [deliver] keep_delivered after the primary's copy of it was
+read back and checked.")]
 pub(crate) struct DeliverArgs {
     /// Only say what would be sent and deleted
     #[arg(long)]

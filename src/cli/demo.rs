@@ -79,30 +79,30 @@ const MARGIN: Duration = Duration::from_mins(10);
 /// Secondaries deliver so often, in simulated minutes.
 const DELIVER_MINUTES: i64 = 10;
 
-/// Shows the whole system on this machine: no keys, no set-up, nothing but loopback.
+/// Runs the whole system on this machine, simulated: needs no keys and no set-up, uses only loopback.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   twinstream demo                     an hour in less than a minute, in a new folder below the
                                       system's folder for temporary files
-  twinstream demo --dir /tmp/tour     the same, there
+  twinstream demo --dir /tmp/tour     the same, in that folder
   twinstream demo --source bluesky    the same with two simulated instances of Bluesky's Jetstream
   twinstream demo --config FILE       a rehearsal of your own set-up: its servers, time zone,
                                       formats, settle time, project and addresses
-  twinstream demo --keep              goes on serving the status page at the end
+  twinstream demo --keep              keeps serving the status page at the end
 
-A rehearsal talks to simulated services only and reads no secret. It leaves out what is yours:
-data folders, tokens, API, ssh, OSF, mail server, page, and the command of [hook]; it names what
-it left out. The folder stays, so that you can look at every file; remove it when you have seen
-enough.")]
+A rehearsal connects to simulated services only and reads no secret. It replaces or leaves out
+everything real: data folders, tokens, API, ssh, OSF, mail server, page, and the command of [hook];
+it lists what it replaced. The folder is kept, so that you can look at every file; delete it when
+you no longer need it.")]
 pub(crate) struct DemoArgs {
-    /// Where everything is put: a folder that does not exist yet
+    /// The folder for everything; it must not exist yet
     #[arg(value_parser = users_path(), long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// What is simulated; with --config, what that says
+    /// Which platform is simulated; with --config, the one of that file
     #[arg(long, value_enum)]
     source: Option<SourceArg>,
-    /// At the end, go on serving the status page until Ctrl-C
+    /// Keep serving the status page at the end, until Ctrl-C
     #[arg(long)]
     keep: bool,
     /// Posts per simulated second: about half of what the real stream has

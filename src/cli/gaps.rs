@@ -29,7 +29,7 @@ use crate::{
     world::disk::RealDisk,
 };
 
-/// Prints the gaps of the archive: which server missed which seconds, and why.
+/// Lists the gaps of the archive: which server missed which seconds, and why.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -38,15 +38,15 @@ Examples:
   twinstream gaps --since 2026-11-23_14 --csv            from that hour on
   twinstream gaps --since 2026-11-23T14:05:09Z --json
 
-`union` is what no server has. Gaps are cut at --since and --until, and joined across hours and
-days. Only hours that are committed are told of: `late` gaps close when what is late has come and
-is merged. A vault in an object store is read where it lies; while the store does not answer, as
-the copy here has it.")]
+`union` are the gaps that no server covers. Gaps are cut at --since and --until, and joined across
+hours and days. Only committed hours are listed; a `late` gap closes once the late data has arrived
+and is merged. A vault in an object store is read there; if the store does not answer, the copy on
+this machine is read.")]
 pub(crate) struct GapsArgs {
-    /// From then on: a day, an hour (YYYY-MM-DD_HH), or an instant of UTC
+    /// The begin: a day, an hour (YYYY-MM-DD_HH), or a time in UTC
     #[arg(long, value_name = "T")]
     since: Option<Moment>,
-    /// Until then: the end of a day or an hour, or an instant of UTC
+    /// The end: a day or an hour (including it), or a time in UTC
     #[arg(long, value_name = "T")]
     until: Option<Moment>,
     /// Print CSV

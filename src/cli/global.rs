@@ -25,11 +25,11 @@ pub(crate) struct Global {
     /// The configuration file [default: ./twinstream.toml, then /etc/twinstream/twinstream.toml]
     #[arg(value_parser = users_path(), long, global = true, env = "TWINSTREAM_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Which of the servers this is [default: the one whose host is this machine's name]
+    /// Which server this is [default: the one whose `host` is this machine's name]
     #[arg(long, global = true, env = "TWINSTREAM_SERVER", value_name = "ID")]
     pub(crate) server: Option<String>,
-    /// Accept another spool or vault than the one that this server has worked with: once, after a restore
-    /// or a move
+    /// Accept another spool or vault in place of the one that this server has worked with; needed once after you
+    /// changed it
     #[arg(long, global = true)]
     pub(crate) adopt: bool,
     /// Only warnings and errors
@@ -38,7 +38,7 @@ pub(crate) struct Global {
     /// More detail: each connection, each file
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
-    /// How log lines look on standard error
+    /// The format of log lines on standard error
     #[arg(
         long,
         global = true,

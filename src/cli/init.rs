@@ -36,15 +36,15 @@ const SAME_HOST: &str = "the secondary is another machine: --secondary is what `
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  twinstream init                          asks, and writes ./twinstream.toml
-  twinstream init --source bluesky         three questions, no key
+  twinstream init                          asks questions, and writes ./twinstream.toml
+  twinstream init --source bluesky         asks three questions; needs no key
   twinstream --config /etc/twinstream/twinstream.toml init --primary server1 --secondary server2
   twinstream init --from-server-settings ~/code/server_settings.txt
-                                           takes over the settings of the Python and shell scripts,
-                                           and says for each line what became of it
+                                           takes the settings of the Python and shell scripts over,
+                                           and says what became of each line
 
-On a terminal it asks for what no flag says; otherwise it takes the defaults. An existing file is
-never overwritten.")]
+On a terminal it asks for everything that no flag gives; otherwise it takes the defaults. An
+existing file is never overwritten.")]
 pub(crate) struct InitArgs {
     /// Read the predecessor's server_settings.txt
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
@@ -52,10 +52,10 @@ pub(crate) struct InitArgs {
     /// What is collected
     #[arg(long, value_enum, default_value_t)]
     source: SourceArg,
-    /// Where the data lies
+    /// The folder for the data
     #[arg(value_parser = users_path(), long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where the archive lies [default: <data_dir>/vault]
+    /// The folder for the archive [default: <data_dir>/vault]
     #[arg(value_parser = users_path(), long, value_name = "DIR")]
     vault_dir: Option<PathBuf>,
     /// The file with the app's bearer token
@@ -64,13 +64,13 @@ pub(crate) struct InitArgs {
     /// Which of X's streams: about 1 % of all posts, 10 %, all, or those that match rules; your contract or plan says which [default: sample]
     #[arg(long, value_name = "STREAM", value_parser = ["sample", "sample10", "firehose", "filtered"])]
     stream: Option<String>,
-    /// A rule of the filtered stream (repeatable), in X's language
+    /// A rule of the filtered stream (repeatable), in X's query language
     #[arg(long, value_name = "RULE")]
     rule: Vec<String>,
     /// The API's address
     #[arg(long, value_name = "URL", hide = true)]
     base_url: Option<String>,
-    /// The zone of the vault's hours: an IANA name
+    /// The time zone of the vault's hours: an IANA name
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
     /// The primary's host name [default: this machine's]
@@ -97,7 +97,7 @@ pub(crate) struct InitArgs {
     /// The file with the password for the mail server
     #[arg(value_parser = users_path(), long, value_name = "FILE", requires = "mail_user")]
     mail_password_file: Option<PathBuf>,
-    /// The sender's address; without it twinstream@ and this machine's name
+    /// The sender's address [default: twinstream@ and this machine's name]
     #[arg(long, value_name = "ADDRESS", requires = "mail_host")]
     mail_from: Option<String>,
     /// Who gets the mail (repeatable)

@@ -40,7 +40,7 @@ use crate::{
     world::disk::{self, Disk as _, RealDisk, UsersDisk},
 };
 
-/// Tells what a segment, events file, seal, manifest or vault file contains.
+/// Shows what a segment, events file, seal, manifest or vault file contains.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

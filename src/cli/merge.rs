@@ -41,24 +41,25 @@ Examples:
   twinstream merge                          every hour that is due
   twinstream merge --hour 2026-11-23_14     this hour, now
   twinstream merge --dry-run                only say what would be done
-  twinstream merge --share 2/3              the second of three tasks that share the hours
+  twinstream merge --share 2/3              the second of three tasks that split the hours
 
-An hour is due when it has settled ([merge] settle), and again when late data has come in: that
-makes a new revision. Doing it twice changes nothing. What cannot be used is set aside, never
-deleted.
+An hour is due once it has settled ([merge] settle), and again when late data has arrived, which
+makes a new revision. Running it twice changes nothing. Input that cannot be used is set aside,
+never deleted.
 
-Without --hour it also takes out, once a day, what Bluesky says was deleted ([bluesky]
-honour_deletions), and tends raw data: what is merged is compressed, and deleted after [merge]
-keep_raw, but only if the hours that it went into are read again and found whole.
+Without --hour, it also takes out once a day what people have deleted on Bluesky ([bluesky]
+honour_deletions), compresses merged raw data, and deletes it after [merge] keep_raw, but only if
+it has read the hours made from it again and found them undamaged.
 
-Where spool and vault lie in an object store, any number of machines may merge at the same time:
-what one has committed no other commits again. --share I/N splits the hours between N tasks that run
-at the same time, so that no two do the same work; whether they do changes no result.")]
+If spool and vault are in an object store, any number of machines may merge at the same time: an
+hour that one has committed is not committed again by another. --share I/N splits the hours among N
+tasks that run at the same time, so that no two do the same work; the result is the same without
+it.")]
 pub(crate) struct MergeArgs {
-    /// Only this hour of the vault's time zone, and without waiting for it to settle (repeatable)
+    /// Only this hour of the vault's time zone, without waiting for it to settle (repeatable)
     #[arg(long = "hour", value_name = "YYYY-MM-DD_HH")]
     hours: Vec<Hour>,
-    /// Every hour that is due: what is done without --hour
+    /// Every hour that is due (the default without --hour)
     #[arg(long, conflicts_with = "hours")]
     pending: bool,
     /// Only the hours of the I-th of N tasks

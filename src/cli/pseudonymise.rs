@@ -24,31 +24,32 @@ use crate::{
 /// A key's file has 65 bytes.
 const KEY_BYTES_MAX: u64 = 4 << 10;
 
-/// Copies days for sharing inside a team, with keyed hashes in the place of ids
+/// Copies days for sharing inside a team, with keyed hashes in place of ids
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   twinstream pseudonymise /srv/team/november --key ~/november.key --day 2026-11-23 --dry-run
   twinstream pseudonymise /srv/team/november --key ~/november.key --day 2026-11-23 --day 2026-11-24
 
-Copied are, from posts.parquet: posts (text, language, minute, hashes of post, author, conversation,
-and of what it refers to) and their authors (year of the account, rounded counts). @names, long
-numbers and addresses (of X; all of them in posts of Bluesky, whose names are domains) are taken out
-of texts. Names, places, pictures, links and whatever else a person says of themselves are not
-copied. The same key gives the same hashes, so copies can be joined; --key makes one that only you
-can read, if it is not there. Keep it away from the copy: with it every id can be tried.
+From posts.parquet it copies posts (text, language, minute, hashes of the post, its author, its
+conversation and the posts that it refers to) and their authors (year of the account, rounded
+counts). It removes @names, long numbers and addresses from texts (X: only X's own addresses;
+Bluesky, where names are domains: all addresses). Names, places, pictures, links and everything
+else that people say about themselves are not copied. The same key gives the same hashes, so copies
+can be joined; if the file of --key does not exist, it is made, readable only by you. Keep the key
+away from the copy: anyone who has it can find out ids by trying them all.
 
-What comes out is still personal data: a text can be searched for. It is for people who could have
-the archive, and it may not be published. README.md in the copy says what it protects from, and
-what not.")]
+The copy is still personal data, since texts can be searched for. Give it only to people who may
+have the archive, and do not publish it. README.md in the copy says what it protects from, and what
+it does not.")]
 pub(crate) struct PseudonymiseArgs {
-    /// The folder to make; it must not be there yet
+    /// The folder to make; it must not exist yet
     #[arg(value_parser = users_path(), value_name = "OUT")]
     out: PathBuf,
-    /// The file of the key; it is made if it is not there
+    /// The key's file; it is made if it does not exist
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     key: PathBuf,
-    /// Which day, in the vault's time zone; may be said several times
+    /// The day, in the vault's time zone (repeatable)
     #[arg(long = "day", value_name = "DAY", required = true)]
     days: Vec<Day>,
     /// Only say what would be copied

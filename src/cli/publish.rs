@@ -37,22 +37,22 @@ Examples:
   twinstream publish                  everything that is committed and not public
   twinstream publish --dry-run        only say what would be uploaded
   twinstream publish --audit          compare the published files with the vault
-                                      (exit code 5 when it differs)
-  twinstream publish --doi --dry-run  only say whether the project can be given a DOI
+                                      (exit code 5 if they differ)
+  twinstream publish --doi --dry-run  only say whether the project can get a DOI
   twinstream publish --doi            have OSF mint the project's DOI, once and for all
 
-What becomes public, below YYYY/mm/dd/ in the project: the lists of ids (X) or addresses (Bluesky),
-manifests, the day's files; and the ledger. Never the posts. A file counts as public once it has
-been downloaded again and is the same. X allows 1,500,000 ids in 30 days to one recipient: beyond
-[publish.osf] ids_per_30_days publishing stops.
+These become public: below YYYY/mm/dd/ in the project, the lists of ids (X) or addresses (Bluesky),
+the manifests and the day's files; in its root, the ledger. Posts never do. A file counts as public
+once it has been downloaded again and found identical. X allows 1,500,000 ids in 30 days to one
+recipient: publishing stops at [publish.osf] ids_per_30_days.
 [publish] forbid = \"dsa\" refuses every upload (exit code 3).
 
-A DOI cannot be taken back. It takes a public project, a token of its administrator, [dataset] with
-a description, and an hour that is committed. It is kept in the vault (doi.json), and stands from
-then on in all files to cite by and in the README of each day that is reported. What is public has
-it with the next publish.")]
+A DOI cannot be withdrawn. To mint one you need a public project, an administrator's token,
+[dataset] with a description, and a committed hour. The DOI is kept in the vault (doi.json); from
+then on, all files to cite by name it, and so does the README of each day that is reported. The
+next publish uploads them.")]
 pub(crate) struct PublishArgs {
-    /// Everything that is committed and not public: what is done without any flag
+    /// Everything that is committed and not yet public (the default)
     #[arg(long, conflicts_with = "audit")]
     pending: bool,
     /// Compare the published files with the vault; upload nothing

@@ -49,31 +49,32 @@ Examples:
   twinstream redact --deleted
   twinstream redact --ids ids.txt --reason asked --share 2/3
 
-The file has one id a line (of Bluesky one address: all versions that the vault has, or lines of
-IDs.txt); --author stands for all posts of whoever has that id. Every hour that
-has one of the posts gets a new revision without it: it is gone from IDs, CSV, Parquet, examples of
-conflicts, rejected lines and raw data, and with an author's posts the author's row. The manifest
-counts it with the reason, and the ledger shows the revision. Posts on the list, and posts of
-authors on it, stay out when they come later. What others' posts carry of an author (reposts,
-quotes, mentions), copies that others have, and what lies on secondaries until it is delivered,
-are not reached (docs/operations.md).
+The file has one id per line (for Bluesky an address, which stands for all versions in the vault,
+or a line of IDs.txt); --author stands for all posts of that author. Every hour that has one of the
+posts gets a new revision without it: the post is gone from IDs, CSV, Parquet, examples of
+conflicts, rejected lines and raw data; with an author's posts, the author's row is gone, too. The
+manifest counts removed posts by reason, and the ledger shows the revision. Posts on the list, and
+posts of authors on it, stay out when they arrive later. Not covered are other people's posts that
+repost, quote or mention an author, copies that others have, and data on secondaries that is not
+delivered yet (docs/operations.md).
 
-Several tasks may share the hours (--share I/N, each with the same list): whichever comes first puts
-the posts on the list, and each makes its hours anew. What a task leaves the next merge does.
+Several tasks may split the hours (--share I/N, each with the same list): the first one adds the
+posts to the list, and each makes its hours anew. The next merge does what a task has left undone.
 
---deleted is a merge that first takes out what Bluesky says was deleted since, or whose account is
-gone, as the service does once a day. Like every merge it commits what is due besides.")]
+--deleted is a merge that first takes out the posts that were deleted on Bluesky since the last
+time, or whose account is gone, as the service does once a day. Like every merge, it also commits
+the hours that are due.")]
 pub(crate) struct RedactArgs {
-    /// A file with one id a line, or one address
+    /// A file with one id or address per line
     #[arg(value_parser = users_path(), long, value_name = "FILE", required_unless_present_any = ["authors", "deleted"])]
     ids: Option<PathBuf>,
-    /// All posts of this author, by id, now and later; may be said several times
+    /// All posts of the author with this id, now and later (repeatable)
     #[arg(long = "author", value_name = "ID")]
     authors: Vec<String>,
-    /// What the stream says was deleted, or whose account is gone, now instead of once a day
+    /// Take out now, not once a day, the posts that were deleted on the platform or whose account is gone
     #[arg(long, conflicts_with_all = ["ids", "authors", "reason", "dry_run"])]
     deleted: bool,
-    /// Why; it stands in the manifests
+    /// The reason, which the manifests record
     #[arg(
         long,
         value_name = "TEXT",

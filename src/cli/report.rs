@@ -52,16 +52,16 @@ const REPORT_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  twinstream report 2026-11-23          writes the certificate, prints it and the report
+  twinstream report 2026-11-23          writes the certificate; prints it and the report
   twinstream report yesterday --mail    the same, and mails report, certificate and picture
   twinstream report 2026-11-23 --dry-run | less
 
-Certificate (text, SVG, JSON) and README go into the day's folder of the vault, from where they are
-published. They are a function of the day's manifests: doing it twice gives the same bytes. With
-[dataset] the files to cite by are made, too, in the vault's root.
-Certificates of other days that late data, or a stamp of the ledger, has made outdated are written
-anew on the way. Exit code 5: seconds are missing, an hour is not merged yet, data is late, or the
-ledger does not have what lies in the folder.")]
+Certificate (text, SVG, JSON) and README are written into the day's folder of the vault, and
+published from there. They follow from the day's manifests alone: running it twice gives the same
+bytes. With [dataset], the files to cite by are written into the vault's root, too. Certificates of
+other days that are outdated by late data or by a stamp of the ledger are written anew. Exit code
+5: seconds are missing, an hour is not merged yet, data is late, or the folder has something that
+the ledger does not.")]
 pub(crate) struct ReportArgs {
     /// The day in the vault's time zone: YYYY-MM-DD, or `yesterday`
     #[arg(value_name = "DAY")]

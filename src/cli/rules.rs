@@ -34,21 +34,21 @@ const LIMITS: Limits = Limits {
     silence: Duration::from_secs(30),
 };
 
-/// Shows or changes the rules that choose what the filtered stream brings.
+/// Shows or changes the rules that select the posts of the filtered stream.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   twinstream rules show               the rules in force beside those of the configuration
-  twinstream rules push --dry-run     what would be added and taken away
-  twinstream rules push               makes them those of the configuration
+  twinstream rules push --dry-run     what would be added and deleted
+  twinstream rules push               makes X's rules those of the configuration
 
-Rules are the app's: X keeps them, and they hold for every connection with its token, at once.
-`push` first takes away what has to make room for a rule of the same value, then adds, and takes
-the others away only if X has taken every new one. Each server asks X for the rules with every
-connection and in every quarter of an hour, and records them; others than the configured ones are
-an alarm, and nothing but `push` changes them. Spaces and the order of the rules make no difference.
-Exit code 4 when there is nothing to change, 1 when X has refused a rule, 5 when X tells them
-otherwise than they were given, 6 when X cannot be reached.")]
+The rules belong to the app: X keeps them, and they apply at once to every connection with the
+app's token. `push` first deletes old rules whose value a new rule has, then adds the new rules,
+and deletes the other old ones only if X has accepted every new rule. Each server asks X for the
+rules at every connection and every quarter of an hour, and records them. If they differ from the
+configuration, that is an alarm; nothing but `push` changes them. Spaces and the order of the rules
+make no difference. Exit code 4: nothing to change; 1: X has refused a rule; 5: X reports other
+rules than it was given; 6: X cannot be reached.")]
 pub(crate) struct RulesArgs {
     #[command(subcommand)]
     what: What,

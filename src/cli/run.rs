@@ -58,15 +58,16 @@ const EXAMPLE: &str = "\
 Example:
   twinstream run --config /etc/twinstream/twinstream.toml
 
-One service per server. It collects, and on schedule starts the other stages as processes of their
-own with lower priority: deliver on a secondary; merge, publish, report and witness on the primary.
-Collecting continues even if they fail. Each of them may also be run by hand beside it.
-On a merger it collects nothing. Where the vault lies in an object store, the primary delivers, too,
-and `publisher` names the machine that publishes, reports and has the ledger stamped.
+Each server runs one service. It collects, and starts the other stages on schedule, as separate
+processes with lower priority: deliver on a secondary; merge, publish, report and witness on the
+primary. Collecting continues even if they fail. You may also run each stage by hand meanwhile. On
+a merger, the service does not collect. If the vault is in an object store, the primary delivers,
+too, and `publisher` names the machine that publishes, reports and has the ledger stamped.
 
 The page is at http://127.0.0.1:8430/ ([status] listen), with /metrics, /health and /api/status.
-SIGTERM or Ctrl-C: it seals what it has and exits 0; a second one ends it at once. Under systemd it
-says when it is ready and, while it makes progress, that it is alive (Type=notify, WatchdogSec=).";
+On SIGTERM or Ctrl-C it seals what it has and exits with 0; on a second one it ends at once. It
+tells systemd when it is ready and, as long as it makes progress, that it is alive (Type=notify,
+WatchdogSec=).";
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLE)]

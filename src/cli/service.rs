@@ -24,9 +24,9 @@ pub(super) const SYSTEM_UNITS: &str = "/etc/systemd/system";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  twinstream service print                   the unit as a system service of the user twinstream
-  sudo twinstream service install            puts it in place; what to do then is said
-  twinstream service install --user          as a service of your own, without root
+  twinstream service print                   the unit of a system service that runs as twinstream
+  sudo twinstream service install            installs it, and says what to do next
+  twinstream service install --user          as your own user's service, without root
   twinstream service install --dry-run       only say what would be written, and where
 
 The service never runs as root. It reads the secrets as systemd credentials, writes only to the
@@ -43,7 +43,7 @@ enum What {
         after_help = "Examples:\n  twinstream service print\n  twinstream service print --user"
     )]
     Print(Whose),
-    /// Puts the unit in place
+    /// Installs the unit
     #[command(after_help = "Examples:\n  sudo twinstream service install\n  \
         twinstream service install --user\n  twinstream service install --dry-run")]
     Install {
@@ -57,7 +57,7 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct Whose {
-    /// A service of the user who asks, instead of the system
+    /// As a service of your own user instead of a system service
     #[arg(long, conflicts_with = "run_as")]
     user: bool,
     /// The user that a system service runs as

@@ -55,7 +55,7 @@ const EXAMPLE: &str = r#"Example: two ports, one per collector, forty posts a se
       --faults faults.toml --truth truth.jsonl
 In the configuration: [x] base_url = "http://127.0.0.1:8081", and "simulated" as the token.
 
-Two instances of Bluesky's Jetstream, with a day behind them that cursors reach:
+Two instances of Bluesky's Jetstream, whose cursors reach back one day:
   twinstream simulate --source bluesky --listen 8081 --listen 8082 --rate 45 --truth truth.jsonl
 They are at ws://127.0.0.1:8081/subscribe and ws://127.0.0.1:8082/subscribe.
 
@@ -105,22 +105,22 @@ docs/simulate.md has every key and event in full."#;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct SimulateArgs {
-    /// Where to listen: a port or 127.0.0.1:PORT (repeatable). Port 0 is any free one
+    /// Where to listen: a port or 127.0.0.1:PORT (repeatable); port 0 takes any free one
     #[arg(long, value_name = "PORT", value_parser = address, default_value = "0")]
     listen: Vec<SocketAddr>,
-    /// Whose API: X with all its streams, or Bluesky's Jetstream, where each port is an instance of its own
+    /// Which API: X with all its streams, or Bluesky's Jetstream, with a separate instance on each port
     #[arg(long, value_enum, default_value = "x")]
     source: SourceArg,
-    /// All posts, delays and chances follow from it
+    /// The seed of all posts, delays and random choices
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Posts per second, in the mean over a day
+    /// Posts per second, on average over a day
     #[arg(long, value_name = "POSTS", value_parser = posts_per_1000s, default_value = "43")]
     rate: u64,
     /// Which fields each line has
     #[arg(long, value_enum, default_value = "core")]
     fields: FieldsArg,
-    /// Whether members are called as in 2022 (tweet), as in 2026 (post), or one or the other
+    /// Names of members: those of 2022 (tweet), those of 2026 (post), or a mixture
     #[arg(long, value_enum, default_value = "tweet")]
     spelling: SpellingArg,
     /// Which milliseconds of each second have posts, counted as in their ids
@@ -132,16 +132,16 @@ pub(crate) struct SimulateArgs {
     /// How many streams must be open before the first line of the file is sent
     #[arg(long, value_name = "N", default_value_t = 1, requires = "replay")]
     replay_wait: usize,
-    /// What goes wrong: a TOML file, or "random" for a schedule from the seed
+    /// The faults: a TOML file, or "random" for a schedule from the seed
     #[arg(value_parser = users_path(), long, value_name = "FILE|random")]
     faults: Option<PathBuf>,
-    /// Writes what happens to this file, as JSON lines
+    /// Log what happens to this file, as JSON lines
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     truth: Option<PathBuf>,
-    /// The bearer token that is let in
+    /// The bearer token that is accepted
     #[arg(long, default_value = "simulated")]
     token: String,
-    /// Which streams that token may have; others are answered with 403
+    /// The streams that the token may have; others are answered with 403
     #[arg(long, value_name = "STREAM,…", value_delimiter = ',', default_value = "sample,sample10,firehose,filtered",
         value_parser = ["sample", "sample10", "firehose", "filtered"])]
     streams: Vec<String>,
@@ -154,7 +154,7 @@ pub(crate) struct SimulateArgs {
     /// Answers requests for backfill with 400
     #[arg(long)]
     no_backfill_right: bool,
-    /// Whether those who ask for gzip get it
+    /// Whether clients that ask for gzip get it
     #[arg(long, value_enum, default_value = "on")]
     gzip: Switch,
     /// Ends after this much time of its clock, for example 90s or 1h30m

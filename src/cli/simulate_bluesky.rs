@@ -31,8 +31,8 @@ pub(crate) struct BlueskyArgs {
     /// How far back cursors reach; older ones begin there
     #[arg(long, value_name = "DURATION", value_parser = fault::duration_ms, default_value = "24h")]
     window: i64,
-    /// The dictionary for those who ask for compressed frames, who get none without it; made from the seed if there is no
-    /// such file
+    /// The dictionary for clients that ask for compressed frames; without it they are refused. Made from the seed if
+    /// the file does not exist
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     dictionary: Option<PathBuf>,
 }

@@ -31,10 +31,10 @@ const RANDOM_ONE_IN: u64 = 6;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Simulated OSF")]
 pub(crate) struct OsfArgs {
-    /// Serves OSF and WaterButler too, with what is uploaded kept below this folder
+    /// Simulate OSF and WaterButler, too, and keep uploads below this folder
     #[arg(value_parser = users_path(), id = "osf", long = "osf", value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// Where its API listens: a port, or 127.0.0.1:PORT. Port 0 is any free one
+    /// Where its API listens: a port, or 127.0.0.1:PORT; port 0 takes any free one
     #[arg(id = "osf-listen", long = "osf-listen", value_name = "PORT", value_parser = address, default_value = "0")]
     pub(crate) listen: SocketAddr,
     /// The id of its one project
@@ -57,7 +57,7 @@ pub(crate) struct OsfArgs {
         value_parser = role()
     )]
     role: Role,
-    /// The access token that is let in
+    /// The access token that is accepted
     #[arg(
         id = "osf-token",
         long = "osf-token",
@@ -65,7 +65,7 @@ pub(crate) struct OsfArgs {
         default_value = "simulated-osf"
     )]
     token: String,
-    /// How many bytes of all versions fit
+    /// The space for all versions, in bytes
     #[arg(
         id = "osf-quota",
         long = "osf-quota",
@@ -73,7 +73,7 @@ pub(crate) struct OsfArgs {
         default_value_t = 50_000_000_000
     )]
     quota: u64,
-    /// What goes wrong there: a TOML file, or "random" for one request in six, from the seed
+    /// Its faults: a TOML file, or "random" for one request in six, from the seed
     #[arg(value_parser = users_path(), id = "osf-faults", long = "osf-faults", value_name = "FILE|random")]
     faults: Option<PathBuf>,
 }

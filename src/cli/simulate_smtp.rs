@@ -20,10 +20,10 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Simulated mail server")]
 pub(crate) struct SmtpArgs {
-    /// Takes mail too, each into a file in this folder
+    /// Simulate a mail server, too, and keep each mail as a file in this folder
     #[arg(value_parser = users_path(), id = "smtp", long = "smtp", value_name = "FOLDER")]
     dir: Option<PathBuf>,
-    /// Where it listens: a port, or 127.0.0.1:PORT. Port 0 is any free one
+    /// Where it listens: a port, or 127.0.0.1:PORT; port 0 takes any free one
     #[arg(id = "smtp-listen", long = "smtp-listen", value_name = "PORT", value_parser = address, default_value = "0")]
     pub(crate) listen: SocketAddr,
     /// Its certificate (PEM); without it there is no TLS
@@ -45,10 +45,10 @@ pub(crate) struct SmtpArgs {
     /// TLS from the beginning of a connection, rather than after STARTTLS
     #[arg(id = "smtp-implicit", long = "smtp-implicit", requires = "smtp-cert")]
     implicit: bool,
-    /// Who may send mail; without it everybody may
+    /// The user that may send mail [default: anyone]
     #[arg(id = "smtp-login", long = "smtp-login", value_name = "USER:PASSWORD")]
     login: Option<String>,
-    /// What goes wrong there: a TOML file
+    /// Its faults: a TOML file
     #[arg(value_parser = users_path(), id = "smtp-faults", long = "smtp-faults", value_name = "FILE")]
     faults: Option<PathBuf>,
 }

@@ -35,7 +35,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// What clears a terminal and goes to its top.
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 
-/// Tells how things stand, from what lies on the disk: what the page shows.
+/// Prints what the status page shows, from the files on the disk.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -43,7 +43,7 @@ Examples:
   twinstream status --watch
   twinstream status --json | jq '.servers[].lag_s'")]
 pub(crate) struct StatusArgs {
-    /// Print the facts as JSON: what /api/status gives
+    /// Print JSON, the same as /api/status
     #[arg(long)]
     json: bool,
     /// Look again every two seconds, until Ctrl-C

@@ -24,7 +24,7 @@ use crate::{
     world::disk::UsersDisk,
 };
 
-/// Checks vault hours, days or a whole vault again.
+/// Checks hours, days or a whole vault.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -32,30 +32,31 @@ Examples:
   twinstream verify vault/2026-11-23
   twinstream verify vault/2026-11-23/2026-11-23_14_manifest.json
   twinstream verify 2026-11-23_certificate.txt           that file and the day beside it
-  twinstream verify s3://archive/vault                   copied to a folder for the time being
+  twinstream verify s3://archive/vault                   copied to a temporary folder
   twinstream verify vault --share 2/3                    the second of three tasks
 
-Everything is worked out again from the files: hashes, rows, order, the hour of each id, the
-books, the tables of minutes and seconds, the day's files, earlier revisions, the chain of the
-ledger, and the files to cite by.
+Everything is recomputed from the files: hashes, rows, order, the hour of each id, the counts, the
+tables of minutes and seconds, the day's files, earlier revisions, the chain of the ledger, and the
+files to cite by.
 
-What contradicts is WRONG (exit code 1). What is spoken of and not there, or could not be checked,
-is incomplete (exit code 5): an hour, a file of a day, the ledger. Notes say what a copy of
-published files cannot show; -q leaves them out. The ledger's number of lines and the SHA-256 of
-its last one tell whether two copies are of one archive: compare them with those of a copy from
-another time or place.
+A contradiction is WRONG (exit code 1). Something that is mentioned but missing, or that could not
+be checked, is incomplete (exit code 5): an hour, a file of a day, the ledger. Notes say what a
+copy of published files cannot show; -q leaves them out. To find out whether two copies are of the
+same archive, compare the number of lines of the ledger and the SHA-256 of its last line with those
+of a copy from another time or place.
 
-A ledger that an authority of time-stamping has stamped cannot have been changed since, up to the
-line that was stamped. Whoever made the archive has put the authority's certificates beside the
-stamps: fetch them from the authority itself and give them with --tsa-ca, or compare the SHA-256.")]
+If a time-stamping authority has stamped a line of the ledger, the ledger up to that line cannot
+have been changed since. The authority's certificates beside the stamps were put there by whoever
+made the archive: download them from the authority itself and give them with --tsa-ca, or compare
+the SHA-256.")]
 pub(crate) struct VerifyArgs {
     /// A vault, a day's folder, a file of an hour or a day, or a copy of published files
     #[arg(value_parser = users_path(), required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The root certificate (PEM) by which stamps must hold [default: those beside the stamps]
+    /// The root certificate (PEM) that must vouch for the stamps [default: those beside the stamps]
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     tsa_ca: Option<PathBuf>,
-    /// Only the days of the I-th of N tasks; the first checks besides what is not of one day
+    /// Only the days of the I-th of N tasks; the first also checks what does not belong to a day
     #[arg(long, value_name = "I/N")]
     share: Option<Share>,
     /// Print the result as JSON

@@ -25,19 +25,19 @@ const TRUST_BYTES_MAX: u64 = 1 << 20;
 /// A clock that is off by more than this is worth a word.
 const OFF_BY_SECONDS: i64 = 60;
 
-/// Has the ledger's last line stamped by a time-stamping authority, if that is due.
+/// Has a time-stamping authority stamp the ledger's last line, if a stamp is due.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  twinstream witness                  a stamp, if the last one is older than [witness] every
-  twinstream witness --now            whatever its age
+  twinstream witness                  get a stamp if the last one is older than [witness] every
+  twinstream witness --now            get a stamp whatever the age of the last one
   twinstream witness --dry-run        only say what would be stamped
 
-The authority ([witness] tsa, RFC 3161) gets the SHA-256 of the ledger's last line and nothing else.
-Its answer is kept in the vault's folder witness/ if it is about that hash, answers this very
-request, and is signed by a certificate for time-stamping that the one in tsa_ca_file vouches for.
-As each line has the hash of the one before, it witnesses the whole ledger up to there, and every
-manifest that the ledger names. `publish` makes it public, `verify` checks it, and so does
+The authority ([witness] tsa, RFC 3161) gets the SHA-256 of the ledger's last line and nothing
+else. Its answer is kept in the vault's folder witness/ if it stamps that hash, answers this very
+request, and is signed by a certificate for time-stamping for which the one in tsa_ca_file vouches.
+Since each line has the hash of the one before, the stamp covers the whole ledger up to that line,
+and every manifest that the ledger names. `publish` uploads it, `verify` checks it, and so does
   openssl ts -verify -digest SHA256 -in witness/ledger_…tsr -CAfile CA.pem")]
 pub(crate) struct WitnessArgs {
     /// Also if the last stamp is younger than `witness.every`
