@@ -132,7 +132,7 @@ kinds! {
         "The log has OSF's words. 403: has the token's owner write access, is the file checked out by somebody? Other files go on"
     OsfUnreachable "osf_unreachable"
         "OSF gives no answer, 5xx, or too many requests. On the page once it lasts, for three runs and 15 minutes"
-        "Nothing is lost: the next run goes on where this one ended, and keeps what OSF asks for (`Retry-After`)"
+        "Nothing is lost: the next run resumes where this one stopped, and keeps what OSF asks for (`Retry-After`)"
     NotPublishable "not_publishable"
         "A file is not what the vault's manifests say: it was changed, or another file has its name; it is not uploaded"
         "Run `twinstream verify` on the vault: it names what is wrong"

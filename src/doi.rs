@@ -8,7 +8,7 @@ pub struct Doi(String);
 
 /// A text that is none.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("it is no DOI: that begins with 10., has a / and no blanks")]
+#[error("it is not a DOI: a DOI begins with 10., has a / and no spaces")]
 pub struct NotADoi;
 
 /// Where DOIs lead on from.

@@ -154,7 +154,7 @@ fn place<K: PlaceKind>(folder: &Unopened, opened: Result<Place<K>, NotHere>) -> 
 }
 
 fn writable(folder: &Path, is: &str) -> Option<Finding> {
-    let hint = "give it to the user that the service runs as, and run check as that user";
+    let hint = "make the service's user its owner, and run check as that user";
     let shown = folder.display();
     let there = folder.ancestors().find(|path| path.is_dir())?;
     Some(match try_writing(there) {
@@ -190,7 +190,7 @@ fn disk(setup: &Setup) -> Vec<Finding> {
         Err(why) => {
             return vec![fail(
                 "disk",
-                format!("how much is free cannot be told: {why}"),
+                format!("the free space is unknown: {why}"),
                 "",
             )];
         }
@@ -198,8 +198,8 @@ fn disk(setup: &Setup) -> Vec<Finding> {
     if RealDisk.has_no_inode(existing.unwrap_or(Path::new("/"))) {
         return vec![fail(
             "disk",
-            "no further file can be made: all inodes are taken",
-            "remove many small files (`df -i` tells of inodes); merging and receiving stop till then",
+            "no more files can be made: all inodes are in use",
+            "remove many small files (`df -i` counts inodes); merging and receiving stop until then",
         )];
     }
     let shown = format!("{} free", output::bytes(free));
@@ -211,7 +211,7 @@ fn disk(setup: &Setup) -> Vec<Finding> {
         return vec![fail(
             "disk",
             what,
-            "make room, or lower merge.keep_free; merging and receiving stop below it",
+            "free space, or lower merge.keep_free; merging and receiving stop below it",
         )];
     }
     let runway = status::monitor(setup)
@@ -222,7 +222,7 @@ fn disk(setup: &Setup) -> Vec<Finding> {
         Some(days) if days < DAYS_TO_FULL_MIN => warn(
             "disk",
             format!("{shown}, which will last {days:.1} days"),
-            "make room, or shorten merge.keep_raw",
+            "free space, or shorten merge.keep_raw",
         ),
         Some(days) => ok(
             "disk",

@@ -83,7 +83,9 @@ pub(super) fn copy(
     to: &Path,
     is_wanted: &dyn Fn(Day) -> bool,
 ) -> Result<Vec<Hour>, Failure> {
-    let address = from.strip_prefix(SCHEME).ok_or("it is no s3:// address");
+    let address = from
+        .strip_prefix(SCHEME)
+        .ok_or("it is not an s3:// address");
     let address = address.and_then(Address::new).map_err(|why| {
         Failure::new(Exit::Usage, format!("{from}: {why}"))
             .hint("write s3://bucket/folder; a vault that is a folder can be copied as it is")

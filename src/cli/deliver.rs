@@ -268,11 +268,11 @@ fn failure(error: DeliverError) -> Failure {
         DeliverError::OwnSpool(_) => (Exit::Configuration, "set deliver_to to the primary's spool"),
         DeliverError::Unreachable { .. } => (
             Exit::Unreachable,
-            "mount the disk; nothing is lost, the next delivery sends all",
+            "mount the disk; nothing is lost, the next delivery sends everything",
         ),
         DeliverError::Hold { .. } => (
             Exit::Unreachable,
-            "make room there; nothing is lost, the next delivery sends all",
+            "free space there; nothing is lost, the next delivery sends everything",
         ),
         DeliverError::NoSpool { .. } => (
             Exit::Unreachable,
@@ -280,7 +280,7 @@ fn failure(error: DeliverError) -> Failure {
         ),
         DeliverError::Rsync(RsyncError::Unreachable { .. }) => (
             Exit::Unreachable,
-            "`twinstream check` tries the way there; nothing is lost, the next delivery sends all",
+            "`twinstream check` tests the connection; nothing is lost, the next delivery sends everything",
         ),
         DeliverError::Rsync(RsyncError::Start(_)) => {
             (Exit::Failed, "install rsync: apt install rsync")
@@ -291,7 +291,7 @@ fn failure(error: DeliverError) -> Failure {
         | DeliverError::Store(_)
         | DeliverError::Mirror(_) => (
             Exit::Failed,
-            "the next delivery goes on where this one ended",
+            "the next delivery resumes where this one stopped",
         ),
     };
     Failure::new(exit, error.to_string()).hint(hint)

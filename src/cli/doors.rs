@@ -204,7 +204,7 @@ fn reached(looked: &over_ssh::Looked, target: &dyn std::fmt::Display) -> Finding
         Some(why) => warn(
             "primary",
             format!("{target} takes nothing at present: {why}"),
-            "make room on the primary",
+            "free space on the primary",
         ),
         None => ok(
             "primary",
@@ -233,7 +233,7 @@ fn no_way(why: &DeliverError, target: &dyn std::fmt::Display) -> Finding {
         ),
         (Some(Closed::ChangedHost), _) => format!(
             "if the primary was set up anew, have the service's user forget its former key (ssh-keygen -R) and log in once \
-             to compare the new fingerprint; if not, somebody may stand between ({target})"
+             to compare the new fingerprint; if not, somebody may intercept the connection ({target})"
         ),
         (Some(Closed::Login), _) => {
             "put this server's public key into the primary's ~twinstream/.ssh/authorized_keys (guide for two servers)".to_owned()

@@ -61,7 +61,7 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
     let answer = match asking.open(x, first, x.backfill) {
         Ok(answer) => answer,
         Err(why) => {
-            let hint = "is the network up, x.base_url right, and does this network want a proxy (HTTPS_PROXY)?";
+            let hint = "is the network up, is x.base_url right, and does this network need a proxy (HTTPS_PROXY)?";
             let what = format!("{} cannot be reached: {why}", x.base_url);
             return vec![Finding {
                 unreachable: true,
@@ -70,7 +70,8 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
         }
     };
     if let Some(why) = &answer.not_the_api {
-        let hint = "something else answers in its place: a portal that wants a login, a proxy, a page about maintenance";
+        let hint =
+            "something else answers in its place: a login portal, a proxy, a maintenance page";
         return vec![fail("token", format!("not the API: {why}"), hint)];
     }
     // the header has whole seconds, and the answer took its way
@@ -132,7 +133,7 @@ fn connections(
     else {
         return (1 < servers).then(|| {
             let what = format!(
-                "one is open; whether X gives this app {servers} at once, one for each server, shows only when all collect"
+                "one is open; whether X allows this app {servers} at once, one for each server, shows only when all collect"
             );
             ok("connections", what)
         });
@@ -140,7 +141,7 @@ fn connections(
     let left = usize::try_from(first.left.unwrap_or(u32::MAX)).unwrap_or(usize::MAX);
     if left < others.len() {
         let what = format!(
-            "not tried: {} more would use up what X lets this app ask",
+            "not tried: {} more would use up this app's requests",
             others.len()
         );
         return Some(warn("connections", what, "try again in 15 minutes"));
@@ -200,10 +201,10 @@ fn token_of(asking: &Asking<'_>, answer: &Answer) -> Finding {
         }
         (_, Refusal::NoRules) => (
             format!("known, but the stream {stream} has no rules ({status})"),
-            "`twinstream rules push` makes X have those of the configuration".to_owned(),
+            "`twinstream rules push` gives X those of the configuration".to_owned(),
         ),
         (_, Refusal::UsageCap) => (
-            format!("refused ({status}): nothing is left of what is paid for. X says: {said}"),
+            format!("refused ({status}): what is paid for is used up. X says: {said}"),
             "see the usage page of X's developer portal".to_owned(),
         ),
         (429, refusal) => return too_many(refusal, answer.reset.as_deref()),
@@ -230,9 +231,9 @@ fn too_many(refusal: Refusal, reset: Option<&str>) -> Finding {
     match refusal {
         Refusal::TooManyConnections => warn(
             "token",
-            "known, but as many connections are open as X gives this app (429)",
-            "is another collector on this token than the other server's? X may take an end that it was not told of for open \
-             for some minutes",
+            "known, but all connections that X allows this app are open (429)",
+            "does a collector other than the other server's use this token? X may count a \
+             lost connection as open for some minutes",
         ),
         Refusal::Provisioning => warn(
             "token",
@@ -243,7 +244,7 @@ fn too_many(refusal: Refusal, reset: Option<&str>) -> Finding {
             let when = reset.map_or_else(|| "in 15 minutes".to_owned(), |at| format!("after {at}"));
             warn(
                 "token",
-                "known, but the app has asked as often as X lets it in 15 minutes (429)",
+                "known, but the app has reached X's limit of requests in 15 minutes (429)",
                 format!("try again {when}"),
             )
         }
@@ -294,7 +295,7 @@ pub(super) fn rules_of(setup: &Setup) -> Finding {
     warn(
         "rules",
         what,
-        "`twinstream rules show` tells both, `twinstream rules push` makes them so",
+        "`twinstream rules show` lists both, `twinstream rules push` makes them the same",
     )
 }
 

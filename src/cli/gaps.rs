@@ -81,7 +81,9 @@ impl FromStr for Moment {
         day.or_else(|_| hour())
             .or_else(|_| instant())
             .map_err(|_told_by_all_forms| {
-                format!("{text:?} is no time (2026-11-23, 2026-11-23_14 or 2026-11-23T14:05:09Z)")
+                format!(
+                    "{text:?} is not a time (2026-11-23, 2026-11-23_14 or 2026-11-23T14:05:09Z)"
+                )
             })
     }
 }
@@ -124,7 +126,7 @@ pub(crate) fn run(global: &Global, args: &GapsArgs) -> Result<Exit, Failure> {
         end: edge(args.until).map_or(EVER.end, |until| until.end),
     };
     if asked.end <= asked.begin {
-        return Err(Failure::new(Exit::Usage, "--until lies before --since"));
+        return Err(Failure::new(Exit::Usage, "--until is before --since"));
     }
     let (found, of) = if let Some(address) = &settings.vault_store {
         find_in_store(&setup, address, asked)?

@@ -111,12 +111,12 @@ pub(crate) struct InitArgs {
 pub(crate) fn run(global: &Global, args: &InitArgs) -> Result<Exit, Failure> {
     let path = global.config.clone().unwrap_or_else(|| HERE.into());
     if std::fs::symlink_metadata(&path).is_ok() {
-        let what = format!("{} is there already and is not overwritten", path.display());
+        let what = format!("{} exists already and is not overwritten", path.display());
         return Err(Failure::new(Exit::Failed, what)
             .hint("name another with --config FILE, or move that one away"));
     }
     if let Some(flag) = only_of_x(args) {
-        let what = format!("{flag} is of X, and --source is bluesky, which needs no key");
+        let what = format!("{flag} is for X only, and --source is bluesky, which needs no key");
         return Err(Failure::new(Exit::Usage, what).hint("leave it out"));
     }
     let host = setup::host();
@@ -230,7 +230,7 @@ fn tell(args: &InitArgs, host: &str, answers: &mut Answers) {
 fn read_old(path: &Path) -> Result<String, Failure> {
     let bytes = users_file::read(path, predecessor::BYTES_MAX).map_err(|why| {
         let what = format!("cannot read the settings: {}", placed(path, &why));
-        Failure::new(Exit::Failed, what).hint("it lies in the folder `code` of the old repository")
+        Failure::new(Exit::Failed, what).hint("it is in the folder `code` of the old repository")
     })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

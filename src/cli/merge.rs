@@ -150,7 +150,7 @@ fn warn_of_what_is_to_come(setup: &Setup, asked: &BTreeSet<Hour>) {
     };
     for hour in asked.iter().filter(is_to_come) {
         tracing::warn!(
-            "hour {hour} is not over: what is still to come counts as missing (late) until the hour is merged again"
+            "hour {hour} is not over: what has not arrived yet counts as missing (late) until the hour is merged again"
         );
     }
 }
@@ -165,7 +165,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         if args.dry_run {
             let what = "--dry-run is not possible with a vault in an object store";
             return Err(Failure::new(Exit::Usage, what)
-                .hint("what is due there is known only when it was fetched"));
+                .hint("what is due there is known only after fetching it"));
         }
         return merge_store::run(&setup, (&asked, args.share), args.json, [spool, vault]);
     }

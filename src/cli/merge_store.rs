@@ -210,7 +210,7 @@ fn tell_of_others(outcome: &Outcome, there: &S3) {
         tracing::info!("{hours} were committed by other machines meanwhile");
     }
     if outcome.away {
-        let what = "it has ceased to answer; the next merge goes on where this one ended";
+        let what = "it has ceased to answer; the next merge resumes where this one stopped";
         alarm!(
             AlarmKind::PlaceAway,
             "object store",

@@ -57,7 +57,7 @@ impl Hook<'_> {
     pub(super) fn after(&mut self, hour: Hour) {
         let manifest = layout::manifest_path(self.vault, hour);
         if self.hangs {
-            tracing::warn!("after_hour was not run for hour {hour}: it took too long before");
+            tracing::warn!("after_hour was not run for hour {hour}: it took too long last time");
         } else if let Err(why) = hook::run(self.command, &manifest, HOOK_MAX) {
             self.hangs = matches!(why, HookError::TooLong(_));
             tracing::warn!(
@@ -135,7 +135,7 @@ pub(super) fn receive(setup: &Setup, spool: &Spool) -> Received {
         alarm!(
             AlarmKind::Disk,
             "",
-            "nothing is received from other servers: {why}\n  hint: make room, or lower merge.keep_free"
+            "nothing is received from other servers: {why}\n  hint: free space, or lower merge.keep_free"
         );
     }
     if 0 < received.acknowledged {
@@ -157,7 +157,7 @@ pub(crate) fn tell_outcome(
     }
     if let Some(why) = &outcome.stopped {
         return Err(Failure::new(Exit::Failed, why.clone()).hint(
-            "free space, or lower merge.keep_free; the next merge goes on where this one ended",
+            "free space, or lower merge.keep_free; the next merge resumes where this one stopped",
         ));
     }
     let swept = &outcome.swept;

@@ -138,7 +138,7 @@ fn places(args: &PseudonymiseArgs, vault: &Path) -> Result<(PathBuf, PathBuf), F
             out.display()
         );
         return Err(Failure::new(Exit::Usage, what)
-            .hint("keep it where those who get the copy cannot read it"));
+            .hint("keep it where the people who get the copy cannot read it"));
     }
     Ok((out, key))
 }
@@ -162,8 +162,8 @@ fn key(path: &Path, is_asking: bool) -> Result<(Key, bool), Failure> {
         })?;
         let key = Key::of_text(&String::from_utf8_lossy(&bytes));
         let key = key.ok_or_else(|| {
-            cannot(&"it does not have 64 hexadecimal digits, and nothing else")
-                .hint("name a file that is not there yet: a key is made in it")
+            cannot(&"it must have 64 hexadecimal digits and nothing else")
+                .hint("name a file that does not exist yet: a key is written to it")
         })?;
         return Ok((key, false));
     }
@@ -179,9 +179,8 @@ fn key(path: &Path, is_asking: bool) -> Result<(Key, bool), Failure> {
 fn failure(error: &NoCopy) -> Failure {
     let failure = Failure::new(Exit::Failed, format!("cannot copy: {error}"));
     match error {
-        NoCopy::NoParquet(_) => failure.hint(
-            "it is made from Parquet: put \"parquet\" into [merge] formats, for hours to come",
-        ),
+        NoCopy::NoParquet(_) => failure
+            .hint("it is made from Parquet: add \"parquet\" to [merge] formats, for future hours"),
         NoCopy::Changed(_) => failure.hint("if no merge is at work, `twinstream verify` says more"),
         NoCopy::Io { .. } | NoCopy::Manifest { .. } => failure,
     }

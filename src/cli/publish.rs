@@ -291,7 +291,7 @@ fn tell_outcome(outcome: &Outcome, json: bool) -> Result<Exit, Failure> {
             Exit::Failed
         };
         let until = stopped.not_before.map_or_else(String::new, |until| {
-            format!("; OSF has asked to be left alone until {until}")
+            format!("; OSF has asked for no more requests until {until}")
         });
         let what = format!("publishing has stopped: {}{until}", stopped.why);
         return Err(Failure::new(exit, what).hint(hint(stopped.alarm)));
@@ -404,7 +404,7 @@ fn failure(error: RunError) -> Failure {
         RunError::NotYet(_) => Failure::new(Exit::Unreachable, what)
             .hint("nothing is lost; the first run after that instant goes on"),
         RunError::Room { .. } => Failure::new(Exit::Failed, what).hint(
-            "free space, or lower merge.keep_free; the next run goes on where this one ended",
+            "free space, or lower merge.keep_free; the next run resumes where this one stopped",
         ),
         RunError::Trouble(trouble) => {
             let exit = match trouble {
@@ -423,15 +423,15 @@ fn failure(error: RunError) -> Failure {
                 NoDoi::Kept(_) => (Exit::Failed, "put back the file that the vault had"),
                 NoDoi::Elsewhere { .. } => (
                     Exit::Configuration,
-                    "an archive keeps its one DOI, also when it goes on in another project or component: there is nothing to do",
+                    "an archive keeps its one DOI even if it continues in another project or component: there is nothing to do",
                 ),
                 NoDoi::Private(_) => (
                     Exit::Failed,
-                    "a DOI leads everybody there: make the project public on its page at OSF",
+                    "the DOI leads readers there: make the project public on its page at OSF",
                 ),
                 NoDoi::NotAdmin(_) => (
                     Exit::Failed,
-                    "use a token of one of the project's administrators, or let one of them mint it on its page at OSF: it is found then",
+                    "use a token of one of the project's administrators, or have one of them mint it on its page at OSF: then it is found",
                 ),
             };
             Failure::new(exit, format!("no DOI is minted: {what}")).hint(hint)

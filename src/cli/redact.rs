@@ -312,7 +312,7 @@ fn redact(
             failed.join("; ")
         );
         return Err(Failure::new(Exit::Failed, what)
-            .hint("the posts are on the list: the next merge that can, takes them out"));
+            .hint("the posts are on the list: the next merge that can takes them out"));
     }
     if 0 < outcome.unredacted {
         let segments = plural(outcome.unredacted, "segment", "segments");
@@ -320,7 +320,7 @@ fn redact(
             "{segments} in the object store still have posts that were to go: it does not answer"
         );
         return Err(Failure::new(Exit::Unreachable, what)
-            .hint("the posts are on the list: the next merge that can, takes them out"));
+            .hint("the posts are on the list: the next merge that can takes them out"));
     }
     match outcome.stopped {
         None => Ok(()),
@@ -343,15 +343,15 @@ fn passes(job: MergeJob<'_>, settle: &dyn Fn() -> Result<(), Failure>) -> Result
             return Ok(all);
         }
     }
-    let what = "other machines commit these hours faster than they can be made anew";
+    let what = "other machines commit these hours faster than this one can make them anew";
     Err(Failure::new(Exit::Failed, what)
-        .hint("the posts are on the list: the next merge that can, takes them out"))
+        .hint("the posts are on the list: the next merge that can takes them out"))
 }
 
 fn authors(stream: Stream, args: &RedactArgs) -> Result<BTreeSet<Key>, Failure> {
     let parsed = args.authors.iter().map(|text| {
         stream.source.author_key(text).ok_or_else(|| {
-            Failure::new(Exit::Usage, format!("--author {text:.40?} is no id")).hint(format!(
+            Failure::new(Exit::Usage, format!("--author {text:.40?} is not an id")).hint(format!(
                 "{}; nothing was taken out",
                 stream.words().account_by
             ))
@@ -381,7 +381,7 @@ fn read_ids(stream: Stream, file: &Path) -> Result<Named, Failure> {
         } else if let Some(account) = told.and_then(|told| told.account_of(line)) {
             named.records.insert(line.to_owned(), account);
         } else {
-            let what = format!("line {} is no post id: {line:.40?}", number + 1);
+            let what = format!("line {} is not a post id: {line:.40?}", number + 1);
             let hint = format!("{}; nothing was taken out", stream.words().named_by);
             return Err(cannot(what).hint(hint));
         }

@@ -215,7 +215,7 @@ fn tell(
         if args.dry_run {
             match &mailer.mail {
                 Ok(mail) => tracing::info!("it would be mailed to {}", mail.to.join(", ")),
-                Err(why) => tracing::warn!("it would wait to be mailed: {why}"),
+                Err(why) => tracing::warn!("the mail would have to wait: {why}"),
             }
         } else {
             mail((setup, vault), mailer, statement)?;
@@ -441,7 +441,7 @@ fn mail(
             if mailer.send_due(&mut Way::default())? == 0 {
                 return Err(Failure::new(
                     Exit::Unreachable,
-                    "the mail waits to be sent, or to be taken for all of its recipients",
+                    "the mail waits to be sent, or to be accepted for all of its recipients",
                 ));
             }
         }

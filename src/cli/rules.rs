@@ -117,7 +117,7 @@ impl RulesApi {
         let url = format!("{}{path}", self.base_url);
         let away = |why: &str| {
             let what = format!("{} cannot be reached: {why}", self.base_url);
-            Failure::new(Exit::Unreachable, what).hint("`twinstream check` tries the way there")
+            Failure::new(Exit::Unreachable, what).hint("`twinstream check` tests the connection")
         };
         let bearer = format!("Bearer {}", self.token.reveal());
         let way = self.proxies.way_to(&url);
@@ -155,7 +155,7 @@ impl RulesApi {
 
     fn page(&self, page: Option<&str>) -> Result<RulesPage, Failure> {
         let (status, body) = self.call(&api::page_path(page), None)?;
-        let refused = |why: String| refused(status, &format!("X does not tell the rules: {why}"));
+        let refused = |why: String| refused(status, &format!("X does not list the rules: {why}"));
         api::read_page(status, &body).map_err(refused)
     }
 
@@ -228,7 +228,7 @@ fn show(setup: &Setup, api: &RulesApi, json: bool) -> Result<Exit, Failure> {
     let words = if sha256 == configured_sha256 {
         "the rules in force are those of the configuration"
     } else {
-        "the rules in force are not those of the configuration: `twinstream rules push` makes them so"
+        "the rules in force are not those of the configuration: `twinstream rules push` makes them the same"
     };
     output::print(&format!("\n{words}\n"))?;
     Ok(Exit::Done)
@@ -270,19 +270,18 @@ fn push(setup: &Setup, api: &RulesApi, (is_dry, json): (bool, bool)) -> Result<E
     ended?;
     if !done.refused.is_empty() {
         let count = plural(done.refused.len() as u64, "rule", "rules");
-        let what = format!(
-            "X has refused {count}; rules in force that are not wanted stay until it takes all"
-        );
+        let what =
+            format!("X has refused {count}; unwanted rules stay in force until it accepts all");
         return Err(Failure::new(Exit::Failed, what).hint(
-            "mend them in the configuration (X's pages have the language), then push again",
+            "fix them in the configuration (X's pages describe the language), then push again",
         ));
     }
     if is_dry || Change::to(configured, &api.in_force()?).is_nothing() {
         return Ok(Exit::Done);
     }
-    let what = "X has taken the rules, but tells others than it was given";
+    let what = "X has accepted the rules, but reports others than it was given";
     Err(Failure::new(Exit::Incomplete, what).hint(
-        "look again in a minute with `twinstream rules show`; if X spells a rule otherwise, write it in the configuration as X does",
+        "look again in a minute with `twinstream rules show`; if X spells a rule differently, write it in the configuration as X does",
     ))
 }
 

@@ -115,7 +115,7 @@ fn kind(whose: &Whose) -> Result<UnitOwner<'_>, Failure> {
         if rustix::process::geteuid().is_root() {
             return refused(
                 "--user would make a service of root, and twinstream never runs as root",
-                "ask as an ordinary user, or leave --user out: then it is a system service of the user twinstream",
+                "run it as an ordinary user, or leave out --user for a system service of the user twinstream",
             );
         }
         return Ok(UnitOwner::User);

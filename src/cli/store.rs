@@ -100,7 +100,7 @@ pub(crate) fn probe(store: &S3, failure: fn(&StoreError) -> Failure) -> Result<(
     store.probe(&draw).map_err(|why| match why {
         ProbeError::Store(why) => failure(&why),
         why => Failure::new(Exit::Configuration, why.to_string()).hint(
-            "nothing was delivered or fetched: with such a store one writer can undo another's work and nobody would notice; \
+            "nothing was delivered or fetched: with such a store one writer can overwrite another's work unnoticed; \
              use one that keeps the condition (docs/scale.md)",
         ),
     })
@@ -288,13 +288,13 @@ pub(crate) fn failure(why: &StoreError) -> Failure {
     let (exit, hint) = match why {
         StoreError::Unreachable { .. } => (
             Exit::Unreachable,
-            "nothing is lost: the next turn goes on where this one ended; `twinstream check` tries the way there",
+            "nothing is lost: the next turn resumes where this one stopped; `twinstream check` tests the connection",
         ),
         StoreError::Refused { .. } => (
             Exit::Configuration,
             "is the bucket there, may this access key read, write and list in it, and are s3.region and the clock right?",
         ),
-        _ => (Exit::Failed, "the next turn goes on where this one ended"),
+        _ => (Exit::Failed, "the next turn resumes where this one stopped"),
     };
     Failure::new(exit, why.to_string()).hint(hint)
 }

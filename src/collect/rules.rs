@@ -79,7 +79,7 @@ impl Rules<'_> {
             Ok(rules) => rules,
             Err(detail) => {
                 if self.is_news(&detail) {
-                    tracing::warn!("the rules in force are not known: {detail}");
+                    tracing::warn!("the rules in force are unknown: {detail}");
                 }
                 self.outbox.event(What::RulesUnknown { detail });
                 return false;
@@ -97,7 +97,7 @@ impl Rules<'_> {
                 AlarmKind::Rules,
                 self.leg,
                 "the rules in force are not those of the configuration: {count} ({sha256})\n  \
-                 hint: `twinstream rules show` tells both"
+                 hint: `twinstream rules show` lists both"
             );
         }
         self.outbox.event(What::Rules {

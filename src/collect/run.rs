@@ -284,7 +284,7 @@ fn recover(
                     alarm!(
                         AlarmKind::NotRecovered,
                         collector.server,
-                        "{name} was left open and cannot be mended: {error}"
+                        "{name} was left open and cannot be recovered: {error}"
                     );
                 }
                 return Ok(recovery.recovered);

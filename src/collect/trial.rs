@@ -110,7 +110,7 @@ async fn first(
         match intake.take(&mut &bytes[..], at) {
             Ok(Some(portion)) => {
                 let us = portion.cursor.ok_or_else(|| {
-                    NoStream::Other("the first message is no event of this stream".to_owned())
+                    NoStream::Other("the first message is not an event of this stream".to_owned())
                 })?;
                 return Ok((at, UtcMs(us.div_euclid(1_000))));
             }

@@ -193,7 +193,7 @@ pub(super) fn ssh_options(list: &[String]) -> Result<Vec<String>, String> {
     let mut takes_next = None;
     for element in list {
         if element.trim().is_empty() || element.chars().any(char::is_control) {
-            return Err(format!("{element:?} is no option"));
+            return Err(format!("{element:?} is not an option"));
         }
         if takes_next.take().is_some() {
             arguments.push(element.clone());

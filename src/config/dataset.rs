@@ -66,7 +66,7 @@ impl Orcid {
             .collect();
         let (Some((check, digits)), true) = (marks.split_last(), has_form && marks.len() == 16)
         else {
-            return Err("it is no ORCID iD: that has four groups of four digits");
+            return Err("it is not an ORCID iD: that has four groups of four digits");
         };
         // ISO 7064, MOD 11-2
         let sum = digits.iter().fold(0, |sum, digit| (sum + digit) * 2 % 11);

@@ -74,7 +74,7 @@ impl Resolving<'_> {
             self.wrong(
                 line,
                 key,
-                "it is no name of a machine",
+                "it is not a host name",
                 "write it as \"collector.example.org\", or as an address: \"[192.0.2.1]\"",
             );
         }
@@ -220,7 +220,7 @@ mod tests {
             &format!("{MAIL}helo = \"a b\"\nhots = 1\n"),
             &[
                 "`mail.hots`: there is no such key",
-                "`mail.helo`: it is no name of a machine",
+                "`mail.helo`: it is not a host name",
             ],
         );
         check_wrong(

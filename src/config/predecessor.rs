@@ -81,7 +81,7 @@ fn read(text: &str) -> (Vec<Line>, Vec<Fate>) {
                 line: at + 1,
                 key: line.to_owned(),
                 value: String::new(),
-                becomes: "nothing: it is no line of the form KEY = value".to_owned(),
+                becomes: "nothing: it is not a line of the form KEY = value".to_owned(),
             }),
         }
     }
@@ -249,7 +249,7 @@ mod tests {
             (18, "vault_dir = \"/data/vault-twinstream\""),
             (19, "nothing: twinstream does not know it"),
             (20, "[[servers]] id = \"1\""),
-            (21, "nothing: it is no line"),
+            (21, "nothing: it is not a line"),
         ] {
             assert!(
                 becomes(line).starts_with(begins),

@@ -525,7 +525,7 @@ impl Resolving<'_> {
             "merger" => Some(Role::Merger),
             _ => {
                 let hint = "it takes \"primary\", \"secondary\" or \"merger\"";
-                self.wrong(Some(line), "role", format!("{role:?} is no role"), hint);
+                self.wrong(Some(line), "role", format!("{role:?} is not a role"), hint);
                 None
             }
         }

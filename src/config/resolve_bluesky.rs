@@ -18,7 +18,7 @@ impl Resolving<'_> {
         let collections = self.list(key);
         let line = self.line(key);
         for wrong in collections.iter().filter(|one| !is_collection(one)) {
-            let why = format!("{wrong:?} is no collection, nor the beginning of some");
+            let why = format!("{wrong:?} is neither a collection nor the beginning of one");
             let hint = "write app.bsky.feed.post, or app.bsky.feed.*";
             self.wrong(line, key, why, hint);
         }

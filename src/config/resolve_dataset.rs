@@ -90,7 +90,7 @@ impl Resolving<'_> {
             self.wrong(
                 line,
                 KEY,
-                format!("{text:?} is no licence for data that is known here"),
+                format!("{text:?} is not a licence for data that twinstream knows"),
                 &hint,
             );
             // what is returned is never used: there is a problem
@@ -276,7 +276,7 @@ mod tests {
             ),
             (
                 "{ name = \"b\", orcid = \"https://orcid.org/0000-0002-1825-0097\" }",
-                "it is no ORCID iD",
+                "it is not an ORCID iD",
             ),
             (
                 "{ name = \"b\", orcd = \"x\" }",
@@ -302,9 +302,12 @@ mod tests {
     #[test]
     fn whatever_else_is_wrong_is_told_with_its_line_and_a_hint() {
         for (line, says) in [
-            ("licence = \"MIT\"", "\"MIT\" is no licence for data"),
-            ("related = [\"https://doi.org/10.5281/x\"]", "it is no DOI"),
-            ("related = [\"10.5281/a b\"]", "it is no DOI"),
+            ("licence = \"MIT\"", "\"MIT\" is not a licence for data"),
+            (
+                "related = [\"https://doi.org/10.5281/x\"]",
+                "it is not a DOI",
+            ),
+            ("related = [\"10.5281/a b\"]", "it is not a DOI"),
             (
                 "related = [\"10.5281/x\", \"10.5281/x\"]",
                 "stands there twice",

@@ -209,7 +209,7 @@ impl FetchJob<'_> {
                 Some((name, _)) if here.contains(&name) => (),
                 Some((name, file)) => there.entry(name).or_default().take(file),
                 None => tracing::warn!(
-                    "{}/{} is no file of server {server} and is passed over",
+                    "{}/{} is not a file of server {server} and is skipped",
                     self.store.name(),
                     listed.key
                 ),

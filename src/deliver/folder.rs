@@ -42,7 +42,7 @@ pub enum FolderError {
     Here(#[from] SealedError),
     /// A link on the way below the target.
     #[error(
-        "{} is no real folder: whoever merges there follows no link and would never find what lies behind it; \
+        "{} is not a real folder: merges follow no links and would never find what is behind it; \
          nothing was sent",
         .0.display()
     )]

@@ -217,7 +217,7 @@ fn collecting(found: &mut Found, server: &Server, has_rules: bool) {
     // while the disk is full nothing can be sealed
     if 0 < server.left_open && server.link.waits != Some(Why::DiskFull) {
         let what = format!(
-            "server {}: {} since an earlier run and cannot be mended",
+            "server {}: {} since an earlier run and cannot be recovered",
             server.server,
             plural(server.left_open, "segment is open", "segments are open")
         );
@@ -380,8 +380,7 @@ fn disk(found: &mut Found, picture: &Snapshot) {
     } else if let Some(days) = picture.runway.as_ref().and_then(|runway| runway.days)
         && days < DISK_DAYS
     {
-        let what =
-            format!("the disk will be full in {days:.1} days, if it goes on like in the last ones");
+        let what = format!("the disk will be full in {days:.1} days at the pace of the last ones");
         found.push(AlarmKind::Disk, "", what);
     }
 }
@@ -431,7 +430,7 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
 fn mail(found: &mut Found, picture: &Snapshot) {
     let is_old = |since: &UtcMs| MAIL_MS <= picture.now.0 - since.0;
     let what = if let Some(why) = &picture.mail_fault {
-        format!("no mail gets out: {why}")
+        format!("no mail can be sent: {why}")
     } else if let Some(since) = picture.mails_waiting_since.filter(is_old)
         && picture.mails
     {

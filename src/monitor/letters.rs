@@ -57,7 +57,7 @@ pub fn of_change(change: &Change, picture: &Snapshot) -> (Letter, String) {
             alarm,
             format!("over: {}", title(alarm)),
             format!(
-                "This is over since {at}; it began {} ({}):\n\n{}.\n",
+                "This ended at {at}; it began {} ({}):\n\n{}.\n",
                 alarm.since,
                 length(at.0 - alarm.since.0),
                 sentence(&alarm.what)
@@ -124,7 +124,7 @@ pub fn begun(picture: &Snapshot, unclean: bool) -> Letter {
     };
     let before = if unclean {
         "\nThe run before this one ended without a word: a crash, a kill, or a power cut. What it \
-         had stored was mended; the gap is recorded.\n"
+         had stored was recovered; the gap is recorded.\n"
     } else {
         ""
     };
@@ -138,7 +138,7 @@ pub fn begun(picture: &Snapshot, unclean: bool) -> Letter {
 /// That collecting ends.
 pub fn ends(picture: &Snapshot) -> Letter {
     let text = format!(
-        "WARNING: collecting ends, because the service was told to. Until it is started again \
+        "WARNING: collecting ends, because the service was stopped. Until it is started again, \
          this server collects nothing (systemctl start twinstream).\n{}",
         foot(picture)
     );

@@ -337,7 +337,7 @@ impl<'a> Queue<'a> {
             Ok(Some(letter)) => letter.next,
             Ok(None) => return false,
             Err(why) => {
-                tracing::warn!("it is no letter, and stays: {why}");
+                tracing::warn!("it is not a mail, and is kept: {why}");
                 now.plus_ms(DAMAGED_MS)
             }
         };
@@ -377,7 +377,7 @@ impl<'a> Queue<'a> {
         };
         let letter: Letter = serde_json::from_slice(&bytes).map_err(|why| at(&why))?;
         if FORMAT < letter.format {
-            return Err(at(&"a later version of the program wrote it"));
+            return Err(at(&"a later version of the program has written it"));
         }
         Ok(Some(letter))
     }

@@ -31,7 +31,7 @@ pub fn read(disk: &dyn Disk, data_dir: &Path) -> io::Result<BTreeMap<Day, String
     }
     let bytes = disk::read_bounded(disk, &path, RENEWED_BYTES_MAX)?;
     Ok(serde_json::from_slice(&bytes).unwrap_or_else(|why| {
-        tracing::warn!("{}: it is passed over: {why}", path.display());
+        tracing::warn!("{}: it is skipped: {why}", path.display());
         BTreeMap::new()
     }))
 }

@@ -258,7 +258,7 @@ pub fn read_said(disk: &dyn Disk, data_dir: &Path) -> Said {
     let path = said_path(data_dir);
     match disk::read_bounded(disk, &path, SAID_BYTES_MAX) {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|why| {
-            tracing::warn!("{}: it is passed over: {why}", path.display());
+            tracing::warn!("{}: it is skipped: {why}", path.display());
             Said::default()
         }),
         Err(_not_there) => Said::default(),

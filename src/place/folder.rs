@@ -52,7 +52,7 @@ impl Folder<'_> {
                         bytes: entry.len,
                         created: None,
                     }),
-                    Err(why) => tracing::warn!("{}: {why}; it is passed over", self.name()),
+                    Err(why) => tracing::warn!("{}: {why}; it is skipped", self.name()),
                 }
             }
         }

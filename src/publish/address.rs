@@ -13,7 +13,7 @@ use url::{Host, Url};
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BadAddress {
     /// Not an address.
-    #[error("{0:?} is no address")]
+    #[error("{0:?} is not an address")]
     NotOne(String),
     /// Another host than OSF's.
     #[error("an answer leads to {0}, which is not OSF's")]

@@ -102,7 +102,9 @@ impl<'a> Folders<'a> {
             let project = &self.settings.project;
             return Err(Trouble::Refused {
                 status: 200,
-                why: format!("{project} is no project or component: OSF calls it {kind:?}"),
+                why: format!(
+                    "{project} is neither a project nor a component: OSF calls it {kind:?}"
+                ),
             });
         }
         let project = answer::entry(data, osf.site())?;

@@ -98,7 +98,7 @@ pub enum RunError {
         keep_free: u64,
     },
     /// The service has asked for time.
-    #[error("OSF has asked to be left alone until {0}")]
+    #[error("OSF has asked for no more requests until {0}")]
     NotYet(UtcMs),
     /// What is public is not a former state of the vault.
     #[error(transparent)]
@@ -139,7 +139,7 @@ pub enum NoDoi {
     #[error("the project {0} is private")]
     Private(String),
     /// And for whoever is in charge of them.
-    #[error("the token's owner is no administrator of the project {0}")]
+    #[error("the token's owner is not an administrator of the project {0}")]
     NotAdmin(String),
 }
 

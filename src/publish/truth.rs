@@ -219,7 +219,7 @@ fn check_manifest(hour: Hour, bytes: &[u8]) -> Result<(), String> {
     }
     let words = serde_json::to_value(&manifest).map_err(|why| why.to_string())?;
     match foreign_word(&words, "") {
-        Some(word) => Err(format!("{word:?} is no word of a manifest")),
+        Some(word) => Err(format!("{word:?} is not a word of a manifest")),
         None if !is_program(&manifest.program) => {
             Err(format!("{:?} is no program", manifest.program))
         }
@@ -273,7 +273,7 @@ fn check_ids(source: &dyn Source, bytes: &[u8]) -> Result<(), String> {
             .filter(is_after);
         if listed.is_none() {
             return Err(format!(
-                "line {number} is no id, or not greater than the one before"
+                "line {number} is not an id, or not greater than the one before"
             ));
         }
         before = listed;

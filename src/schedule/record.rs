@@ -96,7 +96,7 @@ pub fn read(disk: &dyn Disk, data_dir: &Path) -> Record {
     let path = path(data_dir);
     match disk::read_bounded(disk, &path, RECORD_BYTES_MAX) {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|why| {
-            tracing::warn!("{}: it is passed over: {why}", path.display());
+            tracing::warn!("{}: it is skipped: {why}", path.display());
             Record::default()
         }),
         Err(why) if why.kind() == io::ErrorKind::NotFound => Record::default(),

@@ -128,7 +128,7 @@ fn each(
             Ok(ack) if outcome.is_ok() => outcome = take(ack),
             Ok(_) => (),
             Err(why) => tracing::warn!(
-                "{}: a line is no acknowledgement and counts as none: {why}",
+                "{}: a line is not an acknowledgement and is ignored: {why}",
                 path.display()
             ),
         },

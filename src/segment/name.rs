@@ -96,7 +96,7 @@ impl TryFrom<u8> for Partition {
     fn try_from(number: u8) -> Result<Self, String> {
         Self::new(number).ok_or_else(|| {
             format!(
-                "{number} is no partition: they are counted from 1 to {}",
+                "{number} is not a partition: they are numbered from 1 to {}",
                 Self::MAX
             )
         })

@@ -298,7 +298,7 @@ struct Unpacker {
 fn invalid(why: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("it is no compressed segment: {why}"),
+        format!("it is not a compressed segment: {why}"),
     )
 }
 

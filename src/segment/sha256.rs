@@ -11,7 +11,7 @@ pub struct Sha256([u8; 32]);
 
 /// Text that is no SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is no SHA-256: that has 64 lower-case hex digits")]
+#[error("it is not a SHA-256: that has 64 lower-case hex digits")]
 pub struct NotASha256;
 
 impl Sha256 {

@@ -198,7 +198,7 @@ impl<'a> Signed<'a> {
         data.tagged(Tag::Set)?;
         let mut content = data.tagged(Tag::Sequence)?.inner()?;
         if content.one()?.oid()? != TST_INFO {
-            return Err(form("what is signed is no time stamp"));
+            return Err(form("what is signed is not a time stamp"));
         }
         let content = content.one()?.inner()?.tagged(Tag::OctetString)?.value;
         let certificates = data.member(0).map(Element::inner).transpose()?;
@@ -229,7 +229,7 @@ impl<'a> Signed<'a> {
         let scheme = scheme(parts.one()?, digest)?;
         let signature = parts.tagged(Tag::OctetString)?.value;
         if attribute(attributes, CONTENT_TYPE)?.oid()? != TST_INFO {
-            return Err(form("what was signed is no time stamp"));
+            return Err(form("what was signed is not a time stamp"));
         }
         if attribute(attributes, MESSAGE_DIGEST)?.value != digest.of(self.content) {
             return Err(NoToken::Signature("what was signed is another time stamp"));

@@ -52,11 +52,11 @@ pub fn fault(
     before: Option<&Example>,
 ) -> Result<Example, String> {
     let example: Example =
-        serde_json::from_slice(line).map_err(|why| format!("it is no example: {why}"))?;
+        serde_json::from_slice(line).map_err(|why| format!("it is not an example: {why}"))?;
     let tables = [source.table(), source.authors()].into_iter();
     let mut columns = tables.flat_map(|table| table.columns);
     if !columns.any(|(name, _)| *name == example.field) {
-        return Err(format!("{:?} is no column", example.field));
+        return Err(format!("{:?} is not a column", example.field));
     }
     // a cut value may look like another
     let is_cut = |side: &Side| VALUE_CHARS_MAX < side.value.chars().count();

@@ -155,12 +155,12 @@ fn read_commit(bytes: &[u8], hour: Hour, revision: u64) -> Result<Committed, Str
     let prefix = format!("r{revision}-");
     let digits = commit.attempt.strip_prefix(&prefix).unwrap_or_default();
     if digits.len() != 16 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(format!("{:?} is no attempt at it", commit.attempt));
+        return Err(format!("{:?} is not an attempt at it", commit.attempt));
     }
     let is_ours =
         |output: &Output| FileKind::of_name(&output.name).is_some_and(|(of, _)| of == hour);
     if let Some(other) = manifest.outputs.iter().find(|output| !is_ours(output)) {
-        return Err(format!("{:?} is no file of that hour", other.name));
+        return Err(format!("{:?} is not a file of that hour", other.name));
     }
     Ok(Committed {
         attempt: commit.attempt,

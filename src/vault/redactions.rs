@@ -73,7 +73,7 @@ pub enum RedactionsError {
     #[error(transparent)]
     InStore(#[from] Box<InStoreError>),
     /// A line that is none.
-    #[error("{}:{line}: it is no redaction: {why}", path.display())]
+    #[error("{}:{line}: it is not a redaction: {why}", path.display())]
     Line {
         /// Which.
         path: PathBuf,
@@ -156,7 +156,7 @@ impl Redactions {
                 What::Id(id) => (self.source.key(id), &mut self.places),
                 What::Author(id) => (self.source.author_key(id), &mut self.authors),
             };
-            let key = key.ok_or_else(|| wrong("its id is no id".to_owned()))?;
+            let key = key.ok_or_else(|| wrong("its id is not an id".to_owned()))?;
             let place = *places.entry(key).or_insert(self.lines.len());
             match self.lines.get_mut(place) {
                 // that it was found, and where, may have been found here, too, and not be there yet

@@ -225,7 +225,10 @@ fn check_deletions(path: &Path, said: &HourSaid, problems: &mut Problems) {
     problems.same(path, "lines of what was deleted", total.deleted, lines);
     let mut words = said.deletions.keys();
     if let Some(word) = words.find(|word| !Why::WORDS.contains(&word.as_str())) {
-        problems.wrong(path, format!("{word:?} is no reason to take records out"));
+        problems.wrong(
+            path,
+            format!("{word:?} is not a reason to take records out"),
+        );
     }
     let held = said.held_back();
     let records: u64 = said.deletions.values().sum();
@@ -390,7 +393,10 @@ fn check_files(
     for output in said.outputs.iter().filter(|output| !known(output)) {
         found.problems.wrong(
             path,
-            format!("it names {:?}, which is no file of this hour", output.name),
+            format!(
+                "it names {:?}, which is not a file of this hour",
+                output.name
+            ),
         );
     }
     rows

@@ -124,7 +124,7 @@ impl Reading<'_> {
         let placed = match self.source.place(line.as_bytes()) {
             Ok(placed) => placed,
             Err(why) => {
-                return self.fault(row, || format!("its line is no post: {}", why.word()));
+                return self.fault(row, || format!("its line is not a post: {}", why.word()));
             }
         };
         if placed.key != *key {

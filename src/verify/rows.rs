@@ -202,7 +202,7 @@ impl Reading<'_> {
     fn id(&mut self, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
         let Some(listed) = self.source.listed(&text) else {
-            return self.fault(|| format!("{text:?} is no id"));
+            return self.fault(|| format!("{text:?} is not an id"));
         };
         match listed.at {
             Some(at) => {
@@ -220,7 +220,7 @@ impl Reading<'_> {
     fn held(&mut self, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
         let Some(listed) = self.source.listed(&text) else {
-            return self.fault(|| format!("{text:?} is no id"));
+            return self.fault(|| format!("{text:?} is not an id"));
         };
         if let Some(at) = listed.at {
             self.must_fall_in(at, &listed.key);
@@ -235,7 +235,7 @@ impl Reading<'_> {
     fn deletion(&mut self, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
         let Some(listed) = self.source.deleted(&text) else {
-            return self.fault(|| format!("{text:?} is no deletion"));
+            return self.fault(|| format!("{text:?} is not a deletion"));
         };
         if let Some(at) = listed.at {
             self.must_fall_in(at, &listed.key);
@@ -272,11 +272,11 @@ impl Reading<'_> {
         let columns = self.source.table().columns.len();
         let fields = csv::fields(line).unwrap_or_default();
         if fields.len() != columns {
-            return self.fault(|| format!("it is no row of {columns} columns"));
+            return self.fault(|| format!("it is not a row of {columns} columns"));
         }
         let Some((listed, author)) = self.source.row(&fields) else {
             let first = fields.first().cloned().unwrap_or_default();
-            return self.fault(|| format!("{first:?} is no id"));
+            return self.fault(|| format!("{first:?} is not an id"));
         };
         if listed.is_timed {
             if let Some(at) = listed.at {
@@ -303,7 +303,7 @@ impl Reading<'_> {
         let columns = self.source.authors().columns.len();
         let fields = csv::fields(line).unwrap_or_default();
         if fields.len() != columns {
-            return self.fault(|| format!("it is no row of {columns} columns"));
+            return self.fault(|| format!("it is not a row of {columns} columns"));
         }
         let Some(author) = self.source.author_of_row(&fields) else {
             return self.fault(|| "it names no author".to_owned());
@@ -328,7 +328,7 @@ impl Reading<'_> {
         let read = serde_json::from_slice::<serde_json::Value>(line).unwrap_or_default();
         let (server, reason) = (read["server"].as_str(), read["reason"].as_str());
         let (Some(server), Some(reason)) = (server, reason) else {
-            return self.fault(|| "it is no rejected line".to_owned());
+            return self.fault(|| "it is not a rejected line".to_owned());
         };
         let of_server = self.rows.rejected.entry(server.to_owned()).or_default();
         *of_server.entry(reason.to_owned()).or_default() += 1;

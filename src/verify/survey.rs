@@ -122,7 +122,7 @@ pub fn survey(disk: &dyn Disk, paths: &[PathBuf], trust: Option<Trust>) -> io::R
         } else {
             survey
                 .problems
-                .note(path, "it is no file of a vault, and was not checked");
+                .note(path, "it is not a file of a vault, and was not checked");
         }
     }
     Ok(survey)
@@ -337,7 +337,7 @@ fn above(folder: &Path, levels: usize) -> PathBuf {
 }
 
 /// What is said of a file that is none of ours.
-pub const UNKNOWN: &str = "it is no file of a vault, and was not checked";
+pub const UNKNOWN: &str = "it is not a file of a vault, and was not checked";
 
 /// The days of which files lie in a folder.
 fn days_in(disk: &dyn Disk, folder: &Path) -> io::Result<BTreeSet<Day>> {

@@ -945,7 +945,7 @@ fn what_is_public_lacks_what_was_deleted_and_a_stranger_finds_what_was_changed()
     change(
         manifest,
         &replace("\"account\": ", "\"unasked\": "),
-        "no reason to take records out",
+        "not a reason to take records out",
     );
     let certificate = "2026-11-23_certificate.txt";
     change(

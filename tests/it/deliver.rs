@@ -316,7 +316,7 @@ fn nothing_is_delivered_through_a_link_that_a_merge_would_not_follow() {
     for _ in 0..2 {
         let output = site.check_deliver(NOW, 1);
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(stderr.contains("is no real folder"), "{stderr}");
+        assert!(stderr.contains("is not a real folder"), "{stderr}");
     }
     assert!(tree(&elsewhere).is_empty());
     assert_eq!(tree(&site.spool()).len(), 3, "nothing goes here");

@@ -419,9 +419,13 @@ fn what_holds_for_all_files_ends_the_run() {
     publisher.forget();
     let throttled = "[[fault]]\non = \"list\"\nkind = \"throttled\"\nretry_after = \"1234\"\n";
     let osf = Osf::start(throttled, &[]);
-    publisher.publish(&osf, &[]).check(6, "left alone until");
+    publisher
+        .publish(&osf, &[])
+        .check(6, "no more requests until");
     let asked = osf.requests().len();
-    publisher.publish(&osf, &[]).check(6, "left alone until");
+    publisher
+        .publish(&osf, &[])
+        .check(6, "no more requests until");
     assert_eq!(osf.requests().len(), asked);
     let last = fs::read_to_string(publisher.site.root.join("publish.json")).unwrap();
     assert!(last.contains("not_before"), "{last}");
@@ -625,7 +629,7 @@ fn nothing_private_ever_leaves() {
 
     let osf = Osf::start("", &[]);
     let said = publisher.publish(&osf, &[]);
-    said.check(1, "is not what it must be: line 1 is no id");
+    said.check(1, "is not what it must be: line 1 is not an id");
     said.check(1, "its manifest is not the one in the ledger");
     let sent = osf.stored();
     assert!(sent.iter().any(|(path, _)| path.ends_with("15_IDs.txt.xz")));
@@ -678,7 +682,7 @@ fn plant(vault: &Path, what: Public) -> &'static str {
             (output.bytes, output.sha256) = (ids.len() as u64, Sha256::of(&ids));
             fs::write(&path, ids).unwrap();
             vouch(vault, hour, &manifest.to_json());
-            "is no id"
+            "is not an id"
         }
         Public::Manifest(hour) => {
             let text = String::from_utf8(text).unwrap();

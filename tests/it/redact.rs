@@ -567,7 +567,7 @@ fn what_cannot_be_redacted_is_said() {
         .unwrap();
     assert_eq!(failed.status.code(), Some(2));
     assert!(
-        stderr(&failed).contains("line 2 is no post id"),
+        stderr(&failed).contains("line 2 is not a post id"),
         "{}",
         stderr(&failed)
     );

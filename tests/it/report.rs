@@ -642,7 +642,7 @@ fn beside_the_files(copy: &Path) {
         fs::copy(&file, flat.path().join(file.file_name().unwrap())).unwrap();
     }
     let said = verified(flat.path(), 0, "all holds");
-    assert!(!said.contains("no file of a vault"), "{said}");
+    assert!(!said.contains("not a file of a vault"), "{said}");
     fs::rename(
         flat.path().join(format!("{DAY}_certificate.txt")),
         flat.path().join("certificate.txt"),

@@ -152,5 +152,5 @@ fn no_inode_is_no_room() {
     let said = String::from_utf8_lossy(&said.unwrap().stdout).into_owned();
     assert!(0 < before && 0 < files && files < 40, "{before} {files}");
     assert_eq!(after, 0);
-    assert!(said.contains("no further file can be made"), "{said}");
+    assert!(said.contains("no more files can be made"), "{said}");
 }

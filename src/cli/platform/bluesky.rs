@@ -137,7 +137,7 @@ fn endpoints(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
 fn no_stream(endpoint: &str, why: &NoStream) -> Finding {
     match why {
         NoStream::Unreachable(why) => {
-            let hint = "is the network up, bluesky.endpoints right, and does this network want a proxy (HTTPS_PROXY)?";
+            let hint = "is the network up, is bluesky.endpoints right, and does this network need a proxy (HTTPS_PROXY)?";
             let what = format!("{endpoint} cannot be reached: {why}");
             Finding {
                 unreachable: true,

@@ -48,7 +48,7 @@ pub fn meaning(status: u16, body: &[u8]) -> Meaning {
         (408 | 409 | 425 | 429 | 500..=599, _)
         | (_, Some("RequestTimeout" | "SlowDown" | "OperationAborted")) => Meaning::Again(said()),
         (404, None) => Meaning::Refused(
-            "status 404 without a code: what answers is no object store".to_owned(),
+            "status 404 without a code: what answers is not an object store".to_owned(),
         ),
         (300..=399, _) => Meaning::Refused(format!(
             "{}: it sends elsewhere; is s3.region right?",

@@ -73,7 +73,7 @@ impl fmt::Debug for Access {
 #[derive(Debug, thiserror::Error)]
 pub enum NoStore {
     /// The endpoint.
-    #[error("{0} is no address of an object store")]
+    #[error("{0} is not the address of an object store")]
     Endpoint(Url),
     /// Certificates.
     #[error(transparent)]

@@ -272,7 +272,7 @@ impl Store for S3 {
             patience.tries = 0;
             for name in page.strangers {
                 tracing::warn!(
-                    "{}: {name:?} is none of our names and is passed over",
+                    "{}: {name:?} is not one of our names and is skipped",
                     self.name()
                 );
             }

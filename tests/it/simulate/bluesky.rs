@@ -569,7 +569,7 @@ fn what_cannot_be_read_is_told(folder: &Path, port: u16, dictionary: &Path) {
     let none = folder.join("none");
     fs::write(&none, "<!doctype html>").unwrap();
     let (_, text) = said("check", port, &none);
-    assert!(text.contains("it is no zstd dictionary"), "{text}");
+    assert!(text.contains("it is not a zstd dictionary"), "{text}");
     assert_eq!(said("collect", port, &none).0, Some(3));
     // whoever answers 101 is no instance yet
     let api = Api::start(|_, peer| {

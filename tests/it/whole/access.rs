@@ -99,7 +99,7 @@ fn check_says_which_stream_how_many_connections_and_backfill_a_token_may_have() 
     }
     check_said(
         &check(&site, 0)("token"),
-        &["warn", "as often as X lets it", "after 2026-11-23T"],
+        &["warn", "reached X's limit of requests", "after 2026-11-23T"],
     );
 }
 
@@ -115,7 +115,7 @@ fn rules_that_x_tells_otherwise_are_said_and_spaces_make_no_difference() {
     let site = Site::new(1);
     let pushes = [
         (SPACES, 0, "added"),
-        (OTHERWISE, 5, "tells others than it was given"),
+        (OTHERWISE, 5, "reports others than it was given"),
     ];
     for (told, exit, says) in pushes {
         let api = Api::start(move |nth, peer| {

@@ -119,10 +119,10 @@ pub(super) struct Unpacker {
 impl Unpacker {
     pub(super) fn new(dictionary: &[u8]) -> Result<Self, String> {
         let number = zstd_safe::get_dict_id(dictionary);
-        let number = number.ok_or("it is no zstd dictionary, which has a number")?;
+        let number = number.ok_or("it is not a zstd dictionary, which has a number")?;
         let mut with_dictionary = Decompressor::new().map_err(|why| why.to_string())?;
         let loaded = with_dictionary.set_dictionary(dictionary);
-        loaded.map_err(|why| format!("it is torn, or no zstd dictionary: {why}"))?;
+        loaded.map_err(|why| format!("it is torn, or not a zstd dictionary: {why}"))?;
         Ok(Self {
             number: number.get(),
             with_dictionary,

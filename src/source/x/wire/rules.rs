@@ -90,10 +90,12 @@ pub fn read_page(status: u16, body: &[u8]) -> Result<RulesPage, String> {
         return Err(format!("HTTP {status}: {said}"));
     }
     let page = serde_json::from_slice::<Page>(body);
-    let page = page.map_err(|why| format!("the answer is no list of rules: {why}"))?;
+    let page = page.map_err(|why| format!("the answer is not a list of rules: {why}"))?;
     // an app without rules gets `meta` alone
     if page.data.is_none() && page.meta.is_none() {
-        return Err("the answer is no list of rules: it has neither `data` nor `meta`".to_owned());
+        return Err(
+            "the answer is not a list of rules: it has neither `data` nor `meta`".to_owned(),
+        );
     }
     let next = page.meta.and_then(|meta| meta.next_token);
     if let Some(token) = &next
@@ -253,9 +255,9 @@ mod tests {
         .unwrap();
         assert_eq!((none.rules.len(), none.next), (0, None));
         for (status, body, says) in [
-            (200, "<html>", "no list of rules"),
+            (200, "<html>", "not a list of rules"),
             (200, "{}", "neither"),
-            (200, r#"{"data":[{"id":"1"}]}"#, "no list of rules"),
+            (200, r#"{"data":[{"id":"1"}]}"#, "not a list of rules"),
             (200, r#"{"meta":{"next_token":"a&ids=1"}}"#, "cannot be one"),
             (
                 503,
