@@ -286,7 +286,7 @@ fn installed() -> Finding {
         }
         Err(why) => warn(
             "service",
-            format!("{shown} is there, but systemctl cannot be asked: {why}"),
+            format!("{shown} is installed, but systemctl cannot be run: {why}"),
             "is systemd this machine's init?",
         ),
     }

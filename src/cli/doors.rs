@@ -203,13 +203,13 @@ fn reached(looked: &over_ssh::Looked, target: &dyn std::fmt::Display) -> Finding
     match looked.hold() {
         Some(why) => warn(
             "primary",
-            format!("{target} takes nothing at present: {why}"),
+            format!("{target} accepts nothing at present: {why}"),
             "free space on the primary",
         ),
         None => ok(
             "primary",
             format!(
-                "{target} lets this server in{}; {} not acknowledged yet",
+                "{target} accepts this server{}; {} not acknowledged yet",
                 looked
                     .id()
                     .map_or_else(String::new, |id| format!(", it is the spool {id}")),
@@ -285,11 +285,11 @@ pub(super) fn mail(setup: &Setup) -> Vec<Finding> {
     let of = |(address, asked): send::Asked| match asked {
         Ok(()) => ok(
             "mail",
-            format!("{door} takes mail for {address}; none was sent"),
+            format!("{door} accepts mail for {address}; none was sent"),
         ),
         Err(why) => fail(
             "mail",
-            format!("{door} takes no mail for {address}: {why}"),
+            format!("{door} refuses mail for {address}: {why}"),
             "is the address in mail.to right? The others get theirs",
         ),
     };
@@ -318,7 +318,7 @@ pub(super) fn proxy(setup: &Setup, this: &Server) -> Result<(Proxies, Vec<Findin
         let variable = proxy.variable;
         Some(ok(
             "proxy",
-            format!("{address} is asked through {proxy} ({variable})"),
+            format!("{address} is reached through {proxy} ({variable})"),
         ))
     });
     let found = found.collect();

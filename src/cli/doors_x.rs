@@ -194,7 +194,7 @@ fn token_of(asking: &Asking<'_>, answer: &Answer) -> Finding {
             let may = others(asking);
             (
                 format!("refused (403): the app may not have the stream {stream}{may}. X says: {said}"),
-                "look in X's developer portal what the app's contract or plan includes: filtered comes with pay-per-use, \
+                "see in X's developer portal what the app's contract or plan includes: filtered comes with pay-per-use, \
                  the others with enterprise contracts"
                     .to_owned(),
             )

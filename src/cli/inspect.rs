@@ -198,8 +198,8 @@ fn facts_of(path: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {
             None if name == "ledger.jsonl" => ledger(path, facts),
             None if name == "vault.json" => identity(path, facts),
             None if name == "acks.jsonl" => acknowledgements(path, facts),
-            None => Err(Failure::new(Exit::Failed, "its name is none of this program's").hint(
-                "it tells by the name; known are segments, events files, seals and `acks.jsonl`, and of a vault `vault.json`, `ledger.jsonl` and the manifests and data files of its hours",
+            None => Err(Failure::new(Exit::Failed, "this program has no files with such a name").hint(
+                "it goes by the name; it knows segments, events files, seals and `acks.jsonl`, and of a vault `vault.json`, `ledger.jsonl` and the manifests and data files of its hours",
             )),
         },
     }

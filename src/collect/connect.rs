@@ -125,7 +125,7 @@ impl Endpoint {
             && answer.response.status() == StatusCode::SWITCHING_PROTOCOLS
         {
             if !handshake::is_accepted(&key, answer.response.headers()) {
-                let what = "the other side speaks no WebSocket: its handshake is another";
+                let what = "the other side does not speak WebSocket: its handshake is wrong";
                 return Err(Fault::new(EndCause::Protocol, what));
             }
             answer.body = answer.body.upgrade().await?;

@@ -104,7 +104,7 @@ impl Halt {
             free.is_ok_and(|free| RESERVE_BYTES + ROOM_BYTES <= free)
         };
         if !is_held && !self.state.borrow().full && has_room() && self.hold_reserve().is_ok() {
-            tracing::info!("64 MiB are held back for a full disk now");
+            tracing::info!("64 MiB are reserved for a full disk now");
         }
     }
 
@@ -135,7 +135,7 @@ impl Halt {
             alarm!(
                 AlarmKind::Disk,
                 "",
-                "{error}: collecting stops until there is room, what was read is kept; \
+                "{error}: collecting stops until there is space, what was read is kept; \
                  free space below {}: collecting goes on by itself once {} MiB are free",
                 self.folder.display(),
                 (RESERVE_BYTES + ROOM_BYTES) >> 20
@@ -161,7 +161,7 @@ impl Halt {
         }
         self.state.send_modify(|state| state.full = false);
         self.progress.full(false);
-        tracing::warn!("the disk is there and has room again: collecting goes on");
+        tracing::warn!("the disk is back and has space again: collecting goes on");
         true
     }
 

@@ -441,7 +441,7 @@ impl Session<'_> {
         }
         reading.last.cursor = portion.cursor.or(reading.last.cursor);
         if let Some((asked, first)) = portion.clamped {
-            tracing::warn!("the stream begins at {first}, not at {asked} as was asked for");
+            tracing::warn!("the stream begins at {first}, not at {asked} as requested");
             self.outbox.event(What::ReplayClamped { asked, first });
         }
         self.outbox.counted(portion.lines, portion.keep_alives);
@@ -499,7 +499,7 @@ impl Session<'_> {
             alarm!(
                 AlarmKind::NoPosts,
                 self.leg,
-                "the connection is up and no post has come for 60 s"
+                "the connection is up, but no post has come for 60 s"
             );
         }
         None

@@ -66,7 +66,7 @@ fn judge(head: &[u8], proxy: &Proxy, to: &str) -> Result<(), String> {
         .take(80)
         .collect();
     Err(format!(
-        "{name} refuses the way to {to}: {status} {reason}; {todo}"
+        "{name} refuses the connection to {to}: {status} {reason}; {todo}"
     ))
 }
 

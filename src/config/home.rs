@@ -15,7 +15,8 @@ pub enum NoPath {
 }
 
 /// What to do about it.
-pub const HINT: &str = "write the path from / on; what is really called so is `./~…` or `./$…`";
+pub const HINT: &str =
+    "write an absolute path; for a name that really begins so, write `./~…` or `./$…`";
 
 /// The path with the home folder in it.
 pub fn expand(written: &str, home: Option<&Path>) -> Result<PathBuf, NoPath> {

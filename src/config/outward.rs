@@ -48,7 +48,7 @@ impl Resolving<'_> {
         }
         if to.is_empty() {
             let line = self.line("mail.to");
-            self.wrong(line, "mail.to", "there is nobody to write to", "");
+            self.wrong(line, "mail.to", "there is no recipient", "");
         }
         let user = self.is_written("mail.user").then(|| self.text("mail.user"));
         let password_file = self

@@ -47,7 +47,7 @@ pub fn take_over(text: &str, answers: &mut Answers) -> Vec<Fate> {
             .iter()
             .any(|other| other.key() == line.key() && line.number < other.number);
         let becomes = if again {
-            "nothing: a later line says it again".to_owned()
+            "nothing: a later line has the same key".to_owned()
         } else {
             becomes(line, answers)
         };
@@ -232,7 +232,7 @@ mod tests {
                 .as_str()
         };
         for (line, begins) in [
-            (2, "nothing: a later line says it again"),
+            (2, "nothing: a later line has the same key"),
             (3, "nothing: twinstream is one program"),
             (
                 5,

@@ -365,7 +365,7 @@ impl Resolving<'_> {
         let orphans = self.duration("merge.orphans");
         if orphans < ORPHANS_MIN {
             let line = self.line("merge.orphans");
-            let why = "an attempt that is younger may still be committed";
+            let why = "a younger attempt may still be committed";
             self.wrong(line, "merge.orphans", why, "write at least \"12h\"");
         }
         Some(Merge {

@@ -88,7 +88,7 @@ impl Resolving<'_> {
             self.wrong(
                 line,
                 key,
-                format!("{twice:?} stands there twice"),
+                format!("{twice:?} occurs twice"),
                 "name each once",
             );
         }
@@ -129,7 +129,7 @@ impl Bluesky {
         }
         for (key, is_there) in ["publish", "dataset"].into_iter().zip(sections) {
             if is_there {
-                let why = "an archive of Bluesky in which deletions are not honoured cannot be published: what people delete would stay public";
+                let why = "an archive of Bluesky in which deletions are not honoured cannot be published: deleted posts would stay public";
                 let hint = "set bluesky.honour_deletions = \"daily\", or remove the section";
                 r.wrong(None, key, why, hint);
             }

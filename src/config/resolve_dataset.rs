@@ -72,7 +72,7 @@ impl Resolving<'_> {
                 "",
             );
         } else if has_twice(&list) {
-            self.wrong(line, key, "one of its texts stands there twice", "");
+            self.wrong(line, key, "one of its texts occurs twice", "");
         }
         list
     }
@@ -114,7 +114,7 @@ impl Resolving<'_> {
         }
         if has_twice(&dois) {
             let line = self.line(KEY);
-            self.wrong(line, KEY, "one of them stands there twice", "");
+            self.wrong(line, KEY, "one of them occurs twice", "");
         }
         dois
     }
@@ -128,7 +128,7 @@ impl Resolving<'_> {
                 let orcids: Vec<&Orcid> =
                     creators.iter().filter_map(|of| of.orcid.as_ref()).collect();
                 if has_twice(&creators) || has_twice(&orcids) {
-                    self.wrong(line, KEY, "one of them stands there twice", "");
+                    self.wrong(line, KEY, "one of them occurs twice", "");
                 }
                 creators
             }
@@ -283,7 +283,7 @@ mod tests {
                 "`dataset.creators.orcd`: there is no such key",
             ),
             ("{ name = 5 }", "`dataset.creators.name`: it takes a text"),
-            ("{ name = \"b\" }, { name = \"b\" }", "stands there twice"),
+            ("{ name = \"b\" }, { name = \"b\" }", "occurs twice"),
         ] {
             check_wrong(
                 &format!("[dataset]\ntitle = \"a\"\ncreators = [{list}]"),
@@ -308,17 +308,14 @@ mod tests {
                 "it is not a DOI",
             ),
             ("related = [\"10.5281/a b\"]", "it is not a DOI"),
-            (
-                "related = [\"10.5281/x\", \"10.5281/x\"]",
-                "stands there twice",
-            ),
+            ("related = [\"10.5281/x\", \"10.5281/x\"]", "occurs twice"),
             (
                 "keywords = [\"\"]",
                 "`dataset.keywords`: one of its texts is empty",
             ),
             (
                 "funding = [\"x\", \" x\"]",
-                "`dataset.funding`: one of its texts stands there twice",
+                "`dataset.funding`: one of its texts occurs twice",
             ),
             ("titel = \"b\"", "`dataset.titel`: there is no such key"),
         ] {

@@ -48,12 +48,11 @@ impl Resolving<'_> {
             let hint = "write spool_dir = \"s3://bucket/spool\"";
             match spool {
                 None => {
-                    let why =
-                        "a vault in an object store is merged from a spool in an object store";
+                    let why = "a vault in an object store needs a spool in an object store";
                     self.wrong(line, "vault_dir", why, hint);
                 }
                 Some(spool) if spool.overlaps(vault) => {
-                    let why = "spool and vault may not lie in each other";
+                    let why = "spool and vault must not be inside each other";
                     self.wrong(line, "vault_dir", why, hint);
                 }
                 Some(_) => (),
@@ -98,7 +97,7 @@ impl Resolving<'_> {
                 self.wrong(None, &key("deliver_to"), why, "remove it");
             }
             (Role::Primary, Some(_), None) => {
-                let why = "the primary merges what it has collected from its own disk";
+                let why = "the primary merges its own segments from its own disk";
                 self.wrong(None, &key("deliver_to"), why, "remove it");
             }
             (Role::Primary | Role::Secondary, None, Some(_)) => {
@@ -257,11 +256,11 @@ mod tests {
                     "{}{primary}",
                     vault.replace("archive/vault", "archive/spool/vault")
                 ),
-                "`vault_dir`: spool and vault may not lie in each other",
+                "`vault_dir`: spool and vault must not be inside each other",
             ),
             (
                 format!("{}{primary}", vault.replace("spool_dir", "# spool_dir")),
-                "`vault_dir`: a vault in an object store is merged from",
+                "`vault_dir`: a vault in an object store needs",
             ),
         ] {
             let found = settings(&text).unwrap_err();

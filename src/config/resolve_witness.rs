@@ -19,7 +19,7 @@ impl Resolving<'_> {
             ),
             (
                 "witness.tsa_ca_file",
-                "write where the authority's root certificate (PEM) lies",
+                "write the path of the authority's root certificate (PEM)",
             ),
         ] {
             if self.find(key).is_none() {

@@ -79,7 +79,7 @@ impl Resolving<'_> {
         let mut values: Vec<Cow<'_, str>> = rules.iter().map(|rule| spelled(&rule.value)).collect();
         values.sort_unstable();
         if let Some([value, _]) = values.array_windows().find(|[one, next]| one == next) {
-            let why = format!("the rule {value:?} stands there twice");
+            let why = format!("the rule {value:?} occurs twice");
             self.wrong(
                 line,
                 KEY,
@@ -117,7 +117,7 @@ impl Resolving<'_> {
                 line,
                 KEY,
                 why,
-                "make two rules of it: posts that match either come",
+                "split it into two rules: posts that match either are sent",
             );
         }
         rule

@@ -85,7 +85,7 @@ enum NotFetched {
         sealed: Sha256,
         found: String,
     },
-    #[error("{0} was listed, and is not there")]
+    #[error("{0} was listed, but is not there")]
     Missing(Key),
     #[error("{} is here with other content, and was not overwritten", .0.display())]
     Here(PathBuf),
@@ -188,7 +188,7 @@ impl FetchJob<'_> {
                     alarm!(
                         AlarmKind::FailsCheck,
                         server,
-                        "{name} lies in {} and is not merged: {why}\n  hint: compare it with the copy on server {server}; nothing was changed here or there",
+                        "{name} is in {} and is not merged: {why}\n  hint: compare it with the copy on server {server}; nothing was changed here or there",
                         self.store.name()
                     );
                     fetched.failed += 1;

@@ -112,7 +112,7 @@ fn unreadable(server: &ServerId, why: &io::Error, received: &mut Received) {
     alarm!(
         AlarmKind::Unreadable,
         server,
-        "what lies there is not received: {why}"
+        "its deliveries are not received: {why}"
     );
 }
 
@@ -383,7 +383,7 @@ impl ReceiveJob<'_> {
         alarm!(
             AlarmKind::FailsCheck,
             name.server,
-            "{name} was delivered, and is not acknowledged: {why}\n  hint: {hint}"
+            "{name} was delivered, but is not acknowledged: {why}\n  hint: {hint}"
         );
         received.refused.push(Refused {
             what: name.to_string(),

@@ -99,7 +99,7 @@ pub enum DeliverError {
         why: String,
     },
     /// The other side has too little room.
-    #[error("{target} takes nothing at present: {why}")]
+    #[error("{target} accepts nothing at present: {why}")]
     Hold {
         /// Where.
         target: String,
@@ -145,7 +145,7 @@ pub(super) fn tell_unreadable(
         alarm!(
             AlarmKind::Unreadable,
             server,
-            "what lies there is not delivered: {why}"
+            "the files there are not delivered: {why}"
         );
     }
     (sealed.found, sealed.unreadable.len() as u64)

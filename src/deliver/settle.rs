@@ -25,7 +25,7 @@ pub enum SettleError {
     Sealed(#[from] SealedError),
     /// What was acknowledged is something else.
     #[error(
-        "{name} was acknowledged with sha256 {acknowledged}, but here lies {here}: both are kept"
+        "{name} was acknowledged with sha256 {acknowledged}, but the file here has {here}: both are kept"
     )]
     Other {
         /// Which file.

@@ -30,7 +30,7 @@ impl MergeJob<'_> {
         if look.unusable.is_empty()
             && let Err(why) = self.try_close_days(look, (settled, whole), indexes)
         {
-            tracing::warn!("which days of the spool are done with is not kept: {why}");
+            tracing::warn!("the list of closed days cannot be saved: {why}");
         }
     }
 

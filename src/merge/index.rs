@@ -234,7 +234,7 @@ impl Indexes<'_> {
         if self.keep
             && let Err(why) = keep(disk, &folder, &path, &index)
         {
-            tracing::warn!("{}: the index is not kept: {why}", path.display());
+            tracing::warn!("{}: the index cannot be saved: {why}", path.display());
         }
         Ok(index)
     }

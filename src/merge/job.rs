@@ -96,10 +96,10 @@ pub enum RunError {
     #[error("a deletion that was cut off cannot be finished: {0}")]
     Sweep(#[from] SweepError),
     /// The list of what is to stay out.
-    #[error("what was redacted is not known: {0}")]
+    #[error("the list of redactions cannot be used: {0}")]
     Redactions(#[from] RedactionsError),
     /// The lists of what was deleted.
-    #[error("what was deleted is not known: {0}")]
+    #[error("the list of deletions cannot be used: {0}")]
     Deleted(#[from] DeletedError),
     /// Posts that are to stay out could not be taken out.
     #[error("posts that are to stay out could not be taken out: {0}")]

@@ -290,7 +290,7 @@ impl MergeJob<'_> {
         alarm!(
             AlarmKind::Unreadable,
             "",
-            "what is committed of {day} cannot be seen: {}\n  hint: the next merge tries again",
+            "the committed hours of {day} cannot be read: {}\n  hint: the next merge tries again",
             placed(&what, why)
         );
         Unusable {
@@ -325,7 +325,7 @@ impl MergeJob<'_> {
         for server in found.map_err(at(self.spool))? {
             if !self.servers.iter().any(|known| known.id == server) {
                 tracing::warn!(
-                    "server {server} has a folder in the spool and no [[servers]] entry; it is merged all the same"
+                    "server {server} has a folder in the spool but no [[servers]] entry; it is merged all the same"
                 );
             }
         }

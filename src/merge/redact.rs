@@ -77,10 +77,10 @@ pub enum RedactError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The same, before it was asked.
-    #[error("{0} lies in an object store, too, which cannot be worked with now")]
+    #[error("{0} is also in an object store, which cannot be used now")]
     Away(SegmentName),
     /// Something else lies there under the name of what was left of a segment.
-    #[error("{0} is there with other lines, and was not overwritten")]
+    #[error("{0} exists with other lines, and was not overwritten")]
     Other(ObjectKey),
     /// What was written does not read back.
     #[error("{} does not read back as it was written", .0.display())]

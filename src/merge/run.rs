@@ -204,7 +204,7 @@ impl MergeJob<'_> {
         for hour in half_done {
             match self.place(hour).finish(ledger) {
                 Ok(()) => {
-                    tracing::info!("hour {hour} was left unfinished, and is whole now");
+                    tracing::info!("hour {hour} was left unfinished, and is complete now");
                     outcome.finished.push(hour);
                 }
                 Err(why) => outcome.fail(hour, &why.to_string(), true),
@@ -218,7 +218,7 @@ impl MergeJob<'_> {
         let zone = &self.settings.timezone;
         if former.is_some_and(|former| former.intervals != zone.intervals(hour)) {
             return Some(format!(
-                "it was committed with other UTC time than this program's rules of {} give it",
+                "it was committed with another UTC time than this version's rules of {} give it",
                 zone.name()
             ));
         }
@@ -249,7 +249,7 @@ impl MergeJob<'_> {
             return Ok(false);
         }
         outcome.stopped = Some(format!(
-            "too little room: {}: {free} bytes are free, merge.keep_free is {keep}",
+            "too little space: {}: {free} bytes are free, merge.keep_free is {keep}",
             self.vault.display(),
         ));
         Ok(true)

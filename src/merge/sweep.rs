@@ -129,7 +129,7 @@ pub enum SweepError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The same, before it was asked.
-    #[error("the object store in which the segments lie, too, cannot be worked with now")]
+    #[error("the segments are also in an object store, which cannot be used now")]
     Away,
     /// A file is not what it should be.
     #[error("{} is not as it was {how}: {} bytes with sha256 {}, found {} and {}", path.display(), says.0, says.1, found.0, found.1)]
@@ -297,7 +297,9 @@ impl Sweep<'_> {
         match self.read_note(&self.verified_path()) {
             Ok(known) => known.unwrap_or_default(),
             Err(why) => {
-                tracing::warn!("what was verified is not known, and is verified again: {why}");
+                tracing::warn!(
+                    "the record of what was verified cannot be read; it is verified again: {why}"
+                );
                 BTreeMap::new()
             }
         }
@@ -345,13 +347,13 @@ impl Sweep<'_> {
                 Ok(found) => {
                     whole.insert(*hour, found);
                 }
-                Err(why) => swept.problem("an hour is not whole; its raw data is kept", &why),
+                Err(why) => swept.problem("an hour is damaged; its raw data is kept", &why),
             }
         }
         if *whole != known
             && let Err(why) = self.write_note(&self.verified_path(), whole)
         {
-            tracing::warn!("what was verified is not kept: {why}");
+            tracing::warn!("the record of what was verified cannot be saved: {why}");
         }
     }
 
@@ -465,7 +467,7 @@ impl Sweep<'_> {
         let verified = self.verify(hour, ledger);
         let verified = verified.and_then(|whole| Ok(self.commits.check_whole(&whole)?));
         if let Err(why) = &verified {
-            swept.problem("an hour is not whole any more; its raw data is kept", why);
+            swept.problem("an hour has been damaged; its raw data is kept", why);
         }
         verified.is_ok()
     }

@@ -188,7 +188,7 @@ impl Page {
         let picture = match self.monitor.picture() {
             Ok(picture) => picture,
             Err(why) => {
-                let why = format!("cannot see how things stand: {why}\n");
+                let why = format!("cannot read the state: {why}\n");
                 return plain(StatusCode::SERVICE_UNAVAILABLE, &why);
             }
         };

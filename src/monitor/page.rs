@@ -273,10 +273,10 @@ fn archive(picture: &Snapshot) -> Markup {
             }
             div { dt { "disk" } dd { (text::bytes(picture.free_bytes)) " free" small {
                 @match &picture.runway {
-                    None => "how long it lasts is known after an hour",
+                    None => "how long it will last is known after an hour",
                     Some(runway) => @match runway.days {
                         Some(days) => { "full in " (text::of_days(days)) },
-                        None => "it does not become less",
+                        None => "it is not shrinking",
                     },
                 }
             } } }

@@ -146,7 +146,7 @@ impl<'a> MailSession<'a> {
         if let (Some(user), Some(password)) = (&mail.user, password) {
             let credentials = Credentials::new(user.clone(), password.reveal().to_owned());
             let let_in = connection.auth(DEFAULT_MECHANISMS, &credentials);
-            let_in.map_err(|why| format!("it does not let {user} in: {}", in_words(&why)))?;
+            let_in.map_err(|why| format!("it refuses the login of {user}: {}", in_words(&why)))?;
         }
         Ok(Self {
             connection,
@@ -182,7 +182,8 @@ impl<'a> MailSession<'a> {
     fn rcpt_to(&mut self, address: &str) -> Result<(), Refusal> {
         let to: Address = address.parse().map_err(unfit)?;
         if !address.is_ascii() && !self.has(Extension::SmtpUtfEight) {
-            let why = "the mail server takes no addresses with such letters (SMTPUTF8)".to_owned();
+            let why =
+                "the mail server does not accept addresses with such letters (SMTPUTF8)".to_owned();
             return Err(Refusal { why, away: false });
         }
         self.connection.command(Rcpt::new(to, Vec::new()))?;

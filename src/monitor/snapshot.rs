@@ -257,7 +257,7 @@ pub struct Published {
 pub struct Runway {
     /// Bytes that it lost a day, in the mean over the last days.
     pub bytes_per_day: i64,
-    /// Days until nothing is left, if it goes on so; `None`: it does not become less.
+    /// Days until nothing is left, if it goes on so; `None`: it is not shrinking.
     pub days: Option<f64>,
 }
 
@@ -321,9 +321,9 @@ pub fn worth_showing(strips: &[Strip]) -> (Vec<&Strip>, Option<String>) {
     legs.truncate(STRIPS_MAX);
     let whole = plural((all - lacking) as u64, "leg has", "legs have");
     let words = match lacking - legs.len() {
-        0 => format!("{whole} every second that is merged."),
+        0 => format!("{whole} every merged second."),
         beyond => format!(
-            "{whole} every second that is merged; {} less than these: twinstream gaps tells of all.",
+            "{whole} every merged second; {} less than those shown: twinstream gaps lists them all.",
             plural(beyond as u64, "lacks", "lack")
         ),
     };
@@ -480,7 +480,7 @@ impl Held {
         }
         if !self.not_asked_for.is_empty() {
             let named = part::words(&self.not_asked_for);
-            words.push(format!("the configuration asks nobody for {named}"));
+            words.push(format!("no server is configured for {named}"));
         }
         if words.is_empty() {
             words.push("each partition comes over two servers at least".to_owned());
@@ -891,7 +891,7 @@ mod tests {
         eighty[3].covered_s = 3_500;
         let (shown, words) = names(&eighty);
         assert_eq!(shown, "1.04 2.06 union");
-        assert_eq!(words, "78 legs have every second that is merged.");
+        assert_eq!(words, "78 legs have every merged second.");
         for strip in &mut eighty[40..60] {
             strip.covered_s = 1_000;
         }

@@ -205,7 +205,7 @@ pub fn lasts(picture: &Snapshot) -> String {
         None => String::new(),
         Some(runway) => match runway.days {
             Some(days) => format!(", full in {}", of_days(days)),
-            None => ", and it does not become less".to_owned(),
+            None => ", and it is not shrinking".to_owned(),
         },
     }
 }

@@ -150,13 +150,13 @@ impl Monitor {
                 next = time.steady.plus_ms(EVERY_MS);
                 let begun = begun.plus_ms(time.stepped_ms);
                 if let Err(why) = self.round(mails, &mut told, begun) {
-                    tracing::warn!("cannot look at how things stand: {why}");
+                    tracing::warn!("cannot read the state: {why}");
                 }
             }
             real.block(TICK);
         }
         if let Err(why) = self.farewell(mails) {
-            tracing::warn!("cannot say that collecting ends: {why}");
+            tracing::warn!("cannot report that collecting ends: {why}");
         }
     }
 
@@ -204,7 +204,7 @@ impl Monitor {
             alarm!(
                 AlarmKind::MailStuck,
                 "",
-                "a mail cannot be kept for sending: {}: {why}",
+                "a mail cannot be saved for sending: {}: {why}",
                 letter.subject
             );
         }
@@ -219,7 +219,7 @@ impl Monitor {
     /// Notes the free space once an hour, so that its end can be told.
     fn note_free_space(&self, picture: &Snapshot) {
         if let Err(why) = self.try_to_note(picture) {
-            tracing::debug!("cannot note the free space: {why}");
+            tracing::debug!("cannot record the free space: {why}");
         }
     }
 

@@ -144,9 +144,7 @@ pub enum StoreError {
         bytes_max: u64,
     },
     /// It was read while it was sent, and is not what it was to be; nothing lies there of it.
-    #[error(
-        "what was to be stored as {key} has changed here since it was sealed; it was not stored"
-    )]
+    #[error("the file for {key} has changed here since it was sealed; it was not stored")]
     Changed {
         /// Under which name.
         key: Key,

@@ -141,7 +141,7 @@ impl<'a> Folders<'a> {
                 found = osf.find(&folder.children, &name, true)?;
                 if found.is_none() {
                     return Err(senseless(&format!(
-                        "the folder {path} was made and is not there"
+                        "the folder {path} was made but is not there"
                     )));
                 }
             }

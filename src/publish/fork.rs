@@ -9,7 +9,7 @@ use crate::segment::sha256::Sha256;
 pub enum Fork {
     /// Ours is a beginning of the public one.
     #[error(
-        "this vault is older than what is public: the public ledger goes on where its own ends \
+        "this vault is older than what is public: the public ledger continues after its own end \
          ({public} lines, {ours} here)"
     )]
     RolledBack {

@@ -135,7 +135,7 @@ fn day_files(
     if scope == Scope::New
         && let Err(why) = hashes.keep(data_dir)
     {
-        tracing::warn!("what the files of each day are is not kept, and is read again: {why}");
+        tracing::warn!("the list of each day's files cannot be saved, and is made again: {why}");
     }
     Ok(())
 }

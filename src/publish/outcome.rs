@@ -88,7 +88,7 @@ pub enum RunError {
         source: io::Error,
     },
     /// The disk is nearly full.
-    #[error("too little room: {}: {free} bytes are free, merge.keep_free is {keep_free}", path.display())]
+    #[error("too little space: {}: {free} bytes are free, merge.keep_free is {keep_free}", path.display())]
     Room {
         /// Where.
         path: PathBuf,

@@ -108,12 +108,12 @@ impl Hand<'_> {
                     continue;
                 }
                 Ok(Put::Stored(_)) => {
-                    self.wait(senseless("other bytes are stored than were sent"))?;
+                    self.wait(senseless("the bytes stored are not the bytes sent"))?;
                     self.look(folder, &name)?
                 }
                 Ok(Put::Conflict(None)) => match self.look(folder, &name)? {
                     None => {
-                        let why = format!("{name} cannot be put and is not there");
+                        let why = format!("{name} cannot be uploaded and is not there");
                         return Err(GaveUp::One(Trouble::Refused { status: 409, why }));
                     }
                     found => found,
@@ -132,13 +132,13 @@ impl Hand<'_> {
                     if self.confirm(wanted, &entry)? {
                         return Ok(());
                     }
-                    self.wait(senseless("other bytes come down than went up"))?;
+                    self.wait(senseless("the bytes downloaded are not the bytes uploaded"))?;
                     known = Some(entry);
                 }
                 found => known = found,
             }
         }
-        Err(GaveUp::One(senseless("it does not come to rest")))
+        Err(GaveUp::One(senseless("it keeps changing")))
     }
 
     fn look(&mut self, folder: &Folder, name: &str) -> Result<Option<Entry>, GaveUp> {

@@ -222,7 +222,7 @@ impl Service {
                     self.note(state, due, ended);
                     self.keep(state);
                 }
-                Err(why) => tracing::warn!("cannot tell whether {stage} has ended: {why}"),
+                Err(why) => tracing::warn!("cannot find out whether {stage} has ended: {why}"),
             }
         }
     }
@@ -275,7 +275,7 @@ impl Service {
     fn keep(&self, state: &mut ServiceState) {
         state.record.stages.clone_from(&state.runs);
         if let Err(why) = record::write(&*self.disk, &self.data_dir, &state.record) {
-            tracing::warn!("cannot keep how the stages ended: {why}");
+            tracing::warn!("cannot save how the stages ended: {why}");
         }
     }
 

@@ -338,7 +338,7 @@ impl Unpacker {
             .decompress(&packed, plain_bytes)
             .map_err(|why| invalid(&why.to_string()))?;
         if plain.len() != plain_bytes {
-            return Err(invalid("a frame has another length than its table says"));
+            return Err(invalid("a frame's length is not what its table says"));
         }
         self.current = Some((frame, plain));
         Ok(())

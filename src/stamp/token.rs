@@ -139,7 +139,7 @@ fn granted(answer: &[u8]) -> Result<Element<'_>, NoToken> {
         return Err(NoToken::Rejected(reason(number, status)));
     }
     let token = parts.next();
-    token.ok_or_else(|| form("it is granted, and there is no token"))
+    token.ok_or_else(|| form("it is granted, but has no token"))
 }
 
 /// Why it was not granted, in the authority's words and numbers.
@@ -251,7 +251,7 @@ impl<'a> Signed<'a> {
             Ok(signer)
         } else {
             Err(NoToken::Signature(
-                "it is not by its signer's certificate, or of a kind that is not known here",
+                "it was not made with its signer's certificate, or is of an unknown kind",
             ))
         }
     }
@@ -265,7 +265,7 @@ fn attribute(attributes: Element<'_>, name: ObjectIdentifier) -> Result<Element<
         if parts.one()?.oid()? == name {
             let value = parts.tagged(Tag::Set)?.inner()?.one()?;
             if found.replace(value).is_some() {
-                return Err(form("an attribute stands there twice"));
+                return Err(form("an attribute occurs twice"));
             }
         }
     }
@@ -387,7 +387,7 @@ fn time(text: &[u8]) -> Result<UtcMs, NoToken> {
         );
         at.parse().ok()
     };
-    read().ok_or_else(|| form("its time is none"))
+    read().ok_or_else(|| form("its time is not a time"))
 }
 
 fn subject(certificate: &[u8]) -> Result<String, NoToken> {

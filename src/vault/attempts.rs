@@ -148,7 +148,7 @@ impl InStore<'_> {
                 Err(why) if why.is_away() => return Err(why),
                 Err(why) => swept
                     .problems
-                    .push(format!("what is superseded of hour {hour} is kept: {why}")),
+                    .push(format!("superseded files of hour {hour} are kept: {why}")),
             }
         }
         Ok(swept)

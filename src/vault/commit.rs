@@ -357,7 +357,7 @@ pub fn half_done(disk: &dyn Disk, vault: &Path, ledger: &Ledger) -> io::Result<B
             Ok(listing) => listing,
             // one day stops no other
             Err(why) => {
-                tracing::warn!("what is half done of {day} cannot be seen: {why}");
+                tracing::warn!("half-done commits of {day} cannot be looked for: {why}");
                 continue;
             }
         };

@@ -57,7 +57,7 @@ pub enum CommitError {
         what: String,
     },
     /// A file is in the way that no manifest names.
-    #[error("{} is there and belongs to no revision; it was not overwritten", .0.display())]
+    #[error("{} exists but belongs to no revision; it was not overwritten", .0.display())]
     Foreign(PathBuf),
     /// What a committed manifest names is neither aside nor in place.
     #[error("{} of revision {revision} is missing", path.display())]

@@ -305,7 +305,7 @@ impl<'a> Deleted<'a> {
             .map(|line| {
                 let line = line?;
                 let wrong = || {
-                    let why = format!("{line:.80?} tells of no account");
+                    let why = format!("{line:.80?} names no account");
                     io::Error::new(io::ErrorKind::InvalidData, why)
                 };
                 Account::named(&line).ok_or_else(wrong)
@@ -496,7 +496,7 @@ impl<'a> Deleted<'a> {
                 standing,
             }) = told.told(&line)
             else {
-                let why = format!("{line:.80?} tells of no account");
+                let why = format!("{line:.80?} names no account");
                 return Err(at(&path)(io::Error::new(io::ErrorKind::InvalidData, why)));
             };
             if account != last {

@@ -329,7 +329,7 @@ impl<'a> InStore<'a> {
             let next = known + 1;
             let Some(committed) = self.committed(hour, next)? else {
                 let key = revision_key(hour, next)?;
-                return Err(self.wrong(&key, "it is missing, and a later one is there"));
+                return Err(self.wrong(&key, "it is missing, but a later one exists"));
             };
             let line = Line {
                 hour,
@@ -601,7 +601,7 @@ impl Commits for InStore<'_> {
         if let Err(why) = self.append(hour, revision) {
             // it is committed; whoever comes next appends the line
             tracing::warn!(
-                "revision {revision} of hour {hour} is committed, and not in the ledger yet: {why}"
+                "revision {revision} of hour {hour} is committed, but not in the ledger yet: {why}"
             );
         }
         if is_ours {

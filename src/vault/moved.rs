@@ -106,7 +106,7 @@ impl Move<'_> {
             Created::Taken { .. } => Err(InStoreError::Wrong {
                 place: self.store.name(),
                 key: key.to_string(),
-                why: "something else lies there; it was not overwritten".to_owned(),
+                why: "another file is there; it was not overwritten".to_owned(),
             }),
         }
     }

@@ -70,7 +70,7 @@ impl Published {
             |line| match serde_json::from_slice(line) {
                 Ok(entry) => all.note(&entry),
                 Err(why) => tracing::warn!(
-                    "{}: a line is none of this diary and is passed over: {why}",
+                    "{}: a line does not belong in this diary and is skipped: {why}",
                     path.display()
                 ),
             },
@@ -150,7 +150,7 @@ impl LastRun {
             Ok(Some(serde_json::from_slice(&bytes)?))
         };
         read().unwrap_or_else(|why| {
-            tracing::warn!("{} is passed over: {why}", path.display());
+            tracing::warn!("{} is skipped: {why}", path.display());
             None
         })
     }

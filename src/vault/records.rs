@@ -191,7 +191,7 @@ impl Records<'_> {
             Created::Taken { .. } => Err(InStoreError::Wrong {
                 place: self.store.name(),
                 key: key.to_string(),
-                why: "another one lies there than here".to_owned(),
+                why: "the one there is not the one here".to_owned(),
             }),
         }
     }
@@ -300,7 +300,7 @@ mod tests {
         };
         let why = records.share().unwrap_err().to_string();
         assert!(
-            why.ends_with("doi.json: another one lies there than here"),
+            why.ends_with("doi.json: the one there is not the one here"),
             "{why}"
         );
     }

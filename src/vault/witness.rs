@@ -148,7 +148,7 @@ pub enum NotStamped {
     #[error(transparent)]
     NoToken(#[from] NoToken),
     /// It tells another time than its name.
-    #[error("its name does not tell its time, which is {0}")]
+    #[error("its name does not have its time, which is {0}")]
     OtherName(UtcMs),
 }
 
@@ -162,7 +162,7 @@ pub enum NotAuthority {
     #[error(transparent)]
     NotTrusted(#[from] NotTrusted),
     /// It has other bytes than were kept under this name.
-    #[error("its name is not that of what it holds")]
+    #[error("its name does not fit what it holds")]
     OtherName,
 }
 

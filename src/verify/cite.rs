@@ -127,14 +127,14 @@ impl Check<'_> {
     fn all(&mut self) {
         let Some(text) = self.texts.get(&RootFile::DataCite) else {
             self.incomplete(
-                "without datacite.json, which has what a person has said, the files to cite by could not be checked",
+                "without datacite.json, which has the title, creators and the like, the files to cite by could not be checked",
             );
             return;
         };
         let Some(says) = datacite::read_back(text) else {
             self.wrong(
                 RootFile::DataCite,
-                "it has not the form that this program writes",
+                "it does not have the form that this program writes",
             );
             return;
         };
@@ -153,7 +153,7 @@ impl Check<'_> {
         match Minted::doi(self.disk, &self.root.path) {
             Ok(minted) if minted.as_ref() == says => (),
             Ok(None) => {
-                let what = "it names a DOI, and none was minted for this vault (doi.json)";
+                let what = "it names a DOI, but none was minted for this vault (doi.json)";
                 self.problems.wrong(&path, what);
             }
             Ok(Some(doi)) => {
@@ -222,7 +222,7 @@ impl Check<'_> {
                 "the next report, and then published"
             };
             let what = format!(
-                "{} has revision {} now, of which it does not speak: it is made anew by {by}",
+                "{} has revision {} now, which it does not describe: it is made anew by {by}",
                 newer.hour, newer.revision
             );
             self.problems.unfinished(&path, what);

@@ -98,7 +98,7 @@ pub fn check(
     check.estimate();
     let coverage = &said.coverage;
     if !coverage.servers.keys().eq(said.counts.servers.keys()) {
-        check.wrong("its coverage has not the servers of the counts");
+        check.wrong("its coverage does not have the servers of the counts");
     }
     let union = check.bits(UNION, &coverage.union);
     let servers: Vec<(String, Option<Bits>)> = coverage
@@ -177,7 +177,7 @@ impl Check<'_> {
         let found = Covered::of(intervals, begins, &bits.with_posts(), &bits.quiet);
         if found.begins != begins || begins.is_some_and(|at| at.0.rem_euclid(1_000) != 0) {
             self.wrong(format!(
-                "the second in which {of} begins is none of this hour"
+                "the second in which {of} begins is not in this hour"
             ));
         } else if found != *says {
             self.wrong(format!(
@@ -270,7 +270,7 @@ impl Check<'_> {
         }
         if 0 < claimed {
             self.wrong(format!(
-                "{claimed} seconds of server {id} are called quiet in which posts were to be expected"
+                "{claimed} seconds of server {id} are called quiet although posts were to be expected"
             ));
         }
     }
@@ -398,7 +398,7 @@ impl Check<'_> {
         }
         if 0 < not_silent {
             self.wrong(format!(
-                "{not_silent} seconds are called upstream silence in which a server has posts"
+                "{not_silent} seconds are called upstream silence although a server has posts"
             ));
         }
     }
@@ -452,7 +452,7 @@ impl Check<'_> {
             || !minutes.partitions.keys().eq(&with_two)
             || minutes.partitions.values().any(|of| of.len() != rows.len())
         {
-            return self.wrong("the table of minutes is not that of so many servers");
+            return self.wrong("the table of minutes is not for this number of servers");
         }
         if estimate(minutes.both()) != self.said.estimate {
             self.wrong("the estimate is not what the table of minutes gives");
@@ -485,7 +485,7 @@ impl Check<'_> {
                 || both.first.min(both.second) < both.seconds
         };
         if minutes.rows.iter().zip(&both).any(cannot_be) {
-            self.wrong("the table of minutes has numbers for two servers that cannot be");
+            self.wrong("the table of minutes has impossible numbers for two servers");
         }
         let with_posts = |leg: usize| {
             let covered = self.said.coverage.servers.values().nth(leg)?;

@@ -101,7 +101,7 @@ fn check_day(
     if is_strict {
         let of = root.map_or(folder, |root| &root.path);
         for hour in &missing {
-            let what = format!("it has {hour}, of which there is no file");
+            let what = format!("it has {hour}, which has no file here");
             problems.add_of(Severity::Wrong, &ledger::path(of), Some(day), what);
         }
     } else {
@@ -220,7 +220,7 @@ fn tell_lacks(of: &Checked<'_>, speakers: &[(&str, BTreeSet<Hour>)], problems: &
     let rest = if of.told_of_lacks().is_some() {
         format!(
             ". Checked: {checked}whether the day's files agree with what certificate.json says of {hours}. Not checked: \
-             whether that is what was committed"
+             whether they are what was committed"
         )
     } else if here.is_empty() {
         ". Nothing of the day could be checked".to_owned()

@@ -134,7 +134,7 @@ impl Check<'_> {
                 statement.witness = Some(as_it_is(of, witness, stamp));
             } else if let Some(since) = &now.witness {
                 let what = format!(
-                    "a stamp of {} covers it, which it does not tell yet",
+                    "a stamp of {} covers it, which it does not name yet",
                     since.time
                 );
                 problems.note(path, what);
@@ -301,7 +301,7 @@ fn is_committed(of: &Checked<'_>, committed: &Committed) -> Option<bool> {
 fn speaks_of_this(of: &Checked<'_>, spoken: &Spoken, path: &Path, problems: &mut Problems) -> bool {
     let is_here = |hour: Hour| of.said.hours.iter().any(|said| said.hour == hour);
     if of.is_strict && spoken.revisions.iter().any(|it| !is_here(it.hour)) {
-        let what = "it speaks of hours that are not here, and was not checked";
+        let what = "it describes hours that are not here, and was not checked";
         problems.wrong(path, what);
         return false;
     }
@@ -326,7 +326,7 @@ fn speaks_of_this(of: &Checked<'_>, spoken: &Spoken, path: &Path, problems: &mut
             .to_owned()
     };
     let what = format!(
-        "{} has revision {} now, of which it does not speak: {remedy}",
+        "{} has revision {} now, which it does not describe: {remedy}",
         newer.hour, newer.revision
     );
     problems.unfinished(path, what);

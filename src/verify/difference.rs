@@ -22,7 +22,7 @@ pub fn difference(found: &[u8], expected: &str) -> Option<String> {
     let told = told(&differences(&lines, &wanted, "line"));
     ends.extend((!told.is_empty()).then_some(told));
     if ends.is_empty() {
-        ends.push("its bytes are others, which no line shows".to_owned());
+        ends.push("its bytes differ, but none of its lines do".to_owned());
     }
     Some(ends.join("; "))
 }
@@ -38,7 +38,7 @@ pub fn elements(found: &[u8], expected: &str) -> String {
     let wanted: Vec<&str> = expected.lines().collect();
     let differences = differences(&found, &wanted, "element");
     if differences.is_empty() {
-        "its line ends are others".to_owned()
+        "its line ends differ".to_owned()
     } else {
         told(&differences)
     }
@@ -55,7 +55,7 @@ pub fn values(found: &[u8], expected: &str) -> String {
         &mut differences,
     );
     if differences.is_empty() {
-        differences.push("its bytes are others, which no value shows".to_owned());
+        differences.push("its bytes differ, but none of its values do".to_owned());
     }
     told(&differences)
 }
@@ -256,7 +256,7 @@ mod tests {
             ),
             (
                 expected.replace(' ', ""),
-                "its bytes are others, which no value shows",
+                "its bytes differ, but none of its values do",
             ),
         ] {
             assert_eq!(values(found.as_bytes(), expected), told);

@@ -84,8 +84,8 @@ pub fn hour(
         Ok(None) => {
             let mut what = "the manifest is missing: nothing of this hour could be checked";
             if let Some((statement, said)) = told(disk, place) {
-                what = "the manifest is missing: the ids were held against what certificate.json says of this hour, and \
-                        nothing shows that it is what was committed";
+                what = "the manifest is missing: the ids were compared with what certificate.json says of this hour, but \
+                        nothing shows that this is what was committed";
                 let said = (&*statement, &said);
                 check_said((disk, sources), place, root, said, &mut found);
             }
@@ -234,8 +234,7 @@ fn check_deletions(path: &Path, said: &HourSaid, problems: &mut Problems) {
     let records: u64 = said.deletions.values().sum();
     // each record that was taken out had at least one line; of lines that are no records there may be more
     if total.deleted < records.saturating_sub(held) || total.unlisted < held {
-        let what =
-            "it says that more records were deleted or are held back than its books have lines of";
+        let what = "it says that more records were deleted or held back than it counts lines";
         problems.wrong(path, what);
     }
 }
@@ -298,7 +297,10 @@ fn check_minutes(path: &Path, said: &HourSaid, problems: &mut Problems) {
     let is_whole = part::parts(servers).len() == 1;
     let all = seconds::minutes(&said.intervals);
     if !rows.iter().map(|row| row.minute).eq(all) {
-        problems.wrong(path, "the table of minutes has not the minutes of the hour");
+        problems.wrong(
+            path,
+            "the table of minutes does not have the minutes of the hour",
+        );
     }
     let common: u64 = rows.iter().map(|row| row.common).sum();
     problems.same(
@@ -310,7 +312,7 @@ fn check_minutes(path: &Path, said: &HourSaid, problems: &mut Problems) {
     if !servers.iter().eq(said.counts.servers.keys()) {
         problems.wrong(
             path,
-            "the table of minutes has not the servers of the counts",
+            "the table of minutes does not have the servers of the counts",
         );
     }
     for (number, (id, server)) in said.counts.servers.iter().enumerate() {
@@ -333,14 +335,14 @@ fn check_minutes(path: &Path, said: &HourSaid, problems: &mut Problems) {
                 .all(|of_server| (!is_whole || common <= of_server) && of_server <= posts)
             && *posts <= of_servers.iter().sum();
         if !fits {
-            problems.wrong(path, format!("its numbers for {minute} cannot be"));
+            problems.wrong(path, format!("its numbers for {minute} are impossible"));
         }
     }
 }
 
 /// What is said of a copy without the ids of an hour.
-const NO_IDS: &str = "it is missing: that the manifest speaks of these posts, and what follows from their ids \
-     (counts, seconds covered), was not checked";
+const NO_IDS: &str = "it is missing: whether the manifest describes these posts, and what follows from their ids (counts, \
+     seconds covered), was not checked";
 
 /// Reads all data files, and compares them with what the manifest says of them.
 fn check_files(

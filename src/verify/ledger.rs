@@ -176,9 +176,8 @@ pub fn tell_behind(behind: &[Behind], unfinished: &mut BTreeSet<Hour>, problems:
     }
     for ((ledger, day), hours) in by_day {
         let what = format!(
-            "it does not have the last revision of {}: either this ledger is older than the manifests, or \
-             somebody took lines away; that they were committed is not shown until the ledger is fetched \
-             again",
+            "it does not have the last revision of {}: either this ledger is older than the manifests, or somebody removed \
+             lines; until the ledger is fetched again, nothing shows that these were committed",
             some(&hours)
         );
         problems.add_of(Severity::Incomplete, ledger, Some(day), what);
@@ -186,9 +185,9 @@ pub fn tell_behind(behind: &[Behind], unfinished: &mut BTreeSet<Hour>, problems:
 }
 
 /// What is said of a copy without a ledger.
-const NO_LEDGER: &str = "it is missing: nothing shows that the manifests are those that were committed. Whoever \
-     changed a manifest, and what follows from it, is not found. It lies in the root of the archive: put it \
-     beside the day's files or above them";
+const NO_LEDGER: &str = "it is missing: nothing shows that the manifests are those that were committed. A changed manifest, \
+     with all that follows from it, would not be found. The ledger is in the root of the archive: put it beside the day's \
+     files or above them";
 
 /// Says where a ledger should be and is none; `hours` have the number of their root.
 pub fn check_there(

@@ -19,29 +19,29 @@ pub fn check(path: &Path, (source, said): (&dyn Source, &HourSaid), problems: &m
     let found = match &said.rules {
         Some(found) if has_rules => found,
         None if !has_rules => return,
-        Some(_) => return problems.wrong(path, "it has rules, and its stream has none"),
+        Some(_) => return problems.wrong(path, "it has rules, but its stream has none"),
         None => return problems.wrong(path, "it does not say which rules were in force"),
     };
     if !rules::lists_are_right(found) {
-        problems.wrong(path, "a list of rules is not the one that its hash is of");
+        problems.wrong(path, "a list of rules does not have its hash");
     }
     let coverage = &said.coverage;
     if !found.servers.keys().eq(coverage.servers.keys()) {
-        problems.wrong(path, "it has not the rules of the servers of the coverage");
+        problems.wrong(
+            path,
+            "it does not have the rules of the servers of the coverage",
+        );
         return;
     }
     let all: Vec<i64> = seconds::all(&said.intervals).collect();
     for (leg, of_server) in &found.servers {
         if !is_every_second(&all, of_server) {
-            let what = format!("the stretches of server {leg}'s rules are not the hour");
+            let what = format!("the stretches of server {leg}'s rules do not add up to the hour");
             problems.wrong(path, what);
         }
     }
     if !are_named(found) {
-        problems.wrong(
-            path,
-            "it has a list of rules that was in force in no second",
-        );
+        problems.wrong(path, "it has a list of rules that was never in force");
     }
     let servers = coverage.servers.values().zip(found.servers.values());
     let servers: Vec<_> = servers

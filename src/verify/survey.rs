@@ -299,7 +299,7 @@ impl Survey {
                 match (committed, hour_of(name)) {
                     (Some(hour), _) => {
                         hours.insert(hour, true);
-                        self.problems.unfinished(&path, format!("revision {revision} is committed and not in place yet: the next merge brings it there"));
+                        self.problems.unfinished(&path, format!("revision {revision} is committed and not in place yet: the next merge moves it there"));
                     }
                     (None, Some(_)) => self.problems.unfinished(
                         &path,

@@ -150,7 +150,7 @@ fn check_root(root: &Root, survey: &Survey, problems: &mut Problems) {
         .collect();
     if is_strict {
         for hour in &gone {
-            problems.wrong(&path, format!("it has {hour}, of which there is no file"));
+            problems.wrong(&path, format!("it has {hour}, which has no file here"));
         }
     } else if !gone.is_empty() {
         let days: BTreeSet<Day> = gone.iter().map(|hour| hour.day()).collect();
@@ -188,7 +188,7 @@ fn check_beginning(mut hours: Vec<(&HourPlace, bool)>, problems: &mut Problems) 
     hours.sort_by_key(|(place, _)| place.hour);
     for (place, _) in hours.iter().skip(1).filter(|(_, begins)| *begins) {
         let path = place.folder.join(Public::Manifest(place.hour).name());
-        let what = "it says that the archive begins in this hour, and there are earlier ones";
+        let what = "it says that the archive begins in this hour, but there are earlier ones";
         problems.wrong(&path, what);
     }
 }

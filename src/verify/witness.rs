@@ -62,7 +62,7 @@ pub fn check(
             NotStamped::NoLine(_) if root.identity.is_none() => (Severity::Incomplete, ""),
             _ => (Severity::Wrong, ""),
         };
-        let what = format!("it is not shown to stamp the ledger: {why}{hint}");
+        let what = format!("nothing shows that it stamps the ledger: {why}{hint}");
         problems.add_of(severity, &path, None, what);
     }
     let trusted = root.witness.trusted.iter();
@@ -109,7 +109,7 @@ pub(super) fn told_wrong(
             Some((Severity::Wrong, what))
         }
         Err(why) => {
-            let what = format!("the stamp that it names is not shown to hold: {name}: {why}");
+            let what = format!("the stamp that it names cannot be confirmed: {name}: {why}");
             Some((Severity::Incomplete, what))
         }
     }

@@ -28,7 +28,7 @@ pub enum NoAnswer {
     #[error("no whole answer: {0}")]
     Away(String),
     /// Something else answered.
-    #[error("status {0} in the place of an answer")]
+    #[error("status {0} instead of an answer")]
     Status(u16),
 }
 

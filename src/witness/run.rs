@@ -55,7 +55,7 @@ pub enum RunError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// Too little room.
-    #[error("{0} has less room left than merge.keep_free")]
+    #[error("{0} has less free space than merge.keep_free")]
     Room(String),
     /// The authority did not answer.
     #[error("{url}: {source}")]

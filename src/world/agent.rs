@@ -63,7 +63,7 @@ pub fn words(why: &ureq::Error) -> String {
     match why {
         _ if is_unknown => tls::UNKNOWN_ISSUER.to_owned(),
         ureq::Error::ConnectProxyFailed(said) => {
-            format!("the network's proxy (HTTPS_PROXY) refuses the way: {said}")
+            format!("the network's proxy (HTTPS_PROXY) refuses the connection: {said}")
         }
         other => other.to_string(),
     }

@@ -280,7 +280,7 @@ impl Disk for RealDisk {
             let meta = entry.metadata()?;
             if meta.is_symlink() {
                 tracing::warn!(
-                    "{} is a symbolic link and is passed over",
+                    "{} is a symbolic link and is skipped",
                     entry.path().display()
                 );
             }

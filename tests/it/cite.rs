@@ -130,7 +130,7 @@ fn what_an_archive_is_cited_by_is_made_published_and_revised() {
     verified(
         &vault,
         5,
-        "of which it does not speak: it is made anew by `twinstream report`",
+        "which it does not describe: it is made anew by `twinstream report`",
     );
     let (code, said) = report(&publisher);
     assert_eq!(code, 5, "seconds are missing: {said}");
@@ -352,7 +352,7 @@ fn a_stranger_finds_what_was_changed_in_what_it_is_cited_by() {
             "datacite.json",
             "\"CC0-1.0\"",
             "\"MIT\"",
-            "it has not the form",
+            "it does not have the form",
         ),
         (
             "datacite.json",

@@ -221,7 +221,7 @@ fn a_full_disk_stops_collecting_until_there_is_room_and_loses_nothing() {
     });
     let log = running.stop();
     assert_eq!(
-        log.matches("collecting stops until there is room").count(),
+        log.matches("collecting stops until there is space").count(),
         1,
         "one clear message: {log}"
     );
@@ -490,7 +490,7 @@ fn check_and_config_show_the_proxy_and_one_that_cannot_be_used_is_refused() {
     let ann = format!("http://ann:p%40ss@127.0.0.1:{}", proxy.port);
     let (_, said) = say(&["check"], &[("HTTPS_PROXY", &ann)]);
     let told =
-        format!("proxy       https://api.example.org is asked through {shown} (HTTPS_PROXY)");
+        format!("proxy       https://api.example.org is reached through {shown} (HTTPS_PROXY)");
     assert!(
         said.contains(&told) && said.contains("the stream sample opens"),
         "{said}"
@@ -498,7 +498,7 @@ fn check_and_config_show_the_proxy_and_one_that_cannot_be_used_is_refused() {
     let (code, said) = say(&["check"], &[("HTTPS_PROXY", &shown)]);
     assert_ne!(code, Some(0));
     assert!(
-        said.contains("proxy (HTTPS_PROXY) refuses the way: ") && said.contains("407"),
+        said.contains("proxy (HTTPS_PROXY) refuses the connection: ") && said.contains("407"),
         "{said}"
     );
     let (code, said) = say(&["config", "show"], &[("HTTPS_PROXY", &ann)]);

@@ -333,7 +333,7 @@ fn whatever_a_host_says_before_it_lets_in_decides_nothing() {
             String::from_utf8_lossy(&output.stdout).into_owned()
         };
         let said = check(&site);
-        assert!(said.contains("lets this server in"), "{said}");
+        assert!(said.contains("accepts this server"), "{said}");
         let keys = site.dir.path().join("ssh/keys");
         let kept = fs::read(&keys).unwrap();
         fs::write(&keys, "").unwrap();
@@ -598,7 +598,7 @@ fn an_unreachable_or_full_primary_is_said_and_nothing_is_lost() {
     site.check("1", EARLY, &["merge"], 4);
     let said = site.deliver(NOW, 6);
     assert!(
-        said.contains("takes nothing at present") && said.contains("merge.keep_free"),
+        said.contains("accepts nothing at present") && said.contains("merge.keep_free"),
         "{said}"
     );
     assert_eq!(tree(&site.target()).len(), 0);

@@ -722,7 +722,7 @@ fn plant(vault: &Path, what: Public) -> &'static str {
         }
         Public::Authority(_) => {
             fs::write(&path, [text, PRIVATE.into()].concat()).unwrap();
-            "its name is not that of what it holds"
+            "its name does not fit what it holds"
         }
     }
 }

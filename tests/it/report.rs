@@ -544,7 +544,7 @@ fn without_manifests(copy: &Path) {
     let said = verified(
         copy,
         5,
-        "the ids were held against what certificate.json says",
+        "the ids were compared with what certificate.json says",
     );
     assert!(!said.contains("WRONG"), "{said}");
     let ids = path("14_IDs.txt.xz");

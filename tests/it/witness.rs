@@ -101,7 +101,7 @@ fn the_ledger_is_stamped_once_a_day_and_openssl_confirms_it() {
         "1 stamp holds",
         &format!("line {lines} and all before it were there at"),
         "root certificate lies beside the stamps",
-        "which it does not tell yet",
+        "which it does not name yet",
     ] {
         assert!(said.contains(words), "no {words:?} in {said}");
     }
@@ -119,7 +119,7 @@ fn the_ledger_is_stamped_once_a_day_and_openssl_confirms_it() {
     report().check(0, "witnessed now");
     assert!(certificate(&publisher).contains("Any change to a manifest of this day after"));
     let (code, said) = verify(&vault, &[]);
-    assert!(code == 0 && !said.contains("does not tell yet"), "{said}");
+    assert!(code == 0 && !said.contains("does not name yet"), "{said}");
     // late data: another revision, which this stamp does not cover
     let more = crate::support::osf::some_of(publisher_hour(13), "3");
     publisher.site.put(&more);
@@ -184,7 +184,7 @@ fn an_authority_beyond_the_network_is_asked_through_its_proxy() {
         Said::of(&command.output().unwrap())
     };
     let through = ("HTTPS_PROXY", format!("http://127.0.0.1:{}", proxy.port));
-    asked(std::slice::from_ref(&through)).check(6, "proxy (HTTPS_PROXY) refuses the way");
+    asked(std::slice::from_ref(&through)).check(6, "proxy (HTTPS_PROXY) refuses the connection");
     assert!(proxy.heads()[0].starts_with("CONNECT tsa.example.org:443 HTTP/1.1\r\n"));
     asked(&[through, ("NO_PROXY", "example.org".to_owned())]).check(6, "no whole answer");
     assert_eq!(proxy.heads().len(), 1, "it goes without");
@@ -451,7 +451,7 @@ fn strangers_check_the_stamps_that_are_published() {
     });
     let (code, said) = verify(replaced.path(), &by_root);
     assert!(
-        code == 1 && said.contains("it is not shown to stamp the ledger"),
+        code == 1 && said.contains("nothing shows that it stamps the ledger"),
         "{said}"
     );
     let (code, said) = verify(replaced.path(), &[]);

@@ -75,7 +75,7 @@ impl MergeJob<'_> {
         let holder = self.make_holder(hour, deleted)?;
         // it can be made again, so a full disk is no reason to know nothing of the hour
         if let Err(why) = keep(self.disk, (&folder, &path), hour, &holder) {
-            tracing::warn!("{}: the index is not kept: {why}", path.display());
+            tracing::warn!("{}: the index cannot be saved: {why}", path.display());
         }
         Ok(holder)
     }

@@ -96,7 +96,7 @@ impl Workshop<'_> {
         if result.is_err()
             && let Err(why) = place.finish(ledger)
         {
-            tracing::warn!("what was written of hour {hour} could not be removed: {why}");
+            tracing::warn!("the unfinished files of hour {hour} could not be removed: {why}");
         }
         result
     }

@@ -55,7 +55,7 @@ pub enum HourError {
         source: io::Error,
     },
     /// The lists of what was deleted.
-    #[error("what was deleted is not known: {0}")]
+    #[error("the list of deletions cannot be used: {0}")]
     Deleted(#[from] DeletedError),
     /// The vault.
     #[error(transparent)]

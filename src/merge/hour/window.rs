@@ -37,7 +37,7 @@ pub fn heed(place: &HourOfVault<'_>, manifest: &Manifest) {
             AlarmKind::SamplingWindow,
             place.hour,
             "the posts of hour {} come from the milliseconds {}, those of hour {hour} from {}\n  \
-             hint: the platform's sample is another one from here on; say so where you use it",
+             hint: the platform has changed its sample from here on; say so wherever you use it",
             place.hour,
             words(&now),
             words(&before)

@@ -51,7 +51,7 @@ pub fn meaning(status: u16, body: &[u8]) -> Meaning {
             "status 404 without a code: what answers is not an object store".to_owned(),
         ),
         (300..=399, _) => Meaning::Refused(format!(
-            "{}: it sends elsewhere; is s3.region right?",
+            "{}: it redirects to another address; is s3.region right?",
             said()
         )),
         (_, Some("RequestTimeTooSkewed")) => {

@@ -48,7 +48,7 @@ pub enum ProbeError {
         won: usize,
     },
     /// Who was told to have won has not.
-    #[error("{place} told one writer that it had created a key, and another's bytes lie there")]
+    #[error("{place} told one writer that it had created a key, but another's bytes are there")]
     Other {
         /// Which place.
         place: String,

@@ -162,8 +162,8 @@ impl S3 {
                     why
                 }
                 Ok(Meaning::Absent) => return Err(self.refused("NoSuchKey".to_owned())),
-                Ok(Meaning::Done) => "it was stored, and is not there".to_owned(),
-                Ok(Meaning::Taken) => "its name is taken, and nothing is there".to_owned(),
+                Ok(Meaning::Done) => "it was stored, but is not there".to_owned(),
+                Ok(Meaning::Taken) => "its name is taken, but nothing is there".to_owned(),
                 Ok(Meaning::Again(why)) | Err(why) => {
                     // not asked again where nothing can be learned
                     self.next_way();

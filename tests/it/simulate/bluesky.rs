@@ -578,7 +578,7 @@ fn what_cannot_be_read_is_told(folder: &Path, port: u16, dictionary: &Path) {
     });
     let (code, text) = said("check", api.port, dictionary);
     assert!(
-        code != Some(0) && text.contains("speaks no WebSocket"),
+        code != Some(0) && text.contains("does not speak WebSocket"),
         "{text}"
     );
     // with a wrong dictionary nothing comes, and a person has to know

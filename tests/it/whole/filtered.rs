@@ -285,7 +285,7 @@ fn check_certificate(site: &Site, manifest: &serde_json::Value) {
         + &String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{found}");
     assert!(
-        found.contains("a list of rules is not the one that its hash is of"),
+        found.contains("a list of rules does not have its hash"),
         "{found}"
     );
 }
