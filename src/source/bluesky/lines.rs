@@ -36,24 +36,25 @@ const UNIQUE: [&str; 10] = [
 const DICTIONARY: Dictionary = Dictionary {
     page: "data-dictionary-bluesky.md",
     ids: "\
-One commit that creates or updates a record per line: where the record is (`at://did/collection/rkey`), a tab, and the revision of the
+One line per commit that creates or updates a record: the record's address (`at://did/collection/rkey`), a tab, and the revision of the
 repository (a TID); ascending by the time of the revision, then by the event's key, which is the same without `at://` and with `@` for
-the tab. Revisions tell the time: 13 characters of `234567abcdefghijklmnopqrstuvwxyz`, five bits each, the highest first; without the
-lowest ten bits they are microseconds since 1970.
+the tab. A revision contains its time: 13 characters of `234567abcdefghijklmnopqrstuvwxyz`, five bits each, the highest first; without
+the lowest ten bits they are microseconds since 1970.
 
 ## `deletions.txt.xz`
 
-One line a commit that deletes a record, in the same form (the key of its event has `#delete` after it), and one an account event: the
-account, the event's number, its time, and `active` or why it is not (`inactive` without a word, `unknown` if it is not said whether), with tabs between them. In the same
-order. It is never published.
+One line per commit that deletes a record, in the same form (the key of its event is followed by `#delete`), and one per account event:
+the account, the event's number, its time, and `active` or the status (`inactive` if the event gives none, `unknown` if it does not say
+whether the account is active), separated by tabs. The order is the same. The file is never published.
 
 ## `held.txt.xz`
 
-One line a record that is held back since its account is not active: in the form and order of `IDs.txt`, in its place. It is never published.",
+One line per record that is held back because its account is not active, in the form and order of `IDs.txt`, which then lacks it. The
+file is never published.",
     posts: "\
-One row an event, of every kind and collection, ascending by `post_time`, then by `key`. `a.b` is member `b` of the struct `a`, `a[].b` a
-member of each item of the list `a`. Names are those of the wire. `post_time` is the millisecond of the revision, of identity and account
-events their own time.",
+One row per event, of every kind and collection, ascending by `post_time`, then by `key`. `a.b` is member `b` of the struct `a`, `a[].b`
+a member of each item of the list `a`. Names are those that Jetstream sends. `post_time` is the millisecond of the revision; identity and
+account events have their own time.",
 };
 
 /// Bluesky.

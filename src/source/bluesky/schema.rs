@@ -5,7 +5,7 @@ use crate::source::{Named, Table};
 /// `posts.csv`, one row a post that was created or updated.
 pub(super) static POSTS: Table = Table {
     name: "posts",
-    row: "a commit that creates or updates a post (a record of `app.bsky.feed.post`), ascending by the time of its revision, \
+    row: "commit that creates or updates a post (a record of `app.bsky.feed.post`), ascending by the time of its revision, \
           then by key. Where a record has a list, its items are joined by one space; a tag that has a space in it is \
           whole in `posts.parquet` only",
     columns: &POST_COLUMNS,
@@ -15,7 +15,7 @@ pub(super) static POSTS: Table = Table {
 /// `users.csv`, one row an account.
 pub(super) static USERS: Table = Table {
     name: "users",
-    row: "an account with an event of any kind in this hour, ascending by `did`",
+    row: "account with an event of any kind in this hour, ascending by `did`",
     columns: &USER_COLUMNS,
     retrieved_at: "",
 };

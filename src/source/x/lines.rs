@@ -37,7 +37,7 @@ const DICTIONARY: Dictionary = Dictionary {
     page: "data-dictionary.md",
     ids: "One post id per line, ascending.",
     posts: "\
-One row a post, ascending by `id`. `a.b` is member `b` of the struct `a`, `a[].b` a member of each item of the list `a`. Names are the
+One row per post, ascending by `id`. `a.b` is member `b` of the struct `a`, `a[].b` a member of each item of the list `a`. Names are the
 API's, in its newer spelling; where it has an older one, both are read, and the newer one counts if a post has both. `post_time` is the
 millisecond in the id, for ids below 29,700,000,000 `created_at`.",
 };

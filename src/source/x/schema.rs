@@ -6,7 +6,7 @@ use crate::source::{Named, Table, joined};
 /// `tweets.csv`, one row a post.
 pub(super) static TWEETS: Table = Table {
     name: "tweets",
-    row: "a post, ascending by `id`",
+    row: "post, ascending by `id`",
     columns: &TWEET_COLUMNS,
     retrieved_at: "retrieved_at",
 };
@@ -14,7 +14,7 @@ pub(super) static TWEETS: Table = Table {
 /// `users.csv`, one row an author.
 pub(super) static USERS: Table = Table {
     name: "users",
-    row: "an author, ascending by `author_id`",
+    row: "author, ascending by `author_id`",
     columns: &USER_COLUMNS,
     retrieved_at: "",
 };

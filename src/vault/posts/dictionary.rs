@@ -98,16 +98,16 @@ const HEAD: &str = "\
 Generated from the lists of columns in `src/source/` and `src/vault/posts/ours.rs`; a test compares it with them.
 After a change of a column: `TWINSTREAM_WRITE=1 cargo test --lib dictionary`.
 
-Every file is named `YYYY-mm-dd_hh_…` after its hour; a post belongs to the hour of its post time. How the files are made, and how
-to read them without hurting ids, is in [formats.md](formats.md).
+Every file is named `YYYY-mm-dd_hh_…` after its hour; a post belongs to the hour of its post time. [formats.md](formats.md) says how
+the files are made, and how to read them without rounding ids.
 
 ## `IDs.txt.xz`
 
 ";
 
-const POSTS_TAIL: &str = " What was
-delivered as `null`, `[]` or not at all is null, and so is what has not the type of its column; `line` has it as it came. The file's
-metadata has this table as JSON under `twinstream.columns`, and `twinstream.format`, `twinstream.program`, `twinstream.hour`.
+const POSTS_TAIL: &str = " A value
+that was delivered as `null` or `[]`, was not delivered, or does not have the type of its column is null; `line` has it as it came. The
+file's metadata has this table as JSON under `twinstream.columns`, and `twinstream.format`, `twinstream.program`, `twinstream.hour`.
 
 | column | type | meaning | older name |
 |---|---|---|---|
@@ -121,7 +121,7 @@ pub fn as_markdown(source: &dyn Source) -> String {
         let head = "| column | meaning |\n|---|---|\n";
         let (name, row) = (table.name, table.row);
         // writing to memory cannot fail
-        let _written = write!(page, "\n## `{name}.csv.xz`\n\nOne row {row}.\n\n{head}");
+        let _written = write!(page, "\n## `{name}.csv.xz`\n\nOne row per {row}.\n\n{head}");
         for (name, about) in table.columns {
             let _written = writeln!(page, "| `{name}` | {about} |");
         }
