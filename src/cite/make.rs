@@ -32,7 +32,10 @@ use crate::{
         public::{Public, RootFile},
         witness::Witness,
     },
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// A day takes some 500 bytes, an hour's path some 50.
@@ -42,13 +45,8 @@ const BYTES_MAX: u64 = 256 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
     /// A file.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -84,13 +82,6 @@ pub enum MakeError {
         /// Which hour.
         hour: Hour,
     },
-}
-
-impl MakeError {
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { path, source }
-    }
 }
 
 /// The file in the data directory that remembers what is known of the days. It may be deleted.
@@ -177,7 +168,7 @@ pub fn make(
     dataset: &Dataset,
 ) -> Result<(), MakeError> {
     let lines = ledger::read(disk, vault)?;
-    let witness = Witness::open(disk, vault, None).map_err(MakeError::io(vault))?;
+    let witness = Witness::open(disk, vault, None).at(vault)?;
     let (doi, stamp) = (
         Minted::doi(disk, vault)?,
         witness.up_to(disk, lines.len() as u64),
@@ -190,7 +181,7 @@ pub fn make(
     for (file, text) in texts((disk, vault, data_dir), beside, &lines, &lines)? {
         let path = Public::Root(file).path(vault);
         if in_place(disk, &path)?.as_deref() != Some(text.as_bytes()) {
-            disk::put(disk, &path, text.as_bytes()).map_err(MakeError::io(&path))?;
+            disk::put(disk, &path, text.as_bytes()).at(&path)?;
         }
     }
     Ok(())
@@ -215,12 +206,12 @@ pub fn has(disk: &dyn Disk, vault: &Path, dataset: &Dataset) -> Result<bool, Mak
 }
 
 /// What lies there, if anything does.
-pub fn in_place(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, MakeError> {
+pub fn in_place(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, ErrorAt> {
     let read = || match disk.len(path)? {
         Some(_) => disk::read_bounded(disk, path, BYTES_MAX).map(Some),
         None => Ok(None),
     };
-    read().map_err(MakeError::io(path))
+    read().at(path)
 }
 
 /// The sums of all days. Only those are read of which something is new.
@@ -256,7 +247,9 @@ fn days(
     }
     if is_new {
         memory.retain(|day, _| days.contains_key(day));
-        let json = serde_json::to_vec(&memory).map_err(|why| MakeError::io(&path)(why.into()))?;
+        let json = serde_json::to_vec(&memory)
+            .map_err(io::Error::from)
+            .at(&path)?;
         if let Err(why) = disk::put(disk, &path, &json) {
             tracing::warn!(
                 "{}: {why}: the days are read again next time",

@@ -266,7 +266,7 @@ fn failure(error: DeliverError) -> Failure {
     };
     let (exit, hint) = match &error {
         DeliverError::OwnSpool(_) => (Exit::Configuration, "set deliver_to to the primary's spool"),
-        DeliverError::Unreachable { .. } => (
+        DeliverError::Unreachable(_) => (
             Exit::Unreachable,
             "mount the disk; nothing is lost, the next delivery sends everything",
         ),
@@ -286,7 +286,7 @@ fn failure(error: DeliverError) -> Failure {
             (Exit::Failed, "install rsync: apt install rsync")
         }
         DeliverError::Rsync(_)
-        | DeliverError::Io { .. }
+        | DeliverError::Io(_)
         | DeliverError::Place(_)
         | DeliverError::Store(_)
         | DeliverError::Mirror(_) => (

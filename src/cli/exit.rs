@@ -72,7 +72,7 @@ impl Failure {
     /// A place that is away, or another one.
     pub fn place(why: &NotHere) -> Self {
         let exit = match why {
-            NotHere::Io { .. } => Exit::Failed,
+            NotHere::Io(_) => Exit::Failed,
             NotHere::Away { .. } | NotHere::Other { .. } | NotHere::NoPlace { .. } => {
                 Exit::Unreachable
             }

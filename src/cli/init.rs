@@ -21,7 +21,8 @@ use crate::{
     },
     period::Zone,
     world::{
-        disk::{Disk as _, RealDisk, placed},
+        disk::{Disk as _, RealDisk},
+        error_at::placed,
         users_file,
     },
 };

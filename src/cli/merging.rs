@@ -270,6 +270,6 @@ pub(crate) fn failure(error: RunError) -> Failure {
         | RunError::Redactions(_)
         | RunError::Deleted(_)
         | RunError::Redact(_)
-        | RunError::Io { .. } => Failure::from(error),
+        | RunError::Io(_) => Failure::from(error),
     }
 }

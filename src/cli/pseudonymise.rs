@@ -182,6 +182,6 @@ fn failure(error: &NoCopy) -> Failure {
         NoCopy::NoParquet(_) => failure
             .hint("it is made from Parquet: add \"parquet\" to [merge] formats, for future hours"),
         NoCopy::Changed(_) => failure.hint("if no merge is at work, `twinstream verify` says more"),
-        NoCopy::Io { .. } | NoCopy::Manifest { .. } => failure,
+        NoCopy::Io(_) | NoCopy::Manifest(_) => failure,
     }
 }

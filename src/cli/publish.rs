@@ -437,6 +437,6 @@ fn failure(error: RunError) -> Failure {
             Failure::new(exit, format!("no DOI is minted: {what}")).hint(hint)
         }
         RunError::Address(_) => Failure::new(Exit::Configuration, what),
-        RunError::Look(_) | RunError::Certificates(_) | RunError::Io { .. } => Failure::from(error),
+        RunError::Look(_) | RunError::Certificates(_) | RunError::Io(_) => Failure::from(error),
     }
 }

@@ -30,7 +30,8 @@ use crate::{
     vault::redactions::Redactions,
     world::{
         crash::{self, Point},
-        disk::{RealDisk, placed},
+        disk::RealDisk,
+        error_at::placed,
         users_file,
     },
 };

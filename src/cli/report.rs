@@ -392,7 +392,10 @@ fn write(vault: &Path, statement: &Statement) -> Result<(), Failure> {
         disk::put(&RealDisk, &path, text.as_bytes()).map_err(|why| {
             Failure::new(
                 Exit::Failed,
-                format!("cannot write: {}", disk::placed(&path, &why)),
+                format!(
+                    "cannot write: {}",
+                    crate::world::error_at::placed(&path, &why)
+                ),
             )
         })?;
     }
@@ -405,7 +408,10 @@ fn report(vault: &Path, day: Day) -> Result<String, Failure> {
     let bytes = disk::read_bounded(&RealDisk, &path, REPORT_BYTES_MAX).map_err(|why| {
         Failure::new(
             Exit::Failed,
-            format!("cannot read the report: {}", disk::placed(&path, &why)),
+            format!(
+                "cannot read the report: {}",
+                crate::world::error_at::placed(&path, &why)
+            ),
         )
         .hint("the next `twinstream merge` that commits an hour of the day writes it anew")
     })?;

@@ -323,7 +323,10 @@ fn test_writing(settings: &Settings) -> Result<(), Failure> {
     match tested {
         Err(why) if why.kind() == io::ErrorKind::StorageFull => Ok(()),
         Err(why) => {
-            let what = format!("cannot write: {}", disk::placed(&settings.data_dir, &why));
+            let what = format!(
+                "cannot write: {}",
+                crate::world::error_at::placed(&settings.data_dir, &why)
+            );
             let hint = "make the folder writable for the user that this runs as";
             Err(Failure::new(Exit::Failed, what).hint(hint))
         }

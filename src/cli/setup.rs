@@ -30,12 +30,7 @@ use crate::{
     },
     source::{Stream, wire::Wire},
     vault::identity,
-    world::{
-        clock::Clock,
-        disk::{RealDisk, placed},
-        lock::Lock,
-        users_file,
-    },
+    world::{clock::Clock, disk::RealDisk, error_at::placed, lock::Lock, users_file},
 };
 
 /// Where a configuration is looked for when none is named.

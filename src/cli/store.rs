@@ -305,7 +305,7 @@ pub(crate) fn mirror_failure(why: &MirrorError) -> Failure {
         MirrorError::Store(why) => failure(why),
         MirrorError::NoPlace { .. } => Failure::new(Exit::Unreachable, why.to_string())
             .hint("name an empty folder of the bucket, or the one in which the spool is"),
-        MirrorError::Io { .. } => Failure::new(Exit::Failed, why.to_string()),
+        MirrorError::Io(_) => Failure::new(Exit::Failed, why.to_string()),
     }
 }
 

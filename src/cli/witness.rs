@@ -154,6 +154,6 @@ pub(super) fn failure(error: RunError) -> Failure {
             .hint("is witness.tsa_ca_file the root certificate of this authority, and current?"),
         RunError::Room(_) => Failure::new(Exit::Failed, what)
             .hint("free space, or lower merge.keep_free; the next run asks again"),
-        RunError::Io { .. } | RunError::Ledger(_) => Failure::new(Exit::Failed, what),
+        RunError::Io(_) | RunError::Ledger(_) => Failure::new(Exit::Failed, what),
     }
 }

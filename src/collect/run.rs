@@ -123,7 +123,10 @@ pub enum CollectError {
     #[error("cannot recover what an earlier run left open: {0}")]
     Recover(WriteError),
     /// The spool cannot be used.
-    #[error("cannot use the spool: {}", crate::world::disk::placed(path, source))]
+    #[error(
+        "cannot use the spool: {}",
+        crate::world::error_at::placed(path, source)
+    )]
     Spool {
         /// The folder.
         path: PathBuf,
@@ -240,7 +243,7 @@ async fn appear(collector: &Collector) -> Result<Option<Spool>, CollectError> {
                 }
                 return Ok(Some(spool));
             }
-            Err(why @ NotHere::Io { .. }) => return Err(why.into()),
+            Err(why @ NotHere::Io(_)) => return Err(why.into()),
             Err(why) if !was_away => {
                 was_away = true;
                 collector.progress.full(true);

@@ -34,6 +34,7 @@ use crate::{
     world::{
         crash::{self, Point},
         disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
     },
 };
 
@@ -93,15 +94,8 @@ enum NotFetched {
     Store(#[from] StoreError),
     #[error(transparent)]
     Name(#[from] NotAKey),
-    #[error("{}", disk::placed(path, source))]
-    Io { path: PathBuf, source: io::Error },
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> NotFetched + '_ {
-    move |source| NotFetched::Io {
-        path: path.to_owned(),
-        source,
-    }
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
 }
 
 impl FetchJob<'_> {
@@ -241,11 +235,9 @@ impl FetchJob<'_> {
         let bytes = bytes.ok_or_else(|| NotFetched::Missing(seal.clone()))?;
         let sealed = Seal::read(&bytes, name)?;
         let paths = name.paths(self.spool);
-        self.disk
-            .make_folder(&paths.folder)
-            .map_err(at(&paths.folder))?;
+        self.disk.make_folder(&paths.folder).at(&paths.folder)?;
         let plain = &paths.segment;
-        if self.disk.len(plain).map_err(at(plain))?.is_some() {
+        if self.disk.len(plain).at(plain)?.is_some() {
             // it counts, whatever lies beside it
             self.file(&segment, plain, &sealed.segment, false)?;
         } else {
@@ -253,7 +245,7 @@ impl FetchJob<'_> {
         }
         self.file(&events, &paths.events, &sealed.events, false)?;
         crash::point(Point::DataFetched);
-        disk::put(self.disk, &paths.seal, &bytes).map_err(at(&paths.seal))
+        Ok(disk::put(self.disk, &paths.seal, &bytes).at(&paths.seal)?)
     }
 
     /// Puts one file in place, unless an earlier fetch has done so.
@@ -264,8 +256,8 @@ impl FetchJob<'_> {
         sealed: &Digest,
         is_packed: bool,
     ) -> Result<(), NotFetched> {
-        if self.disk.len(path).map_err(at(path))?.is_some() {
-            let here = self.digest(path, sealed, is_packed).map_err(at(path))?;
+        if self.disk.len(path).at(path)?.is_some() {
+            let here = self.digest(path, sealed, is_packed).at(path)?;
             return if here == *sealed {
                 Ok(())
             } else {
@@ -275,12 +267,12 @@ impl FetchJob<'_> {
         let aside = disk::aside(path);
         let is_it = self.read_to(&aside, (key, sealed), is_packed);
         if let Err(why) = is_it {
-            self.disk.remove(&aside).map_err(at(&aside))?;
+            self.disk.remove(&aside).at(&aside)?;
             return Err(why);
         }
-        self.disk.rename(&aside, path).map_err(at(path))?;
+        self.disk.rename(&aside, path).at(path)?;
         let folder = path.parent().unwrap_or(path);
-        self.disk.sync_folder(folder).map_err(at(folder))
+        Ok(self.disk.sync_folder(folder).at(folder)?)
     }
 
     /// Reads a file from there, durably, and compares it with what was sealed.
@@ -290,7 +282,7 @@ impl FetchJob<'_> {
         (key, sealed): (&Key, &Digest),
         is_packed: bool,
     ) -> Result<(), NotFetched> {
-        let mut file = disk::create_anew(self.disk, aside).map_err(at(aside))?;
+        let mut file = disk::create_anew(self.disk, aside).at(aside)?;
         let bytes_max = if is_packed {
             raw::packed_max(sealed.bytes)
         } else {
@@ -300,7 +292,7 @@ impl FetchJob<'_> {
         if read.is_none() {
             return Err(NotFetched::Missing(key.clone()));
         }
-        file.sync().map_err(at(aside))?;
+        file.sync().at(aside)?;
         drop(file);
         let found = match self.digest(aside, sealed, is_packed) {
             Ok(found) if found == *sealed => return Ok(()),

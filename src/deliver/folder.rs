@@ -23,20 +23,18 @@ use crate::{
         seal::{Digest, Redacted, SEAL_BYTES_MAX, Seal},
         sha256::Sha256,
     },
-    world::disk::{self, Disk, Entry},
+    world::{
+        disk::{self, Disk, Entry},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// Why one segment was not delivered. The others are.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// A file could not be read or written.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// What lies here is not what was sealed.
     #[error("{0}; it stays here and was not sent")]
     Here(#[from] SealedError),
@@ -69,13 +67,6 @@ pub enum FolderError {
     },
 }
 
-fn io_at(path: &Path) -> impl FnOnce(io::Error) -> FolderError + '_ {
-    move |source| FolderError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
-
 /// Copies one sealed segment to the target spool and gives its acknowledgements.
 pub fn send(
     disk: &dyn Disk,
@@ -87,8 +78,7 @@ pub fn send(
     let here = name.paths(spool);
     let [segment, events, seal] = sealed::digests(disk, name, &here)?;
     let there = name.paths(target);
-    disk.make_folder(&there.folder)
-        .map_err(io_at(&there.folder))?;
+    disk.make_folder(&there.folder).at(&there.folder)?;
     not_through_links(disk, name, target)?;
     let is_done = is_redacted_there(disk, name, &there.seal, &segment)?;
     let files = [
@@ -96,7 +86,8 @@ pub fn send(
         (&here.events, &there.events, events),
         (&here.seal, &there.seal, seal),
     ];
-    let keys = segments::plain_keys(name).map_err(|why| io_at(target)(io::Error::other(why)))?;
+    let keys =
+        segments::plain_keys(name).map_err(|why| ErrorAt::new(target, io::Error::other(why)))?;
     let mut acks = Vec::new();
     for (((from, to, digest), ending), key) in files.into_iter().zip(ENDINGS).zip(&keys) {
         if !is_done {
@@ -119,7 +110,7 @@ fn not_through_links(
 ) -> Result<(), FolderError> {
     let mut at = target.to_owned();
     for part in &name.folder() {
-        let entries = disk.list(&at).map_err(io_at(&at))?;
+        let entries = disk.list(&at).at(&at)?;
         at.push(part);
         let is_it = |entry: &Entry| entry.folder && part == entry.name.as_str();
         if !entries.iter().any(is_it) {
@@ -137,10 +128,10 @@ fn is_redacted_there(
     path: &Path,
     ours: &Digest,
 ) -> Result<bool, FolderError> {
-    if disk.len(path).map_err(io_at(path))?.is_none() {
+    if disk.len(path).at(path)?.is_none() {
         return Ok(false);
     }
-    let bytes = disk::read_bounded(disk, path, SEAL_BYTES_MAX).map_err(io_at(path))?;
+    let bytes = disk::read_bounded(disk, path, SEAL_BYTES_MAX).at(path)?;
     // a seal that cannot be read is compared byte by byte, as every other file
     let there = Seal::read(&bytes, name).ok();
     let was_ours = |past: &Redacted| past.sha256 == ours.sha256;
@@ -157,8 +148,8 @@ fn put_copy(
     digest: &Digest,
 ) -> Result<(), FolderError> {
     let ours = digest.sha256;
-    if raw::exists(disk, to).map_err(io_at(to))? {
-        let there = sealed::digest_of(disk, to).map_err(io_at(to))?.sha256;
+    if raw::exists(disk, to).at(to)? {
+        let there = sealed::digest_of(disk, to).at(to)?.sha256;
         let path = to.to_owned();
         return if there == ours {
             Ok(())
@@ -187,10 +178,7 @@ fn put_copy(
             let path = disk::aside(&to);
             Err(FolderError::ReadBack { path, there, ours })
         }
-        Err(StoreError::Io(source)) => Err(FolderError::Io { path: to, source }),
-        Err(other) => Err(FolderError::Io {
-            path: to,
-            source: io::Error::other(other),
-        }),
+        Err(StoreError::Io(source)) => Err(ErrorAt::new(&to, source).into()),
+        Err(other) => Err(ErrorAt::new(&to, io::Error::other(other)).into()),
     }
 }

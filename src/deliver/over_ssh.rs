@@ -33,7 +33,10 @@ use crate::{
         spool,
     },
     text::one_line,
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// A line has some 160 bytes and a server three a minute: even if the primary keeps all raw data this is
@@ -90,19 +93,12 @@ struct Remembered {
     folder: String,
 }
 
-fn io_at(path: &Path) -> impl FnOnce(io::Error) -> DeliverError + '_ {
-    |source| DeliverError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
-
 /// Why the primary takes nothing at present, if it says so.
 fn read_hold(disk: &dyn Disk, path: &Path) -> Result<Option<String>, DeliverError> {
-    if disk.len(path).map_err(io_at(path))?.is_none() {
+    if disk.len(path).at(path)?.is_none() {
         return Ok(None);
     }
-    let bytes = disk::read_bounded(disk, path, HOLD_BYTES_MAX).map_err(io_at(path))?;
+    let bytes = disk::read_bounded(disk, path, HOLD_BYTES_MAX).at(path)?;
     let text = one_line(&String::from_utf8_lossy(&bytes));
     Ok(Some(text.trim().to_owned()))
 }
@@ -119,16 +115,16 @@ pub fn mirror_dir(data_dir: &Path) -> PathBuf {
 }
 
 /// Whether the mark of the primary's spool has been fetched.
-fn has_mark(disk: &dyn Disk, mirror: &Path) -> Result<bool, DeliverError> {
-    let len = disk.len(&mirror.join(SPOOL_MARK)).map_err(io_at(mirror))?;
+fn has_mark(disk: &dyn Disk, mirror: &Path) -> Result<bool, ErrorAt> {
+    let len = disk.len(&mirror.join(SPOOL_MARK)).at(mirror)?;
     Ok(len.is_some())
 }
 
 /// Forgets what was fetched: nothing of it is there any more.
-fn clear(disk: &dyn Disk, mirror: &Path) -> Result<(), DeliverError> {
+fn clear(disk: &dyn Disk, mirror: &Path) -> Result<(), ErrorAt> {
     TOLD.iter()
         .try_for_each(|name| disk::remove_if_there(disk, &mirror.join(name)))
-        .map_err(io_at(mirror))
+        .at(mirror)
 }
 
 impl Looked {
@@ -151,7 +147,7 @@ impl SshJob<'_> {
     /// What is to be done, without doing it.
     pub fn look(&self, disk: &dyn Disk, now: UtcMs) -> Result<Looked, DeliverError> {
         let mirror = self.mirror_dir();
-        disk.make_folder(&mirror).map_err(io_at(&mirror))?;
+        disk.make_folder(&mirror).at(&mirror)?;
         let folder = match self.fetch(disk, &mirror) {
             Err(DeliverError::NoSpool { target, why }) => {
                 clear(disk, &mirror)?;
@@ -168,10 +164,10 @@ impl SshJob<'_> {
         };
         let place = (self.recognize)()?;
         let path = mirror.join(ACKS);
-        let sealed = spool::sealed(disk, self.spool, self.server).map_err(io_at(self.spool))?;
+        let sealed = spool::sealed(disk, self.spool, self.server).at(self.spool)?;
         let (sealed, unreadable) = tell_unreadable(sealed, self.server);
         let here: BTreeSet<&SegmentName> = sealed.iter().collect();
-        let acks = acks::read(disk, &path, |name| here.contains(name)).map_err(io_at(&path))?;
+        let acks = acks::read(disk, &path, |name| here.contains(name)).at(&path)?;
         Ok(Looked {
             plan: Plan {
                 unreadable,
@@ -189,11 +185,7 @@ impl SshJob<'_> {
         let target = self.remote.target.to_string();
         if let Some(folder) = remembered(disk, &path, &target)
             && self.fetch_from(&folder, mirror)?
-            && (folder != "/"
-                || disk
-                    .len(&mirror.join(ACKS))
-                    .map_err(io_at(mirror))?
-                    .is_some())
+            && (folder != "/" || disk.len(&mirror.join(ACKS)).at(mirror)?.is_some())
             && has_mark(disk, mirror)?
         {
             return Ok(folder);
@@ -210,8 +202,10 @@ impl SshJob<'_> {
             self.remote.mirror(&spool, mark, ACKS_BYTES_MAX, mirror)?;
         }
         let remembered = Remembered { target, folder };
-        let json = serde_json::to_vec(&remembered).map_err(|why| io_at(&path)(why.into()))?;
-        disk::put(disk, &path, &json).map_err(io_at(&path))?;
+        let json = serde_json::to_vec(&remembered)
+            .map_err(io::Error::from)
+            .at(&path)?;
+        disk::put(disk, &path, &json).at(&path)?;
         Ok(remembered.folder)
     }
 
@@ -289,7 +283,7 @@ impl SshJob<'_> {
             let paths = name.paths(self.spool);
             let mut lacks = None;
             for path in [paths.segment, paths.events] {
-                if disk.len(&path).map_err(io_at(&path))?.is_none() {
+                if disk.len(&path).at(&path)?.is_none() {
                     lacks = Some(path);
                 }
             }

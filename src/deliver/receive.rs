@@ -36,7 +36,10 @@ use crate::{
         raw,
         sha256::Sha256,
     },
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// Segments that are acknowledged together: a power cut lets at most so many be read again.
@@ -116,23 +119,6 @@ fn unreadable(server: &ServerId, why: &io::Error, received: &mut Received) {
     );
 }
 
-/// A folder that could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", crate::world::disk::placed(path, source))]
-pub struct ReceiveError {
-    /// Which.
-    path: PathBuf,
-    /// Why.
-    source: io::Error,
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> ReceiveError + '_ {
-    move |source| ReceiveError {
-        path: path.to_owned(),
-        source,
-    }
-}
-
 impl ReceiveJob<'_> {
     /// Receives from all servers. One that fails is told of and stops no other.
     pub fn run(&self, now: &dyn Fn() -> UtcMs) -> Received {
@@ -165,8 +151,8 @@ impl ReceiveJob<'_> {
         disk::put(self.disk, path, &serde_json::to_vec(known)?)
     }
 
-    fn too_little_room(&self) -> Result<Option<String>, ReceiveError> {
-        let free = self.disk.free(self.spool).map_err(at(self.spool))?;
+    fn too_little_room(&self) -> Result<Option<String>, ErrorAt> {
+        let free = self.disk.free(self.spool).at(self.spool)?;
         let keep = self.keep_free;
         Ok((free < keep).then(|| format!("{free} bytes are free, merge.keep_free is {keep}")))
     }
@@ -176,12 +162,12 @@ impl ReceiveJob<'_> {
         (server, known): (&ServerId, &mut Known),
         now: &dyn Fn() -> UtcMs,
         received: &mut Received,
-    ) -> Result<(), ReceiveError> {
+    ) -> Result<(), ErrorAt> {
         received.hold = self.too_little_room()?;
         let top = self.spool.join(server.as_str());
-        self.disk.make_folder(&top).map_err(at(&top))?;
+        self.disk.make_folder(&top).at(&top)?;
         // before anybody looks into it
-        let walk = days::walk(self.disk, self.spool, slice::from_ref(server)).map_err(at(&top))?;
+        let walk = days::walk(self.disk, self.spool, slice::from_ref(server)).at(&top)?;
         let may_be_new = |day: &Day| {
             let of = walk.days.get(day);
             of.is_none_or(|of| known.is_open(*day, of))
@@ -189,9 +175,9 @@ impl ReceiveJob<'_> {
         self.refuse_strangers(server, &may_be_new, received)?;
         self.set_hold(&top, received.hold.as_deref())?;
         let path = acks::path(self.spool, server);
-        if self.disk.len(&path).map_err(at(&path))?.is_none() {
+        if self.disk.len(&path).at(&path)?.is_none() {
             // it tells a restricted key that this is the server's folder
-            acks::append(self.disk, &path, &[]).map_err(at(&path))?;
+            acks::append(self.disk, &path, &[]).at(&path)?;
         }
         self.show_mark(&top)?;
         if received.hold.is_some() {
@@ -201,13 +187,13 @@ impl ReceiveJob<'_> {
             unreadable(server, why, received);
         }
         let now_is = now();
-        let acks = || self.disk.len(&path).map_err(at(&path));
+        let acks = || self.disk.len(&path).at(&path);
         if acks()?.unwrap_or(0) < known.acks {
             // acknowledgements are gone, whoever took them away
             known.days.clear();
         }
         let is_other = known.old.go_on(self.disk, &path, now_is);
-        if is_other.map_err(at(&path))? && walk.unreadable.is_empty() {
+        if is_other.at(&path)? && walk.unreadable.is_empty() {
             self.forget(&path, &walk, now_is)?;
         }
         let is_as_it_was = |day: &Day, version: &Sha256| {
@@ -233,7 +219,7 @@ impl ReceiveJob<'_> {
         }
         self.acknowledge((&path, after), (&sealed, &mut failed), now, received)?;
         for (day, folders) in open {
-            if let Some(version) = folders.unchanged(self.disk).map_err(at(&top))?
+            if let Some(version) = folders.unchanged(self.disk).at(&top)?
                 && !failed.contains(day)
                 && known.still.is(*day, version, now_is)
             {
@@ -247,7 +233,7 @@ impl ReceiveJob<'_> {
     }
 
     /// Forgets acknowledgements that nobody can ask for any more, if all that is here can be seen.
-    fn forget(&self, path: &Path, walk: &Walk, now: UtcMs) -> Result<(), ReceiveError> {
+    fn forget(&self, path: &Path, walk: &Walk, now: UtcMs) -> Result<(), ErrorAt> {
         let mut here = BTreeSet::new();
         for folders in walk.days.values() {
             let (names, errors) = folders.sealed(self.disk);
@@ -259,7 +245,7 @@ impl ReceiveJob<'_> {
         }
         let is_here = |name: &SegmentName| here.contains(name);
         let forgotten = acks::forget(self.disk, path, self.keep_delivered, now, is_here);
-        forgotten.map(drop).map_err(at(path))
+        forgotten.map(drop).at(path)
     }
 
     /// Reads back and acknowledges those of these that are not. `failed` are the days of what could not be.
@@ -269,10 +255,10 @@ impl ReceiveJob<'_> {
         (sealed, failed): (&[SegmentName], &mut BTreeSet<Day>),
         now: &dyn Fn() -> UtcMs,
         received: &mut Received,
-    ) -> Result<(), ReceiveError> {
+    ) -> Result<(), ErrorAt> {
         let here: BTreeSet<&SegmentName> = sealed.iter().collect();
         let is_here = |name: &SegmentName| here.contains(name);
-        let known = acks::read_after(self.disk, (path, after), is_here).map_err(at(path))?;
+        let known = acks::read_after(self.disk, (path, after), is_here).at(path)?;
         let is_new = |name: &&SegmentName| {
             !ENDINGS
                 .iter()
@@ -291,7 +277,7 @@ impl ReceiveJob<'_> {
                 }
             }
             if !given.is_empty() {
-                acks::append(self.disk, path, &given).map_err(at(path))?;
+                acks::append(self.disk, path, &given).at(path)?;
                 received.acknowledged += (given.len() / ENDINGS.len()) as u64;
             }
         }
@@ -299,29 +285,27 @@ impl ReceiveJob<'_> {
     }
 
     /// A restricted key sees this folder and nothing above it: the spool's mark lies here, too.
-    fn show_mark(&self, top: &Path) -> Result<(), ReceiveError> {
+    fn show_mark(&self, top: &Path) -> Result<(), ErrorAt> {
         let path = top.join(SPOOL_MARK);
         let Some(id) = self.spool.id() else {
             return Ok(());
         };
-        let mark = spool_mark(id).map_err(at(&path))?;
-        let is_shown = self.disk.len(&path).map_err(at(&path))?.is_some()
+        let mark = spool_mark(id).at(&path)?;
+        let is_shown = self.disk.len(&path).at(&path)?.is_some()
             && disk::read_bounded(self.disk, &path, mark.len() as u64).is_ok_and(|b| b == mark);
         if is_shown {
             return Ok(());
         }
-        disk::put(self.disk, &path, &mark).map_err(at(&path))
+        disk::put(self.disk, &path, &mark).at(&path)
     }
 
     /// The secondary fetches this file, and sends nothing while it is there.
-    fn set_hold(&self, top: &Path, why: Option<&str>) -> Result<(), ReceiveError> {
+    fn set_hold(&self, top: &Path, why: Option<&str>) -> Result<(), ErrorAt> {
         let path = top.join(HOLD);
-        let is_there = self.disk.len(&path).map_err(at(&path))?.is_some();
+        let is_there = self.disk.len(&path).at(&path)?.is_some();
         match why {
-            Some(why) => {
-                disk::put(self.disk, &path, format!("{why}\n").as_bytes()).map_err(at(&path))
-            }
-            None if is_there => self.disk.remove(&path).map_err(at(&path)),
+            Some(why) => disk::put(self.disk, &path, format!("{why}\n").as_bytes()).at(&path),
+            None if is_there => self.disk.remove(&path).at(&path),
             None => Ok(()),
         }
     }
@@ -329,32 +313,24 @@ impl ReceiveJob<'_> {
     /// Makes a segment durable, whatever the program that put it there did, and reads it back.
     fn read_back(&self, name: &SegmentName) -> Result<[Sha256; 3], SealedError> {
         let paths = name.paths(self.spool);
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            |source| SealedError::Io { path, source }
-        };
         let compressed = raw::compressed(&paths.segment);
-        let is_plain = self
-            .disk
-            .len(&paths.segment)
-            .map_err(io(&paths.segment))?
-            .is_some();
+        let is_plain = self.disk.len(&paths.segment).at(&paths.segment)?.is_some();
         let segment = if is_plain {
             &paths.segment
         } else {
             &compressed
         };
         for path in [segment, &paths.events, &paths.seal] {
-            if self.disk.len(path).map_err(io(path))?.is_none() {
-                return Err(io(path)(io::ErrorKind::NotFound.into()));
+            if self.disk.len(path).at(path)?.is_none() {
+                return Err(ErrorAt::new(path, io::ErrorKind::NotFound).into());
             }
             let synced = self.disk.append(path).and_then(|mut file| file.sync());
-            synced.map_err(io(path))?;
+            synced.at(path)?;
         }
         let day = paths.folder.parent().unwrap_or(&paths.folder);
         let server = day.parent().unwrap_or(day);
         for folder in [&paths.folder, day, server] {
-            self.disk.sync_folder(folder).map_err(io(folder))?;
+            self.disk.sync_folder(folder).at(folder)?;
         }
         sealed::check(self.disk, name, self.spool)
             .map(|digests| digests.map(|digest| digest.sha256))
@@ -399,7 +375,7 @@ impl ReceiveJob<'_> {
         server: &ServerId,
         may_be_new: &dyn Fn(&Day) -> bool,
         received: &mut Received,
-    ) -> Result<(), ReceiveError> {
+    ) -> Result<(), ErrorAt> {
         let is_kept = |name: &str| {
             [ACKS, HOLD, SPOOL_MARK, "reserve"]
                 .iter()
@@ -440,10 +416,10 @@ impl ReceiveJob<'_> {
         inside: &Path,
         belongs: &dyn Fn(&str, bool) -> bool,
         received: &mut Received,
-    ) -> Result<Vec<String>, ReceiveError> {
+    ) -> Result<Vec<String>, ErrorAt> {
         let folder = self.spool.join(server.as_str()).join(inside);
-        let entries = self.disk.list(&folder).map_err(at(&folder))?;
-        let others = self.disk.others(&folder).map_err(at(&folder))?;
+        let entries = self.disk.list(&folder).at(&folder)?;
+        let others = self.disk.others(&folder).at(&folder)?;
         let mut folders = Vec::new();
         let mut strangers: Vec<(OsString, &str)> = Vec::new();
         for name in others {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -26,7 +25,10 @@ use crate::{
         name::{SegmentName, ServerId},
         spool::{self, Walk},
     },
-    world::disk::Disk,
+    world::{
+        disk::Disk,
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// What a delivery is told.
@@ -68,16 +70,8 @@ pub enum DeliverError {
     #[error("deliver_to is this server's own spool: {}", .0.display())]
     OwnSpool(PathBuf),
     /// The target has gone since it was recognized.
-    #[error(
-        "the target cannot be reached: {}",
-        crate::world::disk::placed(path, source)
-    )]
-    Unreachable {
-        /// The target.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("the target cannot be reached: {0}")]
+    Unreachable(#[source] ErrorAt),
     /// The other side, or the way to it.
     #[error(transparent)]
     Rsync(#[from] RsyncError),
@@ -107,28 +101,18 @@ pub enum DeliverError {
         why: String,
     },
     /// The spool here cannot be read, or an acknowledgement not be written.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
 }
 
 /// What is to be done, without doing it.
 pub fn look(disk: &dyn Disk, job: &DeliverJob<'_>, now: UtcMs) -> Result<Plan, DeliverError> {
     refuse_own(job.spool, job.target)?;
-    let here = |source| DeliverError::Io {
-        path: job.spool.to_path_buf(),
-        source,
-    };
-    let sealed = spool::sealed(disk, job.spool, job.server).map_err(here)?;
+    let sealed = spool::sealed(disk, job.spool, job.server).at(job.spool)?;
     let (sealed, unreadable) = tell_unreadable(sealed, job.server);
     let path = acks::path(job.target, job.server);
     let here: BTreeSet<&SegmentName> = sealed.iter().collect();
-    let acks = acks::read(disk, &path, |name| here.contains(name))
-        .map_err(|source| DeliverError::Io { path, source })?;
+    let acks = acks::read(disk, &path, |name| here.contains(name)).at(&path)?;
     Ok(Plan {
         unreadable,
         ..plan::plan(sealed, &acks, job.keep_delivered, now)
@@ -169,10 +153,7 @@ pub fn carry_out(
         check_room(disk, job)?;
         match folder::send(disk, name, job.spool, job.target, now) {
             Ok(given) => {
-                acks::append(disk, &path, &given).map_err(|source| DeliverError::Io {
-                    path: path.clone(),
-                    source,
-                })?;
+                acks::append(disk, &path, &given).at(&path)?;
                 delivered.sent += 1;
             }
             Err(why) => delivered.fail(name, &why),
@@ -188,10 +169,7 @@ fn forget_acks(disk: &dyn Disk, job: &DeliverJob<'_>, now: UtcMs) -> Result<(), 
     let mut here = BTreeSet::new();
     for spool in [&**job.spool, &**job.target] {
         let sealed = spool::sealed(disk, spool, job.server);
-        let sealed = sealed.map_err(|source| DeliverError::Io {
-            path: spool.to_owned(),
-            source,
-        })?;
+        let sealed = sealed.at(spool)?;
         if !sealed.unreadable.is_empty() {
             // what cannot be seen may still be asked for
             return Ok(());
@@ -200,8 +178,7 @@ fn forget_acks(disk: &dyn Disk, job: &DeliverJob<'_>, now: UtcMs) -> Result<(), 
     }
     let path = acks::path(job.target, job.server);
     let is_here = |name: &SegmentName| here.contains(name);
-    acks::forget(disk, &path, job.keep_delivered, now, is_here)
-        .map_err(|source| DeliverError::Io { path, source })?;
+    acks::forget(disk, &path, job.keep_delivered, now, is_here).at(&path)?;
     Ok(())
 }
 
@@ -231,10 +208,7 @@ impl Delivered {
             }
         }
         let names = plan.settled.iter().map(|settled| &settled.name);
-        spool::remove_empty_folders(disk, spool, names, now).map_err(|source| DeliverError::Io {
-            path: spool.to_owned(),
-            source,
-        })
+        Ok(spool::remove_empty_folders(disk, spool, names, now).at(spool)?)
     }
 }
 
@@ -242,10 +216,8 @@ impl Delivered {
 fn check_room(disk: &dyn Disk, job: &DeliverJob<'_>) -> Result<(), DeliverError> {
     let free = disk
         .free(job.target)
-        .map_err(|source| DeliverError::Unreachable {
-            path: job.target.to_path_buf(),
-            source,
-        })?;
+        .at(job.target)
+        .map_err(DeliverError::Unreachable)?;
     if free < job.keep_free {
         return Err(DeliverError::Hold {
             target: job.target.display().to_string(),

@@ -12,7 +12,10 @@ use crate::{
         seal::{Digest, Digester, SEAL_BYTES_MAX, Seal, SealError},
         sha256::Sha256,
     },
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// A minute of the whole stream has some 2 GB; what claims to be larger is not read.
@@ -22,21 +25,11 @@ const FILE_BYTES_MAX: u64 = 16 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum SealedError {
     /// A file could not be read. Trying again may help.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// The seal is unusable.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Seal {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: SealError,
-    },
+    #[error(transparent)]
+    Seal(#[from] ErrorAt<SealError>),
     /// A file has another length than was sealed, or one that no such file has.
     #[error("{} is damaged: it has {found} bytes, and {sealed} are right", path.display())]
     Length {
@@ -63,17 +56,10 @@ impl SealedError {
     /// Whether it can never be used as it is.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
-            Self::Seal { source, .. } => !matches!(source, SealError::TooNew { .. }),
+            Self::Io(why) => why.source.kind() == io::ErrorKind::NotFound,
+            Self::Seal(why) => !matches!(why.source, SealError::TooNew { .. }),
             Self::Length { .. } | Self::Content { .. } => true,
         }
-    }
-}
-
-fn io_at(path: &Path) -> impl FnOnce(io::Error) -> SealedError + '_ {
-    move |source| SealedError::Io {
-        path: path.to_owned(),
-        source,
     }
 }
 
@@ -83,7 +69,7 @@ pub fn digests(
     name: &SegmentName,
     paths: &Paths,
 ) -> Result<[Digest; 3], SealedError> {
-    let found = disk.len(&paths.seal).map_err(io_at(&paths.seal))?;
+    let found = disk.len(&paths.seal).at(&paths.seal)?;
     if let Some(found @ SEAL_BYTES_MAX..) = found {
         return Err(SealedError::Length {
             path: paths.seal.clone(),
@@ -91,12 +77,8 @@ pub fn digests(
             found,
         });
     }
-    let bytes =
-        disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(io_at(&paths.seal))?;
-    let seal = Seal::read(&bytes, name).map_err(|source| SealedError::Seal {
-        path: paths.seal.clone(),
-        source,
-    })?;
+    let bytes = disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).at(&paths.seal)?;
+    let seal = Seal::read(&bytes, name).at(&paths.seal)?;
     let mut of_seal = Digester::default();
     of_seal.update(&bytes);
     Ok([seal.segment, seal.events, of_seal.finish()])
@@ -113,7 +95,7 @@ pub fn check(
     let digests = digests(disk, name, &paths)?;
     for (path, sealed) in [&paths.segment, &paths.events].into_iter().zip(&digests) {
         // a compressed segment has no length of its own: the read is bounded all the same
-        let found = disk.len(path).map_err(io_at(path))?.unwrap_or(sealed.bytes);
+        let found = disk.len(path).at(path)?.unwrap_or(sealed.bytes);
         if found != sealed.bytes || FILE_BYTES_MAX < found {
             return Err(SealedError::Length {
                 path: path.clone(),
@@ -121,9 +103,9 @@ pub fn check(
                 found,
             });
         }
-        let source = raw::open(disk, path).map_err(io_at(path))?;
+        let source = raw::open(disk, path).at(path)?;
         let mut bounded = source.take(sealed.bytes + 1);
-        let found = raw::read_through(&mut bounded, |_| Ok(())).map_err(io_at(path))?;
+        let found = raw::read_through(&mut bounded, |_| Ok(())).at(path)?;
         if found != *sealed {
             return Err(SealedError::Content {
                 path: path.clone(),

@@ -3,10 +3,7 @@
 //! An acknowledgement counts only if it names the bytes that lie here. One for other bytes under the
 //! same name is told of, and nothing goes.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use super::{
     plan::Settled,
@@ -14,7 +11,10 @@ use super::{
 };
 use crate::{
     segment::{raw, sha256::Sha256},
-    world::disk::Disk,
+    world::{
+        disk::Disk,
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// Why a settled segment stays.
@@ -36,13 +36,8 @@ pub enum SettleError {
         here: Sha256,
     },
     /// A file could not be removed.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
 }
 
 /// Deletes the three files of a segment if what was acknowledged is what lies here.
@@ -58,8 +53,5 @@ pub fn remove(disk: &dyn Disk, settled: &Settled, spool: &Path) -> Result<(), Se
             });
         }
     }
-    raw::remove(disk, &paths).map_err(|source| SettleError::Io {
-        path: paths.folder,
-        source,
-    })
+    Ok(raw::remove(disk, &paths).at(&paths.folder)?)
 }

@@ -36,6 +36,7 @@ use crate::{
     world::{
         crash::{self, Point},
         disk::{self, Disk},
+        error_at::At as _,
     },
 };
 
@@ -83,13 +84,6 @@ enum NotSent {
     Name(#[from] NotAKey),
 }
 
-fn io_at(path: &Path) -> impl FnOnce(io::Error) -> DeliverError + '_ {
-    |source| DeliverError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
-
 impl StoreJob<'_> {
     fn acks(&self) -> PathBuf {
         self.mirror.join(ACKS)
@@ -99,11 +93,11 @@ impl StoreJob<'_> {
     pub fn look(&self, disk: &dyn Disk, now: UtcMs) -> Result<Plan, DeliverError> {
         mirror::fetch(self.store, disk, self.mirror, &[ACKS, TOLD])?;
         (self.recognize)()?;
-        let sealed = spool::sealed(disk, self.spool, self.server).map_err(io_at(self.spool))?;
+        let sealed = spool::sealed(disk, self.spool, self.server).at(self.spool)?;
         let (sealed, unreadable) = tell_unreadable(sealed, self.server);
         let here: BTreeSet<&SegmentName> = sealed.iter().collect();
         let path = self.acks();
-        let acks = acks::read(disk, &path, |name| here.contains(name)).map_err(io_at(&path))?;
+        let acks = acks::read(disk, &path, |name| here.contains(name)).at(&path)?;
         Ok(Plan {
             unreadable,
             ..plan::plan(sealed, &acks, self.keep_delivered, now)
@@ -115,7 +109,7 @@ impl StoreJob<'_> {
         if (self.recognize)()?.id().is_some() {
             return Ok(());
         }
-        let id = (self.draw)().map_err(io_at(self.mirror))?;
+        let id = (self.draw)().at(self.mirror)?;
         mirror::make(self.store, &id)?;
         crash::point(Point::PlaceMade);
         mirror::fetch(self.store, disk, self.mirror, &[ACKS, TOLD])?;
@@ -169,8 +163,8 @@ impl StoreJob<'_> {
             return Ok(0);
         }
         let note = self.mirror.join(TOLD);
-        let last = match disk.len(&note).map_err(io_at(&note))? {
-            Some(_) => disk::read_bounded(disk, &note, TOLD_BYTES_MAX).map_err(io_at(&note))?,
+        let last = match disk.len(&note).at(&note)? {
+            Some(_) => disk::read_bounded(disk, &note, TOLD_BYTES_MAX).at(&note)?,
             None => Vec::new(),
         };
         let arrivals = Arrivals {
@@ -181,10 +175,10 @@ impl StoreJob<'_> {
         // one that cannot be read is found again
         let told = arrivals.tell(serde_json::from_slice(&last).unwrap_or(0), &names)?;
         crash::point(Point::ArrivalsTold);
-        disk::put(disk, &note, told.to_string().as_bytes()).map_err(io_at(&note))?;
+        disk::put(disk, &note, told.to_string().as_bytes()).at(&note)?;
         let path = self.acks();
         let acks: Vec<Ack> = sent.drain(..).flat_map(|(_, given)| given).collect();
-        acks::append(disk, &path, &acks).map_err(io_at(&path))?;
+        acks::append(disk, &path, &acks).at(&path)?;
         Ok(names.len() as u64)
     }
 
@@ -243,7 +237,7 @@ impl StoreJob<'_> {
 
     /// Takes acknowledgements out of the list of what has gone here.
     fn forget_acks(&self, disk: &dyn Disk, now: UtcMs) -> Result<(), DeliverError> {
-        let sealed = spool::sealed(disk, self.spool, self.server).map_err(io_at(self.spool))?;
+        let sealed = spool::sealed(disk, self.spool, self.server).at(self.spool)?;
         if !sealed.unreadable.is_empty() {
             // what cannot be seen may still be asked for
             return Ok(());
@@ -251,7 +245,7 @@ impl StoreJob<'_> {
         let here: BTreeSet<SegmentName> = sealed.found.into_iter().collect();
         let path = self.acks();
         let is_here = |name: &SegmentName| here.contains(name);
-        acks::forget(disk, &path, self.keep_delivered, now, is_here).map_err(io_at(&path))?;
+        acks::forget(disk, &path, self.keep_delivered, now, is_here).at(&path)?;
         Ok(())
     }
 }

@@ -29,7 +29,10 @@ use crate::{
         spool,
     },
     vault::redactions::Redactions,
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// The version of the index's format.
@@ -95,21 +98,11 @@ pub struct EventFacts {
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// A file could not be read or written. Trying again may help.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// The seal is unusable.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Seal {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: SealError,
-    },
+    #[error(transparent)]
+    Seal(#[from] ErrorAt<SealError>),
     /// The bytes are not what was sealed.
     #[error("{} is damaged: sealed with {} bytes and sha256 {}, found {} and {}", path.display(), sealed.bytes, sealed.sha256, found.bytes, found.sha256)]
     Damaged {
@@ -134,21 +127,14 @@ impl IndexError {
     /// Whether the segment can never be used as it is: it is to be set aside.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Io { source, .. } => matches!(
-                source.kind(),
+            Self::Io(why) => matches!(
+                why.source.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::InvalidData
             ),
-            Self::Seal { source, .. } => !matches!(source, SealError::TooNew { .. }),
+            Self::Seal(why) => !matches!(why.source, SealError::TooNew { .. }),
             Self::Damaged { .. } => true,
             Self::Redacted { .. } => false,
         }
-    }
-}
-
-fn io_at(path: &Path) -> impl FnOnce(io::Error) -> IndexError + '_ {
-    move |source| IndexError::Io {
-        path: path.to_owned(),
-        source,
     }
 }
 
@@ -174,23 +160,18 @@ impl Indexes<'_> {
     pub fn get(&self, name: &SegmentName) -> Result<Index, IndexError> {
         let disk = self.disk;
         let paths = name.paths(self.spool);
-        let bytes =
-            disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(io_at(&paths.seal))?;
-        let seal = Seal::read(&bytes, name).map_err(|source| IndexError::Seal {
-            path: paths.seal.clone(),
-            source,
-        })?;
+        let bytes = disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).at(&paths.seal)?;
+        let seal = Seal::read(&bytes, name).at(&paths.seal)?;
         let folder = self.folder.join(name.folder());
         let path = folder.join(format!("{name}.json"));
-        if let Some(kept) = read_kept(disk, &path).map_err(io_at(&path))?
+        if let Some(kept) = read_kept(disk, &path).at(&path)?
             && kept.segment == seal.segment
             && kept.events == seal.events
-            && raw::is_there(disk, &paths.segment, kept.segment.bytes)
-                .map_err(io_at(&paths.segment))?
+            && raw::is_there(disk, &paths.segment, kept.segment.bytes).at(&paths.segment)?
         {
             return Ok(kept);
         }
-        let of_events = read_events(disk, &paths.events).map_err(io_at(&paths.events))?;
+        let of_events = read_events(disk, &paths.events).at(&paths.events)?;
         let (events, mut facts, listener) = of_events;
         let read = read_segment(disk, &paths.segment, self.redactions, listener);
         let Read {
@@ -199,7 +180,7 @@ impl Indexes<'_> {
             named,
             lag,
             listened,
-        } = read.map_err(io_at(&paths.segment))?;
+        } = read.at(&paths.segment)?;
         facts.number = seal.run_number;
         let first = [facts.began, seal.first_arrival];
         facts.began = first.into_iter().flatten().min();

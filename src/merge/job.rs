@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    io,
     path::{Path, PathBuf},
 };
 
@@ -32,7 +31,7 @@ use crate::{
         redactions::{Redactions, RedactionsError},
         xz::Compress,
     },
-    world::disk::Disk,
+    world::{disk::Disk, error_at::ErrorAt},
 };
 
 /// What a merge is told.
@@ -105,20 +104,8 @@ pub enum RunError {
     #[error("posts that are to stay out could not be taken out: {0}")]
     Redact(#[from] RedactError),
     /// A folder.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-pub(in crate::merge) fn at(path: &Path) -> impl FnOnce(io::Error) -> RunError + '_ {
-    move |source| RunError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
 }
 
 impl MergeJob<'_> {

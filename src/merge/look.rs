@@ -8,7 +8,7 @@ use std::{
 use super::{
     closed::{ClosedDay, ClosedDays, Heading},
     index::Indexes,
-    job::{MergeJob, RunError, Step, at},
+    job::{MergeJob, RunError, Step},
     outcome::Outcome,
     placing::{self, Clocks},
     plan::{self, Candidate, Span, SpoolSegment},
@@ -30,7 +30,10 @@ use crate::{
         manifest::{Inputs, MANIFEST_BYTES_MAX, Manifest},
         redactions::Redactions,
     },
-    world::disk::{self, placed},
+    world::{
+        disk,
+        error_at::{At as _, placed},
+    },
 };
 
 /// What is there and what may be due.
@@ -114,7 +117,7 @@ impl MergeJob<'_> {
         let (committed, mut unusable) = self.committed()?;
         let zone = &self.settings.timezone;
         let mut days = Days {
-            walk: Walk::of(indexes).map_err(at(self.spool))?,
+            walk: Walk::of(indexes).at(self.spool)?,
             closed: self.closed(ledger.is_some(), indexes)?,
             clocks: Clocks::default(),
             foreign: BTreeSet::new(),
@@ -215,7 +218,7 @@ impl MergeJob<'_> {
     /// The hours that are committed, and what could not be looked into.
     fn committed(&self) -> Result<(BTreeSet<Hour>, Vec<Unusable>), RunError> {
         let (mut committed, mut unusable) = (BTreeSet::new(), Vec::new());
-        for day in layout::days(self.disk, self.vault).map_err(at(self.vault))? {
+        for day in layout::days(self.disk, self.vault).at(self.vault)? {
             match layout::list_day(self.disk, self.vault, day) {
                 Ok(listing) => committed.extend(listing.hours.into_keys()),
                 Err(why) => unusable.push(self.unreadable(day, &why)),
@@ -230,7 +233,7 @@ impl MergeJob<'_> {
             self.settings.timezone.name().to_owned(),
             self.stream.word.to_owned(),
             self.primary().cloned(),
-            indexes.redactions.sha256().map_err(at(self.vault))?,
+            indexes.redactions.sha256().at(self.vault)?,
         );
         Ok(if is_asked {
             ClosedDays::read(self.disk, self.data_dir, heading)
@@ -304,12 +307,12 @@ impl MergeJob<'_> {
     fn began(&self, committed: &BTreeSet<Hour>) -> Result<Option<UtcMs>, RunError> {
         for hour in committed {
             let path = layout::manifest_path(self.vault, *hour);
-            if self.disk.len(&path).map_err(at(&path))?.is_none() {
+            if self.disk.len(&path).at(&path)?.is_none() {
                 continue;
             }
             let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX);
             // a damaged one is told of by whoever needs its hour
-            let Ok(read) = serde_json::from_slice::<HourSaid>(&bytes.map_err(at(&path))?) else {
+            let Ok(read) = serde_json::from_slice::<HourSaid>(&bytes.at(&path)?) else {
                 continue;
             };
             if 0 < read.coverage.union.seconds {
@@ -322,7 +325,7 @@ impl MergeJob<'_> {
 
     fn warn_of_unknown_servers(&self) -> Result<(), RunError> {
         let found = crate::segment::spool::servers(self.disk, self.spool);
-        for server in found.map_err(at(self.spool))? {
+        for server in found.at(self.spool)? {
             if !self.servers.iter().any(|known| known.id == server) {
                 tracing::warn!(
                     "server {server} has a folder in the spool but no [[servers]] entry; it is merged all the same"
@@ -382,7 +385,7 @@ impl MergeJob<'_> {
         let nowhere = self.index_dir().join("none");
         let indexes = self.indexes(&nowhere, false, &list);
         let zone = &self.settings.timezone;
-        let walk = Walk::of(&indexes).map_err(at(self.spool))?;
+        let walk = Walk::of(&indexes).at(self.spool)?;
         let days = walk.days().collect();
         let (now, threads) = (self.now, self.threads);
         let of = (&walk, &days, &self.closed(false, &indexes)?);

@@ -45,6 +45,7 @@ use crate::{
     world::{
         crash::{self, Point},
         disk::{self, Disk, DiskFile},
+        error_at::{At as _, ErrorAt},
     },
 };
 
@@ -58,21 +59,11 @@ pub enum RedactError {
     #[error(transparent)]
     List(#[from] RedactionsError),
     /// A file.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// A seal.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Seal {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: SealError,
-    },
+    #[error(transparent)]
+    Seal(#[from] ErrorAt<SealError>),
     /// The store in which the segment lies, too.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,13 +87,6 @@ impl RedactError {
             Self::Away(_) => true,
             _ => false,
         }
-    }
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> RedactError + '_ {
-    move |source| RedactError::Io {
-        path: path.to_owned(),
-        source,
     }
 }
 
@@ -150,21 +134,20 @@ impl Scrubber<'_> {
         self.data_dir.join("redacted.json")
     }
 
-    fn read_note<T: serde::de::DeserializeOwned>(
-        &self,
-        path: &Path,
-    ) -> Result<Option<T>, RedactError> {
-        if self.disk.len(path).map_err(at(path))?.is_none() {
+    fn read_note<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, ErrorAt> {
+        if self.disk.len(path).at(path)?.is_none() {
             return Ok(None);
         }
-        let bytes = disk::read_bounded(self.disk, path, NOTE_BYTES_MAX).map_err(at(path))?;
-        let note = serde_json::from_slice(&bytes).map_err(|why| at(path)(why.into()))?;
+        let bytes = disk::read_bounded(self.disk, path, NOTE_BYTES_MAX).at(path)?;
+        let note = serde_json::from_slice(&bytes)
+            .map_err(io::Error::from)
+            .at(path)?;
         Ok(Some(note))
     }
 
-    fn write_note(&self, path: &Path, note: &impl Serialize) -> Result<(), RedactError> {
-        let json = serde_json::to_vec(note).map_err(|why| at(path)(why.into()))?;
-        disk::put(self.disk, path, &json).map_err(at(path))
+    fn write_note(&self, path: &Path, note: &impl Serialize) -> Result<(), ErrorAt> {
+        let json = serde_json::to_vec(note).map_err(io::Error::from).at(path)?;
+        disk::put(self.disk, path, &json).at(path)
     }
 
     /// Brings the files of a segment into place that were on their way when the process ended.
@@ -208,7 +191,7 @@ impl Scrubber<'_> {
                 RunKey::Old(_) | RunKey::Rejected => true,
             })
         };
-        indexes.forget_if(&may_hold).map_err(at(indexes.folder))
+        Ok(indexes.forget_if(&may_hold).at(indexes.folder)?)
     }
 
     /// Says that everything up to that place of the list has been looked for.
@@ -218,7 +201,7 @@ impl Scrubber<'_> {
         if known.map_or(0, |known| known.requests) == requests {
             return Ok(());
         }
-        self.write_note(&path, &Applied { requests })
+        Ok(self.write_note(&path, &Applied { requests })?)
     }
 
     /// The committed hour that has a post, if there is one.
@@ -230,7 +213,7 @@ impl Scrubber<'_> {
             // its key does not say when: every hour before keys did
             let since = self.source.keys_have_times_since();
             let last = since.map(|time| self.zone.hour_of(time));
-            for day in layout::days(self.disk, self.vault).map_err(at(self.vault))? {
+            for day in layout::days(self.disk, self.vault).at(self.vault)? {
                 let may = |hour: &Hour| last.is_none_or(|last| *hour <= last);
                 hours.extend(day.hours().filter(may));
             }
@@ -265,9 +248,9 @@ impl Scrubber<'_> {
         if authors.is_empty() {
             return Ok(found);
         }
-        let days = layout::days(self.disk, self.vault).map_err(at(self.vault))?;
+        let days = layout::days(self.disk, self.vault).at(self.vault)?;
         for (done, day) in days.iter().enumerate() {
-            let listing = layout::list_day(self.disk, self.vault, *day).map_err(at(self.vault))?;
+            let listing = layout::list_day(self.disk, self.vault, *day).at(self.vault)?;
             for hour in listing.hours.into_keys() {
                 self.posts_of_hour_by(hour, authors, &mut found)?;
             }
@@ -314,7 +297,7 @@ impl Scrubber<'_> {
     fn each_listed(&self, hour: Hour, each: &mut dyn FnMut(Listed)) -> Result<(), RedactError> {
         for kind in [FileKind::Ids, FileKind::Deletions] {
             let path = layout::data_path(self.vault, hour, kind);
-            if self.disk.len(&path).map_err(at(&path))?.is_none() {
+            if self.disk.len(&path).at(&path)?.is_none() {
                 continue;
             }
             let mut lines = xz::Lines::new(|line: &[u8]| {
@@ -328,7 +311,7 @@ impl Scrubber<'_> {
                 Ok(())
             });
             let read = xz::read_through(self.disk, &path, 0, |piece| lines.take(piece));
-            read.map_err(at(&path))?;
+            read.at(&path)?;
         }
         Ok(())
     }
@@ -351,7 +334,8 @@ impl Scrubber<'_> {
         let read = xz::read_through(self.disk, &path, kind.header_lines(), |piece| {
             lines.take(piece)
         });
-        read.map(drop).map_err(at(&path))
+        read.at(&path)?;
+        Ok(())
     }
 
     fn has_id(&self, hour: Hour, key: &Key) -> Result<bool, RedactError> {
@@ -388,16 +372,9 @@ impl Scrubber<'_> {
         }
         let paths = name.paths(self.spool);
         let disk = self.disk;
-        let bytes =
-            disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(at(&paths.seal))?;
-        let mut seal = Seal::read(&bytes, name).map_err(|source| RedactError::Seal {
-            path: paths.seal.clone(),
-            source,
-        })?;
-        let is_plain = disk
-            .len(&paths.segment)
-            .map_err(at(&paths.segment))?
-            .is_some();
+        let bytes = disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).at(&paths.seal)?;
+        let mut seal = Seal::read(&bytes, name).at(&paths.seal)?;
+        let is_plain = disk.len(&paths.segment).at(&paths.segment)?.is_some();
         let place = if is_plain {
             paths.segment.clone()
         } else {
@@ -416,7 +393,7 @@ impl Scrubber<'_> {
         seal.segment = kept.digest;
         (seal.first_arrival, seal.last_arrival) = (kept.first, kept.last);
         let to = raw::redacted(&paths.seal);
-        disk::put(disk, &to, &seal.to_json()).map_err(at(&to))?;
+        disk::put(disk, &to, &seal.to_json()).at(&to)?;
         crash::point(Point::RedactedAside);
         let note = Note {
             segment: name.clone(),
@@ -435,13 +412,13 @@ impl Scrubber<'_> {
         is_plain: bool,
         list: &Redactions,
     ) -> Result<Kept, RedactError> {
-        let source = raw::open(self.disk, from).map_err(at(from))?;
-        let mut sink = Sink::create(self.disk, to, is_plain).map_err(at(to))?;
+        let source = raw::open(self.disk, from).at(from)?;
+        let mut sink = Sink::create(self.disk, to, is_plain).at(to)?;
         let mut lines = io::BufReader::new(source);
         let (mut first, mut latest) = (None, None);
         let mut digester = Digester::default();
         let mut text = Vec::new();
-        while lines.read_until(b'\n', &mut text).map_err(at(from))? != 0 {
+        while lines.read_until(b'\n', &mut text).at(from)? != 0 {
             let stored = text.strip_suffix(b"\n").unwrap_or(&text);
             let goes = match self.source.place(stored) {
                 Ok(placed) => list.has(&placed.key),
@@ -449,14 +426,14 @@ impl Scrubber<'_> {
             };
             if !goes {
                 digester.update(&text);
-                sink.write_all(&text).map_err(at(to))?;
+                sink.write_all(&text).at(to)?;
                 let arrival = line::cut(stored).retrieved_at;
                 first = first.or(arrival);
                 latest = arrival.or(latest);
             }
             text.clear();
         }
-        sink.finish().map_err(at(to))?;
+        sink.finish().at(to)?;
         let digest = digester.finish();
         Ok(Kept {
             digest,
@@ -465,14 +442,14 @@ impl Scrubber<'_> {
         })
     }
 
-    fn digest(&self, path: &Path, is_plain: bool) -> Result<Digest, RedactError> {
+    fn digest(&self, path: &Path, is_plain: bool) -> Result<Digest, ErrorAt> {
         let source = if is_plain {
             self.disk.open(path)
         } else {
             raw::open_compressed(self.disk, path)
         };
-        let mut source = source.map_err(at(path))?;
-        raw::read_through(&mut *source, |_| Ok(())).map_err(at(path))
+        let mut source = source.at(path)?;
+        raw::read_through(&mut *source, |_| Ok(())).at(path)
     }
 
     /// The new segment, then the new seal; no other form of the segment stays, here or where it was fetched from.
@@ -486,23 +463,23 @@ impl Scrubber<'_> {
             ..
         } = name.paths(self.spool);
         let packed = raw::compressed(&segment);
-        let is_there = |path: &Path| disk.len(path).map(|len| len.is_some()).map_err(at(path));
-        let remove = |path: &Path| disk::remove_if_there(disk, path).map_err(at(path));
+        let is_there = |path: &Path| disk.len(path).map(|len| len.is_some()).at(path);
+        let remove = |path: &Path| disk::remove_if_there(disk, path).at(path);
         for (place, other) in [(&segment, &packed), (&packed, &segment)] {
             let from = raw::redacted(place);
             if is_there(&from)? {
-                disk.rename(&from, place).map_err(at(place))?;
+                disk.rename(&from, place).at(place)?;
                 remove(other)?;
             }
         }
         remove(&disk::aside(&packed))?;
-        disk.sync_folder(&folder).map_err(at(&folder))?;
+        disk.sync_folder(&folder).at(&folder)?;
         crash::point(Point::RedactedInPlace);
         let from = raw::redacted(&seal);
         if is_there(&from)? {
-            disk.rename(&from, &seal).map_err(at(&seal))?;
+            disk.rename(&from, &seal).at(&seal)?;
         }
-        disk.sync_folder(&folder).map_err(at(&folder))?;
+        disk.sync_folder(&folder).at(&folder)?;
         match self.elsewhere {
             Elsewhere::Nowhere => (),
             Elsewhere::Away => return Err(RedactError::Away(name.clone())),
@@ -510,7 +487,7 @@ impl Scrubber<'_> {
         }
         let note = self.note_path();
         remove(&note)?;
-        disk.sync_folder(self.data_dir).map_err(at(self.data_dir))
+        Ok(disk.sync_folder(self.data_dir).at(self.data_dir)?)
     }
 }
 
@@ -526,11 +503,8 @@ impl Scrubber<'_> {
             let paths = name.paths(self.spool);
             let [segment, _, seal] = segments::keys(name, form).map_err(StoreError::from)?;
             let bytes = disk::read_bounded(self.disk, &paths.seal, SEAL_BYTES_MAX);
-            let bytes = bytes.map_err(at(&paths.seal))?;
-            let sealed = Seal::read(&bytes, name).map_err(|source| RedactError::Seal {
-                path: paths.seal.clone(),
-                source,
-            })?;
+            let bytes = bytes.at(&paths.seal)?;
+            let sealed = Seal::read(&bytes, name).at(&paths.seal)?;
             let packed = (&segment, &sealed.segment);
             let created = segments::create_packed(self.disk, store, packed, &paths.segment)?;
             if let Created::Taken { .. } = created {

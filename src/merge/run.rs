@@ -11,7 +11,7 @@ use super::{
     deletions::Honour,
     hour::{due::Due, make, uncommitted::HourError, workshop::Workshop},
     index::Indexes,
-    job::{MergeJob, RunError, Step, at},
+    job::{MergeJob, RunError, Step},
     look::Look,
     outcome::{Committed, Failed, Outcome},
     plan::{self, Candidate, Decision, SpoolSegment},
@@ -31,6 +31,7 @@ use crate::{
         manifest::{History, Inputs, Manifest},
         redactions::Redactions,
     },
+    world::error_at::{At as _, ErrorAt},
 };
 
 /// What is merged may itself tell of deletions: so often all is looked at again. Each time fewer hours are left.
@@ -125,7 +126,7 @@ impl MergeJob<'_> {
         let zone = self.settings.timezone.name();
         let identity = Identity::check(self.disk, self.vault, zone, self.stream.word)?;
         let mut identity =
-            identity.ok_or_else(|| at(self.vault)(io::ErrorKind::NotFound.into()))?;
+            identity.ok_or_else(|| ErrorAt::new(self.vault, io::ErrorKind::NotFound))?;
         let mut ledger = Ledger::open(self.disk, self.vault)?;
         let mut outcome = Outcome::default();
         self.finish_half_done(&mut ledger, &mut outcome)?;
@@ -136,7 +137,7 @@ impl MergeJob<'_> {
             self.sweep(indexes).finish()?
         };
         let scratch = self.data_dir.join("scratch");
-        make::clear_scratch(self.disk, &scratch).map_err(at(&scratch))?;
+        make::clear_scratch(self.disk, &scratch).at(&scratch)?;
         let mut deleted = self.deleted(&ledger)?;
         let look = self.look_redacted(
             (identity.first_hour, &ledger),
@@ -200,7 +201,7 @@ impl MergeJob<'_> {
 
     /// Every hour that a crash may have left half done.
     fn finish_half_done(&self, ledger: &mut Ledger, outcome: &mut Outcome) -> Result<(), RunError> {
-        let half_done = commit::half_done(self.disk, self.vault, ledger).map_err(at(self.vault))?;
+        let half_done = commit::half_done(self.disk, self.vault, ledger).at(self.vault)?;
         for hour in half_done {
             match self.place(hour).finish(ledger) {
                 Ok(()) => {
@@ -243,7 +244,7 @@ impl MergeJob<'_> {
 
     /// Whether there is too little room for a further hour.
     fn is_full(&self, outcome: &mut Outcome) -> Result<bool, RunError> {
-        let free = self.disk.free(self.vault).map_err(at(self.vault))?;
+        let free = self.disk.free(self.vault).at(self.vault)?;
         let keep = self.settings.keep_free;
         if keep <= free {
             return Ok(false);
@@ -407,8 +408,8 @@ impl MergeJob<'_> {
                 }
                 let held_back = !matches!(
                     why,
-                    HourError::Io { .. }
-                        | HourError::Commit(CommitError::Io { .. } | CommitError::InStore(_))
+                    HourError::Io(_)
+                        | HourError::Commit(CommitError::Io(_) | CommitError::InStore(_))
                 );
                 outcome.away |= matches!(&why, HourError::Commit(why) if why.is_away());
                 outcome.fail(hour, &why.to_string(), held_back);

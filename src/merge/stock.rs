@@ -26,7 +26,7 @@ use crate::{
         spool,
     },
     text::plural,
-    world::disk::placed,
+    world::error_at::placed,
 };
 
 /// What is not used, and why.

@@ -54,6 +54,7 @@ use crate::{
     world::{
         crash::{self, Point},
         disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
     },
 };
 
@@ -107,21 +108,11 @@ const fn is_zero(number: &u64) -> bool {
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// A file.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// A seal.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Seal {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: SealError,
-    },
+    #[error(transparent)]
+    Seal(#[from] ErrorAt<SealError>),
     /// The hour cannot be read.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -146,13 +137,6 @@ pub enum SweepError {
     /// The hour is not committed, or not as the ledger says.
     #[error("hour {0} has no manifest that the ledger knows")]
     NotCommitted(Hour),
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> SweepError + '_ {
-    move |source| SweepError::Io {
-        path: path.to_owned(),
-        source,
-    }
 }
 
 fn differs(path: &Path, how: &'static str, says: &Digest, found: &Digest) -> SweepError {
@@ -213,22 +197,21 @@ impl Sweep<'_> {
     }
 
     /// A note; one that cannot be read is an error, for nobody else writes it.
-    fn read_note<T: serde::de::DeserializeOwned>(
-        &self,
-        path: &Path,
-    ) -> Result<Option<T>, SweepError> {
-        if self.disk.len(path).map_err(at(path))?.is_none() {
+    fn read_note<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, ErrorAt> {
+        if self.disk.len(path).at(path)?.is_none() {
             return Ok(None);
         }
-        let bytes = disk::read_bounded(self.disk, path, NOTES_BYTES_MAX).map_err(at(path))?;
-        let note = serde_json::from_slice(&bytes).map_err(|why| at(path)(why.into()))?;
+        let bytes = disk::read_bounded(self.disk, path, NOTES_BYTES_MAX).at(path)?;
+        let note = serde_json::from_slice(&bytes)
+            .map_err(io::Error::from)
+            .at(path)?;
         Ok(Some(note))
     }
 
-    fn write_note(&self, path: &Path, note: &impl Serialize) -> Result<(), SweepError> {
-        let mut json = serde_json::to_vec(note).map_err(|why| at(path)(why.into()))?;
+    fn write_note(&self, path: &Path, note: &impl Serialize) -> Result<(), ErrorAt> {
+        let mut json = serde_json::to_vec(note).map_err(io::Error::from).at(path)?;
         json.push(b'\n');
-        disk::put(self.disk, path, &json).map_err(at(path))
+        disk::put(self.disk, path, &json).at(path)
     }
 
     /// What would be done, without doing it; hours that were never verified would be first.
@@ -329,20 +312,23 @@ impl Sweep<'_> {
         for hour in hours {
             let path = layout::manifest_path(self.vault, *hour);
             let manifest = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX);
-            let manifest_sha256 = manifest.map(|bytes| Sha256::of(&bytes)).map_err(at(&path));
-            let found = manifest_sha256.and_then(|manifest_sha256| {
-                if let Some(before) = known.get(hour)
-                    && before.manifest_sha256 == manifest_sha256
-                {
-                    return Ok(before.clone());
-                }
-                self.verify(*hour, ledger)?;
-                let since = self.now;
-                Ok(Whole {
-                    manifest_sha256,
-                    since,
-                })
-            });
+            let found = manifest
+                .at(&path)
+                .map_err(SweepError::from)
+                .and_then(|bytes| {
+                    let manifest_sha256 = Sha256::of(&bytes);
+                    if let Some(before) = known.get(hour)
+                        && before.manifest_sha256 == manifest_sha256
+                    {
+                        return Ok(before.clone());
+                    }
+                    self.verify(*hour, ledger)?;
+                    let since = self.now;
+                    Ok(Whole {
+                        manifest_sha256,
+                        since,
+                    })
+                });
             match found {
                 Ok(found) => {
                     whole.insert(*hour, found);
@@ -374,8 +360,8 @@ impl Sweep<'_> {
         };
         for output in &manifest.outputs {
             let path = layout::day_folder(self.vault, hour.day()).join(&output.name);
-            let mut file = self.disk.open(&path).map_err(at(&path))?;
-            let found = raw::read_through(&mut *file, |_| Ok(())).map_err(at(&path))?;
+            let mut file = self.disk.open(&path).at(&path)?;
+            let found = raw::read_through(&mut *file, |_| Ok(())).at(&path)?;
             let says = Digest {
                 lines: found.lines,
                 bytes: output.bytes,
@@ -490,24 +476,17 @@ impl Sweep<'_> {
         let spool = self.indexes.spool;
         for name in names {
             let paths = name.paths(spool);
-            if self
-                .disk
-                .list(&paths.folder)
-                .map_err(at(&paths.folder))?
-                .is_empty()
-            {
+            if self.disk.list(&paths.folder).at(&paths.folder)?.is_empty() {
                 continue;
             }
-            raw::remove(self.disk, &paths).map_err(at(&paths.folder))?;
+            raw::remove(self.disk, &paths).at(&paths.folder)?;
             crash::point(Point::SegmentDeleted);
         }
-        spool::remove_empty_folders(self.disk, spool, names.iter(), self.now).map_err(at(spool))?;
+        spool::remove_empty_folders(self.disk, spool, names.iter(), self.now).at(spool)?;
         crash::point(Point::AllDeleted);
         let path = self.deletion_path();
-        self.disk.remove(&path).map_err(at(&path))?;
-        self.disk
-            .sync_folder(self.data_dir)
-            .map_err(at(self.data_dir))
+        self.disk.remove(&path).at(&path)?;
+        Ok(self.disk.sync_folder(self.data_dir).at(self.data_dir)?)
     }
 }
 
@@ -515,37 +494,34 @@ impl Sweep<'_> {
 fn compress(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> Result<bool, SweepError> {
     let paths = name.paths(spool);
     let plain = &paths.segment;
-    if disk.len(plain).map_err(at(plain))?.is_none() {
+    if disk.len(plain).at(plain)?.is_none() {
         return Ok(false);
     }
-    let bytes = disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).map_err(at(&paths.seal))?;
-    let seal = Seal::read(&bytes, name).map_err(|source| SweepError::Seal {
-        path: paths.seal.clone(),
-        source,
-    })?;
+    let bytes = disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).at(&paths.seal)?;
+    let seal = Seal::read(&bytes, name).at(&paths.seal)?;
     let packed = raw::compressed(plain);
     let aside = disk::aside(&packed);
     if let Err(why) = pack(disk, plain, &aside, &seal.segment) {
         // a half is of no use, and takes room
         if let Ok(Some(_)) = disk.len(&aside) {
-            disk.remove(&aside).map_err(at(&aside))?;
+            disk.remove(&aside).at(&aside)?;
         }
         return Err(why);
     }
     crash::point(Point::PackedChecked);
-    disk.rename(&aside, &packed).map_err(at(&packed))?;
+    disk.rename(&aside, &packed).at(&packed)?;
     let folder = &paths.folder;
-    disk.sync_folder(folder).map_err(at(folder))?;
+    disk.sync_folder(folder).at(folder)?;
     crash::point(Point::PackedInPlace);
-    disk.remove(plain).map_err(at(plain))?;
-    disk.sync_folder(folder).map_err(at(folder))?;
+    disk.remove(plain).at(plain)?;
+    disk.sync_folder(folder).at(folder)?;
     crash::point(Point::PlainRemoved);
     Ok(true)
 }
 
 /// Writes the compressed form durably, reads it back, and compares it with the seal.
 fn pack(disk: &dyn Disk, plain: &Path, aside: &Path, sealed: &Digest) -> Result<(), SweepError> {
-    match raw::pack(disk, plain, aside, sealed).map_err(at(plain))? {
+    match raw::pack(disk, plain, aside, sealed).at(plain)? {
         Packed::Whole => Ok(()),
         Packed::Damaged(found) => Err(differs(plain, "sealed", sealed, &found)),
         Packed::ReadsBack(found) => Err(differs(aside, "written", sealed, &found)),

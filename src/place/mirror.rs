@@ -1,17 +1,17 @@
 //! The mark of a spool in an object store, in a folder of this server's own: there it is looked at as at any
 //! other.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use super::{
     id::PlaceId,
     open::{SPOOL_MARK, spool_mark},
     store::{self, Created, Key, NotAKey, Store, StoreError},
 };
-use crate::world::disk::{self, Disk};
+use crate::world::{
+    disk::{self, Disk},
+    error_at::{At as _, ErrorAt},
+};
 
 /// A mark has some 100 bytes.
 const MARK_BYTES_MAX: u64 = 64 * 1024;
@@ -23,13 +23,8 @@ pub enum MirrorError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The folder here.
-    #[error("{}", disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// Something else lies where the spool is to be.
     #[error("{place} is no spool: it has no {SPOOL_MARK}, and is not empty ({found} lies there)")]
     NoPlace {
@@ -38,13 +33,6 @@ pub enum MirrorError {
         /// One of the things that lie there.
         found: Key,
     },
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> MirrorError + '_ {
-    move |source| MirrorError::Io {
-        path: path.to_owned(),
-        source,
-    }
 }
 
 fn mark_key() -> Result<Key, StoreError> {
@@ -60,10 +48,10 @@ pub fn fetch(
     told: &[&str],
 ) -> Result<(), MirrorError> {
     let there = store::read_whole(store, &mark_key()?, MARK_BYTES_MAX)?;
-    disk.make_folder(mirror).map_err(at(mirror))?;
+    disk.make_folder(mirror).at(mirror)?;
     let path = mirror.join(SPOOL_MARK);
-    let here = match disk.len(&path).map_err(at(&path))? {
-        Some(_) => Some(disk::read_bounded(disk, &path, MARK_BYTES_MAX).map_err(at(&path))?),
+    let here = match disk.len(&path).at(&path)? {
+        Some(_) => Some(disk::read_bounded(disk, &path, MARK_BYTES_MAX).at(&path)?),
         None => None,
     };
     if here == there {
@@ -71,10 +59,10 @@ pub fn fetch(
     }
     for name in told.iter().chain([&SPOOL_MARK]) {
         let path = mirror.join(name);
-        disk::remove_if_there(disk, &path).map_err(at(&path))?;
+        disk::remove_if_there(disk, &path).at(&path)?;
     }
     match there {
-        Some(mark) => disk::put(disk, &path, &mark).map_err(at(&path)),
+        Some(mark) => Ok(disk::put(disk, &path, &mark).at(&path)?),
         None => Ok(()),
     }
 }

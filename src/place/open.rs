@@ -19,6 +19,7 @@ use crate::{
     world::{
         crash::{self, Point},
         disk::{self, Disk, Entry},
+        error_at::{At as _, ErrorAt},
         lock::Lock,
     },
 };
@@ -265,13 +266,8 @@ pub enum NotHere {
         found: String,
     },
     /// It could not be made, or not be remembered.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
 }
 
 impl NotHere {
@@ -279,7 +275,7 @@ impl NotHere {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Away { word, .. } | Self::Other { word, .. } | Self::NoPlace { word, .. } => word,
-            Self::Io { .. } => "",
+            Self::Io(_) => "",
         }
     }
 
@@ -296,7 +292,7 @@ impl NotHere {
             Self::NoPlace { .. } => {
                 "mount its disk, or make an empty folder; if it is there, is the configuration's path right?"
             }
-            Self::Io { .. } => "give the folder to the user that this runs as",
+            Self::Io(_) => "give the folder to the user that this runs as",
         }
     }
 
@@ -307,14 +303,9 @@ impl NotHere {
             Self::Away { path, .. } | Self::Other { path, .. } | Self::NoPlace { path, .. } => {
                 *path = name.into();
             }
-            Self::Io { .. } => (),
+            Self::Io(_) => (),
         }
         self
-    }
-
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { path, source }
     }
 }
 
@@ -356,8 +347,7 @@ impl<'a> Opener<'a> {
     ) -> Result<Place<K>, NotHere> {
         let path = folder.name();
         let judge = || {
-            let memory = Memory::read(self.disk, self.data_dir)
-                .map_err(NotHere::io(&memory::path(self.data_dir)))?;
+            let memory = Memory::read(self.disk, self.data_dir).at(&memory::path(self.data_dir))?;
             let found = look::<K>(self.disk, path);
             let verdict = decide(memory.id(K::KEY), &found, asks, self.adopt);
             Ok::<_, NotHere>((memory, found, verdict))
@@ -366,7 +356,7 @@ impl<'a> Opener<'a> {
         let _alone = if matches!(verdict, Verdict::Make | Verdict::Remember(_)) {
             let alone = self.disk.make_folder(self.data_dir);
             let alone = alone.and_then(|()| (self.alone)(self.data_dir));
-            let alone = alone.map_err(NotHere::io(self.data_dir))?;
+            let alone = alone.at(self.data_dir)?;
             // another may have done it meanwhile
             (memory, found, verdict) = judge()?;
             alone
@@ -381,9 +371,9 @@ impl<'a> Opener<'a> {
             Verdict::NotYet => None,
             Verdict::Remember(id) => Some(self.remember::<K>(&mut memory, id)?),
             Verdict::Make => {
-                let id = (self.draw)().map_err(NotHere::io(path))?;
-                self.disk.make_folder(path).map_err(NotHere::io(path))?;
-                mark(&id).map_err(NotHere::io(path))?;
+                let id = (self.draw)().at(path)?;
+                self.disk.make_folder(path).at(path)?;
+                mark(&id).at(path)?;
                 // what marks it is durable before anything relies on it
                 crash::point(Point::PlaceMade);
                 Some(self.remember::<K>(&mut memory, id)?)
@@ -423,7 +413,7 @@ impl<'a> Opener<'a> {
 
     fn remember<K: PlaceKind>(&self, memory: &mut Memory, id: PlaceId) -> Result<PlaceId, NotHere> {
         let remembered = memory.remember(self.disk, self.data_dir, K::KEY, &id);
-        remembered.map_err(NotHere::io(&memory::path(self.data_dir)))?;
+        remembered.at(&memory::path(self.data_dir))?;
         Ok(id)
     }
 }

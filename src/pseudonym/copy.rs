@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeSet,
-    io,
     path::{Path, PathBuf},
 };
 
@@ -22,7 +21,10 @@ use crate::{
         public::{DayFile, Public},
         xz::{self, Effort, XzWriter},
     },
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// A day's tables have some megabytes.
@@ -55,21 +57,11 @@ pub struct Copied {
 #[derive(Debug, thiserror::Error)]
 pub enum NoCopy {
     /// A file or folder.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// A manifest.
-    #[error("{}: {source}", path.display())]
-    Manifest {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: ManifestError,
-    },
+    #[error(transparent)]
+    Manifest(#[from] ErrorAt<ManifestError>),
     /// The hour has no Parquet, from which it is made.
     #[error("{0} has no posts.parquet: [merge] formats left it out")]
     NoParquet(Hour),
@@ -78,17 +70,12 @@ pub enum NoCopy {
     Changed(PathBuf),
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> NoCopy {
-    let path = path.to_owned();
-    move |source| NoCopy::Io { path, source }
-}
-
 /// The hours of those days that are committed, ascending.
 pub fn hours(disk: &dyn Disk, vault: &Path, days: &[Day]) -> Result<Vec<Hour>, NoCopy> {
     let mut hours = Vec::new();
     for day in days {
         let folder = layout::day_folder(vault, *day);
-        let entries = disk.list(&folder).map_err(at(&folder))?;
+        let entries = disk.list(&folder).at(&folder)?;
         hours.extend(
             entries
                 .iter()
@@ -116,7 +103,7 @@ impl CopyJob<'_> {
     /// Copies; `tell` hears of each hour that is done.
     pub fn copy(&self, hours: &[Hour], mut tell: impl FnMut()) -> Result<Copied, NoCopy> {
         let mut copied = Copied::default();
-        self.disk.make_folder(self.out).map_err(at(self.out))?;
+        self.disk.make_folder(self.out).at(self.out)?;
         for hour in hours {
             copied.posts += self.hour(*hour)?;
             copied.hours += 1;
@@ -132,17 +119,14 @@ impl CopyJob<'_> {
         // written last, so that it is there if all is
         let readme = self.of.readme.replace("KEY", &self.key.mark());
         let path = self.out.join("README.md");
-        disk::put(self.disk, &path, readme.as_bytes()).map_err(at(&path))?;
+        disk::put(self.disk, &path, readme.as_bytes()).at(&path)?;
         Ok(copied)
     }
 
     /// The manifest of an hour, and the hash that it has of its Parquet.
     fn manifest(&self, hour: Hour) -> Result<(Manifest, Sha256), NoCopy> {
         let path = layout::manifest_path(self.vault, hour);
-        let manifest = match Manifest::read(self.disk, &path) {
-            Ok(manifest) => manifest,
-            Err(source) => return Err(NoCopy::Manifest { path, source }),
-        };
+        let manifest = Manifest::read(self.disk, &path).at(&path)?;
         let name = FileKind::Posts.name(hour);
         let posts = manifest.outputs.iter().find(|output| output.name == name);
         let sha256 = posts.ok_or(NoCopy::NoParquet(hour))?.sha256;
@@ -162,12 +146,12 @@ impl CopyJob<'_> {
             }
             Ok(())
         });
-        if read.map_err(at(&from))?.sha256 != sha256 {
+        if read.at(&from)?.sha256 != sha256 {
             return Err(NoCopy::Changed(from));
         }
         let posts = tables.len();
         let folder = layout::day_folder(self.out, hour.day());
-        self.disk.make_folder(&folder).map_err(at(&folder))?;
+        self.disk.make_folder(&folder).at(&folder)?;
         for ((what, columns), rows) in form.tables.iter().zip(tables.rows()) {
             let (name, head) = (format!("{hour}_{what}.csv.xz"), columns.join(",") + "\n");
             let path = folder.join(&name);
@@ -179,7 +163,7 @@ impl CopyJob<'_> {
                 }
                 to.finish(name, 1)
             };
-            write().map_err(at(&path))?;
+            write().at(&path)?;
         }
         Ok(posts)
     }
@@ -198,7 +182,7 @@ impl CopyJob<'_> {
             Ok(())
         });
         let read = xz::read_through(self.disk, &from, 0, |piece| lines.take(piece));
-        if read.map_err(at(&from))?.sha256 != known.sha256 {
+        if read.at(&from)?.sha256 != known.sha256 {
             return Err(NoCopy::Changed(from));
         }
         Ok(held)
@@ -207,7 +191,7 @@ impl CopyJob<'_> {
     /// A day's table that tells of no post, as it is.
     fn table(&self, what: Public) -> Result<(), NoCopy> {
         let (from, to) = (what.path(self.vault), what.path(self.out));
-        let bytes = disk::read_bounded(self.disk, &from, TABLE_BYTES_MAX).map_err(at(&from))?;
-        disk::put(self.disk, &to, &bytes).map_err(at(&to))
+        let bytes = disk::read_bounded(self.disk, &from, TABLE_BYTES_MAX).at(&from)?;
+        Ok(disk::put(self.disk, &to, &bytes).at(&to)?)
     }
 }

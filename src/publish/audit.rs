@@ -17,7 +17,10 @@ use super::{
     place::{GaveUp, Hand},
     plan::{self, Compared, Listed, is_same},
 };
-use crate::vault::{public::WITNESS, published};
+use crate::{
+    vault::{public::WITNESS, published},
+    world::error_at::At as _,
+};
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -78,7 +81,7 @@ impl PublishJob<'_> {
             let adopted = adopt(self, &mut hand, &diary, wanted, entry).map_err(failed)?;
             let path = published::path(self.data_dir);
             for line in &adopted {
-                published::append(self.disk, &path, line).map_err(RunError::io(&path))?;
+                published::append(self.disk, &path, line).at(&path)?;
                 diary.note(line);
                 diary_lines += 1;
             }

@@ -14,7 +14,10 @@ use super::{
 use crate::{
     doi::Doi,
     vault::doi::{self, Minted},
-    world::crash::{self, Point},
+    world::{
+        crash::{self, Point},
+        error_at::At as _,
+    },
 };
 
 /// What came of it.
@@ -85,8 +88,7 @@ impl PublishJob<'_> {
         let given = given.map_err(|why| RunError::Trouble(why.trouble()))?;
         if let (Given::There(doi) | Given::Minted(doi), false) = (&given, is_asking) {
             crash::point(Point::DoiMinted);
-            Minted::keep(self.disk, self.vault, doi, project)
-                .map_err(RunError::io(&doi::path(self.vault)))?;
+            Minted::keep(self.disk, self.vault, doi, project).at(&doi::path(self.vault))?;
         }
         Ok(given)
     }

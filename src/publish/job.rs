@@ -11,7 +11,11 @@ use crate::{
     place::open::Vault,
     source::Stream,
     vault::published::{self, LastRun, Published},
-    world::{clock::Clock, disk::Disk},
+    world::{
+        clock::Clock,
+        disk::Disk,
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// What a run is told.
@@ -44,7 +48,7 @@ impl PublishJob<'_> {
     /// Whether anything may be asked now: there is room, and the service has not asked for time.
     pub fn may_begin(&self) -> Result<(), RunError> {
         let free = self.disk.free(self.data_dir);
-        let free = free.map_err(RunError::io(self.data_dir))?;
+        let free = free.at(self.data_dir)?;
         if free < self.keep_free {
             return Err(RunError::Room {
                 path: self.data_dir.to_owned(),
@@ -60,9 +64,9 @@ impl PublishJob<'_> {
     }
 
     /// The diary as it is.
-    pub fn diary(&self) -> Result<Published, RunError> {
+    pub fn diary(&self) -> Result<Published, ErrorAt> {
         let path = published::path(self.data_dir);
-        Published::read(self.disk, &path).map_err(RunError::io(&path))
+        Published::read(self.disk, &path).at(&path)
     }
 
     /// A client with that patience.

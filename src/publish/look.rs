@@ -1,10 +1,6 @@
 //! What should be public, and is not known to be: reads the vault.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use super::plan::{self, Wanted};
 use crate::{
@@ -20,7 +16,10 @@ use crate::{
         published::Published,
         witness::Witness,
     },
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// Stamps and the files about the whole archive have some kilobytes.
@@ -30,13 +29,8 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum LookError {
     /// A file or folder.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -86,12 +80,12 @@ pub fn look(
         }
     }
     day_files(disk, (data_dir, vault), (scope, now), &mut found)?;
-    let witness = Witness::open(disk, vault, None).map_err(at(vault))?;
+    let witness = Witness::open(disk, vault, None).at(vault)?;
     let authorities = witness.authorities.iter().copied().map(Public::Authority);
     let stamps = witness.stamps.iter().copied().map(Public::Stamp);
     for what in authorities.chain(stamps) {
         let path = what.path(vault);
-        let bytes = disk::read_bounded(disk, &path, FILE_BYTES_MAX).map_err(at(&path))?;
+        let bytes = disk::read_bounded(disk, &path, FILE_BYTES_MAX).at(&path)?;
         found.wanted.push(wanted(what, &bytes));
     }
     root_files(disk, (data_dir, vault), &is_new, &mut found)?;
@@ -116,7 +110,7 @@ fn day_files(
         Scope::New => DayHashes::read(disk, data_dir, vault, now),
         Scope::All => DayHashes::none(disk, vault, now),
     };
-    for day in layout::days(disk, vault).map_err(at(vault))? {
+    for day in layout::days(disk, vault).at(vault)? {
         hashes.each(day, |what, hashed| match hashed {
             Ok(Hashed { bytes, sha256 }) => found.wanted.push(Wanted {
                 what,
@@ -127,7 +121,7 @@ fn day_files(
             }),
             // one that cannot be read stops no other
             Err(why) => {
-                let why = disk::placed(&what.path(vault), &why).to_string();
+                let why = crate::world::error_at::placed(&what.path(vault), &why).to_string();
                 found.unready.push((what, why));
             }
         });
@@ -150,8 +144,8 @@ fn root_files(
     let mut there = Vec::new();
     for what in RootFile::ALL.map(Public::Root) {
         let path = what.path(vault);
-        if disk.len(&path).map_err(at(&path))?.is_some() {
-            let bytes = disk::read_bounded(disk, &path, FILE_BYTES_MAX).map_err(at(&path))?;
+        if disk.len(&path).at(&path)?.is_some() {
+            let bytes = disk::read_bounded(disk, &path, FILE_BYTES_MAX).at(&path)?;
             there.push(wanted(what, &bytes));
         }
     }
@@ -184,11 +178,6 @@ fn root_files(
     Ok(())
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> LookError {
-    let path = path.to_owned();
-    move |source| LookError::Io { path, source }
-}
-
 fn wanted(what: Public, bytes: &[u8]) -> Wanted {
     Wanted {
         what,
@@ -209,7 +198,7 @@ fn wanted_of(
 ) -> Result<[Wanted; 2], String> {
     let path = layout::manifest_path(vault, hour);
     let bytes = disk::read_bounded(disk, &path, MANIFEST_BYTES_MAX);
-    let bytes = bytes.map_err(|why| disk::placed(&path, &why).to_string())?;
+    let bytes = bytes.at(&path).map_err(|why| why.to_string())?;
     let mut of_manifest = wanted(Public::Manifest(hour), &bytes);
     if of_manifest.sha256 != manifest_sha256 {
         return Err("its manifest is not the one in the ledger".to_owned());

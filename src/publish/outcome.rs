@@ -1,15 +1,16 @@
 //! What comes of a run: what is public now, what is not and why, and why nothing was done at all.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::{address::BadAddress, answer::Trouble, fork::Fork, look::LookError};
 use crate::{
-    alarm::AlarmKind, doi::Doi, period::UtcMs, vault::doi::Unreadable, world::agent::NoCertificates,
+    alarm::AlarmKind,
+    doi::Doi,
+    period::UtcMs,
+    vault::doi::Unreadable,
+    world::{agent::NoCertificates, error_at::ErrorAt},
 };
 
 /// What came of it.
@@ -80,13 +81,8 @@ pub enum RunError {
     #[error(transparent)]
     Certificates(#[from] NoCertificates),
     /// A file of our own.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// The disk is nearly full.
     #[error("too little space: {}: {free} bytes are free, merge.keep_free is {keep_free}", path.display())]
     Room {
@@ -109,14 +105,6 @@ pub enum RunError {
     /// The service could not be asked.
     #[error("{0}")]
     Trouble(Trouble),
-}
-
-impl RunError {
-    /// A file of our own that failed.
-    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { path, source }
-    }
 }
 
 /// Why no DOI is minted. Nothing was changed.

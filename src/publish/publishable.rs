@@ -5,13 +5,20 @@
 //! file has ids and nothing else, a day's file is what its manifests make of it. So what lies under
 //! the name of a public file and is something else stays here.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use super::{
     plan::Wanted,
     truth::{Truth, Untrue},
 };
-use crate::{segment::sha256::Sha256, vault::public::Public, world::disk};
+use crate::{
+    segment::sha256::Sha256,
+    vault::public::Public,
+    world::{
+        disk,
+        error_at::{At as _, ErrorAt},
+    },
+};
 
 /// An hour of X's sample has about a megabyte of ids, one of its firehose less than a hundred; a file beyond this is not sent, since
 /// it is held whole while it is.
@@ -26,13 +33,8 @@ pub struct Publishable {
 #[derive(Debug, thiserror::Error)]
 pub enum NotPublishable {
     /// It cannot be read.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// It is not the file any more that it was when this run began: a merge has made another one.
     #[error("{} changed during this run", .0.display())]
     Changed(PathBuf),
@@ -53,10 +55,7 @@ impl Publishable {
     /// Reads a wanted file and holds it against the truth.
     pub(super) fn read(truth: &Truth<'_>, wanted: &Wanted) -> Result<Self, NotPublishable> {
         let path = wanted.what.path(truth.vault);
-        let mut bytes = match disk::read_bounded(truth.disk, &path, BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(source) => return Err(NotPublishable::Io { path, source }),
-        };
+        let mut bytes = disk::read_bounded(truth.disk, &path, BYTES_MAX).at(&path)?;
         if wanted.what == Public::Ledger {
             // it has grown by whole lines only; what this run speaks of is its beginning
             bytes.truncate(usize::try_from(wanted.bytes).unwrap_or(usize::MAX));

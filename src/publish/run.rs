@@ -26,6 +26,7 @@ use crate::{
         public::{Place, Public},
         published::{self, LastRun, Published},
     },
+    world::error_at::At as _,
 };
 
 /// So many different files in a row that the service has no answer for, or no room: it is not them.
@@ -112,8 +113,7 @@ impl PublishJob<'_> {
             ids_in_30_days: outcome.ids_in_30_days,
             ids_per_30_days: outcome.ids_per_30_days,
         };
-        last.write(self.disk, self.data_dir)
-            .map_err(RunError::io(self.data_dir))
+        Ok(last.write(self.disk, self.data_dir).at(self.data_dir)?)
     }
 
     /// What a run would do, by asking and changing nothing.
@@ -400,7 +400,7 @@ impl Work<'_> {
     fn note(&mut self, entries: &[published::Entry]) -> Result<(), RunError> {
         let path = published::path(self.job.data_dir);
         for entry in entries {
-            published::append(self.job.disk, &path, entry).map_err(RunError::io(&path))?;
+            published::append(self.job.disk, &path, entry).at(&path)?;
             self.published.note(entry);
         }
         Ok(())

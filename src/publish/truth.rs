@@ -26,7 +26,10 @@ use crate::{
         published::Published,
         witness::{self, Stamp, Witness},
     },
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::At as _,
+    },
 };
 
 /// A line of ids is no longer than that in any stream.
@@ -101,7 +104,7 @@ impl Truth<'_> {
             return Err(Untrue::Outdated);
         }
         let told = disk::read_bounded(self.disk, &path, BYTES_MAX);
-        let told = told.map_err(|why| disk::placed(&path, &why).to_string())?;
+        let told = told.at(&path).map_err(|why| why.to_string())?;
         let told = Spoken::read(&told).map_err(|why| format!("it is not a certificate: {why}"))?;
         if !is_program(&told.program) {
             let why = format!("it is not a certificate: {:?} is no program", told.program);
@@ -173,7 +176,7 @@ impl Truth<'_> {
                 continue;
             }
             let bytes = disk::read_bounded(self.disk, path, MANIFEST_BYTES_MAX);
-            let bytes = bytes.map_err(|why| disk::placed(path, &why).to_string())?;
+            let bytes = bytes.at(path).map_err(|why| why.to_string())?;
             if Sha256::of(&bytes) == line.manifest_sha256 {
                 return Ok(());
             }

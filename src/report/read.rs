@@ -1,9 +1,6 @@
 //! From a day's folder, in the vault or in a copy of its published files, to what a statement is made of.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use super::{
     revision::Revision,
@@ -18,18 +15,14 @@ use crate::{
         manifest::{MANIFEST_BYTES_MAX, Manifest, ManifestError},
         witness::Witness,
     },
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
-/// Why a day cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", crate::world::disk::placed(path, source))]
-pub struct ReadError {
-    /// A manifest, or the folder.
-    pub path: PathBuf,
-    /// Why.
-    pub source: ManifestError,
-}
+/// Why a day cannot be read: a manifest, or the folder.
+pub type ReadError = ErrorAt<ManifestError>;
 
 /// What the manifests of a day say.
 pub fn day(disk: &dyn Disk, folder: &Path, day: Day) -> Result<DaySaid, ReadError> {
@@ -62,10 +55,7 @@ pub fn readable(disk: &dyn Disk, folder: &Path, day: Day) -> DaySaid {
 
 /// The hours of a day that have a manifest, ascending, and its name.
 fn manifests(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<(Hour, String)>, ReadError> {
-    let entries = disk.list(folder).map_err(|source| ReadError {
-        path: folder.to_owned(),
-        source: source.into(),
-    })?;
+    let entries = disk.list(folder).map_err(ManifestError::from).at(folder)?;
     let of_day = entries.into_iter().filter_map(|entry| {
         let hour = layout::hour_of_manifest(&entry.name)?;
         (hour.day() == day).then_some((hour, entry.name))
@@ -103,10 +93,7 @@ fn revisions(
         let name = layout::archived_name(hour, number);
         let path = folder.join("revisions").join(name);
         // a copy of published files has none of them
-        let is_there = disk.len(&path).map_err(|source| ReadError {
-            path: path.clone(),
-            source: source.into(),
-        })?;
+        let is_there = disk.len(&path).map_err(ManifestError::from).at(&path)?;
         if is_there.is_none() {
             former = None;
             continue;
@@ -124,8 +111,5 @@ fn manifest(disk: &dyn Disk, path: &Path) -> Result<(Manifest, Sha256), ReadErro
         let bytes = disk::read_bounded(disk, path, MANIFEST_BYTES_MAX)?;
         Ok((Manifest::from_json(&bytes)?, Sha256::of(&bytes)))
     };
-    read().map_err(|source| ReadError {
-        path: path.to_owned(),
-        source,
-    })
+    read().at(path)
 }

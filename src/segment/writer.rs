@@ -51,7 +51,7 @@ pub enum WriteError {
         path: PathBuf,
     },
     /// Anything else; the pair must not be written any further.
-    #[error("cannot write: {}", crate::world::disk::placed(path, source))]
+    #[error("cannot write: {}", crate::world::error_at::placed(path, source))]
     Io {
         /// The file.
         path: PathBuf,

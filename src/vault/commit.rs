@@ -33,18 +33,12 @@ use crate::{
     world::{
         crash::{self, Point},
         disk::{self, Disk},
+        error_at::At as _,
     },
 };
 
 /// A manifest, and its bytes.
 pub type ManifestBytes = (Manifest, Vec<u8>);
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> CommitError + '_ {
-    move |source| CommitError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
 
 /// Where revisions are committed.
 pub trait Commits {
@@ -140,14 +134,11 @@ impl HourOfVault<'_> {
     }
 
     fn manifest_at(&self, path: &Path) -> Result<Option<ManifestBytes>, CommitError> {
-        if self.disk.len(path).map_err(at(path))?.is_none() {
+        if self.disk.len(path).at(path)?.is_none() {
             return Ok(None);
         }
-        let bytes = disk::read_bounded(self.disk, path, MANIFEST_BYTES_MAX).map_err(at(path))?;
-        let manifest = Manifest::from_json(&bytes).map_err(|source| CommitError::Manifest {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = disk::read_bounded(self.disk, path, MANIFEST_BYTES_MAX).at(path)?;
+        let manifest = Manifest::from_json(&bytes).at(path)?;
         Ok(Some((manifest, bytes)))
     }
 
@@ -181,14 +172,12 @@ impl HourOfVault<'_> {
         checks.into_iter().collect::<Result<(), CommitError>>()?;
         for output in &manifest.outputs {
             let path = self.folder().join(&output.name);
-            let is_there = self.disk.len(&path).map_err(at(&path))?.is_some();
+            let is_there = self.disk.len(&path).at(&path)?.is_some();
             if is_there && !former.iter().any(|known| known.name == output.name) {
                 return Err(CommitError::Foreign(path));
             }
         }
-        self.disk
-            .sync_folder(&self.folder())
-            .map_err(at(&self.folder()))?;
+        self.disk.sync_folder(&self.folder()).at(&self.folder())?;
         crash::point(Point::DataChecked);
         Ok(())
     }
@@ -201,7 +190,7 @@ impl HourOfVault<'_> {
         ledger: &mut Ledger,
     ) -> Result<(), CommitError> {
         let path = self.manifest_aside(manifest.history.revision);
-        disk::put(self.disk, &path, bytes).map_err(at(&path))?;
+        disk::put(self.disk, &path, bytes).at(&path)?;
         crash::point(Point::ManifestAside);
         self.finish(ledger)
     }
@@ -216,7 +205,7 @@ impl HourOfVault<'_> {
             let header = kind.map_or(0, FileKind::header_lines);
             xz::read_back(self.disk, &path, header)
         };
-        let found = found.map_err(at(&path))?;
+        let found = found.at(&path)?;
         let found = Output {
             name: output.name.clone(),
             ..found
@@ -234,7 +223,7 @@ impl HourOfVault<'_> {
     /// Finishes what was committed and not brought into place, and removes what was not committed.
     pub fn finish(&self, ledger: &mut Ledger) -> Result<(), CommitError> {
         let folder = self.folder();
-        let entries = self.disk.list(&folder).map_err(at(&folder))?;
+        let entries = self.disk.list(&folder).at(&folder)?;
         let of_this_hour = |name: &str| {
             layout::hour_of_manifest(name) == Some(self.hour)
                 || FileKind::of_name(name).is_some_and(|(hour, _)| hour == self.hour)
@@ -245,7 +234,7 @@ impl HourOfVault<'_> {
             let inner = layout::of_aside(torn.unwrap_or(&entry.name)).map(|(name, _)| name);
             if torn.is_some() && inner.or(torn).is_some_and(of_this_hour) {
                 let path = folder.join(&entry.name);
-                self.disk.remove(&path).map_err(at(&path))?;
+                self.disk.remove(&path).at(&path)?;
             } else if let Some((name, revision)) = layout::of_aside(&entry.name)
                 && of_this_hour(name)
             {
@@ -262,12 +251,12 @@ impl HourOfVault<'_> {
             .filter(|(_, revision)| !committed.contains(revision))
         {
             let path = layout::aside(&folder.join(name), *revision);
-            self.disk.remove(&path).map_err(at(&path))?;
+            self.disk.remove(&path).at(&path)?;
         }
         if self
             .disk
             .len(&layout::manifest_path(self.vault, self.hour))
-            .map_err(at(&folder))?
+            .at(&folder)?
             .is_none()
         {
             return Ok(());
@@ -275,7 +264,7 @@ impl HourOfVault<'_> {
         // before the ledger: a day whose files are missing is seen to be unfinished
         match day::write(self.disk, self.vault, self.hour.day()) {
             // an hour that cannot be read keeps no other from being finished
-            Err(why) if why.hour().is_some_and(|hour| hour != self.hour) => {
+            Err(why) if day::hour_of(&why).is_some_and(|hour| hour != self.hour) => {
                 let day = self.hour.day();
                 tracing::warn!(
                     "the files of {day} stay as they are until its hours can be read: {why}"
@@ -296,10 +285,10 @@ impl HourOfVault<'_> {
         for output in &manifest.outputs {
             let path = folder.join(&output.name);
             let aside = layout::aside(&path, revision);
-            if self.disk.len(&aside).map_err(at(&aside))?.is_some() {
-                self.disk.rename(&aside, &path).map_err(at(&path))?;
+            if self.disk.len(&aside).at(&aside)?.is_some() {
+                self.disk.rename(&aside, &path).at(&path)?;
                 crash::point(Point::FileInPlace);
-            } else if self.disk.len(&path).map_err(at(&path))? != Some(output.bytes) {
+            } else if self.disk.len(&path).at(&path)? != Some(output.bytes) {
                 return Err(CommitError::Missing { path, revision });
             }
         }
@@ -309,21 +298,19 @@ impl HourOfVault<'_> {
         {
             let kept = layout::archived_path(self.vault, self.hour, former.history.revision);
             let revisions = folder.join("revisions");
-            self.disk.make_folder(&revisions).map_err(at(&revisions))?;
-            disk::put(self.disk, &kept, &bytes).map_err(at(&kept))?;
+            self.disk.make_folder(&revisions).at(&revisions)?;
+            disk::put(self.disk, &kept, &bytes).at(&kept)?;
             crash::point(Point::FormerKept);
             let is_gone = |old: &&Output| !manifest.outputs.iter().any(|new| new.name == old.name);
             for output in former.outputs.iter().filter(is_gone) {
                 let path = folder.join(&output.name);
-                disk::remove_if_there(self.disk, &path).map_err(at(&path))?;
+                disk::remove_if_there(self.disk, &path).at(&path)?;
             }
         }
-        self.disk.sync_folder(&folder).map_err(at(&folder))?;
+        self.disk.sync_folder(&folder).at(&folder)?;
         let path = layout::manifest_path(self.vault, self.hour);
-        self.disk
-            .rename(&manifest_aside, &path)
-            .map_err(at(&path))?;
-        self.disk.sync_folder(&folder).map_err(at(&folder))?;
+        self.disk.rename(&manifest_aside, &path).at(&path)?;
+        self.disk.sync_folder(&folder).at(&folder)?;
         crash::point(Point::ManifestInPlace);
         Ok(())
     }
@@ -336,8 +323,7 @@ impl HourOfVault<'_> {
         let last = manifest.history.revision;
         for revision in ledger.revision(self.hour) + 1..last {
             let path = layout::archived_path(self.vault, self.hour, revision);
-            let bytes =
-                disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX).map_err(at(&path))?;
+            let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX).at(&path)?;
             ledger.append(self.disk, self.hour, revision, &bytes)?;
         }
         if ledger.revision(self.hour) < last {

@@ -2,38 +2,25 @@
 
 use std::{io, path::PathBuf};
 
-use super::{day::DayError, identity::IdentityError, ledger::LedgerError, manifest::ManifestError};
+use super::{identity::IdentityError, ledger::LedgerError, manifest::ManifestError};
 use crate::{
     period::Hour,
     place::store::{NotAKey, StoreError},
-    world::disk,
+    world::error_at::ErrorAt,
 };
 
 /// Why a revision was not committed, or not finished.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// A file.
-    #[error("{}", disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A manifest.
-    #[error("{}", disk::placed(path, source))]
-    Manifest {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: ManifestError,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
+    /// A manifest, or a file of the day.
+    #[error(transparent)]
+    Manifest(#[from] ErrorAt<ManifestError>),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// A file of the day.
-    #[error(transparent)]
-    Day(#[from] DayError),
     /// What the vault is.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -89,13 +76,8 @@ pub enum InStoreError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// A file here.
-    #[error("{}", disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// A file of a revision that others have superseded meanwhile is gone.
     #[error("{place}/{key}: it is gone: a later revision of its hour was committed meanwhile")]
     Superseded {

@@ -1,7 +1,7 @@
 //! The files of a day: report, gaps, exposure. Functions of the day's manifests: rewritten whole, never
 //! appended to.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{
     csv,
@@ -17,24 +17,18 @@ use crate::{
         seconds,
     },
     period::{Day, Hour, UtcMs},
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
-/// Why a day's file could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", crate::world::disk::placed(path, source))]
-pub struct DayError {
-    /// The file, or one of the day's manifests.
-    pub path: PathBuf,
-    /// Why.
-    pub source: ManifestError,
-}
+/// Why a day's file could not be written: the file, or one of the day's manifests.
+pub type DayError = ErrorAt<ManifestError>;
 
-impl DayError {
-    /// The hour whose manifest it is about, if it is one.
-    pub fn hour(&self) -> Option<Hour> {
-        layout::hour_of_manifest(self.path.file_name()?.to_str()?)
-    }
+/// The hour whose manifest it is about, if it is one.
+pub fn hour_of(why: &DayError) -> Option<Hour> {
+    layout::hour_of_manifest(why.path.file_name()?.to_str()?)
 }
 
 /// Writes the files of a day anew from the manifests that are in place.
@@ -43,21 +37,15 @@ pub fn write(disk: &dyn Disk, vault: &Path, day: Day) -> Result<(), DayError> {
     for file in TABLES {
         let path = Public::Day(day, file).path(vault);
         let text = table(file, &hours).unwrap_or_default();
-        disk::put(disk, &path, text.as_bytes()).map_err(|source| DayError {
-            path,
-            source: source.into(),
-        })?;
+        let put = disk::put(disk, &path, text.as_bytes());
+        put.map_err(ManifestError::from).at(&path)?;
     }
     Ok(())
 }
 
 /// What the manifests in a day's folder say, in the order of their hours.
 pub fn hours_in(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<HourSaid>, DayError> {
-    let at = |path: &Path| {
-        let path = path.to_owned();
-        move |source| DayError { path, source }
-    };
-    let entries = disk.list(folder).map_err(|e| at(folder)(e.into()))?;
+    let entries = disk.list(folder).map_err(ManifestError::from).at(folder)?;
     let mut hours: Vec<HourSaid> = Vec::new();
     for entry in entries
         .iter()
@@ -65,8 +53,12 @@ pub fn hours_in(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<HourSaid
     {
         let path = folder.join(&entry.name);
         let bytes = disk::read_bounded(disk, &path, MANIFEST_BYTES_MAX);
-        let bytes = bytes.map_err(|e| at(&path)(e.into()))?;
-        hours.push(serde_json::from_slice(&bytes).map_err(|e| at(&path)(e.into()))?);
+        let bytes = bytes.map_err(ManifestError::from).at(&path)?;
+        hours.push(
+            serde_json::from_slice(&bytes)
+                .map_err(ManifestError::from)
+                .at(&path)?,
+        );
     }
     hours.sort_by_key(|hour| hour.hour);
     Ok(hours)

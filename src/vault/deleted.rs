@@ -28,7 +28,10 @@ use crate::{
         deletions::{Standing, Told, Version},
         key::Key,
     },
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// A list of one hour has some megabytes; a longer one is none of ours.
@@ -83,18 +86,8 @@ pub const HELD_BACK: &str = "held_back";
 
 /// The folder, or a file of it, cannot be used. Nothing is merged without it: what was deleted would come back.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", crate::world::disk::placed(path, source))]
-pub struct DeletedError {
-    path: PathBuf,
-    source: io::Error,
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> DeletedError + '_ {
-    move |source| DeletedError {
-        path: path.to_owned(),
-        source,
-    }
-}
+#[error(transparent)]
+pub struct DeletedError(#[from] ErrorAt);
 
 /// How an account stands: nothing is kept of one whose records stand where they would.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -269,13 +262,15 @@ impl<'a> Deleted<'a> {
         };
         if told.is_some() {
             let path = all.state_path();
-            if disk.len(&path).map_err(at(&path))?.is_some() {
-                let bytes = disk::read_bounded(disk, &path, STATE_BYTES_MAX).map_err(at(&path))?;
-                all.state = serde_json::from_slice(&bytes).map_err(|why| at(&path)(why.into()))?;
+            if disk.len(&path).at(&path)?.is_some() {
+                let bytes = disk::read_bounded(disk, &path, STATE_BYTES_MAX).at(&path)?;
+                all.state = serde_json::from_slice(&bytes)
+                    .map_err(io::Error::from)
+                    .at(&path)?;
             }
             let path = all.standing_path();
-            all.accounts = match disk.len(&path).map_err(at(&path))? {
-                Some(_) => all.standing().map_err(at(&path))?,
+            all.accounts = match disk.len(&path).at(&path)? {
+                Some(_) => all.standing().at(&path)?,
                 None => all.accounts(all.state.as_of, &mut |_, _| ())?,
             };
         }
@@ -329,17 +324,17 @@ impl<'a> Deleted<'a> {
             self.disk.rename(&aside, &path)?;
             self.disk.sync_folder(&self.folder)
         };
-        write().map_err(at(&path))
+        Ok(write().at(&path)?)
     }
 
     /// Puts what is known of the hours in place, durably.
     pub fn write_state(&self) -> Result<(), DeletedError> {
         let path = self.state_path();
-        let json = serde_json::to_vec(&self.state).map_err(|why| at(&path)(why.into()))?;
-        self.disk
-            .make_folder(&self.folder)
-            .map_err(at(&self.folder))?;
-        disk::put(self.disk, &path, &json).map_err(at(&path))
+        let json = serde_json::to_vec(&self.state)
+            .map_err(io::Error::from)
+            .at(&path)?;
+        self.disk.make_folder(&self.folder).at(&self.folder)?;
+        Ok(disk::put(self.disk, &path, &json).at(&path)?)
     }
 
     /// Notes that nothing is left to be done about these hours.
@@ -363,7 +358,7 @@ impl<'a> Deleted<'a> {
             of_lists.entry(path).or_default().insert(line);
         }
         for (path, lines) in of_lists {
-            self.add_to(&path, lines).map_err(at(&path))?;
+            self.add_to(&path, lines).at(&path)?;
         }
         self.lists
             .lock()
@@ -452,8 +447,8 @@ impl<'a> Deleted<'a> {
             lists.push(found);
             return Ok(text);
         }
-        let text = match self.disk.len(path).map_err(at(path))? {
-            Some(_) => disk::read_bounded(self.disk, path, LIST_BYTES_MAX).map_err(at(path))?,
+        let text = match self.disk.len(path).at(path)? {
+            Some(_) => disk::read_bounded(self.disk, path, LIST_BYTES_MAX).at(path)?,
             None => Vec::new(),
         };
         let text = Arc::new(text);
@@ -473,7 +468,7 @@ impl<'a> Deleted<'a> {
     ) -> Result<Accounts, DeletedError> {
         let path = self.accounts_path();
         let mut accounts = Accounts::new();
-        let (Some(told), Some(_)) = (self.told, self.disk.len(&path).map_err(at(&path))?) else {
+        let (Some(told), Some(_)) = (self.told, self.disk.len(&path).at(&path)?) else {
             return Ok(accounts);
         };
         let mut end = |account: &str, events: Vec<(UtcMs, u64, Standing)>| {
@@ -486,9 +481,9 @@ impl<'a> Deleted<'a> {
         };
         let mut events = Vec::new();
         let mut last = String::new();
-        let file = self.disk.open(&path).map_err(at(&path))?;
+        let file = self.disk.open(&path).at(&path)?;
         for line in BufReader::new(file).lines() {
-            let line = line.map_err(at(&path))?;
+            let line = line.at(&path)?;
             let Some(Told::Account {
                 account,
                 at: time,
@@ -497,7 +492,9 @@ impl<'a> Deleted<'a> {
             }) = told.told(&line)
             else {
                 let why = format!("{line:.80?} names no account");
-                return Err(at(&path)(io::Error::new(io::ErrorKind::InvalidData, why)));
+                return Err(
+                    ErrorAt::new(&path, io::Error::new(io::ErrorKind::InvalidData, why)).into(),
+                );
             };
             if account != last {
                 end(&last, std::mem::take(&mut events));

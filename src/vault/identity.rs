@@ -15,7 +15,10 @@ use crate::{
         id::PlaceId,
         open::{NotHere, Opener, Unopened, Vault},
     },
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// It has some 100 bytes.
@@ -40,13 +43,8 @@ pub struct Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The file.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// Not such a file.
     #[error("{}: it is not a vault's description: {source}", path.display())]
     Json {
@@ -86,14 +84,10 @@ impl Identity {
     /// Reads it; `None` if the vault has none.
     pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Option<Self>, IdentityError> {
         let path = path(vault);
-        let io = |source| IdentityError::Io {
-            path: path.clone(),
-            source,
-        };
-        if disk.len(&path).map_err(io)?.is_none() {
+        if disk.len(&path).at(&path)?.is_none() {
             return Ok(None);
         }
-        let bytes = disk::read_bounded(disk, &path, BYTES_MAX).map_err(io)?;
+        let bytes = disk::read_bounded(disk, &path, BYTES_MAX).at(&path)?;
         let identity: Self =
             serde_json::from_slice(&bytes).map_err(|source| IdentityError::Json {
                 path: path.clone(),
@@ -201,7 +195,7 @@ impl Identity {
             path: path.clone(),
             source,
         })?;
-        disk::put(disk, &path, &json).map_err(|source| IdentityError::Io { path, source })
+        Ok(disk::put(disk, &path, &json).at(&path)?)
     }
 }
 

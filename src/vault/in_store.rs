@@ -52,6 +52,7 @@ use crate::{
     world::{
         crash::{self, Point},
         disk::{self, Disk},
+        error_at::At as _,
     },
 };
 
@@ -70,13 +71,6 @@ const LIST_BYTES_MAX: u64 = 1 << 30;
 
 /// Some 100 bytes.
 const IDENTITY_BYTES_MAX: u64 = 64 * 1024;
-
-pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> InStoreError + '_ {
-    move |source| InStoreError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
 
 /// What says that the vault begins with this hour, or with an earlier one.
 pub(super) fn begin_key(first: Hour) -> Result<Key, InStoreError> {
@@ -295,7 +289,7 @@ impl<'a> InStore<'a> {
     pub(super) fn catch_up(&self) -> Result<(), InStoreError> {
         let mut chain = self.chain.borrow_mut();
         while let Some(line) = self.line(chain.lines + 1, chain.previous)? {
-            chain.take(&line).map_err(at(self.vault))?;
+            chain.take(&line).at(self.vault)?;
         }
         Ok(())
     }
@@ -337,10 +331,10 @@ impl<'a> InStore<'a> {
                 manifest_sha256: Sha256::of(&committed.bytes),
                 previous: chain.previous,
             };
-            let bytes = line.to_bytes().map_err(|why| at(self.vault)(why.into()))?;
+            let bytes = line.to_bytes().map_err(io::Error::from).at(self.vault)?;
             // whoever was faster is read by the next turn
             if create_of(self.store, &line_key(chain.lines + 1)?, &bytes)? == Created::Stands {
-                chain.take(&line).map_err(at(self.vault))?;
+                chain.take(&line).at(self.vault)?;
                 crash::point(Point::LineCreated);
             }
         }
@@ -349,7 +343,7 @@ impl<'a> InStore<'a> {
     /// Puts the data of an attempt there and commits it; `false`: another has committed this revision.
     fn put(&self, place: &HourOfVault<'_>, manifest: &Manifest) -> Result<bool, InStoreError> {
         let (hour, revision) = (manifest.hour, manifest.history.revision);
-        let attempt = attempt_name(revision, (self.draw)().map_err(at(self.vault))?);
+        let attempt = attempt_name(revision, (self.draw)().at(self.vault)?);
         // before the first of its files
         let window = Window {
             since: self.store.now()?,
@@ -359,7 +353,7 @@ impl<'a> InStore<'a> {
         for output in &manifest.outputs {
             let key = data_key(hour, &attempt, &output.name)?;
             let path = place.aside_of(&output.name, revision);
-            let digest = digest_of(self.disk, &path).map_err(at(&path))?;
+            let digest = digest_of(self.disk, &path).at(&path)?;
             let content = Content {
                 digest: &digest,
                 open: &|| Ok(Box::new(self.disk.open(&path)?)),
@@ -374,7 +368,7 @@ impl<'a> InStore<'a> {
             keys.push(key);
         }
         let key = revision_key(hour, revision)?;
-        let bytes = commit_bytes(&attempt, &manifest.to_json()).map_err(at(self.vault))?;
+        let bytes = commit_bytes(&attempt, &manifest.to_json()).at(self.vault)?;
         let content = Content {
             digest: &store::digest(&bytes),
             open: &|| Ok(Box::new(io::Cursor::new(bytes.clone()))),
@@ -414,7 +408,7 @@ impl<'a> InStore<'a> {
         let mut chain = Chain::of(&ledger::read(self.disk, self.vault)?);
         let mut lines = Vec::new();
         while let Some(line) = self.line(chain.lines + 1, chain.previous)? {
-            chain.take(&line).map_err(at(self.vault))?;
+            chain.take(&line).at(self.vault)?;
             lines.push(line);
         }
         for line in &lines {
@@ -451,10 +445,10 @@ impl<'a> InStore<'a> {
         if !is_latest {
             let path = layout::archived_path(self.vault, hour, revision);
             let revisions = folder.join("revisions");
-            self.disk.make_folder(&revisions).map_err(at(&revisions))?;
-            return disk::put(self.disk, &path, &committed.bytes).map_err(at(&path));
+            self.disk.make_folder(&revisions).at(&revisions)?;
+            return Ok(disk::put(self.disk, &path, &committed.bytes).at(&path)?);
         }
-        self.disk.make_folder(&folder).map_err(at(&folder))?;
+        self.disk.make_folder(&folder).at(&folder)?;
         let place = HourOfVault {
             disk: self.disk,
             vault: self.vault,
@@ -463,7 +457,7 @@ impl<'a> InStore<'a> {
         for output in &committed.manifest.outputs {
             self.fetch(&place, output, committed)?;
         }
-        self.disk.sync_folder(&folder).map_err(at(&folder))?;
+        self.disk.sync_folder(&folder).at(&folder)?;
         Ok(place.take(&committed.manifest, &committed.bytes, ledger)?)
     }
 
@@ -476,13 +470,13 @@ impl<'a> InStore<'a> {
     ) -> Result<(), InStoreError> {
         let path = place.aside_of(&output.name, committed.manifest.history.revision);
         let is_it = |found: &Digest| (found.bytes, &found.sha256) == (output.bytes, &output.sha256);
-        if self.disk.len(&path).map_err(at(&path))? == Some(output.bytes)
-            && is_it(&digest_of(self.disk, &path).map_err(at(&path))?)
+        if self.disk.len(&path).at(&path)? == Some(output.bytes)
+            && is_it(&digest_of(self.disk, &path).at(&path)?)
         {
             return Ok(());
         }
         let key = data_key(place.hour, &committed.attempt, &output.name)?;
-        let file = disk::create_anew(self.disk, &path).map_err(at(&path))?;
+        let file = disk::create_anew(self.disk, &path).at(&path)?;
         let mut to = Hashing::new(file);
         let found = self.store.read(&key, output.bytes, &mut to)?;
         let revision = committed.manifest.history.revision;
@@ -495,7 +489,7 @@ impl<'a> InStore<'a> {
         if found.is_none() || !is_it(&to.digester.finish()) {
             return Err(self.wrong(&key, "it is not what its manifest says"));
         }
-        to.to.sync().map_err(at(&path))
+        Ok(to.to.sync().at(&path)?)
     }
 
     /// Brings the copy's list of what was removed on request, and the store's, to what both have.
@@ -526,7 +520,7 @@ impl<'a> InStore<'a> {
     fn send_list(&self, list: &mut Redactions) -> Result<(), RedactionsError> {
         loop {
             while self.take_entry(list)? {}
-            let bytes = list.unsent().map_err(at(self.vault)).map_err(Box::new)?;
+            let bytes = list.unsent().at(self.vault)?;
             if bytes.is_empty() {
                 return Ok(());
             }

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     period::Hour,
     segment::sha256::Sha256,
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// Ten years of hours with a few revisions each have some 50 MiB.
@@ -57,13 +60,8 @@ impl Line {
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The file.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// A whole line that is none.
     #[error("{}:{line}: it is not a line of a ledger: {why}", path.display())]
     Line {
@@ -151,14 +149,10 @@ fn whole_lines(text: &[u8]) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
-fn bytes(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, LedgerError> {
-    let at = |source| LedgerError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    match disk.len(path).map_err(at)? {
+fn bytes(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, ErrorAt> {
+    match disk.len(path).at(path)? {
         None => Ok(Vec::new()),
-        Some(_) => disk::read_bounded(disk, path, LEDGER_BYTES_MAX).map_err(at),
+        Some(_) => disk::read_bounded(disk, path, LEDGER_BYTES_MAX).at(path),
     }
 }
 
@@ -175,16 +169,12 @@ impl Ledger {
     /// Opens it to append. A torn last line is cut off.
     pub fn open(disk: &dyn Disk, vault: &Path) -> Result<Self, LedgerError> {
         let path = path(vault);
-        let at = |source| LedgerError::Io {
-            path: path.clone(),
-            source,
-        };
         let text = bytes(disk, &path)?;
         let whole = whole_lines(&text);
         if whole.len() < text.len() {
-            let mut file = disk.append(&path).map_err(at)?;
-            file.cut(whole.len() as u64).map_err(at)?;
-            file.sync().map_err(at)?;
+            let mut file = disk.append(&path).at(&path)?;
+            file.cut(whole.len() as u64).at(&path)?;
+            file.sync().at(&path)?;
         }
         let mut latest = BTreeMap::new();
         for line in read(disk, vault)? {
@@ -219,10 +209,6 @@ impl Ledger {
         revision: u64,
         manifest: &[u8],
     ) -> Result<(), LedgerError> {
-        let at = |source| LedgerError::Io {
-            path: self.path.clone(),
-            source,
-        };
         let previous = self.previous;
         let line = Line {
             hour,
@@ -230,18 +216,18 @@ impl Ledger {
             manifest_sha256: Sha256::of(manifest),
             previous,
         };
-        let mut json = line.to_json().map_err(|why| at(why.into()))?;
+        let mut json = line.to_json().map_err(io::Error::from).at(&self.path)?;
         let hash = Sha256::of(&json);
         json.push(b'\n');
-        let before = disk.len(&self.path).map_err(at)?.unwrap_or(0);
-        let mut file = disk.append(&self.path).map_err(at)?;
+        let before = disk.len(&self.path).at(&self.path)?.unwrap_or(0);
+        let mut file = disk.append(&self.path).at(&self.path)?;
         if let Err(source) = file.write_all(&json).and_then(|()| file.sync()) {
             // a half-written line must not be appended to
-            file.cut(before).map_err(at)?;
-            return Err(at(source));
+            file.cut(before).at(&self.path)?;
+            return Err(ErrorAt::new(&self.path, source).into());
         }
         disk.sync_folder(self.path.parent().unwrap_or(Path::new(".")))
-            .map_err(at)?;
+            .at(&self.path)?;
         self.previous = hash;
         self.latest.insert(hour, revision);
         Ok(())

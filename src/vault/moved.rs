@@ -7,7 +7,7 @@ use std::{io, path::Path};
 use super::{
     commit_error::{CommitError, InStoreError},
     identity::{self, Identity},
-    in_store::{self, at, attempt_name, begin_key, commit_bytes, data_key, line_key, revision_key},
+    in_store::{self, attempt_name, begin_key, commit_bytes, data_key, line_key, revision_key},
     layout, ledger,
     manifest::{MANIFEST_BYTES_MAX, Manifest},
 };
@@ -17,6 +17,7 @@ use crate::{
     world::{
         crash::{self, Point},
         disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
     },
 };
 
@@ -35,7 +36,7 @@ impl Move<'_> {
     pub fn put(&self) -> Result<u64, InStoreError> {
         let path = identity::path(self.vault);
         let identity = Identity::read(self.disk, self.vault).map_err(CommitError::from)?;
-        let identity = identity.ok_or_else(|| at(&path)(io::ErrorKind::NotFound.into()))?;
+        let identity = identity.ok_or_else(|| ErrorAt::new(&path, io::ErrorKind::NotFound))?;
         let lines = ledger::read(self.disk, self.vault)?;
         let mut hours = 0;
         for (number, line) in (1..).zip(&lines) {
@@ -43,7 +44,7 @@ impl Move<'_> {
             let is_latest = latest.is_some_and(|latest| latest.revision == line.revision);
             hours += u64::from(is_latest);
             self.revision(line, is_latest)?;
-            let bytes = line.to_bytes().map_err(|why| at(self.vault)(why.into()))?;
+            let bytes = line.to_bytes().map_err(io::Error::from).at(self.vault)?;
             self.create(&line_key(number)?, &bytes)?;
             crash::point(Point::LineCreated);
         }
@@ -51,7 +52,7 @@ impl Move<'_> {
             self.create(&begin_key(first)?, b"")?;
         }
         let mark = Identity::mark(&identity.id, &identity.timezone, &identity.stream);
-        let mark = mark.map_err(|why| at(&path)(why.into()))?;
+        let mark = mark.map_err(io::Error::from).at(&path)?;
         in_store::begin(self.store, &mark)?;
         Ok(hours)
     }
@@ -64,25 +65,27 @@ impl Move<'_> {
         } else {
             layout::archived_path(self.vault, hour, revision)
         };
-        let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX).map_err(at(&path))?;
+        let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX).at(&path)?;
         if Sha256::of(&bytes) != line.manifest_sha256 {
-            return Err(at(&path)(io::Error::other(
-                "it is not what the ledger says",
-            )));
+            return Err(
+                ErrorAt::new(&path, io::Error::other("it is not what the ledger says")).into(),
+            );
         }
         // another attempt at moving it has the same name
         let attempt = attempt_name(revision, line.manifest_sha256.begin());
         if is_latest {
             let manifest = Manifest::from_json(&bytes);
-            let manifest = manifest.map_err(|why| at(&path)(io::Error::other(why)))?;
+            let manifest = manifest.map_err(|why| ErrorAt::new(&path, io::Error::other(why)))?;
             for output in &manifest.outputs {
                 let path = layout::day_folder(self.vault, hour.day()).join(&output.name);
                 let read = || raw::read_through(&mut *self.disk.open(&path)?, |_| Ok(()));
-                let digest = read().map_err(at(&path))?;
+                let digest = read().at(&path)?;
                 if digest.sha256 != output.sha256 {
-                    return Err(at(&path)(io::Error::other(
-                        "it is not what its manifest says",
-                    )));
+                    return Err(ErrorAt::new(
+                        &path,
+                        io::Error::other("it is not what its manifest says"),
+                    )
+                    .into());
                 }
                 let content = Content {
                     digest: &digest,
@@ -92,7 +95,7 @@ impl Move<'_> {
                 self.stands(&key, &self.store.create(&key, &content)?)?;
             }
         }
-        let commit = commit_bytes(&attempt, &bytes).map_err(at(&path))?;
+        let commit = commit_bytes(&attempt, &bytes).at(&path)?;
         self.create(&revision_key(hour, revision)?, &commit)
     }
 

@@ -9,7 +9,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{Read as _, SeekFrom},
+    io::{self, Read as _, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -17,14 +17,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     commit_error::InStoreError,
-    doi,
-    in_store::at,
-    published,
+    doi, published,
     witness::{self, AuthorityName, StampName},
 };
 use crate::{
     place::store::{Created, Key, Store, create_of, read_whole},
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::At as _,
+    },
 };
 
 /// A stamp, an authority's certificates or a DOI; the largest of them have some hundred kilobytes.
@@ -74,8 +75,8 @@ impl Records<'_> {
             };
             let path = self.path(name);
             let folder = path.parent().unwrap_or(self.vault);
-            self.disk.make_folder(folder).map_err(at(folder))?;
-            disk::put(self.disk, &path, &bytes).map_err(at(&path))?;
+            self.disk.make_folder(folder).at(folder)?;
+            disk::put(self.disk, &path, &bytes).at(&path)?;
         }
         Ok(())
     }
@@ -121,31 +122,35 @@ impl Records<'_> {
         if foreign.is_empty() {
             shared.bytes += own.iter().map(|line| line.len() as u64).sum::<u64>();
         } else {
-            disk::append_lines(self.disk, &path, &foreign).map_err(at(&path))?;
-            shared.bytes = self.disk.len(&path).map_err(at(&path))?.unwrap_or(0);
+            disk::append_lines(self.disk, &path, &foreign).at(&path)?;
+            shared.bytes = self.disk.len(&path).at(&path)?.unwrap_or(0);
         }
         if shared != before {
-            let json = serde_json::to_vec(&shared).map_err(|why| at(&note)(why.into()))?;
-            disk::put(self.disk, &note, &json).map_err(at(&note))?;
+            let json = serde_json::to_vec(&shared)
+                .map_err(io::Error::from)
+                .at(&note)?;
+            disk::put(self.disk, &note, &json).at(&note)?;
         }
         Ok(())
     }
 
     fn shared(&self, path: &Path) -> Result<Shared, InStoreError> {
-        if self.disk.len(path).map_err(at(path))?.is_none() {
+        if self.disk.len(path).at(path)?.is_none() {
             return Ok(Shared::default());
         }
         let bytes = self.read(path)?;
-        serde_json::from_slice(&bytes).map_err(|why| at(path)(why.into()))
+        Ok(serde_json::from_slice(&bytes)
+            .map_err(io::Error::from)
+            .at(path)?)
     }
 
     /// The whole lines of the diary behind so many bytes.
     fn tail(&self, path: &Path, from: u64) -> Result<Vec<u8>, InStoreError> {
         let mut lines = Vec::new();
-        if from < self.disk.len(path).map_err(at(path))?.unwrap_or(0) {
-            let mut file = self.disk.open(path).map_err(at(path))?;
-            file.seek(SeekFrom::Start(from)).map_err(at(path))?;
-            file.read_to_end(&mut lines).map_err(at(path))?;
+        if from < self.disk.len(path).at(path)?.unwrap_or(0) {
+            let mut file = self.disk.open(path).at(path)?;
+            file.seek(SeekFrom::Start(from)).at(path)?;
+            file.read_to_end(&mut lines).at(path)?;
         }
         let whole = lines.iter().rposition(|byte| *byte == b'\n');
         lines.truncate(whole.map_or(0, |end| end + 1));
@@ -154,11 +159,11 @@ impl Records<'_> {
 
     fn here(&self) -> Result<BTreeSet<String>, InStoreError> {
         let folder = witness::folder(self.vault);
-        let entries = self.disk.list(&folder).map_err(at(&folder))?.into_iter();
+        let entries = self.disk.list(&folder).at(&folder)?.into_iter();
         let stamps = entries.map(|entry| format!("witness/{}", entry.name));
         let mut here: BTreeSet<String> = stamps.filter(|name| is_record(name)).collect();
         let doi = doi::path(self.vault);
-        if self.disk.len(&doi).map_err(at(&doi))?.is_some() {
+        if self.disk.len(&doi).at(&doi)?.is_some() {
             here.insert(DOI.to_owned());
         }
         Ok(here)
@@ -182,7 +187,7 @@ impl Records<'_> {
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, InStoreError> {
-        disk::read_bounded(self.disk, path, RECORD_BYTES_MAX).map_err(at(path))
+        Ok(disk::read_bounded(self.disk, path, RECORD_BYTES_MAX).at(path)?)
     }
 
     fn create(&self, key: &Key, bytes: &[u8]) -> Result<(), InStoreError> {

@@ -21,7 +21,10 @@ use crate::{
     period::Hour,
     segment::sha256::Sha256,
     source::{Source, key::Key},
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// Millions of posts; a longer file is none of ours.
@@ -62,13 +65,8 @@ enum What {
 #[derive(Debug, thiserror::Error)]
 pub enum RedactionsError {
     /// The file.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// The list in the object store.
     #[error(transparent)]
     InStore(#[from] Box<InStoreError>),
@@ -120,15 +118,11 @@ impl Redactions {
         source: &'static dyn Source,
     ) -> Result<Self, RedactionsError> {
         let path = path(vault);
-        let io = |source| RedactionsError::Io {
-            path: path.clone(),
-            source,
-        };
         let mut list = Self::none(source);
-        if disk.len(&path).map_err(io)?.is_none() {
+        if disk.len(&path).at(&path)?.is_none() {
             return Ok(list);
         }
-        let bytes = disk::read_bounded(disk, &path, BYTES_MAX).map_err(io)?;
+        let bytes = disk::read_bounded(disk, &path, BYTES_MAX).at(&path)?;
         list.take(&bytes, None, &path)?;
         Ok(list)
     }
@@ -197,13 +191,12 @@ impl Redactions {
         let path = path(vault);
         let mut text = Vec::new();
         for line in &self.lines {
-            serde_json::to_writer(&mut text, line).map_err(|why| RedactionsError::Io {
-                path: path.clone(),
-                source: why.into(),
-            })?;
+            serde_json::to_writer(&mut text, line)
+                .map_err(io::Error::from)
+                .at(&path)?;
             text.push(b'\n');
         }
-        disk::put(disk, &path, &text).map_err(|source| RedactionsError::Io { path, source })
+        Ok(disk::put(disk, &path, &text).at(&path)?)
     }
 
     /// Adds posts; one that is on the list keeps its reason. How many are new.

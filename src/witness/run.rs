@@ -19,7 +19,11 @@ use crate::{
         ledger::{self, LedgerError},
         witness::{self, Stamp, StampName, Witness},
     },
-    world::{clock::Clock, disk::Disk},
+    world::{
+        clock::Clock,
+        disk::Disk,
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// What a run is told.
@@ -44,13 +48,8 @@ pub struct WitnessJob<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The vault.
-    #[error("{path}: {source}")]
-    Io {
-        /// Which file or folder.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// Its ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -76,15 +75,10 @@ pub enum RunError {
 }
 
 impl WitnessJob<'_> {
-    fn io(&self) -> impl FnOnce(io::Error) -> RunError {
-        let path = self.vault.display().to_string();
-        |source| RunError::Io { path, source }
-    }
-
     /// What is due.
     pub fn due(&self, at_once: bool) -> Result<Due, RunError> {
         let lines = ledger::each_whole_line(self.disk, self.vault, |_| ())?;
-        let stamps = Witness::names(self.disk, self.vault).map_err(self.io())?;
+        let stamps = Witness::names(self.disk, self.vault).at(self.vault)?;
         let newest = stamps.last().copied();
         let (every, now) = (self.settings.every, self.clock.now());
         Ok(plan::due(lines.len() as u64, newest, every, now, at_once))
@@ -92,7 +86,7 @@ impl WitnessJob<'_> {
 
     /// Has the ledger's line of that number stamped. `chance` is the nonce.
     pub fn stamp(&self, line: u64, chance: [u8; 8]) -> Result<Stamp, RunError> {
-        let free = self.disk.free(self.vault).map_err(self.io())?;
+        let free = self.disk.free(self.vault).at(self.vault)?;
         if free < self.keep_free {
             return Err(RunError::Room(self.vault.display().to_string()));
         }
@@ -102,13 +96,15 @@ impl WitnessJob<'_> {
             .ok()
             .and_then(|line| line.checked_sub(1));
         let hash = index.and_then(|index| hashes.get(index));
-        let hash = hash.ok_or_else(|| self.io()(io::Error::other("the ledger is shorter now")))?;
+        let hash = hash
+            .ok_or_else(|| io::Error::other("the ledger is shorter now"))
+            .at(self.vault)?;
         let (token, answer) = self.ask(hash, chance)?;
         let name = StampName {
             second: token.time.second(),
             line,
         };
-        witness::keep(self.disk, self.vault, self.trust, (name, &answer)).map_err(self.io())?;
+        witness::keep(self.disk, self.vault, self.trust, (name, &answer)).at(self.vault)?;
         Ok(Stamp {
             name: name.to_string(),
             line,

@@ -9,9 +9,7 @@
 //! every tool reads it: see `users_file`.
 
 use std::{
-    error::Error,
     ffi::OsString,
-    fmt,
     fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt},
@@ -19,6 +17,9 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
+
+use super::error_at::not;
+pub use super::error_at::placed;
 
 /// What the file system itself keeps in its root: it is none of ours, and not listed.
 const LOST_AND_FOUND: &str = "lost+found";
@@ -93,59 +94,6 @@ pub trait Disk: Send + Sync {
     fn reserve(&self, path: &Path, len: u64) -> io::Result<()>;
     /// Bytes that this process may still write on the file system of that folder.
     fn free(&self, folder: &Path) -> io::Result<u64>;
-}
-
-/// What could not be done, and with which file or folder.
-#[derive(Debug)]
-struct NotDone {
-    path: PathBuf,
-    /// `opened`, `listed` …
-    done: &'static str,
-    source: io::Error,
-}
-
-impl fmt::Display for NotDone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, done, source } = self;
-        write!(f, "{} cannot be {done}: {source}", path.display())
-    }
-}
-
-impl Error for NotDone {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
-    }
-}
-
-/// Gives an error its place; it stays of its kind.
-pub(super) fn not<'p>(
-    done: &'static str,
-    path: &'p Path,
-) -> impl FnOnce(io::Error) -> io::Error + 'p {
-    move |source| {
-        let path = path.to_owned();
-        io::Error::new(source.kind(), NotDone { path, done, source })
-    }
-}
-
-/// An error about a file for a person: with that file's path, unless it says itself where it happened.
-pub fn placed<'e>(path: &'e Path, why: &'e (dyn Error + 'static)) -> impl fmt::Display + 'e {
-    let is_place = |why: &(dyn Error + 'static)| {
-        let inner = why.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        inner
-            .and_then(|inner| inner.downcast_ref::<NotDone>())
-            .is_some()
-    };
-    let mut causes =
-        std::iter::successors(Some(why), |&why: &&'e (dyn Error + 'static)| why.source());
-    let has_place = causes.any(is_place);
-    fmt::from_fn(move |f| {
-        if has_place {
-            write!(f, "{why}")
-        } else {
-            write!(f, "{}: {why}", path.display())
-        }
-    })
 }
 
 /// The real file system.

@@ -14,6 +14,9 @@ pub mod crash;
 /// Files: the one trait of the project, because the tests really implement it a second time.
 pub mod disk;
 
+/// Errors of files, with the file.
+pub mod error_at;
+
 /// Files that only grow, read on from where one was.
 pub mod growing;
 

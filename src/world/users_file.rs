@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::disk::{UsersDisk, not};
+use super::{disk::UsersDisk, error_at::not};
 
 const MARK: &[u8] = "\u{feff}".as_bytes();
 

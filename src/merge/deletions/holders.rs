@@ -14,10 +14,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::lists::HourLists;
 use crate::{
-    merge::job::{MergeJob, RunError, at},
+    merge::job::{MergeJob, RunError},
     period::Hour,
     vault::deleted::Deleted,
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::At as _,
+    },
 };
 
 /// Millions of accounts and records.
@@ -68,9 +71,9 @@ impl MergeJob<'_> {
     ) -> Result<Holder, RunError> {
         let folder = self.holder_folder(hour);
         let path = folder.join(format!("{hour}_r{revision}"));
-        if self.disk.len(&path).map_err(at(&path))?.is_some() {
+        if self.disk.len(&path).at(&path)?.is_some() {
             let bytes = disk::read_bounded(self.disk, &path, HOLDER_BYTES_MAX);
-            return Ok(Holder::from_bytes(&bytes.map_err(at(&path))?));
+            return Ok(Holder::from_bytes(&bytes.at(&path)?));
         }
         let holder = self.make_holder(hour, deleted)?;
         // it can be made again, so a full disk is no reason to know nothing of the hour

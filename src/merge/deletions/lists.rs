@@ -3,7 +3,7 @@
 use crate::{
     merge::{
         hour::rejected::Kept,
-        job::{MergeJob, RunError, at},
+        job::{MergeJob, RunError},
     },
     period::{Hour, UtcMs, Zone},
     source::key::Key,
@@ -11,6 +11,7 @@ use crate::{
         layout::{self, FileKind},
         xz,
     },
+    world::error_at::At as _,
 };
 
 /// When an hour begins.
@@ -34,7 +35,7 @@ impl HourLists<'_> {
     ) -> Result<(), RunError> {
         let path = layout::data_path(self.job.vault, self.hour, kind);
         let disk = self.job.disk;
-        if disk.len(&path).map_err(at(&path))?.is_none() {
+        if disk.len(&path).at(&path)?.is_none() {
             return Ok(());
         }
         let mut lines = xz::Lines::new(|line: &[u8]| {
@@ -42,7 +43,8 @@ impl HourLists<'_> {
             Ok(())
         });
         let read = xz::read_through(disk, &path, 0, |piece| lines.take(piece));
-        read.map(drop).map_err(at(&path))
+        read.at(&path)?;
+        Ok(())
     }
 
     pub(super) fn each_key_of(

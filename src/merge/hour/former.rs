@@ -18,11 +18,7 @@ use arrow_array::{
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    taken_out::Out,
-    uncommitted::{HourError, at},
-    units::Segment,
-};
+use super::{taken_out::Out, uncommitted::HourError, units::Segment};
 use crate::{
     cover::listened::Listener,
     merge::runs,
@@ -35,7 +31,10 @@ use crate::{
         posts::read::{self, Wanted},
         redactions::Redactions,
     },
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::At as _,
+    },
 };
 
 /// The columns that a row is read from, beside its line.
@@ -120,8 +119,8 @@ impl Former<'_> {
     ) -> Result<Segment, HourError> {
         let from = self.path(FileKind::Posts);
         let folder = to.parent().unwrap_or(to);
-        self.disk.make_folder(folder).map_err(at(folder))?;
-        let mut file = BufWriter::new(disk::create_anew(self.disk, to).map_err(at(to))?);
+        self.disk.make_folder(folder).at(folder)?;
+        let mut file = BufWriter::new(disk::create_anew(self.disk, to).at(to)?);
         let found = read::read_through(self.disk, &from, Wanted::Only(COLUMNS), |batch| {
             let stored = self
                 .stored(batch, (redactions, deleted), out)
@@ -130,12 +129,12 @@ impl Former<'_> {
                 })?;
             file.write_all(&stored)
         });
-        let found = found.map_err(at(&from))?;
-        file.flush().map_err(at(to))?;
+        let found = found.at(&from)?;
+        file.flush().at(to)?;
         drop(file);
         Self::check(from.clone(), manifest, &found)?;
         let read = runs::read_segment(self.disk, to, redactions, Listener::default());
-        let runs::Read { runs, named, .. } = read.map_err(at(to))?;
+        let runs::Read { runs, named, .. } = read.at(to)?;
         if named.is_some() {
             // a line that is no post is none of the rows
             return Err(HourError::Former(from));
@@ -224,6 +223,6 @@ impl Former<'_> {
         let path = self.path(kind);
         let mut lines = crate::vault::xz::Lines::new(each);
         let found = crate::vault::xz::read_through(self.disk, &path, 0, |piece| lines.take(piece));
-        Self::check(path.clone(), manifest, &found.map_err(at(&path))?)
+        Self::check(path.clone(), manifest, &found.at(&path)?)
     }
 }

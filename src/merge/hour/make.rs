@@ -16,7 +16,7 @@ use super::{
     summary::{self, RejectedLines, Sums},
     taken_out::Out,
     timelines::{self, Told},
-    uncommitted::{HourError, at},
+    uncommitted::HourError,
     unit::{self, Merged},
     units::{self, Segment},
     users::Users,
@@ -36,6 +36,7 @@ use crate::{
         manifest::{Manifest, Output},
         posts::{self, write::ParquetWriter},
     },
+    world::error_at::At as _,
 };
 
 /// The lists and the table of an hour's records that are being written.
@@ -218,7 +219,7 @@ impl Workshop<'_> {
         let path = place.aside(FileKind::Posts, due.history.revision);
         let disk = self.indexes.disk;
         let file = ParquetWriter::create(disk, &path, self.source(), due.hour);
-        let file = file.map_err(at(&path))?;
+        let file = file.at(&path)?;
         Ok(Some((path, file)))
     }
 
@@ -232,7 +233,7 @@ impl Workshop<'_> {
     ) -> Result<Written, HourError> {
         let disk = self.indexes.disk;
         let folder = layout::day_folder(self.vault, due.hour.day());
-        disk.make_folder(&folder).map_err(at(&folder))?;
+        disk.make_folder(&folder).at(&folder)?;
         let source = self.source();
         let mut lists = self.lists(place, due)?;
         let mut posts = self.posts(place, due)?;
@@ -265,23 +266,23 @@ impl Workshop<'_> {
             check_order(&mut last, &mut merged)?;
             lists.write(&mut merged, &|| self.sheet(place, FileKind::Held, due))?;
             if let Some((path, posts)) = &mut posts {
-                let batches = merged.posts.map_err(io::Error::other).map_err(at(path))?;
+                let batches = merged.posts.map_err(io::Error::other).at(path)?;
                 for batch in &batches {
-                    posts.take(batch).map_err(at(path))?;
+                    posts.take(batch).at(path)?;
                 }
             }
             tally.add(merged.tally);
-            users.take(merged.users).map_err(at(&scratch))
+            Ok::<_, HourError>(users.take(merged.users).at(&scratch)?)
         })?;
         if due.former.is_some() {
             let path = self.former_path(due.hour);
-            disk.remove(&path).map_err(at(&path))?;
+            disk.remove(&path).at(&path)?;
         }
         let mut outputs = finish_ids(lists.held, lists.ids, due.hour)?;
         outputs.extend(self.finish_tables(place, due, lists.table, users)?);
         if let Some((path, posts)) = posts {
             let name = FileKind::Posts.name(due.hour);
-            outputs.push(posts.finish(name).map_err(at(&path))?);
+            outputs.push(posts.finish(name).at(&path)?);
         }
         if let Some(deletions) = lists.deletions {
             outputs.push(deletions.finish(due.hour)?);
@@ -356,7 +357,7 @@ impl Workshop<'_> {
                 rows.clear();
                 Ok(())
             })
-            .map_err(at(&path))?;
+            .at(&path)?;
         sheet.write(&rows)?;
         sheet.finish(due.hour)
     }

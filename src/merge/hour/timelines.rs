@@ -5,10 +5,7 @@ use std::{
     io::{self, BufRead as _, BufReader, Read as _},
 };
 
-use super::{
-    due::Due,
-    uncommitted::{HourError, at},
-};
+use super::{due::Due, uncommitted::HourError};
 use crate::{
     cover::{
         carried,
@@ -25,6 +22,7 @@ use crate::{
         sha256::Sha256,
     },
     vault::manifest::EventsInput,
+    world::error_at::At as _,
 };
 
 /// No record that matters here is longer: one with a thousand rules has some megabytes. Error frames may be, and are
@@ -100,8 +98,8 @@ fn timeline(
 /// Reads an events file again, and checks that it is what was indexed.
 fn read(indexes: &Indexes<'_>, due: &Due, input: &EventsInput) -> Result<EventsFile, HourError> {
     let path = input.name.paths(indexes.spool).events;
-    let file = indexes.disk.open(&path).map_err(at(&path))?;
-    let (events, sha256) = read_records(BufReader::new(file)).map_err(at(&path))?;
+    let file = indexes.disk.open(&path).at(&path)?;
+    let (events, sha256) = read_records(BufReader::new(file)).at(&path)?;
     let known = due.known.get(&input.name);
     let Some(known) = known.filter(|_| sha256 == input.sha256) else {
         return Err(HourError::Changed(path));

@@ -1,15 +1,13 @@
 //! Why an hour was not committed.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use super::distribute::DistributeError;
 use crate::{
     merge::index::IndexError,
     source::key::Key,
     vault::{commit_error::CommitError, deleted::DeletedError},
+    world::error_at::ErrorAt,
 };
 
 /// Why an hour was not committed. Its inputs are kept.
@@ -47,24 +45,12 @@ pub enum HourError {
         deleted: u64,
     },
     /// A file could not be written or read.
-    #[error("{}", crate::world::disk::placed(path, source))]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] ErrorAt),
     /// The lists of what was deleted.
     #[error("the list of deletions cannot be used: {0}")]
     Deleted(#[from] DeletedError),
     /// The vault.
     #[error(transparent)]
     Commit(#[from] CommitError),
-}
-
-pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> HourError + '_ {
-    move |source| HourError::Io {
-        path: path.to_owned(),
-        source,
-    }
 }

@@ -2,11 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    due::Due,
-    former::Former,
-    uncommitted::{HourError, at},
-};
+use super::{due::Due, former::Former, uncommitted::HourError};
 use crate::{
     merge::index::Indexes,
     period::{Hour, Zone},
@@ -19,6 +15,7 @@ use crate::{
         manifest::Output,
         xz::{Compress, XzWriter},
     },
+    world::error_at::At as _,
 };
 
 /// Compressing takes some 60 MiB for each thread.
@@ -57,12 +54,12 @@ pub(super) struct Sheet {
 
 impl Sheet {
     pub(super) fn write(&mut self, text: &[u8]) -> Result<(), HourError> {
-        self.file.write_all(text).map_err(at(&self.path))
+        Ok(self.file.write_all(text).at(&self.path)?)
     }
 
     pub(super) fn finish(self, hour: Hour) -> Result<Output, HourError> {
         let (name, header) = (self.kind.name(hour), self.kind.header_lines());
-        self.file.finish(name, header).map_err(at(&self.path))
+        Ok(self.file.finish(name, header).at(&self.path)?)
     }
 }
 
@@ -102,7 +99,7 @@ impl Workshop<'_> {
         };
         let threads = u32::try_from(threads).unwrap_or(1);
         let disk = self.indexes.disk;
-        let file = XzWriter::create(disk, &path, self.compress, threads).map_err(at(&path))?;
+        let file = XzWriter::create(disk, &path, self.compress, threads).at(&path)?;
         Ok(Sheet { path, kind, file })
     }
 }
