@@ -26,7 +26,6 @@ use crate::{
     publish::{address::Site, answer::Trouble, osf::Osf},
     segment::name::ServerId,
     text::plural,
-    vault::{identity::Identity, in_store},
     witness::run::WitnessJob,
     world::disk::RealDisk,
 };
@@ -104,11 +103,11 @@ fn vault_store(setup: &Setup, address: &Address) -> Finding {
     let tried = || {
         let store = store::open(setup, address)?;
         store::probe(&store, store::failure)?;
-        in_store::identity(&store).map_err(|why| store::failure(&why))
+        store::vault_id(setup, &store, Asks::Look)
     };
     match tried() {
-        Ok(mark) => {
-            let is = mark.as_deref().and_then(Identity::id_of).map_or_else(
+        Ok(id) => {
+            let is = id.map_or_else(
                 || "it is empty: the first merge makes a vault of it".to_owned(),
                 |id| format!("it is the vault {id}"),
             );

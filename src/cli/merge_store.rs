@@ -23,8 +23,8 @@ use crate::{
     place::{
         decide::Asks,
         open::{Opener, Spool, Vault},
-        s3::{address::Address, store::S3},
-        store::Store as _,
+        s3::address::Address,
+        store::Timed,
     },
     share::Share,
     text::plural,
@@ -41,7 +41,7 @@ use crate::{
 /// What this machine has of the vault and the spool in the store, brought up to date.
 pub(super) struct Merger<'a> {
     setup: &'a Setup,
-    there: &'a S3,
+    there: &'a dyn Timed,
     /// The vault.
     pub(super) vault: &'a InStore<'a>,
     copy: &'a Vault,
@@ -204,7 +204,7 @@ pub(super) fn list_failure(why: RedactionsError) -> Failure {
 }
 
 /// What others have done meanwhile, and whether the store has ceased to answer.
-fn tell_of_others(outcome: &Outcome, there: &S3) {
+fn tell_of_others(outcome: &Outcome, there: &dyn Timed) {
     if !outcome.elsewhere.is_empty() {
         let hours = plural(outcome.elsewhere.len() as u64, "hour", "hours");
         tracing::info!("{hours} were committed by other machines meanwhile");

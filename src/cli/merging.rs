@@ -20,8 +20,9 @@ use crate::{
     place::{
         decide::Asks,
         open::{OfStore, Spool},
-        s3::{address::Address, store::S3},
+        s3::address::Address,
         segments::Elsewhere,
+        store::Store,
     },
     segment::name::ServerId,
     text::plural,
@@ -73,13 +74,13 @@ impl Hook<'_> {
 #[derive(Default)]
 pub(super) struct Fetch {
     pub(super) fetched: Fetched,
-    store: Option<S3>,
+    store: Option<Box<dyn Store>>,
 }
 
 impl Fetch {
     pub(super) fn from(&self) -> Elsewhere<'_> {
         match &self.store {
-            Some(store) => Elsewhere::In(store),
+            Some(store) => Elsewhere::In(&**store),
             None => Elsewhere::Nowhere,
         }
     }
@@ -111,7 +112,7 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
         let segments = plural(fetched.segments, "segment", "segments");
         tracing::info!("fetched {segments} from {address}");
     }
-    let store = Some(store);
+    let store: Option<Box<dyn Store>> = Some(Box::new(store));
     Ok(Fetch { fetched, store })
 }
 

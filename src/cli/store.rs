@@ -15,16 +15,15 @@ use crate::{
     place::{
         decide::{Asks, Found},
         id::PlaceId,
-        memory::Memory,
         mirror::{self, MirrorError},
-        open::{self, NotHere, OfVault, Place, PlaceKind, Vault},
+        open::{self, OfVault, Place, PlaceKind, Vault},
         s3::{
             address::Address,
             probe::{ProbeError, Probed},
             request::{Access, Endpoint, Requests},
             store::S3,
         },
-        store::{Store as _, StoreError},
+        store::{Store, StoreError, Timed},
     },
     text,
     vault::{
@@ -109,7 +108,7 @@ pub(crate) fn probe(store: &S3, failure: fn(&StoreError) -> Failure) -> Result<(
 /// The spool in a store, by the mark that is fetched into a folder of this server's own.
 pub(crate) fn spool<K: PlaceKind>(
     setup: &Setup,
-    store: &S3,
+    store: &dyn Store,
     folder: &Path,
     asks: Asks,
 ) -> Result<Place<K>, Failure> {
@@ -122,8 +121,19 @@ pub(crate) fn spool<K: PlaceKind>(
     opened.map_err(|why| setup::told(&why.of(&store.name())))
 }
 
+/// Which vault is in a store; `None` if there is none yet.
+pub(crate) fn vault_id(
+    setup: &Setup,
+    store: &dyn Store,
+    asks: Asks,
+) -> Result<Option<PlaceId>, Failure> {
+    let found = in_store::look(store).map_err(|why| told(&why))?;
+    let judged = setup.opener().judge::<OfVault>(&store.name(), found, asks);
+    judged.map_err(|why| setup::told(&why))
+}
+
 /// This machine's copy of the vault in a store, which is marked here and there if there is none anywhere.
-pub(crate) fn vault_copy(setup: &Setup, store: &S3) -> Result<Vault, Failure> {
+pub(crate) fn vault_copy(setup: &Setup, store: &dyn Timed) -> Result<Vault, Failure> {
     let settings = &setup.settings;
     let folder = settings.vault_dir.name();
     let there = in_store::identity(store).map_err(|why| told(&why))?;
@@ -142,23 +152,7 @@ pub(crate) fn vault_copy(setup: &Setup, store: &S3) -> Result<Vault, Failure> {
             store.name()
         );
     } else if there.is_none() {
-        let memory = Memory::read(&RealDisk, &settings.data_dir)?;
-        if let Some(id) = memory.id(OfVault::KEY) {
-            let found = format!(
-                "it has no {}, and this server has worked with {id}",
-                OfVault::MARK
-            );
-            let (word, path) = (OfVault::WORD, store.name().into());
-            return Err(setup::told(&NotHere::Away { word, path, found }));
-        }
-        let found = mirror::anything(store).map_err(|why| told(&why))?;
-        // another machine may have marked it meanwhile
-        let marked = in_store::identity(store).map_err(|why| told(&why))?;
-        if let Some(found) = found.filter(|_| marked.is_none()) {
-            let (word, path) = (OfVault::WORD, store.name().into());
-            let found = format!("it has no {}, and {found} lies there", OfVault::MARK);
-            return Err(setup::told(&NotHere::NoPlace { word, path, found }));
-        }
+        vault_id(setup, store, Asks::MakeInEmpty)?;
         let zone = settings.merge.timezone.name();
         let mark = Identity::mark(&PlaceId::draw()?, zone, setup.stream().word);
         let mark = mark.map_err(std::io::Error::from)?;
@@ -169,7 +163,7 @@ pub(crate) fn vault_copy(setup: &Setup, store: &S3) -> Result<Vault, Failure> {
 }
 
 /// Marks a folder as a copy of the vault in a store; one of another vault is left alone.
-pub(crate) fn mark_copy(store: &S3, folder: &Path) -> Result<(), Failure> {
+pub(crate) fn mark_copy(store: &dyn Store, folder: &Path) -> Result<(), Failure> {
     let there = in_store::identity(store).map_err(|why| told(&why))?;
     let there = there.ok_or_else(|| {
         let what = format!("{} is no vault: it has no {}", store.name(), OfVault::MARK);

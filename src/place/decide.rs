@@ -19,6 +19,16 @@ pub enum Found {
     Unreadable(String),
 }
 
+impl Found {
+    /// Which place it is, if it is one.
+    pub fn id(self) -> Option<PlaceId> {
+        match self {
+            Self::Id(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asks {

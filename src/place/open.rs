@@ -363,12 +363,8 @@ impl<'a> Opener<'a> {
         } else {
             None
         };
+        refuse::<K>(path, &found, memory.id(K::KEY), &verdict)?;
         let id = match verdict {
-            Verdict::GoOn => match found {
-                Found::Id(id) => Some(id),
-                _ => None,
-            },
-            Verdict::NotYet => None,
             Verdict::Remember(id) => Some(self.remember::<K>(&mut memory, id)?),
             Verdict::Make => {
                 let id = (self.draw)().at(path)?;
@@ -378,30 +374,27 @@ impl<'a> Opener<'a> {
                 crash::point(Point::PlaceMade);
                 Some(self.remember::<K>(&mut memory, id)?)
             }
-            Verdict::Away => return Err(away::<K>(path, &found, memory.id(K::KEY))),
-            Verdict::Other(is) => {
-                let was = memory.id(K::KEY).unwrap_or(&is).clone();
-                let (word, path) = (K::WORD, path.to_owned());
-                return Err(NotHere::Other {
-                    word,
-                    path,
-                    is,
-                    was,
-                });
-            }
-            Verdict::NoPlace => {
-                return Err(NotHere::NoPlace {
-                    word: K::WORD,
-                    path: path.to_owned(),
-                    found: words::<K>(&found),
-                });
-            }
+            _ => found.id(),
         };
         Ok(Place {
             path: path.to_owned(),
             id,
             kind: PhantomData,
         })
+    }
+
+    /// Which place it is that is no folder, and where that was found; `None` if there is none yet. Nothing is made or remembered.
+    pub fn judge<K: PlaceKind>(
+        &self,
+        name: &str,
+        found: Found,
+        asks: Asks,
+    ) -> Result<Option<PlaceId>, NotHere> {
+        let memory = Memory::read(self.disk, self.data_dir).at(&memory::path(self.data_dir))?;
+        let known = memory.id(K::KEY);
+        let verdict = decide(known, &found, asks, self.adopt);
+        refuse::<K>(Path::new(name), &found, known, &verdict)?;
+        Ok(found.id())
     }
 
     /// A spool of whatever kind; a new one is marked with the id that is drawn.
@@ -418,14 +411,36 @@ impl<'a> Opener<'a> {
     }
 }
 
-fn away<K: PlaceKind>(path: &Path, found: &Found, was: Option<&PlaceId>) -> NotHere {
-    let was = was.map_or_else(String::new, |id| {
-        format!(", and this server has worked with {id}")
-    });
-    NotHere::Away {
-        word: K::WORD,
-        path: path.to_owned(),
-        found: format!("{}{was}", words::<K>(found)),
+/// A verdict that gives no place, as an error.
+fn refuse<K: PlaceKind>(
+    path: &Path,
+    found: &Found,
+    known: Option<&PlaceId>,
+    verdict: &Verdict,
+) -> Result<(), NotHere> {
+    let (word, path) = (K::WORD, path.to_owned());
+    match verdict {
+        Verdict::GoOn | Verdict::NotYet | Verdict::Remember(_) | Verdict::Make => Ok(()),
+        Verdict::Away => {
+            let was = known.map_or_else(String::new, |id| {
+                format!(", and this server has worked with {id}")
+            });
+            let found = format!("{}{was}", words::<K>(found));
+            Err(NotHere::Away { word, path, found })
+        }
+        Verdict::Other(is) => {
+            let (is, was) = (is.clone(), known.unwrap_or(is).clone());
+            Err(NotHere::Other {
+                word,
+                path,
+                is,
+                was,
+            })
+        }
+        Verdict::NoPlace => {
+            let found = words::<K>(found);
+            Err(NotHere::NoPlace { word, path, found })
+        }
     }
 }
 

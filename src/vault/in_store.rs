@@ -39,9 +39,14 @@ use super::{
 };
 use crate::{
     period::{Day, Hour},
-    place::store::{
-        self, Content, Created, Key, NotAKey, Store, StoreError, Timed, Window, create_of,
-        read_whole,
+    place::{
+        decide::Found,
+        mirror,
+        open::{OfVault, PlaceKind as _},
+        store::{
+            self, Content, Created, Key, NotAKey, Store, StoreError, Timed, Window, create_of,
+            read_whole,
+        },
     },
     segment::{
         raw,
@@ -236,6 +241,25 @@ pub struct InStore<'a> {
 /// The mark of the vault, if it has one.
 pub fn identity(store: &dyn Store) -> Result<Option<Vec<u8>>, StoreError> {
     read_whole(store, &identity_key()?, IDENTITY_BYTES_MAX)
+}
+
+/// What lies where a vault should be.
+pub fn look(store: &dyn Store) -> Result<Found, StoreError> {
+    let marked = || {
+        let mark = identity(store)?;
+        Ok::<_, StoreError>(mark.map(|mark| match Identity::id_of(&mark) {
+            Some(id) => Found::Id(id),
+            None => Found::Unreadable(format!("its {} is no vault's", OfVault::MARK)),
+        }))
+    };
+    if let Some(found) = marked()? {
+        return Ok(found);
+    }
+    if mirror::anything(store)?.is_none() {
+        return Ok(Found::Empty);
+    }
+    // another machine may have marked it meanwhile
+    Ok(marked()?.unwrap_or(Found::Unmarked))
 }
 
 /// Marks it; that another has done so meanwhile is as good.

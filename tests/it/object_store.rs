@@ -1277,6 +1277,13 @@ fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
             .keys()
             .any(|key| key.starts_with("x/vault/"))
     );
+    // every command says so in the same words
+    let away =
+        "the vault is away: s3://archive/x/vault: it is empty, and this server has worked with ";
+    assert!(said.contains(away), "{said}");
+    let checked = servers.command("m1", NOW, &["check"]).output().unwrap();
+    let told = String::from_utf8_lossy(&checked.stdout);
+    assert!(told.contains(away), "{told}");
 }
 
 #[test]
