@@ -7,6 +7,7 @@ use crate::{
     vault::{
         commit::{HourOfVault, half_done},
         ledger::Ledger,
+        listings::Listings,
     },
     world::{
         disk::RealDisk,
@@ -28,7 +29,9 @@ pub(super) fn finish(setup: &Setup, vault: &Vault) -> Result<bool, Failure> {
         return Ok(false);
     }
     let mut ledger = Ledger::open(&RealDisk, vault)?;
-    for hour in half_done(&RealDisk, vault, &ledger)? {
+    let now = setup.clock.now();
+    let mut listings = Listings::read(&RealDisk, (&settings.data_dir, vault), now);
+    for hour in half_done(&mut listings, &ledger)? {
         let of_vault = HourOfVault {
             disk: &RealDisk,
             vault,

@@ -27,7 +27,7 @@ use crate::{
     place::{decide::Asks, open::Vault},
     report::{
         certificate, files,
-        outdated::{How, Outdated},
+        outdated::{self, How, Outdated},
         read,
         statement::{NoStatement, Share, Statement},
     },
@@ -134,7 +134,7 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
     let mut renewed = BTreeMap::new();
     let mut was_outdated = false;
     if !args.dry_run {
-        let outdated = Outdated::default().look(&RealDisk, vault)?;
+        let outdated = outdated_days(&setup, vault)?;
         was_outdated = outdated.get(&day).is_some_and(|how| how.is_late);
         renewed = renew(vault, &outdated, day);
         if settings.vault_store.is_some() {
@@ -174,6 +174,15 @@ pub(crate) fn run(global: &Global, args: &ReportArgs) -> Result<Exit, Failure> {
         )?;
     }
     told
+}
+
+/// The days whose certificate is outdated.
+fn outdated_days(setup: &Setup, vault: &Path) -> Result<BTreeMap<Day, How>, Failure> {
+    let places = (setup.settings.data_dir.as_path(), vault);
+    let mut notes = outdated::notes(&RealDisk, places, setup.clock.now());
+    let outdated = Outdated::default().look(&RealDisk, vault, &mut notes)?;
+    notes.keep();
+    Ok(outdated)
 }
 
 fn has_mail(args: &ReportArgs, mailer: Option<&Mailer>) -> Result<(), Failure> {

@@ -30,7 +30,7 @@ use crate::{
         threads::{Mailer, Monitor},
     },
     place::decide::Asks,
-    report::outdated::Outdated,
+    report::outdated::{self, Outdated},
     schedule::{
         plan::{Due, Rules},
         service::{self, Service, Systemd, Watched},
@@ -369,11 +369,11 @@ fn days(setup: Setup) -> Box<dyn FnMut() -> io::Result<service::Days> + Send> {
         let vault = setup.vault(Asks::Look);
         let vault = vault.map_err(|away| io::Error::other(away.what))?;
         let days = layout::days(&RealDisk, &vault)?;
-        let outdated = outdated.look(&RealDisk, &vault)?.into_iter();
-        Ok((
-            days,
-            outdated.map(|(day, how)| (day, how.revisions)).collect(),
-        ))
+        // `report` keeps them
+        let places = (setup.settings.data_dir.as_path(), vault.as_ref());
+        let mut notes = outdated::notes(&RealDisk, places, setup.clock.now());
+        let late = outdated.look(&RealDisk, &vault, &mut notes)?.into_iter();
+        Ok((days, late.map(|(day, how)| (day, how.revisions)).collect()))
     })
 }
 

@@ -28,6 +28,7 @@ use crate::{
         deleted::DeletedError,
         identity::IdentityError,
         ledger::LedgerError,
+        listings::Listings,
         redactions::{Redactions, RedactionsError},
         xz::Compress,
     },
@@ -137,6 +138,11 @@ impl MergeJob<'_> {
             commits: self.commits,
             elsewhere: self.elsewhere,
         }
+    }
+
+    /// What is committed, by the names alone.
+    pub(super) fn listings(&self) -> Listings<'_> {
+        Listings::read(self.disk, (self.data_dir, self.vault), self.now)
     }
 
     pub(super) fn index_dir(&self) -> PathBuf {

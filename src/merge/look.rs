@@ -218,8 +218,9 @@ impl MergeJob<'_> {
     /// The hours that are committed, and what could not be looked into.
     fn committed(&self) -> Result<(BTreeSet<Hour>, Vec<Unusable>), RunError> {
         let (mut committed, mut unusable) = (BTreeSet::new(), Vec::new());
-        for day in layout::days(self.disk, self.vault).at(self.vault)? {
-            match layout::list_day(self.disk, self.vault, day) {
+        let mut listings = self.listings();
+        for day in listings.days().at(self.vault)? {
+            match listings.of(day) {
                 Ok(listing) => committed.extend(listing.hours.into_keys()),
                 Err(why) => unusable.push(self.unreadable(day, &why)),
             }

@@ -201,7 +201,7 @@ impl MergeJob<'_> {
 
     /// Every hour that a crash may have left half done.
     fn finish_half_done(&self, ledger: &mut Ledger, outcome: &mut Outcome) -> Result<(), RunError> {
-        let half_done = commit::half_done(self.disk, self.vault, ledger).at(self.vault)?;
+        let half_done = commit::half_done(&mut self.listings(), ledger).at(self.vault)?;
         for hour in half_done {
             match self.place(hour).finish(ledger) {
                 Ok(()) => {

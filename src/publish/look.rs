@@ -126,11 +126,7 @@ fn day_files(
             }
         });
     }
-    if scope == Scope::New
-        && let Err(why) = hashes.keep(data_dir)
-    {
-        tracing::warn!("the list of each day's files cannot be saved, and is made again: {why}");
-    }
+    hashes.keep();
     Ok(())
 }
 

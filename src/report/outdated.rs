@@ -1,7 +1,8 @@
 //! Whose certificate does not speak of the revisions that are in place: days to which late data came.
 //!
 //! The ledger says what is in place, a certificate what it speaks of. The ledger is read on from where
-//! it was, and a certificate only when its day has new lines, so looking often costs little.
+//! it was, and a certificate only when its day has new lines, so looking often costs little. `certificates.json` has for which
+//! lines and stamps the certificate of a day was found to be as it should, so that looking for the first time costs little, too.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,8 +12,10 @@ use std::{
 
 use super::statement::{BYTES_MAX, Spoken};
 use crate::{
-    period::{Day, Hour},
+    period::{Day, Hour, UtcMs},
+    segment::sha256::Sha256,
     vault::{
+        day_notes::DayNotes,
         ledger,
         public::{DayFile, Public},
         witness::Witness,
@@ -49,9 +52,23 @@ pub struct Outdated {
     suspects: BTreeSet<Day>,
 }
 
+/// What is known from earlier looks: for which revisions and stamps a day's certificate was as it should, or there was none.
+pub fn notes<'a>(
+    disk: &'a dyn Disk,
+    (data_dir, vault): (&Path, &'a Path),
+    now: UtcMs,
+) -> DayNotes<'a, Sha256> {
+    DayNotes::read(disk, vault, now, data_dir.join("certificates.json"))
+}
+
 impl Outdated {
     /// The days that have a certificate that is outdated, and how.
-    pub fn look(&mut self, disk: &dyn Disk, vault: &Path) -> io::Result<BTreeMap<Day, How>> {
+    pub fn look(
+        &mut self,
+        disk: &dyn Disk,
+        vault: &Path,
+        notes: &mut DayNotes<'_, Sha256>,
+    ) -> io::Result<BTreeMap<Day, How>> {
         let path = ledger::path(vault);
         if !self.ledger.is_within(disk.len(&path)?.unwrap_or(0)) {
             *self = Self::default();
@@ -81,10 +98,16 @@ impl Outdated {
                 .filter_map(|hour| Some((hour, *self.latest.get(&hour)?)));
             let of_day: Vec<(Hour, (InPlace, u64))> = of_day.collect();
             let is_stamped = of_day.iter().all(|(_, (_, line))| *line <= self.stamped);
-            let now = of_day
+            let now: BTreeMap<Hour, InPlace> = of_day
                 .iter()
                 .map(|(hour, (in_place, _))| (*hour, *in_place))
                 .collect();
+            let of = Sha256::of(format!("{now:?} {is_stamped}").as_bytes());
+            let before = notes.before(day);
+            if notes.found(day, before) == Some(&of) {
+                self.suspects.remove(&day);
+                continue;
+            }
             // one that cannot be read stays a suspect
             let is_outdated = match is_outdated(disk, vault, day, (&now, is_stamped)) {
                 Ok(is_outdated) => is_outdated,
@@ -100,6 +123,7 @@ impl Outdated {
                 outdated.insert(day, How { revisions, is_late });
             } else {
                 self.suspects.remove(&day);
+                notes.note(day, before, of);
             }
         }
         Ok(outdated)
@@ -152,6 +176,49 @@ mod tests {
         )
     }
 
+    /// A certificate that speaks of these revisions.
+    fn statement(of: &[(&str, u64, u64)], witness: &str) -> String {
+        let revisions = of.iter().map(|(hour, revision, of)| {
+            let manifest = hash(*of);
+            format!(
+                "{{\"hour\":\"{hour}\",\"revision\":{revision},\"manifest_sha256\":\"{manifest}\"}}"
+            )
+        });
+        let revisions = revisions.collect::<Vec<String>>().join(",");
+        format!(
+            "{{\"format\":1,\"program\":\"\",\"witness\":{witness},\"doi\":null,\"revisions\":[{revisions}]}}"
+        )
+    }
+
+    #[test]
+    fn a_certificate_that_was_up_to_date_is_read_again_only_when_the_ledger_says_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = dir.path();
+        let day: Day = "2026-11-23".parse().unwrap();
+        let (ledger, certificate) = (
+            ledger::path(vault),
+            Public::Day(day, DayFile::Statement).path(vault),
+        );
+        append(&ledger, &line("2026-11-23_01", 1, 1));
+        let text = statement(&[("2026-11-23_01", 1, 1)], "null");
+        append(&certificate, &text);
+        let look = |second: i64| {
+            let mut notes = notes(&RealDisk, (vault, vault), UtcMs(second * 1_000));
+            let found = Outdated::default().look(&RealDisk, vault, &mut notes);
+            notes.keep();
+            found.unwrap().into_keys().collect::<Vec<Day>>()
+        };
+        assert!([0, 61, 62].map(look).concat().is_empty());
+        // in place, so that its folder does not change: a certificate that is read is outdated
+        let other = text.replace(&hash(1), &hash(2));
+        let mut file = RealDisk.append(&certificate).unwrap();
+        file.cut(0).unwrap();
+        file.write_all(other.as_bytes()).unwrap();
+        assert!(look(63).is_empty(), "it is not read");
+        append(&ledger, &line("2026-11-23_02", 1, 3));
+        assert_eq!(look(64), [day]);
+    }
+
     #[test]
     fn a_certificate_is_outdated_from_the_next_revision_until_it_is_made_anew() {
         let dir = tempfile::tempdir().unwrap();
@@ -163,7 +230,8 @@ mod tests {
         let ledger = ledger::path(vault);
         let mut outdated = Outdated::default();
         let mut look = || -> Vec<String> {
-            let found = outdated.look(&RealDisk, vault).unwrap();
+            let mut notes = DayNotes::none(&RealDisk, vault, UtcMs(0));
+            let found = outdated.look(&RealDisk, vault, &mut notes).unwrap();
             let told = found.iter().map(|(day, how)| {
                 let why = if how.is_late { "late" } else { "stamped" };
                 format!("{day} {} {why}", how.revisions)
@@ -178,16 +246,6 @@ mod tests {
             look().is_empty(),
             "a day without a certificate has none that is outdated"
         );
-        let statement = |of: &[(&str, u64, u64)], witness: &str| {
-            let revisions = of.iter().map(|(hour, revision, of)| {
-                let manifest = hash(*of);
-                format!("{{\"hour\":\"{hour}\",\"revision\":{revision},\"manifest_sha256\":\"{manifest}\"}}")
-            });
-            let revisions = revisions.collect::<Vec<String>>().join(",");
-            format!(
-                "{{\"format\":1,\"program\":\"\",\"witness\":{witness},\"doi\":null,\"revisions\":[{revisions}]}}"
-            )
-        };
         let first = [("2026-11-23_01", 1, 1), ("2026-11-23_02", 1, 2)];
         append(&certificate("2026-11-23"), &statement(&first, "null"));
         append(&ledger, &line("2026-11-24_03", 1, 4));

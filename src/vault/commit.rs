@@ -23,6 +23,7 @@ use super::{
     day,
     layout::{self, FileKind},
     ledger::Ledger,
+    listings::Listings,
     manifest::{MANIFEST_BYTES_MAX, Manifest, Output},
     posts::read::{self, Wanted},
     redactions::{Redactions, RedactionsError},
@@ -297,7 +298,7 @@ impl HourOfVault<'_> {
             && former.history.revision < revision
         {
             let kept = layout::archived_path(self.vault, self.hour, former.history.revision);
-            let revisions = folder.join("revisions");
+            let revisions = layout::archived_folder(self.vault, self.hour.day());
             self.disk.make_folder(&revisions).at(&revisions)?;
             disk::put(self.disk, &kept, &bytes).at(&kept)?;
             crash::point(Point::FormerKept);
@@ -336,10 +337,10 @@ impl HourOfVault<'_> {
 
 /// The hours of a vault that a crash may have left half done: something lies aside, or the ledger
 /// does not know their latest revision. Looks at names only.
-pub fn half_done(disk: &dyn Disk, vault: &Path, ledger: &Ledger) -> io::Result<BTreeSet<Hour>> {
+pub fn half_done(listings: &mut Listings<'_>, ledger: &Ledger) -> io::Result<BTreeSet<Hour>> {
     let mut hours = BTreeSet::new();
-    for day in layout::days(disk, vault)? {
-        let listing = match layout::list_day(disk, vault, day) {
+    for day in listings.days()? {
+        let listing = match listings.of(day) {
             Ok(listing) => listing,
             // one day stops no other
             Err(why) => {
@@ -351,5 +352,6 @@ pub fn half_done(disk: &dyn Disk, vault: &Path, ledger: &Ledger) -> io::Result<B
         let unknown = |(hour, earlier): &(&Hour, &u64)| ledger.revision(**hour) <= **earlier;
         hours.extend(listing.hours.iter().filter(unknown).map(|(hour, _)| *hour));
     }
+    listings.keep();
     Ok(hours)
 }

@@ -1,32 +1,22 @@
 //! `<data_dir>/day_hashes.json`: what the files of each day are, by hash, so that whoever compares them with what is public
-//! reads a day again only when something was put into its folder.
-//!
-//! Every file of a day is put there by renaming, which changes the folder's time of last change, and nobody can set that. A file that
-//! was changed in place is not noticed here; `verify` and `publish --audit` read all of them. Lost, all are read once.
+//! reads a day again only when something was put into its folder. `verify` and `publish --audit` read all of them.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    layout,
+    day_notes::DayNotes,
     public::{DayFile, Public},
 };
 use crate::{
     period::{Day, UtcMs},
-    segment::{days::Still, sha256::Sha256},
-    world::disk::{self, Disk, Version},
+    segment::sha256::Sha256,
+    world::disk::{self, Disk},
 };
 
 /// A day's files have some kilobytes, a picture some hundred.
 const DAY_FILE_BYTES_MAX: u64 = 64 << 20;
-
-/// A kilobyte for each day.
-const KNOWN_BYTES_MAX: u64 = 64 << 20;
 
 /// A file: how long it is, and its hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,64 +27,33 @@ pub struct Hashed {
     pub sha256: Sha256,
 }
 
-/// The files of a day that are there, by name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct OfDay {
-    /// What the folder was like.
-    folder: Sha256,
-    files: BTreeMap<String, Hashed>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Known {
-    days: BTreeMap<Day, OfDay>,
-    /// Since when the others have been as they are.
-    still: Still,
-}
-
-fn path(data_dir: &Path) -> PathBuf {
-    data_dir.join("day_hashes.json")
-}
-
 /// What the files of each day are.
 pub struct DayHashes<'a> {
     disk: &'a dyn Disk,
     vault: &'a Path,
-    before: Known,
-    known: Known,
-    now: UtcMs,
+    /// The files of a day that are there, by name.
+    notes: DayNotes<'a, BTreeMap<String, Hashed>>,
 }
 
 impl<'a> DayHashes<'a> {
     /// Of nothing that was read before.
     pub fn none(disk: &'a dyn Disk, vault: &'a Path, now: UtcMs) -> Self {
-        Self {
-            disk,
-            vault,
-            before: Known::default(),
-            known: Known::default(),
-            now,
-        }
+        let notes = DayNotes::none(disk, vault, now);
+        Self { disk, vault, notes }
     }
 
     /// As it was left. What cannot be read is not known.
     pub fn read(disk: &'a dyn Disk, data_dir: &Path, vault: &'a Path, now: UtcMs) -> Self {
-        let before: Known = disk::noted(disk, &path(data_dir), KNOWN_BYTES_MAX).unwrap_or_default();
-        Self {
-            known: before.clone(),
-            before,
-            ..Self::none(disk, vault, now)
-        }
+        let notes = DayNotes::read(disk, vault, now, data_dir.join("day_hashes.json"));
+        Self { disk, vault, notes }
     }
 
     /// Gives each file of a day that is there, or why it cannot be read.
     pub fn each(&mut self, day: Day, mut each: impl FnMut(Public, io::Result<Hashed>)) {
-        let folder = self.folder(day);
-        if let (Some(folder), Some(of_day)) = (folder, self.known.days.get(&day))
-            && of_day.folder == folder
-        {
+        let before = self.notes.before(day);
+        if let Some(files) = self.notes.found(day, before) {
             for file in DayFile::ALL.map(|file| Public::Day(day, file)) {
-                if let Some(hashed) = of_day.files.get(&file.name()) {
+                if let Some(hashed) = files.get(&file.name()) {
                     each(file, Ok(hashed.clone()));
                 }
             }
@@ -115,19 +74,9 @@ impl<'a> DayHashes<'a> {
                 None => (),
             }
         }
-        self.known.days.remove(&day);
-        if let Some(folder) = folder.filter(|_| is_whole)
-            && self.known.still.is(day, folder, self.now)
-        {
-            self.known.days.insert(day, OfDay { folder, files });
+        if is_whole {
+            self.notes.note(day, before, files);
         }
-    }
-
-    /// What the folder of a day is like, as a hash, if that can be told.
-    fn folder(&self, day: Day) -> Option<Sha256> {
-        let folder = layout::day_folder(self.vault, day);
-        let Version(numbers) = self.disk.version(&folder).ok()??;
-        Some(Sha256::of(format!("{numbers:?}").as_bytes()))
     }
 
     fn hashed(&self, file: Public) -> io::Result<Option<Hashed>> {
@@ -143,17 +92,8 @@ impl<'a> DayHashes<'a> {
     }
 
     /// Keeps it for the next run.
-    pub fn keep(mut self, data_dir: &Path) -> io::Result<()> {
-        let days = &self.known.days;
-        self.known.still.retain(|day| !days.contains_key(&day));
-        if self.known == self.before {
-            return Ok(());
-        }
-        disk::put(
-            self.disk,
-            &path(data_dir),
-            &serde_json::to_vec(&self.known)?,
-        )
+    pub fn keep(&mut self) {
+        self.notes.keep();
     }
 }
 
@@ -175,7 +115,7 @@ mod tests {
             let mut hashes = DayHashes::read(&RealDisk, data_dir, &vault, UtcMs(second * 1_000));
             let mut found = Vec::new();
             hashes.each(day, |what, hashed| found.push((what, hashed.unwrap())));
-            hashes.keep(data_dir).unwrap();
+            hashes.keep();
             found
         };
         let is = |text: &str| {
@@ -202,7 +142,7 @@ mod tests {
         disk::put(&RealDisk, &path, b"5").unwrap();
         assert_eq!(look(10_000), is("5"));
         // a file that is damaged stops nothing: it is found out anew
-        disk::put(&RealDisk, &super::path(data_dir), b"{").unwrap();
+        disk::put(&RealDisk, &data_dir.join("day_hashes.json"), b"{").unwrap();
         append("6");
         assert_eq!(look(10_001), is("56"));
     }

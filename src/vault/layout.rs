@@ -164,9 +164,12 @@ pub fn hour_of_manifest(name: &str) -> Option<Hour> {
 
 /// Where the manifest of an earlier revision is kept.
 pub fn archived_path(vault: &Path, hour: Hour, revision: u64) -> PathBuf {
-    day_folder(vault, hour.day())
-        .join("revisions")
-        .join(archived_name(hour, revision))
+    archived_folder(vault, hour.day()).join(archived_name(hour, revision))
+}
+
+/// Where the manifests of a day's earlier revisions are kept.
+pub fn archived_folder(vault: &Path, day: Day) -> PathBuf {
+    day_folder(vault, day).join("revisions")
 }
 
 /// Its name.
@@ -239,7 +242,7 @@ pub fn list_day(disk: &dyn Disk, vault: &Path, day: Day) -> io::Result<DayListin
             listing.unfinished.extend(hour);
         }
     }
-    for entry in disk.list(&folder.join("revisions"))? {
+    for entry in disk.list(&archived_folder(vault, day))? {
         if let Some((hour, _)) = of_archived(&entry.name)
             && let Some(earlier) = listing.hours.get_mut(&hour)
         {

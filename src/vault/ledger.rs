@@ -24,6 +24,9 @@ use crate::{
 /// Ten years of hours with a few revisions each have some 50 MiB.
 pub const LEDGER_BYTES_MAX: u64 = 1 << 30;
 
+/// A line has some 220 bytes; a longer one is none.
+const LINE_BYTES_MAX: u64 = 4_096;
+
 /// One committed revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
@@ -81,7 +84,12 @@ pub fn path(vault: &Path) -> PathBuf {
 
 /// All whole lines; a torn last one is none. Whether the chain holds is not looked at.
 pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<Line>, LedgerError> {
-    read_whole(disk, vault).map(|(lines, _)| lines)
+    let mut lines = Vec::new();
+    each(disk, &path(vault), |line| {
+        lines.push(serde_json::from_slice(line).map_err(|why| why.to_string())?);
+        Ok(())
+    })?;
+    Ok(lines)
 }
 
 /// The same, and the bytes that they are.
@@ -149,6 +157,43 @@ fn whole_lines(text: &[u8]) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
+/// Hands over each whole line without its LF, and stops at the first that is refused. Gives how many bytes they have, and whether
+/// a torn one follows. Ten years of lines are never in memory at once.
+fn each(
+    disk: &dyn Disk,
+    path: &Path,
+    mut take: impl FnMut(&[u8]) -> Result<(), String>,
+) -> Result<(u64, bool), LedgerError> {
+    let (mut bytes, mut number, mut is_torn, mut refused) = (0, 0, false, None);
+    let read = disk::each_line(disk, path, LINE_BYTES_MAX, |line| {
+        if refused.is_some() {
+            return;
+        }
+        let taken = match line.strip_suffix(b"\n") {
+            None => {
+                is_torn = true;
+                return;
+            }
+            // only the last one may have no end
+            Some(_) if is_torn => Err("it is too long".to_owned()),
+            Some(whole) => take(whole),
+        };
+        match taken {
+            Ok(()) => (bytes, number) = (bytes + line.len() as u64, number + 1),
+            Err(why) => refused = Some(why),
+        }
+    });
+    read.at(path)?;
+    match refused {
+        None => Ok((bytes, is_torn)),
+        Some(why) => Err(LedgerError::Line {
+            path: path.to_owned(),
+            line: number + 1,
+            why,
+        }),
+    }
+}
+
 fn bytes(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, ErrorAt> {
     match disk.len(path).at(path)? {
         None => Ok(Vec::new()),
@@ -169,19 +214,22 @@ impl Ledger {
     /// Opens it to append. A torn last line is cut off.
     pub fn open(disk: &dyn Disk, vault: &Path) -> Result<Self, LedgerError> {
         let path = path(vault);
-        let text = bytes(disk, &path)?;
-        let whole = whole_lines(&text);
-        if whole.len() < text.len() {
+        let mut latest = BTreeMap::new();
+        let mut last = Vec::new();
+        let (whole, is_torn) = each(disk, &path, |line| {
+            let says: Line = serde_json::from_slice(line).map_err(|why| why.to_string())?;
+            let revision = latest.entry(says.hour).or_insert(0);
+            *revision = says.revision.max(*revision);
+            last.clear();
+            last.extend_from_slice(line);
+            Ok(())
+        })?;
+        if is_torn {
             let mut file = disk.append(&path).at(&path)?;
-            file.cut(whole.len() as u64).at(&path)?;
+            file.cut(whole).at(&path)?;
             file.sync().at(&path)?;
         }
-        let mut latest = BTreeMap::new();
-        for line in read(disk, vault)? {
-            let revision = latest.entry(line.hour).or_insert(0);
-            *revision = line.revision.max(*revision);
-        }
-        let previous = hash_of_last(whole);
+        let previous = hash_of_last(&last);
         Ok(Self {
             path,
             latest,
@@ -271,14 +319,18 @@ fn hash_of_last(whole: &[u8]) -> Sha256 {
 pub fn each_whole_line<T>(
     disk: &dyn Disk,
     vault: &Path,
-    of: impl FnMut(&[u8]) -> T,
+    mut of: impl FnMut(&[u8]) -> T,
 ) -> Result<Vec<T>, LedgerError> {
-    let text = bytes(disk, &path(vault))?;
-    Ok(lines_of(whole_lines(&text)).map(of).collect())
+    let mut found = Vec::new();
+    each(disk, &path(vault), |line| {
+        found.push(of(line));
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// Whether the last line is torn.
 pub fn is_torn(disk: &dyn Disk, vault: &Path) -> Result<bool, LedgerError> {
-    let text = bytes(disk, &path(vault))?;
-    Ok(whole_lines(&text).len() < text.len())
+    let (_, is_torn) = each(disk, &path(vault), |_| Ok(()))?;
+    Ok(is_torn)
 }

@@ -17,6 +17,8 @@ pub mod csv;
 pub mod day;
 /// What the files of each day are, without reading all of them each time.
 pub mod day_hashes;
+/// What was found of each day, and need not be looked for again.
+pub mod day_notes;
 /// What was deleted, and stays out.
 pub mod deleted;
 /// By what DOI the archive is cited.
@@ -32,6 +34,8 @@ pub mod in_store;
 pub mod layout;
 /// The hash-chained list of revisions.
 pub mod ledger;
+/// Which hours are committed, without listing all days each time.
+pub mod listings;
 /// What a revision contains.
 pub mod manifest;
 /// The manifests of a vault in an object store, and nothing else of it.

@@ -76,7 +76,7 @@ fn received(server: &str, seed: u64) -> Vec<Segment> {
     all
 }
 
-/// Two spools and vaults that hear of the same; the second forgets each time which days are closed.
+/// Two spools and vaults that hear of the same; the second forgets each time which days are closed, and what is committed of each.
 struct Both {
     sites: [Site; 2],
     disks: [SimulatedDisk; 2],
@@ -84,6 +84,11 @@ struct Both {
 
 fn closed_path() -> PathBuf {
     PathBuf::from("/primary/closed.json")
+}
+
+/// What a merge notes so that it need not look at all.
+fn records() -> [PathBuf; 2] {
+    [closed_path(), PathBuf::from("/primary/listings.json")]
 }
 
 impl Both {
@@ -112,7 +117,9 @@ impl Both {
     /// Merges both: what was done, and how many calls of the disk the first one saved.
     fn merge(&self, now: UtcMs) -> (String, u64) {
         let now = now.to_string();
-        remove_if_there(&self.disks[1], &closed_path()).unwrap();
+        for record in records() {
+            remove_if_there(&self.disks[1], &record).unwrap();
+        }
         let before = self.disks.each_ref().map(SimulatedDisk::calls);
         let done = self.sites.each_ref().map(|site| {
             let outcome = site.try_merge(&[], &now).unwrap();
@@ -134,7 +141,7 @@ impl Both {
     fn check_same(&self) {
         let without_records = |disk: &SimulatedDisk| {
             let mut files = disk.files();
-            files.retain(|path, _| *path != closed_path());
+            files.retain(|path, _| !records().contains(path));
             files
         };
         let [passing, looking] = self.disks.each_ref().map(without_records);
