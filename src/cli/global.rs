@@ -7,7 +7,10 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser},
 };
 
-use crate::{config::home, world::clock::SimulatedTime};
+use crate::{
+    config::{home, platform::Platform},
+    world::clock::SimulatedTime,
+};
 
 /// What is collected, or simulated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -17,6 +20,16 @@ pub(crate) enum SourceArg {
     X,
     /// All posts of Bluesky, which needs no key
     Bluesky,
+}
+
+impl SourceArg {
+    /// What the configuration calls it.
+    pub(crate) const fn platform(self) -> Platform {
+        match self {
+            Self::X => Platform::X,
+            Self::Bluesky => Platform::Bluesky,
+        }
+    }
 }
 
 /// What every command takes.

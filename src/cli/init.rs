@@ -15,6 +15,7 @@ use super::{
 use crate::{
     config::{
         file, home,
+        platform::Platform,
         predecessor::{self, Fate},
         resolve::{self, Me},
         write::{Answers, UNKNOWN_HOSTS},
@@ -122,7 +123,7 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Result<Exit, Failure> {
     }
     let host = setup::host();
     let mut answers = Answers {
-        is_bluesky: args.source == SourceArg::Bluesky,
+        source: args.source.platform(),
         ..Answers::default()
     };
     let mut fates = Vec::new();
@@ -173,7 +174,7 @@ fn only_of_x(args: &InitArgs) -> Option<&'static str> {
     ];
     let mut said = said
         .into_iter()
-        .filter(|_| args.source == SourceArg::Bluesky);
+        .filter(|_| args.source.platform() != Platform::X);
     said.find(|(_, is_said)| *is_said).map(|(flag, _)| flag)
 }
 
@@ -279,34 +280,14 @@ fn ask(host: &str, answers: &mut Answers) -> Result<(), Failure> {
         let proposed = answers.data_dir().display().to_string();
         answers.data_dir = Some(question("Folder for the data", &proposed)?.into());
     }
-    if answers.stream.is_none() && !answers.is_bluesky {
-        let about = "X's stream: sample, sample10, firehose or filtered";
-        answers.stream = Some(checked(about, "sample", a_stream)?);
-    }
-    if answers.is_filtered() && answers.rules.is_empty() {
-        let about = "A rule of the filtered stream, such as: climate lang:en -is:retweet";
-        let a_rule = |answer: &str| match answer {
-            "" => Err("without a rule X sends nothing".to_owned()),
-            _ => Ok(()),
-        };
-        answers.rules.push(checked(about, "", a_rule)?);
-        loop {
-            let more = question("Another rule (empty: no more)", "")?;
-            if more.is_empty() {
-                break;
-            }
-            answers.rules.push(more);
-        }
-    }
-    if answers.token_file.is_none() && !answers.is_bluesky {
-        let proposed = "/etc/twinstream/x-bearer-token";
-        let asked = question("File with the X bearer token", proposed)?;
-        answers.token_file = Some(asked.into());
+    match answers.source {
+        Platform::X => ask_for_x(answers)?,
+        Platform::Bluesky => (),
     }
     if answers.timezone.is_none() {
         answers.timezone = Some(checked("Time zone of the archive's hours", "UTC", a_zone)?);
     }
-    if answers.is_bluesky {
+    if answers.source == Platform::Bluesky {
         // what is not asked for can be written later, and flags say it
         answers.primary.get_or_insert_with(|| host.to_owned());
         return ask_for_hosts(host, answers);
@@ -325,6 +306,35 @@ fn ask(host: &str, answers: &mut Answers) -> Result<(), Failure> {
             answers.mail_to = vec![checked("Address to send them to", "", an_address)?];
             answers.mail_host = Some(asked);
         }
+    }
+    Ok(())
+}
+
+/// What is asked about X only.
+fn ask_for_x(answers: &mut Answers) -> Result<(), Failure> {
+    if answers.stream.is_none() {
+        let about = "X's stream: sample, sample10, firehose or filtered";
+        answers.stream = Some(checked(about, "sample", a_stream)?);
+    }
+    if answers.is_filtered() && answers.rules.is_empty() {
+        let about = "A rule of the filtered stream, such as: climate lang:en -is:retweet";
+        let a_rule = |answer: &str| match answer {
+            "" => Err("without a rule X sends nothing".to_owned()),
+            _ => Ok(()),
+        };
+        answers.rules.push(checked(about, "", a_rule)?);
+        loop {
+            let more = question("Another rule (empty: no more)", "")?;
+            if more.is_empty() {
+                break;
+            }
+            answers.rules.push(more);
+        }
+    }
+    if answers.token_file.is_none() {
+        let proposed = "/etc/twinstream/x-bearer-token";
+        let asked = question("File with the X bearer token", proposed)?;
+        answers.token_file = Some(asked.into());
     }
     Ok(())
 }
@@ -430,7 +440,7 @@ fn next(path: &Path, answers: &Answers) -> String {
         .token_file
         .as_deref()
         .unwrap_or(Path::new("/etc/twinstream/x-bearer-token"));
-    if !answers.is_bluesky {
+    if answers.source.takes_token() {
         steps.push(format!(
             "  put the bearer token, and nothing else, into {} (mode 600)",
             token.display()

@@ -6,9 +6,10 @@ use std::{path::Path, slice};
 use super::settings::Settings;
 
 /// A platform whose stream can be collected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Platform {
     /// X.
+    #[default]
     X,
     /// Bluesky.
     Bluesky,
@@ -23,6 +24,22 @@ impl Platform {
         match self {
             Self::X => "x",
             Self::Bluesky => "bluesky",
+        }
+    }
+
+    /// Whether its stream is given only to whoever has a token.
+    pub const fn takes_token(self) -> bool {
+        match self {
+            Self::X => true,
+            Self::Bluesky => false,
+        }
+    }
+
+    /// What of its posts is published.
+    pub const fn ids(self) -> &'static str {
+        match self {
+            Self::X => "ids of posts",
+            Self::Bluesky => "addresses of posts",
         }
     }
 

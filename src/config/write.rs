@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::platform::Platform;
+
 /// Where the data lies unless it is said otherwise: the default of `data_dir`.
 const DATA_DIR: &str = "/var/lib/twinstream";
 
@@ -21,8 +23,8 @@ const BLUESKY: [&str; 6] = [
 /// What was asked or told; what is absent stays at its default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// `source`: whether it is Bluesky.
-    pub is_bluesky: bool,
+    /// `source`
+    pub source: Platform,
     /// `data_dir`
     pub data_dir: Option<PathBuf>,
     /// `vault_dir`
@@ -89,7 +91,7 @@ impl Answers {
 
     /// Whether rules choose what X's stream brings.
     pub fn is_filtered(&self) -> bool {
-        !self.is_bluesky && self.stream.as_deref() == Some("filtered")
+        self.source == Platform::X && self.stream.as_deref() == Some("filtered")
     }
 
     /// Whether a second server is written.
@@ -104,9 +106,9 @@ impl Answers {
             "# `twinstream config default` prints; `twinstream config show` prints the effective settings.".to_owned(),
             String::new(),
         ];
-        if self.is_bluesky {
+        if self.source == Platform::Bluesky {
             lines.push("# All posts of Bluesky, from endpoints that need no key.".to_owned());
-            lines.push("source = \"bluesky\"".to_owned());
+            lines.push(format!("source = {}", text(self.source.word())));
         }
         lines.push("# Holds segments, index and locks.".to_owned());
         lines.push(format!("data_dir = {}", path(self.data_dir())));
@@ -114,7 +116,10 @@ impl Answers {
             lines.push("# The archive.".to_owned());
             lines.push(format!("vault_dir = {}", path(vault)));
         }
-        self.stream(&mut lines);
+        match self.source {
+            Platform::X => self.x(&mut lines),
+            Platform::Bluesky => lines.extend(BLUESKY.map(str::to_owned)),
+        }
         self.servers(host, &mut lines);
         self.merge(&mut lines);
         self.publish(&mut lines);
@@ -122,11 +127,7 @@ impl Answers {
         lines.join("\n") + "\n"
     }
 
-    fn stream(&self, lines: &mut Vec<String>) {
-        if self.is_bluesky {
-            lines.extend(BLUESKY.map(str::to_owned));
-            return;
-        }
+    fn x(&self, lines: &mut Vec<String>) {
         lines.extend([String::new(), "[x]".to_owned()]);
         if let Some(stream) = self.stream.as_ref().filter(|stream| *stream != "sample") {
             if !self.is_filtered() {
@@ -215,11 +216,7 @@ impl Answers {
             Some(project) => ("", project.as_str()),
             None => ("# ", "abcde"),
         };
-        let ids = if self.is_bluesky {
-            "addresses of posts"
-        } else {
-            "ids of posts"
-        };
+        let ids = self.source.ids();
         let what = if mark.is_empty() {
             format!("The {ids} go to this project on OSF.")
         } else {
@@ -299,7 +296,7 @@ mod tests {
         assert!(nothing.publish.is_none() && nothing.mail.is_none());
         let odd = "a \"b\" \\ # ü";
         let everything = Answers {
-            is_bluesky: false,
+            source: Platform::X,
             data_dir: Some(PathBuf::from(odd)),
             vault_dir: Some("/v".into()),
             token_file: Some("/t".into()),
