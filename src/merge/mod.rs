@@ -22,6 +22,8 @@ pub mod index;
 pub mod job;
 /// What is there, and what may be due.
 pub mod look;
+/// What a merge notes, so that it is finished whatever happens.
+mod note;
 /// What came of a merge.
 pub mod outcome;
 /// The minute of each segment on the posts' clock.

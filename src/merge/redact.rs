@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     index::{Index, Indexes},
+    note,
     runs::{RunKey, ToRedact},
 };
 use crate::{
@@ -134,25 +135,9 @@ impl Scrubber<'_> {
         self.data_dir.join("redacted.json")
     }
 
-    fn read_note<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, ErrorAt> {
-        if self.disk.len(path).at(path)?.is_none() {
-            return Ok(None);
-        }
-        let bytes = disk::read_bounded(self.disk, path, NOTE_BYTES_MAX).at(path)?;
-        let note = serde_json::from_slice(&bytes)
-            .map_err(io::Error::from)
-            .at(path)?;
-        Ok(Some(note))
-    }
-
-    fn write_note(&self, path: &Path, note: &impl Serialize) -> Result<(), ErrorAt> {
-        let json = serde_json::to_vec(note).map_err(io::Error::from).at(path)?;
-        disk::put(self.disk, path, &json).at(path)
-    }
-
     /// Brings the files of a segment into place that were on their way when the process ended.
     pub fn finish(&self) -> Result<(), RedactError> {
-        match self.read_note::<Note>(&self.note_path())? {
+        match note::read::<Note>(self.disk, &self.note_path(), NOTE_BYTES_MAX)? {
             Some(note) => self.bring_into_place(&note),
             None => Ok(()),
         }
@@ -161,7 +146,7 @@ impl Scrubber<'_> {
     /// Looks for what is new on the list: in the hours that are committed, and among the segments
     /// that were indexed before: those are to be read anew.
     pub fn apply(&self, list: &mut Redactions, indexes: &Indexes<'_>) -> Result<(), RedactError> {
-        let applied: Option<Applied> = self.read_note(&self.applied_path())?;
+        let applied: Option<Applied> = note::read(self.disk, &self.applied_path(), NOTE_BYTES_MAX)?;
         let first = applied.map_or(0, |applied| applied.requests);
         let new = list.since(first);
         let all = list.has_authors_since(first);
@@ -197,11 +182,11 @@ impl Scrubber<'_> {
     /// Says that everything up to that place of the list has been looked for.
     pub fn applied(&self, requests: usize) -> Result<(), RedactError> {
         let path = self.applied_path();
-        let known: Option<Applied> = self.read_note(&path)?;
+        let known: Option<Applied> = note::read(self.disk, &path, NOTE_BYTES_MAX)?;
         if known.map_or(0, |known| known.requests) == requests {
             return Ok(());
         }
-        Ok(self.write_note(&path, &Applied { requests })?)
+        Ok(note::write(self.disk, &path, &Applied { requests })?)
     }
 
     /// The committed hour that has a post, if there is one.
@@ -399,7 +384,7 @@ impl Scrubber<'_> {
             segment: name.clone(),
             requests: list.len() as u64,
         };
-        self.write_note(&self.note_path(), &note)?;
+        note::write(self.disk, &self.note_path(), &note)?;
         crash::point(Point::RedactionNoted);
         self.bring_into_place(&note)?;
         Ok(lines)

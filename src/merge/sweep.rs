@@ -16,7 +16,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -26,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     closed::ClosedDays,
     index::Indexes,
+    note,
     plan::SpoolSegment,
     retention::{self, Allowed, Needs},
     workers,
@@ -181,7 +181,7 @@ impl Sweep<'_> {
     /// Finishes a deletion that was cut off: how many segments it had noted.
     pub fn finish(&self) -> Result<u64, SweepError> {
         let path = self.deletion_path();
-        let Some(noted) = self.read_note::<Deletion>(&path)? else {
+        let Some(noted) = note::read::<Deletion>(self.disk, &path, NOTES_BYTES_MAX)? else {
             return Ok(0);
         };
         let count = noted.delete.len() as u64;
@@ -194,24 +194,6 @@ impl Sweep<'_> {
             }
             Err(why) => Err(why),
         }
-    }
-
-    /// A note; one that cannot be read is an error, for nobody else writes it.
-    fn read_note<T: serde::de::DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, ErrorAt> {
-        if self.disk.len(path).at(path)?.is_none() {
-            return Ok(None);
-        }
-        let bytes = disk::read_bounded(self.disk, path, NOTES_BYTES_MAX).at(path)?;
-        let note = serde_json::from_slice(&bytes)
-            .map_err(io::Error::from)
-            .at(path)?;
-        Ok(Some(note))
-    }
-
-    fn write_note(&self, path: &Path, note: &impl Serialize) -> Result<(), ErrorAt> {
-        let mut json = serde_json::to_vec(note).map_err(io::Error::from).at(path)?;
-        json.push(b'\n');
-        disk::put(self.disk, path, &json).at(path)
     }
 
     /// What would be done, without doing it; hours that were never verified would be first.
@@ -277,7 +259,7 @@ impl Sweep<'_> {
 
     /// The hours that were found whole, as the last merge left it.
     pub fn known_whole(&self) -> WholeHours {
-        match self.read_note(&self.verified_path()) {
+        match note::read(self.disk, &self.verified_path(), NOTES_BYTES_MAX) {
             Ok(known) => known.unwrap_or_default(),
             Err(why) => {
                 tracing::warn!(
@@ -337,7 +319,7 @@ impl Sweep<'_> {
             }
         }
         if *whole != known
-            && let Err(why) = self.write_note(&self.verified_path(), whole)
+            && let Err(why) = note::write(self.disk, &self.verified_path(), whole)
         {
             tracing::warn!("the record of what was verified cannot be saved: {why}");
         }
@@ -433,7 +415,7 @@ impl Sweep<'_> {
         if whole.values().any(|is_whole| !is_whole) {
             // what is no longer whole is looked at anew each time until it is
             known.retain(|hour, _| whole.get(hour) != Some(&false));
-            self.write_note(&self.verified_path(), known)?;
+            note::write(self.disk, &self.verified_path(), known)?;
         }
         if names.is_empty() {
             return Ok(BTreeSet::new());
@@ -442,7 +424,7 @@ impl Sweep<'_> {
             delete: names.clone(),
             only_here: false,
         };
-        self.write_note(&self.deletion_path(), &note)?;
+        note::write(self.disk, &self.deletion_path(), &note)?;
         crash::point(Point::DeletionNoted);
         self.delete_noted(note)?;
         swept.deleted += names.len() as u64;
@@ -469,7 +451,7 @@ impl Sweep<'_> {
                     crash::point(Point::ObjectDeleted);
                 })?;
                 note.only_here = true;
-                self.write_note(&self.deletion_path(), &note)?;
+                note::write(self.disk, &self.deletion_path(), &note)?;
             }
         }
         let names = &note.delete;
