@@ -414,7 +414,7 @@ fn what_holds_for_all_files_ends_the_run() {
     let osf = Osf::start(&status(503, 0), &[]);
     publisher
         .publish(&osf, &[])
-        .check(6, "the next run goes on");
+        .check(6, "the next run resumes");
     // it asks for more time than a run has: the next run keeps it
     publisher.forget();
     let throttled = "[[fault]]\non = \"list\"\nkind = \"throttled\"\nretry_after = \"1234\"\n";
