@@ -11,6 +11,7 @@ import collections
 import datetime
 import json
 import lzma
+import multiprocessing
 import os
 import pathlib
 import re
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import time
 
+import many_days
 import small_hours
 import small_segments
 import stream_server
@@ -54,6 +56,15 @@ def measure(command, wants=(0,), **options):
     if os.waitstatus_to_exitcode(status) not in wants:
         sys.exit(f"failed: {' '.join(map(str, command))}")
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def aside(what, *arguments):
+    """Does something in a process of its own: the kernel counts the memory of whoever starts a program as the program's."""
+    process = multiprocessing.Process(target=what, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit(f"failed: {what.__name__}")
 
 
 def median(runs):
@@ -448,7 +459,8 @@ class Bench:
                 f'data_dir = "{folder}"\n[x]\nbase_url = "http://127.0.0.1:9"\n[merge]\nkeep_raw = "forever"\nformats = ["csv"]\nxz = "fast"\n'
                 '[[servers]]\nid = "1"\nrole = "primary"\nhost = "one"\n[[servers]]\nid = "2"\nrole = "secondary"\nhost = "two"\ndeliver_to = "spool"\n'
             )
-            now = small_segments.BEGIN + datetime.timedelta(days=days, minutes=30)
+            # more than an hour after the last segment, so that all may be compressed; the next hour is due after all this
+            now = small_segments.BEGIN + datetime.timedelta(days=days, minutes=80)
 
             def merge(minutes, wants):
                 at = now + datetime.timedelta(minutes=minutes)
@@ -463,12 +475,77 @@ class Bench:
             show(f"{name}: all looked at", looking)
             show(f"{name}: nothing to do", found[name])
             (folder / "closed.json").unlink()
-            show(f"{name}: nothing to do, and closed.json lost", merge(60, (4,)))
+            show(f"{name}: nothing to do, and closed.json lost", merge(35, (4,)))
         few, month, year = found.values()
         ratio("ten times the days, CPU", month.cpu / few.cpu, "-", True)
         ratio("a year, CPU seconds", year.cpu, "<= 1", year.cpu <= 1)
         ratio("a year, MiB", year.rss_mib, "<= 64", year.rss_mib <= 64)
         fresh(self.work / "kept")
+
+    def years(self):
+        print(f"ten years of vault beside a month, nothing new, medians of {self.runs} (2 GB and 700,000 files more in the work folder)")
+        folder = fresh(self.work / "years")
+        token = folder / "token"
+        token.write_text("simulated")
+        token.chmod(0o600)
+        begin = small_segments.BEGIN.date()
+        # the second of three days: the first one is where the archive begins, the third where it ends
+        of, last = begin + many_days.DAY, begin + 2 * many_days.DAY
+        now = small_segments.BEGIN + datetime.timedelta(days=3, minutes=30)
+        at = lambda minutes: f"{now + datetime.timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+
+        def config(name):
+            (folder / name).mkdir()
+            path = folder / f"{name}.toml"
+            path.write_text(
+                f'data_dir = "{folder / name}"\n[x]\nbase_url = "http://127.0.0.1:9"\n[merge]\nkeep_raw = "forever"\nformats = ["csv"]\nxz = "fast"\ntimezone = "UTC"\n'
+                f'[publish.osf]\nproject = "abcde"\nbase_url = "http://127.0.0.1:9"\ntoken_file = "{token}"\n'
+                '[[servers]]\nid = "1"\nrole = "primary"\nhost = "one"\n[[servers]]\nid = "2"\nrole = "secondary"\nhost = "two"\ndeliver_to = "spool"\n'
+            )
+            return path
+
+        def command(path, minutes, *args):
+            return [PROGRAM, "--quiet", "--server", "1", "--config", path, "--clock", f"{at(minutes)}@1", *args]
+
+        template = config("template")
+        small_segments.write(folder / "template/spool", 3, 30)
+        for args in (["merge"], ["report", f"{of}"]):
+            measure(command(template, 0, *args), wants=(0, 4, 5), stderr=subprocess.DEVNULL)
+        stages = {"merge": ["merge"], "report": ["report", f"{last}"], "publish": ["publish"], "status": ["status", "--json"], "gaps": ["gaps", "--since", f"{last}"]}
+        found = {}
+        for name, days in (("a month", 30), ("ten years", 3650)):
+            path = config(f"days-{days}")
+            data = folder / f"days-{days}"
+            (data / "spool").mkdir()
+            aside(many_days.write, folder / "template/vault", of, data / "vault", last, days)
+            run = lambda stage, minutes: measure(command(path, minutes, *stages[stage]), wants=(0, 4, 5), stderr=subprocess.DEVNULL)
+            run("report", 0)
+            aside(many_days.diary, data / "vault", data / "published.jsonl", at(0))
+            for stage in stages:
+                # when nothing is noted yet; then until what was found has been so for a minute
+                first = run(stage, 1)
+                run(stage, 3)
+                found[name, stage] = median([run(stage, 5 + n) for n in range(self.runs)])
+                show(f"{name}: {stage}, for the first time", first)
+                show(f"{name}: {stage}", found[name, stage])
+            found[name, "picture"] = self.picture(command(path, 10, "status", "--json", "--watch"), found[name, "status"])
+            show(f"{name}: the page, each picture after the first", found[name, "picture"])
+        for stage in [*stages, "picture"]:
+            few, many = found["a month", stage], found["ten years", stage]
+            ratio(f"{stage}: CPU seconds of ten years", many.cpu, "<= 1", many.cpu <= 1)
+            ratio(f"{stage}: MiB of ten years", many.rss_mib, "<= 64", many.rss_mib <= 64)
+            ratio(f"{stage}: CPU, ten years / a month", many.cpu / max(few.cpu, 0.001), "-", True)
+        fresh(folder)
+
+    @staticmethod
+    def picture(watching, first):
+        """What each further look of a program that watches costs."""
+        process = subprocess.Popen(list(map(str, watching)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(21)
+        rss_mib = rss_of(process.pid)
+        process.terminate()
+        _, _, usage = os.wait4(process.pid, 0)
+        return Run(2, (usage.ru_utime + usage.ru_stime - first.cpu) / 10, rss_mib)
 
     def deletions(self):
         print("a day's deletions honoured (`redact --deleted`), one run each: of so many hours one post each, in archives of a month and of a year")
@@ -560,7 +637,7 @@ def flatten(line, url):
 
 WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "legs", "memory", "bluesky", "bluesky_collector", "bluesky_rate"]
 # much time or space: only if it is asked for
-LONG_WHATS = ["hundredfold", "partitions", "bluesky_backlog", "kept", "deletions"]
+LONG_WHATS = ["hundredfold", "partitions", "bluesky_backlog", "kept", "years", "deletions"]
 
 
 def main():

@@ -35,8 +35,10 @@ def write(spool, days, every, servers=("1", "2")):
             at = BEGIN + datetime.timedelta(minutes=minute)
             ms = int(at.timestamp() * 1000)
             lines = "".join(post(ms + 5_000 + n * 15_000, n) for n in range(3)).encode()
-            alive = {"at": iso(ms + 59_999), "kind": "alive", "minute": f"{at:%Y-%m-%dT%H:%MZ}", "lines": 3, "keep_alives": 0, "longest_gap_ms": 20_000, "longest_silence_ms": 20_000}
-            begun = [{"at": iso(ms), "kind": "started", "program": "bench", "last_line": None}, {"at": iso(ms + 500), "kind": "connected", "backfill_minutes": 0}]
+            alive = {"at": iso(ms + 59_999), "kind": "alive", "minute": f"{at:%Y-%m-%dT%H:%MZ}", "lines": 3, "keep_alives": 0, "longest_gap_ms": 20_000, "longest_silence_ms": 20_000, "connection": 1}
+            begun = [{"at": iso(ms), "kind": "started", "program": "bench", "number": 1, "last_line": None, "connection": 0}]
+            begun.append({"at": iso(ms + 500), "kind": "connected", "status": 200, "backfill_minutes": 0, "connection": 1})
+            begun.append({"at": iso(ms + 600), "kind": "first_line", "clock_offset_ms": 0, "connection": 1})
             events = "".join(map(packed, [*begun * (minute == 0), alive])).encode()
             seal = {"format": 1, "program": "bench", "server": server, "stream": "sample", "minute": f"{at:%Y-%m-%dT%H:%MZ}", "run": "3fa9c01b", "run_number": 1, "part": 0}
             seal |= {"segment": digest(lines), "events": digest(events), "first_arrival": iso(ms + 5_900), "last_arrival": iso(ms + 35_900), "oversize": 0, "recovered": False}
