@@ -194,7 +194,7 @@ fn nothing_is_minted_where_it_may_not_be() {
     refused(&["--osf-private"], "the project abcde is private");
     refused(
         &["--osf-role", "write"],
-        "no administrator of the project abcde",
+        "is not an administrator of the project abcde",
     );
     let osf = Osf::start("", &[]);
     for (section, why) in [

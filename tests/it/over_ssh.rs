@@ -254,7 +254,7 @@ fn with_a_restricted_key_only_what_the_primary_has_read_back_goes() {
     fs::write(&damaged, bytes).unwrap();
     let said = site.receive(5);
     assert!(
-        said.contains("delivered, and is not acknowledged") && said.contains("is damaged"),
+        said.contains("delivered, but is not acknowledged") && said.contains("is damaged"),
         "{said}"
     );
     assert_eq!(site.acknowledged(), 6);
@@ -566,7 +566,7 @@ fn what_hostile_hands_deliver_is_set_aside_and_no_link_is_followed() {
         "{said}"
     );
     assert_eq!(
-        said.matches("delivered, and is not acknowledged").count(),
+        said.matches("delivered, but is not acknowledged").count(),
         2,
         "{said}"
     );
