@@ -404,7 +404,7 @@ impl MergeJob<'_> {
             }
             Err(why) => {
                 if let HourError::Unit(unit) = &why {
-                    self.read_again(&workshop.indexes, &unit.path, &inputs);
+                    self.read_again(&workshop.indexes, &unit.0.path, &inputs);
                 }
                 let held_back = !matches!(
                     why,

@@ -121,7 +121,7 @@ fn day_files(
             }),
             // one that cannot be read stops no other
             Err(why) => {
-                let why = crate::world::error_at::placed(&what.path(vault), &why).to_string();
+                let why = ErrorAt::new(&what.path(vault), why).to_string();
                 found.unready.push((what, why));
             }
         });

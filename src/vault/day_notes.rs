@@ -15,7 +15,10 @@ use super::layout;
 use crate::{
     period::{Day, UtcMs},
     segment::{days::Still, sha256::Sha256},
-    world::disk::{self, Disk, Version},
+    world::{
+        disk::{self, Disk, Version},
+        error_at::placed,
+    },
 };
 
 /// Ten years have some megabytes.
@@ -123,7 +126,7 @@ impl<'a, T: Serialize + DeserializeOwned> DayNotes<'a, T> {
             Ok(()) => self.is_new = false,
             Err(why) => tracing::warn!(
                 "what was found of each day is not noted, and is looked for again: {}",
-                disk::placed(path, &why)
+                placed(path, &why)
             ),
         }
     }

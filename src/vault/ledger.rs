@@ -86,7 +86,7 @@ pub fn path(vault: &Path) -> PathBuf {
 pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<Line>, LedgerError> {
     let mut lines = Vec::new();
     each(disk, &path(vault), |line| {
-        lines.push(serde_json::from_slice(line).map_err(|why| why.to_string())?);
+        lines.push(parse(line)?);
         Ok(())
     })?;
     Ok(lines)
@@ -94,18 +94,19 @@ pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<Line>, LedgerError> {
 
 /// The same, and the bytes that they are.
 pub fn read_whole(disk: &dyn Disk, vault: &Path) -> Result<(Vec<Line>, Vec<u8>), LedgerError> {
-    let path = path(vault);
-    let mut text = bytes(disk, &path)?;
-    text.truncate(whole_lines(&text).len());
-    let read = |(index, line): (usize, &[u8])| {
-        serde_json::from_slice(line).map_err(|why| LedgerError::Line {
-            path: path.clone(),
-            line: index + 1,
-            why: why.to_string(),
-        })
-    };
-    let lines: Result<Vec<Line>, LedgerError> = lines_of(&text).enumerate().map(read).collect();
-    Ok((lines?, text))
+    let (mut lines, mut text) = (Vec::new(), Vec::new());
+    each(disk, &path(vault), |line| {
+        lines.push(parse(line)?);
+        text.extend_from_slice(line);
+        text.push(b'\n');
+        Ok(())
+    })?;
+    Ok((lines, text))
+}
+
+/// A line without its LF; an error says why it is none.
+fn parse(line: &[u8]) -> Result<Line, String> {
+    serde_json::from_slice(line).map_err(|why| why.to_string())
 }
 
 /// SHA-256 of the last of the first lines of a ledger, the whole of which is `whole`: what the line after
@@ -119,7 +120,7 @@ pub fn head_of(first: &[Line], whole: &[Line]) -> Sha256 {
 impl Line {
     /// From its bytes; an error says why not.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        let line: Self = serde_json::from_slice(bytes).map_err(|why| why.to_string())?;
+        let line = parse(bytes)?;
         match line.to_bytes() {
             Ok(same) if same == bytes => Ok(line),
             _ => Err("it is not written as this program writes it".to_owned()),
@@ -176,6 +177,9 @@ fn each(
             }
             // only the last one may have no end
             Some(_) if is_torn => Err("it is too long".to_owned()),
+            Some(_) if LEDGER_BYTES_MAX < bytes + line.len() as u64 => Err(format!(
+                "a ledger has no more than {LEDGER_BYTES_MAX} bytes"
+            )),
             Some(whole) => take(whole),
         };
         match taken {
@@ -217,7 +221,7 @@ impl Ledger {
         let mut latest = BTreeMap::new();
         let mut last = Vec::new();
         let (whole, is_torn) = each(disk, &path, |line| {
-            let says: Line = serde_json::from_slice(line).map_err(|why| why.to_string())?;
+            let says = parse(line)?;
             let revision = latest.entry(says.hour).or_insert(0);
             *revision = says.revision.max(*revision);
             last.clear();
@@ -333,4 +337,37 @@ pub fn each_whole_line<T>(
 pub fn is_torn(disk: &dyn Disk, vault: &Path) -> Result<bool, LedgerError> {
     let (_, is_torn) = each(disk, &path(vault), |_| Ok(()))?;
     Ok(is_torn)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::world::disk::RealDisk;
+
+    #[test]
+    fn only_what_has_no_line_end_is_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = dir.path();
+        let hour: Hour = "2026-11-23_14".parse().unwrap();
+        let open = || Ledger::open(&RealDisk, vault);
+        open().unwrap().append(&RealDisk, hour, 1, b"{}").unwrap();
+        let whole = fs::read(path(vault)).unwrap();
+        let long = usize::try_from(3 * LINE_BYTES_MAX).unwrap();
+        // as a power cut may leave it
+        fs::write(path(vault), [&whole[..], &vec![0; long]].concat()).unwrap();
+        assert!(is_torn(&RealDisk, vault).unwrap());
+        assert_eq!(read_whole(&RealDisk, vault).unwrap().1, whole);
+        assert_eq!(open().unwrap().revision(hour), 1);
+        assert_eq!(fs::read(path(vault)).unwrap(), whole);
+        // a whole line that is none is for a person to look at, however long it is
+        for foreign in ["x", &"x".repeat(long)] {
+            let text = [&whole, foreign.as_bytes(), b"\n"].concat();
+            fs::write(path(vault), &text).unwrap();
+            let why = open().unwrap_err().to_string();
+            assert!(why.contains("ledger.jsonl:2: "), "{why}");
+            assert_eq!(fs::read(path(vault)).unwrap(), text);
+        }
+    }
 }

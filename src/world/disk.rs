@@ -19,7 +19,6 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use super::error_at::not;
-pub use super::error_at::placed;
 
 /// What the file system itself keeps in its root: it is none of ours, and not listed.
 const LOST_AND_FOUND: &str = "lost+found";

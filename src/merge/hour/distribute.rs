@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     io,
-    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
@@ -13,25 +12,16 @@ use crate::{
     merge::runs::{Run, RunKey, read_run},
     segment::raw,
     source::Source,
-    world::disk::{self, Disk},
+    world::{
+        disk::{self, Disk},
+        error_at::{At as _, ErrorAt},
+    },
 };
 
 /// Why lines could not be read: the hour is held back.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", crate::world::disk::placed(path, source))]
-pub struct DistributeError {
-    /// The segment.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> DistributeError + '_ {
-    move |source| DistributeError {
-        path: path.to_owned(),
-        source,
-    }
-}
+#[error(transparent)]
+pub struct DistributeError(#[from] pub ErrorAt);
 
 /// Lines that come one by one are collected in pieces of so many bytes. Units are open for seconds of post time: a
 /// buffer for all of each would lie empty meanwhile.
@@ -171,19 +161,19 @@ impl<'a> Distributor<'a> {
             let file = match &mut open {
                 Some((opened, file)) if *opened == of => file,
                 other => {
-                    let file = raw::open(self.disk, &segment.path).map_err(at(&segment.path))?;
+                    let file = raw::open(self.disk, &segment.path).at(&segment.path)?;
                     &mut other.insert((of, file)).1
                 }
             };
             if is_whole(run, unit) {
                 let bytes = usize::try_from(run.bytes).map_err(io::Error::other);
-                let bytes = bytes.map_err(at(&segment.path))?;
+                let bytes = bytes.at(&segment.path)?;
                 let piece = kept.entry(number).or_default().piece(bytes);
-                read_run(&mut **file, run, &mut piece.bytes).map_err(at(&segment.path))?;
+                read_run(&mut **file, run, &mut piece.bytes).at(&segment.path)?;
                 piece.end(of);
             } else {
                 mixed.clear();
-                read_run(&mut **file, run, &mut mixed).map_err(at(&segment.path))?;
+                read_run(&mut **file, run, &mut mixed).at(&segment.path)?;
                 self.hand_out(number, (of, run.is_early), &mixed, kept);
             }
         }
@@ -228,7 +218,7 @@ fn is_whole(run: &Run, unit: &Unit) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, io::Write as _};
+    use std::{collections::BTreeSet, io::Write as _, path::PathBuf};
 
     use super::*;
     use crate::{

@@ -35,6 +35,7 @@ use crate::{
         layout::FileKind,
         manifest::{Output, SegmentInput},
     },
+    world::error_at::At as _,
 };
 
 /// What one line of the file says of itself.
@@ -199,16 +200,10 @@ impl Workshop<'_> {
         Ok(deleted)
     }
 
-    fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, HourError> {
-        let unusable = |source| {
-            HourError::Unit(DistributeError {
-                path: path.to_owned(),
-                source,
-            })
-        };
+    fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, DistributeError> {
         let mut text = Vec::new();
-        let mut file = raw::open(self.indexes.disk, path).map_err(unusable)?;
-        read_run(&mut *file, run, &mut text).map_err(unusable)?;
+        let mut file = raw::open(self.indexes.disk, path).at(path)?;
+        read_run(&mut *file, run, &mut text).at(path)?;
         Ok(text)
     }
 }
