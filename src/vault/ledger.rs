@@ -352,11 +352,12 @@ mod tests {
         let vault = dir.path();
         let hour: Hour = "2026-11-23_14".parse().unwrap();
         let open = || Ledger::open(&RealDisk, vault);
+        let put = |text: &[u8]| disk::put(&RealDisk, &path(vault), text).unwrap();
         open().unwrap().append(&RealDisk, hour, 1, b"{}").unwrap();
         let whole = fs::read(path(vault)).unwrap();
         let long = usize::try_from(3 * LINE_BYTES_MAX).unwrap();
         // as a power cut may leave it
-        fs::write(path(vault), [&whole[..], &vec![0; long]].concat()).unwrap();
+        put(&[&whole[..], &vec![0; long]].concat());
         assert!(is_torn(&RealDisk, vault).unwrap());
         assert_eq!(read_whole(&RealDisk, vault).unwrap().1, whole);
         assert_eq!(open().unwrap().revision(hour), 1);
@@ -364,7 +365,7 @@ mod tests {
         // a whole line that is none is for a person to look at, however long it is
         for foreign in ["x", &"x".repeat(long)] {
             let text = [&whole, foreign.as_bytes(), b"\n"].concat();
-            fs::write(path(vault), &text).unwrap();
+            put(&text);
             let why = open().unwrap_err().to_string();
             assert!(why.contains("ledger.jsonl:2: "), "{why}");
             assert_eq!(fs::read(path(vault)).unwrap(), text);
