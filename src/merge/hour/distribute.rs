@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     sync::{Mutex, PoisonError},
 };
 
@@ -23,46 +22,25 @@ use crate::{
 #[error(transparent)]
 pub struct DistributeError(#[from] pub ErrorAt);
 
-/// Lines that come one by one are collected in pieces of so many bytes. Units are open for seconds of post time: a
-/// buffer for all of each would lie empty meanwhile.
-const PIECE_BYTES: usize = 64 * 1024;
-
 /// The lines of a unit.
 #[derive(Debug, Default)]
 pub struct Text {
-    pieces: Vec<Piece>,
-}
-
-/// Some of them, each with its LF.
-#[derive(Debug, Default)]
-struct Piece {
+    /// Each with its LF.
     bytes: Vec<u8>,
     /// The number of the segment, and where what comes from it ends.
     parts: Vec<(usize, usize)>,
 }
 
 impl Text {
-    /// A piece with room for so many bytes of lines and the end of the last one.
-    fn piece(&mut self, bytes: usize) -> &mut Piece {
-        let wanted = bytes + 1;
-        let has_room = |piece: &Piece| wanted <= piece.bytes.capacity() - piece.bytes.len();
-        if !self.pieces.last().is_some_and(has_room) {
-            self.pieces.push(Piece {
-                bytes: Vec::with_capacity(wanted.max(PIECE_BYTES)),
-                parts: Vec::new(),
-            });
+    fn of(unit: &Unit) -> Self {
+        // an estimate: seconds have more and fewer posts
+        let bytes = usize::try_from(unit.bytes + unit.bytes / 8).unwrap_or(0);
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            parts: Vec::new(),
         }
-        let last = self.pieces.len() - 1;
-        &mut self.pieces[last]
     }
 
-    /// Every line without its LF, and the number of its segment.
-    pub fn lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        self.pieces.iter().flat_map(Piece::lines)
-    }
-}
-
-impl Piece {
     /// What was appended comes from that segment. The last line of a segment may lack its end.
     fn end(&mut self, segment: usize) {
         if self.bytes.last().is_some_and(|last| *last != b'\n') {
@@ -74,7 +52,8 @@ impl Piece {
         }
     }
 
-    fn lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
+    /// Every line without its LF, and the number of its segment.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &[u8])> {
         let begins = std::iter::once(0).chain(self.parts.iter().map(|(_, end)| *end));
         let parts = begins.zip(&self.parts);
         parts.flat_map(|(begin, (segment, end))| {
@@ -166,11 +145,9 @@ impl<'a> Distributor<'a> {
                 }
             };
             if is_whole(run, unit) {
-                let bytes = usize::try_from(run.bytes).map_err(io::Error::other);
-                let bytes = bytes.at(&segment.path)?;
-                let piece = kept.entry(number).or_default().piece(bytes);
-                read_run(&mut **file, run, &mut piece.bytes).at(&segment.path)?;
-                piece.end(of);
+                let text = kept.entry(number).or_insert_with(|| Text::of(unit));
+                read_run(&mut **file, run, &mut text.bytes).at(&segment.path)?;
+                text.end(of);
             } else {
                 mixed.clear();
                 read_run(&mut **file, run, &mut mixed).at(&segment.path)?;
@@ -198,11 +175,11 @@ impl<'a> Distributor<'a> {
                 self.source.place(stored).ok().map(|placed| placed.at)
             };
             let after = at.map_or(0, |at| units.partition_point(|unit| unit.time.end <= at));
-            if after < units.len() {
-                let text = kept.entry(number + after).or_default();
-                let piece = text.piece(line.len());
-                piece.bytes.extend_from_slice(line);
-                piece.end(segment);
+            if let Some(unit) = units.get(after) {
+                let text = kept.entry(number + after);
+                let text = text.or_insert_with(|| Text::of(unit));
+                text.bytes.extend_from_slice(line);
+                text.end(segment);
             }
         }
     }

@@ -33,6 +33,8 @@ pub struct Unit {
     /// The runs that have lines of it and of no unit before: the numbers of the source and of the
     /// run in it.
     pub runs: Vec<(usize, usize)>,
+    /// About how many bytes of lines it has.
+    pub bytes: u64,
 }
 
 /// Divides the posts of an hour into units, in ascending order of ids and of time.
@@ -56,6 +58,7 @@ pub fn units(segments: &[Segment], unit_bytes: u64) -> Vec<Unit> {
                 begin: UtcMs(i64::MIN),
                 end: UtcMs(i64::MAX),
             },
+            bytes: bytes(segments, &old),
             runs: old,
         });
     }
@@ -105,6 +108,7 @@ fn divide(
         units.push(Unit {
             time,
             runs: runs.extract_if(.., begins).collect(),
+            bytes: bytes / parts,
         });
     }
 }
