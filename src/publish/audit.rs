@@ -18,7 +18,7 @@ use super::{
     plan::{self, Compared, Listed, is_same},
 };
 use crate::{
-    vault::{public::WITNESS, published},
+    vault::{ledger, public::WITNESS, published},
     world::error_at::At as _,
 };
 
@@ -65,7 +65,8 @@ impl PublishJob<'_> {
         let failed = |gave_up: GaveUp| RunError::Trouble(gave_up.trouble());
         let root = hand.patiently(|osf| folders.root(osf)).map_err(failed)?;
         let listed = walk(&mut hand, &root.children, &mut tell).map_err(failed)?;
-        let is_former_ledger = |entry: &Entry| fork::is_beginning(&look.ledger, entry);
+        let ours = ledger::whole(self.disk, self.vault)?;
+        let is_former_ledger = |entry: &Entry| fork::is_beginning(&ours, entry);
         let compared = plan::compare(&look.wanted, &listed, &is_former_ledger);
         let mut diary_lines = 0;
         for wanted in &look.wanted {

@@ -44,8 +44,6 @@ pub struct Look {
     /// Files that cannot be read, and manifests that are not those that the ledger speaks of: a merge is at
     /// work, or something is wrong, which `verify` tells.
     pub unready: Vec<(Public, String)>,
-    /// The ledger's bytes.
-    pub ledger: Vec<u8>,
 }
 
 /// Which part of the vault is looked at.
@@ -65,12 +63,13 @@ pub fn look(
     (scope, now): (Scope, UtcMs),
 ) -> Result<Look, LookError> {
     let is_new = |what: Public, sha256: Sha256| scope == Scope::All || !published.has(what, sha256);
-    let (lines, bytes) = ledger::read_whole(disk, vault)?;
+    let mut due = BTreeMap::new();
+    let ledger = ledger::each_line(disk, vault, |line| {
+        let is_new = is_new(Public::Manifest(line.hour), line.manifest_sha256);
+        plan::take_line(&mut due, &line, is_new);
+    })?;
     let mut found = Look::default();
-    for (hour, (revision, manifest_sha256)) in plan::latest(&lines) {
-        if !is_new(Public::Manifest(hour), manifest_sha256) {
-            continue;
-        }
+    for (hour, (revision, manifest_sha256)) in due {
         match wanted_of(disk, vault, hour, manifest_sha256, published) {
             Ok(wanted) => found.wanted.extend(wanted),
             Err(why) => found.unready.push((
@@ -79,7 +78,7 @@ pub fn look(
             )),
         }
     }
-    day_files(disk, (data_dir, vault), (scope, now), &mut found)?;
+    day_files(disk, (data_dir, vault), (scope, now), &is_new, &mut found)?;
     let witness = Witness::open(disk, vault, None).at(vault)?;
     let authorities = witness.authorities.iter().copied().map(Public::Authority);
     let stamps = witness.stamps.iter().copied().map(Public::Stamp);
@@ -89,13 +88,18 @@ pub fn look(
         found.wanted.push(wanted(what, &bytes));
     }
     root_files(disk, (data_dir, vault), &is_new, &mut found)?;
-    if !bytes.is_empty() {
-        found.wanted.push(wanted(Public::Ledger, &bytes));
+    if 0 < ledger.bytes {
+        found.wanted.push(Wanted {
+            what: Public::Ledger,
+            bytes: ledger.bytes,
+            sha256: ledger.sha256,
+            revision: None,
+            new_ids: 0,
+        });
     }
     found
         .wanted
         .retain(|one| is_new(one.what, one.sha256) || one.revision.is_some());
-    found.ledger = bytes;
     Ok(found)
 }
 
@@ -104,6 +108,7 @@ fn day_files(
     disk: &dyn Disk,
     (data_dir, vault): (&Path, &Path),
     (scope, now): (Scope, UtcMs),
+    is_new: &dyn Fn(Public, Sha256) -> bool,
     found: &mut Look,
 ) -> Result<(), LookError> {
     let mut hashes = match scope {
@@ -112,13 +117,14 @@ fn day_files(
     };
     for day in layout::days(disk, vault).at(vault)? {
         hashes.each(day, |what, hashed| match hashed {
-            Ok(Hashed { bytes, sha256 }) => found.wanted.push(Wanted {
+            Ok(Hashed { bytes, sha256 }) if is_new(what, sha256) => found.wanted.push(Wanted {
                 what,
                 bytes,
                 sha256,
                 revision: None,
                 new_ids: 0,
             }),
+            Ok(_) => (),
             // one that cannot be read stops no other
             Err(why) => {
                 let why = ErrorAt::new(&what.path(vault), why).to_string();

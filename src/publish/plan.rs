@@ -12,6 +12,7 @@ use crate::{
     segment::sha256::Sha256,
     vault::{
         layout::FileKind,
+        ledger::Line,
         public::{DayFile, Place, Public, RootFile},
     },
 };
@@ -190,19 +191,18 @@ fn is_private(name: &str) -> bool {
     is_data || is_raw || name.ends_with("_posts.parquet")
 }
 
-/// The latest revision of each hour, out of the ledger.
-pub fn latest<'a>(
-    lines: impl IntoIterator<Item = &'a crate::vault::ledger::Line>,
-) -> BTreeMap<Hour, (u64, Sha256)> {
-    let mut latest: BTreeMap<Hour, (u64, Sha256)> = BTreeMap::new();
-    for line in lines {
-        let new = (line.revision, line.manifest_sha256);
-        let entry = latest.entry(line.hour).or_insert(new);
-        if entry.0 < new.0 {
-            *entry = new;
-        }
+/// Takes a further line of the ledger in: `due` has the latest revision of each hour whose latest one is new. The lines of an hour
+/// come in the order of its revisions.
+pub fn take_line(due: &mut BTreeMap<Hour, (u64, Sha256)>, line: &Line, is_new: bool) {
+    let later = |(revision, _): &(u64, Sha256)| line.revision <= *revision;
+    if due.get(&line.hour).is_some_and(later) {
+        return;
     }
-    latest
+    if is_new {
+        due.insert(line.hour, (line.revision, line.manifest_sha256));
+    } else {
+        due.remove(&line.hour);
+    }
 }
 
 #[cfg(test)]
@@ -277,6 +277,33 @@ mod tests {
                 vec!["datacite.json", "DATASET.md", "ledger.jsonl"],
             ]
         );
+    }
+
+    #[test]
+    fn an_hour_is_due_if_its_latest_revision_is_new() {
+        let (public, new) = (false, true);
+        for (lines, expected) in [
+            (vec![(1, public)], None),
+            (vec![(1, new)], Some(1)),
+            (vec![(1, public), (2, new)], Some(2)),
+            (vec![(1, new), (2, public)], None),
+            (vec![(1, new), (2, public), (3, new)], Some(3)),
+            // one that was put back to a former state, and published then
+            (vec![(1, new), (2, new), (1, public)], Some(2)),
+        ] {
+            let mut due = BTreeMap::new();
+            for (revision, is_new) in &lines {
+                let line = Line {
+                    hour: hour("2026-11-23_01"),
+                    revision: *revision,
+                    manifest_sha256: Sha256::ZEROS,
+                    previous: Sha256::ZEROS,
+                };
+                take_line(&mut due, &line, *is_new);
+            }
+            let found = due.values().map(|(revision, _)| *revision).next();
+            assert_eq!(found, expected, "{lines:?}");
+        }
     }
 
     #[test]

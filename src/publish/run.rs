@@ -22,7 +22,7 @@ use crate::{
     alarm::AlarmKind,
     period::Hour,
     vault::{
-        ledger::LEDGER_BYTES_MAX,
+        ledger::{self, LEDGER_BYTES_MAX},
         public::{Place, Public},
         published::{self, LastRun, Published},
     },
@@ -67,7 +67,8 @@ impl PublishJob<'_> {
         };
         let (mut done, all) = (0, look.wanted.len());
         if let Some(first) = look.wanted.first() {
-            work.look_for_fork(&look.ledger, first);
+            let ours = ledger::whole(self.disk, self.vault)?;
+            work.look_for_fork(&ours, first);
         }
         for (place, wanted) in plan::order(look.wanted) {
             if work.outcome.stopped.is_none() {
@@ -127,7 +128,8 @@ impl PublishJob<'_> {
         let osf = Osf::new(site.clone(), self.token, self.proxies, self.clock)?;
         let mut hand = self.hand(&osf, Patience::of_a_look());
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
-        let fork = forked(&mut hand, &mut folders, &look.ledger);
+        let ours = ledger::whole(self.disk, self.vault)?;
+        let fork = forked(&mut hand, &mut folders, &ours);
         if let Some(fork) = fork.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))? {
             return Err(fork.into());
         }

@@ -19,7 +19,7 @@ use crate::{
 const DAY_FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// A file: how long it is, and its hash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hashed {
     /// Bytes.
     pub bytes: u64,
@@ -31,8 +31,8 @@ pub struct Hashed {
 pub struct DayHashes<'a> {
     disk: &'a dyn Disk,
     vault: &'a Path,
-    /// The files of a day that are there, by name.
-    notes: DayNotes<'a, BTreeMap<String, Hashed>>,
+    /// The files of a day that are there.
+    notes: DayNotes<'a, BTreeMap<DayFile, Hashed>>,
 }
 
 impl<'a> DayHashes<'a> {
@@ -52,24 +52,23 @@ impl<'a> DayHashes<'a> {
     pub fn each(&mut self, day: Day, mut each: impl FnMut(Public, io::Result<Hashed>)) {
         let before = self.notes.before(day);
         if let Some(files) = self.notes.found(day, before) {
-            for file in DayFile::ALL.map(|file| Public::Day(day, file)) {
-                if let Some(hashed) = files.get(&file.name()) {
-                    each(file, Ok(hashed.clone()));
-                }
+            for (file, hashed) in files {
+                each(Public::Day(day, *file), Ok(*hashed));
             }
             return;
         }
         let mut files = BTreeMap::new();
         let mut is_whole = true;
-        for file in DayFile::ALL.map(|file| Public::Day(day, file)) {
-            match self.hashed(file).transpose() {
+        for file in DayFile::ALL {
+            let what = Public::Day(day, file);
+            match self.hashed(what).transpose() {
                 Some(Ok(hashed)) => {
-                    files.insert(file.name(), hashed.clone());
-                    each(file, Ok(hashed));
+                    files.insert(file, hashed);
+                    each(what, Ok(hashed));
                 }
                 Some(Err(why)) => {
                     is_whole = false;
-                    each(file, Err(why));
+                    each(what, Err(why));
                 }
                 None => (),
             }

@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     period::Hour,
-    segment::sha256::Sha256,
+    segment::{
+        seal::{Digest, Digester},
+        sha256::Sha256,
+    },
     world::{
         disk::{self, Disk},
         error_at::{At as _, ErrorAt},
@@ -92,16 +95,27 @@ pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<Line>, LedgerError> {
     Ok(lines)
 }
 
-/// The same, and the bytes that they are.
-pub fn read_whole(disk: &dyn Disk, vault: &Path) -> Result<(Vec<Line>, Vec<u8>), LedgerError> {
-    let (mut lines, mut text) = (Vec::new(), Vec::new());
+/// Hands over each of them in turn. Gives what all of them together are.
+pub fn each_line(
+    disk: &dyn Disk,
+    vault: &Path,
+    mut take: impl FnMut(Line),
+) -> Result<Digest, LedgerError> {
+    let mut digester = Digester::default();
     each(disk, &path(vault), |line| {
-        lines.push(parse(line)?);
-        text.extend_from_slice(line);
-        text.push(b'\n');
+        take(parse(line)?);
+        digester.update(line);
+        digester.update(b"\n");
         Ok(())
     })?;
-    Ok((lines, text))
+    Ok(digester.finish())
+}
+
+/// The bytes of all whole lines.
+pub fn whole(disk: &dyn Disk, vault: &Path) -> Result<Vec<u8>, ErrorAt> {
+    let mut text = bytes(disk, &path(vault))?;
+    text.truncate(whole_lines(&text).len());
+    Ok(text)
 }
 
 /// A line without its LF; an error says why it is none.
@@ -359,7 +373,10 @@ mod tests {
         // as a power cut may leave it
         put(&[&whole[..], &vec![0; long]].concat());
         assert!(is_torn(&RealDisk, vault).unwrap());
-        assert_eq!(read_whole(&RealDisk, vault).unwrap().1, whole);
+        let mut lines = 0;
+        let digest = each_line(&RealDisk, vault, |_| lines += 1).unwrap();
+        assert_eq!((lines, digest.sha256), (1, Sha256::of(&whole)));
+        assert_eq!(super::whole(&RealDisk, vault).unwrap(), whole);
         assert_eq!(open().unwrap().revision(hour), 1);
         assert_eq!(fs::read(path(vault)).unwrap(), whole);
         // a whole line that is none is for a person to look at, however long it is

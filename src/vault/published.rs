@@ -46,12 +46,20 @@ pub struct Entry {
 /// What the diary says.
 #[derive(Debug, Default)]
 pub struct Published {
-    /// By name: the hash of what was last put there.
-    latest: BTreeMap<String, Sha256>,
-    /// The latest revision of each hour whose ids are public.
-    ids: BTreeMap<Hour, u64>,
+    /// What was last put there of each hour.
+    hours: BTreeMap<Hour, OfHour>,
+    /// Of all other files: the hash of what was last put there.
+    others: BTreeMap<Public, Sha256>,
     /// When how many ids became public.
     counts: Vec<(UtcMs, u64)>,
+}
+
+/// Of an hour, of which ten years have 87,600: the hashes of its two files, and the latest revision whose ids are public.
+#[derive(Debug, Default)]
+struct OfHour {
+    ids: Option<Sha256>,
+    manifest: Option<Sha256>,
+    revision: Option<u64>,
 }
 
 /// Where it lies.
@@ -80,26 +88,37 @@ impl Published {
 
     /// Takes an entry in.
     pub fn note(&mut self, entry: &Entry) {
-        if let (Some(Public::Ids(hour)), Some(revision)) =
-            (Public::of_name(&entry.file), entry.revision)
-        {
-            let latest = self.ids.entry(hour).or_default();
-            *latest = revision.max(*latest);
+        match Public::of_name(&entry.file) {
+            Some(Public::Ids(hour)) => {
+                let of = self.hours.entry(hour).or_default();
+                of.ids = Some(entry.sha256);
+                of.revision = of.revision.max(entry.revision);
+            }
+            Some(Public::Manifest(hour)) => {
+                self.hours.entry(hour).or_default().manifest = Some(entry.sha256);
+            }
+            Some(other) => drop(self.others.insert(other, entry.sha256)),
+            // it cannot be asked for
+            None => (),
         }
         if 0 < entry.new_ids {
             self.counts.push((entry.time, entry.new_ids));
         }
-        self.latest.insert(entry.file.clone(), entry.sha256);
     }
 
     /// Whether that file with that hash was the last one put there.
     pub fn has(&self, what: Public, sha256: Sha256) -> bool {
-        self.latest.get(&what.name()) == Some(&sha256)
+        let latest = match what {
+            Public::Ids(hour) => self.hours.get(&hour).and_then(|of| of.ids.as_ref()),
+            Public::Manifest(hour) => self.hours.get(&hour).and_then(|of| of.manifest.as_ref()),
+            other => self.others.get(&other),
+        };
+        latest == Some(&sha256)
     }
 
     /// The latest revision of an hour whose ids are public.
     pub fn revision(&self, hour: Hour) -> Option<u64> {
-        self.ids.get(&hour).copied()
+        self.hours.get(&hour)?.revision
     }
 
     /// Ids that became public in the 30 days before `now`.

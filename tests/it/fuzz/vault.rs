@@ -11,6 +11,7 @@ use twinstream::{
         files, read,
         statement::{DaySaid, Spoken, Statement, Told},
     },
+    segment::sha256::Sha256,
     source::{SAMPLE, Sources},
     vault::{
         conflicts,
@@ -54,11 +55,14 @@ fn fuzz_ledger() {
     let fuzz = Fuzz::new("ledger", 3_000).seed(golden("vault/ledger.jsonl"));
     fuzz.run(|input| {
         let disk = disk_with(&ledger::path(vault), input);
-        let read = ledger::read_whole(&disk, vault);
+        let read = ledger::read(&disk, vault);
         let breaks = ledger::breaks(&disk, vault).unwrap();
         match &read {
-            Ok((lines, whole)) => {
-                assert!(input.starts_with(whole));
+            Ok(lines) => {
+                let whole = ledger::whole(&disk, vault).unwrap();
+                assert!(input.starts_with(&whole));
+                let all = ledger::each_line(&disk, vault, |_| ()).unwrap();
+                assert_eq!(all.sha256, Sha256::of(&whole));
                 assert!(breaks.iter().all(|line| (1..=lines.len()).contains(line)));
                 // a chain that holds has one form
                 if breaks.is_empty() {
