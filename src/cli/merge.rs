@@ -65,7 +65,7 @@ pub(crate) struct MergeArgs {
     /// Only the hours of the I-th of N tasks
     #[arg(long, value_name = "I/N", conflicts_with = "hours")]
     share: Option<Share>,
-    /// Only say what would be merged
+    /// Only say what would be merged; with the vault in an object store, of what this machine has fetched
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON
@@ -163,9 +163,8 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     if let (Some(spool), Some(vault)) = stores {
         setup.this_server()?;
         if args.dry_run {
-            let what = "--dry-run is not possible with a vault in an object store";
-            return Err(Failure::new(Exit::Usage, what)
-                .hint("what is due there is known only after fetching it"));
+            let planned = merge_store::plan(&setup, (&asked, args.share))?;
+            return tell_plan(&planned, args.json);
         }
         return merge_store::run(&setup, (&asked, args.share), args.json, [spool, vault]);
     }

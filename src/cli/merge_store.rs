@@ -18,17 +18,20 @@ use crate::{
         hour::units::UNIT_BYTES,
         job::{MergeJob, RunError, Step},
         outcome::Outcome,
+        preview::Plan,
     },
     period::Hour,
     place::{
         decide::Asks,
         open::{Opener, Spool, Vault},
         s3::address::Address,
+        segments::Elsewhere,
         store::Timed,
     },
     share::Share,
     text::plural,
     vault::{
+        commit::{Commits, Here},
         in_store::InStore,
         redactions::{Redactions, RedactionsError},
     },
@@ -139,32 +142,13 @@ pub(super) fn with<T>(
     let source = setup.stream().source;
     vault.follow_list(source).map_err(list_failure)?;
     let folder = store::merger_dir(&settings.data_dir);
-    let own = own_spool(setup, &folder)?;
+    let own = own_spool(setup, &folder, Asks::Make)?;
     let fetch = merging::fetch(setup, &own, spool)?;
     let received = merging::receive(setup, &own);
     let servers = collectors(settings.servers.iter());
-    let nobody = BTreeSet::new();
     let job = MergeJob {
-        disk: &RealDisk,
-        data_dir: &folder,
-        spool: &own,
-        vault: &copy,
-        commits: &vault,
         elsewhere: fetch.from(),
-        stream: setup.stream(),
-        settings: &settings.merge,
-        servers: &servers,
-        honour: if setup.settings.honours_deletions() {
-            Honour::Daily
-        } else {
-            Honour::Never
-        },
-        asked: &nobody,
-        share: None,
-        compress: merging::effort(settings.merge.xz),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        unit_bytes: UNIT_BYTES,
-        now: setup.clock.now(),
+        ..job(setup, (&folder, &own, &copy), &vault, &servers)
     };
     let merger = Merger {
         setup,
@@ -176,6 +160,55 @@ pub(super) fn with<T>(
         refused: !received.refused.is_empty(),
     };
     act(&merger, job)
+}
+
+/// What a merge would do with what this machine has fetched so far. Nothing is fetched or changed.
+pub(super) fn plan(
+    setup: &Setup,
+    (asked, share): (&BTreeSet<Hour>, Option<Share>),
+) -> Result<Plan, Failure> {
+    let copy = setup.vault(Asks::Look)?;
+    let folder = store::merger_dir(&setup.settings.data_dir);
+    let own = own_spool(setup, &folder, Asks::Look)?;
+    let servers = collectors(setup.settings.servers.iter());
+    let job = MergeJob {
+        asked,
+        share,
+        ..job(setup, (&folder, &own, &copy), &Here, &servers)
+    };
+    job.plan(&mut |_| ()).map_err(merging::failure)
+}
+
+/// A merge of all hours that are due, as long as nobody has looked what else lies in the store.
+fn job<'a>(
+    setup: &'a Setup,
+    (folder, own, copy): (&'a Path, &'a Spool, &'a Vault),
+    commits: &'a dyn Commits,
+    servers: &'a [Server],
+) -> MergeJob<'a> {
+    let settings = &setup.settings;
+    MergeJob {
+        disk: &RealDisk,
+        data_dir: folder,
+        spool: own,
+        vault: copy,
+        commits,
+        elsewhere: Elsewhere::Away,
+        stream: setup.stream(),
+        settings: &settings.merge,
+        servers,
+        honour: if settings.honours_deletions() {
+            Honour::Daily
+        } else {
+            Honour::Never
+        },
+        asked: const { &BTreeSet::new() },
+        share: None,
+        compress: merging::effort(settings.merge.xz),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        unit_bytes: UNIT_BYTES,
+        now: setup.clock.now(),
+    }
 }
 
 /// Merges what lies in the spool in the store, commits it to the vault in the store, and brings the copy here up to date.
@@ -234,12 +267,12 @@ fn tell_hook(setup: &Setup, copy: &Path, outcome: &Outcome) {
 
 /// The spool into which is fetched what is merged. That of this server's collector is none: what it has not delivered is
 /// nowhere else yet, and no other machine could merge the hour after it.
-fn own_spool(setup: &Setup, folder: &Path) -> Result<Spool, Failure> {
+fn own_spool(setup: &Setup, folder: &Path, asks: Asks) -> Result<Spool, Failure> {
     let opener = Opener {
         data_dir: folder,
         ..setup.opener()
     };
-    let spool = opener.spool(&folder.join("spool").into(), Asks::Make);
+    let spool = opener.spool(&folder.join("spool").into(), asks);
     spool.map_err(|why| super::setup::told(&why))
 }
 

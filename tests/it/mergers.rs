@@ -221,6 +221,16 @@ fn tasks_that_share_the_hours_do_each_its_own_and_all_of_them_together() {
     for server in ["1", "2"] {
         servers.check(server, NOW, &["deliver"], 0);
     }
+    // what it would merge: of what it has fetched, without asking the store
+    let planned = |code| {
+        let args = ["merge", "--dry-run", "--json"];
+        let said = servers.command("m1", LATEST, &args).output().unwrap();
+        assert_eq!(said.status.code(), Some(code), "{said:?}");
+        let plan: Value = serde_json::from_slice(&said.stdout).unwrap();
+        plan["hours"].as_array().unwrap().len() as u64
+    };
+    assert_eq!(planned(4), 0);
+    assert!(!servers.dir.path().join("m1").exists());
     let mut all = BTreeSet::new();
     for (server, share) in [("m1", "1/2"), ("m2", "2/2")] {
         let args = ["merge", "--pending", "--share", share, "--json"];
@@ -235,11 +245,15 @@ fn tasks_that_share_the_hours_do_each_its_own_and_all_of_them_together() {
         assert!(!hours.is_empty(), "{share}: {outcome}");
         // what the first has committed is not due for the second any more
         assert!(share != "1/2" || 0 < left, "{share}: {outcome}");
+        if share == "1/2" {
+            assert_eq!(planned(0), left);
+        }
         for hour in hours {
             assert!(all.insert(hour), "{share}: {outcome}");
         }
     }
     servers.check("m1", LATEST, &["merge"], 4);
+    assert_eq!(planned(4), 0);
     assert_eq!(all.len(), 6);
     let vault = servers.dir.path().join("m1/vault").display().to_string();
     let mut hours = 0;
