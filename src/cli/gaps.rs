@@ -120,10 +120,15 @@ pub(crate) fn run(global: &Global, args: &GapsArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let settings = &setup.settings;
     let zone = &settings.merge.timezone;
-    let edge = |moment: Option<Moment>| moment.and_then(|moment| moment.interval(zone));
+    let edge = |moment: Moment| {
+        let interval = moment.interval(zone);
+        let what = format!("there is no such time in {}", zone.name());
+        interval.ok_or_else(|| Failure::new(Exit::Usage, what))
+    };
+    let (since, until) = (args.since.map(edge), args.until.map(edge));
     let asked = Interval {
-        begin: edge(args.since).map_or(EVER.begin, |since| since.begin),
-        end: edge(args.until).map_or(EVER.end, |until| until.end),
+        begin: since.transpose()?.map_or(EVER.begin, |since| since.begin),
+        end: until.transpose()?.map_or(EVER.end, |until| until.end),
     };
     if asked.end <= asked.begin {
         return Err(Failure::new(Exit::Usage, "--until is before --since"));

@@ -11,7 +11,7 @@ use super::{
     job::MergeJob,
     look::Look,
     placing,
-    plan::{Candidate, SpoolSegment},
+    plan::{self, Candidate, SpoolSegment},
     sweep::WholeHours,
 };
 use crate::period::{Day, Hour, UtcMs};
@@ -106,21 +106,21 @@ fn tells_of_the_past(segment: &SpoolSegment, now: UtcMs) -> bool {
     segment.minute.end() <= now && segment.tells_of().iter().all(|part| part.end < now)
 }
 
-/// The days that stay open: the last one of each leg on the posts' clock, and in the order of each server's runs. Of hours to come
+/// The days that stay open: the last one of each leg, on the posts' clock and in the order of its runs. Of hours to come
 /// they are the nearest that is known.
 fn last_days(stock: &[SpoolSegment]) -> BTreeSet<Day> {
-    let (mut legs, mut servers) = (BTreeMap::new(), BTreeMap::new());
+    let mut legs = BTreeMap::new();
     for segment in stock {
         let name = &segment.name;
-        let day = name.minute.utc_day();
-        let by_minute = (segment.minute, day);
-        let last = legs.entry(name.leg()).or_insert(by_minute);
-        *last = by_minute.max(*last);
-        let by_run = (segment.number, name.minute, name.part, day);
-        let last = servers.entry(&name.server).or_insert(by_run);
-        *last = by_run.max(*last);
+        let this = (segment.minute, name.minute.utc_day());
+        let last = legs.entry((&name.server, name.partition)).or_insert(this);
+        *last = this.max(*last);
     }
-    let days = legs.into_values().map(|(_, day)| day);
-    days.chain(servers.into_values().map(|last| last.3))
+    let by_run = plan::latest_of_each_leg(stock).into_iter();
+    let by_run = by_run.filter_map(|number| stock.get(number));
+    let by_run = by_run.map(|segment| segment.name.minute.utc_day());
+    legs.into_values()
+        .map(|last| last.1)
+        .chain(by_run)
         .collect()
 }

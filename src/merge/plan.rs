@@ -199,20 +199,41 @@ impl SpoolSegment {
 /// A clock that ran so little ahead of what the primary has sealed last is the one that stamped it.
 const SEALED_LATELY_MS: i64 = 15 * 60_000;
 
+/// Of each leg the segment that is latest in the order of its runs, by number in the stock. Legs number their runs each for
+/// itself, so that those of two cannot be compared.
+pub(super) fn latest_of_each_leg(stock: &[SpoolSegment]) -> BTreeSet<usize> {
+    let mut latest = BTreeMap::new();
+    for (number, segment) in stock.iter().enumerate() {
+        let name = &segment.name;
+        let this = (segment.number, name.minute, name.part, number);
+        let known = latest.entry((&name.server, name.partition)).or_insert(this);
+        *known = this.max(*known);
+    }
+    latest.into_values().map(|latest| latest.3).collect()
+}
+
 /// Now on the posts' clock. What a server has recorded is not to come. The primary's clock was as far off as its latest
 /// segment tells; if that is no longer of now, the clock may have been set since, and the earlier of the two holds: an
 /// hour that is merged late is told truly, one that is merged before its time is not.
 pub fn now(stock: &[SpoolSegment], primary: Option<&ServerId>, now: UtcMs) -> UtcMs {
     let signed = stock.iter().filter(|of| of.offset_ms.is_some());
     let recorded = signed.map(|of| of.minute.end()).max();
-    let own = stock.iter().filter(|of| Some(&of.name.server) == primary);
-    let latest = own.max_by_key(|of| (of.number, of.name.minute, of.name.part));
+    let latest = latest_of_each_leg(stock).into_iter();
+    let latest = latest.filter_map(|number| stock.get(number));
+    let own = latest.filter(|of| Some(&of.name.server) == primary);
+    let is_lately = |of: &SpoolSegment| {
+        now.0.abs_diff(of.name.minute.end().0) <= SEALED_LATELY_MS.unsigned_abs()
+    };
+    // a leg that is not collected any more tells of the clock of then
+    let latest = own.max_by_key(|of| (is_lately(of), of.name.minute));
     let believed = latest.map_or(now, |latest| {
-        let end = latest.name.minute.end();
-        let is_lately = now.0.abs_diff(end.0) <= SEALED_LATELY_MS.unsigned_abs();
         let off = latest.name.minute.0.saturating_sub(latest.minute.0);
         let moved = now.plus_ms(-60_000 * off);
-        if is_lately { moved } else { moved.min(now) }
+        if is_lately(latest) {
+            moved
+        } else {
+            moved.min(now)
+        }
     });
     recorded.map_or(believed, |recorded| believed.max(recorded))
 }
@@ -754,6 +775,22 @@ mod tests {
         assert_eq!(at(-2, "14:30"), "16:30");
         assert_eq!(at(-2, "19:30"), "19:30", "it may have been set since");
         assert_eq!(at(-2, "15:30"), "16:21", "what is recorded is not to come");
+    }
+
+    /// Legs number their runs each for itself: one that came later began with a greater number, and may be gone since.
+    #[test]
+    fn now_is_told_by_a_leg_that_is_still_collected() {
+        let primary: ServerId = "1".parse().unwrap();
+        let of = |partition: u8, minute: &str, ahead: i64, number: u64| {
+            let mut segment = segment("1", minute, &[], minute);
+            segment.name.partition = crate::segment::name::Partition::new(partition);
+            segment.minute = Minute(segment.minute.0 - 60 * ahead);
+            segment.number = number;
+            segment
+        };
+        let stock = [of(1, "14:20", 2, 8), of(2, "09:20", 0, 700)];
+        let found = now(&stock, Some(&primary), ms("14:30"));
+        assert_eq!(found, ms("12:30"));
     }
 
     /// What is decided at a time: the first letter of each decision that is not `Nothing`.

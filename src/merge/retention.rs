@@ -5,10 +5,7 @@
 //! of them were found whole, and `keep_raw` has passed since. To be compressed it needs only the
 //! hours of its lines, since the lines stay.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use super::plan::{self, Candidate, SpoolSegment};
 use crate::{
@@ -136,7 +133,8 @@ impl<'a> Needs<'a> {
         keep_raw: Option<Duration>,
         now: UtcMs,
     ) -> Allowed {
-        let latest = self.latest_of_each_server();
+        // the latest events file of a leg is what the hours to come know its state from
+        let latest = plan::latest_of_each_leg(self.stock);
         let since = |hours: &BTreeSet<Hour>| -> Option<UtcMs> {
             let times: Option<Vec<UtcMs>> = hours.iter().map(|hour| verified(*hour)).collect();
             times?.into_iter().max()
@@ -164,18 +162,6 @@ impl<'a> Needs<'a> {
             }
         }
         allowed
-    }
-
-    /// The latest events file of a server is what the hours to come know its state from.
-    fn latest_of_each_server(&self) -> BTreeSet<usize> {
-        let mut latest = BTreeMap::new();
-        for (number, segment) in self.stock.iter().enumerate() {
-            let name = &segment.name;
-            let this = (segment.number, name.minute, name.part, number);
-            let known = latest.entry(&name.server).or_insert(this);
-            *known = this.max(*known);
-        }
-        latest.into_values().map(|latest| latest.3).collect()
     }
 }
 
@@ -369,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_late_stays_plain_for_an_hour_and_the_latest_of_each_server_stays() {
+    fn what_came_late_stays_plain_for_an_hour_and_the_latest_of_each_leg_stays() {
         let zone = Zone::named("UTC").unwrap();
         let hour: Hour = "2026-11-23_13".parse().unwrap();
         let of = |server: &str, minute: &str, number: u64, arrived: &str| {
@@ -397,5 +383,28 @@ mod tests {
         assert_eq!(allowed("23T17:29").compress, [0, 1]);
         assert_eq!(allowed("23T17:30").compress, [0, 1, 2, 3]);
         assert_eq!(allowed("25T00:00").delete, [1, 2]);
+
+        // each leg of a server has its own latest, whatever the others' runs are numbered
+        let of_leg = |partition: &str, minute: &str, number: u64| {
+            let mut segment = of("1", minute, number, "23T13:51");
+            let name = segment.name.to_string();
+            let name = name.replacen("_sample_", &format!("_sample10.{partition}_"), 1);
+            segment.name = name.parse().unwrap();
+            segment
+        };
+        let stock = [
+            of_leg("01", "1310", 8),
+            of_leg("01", "1320", 8),
+            of_leg("02", "1330", 700),
+            of_leg("02", "1340", 700),
+        ];
+        let mut needs = Needs::new(&stock, &zone, |_| true);
+        needs.add(&candidate, Some(&plan::inputs(&candidate, &stock)));
+        let found = needs.allowed(
+            |_| Some(at("23T15:00")),
+            Some(Duration::ZERO),
+            at("25T00:00"),
+        );
+        assert_eq!(found.delete, [0, 2]);
     }
 }

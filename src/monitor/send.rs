@@ -323,3 +323,58 @@ fn in_words(error: &dyn std::error::Error) -> String {
     }
     one_line(&words)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
+    use super::*;
+    use crate::period::UtcMs;
+
+    /// Gives a letter to a mail server that answers one command in these words, and then closes the connection.
+    fn given(command: &'static str, words: &'static str) -> Attempt {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let say = |text: &str| (&stream).write_all(format!("{text}\r\n").as_bytes());
+            say("220 here").unwrap();
+            for line in BufReader::new(&stream).lines() {
+                let line = line.unwrap();
+                match line.get(..4).unwrap_or_default() {
+                    verb if verb == command => return say(words).unwrap(),
+                    "DATA" => say("354 go on").unwrap(),
+                    _ => say("250 ok").unwrap(),
+                }
+            }
+        });
+        let to = ["a@example.org", "b@example.org"].map(str::to_owned);
+        let mail = Mail {
+            host: "127.0.0.1".to_owned(),
+            port,
+            tls: MailTls::None,
+            user: None,
+            password_file: None,
+            from: "me@example.org".to_owned(),
+            to: to.to_vec(),
+            helo: None,
+        };
+        let letter = Letter::new(UtcMs(0), "subject".to_owned(), "text".to_owned());
+        let attempt = send(&mail, None, &letter, "id");
+        server.join().unwrap();
+        attempt
+    }
+
+    #[test]
+    fn a_server_that_says_goodbye_has_refused_nothing() {
+        for command in ["EHLO", "MAIL", "RCPT", "DATA"] {
+            let attempt = given(command, "421 4.3.2 closing");
+            assert!(attempt.away.is_some(), "{command}: {attempt:?}");
+            assert!(attempt.refused.is_empty() && attempt.taken.is_empty());
+        }
+    }
+}

@@ -51,7 +51,7 @@ pub struct Settled {
     pub ids_max: Option<u64>,
     /// Why nothing may be published, if that is so.
     pub forbidden: Option<&'static str>,
-    /// Until which day each server that ended for good was there.
+    /// On which day each server is gone for good, if that is said; it may be still to come.
     pub until: BTreeMap<ServerId, Day>,
 }
 
@@ -428,7 +428,8 @@ fn server(
         left_open: known.left_open,
         spool_bytes: known.bytes,
         aside: known.aside,
-        until: settled.until.get(id).copied(),
+        until: (settled.until.get(id).copied())
+            .filter(|day| *day <= settled.zone.hour_of(now).day()),
         legs: (known.legs.iter())
             .map(|(leg, known)| LegState {
                 leg: leg.clone(),
@@ -866,6 +867,37 @@ mod tests {
         assert_eq!(before.servers[0].lag_s, Some(0));
         assert_eq!(found.servers[0].lines_last_hour, 3_000);
         assert_eq!(found.servers[0].hours.last().unwrap().1, 4_500);
+
+        // a server whose end is still to come is there
+        let mut settled = settled();
+        for (day, is_gone) in [("2026-11-24", false), ("2026-11-23", true)] {
+            let until = [("2".parse().unwrap(), day.parse().unwrap())];
+            settled.until = until.into();
+            assert_eq!(
+                of(&facts, &settled, now).servers[1].until.is_some(),
+                is_gone
+            );
+        }
+    }
+
+    #[test]
+    fn where_two_legs_lack_a_second_the_first_cause_in_their_order_is_shown() {
+        let gap = |begin: i64, end: i64, cause| GapFacts {
+            server: String::new(),
+            begin: UtcMs(begin),
+            end: UtcMs(end),
+            cause,
+        };
+        let (first, other) = (Cause::ALL[1], Cause::ALL[4]);
+        let told = |gaps: &[GapFacts]| {
+            let laid = overlaid(gaps).into_iter();
+            laid.map(|gap| (gap.begin.0, gap.end.0, gap.cause))
+                .collect::<Vec<_>>()
+        };
+        let (long, short) = (gap(0, 50, other), gap(10, 20, first));
+        let expected = [(0, 10, other), (10, 20, first), (20, 50, other)];
+        assert_eq!(told(&[long.clone(), short.clone()]), expected);
+        assert_eq!(told(&[short, long]), expected);
     }
 
     #[test]

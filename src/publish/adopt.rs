@@ -6,7 +6,7 @@ use super::{
     answer::Entry,
     job::PublishJob,
     place::{GaveUp, Hand},
-    plan::{self, Wanted},
+    plan::{self, IdsOfHour, Wanted},
 };
 use crate::{
     period::Hour,
@@ -57,17 +57,15 @@ pub(super) fn adopt(
     let mut versions = hand.patiently(|osf| osf.versions(place))?;
     versions.sort_by_key(|(_, at)| *at);
     let revisions = revisions(job, hour, last);
-    let posts: BTreeMap<u64, u64> = revisions
-        .iter()
-        .map(|(n, (_, posts))| (*n, *posts))
-        .collect();
+    let ids_of = revisions.iter();
+    let ids_of: BTreeMap<u64, IdsOfHour> = ids_of.map(|(n, (_, ids))| (*n, *ids)).collect();
     let mut lines = Vec::new();
     let mut public = None;
     let mut seen: BTreeSet<u64> = BTreeSet::new();
     for (sha256, at) in versions {
         let of = revisions.iter().find(|(_, (ids, _))| *ids == sha256);
         if let Some((revision, _)) = of.filter(|(revision, _)| seen.insert(**revision)) {
-            let new_ids = plan::new_ids(&posts, public, *revision);
+            let new_ids = plan::new_ids(&ids_of, public, *revision);
             lines.push(line(at, Some(*revision), sha256, new_ids));
             public = Some(*revision);
         }
@@ -79,8 +77,8 @@ pub(super) fn adopt(
     Ok(if is_told { lines } else { once() })
 }
 
-/// The hash of the ids file and the number of posts of each revision that the vault still describes.
-fn revisions(job: &PublishJob<'_>, hour: Hour, last: u64) -> BTreeMap<u64, (Sha256, u64)> {
+/// The hash of the ids file and how many ids there are, of each revision that the vault still describes.
+fn revisions(job: &PublishJob<'_>, hour: Hour, last: u64) -> BTreeMap<u64, (Sha256, IdsOfHour)> {
     let mut found = BTreeMap::new();
     for revision in 1..=last {
         let path = if revision == last {
@@ -93,8 +91,7 @@ fn revisions(job: &PublishJob<'_>, hour: Hour, last: u64) -> BTreeMap<u64, (Sha2
                 let name = FileKind::Ids.name(hour);
                 let mut outputs = manifest.outputs.iter();
                 if let Some(ids) = outputs.find(|output| output.name == name) {
-                    let posts = manifest.counts.total.posts;
-                    found.insert(revision, (ids.sha256, posts));
+                    found.insert(revision, (ids.sha256, IdsOfHour::of(&manifest)));
                 }
             }
             Err(why) => tracing::warn!("{}: {why}", path.display()),

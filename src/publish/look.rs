@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::plan::{self, Wanted};
+use super::plan::{self, IdsOfHour, Wanted};
 use crate::{
     cite::make::{self, MakeError},
     period::{Hour, UtcMs},
@@ -210,12 +210,12 @@ fn wanted_of(
     let ids = manifest.outputs.iter().find(|output| output.name == name);
     let ids = ids.ok_or("its manifest names no ids file")?;
     let revision = manifest.history.revision;
-    let mut posts = BTreeMap::from([(revision, manifest.counts.total.posts)]);
+    let mut ids_of = BTreeMap::from([(revision, IdsOfHour::of(&manifest))]);
     let public = published.revision(hour);
     for earlier in public.unwrap_or(revision)..revision {
         let path = layout::archived_path(vault, hour, earlier);
         match Manifest::read(disk, &path) {
-            Ok(manifest) => drop(posts.insert(earlier, manifest.counts.total.posts)),
+            Ok(manifest) => drop(ids_of.insert(earlier, IdsOfHour::of(&manifest))),
             Err(why) => tracing::warn!("{}: {why}: all ids of the hour count", path.display()),
         }
     }
@@ -224,7 +224,7 @@ fn wanted_of(
         bytes: ids.bytes,
         sha256: ids.sha256,
         revision: Some(revision),
-        new_ids: plan::new_ids(&posts, public, revision),
+        new_ids: plan::new_ids(&ids_of, public, revision),
     };
     of_manifest.revision = Some(revision);
     Ok([of_ids, of_manifest])

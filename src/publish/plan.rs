@@ -11,6 +11,7 @@ use crate::{
     period::{Hour, UtcMs},
     segment::sha256::Sha256,
     vault::{
+        hour_said::HourSaid,
         layout::FileKind,
         ledger::Line,
         public::{DayFile, Place, Public, RootFile},
@@ -109,17 +110,42 @@ pub fn order(mut wanted: Vec<Wanted>) -> Vec<(Place, Vec<Wanted>)> {
     places
 }
 
+/// What a manifest tells of its hour's ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdsOfHour {
+    /// How many there are.
+    pub there: u64,
+    /// How many were taken out so far: as many others may have come in with the same revision. What is held back may come
+    /// back, and then counts once more.
+    pub gone: u64,
+}
+
+impl IdsOfHour {
+    /// As it is said.
+    pub fn of(said: &HourSaid) -> Self {
+        let taken_out = said.redactions.values().chain(said.deletions.values());
+        Self {
+            there: said.counts.total.posts,
+            gone: taken_out.sum::<u64>().saturating_sub(said.held_back()),
+        }
+    }
+
+    const fn ever(self) -> u64 {
+        self.there.saturating_add(self.gone)
+    }
+}
+
 /// Ids of an hour's revision that were not public before: what came in with each revision since the
-/// one whose ids are public. `posts` has the number of posts by revision; where one is missing, all
+/// one whose ids are public. `ids` has them by revision; where one is missing, all
 /// ids of the newest count, since the count must not be too low.
-pub fn new_ids(posts: &BTreeMap<u64, u64>, public: Option<u64>, revision: u64) -> u64 {
-    let all = posts.get(&revision).copied().unwrap_or(0);
+pub fn new_ids(ids: &BTreeMap<u64, IdsOfHour>, public: Option<u64>, revision: u64) -> u64 {
+    let all = ids.get(&revision).map_or(0, |ids| ids.there);
     let Some(public) = public.filter(|public| *public <= revision) else {
         return all;
     };
     let steps = (public..revision).map(|before| {
-        let (before, after) = (posts.get(&before)?, posts.get(&(before + 1))?);
-        Some(after.saturating_sub(*before))
+        let (before, after) = (ids.get(&before)?, ids.get(&(before + 1))?);
+        Some(after.ever().saturating_sub(before.ever()))
     });
     steps.sum::<Option<u64>>().unwrap_or(all)
 }
@@ -347,16 +373,23 @@ mod tests {
 
     #[test]
     fn a_revision_counts_the_ids_that_came_in() {
-        let posts = BTreeMap::from([(1, 100), (2, 110), (3, 105), (4, 125)]);
-        assert_eq!(new_ids(&posts, None, 4), 125);
-        assert_eq!(new_ids(&posts, Some(1), 2), 10);
+        let of = |there, gone| IdsOfHour { there, gone };
+        let ids = [of(100, 0), of(110, 0), of(105, 5), of(125, 5), of(115, 25)];
+        let ids: BTreeMap<u64, IdsOfHour> = (1..).zip(ids).collect();
+        assert_eq!(new_ids(&ids, None, 4), 125);
+        assert_eq!(new_ids(&ids, Some(1), 2), 10);
         assert_eq!(
-            new_ids(&posts, Some(1), 4),
+            new_ids(&ids, Some(1), 4),
             30,
             "what was taken out was public once"
         );
-        assert_eq!(new_ids(&posts, Some(4), 4), 0);
-        let holed = BTreeMap::from([(1, 100), (3, 105)]);
+        assert_eq!(new_ids(&ids, Some(4), 4), 0);
+        assert_eq!(
+            new_ids(&ids, Some(4), 5),
+            10,
+            "they came in while twenty were taken out"
+        );
+        let holed = BTreeMap::from([(1, of(100, 0)), (3, of(105, 0))]);
         assert_eq!(
             new_ids(&holed, Some(1), 3),
             105,

@@ -256,10 +256,12 @@ fn each_of_the_three_files_is_compared_and_what_was_redacted_does_not_come_back(
     fs::create_dir_all(there(&good).folder).unwrap();
     fs::write(there(&other_events).events, "{}\n").unwrap();
     fs::write(there(&other_seal).seal, "{}\n").unwrap();
-    // delivered before; since then a post was taken out there
+    // delivered before; since then a post was taken out there, and then another
     let here = redacted.paths(&site.spool());
     let mut seal: Value = serde_json::from_slice(&fs::read(&here.seal).unwrap()).unwrap();
-    seal["redacted"] = json!([{"lines": 1, "sha256": seal["segment"]["sha256"]}]);
+    let [ours, between] = [seal["segment"]["sha256"].clone(), json!("1".repeat(64))];
+    let was = [ours, between].map(|sha256| json!({"lines": 1, "sha256": sha256}));
+    seal["redacted"] = json!(was);
     seal["segment"]["sha256"] = json!("0".repeat(64));
     let seal = serde_json::to_vec(&seal).unwrap();
     fs::write(there(&redacted).seal, &seal).unwrap();

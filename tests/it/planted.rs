@@ -61,10 +61,14 @@ impl Plant {
         })
     }
 
-    /// Whether the two cannot be the arms of an `if`: an arm of a `match`, the head of a block, a name that what follows needs.
+    /// Whether the two cannot be the arms of an `if`: an arm of a `match`, the head of a block, a name that what follows needs,
+    /// a call of what stands before it.
     fn needs_a_switch(&self) -> bool {
         let find = self.find.trim();
-        find.contains(" => ") || find.ends_with('{') || find.starts_with("let ")
+        let begins = [".", "&&", "||", "let "];
+        find.contains(" => ")
+            || find.ends_with('{')
+            || begins.iter().any(|begin| find.starts_with(begin))
     }
 
     /// Its place in a file; that of others in the same file must be another.

@@ -85,6 +85,8 @@ const BEGAN_US: i64 = 1_704_067_200_000_000;
 fn possible(cursor: i64, arrival: Option<UtcMs>, now: UtcMs) -> i64 {
     let us = |at: UtcMs| at.0.saturating_mul(1_000);
     if us(now.plus_ms(AHEAD_MS)) < cursor {
+        // when it arrived is not known where the clock of then or that of now is not believed
+        let arrival = arrival.filter(|at| BEGAN_US <= us(*at));
         us(arrival.unwrap_or(now).plus_ms(-AHEAD_MS))
     } else {
         cursor
@@ -228,6 +230,9 @@ mod tests {
             let arrival = now.plus_ms(-60_000);
             assert_eq!(resume(cursor, Some(arrival)), since(arrival.0 - 300_000));
             assert_eq!(resume(cursor, None), since(now.0 - 300_000));
+            // as after a restart with a clock that is late
+            let unknown = Some(UtcMs(i64::MIN));
+            assert_eq!(resume(cursor, unknown), since(now.0 - 300_000));
         }
         for no_time in [i64::MIN, -1, 0, 1, 1_704_067_199_999_999] {
             assert_eq!(resume(no_time, Some(now)), Resume::Live);
