@@ -33,7 +33,9 @@ pub(super) fn text(of: &Description<'_>) -> String {
         "rai:dataCollectionMissingData": words::missing(of),
         "rai:dataCollectionRawData": format!("{}, as each server received them. They are not published.", of.told().lines),
         "rai:dataCollectionTimeframe": [begin, end],
-        "rai:dataPreprocessingProtocol": [format!("Copies of a post by several servers are counted once. Posts are put into the hour in which they were made, and their {} in ascending order. Nothing else is filtered.", of.told().names)],
+        "rai:dataPreprocessingProtocol": [format!("Copies of a post from several servers are counted once. Each post \
+                                                   is put into the hour in which it was made, and the {} of an hour \
+                                                   are in ascending order. Nothing else is filtered.", of.told().names)],
         "rai:dataBiases": [of.told().choice],
         "rai:dataLimitations": [of.told().limits],
         "rai:dataUseCases": [of.told().uses],
@@ -104,13 +106,13 @@ fn distribution(of: &Description<'_>) -> Value {
         ),
         set(
             "gap-tables",
-            "Every run of seconds that a server, or all together (union), lacks, and why.",
+            "Every gap of each server and of all together (union), with its cause.",
             "**/*_gaps.csv",
             json!("text/csv"),
         ),
         set(
             "exposure-tables",
-            "Seconds covered and posts of each minute: the offset for count models.",
+            "Covered seconds and posts of each minute: the offset for count models.",
             "**/*_exposure.csv",
             json!("text/csv"),
         ),
@@ -189,7 +191,7 @@ fn record_sets(of: &Description<'_>) -> Value {
                 gap("detail", "sc:Text", "More on that, for a person."),
             ]},
         {"@type": "cr:RecordSet", "@id": "exposure", "name": "exposure",
-            "description": "What was seen of each minute.",
+            "description": "What was received of each minute.",
             "field": [
                 minute("hour", "sc:Text", "The hour in the archive's time zone."),
                 minute("minute", "sc:DateTime", "The minute (UTC)."),

@@ -56,7 +56,7 @@ fn resources(of: &Description<'_>) -> Vec<Value> {
     let ids = id_lists(of);
     let gaps = table(
         "gaps",
-        "Every run of seconds that a server, or all together (union), lacks, and why.",
+        "Every gap of each server and of all together (union), with its cause.",
         &paths(days(), DayFile::Gaps),
         &[
             field(
@@ -75,7 +75,7 @@ fn resources(of: &Description<'_>) -> Vec<Value> {
     minute["format"] = json!("%Y-%m-%dT%H:%MZ");
     let exposure = table(
         "exposure",
-        "Seconds covered and posts of each minute: the offset for count models.",
+        "Covered seconds and posts of each minute: the offset for count models.",
         &paths(days(), DayFile::Exposure),
         &[
             field(
@@ -162,7 +162,7 @@ fn report(servers: &BTreeSet<ServerId>, days: Vec<Day>) -> Value {
             "diff".to_owned(),
             "Posts that not all servers have.",
         ));
-        fields.push(json!({"name": "diff %", "type": "string", "description": "The same in percent of the total."}));
+        fields.push(json!({"name": "diff %", "type": "string", "description": "The same as a percentage of the total."}));
     }
     let what = "Posts of each hour and server of a day.";
     let mut all = table(&name, what, &paths(days, DayFile::Report), &fields);

@@ -26,7 +26,7 @@ pub(super) fn text(of: &Description<'_>) -> String {
         ("Who made it", makers(of)),
         ("How to cite it", cite(of)),
         ("What is missing, and why", paragraph(&words::missing(of))),
-        ("Since when no change goes unnoticed", since(of)),
+        ("Protection against later changes", since(of)),
         ("How it was collected", paragraph(&words::collection(of))),
         (
             "What it can be used for",
@@ -73,16 +73,17 @@ fn cite(of: &Description<'_>) -> String {
     let mut text = format!("> {}\n\n", of.citation());
     if let Some(doi) = of.doi {
         let words = format!(
-            "The archive's DOI is <{}>. It leads to the newest state of it; the version says which one you used.",
+            "The archive's DOI is <{}>. It leads to the newest state of the archive; the version says which one you \
+             used.",
             doi.url()
         );
         text += &(wrapped(&words, "", WIDTH) + "\n");
     } else {
-        text += "It has no DOI yet: say as well under which address you found it.\n\n";
+        text += "It has no DOI yet: also say at which address you found it.\n\n";
     }
     text += &wrapped(
-        "`CITATION.cff` has the same for reference managers. To cite a day or an hour, name the SHA-256 of its \
-         certificate or manifest as well: so anybody can tell later whether they have the same files.",
+        "`CITATION.cff` has the same for reference managers. To cite a day or an hour, also give the SHA-256 of its \
+         certificate or manifest. Then others can check later whether they have the same files.",
         "",
         WIDTH,
     );
@@ -103,34 +104,34 @@ fn since(of: &Description<'_>) -> String {
     let paragraph = |words: &str| wrapped(words, "", WIDTH);
     let Some(stamp) = of.stamp else {
         return paragraph(
-            "When this was written, no time-stamping authority had stamped the ledger. Whoever has a copy from \
-             another time or place can compare: each line of `ledger.jsonl` has the hash of the line before and of \
-             an hour's manifest, and so a longer ledger begins with the lines of a shorter one. `twinstream verify` \
-             prints how many lines there are and the hash of the last one.",
+            "When this was written, no time-stamping authority had stamped the ledger. But you can compare it with a \
+             copy from another time or place: each line of `ledger.jsonl` has the hash of the line before and of an \
+             hour's manifest, so a longer ledger begins with the lines of a shorter one. `twinstream verify` prints \
+             the number of lines and the hash of the last one.",
         );
     };
     let newer = of.state.lines.saturating_sub(stamp.line);
     let newer = match newer {
         0 => String::new(),
         newer => format!(
-            " Of the {} that this page describes, the last {newer} came later, and wait for the next stamp.",
+            " Of the {} that this page describes, the last {newer} came later and wait for the next stamp.",
             plural(of.state.lines, "line", "lines")
         ),
     };
     let words = format!(
-        "A time-stamping authority (RFC 3161) has signed the hash of line {} of `ledger.jsonl` at the time below. \
-         Each line has the hash of the line before and of an hour's manifest, which has the hashes of the hour's \
-         files. A change to anything of that after this time shows, whoever made it.{newer}",
+        "At the time below, a time-stamping authority (RFC 3161) signed the hash of line {} of `ledger.jsonl`. Each \
+         line has the hash of the line before and of an hour's manifest, which has the hashes of the hour's files. So \
+         any change to them after that time can be detected, whoever made it.{newer}",
         stamp.line
     );
     let check = format!(
         "openssl ts -verify -in witness/{} -CAfile CA.pem \\\n  -digest \"$(sed -n {}p ledger.jsonl | tr -d '\\n' | sha256sum | cut -d ' ' -f 1)\"",
         stamp.name, stamp.line
     );
-    let how = "`CA.pem` is the authority's root certificate: fetch it from the authority's own pages, since the one in \
-               `witness/` was put there by the makers of the archive. All stamps are in `witness/`; each tells its \
-               line and its time in its name. `twinstream verify --tsa-ca CA.pem .` checks all of them, and that the \
-               files are those of the ledger. One of them is checked without twinstream by:";
+    let how = "`CA.pem` is the authority's root certificate: fetch it from the authority's own pages, since the one \
+               in `witness/` was put there by the makers of the archive. All stamps are in `witness/`; the name of \
+               each has its line and its time. `twinstream verify --tsa-ca CA.pem .` checks all of them, and that the \
+               files are those in the ledger. To check one of them without twinstream:";
     format!(
         "{}\n{}\n{}\n```\n{check}\n```\n",
         paragraph(&words),
@@ -144,8 +145,8 @@ fn terms(of: &Description<'_>) -> String {
     let names = of.told().names;
     let words = format!(
         "The lists of {names} and the files beside them are under [{}]({}). The posts are not part of this data set: \
-         they are their authors', and what may be done with them is ruled by {}. \
-         The README of each day says what that means for whoever fetches the posts.",
+         they belong to their authors, and their use is governed by {}. The README of each day says what that means \
+         if you fetch the posts.",
         licence.name,
         licence.url(),
         of.told().ruled_by
@@ -155,16 +156,14 @@ fn terms(of: &Description<'_>) -> String {
 
 fn files(of: &Description<'_>) -> String {
     format!(
-        "| file | what it is |\n|---|---|\n\
-         | `YYYY/MM/DD/` | the {} of each hour and its manifest; report, gaps, exposure, certificate (text, picture, JSON), README of the day |\n\
-         | `ledger.jsonl` | every revision of every hour, each line chained to the one before |\n\
-         | `witness/` | stamps of the ledger by a time-stamping authority, if there are any |\n\
-         | `croissant.json` | Croissant 1.1: how to load it |\n\
-         | `ro-crate-metadata.json` | RO-Crate 1.2 |\n\
-         | `datapackage.json` | Frictionless Data Package 2.0: the tables and their columns |\n\
-         | `CITATION.cff` | Citation File Format 1.2.0 |\n\
-         | `datacite.json` | DataCite 4.5 |\n\n\
-         `twinstream verify .` in this folder makes all of them again from ledger and manifests, and says what differs.\n",
+        "| file | what it is |\n|---|---|\n| `YYYY/MM/DD/` | the {} of each hour and its manifest; report, gaps, \
+         exposure, certificate (text, picture, JSON), README of the day |\n| `ledger.jsonl` | every revision of every \
+         hour, each line chained to the one before |\n| `witness/` | stamps of the ledger by a time-stamping \
+         authority, if there are any |\n| `croissant.json` | Croissant 1.1: how to load it |\n| \
+         `ro-crate-metadata.json` | RO-Crate 1.2 |\n| `datapackage.json` | Frictionless Data Package 2.0: the tables \
+         and their columns |\n| `CITATION.cff` | Citation File Format 1.2.0 |\n| `datacite.json` | DataCite 4.5 \
+         |\n\n`twinstream verify .` in this folder makes all of these files again from the ledger and the manifests, \
+         and says what differs.\n",
         of.told().names
     )
 }

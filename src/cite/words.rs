@@ -12,9 +12,8 @@ use crate::{
 pub(super) fn what(of: &Description<'_>) -> String {
     let (begin, end) = instants(of);
     format!(
-        "{} of {} that {} gave \
-         from {begin} to {end}, as {} received them: one list an hour ({}), with a statement of which seconds are \
-         missing and why. The posts themselves are not part of it.",
+        "{} of {} that {} sent from {begin} to {end}, as received by {}: one list an hour ({}), with a statement of \
+         which seconds are missing and why. The posts themselves are not included.",
         of.told().listed,
         plural(of.sum.posts, "post", "posts"),
         of.told().stream,
@@ -41,11 +40,11 @@ pub(super) fn instants(of: &Description<'_>) -> (String, String) {
 /// How it was collected.
 pub(super) fn collection(of: &Description<'_>) -> String {
     format!(
-        "Each server holds one connection to the stream, stores every line as it was received with the time of its \
-     arrival, and records what happens to the connection. A post belongs to the hour in which it was made, \
-     which {} tells. Of several copies of a post one counts; only its {} is published. Each hour is \
-     committed with a manifest of counts, hashes, and what is known of each of its seconds; ledger.jsonl has \
-     every revision of every hour, each line chained to the one before by its hash.",
+        "Each server holds one connection to the stream, stores every line as received, with the time of its \
+         arrival, and records what happens to the connection. A post belongs to the hour in which it was made, as {} \
+         tells. Several copies of a post count once; only its {} is published. The manifest of each hour has counts, \
+         hashes, and what is known of each second; ledger.jsonl lists every revision of every hour, each line chained \
+         to the one before by its hash.",
         of.told().dated_by,
         of.told().name
     )
@@ -55,8 +54,8 @@ pub(super) fn collection(of: &Description<'_>) -> String {
 pub(super) fn missing(of: &Description<'_>) -> String {
     let sum = &of.sum;
     let mut text = format!(
-        "This archive covers {} of {} of its {} ({}): seconds in which at least one of its servers received a \
-         post, or was connected while none came ({} of them).",
+        "This archive covers {} of {} of its {} ({}). A second is covered if at least one server received a post \
+         that was made in it, or was connected while none came ({} of these seconds).",
         thousands(sum.covered),
         plural(sum.seconds, "second", "seconds"),
         plural(sum.hours, "hour", "hours"),
@@ -65,7 +64,8 @@ pub(super) fn missing(of: &Description<'_>) -> String {
     );
     if 0 < of.before {
         text.extend([format!(
-            " {} of these hours {} before the archive began: they do not count, but posts from then that arrived later do.",
+            " {} of these hours {} before the archive began: they do not count, but posts that were made then and \
+             arrived later do.",
             plural(of.before, "second", "seconds"),
             if of.before == 1 { "lies" } else { "lie" }
         )]);
@@ -74,7 +74,7 @@ pub(super) fn missing(of: &Description<'_>) -> String {
         text += " No second of these hours is missing.";
     } else {
         text.extend([format!(
-            " {} in {} missing: {}. {} at the edge of a gap and may be covered in part.",
+            " {} in {} missing: {}. {} at the edge of a gap and may be covered only in part.",
             plural(sum.missing, "second", "seconds"),
             plural(sum.gaps(), "gap is", "gaps are"),
             causes(of),
@@ -82,10 +82,10 @@ pub(super) fn missing(of: &Description<'_>) -> String {
         )]);
     }
     if of.absent == 0 {
-        text += " No hour from its beginning to its end is absent.";
+        text += " No hour between the beginning and the end of the archive is absent.";
     } else {
         text.extend([format!(
-            " {} from its beginning to its end {} absent.",
+            " {} between the beginning and the end of the archive {} absent.",
             plural(of.absent, "hour", "hours"),
             if of.absent == 1 { "is" } else { "are" }
         )]);
@@ -101,16 +101,15 @@ pub(super) fn missing(of: &Description<'_>) -> String {
             ),
         };
         text.extend([format!(
-            " Posts that both servers missed in the {} that both have posts of, estimated for each day \
-             (Chapman) and added up: {many}. {}",
+            " Posts that both servers missed in the {} for which both have posts: {many} (Chapman's estimate for \
+             each day, added up). {}",
             plural(unseen.seconds, "second", "seconds"),
             of.told().assumes
         )]);
     }
     text += &taken_out(sum);
-    text + " Every gap with its cause is in the days' _gaps.csv, the seconds covered in each minute in their \
-            _exposure.csv. All this describes what this archive has; it is no measure of the service that it \
-            was collected from."
+    text + " Each day's _gaps.csv has every gap with its cause, and its _exposure.csv the covered seconds of each \
+            minute. All of this describes the archive; it does not measure the service that it was collected from."
 }
 
 /// What is not in it though it was received.
@@ -121,7 +120,7 @@ fn taken_out(sum: &DaySum) -> String {
             sum.deleted,
             "was",
             "were",
-            "taken out because they were deleted, or their account is gone",
+            "taken out because they were deleted or their account is gone",
         ),
         (
             sum.held,
@@ -156,9 +155,8 @@ fn causes(of: &Description<'_>) -> String {
 /// How it goes on, and which state this is.
 pub(super) fn maintenance(of: &Description<'_>) -> String {
     format!(
-        "Hours are added as they are collected. Data that comes late makes a new revision of its hour, and \
-         {}; ledger.jsonl has all revisions. This describes it up to line {}, which has \
-         the SHA-256 {}.",
+        "Hours are added as they are collected. Late data makes a new revision of its hour, and {}; ledger.jsonl \
+         lists all revisions. This text describes the archive up to line {} of it, which has the SHA-256 {}.",
         of.told().taken_out,
         of.state.lines,
         of.state.head

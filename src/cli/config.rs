@@ -180,7 +180,7 @@ fn check(global: &Global) -> Result<Exit, Failure> {
         );
     }
     if settings.servers.len() == 1 {
-        notes.push("note  one server: what it misses is missed".to_owned());
+        notes.push("note  there is one server: what it misses is lost".to_owned());
     }
     let collected_here = settings.data_dir.ancestors().find(|path| path.exists());
     let may_write = collected_here.is_some_and(|path| access(path, Access::WRITE_OK).is_ok());

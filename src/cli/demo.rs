@@ -330,9 +330,9 @@ impl Demo {
         let name = home.file_name().unwrap_or_default().to_string_lossy();
         let table = self.site.platform().stream(settings).source.table().name;
         let mut text = format!(
-            "\nWhere everything lies, below {dir}:\n\
-             \x20 {name}/vault/           the archive: IDs, {table}, users, manifests, report, gaps, ledger\n\
-             \x20 {name}/vault/{day}/{day}_certificate.txt, .svg and .json   what it has, what not, and why\n",
+            "\nWhere everything is, below {dir}:\n\x20 {name}/vault/           the archive: IDs, {table}, users, \
+             manifests, report, gaps, ledger\n\x20 {name}/vault/{day}/{day}_certificate.txt, .svg and .json   what it \
+             has, what not, and why\n",
             dir = dir.display(),
         );
         if settings.publish.is_some() {

@@ -165,7 +165,7 @@ pub(crate) fn tell_outcome(
     let is_swept = 0 < swept.compressed + swept.deleted + swept.attempts;
     if 0 < swept.attempts {
         let attempts = plural(swept.attempts, "attempt", "attempts");
-        tracing::info!("{attempts} that nobody reads any more deleted from the vault in the store");
+        tracing::info!("deleted {attempts} that nobody reads any more from the vault in the store");
     }
     if 0 < swept.compressed + swept.deleted {
         tracing::info!(
@@ -183,7 +183,8 @@ pub(crate) fn tell_outcome(
     if 0 < outcome.unredacted {
         let segments = plural(outcome.unredacted, "segment", "segments");
         tracing::warn!(
-            "posts are to be taken out of {segments} when the object store in which they lie, too, answers again: the hours of these wait, all others are merged"
+            "the object store does not answer, so posts cannot be taken out of {segments} there yet: the hours of \
+             these segments wait, all others are merged"
         );
         return Ok(Exit::Unreachable);
     }

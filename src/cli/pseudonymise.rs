@@ -90,7 +90,7 @@ pub(crate) fn run(global: &Global, args: &PseudonymiseArgs) -> Result<Exit, Fail
     let bar = progress::bar(hours.len() as u64, "hours copied");
     let copied = job.copy(&hours, || bar.inc(1)).map_err(|why| {
         let hint = format!(
-            "what was made of {} is not whole: delete it before the next try",
+            "{} is incomplete: delete it before the next try",
             out.display()
         );
         let told = failure(&why);

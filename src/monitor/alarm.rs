@@ -186,7 +186,7 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
         return None;
     }
     let Some(server) = picture.servers.iter().find(|server| server.this) else {
-        return Some("this machine is none of the servers".to_owned());
+        return Some("this machine is not one of the servers".to_owned());
     };
     let link = &server.link;
     if picture.has_rules && link.state == LinkState::Connected {
@@ -197,8 +197,8 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
         return None;
     }
     let since = server.last_line.map_or_else(
-        || "none has come yet".to_owned(),
-        |last| format!("the last one came at {last}"),
+        || "none has been received yet".to_owned(),
+        |last| format!("the last one was received at {last}"),
     );
     let why = match (link.state, &link.waits, &link.why) {
         (LinkState::Connected, ..) => "connected, but nothing comes".to_owned(),
@@ -217,7 +217,7 @@ fn collecting(found: &mut Found, server: &Server, has_rules: bool) {
     // while the disk is full nothing can be sealed
     if 0 < server.left_open && server.link.waits != Some(Why::DiskFull) {
         let what = format!(
-            "server {}: {} since an earlier run and cannot be recovered",
+            "server {}: {} since an earlier run, and cannot be recovered",
             server.server,
             plural(server.left_open, "segment is open", "segments are open")
         );
@@ -247,14 +247,14 @@ fn rules(found: &mut Found, name: &str, link: &Link) {
     let unknown = unknown.filter(|(since, _)| RULES_MS <= found.now.0 - since.0);
     let what = if link.waits == Some(Why::NoRules) && link.state != LinkState::Connected {
         let why = link.why.as_deref().unwrap_or("without a word");
-        format!("server {name} gets no stream, for want of rules: {why}")
+        format!("server {name} gets no stream because there are no rules: {why}")
     } else if let Some((since, why)) = unknown {
         format!("the rules in force at server {name} have not been known since {since}: {why}")
     } else if let Some(told) = &link.rules
         && !told.is_as_configured()
     {
         format!(
-            "the rules in force at server {name} are not those of its configuration, as X told at {}",
+            "X reported at {} that the rules in force at server {name} differ from its configuration",
             told.at
         )
     } else {
@@ -285,7 +285,7 @@ fn receiving(found: &mut Found, name: &str, link: &Link, last_line: Option<UtcMs
     }
     if link.cause == Some(EndCause::NotTheApi) {
         let what = format!(
-            "what answers server {name} is {}",
+            "server {name} is answered by {}",
             link.why.as_deref().unwrap_or("not the API")
         );
         found.push(AlarmKind::NotTheApi, name, what);
@@ -297,7 +297,7 @@ fn receiving(found: &mut Found, name: &str, link: &Link, last_line: Option<UtcMs
     };
     let why = link.why.as_deref().unwrap_or("without a word");
     let what = format!(
-        "the API refuses server {name} ({waits}): {why}; it is asked again at growing intervals"
+        "the API refuses server {name} ({waits}): {why}; the server asks again at growing intervals"
     );
     found.push(AlarmKind::Refused, name, what);
 }
@@ -346,8 +346,8 @@ fn silent(found: &mut Found, picture: &Snapshot) {
         {
             if is_silent(other.news, other.delivered_until) {
                 let until = other.delivered_until.map_or_else(
-                    || "nothing has ever come".to_owned(),
-                    |until| format!("the last minute is that before {until}"),
+                    || "nothing has ever arrived".to_owned(),
+                    |until| format!("its last minute ended at {until}"),
                 );
                 let what = format!(
                     "server {} has delivered nothing for 15 minutes; {until}",
@@ -380,7 +380,7 @@ fn disk(found: &mut Found, picture: &Snapshot) {
     } else if let Some(days) = picture.runway.as_ref().and_then(|runway| runway.days)
         && days < DISK_DAYS
     {
-        let what = format!("the disk will be full in {days:.1} days at the pace of the last ones");
+        let what = format!("the disk will be full in {days:.1} days at the pace of the last days");
         found.push(AlarmKind::Disk, "", what);
     }
 }
@@ -389,7 +389,7 @@ fn archive(found: &mut Found, picture: &Snapshot, behind_since: Option<UtcMs>) {
     if let Some(low) = &picture.vault.low {
         let hour = low.hour.to_string();
         let what = format!(
-            "{hour} has {} posts; the same hour of the last weeks had {}",
+            "{hour} has {} posts; the same hour in the last weeks had {}",
             low.posts, low.usual
         );
         found.push(AlarmKind::LowHour, &hour, what);
@@ -436,9 +436,9 @@ fn mail(found: &mut Found, picture: &Snapshot) {
     {
         let why = picture.mails_waiting_why.as_deref();
         format!(
-            "{} to get out, the oldest since {since}: {}",
+            "{} to be sent, the oldest since {since}: {}",
             plural(picture.mails_waiting, "mail waits", "mails wait"),
-            why.unwrap_or("it has not been tried")
+            why.unwrap_or("no attempt yet")
         )
     } else {
         return;
@@ -826,7 +826,11 @@ mod tests {
         // nothing has ever come
         of(&mut p, "1").last_line = None;
         of(&mut p, "1").link.started = None;
-        assert!(not_storing(&p).unwrap().ends_with("none has come yet"));
+        assert!(
+            not_storing(&p)
+                .unwrap()
+                .ends_with("none has been received yet")
+        );
     }
 
     #[test]

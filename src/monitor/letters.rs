@@ -123,8 +123,8 @@ pub fn begun(picture: &Snapshot, unclean: bool) -> Letter {
         _ => "It is not connected yet.",
     };
     let before = if unclean {
-        "\nThe run before this one ended without a word: a crash, a kill, or a power cut. What it \
-         had stored was recovered; the gap is recorded.\n"
+        "\nThe previous run did not record its end: a crash, a kill, or a power cut. What it had stored was \
+         recovered; the gap is recorded.\n"
     } else {
         ""
     };
@@ -166,8 +166,7 @@ pub fn report(
         String::new()
     } else {
         format!(
-            "\nLate data has changed these days since the last report; their certificates were written \
-             anew:\n\n{}",
+            "\nLate data has changed these days since the last report; their certificates were written again:\n\n{}",
             others.join("\n")
         )
     };

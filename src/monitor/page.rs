@@ -273,7 +273,7 @@ fn archive(picture: &Snapshot) -> Markup {
             }
             div { dt { "disk" } dd { (text::bytes(picture.free_bytes)) " free" small {
                 @match &picture.runway {
-                    None => "how long it will last is known after an hour",
+                    None => "known after an hour: how long it will last",
                     Some(runway) => @match runway.days {
                         Some(days) => { "full in " (text::of_days(days)) },
                         None => "it is not shrinking",
@@ -281,7 +281,7 @@ fn archive(picture: &Snapshot) -> Markup {
                 }
             } } }
             @if 0 < picture.mails_waiting {
-                div { dt { "mails that wait" } dd { (picture.mails_waiting) small {
+                div { dt { "mails waiting" } dd { (picture.mails_waiting) small {
                     @if let Some(since) = picture.mails_waiting_since { "the oldest since " (shown_short(since, picture.now)) }
                 } } }
             }
@@ -337,7 +337,7 @@ fn coverage(picture: &Snapshot) -> Markup {
     html! {
         h2 { "Coverage of the last days" }
         @if picture.days.iter().all(|day| day.strips.iter().all(|strip| strip.pieces.is_empty())) {
-            p .soft { "No hour of the last days is merged here yet." }
+            p .soft { "No hour of the last days has been merged here yet." }
         } @else {
             (wide("Coverage of the last days", &html! {
                 @for day in &picture.days { (of_day(day)) }

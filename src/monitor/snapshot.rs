@@ -484,7 +484,7 @@ impl Held {
             words.push(format!("no server is configured for {named}"));
         }
         if words.is_empty() {
-            words.push("each partition comes over two servers at least".to_owned());
+            words.push("each partition comes over at least two servers".to_owned());
         }
         words
     }

@@ -47,9 +47,9 @@ fn link_words(link: &Link, now: UtcMs) -> String {
 /// What is known of the rules of its stream, if it has some.
 fn rules_words(link: &Link) -> Option<&'static str> {
     match (&link.rules, &link.rules_unknown) {
-        (_, Some(_)) => Some("its rules are not known"),
+        (_, Some(_)) => Some("rules not known"),
         (Some(told), None) if told.is_as_configured() => Some("rules as configured"),
-        (Some(_), None) => Some("other rules than configured"),
+        (Some(_), None) => Some("rules differ from the configuration"),
         (None, None) => None,
     }
 }
@@ -231,7 +231,7 @@ pub fn how(run: &Run) -> String {
     match (run.ended, run.exit, run.failures) {
         (None, ..) => "running".to_owned(),
         (_, Some(4), _) => "nothing to do".to_owned(),
-        (_, Some(7), _) => "another one was at it".to_owned(),
+        (_, Some(7), _) => "another run was in progress".to_owned(),
         (_, Some(5), _) => format!("set aside: {}", said("see the log")),
         (_, None, 0) => said("ended"),
         (.., 0) => "done".to_owned(),

@@ -94,7 +94,7 @@ fn covered(statement: &Statement) -> String {
         format!("One second is missing: {causes}.")
     } else if statement.has_partitions() {
         format!(
-            "The other {} a partition that no server has: {}.",
+            "The other {} at least one partition: {}.",
             plural(sum.missing, "second lacks", "seconds lack"),
             told_gaps::causes(&statement.union)
         )
@@ -128,22 +128,22 @@ pub fn headline(statement: &Statement) -> String {
     if let [.., _, (_, hours)] = statement.windows().as_slice() {
         let from = hours.first().map_or(0, |hour| hour.of_day());
         words.extend([format!(
-            " The sampling window changed within this day, the last time with hour {from:02}."
+            " The sampling window changed during this day, the last time at hour {from:02}."
         )]);
     }
     if let Some(began) = statement.began {
         let began = began.to_string();
         let began = began.get(..19).unwrap_or_default();
         words.extend([format!(
-            " The archive began at {began}Z: seconds before that do not count, but posts from then that arrived \
-             later do."
+            " The archive began at {began}Z: seconds before that do not count, but posts that were made then and \
+             arrived later do."
         )]);
     }
     let mut text = wrapped(&words, "", WIDTH);
     if !statement.absent.is_empty() {
         let absent = format!(
-            "Not part of this statement: {} of the day that are not in the archive: {}. They lie before \
-             it begins, are still to come, or are not merged yet.",
+            "This statement does not include {} of the day that are not in the archive: {}. They are before its \
+             beginning, still to come, or not merged yet.",
             plural(statement.absent.len() as u64, "hour", "hours"),
             ranges(&statement.absent)
         );
@@ -242,12 +242,11 @@ fn estimated(estimate: &Estimate) -> String {
 
 fn unseen(statement: &Statement) -> String {
     let Some(estimate) = &statement.estimate else {
-        let why =
-            "It cannot be told: that takes two servers, and seconds in which both have posts.";
+        let why = "This cannot be estimated: that takes two servers, and seconds in which both have posts.";
         return wrapped(why, "", WIDTH);
     };
     let words = format!(
-        "{} These are {}; seconds in gaps do not count. Method: {}, summed over the minutes of the day.",
+        "{} That is {}; seconds in gaps do not count. Method: {}, summed over the minutes of the day.",
         estimated(estimate),
         plural(estimate.seconds, "second", "seconds"),
         estimate.method
@@ -299,14 +298,14 @@ fn backfills(statement: &Statement) -> String {
     let beyond = rows.len().saturating_sub(BACKFILLS_MAX);
     rows.truncate(BACKFILLS_MAX);
     let rows = [vec![head.map(str::to_owned).to_vec()], rows].concat();
-    let words = "Some connections asked for the minutes before they began. Each line says how many posts of an \
-                 hour one of them brought, and how many copies of posts that the server already had. It also says \
-                 how many seconds of the hole before it were found and how many are still open, as far back as \
-                 those minutes reach.";
+    let words = "Some connections asked for the minutes before they began. Each line is about one connection and one \
+                 hour: how many posts it brought, and how many copies of posts that the server already had. It also \
+                 says how many seconds of the hole before the connection were found and how many are still open, as \
+                 far back as those minutes reach.";
     let others = match beyond {
         0 => String::new(),
         _ => format!(
-            "\n{} later ones are not listed: certificate.json has all.\n",
+            "\n{} later ones are not listed; certificate.json has them all.\n",
             thousands(beyond as u64)
         ),
     };
@@ -344,19 +343,19 @@ fn books(statement: &Statement) -> String {
     );
     let deleted = some(all.deleted, line, of_deleted);
     let mut lines = vec![format!(
-        "{} taken: {}, {unlisted}{deleted}{}, {}.",
+        "{} received: {}, {unlisted}{deleted}{}, {}.",
         plural(all.lines, "line was", "lines were"),
         plural(all.posts, "post", "posts"),
         plural(all.duplicates, "further copy", "further copies"),
         plural(
             all.rejected_lines(),
-            "line that is no post",
-            "lines that are no posts"
+            "line that is not a post",
+            "lines that are not posts"
         )
     )];
     if !all.rejected.is_empty() {
         lines.push(format!(
-            "The lines that are no posts, by reason: {}. They are kept as they came, and are not public.",
+            "The lines that are not posts, by reason: {}. They are kept as received, and are not public.",
             words_of(&all.rejected)
         ));
     }
@@ -372,17 +371,17 @@ fn books(statement: &Statement) -> String {
     });
     if !statement.redactions.is_empty() {
         lines.push(format!(
-            "{} taken out on request, by the reason given: {}. They are in none of the files, and no other \
-             number here counts them.",
+            "{} taken out on request, by reason: {}. They are in none of the files, and no other number here \
+             includes them.",
             plural(statement.redactions.values().sum(), "post was", "posts were"),
             words_of(&statement.redactions)
         ));
     }
     if !statement.deletions.is_empty() {
         lines.push(
-            "Posts are taken out because they were deleted, or because their account was deleted or taken down. They are \
-             in none of the files, and no other number here counts them. Posts are held back while their account is \
-             not active: they stand in no list, and are taken out after 30 days."
+            "Posts are taken out because they were deleted, or because their account was deleted or taken down. They \
+             are in none of the files, and no other number here includes them. Posts are held back while their \
+             account is not active: they are in no list, and are taken out after 30 days."
                 .to_owned(),
         );
     }
@@ -413,7 +412,7 @@ fn sampled(statement: &Statement) -> Option<String> {
         }
     });
     let mut text = format!(
-        "Sampling window: (id >> 22) % 1000, the last digits of the milliseconds that an id counts, is {}",
+        "Sampling window: (id >> 22) % 1000, the last three digits of the milliseconds that an id counts, is {}",
         told.collect::<Vec<String>>().join(", ")
     );
     let others = runs.get(RUNS_MAX..).unwrap_or_default();
@@ -439,7 +438,7 @@ fn window_by_hour(statement: &Statement) -> Option<String> {
         [] => None,
         [one] => Some(format!("Without strays it is {one}.")),
         several => Some(format!(
-            "It changed within this day, and what the sample is a sample of with it: without strays it is {}.",
+            "It changed during this day, and the sample changed with it: without strays it is {}.",
             several.join(", then ")
         )),
     }
@@ -454,10 +453,10 @@ pub fn in_hours(hours: &[Hour]) -> String {
 }
 
 fn revisions(statement: &Statement) -> String {
-    let words = "Late data makes a new revision of its hour. Each line: hour, revision, SHA-256 of its \
-                 manifest; the ledger has all of them, each chained to the one before. Below the line \
-                 stands what the revision changed in this certificate: posts, seconds in gaps, the causes of those \
-                 that remain, the estimate.";
+    let words = "Late data makes a new revision of its hour. Each line has the hour, the revision and the SHA-256 of \
+                 its manifest. The ledger lists all revisions, each line chained to the one before by its hash. Below \
+                 a later revision is what it changed in this certificate: posts, seconds in gaps, the causes of the \
+                 remaining gaps, the estimate.";
     let mut text = wrapped(words, "", WIDTH) + "\n";
     for Revision { of, change } in &statement.revisions {
         text.extend([format!(
@@ -472,8 +471,8 @@ fn revisions(statement: &Statement) -> String {
 }
 
 fn files(statement: &Statement) -> String {
-    let words = "SHA-256 and name of each. Only the lists, IDs.txt.xz, may be public. This compares those that \
-                 lie beside this file with what is said here:";
+    let words = "SHA-256 and name of each file. Only the lists (IDs.txt.xz) may be public. This command checks the \
+                 files that are beside this certificate:";
     let command = check_hashes(statement.day);
     let outputs = statement.hours.iter().flat_map(|said| &said.outputs);
     let lines = outputs.map(|output| format!("{}  {}\n", output.sha256, output.name));
@@ -492,15 +491,15 @@ pub fn check_hashes(day: Day) -> String {
 /// Since when the manifests are what they are.
 fn witness(statement: &Statement) -> String {
     let Some(stamp) = &statement.witness else {
-        let words = "When this was written, no stamp of an authority covered all manifests of this day: only \
-                     the archive itself attests that they are what was committed. A later stamp (witness/ beside the \
-                     ledger) covers them, too; `twinstream verify` tells.";
+        let words = "When this was written, no stamp of an authority covered all manifests of this day: only the \
+                     archive itself says that they are what was committed. A later stamp (in witness/ beside the \
+                     ledger) covers them too; `twinstream verify` shows it.";
         return wrapped(words, "", WIDTH);
     };
     let words = format!(
-        "Any change to a manifest of this day after the time below would be found, even one by the makers of the \
-         archive. At that time a time-stamping authority (RFC 3161) signed the hash of line {} of the ledger, and each line has the hash of the one before. The stamp lies in witness/ \
-         beside the ledger:",
+        "Any change to a manifest of this day after the time below can be detected, even one by the makers of the \
+         archive. At that time, a time-stamping authority (RFC 3161) signed the hash of line {} of the ledger, and \
+         each line has the hash of the one before. The stamp is in witness/ beside the ledger:",
         stamp.line
     );
     format!("{}\n{}", wrapped(&words, "", WIDTH), stamped::text(stamp))
@@ -512,16 +511,15 @@ fn how_to_verify(statement: &Statement, told: &Words) -> String {
     } else {
         "the sampling window, "
     };
+    let names = told.names;
     let words = format!(
-        "`twinstream verify FOLDER`, on this day's folder or on all of them with the ledger, needs no \
-         key and no configuration. From the {} it works out again how many posts each hour has, \
-         that they are in order and of that hour, which seconds are covered and which are in \
-         gaps, {window}and all hashes; from the manifests the estimate, the day's tables, and this \
-         certificate as values (certificate.json); from those values this text, word by word; from the \
-         ledger that the manifests are those that were committed. It cannot work out again what each server \
-         had or why there is a gap. Of these it can only check that everything fits together and is what was \
-         committed.",
-        told.names
+        "Run `twinstream verify FOLDER` on this day's folder, or on all days with the ledger. It needs no key and no \
+         configuration. From the {names} it recomputes how many posts each hour has, which seconds are covered and \
+         which are in gaps, {window}and all hashes; it checks that the {names} are in order and belong to their hour. \
+         From the manifests it recomputes the estimate, the day's tables, and this certificate as values \
+         (certificate.json); from those values it makes this text again, word by word. It compares the manifests with \
+         the ledger: they must be those that were committed. It cannot recompute what each server had, or why there \
+         is a gap; there it can only check that everything is consistent, and is what was committed.",
     );
     let programs: BTreeSet<&str> = statement
         .hours

@@ -130,7 +130,7 @@ pub(super) fn worth_telling(
     if 0 < beyond {
         let lack = plural(beyond as u64, "leg lacks", "legs lack");
         words.push(format!(
-            "{lack} no more than these: the day's gaps.csv has all gaps."
+            "{lack} at most as much as these; the day's gaps.csv has all gaps."
         ));
     }
     let words = (!words.is_empty()).then(|| words.join(" "));
@@ -169,8 +169,7 @@ pub(super) fn has(statement: &Statement) -> String {
             Some(share.books.only_here),
         ));
     }
-    let words =
-        "Seconds, gaps and posts of each leg: of a server and, behind the dot, a partition.";
+    let words = "Seconds, gaps and posts of each leg. Its name has the server and, after the dot, the partition.";
     told(statement, &rows, words)
 }
 
@@ -196,11 +195,10 @@ fn of_share(name: &str, share: &Share, alone: Option<u64>) -> Vec<String> {
 }
 
 fn told(statement: &Statement, rows: &[Vec<String>], words: &str) -> String {
-    let covered = Sources::words_of(&statement.stream)
-        .covered("By a leg's own posts and connection, a second");
+    let covered = Sources::words_of(&statement.stream).covered("For one leg, a second");
     let words = format!(
-        "{words} Together a second is covered if some server covers it in each partition. {covered}, for the partitions that two \
-         servers have."
+        "{words} For all servers together, a second is covered if each partition is covered by some server. \
+         {covered}, for the partitions that two servers have."
     );
     let right: Vec<usize> = (1..rows.first().map_or(0, Vec::len)).collect();
     format!("{}\n{}", table(rows, &right), wrapped(&words, "", 100))
@@ -235,8 +233,8 @@ fn by_server(statement: &Statement) -> String {
     told(
         statement,
         &rows,
-        "A leg is a server's connection to a partition. Seconds, gaps and posts of a server are those of its legs, added up; \
-         whole are the legs without a gap.",
+        "A leg is a server's connection to a partition. Seconds, gaps and posts of a server are the sums of its \
+         legs. A leg without a gap is whole.",
     )
 }
 
@@ -446,7 +444,11 @@ mod tests {
         assert!(others.unwrap().starts_with(whole));
         let (told, others) = worth_telling(&statement, 2);
         assert_eq!(told.len(), 2, "those that lack the most");
-        assert!(others.unwrap().contains("12 legs lack no more than these"));
+        assert!(
+            others
+                .unwrap()
+                .contains("12 legs lack at most as much as these")
+        );
     }
 
     #[test]
@@ -472,7 +474,7 @@ mod tests {
         assert!(svg.contains("2: 19 legs") && svg.contains("48 legs have every second"));
         let readme = readme::text(&statement);
         assert!(
-            readme.contains("as 4 servers received them") && readme.lines().count() < 150,
+            readme.contains("received by 4 servers") && readme.lines().count() < 150,
             "{readme}"
         );
     }

@@ -181,7 +181,7 @@ pub fn svg(statement: &Statement) -> String {
             text x="20" y="44" font-size="32" font-weight="bold" { (title) }
             text x="20" y="80" {
                 "stream " (statement.stream) ", hours of " (statement.timezone)
-                ". What hangs from the top of a column is missing; a mark above it says so, its letter why."
+                ". Missing seconds hang from the top of a column; the mark above has the letter of their cause."
             }
             @for strip in &strips { (of_strip(strip, &axis)) }
             (hours(&axis, below))

@@ -36,7 +36,7 @@ pub fn text(statement: &Statement) -> String {
         (&*to_posts, hydrate(day, told)),
         ("How to cite", cite(statement, told)),
         ("What you may do with it", terms(told)),
-        ("Since when no change goes unnoticed", since(statement)),
+        ("Protection against later changes", since(statement)),
         ("How to verify it", verify(day, names)),
     ];
     let mut text = format!("# {}, {day}\n\n{}", told.titled, what(statement, told));
@@ -50,8 +50,8 @@ fn what(statement: &Statement, told: &Words) -> String {
     let Statement { day, timezone, .. } = statement;
     let Share { sum, books, .. } = &statement.union;
     let words = format!(
-        "The {} of {} that {} gave on {day}, hours of {timezone}, as {} received them. Of {} in {}, {} are covered by at \
-         least one of them ({}).",
+        "The {} of {} that {} sent on {day} (hours of {timezone}), as received by {}. Of {} in {}, {} are covered by \
+         at least one server ({}).",
         told.names,
         plural(books.posts, "post", "posts"),
         told.stream,
@@ -63,8 +63,8 @@ fn what(statement: &Statement, told: &Words) -> String {
     );
     let words = match statement.began {
         Some(began) => format!(
-            "{words} The archive began at {}: seconds before that do not count, but posts from then that arrived \
-             later do.",
+            "{words} The archive began at {}: seconds before that do not count, but posts that were made then and \
+             arrived later do.",
             second(began) + " UTC"
         ),
         None => words,
@@ -73,33 +73,33 @@ fn what(statement: &Statement, told: &Words) -> String {
         ("hh_IDs.txt.xz", told.ids),
         (
             "hh_manifest.json",
-            "what an hour has: counts, hashes, each second's coverage, gaps with causes",
+            "what the hour has: counts, hashes, each second's coverage, gaps with causes",
         ),
         ("report.txt", "posts of each hour and server"),
         (
             "gaps.csv",
-            "every run of seconds that a server, or all together (`union`), lacks, and why",
+            "every gap of each server and of all together (`union`), with its cause",
         ),
         (
             "exposure.csv",
-            "seconds covered and posts of each minute: the offset for count models",
+            "covered seconds and posts of each minute: the offset for count models",
         ),
         (
             "certificate.txt",
-            "the statement of all this in words and numbers, with the hashes",
+            "all of this in words and numbers, with the hashes",
         ),
-        ("certificate.svg", "its picture"),
+        ("certificate.svg", "the same as a picture"),
         (
             "certificate.json",
-            "the same as values, for programs: all that certificate, picture and this text say",
+            "the same as values, for programs: everything that certificate, picture and this text say",
         ),
         ("README.md", "this text"),
     ];
     let rows = files
         .iter()
         .map(|(name, what)| format!("| `{day}_{name}` | {what} |\n"));
-    let ledger = "`ledger.jsonl`, in the root of the archive, has every revision of every hour, each line \
-                  chained to the one before by its hash. Late data makes a new revision of its hour.";
+    let ledger = "`ledger.jsonl`, in the root of the archive, lists every revision of every hour, each line chained \
+                  to the one before by its hash. Late data makes a new revision of its hour.";
     format!(
         "{}\n| file | what it is |\n|---|---|\n{}\n{}",
         wrapped(&words, "", WIDTH),
@@ -119,7 +119,7 @@ fn missing(statement: &Statement) -> String {
             plural(all.sum.missing, "second", "seconds"),
             plural(all.gaps, "gap", "gaps"),
             if statement.has_partitions() {
-                "in which no server has some partition"
+                "in which at least one partition is missing"
             } else {
                 "that no server has"
             },
@@ -154,9 +154,9 @@ fn missing(statement: &Statement) -> String {
         );
         text.extend([format!("\n{}", wrapped(&words, "", WIDTH))]);
     }
-    let covered = "A covered second may still lack posts; the certificate estimates how many two servers both \
-                   missed. If you count posts over time, use the seconds covered in `exposure.csv` as the \
-                   offset: a minute with few posts may be one that was seen for a few seconds only.";
+    let covered = "A covered second may still lack posts; the certificate estimates how many posts both servers \
+                   missed. If you count posts over time, use the covered seconds in `exposure.csv` as the offset: a \
+                   minute with few posts may have been covered for only a few seconds.";
     text + "\n" + &wrapped(covered, "", WIDTH)
 }
 
@@ -167,7 +167,7 @@ fn of_servers(statement: &Statement) -> String {
     for alike in &told {
         let (who, share) = (alike.subject(), alike.share);
         let words = if share.gaps == 0 {
-            format!("{who} covers every second of which it has records.")
+            format!("{who} covers every second for which it has records.")
         } else {
             format!(
                 "{who} lacks {} in {}: {}.",
@@ -208,21 +208,21 @@ fn hydrate(day: Day, told: &Words) -> String {
 fn cite(statement: &Statement, told: &Words) -> String {
     let archive = statement.doi.as_ref().map_or_else(
         || {
-            "If `DATASET.md` lies in the root of the archive, it says what the archive is, who made it and how to \
-             cite it (`CITATION.cff` beside it has that for reference managers). Else cite the project that this \
-             folder belongs to, by the DOI or address under which you found it."
+            "If there is a `DATASET.md` in the root of the archive, it says what the archive is, who made it and how \
+             to cite it (`CITATION.cff` beside it has the same for reference managers). Otherwise cite the project \
+             that this folder belongs to, by the DOI or address at which you found it."
                 .to_owned()
         },
         |doi| {
             format!(
                 "Cite the archive by its DOI: <{}>. `DATASET.md` in its root says what it is, who made it and how to \
-                 cite it (`CITATION.cff` beside it has that for reference managers).",
+                 cite it (`CITATION.cff` beside it has the same for reference managers).",
                 doi.url()
             )
         },
     );
-    let state = "Say as well which state of it you used: the day, and the SHA-256 of its certificate. So anybody \
-                 can tell later whether they have the same files:";
+    let state = "Also say which state of it you used: the day, and the SHA-256 of its certificate. Then others can \
+                 check later whether they have the same files:";
     let example = format!(
         "> {}, {}, {}, {} covered. Certificate: SHA-256 … (`sha256sum \
          {}_certificate.txt`).",
@@ -239,15 +239,14 @@ fn cite(statement: &Statement, told: &Words) -> String {
 /// What stamp covers the day.
 fn since(statement: &Statement) -> String {
     let Some(stamp) = &statement.witness else {
-        let words = "When this was written, no time-stamping authority had stamped the ledger with all manifests of \
-                     this day in it. Stamps that came later lie in `witness/` beside the ledger, and the command \
-                     below names them.";
+        let words = "When this was written, no time-stamping authority had stamped a ledger with all manifests of \
+                     this day. Later stamps are in `witness/` beside the ledger, and the command below names them.";
         return wrapped(words, "", WIDTH);
     };
     let words = format!(
-        "The ledger is stamped: at the time below an authority (RFC 3161) signed the hash of its line {}. Each line \
-         has the hash of the one before, and the lines of this day's manifests are among them. A change to any of \
-         these after that time shows, whoever made it.",
+        "The ledger is stamped: at the time below, a time-stamping authority (RFC 3161) signed the hash of its line \
+         {}. Each line has the hash of the one before, and the lines up to this one have the hashes of this day's \
+         manifests. So any change to these manifests after that time can be detected, whoever made it.",
         stamp.line
     );
     format!("{}\n{}", wrapped(&words, "", WIDTH), stamped::fenced(stamp))
@@ -264,21 +263,22 @@ fn terms(told: &Words) -> String {
 }
 
 fn verify(day: Day, names: &str) -> String {
-    let words = "With this folder as it is, and `ledger.jsonl` from the root of the archive beside or above \
-                 it, on any machine, without a key and without a configuration:";
+    let words = "Leave this folder as it is, and put `ledger.jsonl` from the root of the archive beside or above it. \
+                 This command then runs on any machine, without a key or a configuration:";
     let note = format!(
-        "It works out again from the {names} what the manifests say, and from those `certificate.json` and the tables; from \
-         `certificate.json` it makes the certificate, its picture and this text again. It compares the manifests with the \
-         ledger. A value, or a line of a day's file, that somebody changed is named, and so are, by their minute, {names} that were \
-         added, taken out or moved. Of {names} that became others of the same minute only the hour is named: which ones they \
-         were is known where the posts are, in the archive. An hour or a file that is not here but is spoken of makes the \
-         result incomplete (exit code 5); what contradicts is wrong (exit code 1)."
+        "It recomputes from the {names} what the manifests say, and from the manifests `certificate.json` and the \
+         tables. From `certificate.json` it makes the certificate, its picture and this text again. It compares the \
+         manifests with the ledger. It names every value, and every line of a day's file, that was changed, and the \
+         minute of {names} that were added, removed or moved. If {names} were replaced by others of the same minute, \
+         it names only the hour; which ones they were can be seen only in the archive, where the posts are. If an \
+         hour or a file is mentioned but is not here, the result is incomplete (exit code 5); if anything \
+         contradicts, it is wrong (exit code 1)."
     );
-    let head = "Anyone who changes everything consistently has to change the ledger too. `verify` prints how \
-                many lines the ledger has and the SHA-256 of the last one (as does the second command \
-                above): compare both with a copy from another time or place, such as the former versions that \
-                the public storage keeps. A copy with more lines has that SHA-256 as `previous` in the line \
-                after. Without a ledger nothing shows that a manifest is the one that was committed.";
+    let head = "Anyone who changes everything consistently has to change the ledger too. `verify` prints the number \
+                of lines of the ledger and the SHA-256 of the last one (as does the second command above). Compare \
+                both with a copy from another time or place, such as the former versions that the public storage \
+                keeps. If that copy has more lines, its next line has this SHA-256 as `previous`. Without a ledger, \
+                nothing shows that a manifest is the one that was committed.";
     format!(
         "{}\n```\ntwinstream verify .\n```\n\nOr only the hashes, with common tools:\n\n```\n{}\n\
          tail -n 1 ledger.jsonl | tr -d '\\n' | sha256sum\n```\n\n{}\n{}",

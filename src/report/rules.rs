@@ -25,7 +25,7 @@ const fn words(state: RulesState) -> &'static str {
     match state {
         RulesState::AsConfigured => "as configured",
         RulesState::NotConfigured => "not as configured",
-        RulesState::Differ => "different at the servers",
+        RulesState::Differ => "different between servers",
         RulesState::Unknown => "not known",
     }
 }
@@ -59,9 +59,10 @@ fn head(stretches: &[Stretch]) -> String {
         .collect();
     let all: u64 = stretches.iter().map(Stretch::seconds).sum();
     let text = format!(
-        "Rules choose which posts the stream brings. Of the {} that any server has, by the rules in force: {}. Each server asks \
-         for the rules with every connection and in every quarter of an hour. Between two answers that agree the rules are taken \
-         to have been the same; between two that differ, and far from any, they are not known.",
+        "Rules choose which posts the stream sends. The {} that at least one server has, by the rules in force: {}. \
+         Each server asks for the rules at every connection and every quarter of an hour. Between two answers that \
+         agree, the rules are assumed to be unchanged. Between two that differ, and more than a minute before the \
+         first answer or after the last one, they are not known.",
         plural(all, "second", "seconds"),
         if told.is_empty() {
             "none".to_owned()

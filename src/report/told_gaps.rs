@@ -29,21 +29,20 @@ const DETAIL_INDENT: usize = 53;
 pub const fn meaning(cause: Cause) -> &'static str {
     match cause {
         Cause::Late => {
-            "no record of the server covers the second yet; its data may still come, and then makes a \
-             new revision"
+            "the server's data for the second is not here yet; if it still comes, it makes a new revision"
         }
-        Cause::UpstreamSilence => "all servers that ran were connected, and none got anything",
+        Cause::UpstreamSilence => "all running servers were connected, and none received anything",
         Cause::PlatformDisconnect => "the platform ended the connection and said so",
-        Cause::Stall => "the connection was up and brought nothing",
+        Cause::Stall => "the connection was up, but nothing came",
         Cause::ReplayWindow => {
             "the platform no longer had the events when they were requested again"
         }
-        Cause::LockOut => "the platform did not let the server in for a while (limits)",
+        Cause::LockOut => "the platform refused the server for a while because of its limits",
         Cause::Refused => "the platform refused the request; the detail is its status",
         Cause::Network => "the connection broke or could not be made",
         Cause::Disk => "the server's disk was full",
         Cause::NotRunning => "the server did not collect",
-        Cause::Unknown => "no cause can be shown: a fault of the program to report",
+        Cause::Unknown => "no cause was found: this is a bug of the program, please report it",
     }
 }
 
@@ -70,7 +69,7 @@ pub(super) fn section(statement: &Statement) -> String {
 fn union(statement: &Statement) -> String {
     let all = &statement.union;
     if statement.committed == 0 {
-        return "No second of this day counts, so nothing is said of what is missing.".to_owned();
+        return "No second of this day counts, so none is missing.".to_owned();
     }
     if all.gaps == 0 {
         return wrapped(
@@ -83,7 +82,7 @@ fn union(statement: &Statement) -> String {
         "{} {}, {}: {}.",
         plural(all.sum.missing, "second", "seconds"),
         if statement.has_partitions() {
-            "in which no server has some partition"
+            "in which at least one partition is missing"
         } else {
             "that no server has"
         },
@@ -113,7 +112,7 @@ fn of_server(statement: &Statement, alike: &Alike<'_>) -> String {
     let (who, share) = (alike.subject(), alike.share);
     let mut gaps = alike.gaps.clone();
     if gaps.is_empty() {
-        return format!("{who} covers every second of which it has records.\n");
+        return format!("{who} covers every second for which it has records.\n");
     }
     let mut head = format!(
         "{who} lacks {} {}: {}.",
@@ -122,7 +121,7 @@ fn of_server(statement: &Statement, alike: &Alike<'_>) -> String {
         causes(share)
     );
     if 1 < alike.legs.len() {
-        head += " These are the gaps of the first of them; those of the others are the same, to 2 seconds.";
+        head += " The gaps of the first of them are listed; those of the others are the same within 2 seconds.";
     }
     if OF_SERVER_MAX < gaps.len() {
         gaps.sort_by_key(|gap| (std::cmp::Reverse(gap.seconds()), gap.begin));
@@ -176,6 +175,6 @@ fn glossary(statement: &Statement) -> String {
         return text;
     }
     let rule =
-        "A second of the union has one cause: of its servers' causes the first in this order.";
+        "If no server has a second, its cause is the first of the servers' causes in this order.";
     format!("\nThe causes:\n{text}{}", wrapped(rule, "  ", 100))
 }

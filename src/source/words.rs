@@ -77,14 +77,14 @@ pub struct Cell {
 
 impl Words {
     /// Of a stream that always brings posts: when a second without one is quiet.
-    pub const FEW: &'static str = "a connection was up, with bytes shortly before and after, and so few posts come that an \
-                                   empty second is no surprise";
+    pub const FEW: &'static str = "a connection was up, bytes came shortly before and after, and posts are so rare \
+                                   that an empty second is normal";
 
     /// When a second is covered, up to the estimate; `of_what` begins the sentence, with "a second" at its end.
     pub fn covered(&self, of_what: &str) -> String {
         format!(
-            "{of_what} is covered if {} or if it is quiet: {}. The seconds at the edge of a gap are partial. A covered second may \
-             still lack posts; how many is estimated below",
+            "{of_what} is covered if {} or if it is quiet: {}. Covered seconds at the edge of a gap are partial. A \
+             covered second may still lack posts; the estimate below says how many",
             self.covers, self.quiet
         )
     }
@@ -108,13 +108,13 @@ impl Words {
         account_by: "the id of an author",
         dated_by: "its id",
         lines: "Lines of the stream",
-        fetch: "A later program than this one knows how to get what they name.",
+        fetch: "A newer version of this program knows how to get what they name.",
         commands: "twinstream --version",
         note: "",
         covers: "a post was created in it,",
         quiet: Self::FEW,
-        assumes: "It assumes that the two servers lose posts independently of each other, and that both are offered the \
-                  same posts.",
+        assumes: "The estimate assumes that the two servers lose posts independently of each other, and that both \
+                  are sent the same posts.",
         no_window: "",
         cited_as: "a stream of another program",
         taken_out: "posts are taken out on request",
@@ -122,8 +122,8 @@ impl Words {
         limits: "",
         choice: "",
         uses: "",
-        ruled_by: "rules that those who publish it know",
-        terms: "Ask those who publish it.",
+        ruled_by: "rules that its publishers know",
+        terms: "Ask the people who publish it.",
         rules: &[],
     };
 }

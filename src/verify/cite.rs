@@ -283,7 +283,8 @@ impl Check<'_> {
             let is_before_doi = doi.is_some() && text == files::text(file, &made);
             made.doi = doi;
             if is_before_doi {
-                let what = "it does not name the DOI that datacite.json has: they are put in place one after another";
+                let what = "it does not name the DOI that datacite.json has: these files are replaced one after \
+                            another";
                 self.problems.unfinished(&path, what);
             } else if text.contains(&says.version) {
                 let what =
@@ -291,7 +292,8 @@ impl Check<'_> {
                 self.problems.wrong(&path, what);
             } else {
                 let what = format!(
-                    "it does not describe version {}, as datacite.json does: they are put in place one after another",
+                    "it does not describe version {}, as datacite.json does: these files are replaced one after \
+                     another",
                     says.version
                 );
                 self.problems.unfinished(&path, what);
@@ -341,7 +343,7 @@ impl Check<'_> {
     ) {
         let what = format!(
             "{} not here that the files to cite by describe: their sums were not checked, only whether the files \
-             say the same, name this ledger, and speak of no less than is here",
+             agree with each other, name this ledger, and cover at least what is here",
             plural(absent.len() as u64, "hour is", "hours are")
         );
         self.incomplete(&what);
@@ -378,7 +380,7 @@ impl Check<'_> {
                 if !text.contains(&quoted) {
                     self.wrong(
                         file,
-                        "it does not say the same of what is missing as datacite.json",
+                        "it does not agree with datacite.json about what is missing",
                     );
                 }
             }

@@ -181,7 +181,8 @@ impl Check<'_> {
             ));
         } else if found != *says {
             self.wrong(format!(
-                "the seconds of {of} are not counted right: it says {} that count, {} covered, {} quiet, {} partial, found {}, {}, {}, {}",
+                "the seconds of {of} are counted wrong: it says {} that count, {} covered, {} quiet, {} partial, \
+                 found {}, {}, {}, {}",
                 says.seconds, says.covered, says.quiet, says.partial, found.seconds, found.covered, found.quiet, found.partial
             ));
         }
@@ -270,7 +271,7 @@ impl Check<'_> {
         }
         if 0 < claimed {
             self.wrong(format!(
-                "{claimed} seconds of server {id} are called quiet although posts were to be expected"
+                "{claimed} seconds of server {id} are called quiet although posts should have come"
             ));
         }
     }
@@ -334,7 +335,7 @@ impl Check<'_> {
             causes.push(found);
         }
         if listed != self.said.gaps.len() {
-            self.wrong("it has gaps of servers that it does not have");
+            self.wrong("it has gaps of servers that are not in its counts");
         }
         let Some(of_union) = causes.pop() else { return };
         self.union_causes((union, &of_union), &causes, servers);

@@ -199,14 +199,14 @@ fn tell_lacks(of: &Checked<'_>, speakers: &[(&str, BTreeSet<Hour>)], problems: &
     let speaking: Vec<&str> = speaking.map(|(name, _)| *name).collect();
     match speaking[..] {
         [] => (),
-        [one] => what.extend([format!(", but {one} speaks of {them}")]),
-        _ => what.extend([format!(", but {} speak of {them}", speaking.join(" and "))]),
+        [one] => what.extend([format!(", but {one} names {them}")]),
+        _ => what.extend([format!(", but {} name {them}", speaking.join(" and "))]),
     }
     if let Some((LEDGER, ledger)) = speakers.first() {
         let unknown: Vec<Hour> = of.lacks.difference(ledger).copied().collect();
         if !unknown.is_empty() {
             what.extend([format!(
-                " (the ledger does not know {}: it is older than the other files, or lines were taken away)",
+                " (the ledger does not know {}: it is older than the other files, or lines were removed from it)",
                 ranges(&unknown)
             )]);
         }
@@ -226,7 +226,7 @@ fn tell_lacks(of: &Checked<'_>, speakers: &[(&str, BTreeSet<Hour>)], problems: &
         ". Nothing of the day could be checked".to_owned()
     } else {
         format!(
-            ". Checked: {}, each by what is here of it. Not checked: {hours}, and the day's tables",
+            ". Checked: {}, as far as their files are here. Not checked: {hours}, and the day's tables",
             in_hours(&here)
         )
     };
@@ -254,7 +254,8 @@ fn tell_missing_files(of: &Checked<'_>, problems: &mut Problems) {
     if files::REPORTED.iter().all(|file| missing.contains(file)) {
         what += " (certificate, picture and README are published after the day's report)";
     } else if missing.contains(&DayFile::Statement) {
-        what += " (without certificate.json the certificate, its picture and the README could not be compared, either)";
+        what += " (without certificate.json, the certificate, its picture and the README could not be compared \
+                 either)";
     }
     problems.add_of(Severity::Incomplete, of.folder, Some(of.day), what);
 }

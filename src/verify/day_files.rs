@@ -170,7 +170,8 @@ impl Check<'_> {
             }
             let is_of_now = |now: &Statement| says == files::text(now, file).as_bytes();
             if file != DayFile::Statement && self.now.as_ref().is_some_and(is_of_now) {
-                let what = "it does not name the same stamp, or DOI, as certificate.json: they are put in place one after another";
+                let what = "it does not name the same stamp, or DOI, as certificate.json: these files are replaced \
+                            one after another";
                 problems.unfinished(&path, what);
                 continue;
             }
@@ -207,8 +208,9 @@ fn is_archive_s(
             problems.unfinished(path, what);
         }
         Err(cite::NotTold) => {
-            let what =
-                format!("whether {told} is the archive's, datacite.json in its root would tell");
+            let what = format!(
+                "datacite.json, in the root of the archive, would tell whether {told} is the archive's"
+            );
             problems.incomplete(path, what);
         }
     }

@@ -76,7 +76,7 @@ fn compare(place: &str, found: &Value, expected: &Value, differences: &mut Vec<S
                         compare(&place, found, expected, differences);
                     }
                     (Some(found), None) => differences.push(format!(
-                        "{place}, {}, is not in them",
+                        "{place}, {}, should not be there",
                         cut(&found.to_string())
                     )),
                     _ => differences.push(format!("{place} is missing")),
@@ -101,7 +101,7 @@ fn compare(place: &str, found: &Value, expected: &Value, differences: &mut Vec<S
             differences.extend(self::differences(&found, &expected, place));
         }
         _ => differences.push(format!(
-            "{place} is {}, by them it is {}",
+            "{place} is {}, it should be {}",
             cut(&found.to_string()),
             cut(&expected.to_string())
         )),
@@ -165,7 +165,7 @@ fn differences(found: &[(usize, &str)], expected: &[&str], unit: &str) -> Vec<St
                 let is_missing = !is_left(&found_later, should);
                 if is_extra == is_missing {
                     told.push(format!(
-                        "{unit} {number} is {}, by them it is {}",
+                        "{unit} {number} is {}, it should be {}",
                         shown(line),
                         shown(should)
                     ));
@@ -175,7 +175,10 @@ fn differences(found: &[(usize, &str)], expected: &[&str], unit: &str) -> Vec<St
                         shown(should)
                     ));
                 } else {
-                    told.push(format!("{unit} {number}, {}, is not in them", shown(line)));
+                    told.push(format!(
+                        "{unit} {number}, {}, should not be there",
+                        shown(line)
+                    ));
                 }
                 if is_extra || !is_missing {
                     take(&mut found_later, line);
@@ -187,7 +190,10 @@ fn differences(found: &[(usize, &str)], expected: &[&str], unit: &str) -> Vec<St
                 }
             }
             (Some((number, line)), None) => {
-                told.push(format!("{unit} {number}, {}, is not in them", shown(line)));
+                told.push(format!(
+                    "{unit} {number}, {}, should not be there",
+                    shown(line)
+                ));
                 found.next();
             }
             (None, Some(should)) => {
@@ -235,15 +241,15 @@ mod tests {
         for (found, told) in [
             (
                 expected.replace('x', "y"),
-                r#"a.b[2026-11-23_14].c is "y", by them it is "x""#,
+                r#"a.b[2026-11-23_14].c is "y", it should be "x""#,
             ),
             (
                 expected.replace("[1, {", "[3, {"),
-                "a.b[0] is 3, by them it is 1",
+                "a.b[0] is 3, it should be 1",
             ),
             (
                 expected.replace("1, 2", "1, 2, 3"),
-                r#"d 2, "3", is not in them"#,
+                r#"d 2, "3", should not be there"#,
             ),
             (
                 expected.replace("1, 2", "2"),
@@ -252,7 +258,7 @@ mod tests {
             (expected.replace(", \"e\": null", ""), "e is missing"),
             (
                 expected.replace("\"e\"", "\"f\""),
-                "e is missing; f, null, is not in them",
+                "e is missing; f, null, should not be there",
             ),
             (
                 expected.replace(' ', ""),
@@ -270,7 +276,7 @@ mod tests {
         check(
             "a\nb\n\n",
             "a\nb\n",
-            "it has other empty lines at its end; line 3, \"\", is not in them",
+            "it has other empty lines at its end; line 3, \"\", should not be there",
         );
         let crlf =
             "its lines end in CR LF, those of the archive in LF: some program has changed them";
@@ -279,7 +285,7 @@ mod tests {
             "\u{feff}a\r\nX\r\n",
             "a\nb\n",
             &format!(
-                "it begins with a byte order mark; {crlf}; line 2 is \"X\", by them it is \"b\""
+                "it begins with a byte order mark; {crlf}; line 2 is \"X\", it should be \"b\""
             ),
         );
         check("a\nc\n", "a\nb\nc\n", "before line 2, \"b\" is missing");
@@ -288,20 +294,20 @@ mod tests {
             "a\nb\nc\n",
             "at the end, \"b\" is missing; at the end, \"c\" is missing",
         );
-        check("a\nx\nb\n", "a\nb\n", "line 2, \"x\", is not in them");
+        check("a\nx\nb\n", "a\nb\n", "line 2, \"x\", should not be there");
         check(
             "a\nx\nc\n",
             "a\nb\nc\n",
-            "line 2 is \"x\", by them it is \"b\"",
+            "line 2 is \"x\", it should be \"b\"",
         );
         // a line changed, one gone and one added, each in its place
         check(
             "a\nX\nc\ne\nf\ny\n",
             "a\nb\nc\nd\ne\nf\n",
-            "line 2 is \"X\", by them it is \"b\"; before line 4, \"d\" is missing; line 6, \"y\", is not in them",
+            "line 2 is \"X\", it should be \"b\"; before line 4, \"d\" is missing; line 6, \"y\", should not be there",
         );
         // the same line twice
-        check("a\na\nb\n", "a\nb\n", "line 2, \"a\", is not in them");
+        check("a\na\nb\n", "a\nb\n", "line 2, \"a\", should not be there");
         check("a\nb\n", "a\na\nb\n", "before line 2, \"a\" is missing");
         let many = "1\n2\n3\n4\n5\n6\n7\n";
         let said = difference(b"", many).unwrap();
@@ -309,7 +315,7 @@ mod tests {
         check(
             "\u{fffd}\n",
             "é\n",
-            "line 1 is \"\u{fffd}\", by them it is \"é\"",
+            "line 1 is \"\u{fffd}\", it should be \"é\"",
         );
     }
 }

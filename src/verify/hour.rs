@@ -234,7 +234,7 @@ fn check_deletions(path: &Path, said: &HourSaid, problems: &mut Problems) {
     let records: u64 = said.deletions.values().sum();
     // each record that was taken out had at least one line; of lines that are no records there may be more
     if total.deleted < records.saturating_sub(held) || total.unlisted < held {
-        let what = "it says that more records were deleted or held back than it counts lines";
+        let what = "it counts more records that were deleted or held back than lines";
         problems.wrong(path, what);
     }
 }
@@ -454,7 +454,7 @@ fn check_file(
         problems.same(path, "posts", nearest, output.rows);
     }
     if kind == FileKind::Conflicts && said.conflicts.posts == 0 {
-        problems.wrong(path, "its manifest counts no post whose copies differ");
+        problems.wrong(path, "its manifest counts no posts whose copies differ");
     }
 }
 
@@ -519,11 +519,11 @@ fn check_rows(
     }
     if is_other_content(said, rows) {
         let which = if wrong.is_empty() && others.is_empty() {
-            "ids are others than were committed, or in another order, and every minute has as many as it should: \
-             which ones cannot be told from the ids alone"
+            "the ids are not those that were committed, or in another order, but every minute has the right number: \
+             the ids alone do not tell which ones differ"
         } else {
-            "besides those of the minutes that are named, ids of any minute may be others than were committed: which \
-             ones cannot be told from the ids alone"
+            "besides the minutes that are named, ids of any minute may differ from those that were committed: the \
+             ids alone do not tell which ones"
         };
         let what = format!(
             "{which}; `{}.csv` and `posts.parquet` of the archive have them",

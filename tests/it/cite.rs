@@ -402,7 +402,7 @@ fn without_an_hour(copy: &Path) {
             "croissant.json",
             " gaps are missing",
             "0 gaps are missing",
-            "the same of what is missing",
+            "about what is missing",
         ),
         (
             "croissant.json",

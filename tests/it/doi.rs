@@ -175,7 +175,7 @@ fn a_stranger_finds_another_doi(copy: &Path) {
     let path = copy.join("datacite.json");
     let text = fs::read_to_string(&path).unwrap();
     fs::remove_file(&path).unwrap();
-    verified(copy, 5, "datacite.json in its root would tell");
+    verified(copy, 5, "in the root of the archive, would tell");
     fs::write(&path, text).unwrap();
 }
 

@@ -376,7 +376,7 @@ fn without_a_file(copy: &Path) {
         ("certificate.svg", "data-format=\""),
     ] {
         let other = |text: &str| text.replace(format, &format!("{format}9"));
-        with_changed(copy, &path(file), &other, 1, ", by them it is ");
+        with_changed(copy, &path(file), &other, 1, ", it should be ");
     }
     let other = |text: &str| text.replacen("\"format\": ", "\"format\": 9", 1);
     let statement = path("certificate.json");
@@ -417,7 +417,7 @@ fn without_an_hour(copy: &Path) {
     verified(
         copy,
         5,
-        "hour 13 of 2026-11-23 has no manifest here, but the ledger and certificate.json speak of it. Checked: hours 14-1",
+        "hour 13 of 2026-11-23 has no manifest here, but the ledger and certificate.json name it. Checked: hours 14-1",
     );
     let said = verified(&folder, 5, "hour 13");
     assert!(said.contains(", 1 missing: "), "{said}");
@@ -859,12 +859,12 @@ fn stranger(copy: &Path) {
         );
         // that others may be changed, too, is said of all of them
         assert_eq!(
-            said.contains("which ones cannot be told"),
+            said.contains("the ids alone do not tell which ones"),
             what.starts_with("a post"),
             "{said}"
         );
         assert_eq!(
-            said.contains("every minute has as many as it should"),
+            said.contains("every minute has the right number"),
             *what == "a post changed",
             "{said}"
         );
@@ -1150,12 +1150,12 @@ fn a_sampling_window_that_changed_within_the_day_stands_in_the_certificate() {
             words(&certificate::text(&statement)),
         )
     };
-    let changed = "It changed within this day, and what the sample is a sample of with it: without strays it is \
-                   657-666 in hours 00-14, then 700-709 in hours 15-23.";
+    let changed = "It changed during this day, and the sample changed with it: without strays it is 657-666 in hours \
+                   00-14, then 700-709 in hours 15-23.";
     let (head, text) = certificate(15);
     assert!(text.contains(changed), "{text}");
     assert!(
-        head.contains("The sampling window changed within this day, the last time with hour 15."),
+        head.contains("The sampling window changed during this day, the last time at hour 15."),
         "{head}"
     );
     // one that changed at midnight is seen beside the certificate of the day before

@@ -8,14 +8,14 @@ pub(super) const NAMES: [Column; 2] = [
     column(
         "key",
         Type::Text,
-        "What names the event: of a commit `did/collection/rkey@rev`, with `#delete` after it if it deletes; of the others `did#kind/seq`. \
-         Rows ascend by `post_time`, then by it",
+        "The key of the event: `did/collection/rkey@rev` for a commit, followed by `#delete` if it deletes a record; \
+         `did#kind/seq` for other events. Rows ascend by `post_time`, then by `key`",
     )
     .always(),
     column(
         "uri",
         Type::Text,
-        "Of a commit, where the record is: `at://did/collection/rkey`",
+        "The address of a commit's record: `at://did/collection/rkey`",
     ),
 ];
 
@@ -28,19 +28,19 @@ const SEQ: Column = column(
 const TIME: Column = column(
     "time",
     Type::Time,
-    "When the relay saw it; decides the hour",
+    "When the relay saw it; this decides the hour",
 );
 
 const COMMIT: &[Column] = &[
     column(
         "rev",
         Type::Text,
-        "The repository's revision: a TID, whose time decides the hour",
+        "The repository's revision: a TID; its time decides the hour",
     ),
     column("operation", Type::Text, "`create`, `update` or `delete`"),
     column("collection", Type::Text, "The collection of the record"),
-    column("rkey", Type::Text, "Its key in the collection"),
-    column("cid", Type::Text, "The hash of this version of it"),
+    column("rkey", Type::Text, "The record's key in the collection"),
+    column("cid", Type::Text, "The hash of this version of the record"),
     column(
         "record",
         Type::Struct(RECORD),
@@ -61,7 +61,8 @@ const ACCOUNT: &[Column] = &[
     column(
         "status",
         Type::Text,
-        "Why not: `takendown`, `suspended`, `deleted`, `deactivated`, `desynchronized`, `throttled` or a newer word",
+        "Why it is not active: `takendown`, `suspended`, `deleted`, `deactivated`, `desynchronized`, `throttled` or \
+         a newer word",
     ),
     SEQ,
     TIME,
@@ -79,19 +80,19 @@ pub(super) const EVENT: &[Column] = &[
     column(
         "time_us",
         Type::Int,
-        "When the endpoint of the copy that is kept first saw it, in microseconds since 1970; endpoints differ",
+        "When the endpoint that sent the kept copy first saw it, in microseconds since 1970; endpoints differ",
     )
     .always(),
     column(
         "cursor",
         Type::Int,
-        "Its number on that endpoint, if the endpoint counts",
+        "The event's number on that endpoint, if the endpoint counts events",
     ),
     column("commit", Type::Struct(COMMIT), "A change of one record"),
     column(
         "identity",
         Type::Struct(IDENTITY),
-        "What an account is called",
+        "The handle of an account",
     ),
     column(
         "account",

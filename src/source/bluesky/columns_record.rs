@@ -5,11 +5,11 @@ use crate::source::columns::{Column, Type, column};
 /// A list of texts.
 const TEXTS: Type = Type::List(&Type::Text);
 
-const URI: Column = column("uri", Type::Text, "Where it is");
+const URI: Column = column("uri", Type::Text, "Its address");
 
-const CID: Column = column("cid", Type::Text, "The hash of that version of it");
+const CID: Column = column("cid", Type::Text, "The hash of that version");
 
-const TYPE: Column = column("$type", Type::Text, "What it is");
+const TYPE: Column = column("$type", Type::Text, "Its type");
 
 /// A record that is referred to.
 const REFERENCE: &[Column] = &[URI, CID];
@@ -35,8 +35,8 @@ const EXTERNAL: &[Column] = &[
 ];
 
 const ASPECT: &[Column] = &[
-    column("width", Type::Int, "Across"),
-    column("height", Type::Int, "Down"),
+    column("width", Type::Int, "Width"),
+    column("height", Type::Int, "Height"),
 ];
 
 const ASPECT_RATIO: Column = column("aspectRatio", Type::Struct(ASPECT), "Its proportions");
@@ -44,7 +44,7 @@ const ASPECT_RATIO: Column = column("aspectRatio", Type::Struct(ASPECT), "Its pr
 const ALT: Column = column(
     "alt",
     Type::Text,
-    "Its description for those who cannot see it",
+    "Its description for people who cannot see it",
 );
 
 const IMAGE: &[Column] = &[
@@ -61,7 +61,7 @@ const QUOTED: &[Column] = &[
     column(
         "record",
         Type::Struct(REFERENCE),
-        "The same, where media stand beside it",
+        "The same, if there are media beside it",
     ),
 ];
 
@@ -70,7 +70,7 @@ const EMBED: &[Column] = &[
     column("external", Type::Struct(EXTERNAL), "A page"),
     column("images", Type::List(&Type::Struct(IMAGE)), "Images"),
     column("record", Type::Struct(QUOTED), "The record that is quoted"),
-    column("media", Type::Json, "What stands beside a quoted record"),
+    column("media", Type::Json, "Media beside a quoted record"),
     column(
         "video",
         Type::Json,
@@ -102,7 +102,7 @@ const FACET: &[Column] = &[
     column(
         "index",
         Type::Struct(INDEX),
-        "Which bytes of the text (UTF-8) it is about",
+        "The bytes of the text (UTF-8) that it refers to",
     ),
     column(
         "features",
@@ -126,12 +126,16 @@ pub(super) const RECORD: &[Column] = &[
     column(
         "createdAt",
         Type::Time,
-        "When it was made, as its author's app says; null if that is no time",
+        "When it was made, according to the author's app; null if that is not a valid time",
     ),
     column("text", Type::Text, "The text of a post"),
     column("langs", TEXTS, "The languages that its author's app gives"),
-    column("reply", Type::Struct(REPLY), "What a post answers"),
-    column("embed", Type::Struct(EMBED), "What stands with a post"),
+    column(
+        "reply",
+        Type::Struct(REPLY),
+        "The posts that a reply answers",
+    ),
+    column("embed", Type::Struct(EMBED), "What is embedded in a post"),
     column(
         "facets",
         Type::List(&Type::Struct(FACET)),
@@ -143,11 +147,11 @@ pub(super) const RECORD: &[Column] = &[
         Type::Struct(LABELS),
         "The labels that its author has given it",
     ),
-    column("entities", Type::Json, "What facets were called in 2022"),
+    column("entities", Type::Json, "The form that facets had in 2022"),
     column(
         "subject",
         Type::Json,
-        "What a like, repost, follow or block is of: a reference, or a `did`",
+        "What a like, repost, follow or block refers to: a reference, or a `did`",
     ),
     column(
         "via",

@@ -5,9 +5,9 @@ use crate::source::{Named, Table};
 /// `posts.csv`, one row a post that was created or updated.
 pub(super) static POSTS: Table = Table {
     name: "posts",
-    row: "commit that creates or updates a post (a record of `app.bsky.feed.post`), ascending by the time of its revision, \
-          then by key. Where a record has a list, its items are joined by one space; a tag that has a space in it is \
-          whole in `posts.parquet` only",
+    row: "commit that creates or updates a post (a record of `app.bsky.feed.post`), ascending by the time of its \
+          revision, then by key. The items of a list are joined by one space; a tag that contains a space is whole \
+          only in `posts.parquet`",
     columns: &POST_COLUMNS,
     retrieved_at: "retrieved_at",
 };
@@ -27,19 +27,22 @@ const _: () = assert!(matches!(POST_COLUMNS[HANDLE].0.as_bytes(), b"handle"));
 const DID: Named = ("did", "The account whose repository it is");
 
 const POST_COLUMNS: [Named; 19] = [
-    ("uri", "Where the post is: `at://did/collection/rkey`"),
-    ("cid", "The hash of this version of it"),
+    ("uri", "The address of the post: `at://did/collection/rkey`"),
+    ("cid", "The hash of this version of the post"),
     DID,
     (
         "handle",
-        "The account's handle, if an identity event of this hour before the post tells it; else empty, as it is for most: \
-         `users.csv` has the last handle of the hour",
+        "The account's handle, if an identity event of this hour before the post tells it; otherwise empty, as for \
+         most posts. `users.csv` has the last handle of the hour",
     ),
     (
         "created_at",
-        "When the post was made, as its author's app says: any text",
+        "When the post was made, according to the author's app: any text",
     ),
-    ("indexed_at", "The time of the revision; decides the hour"),
+    (
+        "indexed_at",
+        "The time of the revision; this decides the hour",
+    ),
     ("operation", "`create` or `update`"),
     (
         "text",
@@ -65,15 +68,16 @@ const USER_COLUMNS: [Named; 7] = [
     ("did", "The account"),
     (
         "handle",
-        "Its handle by the last identity event of this hour that tells one; empty without one",
+        "Its handle according to the last identity event of this hour that tells one; empty if there is none",
     ),
     (
         "active",
-        "Whether it is active, by this hour's last account event; empty without one",
+        "Whether it is active, according to this hour's last account event; empty if there is none",
     ),
     (
         "status",
-        "Why it is not active, by that event: `takendown`, `suspended`, `deleted`, `deactivated`, `desynchronized`, `throttled` or a newer word",
+        "Why it is not active, according to that event: `takendown`, `suspended`, `deleted`, `deactivated`, \
+         `desynchronized`, `throttled` or a newer word",
     ),
     ("posts", "Posts that it created in this hour"),
     ("first_seen", "The time of its first event of this hour"),

@@ -37,9 +37,9 @@ const RULE: &[Column] = &[
     column(
         "id",
         Type::Id,
-        "The rule's id: another each time it is added",
+        "The rule's id, a new one each time the rule is added",
     ),
-    column("tag", Type::Text, "What whoever made it calls it"),
+    column("tag", Type::Text, "The tag that the rule's author gave it"),
 ];
 
 /// What a line has beside its post.
@@ -52,17 +52,18 @@ pub(super) const AROUND: &[Column] = &[
     column(
         "includes",
         Type::Struct(INCLUDES),
-        "What was delivered beside the post",
+        "What was delivered with the post",
     ),
     column(
         "errors",
         Type::Json,
-        "What the API could not deliver of this post, as JSON",
+        "The parts of this post that the API could not deliver, as JSON",
     ),
     column(
         "matching_rules",
         Type::List(&Type::Struct(RULE)),
-        "The rules of the filtered stream that it matched, as the copy says that is kept. Manifests say which rules were in force",
+        "The rules of the filtered stream that the post matched, according to the copy that is kept. Manifests say \
+         which rules were in force",
     ),
 ];
 
@@ -70,7 +71,8 @@ pub(super) const AROUND: &[Column] = &[
 const ID: Column = column(
     "id",
     Type::Id,
-    "The post's id. Rows ascend by it; from 29,700,000,000 on it carries the millisecond: `(id >> 22) + 1288834974657`",
+    "The post's id, in ascending order. Ids from 29,700,000,000 on contain the millisecond: `(id >> 22) + \
+     1288834974657`",
 )
 .always();
 

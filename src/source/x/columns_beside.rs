@@ -23,23 +23,23 @@ const AFFILIATION: &[Column] = &[
 pub(super) const USER: &[Column] = &[
     column("id", Type::Id, "The user's id"),
     column("name", Type::Text, "The name shown"),
-    column("username", Type::Text, "The name, without @"),
+    column("username", Type::Text, "The username, without @"),
     column("created_at", Type::Time, "When the account was made"),
     column(
         "description",
         Type::Text,
-        "What the user says of themselves",
+        "How the user describes themselves",
     ),
     column(
         "location",
         Type::Text,
-        "What the user gives as a place: any text",
+        "The place that the user gives: any text",
     ),
     URL,
     column(
         "entities",
         Type::Struct(USER_ENTITIES),
-        "What stands in address and description",
+        "Links, mentions and tags in address and description",
     ),
     column(
         "protected",
@@ -49,7 +49,7 @@ pub(super) const USER: &[Column] = &[
     column(
         "verified",
         Type::Bool,
-        "Whether verified; since 2023 also when paid for",
+        "Whether verified; since 2023 also if paid for",
     ),
     column(
         "verified_type",
@@ -66,7 +66,11 @@ pub(super) const USER: &[Column] = &[
         Type::Bool,
         "Whether an identity document was checked",
     ),
-    column("parody", Type::Bool, "Whether it calls itself a parody"),
+    column(
+        "parody",
+        Type::Bool,
+        "Whether the account calls itself a parody",
+    ),
     column(
         "subscription_type",
         Type::Text,
@@ -77,17 +81,25 @@ pub(super) const USER: &[Column] = &[
         Type::Struct(&[column(
             "subscribes_to_you",
             Type::Bool,
-            "Whether to the one who asks",
+            "Whether the user subscribes to the account that collects",
         )]),
-        "Subscription to the one who asks",
+        "Subscription to the account that collects",
     ),
-    column("connection_status", TEXTS, "Relation to the one who asks"),
+    column(
+        "connection_status",
+        TEXTS,
+        "Relation to the account that collects",
+    ),
     column(
         "receives_your_dm",
         Type::Bool,
-        "Whether the one who asks may write",
+        "Whether the account that collects may send the user messages",
     ),
-    column("confirmed_email", Type::Text, "Only for the one who asks"),
+    column(
+        "confirmed_email",
+        Type::Text,
+        "The e-mail address; only for the account that collects",
+    ),
     column(
         "affiliation",
         Type::Struct(AFFILIATION),
@@ -131,16 +143,12 @@ pub(super) const MEDIA: &[Column] = &[
     column(
         "alt_text",
         Type::Text,
-        "Its description for those who cannot see it",
+        "Its description for people who cannot see it",
     ),
-    column(
-        "variants",
-        Type::List(&Type::Struct(VARIANT)),
-        "The files there are of it",
-    ),
+    column("variants", Type::List(&Type::Struct(VARIANT)), "Its files"),
     column(
         "public_metrics",
-        Type::Struct(&[column("view_count", Type::Int, "Times seen")]),
+        Type::Struct(&[column("view_count", Type::Int, "Number of views")]),
         "Counts at the moment of delivery",
     ),
     column(
@@ -169,11 +177,7 @@ const OPTION: &[Column] = &[
 /// A poll.
 pub(super) const POLL: &[Column] = &[
     column("id", Type::Id, "Its id"),
-    column(
-        "options",
-        Type::List(&Type::Struct(OPTION)),
-        "What could be chosen",
-    ),
+    column("options", Type::List(&Type::Struct(OPTION)), "The choices"),
     column("voting_status", Type::Text, "`open` or `closed`"),
     column("duration_minutes", Type::Int, "How long it runs"),
     column("end_datetime", Type::Time, "When it ends"),
@@ -182,7 +186,7 @@ pub(super) const POLL: &[Column] = &[
 const PLACE_GEO: &[Column] = &[
     column("type", Type::Text, "`Feature`"),
     column("bbox", FLOATS, "West, south, east, north in degrees"),
-    column("properties", Type::Json, "Whatever else is said of it"),
+    column("properties", Type::Json, "Its other properties"),
 ];
 
 /// A place.
@@ -205,7 +209,7 @@ pub(super) const PLACE: &[Column] = &[
         Type::Text,
         "`poi`, `neighborhood`, `city`, `admin`, `country` or `unknown`",
     ),
-    column("contained_within", TEXTS, "Places it lies in"),
+    column("contained_within", TEXTS, "Places that contain it"),
     column("geo", Type::Struct(PLACE_GEO), "Where it is"),
 ];
 

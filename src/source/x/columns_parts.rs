@@ -19,13 +19,9 @@ const IMAGE: &[Column] = &[
 const URL_ENTITY: &[Column] = &[
     BEGIN,
     END,
-    column(
-        "url",
-        Type::Text,
-        "The address as it stands in the text (t.co)",
-    ),
-    column("expanded_url", Type::Text, "The address it stands for"),
-    column("display_url", Type::Text, "The address as it is shown"),
+    column("url", Type::Text, "The address in the text (t.co)"),
+    column("expanded_url", Type::Text, "The address that it leads to"),
+    column("display_url", Type::Text, "The address as shown"),
     column(
         "unwound_url",
         Type::Text,
@@ -45,7 +41,7 @@ const URL_ENTITY: &[Column] = &[
 const MENTION: &[Column] = &[
     BEGIN,
     END,
-    column("username", Type::Text, "The user's name, without @"),
+    column("username", Type::Text, "The username, without @"),
     column("id", Type::Id, "The user's id"),
 ];
 
@@ -58,20 +54,20 @@ const TAG: &[Column] = &[
 const ANNOTATION: &[Column] = &[
     BEGIN,
     column("end", Type::Int, "Last character: this one is inclusive"),
-    column("probability", Type::Float, "How sure, from 0 to 1"),
+    column("probability", Type::Float, "Probability, from 0 to 1"),
     column(
         "type",
         Type::Text,
         "`Person`, `Place`, `Product`, `Organization`, `Other`",
     ),
-    column("normalized_text", Type::Text, "What is annotated"),
+    column("normalized_text", Type::Text, "The text that is annotated"),
 ];
 
 pub(super) const URLS: Column = column("urls", Type::List(&Type::Struct(URL_ENTITY)), "Addresses");
 const MENTIONS: Column = column(
     "mentions",
     Type::List(&Type::Struct(MENTION)),
-    "Users named",
+    "Users mentioned",
 );
 const HASHTAGS: Column = column("hashtags", Type::List(&Type::Struct(TAG)), "Hashtags");
 const CASHTAGS: Column = column("cashtags", Type::List(&Type::Struct(TAG)), "Cashtags");
@@ -91,11 +87,11 @@ pub(super) const ENTITIES: &[Column] = &[
 ];
 
 pub(super) const USER_ENTITIES: &[Column] = &[
-    column("url", Type::Struct(&[URLS]), "Of the user's address"),
+    column("url", Type::Struct(&[URLS]), "In the user's address"),
     column(
         "description",
         Type::Struct(TEXT_ENTITIES),
-        "Of the user's description",
+        "In the user's description",
     ),
 ];
 

@@ -36,7 +36,7 @@ const NOTE: &[Column] = &[
     column(
         "entities",
         Type::Struct(TEXT_ENTITIES),
-        "What stands in the full text",
+        "Links, mentions and tags in the full text",
     ),
 ];
 
@@ -74,7 +74,7 @@ const WITHHELD: &[Column] = &[
 const EDIT_CONTROLS: &[Column] = &[
     column("is_edit_eligible", Type::Bool, "Whether it can be edited"),
     column("editable_until", Type::Time, "Until when"),
-    column("edits_remaining", Type::Int, "How often still"),
+    column("edits_remaining", Type::Int, "How many edits are left"),
 ];
 
 const MEDIA_METADATA: &[Column] = &[
@@ -82,7 +82,7 @@ const MEDIA_METADATA: &[Column] = &[
     column(
         "alt_text",
         Type::Text,
-        "Its description for those who cannot see it",
+        "Its description for people who cannot see it",
     ),
     column("title", Type::Text, "Its title"),
     column("description", Type::Text, "Its description"),
@@ -95,12 +95,12 @@ const MEDIA_NOTE: &[Column] = &[
 
 const SUGGESTION: &[Column] = &[
     column("suggestion_id", Type::Text, "Its id"),
-    column("suggestion", Type::Text, "What is suggested"),
+    column("suggestion", Type::Text, "The suggestion"),
     column("source_link", Type::Link, "Its source"),
 ];
 
 const COUNTED_LINK: &[Column] = &[
-    column("count", Type::Int, "How often suggested"),
+    column("count", Type::Int, "How many times it was suggested"),
     column("url", Type::Link, "Address"),
 ];
 
@@ -110,40 +110,41 @@ pub(super) const POST: &[Column] = &[
     column(
         "created_at",
         Type::Time,
-        "When it was made, as the API says: whole seconds",
+        "When it was made, according to the API: whole seconds",
     ),
     column("author_id", Type::Id, "The author's id"),
     column(
         "text",
         Type::Text,
-        "The text, with all its line breaks. Of a repost the API gives the beginning, of a long post too: see `referenced_posts` and `note_post`",
+        "The text, with all its line breaks. For a repost or a long post, the API gives only the beginning: see \
+         `referenced_posts` and `note_post`",
     ),
     column(
         "lang",
         Type::Text,
-        "The language that X found: BCP 47, `und` for none, `q…` and `zxx` for posts without words",
+        "The language that X detected: BCP 47, `und` for none, `q…` and `zxx` for posts without words",
     ),
     column(
         "conversation_id",
         Type::Id,
-        "The first post of the conversation; `id` itself if it is that",
+        "The first post of the conversation; `id` if this post is the first",
     ),
     column("in_reply_to_user_id", Type::Id, "The user replied to"),
     column(
         "referenced_posts",
         Type::List(&Type::Struct(REFERENCE)),
-        "All posts that it refers to; null for an original",
+        "All posts that it refers to; null if there are none",
     )
     .or("referenced_tweets"),
     column(
         "source",
         Type::Text,
-        "The app it was posted with; withdrawn by X in December 2022",
+        "The app it was posted with; X stopped sending it in December 2022",
     ),
     column(
         "possibly_sensitive",
         Type::Bool,
-        "Whether what it links to may be sensitive",
+        "Whether its links may lead to sensitive content",
     ),
     column("reply_settings", Type::Text, "Who may reply"),
     column(
@@ -170,7 +171,7 @@ pub(super) const POST: &[Column] = &[
     column(
         "entities",
         Type::Struct(ENTITIES),
-        "What stands in the text; positions count characters (Unicode code points)",
+        "Links, mentions, tags and annotations in the text; positions count characters (Unicode code points)",
     ),
     column(
         "note_post",
@@ -217,7 +218,7 @@ pub(super) const POST: &[Column] = &[
     column(
         "media_metadata",
         Type::List(&Type::Struct(MEDIA_METADATA)),
-        "What its media say of themselves",
+        "Descriptions of its media",
     ),
     column(
         "matched_media_notes",
@@ -237,11 +238,11 @@ pub(super) const POST: &[Column] = &[
     column(
         "suggested_source_links_with_counts",
         Type::Many(&Type::Struct(COUNTED_LINK)),
-        "The same with how often",
+        "The same, with counts",
     ),
     column(
         "username",
         Type::Text,
-        "The author's name; in the API's description, not seen in streams",
+        "The author's username; described by the API, but never seen in streams",
     ),
 ];

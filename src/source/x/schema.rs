@@ -26,9 +26,12 @@ const USER_COLUMNS: [Named; 12] = joined(&USER, &AUTHOR);
 /// What both files say of an author.
 const AUTHOR: [Named; 10] = [
     ("author.created_at", "When the author's account was made"),
-    ("author.location", "What the author gives as a place"),
+    (
+        "author.location",
+        "The place that the author gives: any text",
+    ),
     ("author.name", "The author's name"),
-    ("author.username", "The author's name without @"),
+    ("author.username", "The author's username, without @"),
     ("author.verified", "Whether the author is verified"),
     (
         "author.protected",
@@ -54,16 +57,16 @@ const POST: [Named; 10] = [
     ("id", "The post's id"),
     ("conversation_id", "The first post of the conversation"),
     ("author_id", "The author's id"),
-    ("created_at", "When the post was made, as the API says"),
+    ("created_at", "When the post was made, according to the API"),
     (
         "retrieved_at",
         "When the server whose copy is kept received it",
     ),
     (
         "source",
-        "The app it was posted with; withdrawn by X in December 2022",
+        "The app it was posted with; X stopped sending it in December 2022",
     ),
-    ("lang", "The language that X found"),
+    ("lang", "The language that X detected"),
     (
         "text",
         "The text; every line break and NUL is one space (`posts.parquet` has the exact text)",

@@ -25,8 +25,8 @@ static FIREHOSE: Words = Words {
     stream: "the full stream of the X API (stream `firehose`, all public posts, in twenty partitions)",
     lines: "Lines of the X API's full stream",
     cited_as: "X full stream",
-    choice: "All public posts are in the stream, as far as the platform says. Posts of protected accounts are not in it; \
-             posts of automated accounts are.",
+    choice: "According to the platform, all public posts are in the stream. Posts of protected accounts are not in \
+             it; posts of automated accounts are.",
     ..WORDS
 };
 
@@ -34,18 +34,19 @@ static FILTERED: Words = Words {
     stream: "the filtered stream of the X API (stream `filtered`: the public posts that match rules, which the manifests \
              name)",
     lines: "Lines of the X API's filtered stream",
-    quiet: "a connection was up, with bytes shortly before and after: rules choose what comes, so a second may well have \
-            no post",
-    assumes: "It assumes that the two servers lose posts independently of each other, that the platform offers both the \
-              same posts, and that both had the same rules: the section on the rules says when. It does not count what \
-              the platform keeps from both, nor what a network that both use loses, so it is a lower bound.",
+    quiet: "a connection was up, and bytes came shortly before and after (rules choose the posts, so an empty second \
+            is normal)",
+    assumes: "The estimate assumes that the two servers lose posts independently of each other, that the platform \
+              sends both the same posts, and that both had the same rules: the section on the rules says when. It \
+              does not count posts that the platform sends to neither, or that a network used by both loses, so it is \
+              a lower bound.",
     cited_as: "X filtered stream",
-    limits: "Ids alone: the posts have to be fetched from the X API, and the older the ids, the more posts are gone. The \
-             posts are those that match the rules, which the manifests name with the seconds in which they were in \
-             force: what another rule would have brought is not here. A second that is covered may still lack posts. \
-             Counts over time need the seconds covered as their offset.",
-    choice: "Rules choose which posts are in the stream; the manifests name them, with the seconds in which they were in \
-             force. How the platform applies them is the platform's choice. Posts of protected accounts are not in it; \
+    limits: "The archive has only ids: the posts must be fetched from the X API, and the older the ids, the more \
+             posts are gone. It has only posts that match the rules; the manifests list the rules, and the seconds in \
+             which they were in force. A covered second may still lack posts. Models of counts over time need the \
+             covered seconds as their offset.",
+    choice: "Rules choose which posts are in the stream; the manifests list the rules, and the seconds in which they \
+             were in force. The platform decides how it applies them. Posts of protected accounts are not in it; \
              posts of automated accounts are.",
     ..WORDS
 };
@@ -69,41 +70,43 @@ const WORDS: Words = Words {
     account_by: "digits only: users.csv has it as author_id",
     dated_by: "its id",
     lines: "Lines of the X API's sampled stream",
-    fetch: "The posts themselves may not be passed on. Whoever has access to the X API can fetch them by their ids, 100 \
-            in a request (`GET /2/tweets`); twarc does it in one command:",
+    fetch: "The posts themselves may not be passed on. With access to the X API you can fetch them by their ids, 100 \
+            per request (`GET /2/tweets`); twarc does it in one command:",
     commands: "xz -dc {day}_*_IDs.txt.xz > ids.txt\ntwarc2 hydrate ids.txt posts.jsonl",
-    note: "Posts that were deleted, or whose authors are gone or protected, do not come back, and the older the ids, the \
-           more are gone. In your work, say when you asked and how many came. Read ids as text or as 64-bit integers: a \
-           program that makes floating point numbers of them destroys them.",
-    covers: "a post was created in it, as its id tells,",
+    note: "You do not get posts that were deleted, or whose authors are gone or protected; the older the ids, the \
+           more are gone. In your work, say when you fetched the posts and how many you got. Read ids as text or as \
+           64-bit integers: floating-point numbers round them to other ids.",
+    covers: "a post was created in it (its id tells when),",
     quiet: Words::FEW,
-    assumes: "It assumes that the two servers lose posts independently of each other, and that the platform offers both \
-              the same posts. It does not count what the platform keeps from both, nor what a network that both use \
-              loses, so it is a lower bound.",
+    assumes: "The estimate assumes that the two servers lose posts independently of each other, and that the \
+              platform sends both the same posts. It does not count posts that the platform sends to neither, or that \
+              a network used by both loses, so it is a lower bound.",
     no_window: "no id tells the millisecond of its creation",
     cited_as: "X sampled stream",
     taken_out: "posts are taken out on request",
-    persons: "Ids of public posts, no texts and no names. With an id, whoever has access to the X API can get the post \
-              and its author as long as the post is public; posts can reveal opinions, beliefs and health. Deleted posts \
-              do not come back. To have an id removed, ask whoever publishes this archive.",
-    limits: "Ids alone: the posts have to be fetched from the X API, and the older the ids, the more posts are gone. A \
-             second that is covered may still lack posts. Counts over time need the seconds covered as their offset.",
-    choice: "Which posts are in the sample is the platform's choice. Posts of protected accounts are not in it; posts of \
+    persons: "The archive has ids of public posts, but no texts and no names. With access to the X API, anyone can \
+              get the post of an id, and its author, as long as the post is public. Posts can reveal opinions, \
+              beliefs and health. Deleted posts can no longer be fetched. To have an id removed, ask the people who \
+              publish this archive.",
+    limits: "The archive has only ids: the posts must be fetched from the X API, and the older the ids, the more \
+             posts are gone. A covered second may still lack posts. Models of counts over time need the covered \
+             seconds as their offset.",
+    choice: "The platform chooses the posts of the sample. Posts of protected accounts are not in it; posts of \
              automated accounts are.",
     uses: "Fetching the posts by their ids for research on public conversation; sampling by time; checking another \
            collection of the same stream against this one.",
     ruled_by: "X's developer agreement and policy",
-    terms: "The posts belong to their authors, and X's developer agreement and policy say what may be done with them. In \
-            short, and not in place of reading them:",
+    terms: "The posts belong to their authors, and X's developer agreement and policy say what you may do with them. \
+            Read these; in short, they say:",
     rules: &[
         "Before you use these ids you must have accepted X's terms of service, privacy policy, developer agreement and \
          policy.",
-        "Only ids may be passed on, and nobody may get more than 1,500,000 ids of posts within 30 days from one source, \
+        "Only ids may be passed on, and nobody may get more than 1,500,000 post ids from one source within 30 days, \
          unless X has agreed in writing.",
-        "For academic research that is not commercial, on behalf of an institution, X allows more: one of its texts asks \
-         for its written approval, another does not. The stricter reading is the safe one.",
-        "Do not publish posts that you fetched by their ids. When a post is deleted or made private, or X or its author \
-         asks for it, delete your copy, within 24 hours.",
+        "X allows more for non-commercial academic research on behalf of an institution. One of its texts asks for \
+         its written approval, another does not; the stricter reading is the safe one.",
+        "Do not publish posts that you fetched by their ids. If a post is deleted or made private, or X or its \
+         author asks you to, delete your copy within 24 hours.",
         "To have a post's id removed from this archive, ask the people who publish it: they can take it out of all its \
          files, and a new revision says how many were taken out.",
     ],

@@ -35,19 +35,20 @@ pub const OURS: &[Column] = &[
     column(
         "copies",
         Type::Int,
-        "How often it was received, by all servers together",
+        "How many times all servers together received it",
     )
     .always(),
     column(
         "backfilled",
         Type::Bool,
-        "Whether this copy came by backfill: the post is older than the connection that brought it, which had asked for backfill",
+        "Whether this copy came by backfill: the connection had asked for backfill, and the post is older than the \
+         connection",
     )
     .always(),
     column(
         "line",
         Type::Text,
-        "The whole line as that server received it, as JSON: every byte, also of fields that are no columns",
+        "The whole line as that server received it, as JSON: every byte, including fields that have no column",
     )
     .always(),
 ];

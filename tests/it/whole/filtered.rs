@@ -152,7 +152,10 @@ fn rules_are_told(rate: i32) {
     }
     let status = site.check_stage(1, None, &["status"], &[0]);
     let status = String::from_utf8(status.stdout).unwrap();
-    assert!(status.contains("other rules than configured"), "{status}");
+    assert!(
+        status.contains("rules differ from the configuration"),
+        "{status}"
+    );
     let (code, said) = rules(&site, "server1", &["push"]);
     assert_eq!(code, 0, "{said}");
     until("its end at both", || {
