@@ -1,13 +1,11 @@
-//! When to ask the API again: how attempts ended goes in, how long to wait and why comes out.
+//! Decides from how attempts ended how long to wait before the API is asked again, and why.
 //!
-//! The table of waits stands here and nowhere else, as values without sockets, clocks or chance.
-//! Counters go back to zero only by a connection that held. Besides the table there is a budget of
-//! HTTP answers, since every server of a set-up draws on the same limit: the first ones of a quarter
-//! of an hour may be spent fast, the rest is spread over what is left of it, so that a budget is
-//! never burnt in a burst and then waited for. Pauses are lengthened a little by chance, so that no
-//! two servers go in step. Each leg of a server has counters and a pace of its own. The budget is the server's, since the
-//! limit is the app's; so is what the API says of it, and a request that one leg has been promised is not there for
-//! another.
+//! The table of waits is only here, as values without sockets, clocks or chance. Only a connection that held resets
+//! the counters. Besides the table, there is a budget of HTTP answers, since all servers of a set-up share one limit.
+//! The first requests of a quarter of an hour may be made quickly; the others are spread over the rest of it, so that
+//! a burst never uses up the budget. Pauses are lengthened a little at random, so that no two servers keep in step.
+//! Each leg of a server has its own counters and pace. Its legs share the budget, since the app has one limit; they
+//! also share what the API says about it, and a request that is promised to one leg is not available to another.
 
 use std::{
     cell::RefCell,
@@ -17,7 +15,7 @@ use std::{
 
 use crate::{alarm::AlarmKind, period::UtcMs, segment::event::Why};
 
-/// A connection that brought lines for so long has held: what went wrong before it is over.
+/// A connection that has brought lines for this long has held: earlier failures no longer count.
 pub const HOLDS_MS: i64 = 30_000;
 
 /// Network failures wait this much longer each time, as X recommends …
@@ -34,8 +32,8 @@ const ANSWERS_OF_LEGS_MAX: usize = 50;
 /// The sliding window of X's rate limits; no limit can hold longer than it.
 pub const WINDOW_MS: i64 = 15 * 60_000;
 
-/// How long after the n-th answer of a window the next request may be made: the first ones follow at
-/// once, then none is further away than half a minute.
+/// How long after the n-th answer of a window the next request may be made: the first ones at once, the later ones
+/// after at most half a minute.
 const PACE_MS: [i64; 11] = [
     0,
     0,
@@ -50,7 +48,7 @@ const PACE_MS: [i64; 11] = [
     PACE_MAX_MS,
 ];
 
-/// The last of these, and the least when what is left is spread.
+/// The last of these, and the shortest pause when the rest of a budget is spread.
 const PACE_MAX_MS: i64 = 31_000;
 
 /// Pauses are lengthened by chance up to a tenth …
@@ -58,29 +56,29 @@ const JITTER_PART: i64 = 10;
 /// … and to this.
 const JITTER_MAX_MS: i64 = 5_000;
 
-/// After a limit's end, so that two clocks need not agree to the second.
+/// Added to the end of a limit, since two clocks need not agree to the second.
 const AFTER_RESET_MS: i64 = 1_000;
 
-/// What the API has left is for two servers.
+/// The requests that the API has left are shared by two servers.
 const SERVERS: u64 = 2;
 
 /// What X asks for at most.
 const BACKFILL_MINUTES_MAX: i64 = 5;
 
-/// Why the API did not answer with a stream: what the row of waits depends on.
+/// Why the API did not answer with a stream; selects the row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// 5xx, 408, and whatever else is the API's own trouble.
     Server,
     /// 429: too many requests.
     RateLimit,
-    /// 429: more connections than allowed; often our own last one, not yet seen to be dead.
+    /// 429: more connections than allowed; often it still counts our own last one, which is dead.
     TooManyConnections,
     /// 429: a change of the subscription is under way.
     Provisioning,
     /// 429 with the type usage-capped, or 402: paid volume is used up.
     UsageCap,
-    /// 409, or another with the issue of rules: the app has none, or none that are right.
+    /// 409, or another status with the issue of rules: the app has none, or no valid ones.
     NoRules,
     /// 401, 403: token or access.
     Unauthorized,
@@ -93,9 +91,9 @@ pub enum Refusal {
 /// How an attempt to stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// A stream that had given something broke, or one fell silent.
+    /// A stream that had brought something broke, or a stream fell silent.
     Dropped,
-    /// There was no answer, or a stream that gave nothing.
+    /// There was no answer, or a stream that brought nothing.
     Failed,
     /// Something else answered in the API's place.
     NotTheApi,
@@ -126,19 +124,20 @@ pub struct Next {
     pub until: UtcMs,
     /// The row of the table.
     pub why: Why,
-    /// What a person has to do something about. What passes by itself is told as what it leads to: no posts.
+    /// The alarm, if a person has to act. Trouble that passes by itself raises only the alarm that it leads to: no
+    /// posts.
     pub alarm: Option<AlarmKind>,
 }
 
-/// What all legs of a server draw on: their budget, what the API has said last of its rate limit, and who has been promised a
-/// request.
+/// What all legs of a server share: the budget, the API's last word on its rate limit, and which legs have been
+/// promised a request.
 #[derive(Debug, Clone)]
 pub struct Allowance(Rc<RefCell<Shared>>);
 
 #[derive(Debug)]
 struct Shared {
     limit: RateLimit,
-    /// By the number of the leg: from when on it may ask.
+    /// By the number of the leg: when it may ask.
     promised: BTreeMap<usize, UtcMs>,
     /// The latest answers to all of them, ascending: as many as the budget has.
     answers: VecDeque<UtcMs>,
@@ -168,8 +167,8 @@ impl Allowance {
 }
 
 impl Shared {
-    /// From when on the budget has a request for a leg, beside those that others have been promised; `None`: it has one now.
-    /// When there are fewer than one for every other leg, they are spread.
+    /// When the budget has a request for a leg, besides those promised to others; `None`: now. If there is less than
+    /// one for every other leg, they are spread.
     fn allowed(&self, leg: usize, now: UtcMs) -> Option<UtcMs> {
         let begin = now.plus_ms(-WINDOW_MS);
         let in_window = self.answers.iter().filter(|at| begin < **at && **at <= now);
@@ -224,14 +223,13 @@ fn linear(failures_before: u32) -> i64 {
 }
 
 impl Backoff {
-    /// At the start of a run: `chance` is another number on every server, `answers` are those that
-    /// earlier runs got.
+    /// At the start of a run: `chance` differs on every server, `answers` are those that earlier runs got.
     pub fn new(chance: u32, answers: impl IntoIterator<Item = UtcMs>) -> Self {
         let answers: Vec<UtcMs> = answers.into_iter().collect();
         Self::of_leg(chance, answers.clone(), &Allowance::new(1, answers))
     }
 
-    /// That of one of several legs, which share what the API allows.
+    /// The same for one of several legs, which share what the API allows.
     pub fn of_leg(
         chance: u32,
         answers: impl IntoIterator<Item = UtcMs>,
@@ -259,8 +257,8 @@ impl Backoff {
         }
     }
 
-    /// When the first request of a run may be made: at once, unless earlier runs have left so little
-    /// of the budget that it has to be spread.
+    /// When the first request of a run may be made: at once, unless earlier runs left so little of the budget that it
+    /// must be spread.
     pub fn first(&mut self, now: UtcMs) -> Next {
         let is_spread = PACE_MS.len() < self.in_window(now).count();
         let until = if is_spread { self.allowed(now) } else { None };
@@ -299,12 +297,12 @@ impl Backoff {
         self.unauthorized = 0;
     }
 
-    /// A refused cursor says nothing of those that come later.
+    /// A refused cursor says nothing about later ones.
     pub const fn may_backfill_again(&mut self) {
         self.without_backfill = false;
     }
 
-    /// Whether backfill may be asked for; once it was refused, never again unless it is said so.
+    /// Whether backfill may be requested: never again once it was refused, unless `may_backfill_again` allows it.
     pub fn may_backfill(&self) -> bool {
         !self.without_backfill
     }
@@ -341,7 +339,7 @@ impl Backoff {
         next
     }
 
-    /// From then on the request is its.
+    /// Promises the leg a request from then on.
     fn promise(&self, until: UtcMs) {
         let mut shared = self.allowance.0.borrow_mut();
         shared.promised.insert(self.leg, until);
@@ -412,8 +410,7 @@ impl Backoff {
         answers.filter(move |at| begin < *at && *at <= now)
     }
 
-    /// From when on another request fits into the budget, by our count and by the API's; `None`: it
-    /// does now.
+    /// When another request fits into the budget, by our count and by the API's; `None`: now.
     fn allowed(&mut self, now: UtcMs) -> Option<UtcMs> {
         let ends = self
             .in_window(now)
@@ -445,8 +442,7 @@ impl Backoff {
         (now < until).then_some(until)
     }
 
-    /// From when on another request fits into the budget, by our count of answers, of which these are the first and the
-    /// last.
+    /// When another request fits into the budget, by our count of answers; these are the first and the last of them.
     fn paced(&mut self, now: UtcMs, (first, last): (UtcMs, UtcMs)) -> UtcMs {
         let used = self.in_window(now).count();
         let after_ms = PACE_MS.get(used - 1).copied().unwrap_or_else(|| {
@@ -487,8 +483,7 @@ fn until_reset(now: UtcMs, reset: UtcMs) -> i64 {
         .clamp(0, WINDOW_MS)
 }
 
-/// How many minutes of backfill make up for everything since the last line; none if there has
-/// never been one.
+/// How many minutes of backfill cover everything since the last line; none if there has never been one.
 pub fn backfill_minutes(last_line: Option<UtcMs>, now: UtcMs) -> u8 {
     let Some(last_line) = last_line else {
         return 0;

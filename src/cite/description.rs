@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The version of the files' form. Whoever changes a word of them raises this.
+/// The version of the files' format. Raise it after any change of a word.
 pub const FORMAT: u64 = 1;
 
 /// Which state of an archive is described: the first lines of its ledger.
@@ -54,7 +54,7 @@ pub fn latest(lines: &[Line]) -> BTreeMap<Hour, &Line> {
     lines.iter().map(|line| (line.hour, line)).collect()
 }
 
-/// Lines of the ledger and hours that a version tells, if it is one of this form.
+/// The lines of the ledger and the hours in a version, if it has this form.
 pub fn described(version: &str) -> Option<(u64, u64)> {
     let mut parts = version.split('.').map(str::parse);
     match (parts.next()?, parts.next()?, parts.next()?, parts.next()) {
@@ -191,7 +191,7 @@ impl<'a> Description<'a> {
         self.date().chars().take(4).collect()
     }
 
-    /// Who is behind it: where the first creator works, else the first creator.
+    /// The publisher: the first creator's affiliation, or else the first creator.
     pub fn publisher(&self) -> &str {
         let first = self.dataset.creators.first();
         first.map_or("", |creator| {
@@ -219,7 +219,7 @@ impl<'a> Description<'a> {
     }
 }
 
-/// A JSON value as it lies in a file.
+/// A JSON value as it is in a file.
 pub fn json_text(value: &serde_json::Value) -> String {
     format!("{value:#}\n")
 }

@@ -3,7 +3,7 @@
 use std::{io, path::Path, process::Command};
 
 use super::{
-    doors,
+    check_services,
     exit::{Exit, Failure},
     finding::{Finding, FindingState, fail, failed, ok, warn},
     global::Global,
@@ -52,7 +52,7 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
     findings.extend(root());
     findings.extend(folders(&setup, this));
     findings.extend(disk(&setup));
-    let proxies = match doors::proxy(&setup, this) {
+    let proxies = match check_services::proxy(&setup, this) {
         Ok((proxies, through)) => {
             findings.extend(through);
             Some(proxies)
@@ -69,11 +69,12 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
             .filter(|_| !this.is_merger())
             .flat_map(|proxies| setup.platform().check(&setup, proxies)),
     );
-    findings.extend(doors::primary(&setup, this));
-    findings.extend(doors::mail(&setup));
+    findings.extend(check_services::primary(&setup, this));
+    findings.extend(check_services::mail(&setup));
     findings.extend(proxies.iter().flat_map(|proxies| {
-        let osf = doors::osf(&setup, this, proxies);
-        osf.into_iter().chain(doors::witness(&setup, this, proxies))
+        let osf = check_services::osf(&setup, this, proxies);
+        osf.into_iter()
+            .chain(check_services::witness(&setup, this, proxies))
     }));
     findings.push(installed());
     if args.json {

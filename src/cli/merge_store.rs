@@ -1,4 +1,4 @@
-//! `merge` from a spool and into a vault that lie in an object store: one of any number of machines that do so.
+//! `merge` with spool and vault in an object store, on one of any number of machines.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -179,7 +179,7 @@ pub(super) fn plan(
     job.plan(&mut |_| ()).map_err(merging::failure)
 }
 
-/// A merge of all hours that are due, as long as nobody has looked what else lies in the store.
+/// A merge of all hours that are due, before the rest of the store is listed.
 fn job<'a>(
     setup: &'a Setup,
     (folder, own, copy): (&'a Path, &'a Spool, &'a Vault),
@@ -211,7 +211,7 @@ fn job<'a>(
     }
 }
 
-/// Merges what lies in the spool in the store, commits it to the vault in the store, and brings the copy here up to date.
+/// Merges the spool in the store, commits to the vault in the store, and brings the copy here up to date.
 pub(super) fn run(
     setup: &Setup,
     (asked, share): (&BTreeSet<Hour>, Option<Share>),

@@ -77,7 +77,7 @@ pub(crate) struct ReportArgs {
     dry_run: bool,
 }
 
-/// What is told as JSON.
+/// The JSON output.
 #[derive(Serialize)]
 struct Told<'a> {
     day: Day,
@@ -254,12 +254,12 @@ fn describe((setup, vault): (&Setup, &Vault)) -> Option<String> {
         .map(|why| format!("the files to cite the data set by are not made: {why}"))
 }
 
-/// Writes the certificates of other days anew that do not speak of the revisions that are in place, or of
-/// a stamp that covers them.
+/// Rewrites the certificates of other days that do not name the revisions that are in place, or a stamp that covers
+/// them.
 fn renew(vault: &Path, outdated: &BTreeMap<Day, How>, but: Day) -> BTreeMap<Day, String> {
     let mut renewed = BTreeMap::new();
     for (&day, how) in outdated.iter().filter(|(day, _)| **day != but) {
-        // a day that cannot be told of stops no other
+        // a day that cannot be reported does not stop the others
         match write_anew(vault, day) {
             Ok(headline) => {
                 let why = if how.is_late {
@@ -411,7 +411,7 @@ fn write(vault: &Path, statement: &Statement) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The day's report as it lies in the vault.
+/// The day's report in the vault.
 fn report(vault: &Path, day: Day) -> Result<String, Failure> {
     let path = layout::report_path(vault, day);
     let bytes = disk::read_bounded(&RealDisk, &path, REPORT_BYTES_MAX).map_err(|why| {

@@ -54,7 +54,7 @@ pub(super) struct Halt {
     folder: PathBuf,
     /// The last seconds before the end: do not wait for room any more.
     hurry: AtomicBool,
-    /// What the rest of the process is told.
+    /// The state that the rest of the process sees.
     progress: Arc<Progress>,
 }
 
@@ -75,7 +75,7 @@ impl Halt {
         }
     }
 
-    /// Where it is told that collecting goes on.
+    /// Where progress of collecting is reported.
     pub(super) fn progress(&self) -> &Progress {
         &self.progress
     }

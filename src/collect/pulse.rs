@@ -29,7 +29,7 @@ pub struct Pulse {
     silences: Vec<Interval>,
     /// While connected: since when nothing was heard, as far as it is not recorded yet.
     silent_since: Option<UtcMs>,
-    /// The part of the present silence that an earlier minute's record tells of.
+    /// The part of the present silence that an earlier minute's record has.
     recorded_ms: i64,
     clock_offset_ms: Option<i64>,
     /// While nothing is connected: since when, and why.

@@ -1,7 +1,7 @@
-//! Asks for the rules by which the platform chooses what the stream brings, and tells what it says.
+//! Asks for the rules by which the platform chooses posts, and records the answers.
 //!
-//! It asks with every connection, in every quarter of an hour, and every minute while it does not know them or they are not those
-//! of the configuration. It only tells: nothing is changed here, and the stream waits for nothing of it.
+//! It asks at every connection, every quarter of an hour, and every minute while the rules are unknown or differ from
+//! the configuration. It only records: it changes nothing, and the stream never waits for it.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -25,10 +25,10 @@ use crate::{
     world::clock::Clock,
 };
 
-/// So often the rules are asked for while a connection is up: the parts of which all zones' hours are made.
+/// How often to ask while a connection is up: the hours of every time zone consist of such parts.
 const QUARTER_MS: i64 = 15 * 60_000;
 
-/// So soon they are asked for again if something is the matter with them.
+/// How soon to ask again if something is wrong.
 const AGAIN_MS: i64 = 60_000;
 
 /// For a page of them.
@@ -41,7 +41,7 @@ pub(super) struct Rules<'a> {
     pub(super) outbox: &'a Outbox,
     pub(super) endpoint: &'a Endpoint,
     pub(super) clock: &'a Clock,
-    /// Where connections are told of.
+    /// Where connections are announced.
     pub(super) connected: &'a Notify,
     /// What the log was told last.
     pub(super) said: RefCell<Option<String>>,
@@ -73,7 +73,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Asks, and tells the answer; says whether the rules are those of the configuration.
+    /// Asks, and records the answer; returns whether the rules are those of the configuration.
     async fn ask(&self, ask: &dyn AskRules) -> bool {
         let rules = match self.all(ask).await {
             Ok(rules) => rules,

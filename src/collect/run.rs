@@ -1,6 +1,6 @@
-//! The life of a run: recover, then attempt after attempt, then the orderly end. A server has a leg for each part of the
-//! stream: a connection with segments, events, runs, waits and a place to go on from of its own. They share the process,
-//! the disk and its halts, the room in the queue, and what the API allows.
+//! The life of a run: recovery, then one attempt after another, then the orderly end. A server has a leg for each
+//! part of the stream: a connection with its own segments, events, runs, waits and position to resume from. The legs
+//! share the process, the disk and its halts, the room in the queue, and what the API allows.
 
 use std::{
     cell::RefCell,
@@ -54,12 +54,12 @@ use crate::{
 /// How often a full disk is looked at.
 const ROOM_POLL: Duration = Duration::from_secs(5);
 
-/// What is left of the 10 s that an end may take: for writing and sealing, …
+/// The part of the 10 s of an end that is for writing and sealing, …
 const WRITE_OUT: Duration = Duration::from_secs(7);
-/// … and when that was not enough for letting go of a full disk.
+/// … and, if that was not enough, the part for giving up a full disk.
 const LET_GO: Duration = Duration::from_secs(2);
 
-/// A place that has given nothing for so long is left for the next one.
+/// After this long without anything, the next endpoint is tried.
 const ENDPOINT_MS: i64 = 60_000;
 
 /// Threads for looking up addresses.
@@ -84,7 +84,7 @@ pub struct Collector {
     pub clock: Clock,
     /// The disk.
     pub disk: Arc<dyn Disk>,
-    /// Where it tells the rest of the process that it goes on.
+    /// Where it reports its progress to the rest of the process.
     pub progress: Arc<Progress>,
 }
 
@@ -145,7 +145,7 @@ pub enum CollectError {
 }
 
 impl Collector {
-    /// The leg that a wire is of.
+    /// The leg to which a wire belongs.
     fn leg(&self, wire: &dyn Wire) -> Leg {
         Leg {
             server: self.server.clone(),
@@ -196,7 +196,7 @@ impl Collector {
             allowance,
         };
         let result = runtime.block_on(collect(house, lefts));
-        // an address that is still being looked up is not waited for
+        // do not wait for a name that is still being looked up
         runtime.shutdown_background();
         result
     }
@@ -421,7 +421,7 @@ async fn run_leg(
     }
 }
 
-/// Has the rules asked for; never ends.
+/// Asks for the rules again and again; never ends.
 async fn tend_rules(
     house: &House,
     (wire, leg): (&dyn Wire, &Leg),
@@ -474,8 +474,8 @@ async fn begin_run(house: &House, leg: &Leg, id: RunId) -> Result<(Runs, Run), C
     Ok((runs, run))
 }
 
-/// When the last line arrived, in this process's time. If one of the two clocks cannot be believed it was long ago,
-/// so that as much backfill as possible is asked for.
+/// When the last line arrived, in this process's time. If one of the two clocks cannot be trusted, it counts as long
+/// ago, so that as much backfill as possible is requested.
 fn believed(past: Past, now: UtcMs) -> Option<UtcMs> {
     let last = past.last_line?;
     let was_off = past
@@ -584,7 +584,7 @@ impl Driver<'_> {
         }
     }
 
-    /// When another place is asked, if there is one and this one gives nothing.
+    /// When another endpoint is tried, if there is one and this one gives nothing.
     fn moves_on_at(&self) -> Option<UtcMs> {
         let since = self.failing_since.filter(|_| 1 < self.endpoints.len())?;
         Some(since.plus_ms(ENDPOINT_MS))

@@ -39,10 +39,10 @@ const CLOCK_OFF_MS: i64 = 5_000;
 /// A `Date` header has whole seconds, so a smaller difference than this says nothing.
 const CLOCK_UNSURE_MS: i64 = 2_000;
 
-/// Of an error frame so much goes into the log; the events file has all of it.
+/// How much of an error frame goes into the log; the events file has all of it.
 const LOGGED_CHARS_MAX: usize = 300;
 
-/// Of the body of a refusal so much is read, for so long.
+/// How much of a refusal's body is read, and for how long.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 const REFUSAL: Duration = Duration::from_secs(5);
 
@@ -51,7 +51,7 @@ pub(super) struct Outcome {
     pub(super) end: End,
     /// When the API answered, and what it said of its rate limit.
     pub(super) answered: Option<(UtcMs, RateLimit)>,
-    /// Whether lines came for as long as it takes to say that the trouble before is over.
+    /// Whether lines came for long enough to say that the earlier trouble is over.
     pub(super) held: bool,
     /// The last line that came in it.
     pub(super) last: Last,
@@ -66,11 +66,11 @@ pub(super) struct Session<'a> {
     pub(super) outbox: &'a Outbox,
     pub(super) halt: &'a Halt,
     pub(super) clock: &'a Clock,
-    /// Told of each connection that is made.
+    /// Gets each connection that is made.
     pub(super) connected: &'a Notify,
 }
 
-/// How far the reading of a response is, in the steady time.
+/// The progress of reading a response, in the steady time.
 struct Progress {
     begun: UtcMs,
     /// The platform's clock minus ours, if the answer's head told it.
@@ -86,7 +86,7 @@ struct Progress {
     last: Last,
     no_posts_told: bool,
     disconnect: Option<String>,
-    /// What came needs something else than what is configured: which row of the table of waits that is.
+    /// The answer calls for another configuration: its row in the table of waits.
     misfit: Option<Refusal>,
 }
 
@@ -107,7 +107,7 @@ impl Session<'_> {
             return self.not_the_api(response.status().as_u16(), detail, answered);
         }
         if response.status() != self.wire.transport().status() {
-            // what is not the API has not the API's clock either
+            // an answer that is not the API's does not tell the API's clock either
             if let Some(offset_ms) = offset_ms.filter(|_| !is_page(response.headers())) {
                 self.outbox.clock_seen(offset_ms);
             }
@@ -137,7 +137,7 @@ impl Session<'_> {
         self.outbox.disconnected();
         let at = reading.last_stamp.unwrap_or_else(|| self.clock.read());
         let mut unfinished = None;
-        // of what is not the API's nothing is kept
+        // nothing is kept of an answer that is not the API's
         if fault.cause != EndCause::NotTheApi {
             match intake.finish(at.now) {
                 Ok((rest, left)) => {
@@ -308,7 +308,7 @@ impl Session<'_> {
         }
     }
 
-    /// The stream has given something, so what answers is the platform, and so is the clock of its answer.
+    /// The stream has brought something, so it is the platform that answers, and its clock can be used.
     fn heard(&self, clock_offset_ms: Option<i64>) {
         self.outbox.event(What::FirstLine { clock_offset_ms });
         let Some(offset_ms) = clock_offset_ms else {
@@ -485,7 +485,8 @@ impl Session<'_> {
         }
         let has_no_posts = NO_POSTS_MS <= now.0 - reading.last_post.0;
         if has_no_posts && self.wire.transport() == Transport::WebSocket {
-            // an instance may go on pinging and have nothing any more; what there is meanwhile is asked for again
+            // an instance may keep pinging without receiving anything itself; the time is requested again from
+            // another
             return Some(Fault {
                 cause: EndCause::Stall,
                 detail: "no event for 60 s".to_owned(),
@@ -570,7 +571,7 @@ impl Progress {
         }
     }
 
-    /// Bytes came, at a time that the machine's clock may have been set since or before.
+    /// Bytes came; the machine's clock may have been set before or after that.
     fn bytes(&mut self, at: Reading) {
         self.last_bytes = at.steady;
         self.last_stamp = Some(at);

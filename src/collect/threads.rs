@@ -1,8 +1,8 @@
-//! The two threads on the disk's side of the queue: one writes, one syncs and seals.
+//! The two threads at the disk's end of the queue: one writes, one syncs and seals.
 //!
-//! Writing never waits for a sync: each batch goes to the kernel as it comes, in one call. The
-//! other thread makes it durable within a second and seals what is over. On a full disk both
-//! free the reserve and try again until there is room; nothing that was read is dropped.
+//! Writing never waits for a sync: each batch goes to the kernel as it comes, in one call. The other thread makes it
+//! durable within a second, and seals segments whose minute is over. On a full disk, both free the reserve and try
+//! again until there is room; nothing that was read is dropped.
 
 use std::{
     collections::VecDeque,
@@ -65,7 +65,7 @@ pub(super) enum Message {
         event: Event,
         room: Option<OwnedSemaphorePermit>,
     },
-    /// It is this time now: pairs of earlier minutes are over.
+    /// The time: pairs of earlier minutes are over.
     Turn(UtcMs),
     /// What comes now belongs to this run.
     Run {
@@ -105,7 +105,7 @@ impl Desk {
         self.spool.is_here(&*self.disk)
     }
 
-    /// What fails because the spool is away passes when it is back.
+    /// A failure because the spool is away passes when it is back.
     fn judged(&self, error: WriteError) -> WriteError {
         match error {
             WriteError::Io { path, .. } if !self.has_spool() => WriteError::Away { path },
@@ -145,7 +145,7 @@ pub(super) fn start(
     let syncing = thread("sync").spawn(move || syncer.run(&jobs))?;
     thread("write").spawn(move || {
         writing.run(messages);
-        // a thread that panics aborts the process, so this waits for its end only
+        // a panic aborts the process, so this only waits for the thread's end
         drop(syncing.join());
         drop(done);
     })?;
@@ -299,7 +299,7 @@ impl Syncer {
         let sync_after = self.desk.clock.real(SYNC_AFTER).max(SYNC_AFTER_REAL_MIN);
         let retry = self.desk.clock.real(RETRY).max(SYNC_AFTER_REAL_MIN);
         let mut due = false;
-        // what was written while a pair was being sealed has waited long enough
+        // lines written while a pair was being sealed have waited long enough
         let mut soon = false;
         loop {
             let job = match (due, self.to_seal.is_empty()) {
@@ -368,7 +368,7 @@ impl Syncer {
             match sealed {
                 Ok(()) => self.desk.halt.renew_reserve(),
                 Err(error) if error.passes() => return,
-                // it stays as it is and is recovered at the next start
+                // the pair stays as it is, and is recovered at the next start
                 Err(error) => self.failed(&error),
             }
             self.to_seal.pop_front();

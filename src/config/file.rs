@@ -1,6 +1,6 @@
-//! The TOML as it is written: known keys only, each with its line.
+//! Reads the TOML file: known keys only, each with its line.
 //!
-//! Nothing is decided here. What is missing, doubtful or contradictory is `resolve`'s.
+//! Nothing is decided here: missing, doubtful or contradictory values are for `resolve`.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -96,7 +96,7 @@ pub const TABLE_KEYS: &[(&str, &[&str])] = &[
     ("x.rules", &["value", "tag"]),
 ];
 
-/// What is wrong with a configuration: where, which key, why, and what to do.
+/// A problem of a configuration: where, which key, why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Line in the file, from 1; `None` for what is missing.
@@ -110,7 +110,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// Whether it is of mail only: whoever collects goes on without it.
+    /// Whether it concerns mail only: collecting works without that.
     pub fn is_of_mail(&self) -> bool {
         self.key == "mail" || self.key.starts_with("mail.")
     }
@@ -196,11 +196,11 @@ pub struct Written {
     pub entries: BTreeMap<String, Entry>,
     /// The `[[servers]]` entries in their order, by key, and the line each begins on.
     pub servers: Vec<(usize, BTreeMap<String, Entry>)>,
-    /// What is wrong with `[mail]`, which is no reason to read nothing.
+    /// Problems of `[mail]`; the rest of the file is still used.
     pub of_mail: Vec<Problem>,
 }
 
-/// Reads a file; all that is wrong with it is told at once.
+/// Reads a file; reports all problems at once.
 pub fn read(text: &str) -> Result<Written, Vec<Problem>> {
     let table = match DeTable::parse(text) {
         Ok(table) => table,

@@ -1,4 +1,4 @@
-//! What is written plus the defaults → values that cannot be wrong, or everything that is wrong.
+//! Resolves the user's file and the defaults into valid settings, or reports everything that is wrong.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +20,7 @@ use crate::{
     segment::name::{Partition, ServerId},
 };
 
-/// Twice as long as an attempt may take (`vault::in_store`): what is younger may still be committed.
+/// Twice as long as an attempt may take (`vault::in_store`): a younger one may still be committed.
 const ORPHANS_MIN: Duration = Duration::from_hours(12);
 
 /// Who this machine may be.
@@ -37,7 +37,8 @@ pub struct Me<'a> {
 /// A value, and the line of the user's file if it is written there.
 pub(super) type Found = (Value, Option<usize>);
 
-/// Proves the settings. `folder` is where relative paths start. What is wrong with `[mail]` alone is in its place.
+/// Validates the settings. `folder` is where relative paths start. Problems of `[mail]` alone are in its place in the
+/// result.
 pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings, Vec<Problem>> {
     let defaults = file::read(file::DEFAULT)?;
     let mut r = Resolving {
@@ -129,8 +130,8 @@ pub(super) struct Resolving<'a> {
 }
 
 impl Resolving<'_> {
-    /// What lies in a store has a folder below `data_dir` besides: collectors write to their own disk first, and a vault is
-    /// read from a copy.
+    /// A spool or vault in a store has a folder below `data_dir` too: collectors write to their own disk first, and a
+    /// vault is read from a copy.
     fn places(&mut self, data_dir: &Path) -> SpoolAndVault {
         let (spool_store, vault_store) = (self.spool_store(), self.vault_store());
         let mut folder = |key: &str, name: &str, store: &Option<Address>| match store {
@@ -325,7 +326,7 @@ impl Resolving<'_> {
         let line = self.line(key);
         let hint = format!("it takes {}", names.join(", "));
         self.wrong(line, key, format!("{text:?} is not a valid value"), &hint);
-        // what is returned is never used: there is a problem
+        // the returned value is never used, since there is a problem
         choices[0].1
     }
 
@@ -531,7 +532,7 @@ impl Resolving<'_> {
         }
     }
 
-    /// Who publishes has a copy of the vault.
+    /// The publisher must have a copy of the vault.
     fn publisher(&mut self, servers: &[Server]) -> Option<ServerId> {
         const KEY: &str = "publisher";
         if self.find(KEY).is_none() {
@@ -571,7 +572,7 @@ impl Resolving<'_> {
             return found.map(|server| server.id.clone());
         }
         let short = |name: &str| name.split('.').next().unwrap_or(name).to_ascii_lowercase();
-        // of two with one name neither is taken: then it must be said which it is
+        // if two have the same name, neither is chosen: the user must say which
         let only = |is_me: &dyn Fn(&Server) -> bool| {
             let mut found = servers.iter().filter(|server| is_me(server));
             found.next().filter(|_| found.next().is_none())

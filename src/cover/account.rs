@@ -1,25 +1,28 @@
-//! Posts of each second and the servers' timelines → what is covered, and why the rest is not.
+//! Decides from the posts of each second and the servers' timelines which seconds are covered, and why the others are
+//! not.
 //!
-//! A second into which a post falls is covered, but for one with nothing but belated posts (the platform saw them at another
-//! time than their own) of which the platform had no more when it was asked for again, or beside which the server has nothing. One without is quiet if a connection was up with
-//! bytes soon before and after, or if one has brought all of that time later (`listened`), and if so few posts come that a silence as long as the one it lies
-//! in is no wonder; where rules choose what comes, none ever is. An hour with a handful of posts or none tells no rate: there a second
-//! is quiet if events of other kinds came around it. All others are uncovered and have exactly one cause, in this order:
+//! A second with a post is covered. There is one exception: a second with only belated posts (the platform saw them
+//! at another time than their own) is not covered if the platform no longer had that time when it was asked for it
+//! again, or if the server has nothing beside it. A second without a post is quiet on two conditions. A connection
+//! was up, with bytes soon before and after, or a later one replayed all of that time (`listened`); and posts are so
+//! rare that the whole silence around the second is not surprising, or rules choose the posts, which can always
+//! explain a silence. An hour with hardly any posts tells no rate: there, a second is quiet if events of other kinds
+//! came around it. All other seconds are uncovered and have exactly one cause, in this order:
 //!
-//! 0. what the platform no longer had when it was asked for again;
-//! 1. what kept the server from receiving in that second, or else within `UNDER_WAY` after it:
-//!    what was under way when the connection broke did not arrive;
+//! 0. the platform no longer had that time when it was asked for it again;
+//! 1. what kept the server from receiving in that second, or else within `UNDER_WAY` after it: posts that were under
+//!    way when the connection broke did not arrive;
 //! 2. what had ended shortly before, if nothing has come since then;
-//! 3. with a connection that was up all the time: `upstream silence` if all servers that ran were
-//!    connected and none has the second, else `stall`; if bytes came in every second, what broke the
-//!    connection within `UNDER_WAY_MAX`, else `unknown`.
+//! 3. if a connection was up all the time: `upstream silence` if all running servers were connected and none has the
+//!    second, else `stall`; if bytes came in every second, what broke the connection within `UNDER_WAY_MAX`, else
+//!    `unknown`.
 //!
-//! Where the stream comes in partitions, all this holds for each of them, with the legs that it comes over in the place of
-//! the servers. A second of the union is covered when it is covered in every partition that has begun; its cause is that
-//! of the partitions that lack it.
+//! If the stream has partitions, all of this applies to each partition, with its legs in place of the servers. A
+//! second of the union is covered if it is covered in every partition that has begun; otherwise its cause is that of
+//! the missing partitions.
 //!
-//! A connection that was made again at once is no cause while another server listened all the time
-//! and got nothing either. Then each run of uncovered seconds is looked at as a whole (`run`).
+//! A connection that broke and was made again at once is not a cause if another server was connected all the time and
+//! received nothing either. At the end, each run of uncovered seconds is judged as a whole (`run`).
 
 use std::collections::BTreeMap;
 
@@ -41,26 +44,26 @@ use crate::{
 /// Posts arrive within so many ms of their creation: 99 % of them within 6 to 7 s, says X.
 pub const UNDER_WAY_MS: i64 = 10_000;
 
-/// Posts that others have, and that did not come although others did all the time, were under way for
-/// up to so many ms when the connection broke.
+/// If other servers have posts that did not come here, although other posts came all the time, they were under way
+/// for at most this many ms when the connection broke.
 pub const UNDER_WAY_MAX_MS: i64 = 60_000;
 
-/// So soon after a connection was made posts come.
+/// How soon posts come after a connection is made, in ms.
 const WARMING_UP_MS: i64 = 5_000;
 
-/// Keep-alives come at least every 20 s; so near must bytes be on both sides of a quiet second.
+/// A quiet second must have bytes this near on both sides: keep-alives come at least every 20 s.
 const QUIET_BYTES_NEAR_S: i64 = 25;
 
-/// A silence in which more posts than this were to be expected is none by chance: e^-15 < 10⁻⁶.
+/// A silence in which more posts than this should have come is not due to chance: e^-15 < 10⁻⁶.
 const QUIET_EXPECTED_MAX: u64 = 15;
 
-/// So many seconds with belated posts alone are no strays, even beside an uncovered second.
+/// This many seconds in a row with only belated posts count as covered, even beside an uncovered second.
 const STRAYS_S: usize = 5;
 
 /// An instant that no second of any hour reaches.
 const END_OF_TIME: UtcMs = UtcMs(i64::MAX / 2);
 
-/// Minutes before and after a silence from which the expected number of posts is taken.
+/// The expected number of posts is the mean of this many minutes before and after a silence.
 const QUIET_RATE_MINUTES: i64 = 5;
 
 /// What was posted in one second of a part of the stream.
@@ -72,7 +75,7 @@ pub struct InSecond {
     pub servers: Vec<u64>,
     /// Posts that all of them have.
     pub common: u64,
-    /// Of each leg's posts: those that the platform saw at another time. Empty if there are none.
+    /// For each leg: its posts that the platform saw at another time. Empty if there are none.
     pub belated: Vec<u64>,
 }
 
@@ -99,11 +102,11 @@ pub struct Given<'a> {
     pub posts: &'a [Seconds],
     /// What each leg's connection was like, in the order of the legs.
     pub timelines: &'a [Timeline],
-    /// Whether the hour lies in the archive's span. Outside of it no second counts.
+    /// Whether the hour is in the archive's span. Outside it, no second counts.
     pub is_in_span: bool,
-    /// When the archive began: its first connection, if there has been one. Before it no second of the union counts.
+    /// When the archive began: its first connection, if there was one. No second of the union before it counts.
     pub began: Option<UtcMs>,
-    /// Whether rules choose what the stream brings: then no silence tells anything while a connection is up.
+    /// Whether rules choose the posts: then a silence proves nothing while a connection is up.
     pub has_rules: bool,
 }
 
@@ -162,7 +165,7 @@ impl OfPart<'_> {
         seconds::counts(self.begins, second) && !self.views.iter().any(|view| view.has(place))
     }
 
-    /// What is told of each leg, as far as there is something to say: not of one that had not begun.
+    /// The result for each leg that had begun.
     fn known<'k>(&'k self, legs: &'k [Leg], place: usize) -> Vec<(&'k Leg, &'k Reason)> {
         let reasons = self.reasons.iter().map(|of| of.get(place)?.as_ref());
         let legs = self.part.legs.iter().map(|leg| legs.get(*leg));
@@ -219,8 +222,8 @@ pub fn account(given: &Given<'_>) -> Account {
 }
 
 impl Account {
-    /// Each second that counts is covered or in one gap, for every leg and for the union. Of an hour for which that does
-    /// not hold nothing may be said at all.
+    /// Each second that counts is covered or in exactly one gap, for every leg and for the union. If that does not
+    /// hold, nothing may be claimed about the hour.
     fn assert_whole(&self, legs: &[Leg], seconds: &[i64]) {
         let before = |at: UtcMs| seconds.partition_point(|second| *second < at.second());
         let legs = legs.iter().map(Leg::to_string).zip(&self.servers);
@@ -273,8 +276,8 @@ fn of_part<'a>(given: &Given<'a>, (number, part): (usize, Part), seconds: &[i64]
     }
 }
 
-/// When the archive began: not before any of its servers did. The two are told by different events, each moved to the posts'
-/// clock by what is known of its own minute, so that they may pass each other by a second.
+/// When the archive began: not before its first server did. The two times come from different events, each moved to
+/// the posts' clock by its own minute's lag, so their order may be wrong by a second.
 fn began(given: &Given<'_>) -> Option<UtcMs> {
     let began = given.began.filter(|_| given.is_in_span)?;
     let started = earliest(given.timelines.iter().map(|of| of.first_start));
@@ -287,8 +290,8 @@ fn earliest(of: impl Iterator<Item = Option<UtcMs>>) -> Option<UtcMs> {
     all?.into_iter().min()
 }
 
-/// When a part was first to be had: with the first connection of its legs, if it was made soon after a leg first
-/// started; `None`: before, as far as is known.
+/// When a part began: with the first connection of its legs, if that was soon after a leg first started. `None`:
+/// earlier, as far as is known.
 fn first_start(views: &[View<'_>]) -> Option<UtcMs> {
     let start = |view: &View<'_>| {
         let start = view.timeline.first_start?;
@@ -334,8 +337,8 @@ fn views<'a>(given: &Given<'a>, part: &Part, posts: &Seconds, seconds: &[i64]) -
     timelines.enumerate().map(view).collect()
 }
 
-/// Whether the platform no longer had a second when it was asked for again: what has that time and came at another one does
-/// not belong to what was asked for.
+/// Whether the platform no longer had a second when it was asked for it again: then belated posts of that second do
+/// not come from the replay.
 fn was_out_of_window(second: i64, timeline: &Timeline) -> bool {
     let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
     let mut formerly = timeline.lasting(begin, end);
@@ -343,8 +346,9 @@ fn was_out_of_window(second: i64, timeline: &Timeline) -> bool {
         || formerly.any(|down| down.reason.cause == Cause::ReplayWindow)
 }
 
-/// Belated posts alone cover seconds where whole stretches have them, as after an outage upstream. Between uncovered seconds,
-/// or as a few seconds beside one, they tell nothing. Says whether there were such.
+/// Seconds with only belated posts are covered if a whole stretch has them, as after an outage upstream. Between
+/// uncovered seconds, or if only a few of them are beside one, they prove nothing. Returns whether there were such
+/// seconds.
 fn drop_strays(
     seconds: &[i64],
     of: &[(u64, bool)],
@@ -412,8 +416,8 @@ fn gaps(
     all.flat_map(Runs::finish).collect()
 }
 
-/// What is told of the partitions that nobody has in a second: which they are, and more about the cause; each with its
-/// own where they differ.
+/// The partitions that nobody has in a second, with the details of their cause: one for each partition if they
+/// differ.
 fn missing_detail(cause: Cause, missing: &[(Option<Partition>, Cause, String)]) -> String {
     let mut alike: Vec<(Vec<Partition>, (Cause, &str))> = Vec::new();
     for (partition, cause, detail) in missing {
@@ -439,8 +443,8 @@ fn missing_detail(cause: Cause, missing: &[(Option<Partition>, Cause, String)]) 
     told.collect::<Vec<_>>().join("; ")
 }
 
-/// The first second that counts: that of the beginning, or the earliest one shortly before it that has a post, which was
-/// under way when the connection was made.
+/// The first second that counts: that of the beginning, or an earlier one shortly before it whose post was under way
+/// when the connection was made.
 fn begins(seconds: &[i64], with_posts: &[bool], beginning: Option<UtcMs>) -> Option<UtcMs> {
     let beginning = beginning?;
     let since = beginning.plus_ms(-UNDER_WAY_MAX_MS).second();
@@ -459,7 +463,7 @@ fn union(
 ) -> Covered {
     let seconds = seconds::all(intervals).zip(any).enumerate();
     let bits = seconds.map(|(place, (second, any))| {
-        // before the beginning only what is there is told
+        // before the beginning, only seconds with posts are reported
         let is_whole = !parts.iter().any(|of| of.is_missing(place, second));
         let is_covered = is_whole && (*any || seconds::counts(begins, second));
         (is_covered && *any, is_covered && !any)
@@ -517,7 +521,7 @@ fn quiet(
         for place in run {
             if let Some(quiet) = quiet.get_mut(*place) {
                 let second = second(place);
-                // a connection that was up may have brought what was before, and then have broken
+                // a connection may have replayed the time before, and broken afterwards
                 let listened = || {
                     !was_out_of_window(second, timeline)
                         && was_listening(second, timeline, expected.is_none())
@@ -530,9 +534,9 @@ fn quiet(
     quiet
 }
 
-/// Whether a silence from one second to another (both inside) is no wonder, given the posts of all
-/// minutes of the hour: at the mean rate around it fewer than `QUIET_EXPECTED_MAX` were to be expected.
-/// Without any post in the hour nothing can be expected, and that alone claims nothing.
+/// Whether a silence from one second to another (both included) is not surprising, given the posts of all minutes of
+/// the hour: at the mean rate around it, fewer than `QUIET_EXPECTED_MAX` posts should have come. An hour without any
+/// post tells no rate, so no silence in it is called normal.
 pub fn is_no_wonder(first: i64, last: i64, minutes: &BTreeMap<Minute, u64>) -> bool {
     let minute = |second: i64| UtcMs(second * 1_000).minute();
     let near =
@@ -550,13 +554,13 @@ pub fn is_no_wonder(first: i64, last: i64, minutes: &BTreeMap<Minute, u64>) -> b
     0 < posts && judged(posts, minutes.len())
 }
 
-/// Whether the posts of an hour are too few to tell how many were to be expected in any part of it.
+/// Whether an hour has too few posts to tell how many should have come in any part of it.
 pub fn tells_no_rate(minutes: &BTreeMap<Minute, u64>) -> bool {
     minutes.values().sum::<u64>() < QUIET_EXPECTED_MAX
 }
 
-/// Whether a connection was up around a second, with bytes near it on both sides. Where nothing can be expected, the
-/// answer that made the connection is the first of them: the next may come as late as a keep-alive.
+/// Whether a connection was up around a second, with bytes near it on both sides. If no rate is known, the response
+/// that opened the connection counts as the first bytes: the next may come as late as a keep-alive.
 fn was_listening(second: i64, timeline: &Timeline, from_the_answer: bool) -> bool {
     let (before, Some(after)) = timeline.bytes_around(second) else {
         return false;
@@ -595,7 +599,7 @@ fn why(
         return Some(while_connected(views, number, place, second));
     }
     let explains = |down: &&Down| down.lasts() || !is_witnessed(views, number, place, second);
-    // of what rules choose a silence tells nothing: it is what broke before the next sign of life that keeps it from being quiet
+    // with rules, a silence proves nothing: only a break before the next sign of life keeps a second from being quiet
     let reach_ms = if given.has_rules {
         1_000 * QUIET_BYTES_NEAR_S
     } else {
@@ -614,7 +618,7 @@ fn why(
     Some(while_connected(views, number, place, second))
 }
 
-/// Posts that did not come although bytes did were under way longer than usual when that ended.
+/// Posts that did not come although bytes did were under way for longer than usual when the connection broke.
 fn while_bytes_came(views: &[View<'_>], number: usize, second: i64) -> Why {
     let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
     let until = end.plus_ms(UNDER_WAY_MAX_MS);
@@ -622,7 +626,7 @@ fn while_bytes_came(views: &[View<'_>], number: usize, second: i64) -> Why {
         .get(number)
         .and_then(|view| view.timeline.first_lasting_down(begin, until));
     match down {
-        // there the record ends; nothing is known to have broken
+        // the record ends there; it is not known that anything broke
         Some(down) if down.reason.cause == Cause::Late => Why::Stalled,
         Some(down) => Why::Down(down.reason.clone()),
         None if bytes_came(views, number, second, UNDER_WAY_MAX_MS) => Why::Unknown,
@@ -630,8 +634,8 @@ fn while_bytes_came(views: &[View<'_>], number: usize, second: i64) -> Why {
     }
 }
 
-/// Whether no server has posts of a second, and another one listened all the time in which they
-/// should have come.
+/// Whether no server has posts of a second, while another server was connected for all the time in which they should
+/// have come.
 fn is_witnessed(views: &[View<'_>], number: usize, place: usize, second: i64) -> bool {
     let begin = UtcMs(second * 1_000);
     let until = begin.plus_ms(1_000 + UNDER_WAY_MS);

@@ -1,10 +1,11 @@
-//! A server's stamps → the posts' clock.
+//! Converts a server's stamps to the posts' clock.
 //!
-//! No server's clock is believed. The one clock that all share is the posts': each post says when it was made. So how
-//! far a run's stamps lie after it is found from the posts that the run stamped (their *lag*: what the clock is off,
-//! and what a post takes to arrive), or else from what the API's `Date` header told, or else from the order of the runs:
-//! a run that begins with a step of the clock goes on where the one before ended, and no run begins before the one
-//! before it has ended. Within a run stamps ascend by one clock, so one number moves all of them.
+//! No server's clock is believed. All servers share only the posts' clock: each post says when it was made. The lag
+//! of a run says how far its stamps are ahead of that clock. It is the clock's error plus the time that a post takes
+//! to arrive, and is taken from the posts that the run stamped. Without posts it is taken from the API's `Date`
+//! header, or else from the order of the runs: a run that begins with a step of the clock continues where the former
+//! one ended, and no run begins before the former one has ended. Within a run stamps follow one clock, so one number
+//! converts all of them.
 
 use std::collections::BTreeMap;
 
@@ -20,31 +21,30 @@ const DATE_MS: i64 = 500;
 /// A smaller difference than this tells nothing.
 const UNSURE_MS: i64 = 2_000;
 
-/// Posts may lie so far after what the `Date` header makes of now: beyond this most of them came by backfill, and tell
-/// nothing.
+/// If posts are later than this by the `Date` header, most of them came by backfill, and tell nothing.
 const LATE_MS: i64 = 90_000;
 
-/// The same, where the platform tells of each post when it saw it: then the clocks' difference is known to the millisecond, and
-/// posts that come so much later are played again.
+/// The same, if the platform says when it saw each post: then the difference of the clocks is known to the
+/// millisecond, and posts that are later than this come from a replay.
 const LATE_SEEN_MS: i64 = 5_000;
 
-/// A clock that is off by more is not found from posts alone: they are old ones that are played again.
+/// A larger error is not concluded from posts alone: they come from a replay.
 const LAG_MAX_MS: i64 = 26 * 3_600_000;
 
-/// A run without a sign may have been so long before the next one; beyond this its clock was wrong.
+/// A run without any evidence may be this long before the next one; beyond that, its clock was wrong.
 const ALONE_MAX_MS: i64 = 31 * 24 * 3_600_000;
 
 /// Fewer posts than this tell little.
 const POSTS_MIN: u64 = 5;
 
-/// Of the posts of a segment so many lie before the lag that stands for it: those of the fastest twentieth do not
-/// tell of backfill, and are not all forged.
+/// The lag of a segment is that of its fastest twentieth of posts: these did not come by backfill, and are not all
+/// forged.
 const BEFORE_LAG: usize = 20;
 
 /// A lag, and of how many posts.
 pub type Lag = (i64, u64);
 
-/// What tells of one run's clock.
+/// The evidence on one run's clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signs {
     /// The first and the last instant that it stamped, as far as they are known.
@@ -55,12 +55,12 @@ pub struct Signs {
     pub lags: Vec<Lag>,
     /// If it began with a step of the clock: by how much its stamps are later than those of the run before.
     pub step_ms: Option<i64>,
-    /// Whether the offsets are of what the platform tells of each post, rather than of `Date` headers.
+    /// Whether the offsets come from the times at which the platform saw posts, rather than from `Date` headers.
     pub tells_when_seen: bool,
 }
 
 impl Signs {
-    /// How far the server's clock was off, as the `Date` headers told; nothing, if that may be by chance.
+    /// How far the server's clock was off, according to the `Date` headers; zero if that may be chance.
     pub fn off_ms(&self) -> Option<i64> {
         let by_date = self.by_date_ms()?;
         let is_sure = UNSURE_MS < by_date.saturating_abs();
@@ -74,7 +74,7 @@ impl Signs {
         Some(offset.saturating_neg().saturating_sub(DATE_MS))
     }
 
-    /// How far its stamps lie after the posts' clock, by its own signs.
+    /// How far its stamps are ahead of the posts' clock, by its own evidence.
     pub fn own_ms(&self) -> Option<i64> {
         let by_date = self.by_date_ms();
         let posts: u64 = self.lags.iter().map(|(_, posts)| posts).sum();
@@ -105,7 +105,7 @@ pub fn lag(mut of_posts_ms: Vec<i64>) -> Option<Lag> {
     Some((*lag, posts as u64))
 }
 
-/// The lag in the middle, each counting as often as it has posts.
+/// The median lag, weighted by posts.
 fn middle(lags: &[Lag]) -> Option<i64> {
     let mut lags = lags.to_vec();
     lags.sort_unstable();
@@ -118,7 +118,7 @@ fn middle(lags: &[Lag]) -> Option<i64> {
     lag.map(|(lag, _)| lag)
 }
 
-/// For each of a server's runs, in their order: how far its stamps lie after the posts' clock.
+/// For each of a server's runs, in their order: how far its stamps are ahead of the posts' clock.
 pub fn lags_ms(runs: &[Signs]) -> Vec<i64> {
     let mut known: Vec<Option<i64>> = runs.iter().map(Signs::own_ms).collect();
     let step = |number: usize| runs.get(number).and_then(|run| run.step_ms);
@@ -148,8 +148,8 @@ pub fn lags_ms(runs: &[Signs]) -> Vec<i64> {
     lags
 }
 
-/// That of a run without a sign: as that of the one before, or else after it; but it begins after the one before has
-/// ended, and if that leaves room it ends before the next begins.
+/// The lag of a run without evidence: that of the run before, or else of the run after. But it begins after the run
+/// before has ended, and ends before the next begins if that is possible.
 fn unsigned(runs: &[Signs], known: &[Option<i64>], before: &[i64], number: usize) -> i64 {
     let next = (number + 1..runs.len()).find_map(|next| Some((next, known.get(next).copied()??)));
     let near = before.last().copied().or(next.map(|(_, lag)| lag));
@@ -175,8 +175,8 @@ fn unsigned(runs: &[Signs], known: &[Option<i64>], before: &[i64], number: usize
     floor.map_or(lag, |floor| lag.min(begin.0.saturating_sub(floor.0)))
 }
 
-/// Finds how far the stamps of each file's run lie after the posts' clock, and notes it in the files, which are
-/// those of one server. `lags` has what the posts of the runs tell; the platform may tell when it saw each.
+/// Finds how far the stamps of each file's run are ahead of the posts' clock, and sets it in the files, all of one
+/// server. `lags` has the lags from the runs' posts; the platform may say when it saw each post.
 pub fn set(files: &mut [EventsFile], lags: &BTreeMap<RunId, Vec<Lag>>, tells_when_seen: bool) {
     let mut runs: BTreeMap<(u64, RunId), Signs> = BTreeMap::new();
     for file in files.iter() {

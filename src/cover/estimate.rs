@@ -43,7 +43,7 @@ impl From<Both> for [u64; 4] {
     }
 }
 
-/// What is told of the posts that both missed, with 95 % confidence.
+/// The estimate of the posts that both missed, with 95 % confidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The seconds that it speaks of.
@@ -64,7 +64,7 @@ pub const INTERVAL: &str = "Chapman per minute, log-normal 95 % interval";
 /// Without.
 pub const LIMIT: &str = "Chapman per minute, upper 97.5 % limit only";
 
-/// Below this many only an upper limit is told.
+/// Below this many, only an upper limit is given.
 const INTERVAL_FROM: f64 = 5.0;
 
 /// The 97.5 % quantile of the standard normal distribution.

@@ -1,4 +1,4 @@
-//! Events files → what a server's connection was like at every instant.
+//! From events files: the state of a server's connection at every instant.
 //!
 //! ```text
 //!            started   connected        disconnected   connected
@@ -6,10 +6,10 @@
 //!           running
 //! ```
 //!
-//! What is down stays so, by the cause of its last failure, until a connection is up again. A run
-//! writes a file every minute, so where files of one run are missing they are late; between two
-//! runs nothing ran. Where something is missing, the next file's first words tell what went
-//! before: each minute's `alive` says, while nothing is connected, since when and why.
+//! A connection that is down stays down, with the cause of its last failure, until one is up again. A run writes a
+//! file every minute: so if files of one run are missing, they are late; between two runs, nothing ran. The first
+//! records of the next file tell what happened in the missing time: while nothing is connected, `alive` says every
+//! minute since when, and why.
 
 use std::collections::BTreeMap;
 
@@ -27,11 +27,10 @@ use crate::{
     },
 };
 
-/// A connection that stalls was silent for so long before it was given up: the time that the
-/// collector waits for a byte.
+/// How long a stalled connection was silent before the collector gave it up: the time that it waits for a byte.
 const STALL_MS: i64 = 30_000;
 
-/// What is over sooner than this explains nothing as long as something else does.
+/// A shorter failure is a cause only if there is no other.
 const SHORT_MS: i64 = 1_000;
 
 /// A time in which nothing came in, by one cause.
@@ -46,7 +45,7 @@ pub struct Down {
 }
 
 impl Down {
-    /// Whether it is long enough to explain what something else may explain.
+    /// Whether it is long enough to be the cause even if there is another one.
     pub const fn lasts(&self) -> bool {
         SHORT_MS <= self.end.0.saturating_sub(self.begin.0)
     }
@@ -55,21 +54,22 @@ impl Down {
 /// What a server's connection was like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
-    /// When nothing came in, ascending; between them a connection was up. What touches has
-    /// different reasons. Where a former revision tells, its silences stand here too, although a
-    /// connection was up in them.
+    /// The times in which nothing came in, ascending; between them, a connection was up. Two that touch have
+    /// different causes. If a former revision is used, its silences are included, although a connection was up in
+    /// them.
     pub downs: Vec<Down>,
     /// The seconds since 1970 in which bytes arrived, ascending.
     pub bytes: Vec<i64>,
     /// The connections that were made, ascending by time.
     pub connections: Vec<Connection>,
-    /// What the platform no longer had when it was asked for again, by the platform's clock.
+    /// The times that the platform no longer had when it was asked for them again, by the platform's clock.
     pub out_of_window: Vec<Interval>,
-    /// Between which of the platform's times everything has come, ascending.
+    /// The stretches of the platform's time of which everything has come, ascending.
     pub listened: Vec<Interval>,
-    /// Where in them events of whatever kind followed each other, so that the platform itself got what was posted; ascending.
+    /// The parts of these in which events of any kind followed each other, so that the platform itself was receiving;
+    /// ascending.
     pub flowing: Vec<Interval>,
-    /// When the server first started, if that is told here: before, it was none.
+    /// When the server first started, if it is recorded here: before that, it was not a server.
     pub first_start: Option<UtcMs>,
 }
 
@@ -95,7 +95,7 @@ impl EventsFile {
             .find(|event| matches!(event.what, What::Started { .. }))
     }
 
-    /// Whether it begins a run that goes on where the one before was.
+    /// Whether it begins a run that continues the one before.
     fn goes_on(&self) -> bool {
         let stepped = |event: &Event| matches!(event.what, What::ClockStepped { .. });
         self.events.iter().any(stepped)
@@ -119,7 +119,8 @@ impl EventsFile {
         })
     }
 
-    /// The seconds in which bytes arrived. Moved, one second of the server's clock reaches into two.
+    /// The seconds in which bytes arrived, on the posts' clock: a second of the server's clock reaches into two of
+    /// these.
     fn bytes(&self) -> impl Iterator<Item = i64> {
         self.stamped_bytes().flat_map(|stamp| {
             let first = self.on_posts_clock(stamp);
@@ -133,7 +134,7 @@ impl EventsFile {
     }
 }
 
-/// More about what is late after a run that ended in order.
+/// The detail of time that is late after a run that ended in order.
 const STOPPED: &str = "stopped before";
 
 const BEGIN_OF_TIME: UtcMs = UtcMs(i64::MIN);
@@ -167,9 +168,8 @@ impl Timeline {
         }
     }
 
-    /// What the events files of one server say on the posts' clock, in whatever order they come. If nothing of it can be
-    /// on its way (`is_whole`), a run that said that it stops was the last one so far; else what came
-    /// after it may be late.
+    /// Reads the events files of one server, in any order, on the posts' clock. If none of its data can be on the way
+    /// (`is_whole`), a run that recorded its end was the last one so far; otherwise later data may be late.
     pub fn of<'a>(files: impl IntoIterator<Item = &'a EventsFile>, is_whole: bool) -> Self {
         let mut files: Vec<&EventsFile> = files.into_iter().collect();
         files.sort_by_key(|file| (file.number, file.name.run, file.name.minute, file.name.part));
@@ -185,14 +185,14 @@ impl Timeline {
         self.downs_in(from, to).next()
     }
 
-    /// Those that last a second, and in which no connection was up.
+    /// Those that last at least a second, and in which no connection was up.
     pub fn lasting(&self, from: UtcMs, to: UtcMs) -> impl Iterator<Item = &Down> {
         let downs = self.downs_in(from, to);
         downs.filter(|down| down.lasts() && !down.reason.is_silence())
     }
 
-    /// The first of these, or else the first that is over sooner: a connection that broke was made
-    /// again at once, and what then refused it is what kept the posts away.
+    /// The first of these, or else the first shorter one: if a connection broke, was made again at once and was then
+    /// refused, the refusal kept the posts away.
     pub fn first_lasting_down(&self, from: UtcMs, to: UtcMs) -> Option<&Down> {
         let mut all = self.downs_in(from, to);
         let first = || all.find(|down| !down.reason.is_silence());
@@ -205,17 +205,17 @@ impl Timeline {
         self.out_of_window.iter().any(is_in)
     }
 
-    /// Whether all that the platform saw in a second has come, whenever that was.
+    /// Whether everything that the platform saw in a second has come, at whatever time.
     pub fn was_listened_to(&self, second: i64) -> bool {
         listened::has(&self.listened, second)
     }
 
-    /// Whether events of whatever kind followed each other around a second of which everything has come.
+    /// Whether events of any kind followed each other around a second of which everything has come.
     pub fn was_flowing(&self, second: i64) -> bool {
         listened::has(&self.flowing, second)
     }
 
-    /// Whether a former revision tells that a connection was up then and brought nothing.
+    /// Whether a former revision says that a connection was up then, but nothing came.
     pub fn was_silent(&self, at: UtcMs) -> bool {
         let mut here = self.downs_in(at, at.plus_ms(1));
         here.next().is_some_and(|down| down.reason.is_silence())
@@ -311,7 +311,7 @@ impl Painter {
         self.stretches.last().and_then(|last| last.reason.as_ref())
     }
 
-    /// From that instant on it is so, whatever was said of later ones.
+    /// Sets the state from that instant on, and drops what was set for later ones.
     fn paint(&mut self, begin: UtcMs, reason: Option<Reason>) {
         while self
             .stretches
@@ -345,7 +345,7 @@ impl Painter {
             self.event(file, event);
         }
         let minute_end = file.name.minute.end();
-        // a run that ends in the middle of its minute, by a step of the clock, says so then
+        // a step of the clock ends a run in the middle of its minute, and is recorded then
         let alive = file.events.iter().rev().find(
             |event| matches!(&event.what, What::Alive(alive) if alive.minute == file.name.minute),
         );
@@ -367,7 +367,7 @@ impl Painter {
         });
     }
 
-    /// What lies between the file before and this one, which is not the next of its run.
+    /// The time between the file before and this one, if this is not the next file of the run.
     fn bridge(&mut self, file: &EventsFile) {
         let begin = file.begin();
         let is_same_run = self
@@ -412,7 +412,7 @@ impl Painter {
             }
             (Some(before), _) => {
                 let is_full = self.now().is_some_and(|reason| reason.cause == Cause::Disk);
-                // a run that has no room cannot write files either
+                // if the disk is full, the run cannot write events files either
                 if !(is_same_run && is_full) {
                     self.paint(before.last, Some(Reason::late()));
                 }
@@ -422,7 +422,7 @@ impl Painter {
         }
     }
 
-    /// The first words of a file whose predecessor is missing tell what went before them.
+    /// The first records of a file whose predecessor is missing tell what happened before.
     fn begin_in_the_middle(&mut self, file: &EventsFile, begin: UtcMs) {
         for event in &file.events {
             match &event.what {
@@ -520,7 +520,7 @@ impl Painter {
         begin.max(connected).min(stalled)
     }
 
-    /// The row of the table of waits tells one 429 from another.
+    /// Refines the reason: the row of the table of waits tells one 429 from another.
     fn refine(&mut self, why: Why) {
         if let Some(Stretch {
             reason: Some(reason),

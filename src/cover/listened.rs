@@ -105,7 +105,7 @@ impl Follower {
                     self.asked = cursor.map(|us| UtcMs(us.div_euclid(1_000)));
                 }
                 What::Connected { .. } => {
-                    self.hear(listened, present);
+                    self.take_in(listened, present);
                     present = Some(event.connection);
                     self.reached = self.asked;
                 }
@@ -114,13 +114,13 @@ impl Follower {
                 _ => (),
             }
         }
-        self.hear(listened, present);
+        self.take_in(listened, present);
     }
 
     /// What has come of one connection.
-    fn hear(&mut self, of_segment: &[Listened], connection: Option<u64>) {
+    fn take_in(&mut self, of_segment: &[Listened], connection: Option<u64>) {
         for listened in of_segment.iter().filter(|of| of.connection == connection) {
-            // a time that is still to come is passed over by who is asked for it
+            // an endpoint ignores a requested time that is in the future
             let begin = self
                 .reached
                 .map_or(listened.first, |at| at.min(listened.first));

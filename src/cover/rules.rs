@@ -1,9 +1,9 @@
-//! What the platform told of its rules → which rules were in force in which seconds.
+//! Decides from the platform's answers which rules were in force in which seconds.
 //!
-//! A server asks for the rules with every connection and once in every quarter of an hour. Between two answers that agree the
-//! rules are taken to have been the same; between two that differ nobody knows when they changed, so these seconds
-//! are unknown, and so are those that no answer is near to. Of the union a second is what its servers' seconds are
-//! together: rules are an app's, and two servers may have two apps.
+//! A server asks for the rules at every connection and every quarter of an hour. Between two answers that agree, the
+//! rules are assumed to be unchanged. Between two that differ, nobody knows when they changed, so these seconds are
+//! unknown, as are those that are not near any answer. A second of the union combines those of its servers: rules
+//! belong to an app, and two servers may use two apps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// So long before the first answer and after the last one the rules are taken to have been those.
+/// For this long before the first answer and after the last one, the rules are assumed to be the same.
 const NEAR_MS: i64 = 60_000;
 
 /// What is known of the rules in a second.
@@ -70,7 +70,7 @@ impl Stretch {
         u64::try_from(self.end.second() - self.begin.second()).unwrap_or(0)
     }
 
-    /// Whether it goes on in the next one: then the two are one.
+    /// Whether the next one continues it: then the two are one.
     pub fn goes_on(&self, next: &Self) -> bool {
         self.end == next.begin && self.state == next.state && self.rules == next.rules
     }
@@ -143,8 +143,8 @@ impl Answers {
 /// What is known of a second: the hash, and whether it is that of the configuration.
 type Known = Option<(Sha256, bool)>;
 
-/// The rules of an hour, from what its servers were told, in their order, and from the former revision, which knew of what
-/// is gone.
+/// The rules of an hour, from its servers' answers, in the order of the servers, and from the former revision, which
+/// also had data that is gone now.
 pub fn in_force(
     intervals: &[Interval],
     servers: &[(&Leg, &Answers, &Covered)],
@@ -240,7 +240,7 @@ fn state_of(known: &Known) -> (RulesState, Vec<Sha256>) {
     }
 }
 
-/// What a second is that these servers have.
+/// The state of a second that these servers have.
 fn together(servers: &[&Known]) -> (RulesState, Vec<Sha256>) {
     let hashes: BTreeSet<Sha256> = servers
         .iter()

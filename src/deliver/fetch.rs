@@ -1,11 +1,11 @@
-//! The primary's side of a delivery to an object store: what lies there and not here is fetched into the spool, each
-//! file checked against its seal before it has its name; `receive` does the rest, as with what comes over ssh.
+//! The primary's side of a delivery to an object store: fetches what is only there into the spool, each file checked
+//! against its seal before it has its name; `receive` does the rest, as with what comes over ssh.
 //!
-//! What is new is what was told to have arrived since the last time (`arrivals`); whoever has never fetched lists all.
+//! New files are those announced since the last time (`arrivals`); a machine that has never fetched lists everything.
 //!
-//! What lies in the store was put there by other machines: names and bytes are taken for what they are only after
-//! they were checked. Nothing is overwritten, here or there; what was delivered once more after lines were taken out of it on
-//! request goes from there again.
+//! Other machines put the files into the store: names and bytes are trusted only after they were checked. Nothing is
+//! overwritten, here or there; what was delivered once more after lines were taken out of it on request goes from
+//! there again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -99,8 +99,8 @@ enum NotFetched {
 }
 
 impl FetchJob<'_> {
-    /// Fetches from all servers. One that fails is told of and stops no other; a store that does not answer stops
-    /// all of them.
+    /// Fetches from all servers. A failure of one is reported, and does not stop the others; a store that does not
+    /// answer stops all of them.
     pub fn run(&self) -> Result<Fetched, StoreError> {
         let mut fetched = Fetched::default();
         let path = self.spool.join("arrived.json");
@@ -110,7 +110,7 @@ impl FetchJob<'_> {
                 store: self.store,
                 server,
             };
-            // what arrives while the listing is read is told under a later number
+            // what arrives while the listing is read is announced under a later number
             let (mut number, mut wanted) = match arrived.last.get(server) {
                 Some(last) => (*last, Vec::new()),
                 None => (arrivals.last(0)?, self.wanted(server)?),
@@ -146,7 +146,8 @@ impl FetchJob<'_> {
         })
     }
 
-    /// Those of them that are not here. One that is was delivered once more: beside a later form of it that must not lie there.
+    /// Those that are not here. One that is here was delivered once more, beside a later form of it, and must not
+    /// stay there.
     fn not_here(&self, names: BTreeSet<SegmentName>) -> Result<Vec<SegmentName>, StoreError> {
         let mut wanted = Vec::new();
         for name in names {
@@ -170,7 +171,7 @@ impl FetchJob<'_> {
         for name in wanted {
             let free = self.disk.free(self.spool)?;
             if free < self.keep_free {
-                // whoever receives tells of it
+                // the stage that receives reports it
                 return Ok(false);
             }
             match self.segment(name) {

@@ -1,12 +1,12 @@
-//! The primary's side of a delivery over ssh: what has arrived is made durable, read back, checked
-//! against its seal, and acknowledged.
+//! The primary's side of a delivery over ssh: makes what has arrived durable, reads it back, checks it against its
+//! seal, and acknowledges it.
 //!
-//! What arrives was sent by another machine, which may be in other hands. A segment that is not what
-//! its seal says, and whatever has a name that no secondary gives, is set aside under
-//! `<spool>/<server>/aside/` with an alarm; links are never followed. Nothing is deleted or overwritten.
+//! The files come from another machine, which an attacker may control. A segment that does not match its seal, and
+//! any file with a name that no secondary gives, is set aside under `<spool>/<server>/aside/` with an alarm; links
+//! are never followed. Nothing is deleted or overwritten.
 //!
-//! `<data_dir>/received.json` has the UTC days of which all is acknowledged, and what their folders were like: nobody looks into
-//! them again before something is put there or goes. Lost, all is looked at once.
+//! `<data_dir>/received.json` has the UTC days that are acknowledged completely, and the state of their folders:
+//! these are read again only when a file is added or removed. If it is lost, everything is read once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,14 +42,14 @@ use crate::{
     },
 };
 
-/// Segments that are acknowledged together: a power cut lets at most so many be read again.
+/// How many segments are acknowledged together, and so may have to be read again after a power cut.
 const TOGETHER: usize = 60;
 
 /// What is to be looked at.
 pub struct ReceiveJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
-    /// Where it keeps what need not be looked at again.
+    /// Where it records what need not be read again.
     pub data_dir: &'a Path,
     /// The primary's spool.
     pub spool: &'a Spool,
@@ -70,7 +70,7 @@ pub struct Received {
     pub refused: Vec<Refused>,
     /// Why nothing is received at present.
     pub hold: Option<String>,
-    /// Servers of which not everything could be looked at; the log says why.
+    /// Servers whose files could not all be read; the log says why.
     pub failed: Vec<ServerId>,
 }
 
@@ -88,14 +88,14 @@ pub struct Refused {
 /// Some bytes for each day and server.
 const KNOWN_BYTES_MAX: u64 = 64 << 20;
 
-/// What of a server's folder need not be looked at again.
+/// The parts of a server's folder that need not be read again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Known {
     /// UTC days of which all is acknowledged, and what their folders were like.
     days: BTreeMap<Day, Sha256>,
     /// Since when the others have been as they are.
     still: Still,
-    /// How much of its acknowledgements was given days ago.
+    /// How many of its acknowledgements were given days ago.
     old: Old,
     /// How many bytes of them there were.
     acks: u64,
@@ -120,7 +120,7 @@ fn unreadable(server: &ServerId, why: &io::Error, received: &mut Received) {
 }
 
 impl ReceiveJob<'_> {
-    /// Receives from all servers. One that fails is told of and stops no other.
+    /// Receives from all servers. A failure of one is reported, and does not stop the others.
     pub fn run(&self, now: &dyn Fn() -> UtcMs) -> Received {
         let mut received = Received::default();
         let path = self.data_dir.join("received.json");
@@ -232,14 +232,15 @@ impl ReceiveJob<'_> {
         Ok(())
     }
 
-    /// Forgets acknowledgements that nobody can ask for any more, if all that is here can be seen.
+    /// Drops acknowledgements that no secondary can need any more, if the whole folder can be read.
     fn forget(&self, path: &Path, walk: &Walk, now: UtcMs) -> Result<(), ErrorAt> {
         let mut here = BTreeSet::new();
         for folders in walk.days.values() {
             let (names, errors) = folders.sealed(self.disk);
             here.extend(names);
             if !errors.is_empty() {
-                // what cannot be seen may still be asked for; whoever looks there tells of it
+                // an unreadable folder may have files that are still needed; the stage that reads it reports the
+                // error
                 return Ok(());
             }
         }
@@ -248,7 +249,8 @@ impl ReceiveJob<'_> {
         forgotten.map(drop).at(path)
     }
 
-    /// Reads back and acknowledges those of these that are not. `failed` are the days of what could not be.
+    /// Reads back and acknowledges those that are not acknowledged yet. `failed` gets the days of those that could
+    /// not be.
     fn acknowledge(
         &self,
         (path, after): (&Path, u64),
@@ -368,8 +370,8 @@ impl ReceiveJob<'_> {
         });
     }
 
-    /// Sets aside what no secondary puts into its folder. What begins with a dot is rsync's, while it
-    /// is under way. The hours of a day are looked into only if something of it `may_be_new`.
+    /// Sets aside what no secondary puts into its folder. Names that begin with a dot are rsync's, while it is
+    /// running. The hours of a day are read only if it `may_be_new`.
     fn refuse_strangers(
         &self,
         server: &ServerId,
@@ -409,7 +411,7 @@ impl ReceiveJob<'_> {
         Ok(())
     }
 
-    /// Sets aside what does not belong into a folder of a server, and gives the folders that do.
+    /// Sets aside what does not belong in a server's folder, and returns the folders that do.
     fn sift(
         &self,
         server: &ServerId,

@@ -1,11 +1,10 @@
 //! rsync over ssh as a child process: arguments, what it says, and how it ended.
 //!
-//! No shell is involved on this side. On the other one the account's shell, or rrsync behind a
-//! restricted key, sees nothing but names that the configuration and `SegmentName` have checked.
+//! No shell is involved on this side. On the other side, the account's shell, or rrsync behind a restricted key, sees
+//! only names that the configuration and `SegmentName` have checked.
 //!
-//! What an end means is decided by its exit code. Where several ends share one, the whole of what was said
-//! decides, by lines of rsync's and ssh's own: the other side may say anything before them, such as a
-//! banner.
+//! The exit code decides what an end means. If several ends share one code, lines printed by rsync and ssh themselves
+//! decide: the other side may print anything before them, such as a banner.
 
 use std::{
     fmt,
@@ -19,13 +18,13 @@ use crate::{config::address::SshTarget, text::one_line};
 /// Seconds without any data after which rsync gives up.
 const SILENCE_S: u32 = 60;
 
-/// Seconds that a connection may take to come about.
+/// Seconds that connecting may take.
 const CONNECT_S: u32 = 15;
 
 /// What rsync may print, and complain of; a file list of a batch is far shorter.
 const OUTPUT_BYTES_MAX: u64 = 64 << 20;
 
-/// What is shown of its complaints: their end, which says how it came out.
+/// How much of its complaints is shown: their end, which tells the result.
 const SHOWN_CHARS_MAX: usize = 600;
 
 /// The first rsync that can make what it receives durable.
@@ -115,7 +114,7 @@ impl Complaint {
         lines.any(|line| (line.starts_with("rsync") || is_of_rrsync(line)) && line.contains(option))
     }
 
-    /// Why ssh does not get in, if that is what it is: by its own last line, which rsync's follow.
+    /// Why ssh could not log in, if that is the reason: by its own last line, which is followed by rsync's.
     pub fn closed(&self) -> Option<Closed> {
         const CHANGED: &str = "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!";
         let mut lines = self.lines().rev();
@@ -177,7 +176,7 @@ impl Remote<'_> {
         Ok(listed(&self.run(&arguments, "")?))
     }
 
-    /// Makes `here` hold these files as the folder there holds them: what is not there goes.
+    /// Makes `here` hold these files as the remote folder does: files that are not there are deleted.
     pub fn mirror(
         &self,
         folder: &str,
@@ -208,7 +207,7 @@ impl Remote<'_> {
         Ok(compared(&self.put(&more, from, folder, names)?))
     }
 
-    /// Sends files that are not there. None that is there is touched.
+    /// Sends files that are missing there. Existing ones are not touched.
     pub fn send(&self, from: &Path, folder: &str, names: &[String]) -> Result<(), RsyncError> {
         let partial = format!("--partial-dir={PARTIAL_DIR}");
         let mut more = vec!["--ignore-existing", partial.as_str()];
@@ -217,7 +216,7 @@ impl Remote<'_> {
         }
         more.push("--fsync");
         match self.put(&more, from, folder, names) {
-            // the rsync on the other side is older; what counts is synced before it is acknowledged
+            // the rsync on the other side is older; the primary syncs files before it acknowledges them
             Err(RsyncError::Unreachable { says, .. } | RsyncError::Failed { says, .. })
                 if says.is_of_option("--fsync") =>
             {
@@ -265,7 +264,7 @@ impl Remote<'_> {
         if let Some(port) = self.target.port {
             words.extend(["-p".to_owned(), port.to_string()]);
         }
-        // what the user asks for goes before what is asked for here: ssh takes the first of several
+        // the user's options come first: of several, ssh takes the first
         let mut asked = self.ssh_options.to_vec();
         asked.extend(words.split_off(1));
         words.extend(asked);
@@ -328,7 +327,7 @@ fn finish(command: &mut Command, input: &str) -> io::Result<(ExitStatus, String,
     Ok((status, says?, complaint?))
 }
 
-/// All of it: what is cut off decides nothing.
+/// All of it, since a truncated text must not decide anything.
 fn text_of(from: Option<impl Read>) -> io::Result<String> {
     let mut bytes = Vec::new();
     if let Some(mut from) = from {

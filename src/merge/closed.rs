@@ -1,10 +1,11 @@
-//! UTC days of the spool of which all is merged: what the plan needs of them, so that their segments need not be looked at.
+//! The UTC days of the spool that are merged completely, with what the plan needs to know of them, so that their
+//! segments need not be read.
 //!
-//! `<data_dir>/closed.json` may be deleted at any time: then all is looked at once more. A day in it counts only as long as each
-//! of its folders is as it was when the day was closed, its runs are put where they were by the clocks of all runs, and
-//! its hours have the revisions that they had; and all of them, as long as what else decides about hours is the same (`Heading`).
-//! A day that does not count is *open*: its segments are looked at. Of hours to which something of an open day belongs, all is
-//! looked at, in closed days too; of no other hour anything can have changed since there was nothing to be done about it.
+//! `<data_dir>/closed.json` may be deleted at any time: then everything is read once more. A day is closed only as
+//! long as its folders are unchanged, the clocks of all runs still put its runs at the same times, and its hours have
+//! the same revisions. All days are opened if anything else that decides about hours changes (`Heading`). The
+//! segments of open days are read. For an hour to which something in an open day belongs, everything is read, in
+//! closed days too. No other hour can have changed since nothing was left to do about it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +37,7 @@ const FORMAT: u32 = 1;
 /// A day has some 6 KB, and with twenty partitions 60.
 const BYTES_MAX: u64 = 1 << 30;
 
-/// What decides about all hours besides the spool and their revisions.
+/// Everything besides the spool and the revisions that decides about hours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heading {
     format: u32,
@@ -73,15 +74,16 @@ impl Heading {
 /// What the plan needs of a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedDay {
-    /// What its folders were like.
+    /// The state of its folders.
     pub folders: Sha256,
-    /// The hours to which something of it belongs, and their revisions.
+    /// The hours to which its segments belong, and their revisions.
     pub hours: BTreeMap<Hour, u64>,
-    /// What its segments tell of the clocks of their runs.
+    /// What its segments say about the clocks of their runs.
     pub told: Vec<Told>,
-    /// Where that put these runs.
+    /// The times at which that put these runs.
     clocks: Vec<(i64, Option<i64>)>,
-    /// Of each leg, the segments of the first and the last minute on the posts' clock: what lies nearest to days before and after it.
+    /// For each leg, the segments of its first and last minute on the posts' clock: the nearest ones for earlier and
+    /// later days.
     pub edges: Vec<SpoolSegment>,
     /// The first `started` of its events files.
     started: Option<UtcMs>,
@@ -92,7 +94,7 @@ pub struct ClosedDay {
 }
 
 impl ClosedDay {
-    /// From all of its segments, which were put on the posts' clock.
+    /// From all of its segments, on the posts' clock.
     pub fn of(
         folders: Sha256,
         hours: BTreeMap<Hour, u64>,
@@ -126,7 +128,7 @@ impl ClosedDay {
         }
     }
 
-    /// Whether these clocks put its runs where they were.
+    /// Whether these clocks put its runs at the same times.
     pub fn is_placed_by(&self, clocks: &Clocks) -> bool {
         clocks.of_told(&self.told) == self.clocks
     }
@@ -175,7 +177,7 @@ impl ClosedDays {
         }
     }
 
-    /// Those that are kept, if all else is as the heading says. What cannot be read is made again.
+    /// Reads the closed days, if everything else is as the heading says. An unreadable file is made again.
     pub fn read(disk: &dyn Disk, data_dir: &Path, heading: Heading) -> Self {
         let known = disk::noted(disk, &path(data_dir), BYTES_MAX);
         let known = known.filter(|known: &Self| known.is_of(&heading));
@@ -186,7 +188,7 @@ impl ClosedDays {
         self.heading == *heading
     }
 
-    /// Keeps them, whole or not at all while the power is on; torn ones cannot be read.
+    /// Writes them. Without a power cut the file is whole; a torn one cannot be read.
     pub fn keep(&self, disk: &dyn Disk, data_dir: &Path) -> io::Result<()> {
         let path = path(data_dir);
         let aside = disk::aside(&path);
@@ -225,13 +227,13 @@ impl ClosedDays {
         self.days.iter().map(|(day, of)| (*day, of))
     }
 
-    /// Opens those of which it is so: the hours to which something of them belonged.
+    /// Opens the days that match, and returns the hours to which they belonged.
     pub fn open_if(&mut self, is_so: impl Fn(Day, &ClosedDay) -> bool) -> BTreeSet<Hour> {
         let opened = self.days.extract_if(.., |day, of| is_so(*day, of));
         opened.flat_map(|(_, of)| of.hours.into_keys()).collect()
     }
 
-    /// Opens all if the vault began at another time than was thought.
+    /// Opens all days if the vault began at another time than recorded.
     pub fn open_unless_began(&mut self, span: Span) -> BTreeSet<Hour> {
         let is_other = self.span != span;
         self.span = span;
@@ -255,7 +257,7 @@ impl ClosedDays {
         self.days.iter().filter(has).map(|(day, _)| *day).collect()
     }
 
-    /// What they say of when the vault began: the first `started`, and the first connection or line.
+    /// When the vault began, according to them: the first `started`, and the first connection or line.
     pub fn began(&self) -> (Option<UtcMs>, Option<UtcMs>) {
         let started = self.days.values().filter_map(|of| of.started).min();
         (started, self.days.values().filter_map(|of| of.began).min())
@@ -266,14 +268,14 @@ impl ClosedDays {
         self.days.values().filter_map(|of| of.recorded).max()
     }
 
-    /// Closes a day if it has been as it is for a while.
+    /// Closes a day if it has been unchanged for a while.
     pub fn close(&mut self, day: Day, now: UtcMs, closed: ClosedDay) {
         if self.still.is(day, closed.folders, now) {
             self.days.insert(day, closed);
         }
     }
 
-    /// Forgets of days that may not be closed that they might have been.
+    /// Drops days from the candidates that may not be closed.
     pub fn retain_still(&mut self, days: &BTreeSet<Day>) {
         let closed = &self.days;
         let is_open = |day| days.contains(&day) && !closed.contains_key(&day);

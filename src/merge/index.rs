@@ -118,7 +118,7 @@ pub enum IndexError {
     Redacted {
         /// Which segment.
         name: SegmentName,
-        /// They and their times; a line that is no post and names one of them has none.
+        /// They and their times; a line that is not a post and names one of them has none.
         posts: Vec<ToRedact>,
     },
 }

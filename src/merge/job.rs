@@ -1,4 +1,4 @@
-//! What a merge is told, how far it is, and why nothing could be merged at all.
+//! The order for a merge, its progress, and why nothing could be merged at all.
 
 use std::{
     collections::BTreeSet,
@@ -35,7 +35,7 @@ use crate::{
     world::{disk::Disk, error_at::ErrorAt},
 };
 
-/// What a merge is told.
+/// The order for a merge.
 #[derive(Clone, Copy)]
 pub struct MergeJob<'a> {
     /// The file system.
@@ -75,9 +75,9 @@ pub struct MergeJob<'a> {
 /// How far a merge is.
 #[derive(Debug)]
 pub enum Step<'a> {
-    /// So many segments of so many are known.
+    /// How many segments are indexed, of how many.
     Stock(usize, usize),
-    /// So many hours may be due.
+    /// How many hours may be due.
     Hours(usize),
     /// One of them is done with.
     Hour(Option<&'a Committed>),

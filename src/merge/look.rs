@@ -105,7 +105,7 @@ impl Look {
 }
 
 impl MergeJob<'_> {
-    /// Looks at what is there. By the ledger is told which days are closed; without it all are looked at.
+    /// Lists the segments. The ledger tells which days are closed; without it, all days are read.
     pub(super) fn look(
         &self,
         (known, ledger): (Option<Hour>, Option<&Ledger>),
@@ -144,7 +144,7 @@ impl MergeJob<'_> {
         let edges = days.closed.days().flat_map(|(_, of)| &of.edges);
         stock.extend(edges.cloned());
         stock.sort_by(|a, b| a.name.cmp(&b.name));
-        // what can have changed: hours of which something lies in an open day, or nothing is known
+        // what can have changed: hours to which something in an open day belongs, or of which nothing is known
         for candidate in plan::candidates(&stock, &committed, &when) {
             let mut numbers = candidate.segments.iter().chain(&candidate.events);
             let is_open = |number: &usize| stock.get(*number).is_some_and(|of| days.is_open(of));
@@ -215,7 +215,7 @@ impl MergeJob<'_> {
         Ok((stock, span))
     }
 
-    /// The hours that are committed, and what could not be looked into.
+    /// The hours that are committed, and the days that could not be read.
     fn committed(&self) -> Result<(BTreeSet<Hour>, Vec<Unusable>), RunError> {
         let (mut committed, mut unusable) = (BTreeSet::new(), Vec::new());
         let mut listings = self.listings();
@@ -288,7 +288,7 @@ impl MergeJob<'_> {
         Ok(plan::span(stock, zone, known))
     }
 
-    /// A day of the vault that cannot be looked into stops no other.
+    /// A day of the vault that cannot be read does not stop the others.
     fn unreadable(&self, day: Day, why: &io::Error) -> Unusable {
         let what = layout::day_folder(self.vault, day);
         alarm!(
@@ -312,7 +312,7 @@ impl MergeJob<'_> {
                 continue;
             }
             let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX);
-            // a damaged one is told of by whoever needs its hour
+            // the stage that needs the hour reports a damaged one
             let Ok(read) = serde_json::from_slice::<HourSaid>(&bytes.at(&path)?) else {
                 continue;
             };

@@ -20,7 +20,7 @@ pub struct Committed {
     pub servers: BTreeMap<ServerId, u64>,
     /// Further copies.
     pub duplicates: u64,
-    /// Lines that are no posts.
+    /// Lines that are not posts.
     pub rejected: u64,
 }
 

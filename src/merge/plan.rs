@@ -1,9 +1,9 @@
-//! What is there, what is committed, and now → which hours are due. Pure.
+//! Decides which hours are due, from the segments in the spool, the committed revisions and the time. Pure.
 //!
-//! The span runs from the hour of the first `started` event to now. An hour of the span is due when
-//! `settle` has passed since its end, also when it is empty. Hours outside it (posts with old ids,
-//! or ids of the future) are due as soon as there are lines of them. A committed hour is due again
-//! when its new input has been quiet for `settle`, or the oldest of it has waited for six hours.
+//! The span runs from the hour of the first `started` event to now. An hour of the span is due when `settle` has
+//! passed since its end, even if it is empty. Hours outside the span (posts with old or future ids) are due as soon
+//! as they have lines. A committed hour is due again when no more input has come for `settle`, or when the oldest new
+//! input has waited for six hours.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,10 +22,10 @@ use crate::{
 /// Backfill reaches no further back than this.
 const BACKFILL_MINUTES_MAX: i64 = 5;
 
-/// New input waits no longer than this for more of it: 6 h.
+/// The longest that new input waits for more: 6 h.
 const WAIT_MAX_MS: i64 = 6 * 3_600_000;
 
-/// Of what comes again, the next event may be so much younger than the last one of a segment.
+/// In a replay, the next segment may begin with an event that is this much younger than the last one.
 const NEXT_MS: i64 = 15 * 60_000;
 
 /// What is known of one sealed segment.
@@ -37,9 +37,9 @@ const NEXT_MS: i64 = 15 * 60_000;
 pub struct SpoolSegment {
     /// Its name.
     pub name: SegmentName,
-    /// Its minute on the posts' clock: that of its name may be by a clock that is wrong.
+    /// Its minute on the posts' clock; the minute in its name is by the server's clock, which may be wrong.
     pub minute: Minute,
-    /// Whether its stamps lie before the posts' clock, so that it reaches into the minute after that one.
+    /// Whether its stamps are behind the posts' clock, so that its lines also belong to the next minute.
     pub is_slow: bool,
     /// The place of its run in the order of the server's runs.
     pub number: u64,
@@ -47,7 +47,7 @@ pub struct SpoolSegment {
     pub offset_ms: Option<i64>,
     /// How far its stamps lie after its posts.
     pub lag: Option<Lag>,
-    /// By how much the stamps of its run are later than those of the run before, if it began so.
+    /// If its run began with a step of the clock: by how much its stamps are later than those of the run before.
     pub step_ms: Option<i64>,
     /// SHA-256 of its plain bytes.
     pub sha256: Sha256,
@@ -61,7 +61,7 @@ pub struct SpoolSegment {
     pub events: u64,
     /// Its lines in each hour that it touches.
     pub hours: BTreeMap<Hour, u64>,
-    /// Those of its lines that are no posts: they count in the hour of its minute.
+    /// Its lines that are not posts: they count in the hour of its minute.
     pub rejected: u64,
     /// The first `started` in its events file.
     pub started: Option<UtcMs>,
@@ -69,17 +69,18 @@ pub struct SpoolSegment {
     pub began: Option<UtcMs>,
     /// Whether that was the first start of a server that had never collected before.
     pub is_first: bool,
-    /// Whether its run ended or crashed in its minute: what came then is told by a later file.
+    /// Whether its run ended or crashed in its minute: only a later file tells what happened next.
     pub ends_early: bool,
-    /// Whether its run said that it ends.
+    /// Whether its run recorded its end.
     pub stopped: bool,
     /// The most minutes of backfill that a connection in its events file asked for.
     pub backfill: u32,
-    /// What the platform no longer had when a connection in its events file asked for it again, by the platform's clock.
+    /// The time that a connection in its events file asked for again but the platform no longer had, by the
+    /// platform's clock.
     pub out_of_window: Vec<Interval>,
     /// Between which of the platform's times it has all of each connection.
     pub listened: Vec<Listened>,
-    /// When it was there: when the delivery acknowledged it, else the end of its minute.
+    /// When it arrived: when the delivery was acknowledged, or else the end of its minute.
     pub arrived: UtcMs,
 }
 
@@ -94,7 +95,7 @@ pub struct Candidate {
     pub events: Vec<usize>,
 }
 
-/// What the plan knows of an input, so that whoever merges it need not read its index again.
+/// What the plan knows of an input, so that merging need not read its index again.
 #[derive(Debug, Clone)]
 pub struct Known {
     /// Its minute on the posts' clock.
@@ -127,7 +128,7 @@ impl Candidate {
 /// What is to be done about an hour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Everything that is there has been merged, or there is nothing.
+    /// Everything has been merged, or there is nothing to merge.
     Nothing,
     /// It is not due yet.
     Wait,
@@ -138,7 +139,7 @@ pub enum Decision {
         /// The events files that come in.
         events: Vec<SegmentName>,
     },
-    /// It is due, but inputs of its former revision are not there any more: it would shrink.
+    /// It is due, but inputs of its former revision are gone: the hour would shrink.
     HeldBack {
         /// The files that are not there.
         missing: Vec<String>,
@@ -146,7 +147,7 @@ pub enum Decision {
         segments: Vec<SegmentName>,
         /// The events files that would come in.
         events: Vec<SegmentName>,
-        /// Whether one that would come in has the name of one that was merged, and another content.
+        /// Whether a new input has the name of a merged one, but other content.
         is_other: bool,
     },
 }
@@ -156,7 +157,7 @@ pub enum Decision {
 pub struct Span {
     /// The hour of the first `started` event: the first one that is committed.
     pub first_hour: Option<Hour>,
-    /// The first connection, or the first line if that was before: before it no second counts.
+    /// The first connection, or the first line if that was earlier. No second before it counts.
     pub began: Option<UtcMs>,
 }
 
@@ -171,13 +172,13 @@ pub struct When<'a> {
     pub settle_ms: i64,
     /// Now.
     pub now: UtcMs,
-    /// The primary: its spool is here, so nothing of it can be on its way.
+    /// The primary: its spool is here, so none of its data can be on the way.
     pub primary: Option<&'a ServerId>,
 }
 
 impl SpoolSegment {
-    /// The times that it tells of besides its own: what was no longer to be had, and what came again, as far as the segments
-    /// before and after it may go on from there.
+    /// The times outside its own minute that it describes: what the platform no longer had, and what was replayed,
+    /// extended as far as the neighbouring segments may continue it.
     pub(super) fn tells_of(&self) -> Vec<Interval> {
         let gone = self.out_of_window.iter().copied();
         gone.chain(self.came_again()).collect()
@@ -196,7 +197,8 @@ impl SpoolSegment {
     }
 }
 
-/// A clock that ran so little ahead of what the primary has sealed last is the one that stamped it.
+/// If the clock is at most this much ahead of the primary's last sealed minute, it is the clock that stamped that
+/// minute.
 const SEALED_LATELY_MS: i64 = 15 * 60_000;
 
 /// Of each leg the segment that is latest in the order of its runs, by number in the stock. Legs number their runs each for
@@ -212,9 +214,9 @@ pub(super) fn latest_of_each_leg(stock: &[SpoolSegment]) -> BTreeSet<usize> {
     latest.into_values().map(|latest| latest.3).collect()
 }
 
-/// Now on the posts' clock. What a server has recorded is not to come. The primary's clock was as far off as its latest
-/// segment tells; if that is no longer of now, the clock may have been set since, and the earlier of the two holds: an
-/// hour that is merged late is told truly, one that is merged before its time is not.
+/// Now, on the posts' clock. What a server has recorded is in the past. The latest segment of the primary tells how
+/// far its clock was off. If that segment is old, the clock may have been set since then, and the earlier of the two
+/// results counts: an hour that is merged late is right, but one that is merged before its end is wrong.
 pub fn now(stock: &[SpoolSegment], primary: Option<&ServerId>, now: UtcMs) -> UtcMs {
     let signed = stock.iter().filter(|of| of.offset_ms.is_some());
     let recorded = signed.map(|of| of.minute.end()).max();
@@ -249,8 +251,8 @@ pub fn span(stock: &[SpoolSegment], zone: &Zone, known: Span) -> Span {
     }
 }
 
-/// All hours that may be due, ascending: those of the span that are not committed, and those that
-/// something of the stock belongs to. `stock` is ascending by name.
+/// All hours that may be due, ascending: hours of the span that are not committed, and hours to which a segment in
+/// `stock` (ascending by name) belongs.
 pub fn candidates(
     stock: &[SpoolSegment],
     committed: &BTreeSet<Hour>,
@@ -274,7 +276,7 @@ pub fn candidates(
     for hour in events.hours(when) {
         hours.entry(hour).or_default();
     }
-    // an hour that is skipped in spring has no time and does not exist
+    // daylight saving time skips an hour in spring: it has no time and does not exist
     hours.retain(|hour, segments| !segments.is_empty() || !when.zone.intervals(*hour).is_empty());
     let candidate = |(hour, segments)| Candidate {
         hour,
@@ -284,7 +286,7 @@ pub fn candidates(
     hours.into_iter().map(candidate).collect()
 }
 
-/// Whether an hour lies in the span: outside of it nothing ran.
+/// Whether an hour is in the span. Outside the span, nothing ran.
 pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
     let intervals = when.zone.intervals(hour);
     let has_begun = intervals
@@ -293,9 +295,9 @@ pub fn is_in_span(hour: Hour, when: &When<'_>) -> bool {
     has_begun && when.span.first_hour.is_some_and(|first| first <= hour)
 }
 
-/// The times in which a server got nothing for longer than the minute after which an hour's own segments end, or after which
-/// what came next came so much later, each with the number of the segment that has it: only that tells whether
-/// something was missed.
+/// The pauses of a server that are longer than the minute after an hour that belongs to the hour's own segments. Each
+/// has the number of the segment with the first event after the pause: only that segment shows whether something was
+/// missed.
 fn pauses(
     stock: &[SpoolSegment],
     minutes: &BTreeMap<Minute, Vec<usize>>,
@@ -322,13 +324,14 @@ fn pauses(
 
 /// The events files of all servers, by minute.
 ///
-/// Those of an hour are, for each server, the ones of its minutes, of the minute before and of the
-/// minute after; where the one before has none, or the one after none that tells of it to its end, the nearest one before and the nearest after, so
-/// that what explains a hole is an input of every hour in it; those of later backfills that
-/// reach into it; and those that tell of what came of it again, or was no longer to be had, however much later.
+/// For each server, an hour has the events files of its minutes, of the minute before and of the minute after. If the
+/// minute before has none, or the minute after has none that covers it to its end, the nearest earlier and the
+/// nearest later file are added, so that whatever explains a hole is an input of every hour in it. Files of later
+/// backfills that reach into the hour are added, and files that describe a replay of it, or that it was no longer
+/// available, however much later.
 struct EventsFiles<'a> {
     stock: &'a [SpoolSegment],
-    /// The numbers of the last, and of which times they tell.
+    /// The numbers of the last kind, and the times that they describe.
     telling: Vec<(usize, Vec<Interval>)>,
     servers: BTreeMap<Leg, BTreeMap<Minute, Vec<usize>>>,
 }
@@ -349,7 +352,7 @@ impl<'a> EventsFiles<'a> {
             for (number, pause) in pauses(stock, minutes) {
                 telling.entry(number).or_default().push(pause);
             }
-            // what a connection asked for may be told in the minute before its first event came
+            // a connection's request may be recorded in the minute before its first event
             let numbers: Vec<usize> = minutes.values().flatten().copied().collect();
             for two in numbers.windows(2) {
                 if let [before, number] = two
@@ -371,7 +374,7 @@ impl<'a> EventsFiles<'a> {
         }
     }
 
-    /// The hours that any of them belongs to.
+    /// The hours to which any of these files belongs.
     fn hours(&self, when: &When<'_>) -> BTreeSet<Hour> {
         let hour_of = |minute: i64| when.zone.hour_of(Minute(minute).begin());
         let mut hours = BTreeSet::new();
@@ -411,21 +414,21 @@ impl<'a> EventsFiles<'a> {
         hours
     }
 
-    /// Whether a server had never collected before that minute, and so has nothing more to send.
+    /// Whether a server had never collected before that minute: then it has no earlier data to send.
     fn is_first_ever(&self, minutes: &BTreeMap<Minute, Vec<usize>>, minute: Minute) -> bool {
         let numbers = minutes.get(&minute).into_iter().flatten();
         let mut segments = numbers.filter_map(|number| self.stock.get(*number));
         segments.any(|segment| segment.is_first)
     }
 
-    /// Whether what happens soon after an hour is known without a file of a later minute.
+    /// Whether it is known what happened right after an hour, without a file of a later minute.
     fn is_told_to_its_end(&self, minutes: &BTreeMap<Minute, Vec<usize>>, minute: Minute) -> bool {
         let numbers = minutes.get(&minute).into_iter().flatten();
         let mut segments = numbers.filter_map(|number| self.stock.get(*number));
         segments.any(|segment| !segment.ends_early)
     }
 
-    /// Whether the primary stopped in that minute: until it starts again nothing of it is late.
+    /// Whether the primary stopped in that minute: until it starts again, none of its data is late.
     fn is_told_for_good(
         &self,
         server: &Leg,
@@ -438,7 +441,7 @@ impl<'a> EventsFiles<'a> {
         when.primary == Some(&server.server) && segments.any(|segment| segment.stopped)
     }
 
-    /// The numbers of those of an hour, ascending.
+    /// The numbers of an hour's files, ascending.
     fn of_hour(&self, hour: Hour, when: &When<'_>) -> Vec<usize> {
         let intervals = when.zone.intervals(hour);
         let (Some(first), Some(last)) = (intervals.first(), intervals.last()) else {
@@ -473,9 +476,9 @@ impl<'a> EventsFiles<'a> {
         numbers.into_iter().collect()
     }
 
-    /// Where an outer minute has no file, what lies on both sides of the hole. A side with nothing
-    /// explains nothing: then the hole is late, unless the server had never collected before, or is
-    /// the primary and has stopped.
+    /// If an outer minute has no file: the files on both sides of the hole. If one side has none, the hole is
+    /// unexplained and counts as late, unless the server had never collected before, or is the primary and has
+    /// stopped.
     fn brackets(
         &self,
         (server, minutes): (&Leg, &BTreeMap<Minute, Vec<usize>>),
@@ -527,8 +530,8 @@ pub fn inputs(candidate: &Candidate, stock: &[SpoolSegment]) -> Inputs {
     }
 }
 
-/// The inputs of a former revision as they are now: a segment that lines were taken out of on request
-/// has another hash and fewer lines.
+/// The inputs of a former revision as they are now: a segment has another hash and fewer lines if some were taken out
+/// on request.
 pub fn as_redacted(former: &Inputs, hour: Hour, stock: &[SpoolSegment]) -> Inputs {
     let mut now = former.clone();
     for input in &mut now.segments {
@@ -548,7 +551,7 @@ fn of_name<'a>(name: &SegmentName, stock: &'a [SpoolSegment]) -> Option<&'a Spoo
     place.ok().and_then(|place| stock.get(place))
 }
 
-/// The inputs of a revision that has those of the former one too, which are gone.
+/// The inputs of a revision, including those of the former one that are gone.
 pub fn with_former(mut here: Inputs, former: &Inputs) -> Inputs {
     here.segments.extend(former.segments.iter().cloned());
     here.segments.sort();
@@ -583,8 +586,8 @@ fn files(inputs: &Inputs) -> BTreeSet<File<'_>> {
     segments.chain(events).collect()
 }
 
-/// The inputs of a revision that are not there any more. A segment that lines were taken out of on
-/// request is there, with another hash.
+/// The inputs of a revision that are gone. A segment from which lines were taken out on request is still there, with
+/// another hash.
 pub fn gone(inputs: &Inputs, stock: &[SpoolSegment]) -> Vec<String> {
     let is_here = |file: &File<'_>| {
         of_name(file.segment, stock).is_some_and(|segment| {
@@ -607,8 +610,8 @@ pub fn gone(inputs: &Inputs, stock: &[SpoolSegment]) -> Vec<String> {
     all.filter(|file| !is_here(file)).map(name).collect()
 }
 
-/// Decides about an hour. `former` are the inputs of its latest revision; `asked` says that a
-/// person wants it now.
+/// Decides about an hour. `former` has the inputs of its latest revision; `asked` says that a person asked for the
+/// hour.
 pub fn decide(
     candidate: &Candidate,
     stock: &[SpoolSegment],
@@ -648,7 +651,7 @@ pub fn decide(
     if !asked && !is_quiet(&arrivals, when) {
         return Decision::Wait;
     }
-    // where old inputs are gone, another bracket is no reason to miss them
+    // if old inputs are gone, a change of the bracketing events files alone does not count as a loss
     let is_bracket = |file: &&File<'_>| {
         let segment = of_name(file.segment, stock);
         let minute = segment.map_or(file.segment.minute, |segment| segment.minute);
@@ -692,7 +695,7 @@ fn is_due(candidate: &Candidate, asked: bool, when: &When<'_>) -> Option<bool> {
     Some(asked || end.is_some_and(|settled| settled <= when.now))
 }
 
-/// Whether a minute is none of an hour, nor the one before or after it.
+/// Whether a minute is outside an hour, and not the minute before or after it.
 fn is_outside(minute: Minute, hour: Hour, when: &When<'_>) -> bool {
     let intervals = when.zone.intervals(hour);
     let (first, last) = (intervals.first(), intervals.last());

@@ -6,8 +6,8 @@
 //!     ─▶ its name is noted in redaction.json ─▶ both are renamed into place ─▶ the note is removed
 //! ```
 //!
-//! The list is what counts: whatever is cut off, the next merge goes on from it. Segments that come
-//! later are read against it when they are indexed, before any hour sees them.
+//! The list is decisive: whatever is interrupted, the next merge continues from it. Segments that arrive later are
+//! compared with it when they are indexed, before any hour uses them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -80,7 +80,7 @@ pub enum RedactError {
 }
 
 impl RedactError {
-    /// Whether it is the object store that does not answer, which may be well the next time.
+    /// Whether the object store does not answer, which may pass.
     pub fn is_away(&self) -> bool {
         match self {
             Self::Store(why) => why.is_passing(),
@@ -99,7 +99,7 @@ struct Note {
     requests: u64,
 }
 
-/// How much of the list has been looked for in the vault and in what was indexed before.
+/// How many entries of the list have been looked for, in the vault and in the segments indexed before.
 #[derive(Debug, Serialize, Deserialize)]
 struct Applied {
     requests: usize,
@@ -135,7 +135,7 @@ impl Scrubber<'_> {
         self.data_dir.join("redacted.json")
     }
 
-    /// Brings the files of a segment into place that were on their way when the process ended.
+    /// Finishes moving a segment's files into place after the process was interrupted.
     pub fn finish(&self) -> Result<(), RedactError> {
         match note::read::<Note>(self.disk, &self.note_path(), NOTE_BYTES_MAX)? {
             Some(note) => self.bring_into_place(&note),
@@ -143,8 +143,8 @@ impl Scrubber<'_> {
         }
     }
 
-    /// Looks for what is new on the list: in the hours that are committed, and among the segments
-    /// that were indexed before: those are to be read anew.
+    /// Looks for new entries of the list in the committed hours, and among the segments indexed before, which have to
+    /// be read again.
     pub fn apply(&self, list: &mut Redactions, indexes: &Indexes<'_>) -> Result<(), RedactError> {
         let applied: Option<Applied> = note::read(self.disk, &self.applied_path(), NOTE_BYTES_MAX)?;
         let first = applied.map_or(0, |applied| applied.requests);
@@ -170,7 +170,7 @@ impl Scrubber<'_> {
             .map(UtcMs::minute);
         let minutes: BTreeSet<Minute> = minutes.collect();
         let may_hold = |index: &Index| {
-            // whose posts a segment has, its index does not say
+            // the index of a segment does not tell the authors of its posts
             all || index.runs.iter().any(|run| match run.key {
                 RunKey::Minute(minute) => minutes.contains(&minute),
                 RunKey::Old(_) | RunKey::Rejected => true,
@@ -179,7 +179,7 @@ impl Scrubber<'_> {
         Ok(indexes.forget_if(&may_hold).at(indexes.folder)?)
     }
 
-    /// Says that everything up to that place of the list has been looked for.
+    /// Records that the list has been looked for up to that entry.
     pub fn applied(&self, requests: usize) -> Result<(), RedactError> {
         let path = self.applied_path();
         let known: Option<Applied> = note::read(self.disk, &path, NOTE_BYTES_MAX)?;
@@ -195,7 +195,7 @@ impl Scrubber<'_> {
         if let Some(time) = self.source.time(key) {
             hours.push(self.zone.hour_of(time));
         } else {
-            // its key does not say when: every hour before keys did
+            // its key tells no time: look in every hour before keys did
             let since = self.source.keys_have_times_since();
             let last = since.map(|time| self.zone.hour_of(time));
             for day in layout::days(self.disk, self.vault).at(self.vault)? {
@@ -222,8 +222,8 @@ impl Scrubber<'_> {
         Ok(found)
     }
 
-    /// The posts of these authors that the vault has, their hours, and whose they are. `tell` hears of each
-    /// day, and of how many. Reads the authors of every hour.
+    /// The posts of these authors in the vault, with their hours and authors. `tell` is called with each day and the
+    /// number of posts. Reads the authors of every hour.
     pub fn posts_by(
         &self,
         authors: &BTreeSet<Key>,
@@ -329,7 +329,7 @@ impl Scrubber<'_> {
         Ok(found)
     }
 
-    /// Takes posts out of a segment that holds them, after the list says that the archive had them.
+    /// Takes posts out of a segment, after recording in the list that the archive had them.
     pub fn take_out(
         &self,
         name: &SegmentName,
@@ -350,7 +350,7 @@ impl Scrubber<'_> {
         Ok(())
     }
 
-    /// Writes a segment and its seal anew without the posts on the list: how many lines went.
+    /// Writes a segment and its seal again without the posts on the list; returns the number of lines removed.
     fn scrub(&self, name: &SegmentName, list: &Redactions) -> Result<u64, RedactError> {
         if matches!(self.elsewhere, Elsewhere::Away) {
             return Err(RedactError::Away(name.clone()));
@@ -496,7 +496,7 @@ impl Scrubber<'_> {
                 return Err(RedactError::Other(segment));
             }
             crash::point(Point::ObjectCreated);
-            // another machine's seal of the same lines is as good
+            // a seal of the same lines by another machine will do
             create_of(store, &seal, &bytes)?;
             crash::point(Point::ObjectCreated);
         }

@@ -1,5 +1,5 @@
-//! One merge of everything that is due: take stock, finish what was left half done, plan, and merge
-//! hour after hour. An hour that fails is told of and stops no other.
+//! One merge of everything that is due: lists the segments, finishes half-done commits, plans, and merges hour after
+//! hour. An hour that fails is reported, and does not stop the others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     deletions::Honour,
-    hour::{due::Due, make, uncommitted::HourError, workshop::Workshop},
+    hour::{context::HourContext, due::Due, make, uncommitted::HourError},
     index::Indexes,
     job::{MergeJob, RunError, Step},
     look::Look,
@@ -34,20 +34,20 @@ use crate::{
     world::error_at::{At as _, ErrorAt},
 };
 
-/// What is merged may itself tell of deletions: so often all is looked at again. Each time fewer hours are left.
+/// Merged hours may report deletions themselves: so the hours are examined again up to this often, fewer each time.
 const PASSES_MAX: usize = 8;
 
-/// An hour that was looked at.
+/// An hour that was examined.
 #[derive(Default)]
 struct Handled {
-    /// What came of it, if it was committed now.
+    /// The result, if it was committed now.
     committed: Option<Committed>,
-    /// The inputs of its latest revision, if nothing is left to be merged.
+    /// The inputs of its latest revision, if nothing is left to merge.
     inputs: Option<Inputs>,
 }
 
 impl Handled {
-    /// Whether it was found with nothing left to be done.
+    /// Whether nothing is left to do about it.
     const fn is_settled(&self) -> bool {
         self.inputs.is_some() && self.committed.is_none()
     }
@@ -93,7 +93,7 @@ impl MergeJob<'_> {
         Ok((decision, former))
     }
 
-    /// Merges; where deletions are to be honoured now, until no hour is left that has brought new ones.
+    /// Merges; if deletions are honoured now, until no hour brings new ones.
     pub fn run(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
         let mut outcome = self.run_once(tell)?;
         let mut is_new = !outcome.committed.is_empty();
@@ -109,10 +109,10 @@ impl MergeJob<'_> {
     }
 
     fn run_once(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
-        // before the stock is taken: what is half done would be taken for damaged
+        // before the segments are listed: a half-done commit would look damaged
         match self.scrubber().finish() {
             Ok(()) => self.run_finished(tell),
-            // here it is whole; nothing else may be taken out before it is there, too
+            // it is finished here; nothing else may be taken out before it is finished in the store too
             Err(why) if why.is_away() => {
                 tracing::warn!("what was taken out here lies in the object store still: {why}");
                 let elsewhere = Elsewhere::Away;
@@ -150,7 +150,7 @@ impl MergeJob<'_> {
             identity.begin_at(self.disk, self.vault, first)?;
         }
         outcome.unusable.clone_from(&look.unusable);
-        let workshop = Workshop {
+        let context = HourContext {
             indexes,
             deleted: &deleted,
             vault: self.vault,
@@ -170,7 +170,7 @@ impl MergeJob<'_> {
             let handled = if outcome.failed.iter().any(is_broken) {
                 Handled::default()
             } else {
-                self.hour(&workshop, &look, candidate, &mut ledger, &mut outcome)?
+                self.hour(&context, &look, candidate, &mut ledger, &mut outcome)?
             };
             needs.add(candidate, handled.inputs.as_ref());
             if handled.is_settled() {
@@ -242,7 +242,7 @@ impl MergeJob<'_> {
         !self.has(hour)
     }
 
-    /// Whether there is too little room for a further hour.
+    /// Whether there is too little space for another hour.
     fn is_full(&self, outcome: &mut Outcome) -> Result<bool, RunError> {
         let free = self.disk.free(self.vault).at(self.vault)?;
         let keep = self.settings.keep_free;
@@ -258,7 +258,7 @@ impl MergeJob<'_> {
 
     fn hour(
         &self,
-        workshop: &Workshop<'_>,
+        context: &HourContext<'_>,
         look: &Look,
         candidate: &Candidate,
         ledger: &mut Ledger,
@@ -266,9 +266,8 @@ impl MergeJob<'_> {
     ) -> Result<Handled, RunError> {
         let nothing = Handled::default();
         let hour = candidate.hour;
-        let redactions = workshop.indexes.redactions;
-        let (decision, former) = match self.decide(look, candidate, (redactions, workshop.deleted))
-        {
+        let redactions = context.indexes.redactions;
+        let (decision, former) = match self.decide(look, candidate, (redactions, context.deleted)) {
             Ok(decided) => decided,
             Err(why) => {
                 outcome.fail(hour, &why.to_string(), true);
@@ -328,14 +327,14 @@ impl MergeJob<'_> {
         let former = former.zip(bytes.map(|bytes| Sha256::of(&bytes)));
         let due = self.due(look, candidate, former, raw_is_gone, (segments, events));
         Ok(self
-            .merge(workshop, due, ledger, outcome)
+            .merge(context, due, ledger, outcome)
             .map_or(nothing, |manifest| Handled {
                 committed: Some(Committed::of(&manifest)),
                 inputs: self.commits.is_in_place().then_some(manifest.inputs),
             }))
     }
 
-    /// Whether another machine has committed what would be the next revision, or that cannot be told.
+    /// Whether another machine has committed the next revision, or may have.
     fn is_elsewhere(&self, hour: Hour, former: Option<&Manifest>, outcome: &mut Outcome) -> bool {
         let next = former.map_or(0, |former| former.history.revision) + 1;
         match self.commits.is_taken(hour, next) {
@@ -349,8 +348,8 @@ impl MergeJob<'_> {
         true
     }
 
-    /// An hour that is due. `former` is the former revision with its hash, `raw_is_gone` says that its
-    /// rows stand for its inputs, and `new` what comes in.
+    /// An hour that is due. `former` is the former revision with its hash, `raw_is_gone` says that its rows replace
+    /// its inputs, and `new` has the new inputs.
     fn due(
         &self,
         look: &Look,
@@ -390,13 +389,13 @@ impl MergeJob<'_> {
 
     fn merge(
         &self,
-        workshop: &Workshop<'_>,
+        context: &HourContext<'_>,
         due: Due,
         ledger: &mut Ledger,
         outcome: &mut Outcome,
     ) -> Option<Manifest> {
         let (hour, inputs) = (due.hour, due.inputs.clone());
-        match workshop.merge(due, ledger) {
+        match context.merge(due, ledger) {
             Ok(manifest) => Some(manifest),
             Err(HourError::Commit(CommitError::Taken { .. })) => {
                 outcome.elsewhere.push(hour);
@@ -404,7 +403,7 @@ impl MergeJob<'_> {
             }
             Err(why) => {
                 if let HourError::Unit(unit) = &why {
-                    self.read_again(&workshop.indexes, &unit.0.path, &inputs);
+                    self.read_again(&context.indexes, &unit.0.path, &inputs);
                 }
                 let held_back = !matches!(
                     why,
@@ -418,8 +417,8 @@ impl MergeJob<'_> {
         }
     }
 
-    /// Forgets the index of a segment that does not read as it was indexed: the next merge reads it
-    /// against its seal, and sets it aside if it is damaged.
+    /// Drops the index of a segment whose content does not match it: the next merge checks the segment against its
+    /// seal, and sets it aside if it is damaged.
     fn read_again(&self, indexes: &Indexes<'_>, path: &Path, inputs: &Inputs) {
         let is_it = |name: &&SegmentName| name.paths(self.spool).segment == *path;
         let name = inputs.segments.iter().map(|input| &input.name).find(is_it);

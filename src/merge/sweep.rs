@@ -1,4 +1,4 @@
-//! Compresses and deletes raw data that has been merged: the one piece of code that deletes any.
+//! Compresses and deletes raw data that has been merged. No other code deletes raw data.
 //!
 //! ```text
 //! compress   ….jsonl ─▶ ….jsonl.zst aside, synced ─▶ read back, compared with the seal ─▶ in place ─▶ ….jsonl removed
@@ -6,13 +6,14 @@
 //!            ─▶ segments, events files, seals removed ─▶ sweep.json removed
 //! ```
 //!
-//! Where segments were fetched from an object store, they go there first, and here when that is noted; where the vault
-//! lies in one, the hours are read again there, too. Several machines may do so at once: the same names go.
+//! Segments that were fetched from an object store are deleted there first, and here once that is recorded. If the
+//! vault is in a store, the hours are read again there too. Several machines may do this at once: they delete the
+//! same names.
 //!
-//! A crash at any point loses nothing: what was noted had been found whole, and is finished by the
-//! next merge before it looks at anything. Since when an hour is known to be whole is kept in
-//! `<data_dir>/verified.json`; that is only what `keep_raw` counts from, so losing it keeps raw data
-//! longer. No deletion rests on it: right before it, the hours are read again.
+//! A crash at any point loses nothing: what is recorded in `sweep.json` had been found whole, and the next merge
+//! finishes it before anything else. `<data_dir>/verified.json` says since when each hour is known to be whole. Only
+//! `keep_raw` counts from that time, so losing the file keeps raw data longer. No deletion relies on it: right before
+//! deleting, the hours are read again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,7 +59,7 @@ use crate::{
     },
 };
 
-/// A year of names has some 50 MiB; a longer file is none of ours.
+/// A year of names has some 50 MiB; a longer file is not ours.
 const NOTES_BYTES_MAX: u64 = 1 << 30;
 
 /// What a sweep is told.
@@ -187,7 +188,7 @@ impl Sweep<'_> {
         let count = noted.delete.len() as u64;
         match self.delete_noted(noted) {
             Ok(()) => Ok(count),
-            // nothing has gone here yet, so that all is as it was
+            // nothing is deleted here yet, so everything is as before
             Err(why @ (SweepError::Store(_) | SweepError::Away)) => {
                 tracing::warn!("a deletion that was cut off waits: {why}");
                 Ok(0)
@@ -196,7 +197,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// What would be done, without doing it; hours that were never verified would be first.
+    /// Says what would be done, without doing it; hours that were never verified would come first.
     pub fn look(
         &self,
         needs: &Needs<'_>,
@@ -219,7 +220,8 @@ impl Sweep<'_> {
         (compress, allowed.delete.len() as u64)
     }
 
-    /// Sweeps; `whole` are the hours that were found whole before, and then those that are. Of closed days nothing is looked at.
+    /// Sweeps. `whole` has the hours that were found whole before, and is brought up to date. Closed days are
+    /// skipped.
     pub fn run(
         &self,
         needs: &Needs<'_>,
@@ -270,8 +272,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// Whether raw data of an hour may be old enough to go, if nothing else needs it. One that is not known to be whole is to be
-    /// looked at.
+    /// Whether an hour's raw data may be old enough to delete, if nothing else needs it. An hour that is not known to
+    /// be whole has to be examined.
     pub fn is_time(&self, known: &WholeHours) -> impl Fn(Hour) -> bool {
         let now = self.now;
         let keep = self.keep_raw.map(retention::ms);
@@ -281,7 +283,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// The hours that are whole, after those were verified that are new or have changed. Of those of closed days nothing is new.
+    /// The hours that are whole, after verifying those that are new or have changed. Hours of closed days have not
+    /// changed.
     fn verify_new(
         &self,
         (hours, closed): (&BTreeSet<Hour>, &BTreeSet<Hour>),
@@ -384,7 +387,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// Deletes those of them whose hours are whole, read again now: which.
+    /// Reads the hours again, deletes the segments whose hours are whole, and returns these.
     fn delete(
         &self,
         (numbers, stock): (&[usize], &[SpoolSegment]),
@@ -413,7 +416,7 @@ impl Sweep<'_> {
             }
         }
         if whole.values().any(|is_whole| !is_whole) {
-            // what is no longer whole is looked at anew each time until it is
+            // an hour that is no longer whole is verified each time until it is
             known.retain(|hour, _| whole.get(hour) != Some(&false));
             note::write(self.disk, &self.verified_path(), known)?;
         }
@@ -440,7 +443,7 @@ impl Sweep<'_> {
         verified.is_ok()
     }
 
-    /// First in the object store: what went here and not there would be fetched again.
+    /// In the object store first: what is deleted only here would be fetched again.
     fn delete_noted(&self, mut note: Deletion) -> Result<(), SweepError> {
         match self.elsewhere {
             _ if note.only_here => (),
@@ -484,7 +487,7 @@ fn compress(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> Result<bool, S
     let packed = raw::compressed(plain);
     let aside = disk::aside(&packed);
     if let Err(why) = pack(disk, plain, &aside, &seal.segment) {
-        // a half is of no use, and takes room
+        // a partial file is of no use, and takes up space
         if let Ok(Some(_)) = disk.len(&aside) {
             disk.remove(&aside).at(&aside)?;
         }

@@ -1,12 +1,12 @@
 //! Mails that wait to be sent: `<data_dir>/mail/<time>_<what>.json`, one file each.
 //!
-//! A letter is a file before it is anything else, so that it outlives whatever happens to the
-//! process, and it is removed when a mail server has taken it. Anybody may put one there.
+//! A letter is written to a file first, so it survives whatever happens to the process. It is removed once a mail
+//! server has accepted it. Any process may add one.
 //!
-//! They go in the order in which they were written, so that nobody reads of the end of a state before its
-//! begin. What keeps one back keeps back all: while the mail server cannot be reached the oldest alone is
-//! tried. One that the server refuses is tried again before any other goes, and holds up none. Whom it is
-//! refused for keeps it from nobody else, and who has it does not get it again.
+//! Letters are sent in the order in which they were written, so that nobody reads of the end of an alarm before its
+//! beginning. While the mail server cannot be reached, only the oldest is tried. A letter that the server refuses is
+//! tried again before others are sent, but does not delay them. If it is refused for some recipients, the others
+//! still get it, and nobody gets it twice.
 
 use std::{collections::BTreeMap, fmt, io, path::PathBuf};
 
@@ -24,7 +24,7 @@ const FORMAT: u32 = 1;
 /// A letter with a day's certificate and picture has some hundred kilobytes.
 const LETTER_BYTES_MAX: u64 = 32 << 20;
 
-/// Some months of a mail server that is gone. Beyond it nothing more is kept.
+/// Enough for some months without a mail server. Beyond it, nothing more is kept.
 const LETTERS_MAX: usize = 1_000;
 
 /// The first wait after a failure, doubled with each further one …
@@ -32,15 +32,15 @@ const WAIT_MS: i64 = 60_000;
 /// … up to this.
 const WAIT_MS_MAX: i64 = 3_600_000;
 
-/// A letter that was refused so often, a quarter of an hour long, is tried no more with the others but at
-/// its own times.
+/// After this many refusals, which take a quarter of an hour, a letter is tried at its own times, and no longer with
+/// the others.
 const REFUSALS_MAX: u32 = 5;
 
-/// What some have got is given up for the others after this time, so that an address that is gone for good
-/// does not fill the queue.
+/// After this time, a letter that some recipients have got is given up for the others, so that an address that no
+/// longer exists does not fill the queue.
 const GIVE_UP_MS: i64 = 48 * 3_600_000;
 
-/// How long it is not looked again into a file that is no letter.
+/// How long a file that is not a letter is not read again.
 const DAMAGED_MS: i64 = 3_600_000;
 
 /// What is to be sent.
@@ -59,12 +59,12 @@ pub struct Letter {
     /// The addresses that have got it.
     #[serde(default)]
     pub taken: Vec<String>,
-    /// How often it was tried in vain.
+    /// How often sending it failed.
     pub attempts: u32,
     /// How often of these the mail server has refused it.
     #[serde(default)]
     pub refusals: u32,
-    /// When it is tried again for its own sake.
+    /// When it is tried again at its own time.
     pub next: UtcMs,
     /// Why it failed last.
     pub failed: Option<String>,
@@ -121,7 +121,7 @@ impl Letter {
             .map(String::as_str)
     }
 
-    /// Notes how an attempt ended. After a refusal, the next is the later, the more there were.
+    /// Records how an attempt ended. The more refusals, the later the next attempt.
     fn was_tried(&mut self, now: UtcMs, attempt: &Attempt) {
         self.taken.extend(attempt.taken.iter().cloned());
         self.attempts = self.attempts.saturating_add(1);
@@ -138,8 +138,8 @@ impl Letter {
     }
 }
 
-/// Whether a time that was set here is still to come. None was ever set further ahead than the longest wait: one that
-/// is was set when the clock was ahead, and is not waited for.
+/// Whether a recorded time is still to come. No time is set further ahead than the longest wait: a later one was
+/// recorded when the clock was ahead, and is ignored.
 fn is_to_come(next: UtcMs, now: UtcMs) -> bool {
     now < next && next.0.saturating_sub(now.0) <= WAIT_MS_MAX
 }
@@ -151,19 +151,19 @@ fn wait_ms(failures: u32) -> i64 {
     WAIT_MS.saturating_mul(factor).min(WAIT_MS_MAX)
 }
 
-/// What is known of the way to the mail server. A new process begins with nothing, and tries at once.
+/// The state of the connection to the mail server. A new process knows nothing, and tries at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Way {
     /// How often in a row it could not be reached.
     failures: u32,
     /// When that was last, and when it is tried again.
     tried: Option<(UtcMs, UtcMs)>,
-    /// Until when it is not looked again into which letter.
+    /// Which letters are not read again, and until when.
     rests: BTreeMap<String, UtcMs>,
 }
 
 impl Way {
-    /// Whether there is any use in trying: its time has come, or a letter that has come since.
+    /// Whether to try: the time has come, or there is a newer letter.
     fn may_be_open(&self, newest: UtcMs, now: UtcMs) -> bool {
         self.tried
             .is_none_or(|(last, next)| !is_to_come(next, now) || last < newest)
@@ -188,14 +188,14 @@ pub struct Queue<'a> {
     folder: PathBuf,
 }
 
-/// What came of giving a letter to the mail server. Who is in neither list was not asked for.
+/// The result of giving a letter to the mail server. An address in neither list was not tried.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempt {
     /// The addresses that got it.
     pub taken: Vec<String>,
     /// The addresses that it was refused for, and in which words.
     pub refused: BTreeMap<String, String>,
-    /// Why it could not be tried to the end, in which the letter has no part: the next will fare the same.
+    /// Why the attempt broke off, if the letter is not the reason: the next one will fail in the same way.
     pub away: Option<String>,
 }
 
@@ -246,9 +246,9 @@ impl<'a> Queue<'a> {
         Ok(name)
     }
 
-    /// Sends what is due, oldest first, and with it all that wait; says how many were taken. `send` is
-    /// given the letter and a name that stays the same over all attempts, and is not asked any more once
-    /// the mail server cannot be reached.
+    /// Sends the letters that are due, oldest first, and with them all that wait; returns how many were accepted.
+    /// `send` gets the letter and a name that is the same for all attempts, and is not called again once the mail
+    /// server cannot be reached.
     pub fn send_due(
         &self,
         way: &mut Way,
@@ -348,7 +348,7 @@ impl<'a> Queue<'a> {
         !is_to_come
     }
 
-    /// Why the oldest has not got out, as far as that is known.
+    /// Why the oldest has not been sent, as far as that is known.
     pub fn why_oldest(&self) -> Option<String> {
         let oldest = self.names().ok()?.into_iter().min()?;
         match self.read(&oldest) {

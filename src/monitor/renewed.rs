@@ -13,7 +13,7 @@ use crate::{
     world::disk::{self, Disk},
 };
 
-/// So many days are kept, the latest: a vault's worth of late data is no text for a mail.
+/// How many of the latest days are kept: late data for a whole vault is not a text for a mail.
 const DAYS_MAX: usize = 31;
 
 /// Some sentences of each.
@@ -46,7 +46,7 @@ pub fn add(disk: &dyn Disk, data_dir: &Path, more: &BTreeMap<Day, String>) -> io
     disk::put(disk, &path(data_dir), &serde_json::to_vec(&days)?)
 }
 
-/// They have been told of.
+/// Drops them once they are in a mail.
 pub fn clear(disk: &dyn Disk, data_dir: &Path) -> io::Result<()> {
     disk::remove_if_there(disk, &path(data_dir))
 }

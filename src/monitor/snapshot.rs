@@ -1,5 +1,4 @@
-//! One picture of the state, from the facts. What `status`, the page, `/metrics` and the alarms say
-//! is this and nothing else. Pure.
+//! Makes one picture of the state from the facts. `status`, the page, `/metrics` and the alarms show only this. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +22,7 @@ use crate::{
 /// Hours of which lines are counted.
 const HOURS: i64 = 24;
 
-/// A rate of growth is told from this much time on.
+/// A rate of growth is given once this much time has passed.
 const GROWTH_MS_MIN: i64 = 3_600_000;
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -72,7 +71,7 @@ pub struct Snapshot {
     /// Whether it delivers into an object store.
     #[serde(skip)]
     pub delivers_to_store: bool,
-    /// Whether rules choose what the stream brings: then it is well without a post, as long as it is up.
+    /// Whether rules choose what the stream brings: then a stream without posts is fine as long as it is up.
     pub has_rules: bool,
     /// The vault's time zone.
     pub timezone: String,
@@ -114,8 +113,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Seen by a service that began then: what was before tells nothing of its own connection, of
-    /// which there may be no word yet.
+    /// Adapts the picture to a service that began then: earlier events tell nothing about its own connection, which
+    /// may have recorded nothing yet.
     pub fn seen_by_service_of(&mut self, begun: UtcMs) {
         self.begun = Some(begun);
         for server in self.servers.iter_mut().filter(|server| server.this) {
@@ -306,7 +305,8 @@ pub const UNION: &str = "union";
 /// Up to so many strips of servers a day are drawn, whatever they are like.
 const STRIPS_MAX: usize = 8;
 
-/// The strips of a day that are drawn, and what is told of the others: of many legs those that lack the most, and all together.
+/// The strips of a day that are drawn, and a sentence on the others. If there are many legs, only those that lack the
+/// most are drawn, and all together.
 pub fn worth_showing(strips: &[Strip]) -> (Vec<&Strip>, Option<String>) {
     let (union, mut legs): (Vec<&Strip>, Vec<&Strip>) =
         strips.iter().partition(|strip| strip.name == UNION);
@@ -366,7 +366,7 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
     }
 }
 
-/// How far another server's stamps lie before this machine's clock, by what both know of the API's.
+/// How far another server's stamps are behind this machine's clock, according to what both know of the API's clock.
 fn ahead_ms(id: &ServerId, facts: &Facts, settled: &Settled) -> i64 {
     let offset = |id: &ServerId| facts.servers.get(id)?.link.clock_offset_ms;
     let here = settled.this.as_ref().and_then(offset);
@@ -493,7 +493,7 @@ impl Held {
 /// A `Date` header has whole seconds, so a smaller difference of clocks says nothing.
 const UNSURE_MS: i64 = 2_000;
 
-/// What a clock stamped that was ahead is no sign of life.
+/// How long ago a stamp of the future is taken to be: a clock that was ahead is no sign of life.
 const LONG_AGO_MS: i64 = 61_000;
 
 /// Over the last 60 s here; of other servers, if they were not stopped, over the last minute that has
@@ -556,7 +556,7 @@ fn window_change(vault: &VaultFacts) -> Option<WindowChange> {
     })
 }
 
-/// Whether an hour has less than half of what the same hour of the last weeks had in the middle.
+/// Whether an hour has less than half of the median of the same hour in the last weeks.
 fn low(hour: Hour, posts: &impl Fn(&Hour) -> Option<u64>) -> Option<Low> {
     let found = posts(&hour)?;
     let mut before: Vec<u64> = (1..=WEEKS)
@@ -662,7 +662,7 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
                 push(begin, end, gap.cause.word());
                 from = end.max(from);
             }
-            // of whom this hour does not speak nothing was to be had
+            // a server that the hour does not mention had delivered nothing for it
             let rest = if seconds.is_some() { COVERED } else { "late" };
             push(from, interval.end, rest);
         }
@@ -743,7 +743,7 @@ fn overlaid(gaps: &[GapFacts]) -> Vec<GapFacts> {
     laid
 }
 
-/// How the free space became less over the samples of the last days, by the line of least squares.
+/// How fast the free space shrinks, by least squares over the samples of the last days.
 fn runway(samples: &[(UtcMs, u64)], free_bytes: u64, now: UtcMs) -> Option<Runway> {
     let recent: Vec<(f64, f64)> = samples
         .iter()
@@ -1022,7 +1022,7 @@ mod tests {
             .collect();
         let found = runway(&samples, 48_000_000, now).unwrap();
         assert_eq!(found.bytes_per_day, 24_000_000);
-        // what was long ago, or is to come, tells nothing of these days
+        // gaps of long ago, or of the future, do not count for these days
         let mut more = samples.clone();
         more.insert(0, (now.plus_ms(-40 * DAY_MS), 900_000_000_000));
         more.push((now.plus_ms(DAY_MS), 900_000_000_000));

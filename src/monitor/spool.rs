@@ -1,7 +1,7 @@
-//! What one server's folder in the spool tells: how much came when, and what its connection is like.
+//! Reads one server's folder in the spool: how much came when, and the state of its connection.
 //!
-//! What is latest is latest in the order of the server's runs: a clock that was ahead and is right again has stamped
-//! the past later than the present.
+//! "Latest" means latest in the order of the server's runs: a clock that was ahead and is right again has stamped the
+//! past later than the present.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +36,7 @@ use crate::{
 /// Minutes that are shown: a day.
 const MINUTES: i64 = 24 * 60;
 
-/// The last so many minutes are kept whatever their stamps say.
+/// This many last minutes are kept, whatever their stamps say.
 const KEPT_MINUTES: usize = 60;
 
 /// Folders in which files may still come and go, so that they are listed each time.
@@ -45,7 +45,7 @@ const BUSY_FOLDERS: usize = 2;
 /// The others are listed this often.
 const QUIET_MS: i64 = 10 * 60_000;
 
-/// An events file has some kilobytes; of one with more nothing is taken.
+/// An events file has some kilobytes; a larger one is ignored.
 const EVENTS_BYTES_MAX: u64 = 4 << 20;
 
 /// A segment of a minute longer ago is not being written any more.
@@ -55,7 +55,7 @@ const OPEN_MINUTES: i64 = 3;
 /// begins another.
 const WRITTEN_MINUTES: usize = 3;
 
-/// Folders of a day and of an hour lie in each other.
+/// How deep folders are nested: day, hour.
 const ASIDE_DEPTH: u8 = 2;
 
 /// The last acknowledgements lie within this.
@@ -72,7 +72,7 @@ pub(super) struct Spool<'a> {
     pub(super) acks: Option<&'a Path>,
 }
 
-/// What has not been sealed for so long after its minute nobody writes any more.
+/// A segment that is not sealed this long after its minute is no longer being written.
 const LEFT_OPEN_MS: i64 = 15 * 60_000;
 
 /// What a folder held when it was last listed.
@@ -85,7 +85,7 @@ struct Listed {
     bytes: u64,
 }
 
-/// A minute of one run: they ascend in the order in which they were.
+/// A minute of one run, in the order in which they happened.
 type Turn = (u64, Minute);
 
 /// What a seal says.
@@ -116,7 +116,7 @@ struct KnownLeg {
     sealed: BTreeMap<SegmentName, Sealed>,
     /// The last line, with the number of its run.
     last_line: Option<(u64, UtcMs)>,
-    /// What the events tell up to and with a minute of which everything is sealed.
+    /// The state according to the events, up to the end of a minute of which everything is sealed.
     link: Link,
     told_until: Option<Turn>,
     /// The segments that are being written, as far as they have been read.
@@ -148,7 +148,7 @@ impl KnownServer {
             self.news = Some(time.steady);
         }
         let folders = self.folders.values();
-        // what is told of the server as a whole is told of the leg that is worst off
+        // the server as a whole shows the state of its worst leg
         let worst = legs.values().max_by_key(|leg| leg.link.trouble());
         let is_whole = legs.keys().all(|leg| leg.partition.is_none());
         Ok(ServerFacts {
@@ -169,7 +169,7 @@ impl KnownServer {
 
     /// Lists the folders; says whether a sealed segment is new.
     fn list(&mut self, spool: &Spool<'_>, oldest: Minute, time: Reading) -> io::Result<bool> {
-        // whoever needs what cannot be read tells of it
+        // the stage that needs an unreadable file reports it
         let folders = spool::hour_folders(spool.disk, spool.folder, spool.server)?.found;
         self.folders.retain(|folder, _| folders.contains(folder));
         for (leg, known) in &mut self.legs {
@@ -267,7 +267,7 @@ impl KnownLeg {
         Ok(())
     }
 
-    /// Takes a segment in; says whether it is a sealed one that was not known to be.
+    /// Takes a segment in; returns whether it is newly sealed.
     fn take(&mut self, spool: &Spool<'_>, name: SegmentName, is_sealed: bool) -> bool {
         if self.sealed.contains_key(&name) {
             return false;
@@ -334,7 +334,7 @@ impl KnownLeg {
         Ok(())
     }
 
-    /// What the connection is like: what was told before, and what has come since.
+    /// The state of the connection: the former one, and the events since.
     fn read_events(&mut self, spool: &Spool<'_>, oldest: Minute) -> Link {
         if self.told_until.is_none() {
             self.begin_reading_events(spool);
@@ -359,14 +359,14 @@ impl KnownLeg {
                 self.told_until = Some(*turn);
             }
         }
-        // of a day ago nothing holds any more but that it was stopped
+        // after a day, the only state that still holds is that it was stopped
         if last.is_some_and(|(_, minute)| minute < oldest) && link.state != LinkState::Stopped {
             return Link::default();
         }
         link
     }
 
-    /// Goes back to the last minute that tells by itself what the connection is like.
+    /// Goes back to the last minute that tells the state of the connection by itself.
     fn begin_reading_events(&mut self, spool: &Spool<'_>) {
         let telling = self
             .names

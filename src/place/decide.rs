@@ -1,10 +1,10 @@
-//! What is remembered of a place, what is found where it should be, and who asks → what to do.
+//! Decides what to do about a place, from the recorded id, what is found in its place, and who asks.
 //!
-//! No files: only values. The rule behind the table: where a place was, nothing is made.
+//! Values only, no files. The rule behind the table: where a place was before, none is made.
 
 use super::id::PlaceId;
 
-/// What lies where a place should be.
+/// What is found where a place should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// No folder.
@@ -15,7 +15,7 @@ pub enum Found {
     Unmarked,
     /// The mark of a place.
     Id(PlaceId),
-    /// It cannot be looked at, in words.
+    /// It cannot be read; the reason in words.
     Unreadable(String),
 }
 
@@ -32,7 +32,7 @@ impl Found {
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asks {
-    /// A command that only reads and leaves nothing behind.
+    /// A command that only reads, and records nothing.
     Look,
     /// A stage that works there, and makes no place.
     Use,
@@ -53,11 +53,11 @@ pub enum Verdict {
     Make,
     /// There never was one: there is nothing to be read.
     NotYet,
-    /// It was there, and is not.
+    /// It was there before, and is gone.
     Away,
     /// It is another one.
     Other(PlaceId),
-    /// It never was there, and this is none.
+    /// It was never there, and what is found is not a place.
     NoPlace,
 }
 

@@ -30,7 +30,7 @@ pub enum MirrorError {
     NoPlace {
         /// Where.
         place: String,
-        /// One of the things that lie there.
+        /// One of the entries there.
         found: Key,
     },
 }
@@ -67,7 +67,7 @@ pub fn fetch(
     }
 }
 
-/// One of the things that lie in a place, if there is any: not a probe's, or a person's own.
+/// An entry of a place, if there is any that is neither a probe's nor a person's own.
 pub fn anything(store: &dyn Store) -> Result<Option<Key>, StoreError> {
     let mut found = None;
     store.list("", &mut |listed| {
@@ -78,7 +78,7 @@ pub fn anything(store: &dyn Store) -> Result<Option<Key>, StoreError> {
     Ok(found)
 }
 
-/// Marks an empty place as a spool. That another has done so meanwhile is as good.
+/// Marks an empty place as a spool. It is fine if another machine has done so meanwhile.
 pub fn make(store: &dyn Store, id: &PlaceId) -> Result<(), MirrorError> {
     let found = anything(store)?.filter(|found| found.as_str() != SPOOL_MARK);
     if let Some(found) = found {

@@ -1,5 +1,5 @@
-//! Places: the folders on which an archive depends and that can be away (a disk that is not mounted), or
-//! be another than the one that is meant. What is away is not new.
+//! Places: the folders on which an archive depends. They can be away (a disk that is not mounted), or another one can
+//! be in their place. What is away is not new.
 //!
 //! ```text
 //! places.json (remembered) ─┐
@@ -7,11 +7,11 @@
 //! who asks ──────────────────┘
 //! ```
 //!
-//! What a place can do is the trait `Store`, whatever it is made of (page 38).
+//! The trait `Store` has the operations of every kind of place (page 38).
 //!
-//! The configuration gives `Unopened` folders only, so that no stage can pass by it.
+//! The configuration gives only `Unopened` folders, so no stage can bypass this.
 
-/// What is remembered, what is found, who asks → what to do.
+/// Decides what to do, from the recorded id, what is found, and who asks.
 pub mod decide;
 
 /// The one way to a place.
@@ -26,7 +26,7 @@ pub mod id;
 /// Which places a data directory has worked with.
 pub mod memory;
 
-/// The mark of a spool in a store, where it can be looked at.
+/// The mark of a spool in a store, copied where it can be read.
 pub mod mirror;
 
 /// A prefix of an object store's bucket as a place.

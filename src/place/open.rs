@@ -1,4 +1,4 @@
-//! The one way to a place: looks, decides, makes or remembers what is to be, and gives the place.
+//! The only code that opens a place: it looks, decides, makes or records the place, and returns it.
 
 use std::{
     fmt, io,
@@ -33,7 +33,7 @@ const SPOOL_FORMAT: u32 = 1;
 /// A mark has some 100 bytes.
 const MARK_BYTES_MAX: u64 = 64 * 1024;
 
-/// A folder of the configuration that no one has looked at yet: only an `Opener` makes a place of it.
+/// A folder of the configuration that is not opened yet: only an `Opener` makes a place of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unopened(PathBuf);
 
@@ -44,7 +44,7 @@ impl<P: Into<PathBuf>> From<P> for Unopened {
 }
 
 impl Unopened {
-    /// Its path, for whoever only names it and does not look into it.
+    /// Its path, for code that only names the folder and does not read it.
     pub fn name(&self) -> &Path {
         &self.0
     }
@@ -58,14 +58,14 @@ pub trait PlaceKind: fmt::Debug + Clone + Send + Sync + 'static {
     const MARK: &'static str;
     /// What people call it.
     const WORD: &'static str;
-    /// Whether an entry shows that something was here, mark or no mark.
+    /// Whether an entry shows that this was a place, with or without a mark.
     fn is_trace(entry: &Entry) -> bool;
 }
 
 /// What people call a spool.
 pub const SPOOL: &str = "spool";
 
-/// The spool of this server: what was delivered may lie in it before it is marked.
+/// The spool of this server: deliveries may be in it before it is marked.
 #[derive(Debug, Clone)]
 pub struct OfSpool;
 
@@ -108,7 +108,7 @@ impl PlaceKind for OfTarget {
     }
 }
 
-/// The same, seen through what was fetched from it over ssh: a folder of this server's own.
+/// The same, represented by what was fetched from it over ssh: a folder of this server.
 #[derive(Debug, Clone)]
 pub struct OfMirror;
 
@@ -168,7 +168,7 @@ impl<K> AsRef<Path> for Place<K> {
 }
 
 impl<K: PlaceKind> Place<K> {
-    /// Its id; `None` if there is nothing to be read yet.
+    /// Its id; `None` if there is nothing to read yet.
     pub const fn id(&self) -> Option<&PlaceId> {
         self.id.as_ref()
     }
@@ -230,10 +230,10 @@ fn try_to_look<K: PlaceKind>(disk: &dyn Disk, path: &Path) -> io::Result<Found> 
     }
 }
 
-/// Why there is no way to a place.
+/// Why a place cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum NotHere {
-    /// It was there, and is not.
+    /// It was there before, and is gone.
     #[error("the {word} is away: {}: {found}", path.display())]
     Away {
         /// What it is.
@@ -265,7 +265,7 @@ pub enum NotHere {
         /// What is there.
         found: String,
     },
-    /// It could not be made, or not be remembered.
+    /// It could not be made or recorded.
     #[error(transparent)]
     Io(#[from] ErrorAt),
 }
@@ -296,7 +296,7 @@ impl NotHere {
         }
     }
 
-    /// The same, of a place that is known by another name than that of the folder that was looked into.
+    /// The same for a place that is known by another name than the folder.
     #[must_use]
     pub fn of(mut self, name: &str) -> Self {
         match &mut self {
@@ -309,25 +309,25 @@ impl NotHere {
     }
 }
 
-/// Keeps others from making and remembering in a data directory meanwhile; `None` where there are no others.
+/// Keeps other processes from making and recording places in a data directory meanwhile; `None` if there are none.
 pub type Alone = dyn Fn(&Path) -> io::Result<Option<Lock>>;
 
 /// Opens places: the only one that makes them.
 pub struct Opener<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
-    /// Where it is remembered.
+    /// Where places are recorded.
     pub data_dir: &'a Path,
     /// Whether another place is accepted on purpose.
     pub adopt: bool,
     /// Draws an id.
     pub draw: &'a dyn Fn() -> io::Result<PlaceId>,
-    /// Keeps others out while something is written.
+    /// Locks out other processes while something is written.
     pub alone: &'a Alone,
 }
 
 impl<'a> Opener<'a> {
-    /// An opener of whoever has the data directory for itself, or makes nothing.
+    /// An opener for a process that has the data directory for itself, or makes nothing.
     pub fn of(disk: &'a dyn Disk, data_dir: &'a Path) -> Self {
         Self {
             disk,
@@ -357,7 +357,7 @@ impl<'a> Opener<'a> {
             let alone = self.disk.make_folder(self.data_dir);
             let alone = alone.and_then(|()| (self.alone)(self.data_dir));
             let alone = alone.at(self.data_dir)?;
-            // another may have done it meanwhile
+            // another process may have done it meanwhile
             (memory, found, verdict) = judge()?;
             alone
         } else {
@@ -383,7 +383,8 @@ impl<'a> Opener<'a> {
         })
     }
 
-    /// Which place it is that is no folder, and where that was found; `None` if there is none yet. Nothing is made or remembered.
+    /// Which place it is, for a place that is not a folder, and where that was found; `None` if there is none yet.
+    /// Nothing is made or recorded.
     pub fn judge<K: PlaceKind>(
         &self,
         name: &str,
@@ -397,7 +398,7 @@ impl<'a> Opener<'a> {
         Ok(found.id())
     }
 
-    /// A spool of whatever kind; a new one is marked with the id that is drawn.
+    /// A spool of any kind; a new one is marked with a new id.
     pub fn spool<K: PlaceKind>(&self, folder: &Unopened, asks: Asks) -> Result<Place<K>, NotHere> {
         self.open(folder, asks, &|id| {
             disk::put(self.disk, &folder.name().join(SPOOL_MARK), &spool_mark(id)?)

@@ -1,8 +1,7 @@
-//! What a place can do, whatever it is made of: create a file once, read it, list, delete.
+//! The operations of every kind of place: create a file once, read it, list, delete.
 //!
-//! A key is written once and never changed. `create` ends only when the bytes that lie there were read back:
-//! they are the ones that were to lie there, or the key was taken by others. What an answer says, or that none
-//! came, decides nothing.
+//! A key is written once and never changed. `create` returns only after reading the bytes back: they are the given
+//! ones, or the key was taken. An answer, or a missing answer, decides nothing.
 
 use std::{
     fmt,
@@ -21,7 +20,7 @@ use crate::{
 /// Keys of ours have less than 150 bytes; stores take 1,024 with the prefix.
 const KEY_BYTES_MAX: usize = 512;
 
-/// The name of a file in a place, from its root: parts with a `/` between them. No part can lead elsewhere.
+/// The name of a file in a place, relative to its root: parts separated by `/`. No part can lead out of the place.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(String);
 
@@ -62,7 +61,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// What is to lie under a key: what it must be, and how to read it, as often as it takes.
+/// The content for a key: length and hash, and how to read it as often as needed.
 pub struct Content<'a> {
     /// What it must be.
     pub digest: &'a Digest,
@@ -70,10 +69,10 @@ pub struct Content<'a> {
     pub open: &'a dyn Fn() -> io::Result<Box<dyn Read>>,
 }
 
-/// What lies under a key after an attempt to create it.
+/// What is under a key after an attempt to create it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
-    /// What was to lie there, read back; whoever put it there.
+    /// The given content, read back, whoever wrote it.
     Stands,
     /// Something else, which was there before and is unchanged.
     Taken {
@@ -93,7 +92,7 @@ pub struct Listed {
     pub created: Option<UtcMs>,
 }
 
-/// A time by a place's own clock in which something may be created there.
+/// A period, by the place's own clock, in which something may be created there.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     /// Its begin.
@@ -125,7 +124,7 @@ pub enum StoreError {
         /// What came last.
         why: String,
     },
-    /// It says no, and will say so again.
+    /// It refuses, and would refuse again.
     #[error("{place} refuses: {why}")]
     Refused {
         /// Which place.
@@ -143,7 +142,7 @@ pub enum StoreError {
         /// What is allowed.
         bytes_max: u64,
     },
-    /// It was read while it was sent, and is not what it was to be; nothing lies there of it.
+    /// The content changed before it was sent completely; nothing of it is in the store.
     #[error("the file for {key} has changed here since it was sealed; it was not stored")]
     Changed {
         /// Under which name.
@@ -205,10 +204,10 @@ pub trait Store {
         sink: &mut dyn Write,
     ) -> Result<Option<u64>, StoreError>;
 
-    /// All files whose names begin so, in no order. What has no proper name is told of and passed over.
+    /// All files whose names begin so, in no particular order. Invalid names are reported and skipped.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError>;
 
-    /// Deletes a file; that there is none is as good.
+    /// Deletes a file; it is fine if there is none.
     fn delete(&self, key: &Key) -> Result<(), StoreError>;
 }
 
@@ -272,13 +271,13 @@ pub struct Checked<'a> {
     digester: Option<Digester>,
     expected: &'a Digest,
     held: Vec<u8>,
-    /// Why reading failed here, for whoever only sees that sending has failed.
+    /// Why reading failed here, for a caller that sees only that sending has failed.
     pub failed: Option<io::Error>,
     /// What the content was, if it was something else.
     pub other: Option<Sha256>,
 }
 
-/// So much is read at once.
+/// How much is read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 impl<'a> Checked<'a> {

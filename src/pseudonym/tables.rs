@@ -9,11 +9,11 @@ use crate::period::UtcMs;
 pub struct Form {
     /// The tables: what their files are called, and their columns.
     pub(super) tables: &'static [(&'static str, &'static [&'static str])],
-    /// The columns of `posts.parquet` that are looked at.
+    /// The columns of `posts.parquet` that are read.
     pub(super) read: &'static [&'static str],
     /// Takes a row of it in.
     pub(super) add: fn(&mut Tables, &Key, &Row<'_>),
-    /// What is told of the copy.
+    /// The texts on the copy.
     pub(super) readme: &'static str,
 }
 
@@ -40,7 +40,7 @@ impl Tables {
         self.posts.push(row);
     }
 
-    /// Takes the row of a user in, who is called so there; a later one counts.
+    /// Takes in a user's row, with the name there; a later one counts.
     pub(super) fn user(&mut self, id: String, row: Vec<u8>) {
         self.users.insert(id, row);
     }

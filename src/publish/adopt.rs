@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     answer::Entry,
     job::PublishJob,
-    place::{GaveUp, Hand},
+    place::{Caller, GaveUp},
     plan::{self, IdsOfHour, Wanted},
 };
 use crate::{
@@ -31,7 +31,7 @@ pub(super) fn hour_of_ids(what: Public) -> Option<Hour> {
 /// versions became public bit by bit: each version whose hash a manifest names has its own line.
 pub(super) fn adopt(
     job: &PublishJob<'_>,
-    hand: &mut Hand<'_>,
+    caller: &mut Caller<'_>,
     diary: &Published,
     wanted: &Wanted,
     entry: &Entry,
@@ -54,7 +54,7 @@ pub(super) fn adopt(
     if entry.version <= 1 || diary.revision(hour).is_some() {
         return Ok(once());
     }
-    let mut versions = hand.patiently(|osf| osf.versions(place))?;
+    let mut versions = caller.patiently(|osf| osf.versions(place))?;
     versions.sort_by_key(|(_, at)| *at);
     let revisions = revisions(job, hour, last);
     let ids_of = revisions.iter();

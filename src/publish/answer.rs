@@ -1,7 +1,7 @@
 //! What OSF answers: entries, and trouble of three kinds.
 //!
-//! The API and WaterButler tell of the same file in two shapes; both become an `Entry`. Everything
-//! in an answer is from outside: what is missing is missing, addresses are checked before use.
+//! The API and WaterButler describe the same file in two forms; both become an `Entry`. Everything in an answer is
+//! untrusted: missing values are accepted as missing, and addresses are checked before use.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use url::Url;
 use super::address::{self, BadAddress, Site};
 use crate::{doi::Doi, period::UtcMs, segment::sha256::Sha256, text::one_line};
 
-/// Why something was not done. What follows from it depends on the kind.
+/// Why something was not done; the kind decides what follows.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Trouble {
     /// It may pass by itself: no answer, a broken one, too many requests, the server's own trouble.
@@ -18,10 +18,10 @@ pub enum Trouble {
     Passing {
         /// What happened.
         why: String,
-        /// What the answer says about when to come again.
+        /// When to try again, according to the answer.
         after: Option<After>,
     },
-    /// Asking again gives the same: somebody has to look.
+    /// Asking again would give the same answer: a person has to act.
     #[error("{why} (status {status})")]
     Refused {
         /// The status.
@@ -29,7 +29,7 @@ pub enum Trouble {
         /// What the service says.
         why: String,
     },
-    /// The token is not let in.
+    /// The token is not accepted.
     #[error("OSF does not accept the token: {0}")]
     Unauthorized(String),
     /// An address that is not followed.
@@ -46,7 +46,7 @@ pub enum After {
     At(UtcMs),
 }
 
-/// A folder or file as it is told of.
+/// A folder or file as an answer describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its name.
@@ -90,8 +90,8 @@ pub fn after(header: Option<&str>) -> Option<After> {
     i64::try_from(since.as_millis()).map_or(None, |ms| Some(After::At(UtcMs(ms))))
 }
 
-/// What an error says in a few words, whoever worded it: the API, WaterButler in its several forms,
-/// or an edge that sends a page.
+/// The short text of an error, from the API, from WaterButler in its several forms, or from a proxy that sends a
+/// page.
 fn words(status: u16, body: &[u8]) -> String {
     const WORDS_MAX: usize = 300;
     let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
@@ -216,10 +216,10 @@ pub fn page(value: &Value, site: &Site) -> Result<(Vec<Entry>, Option<Url>), Tro
     Ok((entries?, next))
 }
 
-/// What a project is to whoever asks.
+/// What the token may do with a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Project {
-    /// Whether everybody sees it.
+    /// Whether it is public.
     pub is_public: bool,
     /// Whether the token's owner may change everything about it.
     pub is_admin: bool,

@@ -14,7 +14,7 @@ use super::{
     osf::Osf,
     outcome::RunError,
     patience::Patience,
-    place::{GaveUp, Hand},
+    place::{Caller, GaveUp},
     plan::{self, Compared, Listed, is_same},
 };
 use crate::{
@@ -58,13 +58,13 @@ impl PublishJob<'_> {
         let look = look::look(self.disk, (self.data_dir, self.vault), &diary, scope)?;
         let site = Site::new(&self.settings.base_url)?;
         let osf = Osf::new(site.clone(), self.token, self.proxies, self.clock)?;
-        let mut hand = self.hand(&osf, Patience::of_a_run());
+        let mut caller = self.caller(&osf, Patience::of_a_run());
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
         // what is remembered may be what is wrong
         folders.forget();
         let failed = |gave_up: GaveUp| RunError::Trouble(gave_up.trouble());
-        let root = hand.patiently(|osf| folders.root(osf)).map_err(failed)?;
-        let listed = walk(&mut hand, &root.children, &mut tell).map_err(failed)?;
+        let root = caller.patiently(|osf| folders.root(osf)).map_err(failed)?;
+        let listed = walk(&mut caller, &root.children, &mut tell).map_err(failed)?;
         let ours = ledger::whole(self.disk, self.vault)?;
         let is_former_ledger = |entry: &Entry| fork::is_beginning(&ours, entry);
         let compared = plan::compare(&look.wanted, &listed, &is_former_ledger);
@@ -78,8 +78,8 @@ impl PublishJob<'_> {
             let Some(entry) = public.find(is_it) else {
                 continue;
             };
-            hand.patience.begin();
-            let adopted = adopt(self, &mut hand, &diary, wanted, entry).map_err(failed)?;
+            caller.patience.begin();
+            let adopted = adopt(self, &mut caller, &diary, wanted, entry).map_err(failed)?;
             let path = published::path(self.data_dir);
             for line in &adopted {
                 published::append(self.disk, &path, line).at(&path)?;
@@ -100,7 +100,7 @@ impl PublishJob<'_> {
 
 /// The root, that of the stamps, and every folder of a year, month and day.
 fn walk(
-    hand: &mut Hand<'_>,
+    caller: &mut Caller<'_>,
     root: &Url,
     tell: &mut dyn FnMut(&str),
 ) -> Result<Vec<Listed>, GaveUp> {
@@ -112,8 +112,8 @@ fn walk(
         let mut below = Vec::new();
         for (path, children) in level {
             tell(&path);
-            hand.patience.begin();
-            let entries = hand.patiently(|osf| osf.list(&children))?;
+            caller.patience.begin();
+            let entries = caller.patiently(|osf| osf.list(&children))?;
             for entry in entries.iter().filter(|entry| entry.is_folder) {
                 let is_date = DIGITS.get(depth).is_some_and(|digits| {
                     entry.name.len() == *digits && entry.name.bytes().all(|b| b.is_ascii_digit())

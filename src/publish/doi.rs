@@ -57,9 +57,9 @@ impl PublishJob<'_> {
         } else {
             Patience::of_a_run()
         };
-        let mut hand = self.hand(&osf, patience);
-        hand.patience.begin();
-        let found = hand.patiently(|osf| osf.project(project));
+        let mut caller = self.caller(&osf, patience);
+        caller.patience.begin();
+        let found = caller.patiently(|osf| osf.project(project));
         match found.map_err(|why| RunError::Trouble(why.trouble()))? {
             Project {
                 is_public: false, ..
@@ -69,7 +69,7 @@ impl PublishJob<'_> {
             } => return Err(NoDoi::NotAdmin(project.clone()).into()),
             Project { .. } => (),
         }
-        let given = hand.patiently(|osf| {
+        let given = caller.patiently(|osf| {
             if let Some(there) = osf.doi(project)? {
                 return Ok(Given::There(there));
             }

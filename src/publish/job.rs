@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{osf::Osf, outcome::RunError, patience::Patience, place::Hand};
+use super::{osf::Osf, outcome::RunError, patience::Patience, place::Caller};
 use crate::{
     config::{
         proxy::Proxies,
@@ -70,8 +70,8 @@ impl PublishJob<'_> {
     }
 
     /// A client with that patience.
-    pub(super) fn hand<'o>(&'o self, osf: &'o Osf<'o>, patience: Patience) -> Hand<'o> {
-        Hand {
+    pub(super) fn caller<'o>(&'o self, osf: &'o Osf<'o>, patience: Patience) -> Caller<'o> {
+        Caller {
             osf,
             patience,
             clock: self.clock,

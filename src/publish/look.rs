@@ -25,7 +25,7 @@ use crate::{
 /// Stamps and the files about the whole archive have some kilobytes.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// Why the vault cannot be looked at.
+/// Why the vault cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LookError {
     /// A file or folder.
@@ -46,7 +46,7 @@ pub struct Look {
     pub unready: Vec<(Public, String)>,
 }
 
-/// Which part of the vault is looked at.
+/// Which part of the vault is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// What the diary does not have.
@@ -103,7 +103,7 @@ pub fn look(
     Ok(found)
 }
 
-/// The files of all days. Those of a day of which nothing has changed are not read again, unless all is to be looked at.
+/// The files of all days. Those of an unchanged day are not read again, unless everything is to be read.
 fn day_files(
     disk: &dyn Disk,
     (data_dir, vault): (&Path, &Path),
@@ -136,7 +136,7 @@ fn day_files(
     Ok(())
 }
 
-/// The files about the whole archive that are in place. They are made anew only if any of them is new.
+/// The files about the whole archive that are in place. They are remade only if any of them is new.
 fn root_files(
     disk: &dyn Disk,
     (data_dir, vault): (&Path, &Path),

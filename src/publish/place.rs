@@ -43,7 +43,7 @@ impl GaveUp {
 }
 
 /// Does calls until they succeed or patience ends.
-pub struct Hand<'a> {
+pub struct Caller<'a> {
     /// The client.
     pub osf: &'a Osf<'a>,
     /// What has been waited.
@@ -54,7 +54,7 @@ pub struct Hand<'a> {
     pub chance: &'a dyn Fn() -> f64,
 }
 
-impl Hand<'_> {
+impl Caller<'_> {
     /// A call, again and again while its trouble is of the kind that passes.
     pub fn patiently<T>(
         &mut self,

@@ -13,7 +13,7 @@ use super::{
     osf::Osf,
     outcome::{Failed, Outcome, RunError, Stopped, Uploaded, alarm},
     patience::Patience,
-    place::{GaveUp, Hand},
+    place::{Caller, GaveUp},
     plan::{self, Task, Wanted},
     publishable::{NotPublishable, Publishable},
     truth::Truth,
@@ -29,7 +29,7 @@ use crate::{
     world::error_at::At as _,
 };
 
-/// So many different files in a row that the service has no answer for, or no room: it is not them.
+/// After this many different files in a row without an answer, or without space, the files are not the reason.
 const IN_A_ROW_MAX: u32 = 3;
 
 impl PublishJob<'_> {
@@ -46,8 +46,7 @@ impl PublishJob<'_> {
         Ok((published, look))
     }
 
-    /// Publishes what is committed and not public. `tell` hears how many files are done with, of how
-    /// many.
+    /// Publishes what is committed and not public. `tell` gets the number of finished files, and of all.
     pub fn run(&self, mut tell: impl FnMut(usize, usize)) -> Result<Outcome, RunError> {
         let (published, look) = self.begin()?;
         let mut outcome = Outcome::default();
@@ -58,7 +57,7 @@ impl PublishJob<'_> {
         let osf = Osf::new(site.clone(), self.token, self.proxies, self.clock)?;
         let mut work = Work {
             job: self,
-            hand: self.hand(&osf, Patience::of_a_run()),
+            caller: self.caller(&osf, Patience::of_a_run()),
             folders: Folders::open(self.disk, self.data_dir, self.settings, &site),
             published,
             outcome,
@@ -86,7 +85,7 @@ impl PublishJob<'_> {
         Ok(outcome)
     }
 
-    /// A file that is not what it must be.
+    /// A file that is not what the manifests say.
     fn not_ready(&self, what: Public, why: String, outcome: &mut Outcome) {
         let path = what.published_path();
         if (self.merging)() {
@@ -106,7 +105,7 @@ impl PublishJob<'_> {
         });
     }
 
-    /// Keeps what is to be known of this run: by the next one, and by whoever watches.
+    /// Records this run for the next one, and for the monitor.
     fn keep(&self, outcome: &Outcome) -> Result<(), RunError> {
         let last = LastRun {
             time: self.clock.now(),
@@ -117,7 +116,7 @@ impl PublishJob<'_> {
         Ok(last.write(self.disk, self.data_dir).at(self.data_dir)?)
     }
 
-    /// What a run would do, by asking and changing nothing.
+    /// What a run would do; asks, but changes nothing.
     pub fn preview(&self) -> Result<Vec<(Wanted, Task)>, RunError> {
         let (_, look) = self.begin()?;
         let mut planned = Vec::new();
@@ -126,15 +125,15 @@ impl PublishJob<'_> {
         }
         let site = Site::new(&self.settings.base_url)?;
         let osf = Osf::new(site.clone(), self.token, self.proxies, self.clock)?;
-        let mut hand = self.hand(&osf, Patience::of_a_look());
+        let mut caller = self.caller(&osf, Patience::of_a_look());
         let mut folders = Folders::open(self.disk, self.data_dir, self.settings, &site);
         let ours = ledger::whole(self.disk, self.vault)?;
-        let fork = forked(&mut hand, &mut folders, &ours);
+        let fork = forked(&mut caller, &mut folders, &ours);
         if let Some(fork) = fork.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))? {
             return Err(fork.into());
         }
         for (place, wanted) in plan::order(look.wanted) {
-            let listing = list(&mut hand, &mut folders, place, false);
+            let listing = list(&mut caller, &mut folders, place, false);
             let listing = listing.map_err(|gave_up| RunError::Trouble(gave_up.trouble()))?;
             let listing = listing.map_or_else(Vec::new, |(_, listing)| listing);
             let now = self.clock.now();
@@ -147,17 +146,17 @@ impl PublishJob<'_> {
     }
 }
 
-/// A folder and what it holds. A remembered folder that is gone is looked for anew.
+/// A folder and what it holds. A recorded folder that is gone is looked for again.
 fn list(
-    hand: &mut Hand<'_>,
+    caller: &mut Caller<'_>,
     folders: &mut Folders<'_>,
     place: Place,
     make: bool,
 ) -> Result<Option<(Folder, Vec<Entry>)>, GaveUp> {
-    hand.patience.begin();
+    caller.patience.begin();
     loop {
         let is_remembered = folders.is_remembered();
-        let listed = hand.patiently(|osf| {
+        let listed = caller.patiently(|osf| {
             let Some(folder) = folders.of(osf, place, make)? else {
                 return Ok(None);
             };
@@ -176,22 +175,22 @@ fn list(
 /// A run at work.
 struct Work<'a> {
     job: &'a PublishJob<'a>,
-    hand: Hand<'a>,
+    caller: Caller<'a>,
     folders: Folders<'a>,
     published: Published,
     outcome: Outcome,
-    /// Hours of which the data did not go out, so that the manifest must not either.
+    /// Hours whose data was not uploaded, so that their manifest must not be either.
     held: BTreeSet<Hour>,
     in_a_row: u32,
 }
 
-/// How the public ledger and ours part, if they do. Where the listing does not tell, it is read.
+/// How the public ledger and ours diverge, if they do. If the listing does not show it, the public ledger is read.
 fn forked(
-    hand: &mut Hand<'_>,
+    caller: &mut Caller<'_>,
     folders: &mut Folders<'_>,
     ours: &[u8],
 ) -> Result<Option<Fork>, GaveUp> {
-    let Some((_, listing)) = list(hand, folders, Place::Root, false)? else {
+    let Some((_, listing)) = list(caller, folders, Place::Root, false)? else {
         return Ok(None);
     };
     let name = Public::Ledger.name();
@@ -202,18 +201,18 @@ fn forked(
     let Some(place) = &public.place else {
         return Err(GaveUp::One(senseless("the ledger has no address")));
     };
-    let public = hand.patiently(|osf| osf.read(place, LEDGER_BYTES_MAX))?;
+    let public = caller.patiently(|osf| osf.read(place, LEDGER_BYTES_MAX))?;
     Ok(fork::between(ours, &public))
 }
 
 impl Work<'_> {
     /// Before anything goes out: ends the run if the public ledger is not a beginning of ours.
     fn look_for_fork(&mut self, ours: &[u8], first: &Wanted) {
-        let fork = match forked(&mut self.hand, &mut self.folders, ours) {
+        let fork = match forked(&mut self.caller, &mut self.folders, ours) {
             Ok(None) => return,
             Ok(Some(fork)) => fork,
             Err(gave_up) => {
-                // whoever does not know what is public replaces nothing
+                // if it is unknown what is public, nothing is replaced
                 let until = gave_up.until();
                 self.failed(first, gave_up);
                 self.outcome.stopped = self.outcome.failed.last().map(|failed| Stopped {
@@ -240,7 +239,7 @@ impl Work<'_> {
 
     /// The files of one folder.
     fn folder(&mut self, place: Place, wanted: &[Wanted]) -> Result<(), RunError> {
-        let (folder, listing) = match list(&mut self.hand, &mut self.folders, place, true) {
+        let (folder, listing) = match list(&mut self.caller, &mut self.folders, place, true) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(()),
             Err(gave_up) => {
@@ -260,7 +259,7 @@ impl Work<'_> {
                 self.outcome.held += 1;
                 continue;
             }
-            self.hand.patience.begin();
+            self.caller.patience.begin();
             self.file(&folder, one, &listing)?;
         }
         Ok(())
@@ -276,7 +275,7 @@ impl Work<'_> {
         let known = match plan::task(wanted, listing, self.job.clock.now()) {
             Task::Later => return Ok(()),
             Task::Confirm(_) if self.published.has(wanted.what, wanted.sha256) => return Ok(()),
-            Task::Confirm(entry) => match self.hand.confirm(wanted, &entry) {
+            Task::Confirm(entry) => match self.caller.confirm(wanted, &entry) {
                 Ok(true) => return self.confirmed(wanted, &entry),
                 Ok(false) => Some(entry),
                 Err(gave_up) => {
@@ -303,7 +302,7 @@ impl Work<'_> {
                 return Ok(());
             }
         };
-        match self.hand.place(folder, wanted, &file, known) {
+        match self.caller.place(folder, wanted, &file, known) {
             Ok(()) => self.uploaded(wanted),
             Err(gave_up) => {
                 self.failed(wanted, gave_up);
@@ -385,10 +384,10 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// It is public, and the diary did not know: an earlier run ended before it could write so.
+    /// The file is public, but not in the diary: an earlier run ended before it could write that.
     fn confirmed(&mut self, wanted: &Wanted, entry: &Entry) -> Result<(), RunError> {
         self.in_a_row = 0;
-        match adopt(self.job, &mut self.hand, &self.published, wanted, entry) {
+        match adopt(self.job, &mut self.caller, &self.published, wanted, entry) {
             Ok(entries) => self.note(&entries)?,
             Err(gave_up) => {
                 self.failed(wanted, gave_up);

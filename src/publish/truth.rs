@@ -63,7 +63,7 @@ pub(super) struct Truth<'a> {
     pub(super) vault: &'a Path,
     /// What the vault's ids are.
     pub(super) source: &'static dyn Source,
-    /// What went out before was looked at then.
+    /// Files published earlier were checked then.
     pub(super) published: &'a Published,
 }
 
@@ -75,7 +75,7 @@ impl Truth<'_> {
             Public::Manifest(hour) => Ok(check_manifest(hour, bytes)?),
             Public::Ledger => Ok(self.check_ledger(bytes)?),
             Public::Day(day, file) => self.check_day(day, file, bytes),
-            // it was made again when this run looked at the vault, and has the hash of that
+            // this run has made it again when it read the vault, and has its hash
             Public::Root(_) => Ok(()),
             Public::Authority(name) => {
                 let found = witness::authority(self.disk, self.vault, name);

@@ -1,7 +1,7 @@
 //! Everything that is stated about a day, as values: `YYYY-mm-dd_certificate.json`. Pure.
 //!
-//! What the hours and their revisions say stands in it as their manifests have it; all else follows from that and is
-//! worked out here, so of a statement that was read the sums are not believed, but made again.
+//! The values of the hours and their revisions are those of their manifests. Everything else follows from them and is
+//! calculated here: the sums of a statement that was read are not trusted, but calculated again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,8 +28,8 @@ use crate::{
     },
 };
 
-/// The version of its form, and of the form of certificate, picture and README, which are written together with it.
-/// Whoever changes a member, a word or a stroke of one raises this.
+/// The version of its format, and of the formats of certificate, picture and README, which are written together with
+/// it. Raise it after any change of a member, a word or a stroke.
 pub const FORMAT: u32 = 1;
 
 /// A day of nothing but gaps of many legs has some megabytes.
@@ -75,7 +75,7 @@ pub struct Sum {
     /// Before it began: they count for nothing.
     #[serde(rename = "seconds_before")]
     pub before: u64,
-    /// In hours that say nothing about this server.
+    /// In hours that have no data on this server.
     #[serde(rename = "seconds_untold")]
     pub untold: u64,
 }
@@ -96,11 +96,11 @@ pub struct Books {
     pub lines: u64,
     /// Different posts.
     pub posts: u64,
-    /// Different records that are in no list of ids: deletions, what is told of accounts, and what is held back.
+    /// Different records that are in no list of ids: deletions, account events, and records that are held back.
     pub unlisted: u64,
     /// Further copies.
     pub duplicates: u64,
-    /// Lines that are no posts, by reason.
+    /// Lines that are not posts, by reason.
     pub rejected: ByWord,
     /// Lines of what was deleted.
     pub deleted: u64,
@@ -150,7 +150,7 @@ pub struct Statement {
     pub absent: Vec<Hour>,
     /// All servers together.
     pub union: Share,
-    /// Each server that any of the hours knows; where the stream comes in partitions, each leg.
+    /// Each server in any of the hours; if the stream has partitions, each leg.
     pub servers: BTreeMap<Leg, Share>,
     /// Posts that all servers have, of hours that all servers have part in.
     #[serde(rename = "posts_seen_by_all")]
@@ -194,7 +194,7 @@ pub enum NoStatement {
     Intervals(Hour, String),
 }
 
-/// A statement as it was read, but for what is worked out.
+/// A statement as it was read, without what is calculated.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Told {
     /// Who wrote it.
@@ -203,13 +203,13 @@ pub struct Told {
     pub witness: Option<Stamp>,
     /// The DOI that it names.
     pub doi: Option<Doi>,
-    /// The revisions that it speaks of.
+    /// The revisions that it names.
     pub revisions: Vec<Revision>,
     /// What the hours say.
     pub hours: Vec<HourSaid>,
 }
 
-/// What a statement of any form speaks of.
+/// What can be read of a statement of any version.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Spoken {
     /// The version of its form.
@@ -225,7 +225,7 @@ pub struct Spoken {
 }
 
 impl Statement {
-    /// Puts a day's hours together. Who has stamped them and by what they are cited is put in by whoever knows.
+    /// Combines a day's hours. The caller adds the stamp and the DOI.
     pub fn of(day: Day, said: DaySaid) -> Result<Self, NoStatement> {
         let DaySaid { hours, revisions } = said;
         let Some(first) = hours.first() else {
@@ -338,7 +338,7 @@ impl Statement {
         window::stretches(hours.map(|said| (said.hour, said.residues.as_slice())))
     }
 
-    /// Whether the stream comes in partitions, so that what is told of servers is told of legs.
+    /// Whether the stream has partitions, so that values are given for legs in place of servers.
     pub fn has_partitions(&self) -> bool {
         self.servers.keys().any(|leg| leg.partition.is_some())
     }
@@ -383,7 +383,7 @@ impl Sum {
 }
 
 impl Books {
-    /// Lines that are no posts.
+    /// Lines that are not posts.
     pub fn rejected_lines(&self) -> u64 {
         self.rejected.values().sum()
     }

@@ -1,8 +1,8 @@
-//! One child process: started, listened to, ended when its time is over.
+//! One child process: starts it, reads its log, and ends it when its time is over.
 //!
-//! It leads a process group of its own, so that what it starts ends with it. What it says on
-//! standard error goes to our log line by line, read by a thread that nobody waits for; what it
-//! prints is for people who start it by hand, and goes nowhere.
+//! It leads a process group of its own, so that its own children end with it. A thread that nobody waits for copies
+//! its standard error into our log, line by line. Its standard output is for people who start it by hand, and is
+//! dropped.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read},
@@ -18,8 +18,8 @@ use serde_json::Value;
 use super::{record::Raised, stage::Stage};
 use crate::{alarm::AlarmKind, period::UtcMs, world::process};
 
-/// A line of a log is read whole, since what it tells of follows from all of it; a longer one is none of
-/// ours and is told in pieces.
+/// A line of a log is read whole, since its meaning depends on all of it. A longer one is not ours, and is logged in
+/// pieces.
 const LOG_LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// More different alarms of one run are not kept; a kind has one for each server at most …
@@ -77,9 +77,9 @@ impl Output {
 pub struct Ended {
     /// Its exit code; `None` when a signal ended it.
     pub exit: Option<i32>,
-    /// In words, when it was not its own end.
+    /// Why, in words, if it did not end by itself.
     pub why: Option<String>,
-    /// Whether it was asked to end because the service does, which is no failure.
+    /// Whether it was asked to end because the service ends, which is not a failure.
     pub with_service: bool,
     /// The last failure that it told.
     pub said: Option<String>,
@@ -127,7 +127,7 @@ impl Child {
     /// Whether it has ended, and how. One whose time is over is asked to end, and then ended.
     pub fn poll(&mut self, now: UtcMs) -> io::Result<Option<Ended>> {
         if let Some(status) = self.process.try_wait()? {
-            // what it started has no reason to be there any longer
+            // its own children are no longer needed
             process::end_group(self.process.id(), true);
             return Ok(Some(self.ended(status)));
         }
@@ -203,7 +203,7 @@ fn relay(stage: Stage, from: impl Read, output: &Mutex<Output>) {
     }
 }
 
-/// Tells one line of a child as our own, and keeps what tells of a failure.
+/// Logs a line of a child as our own, and keeps it if it reports a failure.
 fn tell(stage: Stage, line: &str, output: &mut Output) {
     let parsed: Option<Value> = serde_json::from_str(line).ok();
     let member = |name: &str| parsed.as_ref()?.get(name)?.as_str();
@@ -297,7 +297,7 @@ mod tests {
         );
         let sleeper = said(&child);
         assert_eq!(child.poll(Clock::system().now()).unwrap(), None);
-        // the limit is over: asked to end, which it does not heed
+        // the limit is over: it is asked to end, and ignores that
         assert_eq!(
             child.poll(Clock::system().now().plus_ms(6_000)).unwrap(),
             None

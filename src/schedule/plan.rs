@@ -53,7 +53,7 @@ pub struct Due {
     pub stage: Stage,
     /// The day of a report.
     pub day: Option<Day>,
-    /// Whether that report makes outdated certificates anew, of which no mail is written at once.
+    /// Whether that report remakes outdated certificates, for which no mail is written at once.
     pub renews: bool,
 }
 
@@ -188,8 +188,8 @@ fn report_day(reports: &Reports, latest: Day) -> Option<Day> {
     days.find(|day| (from..=latest).contains(day))
 }
 
-/// The oldest day whose certificate is to be made anew; its report makes the others anew, too. A day
-/// that is not over is not yet to be told of, whoever has asked for its certificate.
+/// The oldest day whose certificate must be remade; its report remakes the others too. A day that is not over is not
+/// reported yet, even if a person has asked for its certificate.
 fn renewal(outdated: &Outdated, latest: Day, last: Option<&Run>, now: UtcMs) -> Option<Day> {
     let (since, changed) = outdated.times?;
     let day = *outdated.days.keys().next().filter(|day| **day <= latest)?;

@@ -1,4 +1,4 @@
-//! The thread that starts the stages, sees how they end, and tells systemd how things are.
+//! The thread that starts the stages, watches how they end, and reports the state to systemd.
 
 use std::{
     collections::BTreeMap,
@@ -28,28 +28,28 @@ use crate::{
 /// How often it looks, in real time.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often systemd is told what is going on, in real milliseconds.
+/// How often the state is reported to systemd, in real milliseconds.
 const STATUS_MS: i64 = 10_000;
 
-/// How often the days of the vault are looked at, by the clock.
+/// How often the days of the vault are examined, by the clock.
 const LOOK_MS: i64 = 60_000;
 
 /// When the service ends, children get this long before they are ended, in real milliseconds.
 const FAREWELL_MS: i64 = 3_000;
 
-/// The exit code of one that let another one work.
+/// The exit code of a stage that found another run in progress.
 const LOCKED: i32 = 7;
-/// The exit codes that are no failures: done, nothing to do, set aside, and another one is at it.
+/// The exit codes that are not failures: done, nothing to do, set aside, another run in progress.
 const NO_FAILURES: [i32; 4] = [0, 4, 5, LOCKED];
 
-/// What a look at the vault finds: its days, and those whose certificate is outdated, with a number
-/// that changes when one becomes so further.
+/// The days of the vault, and those whose certificate is outdated, with a number that changes when a certificate
+/// becomes outdated again.
 pub type Days = (Vec<Day>, BTreeMap<Day, u64>);
 
 /// Starts the command of a stage.
 pub type Starter = dyn Fn(Due) -> Command + Send;
 
-/// What the collector's thread lets be known of it; read only.
+/// What the collector's thread reports about itself; read only.
 pub trait Watched: Send + Sync {
     /// Whether it collects, or waits for a known reason to begin.
     fn is_ready(&self) -> bool;
@@ -61,10 +61,10 @@ pub trait Watched: Send + Sync {
     fn words(&self) -> String;
 }
 
-/// Takes what is told.
+/// Receives a report.
 pub type Tell = dyn Fn(&[NotifyState<'_>]) + Send;
 
-/// What listens to how the service is.
+/// The receiver of the service's state.
 pub struct Systemd {
     /// How long it waits for a sign of life, if it does.
     pub watchdog: Option<Duration>,
@@ -102,7 +102,7 @@ pub struct Service {
     pub disk: Arc<dyn Disk>,
     /// The collector.
     pub collector: Arc<dyn Watched>,
-    /// Who is told.
+    /// The receiver of the state.
     pub systemd: Systemd,
 }
 
@@ -112,7 +112,7 @@ struct ServiceState {
     runs: BTreeMap<Stage, Run>,
     children: BTreeMap<Stage, (Child, Due)>,
     reports: Reports,
-    /// When the vault was looked at.
+    /// When the vault was last examined.
     looked: Option<UtcMs>,
     real: Clock,
     stopping_since: Option<UtcMs>,
@@ -236,10 +236,10 @@ impl Service {
         run.ended = Some(now);
         run.exit = ended.exit;
         if due.stage == Stage::Report {
-            // it has changed what is outdated
+            // a report has changed what is outdated
             state.looked = None;
         }
-        // one that was ended by the service, or had to let another one work, has said nothing of how things stand
+        // a stage that the service ended, or that found another run in progress, says nothing about the state
         if !ended.with_service && ended.exit != Some(LOCKED) {
             run.alarms = ended.alarms;
         }

@@ -1,8 +1,8 @@
 //! `<spool>/<server>/acks.jsonl`: what has been read back and checked where it was delivered to.
 //!
-//! One JSON object a line: `{"at":"2026-11-23T14:06:01.000Z","file":"2_sample_…_000.jsonl","sha256":"…"}`.
-//! Appended to; a torn last line is one acknowledgement that was not given. What nobody can ask for any
-//! more is taken out now and then, so that the file does not grow for years.
+//! One JSON object a line: `{"at":"2026-11-23T14:06:01.000Z","file":"2_sample_…_000.jsonl","sha256":"…"}`. Lines are
+//! appended; a torn last line is an acknowledgement that was not given. Lines that nobody can need any more are
+//! removed now and then, so that the file does not grow for years.
 
 use std::{
     collections::BTreeMap,
@@ -23,9 +23,8 @@ use crate::{
 /// A line has some 160 bytes; a longer one is not an acknowledgement.
 const LINE_BYTES_MAX: u64 = 4_096;
 
-/// How much longer than `deliver.keep_delivered` an acknowledgement is kept of what is not in the spool
-/// any more: 30 days. A secondary that was off for longer sends what it still has once more, and it is
-/// acknowledged again.
+/// How much longer than `deliver.keep_delivered` the acknowledgement of a file that has left the spool is kept: 30
+/// days. A secondary that was off for longer sends what it still has once more, and it is acknowledged again.
 const KEPT_MS: i64 = 30 * 86_400_000;
 
 /// One acknowledged file.
@@ -42,7 +41,7 @@ pub struct Ack {
 /// The name of the file.
 pub const ACKS: &str = "acks.jsonl";
 
-/// Where the acknowledgements of a server lie in the spool that was delivered to.
+/// Where the acknowledgements of a server are in the spool that it delivers to.
 pub fn path(spool: &Path, server: &ServerId) -> PathBuf {
     spool.join(server.as_str()).join(ACKS)
 }
@@ -54,12 +53,12 @@ impl Ack {
     }
 }
 
-/// How much of a file of acknowledgements was given days ago: it need not be read for what came since.
+/// How much of a file of acknowledgements is days old: that part need not be read for newer ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Old {
-    /// So many bytes.
+    /// How many bytes.
     pub bytes: u64,
-    /// So many the file had then, which will be old when the time has come.
+    /// How many the file had then; these will be old when the time has come.
     next: u64,
     at: Option<UtcMs>,
 }
@@ -73,7 +72,7 @@ impl Old {
         self.next <= bytes
     }
 
-    /// Goes on to now. Says whether it is another one: every other day, and when the file was written anew.
+    /// Moves on to now. Returns whether it changed: every other day, and when the file was rewritten.
     pub fn go_on(&mut self, disk: &dyn Disk, path: &Path, now: UtcMs) -> io::Result<bool> {
         let next = disk.len(path)?.unwrap_or(0);
         let at = self.at.filter(|at| *at <= now && self.is_of(next));
@@ -136,9 +135,9 @@ fn each(
     outcome
 }
 
-/// Takes out what nobody can ask for any more: acknowledgements that are 30 days older than
-/// `keep_delivered`, of segments that are not `here`. It is done when that is more than half of all, so
-/// that the file is rarely written anew. How many went. Whoever appends calls it, and nobody else.
+/// Removes acknowledgements that nobody can need any more: those that are 30 days older than `keep_delivered`, of
+/// segments that are not `here`. It does so only if they are more than half of all, so the file is rarely rewritten.
+/// Returns how many were removed. Only the process that appends may call it.
 pub fn forget(
     disk: &dyn Disk,
     path: &Path,

@@ -1,4 +1,5 @@
-//! The folders of a spool by UTC day, and what they were like before anybody looked into them: what need not be looked into again.
+//! The folders of a spool by UTC day, and their state before they were read: unchanged folders need not be read
+//! again.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +27,7 @@ const STILL_MS: i64 = 60_000;
 #[derive(Debug, Default)]
 pub struct Folders {
     folders: Vec<(ServerId, PathBuf)>,
-    /// What they were like before anybody looked into them; `None` if that cannot be told.
+    /// Their state before they were read; `None` if it is unknown.
     pub version: Option<Sha256>,
 }
 
@@ -35,7 +36,7 @@ pub struct Folders {
 pub struct Walk {
     /// The days.
     pub days: BTreeMap<Day, Folders>,
-    /// What of which server could not be looked into.
+    /// The folders that could not be read, by server.
     pub unreadable: Vec<(ServerId, io::Error)>,
 }
 
@@ -114,7 +115,7 @@ impl Still {
     /// Whether a day has been like that for a while. It is remembered since when.
     pub fn is(&mut self, day: Day, version: Sha256, now: UtcMs) -> bool {
         let known = self.days.get(&day);
-        // a clock that was set back begins anew
+        // after a clock is set back, waiting begins again
         let known = known.filter(|(known, since)| *known == version && *since <= now);
         let since = known.map_or(now, |(_, since)| *since);
         self.days.insert(day, (version, since));

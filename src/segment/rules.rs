@@ -1,9 +1,10 @@
 //! The rules by which a platform chooses what a stream brings, as it told them: what they are, and the hash by which
 //! two lists of them are compared.
 //!
-//! What a rule lets through follows from its value, and what is told of it from its tag; its id is another each time it is added.
-//! So the hash is that of values and tags alone, in an order and a spelling of its own: two servers, and the configuration, have
-//! the same rules exactly if they have the same hash, however the platform arranges its list and sets its spaces.
+//! A rule's value decides which posts it matches, and its tag names it; its id is new each time it is added. So the
+//! hash is that of values and tags alone, in an order and a spelling of its own: two servers, and the configuration,
+//! have the same rules exactly if they have the same hash, however the platform arranges its list and sets its
+//! spaces.
 
 use std::borrow::Cow;
 
@@ -17,7 +18,7 @@ use crate::period::UtcMs;
 pub struct Rule {
     /// What it lets through, in the platform's language.
     pub value: String,
-    /// What whoever made it calls it.
+    /// The tag that its author gave it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tag: String,
     /// The platform's id of it; empty for one that is only wanted.
@@ -26,7 +27,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// What it is told by: the same rule has another id each time it is added.
+    /// What identifies it: the same rule has a new id each time it is added.
     pub fn value_and_tag(&self) -> (Cow<'_, str>, &str) {
         (spelled(&self.value), self.tag.trim())
     }

@@ -2,7 +2,7 @@
 
 use super::{
     answer::Answer,
-    deal::{Deal, Offer},
+    selection::{Offer, Selection},
 };
 
 /// The most that `backfill_minutes` may be.
@@ -46,7 +46,7 @@ const LISTS: &[(&str, &str)] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) backfill_minutes: i64,
-    pub(super) deal: Deal,
+    pub(super) selection: Selection,
 }
 
 /// The partition that a query names, as far as that can be told before the query is checked.
@@ -59,9 +59,9 @@ pub(super) fn partition(query: &str) -> Option<u8> {
 /// Reads the query of a request: what it asks for, or why it makes no sense.
 pub(super) fn read(offer: Offer, query: &str, has_right: bool) -> Result<Asked, Answer> {
     let mut seen: Vec<String> = Vec::new();
-    let (mut backfill, mut deal) = (0, Deal::All);
+    let (mut backfill, mut selection) = (0, Selection::All);
     if offer.by_rules {
-        deal = Deal::Matching;
+        selection = Selection::Matching;
     }
     let last = offer.partitions;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -93,8 +93,8 @@ pub(super) fn read(offer: Offer, query: &str, has_right: bool) -> Result<Asked, 
                 ));
             }
         } else if name == "partition" && 0 < last {
-            deal = match value.parse::<u8>() {
-                Ok(number) if (1..=last).contains(&number) => Deal::Partition(number, last),
+            selection = match value.parse::<u8>() {
+                Ok(number) if (1..=last).contains(&number) => Selection::Partition(number, last),
                 _ => {
                     return Err(wrong(format!(
                         "The `partition` query parameter value [{value}] is not between 1 and {last}"
@@ -113,7 +113,7 @@ pub(super) fn read(offer: Offer, query: &str, has_right: bool) -> Result<Asked, 
         }
         seen.push(name);
     }
-    if 0 < last && deal == Deal::All {
+    if 0 < last && selection == Selection::All {
         return Err(Answer::InvalidRequest {
             parameter: "partition".to_owned(),
             value: String::new(),
@@ -122,7 +122,7 @@ pub(super) fn read(offer: Offer, query: &str, has_right: bool) -> Result<Asked, 
     }
     Ok(Asked {
         backfill_minutes: backfill,
-        deal,
+        selection,
     })
 }
 

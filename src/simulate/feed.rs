@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    deal::Deal,
     kept::Kept,
     post::{DELAY_MAX_MS, Second},
     recipe::Recipe,
     replay::Replay,
     rules::{RULES_MAX, Rules},
     schedule::Schedule,
+    selection::Selection,
     snowflake,
 };
 use crate::period::UtcMs;
@@ -20,7 +20,7 @@ use crate::period::UtcMs;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) at: UtcMs,
-    /// The post's id; `None` for a replayed line that is no post.
+    /// The post's id; `None` for a replayed line that is not a post.
     pub(super) id: Option<u64>,
     /// The line with its CR LF.
     pub(super) bytes: Bytes,
@@ -91,14 +91,14 @@ impl Feed {
     }
 
     /// What a stream gets after `after` and not after `until`, in the order of delivery.
-    pub(super) fn due(&mut self, after: UtcMs, until: UtcMs, deal: Deal) -> Vec<Piece> {
+    pub(super) fn due(&mut self, after: UtcMs, until: UtcMs, selection: Selection) -> Vec<Piece> {
         if until <= after {
             return Vec::new();
         }
         if let Source::Replayed { .. } = self.source {
             let mut found = self.replayed_due(after, until);
-            found.retain(|piece| deal.takes(piece.id) && !self.schedule.loses(piece.at));
-            return self.chosen(found, deal);
+            found.retain(|piece| selection.takes(piece.id) && !self.schedule.loses(piece.at));
+            return self.chosen(found, selection);
         }
         let mut found = Vec::new();
         for second in after.second()..=until.second() {
@@ -106,14 +106,14 @@ impl Feed {
             let from = delivery.partition_point(|piece| piece.at <= after);
             let to = delivery.partition_point(|piece| piece.at <= until);
             let pieces = delivery.get(from..to).unwrap_or(&[]).iter();
-            found.extend(pieces.filter(|piece| deal.takes(piece.id)).cloned());
+            found.extend(pieces.filter(|piece| selection.takes(piece.id)).cloned());
         }
-        self.chosen(found, deal)
+        self.chosen(found, selection)
     }
 
     /// What the rules choose of pieces, if rules choose.
-    fn chosen(&self, pieces: Vec<Piece>, deal: Deal) -> Vec<Piece> {
-        if deal != Deal::Matching {
+    fn chosen(&self, pieces: Vec<Piece>, selection: Selection) -> Vec<Piece> {
+        if selection != Selection::Matching {
             return pieces;
         }
         pieces
@@ -123,11 +123,16 @@ impl Feed {
     }
 
     /// The next delivery to a stream after `after` and not after `until`.
-    pub(super) fn next(&mut self, after: UtcMs, until: UtcMs, deal: Deal) -> Option<Piece> {
+    pub(super) fn next(
+        &mut self,
+        after: UtcMs,
+        until: UtcMs,
+        selection: Selection,
+    ) -> Option<Piece> {
         let mut from = after;
         while from < until {
             let to = UtcMs((from.second() + 1) * 1_000).min(until);
-            if let Some(piece) = self.due(from, to, deal).into_iter().next() {
+            if let Some(piece) = self.due(from, to, selection).into_iter().next() {
                 return Some(piece);
             }
             from = to;
@@ -232,13 +237,13 @@ mod tests {
     #[test]
     fn every_post_is_delivered_once_however_time_is_cut() {
         let end = START.plus_ms(60_000);
-        let whole = feed("").due(START, end, Deal::All);
+        let whole = feed("").due(START, end, Selection::All);
         let mut cut = Vec::new();
         let mut other = feed("");
         let mut from = START;
         for step in [1, 999, 1_000, 7, 20_000, 3_333].iter().cycle() {
             let to = from.plus_ms(*step).min(end);
-            cut.extend(other.due(from, to, Deal::All));
+            cut.extend(other.due(from, to, Selection::All));
             from = to;
             if from == end {
                 break;
@@ -261,11 +266,11 @@ mod tests {
             let created = snowflake::created(piece.id.unwrap());
             begin <= created && created < end
         };
-        let mut all = feed("").due(START, START.plus_ms(40_000), Deal::All);
+        let mut all = feed("").due(START, START.plus_ms(40_000), Selection::All);
         assert!(all.iter().any(lost));
         all.retain(|piece| !lost(piece));
         assert_eq!(
-            feed(outage).due(START, START.plus_ms(40_000), Deal::All),
+            feed(outage).due(START, START.plus_ms(40_000), Selection::All),
             all
         );
     }
@@ -276,24 +281,26 @@ mod tests {
         let mut feed = Feed::replayed(replay, 2_000, schedule(""));
         let at = |ms: i64| START.plus_ms(ms);
         feed.connected(1, at(0));
-        assert_eq!(feed.due(at(0), at(60_000), Deal::All), []);
+        assert_eq!(feed.due(at(0), at(60_000), Selection::All), []);
         feed.connected(2, at(60_000));
         feed.connected(1, at(61_000));
         let moments = |pieces: Vec<Piece>| -> Vec<i64> {
             pieces.iter().map(|piece| piece.at.0 - START.0).collect()
         };
         assert_eq!(
-            moments(feed.due(at(60_000), at(60_501), Deal::All)),
+            moments(feed.due(at(60_000), at(60_501), Selection::All)),
             [60_001, 60_501]
         );
         assert_eq!(
-            moments(feed.due(at(60_501), at(99_000), Deal::All)),
+            moments(feed.due(at(60_501), at(99_000), Selection::All)),
             [61_001]
         );
         assert_eq!(
-            feed.next(at(60_100), at(70_000), Deal::All).unwrap().at,
+            feed.next(at(60_100), at(70_000), Selection::All)
+                .unwrap()
+                .at,
             at(60_501)
         );
-        assert_eq!(feed.next(at(61_001), at(90_000), Deal::All), None);
+        assert_eq!(feed.next(at(61_001), at(90_000), Selection::All), None);
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::{
     answer::Answer,
     ask::{self, Asked},
-    deal::{Deal, Offer},
     fault::FaultKind,
     rules,
     schedule::{Occurrence, Schedule, Target},
+    selection::{Offer, Selection},
 };
 use crate::period::UtcMs;
 
@@ -130,7 +130,7 @@ impl Gate {
             Ok(asked) => asked,
             Err(answer) => return Verdict::Answer(answer, None),
         };
-        let key = (offer.path, asked.deal.partition());
+        let key = (offer.path, asked.selection.partition());
         let open = self.open.entry(key).or_default();
         if self.limits.connections_max <= *open {
             return Verdict::Answer(Answer::TooManyConnections, None);
@@ -216,8 +216,8 @@ impl Gate {
     }
 
     /// Notes that a stream is over.
-    pub(super) fn closed(&mut self, offer: Offer, deal: Deal) {
-        if let Some(open) = self.open.get_mut(&(offer.path, deal.partition())) {
+    pub(super) fn closed(&mut self, offer: Offer, selection: Selection) {
+        if let Some(open) = self.open.get_mut(&(offer.path, selection.partition())) {
             *open = open.saturating_sub(1);
         }
     }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     fn closed(gate: &mut Gate) {
-        gate.closed(Offer::of(ASK.path).unwrap(), Deal::All);
+        gate.closed(Offer::of(ASK.path).unwrap(), Selection::All);
     }
 
     fn schedule(toml: &str) -> Schedule {

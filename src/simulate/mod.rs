@@ -6,7 +6,6 @@
 
 mod ask;
 mod chance;
-mod deal;
 mod draft;
 mod extras;
 mod feed;
@@ -15,6 +14,7 @@ mod json;
 mod kept;
 mod respond;
 mod rules;
+mod selection;
 mod session;
 mod smtp_dialogue;
 mod snowflake;

@@ -50,7 +50,7 @@ pub enum ServeError {
 
 /// What all connections to all ports share, whatever they speak.
 #[derive(Debug)]
-pub(super) struct Ground {
+pub(super) struct Common {
     pub(super) clock: Clock,
     pub(super) schedule: Arc<Schedule>,
     pub(super) truth: Truth,
@@ -68,7 +68,7 @@ struct Counts {
     streams_of: Vec<u64>,
 }
 
-impl Ground {
+impl Common {
     pub(super) fn new(
         clock: Clock,
         schedule: Arc<Schedule>,
@@ -128,7 +128,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 /// Converses with whoever connects to one of the ports, until `stop`.
 pub(super) async fn serve<C>(
     listeners: Vec<TcpListener>,
-    ground: Arc<Ground>,
+    common: Arc<Common>,
     start: UtcMs,
     converse: impl Fn(TcpStream, usize) -> C + Clone + Send + 'static,
     stop: impl Future<Output = ()>,
@@ -145,28 +145,28 @@ where
         })
         .collect();
     let event = Event::Start {
-        seed: ground.seed,
+        seed: common.seed,
         listeners: &addresses,
     };
-    ground.truth.tell(ground.clock.now(), event);
+    common.truth.tell(common.clock.now(), event);
     let (ended, end) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    tasks.spawn(herald(Arc::clone(&ground), start, end.clone()));
+    tasks.spawn(herald(Arc::clone(&common), start, end.clone()));
     for (place, listener) in listeners.into_iter().enumerate() {
-        let (ground, converse, end) = (Arc::clone(&ground), converse.clone(), end.clone());
-        tasks.spawn(listen(place + 1, listener, ground, converse, end));
+        let (common, converse, end) = (Arc::clone(&common), converse.clone(), end.clone());
+        tasks.spawn(listen(place + 1, listener, common, converse, end));
     }
     let mut result = tokio::select! {
         () = stop => Ok(()),
         Some(task) = tasks.join_next() => flat(task),
     };
-    ground.stopping.store(true, Ordering::Relaxed);
+    common.stopping.store(true, Ordering::Relaxed);
     ended.send_replace(true);
     while let Some(task) = tasks.join_next().await {
         result = result.and(flat(task));
     }
-    ground.truth.tell(ground.clock.now(), Event::Stop);
-    match ground.truth.failure() {
+    common.truth.tell(common.clock.now(), Event::Stop);
+    match common.truth.failure() {
         Some(error) => Err(ServeError::Truth(error)),
         None => result,
     }
@@ -178,33 +178,33 @@ fn flat(task: Result<Result<(), ServeError>, tokio::task::JoinError>) -> Result<
 
 /// Tells the beginnings and ends of faults, and ends the simulator when they cannot be told.
 async fn herald(
-    ground: Arc<Ground>,
+    common: Arc<Common>,
     start: UtcMs,
     mut end: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let mut told = start.plus_ms(-1);
     loop {
-        let now = ground.clock.now();
-        while let Some(at) = ground.schedule.next_change(told, now) {
+        let now = common.clock.now();
+        while let Some(at) = common.schedule.next_change(told, now) {
             told = at;
-            tell_change(&ground, at, now);
+            tell_change(&common, at, now);
         }
         told = told.max(now);
-        if let Some(error) = ground.truth.failure() {
+        if let Some(error) = common.truth.failure() {
             return Err(ServeError::Truth(error));
         }
-        let next = ground.schedule.next_change(told, now.plus_ms(AHEAD_MS));
+        let next = common.schedule.next_change(told, now.plus_ms(AHEAD_MS));
         tokio::select! {
             _ = end.changed() => return Ok(()),
-            () = ground.clock.sleep_until(next.unwrap_or(now.plus_ms(AHEAD_MS))) => (),
+            () = common.clock.sleep_until(next.unwrap_or(now.plus_ms(AHEAD_MS))) => (),
         }
     }
 }
 
 /// Tells what begins or ends at that instant.
-fn tell_change(ground: &Ground, at: UtcMs, now: UtcMs) {
-    for one in ground.schedule.around(at, at) {
-        let fault = ground.schedule.fault(one);
+fn tell_change(common: &Common, at: UtcMs, now: UtcMs) {
+    for one in common.schedule.around(at, at) {
+        let fault = common.schedule.fault(one);
         for (phase, when) in [(Phase::Begin, one.begin), (Phase::End, one.end)] {
             if when == at {
                 let event = Event::Fault {
@@ -216,7 +216,7 @@ fn tell_change(ground: &Ground, at: UtcMs, now: UtcMs) {
                     begin: one.begin,
                     end: one.end,
                 };
-                ground.truth.tell(now, event);
+                common.truth.tell(now, event);
             }
         }
     }
@@ -226,7 +226,7 @@ fn tell_change(ground: &Ground, at: UtcMs, now: UtcMs) {
 async fn listen<C>(
     number: usize,
     listener: TcpListener,
-    ground: Arc<Ground>,
+    common: Arc<Common>,
     converse: impl Fn(TcpStream, usize) -> C,
     mut end: watch::Receiver<bool>,
 ) -> Result<(), ServeError>
@@ -239,14 +239,14 @@ where
     let mut socket = Some(listener);
     let mut connections = JoinSet::new();
     loop {
-        let now = ground.clock.now();
-        let refusal = ground
+        let now = common.clock.now();
+        let refusal = common
             .schedule
             .next_refusal(number, now, now.plus_ms(AHEAD_MS));
         let wake = match refusal {
             Some(one) if one.covers(now) => {
                 if socket.take().is_some() {
-                    ground.truth.tell(
+                    common.truth.tell(
                         now,
                         Event::Port {
                             listener: number,
@@ -261,7 +261,7 @@ where
         };
         if socket.is_none() && refusal.is_none_or(|one| !one.covers(now)) {
             socket = Some(TcpListener::bind(address).await.map_err(failed(address))?);
-            ground.truth.tell(
+            common.truth.tell(
                 now,
                 Event::Port {
                     listener: number,
@@ -271,7 +271,7 @@ where
         }
         tokio::select! {
             _ = end.changed() => break,
-            () = ground.clock.sleep_until(wake) => (),
+            () = common.clock.sleep_until(wake) => (),
             Some(connection) = connections.join_next() => connection?,
             accepted = accept(socket.as_ref()) => {
                 let accepted = accepted.map_err(failed(address))?;

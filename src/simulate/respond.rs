@@ -19,10 +19,10 @@ use super::{
     answer::{Answer, Portal, http_date},
     ask::{self, Asked},
     chance::{Chance, mix},
-    deal::Offer,
     gate::{self, Rate, Verdict},
     rules,
     schedule::Target,
+    selection::Offer,
     session::Session,
     stream::{Live, Open},
     truth::Event,
@@ -63,7 +63,7 @@ fn respond(
     request: &Request<Incoming>,
     fate: Fate,
 ) -> Response<Either<Full<Bytes>, Live>> {
-    let now = shared.ground.clock.now();
+    let now = shared.common.clock.now();
     let text = |name| match request.headers().get(name).map(HeaderValue::to_str) {
         Some(Ok(text)) => Some(text),
         _ => None,
@@ -76,7 +76,7 @@ fn respond(
         has_rules: !shared.feed().rules.all().is_empty(),
     };
     let gzip = shared.gzip && text(header::ACCEPT_ENCODING).is_some_and(ask::accepts_gzip);
-    let number = shared.ground.count_request();
+    let number = shared.common.count_request();
     let target = Target {
         listener,
         connection: None,
@@ -84,7 +84,7 @@ fn respond(
     };
     let verdict = shared
         .gate()
-        .decide(now, asked, target, &shared.ground.schedule);
+        .decide(now, asked, target, &shared.common.schedule);
     let (answer, fault) = match &verdict {
         Verdict::Stream(..) => (None, None),
         Verdict::Answer(answer, fault) => (Some(answer), fault.map(|one| one.fault + 1)),
@@ -97,7 +97,7 @@ fn respond(
         status: answer.map_or(200, Answer::status),
         fault,
     };
-    shared.ground.truth.tell(now, event);
+    shared.common.truth.tell(now, event);
     let rate = shared.gate().rate(answer);
     let clock = match answer {
         Some(Answer::Portal(_)) => now.plus_ms(PORTAL_AHEAD_MS),
@@ -123,7 +123,7 @@ async fn about_rules(
     let (head, body) = request.into_parts();
     let body = Limited::new(body, rules::BODY_BYTES_MAX).collect().await;
     let body = body.map_or_else(|_torn| Bytes::new(), Collected::to_bytes);
-    let now = shared.ground.clock.now();
+    let now = shared.common.clock.now();
     let authorization = head.headers.get(header::AUTHORIZATION);
     let authorization = authorization.and_then(|value| value.to_str().ok());
     let target = Target {
@@ -131,14 +131,14 @@ async fn about_rules(
         connection: None,
         partition: None,
     };
-    let number = shared.ground.count_request();
+    let number = shared.common.count_request();
     let query = head.uri.query().unwrap_or("");
     let is_change = head.method == Method::POST;
     let refused = (shared.gate()).decide_rules(
         (now, is_change),
         authorization,
         target,
-        &shared.ground.schedule,
+        &shared.common.schedule,
     );
     let (said, fault) = match refused {
         Some((answer, fault)) => (Err(answer), fault.map(|one| one.fault + 1)),
@@ -157,11 +157,11 @@ async fn about_rules(
         status,
         fault,
     };
-    shared.ground.truth.tell(now, event);
+    shared.common.truth.tell(now, event);
     if is_change && said.is_ok() {
         let feed = shared.feed();
         let rules = feed.rules.all();
-        shared.ground.truth.tell(now, Event::Rules { rules });
+        shared.common.truth.tell(now, Event::Rules { rules });
     }
     let mut response = match said {
         Ok((status, body)) => {
@@ -193,7 +193,7 @@ fn put_headers<B>(
         ("x-rate-limit-reset", rate.reset.to_string()),
         (
             "x-transaction-id",
-            format!("{:016x}", mix(shared.ground.seed ^ number)),
+            format!("{:016x}", mix(shared.common.seed ^ number)),
         ),
         ("server", "simulated".to_owned()),
     ] {
@@ -250,41 +250,41 @@ fn open(
     gzip: bool,
     fate: Fate,
 ) -> Response<Either<Full<Bytes>, Live>> {
-    let now = shared.ground.clock.now();
-    let (connection, stream) = shared.ground.count_stream(listener);
+    let now = shared.common.clock.now();
+    let (connection, stream) = shared.common.count_stream(listener);
     let Asked {
         backfill_minutes,
-        deal,
+        selection,
     } = asked;
     let event = Event::Open {
         connection,
         listener,
         stream,
-        partition: deal.partition(),
+        partition: selection.partition(),
         backfill_minutes,
         gzip,
     };
-    shared.ground.truth.tell(now, event);
+    shared.common.truth.tell(now, event);
     let streams = shared.gate().open();
     shared.feed().connected(streams, now);
     let target = Target {
         listener,
         connection: Some(stream),
-        partition: deal.partition(),
+        partition: selection.partition(),
     };
     let open = Open {
         shared: Arc::clone(shared),
-        place: (offer, deal),
+        place: (offer, selection),
         session: Session::new(
-            (target, deal),
-            shared.ground.seed,
+            (target, selection),
+            shared.common.seed,
             now,
             backfill_minutes,
             gzip,
         ),
         connection,
         chunker: Chunker::new(
-            Chance::of(shared.ground.seed, KIND_CHUNKS, connection),
+            Chance::of(shared.common.seed, KIND_CHUNKS, connection),
             gzip,
         ),
         fate,

@@ -12,12 +12,12 @@ use bytes::Bytes;
 use super::{
     answer,
     chance::Chance,
-    deal::Deal,
     extras,
     fault::{Fault, FaultKind},
     feed::{Feed, Piece},
     garbage,
     schedule::{Occurrence, Schedule, Target},
+    selection::Selection,
 };
 use crate::period::UtcMs;
 
@@ -88,7 +88,7 @@ struct Line {
 )]
 pub(super) struct Session {
     target: Target,
-    deal: Deal,
+    selection: Selection,
     seed: u64,
     gzip: bool,
     /// Everything delivered up to here was taken from the feed.
@@ -119,7 +119,7 @@ enum Condition {
 impl Session {
     /// A stream opened at that moment.
     pub(super) fn new(
-        (target, deal): (Target, Deal),
+        (target, selection): (Target, Selection),
         seed: u64,
         opened: UtcMs,
         backfill_minutes: i64,
@@ -127,7 +127,7 @@ impl Session {
     ) -> Self {
         Self {
             target,
-            deal,
+            selection,
             seed,
             gzip,
             cursor: opened.plus_ms(-backfill_minutes * 60_000),
@@ -194,7 +194,7 @@ impl Session {
             Condition::Slow(_) => self.moment.plus_ms(1_000),
             Condition::Normal => {
                 let keep_alive = self.last_byte.plus_ms(KEEP_ALIVE_MS);
-                feed.next(self.cursor, horizon, self.deal)
+                feed.next(self.cursor, horizon, self.selection)
                     .map_or(keep_alive, |piece| piece.at.min(keep_alive))
             }
         };
@@ -264,7 +264,7 @@ impl Session {
             return false;
         }
         let to = self.cursor.plus_ms(1_000).min(stop);
-        for piece in feed.due(self.cursor, to, self.deal) {
+        for piece in feed.due(self.cursor, to, self.selection) {
             self.keep_alive(piece.at, acts);
             self.last_byte = self.last_byte.max(piece.at);
             self.take(piece);
@@ -392,9 +392,11 @@ impl Session {
                 self.end(End::Clean { trailer: false }, acts);
             }
             FaultKind::Brief => {
-                if let Some(piece) =
-                    feed.next(self.cursor, self.cursor.plus_ms(KEEP_ALIVE_MS), self.deal)
-                {
+                if let Some(piece) = feed.next(
+                    self.cursor,
+                    self.cursor.plus_ms(KEEP_ALIVE_MS),
+                    self.selection,
+                ) {
                     self.take(piece);
                 }
                 self.emit(usize::MAX, acts);
@@ -404,7 +406,7 @@ impl Session {
                 let next = feed.next(
                     self.cursor,
                     self.cursor.plus_ms(3 * KEEP_ALIVE_MS),
-                    self.deal,
+                    self.selection,
                 );
                 let line = next.map_or(Bytes::from_static(b"{\"data\":{\"id\":\"1"), |piece| {
                     piece.bytes

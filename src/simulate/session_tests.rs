@@ -45,7 +45,7 @@ fn run(
         connection: Some(1),
         partition: None,
     };
-    let mut session = Session::new((target, Deal::All), 5, START, backfill, gzip);
+    let mut session = Session::new((target, Selection::All), 5, START, backfill, gzip);
     let mut now = START;
     let mut all = Vec::new();
     while now.0 - START.0 <= until_s * 1_000 && !session.over {
@@ -111,7 +111,7 @@ fn the_bytes_do_not_depend_on_when_the_stream_is_asked() {
 fn a_stream_sends_the_whole_feed_of_its_time_and_tells_it() {
     let mut world = world(20_000, &fault("at=\"30s\";kind=\"drop\""));
     let acts = run(&mut world, 0, false, 60, None);
-    let due = world.feed.due(START, START.plus_ms(30_000), Deal::All);
+    let due = world.feed.due(START, START.plus_ms(30_000), Selection::All);
     let expected: Vec<u8> = due.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
     assert_eq!(bytes(&acts), expected);
     let told: u64 = acts
@@ -135,9 +135,11 @@ fn a_stream_sends_the_whole_feed_of_its_time_and_tells_it() {
 fn a_backfill_comes_first() {
     let mut world = world(20_000, &fault("at=\"10s\";kind=\"drop\""));
     let sent = bytes(&run(&mut world, 2, false, 60, None));
-    let due = world
-        .feed
-        .due(START.plus_ms(-120_000), START.plus_ms(10_000), Deal::All);
+    let due = world.feed.due(
+        START.plus_ms(-120_000),
+        START.plus_ms(10_000),
+        Selection::All,
+    );
     let expected: Vec<u8> = due.iter().flat_map(|piece| piece.bytes.to_vec()).collect();
     assert_eq!(sent, expected);
 }

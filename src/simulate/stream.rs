@@ -13,7 +13,7 @@ use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
 
 use super::{
-    deal::{Deal, Offer},
+    selection::{Offer, Selection},
     session::{Act, End, Session, Span},
     truth::{Event, Why},
     wire::{Chunker, Fate},
@@ -67,7 +67,7 @@ impl Body for Live {
 pub(super) struct Open {
     pub(super) shared: Arc<Shared>,
     /// Which of the places at the gate it has.
-    pub(super) place: (Offer, Deal),
+    pub(super) place: (Offer, Selection),
     pub(super) session: Session,
     pub(super) connection: u64,
     pub(super) chunker: Chunker,
@@ -81,18 +81,18 @@ pub(super) struct Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let now = self.shared.ground.clock.now();
+        let now = self.shared.common.clock.now();
         if let Some(span) = self.session.take_span() {
             self.tell_sent(span);
         }
-        let gone = if self.shared.ground.stopping.load(Ordering::Relaxed) {
+        let gone = if self.shared.common.stopping.load(Ordering::Relaxed) {
             Why::Stop
         } else {
             Why::Client
         };
         let (connection, posts) = (self.connection, self.posts);
         let why = self.why.unwrap_or(gone);
-        self.shared.ground.truth.tell(
+        self.shared.common.truth.tell(
             now,
             Event::Close {
                 connection,
@@ -100,8 +100,8 @@ impl Drop for Open {
                 posts,
             },
         );
-        let (offer, deal) = self.place;
-        self.shared.gate().closed(offer, deal);
+        let (offer, selection) = self.place;
+        self.shared.gate().closed(offer, selection);
     }
 }
 
@@ -117,10 +117,10 @@ impl Open {
 
     async fn run(mut self, chunks: Chunks) {
         loop {
-            let now = self.shared.ground.clock.now();
+            let now = self.shared.common.clock.now();
             let acts =
                 self.session
-                    .step(now, &mut self.shared.feed(), &self.shared.ground.schedule);
+                    .step(now, &mut self.shared.feed(), &self.shared.common.schedule);
             for act in acts {
                 if let Err(why) = self.act(act, &chunks).await {
                     self.why = Some(why);
@@ -129,8 +129,8 @@ impl Open {
             }
             let wake = self
                 .session
-                .next_wake(&mut self.shared.feed(), &self.shared.ground.schedule);
-            self.shared.ground.clock.sleep_until(wake).await;
+                .next_wake(&mut self.shared.feed(), &self.shared.common.schedule);
+            self.shared.common.clock.sleep_until(wake).await;
         }
     }
 
@@ -146,7 +146,7 @@ impl Open {
                 for chunk in cut {
                     self.send(chunk.bytes, chunks).await?;
                     if chunk.pause {
-                        self.shared.ground.clock.sleep(PAUSE).await;
+                        self.shared.common.clock.sleep(PAUSE).await;
                     }
                 }
             }
@@ -160,7 +160,7 @@ impl Open {
                 self.tail = Some(tail);
             }
             Act::Hit(one) => {
-                let fault = self.shared.ground.schedule.fault(one);
+                let fault = self.shared.common.schedule.fault(one);
                 let event = Event::Hit {
                     connection,
                     fault: one.fault + 1,
@@ -168,14 +168,14 @@ impl Open {
                     kind: fault.kind.name(),
                 };
                 self.shared
-                    .ground
+                    .common
                     .truth
-                    .tell(self.shared.ground.clock.now(), event);
+                    .tell(self.shared.common.clock.now(), event);
             }
             Act::Sent(span) => self.tell_sent(span),
             Act::KeptAlive => {
-                self.shared.ground.truth.tell(
-                    self.shared.ground.clock.now(),
+                self.shared.common.truth.tell(
+                    self.shared.common.clock.now(),
                     Event::KeepAlive { connection },
                 );
             }
@@ -189,12 +189,12 @@ impl Open {
             return Ok(());
         }
         let mut patience = SLOW_READER;
-        while self.shared.ground.clock.real(patience) < SLOW_READER_REAL {
+        while self.shared.common.clock.real(patience) < SLOW_READER_REAL {
             patience *= 2;
         }
         tokio::select! {
             biased;
-            () = self.shared.ground.clock.sleep(patience) => {
+            () = self.shared.common.clock.sleep(patience) => {
                 tear(chunks).await;
                 Err(Why::SlowReader)
             }
@@ -236,9 +236,9 @@ impl Open {
             span,
         };
         self.shared
-            .ground
+            .common
             .truth
-            .tell(self.shared.ground.clock.now(), event);
+            .tell(self.shared.common.clock.now(), event);
     }
 }
 

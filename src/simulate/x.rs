@@ -11,7 +11,7 @@ use super::{
     fault::Fault,
     feed::Feed,
     gate::{Gate, Limits},
-    ports::{self, Ground, ServeError},
+    ports::{self, Common, ServeError},
     recipe::Recipe,
     replay::Replay,
     respond::converse,
@@ -57,7 +57,7 @@ pub async fn serve(
         None => Feed::made(options.recipe, Arc::clone(&schedule)),
         Some(replay) => Feed::replayed(replay, rate, Arc::clone(&schedule)),
     };
-    let ground = Arc::new(Ground::new(
+    let common = Arc::new(Common::new(
         clock,
         schedule,
         options.truth,
@@ -65,11 +65,11 @@ pub async fn serve(
         listeners.len(),
     ));
     let shared = Arc::new(Shared {
-        ground: Arc::clone(&ground),
+        common: Arc::clone(&common),
         feed: Mutex::new(feed),
         gate: Mutex::new(Gate::new(options.limits, start)),
         gzip: options.gzip,
     });
     let converse = move |socket, listener| converse(socket, listener, Arc::clone(&shared));
-    ports::serve(listeners, ground, start, converse, stop).await
+    ports::serve(listeners, common, start, converse, stop).await
 }

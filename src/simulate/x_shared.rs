@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{feed::Feed, gate::Gate, ports::Ground};
+use super::{feed::Feed, gate::Gate, ports::Common};
 
 /// What all connections share.
 pub(super) struct Shared {
-    pub(super) ground: Arc<Ground>,
+    pub(super) common: Arc<Common>,
     pub(super) feed: Mutex<Feed>,
     pub(super) gate: Mutex<Gate>,
     pub(super) gzip: bool,

@@ -1,11 +1,11 @@
 //! JSON without opinions: the members of an object, the items of a list, the text of a string,
 //! each as it stands in the line.
 //!
-//! One reader goes over a line once, checks its syntax to the last byte (RFC 8259, as strictly as
-//! serde_json, with which a property compares it), and hands out the pieces on the way. It exists
-//! because posts need what typed reading does not give: the last of several members with one name
-//! counts (as in every scripting language), a lone surrogate is a readable text, a member of an
-//! unexpected type spoils nothing but itself; and because reading is what a merge spends its time on.
+//! One reader goes over a line once, checks its syntax to the last byte (RFC 8259, as strictly as serde_json, with
+//! which a property test compares it), and hands out the pieces on the way. It exists because posts need what typed
+//! parsing lacks: the last of several members with one name counts (as in every scripting language), a lone surrogate
+//! is a readable text, and a member of an unexpected type affects only itself. It also exists because a merge spends
+//! most of its time parsing.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What there is to know of a platform, and which platforms there are.
+//! What the program knows of a platform, and which platforms there are.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -19,25 +19,26 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The words of its streams, as they stand in the names of segments, in `vault.json` and in manifests.
     fn streams(&self) -> &'static [&'static str];
 
-    /// Whether rules choose what a stream of it brings: then rules are in force in every second, and nobody can say how many
-    /// posts are to come.
+    /// Whether rules choose what the stream brings: then rules are in force in every second, and the number of posts
+    /// to come is unknown.
     fn has_rules(&self, stream: &str) -> bool;
 
-    /// What a stored line is. Keeps no more of it than that needs.
+    /// What a stored line is, keeping only what that needs.
     fn place(&self, line: &[u8]) -> Result<Placed, Rejected>;
 
-    /// The same, and whether [`early_time`](Source::early_time) tells the same time: what an index says of a line.
+    /// The same, and whether [`early_time`](Source::early_time) tells the same time: the part of a line that an index
+    /// has.
     fn place_and_early(&self, line: &[u8]) -> Result<(Placed, bool), Rejected> {
         self.place(line).map(|placed| (placed, false))
     }
 
-    /// The time of a record as the beginning of its line tells it, sooner than all of the line is read. It counts only
-    /// where an index says so.
+    /// The time of a record, taken from the beginning of its line without reading the rest. It may be used only if
+    /// the index says so.
     fn early_time(&self, _line: &[u8]) -> Option<UtcMs> {
         None
     }
 
-    /// When the platform saw what a line is of, on a clock that connections go on by; `None` where it has none.
+    /// When the platform saw the record of a line, by the clock from which connections resume; `None` if it has none.
     fn seen(&self, line: &[u8]) -> Option<UtcMs>;
 
     /// Whether it has such a clock.
@@ -46,13 +47,13 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The closed list of reasons for which a line is no record.
     fn reasons(&self) -> Vec<Rejected>;
 
-    /// Whose record a line is, if it says so.
+    /// The author of a line's record, if the line names one.
     fn author(&self, line: &[u8]) -> Option<Key>;
 
-    /// The key that a text of a file, or of a person, stands for.
+    /// The key that a text in a file, or from a person, stands for.
     fn key(&self, text: &str) -> Option<Key>;
 
-    /// The author whom such a text stands for.
+    /// The author that such a text stands for.
     fn author_key(&self, text: &str) -> Option<Key>;
 
     /// The time that is in a key.
@@ -61,13 +62,13 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// Records from before that instant may have keys without a time.
     fn keys_have_times_since(&self) -> Option<UtcMs>;
 
-    /// Whether a record's time is what its author's side says, which may lie in a second that nobody listened in.
+    /// Whether the author's side sets a record's time, which may be in a second in which nobody was listening.
     fn times_are_claimed(&self) -> bool;
 
-    /// Which of the 1,000 residues of the millisecond a key has, if the stream is sampled by them.
+    /// The residue of a key's milliseconds modulo 1,000, if the stream is sampled by it.
     fn residue(&self, key: &Key) -> Option<u64>;
 
-    /// Whether a line that is no record names one of such keys, or one of such authors.
+    /// Whether a rejected line names one of these keys, or one of these authors.
     fn is_named_in(&self, line: &[u8], is_listed: &dyn Fn(&Key) -> bool) -> bool;
 
     /// The record that a line of `IDs.txt` names, if the line is exactly as a merge writes it.
@@ -76,16 +77,16 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The record that a line of `deletions.txt` names, if the line is exactly as a merge writes it.
     fn deleted(&self, line: &str) -> Option<Listed>;
 
-    /// What a stream tells of deletions, which `deletions.txt` then has.
+    /// How a stream reports deletions, which are then in `deletions.txt`.
     fn deletions(&self) -> Option<&'static dyn Deletions>;
 
-    /// Whether a record stands in such a list.
+    /// Whether a record is in that list.
     fn stands_in(&self, key: &Key, list: List) -> bool;
 
     /// Whether every record has a line in the list of ids and a row in the table.
     fn has_rows_of_all(&self) -> bool;
 
-    /// What a row of the table tells of a record's key.
+    /// The part of a record's key that a row of the table has.
     fn key_by_row(&self, key: &Key) -> Key;
 
     /// The author, if a key names one.
@@ -100,16 +101,16 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// How two rows of an author become one; without it the later one counts.
     fn join(&self) -> Option<Join>;
 
-    /// What a row of the table of records is of, and the key of its author.
+    /// The record of a row of the table of records, and the key of its author.
     fn row(&self, cells: &[String]) -> Option<(Listed, Option<Key>)>;
 
-    /// Whose row of the table of authors it is.
+    /// The author of a row of the table of authors.
     fn author_of_row(&self, cells: &[String]) -> Option<Key>;
 
-    /// The columns of `posts.parquet` but for those that the program adds.
+    /// The columns of `posts.parquet`, without those that the program adds.
     fn columns(&self) -> Vec<&'static Column>;
 
-    /// What is said of a struct whose members were described before; empty if they were not.
+    /// How the data dictionary refers to a struct whose members were described before; empty if they were not.
     fn described(&self, members: &'static [Column]) -> &'static str;
 
     /// What the data dictionary says of the files as a whole.
@@ -118,10 +119,10 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// The columns by which rows of `posts.parquet` ascend, the one of their keys last.
     fn sorted_by(&self) -> &'static [&'static str];
 
-    /// What is told of a stream of it to whoever gets its ids.
+    /// The texts on a stream for people who get its ids.
     fn words(&self, stream: &str) -> &'static Words;
 
-    /// Leaves of these columns that hardly ever repeat.
+    /// Leaves of these columns whose values hardly ever repeat.
     fn unique_columns(&self) -> &'static [&'static str];
 
     /// The keys of rows of `posts.parquet`; `None` if their columns are not ours.
@@ -141,7 +142,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// What is told of it to whoever gets its ids.
+    /// The texts on it for people who get its ids.
     pub fn words(self) -> &'static Words {
         self.source.words(self.word)
     }
@@ -207,14 +208,14 @@ impl Sources {
         all
     }
 
-    /// What is told of whoever's stream that is.
+    /// The texts of the platform that has this stream.
     pub fn words_of(stream: &str) -> &'static Words {
         Self::known()
             .of(stream)
             .map_or(&Words::UNKNOWN, |source| source.words(stream))
     }
 
-    /// Whose stream that is.
+    /// The platform that has this stream.
     pub fn of(&self, stream: &str) -> Option<&'static dyn Source> {
         self.0.get(stream).copied()
     }

@@ -1,4 +1,4 @@
-//! From files that lie aside to a committed revision.
+//! Commits a revision whose files are written under temporary names (aside).
 //!
 //! ```text
 //! write data aside ─▶ sync, read back, check ─▶ manifest aside, durably      ◀── this is the commit
@@ -154,7 +154,7 @@ impl HourOfVault<'_> {
         self.take(manifest, &manifest.to_json(), ledger)
     }
 
-    /// Whether what lies aside is what was written, and nothing foreign is in its way.
+    /// Whether the files aside are what was written, and nothing foreign is in their way.
     pub(super) fn check(&self, manifest: &Manifest) -> Result<(), CommitError> {
         let revision = manifest.history.revision;
         crash::point(Point::DataAside);
@@ -183,7 +183,7 @@ impl HourOfVault<'_> {
         Ok(())
     }
 
-    /// Takes what lies aside and was checked for this manifest's, and brings it into place.
+    /// Takes the files aside, which were checked, as this manifest's, and moves them into place.
     pub(super) fn take(
         &self,
         manifest: &Manifest,

@@ -1,4 +1,4 @@
-//! What was found of each day of a vault, for the next time: a day is looked into again only when something was put into its folder.
+//! What was found in each day of a vault, kept for the next time: a day is read again only if its folder has changed.
 //!
 //! Every file of a day is put there by renaming, which changes the time of last change of its folder, and nobody can set that. A file that
 //! was changed in place is not noticed here; `verify` reads all of them. Notes that are lost are made again.
@@ -38,7 +38,7 @@ struct Kept<T> {
     still: Still,
 }
 
-/// What a day's folders were like before anybody looked into them; `None` if that cannot be told.
+/// The state of a day's folders before they were read; `None` if it is unknown.
 #[derive(Debug, Clone, Copy)]
 pub struct Before(Option<Sha256>);
 
@@ -80,7 +80,7 @@ impl<'a, T: Serialize + DeserializeOwned> DayNotes<'a, T> {
         notes
     }
 
-    /// What a day is like now: to be asked before it is looked into.
+    /// The state of a day now; ask before reading it.
     pub fn before(&self, day: Day) -> Before {
         let folder = layout::day_folder(self.vault, day);
         let like = |folder: &Path| self.disk.version(folder).ok().flatten();
@@ -114,7 +114,7 @@ impl<'a, T: Serialize + DeserializeOwned> DayNotes<'a, T> {
         }
     }
 
-    /// Keeps them for the next run. If they cannot be kept, it looks at all days again.
+    /// Keeps them for the next run. If that fails, the next run reads all days again.
     pub fn keep(&mut self) {
         let Some(path) = self.path.as_ref().filter(|_| self.is_new) else {
             return;

@@ -1,4 +1,4 @@
-//! `deleted/`: what was deleted, and stays out of whatever is merged from now on.
+//! `deleted/`: the lists of what was deleted, which later merges leave out.
 //!
 //! ```text
 //! <vault>/deleted/2026-11-23/14.txt   deletions of records that were made in that hour of UTC, as their addresses say
@@ -8,8 +8,8 @@
 //!                 state.json          which hours are on the lists, as of when, and which are to be made anew
 //! ```
 //!
-//! The lists have lines of `deletions.txt`, each once, ascending byte by byte, and only ever grow. They follow from
-//! the files of the hours: without the folder they are made again. They are never published.
+//! The lists have the lines of `deletions.txt`, each once, in ascending byte order, and only ever grow. They follow
+//! from the files of the hours: if the folder is missing, they are made again. They are never published.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,16 +34,16 @@ use crate::{
     },
 };
 
-/// A list of one hour has some megabytes; a longer one is none of ours.
+/// A list of one hour has some megabytes; a longer one is not ours.
 const LIST_BYTES_MAX: u64 = 1 << 30;
 
-/// So many lists are kept in memory: that of the hour which is merged, and those of records that are of other hours.
+/// How many lists are kept in memory: that of the hour being merged, and those of records of other hours.
 const LISTS_MAX: usize = 8;
 
 /// Hours of a hundred years.
 const STATE_BYTES_MAX: u64 = 64 << 20;
 
-/// What may come back is held back for so long: 30 days.
+/// How long records that may come back are held back: 30 days.
 pub const HOLD_MS: i64 = 30 * 86_400_000;
 
 /// Addresses may tell of these times, in milliseconds since 1970: 2022 to the end of 2199.
@@ -52,7 +52,7 @@ const POSSIBLE: std::ops::Range<i64> = 1_640_995_200_000..7_258_118_400_000;
 /// An address is made before its revision; clocks differ.
 const AHEAD_MS_MAX: i64 = 3_600_000;
 
-/// Why a record is not to stand where it would.
+/// Why a record is left out of its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
     /// It was deleted.
@@ -84,22 +84,23 @@ impl Why {
 /// The word for what is held back.
 pub const HELD_BACK: &str = "held_back";
 
-/// The folder, or a file of it, cannot be used. Nothing is merged without it: what was deleted would come back.
+/// The folder, or a file in it, cannot be used. Without it nothing is merged, or deleted records would come back.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct DeletedError(#[from] ErrorAt);
 
-/// How an account stands: nothing is kept of one whose records stand where they would.
+/// The status of an account; accounts with all their records in place have none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Account {
-    /// Its records of before are gone.
+    /// Records before this time are gone.
     gone_before: Option<UtcMs>,
     /// All others are held back.
     is_held: bool,
 }
 
 impl Account {
-    /// The line of an account: its name, before when its records are gone (`ever`: all, `-`: none), whether the others are held back.
+    /// The line of an account: its name, the time before which its records are gone (`ever`: all, `-`: none), and
+    /// whether the others are held back.
     fn line(self, name: &str) -> String {
         let before = match self.gone_before {
             None => "-".to_owned(),
@@ -138,7 +139,7 @@ const EVER: UtcMs = UtcMs(i64::MAX);
 #[derive(Debug, Default)]
 struct Story {
     gone_before: Option<UtcMs>,
-    /// Since when it is not there, and whether it is gone for good.
+    /// Since when it has been away, and whether it is gone for good.
     away: Option<(UtcMs, bool)>,
 }
 
@@ -193,13 +194,13 @@ type Accounts = BTreeMap<Box<str>, Account>;
 /// What is known of the vault's hours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletedState {
-    /// When deletions were last read. What is held back is held back as of then.
+    /// When deletions were last read. What is held back is decided as of then.
     pub as_of: UtcMs,
     /// The revision of each hour whose deletions are on the lists.
     pub listed: BTreeMap<Hour, u64>,
-    /// The revision of each hour of which it is known, too, which hours its deletions are about.
+    /// The revision of each hour whose deletions have also been assigned to the hours that they concern.
     pub honoured: BTreeMap<Hour, u64>,
-    /// Hours that may hold what is to be elsewhere.
+    /// Hours that may hold records that have to be removed or held back.
     pub due: BTreeSet<Hour>,
 }
 
@@ -249,7 +250,8 @@ impl<'a> Deleted<'a> {
         }
     }
 
-    /// Reads what is known of the accounts and the hours: not all that was ever told of accounts, which only grows.
+    /// Reads the status of accounts and hours, but not every event of an account ever recorded, a list that only
+    /// grows.
     pub fn read(
         disk: &'a dyn Disk,
         vault: &Path,
@@ -308,7 +310,7 @@ impl<'a> Deleted<'a> {
             .collect()
     }
 
-    /// Puts in place how accounts stand, durably.
+    /// Writes the status of accounts durably.
     pub fn write_standing(&self) -> Result<(), DeletedError> {
         let path = self.standing_path();
         let write = || {
@@ -327,7 +329,7 @@ impl<'a> Deleted<'a> {
         Ok(write().at(&path)?)
     }
 
-    /// Puts what is known of the hours in place, durably.
+    /// Writes what is known of the hours durably.
     pub fn write_state(&self) -> Result<(), DeletedError> {
         let path = self.state_path();
         let json = serde_json::to_vec(&self.state)
@@ -337,7 +339,7 @@ impl<'a> Deleted<'a> {
         Ok(disk::put(self.disk, &path, &json).at(&path)?)
     }
 
-    /// Notes that nothing is left to be done about these hours.
+    /// Records that these hours need nothing more.
     pub fn are_done(&mut self, hours: &BTreeSet<Hour>) -> Result<(), DeletedError> {
         if self.state.due.is_disjoint(hours) {
             return Ok(());
@@ -402,7 +404,7 @@ impl<'a> Deleted<'a> {
         }
     }
 
-    /// When a record was made, if its address tells a time that can be.
+    /// When a record was made, if its address tells a possible time.
     pub fn made(&self, record: &str) -> Option<UtcMs> {
         let made = self.told?.made(record)?;
         POSSIBLE.contains(&made.0).then_some(made)
@@ -423,7 +425,7 @@ impl<'a> Deleted<'a> {
     fn deleted_by(&self, record: &str, at: UtcMs) -> Result<Option<String>, DeletedError> {
         let first = self.place(record, at);
         let mut places = vec![first];
-        // an address that tells of a later time than its revision: whoever deleted it came later, too
+        // the address tells a later time than its revision, so the deletion is later too
         if let Some(made) = self.made(record) {
             places.push(self.by_time(made));
         }
@@ -459,8 +461,8 @@ impl<'a> Deleted<'a> {
         Ok(text)
     }
 
-    /// How accounts stand then, as far as their records do not stand where they would. `each` is given every account, and
-    /// whether it was ever not there.
+    /// The status of accounts at that time, for those whose records are gone or held back. `each` gets every account,
+    /// and whether it was ever away.
     fn accounts(
         &self,
         as_of: UtcMs,
@@ -506,14 +508,14 @@ impl<'a> Deleted<'a> {
         Ok(accounts)
     }
 
-    /// Goes by what was added to the lists, as of the time as of which they were read last.
+    /// Applies what was added to the lists, as of the time at which they were last read.
     pub fn read_again(&mut self) -> Result<(), DeletedError> {
         self.accounts = self.accounts(self.state.as_of, &mut |_, _| ())?;
         Ok(())
     }
 
-    /// Goes by what is on the lists as of then: the accounts that stand otherwise than they did only because time has passed,
-    /// and of those `told` of the ones that were ever not there. What is told of all others changes nothing.
+    /// Applies the lists as of then. Returns the accounts whose status changed merely because time has passed, and
+    /// those in `told` that were ever away. Events of all other accounts change nothing.
     pub fn go_on_to(
         &mut self,
         as_of: UtcMs,
@@ -535,13 +537,13 @@ impl<'a> Deleted<'a> {
         Ok(wanted)
     }
 
-    /// Why a record is not to stand where it would, if so.
+    /// Why a record is left out of its files, if it is.
     pub fn why(&self, key: &Key) -> Option<Why> {
         let version = self.told?.version(key)?;
         self.heed(self.why_version(&version)).flatten()
     }
 
-    /// Keeps a failure for [`Self::check`]: whoever merges asks for it before what was written is used.
+    /// Keeps a failure for [`Self::check`]: a merge calls that before it uses what was written.
     fn heed<T>(&self, result: Result<T, DeletedError>) -> Option<T> {
         let keep =
             |failed| *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
@@ -565,8 +567,8 @@ impl<'a> Deleted<'a> {
         Ok(account.is_held.then_some(Why::Held))
     }
 
-    /// Whether a line that is no record is of one that was deleted at any time, or of an account that was gone at any time
-    /// after `since`: the line's own time is not known.
+    /// Whether a rejected line belongs to a record that was deleted at any time, or to an account that was gone at
+    /// any time after `since`: the line's own time is not known.
     pub fn are_named_in(&self, line: &[u8], since: UtcMs) -> bool {
         let Some(told) = self.told else {
             return false;
@@ -592,7 +594,7 @@ impl<'a> Deleted<'a> {
     }
 }
 
-/// The greatest revision that stands behind a record in a list.
+/// The greatest revision that a list has for a record.
 fn latest_in<'t>(text: &'t [u8], record: &str) -> Option<&'t str> {
     let (mut low, mut high) = (0, text.len());
     let mut found = None;

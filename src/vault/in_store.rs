@@ -1,4 +1,4 @@
-//! A vault in an object store: what is committed there, by any number of machines that know nothing of each other.
+//! A vault in an object store, into which any number of machines commit without knowing of each other.
 //!
 //! ```text
 //! vault.json                                          which vault it is, created once
@@ -9,13 +9,14 @@
 //! redactions/7.jsonl                                  what was removed on request: the list's seventh entry, created once
 //! ```
 //!
-//! Creating `r2.json` commits revision 2. Whoever finds another's there deletes its own attempt. Whoever comes next appends the
-//! ledger's line that a commit still lacks. To create line *n* one must have read all lines before it, and only one line *n*
-//! can be: the chain cannot fork, and no revision is in it twice. Nobody waits for anybody, and no clock decides; the store's
-//! own says when an attempt is too late (`attempts` takes away what is left of it, and what has been superseded).
+//! Creating `r2.json` commits revision 2. A machine that finds another's `r2.json` deletes its own attempt. If a
+//! commit still lacks its line of the ledger, the next machine appends it. To create line *n*, a machine must have
+//! read all lines before it, and only one line *n* can exist: the chain cannot fork, and has no revision twice. No
+//! machine waits for another, and no clock of theirs decides anything; the store's clock says when an attempt is too
+//! late (`attempts` deletes what is left of it, and superseded revisions).
 //!
-//! Each machine has a copy, a plain vault, which follows the ledger line by line: it is always what the vault was after some
-//! line, so that whoever reads it, publishes it or has it stamped needs to know nothing of this.
+//! Each machine has a copy, a plain vault that follows the ledger line by line. It is always the vault as it was
+//! after some line, so reading, publishing and stamping need not know of the store.
 
 use std::{
     cell::RefCell,
@@ -64,11 +65,11 @@ use crate::{
 /// A line of a ledger has some 250 bytes.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
-/// So long after its first file an attempt may be committed, by the store's clock: the store itself refuses it later, so that an
-/// attempt that is much older is nobody's any more. An hour takes minutes.
+/// How long after its first file an attempt may be committed, by the store's clock. The store itself refuses it
+/// later, so a much older attempt no longer belongs to any merger. An hour takes minutes.
 pub const ATTEMPT_MAX: Duration = Duration::from_hours(6);
 
-/// So often a copy that finds files gone looks again what has superseded them.
+/// How often a copy that finds files gone looks for the revision that superseded them.
 const LOOKS_MAX: usize = 16;
 
 /// What is asked for at once, millions of posts.
@@ -77,7 +78,7 @@ const LIST_BYTES_MAX: u64 = 1 << 30;
 /// Some 100 bytes.
 const IDENTITY_BYTES_MAX: u64 = 64 * 1024;
 
-/// What says that the vault begins with this hour, or with an earlier one.
+/// The key that says that the vault begins with this hour, or with an earlier one.
 pub(super) fn begin_key(first: Hour) -> Result<Key, InStoreError> {
     Ok(format!("begin/{first}").try_into()?)
 }
@@ -262,7 +263,7 @@ pub fn look(store: &dyn Store) -> Result<Found, StoreError> {
     Ok(marked()?.unwrap_or(Found::Unmarked))
 }
 
-/// Marks it; that another has done so meanwhile is as good.
+/// Marks it; it is fine if another machine has done so meanwhile.
 pub fn begin(store: &dyn Store, mark: &[u8]) -> Result<(), StoreError> {
     match create_of(store, &identity_key()?, mark)? {
         Created::Stands | Created::Taken { .. } => Ok(()),
@@ -318,7 +319,7 @@ impl<'a> InStore<'a> {
         Ok(())
     }
 
-    /// A line, which must go on from the one before.
+    /// A line, which must continue the one before.
     fn line(&self, number: u64, previous: Sha256) -> Result<Option<Line>, InStoreError> {
         let key = line_key(number)?;
         let Some(bytes) = read_whole(self.store, &key, LINE_BYTES_MAX)? else {
@@ -335,7 +336,7 @@ impl<'a> InStore<'a> {
         }
     }
 
-    /// Appends the lines of an hour up to a revision that is committed, unless others have.
+    /// Appends the lines of an hour up to a committed revision, unless others have done so.
     fn append(&self, hour: Hour, revision: u64) -> Result<(), InStoreError> {
         loop {
             self.catch_up()?;
@@ -400,7 +401,7 @@ impl<'a> InStore<'a> {
         match self.store.create_within(&key, &content, window)? {
             Created::Stands => Ok(true),
             Created::Taken { .. } => {
-                // another's was seen there, so nobody will ever look for these
+                // another commit was seen there, so no machine will ever look for these files
                 for key in &keys {
                     self.store.delete(key)?;
                 }
@@ -409,8 +410,8 @@ impl<'a> InStore<'a> {
         }
     }
 
-    /// Brings the copy to what the ledger says, line by line; of days that are not wanted only the lines. Gives the hours
-    /// that have changed.
+    /// Brings the copy up to the ledger, line by line; for days that are not wanted, only the lines. Returns the
+    /// hours that have changed.
     pub fn follow(&self, wants: &dyn Fn(Day) -> bool) -> Result<Vec<Hour>, InStoreError> {
         let mut changed = Vec::new();
         let mut looks = 0;
@@ -457,7 +458,7 @@ impl<'a> InStore<'a> {
         self.begin_with_first()
     }
 
-    /// Puts a revision into the copy: what is no longer the latest leaves its manifest only.
+    /// Puts a revision into the copy; of one that is no longer the latest, only the manifest.
     fn place(
         &self,
         committed: &Committed,
@@ -516,7 +517,7 @@ impl<'a> InStore<'a> {
         Ok(to.to.sync().at(&path)?)
     }
 
-    /// Brings the copy's list of what was removed on request, and the store's, to what both have.
+    /// Merges the copy's list of what was removed on request with the store's, so that both have all entries.
     pub fn follow_list(&self, source: &'static dyn Source) -> Result<(), RedactionsError> {
         let mut list = Redactions::read(self.disk, self.vault, source)?;
         let before = list.entries();
@@ -540,7 +541,7 @@ impl<'a> InStore<'a> {
         Ok(true)
     }
 
-    /// Adds to the list in the store what it lacks: to create an entry one must have read all before it.
+    /// Adds missing entries to the list in the store: to create an entry, one must have read all before it.
     fn send_list(&self, list: &mut Redactions) -> Result<(), RedactionsError> {
         loop {
             while self.take_entry(list)? {}
@@ -557,7 +558,7 @@ impl<'a> InStore<'a> {
         }
     }
 
-    /// Says in the store with which hour the vault begins, if nobody has said so of an earlier one.
+    /// Records in the store with which hour the vault begins, unless an earlier one is recorded.
     pub fn tell_first_hour(&self) -> Result<(), InStoreError> {
         let identity = Identity::read(self.disk, self.vault).map_err(CommitError::from)?;
         let Some(first) = identity.and_then(|identity| identity.first_hour) else {

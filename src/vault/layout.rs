@@ -13,7 +13,7 @@
 //!                    2026-11-23_14_posts.parquet       everything that was delivered of each post
 //!                    2026-11-23_14_deletions.txt.xz    what was deleted and what became of accounts, where the stream tells of it
 //!                    2026-11-23_14_held.txt.xz         posts that are held back; only if there are any
-//!                    2026-11-23_14_rejected.jsonl.xz   lines that are no posts; only if there are any
+//!                    2026-11-23_14_rejected.jsonl.xz   lines that are not posts; only if there are any
 //!                    2026-11-23_14_conflicts.jsonl.xz  examples of posts whose copies differ; only if there are any
 //!                    2026-11-23_14_manifest.json       what all of this is and was made of
 //!                    2026-11-23_report.txt             the day's table of hours
@@ -50,7 +50,7 @@ pub enum FileKind {
     Deletions,
     /// The posts that are held back from the list of ids.
     Held,
-    /// Lines that are no posts.
+    /// Lines that are not posts.
     Rejected,
     /// Examples of posts whose copies differ.
     Conflicts,

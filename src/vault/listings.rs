@@ -1,5 +1,5 @@
-//! `<data_dir>/listings.json`: which hours of each day are committed, by the names in its folder. What a merge, or whoever finishes one, costs
-//! is in the number of days into which something was put, not in that of all days.
+//! `<data_dir>/listings.json`: which hours of each day are committed, by the names in its folder. So the cost of a
+//! merge depends on the number of days that have changed, not on that of all days.
 
 use std::{collections::BTreeMap, io, path::Path};
 
@@ -16,7 +16,7 @@ use crate::{
 pub struct Listings<'a> {
     disk: &'a dyn Disk,
     vault: &'a Path,
-    /// The hours of a day of which nothing lies aside, and the number of earlier revisions of each.
+    /// The hours of a day with nothing aside, and the number of earlier revisions of each.
     notes: DayNotes<'a, BTreeMap<Hour, u64>>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Listings<'a> {
         layout::days(self.disk, self.vault)
     }
 
-    /// What is committed of a day, and what lies aside.
+    /// What is committed of a day, and what is aside.
     pub fn of(&mut self, day: Day) -> io::Result<DayListing> {
         let before = self.notes.before(day);
         if let Some(hours) = self.notes.found(day, before) {

@@ -27,13 +27,13 @@ use crate::{
 /// The version of the vault's format that this program writes.
 pub const FORMAT: u32 = 1;
 
-/// An hour with thousands of segments has some megabytes; a file beyond this is no manifest.
+/// An hour with thousands of segments has some megabytes; a larger file is not a manifest.
 pub const MANIFEST_BYTES_MAX: u64 = 256 << 20;
 
 /// Counts by a word: reasons, fields, residues.
 pub type ByWord = BTreeMap<String, u64>;
 
-/// What a manifest says. Whatever is said of the hour is read from it as if it were a part of it.
+/// A manifest. The values of the hour are members of it in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Manifest {
     /// Version of the format: 1.
@@ -43,16 +43,16 @@ pub struct Manifest {
     pub said: HourSaid,
     /// What was merged.
     pub inputs: Inputs,
-    /// What was carried over, if this revision was merged with the rows of the former one because its
-    /// raw data was gone.
+    /// What was carried over, if this revision was merged from the rows of the former one because its raw data was
+    /// gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub carried: Option<Carried>,
     /// What this revision has to do with the ones before.
     pub history: History,
 }
 
-/// All of it but what it says of the hour, as it is read: `flatten` would hold the whole file in memory a second time, and
-/// takes no number for a key.
+/// For reading, everything but the values of the hour: `flatten` would hold the whole file in memory a second time,
+/// and does not accept numbers as keys.
 #[derive(Deserialize)]
 struct MadeOf {
     format: u32,
@@ -80,13 +80,13 @@ impl DerefMut for Manifest {
 pub struct Inputs {
     /// The segments that have lines of this hour.
     pub segments: Vec<SegmentInput>,
-    /// The events files of its time and of one minute before and after, the ones on both sides of
-    /// every hole, and those of later backfills that reach into it.
+    /// The events files of its time and of one minute before and after, those on both sides of every hole, and those
+    /// of later backfills that reach into it.
     pub events: Vec<EventsInput>,
 }
 
 impl Inputs {
-    /// Lines that were taken of a leg's segments.
+    /// The lines of a leg's segments that belong to the hour.
     pub fn taken(&self, leg: &Leg) -> u64 {
         let segments = self.segments.iter();
         let of_server = segments.filter(|input| input.name.is_of(leg));
@@ -134,12 +134,12 @@ pub struct ServerCounts {
     pub lines: u64,
     /// Different posts.
     pub posts: u64,
-    /// Different records that stand in no list of ids: deletions, what is told of accounts, and what is held back.
+    /// Different records that are in no list of ids: deletions, what is told of accounts, and what is held back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unlisted: u64,
     /// Further copies of either from the same server.
     pub duplicates: u64,
-    /// Lines that are no posts, by reason.
+    /// Lines that are not posts, by reason.
     pub rejected: ByWord,
     /// Lines of what was deleted, or whose accounts are gone: they stand in no file.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -155,12 +155,12 @@ pub struct TotalCounts {
     pub lines: u64,
     /// Different posts: the lines of `IDs.txt`.
     pub posts: u64,
-    /// Different records that stand in no list of ids: deletions, what is told of accounts, and what is held back.
+    /// Different records that are in no list of ids: deletions, what is told of accounts, and what is held back.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unlisted: u64,
     /// Further copies of either, from the same or another server.
     pub duplicates: u64,
-    /// Lines that are no posts, by reason.
+    /// Lines that are not posts, by reason.
     pub rejected: ByWord,
     /// Lines of what was deleted, or whose accounts are gone: they stand in no file.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -277,8 +277,8 @@ pub struct Conflicts {
     pub by_field: ByWord,
 }
 
-/// What could not be counted again, because the raw data was gone: carried over from the former
-/// revision, and added to.
+/// Counts that could not be made again because the raw data was gone: carried over from the former revision, and
+/// added to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
     /// The last revision whose raw data was there.
@@ -361,7 +361,7 @@ impl Manifest {
         canonical(self)
     }
 
-    /// Whether the books balance: what was taken is what was kept, dropped as a copy, rejected, or deleted since.
+    /// Whether the books balance: every line was kept, dropped as a copy, rejected, or deleted.
     pub fn balances(&self) -> bool {
         let sum = |by: &ByWord| by.values().sum::<u64>();
         let total = &self.counts.total;

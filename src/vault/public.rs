@@ -1,4 +1,5 @@
-//! Which files of a vault may ever be public: a closed list, and where each lies here and there.
+//! The closed list of the files of a vault that may ever be public, with the path of each in the vault and in the
+//! public storage.
 //!
 //! Whoever publishes can name only these. Posts, authors, rejected lines and everything that a
 //! segment holds are not among them and cannot be: there is no way from a path to a `Public`.
@@ -173,7 +174,7 @@ impl Public {
         DayFile::ALL.into_iter().find_map(of_day)
     }
 
-    /// Where it lies in the vault.
+    /// Its path in the vault.
     pub fn path(self, vault: &Path) -> PathBuf {
         match self.place() {
             Place::Day(day) => layout::day_folder(vault, day),
@@ -193,7 +194,7 @@ impl Public {
         }
     }
 
-    /// Where it lies in what is published.
+    /// Its path in the public storage.
     pub fn published_path(self) -> String {
         let mut parts = published_folder(self.place());
         parts.push(self.name());

@@ -20,7 +20,7 @@ use crate::{
     world::disk::{self, Disk},
 };
 
-/// A line has some 250 bytes; a longer one is none of ours.
+/// A line has some 250 bytes; a longer one is not ours.
 const LINE_BYTES_MAX: u64 = 4_096;
 
 /// X counts ids by 30 days.

@@ -1,11 +1,13 @@
-//! What the publisher keeps of a vault in an object store beside its hours, so that another machine goes on from there:
+//! What the publisher keeps of a vault in an object store beside its hours, so that another machine can continue from
+//! there:
 //!
 //! ```text
 //! doi.json, witness/<file>    as in the vault's folder, created once
 //! published/41.jsonl          lines of the diary of what was published, created once
 //! ```
 //!
-//! It is shared both ways, before a stage and after it: what lies there only is fetched, what lies here only is put there.
+//! It is synchronised both ways, before and after a stage: what is only there is fetched, and what is only here is
+//! put there.
 
 use std::{
     collections::BTreeSet,
@@ -54,7 +56,7 @@ struct Shared {
 }
 
 impl Records<'_> {
-    /// Fetches what lies there only, and puts there what lies here only.
+    /// Fetches what is only there, and puts there what is only here.
     pub fn share(&self) -> Result<(), InStoreError> {
         self.fetch()?;
         let (here, there) = (self.here()?, self.there()?);
@@ -67,7 +69,7 @@ impl Records<'_> {
         Ok(())
     }
 
-    /// Fetches what lies there only.
+    /// Fetches what is only there.
     pub fn fetch(&self) -> Result<(), InStoreError> {
         for name in self.there()?.difference(&self.here()?) {
             let Some(bytes) = read_whole(self.store, &key(name)?, RECORD_BYTES_MAX)? else {
@@ -112,7 +114,7 @@ impl Records<'_> {
             if next.is_empty() {
                 break;
             }
-            // that of whoever was faster is read by the next turn
+            // if another machine was faster, the next turn reads its entry
             if create_of(self.store, &key, &next)? == Created::Stands {
                 let lines = next.split_inclusive(|byte| *byte == b'\n');
                 there.extend(lines.map(<[u8]>::to_vec));

@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// Millions of posts; a longer file is none of ours.
+/// Millions of posts; a longer file is not ours.
 const BYTES_MAX: u64 = 1 << 30;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -166,7 +166,7 @@ pub enum NotAuthority {
     OtherName,
 }
 
-/// What lies in the witness's folder of a vault, or of a copy, and the lines that it is about.
+/// The witness's folder of a vault, or of a copy, and the lines of the ledger.
 #[derive(Debug, Default)]
 pub struct Witness {
     root: PathBuf,
@@ -176,7 +176,7 @@ pub struct Witness {
     pub authorities: Vec<AuthorityName>,
     /// Names of files that belong to nothing.
     pub unknown: Vec<String>,
-    /// The certificates that count: those that somebody has given, or else those that lie here.
+    /// The certificates that count: those given by the user, or else those in the folder.
     pub trusted: Vec<Trust>,
     /// Each line of the ledger with its hash.
     lines: Vec<(Option<Line>, Hash)>,

@@ -1,6 +1,5 @@
-//! Coverage, gaps and estimate of an hour, worked out again. From ids one can tell what the union
-//! has, and from the manifest's other members what follows from them; what each server had and why
-//! it had no more is only checked for whether it fits together.
+//! Checks the coverage, gaps and estimate of an hour. The ids show what the union has, and the manifest's other
+//! members what follows from them. What each server had, and why it had no more, is only checked for consistency.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,19 +57,19 @@ impl Bits {
     }
 }
 
-/// A part of the stream that nobody covers is missed from its beginning on, which is at most so long after that of its
-/// first leg: posts that were under way, and the time that a first connection takes.
+/// A part of the stream that nobody covers is missing from its beginning on, which is at most this long after that of
+/// its first leg: posts that were under way, and the time that a first connection takes.
 const BEGIN_UNSURE_S: i64 = UNDER_WAY_MAX_MS / 1_000 + 6;
 
 /// One hour that is being checked.
 struct Check<'a> {
     path: &'a Path,
     said: &'a HourSaid,
-    /// Whether a post may have a time at which nobody listened: then it covers no second.
+    /// Whether a post may have a time at which nobody was listening: then it covers no second.
     is_claimed: bool,
-    /// Whether rules choose what the stream brings: then no silence is a wonder.
+    /// Whether rules choose the posts: then no silence is surprising.
     has_rules: bool,
-    /// Whether events of other kinds may have told that nothing was missed.
+    /// Whether events of other kinds may have shown that nothing was missed.
     tells_when_seen: bool,
     seconds: Vec<i64>,
     /// The legs by the parts of the stream that they are of.
@@ -127,8 +126,8 @@ impl Check<'_> {
         self.problems.wrong(self.path, what);
     }
 
-    /// Whether the seconds that are covered with posts are those of the ids. Where the stream comes in partitions, there
-    /// may be ids of one in a second that another lacks.
+    /// Whether the seconds covered with posts are those of the ids. If the stream has partitions, a second that one
+    /// of them lacks may still have ids of another.
     fn ids(&mut self, union: &Bits, rows: &Rows) {
         let is_whole = self.parts.len() == 1;
         let fits = |(place, second): (usize, &i64)| {
@@ -205,7 +204,7 @@ impl Check<'_> {
             let union_has = union.at(place);
             let is_covered = union_has.posts || union_has.quiet;
             if seconds::counts(union.begins, *second) {
-                // which parts are missing, and whether they had begun, the gaps tell
+                // the gaps tell which parts are missing, and whether they had begun
                 (!is_covered || union_has.posts == any_posts) && (!all || is_covered)
             } else {
                 union_has.posts == any_posts
@@ -247,7 +246,7 @@ impl Check<'_> {
         }
     }
 
-    /// No second is called quiet in a silence in which posts were to be expected.
+    /// No second is called quiet in a silence in which posts should have come.
     fn quiet(&mut self, id: &str, bits: &Bits, posts: &BTreeMap<Minute, u64>) {
         if self.has_rules || self.tells_when_seen && tells_no_rate(posts) {
             return;
@@ -276,7 +275,7 @@ impl Check<'_> {
         }
     }
 
-    /// Says whose gaps are not the runs of uncovered seconds, and the first second that shows it.
+    /// Reports whose gaps are not the runs of uncovered seconds, and the first second that shows it.
     fn not_the_runs(&self, of: &str, causes: &[Option<Cause>], no_gap: &[bool]) -> String {
         let whose = match of {
             UNION => of.to_owned(),
@@ -413,7 +412,7 @@ impl Check<'_> {
             .iter()
             .filter(|gap| !gap.partitions.is_empty())
         {
-            // of a gap that reaches beyond the hour no more is looked at
+            // the part of a gap beyond the hour is not checked
             let inside = |second: &&i64| (gap.begin.second()..gap.end.second()).contains(*second);
             for second in self.seconds.iter().filter(inside) {
                 let of_second = missing.entry(*second).or_default();
@@ -463,7 +462,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whether what the table says of the two legs of a part can be, and is what their bitmaps say.
+    /// Whether the table's numbers for the two legs of a part are possible, and agree with their bitmaps.
     fn both(&mut self, part: &Part) {
         let minutes = &self.said.minutes;
         let of_part = part

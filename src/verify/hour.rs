@@ -1,4 +1,4 @@
-//! One hour worked out again: its manifest, its data files, and whether they agree.
+//! Checks one hour: its manifest, its data files, and whether they agree.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +42,7 @@ pub struct HourFound {
     pub manifest_sha256: Option<Sha256>,
     /// SHA-256 of the manifest before it, as it says.
     pub previous_manifest: Option<Sha256>,
-    /// Data files that its manifest names and this copy has not, for they are never published.
+    /// Data files that its manifest names but this copy lacks, because they are never published.
     pub absent: Vec<FileKind>,
     /// Whether a collector ran in it: events files of its own minutes are among its inputs.
     pub was_collected: bool,
@@ -61,7 +61,7 @@ pub fn hour(
 ) -> HourFound {
     let mut found = HourFound::default();
     if place.is_half_done {
-        // its files may be those of two revisions
+        // the files may belong to two revisions
         return found;
     }
     let path = place.folder.join(format!("{}_manifest.json", place.hour));
@@ -100,7 +100,7 @@ pub fn hour(
 fn told(disk: &dyn Disk, place: &HourPlace) -> Option<(PathBuf, HourSaid)> {
     let name = Public::Day(place.hour.day(), DayFile::Statement).name();
     let path = place.folder.join(name);
-    // what is wrong with it is told where the day is checked
+    // errors in the statement are reported where the day is checked
     let bytes = disk::read_bounded(disk, &path, BYTES_MAX).unwrap_or_default();
     let told = Spoken::read(&bytes).and_then(|spoken| Told::read(&bytes, &spoken));
     let told = told.unwrap_or(None)?;
@@ -232,7 +232,7 @@ fn check_deletions(path: &Path, said: &HourSaid, problems: &mut Problems) {
     }
     let held = said.held_back();
     let records: u64 = said.deletions.values().sum();
-    // each record that was taken out had at least one line; of lines that are no records there may be more
+    // each record that was taken out had at least one line; there may be further, rejected lines
     if total.deleted < records.saturating_sub(held) || total.unlisted < held {
         let what = "it counts more records that were deleted or held back than lines";
         problems.wrong(path, what);
@@ -426,7 +426,7 @@ fn check_file(
                 | io::ErrorKind::InvalidInput
                 | io::ErrorKind::UnexpectedEof
                 | io::ErrorKind::Other => problems.wrong(path, format!("it is damaged: {why}")),
-                // then nothing shows that it does not hold
+                // an unreadable file does not prove that the hour is wrong
                 _ => problems.incomplete(path, format!("it cannot be read: {why}")),
             };
         }
@@ -475,7 +475,7 @@ fn check_rows(
     coverage::check(path, (source, said), is_known.then_some(rows), problems);
     rules::check(path, (source, said), problems);
     if !is_known {
-        // without the file there is nothing to compare with, and that has been told
+        // without the file there is nothing to compare with, and that is already reported
         return;
     }
     let counted = |minute: &Minute| rows.minutes.get(minute).copied().unwrap_or(0);

@@ -148,7 +148,7 @@ impl Reading<'_> {
 
     /// Makes the rows again from their lines, and compares column by column.
     fn compare(&mut self, batch: &RecordBatch, lines: &StringArray, first: u64) -> io::Result<()> {
-        // a line that is no post has been told
+        // a line that is not a post has been told
         let mut begin = 0;
         for again in again(self.source, &self.schema, batch, lines).unwrap_or_default() {
             let part = batch.slice(begin, again.num_rows());

@@ -336,7 +336,7 @@ fn above(folder: &Path, levels: usize) -> PathBuf {
     )
 }
 
-/// What is said of a file that is none of ours.
+/// What is said of a file that is not ours.
 pub const UNKNOWN: &str = "it is not a file of a vault, and was not checked";
 
 /// The days of which files lie in a folder.

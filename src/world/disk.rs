@@ -20,13 +20,13 @@ use serde::de::DeserializeOwned;
 
 use super::error_at::not;
 
-/// What the file system itself keeps in its root: it is none of ours, and not listed.
+/// What the file system itself keeps in its root: it is not ours, and not listed.
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
-    /// The name, without its folder. Entries whose names are not UTF-8 are none of ours and are
+    /// The name, without its folder. Entries whose names are not UTF-8 are not ours and are
     /// not listed.
     pub name: String,
     /// Whether it is a folder. Symbolic links count as neither folder nor file and are not listed.
@@ -485,7 +485,7 @@ pub fn read_bounded(disk: &dyn Disk, path: &Path, max: u64) -> io::Result<Vec<u8
     Ok(bytes)
 }
 
-/// What was noted in a file as JSON; `None` if there is none that can be read, for what is found anew then.
+/// What a file has as JSON; `None` if there is none that can be read, for values that are then found again.
 pub fn noted<T: DeserializeOwned>(disk: &dyn Disk, path: &Path, max: u64) -> Option<T> {
     let bytes = read_bounded(disk, path, max).ok()?;
     serde_json::from_slice(&bytes).ok()

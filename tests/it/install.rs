@@ -1,4 +1,4 @@
-//! What stands around the stages: the first configuration, the doors, the unit, the hook.
+//! What stands around the stages: the first configuration, `check`, the unit, the hook.
 
 use std::{
     fs,

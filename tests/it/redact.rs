@@ -284,7 +284,7 @@ fn redacted_posts_are_gone_from_rows_that_stand_for_raw_data() {
         assert!(ids.iter().any(|id| rejected.contains(id.as_str())));
         let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
         let before = site.manifest(HOUR);
-        // copies, further copies, conflicts, and lines that are no posts are among what goes
+        // copies, further copies, conflicts, and lines that are not posts are among what goes
         let is_named = |line: &Vec<u8>| {
             asked
                 .iter()

@@ -64,7 +64,7 @@ fn what_cannot_be_read_is_named_and_stops_nothing_else() {
     let (vault, spool) = (publisher.site.vault(), publisher.site.spool());
     let vault_shown = vault.display().to_string();
 
-    // what a file system keeps in its root is none of ours
+    // what a file system keeps in its root is not ours
     for folder in [&vault, &spool, &spool.join("1"), &publisher.site.root] {
         fs::create_dir(folder.join("lost+found")).unwrap();
         close(&folder.join("lost+found"));

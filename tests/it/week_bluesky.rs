@@ -95,7 +95,7 @@ impl Instance {
     }
 }
 
-/// An event that is no post of its time.
+/// An event that is not a post of its time.
 struct Odd {
     /// When the relay passes it on.
     relayed_ms: i64,

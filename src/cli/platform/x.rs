@@ -5,7 +5,7 @@ use std::process::Command;
 use super::Platform;
 use crate::{
     cli::{
-        doors_x,
+        check_x,
         exit::{Exit, Failure},
         finding::Finding,
         setup::{self, Setup},
@@ -45,9 +45,9 @@ impl Platform for X {
     }
 
     fn check(&self, setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
-        let mut found = doors_x::api(setup, proxies);
+        let mut found = check_x::api(setup, proxies);
         if setup.settings.x.stream == XStream::Filtered {
-            found.push(doors_x::rules_of(setup));
+            found.push(check_x::rules_of(setup));
         }
         found
     }

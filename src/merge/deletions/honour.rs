@@ -1,4 +1,4 @@
-//! Deletions are honoured: what is new of them goes on the lists, and the hours that it is about are noted.
+//! Honours deletions: adds new ones to the lists, and records the hours that they concern.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::{
     world::crash::{self, Point},
 };
 
-/// So many lines are put on the lists together.
+/// How many lines are added to the lists at once.
 const LINES_MAX: usize = 500_000;
 
 /// When deletions are honoured.
@@ -33,19 +33,19 @@ pub enum Honour {
     Now,
 }
 
-/// What may hold something that is to be elsewhere.
+/// What may hold records that have to be removed or held back.
 #[derive(Default)]
 struct Wanted {
     /// Hours to which the addresses of records lead.
     hours: BTreeSet<Hour>,
-    /// Accounts that something is told of.
+    /// Accounts with events.
     accounts: BTreeSet<String>,
     /// Accounts, and addresses of records.
     bits: BTreeSet<u64>,
 }
 
 impl MergeJob<'_> {
-    /// What was deleted, as far as it is on the lists. What is new goes there first, if it is time.
+    /// Returns the lists of what was deleted, after adding new deletions if it is time.
     pub(in crate::merge) fn deleted(&self, ledger: &Ledger) -> Result<Deleted<'_>, RunError> {
         let told = self.stream.source.deletions();
         let mut deleted = Deleted::read(self.disk, self.vault, told)?;
@@ -70,8 +70,8 @@ impl MergeJob<'_> {
         !self.commits.is_in_place()
     }
 
-    /// Puts what is new on the lists, and does not look yet which hours it is about: another machine may have taken it out
-    /// of them already, and what is merged here now must not bring it back.
+    /// Adds new deletions to the lists, without finding the hours that they concern yet. Another machine may already
+    /// have taken the records out of these, and a merge here must not bring them back.
     fn list(&self, ledger: &Ledger, deleted: &mut Deleted<'_>) -> Result<(), RunError> {
         let is_known = |state: &DeletedState, hour| state.listed.get(&hour).copied();
         let listed = self.read_new(ledger, deleted, is_known, |_, _| ())?;
@@ -84,8 +84,8 @@ impl MergeJob<'_> {
         Ok(deleted.write_state()?)
     }
 
-    /// Reads what the hours tell whose revision is not known, and puts on the lists what is not there yet. `each` is given
-    /// all of it. Which hours were read.
+    /// Reads the deletions of hours whose revision is not known, and adds new ones to the lists. `each` gets all of
+    /// them. Returns the hours that were read.
     fn read_new(
         &self,
         ledger: &Ledger,
@@ -107,7 +107,7 @@ impl MergeJob<'_> {
                     }
                     read.insert(hour, revision);
                 }
-                // it is told of by whoever needs the hour, and comes on the lists when it can be read
+                // the stage that needs the hour reports the error; its deletions are added once it can be read
                 Err(why) => tracing::warn!("the deletions of hour {hour} cannot be read: {why}"),
             }
             if LINES_MAX <= lines.len() {
@@ -124,7 +124,7 @@ impl MergeJob<'_> {
         let is_known = |state: &DeletedState, hour| state.honoured.get(&hour).copied();
         let honoured = self.read_new(ledger, deleted, is_known, |hour, lines| {
             self.want(lines, deleted, &mut wanted);
-            // another machine may have made it by shorter lists
+            // another machine may have made it with shorter lists
             due.extend(self.others_merge().then_some(hour));
         })?;
         crash::point(Point::DeletionsListed);
@@ -169,7 +169,7 @@ impl MergeJob<'_> {
         }
     }
 
-    /// What an hour tells of deletions.
+    /// The deletions in an hour.
     fn lines_of(&self, hour: Hour) -> Result<BTreeSet<String>, RunError> {
         let mut lines = BTreeSet::new();
         let lists = HourLists { job: self, hour };
@@ -179,7 +179,7 @@ impl MergeJob<'_> {
         Ok(lines)
     }
 
-    /// What these lines are about.
+    /// What these lines concern.
     fn want(&self, lines: &BTreeSet<String>, deleted: &Deleted<'_>, wanted: &mut Wanted) {
         let Some(told) = deleted.told() else {
             return;
@@ -188,7 +188,7 @@ impl MergeJob<'_> {
             match told.told(line) {
                 Some(Told::Record { record, .. }) => {
                     if let Some(made) = deleted.made(record) {
-                        // a revision may be of the hour after that in which its address was made
+                        // a revision may belong to the hour after the one in its address
                         let hour = self.settings.timezone.hour_of(made);
                         wanted.hours.extend([hour, Hour(hour.0 + 1)]);
                     }
@@ -202,7 +202,7 @@ impl MergeJob<'_> {
         }
     }
 
-    /// Whether an hour is due, and holds anything that is to be elsewhere.
+    /// Whether an hour is due, and holds records that have to be removed or held back.
     pub(in crate::merge) fn is_outdated(&self, hour: Hour, deleted: &Deleted<'_>) -> bool {
         deleted.state.due.contains(&hour)
             && self.holds_other(hour, deleted).unwrap_or_else(|why| {

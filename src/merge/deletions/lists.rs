@@ -67,7 +67,7 @@ impl HourLists<'_> {
         self.each_key_of(FileKind::Held, each)
     }
 
-    /// Gives the lines that are no records, as they were received.
+    /// Gives the lines that are not records, as they were received.
     pub(super) fn each_rejected(&self, each: &mut dyn FnMut(&[u8])) -> Result<(), RunError> {
         self.each_line(FileKind::Rejected, &mut |line| {
             if let Ok(kept) = serde_json::from_slice::<Kept>(line) {

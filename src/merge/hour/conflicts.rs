@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{due::Due, uncommitted::HourError, workshop::Workshop};
+use super::{context::HourContext, due::Due, uncommitted::HourError};
 use crate::{
     segment::name::Leg,
     source::key::Key,
@@ -109,7 +109,7 @@ impl Differing {
     }
 }
 
-impl Workshop<'_> {
+impl HourContext<'_> {
     /// Writes the examples, if there are any.
     pub(super) fn write_conflicts(
         &self,
@@ -130,9 +130,9 @@ impl Workshop<'_> {
         if text.is_empty() {
             return Ok(None);
         }
-        let mut sheet = self.sheet(place, FileKind::Conflicts, due)?;
-        sheet.write(&text)?;
-        sheet.finish(due.hour).map(Some)
+        let mut data_file = self.data_file(place, FileKind::Conflicts, due)?;
+        data_file.write(&text)?;
+        data_file.finish(due.hour).map(Some)
     }
 }
 

@@ -1,7 +1,7 @@
-//! Copies of posts → each post once, and what that says about the servers.
+//! Reduces copies of posts to one each, and counts what the copies say about the servers.
 //!
-//! Of several copies of one id the one that arrived first counts; at a tie that of the lowest
-//! server, then the one with the lowest bytes as received.
+//! Of several copies of one id, the one that arrived first is kept; if several arrived at the same time, that of the
+//! lowest server, then the one with the lowest bytes as received.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::{
     vault::{deleted::Why, manifest::ByWord},
 };
 
-/// The time of arrival of a line without a stamp: it counts as having come last.
+/// The time of arrival of a line without a stamp: it counts as the last to arrive.
 pub const NO_STAMP: UtcMs = UtcMs(i64::MAX);
 
 /// One line that is a post, or a row of the former revision, which stands for several.
@@ -24,7 +24,7 @@ pub const NO_STAMP: UtcMs = UtcMs(i64::MAX);
 pub struct Copy<'a> {
     /// When it arrived, or `NO_STAMP`.
     pub retrieved_at: UtcMs,
-    /// How far that stamp lies after the posts' clock.
+    /// How far that stamp is ahead of the posts' clock.
     pub lag_ms: i64,
     /// Which leg it comes from, as a number in their ascending order.
     pub server: usize,
@@ -55,7 +55,7 @@ impl Copy<'_> {
     /// The place of the connection that brought it by backfill, among those of its server.
     pub fn backfilled_by(&self, connections: &[Connection], at: UtcMs) -> Option<usize> {
         if self.former.is_some() {
-            // that was counted when it came
+            // it was counted when it arrived
             return None;
         }
         let arrived = Some(self.retrieved_at).filter(|at| *at != NO_STAMP);
@@ -78,19 +78,19 @@ pub struct Tally {
     pub servers: Vec<ServerTally>,
     /// Different posts.
     pub posts: u64,
-    /// Different records that stand in no list of ids.
+    /// Different records that are in no list of ids.
     pub unlisted: u64,
     /// Further copies of either, from any server.
     pub duplicates: u64,
     /// Records that were deleted, or whose accounts are gone, and what is held back.
     pub deletions: ByWord,
-    /// Posts that all servers saw which have the part of the stream that they came in.
+    /// Posts that were received by all servers that have their part of the stream.
     pub seen_by_all: u64,
-    /// For each part of the stream, for each second since 1970 with a post: what was posted in it. A post that came in
-    /// several parts counts as one of the part of the copy that is kept.
+    /// For each part of the stream, and each second since 1970 with a post: what was posted in it. A post that came
+    /// in several parts counts in the part of the kept copy.
     pub parts: Vec<Seconds>,
-    /// What came by backfill: for each server and place of its connection, posts that the server
-    /// did not have before, and further copies.
+    /// What backfill brought: for each server and connection, posts that the server did not have before, and further
+    /// copies.
     pub backfilled: BTreeMap<(usize, usize), (u64, u64)>,
     /// For each residue of the millisecond: ids.
     pub residues: BTreeMap<u64, u64>,
@@ -107,7 +107,7 @@ pub struct Tally {
 pub struct ServerTally {
     /// Different posts.
     pub posts: u64,
-    /// Different records that stand in no list of ids.
+    /// Different records that are in no list of ids.
     pub unlisted: u64,
     /// Further copies of either.
     pub duplicates: u64,
@@ -117,8 +117,8 @@ pub struct ServerTally {
     pub only_here: u64,
 }
 
-/// Sorts the copies, and gives each record's to `keep`, the one that counts first, in ascending order, and says whether it
-/// is held back. What was deleted is counted, and given to nobody.
+/// Sorts the copies, and passes those of each record to `keep`, in ascending order of records and with the kept copy
+/// first, and whether the record is held back. Deleted records are only counted.
 pub fn dedupe<'a>(
     mut copies: Vec<Copy<'a>>,
     made: &Made<'_>,
@@ -229,8 +229,8 @@ impl Tally {
         copies
     }
 
-    /// Counts a record that stands in no list of ids: who reads the list could not work out again which seconds it
-    /// covers, nor how many posts there are.
+    /// Counts a record that is in no list of ids. It covers no second and is no post, since nobody could recompute
+    /// that from the list.
     fn count_unlisted(&mut self, group: &[Copy<'_>]) {
         self.unlisted += 1;
         self.duplicates += group.iter().map(Copy::weight).sum::<u64>() - 1;
@@ -249,7 +249,7 @@ impl Tally {
         }
     }
 
-    /// Counts lines of a server that are no records, but of something that was deleted.
+    /// Counts rejected lines of a server that belong to something deleted.
     pub fn add_deleted(&mut self, server: usize, lines: u64) {
         if let Some(server) = self.servers.get_mut(server) {
             server.deleted += lines;

@@ -46,7 +46,7 @@ const COLUMNS: &[&str] = &[
     "backfilled",
 ];
 
-/// What the stamp of a row says more than that of a line.
+/// What the stamp of a row has in addition to that of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// Whose copy it is, as a number in the ascending order of ids.
@@ -61,11 +61,11 @@ pub struct Facts {
     pub stamped: bool,
 }
 
-/// Where the facts stand in a stamp, and what stands behind them.
+/// Where the facts are in a stamp, and what follows them.
 const FACTS: &[u8] = b"\"former\":";
 const VERSION: &[u8] = b"\"version\":\"";
 
-/// A stamp must have a time; that of a line without one is this.
+/// The time in the stamp of a line that has none: a stamp must have one.
 const NO_TIME: UtcMs = UtcMs(0);
 
 /// Where a former file lies.
@@ -136,7 +136,7 @@ impl Former<'_> {
         let read = runs::read_segment(self.disk, to, redactions, Listener::default());
         let runs::Read { runs, named, .. } = read.at(to)?;
         if named.is_some() {
-            // a line that is no post is none of the rows
+            // a line that is not a post is none of the rows
             return Err(HourError::Former(from));
         }
         Ok(Segment {
@@ -148,7 +148,7 @@ impl Former<'_> {
         })
     }
 
-    /// The rows as stored lines; `None` if they are none of ours.
+    /// The rows as stored lines; `None` if they are not ours.
     fn stored(
         &self,
         batch: &RecordBatch,

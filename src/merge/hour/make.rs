@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    context::{DataFile, HourContext},
     dedupe::Tally,
     distribute::Distributor,
     due::Due,
@@ -21,7 +22,6 @@ use super::{
     units::{self, Segment},
     users::Users,
     window,
-    workshop::{Sheet, Workshop},
 };
 use crate::{
     cover::{backfill::Connection, part},
@@ -41,35 +41,35 @@ use crate::{
 
 /// The lists and the table of an hour's records that are being written.
 struct Lists {
-    ids: Sheet,
-    table: Sheet,
+    ids: DataFile,
+    table: DataFile,
     /// What accounts are called, as far as the table has come.
     names: Names,
     /// If the stream tells of deletions.
-    deletions: Option<Sheet>,
+    deletions: Option<DataFile>,
     /// If anything is held back.
-    held: Option<Sheet>,
+    held: Option<DataFile>,
 }
 
 impl Lists {
     fn write(
         &mut self,
         merged: &mut Merged,
-        held: &dyn Fn() -> Result<Sheet, HourError>,
+        held: &dyn Fn() -> Result<DataFile, HourError>,
     ) -> Result<(), HourError> {
         self.ids.write(&merged.ids)?;
         let named = std::mem::take(&mut merged.named);
         self.names.fill(&mut merged.table, named);
         self.table.write(&merged.table)?;
         if !merged.held.is_empty() {
-            let sheet = match &mut self.held {
-                Some(sheet) => sheet,
+            let data_file = match &mut self.held {
+                Some(data_file) => data_file,
                 none => none.insert(held()?),
             };
-            sheet.write(&merged.held)?;
+            data_file.write(&merged.held)?;
         }
         let deletions = self.deletions.as_mut();
-        deletions.map_or(Ok(()), |sheet| sheet.write(&merged.deletions))
+        deletions.map_or(Ok(()), |data_file| data_file.write(&merged.deletions))
     }
 }
 
@@ -84,7 +84,7 @@ struct Written {
 /// Rows of so many bytes are written together.
 const ROWS_BYTES: usize = 64 * 1024;
 
-impl Workshop<'_> {
+impl HourContext<'_> {
     /// Merges an hour and commits it. What was written of an hour that fails is removed.
     pub fn merge(&self, due: Due, ledger: &mut Ledger) -> Result<Manifest, HourError> {
         let hour = due.hour;
@@ -264,7 +264,7 @@ impl Workshop<'_> {
                 return Ok(());
             };
             check_order(&mut last, &mut merged)?;
-            lists.write(&mut merged, &|| self.sheet(place, FileKind::Held, due))?;
+            lists.write(&mut merged, &|| self.data_file(place, FileKind::Held, due))?;
             if let Some((path, posts)) = &mut posts {
                 let batches = merged.posts.map_err(io::Error::other).at(path)?;
                 for batch in &batches {
@@ -306,14 +306,14 @@ impl Workshop<'_> {
     /// The files that are there before it is known what is in them.
     fn lists(&self, place: &HourOfVault<'_>, due: &Due) -> Result<Lists, HourError> {
         let source = self.source();
-        let mut table = self.sheet(place, FileKind::table_of(source), due)?;
+        let mut table = self.data_file(place, FileKind::table_of(source), due)?;
         table.write(source.table().header().as_bytes())?;
         let deletions = source
             .deletions()
-            .map(|_| self.sheet(place, FileKind::Deletions, due));
+            .map(|_| self.data_file(place, FileKind::Deletions, due));
         Ok(Lists {
             names: Names::default(),
-            ids: self.sheet(place, FileKind::Ids, due)?,
+            ids: self.data_file(place, FileKind::Ids, due)?,
             table,
             deletions: deletions.transpose()?,
             held: None,
@@ -325,7 +325,7 @@ impl Workshop<'_> {
         &self,
         place: &HourOfVault<'_>,
         due: &Due,
-        table: Sheet,
+        table: DataFile,
         users: Users<'_>,
     ) -> Result<[Output; 2], HourError> {
         let (table, users) = std::thread::scope(|scope| {
@@ -342,9 +342,9 @@ impl Workshop<'_> {
         due: &Due,
         users: Users<'_>,
     ) -> Result<Output, HourError> {
-        let mut sheet = self.sheet(place, FileKind::Users, due)?;
-        sheet.write(self.source().authors().header().as_bytes())?;
-        let path = sheet.path.clone();
+        let mut data_file = self.data_file(place, FileKind::Users, due)?;
+        data_file.write(self.source().authors().header().as_bytes())?;
+        let path = data_file.path.clone();
         // a row alone is too little to hash and to compress
         let mut rows = Vec::with_capacity(2 * ROWS_BYTES);
         users
@@ -353,17 +353,17 @@ impl Workshop<'_> {
                 if rows.len() < ROWS_BYTES {
                     return Ok(());
                 }
-                sheet.file.write_all(&rows)?;
+                data_file.file.write_all(&rows)?;
                 rows.clear();
                 Ok(())
             })
             .at(&path)?;
-        sheet.write(&rows)?;
-        sheet.finish(due.hour)
+        data_file.write(&rows)?;
+        data_file.finish(due.hour)
     }
 }
 
-fn finish_ids(held: Option<Sheet>, ids: Sheet, hour: Hour) -> Result<Vec<Output>, HourError> {
+fn finish_ids(held: Option<DataFile>, ids: DataFile, hour: Hour) -> Result<Vec<Output>, HourError> {
     let held = held.map(|held| held.finish(hour)).transpose()?;
     Ok(held.into_iter().chain([ids.finish(hour)?]).collect())
 }

@@ -8,6 +8,8 @@
 
 /// Examples of posts whose copies differ.
 pub mod conflicts;
+/// What every hour is merged with, and the files that are being written of one.
+pub mod context;
 /// Copies of posts → each post once, and what that says about the servers.
 pub mod dedupe;
 /// Lines on their way from segments to units.
@@ -21,7 +23,7 @@ pub mod made;
 /// One hour: from its runs to a committed revision.
 pub mod make;
 mod named;
-/// Lines that are no posts, kept verbatim.
+/// Lines that are not posts, kept verbatim.
 pub mod rejected;
 /// The sums of an hour → its manifest.
 pub mod summary;
@@ -39,5 +41,3 @@ pub mod units;
 pub mod users;
 /// Whether the sample is still taken from the same milliseconds.
 pub mod window;
-/// What every hour is merged with, and the files that are being written of one.
-pub mod workshop;

@@ -1,4 +1,4 @@
-//! Lines that are no posts, kept verbatim in `rejected.jsonl`.
+//! Lines that are not posts, kept verbatim in `rejected.jsonl`.
 //!
 //! One JSON object a line: `reason`, `server`, `segment`, `retrieved_at` (or null), and the line as
 //! received: `line` if it is UTF-8, else `line_base64`. In the order of segments and lines.
@@ -9,6 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    context::{DataFile, HourContext},
     dedupe::Tally,
     distribute::DistributeError,
     due::Due,
@@ -16,7 +17,6 @@ use super::{
     taken_out::Out,
     uncommitted::HourError,
     units::Segment,
-    workshop::{Sheet, Workshop},
 };
 use crate::{
     merge::{
@@ -107,8 +107,8 @@ pub fn push(
     Some(reason)
 }
 
-impl Workshop<'_> {
-    /// Writes the lines that are no posts, if there are any, in the order of their segments: those of
+impl HourContext<'_> {
+    /// Writes the lines that are not posts, if there are any, in the order of their segments: those of
     /// the former revision that were kept, but for those that are to stay out, and those that come in.
     pub(super) fn write_rejected(
         &self,
@@ -118,7 +118,7 @@ impl Workshop<'_> {
         (out, tally): (&mut Out, &mut Tally),
     ) -> Result<(RejectedLines, Option<Output>), HourError> {
         let mut counts = RejectedLines::new();
-        let mut sheet: Option<Sheet> = None;
+        let mut data_file: Option<DataFile> = None;
         let since = deletions::begin(self.zone, due.hour);
         let mut write = |lines: &[u8], server: usize, reasons: &[Rejected]| {
             if reasons.is_empty() {
@@ -127,11 +127,11 @@ impl Workshop<'_> {
             for reason in reasons {
                 *counts.entry((server, reason.clone())).or_default() += 1;
             }
-            let sheet = match &mut sheet {
-                Some(sheet) => sheet,
-                none => none.insert(self.sheet(place, FileKind::Rejected, due)?),
+            let data_file = match &mut data_file {
+                Some(data_file) => data_file,
+                none => none.insert(self.data_file(place, FileKind::Rejected, due)?),
             };
-            sheet.write(lines)
+            data_file.write(lines)
         };
         let inputs = due.fresh(|inputs| &inputs.segments);
         let mut fresh = segments.iter().zip(inputs).peekable();
@@ -164,11 +164,13 @@ impl Workshop<'_> {
             let deleted = self.rejected_of((segment, input), since, &mut write)?;
             tally.add_deleted(segment.server, deleted);
         }
-        let output = sheet.map(|sheet| sheet.finish(due.hour)).transpose()?;
+        let output = data_file
+            .map(|data_file| data_file.finish(due.hour))
+            .transpose()?;
         Ok((counts, output))
     }
 
-    /// The lines of a segment that are no posts, but for those of what was deleted: how many these are.
+    /// The lines of a segment that are not posts, but for those of what was deleted: how many these are.
     fn rejected_of(
         &self,
         (segment, input): (&Segment, &SegmentInput),

@@ -53,7 +53,7 @@ pub struct Sums<'a> {
     pub rules: Option<&'a [Answers]>,
     /// What the posts say, servers in the same order.
     pub tally: Tally,
-    /// The lines that are no posts.
+    /// The lines that are not posts.
     pub rejected: RejectedLines,
     /// What was taken out of the rows of the former revision.
     pub out: &'a Out,

@@ -62,7 +62,7 @@ impl TakenOut {
         }
     }
 
-    /// Takes a line out that is no post.
+    /// Takes a line out that is not a post.
     pub fn rejected(&mut self, server: usize) {
         *self.lines.entry(server).or_default() += 1;
     }

@@ -19,7 +19,7 @@ use crate::{
     world::clock::Clock,
 };
 
-/// So often one thing is asked. With the waits between it is some 25 seconds: a gateway that is started again, or
+/// How often a request is tried. With the waits between, that is some 25 seconds: a gateway that is started again, or
 /// a disk of the store that has died, takes less.
 const TRIES_MAX: u32 = 9;
 /// The first wait; each further one is twice as long.
@@ -28,7 +28,7 @@ const WAIT_FIRST: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_secs(6);
 /// Pages of 1,000 names: the spool of 20 partitions has fewer in ten years.
 const PAGES_MAX: usize = 2_000_000;
-/// So much of a body is taken at once.
+/// How much of a body is read at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What lies under a name is hashed as it comes, however long it is.

@@ -52,7 +52,7 @@ pub async fn serve(
     let (start, seed, instances) = (options.start, options.world.seed, listeners.len());
     let schedule = Arc::new(Schedule::new(options.faults, seed, start));
     let feed = Feed::new(options.world, Arc::clone(&schedule));
-    let ports = Arc::new(ports::Ground::new(
+    let ports = Arc::new(ports::Common::new(
         clock,
         schedule,
         options.truth,

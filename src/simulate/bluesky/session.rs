@@ -99,7 +99,7 @@ pub(in crate::simulate) struct Span {
 }
 
 /// What all subscribers of a server share.
-pub(super) struct Ground<'a> {
+pub(super) struct SessionContext<'a> {
     pub(super) feed: &'a mut Feed,
     pub(super) schedule: &'a Schedule,
     pub(super) seed: u64,
@@ -186,35 +186,38 @@ impl Session {
     }
 
     /// All that is to be done up to `now`.
-    pub(super) fn step(&mut self, now: UtcMs, ground: &mut Ground<'_>) -> Vec<Act> {
+    pub(super) fn step(&mut self, now: UtcMs, context: &mut SessionContext<'_>) -> Vec<Act> {
         let mut acts = Vec::new();
         self.behind = false;
         if self.fresh {
             self.fresh = false;
-            let going_on: Vec<Occurrence> = ground
+            let going_on: Vec<Occurrence> = context
                 .schedule
                 .active(self.moment, self.target)
                 .map(|(one, _)| one)
                 .collect();
             for one in going_on {
-                self.strike(one, ground, &mut acts);
+                self.strike(one, context, &mut acts);
             }
         }
         if !self.begun && !self.awaits_hello {
             self.begun = true;
-            let begin = self.begin(ground);
+            let begin = self.begin(context);
             acts.push(Act::Begin(begin));
         }
         while !self.over {
-            let stop = ground.schedule.next_change(self.moment, now).unwrap_or(now);
-            self.deliver(stop, ground, &mut acts);
+            let stop = context
+                .schedule
+                .next_change(self.moment, now)
+                .unwrap_or(now);
+            self.deliver(stop, context, &mut acts);
             if self.behind || self.over {
                 break;
             }
             if self.moment < stop {
                 self.moment = stop;
-                for one in ground.schedule.beginning(stop, self.target) {
-                    self.strike(one, ground, &mut acts);
+                for one in context.schedule.beginning(stop, self.target) {
+                    self.strike(one, context, &mut acts);
                 }
             }
             if now <= stop {
@@ -225,25 +228,26 @@ impl Session {
     }
 
     /// When the next step is due.
-    pub(super) fn next_wake(&self, ground: &mut Ground<'_>) -> UtcMs {
+    pub(super) fn next_wake(&self, context: &mut SessionContext<'_>) -> UtcMs {
         if self.over || self.behind {
             return self.moment;
         }
         let horizon = self.moment.plus_ms(PING_MS);
-        let change = ground
+        let change = context
             .schedule
             .next_change(self.moment, horizon)
             .unwrap_or(horizon);
         let ping = self.last_ping.plus_ms(PING_MS);
-        let own = match self.condition(ground.schedule) {
+        let own = match self.condition(context.schedule) {
             Condition::Stalled | Condition::Mute => horizon,
             Condition::Quiet => ping,
             Condition::Normal if self.awaits_hello => ping,
             Condition::Normal => {
                 let (breadth, until_us) = (self.wanted.breadth(), horizon.0 * 1_000);
-                let next = ground
-                    .feed
-                    .next(self.target.listener, breadth, self.taken_us, until_us);
+                let next =
+                    context
+                        .feed
+                        .next(self.target.listener, breadth, self.taken_us, until_us);
                 // not before the whole millisecond in which it comes is over
                 next.map_or(ping, |piece| {
                     UtcMs(piece.at_us.div_euclid(1_000) + 1).min(ping)
@@ -259,11 +263,11 @@ impl Session {
     }
 
     /// Where it begins: at the cursor, at the oldest event, or with what comes now.
-    fn begin(&mut self, ground: &mut Ground<'_>) -> Begin {
+    fn begin(&mut self, context: &mut SessionContext<'_>) -> Begin {
         let now_us = self.moment.0 * 1_000;
         self.taken_us = self.taken_us.max(now_us);
         let instance = self.target.listener;
-        let clock_us = ground.feed.clock_us(instance, now_us);
+        let clock_us = context.feed.clock_us(instance, now_us);
         let live = Begin {
             cursor: self.cursor,
             from_us: None,
@@ -272,8 +276,8 @@ impl Session {
         let Some(cursor) = self.cursor.filter(|cursor| *cursor <= clock_us) else {
             return live;
         };
-        let mut window_ms = ground.window_ms;
-        for (_, fault) in ground.schedule.active(self.moment, self.target) {
+        let mut window_ms = context.window_ms;
+        for (_, fault) in context.schedule.active(self.moment, self.target) {
             if let FaultKind::Clamp { window_ms: shorter } = fault.kind {
                 window_ms = window_ms.min(shorter);
             }
@@ -283,7 +287,7 @@ impl Session {
         // the first event in the order of arrival that has this time or a later one
         let breadth = self.wanted.breadth();
         let until_us = now_us.min(from_us + APART_US);
-        let near = ground
+        let near = context
             .feed
             .due(instance, breadth, from_us - APART_US, until_us);
         let first = near.iter().find(|piece| from_us <= piece.time_us);
@@ -312,8 +316,8 @@ impl Session {
         found
     }
 
-    fn deliver(&mut self, stop: UtcMs, ground: &mut Ground<'_>, acts: &mut Vec<Act>) {
-        let condition = self.condition(ground.schedule);
+    fn deliver(&mut self, stop: UtcMs, context: &mut SessionContext<'_>, acts: &mut Vec<Act>) {
+        let condition = self.condition(context.schedule);
         let stop_us = stop.0 * 1_000;
         match condition {
             Condition::Stalled => {
@@ -329,7 +333,7 @@ impl Session {
                     let to_us = (self.taken_us + 1_000_000).min(stop_us);
                     let breadth = self.wanted.breadth();
                     for piece in
-                        ground
+                        context
                             .feed
                             .due(self.target.listener, breadth, self.taken_us, to_us)
                     {
@@ -393,8 +397,8 @@ impl Session {
     }
 
     /// Does what a fault does at its beginning, or to a stream opened while it goes on.
-    fn strike(&mut self, one: Occurrence, ground: &mut Ground<'_>, acts: &mut Vec<Act>) {
-        let fault = ground.schedule.fault(one);
+    fn strike(&mut self, one: Occurrence, context: &mut SessionContext<'_>, acts: &mut Vec<Act>) {
+        let fault = context.schedule.fault(one);
         if self.over || !fault.kind.hits_streams() {
             return;
         }
@@ -408,9 +412,10 @@ impl Session {
             }
             FaultKind::Brief => {
                 let breadth = self.wanted.breadth();
-                let next = ground
-                    .feed
-                    .next(self.target.listener, breadth, self.taken_us, ahead_us);
+                let next =
+                    context
+                        .feed
+                        .next(self.target.listener, breadth, self.taken_us, ahead_us);
                 if let Some(piece) = next {
                     self.send(&piece, acts);
                 }
@@ -419,9 +424,10 @@ impl Session {
             }
             FaultKind::Reset | FaultKind::Cut => {
                 let breadth = self.wanted.breadth();
-                let next = ground
-                    .feed
-                    .next(self.target.listener, breadth, self.taken_us, ahead_us);
+                let next =
+                    context
+                        .feed
+                        .next(self.target.listener, breadth, self.taken_us, ahead_us);
                 let json = next.map_or_else(
                     || b"{\"did\":\"did:plc:".to_vec(),
                     |piece| piece.json(numbers(self.target.listener)),
@@ -441,7 +447,7 @@ impl Session {
             FaultKind::Garbage { line, bytes } => {
                 let kinds = line.as_ref().map_or(garbage::ALL, std::slice::from_ref);
                 let case = one.begin.0.unsigned_abs();
-                let mut chance = Chance::of(ground.seed, KIND_GARBAGE, case);
+                let mut chance = Chance::of(context.seed, KIND_GARBAGE, case);
                 for kind in kinds {
                     let frame = frame::garbage(*kind, *bytes, one.begin, &mut chance);
                     acts.push(Act::Frame(frame));

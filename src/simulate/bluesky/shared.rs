@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{instance::Feed, session::Ground};
+use super::{instance::Feed, session::SessionContext};
 use crate::simulate::ports;
 
 /// What all connections share.
 pub(super) struct Shared {
-    pub(super) ports: Arc<ports::Ground>,
+    pub(super) ports: Arc<ports::Common>,
     pub(super) dictionary: Option<Vec<u8>>,
     pub(super) feed: Mutex<Feed>,
     pub(super) window_ms: i64,
@@ -19,8 +19,8 @@ impl Shared {
     }
 
     /// Lets a session look at what all share.
-    pub(super) fn with_ground<T>(&self, of: impl FnOnce(&mut Ground<'_>) -> T) -> T {
-        of(&mut Ground {
+    pub(super) fn with_context<T>(&self, of: impl FnOnce(&mut SessionContext<'_>) -> T) -> T {
+        of(&mut SessionContext {
             feed: &mut self.feed(),
             schedule: &self.ports.schedule,
             seed: self.ports.seed,

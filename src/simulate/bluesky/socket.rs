@@ -340,11 +340,11 @@ impl Subscriber {
         loop {
             self.advance(socket).await?;
             let shared = Arc::clone(&self.shared);
-            let wake = shared.with_ground(|ground| self.session.next_wake(ground));
+            let wake = shared.with_context(|context| self.session.next_wake(context));
             let deaf = self.session.is_deaf(&shared.ports.schedule);
             tokio::select! {
                 () = shared.ports.clock.sleep_until(wake) => (),
-                heard = socket.next(), if !deaf => self.hear(heard, socket).await?,
+                heard = socket.next(), if !deaf => self.receive(heard, socket).await?,
             }
         }
     }
@@ -353,7 +353,7 @@ impl Subscriber {
     async fn advance(&mut self, socket: &mut Socket) -> Result<(), Why> {
         let now = self.shared.ports.clock.now();
         let shared = Arc::clone(&self.shared);
-        let acts = shared.with_ground(|ground| self.session.step(now, ground));
+        let acts = shared.with_context(|context| self.session.step(now, context));
         let any = !acts.is_empty();
         for act in acts {
             if let Err(why) = self.act(act, socket).await {
@@ -457,7 +457,7 @@ impl Subscriber {
     }
 
     /// Deals with what the client says; `Err` when that ends the stream.
-    async fn hear(
+    async fn receive(
         &mut self,
         heard: Option<Result<Message, Error>>,
         socket: &mut Socket,

@@ -1,4 +1,4 @@
-//! The rules of the filtered stream: the list of an app, and what the API answers to whoever reads or changes it.
+//! The rules of the filtered stream: an app's list, and the API's answers to requests that read or change it.
 //!
 //! From X's pages (github.com/xdevplatform/docs: x-api/posts/filtered-stream/introduction, x-api/fundamentals/rate-limits; OpenAPI
 //! 2.166) and from captures of clients; docs/simulate.md says which.
@@ -99,7 +99,7 @@ impl Rules {
         })
     }
 
-    /// Answers whoever reads the list.
+    /// Answers a request for the list.
     pub(in crate::simulate) fn read(&self, query: &str, now: UtcMs) -> Result<Said, Answer> {
         let mut most = PAGE_RULES;
         let mut from = 0;
@@ -138,7 +138,7 @@ impl Rules {
         Ok((200, said))
     }
 
-    /// Answers whoever changes the list.
+    /// Answers a request to change the list.
     pub(in crate::simulate) fn change(
         &mut self,
         query: &str,

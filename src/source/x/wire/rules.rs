@@ -25,10 +25,10 @@ use crate::{
 /// Where the rules are.
 pub const PATH: &str = "/2/tweets/search/stream/rules";
 
-/// So many rules come in one answer.
+/// How many rules come in one answer.
 const PAGE_RULES: u32 = 1_000;
 
-/// So many rules are added or taken away with one request.
+/// How many rules are added or deleted with one request.
 pub const CHANGED_AT_ONCE: usize = 100;
 
 /// How the rules in force are asked for.

@@ -1,5 +1,5 @@
-//! Which streams there are, and which posts of the feed a stream gets: a stream that is divided into partitions is dealt
-//! by a hash of the post's id, so that a post is in one partition only, and always in the same.
+//! Which streams there are, and which posts of the feed each gets. If a stream has partitions, a hash of the post's id
+//! selects one: a post is in one partition only, and always in the same.
 
 use super::chance::mix;
 
@@ -16,7 +16,7 @@ pub(super) struct Offer {
     pub(super) by_rules: bool,
 }
 
-/// The streams. All of them bring the posts of one feed; how many these are is for the recipe to say.
+/// The streams. All of them send posts of one feed; the recipe says how many there are.
 const OFFERS: [Offer; 4] = [
     Offer {
         word: "sample",
@@ -53,7 +53,7 @@ impl Offer {
 
 /// What a stream gets of the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deal {
+pub(super) enum Selection {
     /// Everything.
     All,
     /// What the app's rules choose.
@@ -62,7 +62,7 @@ pub(super) enum Deal {
     Partition(u8, u8),
 }
 
-impl Deal {
+impl Selection {
     /// The partition, if it is one.
     pub(super) const fn partition(self) -> Option<u8> {
         match self {
@@ -76,8 +76,8 @@ impl Deal {
         match self {
             Self::All | Self::Matching => true,
             Self::Partition(number, of) => {
-                let dealt = post_id.map_or(0, |post_id| mix(post_id) % u64::from(of.max(1)));
-                dealt + 1 == u64::from(number)
+                let index = post_id.map_or(0, |post_id| mix(post_id) % u64::from(of.max(1)));
+                index + 1 == u64::from(number)
             }
         }
     }

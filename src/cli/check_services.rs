@@ -1,4 +1,4 @@
-//! The doors of `check` that lead outside: the primary, the mail server, OSF; the platform's are its own.
+//! The parts of `check` that test other services: the primary, the mail server, OSF. Those of a platform are separate.
 
 use super::{
     exit::Failure,

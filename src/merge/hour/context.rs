@@ -22,7 +22,7 @@ use crate::{
 const COMPRESSING_THREADS_MAX: usize = 8;
 
 /// What every hour is merged with.
-pub struct Workshop<'a> {
+pub struct HourContext<'a> {
     /// Segments and their indexes.
     pub indexes: Indexes<'a>,
     /// What was deleted: it stays out, or is held back.
@@ -46,13 +46,13 @@ pub struct Workshop<'a> {
 }
 
 /// A data file that is being written.
-pub(super) struct Sheet {
+pub(super) struct DataFile {
     pub(super) path: PathBuf,
     kind: FileKind,
     pub(super) file: XzWriter,
 }
 
-impl Sheet {
+impl DataFile {
     pub(super) fn write(&mut self, text: &[u8]) -> Result<(), HourError> {
         Ok(self.file.write_all(text).at(&self.path)?)
     }
@@ -63,7 +63,7 @@ impl Sheet {
     }
 }
 
-impl Workshop<'_> {
+impl HourContext<'_> {
     /// What lines are.
     pub(super) fn source(&self) -> &'static dyn Source {
         self.indexes.redactions.source
@@ -78,12 +78,12 @@ impl Workshop<'_> {
         }
     }
 
-    pub(super) fn sheet(
+    pub(super) fn data_file(
         &self,
         place: &HourOfVault<'_>,
         kind: FileKind,
         due: &Due,
-    ) -> Result<Sheet, HourError> {
+    ) -> Result<DataFile, HourError> {
         let path = place.aside(kind, due.history.revision);
         // ids are few and compress well: one thread keeps up
         let threads = match kind {
@@ -100,6 +100,6 @@ impl Workshop<'_> {
         let threads = u32::try_from(threads).unwrap_or(1);
         let disk = self.indexes.disk;
         let file = XzWriter::create(disk, &path, self.compress, threads).at(&path)?;
-        Ok(Sheet { path, kind, file })
+        Ok(DataFile { path, kind, file })
     }
 }

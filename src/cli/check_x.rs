@@ -1,4 +1,5 @@
-//! The doors of `check` at X: what the token may do (which stream, how many connections, backfill), and the rules in force.
+//! The part of `check` that tests X: what the token may do (which stream, how many connections, backfill), and the
+//! rules in force.
 
 use super::{
     finding::{Finding, clock, fail, failed, ok, warn},
