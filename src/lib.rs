@@ -50,7 +50,7 @@ pub mod publish;
 /// One picture of the state: the page, `status`, metrics, alarms and their mails.
 pub mod monitor;
 
-/// What is told of a day: certificate, picture, README. A function of its manifests.
+/// The statement on a day: certificate, picture, README. A function of its manifests.
 pub mod report;
 
 /// By what an archive is found, cited and loaded: a function of configuration, ledger and manifests.
@@ -62,19 +62,19 @@ pub mod cover;
 /// The folders that can be away or be others: recognized, or not used.
 pub mod place;
 
-/// How a segment, its events and its seal lie in the spool.
+/// How a segment, its events and its seal are stored in the spool.
 pub mod segment;
 
 /// What a stream is: each platform in a folder of its own, behind one trait.
 pub mod source;
 
-/// How an hour lies in the vault: files, manifest, ledger.
+/// How an hour is stored in the vault: files, manifest, ledger.
 pub mod vault;
 
 /// Works out again what the files say.
 pub mod verify;
 
-/// A copy of days for sharing inside a team, with keyed hashes in the place of ids.
+/// A copy of days for sharing inside a team, with keyed hashes in place of ids.
 pub mod pseudonym;
 
 /// Stage 5: from the ledger to a stamp of an authority.

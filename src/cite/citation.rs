@@ -31,7 +31,7 @@ pub(super) fn text(of: &Description<'_>) -> String {
     lines.join("\n") + "\n"
 }
 
-/// A name in one part is an entity's, of whom the format knows an ORCID iD, too.
+/// A name in one part is an entity's, which in this format may have an ORCID iD too.
 fn author(of: &Creator) -> Vec<String> {
     let mut members = match of.family_and_given() {
         Some((family, given)) => vec![

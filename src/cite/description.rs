@@ -23,9 +23,9 @@ pub const FORMAT: u64 = 1;
 /// Which state of an archive is described: the first lines of its ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveState {
-    /// So many lines.
+    /// How many lines.
     pub lines: u64,
-    /// So many hours are in them.
+    /// How many hours they have.
     pub hours: u64,
     /// SHA-256 of the last of them.
     pub head: Sha256,
@@ -128,7 +128,7 @@ pub struct Description<'a> {
 }
 
 impl Description<'_> {
-    /// What is told of the platform.
+    /// The texts of the platform.
     pub(super) fn told(&self) -> &'static Words {
         Sources::words_of(&self.archive.stream)
     }

@@ -1,5 +1,5 @@
-//! Puts the files in place, in the vault's root. What is known of a day is remembered, by the hashes of its
-//! manifests: making them anew costs what is new.
+//! Writes the files into the vault's root. The sums of a day are kept under the hashes of its manifests, so remaking
+//! the files costs only what is new.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -205,7 +205,7 @@ pub fn has(disk: &dyn Disk, vault: &Path, dataset: &Dataset) -> Result<bool, Mak
     Ok(true)
 }
 
-/// What lies there, if anything does.
+/// The file that is there, if any.
 pub fn in_place(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, ErrorAt> {
     let read = || match disk.len(path)? {
         Some(_) => disk::read_bounded(disk, path, BYTES_MAX).map(Some),
@@ -222,7 +222,7 @@ fn days(
     lines: &[Line],
 ) -> Result<BTreeMap<Day, DaySum>, MakeError> {
     let path = memory_path(data_dir);
-    // one that cannot be read is made anew
+    // an unreadable file is made again
     let memory = in_place(disk, &path)?.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let mut memory: Memory = memory.unwrap_or_default();
     let latest = latest(lines);

@@ -152,7 +152,7 @@ fn causes(of: &Description<'_>) -> String {
     told.collect::<Vec<String>>().join(", ")
 }
 
-/// How it goes on, and which state this is.
+/// How the archive continues, and which state this is.
 pub(super) fn maintenance(of: &Description<'_>) -> String {
     format!(
         "Hours are added as they are collected. Late data makes a new revision of its hour, and {}; ledger.jsonl \

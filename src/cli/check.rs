@@ -142,7 +142,7 @@ fn folders(setup: &Setup, this: &Server) -> Vec<Finding> {
     found
 }
 
-/// A place is looked at: whether it is the one that this server has worked with.
+/// Checks whether a place is the one that this server has worked with.
 fn place<K: PlaceKind>(folder: &Unopened, opened: Result<Place<K>, NotHere>) -> Option<Finding> {
     match opened {
         Ok(place) => {

@@ -145,7 +145,7 @@ fn object_store<K: PlaceKind>(setup: &Setup, address: &Address) -> Finding {
     }
 }
 
-/// What a delivery does first, with a folder of its own: what it keeps would belong to whoever runs `check`.
+/// Does what a delivery does first, with a separate folder: its files would belong to the user who runs `check`.
 fn look_at(
     setup: &Setup,
     this: &Server,
@@ -324,7 +324,7 @@ pub(super) fn proxy(setup: &Setup, this: &Server) -> Result<(Proxies, Vec<Findin
     Ok((proxies, found))
 }
 
-/// The authority stamps a number drawn by chance, of which nothing is kept.
+/// The authority stamps a random number; nothing of it is kept.
 pub(super) fn witness(setup: &Setup, this: &Server, proxies: &Proxies) -> Option<Finding> {
     let settings = setup.settings.witness.as_ref();
     let settings = settings.filter(|_| setup.settings.is_publisher(this))?;

@@ -19,7 +19,7 @@ use crate::{
     world::lock::{Lock, LockError},
 };
 
-/// Who asks, and how.
+/// What a request to the API needs.
 struct Asking<'a> {
     x: &'a X,
     token: &'a Secret,
@@ -227,7 +227,7 @@ fn token_of(asking: &Asking<'_>, answer: &Answer) -> Finding {
     fail("token", what, hint)
 }
 
-/// What 429 means: four things with four cures, of which one is told elsewhere.
+/// The meaning of 429: one of four, each with another remedy; one of them is reported elsewhere.
 fn too_many(refusal: Refusal, reset: Option<&str>) -> Finding {
     match refusal {
         Refusal::TooManyConnections => warn(
@@ -300,8 +300,8 @@ pub(super) fn rules_of(setup: &Setup) -> Finding {
     )
 }
 
-/// The platform counts connections: one more could end the one that collects. The lock's file is not made
-/// here: it would belong to whoever runs `check`.
+/// The platform counts connections: one more could end the collector's. The lock file is not created here: it would
+/// belong to the user who runs `check`.
 fn is_collecting(setup: &Setup) -> bool {
     let data_dir = &setup.settings.data_dir;
     data_dir.join("collect.lock").exists()

@@ -32,7 +32,7 @@ pub(crate) struct CollectArgs {}
 pub(crate) fn run(global: &Global, _args: &CollectArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let (collector, _lock) = prepare(&setup)?;
-    // the service waits for a disk that is away, and tells of it; by itself it would look alive
+    // the service waits for a disk that is away, and raises an alarm; by itself, the collector would seem to work
     setup.spool(Asks::Make)?;
     until_told(collector)
 }

@@ -1,4 +1,4 @@
-//! Commits that a merge left half done: whoever opens the vault's hours finishes them first.
+//! Commits that a merge left half done: a command that opens the vault's hours finishes them first.
 
 use super::{exit::Failure, setup::Setup, store};
 use crate::{

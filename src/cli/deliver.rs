@@ -54,7 +54,7 @@ pub(crate) fn run(global: &Global, args: &DeliverArgs) -> Result<Exit, Failure> 
     let setup = setup::load(global)?;
     let this = setup.this_server()?;
     let to = this.deliver_to.as_ref();
-    // a primary has something to deliver to where the vault lies in an object store
+    // if the vault is in an object store, the primary delivers too
     let to = to.filter(|to| this.role == Role::Secondary || matches!(to, Target::Store(_)));
     let Some(target) = to else {
         return Err(Failure::new(

@@ -274,7 +274,7 @@ impl Demo {
         Ok(simulator)
     }
 
-    /// Serves the page as it is at the end, in which time goes on as it does for whoever looks at it.
+    /// Serves the page as it is at the end; its time continues with the viewer's.
     fn keep_page(&self, global: &Global) -> Result<(), Failure> {
         let now = SimulatedTime {
             start: self.site.clock.now(),

@@ -39,7 +39,7 @@ pub(crate) const BEGIN: UtcMs = UtcMs(1_795_442_400_000);
 /// Simulated seconds per second: the hour takes 25 s.
 pub(crate) const RATE: f64 = 144.0;
 
-/// Lets in whoever has it, at every simulated service.
+/// The token that every simulated service accepts.
 const TOKEN: &str = "AAAAAAAAAAAAAAAAAAAAAA%2Bdemo%3D";
 
 /// What a child must not find: secrets and the service manager are the user's.

@@ -1,6 +1,6 @@
 //! The exit codes, and which failure has which.
 //!
-//! The one table: it stands in `--help` and is what supervisors, scripts and tests rely on.
+//! The only table of exit codes: `--help` shows it, and supervisors, scripts and tests rely on it.
 
 use std::fmt;
 

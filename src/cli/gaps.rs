@@ -149,7 +149,7 @@ pub(crate) fn run(global: &Global, args: &GapsArgs) -> Result<Exit, Failure> {
     } else if is_committed {
         output::print(&table(&gaps))?;
     }
-    // whoever reads JSON or CSV gets an empty list of it
+    // as JSON or CSV, it is an empty list
     if is_committed {
         Ok(Exit::Done)
     } else {
@@ -252,7 +252,7 @@ fn find(
     Ok(is_committed.then(|| gap::join(&found)))
 }
 
-/// The part of a gap that lies in the time asked for.
+/// The part of a gap in the requested time.
 fn cut(gap: Gap, asked: Interval) -> Option<Gap> {
     let (begin, end) = (gap.begin.max(asked.begin), gap.end.min(asked.end));
     (begin < end).then_some(Gap { begin, end, ..gap })

@@ -56,7 +56,7 @@ pub(crate) struct InspectArgs {
     json: bool,
 }
 
-/// What is longer is told in several lines.
+/// Longer values are shown on several lines.
 const ONE_LINE_CHARS: usize = 90;
 
 /// What is found, by name.
@@ -140,7 +140,7 @@ fn fetched(global: &Global, file: &Path) -> Result<Option<ScratchFolder>, Failur
 /// A firehose's segment of a minute has some hundred megabytes, a Parquet file of its hour some gigabytes.
 const FETCHED_BYTES_MAX: u64 = 64 << 30;
 
-/// Appends values with their names, one a line; what is too long for that is told part by part.
+/// Appends values with their names, one a line; long ones part by part.
 fn tell(lines: &mut Vec<String>, values: Vec<(&str, &serde_json::Value)>, indent: &str) {
     use serde_json::Value;
     let width = values.iter().map(|(what, _)| what.len()).max().unwrap_or(0);

@@ -73,7 +73,7 @@ pub(crate) struct MergeArgs {
     json: bool,
 }
 
-/// What works on the vault needs: that this is the primary, its places, and what a merge is told.
+/// What commands on the vault need: that this is the primary, its places, and the order for a merge.
 pub(crate) struct Primary {
     pub(crate) setup: Setup,
     pub(crate) spool: Spool,
@@ -233,7 +233,7 @@ fn with_what_came(
     let is_merged = [Exit::Done, Exit::NothingToDo, Exit::Incomplete].contains(&exit);
     let fetched = match fetched {
         Ok(fetch) => fetch.fetched,
-        // what is here was merged, and what is there comes another time
+        // the segments here were merged; those in the store will be merged later
         Err(why) if is_merged => return Err(why),
         Err(_) => return Ok(exit),
     };

@@ -62,8 +62,8 @@ impl Merger<'_> {
         followed.map(drop).map_err(|why| store::vault_failure(&why))
     }
 
-    /// The hours that were made anew, here or meanwhile by whoever may be dead now, and of which something was taken out: a
-    /// former revision has it still.
+    /// The hours from which something was taken out, here or meanwhile by another machine: a former revision still
+    /// has it.
     pub(super) fn outdated(&self, outcome: &Outcome) -> Result<BTreeSet<Hour>, Failure> {
         let anew = outcome.committed.iter().filter(|one| 1 < one.revision);
         let anew = anew.map(|one| one.hour);
@@ -134,8 +134,8 @@ pub(super) fn with<T>(
     };
     let vault =
         InStore::new(&there, &RealDisk, &copy, &draw).map_err(|why| store::vault_failure(&why))?;
-    // before the spool is looked at: what a revision was made of is there then; the list after the revisions, so that
-    // it has all that they were made without
+    // before the spool is listed, so that it has the inputs of every revision; the list after the revisions, so that
+    // it has every entry that they were made with
     vault
         .follow(&|_| true)
         .map_err(|why| store::vault_failure(&why))?;
@@ -228,7 +228,7 @@ pub(super) fn run(
     })
 }
 
-/// What becomes of a stage that cannot know the list of what was removed on request.
+/// The failure of a stage that cannot read the list of what was removed on request.
 pub(super) fn list_failure(why: RedactionsError) -> Failure {
     match why {
         RedactionsError::InStore(why) => store::vault_failure(&why),

@@ -1,4 +1,4 @@
-//! What every merge does besides: it fetches and receives what was delivered, runs the hook, and tells what came of it.
+//! What every merge does besides merging: it fetches and receives deliveries, runs the hook, and reports the result.
 
 use std::{collections::BTreeSet, fmt::Write as _, path::Path, time::Duration};
 
@@ -45,7 +45,7 @@ pub(super) const fn effort(xz: Xz) -> &'static Effort {
     }
 }
 
-/// `[hook] after_hour`, with the manifest's path. What becomes of it is told and changes nothing.
+/// `[hook] after_hour`, with the manifest's path. Its result is logged, and has no effect.
 pub(super) struct Hook<'a> {
     pub(super) command: &'a [String],
     pub(super) vault: &'a Path,
@@ -116,8 +116,8 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
     Ok(Fetch { fetched, store })
 }
 
-/// Reads back and acknowledges what secondaries have delivered over ssh, or was fetched. A failure is told of, and
-/// does not stop the merge.
+/// Reads back and acknowledges what secondaries have delivered over ssh, or what was fetched. A failure is reported,
+/// and does not stop the merge.
 pub(super) fn receive(setup: &Setup, spool: &Spool) -> Received {
     let others = setup.settings.servers.iter();
     let others =

@@ -95,7 +95,7 @@ pub(crate) struct RedactArgs {
     json: bool,
 }
 
-/// What came of it, or would.
+/// The result, or what it would be.
 #[derive(Debug, Default, Serialize)]
 struct Told {
     /// Whether nothing was done.
@@ -108,7 +108,7 @@ struct Told {
     authors: BTreeMap<String, u64>,
     /// Segments that posts were taken out of.
     segments: u64,
-    /// Hours that were made anew.
+    /// Hours that were remade.
     committed: Vec<Committed>,
 }
 
@@ -253,7 +253,7 @@ fn of_each(request: &Request, by: &By) -> BTreeMap<String, u64> {
     authors.map(|id| (id.to_string(), of(id))).collect()
 }
 
-/// So often the hours are made anew when other machines commit what comes between.
+/// How often the hours are remade if other machines commit meanwhile.
 const PASSES_MAX: usize = 8;
 
 /// Puts it on the list, and has a merge take it out of the hours that have it.

@@ -100,7 +100,7 @@ struct Told<'a> {
     witness: Option<&'a Stamp>,
     /// The files that were written, or would be.
     files: Vec<String>,
-    /// Other days whose certificate was outdated and is written anew.
+    /// Other days whose outdated certificate was rewritten.
     renewed: Vec<Day>,
     mailed: bool,
 }
@@ -314,7 +314,7 @@ fn stated(vault: &Path, day: Day) -> Result<Result<Statement, NoStatement>, Fail
     Ok(Ok(statement))
 }
 
-/// Those that late data has made outdated, of which mails tell.
+/// Those outdated by late data, which are mentioned in mails.
 fn late(renewed: &BTreeMap<Day, String>, outdated: &BTreeMap<Day, How>) -> BTreeMap<Day, String> {
     let is_late = |day: &Day| outdated.get(day).is_some_and(|how| how.is_late);
     let mut late = renewed.clone();

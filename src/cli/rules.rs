@@ -159,7 +159,7 @@ impl RulesApi {
         api::read_page(status, &body).map_err(refused)
     }
 
-    /// Changes some; X tells of each that it refuses.
+    /// Changes some; X names each that it refuses.
     fn change(&self, is_dry: bool, body: &Value) -> Result<Changed, Failure> {
         let query = if is_dry { "?dry_run=true" } else { "" };
         let (status, said) = self.call(&format!("{}{query}", api::PATH), Some(body))?;
@@ -285,8 +285,8 @@ fn push(setup: &Setup, api: &RulesApi, (is_dry, json): (bool, bool)) -> Result<E
     ))
 }
 
-/// Makes room for rules that are there under another tag, adds, and takes away what is left over: nothing that is in force goes
-/// before what comes in its place was taken.
+/// Deletes rules that have another tag, adds, and then deletes the rest: no rule in force is deleted before X has
+/// accepted its replacement.
 fn change_all(
     api: &RulesApi,
     is_dry: bool,
@@ -305,7 +305,7 @@ fn change_all(
     delete(api, is_dry, &tagged_anew, done)?;
     for rules in change.add.chunks(api::CHANGED_AT_ONCE) {
         let mut changed = api.change(is_dry, &api::add_body(rules))?;
-        // while nothing is changed, what is to be tagged anew is still there
+        // as long as nothing is changed, rules that need another tag are still there
         changed.errors.retain(|(value, _)| {
             let is_there = |rule: &Rule| spelled(&rule.value) == spelled(value);
             !(is_dry && tagged_anew.iter().any(is_there))

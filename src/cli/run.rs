@@ -208,7 +208,7 @@ fn monitor_and_mail(
     });
 }
 
-/// Serves the page. While its address or its token cannot be had that is an alarm, and collecting goes on.
+/// Serves the page. If its address is taken or its token cannot be read, that is an alarm, and collecting continues.
 fn serve(monitor: &Arc<Monitor>, status: &Status) {
     let real = Clock::system();
     loop {
@@ -338,7 +338,7 @@ fn rules(setup: &Setup) -> Result<Rules, Failure> {
     let settings = &setup.settings;
     let this = setup.this_server()?;
     let is_publisher = settings.is_publisher(this);
-    // where the vault lies in an object store, the primary delivers, too
+    // if the vault is in an object store, the primary delivers too
     let delivers = match this.role {
         Role::Primary => settings.vault_store.is_some(),
         Role::Secondary => true,
@@ -399,7 +399,7 @@ fn starter(global: &Global, setup: &Setup) -> Result<Box<service::Starter>, Fail
         match due.stage {
             Stage::Report => {
                 command.args(due.day.map(|day| day.to_string()));
-                // what was made anew is told in the next mail that comes by its time
+                // remade certificates are mentioned in the next regular mail
                 command.args((mails && !due.renews).then_some("--mail"));
             }
             Stage::Deliver | Stage::Merge | Stage::Publish | Stage::Witness => (),

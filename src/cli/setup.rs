@@ -83,7 +83,7 @@ pub(crate) fn clock(global: &Global) -> Clock {
     global.clock.map_or_else(Clock::system, Clock::simulated)
 }
 
-/// The configuration, of which nothing is wrong, `[mail]` included.
+/// The configuration, if nothing in it is wrong, `[mail]` included.
 pub(crate) fn load_file(global: &Global) -> Result<Loaded, Failure> {
     let loaded = load_but_mail(global)?;
     mail(&loaded.path, &loaded.settings)?;
@@ -272,7 +272,7 @@ impl Setup {
     }
 }
 
-/// What becomes of a stage of which a place is away.
+/// The failure of a stage whose place is away.
 pub(crate) fn told(why: &NotHere) -> Failure {
     let failure = Failure::place(why);
     if failure.exit == Exit::Unreachable {

@@ -1,4 +1,4 @@
-//! `status`: tells how things stand, from what lies on the disk.
+//! `status`: shows the state, from the files on the disk.
 //!
 //! It reads files only and starts nothing, so it may be run beside every stage, at any time.
 
@@ -61,7 +61,7 @@ pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
         monitor.ask(Box::new(there));
     }
     loop {
-        // what is away is told, and nothing is said of it
+        // places that are away are named, and nothing else is said of them
         setup.spool(Asks::Look)?;
         setup.vault(Asks::Look)?;
         let picture = monitor.picture()?;
@@ -149,7 +149,7 @@ pub(crate) fn monitor(setup: &Setup) -> Monitor {
     )
 }
 
-/// What is wrong with `[mail]`, or with the password: looked at each time, it may have been mended.
+/// What is wrong with `[mail]`, or with the password. It is read each time, since it may have been corrected.
 fn mail_fault(setup: &Setup) -> Box<MailFault> {
     match setup::mail(&setup.path, &setup.settings) {
         Ok(None) => Box::new(|| None),

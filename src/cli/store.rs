@@ -1,4 +1,4 @@
-//! The object store that the configuration names: who asks, by which ways, and whether it can be trusted.
+//! The object store in the configuration: the key, the endpoints, and whether the store can be trusted.
 
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,7 @@ use crate::{
 /// A file of certificates has some hundred kilobytes.
 const CA_BYTES_MAX: u64 = 16 << 20;
 
-/// The variables that other programs know, too.
+/// The variables that other programs use too.
 const VARIABLES: [&str; 3] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -208,7 +208,7 @@ pub(crate) fn vault(setup: &Setup) -> Result<Vault, Failure> {
     vault_copy(setup, &store)
 }
 
-/// The copy here of a vault in an object store, for whoever only reads it.
+/// The copy here of a vault in an object store, for commands that only read it.
 pub(crate) fn read_vault(setup: &Setup) -> Result<Vault, Failure> {
     let vault = setup.vault(Asks::Look)?;
     match &setup.settings.vault_store {
@@ -235,8 +235,8 @@ pub(crate) fn follow(setup: &Setup, vault: &Vault) -> Result<(), Failure> {
     followed.map(drop).map_err(|why| vault_failure(&why))
 }
 
-/// Shares with other machines what the publisher keeps of a vault in a store beside its hours. Nothing to do where it lies
-/// in a folder.
+/// Shares with other machines what the publisher keeps of a vault in a store beside its hours. Does nothing for a
+/// vault in a folder.
 pub(crate) fn share_records(setup: &Setup, vault: &Vault) -> Result<(), Failure> {
     let settings = &setup.settings;
     let Some(address) = &settings.vault_store else {
@@ -269,7 +269,7 @@ pub(crate) fn share_records_later(setup: &Setup, vault: &Vault) {
     }
 }
 
-/// What becomes of a stage whose store does not answer, which is an alarm, or does not do what it should.
+/// The failure of a stage whose store does not answer, which is an alarm, or misbehaves.
 pub(crate) fn told(why: &StoreError) -> Failure {
     if why.is_passing() {
         alarm!(alarm::AlarmKind::PlaceAway, "object store", "{why}");
@@ -277,7 +277,7 @@ pub(crate) fn told(why: &StoreError) -> Failure {
     failure(why)
 }
 
-/// What becomes of a stage whose store does not do what it should.
+/// The failure of a stage whose store misbehaves.
 pub(crate) fn failure(why: &StoreError) -> Failure {
     let (exit, hint) = match why {
         StoreError::Unreachable { .. } => (
@@ -293,7 +293,7 @@ pub(crate) fn failure(why: &StoreError) -> Failure {
     Failure::new(exit, why.to_string()).hint(hint)
 }
 
-/// The same of what is looked at through its mark.
+/// The same for a place that is read through its mark.
 pub(crate) fn mirror_failure(why: &MirrorError) -> Failure {
     match why {
         MirrorError::Store(why) => failure(why),
@@ -303,7 +303,7 @@ pub(crate) fn mirror_failure(why: &MirrorError) -> Failure {
     }
 }
 
-/// Who asks: from the environment, from a systemd credential, or from its file.
+/// The key: from the environment, from a systemd credential, or from its file.
 fn access(settings: &Settings) -> Result<Access, Failure> {
     let [id, secret, token] = VARIABLES.map(|name| std::env::var(name).ok());
     if let (Some(id), Some(secret)) = (id, secret) {
@@ -344,7 +344,7 @@ pub(super) fn merger_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("merger")
 }
 
-/// What becomes of a stage that cannot work with the vault in the store.
+/// The failure of a stage that cannot work with the vault in the store.
 pub(super) fn vault_failure(why: &InStoreError) -> Failure {
     match why {
         InStoreError::Store(why) => told(why),

@@ -34,7 +34,7 @@ pub(crate) enum UnitOwner<'a> {
         /// The user.
         user: &'a str,
     },
-    /// Of the user who asks.
+    /// Of the user who runs the command.
     User,
 }
 

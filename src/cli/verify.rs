@@ -121,8 +121,8 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
     })
 }
 
-/// What lies in an object store is copied to a folder for the time being: each file is read once, and compared with its
-/// manifest on the way.
+/// A vault in an object store is copied to a temporary folder: each file is read once, and compared with its manifest
+/// on the way.
 fn checked_out(global: &Global, args: &VerifyArgs) -> Result<Option<ScratchFolder>, Failure> {
     let is_there = |path: &&PathBuf| path.to_str().is_some_and(|path| path.starts_with(SCHEME));
     let Some(path) = args.paths.iter().find(is_there) else {

@@ -1,6 +1,6 @@
 //! Opens the stream: address, TCP, TLS, HTTP; each step with its own cause when it fails.
 //!
-//! The name is looked up anew for each attempt, and every address is tried.
+//! The name is looked up again for each attempt, and every address is tried.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 

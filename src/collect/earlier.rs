@@ -32,7 +32,7 @@ pub(super) fn answers(
             if name.minute < begin.minute() || now.minute() < name.minute {
                 continue;
             }
-            // one that cannot be read was told of by the recovery
+            // the recovery has reported an unreadable file
             let path = name.paths(spool).events;
             let bytes = disk::read_bounded(disk, &path, EVENTS_BYTES_MAX).unwrap_or_default();
             let lines = bytes.split(|byte| *byte == b'\n');
@@ -45,8 +45,8 @@ pub(super) fn answers(
     Ok(found)
 }
 
-/// The answers that the events of one file tell of. A request of which nothing more is told counts as
-/// answered: whoever ended the process may have done so because of the answer.
+/// The answers in the events of one file. A request without a recorded end counts as answered: the process may have
+/// been ended because of the answer.
 fn of_run(events: impl Iterator<Item = Event>) -> Vec<UtcMs> {
     let mut found = Vec::new();
     let mut asked = None;

@@ -1,8 +1,8 @@
 //! What makes the collector let go of its connection, and the space it holds back for that.
 //!
-//! Three things do: a signal, trouble with the disk, and a full disk. The last one is not an end:
-//! the reserve file is freed, so that everything that was read can be written and sealed, and once
-//! there is room again the reserve is made anew and collecting goes on.
+//! Three things do: a signal, a disk error, and a full disk. A full disk is not an end: the reserve file is freed, so
+//! that everything that was read can be written and sealed. Once there is room again, the reserve is made again and
+//! collecting continues.
 
 use std::{
     io,
@@ -26,7 +26,7 @@ use crate::{
 /// Holds the whole queue several times, and some days of events.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What must be free besides the reserve before collecting goes on: several minutes of posts.
+/// What must be free besides the reserve before collecting continues: several minutes of posts.
 const ROOM_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Why the process ends.

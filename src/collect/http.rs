@@ -2,9 +2,9 @@
 //!
 //! A WebSocket is what such a connection becomes when both sides agree to it (`Body::upgrade`).
 //!
-//! Hyper wants the connection driven beside whoever reads the body. Done by a second task, each
-//! chunk would cost a switch between the two and a look at the operating system's timers; polled
-//! together, a burst of chunks is read in one go.
+//! Hyper wants the connection driven beside the reader of the body. Done by a second task, each chunk would cost a
+//! switch between the two and a look at the operating system's timers; polled together, a burst of chunks is read in
+//! one go.
 
 use std::{
     pin::Pin,
@@ -53,7 +53,7 @@ pub(super) enum Piece {
 
 /// A connection; dropping it closes it.
 pub(super) struct Http {
-    /// `None` once it has ended. How is told to whoever waits for the answer or its body.
+    /// `None` once it has ended. The one who waits for the answer or its body learns how.
     driver: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
     sender: SendRequest<Empty<Bytes>>,
 }
@@ -193,7 +193,7 @@ fn piece(message: Message) -> Result<Piece, Fault> {
     match message {
         Message::Text(text) => Ok(Piece::Bytes(text.into())),
         Message::Binary(bytes) => Ok(Piece::Bytes(bytes)),
-        // a ping is answered by whoever reads on
+        // the next read answers a ping
         Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(Piece::Alive),
         Message::Close(why) => Err(Fault {
             cause: EndCause::Platform,

@@ -34,7 +34,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 /// difference between two of them says nothing.
 const DRIFT_MS: i64 = 2_500;
 
-/// How often the clock is looked at while nothing happens.
+/// How often the clock is read while nothing happens.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Lines that are about to be handed over.
@@ -120,7 +120,7 @@ impl Outbox {
         self.offset_ms.set(None);
         let run = getrandom::u32().map(RunId);
         let Ok(run) = run else {
-            // the run goes on; its stamps do not ascend, which is the lesser evil
+            // the run continues; that its stamps do not ascend is the lesser evil
             tracing::warn!("no random number for a new run");
             return;
         };
@@ -316,7 +316,7 @@ impl Outbox {
         });
     }
 
-    /// Never ends: tells of each minute when it is over, also while nothing happens.
+    /// Never ends: reports each minute when it is over, even while nothing happens.
     pub(super) async fn tick(&self) {
         loop {
             let end = self.pulse.borrow().minute().end();

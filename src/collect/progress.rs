@@ -1,4 +1,4 @@
-//! What the rest of this process may know of the collector: whether it goes on.
+//! What the rest of this process may know of the collector: whether it makes progress.
 //!
 //! Three numbers that one side writes and the other reads, so nothing that reads them can hold the
 //! collector up.
@@ -11,7 +11,7 @@ use crate::period::UtcMs;
 /// earlier.
 const GRACE_MS: i64 = 60_000;
 
-/// Whether the collector goes on.
+/// Whether the collector makes progress.
 #[derive(Debug)]
 pub struct Progress {
     /// When bytes last came, or an attempt began.
@@ -67,7 +67,7 @@ impl Progress {
         self.is_full() || now.0.saturating_sub(last) <= GRACE_MS
     }
 
-    /// Whether it has begun: from then on it ends in order when it is told to.
+    /// Whether it has begun: from then on, it ends in order on request.
     pub fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed)
     }

@@ -14,8 +14,8 @@ use crate::{
 /// A silence that a record is worth: the stream brings dozens of posts a second.
 const SILENCE_MS: i64 = 2_000;
 
-/// Minutes that are told of after they went by unnoticed. If more went by at once, this process
-/// did not run (the machine slept), and saying that it was alive would be untrue.
+/// How many missed minutes are recorded afterwards. If more passed at once, this process did not run (the machine
+/// slept), and it would be untrue to record it as alive.
 const MISSED_MINUTES_MAX: i64 = 2;
 
 /// Gathers what happens in the minute that is not over yet.
@@ -114,8 +114,8 @@ impl Pulse {
         self.clock_offset_ms = Some(offset_ms);
     }
 
-    /// The machine's clock was set, and it is this time now: a new run goes on where the one before was. What
-    /// that one's minute was like is told already.
+    /// The machine's clock was set to this time: a new run continues the one before, whose minute is already
+    /// recorded.
     pub fn stepped(&mut self, now: UtcMs, step_ms: i64) {
         self.begin(now.minute());
         self.awake = now;

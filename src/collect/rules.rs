@@ -108,7 +108,7 @@ impl Rules<'_> {
         is_settled
     }
 
-    /// Whether the log was not told of it yet.
+    /// Whether this is not in the log yet.
     fn is_news(&self, what: &str) -> bool {
         let before = self.said.replace(Some(what.to_owned()));
         before.as_deref() != Some(what)

@@ -51,7 +51,7 @@ use crate::{
     },
 };
 
-/// How often a full disk is looked at.
+/// How often a full disk is checked.
 const ROOM_POLL: Duration = Duration::from_secs(5);
 
 /// The part of the 10 s of an end that is for writing and sealing, …
@@ -230,7 +230,7 @@ fn lefts(
     Ok(lefts)
 }
 
-/// The spool, as soon as it is there; `None` if this is told to end before.
+/// The spool, as soon as it is there; `None` if the process is asked to end before.
 async fn appear(collector: &Collector) -> Result<Option<Spool>, CollectError> {
     let mut asked = Asked::new().map_err(CollectError::Start)?;
     let mut was_away = false;

@@ -174,7 +174,7 @@ impl Session<'_> {
         }
     }
 
-    /// How many minutes are asked for again.
+    /// How many minutes are requested again.
     fn minutes(&self, resume: Resume) -> u32 {
         match resume {
             Resume::Live => 0,

@@ -93,7 +93,7 @@ async fn connect(endpoint: &Endpoint, wire: &dyn Wire, clock: &Clock) -> Result<
     })
 }
 
-/// Reads the first message: when it came, and when the endpoint saw what it tells of.
+/// Reads the first message: when it came, and when the endpoint saw its event.
 async fn first(
     mut body: Body,
     endpoint: &Endpoint,

@@ -37,7 +37,7 @@ pub fn expand(written: &str, home: Option<&Path>) -> Result<PathBuf, NoPath> {
     }
 }
 
-/// The home folder of whoever runs this.
+/// The home folder of the user who runs this.
 pub fn home() -> Option<PathBuf> {
     std::env::var_os("HOME")
         .filter(|home| !home.is_empty())

@@ -27,7 +27,7 @@ impl Platform {
         }
     }
 
-    /// Whether its stream is given only to whoever has a token.
+    /// Whether its stream needs a token.
     pub const fn takes_token(self) -> bool {
         match self {
             Self::X => true,
@@ -101,7 +101,7 @@ impl Settings {
     /// Whether what was deleted is taken out of the archive.
     pub const fn honours_deletions(&self) -> bool {
         match self.source {
-            // its stream tells of none: whoever asks is heard by `redact`
+            // its stream reports no deletions: `redact` removes posts on request
             Platform::X => false,
             Platform::Bluesky => self.bluesky.honours_deletions,
         }

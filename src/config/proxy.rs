@@ -111,7 +111,7 @@ impl Proxies {
         if let Some((user, password)) = &proxy.user {
             built = built.username(user).password(password.reveal());
         }
-        // what cannot be built cannot be reached either, which is told when it is tried
+        // an invalid address cannot be reached either; the attempt reports that
         built.build().ok()
     }
 

@@ -1,8 +1,8 @@
 //! The user's configuration with a simulated world around it: what `demo` and its rehearsals go by.
 //!
-//! Only what stays on this machine and within the rehearsal's folder is taken over. It is a list of
-//! what is kept, not of what is left out: a key that is new tomorrow reaches nothing outside before
-//! somebody has thought about it.
+//! Only settings that stay on this machine and within the rehearsal's folder are taken over. The list says what is
+//! kept, not what is left out: so a key that is added later reaches nothing outside before somebody has thought about
+//! it.
 
 use std::{
     collections::BTreeMap,
@@ -51,7 +51,7 @@ const KEPT: &[&str] = &[
     "dataset.related",
 ];
 
-/// What stands in the place of the world outside.
+/// The services that replace the outside world.
 #[derive(Debug, Clone)]
 pub struct Scenery {
     /// The rehearsal's folder.

@@ -30,7 +30,7 @@ pub struct Me<'a> {
     pub asked: Option<&'a str>,
     /// This machine's name.
     pub host: &'a str,
-    /// The home folder of whoever runs this.
+    /// The home folder of the user who runs this.
     pub home: Option<&'a Path>,
 }
 

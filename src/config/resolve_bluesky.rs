@@ -9,7 +9,7 @@ use super::{
 /// Jetstream takes no more of them.
 const COLLECTIONS_MAX: usize = 100;
 
-/// No endpoint keeps more; whoever writes more has mistaken the unit.
+/// No endpoint keeps more; a larger value has the wrong unit.
 const OVERLAP_MAX: Duration = Duration::from_hours(7 * 24);
 
 impl Resolving<'_> {

@@ -1,4 +1,4 @@
-//! `[s3]`, and what lies in an object store: what is written of it → values that cannot be wrong.
+//! Resolves `[s3]`, and the places in an object store, into valid settings.
 
 use super::{
     address::Target,
@@ -34,7 +34,7 @@ impl Resolving<'_> {
         }
     }
 
-    /// Checked as soon as anything lies in a store; what is written without that is checked, too.
+    /// Required as soon as a place is in a store; without that, what is written is checked too.
     pub(super) fn s3(
         &mut self,
         [spool, vault]: [Option<&Address>; 2],

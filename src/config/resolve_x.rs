@@ -19,7 +19,8 @@ const MAX_LINE: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
 /// have is X's to say: `rules push` has it say so.
 const RULE_CHARS_MAX: usize = 2_048;
 
-/// So many rules are recorded with every answer. An app on pay-per-use may have as many; X gives more by contract.
+/// Every answer is recorded with all rules: at most this many. An app on pay-per-use may have as many; a contract
+/// allows more.
 const RULES_MAX: usize = 1_000;
 
 impl Resolving<'_> {

@@ -1,7 +1,7 @@
 //! The values that stages take. They exist only if every check has passed.
 //!
-//! A stage is given its own struct and never the whole; there is no `Default` here, since every
-//! default stands in `default.toml` and nowhere else.
+//! A stage gets its own struct, never the whole. There is no `Default` here, since every default is in `default.toml`
+//! and nowhere else.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -339,7 +339,7 @@ pub struct Mail {
     pub password_file: Option<PathBuf>,
     /// The sender's address.
     pub from: String,
-    /// Everybody who is written to.
+    /// All recipients.
     pub to: Vec<String>,
     /// What this machine calls itself to the mail server, if not by its name.
     pub helo: Option<String>,

@@ -472,7 +472,7 @@ fn union(
     Covered::of(intervals, begins, &with_posts, &quiet)
 }
 
-/// What is told of the servers' causes in a gap of the union.
+/// The detail of a gap of the union: the servers' causes.
 fn union_detail(of_legs: &[(&Leg, &Reason)]) -> String {
     let all_the_same = of_legs.windows(2).all(|two| match two {
         [(_, one), (_, other)] => one == other,

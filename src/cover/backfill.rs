@@ -63,7 +63,7 @@ pub struct Backfill {
     pub hole: Option<Hole>,
 }
 
-/// A time without a connection, as far as it lies in the hour and within the minutes asked for.
+/// The part of a time without a connection that is in the hour and within the requested minutes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hole {
     /// Since when nothing was connected.

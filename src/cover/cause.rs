@@ -20,7 +20,7 @@ pub enum Cause {
     /// The connection was up and brought nothing.
     #[serde(rename = "stall")]
     Stall,
-    /// The platform no longer had it when it was asked for again.
+    /// The platform no longer had it when it was asked for it again.
     #[serde(rename = "replay window")]
     ReplayWindow,
     /// The API does not let this client in for a while: too many connections, rate limits.

@@ -1,14 +1,13 @@
 //! How many posts did both of two servers miss, in the seconds that both of them covered?
 //!
-//! Chapman's estimator, minute by minute: of n₁ posts of one server and n₂ of the other, m in
-//! common, both missed about (n₁ − m)(n₂ − m) / (m + 1). The sums over the minutes get a log-normal
-//! interval of 95 % on the number unseen (Burnham's, as in Rexstad and Burnham 1991). Below 5 the
-//! interval says little, and only an upper limit is told.
+//! Chapman's estimator, minute by minute: of n₁ posts of one server and n₂ of the other, m in common, both missed
+//! about (n₁ − m)(n₂ − m) / (m + 1). The sums over the minutes get a log-normal interval of 95 % on the number unseen
+//! (Burnham's, as in Rexstad and Burnham 1991). Below 5 the interval says little, and only an upper limit is given.
 //!
-//! It assumes that the two lose posts independently of each other, and that both are offered the
-//! same posts. Where one loses what the other loses too (the platform, a shared network), the
-//! truth is greater than what is told: it is a lower bound then. Seconds that one of them did not
-//! cover at all are gaps and take no part: a burst is no failure to catch single posts.
+//! It assumes that the two lose posts independently of each other, and that both are offered the same posts. If both
+//! lose the same posts (because of the platform, or a shared network), the true number is greater: the estimate is
+//! then a lower bound. Seconds that one of them did not cover at all are gaps and take no part: a burst is no failure
+//! to catch single posts.
 
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +108,7 @@ pub fn estimate<'a>(minutes: impl IntoIterator<Item = &'a Both>) -> Option<Estim
 
 /// The number that a Poisson variable of that mean does not exceed with 97.5 %.
 fn poisson_limit(mean: f64) -> u64 {
-    /// Beyond this the normal distribution is as good, and e^-mean too small a number.
+    /// Beyond this, the normal distribution is good enough, and e^-mean too small a number.
     const SMALL: f64 = 500.0;
     if SMALL < mean {
         return whole((mean + Z * mean.sqrt()).ceil());

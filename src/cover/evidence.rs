@@ -199,7 +199,7 @@ impl Timeline {
         self.lasting(from, to).next().or_else(first)
     }
 
-    /// Whether the platform no longer had a second when it was asked for again.
+    /// Whether the platform no longer had a second when it was asked for it again.
     pub fn was_out_of_window(&self, second: i64) -> bool {
         let is_in = |part: &Interval| part.begin.second() <= second && second < part.end.second();
         self.out_of_window.iter().any(is_in)
@@ -264,7 +264,7 @@ struct Before {
     minute: Minute,
     /// How far its stamps lie after the posts' clock.
     lag_ms: i64,
-    /// The last instant that it tells of, on the posts' clock.
+    /// The last instant that it records, on the posts' clock.
     last: UtcMs,
     /// Whether its run said that it ends.
     has_stopped: bool,
@@ -581,7 +581,7 @@ fn asleep(file: &EventsFile) -> Option<Interval> {
     asleep.filter(|asleep| asleep.begin < file.name.minute.begin())
 }
 
-/// The last instant that the run before tells of, as the next run found it.
+/// The last instant that the run before recorded, as the next run found it.
 fn recovered(file: &EventsFile, run: RunId) -> UtcMs {
     let of_run = file.events.iter().filter_map(|event| match &event.what {
         What::Recovered { segment, last, .. } => match segment.parse::<SegmentName>() {

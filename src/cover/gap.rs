@@ -18,7 +18,7 @@ const DETAILS_MAX: usize = 3;
 pub struct Gap {
     /// The server's id, where the stream comes in partitions its leg's; or `union` for what nobody had.
     pub server: String,
-    /// Of the union, where the stream comes in partitions: those that nobody had.
+    /// For the union of a stream with partitions: those that nobody had.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<Partition>,
     /// Its first second.

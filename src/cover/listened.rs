@@ -1,8 +1,8 @@
 //! Between which of the platform's times everything has come, as the events themselves tell.
 //!
-//! A platform that says of each event when it saw it, and goes on from such a time, gives all that it has from there on, in that
-//! order. So between two events of one connection nothing is missing, nor between the time that was asked for and the
-//! first one; however long ago that was, and whoever was connected then.
+//! A platform that says when it saw each event, and resumes from such a time, sends everything from there on, in that
+//! order. So nothing is missing between two events of one connection, nor between the requested time and the first
+//! event, however long ago that was, and even if nobody was connected then.
 //!
 //! Whether the platform itself got anything is another question: where events follow each other within `PAUSE_MS`, it did.
 
@@ -13,8 +13,8 @@ use crate::{
     segment::event::{Event, What},
 };
 
-/// Events of some kind come all the time. When none does for so long, the platform itself may get nothing: then the
-/// collector asks again, too.
+/// Events of some kind come all the time. If none comes for this long, the platform itself may be receiving nothing:
+/// then the collector asks again too.
 const PAUSE_MS: i64 = 60_000;
 
 /// What a segment has of one connection.
@@ -170,7 +170,7 @@ pub(super) fn joined(mut parts: Vec<Interval>) -> Vec<Interval> {
     joined
 }
 
-/// Whether a whole second lies in one of these parts, which are joined.
+/// Whether a whole second is in one of these parts, which are joined.
 pub(super) fn has(parts: &[Interval], second: i64) -> bool {
     let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
     let place = parts.partition_point(|part| part.end < end);

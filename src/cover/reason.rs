@@ -27,7 +27,7 @@ impl Reason {
         }
     }
 
-    /// No events file tells of it.
+    /// No events file covers it.
     pub fn late() -> Self {
         Self::new(Cause::Late, "")
     }

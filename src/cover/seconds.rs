@@ -55,7 +55,7 @@ pub fn from_hex(text: &str, seconds: usize) -> Option<Vec<bool>> {
     rest_is_zero.then_some(bits)
 }
 
-/// How many seconds of an hour count, of which that instant is the first that does.
+/// How many seconds of an hour count if that instant is the first that does.
 pub fn count_from(intervals: &[Interval], begins: Option<UtcMs>) -> usize {
     all(intervals)
         .filter(|second| counts(begins, *second))
@@ -70,7 +70,7 @@ pub fn counts(begins: Option<UtcMs>, second: i64) -> bool {
 /// Which seconds of an hour a server, or any server, has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Covered {
-    /// Seconds that count: those of the hour, but for what lies before the beginning.
+    /// Seconds that count: those of the hour, without those before the beginning.
     pub seconds: u64,
     /// The first second that counts, if it is not the hour's first: what lies before it is before the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
-//! What has arrived in an object store: `arrivals/<server>/<n>.txt`, one for each delivery that sent something, names its segments, one a
-//! line. It is created once, when all of their files are there and before they are acknowledged; so whoever fetches reads
-//! what is new, and lists the server's whole spool only when it begins.
+//! What has arrived in an object store: `arrivals/<server>/<n>.txt`, one for each delivery that sent something, names
+//! its segments, one a line. It is created once, when all of their files are there and before they are acknowledged.
+//! So fetching reads only what is new, and lists the server's whole spool only at the very first time.
 
 use std::{collections::BTreeSet, io};
 
@@ -9,7 +9,7 @@ use crate::{
     segment::name::{SegmentName, ServerId},
 };
 
-/// A delivery tells of so many segments at once; a line has some 50 bytes.
+/// How many segments a delivery announces at once; a line has some 50 bytes.
 pub(super) const TOGETHER_MAX: usize = 1_000;
 
 const BYTES_MAX: u64 = 1 << 20;

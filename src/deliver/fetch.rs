@@ -66,7 +66,7 @@ struct Arrived {
 /// Some bytes for each server.
 const ARRIVED_BYTES_MAX: u64 = 1 << 20;
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Default)]
 pub struct Fetched {
     /// Segments that are in the spool since.

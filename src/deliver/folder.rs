@@ -35,7 +35,7 @@ pub enum FolderError {
     /// A file could not be read or written.
     #[error(transparent)]
     Io(#[from] ErrorAt),
-    /// What lies here is not what was sealed.
+    /// The file here is not what was sealed.
     #[error("{0}; it stays here and was not sent")]
     Here(#[from] SealedError),
     /// A link on the way below the target.
@@ -45,7 +45,7 @@ pub enum FolderError {
         .0.display()
     )]
     Link(PathBuf),
-    /// Something else lies there under this name.
+    /// Another file is there under this name.
     #[error("{} exists with other content (sha256 {there}, ours {ours}); it was not overwritten", path.display())]
     Conflict {
         /// Which, at the target.
@@ -138,8 +138,8 @@ fn is_redacted_there(
     Ok(there.is_some_and(|there| there.redacted.iter().any(was_ours)))
 }
 
-/// Puts one file in place at the target unless the same bytes lie there already. A segment may lie
-/// compressed on either side; what is sent is always its plain form.
+/// Writes one file at the target unless the same bytes are there already. A segment may be compressed on either side;
+/// its plain form is sent.
 fn put_copy(
     disk: &dyn Disk,
     from: &Path,

@@ -7,13 +7,12 @@
 //! <target>/2/…/the same names          <target>/2/acks.jsonl   one line for each file that is safe there
 //! ```
 //!
-//! To an object store the same names are created, once and for all (page 38), of the segment the compressed form, and whoever
-//! merges fetches them.
+//! In an object store the same names are created, once (page 38), with segments compressed, and mergers fetch them.
 //!
 //! Over ssh the primary does the second half: it receives, and acknowledges.
 //!
-//! An interrupted, repeated or overlapping delivery loses and duplicates nothing: every step asks
-//! what is there already. A file of other content under the same name is never overwritten.
+//! An interrupted, repeated or overlapping delivery loses and duplicates nothing: every step checks what is there
+//! already. A file with other content under the same name is never overwritten.
 
 /// What has arrived in an object store, told by who delivers.
 mod arrivals;

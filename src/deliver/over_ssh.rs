@@ -1,8 +1,8 @@
 //! One delivery over ssh: find the place, fetch what is acknowledged, ask what is not there, send that,
 //! the seals last, and delete what is settled.
 //!
-//! The primary acknowledges by itself (see `receive`), after it has read a file back. Whatever breaks
-//! off is taken up by the next delivery, which asks again what is there.
+//! The primary acknowledges by itself (see `receive`), after it has read a file back. If a delivery breaks off, the
+//! next one continues, and checks again what is there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,7 +43,7 @@ use crate::{
 /// more than ten years.
 const ACKS_BYTES_MAX: u64 = 4 << 30;
 
-/// So many entries of a root that is not ours are named.
+/// How many entries of a root that is not ours are named.
 const SHOWN: usize = 5;
 
 /// What the primary tells this server.
@@ -55,7 +55,7 @@ const HOLD_BYTES_MAX: u64 = 4_096;
 /// The remembered place has some hundred bytes.
 const PLACE_BYTES_MAX: u64 = 64 * 1024;
 
-/// What a delivery is told.
+/// The order for a delivery.
 pub struct SshJob<'a> {
     /// Whose segments.
     pub server: &'a ServerId,
@@ -343,7 +343,7 @@ impl SshJob<'_> {
 #[error("{} is missing, or compressed by a merge that ran here", .0.display())]
 struct Lacking(PathBuf);
 
-/// Something else lies there under this name.
+/// Another file is there under this name.
 #[derive(Debug, thiserror::Error)]
 #[error("{file} exists at {target} with other content; it was not overwritten")]
 struct Conflict {

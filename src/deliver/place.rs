@@ -1,10 +1,10 @@
 //! Where, as this key sees it, this server's folder lies on the primary.
 //!
-//! An account with a shell sees `deliver_to` as it is written. A key restricted with rrsync sees its
-//! own folder as the root: `rrsync /var/lib/twinstream/spool/2` shows the server's folder at `/`,
-//! `rrsync /var/lib/twinstream/spool` shows it at `/2`. Nothing says which one it is but what can be
-//! seen there, so the likeliest places are looked at one after the other, and a root is only taken
-//! when it holds nothing that a spool or a server's folder does not.
+//! An account with a shell sees `deliver_to` as it is written. A key restricted with rrsync sees its own folder as
+//! the root: `rrsync /var/lib/twinstream/spool/2` shows the server's folder at `/`, `rrsync
+//! /var/lib/twinstream/spool` shows it at `/2`. Only its content shows which one it is. So the likeliest places are
+//! tried one after another, and a root is accepted only if it holds nothing that a spool or a server's folder would
+//! not.
 
 use crate::{
     period::Day,
@@ -50,8 +50,7 @@ impl Candidate {
         }
     }
 
-    /// Where the server's folder lies if this one is right; `entries` is what lies in it, folders
-    /// with a `/` behind.
+    /// The server's folder, if this one is right; `entries` has its entries, folders with a `/` at the end.
     pub fn judge(&self, entries: &[String], server: &ServerId, all: &[ServerId]) -> Option<String> {
         match self {
             Self::Server(folder) => Some(folder.clone()),

@@ -17,7 +17,7 @@ pub struct Plan {
     pub send: Vec<SegmentName>,
     /// Wholly acknowledged for longer than `keep_delivered`: may be deleted here.
     pub settled: Vec<Settled>,
-    /// Folders of the spool that could not be looked into.
+    /// Folders of the spool that could not be read.
     pub unreadable: u64,
 }
 
@@ -33,7 +33,7 @@ pub struct Settled {
 /// How many segments are sent before the first of them is complete there: four hours of one server.
 const BATCH_SEGMENTS: usize = 240;
 
-/// Parts of what is to be sent, in its order, each of a bounded size.
+/// The files to send in parts of bounded size, in order.
 pub fn batches(send: &[SegmentName]) -> impl Iterator<Item = &[SegmentName]> {
     send.chunks(BATCH_SEGMENTS)
 }

@@ -45,7 +45,7 @@ use crate::{
 /// How many segments are acknowledged together, and so may have to be read again after a power cut.
 const TOGETHER: usize = 60;
 
-/// What is to be looked at.
+/// The order for receiving.
 pub struct ReceiveJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
@@ -61,7 +61,7 @@ pub struct ReceiveJob<'a> {
     pub keep_delivered: Duration,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Default, serde::Serialize)]
 pub struct Received {
     /// Segments that are acknowledged since.
@@ -166,7 +166,7 @@ impl ReceiveJob<'_> {
         received.hold = self.too_little_room()?;
         let top = self.spool.join(server.as_str());
         self.disk.make_folder(&top).at(&top)?;
-        // before anybody looks into it
+        // before it is read
         let walk = days::walk(self.disk, self.spool, slice::from_ref(server)).at(&top)?;
         let may_be_new = |day: &Day| {
             let of = walk.days.get(day);
@@ -189,7 +189,7 @@ impl ReceiveJob<'_> {
         let now_is = now();
         let acks = || self.disk.len(&path).at(&path);
         if acks()?.unwrap_or(0) < known.acks {
-            // acknowledgements are gone, whoever took them away
+            // acknowledgements have been removed, by whatever
             known.days.clear();
         }
         let is_other = known.old.go_on(self.disk, &path, now_is);
@@ -286,7 +286,7 @@ impl ReceiveJob<'_> {
         Ok(())
     }
 
-    /// A restricted key sees this folder and nothing above it: the spool's mark lies here, too.
+    /// A restricted key sees this folder and nothing above it, so the spool's mark is here too.
     fn show_mark(&self, top: &Path) -> Result<(), ErrorAt> {
         let path = top.join(SPOOL_MARK);
         let Some(id) = self.spool.id() else {

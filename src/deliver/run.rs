@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// What a delivery is told.
+/// The order for a delivery.
 #[derive(Debug)]
 pub struct DeliverJob<'a> {
     /// Whose segments.
@@ -46,7 +46,7 @@ pub struct DeliverJob<'a> {
     pub keep_free: u64,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Default, serde::Serialize)]
 pub struct Delivered {
     /// Segments that this delivery put there; a folder acknowledges them at once, a primary over ssh
@@ -119,8 +119,7 @@ pub fn look(disk: &dyn Disk, job: &DeliverJob<'_>, now: UtcMs) -> Result<Plan, D
     })
 }
 
-/// Tells of the folders that could not be looked into, which stop nothing; gives what was found, and how
-/// many they are.
+/// Reports the folders that could not be read, which stop nothing; returns what was found, and their number.
 pub(super) fn tell_unreadable(
     sealed: Walk<SegmentName>,
     server: &ServerId,

@@ -21,7 +21,7 @@ use crate::{
 /// A minute of the whole stream has some 2 GB; what claims to be larger is not read.
 const FILE_BYTES_MAX: u64 = 16 << 30;
 
-/// Why a sealed segment cannot be used as it lies there.
+/// Why a sealed segment cannot be used as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum SealedError {
     /// A file could not be read. Trying again may help.

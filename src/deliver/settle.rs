@@ -1,7 +1,7 @@
 //! Deletes here what is safe there: the only code of this stage that deletes.
 //!
-//! An acknowledgement counts only if it names the bytes that lie here. One for other bytes under the
-//! same name is told of, and nothing goes.
+//! An acknowledgement counts only if it names the bytes that are here. One for other bytes under the same name is
+//! reported, and nothing is deleted.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ pub enum SettleError {
     Io(#[from] ErrorAt),
 }
 
-/// Deletes the three files of a segment if what was acknowledged is what lies here.
+/// Deletes the three files of a segment if the acknowledged bytes are those that are here.
 pub fn remove(disk: &dyn Disk, settled: &Settled, spool: &Path) -> Result<(), SettleError> {
     let paths = settled.name.paths(spool);
     let here = sealed::digests(disk, &settled.name, &paths)?;

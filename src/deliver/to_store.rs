@@ -40,7 +40,7 @@ use crate::{
     },
 };
 
-/// What a delivery is told.
+/// The order for a delivery.
 pub struct StoreJob<'a> {
     /// Whose segments.
     pub server: &'a ServerId,
@@ -214,7 +214,7 @@ impl StoreJob<'_> {
         Ok(digests.into_iter().zip(ENDINGS).map(ack).collect())
     }
 
-    /// Whether what was to lie there does.
+    /// Whether the store has the given content.
     fn stands(
         &self,
         key: &Key,

@@ -17,9 +17,9 @@ use super::{
 use crate::period::{Day, Hour, UtcMs};
 
 impl MergeJob<'_> {
-    /// Closes the days of which all is merged, compressed and found whole, and opens those with an hour of which something was
-    /// left to do. `settled` are the hours that were looked at and about which nothing was to be done, and their revisions,
-    /// `whole` those that were found whole.
+    /// Closes the days that are merged completely, compressed and found whole, and opens those with an hour that
+    /// needed something. `settled` has the hours that were examined and need nothing, with their revisions, `whole`
+    /// those that were found whole.
     pub(super) fn close_days(
         &self,
         look: &Look,
@@ -101,7 +101,7 @@ fn hours_of_days(
     days
 }
 
-/// Whether no hour to come can belong to the times that a segment tells of.
+/// Whether no future hour can belong to the times in a segment.
 fn tells_of_the_past(segment: &SpoolSegment, now: UtcMs) -> bool {
     segment.minute.end() <= now && segment.tells_of().iter().all(|part| part.end < now)
 }

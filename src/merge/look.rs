@@ -64,13 +64,13 @@ pub(super) struct Days {
 }
 
 impl Days {
-    /// Those whose segments are looked at for their own sake.
+    /// Those whose segments are read for their own sake.
     pub(super) fn open(&self) -> BTreeSet<Day> {
         let days = self.walk.days();
         days.filter(|day| !self.closed.has(*day)).collect()
     }
 
-    /// Whether a segment lies in one of them.
+    /// Whether a segment is in one of them.
     pub(super) fn is_open(&self, segment: &SpoolSegment) -> bool {
         !self.closed.has(segment.name.minute.utc_day())
     }
@@ -336,7 +336,7 @@ impl MergeJob<'_> {
         Ok(())
     }
 
-    /// Looks at what is there, after everything was taken out of it that is to stay out.
+    /// Lists the segments, after taking out what must stay out.
     pub(super) fn look_redacted(
         &self,
         known: (Option<Hour>, &Ledger),

@@ -18,13 +18,13 @@ pub mod deletions;
 pub mod hour;
 /// What a sealed segment holds, read once.
 pub mod index;
-/// What a merge is told, how far it is, and why nothing could be merged at all.
+/// The order for a merge, its progress, and why nothing could be merged at all.
 pub mod job;
 /// What is there, and what may be due.
 pub mod look;
 /// What a merge notes, so that it is finished whatever happens.
 mod note;
-/// What came of a merge.
+/// The result of a merge.
 pub mod outcome;
 /// The minute of each segment on the posts' clock.
 pub mod placing;
@@ -40,7 +40,7 @@ pub mod retention;
 pub mod run;
 /// A segment's lines → its runs.
 pub mod runs;
-/// What lies in the spool, and what of it cannot be used.
+/// The segments in the spool, and those that cannot be used.
 pub mod stock;
 /// Compresses and deletes raw data that has been merged.
 pub mod sweep;

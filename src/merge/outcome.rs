@@ -1,4 +1,4 @@
-//! What came of a merge, for whoever reports it.
+//! The result of a merge, for reports.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{stock::Unusable, sweep::Swept};
 use crate::{alarm::AlarmKind, period::Hour, segment::name::ServerId, vault::manifest::Manifest};
 
-/// What came of an hour.
+/// The result of an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Committed {
     /// The hour.
@@ -103,7 +103,7 @@ impl Outcome {
         });
     }
 
-    /// What came of this merge and of the one right after it.
+    /// The combined result of this merge and the one right after it.
     pub(super) fn then(mut self, mut later: Self) -> Self {
         let is_later = |hour: &Hour| later.committed.iter().any(|one| one.hour == *hour);
         self.committed.retain(|one| !is_later(&one.hour));

@@ -1,4 +1,4 @@
-//! What segments tell of their servers' clocks → the minute of each on the posts' clock. Pure.
+//! Finds the minute of each segment on the posts' clock, from what segments say about their servers' clocks. Pure.
 //!
 //! The segments of a server go by their own signs; those without any go by those of their run, and that depends on all runs
 //! of the leg.
@@ -14,7 +14,7 @@ use crate::{
     segment::name::{Leg, RunId},
 };
 
-/// What the segments of one run and UTC day tell of its clock.
+/// What the segments of one run and UTC day say about its clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// Whose run.

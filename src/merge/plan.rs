@@ -226,7 +226,7 @@ pub fn now(stock: &[SpoolSegment], primary: Option<&ServerId>, now: UtcMs) -> Ut
     let is_lately = |of: &SpoolSegment| {
         now.0.abs_diff(of.name.minute.end().0) <= SEALED_LATELY_MS.unsigned_abs()
     };
-    // a leg that is not collected any more tells of the clock of then
+    // a leg that is no longer collected only shows the clock of that time
     let latest = own.max_by_key(|of| (is_lately(of), of.name.minute));
     let believed = latest.map_or(now, |latest| {
         let off = latest.name.minute.0.saturating_sub(latest.minute.0);

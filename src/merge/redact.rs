@@ -65,13 +65,13 @@ pub enum RedactError {
     /// A seal.
     #[error(transparent)]
     Seal(#[from] ErrorAt<SealError>),
-    /// The store in which the segment lies, too.
+    /// The store that has the segment too.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The same, before it was asked.
     #[error("{0} is also in an object store, which cannot be used now")]
     Away(SegmentName),
-    /// Something else lies there under the name of what was left of a segment.
+    /// Another file is there under the name of the new form of a segment.
     #[error("{0} exists with other lines, and was not overwritten")]
     Other(ObjectKey),
     /// What was written does not read back.

@@ -13,8 +13,8 @@ use crate::{
     vault::manifest::{EventsInput, Inputs, SegmentInput},
 };
 
-/// A segment is not compressed within an hour of its sealing: whoever compares it with the copy that
-/// was delivered finds it as it came.
+/// A segment is not compressed within an hour of its sealing, so that it can still be compared with the delivered
+/// copy as it came.
 const PLAIN_MS: i64 = 3_600_000;
 
 /// What the hours need of one segment of the stock.

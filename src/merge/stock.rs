@@ -1,5 +1,5 @@
-//! What lies in the spool: the sealed segments of every server, indexed, of the days that are looked at. What cannot be used is set
-//! aside under `<spool>/<server>/aside/` with an alarm: it is neither used nor deleted.
+//! The sealed segments of every server in the spool, indexed, for the days that are read. Files that cannot be used
+//! are set aside under `<spool>/<server>/aside/` with an alarm: they are neither used nor deleted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,12 +45,12 @@ pub struct Unusable {
 pub struct Walk {
     servers: Vec<ServerId>,
     days: BTreeMap<Day, Folders>,
-    /// What could not be looked into.
+    /// Folders that could not be read.
     pub unusable: Vec<Unusable>,
 }
 
 impl Walk {
-    /// Walks a spool, and looks into no folder of an hour.
+    /// Lists a spool, without reading the folders of hours.
     pub fn of(indexes: &Indexes<'_>) -> io::Result<Self> {
         let servers = spool::servers(indexes.disk, indexes.spool)?;
         let walked = days::walk(indexes.disk, indexes.spool, &servers)?;
@@ -73,7 +73,7 @@ impl Walk {
         self.days.keys().copied()
     }
 
-    /// What the folders of a day were like before anybody looked into them.
+    /// The state of a day's folders before they were read.
     pub fn version(&self, day: Day) -> Option<Sha256> {
         self.days.get(&day)?.version
     }

@@ -62,7 +62,7 @@ use crate::{
 /// A year of names has some 50 MiB; a longer file is not ours.
 const NOTES_BYTES_MAX: u64 = 1 << 30;
 
-/// What a sweep is told.
+/// The order for a sweep.
 #[derive(Clone, Copy)]
 pub struct Sweep<'a> {
     /// The file system.
@@ -85,7 +85,7 @@ pub struct Sweep<'a> {
     pub now: UtcMs,
 }
 
-/// What came of a sweep.
+/// The result of a sweep.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub struct Swept {
     /// Segments that were compressed.
@@ -475,7 +475,7 @@ impl Sweep<'_> {
     }
 }
 
-/// Puts the compressed form in the place of the plain one, if that is there.
+/// Replaces the plain form with the compressed one, if that is there.
 fn compress(disk: &dyn Disk, spool: &Path, name: &SegmentName) -> Result<bool, SweepError> {
     let paths = name.paths(spool);
     let plain = &paths.segment;

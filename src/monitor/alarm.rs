@@ -1,5 +1,5 @@
-//! Which states a person has to do something about, when each begins and when it ends. Pure: the
-//! picture and what was said before go in, what is to be said comes out.
+//! Decides which states a person has to act on, and when each begins and ends. Pure: from the picture and the alarms
+//! reported before follow the changes to report.
 
 use serde::{Deserialize, Serialize};
 
@@ -104,7 +104,7 @@ pub fn judge(picture: &Snapshot, said: &mut Said) -> Vec<Change> {
             .find(|open| is_same(&open.alarm, alarm));
         if let Some(open) = known {
             open.over_since = None;
-            // the words tell of now, its begin stays
+            // the words are the present ones; its begin stays
             open.alarm.what.clone_from(&alarm.what);
             open.alarm.todo.clone_from(&alarm.todo);
         } else {

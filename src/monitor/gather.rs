@@ -1,5 +1,5 @@
-//! Gathers the facts from the disk. Thin, and lazy: what was read once is kept, a sealed file never
-//! changes, and old folders are looked at again only now and then.
+//! Gathers the facts from the disk. Thin and lazy: what was read once is kept, since a sealed file never changes, and
+//! old folders are listed again only now and then.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -76,7 +76,7 @@ impl Page {
         let real = Clock::system();
         let mut connections = JoinSet::new();
         loop {
-            // who comes while all places are taken waits in the kernel's queue
+            // while all places are taken, further connections wait in the kernel's queue
             let Ok(place) = Arc::clone(&room).acquire_owned().await else {
                 return Ok(());
             };

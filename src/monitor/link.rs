@@ -32,7 +32,7 @@ pub struct Link {
     pub state: LinkState,
     /// Since when.
     pub since: Option<UtcMs>,
-    /// Whether it has been so for longer: the events before were not looked at.
+    /// Whether it may have been so for longer: earlier events were not read.
     pub longer: bool,
     /// Why there is none: how the last one ended.
     pub why: Option<String>,
@@ -175,7 +175,7 @@ impl Link {
         }
     }
 
-    /// What a minute was like, for whoever has not seen it begin.
+    /// The state at the end of a minute, for a reader that has not seen it begin.
     fn is_alive(&mut self, at: UtcMs, alive: &Alive) {
         self.clock_offset_ms = alive.clock_offset_ms.or(self.clock_offset_ms);
         if self.rules.is_none() {
@@ -191,7 +191,7 @@ impl Link {
         }
     }
 
-    /// The clock was set: what it stamped before is told by the clock of now.
+    /// The clock was set: earlier stamps are converted to the present clock.
     fn stepped(&mut self, number: u64, step_ms: i64) {
         self.steps.push((number, step_ms));
         let beyond = self.steps.len().saturating_sub(STEPS_MAX);

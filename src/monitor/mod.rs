@@ -1,5 +1,5 @@
-//! One picture of the state, and everybody who is shown it: the page, `status`, `/metrics`, the
-//! alarms and their mails.
+//! One picture of the state, and everything that shows it: the page, `status`, `/metrics`, the alarms and their
+//! mails.
 //!
 //! ```text
 //! disk ──gather──▶ Facts ──snapshot──▶ Snapshot ─┬─▶ page, text, metrics
@@ -39,7 +39,7 @@ pub mod page;
 /// Mails that wait to be sent.
 pub mod queue;
 
-/// Days whose certificate was made anew, until a mail has told of them.
+/// Days whose certificate was remade, until a mail mentions them.
 pub mod renewed;
 
 /// Hands a letter to a mail server.

@@ -1,6 +1,5 @@
-//! `<data_dir>/renewed.json`: days whose certificate was made anew after late data, and of which no mail
-//! has told yet. Written by `report`; the next mail of a day tells of them. It can be deleted: then none
-//! does.
+//! `<data_dir>/renewed.json`: days whose certificate was remade after late data, and that no mail has mentioned yet.
+//! `report` writes it; the next mail of a day mentions them. If it is deleted, no mail does.
 
 use std::{
     collections::BTreeMap,

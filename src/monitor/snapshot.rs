@@ -256,7 +256,7 @@ pub struct Published {
 pub struct Runway {
     /// Bytes that it lost a day, in the mean over the last days.
     pub bytes_per_day: i64,
-    /// Days until nothing is left, if it goes on so; `None`: it is not shrinking.
+    /// Days until nothing is left at this rate; `None`: it is not shrinking.
     pub days: Option<f64>,
 }
 
@@ -297,7 +297,7 @@ pub struct Piece {
     pub what: String,
 }
 
-/// The word for what is there.
+/// The word for covered seconds.
 pub const COVERED: &str = "covered";
 /// The name of all servers together.
 pub const UNION: &str = "union";

@@ -119,7 +119,7 @@ fn servers(picture: &Snapshot) -> String {
     table(&rows, &[3, 4, 5, 7, 8, 9]) + &partitions(picture)
 }
 
-/// Who has which partitions, and what is the matter with the legs that are not connected.
+/// Which servers have which partitions, and the state of the legs that are not connected.
 fn partitions(picture: &Snapshot) -> String {
     let Some(held) = &picture.held else {
         return String::new();

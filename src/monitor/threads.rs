@@ -1,5 +1,5 @@
-//! Looks at the picture again and again, says what has begun and what has ended, and has the mails
-//! sent. Two threads, of which one may wait for a mail server as long as it likes.
+//! Checks the picture again and again, reports which alarms have begun and ended, and has the mails sent. There are
+//! two threads, so one may wait for a mail server for as long as it takes.
 
 use std::{
     io,
@@ -35,7 +35,7 @@ use crate::{
 /// How old a picture may be that somebody is shown, by the clock.
 const FRESH_MS: i64 = 1_000;
 
-/// How often the alarms are looked at, by the clock …
+/// How often the alarms are checked, by the clock …
 const EVERY_MS: i64 = 5_000;
 /// … but not more often than this, in real time.
 const TICK: Duration = Duration::from_millis(250);
@@ -282,7 +282,7 @@ fn tell(change: &Change) {
 pub struct Mailer {
     /// The mail server, or what is wrong with the configuration of it.
     pub mail: Result<Mail, String>,
-    /// Reads the password, each time anew: it may have been changed.
+    /// Reads the password each time, since it may have changed.
     pub password: Box<dyn Fn() -> Result<Option<Secret>, String> + Send>,
     /// The time of the waits.
     pub clock: Clock,

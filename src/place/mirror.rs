@@ -1,5 +1,4 @@
-//! The mark of a spool in an object store, in a folder of this server's own: there it is looked at as at any
-//! other.
+//! The mark of a spool in an object store, copied into a folder of this server, where it is read like any other.
 
 use std::{io, path::Path};
 

@@ -32,7 +32,7 @@ pub mod mirror;
 /// A prefix of an object store's bucket as a place.
 pub mod s3;
 
-/// Under which names segments lie in a place.
+/// The names of segments in a place.
 pub mod segments;
 
 /// What a place can do: create, read, list, delete.

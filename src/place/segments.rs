@@ -113,7 +113,7 @@ pub fn parse(key: &Key, server: &ServerId) -> Option<(SegmentName, File)> {
     is_it.then_some((name, File { which, form }))
 }
 
-/// What of a segment lies in a store.
+/// The files of a segment in a store.
 #[derive(Debug, Default)]
 pub struct There {
     events: bool,
@@ -138,7 +138,7 @@ impl There {
     }
 }
 
-/// Looks what of a segment lies in a store.
+/// Finds the files of a segment in a store.
 pub fn look(store: &dyn Store, name: &SegmentName) -> Result<There, StoreError> {
     let mut there = There::default();
     store.list(&text(name, ""), &mut |listed| {
@@ -149,7 +149,8 @@ pub fn look(store: &dyn Store, name: &SegmentName) -> Result<There, StoreError> 
     Ok(there)
 }
 
-/// Creates the compressed form of a segment. Another program may have compressed the same lines otherwise, which is as good.
+/// Creates the compressed form of a segment. Another program may have compressed the same lines differently; that is
+/// fine.
 pub fn create_packed(
     disk: &dyn Disk,
     store: &dyn Store,

@@ -114,7 +114,7 @@ fn quoted<'a>(record: &Row<'a>) -> Option<&'a str> {
     inner.or(quoted.text("uri"))
 }
 
-/// Who is mentioned, and what they are called in the text.
+/// The accounts that are mentioned, and their names in the text.
 fn mentions<'a>(record: &Row<'a>, text: &str) -> (Vec<&'a str>, Names) {
     let (mut mentioned, mut names) = (Vec::new(), Names::of_domains());
     for facet in record.each("facets") {

@@ -44,7 +44,7 @@ pub struct CopyJob<'a> {
     pub key: &'a Key,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
     /// Hours.
@@ -65,7 +65,7 @@ pub enum NoCopy {
     /// The hour has no Parquet, from which it is made.
     #[error("{0} has no posts.parquet: [merge] formats left it out")]
     NoParquet(Hour),
-    /// What lies there is not what the manifest says.
+    /// A file is not what the manifest says.
     #[error("{} is not what its manifest says", .0.display())]
     Changed(PathBuf),
 }
@@ -188,7 +188,7 @@ impl CopyJob<'_> {
         Ok(held)
     }
 
-    /// A day's table that tells of no post, as it is.
+    /// A day's table without data on single posts, unchanged.
     fn table(&self, what: Public) -> Result<(), NoCopy> {
         let (from, to) = (what.path(self.vault), what.path(self.out));
         let bytes = disk::read_bounded(self.disk, &from, TABLE_BYTES_MAX).at(&from)?;

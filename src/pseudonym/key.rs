@@ -1,4 +1,4 @@
-//! The key, and the hashes that stand for ids: HMAC-SHA-256, of which the first half is kept.
+//! The key, and the hashes that replace ids: the first half of HMAC-SHA-256.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -14,7 +14,7 @@ const KEPT: usize = 16;
 /// What an id is of. The same one stands for two things if it is of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Of {
-    /// A post, which a conversation is called by, too.
+    /// A post; conversations are identified by one too.
     Post,
     /// A user.
     User,
@@ -60,7 +60,7 @@ impl Key {
         self.of(&format!("{what}:{id}"), KEPT)
     }
 
-    /// By what two copies tell that they have the same key.
+    /// The mark by which two copies show that they have the same key.
     pub fn mark(&self) -> String {
         self.of("key", 4)
     }

@@ -2,22 +2,22 @@
 //!
 //! Each is replaced by a word in brackets, so that it can be seen that something stood there. Pure.
 
-/// So many digits in a row may be an id, or a telephone number.
+/// This many digits in a row may be an id, or a telephone number.
 const DIGITS_MIN: usize = 8;
 
-/// A handle of so many letters is taken out of longer words, too.
+/// A handle with at least this many letters is taken out of longer words too.
 const HANDLE_WITHIN_MIN: usize = 5;
 
 /// A name of one letter would take that letter out of everything.
 const NAME_MIN: usize = 2;
 
-/// Whose addresses tell of persons and posts, besides all below them.
+/// The hosts whose addresses identify persons and posts, with all hosts below them.
 const HOSTS: [&str; 4] = ["x.com", "twitter.com", "t.co", "twimg.com"];
 
 /// What is taken out wherever it stands.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Each in small letters, and whether it is taken out of longer words, too.
+    /// Each in small letters, and whether it is taken out of longer words too.
     all: Vec<(Vec<char>, bool)>,
     /// Whether persons are called by domains: then every host goes, and nothing is shown of it.
     are_domains: bool,
@@ -50,7 +50,7 @@ impl Names {
         }
     }
 
-    /// How many characters of a name stand there: those of the longest.
+    /// How many characters of a name are there: those of the longest.
     fn at(&self, text: &[char], at: usize) -> Option<usize> {
         let rest = text.get(at..)?;
         let before = at.checked_sub(1).and_then(|before| text.get(before));
@@ -150,7 +150,7 @@ fn address(text: &[char], is_begin: bool) -> Option<(usize, String)> {
     if scheme.is_none() && !(is_begin && has_path && is_host) {
         return None;
     }
-    // an address ends where the text goes on in another script
+    // an address ends where the text continues in another script
     let len = run(text, |c| c.is_ascii_graphic());
     let of_x = |known: &str| host == known || host.ends_with(&format!(".{known}"));
     let shown = if is_host && !HOSTS.into_iter().any(of_x) {
@@ -220,7 +220,8 @@ fn did(text: &[char]) -> Option<usize> {
     (is_did && has_name).then(|| run(text, of_name))
 }
 
-/// What is taken goes on to the end of a name that begins in it: `@_did:plc:abc` is no mention of `_did` alone.
+/// The part that is taken extends to the end of a name that begins in it: `@_did:plc:abc` is no mention of `_did`
+/// alone.
 fn through_dids(text: &[char], len: usize) -> usize {
     let ends = (0..len).filter_map(|place| Some(place + did(text.get(place..)?)?));
     ends.fold(len, usize::max)

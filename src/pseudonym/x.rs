@@ -127,7 +127,7 @@ fn one_digit(count: i64) -> i64 {
     count / unit * unit
 }
 
-/// Who is named in the text.
+/// The users who are named in the text.
 fn mentions<'a>(post: &Row<'a>) -> Vec<Row<'a>> {
     let note = post.object("note_post");
     let of_note = note.and_then(|note| note.object("entities"));

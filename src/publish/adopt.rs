@@ -70,7 +70,7 @@ pub(super) fn adopt(
             public = Some(*revision);
         }
     }
-    // what lies there now must be among them
+    // the present file must be among them
     let is_told = lines
         .last()
         .is_some_and(|line| line.sha256 == wanted.sha256);

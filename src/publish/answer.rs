@@ -53,7 +53,7 @@ pub struct Entry {
     pub name: String,
     /// Whether it is a folder.
     pub is_folder: bool,
-    /// Which storage it lies in.
+    /// The storage that it is in.
     pub provider: String,
     /// Bytes, of a file.
     pub size: Option<u64>,
@@ -225,7 +225,7 @@ pub struct Project {
     pub is_admin: bool,
 }
 
-/// The project that an answer tells of.
+/// The project that an answer describes.
 pub fn project(value: &Value) -> Result<Project, Trouble> {
     let is_public = value.pointer("/data/attributes/public");
     let may = value.pointer("/data/attributes/current_user_permissions");

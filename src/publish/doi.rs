@@ -1,7 +1,7 @@
 //! The DOI of the project: minted once, and kept in the vault.
 //!
-//! OSF gives a project one DOI and no second one. So whoever has lost an answer, or was ended before the DOI
-//! was kept, asks which one there is before asking for one, and nothing is minted twice.
+//! OSF gives a project one DOI and no second one. So after a lost answer, or an end before the DOI was kept, the next
+//! run asks which DOI there is before it asks for one, and nothing is minted twice.
 
 use super::{
     address::Site,
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What came of it.
+/// The result.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Given {
     /// The archive has one.

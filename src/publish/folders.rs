@@ -163,7 +163,7 @@ impl<'a> Folders<'a> {
         };
         self.known.insert(path.to_owned(), folder.clone());
         if let Err(why) = self.write() {
-            // it is asked for again next time
+            // the next run asks again
             tracing::warn!("{} cannot be written: {why}", self.path.display());
         }
         Ok(folder)

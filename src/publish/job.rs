@@ -1,4 +1,4 @@
-//! What a run is told, and whether it may begin.
+//! The order for a run, and whether it may begin.
 
 use std::path::Path;
 
@@ -18,11 +18,11 @@ use crate::{
     },
 };
 
-/// What a run is told.
+/// The order for a run.
 pub struct PublishJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
-    /// The diary, the folders and the last run's result lie here.
+    /// The folder of the diary, the folders and the last run's result.
     pub data_dir: &'a Path,
     /// What is to be public.
     pub vault: &'a Vault,

@@ -24,13 +24,13 @@ pub mod doi;
 pub mod folders;
 /// Whether the public ledger is a beginning of ours.
 pub mod fork;
-/// What a run is told.
+/// The order for a run.
 pub mod job;
 /// What should be public, and is not known to be.
 pub mod look;
 /// The calls to OSF.
 pub mod osf;
-/// What comes of a run.
+/// The result of a run.
 pub mod outcome;
 /// How long to wait after a failure, and when to give up.
 pub mod patience;

@@ -44,7 +44,7 @@ const LIMITS: Limits = Limits {
     silence: Duration::from_mins(2),
 };
 
-/// What came of an upload.
+/// The result of an upload.
 #[derive(Debug)]
 pub enum Put {
     /// It was stored; this is what the service says it stored.
@@ -117,7 +117,7 @@ impl<'a> Osf<'a> {
         Ok(found.into_iter().next())
     }
 
-    /// Makes a folder; that it is there already is as good.
+    /// Makes a folder; it is fine if it is there already.
     pub fn make_folder(&self, parent: &Url, name: &str) -> Result<(), Trouble> {
         let url = with(&bare(parent), &[("kind", "folder"), ("name", name)]);
         let mut response = self.send(&url, &[])?;

@@ -1,4 +1,4 @@
-//! What comes of a run: what is public now, what is not and why, and why nothing was done at all.
+//! The result of a run: what is public now, what is not and why, and why nothing was done at all.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::{
     world::{agent::NoCertificates, error_at::ErrorAt},
 };
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Default, Serialize)]
 pub struct Outcome {
     /// Files that are public since this run, each read back.
@@ -126,7 +126,7 @@ pub enum NoDoi {
     /// OSF mints for public projects only.
     #[error("the project {0} is private")]
     Private(String),
-    /// And for whoever is in charge of them.
+    /// And for the people in charge of them.
     #[error("the token's owner is not an administrator of the project {0}")]
     NotAdmin(String),
 }

@@ -1,8 +1,8 @@
 //! How long to wait after a failure, and when to give up.
 //!
-//! The waits double from 2 s to 5 min, each shortened by chance to between half and all of it, so that
-//! two clients do not come back together; what the service asks for goes before that. A run ends: what
-//! it may wait in all is bounded, and so is what it tries for one thing. Whoever runs next goes on.
+//! The waits double from 2 s to 5 min, each shortened at random to between half and all of it, so that two clients do
+//! not come back together; a wait that the service asks for comes first. A run ends: its total wait is bounded, and
+//! so are its attempts at one thing. The next run continues.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One file, until it is there: put, looked at, read back.
+//! One file, until it is there: uploads it, looks it up, reads it back.
 //!
 //! No answer is no failure: after each one the folder is asked what it holds, and the file is sent
 //! again only if it is missing or other. A file counts when its bytes came down as they went up.

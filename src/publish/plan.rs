@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// All versions of a file count against a project's storage. A ledger that is larger than this goes up
-/// no more than once a day: 24 versions a day of some megabytes would soon be most of what lies there.
+/// All versions of a file count against a project's storage. A ledger that is larger than this is uploaded at most
+/// once a day: 24 versions a day of some megabytes would soon take most of the storage.
 const SMALL_LEDGER_BYTES: u64 = 256 << 10;
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -110,7 +110,7 @@ pub fn order(mut wanted: Vec<Wanted>) -> Vec<(Place, Vec<Wanted>)> {
     places
 }
 
-/// What a manifest tells of its hour's ids.
+/// What a manifest says about its hour's ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdsOfHour {
     /// How many there are.

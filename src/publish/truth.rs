@@ -1,8 +1,7 @@
 //! Whether a file that is to go out is what the vault's manifests say it must be.
 //!
-//! Nothing of a file is believed because it lies there: a day's files are made again from the manifests of
-//! its hours, the ledger is read line by line, a manifest must be written as this program writes it, with
-//! no word that is not its own.
+//! No file is trusted because it is there: a day's files are made again from the manifests of its hours, the ledger
+//! is read line by line, and a manifest must be exactly as this program writes it, without any foreign word.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -230,8 +229,8 @@ fn check_manifest(hour: Hour, bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// A text in a manifest that is neither a name, a number, a time nor a hash, but for the members that hold
-/// words: those have a bounded length.
+/// A text in a manifest that is neither a name, a number, a time nor a hash, except in members that hold words, which
+/// have a bounded length.
 fn foreign_word<'v>(value: &'v Value, member: &str) -> Option<&'v str> {
     let is_name = |text: &str| {
         let may = |c: char| c.is_ascii_alphanumeric() || "_.:+-/".contains(c);

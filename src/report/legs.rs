@@ -1,5 +1,5 @@
-//! What is told of many legs: where a stream comes in partitions there may be eighty. Those of a server that have the same to tell
-//! stand together. Pure.
+//! Reports many legs: a stream with partitions may have eighty. Legs of a server with the same gaps are combined.
+//! Pure.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
     text::{plural, table, thousands, wrapped},
 };
 
-/// Up to so many legs, or servers, are told of one by one.
+/// Up to this many legs, or servers, are reported one by one.
 const SINGLE_MAX: usize = 8;
 
 /// Gaps of two legs that begin and end so near to each other are alike: which second of a cut a post stood in last is chance.
@@ -100,8 +100,7 @@ pub(super) fn alike(statement: &Statement) -> Vec<Alike<'_>> {
     all
 }
 
-/// Of those, what is worth a place of its own: of many legs those that lack something, and of these so many that lack the most. In words,
-/// what is told of the others.
+/// Those that are reported by themselves: of many legs, those that lack the most. For the others, a sentence.
 pub(super) fn worth_telling(
     statement: &Statement,
     most: usize,
@@ -204,7 +203,7 @@ fn told(statement: &Statement, rows: &[Vec<String>], words: &str) -> String {
     format!("{}\n{}", table(rows, &right), wrapped(&words, "", 100))
 }
 
-/// Of many legs, those of each server together.
+/// The table of many legs, by server.
 fn by_server(statement: &Statement) -> String {
     let mut servers: BTreeMap<&ServerId, (u64, u64, Share)> = BTreeMap::new();
     for (leg, share) in &statement.servers {
@@ -245,7 +244,7 @@ fn add(all: &mut Sum, one: &Sum) {
     all.missing += one.missing;
 }
 
-/// Of many legs, what is missing of each partition.
+/// The table of many legs, by partition.
 fn by_partition(statement: &Statement) -> String {
     let mut partitions: BTreeMap<Partition, Vec<(u64, &Leg)>> = BTreeMap::new();
     for (leg, share) in &statement.servers {

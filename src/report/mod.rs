@@ -1,4 +1,4 @@
-//! What is told of a day: the certificate, its picture, and the README beside the published files.
+//! The statement on a day: the certificate, its picture, and the README beside the published files.
 //!
 //! ```text
 //! manifests of the day ──read──▶ statement ─┬────────────▶ …_certificate.json
@@ -23,7 +23,7 @@ pub mod outdated;
 /// The statement as a picture.
 pub mod picture;
 
-/// What is told of many legs.
+/// The report on many legs.
 mod legs;
 
 /// From the disk to what the statement is made of.

@@ -1,8 +1,9 @@
 //! Whose certificate does not speak of the revisions that are in place: days to which late data came.
 //!
-//! The ledger says what is in place, a certificate what it speaks of. The ledger is read on from where
-//! it was, and a certificate only when its day has new lines, so looking often costs little. `certificates.json` has for which
-//! lines and stamps the certificate of a day was found to be as it should, so that looking for the first time costs little, too.
+//! The ledger says which revisions are in place, a certificate which ones it names. The ledger is read on from the
+//! last position, and a certificate only when its day has new lines, so frequent checks cost little.
+//! `certificates.json` has the lines and stamps for which a day's certificate was found correct, so the first check
+//! costs little too.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

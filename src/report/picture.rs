@@ -27,13 +27,13 @@ const RIGHT: usize = 170;
 const WIDTH: usize = LEFT + COLUMNS + RIGHT;
 /// Above the first strip.
 const TOP: usize = 120;
-/// Of many legs so many strips are drawn, those that lack the most.
+/// If there are many legs, this many strips are drawn, for those that lack the most.
 const STRIPS_MAX: usize = 12;
 /// The longest name that fits beside a strip.
 const NAME_MAX: usize = 11;
 /// A line of text.
 const LINE: usize = 32;
-/// So many characters fit into one.
+/// How many characters fit into one.
 const LINE_CHARS: usize = 150;
 /// A strip of a server.
 const STRIP: usize = 60;
@@ -202,7 +202,7 @@ pub fn svg(statement: &Statement) -> String {
     picture.into_string() + "\n"
 }
 
-/// The strips, and what is told of legs that have none.
+/// The strips, and a sentence on the legs that have none.
 fn strips<'a>(statement: &'a Statement, axis: &Axis) -> (Vec<Strip<'a>>, Option<String>) {
     let union = &statement.union.sum;
     let union = ("together".to_owned(), UNION.to_owned(), union);

@@ -34,8 +34,8 @@ pub fn day(disk: &dyn Disk, folder: &Path, day: Day) -> Result<DaySaid, ReadErro
     Ok(said)
 }
 
-/// What those say that can be read and are of that day by their own words; what is wrong with the others is told by
-/// whoever checks each hour. Without the former manifests that cannot be read.
+/// What those manifests say that can be read and that name that day; checking each hour reports errors in the others.
+/// Former manifests that cannot be read are left out.
 pub fn readable(disk: &dyn Disk, folder: &Path, day: Day) -> DaySaid {
     let mut said = DaySaid::default();
     for (hour, name) in manifests(disk, folder, day).unwrap_or_default() {
@@ -65,7 +65,7 @@ fn manifests(disk: &dyn Disk, folder: &Path, day: Day) -> Result<Vec<(Hour, Stri
     Ok(of_day)
 }
 
-/// Puts in what manifests do not say, and the ledger and the archive do: who has stamped them, and by what they are cited.
+/// Adds what is not in manifests, but in the ledger and the archive: the stamp, and the DOI.
 pub fn beside(disk: &dyn Disk, vault: &Path, statement: &mut Statement) -> io::Result<()> {
     let witness = Witness::open(disk, vault, None)?;
     let line = witness.line_of(statement.revisions.iter().map(|it| &it.of));

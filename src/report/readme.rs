@@ -19,7 +19,7 @@ use crate::{
 /// Gaps that are listed, the longest; all are in the day's `_gaps.csv`.
 const GAPS_MAX: usize = 20;
 
-/// Of many legs so many are told of, those that lack the same as one.
+/// How many groups of legs are reported; legs that lack the same count as one.
 const LEGS_MAX: usize = 20;
 
 /// Columns of a line of text.

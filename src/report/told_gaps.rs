@@ -16,7 +16,7 @@ use crate::{
 /// Of each server so many gaps are listed, the longest; all are in the day's `_gaps.csv`.
 const OF_SERVER_MAX: usize = 50;
 
-/// Of many legs so many are told of, those that lack the same as one.
+/// How many groups of legs are reported; legs that lack the same count as one.
 const GROUPS_MAX: usize = 20;
 
 /// Columns that a detail may take in its line.
@@ -25,7 +25,7 @@ const DETAIL_MAX: usize = 26;
 /// Columns before one that stands on a line of its own.
 const DETAIL_INDENT: usize = 53;
 
-/// What a cause means, for somebody who has never seen the program.
+/// What a cause means, for a reader who does not know the program.
 pub const fn meaning(cause: Cause) -> &'static str {
     match cause {
         Cause::Late => {

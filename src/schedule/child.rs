@@ -49,7 +49,7 @@ pub struct Child {
 /// What is kept of what a child says.
 #[derive(Debug, Default)]
 struct Output {
-    /// The last line that told of a failure.
+    /// The last line that reported a failure.
     failure: Option<String>,
     alarms: Vec<Raised>,
 }

@@ -22,12 +22,12 @@ const REPORT_AGAIN_MS: i64 = 10 * 60_000;
 /// How many days of reports are caught up at most.
 const REPORT_DAYS_MAX: i64 = 31;
 
-/// The certificates that late data has made outdated are made anew once no further late data came for
-/// this long: two of the merges that look for it …
+/// Certificates outdated by late data are remade once no more late data has come for this long: two of the merges
+/// that look for it …
 const RENEW_QUIET_MS: i64 = 2 * MERGE_EVERY_MS;
 /// … or after this, when it comes on and on: each new certificate is another version on OSF.
 const RENEW_WAIT_MS: i64 = 3_600_000;
-/// One that a report could not make anew is left until more data comes, or for this long.
+/// A certificate that a report could not remake is left until more data comes, or for this long.
 const RENEW_AGAIN_MS: i64 = 6 * 3_600_000;
 
 /// What this server does, and how often.
@@ -178,7 +178,7 @@ fn latest_due(zone: &Zone, minute: i64, now: UtcMs) -> Option<Day> {
 
 /// The oldest day of the vault that is to be reported.
 fn report_day(reports: &Reports, latest: Day) -> Option<Day> {
-    // who has never reported does not begin with the past, but for posts that had times of the day before the archive began
+    // a first report does not begin in the past, except for posts with times on the day before the archive began
     let first = reports.days.first().copied();
     let first = first.filter(|first| first.0 + 1 == latest.0);
     let from = first.unwrap_or(latest);

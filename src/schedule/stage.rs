@@ -32,7 +32,7 @@ impl Stage {
         }
     }
 
-    /// How long it may take before it counts as hanging. Each goes on where it was ended.
+    /// How long it may take before it counts as hanging. The next run continues where it was ended.
     pub const fn limit(self) -> Duration {
         match self {
             // weeks of undelivered data

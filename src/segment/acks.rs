@@ -32,7 +32,7 @@ const KEPT_MS: i64 = 30 * 86_400_000;
 pub struct Ack {
     /// When it was read back.
     pub at: UtcMs,
-    /// Its name, without folders: it says which folder it lies in.
+    /// Its name, without folders, which follow from it.
     pub file: String,
     /// SHA-256 of the bytes that were read back.
     pub sha256: Sha256,

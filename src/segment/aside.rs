@@ -1,6 +1,6 @@
-//! `<spool>/<server>/aside/…`: where lies what cannot be used. It is neither used nor deleted, and keeps
-//! its place: what lay in `2/2026-11-23/14` lies in `2/aside/2026-11-23/14`. Nothing that was set
-//! aside before is overwritten: it goes to `aside.2` and so on.
+//! `<spool>/<server>/aside/…`: the files that cannot be used. They are neither used nor deleted, and keep their
+//! folders: what was in `2/2026-11-23/14` is in `2/aside/2026-11-23/14`. Nothing that was set aside before is
+//! overwritten: a second file goes to `aside.2`, and so on.
 
 use std::{
     ffi::OsStr,

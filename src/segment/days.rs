@@ -19,8 +19,8 @@ use crate::{
     world::disk::{Disk, Version},
 };
 
-/// So long nothing may have changed in a day's folders before it is taken for done with: what changes them within the same tick of a
-/// file system's clock cannot be told from what is there.
+/// How long a day's folders must be unchanged before the day counts as done: a change within the same tick of the
+/// file system's clock cannot be detected.
 const STILL_MS: i64 = 60_000;
 
 /// The folders of one UTC day.
@@ -40,7 +40,7 @@ pub struct Walk {
     pub unreadable: Vec<(ServerId, io::Error)>,
 }
 
-/// Walks the spool of these servers, and looks into no folder of an hour.
+/// Lists the spool of these servers, without reading the folders of hours.
 pub fn walk(disk: &dyn Disk, spool: &Path, servers: &[ServerId]) -> io::Result<Walk> {
     let mut walk = Walk::default();
     for server in servers {

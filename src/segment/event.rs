@@ -34,12 +34,12 @@ pub enum What {
         program: String,
         /// The place of its run in the order of the server's runs.
         number: u64,
-        /// When the last line that lies in this server's spool arrived; `None` if there is none, and
-        /// so nothing of an earlier run is still to come.
+        /// When the last line in this server's spool arrived; `None` if there is none, so nothing of an earlier run
+        /// can still arrive.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_line: Option<UtcMs>,
     },
-    /// The machine's clock was set, or was found to have drifted: a new run goes on where the one before was.
+    /// The machine's clock was set, or was found to have drifted: a new run continues the one before.
     ClockStepped {
         /// The place of the new run in the order of the server's runs.
         number: u64,
@@ -125,7 +125,7 @@ pub enum What {
         lines: u64,
         /// Bytes of a torn last line that were cut off, in the segment and its events file.
         cut_bytes: u64,
-        /// The last instant that the open pair tells of; what came after is in doubt.
+        /// The last instant that the open pair records; what came after is in doubt.
         last: Option<UtcMs>,
     },
     /// The collector ends.
@@ -201,7 +201,7 @@ pub enum EndCause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// A stream that was up broke: it is asked for again at once.
+    /// A stream that was up broke: it is requested again at once.
     Reconnect,
     /// No answer, or none that held.
     Network,
@@ -221,7 +221,7 @@ pub enum Why {
     NoRules,
     /// Token or access.
     Unauthorized,
-    /// Backfill was refused: it is asked for again at once without it.
+    /// Backfill was refused: the stream is requested again at once without it.
     NoBackfill,
     /// The request is wrong.
     BadRequest,
@@ -316,7 +316,7 @@ pub struct Down {
 }
 
 impl Event {
-    /// The API's clock minus ours, if it tells that.
+    /// The API's clock minus ours, if it is known.
     pub fn clock_offset_ms(&self) -> Option<i64> {
         match &self.what {
             What::FirstLine { clock_offset_ms } => *clock_offset_ms,

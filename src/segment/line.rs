@@ -41,7 +41,7 @@ const TAIL: &[u8] = b"\"}";
 /// Bytes of the member that this version of the program puts in.
 const MEMBER_BYTES: usize = HEAD.len() + STAMP_BYTES + MIDDLE.len() + PROGRAM.len() + TAIL.len();
 
-/// What tells where a stored line lies in its platform's stream; `None` if the line does not tell.
+/// The position of a stored line in its platform's stream; `None` if the line does not tell it.
 pub type CursorOf = fn(&[u8]) -> Option<i64>;
 
 /// Whether the line looks like an object, and so is stamped: decided by its ends alone.

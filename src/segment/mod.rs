@@ -1,4 +1,4 @@
-//! How one minute of one server lies in the spool, and the life of its three files.
+//! How one minute of one server is stored in the spool, and the life of its three files.
 //!
 //! ```text
 //! <spool>/<server>/<YYYY-MM-DD>/<HH>/                     UTC, by arrival
@@ -47,7 +47,7 @@ pub mod run;
 /// By what a file is known to be the same.
 pub mod sha256;
 
-/// Finds what lies in a spool.
+/// Lists a spool.
 pub mod spool;
 
 /// Mends what an unclean end left behind.

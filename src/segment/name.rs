@@ -1,5 +1,5 @@
-//! `1_sample_20261123T1405Z_3fa9c01b_000`: server, stream, UTC minute, run, part. Where a stream comes in partitions, each
-//! over a connection of its own, the partition stands behind the stream: `1_firehose.07_20261123T1405Z_3fa9c01b_000`.
+//! `1_sample_20261123T1405Z_3fa9c01b_000`: server, stream, UTC minute, run, part. If a stream has partitions, each
+//! with a connection of its own, the partition follows the stream: `1_firehose.07_20261123T1405Z_3fa9c01b_000`.
 //!
 //! Names come from outside (delivered files), so a name is read as strictly as it is written:
 //! what does not read back to the same text is not a name.
@@ -212,7 +212,7 @@ impl SegmentName {
 
     /// The name at the beginning of a file's, and what follows it behind a dot.
     pub fn of_file(file: &str) -> Option<(Self, &str)> {
-        // a partition has a dot before it, too: what follows the name follows its last part
+        // a partition has a dot before it too: a suffix follows the last part of the name
         let (last, _) = file.match_indices('_').nth(3)?;
         let dot = last + file.get(last..)?.find('.')?;
         let (name, ending) = (file.get(..dot)?, file.get(dot + 1..)?);

@@ -1,4 +1,4 @@
-//! The bytes of a sealed segment, in either of the two forms in which it lies in the spool.
+//! The bytes of a sealed segment, in either of its two forms in the spool.
 //!
 //! ```text
 //! ….jsonl        as it was written
@@ -118,8 +118,8 @@ pub fn read_through(
     }
 }
 
-/// Deletes what lies in the spool under one name, the seal last: a segment that lost its seal first
-/// would be taken for one that a crash left open.
+/// Deletes a segment's files from the spool, the seal last: a segment without its seal would look like one that a
+/// crash left open.
 pub fn remove(disk: &dyn Disk, paths: &Paths) -> io::Result<()> {
     let packed = compressed(&paths.segment);
     let leftovers = [

@@ -48,7 +48,7 @@ pub struct Recovered {
     pub lines: u64,
     /// Bytes of torn last lines that were cut off, in both files.
     pub cut_bytes: u64,
-    /// The last instant that either file tells of.
+    /// The last instant in either file.
     pub last: Option<UtcMs>,
 }
 
@@ -268,7 +268,7 @@ pub struct Past {
     pub last_line: Option<UtcMs>,
     /// The API's clock minus that one, as last seen.
     pub clock_offset_ms: Option<i64>,
-    /// Where the last line that tells it lies in the platform's stream.
+    /// The position in the platform's stream of the last line that tells one.
     pub cursor: Option<i64>,
 }
 
@@ -337,7 +337,7 @@ fn arrival_in(disk: &dyn Disk, paths: &Paths, name: &SegmentName) -> Option<UtcM
     Seal::read(&bytes, name).ok()?.last_arrival
 }
 
-/// The last offset that an events file tells of.
+/// The last offset in an events file.
 fn offset_in(disk: &dyn Disk, path: &Path) -> Option<i64> {
     let bytes = disk::read_bounded(disk, path, EVENTS_BYTES_MAX).ok()?;
     let lines = bytes.split(|byte| *byte == b'\n').rev();

@@ -33,8 +33,8 @@ impl Rule {
     }
 }
 
-/// A value in the one spelling in which values are compared: without white space at its ends, and with one space in the place
-/// of any between its parts. Between quotes every character counts.
+/// A value in the one spelling in which values are compared: without white space at its ends, and with a single space
+/// between its parts. Between quotes, every character counts.
 pub fn spelled(value: &str) -> Cow<'_, str> {
     let value = value.trim();
     let mut spelled = String::with_capacity(value.len());

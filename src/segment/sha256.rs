@@ -15,7 +15,7 @@ pub struct Sha256([u8; 32]);
 pub struct NotASha256;
 
 impl Sha256 {
-    /// 64 zeros: what a first line names in the place of a line before it.
+    /// 64 zeros: what the first line has as the hash of the line before it.
     pub const ZEROS: Self = Self([0; 32]);
 
     /// Of these bytes.

@@ -1,4 +1,4 @@
-//! Finds what lies in a spool: sealed segments, and what has no seal.
+//! Lists a spool: sealed segments, and files without a seal.
 //!
 //! A spool is walked as `<server>/<YYYY-MM-DD>/<HH>`; folders and files of other names are not
 //! ours and are passed over.
@@ -34,7 +34,7 @@ pub fn servers(disk: &dyn Disk, spool: &Path) -> io::Result<Vec<ServerId>> {
     Ok(ids.filter_map(Result::ok).collect())
 }
 
-/// What was found, and what could not be looked into: it stops nothing else, and is to be told of.
+/// What was found, and the folders that could not be read, which stop nothing else but must be reported.
 #[derive(Debug)]
 pub struct Walk<T> {
     /// What was found.
@@ -81,7 +81,7 @@ pub fn hour_folder(spool: &Path, server: &ServerId, minute: Minute) -> PathBuf {
         .join(minute.hour_folder())
 }
 
-/// Everything of one server that lies in one hour folder, by name.
+/// Everything of one server in one hour folder, by name.
 pub fn in_folder(
     disk: &dyn Disk,
     folder: &Path,

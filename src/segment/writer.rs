@@ -166,7 +166,7 @@ impl Writer {
         closed
     }
 
-    /// Closes the open pair if that instant lies in a later minute; then it is to be sealed.
+    /// Closes the open pair if that instant is in a later minute; the pair must then be sealed.
     pub fn turn_to(&mut self, at: UtcMs) -> Option<Closed> {
         match &self.pair {
             Some(pair) if pair.name.minute < at.minute() => self.close(),
@@ -219,7 +219,7 @@ impl Writer {
         self.pair(event.at.minute())?.events.append(&json)
     }
 
-    /// The open pair for whoever syncs; `None` if none is open.
+    /// The open pair, to sync it; `None` if none is open.
     pub fn watch(&self) -> Result<Option<Watched>, WriteError> {
         let Some(pair) = &self.pair else {
             return Ok(None);
@@ -346,8 +346,8 @@ impl Closed {
         &self.seal
     }
 
-    /// Seals it: sync both, rename both, sync the folder, put the seal. After an error it can be
-    /// called again and goes on where it was.
+    /// Seals it: sync both, rename both, sync the folder, put the seal. After an error it can be called again, and
+    /// continues where it was.
     pub fn seal(&mut self, disk: &dyn Disk) -> Result<(), WriteError> {
         let at = |path: &Path, source| WriteError::new(path, source);
         if let Some((segment, events)) = &mut self.files {

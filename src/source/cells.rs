@@ -1,7 +1,7 @@
-//! JSON as it stands in a line → typed columns.
+//! Turns JSON in a line into typed columns.
 //!
-//! Nothing in here fails: what has not the shape that its column expects is null there, and stands
-//! in the row's whole line all the same. `null`, `[]`, `{}` and a missing member are the same.
+//! Nothing in here fails: a value that does not have the type of its column is null there, and is still in the row's
+//! whole line. `null`, `[]`, `{}` and a missing member are the same.
 
 use std::{ops::Range, sync::Arc};
 
@@ -38,7 +38,7 @@ enum Accepts {
 pub struct Author<'a> {
     /// The id.
     pub id: &'a str,
-    /// The object, as it stands in the line; empty if it does not.
+    /// The object as it is in the line; empty if there is none.
     pub json: &'a str,
 }
 
@@ -90,7 +90,7 @@ pub struct Struct {
     present: Vec<usize>,
 }
 
-/// Where a part of a text stands in it.
+/// The position of a part of a text in it.
 fn place_in(text: &str, part: &str) -> Range<usize> {
     let begin = part.as_ptr().addr() - text.as_ptr().addr();
     begin..begin + part.len()

@@ -1,4 +1,4 @@
-//! How a stream tells that records are gone, and how what it says is matched with records.
+//! How a stream reports that records are gone, and how its reports are matched with records.
 
 use std::fmt;
 
@@ -65,7 +65,7 @@ pub struct Names {
     pub accounts: Vec<String>,
 }
 
-/// What a stream that tells of deletions says.
+/// The interface of a stream that reports deletions.
 pub trait Deletions: Send + Sync + fmt::Debug {
     /// The version of a record that a key names, if it can be deleted.
     fn version<'k>(&self, key: &'k Key) -> Option<Version<'k>>;

@@ -53,8 +53,8 @@ impl Decoder {
         }
     }
 
-    /// Decodes from `input`, moves it past what was used, and returns at most one buffer.
-    /// Nothing more is to be had from this input when the result is empty.
+    /// Decodes from `input`, moves it past what was used, and returns at most one buffer. An empty result means that
+    /// this input has no more.
     pub fn decode<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<&'a [u8], DecodeError> {
         match self {
             Self::Identity => {

@@ -1,5 +1,5 @@
-//! What a stream is. All that is known of a platform stands in a folder of its own, behind one trait
-//! (`Source`): what a line of its is, in which columns that is written, and how its ids are listed.
+//! What a stream is. Everything known of a platform is in a folder of its own, behind one trait (`Source`): what a
+//! line is, in which columns it is written, and how ids are listed.
 //!
 //! Everything else works on keys, times and the names of columns, and cannot import such a folder
 //! (`tests/it/tidy.rs`); `Sources` is where the word of a stream becomes what its lines are. Collecting does not
@@ -19,7 +19,7 @@ pub mod bluesky;
 pub mod cells;
 /// What a column of Parquet is.
 pub mod columns;
-/// How a stream tells that records are gone.
+/// How a stream reports that records are gone.
 pub mod deletions;
 /// The text of a JSON string.
 mod escape;
@@ -39,7 +39,7 @@ mod record;
 mod table;
 /// How a stream is asked for, and what its bytes are.
 pub mod wire;
-/// What is told of a platform.
+/// The texts on a platform.
 pub mod words;
 /// X.
 pub mod x;

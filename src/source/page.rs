@@ -4,7 +4,7 @@ use hyper::{HeaderMap, StatusCode, header};
 
 use crate::text::one_line;
 
-/// Of what answers in the platform's place so much is told.
+/// How much is kept of an answer in the platform's place.
 const SHOWN_CHARS_MAX: usize = 80;
 
 /// What tells from the head that this is not the platform; `None` for what may be it.

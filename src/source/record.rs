@@ -18,7 +18,8 @@ pub struct Placed {
     pub at: UtcMs,
     /// Whether its line in the list of ids tells that time.
     pub is_timed: bool,
-    /// Whether the platform saw it at about that time. If not, having it tells of no second that a server listened in it.
+    /// Whether the platform saw it at about that time. If not, it is no evidence that a server was listening in that
+    /// second.
     pub is_prompt: bool,
 }
 
@@ -129,6 +130,6 @@ pub trait Records<'l> {
     /// Appends it to the columns of `posts.parquet`.
     fn push_columns(&mut self, record: usize);
 
-    /// The columns so far; the next ones begin anew.
+    /// The columns so far; the next ones start over.
     fn take_columns(&mut self) -> Result<Vec<ArrayRef>, ArrowError>;
 }

@@ -1,10 +1,10 @@
-//! The CSV files of an hour, and what is said of all files.
+//! The CSV files of an hour, and the texts on all files.
 
 use std::borrow::Cow;
 
 use super::record::Difference;
 
-/// The lists that a record can stand in, beside `posts.parquet`, which has every record.
+/// The lists that a record can be in, beside `posts.parquet`, which has every record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum List {
     /// `IDs.txt`.
@@ -13,7 +13,7 @@ pub enum List {
     Table,
     /// `deletions.txt`.
     Deletions,
-    /// `held.txt`: what is held back stands there in the place of `IDs.txt`.
+    /// `held.txt`: records that are held back are here and not in `IDs.txt`.
     Held,
 }
 
@@ -22,8 +22,8 @@ impl List {
     pub const ALL: [Self; 4] = [Self::Ids, Self::Table, Self::Deletions, Self::Held];
 }
 
-/// Makes one row of two, of which the first is of earlier records. However many rows are joined, and in whatever
-/// portions, the same comes out.
+/// Makes one row of two; the first is of earlier records. The result is the same however many rows are joined, and in
+/// whatever portions.
 pub type Join = fn(earlier: Vec<String>, later: Vec<String>) -> Vec<String>;
 
 /// Name and meaning of a column.

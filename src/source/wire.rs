@@ -46,10 +46,10 @@ pub trait Wire: Send + Sync {
         resume: Resume,
     ) -> Result<Box<dyn Intake>, String>;
 
-    /// What tells where a stored line lies in the platform's stream, if one can go on from there.
+    /// Finds the position of a stored line in the platform's stream, if it can be resumed from there.
     fn cursor_of(&self) -> Option<CursorOf>;
 
-    /// Whether posts always come. If not, signs of life alone tell that the stream is up.
+    /// Whether posts always come. If not, only signs of life show that the stream is up.
     fn expects_posts(&self) -> bool {
         true
     }
@@ -142,7 +142,7 @@ pub struct Ask {
 pub struct Last {
     /// When the last line arrived, in the steady time.
     pub arrival: Option<UtcMs>,
-    /// Where it lies in the platform's stream.
+    /// Its position in the platform's stream.
     pub cursor: Option<i64>,
 }
 
@@ -201,7 +201,7 @@ pub struct Portion {
     pub keep_alives: u64,
     /// What the platform says about itself.
     pub frames: Vec<Frame>,
-    /// Where the last of the lines lies in the platform's stream.
+    /// The position of the last line in the platform's stream.
     pub cursor: Option<i64>,
     /// The platform's clock minus ours, if that has just become known.
     pub offset_ms: Option<i64>,

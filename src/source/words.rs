@@ -1,10 +1,10 @@
-//! What is told of a platform wherever its ids are given to somebody: where they come from, how to get what they
-//! name, and what may be done with it.
+//! The texts on a platform for people who get its ids: where they come from, how to get the posts, and what may be
+//! done with them.
 
 /// Words of a platform.
 #[derive(Debug)]
 pub struct Words {
-    /// Which stream it is, after "posts that"; the word of the stream stands in backquotes.
+    /// Which stream it is, after "posts that"; the stream's word is in backquotes.
     pub stream: &'static str,
     /// What its lists have of each post.
     pub listed: &'static str,

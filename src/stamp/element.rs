@@ -1,4 +1,4 @@
-//! The elements of DER, one after the other: CMS is nested deep, and little of it is looked at.
+//! The elements of DER, one after another: CMS is deeply nested, and little of it is needed.
 
 use der::{Decode as _, Header, Reader as _, SliceReader, Tag, asn1::ObjectIdentifier};
 

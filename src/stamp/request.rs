@@ -31,7 +31,7 @@ const NONCE: [u8; 2] = [0x02, 0x08];
 /// Behind it: certReq TRUE.
 const TAIL: [u8; 3] = [0x01, 0x01, 0xff];
 
-/// The request, of which every octet but those of hash and nonce is always the same.
+/// The request: only the octets of hash and nonce vary.
 pub fn request(hash: &Hash, nonce: Nonce) -> Vec<u8> {
     [&HEAD[..], hash, &NONCE, &nonce.0, &TAIL].concat()
 }

@@ -1,8 +1,8 @@
 //! What the authority answered: a TimeStampResp, and in it a token, which is a TSTInfo that is signed.
 //!
-//! An answer is hostile until it has been looked at. Whoever takes a token from here knows that it was signed by
-//! a certificate for time-stamping that a trusted root vouched for at the token's time. Whether it is
-//! about the right hash, and an answer to this request, is asked of it.
+//! An answer is hostile until it is checked. A token from here was signed by a certificate for time-stamping for
+//! which a trusted root vouched at the token's time. The caller checks whether it has the right hash, and answers
+//! this request.
 
 use der::{Tag, asn1::ObjectIdentifier};
 use sha1::Sha1;
@@ -218,7 +218,7 @@ impl<'a> Signed<'a> {
         })
     }
 
-    /// The certificate of whoever has signed, if that is so.
+    /// The certificate of the signer, if the signature holds.
     fn signer(&self) -> Result<&'a [u8], NoToken> {
         let mut parts = self.signer.inner()?;
         parts.tagged(Tag::Integer)?;

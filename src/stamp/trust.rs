@@ -31,7 +31,7 @@ pub enum NotTrusted {
     /// One of them cannot be read.
     #[error("certificate {0} in it cannot be read: {1}")]
     Unreadable(usize, String),
-    /// All are signed by somebody who is not in it.
+    /// All are signed by an issuer that is not in it.
     #[error("it holds no root certificate, which is one that is signed by itself")]
     NoRoot,
 }
@@ -45,7 +45,7 @@ pub enum NotVouched {
     /// It may not be used for this.
     #[error("its signer's certificate is not one for time-stamping only (extendedKeyUsage)")]
     Usage,
-    /// It was not valid at that time, or nobody who is trusted vouches for it.
+    /// It was not valid at that time, or no trusted issuer vouches for it.
     #[error("its signer's certificate does not hold at the token's time: {0}")]
     Chain(String),
 }

@@ -8,10 +8,10 @@
 //!                                        it goes at once if a later revision has had something taken out
 //! ```
 //!
-//! `orphans` is counted by the store's clock, by which the store has refused to commit an attempt long before (`ATTEMPT_MAX` in
-//! `in_store`). So it does not matter how long a merger slept, what its clock shows, how many of them sweep, and how old a
-//! listing is: files are created once, and no name is used twice. What has been superseded goes only when the ledger has the
-//! later revision, and its files were read again and found whole.
+//! `orphans` is counted by the store's clock, by which the store has refused to commit an attempt long before
+//! (`ATTEMPT_MAX` in `in_store`). So it does not matter how long a merger slept, what its clock shows, how many of
+//! them sweep, and how old a listing is: files are created once, and no name is used twice. A superseded revision is
+//! deleted only when the ledger has the later one, whose files were read again and found whole.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,7 +40,7 @@ pub struct Keep {
     pub superseded: Duration,
 }
 
-/// What came of a sweep.
+/// The result of a sweep.
 #[derive(Debug, Default)]
 pub struct SweptAttempts {
     /// Attempts of which no file is left.
@@ -52,7 +52,7 @@ pub struct SweptAttempts {
 /// An attempt at a revision: the revision, and the number that was drawn for it.
 type Attempt = (u64, u64);
 
-/// What lies there of an hour.
+/// The files of an hour in the store.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct There {
     /// When each revision was committed.

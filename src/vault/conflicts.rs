@@ -1,5 +1,5 @@
-//! `conflicts.jsonl`: examples of posts whose copies differ, for whoever wonders what the manifest counts.
-//! Never published: it holds what the columns of posts say.
+//! `conflicts.jsonl`: examples of posts whose copies differ, to explain the manifest's counts. Never published, since
+//! it has values of posts.
 //!
 //! One JSON object a line: `field` (a column of the table of posts, or of that of authors), `id`, and of the copy that counts (`kept`) and of
 //! the first that differs (`other`) each `server` and `value`. Of each column the posts with the lowest ids, so the file
@@ -45,7 +45,7 @@ pub fn value(text: &str) -> String {
     }
 }
 
-/// Why a line cannot stand in the file, behind that one.
+/// Why a line cannot follow that one in the file.
 pub fn fault(
     source: &dyn Source,
     line: &[u8],

@@ -64,7 +64,7 @@ fn replaced(text: &[u8]) -> (&[u8], usize) {
 /// A field with such a byte is quoted.
 const QUOTED: u8 = 1;
 
-/// A byte with which something begins that does not stand in a row as it came.
+/// A byte that begins something that is changed in a row.
 const SPECIAL: u8 = 2;
 
 fn care_of(byte: u8) -> u8 {

@@ -31,7 +31,7 @@ pub fn hour_of(why: &DayError) -> Option<Hour> {
     layout::hour_of_manifest(why.path.file_name()?.to_str()?)
 }
 
-/// Writes the files of a day anew from the manifests that are in place.
+/// Rewrites the files of a day from the manifests that are in place.
 pub fn write(disk: &dyn Disk, vault: &Path, day: Day) -> Result<(), DayError> {
     let hours = hours_in(disk, &layout::day_folder(vault, day), day)?;
     for file in TABLES {

@@ -1,5 +1,5 @@
-//! `<data_dir>/day_hashes.json`: what the files of each day are, by hash, so that whoever compares them with what is public
-//! reads a day again only when something was put into its folder. `verify` and `publish --audit` read all of them.
+//! `<data_dir>/day_hashes.json`: the hashes of each day's files, so that comparing them with the public ones reads a
+//! day again only when its folder has changed. `verify` and `publish --audit` read all of them.
 
 use std::{collections::BTreeMap, io, path::Path};
 

@@ -135,7 +135,7 @@ impl Account {
 /// Later than all records.
 const EVER: UtcMs = UtcMs(i64::MAX);
 
-/// What becomes of an account, event by event.
+/// The status of an account, event by event.
 #[derive(Debug, Default)]
 struct Story {
     gone_before: Option<UtcMs>,
@@ -219,7 +219,7 @@ impl Default for DeletedState {
 pub struct Deleted<'a> {
     disk: &'a dyn Disk,
     folder: PathBuf,
-    /// What the stream tells; nothing, if it tells of no deletions.
+    /// How the stream reports deletions; `None` if it does not.
     told: Option<&'static dyn Deletions>,
     /// What is known of the hours.
     pub state: DeletedState,
@@ -237,7 +237,7 @@ impl fmt::Debug for Deleted<'_> {
 }
 
 impl<'a> Deleted<'a> {
-    /// Of a stream that tells of no deletions.
+    /// For a stream that reports no deletions.
     pub fn none(disk: &'a dyn Disk) -> Self {
         Self {
             disk,

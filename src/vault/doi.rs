@@ -1,7 +1,7 @@
 //! `<vault>/doi.json`: the DOI by which the archive is cited, and the project that it was minted for.
 //!
-//! It lies in the vault, so that whoever publishes from it, or restores it, cites by the same. What is
-//! public says it in `datacite.json`.
+//! It is in the vault, so that another publisher, or a restored vault, uses the same DOI. The public copy has it in
+//! `datacite.json`.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! What the manifest of an hour says of it, but for what it was made of: all that a day's files need.
+//! The part of a manifest that describes the hour, without its inputs: all that a day's files need.
 
 use serde::{Deserialize, Serialize};
 

@@ -276,7 +276,7 @@ fn identity_key() -> Result<Key, StoreError> {
 }
 
 impl<'a> InStore<'a> {
-    /// A vault whose copy lies in that folder.
+    /// A vault whose copy is in that folder.
     pub fn new(
         store: &'a dyn Timed,
         disk: &'a dyn Disk,
@@ -618,7 +618,7 @@ impl Commits for InStore<'_> {
         let is_ours = is_ours.map_err(|why| CommitError::InStore(Box::new(why)))?;
         crash::point(Point::RevisionCreated);
         if let Err(why) = self.append(hour, revision) {
-            // it is committed; whoever comes next appends the line
+            // it is committed; the next machine appends the line
             tracing::warn!(
                 "revision {revision} of hour {hour} is committed, but not in the ledger yet: {why}"
             );

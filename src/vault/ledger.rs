@@ -85,7 +85,7 @@ pub fn path(vault: &Path) -> PathBuf {
     vault.join("ledger.jsonl")
 }
 
-/// All whole lines; a torn last one is none. Whether the chain holds is not looked at.
+/// All whole lines; a torn last one is none. The chain is not checked.
 pub fn read(disk: &dyn Disk, vault: &Path) -> Result<Vec<Line>, LedgerError> {
     let mut lines = Vec::new();
     each(disk, &path(vault), |line| {
@@ -219,7 +219,7 @@ fn bytes(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, ErrorAt> {
     }
 }
 
-/// The ledger as whoever merges keeps it: what is in it, and the hash that the next line needs.
+/// The ledger during a merge: its lines, and the hash that the next line needs.
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
@@ -333,7 +333,7 @@ fn hash_of_last(whole: &[u8]) -> Sha256 {
     lines_of(whole).last().map_or(Sha256::ZEROS, Sha256::of)
 }
 
-/// What comes of each whole line without its LF, whether it is one or not.
+/// Parses each whole line without its LF, valid or not.
 pub fn each_whole_line<T>(
     disk: &dyn Disk,
     vault: &Path,

@@ -1,8 +1,8 @@
 //! What a revision of an hour contains, and what it was made of: `…_manifest.json`.
 //!
-//! The canonical form: members in the order of these types, the outer three levels one item a
-//! line, what is deeper on one line, LF at the end. No clock and no host name: but for the block
-//! `history`, it is a function of the inputs.
+//! The canonical form: members in the order of these types, the outer three levels one item a line, what is deeper on
+//! one line, LF at the end. No clock and no host name: except for the block `history`, it is a function of the
+//! inputs.
 
 use std::{
     collections::BTreeMap,

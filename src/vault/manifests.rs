@@ -1,5 +1,5 @@
-//! The manifests of a vault in an object store, for whoever needs nothing else of it: no data is fetched, nothing is written,
-//! and no copy has to be here.
+//! Reads only the manifests of a vault in an object store: no data is fetched, nothing is written, and no copy has to
+//! be here.
 
 use std::{collections::BTreeMap, path::Path};
 

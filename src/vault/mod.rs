@@ -1,7 +1,7 @@
-//! How an hour lies in the vault (`layout` has the picture), and how it gets there.
+//! How an hour is stored in the vault (`layout` has the picture), and how it gets there.
 //!
-//! Nothing in here is true before its manifest is durable; everything after that can be finished
-//! by whoever comes next. Knows files and columns, not segments and servers' clocks.
+//! Nothing in here is true before its manifest is durable; the next stage can finish everything after that. This
+//! module knows files and columns, but not segments or servers' clocks.
 
 /// What is taken away of a vault in an object store: attempts that nobody reads any more.
 pub mod attempts;

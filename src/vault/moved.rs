@@ -1,6 +1,7 @@
-//! A vault that lies in a folder, put into an object store with the id and the ledger that it has.
+//! Moves a vault from a folder into an object store, with its id and ledger.
 //!
-//! Its mark is created last: before that it is no vault there, and nobody merges into it. Whoever begins again does the same with the same keys.
+//! Its mark is created last: before that it is not a vault there, and nobody merges into it. A second attempt does
+//! the same with the same keys.
 
 use std::{io, path::Path};
 

@@ -1,8 +1,8 @@
 //! The closed list of the files of a vault that may ever be public, with the path of each in the vault and in the
 //! public storage.
 //!
-//! Whoever publishes can name only these. Posts, authors, rejected lines and everything that a
-//! segment holds are not among them and cannot be: there is no way from a path to a `Public`.
+//! `publish` can name only these. Posts, authors, rejected lines and everything that a segment holds are not among
+//! them and cannot be: there is no way from a path to a `Public`.
 
 use std::path::{Path, PathBuf};
 
@@ -103,7 +103,7 @@ pub enum DayFile {
     Picture,
     /// What the folder holds and how it may be used.
     Readme,
-    /// The statement as values, of which these three are made. It comes after them: what it speaks of is there.
+    /// The statement as values, from which these three are made. It comes after them, so that what it names is there.
     Statement,
 }
 

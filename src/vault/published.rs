@@ -136,7 +136,7 @@ pub fn append(disk: &dyn Disk, path: &Path, entry: &Entry) -> io::Result<()> {
     disk::append_lines(disk, path, &line)
 }
 
-/// `<data_dir>/publish.json`: how the last run ended, for the next one and for whoever watches.
+/// `<data_dir>/publish.json`: how the last run ended, for the next one and for the monitor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRun {
     /// When it ended.

@@ -49,7 +49,7 @@ pub struct Records<'a> {
 /// How much of the diary here is there, and how much of that there is here: `<data_dir>/published.shared.json`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Shared {
-    /// The bytes of the diary here that lie there.
+    /// The bytes of the diary here that are in the store.
     bytes: u64,
     /// The objects there whose lines are here.
     objects: u64,
@@ -60,7 +60,7 @@ impl Records<'_> {
     pub fn share(&self) -> Result<(), InStoreError> {
         self.fetch()?;
         let (here, there) = (self.here()?, self.there()?);
-        // stamps have their content in their names, as good as
+        // the name of a stamp practically determines its content
         let is_new = |name: &&String| **name == DOI || !there.contains(*name);
         for name in here.iter().filter(is_new) {
             let bytes = self.read(&self.path(name))?;
@@ -83,7 +83,7 @@ impl Records<'_> {
         Ok(())
     }
 
-    /// Shares the diary, too.
+    /// Shares the diary too.
     pub fn share_diary(&self, data_dir: &Path) -> Result<(), InStoreError> {
         let path = published::path(data_dir);
         let note = data_dir.join("published.shared.json");

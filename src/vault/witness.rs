@@ -5,10 +5,9 @@
 //! witness/authority_3f9a0c41b2d7e865.pem         the certificates by which it was accepted
 //! ```
 //!
-//! Each line of the ledger has the hash of the one before, so a stamp of one line is one of all before
-//! it, and of every manifest that they name. A stamp proves that these were there at its time; it says
-//! nothing of what came later. By whom it is, only the root certificate tells: the one that lies here was
-//! put here by whoever made the archive.
+//! Each line of the ledger has the hash of the one before, so a stamp of one line is one of all before it, and of
+//! every manifest that they name. A stamp proves that these were there at its time; it says nothing of what came
+//! later. Only the root certificate tells who made it: the one here was put here by the makers of the archive.
 
 use std::{
     fmt, io,
@@ -141,7 +140,7 @@ pub enum NotStamped {
     /// The ledger here is shorter.
     #[error("the ledger here has no line {0}")]
     NoLine(u64),
-    /// Nothing says who is trusted.
+    /// No trusted certificate is known.
     #[error("there is no certificate of an authority by which it could be checked")]
     NoAuthority,
     /// It is none.

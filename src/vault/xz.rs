@@ -152,7 +152,7 @@ impl Hashed {
         Ok(())
     }
 
-    /// What came of the sync that was begun: a disk tells of an error only once.
+    /// The result of the sync that was begun: a disk reports an error only once.
     fn end_sync(&mut self) -> io::Result<()> {
         let ended = self.syncing.take().map(JoinHandle::join);
         ended.map_or(Ok(()), |ended| {
@@ -350,7 +350,7 @@ fn hashed_aside(give: impl FnOnce(&mut dyn FnMut(&[u8])) -> io::Result<()>) -> i
             for mut piece in to_hash {
                 digester.update(&piece);
                 piece.clear();
-                // whoever gives may have ended
+                // the sender may have ended
                 let _ended = hashed.send(piece);
             }
             digester.finish()
@@ -358,7 +358,7 @@ fn hashed_aside(give: impl FnOnce(&mut dyn FnMut(&[u8])) -> io::Result<()>) -> i
         let given = give(&mut |piece| {
             let mut copy = empty.try_recv().unwrap_or_default();
             copy.extend_from_slice(piece);
-            // that fails only if the other has panicked, which is told below
+            // that fails only if the other thread has panicked, which is reported below
             let _panicked = full.send(copy);
         });
         drop(full);

@@ -39,7 +39,7 @@ pub(super) struct Checked<'a> {
     pub(super) spoken: Option<Spoken>,
     /// What its statement says, if it has the form that this program writes.
     pub(super) told: Option<Told>,
-    /// The hours that something speaks of, and that no manifest here tells of.
+    /// The hours that are named somewhere, but have no manifest here.
     pub(super) lacks: BTreeSet<Hour>,
 }
 

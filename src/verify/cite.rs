@@ -92,7 +92,7 @@ impl Check<'_> {
         self.problems.wrong(&path, what);
     }
 
-    /// Reads them; says whether there are any, and tells of those that are missing.
+    /// Reads them; returns whether there are any, and reports those that are missing.
     fn read(&mut self) -> bool {
         for file in RootFile::ALL {
             let path = self.path(file);
@@ -271,7 +271,7 @@ impl Check<'_> {
             stamp: stamp.as_ref(),
         };
         let Ok(Some(mut made)) = Description::of(beside, &archive, state, lines, &days) else {
-            // a zone that is not known has been told of
+            // an unknown zone is already reported
             return;
         };
         for (file, text) in std::mem::take(&mut self.texts) {
@@ -317,7 +317,7 @@ impl Check<'_> {
                 let line = latest.get(&hour);
                 let mut revisions = revisions.iter().rev();
                 let last = revisions.find(|revision| revision.of.hour == hour);
-                // another manifest than the ledger's has been told of
+                // a manifest that differs from the ledger is already reported
                 line.zip(last)
                     .is_some_and(|(line, last)| line.manifest_sha256 == last.of.manifest_sha256)
             });

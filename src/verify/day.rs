@@ -1,7 +1,7 @@
 //! Which hours a day has, and whether all of its files are there that speak of each other.
 //!
-//! Where a copy lacks hours, what `certificate.json` says of them stands in for their manifests: then the day's files are
-//! held against each other, and against the manifests of the hours that are here.
+//! If a copy lacks hours, `certificate.json` replaces their manifests: then the day's files are compared with each
+//! other, and with the manifests of the hours that are here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

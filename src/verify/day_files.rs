@@ -193,7 +193,7 @@ fn as_it_is(of: &Checked<'_>, witness: &Witness, told: &Stamp) -> Stamp {
     }
 }
 
-/// Whether the DOI that is told is the archive's, as far as that is known.
+/// Whether the named DOI is the archive's, as far as that is known.
 fn is_archive_s(
     told: &Doi,
     doi: &Result<Option<Doi>, cite::NotTold>,
@@ -226,7 +226,7 @@ fn expected(of: &Checked<'_>, told: &Told) -> DaySaid {
     let others = told.hours.iter().filter(|said| !here.contains(&said.hour));
     said.hours.extend(others.cloned());
     said.hours.sort_by_key(|said| said.hour);
-    // what is told twice counts once
+    // a problem reported twice counts once
     said.hours.dedup_by_key(|said| said.hour);
     let others = told.revisions.iter();
     let others = others.filter(|revision| !here.contains(&revision.of.hour));
@@ -246,7 +246,7 @@ fn expected(of: &Checked<'_>, told: &Told) -> DaySaid {
         for number in 1..=last {
             let (known, told) = (known.get(&number), told.get(&number));
             let revision = match (known, told) {
-                // what it changed tells only who has the manifest before
+                // only the manifest before shows what it changed
                 (Some(known), Some(told)) if known.change.is_none() && 1 < number => {
                     Some(Revision {
                         of: known.of.clone(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
-/// So many differences are told one by one.
+/// How many differences are reported one by one.
 const TOLD_MAX: usize = 5;
 
 /// Of a line so many characters are shown.

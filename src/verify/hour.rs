@@ -365,7 +365,7 @@ fn check_files(
                 let is_wanted = match kind {
                     FileKind::Rejected => has_rejected,
                     FileKind::Held => 0 < said.held_back(),
-                    // examples of a post that was taken out on request are gone, too
+                    // examples of a post that was taken out on request are gone too
                     kind => kind.is_always_there(source),
                 };
                 if is_wanted {
@@ -536,7 +536,7 @@ fn check_rows(
     }
 }
 
-/// The files that do not agree on who stands in a list, two and two.
+/// The pairs of files that do not agree on the entries of a list.
 fn differing(rows: &Rows) -> BTreeSet<(&'static str, &'static str)> {
     let mut differing = BTreeSet::new();
     for told in rows.ids.values() {

@@ -1,9 +1,9 @@
 //! Whether the manifests are those that were committed: the ledger, and the manifests of earlier
 //! revisions.
 //!
-//! What the ledger says otherwise is wrong. What a copy's ledger does not say is incomplete: a ledger
-//! is published after what it vouches for, so a copy of it may be older, and nothing tells that from
-//! one that somebody has cut.
+//! A contradiction to the ledger is wrong. A line that a copy's ledger lacks makes the result incomplete: a ledger is
+//! published after what it vouches for, so a copy of it may be older, and that looks the same as a ledger that
+//! somebody has cut.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

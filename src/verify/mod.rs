@@ -7,9 +7,9 @@
 //!                      └──▶ roots ──▶ cite ─────────────────────────┘
 //! ```
 //!
-//! It needs no configuration: zone and intervals are in the files. A copy of published files is recognized by what
-//! it lacks: no `vault.json`, and no file that is never published. Of such a copy what is there is checked, and what
-//! is not there but spoken of is named: what lacks is incomplete, what contradicts is wrong.
+//! It needs no configuration: zone and intervals are in the files. A copy of published files is recognised by what it
+//! lacks: `vault.json`, and all files that are never published. In such a copy, what is there is checked, and what is
+//! mentioned but missing is named: missing files are incomplete, contradictions are wrong.
 
 use crate::world::disk::Disk;
 

@@ -64,7 +64,7 @@ pub struct Held {
 pub(super) struct Hashes(BTreeMap<List, sha2::Sha256>);
 
 impl Hashes {
-    /// Takes a record into those of the lists that it stands in; what is held back stands in `held.txt` in the place of
+    /// Adds a record to the lists that it belongs to; a record that is held back is in `held.txt` and not in
     /// `IDs.txt`.
     pub(super) fn take(&mut self, source: &dyn Source, key: &Key, held: &Held) {
         let is_held = held.keys.contains(key);
@@ -94,7 +94,7 @@ impl Hashes {
 }
 
 impl Rows {
-    /// What a file tells of some lists, all of which it has.
+    /// The part of a file on some lists, all of which it has.
     pub(super) fn told_by(&mut self, kind: FileKind, mut hashes: Hashes, lists: &[List]) {
         for list in lists {
             let hash = hashes.0.remove(list).unwrap_or_default();

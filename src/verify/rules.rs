@@ -1,5 +1,5 @@
-//! What a manifest says of the rules in force: whether it fits together. What the platform told stands in events files, which
-//! nobody publishes.
+//! Checks whether a manifest is consistent about the rules in force. The platform's answers are in events files,
+//! which are not published.
 
 use std::path::Path;
 

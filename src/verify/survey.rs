@@ -339,7 +339,7 @@ fn above(folder: &Path, levels: usize) -> PathBuf {
 /// What is said of a file that is not ours.
 pub const UNKNOWN: &str = "it is not a file of a vault, and was not checked";
 
-/// The days of which files lie in a folder.
+/// The days that have files in a folder.
 fn days_in(disk: &dyn Disk, folder: &Path) -> io::Result<BTreeSet<Day>> {
     let mut entries = disk.list(folder)?;
     entries.extend(disk.list(&folder.join("revisions"))?);

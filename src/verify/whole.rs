@@ -203,7 +203,7 @@ fn check_first(root: &Root, collected: Option<&Hour>, problems: &mut Problems) {
     let text =
         format!("the first hour: it says {says}, the first that was collected is {collected}");
     match says.cmp(collected) {
-        // a start in the last second of an hour may lie in the next one by the posts' clock
+        // a start in the last second of an hour may be in the next one by the posts' clock
         Ordering::Less if collected.0.abs_diff(says.0) == 1 => (),
         Ordering::Less if collected.0.abs_diff(says.0) <= LEAP_MAX as u64 => {
             problems.unfinished(&path, text);

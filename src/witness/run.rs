@@ -26,13 +26,13 @@ use crate::{
     },
 };
 
-/// What a run is told.
+/// The order for a run.
 pub struct WitnessJob<'a> {
     /// The file system.
     pub disk: &'a dyn Disk,
     /// Whose ledger.
     pub vault: &'a Path,
-    /// Who is asked, and how often.
+    /// The authority, and how often it is asked.
     pub settings: &'a Settings,
     /// Whose answers hold.
     pub trust: &'a Trust,

@@ -9,7 +9,7 @@ pub enum Point {
     PlaceMade,
     /// Delivery to an object store: a file of a segment is there, read back; others are not yet.
     ObjectCreated,
-    /// Delivery to an object store: what has arrived is told, and not acknowledged.
+    /// Delivery to an object store: what has arrived is announced, but not acknowledged.
     ArrivalsTold,
     /// Fetching from an object store: a segment is here without its seal.
     DataFetched,
@@ -47,7 +47,7 @@ pub enum Point {
     PackedInPlace,
     /// Sweep: the plain form is removed.
     PlainRemoved,
-    /// Sweep: what is to be deleted is noted.
+    /// Sweep: what will be deleted is recorded.
     DeletionNoted,
     /// Sweep: a file of a segment is deleted from the object store, others are not.
     ObjectDeleted,
@@ -57,7 +57,7 @@ pub enum Point {
     AllDeleted,
     /// Redaction: the list is written, nothing is taken out yet.
     RedactionListed,
-    /// Redaction: a segment and its seal are written anew, aside, durably.
+    /// Redaction: the new segment and its seal are written aside, durably.
     RedactedAside,
     /// Redaction: it is noted that they are.
     RedactionNoted,
@@ -65,7 +65,7 @@ pub enum Point {
     RedactedInPlace,
     /// Deletions: they are on the lists, and nothing says so yet.
     DeletionsListed,
-    /// Deletions: the hours that may hold what is meant are noted, none is made anew yet.
+    /// Deletions: the hours that may hold deleted records are recorded, none is remade yet.
     DeletionsNoted,
     /// Publishing: OSF has minted a DOI, the vault does not have it yet.
     DoiMinted,

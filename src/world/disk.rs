@@ -1,8 +1,8 @@
 //! Files. The one trait of the project: the tests implement it a second time, as a disk that
 //! forgets at a power cut what was not synced.
 //!
-//! The recipe *write aside → sync → rename → sync the folder* stands here once, in `put`.
-//! New files are 0640, new folders 0750. Every error says what could not be done, and with which file.
+//! The recipe *write aside → sync → rename → sync the folder* is here once, in `put`. New files are 0640, new folders
+//! 0750. Every error says what could not be done, and with which file.
 //!
 //! There are two kinds of files. What we or another machine put there is used through `RealDisk`, which
 //! follows no symbolic link. What a user names on the command line or in the configuration is read as
@@ -56,13 +56,13 @@ pub trait DiskFile: Write + Send {
 
 /// What stages ask of a file system.
 ///
-/// Of what is not durable yet a power cut keeps any part: of a file any beginning of what was appended, of a folder's changes
-/// any beginning in their order, of two folders each its own.
+/// A power cut keeps any part of what is not durable yet: any beginning of what was appended to a file, and any
+/// beginning of a folder's changes in their order, independently for each folder.
 pub trait Disk: Send + Sync {
     /// Makes a new file; an existing one is an error.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Opens a file to write at its end; makes it if there is none. Does not follow a symbolic link in
-    /// the last place: what lies in a spool may come from another machine.
+    /// Opens a file to write at its end; makes it if there is none. Does not follow a symbolic link as the last part:
+    /// files in a spool may come from another machine.
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file to read. Does not follow a symbolic link in the last place.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Source>>;

@@ -26,12 +26,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether a file of that many bytes goes on from here; a shorter one is another one.
+    /// Whether a file of that many bytes continues this one; a shorter one is another file.
     pub fn is_within(&self, bytes: u64) -> bool {
         self.offset <= bytes
     }
 
-    /// Reads on and hands every new whole line over. A file that is shorter than it was is read anew.
+    /// Reads on, and hands over every new whole line. A file that is shorter than before is read from the beginning.
     pub fn read_on(
         &mut self,
         disk: &dyn Disk,

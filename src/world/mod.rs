@@ -1,6 +1,6 @@
 //! The world: everything outside the process that a stage may touch, one small file each.
 //!
-//! The sockets of `collect` and `simulate` are the exception: hyper stands there.
+//! The sockets of `collect` and `simulate` are the exception: they use hyper.
 
 /// HTTP calls, one at a time.
 pub mod agent;

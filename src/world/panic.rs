@@ -12,7 +12,7 @@ thread_local! {
     static CONTAINED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on a panic is told and ends the process, unless it is [`contained`].
+/// From now on a panic is logged and ends the process, unless it is [`contained`].
 pub fn end_the_process() {
     let tell = take_hook();
     set_hook(Box::new(move |panic| {

@@ -32,7 +32,7 @@ impl Asked {
     }
 }
 
-/// What is synced is safe, and whoever asks twice does not want to wait for the rest.
+/// What is synced is safe, and a user who asks twice does not want to wait for the rest.
 #[expect(
     clippy::exit,
     reason = "a second signal ends the process wherever it is; nothing may be run after it"

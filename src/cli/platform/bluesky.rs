@@ -50,8 +50,8 @@ impl Platform for Bluesky {
         "Jetstream"
     }
 
-    /// What the servers miss is asked for again, but for what an instance has lost, and what it no longer has when the last
-    /// server is back from its kill.
+    /// The servers ask again for what they miss, except events that an instance has lost, or no longer has when the
+    /// last server is back after its kill.
     fn faults(&self, last: usize) -> String {
         format!(
             r#"# what the simulated instances do to the collectors

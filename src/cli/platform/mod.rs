@@ -1,4 +1,4 @@
-//! What the commands ask of a platform, and who answers. A platform's answers stand in a file of its own.
+//! What the commands need from a platform. Each platform's part is a file of its own.
 
 use std::process::Command;
 

@@ -65,7 +65,7 @@ impl MergeJob<'_> {
         Ok(deleted)
     }
 
-    /// Whether other machines merge into this vault, too.
+    /// Whether other machines merge into this vault too.
     fn others_merge(&self) -> bool {
         !self.commits.is_in_place()
     }
@@ -206,7 +206,7 @@ impl MergeJob<'_> {
     pub(in crate::merge) fn is_outdated(&self, hour: Hour, deleted: &Deleted<'_>) -> bool {
         deleted.state.due.contains(&hour)
             && self.holds_other(hour, deleted).unwrap_or_else(|why| {
-                // the merge makes the files anew, or says what is wrong
+                // the merge remakes the files, or says what is wrong
                 tracing::warn!("hour {hour} cannot be looked through for deletions: {why}");
                 true
             })

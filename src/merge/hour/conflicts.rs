@@ -49,8 +49,7 @@ impl Examples {
         }
     }
 
-    /// The file, which may be empty: these, and those of a former revision but for posts that are to
-    /// stay out.
+    /// The file, which may be empty: these examples, and those of a former revision, without posts that stay out.
     pub fn text(
         &self,
         servers: &[Leg],

@@ -23,7 +23,7 @@ pub struct Due {
     pub primary: Option<ServerId>,
     /// What the plan knows of the inputs that are here.
     pub known: BTreeMap<SegmentName, Known>,
-    /// Whether it lies in the vault's span. Outside of it nothing ran.
+    /// Whether it is in the vault's span. Outside it, nothing ran.
     pub is_in_span: bool,
     /// When the vault began: its first connection.
     pub began: Option<UtcMs>,

@@ -45,7 +45,7 @@ struct Lists {
     table: DataFile,
     /// What accounts are called, as far as the table has come.
     names: Names,
-    /// If the stream tells of deletions.
+    /// If the stream reports deletions.
     deletions: Option<DataFile>,
     /// If anything is held back.
     held: Option<DataFile>,

@@ -1,13 +1,13 @@
-//! What accounts are called: a record may tell it, and rows of later records in the hour have a cell for it.
+//! The names of accounts: a record may tell one, and rows of later records in the hour have a cell for it.
 //!
-//! Workers make the rows of a unit without knowing the units before; who writes them in order fills the cells. So the
-//! same records give the same rows, however they are divided.
+//! Workers make the rows of a unit without knowing the units before; the thread that writes them in order fills the
+//! cells. So the same records give the same rows, however they are divided.
 
 use std::collections::BTreeMap;
 
 use crate::{source::key::Key, vault::csv};
 
-/// So many accounts are known by name at once: some 20 MB. An hour of Bluesky tells of some thousand.
+/// How many accounts are known by name at once: some 20 MB. An hour of Bluesky names some thousand.
 const KNOWN_MAX: usize = 200_000;
 
 /// A thing about a name, in the order of the records.

@@ -108,8 +108,8 @@ pub fn push(
 }
 
 impl HourContext<'_> {
-    /// Writes the lines that are not posts, if there are any, in the order of their segments: those of
-    /// the former revision that were kept, but for those that are to stay out, and those that come in.
+    /// Writes the lines that are not posts, if there are any, in the order of their segments: those kept in the
+    /// former revision, without those that stay out, and new ones.
     pub(super) fn write_rejected(
         &self,
         place: &HourOfVault<'_>,
@@ -170,7 +170,7 @@ impl HourContext<'_> {
         Ok((counts, output))
     }
 
-    /// The lines of a segment that are not posts, but for those of what was deleted: how many these are.
+    /// Takes the lines of a segment that are not posts, without those of deleted records, and returns their number.
     fn rejected_of(
         &self,
         (segment, input): (&Segment, &SegmentInput),

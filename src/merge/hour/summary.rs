@@ -45,7 +45,7 @@ pub struct Sums<'a> {
     pub servers: &'a [Leg],
     /// What their connections were like, in the same order.
     pub timelines: &'a [Timeline],
-    /// Whether the hour lies in the vault's span.
+    /// Whether the hour is in the vault's span.
     pub is_in_span: bool,
     /// When the vault began: its first connection.
     pub began: Option<UtcMs>,
@@ -216,7 +216,7 @@ fn redacted(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> BTreeMap<Le
         .collect()
 }
 
-/// What is told of what was carried over.
+/// The manifest's part on what was carried over.
 fn carried(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> Carried {
     let before = former.carried.as_ref();
     let mut members = vec![
@@ -370,7 +370,7 @@ fn backfills(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Vec<
             });
         }
     }
-    // those of before, of which no new copy tells
+    // earlier ones that have no new copy
     let is_new = |old: &&Backfill| {
         let key = |b: &Backfill| (b.server.clone(), b.run, b.connection);
         !found.iter().any(|new| key(new) == key(old))

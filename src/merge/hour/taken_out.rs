@@ -31,7 +31,7 @@ pub struct Out {
     pub whys: ByWord,
 }
 
-/// What the former revision says of a server, and what lies here of it.
+/// What the former revision has of a server, and what is here of it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Known {
     /// Lines that the segments that are still here have lost by this request: these at least were its.

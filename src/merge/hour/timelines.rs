@@ -39,7 +39,7 @@ pub struct Told {
     pub rules: Vec<Answers>,
 }
 
-/// What the events files tell of the servers. In an hour outside the span nothing ran.
+/// The timelines of the servers, from the events files. In an hour outside the span, nothing ran.
 pub fn told(indexes: &Indexes<'_>, due: &Due, servers: &[Leg]) -> Result<Told, HourError> {
     let mut told = Told {
         timelines: Vec::new(),
@@ -113,7 +113,7 @@ fn read(indexes: &Indexes<'_>, due: &Due, input: &EventsInput) -> Result<EventsF
     })
 }
 
-/// The records that tell of the connection, and the hash of the whole.
+/// The records on the connection, and the hash of the whole.
 fn read_records(mut from: impl io::BufRead) -> io::Result<(Vec<Event>, Sha256)> {
     let (mut events, mut digester) = (Vec::new(), Digester::default());
     let mut line = Vec::new();

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// What came of a unit.
+/// The result of a unit.
 #[derive(Debug)]
 pub struct Merged {
     /// The first and the last record; `None` without one.
@@ -234,7 +234,7 @@ impl Merged {
             }
             (Some(AuthorName::Wanted(cell)), Some(row)) => {
                 let mut before = Vec::new();
-                // a comma follows in the place of the line end
+                // a comma follows instead of the line end
                 csv::push_row(&mut before, row.iter().take(cell));
                 let at = begin + before.len();
                 self.named.push(Named::Wanted(author.clone(), at));

@@ -10,10 +10,10 @@ use crate::{
 /// Lines of about this many bytes make a unit; a minute with more is divided.
 pub const UNIT_BYTES: u64 = 2 << 20;
 
-/// A segment of the hour, for whoever reads its lines.
+/// A segment of the hour, for reading its lines.
 #[derive(Debug)]
 pub struct Segment {
-    /// Where it lies in its plain form; it may lie compressed beside that.
+    /// The path of its plain form; it may be compressed, with that suffix added.
     pub path: PathBuf,
     /// Its server's number in the ascending order of ids.
     pub server: usize,

@@ -101,7 +101,7 @@ impl Rows {
         place.insert_entry(Held { rank, begin, len });
     }
 
-    /// What it costs to hold them; the text of rows that were replaced is held, too.
+    /// The memory that they take; the text of replaced rows is held too.
     fn bytes(&self) -> usize {
         self.text.len() + self.by_author.len() * ROW_OVERHEAD_BYTES
     }

@@ -7,7 +7,7 @@ use crate::{
     vault::{commit::HourOfVault, manifest::Manifest},
 };
 
-/// So many hours before are looked at for one with enough posts.
+/// How many earlier hours are searched for one with enough posts.
 const HOURS_BACK: i64 = 24;
 
 /// Compares a revision that was just committed in `place` with the nearest hour before it.
@@ -26,7 +26,7 @@ pub fn heed(place: &HourOfVault<'_>, manifest: &Manifest) {
         };
         match earlier.current() {
             Ok(Some((manifest, _))) => window(&manifest.residues).map(|w| (earlier.hour, w)),
-            // one that cannot be read is told of by its own merge
+            // the merge of that hour reports an unreadable manifest
             Ok(None) | Err(_) => None,
         }
     });

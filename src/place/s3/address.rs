@@ -47,7 +47,7 @@ impl Address {
         &self.bucket
     }
 
-    /// Whether one of two lies in the other.
+    /// Whether one of two is inside the other.
     pub fn overlaps(&self, other: &Self) -> bool {
         let inside = |inner: &Self, outer: &Self| {
             inner.bucket == outer.bucket
@@ -61,7 +61,7 @@ impl Address {
         format!("{}/{key}", self.prefix)
     }
 
-    /// The key of an object, if it lies here.
+    /// The key of an object, if it is in this place.
     pub fn key<'o>(&self, object: &'o str) -> Option<&'o str> {
         object.strip_prefix(self.prefix.as_str())?.strip_prefix('/')
     }

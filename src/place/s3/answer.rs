@@ -7,11 +7,11 @@ use super::address::Address;
 /// What to make of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meaning {
-    /// It was done. What that says of a key that others want, too, has to be read back.
+    /// It was done. For a key that others may want too, the bytes still have to be read back.
     Done,
     /// There is no such object.
     Absent,
-    /// Something lies there: the condition was not fulfilled. It may be one's own.
+    /// Something is there: the condition was not fulfilled. It may be our own write.
     Taken,
     /// Not now, with this reason; nobody knows whether it was done.
     Again(String),

@@ -1,5 +1,4 @@
-//! An object store as a place: what S3's API offers, of which only the create-only write is relied on to keep two
-//! writers apart.
+//! An object store with the S3 API as a place. Only its create-only write is relied on to keep two writers apart.
 //!
 //! ```text
 //! create: PUT If-None-Match: * ─▶ whatever came back, or nothing ─▶ GET, compare ─▶ stands | taken | again

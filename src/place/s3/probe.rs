@@ -78,13 +78,13 @@ pub enum ProbeError {
     Store(#[from] StoreError),
 }
 
-/// What came of the writers.
+/// The result of the writers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Race {
     /// One was told that it had created the key, or nobody was and answers got lost: what is read must be a
     /// writer's bytes, and this one's if it is known.
     Decided(Option<usize>),
-    /// So many were.
+    /// How many were.
     Won(usize),
     /// Nobody was told so, and nobody knows why.
     Nobody(String),

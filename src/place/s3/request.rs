@@ -25,7 +25,8 @@ use crate::{
     },
 };
 
-/// How long a signature holds: servers whose clocks differ a little take it, and who finds it later does not.
+/// How long a signature is valid: long enough for servers whose clocks differ a little, too short to be useful when
+/// found later.
 const SIGNED_FOR: Duration = Duration::from_mins(15);
 /// A name under which nothing ever lies.
 const NOTHING: &str = ".nothing";
@@ -49,7 +50,7 @@ pub struct Endpoint {
     pub proxy: Option<ureq::Proxy>,
 }
 
-/// Who asks.
+/// The key that signs.
 #[derive(Clone)]
 pub struct Access(Credentials);
 

@@ -1,5 +1,5 @@
-//! A prefix of a bucket as a place. Whatever is doubtful is asked again, through the next endpoint, until it is
-//! known what lies there, or until patience ends.
+//! A prefix of a bucket as a place. A doubtful result is followed by another request, through the next endpoint,
+//! until it is known what is there, or until the tries are used up.
 
 use std::{
     io::{Read as _, Write},
@@ -78,7 +78,7 @@ fn wait(tries: u32, chance: u8) -> Duration {
 
 fn chance() -> u8 {
     let mut bits = [128];
-    // without chance all wait equally long, which is as good but for the store
+    // without randomness all wait equally long, which is worse only for the store
     if let Err(why) = getrandom::fill(&mut bits) {
         tracing::debug!("no chance: {why}");
     }

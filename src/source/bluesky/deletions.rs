@@ -1,4 +1,4 @@
-//! What Bluesky tells of deletions: commits that delete, and what became of accounts.
+//! How Bluesky reports deletions: commits that delete, and account events.
 
 use super::{
     account::{AccountLine, standing},

@@ -1,4 +1,4 @@
-//! A line → an event, or the reason for which it is none.
+//! Parses a line into an event, or the reason why it is none.
 
 use std::borrow::Cow;
 
@@ -15,17 +15,19 @@ use crate::{
     },
 };
 
-/// An event may be so much younger than the instant at which the endpoint saw it (clocks differ; relays refuse more) …
+/// How much later than the instant at which the endpoint saw it an event's time may be (clocks differ; relays refuse
+/// more) …
 const AHEAD_MS_MAX: i64 = 5 * 60_000;
 
-/// … and so much older. Without a limit a forged revision could open any hour of the past again.
+/// … and how much earlier. Without a limit, a forged revision could reopen any past hour.
 const BEHIND_MS_MAX: i64 = 24 * 3_600_000;
 
-/// An event that is so much older than the instant at which the endpoint saw it was not under way for so long: its author's
-/// server has another time, or was away, or lies.
+/// An event is not under way for longer than this before the endpoint sees it: if its time is earlier, its author's
+/// server has another time, was away, or lies.
 const UNDER_WAY_MS_MAX: i64 = 60_000;
 
-/// One that is younger tells of a second that nobody has seen yet. Servers whose clocks are kept right differ by less than this.
+/// An event whose time is later than the endpoint's is evidence of a second that nobody has seen yet. Servers whose
+/// clocks are kept right differ by less than this.
 const CLOCKS_APART_MS_MAX: i64 = 1_000;
 
 /// Times that an event can have, in milliseconds since 1970: 2022 to the end of 2199.
@@ -66,7 +68,7 @@ pub(super) struct Change<'a> {
     pub(super) record: &'a str,
 }
 
-/// What is told of an account.
+/// An account event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Told<'a> {
     /// All of it, as JSON.
@@ -108,8 +110,7 @@ pub(super) fn place(line: &[u8]) -> Result<Placed, Rejected> {
     envelope.placed()
 }
 
-/// When the endpoint saw an event, in µs since 1970. It stands near the event's beginning, and what comes after it is not
-/// looked at.
+/// When the endpoint saw an event, in µs since 1970. It is near the event's beginning, and the rest is not read.
 pub(super) fn seen_us(line: &[u8]) -> Option<i64> {
     let mut found = None;
     let text = simdutf8::basic::from_utf8(line).ok()?;
@@ -144,7 +145,7 @@ fn is_prompt(seen_ms: i64, at: UtcMs) -> bool {
 }
 
 impl<'a> Envelope<'a> {
-    /// The last of several members with one name counts, so every one begins anew.
+    /// The last of several members with one name counts, so each one starts over.
     fn take(&mut self, name: &str, value: &mut Reader<'a>) -> Result<(), NotJson> {
         match name {
             "did" => self.did = value.cell()?,

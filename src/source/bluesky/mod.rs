@@ -12,7 +12,7 @@ mod account;
 /// An event's columns of Parquet.
 mod columns;
 mod columns_record;
-/// What is told of deletions.
+/// How deletions are reported.
 mod deletions;
 /// A line → an event.
 mod event;
@@ -34,5 +34,5 @@ pub mod tid;
 mod torn;
 /// How Jetstream is asked for events, and what its messages are.
 pub mod wire;
-/// What is told of it.
+/// The texts on it.
 mod words;

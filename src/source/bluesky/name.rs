@@ -38,7 +38,7 @@ pub(super) struct Commit<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name<'a> {
     Commit(Commit<'a>),
-    /// Whose event, of which kind, and its number.
+    /// The account of the event, its kind, and its number.
     Account(&'a str, &'a str, u64),
 }
 
@@ -121,7 +121,7 @@ impl<'a> Commit<'a> {
     }
 }
 
-/// What a row of the table tells of a key: where the record is, and the millisecond of the revision.
+/// The part of a key in a row of the table: the record's address, and the millisecond of the revision.
 pub(super) fn key_by_row(uri: &str, at: UtcMs) -> Option<Key> {
     let record = uri.strip_prefix(SCHEME)?;
     let commit = Commit::read(record, "2222222222222", false)?;

@@ -4,7 +4,7 @@ use memchr::memmem;
 
 use super::name::is_did;
 
-/// So many members of one name are looked at in a line that is no event: an event has one or two.
+/// How many members of one name are read in a line that is not an event: an event has one or two.
 const SAID_MAX: usize = 4;
 
 /// The texts that follow such a member's name in what need not be JSON.

@@ -1,4 +1,4 @@
-//! What is told of Bluesky.
+//! The texts on Bluesky.
 
 use crate::source::{Words, words::Cell};
 

@@ -26,5 +26,5 @@ mod reject;
 mod schema;
 /// How X is asked, and what its bytes are.
 pub mod wire;
-/// What is told of it.
+/// The texts on it.
 mod words;

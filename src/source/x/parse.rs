@@ -187,7 +187,7 @@ fn placed(post_id: Option<&str>, created_at: &str) -> Result<Placed, Rejected> {
     })
 }
 
-/// The whole post. The last of several members with one name counts, so every one begins anew.
+/// The whole post. The last of several members with one name counts, so each one starts over.
 pub fn post(line: &[u8]) -> Result<Post<'_>, Rejected> {
     let (mut data, mut author) = (Data::empty(), None);
     let mut before_includes: Option<Reader<'_>> = None;

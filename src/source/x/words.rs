@@ -1,8 +1,8 @@
-//! What is told of X.
+//! The texts on X.
 
 use crate::source::{Words, words::Cell};
 
-/// What is told of that stream.
+/// The texts on that stream.
 pub(super) fn of(stream: &str) -> &'static Words {
     match stream {
         "sample10" => &SAMPLE10,

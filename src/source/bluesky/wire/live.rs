@@ -1,5 +1,5 @@
-//! By how much the endpoint's clock and ours differ: an event says when the endpoint saw it, which tells that, but only
-//! once all that was asked for again has come. Until then each event is less old than those before.
+//! The difference between the endpoint's clock and ours: it follows from when the endpoint saw an event, but only
+//! once the replay is complete. Until then, each event is less old than those before.
 
 use crate::period::UtcMs;
 

@@ -69,7 +69,7 @@ impl Messages {
     }
 }
 
-/// A line is one line; in JSON a line end between two parts is as good as a space.
+/// A stored line is one line; in JSON, a line end between two parts may be replaced by a space.
 fn one_line(message: &[u8]) -> Cow<'_, [u8]> {
     if memchr2(b'\n', b'\r', message).is_none() {
         return message.into();

@@ -28,7 +28,7 @@ use crate::{
 /// A dictionary has some 100 KiB.
 const DICTIONARY_BYTES_MAX: u64 = 16 << 20;
 
-/// So much of what an endpoint says about a refusal is told.
+/// How much of an endpoint's words on a refusal is kept.
 const SAID_CHARS_MAX: usize = 300;
 
 /// What is configured cannot be used.
@@ -80,8 +80,8 @@ const AHEAD_MS: i64 = 300_000;
 /// No event of Jetstream is older: 2024-01-01.
 const BEGAN_US: i64 = 1_704_067_200_000_000;
 
-/// A time that an endpoint gave, or, if it lies in the future, one shortly before its event arrived: endpoints give a
-/// future cursor nothing of what was missed. Where our own clock is late, more is asked for than is needed.
+/// A time that an endpoint gave or, if it is in the future, one shortly before its event arrived: with a future
+/// cursor, endpoints send nothing of what was missed. If our own clock is late, more is requested than is needed.
 fn possible(cursor: i64, arrival: Option<UtcMs>, now: UtcMs) -> i64 {
     let us = |at: UtcMs| at.0.saturating_mul(1_000);
     if us(now.plus_ms(AHEAD_MS)) < cursor {

@@ -1,4 +1,4 @@
-//! Whether what answers with 200 is the API: a portal, a proxy or a page of the network does so, too.
+//! Whether an answer with 200 comes from the API: a portal, a proxy or a page of the network may send one too.
 //!
 //! After the head ([`page`](crate::source::page)) the body tells by its first line: that of the API is an
 //! object with `data` or `errors`. What cannot be read as a page or a refusal gets the benefit of the

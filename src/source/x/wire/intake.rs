@@ -1,7 +1,7 @@
 //! From the bytes of one response to what is stored of them.
 //!
-//! Bytes go in as they are read; out come lines as they lie in a segment, and error frames. What
-//! a line says is looked at only as far as `notice` must.
+//! Bytes go in as they are read; lines as they are stored in a segment, and error frames, come out. A line's content
+//! is read only as far as `notice` needs.
 
 use super::{
     frame::{Framer, Piece, Rest},
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Of what came after the last line end, so much goes into the record of the disconnection.
+/// How much of the bytes after the last line end goes into the record of the disconnection.
 const UNFINISHED_BYTES_MAX: usize = 64 * 1024;
 
 /// Takes one response in.

@@ -7,7 +7,7 @@ pub use notice::read_refusal;
 mod api;
 /// Bytes → lines.
 mod frame;
-/// Whether what answers is the API at all: `check` asks that, too.
+/// Whether the API answers at all: `check` asks that too.
 pub mod impostor;
 /// From the bytes of one response to what is stored of them.
 mod intake;

@@ -1,9 +1,9 @@
 //! Recognizes what the API says about itself: error frames in the stream, and refusals instead of
 //! one.
 //!
-//! An error frame is an object with `errors` and without `data` at its top level; a line that
-//! begins with `{"data"` is not looked at. A refusal is judged by its status, then by the end of
-//! its `type`, then by `connection_issue`: the API has two host names, and its words change.
+//! An error frame is an object with `errors` and without `data` at its top level; a line that begins with `{"data"`
+//! is not read. A refusal is judged by its status, then by the end of its `type`, then by `connection_issue`: the API
+//! has two host names, and its words change.
 
 use std::fmt;
 

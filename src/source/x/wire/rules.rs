@@ -1,7 +1,7 @@
 //! The rules of the filtered stream: the requests and answers of the API for reading and changing them, and what has to be changed.
 //!
-//! An app's rules are its own and outlive every connection; whoever has the app's token may change them while a stream is
-//! up. So they are asked for, and never taken to be what was last written.
+//! An app's rules belong to it and outlive every connection; anyone with the app's token may change them while a
+//! stream is up. So the rules are asked for, and never assumed to be those last written.
 
 use std::collections::BTreeSet;
 
@@ -182,7 +182,7 @@ pub struct Changed {
     pub errors: Vec<(String, String)>,
 }
 
-/// Why an answer to a change tells of none.
+/// Why an answer to a change reports none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotChanged {
     /// Whether the app would have more rules than it may have.
