@@ -260,6 +260,7 @@ impl Setup {
         self.settings.this_one().ok_or_else(|| {
             let known: Vec<String> = servers
                 .iter()
+                .chain(&self.settings.mergers)
                 .map(|server| format!("{} ({})", server.id, server.host))
                 .collect();
             let host = host();

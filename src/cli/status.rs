@@ -54,11 +54,19 @@ pub(crate) struct StatusArgs {
 pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let monitor = monitor(&setup);
+    let mut vault_away = None;
     if let Some(address) = &setup.settings.vault_store
         && setup.vault(Asks::Look)?.id().is_none()
-        && let Some(there) = VaultThere::open(&setup, address)?
     {
-        monitor.ask(Box::new(there));
+        match VaultThere::open(&setup, address) {
+            Ok(Some(there)) => monitor.ask(Box::new(there)),
+            Ok(None) => (),
+            // the key of a machine that only collects need not read the vault
+            Err(why) if why.exit == Exit::Configuration => {
+                tracing::warn!("what is committed is not shown: {}", why.what);
+            }
+            Err(why) => vault_away = Some(why),
+        }
     }
     loop {
         // places that are away are named, and nothing else is said of them
@@ -76,7 +84,8 @@ pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
             output::print(&format!("{clear}{}", text::of(&picture)))?;
         }
         if !args.watch {
-            return Ok(Exit::Done);
+            // what lies here has been shown
+            return vault_away.map_or(Ok(Exit::Done), Err);
         }
         setup.clock.block(EVERY);
     }

@@ -286,7 +286,7 @@ pub(crate) fn failure(why: &StoreError) -> Failure {
         ),
         StoreError::Refused { .. } => (
             Exit::Configuration,
-            "is the bucket there, may this access key read, write and list in it, and are s3.region and the clock right?",
+            "is the bucket there, may this access key read, write and list in it, was what lies there written with keys of the same account, and are s3.region and the clock right?",
         ),
         _ => (Exit::Failed, "the next turn resumes where this one stopped"),
     };

@@ -97,7 +97,12 @@ fn servers(picture: &Snapshot) -> String {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     let time = |at: Option<UtcMs>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
     let minute = |at: UtcMs| at.to_string().chars().skip(11).take(5).collect();
-    for server in &picture.servers {
+    // a machine that is no server knows those of which something lies here
+    let is_known = |server: &&Server| {
+        let is_silent = server.link.state == LinkState::Unknown && server.last_line.is_none();
+        picture.this.is_some() || !is_silent || 0 < server.sealed
+    };
+    for server in picture.servers.iter().filter(is_known) {
         let here = if server.this { " (here)" } else { "" };
         rows.push(vec![
             format!("{}{here}", server.server),
@@ -116,7 +121,18 @@ fn servers(picture: &Snapshot) -> String {
             bytes(server.spool_bytes),
         ]);
     }
-    table(&rows, &[3, 4, 5, 7, 8, 9]) + &partitions(picture)
+    let who = match picture.this {
+        Some(_) => "",
+        None => {
+            "this machine is none of the servers: it shows what lies here, and what is committed\n"
+        }
+    };
+    let rows = if 1 < rows.len() {
+        table(&rows, &[3, 4, 5, 7, 8, 9])
+    } else {
+        String::new()
+    };
+    format!("{who}{rows}{}", partitions(picture))
 }
 
 /// Which servers have which partitions, and the state of the legs that are not connected.

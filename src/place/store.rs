@@ -125,10 +125,12 @@ pub enum StoreError {
         why: String,
     },
     /// It refuses, and would refuse again.
-    #[error("{place} refuses: {why}")]
+    #[error("{place} refuses {asked}: {why}")]
     Refused {
         /// Which place.
         place: String,
+        /// What was asked of it.
+        asked: String,
         /// With which word.
         why: String,
     },

@@ -279,7 +279,7 @@ fn a_folder_and_an_object_store_do_the_same_whatever_goes_wrong_on_the_way() {
         .to_string();
     assert_eq!(
         why,
-        "s3://archive/wrong refuses: SignatureDoesNotMatch (403)"
+        "s3://archive/wrong refuses PUT a: SignatureDoesNotMatch (403)"
     );
 }
 
@@ -1027,11 +1027,43 @@ fn check_what_is_told_without_a_copy(servers: &Servers) {
     };
     servers.store.set(away);
     for args in [["gaps"], ["status"]] {
-        servers.check("2", LATEST, &args, 6);
+        let said = servers.check("2", LATEST, &args, 6);
+        // what lies here is told all the same
+        assert_eq!(args == ["status"], said.contains("2 (here)"), "{said}");
         // the copy is as good as it was
         servers.check("m1", LATEST, &args, 0);
     }
+    // a key that may not read the vault is no fault of a machine that only collects
+    servers.store.set(Faults {
+        refuses: true,
+        ..Faults::default()
+    });
+    let said = servers.check("2", LATEST, &["status"], 0);
+    for words in [
+        "what is committed is not shown: s3://archive/x/vault refuses GET vault.json: AccessDenied",
+        "2 (here)",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    servers.check("2", LATEST, &["gaps"], 3);
     servers.store.set(Faults::default());
+    let nobody = |command: &str| {
+        let at = format!("{LATEST}@100");
+        let config = servers.dir.path().join("2.toml");
+        let output = Command::new(env!("CARGO_BIN_EXE_twinstream"))
+            .args(["--clock", &at, command, "--config"])
+            .arg(config)
+            .output();
+        let output = output.unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let said = nobody("status");
+    for words in ["this machine is none of the servers", "5 hours committed"] {
+        assert!(said.contains(words), "{said}");
+    }
+    assert!(!said.contains("connection"), "{said}");
+    let said = nobody("merge");
+    assert!(said.contains("2 (b.example.org), m1 (m1)"), "{said}");
 }
 
 /// Between the data of an attempt and its commit another machine commits: its revision stands, and of the attempt nothing

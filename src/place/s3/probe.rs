@@ -183,7 +183,9 @@ impl S3 {
                     why,
                 });
             }
-            Race::Refused(why) => return Err(self.refused(why).into()),
+            Race::Refused(why) => {
+                return Err(self.refused(format_args!("PUT {key}"), why).into());
+            }
         };
         for _way in 0..self.requests().ways() {
             let mut is_listed = false;

@@ -2,6 +2,7 @@
 //! until it is known what is there, or until the tries are used up.
 
 use std::{
+    fmt,
     io::{Read as _, Write},
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -118,10 +119,11 @@ impl S3 {
         }
     }
 
-    pub(super) fn refused(&self, why: String) -> StoreError {
+    pub(super) fn refused(&self, asked: impl fmt::Display, why: impl Into<String>) -> StoreError {
         StoreError::Refused {
             place: self.name(),
-            why,
+            asked: asked.to_string(),
+            why: why.into(),
         }
     }
 
@@ -157,11 +159,13 @@ impl S3 {
                         None => false,
                     };
                     if !is_late {
-                        return Err(self.refused(why));
+                        return Err(self.refused(format_args!("PUT {key}"), why));
                     }
                     why
                 }
-                Ok(Meaning::Absent) => return Err(self.refused("NoSuchKey".to_owned())),
+                Ok(Meaning::Absent) => {
+                    return Err(self.refused(format_args!("PUT {key}"), "NoSuchKey"));
+                }
                 Ok(Meaning::Done) => "it was stored, but is not there".to_owned(),
                 Ok(Meaning::Taken) => "its name is taken, but nothing is there".to_owned(),
                 Ok(Meaning::Again(why)) | Err(why) => {
@@ -210,9 +214,11 @@ impl Store for S3 {
             let mut response = match self.requests.get(self.way(), key.as_str(), taken) {
                 Ok((Meaning::Done, response)) => response,
                 Ok((Meaning::Absent, _)) => return Ok(None),
-                Ok((Meaning::Refused(why), _)) => return Err(self.refused(why)),
+                Ok((Meaning::Refused(why), _)) => {
+                    return Err(self.refused(format_args!("GET {key}"), why));
+                }
                 Ok((Meaning::Taken, _)) => {
-                    return Err(self.refused("it takes a GET for a PUT".to_owned()));
+                    return Err(self.refused(format_args!("GET {key}"), "it takes it for a PUT"));
                 }
                 Ok((Meaning::Again(why), _)) | Err(why) => {
                     patience.again(why)?;
@@ -262,12 +268,17 @@ impl Store for S3 {
         while pages < PAGES_MAX {
             let page = match self.requests.list(self.way(), prefix, token.as_deref()) {
                 Ok(Ok(page)) => page,
-                Ok(Err(Meaning::Refused(why))) => return Err(self.refused(why)),
+                Ok(Err(Meaning::Refused(why))) => {
+                    return Err(self.refused(format_args!("to list {prefix:?}"), why));
+                }
                 Ok(Err(Meaning::Again(why))) | Err(why) => {
                     patience.again(why)?;
                     continue;
                 }
-                Ok(Err(other)) => return Err(self.refused(format!("a listing: {other:?}"))),
+                Ok(Err(other)) => {
+                    let asked = format_args!("to list {prefix:?}");
+                    return Err(self.refused(asked, format!("{other:?}")));
+                }
             };
             patience.tries = 0;
             for name in page.strangers {
@@ -288,7 +299,7 @@ impl Store for S3 {
             }
             pages += 1;
         }
-        Err(self.refused("its listing does not end".to_owned()))
+        Err(self.refused(format_args!("to list {prefix:?}"), "it does not end"))
     }
 
     fn delete(&self, key: &Key) -> Result<(), StoreError> {
@@ -296,9 +307,12 @@ impl Store for S3 {
         loop {
             match self.requests.delete(self.way(), key.as_str()) {
                 Ok(Meaning::Done | Meaning::Absent) => return Ok(()),
-                Ok(Meaning::Refused(why)) => return Err(self.refused(why)),
+                Ok(Meaning::Refused(why)) => {
+                    return Err(self.refused(format_args!("DELETE {key}"), why));
+                }
                 Ok(Meaning::Taken) => {
-                    return Err(self.refused("it takes a DELETE for a PUT".to_owned()));
+                    let asked = format_args!("DELETE {key}");
+                    return Err(self.refused(asked, "it takes it for a PUT"));
                 }
                 Ok(Meaning::Again(why)) | Err(why) => patience.again(why)?,
             }
@@ -313,8 +327,10 @@ impl Timed for S3 {
             match self.requests.now(self.way()) {
                 Ok(Ok(now)) => return Ok(now),
                 Ok(Err(Meaning::Again(why))) | Err(why) => patience.again(why)?,
-                Ok(Err(Meaning::Refused(why))) => return Err(self.refused(why)),
-                Ok(Err(other)) => return Err(self.refused(format!("its time: {other:?}"))),
+                Ok(Err(Meaning::Refused(why))) => return Err(self.refused("to tell the time", why)),
+                Ok(Err(other)) => {
+                    return Err(self.refused("to tell the time", format!("{other:?}")));
+                }
             }
         }
     }
