@@ -29,10 +29,11 @@ use crate::{
         http::Page,
         threads::{Mailer, Monitor},
     },
+    period::Day,
     place::decide::Asks,
     report::outdated::{self, Outdated},
     schedule::{
-        plan::{Due, Rules},
+        plan::{Due, REPORT_DAYS_MAX, Rules},
         service::{self, Service, Systemd, Watched},
         stage::Stage,
     },
@@ -368,10 +369,14 @@ fn days(setup: Setup) -> Box<dyn FnMut() -> io::Result<service::Days> + Send> {
     Box::new(move || {
         let vault = setup.vault(Asks::Look);
         let vault = vault.map_err(|away| io::Error::other(away.what))?;
-        let days = layout::days(&RealDisk, &vault)?;
+        // a report that finds nothing committed yet would be the day's last
+        let now = setup.clock.now();
+        let today = setup.settings.merge.timezone.hour_of(now).day();
+        let since = Day(today.0 - REPORT_DAYS_MAX);
+        let days = layout::days_committed(&RealDisk, &vault, since)?;
         // `report` keeps them
         let places = (setup.settings.data_dir.as_path(), vault.as_ref());
-        let mut notes = outdated::notes(&RealDisk, places, setup.clock.now());
+        let mut notes = outdated::notes(&RealDisk, places, now);
         let late = outdated.look(&RealDisk, &vault, &mut notes)?.into_iter();
         Ok((days, late.map(|(day, how)| (day, how.revisions)).collect()))
     })

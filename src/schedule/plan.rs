@@ -20,7 +20,7 @@ const MERGE_AFTER_MS: i64 = 2_000;
 const REPORT_AGAIN_MS: i64 = 10 * 60_000;
 
 /// How many days of reports are caught up at most.
-const REPORT_DAYS_MAX: i64 = 31;
+pub const REPORT_DAYS_MAX: i64 = 31;
 
 /// Certificates outdated by late data are remade once no more late data has come for this long: two of the merges
 /// that look for it …

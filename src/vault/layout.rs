@@ -213,6 +213,17 @@ pub fn days(disk: &dyn Disk, vault: &Path) -> io::Result<Vec<Day>> {
         .collect())
 }
 
+/// The same without those of which nothing is committed yet; of days before `since` the folder is enough.
+pub fn days_committed(disk: &dyn Disk, vault: &Path, since: Day) -> io::Result<Vec<Day>> {
+    let mut found = Vec::new();
+    for day in days(disk, vault)? {
+        if day < since || !list_day(disk, vault, day)?.hours.is_empty() {
+            found.push(day);
+        }
+    }
+    Ok(found)
+}
+
 /// What is committed of a day, by the names alone.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct DayListing {
@@ -255,6 +266,7 @@ pub fn list_day(disk: &dyn Disk, vault: &Path, day: Day) -> io::Result<DayListin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world::disk::{self, RealDisk};
 
     #[test]
     fn every_platform_s_table_has_a_kind() {
@@ -262,6 +274,27 @@ mod tests {
             let ending = format!("{}.csv.xz", source.table().name);
             assert_eq!(FileKind::table_of(source).ending(), ending);
         }
+    }
+
+    #[test]
+    fn a_day_counts_when_an_hour_of_it_is_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = dir.path();
+        let [old, before, day] =
+            ["21", "22", "23"].map(|n| format!("2026-11-{n}").parse().unwrap());
+        for day in [old, before, day] {
+            RealDisk.make_folder(&day_folder(vault, day)).unwrap();
+        }
+        let found = || days_committed(&RealDisk, vault, before).unwrap();
+        // the data of an hour is put there before its manifest, which is the commit
+        let hour: Hour = "2026-11-23_14".parse().unwrap();
+        let manifest = manifest_path(vault, hour);
+        for path in [data_path(vault, hour, FileKind::Ids), aside(&manifest, 1)] {
+            disk::put(&RealDisk, &path, b"").unwrap();
+        }
+        assert_eq!(found(), [old]);
+        disk::put(&RealDisk, &manifest, b"").unwrap();
+        assert_eq!(found(), [old, day]);
     }
 
     #[test]
