@@ -156,14 +156,16 @@ fn terms(of: &Description<'_>) -> String {
 
 fn files(of: &Description<'_>) -> String {
     format!(
-        "| file | what it is |\n|---|---|\n| `YYYY/MM/DD/` | the {} of each hour and its manifest; report, gaps, \
-         exposure, certificate (text, picture, JSON), README of the day |\n| `ledger.jsonl` | every revision of every \
-         hour, each line chained to the one before |\n| `witness/` | stamps of the ledger by a time-stamping \
-         authority, if there are any |\n| `croissant.json` | Croissant 1.1: how to load it |\n| \
-         `ro-crate-metadata.json` | RO-Crate 1.2 |\n| `datapackage.json` | Frictionless Data Package 2.0: the tables \
-         and their columns |\n| `CITATION.cff` | Citation File Format 1.2.0 |\n| `datacite.json` | DataCite 4.5 \
-         |\n\n`twinstream verify .` in this folder makes all of these files again from the ledger and the manifests, \
-         and says what differs.\n",
+        "| file | what it is |\n|---|---|\n\
+         | `YYYY/MM/DD/` | the {} of each hour and its manifest; report, gaps, exposure, certificate (text, picture, JSON), README of the day |\n\
+         | `ledger.jsonl` | every revision of every hour, each line chained to the one before |\n\
+         | `witness/` | stamps of the ledger by a time-stamping authority, if there are any |\n\
+         | `croissant.json` | Croissant 1.1: how to load it |\n\
+         | `ro-crate-metadata.json` | RO-Crate 1.2 |\n\
+         | `datapackage.json` | Frictionless Data Package 2.0: the tables and their columns |\n\
+         | `CITATION.cff` | Citation File Format 1.2.0 |\n\
+         | `datacite.json` | DataCite 4.5 |\n\n\
+         `twinstream verify .` in this folder makes all of these files again from the ledger and the manifests, and says what differs.\n",
         of.told().names
     )
 }

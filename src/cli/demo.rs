@@ -330,13 +330,13 @@ impl Demo {
         let name = home.file_name().unwrap_or_default().to_string_lossy();
         let table = self.site.platform().stream(settings).source.table().name;
         let mut text = format!(
-            "\nWhere everything is, below {dir}:\n\x20 {name}/vault/           the archive: IDs, {table}, users, \
-             manifests, report, gaps, ledger\n\x20 {name}/vault/{day}/{day}_certificate.txt, .svg and .json   what it \
-             has, what not, and why\n",
+            "\nWhere everything is, below {dir}:\n\
+             \x20 {name}/vault/           the archive: IDs, {table}, users, manifests, report, gaps, ledger\n\
+             \x20 {name}/vault/{day}/{day}_certificate.txt, .svg and .json   what it has, what it lacks, and why\n",
             dir = dir.display(),
         );
         if settings.publish.is_some() {
-            text += "  osf/storage/             what is public: IDs, manifest, the day's files, ledger, DATASET.md; no post's text\n";
+            text += "  osf/storage/             what is public: IDs, manifest, the day's files, ledger, DATASET.md; no texts of posts\n";
         }
         if settings.mail.is_some() {
             text += "  mail/                    the mails that were sent: the day's report\n";
@@ -344,7 +344,7 @@ impl Demo {
         say(&text)?;
         say(&format!(
             "  server*/spool/           what the collectors received, minute by minute\n\
-             \x20 server*.log              what the stages said;  truth.jsonl  what the simulator did\n\
+             \x20 server*.log              the logs of the stages;  truth.jsonl  what the simulator did\n\
              Look at it:\n\
              \x20 xzcat {vault}/{day}/{hour}_{table}.csv.xz | head -3\n\
              \x20 {program} inspect {vault}/{day}/{hour}_manifest.json\n\

@@ -287,7 +287,7 @@ pub(crate) fn run(global: &Global, args: &SimulateArgs) -> Result<Exit, Failure>
         let services = async { tokio::try_join!(stream, osf, mail) };
         tokio::pin!(services);
         tokio::select! {
-            // before it is told to, a service ends only when it has failed
+            // unless it is asked to, a service ends only after a failure
             ended = &mut services => ended?,
             () = stop => {
                 ended.send_replace(true);

@@ -203,8 +203,8 @@ fn text(found: &Found, is_quiet: bool) -> String {
         .iter()
         .any(|problem| problem.what == ONLY_TOGETHER);
     if !is_told && !is_quiet && !found.days.is_empty() {
-        text += "note: what each server had, and the causes of gaps, were checked only for whether they fit together: \
-                 the lines and events that they come from were not read\n";
+        text += "note: what each server had, and the causes of gaps, were only checked for consistency: the lines \
+                 and events that they come from were not read\n";
     }
     text + &summary(found) + "\n"
 }

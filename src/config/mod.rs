@@ -31,7 +31,7 @@ pub mod proxy;
 /// The user's file with a simulated world around it.
 pub mod rehearsal;
 
-/// What is written plus the defaults → settings, or everything that is wrong.
+/// Resolves the user's file and the defaults into settings, or reports everything that is wrong.
 pub mod resolve;
 
 /// `[bluesky]`.

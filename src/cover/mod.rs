@@ -10,25 +10,25 @@
 //! out again to verify, `report` draws it. Two pieces of code that decide about the same second
 //! would differ one day, so there is this one.
 
-/// Posts of each second and timelines → coverage and gaps.
+/// Decides on coverage and gaps, from the posts of each second and the timelines.
 pub mod account;
 
 /// Which copies came by backfill, and what each backfill brought.
 pub mod backfill;
 
-/// A former revision's coverage and gaps → a timeline again.
+/// Makes a timeline again from a former revision's coverage and gaps.
 pub mod carried;
 
 /// The closed list of causes, and which one holds for all servers together.
 pub mod cause;
 
-/// A server's stamps → the posts' clock.
+/// Converts a server's stamps to the posts' clock.
 pub mod clock;
 
 /// How many posts two servers both missed.
 pub mod estimate;
 
-/// Events files → what a server's connection was like at every instant.
+/// The state of a server's connection at every instant, from its events files.
 pub mod evidence;
 
 /// Runs of uncovered seconds, and how they are joined.

@@ -1,4 +1,4 @@
-//! Why nothing comes in: the events' words → a cause of the closed list, and more about it.
+//! Why nothing comes in: finds a cause of the closed list, and its detail, from the events' words.
 
 use super::cause::Cause;
 use crate::{

@@ -1,4 +1,4 @@
-//! What was said of each uncovered second of a server → what holds for whole runs of them.
+//! Judges whole runs of uncovered seconds of a server, from the causes of the single seconds.
 //!
 //! Seconds are judged one by one, with two clocks and what was under way; a run that ends where it
 //! began to be seen has causes of a second or two at its edges that explain nothing. And a silence

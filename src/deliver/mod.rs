@@ -29,7 +29,7 @@ pub mod over_ssh;
 /// Where, as the key sees it, the folder on the primary lies.
 pub mod place;
 
-/// What is here and what is acknowledged → what to send, what may go.
+/// Decides what to send and what may be deleted, from what is here and what is acknowledged.
 pub mod plan;
 
 /// The primary's side: reads back what was delivered, and acknowledges it.

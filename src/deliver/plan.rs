@@ -1,4 +1,4 @@
-//! What is here and what is acknowledged → what to send, and what may go.
+//! Decides what to send and what may be deleted, from what is here and what is acknowledged.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -28,17 +28,17 @@ mod note;
 pub mod outcome;
 /// The minute of each segment on the posts' clock.
 pub mod placing;
-/// What is there, what is committed, and now → the hours that are due.
+/// Decides which hours are due.
 pub mod plan;
 /// What a merge would do.
 pub mod preview;
 /// Takes posts out of raw data on request.
 pub mod redact;
-/// What the hours say about raw data → what may be compressed, and what may go.
+/// Decides which raw data may be compressed, and which may be deleted.
 pub mod retention;
 /// One merge of everything that is due.
 pub mod run;
-/// A segment's lines → its runs.
+/// Divides a segment's lines into runs.
 pub mod runs;
 /// The segments in the spool, and those that cannot be used.
 pub mod stock;

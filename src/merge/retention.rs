@@ -1,4 +1,5 @@
-//! What the hours need of each segment → which raw data may be compressed, and which may go. Pure.
+//! Decides which raw data may be compressed, and which may be deleted, from what the hours need of each segment.
+//! Pure.
 //!
 //! A segment may go when nothing can need it any more: every hour that its lines or its events file
 //! belong to is committed with exactly them, none of these hours waits for a further revision, all

@@ -1,4 +1,4 @@
-//! A segment's lines → its runs, its digest, and the posts in it that are to stay out.
+//! Reads a segment's lines: its runs, its digest, and the posts in it that stay out.
 
 use std::{
     io::{self, Read as _},

@@ -11,10 +11,10 @@
 /// Bluesky's posts.
 mod bluesky;
 
-/// Days → a folder of files.
+/// Copies days into a folder of files.
 pub mod copy;
 
-/// Ids → hashes, by a key.
+/// Replaces ids with hashes under a key.
 pub mod key;
 
 /// Cells of a row.

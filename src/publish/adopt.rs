@@ -1,4 +1,4 @@
-//! A file that is public and that the diary does not know → the lines that it lacks.
+//! Finds the lines that the diary lacks for a file that is public.
 
 use std::collections::{BTreeMap, BTreeSet};
 

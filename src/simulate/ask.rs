@@ -32,7 +32,7 @@ const POLL_FIELDS: &str = "duration_minutes end_datetime id options voting_statu
 
 const PLACE_FIELDS: &str = "contained_within country country_code full_name geo id name place_type";
 
-/// The parameters that are lists, and what may stand in them.
+/// The parameters that are lists, and their allowed values.
 const LISTS: &[(&str, &str)] = &[
     ("tweet.fields", TWEET_FIELDS),
     ("expansions", EXPANSIONS),
@@ -49,7 +49,7 @@ pub(super) struct Asked {
     pub(super) selection: Selection,
 }
 
-/// The partition that a query names, as far as that can be told before the query is checked.
+/// The partition that a query names, as far as that is known before the query is checked.
 pub(super) fn partition(query: &str) -> Option<u8> {
     let mut pairs = query.split('&');
     let value = pairs.find_map(|pair| pair.strip_prefix("partition="))?;

@@ -78,7 +78,7 @@ pub enum FaultKind {
         /// How many.
         count: u32,
     },
-    /// New connections are told that there are too many.
+    /// New connections are refused as too many.
     Lockout {
         /// Those that are open are ended.
         close: bool,

@@ -1,4 +1,4 @@
-//! What is delivered at which moment, to whoever is connected then.
+//! What is delivered at which moment, to all clients that are connected then.
 
 use std::sync::Arc;
 

@@ -42,7 +42,7 @@ pub(super) struct Gate {
     limits: Limits,
     window_begin: UtcMs,
     used: u32,
-    /// Of the budgets of those who read the rules, and of those who change them.
+    /// The budgets for requests that read the rules, and for those that change them.
     used_of_rules: [u32; 2],
     /// The streams that are open, by path and partition.
     open: BTreeMap<(&'static str, Option<u8>), usize>,
@@ -59,7 +59,7 @@ pub(super) struct Request<'a> {
     pub(super) has_rules: bool,
 }
 
-/// What becomes of it.
+/// The decision.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// A stream.

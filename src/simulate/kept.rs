@@ -1,4 +1,4 @@
-//! What was computed for a second, as long as it is likely to be asked for again.
+//! What was computed for a second, as long as it is likely to be needed again.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 

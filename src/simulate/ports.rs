@@ -125,7 +125,7 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     }
 }
 
-/// Converses with whoever connects to one of the ports, until `stop`.
+/// Serves all connections to one of the ports, until `stop`.
 pub(super) async fn serve<C>(
     listeners: Vec<TcpListener>,
     common: Arc<Common>,
@@ -176,7 +176,7 @@ fn flat(task: Result<Result<(), ServeError>, tokio::task::JoinError>) -> Result<
     task?
 }
 
-/// Tells the beginnings and ends of faults, and ends the simulator when they cannot be told.
+/// Logs the beginnings and ends of faults, and ends the simulator if they cannot be logged.
 async fn herald(
     common: Arc<Common>,
     start: UtcMs,

@@ -1,7 +1,7 @@
 //! Lines of a file in place of generated posts.
 //!
-//! A line that some collector stored has a member `__twarc` that the API never sent; it is cut out,
-//! wherever it stands in the outer object, and every other byte stays.
+//! A line that some collector stored has a member `__twarc` that the API never sent; it is cut out, wherever it is in
+//! the outer object, and every other byte stays.
 
 use bytes::Bytes;
 use serde::Deserialize;

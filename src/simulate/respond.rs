@@ -52,7 +52,7 @@ pub(super) async fn converse(socket: TcpStream, listener: usize, shared: Arc<Sha
     let mut server = http1::Builder::new();
     server.keep_alive(false);
     match server.serve_connection(TokioIo::new(wire), service).await {
-        // how a stream ended stands in the truth log; how other requests end matters to nobody
+        // the truth log says how a stream ended; how other requests end does not matter
         Ok(()) | Err(_) => (),
     }
 }

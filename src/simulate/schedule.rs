@@ -62,7 +62,7 @@ impl Target {
 }
 
 impl Occurrence {
-    /// Whether it goes on at that instant.
+    /// Whether it lasts at that instant.
     pub fn covers(&self, at: UtcMs) -> bool {
         self.begin <= at && at < self.end
     }
@@ -109,7 +109,7 @@ impl Schedule {
         found
     }
 
-    /// What goes on at that instant for the target.
+    /// The faults that last at that instant for the target.
     pub fn active(&self, at: UtcMs, target: Target) -> impl Iterator<Item = (Occurrence, &Fault)> {
         self.around(at, at)
             .into_iter()

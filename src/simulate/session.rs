@@ -24,7 +24,7 @@ use crate::period::UtcMs;
 /// After so much silence an empty line is sent.
 const KEEP_ALIVE_MS: i64 = 20_000;
 
-/// How much one step gives at most; the next one goes on.
+/// How much one step gives at most; the next one continues.
 const STEP_BYTES_MAX: usize = 256 << 10;
 
 const KIND_GARBAGE: u64 = 0x6761_7262;
@@ -201,7 +201,7 @@ impl Session {
         change.min(own)
     }
 
-    /// What was sent and not yet told by an [`Act::Sent`].
+    /// What was sent and not yet reported by an [`Act::Sent`].
     pub(super) const fn take_span(&mut self) -> Option<Span> {
         self.span.take()
     }
@@ -371,7 +371,7 @@ impl Session {
         }
     }
 
-    /// Does what a fault does at its beginning, or to a stream opened while it goes on.
+    /// Does what a fault does at its beginning, or to a stream opened while it lasts.
     fn strike(
         &mut self,
         one: Occurrence,

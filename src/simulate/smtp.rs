@@ -155,7 +155,7 @@ async fn listen(
                 let tcp = accepted.map_err(failed)?;
                 let shared = Arc::clone(&shared);
                 connections.spawn(async move {
-                    // whoever breaks off is heard of again
+                    // a client that breaks off will come back
                     drop(converse(tcp, &shared).await);
                 });
             }
@@ -227,7 +227,7 @@ fn keep(shared: &Shared, mail: &[u8]) -> io::Result<()> {
     let folder = &shared.options.folder;
     RealDisk.make_folder(folder)?;
     let mut file = format!("{number:04}.eml");
-    // a simulator that was started again goes on
+    // a simulator that was started again continues
     let mut next = number;
     while RealDisk.len(&folder.join(&file))?.is_some() {
         next += 1;

@@ -63,7 +63,7 @@ impl Body for Live {
     }
 }
 
-/// An open stream. However it ends, its end is told and its place is free again.
+/// An open stream. However it ends, its end is logged and its place is free again.
 pub(super) struct Open {
     pub(super) shared: Arc<Shared>,
     /// Which of the places at the gate it has.

@@ -1,7 +1,7 @@
 //! The truth log: what the simulator did, as JSON lines, each written out as it happens.
 //!
-//! Every line has `at`, the instant on the simulator's clock, and `event`. A line is handed to the
-//! kernel before the simulator goes on, so that nothing is lost when it is killed.
+//! Every line has `at`, the instant on the simulator's clock, and `event`. A line is handed to the kernel before the
+//! simulator continues, so that nothing is lost when it is killed.
 
 use std::{
     fmt,
@@ -127,7 +127,7 @@ pub(super) enum Event<'a> {
         #[serde(flatten)]
         span: bluesky::Span,
     },
-    /// A subscriber has taken nothing for too long, and is told so before it is left.
+    /// A subscriber has taken nothing for too long, and is told so before it is disconnected.
     SlowReader { connection: u64 },
     /// A subscription is over.
     Unsubscribe {
@@ -178,7 +178,7 @@ pub(super) enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         fault: Option<Met>,
     },
-    /// A new version lies in the simulated OSF.
+    /// A new version is in the simulated OSF.
     OsfStored {
         path: &'a str,
         version: usize,
@@ -259,7 +259,7 @@ impl Truth {
         inner.out.is_some()
     }
 
-    /// Why the log is incomplete, if it is; told once.
+    /// Why the log is incomplete, if it is; reported once.
     pub(super) fn failure(&self) -> Option<io::Error> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.failed.take()

@@ -11,11 +11,11 @@ pub use record::{AuthorName, Difference, Listed, Placed, Records, Rejected};
 pub use table::{Dictionary, Join, List, Named, Table, differing, joined};
 pub use words::Words;
 
-/// Columns → Arrow's types.
+/// The Arrow types of columns.
 pub mod arrow;
 /// Bluesky.
 pub mod bluesky;
-/// JSON → typed columns.
+/// Turns JSON into typed columns.
 pub mod cells;
 /// What a column of Parquet is.
 pub mod columns;

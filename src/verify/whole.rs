@@ -109,8 +109,9 @@ pub fn whole(disk: &dyn Disk, survey: &Survey, hours: Vec<HourFound>) -> Whole {
 }
 
 /// What is said of a copy of published files.
-pub const ONLY_TOGETHER: &str = "what each server had, and the causes of gaps, were checked only for whether they fit \
-     together and are what was committed; the lines and events that they come from stay in the vault";
+pub const ONLY_TOGETHER: &str = "what each server had, and the causes of gaps, were only checked for consistency and \
+                                 against what was committed; the lines and events that they come from stay in the \
+                                 vault";
 
 /// What a copy cannot show.
 fn note_copy(copy: &Path, absent: &[FileKind], problems: &mut Problems) {
@@ -156,7 +157,7 @@ fn check_root(root: &Root, survey: &Survey, problems: &mut Problems) {
         let days: BTreeSet<Day> = gone.iter().map(|hour| hour.day()).collect();
         let days: Vec<String> = days.iter().map(Day::to_string).collect();
         let what = format!(
-            "it also has hours of days that are not here, and were not checked: {}",
+            "it also has hours of days that are not here, which were not checked: {}",
             some(&days)
         );
         // beside a day's files it is the archive's ledger, of which this is one day
@@ -200,8 +201,7 @@ fn check_first(root: &Root, collected: Option<&Hour>, problems: &mut Problems) {
         return;
     };
     let path = identity::path(&root.path);
-    let text =
-        format!("the first hour: it says {says}, the first that was collected is {collected}");
+    let text = format!("the first hour: it says {says}, but collecting began in {collected}");
     match says.cmp(collected) {
         // a start in the last second of an hour may be in the next one by the posts' clock
         Ordering::Less if collected.0.abs_diff(says.0) == 1 => (),

@@ -284,7 +284,7 @@ fn incomplete(copy: &Path) {
     verified(
         copy,
         5,
-        "days that are not here, and were not checked: 2026-11-23\n",
+        "days that are not here, which were not checked: 2026-11-23\n",
     );
     fs::rename(away.path().join("day"), &day).unwrap();
     verified(copy, 0, "all holds");

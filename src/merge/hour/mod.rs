@@ -10,7 +10,7 @@
 pub mod conflicts;
 /// What every hour is merged with, and the files that are being written of one.
 pub mod context;
-/// Copies of posts → each post once, and what that says about the servers.
+/// Reduces copies of posts to one each, and counts what they say about the servers.
 pub mod dedupe;
 /// Lines on their way from segments to units.
 pub mod distribute;
@@ -25,17 +25,17 @@ pub mod make;
 mod named;
 /// Lines that are not posts, kept verbatim.
 pub mod rejected;
-/// The sums of an hour → its manifest.
+/// Makes an hour's manifest from its sums.
 pub mod summary;
 /// What is taken out on request of rows whose raw data is gone.
 pub mod taken_out;
-/// The events files among an hour's inputs → what each server's connection was like.
+/// The state of each server's connection, from the events files among an hour's inputs.
 pub mod timelines;
 /// Why an hour was not committed.
 pub mod uncommitted;
-/// A minute, or part of one: its lines from all segments → rows.
+/// Turns the lines of a minute, or of a part of one, from all segments into rows.
 pub mod unit;
-/// The posts of an hour → units of work.
+/// Divides the posts of an hour into units of work.
 pub mod units;
 /// The latest row of each author, with bounded memory.
 pub mod users;

@@ -1,4 +1,4 @@
-//! The sums of an hour → its manifest. Pure.
+//! Makes an hour's manifest from its sums. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 

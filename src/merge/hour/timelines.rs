@@ -1,4 +1,4 @@
-//! The events files among an hour's inputs → what each server's connection was like.
+//! The state of each server's connection, from the events files among an hour's inputs.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! A unit of work: a minute of post time, or a part of one, or all old ids of an hour. Its lines
-//! from all segments → rows in ascending order of ids.
+//! A unit of work: a minute of post time, or a part of one, or all old ids of an hour. Turns its lines from all
+//! segments into rows in ascending order of ids.
 
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;

@@ -1,4 +1,4 @@
-//! The posts of an hour → units of work: a minute of post time, or a part of one, or all old ids.
+//! Divides the posts of an hour into units of work: a minute of post time, or a part of one, or all old ids.
 
 use std::{collections::BTreeMap, path::PathBuf};
 

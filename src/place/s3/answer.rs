@@ -1,4 +1,4 @@
-//! What an answer of a store means: a status and the code in its body → what to do.
+//! What an answer of a store means: its status and the code in its body decide what to do.
 
 use crate::place::store::{Key, Listed};
 

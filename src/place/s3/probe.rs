@@ -92,7 +92,7 @@ enum Race {
     Refused(String),
 }
 
-/// What the writers were told → what came of it.
+/// Judges a store by what its writers were told.
 fn race(said: &[Said<Meaning>]) -> Race {
     let is_won = |said: &Said<Meaning>| *said == Ok(Meaning::Done);
     let won: Vec<usize> = (0..said.len())

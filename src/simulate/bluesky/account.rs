@@ -1,4 +1,4 @@
-//! Who is on Bluesky: a bounded number of places, each with one account after the other.
+//! The accounts on Bluesky: a bounded number of places, each with one account after another.
 //!
 //! Every place gives its account up once in [`LIFE_S`] seconds, at a second that follows from its number
 //! alone, so which account ends at a second, and whose turn it is at any other, is a matter of arithmetic
@@ -70,7 +70,7 @@ pub(super) fn holder(place: u64, second: i64) -> Account {
     Account { place, life }
 }
 
-/// Somebody who is active at that second; small places far likelier.
+/// An account that is active at that second; places with small numbers are far likelier.
 pub(super) fn choose(chance: &mut Chance, seed: u64, second: i64) -> Account {
     let mut place = chance.skewed(PLACES);
     loop {

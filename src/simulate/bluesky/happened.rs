@@ -180,7 +180,7 @@ impl World {
         found: &mut Vec<Happened>,
     ) {
         let item = self.item(address);
-        // who is gone or away changes nothing
+        // an account that is gone or away changes nothing
         if account::is_active(item.author, self.seed, second) {
             let case = case(address) ^ second.unsigned_abs();
             let times = times(&mut Chance::of(self.seed, KIND_CHANGE, case), second);
@@ -320,7 +320,7 @@ impl World {
     }
 }
 
-/// What is told of an account.
+/// An account event.
 #[derive(Clone, Copy)]
 enum Of {
     Identity(u64),

@@ -86,7 +86,7 @@ pub async fn serve(
 struct Census<'a> {
     shared: &'a Shared,
     instances: usize,
-    /// The first second that was not told.
+    /// The first second that is not in the log.
     second: i64,
 }
 

@@ -1,4 +1,4 @@
-//! What stands in records: posts with all that a post can have, likes, reposts, follows.
+//! The contents of records: posts with everything that a post can have, likes, reposts, follows.
 
 use super::{
     account,
@@ -13,7 +13,7 @@ use crate::simulate::{
 
 const KIND_RECORD: u64 = 0x0062_7265_636f;
 
-/// Appends an instant as it stands in records, in whole milliseconds.
+/// Appends an instant in the form of records, in whole milliseconds.
 pub(super) fn put_time(out: &mut Vec<u8>, us: i64) {
     out.push(b'"');
     put(out, &instant(us).to_string());

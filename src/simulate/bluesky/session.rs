@@ -24,7 +24,7 @@ use crate::{
 /// How often the server pings.
 const PING_MS: i64 = 30_000;
 
-/// How much one step gives at most; the next one goes on.
+/// How much one step gives at most; the next one continues.
 const STEP_BYTES_MAX: usize = 256 << 10;
 
 /// `time_us` and the order of arrival are less than this apart.
@@ -257,7 +257,7 @@ impl Session {
         change.min(own)
     }
 
-    /// What was sent and not yet told by an [`Act::Delivered`].
+    /// What was sent and not yet reported by an [`Act::Delivered`].
     pub(super) const fn take_span(&mut self) -> Option<Span> {
         self.span.take()
     }
@@ -396,7 +396,7 @@ impl Session {
         }
     }
 
-    /// Does what a fault does at its beginning, or to a stream opened while it goes on.
+    /// Does what a fault does at its beginning, or to a stream opened while it lasts.
     fn strike(&mut self, one: Occurrence, context: &mut SessionContext<'_>, acts: &mut Vec<Act>) {
         let fault = context.schedule.fault(one);
         if self.over || !fault.kind.hits_streams() {

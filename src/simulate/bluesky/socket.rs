@@ -95,7 +95,7 @@ pub(super) async fn converse(socket: TcpStream, listener: usize, shared: Arc<Sha
     let server = http1::Builder::new();
     let connection = server.serve_connection(TokioIo::new(wire), service);
     match connection.with_upgrades().await {
-        // how a stream ended stands in the truth log; how other requests end matters to nobody
+        // the truth log says how a stream ended; how other requests end does not matter
         Ok(()) | Err(_) => (),
     }
     let opened = opened.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +115,7 @@ pub(super) async fn converse(socket: TcpStream, listener: usize, shared: Arc<Sha
         .await;
 }
 
-/// Decides on a request, and tells of it.
+/// Decides on a request, and logs it.
 fn respond(
     shared: &Shared,
     listener: usize,
@@ -244,7 +244,7 @@ fn decide(
     }
 }
 
-/// Whether a list in a header has that word, whatever stands behind it.
+/// Whether a list in a header has that word, whatever follows it.
 fn has_token(headers: &HeaderMap, name: &str, token: &str) -> bool {
     let values = headers.get_all(name).into_iter();
     let texts = values.filter_map(|value| value.to_str().ok());
@@ -357,7 +357,7 @@ impl Subscriber {
         let any = !acts.is_empty();
         for act in acts {
             if let Err(why) = self.act(act, socket).await {
-                // what was not sent is not told
+                // only what was sent is logged
                 drop(self.session.take_span());
                 return Err(why);
             }
@@ -416,7 +416,7 @@ impl Subscriber {
         self.give(Message::Frame(rest), socket).await
     }
 
-    /// Hands a message on. Who takes nothing for too long is told so, and left.
+    /// Hands a message on. A client that takes nothing for too long is told so, and disconnected.
     async fn give(&mut self, message: Message, socket: &mut Socket) -> Result<(), Why> {
         let patience = patience(&self.shared);
         let taken = tokio::select! {

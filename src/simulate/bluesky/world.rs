@@ -1,8 +1,8 @@
 //! The records of Bluesky: a pure function of the seed.
 //!
 //! They are addressed by class, second and number, so that an earlier record can be named (by a reply, a like, a
-//! delete, an update) without being written. What becomes of a record later is decided by its address, too: the
-//! deletes of a second are found by looking at the records that are as old as one of `LAGS_S`.
+//! delete, an update) without being written. Its address also decides what happens to a record later: the deletes of
+//! a second are found among the records that are as old as one of `LAGS_S`.
 
 use super::{
     account::{self, Account},
@@ -73,7 +73,7 @@ impl Class {
         }
     }
 
-    /// Of 1,000 records: how many are deleted, how many are changed.
+    /// How many of 1,000 records are deleted, and how many are changed.
     pub(super) const fn fates(self) -> (u64, u64) {
         match self {
             Self::Post => (40, 12),

@@ -284,7 +284,7 @@ fn signature(sha256: &str) -> u64 {
         .fold(SIGNED, |sum, byte| mix(sum ^ u64::from(byte)))
 }
 
-/// The storage behind: bytes for whoever has a signed address.
+/// The storage behind: bytes for anyone with a signed address.
 pub(super) fn stored(ask: &Ask, tree: &Tree) -> Answer {
     let sha256 = ask.path.strip_prefix("/object/").unwrap_or("");
     let is_hex = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -301,7 +301,7 @@ pub(super) fn stored(ask: &Ask, tree: &Tree) -> Answer {
     }
 }
 
-/// A file or folder as WaterButler tells of it.
+/// A file or folder as WaterButler describes it.
 fn entity(node: &Node, site: &Site, tree: &Tree) -> Value {
     let slash = if node.is_folder { "/" } else { "" };
     let (id, project) = (&node.id, &site.project);

@@ -1,8 +1,8 @@
 //! The simulated OSF on its sockets: the JSON:API, WaterButler, and the storage behind it.
 //!
-//! Three listeners, as in the real one: the API; WaterButler on another port, as a regional host; and,
-//! on another address, the storage to which a download is sent on. The storage refuses whoever
-//! brings a credential. Every request and every stored version goes to the truth log.
+//! Three listeners, as in the real one: the API; WaterButler on another port, as a regional host; and, on another
+//! address, the storage to which a download is sent on. The storage refuses requests with a credential. Every request
+//! and every stored version goes to the truth log.
 
 use std::{
     future::Future,
@@ -196,7 +196,7 @@ async fn converse(service: Service, socket: TcpStream, shared: Arc<Shared>) {
         async move { respond(service, request, &shared, &fate).await }
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(wire), service);
-    // how it ended stands in the truth log
+    // the truth log says how it ended
     drop(connection.await);
 }
 
@@ -234,7 +234,7 @@ async fn respond(
         return Err(reset(shared, &ask, &seen, fate));
     }
     if let Some(hit) = hit.as_ref().filter(|hit| hit.kind == OsfFaultKind::Stall) {
-        // whoever asked may have left when it is over
+        // the client may have left when it is over
         tell(shared, &ask, &seen, None);
         let wait = u64::try_from(hit.wait_ms).unwrap_or(0);
         shared.clock.sleep(Duration::from_millis(wait)).await;

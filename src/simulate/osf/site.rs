@@ -1,4 +1,4 @@
-//! What all services of the simulated OSF have in common: where they are, who asks, and what is answered.
+//! What all services of the simulated OSF have in common: addresses, credentials, and answers.
 
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -31,7 +31,7 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Node {
     pub(super) id: String,
-    /// The folder it lies in; the root if `None`.
+    /// The folder that it is in; the root if `None`.
     pub(super) parent: Option<String>,
     pub(super) name: String,
     pub(super) created: UtcMs,
@@ -72,7 +72,7 @@ impl Node {
 }
 
 impl Tree {
-    /// Goes on with what lies there, or begins anew.
+    /// Continues with what is there, or starts empty.
     pub(super) fn open(dir: &Path, seed: u64) -> io::Result<Self> {
         RealDisk.make_folder(&dir.join("objects"))?;
         RealDisk.make_folder(&dir.join("storage"))?;
@@ -91,7 +91,7 @@ impl Tree {
         self.kept.nodes.iter().find(|node| node.id == id)
     }
 
-    /// What lies in a folder, in the order in which it was made.
+    /// The entries of a folder, in the order in which they were made.
     pub(super) fn children(&self, parent: Option<&str>) -> Vec<&Node> {
         let is_here = |node: &&Node| node.parent.as_deref() == parent;
         self.kept.nodes.iter().filter(is_here).collect()

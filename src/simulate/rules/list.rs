@@ -72,7 +72,7 @@ impl Rules {
         &self.list
     }
 
-    /// The piece as whoever streams by these rules gets it, if it matches one.
+    /// The piece as a stream by these rules gets it, if it matches one.
     pub(in crate::simulate) fn matching(&self, piece: &Piece) -> Option<Piece> {
         let post = Post::of(&piece.bytes)?;
         let matching = self

@@ -2,7 +2,7 @@
 
 pub(super) use list::{BODY_BYTES_MAX, CHANGES_MAX, PATH, READS_MAX, RULES_MAX, Rule, Rules};
 
-/// The list of an app, and what is answered to whoever reads or changes it.
+/// The list of an app, and the answers to requests that read or change it.
 mod list;
 /// One rule: its language, and which posts match.
 mod rule;

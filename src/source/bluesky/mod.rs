@@ -14,13 +14,13 @@ mod columns;
 mod columns_record;
 /// How deletions are reported.
 mod deletions;
-/// A line → an event.
+/// Parses a line into an event.
 mod event;
 /// What Bluesky's lines are.
 mod lines;
 /// What names an event.
 mod name;
-/// A post's record → the cells of the table.
+/// Turns a post's record into the cells of the table.
 mod post;
 /// Events of a unit of work.
 mod records;

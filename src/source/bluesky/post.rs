@@ -1,4 +1,4 @@
-//! A post's record → the cells of the table that it fills.
+//! Turns a post's record into the cells of the table.
 
 use std::borrow::Cow;
 

@@ -10,13 +10,13 @@ mod columns;
 mod columns_beside;
 mod columns_parts;
 mod columns_post;
-/// A post → the cells of the CSV files.
+/// Turns a post into the cells of the CSV files.
 mod flatten;
 /// Post ids, and the time that is in them.
 pub mod id;
 /// What X's lines are.
 mod lines;
-/// A line → a post.
+/// Parses a line into a post.
 pub mod parse;
 /// Posts of a unit of work.
 mod records;

@@ -1,4 +1,4 @@
-//! A line → a post, or the reason for which it is none.
+//! Parses a line into a post, or the reason why it is none.
 
 use std::borrow::Cow;
 

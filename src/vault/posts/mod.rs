@@ -10,7 +10,7 @@ pub mod dictionary;
 /// The file, as it is read.
 pub mod read;
 
-/// Posts → rows.
+/// Turns posts into rows.
 pub mod rows;
 
 /// The columns that the program adds.

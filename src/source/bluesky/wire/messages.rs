@@ -1,4 +1,4 @@
-//! Messages → lines: each is stored as it came, with a stamp that names the endpoint.
+//! Turns messages into lines: each is stored as it came, with a stamp that names the endpoint.
 
 use std::borrow::Cow;
 

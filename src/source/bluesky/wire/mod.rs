@@ -4,7 +4,7 @@ pub use subscribe::{Subscribe, Unusable};
 
 /// When messages are as old as they always are.
 mod live;
-/// Messages → lines.
+/// Turns messages into lines.
 mod messages;
 /// The stream, as the collector sees it.
 mod subscribe;

@@ -5,7 +5,7 @@ pub use notice::read_refusal;
 
 /// The stream, as the collector sees it.
 mod api;
-/// Bytes → lines.
+/// Turns bytes into lines.
 mod frame;
 /// Whether the API answers at all: `check` asks that too.
 pub mod impostor;
