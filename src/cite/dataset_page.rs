@@ -38,7 +38,7 @@ pub(super) fn text(of: &Description<'_>) -> String {
         ),
         ("Persons", paragraph(of.told().persons)),
         ("What you may do with it", terms(of)),
-        ("How it goes on", paragraph(&words::maintenance(of))),
+        ("How it continues", paragraph(&words::maintenance(of))),
         ("The files", files(of)),
     ];
     let mut text = format!("# {}\n", dataset.title);

@@ -72,10 +72,10 @@ pub enum MakeError {
     #[error("{} is not what this program writes about this archive", .0.display())]
     NoDescription(PathBuf),
     /// The archive has another DOI, or one since.
-    #[error("{} does not name the archive's DOI: the next report makes it anew", .0.display())]
+    #[error("{} does not name the archive's DOI: the next report makes it again", .0.display())]
     OtherDoi(PathBuf),
     /// An hour that it describes has a later revision.
-    #[error("{} does not speak of the latest revision of {hour}: the next report makes it anew", path.display())]
+    #[error("{} does not name the latest revision of {hour}: the next report makes it again", path.display())]
     Outdated {
         /// The file.
         path: PathBuf,

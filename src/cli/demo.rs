@@ -407,7 +407,7 @@ fn new_folder(args: &DemoArgs, users: Option<&Settings>) -> Result<PathBuf, Fail
     for folder in mine.into_iter().flatten() {
         if users_file::real(&dir).starts_with(users_file::real(folder)) {
             let what = format!(
-                "{} lies in {}, where your own data is",
+                "{} is inside {}, where your own data is",
                 dir.display(),
                 folder.display()
             );

@@ -104,7 +104,7 @@ impl Site {
                 Exit::Configuration,
                 "the primary has ended for good (`until`)",
             )
-            .hint("set role = \"primary\" on a server that goes on")
+            .hint("set role = \"primary\" on a server that remains")
         })
     }
 

@@ -402,7 +402,7 @@ fn failure(error: RunError) -> Failure {
     let what = error.to_string();
     match error {
         RunError::NotYet(_) => Failure::new(Exit::Unreachable, what)
-            .hint("nothing is lost; the first run after that instant goes on"),
+            .hint("nothing is lost; the first run after that instant continues"),
         RunError::Room { .. } => Failure::new(Exit::Failed, what).hint(
             "free space, or lower merge.keep_free; the next run resumes where this one stopped",
         ),

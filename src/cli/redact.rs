@@ -145,7 +145,7 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     };
     if request.reason.is_empty() {
         return Err(Failure::new(Exit::Usage, "--reason is empty")
-            .hint("say why in a few words: they stand in the manifests"));
+            .hint("say why in a few words: the manifests will have them"));
     }
     let stores = (&setup.settings.spool_store, &setup.settings.vault_store);
     let (json, dry_run) = (args.json, args.dry_run);

@@ -186,7 +186,7 @@ fn refused(status: u16, what: &str) -> Failure {
     let hint = match status {
         401 => "is the token right? `twinstream check` tries it",
         403 => "the app's access does not include the filtered stream",
-        429 => "X allows so many requests about rules in 15 minutes: try again then",
+        429 => "X limits requests about rules in 15 minutes: try again after that",
         _ => "try again; X's status page may know more",
     };
     Failure::new(exit, what).hint(hint)

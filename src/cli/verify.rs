@@ -85,7 +85,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
         survey.only(share);
     }
     if survey.hours.is_empty() && survey.roots.is_empty() && survey.problems.0.is_empty() {
-        tracing::info!("nothing to verify: there is no hour in what was named");
+        tracing::info!("nothing to verify: there is no hour in the named paths");
         return Ok(Exit::NothingToDo);
     }
     let sources = Sources::known();
@@ -131,7 +131,7 @@ fn checked_out(global: &Global, args: &VerifyArgs) -> Result<Option<ScratchFolde
     if 1 < args.paths.len() {
         return Err(Failure::new(
             Exit::Usage,
-            "of several paths none may lie in an object store",
+            "if there are several paths, none may be in an object store",
         )
         .hint("verify one after the other"));
     }

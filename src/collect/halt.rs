@@ -128,15 +128,15 @@ impl Halt {
             alarm!(
                 AlarmKind::PlaceAway,
                 SPOOL,
-                "{error}: collecting stops until its disk is mounted again, what was read is kept; \
-                 collecting then goes on by itself"
+                "{error}: collecting stops until its disk is mounted again, what was read is kept; collecting then \
+                 continues by itself"
             );
         } else if first {
             alarm!(
                 AlarmKind::Disk,
                 "",
-                "{error}: collecting stops until there is space, what was read is kept; \
-                 free space below {}: collecting goes on by itself once {} MiB are free",
+                "{error}: collecting stops until there is space, what was read is kept; free space below {}: \
+                 collecting continues by itself once {} MiB are free",
                 self.folder.display(),
                 (RESERVE_BYTES + ROOM_BYTES) >> 20
             );
@@ -161,7 +161,7 @@ impl Halt {
         }
         self.state.send_modify(|state| state.full = false);
         self.progress.full(false);
-        tracing::warn!("the disk is back and has space again: collecting goes on");
+        tracing::warn!("the disk is back and has space again: collecting continues");
         true
     }
 

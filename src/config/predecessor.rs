@@ -164,7 +164,7 @@ fn becomes(line: &Line, answers: &Answers) -> String {
         }
         "M3CLASSIFY" => "nothing: classifiers are not part of this; [hook] after_hour runs a command of yours after each hour".to_owned(),
         "TMP_STORAGE_SERVER_1" | "TMP_STORAGE_SERVER_2" => format!(
-            "nothing: segments go to {}/spool; what lies in the old folder stays there",
+            "nothing: segments go to {}/spool; what is in the old folder stays there",
             answers.data_dir().display()
         ),
         "USERNAME" if line.value == "root" => "nothing: twinstream never runs as root".to_owned(),

@@ -142,7 +142,7 @@ impl ReceiveJob<'_> {
         if known != before
             && let Err(why) = self.keep(&path, &known)
         {
-            tracing::warn!("what is acknowledged is looked at again: {why}");
+            tracing::warn!("acknowledged files are read again: {why}");
         }
         received
     }
@@ -456,7 +456,8 @@ impl ReceiveJob<'_> {
             alarm!(
                 AlarmKind::FailsCheck,
                 server,
-                "{what:?} was delivered to the folder of server {server} and is not used: {why}\n  hint: it is set aside in that server's folder; whoever has the key of server {server} put it there"
+                "{what:?} was delivered to the folder of server {server} and is not used: {why}\n  hint: it is set \
+                 aside in that server's folder; somebody with the key of server {server} put it there"
             );
             received.refused.push(Refused {
                 what,

@@ -114,7 +114,7 @@ impl MergeJob<'_> {
             Ok(()) => self.run_finished(tell),
             // it is finished here; nothing else may be taken out before it is finished in the store too
             Err(why) if why.is_away() => {
-                tracing::warn!("what was taken out here lies in the object store still: {why}");
+                tracing::warn!("what was taken out here is still in the object store: {why}");
                 let elsewhere = Elsewhere::Away;
                 MergeJob { elsewhere, ..*self }.run_finished(tell)
             }

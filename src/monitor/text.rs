@@ -124,7 +124,7 @@ fn servers(picture: &Snapshot) -> String {
     let who = match picture.this {
         Some(_) => "",
         None => {
-            "this machine is none of the servers: it shows what lies here, and what is committed\n"
+            "this machine is not one of the servers: it shows what is here, and what is committed\n"
         }
     };
     let rows = if 1 < rows.len() {

@@ -312,7 +312,7 @@ pub fn past(
             Err(why) => alarm!(
                 AlarmKind::Unreadable,
                 leg,
-                "{}: {why}; collecting goes on from the segment before it",
+                "{}: {why}; collecting continues from the segment before it",
                 paths.segment.display()
             ),
         }
