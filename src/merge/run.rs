@@ -402,8 +402,8 @@ impl MergeJob<'_> {
                 None
             }
             Err(why) => {
-                if let HourError::Unit(unit) = &why {
-                    self.read_again(&context.indexes, &unit.0.path, &inputs);
+                if let HourError::Segment(read) = &why {
+                    self.read_again(&context.indexes, &read.path, &inputs);
                 }
                 let held_back = !matches!(
                     why,

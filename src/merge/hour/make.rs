@@ -253,7 +253,7 @@ impl HourContext<'_> {
             columns: columns.as_ref(),
             deleted: self.deleted,
         };
-        let distributor = Distributor::new(disk, source, segments, &units);
+        let distributor = Distributor::new(disk, &scratch, source, segments, &units);
         let work = |number: usize| {
             let unit = units.get(number)?;
             let text = distributor.take(number);
@@ -291,10 +291,8 @@ impl HourContext<'_> {
             self.write_rejected(place, due, (servers, segments), (&mut out, &mut tally))?;
         outputs.extend(output);
         outputs.extend(self.write_conflicts(place, due, servers, &tally.examples)?);
-        if due.former.is_some() {
-            // empty, if authors that did not fit into memory have not removed it already
-            let _gone = disk.remove_folder(&scratch);
-        }
+        // empty, if it is there: everything that did not fit into memory has been taken back
+        let _gone = disk.remove_folder(&scratch);
         Ok(Written {
             tally,
             rejected,

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     context::{DataFile, HourContext},
     dedupe::Tally,
-    distribute::DistributeError,
     due::Due,
     summary::RejectedLines,
     taken_out::Out,
@@ -202,10 +201,11 @@ impl HourContext<'_> {
         Ok(deleted)
     }
 
-    fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, DistributeError> {
+    fn read_run(&self, path: &Path, run: &Run) -> Result<Vec<u8>, HourError> {
         let mut text = Vec::new();
-        let mut file = raw::open(self.indexes.disk, path).at(path)?;
-        read_run(&mut *file, run, &mut text).at(path)?;
+        let file = raw::open(self.indexes.disk, path);
+        let read = file.and_then(|mut file| read_run(&mut *file, run, &mut text));
+        read.at(path).map_err(HourError::Segment)?;
         Ok(text)
     }
 }

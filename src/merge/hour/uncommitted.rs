@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::distribute::DistributeError;
 use crate::{
     merge::index::IndexError,
     source::key::Key,
@@ -24,7 +23,7 @@ pub enum HourError {
     Former(PathBuf),
     /// A segment does not read as it was indexed.
     #[error("a segment cannot be used: {0}")]
-    Unit(#[from] DistributeError),
+    Segment(#[source] ErrorAt),
     /// The ids did not ascend.
     #[error("the ids do not ascend after {0}")]
     Order(Key),
