@@ -157,6 +157,11 @@ impl HourOfVault<'_> {
     /// Whether the files aside are what was written, and nothing foreign is in their way.
     pub(super) fn check(&self, manifest: &Manifest) -> Result<(), CommitError> {
         let revision = manifest.history.revision;
+        assert!(
+            manifest.balances(),
+            "the books of {} do not balance",
+            self.hour
+        );
         crash::point(Point::DataAside);
         let former = self
             .current()?

@@ -275,6 +275,11 @@ impl Ledger {
         revision: u64,
         manifest: &[u8],
     ) -> Result<(), LedgerError> {
+        assert!(
+            self.revision(hour) < revision,
+            "the ledger has revision {} of hour {hour} and is to get {revision}",
+            self.revision(hour)
+        );
         let previous = self.previous;
         let line = Line {
             hour,

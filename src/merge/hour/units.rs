@@ -65,7 +65,16 @@ pub fn units(segments: &[Segment], unit_bytes: u64) -> Vec<Unit> {
     for (minute, runs) in minutes {
         divide(minute, segments, runs, unit_bytes, &mut units);
     }
+    assert_each_post_has_one(&units);
     units
+}
+
+/// No post may belong to two units, or ids would not ascend; the books would not show it.
+fn assert_each_post_has_one(units: &[Unit]) {
+    let new = units.iter().filter(|unit| unit.time.begin.0 != i64::MIN);
+    let times: Vec<Interval> = new.map(|unit| unit.time).collect();
+    let apart = |pair: &[Interval]| matches!(pair, [a, b] if a.end <= b.begin);
+    assert!(times.windows(2).all(apart), "units overlap: {times:?}");
 }
 
 fn run((segment, run): (usize, usize), segments: &[Segment]) -> Option<&Run> {
