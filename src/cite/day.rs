@@ -140,3 +140,33 @@ impl<'a> std::iter::Sum<&'a DaySum> for DaySum {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::statement::DaySaid;
+
+    /// Replayed posts may be older than the archive: its time begins with the first second that counts.
+    #[test]
+    fn an_hour_of_before_the_archive_is_no_part_of_its_time() {
+        let hours = [
+            include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json"),
+            include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_14_manifest.json"),
+        ];
+        let mut said = DaySaid {
+            hours: hours
+                .map(|text| serde_json::from_str(text).unwrap())
+                .to_vec(),
+            revisions: Vec::new(),
+        };
+        let at = |text: &str| format!("2026-11-23T{text}Z").parse::<UtcMs>().unwrap();
+        let time = |said: &DaySaid| {
+            let statement = Statement::of("2026-11-23".parse().unwrap(), said.clone());
+            DaySum::of(&statement.unwrap()).time
+        };
+        assert_eq!(time(&said), Some((at("13:57:03"), at("15:00:00"))));
+        let union = &mut said.hours[0].coverage.union;
+        (union.seconds, union.begins) = (0, None);
+        assert_eq!(time(&said), Some((at("14:00:00"), at("15:00:00"))));
+    }
+}

@@ -732,4 +732,39 @@ mod tests {
             &[(Some(5), "`deliver_to`: the user is missing")],
         );
     }
+
+    #[test]
+    fn rules_that_x_would_not_take_are_wrong() {
+        let long = "a".repeat(2_049);
+        for (stream, rules, wrong) in [
+            (
+                "filtered",
+                r#"{ value = "cats  lang:en" }, { value = " cats lang:en ", tag = "again" }"#,
+                "the rule \"cats lang:en\" occurs twice",
+            ),
+            ("filtered", r#"{ tag = "cats" }"#, "a rule has no value"),
+            (
+                "filtered",
+                &format!("{{ value = {long:?} }}"),
+                "a rule has 2049 characters, X takes at most 2048",
+            ),
+            (
+                "filtered",
+                r#"{ value = "cats\ndogs" }"#,
+                "a rule's value has more than one line",
+            ),
+            (
+                "sample",
+                r#"{ value = "cats" }"#,
+                "the stream \"sample\" has no rules",
+            ),
+        ] {
+            let text = format!("[x]\nstream = {stream:?}\nrules = [{rules}]\n{ONE}");
+            check_wrong(&text, &[(Some(3), &format!("`x.rules`: {wrong}"))]);
+        }
+        // between quotes every character counts
+        let others = r#"[{ value = '"a  b"' }, { value = '"a b"' }]"#;
+        let text = format!("[x]\nstream = \"filtered\"\nrules = {others}\n{ONE}");
+        assert_eq!(settings(&text, &Me::default()).unwrap().x.rules.len(), 2);
+    }
 }

@@ -631,6 +631,13 @@ mod tests {
             cut_bytes: 0,
             last: Some(begin.plus_ms(50_000)),
         };
+        // what a run before that one had left was recovered at last, too
+        let older = What::Recovered {
+            segment: "1_sample_20261123T1407Z_00000001_000".to_owned(),
+            lines: 5,
+            cut_bytes: 0,
+            last: Some(begin.plus_ms(150_000)),
+        };
         let files = [
             EventsFile {
                 name: first,
@@ -650,6 +657,7 @@ mod tests {
                 events: vec![
                     event(again.plus_ms(10_000), started(2, Some(begin))),
                     event(again.plus_ms(10_000), crashed),
+                    event(again.plus_ms(10_000), older),
                 ],
             },
         ];

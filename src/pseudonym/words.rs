@@ -277,7 +277,15 @@ mod tests {
         for handle in ["ada_example", "bob"] {
             names.handle(handle);
         }
-        for name in ["Ada Example", "田中", "K", "♥", " Zoë "] {
+        for name in [
+            "Ada Example",
+            "田中",
+            "田中太郎",
+            "Bob Miller",
+            "K",
+            "♥",
+            " Zoë ",
+        ] {
             names.name(name);
         }
         names
@@ -296,6 +304,8 @@ mod tests {
                 "[name], [name] and #team[name]",
             ),
             ("bob's bobbin", "[name]'s bobbin"),
+            // of several names that begin there the longest
+            ("Bob Miller, 田中太郎です", "[name], [name]です"),
             ("田中さん、K is K ♥ zoË", "[name]さん、K is K ♥ [name]"),
             ("see https://t.co/Ab1です", "see [url]です"),
             ("HTTPS://X.com/bob/status/1 x", "[url] x"),

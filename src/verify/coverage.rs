@@ -514,3 +514,91 @@ impl Check<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::source::x::X;
+
+    const GOLDEN: &str =
+        include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json");
+
+    /// What is found wrong with an hour of two servers that was changed so.
+    fn wrongs(change: impl Fn(&mut Value)) -> Vec<String> {
+        let mut said: Value = serde_json::from_str(GOLDEN).unwrap();
+        change(&mut said);
+        let said: HourSaid = serde_json::from_value(said).unwrap();
+        let mut problems = Problems::default();
+        check(Path::new("manifest"), (&X, &said), None, &mut problems);
+        problems.0.into_iter().map(|found| found.what).collect()
+    }
+
+    /// Members, as what they are changed to, and what is said then. In the first minute with posts the servers have 5 and 6,
+    /// 5 in common, all in the 5 seconds that both have.
+    #[rustfmt::skip]
+    const CHANGES: [(&str, &str, &str); 11] = [
+        ("/coverage/union/bitmap", "\"00\"", "the bitmaps of union are not"),
+        ("/coverage/servers/2/partial", "16", "the seconds of 2 are counted wrong"),
+        ("/coverage/servers/2/begins", "\"2026-11-23T12:00:00Z\"", "2 begins is not in this"),
+        ("/coverage/began", "\"2026-11-23T13:59:05Z\"", "is not that of its first connection"),
+        ("/gaps/0/end", "\"2026-11-23T13:57:02Z\"", "the gaps of server 1 are not the runs"),
+        ("/estimate/high", "3", "the estimate is not what"),
+        ("/minutes/rows/57/4", "null", "is not for this number of servers"),
+        ("/minutes/rows/57/2", "[4, 6]", "impossible numbers for two servers"),
+        ("/minutes/rows/57/2", "[5, 4]", "impossible numbers for two servers"),
+        ("/minutes/rows/57/4", "[4, 5, 5, 5]", "the seconds that both servers have"),
+        ("/minutes/rows/58/2", "[0, 5]", "of server 1 do not fit its posts"),
+    ];
+
+    fn is_told(words: &str, found: &[String]) {
+        let is_told = found.iter().any(|what| what.contains(words));
+        assert!(is_told, "{words}: {found:?}");
+    }
+
+    #[test]
+    fn a_member_that_does_not_follow_from_the_others_is_found() {
+        assert_eq!(wrongs(|_| ()), [""; 0]);
+        for (member, value, words) in CHANGES {
+            let value: Value = serde_json::from_str(value).unwrap();
+            let found = wrongs(|said| *said.pointer_mut(member).unwrap() = value.clone());
+            is_told(words, &found);
+        }
+    }
+
+    #[test]
+    fn gaps_and_seconds_that_do_not_go_together_are_found() {
+        for (server, cause, words) in [
+            (
+                "union",
+                "network",
+                "do not follow from those of the servers",
+            ),
+            ("1", "upstream silence", "although a server has posts"),
+        ] {
+            let found = wrongs(|said| {
+                let gaps = said["gaps"].as_array_mut().unwrap().iter_mut();
+                let of_server = gaps.filter(|gap| gap["server"] == server);
+                of_server.for_each(|gap| gap["cause"] = json!(cause));
+            });
+            is_told(words, &found);
+        }
+        let found = wrongs(|said| {
+            let mut gap = said["gaps"][0].clone();
+            gap["server"] = json!("3");
+            said["gaps"].as_array_mut().unwrap().push(gap);
+        });
+        is_told("gaps of servers that are not in its counts", &found);
+        let found = wrongs(|said| {
+            let of_1 = said["coverage"]["servers"]["1"]["bitmap"].clone();
+            said["coverage"]["union"]["bitmap"] = of_1;
+        });
+        is_told("do not add up to those of all", &found);
+        let found = wrongs(|said| {
+            let servers = said["coverage"]["servers"].as_object_mut().unwrap();
+            servers.remove("2").unwrap();
+        });
+        is_told("does not have the servers of the counts", &found);
+    }
+}

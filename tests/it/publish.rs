@@ -382,6 +382,16 @@ fn a_refusal_is_an_alarm_and_stops_no_other_hour() {
         // the folder says what lies there, so the file whose answer was unusable is confirmed
         drop(osf);
     }
+    // however many are refused for their own sake: that is not the service
+    publisher.forget();
+    let refused = "[[fault]]\non = \"create\"\nname = \"_IDs\"\nkind = \"status\"\nstatus = 400\n";
+    let osf = Osf::start(refused, &[]);
+    publisher.publish(&osf, &[]).check(1, "Bad Request");
+    let public = osf.files();
+    assert!(
+        public.contains_key("ledger.jsonl") && !public.keys().any(|path| path.contains("_IDs"))
+    );
+    assert!(3 <= osf.hits("status"), "one of each hour");
 }
 
 #[test]
