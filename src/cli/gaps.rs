@@ -25,7 +25,7 @@ use crate::{
     period::{Day, Hour, Interval, UtcMs, Zone},
     place::{decide::Asks, s3::address::Address},
     text::plural,
-    vault::{day, hour_said::HourSaid, layout},
+    vault::{day, layout, manifest::HourSaid},
     world::disk::RealDisk,
 };
 

@@ -22,7 +22,7 @@ mod outward;
 /// `~` and `$HOME` in a path that a user writes.
 pub mod home;
 
-/// Which platforms there are, and what the settings of one mean for all others.
+/// Which platforms there are.
 pub mod platform;
 /// The settings of the system that was there before.
 pub mod predecessor;
@@ -52,6 +52,9 @@ pub mod secrets;
 
 /// The values that stages take; they exist only if every check has passed.
 pub mod settings;
+
+/// Where the stream of the chosen platform is, and what it needs.
+mod stream;
 
 /// Durations and sizes with their unit.
 pub mod units;

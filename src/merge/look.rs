@@ -24,10 +24,9 @@ use crate::{
     source::key::Key,
     vault::{
         deleted::Deleted,
-        hour_said::HourSaid,
         layout,
         ledger::Ledger,
-        manifest::{Inputs, MANIFEST_BYTES_MAX, Manifest},
+        manifest::{HourSaid, Inputs, MANIFEST_BYTES_MAX, Manifest},
         redactions::Redactions,
     },
     world::{

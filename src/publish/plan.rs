@@ -11,9 +11,9 @@ use crate::{
     period::{Hour, UtcMs},
     segment::sha256::Sha256,
     vault::{
-        hour_said::HourSaid,
         layout::FileKind,
         ledger::Line,
+        manifest::HourSaid,
         public::{DayFile, Place, Public, RootFile},
     },
 };

@@ -298,9 +298,8 @@ mod tests {
             certificate, picture, readme,
             statement::{DaySaid, Statement},
         },
-        vault::{
-            hour_said::HourSaid,
-            manifest::{Conflicts, Counts, Coverage, Minutes, ServerCounts, TotalCounts},
+        vault::manifest::{
+            Conflicts, Counts, Coverage, HourSaid, Minutes, ServerCounts, TotalCounts,
         },
     };
 

@@ -21,9 +21,8 @@ use crate::{
     period::{Day, Hour, Interval, UnknownZone, UtcMs, Zone},
     segment::{line::PROGRAM, name::Leg},
     vault::{
-        hour_said::HourSaid,
         ledger::Committed,
-        manifest::{ByWord, Conflicts, canonical},
+        manifest::{ByWord, Conflicts, HourSaid, canonical},
         witness::Stamp,
     },
 };

@@ -6,7 +6,7 @@ use super::statement::Statement;
 use crate::{
     cover::{cause::Cause, gap::UNION, seconds},
     period::{Hour, Interval},
-    vault::hour_said::HourSaid,
+    vault::manifest::HourSaid,
 };
 
 /// Columns of a strip: one for each minute of a day of 24 hours.

@@ -4,10 +4,8 @@
 use std::path::Path;
 
 use super::{
-    csv,
-    hour_said::HourSaid,
-    layout,
-    manifest::{MANIFEST_BYTES_MAX, ManifestError, MinuteRow},
+    csv, layout,
+    manifest::{HourSaid, MANIFEST_BYTES_MAX, ManifestError, MinuteRow},
     public::{DayFile, Public},
     report,
 };

@@ -23,8 +23,6 @@ pub mod day_notes;
 pub mod deleted;
 /// By what DOI the archive is cited.
 pub mod doi;
-/// What the manifest of an hour says, as far as a day's files need it.
-pub mod hour_said;
 /// What the vault is: `vault.json`.
 pub mod identity;
 

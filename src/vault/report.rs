@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{hour_said::HourSaid, manifest::Counts};
+use super::manifest::{Counts, HourSaid};
 use crate::segment::name::{Leg, ServerId};
 
 /// The report of a day, its hours in order.

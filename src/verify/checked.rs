@@ -13,8 +13,8 @@ use crate::{
         statement::{DaySaid, Spoken, Told},
     },
     vault::{
-        hour_said::HourSaid,
         ledger::Line,
+        manifest::HourSaid,
         public::{DayFile, Public},
     },
     world::disk::Disk,

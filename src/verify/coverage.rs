@@ -19,7 +19,7 @@ use crate::{
     period::{Minute, UtcMs},
     segment::name::Partition,
     source::Source,
-    vault::{hour_said::HourSaid, manifest::MinuteRow},
+    vault::manifest::{HourSaid, MinuteRow},
 };
 
 /// The seconds of one server, or of the union.

@@ -21,9 +21,8 @@ use crate::{
     source::{Source, Sources},
     vault::{
         deleted::Why,
-        hour_said::HourSaid,
         layout::FileKind,
-        manifest::{Counts, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output},
+        manifest::{Counts, HourSaid, MANIFEST_BYTES_MAX, Manifest, MinuteRow, Minutes, Output},
         public::{DayFile, Public},
     },
     world::disk::{self, Disk},

@@ -10,7 +10,7 @@ use crate::{
         seconds,
     },
     source::Source,
-    vault::hour_said::HourSaid,
+    vault::manifest::HourSaid,
 };
 
 /// Checks it.

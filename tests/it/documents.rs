@@ -208,7 +208,6 @@ fn the_page_on_formats_has_every_column_and_member() {
     }
     let source = document("src/vault/manifest.rs");
     let mut fields = between(&source, "pub struct Manifest {\n", "\n}\n").to_owned();
-    let source = document("src/vault/hour_said.rs");
     let said = between(&source, "pub struct HourSaid {\n", "\n}\n");
     fields = fields.replace("    pub said: HourSaid,", said);
     let fields = fields

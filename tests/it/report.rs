@@ -39,11 +39,10 @@ use twinstream::{
     },
     source::SAMPLE,
     vault::{
-        hour_said::HourSaid,
         ledger::Line,
         manifest::{
-            Conflicts, Counts, Coverage, History, Inputs, Manifest, MinuteRow, Minutes, Output,
-            ServerCounts, TotalCounts,
+            Conflicts, Counts, Coverage, History, HourSaid, Inputs, Manifest, MinuteRow, Minutes,
+            Output, ServerCounts, TotalCounts,
         },
         public::{Public, RootFile},
         witness::Stamp,

@@ -20,10 +20,9 @@ use crate::{
     segment::{line::PROGRAM, name::Leg},
     source::Rejected,
     vault::deleted::HELD_BACK,
-    vault::hour_said::HourSaid,
     vault::manifest::{
-        ByWord, Carried, Conflicts, Counts, Coverage, FORMAT, History, Inputs, Manifest, MinuteRow,
-        Minutes, Output, ServerCounts, TotalCounts,
+        ByWord, Carried, Conflicts, Counts, Coverage, FORMAT, History, HourSaid, Inputs, Manifest,
+        MinuteRow, Minutes, Output, ServerCounts, TotalCounts,
     },
 };
 
