@@ -9,19 +9,14 @@
 
 /// Addresses as they are written.
 pub mod address;
-
 /// Who made the data set, and how it is to be cited.
 pub mod dataset;
-
 /// The TOML as it is written.
 pub mod file;
-
 /// `[mail]` and `[status]`.
 mod outward;
-
 /// `~` and `$HOME` in a path that a user writes.
 pub mod home;
-
 /// Which platforms there are.
 pub mod platform;
 /// The settings of the system that was there before.
@@ -30,10 +25,8 @@ pub mod predecessor;
 pub mod proxy;
 /// The user's file with a simulated world around it.
 pub mod rehearsal;
-
 /// Resolves the user's file and the defaults into settings, or reports everything that is wrong.
 pub mod resolve;
-
 /// `[bluesky]`.
 mod resolve_bluesky;
 /// `[dataset]`.
@@ -46,18 +39,13 @@ mod resolve_s3;
 mod resolve_witness;
 /// `[x]`.
 mod resolve_x;
-
 /// From a secret file's bytes and rights to a text that cannot be printed.
 pub mod secrets;
-
 /// The values that stages take; they exist only if every check has passed.
 pub mod settings;
-
 /// Where the stream of the chosen platform is, and what it needs.
 mod stream;
-
 /// Durations and sizes with their unit.
 pub mod units;
-
 /// A commented file from answers.
 pub mod write;
