@@ -13,10 +13,10 @@ pub mod address;
 pub mod dataset;
 /// The TOML as it is written.
 pub mod file;
-/// `[mail]` and `[status]`.
-mod outward;
 /// `~` and `$HOME` in a path that a user writes.
 pub mod home;
+/// `[mail]` and `[status]`.
+mod outward;
 /// Which platforms there are.
 pub mod platform;
 /// The settings of the system that was there before.
