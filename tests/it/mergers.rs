@@ -109,6 +109,17 @@ impl World {
         (text.lines().map(str::to_owned).collect(), ids)
     }
 
+    /// Whether all of the diary of a machine is in the store.
+    fn is_diary_shared(&self, server: &str) -> bool {
+        let folder = self.servers.dir.path().join(server);
+        let note = fs::read(folder.join("published.shared.json")).unwrap_or_default();
+        let note: Value = serde_json::from_slice(&note).unwrap_or_default();
+        let diary = fs::metadata(folder.join("published.jsonl"));
+        let has_ledger = fs::read_to_string(folder.join("published.jsonl"))
+            .is_ok_and(|text| text.contains("\"ledger.jsonl\""));
+        has_ledger && diary.is_ok_and(|diary| note["bytes"] == diary.len())
+    }
+
     /// The public ledger, and all public files of one ending.
     fn public(&self, ending: &str) -> BTreeMap<String, Vec<u8>> {
         let mut files = self.osf.files();
@@ -156,8 +167,9 @@ fn mergers_run_by_themselves_and_another_publishes_when_a_line_says_so() {
     world
         .servers
         .check("m1", LATEST, &["report", "2026-11-23"], 5);
-    until("the ledger is public", || {
-        !world.public("ledger.jsonl").is_empty()
+    // what it has not shared by then, the other machine could only ask OSF for
+    until("the ledger is public, and the diary in the store", || {
+        !world.public("ledger.jsonl").is_empty() && world.is_diary_shared("m1")
     });
     one.stop();
     let before = world.diary("m1");
