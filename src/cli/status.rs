@@ -2,7 +2,12 @@
 //!
 //! It reads files only and starts nothing, so it may be run beside every stage, at any time.
 
-use std::{io::IsTerminal as _, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal as _},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use super::{
     exit::{Exit, Failure},
@@ -19,12 +24,13 @@ use crate::{
     },
     deliver::over_ssh,
     monitor::{
-        gather::{Acks, Places},
+        gather::{Acks, Elsewhere, Places},
         snapshot::Settled,
         text,
         threads::{MailFault, Monitor},
     },
-    place::decide::Asks,
+    period::Hour,
+    place::{decide::Asks, s3::address::Address},
     segment::line::PROGRAM,
     world::disk::RealDisk,
 };
@@ -54,19 +60,16 @@ pub(crate) struct StatusArgs {
 pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let monitor = monitor(&setup);
-    let mut vault_away = None;
+    let failed = Arc::default();
     if let Some(address) = &setup.settings.vault_store
         && setup.vault(Asks::Look)?.id().is_none()
     {
-        match VaultThere::open(&setup, address) {
-            Ok(Some(there)) => monitor.ask(Box::new(there)),
-            Ok(None) => (),
-            // the key of a machine that only collects need not read the vault
-            Err(why) if why.exit == Exit::Configuration => {
-                tracing::warn!("what is committed is not shown: {}", why.what);
-            }
-            Err(why) => vault_away = Some(why),
-        }
+        monitor.ask(Box::new(VaultAsked {
+            setup: setup.clone(),
+            address: address.clone(),
+            there: Mutex::default(),
+            failed: Arc::clone(&failed),
+        }));
     }
     loop {
         // places that are away are named, and nothing else is said of them
@@ -76,7 +79,7 @@ pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
         if args.json {
             output::print_json(&*picture)?;
         } else {
-            let clear = if args.watch && std::io::stdout().is_terminal() {
+            let clear = if args.watch && io::stdout().is_terminal() {
                 CLEAR
             } else {
                 ""
@@ -85,9 +88,51 @@ pub(crate) fn run(global: &Global, args: &StatusArgs) -> Result<Exit, Failure> {
         }
         if !args.watch {
             // what lies here has been shown
-            return vault_away.map_or(Ok(Exit::Done), Err);
+            let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+            return failed.take().map_or(Ok(Exit::Done), Err);
         }
         setup.clock.block(EVERY);
+    }
+}
+
+/// The vault in an object store: opened when it is asked, and again until that succeeds.
+struct VaultAsked {
+    setup: Setup,
+    address: Address,
+    there: Mutex<Option<VaultThere>>,
+    /// Why it could not be opened.
+    failed: Arc<Mutex<Option<Failure>>>,
+}
+
+impl Elsewhere for VaultAsked {
+    fn revisions(&self) -> io::Result<BTreeMap<Hour, u64>> {
+        let mut there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
+        if there.is_none() {
+            let this = self.setup.settings.this_one();
+            let only_collects = this.is_none_or(|this| this.role == Role::Secondary);
+            match VaultThere::open(&self.setup, &self.address) {
+                Ok(found) => *there = found,
+                // the key of a machine that only collects need not read the vault
+                Err(why) if only_collects && why.exit == Exit::Configuration => {
+                    tracing::warn!("what is committed is not shown: {}", why.what);
+                }
+                Err(why) => {
+                    let what = why.what.clone();
+                    let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                    *failed = Some(why);
+                    return Err(io::Error::other(what));
+                }
+            }
+        }
+        there
+            .as_ref()
+            .map_or_else(|| Ok(BTreeMap::new()), Elsewhere::revisions)
+    }
+
+    fn manifest(&self, hour: Hour, revision: u64) -> io::Result<Vec<u8>> {
+        let there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = there.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        there.manifest(hour, revision)
     }
 }
 

@@ -254,7 +254,7 @@ fn archive(picture: &Snapshot) -> Markup {
     html! {
         h2 { "Archive" }
         dl .facts {
-            @if picture.merges() || 0 < vault.hours {
+            @if picture.vault_unknown().is_none() && (picture.merges() || 0 < vault.hours) {
                 div { dt { "merged" } dd { (text::plural(vault.hours, "hour", "hours")) small {
                     @match vault.last_hour {
                         Some(hour) => { "the latest is " (hour) @if let Some(posts) = vault.last_posts { ", " (posts) " posts" } },

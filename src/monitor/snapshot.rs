@@ -14,6 +14,7 @@ use crate::{
     config::settings::Role,
     cover::{cause::Cause, part, window},
     period::{Day, Hour, Interval, Minute, UtcMs, Zone},
+    place::open::{OfVault, PlaceKind as _},
     schedule::{record::Run, stage::Stage},
     segment::name::{Leg, Partition, ServerId},
     text::plural,
@@ -120,6 +121,13 @@ impl Snapshot {
         for server in self.servers.iter_mut().filter(|server| server.this) {
             server.link.started = server.link.started.max(Some(begun));
         }
+    }
+
+    /// Why it is not known what is committed.
+    pub fn vault_unknown(&self) -> Option<&str> {
+        let away = self.away.iter().find(|away| away.place == OfVault::WORD);
+        let away = away.filter(|_| self.vault.hours == 0);
+        away.map(|away| &*away.what)
     }
 
     /// Whether it merges, so that what others deliver comes here.

@@ -177,7 +177,9 @@ fn facts(picture: &Snapshot) -> String {
         .last_hour
         .map_or_else(|| "none".to_owned(), |hour| hour.to_string());
     let mut lines = vec![String::new()];
-    if picture.merges() || 0 < vault.hours {
+    if let Some(why) = picture.vault_unknown() {
+        lines.push(format!("vault     not known: {why}"));
+    } else if picture.merges() || 0 < vault.hours {
         lines.push(format!(
             "vault     {} committed in {}, the latest is {last}",
             plural(vault.hours, "hour", "hours"),

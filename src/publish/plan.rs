@@ -115,9 +115,10 @@ pub fn order(mut wanted: Vec<Wanted>) -> Vec<(Place, Vec<Wanted>)> {
 pub struct IdsOfHour {
     /// How many there are.
     pub there: u64,
-    /// How many were taken out so far: as many others may have come in with the same revision. What is held back may come
-    /// back, and then counts once more.
+    /// How many were taken out so far.
     pub gone: u64,
+    /// How many are held back: they may come back.
+    pub held: u64,
 }
 
 impl IdsOfHour {
@@ -127,11 +128,16 @@ impl IdsOfHour {
         Self {
             there: said.counts.total.posts,
             gone: taken_out.sum::<u64>().saturating_sub(said.held_back()),
+            held: said.held_back(),
         }
     }
 
-    const fn ever(self) -> u64 {
-        self.there.saturating_add(self.gone)
+    /// How many came in with the next revision, at most: as many as it took out or holds back may have come, and of
+    /// what was deleted it does not say how much had an id here.
+    fn new_in(self, next: Self) -> u64 {
+        let after = next.there + next.gone + next.held.max(self.held);
+        let before = self.there + self.gone + self.held;
+        after.saturating_sub(before).min(next.there)
     }
 }
 
@@ -145,7 +151,7 @@ pub fn new_ids(ids: &BTreeMap<u64, IdsOfHour>, public: Option<u64>, revision: u6
     };
     let steps = (public..revision).map(|before| {
         let (before, after) = (ids.get(&before)?, ids.get(&(before + 1))?);
-        Some(after.ever().saturating_sub(before.ever()))
+        Some(before.new_in(*after))
     });
     steps.sum::<Option<u64>>().unwrap_or(all)
 }
@@ -373,7 +379,11 @@ mod tests {
 
     #[test]
     fn a_revision_counts_the_ids_that_came_in() {
-        let of = |there, gone| IdsOfHour { there, gone };
+        let of = |there, gone| IdsOfHour {
+            there,
+            gone,
+            held: 0,
+        };
         let ids = [of(100, 0), of(110, 0), of(105, 5), of(125, 5), of(115, 25)];
         let ids: BTreeMap<u64, IdsOfHour> = (1..).zip(ids).collect();
         assert_eq!(new_ids(&ids, None, 4), 125);
@@ -389,6 +399,20 @@ mod tests {
             10,
             "they came in while twenty were taken out"
         );
+        let holding = |there, held| IdsOfHour {
+            held,
+            ..of(there, 0)
+        };
+        for (before, after, new) in [
+            (of(100, 0), holding(95, 5), 0),
+            (of(100, 0), holding(100, 5), 5),
+            (holding(95, 5), of(100, 0), 5),
+            // thousands of records without an id were deleted
+            (of(100, 0), of(100, 5_000), 100),
+        ] {
+            let ids = BTreeMap::from([(1, before), (2, after)]);
+            assert_eq!(new_ids(&ids, Some(1), 2), new, "{before:?} {after:?}");
+        }
         let holed = BTreeMap::from([(1, of(100, 0)), (3, of(105, 0))]);
         assert_eq!(
             new_ids(&holed, Some(1), 3),

@@ -217,7 +217,16 @@ pub fn days(disk: &dyn Disk, vault: &Path) -> io::Result<Vec<Day>> {
 pub fn days_committed(disk: &dyn Disk, vault: &Path, since: Day) -> io::Result<Vec<Day>> {
     let mut found = Vec::new();
     for day in days(disk, vault)? {
-        if day < since || !list_day(disk, vault, day)?.hours.is_empty() {
+        let is_committed = day < since
+            || list_day(disk, vault, day).map_or_else(
+                |why| {
+                    // one day stops no other; its report says why it cannot be read
+                    tracing::warn!("{day}: {why}");
+                    true
+                },
+                |listing| !listing.hours.is_empty(),
+            );
+        if is_committed {
             found.push(day);
         }
     }

@@ -1046,6 +1046,17 @@ fn check_what_is_told_without_a_copy(servers: &Servers) {
         assert!(said.contains(words), "{said}");
     }
     servers.check("2", LATEST, &["gaps"], 3);
+    // on one that merges it is, and nothing is claimed of an archive that could not be asked
+    let [of_m2, aside] = ["m2", "m2-aside"].map(|name| servers.dir.path().join(name));
+    fs::rename(&of_m2, &aside).unwrap();
+    let said = servers.check("m2", LATEST, &["status"], 3);
+    drop(fs::remove_dir_all(&of_m2));
+    fs::rename(&aside, &of_m2).unwrap();
+    assert!(
+        said.contains("vault     not known: s3://archive/x/vault"),
+        "{said}"
+    );
+    assert!(!said.contains("committed in"), "{said}");
     servers.store.set(Faults::default());
     let nobody = |command: &str| {
         let at = format!("{LATEST}@100");

@@ -25,7 +25,7 @@ use crate::{
 
 /// Bytes of lines for later units that are held in memory. With 18 million posts an hour, 120 MiB
 /// would be: of each second, posts come for some seconds.
-const HELD_BYTES_MAX: usize = 24 << 20;
+const HELD_BYTES_MAX: usize = 20 << 20;
 
 /// A unit's lines go to the disk in pieces of at least so many bytes.
 const ASIDE_BYTES_MIN: usize = 128 * 1024;

@@ -36,7 +36,7 @@ use crate::{
         manifest::{Manifest, Output},
         posts::{self, write::ParquetWriter},
     },
-    world::error_at::At as _,
+    world::{disk::Disk, error_at::At as _},
 };
 
 /// The lists and the table of an hour's records that are being written.
@@ -94,10 +94,15 @@ impl HourContext<'_> {
             hour,
         };
         let result = self.merge_at(&place, due, ledger);
-        if result.is_err()
-            && let Err(why) = place.finish(ledger)
-        {
-            tracing::warn!("the unfinished files of hour {hour} could not be removed: {why}");
+        if result.is_err() {
+            if let Err(why) = place.finish(ledger) {
+                tracing::warn!("the unfinished files of hour {hour} could not be removed: {why}");
+            }
+            // the next hour needs the space
+            let scratch = self.scratch.join(hour.to_string());
+            if let Err(why) = clear(self.indexes.disk, &scratch) {
+                tracing::warn!("{}: {why}", scratch.display());
+            }
         }
         result
     }
@@ -378,18 +383,23 @@ fn check_order(last: &mut Option<Placed>, merged: &mut Merged) -> Result<(), Hou
 }
 
 /// Removes what an interrupted merge left in the scratch folder.
-pub fn clear_scratch(disk: &dyn crate::world::disk::Disk, scratch: &Path) -> io::Result<()> {
+pub fn clear_scratch(disk: &dyn Disk, scratch: &Path) -> io::Result<()> {
     let mut folders = BTreeSet::new();
     for entry in disk.list(scratch)? {
         if entry.folder && entry.name.parse::<Hour>().is_ok() {
             folders.insert(scratch.join(&entry.name));
         }
     }
-    for folder in folders {
-        for entry in disk.list(&folder)? {
-            disk.remove(&folder.join(&entry.name))?;
-        }
-        disk.remove_folder(&folder)?;
+    folders.iter().try_for_each(|folder| clear(disk, folder))
+}
+
+/// Removes what a merge left in the scratch folder of its hour, and the folder if it is there.
+fn clear(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    for entry in disk.list(folder)? {
+        disk.remove(&folder.join(&entry.name))?;
     }
-    Ok(())
+    match disk.remove_folder(folder) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }

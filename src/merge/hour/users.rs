@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Bytes of rows held before they go to the disk.
-const HELD_BYTES_MAX: usize = 32 << 20;
+const HELD_BYTES_MAX: usize = 20 << 20;
 
 /// Bytes of a sorted run that are read or written at a time.
 const SPILL_BUFFER_BYTES: usize = 64 * 1024;

@@ -84,7 +84,10 @@ const BEGAN_US: i64 = 1_704_067_200_000_000;
 /// cursor, endpoints send nothing of what was missed. If our own clock is late, more is requested than is needed.
 fn possible(cursor: i64, arrival: Option<UtcMs>, now: UtcMs) -> i64 {
     let us = |at: UtcMs| at.0.saturating_mul(1_000);
-    if us(now.plus_ms(AHEAD_MS)) < cursor {
+    if us(now) < BEGAN_US {
+        // a machine that does not know the time yet cannot tell that it is wrong
+        cursor
+    } else if us(now.plus_ms(AHEAD_MS)) < cursor {
         // when it arrived is not known where the clock of then or that of now is not believed
         let arrival = arrival.filter(|at| BEGAN_US <= us(*at));
         us(arrival.unwrap_or(now).plus_ms(-AHEAD_MS))
@@ -234,6 +237,12 @@ mod tests {
             let unknown = Some(UtcMs(i64::MIN));
             assert_eq!(resume(cursor, unknown), since(now.0 - 300_000));
         }
+        // as on a machine that does not know the time yet
+        let last = Last {
+            arrival: Some(now),
+            cursor: Some(now.0 * 1_000),
+        };
+        assert_eq!(subscribe(&[]).resume(last, UtcMs(60_000)), since(now.0));
         for no_time in [i64::MIN, -1, 0, 1, 1_704_067_199_999_999] {
             assert_eq!(resume(no_time, Some(now)), Resume::Live);
         }
