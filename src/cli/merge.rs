@@ -65,7 +65,7 @@ pub(crate) struct MergeArgs {
     /// Only the hours of the I-th of N tasks
     #[arg(long, value_name = "I/N", conflicts_with = "hours")]
     share: Option<Share>,
-    /// Only say what would be merged; with the vault in an object store, of what this machine has fetched
+    /// Only say what would be merged (with the vault in an object store: of what is already fetched)
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON

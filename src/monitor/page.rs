@@ -273,7 +273,7 @@ fn archive(picture: &Snapshot) -> Markup {
             }
             div { dt { "disk" } dd { (text::bytes(picture.free_bytes)) " free" small {
                 @match &picture.runway {
-                    None => "known after an hour: how long it will last",
+                    None => "how long it will last is shown after an hour",
                     Some(runway) => @match runway.days {
                         Some(days) => { "full in " (text::of_days(days)) },
                         None => "it is not shrinking",

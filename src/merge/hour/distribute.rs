@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-/// Bytes of lines for later units that are held in memory. With 18 million posts an hour, 120 MiB
-/// would be: of each second, posts come for some seconds.
+/// About so many bytes of lines for later units are held in memory. Posts made in one second arrive over
+/// several: with 18 million posts an hour, that is more.
 const HELD_BYTES_MAX: usize = 20 << 20;
 
 /// A unit's lines go to the disk in pieces of at least so many bytes.
