@@ -16,13 +16,17 @@ use crate::{
     segment::{name::Partition, rules::hash},
     source::x::wire::{Api, read_refusal},
     text::plural,
-    world::lock::{Lock, LockError},
+    world::{
+        clock::Clock,
+        lock::{Lock, LockError},
+    },
 };
 
 /// What a request to the API needs.
 struct Asking<'a> {
     x: &'a X,
     token: &'a Secret,
+    clock: &'a Clock,
     proxies: &'a Proxies,
 }
 
@@ -32,7 +36,7 @@ impl Asking<'_> {
         let minutes = u8::from(backfill);
         let path = Api::path_and_query(x, partition, minutes);
         let url = format!("{}{path}", self.x.base_url);
-        probe::get(&url, self.token, self.proxies)
+        probe::get(&url, self.token, (self.clock, self.proxies))
     }
 }
 
@@ -54,6 +58,7 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
     let asking = Asking {
         x,
         token: &token,
+        clock: &setup.clock,
         proxies,
     };
     let this = settings.this_one();
@@ -76,7 +81,7 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
         return vec![fail("token", format!("not the API: {why}"), hint)];
     }
     // the header has whole seconds, and the answer took its way
-    let clock = answer.date.map(|date| clock(setup.clock.now().0 - date.0));
+    let clock = answer.ahead_ms.map(clock);
     let (answer, backfill) = backfill(&asking, first, answer);
     let mut found = vec![token_of(&asking, &answer)];
     found.extend(backfill);

@@ -9,7 +9,7 @@ use crate::{
     config::{proxy::Proxies, settings::Secret},
     period::UtcMs,
     source::{page, x::wire::impostor::FirstLine},
-    world::agent,
+    world::{agent, clock::Clock},
 };
 
 /// For the whole request. A stream's answer has no end: only its first line is waited for.
@@ -24,8 +24,9 @@ const BODY_BYTES_MAX: u64 = 64 * 1024;
 /// What came back.
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// The `Date` header.
-    pub(super) date: Option<UtcMs>,
+    /// How far this machine's clock is ahead of the `Date` header, when that came: the first line of a stream may come
+    /// much later.
+    pub(super) ahead_ms: Option<i64>,
     /// How often X lets this app ask in 15 minutes, and how often it may still.
     pub(super) limit: Option<u32>,
     pub(super) left: Option<u32>,
@@ -40,7 +41,11 @@ pub(super) struct Answer {
 }
 
 /// Asks once; redirects are not followed, so that the token goes nowhere else.
-pub(super) fn get(url: &str, token: &Secret, proxies: &Proxies) -> Result<Answer, String> {
+pub(super) fn get(
+    url: &str,
+    token: &Secret,
+    (clock, proxies): (&Clock, &Proxies),
+) -> Result<Answer, String> {
     let mut config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -56,6 +61,8 @@ pub(super) fn get(url: &str, token: &Secret, proxies: &Proxies) -> Result<Answer
     let request = client.get(url);
     let request = request.header("Authorization", format!("Bearer {}", token.reveal()));
     let mut response = request.call().map_err(|why| agent::words(&why))?;
+    let date = text(response.headers(), "date").and_then(date);
+    let ahead_ms = date.map(|date| clock.now().0 - date.0);
     let status = response.status();
     let is_stream = status == 200;
     let not_the_api = page::head(status, response.headers())
@@ -72,7 +79,7 @@ pub(super) fn get(url: &str, token: &Secret, proxies: &Proxies) -> Result<Answer
     let seconds = number("x-rate-limit-reset");
     Ok(Answer {
         status: status.as_u16(),
-        date: text(&head.headers, "date").and_then(date),
+        ahead_ms,
         limit: count("x-rate-limit-limit"),
         left: count("x-rate-limit-remaining"),
         reset: seconds.and_then(|seconds| Some(UtcMs(seconds.checked_mul(1_000)?).to_string())),

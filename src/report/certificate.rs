@@ -12,7 +12,7 @@ use super::{
     told_gaps::{self, second},
 };
 use crate::{
-    cover::{estimate::Estimate, window},
+    cover::{estimate::Estimate, part, window},
     period::{Day, Hour},
     source::{Sources, Words},
     text::{percent, plural, table, thousands, wrapped},
@@ -76,14 +76,15 @@ pub fn text(statement: &Statement) -> String {
 /// What is covered, and what is missing.
 fn covered(statement: &Statement) -> String {
     let sum = &statement.union.sum;
+    let uncollected = statement.uncollected();
     let mut words = format!(
         "Of their {}, {}{} by at least one server ({}).",
         plural(statement.committed, "second", "seconds"),
         plural(sum.covered, "is covered", "are covered"),
-        if statement.has_partitions() {
-            " in every partition"
-        } else {
-            ""
+        match &*uncollected {
+            _ if !statement.has_partitions() => "",
+            [] => " in every partition",
+            _ => " in every collected partition",
         },
         percent(sum.covered, statement.committed)
     );
@@ -106,6 +107,13 @@ fn covered(statement: &Statement) -> String {
         )
     };
     words.extend([" ", &missing]);
+    if !uncollected.is_empty() {
+        words.extend([format!(
+            " No server collects {} of the {} of the stream: their posts are in no second of this archive.",
+            part::words(&uncollected),
+            Sources::words_of(&statement.stream).partitions
+        )]);
+    }
     words
 }
 

@@ -397,10 +397,14 @@ mod tests {
     /// A day of four servers with twenty partitions each: server 2 is down in the morning, partition 12 is refused everywhere, and
     /// legs of server 3 have trouble of their own.
     fn eighty_legs() -> Statement {
+        legs_of(20)
+    }
+
+    fn legs_of(partitions: u8) -> Statement {
         let day: Day = "2026-11-23".parse().unwrap();
         let mut legs: BTreeMap<Leg, Lacks> = BTreeMap::new();
         for server in ["1", "2", "3", "4"] {
-            for partition in (1..=20).filter_map(Partition::new) {
+            for partition in (1..=partitions).filter_map(Partition::new) {
                 let number = i64::from(partition.number());
                 let mut lacks = Lacks::new();
                 if server == "2" {
@@ -447,6 +451,23 @@ mod tests {
                 .unwrap()
                 .contains("12 legs lack at most as much as these")
         );
+    }
+
+    #[test]
+    fn partitions_that_nobody_collects_are_named() {
+        let told = |partitions| certificate::headline(&legs_of(partitions)).replace('\n', " ");
+        let all = told(20);
+        assert!(
+            all.contains("in every partition by") && !all.contains("No server"),
+            "{all}"
+        );
+        let some = told(17);
+        for part in [
+            "in every collected partition by",
+            "No server collects partitions 18-20 of the 20 of the stream: their posts are in no second of this archive.",
+        ] {
+            assert!(some.contains(part), "{part}: {some}");
+        }
     }
 
     #[test]

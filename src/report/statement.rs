@@ -19,7 +19,11 @@ use crate::{
     },
     doi::Doi,
     period::{Day, Hour, Interval, UnknownZone, UtcMs, Zone},
-    segment::{line::PROGRAM, name::Leg},
+    segment::{
+        line::PROGRAM,
+        name::{Leg, Partition},
+    },
+    source::Sources,
     vault::{
         ledger::Committed,
         manifest::{ByWord, Conflicts, HourSaid, canonical},
@@ -340,6 +344,16 @@ impl Statement {
     /// Whether the stream has partitions, so that values are given for legs in place of servers.
     pub fn has_partitions(&self) -> bool {
         self.servers.keys().any(|leg| leg.partition.is_some())
+    }
+
+    /// The partitions of the stream that no server was to collect. Whether they had posts is not known.
+    pub fn uncollected(&self) -> Vec<Partition> {
+        let all = 1..=Sources::words_of(&self.stream).partitions;
+        let is_collected =
+            |of: &Partition| self.servers.keys().any(|leg| leg.partition == Some(*of));
+        all.filter_map(Partition::new)
+            .filter(|of| !is_collected(of))
+            .collect()
     }
 
     /// The gaps of a server, or of the union.

@@ -4,6 +4,8 @@
 /// Words of a platform.
 #[derive(Debug)]
 pub struct Words {
+    /// Into how many partitions the platform divides the stream; 0: into none.
+    pub partitions: u8,
     /// Which stream it is, after "posts that"; the stream's word is in backquotes.
     pub stream: &'static str,
     /// What its lists have of each post.
@@ -91,6 +93,7 @@ impl Words {
 
     /// Of a stream that this program does not know.
     pub const UNKNOWN: Self = Self {
+        partitions: 0,
         stream: "a stream that this program does not know",
         listed: "Ids",
         name: "id",

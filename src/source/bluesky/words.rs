@@ -3,6 +3,7 @@
 use crate::source::{Words, words::Cell};
 
 pub(super) static WORDS: Words = Words {
+    partitions: 0,
     stream: "Bluesky's Jetstream (stream `bluesky`: every public event of the requested collections)",
     listed: "Addresses and revisions",
     name: "address",

@@ -1,6 +1,9 @@
 //! The texts on X.
 
-use crate::source::{Words, words::Cell};
+use crate::{
+    config::settings::XStream,
+    source::{Words, words::Cell},
+};
 
 /// The texts on that stream.
 pub(super) fn of(stream: &str) -> &'static Words {
@@ -15,6 +18,7 @@ pub(super) fn of(stream: &str) -> &'static Words {
 static SAMPLE: Words = WORDS;
 
 static SAMPLE10: Words = Words {
+    partitions: XStream::Sample10.partitions(),
     stream: "the sampled stream of the X API (stream `sample10`, about 10 % of all public posts, in two partitions)",
     lines: "Lines of the X API's 10 % sampled stream",
     cited_as: "X 10 % sampled stream",
@@ -22,6 +26,7 @@ static SAMPLE10: Words = Words {
 };
 
 static FIREHOSE: Words = Words {
+    partitions: XStream::Firehose.partitions(),
     stream: "the full stream of the X API (stream `firehose`, all public posts, in twenty partitions)",
     lines: "Lines of the X API's full stream",
     cited_as: "X full stream",
@@ -52,6 +57,7 @@ static FILTERED: Words = Words {
 };
 
 const WORDS: Words = Words {
+    partitions: 0,
     stream: "the sampled stream of the X API (stream `sample`, about 1 % of all public posts)",
     listed: "Ids",
     name: "id",
