@@ -100,7 +100,7 @@ struct Sealed {
 pub(super) struct KnownServer {
     folders: BTreeMap<PathBuf, Listed>,
     legs: BTreeMap<Leg, KnownLeg>,
-    /// When something new was last seen here, in the steady time.
+    /// When something new was last seen to come in, in the steady time; of a secondary itself, an acknowledgement.
     news: Option<UtcMs>,
     acknowledged: Option<(Minute, UtcMs)>,
 }
@@ -142,7 +142,11 @@ impl KnownServer {
             }
         }
         let acknowledged = spool.acks.and_then(|path| acknowledged(spool.disk, path));
-        let is_news = is_new || acknowledged != self.acknowledged;
+        // what this secondary seals itself says nothing of the primary
+        let is_news = match spool.acks {
+            Some(_) => acknowledged != self.acknowledged,
+            None => is_new,
+        };
         self.acknowledged = acknowledged;
         if knew_any && is_news {
             self.news = Some(time.steady);
@@ -461,6 +465,7 @@ mod tests {
             event::What,
             name::RunId,
             run::Run,
+            sha256::Sha256,
             writer::{Lines, Writer},
         },
         world::disk::RealDisk,
@@ -517,12 +522,21 @@ mod tests {
         }
 
         fn seen(&self, known: &mut KnownServer, now: UtcMs) -> ServerFacts {
+            self.seen_with(known, now, None)
+        }
+
+        fn seen_with(
+            &self,
+            known: &mut KnownServer,
+            now: UtcMs,
+            acks: Option<&Path>,
+        ) -> ServerFacts {
             let spool = Spool {
                 disk: &RealDisk,
                 folder: self.dir.path(),
                 server: &self.server,
                 legs: &[],
-                acks: None,
+                acks,
             };
             let time = Reading {
                 now,
@@ -532,6 +546,32 @@ mod tests {
             };
             known.look(&spool, time).unwrap()
         }
+    }
+
+    #[test]
+    fn what_a_secondary_seals_is_no_news_of_the_primary() {
+        let mut written = Written::new();
+        let acks = written.dir.path().join("acks.jsonl");
+        let (mut there, mut own) = (KnownServer::default(), KnownServer::default());
+        let minute = |n: i64| BEGIN.plus_ms(60_000 * n);
+        for n in 0..2 {
+            written.line(minute(n));
+            let mut closed = written.writer.turn_to(minute(n + 1)).unwrap();
+            closed.seal(&RealDisk).unwrap();
+            let now = minute(n + 1);
+            let news = (n == 1).then_some(now);
+            assert_eq!(written.seen(&mut there, now).news, news, "what came in");
+            assert_eq!(written.seen_with(&mut own, now, Some(&acks)).news, None);
+        }
+        let ack = Ack {
+            at: minute(3),
+            file: "1_sample_20261123T0000Z_00000007_000.jsonl".to_owned(),
+            sha256: Sha256::ZEROS,
+        };
+        crate::segment::acks::append(&RealDisk, &acks, &[ack]).unwrap();
+        let seen = written.seen_with(&mut own, minute(3), Some(&acks));
+        assert!(seen.acknowledged.is_some());
+        assert_eq!(seen.news, Some(minute(3)));
     }
 
     #[test]
