@@ -24,7 +24,6 @@ use crate::{
         s3::{address::Address, probe::WRITERS},
     },
     publish::{address::Site, answer::Trouble, osf::Osf},
-    segment::name::ServerId,
     text::plural,
     witness::run::WitnessJob,
     world::disk::RealDisk,
@@ -152,11 +151,7 @@ fn look_at(
     target: &SshTarget,
 ) -> Result<over_ssh::Looked, DeliverError> {
     let settings = &setup.settings;
-    let servers: Vec<ServerId> = settings
-        .servers
-        .iter()
-        .map(|server| server.id.clone())
-        .collect();
+    let servers = settings.ids_of(|_| true);
     let scratch = std::env::temp_dir().join(format!("twinstream-check-{}", std::process::id()));
     let spool = setup.opener().spool(&settings.spool_dir, Asks::Look)?;
     let mirror = over_ssh::mirror_dir(&scratch).into();

@@ -24,7 +24,7 @@ use crate::{
         to_store,
     },
     place::{decide::Asks, id::PlaceId, mirror::MirrorError, open::Unopened, s3::address::Address},
-    segment::name::{SegmentName, ServerId},
+    segment::name::SegmentName,
     text::plural,
     world::{
         disk::{Disk as _, RealDisk},
@@ -157,11 +157,7 @@ fn over_ssh(
     args: &DeliverArgs,
 ) -> Result<Exit, Failure> {
     let settings = &setup.settings;
-    let servers: Vec<ServerId> = settings
-        .servers
-        .iter()
-        .map(|server| server.id.clone())
-        .collect();
+    let servers = settings.ids_of(|_| true);
     let asks = if args.dry_run { Asks::Look } else { Asks::Use };
     let spool = setup.spool(asks)?;
     let mirror = over_ssh::mirror_dir(&settings.data_dir).into();

@@ -14,8 +14,6 @@ use crate::{
     config::settings::Role,
     deliver::receive::Received,
     merge::{
-        deletions::Honour,
-        hour::units::UNIT_BYTES,
         job::{MergeJob, Step},
         preview::Plan,
     },
@@ -105,30 +103,13 @@ impl Primary {
     pub(crate) fn job<'a>(&'a self, asked: &'a BTreeSet<Hour>) -> MergeJob<'a> {
         let settings = &self.setup.settings;
         MergeJob {
-            disk: &RealDisk,
-            data_dir: &settings.data_dir,
-            spool: &self.spool,
-            vault: &self.vault,
-            commits: &Here,
-            // as long as nobody has looked there
-            elsewhere: match settings.spool_store {
-                Some(_) => Elsewhere::Away,
-                None => Elsewhere::Nowhere,
-            },
-            stream: self.setup.stream(),
-            settings: &settings.merge,
-            servers: &settings.servers,
-            honour: if self.setup.settings.honours_deletions() {
-                Honour::Daily
-            } else {
-                Honour::Never
-            },
             asked,
-            share: None,
-            compress: merging::effort(settings.merge.xz),
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
-            unit_bytes: UNIT_BYTES,
-            now: self.setup.clock.now(),
+            ..merging::job(
+                &self.setup,
+                (&settings.data_dir, &self.spool, &self.vault),
+                &Here,
+                &settings.servers,
+            )
         }
     }
 

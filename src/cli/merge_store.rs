@@ -14,8 +14,6 @@ use crate::{
     alarm::AlarmKind,
     config::settings::{Role, Server},
     merge::{
-        deletions::Honour,
-        hour::units::UNIT_BYTES,
         job::{MergeJob, RunError, Step},
         outcome::Outcome,
         preview::Plan,
@@ -25,13 +23,12 @@ use crate::{
         decide::Asks,
         open::{Opener, Spool, Vault},
         s3::address::Address,
-        segments::Elsewhere,
         store::Timed,
     },
     share::Share,
     text::plural,
     vault::{
-        commit::{Commits, Here},
+        commit::Here,
         in_store::InStore,
         redactions::{Redactions, RedactionsError},
     },
@@ -148,7 +145,7 @@ pub(super) fn with<T>(
     let servers = collectors(settings.servers.iter());
     let job = MergeJob {
         elsewhere: fetch.from(),
-        ..job(setup, (&folder, &own, &copy), &vault, &servers)
+        ..merging::job(setup, (&folder, &own, &copy), &vault, &servers)
     };
     let merger = Merger {
         setup,
@@ -174,41 +171,9 @@ pub(super) fn plan(
     let job = MergeJob {
         asked,
         share,
-        ..job(setup, (&folder, &own, &copy), &Here, &servers)
+        ..merging::job(setup, (&folder, &own, &copy), &Here, &servers)
     };
     job.plan(&mut |_| ()).map_err(merging::failure)
-}
-
-/// A merge of all hours that are due, before the rest of the store is listed.
-fn job<'a>(
-    setup: &'a Setup,
-    (folder, own, copy): (&'a Path, &'a Spool, &'a Vault),
-    commits: &'a dyn Commits,
-    servers: &'a [Server],
-) -> MergeJob<'a> {
-    let settings = &setup.settings;
-    MergeJob {
-        disk: &RealDisk,
-        data_dir: folder,
-        spool: own,
-        vault: copy,
-        commits,
-        elsewhere: Elsewhere::Away,
-        stream: setup.stream(),
-        settings: &settings.merge,
-        servers,
-        honour: if settings.honours_deletions() {
-            Honour::Daily
-        } else {
-            Honour::Never
-        },
-        asked: const { &BTreeSet::new() },
-        share: None,
-        compress: merging::effort(settings.merge.xz),
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        unit_bytes: UNIT_BYTES,
-        now: setup.clock.now(),
-    }
 }
 
 /// Merges the spool in the store, commits to the vault in the store, and brings the copy here up to date.

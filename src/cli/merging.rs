@@ -1,4 +1,4 @@
-//! What every merge does besides merging: it fetches and receives deliveries, runs the hook, and reports the result.
+//! What all merges share: the job, fetching and receiving deliveries, the hook, and the report of the result.
 
 use std::{collections::BTreeSet, fmt::Write as _, path::Path, time::Duration};
 
@@ -10,23 +10,31 @@ use super::{
 };
 use crate::{
     alarm::AlarmKind,
-    config::{address::Target, settings::Xz},
+    config::{
+        address::Target,
+        settings::{Server, Xz},
+    },
     deliver::{
         fetch::{self, Fetched},
         receive::{self, Received},
     },
-    merge::{job::RunError, outcome::Outcome},
+    merge::{
+        deletions::Honour,
+        hour::units::UNIT_BYTES,
+        job::{MergeJob, RunError},
+        outcome::Outcome,
+    },
     period::Hour,
     place::{
         decide::Asks,
-        open::{OfStore, Spool},
+        open::{OfStore, Spool, Vault},
         s3::address::Address,
         segments::Elsewhere,
         store::Store,
     },
     segment::name::ServerId,
     text::plural,
-    vault::{identity::IdentityError, layout, xz::Effort},
+    vault::{commit::Commits, identity::IdentityError, layout, xz::Effort},
     world::{
         disk::RealDisk,
         hook::{self, HookError},
@@ -42,6 +50,41 @@ pub(super) const fn effort(xz: Xz) -> &'static Effort {
         Xz::Balanced => &Effort::Balanced,
         Xz::Fast => &Effort::Fast,
         Xz::Small => &Effort::Small,
+    }
+}
+
+/// A merge of all hours that are due, as far as it is known what is delivered: nobody has looked there yet.
+pub(super) fn job<'a>(
+    setup: &'a Setup,
+    (data_dir, spool, vault): (&'a Path, &'a Spool, &'a Vault),
+    commits: &'a dyn Commits,
+    servers: &'a [Server],
+) -> MergeJob<'a> {
+    let settings = &setup.settings;
+    MergeJob {
+        disk: &RealDisk,
+        data_dir,
+        spool,
+        vault,
+        commits,
+        elsewhere: match settings.spool_store {
+            Some(_) => Elsewhere::Away,
+            None => Elsewhere::Nowhere,
+        },
+        stream: setup.stream(),
+        settings: &settings.merge,
+        servers,
+        honour: if settings.honours_deletions() {
+            Honour::Daily
+        } else {
+            Honour::Never
+        },
+        asked: const { &BTreeSet::new() },
+        share: None,
+        compress: effort(settings.merge.xz),
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        unit_bytes: UNIT_BYTES,
+        now: setup.clock.now(),
     }
 }
 
@@ -96,9 +139,7 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
         tracing::info!("{address} is no spool yet: no other server has delivered to it");
         return Ok(Fetch::default());
     };
-    let others = settings.servers.iter();
-    let others = others.filter(|one| matches!(one.deliver_to, Some(Target::Store(_))));
-    let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
+    let servers = settings.ids_of(|one| matches!(one.deliver_to, Some(Target::Store(_))));
     let job = fetch::FetchJob {
         disk: &RealDisk,
         spool,
@@ -119,10 +160,9 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
 /// Reads back and acknowledges what secondaries have delivered over ssh, or what was fetched. A failure is reported,
 /// and does not stop the merge.
 pub(super) fn receive(setup: &Setup, spool: &Spool) -> Received {
-    let others = setup.settings.servers.iter();
-    let others =
-        others.filter(|one| matches!(one.deliver_to, Some(Target::Ssh(_) | Target::Store(_))));
-    let servers: Vec<ServerId> = others.map(|server| server.id.clone()).collect();
+    let is_elsewhere =
+        |one: &Server| matches!(one.deliver_to, Some(Target::Ssh(_) | Target::Store(_)));
+    let servers = setup.settings.ids_of(is_elsewhere);
     let job = receive::ReceiveJob {
         disk: &RealDisk,
         data_dir: &setup.settings.data_dir,

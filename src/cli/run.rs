@@ -2,6 +2,7 @@
 //! merges it does all but collect.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::TcpListener,
     path::PathBuf,
@@ -365,7 +366,7 @@ fn rules(setup: &Setup) -> Result<Rules, Failure> {
 
 /// Looks at the days of a vault.
 fn days(setup: Setup) -> Box<dyn FnMut() -> io::Result<service::Days> + Send> {
-    let mut outdated = Outdated::default();
+    let (mut outdated, mut committed) = (Outdated::default(), BTreeSet::new());
     Box::new(move || {
         let vault = setup.vault(Asks::Look);
         let vault = vault.map_err(|away| io::Error::other(away.what))?;
@@ -373,7 +374,7 @@ fn days(setup: Setup) -> Box<dyn FnMut() -> io::Result<service::Days> + Send> {
         let now = setup.clock.now();
         let today = setup.settings.merge.timezone.hour_of(now).day();
         let since = Day(today.0 - REPORT_DAYS_MAX);
-        let days = layout::days_committed(&RealDisk, &vault, since)?;
+        let days = layout::days_committed(&RealDisk, &vault, since, &mut committed)?;
         // `report` keeps them
         let places = (setup.settings.data_dir.as_path(), vault.as_ref());
         let mut notes = outdated::notes(&RealDisk, places, now);

@@ -74,6 +74,12 @@ impl Settings {
         all.find(|server| Some(&server.id) == self.this.as_ref())
     }
 
+    /// The ids of those servers that collect for which this holds, in the order of the configuration.
+    pub fn ids_of(&self, holds: impl Fn(&Server) -> bool) -> Vec<ServerId> {
+        let servers = self.servers.iter().filter(|server| holds(server));
+        servers.map(|server| server.id.clone()).collect()
+    }
+
     /// Whether it reports, publishes and has the ledger stamped.
     pub fn is_publisher(&self, server: &Server) -> bool {
         server.id == self.publisher

@@ -23,6 +23,7 @@
 //! ```
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -213,23 +214,27 @@ pub fn days(disk: &dyn Disk, vault: &Path) -> io::Result<Vec<Day>> {
         .collect())
 }
 
-/// The same without those of which nothing is committed yet; of days before `since` the folder is enough.
-pub fn days_committed(disk: &dyn Disk, vault: &Path, since: Day) -> io::Result<Vec<Day>> {
-    let mut found = Vec::new();
-    for day in days(disk, vault)? {
-        let is_committed = day < since
-            || list_day(disk, vault, day).map_or_else(
-                |why| {
-                    // one day stops no other; its report says why it cannot be read
-                    tracing::warn!("{day}: {why}");
-                    true
-                },
-                |listing| !listing.hours.is_empty(),
-            );
-        if is_committed {
-            found.push(day);
+/// The same without those of which nothing is committed yet; of days before `since` the folder is enough, and those that
+/// are `known` to have something are not looked into again.
+pub fn days_committed(
+    disk: &dyn Disk,
+    vault: &Path,
+    since: Day,
+    known: &mut BTreeSet<Day>,
+) -> io::Result<Vec<Day>> {
+    let mut found = days(disk, vault)?;
+    found.retain(|day| {
+        if *day < since || known.contains(day) {
+            return true;
         }
-    }
+        match list_day(disk, vault, *day) {
+            Ok(listing) if listing.hours.is_empty() => return false,
+            Ok(_) => drop(known.insert(*day)),
+            // one day stops no other; its report says why it cannot be read
+            Err(why) => tracing::warn!("{day}: {why}"),
+        }
+        true
+    });
     Ok(found)
 }
 
@@ -237,9 +242,9 @@ pub fn days_committed(disk: &dyn Disk, vault: &Path, since: Day) -> io::Result<V
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct DayListing {
     /// Hours with a manifest in place, and the number of earlier revisions kept.
-    pub hours: std::collections::BTreeMap<Hour, u64>,
+    pub hours: BTreeMap<Hour, u64>,
     /// Hours of which something lies aside.
-    pub unfinished: std::collections::BTreeSet<Hour>,
+    pub unfinished: BTreeSet<Hour>,
 }
 
 /// Lists a day.
@@ -294,7 +299,8 @@ mod tests {
         for day in [old, before, day] {
             RealDisk.make_folder(&day_folder(vault, day)).unwrap();
         }
-        let found = || days_committed(&RealDisk, vault, before).unwrap();
+        let mut known = BTreeSet::new();
+        let mut found = || days_committed(&RealDisk, vault, before, &mut known).unwrap();
         // the data of an hour is put there before its manifest, which is the commit
         let hour: Hour = "2026-11-23_14".parse().unwrap();
         let manifest = manifest_path(vault, hour);

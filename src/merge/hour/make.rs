@@ -94,15 +94,15 @@ impl HourContext<'_> {
             hour,
         };
         let result = self.merge_at(&place, due, ledger);
-        if result.is_err() {
-            if let Err(why) = place.finish(ledger) {
-                tracing::warn!("the unfinished files of hour {hour} could not be removed: {why}");
-            }
-            // the next hour needs the space
-            let scratch = self.scratch.join(hour.to_string());
-            if let Err(why) = clear(self.indexes.disk, &scratch) {
-                tracing::warn!("{}: {why}", scratch.display());
-            }
+        if result.is_err()
+            && let Err(why) = place.finish(ledger)
+        {
+            tracing::warn!("the unfinished files of hour {hour} could not be removed: {why}");
+        }
+        // the next hour needs the space
+        let scratch = self.scratch.join(hour.to_string());
+        if let Err(why) = clear(self.indexes.disk, &scratch) {
+            tracing::warn!("{}: {why}", scratch.display());
         }
         result
     }
@@ -296,8 +296,6 @@ impl HourContext<'_> {
             self.write_rejected(place, due, (servers, segments), (&mut out, &mut tally))?;
         outputs.extend(output);
         outputs.extend(self.write_conflicts(place, due, servers, &tally.examples)?);
-        // empty, if it is there: everything that did not fit into memory has been taken back
-        let _gone = disk.remove_folder(&scratch);
         Ok(Written {
             tally,
             rejected,
