@@ -120,7 +120,7 @@ class Bench:
         fresh(flat)
         fields = "id,author_id,conversation_id,created_at,lang,source,text,referenced_tweets"
         url = f"https://api.twitter.com/2/tweets/sample/stream?tweet.fields={fields}&" + "user.fields=x" * 38
-        for server in sorted(self.spool().iterdir()):
+        for server in sorted(one for one in self.spool().iterdir() if one.is_dir()):
             (flat / server.name).mkdir()
             for segment in sorted(server.rglob("*_000.jsonl")):
                 if segment.parent.name == HOUR[-2:]:

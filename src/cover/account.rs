@@ -32,6 +32,7 @@ use super::{
     evidence::{Down, Timeline},
     gap::{Gap, Runs, UNION},
     part::{self, Part},
+    rate::{Rate, Silence},
     reason::Reason,
     run::{self, Why},
     seconds::{self, Covered},
@@ -54,17 +55,11 @@ const WARMING_UP_MS: i64 = 5_000;
 /// A quiet second must have bytes this near on both sides: keep-alives come at least every 20 s.
 const QUIET_BYTES_NEAR_S: i64 = 25;
 
-/// A silence in which more posts than this should have come is not due to chance: e^-15 < 10⁻⁶.
-const QUIET_EXPECTED_MAX: u64 = 15;
-
 /// This many seconds in a row with only belated posts count as covered, even beside an uncovered second.
 const STRAYS_S: usize = 5;
 
 /// An instant that no second of any hour reaches.
 const END_OF_TIME: UtcMs = UtcMs(i64::MAX / 2);
-
-/// The expected number of posts is the mean of this many minutes before and after a silence.
-const QUIET_RATE_MINUTES: i64 = 5;
 
 /// What was posted in one second of a part of the stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -108,6 +103,9 @@ pub struct Given<'a> {
     pub began: Option<UtcMs>,
     /// Whether rules choose the posts: then a silence proves nothing while a connection is up.
     pub has_rules: bool,
+    /// Whether the platform tells when it saw each record: then what was under way is asked for again, and what has come
+    /// is known without it.
+    pub tells_when_seen: bool,
 }
 
 /// What an hour has, and what not.
@@ -132,6 +130,8 @@ struct View<'a> {
     begins: Option<UtcMs>,
     with_posts: Vec<bool>,
     quiet: Vec<bool>,
+    /// How often posts come; `None` if rules choose them.
+    rate: Option<Rate>,
 }
 
 impl View<'_> {
@@ -145,6 +145,16 @@ impl View<'_> {
 
     fn has_posts(&self, place: usize) -> bool {
         self.with_posts.get(place) == Some(&true)
+    }
+
+    /// Whether it is no surprise that nothing came from the last second that it has until an instant.
+    fn explains_silence(&self, seconds: &[i64], place: usize, until: UtcMs) -> bool {
+        let before = seconds.get(..=place).unwrap_or_default().iter().enumerate();
+        let uncovered = before.rev().take_while(|(place, _)| !self.has(*place));
+        let first = uncovered.last().map(|(_, second)| *second);
+        let silence = first.and_then(|first| Silence::of(first..until.second().max(first + 1)));
+        let would_explain = |rate: &Rate| silence.is_none_or(|silence| rate.would_explain(silence));
+        self.rate.as_ref().is_none_or(would_explain)
     }
 }
 
@@ -258,7 +268,7 @@ fn of_part<'a>(given: &Given<'a>, (number, part): (usize, Part), seconds: &[i64]
                 let second = seconds.get(place).copied().unwrap_or(0);
                 views.get(leg).is_some_and(|view| view.counts(second))
             };
-            let why = |place| why(given, (seconds, &views), leg, place).filter(|_| counts(place));
+            let why = |place| why((seconds, &views), leg, place).filter(|_| counts(place));
             let whys: Vec<Option<Why>> = (0..seconds.len()).map(why).collect();
             run::reasons(seconds, &whys)
         })
@@ -317,21 +327,30 @@ fn views<'a>(given: &Given<'a>, part: &Part, posts: &Seconds, seconds: &[i64]) -
             0 < *posts && !(*all_belated && was_out_of_window(*second, timeline))
         };
         let mut with_posts: Vec<bool> = seconds.iter().zip(&of).map(listened).collect();
-        let expected = (!given.has_rules).then_some(&minutes);
-        let mut quiet = quiet(seconds, &with_posts, expected, timeline);
-        if drop_strays(seconds, &of, &mut with_posts, &quiet) {
-            quiet = self::quiet(seconds, &with_posts, expected, timeline);
-        }
-        let begins = if given.is_in_span {
-            begins(seconds, &with_posts, timeline.first_start)
-        } else {
-            Some(END_OF_TIME)
+        let minutes = (!given.has_rules).then_some(&minutes);
+        let silent = |with_posts: &[bool]| Silent {
+            seconds,
+            timeline,
+            is_delayed: !given.has_rules && !given.tells_when_seen,
+            has_rules: given.has_rules,
+            begins: if given.is_in_span {
+                begins(seconds, with_posts, timeline.first_start)
+            } else {
+                Some(END_OF_TIME)
+            },
         };
+        let mut of_silent = silent(&with_posts);
+        let (mut quiet, mut rate) = quiet(of_silent, &with_posts, minutes);
+        if drop_strays(seconds, &of, &mut with_posts, &quiet) {
+            of_silent = silent(&with_posts);
+            (quiet, rate) = self::quiet(of_silent, &with_posts, minutes);
+        }
         View {
             timeline,
-            begins,
+            begins: of_silent.begins,
             with_posts,
             quiet,
+            rate,
         }
     };
     timelines.enumerate().map(view).collect()
@@ -443,15 +462,19 @@ fn missing_detail(cause: Cause, missing: &[(Option<Partition>, Cause, String)]) 
     told.collect::<Vec<_>>().join("; ")
 }
 
-/// The first second that counts: that of the beginning, or an earlier one shortly before it whose post was under way
-/// when the connection was made.
+/// The first second that counts: that of the beginning, or an earlier one if all seconds between have posts, which
+/// were under way when the connection was made.
 fn begins(seconds: &[i64], with_posts: &[bool], beginning: Option<UtcMs>) -> Option<UtcMs> {
-    let beginning = beginning?;
-    let since = beginning.plus_ms(-UNDER_WAY_MAX_MS).second();
-    let mut places = seconds.iter().zip(with_posts);
-    let first = places.find(|(second, has)| **has && since <= **second);
-    let first = first.map_or(beginning, |(second, _)| UtcMs(second * 1_000));
-    Some(UtcMs(first.min(beginning).second() * 1_000))
+    let beginning = beginning?.second();
+    let since = beginning - UNDER_WAY_MAX_MS / 1_000;
+    let before = seconds.partition_point(|second| *second < beginning);
+    let before = seconds.iter().zip(with_posts).take(before).rev();
+    let first = before
+        .take_while(|(second, has)| **has && since <= **second)
+        .last();
+    Some(UtcMs(
+        1_000 * first.map_or(beginning, |(second, _)| *second),
+    ))
 }
 
 /// What any server has of every part.
@@ -499,74 +522,121 @@ fn by_minute(seconds: &[i64], posts: &[u64]) -> BTreeMap<Minute, u64> {
     minutes
 }
 
-/// The seconds that are quiet. From the posts of the minutes, if they are given, follows how many are expected.
+/// The seconds that are quiet, and how often posts come. If rules choose the posts, no silence is surprising, and
+/// there is no rate.
 fn quiet(
-    seconds: &[i64],
+    of: Silent<'_>,
     with_posts: &[bool],
-    expected: Option<&BTreeMap<Minute, u64>>,
-    timeline: &Timeline,
-) -> Vec<bool> {
-    let mut quiet = vec![false; seconds.len()];
-    let empty: Vec<usize> = (0..seconds.len())
-        .filter(|place| with_posts.get(*place) == Some(&false))
+    posts: Option<&BTreeMap<Minute, u64>>,
+) -> (Vec<bool>, Option<Rate>) {
+    let mut quiet = vec![false; of.seconds.len()];
+    let counts = |place: &usize| {
+        with_posts.get(*place) == Some(&false) && seconds::counts(of.begins, of.second(*place))
+    };
+    let empty: Vec<usize> = (0..of.seconds.len()).filter(counts).collect();
+    let follows = |a: &usize, b: &usize| a + 1 == *b && of.second(*a) + 1 == of.second(*b);
+    let silences = empty.chunk_by(follows);
+    let mut silences: Vec<Vec<usize>> = silences
+        .map(|run| of.listening(run, with_posts))
+        .filter(|listening| !listening.is_empty())
         .collect();
-    let second = |place: &usize| seconds.get(*place).copied().unwrap_or(0);
-    for run in empty.chunk_by(|a, b| a + 1 == *b && second(a) + 1 == second(b)) {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else {
-            continue;
-        };
-        let is_no_wonder =
-            expected.is_none_or(|posts| is_no_wonder(second(first), second(last), posts));
-        let no_rate = expected.is_some_and(tells_no_rate);
-        for place in run {
-            if let Some(quiet) = quiet.get_mut(*place) {
-                let second = second(place);
-                // a connection may have replayed the time before, and broken afterwards
-                let listened = || {
-                    !was_out_of_window(second, timeline)
-                        && was_listening(second, timeline, expected.is_none())
-                };
-                *quiet = is_no_wonder && (listened() || timeline.was_listened_to(second))
-                    || no_rate && timeline.was_flowing(second);
+    let rate = posts.map(|posts| {
+        let heard = with_posts.iter().enumerate().filter(|(_, has)| **has);
+        let heard = heard.map(|(place, _)| place);
+        let listening = heard.chain(silences.iter().flatten().copied());
+        let mut rate = Rate::of(posts, listening.map(|place| of.second(place)));
+        // a silence that chance does not explain tells nothing of how often posts come
+        loop {
+            let explained = |silence: &Vec<usize>| {
+                let seconds = silence.iter().map(|place| of.second(*place));
+                Silence::of(seconds).is_none_or(|silence| rate.explains(silence))
+            };
+            let (explained, surprising) = silences.drain(..).partition::<Vec<_>, _>(explained);
+            silences = explained;
+            if surprising.is_empty() {
+                break rate;
+            }
+            for place in surprising.iter().flatten() {
+                rate.take_out(of.second(*place));
             }
         }
+    });
+    let mut places: Vec<usize> = silences.into_iter().flatten().collect();
+    if rate.as_ref().is_some_and(Rate::is_unknown) {
+        let is_flowing = |place: &usize| of.timeline.was_flowing(of.second(*place));
+        places.extend(empty.into_iter().filter(is_flowing));
     }
-    quiet
-}
-
-/// Whether a silence from one second to another (both included) is not surprising, given the posts of all minutes of
-/// the hour: at the mean rate around it, fewer than `QUIET_EXPECTED_MAX` posts should have come. An hour without any
-/// post tells no rate, so no silence in it is called normal.
-pub fn is_no_wonder(first: i64, last: i64, minutes: &BTreeMap<Minute, u64>) -> bool {
-    let minute = |second: i64| UtcMs(second * 1_000).minute();
-    let near =
-        Minute(minute(first).0 - QUIET_RATE_MINUTES)..=Minute(minute(last).0 + QUIET_RATE_MINUTES);
-    let silent = u64::try_from(last - first + 1).unwrap_or(0);
-    let judged = |posts: u64, minutes: usize| {
-        let seconds = (60 * minutes as u64).saturating_sub(silent);
-        posts.saturating_mul(silent) < QUIET_EXPECTED_MAX.saturating_mul(seconds)
-    };
-    let posts: u64 = minutes.range(near.clone()).map(|(_, posts)| posts).sum();
-    if 0 < posts {
-        return judged(posts, minutes.range(near).count());
+    for place in places {
+        if let Some(quiet) = quiet.get_mut(place) {
+            *quiet = true;
+        }
     }
-    let posts: u64 = minutes.values().sum();
-    0 < posts && judged(posts, minutes.len())
+    (quiet, rate)
 }
 
-/// Whether an hour has too few posts to tell how many should have come in any part of it.
-pub fn tells_no_rate(minutes: &BTreeMap<Minute, u64>) -> bool {
-    minutes.values().sum::<u64>() < QUIET_EXPECTED_MAX
+/// What tells of a leg's seconds without a post.
+#[derive(Clone, Copy)]
+struct Silent<'a> {
+    seconds: &'a [i64],
+    timeline: &'a Timeline,
+    /// Whether only the posts themselves tell what has come, so that it is not known what was under way.
+    is_delayed: bool,
+    has_rules: bool,
+    begins: Option<UtcMs>,
 }
 
-/// Whether a connection was up around a second, with bytes near it on both sides. If no rate is known, the response
-/// that opened the connection counts as the first bytes: the next may come as late as a keep-alive.
-fn was_listening(second: i64, timeline: &Timeline, from_the_answer: bool) -> bool {
+impl Silent<'_> {
+    fn second(&self, place: usize) -> i64 {
+        self.seconds.get(place).copied().unwrap_or(0)
+    }
+
+    /// Of a run of seconds without a post: those in which posts would have come. A connection may also have replayed
+    /// the time before, and broken afterwards.
+    fn listening(&self, run: &[usize], with_posts: &[bool]) -> Vec<usize> {
+        let Some((first, last)) = run.first().zip(run.last()) else {
+            return Vec::new();
+        };
+        let end = UtcMs(1_000 * (self.second(*last) + 1));
+        let posted = first.checked_sub(1);
+        let posted = posted.filter(|place| with_posts.get(*place) == Some(&true));
+        let posted = posted.map(|place| self.second(place));
+        let was_listening = |place: &&usize| {
+            let second = self.second(**place);
+            let was_listening = || {
+                !was_out_of_window(second, self.timeline)
+                    && was_listening(second, self.timeline, self.answer(second, posted))
+                    && !(self.is_delayed && self.breaks_soon(second, end))
+            };
+            self.timeline.was_listened_to(second) || was_listening()
+        };
+        run.iter().filter(was_listening).copied().collect()
+    }
+
+    /// When the connection was made, if that counts as the first bytes: the next may come as late as a keep-alive. But
+    /// where no rules choose them, the first posts may be missing for some seconds, unless one has come since then:
+    /// `posted` is the last second before that has a post.
+    fn answer(&self, second: i64, posted: Option<i64>) -> Option<UtcMs> {
+        let answer = self.timeline.last_connection(UtcMs(second * 1_000))?;
+        let is_warm = answer.plus_ms(WARMING_UP_MS).0 <= second * 1_000
+            || posted.is_some_and(|posted| answer.second() <= posted);
+        (self.has_rules || self.is_delayed && is_warm).then_some(answer)
+    }
+
+    /// Whether the connection breaks so soon after a second that its posts may have been under way, before the run
+    /// without a post ends.
+    fn breaks_soon(&self, second: i64, run_ends: UtcMs) -> bool {
+        let end = UtcMs((second + 1) * 1_000);
+        let until = end.plus_ms(UNDER_WAY_MS).min(run_ends);
+        self.timeline.first_down(end, until).is_some()
+    }
+}
+
+/// Whether a connection was up around a second, with bytes near it on both sides, or before it the response that opened
+/// the connection.
+fn was_listening(second: i64, timeline: &Timeline, answer: Option<UtcMs>) -> bool {
     let (before, Some(after)) = timeline.bytes_around(second) else {
         return false;
     };
-    let answer = timeline.last_connection(UtcMs(second * 1_000));
-    let answer = answer.filter(|_| from_the_answer);
     let bytes = before.map(|before| UtcMs(before * 1_000));
     let Some(from) = bytes.max(answer) else {
         return false;
@@ -578,12 +648,7 @@ fn was_listening(second: i64, timeline: &Timeline, from_the_answer: bool) -> boo
 }
 
 /// Why a server does not have a second; `None` if it has it.
-fn why(
-    given: &Given<'_>,
-    (seconds, views): (&[i64], &[View<'_>]),
-    number: usize,
-    place: usize,
-) -> Option<Why> {
+fn why((seconds, views): (&[i64], &[View<'_>]), number: usize, place: usize) -> Option<Why> {
     let view = views.get(number)?;
     if view.has(place) {
         return None;
@@ -599,13 +664,12 @@ fn why(
         return Some(while_connected(views, number, place, second));
     }
     let explains = |down: &&Down| down.lasts() || !is_witnessed(views, number, place, second);
-    // with rules, a silence proves nothing: only a break before the next sign of life keeps a second from being quiet
-    let reach_ms = if given.has_rules {
-        1_000 * QUIET_BYTES_NEAR_S
-    } else {
-        UNDER_WAY_MS
-    };
-    let down = timeline.first_lasting_down(begin, end.plus_ms(reach_ms));
+    // if the silence itself is no surprise, only a break before the next sign of life keeps a second from being quiet
+    let within = |ms: i64| timeline.first_lasting_down(begin, end.plus_ms(ms));
+    let down = within(UNDER_WAY_MS).or_else(|| {
+        let down = within(1_000 * QUIET_BYTES_NEAR_S);
+        down.filter(|down| view.explains_silence(seconds, place, down.begin))
+    });
     if let Some(down) = down.filter(explains) {
         return Some(Why::Down(down.reason.clone()));
     }
@@ -727,7 +791,10 @@ fn both(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cover::carried;
+    use crate::{
+        cover::{backfill::Connection, carried},
+        segment::name::RunId,
+    };
 
     /// Seconds in which nobody is sent anything.
     const OUTAGE: std::ops::Range<i64> = 100..160;
@@ -770,6 +837,7 @@ mod tests {
             is_in_span: true,
             began: Some(UtcMs(-1)),
             has_rules: false,
+            tells_when_seen: false,
         })
     }
 
@@ -875,6 +943,7 @@ mod tests {
             is_in_span: true,
             began: Some(UtcMs(began)),
             has_rules: false,
+            tells_when_seen: false,
         })
     }
 
@@ -939,25 +1008,73 @@ mod tests {
         assert_eq!(gaps(&others, 15), [silent], "so many tell a rate");
     }
 
+    /// Ten minutes of one server with posts in these seconds: what its gaps are.
+    fn gaps_of(timeline: &Timeline, has: impl Fn(i64) -> bool) -> Vec<String> {
+        let mut timeline = timeline.clone();
+        timeline
+            .bytes
+            .extend((0..600).filter(|second| has(*second)));
+        timeline.bytes.sort_unstable();
+        let mut gaps = told(&lone(&timeline, -1, has));
+        gaps.retain(|gap| gap.starts_with("1 "));
+        gaps
+    }
+
+    /// A timeline with these downs, after each of which a connection was made.
+    fn connected(downs: &[(i64, i64, Cause)]) -> Timeline {
+        let mut timeline = up(downs);
+        timeline.bytes.push(600);
+        timeline.bytes.retain(|second| {
+            let is_down = |(begin, end, _): &(i64, i64, Cause)| {
+                (begin / 1_000..=end / 1_000).contains(second)
+            };
+            !downs.iter().any(is_down)
+        });
+        let made = downs.iter().map(|(_, end, _)| Connection {
+            run: RunId(1),
+            connection: 1,
+            at: UtcMs(*end),
+            minutes: 0,
+            hole: None,
+        });
+        timeline.connections = made.collect();
+        timeline
+    }
+
     #[test]
-    fn whether_a_silence_is_a_wonder_is_told_by_the_minutes_around_it() {
-        let minutes = |near: u64, far: u64| {
-            let posts =
-                (0..60).map(|m| (Minute(m), if (25..=35).contains(&m) { near } else { far }));
-            posts.collect::<BTreeMap<Minute, u64>>()
-        };
-        let begin = 30 * 60;
-        // ten a second near it, and hardly one on the mean of the hour
-        assert!(!is_no_wonder(begin, begin + 4, &minutes(600, 1)));
-        assert!(is_no_wonder(begin, begin, &minutes(600, 1)));
-        assert!(is_no_wonder(begin, begin + 19, &minutes(1, 600)));
-        // fifteen were to be expected, or one less
-        assert!(is_no_wonder(begin, begin + 13, &minutes(60, 0)));
-        assert!(!is_no_wonder(begin, begin + 15, &minutes(60, 0)));
-        assert!(
-            !is_no_wonder(begin, begin, &BTreeMap::new()),
-            "nothing is claimed"
-        );
+    fn where_posts_are_rare_a_break_takes_what_was_under_way_and_no_more() {
+        // a post every nine seconds, and a keep-alive just before the break; away for half a minute, or for five
+        for end in [130, 400] {
+            let mut broken = connected(&[(100_500, end * 1_000, Cause::Network)]);
+            broken.bytes.push(99);
+            let away = 82..end + 8;
+            let found = gaps_of(&broken, |second| second % 9 == 0 && !away.contains(&second));
+            // from when posts may have been under way, until the first may come after the connection is made
+            let from = 100 - UNDER_WAY_MS / 1_000;
+            let until = end + WARMING_UP_MS / 1_000;
+            assert_eq!(found, [format!("1 {from}-{until} network")]);
+        }
+        // nothing came for eighteen seconds before it broke: that is no stall of eight
+        let mut silent = connected(&[(119_500, 130_000, Cause::Network)]);
+        silent.bytes.retain(|second| !(101..120).contains(second));
+        let found = gaps_of(&silent, |second| {
+            second % 9 == 0 && !(100..138).contains(&second)
+        });
+        assert_eq!(found, ["1 101-135 network"]);
+        // where a post comes every second it is one
+        let found = gaps_of(&silent, |second| !(101..131).contains(&second));
+        assert_eq!(found, ["1 101-109 upstream silence", "1 109-131 network"]);
+    }
+
+    #[test]
+    fn a_silence_soon_after_a_start_is_judged_by_the_time_since_then() {
+        let started = connected(&[(i64::MIN, 300_000, Cause::NotRunning)]);
+        let has = |second: i64| (301..400).contains(&second) || 420 <= second;
+        let found = gaps_of(&started, has);
+        assert_eq!(found[1..], ["1 400-420 upstream silence"], "{found:?}");
+        // a second of these has a post more
+        let found = gaps_of(&started, |second| has(second) || second == 410);
+        assert_eq!(found.len(), 1, "{found:?}");
     }
 
     #[test]
@@ -978,8 +1095,10 @@ mod tests {
         );
         // posts that were under way when the connection was made, and one that is played again
         assert_eq!(began(&since(80)), ((Some(80), 520), Vec::new()));
-        let old = |second: i64| second == 10 || 91 <= second;
-        assert_eq!(began(&old).0, (Some(90), 510));
+        for old in [10, 40, 88] {
+            let old = |second: i64| second == old || 91 <= second;
+            assert_eq!(began(&old).0, (Some(90), 510));
+        }
         // where the first connection is told to be before the start: nobody had begun then
         let early = lone(&started, 88_900, since(95));
         assert_eq!(early.began, Some(UtcMs(90_500)));
@@ -1007,6 +1126,7 @@ mod tests {
                 is_in_span: true,
                 began: Some(UtcMs(0)),
                 has_rules: false,
+                tells_when_seen: false,
             });
             let has = account.union.covered;
             let gaps = told(&account).into_iter();
@@ -1066,6 +1186,7 @@ mod tests {
             is_in_span: true,
             began: Some(UtcMs(-1)),
             has_rules: false,
+            tells_when_seen: false,
         });
         let both = |minute| <[u64; 4]>::from(found.both[0][&Minute(minute)]);
         assert_eq!(both(0), [2, 6, 5, 3]);

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::period::{Interval, UtcMs};
 
-/// A server's timeline in an hour. In a former gap it was down, by that cause; in a former covered
-/// second there were bytes, and events, if these tell when the platform saw them; where it was `late`, what has come in since
-/// then tells more.
+/// A server's timeline in an hour. In a former gap it was down, by that cause; in a former covered second there were
+/// bytes, and events, if these tell when the platform saw them; of a former quiet second everything had come; where it
+/// was `late`, what has come in since then tells more.
 pub fn timeline(
     intervals: &[Interval],
     (covered, gaps): (&Covered, &[&Gap]),
@@ -41,17 +41,22 @@ pub fn timeline(
         }
     }
     downs.sort_by_key(|down| down.begin);
-    let known = covered.bits(seconds::count(intervals));
-    let known = known.map(|(covered, _)| covered).unwrap_or_default();
-    let known = seconds::all(intervals).zip(known);
-    let known = known.filter(|(_, is_covered)| *is_covered);
-    let mut bytes: Vec<i64> = known.map(|(second, _)| second).collect();
+    let (covered_bits, quiet_bits) = covered.bits(seconds::count(intervals)).unwrap_or_default();
+    let of = |bits: Vec<bool>| -> Vec<i64> {
+        let known = seconds::all(intervals).zip(bits);
+        let known = known.filter(|(_, is_set)| *is_set);
+        known.map(|(second, _)| second).collect()
+    };
+    let mut bytes = of(covered_bits);
+    let whole = |second: &i64| Interval {
+        begin: UtcMs(second * 1_000),
+        end: UtcMs((second + 1) * 1_000),
+    };
+    let mut listened = since.listened;
+    listened.extend(of(quiet_bits).iter().map(whole));
     let mut flowing = since.flowing;
     if tells_when_seen {
-        flowing.extend(bytes.iter().map(|second| Interval {
-            begin: UtcMs(second * 1_000),
-            end: UtcMs((second + 1) * 1_000),
-        }));
+        flowing.extend(bytes.iter().map(whole));
     }
     bytes.extend(&since.bytes);
     bytes.sort_unstable();
@@ -61,7 +66,7 @@ pub fn timeline(
         bytes,
         connections: since.connections,
         out_of_window: since.out_of_window,
-        listened: since.listened,
+        listened: listened::joined(listened),
         flowing: listened::joined(flowing),
         first_start: since.first_start.or(covered.begins),
     }

@@ -40,6 +40,9 @@ pub mod listened;
 /// Where a stream comes in partitions.
 pub mod part;
 
+/// How often posts come, and which silences that explains.
+pub mod rate;
+
 /// Why nothing comes in, from the events' words.
 pub mod reason;
 

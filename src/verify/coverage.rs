@@ -9,11 +9,12 @@ use std::{
 use super::{problem::Problems, rows::Rows};
 use crate::{
     cover::{
-        account::{UNDER_WAY_MAX_MS, is_no_wonder, tells_no_rate},
+        account::UNDER_WAY_MAX_MS,
         cause::{self, Cause},
         estimate::{Both, estimate},
         gap::{Gap, UNION},
         part::{self, Part},
+        rate::{Rate, Silence},
         seconds::{self, Covered},
     },
     period::{Minute, UtcMs},
@@ -248,24 +249,26 @@ impl Check<'_> {
 
     /// No second is called quiet in a silence in which posts should have come.
     fn quiet(&mut self, id: &str, bits: &Bits, posts: &BTreeMap<Minute, u64>) {
-        if self.has_rules || self.tells_when_seen && tells_no_rate(posts) {
+        let second = |place: &usize| self.seconds.get(*place).copied().unwrap_or(0);
+        let of = |bits: &[bool]| -> Vec<usize> {
+            (0..self.seconds.len())
+                .filter(|place| bits.get(*place) == Some(&true))
+                .collect()
+        };
+        let rate = Rate::of(posts, of(&bits.covered).iter().map(second));
+        if self.has_rules || self.tells_when_seen && rate.is_unknown() {
             return;
         }
-        let with_posts = bits.with_posts();
-        let empty: Vec<usize> = (0..self.seconds.len())
-            .filter(|place| with_posts.get(*place) == Some(&false))
-            .collect();
-        let second = |place: &usize| self.seconds.get(*place).copied().unwrap_or(0);
+        let empty: Vec<bool> = bits.with_posts().iter().map(|has| !has).collect();
         let mut claimed = 0;
-        for run in empty.chunk_by(|a, b| a + 1 == *b && second(a) + 1 == second(b)) {
+        for run in of(&empty).chunk_by(|a, b| a + 1 == *b && second(a) + 1 == second(b)) {
             let quiet = run
                 .iter()
                 .filter(|place| bits.quiet.get(**place) == Some(&true));
-            let quiet = quiet.count();
-            if let (1.., Some(first), Some(last)) = (quiet, run.first(), run.last())
-                && !is_no_wonder(second(first), second(last), posts)
+            if let Some(silence) = Silence::of(quiet.map(second))
+                && !rate.explains(silence)
             {
-                claimed += quiet;
+                claimed += silence.seconds;
             }
         }
         if 0 < claimed {

@@ -1074,6 +1074,7 @@ fn found(
             is_in_span: true,
             began: when.span.began,
             has_rules: false,
+            tells_when_seen: true,
         });
         found.push((begin, account));
     }

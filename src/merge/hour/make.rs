@@ -143,6 +143,7 @@ impl HourContext<'_> {
             is_in_span: due.is_in_span,
             began: due.began,
             rules: (self.source().has_rules(self.indexes.stream)).then_some(&rules),
+            tells_when_seen: self.source().tells_when_seen(),
             tally: written.tally,
             rejected: written.rejected,
             out: &written.out,

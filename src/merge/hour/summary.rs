@@ -50,6 +50,8 @@ pub struct Sums<'a> {
     pub began: Option<UtcMs>,
     /// What the platform told each server of its rules, in their order; `None`: none choose what the stream brings.
     pub rules: Option<&'a [Answers]>,
+    /// Whether the platform tells when it saw each record.
+    pub tells_when_seen: bool,
     /// What the posts say, servers in the same order.
     pub tally: Tally,
     /// The lines that are not posts.
@@ -87,6 +89,7 @@ pub fn manifest(sums: Sums<'_>) -> Manifest {
         is_in_span: sums.is_in_span,
         began: sums.began,
         has_rules: sums.rules.is_some(),
+        tells_when_seen: sums.tells_when_seen,
     });
     let rules = rules(&sums, &intervals, &account);
     let minutes = minutes(&sums, &intervals, &account);

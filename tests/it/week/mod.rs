@@ -37,9 +37,9 @@ use twinstream::{
 use crate::support::seeds::seeds;
 
 /// Days of a stream that rules choose.
-mod filtered;
 /// Days of streams that come in partitions.
 mod legs;
+mod rare;
 
 /// Every everyday run tries so many weeks; `scripts/sim` many more.
 const SEEDS: u64 = 2;
@@ -881,6 +881,7 @@ fn accounts(
             is_in_span: true,
             began: when.span.began,
             has_rules: false,
+            tells_when_seen: false,
         });
         found.push((begin, account));
     }

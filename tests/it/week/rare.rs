@@ -1,5 +1,5 @@
-//! A day of a stream that rules choose: a post a minute, two hours without any, keep-alives in between. Nothing is missing but what the
-//! faults took, and a silence is none.
+//! A day in which posts are rare, with two hours without any and keep-alives in between. Nothing is missing but what the
+//! faults took. If rules choose the posts, a silence is none; if a partition brings only few, a long silence is a gap.
 
 use twinstream::{collect::pulse::Pulse, segment::event::Why};
 
@@ -10,7 +10,9 @@ const KEEP_ALIVE_MS: i64 = 20_000;
 const DAY_MS: i64 = DAY_S * 1_000;
 /// So many days, unless `TWINSTREAM_SIM_SEEDS` says otherwise.
 const SEEDS: u64 = 6;
-/// In these hours nothing matches.
+/// The longest time between two posts, of which one comes in a minute.
+const A_POST_A_MINUTE: i64 = 120_000;
+/// In these hours nothing is posted.
 const SILENT: std::ops::Range<i64> = 5 * 3_600_000..7 * 3_600_000;
 
 /// What a collector wrote, and what came.
@@ -117,6 +119,10 @@ impl Lived {
                 detail: String::new(),
             }),
         );
+        self.waits(ms);
+    }
+
+    fn waits(&mut self, ms: i64) {
         self.tell(
             ms,
             What::Waiting {
@@ -192,19 +198,20 @@ impl Lived {
             is_in_span: true,
             began: Some(self.begin),
             has_rules,
+            tells_when_seen: false,
         })
     }
 }
 
-/// A day: up from its begin, broken for 40 s at half past nine, and stopped for two minutes around twenty past one. Of another day nothing breaks.
-fn lived(seed: u64, has_faults: bool) -> Lived {
+/// A day: up from its begin, broken for `broken_ms` at half past nine, and stopped for two minutes around twenty past
+/// one. Of another day nothing breaks. Posts come at most `apart_ms` after each other, half of that in the mean.
+fn lived(seed: u64, apart_ms: i64, broken_ms: Option<i64>) -> Lived {
     let mut dice = Dice(seed);
     let begin: UtcMs = BEGIN.parse().unwrap();
     let mut posts = Vec::new();
     let mut at = 0;
     while at < DAY_MS {
-        // a minute in the mean
-        at += dice.between(100, 120_000);
+        at += dice.between(100, apart_ms);
         if !SILENT.contains(&at) {
             posts.push((at, dice.between(500, 8_000)));
         }
@@ -219,11 +226,14 @@ fn lived(seed: u64, has_faults: bool) -> Lived {
     };
     let end = DAY_MS + 120_000;
     lived.start(0);
-    if has_faults {
+    if let Some(broken_ms) = broken_ms {
         let (nine, one) = (9 * 3_600_000 + 1_800_777, 13 * 3_600_000 + 1_200_000);
         lived.connected(300, nine, &posts);
         lived.broken(nine);
-        lived.connected(nine + 40_000, one - 30_000, &posts);
+        for ms in (nine..nine + broken_ms).step_by(30_000).skip(1) {
+            lived.waits(ms);
+        }
+        lived.connected(nine + broken_ms, one - 30_000, &posts);
         lived.stop(one - 30_000);
         lived.start(one + 90_000);
         lived.connected(one + 90_200, end, &posts);
@@ -238,7 +248,7 @@ fn lived(seed: u64, has_faults: bool) -> Lived {
 fn a_simulated_filtered_day_at_one_post_a_minute_is_without_a_false_gap() {
     let mut silent = 0;
     for seed in seeds(SEEDS) {
-        let day = lived(30 + seed, false);
+        let day = lived(30 + seed, A_POST_A_MINUTE, None);
         for hour in 0..24 {
             let account = day.hour(hour, true);
             assert_eq!(account.gaps, [], "seed {seed}, hour {hour}");
@@ -250,7 +260,7 @@ fn a_simulated_filtered_day_at_one_post_a_minute_is_without_a_false_gap() {
                 assert!(!day.hour(hour, false).gaps.is_empty(), "{hour}");
             }
         }
-        let day = lived(31 + seed, true);
+        let day = lived(31 + seed, A_POST_A_MINUTE, Some(40_000));
         let mut told: Vec<(i64, i64, Cause)> = Vec::new();
         for hour in 0..24 {
             let gaps = day.hour(hour, true).gaps;
@@ -287,4 +297,52 @@ fn a_simulated_filtered_day_at_one_post_a_minute_is_without_a_false_gap() {
         2 * seeds(SEEDS).count() as u64,
         "hours without a post"
     );
+}
+
+/// Ten posts a minute, or two: fewer than a partition of X ever brings. The seconds after a connection is made, those
+/// before one breaks, and the silences between are no false gaps; a real silence is one.
+#[test]
+fn a_simulated_day_of_a_partition_with_few_posts_has_no_false_gap_and_cause() {
+    let (nine, one) = (9 * 3_600 + 1_800, 13 * 3_600 + 1_200);
+    for seed in seeds(2) {
+        for (apart_ms, broken_s) in [(12_000, 40), (12_000, 1_200), (60_000, 40), (60_000, 1_200)] {
+            let day = lived(50 + seed, apart_ms, Some(broken_s * 1_000));
+            let came: BTreeSet<i64> = day.posts.iter().map(|(made, _)| made / 1_000).collect();
+            let last_before = |second: i64| came.range(..second).next_back().copied().unwrap();
+            let first_after = |second: i64| came.range(second..).next().copied().unwrap();
+            let silent = SILENT.start / 1_000..SILENT.end / 1_000;
+            let silent = last_before(silent.start) + 1..first_after(silent.end);
+            let gaps = (0..24).flat_map(|hour| day.hour(hour, false).gaps);
+            let mut told: BTreeMap<i64, Cause> = BTreeMap::new();
+            for gap in gaps.filter(|gap| gap.server == gap::UNION) {
+                for second in gap.begin.second()..gap.end.second() {
+                    told.insert(second - day.begin.second(), gap.cause);
+                }
+            }
+            // at most: since the last sign of life, and until the first posts may come
+            let may = [
+                (0..6, Cause::NotRunning),
+                (nine - 30..nine + broken_s + 7, Cause::Network),
+                (one - 60..one + 97, Cause::NotRunning),
+                (silent, Cause::UpstreamSilence),
+            ];
+            let name = format!("seed {seed}, {apart_ms} ms, {broken_s} s");
+            for (second, cause) in &told {
+                let is_right =
+                    |(of, is): &(std::ops::Range<i64>, Cause)| of.contains(second) && is == cause;
+                assert!(may.iter().any(is_right), "{name}: {cause} at {second}");
+            }
+            // at least: what was posted then did not come, unless it was still under way
+            let must = (nine + 1..nine + broken_s - 9)
+                .chain(one - 30..one + 80)
+                .chain(SILENT.start / 1_000..SILENT.end / 1_000);
+            for second in must {
+                assert_ne!(
+                    told.contains_key(&second),
+                    came.contains(&second),
+                    "{name}: {second}"
+                );
+            }
+        }
+    }
 }
