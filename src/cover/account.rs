@@ -1075,6 +1075,10 @@ mod tests {
         // a second of these has a post more
         let found = gaps_of(&started, |second| has(second) || second == 410);
         assert_eq!(found.len(), 1, "{found:?}");
+        // nor do seconds count in which the platform was silent
+        let has = |second: i64| !(100..300).contains(&second) && !(400..418).contains(&second);
+        let silent = ["1 100-300 upstream silence", "1 400-418 upstream silence"];
+        assert_eq!(gaps_of(&connected(&[]), has), silent);
     }
 
     #[test]
