@@ -94,6 +94,7 @@ class Bench:
     def __init__(self, arguments):
         self.runs = arguments.runs
         self.posts = arguments.posts
+        self.minutes = arguments.minutes
         self.times = arguments.times
         self.work = pathlib.Path(arguments.work).resolve()
         self.work.mkdir(parents=True, exist_ok=True)
@@ -371,6 +372,61 @@ class Bench:
         ratio("share of a core", share, "<= 0.25", share <= 0.25)
         ratio("memory, MiB", rss_mib, "<= 128", rss_mib <= 128)
 
+    def two_servers(self):
+        minutes = self.minutes
+        print(f"two servers with twenty legs each: the simulated firehose, {LEGS_RATE:,} posts a second in all, for {minutes} minutes")
+        clock = ["--clock", f"{HOUR.replace('_', 'T')}:00:00Z@1"]
+        simulate = [PROGRAM, "simulate", "--rate", LEGS_RATE, "--fields", "all", "--max-requests", 1000, "--max-connections", 2]
+        api = subprocess.Popen(list(map(str, [*simulate, *clock])), stdout=subprocess.PIPE, text=True)
+        runs = []
+        try:
+            folder, command = self.site(api.stdout.readline().strip())
+            config = (folder / "twinstream.toml").read_text().replace("[x]", '[x]\nstream = "firehose"\nfields = "all"')
+            for id in ("1", "2"):
+                data_dir = folder / f"of_{id}"
+                data_dir.mkdir()
+                other = f'[[servers]]\nid = "2"\nrole = "secondary"\nhost = "elsewhere"\ndeliver_to = "{folder}/of_1/spool"\n'
+                of_server = data_dir / "twinstream.toml"
+                of_server.write_text(config.replace(f'data_dir = "{folder}"', f'data_dir = "{data_dir}"') + other)
+                collect = [PROGRAM, "collect", "--server", id, "--config", of_server, *clock]
+                log = open(data_dir / "log", "w")
+                runs.append((subprocess.Popen(list(map(str, collect)), stderr=log), data_dir, log))
+            for process, data_dir, log in runs:
+                events = lambda: data_dir.rglob("*.events.jsonl")
+                wait_for(lambda: sum(b'"kind":"connected"' in path.read_bytes() for path in events()) == 20, process, log)
+            time.sleep(60)
+            begin = time.monotonic()
+            before = [cpu_of(process.pid) for process, _, _ in runs]
+            time.sleep(60 * minutes)
+            wall = time.monotonic() - begin
+            found = [Run(wall, cpu_of(process.pid) - cpu, rss_of(process.pid)) for (process, _, _), cpu in zip(runs, before)]
+            for process, _, log in runs:
+                process.send_signal(signal.SIGTERM)
+                if process.wait():
+                    sys.exit(f"the collector failed, see {log.name}")
+        finally:
+            api.terminate()
+            api.wait()
+        os.rename(folder / "of_2/spool/2", folder / "of_1/spool/2")
+        merge = [TOOL, "merge", "--spool", folder / "of_1/spool", "--data-dir", folder / "merged", "--hour", HOUR]
+        measure([*merge, "--source", "firehose", "--xz", "stored", "--threads", "2"])
+        said = json.loads(next((folder / "merged").rglob("*_manifest.json")).read_text())
+        servers, rows = said["minutes"]["servers"], said["minutes"]["rows"]
+        fresh(self.work / "site")
+        # they connect during the first minute with posts; posts of the one before the last may come after the end
+        rows = [row for row in rows if row[1]][1:-2]
+        if not rows:
+            sys.exit("no minute is whole: let them collect longer (--minutes)")
+        posts = sum(row[1] for row in rows)
+        for id, run in zip("12", found):
+            show(f"twinstream collect, server {id}", run)
+            of_server = [sum(n for leg, n in zip(servers, row[2]) if leg.startswith(f"{id}.")) for row in rows]
+            ratio("posts that it lacks", posts - sum(of_server), "0", sum(of_server) == posts)
+            ratio("share of a core", run.cpu / run.wall, "<= 0.25", run.cpu / run.wall <= 0.25)
+            ratio("memory, MiB", run.rss_mib, "<= 128", run.rss_mib <= 128)
+        rate = posts / (60 * len(rows))
+        ratio(f"posts a second in {len(rows)} whole minutes", rate, f">= {0.95 * LEGS_RATE:.0f}", 0.95 * LEGS_RATE <= rate)
+
     # ---- Bluesky
 
     def bluesky(self):
@@ -637,7 +693,7 @@ def flatten(line, url):
 
 WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "legs", "memory", "bluesky", "bluesky_collector", "bluesky_rate"]
 # much time or space: only if it is asked for
-LONG_WHATS = ["hundredfold", "partitions", "bluesky_backlog", "kept", "years", "deletions"]
+LONG_WHATS = ["hundredfold", "partitions", "two_servers", "bluesky_backlog", "kept", "years", "deletions"]
 
 
 def main():
@@ -646,6 +702,7 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--posts", type=int, default=183_000, help="posts of the reference hour")
     parser.add_argument("--times", type=int, default=100, help="how many times as large the hour of hundredfold and partitions is")
+    parser.add_argument("--minutes", type=int, default=10, help="how long two_servers collect")
     parser.add_argument("--work", default=ROOT / "target/bench", help="where everything is made")
     arguments = parser.parse_args()
     whats = arguments.what or WHATS
@@ -654,7 +711,7 @@ def main():
         return getattr(Bench(arguments), whats[0])()
     for what in whats:
         # a process for each: the kernel counts the memory of whoever starts a program as the program's
-        options = ["--runs", str(arguments.runs), "--posts", str(arguments.posts), "--times", str(arguments.times), "--work", str(arguments.work)]
+        options = ["--runs", str(arguments.runs), "--posts", str(arguments.posts), "--times", str(arguments.times), "--minutes", str(arguments.minutes), "--work", str(arguments.work)]
         ended = subprocess.run([sys.executable, __file__, what, *options])
         if ended.returncode:
             sys.exit(ended.returncode)
