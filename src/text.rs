@@ -92,6 +92,20 @@ pub fn plural(count: u64, one: &str, several: &str) -> String {
     format!("{} {word}", thousands(count))
 }
 
+/// A time for a person: `250 ms`, `2.5 s`, `10 min`, `2 h 05 min`, `3 days`.
+pub fn duration(ms: i64) -> String {
+    let ms = ms.max(0);
+    let s = ms / 1_000;
+    match s {
+        0 if 0 < ms => format!("{ms} ms"),
+        0..10 if 100 <= ms % 1_000 => format!("{s}.{} s", ms % 1_000 / 100),
+        0..120 => format!("{s} s"),
+        120..7_200 => format!("{} min", s / 60),
+        7_200..172_800 => format!("{} h {:02} min", s / 3_600, s % 3_600 / 60),
+        _ => format!("{} days", s / 86_400),
+    }
+}
+
 /// Words broken into lines of at most so many characters, each after an indent of its own.
 pub fn wrapped(words: &str, indent: &str, width: usize) -> String {
     let mut text = String::new();
@@ -128,6 +142,36 @@ mod tests {
             vec!["é€".to_owned(), "100".to_owned()],
         ];
         assert_eq!(table(&rows, &[1]), "a     n\né€  100\n");
+    }
+
+    #[test]
+    fn durations_are_for_people() {
+        let found = [
+            0,
+            250,
+            2_000,
+            2_540,
+            9_099,
+            31_700,
+            605_000,
+            7_100_000,
+            7_500_000,
+            200_000_000,
+        ];
+        let told = found.map(duration);
+        let expected = [
+            "0 s",
+            "250 ms",
+            "2 s",
+            "2.5 s",
+            "9 s",
+            "31 s",
+            "10 min",
+            "118 min",
+            "2 h 05 min",
+            "2 days",
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]

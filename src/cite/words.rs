@@ -53,19 +53,25 @@ pub(super) fn collection(of: &Description<'_>) -> String {
 /// What is missing, and why.
 pub(super) fn missing(of: &Description<'_>) -> String {
     let sum = &of.sum;
+    let has_partitions = 0 < of.told().partitions;
     let mut text = format!(
-        "This archive covers {} of {} of its {} ({}). A second is covered if at least one server received a post \
+        "This archive covers {} of {} of its {} ({}). A second is covered if{} at least one server received a post \
          that was made in it, or was connected while none came ({} of these seconds).",
         thousands(sum.covered),
         plural(sum.seconds, "second", "seconds"),
         plural(sum.hours, "hour", "hours"),
         percent(sum.covered, sum.seconds),
+        if has_partitions {
+            ", in each partition of the stream that is collected,"
+        } else {
+            ""
+        },
         thousands(sum.quiet),
     );
     if 0 < of.before {
         text.extend([format!(
-            " {} of these hours {} before the archive began: they do not count, but posts that were made then and \
-             arrived later do.",
+            " {} of these hours {} before the archive began: they are neither covered nor missing. Posts that were \
+             made in them and arrived later are part of the archive.",
             plural(of.before, "second", "seconds"),
             if of.before == 1 { "lies" } else { "lie" }
         )]);
@@ -103,7 +109,12 @@ pub(super) fn missing(of: &Description<'_>) -> String {
         text.extend([format!(
             " Posts that both servers missed in the {} for which both have posts: {many} (Chapman's estimate for \
              each day, added up). {}",
-            plural(unseen.seconds, "second", "seconds"),
+            if has_partitions {
+                let seconds = plural(unseen.seconds, "partition-second", "partition-seconds");
+                format!("{seconds} (one second of one partition each)")
+            } else {
+                plural(unseen.seconds, "second", "seconds")
+            },
             of.told().assumes
         )]);
     }

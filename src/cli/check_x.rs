@@ -11,15 +11,12 @@ use crate::{
     backoff::Refusal,
     config::{
         proxy::Proxies,
-        settings::{Secret, X, XStream},
+        settings::{Secret, Server, Settings, X, XStream},
     },
     segment::{name::Partition, rules::hash},
     source::x::wire::{Api, read_refusal},
     text::plural,
-    world::{
-        clock::Clock,
-        lock::{Lock, LockError},
-    },
+    world::{clock::Clock, lock::Lock},
 };
 
 /// What a request to the API needs.
@@ -61,9 +58,8 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
         clock: &setup.clock,
         proxies,
     };
-    let this = settings.this_one();
-    let partitions = this.map_or(&[][..], |this| &this.partitions);
-    let first = partitions.first().copied();
+    let needs = Needs::of(settings);
+    let first = needs.partitions.first().copied();
     let answer = match asking.open(x, first, x.backfill) {
         Ok(answer) => answer,
         Err(why) => {
@@ -83,13 +79,12 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
     // the header has whole seconds, and the answer took its way
     let clock = answer.ahead_ms.map(clock);
     let (answer, backfill) = backfill(&asking, first, answer);
-    let mut found = vec![token_of(&asking, &answer)];
+    let mut found = vec![token_of(&asking, &needs, &answer)];
     found.extend(backfill);
     if answer.status == 200 {
-        found.extend(requests(&answer));
-        let servers = settings.servers.iter();
-        let servers = servers.filter(|server| !server.is_merger()).count();
-        found.extend(connections(&asking, partitions, servers, answer));
+        let (connections, last) = connections(&asking, &needs, answer);
+        found.extend(requests(&needs, &last));
+        found.extend(connections);
     }
     found.extend(clock);
     found
@@ -119,70 +114,130 @@ fn backfill(
     }
 }
 
-/// How often the app may ask.
-fn requests(answer: &Answer) -> Option<Finding> {
-    let (limit, left) = (answer.limit?, answer.left?);
-    let what = format!("{limit} in 15 minutes for the whole app, {left} left");
+/// The connections that the configuration needs.
+struct Needs<'a> {
+    /// The partitions of this server, if the stream has some.
+    partitions: &'a [Partition],
+    /// How many servers collect, how many of the others collect one of these partitions or the whole stream, and how
+    /// many connections all of them have.
+    servers: usize,
+    sharing: usize,
+    all: usize,
+}
+
+impl<'a> Needs<'a> {
+    fn of(settings: &'a Settings) -> Self {
+        let this = settings.this_one();
+        let partitions = this.map_or(&[][..], |this| &this.partitions);
+        let collecting = settings.servers.iter();
+        let collecting: Vec<&Server> = collecting.filter(|of| of.until.is_none()).collect();
+        let shares = |of: &&&Server| {
+            let has = |one: &Partition| of.partitions.contains(one);
+            settings.this.as_ref() != Some(&of.id)
+                && (partitions.is_empty() || partitions.iter().any(has))
+        };
+        Self {
+            partitions,
+            servers: collecting.len(),
+            sharing: collecting.iter().filter(shares).count(),
+            all: collecting.iter().map(|of| of.legs().len()).sum(),
+        }
+    }
+
+    /// Those of this server.
+    fn here(&self) -> usize {
+        self.partitions.len().max(1)
+    }
+}
+
+/// How often the app may ask, and whether what is left after all connections suffices to start collecting.
+fn requests(needs: &Needs<'_>, last: &Answer) -> Option<Finding> {
+    let (limit, left) = (last.limit?, last.left?);
+    let (here, all) = (needs.here(), needs.all);
+    let mut what = format!("{limit} in 15 minutes for the whole app, {left} left after this check");
+    if 1 < here {
+        what.extend([format!(
+            "; each start and each check of this server needs {here}"
+        )]);
+    }
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    if count(limit) < all {
+        let at_once = (count(limit) / here).max(1);
+        what.extend([format!(
+            "; all {} servers need {all} to start: start {at_once} of them, and more every 15 minutes",
+            needs.servers
+        )]);
+    }
+    if count(left) < here {
+        let hint = format!(
+            "start the collector {}, or its connections wait for that",
+            again(last)
+        );
+        return Some(warn("requests", what, hint));
+    }
     Some(ok("requests", what))
 }
 
-/// Whether X gives this server all connections that it needs, at once: they are opened beside the first one.
-fn connections(
-    asking: &Asking<'_>,
-    partitions: &[Partition],
-    servers: usize,
-    first: Answer,
-) -> Option<Finding> {
-    let Some((_, others)) = partitions
-        .split_first()
-        .filter(|(_, others)| !others.is_empty())
-    else {
-        return (1 < servers).then(|| {
-            let what = format!(
-                "one is open; whether X allows this app {servers} at once, one for each server, shows only when all collect"
-            );
-            ok("connections", what)
-        });
-    };
+/// When X allows requests again.
+fn again(answer: &Answer) -> String {
+    let at = answer.reset.as_ref();
+    at.map_or_else(|| "in 15 minutes".to_owned(), |at| format!("after {at}"))
+}
+
+/// Whether X gives this server all connections that it needs, at once: they are opened beside the first one. The last
+/// answer says what is left of the requests.
+fn connections(asking: &Asking<'_>, needs: &Needs<'_>, first: Answer) -> (Option<Finding>, Answer) {
+    let later = "whether X allows this app more at the same time shows only while another server collects: run `check` \
+                 then, too";
+    let others = needs.partitions.get(1..).unwrap_or_default();
+    if others.is_empty() {
+        let what = format!("one is open; {later}");
+        return ((0 < needs.sharing).then(|| ok("connections", what)), first);
+    }
     let left = usize::try_from(first.left.unwrap_or(u32::MAX)).unwrap_or(usize::MAX);
     if left < others.len() {
         let what = format!(
-            "not tried: {} more would use up this app's requests",
+            "not tried: {} more are needed, and this app has {left} requests left",
             others.len()
         );
-        return Some(warn("connections", what, "try again in 15 minutes"));
+        let hint = format!("try again {}", again(&first));
+        return (Some(warn("connections", what, hint)), first);
     }
-    let mut open = vec![first];
+    let (mut open, mut last) = (Vec::new(), first);
     for partition in others {
         let number = partition.number();
         match asking.open(asking.x, Some(*partition), false) {
-            Ok(answer) if answer.status == 200 => open.push(answer),
+            Ok(answer) if answer.status == 200 => open.push(std::mem::replace(&mut last, answer)),
             Ok(answer) => {
                 let said = read_refusal(answer.status, &answer.body).detail;
-                let status = answer.status;
                 let what = format!(
-                    "with {} open, partition {number} is refused ({status}): {said}",
-                    open.len()
+                    "with {} open, partition {number} is refused ({}): {said}",
+                    open.len() + 1,
+                    answer.status
                 );
-                let hint = "a connection for each partition must be in the contract, and no other collector may have it; \
-                            `partitions` says which this server is to collect";
-                return Some(fail("connections", what, hint));
+                let hint = "the contract must include a connection for each partition of each server that collects it. \
+                            Does another collector have this one? `partitions` says which partitions a server collects";
+                return (Some(fail("connections", what, hint)), answer);
             }
             Err(why) => {
                 let what = format!("partition {number} gives no answer: {why}");
-                return Some(Finding {
+                let finding = Finding {
                     unreachable: true,
                     ..fail("connections", what, "try again")
-                });
+                };
+                return (Some(finding), last);
             }
         }
     }
-    let what = format!("{} are open at once, one for each partition", open.len());
-    Some(ok("connections", what))
+    let mut what = format!("{} are open at once, one for each partition", needs.here());
+    if 0 < needs.sharing {
+        what.extend([format!("; {later}")]);
+    }
+    (Some(ok("connections", what)), last)
 }
 
 /// What the answer says of the token.
-fn token_of(asking: &Asking<'_>, answer: &Answer) -> Finding {
+fn token_of(asking: &Asking<'_>, needs: &Needs<'_>, answer: &Answer) -> Finding {
     let stream = asking.x.stream.word();
     let status = answer.status;
     if status == 200 {
@@ -213,7 +268,7 @@ fn token_of(asking: &Asking<'_>, answer: &Answer) -> Finding {
             format!("refused ({status}): what is paid for is used up. X says: {said}"),
             "see the usage page of X's developer portal".to_owned(),
         ),
-        (429, refusal) => return too_many(refusal, answer.reset.as_deref()),
+        (429, refusal) => return too_many(refusal, needs, answer),
         (500.., _) => {
             return Finding {
                 unreachable: true,
@@ -233,27 +288,33 @@ fn token_of(asking: &Asking<'_>, answer: &Answer) -> Finding {
 }
 
 /// The meaning of 429: one of four, each with another remedy; one of them is reported elsewhere.
-fn too_many(refusal: Refusal, reset: Option<&str>) -> Finding {
+fn too_many(refusal: Refusal, needs: &Needs<'_>, answer: &Answer) -> Finding {
     match refusal {
+        Refusal::TooManyConnections if 0 < needs.sharing => warn(
+            "token",
+            "known, but all connections that X allows this app are open (429)",
+            format!(
+                "if another of the {} servers collects now, the app's plan allows too few connections for all of them: \
+                 pay-per-use allows one. If none does, another program uses this token, or X still counts a lost \
+                 connection: try again in some minutes",
+                needs.servers
+            ),
+        ),
         Refusal::TooManyConnections => warn(
             "token",
             "known, but all connections that X allows this app are open (429)",
-            "does a collector other than the other server's use this token? X may count a \
-             lost connection as open for some minutes",
+            "another program uses this token, or X still counts a lost connection: try again in some minutes",
         ),
         Refusal::Provisioning => warn(
             "token",
             "known, but X is still changing what the app may have (429)",
             "try again in some minutes",
         ),
-        _ => {
-            let when = reset.map_or_else(|| "in 15 minutes".to_owned(), |at| format!("after {at}"));
-            warn(
-                "token",
-                "known, but the app has reached X's limit of requests in 15 minutes (429)",
-                format!("try again {when}"),
-            )
-        }
+        _ => warn(
+            "token",
+            "known, but the app has reached X's limit of requests in 15 minutes (429)",
+            format!("try again {}", again(answer)),
+        ),
     }
 }
 
@@ -305,13 +366,7 @@ pub(super) fn rules_of(setup: &Setup) -> Finding {
     )
 }
 
-/// The platform counts connections: one more could end the collector's. The lock file is not created here: it would
-/// belong to the user who runs `check`.
+/// The platform counts connections: one more could end the collector's.
 fn is_collecting(setup: &Setup) -> bool {
-    let data_dir = &setup.settings.data_dir;
-    data_dir.join("collect.lock").exists()
-        && matches!(
-            Lock::take(data_dir, "collect", setup.clock.now()),
-            Err(LockError::Taken { .. })
-        )
+    Lock::is_held(&setup.settings.data_dir, Lock::COLLECT) == Some(true)
 }

@@ -52,7 +52,7 @@ pub(crate) fn prepare(setup: &Setup) -> Result<(Collector, Lock), Failure> {
         let what = format!("cannot make the folder {}: {error}", data_dir.display());
         Failure::new(Exit::Failed, what)
     })?;
-    let lock = match Lock::take(&settings.data_dir, "collect", setup.clock.now()) {
+    let lock = match Lock::take(&settings.data_dir, Lock::COLLECT, setup.clock.now()) {
         Ok(lock) => lock,
         Err(locked @ LockError::Taken { .. }) => {
             return Err(Failure::new(Exit::Locked, locked.to_string()));

@@ -8,12 +8,16 @@ use serde::Serialize;
 use super::{
     exit::{Exit, Failure},
     global::Global,
-    output, setup,
+    output, platform, setup,
     setup::Loaded,
 };
-use crate::config::{
-    file::{self, Entry, Value},
-    settings::{Role, Server, Settings},
+use crate::{
+    config::{
+        file::{self, Entry, Value},
+        settings::{RULE_CHARS_PAY_PER_USE, Role, Server, Settings},
+    },
+    segment::{name::Partition, rules::Rule},
+    text::{plural, thousands},
 };
 
 /// Prints the defaults or the effective settings, or checks the configuration.
@@ -179,8 +183,16 @@ fn check(global: &Global) -> Result<Exit, Failure> {
                 .to_owned(),
         );
     }
-    if settings.servers.len() == 1 {
-        notes.push("note  there is one server: what it misses is lost".to_owned());
+    notes.extend(lonely(settings));
+    let long = |rule: &&Rule| RULE_CHARS_PAY_PER_USE < rule.value.chars().count();
+    let long = settings.x.rules.iter().filter(long).count() as u64;
+    if 0 < long {
+        notes.push(format!(
+            "warn  {} more than {} characters: X takes such rules with an enterprise contract only; on pay-per-use, \
+             `twinstream rules push` will be refused",
+            plural(long, "rule has", "rules have"),
+            thousands(RULE_CHARS_PAY_PER_USE as u64)
+        ));
     }
     let collected_here = settings.data_dir.ancestors().find(|path| path.exists());
     let may_write = collected_here.is_some_and(|path| access(path, Access::WRITE_OK).is_ok());
@@ -194,6 +206,7 @@ fn check(global: &Global) -> Result<Exit, Failure> {
         return Err(why);
     }
     output::print(&summary(&loaded))?;
+    output::print(&stream(settings))?;
     for note in notes {
         output::print(&format!("{note}\n"))?;
     }
@@ -217,6 +230,68 @@ fn summary(loaded: &Loaded) -> String {
         loaded.path.display(),
         settings.merge.timezone.name()
     )
+}
+
+/// What is collected, and over how many connections each server collects which part of it.
+fn stream(settings: &Settings) -> String {
+    let stream = platform::of(settings.source).stream(settings);
+    let mut text = format!("ok    stream {}", stream.word);
+    match (settings.partitions(), settings.x.rules.len() as u64) {
+        (0, 0) => text.push_str(": one connection for each server\n"),
+        (0, rules) => text.extend([format!(
+            " with {}: one connection for each server\n",
+            plural(rules, "rule", "rules")
+        )]),
+        (partitions, _) => {
+            text.extend([format!(" in {partitions} partitions\n")]);
+            for server in there(settings) {
+                let count = server.partitions.len() as u64;
+                text.extend([format!(
+                    "      server {}: {}, for {}\n",
+                    server.id,
+                    plural(count, "connection", "connections"),
+                    Partition::words(&server.partitions)
+                )]);
+            }
+        }
+    }
+    text
+}
+
+/// What only one server collects, or none.
+fn lonely(settings: &Settings) -> Vec<String> {
+    let there: Vec<&Server> = there(settings).collect();
+    let is_alone = there.len() == 1;
+    let all = (1..=settings.partitions()).filter_map(Partition::new);
+    let (mut nobodys, mut single) = (Vec::new(), Vec::new());
+    for partition in all {
+        let has = |server: &&&Server| server.partitions.contains(&partition);
+        match there.iter().filter(has).count() {
+            0 => nobodys.push(partition),
+            1 => single.push(partition),
+            _ => (),
+        }
+    }
+    let mut notes = Vec::new();
+    if !nobodys.is_empty() {
+        let words = Partition::words(&nobodys);
+        notes.push(format!("note  no server collects {words}"));
+    }
+    if is_alone {
+        notes.push("note  there is one server: what it misses is lost".to_owned());
+    } else if !single.is_empty() {
+        let words = Partition::words(&single);
+        notes.push(format!(
+            "note  only one server collects {words}: what it misses of them is lost"
+        ));
+    }
+    notes
+}
+
+/// The servers that collect and are not gone.
+fn there(settings: &Settings) -> impl Iterator<Item = &Server> {
+    let servers = settings.servers.iter();
+    servers.filter(|server| server.until.is_none())
 }
 
 /// The files of those secrets that the stages here would refuse to go by, and why.

@@ -40,6 +40,7 @@ const SAME_HOST: &str = "the secondary is another machine: --secondary is what `
 Examples:
   twinstream init                          asks questions, and writes ./twinstream.toml
   twinstream init --source bluesky         asks three questions; needs no key
+  twinstream init --stream filtered --rule 'climate lang:en' --rule 'weather lang:de'
   twinstream --config /etc/twinstream/twinstream.toml init --primary server1 --secondary server2
   twinstream init --from-server-settings ~/code/server_settings.txt
                                            takes the settings of the Python and shell scripts over,
@@ -63,10 +64,10 @@ pub(crate) struct InitArgs {
     /// The file with the app's bearer token
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Which of X's streams: about 1 % of all posts, 10 %, all, or those that match rules; your contract or plan says which [default: sample]
+    /// Which of X's streams: about 1 % of all posts, 10 % (the decahose), all, or those that match --rule; your contract or plan says which [default: sample]
     #[arg(long, value_name = "STREAM", value_parser = ["sample", "sample10", "firehose", "filtered"])]
     stream: Option<String>,
-    /// A rule of the filtered stream (repeatable), in X's query language
+    /// A rule of the filtered stream, in X's query language (repeatable; needed with --stream filtered)
     #[arg(long, value_name = "RULE")]
     rule: Vec<String>,
     /// The API's address
@@ -145,6 +146,11 @@ pub(crate) fn run(global: &Global, args: &InitArgs) -> Result<Exit, Failure> {
     if answers.secondary.is_some() {
         name_in_full(&path, &mut answers)?;
     }
+    if answers.is_filtered() && answers.rules.is_empty() {
+        let what = "the filtered stream needs at least one rule: without one X sends nothing";
+        return Err(Failure::new(Exit::Usage, what)
+            .hint("add --rule 'climate lang:en'; the option may be repeated"));
+    }
     let text = answers.to_toml(&host);
     check(&text, &path, &host)?;
     write(&path, &text)?;
@@ -166,6 +172,7 @@ fn only_of_x(args: &InitArgs) -> Option<&'static str> {
     let said = [
         ("--token-file", args.token_file.is_some()),
         ("--stream", args.stream.is_some()),
+        ("--rule", !args.rule.is_empty()),
         ("--base-url", args.base_url.is_some()),
         (
             "--from-server-settings",
@@ -270,7 +277,10 @@ fn a_zone(answer: &str) -> Result<(), String> {
 
 fn a_stream(answer: &str) -> Result<(), String> {
     let known = ["sample", "sample10", "firehose", "filtered"];
-    let why = || format!("{answer:?} is none of them");
+    let why = || match answer {
+        "decahose" => "X's API calls it sample10".to_owned(),
+        _ => format!("{answer:?} is none of them"),
+    };
     known.contains(&answer).then_some(()).ok_or_else(why)
 }
 
@@ -313,7 +323,7 @@ fn ask(host: &str, answers: &mut Answers) -> Result<(), Failure> {
 /// What is asked about X only.
 fn ask_for_x(answers: &mut Answers) -> Result<(), Failure> {
     if answers.stream.is_none() {
-        let about = "X's stream: sample, sample10, firehose or filtered";
+        let about = "X's stream: sample, sample10 (the decahose), firehose or filtered";
         answers.stream = Some(checked(about, "sample", a_stream)?);
     }
     if answers.is_filtered() && answers.rules.is_empty() {
@@ -379,7 +389,11 @@ fn check(text: &str, path: &Path, host: &str) -> Result<(), Failure> {
         home: home.as_deref(),
     };
     let wrong = |problems: Vec<file::Problem>| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let line = |problem: &file::Problem| match &problem.hint {
+            Some(hint) => format!("{problem} ({hint})"),
+            None => problem.to_string(),
+        };
+        let lines: Vec<String> = problems.iter().map(line).collect();
         let what = format!("no configuration can be made of this: {}", lines.join("; "));
         Failure::new(Exit::Usage, what).hint("nothing was written")
     };

@@ -42,13 +42,18 @@ Examples:
   twinstream rules push --dry-run     what would be added and deleted
   twinstream rules push               makes X's rules those of the configuration
 
-The rules belong to the app: X keeps them, and they apply at once to every connection with the
-app's token. `push` first deletes old rules whose value a new rule has, then adds the new rules,
-and deletes the other old ones only if X has accepted every new rule. Each server asks X for the
-rules at every connection and every quarter of an hour, and records them. If they differ from the
-configuration, that is an alarm; nothing but `push` changes them. Spaces and the order of the rules
-make no difference. Exit code 4: nothing to change; 1: X has refused a rule; 5: X reports other
-rules than it was given; 6: X cannot be reached.")]
+The rules belong to the app: X keeps them, and a change applies at once to every connection with
+the app's token. Only `push` changes them. Each server asks X for the rules at every connection and
+every quarter of an hour, and records the answer; rules that are not those of the configuration
+raise an alarm. Spaces and the order of the rules make no difference.
+
+`push` adds the rules that are missing, and then, if X has accepted all of them, deletes those that
+the configuration does not have. So a rule that X refuses leaves the old ones in force. If only the
+tag of a rule changes, the old rule is deleted first: X takes each value once.
+
+Exit code 5: the rules in force are not those of the configuration (show), or X has accepted the
+rules but lists others (push); 4: nothing to change (push); 1: X has refused a rule (push); 6: X
+cannot be reached.")]
 pub(crate) struct RulesArgs {
     #[command(subcommand)]
     what: What,
@@ -167,8 +172,8 @@ impl RulesApi {
             let failure = refused(status, &format!("X does not change the rules: {}", not_changed.why));
             if not_changed.is_cap {
                 return failure.hint(
-                    "X has no room for the rules in force and the new ones together: push fewer first, which takes away \
-                     those that are not wanted, then all; or join rules with OR",
+                    "the app's plan has no room for the rules in force and the new ones together: push fewer rules first, \
+                     which deletes the unwanted ones, then all; or join rules with OR",
                 );
             }
             failure
@@ -205,15 +210,21 @@ fn show(setup: &Setup, api: &RulesApi, json: bool) -> Result<Exit, Failure> {
     let configured = &setup.settings.x.rules;
     let in_force = api.in_force()?;
     let (sha256, configured_sha256) = (rules::hash(&in_force), rules::hash(configured));
+    let as_configured = sha256 == configured_sha256;
+    let exit = if as_configured {
+        Exit::Done
+    } else {
+        Exit::Incomplete
+    };
     if json {
         output::print_json(&Shown {
-            as_configured: sha256 == configured_sha256,
+            as_configured,
             sha256,
             configured_sha256,
             in_force: &in_force,
             configured,
         })?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     let change = Change::to(configured, &in_force);
     let mut rows = vec![["", "id", "tag", "value"].map(str::to_owned).to_vec()];
@@ -225,13 +236,13 @@ fn show(setup: &Setup, api: &RulesApi, json: bool) -> Result<Exit, Failure> {
         rows.extend(list.iter().map(|rule| row(state, rule)));
     }
     output::print(&table(&rows, &[]))?;
-    let words = if sha256 == configured_sha256 {
+    let words = if as_configured {
         "the rules in force are those of the configuration"
     } else {
         "the rules in force are not those of the configuration: `twinstream rules push` makes them the same"
     };
     output::print(&format!("\n{words}\n"))?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn row(state: &str, rule: &Rule) -> Vec<String> {
@@ -355,9 +366,9 @@ fn tell(done: &Done, (is_dry, json): (bool, bool)) -> Result<(), Failure> {
         return output::print_json(done);
     }
     let (added, deleted) = if is_dry {
-        ("would be added", "would be taken away")
+        ("would be added", "would be deleted")
     } else {
-        ("added", "taken away")
+        ("added", "deleted")
     };
     let mut rows = Vec::new();
     for (state, list) in [

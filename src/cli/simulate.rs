@@ -54,6 +54,7 @@ const EXAMPLE: &str = r#"Example: two ports, one per collector, forty posts a se
   twinstream simulate --listen 8081 --listen 8082 --seed 7 --rate 40 \
       --faults faults.toml --truth truth.jsonl
 In the configuration: [x] base_url = "http://127.0.0.1:8081", and "simulated" as the token.
+--clock 2026-11-23T14:00:00Z@60, given to it and to the collectors, simulates an hour a minute.
 
 Two instances of Bluesky's Jetstream, whose cursors reach back one day:
   twinstream simulate --source bluesky --listen 8081 --listen 8082 --rate 45 --truth truth.jsonl
@@ -145,10 +146,10 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "STREAM,…", value_delimiter = ',', default_value = "sample,sample10,firehose,filtered",
         value_parser = ["sample", "sample10", "firehose", "filtered"])]
     streams: Vec<String>,
-    /// How many streams may be open at the same time
+    /// How many connections may be open to a stream at the same time, or to each of its partitions; over all ports
     #[arg(long, value_name = "N", default_value_t = 2)]
     max_connections: usize,
-    /// How many requests are allowed in 15 minutes
+    /// How many requests for streams are allowed in 15 minutes, over all ports
     #[arg(long, value_name = "N", default_value_t = 50)]
     max_requests: u32,
     /// Answers requests for backfill with 400

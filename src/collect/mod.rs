@@ -26,6 +26,7 @@ mod fault;
 mod halt;
 mod handshake;
 mod http;
+mod log;
 mod outbox;
 mod progress;
 mod rules;

@@ -21,6 +21,7 @@ use crate::{
         name::RunId,
         run::Runs,
     },
+    text::duration,
     world::clock::{Clock, Reading},
 };
 
@@ -131,7 +132,9 @@ impl Outbox {
             runs: runs.clone(),
         });
         tracing::warn!(
-            "this machine's clock was set or has drifted by {step_ms} ms: run {} begins",
+            "this machine's clock was set, or has drifted, by {} {}: run {} begins",
+            duration(step_ms.saturating_abs()),
+            if step_ms < 0 { "back" } else { "forward" },
             run.id
         );
         let number = run.number;

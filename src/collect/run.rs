@@ -21,6 +21,7 @@ use super::{
     connect::{ApiError, Endpoint},
     earlier,
     halt::{Halt, Stop},
+    log::{Ended, Log},
     outbox::{Outbox, QUEUE_BYTES},
     progress::Progress,
     rules::Rules,
@@ -98,6 +99,7 @@ struct House {
     room: Arc<Semaphore>,
     /// What the API allows.
     allowance: Allowance,
+    log: Log,
 }
 
 /// What earlier runs of a leg left.
@@ -187,6 +189,7 @@ impl Collector {
         let lefts = lefts(&collector, &spool, recovered).map_err(spool_error)?;
         let answers = lefts.iter().flat_map(|left| left.answers.iter().copied());
         let allowance = Allowance::new(lefts.len(), answers);
+        let log = Log::new(lefts.len());
         let house = House {
             collector,
             endpoints,
@@ -194,6 +197,7 @@ impl Collector {
             halt,
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),
             allowance,
+            log,
         };
         let result = runtime.block_on(collect(house, lefts));
         // do not wait for a name that is still being looked up
@@ -330,7 +334,13 @@ async fn collect(house: House, lefts: Vec<Left>) -> Result<(), CollectError> {
         }
         result
     };
-    local.run_until(all).await
+    let all = local.run_until(all);
+    let result = tokio::select! {
+        result = all => result,
+        never = house.log.tend() => match never {},
+    };
+    house.log.tell();
+    result
 }
 
 /// One leg, from its first request to its orderly end.
@@ -395,6 +405,7 @@ async fn run_leg(
             clock: &collector.clock,
             connected: &connected,
         },
+        log: &house.log,
         backoff: Backoff::of_leg(run.id.0, past.answers, &house.allowance),
         endpoints: &house.endpoints,
         endpoint: 0,
@@ -533,6 +544,7 @@ async fn heed_signals(mut asked: Asked, halt: Arc<Halt>) {
 
 struct Driver<'a> {
     session: Session<'a>,
+    log: &'a Log,
     backoff: Backoff,
     endpoints: &'a [Endpoint],
     /// The place that is asked.
@@ -622,18 +634,17 @@ impl Driver<'_> {
         if let Some(at) = self.moves_on_at().filter(|_| next.why != Why::Budget) {
             next.until = next.until.min(at.max(now));
         }
-        let wait_ms = next.until.0.saturating_sub(now.0);
-        let (words, why) = (&outcome.words, next.why);
         if outcome.end == End::Local {
-            tracing::debug!("{words}");
-        } else if let Some(kind) = next.alarm {
-            alarm!(
-                kind,
-                self.session.leg,
-                "{words}; next attempt in {wait_ms} ms ({why})"
-            );
+            tracing::debug!("{}", outcome.words);
         } else {
-            tracing::warn!("{words}; next attempt in {wait_ms} ms ({why})");
+            self.log.ended(Ended {
+                leg: self.session.leg.clone(),
+                words: outcome.words.clone(),
+                lines: outcome.lines,
+                alarm: next.alarm,
+                wait_ms: next.until.0.saturating_sub(now.0),
+                why: next.why,
+            });
         }
         next
     }

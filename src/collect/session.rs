@@ -23,7 +23,7 @@ use crate::{
     source::wire::{
         Frame, Intake, IntakeError, Last, Notice, Portion, Resume, Transport, Wire, is_page,
     },
-    text::plural,
+    text::duration,
     world::clock::{Clock, Reading},
 };
 
@@ -57,6 +57,8 @@ pub(super) struct Outcome {
     pub(super) last: Last,
     /// In a few words, for the log.
     pub(super) words: String,
+    /// The lines that it brought, if it was a stream.
+    pub(super) lines: Option<u64>,
 }
 
 /// What attempts need.
@@ -246,6 +248,7 @@ impl Session<'_> {
             held: false,
             last: Last::default(),
             words,
+            lines: None,
         }
     }
 
@@ -319,8 +322,8 @@ impl Session<'_> {
             alarm!(
                 AlarmKind::Clock,
                 self.leg,
-                "this machine's clock differs from the API's by {offset_ms} ms; \
-                 check its time synchronization"
+                "this machine's clock differs from the API's by {}; check its time synchronization",
+                duration(offset_ms.saturating_abs())
             );
         }
     }
@@ -526,13 +529,9 @@ impl Session<'_> {
             refusal,
             with_backfill: false,
         });
-        let words = match fault.cause {
-            EndCause::NotTheApi => format!("this is not the API: {}", fault.detail),
-            _ => format!(
-                "{} after {}",
-                fault.detail,
-                plural(reading.lines, "line", "lines")
-            ),
+        let (words, lines) = match fault.cause {
+            EndCause::NotTheApi => (format!("this is not the API: {}", fault.detail), None),
+            _ => (fault.detail.clone(), Some(reading.lines)),
         };
         let held = reading.has_held();
         self.outbox.event(What::Disconnected(Disconnected {
@@ -549,6 +548,7 @@ impl Session<'_> {
             held,
             last: reading.last,
             words,
+            lines,
         }
     }
 }

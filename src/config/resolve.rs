@@ -736,6 +736,8 @@ mod tests {
     #[test]
     fn rules_that_x_would_not_take_are_wrong() {
         let long = "a".repeat(2_049);
+        let many = (0..1_001).map(|n| format!("{{ value = \"{n}\" }}"));
+        let many = many.collect::<Vec<String>>().join(", ");
         for (stream, rules, wrong) in [
             (
                 "filtered",
@@ -745,8 +747,19 @@ mod tests {
             ("filtered", r#"{ tag = "cats" }"#, "a rule has no value"),
             (
                 "filtered",
+                r#""cats", "dogs""#,
+                "each rule is a table with a value and, if you like, a tag; a text alone is none",
+            ),
+            (
+                "filtered",
+                &many,
+                "there are 1001 rules, and this program takes at most 1000, whatever the plan or contract allows \
+                 (pay-per-use: 1000)",
+            ),
+            (
+                "filtered",
                 &format!("{{ value = {long:?} }}"),
-                "a rule has 2049 characters, X takes at most 2048",
+                "a rule has 2049 characters, and X takes at most 2048 with an enterprise contract, 1024 on pay-per-use",
             ),
             (
                 "filtered",
@@ -762,6 +775,13 @@ mod tests {
             let text = format!("[x]\nstream = {stream:?}\nrules = [{rules}]\n{ONE}");
             check_wrong(&text, &[(Some(3), &format!("`x.rules`: {wrong}"))]);
         }
+        let text = format!("[x]\nstream = \"decahose\"\npartitions = \"1-2\"\n{ONE}");
+        let why = "`x.stream`: \"decahose\" is not a valid value";
+        check_wrong(&text, &[(Some(2), why)]);
+        let text = format!("[x]\nstream = \"sample10\"\n{ONE}partitions = \"1-10\"\n");
+        let why =
+            "`partitions`: \"1-10\": there is no partition 10; sample10 has partitions 1 to 2";
+        check_wrong(&text, &[(Some(7), why)]);
         // between quotes every character counts
         let others = r#"[{ value = '"a  b"' }, { value = '"a b"' }]"#;
         let text = format!("[x]\nstream = \"filtered\"\nrules = {others}\n{ONE}");

@@ -132,6 +132,11 @@ impl Resolving<'_> {
                 }
                 creators
             }
+            Some((Value::List(names), line)) if !names.is_empty() => {
+                let why = "each creator is a table with a name; a text alone is none";
+                self.wrong(line, KEY, why, HINT);
+                Vec::new()
+            }
             Some((_, line)) => {
                 self.wrong(line, KEY, "it takes a list of at least one creator", HINT);
                 Vec::new()
@@ -264,7 +269,7 @@ mod tests {
         );
         for (list, says) in [
             ("", "at least one creator"),
-            ("\"b\"", "at least one creator"),
+            ("\"b\"", "a text alone is none"),
             (
                 "{ orcid = \"0000-0002-1825-0097\" }",
                 "a creator has no name",

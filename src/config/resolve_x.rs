@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{
     file::{Entry, Table, Value},
     resolve::Resolving,
-    settings::{Fields, X, XStream},
+    settings::{Fields, RULE_CHARS_PAY_PER_USE, X, XStream},
 };
 use crate::segment::{
     name::Partition,
@@ -15,8 +15,8 @@ use crate::segment::{
 /// A line's length.
 const MAX_LINE: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
 
-/// The longest rule that X takes from anybody (enterprise; on pay-per-use 1,024). Which length and which operators an app may
-/// have is X's to say: `rules push` has it say so.
+/// The longest rule that X takes from anybody (enterprise). Which length and which operators an app may have is X's to say:
+/// `rules push` has it say so.
 const RULE_CHARS_MAX: usize = 2_048;
 
 /// Every answer is recorded with all rules: at most this many. An app on pay-per-use may have as many; a contract
@@ -36,8 +36,7 @@ impl Resolving<'_> {
                 "it takes \"64KiB\" to \"1GiB\"",
             );
         }
-        let streams = XStream::ALL.map(|stream| (stream.word(), stream));
-        let stream = self.one_of("x.stream", &streams);
+        let stream = self.stream();
         X {
             stream,
             rules: self.rules(stream),
@@ -47,6 +46,18 @@ impl Resolving<'_> {
             backfill: self.bool("x.backfill"),
             max_line: usize::try_from(max_line).unwrap_or(usize::MAX),
         }
+    }
+
+    fn stream(&mut self) -> XStream {
+        const KEY: &str = "x.stream";
+        if self.text(KEY) == "decahose" {
+            let line = self.line(KEY);
+            let why = "\"decahose\" is not a valid value";
+            self.wrong(line, KEY, why, "X's API calls it \"sample10\"");
+            return XStream::Sample10;
+        }
+        let streams = XStream::ALL.map(|stream| (stream.word(), stream));
+        self.one_of(KEY, &streams)
     }
 
     fn rules(&mut self, stream: XStream) -> Vec<Rule> {
@@ -59,6 +70,13 @@ impl Resolving<'_> {
             Some(_) if stream != XStream::Filtered => {
                 let why = format!("the stream {:?} has no rules", stream.word());
                 self.wrong(line, KEY, why, "remove them, or set stream = \"filtered\"");
+                return Vec::new();
+            }
+            Some((Value::List(texts), _)) if !texts.is_empty() => {
+                let why = "each rule is a table with a value and, if you like, a tag; a text alone is none";
+                let hint = format!("write rules = [{{ value = {:?} }}]", texts.concat());
+                let hint = if texts.len() == 1 { &*hint } else { HINT };
+                self.wrong(line, KEY, why, hint);
                 return Vec::new();
             }
             Some(_) => {
@@ -74,7 +92,11 @@ impl Resolving<'_> {
         };
         let rules: Vec<Rule> = tables.iter().map(|table| self.rule(table)).collect();
         if RULES_MAX < rules.len() {
-            let why = format!("there are {}, and at most {RULES_MAX} can be", rules.len());
+            let why = format!(
+                "there are {} rules, and this program takes at most {RULES_MAX}, whatever the plan or contract allows \
+                 (pay-per-use: 1000)",
+                rules.len()
+            );
             self.wrong(line, KEY, why, "join rules with OR");
         }
         let mut values: Vec<Cow<'_, str>> = rules.iter().map(|rule| spelled(&rule.value)).collect();
@@ -113,7 +135,10 @@ impl Resolving<'_> {
         }
         let chars = rule.value.chars().count();
         if RULE_CHARS_MAX < chars {
-            let why = format!("a rule has {chars} characters, X takes at most {RULE_CHARS_MAX}");
+            let why = format!(
+                "a rule has {chars} characters, and X takes at most {RULE_CHARS_MAX} with an enterprise contract, \
+                 {RULE_CHARS_PAY_PER_USE} on pay-per-use"
+            );
             self.wrong(
                 line,
                 KEY,
@@ -142,8 +167,8 @@ impl Resolving<'_> {
     ) -> Vec<Partition> {
         let key = "partitions";
         let Value::Text(text) = &entry.value else {
-            let hint = "write \"all\", \"1-10\" or \"3,7\", in quotes";
-            self.wrong(Some(entry.line), key, "it takes a text", hint);
+            let hint = format!("write {}, in quotes", examples(stream));
+            self.wrong(Some(entry.line), key, "it takes a text", &hint);
             return Vec::new();
         };
         self.partitions_of(stream, key, (text, Some(entry.line)))
@@ -164,43 +189,57 @@ impl Resolving<'_> {
             return Vec::new();
         };
         let last = stream.partitions();
-        let found = read(text, last);
-        if found.is_empty() {
+        read(text, last).unwrap_or_else(|why| {
             let why = format!(
-                "{text:?} names no partitions: {} has 1 to {last}",
+                "{text:?}: {why}; {} has partitions 1 to {last}",
                 stream.word()
             );
-            self.wrong(line, key, why, "write \"all\", \"1-10\" or \"3,7\"");
-        }
-        found
+            let hint = format!("write {}", examples(Some(stream)));
+            self.wrong(line, key, why, &hint);
+            Vec::new()
+        })
     }
 }
 
-/// The partitions that a text names, ascending, of a stream that has those up to `last`; none if it names others, or one
-/// twice.
-fn read(text: &str, last: u8) -> Vec<Partition> {
+/// What may be written for a stream's partitions.
+const fn examples(stream: Option<XStream>) -> &'static str {
+    match stream {
+        Some(XStream::Sample10) => "\"all\", \"1\" or \"2\"",
+        _ => "\"all\", \"1-10\" or \"3,7\"",
+    }
+}
+
+/// The partitions that a text names, ascending, of a stream that has those up to `last`; or what is wrong with the text.
+fn read(text: &str, last: u8) -> Result<Vec<Partition>, String> {
     let number = |text: &str| {
         let text = text.trim();
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = text.parse::<u8>().ok().filter(|_| is_plain)?;
-        (1..=last).contains(&number).then_some(number)
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(format!("{text:?} is not a number"));
+        }
+        let number = text.parse::<u8>().ok();
+        let number = number.filter(|number| (1..=last).contains(number));
+        number.ok_or_else(|| format!("there is no partition {text}"))
     };
-    let range = |part: &str| match part.split_once('-') {
-        None => number(part).map(|one| one..=one),
-        Some((first, last)) => Some(number(first)?..=number(last)?).filter(|all| !all.is_empty()),
+    let range = |part: &str| {
+        let Some((first, last)) = part.split_once('-') else {
+            return number(part).map(|one| one..=one);
+        };
+        let (first, last) = (number(first)?, number(last)?);
+        if last < first {
+            return Err(format!("write {last}-{first} in place of {first}-{last}"));
+        }
+        Ok(first..=last)
     };
-    let numbers: Option<Vec<u8>> = if text == "all" {
-        Some((1..=last).collect())
-    } else {
-        let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
-        ranges.map(|ranges| ranges.into_iter().flatten().collect())
+    let ranges: Vec<_> = match text {
+        "all" => vec![1..=last],
+        _ => text.split(',').map(range).collect::<Result<_, _>>()?,
     };
-    let mut numbers = numbers.unwrap_or_default();
+    let mut numbers: Vec<u8> = ranges.into_iter().flatten().collect();
     numbers.sort_unstable();
-    if numbers.windows(2).any(|two| two.first() == two.last()) {
-        return Vec::new();
+    if let Some([twice, _]) = numbers.array_windows().find(|[one, next]| one == next) {
+        return Err(format!("it names partition {twice} twice"));
     }
-    numbers.into_iter().filter_map(Partition::new).collect()
+    Ok(numbers.into_iter().filter_map(Partition::new).collect())
 }
 
 #[cfg(test)]
@@ -210,17 +249,29 @@ mod tests {
     #[test]
     fn partitions_are_named_by_numbers_and_ranges() {
         let numbers = |text| -> Vec<u8> {
-            let found = read(text, 20);
+            let found = read(text, 20).unwrap();
             found.into_iter().map(Partition::number).collect()
         };
         assert_eq!(numbers("all"), (1..=20).collect::<Vec<u8>>());
         assert_eq!(numbers("1-10"), (1..=10).collect::<Vec<u8>>());
         assert_eq!(numbers("7, 3"), [3, 7]);
         assert_eq!(numbers("19-20,1"), [1, 19, 20]);
-        for wrong in [
-            "", "0", "21", "3-2", "1-21", "1,1", "1-3,2", "+1", "1-", "-1", "one", "ALL", "1;2",
+        for (wrong, why) in [
+            ("", "\"\" is not a number"),
+            ("0", "there is no partition 0"),
+            ("21", "there is no partition 21"),
+            ("1-21", "there is no partition 21"),
+            ("1-2000", "there is no partition 2000"),
+            ("10-1", "write 1-10 in place of 10-1"),
+            ("1,1", "it names partition 1 twice"),
+            ("1-5,3", "it names partition 3 twice"),
+            ("+1", "\"+1\" is not a number"),
+            ("1-", "\"\" is not a number"),
+            ("-1", "\"\" is not a number"),
+            ("ALL", "\"ALL\" is not a number"),
+            ("1;2", "\"1;2\" is not a number"),
         ] {
-            assert_eq!(numbers(wrong), [0; 0], "{wrong}");
+            assert_eq!(read(wrong, 20).unwrap_err(), why, "{wrong}");
         }
     }
 }

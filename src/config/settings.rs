@@ -212,6 +212,9 @@ impl XStream {
     }
 }
 
+/// The longest rule that X takes from an app on pay-per-use; from one with a contract it takes longer ones.
+pub const RULE_CHARS_PAY_PER_USE: usize = 1_024;
+
 /// `[x]`
 #[derive(Debug, Clone)]
 pub struct X {

@@ -451,7 +451,7 @@ fn missing_detail(cause: Cause, missing: &[(Option<Partition>, Cause, String)]) 
     }
     let is_one = alike.len() == 1;
     let told = alike.iter().map(|(partitions, (of, detail))| {
-        let partitions = part::words(partitions);
+        let partitions = Partition::words(partitions);
         match (is_one && *of == cause, detail.is_empty()) {
             (true, true) => partitions,
             (true, false) => format!("{partitions} ({detail})"),

@@ -40,25 +40,6 @@ pub fn of_legs(legs: &[Leg]) -> Vec<usize> {
     of_legs
 }
 
-/// Partitions in words: `partition 7`, `partitions 1-3, 7`.
-pub fn words(partitions: &[Partition]) -> String {
-    let numbers: Vec<u8> = partitions.iter().map(|one| one.number()).collect();
-    let runs = numbers.chunk_by(|a, b| a + 1 == *b);
-    let runs: Vec<String> = runs
-        .filter_map(|run| match run {
-            [one] => Some(one.to_string()),
-            [first, .., last] => Some(format!("{first}-{last}")),
-            [] => None,
-        })
-        .collect();
-    let noun = if numbers.len() == 1 {
-        "partition"
-    } else {
-        "partitions"
-    };
-    format!("{noun} {}", runs.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,11 +57,5 @@ mod tests {
         let places: Vec<Vec<usize>> = parts(&legs).into_iter().map(|part| part.legs).collect();
         assert_eq!(places, [vec![0], vec![1, 2], vec![3]]);
         assert_eq!(of_legs(&legs), [0, 1, 1, 2]);
-        let named = |numbers: &[u8]| {
-            let named = numbers.iter().filter_map(|number| Partition::new(*number));
-            words(&named.collect::<Vec<_>>())
-        };
-        assert_eq!(named(&[7]), "partition 7");
-        assert_eq!(named(&[1, 2, 3, 7, 9, 10]), "partitions 1-3, 7, 9-10");
     }
 }

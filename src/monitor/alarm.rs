@@ -5,20 +5,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     link::{Link, LinkState},
-    snapshot::{Alarm, Server, Snapshot},
+    snapshot::{Alarm, LegState, SILENT_MS, Server, Snapshot},
 };
 use crate::{
     alarm::AlarmKind,
     config::settings::Role,
     period::UtcMs,
-    segment::event::{EndCause, Why},
-    text::plural,
+    segment::{
+        event::{EndCause, Why},
+        name::Partition,
+    },
+    text::{duration, plural},
 };
 
 /// Without posts for so long nobody believes that it is chance: there are dozens a second.
 pub const NO_POSTS_MS: i64 = 60_000;
-/// Deliveries come every minute.
-const SILENT_MS: i64 = 15 * 60_000;
 /// What a person needs to find another disk.
 const DISK_DAYS: f64 = 3.0;
 /// What is committed is published within minutes.
@@ -133,6 +134,18 @@ fn is_same(a: &Alarm, b: &Alarm) -> bool {
     (a.kind, &a.subject) == (b.kind, &b.subject)
 }
 
+/// The states that hold at this moment, if no service watches; since when, if a former service has noticed it.
+pub fn now(picture: &Snapshot, said: &Said) -> Vec<Alarm> {
+    let mut found = states(picture, said.behind_since);
+    for alarm in &mut found {
+        let known = said.open.iter().find(|open| is_same(alarm, &open.alarm));
+        if let Some(open) = known {
+            alarm.since = open.alarm.since.min(picture.now);
+        }
+    }
+    found
+}
+
 /// Every state that holds at this moment.
 pub fn states(picture: &Snapshot, behind_since: Option<UtcMs>) -> Vec<Alarm> {
     let mut found = Found {
@@ -193,7 +206,8 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
         return None;
     }
     let is_recent = |last: UtcMs| picture.now.0 - last.0 <= NO_POSTS_MS;
-    if server.last_line.is_some_and(is_recent) && link.state != LinkState::Stopped {
+    let is_over = matches!(link.state, LinkState::Stopped | LinkState::Died);
+    if server.last_line.is_some_and(is_recent) && !is_over {
         return None;
     }
     let since = server.last_line.map_or_else(
@@ -203,6 +217,7 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
     let why = match (link.state, &link.waits, &link.why) {
         (LinkState::Connected, ..) => "connected, but nothing comes".to_owned(),
         (LinkState::Stopped, ..) => "collecting has ended".to_owned(),
+        (LinkState::Unknown, ..) => "it is unknown whether it is connected".to_owned(),
         (_, Some(waits), why) => {
             let why = why.as_deref().unwrap_or("no answer");
             format!("{why} (waiting: {})", waits.word().replace('_', " "))
@@ -234,11 +249,12 @@ fn collecting(found: &mut Found, server: &Server, has_rules: bool) {
         } else {
             server.last_line
         };
-        receiving(found, server.server.as_str(), &server.link, last);
+        let id = server.server.as_str();
+        for (kind, what) in receiving(found.now, &server.link, last) {
+            found.push(kind, id, format!("server {id} {what}"));
+        }
     }
-    for leg in &server.legs {
-        receiving(found, &leg.leg.to_string(), &leg.link, leg.last_line);
-    }
+    legs(found, server);
 }
 
 /// What is the matter with the rules of this server's stream.
@@ -263,43 +279,66 @@ fn rules(found: &mut Found, name: &str, link: &Link) {
     found.push(AlarmKind::Rules, name, what);
 }
 
-/// What is the matter with a connection of this server.
-fn receiving(found: &mut Found, name: &str, link: &Link, last_line: Option<UtcMs>) {
+/// What is the matter with a connection of this server: the kinds of states, and what is said of whoever has it.
+fn receiving(now: UtcMs, link: &Link, last_line: Option<UtcMs>) -> Vec<(AlarmKind, String)> {
+    let mut found = Vec::new();
     let last = last_line.max(link.started);
-    let is_quiet = last.is_some_and(|last| NO_POSTS_MS < found.now.0 - last.0);
+    let is_quiet = last.is_some_and(|last| NO_POSTS_MS < now.0 - last.0);
+    let why = link.why.as_deref();
     if is_quiet && link.state != LinkState::Stopped {
-        let seconds = last.map_or(0, |last| (found.now.0 - last.0) / 1_000);
+        let time = duration(last.map_or(0, |last| now.0 - last.0));
         let what = match link.state {
-            LinkState::Connected => {
-                format!("server {name} is connected but has stored no post for {seconds} s")
-            }
+            LinkState::Connected => format!("is connected but has stored no post for {time}"),
+            LinkState::Died => format!(
+                "has stored no post for {time}: {}",
+                why.unwrap_or("no collector runs here")
+            ),
             _ => format!(
-                "server {name} has stored no post for {seconds} s; the connection: {}",
-                link.why.as_deref().unwrap_or("there is none")
+                "has stored no post for {time}; the connection: {}",
+                why.unwrap_or("there is none")
             ),
         };
-        found.push(AlarmKind::NoPosts, name, what);
+        found.push((AlarmKind::NoPosts, what));
     }
     if link.state == LinkState::Connected {
-        return;
+        return found;
     }
     if link.cause == Some(EndCause::NotTheApi) {
-        let what = format!(
-            "server {name} is answered by {}",
-            link.why.as_deref().unwrap_or("not the API")
-        );
-        found.push(AlarmKind::NotTheApi, name, what);
+        let what = format!("is answered by {}", why.unwrap_or("not the API"));
+        found.push((AlarmKind::NotTheApi, what));
     }
-    let Some(waits @ (Why::UsageCap | Why::Unauthorized | Why::BadRequest | Why::NotFound)) =
+    if let Some(waits @ (Why::UsageCap | Why::Unauthorized | Why::BadRequest | Why::NotFound)) =
         link.waits
-    else {
-        return;
-    };
-    let why = link.why.as_deref().unwrap_or("without a word");
-    let what = format!(
-        "the API refuses server {name} ({waits}): {why}; the server asks again at growing intervals"
-    );
-    found.push(AlarmKind::Refused, name, what);
+    {
+        let why = why.unwrap_or("without a word");
+        let what =
+            format!("is refused by the API ({waits}): {why}; it asks again at growing intervals");
+        found.push((AlarmKind::Refused, what));
+    }
+    found
+}
+
+/// What is the matter with legs of this server: one alarm of each kind, whichever legs have it. What is said is true of
+/// the one that has been without a line for longest.
+fn legs(found: &mut Found, server: &Server) {
+    let mut legs: Vec<&LegState> = server.legs.iter().collect();
+    legs.sort_by_key(|leg| leg.last_line);
+    let mut kinds: Vec<(AlarmKind, String, Vec<Partition>)> = Vec::new();
+    for leg in legs {
+        for (kind, what) in receiving(found.now, &leg.link, leg.last_line) {
+            let partition = leg.leg.partition;
+            match kinds.iter_mut().find(|of| of.0 == kind) {
+                Some((.., partitions)) => partitions.extend(partition),
+                None => kinds.push((kind, what, partition.into_iter().collect())),
+            }
+        }
+    }
+    let id = server.server.as_str();
+    for (kind, what, mut partitions) in kinds {
+        partitions.sort_unstable();
+        let what = format!("server {id}, {}: it {what}", Partition::words(&partitions));
+        found.push(kind, id, what);
+    }
 }
 
 fn of_any_server(found: &mut Found, server: &Server) {
@@ -522,6 +561,7 @@ mod tests {
             sealed_until: Some(after(s)),
             link: Link {
                 state: LinkState::Connected,
+                told: Some(after(s.min(89_000))),
                 started: Some(BEGIN),
                 ..Link::default()
             },
@@ -620,6 +660,41 @@ mod tests {
             .iter_mut()
             .find(|server| server.server.as_str() == id)
             .unwrap()
+    }
+
+    #[test]
+    fn legs_that_have_the_same_trouble_are_one_alarm() {
+        let mut p = well("1", 5_000);
+        let server = of(&mut p, "1");
+        let link = server.link.clone();
+        let leg = |number: u8, ago_s: i64| LegState {
+            leg: format!("1.{number:02}").parse().unwrap(),
+            link: link.clone(),
+            last_line: Some(after(5_000 - ago_s)),
+        };
+        server.legs = (1..=20).map(|number| leg(number, number.into())).collect();
+        check(&p, &[]);
+        let mut said = Said::default();
+        let mut silent = |first: usize, state, waits| {
+            for leg in &mut of(&mut p, "1").legs[first..] {
+                leg.last_line = Some(after(4_900));
+                (leg.link.state, leg.link.waits) = (state, waits);
+            }
+            judge(&p, &mut said)
+        };
+        let begun = silent(12, LinkState::Connected, None);
+        let [Change::Begun(alarm)] = &begun[..] else {
+            panic!("{begun:?}");
+        };
+        let what = "server 1, partitions 13-20: it is connected but has stored no post for 100 s";
+        assert_eq!((&*alarm.what, &*alarm.subject), (what, "1"));
+        // the others have it a little later
+        assert_eq!(silent(0, LinkState::Connected, None), []);
+        let refused = silent(0, LinkState::Disconnected, Some(Why::Unauthorized));
+        assert!(
+            matches!(&refused[..], [Change::Begun(alarm)] if alarm.what.contains("partitions 1-20: it is refused")),
+            "{refused:?}"
+        );
     }
 
     #[test]
@@ -929,6 +1004,37 @@ mod tests {
         assert!(
             matches!(&ended[..], [Change::Ended(alarm, _)] if alarm.subject == "1"),
             "{ended:?}"
+        );
+    }
+
+    #[test]
+    fn without_a_service_the_states_of_now_are_told_and_not_those_of_its_end() {
+        let mut said = Said::default();
+        let mut p = well("1", 5_000);
+        of(&mut p, "2").aside = 1;
+        judge(&p, &mut said);
+        assert_eq!(now(&well("1", 90_000), &said), [], "it is over");
+        let mut p = well("1", 90_000);
+        of(&mut p, "2").aside = 3;
+        of(&mut p, "1").last_line = Some(after(89_000));
+        of(&mut p, "1").link = of(&mut p, "1").link.of_the_dead();
+        let found = now(&p, &said);
+        let told: Vec<(&str, UtcMs)> = found.iter().map(|of| (&*of.what, of.since)).collect();
+        let [(silent, of_now), (aside, of_then)] = told[..] else {
+            panic!("{told:?}");
+        };
+        assert!(
+            silent.ends_with("no post for 16 min: the collector ended without recording it"),
+            "{silent}"
+        );
+        assert!(aside.contains("3 segments"), "{aside}");
+        assert_eq!((of_now, of_then), (after(90_000), after(5_000)));
+        p.alarms = found;
+        let shown = text::of(&p);
+        assert!(
+            shown.contains("1 (here)  not running for 16 min")
+                && shown.contains("nobody is told of them"),
+            "{shown}"
         );
     }
 

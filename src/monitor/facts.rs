@@ -17,6 +17,8 @@ use crate::{
 pub struct Facts {
     /// By server; those of the configuration and those with a folder in the spool.
     pub servers: BTreeMap<ServerId, ServerFacts>,
+    /// Whether a collector runs here; `None`: that cannot be told.
+    pub is_collecting: Option<bool>,
     /// What is committed.
     pub vault: VaultFacts,
     /// What has been published, if anything ever was.

@@ -33,6 +33,7 @@ use crate::{
         clock::Reading,
         disk::{self, Disk},
         growing::Place,
+        lock::Lock,
     },
 };
 
@@ -178,6 +179,7 @@ impl Gatherer {
         let existing = self.places.data_dir.ancestors().find(|path| path.is_dir());
         Ok(Facts {
             servers: self.seen.clone(),
+            is_collecting: Lock::is_held(&self.places.data_dir, Lock::COLLECT),
             vault: self.vault.clone(),
             published,
             free_bytes: disk.free(existing.unwrap_or(Path::new("/")))?,

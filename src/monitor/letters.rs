@@ -12,6 +12,7 @@ use crate::{
     period::{Day, UtcMs},
     segment::line::PROGRAM,
     segment::name::ServerId,
+    text::duration,
 };
 
 /// What the mail of a day is about.
@@ -59,7 +60,7 @@ pub fn of_change(change: &Change, picture: &Snapshot) -> (Letter, String) {
             format!(
                 "This ended at {at}; it began {} ({}):\n\n{}.\n",
                 alarm.since,
-                length(at.0 - alarm.since.0),
+                duration(at.0 - alarm.since.0),
                 sentence(&alarm.what)
             ),
             "end",
@@ -101,17 +102,6 @@ fn others(alarm: &Alarm, picture: &Snapshot) -> String {
         String::new()
     } else {
         format!("\nAlso open:\n{}", rest.concat())
-    }
-}
-
-/// `2 h 05 min`, for a person.
-pub fn length(ms: i64) -> String {
-    let s = ms.max(0) / 1_000;
-    match s {
-        0..120 => format!("{s} s"),
-        120..7_200 => format!("{} min", s / 60),
-        7_200..172_800 => format!("{} h {:02} min", s / 3_600, s % 3_600 / 60),
-        _ => format!("{} days", s / 86_400),
     }
 }
 
@@ -243,16 +233,5 @@ mod tests {
             "{}",
             letter.text
         );
-    }
-
-    #[test]
-    fn lengths_are_for_people() {
-        let found = [
-            length(5_000),
-            length(7_100_000),
-            length(7_500_000),
-            length(200_000_000),
-        ];
-        assert_eq!(found, ["5 s", "118 min", "2 h 05 min", "2 days"]);
     }
 }

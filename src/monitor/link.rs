@@ -23,6 +23,8 @@ pub enum LinkState {
     Disconnected,
     /// The collector ended.
     Stopped,
+    /// The collector has ended without recording it.
+    Died,
 }
 
 /// A server's connection.
@@ -34,6 +36,8 @@ pub struct Link {
     pub since: Option<UtcMs>,
     /// Whether it may have been so for longer: earlier events were not read.
     pub longer: bool,
+    /// When its last event was recorded.
+    pub told: Option<UtcMs>,
     /// Why there is none: how the last one ended.
     pub why: Option<String>,
     /// The cause of it.
@@ -74,6 +78,7 @@ impl Link {
             LinkState::Stopped => 1,
             LinkState::Unknown => 2,
             LinkState::Disconnected => 3,
+            LinkState::Died => 4,
         };
         (rank, self.since)
     }
@@ -91,6 +96,11 @@ impl Link {
 
     /// Takes the next event in.
     pub fn take(&mut self, event: &Event) {
+        self.take_what(event);
+        self.told = Some(event.at);
+    }
+
+    fn take_what(&mut self, event: &Event) {
         let turn = |link: &mut Self, state| {
             if link.state != state {
                 (link.state, link.since, link.longer) = (state, Some(event.at), false);
@@ -196,7 +206,13 @@ impl Link {
         self.steps.push((number, step_ms));
         let beyond = self.steps.len().saturating_sub(STEPS_MAX);
         self.steps.drain(..beyond);
-        for at in [&mut self.since, &mut self.started, &mut self.waits_until] {
+        let times = [
+            &mut self.since,
+            &mut self.told,
+            &mut self.started,
+            &mut self.waits_until,
+        ];
+        for at in times {
             *at = at.map(|at| at.plus_ms(step_ms));
         }
         let told = self.rules.iter_mut().map(|told| &mut told.at);
@@ -217,6 +233,43 @@ impl Link {
         }
         let later = self.steps.iter().filter(|(number, _)| run < *number);
         at.plus_ms(later.map(|(_, step_ms)| step_ms).sum())
+    }
+
+    /// The same, of a collector that does not run any more although it did not record its end.
+    #[must_use]
+    pub fn of_the_dead(&self) -> Self {
+        if !self.needs_collector() {
+            return self.clone();
+        }
+        Self {
+            state: LinkState::Died,
+            since: self.told,
+            longer: false,
+            why: Some("the collector ended without recording it".to_owned()),
+            cause: None,
+            waits: None,
+            waits_until: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same, if nothing more recent is known than what was recorded at that time.
+    #[must_use]
+    pub fn unheard_since(&self, told: Option<UtcMs>) -> Self {
+        if !self.needs_collector() {
+            return self.clone();
+        }
+        Self {
+            state: LinkState::Unknown,
+            since: told,
+            longer: false,
+            ..self.clone()
+        }
+    }
+
+    /// Whether it is what it is only as long as a collector runs.
+    fn needs_collector(&self) -> bool {
+        self.told.is_some() && self.state != LinkState::Stopped
     }
 
     /// The row of waits stays until a stream brings something: it tells why there was none.

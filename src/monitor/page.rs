@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::{
     alarm::not_storing,
-    letters::{self, length},
+    letters,
     link::LinkState,
     snapshot::{COVERED, DayCoverage, Server, Snapshot, Strip, UNION, worth_showing},
     text,
@@ -188,13 +188,13 @@ fn servers(picture: &Snapshot) -> Markup {
                 th scope="row" { (server.server) @if server.this { " (here)" } }
                 td {
                     (text::link(server, now))
-                    @if let (Some(why), true) = (&server.link.why, server.link.state != LinkState::Connected && server.legs.is_empty()) {
+                    @if let (Some(why), true) = (&server.link.why, has_reason(server)) {
                         br; span .soft { (why) }
                     }
                     @if let Some(until) = server.until { br; span .soft { "gone since " (until) } }
                 }
-                td .n { (format!("{:.1}", server.posts_per_second)) }
-                td .n { (ago(server.lag_s)) }
+                td .n { @if server.is_unknown() { "–" } @else { (format!("{:.1}", server.posts_per_second)) } }
+                td .n { @if server.is_unknown() { "–" } @else { (ago(server.lag_s)) } }
                 td .n { @match server.delivered_until {
                     Some(until) => (shown_short(until, now)),
                     None => "–",
@@ -212,6 +212,12 @@ fn servers(picture: &Snapshot) -> Markup {
     }
 }
 
+/// Whether its connection is one thing, and why it is down has not been said yet.
+fn has_reason(server: &Server) -> bool {
+    let is_told = matches!(server.link.state, LinkState::Connected | LinkState::Died);
+    server.legs.is_empty() && !is_told
+}
+
 /// What may be wider than the screen scrolls by itself, with the arrow keys too, and has a name.
 fn wide(name: &str, what: &Markup) -> Markup {
     html! { div .wide role="region" tabindex="0" aria-label=(name) { (what) } }
@@ -221,7 +227,7 @@ fn ago(lag_s: Option<i64>) -> String {
     match lag_s {
         None => "none".to_owned(),
         Some(s) if s < 2 => "just now".to_owned(),
-        Some(s) => format!("{} ago", length(s * 1_000)),
+        Some(s) => format!("{} ago", text::duration(s * 1_000)),
     }
 }
 
@@ -430,7 +436,7 @@ fn gaps(picture: &Snapshot) -> Markup {
                 } }
                 tbody { @for (name, piece) in found.iter().take(GAPS_MAX) { tr {
                     td { (shown(piece.begin)) }
-                    td .n { (length(piece.end.0 - piece.begin.0)) }
+                    td .n { (text::duration(piece.end.0 - piece.begin.0)) }
                     td { @if *name == UNION { strong { "all servers" } } @else { "server " (name) } }
                     td { (piece.what) }
                 } } }

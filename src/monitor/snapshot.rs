@@ -12,7 +12,7 @@ use super::{
 use crate::{
     alarm::AlarmKind,
     config::settings::Role,
-    cover::{cause::Cause, part, window},
+    cover::{cause::Cause, window},
     period::{Day, Hour, Interval, Minute, UtcMs, Zone},
     place::open::{OfVault, PlaceKind as _},
     schedule::{record::Run, stage::Stage},
@@ -57,6 +57,10 @@ pub struct Settled {
 
 /// How things stand.
 #[derive(Debug, Clone, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that have nothing to do with each other"
+)]
 pub struct Snapshot {
     /// When it was made.
     pub now: UtcMs,
@@ -109,6 +113,8 @@ pub struct Snapshot {
     pub mails: bool,
     /// Why none can get out, as far as that is known without trying.
     pub mail_fault: Option<String>,
+    /// Whether a service watches for alarms here. If none does, those are listed that hold now.
+    pub watched: bool,
     /// What somebody has to do something about.
     pub alarms: Vec<Alarm>,
 }
@@ -179,6 +185,13 @@ pub struct Server {
     pub legs: Vec<LegState>,
 }
 
+impl Server {
+    /// Whether nothing of it has ever come here.
+    pub fn is_unknown(&self) -> bool {
+        self.link.state == LinkState::Unknown && self.last_line.is_none()
+    }
+}
+
 /// What is known here of one leg.
 #[derive(Debug, Clone, Serialize)]
 pub struct LegState {
@@ -195,7 +208,9 @@ pub struct LegState {
 pub struct Held {
     /// Those that no server is connected to.
     pub by_nobody: Vec<Partition>,
-    /// Those that one server alone is connected to.
+    /// Those that no server is known to be connected to, and some server may be.
+    pub unknown: Vec<Partition>,
+    /// Those that one server alone is known to be connected to.
     pub by_one: BTreeMap<ServerId, Vec<Partition>>,
     /// Those that the configuration gives to nobody.
     pub not_asked_for: Vec<Partition>,
@@ -313,36 +328,37 @@ pub const UNION: &str = "union";
 /// Up to so many strips of servers a day are drawn, whatever they are like.
 const STRIPS_MAX: usize = 8;
 
-/// The strips of a day that are drawn, and a sentence on the others. If there are many legs, only those that lack the
+/// The strips of a day that are drawn, and a sentence on the others. If there are many, only those that lack the
 /// most are drawn, and all together.
 pub fn worth_showing(strips: &[Strip]) -> (Vec<&Strip>, Option<String>) {
-    let (union, mut legs): (Vec<&Strip>, Vec<&Strip>) =
+    let (union, mut servers): (Vec<&Strip>, Vec<&Strip>) =
         strips.iter().partition(|strip| strip.name == UNION);
-    if legs.len() <= STRIPS_MAX {
+    if servers.len() <= STRIPS_MAX {
         return (strips.iter().collect(), None);
     }
-    let all = legs.len();
+    let all = servers.len();
     let missing = |strip: &Strip| strip.committed_s.saturating_sub(strip.covered_s);
-    legs.retain(|strip| 0 < missing(strip));
-    legs.sort_by_key(|strip| std::cmp::Reverse(missing(strip)));
-    let lacking = legs.len();
-    legs.truncate(STRIPS_MAX);
-    let whole = plural((all - lacking) as u64, "leg has", "legs have");
-    let words = match lacking - legs.len() {
+    servers.retain(|strip| 0 < missing(strip));
+    servers.sort_by_key(|strip| std::cmp::Reverse(missing(strip)));
+    let lacking = servers.len();
+    servers.truncate(STRIPS_MAX);
+    let whole = plural((all - lacking) as u64, "server has", "servers have");
+    let words = match lacking - servers.len() {
         0 => format!("{whole} every merged second."),
         beyond => format!(
             "{whole} every merged second; {} less than those shown: twinstream gaps lists them all.",
             plural(beyond as u64, "lacks", "lack")
         ),
     };
-    legs.sort_by(|a, b| a.name.cmp(&b.name));
-    legs.extend(union);
-    (legs, Some(words))
+    servers.sort_by(|a, b| a.name.cmp(&b.name));
+    servers.extend(union);
+    (servers, Some(words))
 }
 
 /// Makes the picture, without alarms.
 pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
     let servers = facts.servers.iter();
+    let servers: Vec<Server> = servers.map(|of| server(of, facts, settled, now)).collect();
     Snapshot {
         now,
         program: settled.program,
@@ -352,10 +368,8 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         delivers_to_store: settled.delivers_to_store,
         has_rules: settled.has_rules,
         timezone: settled.zone.name().to_owned(),
-        servers: servers
-            .map(|of| server(of, ahead_ms(of.0, facts, settled), settled, now))
-            .collect(),
-        held: held(facts, settled.partitions),
+        held: held(&servers, settled.partitions),
+        servers,
         away: facts.away.clone(),
         vault: vault(facts, settled, now),
         published: settled.ids_max.map(|max| published(facts, max)),
@@ -370,6 +384,7 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         page_fault: None,
         mails: false,
         mail_fault: None,
+        watched: false,
         alarms: Vec::new(),
     }
 }
@@ -388,11 +403,14 @@ fn ahead_ms(id: &ServerId, facts: &Facts, settled: &Settled) -> i64 {
 
 fn server(
     (id, known): (&ServerId, &ServerFacts),
-    ahead_ms: i64,
+    facts: &Facts,
     settled: &Settled,
     now: UtcMs,
 ) -> Server {
     let is_this = settled.this.as_ref() == Some(id);
+    let ahead_ms = ahead_ms(id, facts, settled);
+    let is_collecting = facts.is_collecting.filter(|_| is_this);
+    let link = |link: &Link| link_now(link, is_collecting, known.news, (ahead_ms, now));
     let here = |at: UtcMs| {
         let at = at.plus_ms(ahead_ms);
         // a clock that was ahead, and has been set while nothing ran
@@ -417,7 +435,7 @@ fn server(
     Server {
         server: id.clone(),
         this: is_this,
-        link: known.link.clone(),
+        link: link(&known.link),
         news: known.news,
         last_line,
         // a line may have come while this was read
@@ -441,29 +459,55 @@ fn server(
         legs: (known.legs.iter())
             .map(|(leg, known)| LegState {
                 leg: leg.clone(),
-                link: known.link.clone(),
+                link: link(&known.link),
                 last_line: known.last_line.map(here),
             })
             .collect(),
     }
 }
 
+/// What a connection is like now. Its events tell that only as long as they come: `is_collecting` says whether this
+/// server's collector runs, `news` when something of another server arrived, `ahead_ms` how far its clock is behind.
+fn link_now(
+    link: &Link,
+    is_collecting: Option<bool>,
+    news: Option<UtcMs>,
+    (ahead_ms, now): (i64, UtcMs),
+) -> Link {
+    match is_collecting {
+        Some(true) => link.clone(),
+        Some(false) => link.of_the_dead(),
+        None => {
+            let told = link.told.map(|told| told.plus_ms(ahead_ms));
+            let heard = told.max(news);
+            let is_recent = |heard: UtcMs| now.0 - heard.0 <= SILENT_MS;
+            if heard.is_some_and(is_recent) {
+                link.clone()
+            } else {
+                link.unheard_since(heard)
+            }
+        }
+    }
+}
+
 /// Who has which of the stream's partitions.
-fn held(facts: &Facts, partitions: u8) -> Option<Held> {
+fn held(servers: &[Server], partitions: u8) -> Option<Held> {
     let mut held = Held::default();
     for partition in (1..=partitions).filter_map(Partition::new) {
-        let legs = facts.servers.values().flat_map(|server| &server.legs);
-        let mut legs = legs
-            .filter(|(leg, _)| leg.partition == Some(partition))
-            .peekable();
-        if legs.peek().is_none() {
+        let legs = servers.iter().flat_map(|server| &server.legs);
+        let legs: Vec<&LegState> = legs
+            .filter(|of| of.leg.partition == Some(partition))
+            .collect();
+        if legs.is_empty() {
             held.not_asked_for.push(partition);
             continue;
         }
-        let mut up = legs.filter(|(_, known)| known.link.state == LinkState::Connected);
+        let are = |state: LinkState| legs.iter().filter(move |of| of.link.state == state);
+        let mut up = are(LinkState::Connected);
         match (up.next(), up.next()) {
+            (None, _) if 0 < are(LinkState::Unknown).count() => held.unknown.push(partition),
             (None, _) => held.by_nobody.push(partition),
-            (Some((leg, _)), None) => {
+            (Some(LegState { leg, .. }), None) => {
                 let of_server = held.by_one.entry(leg.server.clone()).or_default();
                 of_server.push(partition);
             }
@@ -480,15 +524,23 @@ impl Held {
         if !self.by_nobody.is_empty() {
             words.push(format!(
                 "no server is connected to {}",
-                part::words(&self.by_nobody)
+                Partition::words(&self.by_nobody)
+            ));
+        }
+        if !self.unknown.is_empty() {
+            words.push(format!(
+                "it is unknown whether a server is connected to {}",
+                Partition::words(&self.unknown)
             ));
         }
         for (server, partitions) in &self.by_one {
-            let named = part::words(partitions);
-            words.push(format!("only server {server} is connected to {named}"));
+            let named = Partition::words(partitions);
+            words.push(format!(
+                "only server {server} is known to be connected to {named}"
+            ));
         }
         if !self.not_asked_for.is_empty() {
-            let named = part::words(&self.not_asked_for);
+            let named = Partition::words(&self.not_asked_for);
             words.push(format!("no server is configured for {named}"));
         }
         if words.is_empty() {
@@ -500,6 +552,9 @@ impl Held {
 
 /// A `Date` header has whole seconds, so a smaller difference of clocks says nothing.
 const UNSURE_MS: i64 = 2_000;
+
+/// Deliveries come every minute: of whom nothing has come for so long, nobody knows what it is doing.
+pub const SILENT_MS: i64 = 15 * 60_000;
 
 /// How long ago a stamp of the future is taken to be: a clock that was ahead is no sign of life.
 const LONG_AGO_MS: i64 = 61_000;
@@ -534,6 +589,8 @@ fn vault(facts: &Facts, settled: &Settled, now: UtcMs) -> Vault {
     let unknown = gaps
         .flat_map(|(_, facts)| &facts.gaps)
         .filter(|gap| gap.cause == Cause::Unknown);
+    // a second that several servers, legs or all together lack is one second
+    let unknown = overlaid(&unknown.cloned().collect::<Vec<_>>());
     Vault {
         hours: vault.revisions.len() as u64,
         revisions: vault.lines,
@@ -542,7 +599,7 @@ fn vault(facts: &Facts, settled: &Settled, now: UtcMs) -> Vault {
         low: (last_day.into_iter().filter(|_| !settled.has_rules))
             .find_map(|hour| low(hour, &posts)),
         window: window_change(vault).filter(|change| now_hour.0 - 24 <= change.hour.0),
-        unknown_seconds: unknown
+        unknown_seconds: (unknown.iter())
             .map(|gap| gap.end.second() - gap.begin.second())
             .sum(),
     }
@@ -809,6 +866,7 @@ pub struct Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::monitor::{facts::LegFacts, text};
 
     fn at(text: &str) -> UtcMs {
         format!("2026-11-{text}Z").parse().unwrap()
@@ -889,6 +947,70 @@ mod tests {
     }
 
     #[test]
+    fn what_a_connection_was_like_is_not_what_it_is_like() {
+        let leg = |name: &str, state, told: &str| {
+            let link = Link {
+                state,
+                since: Some(at("23T13:00:00")),
+                told: Some(at(told)),
+                ..Link::default()
+            };
+            let facts = LegFacts {
+                link,
+                ..LegFacts::default()
+            };
+            (name.parse::<Leg>().unwrap(), facts)
+        };
+        let mut facts = Facts::default();
+        let legs = [
+            leg("1.01", LinkState::Connected, "23T14:00:00"),
+            leg("1.02", LinkState::Disconnected, "23T14:00:00"),
+            leg("2.02", LinkState::Connected, "23T14:00:00"),
+            leg("2.03", LinkState::Connected, "23T14:00:00"),
+        ];
+        for (leg, known) in legs {
+            let server = facts.servers.entry(leg.server.clone()).or_default();
+            server.link = known.link.clone();
+            server.legs.insert(leg, known);
+        }
+        let settled = Settled {
+            partitions: 3,
+            ..settled()
+        };
+        let mut shown = |is_collecting, now: &str| {
+            facts.is_collecting = is_collecting;
+            let picture = of(&facts, &settled, at(now));
+            let links = picture.servers.iter().map(|of| text::link(of, at(now)));
+            let held = picture.held.as_ref().unwrap().words();
+            (links.collect::<Vec<String>>().join("; "), held.join("; "))
+        };
+        let (links, held) = shown(Some(true), "23T14:15:00");
+        assert_eq!(
+            links,
+            "1 of 2 partitions connected; 2 of 2 partitions connected"
+        );
+        assert!(
+            held.starts_with(
+                "only server 1 is known to be connected to partition 1; only server 2"
+            ),
+            "{held}"
+        );
+        // the collector here has been killed, and of the other nothing has come
+        let (links, held) = shown(Some(false), "23T14:15:01");
+        assert_eq!(
+            links,
+            "not running for 15 min: its end was not recorded; unknown: nothing heard for 15 min"
+        );
+        assert_eq!(
+            held,
+            "no server is connected to partition 1; it is unknown whether a server is connected to partitions 2-3"
+        );
+        // where it cannot be told whether one runs, the age of the last event tells
+        let (links, _) = shown(None, "23T14:15:01");
+        assert_eq!(links.matches("unknown").count(), 2, "{links}");
+    }
+
+    #[test]
     fn where_two_legs_lack_a_second_the_first_cause_in_their_order_is_shown() {
         let gap = |begin: i64, end: i64, cause| GapFacts {
             server: String::new(),
@@ -931,7 +1053,7 @@ mod tests {
         eighty[3].covered_s = 3_500;
         let (shown, words) = names(&eighty);
         assert_eq!(shown, "1.04 2.06 union");
-        assert_eq!(words, "78 legs have every merged second.");
+        assert_eq!(words, "78 servers have every merged second.");
         for strip in &mut eighty[40..60] {
             strip.covered_s = 1_000;
         }
@@ -942,7 +1064,7 @@ mod tests {
             "{shown}"
         );
         assert!(
-            words.starts_with("58 legs have") && words.contains("14 lack less"),
+            words.starts_with("58 servers have") && words.contains("14 lack less"),
             "{words}"
         );
     }
@@ -967,6 +1089,24 @@ mod tests {
         assert_eq!(found.days[0].strips[1].pieces[0].what, "late");
         assert_eq!(found.days[0].strips[2].covered_s, 3_500);
         assert_eq!(found.days.len(), 1);
+    }
+
+    #[test]
+    fn a_second_that_many_lack_is_one_second() {
+        let mut facts = Facts::default();
+        let (hour, mut of_hour) = hour("23_14", 5);
+        of_hour.gaps[0].cause = Cause::Unknown;
+        for leg in ["2.01", "2.02", "union"] {
+            let gap = GapFacts {
+                server: leg.to_owned(),
+                begin: at("23T14:15:00"),
+                ..of_hour.gaps[0].clone()
+            };
+            of_hour.gaps.push(gap);
+        }
+        facts.vault.hours = [(hour, of_hour)].into();
+        let found = of(&facts, &settled(), at("23T16:00:00"));
+        assert_eq!(found.vault.unknown_seconds, 600);
     }
 
     #[test]

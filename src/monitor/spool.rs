@@ -365,7 +365,10 @@ impl KnownLeg {
         }
         // after a day, the only state that still holds is that it was stopped
         if last.is_some_and(|(_, minute)| minute < oldest) && link.state != LinkState::Stopped {
-            return Link::default();
+            return Link {
+                told: link.told,
+                ..Link::default()
+            };
         }
         link
     }

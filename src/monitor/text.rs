@@ -1,13 +1,11 @@
 //! The picture in a terminal: aligned columns, no colours needed.
 
 use super::{
-    letters::length,
     link::{Link, LinkState},
-    snapshot::{Alarm, LegState, Server, Snapshot, Strip, UNION, worth_showing},
+    snapshot::{Alarm, Server, Snapshot, Strip, UNION, worth_showing},
 };
-pub use crate::text::{bytes, percent, plural, table};
+pub use crate::text::{bytes, duration, percent, plural, table};
 use crate::{
-    cover::part,
     period::UtcMs,
     schedule::record::Run,
     segment::name::{Partition, ServerId},
@@ -20,10 +18,24 @@ pub fn link(server: &Server, now: UtcMs) -> String {
             rules_words(&server.link).map_or_else(String::new, |words| format!("; {words}"));
         return link_words(&server.link, now) + &rules;
     }
-    let is_up = |leg: &&LegState| leg.link.state == LinkState::Connected;
-    let up = server.legs.iter().filter(is_up).count();
+    let are = |state: LinkState| {
+        let legs = server.legs.iter();
+        legs.filter(|leg| leg.link.state == state).count()
+    };
+    let needs_no_count = matches!(
+        server.link.state,
+        LinkState::Unknown | LinkState::Stopped | LinkState::Died
+    );
+    if needs_no_count && are(server.link.state) == server.legs.len() {
+        return link_words(&server.link, now);
+    }
+    let unknown = match are(LinkState::Unknown) {
+        0 => String::new(),
+        unknown => format!(", {unknown} unknown"),
+    };
     format!(
-        "{up} of {} connected",
+        "{} of {} connected{unknown}",
+        are(LinkState::Connected),
         plural(server.legs.len() as u64, "partition", "partitions")
     )
 }
@@ -31,10 +43,13 @@ pub fn link(server: &Server, now: UtcMs) -> String {
 fn link_words(link: &Link, now: UtcMs) -> String {
     let since = link.since.map_or_else(String::new, |since| {
         let more = if link.longer { "more than " } else { "" };
-        format!(" for {more}{}", length(now.0 - since.0))
+        let whole_s = (now.0 - since.0).div_euclid(1_000);
+        format!(" for {more}{}", duration(whole_s * 1_000))
     });
     match link.state {
-        LinkState::Unknown => "unknown".to_owned(),
+        LinkState::Unknown if since.is_empty() => "unknown".to_owned(),
+        LinkState::Unknown => format!("unknown: nothing heard{since}"),
+        LinkState::Died => format!("not running{since}: its end was not recorded"),
         LinkState::Connected => format!("connected{since}"),
         LinkState::Stopped => format!("stopped{since}"),
         LinkState::Disconnected => match &link.waits {
@@ -56,29 +71,37 @@ fn rules_words(link: &Link) -> Option<&'static str> {
 
 /// Everything.
 pub fn of(picture: &Snapshot) -> String {
-    let alarms: Vec<String> = picture
-        .alarms
-        .iter()
-        .map(|alarm| {
-            let Alarm {
-                what, since, todo, ..
-            } = alarm;
-            format!("\nALARM     {what}\n          since {since}; what to do: {todo}\n")
-        })
-        .collect();
-    let alarms = if alarms.is_empty() {
-        "\nno alarms\n".to_owned()
-    } else {
-        alarms.concat()
-    };
     [
         servers(picture),
         facts(picture),
         stages(picture),
         coverage(picture),
-        alarms,
+        alarms(picture),
     ]
     .concat()
+}
+
+fn alarms(picture: &Snapshot) -> String {
+    let told = picture.alarms.iter().map(|alarm| {
+        let Alarm {
+            what, since, todo, ..
+        } = alarm;
+        // without a service nobody has noticed when it began
+        let since = if *since == picture.now {
+            String::new()
+        } else {
+            format!("since {since}; ")
+        };
+        format!("\nALARM     {what}\n          {since}what to do: {todo}\n")
+    });
+    let told: String = told.collect();
+    let nobody = "no service (`twinstream run`) watches for alarms here: nobody is told of them";
+    match (told.is_empty(), picture.watched) {
+        (true, true) => "\nno alarms\n".to_owned(),
+        (true, false) => format!("\nno alarms now; {nobody}\n"),
+        (false, true) => told,
+        (false, false) => format!("{told}\n{nobody}\n"),
+    }
 }
 
 fn servers(picture: &Snapshot) -> String {
@@ -95,27 +118,23 @@ fn servers(picture: &Snapshot) -> String {
         "spool",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    let time = |at: Option<UtcMs>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
+    let dash = || "-".to_owned();
     let minute = |at: UtcMs| at.to_string().chars().skip(11).take(5).collect();
     // a machine that is no server knows those of which something lies here
-    let is_known = |server: &&Server| {
-        let is_silent = server.link.state == LinkState::Unknown && server.last_line.is_none();
-        picture.this.is_some() || !is_silent || 0 < server.sealed
-    };
+    let is_known =
+        |server: &&Server| picture.this.is_some() || !server.is_unknown() || 0 < server.sealed;
     for server in picture.servers.iter().filter(is_known) {
         let here = if server.this { " (here)" } else { "" };
+        let known = |words: String| if server.is_unknown() { dash() } else { words };
+        let last_line = server.last_line;
         rows.push(vec![
             format!("{}{here}", server.server),
             link(server, picture.now),
-            time(server.last_line),
-            server
-                .lag_s
-                .map_or_else(|| "-".to_owned(), |s| format!("{s} s")),
-            format!("{:.1}", server.posts_per_second),
-            server.lines_last_hour.to_string(),
-            server
-                .delivered_until
-                .map_or_else(|| "-".to_owned(), minute),
+            known(last_line.map_or_else(|| "none".to_owned(), |at| at.to_string())),
+            server.lag_s.map_or_else(dash, |s| duration(s * 1_000)),
+            known(format!("{:.1}", server.posts_per_second)),
+            known(server.lines_last_hour.to_string()),
+            server.delivered_until.map_or_else(dash, minute),
             server.sealed.to_string(),
             server.open.to_string(),
             bytes(server.spool_bytes),
@@ -147,26 +166,33 @@ fn partitions(picture: &Snapshot) -> String {
 
 /// The legs that are not connected, in a few words each; those of a server that are alike together.
 pub fn legs_down(picture: &Snapshot) -> Vec<String> {
-    let mut found: Vec<(&ServerId, String, Vec<Partition>)> = Vec::new();
+    let mut found: Vec<(&ServerId, &Link, Vec<Partition>)> = Vec::new();
     let legs = picture.servers.iter().flat_map(|server| {
         let legs = server.legs.iter();
         legs.map(move |leg| (&server.server, leg))
     });
     for (server, leg) in legs.filter(|(_, leg)| leg.link.state != LinkState::Connected) {
-        let words = link_words(&leg.link, picture.now);
         let Some(partition) = leg.leg.partition else {
             continue;
         };
+        let is_alike = |of: &Link| (of.state, of.waits) == (leg.link.state, leg.link.waits);
         match found
             .iter_mut()
-            .find(|of| (of.0, &of.1) == (server, &words))
+            .find(|(of, link, _)| *of == server && is_alike(link))
         {
-            Some((_, _, partitions)) => partitions.push(partition),
-            None => found.push((server, words, vec![partition])),
+            Some((_, link, partitions)) => {
+                partitions.push(partition);
+                // the one that it has lasted longest for
+                if leg.link.since < link.since {
+                    *link = &leg.link;
+                }
+            }
+            None => found.push((server, &leg.link, vec![partition])),
         }
     }
-    let told = found.iter().map(|(server, words, partitions)| {
-        format!("server {server}, {}: {words}", part::words(partitions))
+    let told = found.iter().map(|(server, link, partitions)| {
+        let words = link_words(link, picture.now);
+        format!("server {server}, {}: {words}", Partition::words(partitions))
     });
     told.collect()
 }

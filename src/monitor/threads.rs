@@ -19,7 +19,7 @@ use super::{
     link::LinkState,
     queue::{Attempt, Letter, Queue, Way},
     send,
-    snapshot::{self, Settled, Snapshot},
+    snapshot::{self, Alarm, Settled, Snapshot},
 };
 use crate::{
     alarm::AlarmKind,
@@ -73,8 +73,8 @@ pub struct Monitor {
     mail_fault: Box<MailFault>,
     /// Why the page cannot be served.
     page_fault: Mutex<Option<String>>,
-    /// What the latest round of alarms left open.
-    said: Mutex<Said>,
+    /// What the latest round of alarms left open; `None` if this process does not watch for them.
+    said: Mutex<Option<Said>>,
 }
 
 impl Monitor {
@@ -87,7 +87,6 @@ impl Monitor {
         mail_fault: Box<MailFault>,
     ) -> Self {
         let data_dir = places.data_dir.clone();
-        let said = read_said(&*disk, &data_dir);
         Self {
             gatherer: Mutex::new((Gatherer::new(Arc::clone(&disk), places), None)),
             settled,
@@ -96,7 +95,7 @@ impl Monitor {
             data_dir,
             mail_fault,
             page_fault: Mutex::new(None),
-            said: Mutex::new(said),
+            said: Mutex::default(),
         }
     }
 
@@ -132,19 +131,38 @@ impl Monitor {
         let mail = (self.mail_fault)();
         picture.mails = mail.is_some();
         picture.mail_fault = mail.and_then(Result::err);
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        picture.alarms = said.open.iter().map(|open| open.alarm.clone()).collect();
-        drop(said);
+        (picture.watched, picture.alarms) = self.alarms(&picture);
         let picture = Arc::new(picture);
         held.1 = Some((Arc::clone(&picture), time.steady));
         Ok(picture)
+    }
+
+    /// Whether somebody watches for alarms here, and those that are open; if nobody does, those that hold now.
+    fn alarms(&self, picture: &Snapshot) -> (bool, Vec<Alarm>) {
+        let open = |said: &Said| said.open.iter().map(|open| open.alarm.clone()).collect();
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(said) = &*said {
+            return (true, open(said));
+        }
+        let said = read_said(&*self.disk, &self.data_dir);
+        match Lock::is_held(&self.data_dir, Lock::MONITOR) {
+            Some(true) => (true, open(&said)),
+            Some(false) | None => (false, alarm::now(picture, &said)),
+        }
     }
 
     /// Looks for alarms until it `ends`; then says that collecting ends.
     pub fn run(&self, mails: bool, ends: &dyn Fn() -> bool) {
         let (mut next, real) = (UtcMs(i64::MIN), Clock::system());
         let (mut told, begun) = (false, self.clock.steady());
+        let said = read_said(&*self.disk, &self.data_dir);
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+        // other processes see by it that somebody watches; watching itself does not depend on it
+        let mut lock = None;
         while !ends() {
+            if lock.is_none() {
+                lock = Lock::take(&self.data_dir, Lock::MONITOR, self.clock.now()).ok();
+            }
             let time = self.clock.read();
             if next <= time.steady {
                 next = time.steady.plus_ms(EVERY_MS);
@@ -165,8 +183,9 @@ impl Monitor {
         self.note_free_space(&picture);
         picture.seen_by_service_of(begun);
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = said.get_or_insert_default();
         let before = said.clone();
-        let changes = alarm::judge(&picture, &mut said);
+        let changes = alarm::judge(&picture, said);
         picture.alarms = said.open.iter().map(|open| open.alarm.clone()).collect();
         for change in &changes {
             tell(change);
@@ -182,7 +201,7 @@ impl Monitor {
             said.collecting_since = Some(picture.now);
         }
         if *said != before {
-            self.keep(&said)?;
+            self.keep(said)?;
         }
         Ok(())
     }
@@ -191,8 +210,9 @@ impl Monitor {
         let picture = self.picture()?;
         self.mail(mails, &letters::ends(&picture), "collecting-ends");
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = said.get_or_insert_default();
         said.collecting_since = None;
-        self.keep(&said)
+        self.keep(said)
     }
 
     fn mail(&self, mails: bool, letter: &Letter, what: &str) {

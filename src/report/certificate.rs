@@ -12,8 +12,9 @@ use super::{
     told_gaps::{self, second},
 };
 use crate::{
-    cover::{estimate::Estimate, part, window},
+    cover::{estimate::Estimate, window},
     period::{Day, Hour},
+    segment::name::Partition,
     source::{Sources, Words},
     text::{percent, plural, table, thousands, wrapped},
     vault::{
@@ -110,7 +111,7 @@ fn covered(statement: &Statement) -> String {
     if !uncollected.is_empty() {
         words.extend([format!(
             " No server collects {} of the {} of the stream: their posts are in no second of this archive.",
-            part::words(&uncollected),
+            Partition::words(&uncollected),
             Sources::words_of(&statement.stream).partitions
         )]);
     }
@@ -143,8 +144,8 @@ pub fn headline(statement: &Statement) -> String {
         let began = began.to_string();
         let began = began.get(..19).unwrap_or_default();
         words.extend([format!(
-            " The archive began at {began}Z: seconds before that do not count, but posts that were made then and \
-             arrived later do."
+            " The archive began at {began}Z. Earlier seconds are neither covered nor missing; earlier posts that \
+             arrived later are part of the archive."
         )]);
     }
     let mut text = wrapped(&words, "", WIDTH);
@@ -253,10 +254,15 @@ fn unseen(statement: &Statement) -> String {
         let why = "This cannot be estimated: that takes two servers, and seconds in which both have posts.";
         return wrapped(why, "", WIDTH);
     };
+    let seconds = if statement.has_partitions() {
+        let seconds = plural(estimate.seconds, "partition-second", "partition-seconds");
+        format!("{seconds} (each second counts once for each partition that two servers have)")
+    } else {
+        plural(estimate.seconds, "second", "seconds")
+    };
     let words = format!(
-        "{} That is {}; seconds in gaps do not count. Method: {}, summed over the minutes of the day.",
+        "{} The estimate is based on {seconds}; seconds in gaps do not count. Method: {}, summed over the minutes of the day.",
         estimated(estimate),
-        plural(estimate.seconds, "second", "seconds"),
         estimate.method
     );
     let assumes = Sources::words_of(&statement.stream).assumes;

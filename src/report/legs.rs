@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::statement::{Share, Statement, Sum};
+use super::statement::{Share, Statement};
 use crate::{
     cover::gap::{Gap, UNION},
     segment::name::{Leg, Partition, ServerId},
     source::Sources,
-    text::{plural, table, thousands, wrapped},
+    text::{percent, plural, table, thousands, wrapped},
 };
 
 /// Up to this many legs, or servers, are reported one by one.
@@ -203,45 +203,44 @@ fn told(statement: &Statement, rows: &[Vec<String>], words: &str) -> String {
     format!("{}\n{}", table(rows, &right), wrapped(&words, "", 100))
 }
 
-/// The table of many legs, by server.
+/// The table of many legs, by server. Seconds of several legs are no seconds of the day, so the table has their share.
 fn by_server(statement: &Statement) -> String {
     let mut servers: BTreeMap<&ServerId, (u64, u64, Share)> = BTreeMap::new();
     for (leg, share) in &statement.servers {
         let (legs, whole, all) = servers.entry(&leg.server).or_default();
         *legs += 1;
         *whole += u64::from(share.gaps == 0);
-        add(&mut all.sum, &share.sum);
+        all.sum.covered += share.sum.covered;
+        all.sum.missing += share.sum.missing;
         all.gaps += share.gaps;
         all.books.posts += share.books.posts;
         all.books.only_here += share.books.only_here;
     }
-    let with_legs = |mut row: Vec<String>, legs: [String; 2]| {
-        row.splice(1..1, legs);
-        row
+    let cells = |of: &Share| {
+        let share = percent(of.sum.covered, of.sum.covered + of.sum.missing);
+        [share, thousands(of.gaps), thousands(of.books.posts)]
     };
-    let head = ["legs", "whole"].map(str::to_owned);
-    let together = of_share("together", &statement.union, None);
+    let [covered, gaps, posts] = cells(&statement.union);
     let mut rows = vec![
-        with_legs(row("", &HEAD), head),
-        with_legs(together, Default::default()),
+        row(
+            "",
+            &["legs", "whole", "covered", "gaps", "posts", "only there"],
+        ),
+        row("together", &["", "", &covered, &gaps, &posts, ""]),
     ];
     for (server, (legs, whole, all)) in &servers {
-        let of = of_share(&format!("server {server}"), all, Some(all.books.only_here));
-        rows.push(with_legs(of, [*legs, *whole].map(thousands)));
+        let ([legs, whole], [covered, gaps, posts]) = ([*legs, *whole].map(thousands), cells(all));
+        let alone = thousands(all.books.only_here);
+        let cells = [&legs, &whole, &covered, &gaps, &posts, &alone].map(String::as_str);
+        rows.push(row(&format!("server {server}"), &cells));
     }
     told(
         statement,
         &rows,
-        "A leg is a server's connection to a partition. Seconds, gaps and posts of a server are the sums of its \
-         legs. A leg without a gap is whole.",
+        "A leg is a server's connection to a partition; one without a gap is whole. Of a server, the table has the \
+         covered share of the seconds of all its legs, and how many gaps and posts they have; a gap of ten legs at \
+         the same time counts ten times.",
     )
-}
-
-fn add(all: &mut Sum, one: &Sum) {
-    all.covered += one.covered;
-    all.quiet += one.quiet;
-    all.partial += one.partial;
-    all.missing += one.missing;
 }
 
 /// The table of many legs, by partition.
@@ -483,8 +482,8 @@ mod tests {
         );
         for part in [
             "Each of the legs 2.01-2.11, 2.13-2.20 lacks 22,498 seconds in 1 gap",
-            "together                  86,310",
-            "server 2    20      0",
+            "together               99.89 %     1",
+            "server 2    20      0  73.9",
             "12               90 s        4  2: 22,590 s; 3: 125 s; 1: 90 s; 1 more",
             "13                0 s        4  2: 22,498 s",
         ] {

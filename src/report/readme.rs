@@ -63,8 +63,8 @@ fn what(statement: &Statement, told: &Words) -> String {
     );
     let words = match statement.began {
         Some(began) => format!(
-            "{words} The archive began at {}: seconds before that do not count, but posts that were made then and \
-             arrived later do.",
+            "{words} The archive began at {}. Earlier seconds are neither covered nor missing; earlier posts that \
+             arrived later are part of the archive.",
             second(began) + " UTC"
         ),
         None => words,

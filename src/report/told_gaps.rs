@@ -174,7 +174,7 @@ fn glossary(statement: &Statement) -> String {
     if text.is_empty() {
         return text;
     }
-    let rule =
-        "If no server has a second, its cause is the first of the servers' causes in this order.";
+    let rule = "If servers lack the same second for different causes, the gap of all together has the one that comes \
+                first in this list.";
     format!("\nThe causes:\n{text}{}", wrapped(rule, "  ", 100))
 }

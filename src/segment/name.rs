@@ -82,6 +82,24 @@ impl Partition {
         self.0
     }
 
+    /// Several of them, ascending, in words: `partition 7`, `partitions 1-3, 7`.
+    pub fn words(of: &[Self]) -> String {
+        let runs = of.chunk_by(|a, b| a.0 + 1 == b.0);
+        let runs: Vec<String> = runs
+            .filter_map(|run| match run {
+                [one] => Some(one.0.to_string()),
+                [first, .., last] => Some(format!("{}-{}", first.0, last.0)),
+                [] => None,
+            })
+            .collect();
+        let noun = if of.len() == 1 {
+            "partition"
+        } else {
+            "partitions"
+        };
+        format!("{noun} {}", runs.join(", "))
+    }
+
     /// Two digits, and nothing else.
     fn of_digits(text: &str) -> Option<Self> {
         let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -327,6 +345,16 @@ serde_as_text!(ServerId, RunId, Leg, SegmentName);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn partitions_in_words_are_as_few_ranges_as_there_are() {
+        let named = |numbers: &[u8]| {
+            let named = numbers.iter().filter_map(|number| Partition::new(*number));
+            Partition::words(&named.collect::<Vec<_>>())
+        };
+        assert_eq!(named(&[7]), "partition 7");
+        assert_eq!(named(&[1, 2, 3, 7, 9, 10]), "partitions 1-3, 7, 9-10");
+    }
 
     #[test]
     fn a_partition_stands_behind_the_stream() {

@@ -8,9 +8,15 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use super::clock::Clock;
 use crate::period::UtcMs;
+
+/// Whoever looks whether a lock is held has it for a moment: whoever takes it tries so often, so long apart.
+const TRIES: u32 = 5;
+const APART: Duration = Duration::from_millis(20);
 
 /// Held as long as it lives.
 #[derive(Debug)]
@@ -52,11 +58,27 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 impl Lock {
+    /// The lock of whoever collects here.
+    pub const COLLECT: &'static str = "collect";
+    /// The lock of whoever watches for alarms here.
+    pub const MONITOR: &'static str = "monitor";
+
     /// Takes a lock that is held for moments only, as soon as it is free.
     pub fn when_free(data_dir: &Path, name: &'static str) -> io::Result<Self> {
         let file = open(&data_dir.join(format!("{name}.lock")))?;
         file.lock()?;
         Ok(Self { _file: file })
+    }
+
+    /// Whether somebody has the lock of a stage; `None` if that cannot be told, or nobody here ever had it. The file is
+    /// only read.
+    pub fn is_held(data_dir: &Path, stage: &'static str) -> Option<bool> {
+        let file = File::open(data_dir.join(format!("{stage}.lock"))).ok()?;
+        match file.try_lock_shared() {
+            Ok(()) => Some(false),
+            Err(TryLockError::WouldBlock) => Some(true),
+            Err(TryLockError::Error(_)) => None,
+        }
     }
 
     /// Takes the lock of a stage, at once or not at all.
@@ -67,7 +89,17 @@ impl Lock {
             source,
         };
         let mut file = open(&path).map_err(io)?;
-        match file.try_lock() {
+        let mut tries = 1;
+        let locked = loop {
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) if tries < TRIES => {
+                    tries += 1;
+                    Clock::system().block(APART);
+                }
+                locked => break locked,
+            }
+        };
+        match locked {
             Ok(()) => (),
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();

@@ -210,6 +210,14 @@ fn init_writes_a_right_file_once_and_tells_what_became_of_every_old_line() {
         "{said}"
     );
     assert!(!here.join("bad.toml").exists());
+    let filtered = ["init", "--config", "rules.toml", "--stream", "filtered"];
+    let (_, said) = check(here, &filtered, 2);
+    assert!(said.contains("hint: add --rule "), "{said}");
+    let rule = ["--rule", "climate \"sea level\""];
+    check(here, &[&filtered[..], &rule].concat(), 0);
+    let bluesky = ["init", "--config", "bad.toml", "--source", "bluesky"];
+    let (_, said) = check(here, &[&bluesky[..], &rule].concat(), 2);
+    assert!(said.contains("--rule is for X only"), "{said}");
 }
 
 #[test]
@@ -234,6 +242,32 @@ fn config_check_judges_a_token_as_collect_does_and_says_which_server_this_is() {
     mode(0o600);
     let (said, _) = look(0);
     assert!(!said.contains("warn"), "{said}");
+    assert!(
+        said.contains("\nok    stream sample: one connection"),
+        "{said}"
+    );
+
+    let path = here.join("twinstream.toml");
+    let written = fs::read_to_string(&path).unwrap();
+    let x = "[x]\nstream = \"firehose\"\npartitions = \"1-18\"\n";
+    let second = "\n[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b\"\npartitions = \"2,11-19\"\ndeliver_to = \"there\"\n";
+    fs::write(&path, written.replace("[x]\n", x) + second).unwrap();
+    let (said, _) = look(0);
+    for line in [
+        "ok    stream firehose in 20 partitions",
+        "      server 1: 18 connections, for partitions 1-18",
+        "      server 2: 10 connections, for partitions 2, 11-19",
+        "note  no server collects partition 20",
+        "note  only one server collects partitions 1, 3-10, 19: what it misses of them is lost",
+    ] {
+        assert!(said.lines().any(|shown| shown == line), "{line}: {said}");
+    }
+    let long = "cats ".repeat(250);
+    let x = format!("[x]\nstream = \"filtered\"\nrules = [{{ value = \"{long}\" }}]\n");
+    fs::write(&path, written.replace("[x]\n", &x)).unwrap();
+    let (said, _) = look(0);
+    let warned = "warn  1 rule has more than 1,024 characters: X takes such rules with an enterprise contract only";
+    assert!(said.contains(warned), "{said}");
 }
 
 /// Runs systemd's own checker on a unit; `None` if there is none here.

@@ -53,8 +53,10 @@ fn check_says_which_stream_how_many_connections_and_backfill_a_token_may_have() 
     let door = check(&site, 0);
     check_said(&door("token"), &["ok", "sample10 opens"]);
     check_said(&door("backfill"), &["ok", "granted"]);
-    check_said(&door("requests"), &["ok", "50 in 15 minutes", "49 left"]);
-    check_said(&door("connections"), &["ok", "2 are open at once"]);
+    let left = ["ok", "50 in 15 minutes", "48 left", "this server needs 2"];
+    check_said(&door("requests"), &left);
+    let shared = ["ok", "2 are open at once", "while another server collects"];
+    check_said(&door("connections"), &shared);
     configure(&site, &urls, "stream = \"firehose\"\npartitions = \"1-5\"");
     let door = check(&site, 1);
     let refused = [
@@ -89,10 +91,23 @@ fn check_says_which_stream_how_many_connections_and_backfill_a_token_may_have() 
     let door = check(&site, 0);
     check_said(&door("token"), &["ok", "sample opens"]);
     check_said(&door("backfill"), &["warn", "not granted"]);
-    check_said(&door("connections"), &["ok", "one is open", "2 at once"]);
+    let alone = ["ok", "one is open", "while another server collects"];
+    check_said(&door("connections"), &alone);
     configure(&site, &urls, "stream = \"firehose\"\nbackfill = false");
     let door = check(&site, 0);
-    check_said(&door("connections"), &["warn", "19 more would use up"]);
+    check_said(
+        &door("connections"),
+        &["warn", "19 more", "3 requests left"],
+    );
+    check_said(
+        &door("requests"),
+        &[
+            "warn",
+            "3 left",
+            "all 2 servers need 40 to start: start 1 of them",
+            "start the collector after 2026-11-23T",
+        ],
+    );
     check_said(&door("backfill"), &["ok", "not asked for"]);
     for _ in 0..3 {
         drop(check(&site, 0));

@@ -838,6 +838,11 @@ fn one_partition_is_locked_out(rate: i32) {
     until("a time to kill", || 95.0 < site.elapsed());
     first.0.kill().unwrap();
     first.0.wait().unwrap();
+    let status = site.check_stage(1, None, &["status"], &[0]);
+    let status = String::from_utf8(status.stdout).unwrap();
+    for words in ["1 (here)  not running for", "no service (`twinstream run`)"] {
+        assert!(status.contains(words), "{status}");
+    }
     until("a while without it", || 110.0 < site.elapsed());
     let first = site.collect(1);
     until("it collects again", || 140.0 < site.elapsed());
