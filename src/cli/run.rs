@@ -34,7 +34,8 @@ use crate::{
     place::decide::Asks,
     report::outdated::{self, Outdated},
     schedule::{
-        plan::{Due, REPORT_DAYS_MAX, Rules},
+        plan::{Due, Rules},
+        reported::REPORT_DAYS_MAX,
         service::{self, Service, Systemd, Watched},
         stage::Stage,
     },

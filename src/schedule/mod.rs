@@ -13,6 +13,9 @@ pub mod plan;
 /// What is kept of the stages' runs: `<data_dir>/stages.json`.
 pub mod record;
 
+/// Which days' reports were made.
+pub mod reported;
+
 /// The thread that starts the stages.
 pub mod service;
 

@@ -6,7 +6,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{record::Run, stage::Stage};
+use super::{
+    record::Run,
+    reported::{REPORT_DAYS_MAX, Reported},
+    stage::Stage,
+};
 use crate::period::{Day, UtcMs, Zone};
 
 /// How often what came over ssh is acknowledged and late data is looked for, between the hours' settle
@@ -18,9 +22,6 @@ const MERGE_AFTER_MS: i64 = 2_000;
 
 /// A report that failed is tried again after this.
 const REPORT_AGAIN_MS: i64 = 10 * 60_000;
-
-/// How many days of reports are caught up at most.
-pub const REPORT_DAYS_MAX: i64 = 31;
 
 /// Certificates outdated by late data are remade once no more late data has come for this long: two of the merges
 /// that look for it …
@@ -62,8 +63,8 @@ pub struct Due {
 pub struct Reports {
     /// The days of the vault, ascending.
     pub days: Vec<Day>,
-    /// The last day whose report was made by its time.
-    pub reported: Option<Day>,
+    /// The days whose report was made by its time.
+    pub reported: Reported,
     /// Days whose certificate is outdated.
     pub outdated: Outdated,
 }
@@ -182,10 +183,12 @@ fn report_day(reports: &Reports, latest: Day) -> Option<Day> {
     let first = reports.days.first().copied();
     let first = first.filter(|first| first.0 + 1 == latest.0);
     let from = first.unwrap_or(latest);
-    let from = reports.reported.map_or(from, |day| Day(day.0 + 1));
-    let from = from.max(Day(latest.0 - REPORT_DAYS_MAX));
+    let reported = &reports.reported;
+    let from = reported.last.map_or(from, |day| Day(day.0 + 1));
+    let oldest = Day(latest.0 - REPORT_DAYS_MAX);
+    let is_due = |day: &Day| from <= *day || reported.passed.contains(day);
     let mut days = reports.days.iter().copied();
-    days.find(|day| (from..=latest).contains(day))
+    days.find(|day| (oldest..=latest).contains(day) && is_due(day))
 }
 
 /// The oldest day whose certificate must be remade; its report remakes the others too. A day that is not over is not
@@ -210,6 +213,8 @@ fn renewal(outdated: &Outdated, latest: Day, last: Option<&Run>, now: UtcMs) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn at(text: &str) -> UtcMs {
@@ -218,6 +223,14 @@ mod tests {
 
     fn day(text: &str) -> Day {
         format!("2026-11-{text}").parse().unwrap()
+    }
+
+    /// All days up to that one have been reported.
+    fn until(text: &str) -> Reported {
+        Reported {
+            last: Some(day(text)),
+            passed: BTreeSet::new(),
+        }
     }
 
     fn primary() -> Rules {
@@ -252,7 +265,7 @@ mod tests {
         let runs = runs.iter().cloned().collect();
         let reports = Reports {
             days: vec![day("20"), day("22"), day("23")],
-            reported: Some(day("22")),
+            reported: until("22"),
             ..Reports::default()
         };
         let found = due(rules, &runs, &reports, at(now));
@@ -317,7 +330,7 @@ mod tests {
         let next = |reported: Option<&str>| {
             let reports = Reports {
                 days: (10..=24).map(|d| day(&d.to_string())).collect(),
-                reported: reported.map(day),
+                reported: reported.map(until).unwrap_or_default(),
                 ..Reports::default()
             };
             report_day(&reports, latest).map(|day| day.to_string())
@@ -332,13 +345,36 @@ mod tests {
         assert_eq!(report_day(&began, latest), Some(day("22")));
     }
 
+    #[test]
+    fn a_day_that_comes_after_its_time_is_reported_all_the_same() {
+        let zone = Zone::named("UTC").unwrap();
+        let latest = |now| latest_due(&zone, 120, at(now)).unwrap();
+        let mut reports = Reports {
+            days: vec![day("20"), day("23")],
+            reported: until("20"),
+            ..Reports::default()
+        };
+        let next =
+            |reports: &Reports, now| report_day(reports, latest(now)).map(|day| day.to_string());
+        assert_eq!(next(&reports, "24T03:00").unwrap(), "2026-11-23");
+        reports.reported.note(day("23"));
+        assert_eq!(next(&reports, "24T03:00"), None);
+        // then all that a merge had held back of one of the days between is committed
+        reports.days.insert(1, day("22"));
+        assert_eq!(next(&reports, "24T03:00").unwrap(), "2026-11-22");
+        reports.reported.note(day("22"));
+        assert_eq!(next(&reports, "24T03:00"), None);
+        assert_eq!(reports.reported.passed, [day("21")].into());
+        assert_eq!(reports.reported.last, Some(day("23")));
+    }
+
     /// Three weeks of data that arrive within hours, a report whenever one is due, and none that fails.
     #[test]
     fn outdated_certificates_are_made_anew_together() {
         let rules = primary();
         let minute = |n: i64| at("24T03:00").plus_ms(n * 60_000);
         let mut reports = Reports {
-            reported: Some(day("23")),
+            reported: until("23"),
             ..Reports::default()
         };
         let mut runs = BTreeMap::new();
@@ -380,7 +416,7 @@ mod tests {
         let check = |outdated: &Outdated, last: Option<Run>, now: &str, expected: &[&str]| {
             let reports = Reports {
                 days: vec![day("22"), day("23")],
-                reported: Some(day("22")),
+                reported: until("22"),
                 outdated: outdated.clone(),
             };
             let last = last.map(|run| (Stage::Report, run));

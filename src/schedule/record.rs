@@ -11,10 +11,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::stage::Stage;
+use super::{reported::Reported, stage::Stage};
 use crate::{
     alarm::AlarmKind,
-    period::{Day, UtcMs},
+    period::UtcMs,
     world::disk::{self, Disk},
 };
 
@@ -82,8 +82,8 @@ impl Run {
 pub struct Record {
     /// The latest run of each stage.
     pub stages: BTreeMap<Stage, Run>,
-    /// The last day whose report was made.
-    pub reported: Option<Day>,
+    /// The days whose report was made.
+    pub reported: Reported,
 }
 
 /// Where it lies.

@@ -188,7 +188,7 @@ impl Service {
 
     /// Looks for days to report, now and then.
     fn look_at_days(&self, state: &mut ServiceState, now: UtcMs) {
-        state.reports.reported = state.record.reported;
+        state.reports.reported.clone_from(&state.record.reported);
         let is_fresh = state
             .looked
             .is_some_and(|at| at <= now && now.0 - at.0 < LOOK_MS);
@@ -252,7 +252,7 @@ impl Service {
                 None
             };
             if let (Some(day), false) = (due.day, due.renews || ended.exit == Some(LOCKED)) {
-                state.record.reported = state.record.reported.max(Some(day));
+                state.record.reported.note(day);
             }
             return;
         }
