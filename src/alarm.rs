@@ -32,6 +32,7 @@ macro_rules! kinds {
                     self,
                     Self::OtherSilent
                         | Self::HourNotMerged
+                        | Self::DeltaLog
                         | Self::LowHour
                         | Self::SamplingWindow
                         | Self::UnknownCause
@@ -103,6 +104,9 @@ kinds! {
     RawDataKept "raw_data_kept"
         "An hour's data files are not what its manifest says, or a segment could not be compressed; its raw data stays"
         "`twinstream verify` names the file: restore it from a backup, and look at the disk. Until then its raw data stays"
+    DeltaLog "delta_log"
+        "The Delta Lake log of the vault in the object store cannot go on: a version is damaged, or somebody else has written to it"
+        "The log of the merge, and `twinstream verify s3://…`, name the version. Hours are committed all the same, but readers of the table do not see them. Put the version back from a copy, or delete all of `_delta_log/` in the store: the next merge makes it anew"
     LowHour "low_hour"
         "An hour of the last day has less than half of the median of the same hour in the last four weeks"
         "See its gaps (`twinstream gaps`). If there are none, the platform may have changed the sample: note it for the papers"

@@ -1,9 +1,6 @@
 //! Once a day a merger takes away what nobody reads any more in the vault in the store.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,10 +67,6 @@ pub(super) fn keep(setup: &Setup) -> Keep {
     let settings = &setup.settings.merge;
     Keep {
         orphans: settings.orphans,
-        superseded: if setup.settings.honours_deletions() {
-            Duration::ZERO
-        } else {
-            settings.keep_superseded
-        },
+        superseded: (!setup.settings.honours_deletions()).then_some(settings.keep_superseded),
     }
 }

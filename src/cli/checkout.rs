@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +17,12 @@ use crate::{
     period::{Day, Hour},
     place::s3::address::{Address, SCHEME},
     text::plural,
-    vault::{in_store::InStore, ledger, records::Records},
+    vault::{
+        delta::{self, check::Checked},
+        in_store::InStore,
+        ledger,
+        records::Records,
+    },
     world::disk::{Disk as _, RealDisk},
 };
 
@@ -46,8 +52,8 @@ pub(crate) struct CheckoutArgs {
 
 pub(crate) fn run(global: &Global, args: &CheckoutArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
-    let lines = ledger::read(&RealDisk, &args.to)
-        .map_err(|why| Failure::from(std::io::Error::other(why)))?;
+    let lines =
+        ledger::read(&RealDisk, &args.to).map_err(|why| Failure::from(io::Error::other(why)))?;
     let partial = args.to.join(PARTIAL);
     let is_partial = RealDisk.len(&partial)?.is_some();
     if is_partial || !args.days.is_empty() && !lines.is_empty() {
@@ -83,27 +89,40 @@ pub(super) fn copy(
     to: &Path,
     is_wanted: &dyn Fn(Day) -> bool,
 ) -> Result<Vec<Hour>, Failure> {
-    let address = from
-        .strip_prefix(SCHEME)
-        .ok_or("it is not an s3:// address");
-    let address = address.and_then(Address::new).map_err(|why| {
-        Failure::new(Exit::Usage, format!("{from}: {why}"))
-            .hint("write s3://bucket/folder; a vault that is a folder can be copied as it is")
-    })?;
-    let there = store::open(setup, &address)?;
+    let there = store::open(setup, &address(from)?)?;
     store::mark_copy(&there, to)?;
     let records = Records {
         store: &there,
         disk: &RealDisk,
         vault: to,
     };
-    let draw = || Err(std::io::Error::other("nothing is committed here"));
     // a stamp is never of a line that is not there yet
     let copied = records.fetch().and_then(|()| {
-        let copy = InStore::new(&there, &RealDisk, to, &draw)?;
+        let copy = InStore::new(&there, &RealDisk, to, &NO_COMMIT)?;
         copy.follow(is_wanted)
     });
     copied.map_err(|why| store::vault_failure(&why))
+}
+
+/// Nothing is committed from a copy.
+const NO_COMMIT: fn() -> io::Result<u64> = || Err(io::Error::other("nothing is committed here"));
+
+fn address(from: &str) -> Result<Address, Failure> {
+    let address = from
+        .strip_prefix(SCHEME)
+        .ok_or("it is not an s3:// address");
+    address.and_then(Address::new).map_err(|why| {
+        Failure::new(Exit::Usage, format!("{from}: {why}"))
+            .hint("write s3://bucket/folder; a vault that is a folder can be copied as it is")
+    })
+}
+
+/// Compares the Delta Lake log of a vault with what was copied of it.
+pub(super) fn check_log(setup: &Setup, from: &str, copy: &Path) -> Result<Checked, Failure> {
+    let there = store::open(setup, &address(from)?)?;
+    let checked = InStore::new(&there, &RealDisk, copy, &NO_COMMIT);
+    let checked = checked.and_then(|vault| delta::check::check(&vault));
+    checked.map_err(|why| store::vault_failure(&why))
 }
 
 /// Marks a folder that has the hours of some days only.

@@ -1,6 +1,6 @@
 //! `merge` with spool and vault in an object store, on one of any number of machines.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{cell::Cell, collections::BTreeSet, path::Path};
 
 use super::{
     attempts,
@@ -29,6 +29,7 @@ use crate::{
     text::plural,
     vault::{
         commit::Here,
+        delta::log::DeltaLog,
         in_store::InStore,
         redactions::{Redactions, RedactionsError},
     },
@@ -49,6 +50,8 @@ pub(super) struct Merger<'a> {
     /// Whether something that was delivered could not be used.
     failed: bool,
     refused: bool,
+    /// Whether the Delta Lake log cannot go on.
+    log_stops: Cell<bool>,
 }
 
 impl Merger<'_> {
@@ -57,6 +60,28 @@ impl Merger<'_> {
         let told = self.vault.tell_first_hour();
         let followed = told.and_then(|()| self.vault.follow(&|_| true));
         followed.map(drop).map_err(|why| store::vault_failure(&why))
+    }
+
+    /// Writes the versions that the log lacks. A log that cannot go on stops no merge.
+    fn extend_log(&self) -> Result<(), Failure> {
+        let log = DeltaLog {
+            vault: self.vault,
+            source: self.setup.stream().source,
+            folder: self.folder,
+        };
+        match log.extend() {
+            Ok(()) => Ok(()),
+            Err(why) if why.is_away() => Err(store::vault_failure(&why)),
+            Err(why) => {
+                alarm!(
+                    AlarmKind::DeltaLog,
+                    "",
+                    "{why}\n  hint: hours are committed all the same, but readers of the Delta Lake table do not see them"
+                );
+                self.log_stops.set(true);
+                Ok(())
+            }
+        }
     }
 
     /// The hours from which something was taken out, here or meanwhile by another machine: a former revision still
@@ -92,13 +117,16 @@ impl Merger<'_> {
         }
         Ok(match merging::tell_outcome(&outcome, job.asked, json)? {
             Exit::Done | Exit::NothingToDo | Exit::Incomplete if self.failed => Exit::Failed,
-            Exit::Done | Exit::NothingToDo if self.refused => Exit::Incomplete,
+            Exit::Done | Exit::NothingToDo if self.refused || self.log_stops.get() => {
+                Exit::Incomplete
+            }
             exit => exit,
         })
     }
 
-    /// Takes away what nobody may read of these hours any more.
+    /// Brings the Delta Lake log to what the copy has, and takes away what nobody may read of these hours any more.
     pub(super) fn sweep(&self, hours: &BTreeSet<Hour>) -> Result<(), Failure> {
+        self.extend_log()?;
         if hours.is_empty() {
             return Ok(());
         }
@@ -155,6 +183,7 @@ pub(super) fn with<T>(
         folder: &folder,
         failed: !received.failed.is_empty() || 0 < fetch.fetched.failed,
         refused: !received.refused.is_empty(),
+        log_stops: Cell::new(false),
     };
     act(&merger, job)
 }

@@ -154,8 +154,10 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
             request.ids.extend(versions(job, &records)?);
             let (told, hours) = act(job, &request, dry_run, &|| merger.follow())?;
             tell(&told, &request.ids, json)?;
-            // nobody may read there any more what was taken out
-            merger.sweep(&hours)?;
+            if !dry_run {
+                // nobody may read there any more what was taken out
+                merger.sweep(&hours)?;
+            }
             Ok(Exit::Done)
         });
     }

@@ -18,7 +18,11 @@ use crate::{
     source::Sources,
     text::{plural, table},
     verify::{
-        found::Found, hour, problem::Severity, survey, together, whole::ONLY_TOGETHER,
+        found::Found,
+        hour,
+        problem::{Problems, Severity},
+        survey, together,
+        whole::ONLY_TOGETHER,
         witness::Witnessed,
     },
     world::disk::UsersDisk,
@@ -65,7 +69,7 @@ pub(crate) struct VerifyArgs {
 }
 
 pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
-    let scratch = checked_out(global, args)?;
+    let (scratch, of_log) = checked_out(global, args)?;
     let paths: Vec<PathBuf> = match &scratch {
         Some(scratch) => vec![scratch.path().to_owned()],
         None => args.paths.clone(),
@@ -107,7 +111,7 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
         Ok(()) => bar.finish_and_clear(),
         Err(never) => match never {},
     }
-    let found = together(&UsersDisk, &survey, hours);
+    let found = together(&UsersDisk, &survey, hours).with(of_log);
     if args.json {
         output::print_json(&found)?;
     } else {
@@ -122,11 +126,14 @@ pub(crate) fn run(global: &Global, args: &VerifyArgs) -> Result<Exit, Failure> {
 }
 
 /// A vault in an object store is copied to a temporary folder: each file is read once, and compared with its manifest
-/// on the way.
-fn checked_out(global: &Global, args: &VerifyArgs) -> Result<Option<ScratchFolder>, Failure> {
+/// on the way. Its Delta Lake log is not copied; if all of the vault is asked for, gives what was found in the log.
+fn checked_out(
+    global: &Global,
+    args: &VerifyArgs,
+) -> Result<(Option<ScratchFolder>, Problems), Failure> {
     let is_there = |path: &&PathBuf| path.to_str().is_some_and(|path| path.starts_with(SCHEME));
     let Some(path) = args.paths.iter().find(is_there) else {
-        return Ok(None);
+        return Ok((None, Problems::default()));
     };
     if 1 < args.paths.len() {
         return Err(Failure::new(
@@ -146,10 +153,21 @@ fn checked_out(global: &Global, args: &VerifyArgs) -> Result<Option<ScratchFolde
     let is_wanted =
         |of: Day| day.is_none_or(|day| day == of) && args.share.is_none_or(|share| share.has(&of));
     checkout::copy(&setup, vault, scratch.path(), &is_wanted)?;
-    Ok(Some(match day {
+    let mut of_log = Problems::default();
+    if day.is_none() && args.share.is_none_or(Share::is_first) {
+        let checked = checkout::check_log(&setup, vault, scratch.path())?;
+        for (key, why) in checked.wrong {
+            of_log.wrong(key.as_ref(), why);
+        }
+        for (key, what) in checked.notes {
+            of_log.note(key.as_ref(), what);
+        }
+    }
+    let scratch = match day {
         Some(day) => scratch.inside(&day.to_string()),
         None => scratch,
-    }))
+    };
+    Ok((Some(scratch), of_log))
 }
 
 /// A line for each day and ledger, then what was found, the worst first; notes only on request.

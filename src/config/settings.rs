@@ -271,7 +271,7 @@ pub struct Merge {
     pub keep_free: u64,
     /// How old an attempt that was never committed to an object store must be to be deleted.
     pub orphans: Duration,
-    /// How long a superseded revision stays in an object store.
+    /// How long a superseded revision stays in an object store after the Delta Lake log has ceased to name it.
     pub keep_superseded: Duration,
 }
 

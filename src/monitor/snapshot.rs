@@ -374,7 +374,7 @@ pub fn of(facts: &Facts, settled: &Settled, now: UtcMs) -> Snapshot {
         vault: vault(facts, settled, now),
         published: settled.ids_max.map(|max| published(facts, max)),
         publishing_forbidden: settled.forbidden,
-        days: days(facts, &settled.zone, now),
+        days: days(facts, settled, now),
         free_bytes: facts.free_bytes,
         runway: runway(&facts.free_then, facts.free_bytes, now),
         stages: facts.record.stages.clone(),
@@ -668,7 +668,8 @@ fn published(facts: &Facts, ids_max: u64) -> Published {
     }
 }
 
-fn days(facts: &Facts, zone: &Zone, now: UtcMs) -> Vec<DayCoverage> {
+fn days(facts: &Facts, settled: &Settled, now: UtcMs) -> Vec<DayCoverage> {
+    let zone = &settled.zone;
     let today = zone.hour_of(now).day();
     let days = (0..DAYS).map(|back| Day(today.0 - back));
     days.filter_map(|day| {
@@ -684,8 +685,15 @@ fn days(facts: &Facts, zone: &Zone, now: UtcMs) -> Vec<DayCoverage> {
             .iter()
             .filter_map(|hour| facts.vault.hours.get(hour))
             .collect();
-        let ids = facts.servers.keys().map(ServerId::as_str).chain([UNION]);
-        let strips: Vec<Strip> = ids.map(|name| strip(name, &known)).collect();
+        let of_server = |id: &ServerId| {
+            let is_over = settled.until.get(id).is_some_and(|until| *until <= day);
+            let is_due = |hour: &&&HourFacts| !is_over || of_strip(id.as_str(), hour).0.is_some();
+            let due: Vec<&HourFacts> = known.iter().filter(is_due).copied().collect();
+            // of one that has ended nothing is missing
+            (!is_over || !due.is_empty()).then(|| strip(id.as_str(), &due))
+        };
+        let strips = facts.servers.keys().filter_map(of_server);
+        let strips: Vec<Strip> = strips.chain([strip(UNION, &known)]).collect();
         let is_empty = known.is_empty() && day != today;
         (!is_empty).then_some(DayCoverage {
             day,
@@ -1089,6 +1097,19 @@ mod tests {
         assert_eq!(found.days[0].strips[1].pieces[0].what, "late");
         assert_eq!(found.days[0].strips[2].covered_s, 3_500);
         assert_eq!(found.days.len(), 1);
+        // of a server that has ended nothing is missing since, and what it has is shown
+        for (day, names) in [
+            ("2026-11-24", &["1", "2", UNION][..]),
+            ("2026-11-23", &["1", UNION]),
+        ] {
+            let mut settled = settled();
+            let until = |id: &str| (id.parse().unwrap(), day.parse().unwrap());
+            settled.until = ["1", "2"].map(until).into();
+            let found = of(&facts, &settled, at("23T16:00:00"));
+            let strips = found.days[0].strips.iter();
+            let found: Vec<&str> = strips.map(|strip| strip.name.as_str()).collect();
+            assert_eq!(found, names, "{day}");
+        }
     }
 
     #[test]

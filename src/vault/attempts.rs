@@ -4,14 +4,18 @@
 //! ```text
 //! r2-…, and r2.json names another        it can never be committed: it goes
 //! r3-…, and there is no r3.json          an orphan: it goes when its oldest file is older than `orphans`
-//! r1-…, and r1.json names it             it stays as long as it is the latest, and `keep_superseded` after r2.json was created;
-//!                                        it goes at once if a later revision has had something taken out
+//! r1-…, and r1.json names it             it stays as long as it is the latest, and `keep_superseded` after the Delta Lake
+//!                                        log has ceased to name it; it goes at once if a later revision has had something
+//!                                        taken out
 //! ```
 //!
 //! `orphans` is counted by the store's clock, by which the store has refused to commit an attempt long before
 //! (`ATTEMPT_MAX` in `in_store`). So it does not matter how long a merger slept, what its clock shows, how many of
 //! them sweep, and how old a listing is: files are created once, and no name is used twice. A superseded revision is
 //! deleted only when the ledger has the later one, whose files were read again and found whole.
+//!
+//! `keep_superseded` is counted by the same clock from the first version of the log that does not name the revision. A
+//! version that is as old as that was the latest one then: whoever has opened the table since has it, or a later one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,9 +24,11 @@ use std::{
 
 use super::{
     commit_error::InStoreError,
+    delta::log,
     in_store::{
         ATTEMPT_MAX, Committed, InStore, attempt_name, data_key, hour_folder, revision_key,
     },
+    ledger,
     manifest::Manifest,
 };
 use crate::{
@@ -36,8 +42,8 @@ use crate::{
 pub struct Keep {
     /// An attempt that was never committed, nor another in its place.
     pub orphans: Duration,
-    /// A revision after the next one.
-    pub superseded: Duration,
+    /// A superseded revision, after the Delta Lake log has ceased to name it; `None`: it goes at once.
+    pub superseded: Option<Duration>,
 }
 
 /// The result of a sweep.
@@ -52,14 +58,18 @@ pub struct SweptAttempts {
 /// An attempt at a revision: the revision, and the number that was drawn for it.
 type Attempt = (u64, u64);
 
-/// The files of an hour in the store.
+/// The attempts of an hour in the store.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct There {
-    /// When each revision was committed.
-    revisions: BTreeMap<u64, UtcMs>,
-    /// When the oldest file of each attempt was created.
+    /// When the oldest file of each was created.
     attempts: BTreeMap<Attempt, UtcMs>,
 }
+
+/// When each version of the Delta Lake log was created.
+type Versions = BTreeMap<u64, UtcMs>;
+
+/// The revision of each hour that a version has.
+type Current = BTreeMap<Hour, u64>;
 
 /// What a key is of.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,16 +97,9 @@ pub(super) fn part(key: &Key) -> Option<Part> {
 }
 
 impl There {
-    fn take(&mut self, part: &Part, created: UtcMs) {
-        match part {
-            Part::Revision(_, revision) => {
-                self.revisions.insert(*revision, created);
-            }
-            Part::Data(_, attempt) => {
-                let oldest = self.attempts.entry(*attempt).or_insert(created);
-                *oldest = created.min(*oldest);
-            }
-        }
+    fn take(&mut self, attempt: Attempt, created: UtcMs) {
+        let oldest = self.attempts.entry(attempt).or_insert(created);
+        *oldest = created.min(*oldest);
     }
 
     /// The attempts that need a look: all but the one at the latest revision, and those that are young and may still be
@@ -112,12 +115,13 @@ impl There {
         let suspects = self.attempts.iter().filter(is_suspect);
         suspects.map(|(attempt, _)| *attempt).collect()
     }
+}
 
-    /// Whether the data of a superseded revision has been kept long enough.
-    fn is_kept_enough(&self, revision: u64, keep: Duration, now: UtcMs) -> bool {
-        let next = self.revisions.get(&(revision + 1));
-        next.is_some_and(|since| after(*since, keep) <= now)
-    }
+/// The version of the log that was the latest one so long ago: no one who has opened the table since has an earlier one.
+fn latest_then(versions: &Versions, keep: Duration, now: UtcMs) -> Option<u64> {
+    let mut latest_first = versions.iter().rev();
+    let then = latest_first.find(|(_, created)| after(**created, keep) <= now);
+    then.map(|(version, _)| *version)
 }
 
 fn after(at: UtcMs, wait: Duration) -> UtcMs {
@@ -131,19 +135,32 @@ fn is_taken_out(of: &Manifest, latest: &Manifest) -> bool {
 }
 
 impl InStore<'_> {
-    /// Takes away the attempts that nobody reads any more: of these hours, or of all.
+    /// Takes away the attempts that nobody reads any more: of these hours, or of all. What superseded them must be in the
+    /// copy, and before that in the Delta Lake log: it never names what is gone.
     pub fn sweep(
         &self,
         asked: Option<&BTreeSet<Hour>>,
         keep: Keep,
     ) -> Result<SweptAttempts, InStoreError> {
-        let there = self.there(asked)?;
+        let (there, versions) = self.there(asked)?;
         // whatever is listed was created before
         let now = self.store.now()?;
-        self.catch_up()?;
         let mut swept = SweptAttempts::default();
+        let then = keep
+            .superseded
+            .and_then(|keep| latest_then(&versions, keep, now));
+        let current_then = match self.current_in(then) {
+            Ok(current) => current,
+            Err(why) if why.is_away() => return Err(why),
+            Err(why) => {
+                let what = format!("superseded files of all hours are kept: {why}");
+                swept.problems.push(what);
+                Current::new()
+            }
+        };
         for (hour, there) in &there {
-            match self.sweep_hour((*hour, there), keep, now) {
+            let current = current_then.get(hour).copied().unwrap_or(0);
+            match self.sweep_hour((*hour, there), (keep, current), now) {
                 Ok(attempts) => swept.attempts += attempts,
                 Err(why) if why.is_away() => return Err(why),
                 Err(why) => swept
@@ -154,17 +171,42 @@ impl InStore<'_> {
         Ok(swept)
     }
 
-    fn there(&self, asked: Option<&BTreeSet<Hour>>) -> Result<BTreeMap<Hour, There>, InStoreError> {
+    /// The hours that have a revision in a version of the log, and which.
+    fn current_in(&self, version: Option<u64>) -> Result<Current, InStoreError> {
+        let mut current = Current::new();
+        let Some(version) = version else {
+            return Ok(current);
+        };
+        let read = log::read(self.store, version)?;
+        let mut lines = read.map_or(0, |read| read.ledger);
+        ledger::each_line(self.disk, self.vault, |line| {
+            if 0 < lines {
+                lines -= 1;
+                current.insert(line.hour, line.revision);
+            }
+        })?;
+        Ok(current)
+    }
+
+    /// The attempts of each hour; and if all are asked for, the versions of the log.
+    fn there(
+        &self,
+        asked: Option<&BTreeSet<Hour>>,
+    ) -> Result<(BTreeMap<Hour, There>, Versions), InStoreError> {
         let mut there: BTreeMap<Hour, There> = BTreeMap::new();
+        let mut versions = Versions::new();
         let mut timeless = None;
         let mut each = |listed: Listed| {
-            let Some(part) = part(&listed.key) else {
-                return;
-            };
-            let (Part::Revision(hour, _) | Part::Data(hour, _)) = part;
-            match listed.created {
-                Some(created) => there.entry(hour).or_default().take(&part, created),
-                None => timeless = Some(listed.key),
+            let (part, version) = (part(&listed.key), log::version_of(&listed.key));
+            match (part, version, listed.created) {
+                (Some(Part::Data(hour, attempt)), _, Some(created)) => {
+                    there.entry(hour).or_default().take(attempt, created);
+                }
+                (_, Some(version), Some(created)) => {
+                    versions.insert(version, created);
+                }
+                (Some(Part::Data(..)), _, None) => timeless = Some(listed.key),
+                _ => (),
             }
         };
         match asked {
@@ -178,14 +220,14 @@ impl InStore<'_> {
         }
         match timeless {
             Some(key) => Err(self.wrong(&key, "its listing does not say when it was created")),
-            None => Ok(there),
+            None => Ok((there, versions)),
         }
     }
 
     fn sweep_hour(
         &self,
         (hour, there): (Hour, &There),
-        keep: Keep,
+        (keep, current_then): (Keep, u64),
         now: UtcMs,
     ) -> Result<u64, InStoreError> {
         let latest = self.latest(hour);
@@ -208,7 +250,8 @@ impl InStore<'_> {
                 (Some(committed), _) if committed.attempt != name => true,
                 (Some(committed), Some(current)) if revision < latest => {
                     let is_due = is_taken_out(&committed.manifest, &current.manifest)
-                        || there.is_kept_enough(revision, keep.superseded, now);
+                        || keep.superseded.is_none()
+                        || revision < current_then;
                     if is_due && !is_whole {
                         self.read_again(hour, current)?;
                         is_whole = true;
@@ -294,14 +337,10 @@ mod tests {
     #[test]
     fn an_attempt_that_may_be_committed_or_read_is_left_alone() {
         let mut there = There::default();
-        let hour = Hour(0);
         for (revision, attempt, created) in
             [(1, 1, 0), (2, 2, 10), (3, 3, 20), (3, 3, 90), (4, 4, 70)]
         {
-            there.take(&Part::Data(hour, (revision, attempt)), at(created));
-        }
-        for (revision, created) in [(1, 1), (2, 11), (3, 21)] {
-            there.take(&Part::Revision(hour, revision), at(created));
+            there.take((revision, attempt), at(created));
         }
         let suspects = |there: &There, latest, now| there.suspects(latest, 24 * HOUR, at(now));
         // the one at the latest revision is what was committed; the fourth is young
@@ -313,12 +352,21 @@ mod tests {
         // an attempt lasts longer than that
         assert_eq!(there.suspects(3, HOUR, at(81)), [(1, 1), (2, 2)]);
         assert_eq!(there.suspects(3, HOUR, at(82)).len(), 3);
-        // a revision is superseded since the next one was committed
-        assert!(there.is_kept_enough(1, 7 * HOUR, at(18)));
-        assert!(!there.is_kept_enough(1, 7 * HOUR, at(17)));
-        assert!(!there.is_kept_enough(3, Duration::ZERO, at(999)));
         // several at one revision: which of them was committed has to be read
-        there.take(&Part::Data(hour, (3, 9)), at(93));
+        there.take((3, 9), at(93));
         assert_eq!(suspects(&there, 3, 93), [(1, 1), (2, 2), (3, 3), (3, 9)]);
+    }
+
+    #[test]
+    fn the_version_counts_that_was_the_latest_when_the_time_began() {
+        let versions = Versions::from([(0, at(1)), (1, at(11)), (2, at(21))]);
+        let then = |keep, now| latest_then(&versions, keep * HOUR, at(now));
+        assert_eq!(then(7, 7), None);
+        assert_eq!(then(7, 8), Some(0));
+        assert_eq!(then(7, 17), Some(0));
+        assert_eq!(then(7, 18), Some(1));
+        assert_eq!(then(7, 999), Some(2));
+        assert_eq!(then(0, 21), Some(2));
+        assert_eq!(latest_then(&Versions::new(), HOUR, at(999)), None);
     }
 }

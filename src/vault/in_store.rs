@@ -7,6 +7,7 @@
 //! ledger/41.json                                      line 41, which names the hash of line 40, created once
 //! begin/2026-11-23_14                                 the vault begins with this hour, or with an earlier one
 //! redactions/7.jsonl                                  what was removed on request: the list's seventh entry, created once
+//! _delta_log/…                                        which Parquet files are current, for other programs (`delta`)
 //! ```
 //!
 //! Creating `r2.json` commits revision 2. A machine that finds another's `r2.json` deletes its own attempt. If a
@@ -231,9 +232,9 @@ impl Chain {
 /// A vault in a store, and its copy on this machine.
 pub struct InStore<'a> {
     pub(super) store: &'a dyn Timed,
-    disk: &'a dyn Disk,
+    pub(super) disk: &'a dyn Disk,
     /// The copy.
-    vault: &'a Path,
+    pub(super) vault: &'a Path,
     /// Draws a number that no other attempt has.
     draw: &'a dyn Fn() -> io::Result<u64>,
     chain: RefCell<Chain>,
@@ -305,13 +306,18 @@ impl<'a> InStore<'a> {
         committed(self.store, hour, revision)
     }
 
-    /// The latest revision of an hour that the ledger has, as far as it was read; 0 if it has none.
+    /// How many lines the ledger has, as far as it was read: after `follow`, those of the copy.
+    pub(super) fn lines(&self) -> u64 {
+        self.chain.borrow().lines
+    }
+
+    /// The latest revision of an hour that these lines have; 0 if they have none.
     pub(super) fn latest(&self, hour: Hour) -> u64 {
         self.chain.borrow().latest.get(&hour).copied().unwrap_or(0)
     }
 
     /// Reads the ledger's further lines.
-    pub(super) fn catch_up(&self) -> Result<(), InStoreError> {
+    fn catch_up(&self) -> Result<(), InStoreError> {
         let mut chain = self.chain.borrow_mut();
         while let Some(line) = self.line(chain.lines + 1, chain.previous)? {
             chain.take(&line).at(self.vault)?;
@@ -455,6 +461,8 @@ impl<'a> InStore<'a> {
                 ledger.append(self.disk, line.hour, line.revision, bytes)?;
             }
         }
+        // as far as the copy has it, and no further
+        self.chain.replace(chain);
         self.begin_with_first()
     }
 

@@ -21,6 +21,8 @@ pub mod day_hashes;
 pub mod day_notes;
 /// What was deleted, and stays out.
 pub mod deleted;
+/// The Delta Lake log of a vault in an object store.
+pub mod delta;
 /// By what DOI the archive is cited.
 pub mod doi;
 /// What the vault is: `vault.json`.

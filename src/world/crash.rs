@@ -37,6 +37,12 @@ pub enum Point {
     RevisionCreated,
     /// Commit to an object store: the ledger has its line, the copy here does not follow yet.
     LineCreated,
+    /// Delta Lake log: a version is there, what follows is not yet.
+    VersionCreated,
+    /// Delta Lake log: a checkpoint is there, and nothing points to it yet.
+    CheckpointCreated,
+    /// Delta Lake log: what pointed to the former checkpoint is gone.
+    HintDeleted,
     /// Sweep of a vault in an object store: a file of an attempt that nobody reads is gone, others are not yet.
     AttemptSwept,
     /// Sweep: the compressed form of a segment lies aside, durably.

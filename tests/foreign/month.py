@@ -34,7 +34,7 @@ def segment(server, minute, lines, events):
     arrival = stamp(minute) if lines else None
     seal = {
         "format": 1, "program": "month.py", "server": server, "stream": "sample",
-        "minute": f"{minute:%Y-%m-%dT%H:%MZ}", "run": "3fa9c01b", "part": 0,
+        "minute": f"{minute:%Y-%m-%dT%H:%MZ}", "run": "3fa9c01b", "run_number": 1, "part": 0,
         "segment": digest(text), "events": digest(events),
         "first_arrival": arrival, "last_arrival": arrival, "oversize": 0, "recovered": False,
     }

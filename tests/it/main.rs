@@ -15,6 +15,7 @@ mod closed;
 mod collect;
 mod deletions;
 mod deliver;
+mod delta_log;
 mod disk;
 mod documents;
 mod doi;

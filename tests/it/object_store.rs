@@ -2,7 +2,7 @@
 //! segments go through an object store, up to the vault.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -42,7 +42,7 @@ use crate::support::{
 };
 
 /// A client whose waits take a thousandth.
-fn client(endpoints: &[String], prefix: &str) -> S3 {
+pub(crate) fn client(endpoints: &[String], prefix: &str) -> S3 {
     let clock = Clock::simulated("2026-11-23T15:00:00Z@1000".parse().unwrap());
     let endpoint = |url: &String| Endpoint {
         url: url.parse().unwrap(),
@@ -533,15 +533,10 @@ impl Servers {
              [s3]\nendpoint = [\"{one}\", \"{two}\"]\nregion = \"{REGION}\"\naccess_key_file = \"{dir}/access-key\"\n\
              [x]\nbase_url = \"http://127.0.0.1:9\"\n\
              [deliver]\nkeep_delivered = \"48h\"\n\
-             [merge]\nkeep_raw = \"{}\"\nkeep_free = \"1KiB\"\norphans = \"12h\"\nkeep_superseded = \"1h\"\nformats = [{}]\nxz = \"fast\"\n{of_merge}\
+             [merge]\nkeep_raw = \"{}\"\nkeep_free = \"1KiB\"\norphans = \"12h\"\nkeep_superseded = \"1h\"\nxz = \"fast\"\n{of_merge}\
              [[servers]]\nid = \"1\"\nrole = \"primary\"\nhost = \"a.example.org\"\n{of_primary}\
              [[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\n{to}",
             self.keep_raw,
-            if self.keep_raw == "forever" {
-                "\"csv\""
-            } else {
-                "\"csv\", \"parquet\""
-            },
         );
         config += sections;
         if self.has_vault {
@@ -949,10 +944,79 @@ pub(crate) fn check_vault(servers: &Servers) -> BTreeMap<String, u64> {
             }
         }
     }
+    // what the table names is there, whoever was killed
+    for path in check_log(&objects).files {
+        assert!(own.contains_key(&*path), "{path} is missing");
+    }
     let is_left = |key: &&&str| key.starts_with("20");
     let left = own.keys().filter(is_left).count() - named;
     latest.insert("left over".to_owned(), left as u64);
     latest
+}
+
+/// The Delta Lake log, as any program reads such a log.
+pub(crate) struct LogFound {
+    /// How many versions there are.
+    pub(crate) versions: usize,
+    /// The files of the last one.
+    pub(crate) files: BTreeSet<String>,
+    /// How many lines of the ledger it lacks.
+    pub(crate) lacks: usize,
+}
+
+/// Every version has each hour as the ledger had it then, once.
+pub(crate) fn check_log(objects: &BTreeMap<String, Vec<u8>>) -> LogFound {
+    let json = |key: &str| -> Option<Value> {
+        let bytes = objects.get(&format!("x/vault/{key}"))?;
+        Some(serde_json::from_slice(bytes).unwrap())
+    };
+    let mut lines = Vec::new();
+    while let Some(line) = json(&format!("ledger/{}.json", lines.len() + 1)) {
+        let hour = line["hour"].as_str().unwrap().to_owned();
+        let revision = &line["revision"];
+        let folder = format!("{}/{hour}", &hour[..10]);
+        let commit = json(&format!("{folder}/r{revision}.json")).unwrap();
+        let attempt = commit["attempt"].as_str().unwrap();
+        let mut outputs = commit["manifest"]["outputs"].as_array().unwrap().iter();
+        let posts = outputs.find_map(|output| {
+            let name = output["name"].as_str().unwrap();
+            let is_posts = name.ends_with("_posts.parquet");
+            is_posts.then(|| format!("{folder}/{attempt}/{name}"))
+        });
+        lines.push((hour, posts));
+    }
+    let mut found = LogFound {
+        versions: 0,
+        files: BTreeSet::new(),
+        lacks: 0,
+    };
+    let mut known = 0;
+    let version = |number: usize| objects.get(&format!("x/vault/_delta_log/{number:020}.json"));
+    while let Some(bytes) = version(found.versions) {
+        let mut ledger = 0;
+        for action in std::str::from_utf8(bytes).unwrap().lines() {
+            let action: Value = serde_json::from_str(action).unwrap();
+            let path = |of: &str| action[of]["path"].as_str().map(str::to_owned);
+            if let Some(path) = path("remove") {
+                assert!(found.files.remove(&path), "{path} was not there");
+            }
+            if let Some(path) = path("add") {
+                assert!(found.files.insert(path));
+            }
+            ledger += action["txn"]["version"].as_u64().unwrap_or(0) as usize;
+        }
+        assert!(known < ledger, "{known} {ledger}");
+        known = ledger;
+        let then: BTreeMap<&String, &Option<String>> = lines[..known]
+            .iter()
+            .map(|(hour, posts)| (hour, posts))
+            .collect();
+        let expected: BTreeSet<String> = then.into_values().flatten().cloned().collect();
+        assert_eq!(found.files, expected, "version {}", found.versions);
+        found.versions += 1;
+    }
+    found.lacks = lines.len() - known;
+    found
 }
 
 /// Who has no copy is told the same as who has the vault in a folder, and little is asked for it.
@@ -1185,6 +1249,7 @@ fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
     merge_all(LATER, ["never"; 3]);
     for crashes in [
         ["AttemptStored:1", "RevisionCreated:2", "LineCreated:1"],
+        ["VersionCreated:1", "VersionCreated:1", "VersionCreated:1"],
         ["never", "never", "never"],
     ] {
         merge_all(LATEST, crashes);
@@ -1202,6 +1267,14 @@ fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
         servers.check(id, LATEST, &["merge"], 4);
     }
     let mut latest = check_vault(&servers);
+    let log = check_log(&servers.store.objects());
+    assert!(
+        log.lacks == 0 && 2 <= log.versions,
+        "{} {}",
+        log.lacks,
+        log.versions
+    );
+    assert_eq!(log.files.len(), latest.len() - 1);
     // what a killed attempt leaves is read by nobody; who lost a race has cleaned up
     assert!(latest.remove("left over").unwrap() <= 3 * kills);
     // the hours with late data have two revisions, those without posts one

@@ -15,7 +15,7 @@ use parquet::{
     },
     errors::ParquetError,
     file::{
-        metadata::ColumnChunkMetaData,
+        metadata::{ColumnChunkMetaData, ParquetMetaData},
         reader::{ChunkReader, Length},
     },
 };
@@ -136,9 +136,9 @@ pub fn read_through(
     Ok(output(name.into_owned(), file, content))
 }
 
-fn open(chunks: Chunks, wanted: Wanted) -> io::Result<ParquetRecordBatchReader> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(chunks).map_err(damaged)?;
-    for group in builder.metadata().row_groups() {
+/// Whether a file can be read in the memory that there is, whatever it says of itself.
+pub(in crate::vault) fn check_size(of: &ParquetMetaData) -> io::Result<()> {
+    for group in of.row_groups() {
         let largest = group
             .columns()
             .iter()
@@ -148,6 +148,12 @@ fn open(chunks: Chunks, wanted: Wanted) -> io::Result<ParquetRecordBatchReader> 
             return Err(damaged("it has a column that no memory is meant to hold"));
         }
     }
+    Ok(())
+}
+
+fn open(chunks: Chunks, wanted: Wanted) -> io::Result<ParquetRecordBatchReader> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(chunks).map_err(damaged)?;
+    check_size(builder.metadata())?;
     let mask = match wanted {
         Wanted::All => ProjectionMask::all(),
         Wanted::Only(names) => {

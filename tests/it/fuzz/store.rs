@@ -20,6 +20,7 @@ use twinstream::{
     source::{self, deletions::Told},
     vault::{
         deleted::{Deleted, Why},
+        delta::{action::Version, checkpoint, table::Table},
         in_store::InStore,
         manifest::Manifest,
     },
@@ -228,6 +229,46 @@ fn fuzz_a_vault_in_a_store() {
         let (again, files) = follow(&disk);
         assert!(again.is_ok() && files == whole, "{name}: {again:?}");
         name.clone()
+    });
+}
+
+/// Whatever lies under the name of a version of the Delta Lake log, or of a checkpoint: it is one in its one form, or an
+/// error says why not.
+#[test]
+fn fuzz_versions_and_checkpoints_of_the_delta_log() {
+    let version = r#"{"commitInfo":{"operation":"MERGE","engineInfo":"twinstream/1","metaDataVersion":0}}
+{"protocol":{"minReaderVersion":1,"minWriterVersion":7,"writerFeatures":["twinstream"]}}
+{"metaData":{"id":"ab","format":{"provider":"parquet","options":{}},"schemaString":"{}","partitionColumns":[],"configuration":{}}}
+{"txn":{"appId":"twinstream-ledger","version":41}}
+{"add":{"path":"a","partitionValues":{},"size":5,"modificationTime":1000,"dataChange":true,"stats":"{\"numRecords\":7}"}}
+"#;
+    let mut table = Table::default();
+    table
+        .take(&Version::read(version.as_bytes()).unwrap())
+        .unwrap();
+    let checkpoint = checkpoint::write(&table).unwrap();
+    let fuzz = Fuzz::new("versions_and_checkpoints_of_the_delta_log", 600);
+    fuzz.seed(version).seed(checkpoint).run(|input| {
+        let read = Version::read(input);
+        let mut table = Table::default();
+        let mut taken = false;
+        match &read {
+            Ok(version) => {
+                assert_eq!(version.to_bytes().unwrap(), input);
+                taken = table.take(version).is_ok();
+            }
+            Err(why) => assert_one_line(why),
+        }
+        if taken {
+            let bytes = checkpoint::write(&table).unwrap();
+            assert_eq!(checkpoint::read(bytes), Ok(table));
+        }
+        let table = checkpoint::read(input.to_owned());
+        format!(
+            "{} {taken} {}",
+            outcome(&read.map(drop)),
+            outcome(&table.map(drop))
+        )
     });
 }
 
