@@ -29,7 +29,7 @@ use crate::{
     text::plural,
     vault::{
         commit::Here,
-        delta::log::DeltaLog,
+        delta::log::{CHECKPOINT_EVERY, DeltaLog},
         in_store::InStore,
         redactions::{Redactions, RedactionsError},
     },
@@ -68,6 +68,7 @@ impl Merger<'_> {
             vault: self.vault,
             source: self.setup.stream().source,
             folder: self.folder,
+            checkpoint_every: CHECKPOINT_EVERY,
         };
         match log.extend() {
             Ok(()) => Ok(()),

@@ -36,8 +36,8 @@ pub(in crate::vault) const FOLDER: &str = "_delta_log/";
 /// The first version of a vault with ten years of hours has some 30 MiB.
 pub(super) const VERSION_BYTES_MAX: u64 = 1 << 30;
 
-/// Every so many versions there is a file with all that the version has.
-const CHECKPOINT_EVERY: u64 = 100;
+/// Every so many versions there is a checkpoint.
+pub const CHECKPOINT_EVERY: u64 = 100;
 
 /// Some 50 bytes.
 const HINT_BYTES_MAX: u64 = 4096;
@@ -53,6 +53,8 @@ pub struct DeltaLog<'a> {
     pub source: &'a dyn Source,
     /// Where this machine notes what it has seen, so that it need not ask again.
     pub folder: &'a Path,
+    /// Every so many versions there is a file with all that the version has.
+    pub checkpoint_every: u64,
 }
 
 /// What this machine has seen of the log. Nothing but the number of requests depends on it.
@@ -173,7 +175,7 @@ impl DeltaLog<'_> {
         let seen = self.seen().filter(|seen| seen.vault == vault);
         let lines = self.vault.lines();
         let is_done = |seen: &Seen| {
-            lines <= seen.ledger && checkpoint_before(seen.version) == seen.checkpoint
+            lines <= seen.ledger && self.checkpoint_before(seen.version) == seen.checkpoint
         };
         if lines == 0 || seen.as_ref().is_some_and(is_done) {
             return Ok(());
@@ -187,7 +189,7 @@ impl DeltaLog<'_> {
         let Some(tail) = tail else {
             return Ok(());
         };
-        let checkpoint = checkpoint_before(tail.version);
+        let checkpoint = self.checkpoint_before(tail.version);
         if 0 < checkpoint && seen.is_none_or(|seen| seen.checkpoint != checkpoint) {
             self.make_checkpoint(checkpoint)?;
         }
@@ -197,6 +199,11 @@ impl DeltaLog<'_> {
             ledger: tail.ledger,
             checkpoint,
         })
+    }
+
+    /// The latest version with a checkpoint up to one; 0: none.
+    const fn checkpoint_before(&self, version: u64) -> u64 {
+        version - version % self.checkpoint_every
     }
 
     fn vault_id(&self) -> Result<String, InStoreError> {
@@ -368,7 +375,7 @@ impl DeltaLog<'_> {
 
     /// The table at a version: from the checkpoint before, if there is one, and all versions since.
     fn table(&self, version: u64) -> Result<Table, InStoreError> {
-        let mut base = checkpoint_before(version - 1);
+        let mut base = self.checkpoint_before(version - 1);
         let mut table = loop {
             if base == 0 {
                 break Table::default();
@@ -378,7 +385,7 @@ impl DeltaLog<'_> {
                 Some(bytes) => {
                     break checkpoint::read(bytes).map_err(|why| self.vault.wrong(&key, why))?;
                 }
-                None => base -= CHECKPOINT_EVERY,
+                None => base -= self.checkpoint_every,
             }
         };
         let first = if base == 0 { 0 } else { base + 1 };
@@ -413,9 +420,4 @@ impl DeltaLog<'_> {
         create_of(store, &key, &json.at(self.vault.vault)?)?;
         Ok(())
     }
-}
-
-/// The latest version with a checkpoint up to one; 0: none.
-const fn checkpoint_before(version: u64) -> u64 {
-    version - version % CHECKPOINT_EVERY
 }
