@@ -212,7 +212,7 @@ impl Archive {
 
     fn versions(&self) -> usize {
         let names = self.names("_delta_log/0").into_iter();
-        names.filter(|name| name.ends_with(".json")).count()
+        names.filter(|name| !name.contains(".checkpoint")).count()
     }
 
     /// A machine that merges, as far as the log needs it.
