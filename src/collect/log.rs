@@ -1,4 +1,4 @@
-//! Tells the log how attempts ended. What happens to many legs of a server at once is one line.
+//! Tells the log what happens to legs. What happens to many legs of a server at once is one line.
 
 use std::{cell::RefCell, convert::Infallible, time::Duration};
 
@@ -16,21 +16,20 @@ use crate::{
 };
 
 /// How long it may take until the same has happened to all legs, in real time.
-const TOGETHER: Duration = Duration::from_millis(500);
+const TOGETHER: Duration = Duration::from_millis(800);
 
-/// How an attempt of a leg ended.
+/// What has happened to a leg.
 #[derive(Debug, Clone)]
-pub(super) struct Ended {
+pub(super) struct Happened {
     pub(super) leg: Leg,
-    /// How, in a few words.
+    /// What, in a few words.
     pub(super) words: String,
-    /// The lines that it had brought, if it was a stream.
-    pub(super) lines: Option<u64>,
     /// What has to be done about it, if something has.
     pub(super) alarm: Option<AlarmKind>,
+    /// If an attempt has ended: the lines that it had brought, if it was a stream.
+    pub(super) lines: Option<u64>,
     /// When the next one is made, and why not sooner.
-    pub(super) wait_ms: i64,
-    pub(super) why: Why,
+    pub(super) next: Option<(i64, Why)>,
 }
 
 /// Tells at once what happens to a server's only leg, and after a moment what happens to one of many.
@@ -38,7 +37,7 @@ pub(super) struct Ended {
 pub(super) struct Log {
     has_many: bool,
     /// What is not told yet, and the spans of their legs.
-    ended: RefCell<Vec<(Span, Ended)>>,
+    happened: RefCell<Vec<(Span, Happened)>>,
     some: Notify,
 }
 
@@ -47,14 +46,15 @@ impl Log {
     pub(super) fn new(legs: usize) -> Self {
         Self {
             has_many: 1 < legs,
-            ended: RefCell::default(),
+            happened: RefCell::default(),
             some: Notify::new(),
         }
     }
 
-    /// An attempt has ended.
-    pub(super) fn ended(&self, ended: Ended) {
-        self.ended.borrow_mut().push((Span::current(), ended));
+    /// Something has happened to a leg.
+    pub(super) fn happened(&self, happened: Happened) {
+        let span = Span::current();
+        self.happened.borrow_mut().push((span, happened));
         if self.has_many {
             self.some.notify_one();
         } else {
@@ -74,11 +74,13 @@ impl Log {
 
     /// Tells what has happened.
     pub(super) fn tell(&self) {
-        for (span, ended) in alike(self.ended.take()) {
-            let _of_its_leg = (ended.len() == 1).then(|| span.enter());
-            let Some(first) = ended.first() else { continue };
-            let words = words(&ended);
-            match (first.alarm, ended.len()) {
+        for (span, happened) in alike(self.happened.take()) {
+            let _of_its_leg = (happened.len() == 1).then(|| span.enter());
+            let Some(first) = happened.first() else {
+                continue;
+            };
+            let words = words(&happened);
+            match (first.alarm, happened.len()) {
                 (Some(kind), 1) => alarm!(kind, first.leg, "{words}"),
                 (Some(kind), _) => alarm!(kind, first.leg.server, "{words}"),
                 (None, _) => tracing::warn!("{words}"),
@@ -87,19 +89,22 @@ impl Log {
     }
 }
 
-/// Those that ended in the same way, together, each with the span of its first.
-fn alike(all: Vec<(Span, Ended)>) -> Vec<(Span, Vec<Ended>)> {
-    let mut groups: Vec<(Span, Vec<Ended>)> = Vec::new();
-    for (span, ended) in all {
-        let is_alike = |of: &&mut (Span, Vec<Ended>)| {
-            let first = of.1.first();
+/// The same that has happened to several legs, together, each with the span of its first. What happens to a leg once
+/// more is told once more.
+fn alike(all: Vec<(Span, Happened)>) -> Vec<(Span, Vec<Happened>)> {
+    let mut groups: Vec<(Span, Vec<Happened>)> = Vec::new();
+    for (span, one) in all {
+        let why = |of: &Happened| of.next.map(|(_, why)| why);
+        let is_alike = |of: &&mut (Span, Vec<Happened>)| {
+            let is_other = of.1.iter().all(|other| other.leg != one.leg);
+            let first = of.1.first().filter(|_| is_other);
             first.is_some_and(|first| {
-                (&first.words, first.alarm, first.why) == (&ended.words, ended.alarm, ended.why)
+                (&first.words, first.alarm, why(first)) == (&one.words, one.alarm, why(&one))
             })
         };
         match groups.iter_mut().find(is_alike) {
-            Some((_, group)) => group.push(ended),
-            None => groups.push((span, vec![ended])),
+            Some((_, group)) => group.push(one),
+            None => groups.push((span, vec![one])),
         }
     }
     groups
@@ -107,33 +112,38 @@ fn alike(all: Vec<(Span, Ended)>) -> Vec<(Span, Vec<Ended>)> {
 
 /// `the response ended after 5 lines; next attempt in 250 ms (network)`; of several legs
 /// `partitions 1-20: the response ended; next attempts in 2 s to 31 s (network)`
-fn words(ended: &[Ended]) -> String {
-    let waits = || ended.iter().map(|one| one.wait_ms);
-    let legs = || ended.iter().map(|one| &one.leg);
-    match ended {
-        [] => String::new(),
-        [one] => {
-            let lines = one.lines.map_or_else(String::new, |lines| {
-                format!(" after {}", plural(lines, "line", "lines"))
-            });
-            let (wait, why) = (duration(one.wait_ms), one.why);
-            format!("{}{lines}; next attempt in {wait} ({why})", one.words)
-        }
-        [first, ..] => {
-            let wait = |ms: Option<i64>| duration(ms.unwrap_or(0));
-            let (least, most) = (wait(waits().min()), wait(waits().max()));
-            let wait = if least == most {
-                least
-            } else {
-                format!("{least} to {most}")
-            };
-            let mut partitions: Vec<Partition> = legs().filter_map(|leg| leg.partition).collect();
-            partitions.sort_unstable();
-            let partitions = Partition::words(&partitions);
-            let (what, why) = (&first.words, first.why);
-            format!("{partitions}: {what}; next attempts in {wait} ({why})")
-        }
+fn words(of: &[Happened]) -> String {
+    let [first, others @ ..] = of else {
+        return String::new();
+    };
+    let waits = || of.iter().filter_map(|one| Some(one.next?.0));
+    let wait = |ms: Option<i64>| match ms.unwrap_or(0) {
+        0 => "at once".to_owned(),
+        ms => format!("in {}", duration(ms)),
+    };
+    let (least, most) = (wait(waits().min()), wait(waits().max()));
+    let waits = if least == most {
+        least
+    } else {
+        format!("{least} to {}", most.trim_start_matches("in "))
+    };
+    let next = first.next.map_or_else(String::new, |(_, why)| {
+        let attempt = if others.is_empty() {
+            "attempt"
+        } else {
+            "attempts"
+        };
+        format!("; next {attempt} {waits} ({why})")
+    });
+    if others.is_empty() {
+        let lines = first.lines.map_or_else(String::new, |lines| {
+            format!(" after {}", plural(lines, "line", "lines"))
+        });
+        return format!("{}{lines}{next}", first.words);
     }
+    let mut partitions: Vec<Partition> = of.iter().filter_map(|one| one.leg.partition).collect();
+    partitions.sort_unstable();
+    format!("{}: {}{next}", Partition::words(&partitions), first.words)
 }
 
 #[cfg(test)]
@@ -142,28 +152,32 @@ mod tests {
 
     #[test]
     fn what_happens_to_many_legs_at_once_is_one_line() {
-        let ended = |leg: &str, words: &str, lines, wait_ms| Ended {
+        let happened = |leg: &str, words: &str, lines, wait_ms: Option<i64>| Happened {
             leg: leg.parse().unwrap(),
             words: words.to_owned(),
             lines,
             alarm: None,
-            wait_ms,
-            why: Why::Network,
+            next: wait_ms.map(|ms| (ms, Why::Network)),
         };
         let all = [
-            ended("1.03", "the response ended", Some(7), 250),
-            ended("1.02", "connection refused", None, 605_000),
-            ended("1.01", "the response ended", Some(1), 2_530),
-            ended("1.20", "the response ended", Some(0), 2_000),
+            happened("1.03", "the response ended", Some(7), Some(0)),
+            happened("1.02", "connection refused", None, Some(605_000)),
+            happened("1.01", "the response ended", Some(1), Some(2_530)),
+            happened("1.03", "the response ended", Some(2), Some(250)),
+            happened("1.20", "the response ended", Some(0), Some(2_000)),
+            happened("1.03", "posts come again", None, None),
+            happened("1.04", "posts come again", None, None),
         ];
         let all = all.into_iter().map(|one| (Span::none(), one)).collect();
         let told: Vec<String> = alike(all).iter().map(|(_, of)| words(of)).collect();
         let expected = [
-            "partitions 1, 3, 20: the response ended; next attempts in 250 ms to 2.5 s (network)",
+            "partitions 1, 3, 20: the response ended; next attempts at once to 2.5 s (network)",
             "connection refused; next attempt in 10 min (network)",
+            "the response ended after 2 lines; next attempt in 250 ms (network)",
+            "partitions 3-4: posts come again",
         ];
         assert_eq!(told, expected);
-        let one = ended("1", "the response ended", Some(1), 16_000);
+        let one = happened("1", "the response ended", Some(1), Some(16_000));
         let expected = "the response ended after 1 line; next attempt in 16 s (network)";
         assert_eq!(words(&[one]), expected);
     }

@@ -21,7 +21,7 @@ use super::{
     connect::{ApiError, Endpoint},
     earlier,
     halt::{Halt, Stop},
-    log::{Ended, Log},
+    log::{Happened, Log},
     outbox::{Outbox, QUEUE_BYTES},
     progress::Progress,
     rules::Rules,
@@ -404,8 +404,8 @@ async fn run_leg(
             halt,
             clock: &collector.clock,
             connected: &connected,
+            log: &house.log,
         },
-        log: &house.log,
         backoff: Backoff::of_leg(run.id.0, past.answers, &house.allowance),
         endpoints: &house.endpoints,
         endpoint: 0,
@@ -544,7 +544,6 @@ async fn heed_signals(mut asked: Asked, halt: Arc<Halt>) {
 
 struct Driver<'a> {
     session: Session<'a>,
-    log: &'a Log,
     backoff: Backoff,
     endpoints: &'a [Endpoint],
     /// The place that is asked.
@@ -637,13 +636,12 @@ impl Driver<'_> {
         if outcome.end == End::Local {
             tracing::debug!("{}", outcome.words);
         } else {
-            self.log.ended(Ended {
+            self.session.log.happened(Happened {
                 leg: self.session.leg.clone(),
                 words: outcome.words.clone(),
-                lines: outcome.lines,
                 alarm: next.alarm,
-                wait_ms: next.until.0.saturating_sub(now.0),
-                why: next.why,
+                lines: outcome.lines,
+                next: Some((next.until.0.saturating_sub(now.0), next.why)),
             });
         }
         next

@@ -10,6 +10,7 @@ use super::{
     fault::Fault,
     halt::{Halt, Stop},
     http::{Answer, Body, Piece},
+    log::{Happened, Log},
     outbox::Outbox,
 };
 use crate::{
@@ -70,6 +71,7 @@ pub(super) struct Session<'a> {
     pub(super) clock: &'a Clock,
     /// Gets each connection that is made.
     pub(super) connected: &'a Notify,
+    pub(super) log: &'a Log,
 }
 
 /// The progress of reading a response, in the steady time.
@@ -430,7 +432,7 @@ impl Session<'_> {
             reading.last.arrival = Some(at.steady);
             reading.last_post = at.steady;
             if std::mem::take(&mut reading.no_posts_told) {
-                tracing::warn!("posts come again");
+                self.tell("posts come again", None);
             }
             self.outbox
                 .lines(at.now, portion.stored, portion.oversize)
@@ -461,12 +463,23 @@ impl Session<'_> {
         for Frame { line, notice } in portion.frames {
             reading.spoke = true;
             let said: String = line.chars().take(LOGGED_CHARS_MAX).collect();
-            tracing::warn!("the API says: {said:?}");
+            self.tell(&format!("the API says: {said:?}"), None);
             self.outbox.error_frame(at.now, line).await;
             if let Notice::Disconnect(word) = notice {
                 reading.disconnect.get_or_insert(word);
             }
         }
+    }
+
+    /// Tells the log what has happened while the stream is up.
+    fn tell(&self, words: &str, alarm: Option<AlarmKind>) {
+        self.log.happened(Happened {
+            leg: self.leg.clone(),
+            words: words.to_owned(),
+            alarm,
+            lines: None,
+            next: None,
+        });
     }
 
     /// Whether nobody can say how many posts are to come.
@@ -500,11 +513,8 @@ impl Session<'_> {
             self.outbox.event(What::NoPosts {
                 since: here.plus_ms(reading.last_post.0 - now.0),
             });
-            alarm!(
-                AlarmKind::NoPosts,
-                self.leg,
-                "the connection is up, but no post has come for 60 s"
-            );
+            let words = "the connection is up, but no post has come for 60 s";
+            self.tell(words, Some(AlarmKind::NoPosts));
         }
         None
     }
