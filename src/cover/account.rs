@@ -29,31 +29,19 @@ use std::collections::BTreeMap;
 use super::{
     cause::{self, Cause},
     estimate::Both,
-    evidence::{Down, Timeline},
+    evidence::Timeline,
     gap::{Gap, Runs, UNION},
     part::{self, Part},
-    rate::{Rate, Silence},
+    quiet::{Silent, UNDER_WAY_MAX_MS, WARMING_UP_MS, quiet, was_out_of_window},
     reason::Reason,
     run::{self, Why},
     seconds::{self, Covered},
+    why::{View, why},
 };
 use crate::{
     period::{Interval, Minute, UtcMs},
     segment::name::{Leg, Partition},
 };
-
-/// Posts arrive within so many ms of their creation: 99 % of them within 6 to 7 s, says X.
-pub const UNDER_WAY_MS: i64 = 10_000;
-
-/// If other servers have posts that did not come here, although other posts came all the time, they were under way
-/// for at most this many ms when the connection broke.
-pub const UNDER_WAY_MAX_MS: i64 = 60_000;
-
-/// How soon posts come after a connection is made, in ms.
-const WARMING_UP_MS: i64 = 5_000;
-
-/// A quiet second must have bytes this near on both sides: keep-alives come at least every 20 s.
-const QUIET_BYTES_NEAR_S: i64 = 25;
 
 /// This many seconds in a row with only belated posts count as covered, even beside an uncovered second.
 const STRAYS_S: usize = 5;
@@ -121,41 +109,6 @@ pub struct Account {
     pub gaps: Vec<Gap>,
     /// For each part, if it comes over two legs, for each minute: the seconds that both cover with posts.
     pub both: Vec<BTreeMap<Minute, Both>>,
-}
-
-/// One server's hour.
-struct View<'a> {
-    timeline: &'a Timeline,
-    /// The first second that counts, if it is not the hour's first.
-    begins: Option<UtcMs>,
-    with_posts: Vec<bool>,
-    quiet: Vec<bool>,
-    /// How often posts come; `None` if rules choose them.
-    rate: Option<Rate>,
-}
-
-impl View<'_> {
-    fn counts(&self, second: i64) -> bool {
-        seconds::counts(self.begins, second)
-    }
-
-    fn has(&self, place: usize) -> bool {
-        self.has_posts(place) || self.quiet.get(place) == Some(&true)
-    }
-
-    fn has_posts(&self, place: usize) -> bool {
-        self.with_posts.get(place) == Some(&true)
-    }
-
-    /// Whether it is no surprise that nothing came from the last second that it has until an instant.
-    fn explains_silence(&self, seconds: &[i64], place: usize, until: UtcMs) -> bool {
-        let before = seconds.get(..=place).unwrap_or_default().iter().enumerate();
-        let uncovered = before.rev().take_while(|(place, _)| !self.has(*place));
-        let first = uncovered.last().map(|(_, second)| *second);
-        let silence = first.and_then(|first| Silence::of(first..until.second().max(first + 1)));
-        let would_explain = |rate: &Rate| silence.is_none_or(|silence| rate.would_explain(silence));
-        self.rate.as_ref().is_none_or(would_explain)
-    }
 }
 
 /// One part's hour.
@@ -356,15 +309,6 @@ fn views<'a>(given: &Given<'a>, part: &Part, posts: &Seconds, seconds: &[i64]) -
     timelines.enumerate().map(view).collect()
 }
 
-/// Whether the platform no longer had a second when it was asked for it again: then belated posts of that second do
-/// not come from the replay.
-fn was_out_of_window(second: i64, timeline: &Timeline) -> bool {
-    let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
-    let mut formerly = timeline.lasting(begin, end);
-    timeline.was_out_of_window(second)
-        || formerly.any(|down| down.reason.cause == Cause::ReplayWindow)
-}
-
 /// Seconds with only belated posts are covered if a whole stretch has them, as after an outage upstream. Between
 /// uncovered seconds, or if only a few of them are beside one, they prove nothing. Returns whether there were such
 /// seconds.
@@ -522,243 +466,6 @@ fn by_minute(seconds: &[i64], posts: &[u64]) -> BTreeMap<Minute, u64> {
     minutes
 }
 
-/// The seconds that are quiet, and how often posts come. If rules choose the posts, no silence is surprising, and
-/// there is no rate.
-fn quiet(
-    of: Silent<'_>,
-    with_posts: &[bool],
-    posts: Option<&BTreeMap<Minute, u64>>,
-) -> (Vec<bool>, Option<Rate>) {
-    let mut quiet = vec![false; of.seconds.len()];
-    let counts = |place: &usize| {
-        with_posts.get(*place) == Some(&false) && seconds::counts(of.begins, of.second(*place))
-    };
-    let empty: Vec<usize> = (0..of.seconds.len()).filter(counts).collect();
-    let follows = |a: &usize, b: &usize| a + 1 == *b && of.second(*a) + 1 == of.second(*b);
-    let silences = empty.chunk_by(follows);
-    let mut silences: Vec<Vec<usize>> = silences
-        .map(|run| of.listening(run, with_posts))
-        .filter(|listening| !listening.is_empty())
-        .collect();
-    let rate = posts.map(|posts| {
-        let heard = with_posts.iter().enumerate().filter(|(_, has)| **has);
-        let heard = heard.map(|(place, _)| place);
-        let listening = heard.chain(silences.iter().flatten().copied());
-        let mut rate = Rate::of(posts, listening.map(|place| of.second(place)));
-        // a silence that chance does not explain tells nothing of how often posts come
-        loop {
-            let explained = |silence: &Vec<usize>| {
-                let seconds = silence.iter().map(|place| of.second(*place));
-                Silence::of(seconds).is_none_or(|silence| rate.explains(silence))
-            };
-            let (explained, surprising) = silences.drain(..).partition::<Vec<_>, _>(explained);
-            silences = explained;
-            if surprising.is_empty() {
-                break rate;
-            }
-            for place in surprising.iter().flatten() {
-                rate.take_out(of.second(*place));
-            }
-        }
-    });
-    let mut places: Vec<usize> = silences.into_iter().flatten().collect();
-    if rate.as_ref().is_some_and(Rate::is_unknown) {
-        let is_flowing = |place: &usize| of.timeline.was_flowing(of.second(*place));
-        places.extend(empty.into_iter().filter(is_flowing));
-    }
-    for place in places {
-        if let Some(quiet) = quiet.get_mut(place) {
-            *quiet = true;
-        }
-    }
-    (quiet, rate)
-}
-
-/// What tells of a leg's seconds without a post.
-#[derive(Clone, Copy)]
-struct Silent<'a> {
-    seconds: &'a [i64],
-    timeline: &'a Timeline,
-    /// Whether only the posts themselves tell what has come, so that it is not known what was under way.
-    is_delayed: bool,
-    has_rules: bool,
-    begins: Option<UtcMs>,
-}
-
-impl Silent<'_> {
-    fn second(&self, place: usize) -> i64 {
-        self.seconds.get(place).copied().unwrap_or(0)
-    }
-
-    /// Of a run of seconds without a post: those in which posts would have come. A connection may also have replayed
-    /// the time before, and broken afterwards.
-    fn listening(&self, run: &[usize], with_posts: &[bool]) -> Vec<usize> {
-        let Some((first, last)) = run.first().zip(run.last()) else {
-            return Vec::new();
-        };
-        let end = UtcMs(1_000 * (self.second(*last) + 1));
-        let posted = first.checked_sub(1);
-        let posted = posted.filter(|place| with_posts.get(*place) == Some(&true));
-        let posted = posted.map(|place| self.second(place));
-        let was_listening = |place: &&usize| {
-            let second = self.second(**place);
-            let was_listening = || {
-                !was_out_of_window(second, self.timeline)
-                    && was_listening(second, self.timeline, self.answer(second, posted))
-                    && !(self.is_delayed && self.breaks_soon(second, end))
-            };
-            self.timeline.was_listened_to(second) || was_listening()
-        };
-        run.iter().filter(was_listening).copied().collect()
-    }
-
-    /// When the connection was made, if that counts as the first bytes: the next may come as late as a keep-alive. But
-    /// where no rules choose them, the first posts may be missing for some seconds, unless one has come since then:
-    /// `posted` is the last second before that has a post.
-    fn answer(&self, second: i64, posted: Option<i64>) -> Option<UtcMs> {
-        let answer = self.timeline.last_connection(UtcMs(second * 1_000))?;
-        let is_warm = answer.plus_ms(WARMING_UP_MS).0 <= second * 1_000
-            || posted.is_some_and(|posted| answer.second() <= posted);
-        (self.has_rules || self.is_delayed && is_warm).then_some(answer)
-    }
-
-    /// Whether the connection breaks so soon after a second that its posts may have been under way, before the run
-    /// without a post ends.
-    fn breaks_soon(&self, second: i64, run_ends: UtcMs) -> bool {
-        let end = UtcMs((second + 1) * 1_000);
-        let until = end.plus_ms(UNDER_WAY_MS).min(run_ends);
-        self.timeline.first_down(end, until).is_some()
-    }
-}
-
-/// Whether a connection was up around a second, with bytes near it on both sides, or before it the response that opened
-/// the connection.
-fn was_listening(second: i64, timeline: &Timeline, answer: Option<UtcMs>) -> bool {
-    let (before, Some(after)) = timeline.bytes_around(second) else {
-        return false;
-    };
-    let bytes = before.map(|before| UtcMs(before * 1_000));
-    let Some(from) = bytes.max(answer) else {
-        return false;
-    };
-    let is_near =
-        second - from.second() <= QUIET_BYTES_NEAR_S && after - second <= QUIET_BYTES_NEAR_S;
-    let to = UtcMs((after + 1) * 1_000);
-    is_near && timeline.first_down(from, to).is_none()
-}
-
-/// Why a server does not have a second; `None` if it has it.
-fn why((seconds, views): (&[i64], &[View<'_>]), number: usize, place: usize) -> Option<Why> {
-    let view = views.get(number)?;
-    if view.has(place) {
-        return None;
-    }
-    let second = *seconds.get(place)?;
-    let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
-    let timeline = view.timeline;
-    if timeline.was_out_of_window(second) {
-        let reason = Reason::new(Cause::ReplayWindow, "");
-        return Some(Why::Down(reason));
-    }
-    if timeline.was_silent(begin) {
-        return Some(while_connected(views, number, place, second));
-    }
-    let explains = |down: &&Down| down.lasts() || !is_witnessed(views, number, place, second);
-    // if the silence itself is no surprise, only a break before the next sign of life keeps a second from being quiet
-    let within = |ms: i64| timeline.first_lasting_down(begin, end.plus_ms(ms));
-    let down = within(UNDER_WAY_MS).or_else(|| {
-        let down = within(1_000 * QUIET_BYTES_NEAR_S);
-        down.filter(|down| view.explains_silence(seconds, place, down.begin))
-    });
-    if let Some(down) = down.filter(explains) {
-        return Some(Why::Down(down.reason.clone()));
-    }
-    if let Some(down) = timeline.last_down(begin).filter(explains)
-        && begin.0.saturating_sub(down.end.0) <= WARMING_UP_MS
-        && nothing_since(down.end, seconds, view, place)
-    {
-        return Some(Why::Down(down.reason.clone()));
-    }
-    Some(while_connected(views, number, place, second))
-}
-
-/// Posts that did not come although bytes did were under way for longer than usual when the connection broke.
-fn while_bytes_came(views: &[View<'_>], number: usize, second: i64) -> Why {
-    let (begin, end) = (UtcMs(second * 1_000), UtcMs((second + 1) * 1_000));
-    let until = end.plus_ms(UNDER_WAY_MAX_MS);
-    let down = views
-        .get(number)
-        .and_then(|view| view.timeline.first_lasting_down(begin, until));
-    match down {
-        // the record ends there; it is not known that anything broke
-        Some(down) if down.reason.cause == Cause::Late => Why::Stalled,
-        Some(down) => Why::Down(down.reason.clone()),
-        None if bytes_came(views, number, second, UNDER_WAY_MAX_MS) => Why::Unknown,
-        None => Why::Stalled,
-    }
-}
-
-/// Whether no server has posts of a second, while another server was connected for all the time in which they should
-/// have come.
-fn is_witnessed(views: &[View<'_>], number: usize, place: usize, second: i64) -> bool {
-    let begin = UtcMs(second * 1_000);
-    let until = begin.plus_ms(1_000 + UNDER_WAY_MS);
-    let listened = |(other, view): (usize, &View<'_>)| {
-        other != number && view.timeline.first_down(begin, until).is_none()
-    };
-    !views.iter().any(|view| view.has_posts(place)) && views.iter().enumerate().any(listened)
-}
-
-/// Whether no second between an instant and that second is covered.
-fn nothing_since(since: UtcMs, seconds: &[i64], view: &View<'_>, place: usize) -> bool {
-    let before = seconds.get(..place).unwrap_or_default().iter().enumerate();
-    let mut after = before
-        .rev()
-        .take_while(|(_, second)| since <= UtcMs(**second * 1_000));
-    after.all(|(place, _)| !view.has(place))
-}
-
-/// What can be said of a second for a server that was connected all the time.
-fn while_connected(views: &[View<'_>], number: usize, place: usize, second: i64) -> Why {
-    let begin = UtcMs(second * 1_000);
-    let end = begin.plus_ms(1_000);
-    let others = || {
-        let others = views.iter().enumerate();
-        others
-            .filter(|(other, _)| *other != number)
-            .map(|(_, view)| view)
-    };
-    if others().any(|view| view.has_posts(place)) {
-        return if bytes_came(views, number, second, UNDER_WAY_MS) {
-            while_bytes_came(views, number, second)
-        } else {
-            Why::Stalled
-        };
-    }
-    let (since, until) = (begin.plus_ms(-WARMING_UP_MS - 1), end.plus_ms(UNDER_WAY_MS));
-    let is = |down: &Down, cause| down.reason.cause == cause;
-    let is_awaited =
-        |view: &View<'_>| (view.timeline.lasting(since, until)).any(|down| is(down, Cause::Late));
-    if others().any(is_awaited) {
-        // whether it got anything is not known yet
-        return Why::Stalled;
-    }
-    let is_connected_or_away = |view: &View<'_>| {
-        let mut downs = view.timeline.lasting(begin, end);
-        downs.all(|down| is(down, Cause::NotRunning))
-    };
-    Why::Silent {
-        by_all: others().all(is_connected_or_away),
-    }
-}
-
-/// Whether bytes came in every second of the time in which posts of that second should have come.
-fn bytes_came(views: &[View<'_>], number: usize, second: i64, under_way_ms: i64) -> bool {
-    let mut arriving = second..=second + under_way_ms / 1_000;
-    let bytes = views.get(number).map(|view| &view.timeline.bytes);
-    bytes.is_some_and(|bytes| arriving.all(|second| bytes.binary_search(&second).is_ok()))
-}
-
 /// Of a part that comes over two legs: the posts of the seconds that both cover with posts.
 fn both(
     given: &Given<'_>,
@@ -792,7 +499,7 @@ fn both(
 mod tests {
     use super::*;
     use crate::{
-        cover::{backfill::Connection, carried},
+        cover::{backfill::Connection, carried, evidence::Down, quiet::UNDER_WAY_MS},
         segment::name::RunId,
     };
 

@@ -40,6 +40,9 @@ pub mod listened;
 /// Where a stream comes in partitions.
 pub mod part;
 
+/// Which seconds without a post are quiet.
+pub mod quiet;
+
 /// How often posts come, and which silences that explains.
 pub mod rate;
 
@@ -54,6 +57,9 @@ pub mod run;
 
 /// The seconds of an hour, and which of them are covered.
 pub mod seconds;
+
+/// Why a leg does not have a second.
+mod why;
 
 /// The milliseconds that the sample is taken from.
 pub mod window;

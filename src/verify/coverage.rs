@@ -9,11 +9,11 @@ use std::{
 use super::{problem::Problems, rows::Rows};
 use crate::{
     cover::{
-        account::UNDER_WAY_MAX_MS,
         cause::{self, Cause},
         estimate::{Both, estimate},
         gap::{Gap, UNION},
         part::{self, Part},
+        quiet::UNDER_WAY_MAX_MS,
         rate::{Rate, Silence},
         seconds::{self, Covered},
     },
