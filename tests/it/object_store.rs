@@ -1381,6 +1381,32 @@ fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
         "spoiled3",
         "_IDs.txt.xz: it is not what its manifest says",
     );
+    // a version of the Delta Lake log that somebody else wrote is named, and stops no merge
+    let mut objects = good.clone();
+    let last = objects.keys().rfind(|key| key.contains("_delta_log/"));
+    let last = last.unwrap().clone();
+    let foreign = br#"{"commitInfo":{"timestamp":1,"operation":"OPTIMIZE"}}"#;
+    objects.insert(last.clone(), foreign.to_vec());
+    servers.store.replace(objects);
+    let args = ["verify", "s3://archive/x/vault"];
+    let said = servers.check("1", NOW, &args, 1);
+    assert!(
+        said.contains(&format!("WRONG: s3://archive/{last}")),
+        "{said}"
+    );
+    // a machine that has not seen it
+    fs::remove_file(servers.dir.path().join("m3/merger/delta_log.json")).unwrap();
+    let said = servers.check("m3", LATEST, &["merge"], 5);
+    assert!(said.contains("delta_log") && said.contains(&last), "{said}");
+    // once the log is deleted, it is made anew
+    let mut objects = good.clone();
+    objects.retain(|key, _| !key.contains("_delta_log/"));
+    servers.store.replace(objects);
+    let said = servers.check("1", NOW, &args, 0);
+    assert!(said.contains("it lacks 8 lines of the ledger"), "{said}");
+    servers.check("m3", LATEST, &["merge"], 4);
+    let log = check_log(&servers.store.objects());
+    assert_eq!((log.versions, log.lacks), (1, 0));
     // a vault that is away is not begun anew, here or there
     servers.store.replace(
         good.into_iter()
