@@ -1,14 +1,9 @@
-//! What an archive has, second by second, what it missed, and why. Values only: no files, no clock.
-//!
+//! What an archive has, second by second, what it missed, and why. Values only: no files, no clock. Nothing else decides about a second.
 //! ```text
 //! events files ──evidence──▶ a timeline for each server ──┐
 //! posts of each second ────────────────────────────────────┴─account──▶ coverage, gaps, partial seconds
 //! posts of the seconds that two servers both covered ──estimate──▶ how many both missed
 //! ```
-//!
-//! `merge` puts what comes out into the manifest, `vault` makes the day's files of it and works it
-//! out again to verify, `report` draws it. Two pieces of code that decide about the same second
-//! would differ one day, so there is this one.
 
 /// Decides on coverage and gaps, from the posts of each second and the timelines.
 pub mod account;
