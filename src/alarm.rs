@@ -117,7 +117,7 @@ kinds! {
         "Seconds of the last days are missing, and no cause was found"
         "A bug: report it with the output of `twinstream gaps --json` and the events files of that time"
     CertificateOutdated "certificate_outdated"
-        "A day's certificate describes former revisions and cannot be made anew"
+        "A day's certificate describes former revisions and cannot be made again"
         "`twinstream report DAY` says why"
     PublishBehind "publish_behind"
         "Something that is committed has not been public for 3 hours"

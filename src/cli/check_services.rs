@@ -226,7 +226,7 @@ fn no_way(why: &DeliverError, target: &dyn std::fmt::Display) -> Finding {
             "log in once as the service's user and compare the host's fingerprint: sudo -u twinstream ssh … ({target})"
         ),
         (Some(Closed::ChangedHost), _) => format!(
-            "if the primary was set up anew, have the service's user forget its former key (ssh-keygen -R) and log in once \
+            "if the primary was set up again, have the service's user forget its former key (ssh-keygen -R) and log in once \
              to compare the new fingerprint; if not, somebody may intercept the connection ({target})"
         ),
         (Some(Closed::Login), _) => {

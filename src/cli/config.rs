@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::{
     exit::{Exit, Failure},
     global::Global,
-    output, platform, setup,
+    output, setup,
     setup::Loaded,
+    stream,
 };
 use crate::{
     config::{
@@ -206,7 +207,7 @@ fn check(global: &Global) -> Result<Exit, Failure> {
         return Err(why);
     }
     output::print(&summary(&loaded))?;
-    output::print(&stream(settings))?;
+    output::print(&collected(settings))?;
     for note in notes {
         output::print(&format!("{note}\n"))?;
     }
@@ -233,8 +234,8 @@ fn summary(loaded: &Loaded) -> String {
 }
 
 /// What is collected, and over how many connections each server collects which part of it.
-fn stream(settings: &Settings) -> String {
-    let stream = platform::of(settings.source).stream(settings);
+fn collected(settings: &Settings) -> String {
+    let stream = stream::of(settings);
     let mut text = format!("ok    stream {}", stream.word);
     match (settings.partitions(), settings.x.rules.len() as u64) {
         (0, 0) => text.push_str(": one connection for each server\n"),

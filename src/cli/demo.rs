@@ -14,7 +14,7 @@ use super::{
     demo_site::{BEGIN, RATE, Site},
     exit::{Exit, Failure},
     global::{Global, SourceArg, users_path},
-    output, picture, progress, setup,
+    output, picture, progress, setup, stream,
 };
 use crate::{
     config::{
@@ -328,7 +328,7 @@ impl Demo {
         say(&format!("{}\n", certificate::headline(&certified)))?;
         let verified = self.site.verify(&vault)?;
         let name = home.file_name().unwrap_or_default().to_string_lossy();
-        let table = self.site.platform().stream(settings).source.table().name;
+        let table = stream::of(settings).source.table().name;
         let mut text = format!(
             "\nWhere everything is, below {dir}:\n\
              \x20 {name}/vault/           the archive: IDs, {table}, users, manifests, report, gaps, ledger\n\

@@ -14,7 +14,7 @@ use super::{
     global::Global,
     platform::{self, Platform},
     setup::{self, Loaded, Setup},
-    status,
+    status, stream,
 };
 use crate::{
     config::{
@@ -137,7 +137,7 @@ impl Site {
             let text = scenery.to_toml(&self.written, &self.settings.servers, server);
             disk::put(&RealDisk, &self.config(server), text.as_bytes())?;
         }
-        let stream = self.platform().stream(&self.settings);
+        let stream = stream::of(&self.settings);
         if stream.source.has_rules(stream.word) {
             self.stage(self.primary()?, &["rules", "push"])?;
         }

@@ -169,7 +169,7 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
             bar.set_position(done as u64);
         }
         Step::Hours(all) => {
-            bar.set_message("hours looked at");
+            bar.set_message("hours checked");
             bar.set_length(all as u64);
             bar.set_position(0);
         }

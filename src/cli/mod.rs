@@ -54,6 +54,7 @@ mod simulate_osf;
 mod simulate_smtp;
 mod status;
 mod store;
+mod stream;
 mod unit;
 mod vault_there;
 mod verify;

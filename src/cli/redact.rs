@@ -346,7 +346,7 @@ fn passes(job: MergeJob<'_>, settle: &dyn Fn() -> Result<(), Failure>) -> Result
             return Ok(all);
         }
     }
-    let what = "other machines commit these hours faster than this one can make them anew";
+    let what = "other machines commit these hours faster than this one can make them again";
     Err(Failure::new(Exit::Failed, what)
         .hint("the posts are on the list: the next merge that can takes them out"))
 }

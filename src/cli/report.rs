@@ -267,7 +267,7 @@ fn renew(vault: &Path, outdated: &BTreeMap<Day, How>, but: Day) -> BTreeMap<Day,
                 } else {
                     "its hours are witnessed now"
                 };
-                tracing::info!("{day}: {why}: its certificate was written anew");
+                tracing::info!("{day}: {why}: its certificate was written again");
                 renewed.insert(day, headline);
             }
             Err(why) => alarm!(
@@ -422,7 +422,7 @@ fn report(vault: &Path, day: Day) -> Result<String, Failure> {
                 crate::world::error_at::placed(&path, &why)
             ),
         )
-        .hint("the next `twinstream merge` that commits an hour of the day writes it anew")
+        .hint("the next `twinstream merge` that commits an hour of the day writes it again")
     })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 use super::{
     exit::{Exit, Failure},
     global::{Global, LogForm},
-    platform::{self, Platform},
+    stream,
 };
 use crate::{
     alarm::AlarmKind,
@@ -28,7 +28,7 @@ use crate::{
         id::PlaceId,
         open::{NotHere, Opener, Spool, Target, Unopened, Vault},
     },
-    source::{Stream, wire::Wire},
+    source::Stream,
     vault::identity,
     world::{clock::Clock, disk::RealDisk, error_at::placed, lock::Lock, users_file},
 };
@@ -67,7 +67,7 @@ pub(crate) fn load(global: &Global) -> Result<Setup, Failure> {
     let far = endpoints.iter().find(|url| !address::is_loopback(url));
     if let Some(far) = far.filter(|_| global.clock.is_some()) {
         let what = format!("--clock is refused: {far} is not on this machine");
-        let hint = platform::of(settings.source).how_to_simulate();
+        let hint = settings.source.how_to_simulate();
         return Err(Failure::new(Exit::Configuration, what).hint(hint));
     }
     Ok(Setup {
@@ -206,20 +206,8 @@ impl Setup {
     }
 
     /// What is collected.
-    pub(crate) fn platform(&self) -> &'static dyn Platform {
-        platform::of(self.settings.source)
-    }
-
-    /// What is collected of it.
     pub(crate) fn stream(&self) -> Stream {
-        self.platform().stream(&self.settings)
-    }
-
-    /// How each of its parts that this server collects is asked for.
-    pub(crate) fn wires(&self, server: &Server) -> Result<Vec<Box<dyn Wire>>, Failure> {
-        let legs = server.legs().into_iter();
-        legs.map(|leg| self.platform().wire(&self.settings, leg.partition))
-            .collect()
+        stream::of(&self.settings)
     }
 
     /// The vault.

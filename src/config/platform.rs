@@ -39,6 +39,18 @@ impl Platform {
         }
     }
 
+    /// How its simulator on this machine is named in the configuration, for whoever asks for simulated time.
+    pub const fn how_to_simulate(self) -> &'static str {
+        match self {
+            Self::X => {
+                "simulated time is for a simulated API: set x.base_url to its loopback address"
+            }
+            Self::Bluesky => {
+                "simulated time is for simulated endpoints: set bluesky.endpoints to their loopback addresses"
+            }
+        }
+    }
+
     /// Whether its terms limit how many ids may become public, unless the configuration says otherwise.
     pub const fn limits_ids(self) -> bool {
         match self {

@@ -39,7 +39,7 @@ pub enum NotPublishable {
     #[error("{} changed during this run", .0.display())]
     Changed(PathBuf),
     /// It goes with a certificate that speaks of former revisions.
-    #[error("{} is older than the revisions in place: the next `twinstream report` writes it anew", .0.display())]
+    #[error("{} is older than the revisions in place: the next `twinstream report` writes it again", .0.display())]
     Outdated(PathBuf),
     /// What is in it is not what it must be.
     #[error("{} is not what it must be: {why}", path.display())]

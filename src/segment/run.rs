@@ -57,7 +57,7 @@ impl Runs {
         }
         let bytes = disk::read_bounded(disk, &path, BYTES_MAX)?;
         Ok(serde_json::from_slice(&bytes).unwrap_or_else(|why| {
-            tracing::warn!("{}: {why}; it is written anew", path.display());
+            tracing::warn!("{}: {why}; it is written again", path.display());
             Self::default()
         }))
     }

@@ -158,7 +158,7 @@ impl Check<'_> {
             }
             Ok(Some(doi)) => {
                 let what = format!(
-                    "it does not name the archive's DOI, {doi}: `twinstream report` makes it anew"
+                    "it does not name the archive's DOI, {doi}: `twinstream report` makes it again"
                 );
                 self.problems.unfinished(&path, what);
             }
@@ -222,7 +222,7 @@ impl Check<'_> {
                 "the next report, and then published"
             };
             let what = format!(
-                "{} has revision {} now, which it does not describe: it is made anew by {by}",
+                "{} has revision {} now, which it does not describe: it is made again by {by}",
                 newer.hour, newer.revision
             );
             self.problems.unfinished(&path, what);
@@ -232,7 +232,7 @@ impl Check<'_> {
         if 0 < newer {
             let hours = plural(newer, "hour is", "hours are");
             let what =
-                format!("{hours} newer than this description; the next report makes it anew");
+                format!("{hours} newer than this description; the next report makes it again");
             self.problems.note(&path, what);
         }
         Some((first, state))

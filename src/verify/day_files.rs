@@ -64,7 +64,7 @@ pub(super) fn certified(of: &Checked<'_>, problems: &mut Problems) {
         let is_here = |file: &DayFile| of.texts.contains_key(file);
         if of.is_strict && !is_here(&DayFile::Statement) && files::REPORTED.iter().any(is_here) {
             let what = format!(
-                "it is missing, and what is written with it is here: `twinstream report {}` writes it anew",
+                "it is missing, and what is written with it is here: `twinstream report {}` writes it again",
                 of.day
             );
             problems.unfinished(&path, what);
@@ -321,7 +321,7 @@ fn speaks_of_this(of: &Checked<'_>, spoken: &Spoken, path: &Path, problems: &mut
         return true;
     };
     let remedy = if of.is_strict {
-        format!("`twinstream report {}` writes it anew", of.day)
+        format!("`twinstream report {}` writes it again", of.day)
     } else {
         "what it, the certificate's text and picture and the README say was not checked; newer ones are published with the \
          day's next report"

@@ -247,7 +247,7 @@ impl Disk for RealDisk {
             }
             Ok(_) => Ok(None),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(not("looked at", path)(e)),
+            Err(e) => Err(not("examined", path)(e)),
         }
     }
 
@@ -257,7 +257,7 @@ impl Disk for RealDisk {
             let entry = entry.map_err(not("listed", path))?;
             let name = entry.file_name();
             let kind = entry.file_type();
-            let kind = kind.map_err(not("looked at", &path.join(&name)))?;
+            let kind = kind.map_err(not("examined", &path.join(&name)))?;
             if name.to_str().is_none() || !(kind.is_dir() || kind.is_file()) {
                 found.push(name);
             }
@@ -269,7 +269,7 @@ impl Disk for RealDisk {
         match fs::symlink_metadata(path) {
             Ok(meta) => Ok(meta.is_file().then_some(meta.len())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(not("looked at", path)(e)),
+            Err(e) => Err(not("examined", path)(e)),
         }
     }
 
@@ -293,7 +293,7 @@ impl Disk for RealDisk {
 
     fn free(&self, folder: &Path) -> io::Result<u64> {
         let fs = rustix::fs::statvfs(folder);
-        let fs = fs.map_err(|e| not("looked at", folder)(e.into()))?;
+        let fs = fs.map_err(|e| not("examined", folder)(e.into()))?;
         if has_no_inode(&fs) {
             return Ok(0);
         }
@@ -310,7 +310,7 @@ impl UsersDisk {
     pub fn open_file(self, path: &Path) -> io::Result<(impl Source + use<>, fs::Metadata)> {
         let mut options = OpenOptions::new();
         let opened = RealFile::open(options.read(true), path)?;
-        let meta = opened.file.metadata().map_err(not("looked at", path))?;
+        let meta = opened.file.metadata().map_err(not("examined", path))?;
         Ok((opened, meta))
     }
 }
@@ -373,7 +373,7 @@ impl Disk for UsersDisk {
         match fs::metadata(path) {
             Ok(meta) => Ok(meta.is_file().then_some(meta.len())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(not("looked at", path)(e)),
+            Err(e) => Err(not("examined", path)(e)),
         }
     }
 
@@ -404,7 +404,7 @@ fn listed(
             Ok(meta) => meta,
             // gone since, or a link to nothing
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(not("looked at", &path.join(name))(e)),
+            Err(e) => return Err(not("examined", &path.join(name))(e)),
         };
         if meta.is_dir() || meta.is_file() {
             found.push(Entry {

@@ -130,7 +130,7 @@ fn what_an_archive_is_cited_by_is_made_published_and_revised() {
     verified(
         &vault,
         5,
-        "which it does not describe: it is made anew by `twinstream report`",
+        "which it does not describe: it is made again by `twinstream report`",
     );
     let (code, said) = report(&publisher);
     assert_eq!(code, 5, "seconds are missing: {said}");

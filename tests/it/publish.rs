@@ -801,7 +801,7 @@ fn a_post_in_any_public_file_stays_here() {
     publisher.forget();
     let osf = Osf::start("", &[]);
     let said = publisher.publish(&osf, &[]);
-    said.check(0, "the next `twinstream report` writes it anew")
+    said.check(0, "the next `twinstream report` writes it again")
         .check(0, "0 failed, 4 wait");
     assert!(!osf.files().contains_key("datacite.json"), "nor do these");
     write_certificate(&vault, hour.day());

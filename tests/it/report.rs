@@ -156,7 +156,7 @@ fn a_certificate_says_what_the_manifests_say_and_a_stranger_finds_what_was_chang
     // late data has made new revisions: the certificate is outdated until it is written again
     let (code, said) = archive.verify();
     assert!(
-        code == 5 && said.contains("writes it anew"),
+        code == 5 && said.contains("writes it again"),
         "{code}: {said}"
     );
     let former = day_files::REPORTED.map(|file| {
@@ -167,7 +167,10 @@ fn a_certificate_says_what_the_manifests_say_and_a_stranger_finds_what_was_chang
     let before = archive.text("certificate.txt");
     // the next night's report writes it anew on its way
     let (code, said) = archive.report_of("2026-11-22", &[]);
-    assert!(code == 0 && said.contains("written anew"), "{code}: {said}");
+    assert!(
+        code == 0 && said.contains("written again"),
+        "{code}: {said}"
+    );
     assert_eq!(archive.verify().0, 0);
     assert_eq!(archive.report_of("2026-11-22", &[]).0, 4);
     let (code, said) = archive.report(&["--mail"]);

@@ -13,17 +13,13 @@ use crate::{
     config::{proxy::Proxies, rehearsal::Simulated, settings::Settings},
     pseudonym::{self, Form},
     segment::name::Partition,
-    source::{BLUESKY, Stream, bluesky::wire::Subscribe, wire::Wire},
+    source::{bluesky::wire::Subscribe, wire::Wire},
 };
 
 /// Bluesky.
 pub(super) struct Bluesky;
 
 impl Platform for Bluesky {
-    fn stream(&self, _settings: &Settings) -> Stream {
-        BLUESKY
-    }
-
     fn wire(
         &self,
         settings: &Settings,
@@ -40,10 +36,6 @@ impl Platform for Bluesky {
 
     fn pseudonyms(&self) -> &'static Form {
         &pseudonym::BLUESKY
-    }
-
-    fn how_to_simulate(&self) -> &'static str {
-        "simulated time is for simulated endpoints: set bluesky.endpoints to their loopback addresses"
     }
 
     fn simulated(&self) -> &'static str {

@@ -7,19 +7,18 @@ use crate::{
     config::{self, proxy::Proxies, rehearsal::Simulated, settings::Settings},
     pseudonym::Form,
     segment::name::Partition,
-    source::{Stream, wire::Wire},
+    source::wire::Wire,
 };
 
 /// Bluesky.
 mod bluesky;
+/// What a set-up has of its platform.
+mod of_setup;
 /// X.
 mod x;
 
 /// A platform, as the commands see it.
 pub(crate) trait Platform {
-    /// What is collected of it.
-    fn stream(&self, settings: &Settings) -> Stream;
-
     /// How a part of the stream is asked for.
     fn wire(
         &self,
@@ -32,9 +31,6 @@ pub(crate) trait Platform {
 
     /// What a copy under pseudonyms has of it.
     fn pseudonyms(&self) -> &'static Form;
-
-    /// How its stand-in on this machine is named in the configuration, for whoever asks for simulated time.
-    fn how_to_simulate(&self) -> &'static str;
 
     /// What `simulate` stands in for.
     fn simulated(&self) -> &'static str;

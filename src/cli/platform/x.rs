@@ -17,22 +17,13 @@ use crate::{
     },
     pseudonym::{self, Form},
     segment::name::Partition,
-    source::{FILTERED, FIREHOSE, SAMPLE, SAMPLE10, Stream, wire::Wire, x::wire::Api},
+    source::{wire::Wire, x::wire::Api},
 };
 
 /// X.
 pub(super) struct X;
 
 impl Platform for X {
-    fn stream(&self, settings: &Settings) -> Stream {
-        match settings.x.stream {
-            XStream::Sample => SAMPLE,
-            XStream::Sample10 => SAMPLE10,
-            XStream::Firehose => FIREHOSE,
-            XStream::Filtered => FILTERED,
-        }
-    }
-
     fn wire(
         &self,
         settings: &Settings,
@@ -54,10 +45,6 @@ impl Platform for X {
 
     fn pseudonyms(&self) -> &'static Form {
         &pseudonym::X
-    }
-
-    fn how_to_simulate(&self) -> &'static str {
-        "simulated time is for a simulated API: set x.base_url to its loopback address"
     }
 
     fn simulated(&self) -> &'static str {
