@@ -761,6 +761,11 @@ mod tests {
             let until = end + WARMING_UP_MS / 1_000;
             assert_eq!(found, [format!("1 {from}-{until} network")]);
         }
+        // a break soon after the hour takes what was under way in its last seconds
+        let mut after = connected(&[(603_500, 700_000, Cause::Network)]);
+        after.bytes.push(602);
+        let found = gaps_of(&after, |second| second < 592);
+        assert_eq!(found, ["1 593-600 network"]);
         // nothing came for eighteen seconds before it broke: that is no stall of eight
         let mut silent = connected(&[(119_500, 130_000, Cause::Network)]);
         silent.bytes.retain(|second| !(101..120).contains(second));

@@ -98,7 +98,13 @@ impl Silent<'_> {
         let Some((first, last)) = run.first().zip(run.last()) else {
             return Vec::new();
         };
-        let end = UtcMs(1_000 * (self.second(*last) + 1));
+        // whether a post ends a run at the end of the hour is not known here
+        let is_cut = last + 1 == self.seconds.len();
+        let end = UtcMs(if is_cut {
+            i64::MAX
+        } else {
+            1_000 * (self.second(*last) + 1)
+        });
         let posted = first.checked_sub(1);
         let posted = posted.filter(|place| with_posts.get(*place) == Some(&true));
         let posted = posted.map(|place| self.second(place));
