@@ -14,7 +14,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::object_store::{LATEST, NOW, Servers, check_vault, data, minutes_of, put};
+use super::object_store::{LATEST, NOW, Servers, check_log, check_vault, data, minutes_of, put};
 use crate::support::{
     folder::files_below,
     object_store::Faults,
@@ -324,6 +324,13 @@ fn a_vault_moves_into_a_store_and_back_with_its_id_and_its_ledger() {
         .output()
         .unwrap();
     assert!(matches!(merged.status.code(), Some(0 | 4)), "{merged:?}");
+    // of what was superseded before, only the manifests are there: the table has the rest
+    let objects = servers.store.objects();
+    let log = check_log(&objects);
+    assert_eq!((log.versions, log.lacks), (1, 0));
+    for path in &log.files {
+        assert!(objects.contains_key(&format!("x/vault/{path}")), "{path}");
+    }
     let out = servers.dir.path().join("out");
     let to = out.display().to_string();
     servers.check(

@@ -1503,14 +1503,18 @@ fn what_nobody_reads_goes_from_the_store_and_a_merger_that_wakes_too_late_commit
     servers.check("2", LATE, &["deliver"], 0);
     servers.check("m3", LATE, &["merge"], 4);
     servers.store.set_now("2026-11-24T01:20:00Z");
-    servers.check("m3", "2026-11-24T01:20:00Z", &["merge"], 0);
+    crashed("m3", "2026-11-24T01:20:00Z", "LineCreated:1");
     assert_eq!(check_vault(&servers)["2026-11-23_13"], 2);
+    // what counts is when the Delta Lake log ceased to name it: another merger extends that
+    servers.store.set_now("2026-11-24T02:30:00Z");
+    servers.check("m2", "2026-11-24T02:30:00Z", &["merge"], 0);
+    assert_eq!(check_log(&servers.store.objects()).lacks, 0);
     assert_eq!(of_hour("r1-").len(), files, "kept for keep_superseded");
-    servers.store.set_now("2026-11-24T03:00:00Z");
+    servers.store.set_now("2026-11-24T03:40:00Z");
     servers.store.put(&orphan(2), b"young");
-    crashed("m1", "2026-11-24T03:00:00Z", "AttemptSwept:1");
+    crashed("m1", "2026-11-24T03:40:00Z", "AttemptSwept:1");
     assert_eq!(of_hour("r1-").len(), files - 1);
-    let said = servers.check("m1", "2026-11-24T03:00:00Z", &["merge"], 0);
+    let said = servers.check("m1", "2026-11-24T03:40:00Z", &["merge"], 0);
     assert!(said.contains("1 attempt that nobody reads"), "{said}");
     assert_eq!(of_hour("r1"), [format!("{folder}r1.json")]);
     assert_eq!(of_hour("r9").len(), 2);
