@@ -20,7 +20,7 @@ use crate::{
         s3::{
             address::Address,
             probe::{ProbeError, Probed},
-            request::{Access, Endpoint, Requests},
+            request::{self, Access, Endpoint, Requests},
             store::S3,
         },
         store::{Store, StoreError, Timed},
@@ -65,16 +65,12 @@ pub(crate) fn open(setup: &Setup, address: &Address) -> Result<S3, Failure> {
     let endpoints = settings.endpoints.iter().map(endpoint);
     let endpoints = endpoints.collect::<Result<Vec<_>, Failure>>()?;
     let roots = settings.ca_file.as_deref().map(roots).transpose()?;
+    let cannot = |why: String| Failure::new(Exit::Configuration, why);
+    let agent = request::agent(&endpoints, roots, &setup.clock);
+    let agent = agent.map_err(|why| cannot(why.to_string()))?;
     let (address, region) = (address.clone(), &settings.region);
-    let requests = Requests::new(
-        address,
-        &endpoints,
-        region,
-        access(settings)?,
-        roots,
-        &setup.clock,
-    )
-    .map_err(|why| Failure::new(Exit::Configuration, why.to_string()))?;
+    let requests = Requests::new(address, &endpoints, region, access(settings)?, agent);
+    let requests = requests.map_err(|why| cannot(why.to_string()))?;
     Ok(S3::new(requests, setup.clock.clone()))
 }
 

@@ -346,14 +346,21 @@ impl MergeJob<'_> {
         let index_dir = self.index_dir();
         let mut scrubber = self.scrubber();
         let before = redactions.clone();
-        scrubber.apply(redactions, &self.indexes(&index_dir, true, &before))?;
+        let mut applied = scrubber.known_applied()?.min(redactions.len());
         loop {
+            // whatever is added to the list brings in what other machines have added meanwhile
+            while applied < redactions.len() {
+                let len = redactions.len();
+                let indexes = self.indexes(&index_dir, true, &before);
+                scrubber.apply(applied, redactions, &indexes)?;
+                applied = len;
+            }
             let indexes = self.indexes(&index_dir, true, redactions);
             let mut look = self.look((known.0, Some(known.1)), &indexes, deleted, tell)?;
             if look.to_redact.is_empty() || matches!(scrubber.elsewhere, Elsewhere::Away) {
                 look.leave_unredacted();
                 outcome.unredacted = look.unredacted.len() as u64;
-                scrubber.applied(redactions.len())?;
+                scrubber.applied(applied)?;
                 return Ok(look);
             }
             for (name, posts) in &look.to_redact {

@@ -177,6 +177,13 @@ pub struct When<'a> {
 }
 
 impl SpoolSegment {
+    /// Whether it is what is left of that segment, or both are what is left of one: machines whose lists of redactions
+    /// have different lengths take different lines out.
+    fn was(&self, sha256: Sha256, original: Option<Sha256>) -> bool {
+        let first = self.formerly.first();
+        self.formerly.contains(&sha256) || first.is_some() && first == original.as_ref()
+    }
+
     /// The times outside its own minute that it describes: what the platform no longer had, and what was replayed,
     /// extended as far as the neighbouring segments may continue it.
     pub(super) fn tells_of(&self) -> Vec<Interval> {
@@ -518,6 +525,7 @@ pub fn inputs(candidate: &Candidate, stock: &[SpoolSegment]) -> Inputs {
                 sha256: segment.sha256,
                 lines: segment.lines,
                 taken: segment.hours.get(&candidate.hour).copied().unwrap_or(0),
+                original: segment.formerly.first().copied(),
             })
             .collect(),
         events: events
@@ -536,8 +544,9 @@ pub fn as_redacted(former: &Inputs, hour: Hour, stock: &[SpoolSegment]) -> Input
     let mut now = former.clone();
     for input in &mut now.segments {
         if let Some(segment) = of_name(&input.name, stock)
-            && segment.formerly.contains(&input.sha256)
+            && segment.was(input.sha256, input.original)
         {
+            input.original = segment.formerly.first().copied();
             input.sha256 = segment.sha256;
             input.lines = segment.lines;
             input.taken = segment.hours.get(&hour).copied().unwrap_or(0);
@@ -568,6 +577,7 @@ struct File<'a> {
     segment: &'a SegmentName,
     is_events: bool,
     sha256: Sha256,
+    original: Option<Sha256>,
 }
 
 fn files(inputs: &Inputs) -> BTreeSet<File<'_>> {
@@ -577,11 +587,13 @@ fn files(inputs: &Inputs) -> BTreeSet<File<'_>> {
         segment: &input.name,
         is_events: false,
         sha256: input.sha256,
+        original: input.original,
     });
     let events = events.map(|input| File {
         segment: &input.name,
         is_events: true,
         sha256: input.sha256,
+        original: None,
     });
     segments.chain(events).collect()
 }
@@ -594,7 +606,7 @@ pub fn gone(inputs: &Inputs, stock: &[SpoolSegment]) -> Vec<String> {
             if file.is_events {
                 segment.events_sha256 == file.sha256
             } else {
-                segment.sha256 == file.sha256 || segment.formerly.contains(&file.sha256)
+                segment.sha256 == file.sha256 || segment.was(file.sha256, file.original)
             }
         })
     };
@@ -671,7 +683,7 @@ pub fn decide(
         let is_other = |file: &&File<'_>| {
             let segment = of_name(file.segment, stock);
             was(file).is_some_and(|was| {
-                segment.is_none_or(|segment| !segment.formerly.contains(&was.sha256))
+                segment.is_none_or(|segment| !segment.was(was.sha256, was.original))
             })
         };
         Decision::HeldBack {
@@ -1104,6 +1116,15 @@ mod tests {
                 .push(std::mem::replace(&mut of.sha256, Sha256::ZEROS));
         };
         assert_eq!(with(&redacted), [""; 0], "lines were taken out on request");
+        // and others on another machine, out of the same segment
+        let mut elsewhere = before.clone();
+        redacted(&mut elsewhere[0]);
+        let mut here = elsewhere.clone();
+        elsewhere[0].sha256 = Sha256::of(b"what is left there");
+        let merged_there = inputs(&candidate, &elsewhere);
+        assert_eq!(gone(&merged_there, &here), [""; 0]);
+        here[0].formerly = vec![Sha256::of(b"of another")];
+        assert_eq!(gone(&merged_there, &here), [format!("{name}.jsonl")]);
         assert_eq!(gone(&merged, &[]).len(), 2);
         // the span only ever moves back
         let known = Span {

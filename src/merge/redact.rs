@@ -143,11 +143,20 @@ impl Scrubber<'_> {
         }
     }
 
-    /// Looks for new entries of the list in the committed hours, and among the segments indexed before, which have to
-    /// be read again.
-    pub fn apply(&self, list: &mut Redactions, indexes: &Indexes<'_>) -> Result<(), RedactError> {
+    /// Up to which entry the list has been looked for.
+    pub fn known_applied(&self) -> Result<usize, RedactError> {
         let applied: Option<Applied> = note::read(self.disk, &self.applied_path(), NOTE_BYTES_MAX)?;
-        let first = applied.map_or(0, |applied| applied.requests);
+        Ok(applied.map_or(0, |applied| applied.requests))
+    }
+
+    /// Looks for the entries of the list from one on in the committed hours, and among the segments indexed before, which
+    /// have to be read again.
+    pub fn apply(
+        &self,
+        first: usize,
+        list: &mut Redactions,
+        indexes: &Indexes<'_>,
+    ) -> Result<(), RedactError> {
         let new = list.since(first);
         let all = list.has_authors_since(first);
         if new.is_empty() && !all {
@@ -181,11 +190,10 @@ impl Scrubber<'_> {
 
     /// Records that the list has been looked for up to that entry.
     pub fn applied(&self, requests: usize) -> Result<(), RedactError> {
-        let path = self.applied_path();
-        let known: Option<Applied> = note::read(self.disk, &path, NOTE_BYTES_MAX)?;
-        if known.map_or(0, |known| known.requests) == requests {
+        if self.known_applied()? == requests {
             return Ok(());
         }
+        let path = self.applied_path();
         Ok(note::write(self.disk, &path, &Applied { requests })?)
     }
 

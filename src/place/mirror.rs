@@ -81,8 +81,14 @@ pub fn anything(store: &dyn Store) -> Result<Option<Key>, StoreError> {
 pub fn make(store: &dyn Store, id: &PlaceId) -> Result<(), MirrorError> {
     let found = anything(store)?.filter(|found| found.as_str() != SPOOL_MARK);
     if let Some(found) = found {
-        let place = store.name();
-        return Err(MirrorError::NoPlace { place, found });
+        // another machine may have marked it meanwhile, and delivered to it
+        return match store::read_whole(store, &mark_key()?, MARK_BYTES_MAX)? {
+            Some(_) => Ok(()),
+            None => Err(MirrorError::NoPlace {
+                place: store.name(),
+                found,
+            }),
+        };
     }
     let mark = spool_mark(id).map_err(StoreError::Io)?;
     match store::create_of(store, &mark_key()?, &mark)? {

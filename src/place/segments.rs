@@ -98,8 +98,7 @@ pub struct File {
 /// The segment of which this is a file, and which; `None`: it is no file of this server.
 pub fn parse(key: &Key, server: &ServerId) -> Option<(SegmentName, File)> {
     let file = key.as_str().rsplit('/').next()?;
-    let (stem, ending) = file.split_once('.')?;
-    let name: SegmentName = stem.parse().ok()?;
+    let (name, ending) = SegmentName::of_file(file)?;
     let (form, ending) = match ending.strip_prefix("redacted-") {
         Some(rest) => {
             let (form, ending) = rest.split_once('.')?;
@@ -243,29 +242,28 @@ mod tests {
 
     #[test]
     fn a_key_says_which_file_it_is_and_where_it_must_lie() {
-        let name: SegmentName = "2_sample_20261123T1400Z_3fa9c01b_000".parse().unwrap();
-        let keys = keys(&name, 0).unwrap();
-        assert_eq!(
-            keys[2].as_str(),
-            "2/2026-11-23/14/2_sample_20261123T1400Z_3fa9c01b_000.seal.json"
-        );
         let (one, two) = ("1".parse().unwrap(), "2".parse().unwrap());
-        for (which, key) in keys.iter().enumerate() {
-            assert_eq!(
-                parse(key, &two),
-                Some((name.clone(), File { which, form: 0 }))
-            );
-            assert_eq!(parse(key, &one), None);
-        }
-        let redacted = super::keys(&name, 12).unwrap();
-        assert_eq!(redacted[1], keys[1]);
-        assert_eq!(
-            redacted[2].as_str(),
-            "2/2026-11-23/14/2_sample_20261123T1400Z_3fa9c01b_000.redacted-12.seal.json"
-        );
-        for which in [0, 2] {
-            let file = File { which, form: 12 };
-            assert_eq!(parse(&redacted[which], &two), Some((name.clone(), file)));
+        for text in [
+            "2_sample_20261123T1400Z_3fa9c01b_000",
+            "2_sample10.01_20261123T1400Z_3fa9c01b_000",
+        ] {
+            let name: SegmentName = text.parse().unwrap();
+            let keys = keys(&name, 0).unwrap();
+            let seal = format!("2/2026-11-23/14/{text}.seal.json");
+            assert_eq!(keys[2].as_str(), seal);
+            for (which, key) in keys.iter().enumerate() {
+                let file = File { which, form: 0 };
+                assert_eq!(parse(key, &two), Some((name.clone(), file)));
+                assert_eq!(parse(key, &one), None);
+            }
+            let redacted = super::keys(&name, 12).unwrap();
+            assert_eq!(redacted[1], keys[1]);
+            let seal = format!("2/2026-11-23/14/{text}.redacted-12.seal.json");
+            assert_eq!(redacted[2].as_str(), seal);
+            for which in [0, 2] {
+                let file = File { which, form: 12 };
+                assert_eq!(parse(&redacted[which], &two), Some((name.clone(), file)));
+            }
         }
         for wrong in [
             "2/2026-11-23/15/2_sample_20261123T1400Z_3fa9c01b_000.jsonl.zst",

@@ -161,6 +161,9 @@ pub struct SegmentInput {
     pub lines: u64,
     /// Its lines that belong to this hour.
     pub taken: u64,
+    /// If lines were taken out of it on request: SHA-256 that it had as it was collected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Sha256>,
 }
 
 /// One events file.

@@ -70,15 +70,22 @@ impl fmt::Debug for Access {
     }
 }
 
-/// An address that no requests can be made for.
+/// An endpoint that no requests can be made for.
 #[derive(Debug, thiserror::Error)]
-pub enum NoStore {
-    /// The endpoint.
-    #[error("{0} is not the address of an object store")]
-    Endpoint(Url),
-    /// Certificates.
-    #[error(transparent)]
-    Certificates(#[from] NoCertificates),
+#[error("{0} is not the address of an object store")]
+pub struct NoStore(Url);
+
+/// What sends the requests. `roots`: whose certificates are known, if not the machine's.
+pub fn agent(
+    endpoints: &[Endpoint],
+    roots: Option<RootCerts>,
+    clock: &Clock,
+) -> Result<Agent, NoCertificates> {
+    let is_https = endpoints.iter().any(|one| one.url.scheme() == "https");
+    match roots {
+        Some(roots) => Ok(agent::agent_with(clock, LIMITS, Some(roots))),
+        None => agent::agent(clock, LIMITS, is_https),
+    }
 }
 
 /// What came back for one request; `Err`: no whole answer.
@@ -93,27 +100,21 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Without a connection yet. `roots`: whose certificates are known, if not the machine's.
+    /// Without a connection yet.
     pub fn new(
         address: Address,
         endpoints: &[Endpoint],
         region: &str,
         access: Access,
-        roots: Option<RootCerts>,
-        clock: &Clock,
+        agent: Agent,
     ) -> Result<Self, NoStore> {
-        let is_https = endpoints.iter().any(|one| one.url.scheme() == "https");
         let ways = endpoints.iter().map(|endpoint| {
             let (name, region) = (address.bucket().to_owned(), region.to_owned());
             let bucket = Bucket::new(endpoint.url.clone(), UrlStyle::Path, name, region);
-            let bucket = bucket.map_err(|_why| NoStore::Endpoint(endpoint.url.clone()))?;
+            let bucket = bucket.map_err(|_why| NoStore(endpoint.url.clone()))?;
             Ok((bucket, endpoint.proxy.clone()))
         });
         let ways = ways.collect::<Result<_, NoStore>>()?;
-        let agent = match roots {
-            Some(roots) => agent::agent_with(clock, LIMITS, Some(roots)),
-            None => agent::agent(clock, LIMITS, is_https)?,
-        };
         Ok(Self {
             agent,
             access,
