@@ -50,3 +50,4 @@ mod week;
 mod week_bluesky;
 mod whole;
 mod witness;
+mod world;

@@ -20,7 +20,7 @@ use twinstream::{
         s3::{
             address::Address,
             probe::ProbeError,
-            request::{Access, Endpoint, Requests},
+            request::{self, Access, Endpoint, Requests},
             store::S3,
         },
         store::{
@@ -51,7 +51,8 @@ pub(crate) fn client(endpoints: &[String], prefix: &str) -> S3 {
     let endpoints: Vec<Endpoint> = endpoints.iter().map(endpoint).collect();
     let access = Access::new(KEY_ID, SECRET, None);
     let address = Address::new(&format!("{BUCKET}/{prefix}")).unwrap();
-    let requests = Requests::new(address, &endpoints, REGION, access, None, &clock).unwrap();
+    let agent = request::agent(&endpoints, None, &clock).unwrap();
+    let requests = Requests::new(address, &endpoints, REGION, access, agent).unwrap();
     S3::new(requests, clock)
 }
 
@@ -273,7 +274,8 @@ fn a_folder_and_an_object_store_do_the_same_whatever_goes_wrong_on_the_way() {
     };
     let access = Access::new(KEY_ID, "another", None);
     let address = Address::new("archive/wrong").unwrap();
-    let requests = Requests::new(address, &[endpoint], REGION, access, None, &clock).unwrap();
+    let agent = request::agent(std::slice::from_ref(&endpoint), None, &clock).unwrap();
+    let requests = Requests::new(address, &[endpoint], REGION, access, agent).unwrap();
     let why = create_of(&S3::new(requests, clock), &key("a"), b"a")
         .unwrap_err()
         .to_string();

@@ -162,6 +162,22 @@ impl SimulatedDisk {
         state.power_fails_at = Some(state.calls + calls);
     }
 
+    /// Whether its power has failed.
+    pub(crate) fn is_out(&self) -> bool {
+        let state = self.state();
+        state.power_fails_at.is_some_and(|at| at <= state.calls)
+    }
+
+    /// Its process was killed and starts again: all that was written is there.
+    pub(crate) fn go_on(&self) {
+        self.state().power_fails_at = None;
+    }
+
+    /// Whether only so much fits.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.state().capacity.is_some()
+    }
+
     /// How many bytes fit in all.
     pub(crate) fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;

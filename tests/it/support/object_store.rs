@@ -40,6 +40,8 @@ pub(crate) struct Faults {
     pub(crate) dies_at: Option<u64>,
     /// Listings do not show what was written.
     pub(crate) lists_nothing: bool,
+    /// The names of a page come in another order than they are in.
+    pub(crate) reorders: bool,
     /// It knows no ranges.
     pub(crate) ignores_ranges: bool,
     /// It refuses who comes with the right key.
@@ -75,15 +77,16 @@ pub(crate) struct ObjectStore {
     pub(crate) endpoints: Vec<String>,
 }
 
-struct Request {
-    method: String,
-    path: String,
-    query: BTreeMap<String, String>,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
-enum Answer {
+pub(crate) enum Answer {
     Whole(u16, Vec<u8>),
     /// A body that says how long it is and ends before.
     Cut(u16, Vec<u8>),
@@ -91,15 +94,20 @@ enum Answer {
 }
 
 impl ObjectStore {
-    pub(crate) fn start() -> Self {
+    /// One that no way leads to: whoever has it asks it by [`ObjectStore::ask`].
+    pub(crate) fn without_ways() -> Self {
         let state = Arc::new(Mutex::new(State {
             page: 1_000,
             ..State::default()
         }));
-        let mut store = Self {
+        Self {
             state,
             endpoints: Vec::new(),
-        };
+        }
+    }
+
+    pub(crate) fn start() -> Self {
+        let mut store = Self::without_ways();
         for _way in 0..2 {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             store
@@ -140,6 +148,14 @@ impl ObjectStore {
         objects
     }
 
+    /// Looks at what lies in it, and when each of it was created, in seconds since 1970.
+    pub(crate) fn look<T>(
+        &self,
+        at: impl FnOnce(&BTreeMap<String, Vec<u8>>, &BTreeMap<String, u64>) -> T,
+    ) -> T {
+        self.with(|state| at(&state.objects, &state.created))
+    }
+
     pub(crate) fn put(&self, key: &str, bytes: &[u8]) {
         self.with(|state| {
             state.created.insert(key.to_owned(), state.now());
@@ -150,7 +166,12 @@ impl ObjectStore {
     /// Sets its clock, by which it refuses from now on what comes too late.
     pub(crate) fn set_now(&self, now: &str) {
         let now: jiff::Timestamp = now.parse().unwrap();
-        self.with(|state| state.now = Some(now.as_second().cast_unsigned()));
+        self.set_second(now.as_second().cast_unsigned());
+    }
+
+    /// The same, in seconds since 1970.
+    pub(crate) fn set_second(&self, now: u64) {
+        self.with(|state| state.now = Some(now));
     }
 
     /// Waits until a request is held.
@@ -223,20 +244,12 @@ impl ObjectStore {
             fault();
             return error(503, "SlowDown");
         }
-        if let Err(why) = signed(request) {
-            self.with(|state| state.wrongs.push(why));
-            return error(403, "SignatureDoesNotMatch");
-        }
         if faults.refuses {
             fault();
             return error(403, "AccessDenied");
         }
         self.hold(request);
-        if self.comes_late(request) {
-            fault();
-            return error(403, "AccessDenied");
-        }
-        let mut answer = self.act(request, &faults);
+        let mut answer = self.ask(request);
         if hits(faults.lose_answer) {
             fault();
             return Answer::Nothing;
@@ -260,6 +273,19 @@ impl ObjectStore {
         answer
     }
 
+    /// Does what is asked, if whoever asks may.
+    pub(crate) fn ask(&self, request: &Request) -> Answer {
+        if let Err(why) = signed(request) {
+            self.with(|state| state.wrongs.push(why));
+            return error(403, "SignatureDoesNotMatch");
+        }
+        if self.comes_late(request) {
+            return error(403, "AccessDenied");
+        }
+        let faults = self.with(|state| state.faults.clone());
+        self.act(request, &faults)
+    }
+
     /// Waits while requests like this are held.
     fn hold(&self, request: &Request) {
         let is_held = |state: &mut State| {
@@ -275,7 +301,8 @@ impl ObjectStore {
         }
     }
 
-    /// Whether the time for which it was signed is over.
+    /// Whether the time for which it was signed is over. What is signed for minutes is signed by this machine's clock, and
+    /// is of now.
     fn comes_late(&self, request: &Request) -> bool {
         let date = &request.query["X-Amz-Date"];
         let lasts: u64 = request.query["X-Amz-Expires"].parse().unwrap();
@@ -292,7 +319,7 @@ impl ObjectStore {
         let date = date.as_second().cast_unsigned();
         self.with(|state| {
             state.latest = date.max(state.latest);
-            state.now.is_some_and(|now| date + lasts < now)
+            3_600 < lasts && state.now.is_some_and(|now| date + lasts < now)
         })
     }
 
@@ -366,15 +393,19 @@ fn listing(state: &State, query: &BTreeMap<String, String>) -> Vec<u8> {
         |key: &&String| key.starts_with(&prefix) && after < **key && !state.faults.lists_nothing;
     let all: Vec<&String> = state.objects.keys().filter(is_shown).collect();
     let page = &all[..all.len().min(state.page)];
+    let mut shown = page.to_vec();
+    if state.faults.reorders {
+        shown.reverse();
+    }
     let mut xml = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
          <Name>{BUCKET}</Name><EncodingType>url</EncodingType><KeyCount>{}</KeyCount><MaxKeys>{}</MaxKeys>",
         page.len(),
         state.page
     );
-    for key in page {
-        let len = state.objects[*key].len();
-        let created = state.created.get(*key).copied().unwrap_or_default();
+    for key in shown {
+        let len = state.objects[key].len();
+        let created = state.created.get(key).copied().unwrap_or_default();
         let created = jiff::Timestamp::from_second(created.cast_signed()).unwrap();
         write!(
             xml,
@@ -392,7 +423,7 @@ fn listing(state: &State, query: &BTreeMap<String, String>) -> Vec<u8> {
     xml.into_bytes()
 }
 
-fn error(status: u16, code: &str) -> Answer {
+pub(crate) fn error(status: u16, code: &str) -> Answer {
     let body = format!(
         "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>what was sent: {SECRET}</Message></Error>"
     );
@@ -440,18 +471,29 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
         .map_or(0, |len| len.parse().unwrap());
     let mut body = vec![0; len];
     reader.read_exact(&mut body).ok()?;
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let query = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), decoded(value)));
-    Some(Request {
-        method,
-        path: decoded(path),
-        query: query.collect(),
-        headers,
-        body,
-    })
+    Some(Request::new(method, &target, headers, body))
+}
+
+impl Request {
+    pub(crate) fn new(
+        method: String,
+        target: &str,
+        headers: BTreeMap<String, String>,
+        body: Vec<u8>,
+    ) -> Self {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let query = query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.to_owned(), decoded(value)));
+        Self {
+            method,
+            path: decoded(path),
+            query: query.collect(),
+            headers,
+            body,
+        }
+    }
 }
 
 fn decoded(text: &str) -> String {

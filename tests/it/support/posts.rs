@@ -15,7 +15,7 @@ use twinstream::{
         name::{RunId, SegmentName, ServerId},
         seal::{Digester, FORMAT, Seal},
     },
-    source::{SAMPLE, x::id},
+    source::{BLUESKY, SAMPLE, x::id},
     world::disk::Disk,
 };
 
@@ -146,10 +146,10 @@ impl Segment {
     pub(crate) fn files(&self, spool: &Path) -> [(PathBuf, Vec<u8>); 3] {
         let mut stored = Vec::new();
         for one in &self.lines {
-            if self.name.stream == SAMPLE.word {
-                line::store(&one.line, one.at, &mut stored);
-            } else {
+            if self.name.stream == BLUESKY.word {
                 line::store_from(&one.line, one.at, ENDPOINT, &mut stored);
+            } else {
+                line::store(&one.line, one.at, &mut stored);
             }
         }
         let events: Vec<u8> = self.events.iter().flat_map(Event::to_json).collect();
@@ -163,8 +163,7 @@ impl Segment {
             program: "test/1".to_owned(),
             server: self.name.server.clone(),
             stream: self.name.stream.clone(),
-
-            partition: None,
+            partition: self.name.partition,
             minute: self.name.minute,
             run: self.name.run,
             run_number: 1,
