@@ -218,10 +218,22 @@ impl Books {
         let is_taken_out = commit["manifest"]["redactions"] != current["manifest"]["redactions"];
         if is_taken_out {
             Ok("a revision went from which something was taken out")
-        } else if self.keeps_nothing || SUPERSEDED_S <= now_s - next {
+        } else if self.keeps_nothing {
             Ok("a superseded revision went")
-        } else {
+        } else if now_s < next + SUPERSEDED_S {
             Err(format!("it was superseded {} s ago", now_s - next))
+        } else {
+            // whoever opened the table so long ago may still read
+            let then = |key: &String| created[key] + SUPERSEDED_S <= now_s;
+            let named = versions(objects).filter(|(key, _)| then(key)).last();
+            let folder = format!("{}/{attempt}/", &folder[VAULT.len()..]);
+            match named {
+                Some((_, files)) if files.iter().any(|file| file.starts_with(&folder)) => {
+                    Err("the table named it until lately".to_owned())
+                }
+                Some(_) => Ok("a superseded revision went"),
+                None => Err("the table has no version of then".to_owned()),
+            }
         }
     }
 
@@ -308,6 +320,68 @@ fn there_of(objects: &Objects, name: &SegmentName, but: Option<&str>) -> There {
         }
     }
     there
+}
+
+/// The versions of the Delta Lake table: the key of each, and the files that it has.
+fn versions(objects: &Objects) -> impl Iterator<Item = (&String, BTreeSet<String>)> {
+    let mut files = BTreeSet::new();
+    let keys = objects.range(DELTA_LOG.to_owned()..);
+    let keys = keys.take_while(|(key, _)| key.starts_with(DELTA_LOG));
+    let keys =
+        keys.filter(|(key, _)| key.len() == DELTA_LOG.len() + "00000000000000000000.json".len());
+    keys.map(move |(key, bytes)| {
+        for line in bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+        {
+            let action: Value = serde_json::from_slice(line).unwrap();
+            if let Some(path) = action["remove"]["path"].as_str() {
+                assert!(
+                    files.remove(path),
+                    "{key} removes {path}, which was not there"
+                );
+            }
+            if let Some(path) = action["add"]["path"].as_str() {
+                assert!(files.insert(path.to_owned()), "{key} adds {path} again");
+            }
+        }
+        (key, files.clone())
+    })
+}
+
+/// Every version of the table must have what was current after some line of the ledger, the last one after the last line.
+pub(crate) fn judge_table(objects: &Objects) -> Result<(), String> {
+    let mut current: BTreeMap<String, String> = BTreeMap::new();
+    let mut after = vec![BTreeSet::new()];
+    for number in 1.. {
+        let Some(line) = objects.get(&format!("{VAULT}ledger/{number}.json")) else {
+            break;
+        };
+        let says: Value = serde_json::from_slice(line).unwrap();
+        let hour = says["hour"].as_str().unwrap();
+        let folder = format!("{VAULT}{}/{hour}", &hour[..10]);
+        let commit = commit_of(objects, &folder, says["revision"].as_u64().unwrap()).unwrap();
+        let mut files = files_of(&folder, &commit).into_iter().map(|(key, _)| key);
+        match files.find(|key| key.ends_with("_posts.parquet")) {
+            Some(key) => current.insert(folder, key[VAULT.len()..].to_owned()),
+            None => current.remove(&folder),
+        };
+        after.push(current.values().cloned().collect::<BTreeSet<String>>());
+    }
+    let mut line = 0;
+    for (key, files) in versions(objects) {
+        let found = after[line..].iter().position(|of_line| *of_line == files);
+        let found = found.ok_or_else(|| format!("{key} is not what was current after any line"))?;
+        line += found;
+    }
+    if after[line] == after[after.len() - 1] {
+        Ok(())
+    } else {
+        Err(format!(
+            "the table ends with line {line} of {}",
+            after.len() - 1
+        ))
+    }
 }
 
 /// The current revision of each hour, by its name: its manifest, and its files.

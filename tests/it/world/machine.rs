@@ -27,6 +27,7 @@ use twinstream::{
     source::{Stream, key::Key},
     vault::{
         attempts::Keep,
+        delta::log::DeltaLog,
         identity::{self, Identity},
         in_store::{self, InStore},
         redactions::Redactions,
@@ -52,11 +53,7 @@ impl Archive {
     fn keep(&self) -> Keep {
         Keep {
             orphans: self.settings.orphans,
-            superseded: if self.honours {
-                Duration::ZERO
-            } else {
-                self.settings.keep_superseded
-            },
+            superseded: (!self.honours).then_some(self.settings.keep_superseded),
         }
     }
 
@@ -70,6 +67,9 @@ pub(crate) const FULL: &str = "no storage space";
 
 /// As long as a world lasts.
 const KEEP_DELIVERED: Duration = Duration::from_hours(1_000);
+
+/// A world has some ten versions.
+const CHECKPOINT_EVERY: u64 = 4;
 
 /// As many passes as `redact` makes.
 const PASSES_MAX: usize = 8;
@@ -279,6 +279,13 @@ impl Merger {
             }
             Task::Redact(keys) => self.redact(job, keys, &follow)?,
         };
+        let log = DeltaLog {
+            vault: &vault,
+            source,
+            folder: root,
+            checkpoint_every: CHECKPOINT_EVERY,
+        };
+        log.extend().map_err(told)?;
         let swept = match (is_time, outdated.is_empty()) {
             (true, _) => Some(vault.sweep(None, archive.keep())),
             (false, false) => Some(vault.sweep(Some(&outdated), archive.keep())),
