@@ -1,6 +1,8 @@
 //! Decides which states a person has to act on, and when each begins and ends. Pure: from the picture and the alarms
 //! reported before follow the changes to report.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -33,8 +35,9 @@ const FAILURES: u32 = 3;
 const FAILING_MS: i64 = 15 * 60_000;
 /// The rules are asked for at least so often.
 const RULES_MS: i64 = 15 * 60_000;
-/// A state that was over for less than this has not ended, so that flapping does not write mails.
-const OVER_MS: i64 = 2 * 60_000;
+/// A state that was over for less than this has not ended, and one that others have, too, for less is not said again, so
+/// that flapping does not write mails.
+const LASTS_MS: i64 = 2 * 60_000;
 
 /// A state that has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +46,44 @@ pub struct Open {
     pub alarm: Alarm,
     /// Since when it is not so any more; it ends when that has lasted.
     pub over_since: Option<UtcMs>,
+    /// The partitions of which it was said.
+    #[serde(default)]
+    pub told: BTreeSet<Partition>,
+    /// Since when others have it, too; that is said when it has lasted.
+    #[serde(default)]
+    pub grown_since: Option<UtcMs>,
+}
+
+impl Open {
+    /// One that is said for the first time.
+    fn new(alarm: &Alarm) -> Self {
+        Self {
+            told: alarm.partitions.iter().copied().collect(),
+            alarm: alarm.clone(),
+            over_since: None,
+            grown_since: None,
+        }
+    }
+
+    /// Takes in how it is now; whether partitions have it of which that has not been said.
+    fn goes_on(&mut self, alarm: &Alarm, now: UtcMs) -> bool {
+        self.over_since = None;
+        // the words are the present ones; its begin stays
+        let since = self.alarm.since;
+        self.alarm.clone_from(alarm);
+        self.alarm.since = since;
+        if alarm.partitions.iter().all(|one| self.told.contains(one)) {
+            self.grown_since = None;
+            return false;
+        }
+        let since = *self.grown_since.get_or_insert(now);
+        let has_lasted = LASTS_MS <= now.0 - since.0;
+        if has_lasted {
+            self.told.extend(&alarm.partitions);
+            self.grown_since = None;
+        }
+        has_lasted
+    }
 }
 
 /// What has been said, and what has to be remembered to say the next thing.
@@ -65,6 +106,7 @@ impl Said {
         for open in &mut self.open {
             open.alarm.since = open.alarm.since.min(now);
             open.over_since = open.over_since.map(|at| at.min(now));
+            open.grown_since = open.grown_since.map(|at| at.min(now));
         }
         self.behind_since = self.behind_since.map(|at| at.min(now));
     }
@@ -104,15 +146,11 @@ pub fn judge(picture: &Snapshot, said: &mut Said) -> Vec<Change> {
             .iter_mut()
             .find(|open| is_same(&open.alarm, alarm));
         if let Some(open) = known {
-            open.over_since = None;
-            // the words are the present ones; its begin stays
-            open.alarm.what.clone_from(&alarm.what);
-            open.alarm.todo.clone_from(&alarm.todo);
+            if open.goes_on(alarm, now) {
+                changes.push(Change::Begun(alarm.clone()));
+            }
         } else {
-            said.open.push(Open {
-                alarm: alarm.clone(),
-                over_since: None,
-            });
+            said.open.push(Open::new(alarm));
             changes.push(Change::Begun(alarm.clone()));
         }
     }
@@ -121,7 +159,7 @@ pub fn judge(picture: &Snapshot, said: &mut Said) -> Vec<Change> {
             return true;
         }
         let over_since = *open.over_since.get_or_insert(now);
-        let has_ended = OVER_MS <= now.0 - over_since.0;
+        let has_ended = LASTS_MS <= now.0 - over_since.0;
         if has_ended {
             changes.push(Change::Ended(open.alarm.clone(), over_since));
         }
@@ -189,6 +227,7 @@ impl Found {
             since: self.now,
             what,
             todo: kind.todo().to_owned(),
+            partitions: Vec::new(),
         });
     }
 }
@@ -318,26 +357,58 @@ fn receiving(now: UtcMs, link: &Link, last_line: Option<UtcMs>) -> Vec<(AlarmKin
     found
 }
 
-/// What is the matter with legs of this server: one alarm of each kind, whichever legs have it. What is said is true of
-/// the one that has been without a line for longest.
+/// Legs that are in one state for one reason, and what is true of each: it is said of the one that had a line last.
+struct Alike<'a> {
+    kind: AlarmKind,
+    link: &'a Link,
+    what: String,
+    partitions: Vec<Partition>,
+}
+
+/// What is the matter with legs of this server: one alarm of each kind, whichever legs have it.
 fn legs(found: &mut Found, server: &Server) {
     let mut legs: Vec<&LegState> = server.legs.iter().collect();
-    legs.sort_by_key(|leg| leg.last_line);
-    let mut kinds: Vec<(AlarmKind, String, Vec<Partition>)> = Vec::new();
+    legs.sort_by_key(|leg| std::cmp::Reverse(leg.last_line.max(leg.link.started)));
+    let mut alike: Vec<Alike<'_>> = Vec::new();
     for leg in legs {
         for (kind, what) in receiving(found.now, &leg.link, leg.last_line) {
-            let partition = leg.leg.partition;
-            match kinds.iter_mut().find(|of| of.0 == kind) {
-                Some((.., partitions)) => partitions.extend(partition),
-                None => kinds.push((kind, what, partition.into_iter().collect())),
+            let reason = |link: &Link| (link.state, link.waits, link.cause);
+            let is_like =
+                |of: &&mut Alike<'_>| of.kind == kind && reason(of.link) == reason(&leg.link);
+            match alike.iter_mut().find(is_like) {
+                Some(of) => of.partitions.extend(leg.leg.partition),
+                None => alike.push(Alike {
+                    kind,
+                    link: &leg.link,
+                    what,
+                    partitions: leg.leg.partition.into_iter().collect(),
+                }),
             }
         }
     }
-    let id = server.server.as_str();
-    for (kind, what, mut partitions) in kinds {
-        partitions.sort_unstable();
-        let what = format!("server {id}, {}: it {what}", Partition::words(&partitions));
-        found.push(kind, id, what);
+    alike.sort_by_key(|of| of.kind);
+    for of_kind in alike.chunk_by_mut(|a, b| a.kind == b.kind) {
+        let told = of_kind.iter_mut().map(|of| {
+            of.partitions.sort_unstable();
+            let words = Partition::words(&of.partitions);
+            let it = if of.partitions.len() == 1 {
+                "it"
+            } else {
+                "each"
+            };
+            format!("{words}: {it} {}", of.what)
+        });
+        let told: Vec<String> = told.collect();
+        let id = server.server.as_str();
+        if let Some(of) = of_kind.first() {
+            let what = format!("server {id}, {}", told.join("; "));
+            found.push(of.kind, id, what);
+        }
+        if let Some(alarm) = found.alarms.last_mut() {
+            let partitions = of_kind.iter().flat_map(|of| &of.partitions);
+            alarm.partitions.extend(partitions);
+            alarm.partitions.sort_unstable();
+        }
     }
 }
 
@@ -686,14 +757,47 @@ mod tests {
         let [Change::Begun(alarm)] = &begun[..] else {
             panic!("{begun:?}");
         };
-        let what = "server 1, partitions 13-20: it is connected but has stored no post for 100 s";
+        let what = "server 1, partitions 13-20: each is connected but has stored no post for 100 s";
         assert_eq!((&*alarm.what, &*alarm.subject), (what, "1"));
-        // the others have it a little later
+        // the others have it a little later: that is said when it has lasted
         assert_eq!(silent(0, LinkState::Connected, None), []);
-        let refused = silent(0, LinkState::Disconnected, Some(Why::Unauthorized));
+        let mut later = |seconds: i64, first: usize, state, waits| {
+            p.now = after(5_000 + seconds);
+            for leg in &mut of(&mut p, "1").legs[first..] {
+                (leg.link.state, leg.link.waits) = (state, waits);
+            }
+            let changes = judge(&p, &mut said);
+            let begun = changes.into_iter().map(|change| match change {
+                Change::Begun(alarm) => alarm.what,
+                Change::Ended(..) => panic!("nothing ended"),
+            });
+            begun.collect::<Vec<_>>()
+        };
+        let connected = (LinkState::Connected, None);
+        assert_eq!(later(119, 0, connected.0, connected.1), [""; 0]);
+        let all = later(120, 0, connected.0, connected.1);
         assert!(
-            matches!(&refused[..], [Change::Begun(alarm)] if alarm.what.contains("partitions 1-20: it is refused")),
+            all[0].contains("partitions 1-20: each is connected") && all.len() == 1,
+            "{all:?}"
+        );
+        assert_eq!(later(500, 0, connected.0, connected.1), [""; 0], "once");
+        // what is said of some is not said of others
+        let refused = later(501, 0, LinkState::Disconnected, Some(Why::Unauthorized));
+        assert!(
+            refused[0].contains("partitions 1-20: each is refused"),
             "{refused:?}"
+        );
+        later(502, 7, LinkState::Disconnected, Some(Why::UsageCap));
+        let found = states(&p, None);
+        let found = found.iter().find(|alarm| alarm.kind == AlarmKind::Refused);
+        let what = &found.unwrap().what;
+        assert!(
+            what.contains("partitions 1-7: each is refused by the API (unauthorized)"),
+            "{what}"
+        );
+        assert!(
+            what.contains("; partitions 8-20: each is refused by the API (usage_cap)"),
+            "{what}"
         );
     }
 

@@ -869,6 +869,9 @@ pub struct Alarm {
     pub what: String,
     /// What to do about it.
     pub todo: String,
+    /// If it is about connections of a stream in partitions: which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<Partition>,
 }
 
 #[cfg(test)]
