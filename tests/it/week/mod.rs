@@ -919,11 +919,11 @@ fn check(
             let bits = found.servers[server].bits(3_600).unwrap().0;
             bits[usize::try_from(place).unwrap()]
         };
-        // in the first hour it is before the beginning
-        assert_eq!(
-            covered(0, 7),
-            0 < begin && expected[usize::try_from(begin + 7).unwrap()][0].is_none()
-        );
+        // in the first hour it is before the beginning, or near it
+        if 0 < begin {
+            let place = usize::try_from(begin + 7).unwrap();
+            assert_eq!(covered(0, 7), expected[place][0].is_none(), "{name}");
+        }
         assert_eq!(found.union.quiet, 0, "nothing is quiet at such a rate");
         causes.extend(found.gaps.iter().map(|gap| gap.cause));
         all_gaps.extend(found.gaps);
