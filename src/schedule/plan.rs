@@ -20,7 +20,7 @@ const MERGE_EVERY_MS: i64 = 5 * 60_000;
 /// After the settle time, so that a clock a little off does not find the hour not yet due.
 const MERGE_AFTER_MS: i64 = 2_000;
 
-/// A report that failed is tried again after this.
+/// A report that failed, or that found another in progress, is tried again after this.
 const REPORT_AGAIN_MS: i64 = 10 * 60_000;
 
 /// Certificates outdated by late data are remade once no more late data has come for this long: two of the merges
@@ -126,7 +126,7 @@ pub fn due(rules: &Rules, runs: &BTreeMap<Stage, Run>, reports: &Reports, now: U
         found.push(plain(Stage::Witness));
     }
     let rested = run(Stage::Report)
-        .is_none_or(|run| run.failures == 0 || run.started.plus_ms(REPORT_AGAIN_MS) <= now);
+        .is_none_or(|run| !run.is_to_be_repeated() || run.started.plus_ms(REPORT_AGAIN_MS) <= now);
     if is_idle(Stage::Report)
         && rested
         && let (Some((zone, _)), Some(minute)) = (&rules.merge, rules.report_at)
@@ -196,7 +196,7 @@ fn report_day(reports: &Reports, latest: Day) -> Option<Day> {
 fn renewal(outdated: &Outdated, latest: Day, last: Option<&Run>, now: UtcMs) -> Option<Day> {
     let (since, changed) = outdated.times?;
     let day = *outdated.days.keys().next().filter(|day| **day <= latest)?;
-    let has_failed = last.is_some_and(|run| 0 < run.failures);
+    let has_failed = last.is_some_and(Run::is_to_be_repeated);
     let last = last.map_or(UtcMs(i64::MIN), |run| run.started);
     let at = if changed <= last {
         last.plus_ms(if has_failed {
@@ -321,6 +321,17 @@ mod tests {
             "24T03:10",
             &["merge", "publish", "report 2026-11-23"],
         );
+        // a report that found another in progress is not asked for again and again meanwhile
+        let locked = Run {
+            exit: Some(7),
+            ..run("24T03:00", Some("24T03:00"), 0)
+        };
+        let mut reports_only = primary();
+        reports_only.publish_every = None;
+        let merged = (Stage::Merge, run("24T03:05", Some("24T03:05"), 0));
+        let locked = [(Stage::Report, locked), merged];
+        check(&reports_only, &locked, "24T03:09", &[]);
+        check(&reports_only, &locked, "24T03:10", &["merge", "report 2026-11-23"]);
     }
 
     #[test]

@@ -57,6 +57,9 @@ pub struct Raised {
     pub more: u64,
 }
 
+/// The exit code of a stage that found another run in progress.
+pub(super) const LOCKED: i32 = 7;
+
 impl Run {
     /// One that has just been started.
     pub const fn begun(started: UtcMs) -> Self {
@@ -74,6 +77,11 @@ impl Run {
     /// Whether it has not ended.
     pub const fn is_running(&self) -> bool {
         self.ended.is_none()
+    }
+
+    /// Whether it has not done what it was started for.
+    pub(super) fn is_to_be_repeated(&self) -> bool {
+        0 < self.failures || self.exit == Some(LOCKED)
     }
 }
 

@@ -17,7 +17,7 @@ use sd_notify::NotifyState;
 use super::{
     child::{Child, Ended},
     plan::{self, Due, Reports, Rules},
-    record::{self, Record, Run},
+    record::{self, LOCKED, Record, Run},
     stage::Stage,
 };
 use crate::{
@@ -37,8 +37,6 @@ const LOOK_MS: i64 = 60_000;
 /// When the service ends, children get this long before they are ended, in real milliseconds.
 const FAREWELL_MS: i64 = 3_000;
 
-/// The exit code of a stage that found another run in progress.
-const LOCKED: i32 = 7;
 /// The exit codes that are not failures: done, nothing to do, set aside, another run in progress.
 const NO_FAILURES: [i32; 4] = [0, 4, 5, LOCKED];
 
@@ -124,18 +122,7 @@ struct ServiceState {
 impl Service {
     /// Runs until `end` is set and all children have ended.
     pub fn run(&self, end: &AtomicBool) {
-        let mut state = ServiceState {
-            record: record::read(&*self.disk, &self.data_dir),
-            runs: BTreeMap::new(),
-            children: BTreeMap::new(),
-            reports: Reports::default(),
-            looked: None,
-            real: Clock::system(),
-            stopping_since: None,
-            ready: false,
-            told: None,
-            fed: None,
-        };
+        let mut state = self.state();
         loop {
             self.reap(&mut state);
             let stopping = end.load(Ordering::Relaxed) || self.collector.is_stopping();
@@ -148,6 +135,22 @@ impl Service {
                 self.tell_systemd(&mut state);
             }
             state.real.block(TICK);
+        }
+    }
+
+    /// At its begin.
+    fn state(&self) -> ServiceState {
+        ServiceState {
+            record: record::read(&*self.disk, &self.data_dir),
+            runs: BTreeMap::new(),
+            children: BTreeMap::new(),
+            reports: Reports::default(),
+            looked: None,
+            real: Clock::system(),
+            stopping_since: None,
+            ready: false,
+            told: None,
+            fed: None,
         }
     }
 
@@ -334,6 +337,8 @@ impl Service {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::world::disk::RealDisk;
 
@@ -382,13 +387,9 @@ mod tests {
         panic!("waited in vain");
     }
 
-    #[test]
-    fn the_watchdog_is_fed_only_while_the_collector_goes_on() {
-        let dir = tempfile::tempdir().unwrap();
-        let puppet = Arc::new(Puppet::default());
-        let told = Arc::new(Mutex::new(Vec::<String>::new()));
-        let (end, heard) = (AtomicBool::new(false), Arc::clone(&told));
-        let service = Service {
+    /// One that delivers, which takes its time.
+    fn service(data_dir: &Path, puppet: &Arc<Puppet>, tell: Box<Tell>) -> Service {
+        Service {
             rules: Rules {
                 deliver_every: Some(Duration::from_secs(1)),
                 merge: None,
@@ -401,21 +402,65 @@ mod tests {
                 command.arg("600");
                 command
             }),
-            data_dir: dir.path().to_owned(),
+            data_dir: data_dir.to_owned(),
             days: Mutex::new(Box::new(|| Ok(Days::default()))),
             clock: Clock::system(),
             disk: Arc::new(RealDisk),
-            collector: Arc::clone(&puppet) as Arc<dyn Watched>,
+            collector: Arc::clone(puppet) as Arc<dyn Watched>,
             systemd: Systemd {
                 watchdog: Some(Duration::from_millis(400)),
-                tell: Box::new(move |state| {
-                    heard
-                        .lock()
-                        .unwrap()
-                        .extend(state.iter().map(ToString::to_string));
-                }),
+                tell,
             },
+        }
+    }
+
+    #[test]
+    fn a_day_is_reported_by_the_report_that_was_for_it_and_was_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let service = service(dir.path(), &Arc::default(), Box::new(|_| ()));
+        let day: Day = "2026-11-23".parse().unwrap();
+        // the exit code, or none when it was killed; whether it only remakes certificates
+        for (exit, renews, is_reported) in [
+            (Some(0), false, true),
+            (Some(4), false, true),
+            (Some(5), false, true),
+            (Some(0), true, false),
+            // somebody else's report is in progress: it may mail nothing
+            (Some(LOCKED), false, false),
+            (Some(1), false, false),
+            (None, false, false),
+        ] {
+            let mut state = service.state();
+            state.runs.insert(Stage::Report, Run::begun(UtcMs(0)));
+            let due = Due {
+                stage: Stage::Report,
+                day: Some(day),
+                renews,
+            };
+            let ended = Ended {
+                exit,
+                why: None,
+                with_service: false,
+                said: None,
+                alarms: Vec::new(),
+            };
+            service.note(&mut state, due, ended);
+            let reported = state.record.reported.last;
+            assert_eq!(reported, is_reported.then_some(day), "{exit:?} {renews}");
+        }
+    }
+
+    #[test]
+    fn the_watchdog_is_fed_only_while_the_collector_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let puppet = Arc::new(Puppet::default());
+        let told = Arc::new(Mutex::new(Vec::<String>::new()));
+        let (end, heard) = (AtomicBool::new(false), Arc::clone(&told));
+        let tell = move |state: &[NotifyState<'_>]| {
+            let told = state.iter().map(ToString::to_string);
+            heard.lock().unwrap().extend(told);
         };
+        let service = service(dir.path(), &puppet, Box::new(tell));
         let fed = || {
             let told = told.lock().unwrap();
             told.iter()
