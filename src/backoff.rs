@@ -633,6 +633,27 @@ mod tests {
         assert!(is_about(next.until.0 - reset.plus_ms(WINDOW_MS).0, 5_000));
     }
 
+    /// Nineteen legs stay connected: what the API has left is for the one that is not.
+    #[test]
+    fn a_leg_that_has_got_its_answer_keeps_nothing_back_for_itself() {
+        let allowance = Allowance::new(20, []);
+        let limit = RateLimit {
+            remaining: Some(20),
+            reset: Some(START.plus_ms(600_000)),
+        };
+        let mut legs: Vec<Backoff> = (0..20)
+            .map(|chance| Backoff::of_leg(chance, [], &allowance))
+            .collect();
+        for leg in &mut legs {
+            assert_eq!(leg.first(START).until, START);
+        }
+        for leg in &mut legs {
+            leg.answered(START, limit);
+        }
+        let later = START.plus_ms(60_000);
+        assert_eq!(legs[0].ended(later, End::Dropped).until, later);
+    }
+
     /// Legs of one server, and when each got an answer.
     struct Legs {
         all: Vec<Backoff>,

@@ -668,6 +668,18 @@ mod tests {
             .this
             .is_none()
         );
+        // two may be called so, and nobody knows which of them this is
+        let of_one_name = text.replace("b.example.org", "a.example.net");
+        let found = |host| {
+            let me = Me {
+                asked: None,
+                host,
+                home: None,
+            };
+            settings(&of_one_name, &me).unwrap().this
+        };
+        assert_eq!(found("a"), None);
+        assert_eq!(found("a.example.net").unwrap().as_str(), "2");
         let asked = Me {
             asked: Some("3"),
             host: "b.example.org",

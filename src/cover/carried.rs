@@ -100,7 +100,10 @@ mod tests {
         };
         let (late, disk) = (gap(600, 900, Cause::Late), gap(30, 40, Cause::Disk));
         let come = Timeline {
-            downs: vec![down(500, 700, Cause::Network)],
+            downs: vec![
+                down(500, 700, Cause::Network),
+                down(850, 1_000, Cause::Refused),
+            ],
             ..Timeline::late()
         };
         let told = |since| {
@@ -115,7 +118,11 @@ mod tests {
         let first = down(30, 40, Cause::Disk);
         assert_eq!(
             told(Some(come)),
-            [first.clone(), down(600, 700, Cause::Network)]
+            [
+                first.clone(),
+                down(600, 700, Cause::Network),
+                down(850, 900, Cause::Refused)
+            ]
         );
         assert_eq!(told(None), [first, down(600, 900, Cause::Late)]);
     }

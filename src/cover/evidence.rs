@@ -714,6 +714,47 @@ mod tests {
         assert_eq!(listened(&[first, last]), 45 + 45);
     }
 
+    /// What a backfill is to close begins where the connection broke, whatever attempts failed since then.
+    #[test]
+    fn a_hole_begins_where_the_connection_broke() {
+        let name: SegmentName = "1_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
+        let begin = name.minute.begin();
+        let connected = |backfill_minutes| What::Connected {
+            status: 200,
+            backfill_minutes,
+            transaction: None,
+        };
+        let ended = |cause, status| {
+            What::Disconnected(event::Disconnected {
+                cause,
+                status,
+                disconnect_type: None,
+                lines: u64::from(status.is_none()),
+                unfinished: None,
+                detail: String::new(),
+            })
+        };
+        let events = [
+            (5, started(1, None)),
+            (6, connected(0)),
+            (30, ended(event::EndCause::Reset, None)),
+            (31, ended(event::EndCause::HttpStatus, Some(503))),
+            (50, connected(2)),
+        ];
+        let events = events.map(|(second, what)| event(begin.plus_ms(1_000 * second), what));
+        let file = EventsFile {
+            name,
+            number: 1,
+            lag_ms: 0,
+            listened: Vec::new(),
+            events: events.into(),
+        };
+        let timeline = Timeline::of([&file], true);
+        let holes: Vec<_> = timeline.connections.iter().map(|made| made.hole).collect();
+        assert_eq!(holes[1], Some((begin.plus_ms(30_000), Cause::Refused)));
+        assert_eq!(timeline.downs.len(), 4, "two causes in a row: {timeline:?}");
+    }
+
     /// Who had no connection when the machine fell asleep has none when it wakes.
     #[test]
     fn sleep_makes_no_connection() {

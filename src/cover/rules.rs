@@ -417,6 +417,12 @@ mod tests {
             told(&found.union),
             ["0-600 A", "600-1200 ?", "1200-2000 ab", "2000-3600 b"]
         );
+        // one list, which only one of two configurations has
+        let other = answers(&[(-10, 'a'), (3_610, 'a')]);
+        for servers in [[&always, &other], [&other, &always]] {
+            let servers = [(&one, servers[0], &whole), (&two, servers[1], &whole)];
+            assert_eq!(told(&in_force(&[HOUR], &servers, None).union), ["0-3600 a"]);
+        }
         // nobody's seconds are not told of
         let alone = in_force(&[HOUR], &[(&one, &always, &covered(10..20))], None);
         assert_eq!(told(&alone.union), ["10-20 A"]);

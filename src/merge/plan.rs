@@ -1132,6 +1132,9 @@ mod tests {
             began: Some(ms("00:00")),
         };
         assert_eq!(span(&before, &zone, known), known);
+        let mut swept = before.clone();
+        swept[0].began = Some(ms("13:50"));
+        assert_eq!(span(&swept, &zone, known), known);
         let later = Span {
             first_hour: Some(hour("23_17")),
             began: None,

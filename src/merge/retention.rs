@@ -353,6 +353,9 @@ mod tests {
         );
         assert_eq!(deleted("24T17:59"), [0; 0]);
         assert_eq!(deleted("24T18:00"), [0]);
+        // and each of them is read again right before that
+        assert_eq!(needs.hours_of(0), hours.into());
+        assert_eq!(needs.hours_of(1), [hours[1]].into());
     }
 
     #[test]

@@ -466,7 +466,7 @@ mod tests {
     use crate::{
         segment::{
             event::What,
-            name::RunId,
+            name::{Partition, RunId},
             run::Run,
             sha256::Sha256,
             writer::{Lines, Writer},
@@ -575,6 +575,32 @@ mod tests {
         let seen = written.seen_with(&mut own, minute(3), Some(&acks));
         assert!(seen.acknowledged.is_some());
         assert_eq!(seen.news, Some(minute(3)));
+    }
+
+    #[test]
+    fn a_server_has_delivered_as_far_as_the_leg_that_is_furthest_behind() {
+        let mut written = Written::new();
+        let minute = |n: i64| BEGIN.plus_ms(60_000 * n);
+        for (partition, minutes) in [(1, 5), (2, 2), (3, 4)] {
+            let leg = Leg {
+                server: written.server.clone(),
+                partition: Partition::new(partition),
+            };
+            let run = Run {
+                number: 1,
+                id: RunId(partition.into()),
+            };
+            let disk = Arc::new(RealDisk);
+            written.writer = Writer::new(disk, written.dir.path(), &leg, "sample10", run);
+            for n in 0..minutes {
+                written.line(minute(n));
+                written.writer.close().unwrap().seal(&RealDisk).unwrap();
+            }
+        }
+        let seen = written.seen(&mut KnownServer::default(), minute(5));
+        assert_eq!(seen.sealed_until, Some(minute(2)));
+        let of_legs = seen.legs.values().map(|leg| leg.sealed_until);
+        assert!(of_legs.eq([5, 2, 4].map(|n| Some(minute(n)))));
     }
 
     #[test]

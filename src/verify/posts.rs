@@ -246,7 +246,17 @@ mod tests {
     /// of, and leaves the line alone.
     fn write(
         path: &Path,
+        posts: (usize, usize),
+        spoil: impl Fn(usize, &mut String),
+    ) -> Output {
+        write_seen(path, posts, (&["1"], 1), spoil)
+    }
+
+    /// The same of posts that were seen by these servers, in so many copies.
+    fn write_seen(
+        path: &Path,
         (count, size): (usize, usize),
+        (seen_by, copies): (&[&str], u64),
         spoil: impl Fn(usize, &mut String),
     ) -> Output {
         let begin: UtcMs = HOUR_BEGIN.parse().unwrap();
@@ -273,9 +283,9 @@ mod tests {
                 let seen = Seen {
                     server: "1",
                     retrieved_at: Some(begin),
-                    seen_by: &["1"],
+                    seen_by,
                     first_seen_at: Some(begin),
-                    copies: 1,
+                    copies,
                     backfilled: false,
                 };
                 let received = (line.as_bytes(), &b""[..]);
@@ -349,6 +359,11 @@ mod tests {
             problems(&path).1,
             ["row 78: column text is not what its line says"]
         );
+        // each server that has seen a post has a copy of it
+        for (copies, wrong) in [(3, None), (2, None), (1, Some("row 1: column copies cannot be"))] {
+            write_seen(&path, (10, 10), (&["1", "2"], copies), |_, _| ());
+            assert_eq!(problems(&path).1, Vec::from_iter(wrong));
+        }
     }
 
     #[test]

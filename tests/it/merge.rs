@@ -540,6 +540,8 @@ fn hours_are_labels_of_the_zone() {
     let hours = spring.merge("2026-03-29T03:10:00Z");
     let hours: Vec<String> = hours.iter().map(|hour| hour.hour.to_string()).collect();
     assert_eq!(hours, ["2026-03-29_01", "2026-03-29_03", "2026-03-29_04"]);
+    let verified = spring.verify();
+    assert!(verified.worst().is_none(), "{verified:?}");
 
     // half an hour comes twice
     let island = Site::new("Australia/Lord_Howe");

@@ -851,6 +851,39 @@ fn nothing_in_an_object_store_is_overwritten_and_what_is_wrong_there_is_not_merg
     assert_eq!(fresh.store.objects().len(), 1);
 }
 
+/// A merger that has never fetched lists the spool, and knows from then on what is announced: between the two nothing gets lost.
+#[test]
+fn what_arrives_while_a_merger_looks_for_the_first_time_is_fetched() {
+    let servers = Servers::new();
+    let begin = at("2026-11-23T13:10:00Z");
+    let (early, late) = (
+        minutes_of(begin, "2"),
+        minutes_of(begin.plus_ms(3_600_000), "2"),
+    );
+    put(&early, &servers.spool("2"));
+    servers.check("2", NOW, &["deliver"], 0);
+    servers.store.set(Faults {
+        holds: Some(("GET", "arrivals/2/1.txt")),
+        ..Faults::default()
+    });
+    let mut looks = servers.command("1", NOW, &["merge"]);
+    let looks = looks.stdout(Stdio::null()).stderr(Stdio::piped());
+    let looks = looks.spawn().unwrap();
+    servers.store.wait_until_held();
+    put(&late, &servers.spool("2"));
+    servers.check("2", NOW, &["deliver"], 0);
+    servers.store.set(Faults::default());
+    let looked = looks.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&looked.stderr);
+    assert_eq!(looked.status.code(), Some(0), "{said}");
+    servers.command("1", LATER, &["merge"]).output().unwrap();
+    let fetched = here(&servers.spool("1"), "2");
+    for one in early.iter().chain(&late) {
+        let seal = format!("{}.seal.json", one.name);
+        assert!(fetched.keys().any(|key| key.ends_with(&seal)), "{seal}");
+    }
+}
+
 #[test]
 fn a_store_that_is_away_or_ignores_the_condition_gets_nothing_and_takes_nothing() {
     let servers = Servers::new();

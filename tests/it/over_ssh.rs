@@ -728,6 +728,45 @@ fn an_acknowledged_file_outlives_a_power_cut() {
     }
 }
 
+/// What a later program has sealed cannot be read back yet; when it can be, it is, however long its day has been as it is.
+#[test]
+fn what_could_not_be_read_back_is_read_again() {
+    let spool = Path::new("/primary/spool");
+    let servers: [ServerId; 1] = ["2".parse().unwrap()];
+    let disk = SimulatedDisk::default();
+    let opened = opened(&disk, spool);
+    let segments = [0, 1].map(|minute| segment(minute, 5));
+    for one in &segments {
+        one.put(&disk, spool, false);
+    }
+    let [.., (seal, sealed)] = segments[1].files(spool);
+    // in its place, which leaves the folder as it was
+    let put = |bytes: &[u8]| {
+        let mut file = disk.append(&seal).unwrap();
+        file.cut(0).unwrap();
+        file.write_all(bytes).unwrap();
+    };
+    let text = String::from_utf8(sealed.clone()).unwrap();
+    let later = text.replacen("\"format\":1,", "\"format\":9,", 1);
+    assert_ne!(later, text);
+    put(later.as_bytes());
+    let job = receive::ReceiveJob {
+        disk: &disk,
+        data_dir: &opened,
+        spool: &opened,
+        servers: &servers,
+        keep_free: 0,
+        keep_delivered: Duration::ZERO,
+    };
+    let received = [1, 2, 3].map(|hour| {
+        let received = job.run(&|| UtcMs(hour * 3_600_000));
+        (received.acknowledged, received.refused.len())
+    });
+    assert_eq!(received, [(1, 1), (0, 1), (0, 1)]);
+    put(&sealed);
+    assert_eq!(job.run(&|| UtcMs(4 * 3_600_000)).acknowledged, 1);
+}
+
 /// The list of acknowledgements does not grow with the years: what has gone from the spool, and from the
 /// secondary long ago, is taken out; wherever the power fails, all the others are still there.
 #[test]

@@ -62,12 +62,12 @@ impl Plant {
     }
 
     /// Whether the two cannot be the arms of an `if`: an arm of a `match`, the head of a block, a name that what follows needs,
-    /// a call of what stands before it.
+    /// a call of what stands before it, a member of a list, an item.
     fn needs_a_switch(&self) -> bool {
         let find = self.find.trim();
-        let begins = [".", "&&", "||", "let "];
+        let begins = [".", "&&", "||", "let ", "const ", "static "];
         find.contains(" => ")
-            || find.ends_with('{')
+            || find.ends_with(['{', ','])
             || begins.iter().any(|begin| find.starts_with(begin))
     }
 

@@ -996,21 +996,30 @@ fn a_portal_answers(rate: i32) {
     assert!(is_told, "{gaps}");
 }
 
+/// An instance that takes connections and sends nothing.
+const SILENT: &str = r#"
+[[fault]]
+at = "0s"
+for = "1h"
+kind = "stall"
+listener = 1
+"#;
+
 #[test]
-fn an_endpoint_that_refuses_is_left_for_the_next_one() {
-    at_pace(RATE, an_endpoint_refuses);
+fn an_endpoint_that_refuses_or_sends_nothing_is_left_for_the_next_one() {
+    at_pace(RATE, endpoints_give_nothing);
 }
 
-fn an_endpoint_refuses(rate: i32) {
+fn endpoints_give_nothing(rate: i32) {
     let site = Site::new(rate);
     let more = ["--source", "bluesky", "--rate", "20"];
-    let (_instances, urls) = site.simulate(&more, "");
+    let (_instances, urls) = site.simulate(&more, SILENT);
     // its path is wrong: HTTP 404, for which one would wait 15 minutes
     let wrong = format!("{}/elsewhere", urls[0]);
-    site.configure_bluesky(&[wrong, urls[1].clone()]);
+    site.configure_bluesky(&[wrong, urls[0].clone(), urls[1].clone()]);
     let collector = site.collect(1);
     let log = || fs::read_to_string(site.path("server1.log")).unwrap_or_default();
-    until("events of the second one", || {
+    until("events of the third one", || {
         60.0 < site.elapsed() && site.lines(1).len() > 20
     });
     stop(collector);
