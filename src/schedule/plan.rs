@@ -331,7 +331,12 @@ mod tests {
         let merged = (Stage::Merge, run("24T03:05", Some("24T03:05"), 0));
         let locked = [(Stage::Report, locked), merged];
         check(&reports_only, &locked, "24T03:09", &[]);
-        check(&reports_only, &locked, "24T03:10", &["merge", "report 2026-11-23"]);
+        check(
+            &reports_only,
+            &locked,
+            "24T03:10",
+            &["merge", "report 2026-11-23"],
+        );
     }
 
     #[test]

@@ -37,8 +37,8 @@ const LOOK_MS: i64 = 60_000;
 /// When the service ends, children get this long before they are ended, in real milliseconds.
 const FAREWELL_MS: i64 = 3_000;
 
-/// The exit codes that are not failures: done, nothing to do, set aside, another run in progress.
-const NO_FAILURES: [i32; 4] = [0, 4, 5, LOCKED];
+/// The exit codes that are not failures: done, nothing to do, set aside.
+const NO_FAILURES: [i32; 3] = [0, 4, 5];
 
 /// The days of the vault, and those whose certificate is outdated, with a number that changes when a certificate
 /// becomes outdated again.
@@ -242,8 +242,12 @@ impl Service {
             // a report has changed what is outdated
             state.looked = None;
         }
-        // a stage that the service ended, or that found another run in progress, says nothing about the state
-        if !ended.with_service && ended.exit != Some(LOCKED) {
+        if ended.exit == Some(LOCKED) {
+            // another run is in progress: this one says nothing about the state, and has reported no day
+            return;
+        }
+        // nor does a stage that the service ended
+        if !ended.with_service {
             run.alarms = ended.alarms;
         }
         let is_failure = ended.exit.is_none_or(|code| !NO_FAILURES.contains(&code));
@@ -254,7 +258,9 @@ impl Service {
             } else {
                 None
             };
-            if let (Some(day), false) = (due.day, due.renews || ended.exit == Some(LOCKED)) {
+            if let Some(day) = due.day
+                && !due.renews
+            {
                 state.record.reported.note(day);
             }
             return;
@@ -422,7 +428,6 @@ mod tests {
         // the exit code, or none when it was killed; whether it only remakes certificates
         for (exit, renews, is_reported) in [
             (Some(0), false, true),
-            (Some(4), false, true),
             (Some(5), false, true),
             (Some(0), true, false),
             // somebody else's report is in progress: it may mail nothing
@@ -431,7 +436,9 @@ mod tests {
             (None, false, false),
         ] {
             let mut state = service.state();
-            state.runs.insert(Stage::Report, Run::begun(UtcMs(0)));
+            let mut run = Run::begun(UtcMs(0));
+            run.failures = 3;
+            state.runs.insert(Stage::Report, run);
             let due = Due {
                 stage: Stage::Report,
                 day: Some(day),
@@ -447,6 +454,13 @@ mod tests {
             service.note(&mut state, due, ended);
             let reported = state.record.reported.last;
             assert_eq!(reported, is_reported.then_some(day), "{exit:?} {renews}");
+            // whether it would fail again, one that did nothing does not know
+            let failures = match exit {
+                Some(0 | 5) => 0,
+                Some(LOCKED) => 3,
+                _ => 4,
+            };
+            assert_eq!(state.runs[&Stage::Report].failures, failures, "{exit:?}");
         }
     }
 

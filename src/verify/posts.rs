@@ -244,11 +244,7 @@ mod tests {
 
     /// The rows of so many posts in batches of a size; `spoil` may change what the columns are made
     /// of, and leaves the line alone.
-    fn write(
-        path: &Path,
-        posts: (usize, usize),
-        spoil: impl Fn(usize, &mut String),
-    ) -> Output {
+    fn write(path: &Path, posts: (usize, usize), spoil: impl Fn(usize, &mut String)) -> Output {
         write_seen(path, posts, (&["1"], 1), spoil)
     }
 
@@ -360,7 +356,11 @@ mod tests {
             ["row 78: column text is not what its line says"]
         );
         // each server that has seen a post has a copy of it
-        for (copies, wrong) in [(3, None), (2, None), (1, Some("row 1: column copies cannot be"))] {
+        for (copies, wrong) in [
+            (3, None),
+            (2, None),
+            (1, Some("row 1: column copies cannot be")),
+        ] {
             write_seen(&path, (10, 10), (&["1", "2"], copies), |_, _| ());
             assert_eq!(problems(&path).1, Vec::from_iter(wrong));
         }
