@@ -1542,9 +1542,11 @@ fn what_nobody_reads_goes_from_the_store_and_a_merger_that_wakes_too_late_commit
     assert_eq!(check_vault(&servers)["2026-11-23_13"], 2);
     // what counts is when the Delta Lake log ceased to name it: another merger extends that
     servers.store.set_now("2026-11-24T02:30:00Z");
-    servers.check("m2", "2026-11-24T02:30:00Z", &["merge"], 0);
+    servers.check("m1", "2026-11-24T02:30:00Z", &["merge"], 0);
     assert_eq!(check_log(&servers.store.objects()).lacks, 0);
     assert_eq!(of_hour("r1-").len(), files, "kept for keep_superseded");
+    // and looks again, as it would the next day
+    fs::remove_file(servers.dir.path().join("m1/merger/swept.json")).unwrap();
     servers.store.set_now("2026-11-24T03:40:00Z");
     servers.store.put(&orphan(2), b"young");
     crashed("m1", "2026-11-24T03:40:00Z", "AttemptSwept:1");
