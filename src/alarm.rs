@@ -106,7 +106,7 @@ kinds! {
         "`twinstream verify` names the file: restore it from a backup, and look at the disk. Until then its raw data stays"
     DeltaLog "delta_log"
         "The Delta Lake log of the vault in the object store cannot go on: a version is damaged, or somebody else has written to it"
-        "The log of the merge, and `twinstream verify s3://…`, name the version. Hours are committed all the same, but readers of the table do not see them. Put the version back from a copy, or delete all of `_delta_log/` in the store: the next merge makes it anew"
+        "The log of the merge, and `twinstream verify s3://…`, name the version. Hours are committed all the same, but readers of the table do not see them, and files that go meanwhile on request (on Bluesky, all superseded files) are missing for them. Put the version back from a copy; or stop all mergers, delete all of `_delta_log/` in the store, and start them again: they make it anew, at most a day later"
     LowHour "low_hour"
         "An hour of the last day has less than half of the median of the same hour in the last four weeks"
         "See its gaps (`twinstream gaps`). If there are none, the platform may have changed the sample: note it for the papers"

@@ -25,8 +25,8 @@ fn note(folder: &Path) -> PathBuf {
     folder.join("swept.json")
 }
 
-/// One that is not known, or of the future, was never.
-fn is_time(folder: &Path, now: UtcMs) -> bool {
+/// Whether a day has passed. A time that is not known, or of the future, was never.
+pub(super) fn is_time(folder: &Path, now: UtcMs) -> bool {
     let bytes = disk::read_bounded(&RealDisk, &note(folder), NOTE_BYTES_MAX);
     let known = bytes
         .ok()

@@ -29,6 +29,7 @@ use crate::{
     text::plural,
     vault::{
         commit::Here,
+        commit_error::InStoreError,
         delta::log::{CHECKPOINT_EVERY, DeltaLog},
         in_store::InStore,
         redactions::{Redactions, RedactionsError},
@@ -62,27 +63,37 @@ impl Merger<'_> {
         followed.map(drop).map_err(|why| store::vault_failure(&why))
     }
 
-    /// Writes the versions that the log lacks. A log that cannot go on stops no merge.
-    fn extend_log(&self) -> Result<(), Failure> {
-        let log = DeltaLog {
+    /// The Delta Lake log.
+    fn log(&self) -> DeltaLog<'_> {
+        DeltaLog {
             vault: self.vault,
             source: self.setup.stream().source,
             folder: self.folder,
             checkpoint_every: CHECKPOINT_EVERY,
-        };
-        match log.extend() {
+        }
+    }
+
+    /// What was done with the log. One that cannot go on stops no merge.
+    fn of_log(&self, done: Result<(), InStoreError>) -> Result<(), Failure> {
+        match done {
             Ok(()) => Ok(()),
             Err(why) if why.is_away() => Err(store::vault_failure(&why)),
             Err(why) => {
                 alarm!(
                     AlarmKind::DeltaLog,
                     "",
-                    "{why}\n  hint: hours are committed all the same, but readers of the Delta Lake table do not see them"
+                    "{why}\n  hint: hours are committed all the same, but readers of the Delta Lake table do not see them, and \
+                     posts.parquet that was deleted on request is missing for them"
                 );
                 self.log_stops.set(true);
                 Ok(())
             }
         }
+    }
+
+    /// Writes the versions that the log lacks.
+    fn extend_log(&self) -> Result<(), Failure> {
+        self.of_log(self.log().extend())
     }
 
     /// The hours from which something was taken out, here or meanwhile by another machine: a former revision still
@@ -112,17 +123,26 @@ impl Merger<'_> {
         self.follow()?;
         tell_hook(self.setup, self.copy, &outcome);
         tell_of_others(&outcome, self.there);
+        if job.asked.is_empty() && attempts::is_time(self.folder, self.setup.clock.now()) {
+            self.of_log(self.log().look())?;
+        }
         self.sweep(&self.outdated(&outcome)?)?;
         if job.asked.is_empty() {
             attempts::sweep(self.setup, self.folder, self.vault, &mut outcome)?;
         }
         Ok(match merging::tell_outcome(&outcome, job.asked, json)? {
             Exit::Done | Exit::NothingToDo | Exit::Incomplete if self.failed => Exit::Failed,
-            Exit::Done | Exit::NothingToDo if self.refused || self.log_stops.get() => {
-                Exit::Incomplete
-            }
-            exit => exit,
+            Exit::Done | Exit::NothingToDo if self.refused => Exit::Incomplete,
+            exit => self.exit(exit),
         })
+    }
+
+    /// How a command ends that would end so: the log may have stopped.
+    pub(super) fn exit(&self, exit: Exit) -> Exit {
+        match exit {
+            Exit::Done | Exit::NothingToDo if self.log_stops.get() => Exit::Incomplete,
+            exit => exit,
+        }
     }
 
     /// Brings the Delta Lake log to what the copy has, and takes away what nobody may read of these hours any more.

@@ -152,13 +152,20 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     if let (Some(spool), Some(vault)) = stores {
         return merge_store::with(&setup, [spool, vault], |merger, job| {
             request.ids.extend(versions(job, &records)?);
-            let (told, hours) = act(job, &request, dry_run, &|| merger.follow())?;
-            tell(&told, &request.ids, json)?;
-            if !dry_run {
-                // nobody may read there any more what was taken out
-                merger.sweep(&hours)?;
+            let Acted { told, hours, ended } = act(job, &request, dry_run, &|| merger.follow())?;
+            // nobody may read there any more what was taken out, whatever else fails
+            let swept = if dry_run {
+                Ok(())
+            } else {
+                merger.sweep(&hours)
+            };
+            if let (Err(_), Err(why)) = (&ended, &swept) {
+                tracing::warn!("{why}");
             }
-            Ok(Exit::Done)
+            ended?;
+            tell(&told, &request.ids, json)?;
+            swept?;
+            Ok(merger.exit(Exit::Done))
         });
     }
     let asks = if dry_run { Asks::Look } else { Asks::Make };
@@ -175,18 +182,28 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
         ..job
     };
     request.ids.extend(versions(job, &records)?);
-    let (told, _) = act(job, &request, dry_run, &|| Ok(()))?;
+    let Acted { told, ended, .. } = act(job, &request, dry_run, &|| Ok(()))?;
+    ended?;
     tell(&told, &request.ids, json)?;
     Ok(Exit::Done)
 }
 
-/// Does it, or looks what would be done; gives the hours, too. `settle` brings what was committed into place.
+/// What was done.
+struct Acted {
+    told: Told,
+    /// The hours that have or had the posts.
+    hours: BTreeSet<Hour>,
+    /// What has failed, although some of them may have been made anew.
+    ended: Result<(), Failure>,
+}
+
+/// Does it, or looks what would be done. `settle` brings what was committed into place.
 fn act(
     job: MergeJob<'_>,
     request: &Request,
     dry_run: bool,
     settle: &dyn Fn() -> Result<(), Failure>,
-) -> Result<(Told, BTreeSet<Hour>), Failure> {
+) -> Result<Acted, Failure> {
     let by = posts_by(job, &request.authors)?;
     let mut told = Told {
         dry_run,
@@ -195,6 +212,7 @@ fn act(
     };
     let mut in_vault = job.scrubber().hours_with(&request.ids)?;
     in_vault.extend(by.iter().map(|(key, (hour, _))| (key.clone(), *hour)));
+    let mut ended = Ok(());
     let mut hours: BTreeSet<Hour> = in_vault.values().copied().collect();
     if dry_run {
         let (in_raw, segments) = job.in_raw_data(&request.ids, &request.authors)?;
@@ -202,12 +220,12 @@ fn act(
         told.found = found.map(|(id, hour)| (id.to_string(), hour)).collect();
         told.segments = segments;
     } else {
-        redact(job, (request, &by), &hours, settle, &mut told)?;
+        ended = redact(job, (request, &by), &hours, settle, &mut told);
         hours.extend(told.found.values());
     }
     let missing = request.ids.iter().map(Key::to_string);
     told.not_found = missing.filter(|id| !told.found.contains_key(id)).collect();
-    Ok((told, hours))
+    Ok(Acted { told, hours, ended })
 }
 
 /// Reads what was deleted, and merges what is due, as a merge does once a day.
@@ -292,10 +310,10 @@ fn redact(
     kept.map_err(merge_store::list_failure)?;
     crash::point(Point::RedactionListed);
     // a merge that is asked for no hour is one of all that are due
-    let outcome = if is_idle {
-        Outcome::default()
+    let (outcome, passed) = if is_idle {
+        (Outcome::default(), Ok(()))
     } else {
-        passes(job, settle)?
+        passes(job, settle)
     };
     let list = Redactions::read(&RealDisk, vault, source)?;
     let asked_for = list.since(0).into_iter();
@@ -307,6 +325,7 @@ fn redact(
     }
     told.segments = outcome.redacted;
     told.committed = outcome.committed;
+    passed?;
     let failed = outcome.failed.iter().filter(|f| asked.contains(&f.hour));
     let failed: Vec<String> = failed.map(|f| format!("{}: {}", f.hour, f.why)).collect();
     if !failed.is_empty() {
@@ -332,23 +351,30 @@ fn redact(
     }
 }
 
-/// Merges until no other machine has committed an hour meanwhile that may have the posts still.
-fn passes(job: MergeJob<'_>, settle: &dyn Fn() -> Result<(), Failure>) -> Result<Outcome, Failure> {
+/// Merges until no other machine has committed an hour meanwhile that may have the posts still. What was done before something
+/// failed is in the outcome.
+fn passes(
+    job: MergeJob<'_>,
+    settle: &dyn Fn() -> Result<(), Failure>,
+) -> (Outcome, Result<(), Failure>) {
     let mut all = Outcome::default();
     for _ in 0..PASSES_MAX {
-        let outcome = job.run(&mut |_| ()).map_err(merging::failure)?;
-        settle()?;
+        let run = job.run(&mut |_| ()).map_err(merging::failure);
+        let outcome = match (run, settle()) {
+            (Ok(outcome), Ok(())) => outcome,
+            (Err(why), _) | (Ok(_), Err(why)) => return (all, Err(why)),
+        };
         all.redacted += outcome.redacted;
         all.committed.extend(outcome.committed);
         (all.failed, all.stopped) = (outcome.failed, outcome.stopped);
         all.unredacted = outcome.unredacted;
         if outcome.elsewhere.is_empty() {
-            return Ok(all);
+            return (all, Ok(()));
         }
     }
     let what = "other machines commit these hours faster than this one can make them again";
-    Err(Failure::new(Exit::Failed, what)
-        .hint("the posts are on the list: the next merge that can takes them out"))
+    let hint = "the posts are on the list: the next merge that can takes them out";
+    (all, Err(Failure::new(Exit::Failed, what).hint(hint)))
 }
 
 fn authors(stream: Stream, args: &RedactArgs) -> Result<BTreeSet<Key>, Failure> {

@@ -1,6 +1,6 @@
 //! `verify`: checks vault hours, days or a whole vault again; needs no keys and no configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
     checkout,
@@ -8,7 +8,8 @@ use super::{
     global::{Global, users_path},
     output, progress,
     scratch::ScratchFolder,
-    setup, witness,
+    setup::{self, Setup},
+    witness,
 };
 use crate::{
     merge::workers,
@@ -155,19 +156,34 @@ fn checked_out(
     checkout::copy(&setup, vault, scratch.path(), &is_wanted)?;
     let mut of_log = Problems::default();
     if day.is_none() && args.share.is_none_or(Share::is_first) {
-        let checked = checkout::check_log(&setup, vault, scratch.path())?;
-        for (key, why) in checked.wrong {
-            of_log.wrong(key.as_ref(), why);
-        }
-        for (key, what) in checked.notes {
-            of_log.note(key.as_ref(), what);
-        }
+        of_log = log_found(&setup, vault, scratch.path());
     }
     let scratch = match day {
         Some(day) => scratch.inside(&day.to_string()),
         None => scratch,
     };
     Ok((Some(scratch), of_log))
+}
+
+/// What there is to say of the Delta Lake log. If it cannot be read, the copy is verified all the same.
+fn log_found(setup: &Setup, vault: &str, copy: &Path) -> Problems {
+    let mut found = Problems::default();
+    match checkout::check_log(setup, vault, copy) {
+        Ok(checked) => {
+            for (key, why) in checked.wrong {
+                found.wrong(key.as_ref(), why);
+            }
+            for (key, what) in checked.notes {
+                found.note(key.as_ref(), what);
+            }
+        }
+        Err(why) => {
+            let log = format!("{vault}/_delta_log/");
+            let what = format!("the log could not be checked: {}", why.what);
+            found.incomplete(log.as_ref(), what);
+        }
+    }
+    found
 }
 
 /// A line for each day and ledger, then what was found, the worst first; notes only on request.

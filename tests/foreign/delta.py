@@ -1,11 +1,13 @@
 """Reads a vault in an object store as a Delta Lake table: delta.py ENDPOINT FOLDER
 
 FOLDER has what `checkout` made of it, `before` and `now`, and the ids of each hour, `truth.json`. The files that the table
-lists of a month are put into `month`.
+lists of a month are put into `month`, and a copy of all into `copy`.
 """
 
 import json
+import os
 import pathlib
+import time
 import sys
 
 import polars as pl
@@ -76,8 +78,39 @@ for uri in month:
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_bytes(store.open_input_file(uri.removeprefix("s3://")).read())
 
+# from the checkpoint alone: in a copy, without the versions before it, and as if it were long ago
+copy = folder / "copy"
+pyarrow.fs.copy_files("archive/vault", str(copy), source_filesystem=store, destination_filesystem=pyarrow.fs.LocalFileSystem())
+log = copy / "_delta_log"
+checkpoint = json.loads((log / "_last_checkpoint").read_text())["version"]
+check("the checkpoint", (checkpoint, now.version() > checkpoint), (100, True))
+for file in log.iterdir():
+    os.utime(file, (time.time() - 400 * 86_400,) * 2)
+names = sorted(file.name for file in log.iterdir())
+DeltaTable(copy).cleanup_metadata()
+check("what cleanup_metadata leaves", sorted(file.name for file in log.iterdir()), names)
+for number in range(checkpoint):
+    (log / f"{number:020}.json").unlink()
+late = DeltaTable(copy)
+paths = lambda uris: sorted(uri.rsplit("/vault/" if "/vault/" in uri else "/copy/", 1)[1] for uri in uris)
+check("files, from the checkpoint", paths(late.file_uris()), paths(now.file_uris()))
+check("lines of the ledger, from the checkpoint", late.transaction_version("twinstream-ledger"), lines["now"])
+expected = plain((folder / "now").glob("*/*_posts.parquet"))
+same("deltalake, from the checkpoint", pl.from_arrow(late.to_pyarrow_table()), expected)
+same("polars, from the checkpoint", pl.scan_delta(str(copy)).collect(), expected)
+at_checkpoint = DeltaTable(copy, version=checkpoint)
+check("rows of the checkpoint", pl.from_arrow(at_checkpoint.to_pyarrow_table()).height, 60 * len(at_checkpoint.file_uris()))
+
+# what other programs do with the log adds nothing to the table and takes nothing from it
+for table in (late, now):
+    table.cleanup_metadata()
+    table.create_checkpoint()
+    again = DeltaTable(table.table_uri, storage_options=KEYS if table is now else None)
+    check("after create_checkpoint", (again.version(), paths(again.file_uris())), (now.version(), paths(now.file_uris())))
+
 # nobody else writes
 for what, act in {
+    "vacuum (late)": lambda: late.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=True, full=True),
     "vacuum": lambda: now.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True),
     "optimize": lambda: now.optimize.compact(),
     "delete": lambda: now.delete("id > 0"),

@@ -205,6 +205,11 @@ impl Archive {
         *self.objects.lock().unwrap() = objects;
     }
 
+    fn take_away(&self, part: &str) {
+        let mut objects = self.objects.lock().unwrap();
+        objects.retain(|key, _| !key.contains(part));
+    }
+
     fn names(&self, part: &str) -> Vec<String> {
         let names = self.objects().into_keys();
         names.filter(|key| key.contains(part)).collect()
@@ -256,15 +261,13 @@ impl Machine {
 
     /// What a merge does with the log.
     fn extend(&self) -> Result<(), InStoreError> {
-        self.with(|vault| {
-            let log = DeltaLog {
-                vault,
-                source: SAMPLE.source,
-                folder: Path::new("/m"),
-                checkpoint_every: EVERY,
-            };
-            log.extend()
-        })
+        self.with(|vault| log_of(vault).extend())
+    }
+
+    /// What a merge does with it once a day.
+    fn look(&self) -> Result<(), InStoreError> {
+        self.with(|vault| log_of(vault).look())?;
+        self.extend()
     }
 
     /// How many operations that takes beside following.
@@ -286,6 +289,15 @@ impl Machine {
             let said = found.iter().map(|(key, why)| format!("{key}: {why}"));
             said.collect::<Vec<String>>().join("\n")
         })
+    }
+}
+
+fn log_of<'a>(vault: &'a InStore<'a>) -> DeltaLog<'a> {
+    DeltaLog {
+        vault,
+        source: SAMPLE.source,
+        folder: Path::new("/m"),
+        checkpoint_every: EVERY,
     }
 }
 
@@ -374,18 +386,67 @@ fn whatever_is_lost_and_whoever_dies_each_version_is_what_the_ledger_says() {
         assert_eq!(hint(&archive), 20);
         assert_eq!(fresh.check(), FINE);
     }
-    // a log that was taken away is begun anew, by one that knows of the former one, too
-    archive.replace(without(&["_delta_log"]));
-    let [wrong, note] = machines[0].check();
-    assert!(
-        wrong.is_empty() && note.contains("the next merge adds them"),
-        "{note}"
-    );
-    archive.commit(5);
-    machines[0].extend().unwrap();
-    let found = check_log(&archive.objects());
-    assert_eq!((found.versions, found.lacks), (1, 0));
+    // also by one that knows of it: at the latest when it looks
+    archive.replace(without(&["0020.checkpoint"]));
+    machines[0].look().unwrap();
+    assert_eq!(archive.objects()[&name(20)], good[&name(20)]);
     assert_eq!(machines[0].check(), FINE);
+    // what others have committed and logged since a copy was made is no fault of the log
+    let [one, other] = [&machines[0], &machines[1]];
+    let found = one.with(|vault| {
+        for nth in 0..6 {
+            archive.commit(nth);
+        }
+        other.extend().unwrap();
+        check::check(vault)
+    });
+    let found = found.unwrap();
+    assert!(
+        found.wrong.is_empty() && found.notes.is_empty(),
+        "{found:?}"
+    );
+    // if somebody has cleaned up before the checkpoint, what is there is gone on with, by one that knows of it and one that
+    // does not
+    let mut objects = archive.objects();
+    objects.retain(|key, _| !(0..20).any(|n| key.ends_with(&format!("{n:020}.json"))));
+    archive.replace(objects);
+    let latest = |archive: &Archive| archive.names("_delta_log/0").pop().unwrap();
+    for machine in [&machines[0], &archive.machine()] {
+        let before = latest(&archive);
+        archive.commit(7);
+        machine.extend().unwrap();
+        assert!(before < latest(&archive), "{before}");
+        assert!(archive.names("_delta_log/00000000000000000000").is_empty());
+    }
+    // one that has gone on while others deleted the log and began it anew makes no second hole
+    machines[1].extend().unwrap();
+    let late = latest(&archive);
+    let bytes = archive.objects()[&late].clone();
+    archive.take_away("_delta_log");
+    machines[0].look().unwrap();
+    archive.put(&late, &bytes);
+    archive.commit(6);
+    machines[1].extend().unwrap();
+    assert_eq!(check_log(&archive.objects()).versions, 2);
+    assert_eq!(latest(&archive), late);
+    // a log that was taken away is begun anew, by one that knows of the former one, too: when it looks, or has something new
+    for commits in [false, true] {
+        archive.take_away("_delta_log");
+        let [wrong, note] = machines[0].check();
+        assert!(
+            wrong.is_empty() && note.contains("of the ledger: a merge adds them"),
+            "{note}"
+        );
+        if commits {
+            archive.commit(5);
+            machines[0].extend().unwrap();
+        } else {
+            machines[0].look().unwrap();
+        }
+        let found = check_log(&archive.objects());
+        assert_eq!((found.versions, found.lacks), (1, 0));
+        assert_eq!(machines[0].check(), FINE);
+    }
 }
 
 #[test]

@@ -1416,14 +1416,26 @@ fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
         "spoiled3",
         "_IDs.txt.xz: it is not what its manifest says",
     );
-    // a version of the Delta Lake log that somebody else wrote is named, and stops no merge
+    // a Delta Lake log that cannot be read is said, and the copy is verified all the same
+    let args = ["verify", "s3://archive/x/vault"];
+    servers.store.replace(good.clone());
+    servers.store.set(Faults {
+        refuses_to_read: Some("_delta_log"),
+        ..Faults::default()
+    });
+    let said = servers.check("1", NOW, &args, 5);
+    assert!(
+        said.contains("incomplete: s3://archive/x/vault/_delta_log/: the log could not be checked"),
+        "{said}"
+    );
+    servers.store.set(Faults::default());
+    // a version that somebody else wrote is named, and stops no merge
     let mut objects = good.clone();
     let last = objects.keys().rfind(|key| key.contains("_delta_log/"));
     let last = last.unwrap().clone();
     let foreign = br#"{"commitInfo":{"timestamp":1,"operation":"OPTIMIZE"}}"#;
     objects.insert(last.clone(), foreign.to_vec());
     servers.store.replace(objects);
-    let args = ["verify", "s3://archive/x/vault"];
     let said = servers.check("1", NOW, &args, 1);
     assert!(
         said.contains(&format!("WRONG: s3://archive/{last}")),
@@ -1433,8 +1445,14 @@ fn several_mergers_make_one_vault_whatever_is_lost_and_whoever_is_killed() {
     fs::remove_file(servers.dir.path().join("m3/merger/delta_log.json")).unwrap();
     let said = servers.check("m3", LATEST, &["merge"], 5);
     assert!(said.contains("delta_log") && said.contains(&last), "{said}");
+    let unknown = servers.dir.path().join("unknown.txt");
+    fs::write(&unknown, "1\n").unwrap();
+    let unknown = unknown.display().to_string();
+    let redact = ["redact", "--ids", &unknown, "--reason", "asked"];
+    let said = servers.check("m3", LATEST, &redact, 5);
+    assert!(said.contains("delta_log"), "{said}");
     // once the log is deleted, it is made anew
-    let mut objects = good.clone();
+    let mut objects = servers.store.objects();
     objects.retain(|key, _| !key.contains("_delta_log/"));
     servers.store.replace(objects);
     let said = servers.check("1", NOW, &args, 0);

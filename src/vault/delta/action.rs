@@ -3,9 +3,10 @@
 //!
 //! The protocol asks writers for a feature that no other program has, so that nobody else's program writes here, and above
 //! all none *vacuums* the table: for it, every file of the vault but the newest Parquet files would be garbage. Readers
-//! need the first version of the protocol only.
+//! need the first version of the protocol only. Old versions of the log are cleaned up by programs that do not look at
+//! features (`deltalake` is one), so the table also says that versions are kept for longer than anybody will ask.
 
-use std::{io, iter};
+use std::{collections::BTreeMap, io, iter};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,6 +15,10 @@ use crate::{period::UtcMs, segment::line::PROGRAM};
 
 /// What a writer must know.
 const FEATURE: &str = "twinstream";
+
+/// How long versions are kept after a checkpoint; the protocol has no word for "for ever", and "weeks" is the largest unit that
+/// all programs read.
+const KEPT: [(&str, &str); 1] = [("delta.logRetentionDuration", "interval 5200 weeks")];
 
 /// Whose number the lines of the ledger are.
 pub(super) const LEDGER: &str = "twinstream-ledger";
@@ -63,7 +68,8 @@ pub struct MetaData {
     pub schema_string: String,
     /// None: some readers take their values from the names of folders, which do not have them.
     pub partition_columns: Vec<String>,
-    configuration: Empty,
+    /// What other programs may do with the log.
+    pub configuration: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,11 +172,16 @@ impl Protocol {
 impl MetaData {
     /// Of a vault whose files have these columns.
     pub fn new(id: String, schema: &Value) -> Self {
-        Self::of_text(id, schema.to_string())
+        let kept = KEPT.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Self::of_text(id, schema.to_string(), kept.into())
     }
 
     /// The same with the columns as JSON.
-    pub(super) fn of_text(id: String, schema_string: String) -> Self {
+    pub(super) fn of_text(
+        id: String,
+        schema_string: String,
+        configuration: BTreeMap<String, String>,
+    ) -> Self {
         Self {
             id,
             format: Format {
@@ -179,7 +190,7 @@ impl MetaData {
             },
             schema_string,
             partition_columns: Vec::new(),
-            configuration: Empty {},
+            configuration,
         }
     }
 
@@ -333,7 +344,7 @@ mod tests {
             text,
             r#"{"commitInfo":{"operation":"MERGE","engineInfo":"twinstream/1","metaDataVersion":4}}
 {"protocol":{"minReaderVersion":1,"minWriterVersion":7,"writerFeatures":["twinstream"]}}
-{"metaData":{"id":"ab","format":{"provider":"parquet","options":{}},"schemaString":"{\"fields\":[],\"type\":\"struct\"}","partitionColumns":[],"configuration":{}}}
+{"metaData":{"id":"ab","format":{"provider":"parquet","options":{}},"schemaString":"{\"fields\":[],\"type\":\"struct\"}","partitionColumns":[],"configuration":{"delta.logRetentionDuration":"interval 5200 weeks"}}}
 {"txn":{"appId":"twinstream-ledger","version":41}}
 {"remove":{"path":"2026-11-23/a","dataChange":true,"extendedFileMetadata":true,"partitionValues":{},"size":3}}
 {"add":{"path":"2026-11-23/b","partitionValues":{},"size":5,"modificationTime":1000,"dataChange":true,"stats":"{\"numRecords\":7}"}}

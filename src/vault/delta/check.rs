@@ -20,6 +20,7 @@ use super::{
 use crate::{
     period::Hour,
     place::store::{Key, read_whole},
+    text::plural,
 };
 
 /// What was found.
@@ -48,6 +49,8 @@ struct Check<'a> {
     /// The file of each hour.
     current: BTreeMap<Hour, Option<TableFile>>,
     schema_of: u64,
+    /// Whether others have gone on since the vault was copied.
+    is_ahead: bool,
     checked: Checked,
 }
 
@@ -63,6 +66,7 @@ pub fn check(vault: &InStore<'_>) -> Result<Checked, InStoreError> {
         table: Table::default(),
         current: BTreeMap::new(),
         schema_of: 0,
+        is_ahead: false,
         checked: Checked::default(),
     };
     check.whole()
@@ -107,8 +111,10 @@ impl Check<'_> {
         }
         self.hint(&there)?;
         let lacks = (self.lines.len() as u64).saturating_sub(self.table.ledger);
-        if self.checked.wrong.is_empty() && 0 < lacks {
-            let what = format!("it lacks {lacks} lines of the ledger: the next merge adds them");
+        if self.checked.wrong.is_empty() && !self.is_ahead && 0 < lacks {
+            let lines = plural(lacks, "line", "lines");
+            let what =
+                format!("it lacks {lines} of the ledger: a merge adds them, at most a day later");
             self.note(FOLDER, what);
         }
         Ok(self.checked)
@@ -139,7 +145,7 @@ impl Check<'_> {
                 );
                 self.wrong(&key, why);
             }
-            // others have gone on since the vault was copied
+            self.is_ahead = is_known;
             return Ok(false);
         }
         if let Err(why) = self.follow(number, &version)? {

@@ -1,9 +1,10 @@
 //! All files of a version as one Parquet file, so that a reader need not begin with the first version: one row each for
 //! the protocol, the table, the ledger, and every file.
 //!
-//! Files that were removed before are not in it: who reads a table does not need them, and nobody else may clean up here.
+//! Files that were removed before are not in it, nor is a column for them: who reads a table does not need them, and nobody
+//! else may clean up here.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BooleanArray, Int32Array, Int64Array, ListArray, MapArray,
@@ -88,6 +89,14 @@ fn lists<'t>(rows: &[Row<'t>], of: impl Fn(&Row<'t>) -> Option<&'t [String]>) ->
 
 /// Maps without entries.
 fn maps(rows: &[Row<'_>], is_one: impl Fn(&Row<'_>) -> bool) -> io::Result<MapArray> {
+    let none = BTreeMap::new();
+    maps_of(rows, |row| is_one(row).then_some(&none))
+}
+
+fn maps_of<'m>(
+    rows: &[Row<'m>],
+    of: impl Fn(&Row<'m>) -> Option<&'m BTreeMap<String, String>>,
+) -> io::Result<MapArray> {
     let names = MapFieldNames {
         entry: "key_value".to_owned(),
         key: "key".to_owned(),
@@ -95,7 +104,12 @@ fn maps(rows: &[Row<'_>], is_one: impl Fn(&Row<'_>) -> bool) -> io::Result<MapAr
     };
     let mut maps = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new());
     for row in rows {
-        maps.append(is_one(row)).map_err(io::Error::other)?;
+        let map = of(row);
+        for (key, value) in map.into_iter().flatten() {
+            maps.keys().append_value(key);
+            maps.values().append_value(value);
+        }
+        maps.append(map.is_some()).map_err(io::Error::other)?;
     }
     Ok(maps.finish())
 }
@@ -127,7 +141,7 @@ fn add(rows: &[Row<'_>]) -> io::Result<StructArray> {
         .of(rows, is_one))
 }
 
-fn meta_data(rows: &[Row<'_>]) -> io::Result<StructArray> {
+fn meta_data<'m>(rows: &[Row<'m>]) -> io::Result<StructArray> {
     let is_one = |row: &Row<'_>| matches!(row, Row::MetaData(_));
     let text = |row: &Row<'_>, of: fn(&MetaData) -> &str| match row {
         Row::MetaData(meta_data) => Some(of(meta_data).to_owned()),
@@ -137,6 +151,10 @@ fn meta_data(rows: &[Row<'_>]) -> io::Result<StructArray> {
         .with("provider", texts(rows, |row| text(row, |_| "parquet")))
         .with("options", maps(rows, is_one)?)
         .of(rows, is_one);
+    let configuration = |row: &Row<'m>| match row {
+        Row::MetaData(meta_data) => Some(&meta_data.configuration),
+        _ => None,
+    };
     let partitions = |row: &Row<'_>| is_one(row).then_some(&[][..]);
     Ok(Part::new()
         .with("id", texts(rows, |row| text(row, |of| &of.id)))
@@ -146,7 +164,7 @@ fn meta_data(rows: &[Row<'_>]) -> io::Result<StructArray> {
             texts(rows, |row| text(row, |of| &of.schema_string)),
         )
         .with("partitionColumns", lists(rows, partitions))
-        .with("configuration", maps(rows, is_one)?)
+        .with("configuration", maps_of(rows, configuration)?)
         .of(rows, is_one))
 }
 
@@ -186,13 +204,6 @@ fn txn(rows: &[Row<'_>]) -> StructArray {
         .of(rows, is_one)
 }
 
-/// What readers look for, and is never there.
-fn remove(rows: &[Row<'_>]) -> StructArray {
-    Part::new()
-        .with("path", texts(rows, |_| None))
-        .of(rows, |_| false)
-}
-
 /// The rows of a table.
 fn rows(table: &Table) -> Vec<Row<'_>> {
     let protocol = table.protocol.iter().map(Row::Protocol);
@@ -215,7 +226,6 @@ pub fn write(table: &Table) -> io::Result<Vec<u8>> {
     let columns = [
         ("txn", txn(&rows)),
         ("add", add(&rows)?),
-        ("remove", remove(&rows)),
         ("metaData", meta_data(&rows)?),
         ("protocol", protocol(&rows)),
     ];
@@ -293,6 +303,27 @@ fn list(of: &StructArray, name: &str, row: usize) -> Result<Vec<String>, String>
     Ok(items.iter().flatten().map(str::to_owned).collect())
 }
 
+fn map(of: &StructArray, name: &str, row: usize) -> Result<BTreeMap<String, String>, String> {
+    let column = child(of.column_by_name(name), name)?;
+    let entries = column.as_map_opt().map(|maps| maps.value(row));
+    let texts = |nth: usize| {
+        let column = entries.as_ref()?.columns().get(nth)?;
+        column.as_string_opt::<i32>()
+    };
+    let (Some(keys), Some(values)) = (texts(0), texts(1)) else {
+        return Err(format!("{name} is no map of texts"));
+    };
+    let values = values
+        .iter()
+        .map(|value| value.unwrap_or_default().to_owned());
+    Ok(keys
+        .iter()
+        .flatten()
+        .map(str::to_owned)
+        .zip(values)
+        .collect())
+}
+
 /// Takes the rows of a batch in.
 fn take(table: &mut Table, batch: &RecordBatch) -> Result<(), String> {
     let part = |name: &str| {
@@ -316,7 +347,8 @@ fn take(table: &mut Table, batch: &RecordBatch) -> Result<(), String> {
         if meta_data.is_valid(row) {
             let schema = text(meta_data, "schemaString", row)?;
             let id = text(meta_data, "id", row)?;
-            table.meta_data = Some(MetaData::of_text(id, schema));
+            let configuration = map(meta_data, "configuration", row)?;
+            table.meta_data = Some(MetaData::of_text(id, schema, configuration));
         }
         if add.is_valid(row) {
             let file = TableFile {

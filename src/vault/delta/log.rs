@@ -168,6 +168,26 @@ pub(super) fn file(
 }
 
 impl DeltaLog<'_> {
+    /// Forgets what this machine has seen of the log if that is no longer there: somebody has deleted the log, or a part of it.
+    pub fn look(&self) -> Result<(), InStoreError> {
+        let Some(seen) = self.seen() else {
+            return Ok(());
+        };
+        if !self.is_there(&version_key(seen.version)?)? || !self.has_begin(&seen)? {
+            let path = self.path();
+            disk::remove_if_there(self.vault.disk, &path).at(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether that is there with which a reader of the latest version begins.
+    fn has_begin(&self, seen: &Seen) -> Result<bool, InStoreError> {
+        self.is_there(&match seen.checkpoint {
+            0 => version_key(0)?,
+            checkpoint => checkpoint_key(checkpoint)?,
+        })
+    }
+
     /// Writes what is missing: the version that has the ledger as the copy here has it after it has followed, and the latest
     /// checkpoint.
     pub fn extend(&self) -> Result<(), InStoreError> {
@@ -180,6 +200,11 @@ impl DeltaLog<'_> {
         if lines == 0 || seen.as_ref().is_some_and(is_done) {
             return Ok(());
         }
+        // a version is never written after one that has no log before it
+        let seen = match seen {
+            Some(noted) if self.has_begin(&noted)? => Some(noted),
+            _ => None,
+        };
         let mut tail = self.tail(seen.as_ref())?;
         while tail.is_none_or(|tail| tail.ledger < lines) {
             let number = tail.map_or(0, |tail| tail.version + 1);
@@ -257,15 +282,20 @@ impl DeltaLog<'_> {
         Ok(Some(tail))
     }
 
-    /// A version late in the log: there is none whose predecessor is not there.
+    /// A version late in the log: from the latest checkpoint on, or from the first version, none is there without its
+    /// predecessor.
     fn search(&self) -> Result<Option<Tail>, InStoreError> {
         let is_there = |version: u64| self.is_there(&version_key(version)?);
-        if !is_there(0)? {
-            return Ok(None);
-        }
-        let (mut there, mut absent) = (0, 1);
+        let hint = read_whole(self.vault.store, &hint_key()?, HINT_BYTES_MAX)?;
+        let hint = hint.and_then(|bytes| serde_json::from_slice::<Hint>(&bytes).ok());
+        let begin = match hint {
+            Some(hint) if is_there(hint.version)? => hint.version,
+            _ if is_there(0)? => 0,
+            _ => return Ok(None),
+        };
+        let (mut there, mut absent) = (begin, begin + 1);
         while is_there(absent)? {
-            (there, absent) = (absent, absent * 2);
+            (there, absent) = (absent, absent + (absent - begin));
         }
         while there + 1 < absent {
             let middle = there.midpoint(absent);
@@ -321,10 +351,18 @@ impl DeltaLog<'_> {
             version.meta_data = Some(MetaData::new(vault.to_owned(), &ours));
             return Ok(());
         };
-        let key = version_key(tail.schema_of)?;
+        // the first version may be large, and in the end it is the checkpoint that counts
+        let (key, known) = match self.checkpoint_at(self.checkpoint_before(tail.version))? {
+            Some((base, table)) if tail.schema_of <= base => {
+                (checkpoint_key(base)?, table.meta_data)
+            }
+            _ => {
+                let read = self.read(tail.schema_of)?;
+                let known = read.and_then(|read| read.meta_data);
+                (version_key(tail.schema_of)?, known)
+            }
+        };
         let wrong = |why: &str| self.vault.wrong(&key, why);
-        let known = self.read(tail.schema_of)?;
-        let known = known.and_then(|known| known.meta_data);
         let known = known.ok_or_else(|| wrong("it does not say what the table is"))?;
         let schema = known.schema().map_err(|why| wrong(&why))?;
         let united = schema::united(&schema, &ours).map_err(|why| wrong(&why))?;
@@ -375,19 +413,8 @@ impl DeltaLog<'_> {
 
     /// The table at a version: from the checkpoint before, if there is one, and all versions since.
     fn table(&self, version: u64) -> Result<Table, InStoreError> {
-        let mut base = self.checkpoint_before(version - 1);
-        let mut table = loop {
-            if base == 0 {
-                break Table::default();
-            }
-            let key = checkpoint_key(base)?;
-            match read_whole(self.vault.store, &key, VERSION_BYTES_MAX)? {
-                Some(bytes) => {
-                    break checkpoint::read(bytes).map_err(|why| self.vault.wrong(&key, why))?;
-                }
-                None => base -= self.checkpoint_every,
-            }
-        };
+        let before = self.checkpoint_at(self.checkpoint_before(version - 1))?;
+        let (base, mut table) = before.unwrap_or_default();
         let first = if base == 0 { 0 } else { base + 1 };
         for number in first..=version {
             let key = version_key(number)?;
@@ -398,6 +425,19 @@ impl DeltaLog<'_> {
                 .map_err(|why| self.vault.wrong(&key, why))?;
         }
         Ok(table)
+    }
+
+    /// The latest checkpoint up to one; `None`: there is none.
+    fn checkpoint_at(&self, mut base: u64) -> Result<Option<(u64, Table)>, InStoreError> {
+        while 0 < base {
+            let key = checkpoint_key(base)?;
+            if let Some(bytes) = read_whole(self.vault.store, &key, VERSION_BYTES_MAX)? {
+                let table = checkpoint::read(bytes).map_err(|why| self.vault.wrong(&key, why))?;
+                return Ok(Some((base, table)));
+            }
+            base -= self.checkpoint_every;
+        }
+        Ok(None)
     }
 
     /// Says where the latest checkpoint is. Only readers ask, and without it, or with an older one, they list more.

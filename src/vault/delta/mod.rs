@@ -1,5 +1,5 @@
 //! The Delta Lake log of a vault in an object store: which `posts.parquet` each hour consists of, now and at every version
-//! before, for Spark, polars and all other readers of such tables.
+//! before, for polars, `deltalake` and all other readers of such tables.
 //!
 //! ```text
 //! _delta_log/00000000000000000041.json                 version 41, created once: the files that came and went, and how

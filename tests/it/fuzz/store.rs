@@ -238,7 +238,7 @@ fn fuzz_a_vault_in_a_store() {
 fn fuzz_versions_and_checkpoints_of_the_delta_log() {
     let version = r#"{"commitInfo":{"operation":"MERGE","engineInfo":"twinstream/1","metaDataVersion":0}}
 {"protocol":{"minReaderVersion":1,"minWriterVersion":7,"writerFeatures":["twinstream"]}}
-{"metaData":{"id":"ab","format":{"provider":"parquet","options":{}},"schemaString":"{}","partitionColumns":[],"configuration":{}}}
+{"metaData":{"id":"ab","format":{"provider":"parquet","options":{}},"schemaString":"{}","partitionColumns":[],"configuration":{"delta.logRetentionDuration":"interval 5200 weeks"}}}
 {"txn":{"appId":"twinstream-ledger","version":41}}
 {"add":{"path":"a","partitionValues":{},"size":5,"modificationTime":1000,"dataChange":true,"stats":"{\"numRecords\":7}"}}
 "#;

@@ -46,6 +46,8 @@ pub(crate) struct Faults {
     pub(crate) ignores_ranges: bool,
     /// It refuses who comes with the right key.
     pub(crate) refuses: bool,
+    /// It refuses to read what has this part in its key, and to list it.
+    pub(crate) refuses_to_read: Option<&'static str>,
     /// Requests of this method whose keys have this part wait until that is no longer so.
     pub(crate) holds: Option<(&'static str, &'static str)>,
 }
@@ -244,7 +246,11 @@ impl ObjectStore {
             fault();
             return error(503, "SlowDown");
         }
-        if faults.refuses {
+        let is_kept_back = |part: &str| {
+            let prefix = request.query.get("prefix").map_or("", String::as_str);
+            request.method == "GET" && (request.path.contains(part) || prefix.contains(part))
+        };
+        if faults.refuses || faults.refuses_to_read.is_some_and(is_kept_back) {
             fault();
             return error(403, "AccessDenied");
         }
