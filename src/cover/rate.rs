@@ -3,7 +3,7 @@
 //! Only seconds in which a server was listening count: a rate that is divided by seconds of which nothing is known would
 //! be too low. A silence is surprising if at least 15 posts were to be expected in it, at the mean rate of the seconds
 //! near it: with a probability of e^-15 < 10⁻⁶, no post comes then. Few posts in few seconds, as after a start, tell no
-//! mean rate. So if N seconds near it, of which the silence is less than a minute s, have n posts in all, it is
+//! mean rate. So if N seconds near it, of which the silence is less than five minutes s, have n posts in all, it is
 //! surprising only if these, coming at any time alike, all miss it by as rare a chance: n · ln(N / (N - s)) ≥ 15.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ const SURPRISING: u64 = 15;
 const NEAR_MINUTES: i64 = 5;
 
 /// A longer silence is surprising even if the seconds near it are few.
-const SHORT_S: u64 = 60;
+const SHORT_S: u64 = 300;
 
 /// A minute: how many posts came, and how many seconds the server was listening.
 #[derive(Debug, Clone, Copy, Default)]
@@ -178,6 +178,9 @@ mod tests {
         // but two posts at once say nothing of the twenty-eight seconds that follow
         let few = rate(|minute| if minute == 59 { 2 } else { 0 }, 3_570..3_600);
         assert!(few.explains(silence(3_572, 28)));
+        // nor do two posts in ten seconds, after a time that nobody can have again
+        let rare = rate(|minute| if minute < 58 { 0 } else { 1 }, 3_506..3_600);
+        assert!(rare.explains(silence(3_507, 83)));
         let mut less = even(3_600);
         assert!(less.explains(silence(1_800, 14)));
         (1_500..1_600).for_each(|second| less.take_out(second));
