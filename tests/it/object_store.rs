@@ -1779,6 +1779,39 @@ fn what_is_redacted_lies_nowhere_in_the_store_and_in_no_copy_whoever_is_killed()
     let left: Vec<&str> = all.iter().copied().filter(|id| !ids.contains(id)).collect();
     assert_eq!(after.lines().collect::<Vec<_>>(), left);
     assert_eq!(check_vault(&servers)["2026-11-23_13"], 2);
+
+    // if one of two hours cannot be made anew, what was taken out of the other goes all the same
+    for server in ["1", "2"] {
+        put(
+            &minutes_of(at("2026-11-23T14:10:00Z"), server),
+            &servers.spool(server),
+        );
+        servers.check(server, LATEST, &["deliver"], 0);
+    }
+    servers.check("m1", LATEST, &["merge"], 0);
+    let path = dir.join("m1/vault/2026-11-23/2026-11-23_14_IDs.txt.xz");
+    let other = unxz(&fs::read(path).unwrap());
+    fs::write(&list, [left[0], other.lines().next().unwrap()].join("\n")).unwrap();
+    let mut objects = servers.store.objects();
+    objects.retain(|key, _| !(key.contains("x/spool/") && key.contains("/2026-11-23/13/")));
+    servers.store.replace(objects);
+    for server in ["1", "2"] {
+        let raw = dir.join(format!("m1/merger/spool/{server}/2026-11-23/13"));
+        fs::remove_dir_all(raw).unwrap();
+    }
+    let posts = dir.join("m1/vault/2026-11-23/2026-11-23_13_posts.parquet");
+    fs::write(posts, b"damaged").unwrap();
+    let said = servers.check("m1", LATEST, &args, 1);
+    assert!(
+        said.contains("still have posts") && said.contains("2026-11-23_13: "),
+        "{said}"
+    );
+    let of_hour = |revision: u64| {
+        let part = format!("2026-11-23_14/r{revision}-");
+        let objects = servers.store.objects();
+        objects.keys().filter(|key| key.contains(&part)).count()
+    };
+    assert!(of_hour(1) == 0 && 0 < of_hour(2), "{said}");
     assert_eq!(servers.store.wrongs(), Vec::<String>::new());
 }
 
