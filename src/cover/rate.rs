@@ -179,7 +179,7 @@ mod tests {
         let few = rate(|minute| if minute == 59 { 2 } else { 0 }, 3_570..3_600);
         assert!(few.explains(silence(3_572, 28)));
         // nor do two posts in ten seconds, after a time that nobody can have again
-        let rare = rate(|minute| if minute < 58 { 0 } else { 1 }, 3_506..3_600);
+        let rare = rate(|minute| u64::from(58 <= minute), 3_506..3_600);
         assert!(rare.explains(silence(3_507, 83)));
         let mut less = even(3_600);
         assert!(less.explains(silence(1_800, 14)));
