@@ -550,7 +550,13 @@ impl World {
             self.calm_turn();
             self.pass(11 * MINUTE_MS);
         }
-        assert!(!self.calm_turn(), "something was left to merge");
+        // a revision that a machine committed and died is finished by one merge, and what came later is in the next
+        let is_settled = (0..2).any(|_again| {
+            let has_merged = self.calm_turn();
+            self.pass(11 * MINUTE_MS);
+            !has_merged
+        });
+        assert!(is_settled, "something was left to merge");
         // nobody needs any more what was superseded or never committed
         self.stage.pass(20 * 3_600);
         self.mergers.truncate(1);
