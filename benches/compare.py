@@ -343,16 +343,13 @@ class Bench:
             command += ["--clock", "2026-11-23T18:00:00Z@1"]
             log = open(self.work / "collect.log", "w")
             process = subprocess.Popen(list(map(str, command)), stderr=log)
-            connected = lambda: sum(b'"kind":"connected"' in path.read_bytes() for path in self.segments(".events"))
-            wait_for(lambda: connected() == 20, process, log)
+            wait_for(lambda: connected(folder) == 20, process, log)
             time.sleep(10)
             begin, cpu, size = time.monotonic(), cpu_of(process.pid), size_of(folder / "spool")
             time.sleep(60)
             wall, cpu, size = time.monotonic() - begin, cpu_of(process.pid) - cpu, size_of(folder / "spool") - size
             rss_mib = rss_of(process.pid)
-            process.send_signal(signal.SIGTERM)
-            if process.wait():
-                sys.exit(f"the collector failed, see {log.name}")
+            ended(process, log)
         finally:
             api.terminate()
             api.wait()
@@ -392,8 +389,7 @@ class Bench:
                 log = open(data_dir / "log", "w")
                 runs.append((subprocess.Popen(list(map(str, collect)), stderr=log), data_dir, log))
             for process, data_dir, log in runs:
-                events = lambda: data_dir.rglob("*.events.jsonl")
-                wait_for(lambda: sum(b'"kind":"connected"' in path.read_bytes() for path in events()) == 20, process, log)
+                wait_for(lambda: connected(data_dir) == 20, process, log)
             time.sleep(60)
             begin = time.monotonic()
             before = [cpu_of(process.pid) for process, _, _ in runs]
@@ -401,9 +397,7 @@ class Bench:
             wall = time.monotonic() - begin
             found = [Run(wall, cpu_of(process.pid) - cpu, rss_of(process.pid)) for (process, _, _), cpu in zip(runs, before)]
             for process, _, log in runs:
-                process.send_signal(signal.SIGTERM)
-                if process.wait():
-                    sys.exit(f"the collector failed, see {log.name}")
+                ended(process, log)
         finally:
             api.terminate()
             api.wait()
@@ -658,6 +652,18 @@ def wait_for(is_so, process, log):
         if process.poll() is not None or end < time.monotonic():
             process.kill()
             sys.exit(f"the collector did not get there, see {log.name}")
+
+
+def connected(folder):
+    """In how many events files there a connection was made."""
+    return sum(b'"kind":"connected"' in path.read_bytes() for path in folder.rglob("*.events.jsonl"))
+
+
+def ended(process, log):
+    """Asks a collector to end, and waits for it."""
+    process.send_signal(signal.SIGTERM)
+    if process.wait():
+        sys.exit(f"the collector failed, see {log.name}")
 
 
 def cpu_of(pid):

@@ -34,7 +34,7 @@ pub(super) fn is_time(folder: &Path, now: UtcMs) -> bool {
     known.is_none_or(|SweptAt { at }| !(at..at.plus_ms(DAILY_MS)).contains(&now))
 }
 
-/// Does it, if a day has passed.
+/// Does it.
 pub(super) fn sweep(
     setup: &Setup,
     folder: &Path,
@@ -42,9 +42,6 @@ pub(super) fn sweep(
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
     let at = setup.clock.now();
-    if !is_time(folder, at) {
-        return Ok(());
-    }
     let swept = vault
         .sweep(None, keep(setup))
         .map_err(|why| vault_failure(&why))?;

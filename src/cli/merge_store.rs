@@ -123,11 +123,13 @@ impl Merger<'_> {
         self.follow()?;
         tell_hook(self.setup, self.copy, &outcome);
         tell_of_others(&outcome, self.there);
-        if job.asked.is_empty() && attempts::is_time(self.folder, self.setup.clock.now()) {
+        let is_daily =
+            job.asked.is_empty() && attempts::is_time(self.folder, self.setup.clock.now());
+        if is_daily {
             self.of_log(self.log().look())?;
         }
         self.sweep(&self.outdated(&outcome)?)?;
-        if job.asked.is_empty() {
+        if is_daily {
             attempts::sweep(self.setup, self.folder, self.vault, &mut outcome)?;
         }
         Ok(match merging::tell_outcome(&outcome, job.asked, json)? {

@@ -322,8 +322,6 @@ fn drop_strays(
         with_posts.get(*place) == Some(&true) && of.get(*place).is_some_and(|of| of.1)
     };
     let strays: Vec<usize> = (0..seconds.len()).filter(is_stray).collect();
-    let second = |place: usize| seconds.get(place).copied();
-    let follows = |a: &usize, b: &usize| a + 1 == *b && second(*a).map(|a| a + 1) == second(*b);
     let is_uncovered = |place: Option<usize>| {
         place.is_some_and(|place| {
             with_posts.get(place) == Some(&false) && quiet.get(place) == Some(&false)
@@ -334,7 +332,7 @@ fn drop_strays(
         let after = is_uncovered(run.last().map(|last| last + 1));
         before && after || (before || after) && run.len() < STRAYS_S
     };
-    let runs = strays.chunk_by(follows).filter(tells_nothing);
+    let runs = seconds::runs(seconds, &strays).filter(tells_nothing);
     let dropped: Vec<usize> = runs.flatten().copied().collect();
     for place in &dropped {
         if let Some(has) = with_posts.get_mut(*place) {

@@ -36,16 +36,14 @@ pub(super) fn quiet(
         with_posts.get(*place) == Some(&false) && seconds::counts(of.begins, of.second(*place))
     };
     let empty: Vec<usize> = (0..of.seconds.len()).filter(counts).collect();
-    let follows = |a: &usize, b: &usize| a + 1 == *b && of.second(*a) + 1 == of.second(*b);
-    let silences = empty.chunk_by(follows);
-    let mut silences: Vec<Vec<usize>> = silences
+    let mut silences: Vec<Vec<usize>> = seconds::runs(of.seconds, &empty)
         .map(|run| of.listening(run, with_posts))
         .filter(|listening| !listening.is_empty())
         .collect();
     let rate = posts.map(|posts| {
-        let heard = with_posts.iter().enumerate().filter(|(_, has)| **has);
-        let heard = heard.map(|(place, _)| place);
-        let listening = heard.chain(silences.iter().flatten().copied());
+        let posted = with_posts.iter().enumerate().filter(|(_, has)| **has);
+        let posted = posted.map(|(place, _)| place);
+        let listening = posted.chain(silences.iter().flatten().copied());
         let mut rate = Rate::of(posts, listening.map(|place| of.second(place)));
         // a silence that chance does not explain tells nothing of how often posts come
         loop {

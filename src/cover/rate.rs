@@ -2,9 +2,9 @@
 //!
 //! Only seconds in which a server was listening count: a rate that is divided by seconds of which nothing is known would
 //! be too low. A silence is surprising if at least 15 posts were to be expected in it, at the mean rate of the seconds
-//! near it: with a probability of e^-15 < 10⁻⁶, no post comes then. Few posts in few seconds, as after a start, tell no
-//! mean rate. So if N seconds near it, of which the silence is less than five minutes s, have n posts in all, it is
-//! surprising only if these, coming at any time alike, all miss it by as rare a chance: n · ln(N / (N - s)) ≥ 15.
+//! near it: that none comes then has a probability of e^-15 < 10⁻⁶. Few posts in few seconds, as after a start, tell no
+//! mean rate. So a silence of s seconds, less than five minutes, is surprising only if the n posts of the N seconds near
+//! it, itself among them, all miss it by as rare a chance: n · ln(N / (N - s)) ≥ 15.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@
 //! began to be seen has causes of a second or two at its edges that explain nothing. And a silence
 //! does not become another one because something happens to another server meanwhile.
 
-use super::{cause::Cause, reason::Reason};
+use super::{cause::Cause, reason::Reason, seconds};
 
 /// A part of a run that is shorter belongs to a longer one beside it: posts come as late as that
 /// after a connection was made, and attempts that fail take as long.
@@ -51,9 +51,7 @@ pub fn reasons(seconds: &[i64], whys: &[Option<Why>]) -> Vec<Option<Reason>> {
     let places: Vec<usize> = (0..whys.len())
         .filter(|place| whys.get(*place).is_some_and(Option::is_some))
         .collect();
-    let at = |place: usize| seconds.get(place).copied();
-    let follows = |a: &usize, b: &usize| a + 1 == *b && at(*a).map(|a| a + 1) == at(*b);
-    for run in places.chunk_by(follows) {
+    for run in seconds::runs(seconds, &places) {
         let Some((first, last)) = run.first().zip(run.last()) else {
             continue;
         };

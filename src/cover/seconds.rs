@@ -62,6 +62,12 @@ pub fn count_from(intervals: &[Interval], begins: Option<UtcMs>) -> usize {
         .count()
 }
 
+/// Some places of an hour's seconds, ascending, in runs of seconds that follow each other.
+pub fn runs<'p>(seconds: &[i64], places: &'p [usize]) -> impl Iterator<Item = &'p [usize]> {
+    let at = |place: usize| seconds.get(place).copied();
+    places.chunk_by(move |a, b| a + 1 == *b && at(*a).map(|a| a + 1) == at(*b))
+}
+
 /// Whether a second counts: what lies before the beginning is no gap, and part of no percentage.
 pub fn counts(begins: Option<UtcMs>, second: i64) -> bool {
     begins.is_none_or(|begins| begins.second() <= second)

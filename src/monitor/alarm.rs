@@ -1121,7 +1121,7 @@ mod tests {
         let mut p = well("1", 90_000);
         of(&mut p, "2").aside = 3;
         of(&mut p, "1").last_line = Some(after(89_000));
-        of(&mut p, "1").link = of(&mut p, "1").link.of_the_dead();
+        of(&mut p, "1").link = of(&mut p, "1").link.not_running();
         let found = now(&p, &said);
         let told: Vec<(&str, UtcMs)> = found.iter().map(|of| (&*of.what, of.since)).collect();
         let [(silent, of_now), (aside, of_then)] = told[..] else {

@@ -237,7 +237,7 @@ impl Link {
 
     /// The same, of a collector that does not run any more although it did not record its end.
     #[must_use]
-    pub fn of_the_dead(&self) -> Self {
+    pub fn not_running(&self) -> Self {
         if !self.needs_collector() {
             return self.clone();
         }
@@ -255,7 +255,7 @@ impl Link {
 
     /// The same, if nothing more recent is known than what was recorded at that time.
     #[must_use]
-    pub fn unheard_since(&self, told: Option<UtcMs>) -> Self {
+    pub fn unknown_since(&self, told: Option<UtcMs>) -> Self {
         if !self.needs_collector() {
             return self.clone();
         }

@@ -476,7 +476,7 @@ fn link_now(
 ) -> Link {
     match is_collecting {
         Some(true) => link.clone(),
-        Some(false) => link.of_the_dead(),
+        Some(false) => link.not_running(),
         None => {
             let told = link.told.map(|told| told.plus_ms(ahead_ms));
             let heard = told.max(news);
@@ -484,7 +484,7 @@ fn link_now(
             if heard.is_some_and(is_recent) {
                 link.clone()
             } else {
-                link.unheard_since(heard)
+                link.unknown_since(heard)
             }
         }
     }

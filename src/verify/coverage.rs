@@ -261,7 +261,7 @@ impl Check<'_> {
         }
         let empty: Vec<bool> = bits.with_posts().iter().map(|has| !has).collect();
         let mut claimed = 0;
-        for run in of(&empty).chunk_by(|a, b| a + 1 == *b && second(a) + 1 == second(b)) {
+        for run in seconds::runs(&self.seconds, &of(&empty)) {
             let quiet = run
                 .iter()
                 .filter(|place| bits.quiet.get(**place) == Some(&true));

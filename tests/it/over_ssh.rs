@@ -687,6 +687,22 @@ fn opened(disk: &SimulatedDisk, spool: &Path) -> Spool {
     opener.spool(&spool.into(), Asks::Make).unwrap()
 }
 
+/// A primary that receives what comes from these servers.
+fn receiving<'a>(
+    disk: &'a SimulatedDisk,
+    opened: &'a Spool,
+    servers: &'a [ServerId],
+) -> receive::ReceiveJob<'a> {
+    receive::ReceiveJob {
+        disk,
+        data_dir: opened,
+        spool: opened,
+        servers,
+        keep_free: 0,
+        keep_delivered: Duration::ZERO,
+    }
+}
+
 #[test]
 fn an_acknowledged_file_outlives_a_power_cut() {
     let spool = Path::new("/primary/spool");
@@ -700,14 +716,7 @@ fn an_acknowledged_file_outlives_a_power_cut() {
             disk.make_folder_undurably(&spool.join(one.name.folder()));
             one.put(&disk, spool, false);
         }
-        let job = receive::ReceiveJob {
-            disk: &disk,
-            data_dir: &opened,
-            spool: &opened,
-            servers: &servers,
-            keep_free: 0,
-            keep_delivered: Duration::ZERO,
-        };
+        let job = receiving(&disk, &opened, &servers);
         if 0 < seed {
             disk.fail_in(seed);
         }
@@ -750,14 +759,7 @@ fn what_could_not_be_read_back_is_read_again() {
     let later = text.replacen("\"format\":1,", "\"format\":9,", 1);
     assert_ne!(later, text);
     put(later.as_bytes());
-    let job = receive::ReceiveJob {
-        disk: &disk,
-        data_dir: &opened,
-        spool: &opened,
-        servers: &servers,
-        keep_free: 0,
-        keep_delivered: Duration::ZERO,
-    };
+    let job = receiving(&disk, &opened, &servers);
     let received = [1, 2, 3].map(|hour| {
         let received = job.run(&|| UtcMs(hour * 3_600_000));
         (received.acknowledged, received.refused.len())
@@ -803,12 +805,8 @@ fn acknowledgements_of_what_is_long_gone_are_forgotten_and_no_others() {
             disk.fail_in(seed);
         }
         let job = receive::ReceiveJob {
-            disk: &disk,
-            data_dir: &opened,
-            spool: &opened,
-            servers: std::slice::from_ref(&server),
-            keep_free: 0,
             keep_delivered,
+            ..receiving(&disk, &opened, std::slice::from_ref(&server))
         };
         job.run(&|| now);
         disk.power_cut(seed);

@@ -205,24 +205,23 @@ fn txn(rows: &[Row<'_>]) -> StructArray {
 }
 
 /// The rows of a table.
-fn rows(table: &Table) -> Vec<Row<'_>> {
+fn rows(table: &Table) -> impl Iterator<Item = Row<'_>> {
     let protocol = table.protocol.iter().map(Row::Protocol);
     let meta_data = table.meta_data.iter().map(Row::MetaData);
     protocol
         .chain(meta_data)
         .chain([Row::Ledger(table.ledger)])
         .chain(table.files.values().map(Row::Add))
-        .collect()
 }
 
 /// How many rows a table has.
 pub fn len(table: &Table) -> u64 {
-    rows(table).len() as u64
+    rows(table).count() as u64
 }
 
 /// A table as a file.
 pub fn write(table: &Table) -> io::Result<Vec<u8>> {
-    let rows = rows(table);
+    let rows: Vec<Row<'_>> = rows(table).collect();
     let columns = [
         ("txn", txn(&rows)),
         ("add", add(&rows)?),

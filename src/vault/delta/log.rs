@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     super::{
@@ -22,6 +23,7 @@ use super::{
 use crate::{
     period::{Hour, UtcMs},
     place::store::{Created, Key, Listed, Store, create_of, read_whole},
+    segment::sha256::Sha256,
     source::Source,
     world::{
         crash::{self, Point},
@@ -68,6 +70,8 @@ struct Seen {
     ledger: u64,
     /// The latest checkpoint.
     checkpoint: u64,
+    /// A version whose schema was found to have all our columns, and the hash of these.
+    columns: Option<(u64, Sha256)>,
 }
 
 /// What the next version needs of the latest one.
@@ -205,10 +209,18 @@ impl DeltaLog<'_> {
             Some(noted) if self.has_begin(&noted)? => Some(noted),
             _ => None,
         };
+        let ours = schema::of_source(self.source);
+        let sha256 = Sha256::of(ours.to_string().as_bytes());
+        let mut columns = seen.as_ref().and_then(|seen| seen.columns);
+        columns = columns.filter(|(_, of_ours)| *of_ours == sha256);
         let mut tail = self.tail(seen.as_ref())?;
         while tail.is_none_or(|tail| tail.ledger < lines) {
             let number = tail.map_or(0, |tail| tail.version + 1);
-            let version = self.next(tail, &vault)?;
+            let known = columns.map(|(version, _)| version);
+            let version = self.next(tail, (&vault, &ours, known))?;
+            if version.meta_data.is_none() {
+                columns = Some((version.schema_of, sha256));
+            }
             tail = Some(self.create(number, &version, tail)?);
         }
         let Some(tail) = tail else {
@@ -223,6 +235,7 @@ impl DeltaLog<'_> {
             version: tail.version,
             ledger: tail.ledger,
             checkpoint,
+            columns,
         })
     }
 
@@ -322,12 +335,16 @@ impl DeltaLog<'_> {
     }
 
     /// What follows from the ledger.
-    fn next(&self, tail: Option<Tail>, vault: &str) -> Result<Version, InStoreError> {
+    fn next(
+        &self,
+        tail: Option<Tail>,
+        of: (&str, &Value, Option<u64>),
+    ) -> Result<Version, InStoreError> {
         let mut changes = Changes::since(tail.map_or(0, |tail| tail.ledger));
         let (disk, copy) = (self.vault.disk, self.vault.vault);
         ledger::each_line(disk, copy, |line| changes.take(line.hour, line.revision))?;
         let mut version = Version::new(tail.map_or(0, |tail| tail.schema_of), changes.lines);
-        self.describe(&mut version, tail, vault)?;
+        self.describe(&mut version, tail, of)?;
         for (hour, (before, latest)) in changes.hours {
             if let Some(file) = file(self.vault, hour, before)? {
                 let TableFile { path, bytes, .. } = file;
@@ -338,19 +355,22 @@ impl DeltaLog<'_> {
         Ok(version)
     }
 
-    /// What the table is: in the first version, and where our files have columns that the log does not know.
+    /// What the table is: in the first version, and where our files have columns that the log does not know. The schema
+    /// of one version is `known` to have them.
     fn describe(
         &self,
         version: &mut Version,
         tail: Option<Tail>,
-        vault: &str,
+        (vault, ours, known): (&str, &Value, Option<u64>),
     ) -> Result<(), InStoreError> {
-        let ours = schema::of_source(self.source);
         let Some(tail) = tail else {
             version.protocol = Some(Protocol::ours());
-            version.meta_data = Some(MetaData::new(vault.to_owned(), &ours));
+            version.meta_data = Some(MetaData::new(vault.to_owned(), ours));
             return Ok(());
         };
+        if known == Some(tail.schema_of) {
+            return Ok(());
+        }
         // the first version may be large, and in the end it is the checkpoint that counts
         let (key, known) = match self.checkpoint_at(self.checkpoint_before(tail.version))? {
             Some((base, table)) if tail.schema_of <= base => {
@@ -365,7 +385,7 @@ impl DeltaLog<'_> {
         let wrong = |why: &str| self.vault.wrong(&key, why);
         let known = known.ok_or_else(|| wrong("it does not say what the table is"))?;
         let schema = known.schema().map_err(|why| wrong(&why))?;
-        let united = schema::united(&schema, &ours).map_err(|why| wrong(&why))?;
+        let united = schema::united(&schema, ours).map_err(|why| wrong(&why))?;
         if united != schema {
             version.schema_of = tail.version + 1;
             version.meta_data = Some(MetaData::new(known.id, &united));
