@@ -95,15 +95,16 @@ impl EventsFile {
             .find(|event| matches!(event.what, What::Started { .. }))
     }
 
-    /// Whether it begins a run that continues the one before.
-    fn goes_on(&self) -> bool {
-        let stepped = |event: &Event| matches!(event.what, What::ClockStepped { .. });
-        self.events.iter().any(stepped)
+    /// That it begins a run that continues the one before.
+    fn stepped(&self) -> Option<&Event> {
+        let stepped = |event: &&Event| matches!(event.what, What::ClockStepped { .. });
+        self.events.iter().find(stepped)
     }
 
     fn begin(&self) -> UtcMs {
         let minute = self.name.minute.begin();
-        self.on_posts_clock(self.started().map_or(minute, |event| event.at))
+        let first = self.started().or(self.stepped());
+        self.on_posts_clock(first.map_or(minute, |event| event.at))
     }
 
     /// The begins of the seconds, by the server's clock, in which bytes arrived.
@@ -261,6 +262,8 @@ struct Stretch {
 /// How far the record of a file goes.
 struct Before {
     run: RunId,
+    /// The place of its run in the order of the server's runs.
+    number: u64,
     minute: Minute,
     /// How far its stamps lie after the posts' clock.
     lag_ms: i64,
@@ -268,6 +271,15 @@ struct Before {
     last: UtcMs,
     /// Whether its run said that it ends.
     has_stopped: bool,
+    /// Whether the record of its minute ends before the minute: a step of the clock ended its run.
+    is_cut: bool,
+}
+
+impl Before {
+    /// Whether no run is between its own and that of a file.
+    fn is_followed_by(&self, file: &EventsFile) -> bool {
+        self.number.checked_add(1) == Some(file.number)
+    }
 }
 
 struct Painter {
@@ -333,8 +345,9 @@ impl Painter {
                 && !before.has_stopped
                 && file.name.minute.0 <= before.minute.0 + 1
         });
-        let is_known = self.before.is_some();
-        if !(follows || is_known && file.goes_on()) {
+        let is_next = |before: &Before| before.is_cut && before.is_followed_by(file);
+        let goes_on = file.stepped().is_some() && self.before.as_ref().is_some_and(is_next);
+        if !(follows || goes_on) {
             self.bridge(file);
         }
         if !follows {
@@ -360,10 +373,12 @@ impl Painter {
         };
         self.before = Some(Before {
             run: file.name.run,
+            number: file.number,
             minute: file.name.minute,
             lag_ms: file.lag_ms,
             last: file.on_posts_clock(last),
             has_stopped,
+            is_cut: alive.is_some() && !has_stopped && last < minute_end,
         });
     }
 
@@ -376,77 +391,99 @@ impl Painter {
             .is_some_and(|before| before.run == file.name.run);
         match (&self.before, file.started()) {
             (before, Some(started)) if !is_same_run => {
-                let is_first_ever = matches!(
-                    started.what,
-                    What::Started {
-                        last_line: None,
-                        ..
-                    }
-                );
+                let last_line = match started.what {
+                    What::Started { last_line, .. } => last_line,
+                    _ => None,
+                };
                 match before {
                     Some(before) => {
                         let recovered = recovered(file, before.run);
                         let recovered = recovered.plus_ms(before.lag_ms.saturating_neg());
                         let last = before.last.max(recovered);
-                        self.paint(last, Some(Reason::not_running()));
+                        // what came later than all that is here
+                        let missing = last_line.filter(|_| self.was_last_to_receive(before, file));
+                        let missing = missing.map(|at| at.plus_ms(before.lag_ms.saturating_neg()));
+                        let missing = missing.map(|at| at.min(begin));
+                        if let Some(until) = missing.filter(|until| last < *until) {
+                            self.paint(last, Some(Reason::late()));
+                            self.paint(until, Some(Reason::not_running()));
+                        } else {
+                            self.paint(last, Some(Reason::not_running()));
+                        }
                     }
-                    None if is_first_ever => {
+                    None if last_line.is_none() => {
                         self.first_start = Some(begin);
                         self.paint(BEGIN_OF_TIME, Some(Reason::not_running()));
                     }
                     None => self.paint(begin, Some(Reason::not_running())),
                 }
             }
-            (Some(_), _) if is_same_run && asleep(file).is_some() => {
-                if let Some(asleep) = asleep(file) {
-                    let asleep = Interval {
-                        begin: file.on_posts_clock(asleep.begin),
-                        end: file.on_posts_clock(asleep.end),
-                    };
-                    let mut before = self.stretches.iter().rev();
-                    let before = before.find(|stretch| stretch.begin < asleep.begin);
-                    let state = before.and_then(|stretch| stretch.reason.clone());
-                    self.paint(asleep.begin, Some(sleep()));
-                    self.paint(asleep.end, state);
+            (before, _) => {
+                let asleep = asleep(file);
+                let goes_on_until = before.as_ref().filter(|_| is_same_run);
+                let goes_on_until = goes_on_until.map(|before| before.minute.end());
+                let last = before.as_ref().map(|before| before.last);
+                let awake = match asleep {
+                    Some(asleep) if Some(asleep.begin) <= goes_on_until => {
+                        Some(self.before(file.on_posts_clock(asleep.begin)))
+                    }
+                    _ => {
+                        if let Some(last) = last {
+                            self.paint(last, Some(Reason::late()));
+                        }
+                        let is_told = self.begin_in_the_middle(file, begin);
+                        is_told.then(|| self.now().cloned())
+                    }
+                };
+                if let Some(asleep) = asleep {
+                    self.paint(file.on_posts_clock(asleep.begin), Some(sleep()));
+                    if let Some(state) = awake {
+                        self.paint(file.on_posts_clock(asleep.end), state);
+                    }
                 }
             }
-            (Some(before), _) => {
-                let is_full = self.now().is_some_and(|reason| reason.cause == Cause::Disk);
-                // if the disk is full, the run cannot write events files either
-                if !(is_same_run && is_full) {
-                    self.paint(before.last, Some(Reason::late()));
-                }
-                self.begin_in_the_middle(file, begin);
-            }
-            (None, _) => self.begin_in_the_middle(file, begin),
         }
     }
 
-    /// The first records of a file whose predecessor is missing tell what happened before.
-    fn begin_in_the_middle(&mut self, file: &EventsFile, begin: UtcMs) {
+    /// Whether the last line before the run of a file came to this one, so that it has a stamp of its clock.
+    fn was_last_to_receive(&self, before: &Before, file: &EventsFile) -> bool {
+        let of_run = self.stamped_bytes.get(&before.run);
+        before.is_followed_by(file) && of_run.is_some_and(|stamps| !stamps.is_empty())
+    }
+
+    /// The state before an instant.
+    fn before(&self, at: UtcMs) -> Option<Reason> {
+        let mut before = self.stretches.iter().rev();
+        let before = before.find(|stretch| stretch.begin < at);
+        before.and_then(|stretch| stretch.reason.clone())
+    }
+
+    /// The first records of a file whose predecessor is missing tell what happened before; says whether they do.
+    fn begin_in_the_middle(&mut self, file: &EventsFile, begin: UtcMs) -> bool {
         for event in &file.events {
             match &event.what {
                 // what went before is in the file that is missing
-                What::Started { .. } | What::Connected { .. } => return,
+                What::Started { .. } | What::Connected { .. } => return false,
                 What::Disconnected(ended) => {
                     let was_up = 0 < ended.lines;
                     self.paint(begin, (!was_up).then(|| Reason::of_end(ended)));
-                    return;
+                    return true;
                 }
                 What::Alive(Alive {
                     down: Some(down), ..
                 }) => {
                     let since = file.on_posts_clock(down.since).min(begin);
                     self.paint(since, Some(Reason::of_down(down)));
-                    return;
+                    return true;
                 }
                 What::Alive(alive) if alive.connected => {
                     self.paint(begin, None);
-                    return;
+                    return true;
                 }
                 _ => (),
             }
         }
+        false
     }
 
     fn event(&mut self, file: &EventsFile, event: &Event) {
@@ -753,6 +790,218 @@ mod tests {
         let holes: Vec<_> = timeline.connections.iter().map(|made| made.hole).collect();
         assert_eq!(holes[1], Some((begin.plus_ms(30_000), Cause::Refused)));
         assert_eq!(timeline.downs.len(), 4, "two causes in a row: {timeline:?}");
+    }
+
+    /// A collector's record of a minute.
+    fn alive(minute: Minute, down: Option<event::Down>, asleep: Option<Interval>) -> What {
+        What::Alive(Alive {
+            minute,
+            seconds: Vec::new(),
+            lines: 0,
+            keep_alives: 0,
+            silences: Vec::new(),
+            clock_offset_ms: None,
+            connected: down.is_none(),
+            down,
+            rules: None,
+            asleep,
+        })
+    }
+
+    /// One file of one run, for each minute after 14:00.
+    fn file_of(minute: u8, events: Vec<Event>) -> EventsFile {
+        let name = format!("1_sample_20261123T14{minute:02}Z_3fa9c01b_000");
+        EventsFile {
+            name: name.parse().unwrap(),
+            number: 1,
+            lag_ms: 0,
+            listened: Vec::new(),
+            events,
+        }
+    }
+
+    fn connected() -> What {
+        What::Connected {
+            status: 200,
+            backfill_minutes: 0,
+            transaction: None,
+        }
+    }
+
+    fn ended(cause: event::EndCause) -> What {
+        What::Disconnected(event::Disconnected {
+            cause,
+            status: None,
+            disconnect_type: None,
+            lines: 5,
+            unfinished: None,
+            detail: String::new(),
+        })
+    }
+
+    /// The causes at these seconds after 14:00; `None`: a connection was up.
+    fn causes<const N: usize>(files: &[EventsFile], seconds: [i64; N]) -> [Option<Cause>; N] {
+        let timeline = Timeline::of(files, true);
+        let begin: UtcMs = "2026-11-23T14:00:00Z".parse().unwrap();
+        seconds.map(|second| {
+            let at = begin.plus_ms(1_000 * second);
+            let down = timeline.first_down(at, at.plus_ms(1_000));
+            down.map(|down| down.reason.cause)
+        })
+    }
+
+    /// A collector whose disk is full keeps its records until they can be written: so if files are missing then, they are late
+    /// as ever, and it may have collected again in their minutes.
+    #[test]
+    fn what_is_missing_after_a_full_disk_is_late() {
+        let begin: UtcMs = "2026-11-23T14:00:00Z".parse().unwrap();
+        let at = |second: i64| begin.plus_ms(1_000 * second);
+        let down = || event::Down {
+            since: at(330),
+            cause: Some(event::EndCause::Disk),
+            status: None,
+            disconnect_type: None,
+            why: None,
+        };
+        let full = file_of(
+            5,
+            vec![
+                event(at(305), started(1, None)),
+                event(at(306), connected()),
+                event(at(330), ended(event::EndCause::Disk)),
+                event(
+                    at(359),
+                    alive(Minute(begin.minute().0 + 5), Some(down()), None),
+                ),
+            ],
+        );
+        let minute = Minute(begin.minute().0 + 9);
+        for again in [
+            vec![event(at(599), alive(minute, None, None))],
+            vec![
+                event(at(541), connected()),
+                event(at(599), alive(minute, None, None)),
+            ],
+        ] {
+            let found = causes(&[full.clone(), file_of(9, again)], [340, 400, 560]);
+            assert_eq!(found, [Some(Cause::Disk), Some(Cause::Late), None]);
+        }
+        // the record of the next file proves that nothing else happened
+        let still = file_of(9, vec![event(at(599), alive(minute, Some(down()), None))]);
+        assert_eq!(causes(&[full, still], [400, 560]), [Some(Cause::Disk); 2]);
+    }
+
+    /// An hour's first file tells of the sleep before it, although the file of the minute in which the machine fell asleep
+    /// belongs to another hour.
+    #[test]
+    fn sleep_is_told_without_the_file_in_which_it_began() {
+        let begin: UtcMs = "2026-11-23T14:00:00Z".parse().unwrap();
+        let at = |second: i64| begin.plus_ms(1_000 * second);
+        let asleep = Interval {
+            begin: at(100),
+            end: at(550),
+        };
+        let slept = || alive(Minute(begin.minute().0 + 9), None, Some(asleep));
+        let awake = vec![
+            event(at(550), ended(event::EndCause::Stall)),
+            event(at(553), connected()),
+            event(at(599), slept()),
+        ];
+        let seconds = [99, 100, 545, 551, 570];
+        let (sleep, stall) = (Some(Cause::NotRunning), Some(Cause::Stall));
+        let late = Some(Cause::Late);
+        let found = causes(&[file_of(9, awake.clone())], seconds);
+        assert_eq!(found, [late, sleep, sleep, stall, None]);
+        // what lies between a file and the sleep is late
+        let up = file_of(
+            0,
+            vec![
+                event(at(5), connected()),
+                event(at(59), alive(begin.minute(), None, None)),
+            ],
+        );
+        let found = causes(&[up.clone(), file_of(9, awake)], seconds);
+        assert_eq!(found, [late, sleep, sleep, stall, None]);
+        // it was waiting when it fell asleep, and is not connected when it wakes
+        let again = vec![event(at(553), connected()), event(at(599), slept())];
+        for files in [vec![file_of(9, again.clone())], vec![up, file_of(9, again)]] {
+            assert_eq!(causes(&files, seconds), [late, sleep, sleep, sleep, None]);
+        }
+    }
+
+    /// A step of the clock ends a run in the middle of its minute, and the next one goes on at once. If the file that ends so is
+    /// not there, what lay between is late.
+    #[test]
+    fn a_step_of_the_clock_continues_only_the_run_that_it_ended() {
+        let begin: UtcMs = "2026-11-23T14:00:00Z".parse().unwrap();
+        let at = |second: i64| begin.plus_ms(1_000 * second);
+        let up = |until: i64| {
+            let alive = alive(Minute(begin.minute().0 + 5), None, None);
+            file_of(
+                5,
+                vec![
+                    event(at(305), connected()),
+                    event(at(until).plus_ms(-1), alive),
+                ],
+            )
+        };
+        let stepped = |number: u64, minute: u8, second: i64| {
+            let what = What::ClockStepped {
+                number,
+                step_ms: 2_000,
+            };
+            let alive = alive(Minute(begin.minute().0 + i64::from(minute)), None, None);
+            let mut file = file_of(
+                minute,
+                vec![
+                    event(at(second), what),
+                    event(at(60 * i64::from(minute) + 59), alive),
+                ],
+            );
+            (file.name.run, file.number) = (RunId(number.try_into().unwrap()), number);
+            file
+        };
+        let late = Some(Cause::Late);
+        let between = |until, number, minute, second| {
+            let files = [up(until), stepped(number, minute, second)];
+            causes(&files, [320, second - 10, second - 1, second + 10])
+        };
+        assert_eq!(between(330, 2, 5, 330), [None; 4]);
+        assert_eq!(between(360, 2, 9, 570), [None, late, late, None]);
+        // a run between them
+        assert_eq!(between(330, 3, 9, 570), [None, late, late, None]);
+        assert_eq!(between(330, 3, 5, 345), [None, late, late, None]);
+    }
+
+    /// What the next run says of the last line of the one before shows whether files of that one are missing.
+    #[test]
+    fn what_came_until_the_last_line_is_late_if_it_is_not_there() {
+        let begin: UtcMs = "2026-11-23T14:00:00Z".parse().unwrap();
+        let at = |second: i64| begin.plus_ms(1_000 * second);
+        let minute = Minute(begin.minute().0 + 5);
+        let found = |seconds: &[u8], number, last_line| {
+            let mut record = alive(minute, None, None);
+            if let What::Alive(alive) = &mut record {
+                alive.seconds = seconds.to_vec();
+            }
+            let first = file_of(5, vec![event(at(305), connected()), event(at(359), record)]);
+            let mut next = file_of(
+                20,
+                vec![
+                    event(at(1_205), started(number, Some(at(last_line)))),
+                    event(at(1_206), connected()),
+                ],
+            );
+            (next.name.run, next.number) = (RunId(2), number);
+            causes(&[first, next], [340, 400, 898, 902, 1_204])
+        };
+        let (late, not) = (Some(Cause::Late), Some(Cause::NotRunning));
+        assert_eq!(found(&[6, 59], 2, 900), [None, late, late, not, not]);
+        assert_eq!(found(&[6, 59], 2, 9_000), [None, late, late, late, late]);
+        assert_eq!(found(&[6, 55], 2, 355), [None, not, not, not, not]);
+        // by the clock of another run
+        assert_eq!(found(&[], 2, 900), [None, not, not, not, not]);
+        assert_eq!(found(&[6, 59], 3, 900), [None, not, not, not, not]);
     }
 
     /// Who had no connection when the machine fell asleep has none when it wakes.

@@ -50,10 +50,16 @@ impl Lived {
 
     /// From that second on nothing of the second server comes any more, and nobody hears why.
     fn dies(&mut self, second: i64, begin: UtcMs) {
-        let minute = begin.plus_ms(second * 1_000).minute();
+        let death = begin.plus_ms(second * 1_000);
         let leg = &self.legs[1];
-        self.stock
-            .retain(|(of, _)| !of.name.is_of(leg) || of.name.minute < minute);
+        let is_gone = |of: &SpoolSegment| {
+            // what was open when the machine fell asleep would be sealed when it wakes
+            of.name.is_of(leg) && (death.minute() <= of.name.minute || death < of.arrived)
+        };
+        let gone = self.stock.iter().filter(|(of, _)| is_gone(of));
+        let first = gone.map(|(of, _)| of.name.minute.begin()).min();
+        let second = (first.map_or(death, |first| first.min(death)).0 - begin.0) / 1_000;
+        self.stock.retain(|(of, _)| !is_gone(of));
         for (at, truth) in (0..).zip(&mut self.posts[1]) {
             let arrival = |post: &i64| at * 1_000 + post * APART_MS + self.lag_ms;
             let gone = (0..POSTS).filter(|post| second * 1_000 <= arrival(post));

@@ -164,7 +164,10 @@ enum Fault {
     LockOut(Refusal),
     Restart,
     Kill,
-    Disk { writes: bool },
+    /// A full disk; the process may be killed while it waits for room.
+    Disk {
+        is_killed: bool,
+    },
     Asleep,
 }
 
@@ -182,8 +185,8 @@ impl Fault {
         Self::LockOut(Refusal::RateLimit),
         Self::Restart,
         Self::Kill,
-        Self::Disk { writes: true },
-        Self::Disk { writes: false },
+        Self::Disk { is_killed: false },
+        Self::Disk { is_killed: true },
     ];
 
     /// The word that its gap must have.
@@ -194,8 +197,10 @@ impl Fault {
             Self::Platform => Cause::PlatformDisconnect,
             Self::Refused(..) => Cause::Refused,
             Self::LockOut(_) => Cause::LockOut,
-            Self::Restart | Self::Kill | Self::Asleep => Cause::NotRunning,
-            Self::Disk { .. } => Cause::Disk,
+            Self::Restart | Self::Kill | Self::Asleep | Self::Disk { is_killed: true } => {
+                Cause::NotRunning
+            }
+            Self::Disk { is_killed: false } => Cause::Disk,
         }
     }
 }
@@ -235,6 +240,10 @@ struct Server<'a> {
     connected_ms: i64,
     now_ms: i64,
     files: BTreeMap<(u64, Minute, u32), Vec<Event>>,
+    /// Records wait in memory for room on the disk.
+    has_no_room: bool,
+    /// Segments that were sealed long after their minute, and when: the machine slept.
+    sealed_ms: BTreeMap<(u64, Minute, u32), i64>,
     /// How far its clock was ahead in each run.
     aheads: BTreeMap<u64, i64>,
     /// When it first started.
@@ -265,6 +274,8 @@ impl<'a> Server<'a> {
             connected_ms: start_ms,
             now_ms: start_ms,
             files: BTreeMap::new(),
+            has_no_room: false,
+            sealed_ms: BTreeMap::new(),
             away: vec![(i64::MIN / 4, 0, Cause::NotRunning)],
         };
         server.start(dice, None);
@@ -382,8 +393,41 @@ impl<'a> Server<'a> {
             what,
             connection: self.connection,
         };
+        if self.has_no_room {
+            return;
+        }
         let key = (self.run_number, at.minute(), self.run);
         self.files.entry(key).or_default().push(event);
+    }
+
+    /// The open segment.
+    fn open(&self) -> (u64, Minute, u32) {
+        (self.run_number, self.stamp().minute(), self.run)
+    }
+
+    /// The process is gone, and starts again after what was written up to `last`.
+    fn start_after_crash(
+        &mut self,
+        (_, minute, run): (u64, Minute, u32),
+        last: UtcMs,
+        dice: &mut Dice,
+    ) {
+        let segment = SegmentName {
+            server: self.id.clone(),
+            stream: "sample".to_owned(),
+            partition: None,
+            minute,
+            run: RunId(run),
+            part: 0,
+        };
+        self.start(dice, Some(last));
+        self.tell(What::Recovered {
+            segment: segment.to_string(),
+            lines: 7,
+            cut_bytes: 0,
+            last: Some(last),
+        });
+        self.connect(150);
     }
 
     fn tell(&mut self, what: What) {
@@ -544,46 +588,34 @@ impl<'a> Server<'a> {
             Fault::Kill => {
                 self.turn();
                 self.is_running = false;
-                let last = self.stamp();
-                let minute = last.minute();
-                let segment = SegmentName {
-                    server: self.id.clone(),
-                    stream: "sample".to_owned(),
-                    partition: None,
-                    minute,
-                    run: RunId(self.run),
-                    part: 0,
-                };
+                let (open, last) = (self.open(), self.stamp());
                 // lines alone open a pair as well
-                let key = (self.run_number, minute, self.run);
-                self.files.entry(key).or_default();
+                self.files.entry(open).or_default();
                 self.now_ms = over_ms;
-                self.start(dice, Some(last));
-                self.tell(What::Recovered {
-                    segment: segment.to_string(),
-                    lines: 7,
-                    cut_bytes: 0,
-                    last: Some(last),
-                });
-                self.connect(150);
+                self.start_after_crash(open, last, dice);
             }
-            Fault::Disk { writes } => {
+            Fault::Disk { is_killed } => {
                 self.ended(event::EndCause::Disk, None, 9);
                 self.tell(What::Waiting {
                     wait_ms: None,
                     why: event::Why::DiskFull,
                 });
-                let first = (self.run_number, self.stamp().minute());
+                let (open, last) = (self.open(), self.stamp());
+                // a collector keeps what it cannot write: that is lost only with the process
+                self.has_no_room = is_killed;
                 self.idle(lasts_ms);
-                self.connect(150);
-                let last = (self.run_number, self.stamp().minute());
-                if !writes {
-                    let is_lost = |turn: (u64, Minute)| first < turn && turn < last;
-                    self.files
-                        .retain(|(number, minute, _), _| !is_lost((*number, *minute)));
+                self.has_no_room = false;
+                if is_killed {
+                    self.is_running = false;
+                    // nor are runs kept that a step of the clock began meanwhile
+                    self.run_number = open.0;
+                    self.start_after_crash(open, last, dice);
+                } else {
+                    self.connect(150);
                 }
             }
             Fault::Asleep => {
+                self.sealed_ms.insert(self.open(), over_ms);
                 self.now_ms = over_ms;
                 self.ended(event::EndCause::Stall, None, 9);
                 let next = self.backoff.ended(self.steady(), End::Dropped);
@@ -730,7 +762,10 @@ impl<'a> Server<'a> {
                     backfill: 0,
                     out_of_window: Vec::new(),
                     listened: Vec::new(),
-                    arrived: minute.end(),
+                    arrived: self
+                        .sealed_ms
+                        .get(&(*number, *minute, *run))
+                        .map_or(minute.end(), |ms| self.world.at(*ms)),
                     name: name.clone(),
                 };
                 let file = EventsFile {
@@ -1147,17 +1182,51 @@ fn check_storm(seed: u64) {
     let mut stock: Vec<(SpoolSegment, EventsFile)> =
         servers.iter().flat_map(Server::stock_and_files).collect();
     stock.sort_by(|a, b| a.0.name.cmp(&b.0.name));
-    // some minutes of one server have not come yet
-    let late: BTreeSet<i64> = (0..8).map(|_| dice.between(20, STORM_S / 60)).collect();
+    // some minutes of one server have not come yet, and some of those after which its disk was full
+    let mut late: BTreeSet<i64> = (0..8).map(|_| dice.between(20, STORM_S / 60)).collect();
+    let full = servers[1].away.iter().filter(|away| away.2 == Cause::Disk);
+    late.extend(
+        full.map(|away| away.0 / 60_000 + 1)
+            .filter(|_| dice.between(0, 1) == 0),
+    );
     let begin = world.begin.minute().0;
     let is_late = |name: &SegmentName| {
         name.server == servers[1].id && late.contains(&(name.minute.0 - begin))
     };
+    // those of a run that received something in the minute before, and that no other run has a part of
+    let mut runs: BTreeMap<i64, Vec<(RunId, bool)>> = BTreeMap::new();
+    for (of, file) in stock
+        .iter()
+        .filter(|(of, _)| of.name.server == servers[1].id)
+    {
+        let has_posts = of.lag.is_some() && !file.events.is_empty();
+        let of_minute = runs.entry(of.name.minute.0 - begin).or_default();
+        of_minute.push((of.name.run, has_posts && !is_late(&of.name)));
+    }
+    let is_known_late = |minute: i64| {
+        let before = runs.get(&(minute - 1)).and_then(|of| of.last());
+        let alone = runs.get(&minute).filter(|of| of.len() == 1);
+        let alone = alone.and_then(|of| of.first());
+        late.contains(&minute)
+            && alone
+                .zip(before)
+                .is_some_and(|(of, before)| of.0 == before.0 && before.1)
+    };
+    let mut withheld: BTreeSet<i64> = BTreeSet::new();
     stock.retain(|(stock, _)| !is_late(&stock.name));
     for (second, truth) in (0..STORM_S).zip(&mut posts[1]) {
         let arrival = |post: i64| second * 1_000 + post * APART_MS + servers[1].lag_ms;
         let missing = (0..POSTS).filter(|post| late.contains(&(arrival(*post) / 60_000)));
-        truth.posts -= i64::try_from(missing.count()).unwrap();
+        let missing = i64::try_from(missing.count()).unwrap();
+        let is_whole = truth.posts == POSTS && missing == POSTS;
+        if is_whole
+            && [0, POSTS - 1]
+                .iter()
+                .all(|post| is_known_late(arrival(*post) / 60_000))
+        {
+            withheld.insert(second);
+        }
+        truth.posts -= missing;
     }
     // what several things kept away is missing once
     for truth in posts.iter_mut().flatten() {
@@ -1176,6 +1245,15 @@ fn check_storm(seed: u64) {
             let mut late = found.gaps.iter().filter(|gap| here(gap, Cause::Late));
             late.any(|gap| gap.begin.second() <= second && second < gap.end.second())
         };
+        // what has come there and is not here is late, whatever happened before
+        for second in withheld.range(begin..begin + 3_600) {
+            let at = world.begin.second() + second;
+            let mut here = found.gaps.iter().filter(|gap| {
+                gap.server == "2" && gap.begin.second() <= at && at < gap.end.second()
+            });
+            let cause = here.next().map(|gap| gap.cause);
+            assert_eq!(cause, Some(Cause::Late), "{name}: {second}");
+        }
         for gap in found
             .gaps
             .iter()
