@@ -397,19 +397,21 @@ impl Painter {
                 };
                 match before {
                     Some(before) => {
-                        let recovered = recovered(file, before.run);
-                        let recovered = recovered.plus_ms(before.lag_ms.saturating_neg());
-                        let last = before.last.max(recovered);
-                        // what came later than all that is here
-                        let missing = last_line.filter(|_| self.was_last_to_receive(before, file));
-                        let missing = missing.map(|at| at.plus_ms(before.lag_ms.saturating_neg()));
-                        let missing = missing.map(|at| at.min(begin));
-                        if let Some(until) = missing.filter(|until| last < *until) {
+                        let is_here = |name: &SegmentName| name.minute <= before.minute;
+                        let here = recovered(file, before.run, is_here);
+                        let missing = recovered(file, before.run, |name| !is_here(name));
+                        let last_line =
+                            last_line.filter(|_| self.was_last_to_receive(before, file));
+                        let on_its_clock =
+                            |at: UtcMs| at.plus_ms(before.lag_ms.saturating_neg()).min(begin);
+                        let last = here.map_or(before.last, |at| before.last.max(on_its_clock(at)));
+                        // if it received something later than all that is here, files are missing
+                        let until = missing.max(last_line);
+                        let until = until.map_or(last, |at| last.max(on_its_clock(at)));
+                        if last < until {
                             self.paint(last, Some(Reason::late()));
-                            self.paint(until, Some(Reason::not_running()));
-                        } else {
-                            self.paint(last, Some(Reason::not_running()));
                         }
+                        self.paint(until, Some(Reason::not_running()));
                     }
                     None if last_line.is_none() => {
                         self.first_start = Some(begin);
@@ -420,9 +422,10 @@ impl Painter {
             }
             (before, _) => {
                 let asleep = asleep(file);
+                let last = before.as_ref().map(|before| before.last);
+                // the record of a run that fell asleep goes on until then, or files are missing
                 let goes_on_until = before.as_ref().filter(|_| is_same_run);
                 let goes_on_until = goes_on_until.map(|before| before.minute.end());
-                let last = before.as_ref().map(|before| before.last);
                 let awake = match asleep {
                     Some(asleep) if Some(asleep.begin) <= goes_on_until => {
                         Some(self.before(file.on_posts_clock(asleep.begin)))
@@ -445,10 +448,12 @@ impl Painter {
         }
     }
 
-    /// Whether the last line before the run of a file came to this one, so that it has a stamp of its clock.
+    /// Whether the last line before the run of a file came to this one, so that it has a stamp of its clock, and the end of
+    /// its record is not here.
     fn was_last_to_receive(&self, before: &Before, file: &EventsFile) -> bool {
         let of_run = self.stamped_bytes.get(&before.run);
-        before.is_followed_by(file) && of_run.is_some_and(|stamps| !stamps.is_empty())
+        let has_received = of_run.is_some_and(|stamps| !stamps.is_empty());
+        has_received && !before.has_stopped && before.is_followed_by(file)
     }
 
     /// The state before an instant.
@@ -618,16 +623,20 @@ fn asleep(file: &EventsFile) -> Option<Interval> {
     asleep.filter(|asleep| asleep.begin < file.name.minute.begin())
 }
 
-/// The last instant that the run before recorded, as the next run found it.
-fn recovered(file: &EventsFile, run: RunId) -> UtcMs {
+/// The last instant that the run before recorded in some of its segments, as the next run found it.
+fn recovered(
+    file: &EventsFile,
+    run: RunId,
+    counts: impl Fn(&SegmentName) -> bool,
+) -> Option<UtcMs> {
     let of_run = file.events.iter().filter_map(|event| match &event.what {
         What::Recovered { segment, last, .. } => match segment.parse::<SegmentName>() {
-            Ok(name) if name.run == run => *last,
+            Ok(name) if name.run == run && counts(&name) => *last,
             _ => None,
         },
         _ => None,
     });
-    of_run.max().unwrap_or(BEGIN_OF_TIME)
+    of_run.max()
 }
 
 #[cfg(test)]
@@ -978,7 +987,8 @@ mod tests {
     fn what_came_until_the_last_line_is_late_if_it_is_not_there() {
         let begin: UtcMs = "2026-11-23T14:00:00Z".parse().unwrap();
         let at = |second: i64| begin.plus_ms(1_000 * second);
-        let minute = Minute(begin.minute().0 + 5);
+        let minute_of = |minute: i64| Minute(begin.minute().0 + minute);
+        let minute = minute_of(5);
         let found = |seconds: &[u8], number, last_line| {
             let mut record = alive(minute, None, None);
             if let What::Alive(alive) = &mut record {
@@ -999,6 +1009,30 @@ mod tests {
         assert_eq!(found(&[6, 59], 2, 900), [None, late, late, not, not]);
         assert_eq!(found(&[6, 59], 2, 9_000), [None, late, late, late, late]);
         assert_eq!(found(&[6, 55], 2, 355), [None, not, not, not, not]);
+        // what the start found after a crash tells the same of a segment that is not here
+        let crashed = |minute: u8| {
+            let up = alive(minute_of(5), None, None);
+            let first = file_of(5, vec![event(at(305), connected()), event(at(359), up)]);
+            let mut next = file_of(
+                20,
+                vec![
+                    event(at(1_205), started(3, None)),
+                    event(
+                        at(1_205),
+                        What::Recovered {
+                            segment: file_of(minute, Vec::new()).name.to_string(),
+                            lines: 5,
+                            cut_bytes: 0,
+                            last: Some(at(900)),
+                        },
+                    ),
+                ],
+            );
+            (next.name.run, next.number) = (RunId(3), 3);
+            causes(&[first, next], [340, 400, 898, 902, 1_204])
+        };
+        assert_eq!(crashed(14), [None, late, late, not, not]);
+        assert_eq!(crashed(5), [None, None, None, not, not], "its own");
         // by the clock of another run
         assert_eq!(found(&[], 2, 900), [None, not, not, not, not]);
         assert_eq!(found(&[6, 59], 3, 900), [None, not, not, not, not]);

@@ -54,7 +54,8 @@ impl Lived {
     fn start(&mut self, ms: i64) {
         self.run += 1;
         self.pulse = Pulse::new(self.at(ms));
-        let last_line = (1 < self.run).then(|| self.at(ms - 60_000));
+        let last_line = self.posts.last();
+        let last_line = last_line.map(|(made, delay)| self.at(made + delay));
         self.tell(
             ms,
             What::Started {
