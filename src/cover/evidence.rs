@@ -13,6 +13,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     backfill::Connection,
     cause::Cause,
@@ -55,8 +57,7 @@ impl Down {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeline {
     /// The times in which nothing came in, ascending; between them, a connection was up. Two that touch have
-    /// different causes. If a former revision is used, its silences are included, although a connection was up in
-    /// them.
+    /// different causes.
     pub downs: Vec<Down>,
     /// The seconds since 1970 in which bytes arrived, ascending.
     pub bytes: Vec<i64>,
@@ -74,13 +75,14 @@ pub struct Timeline {
 }
 
 /// One events file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventsFile {
     /// The name of its segment.
     pub name: SegmentName,
     /// The place of its run in the order of the server's runs.
     pub number: u64,
     /// How far the stamps of its run lie after the posts' clock.
+    #[serde(skip)]
     pub lag_ms: i64,
     /// Its records, in their order.
     pub events: Vec<Event>,
@@ -186,17 +188,15 @@ impl Timeline {
         self.downs_in(from, to).next()
     }
 
-    /// Those that last at least a second, and in which no connection was up.
+    /// Those that last at least a second.
     pub fn lasting(&self, from: UtcMs, to: UtcMs) -> impl Iterator<Item = &Down> {
-        let downs = self.downs_in(from, to);
-        downs.filter(|down| down.lasts() && !down.reason.is_silence())
+        self.downs_in(from, to).filter(|down| down.lasts())
     }
 
     /// The first of these, or else the first shorter one: if a connection broke, was made again at once and was then
     /// refused, the refusal kept the posts away.
     pub fn first_lasting_down(&self, from: UtcMs, to: UtcMs) -> Option<&Down> {
-        let mut all = self.downs_in(from, to);
-        let first = || all.find(|down| !down.reason.is_silence());
+        let first = || self.first_down(from, to);
         self.lasting(from, to).next().or_else(first)
     }
 
@@ -216,12 +216,6 @@ impl Timeline {
         listened::has(&self.flowing, second)
     }
 
-    /// Whether a former revision says that a connection was up then, but nothing came.
-    pub fn was_silent(&self, at: UtcMs) -> bool {
-        let mut here = self.downs_in(at, at.plus_ms(1));
-        here.next().is_some_and(|down| down.reason.is_silence())
-    }
-
     fn downs_in(&self, from: UtcMs, to: UtcMs) -> impl Iterator<Item = &Down> {
         let place = self.downs.partition_point(|down| down.end <= from);
         let rest = self.downs.get(place..).unwrap_or_default().iter();
@@ -231,8 +225,7 @@ impl Timeline {
     /// The last time in which nothing came in that was over by `at`.
     pub fn last_down(&self, at: UtcMs) -> Option<&Down> {
         let place = self.downs.partition_point(|down| down.end <= at);
-        let last = self.downs.get(place.checked_sub(1)?);
-        last.filter(|down| !down.reason.is_silence())
+        self.downs.get(place.checked_sub(1)?)
     }
 
     /// When the last connection was made by that instant.

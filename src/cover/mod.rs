@@ -11,9 +11,6 @@ pub mod account;
 /// Which copies came by backfill, and what each backfill brought.
 pub mod backfill;
 
-/// Makes a timeline again from a former revision's coverage and gaps.
-pub mod carried;
-
 /// The closed list of causes, and which one holds for all servers together.
 pub mod cause;
 

@@ -42,16 +42,6 @@ impl Reason {
         Self::new(Cause::Stall, STILL_CONNECTED)
     }
 
-    /// Whether it says that a connection was up: found by what others got then, and found again when
-    /// more is known of them.
-    pub fn is_silence(&self) -> bool {
-        match self.cause {
-            Cause::UpstreamSilence => true,
-            Cause::Stall => self.detail == STILL_CONNECTED,
-            _ => false,
-        }
-    }
-
     /// That of a connection's end.
     pub fn of_end(ended: &event::Disconnected) -> Self {
         Self::of(ended.cause, ended.status, ended.disconnect_type.as_deref())

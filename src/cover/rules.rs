@@ -143,23 +143,13 @@ impl Answers {
 /// What is known of a second: the hash, and whether it is that of the configuration.
 type Known = Option<(Sha256, bool)>;
 
-/// The rules of an hour, from its servers' answers, in the order of the servers, and from the former revision, which
-/// also had data that is gone now.
-pub fn in_force(
-    intervals: &[Interval],
-    servers: &[(&Leg, &Answers, &Covered)],
-    former: Option<&InForce>,
-) -> InForce {
+/// The rules of an hour, from its servers' answers, in the order of the servers.
+pub fn in_force(intervals: &[Interval], servers: &[(&Leg, &Answers, &Covered)]) -> InForce {
     let all: Vec<i64> = seconds::all(intervals).collect();
     let mut found = InForce::default();
-    let mut lists: BTreeMap<Sha256, Vec<Rule>> =
-        former.map_or_else(BTreeMap::new, |former| former.lists.clone());
+    let mut lists: BTreeMap<Sha256, Vec<Rule>> = BTreeMap::new();
     for (leg, answers, _) in servers {
-        let mut known = of_seconds(&answers.told, &all);
-        let before = former.and_then(|former| former.servers.get(*leg));
-        for (known, before) in known.iter_mut().zip(expand(before, &all)) {
-            *known = known.take().or(before);
-        }
+        let known = of_seconds(&answers.told, &all);
         lists.extend(answers.lists.clone());
         let states = known.iter().map(|known| Some(state_of(known)));
         found
@@ -185,7 +175,7 @@ pub fn union(intervals: &[Interval], servers: &[(&Covered, &[Stretch])]) -> Vec<
         .map(|(covered, stretches)| {
             let bits = covered.bits(all.len());
             let bits = bits.map(|(covered, _)| covered).unwrap_or_default();
-            (bits, expand(Some(stretches), &all))
+            (bits, expand(stretches, &all))
         })
         .collect();
     let states = (0..all.len()).map(|place| {
@@ -263,11 +253,8 @@ fn together(servers: &[&Known]) -> (RulesState, Vec<Sha256>) {
 }
 
 /// What stretches of one server say of each second.
-fn expand(stretches: Option<impl AsRef<[Stretch]>>, all: &[i64]) -> Vec<Known> {
-    let Some(stretches) = stretches else {
-        return vec![None; all.len()];
-    };
-    let mut rest = stretches.as_ref().iter().peekable();
+fn expand(stretches: &[Stretch], all: &[i64]) -> Vec<Known> {
+    let mut rest = stretches.iter().peekable();
     let known = |second: &i64| {
         let at = UtcMs(second * 1_000);
         while rest.next_if(|stretch| stretch.end <= at).is_some() {}
@@ -411,7 +398,6 @@ mod tests {
         let found = in_force(
             &[HOUR],
             &[(&one, &always, &begin), (&two, &changed, &whole)],
-            None,
         );
         assert_eq!(
             told(&found.union),
@@ -421,20 +407,10 @@ mod tests {
         let other = answers(&[(-10, 'a'), (3_610, 'a')]);
         for servers in [[&always, &other], [&other, &always]] {
             let servers = [(&one, servers[0], &whole), (&two, servers[1], &whole)];
-            assert_eq!(told(&in_force(&[HOUR], &servers, None).union), ["0-3600 a"]);
+            assert_eq!(told(&in_force(&[HOUR], &servers).union), ["0-3600 a"]);
         }
         // nobody's seconds are not told of
-        let alone = in_force(&[HOUR], &[(&one, &always, &covered(10..20))], None);
+        let alone = in_force(&[HOUR], &[(&one, &always, &covered(10..20))]);
         assert_eq!(told(&alone.union), ["10-20 A"]);
-        // what is gone is told by the former revision, and what came since adds to it
-        let later = answers(&[(600, 'A'), (1_200, 'A')]);
-        let gone = Answers::default();
-        let again = in_force(
-            &[HOUR],
-            &[(&one, &gone, &begin), (&two, &later, &whole)],
-            Some(&found),
-        );
-        assert_eq!(again.servers[&one], found.servers[&one]);
-        assert_eq!(told(&again.servers[&two]), ["0-1260 A", "1260-3600 b"]);
     }
 }

@@ -64,9 +64,6 @@ pub(super) fn why(
         let reason = Reason::new(Cause::ReplayWindow, "");
         return Some(Why::Down(reason));
     }
-    if timeline.was_silent(begin) {
-        return Some(while_connected(views, number, place, second));
-    }
     let explains = |down: &&Down| down.lasts() || !is_witnessed(views, number, place, second);
     // if the silence itself is no surprise, only a break before the next sign of life keeps a second from being quiet
     let within = |ms: i64| timeline.first_lasting_down(begin, end.plus_ms(ms));

@@ -1,18 +1,18 @@
 //! Examples of posts whose copies differ: collected unit by unit, with those of a former revision whose raw
 //! data is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{context::HourContext, due::Due, uncommitted::HourError};
 use crate::{
     segment::name::Leg,
-    source::key::Key,
+    source::{Source, key::Key},
     vault::{
         commit::HourOfVault,
         conflicts::{EXAMPLES_MAX, Example, Side, value},
         deleted::{Deleted, Why},
         layout::FileKind,
-        manifest::Output,
+        manifest::{Conflicts, Output},
         redactions::Redactions,
     },
 };
@@ -49,6 +49,28 @@ impl Examples {
         }
     }
 
+    /// Those of these differences that a former revision has counted already, as far as its examples tell.
+    fn counted_before(&self, former: &[Example], source: &dyn Source) -> Conflicts {
+        let named: BTreeSet<(&str, Key)> = former
+            .iter()
+            .filter_map(|example| Some((&*example.field, source.key(&example.id)?)))
+            .collect();
+        let posts: BTreeSet<&Key> = named.iter().map(|(_, key)| key).collect();
+        let mut counted = Conflicts::default();
+        let mut counted_posts = BTreeSet::new();
+        for (field, differing) in &self.0 {
+            for one in differing {
+                if named.contains(&(*field, one.key.clone())) {
+                    *counted.by_field.entry((*field).to_owned()).or_default() += 1;
+                }
+                if posts.contains(&one.key) && counted_posts.insert(&one.key) {
+                    counted.posts += 1;
+                }
+            }
+        }
+        counted
+    }
+
     /// The file, which may be empty: these examples, and those of a former revision, without posts that stay out.
     pub fn text(
         &self,
@@ -71,10 +93,12 @@ impl Examples {
                 redactions.has(key) || why.is_some_and(|why| why != Why::Held)
             };
             if let Some(key) = key.filter(|key| !is_gone(key)) {
-                // what was said first stays
-                all.entry(example.field.clone())
-                    .or_default()
-                    .insert(key, example);
+                let of_field = all.entry(example.field.clone()).or_default();
+                let now = of_field.get(&key).map(|now| &now.kept);
+                // what was said first stays, unless another copy counts now
+                if now.is_none_or(|kept| *kept == example.kept) {
+                    of_field.insert(key, example);
+                }
             }
         }
         let mut text = Vec::new();
@@ -109,14 +133,14 @@ impl Differing {
 }
 
 impl HourContext<'_> {
-    /// Writes the examples, if there are any.
+    /// Writes the examples, if there are any; and says which of the differences the former revision has counted already.
     pub(super) fn write_conflicts(
         &self,
         place: &HourOfVault<'_>,
         due: &Due,
         servers: &[Leg],
         examples: &Examples,
-    ) -> Result<Option<Output>, HourError> {
+    ) -> Result<(Option<Output>, Conflicts), HourError> {
         let mut before = Vec::new();
         if let Some(manifest) = &due.former {
             let former = self.former(due, servers);
@@ -125,13 +149,14 @@ impl HourContext<'_> {
                 Ok(())
             })?;
         }
+        let counted = examples.counted_before(&before, self.source());
         let text = examples.text(servers, before, (self.indexes.redactions, self.deleted));
         if text.is_empty() {
-            return Ok(None);
+            return Ok((None, counted));
         }
         let mut data_file = self.data_file(place, FileKind::Conflicts, due)?;
         data_file.write(&text)?;
-        data_file.finish(due.hour).map(Some)
+        Ok((Some(data_file.finish(due.hour)?), counted))
     }
 }
 
@@ -210,12 +235,19 @@ mod tests {
         later.take("text", &Key::from(5), [(0, "kept"), (2, "another")]);
         later.take("text", &Key::from(7), [(0, "kept"), (2, "another")]);
         let former = vec![serde_json::from_slice(&first).unwrap()];
-        let both = later.text(&servers, former, nobody());
+        let counted = later.counted_before(&former, &X);
+        assert_eq!((counted.posts, counted.by_field["text"]), (1, 1));
+        let both = later.text(&servers, former.clone(), nobody());
         assert!(
             both.starts_with(&first),
             "{}",
             String::from_utf8_lossy(&both)
         );
         assert_eq!(lines(&both).len(), 2);
+        // the third server's copy came first, and is the one that counts
+        let mut later = Examples::default();
+        later.take("text", &Key::from(5), [(2, "first"), (0, "kept")]);
+        let now = later.text(&servers, former, nobody());
+        assert_eq!(now, later.text(&servers, Vec::new(), nobody()));
     }
 }

@@ -18,7 +18,7 @@ use arrow_array::{
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 
-use super::{taken_out::Out, uncommitted::HourError, units::Segment};
+use super::{remembered::Remembered, taken_out::Out, uncommitted::HourError, units::Segment};
 use crate::{
     cover::listened::Listener,
     merge::runs,
@@ -28,7 +28,10 @@ use crate::{
         deleted::{Deleted, Why},
         layout::{self, FileKind},
         manifest::Manifest,
-        posts::read::{self, Wanted},
+        posts::{
+            read::{self, Wanted},
+            write::KEY_EVENTS,
+        },
         redactions::Redactions,
     },
     world::{
@@ -106,6 +109,15 @@ impl Former<'_> {
         } else {
             Err(HourError::Former(path))
         }
+    }
+
+    /// What the events files told that the hour was made from. (That the file is the manifest's is found when its rows are put
+    /// down.)
+    pub fn remembered(&self) -> Result<Remembered, HourError> {
+        let path = self.path(FileKind::Posts);
+        let text = read::metadata(self.disk, &path, KEY_EVENTS).at(&path)?;
+        let text = text.ok_or_else(|| HourError::Former(path.clone()))?;
+        Ok(Remembered::from_text(&text).at(&path)?)
     }
 
     /// Puts the rows down as a segment, without those of posts that are to stay out: these are taken

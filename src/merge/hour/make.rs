@@ -14,6 +14,7 @@ use super::{
     due::Due,
     made::Made,
     named::Names,
+    remembered::Remembered,
     summary::{self, RejectedLines, Sums},
     taken_out::Out,
     timelines::{self, Told},
@@ -33,8 +34,11 @@ use crate::{
         commit::HourOfVault,
         layout::{self, FileKind},
         ledger::Ledger,
-        manifest::{Manifest, Output},
-        posts::{self, write::ParquetWriter},
+        manifest::{Conflicts, Manifest, Output},
+        posts::{
+            self,
+            write::{KEY_EVENTS, ParquetWriter},
+        },
     },
     world::{disk::Disk, error_at::At as _},
 };
@@ -75,6 +79,7 @@ impl Lists {
 
 /// What was written of an hour, and what it says.
 struct Written {
+    counted_before: Conflicts,
     tally: Tally,
     rejected: RejectedLines,
     outputs: Vec<Output>,
@@ -114,24 +119,29 @@ impl HourContext<'_> {
         ledger: &mut Ledger,
     ) -> Result<Manifest, HourError> {
         let servers = summary::servers(&due.inputs, &due.servers);
+        let former = self.former(&due, &servers);
+        let mut all = match &due.former {
+            Some(_) => former.remembered()?,
+            None => Remembered::default(),
+        };
+        all.add(timelines::read_all(&self.indexes, &due)?);
         let Told {
             timelines,
             lags_ms,
             rules,
-        } = timelines::told(&self.indexes, &due, &servers)?;
+        } = timelines::told(self.source(), &all, &due, &servers);
         let connections: Vec<Vec<Connection>> = timelines
             .iter()
             .map(|timeline| timeline.connections.clone())
             .collect();
         let mut segments = self.segments(&due, &servers, &lags_ms)?;
-        let former = self.former(&due, &servers);
         let mut out = Out::default();
         if let Some(manifest) = &due.former {
             let path = self.former_path(due.hour);
             let lists = (self.indexes.redactions, self.deleted);
             segments.push(former.put_down(manifest, lists, &path, &mut out)?);
         }
-        let written = self.write(place, &due, (&servers, &connections), &segments, out)?;
+        let written = self.write(place, &due, (&servers, &connections, &all), &segments, out)?;
         self.deleted.check()?;
         let manifest = summary::manifest(Sums {
             stream: self.indexes.stream,
@@ -147,6 +157,7 @@ impl HourContext<'_> {
             tally: written.tally,
             rejected: written.rejected,
             out: &written.out,
+            counted_before: written.counted_before,
             outputs: written.outputs,
             redactions: self.indexes.redactions.of_hour(due.hour),
             former: due.former.as_ref(),
@@ -233,7 +244,7 @@ impl HourContext<'_> {
         &self,
         place: &HourOfVault<'_>,
         due: &Due,
-        (servers, connections): (&[Leg], &[Vec<Connection>]),
+        (servers, connections, all): (&[Leg], &[Vec<Connection>], &Remembered),
         segments: &[Segment],
         mut out: Out,
     ) -> Result<Written, HourError> {
@@ -286,7 +297,8 @@ impl HourContext<'_> {
         }
         let mut outputs = finish_ids(lists.held, lists.ids, due.hour)?;
         outputs.extend(self.finish_tables(place, due, lists.table, users)?);
-        if let Some((path, posts)) = posts {
+        if let Some((path, mut posts)) = posts {
+            posts.tell(KEY_EVENTS, all.to_text().at(&path)?);
             let name = FileKind::Posts.name(due.hour);
             outputs.push(posts.finish(name).at(&path)?);
         }
@@ -296,8 +308,11 @@ impl HourContext<'_> {
         let (rejected, output) =
             self.write_rejected(place, due, (servers, segments), (&mut out, &mut tally))?;
         outputs.extend(output);
-        outputs.extend(self.write_conflicts(place, due, servers, &tally.examples)?);
+        let (output, counted_before) =
+            self.write_conflicts(place, due, servers, &tally.examples)?;
+        outputs.extend(output);
         Ok(Written {
+            counted_before,
             tally,
             rejected,
             outputs,

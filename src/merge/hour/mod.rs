@@ -25,6 +25,8 @@ pub mod make;
 mod named;
 /// Lines that are not posts, kept verbatim.
 pub mod rejected;
+/// What the events files of an hour told, also those that are gone.
+pub mod remembered;
 /// Makes an hour's manifest from its sums.
 pub mod summary;
 /// What is taken out on request of rows whose raw data is gone.

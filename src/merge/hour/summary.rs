@@ -9,7 +9,7 @@ use super::{
 use crate::{
     cover::{
         account::{Account, Given, account},
-        backfill::{Backfill, Hole},
+        backfill::{Backfill, Connection, Hole},
         estimate::estimate,
         evidence::Timeline,
         part::{self, Part},
@@ -56,6 +56,8 @@ pub struct Sums<'a> {
     pub tally: Tally,
     /// The lines that are not posts.
     pub rejected: RejectedLines,
+    /// The differences of copies that were found now and that the former revision has counted already.
+    pub counted_before: Conflicts,
     /// What was taken out of the rows of the former revision.
     pub out: &'a Out,
     /// The data files.
@@ -140,8 +142,7 @@ fn rules(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Option<I
     let servers: Vec<_> = servers
         .map(|((leg, answers), covered)| (leg, answers, covered))
         .collect();
-    let former = sums.former.and_then(|former| former.rules.as_ref());
-    Some(rules::in_force(intervals, &servers, former))
+    Some(rules::in_force(intervals, &servers))
 }
 
 /// Posts whose copies differ: those that were found now, and those that were found before.
@@ -149,9 +150,11 @@ fn conflicts(sums: &Sums<'_>) -> Conflicts {
     let mut conflicts = sums
         .former
         .map_or_else(Conflicts::default, |f| f.conflicts.clone());
-    conflicts.posts += sums.tally.conflicting;
+    let counted = &sums.counted_before;
+    conflicts.posts += sums.tally.conflicting.saturating_sub(counted.posts);
     for (field, posts) in &sums.tally.by_field {
-        *conflicts.by_field.entry(field.clone()).or_default() += posts;
+        let counted = counted.by_field.get(field).copied().unwrap_or(0);
+        *conflicts.by_field.entry(field.clone()).or_default() += posts.saturating_sub(counted);
     }
     conflicts
 }
@@ -221,16 +224,7 @@ fn redacted(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> BTreeMap<Le
 /// The manifest's part on what was carried over.
 fn carried(sums: &Sums<'_>, former: &Manifest, shares: &[Share]) -> Carried {
     let before = former.carried.as_ref();
-    let mut members = vec![
-        "counts.servers.duplicates",
-        "conflicts",
-        "coverage",
-        "gaps",
-        "backfills",
-    ];
-    if former.rules.is_some() {
-        members.push("rules");
-    }
+    let mut members = vec!["counts.servers.duplicates", "conflicts", "backfills"];
     if !former.deletions.is_empty() {
         members.extend(["counts.servers.deleted", "deletions"]);
     }
@@ -344,6 +338,11 @@ fn minutes(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Minute
 
 /// The connections that asked for backfill and were made in the hour, or brought something to it.
 fn backfills(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Vec<Backfill> {
+    let before_of = |server: &Leg, of: &Connection| {
+        let mut before = sums.former.iter().flat_map(|former| &former.backfills);
+        let of = (server, of.run, of.connection);
+        before.find(|before| (&before.server, before.run, before.connection) == of)
+    };
     let mut found = Vec::new();
     let servers = sums
         .servers
@@ -356,10 +355,16 @@ fn backfills(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Vec<
         for (place, connection) in timeline.connections.iter().enumerate() {
             let brought = sums.tally.backfilled.get(&(number, place));
             let is_here = intervals.iter().any(|i| i.contains(connection.at));
-            if connection.minutes == 0 || !(is_here || brought.is_some()) {
+            let before = before_of(server, connection);
+            if connection.minutes == 0 || !(is_here || brought.is_some() || before.is_some()) {
                 continue;
             }
-            let (posts, duplicates) = brought.copied().unwrap_or_default();
+            let (mut posts, mut duplicates) = brought.copied().unwrap_or_default();
+            // the copies that rows stand for were counted then
+            if let Some(before) = before {
+                posts += before.posts;
+                duplicates += before.duplicates;
+            }
             found.push(Backfill {
                 server: server.clone(),
                 run: connection.run,
@@ -372,14 +377,6 @@ fn backfills(sums: &Sums<'_>, intervals: &[Interval], account: &Account) -> Vec<
             });
         }
     }
-    // earlier ones that have no new copy
-    let is_new = |old: &&Backfill| {
-        let key = |b: &Backfill| (b.server.clone(), b.run, b.connection);
-        !found.iter().any(|new| key(new) == key(old))
-    };
-    let before = sums.former.iter().flat_map(|former| &former.backfills);
-    let before: Vec<Backfill> = before.filter(is_new).cloned().collect();
-    found.extend(before);
     found.sort_by(|a, b| (&a.server, a.connected).cmp(&(&b.server, b.connected)));
     found
 }

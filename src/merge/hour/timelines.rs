@@ -5,13 +5,11 @@ use std::{
     io::{self, BufRead as _, BufReader, Read as _},
 };
 
-use super::{due::Due, uncommitted::HourError};
+use super::{due::Due, remembered::Remembered, uncommitted::HourError};
 use crate::{
     cover::{
-        carried,
         clock::{self, Lag},
         evidence::{EventsFile, Timeline},
-        gap::Gap,
         rules::Answers,
     },
     merge::index::Indexes,
@@ -21,7 +19,8 @@ use crate::{
         seal::Digester,
         sha256::Sha256,
     },
-    vault::manifest::EventsInput,
+    source::Source,
+    vault::manifest::{EventsInput, SegmentInput},
     world::error_at::At as _,
 };
 
@@ -39,8 +38,24 @@ pub struct Told {
     pub rules: Vec<Answers>,
 }
 
-/// The timelines of the servers, from the events files. In an hour outside the span, nothing ran.
-pub fn told(indexes: &Indexes<'_>, due: &Due, servers: &[Leg]) -> Result<Told, HourError> {
+/// What the events files that are read now tell, and the segments of their runs.
+pub fn read_all(indexes: &Indexes<'_>, due: &Due) -> Result<Remembered, HourError> {
+    let files = due.fresh(|inputs| &inputs.events);
+    let files: Result<Vec<EventsFile>, HourError> =
+        files.map(|input| read(indexes, due, input)).collect();
+    let segments = due.fresh(|inputs| &inputs.segments);
+    let lag = |input: &SegmentInput| {
+        let known = due.known.get(&input.name)?;
+        Some((input.name.clone(), known.lag?))
+    };
+    Ok(Remembered {
+        files: files?,
+        lags: segments.filter_map(lag).collect(),
+    })
+}
+
+/// The timelines of the servers, from all events files of the hour. In an hour outside the span, nothing ran.
+pub fn told(source: &dyn Source, all: &Remembered, due: &Due, servers: &[Leg]) -> Told {
     let mut told = Told {
         timelines: Vec::new(),
         lags_ms: BTreeMap::new(),
@@ -48,51 +63,36 @@ pub fn told(indexes: &Indexes<'_>, due: &Due, servers: &[Leg]) -> Result<Told, H
     };
     for server in servers {
         let (timeline, rules) = if due.is_in_span {
-            timeline(indexes, due, server, &mut told.lags_ms)?
+            timeline(source, all, due, server, &mut told.lags_ms)
         } else {
             (Timeline::not_running(), Answers::default())
         };
         told.timelines.push(timeline);
         told.rules.push(rules);
     }
-    Ok(told)
+    told
 }
 
 fn timeline(
-    indexes: &Indexes<'_>,
+    source: &dyn Source,
+    all: &Remembered,
     due: &Due,
     server: &Leg,
     lags_ms: &mut BTreeMap<(Leg, RunId), i64>,
-) -> Result<(Timeline, Answers), HourError> {
-    let segments = due.fresh(|inputs| &inputs.segments);
+) -> (Timeline, Answers) {
     let mut lags: BTreeMap<RunId, Vec<Lag>> = BTreeMap::new();
-    for input in segments.filter(|input| input.name.is_of(server)) {
-        let of_run = lags.entry(input.name.run).or_default();
-        of_run.extend(due.known.get(&input.name).and_then(|known| known.lag));
+    for (name, lag) in all.lags.iter().filter(|(name, _)| name.is_of(server)) {
+        lags.entry(name.run).or_default().push(*lag);
     }
-    let inputs = due.fresh(|inputs| &inputs.events);
-    let of_server = inputs.filter(|input| input.name.is_of(server));
-    let files: Result<Vec<EventsFile>, HourError> =
-        of_server.map(|input| read(indexes, due, input)).collect();
-    let mut files = files?;
-    let tells_when_seen = indexes.redactions.source.tells_when_seen();
-    clock::set(&mut files, &lags, tells_when_seen);
+    let of_server = all.files.iter().filter(|file| file.name.is_of(server));
+    let mut files: Vec<EventsFile> = of_server.cloned().collect();
+    clock::set(&mut files, &lags, source.tells_when_seen());
     for file in &files {
         lags_ms.insert((server.clone(), file.name.run), file.lag_ms);
     }
     let rules = Answers::of(&files);
     let is_whole = due.primary.as_ref() == Some(&server.server);
-    let former = due.former.as_ref();
-    let known = former.and_then(|f| Some((f, f.coverage.servers.get(server)?)));
-    let Some((former, covered)) = known else {
-        return Ok((Timeline::of(&files, is_whole), rules));
-    };
-    let gaps = former.gaps.iter();
-    let id = server.to_string();
-    let gaps: Vec<&Gap> = gaps.filter(|gap| gap.server == id).collect();
-    let since = (!files.is_empty()).then(|| Timeline::of(&files, is_whole));
-    let timeline = carried::timeline(&former.intervals, (covered, &gaps), tells_when_seen, since);
-    Ok((timeline, rules))
+    (Timeline::of(&files, is_whole), rules)
 }
 
 /// Reads an events file again, and checks that it is what was indexed.

@@ -136,6 +136,22 @@ pub fn read_through(
     Ok(output(name.into_owned(), file, content))
 }
 
+/// What a file's own metadata has under that key.
+pub fn metadata(disk: &dyn Disk, path: &Path, key: &str) -> io::Result<Option<String>> {
+    let len = disk.len(path)?.ok_or(io::ErrorKind::NotFound)?;
+    let chunks = Chunks {
+        source: Arc::new(Mutex::new(disk.open(path)?)),
+        len,
+    };
+    contained(|| {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(chunks).map_err(damaged)?;
+        let pairs = builder.metadata().file_metadata().key_value_metadata();
+        let mut pairs = pairs.into_iter().flatten();
+        let found = pairs.find(|pair| pair.key == key);
+        Ok(found.and_then(|pair| pair.value.clone()))
+    })
+}
+
 /// Whether a file can be read in the memory that there is, whatever it says of itself.
 pub(in crate::vault) fn check_size(of: &ParquetMetaData) -> io::Result<()> {
     for group in of.row_groups() {

@@ -56,6 +56,9 @@ pub const KEY_HOUR: &str = "twinstream.hour";
 /// What each column means, as JSON.
 pub const KEY_COLUMNS: &str = "twinstream.columns";
 
+/// What the events files of the hour's inputs told (`merge::hour::remembered`).
+pub const KEY_EVENTS: &str = "twinstream.events";
+
 /// The version of the columns.
 pub const FORMAT: &str = "1";
 
@@ -219,6 +222,12 @@ impl ParquetWriter {
             self.writer.flush().map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Adds something to the file's own metadata.
+    pub fn tell(&mut self, key: &str, value: String) {
+        let pair = KeyValue::new(key.to_owned(), value);
+        self.writer.append_key_value_metadata(pair);
     }
 
     /// Ends the file durably: what is in it, under the name that it will have.

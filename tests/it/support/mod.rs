@@ -27,6 +27,9 @@ pub(crate) mod osf;
 /// Simulated time that passes no faster than this machine can follow.
 pub(crate) mod pace;
 
+/// What servers record of themselves.
+pub(crate) mod recorded;
+
 /// Ports for what is told by number where it listens.
 pub(crate) mod port;
 
