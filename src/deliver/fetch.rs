@@ -219,14 +219,18 @@ impl FetchJob<'_> {
     /// Says whether it is there still: what was merged may have been swept.
     fn segment(&self, name: &SegmentName) -> Result<bool, NotFetched> {
         // most have one form
-        let missing = match self.form(name, 0) {
-            Err(NotFetched::Missing(key)) => key,
-            other => return other.map(|()| true),
-        };
-        match segments::look(self.store, name)?.latest() {
-            None => Ok(false),
-            Some(0) => Err(NotFetched::Missing(missing)),
-            Some(form) => self.form(name, form).map(|()| true),
+        let mut form = 0;
+        loop {
+            let missing = match self.form(name, form) {
+                Err(NotFetched::Missing(key)) => key,
+                other => return other.map(|()| true),
+            };
+            match segments::look(self.store, name)?.latest() {
+                None => return Ok(false),
+                // another machine may take lines out at this moment
+                Some(latest) if form < latest => form = latest,
+                Some(_) => return Err(NotFetched::Missing(missing)),
+            }
         }
     }
 

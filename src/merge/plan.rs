@@ -769,6 +769,32 @@ mod tests {
         }
     }
 
+    /// Machines whose lists of redactions had different lengths have taken different lines out of a segment. What one of
+    /// them merged is known to the other by what it was as it was collected.
+    #[test]
+    fn an_input_is_known_by_its_original_whatever_was_taken_out_of_it() {
+        let [first, one, both] = ["first", "one", "both"].map(|text| Sha256::of(text.as_bytes()));
+        let stock = |sha256, formerly: &[Sha256]| {
+            let mut segment = segment("1", "14:20", &[("23_14", 3)], "14:21");
+            (segment.sha256, segment.formerly) = (sha256, formerly.to_vec());
+            vec![segment]
+        };
+        let candidate = Candidate {
+            hour: hour("23_14"),
+            segments: vec![0],
+            events: Vec::new(),
+        };
+        let [of_one, of_both] = [one, both].map(|sha256| {
+            let here = stock(sha256, &[first]);
+            (inputs(&candidate, &here), here)
+        });
+        assert_eq!(gone(&of_one.0, &of_both.1), [""; 0]);
+        assert_eq!(gone(&of_both.0, &of_one.1), [""; 0]);
+        let now = as_redacted(&of_one.0, candidate.hour, &of_both.1);
+        assert_eq!(now, of_both.0);
+        assert_eq!(gone(&of_one.0, &stock(both, &[])).len(), 1, "another");
+    }
+
     #[test]
     fn an_hour_that_is_to_come_by_the_posts_clock_is_to_come() {
         let primary: ServerId = "1".parse().unwrap();
