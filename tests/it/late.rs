@@ -7,12 +7,11 @@ use twinstream::{
     period::{UtcMs, Zone},
     segment::spool,
     source::SAMPLE,
-    vault::manifest::Manifest,
 };
 
 use crate::support::{
     posts::{Segment, mix, segments, stream},
-    primary::{Site, at},
+    primary::{Site, at, rows},
     recorded::{Turn, recorded},
 };
 
@@ -81,11 +80,6 @@ fn check_same(clean: &Site, late: &Site, hour: &str) {
     let (expected, found) = (data(clean), data(late));
     assert!(3 < expected.len(), "{:?}", expected.keys());
     let (of_clean, of_late) = (clean.manifest(hour), late.manifest(hour));
-    let rows = |manifest: &Manifest, name: &str| {
-        let mut outputs = manifest.outputs.iter();
-        let output = outputs.find(|output| output.name == name).unwrap();
-        (output.rows, output.content_sha256)
-    };
     for (name, bytes) in &expected {
         let file = name.rsplit('/').next().unwrap();
         let is_same = if name.ends_with("_posts.parquet") {

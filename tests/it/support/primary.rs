@@ -51,6 +51,13 @@ pub(crate) struct Site {
     pub(crate) dir: Option<TempDir>,
 }
 
+/// What a manifest says of the rows of a file.
+pub(crate) fn rows(manifest: &Manifest, file: &str) -> (u64, Sha256) {
+    let mut outputs = manifest.outputs.iter();
+    let output = outputs.find(|output| output.name == file).unwrap();
+    (output.rows, output.content_sha256)
+}
+
 pub(crate) fn at(text: &str) -> UtcMs {
     text.parse().unwrap()
 }
