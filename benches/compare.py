@@ -41,6 +41,11 @@ LEGS_RATE = 6_000
 # posts of an hour at 45 a second
 BLUESKY_POSTS = 160_000
 
+# as many segments in a month and in a year, all of whose folders are there: days, and one minute in so many
+KEPT = (("3 days", 3, 1), ("a month", 30, 1), ("a year, one minute in twelve", 365, 12))
+# what has to be delivered and fetched first, one after the other: all folders are there too
+KEPT_IN_STORE = (("3 days", 3, 1), ("a year, one minute in sixty", 365, 60))
+
 # a collector that has not got what it is to get by then never will
 COLLECT_S_MAX = 180
 
@@ -500,8 +505,7 @@ class Bench:
     def kept(self):
         print(f"a merge with nothing to do while raw data is kept, median of {self.runs} (1 GB and 260,000 files more in the work folder)")
         found = {}
-        # as many segments in a month and in a year, all of whose folders are there
-        for name, days, every in (("3 days", 3, 1), ("a month", 30, 1), ("a year, one minute in twelve", 365, 12)):
+        for name, days, every in KEPT:
             folder = fresh(self.work / "kept")
             segments = small_segments.write(folder / "spool", days, every)
             config = folder / "twinstream.toml"
@@ -531,6 +535,87 @@ class Bench:
         ratio("a year, CPU seconds", year.cpu, "<= 1", year.cpu <= 1)
         ratio("a year, MiB", year.rss_mib, "<= 64", year.rss_mib <= 64)
         fresh(self.work / "kept")
+
+    def kept_in_store(self):
+        print(f"the same with the spool in an object store, where server 2 delivers to; median of {self.runs} (1 GB and 200,000 files more in the work folder)")
+        self.kept_there(vault_there=False)
+
+    def kept_by_merger(self):
+        print(f"the same with spool and vault in an object store, where both deliver to; median of {self.runs} (1 GB and 300,000 files more in the work folder)")
+        self.kept_there(vault_there=True)
+
+    def kept_there(self, vault_there):
+        found = {}
+        for name, days, every in KEPT_IN_STORE:
+            folder = fresh(self.work / "kept")
+            # what it needs is the store's, not the program's
+            store = subprocess.Popen([sys.executable, ROOT / "benches/object_store.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            try:
+                found[name] = self.kept_in(folder, store, (name, days, every), vault_there)
+            finally:
+                store.kill()
+                store.wait()
+        year = found[name]
+        ratio("a year, CPU seconds", year.cpu, "<= 1", year.cpu <= 1)
+        ratio("a year, MiB", year.rss_mib, "<= 64", year.rss_mib <= 64)
+        fresh(self.work / "kept")
+
+    def kept_in(self, folder, store, of, vault_there):
+        """Servers deliver and a machine merges, until there is nothing to do any more; gives what that costs."""
+        name, days, every = of
+        url = store.stdout.readline().strip()
+        key = folder / "access-key"
+        key.write_text("id\nsecret\n")
+        key.chmod(0o600)
+        spool, vault = "s3://archive/spool", "s3://archive/vault"
+        servers = (("1", "primary", vault_there), ("2", "secondary", True), *[("3", "merger", False)] * vault_there)
+        delivering = [id for id, _, delivers in servers if delivers]
+        merging = "3" if vault_there else "1"
+        for id, _, _ in servers:
+            (folder / id).mkdir()
+            text = f'data_dir = "{folder / id}"\nspool_dir = "{spool}"\n' + f'vault_dir = "{vault}"\n' * vault_there
+            text += f'[x]\nbase_url = "http://127.0.0.1:9"\n[s3]\nendpoint = "{url}"\naccess_key_file = "{key}"\n'
+            text += '[merge]\nkeep_raw = "forever"\nformats = ["csv"]\nxz = "fast"\n'
+            for other, role, delivers in servers:
+                text += f'[[servers]]\nid = "{other}"\nrole = "{role}"\nhost = "{other}"\n' + f'deliver_to = "{spool}"\n' * delivers
+            (folder / f"{id}.toml").write_text(text)
+
+        def run(server, now, stage, wants=(0, 4)):
+            command = [PROGRAM, "--quiet", "--server", server, "--config", folder / f"{server}.toml", "--clock", f"{now:%Y-%m-%dT%H:%M:%SZ}@1", stage]
+            return measure(command, wants=wants)
+
+        def asked():
+            store.stdin.write("\n")
+            store.stdin.flush()
+            return json.loads(store.stdout.readline())
+
+        def tell(what, of):
+            show(f"{name}{what}", of)
+            counts = asked()
+            print(f"  {sum(counts.values()):>8,} requests: {', '.join(f'{count:,} {method}' for method, count in sorted(counts.items()))}", flush=True)
+
+        # two days and two more after the first merge: what was acknowledged before need not be read any more
+        segments, before = 0, 0
+        for until in sorted({max(1, days - 4), max(1, days - 2), days}):
+            for server in "12":
+                segments += small_segments.write(folder / server / "spool", until, every, (server,), before)
+            before = until
+            now = small_segments.BEGIN + datetime.timedelta(days=until, minutes=80)
+            for server in delivering:
+                run(server, now, "deliver", (0,))
+            asked()
+            tell(f", {segments:,} segments: what is new is merged", run(merging, now, "merge"))
+            for minutes in (5, 10, 15):
+                run(merging, now + datetime.timedelta(minutes=minutes), "merge")
+            asked()
+            tell(f", {segments:,} segments: nothing to do", run(merging, now + datetime.timedelta(minutes=20), "merge", (4,)))
+        later = [run(merging, now + datetime.timedelta(minutes=21 + n), "merge", (4,)) for n in range(self.runs)]
+        show(f"{name}: nothing to do, median", median(later))
+        asked()
+        for lost in folder.rglob("closed.json"):
+            lost.unlink()
+        tell(": nothing to do, and closed.json lost", run(merging, now + datetime.timedelta(minutes=35), "merge", (4,)))
+        return median(later)
 
     def years(self):
         print(f"ten years of vault beside a month, nothing new, medians of {self.runs} (2 GB and 700,000 files more in the work folder)")
@@ -699,7 +784,7 @@ def flatten(line, url):
 
 WHATS = ["uncompressed", "compressed", "parquet", "collector", "latency", "reconnect", "legs", "memory", "bluesky", "bluesky_collector", "bluesky_rate"]
 # much time or space: only if it is asked for
-LONG_WHATS = ["hundredfold", "partitions", "two_servers", "bluesky_backlog", "kept", "years", "deletions"]
+LONG_WHATS = ["hundredfold", "partitions", "two_servers", "bluesky_backlog", "kept", "kept_in_store", "kept_by_merger", "years", "deletions"]
 
 
 def main():

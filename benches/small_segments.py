@@ -28,10 +28,10 @@ def post(ms, number):
     return packed({"data": data, "__twarc": {"retrieved_at": iso(ms + 900), "version": "bench"}})
 
 
-def write(spool, days, every, servers=("1", "2")):
-    """Gives how many segments there are."""
+def write(spool, days, every, servers=("1", "2"), since=0):
+    """Of the days after the first so many. Gives how many segments there are."""
     for server in servers:
-        for minute in range(0, days * 1440, every):
+        for minute in range(since * 1440, days * 1440, every):
             at = BEGIN + datetime.timedelta(minutes=minute)
             ms = int(at.timestamp() * 1000)
             lines = "".join(post(ms + 5_000 + n * 15_000, n) for n in range(3)).encode()
@@ -47,4 +47,4 @@ def write(spool, days, every, servers=("1", "2")):
             name = f"{server}_sample_{at:%Y%m%dT%H%M}Z_3fa9c01b_000"
             for ending, content in (("jsonl", lines), ("events.jsonl", events), ("seal.json", packed(seal).encode())):
                 (folder / f"{name}.{ending}").write_bytes(content)
-    return days * 1440 // every * len(servers)
+    return (days - since) * 1440 // every * len(servers)
