@@ -13,7 +13,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::runs::{Read, Run, ToRedact, read_segment};
+use super::{
+    known_lines::KnownLines,
+    runs::{Read, Run, ToRedact, read_segment},
+};
 use crate::{
     cover::{
         clock::Lag,
@@ -158,6 +161,15 @@ pub struct Indexes<'a> {
 impl Indexes<'_> {
     /// The index of a segment: the one that is kept, or a new one, which is then kept.
     pub fn get(&self, name: &SegmentName) -> Result<Index, IndexError> {
+        self.get_knowing(name, &KnownLines::none())
+    }
+
+    /// The same for one of several segments that have many lines in common.
+    pub(super) fn get_knowing(
+        &self,
+        name: &SegmentName,
+        known: &KnownLines,
+    ) -> Result<Index, IndexError> {
         let disk = self.disk;
         let paths = name.paths(self.spool);
         let bytes = disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).at(&paths.seal)?;
@@ -173,7 +185,8 @@ impl Indexes<'_> {
         }
         let of_events = read_events(disk, &paths.events).at(&paths.events)?;
         let (events, mut facts, listener) = of_events;
-        let read = read_segment(disk, &paths.segment, self.redactions, listener);
+        let knowing = (self.redactions, known);
+        let read = read_segment(disk, &paths.segment, knowing, listener);
         let Read {
             digest: segment,
             runs,

@@ -20,6 +20,8 @@ pub mod hour;
 pub mod index;
 /// The order for a merge, its progress, and why nothing could be merged at all.
 pub mod job;
+/// Where lines belong that were read before.
+mod known_lines;
 /// What is there, and what may be due.
 pub mod look;
 /// What a merge notes, so that it is finished whatever happens.

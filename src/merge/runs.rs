@@ -7,6 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::known_lines::KnownLines;
 use crate::{
     cover::{
         clock::{self, Lag},
@@ -14,7 +15,8 @@ use crate::{
     },
     period::{Minute, UtcMs},
     segment::{
-        line, raw,
+        line::Stamp,
+        raw,
         seal::{Digest, Digester},
     },
     source::{Placed, Rejected},
@@ -102,12 +104,12 @@ pub(super) struct Read {
 pub(super) fn read_segment(
     disk: &dyn Disk,
     path: &Path,
-    redactions: &Redactions,
+    (redactions, known): (&Redactions, &KnownLines),
     listener: Listener,
 ) -> io::Result<Read> {
     let mut source = raw::open(disk, path)?;
     let mut digester = Digester::default();
-    let mut runs = Reading::new(redactions, listener);
+    let mut runs = Reading::new((redactions, known), listener);
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut len = 0;
     loop {
@@ -149,6 +151,7 @@ pub(super) fn read_segment(
 /// The runs of a segment whose lines come in order.
 struct Reading<'a> {
     redactions: &'a Redactions,
+    known: &'a KnownLines,
     named: Option<Vec<ToRedact>>,
     runs: Vec<Run>,
     posts: u64,
@@ -159,9 +162,10 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(redactions: &'a Redactions, listener: Listener) -> Self {
+    fn new((redactions, known): (&'a Redactions, &'a KnownLines), listener: Listener) -> Self {
         Self {
             redactions,
+            known,
             named: None,
             runs: Vec::new(),
             posts: 0,
@@ -185,7 +189,12 @@ impl<'a> Reading<'a> {
     fn line(&mut self, offset: u64, line: &[u8]) {
         let bytes = line.len() as u64;
         let stored = line.strip_suffix(b"\n").unwrap_or(line);
-        let found = self.redactions.source.place_and_early(stored);
+        let stamp = Stamp::of(stored);
+        let place = || self.redactions.source.place_and_early(stored);
+        let found = match &stamp {
+            Some(stamp) => self.known.find_or(stamp.around(stored), place),
+            None => place(),
+        };
         let is_early = matches!(found, Ok((_, true)));
         let placed = found.map(|(placed, _)| placed);
         match &placed {
@@ -205,14 +214,14 @@ impl<'a> Reading<'a> {
         {
             self.posts += 1;
             let is_taken = self.lags_ms.len() < LAGS_MIN || self.posts.is_multiple_of(LAGS_EVERY);
-            if is_taken && let Some(arrived) = line::cut(stored).retrieved_at {
-                self.lags_ms.push(arrived.0.saturating_sub(placed.at.0));
+            if is_taken && let Some(stamp) = stamp {
+                self.lags_ms.push(stamp.at.0.saturating_sub(placed.at.0));
             }
         }
         if let Some(seen) = self.redactions.source.seen(stored)
-            && let Some(arrived) = line::cut(stored).retrieved_at
+            && let Some(stamp) = stamp
         {
-            self.listener.line(arrived, seen);
+            self.listener.line(stamp.at, seen);
         }
         let (key, second) = key_of(placed);
         match self.runs.last_mut() {

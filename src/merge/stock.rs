@@ -10,6 +10,7 @@ use std::{
 use super::{
     closed::ClosedDays,
     index::{Index, IndexError, Indexes},
+    known_lines::KnownLines,
     plan::SpoolSegment,
     runs::{RunKey, ToRedact},
     workers,
@@ -139,7 +140,10 @@ pub fn take(
     names.sort();
     let acks = acknowledged(indexes, (&walk.servers, closed), &names);
     let count = names.len();
-    let work = |number: usize| names.get(number).map(|name| (name, indexes.get(name)));
+    let names = by_copies(names, threads);
+    let known = KnownLines::some();
+    let index = |name| (name, indexes.get_knowing(name, &known));
+    let work = |number: usize| names.get(number).map(index);
     let outcome = workers::in_order(count, threads, work, |result| {
         let Some((name, result)) = result else {
             return Ok(());
@@ -157,9 +161,26 @@ pub fn take(
         Ok::<_, std::convert::Infallible>(())
     });
     match outcome {
-        Ok(()) => found,
+        Ok(()) => {
+            found.stock.sort_by(|a, b| a.name.cmp(&b.name));
+            found
+        }
         Err(never) => match never {},
     }
+}
+
+/// The order in which segments are read: what several servers received in one minute is read nearly together, so that
+/// most lines are known from another server, but not at the same time, or nobody would know them yet.
+fn by_copies(mut names: Vec<SegmentName>, threads: usize) -> Vec<SegmentName> {
+    let minute = |name: &SegmentName| (name.minute, name.partition);
+    let minutes: BTreeSet<_> = names.iter().map(minute).collect();
+    let turns: BTreeMap<_, usize> = minutes
+        .into_iter()
+        .enumerate()
+        .map(|(number, minute)| (minute, number / threads.max(1)))
+        .collect();
+    names.sort_by_cached_key(|name| (turns.get(&minute(name)).copied(), name.clone()));
+    names
 }
 
 /// The acknowledgements of these segments; they are ascending. Nothing rests on them but how long late
@@ -270,5 +291,26 @@ fn unreadable_folder(indexes: &Indexes<'_>, server: &ServerId, why: &io::Error) 
         what,
         moved_to: None,
         why: why.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_read_soon_after_one_another_and_not_at_once() {
+        let name = |server: u8, minute: u8| {
+            let name = format!("{server}_sample_20261123T18{minute:02}Z_1a2b3c4d_000");
+            name.parse::<SegmentName>().unwrap()
+        };
+        let names = |wanted: &[(u8, u8)]| -> Vec<SegmentName> {
+            wanted.iter().map(|(s, m)| name(*s, *m)).collect()
+        };
+        let all = names(&[(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]);
+        let by_two = names(&[(1, 0), (1, 1), (2, 0), (2, 1), (1, 2), (2, 2)]);
+        assert_eq!(by_copies(all.clone(), 2), by_two);
+        let by_one = names(&[(1, 0), (2, 0), (1, 1), (2, 1), (1, 2), (2, 2)]);
+        assert_eq!(by_copies(all, 0), by_one);
     }
 }

@@ -115,41 +115,63 @@ impl Stored<'_> {
 
 /// Cuts out the member that [`store`] or [`store_from`] put in, if there is one.
 pub fn cut(stored: &[u8]) -> Stored<'_> {
-    let without = Stored {
-        before: stored,
-        after: &[],
-        retrieved_at: None,
+    let Some(stamp) = Stamp::of(stored) else {
+        return Stored {
+            before: stored,
+            after: &[],
+            retrieved_at: None,
+        };
     };
-    // what looks like it in another line was received so
-    if !looks_like_an_object(stored) {
-        return without;
-    }
-    let Some(last_brace) = memchr::memrchr(b'}', stored) else {
-        return without;
-    };
-    let (inside, after) = stored.split_at(last_brace);
-    if !inside.ends_with(TAIL) {
-        return without;
-    }
-    let Some((begin, head)) = member_begin(inside) else {
-        return without;
-    };
-    let (before, member) = inside.split_at(begin);
-    let Some(stamp) = member.get(head.len()..head.len() + STAMP_BYTES) else {
-        return without;
-    };
-    let text = match str::from_utf8(stamp) {
-        Ok(text) => text,
-        Err(_not_text) => return without,
-    };
-    let Ok(retrieved_at) = text.parse::<UtcMs>() else {
-        return without;
-    };
-    let before = before.strip_suffix(b",").unwrap_or(before);
+    let before = stored.get(..stamp.member).unwrap_or_default();
     Stored {
-        before,
-        after,
-        retrieved_at: Some(retrieved_at),
+        before: before.strip_suffix(b",").unwrap_or(before),
+        after: stored.get(stamp.last_brace..).unwrap_or_default(),
+        retrieved_at: Some(stamp.at),
+    }
+}
+
+/// The member that [`store`] or [`store_from`] put into a line, and where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// When the line arrived.
+    pub at: UtcMs,
+    /// Where the member begins,
+    member: usize,
+    /// where that time stands in it,
+    time: usize,
+    /// and where the member ends.
+    last_brace: usize,
+}
+
+impl Stamp {
+    /// The stamp of a stored line, if it has one.
+    pub fn of(stored: &[u8]) -> Option<Self> {
+        // what looks like it in another line was received so
+        if !looks_like_an_object(stored) {
+            return None;
+        }
+        let last_brace = memchr::memrchr(b'}', stored)?;
+        let inside = stored.get(..last_brace)?;
+        if !inside.ends_with(TAIL) {
+            return None;
+        }
+        let (member, head) = member_begin(inside)?;
+        let time = member + head.len();
+        let text = str::from_utf8(inside.get(time..time + STAMP_BYTES)?).ok()?;
+        Some(Self {
+            at: text.parse().ok()?,
+            member,
+            time,
+            last_brace,
+        })
+    }
+
+    /// The line before the time of its stamp, and after it: the same for all of its copies that are stamped by the
+    /// same version of the program (and came from the same endpoint).
+    pub fn around<'a>(&self, stored: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        let before = stored.get(..self.time).unwrap_or_default();
+        let after = stored.get(self.time + STAMP_BYTES..).unwrap_or_default();
+        (before, after)
     }
 }
 

@@ -66,7 +66,7 @@ pub fn object<'a>(
     text: &'a str,
     each: impl FnMut(&str, &mut Reader<'a>) -> Result<(), NotJson>,
 ) -> Result<Object<'a>, NotJson> {
-    whole(text, |reader| reader.object(each))
+    whole(text, |reader| reader.object(true, each))
 }
 
 fn whole<'a, T>(
@@ -93,21 +93,24 @@ impl<'a> Reader<'a> {
         self.each_member(|name, value| each(&name, value))
     }
 
-    /// The same, and gives the value with all its members as they stand there.
+    /// The same, and gives the value, if wanted with all its members as they stand there.
     pub fn object(
         &mut self,
+        has_members: bool,
         mut each: impl FnMut(&str, &mut Self) -> Result<(), NotJson>,
     ) -> Result<Object<'a>, NotJson> {
         self.space();
         let begin = self.clone();
         let mut members = match self.peek() {
-            Some(b'{') => Vec::with_capacity(MEMBERS_USUAL),
+            Some(b'{') if has_members => Vec::with_capacity(MEMBERS_USUAL),
             _ => Vec::new(),
         };
         self.each_member(|name, value| {
             let begin = value.clone();
             each(&name, value)?;
-            members.push((name, begin.up_to(value)));
+            if has_members {
+                members.push((name, begin.up_to(value)));
+            }
             Ok(())
         })?;
         let json = begin.up_to(self);
@@ -408,54 +411,28 @@ const fn end_of(is_object: bool) -> u8 {
     if is_object { b'}' } else { b']' }
 }
 
-const fn each_byte(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// Strings that are longer than this are searched with the processor's widest instructions, which
-/// cost more to begin with.
-const SHORT_BYTES: usize = 16;
+/// So many bytes of a string are looked at together.
+const TOGETHER: usize = 16;
 
 /// How many bytes of a string come before a quote, a backslash or a control character.
 #[inline]
 fn plain(bytes: &[u8]) -> usize {
-    let Some((short, long)) = bytes.split_first_chunk::<SHORT_BYTES>() else {
-        return plain_by_byte(bytes);
-    };
-    let (words, _) = short.as_chunks::<8>();
-    for (nth, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // the lowest set bit is that of the first such byte; above it there may be false ones
-        let found = zero_bytes(word ^ each_byte(b'"'))
-            | zero_bytes(word ^ each_byte(b'\\'))
-            | (word.wrapping_sub(each_byte(b' ')) & !word & each_byte(0x80));
-        if found != 0 {
-            return 8 * nth + found.trailing_zeros() as usize / 8;
+    let (chunks, rest) = bytes.as_chunks::<TOGETHER>();
+    for (number, chunk) in chunks.iter().enumerate() {
+        if let Some(at) = first_end(chunk) {
+            return number * TOGETHER + at;
         }
     }
-    SHORT_BYTES + plain_of_long(long)
-}
-
-fn plain_of_long(bytes: &[u8]) -> usize {
-    let len = memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
-    let before = bytes.get(..len).unwrap_or_default();
-    // the least of many bytes is found at once
-    let has_control = before.iter().min().is_some_and(|least| *least < b' ');
-    if has_control {
-        plain_by_byte(before)
-    } else {
-        len
-    }
-}
-
-fn plain_by_byte(bytes: &[u8]) -> usize {
     let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
-    bytes.iter().position(ends).unwrap_or(bytes.len())
+    bytes.len() - rest.len() + rest.iter().position(ends).unwrap_or(rest.len())
 }
 
-/// Sets the highest bit of the first byte that is zero, and perhaps of later ones.
-const fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(each_byte(1)) & !word & each_byte(0x80)
+/// Where the first of these bytes is. It is written so that the compiler compares all of them at once.
+#[inline]
+fn first_end(chunk: &[u8; TOGETHER]) -> Option<usize> {
+    let ends = chunk.map(|byte| u8::from(byte == b'"' || byte == b'\\' || byte < b' '));
+    let ends = u128::from_le_bytes(ends);
+    (ends != 0).then(|| ends.trailing_zeros() as usize / 8)
 }
 
 /// A value as a cell: the text of a string, the digits of a number, `true`, `false`; empty for

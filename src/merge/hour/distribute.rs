@@ -291,7 +291,7 @@ mod tests {
     use super::*;
     use crate::{
         cover::listened::Listener,
-        merge::{hour::units, runs::read_segment},
+        merge::{hour::units, known_lines::KnownLines, runs::read_segment},
         period::Minute,
         source::x::{X, id},
         vault::redactions::Redactions,
@@ -319,8 +319,8 @@ mod tests {
         // as a crash leaves it
         text.pop();
         RealDisk.create(&path).unwrap().write_all(&text).unwrap();
-        let read =
-            read_segment(&RealDisk, &path, &Redactions::none(&X), Listener::default()).unwrap();
+        let knowing = (&Redactions::none(&X), &KnownLines::none());
+        let read = read_segment(&RealDisk, &path, knowing, Listener::default()).unwrap();
         Segment {
             path,
             server,

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::{remembered::Remembered, taken_out::Out, uncommitted::HourError, units::Segment};
 use crate::{
     cover::listened::Listener,
-    merge::runs,
+    merge::{known_lines::KnownLines, runs},
     period::{Hour, UtcMs},
     segment::{line, name::Leg},
     vault::{
@@ -145,7 +145,12 @@ impl Former<'_> {
         file.flush().at(to)?;
         drop(file);
         Self::check(from.clone(), manifest, &found)?;
-        let read = runs::read_segment(self.disk, to, redactions, Listener::default());
+        let read = runs::read_segment(
+            self.disk,
+            to,
+            (redactions, &KnownLines::none()),
+            Listener::default(),
+        );
         let runs::Read { runs, named, .. } = read.at(to)?;
         if named.is_some() {
             // a line that is not a post is none of the rows

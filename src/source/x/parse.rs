@@ -187,76 +187,106 @@ fn placed(post_id: Option<&str>, created_at: &str) -> Result<Placed, Rejected> {
     })
 }
 
-/// The whole post. The last of several members with one name counts, so each one starts over.
-pub fn post(line: &[u8]) -> Result<Post<'_>, Rejected> {
-    let (mut data, mut author) = (Data::empty(), None);
+/// The whole post, if wanted with the members of its parts. The last of several members with one name counts, so each
+/// one starts over.
+pub fn post(line: &[u8], has_members: bool) -> Result<Post<'_>, Rejected> {
+    let mut post = Post::empty();
+    let mut id = None;
     let mut before_includes: Option<Reader<'_>> = None;
-    let mut pieces = Pieces::default();
     json::read(text(line)?, |name, value| {
         match name {
             "data" => {
-                (data, pieces.data) = Data::read(value)?;
+                id = post.read_data(value, has_members)?;
                 // includes that came first are searched now that the author is known
                 if let Some(mut includes) = before_includes.clone() {
-                    (author, _) = author_in(&mut includes, &data.post.author_id)?;
+                    post.read_includes(&mut includes, has_members)?;
                 }
             }
             "includes" => {
                 before_includes = Some(value.clone());
-                let includes;
-                (author, includes) = author_in(value, &data.post.author_id)?;
-                pieces.includes = Some(includes);
+                post.read_includes(value, has_members)?;
             }
-            "errors" => pieces.errors = Some(value.value()?),
-            "matching_rules" => pieces.matching_rules = Some(value.value()?),
+            "errors" => post.pieces.errors = Some(value.value()?),
+            "matching_rules" => post.pieces.matching_rules = Some(value.value()?),
             _ => drop(value.value()?),
         }
         Ok(())
     })?;
-    let Data { id, mut post } = data;
     post.placed = placed(id, &post.created_at)?;
-    post.pieces = pieces;
-    post.author = author;
     Ok(post)
 }
 
-/// What `data` says.
-struct Data<'a> {
-    /// The id as it stands there.
-    id: Option<&'a str>,
-    /// The rest, so far without its place and author.
-    post: Post<'a>,
-}
-
-impl<'a> Data<'a> {
-    const fn empty() -> Self {
-        Self {
-            id: None,
-            post: Post::empty(),
+impl<'a> Post<'a> {
+    /// Takes in what `data` says, and gives the id as it stands there.
+    fn read_data(
+        &mut self,
+        data: &mut Reader<'a>,
+        has_members: bool,
+    ) -> Result<Option<&'a str>, NotJson> {
+        let Self {
+            conversation_id,
+            author_id,
+            created_at,
+            source,
+            lang,
+            text,
+            reference,
+            ..
+        } = self;
+        let mut cells = [conversation_id, author_id, created_at, source, lang, text];
+        for cell in &mut cells {
+            **cell = Cow::Borrowed("");
         }
-    }
-
-    /// What it says, and how it stands there.
-    fn read(data: &mut Reader<'a>) -> Result<(Self, Object<'a>), NotJson> {
-        let Self { mut id, mut post } = Self::empty();
-        let mut reference_old = None;
-        let object = data.object(|name, value| {
+        let [conversation_id, author_id, created_at, source, lang, text] = cells;
+        let (mut id, mut reference_old) = (None, None);
+        *reference = None;
+        self.pieces.data = data.object(has_members, |name, value| {
             match name {
                 "id" => id = Some(value.value()?),
-                "conversation_id" => post.conversation_id = value.cell()?,
-                "author_id" => post.author_id = value.cell()?,
-                "created_at" => post.created_at = value.cell()?,
-                "source" => post.source = value.cell()?,
-                "lang" => post.lang = value.cell()?,
-                "text" => post.text = value.cell()?,
-                "referenced_posts" => post.reference = first_reference(value)?,
+                "conversation_id" => *conversation_id = value.cell()?,
+                "author_id" => *author_id = value.cell()?,
+                "created_at" => *created_at = value.cell()?,
+                "source" => *source = value.cell()?,
+                "lang" => *lang = value.cell()?,
+                "text" => *text = value.cell()?,
+                "referenced_posts" => *reference = first_reference(value)?,
                 "referenced_tweets" => reference_old = first_reference(value)?,
                 _ => drop(value.value()?),
             }
             Ok(())
         })?;
-        post.reference = post.reference.or(reference_old);
-        Ok((Self { id, post }, object))
+        if reference.is_none() {
+            *reference = reference_old;
+        }
+        Ok(id)
+    }
+
+    /// Takes in all of `includes`, and the user who has the author's id, the last one if there are several.
+    fn read_includes(
+        &mut self,
+        includes: &mut Reader<'a>,
+        has_members: bool,
+    ) -> Result<(), NotJson> {
+        let Self {
+            author_id, author, ..
+        } = self;
+        *author = None;
+        let object = includes.object(has_members, |name, value| {
+            if name != "users" {
+                return value.value().map(drop);
+            }
+            *author = None;
+            value.items(|user| {
+                let mut found = Author::default();
+                let id = found.read(user, has_members)?;
+                if id == *author_id && !author_id.is_empty() {
+                    *author = Some(found);
+                }
+                Ok(())
+            })
+        })?;
+        self.pieces.includes = Some(object);
+        Ok(())
     }
 }
 
@@ -282,32 +312,10 @@ fn first_reference<'a>(list: &mut Reader<'a>) -> Result<Option<Reference<'a>>, N
     Ok(first.filter(|(kind, _)| !kind.is_empty()))
 }
 
-/// The user with the author's id, the last one if there are several; and all of `includes`.
-fn author_in<'a>(
-    includes: &mut Reader<'a>,
-    author_id: &str,
-) -> Result<(Option<Author<'a>>, Object<'a>), NotJson> {
-    let mut author = None;
-    let object = includes.object(|name, value| {
-        if name != "users" {
-            return value.value().map(drop);
-        }
-        author = None;
-        value.items(|user| {
-            let (id, found) = Author::read(user)?;
-            if id == author_id && !author_id.is_empty() {
-                author = Some(found);
-            }
-            Ok(())
-        })
-    })?;
-    Ok((author, object))
-}
-
 impl<'a> Author<'a> {
-    /// A user's id, and the rest of it.
-    fn read(user: &mut Reader<'a>) -> Result<(Cow<'a, str>, Self), NotJson> {
-        let (mut id, mut author, mut metrics) = (Cow::Borrowed(""), Self::default(), None);
+    /// Takes in what a user is, and gives its id.
+    fn read(&mut self, user: &mut Reader<'a>, has_members: bool) -> Result<Cow<'a, str>, NotJson> {
+        let (mut id, mut metrics) = (Cow::Borrowed(""), None);
         let [
             created_at,
             location,
@@ -316,8 +324,8 @@ impl<'a> Author<'a> {
             verified,
             protected,
             ..,
-        ] = &mut author.cells;
-        author.object = user.object(|member, value| {
+        ] = &mut self.cells;
+        self.object = user.object(has_members, |member, value| {
             match member {
                 "id" => id = value.cell()?,
                 "created_at" => *created_at = value.cell()?,
@@ -332,11 +340,11 @@ impl<'a> Author<'a> {
             Ok(())
         })?;
         if let (Some(metrics), [.., followers, following, posts, listed]) =
-            (metrics, &mut author.cells)
+            (metrics, &mut self.cells)
         {
             [*followers, *following, *posts, *listed] = metrics;
         }
-        Ok((id, author))
+        Ok(id)
     }
 }
 
@@ -381,7 +389,7 @@ mod tests {
             assert_eq!(early_time(line), Some(placed.at), "{shown}");
         }
         assert_eq!(
-            post(line).map(|post| post.placed),
+            post(line, true).map(|post| post.placed),
             both.map(|(placed, _)| placed),
             "{shown}"
         );
@@ -416,7 +424,7 @@ mod tests {
         );
         let twice = |first: &str, second: &str| {
             let line = format!("{{{first},{second}}}");
-            let post = post(line.as_bytes()).unwrap();
+            let post = post(line.as_bytes(), true).unwrap();
             post.author
                 .map_or(String::new(), |author| author.cells[2].to_string())
         };
@@ -503,7 +511,7 @@ mod tests {
         let old = line("referenced_tweets", "tweet_count");
         let new = line("referenced_posts", "post_count");
         let without_json = |line: &'static str| {
-            let mut post = post(line.as_bytes()).unwrap();
+            let mut post = post(line.as_bytes(), true).unwrap();
             post.pieces = Pieces::default();
             post.author.as_mut().unwrap().object = Object::default();
             post

@@ -78,7 +78,7 @@ impl Posts<'_> {
 
 impl<'l> Records<'l> for Posts<'l> {
     fn read(&mut self, line: &'l [u8], retrieved_at: Option<UtcMs>) -> Result<usize, Rejected> {
-        let mut post = parse::post(line)?;
+        let mut post = parse::post(line, self.columns.is_some())?;
         post.retrieved_at = retrieved_at.map_or_else(String::new, |at| at.to_string());
         self.posts.push(post);
         Ok(self.posts.len() - 1)

@@ -255,7 +255,7 @@ fn fuzz_posts() {
         fuzz = fuzz.seed(post(n, at("2026-11-23T13:57:00Z")));
     }
     fuzz.run(|input| {
-        let (place, whole) = (parse::place(input), parse::post(input));
+        let (place, whole) = (parse::place(input), parse::post(input, true));
         if let Ok((placed, true)) = &place {
             assert_eq!(parse::early_time(input), Some(placed.at));
         }
