@@ -79,7 +79,8 @@ impl Stretch {
 /// The rules of an hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InForce {
-    /// The lists of rules that were in force, by their hashes, as far as they were told in this hour.
+    /// The lists of rules that were in force in some second, or that the platform told in this hour, by their hashes:
+    /// posts of a list may have come whose seconds are not known.
     pub lists: BTreeMap<Sha256, Vec<Rule>>,
     /// Every second of each server.
     pub servers: BTreeMap<Leg, Vec<Stretch>>,
@@ -148,7 +149,11 @@ pub fn in_force(intervals: &[Interval], servers: &[(&Leg, &Answers, &Covered)]) 
     let all: Vec<i64> = seconds::all(intervals).collect();
     let mut found = InForce::default();
     let mut lists: BTreeMap<Sha256, Vec<Rule>> = BTreeMap::new();
+    let mut told: BTreeSet<Sha256> = BTreeSet::new();
     for (leg, answers, _) in servers {
+        let here = answers.told.iter();
+        let here = here.filter(|told| intervals.iter().any(|within| within.contains(told.at)));
+        told.extend(here.map(|told| told.sha256));
         let known = of_seconds(&answers.told, &all);
         lists.extend(answers.lists.clone());
         let states = known.iter().map(|known| Some(state_of(known)));
@@ -162,7 +167,7 @@ pub fn in_force(intervals: &[Interval], servers: &[(&Leg, &Answers, &Covered)]) 
     });
     found.union = union(intervals, &parts.collect::<Vec<_>>());
     let named = found.named();
-    lists.retain(|hash, _| named.contains(hash));
+    lists.retain(|hash, _| named.contains(hash) || told.contains(hash));
     found.lists = lists;
     found
 }
@@ -328,10 +333,9 @@ mod tests {
                 sha256,
             }
         });
-        Answers {
-            told: told.collect(),
-            lists: BTreeMap::new(),
-        }
+        let told: Vec<Told> = told.collect();
+        let lists = told.iter().map(|told| (told.sha256, Vec::new())).collect();
+        Answers { told, lists }
     }
 
     fn covered(seconds: std::ops::Range<usize>) -> Covered {
@@ -409,6 +413,11 @@ mod tests {
             let servers = [(&one, servers[0], &whole), (&two, servers[1], &whole)];
             assert_eq!(told(&in_force(&[HOUR], &servers).union), ["0-3600 a"]);
         }
+        // a list of which no second is known was told all the same
+        let thrice = answers(&[(-30, 'A'), (1_000, 'b'), (1_900, 'A'), (3_700, 'c')]);
+        let found = in_force(&[HOUR], &[(&one, &thrice, &whole)]);
+        let letters = found.lists.keys().map(|hash| hash.begin() >> 56);
+        assert!(letters.eq([b'a', b'b'].map(u64::from)));
         // nobody's seconds are not told of
         let alone = in_force(&[HOUR], &[(&one, &always, &covered(10..20))]);
         assert_eq!(told(&alone.union), ["10-20 A"]);

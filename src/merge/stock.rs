@@ -169,8 +169,8 @@ pub fn take(
     }
 }
 
-/// The order in which segments are read: what several servers received in one minute is read nearly together, so that
-/// most lines are known from another server, but not at the same time, or nobody would know them yet.
+/// The order in which segments, sorted by name, are read: what several servers received in one minute is read nearly
+/// together, so that most lines are known from another server, but not at the same time, or nobody would know them yet.
 fn by_copies(mut names: Vec<SegmentName>, threads: usize) -> Vec<SegmentName> {
     let minute = |name: &SegmentName| (name.minute, name.partition);
     let minutes: BTreeSet<_> = names.iter().map(minute).collect();
@@ -179,7 +179,7 @@ fn by_copies(mut names: Vec<SegmentName>, threads: usize) -> Vec<SegmentName> {
         .enumerate()
         .map(|(number, minute)| (minute, number / threads.max(1)))
         .collect();
-    names.sort_by_cached_key(|name| (turns.get(&minute(name)).copied(), name.clone()));
+    names.sort_by_cached_key(|name| turns.get(&minute(name)).copied());
     names
 }
 

@@ -1,6 +1,6 @@
 //! The certificate's section on rules: which were in force in which seconds, where rules choose what the stream brings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{statement::Statement, told_gaps::second};
 use crate::{
@@ -43,7 +43,8 @@ pub(super) fn section(statement: &Statement) -> Option<String> {
     }
     // those that go on over the hour are one
     let stretches = rules::joined(told.iter().flat_map(|told| &told.union).cloned());
-    let parts = [head(&stretches), rows(&stretches), named(&lists)];
+    let known: BTreeSet<Sha256> = told.iter().flat_map(|told| told.named()).collect();
+    let parts = [head(&stretches), rows(&stretches), named(&lists, &known)];
     Some(parts.join("\n"))
 }
 
@@ -105,7 +106,7 @@ fn rows(stretches: &[Stretch]) -> String {
 }
 
 /// The lists, rule by rule.
-fn named(lists: &BTreeMap<Sha256, &[Rule]>) -> String {
+fn named(lists: &BTreeMap<Sha256, &[Rule]>, known: &BTreeSet<Sha256>) -> String {
     let list = |(hash, rules): (&Sha256, &&[Rule])| {
         let count = plural(rules.len() as u64, "rule", "rules");
         let rules = rules.iter().map(|rule| {
@@ -115,8 +116,13 @@ fn named(lists: &BTreeMap<Sha256, &[Rule]>) -> String {
             };
             wrapped(&format!("- {}{tag}", one_line(&rule.value)), "  ", WIDTH)
         });
+        let when = if known.contains(hash) {
+            ""
+        } else {
+            ", in force at one answer; its other seconds are not known"
+        };
         format!(
-            "List {}: {count}\n{}",
+            "List {}: {count}{when}\n{}",
             short(hash),
             rules.collect::<String>()
         )

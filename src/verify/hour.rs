@@ -17,7 +17,7 @@ use crate::{
     cover::{part, seconds},
     period::Minute,
     report::statement::{BYTES_MAX, Spoken, Told},
-    segment::{line::PROGRAM, sha256::Sha256},
+    segment::{line::PROGRAM, name::Leg, sha256::Sha256},
     source::{Source, Sources},
     vault::{
         deleted::Why,
@@ -205,7 +205,13 @@ fn check_books(path: &Path, manifest: &Manifest, problems: &mut Problems) {
         let taken = manifest.inputs.taken(id);
         problems.same(path, &what, lines + manifest.redacted(id), taken);
     }
-    if let [first, second] = servers.values().collect::<Vec<_>>()[..] {
+    let partitions: BTreeSet<_> = servers.keys().map(|leg| leg.partition).collect();
+    if partitions.len() == servers.len() {
+        // each is the only one that could see its posts
+        problems.same(path, "posts that all saw", total.posts, total.seen_by_all);
+    } else if partitions.len() == 1
+        && let [first, second] = servers.values().collect::<Vec<_>>()[..]
+    {
         let seen = first.only_here + second.only_here + total.seen_by_all;
         problems.same(path, "posts", total.posts, seen);
     }
@@ -561,9 +567,9 @@ fn is_other_content(said: &HourSaid, rows: &Rows) -> bool {
 
 fn check_rejected(path: &Path, said: &HourSaid, rows: &Rows, problems: &mut Problems) {
     let servers = said.counts.servers.iter();
-    let says: BTreeMap<String, _> = servers
+    let says: BTreeMap<Leg, _> = servers
         .filter(|(_, counts)| !counts.rejected.is_empty())
-        .map(|(id, counts)| (id.to_string(), counts.rejected.clone()))
+        .map(|(leg, counts)| (leg.clone(), counts.rejected.clone()))
         .collect();
     if says != rows.rejected {
         problems.wrong(

@@ -11,7 +11,10 @@ use sha2::Digest as _;
 use super::problem::Problems;
 use crate::{
     period::{Interval, Minute, UtcMs},
-    segment::sha256::Sha256,
+    segment::{
+        name::{Leg, SegmentName},
+        sha256::Sha256,
+    },
     source::{List, Listed, Source, Table, key::Key},
     vault::{
         conflicts::{self, Example},
@@ -40,7 +43,7 @@ pub struct Rows {
     /// SHA-256 of what `IDs.txt` holds.
     pub ids_content: Option<Sha256>,
     /// Rejected lines by server and reason.
-    pub rejected: BTreeMap<String, ByWord>,
+    pub rejected: BTreeMap<Leg, ByWord>,
     /// Ids without a time in them: only the table of records has theirs.
     pub old_ids: u64,
     /// Authors of the posts.
@@ -326,12 +329,16 @@ impl Reading<'_> {
 
     fn rejected(&mut self, line: &[u8]) {
         let read = serde_json::from_slice::<serde_json::Value>(line).unwrap_or_default();
-        let (server, reason) = (read["server"].as_str(), read["reason"].as_str());
-        let (Some(server), Some(reason)) = (server, reason) else {
+        let text = |member: &str| read[member].as_str();
+        let segment = text("segment").and_then(|name| name.parse::<SegmentName>().ok());
+        let (Some(segment), Some(reason)) = (segment, text("reason")) else {
             return self.fault(|| "it is not a rejected line".to_owned());
         };
-        let of_server = self.rows.rejected.entry(server.to_owned()).or_default();
-        *of_server.entry(reason.to_owned()).or_default() += 1;
+        if text("server") != Some(segment.server.as_str()) {
+            return self.fault(|| format!("its server is not that of {segment}"));
+        }
+        let of_leg = self.rows.rejected.entry(segment.leg()).or_default();
+        *of_leg.entry(reason.to_owned()).or_default() += 1;
     }
 
     fn example(&mut self, line: &[u8]) {

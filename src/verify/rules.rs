@@ -6,7 +6,7 @@ use std::path::Path;
 use super::problem::Problems;
 use crate::{
     cover::{
-        rules::{self, InForce, RulesState, Stretch},
+        rules::{self, RulesState, Stretch},
         seconds,
     },
     source::Source,
@@ -40,8 +40,12 @@ pub fn check(path: &Path, (source, said): (&dyn Source, &HourSaid), problems: &m
             problems.wrong(path, what);
         }
     }
-    if !are_named(found) {
-        problems.wrong(path, "it has a list of rules that was never in force");
+    if !found
+        .named()
+        .iter()
+        .all(|hash| found.lists.contains_key(hash))
+    {
+        problems.wrong(path, "it lacks a list of rules that was in force");
     }
     let servers = coverage.servers.values().zip(found.servers.values());
     let servers: Vec<_> = servers
@@ -71,9 +75,4 @@ fn is_every_second(all: &[i64], stretches: &[Stretch]) -> bool {
         _ => true,
     });
     seconds == all && is_maximal && stretches.iter().all(has_hash)
-}
-
-fn are_named(found: &InForce) -> bool {
-    let named = found.named();
-    found.lists.keys().all(|hash| named.contains(hash))
 }

@@ -10,15 +10,20 @@ use std::{
 
 use tempfile::TempDir;
 use twinstream::{
+    segment::name::Partition,
+    source::SAMPLE10,
     verify::problem::Severity,
     world::{disk::Disk, lock::Lock},
 };
 
-use crate::support::{
-    folder::files_below,
-    posts::{Received, Segment, segments, stream},
-    primary::{Site, at},
-    skipped::real_posts,
+use crate::{
+    support::{
+        folder::files_below,
+        posts::{Received, Segment, segments, segments_of, stream},
+        primary::{Site, at},
+        skipped::real_posts,
+    },
+    world::in_parts,
 };
 
 const LATER: &str = "2026-11-23T16:30:00Z";
@@ -58,6 +63,40 @@ fn is_of_id(bytes: &[u8], offset: usize) -> bool {
 fn check_found(site: &Site, what: &str, worst: Option<Severity>) {
     let found = site.verify();
     assert_eq!(found.worst(), worst, "{what}: {:#?}", found.problems);
+}
+
+/// Who has which partitions of a stream of two.
+const HELD: [&[(&str, &[u8])]; 4] = [
+    &[("1", &[1, 2])],
+    &[("1", &[1]), ("2", &[2])],
+    &[("1", &[1, 2]), ("2", &[1, 2])],
+    &[("1", &[1, 2]), ("2", &[2])],
+];
+
+#[test]
+fn an_archive_of_partitions_is_whole_whoever_has_which() {
+    let received = stream(2, at("2026-11-23T13:50:00Z"), 25, 12);
+    for held in HELD {
+        let mut site = Site::in_memory();
+        site.stream = SAMPLE10;
+        let partitions = |of: &[u8]| -> Vec<Partition> {
+            of.iter().map(|n| Partition::new(*n).unwrap()).collect()
+        };
+        for ((id, of), received) in held.iter().zip(&received) {
+            for segment in segments_of(SAMPLE10.word, id, received) {
+                let parts = in_parts(&segment, &partitions(&[1, 2]));
+                let has = |part: &Segment| partitions(of).contains(&part.name.partition.unwrap());
+                site.put(&parts.into_iter().filter(has).collect::<Vec<_>>());
+            }
+        }
+        assert_eq!(site.merge("2026-11-23T16:10:00Z").len(), 3);
+        let rejected = site.hours().into_iter().map(|hour| {
+            let counts = site.manifest(&hour).said.counts.clone();
+            counts.total.rejected.values().sum::<u64>()
+        });
+        assert!(0 < rejected.sum::<u64>(), "a line is no post");
+        check_found(&site, &format!("{held:?}"), None);
+    }
 }
 
 const WRONG: Option<Severity> = Some(Severity::Wrong);

@@ -188,7 +188,7 @@ fn what_happens((first, last): (UtcMs, UtcMs), dice: &mut Dice) -> Vec<(UtcMs, T
 }
 
 /// A segment of each partition in its place; each post is in one of them.
-fn in_parts(segment: &Segment, partitions: &[Partition]) -> Vec<Segment> {
+pub(crate) fn in_parts(segment: &Segment, partitions: &[Partition]) -> Vec<Segment> {
     if partitions.is_empty() {
         return vec![segment.clone()];
     }
