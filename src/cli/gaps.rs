@@ -24,6 +24,7 @@ use crate::{
     },
     period::{Day, Hour, Interval, UtcMs, Zone},
     place::{decide::Asks, s3::address::Address},
+    segment::name::Partition,
     text::plural,
     vault::{day, layout, manifest::HourSaid},
     world::disk::RealDisk,
@@ -109,6 +110,8 @@ impl Moment {
 #[derive(Serialize)]
 struct Row<'a> {
     server: &'a str,
+    #[serde(skip_serializing_if = "<[Partition]>::is_empty")]
+    partitions: &'a [Partition],
     begin: UtcMs,
     end: UtcMs,
     seconds: i64,
@@ -161,6 +164,7 @@ pub(crate) fn run(global: &Global, args: &GapsArgs) -> Result<Exit, Failure> {
 fn row(gap: &Gap) -> Row<'_> {
     Row {
         server: &gap.server,
+        partitions: &gap.partitions,
         begin: gap.begin,
         end: gap.end,
         seconds: gap.seconds(),

@@ -9,7 +9,7 @@ use crate::{
     cover::cause::Cause,
     period::{Hour, Interval, Minute, UtcMs},
     schedule::record::Record,
-    segment::name::{Leg, ServerId},
+    segment::name::{Leg, Partition, ServerId},
 };
 
 /// Everything that was gathered.
@@ -164,8 +164,11 @@ pub struct SecondFacts {
 /// A run of uncovered seconds.
 #[derive(Debug, Clone, Deserialize)]
 pub struct GapFacts {
-    /// A server's id, or `union`.
+    /// A server's id, where the stream comes in partitions its leg's; or `union`.
     pub server: String,
+    /// Where the stream comes in partitions, those that are missing.
+    #[serde(default)]
+    pub partitions: Vec<Partition>,
     /// Its first second.
     pub begin: UtcMs,
     /// The first second after it.

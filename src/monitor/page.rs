@@ -7,10 +7,10 @@ use super::{
     alarm::not_storing,
     letters,
     link::LinkState,
-    snapshot::{COVERED, DayCoverage, Server, Snapshot, Strip, UNION, worth_showing},
+    snapshot::{COVERED, DayCoverage, Piece, Server, Snapshot, Strip, UNION, worth_showing},
     text,
 };
-use crate::{config::settings::Role, cover::cause::Cause, period::UtcMs};
+use crate::{config::settings::Role, cover::cause::Cause, period::UtcMs, segment::name::Partition};
 
 /// The page's looks.
 pub const STYLE: &str = include_str!("page.css");
@@ -397,7 +397,7 @@ fn of_strip(strip: &Strip, day: &DayCoverage) -> Markup {
                         @let x = (piece.begin.0 - day.begin.0) / 1_000;
                         @let width = (piece.end.0 - piece.begin.0) / 1_000;
                         @let width = if is_gap { width.max(at_least) } else { width };
-                        @let title = format!("{} – {}: {}", shown(piece.begin), shown(piece.end), piece.what);
+                        @let title = format!("{} – {}: {}{}", shown(piece.begin), shown(piece.end), piece.what, missing(piece));
                         rect .(class(&piece.what)) x=(x) y="0" width=(width) height="100" { title { (title) } }
                         @if look_of(&piece.what) != Look::Plain {
                             rect fill=(format!("url(#{})", look_of(&piece.what).id())) x=(x) y="0" width=(width) height="100" {}
@@ -410,9 +410,17 @@ fn of_strip(strip: &Strip, day: &DayCoverage) -> Markup {
     }
 }
 
+/// The partitions that a gap is of, behind what it is said of.
+fn missing(piece: &Piece) -> String {
+    if piece.partitions.is_empty() {
+        return String::new();
+    }
+    format!(", {}", Partition::words(&piece.partitions))
+}
+
 /// The latest gaps in words.
 fn gaps(picture: &Snapshot) -> Markup {
-    let mut found: Vec<(&str, &super::snapshot::Piece)> = picture
+    let mut found: Vec<(&str, &Piece)> = picture
         .days
         .iter()
         .flat_map(|day| &day.strips)
@@ -437,7 +445,7 @@ fn gaps(picture: &Snapshot) -> Markup {
                 tbody { @for (name, piece) in found.iter().take(GAPS_MAX) { tr {
                     td { (shown(piece.begin)) }
                     td .n { (text::duration(piece.end.0 - piece.begin.0)) }
-                    td { @if *name == UNION { strong { "all servers" } } @else { "server " (name) } }
+                    td { @if *name == UNION { strong { "all servers" } } @else { "server " (name) } (missing(piece)) }
                     td { (piece.what) }
                 } } }
             } }))

@@ -318,6 +318,9 @@ pub struct Piece {
     pub end: UtcMs,
     /// `covered`, or the cause for which it is missing.
     pub what: String,
+    /// Where the stream comes in partitions, those that are missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<Partition>,
 }
 
 /// The word for covered seconds.
@@ -707,15 +710,19 @@ fn days(facts: &Facts, settled: &Settled, now: UtcMs) -> Vec<DayCoverage> {
 
 fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
     let mut pieces: Vec<Piece> = Vec::new();
-    let mut push = |begin: UtcMs, end: UtcMs, what: &str| match pieces.last_mut() {
-        Some(last) if last.end == begin && last.what == what => last.end = end,
-        _ if begin < end => pieces.push(Piece {
-            begin,
-            end,
-            what: what.to_owned(),
-        }),
-        _ => (),
-    };
+    let mut push =
+        |begin: UtcMs, end: UtcMs, (what, missing): (&str, &[Partition])| match pieces.last_mut() {
+            Some(last) if last.end == begin && last.what == what && last.partitions == missing => {
+                last.end = end;
+            }
+            _ if begin < end => pieces.push(Piece {
+                begin,
+                end,
+                what: what.to_owned(),
+                partitions: missing.to_vec(),
+            }),
+            _ => (),
+        };
     let (mut covered_s, mut committed_s) = (0, 0);
     for hour in hours {
         let (seconds, gaps) = of_strip(name, hour);
@@ -731,13 +738,13 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
                 .filter(|gap| interval.begin < gap.end && gap.begin < interval.end)
             {
                 let (begin, end) = (gap.begin.max(from), gap.end.min(interval.end));
-                push(from, begin, COVERED);
-                push(begin, end, gap.cause.word());
+                push(from, begin, (COVERED, &[]));
+                push(begin, end, (gap.cause.word(), &gap.partitions));
                 from = end.max(from);
             }
             // a server that the hour does not mention had delivered nothing for it
             let rest = if seconds.is_some() { COVERED } else { "late" };
-            push(from, interval.end, rest);
+            push(from, interval.end, (rest, &[]));
         }
     }
     Strip {
@@ -770,7 +777,14 @@ fn of_strip(name: &str, hour: &HourFacts) -> (Option<SecondFacts>, Vec<GapFacts>
                 .map(|(_, seconds)| seconds.begins)
                 .min()
                 .flatten();
-            let gaps = legs.iter().flat_map(|(leg, _)| of(&leg.to_string()));
+            let gaps = legs.iter().flat_map(|(leg, _)| {
+                let partitions: Vec<Partition> = leg.partition.into_iter().collect();
+                let of_leg = of(&leg.to_string()).into_iter();
+                of_leg.map(move |gap| GapFacts {
+                    partitions: partitions.clone(),
+                    ..gap
+                })
+            });
             let gaps = overlaid(&gaps.collect::<Vec<_>>());
             let missing: i64 = gaps
                 .iter()
@@ -798,18 +812,29 @@ fn overlaid(gaps: &[GapFacts]) -> Vec<GapFacts> {
     let mut laid: Vec<GapFacts> = Vec::new();
     for piece in ends.windows(2) {
         let &[begin, end] = piece else { continue };
-        let here = gaps
+        let here: Vec<&GapFacts> = gaps
             .iter()
-            .filter(|gap| gap.begin <= begin && end <= gap.end);
-        let Some(first) = here.min_by_key(|gap| gap.cause) else {
+            .filter(|gap| gap.begin <= begin && end <= gap.end)
+            .collect();
+        let Some(first) = here.iter().min_by_key(|gap| gap.cause) else {
             continue;
         };
+        let partitions = here.iter().flat_map(|gap| &gap.partitions).copied();
+        let partitions: BTreeSet<Partition> = partitions.collect();
         match laid.last_mut() {
-            Some(last) if last.end == begin && last.cause == first.cause => last.end = end,
+            Some(last)
+                if last.end == begin
+                    && last.cause == first.cause
+                    && last.partitions.iter().eq(&partitions) =>
+            {
+                last.end = end;
+            }
             _ => laid.push(GapFacts {
+                server: first.server.clone(),
+                partitions: partitions.into_iter().collect(),
                 begin,
                 end,
-                ..first.clone()
+                cause: first.cause,
             }),
         }
     }
@@ -1025,6 +1050,7 @@ mod tests {
     fn where_two_legs_lack_a_second_the_first_cause_in_their_order_is_shown() {
         let gap = |begin: i64, end: i64, cause| GapFacts {
             server: String::new(),
+            partitions: vec![Partition::new(if end == 50 { 7 } else { 1 }).unwrap()],
             begin: UtcMs(begin),
             end: UtcMs(end),
             cause,
@@ -1032,11 +1058,18 @@ mod tests {
         let (first, other) = (Cause::ALL[1], Cause::ALL[4]);
         let told = |gaps: &[GapFacts]| {
             let laid = overlaid(gaps).into_iter();
-            laid.map(|gap| (gap.begin.0, gap.end.0, gap.cause))
-                .collect::<Vec<_>>()
+            laid.map(|gap| {
+                let missing = Partition::words(&gap.partitions);
+                (gap.begin.0, gap.end.0, gap.cause, missing)
+            })
+            .collect::<Vec<_>>()
         };
         let (long, short) = (gap(0, 50, other), gap(10, 20, first));
-        let expected = [(0, 10, other), (10, 20, first), (20, 50, other)];
+        let expected = [
+            (0, 10, other, "partition 7".to_owned()),
+            (10, 20, first, "partitions 1, 7".to_owned()),
+            (20, 50, other, "partition 7".to_owned()),
+        ];
         assert_eq!(told(&[long.clone(), short.clone()]), expected);
         assert_eq!(told(&[short, long]), expected);
     }
