@@ -397,7 +397,7 @@ fn of_strip(strip: &Strip, day: &DayCoverage) -> Markup {
                         @let x = (piece.begin.0 - day.begin.0) / 1_000;
                         @let width = (piece.end.0 - piece.begin.0) / 1_000;
                         @let width = if is_gap { width.max(at_least) } else { width };
-                        @let title = format!("{} – {}: {}{}", shown(piece.begin), shown(piece.end), piece.what, missing(piece));
+                        @let title = format!("{} – {}: {}{}", shown(piece.begin), shown(piece.end), piece.what, of_partitions(piece));
                         rect .(class(&piece.what)) x=(x) y="0" width=(width) height="100" { title { (title) } }
                         @if look_of(&piece.what) != Look::Plain {
                             rect fill=(format!("url(#{})", look_of(&piece.what).id())) x=(x) y="0" width=(width) height="100" {}
@@ -411,7 +411,7 @@ fn of_strip(strip: &Strip, day: &DayCoverage) -> Markup {
 }
 
 /// The partitions that a gap is of, behind what it is said of.
-fn missing(piece: &Piece) -> String {
+fn of_partitions(piece: &Piece) -> String {
     if piece.partitions.is_empty() {
         return String::new();
     }
@@ -445,7 +445,7 @@ fn gaps(picture: &Snapshot) -> Markup {
                 tbody { @for (name, piece) in found.iter().take(GAPS_MAX) { tr {
                     td { (shown(piece.begin)) }
                     td .n { (text::duration(piece.end.0 - piece.begin.0)) }
-                    td { @if *name == UNION { strong { "all servers" } } @else { "server " (name) } (missing(piece)) }
+                    td { @if *name == UNION { strong { "all servers" } } @else { "server " (name) } (of_partitions(piece)) }
                     td { (piece.what) }
                 } } }
             } }))
