@@ -164,7 +164,7 @@ mod tests {
             let statement = Statement::of("2026-11-23".parse().unwrap(), said.clone());
             DaySum::of(&statement.unwrap()).time
         };
-        assert_eq!(time(&said), Some((at("13:57:05"), at("15:00:00"))));
+        assert_eq!(time(&said), Some((at("13:57:06"), at("15:00:00"))));
         let union = &mut said.hours[0].coverage.union;
         (union.seconds, union.begins) = (0, None);
         assert_eq!(time(&said), Some((at("14:00:00"), at("15:00:00"))));

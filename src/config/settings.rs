@@ -7,7 +7,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{address::Target, dataset::Dataset, file::Problem, platform::Platform};
 use crate::{
-    period::Zone,
+    period::{Hour, Zone},
     place::{open::Unopened, s3::address::Address},
     segment::{
         name::{Leg, Partition, ServerId},
@@ -131,6 +131,20 @@ impl Server {
             return vec![leg(None)];
         }
         self.partitions.iter().map(|one| leg(Some(*one))).collect()
+    }
+
+    /// Whether it collects over a leg in an hour: it is configured to, and has not ended before.
+    pub fn has(&self, leg: &Leg, hour: Hour) -> bool {
+        let has_part = match leg.partition {
+            Some(partition) => self.partitions.contains(&partition),
+            None => self.partitions.is_empty(),
+        };
+        self.id == leg.server && has_part && self.is_there(hour)
+    }
+
+    /// Whether it has not ended before an hour.
+    pub fn is_there(&self, hour: Hour) -> bool {
+        self.until.is_none_or(|until| hour.day() < until)
     }
 
     /// Whether it only merges.

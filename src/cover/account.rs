@@ -32,7 +32,7 @@ use super::{
     evidence::Timeline,
     gap::{Gap, Runs, UNION},
     part::{self, Part},
-    quiet::{Silent, UNDER_WAY_MAX_MS, WARMING_UP_MS, quiet, was_out_of_window},
+    quiet::{Silent, UNDER_WAY_MAX_MS, quiet, was_out_of_window},
     reason::Reason,
     run::{self, Why},
     seconds::{self, Covered},
@@ -119,13 +119,13 @@ struct OfPart<'a> {
     reasons: Vec<Vec<Option<Reason>>>,
     /// The seconds that any of its legs has posts of.
     with_posts: Vec<bool>,
-    /// The first second from which on the union needs it.
-    begins: Option<UtcMs>,
+    /// The first second from which on the union needs it: the first that counts for one of its legs.
+    begins: UtcMs,
 }
 
 impl OfPart<'_> {
     fn is_missing(&self, place: usize, second: i64) -> bool {
-        seconds::counts(self.begins, second) && !self.views.iter().any(|view| view.has(place))
+        seconds::counts(Some(self.begins), second) && !self.views.iter().any(|view| view.has(place))
     }
 
     /// The result for each leg that had begun.
@@ -140,10 +140,9 @@ impl OfPart<'_> {
 /// Works out an hour.
 pub fn account(given: &Given<'_>) -> Account {
     let seconds: Vec<i64> = seconds::all(given.intervals).collect();
-    let parts = part::parts(given.servers);
-    let is_whole = parts.len() == 1;
-    let mut parts: Vec<OfPart<'_>> = (parts.into_iter().enumerate())
-        .map(|(number, part)| of_part(given, (number, part), &seconds))
+    let began = began(given);
+    let parts: Vec<OfPart<'_>> = (part::parts(given.servers).into_iter().enumerate())
+        .map(|(number, part)| of_part(given, began, (number, part), &seconds))
         .collect();
     let any: Vec<bool> = (0..seconds.len())
         .map(|place| {
@@ -152,22 +151,13 @@ pub fn account(given: &Given<'_>) -> Account {
                 .any(|of| of.with_posts.get(place) == Some(&true))
         })
         .collect();
-    let began = began(given);
-    let begins = begins(&seconds, &any, began).or(Some(END_OF_TIME));
-    let of_legs = parts.iter().flat_map(|of| &of.views);
-    let begins = begins.max(earliest(of_legs.map(|view| view.begins)));
-    for of in &mut parts {
-        of.begins = if is_whole {
-            begins
-        } else {
-            begins.max(of.begins)
-        };
-    }
+    let begins = parts.iter().map(|of| of.begins).min();
     let mut servers = vec![Covered::default(); given.servers.len()];
     for of in &parts {
         for (place, view) in of.part.legs.iter().zip(&of.views) {
             if let Some(covered) = servers.get_mut(*place) {
-                *covered = Covered::of(given.intervals, view.begins, &view.with_posts, &view.quiet);
+                let begins = Some(view.begins);
+                *covered = Covered::of(given.intervals, begins, &view.with_posts, &view.quiet);
             }
         }
     }
@@ -175,12 +165,13 @@ pub fn account(given: &Given<'_>) -> Account {
         servers,
         union: union(given.intervals, begins, &parts, &any),
         began,
-        gaps: gaps(given.servers, (&seconds, begins), &parts),
+        gaps: gaps(given.servers, &seconds, &parts),
         both: (parts.iter().enumerate())
             .map(|(number, of)| both(given, number, (&seconds, &of.views)))
             .collect(),
     };
     account.assert_whole(given.servers, &seconds);
+    account.assert_covered(given.servers, &seconds);
     account
 }
 
@@ -209,12 +200,38 @@ impl Account {
             );
         }
     }
+
+    /// What the union has, and from when on it counts, follows from what the legs have.
+    fn assert_covered(&self, legs: &[Leg], seconds: &[i64]) {
+        let parts = part::parts(legs);
+        let bits = |of: &Covered| of.bits(seconds.len()).unwrap_or_default().0;
+        let of_legs: Vec<Vec<bool>> = self.servers.iter().map(bits).collect();
+        for (place, (second, has)) in seconds.iter().zip(bits(&self.union)).enumerate() {
+            let of_leg = |leg: usize| {
+                let begins = self.servers.get(leg).and_then(|of| of.begins);
+                let bits = of_legs.get(leg);
+                let has = bits.is_some_and(|bits| bits.get(place) == Some(&true));
+                (seconds::counts(begins, *second), has)
+            };
+            let counts = seconds::counts(self.union.begins, *second);
+            assert!(
+                legs.is_empty() || part::is_covered(&parts, of_leg) == counts.then_some(has),
+                "what the union has of second {second} is not what its legs have"
+            );
+        }
+    }
 }
 
-fn of_part<'a>(given: &Given<'a>, (number, part): (usize, Part), seconds: &[i64]) -> OfPart<'a> {
+fn of_part<'a>(
+    given: &Given<'a>,
+    began: Option<UtcMs>,
+    (number, part): (usize, Part),
+    seconds: &[i64],
+) -> OfPart<'a> {
     let none = Seconds::new();
     let posts = given.posts.get(number).unwrap_or(&none);
-    let views = views(given, &part, posts, seconds);
+    let beginning = beginning(given, &part, began);
+    let views = views(given, (&part, beginning), posts, seconds);
     let reasons = (0..views.len())
         .map(|leg| {
             let counts = |place: usize| {
@@ -229,13 +246,13 @@ fn of_part<'a>(given: &Given<'a>, (number, part): (usize, Part), seconds: &[i64]
     let with_posts: Vec<bool> = (0..seconds.len())
         .map(|place| views.iter().any(|view| view.has_posts(place)))
         .collect();
-    let begins = begins(seconds, &with_posts, first_start(&views));
+    let begins = views.iter().map(|view| view.begins).min();
     OfPart {
         part,
         views,
         reasons,
         with_posts,
-        begins,
+        begins: begins.unwrap_or(beginning),
     }
 }
 
@@ -243,8 +260,23 @@ fn of_part<'a>(given: &Given<'a>, (number, part): (usize, Part), seconds: &[i64]
 /// the posts' clock by its own minute's lag, so their order may be wrong by a second.
 fn began(given: &Given<'_>) -> Option<UtcMs> {
     let began = given.began.filter(|_| given.is_in_span)?;
-    let started = earliest(given.timelines.iter().map(|of| of.first_start));
+    let started = earliest(given.timelines.iter().map(|of| of.began));
     Some(started.map_or(began, |started| started.max(began)))
+}
+
+/// When a part began: not before the archive, and with the first of its legs.
+fn beginning(given: &Given<'_>, part: &Part, began: Option<UtcMs>) -> UtcMs {
+    let Some(began) = began else {
+        return END_OF_TIME;
+    };
+    let of_legs = part.legs.iter().filter_map(|leg| given.timelines.get(*leg));
+    let first = earliest(of_legs.map(|of| of.began));
+    first.map_or(began, |first| first.max(began))
+}
+
+/// The first second of which nothing lies before an instant.
+const fn whole_second(instant: UtcMs) -> i64 {
+    instant.plus_ms(999).second()
 }
 
 /// The earliest of them, if all are known.
@@ -253,20 +285,13 @@ fn earliest(of: impl Iterator<Item = Option<UtcMs>>) -> Option<UtcMs> {
     all?.into_iter().min()
 }
 
-/// When a part began: with the first connection of its legs, if that was soon after a leg first started. `None`:
-/// earlier, as far as is known.
-fn first_start(views: &[View<'_>]) -> Option<UtcMs> {
-    let start = |view: &View<'_>| {
-        let start = view.timeline.first_start?;
-        let first = view.timeline.connections.first().map(|first| first.at);
-        let is_soon = |at: &UtcMs| (0..=WARMING_UP_MS).contains(&(at.0 - start.0));
-        Some(first.filter(is_soon).unwrap_or(start))
-    };
-    earliest(views.iter().map(start))
-}
-
-/// Each leg's hour.
-fn views<'a>(given: &Given<'a>, part: &Part, posts: &Seconds, seconds: &[i64]) -> Vec<View<'a>> {
+/// Each leg's hour. None begins before its part does.
+fn views<'a>(
+    given: &Given<'a>,
+    (part, beginning): (&Part, UtcMs),
+    posts: &Seconds,
+    seconds: &[i64],
+) -> Vec<View<'a>> {
     let posts_of = |second: &i64, number: usize| {
         let in_second = posts.get(second);
         in_second.map_or((0, false), |in_second| in_second.of(number))
@@ -286,11 +311,13 @@ fn views<'a>(given: &Given<'a>, part: &Part, posts: &Seconds, seconds: &[i64]) -
             timeline,
             is_delayed: !given.has_rules && !given.tells_when_seen,
             has_rules: given.has_rules,
-            begins: if given.is_in_span {
-                begins(seconds, with_posts, timeline.first_start)
-            } else {
-                Some(END_OF_TIME)
-            },
+            begins: begins(
+                seconds,
+                with_posts,
+                timeline
+                    .first_start
+                    .map_or(beginning, |start| start.max(beginning)),
+            ),
         };
         let mut of_silent = silent(&with_posts);
         let (mut quiet, mut rate) = quiet(of_silent, &with_posts, minutes);
@@ -343,11 +370,7 @@ fn drop_strays(
 }
 
 /// The gaps of the legs in their order, then those of the union.
-fn gaps(
-    legs: &[Leg],
-    (seconds, begins): (&[i64], Option<UtcMs>),
-    parts: &[OfPart<'_>],
-) -> Vec<Gap> {
+fn gaps(legs: &[Leg], seconds: &[i64], parts: &[OfPart<'_>]) -> Vec<Gap> {
     let mut of_union = Runs::of(UNION);
     let mut of_legs: Vec<Runs> = legs.iter().map(|leg| Runs::of(&leg.to_string())).collect();
     for (place, second) in seconds.iter().enumerate() {
@@ -360,7 +383,7 @@ fn gaps(
                     runs.push(*second, reason.cause, &reason.detail);
                 }
             }
-            if of.is_missing(place, *second) && seconds::counts(begins, *second) {
+            if of.is_missing(place, *second) {
                 let known = of.known(legs, place);
                 let cause = cause::of_union(known.iter().map(|(_, reason)| reason.cause));
                 missing.push((of.part.partition, cause, union_detail(&known)));
@@ -404,19 +427,17 @@ fn missing_detail(cause: Cause, missing: &[(Option<Partition>, Cause, String)]) 
     told.collect::<Vec<_>>().join("; ")
 }
 
-/// The first second that counts: that of the beginning, or an earlier one if all seconds between have posts, which
-/// were under way when the connection was made.
-fn begins(seconds: &[i64], with_posts: &[bool], beginning: Option<UtcMs>) -> Option<UtcMs> {
-    let beginning = beginning?.second();
+/// The first second that counts: the first of which nothing lies before the beginning, or an earlier one if all seconds
+/// between have posts, which were under way when the connection was made.
+fn begins(seconds: &[i64], with_posts: &[bool], beginning: UtcMs) -> UtcMs {
+    let beginning = whole_second(beginning);
     let since = beginning - UNDER_WAY_MAX_MS / 1_000;
     let before = seconds.partition_point(|second| *second < beginning);
     let before = seconds.iter().zip(with_posts).take(before).rev();
     let first = before
         .take_while(|(second, has)| **has && since <= **second)
         .last();
-    Some(UtcMs(
-        1_000 * first.map_or(beginning, |(second, _)| *second),
-    ))
+    UtcMs(1_000 * first.map_or(beginning, |(second, _)| *second))
 }
 
 /// What any server has of every part.
@@ -497,7 +518,11 @@ fn both(
 mod tests {
     use super::*;
     use crate::{
-        cover::{backfill::Connection, evidence::Down, quiet::UNDER_WAY_MS},
+        cover::{
+            backfill::Connection,
+            evidence::Down,
+            quiet::{UNDER_WAY_MS, WARMING_UP_MS},
+        },
         segment::name::RunId,
     };
 
@@ -518,6 +543,7 @@ mod tests {
             listened: Vec::new(),
             flowing: Vec::new(),
             first_start: None,
+            began: None,
         }
     }
 
@@ -792,6 +818,7 @@ mod tests {
     fn the_span_begins_with_a_second_and_what_lies_before_it_is_no_gap() {
         let mut started = up(&[(i64::MIN, 90_500, Cause::NotRunning)]);
         started.first_start = Some(UtcMs(90_500));
+        started.began = Some(UtcMs(90_500));
         let began = |has: &dyn Fn(i64) -> bool| {
             let found = lone(&started, 90_500, has);
             let begins = |covered: &Covered| (covered.begins.map(UtcMs::second), covered.seconds);
@@ -799,24 +826,145 @@ mod tests {
             (begins(&found.union), told(&found))
         };
         let since = |begin: i64| move |second: i64| begin <= second;
-        assert_eq!(began(&since(91)).0, (Some(90), 510));
+        assert_eq!(began(&since(90)).0, (Some(90), 510));
+        // half of a second is not missing
+        assert_eq!(began(&since(91)), ((Some(91), 509), Vec::new()));
         assert_eq!(
             began(&since(95)).1,
-            ["1 90-95 not running", "union 90-95 not running"]
+            ["1 91-95 not running", "union 91-95 not running"]
         );
         // posts that were under way when the connection was made, and one that is played again
         assert_eq!(began(&since(80)), ((Some(80), 520), Vec::new()));
         for old in [10, 40, 88] {
             let old = |second: i64| second == old || 91 <= second;
-            assert_eq!(began(&old).0, (Some(90), 510));
+            assert_eq!(began(&old).0, (Some(91), 509));
         }
         // where the first connection is told to be before the start: nobody had begun then
         let early = lone(&started, 88_900, since(95));
         assert_eq!(early.began, Some(UtcMs(90_500)));
         assert_eq!(
             told(&early),
-            ["1 90-95 not running", "union 90-95 not running"]
+            ["1 91-95 not running", "union 91-95 not running"]
         );
+    }
+
+    /// Legs with their starts, their first connections and the seconds that they have posts of.
+    fn legs_of(
+        legs: &[(&str, i64, i64, &[i64])],
+        has_rules: bool,
+    ) -> (Account, Vec<(String, i64)>) {
+        let names: Vec<Leg> = legs.iter().map(|of| of.0.parse().unwrap()).collect();
+        let timeline = |(_, start, connected, _): &(&str, i64, i64, &[i64])| {
+            let mut of = self::connected(&[(i64::MIN, *connected, Cause::NotRunning)]);
+            of.bytes = (connected / 1_000 + 1..=600).collect();
+            of.first_start = Some(UtcMs(*start));
+            of.began = Some(UtcMs(*connected));
+            of
+        };
+        let timelines: Vec<Timeline> = legs.iter().map(timeline).collect();
+        let of_part = |part: Part| -> Seconds {
+            let of_second = |second: i64| {
+                let has = |leg: &usize| u64::from(legs[*leg].3.contains(&second) || 55 <= second);
+                let servers: Vec<u64> = part.legs.iter().map(has).collect();
+                let in_second = InSecond {
+                    posts: servers.iter().copied().max().unwrap(),
+                    common: servers.iter().copied().min().unwrap(),
+                    servers,
+                    belated: Vec::new(),
+                };
+                (0 < in_second.posts && !has_rules).then_some((second, in_second))
+            };
+            (0..600).filter_map(of_second).collect()
+        };
+        let posts: Vec<Seconds> = part::parts(&names).into_iter().map(of_part).collect();
+        let found = account(&Given {
+            intervals: &hour(),
+            servers: &names,
+            posts: &posts,
+            timelines: &timelines,
+            is_in_span: true,
+            began: legs.iter().map(|of| UtcMs(of.2)).min(),
+            has_rules,
+            tells_when_seen: false,
+        });
+        let begins = |of: &Covered| of.begins.unwrap().second();
+        let names = names.iter().map(Leg::to_string).zip(&found.servers);
+        let all = names.chain([(UNION.to_owned(), &found.union)]);
+        let begins = all.map(|(name, of)| (name, begins(of))).collect();
+        (found, begins)
+    }
+
+    #[test]
+    fn no_second_counts_before_the_first_connection_and_none_is_covered_that_no_leg_has() {
+        let begins = |of: &[(String, i64)]| -> Vec<i64> { of.iter().map(|one| one.1).collect() };
+        // one connection in the last moment of a second without a post, and the others later
+        let first: &[(&str, i64, i64, &[i64])] = &[
+            ("1.01", 48_774, 49_953, &[50, 51, 52, 53, 54]),
+            ("1.02", 49_585, 51_473, &[50, 51, 52, 53, 54]),
+            ("2.01", 49_025, 51_341, &[50, 52, 53, 54]),
+            ("2.02", 49_995, 51_720, &[50, 51, 52, 53, 54]),
+        ];
+        let (found, begin) = legs_of(first, false);
+        assert_eq!(begins(&begin), [50; 5]);
+        assert_eq!((found.union.covered, found.union.quiet), (550, 0));
+        assert_eq!(told(&found), ["2.01 51-52 not running"]);
+        // both legs of a partition are connected in the last moment of a second, of which they have no post
+        let second: &[(&str, i64, i64, &[i64])] = &[
+            (
+                "1.01",
+                39_100,
+                39_903,
+                &[
+                    37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54,
+                ],
+            ),
+            (
+                "1.09",
+                39_100,
+                39_990,
+                &[
+                    37, 38, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54,
+                ],
+            ),
+            (
+                "3.01",
+                39_200,
+                39_910,
+                &[
+                    37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54,
+                ],
+            ),
+            (
+                "3.09",
+                39_200,
+                39_991,
+                &[
+                    37, 38, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54,
+                ],
+            ),
+        ];
+        let (found, begin) = legs_of(second, false);
+        assert_eq!(told(&found), [""; 0]);
+        assert_eq!(begins(&begin), [37, 40, 37, 40, 37]);
+        // two servers of a filtered stream, which is silent: they started a second before their connections
+        let filtered: &[(&str, i64, i64, &[i64])] =
+            &[("1", 54_200, 55_346, &[]), ("2", 54_300, 55_500, &[])];
+        let (found, begin) = legs_of(filtered, true);
+        assert_eq!(told(&found), [""; 0]);
+        assert_eq!(begins(&begin), [56; 3]);
+        // a server that is added later begins with its own start
+        let later: &[(&str, i64, i64, &[i64])] = &[
+            (
+                "1",
+                39_100,
+                39_903,
+                &[40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54],
+            ),
+            ("2", 45_300, 47_500, &[48, 49, 50, 51, 52, 53, 54]),
+        ];
+        let (found, begin) = legs_of(later, false);
+        assert_eq!(told(&found), ["2 46-48 not running"]);
+        assert_eq!(begins(&begin), [40, 46, 40]);
     }
 
     #[test]

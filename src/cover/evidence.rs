@@ -19,6 +19,7 @@ use super::{
     backfill::Connection,
     cause::Cause,
     listened::{self, Follower, Listened},
+    quiet::WARMING_UP_MS,
     reason::Reason,
 };
 use crate::{
@@ -72,6 +73,8 @@ pub struct Timeline {
     pub flowing: Vec<Interval>,
     /// When the server first started, if it is recorded here: before that, it was not a server.
     pub first_start: Option<UtcMs>,
+    /// When it began to collect: with its first connection, if that was soon after its first start.
+    pub began: Option<UtcMs>,
 }
 
 /// One events file.
@@ -168,6 +171,7 @@ impl Timeline {
             listened: Vec::new(),
             flowing: Vec::new(),
             first_start: None,
+            began: None,
         }
     }
 
@@ -591,6 +595,11 @@ impl Painter {
                 })
             });
         let (listened, flowing) = self.follower.finish();
+        let connected = self.connections.first().map(|first| first.at);
+        let began = self.first_start.map(|start| {
+            let is_soon = |at: &UtcMs| (0..=WARMING_UP_MS).contains(&(at.0 - start.0));
+            connected.filter(is_soon).unwrap_or(start)
+        });
         Timeline {
             downs: downs.collect(),
             bytes: self.bytes,
@@ -599,6 +608,7 @@ impl Painter {
             listened,
             flowing,
             first_start: self.first_start,
+            began,
         }
     }
 }

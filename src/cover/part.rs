@@ -40,6 +40,17 @@ pub fn of_legs(legs: &[Leg]) -> Vec<usize> {
     of_legs
 }
 
+/// Whether a second of the union is covered: some leg has it, in every part that has begun. `None`: none has begun. `of_leg`
+/// tells whether the second counts for a leg, and whether the leg has it.
+pub fn is_covered(parts: &[Part], of_leg: impl Fn(usize) -> (bool, bool)) -> Option<bool> {
+    let begun = parts.iter().filter_map(|part| {
+        let legs = || part.legs.iter().map(|leg| of_leg(*leg));
+        let has_begun = legs().any(|(counts, _)| counts);
+        has_begun.then(|| legs().any(|(_, has)| has))
+    });
+    begun.reduce(|all, part| all && part)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +68,12 @@ mod tests {
         let places: Vec<Vec<usize>> = parts(&legs).into_iter().map(|part| part.legs).collect();
         assert_eq!(places, [vec![0], vec![1, 2], vec![3]]);
         assert_eq!(of_legs(&legs), [0, 1, 1, 2]);
+        // the first part is covered, the second by one of its legs, the third has not begun
+        let parts = parts(&legs);
+        let mut legs = [(true, true), (true, true), (true, false), (false, false)];
+        assert_eq!(is_covered(&parts, |leg| legs[leg]), Some(true));
+        legs[1].1 = false;
+        assert_eq!(is_covered(&parts, |leg| legs[leg]), Some(false));
+        assert_eq!(is_covered(&parts, |_| (false, true)), None);
     }
 }

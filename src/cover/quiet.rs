@@ -33,7 +33,8 @@ pub(super) fn quiet(
 ) -> (Vec<bool>, Option<Rate>) {
     let mut quiet = vec![false; of.seconds.len()];
     let counts = |place: &usize| {
-        with_posts.get(*place) == Some(&false) && seconds::counts(of.begins, of.second(*place))
+        with_posts.get(*place) == Some(&false)
+            && seconds::counts(Some(of.begins), of.second(*place))
     };
     let empty: Vec<usize> = (0..of.seconds.len()).filter(counts).collect();
     let mut silences: Vec<Vec<usize>> = seconds::runs(of.seconds, &empty)
@@ -82,7 +83,7 @@ pub(super) struct Silent<'a> {
     /// Whether only the posts themselves tell what has come, so that it is not known what was under way.
     pub(super) is_delayed: bool,
     pub(super) has_rules: bool,
-    pub(super) begins: Option<UtcMs>,
+    pub(super) begins: UtcMs,
 }
 
 impl Silent<'_> {

@@ -15,8 +15,8 @@ use crate::period::UtcMs;
 /// One leg's hour.
 pub(super) struct View<'a> {
     pub(super) timeline: &'a Timeline,
-    /// The first second that counts, if it is not the hour's first.
-    pub(super) begins: Option<UtcMs>,
+    /// The first second that counts.
+    pub(super) begins: UtcMs,
     pub(super) with_posts: Vec<bool>,
     pub(super) quiet: Vec<bool>,
     /// How often posts come; `None` if rules choose them.
@@ -25,7 +25,7 @@ pub(super) struct View<'a> {
 
 impl View<'_> {
     pub(super) fn counts(&self, second: i64) -> bool {
-        seconds::counts(self.begins, second)
+        seconds::counts(Some(self.begins), second)
     }
 
     pub(super) fn has(&self, place: usize) -> bool {

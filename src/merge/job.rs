@@ -170,6 +170,7 @@ impl MergeJob<'_> {
             settle_ms: i64::try_from(self.settings.settle.as_millis()).unwrap_or(i64::MAX),
             now,
             primary: self.primary(),
+            servers: self.servers,
         }
     }
 
@@ -183,7 +184,7 @@ impl MergeJob<'_> {
     pub(super) fn expected(&self, hour: Hour) -> Vec<Leg> {
         let servers = self.servers.iter();
         servers
-            .filter(|server| server.until.is_none_or(|until| hour.day() < until))
+            .filter(|server| server.is_there(hour))
             .flat_map(Server::legs)
             .collect()
     }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    config::settings::Server,
     cover::{clock::Lag, listened::Listened},
     period::{Hour, Interval, Minute, UtcMs, Zone},
     segment::{
@@ -174,6 +175,15 @@ pub struct When<'a> {
     pub now: UtcMs,
     /// The primary: its spool is here, so none of its data can be on the way.
     pub primary: Option<&'a ServerId>,
+    /// The configured servers.
+    pub servers: &'a [Server],
+}
+
+impl When<'_> {
+    /// Whether a leg is expected to collect in an hour.
+    fn expects(&self, leg: &Leg, hour: Hour) -> bool {
+        self.servers.iter().any(|server| server.has(leg, hour))
+    }
 }
 
 impl SpoolSegment {
@@ -285,10 +295,10 @@ pub fn candidates(
     }
     // daylight saving time skips an hour in spring: it has no time and does not exist
     hours.retain(|hour, segments| !segments.is_empty() || !when.zone.intervals(*hour).is_empty());
-    let candidate = |(hour, segments)| Candidate {
+    let candidate = |(hour, segments): (Hour, Vec<usize>)| Candidate {
         hour,
+        events: events.of_hour(hour, &segments, when),
         segments,
-        events: events.of_hour(hour, when),
     };
     hours.into_iter().map(candidate).collect()
 }
@@ -398,12 +408,14 @@ impl<'a> EventsFiles<'a> {
             let [first, last] = [part.begin, part.end].map(|at| when.zone.hour_of(at).0);
             hours.extend((first.max(since)..=last.min(until)).map(Hour));
         }
+        let now = when.zone.hour_of(when.now);
         for (server, minutes) in &self.servers {
             let known: Vec<i64> = minutes.keys().map(|minute| minute.0).collect();
             if let Some((last, _)) = minutes.last_key_value()
-                && self.is_told_for_good(server, minutes, *last, when)
+                && when.expects(server, now)
+                && self.is_told_for_good(server, minutes, *last, now, when)
             {
-                hours.extend((hour_of(last.0).0..=when.zone.hour_of(when.now).0).map(Hour));
+                hours.extend((hour_of(last.0).0..=now.0).map(Hour));
             }
             for hole in known.windows(2) {
                 if let [before, after] = hole
@@ -435,21 +447,49 @@ impl<'a> EventsFiles<'a> {
         segments.any(|segment| !segment.ends_early)
     }
 
-    /// Whether the primary stopped in that minute: until it starts again, none of its data is late.
+    /// Whether the primary stopped in that minute, or a leg that is not expected in an hour: until it starts again, none of
+    /// its data is late.
     fn is_told_for_good(
         &self,
         server: &Leg,
         minutes: &BTreeMap<Minute, Vec<usize>>,
         minute: Minute,
+        hour: Hour,
         when: &When<'_>,
     ) -> bool {
-        let numbers = minutes.get(&minute).into_iter().flatten();
-        let mut segments = numbers.filter_map(|number| self.stock.get(*number));
-        when.primary == Some(&server.server) && segments.any(|segment| segment.stopped)
+        (when.primary == Some(&server.server) || !when.expects(server, hour))
+            && self.stops_in(minutes, minute)
     }
 
-    /// The numbers of an hour's files, ascending.
-    fn of_hour(&self, hour: Hour, when: &When<'_>) -> Vec<usize> {
+    /// Whether a leg is none of an hour's: it is not expected in it, stopped in order before it, and none of the hour's
+    /// segments is its. So what it did not collect after its end is no gap of it.
+    fn has_ended(
+        &self,
+        (leg, minutes): (&Leg, &BTreeMap<Minute, Vec<usize>>),
+        (hour, before): (Hour, Minute),
+        segments: &[usize],
+        when: &When<'_>,
+    ) -> bool {
+        let Some((last, _)) = minutes.last_key_value() else {
+            return false;
+        };
+        *last <= before
+            && !when.expects(leg, hour)
+            && self.stops_in(minutes, *last)
+            && !segments.iter().any(|number| {
+                let segment = self.stock.get(*number);
+                segment.is_some_and(|segment| segment.name.is_of(leg))
+            })
+    }
+
+    fn stops_in(&self, minutes: &BTreeMap<Minute, Vec<usize>>, minute: Minute) -> bool {
+        let numbers = minutes.get(&minute).into_iter().flatten();
+        let mut segments = numbers.filter_map(|number| self.stock.get(*number));
+        segments.any(|segment| segment.stopped)
+    }
+
+    /// The numbers of the files of an hour with these segments, ascending.
+    fn of_hour(&self, hour: Hour, segments: &[usize], when: &When<'_>) -> Vec<usize> {
         let intervals = when.zone.intervals(hour);
         let (Some(first), Some(last)) = (intervals.first(), intervals.last()) else {
             return Vec::new();
@@ -461,12 +501,15 @@ impl<'a> EventsFiles<'a> {
         let after = last.end.minute();
         let mut numbers = BTreeSet::new();
         for (server, minutes) in &self.servers {
+            if self.has_ended((server, minutes), (hour, before), segments, when) {
+                continue;
+            }
             let inside = minutes.range(before..=after);
             numbers.extend(inside.flat_map(|(_, numbers)| numbers));
             let earlier = minutes.get(&Minute(before.0 - 1)).into_iter().flatten();
             let is_slow = |number: &&usize| self.stock.get(**number).is_some_and(|of| of.is_slow);
             numbers.extend(earlier.filter(is_slow));
-            numbers.extend(self.brackets((server, minutes), (before, after), when));
+            numbers.extend(self.brackets((server, minutes), hour, (before, after), when));
             let later = minutes.range(Minute(after.0 + 1)..=Minute(after.0 + BACKFILL_MINUTES_MAX));
             numbers.extend(later.flat_map(|(_, numbers)| numbers).filter(|number| {
                 let segment = self.stock.get(**number);
@@ -489,6 +532,7 @@ impl<'a> EventsFiles<'a> {
     fn brackets(
         &self,
         (server, minutes): (&Leg, &BTreeMap<Minute, Vec<usize>>),
+        hour: Hour,
         (before, after): (Minute, Minute),
         when: &When<'_>,
     ) -> Vec<usize> {
@@ -500,7 +544,7 @@ impl<'a> EventsFiles<'a> {
             && let Some((minute, numbers)) = nearest_before
             && (is_inside
                 || nearest_after.is_some()
-                || self.is_told_for_good(server, minutes, *minute, when))
+                || self.is_told_for_good(server, minutes, *minute, hour, when))
         {
             found.extend(numbers);
         }
@@ -848,6 +892,7 @@ mod tests {
             settle_ms: SETTLE_MS,
             now: ms(now),
             primary: None,
+            servers: &two(),
         };
         let of = |stock: &[SpoolSegment], hour| {
             let found = candidates(stock, &BTreeSet::new(), &when);
@@ -946,17 +991,65 @@ mod tests {
             settle_ms: SETTLE_MS,
             now: ms("18:30"),
             primary: primary.as_ref(),
+            servers: &two(),
         };
         let files = EventsFiles::of(stock);
         let known = files.hours(&when);
         let of_hour = |at: &&str| {
             let hour = hour(at);
-            let numbers = files.of_hour(hour, &when);
+            let numbers = files.of_hour(hour, &[], &when);
             assert!(numbers.is_empty() || known.contains(&hour), "{hour}");
             let minute = |n: usize| stock[n].name.minute.begin().to_string()[11..16].to_owned();
             numbers.into_iter().map(minute).collect()
         };
         hours.iter().map(of_hour).collect()
+    }
+
+    /// Servers that are configured, without partitions.
+    fn two() -> [Server; 2] {
+        ["1", "2"].map(|id| Server {
+            id: id.parse().unwrap(),
+            role: crate::config::settings::Role::Secondary,
+            host: String::new(),
+            endpoint: None,
+            partitions: Vec::new(),
+            deliver_to: None,
+            until: None,
+        })
+    }
+
+    /// What a leg did not collect after its end is no gap of it, if it is not configured any more.
+    #[test]
+    fn the_events_of_a_leg_that_is_not_configured_any_more_belong_to_no_hour_after_its_end() {
+        let stopped = |name: &str, minute: &str| {
+            let of = |minute: &str, stopped| {
+                let mut of = segment("1", minute, &[], minute);
+                of.name = of
+                    .name
+                    .to_string()
+                    .replacen("1_sample", name, 1)
+                    .parse()
+                    .unwrap();
+                (of.stopped, of.ends_early) = (stopped, stopped);
+                of
+            };
+            let mut stock = vec![of("13:50", false), of(minute, true)];
+            stock.sort_by(|a, b| a.name.cmp(&b.name));
+            minutes_of(&stock, Some("1"), &["23_14", "23_15", "23_16"])
+        };
+        let nothing: [&str; 0] = [];
+        for name in ["1_sample.02", "3_sample"] {
+            let found = stopped(name, "14:20");
+            assert_eq!(found[0], ["13:50", "14:20"], "{name}");
+            assert_eq!(found[1..], [nothing, nothing], "{name}");
+            // in the last minute before an hour, whose events tell of its begin
+            let found = stopped(name, "14:59");
+            assert_eq!(found[1..], [nothing, nothing], "{name}");
+        }
+        let found = stopped("1_sample", "14:20");
+        assert_eq!(found[1..], [["14:20"], ["14:20"]], "the primary's");
+        let found = stopped("2_sample", "14:59");
+        assert_eq!(found[1], ["14:59"], "it may have started again");
     }
 
     #[test]
@@ -1101,6 +1194,7 @@ mod tests {
                 settle_ms: SETTLE_MS,
                 now,
                 primary: None,
+                servers: &[],
             };
             is_due(&candidate, false, &when)
         };

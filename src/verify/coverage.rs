@@ -31,20 +31,10 @@ struct Bits {
     quiet: Vec<bool>,
 }
 
-/// What there is of a second.
-#[derive(Clone, Copy)]
-struct Has {
-    posts: bool,
-    quiet: bool,
-}
-
 impl Bits {
-    fn at(&self, place: usize) -> Has {
+    fn has_posts(&self, place: usize) -> bool {
         let has = |bits: &[bool]| bits.get(place) == Some(&true);
-        Has {
-            posts: has(&self.covered) && !has(&self.quiet),
-            quiet: has(&self.quiet),
-        }
+        has(&self.covered) && !has(&self.quiet)
     }
 
     /// Whether a second is covered, or does not count.
@@ -57,10 +47,6 @@ impl Bits {
         both.map(|(covered, quiet)| *covered && !quiet).collect()
     }
 }
-
-/// A part of the stream that nobody covers is missing from its beginning on, which is at most this long after that of
-/// its first leg: posts that were under way, and the time that a first connection takes.
-const BEGIN_UNSURE_S: i64 = UNDER_WAY_MAX_MS / 1_000 + 6;
 
 /// One hour that is being checked.
 struct Check<'a> {
@@ -150,7 +136,8 @@ impl Check<'_> {
         let begins = coverage.union.begins.filter(|_| 0 < coverage.union.seconds);
         let fits = match (begins, coverage.began) {
             (Some(begins), Some(began)) => {
-                (0..=UNDER_WAY_MAX_MS + 1_000).contains(&(began.0 - begins.0))
+                // the first second of which nothing lies before it, or what was under way then
+                (-999..=UNDER_WAY_MAX_MS).contains(&(began.0 - begins.0))
             }
             (begins, began) => begins.is_none() && began.is_none(),
         };
@@ -191,25 +178,20 @@ impl Check<'_> {
 
     /// Whether the servers' seconds add up to those of the union, and fit the table of minutes.
     fn servers(&mut self, union: &Bits, servers: &[(&str, &Bits)]) {
-        let legs = |place: usize| {
-            let parts = self.parts.iter();
-            parts.map(move |part| {
-                part.legs
-                    .iter()
-                    .filter_map(move |leg| Some(servers.get(*leg)?.1.at(place)))
-            })
-        };
         let fits = |(place, second): (usize, &i64)| {
-            let any_posts = legs(place).flatten().any(|has| has.posts);
-            let all = legs(place).all(|mut part| part.any(|has| has.posts || has.quiet));
-            let union_has = union.at(place);
-            let is_covered = union_has.posts || union_has.quiet;
-            if seconds::counts(union.begins, *second) {
-                // the gaps tell which parts are missing, and whether they had begun
-                (!is_covered || union_has.posts == any_posts) && (!all || is_covered)
-            } else {
-                union_has.posts == any_posts
-            }
+            let any_posts = servers.iter().any(|(_, bits)| bits.has_posts(place));
+            let of_leg = |leg: usize| {
+                let bits = servers.get(leg).map(|(_, bits)| bits);
+                bits.map_or((false, false), |bits| {
+                    let has = bits.covered.get(place) == Some(&true);
+                    (seconds::counts(bits.begins, *second), has)
+                })
+            };
+            let has = union.covered.get(place) == Some(&true);
+            let counts = seconds::counts(union.begins, *second);
+            let adds_up = part::is_covered(&self.parts, of_leg) == counts.then_some(has);
+            let is_as_theirs = counts && !has || union.has_posts(place) == any_posts;
+            (adds_up || servers.is_empty()) && is_as_theirs
         };
         if !self.seconds.iter().enumerate().all(fits) {
             self.wrong("the seconds covered by the servers do not add up to those of all");
@@ -366,17 +348,18 @@ impl Check<'_> {
                 let is_covered = legs
                     .clone()
                     .any(|bits| bits.covered.get(place) == Some(&true));
-                let begins = legs.map(|bits| bits.begins).min().flatten();
+                // with the first of its legs
+                let has_begun = legs
+                    .clone()
+                    .any(|bits| seconds::counts(bits.begins, second));
                 let is_missing = match part.partition {
                     None => !union.is_no_gap(place, second),
                     Some(partition) => missing.contains(&partition),
                 };
-                let counts = seconds::counts(union.begins, second)
-                    && begins.is_none_or(|at| at.second() + BEGIN_UNSURE_S <= second);
-                fits &= if is_missing {
-                    !is_covered && seconds::counts(begins, second)
+                fits &= if part.partition.is_some() {
+                    is_missing == (has_begun && !is_covered)
                 } else {
-                    is_covered || !counts || part.partition.is_none()
+                    !is_missing || !is_covered
                 };
                 // a leg that had not begun has no cause
                 let known = part.legs.iter().filter_map(here);
@@ -389,7 +372,7 @@ impl Check<'_> {
                     .legs
                     .iter()
                     .filter_map(|leg| Some(servers.get(*leg)?.1));
-                let somebody = legs.any(|bits| bits.at(place).posts);
+                let somebody = legs.any(|bits| bits.has_posts(place));
                 let is_silent = |leg: &usize| here(leg) == Some(Cause::UpstreamSilence);
                 not_silent += u64::from(somebody && part.legs.iter().any(is_silent));
             }
@@ -523,7 +506,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::source::x::X;
+    use crate::{period::Interval, source::x::X};
 
     const GOLDEN: &str =
         include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json");
@@ -543,10 +526,10 @@ mod tests {
     #[rustfmt::skip]
     const CHANGES: [(&str, &str, &str); 11] = [
         ("/coverage/union/bitmap", "\"00\"", "the bitmaps of union are not"),
-        ("/coverage/servers/2/partial", "16", "the seconds of 2 are counted wrong"),
+        ("/coverage/servers/2/partial", "15", "the seconds of 2 are counted wrong"),
         ("/coverage/servers/2/begins", "\"2026-11-23T12:00:00Z\"", "2 begins is not in this"),
         ("/coverage/began", "\"2026-11-23T13:59:05Z\"", "is not that of its first connection"),
-        ("/gaps/0/end", "\"2026-11-23T13:57:02Z\"", "the gaps of server 1 are not the runs"),
+        ("/gaps/0/end", "\"2026-11-23T13:57:10Z\"", "the gaps of server 1 are not the runs"),
         ("/estimate/high", "3", "the estimate is not what"),
         ("/minutes/rows/57/4", "null", "is not for this number of servers"),
         ("/minutes/rows/57/2", "[4, 6]", "impossible numbers for two servers"),
@@ -596,6 +579,20 @@ mod tests {
         let found = wrongs(|said| {
             let of_1 = said["coverage"]["servers"]["1"]["bitmap"].clone();
             said["coverage"]["union"]["bitmap"] = of_1;
+        });
+        is_told("do not add up to those of all", &found);
+        // the union is called quiet in a second that no server has
+        let found = wrongs(|said| {
+            let mut gaps = said["gaps"].as_array().unwrap().iter();
+            let gap = gaps.find(|gap| gap["server"] == "union").unwrap();
+            let begin: UtcMs = gap["begin"].as_str().unwrap().parse().unwrap();
+            let union: Covered = serde_json::from_value(said["coverage"]["union"].clone()).unwrap();
+            let (covered, _) = union.bits(3_600).unwrap();
+            let mut quiet = vec![false; covered.len()];
+            quiet[usize::try_from(begin.second().rem_euclid(3_600)).unwrap()] = true;
+            let interval: Interval = serde_json::from_value(said["intervals"][0].clone()).unwrap();
+            let union = Covered::of(&[interval], union.begins, &covered, &quiet);
+            said["coverage"]["union"] = serde_json::to_value(union).unwrap();
         });
         is_told("do not add up to those of all", &found);
         let found = wrongs(|said| {

@@ -10,7 +10,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use twinstream::{
     config::settings::{Role, Server},
     period::Hour,
-    segment::{raw, sha256::Sha256},
+    segment::{
+        event::{Event, What},
+        name::{Partition, RunId},
+        raw,
+        sha256::Sha256,
+    },
     source::x::{X, id},
     vault::{
         conflicts::{self, EXAMPLES_MAX, Example, Side},
@@ -488,6 +493,84 @@ fn a_server_is_expected_until_the_day_on_which_it_is_gone_for_good() {
             );
         }
     }
+}
+
+/// Both servers have both partitions, are stopped, and go on with one each.
+#[test]
+fn a_leg_that_is_not_configured_any_more_ends_where_it_stopped() {
+    let received = stream(1, at("2026-11-23T13:50:00Z"), 31, 30);
+    let again = stream(1, at("2026-11-23T14:22:00Z"), 60, 30);
+    let mut site = Site::in_memory();
+    let server = |id: &str, role, partition| Server {
+        id: id.parse().unwrap(),
+        role,
+        host: String::new(),
+        deliver_to: None,
+        endpoint: None,
+        partitions: Partition::new(partition).into_iter().collect(),
+        until: None,
+    };
+    site.servers = vec![
+        server("1", Role::Primary, 1),
+        server("2", Role::Secondary, 2),
+    ];
+    let leg = |of: Vec<Segment>, partition, is_again: bool| -> Vec<Segment> {
+        let mut of = of;
+        for segment in &mut of {
+            segment.name.partition = Partition::new(partition);
+            if is_again {
+                segment.name.run = RunId(0x3fa9_c01c);
+            }
+        }
+        of
+    };
+    for server in ["1", "2"] {
+        for partition in [1, 2] {
+            let mut of = leg(segments(server, &received[0]), partition, false);
+            of.retain(|segment| segment.name.minute.begin() < at("2026-11-23T14:21:00Z"));
+            let stopped = Event {
+                at: at("2026-11-23T14:20:45Z"),
+                what: What::Stopped {
+                    why: "signal".to_owned(),
+                },
+                connection: 1,
+            };
+            of.last_mut().unwrap().events.push(stopped);
+            site.put(&of);
+        }
+    }
+    for (server, partition) in [("1", 1), ("2", 2)] {
+        let mut of = leg(segments(server, &again[0]), partition, true);
+        let What::Started { last_line, .. } = &mut of[0].events[0].what else {
+            panic!("{of:?}")
+        };
+        *last_line = Some(at("2026-11-23T14:20:40Z"));
+        site.put(&of);
+    }
+    site.merge("2026-11-23T17:30:00Z");
+    let legs = |hour: &str| -> Vec<String> {
+        let manifest = site.manifest(hour);
+        let legs = manifest.coverage.servers.keys();
+        legs.map(ToString::to_string).collect()
+    };
+    assert_eq!(legs("2026-11-23_14"), ["1.01", "1.02", "2.01", "2.02"]);
+    assert_eq!(legs("2026-11-23_15"), ["1.01", "2.02"]);
+    assert_eq!(legs("2026-11-23_16"), ["1.01", "2.02"]);
+    let manifest = site.manifest("2026-11-23_14");
+    let cause = |of: &str, when: &str| {
+        let mut gaps = manifest.gaps.iter().filter(|gap| gap.server == of);
+        let gap = gaps.find(|gap| gap.begin <= at(when) && at(when) < gap.end);
+        gap.map(|gap| gap.cause.to_string())
+    };
+    for leg in ["1.02", "2.01"] {
+        for when in ["2026-11-23T14:21:30Z", "2026-11-23T14:59:59Z"] {
+            assert_eq!(cause(leg, when).unwrap(), "not running", "{leg} {when}");
+        }
+    }
+    let union = cause("union", "2026-11-23T14:21:30Z");
+    assert_eq!(union.unwrap(), "not running");
+    let found = site.verify();
+    assert_eq!(found.worst(), None, "{:?}", found.problems);
 }
 
 /// Posts of given instants, received by one server a second later.

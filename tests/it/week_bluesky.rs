@@ -1029,6 +1029,7 @@ fn found(
         settle_ms: 600_000,
         now: world.at(WEEK_S * 1_000 + 3_600_000),
         primary: None,
+        servers: &[],
     };
     let servers: Vec<ServerId> = ["1", "2"].map(|id| id.parse().unwrap()).into();
     let both_servers: Vec<Leg> = ["1", "2"].map(|id| id.parse().unwrap()).into();

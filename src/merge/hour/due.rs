@@ -32,6 +32,11 @@ pub struct Due {
 }
 
 impl Due {
+    /// Whether nothing of a leg that stopped in order can be on its way: it is the primary's, or not collected any more.
+    pub(super) fn has_all_of(&self, leg: &Leg) -> bool {
+        self.primary.as_ref() == Some(&leg.server) || !self.servers.contains(leg)
+    }
+
     /// The inputs whose files are read: those that the former revision's rows do not stand for.
     pub(super) fn fresh<'d, T: PartialEq + 'd>(
         &'d self,

@@ -91,7 +91,7 @@ fn timeline(
         lags_ms.insert((server.clone(), file.name.run), file.lag_ms);
     }
     let rules = Answers::of(&files);
-    let is_whole = due.primary.as_ref() == Some(&server.server);
+    let is_whole = due.has_all_of(server);
     (Timeline::of(&files, is_whole), rules)
 }
 

@@ -868,6 +868,7 @@ fn accounts(
         settle_ms: 600_000,
         now: world.at(world.seconds * 1_000 + 3_600_000),
         primary: None,
+        servers: &[],
     };
     let mut found = Vec::new();
     for candidate in plan::candidates(&known, &BTreeSet::new(), &when) {
