@@ -122,11 +122,23 @@ pub struct RateLimit {
 pub struct Next {
     /// Not before this instant.
     pub until: UtcMs,
-    /// The row of the table.
+    /// Why not sooner: the row of the table, or that requests are spread.
     pub why: Why,
+    /// Until when the row of the table would wait by itself, and the row.
+    pub row: (UtcMs, Why),
     /// The alarm, if a person has to act. Trouble that passes by itself raises only the alarm that it leads to: no
     /// posts.
     pub alarm: Option<AlarmKind>,
+}
+
+impl Next {
+    /// The waits until then, one after the other. Trouble is waited out first; if there is no request for the leg after
+    /// that, it is this and no longer the trouble that keeps it from asking.
+    pub fn waits(self, now: UtcMs) -> impl Iterator<Item = (UtcMs, Why)> {
+        let trouble = (self.why == Why::Budget).then_some(self.row);
+        let waits = trouble.into_iter().chain([(self.until, self.why)]);
+        waits.filter(move |(until, _)| now < *until)
+    }
 }
 
 /// What all legs of a server share: the budget, the API's last word on its rate limit, and which legs have been
@@ -145,6 +157,8 @@ struct Shared {
     /// How many legs there are, and how many have a number.
     legs: usize,
     numbered: usize,
+    /// Backfill was refused, to whichever leg.
+    without_backfill: bool,
 }
 
 impl Allowance {
@@ -162,7 +176,13 @@ impl Allowance {
             budget,
             legs,
             numbered: 0,
+            without_backfill: false,
         })))
+    }
+
+    /// An earlier run was refused backfill.
+    pub fn has_no_backfill(&self) {
+        self.0.borrow_mut().without_backfill = true;
     }
 }
 
@@ -207,6 +227,7 @@ pub struct Backoff {
     /// What it shares with the other legs, among which it has this number.
     allowance: Allowance,
     leg: usize,
+    /// It was this leg that asked for backfill and was refused.
     without_backfill: bool,
 }
 
@@ -261,13 +282,16 @@ impl Backoff {
     /// must be spread.
     pub fn first(&mut self, now: UtcMs) -> Next {
         let is_spread = PACE_MS.len() < self.in_window(now).count();
-        let until = if is_spread { self.allowed(now) } else { None };
+        let spread = if is_spread { self.allowed(now) } else { None };
         let of_all = self.allowance.0.borrow().allowed(self.leg, now);
-        let until = until.max(of_all).unwrap_or(now);
+        let of_all = of_all.map(|until| (until, Why::Budget));
+        let row = (now, Why::Reconnect);
+        let (until, why) = spread.or(of_all).unwrap_or(row);
         self.promise(until);
         Next {
             until,
-            why: Why::Budget,
+            why,
+            row,
             alarm: None,
         }
     }
@@ -298,13 +322,15 @@ impl Backoff {
     }
 
     /// A refused cursor says nothing about later ones.
-    pub const fn may_backfill_again(&mut self) {
+    pub fn may_backfill_again(&mut self) {
         self.without_backfill = false;
+        self.allowance.0.borrow_mut().without_backfill = false;
     }
 
-    /// Whether backfill may be requested: never again once it was refused, unless `may_backfill_again` allows it.
+    /// Whether backfill may be requested: never again once it was refused to any leg, unless `may_backfill_again`
+    /// allows it.
     pub fn may_backfill(&self) -> bool {
-        !self.without_backfill
+        !self.allowance.0.borrow().without_backfill
     }
 
     /// An attempt has ended: when is the next, and why then?
@@ -322,18 +348,14 @@ impl Backoff {
                 with_backfill,
             } => self.refused(now, refusal, with_backfill),
         };
+        let row = (now.plus_ms(wait_ms + self.jitter(wait_ms)), why);
+        let spread = self.allowed(now).filter(|(until, _)| row.0 < *until);
+        let (until, why) = spread.unwrap_or(row);
         let next = Next {
-            until: now.plus_ms(wait_ms + self.jitter(wait_ms)),
+            until,
             why,
+            row,
             alarm,
-        };
-        let next = match self.allowed(now) {
-            Some(until) if next.until < until => Next {
-                until,
-                why: Why::Budget,
-                alarm,
-            },
-            _ => next,
         };
         self.promise(next.until);
         next
@@ -382,6 +404,7 @@ impl Backoff {
             }
             Refusal::BadRequest if with_backfill && !self.without_backfill => {
                 self.without_backfill = true;
+                self.allowance.has_no_backfill();
                 (0, Why::NoBackfill, None)
             }
             Refusal::BadRequest => (WINDOW_MS, Why::BadRequest, Some(AlarmKind::Refused)),
@@ -410,21 +433,16 @@ impl Backoff {
         answers.filter(move |at| begin < *at && *at <= now)
     }
 
-    /// When another request fits into the budget, by our count and by the API's; `None`: now.
-    fn allowed(&mut self, now: UtcMs) -> Option<UtcMs> {
+    /// When another request may be made, by our count and by the API's, and why not sooner; `None`: now.
+    fn allowed(&mut self, now: UtcMs) -> Option<(UtcMs, Why)> {
         let ends = self
             .in_window(now)
             .next()
             .zip(self.in_window(now).next_back());
-        let mut until = ends.map_or(now, |(first, last)| self.paced(now, (first, last)));
+        let paced = ends.map_or(now, |(first, last)| self.paced(now, (first, last)));
         let last = ends.map_or(now, |(_, last)| last);
-        until = until.max(
-            self.allowance
-                .0
-                .borrow()
-                .allowed(self.leg, now)
-                .unwrap_or(now),
-        );
+        let of_all = self.allowance.0.borrow().allowed(self.leg, now);
+        let mut until = of_all.unwrap_or(now);
         let limit = self.limit();
         if let (Some(remaining), Some(reset)) = (limit.remaining, limit.reset)
             && now < reset
@@ -439,10 +457,16 @@ impl Backoff {
             };
             until = until.max(last.plus_ms(after_ms));
         }
-        (now < until).then_some(until)
+        // what the pace spreads of the budget ends with the budget
+        let next = if paced.plus_ms(AFTER_RESET_MS) < until {
+            (until, Why::Budget)
+        } else {
+            (until.max(paced), Why::Pace)
+        };
+        (now < next.0).then_some(next)
     }
 
-    /// When another request fits into the budget, by our count of answers; these are the first and the last of them.
+    /// When the leg's pace has another request, by our count of its answers; these are the first and the last of them.
     fn paced(&mut self, now: UtcMs, (first, last): (UtcMs, UtcMs)) -> UtcMs {
         let used = self.in_window(now).count();
         let after_ms = PACE_MS.get(used - 1).copied().unwrap_or_else(|| {
@@ -990,6 +1014,60 @@ mod tests {
         assert_eq!(wait(49), 0);
         assert_eq!(wait(0), 600_000);
         assert_eq!(wait(10), 100_000, "half of it is the other server's");
+    }
+
+    #[test]
+    fn want_of_requests_is_told_from_the_trouble_and_from_the_pace() {
+        // the API has none left
+        let limit = RateLimit {
+            remaining: Some(0),
+            reset: Some(START.plus_ms(599_000)),
+        };
+        let mut one = backoff();
+        one.answered(START, limit);
+        let next = one.ended(START, refused(Refusal::Server));
+        let waits: Vec<(UtcMs, Why)> = next.waits(START).collect();
+        let [(over, Why::ServerError), (until, Why::Budget)] = waits[..] else {
+            panic!("{waits:?}");
+        };
+        assert!(is_about(over.0 - START.0, 5_000));
+        assert_eq!(until, START.plus_ms(600_000));
+        let left: Vec<(UtcMs, Why)> = next.waits(over).collect();
+        assert_eq!(left, [(until, Why::Budget)]);
+        // other legs have taken all
+        let allowance = Allowance::new(2, vec![START; 22]);
+        let mut leg = Backoff::of_leg(1, [], &allowance);
+        assert_eq!(leg.first(START).why, Why::Budget);
+        assert_eq!(leg.ended(START, End::Dropped).why, Why::Budget);
+        // streams that break again and again are no want of requests
+        let mut trial = Trial::new(3);
+        for _ in 0..200 {
+            trial.answered();
+            let next = trial.backoff.ended(trial.now, End::Dropped);
+            assert!(matches!(next.why, Why::Reconnect | Why::Pace), "{next:?}");
+            assert!(next.waits(trial.now).count() < 2);
+            trial.now = next.until.plus_ms(10);
+        }
+    }
+
+    #[test]
+    fn backfill_that_one_leg_is_refused_no_leg_asks_for() {
+        let allowance = Allowance::new(3, []);
+        let mut legs: Vec<Backoff> = (0..3)
+            .map(|chance| Backoff::of_leg(chance, [], &allowance))
+            .collect();
+        let with = End::Refused {
+            refusal: Refusal::BadRequest,
+            with_backfill: true,
+        };
+        // two had asked before one of them was answered
+        for leg in &mut legs[..2] {
+            assert_eq!(leg.ended(START, with).why, Why::NoBackfill);
+        }
+        assert!(legs.iter().all(|leg| !leg.may_backfill()));
+        let later = Allowance::new(1, []);
+        later.has_no_backfill();
+        assert!(!Backoff::of_leg(0, [], &later).may_backfill());
     }
 
     #[test]

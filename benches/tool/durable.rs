@@ -48,6 +48,7 @@ impl Collect {
                     Opener::of(&RealDisk, &spool).spool(&spool.clone().into(), Asks::Make)
                 })
             },
+            data_dir: self.spool.clone(),
             server: "1".parse()?,
             wires: {
                 let settings = X {

@@ -1,6 +1,8 @@
 //! The part of `check` that tests X: what the token may do (which stream, how many connections, backfill), and the
 //! rules in force.
 
+use std::path::Path;
+
 use super::{
     finding::{Finding, clock, fail, failed, ok, warn},
     probe::{self, Answer},
@@ -9,6 +11,7 @@ use super::{
 };
 use crate::{
     backoff::Refusal,
+    collect::RightMemory,
     config::{
         proxy::Proxies,
         settings::{Secret, Server, Settings, X, XStream},
@@ -16,7 +19,7 @@ use crate::{
     segment::{name::Partition, rules::hash},
     source::x::wire::{Api, read_refusal},
     text::plural,
-    world::{clock::Clock, lock::Lock},
+    world::{clock::Clock, disk::RealDisk, lock::Lock},
 };
 
 /// What a request to the API needs.
@@ -58,7 +61,7 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
         clock: &setup.clock,
         proxies,
     };
-    let needs = Needs::of(settings);
+    let mut needs = Needs::of(settings);
     let first = needs.partitions.first().copied();
     let answer = match asking.open(x, first, x.backfill) {
         Ok(answer) => answer,
@@ -78,9 +81,13 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
     }
     // the header has whole seconds, and the answer took its way
     let clock = answer.ahead_ms.map(clock);
-    let (answer, backfill) = backfill(&asking, first, answer);
+    let (answer, granted) = backfill(&asking, first, answer);
+    if let Some(granted) = granted {
+        needs.to_be_refused = usize::from(!granted);
+        learn(&asking, &settings.data_dir, granted);
+    }
     let mut found = vec![token_of(&asking, &needs, &answer)];
-    found.extend(backfill);
+    found.extend(backfill_words(x, granted, &answer));
     if answer.status == 200 {
         let (connections, last) = connections(&asking, &needs, answer);
         found.extend(requests(&needs, &last));
@@ -90,27 +97,51 @@ pub(super) fn api(setup: &Setup, proxies: &Proxies) -> Vec<Finding> {
     found
 }
 
-/// Whether backfill is granted; where it is not, the answer without it.
+/// Whether backfill is granted, if that shows; where it is not, the answer without it.
 fn backfill(
     asking: &Asking<'_>,
     partition: Option<Partition>,
     answer: Answer,
-) -> (Answer, Option<Finding>) {
+) -> (Answer, Option<bool>) {
     match answer.status {
-        200 if asking.x.backfill => (answer, Some(ok("backfill", "granted"))),
-        200 => {
-            let what = "not asked for, as x.backfill says";
-            (answer, Some(ok("backfill", what)))
-        }
+        200 if asking.x.backfill => (answer, Some(true)),
         400 if asking.x.backfill => match asking.open(asking.x, partition, false) {
-            Ok(second) if second.status != 400 => {
-                let hint = "it is given up by itself; set x.backfill = false, or ask X for it: it comes with redundant connections";
-                let finding = warn("backfill", "not granted to this app", hint);
-                (second, Some(finding))
-            }
+            Ok(second) if second.status != 400 => (second, Some(false)),
             Ok(_) | Err(_) => (answer, None),
         },
         _ => (answer, None),
+    }
+}
+
+/// What is to be said of that.
+fn backfill_words(x: &X, granted: Option<bool>, answer: &Answer) -> Option<Finding> {
+    match granted {
+        Some(true) => Some(ok("backfill", "granted")),
+        Some(false) => {
+            let hint = "it is given up by itself; set x.backfill = false, or ask X for it: it comes with redundant connections";
+            Some(warn("backfill", "not granted to this app", hint))
+        }
+        None if answer.status == 200 && !x.backfill => {
+            Some(ok("backfill", "not asked for, as x.backfill says"))
+        }
+        None => None,
+    }
+}
+
+/// Tells the collector what it would else spend a request on.
+fn learn(asking: &Asking<'_>, data_dir: &Path, granted: bool) {
+    if !data_dir.is_dir() {
+        return;
+    }
+    let memory = RightMemory::new(data_dir, &Api::right_of(asking.x, asking.token));
+    let learned = if granted {
+        memory.forget(&RealDisk)
+    } else {
+        memory.remember(&RealDisk, asking.clock.now())
+    };
+    if let Err(error) = learned {
+        // perhaps the service's folder is not this user's: then the collector finds it out itself
+        tracing::debug!("whether backfill is granted is not remembered: {error}");
     }
 }
 
@@ -123,6 +154,8 @@ struct Needs<'a> {
     servers: usize,
     sharing: usize,
     all: usize,
+    /// The requests of each start that only find out that backfill is refused.
+    to_be_refused: usize,
 }
 
 impl<'a> Needs<'a> {
@@ -141,6 +174,7 @@ impl<'a> Needs<'a> {
             servers: collecting.len(),
             sharing: collecting.iter().filter(shares).count(),
             all: collecting.iter().map(|of| of.legs().len()).sum(),
+            to_be_refused: 0,
         }
     }
 
@@ -153,11 +187,16 @@ impl<'a> Needs<'a> {
 /// How often the app may ask, and whether what is left after all connections suffices to start collecting.
 fn requests(needs: &Needs<'_>, last: &Answer) -> Option<Finding> {
     let (limit, left) = (last.limit?, last.left?);
-    let (here, all) = (needs.here(), needs.all);
+    let here = needs.here() + needs.to_be_refused;
+    let all = needs.all + needs.servers * needs.to_be_refused;
     let mut what = format!("{limit} in 15 minutes for the whole app, {left} left after this check");
     if 1 < here {
+        let why = match needs.to_be_refused {
+            0 => "",
+            _ => ", with the one by which it finds out that backfill is refused",
+        };
         what.extend([format!(
-            "; each start and each check of this server needs {here}"
+            "; each start and each check of this server needs {here}{why}"
         )]);
     }
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);

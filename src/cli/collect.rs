@@ -64,6 +64,7 @@ pub(crate) fn prepare(setup: &Setup) -> Result<(Collector, Lock), Failure> {
             let setup = setup.clone();
             Box::new(move || setup.opener().spool(&setup.settings.spool_dir, Asks::Make))
         },
+        data_dir: settings.data_dir.clone(),
         server: server.id.clone(),
         wires: setup.wires(server)?,
         endpoints: setup.settings.endpoints(),

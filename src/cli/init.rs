@@ -11,6 +11,7 @@ use super::{
     exit::{Exit, Failure},
     global::{Global, SourceArg, users_path},
     output, setup,
+    stream::{self, StreamWord},
 };
 use crate::{
     config::{
@@ -65,7 +66,7 @@ pub(crate) struct InitArgs {
     #[arg(value_parser = users_path(), long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Which of X's streams: about 1 % of all posts, 10 % (the decahose), all, or those that match --rule; your contract or plan says which [default: sample]
-    #[arg(long, value_name = "STREAM", value_parser = ["sample", "sample10", "firehose", "filtered"])]
+    #[arg(long, value_name = "STREAM", value_parser = StreamWord)]
     stream: Option<String>,
     /// A rule of the filtered stream, in X's query language (repeatable; needed with --stream filtered)
     #[arg(long, value_name = "RULE")]
@@ -276,12 +277,12 @@ fn a_zone(answer: &str) -> Result<(), String> {
 }
 
 fn a_stream(answer: &str) -> Result<(), String> {
-    let known = ["sample", "sample10", "firehose", "filtered"];
     let why = || match answer {
         "decahose" => "X's API calls it sample10".to_owned(),
         _ => format!("{answer:?} is none of them"),
     };
-    known.contains(&answer).then_some(()).ok_or_else(why)
+    let is_known = stream::WORDS.contains(&answer);
+    is_known.then_some(()).ok_or_else(why)
 }
 
 /// Asks for what is not known yet.

@@ -268,14 +268,17 @@ struct Refused {
 fn push(setup: &Setup, api: &RulesApi, (is_dry, json): (bool, bool)) -> Result<Exit, Failure> {
     let configured = &setup.settings.x.rules;
     let change = Change::to(configured, &api.in_force()?);
-    if change.is_nothing() {
-        tracing::info!("the rules in force are those of the configuration");
-        return Ok(Exit::NothingToDo);
-    }
     let mut done = Done {
         kept: change.keep.clone(),
         ..Done::default()
     };
+    if change.is_nothing() {
+        if json {
+            tell(&done, (is_dry, json))?;
+        }
+        tracing::info!("the rules in force are those of the configuration");
+        return Ok(Exit::NothingToDo);
+    }
     let ended = change_all(api, is_dry, change, &mut done);
     tell(&done, (is_dry, json))?;
     ended?;

@@ -21,6 +21,7 @@ use super::{
     simulate_flags::{FAULTS_BYTES_MAX, address},
     simulate_osf::OsfArgs,
     simulate_smtp::SmtpArgs,
+    stream::StreamWord,
 };
 use crate::{
     period::UtcMs,
@@ -144,13 +145,13 @@ pub(crate) struct SimulateArgs {
     token: String,
     /// The streams that the token may have; others are answered with 403
     #[arg(long, value_name = "STREAM,…", value_delimiter = ',', default_value = "sample,sample10,firehose,filtered",
-        value_parser = ["sample", "sample10", "firehose", "filtered"])]
+        value_parser = StreamWord)]
     streams: Vec<String>,
     /// How many connections may be open to a stream at the same time, or to each of its partitions; over all ports
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "2")]
     max_connections: usize,
     /// How many requests for streams are allowed in 15 minutes, over all ports
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), default_value_t = 50)]
     max_requests: u32,
     /// Answers requests for backfill with 400
     #[arg(long)]
@@ -205,6 +206,11 @@ enum Switch {
 
 #[derive(Debug, Clone)]
 struct Residues(Vec<u16>);
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| 0 < *number);
+    number.ok_or_else(|| "not a number from 1 on".to_owned())
+}
 
 fn posts_per_1000s(text: &str) -> Result<u64, String> {
     match text.parse::<f64>() {

@@ -14,6 +14,7 @@
 
 pub use connect::ApiError;
 pub use progress::Progress;
+pub use right::RightMemory;
 pub use run::{CollectError, Collector};
 pub use trial::{NoStream, trial};
 
@@ -29,6 +30,7 @@ mod http;
 mod log;
 mod outbox;
 mod progress;
+mod right;
 mod rules;
 mod run;
 mod session;

@@ -6,7 +6,7 @@
 use crate::{
     period::{Interval, Minute, UtcMs},
     segment::{
-        event::{Alive, Disconnected, Down, What},
+        event::{Alive, Disconnected, Down, What, Why},
         rules::Told,
     },
 };
@@ -34,6 +34,8 @@ pub struct Pulse {
     clock_offset_ms: Option<i64>,
     /// While nothing is connected: since when, and why.
     down: Option<Down>,
+    /// Since when nothing has come: an answer alone brings nothing.
+    nothing_since: Option<UtcMs>,
     /// When something happened last.
     awake: UtcMs,
     /// The time in which this process did not run, as far as it is known.
@@ -56,11 +58,13 @@ impl Pulse {
             clock_offset_ms: None,
             down: Some(Down {
                 since: now,
+                nothing_since: now,
                 cause: None,
                 status: None,
                 disconnect_type: None,
                 why: None,
             }),
+            nothing_since: Some(now),
             awake: now,
             asleep: None,
             rules: None,
@@ -72,6 +76,7 @@ impl Pulse {
         self.awake = at;
         match what {
             What::Connected { .. } => self.down = None,
+            What::FirstLine { .. } => self.nothing_since = None,
             What::Disconnected(Disconnected {
                 cause,
                 status,
@@ -80,6 +85,7 @@ impl Pulse {
             }) => {
                 self.down = Some(Down {
                     since: at,
+                    nothing_since: *self.nothing_since.get_or_insert(at),
                     cause: Some(*cause),
                     status: *status,
                     disconnect_type: disconnect_type.clone(),
@@ -89,6 +95,9 @@ impl Pulse {
             What::Waiting { why, .. } => {
                 if let Some(down) = &mut self.down {
                     down.why = Some(*why);
+                    if *why == Why::Budget {
+                        down.since = at;
+                    }
                 }
             }
             What::Rules {
@@ -122,7 +131,9 @@ impl Pulse {
         self.silent_since = self.silent_since.map(|since| since.plus_ms(step_ms));
         if let Some(down) = &mut self.down {
             down.since = down.since.plus_ms(step_ms);
+            down.nothing_since = down.nothing_since.plus_ms(step_ms);
         }
+        self.nothing_since = self.nothing_since.map(|since| since.plus_ms(step_ms));
         if let Some(rules) = &mut self.rules {
             rules.at = rules.at.plus_ms(step_ms);
         }
@@ -240,7 +251,7 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::event::{EndCause, Why};
+    use crate::segment::event::EndCause;
 
     const MINUTE: Minute = Minute(29_924_045);
 
@@ -319,7 +330,16 @@ mod tests {
             let down = pulse.over(at(minute * 60_000)).remove(0).down.unwrap();
             assert_eq!((down.since, down.status), (at(61_000), Some(429)));
             assert_eq!(down.why, Some(Why::TooManyConnections));
+            assert_eq!(down.nothing_since, at(500));
         }
+        // from then on it is for want of requests
+        let waiting = What::Waiting {
+            wait_ms: Some(600_000),
+            why: Why::Budget,
+        };
+        pulse.event(at(185_000), &waiting);
+        let down = pulse.last(at(186_000)).down.unwrap();
+        assert_eq!((down.since, down.nothing_since), (at(185_000), at(500)));
         pulse.connected(at(190_000));
         let alive = pulse.over(at(240_000)).remove(0);
         assert_eq!((alive.connected, alive.down), (true, None));
@@ -348,6 +368,7 @@ mod tests {
         pulse.stepped(at(7_201_000), 7_200_000);
         let down = pulse.last(at(7_202_000)).down.unwrap();
         assert_eq!(down.since, at(7_200_500));
+        assert_eq!(down.nothing_since, at(7_200_500));
     }
 
     #[test]

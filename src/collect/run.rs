@@ -24,6 +24,7 @@ use super::{
     log::{Happened, Log},
     outbox::{Outbox, QUEUE_BYTES},
     progress::Progress,
+    right::{Right, RightMemory, Turn},
     rules::Rules,
     session::{Outcome, Session},
     threads::{self, Desk},
@@ -73,6 +74,8 @@ const CLOCK_OFF_MS: i64 = 5_000;
 pub struct Collector {
     /// The way to the spool. While it is away, the collector waits for it.
     pub spool: Box<dyn Fn() -> Result<Spool, NotHere> + Send>,
+    /// Where it remembers what costs requests to find out.
+    pub data_dir: PathBuf,
     /// Which server this is.
     pub server: ServerId,
     /// What each leg asks for, and what comes of it.
@@ -99,6 +102,7 @@ struct House {
     room: Arc<Semaphore>,
     /// What the API allows.
     allowance: Allowance,
+    right: Right,
     log: Log,
 }
 
@@ -155,6 +159,13 @@ impl Collector {
         }
     }
 
+    /// What all legs know of the right to backfill.
+    fn right(&self) -> Right {
+        let asked = self.wires.iter().find_map(|wire| wire.right());
+        let memory = asked.map(|asked| RightMemory::new(&self.data_dir, &asked));
+        Right::new(memory, Arc::clone(&self.disk), self.clock.clone())
+    }
+
     /// Collects until it is told to stop.
     pub fn run(self) -> Result<(), CollectError> {
         let collector = self;
@@ -189,6 +200,11 @@ impl Collector {
         let lefts = lefts(&collector, &spool, recovered).map_err(spool_error)?;
         let answers = lefts.iter().flat_map(|left| left.answers.iter().copied());
         let allowance = Allowance::new(lefts.len(), answers);
+        let right = collector.right();
+        if let Some(at) = right.refused_before() {
+            tracing::info!("backfill was refused at {at}, so it is not asked for");
+            allowance.has_no_backfill();
+        }
         let log = Log::new(lefts.len());
         let house = House {
             collector,
@@ -197,6 +213,7 @@ impl Collector {
             halt,
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),
             allowance,
+            right,
             log,
         };
         let result = runtime.block_on(collect(house, lefts));
@@ -390,8 +407,7 @@ async fn run_leg(
         number: run.number,
         last_line: past.last.last_line,
     });
-    let name = &collector.server;
-    tracing::info!("collecting as server {name}, run {}", run.id);
+    tracing::info!("collecting as server {}, run {}", collector.server, run.id);
     for left in &past.recovered {
         tell_recovered(&outbox, left);
     }
@@ -405,6 +421,7 @@ async fn run_leg(
             clock: &collector.clock,
             connected: &connected,
             log: &house.log,
+            right: &house.right,
         },
         backoff: Backoff::of_leg(run.id.0, past.answers, &house.allowance),
         endpoints: &house.endpoints,
@@ -566,11 +583,7 @@ impl Driver<'_> {
                 continue;
             }
             let now = self.session.clock.steady();
-            let resume = if self.backoff.may_backfill() {
-                self.session.wire.resume(self.last, now)
-            } else {
-                Resume::Live
-            };
+            let resume = self.resume(now).await;
             halt.progress().moved(now);
             let Some(endpoint) = self.endpoints.get(self.endpoint) else {
                 return;
@@ -581,9 +594,35 @@ impl Driver<'_> {
                 return;
             }
             let next = self.judge(&outcome);
+            if halt.state().full {
+                // as long as there is no room, it is this that keeps it from asking
+                self.wait_for_room().await;
+            }
             self.wait(next).await;
             self.move_on();
         }
+    }
+
+    /// What to ask for again, and the turn to ask for it, if legs take turns.
+    async fn resume(&self, now: UtcMs) -> (Resume, Option<Turn<'_>>) {
+        let Session {
+            wire, right, halt, ..
+        } = &self.session;
+        let mut turn = None;
+        if self.backoff.may_backfill() && matches!(wire.resume(self.last, now), Resume::Minutes(_))
+        {
+            turn = tokio::select! {
+                turn = right.turn() => turn,
+                () = halt.wait(false) => None,
+            };
+        }
+        // another leg may have learned something meanwhile
+        let resume = if self.backoff.may_backfill() {
+            wire.resume(self.last, now)
+        } else {
+            Resume::Live
+        };
+        (resume, turn)
     }
 
     /// Since when the place has given nothing.
@@ -630,7 +669,7 @@ impl Driver<'_> {
         let now = self.session.clock.steady();
         let mut next = self.backoff.ended(now, outcome.end);
         // what one place refuses, another may give; requests are spread over all of them
-        if let Some(at) = self.moves_on_at().filter(|_| next.why != Why::Budget) {
+        if let Some(at) = self.moves_on_at().filter(|_| next.why == next.row.1) {
             next.until = next.until.min(at.max(now));
         }
         if outcome.end == End::Local {
@@ -654,18 +693,20 @@ impl Driver<'_> {
             halt,
             ..
         } = &self.session;
-        let wait_ms = next.until.0.saturating_sub(clock.steady().0);
-        let Ok(wait_ms @ 1..) = u64::try_from(wait_ms) else {
-            return;
-        };
-        outbox.event(What::Waiting {
-            wait_ms: Some(wait_ms),
-            why: next.why,
-        });
-        halt.progress().waits(next.until);
-        tokio::select! {
-            () = clock.sleep_until(next.until) => (),
-            () = halt.wait(false) => (),
+        for (until, why) in next.waits(clock.steady()) {
+            let wait_ms = until.0.saturating_sub(clock.steady().0);
+            let Ok(wait_ms @ 1..) = u64::try_from(wait_ms) else {
+                continue;
+            };
+            outbox.event(What::Waiting {
+                wait_ms: Some(wait_ms),
+                why,
+            });
+            halt.progress().waits(until);
+            tokio::select! {
+                () = clock.sleep_until(until) => (),
+                () = halt.wait(false) => return,
+            }
         }
     }
 

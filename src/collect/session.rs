@@ -12,6 +12,7 @@ use super::{
     http::{Answer, Body, Piece},
     log::{Happened, Log},
     outbox::Outbox,
+    right::{Right, Turn},
 };
 use crate::{
     alarm::AlarmKind,
@@ -72,6 +73,7 @@ pub(super) struct Session<'a> {
     /// Gets each connection that is made.
     pub(super) connected: &'a Notify,
     pub(super) log: &'a Log,
+    pub(super) right: &'a Right,
 }
 
 /// The progress of reading a response, in the steady time.
@@ -95,8 +97,13 @@ struct Progress {
 }
 
 impl Session<'_> {
-    /// Makes one attempt; its events are written when it returns.
-    pub(super) async fn attempt(&self, endpoint: &Endpoint, resume: Resume) -> Outcome {
+    /// Makes one attempt; its events are written when it returns. If it was its turn to ask for backfill, others may as
+    /// soon as there is an answer.
+    pub(super) async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        (resume, turn): (Resume, Option<Turn<'_>>),
+    ) -> Outcome {
         let backfill_minutes = self.minutes(resume);
         let Answer { response, body } = match self.open(endpoint, resume, backfill_minutes).await {
             Ok(answer) => answer,
@@ -116,10 +123,11 @@ impl Session<'_> {
                 self.outbox.clock_seen(offset_ms);
             }
             return self
-                .refused(&response, body, answered, backfill_minutes)
+                .refused(&response, body, answered, (resume, backfill_minutes))
                 .await;
         }
         self.connected(&response, resume, backfill_minutes);
+        drop(turn);
         let encoding = word(response.headers(), "content-encoding");
         let intake = self.wire.intake(encoding.as_deref(), &endpoint.url, resume);
         let intake = match intake {
@@ -259,7 +267,7 @@ impl Session<'_> {
         response: &Response<()>,
         mut body: Body,
         answered: Option<(UtcMs, RateLimit)>,
-        backfill_minutes: u32,
+        (resume, backfill_minutes): (Resume, u32),
     ) -> Outcome {
         let status = response.status().as_u16();
         let encoding = word(response.headers(), "content-encoding");
@@ -281,6 +289,9 @@ impl Session<'_> {
         }
         bytes.truncate(REFUSAL_BYTES_MAX);
         let refused = self.wire.refusal(status, encoding.as_deref(), &bytes);
+        if matches!(resume, Resume::Minutes(_)) && refused.refusal == Refusal::BadRequest {
+            self.right.refused();
+        }
         let words = format!("HTTP {status}: {}", refused.detail);
         let end = End::Refused {
             refusal: refused.refusal,
@@ -301,6 +312,7 @@ impl Session<'_> {
         });
         self.outbox.connected();
         self.connected.notify_one();
+        self.right.opened(resume);
         match resume {
             Resume::Live => tracing::info!("connected"),
             Resume::Minutes(minutes) => {

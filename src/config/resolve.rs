@@ -1,7 +1,7 @@
 //! Resolves the user's file and the defaults into valid settings, or reports everything that is wrong.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -47,11 +47,11 @@ pub fn resolve(written: &Written, folder: &Path, me: &Me<'_>) -> Result<Settings
         folder,
         home: me.home,
         problems: written.of_mail.clone(),
+        without_text: BTreeSet::new(),
     };
     let data_dir = r.path("data_dir");
     let places = r.places(&data_dir);
-    let choices = Platform::ALL.map(|platform| (platform.word(), platform));
-    let source = r.one_of("source", &choices);
+    let source = r.one_of("source", &Platform::ALL.map(|one| (one.word(), one)));
     let (x, bluesky) = (r.x(), r.bluesky());
     let deliver = Deliver {
         every: r.duration("deliver.every"),
@@ -127,6 +127,8 @@ pub(super) struct Resolving<'a> {
     folder: &'a Path,
     home: Option<&'a Path>,
     problems: Vec<Problem>,
+    /// The keys that were to have a text and have none: nothing more is said of what that text is not.
+    without_text: BTreeSet<String>,
 }
 
 impl Resolving<'_> {
@@ -165,6 +167,9 @@ impl Resolving<'_> {
         why: impl Into<String>,
         hint: &str,
     ) {
+        if self.without_text.contains(key) {
+            return;
+        }
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         self.problems.push(Problem {
             line,
@@ -185,26 +190,16 @@ impl Resolving<'_> {
 
     pub(super) fn text(&mut self, key: &str) -> String {
         match self.find(key) {
-            Some((Value::Text(text), line)) => {
-                if text.trim().is_empty() {
-                    self.wrong(line, key, "it is empty", "");
-                }
-                text
-            }
+            Some((Value::Text(text), _)) if !text.trim().is_empty() => return text,
+            Some((Value::Text(_), line)) => self.wrong(line, key, "it is empty", ""),
             Some((other, line)) => {
-                self.wrong(
-                    line,
-                    key,
-                    format!("{other} is not a text"),
-                    "put it in quotes",
-                );
-                String::new()
+                let why = format!("{other} is not a text");
+                self.wrong(line, key, why, "put it in quotes");
             }
-            None => {
-                self.wrong(None, key, "it is missing", "");
-                String::new()
-            }
+            None => self.wrong(None, key, "it is missing", ""),
         }
+        self.without_text.insert(key.to_owned());
+        String::new()
     }
 
     pub(super) fn path(&mut self, key: &str) -> PathBuf {
@@ -790,6 +785,17 @@ mod tests {
         let text = format!("[x]\nstream = \"decahose\"\npartitions = \"1-2\"\n{ONE}");
         let why = "`x.stream`: \"decahose\" is not a valid value";
         check_wrong(&text, &[(Some(2), why)]);
+        for (wrong, line, said) in [
+            ("stream = 3", 2, "`x.stream`: 3 is not a text"),
+            ("stream = \"\"", 2, "`x.stream`: it is empty"),
+            (
+                "stream = \"firehose\"\npartitions = 7",
+                3,
+                "`x.partitions`: 7 is not a text",
+            ),
+        ] {
+            check_wrong(&format!("[x]\n{wrong}\n{ONE}"), &[(Some(line), said)]);
+        }
         let text = format!("[x]\nstream = \"sample10\"\n{ONE}partitions = \"1-10\"\n");
         let why =
             "`partitions`: \"1-10\": there is no partition 10; sample10 has partitions 1 to 2";

@@ -521,7 +521,7 @@ impl Painter {
                 begin: *asked,
                 end: *first,
             }),
-            What::Waiting { why, .. } => self.refine(*why),
+            What::Waiting { why, .. } => self.waits(at, *why),
             What::Alive(Alive {
                 minute,
                 asleep: Some(asleep),
@@ -559,14 +559,16 @@ impl Painter {
         begin.max(connected).min(stalled)
     }
 
-    /// Refines the reason: the row of the table of waits tells one 429 from another.
-    fn refine(&mut self, why: Why) {
-        if let Some(Stretch {
-            reason: Some(reason),
-            ..
-        }) = self.stretches.last_mut()
-        {
-            *reason = reason.clone().refined(why);
+    /// Refines the reason: the row of the table of waits tells one 429 from another. A wait for requests is a reason of
+    /// its own, from its begin on.
+    fn waits(&mut self, at: UtcMs, why: Why) {
+        let Some(refined) = self.now().map(|reason| reason.clone().refined(why)) else {
+            return;
+        };
+        if why == Why::Budget {
+            self.paint(at, Some(refined));
+        } else if let Some(last) = self.stretches.last_mut() {
+            last.reason = Some(refined);
         }
     }
 
@@ -870,6 +872,7 @@ mod tests {
         let at = |second: i64| begin.plus_ms(1_000 * second);
         let down = || event::Down {
             since: at(330),
+            nothing_since: at(330),
             cause: Some(event::EndCause::Disk),
             status: None,
             disconnect_type: None,
@@ -1039,6 +1042,65 @@ mod tests {
         // by the clock of another run
         assert_eq!(found(&[], 2, 900), [None, not, not, not, not]);
         assert_eq!(found(&[6, 59], 3, 900), [None, not, not, not, not]);
+    }
+
+    /// Trouble lasts as long as it is waited out; what comes after that is for want of requests, whatever broke before.
+    #[test]
+    fn a_wait_for_requests_is_a_lock_out_from_its_begin() {
+        let name: SegmentName = "1_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
+        let begin = name.minute.begin();
+        let ended = |cause, status| {
+            What::Disconnected(event::Disconnected {
+                cause,
+                status,
+                disconnect_type: None,
+                lines: u64::from(status.is_none()),
+                unfinished: None,
+                detail: String::new(),
+            })
+        };
+        let waiting = |why| What::Waiting {
+            wait_ms: Some(5_000),
+            why,
+        };
+        let events = [
+            (5, started(1, None)),
+            (6, connected()),
+            (30, ended(event::EndCause::Reset, None)),
+            (30, waiting(Why::Budget)),
+            (40, ended(event::EndCause::HttpStatus, Some(503))),
+            (40, waiting(Why::ServerError)),
+            (45, waiting(Why::Budget)),
+            (50, ended(event::EndCause::Dns, None)),
+            (50, waiting(Why::Pace)),
+            (55, connected()),
+        ];
+        let file = EventsFile {
+            name,
+            number: 1,
+            lag_ms: 0,
+            listened: Vec::new(),
+            events: events
+                .map(|(second, what)| event(begin.plus_ms(1_000 * second), what))
+                .into(),
+        };
+        let timeline = Timeline::of([&file], true);
+        let downs = timeline
+            .downs
+            .iter()
+            .filter(|down| begin.plus_ms(6_000) < down.begin);
+        let found: Vec<(i64, Cause, &str)> = downs
+            .map(|down| {
+                let second = (down.begin.0 - begin.0) / 1_000;
+                (second, down.reason.cause, down.reason.detail.as_str())
+            })
+            .collect();
+        let waited = |second| (second, Cause::LockOut, "waited for requests");
+        let refused = (40, Cause::Refused, "503");
+        assert_eq!(
+            found[..4],
+            [waited(30), refused, waited(45), (50, Cause::Network, "dns")]
+        );
     }
 
     /// Who had no connection when the machine fell asleep has none when it wakes.

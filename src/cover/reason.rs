@@ -6,6 +6,9 @@ use crate::{
     text::one_line,
 };
 
+/// More about a lock-out by our own count: nothing was tried.
+const NO_REQUESTS: &str = "waited for requests";
+
 /// More about a stall after which the connection went on.
 const STILL_CONNECTED: &str = "still connected";
 
@@ -49,17 +52,16 @@ impl Reason {
 
     /// What a minute's record says.
     pub fn of_down(down: &event::Down) -> Self {
-        let Some(cause) = down.cause else {
-            return Self::not_running();
-        };
-        let reason = Self::of(cause, down.status, down.disconnect_type.as_deref());
+        let of = |cause| Self::of(cause, down.status, down.disconnect_type.as_deref());
+        let reason = down.cause.map_or_else(Self::not_running, of);
         match down.why {
             Some(why) => reason.refined(why),
             None => reason,
         }
     }
 
-    /// With the row of the table of waits, which tells one 429 from another.
+    /// With the row of the table of waits, which tells one 429 from another, and that it is for want of requests that
+    /// nothing is tried.
     #[must_use]
     pub fn refined(self, why: Why) -> Self {
         match (self.cause, why) {
@@ -68,6 +70,9 @@ impl Reason {
             }
             (Cause::LockOut, Why::TooManyConnections | Why::RateLimit | Why::Provisioning) => {
                 Self::new(Cause::LockOut, why.word())
+            }
+            (cause, Why::Budget) if cause != Cause::LockOut => {
+                Self::new(Cause::LockOut, NO_REQUESTS)
             }
             _ => self,
         }
@@ -113,14 +118,15 @@ mod tests {
 
     #[track_caller]
     fn check(
-        cause: event::EndCause,
+        cause: impl Into<Option<event::EndCause>>,
         status: Option<u16>,
         why: impl Into<Option<Why>>,
         expected: (Cause, &str),
     ) {
         let down = event::Down {
             since: UtcMs(0),
-            cause: Some(cause),
+            nothing_since: UtcMs(0),
+            cause: cause.into(),
             status,
             disconnect_type: Some("Word".to_owned()),
             why: why.into(),
@@ -134,14 +140,19 @@ mod tests {
         use event::EndCause as E;
         check(E::Eof, None, Why::Reconnect, (Cause::Network, "eof"));
         check(E::Dns, None, Why::Network, (Cause::Network, "dns"));
-        check(E::Protocol, None, Why::Budget, (Cause::Network, "protocol"));
+        check(E::Protocol, None, Why::Pace, (Cause::Network, "protocol"));
+        let waited = (Cause::LockOut, "waited for requests");
+        check(E::Protocol, None, Why::Budget, waited);
+        check(E::HttpStatus, Some(400), Why::Budget, waited);
+        check(None, None, Why::Budget, waited);
+        check(None, None, Why::Pace, (Cause::NotRunning, ""));
         check(
             E::NotTheApi,
             Some(302),
             Why::NotTheApi,
             (Cause::Network, "not the API"),
         );
-        check(E::Stall, None, Why::Budget, (Cause::Stall, ""));
+        check(E::Stall, None, Why::Pace, (Cause::Stall, ""));
         check(E::Platform, None, None, (Cause::PlatformDisconnect, "Word"));
         let status = |status, why: Why, expected| check(E::HttpStatus, Some(status), why, expected);
         status(429, Why::Budget, (Cause::LockOut, "429"));

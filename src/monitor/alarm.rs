@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     link::{Link, LinkState},
     snapshot::{Alarm, LegState, SILENT_MS, Server, Snapshot},
+    text,
 };
 use crate::{
     alarm::AlarmKind,
@@ -259,7 +260,10 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
         (LinkState::Unknown, ..) => "it is unknown whether it is connected".to_owned(),
         (_, Some(waits), why) => {
             let why = why.as_deref().unwrap_or("no answer");
-            format!("{why} (waiting: {})", waits.word().replace('_', " "))
+            match text::waiting(link).filter(|_| *waits == Why::Budget) {
+                Some(waits) => format!("{why}; it {waits}"),
+                None => format!("{why} (waiting: {})", waits.word().replace('_', " ")),
+            }
         }
         (_, None, Some(why)) => why.clone(),
         (_, None, None) => "not connected".to_owned(),
@@ -326,11 +330,15 @@ fn receiving(now: UtcMs, link: &Link, last_line: Option<UtcMs>) -> Vec<(AlarmKin
     let why = link.why.as_deref();
     if is_quiet && link.state != LinkState::Stopped {
         let time = duration(last.map_or(0, |last| now.0 - last.0));
-        let what = match link.state {
-            LinkState::Connected => format!("is connected but has stored no post for {time}"),
-            LinkState::Died => format!(
+        let what = match (link.state, link.waits_for_requests()) {
+            (LinkState::Connected, _) => format!("is connected but has stored no post for {time}"),
+            (LinkState::Died, _) => format!(
                 "has stored no post for {time}: {}",
                 why.unwrap_or("no collector runs here")
+            ),
+            (_, Some(until)) => format!(
+                "has stored no post for {time}; it waits {}",
+                text::until_requests(until)
             ),
             _ => format!(
                 "has stored no post for {time}; the connection: {}",
@@ -370,9 +378,15 @@ fn legs(found: &mut Found, server: &Server) {
     let mut legs: Vec<&LegState> = server.legs.iter().collect();
     legs.sort_by_key(|leg| std::cmp::Reverse(leg.last_line.max(leg.link.started)));
     let mut alike: Vec<Alike<'_>> = Vec::new();
+    let reason = |link: &Link| (link.state, link.waits, link.cause);
     for leg in legs {
-        for (kind, what) in receiving(found.now, &leg.link, leg.last_line) {
-            let reason = |link: &Link| (link.state, link.waits, link.cause);
+        let like = (server.legs.iter()).filter(|other| reason(&other.link) == reason(&leg.link));
+        let link = Link {
+            // until when each of them waits at most
+            waits_until: like.filter_map(|other| other.link.waits_until).max(),
+            ..leg.link.clone()
+        };
+        for (kind, what) in receiving(found.now, &link, leg.last_line) {
             let is_like =
                 |of: &&mut Alike<'_>| of.kind == kind && reason(of.link) == reason(&leg.link);
             match alike.iter_mut().find(is_like) {
@@ -824,6 +838,13 @@ mod tests {
         check(&p, &["no_posts 1", "refused 1"]);
         // whatever row of waits it is by then
         of(&mut p, "1").link.waits = Some(Why::Budget);
+        of(&mut p, "1").link.why = Some("HTTP 400: Invalid Request".to_owned());
+        of(&mut p, "1").link.waits_until = Some("2026-11-23T14:20:00.001Z".parse().unwrap());
+        let words = "it waits until 14:21Z, when the platform allows more requests";
+        let said = states(&p, None).remove(0).what;
+        assert!(said.ends_with(words) && !said.contains("400"), "{said}");
+        let said = not_storing(&p).unwrap();
+        assert!(said.contains(words), "{said}");
         of(&mut p, "1").link.cause = Some(EndCause::NotTheApi);
         check(&p, &["no_posts 1", "not_the_api 1"]);
         of(&mut p, "1").link.cause = Some(EndCause::Disk);

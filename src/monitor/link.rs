@@ -32,7 +32,7 @@ pub enum LinkState {
 pub struct Link {
     /// What it is like.
     pub state: LinkState,
-    /// Since when.
+    /// Since when: while there is none, since when nothing has come, however many attempts have failed since then.
     pub since: Option<UtcMs>,
     /// Whether it may have been so for longer: earlier events were not read.
     pub longer: bool,
@@ -54,6 +54,9 @@ pub struct Link {
     /// Since when it has not told them although it was asked, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules_unknown: Option<(UtcMs, String)>,
+    /// Since when nothing has come: an answer alone brings nothing.
+    #[serde(skip)]
+    pub nothing_since: Option<UtcMs>,
     /// When collecting began.
     pub started: Option<UtcMs>,
     /// The run that began then.
@@ -71,8 +74,9 @@ pub(super) const BEFORE_MS: i64 = 61_000;
 const STEPS_MAX: usize = 16;
 
 impl Link {
-    /// How bad it is, compared with other legs of the server: none, then for how short a time it has been up.
-    pub fn trouble(&self) -> (u8, Option<UtcMs>) {
+    /// How bad it is, compared with other legs of the server: none, then for how short a time it has been up, or for how
+    /// long it has not.
+    pub fn trouble(&self) -> (u8, Option<i64>) {
         let rank = match self.state {
             LinkState::Connected => 0,
             LinkState::Stopped => 1,
@@ -80,7 +84,17 @@ impl Link {
             LinkState::Disconnected => 3,
             LinkState::Died => 4,
         };
-        (rank, self.since)
+        let since = self.since.map(|since| match self.state {
+            LinkState::Connected => since.0,
+            _ => since.0.saturating_neg(),
+        });
+        (rank, since)
+    }
+
+    /// Until when it waits for the platform's next window of requests, if it does.
+    pub fn waits_for_requests(&self) -> Option<UtcMs> {
+        let waits = self.waits == Some(Why::Budget) && self.state == LinkState::Disconnected;
+        self.waits_until.filter(|_| waits)
     }
 
     /// Whether an event tells by itself what the connection is like.
@@ -114,7 +128,7 @@ impl Link {
                     started_as: *number,
                     ..Self::default()
                 };
-                turn(self, LinkState::Disconnected);
+                self.nothing_comes(event.at, false);
             }
             What::ClockStepped { number, step_ms } => self.stepped(*number, *step_ms),
             What::Connected { .. } => {
@@ -123,12 +137,14 @@ impl Link {
             }
             What::FirstLine { clock_offset_ms } => {
                 turn(self, LinkState::Connected);
+                self.nothing_since = None;
                 self.clock_offset_ms = clock_offset_ms.or(self.clock_offset_ms);
                 (self.why, self.cause) = (None, None);
                 (self.waits, self.waits_until) = (None, None);
             }
             What::Disconnected(how) => {
-                turn(self, LinkState::Disconnected);
+                let is_unknown = self.state == LinkState::Unknown;
+                self.nothing_comes(event.at, is_unknown && how.lines == 0);
                 let word = match how.cause {
                     EndCause::HttpStatus => how.status.map(|status| format!("HTTP {status}")),
                     EndCause::Platform => how.disconnect_type.clone(),
@@ -163,6 +179,14 @@ impl Link {
         }
     }
 
+    /// There is no stream, and nothing has come since that instant, unless it was known before.
+    fn nothing_comes(&mut self, at: UtcMs, longer: bool) {
+        let since = *self.nothing_since.get_or_insert(at);
+        if self.state != LinkState::Disconnected {
+            (self.state, self.since, self.longer) = (LinkState::Disconnected, Some(since), longer);
+        }
+    }
+
     /// Rules were asked for, and told or not.
     fn asked_for_rules(&mut self, event: &Event) {
         match &event.what {
@@ -191,6 +215,14 @@ impl Link {
         if self.rules.is_none() {
             self.rules = alive.rules.as_deref().copied();
         }
+        if let Some(down) = &alive.down
+            && matches!(self.state, LinkState::Unknown | LinkState::Disconnected)
+        {
+            // who records it has seen it begin
+            self.nothing_since = Some(down.nothing_since);
+            self.state = LinkState::Disconnected;
+            (self.since, self.longer) = (self.nothing_since, false);
+        }
         if self.state == LinkState::Unknown {
             let state = if alive.connected {
                 LinkState::Connected
@@ -208,6 +240,7 @@ impl Link {
         self.steps.drain(..beyond);
         let times = [
             &mut self.since,
+            &mut self.nothing_since,
             &mut self.told,
             &mut self.started,
             &mut self.waits_until,
@@ -288,7 +321,7 @@ pub fn fold(link: &mut Link, of_one_minute: &[Event]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::event::Disconnected;
+    use crate::segment::event::{Disconnected, Down};
 
     fn event(at: i64, what: What) -> Event {
         Event {
@@ -370,6 +403,75 @@ mod tests {
             },
         ));
         assert_eq!((link.waits, link.why), (None, None));
+    }
+
+    /// What the collector records each minute, after nothing has come since an instant.
+    fn alive(nothing_since: i64) -> What {
+        What::Alive(Alive {
+            minute: UtcMs(0).minute(),
+            seconds: Vec::new(),
+            lines: 0,
+            keep_alives: 0,
+            silences: Vec::new(),
+            clock_offset_ms: None,
+            connected: false,
+            down: Some(Down {
+                since: UtcMs(nothing_since + 500),
+                nothing_since: UtcMs(nothing_since),
+                cause: Some(EndCause::HttpStatus),
+                status: Some(401),
+                disconnect_type: None,
+                why: None,
+            }),
+            asleep: None,
+            rules: None,
+        })
+    }
+
+    #[test]
+    fn a_connection_is_down_since_nothing_comes_whoever_looks_and_whenever() {
+        let since = |link: &Link| (link.state, link.since, link.longer);
+        let down = |at, longer| (LinkState::Disconnected, Some(UtcMs(at)), longer);
+        let mut seen = Link::default();
+        fold(&mut seen, &[event(1, started()), event(2, connected())]);
+        let clock_offset_ms = None;
+        seen.take(&event(3, What::FirstLine { clock_offset_ms }));
+        let failing = [
+            event(1_000, refused()),
+            event(2_000, refused()),
+            // an answer that brings nothing
+            event(3_000, connected()),
+            event(3_001, refused()),
+            event(4_000, alive(1_000)),
+            event(5_000, refused()),
+        ];
+        fold(&mut seen, &failing);
+        assert_eq!(since(&seen), down(1_000, false));
+        // who looks later knows it as soon as a minute is over
+        let mut late = Link::default();
+        late.take(&failing[1]);
+        assert_eq!(since(&late), down(2_000, true));
+        fold(&mut late, &failing[2..]);
+        assert_eq!(since(&late), down(1_000, false));
+        let mut later = Link::default();
+        fold(&mut later, &failing[4..]);
+        assert_eq!(since(&later), down(1_000, false));
+    }
+
+    #[test]
+    fn the_worst_leg_is_down_for_longest_or_up_for_shortest() {
+        let link = |state, since| Link {
+            state,
+            since: Some(UtcMs(since)),
+            ..Link::default()
+        };
+        let worst = |state| {
+            let legs = [link(state, 5), link(state, 2), link(state, 9)];
+            let worst = legs.iter().max_by_key(|link| link.trouble());
+            worst.and_then(|link| link.since)
+        };
+        assert_eq!(worst(LinkState::Connected), Some(UtcMs(9)));
+        assert_eq!(worst(LinkState::Disconnected), Some(UtcMs(2)));
     }
 
     #[test]

@@ -380,8 +380,8 @@ impl KnownLeg {
             .iter()
             .rev()
             .find(|(_, names)| events(spool, names).iter().any(Link::is_told_by));
-        // nothing before it matters; without one everything there is
-        let before = telling.and_then(|(turn, _)| self.names.range(..*turn).next_back());
+        // the minute before it says since when; nothing before that matters, and without one everything there is does
+        let before = telling.and_then(|(turn, _)| self.names.range(..*turn).nth_back(1));
         self.told_until = before.map(|(turn, _)| *turn);
     }
 }

@@ -52,11 +52,28 @@ fn link_words(link: &Link, now: UtcMs) -> String {
         LinkState::Died => format!("not running{since}: its end was not recorded"),
         LinkState::Connected => format!("connected{since}"),
         LinkState::Stopped => format!("stopped{since}"),
-        LinkState::Disconnected => match &link.waits {
-            Some(waits) => format!("not connected{since} ({})", waits.word().replace('_', " ")),
+        LinkState::Disconnected => match waiting(link) {
+            Some(waits) => format!("not connected{since} ({waits})"),
             None => format!("not connected{since}"),
         },
     }
+}
+
+/// Why nothing is tried at present, in a few words.
+pub fn waiting(link: &Link) -> Option<String> {
+    let waits = link.waits?;
+    Some(link.waits_for_requests().map_or_else(
+        || waits.word().replace('_', " "),
+        |until| format!("waits {}", until_requests(until)),
+    ))
+}
+
+/// When the platform's window of requests lets it go on: `until 16:49Z, when X allows …`; by then it has.
+pub fn until_requests(until: UtcMs) -> String {
+    const MINUTE_MS: i64 = 60_000;
+    let over = UtcMs(until.0.saturating_add(MINUTE_MS - 1) / MINUTE_MS * MINUTE_MS);
+    let minute: String = over.to_string().chars().skip(11).take(5).collect();
+    format!("until {minute}Z, when the platform allows more requests")
 }
 
 /// What is known of the rules of its stream, if it has some.
@@ -166,7 +183,7 @@ fn partitions(picture: &Snapshot) -> String {
 
 /// The legs that are not connected, in a few words each; those of a server that are alike together.
 pub fn legs_down(picture: &Snapshot) -> Vec<String> {
-    let mut found: Vec<(&ServerId, &Link, Vec<Partition>)> = Vec::new();
+    let mut found: Vec<(&ServerId, Link, Vec<Partition>)> = Vec::new();
     let legs = picture.servers.iter().flat_map(|server| {
         let legs = server.legs.iter();
         legs.map(move |leg| (&server.server, leg))
@@ -182,12 +199,14 @@ pub fn legs_down(picture: &Snapshot) -> Vec<String> {
         {
             Some((_, link, partitions)) => {
                 partitions.push(partition);
-                // the one that it has lasted longest for
+                // how long it has lasted, and lasts, at most
+                let waits_until = link.waits_until.max(leg.link.waits_until);
                 if leg.link.since < link.since {
-                    *link = &leg.link;
+                    *link = leg.link.clone();
                 }
+                link.waits_until = waits_until;
             }
-            None => found.push((server, &leg.link, vec![partition])),
+            None => found.push((server, leg.link.clone(), vec![partition])),
         }
     }
     let told = found.iter().map(|(server, link, partitions)| {

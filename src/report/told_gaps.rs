@@ -37,7 +37,9 @@ pub const fn meaning(cause: Cause) -> &'static str {
         Cause::ReplayWindow => {
             "the platform no longer had the events when they were requested again"
         }
-        Cause::LockOut => "the platform refused the server for a while because of its limits",
+        Cause::LockOut => {
+            "the platform's limits kept the server out: it refused, or no requests were left"
+        }
         Cause::Refused => "the platform refused the request; the detail is its status",
         Cause::Network => "the connection broke or could not be made",
         Cause::Disk => "the server's disk was full",

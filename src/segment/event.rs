@@ -227,7 +227,9 @@ pub enum Why {
     BadRequest,
     /// The address is wrong.
     NotFound,
-    /// The requests that are left of these 15 minutes are spread over them.
+    /// After several requests in a short time, the next ones are made at a slower pace.
+    Pace,
+    /// The platform's window of requests has none for it yet: they are used up, or kept for others.
     Budget,
     /// There is no room on the disk.
     DiskFull,
@@ -253,6 +255,7 @@ impl Why {
             Self::NoBackfill => "no_backfill",
             Self::BadRequest => "bad_request",
             Self::NotFound => "not_found",
+            Self::Pace => "pace",
             Self::Budget => "budget",
             Self::DiskFull => "disk_full",
             Self::Other => "other",
@@ -296,11 +299,14 @@ pub struct Alive {
     pub rules: Option<Box<Told>>,
 }
 
-/// Why nothing is connected: how the last attempt ended.
+/// Why nothing is connected: how the last attempt ended, or that there is no request for the next one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Down {
-    /// When it ended so; before the first attempt has ended, when the collector started.
+    /// Since when this is why: when the attempt ended so, or when the wait for the budget began; before that, when the
+    /// collector started.
     pub since: UtcMs,
+    /// Since when nothing has come, however many attempts have failed since then; at most since this run began.
+    pub nothing_since: UtcMs,
     /// The cause; none before the first attempt has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<EndCause>,
@@ -437,6 +443,7 @@ mod tests {
                 connected: false,
                 down: Some(Down {
                     since: UtcMs(1_000),
+                    nothing_since: UtcMs(500),
                     cause: Some(EndCause::HttpStatus),
                     status: Some(429),
                     disconnect_type: None,
@@ -445,7 +452,7 @@ mod tests {
                 asleep: None,
                 rules: None,
             }),
-            r#"{"at":"2026-11-23T14:05:09.123Z","kind":"alive","minute":"2026-11-23T14:05Z","seconds":[],"lines":0,"keep_alives":0,"silences":[],"connected":false,"down":{"since":"1970-01-01T00:00:01.000Z","cause":"http_status","status":429,"why":"rate_limit"},"connection":3}"#,
+            r#"{"at":"2026-11-23T14:05:09.123Z","kind":"alive","minute":"2026-11-23T14:05Z","seconds":[],"lines":0,"keep_alives":0,"silences":[],"connected":false,"down":{"since":"1970-01-01T00:00:01.000Z","nothing_since":"1970-01-01T00:00:00.500Z","cause":"http_status","status":429,"why":"rate_limit"},"connection":3}"#,
         );
     }
 
@@ -465,6 +472,7 @@ mod tests {
             "no_backfill",
             "bad_request",
             "not_found",
+            "pace",
             "budget",
             "disk_full",
         ] {

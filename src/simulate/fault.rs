@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     answer::{Answer, Portal},
     garbage::Garbage,
+    selection::PARTITIONS_MAX,
 };
 
 /// When a fault happens, in milliseconds after the simulator's start.
@@ -350,16 +351,24 @@ pub fn parse(text: &str) -> Result<Vec<Fault>, BadFaults> {
 
 /// Refuses what cannot happen to that API.
 pub fn check(faults: &[Fault], api: Api) -> Result<(), BadFaults> {
-    match faults.iter().position(|fault| !fault.kind.is_of(api)) {
+    let why = |fault: &Fault| match (api, fault.partition) {
+        (Api::X, _) if !fault.kind.is_of(api) => {
+            Some("happens to Bluesky's streams only (`--source bluesky`)".to_owned())
+        }
+        (Api::Jetstream, _) if !fault.kind.is_of(api) => {
+            Some("happens to X's streams only".to_owned())
+        }
+        (Api::X, Some(partition)) if PARTITIONS_MAX < partition => Some(format!(
+            "there is no partition {partition}: the firehose has {PARTITIONS_MAX}"
+        )),
+        (Api::Jetstream, Some(_)) => Some("only streams of X have partitions".to_owned()),
+        _ => None,
+    };
+    let numbered = (1..).zip(faults);
+    let wrong = numbered.filter_map(|(number, fault)| Some((number, why(fault)?)));
+    match wrong.into_iter().next() {
         None => Ok(()),
-        Some(index) => Err(BadFaults::Entry {
-            number: index + 1,
-            why: match api {
-                Api::X => "happens to Bluesky's streams only (`--source bluesky`)",
-                Api::Jetstream => "happens to X's streams only",
-            }
-            .to_owned(),
-        }),
+        Some((number, why)) => Err(BadFaults::Entry { number, why }),
     }
 }
 
@@ -580,6 +589,12 @@ mod tests {
             let faults = parse(&format!("[[fault]]\nat = \"1s\"\nkind = \"{kind}\"")).unwrap();
             assert_eq!(check(&faults, Api::X).is_ok(), x, "{kind}");
             assert_eq!(check(&faults, Api::Jetstream).is_ok(), jetstream, "{kind}");
+        }
+        for (partition, x) in [(20, true), (21, false)] {
+            let text = format!("[[fault]]\nat = \"1s\"\nkind = \"cut\"\npartition = {partition}");
+            let faults = parse(&text).unwrap();
+            assert_eq!(check(&faults, Api::X).is_ok(), x, "{partition}");
+            assert!(check(&faults, Api::Jetstream).is_err(), "{partition}");
         }
     }
 

@@ -17,6 +17,9 @@ pub(super) struct Offer {
 }
 
 /// The streams. All of them send posts of one feed; the recipe says how many there are.
+/// No stream has more partitions than the firehose.
+pub(super) const PARTITIONS_MAX: u8 = 20;
+
 const OFFERS: [Offer; 4] = [
     Offer {
         word: "sample",
@@ -33,7 +36,7 @@ const OFFERS: [Offer; 4] = [
     Offer {
         word: "firehose",
         path: "/2/tweets/firehose/stream",
-        partitions: 20,
+        partitions: PARTITIONS_MAX,
         by_rules: false,
     },
     Offer {

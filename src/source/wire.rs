@@ -29,6 +29,12 @@ pub trait Wire: Send + Sync {
     /// What a new connection asks for again, given what came last.
     fn resume(&self, last: Last, now: UtcMs) -> Resume;
 
+    /// What the right to ask for past minutes depends on, if an API refuses it for good: one refusal counts for every
+    /// request that depends on the same.
+    fn right(&self) -> Option<String> {
+        None
+    }
+
     /// The request, path and query below the base address.
     fn ask(&self, resume: Resume) -> Ask;
 

@@ -482,7 +482,7 @@ fn a_service_that_is_started_again_and_again_spares_the_budget() {
     running.stop();
     assert_eq!(api.requests().len(), 12);
     let wait = &site.events_of("waiting")[0];
-    assert_eq!(wait["why"], "budget");
+    assert_eq!(wait["why"], "pace");
     let wait_ms = wait["wait_ms"].as_u64().unwrap();
     assert!((60_000..110_000).contains(&wait_ms), "{wait_ms}");
 }

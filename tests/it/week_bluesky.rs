@@ -655,11 +655,11 @@ impl<'a> Server<'a> {
     }
 
     fn wait(&mut self, next: Next) {
-        let wait_ms = next.until.0 - self.at().0;
-        if 0 < wait_ms {
+        for (until, why) in next.waits(self.at()) {
+            let wait_ms = until.0 - self.at().0;
             self.tell(What::Waiting {
                 wait_ms: Some(u64::try_from(wait_ms).unwrap()),
-                why: next.why,
+                why,
             });
             self.idle(wait_ms);
         }

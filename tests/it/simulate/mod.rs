@@ -131,6 +131,37 @@ fn at_least(lines: usize) -> impl Fn(&Client) -> bool {
 const LONG: Duration = Duration::from_mins(1);
 
 #[test]
+fn what_makes_no_sense_on_the_command_line_is_refused_with_what_was_meant() {
+    for (args, said) in [
+        (
+            ["simulate", "--streams", "decahose"],
+            "similar value exists: 'sample10'",
+        ),
+        (
+            ["init", "--stream", "decahose"],
+            "similar value exists: 'sample10'",
+        ),
+        (
+            ["init", "--stream", "firehos"],
+            "similar value exists: 'firehose'",
+        ),
+        (["simulate", "--max-connections", "0"], "from 1 on"),
+        (["simulate", "--max-requests", "0"], "0 is not in 1.."),
+    ] {
+        let ends = ["--duration", "1s"];
+        let ends = ends.iter().filter(|_| args[0] == "simulate");
+        let output = Command::new(env!("CARGO_BIN_EXE_twinstream"))
+            .args(args)
+            .args(ends)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {told}");
+        assert!(told.contains(said), "{args:?}: {told}");
+    }
+}
+
+#[test]
 fn all_clients_get_the_same_posts_plain_or_compressed() {
     let simulator = Simulator::start(2, 20, "", &["--rate", "20", "--spelling", "mixed"]);
     let mut plain = Client::stream(simulator.ports[0], "?tweet.fields=id,text", false);

@@ -108,6 +108,7 @@ pub(crate) fn recorded(
             connected: now == Turn::Connects,
             down: (now != Turn::Connects).then_some(Down {
                 since,
+                nothing_since: since,
                 cause: (now == Turn::Breaks).then_some(EndCause::Reset),
                 status: None,
                 disconnect_type: None,

@@ -44,6 +44,7 @@ fn a_collector() {
     let of = |name| env::var(name).unwrap();
     let folder = of(FOLDER);
     let collector = Collector {
+        data_dir: of(FOLDER).into(),
         spool: Box::new(move || {
             let root = Path::new(&folder);
             let opener = Opener {

@@ -91,6 +91,8 @@ fn check_says_which_stream_how_many_connections_and_backfill_a_token_may_have() 
     let door = check(&site, 0);
     check_said(&door("token"), &["ok", "sample opens"]);
     check_said(&door("backfill"), &["warn", "not granted"]);
+    // the refusal cost a request, and will again in a day
+    check_said(&door("requests"), &["ok", "4 left", "this server needs 2"]);
     let alone = ["ok", "one is open", "while another server collects"];
     check_said(&door("connections"), &alone);
     configure(&site, &urls, "stream = \"firehose\"\nbackfill = false");
@@ -115,6 +117,81 @@ fn check_says_which_stream_how_many_connections_and_backfill_a_token_may_have() 
     check_said(
         &check(&site, 0)("token"),
         &["warn", "reached X's limit of requests", "after 2026-11-23T"],
+    );
+}
+
+/// All legs break at once.
+const ALL_BREAK: &str = "[[fault]]\nat = \"30s\"\nkind = \"drop\"\n";
+
+#[test]
+fn backfill_that_one_leg_was_refused_costs_no_other_leg_and_no_later_run_a_request() {
+    let site = Site::new(4);
+    let (_api, urls) = site.simulate(&["--no-backfill-right"], ALL_BREAK);
+    configure(&site, &urls, "stream = \"firehose\"\npartitions = \"1-4\"");
+    let opened = || truth(&site, "event", "open").len();
+    let refused = || {
+        let requests = truth(&site, "event", "request").into_iter();
+        requests.filter(|one| one["status"] == 400).count()
+    };
+    let collector = site.collect(1);
+    until("four streams, and four again", || opened() == 8);
+    assert_eq!(refused(), 1, "one leg asks for all");
+    stop(collector);
+    let collector = site.collect(1);
+    until("four of the next run", || opened() == 12);
+    stop(collector);
+    assert_eq!(refused(), 1, "a later run knows");
+    // `check` asks in any case, and what it finds a collector knows
+    fs::remove_file(site.path("server1/backfill.json")).unwrap();
+    check_said(&check(&site, 0)("backfill"), &["warn", "not granted"]);
+    let (before, opened_before) = (refused(), opened());
+    let collector = site.collect(1);
+    until("four after the check", || opened() == opened_before + 4);
+    stop(collector);
+    assert_eq!(refused(), before, "check has told it");
+}
+
+/// One leg breaks while few requests are left.
+const ONE_BREAKS: &str = "[[fault]]\nat = \"40s\"\nkind = \"drop\"\npartition = 1\n";
+
+#[test]
+fn a_leg_that_waits_for_requests_is_told_to_and_its_time_is_a_lock_out() {
+    at_pace(20, one_waits_for_requests);
+}
+
+fn one_waits_for_requests(rate: i32) {
+    let site = Site::new(rate);
+    let args = ["--rate", "80", "--max-requests", "6"];
+    let (_api, urls) = site.simulate(&args, ONE_BREAKS);
+    let x = "backfill = false\nstream = \"firehose\"\npartitions = \"1-2\"";
+    configure(&site, &urls, x);
+    let collector = site.collect(1);
+    until("a while of waiting", || 120.0 < site.elapsed());
+    let status = site.check_stage(1, None, &["status"], &[0]);
+    let status = String::from_utf8(status.stdout).unwrap();
+    for words in ["partition 1: not connected for", "(waits until 14:"] {
+        assert!(status.contains(words), "{status}");
+    }
+    until("the connection", || {
+        truth(&site, "event", "open").len() == 3
+    });
+    let back = site.elapsed();
+    until("posts", || back + 30.0 < site.elapsed());
+    stop(collector);
+    site.check_stage(1, Some(SETTLED), &["merge"], &[0]);
+    let gaps = site.check_stage(1, Some(SETTLED), &["gaps", "--csv"], &[0]);
+    let gaps = String::from_utf8(gaps.stdout).unwrap();
+    let mut rows = csv::Reader::from_reader(gaps.as_bytes());
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let of_leg = rows.iter().filter(|row| &row[0] == "1.01");
+    let causes: Vec<(&str, &str)> = of_leg.map(|row| (&row[4], &row[5])).collect();
+    assert!(
+        causes.contains(&("lock-out", "waited for requests")),
+        "{gaps}"
+    );
+    assert!(
+        !causes.iter().any(|(cause, _)| *cause == "network"),
+        "{gaps}"
     );
 }
 

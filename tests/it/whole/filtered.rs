@@ -61,6 +61,14 @@ fn check_push(site: &Site) {
     assert_eq!(show(site)["as_configured"], true);
     let (code, said) = rules(site, "server1", &["push"]);
     assert_eq!(code, 4, "{said}");
+    let (code, said) = rules(site, "server1", &["push", "--json"]);
+    assert_eq!(code, 4, "{said}");
+    let told = serde_json::Deserializer::from_str(&said).into_iter().next();
+    let told: serde_json::Value = told.and_then(Result::ok).unwrap_or_default();
+    assert!(
+        told["added"] == serde_json::json!([]) && told["kept"].is_array(),
+        "{said}"
+    );
     // one that X refuses is told, and nothing that is in force goes for it
     let wrong = fs::read_to_string(site.path("server1.toml")).unwrap();
     let wrong = wrong.replace("#cats", "(cats");

@@ -940,7 +940,7 @@ fn streams_break_again_and_again(rate: i32) {
         let times = requests.iter().map(|one| at(one, "at").0 - begin.0);
         paused.push(times.skip(6).collect::<Vec<_>>());
         let log = fs::read_to_string(site.path(&format!("server{listener}.log"))).unwrap();
-        assert!(log.contains("(budget)"), "{log}");
+        assert!(log.contains("(pace)"), "{log}");
     }
     assert_ne!(paused[0], paused[1], "in step");
 }

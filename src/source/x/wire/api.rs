@@ -10,7 +10,7 @@ use crate::{
     backoff::backfill_minutes,
     config::settings::{Secret, X, XStream},
     period::UtcMs,
-    segment::{line::CursorOf, name::Partition},
+    segment::{line::CursorOf, name::Partition, sha256::Sha256},
     source::{
         gunzip::decode_short,
         page,
@@ -31,6 +31,8 @@ pub struct Api {
     settings: X,
     partition: Option<Partition>,
     authorization: HeaderValue,
+    /// What the right to backfill depends on.
+    right: String,
     /// Of the filtered stream.
     rules: Option<Rules>,
 }
@@ -50,10 +52,19 @@ impl Api {
         Ok(Self {
             rules: (settings.stream == XStream::Filtered)
                 .then(|| Rules::new(&settings.rules, authorization.clone())),
+            right: Self::right_of(settings, token),
             settings: settings.clone(),
             partition,
             authorization,
         })
+    }
+
+    /// What the right to backfill depends on: token, stream and address, as the first 32 bits of a hash. They tell one
+    /// from another, and nothing of the token.
+    pub fn right_of(settings: &X, token: &Secret) -> String {
+        let parts = [settings.stream.word(), &settings.base_url, token.reveal()];
+        let hash = Sha256::of(parts.join("\0").as_bytes()).to_string();
+        hash.chars().take(8).collect()
     }
 
     /// Path and query of the request.
@@ -80,6 +91,10 @@ impl Wire for Api {
             minutes @ 1.. if self.settings.backfill => Resume::Minutes(minutes),
             _ => Resume::Live,
         }
+    }
+
+    fn right(&self) -> Option<String> {
+        Some(self.right.clone())
     }
 
     fn ask(&self, resume: Resume) -> Ask {
