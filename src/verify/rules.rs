@@ -40,13 +40,6 @@ pub fn check(path: &Path, (source, said): (&dyn Source, &HourSaid), problems: &m
             problems.wrong(path, what);
         }
     }
-    if !found
-        .named()
-        .iter()
-        .all(|hash| found.lists.contains_key(hash))
-    {
-        problems.wrong(path, "it lacks a list of rules that was in force");
-    }
     let servers = coverage.servers.values().zip(found.servers.values());
     let servers: Vec<_> = servers
         .map(|(covered, stretches)| (covered, stretches.as_slice()))
