@@ -28,7 +28,9 @@ pub(crate) const fn of(settings: &Settings) -> Stream {
 }
 
 /// X's streams.
-pub(crate) const WORDS: [&str; 4] = ["sample", "sample10", "firehose", "filtered"];
+pub(crate) fn words() -> [&'static str; 4] {
+    XStream::ALL.map(XStream::word)
+}
 
 /// Takes one of them. What X's pages call the decahose is not like any of them, and clap would propose another one.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +45,7 @@ impl TypedValueParser for StreamWord {
         arg: Option<&Arg>,
         value: &OsStr,
     ) -> Result<String, clap::Error> {
-        let known = PossibleValuesParser::new(WORDS);
+        let known = PossibleValuesParser::new(words());
         known.parse_ref(cmd, arg, value).map_err(|mut error| {
             if value == "decahose" {
                 let meant = ContextValue::String("sample10".to_owned());
@@ -54,6 +56,6 @@ impl TypedValueParser for StreamWord {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(WORDS.into_iter().map(PossibleValue::new)))
+        Some(Box::new(words().into_iter().map(PossibleValue::new)))
     }
 }

@@ -848,13 +848,12 @@ mod tests {
         );
     }
 
-    /// Legs with their starts, their first connections and the seconds that they have posts of.
-    fn legs_of(
-        legs: &[(&str, i64, i64, &[i64])],
-        has_rules: bool,
-    ) -> (Account, Vec<(String, i64)>) {
+    /// A leg, its start, its first connection, the first second that it has posts of, and those after it that it lacks.
+    type Begun = (&'static str, i64, i64, i64, &'static [i64]);
+
+    fn legs_of(legs: &[Begun], has_rules: bool) -> (Account, Vec<(String, i64)>) {
         let names: Vec<Leg> = legs.iter().map(|of| of.0.parse().unwrap()).collect();
-        let timeline = |(_, start, connected, _): &(&str, i64, i64, &[i64])| {
+        let timeline = |(_, start, connected, ..): &Begun| {
             let mut of = self::connected(&[(i64::MIN, *connected, Cause::NotRunning)]);
             of.bytes = (connected / 1_000 + 1..=600).collect();
             of.first_start = Some(UtcMs(*start));
@@ -864,7 +863,10 @@ mod tests {
         let timelines: Vec<Timeline> = legs.iter().map(timeline).collect();
         let of_part = |part: Part| -> Seconds {
             let of_second = |second: i64| {
-                let has = |leg: &usize| u64::from(legs[*leg].3.contains(&second) || 55 <= second);
+                let has = |leg: &usize| {
+                    let (.., first, lacks) = legs[*leg];
+                    u64::from(first <= second && !lacks.contains(&second))
+                };
                 let servers: Vec<u64> = part.legs.iter().map(has).collect();
                 let in_second = InSecond {
                     posts: servers.iter().copied().max().unwrap(),
@@ -898,69 +900,38 @@ mod tests {
     fn no_second_counts_before_the_first_connection_and_none_is_covered_that_no_leg_has() {
         let begins = |of: &[(String, i64)]| -> Vec<i64> { of.iter().map(|one| one.1).collect() };
         // one connection in the last moment of a second without a post, and the others later
-        let first: &[(&str, i64, i64, &[i64])] = &[
-            ("1.01", 48_774, 49_953, &[50, 51, 52, 53, 54]),
-            ("1.02", 49_585, 51_473, &[50, 51, 52, 53, 54]),
-            ("2.01", 49_025, 51_341, &[50, 52, 53, 54]),
-            ("2.02", 49_995, 51_720, &[50, 51, 52, 53, 54]),
+        let first: &[Begun] = &[
+            ("1.01", 48_774, 49_953, 50, &[]),
+            ("1.02", 49_585, 51_473, 50, &[]),
+            ("2.01", 49_025, 51_341, 50, &[51]),
+            ("2.02", 49_995, 51_720, 50, &[]),
         ];
         let (found, begin) = legs_of(first, false);
         assert_eq!(begins(&begin), [50; 5]);
         assert_eq!((found.union.covered, found.union.quiet), (550, 0));
         assert_eq!(told(&found), ["2.01 51-52 not running"]);
         // both legs of a partition are connected in the last moment of a second, of which they have no post
-        let second: &[(&str, i64, i64, &[i64])] = &[
-            (
-                "1.01",
-                39_100,
-                39_903,
-                &[
-                    37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54,
-                ],
-            ),
-            (
-                "1.09",
-                39_100,
-                39_990,
-                &[
-                    37, 38, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54,
-                ],
-            ),
-            (
-                "3.01",
-                39_200,
-                39_910,
-                &[
-                    37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54,
-                ],
-            ),
-            (
-                "3.09",
-                39_200,
-                39_991,
-                &[
-                    37, 38, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54,
-                ],
-            ),
+        let second: &[Begun] = &[
+            ("1.01", 39_100, 39_903, 37, &[]),
+            ("1.09", 39_100, 39_990, 37, &[39]),
+            ("3.01", 39_200, 39_910, 37, &[]),
+            ("3.09", 39_200, 39_991, 37, &[39]),
         ];
         let (found, begin) = legs_of(second, false);
         assert_eq!(told(&found), [""; 0]);
         assert_eq!(begins(&begin), [37, 40, 37, 40, 37]);
         // two servers of a filtered stream, which is silent: they started a second before their connections
-        let filtered: &[(&str, i64, i64, &[i64])] =
-            &[("1", 54_200, 55_346, &[]), ("2", 54_300, 55_500, &[])];
+        let filtered: &[Begun] = &[
+            ("1", 54_200, 55_346, 55, &[]),
+            ("2", 54_300, 55_500, 55, &[]),
+        ];
         let (found, begin) = legs_of(filtered, true);
         assert_eq!(told(&found), [""; 0]);
         assert_eq!(begins(&begin), [56; 3]);
         // a server that is added later begins with its own start
-        let later: &[(&str, i64, i64, &[i64])] = &[
-            (
-                "1",
-                39_100,
-                39_903,
-                &[40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54],
-            ),
-            ("2", 45_300, 47_500, &[48, 49, 50, 51, 52, 53, 54]),
+        let later: &[Begun] = &[
+            ("1", 39_100, 39_903, 40, &[]),
+            ("2", 45_300, 47_500, 48, &[]),
         ];
         let (found, begin) = legs_of(later, false);
         assert_eq!(told(&found), ["2 46-48 not running"]);

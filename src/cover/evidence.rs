@@ -647,6 +647,7 @@ fn recovered(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segment::event::tests::alive;
 
     fn event(at: UtcMs, what: What) -> Event {
         Event {
@@ -775,16 +776,6 @@ mod tests {
             backfill_minutes,
             transaction: None,
         };
-        let ended = |cause, status| {
-            What::Disconnected(event::Disconnected {
-                cause,
-                status,
-                disconnect_type: None,
-                lines: u64::from(status.is_none()),
-                unfinished: None,
-                detail: String::new(),
-            })
-        };
         let events = [
             (5, started(1, None)),
             (6, connected(0)),
@@ -804,22 +795,6 @@ mod tests {
         let holes: Vec<_> = timeline.connections.iter().map(|made| made.hole).collect();
         assert_eq!(holes[1], Some((begin.plus_ms(30_000), Cause::Refused)));
         assert_eq!(timeline.downs.len(), 4, "two causes in a row: {timeline:?}");
-    }
-
-    /// A collector's record of a minute.
-    fn alive(minute: Minute, down: Option<event::Down>, asleep: Option<Interval>) -> What {
-        What::Alive(Alive {
-            minute,
-            seconds: Vec::new(),
-            lines: 0,
-            keep_alives: 0,
-            silences: Vec::new(),
-            clock_offset_ms: None,
-            connected: down.is_none(),
-            down,
-            rules: None,
-            asleep,
-        })
     }
 
     /// One file of one run, for each minute after 14:00.
@@ -842,12 +817,13 @@ mod tests {
         }
     }
 
-    fn ended(cause: event::EndCause) -> What {
+    /// A connection that ended, or without a line an attempt that failed.
+    fn ended(cause: event::EndCause, status: Option<u16>) -> What {
         What::Disconnected(event::Disconnected {
             cause,
-            status: None,
+            status,
             disconnect_type: None,
-            lines: 5,
+            lines: u64::from(status.is_none()),
             unfinished: None,
             detail: String::new(),
         })
@@ -883,7 +859,7 @@ mod tests {
             vec![
                 event(at(305), started(1, None)),
                 event(at(306), connected()),
-                event(at(330), ended(event::EndCause::Disk)),
+                event(at(330), ended(event::EndCause::Disk, None)),
                 event(
                     at(359),
                     alive(Minute(begin.minute().0 + 5), Some(down()), None),
@@ -918,7 +894,7 @@ mod tests {
         };
         let slept = || alive(Minute(begin.minute().0 + 9), None, Some(asleep));
         let awake = vec![
-            event(at(550), ended(event::EndCause::Stall)),
+            event(at(550), ended(event::EndCause::Stall, None)),
             event(at(553), connected()),
             event(at(599), slept()),
         ];
@@ -1049,16 +1025,6 @@ mod tests {
     fn a_wait_for_requests_is_a_lock_out_from_its_begin() {
         let name: SegmentName = "1_sample_20261123T1405Z_3fa9c01b_000".parse().unwrap();
         let begin = name.minute.begin();
-        let ended = |cause, status| {
-            What::Disconnected(event::Disconnected {
-                cause,
-                status,
-                disconnect_type: None,
-                lines: u64::from(status.is_none()),
-                unfinished: None,
-                detail: String::new(),
-            })
-        };
         let waiting = |why| What::Waiting {
             wait_ms: Some(5_000),
             why,

@@ -141,7 +141,11 @@ pub fn take(
     let acks = acknowledged(indexes, (&walk.servers, closed), &names);
     let count = names.len();
     let names = by_copies(names, threads);
-    let known = KnownLines::some();
+    let known = match walk.servers.as_slice() {
+        // nobody else has its lines
+        [] | [_] => KnownLines::none(),
+        _ => KnownLines::some(),
+    };
     let index = |name| (name, indexes.get_knowing(name, &known));
     let work = |number: usize| names.get(number).map(index);
     let outcome = workers::in_order(count, threads, work, |result| {

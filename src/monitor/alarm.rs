@@ -260,8 +260,8 @@ pub fn not_storing(picture: &Snapshot) -> Option<String> {
         (LinkState::Unknown, ..) => "it is unknown whether it is connected".to_owned(),
         (_, Some(waits), why) => {
             let why = why.as_deref().unwrap_or("no answer");
-            match text::waiting(link).filter(|_| *waits == Why::Budget) {
-                Some(waits) => format!("{why}; it {waits}"),
+            match link.waits_for_requests() {
+                Some(until) => format!("{why}; it waits {}", text::until_requests(until)),
                 None => format!("{why} (waiting: {})", waits.word().replace('_', " ")),
             }
         }

@@ -321,7 +321,7 @@ pub fn fold(link: &mut Link, of_one_minute: &[Event]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::segment::event::{Disconnected, Down};
+    use crate::segment::event::{self, Disconnected, Down};
 
     fn event(at: i64, what: What) -> Event {
         Event {
@@ -407,25 +407,15 @@ mod tests {
 
     /// What the collector records each minute, after nothing has come since an instant.
     fn alive(nothing_since: i64) -> What {
-        What::Alive(Alive {
-            minute: UtcMs(0).minute(),
-            seconds: Vec::new(),
-            lines: 0,
-            keep_alives: 0,
-            silences: Vec::new(),
-            clock_offset_ms: None,
-            connected: false,
-            down: Some(Down {
-                since: UtcMs(nothing_since + 500),
-                nothing_since: UtcMs(nothing_since),
-                cause: Some(EndCause::HttpStatus),
-                status: Some(401),
-                disconnect_type: None,
-                why: None,
-            }),
-            asleep: None,
-            rules: None,
-        })
+        let down = Down {
+            since: UtcMs(nothing_since + 500),
+            nothing_since: UtcMs(nothing_since),
+            cause: Some(EndCause::HttpStatus),
+            status: Some(401),
+            disconnect_type: None,
+            why: None,
+        };
+        event::tests::alive(UtcMs(0).minute(), Some(down), None)
     }
 
     #[test]

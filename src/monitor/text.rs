@@ -60,7 +60,7 @@ fn link_words(link: &Link, now: UtcMs) -> String {
 }
 
 /// Why nothing is tried at present, in a few words.
-pub fn waiting(link: &Link) -> Option<String> {
+fn waiting(link: &Link) -> Option<String> {
     let waits = link.waits?;
     Some(link.waits_for_requests().map_or_else(
         || waits.word().replace('_', " "),

@@ -340,7 +340,7 @@ impl Event {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[track_caller]
@@ -353,6 +353,22 @@ mod tests {
         let line = String::from_utf8(event.to_json()).unwrap();
         assert_eq!(line, format!("{json}\n"));
         assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+    }
+
+    /// A collector's record of a minute in which nothing came.
+    pub(crate) fn alive(minute: Minute, down: Option<Down>, asleep: Option<Interval>) -> What {
+        What::Alive(Alive {
+            minute,
+            seconds: Vec::new(),
+            lines: 0,
+            keep_alives: 0,
+            silences: Vec::new(),
+            clock_offset_ms: None,
+            connected: down.is_none(),
+            down,
+            asleep,
+            rules: None,
+        })
     }
 
     #[test]
@@ -433,15 +449,9 @@ mod tests {
     #[test]
     fn a_minute_without_a_connection_says_why() {
         check_json(
-            What::Alive(Alive {
-                minute: Minute(29_924_045),
-                seconds: vec![],
-                lines: 0,
-                keep_alives: 0,
-                silences: vec![],
-                clock_offset_ms: None,
-                connected: false,
-                down: Some(Down {
+            alive(
+                Minute(29_924_045),
+                Some(Down {
                     since: UtcMs(1_000),
                     nothing_since: UtcMs(500),
                     cause: Some(EndCause::HttpStatus),
@@ -449,9 +459,8 @@ mod tests {
                     disconnect_type: None,
                     why: Some(Why::RateLimit),
                 }),
-                asleep: None,
-                rules: None,
-            }),
+                None,
+            ),
             r#"{"at":"2026-11-23T14:05:09.123Z","kind":"alive","minute":"2026-11-23T14:05Z","seconds":[],"lines":0,"keep_alives":0,"silences":[],"connected":false,"down":{"since":"1970-01-01T00:00:01.000Z","nothing_since":"1970-01-01T00:00:00.500Z","cause":"http_status","status":429,"why":"rate_limit"},"connection":3}"#,
         );
     }

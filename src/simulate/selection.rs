@@ -16,10 +16,10 @@ pub(super) struct Offer {
     pub(super) by_rules: bool,
 }
 
-/// The streams. All of them send posts of one feed; the recipe says how many there are.
 /// No stream has more partitions than the firehose.
 pub(super) const PARTITIONS_MAX: u8 = 20;
 
+/// The streams. All of them send posts of one feed; the recipe says how many there are.
 const OFFERS: [Offer; 4] = [
     Offer {
         word: "sample",

@@ -42,7 +42,7 @@ pub struct Rows {
     pub ids: BTreeMap<List, BTreeMap<FileKind, Sha256>>,
     /// SHA-256 of what `IDs.txt` holds.
     pub ids_content: Option<Sha256>,
-    /// Rejected lines by server and reason.
+    /// Rejected lines by leg and reason.
     pub rejected: BTreeMap<Leg, ByWord>,
     /// Ids without a time in them: only the table of records has theirs.
     pub old_ids: u64,
