@@ -188,6 +188,7 @@ impl Server {
             what: What::Started {
                 program,
                 number: 1,
+                after: None,
                 last_line: None,
             },
             connection: 0,

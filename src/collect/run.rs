@@ -405,6 +405,7 @@ async fn run_leg(
     outbox.event(What::Started {
         program: PROGRAM.to_owned(),
         number: run.number,
+        after: past.last.run_number,
         last_line: past.last.last_line,
     });
     tracing::info!("collecting as server {}, run {}", collector.server, run.id);

@@ -388,11 +388,17 @@ impl Painter {
             .is_some_and(|before| before.run == file.name.run);
         match (&self.before, file.started()) {
             (before, Some(started)) if !is_same_run => {
-                let last_line = match started.what {
-                    What::Started { last_line, .. } => last_line,
-                    _ => None,
+                let (after, last_line) = match started.what {
+                    What::Started {
+                        after, last_line, ..
+                    } => (after, last_line),
+                    _ => (None, None),
                 };
                 match before {
+                    // all that a run between the two left is missing
+                    Some(before) if Some(before.number) < after => {
+                        self.paint(before.last, Some(Reason::late()));
+                    }
                     Some(before) => {
                         let is_here = |name: &SegmentName| name.minute <= before.minute;
                         let here = recovered(file, before.run, is_here);
@@ -410,7 +416,7 @@ impl Painter {
                         }
                         self.paint(until, Some(Reason::not_running()));
                     }
-                    None if last_line.is_none() => {
+                    None if after.is_none() => {
                         self.first_start = Some(begin);
                         self.paint(BEGIN_OF_TIME, Some(Reason::not_running()));
                     }
@@ -657,10 +663,11 @@ mod tests {
         }
     }
 
-    fn started(number: u64, last_line: Option<UtcMs>) -> What {
+    fn started(number: u64, after: Option<u64>, last_line: Option<UtcMs>) -> What {
         What::Started {
             program: "test/1".to_owned(),
             number,
+            after,
             last_line,
         }
     }
@@ -697,7 +704,7 @@ mod tests {
                 lag_ms: 0,
                 listened: Vec::new(),
                 events: vec![
-                    event(begin.plus_ms(5_000), started(1, None)),
+                    event(begin.plus_ms(5_000), started(1, None, None)),
                     event(begin.plus_ms(6_000), connected),
                 ],
             },
@@ -707,7 +714,7 @@ mod tests {
                 lag_ms: HOUR_MS,
                 listened: Vec::new(),
                 events: vec![
-                    event(again.plus_ms(10_000), started(2, Some(begin))),
+                    event(again.plus_ms(10_000), started(2, Some(1), Some(begin))),
                     event(again.plus_ms(10_000), crashed),
                     event(again.plus_ms(10_000), older),
                 ],
@@ -716,6 +723,13 @@ mod tests {
         // whatever order they come in
         let timeline = Timeline::of([&files[1], &files[0]], true);
         assert_eq!(timeline.first_start, Some(begin.plus_ms(5_000)));
+        // one that was there before, and received nothing, did not begin with this start
+        let mut files = files;
+        files[1].events[0].what = started(2, Some(1), None);
+        let second = Timeline::of([&files[1]], true);
+        assert_eq!(second.first_start, None);
+        let before = second.first_down(BEGIN_OF_TIME, begin).unwrap();
+        assert_eq!(before.reason, Reason::late());
         let down = timeline
             .first_down(begin.plus_ms(20_000), END_OF_TIME)
             .unwrap();
@@ -777,7 +791,7 @@ mod tests {
             transaction: None,
         };
         let events = [
-            (5, started(1, None)),
+            (5, started(1, None, None)),
             (6, connected(0)),
             (30, ended(event::EndCause::Reset, None)),
             (31, ended(event::EndCause::HttpStatus, Some(503))),
@@ -857,7 +871,7 @@ mod tests {
         let full = file_of(
             5,
             vec![
-                event(at(305), started(1, None)),
+                event(at(305), started(1, None, None)),
                 event(at(306), connected()),
                 event(at(330), ended(event::EndCause::Disk, None)),
                 event(
@@ -971,7 +985,7 @@ mod tests {
         let at = |second: i64| begin.plus_ms(1_000 * second);
         let minute_of = |minute: i64| Minute(begin.minute().0 + minute);
         let minute = minute_of(5);
-        let found = |seconds: &[u8], number, last_line| {
+        let found = |seconds: &[u8], number, after, last_line| {
             let mut record = alive(minute, None, None);
             if let What::Alive(alive) = &mut record {
                 alive.seconds = seconds.to_vec();
@@ -980,7 +994,7 @@ mod tests {
             let mut next = file_of(
                 20,
                 vec![
-                    event(at(1_205), started(number, Some(at(last_line)))),
+                    event(at(1_205), started(number, Some(after), Some(at(last_line)))),
                     event(at(1_206), connected()),
                 ],
             );
@@ -988,9 +1002,14 @@ mod tests {
             causes(&[first, next], [340, 400, 898, 902, 1_204])
         };
         let (late, not) = (Some(Cause::Late), Some(Cause::NotRunning));
-        assert_eq!(found(&[6, 59], 2, 900), [None, late, late, not, not]);
-        assert_eq!(found(&[6, 59], 2, 9_000), [None, late, late, late, late]);
-        assert_eq!(found(&[6, 55], 2, 355), [None, not, not, not, not]);
+        assert_eq!(found(&[6, 59], 2, 1, 900), [None, late, late, not, not]);
+        assert_eq!(found(&[6, 59], 2, 1, 9_000), [None, late, late, late, late]);
+        assert_eq!(found(&[6, 55], 2, 1, 355), [None, not, not, not, not]);
+        // all of a run between the two is missing, whatever else is told
+        for last_line in [355, 900] {
+            let all_late = [None, late, late, late, late];
+            assert_eq!(found(&[6, 55], 3, 2, last_line), all_late);
+        }
         // what the start found after a crash tells the same of a segment that is not here
         let crashed = |minute: u8| {
             let up = alive(minute_of(5), None, None);
@@ -998,7 +1017,7 @@ mod tests {
             let mut next = file_of(
                 20,
                 vec![
-                    event(at(1_205), started(3, None)),
+                    event(at(1_205), started(3, Some(1), None)),
                     event(
                         at(1_205),
                         What::Recovered {
@@ -1016,8 +1035,12 @@ mod tests {
         assert_eq!(crashed(14), [None, late, late, not, not]);
         assert_eq!(crashed(5), [None, None, None, not, not], "its own");
         // by the clock of another run
-        assert_eq!(found(&[], 2, 900), [None, not, not, not, not]);
-        assert_eq!(found(&[6, 59], 3, 900), [None, not, not, not, not]);
+        assert_eq!(found(&[], 2, 1, 900), [None, not, not, not, not]);
+        assert_eq!(
+            found(&[6, 59], 3, 1, 900),
+            [None, not, not, not, not],
+            "the run between them left nothing"
+        );
     }
 
     /// Trouble lasts as long as it is waited out; what comes after that is for want of requests, whatever broke before.
@@ -1030,7 +1053,7 @@ mod tests {
             why,
         };
         let events = [
-            (5, started(1, None)),
+            (5, started(1, None, None)),
             (6, connected()),
             (30, ended(event::EndCause::Reset, None)),
             (30, waiting(Why::Budget)),
@@ -1114,7 +1137,7 @@ mod tests {
             file(
                 first,
                 vec![
-                    event(begin.plus_ms(5_000), started(1, None)),
+                    event(begin.plus_ms(5_000), started(1, None, None)),
                     event(begin.plus_ms(6_000), connected),
                     event(begin.plus_ms(30_000), broken),
                 ],

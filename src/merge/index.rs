@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// The version of the index's format.
-pub(super) const FORMAT: u32 = 8;
+pub(super) const FORMAT: u32 = 9;
 
 /// A shuffled segment has a run for every line; beyond this an index is not one.
 const INDEX_BYTES_MAX: u64 = 1 << 30;
@@ -336,9 +336,9 @@ impl EventFacts {
     fn heed(&mut self, event: &Event) {
         self.offset_ms = event.clock_offset_ms().or(self.offset_ms);
         match &event.what {
-            What::Started { last_line, .. } if self.started.is_none() => {
+            What::Started { after, .. } if self.started.is_none() => {
                 self.started = Some(event.at);
-                self.is_first = last_line.is_none();
+                self.is_first = after.is_none();
             }
             What::Connected {
                 backfill_minutes, ..

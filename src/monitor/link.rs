@@ -335,6 +335,7 @@ mod tests {
         What::Started {
             program: "test/1".to_owned(),
             number: 1,
+            after: None,
             last_line: None,
         }
     }

@@ -646,6 +646,7 @@ mod tests {
         let started = |number| What::Started {
             program: "test/1".to_owned(),
             number,
+            after: None,
             last_line: None,
         };
         // two hours ahead …

@@ -34,8 +34,11 @@ pub enum What {
         program: String,
         /// The place of its run in the order of the server's runs.
         number: u64,
-        /// When the last line in this server's spool arrived; `None` if there is none, so nothing of an earlier run
-        /// can still arrive.
+        /// The place of the last run before it that left a file in this server's spool; `None` if none did, so
+        /// nothing of an earlier run can still arrive. Zero if its place is not known any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<u64>,
+        /// When the last line in this server's spool arrived; `None` if there is none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_line: Option<UtcMs>,
     },

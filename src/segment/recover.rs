@@ -261,9 +261,11 @@ fn keep_tail(tail: &mut Vec<u8>, more: &[u8]) {
     tail.extend_from_slice(more);
 }
 
-/// What the last run that received anything left.
+/// What earlier runs left.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Past {
+    /// The place of the last run that left a file; zero if it is not known any more.
+    pub run_number: Option<u64>,
     /// When the last line arrived, by the clock of its run.
     pub last_line: Option<UtcMs>,
     /// The API's clock minus that one, as last seen.
@@ -289,10 +291,18 @@ pub fn past(
         let number = runs.number(name.run);
         (number, name.minute, name.part)
     });
-    let mut past = Past::default();
+    let number_of = |last: &&SegmentName| {
+        let seal = read_seal(disk, &last.paths(spool), last);
+        seal.map_or_else(|| runs.number(last.run), |seal| Some(seal.run_number))
+    };
+    let mut past = Past {
+        run_number: names.last().map(|last| number_of(last).unwrap_or(0)),
+        ..Past::default()
+    };
     for name in names.into_iter().rev() {
         let paths = name.paths(spool);
-        let Some(arrival) = arrival_in(disk, &paths, name) else {
+        let arrival = read_seal(disk, &paths, name).and_then(|seal| seal.last_arrival);
+        let Some(arrival) = arrival else {
             continue;
         };
         if past.last_line.is_none() {
@@ -331,10 +341,10 @@ fn last_cursor(disk: &dyn Disk, paths: &Paths, cursor_of: CursorOf) -> io::Resul
     Ok(last)
 }
 
-fn arrival_in(disk: &dyn Disk, paths: &Paths, name: &SegmentName) -> Option<UtcMs> {
+fn read_seal(disk: &dyn Disk, paths: &Paths, name: &SegmentName) -> Option<Seal> {
     // a damaged seal is reported by those who use its segment
     let bytes = disk::read_bounded(disk, &paths.seal, SEAL_BYTES_MAX).ok()?;
-    Seal::read(&bytes, name).ok()?.last_arrival
+    Seal::read(&bytes, name).ok()
 }
 
 /// The last offset in an events file.

@@ -483,6 +483,23 @@ fn a_service_that_is_started_again_and_again_spares_the_budget() {
     assert_eq!(api.requests().len(), 12);
     let wait = &site.events_of("waiting")[0];
     assert_eq!(wait["why"], "pace");
+    // each start names the one before, which has left its files
+    let mut started = site.events_of("started");
+    started.sort_by_key(|of| of["number"].as_u64());
+    let numbers: Vec<u64> = started
+        .iter()
+        .map(|of| of["number"].as_u64().unwrap())
+        .collect();
+    let first = numbers[0];
+    assert!(
+        numbers.iter().copied().eq(first..=first + 12),
+        "{numbers:?}"
+    );
+    let after: Vec<Option<u64>> = started.iter().map(|of| of["after"].as_u64()).collect();
+    let before = numbers
+        .iter()
+        .map(|number| number.checked_sub(1).filter(|before| first <= *before));
+    assert!(after.iter().copied().eq(before), "{after:?}");
     let wait_ms = wait["wait_ms"].as_u64().unwrap();
     assert!((60_000..110_000).contains(&wait_ms), "{wait_ms}");
 }

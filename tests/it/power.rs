@@ -16,7 +16,7 @@ use twinstream::{
         event::{Event, What},
         line,
         name::{Leg, Partition, RunId, SegmentName, ServerId},
-        recover::{Recovered, past, recover},
+        recover::{Past, Recovered, past, recover},
         run::{Run, Runs},
         seal::{Digester, Seal},
         spool,
@@ -251,14 +251,12 @@ fn sealed(disk: &SimulatedDisk) -> Vec<SegmentName> {
 }
 
 fn last_arrival(disk: &SimulatedDisk) -> Option<UtcMs> {
-    let past = past(
-        disk,
-        Path::new(SPOOL),
-        &leg(),
-        (&sealed(disk), SAMPLE.word),
-        None,
-    );
-    past.unwrap().last_line
+    past_of(disk, &leg()).last_line
+}
+
+fn past_of(disk: &SimulatedDisk, leg: &Leg) -> Past {
+    let sealed = sealed(disk);
+    past(disk, Path::new(SPOOL), leg, (&sealed, SAMPLE.word), None).unwrap()
 }
 
 fn write_line(writer: &mut Writer, received: &[u8], at: UtcMs) {
@@ -326,15 +324,22 @@ fn the_last_line_is_that_of_the_latest_run_whatever_its_clock_says() {
         let mut writer = Writer::new(shared, spool, &leg(), SAMPLE.word, run);
         write_line(&mut writer, b"{}", at);
         writer.close().unwrap().seal(&disk).unwrap();
-        assert_eq!(last_arrival(&disk), Some(at));
+        let past = past_of(&disk, &leg());
+        assert_eq!(
+            (past.last_line, past.run_number),
+            (Some(at), Some(run.number))
+        );
     }
     // what came over one leg of the server is nothing to another, which has received nothing yet
     let other = Leg {
         partition: Partition::new(2),
         ..leg()
     };
-    let of_other = past(&disk, spool, &other, (&sealed(&disk), SAMPLE.word), None);
-    assert_eq!(of_other.unwrap().last_line, None);
+    assert_eq!(past_of(&disk, &other), Past::default());
+    // a run that nobody remembers was there all the same
+    disk.remove(&twinstream::segment::run::path(spool, &leg()))
+        .unwrap();
+    assert!(past_of(&disk, &leg()).run_number.is_some());
 }
 
 #[test]

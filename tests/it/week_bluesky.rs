@@ -478,6 +478,7 @@ impl<'a> Server<'a> {
         self.tell(What::Started {
             program: "test/1".to_owned(),
             number: self.run_number,
+            after: self.files.keys().map(|key| key.0).max(),
             last_line,
         });
     }
@@ -906,9 +907,9 @@ impl<'a> Server<'a> {
                         What::Started { .. } => Some(event.at),
                         _ => None,
                     }),
-                    is_first: events.iter().any(
-                        |event| matches!(event.what, What::Started { last_line, .. } if last_line.is_none()),
-                    ),
+                    is_first: events
+                        .iter()
+                        .any(|event| matches!(event.what, What::Started { after: None, .. })),
                     ends_early: ends_early(*minute, events),
                     stopped: stops(events),
                     backfill: asked.max().unwrap_or(0),

@@ -109,6 +109,7 @@ pub(crate) fn segments_of(stream: &str, server: &str, received: &[Received]) -> 
                 what: What::Started {
                     program: "test/1".to_owned(),
                     number: 1,
+                    after: None,
                     last_line: None,
                 },
                 connection: 0,

@@ -68,6 +68,7 @@ pub(crate) fn recorded(
                 Turn::Starts => What::Started {
                     program: "test/1".to_owned(),
                     number: run,
+                    after: (1 < run).then_some(run - 1),
                     last_line: (1 < run).then_some(at.plus_ms(-100_000)),
                 },
                 Turn::Connects => What::Connected {

@@ -447,6 +447,7 @@ impl<'a> Server<'a> {
         self.tell(What::Started {
             program: "test/1".to_owned(),
             number: self.run_number,
+            after: self.files.keys().map(|(number, ..)| *number).max(),
             last_line,
         });
     }
@@ -737,7 +738,7 @@ impl<'a> Server<'a> {
                     part: 0,
                 };
                 let started = events.iter().find_map(|event| match event.what {
-                    What::Started { last_line, .. } => Some((event.at, last_line.is_none())),
+                    What::Started { after, .. } => Some((event.at, after.is_none())),
                     _ => None,
                 });
                 let stock = SpoolSegment {

@@ -61,6 +61,7 @@ impl Lived {
             What::Started {
                 program: "test/1".to_owned(),
                 number: self.run,
+                after: (1 < self.run).then(|| self.run - 1),
                 last_line,
             },
         );
