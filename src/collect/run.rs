@@ -402,12 +402,7 @@ async fn run_leg(
     let (to_writer, written) = threads::start(&desk, writer).map_err(CollectError::Start)?;
     let shared = (Arc::clone(halt), Arc::clone(&house.room));
     let outbox = Outbox::new(to_writer, collector.clock.clone(), shared, runs);
-    outbox.event(What::Started {
-        program: PROGRAM.to_owned(),
-        number: run.number,
-        after: past.last.run_number,
-        last_line: past.last.last_line,
-    });
+    outbox.event(started(run.number, past.last));
     tracing::info!("collecting as server {}, run {}", collector.server, run.id);
     for left in &past.recovered {
         tell_recovered(&outbox, left);
@@ -447,6 +442,15 @@ async fn run_leg(
     match why {
         Some(Stop::Trouble(what)) => Err(CollectError::Disk(what)),
         Some(Stop::Signal) | None => Ok(()),
+    }
+}
+
+fn started(number: u64, past: Past) -> What {
+    What::Started {
+        program: PROGRAM.to_owned(),
+        number,
+        after: past.run_number,
+        last_line: past.last_line,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::support::{
     disk::SimulatedDisk,
     posts::{Received, Segment, mix, post, segments, stream},
     primary::{Site, at},
+    recorded::{Turn, recorded},
 };
 
 /// How a post of this test begins.
@@ -571,6 +572,57 @@ fn a_leg_that_is_not_configured_any_more_ends_where_it_stopped() {
     assert_eq!(union.unwrap(), "not running");
     let found = site.verify();
     assert_eq!(found.worst(), None, "{:?}", found.problems);
+}
+
+/// Hours in which a server did not run know its last run from one file; its posts tell how wrong its clock was.
+#[test]
+fn a_clock_that_was_wrong_before_a_crash_hides_no_hour_in_which_nothing_ran() {
+    let turns = [
+        ("14:20:00Z", Turn::Starts),
+        ("14:20:01Z", Turn::Connects),
+        ("14:50:40Z", Turn::Dies),
+        ("17:10:00Z", Turn::Starts),
+        ("17:10:01Z", Turn::Connects),
+    ];
+    let when = |time: &str| at(&format!("2026-11-23T{time}"));
+    let turns = turns.map(|(time, turn)| (when(time), turn));
+    let mut lines = stream(1, when("14:20:00Z"), 31, 30).remove(0);
+    lines.extend(stream(1, when("17:10:00Z"), 10, 30).remove(0));
+    for ahead_hours in [-9, 0, 5] {
+        let site = Site::in_memory();
+        let mut of = recorded("sample", "2", &lines, &turns);
+        let ahead_ms = ahead_hours * 3_600_000;
+        for segment in &mut of {
+            if segment.name.minute < when("15:00:00Z").minute() {
+                set_ahead(segment, ahead_ms);
+            }
+        }
+        site.put(&of);
+        site.merge("2026-11-23T19:30:00Z");
+        for hour in [15, 16] {
+            let manifest = site.manifest(&format!("2026-11-23_{hour}"));
+            let of_server = manifest.gaps.iter().filter(|gap| gap.server == "2");
+            let causes: Vec<String> = of_server.map(|gap| gap.cause.to_string()).collect();
+            assert_eq!(causes, ["not running"], "{hour}, {ahead_hours} hours ahead");
+        }
+        let found = site.verify();
+        assert_eq!(found.worst(), None, "{:?}", found.problems);
+    }
+}
+
+/// A segment as a server writes it whose clock is ahead.
+fn set_ahead(segment: &mut Segment, ahead_ms: i64) {
+    let minute = segment.name.minute.begin().plus_ms(ahead_ms).minute();
+    segment.name.minute = minute;
+    for line in &mut segment.lines {
+        line.at = line.at.plus_ms(ahead_ms);
+    }
+    for event in &mut segment.events {
+        event.at = event.at.plus_ms(ahead_ms);
+        if let What::Alive(alive) = &mut event.what {
+            alive.minute = minute;
+        }
+    }
 }
 
 /// Posts of given instants, received by one server a second later.

@@ -35,6 +35,7 @@ impl Remembered {
         self.files.sort_by(|a, b| a.name.cmp(&b.name));
         self.lags.extend(later.lags);
         self.lags.sort();
+        self.lags.dedup();
     }
 
     /// As it is kept.

@@ -1,7 +1,7 @@
 //! The state of each server's connection, from the events files among an hour's inputs.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, BufRead as _, BufReader, Read as _},
 };
 
@@ -15,12 +15,12 @@ use crate::{
     merge::index::Indexes,
     segment::{
         event::{Event, What},
-        name::{Leg, RunId},
+        name::{Leg, RunId, SegmentName},
         seal::Digester,
         sha256::Sha256,
     },
     source::Source,
-    vault::manifest::{EventsInput, SegmentInput},
+    vault::manifest::EventsInput,
     world::error_at::At as _,
 };
 
@@ -43,14 +43,16 @@ pub fn read_all(indexes: &Indexes<'_>, due: &Due) -> Result<Remembered, HourErro
     let files = due.fresh(|inputs| &inputs.events);
     let files: Result<Vec<EventsFile>, HourError> =
         files.map(|input| read(indexes, due, input)).collect();
-    let segments = due.fresh(|inputs| &inputs.segments);
-    let lag = |input: &SegmentInput| {
-        let known = due.known.get(&input.name)?;
-        Some((input.name.clone(), known.lag?))
-    };
+    // those of the files on both sides of a hole, too: a run that is known by one file only has no other posts
+    let of_events = due.fresh(|inputs| &inputs.events).map(|input| &input.name);
+    let of_lines = due
+        .fresh(|inputs| &inputs.segments)
+        .map(|input| &input.name);
+    let names: BTreeSet<&SegmentName> = of_events.chain(of_lines).collect();
+    let lag = |name: &SegmentName| Some((name.clone(), due.known.get(name)?.lag?));
     Ok(Remembered {
         files: files?,
-        lags: segments.filter_map(lag).collect(),
+        lags: names.into_iter().filter_map(lag).collect(),
     })
 }
 

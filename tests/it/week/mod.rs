@@ -240,6 +240,8 @@ struct Server<'a> {
     connected_ms: i64,
     now_ms: i64,
     files: BTreeMap<(u64, Minute, u32), Vec<Event>>,
+    /// How many seconds of each have posts.
+    seconds_with_posts: BTreeMap<(u64, Minute, u32), u32>,
     /// Records wait in memory for room on the disk.
     has_no_room: bool,
     /// Segments that were sealed long after their minute, and when: the machine slept.
@@ -274,6 +276,7 @@ impl<'a> Server<'a> {
             connected_ms: start_ms,
             now_ms: start_ms,
             files: BTreeMap::new(),
+            seconds_with_posts: BTreeMap::new(),
             has_no_room: false,
             sealed_ms: BTreeMap::new(),
             away: vec![(i64::MIN / 4, 0, Cause::NotRunning)],
@@ -544,6 +547,9 @@ impl<'a> Server<'a> {
             self.now_ms = ms;
             self.turn();
             self.pulse.bytes(self.stamp());
+            // while it is quiet, only keep-alives come
+            let seconds = self.seconds_with_posts.entry(self.open()).or_default();
+            *seconds += u32::from(!is_quiet);
         }
         self.now_ms = self.now_ms.max(end_ms);
         self.turn();
@@ -713,17 +719,17 @@ impl<'a> Server<'a> {
     fn stock_and_files(&self) -> Vec<(SpoolSegment, EventsFile)> {
         let files = self.files.iter();
         files
-            .map(|((number, minute, run), events)| {
-                let told = events.iter().rev().find_map(|event| match &event.what {
-                    What::Alive(alive) => Some((alive.seconds.len(), alive.clock_offset_ms)),
+            .map(|(key, events)| {
+                let (number, minute, run) = key;
+                let offset_ms = events.iter().rev().find_map(|event| match &event.what {
+                    What::Alive(alive) => Some(alive.clock_offset_ms),
                     _ => None,
                 });
                 let step_ms = events.iter().find_map(|event| match event.what {
                     What::ClockStepped { step_ms, .. } => Some(step_ms),
                     _ => None,
                 });
-                // as many seconds with bytes have posts
-                let has_posts = told.is_some_and(|(seconds, _)| 5 < seconds);
+                let has_posts = self.seconds_with_posts.get(key).is_some_and(|few| 5 < *few);
                 let lag_ms = self.lag_ms + self.aheads[number];
                 let began = events.iter().find_map(|event| match event.what {
                     What::Connected { .. } => Some(event.at),
@@ -745,7 +751,7 @@ impl<'a> Server<'a> {
                     minute: name.minute,
                     is_slow: false,
                     number: *number,
-                    offset_ms: told.and_then(|told| told.1),
+                    offset_ms: offset_ms.flatten(),
                     lag: has_posts.then_some((lag_ms, 900)),
                     step_ms,
                     rejected: 0,
@@ -886,8 +892,7 @@ fn accounts(
                 let mut files: Vec<EventsFile> =
                     numbers.clone().map(|n| stock[*n].1.clone()).collect();
                 let mut of_runs: BTreeMap<RunId, Vec<Lag>> = BTreeMap::new();
-                let of_hour = numbers.map(|number| &known[*number]);
-                for of in of_hour.filter(|of| intervals[0].contains(of.minute.begin())) {
+                for of in numbers.map(|number| &known[*number]) {
                     of_runs.entry(of.name.run).or_default().extend(of.lag);
                 }
                 clock::set(&mut files, &of_runs, false);
