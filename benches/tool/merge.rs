@@ -8,7 +8,11 @@ use twinstream::{
     config::settings::{Merge, Xz},
     merge::{deletions::Honour, hour::units::UNIT_BYTES, job::MergeJob},
     period::{Hour, Zone},
-    place::{decide::Asks, open::Opener, segments::Elsewhere},
+    place::{
+        decide::Asks,
+        open::Opener,
+        segments::{self, Elsewhere},
+    },
     source::Stream,
     vault::{
         commit::Here,
@@ -77,6 +81,7 @@ impl MergeHour {
             vault: &identity::open(&opener, &vault, Asks::Make, "UTC", self.source.word)?,
             commits: &Here,
             elsewhere: Elsewhere::Nowhere,
+            bring: &segments::bring_nothing,
             settings: &settings,
             servers: &[],
             honour: Honour::Never,

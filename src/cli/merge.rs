@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use indicatif::ProgressBar;
+
 use super::{
     exit::{Exit, Failure},
     global::Global,
@@ -23,6 +25,7 @@ use crate::{
         open::{Spool, Vault},
         segments::Elsewhere,
     },
+    segment::name::SegmentName,
     share::Share,
     text::plural,
     vault::commit::Here,
@@ -136,6 +139,21 @@ fn warn_of_what_is_to_come(setup: &Setup, asked: &BTreeSet<Hour>) {
     }
 }
 
+fn show(bar: &ProgressBar, step: &Step<'_>) {
+    match step {
+        Step::Stock(done, all) => {
+            bar.set_length(*all as u64);
+            bar.set_position(*done as u64);
+        }
+        Step::Hours(all) => {
+            bar.set_message("hours checked");
+            bar.set_length(*all as u64);
+            bar.set_position(0);
+        }
+        Step::Hour(_) => bar.inc(1),
+    }
+}
+
 pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let asked: BTreeSet<Hour> = args.hours.iter().copied().collect();
@@ -163,21 +181,10 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         vault: &primary.vault,
         hangs: false,
     };
-    let mut tell = |step: Step<'_>| match step {
-        Step::Stock(done, all) => {
-            bar.set_length(all as u64);
-            bar.set_position(done as u64);
-        }
-        Step::Hours(all) => {
-            bar.set_message("hours checked");
-            bar.set_length(all as u64);
-            bar.set_position(0);
-        }
-        Step::Hour(committed) => {
-            bar.inc(1);
-            if let Some(committed) = committed {
-                hook.after(committed.hour);
-            }
+    let mut tell = |step: Step<'_>| {
+        show(&bar, &step);
+        if let Step::Hour(Some(committed)) = step {
+            hook.after(committed.hour);
         }
     };
     if args.dry_run {
@@ -191,8 +198,16 @@ pub(crate) fn run(global: &Global, args: &MergeArgs) -> Result<Exit, Failure> {
         None => Ok(Fetch::default()),
     };
     let received = receive(setup, &primary.spool);
-    let elsewhere = fetched.as_ref().map_or(Elsewhere::Away, Fetch::from);
-    let job = MergeJob { elsewhere, ..job };
+    let elsewhere = fetched.as_ref().map_or(Elsewhere::Away, Fetch::elsewhere);
+    let bring = |names: &BTreeSet<SegmentName>| match &fetched {
+        Ok(fetch) => fetch.bring((setup, &primary.spool), names),
+        Err(_) => Ok(0),
+    };
+    let job = MergeJob {
+        elsewhere,
+        bring: &bring,
+        ..job
+    };
     let outcome = job.run(&mut tell).map_err(failure)?;
     bar.finish_and_clear();
     for hour in &outcome.finished {

@@ -25,6 +25,7 @@ use crate::{
         s3::address::Address,
         store::Timed,
     },
+    segment::name::SegmentName,
     share::Share,
     text::plural,
     vault::{
@@ -182,8 +183,8 @@ pub(super) fn with<T>(
     };
     let vault =
         InStore::new(&there, &RealDisk, &copy, &draw).map_err(|why| store::vault_failure(&why))?;
-    // before the spool is listed, so that it has the inputs of every revision; the list after the revisions, so that
-    // it has every entry that they were made with
+    // before the spool is fetched, so that it has the inputs of the revisions (but those that were not announced, which are
+    // brought); the list after the revisions, so that it has every entry that they were made with
     vault
         .follow(&|_| true)
         .map_err(|why| store::vault_failure(&why))?;
@@ -194,8 +195,10 @@ pub(super) fn with<T>(
     let fetch = merging::fetch(setup, &own, spool)?;
     let received = merging::receive(setup, &own);
     let servers = collectors(settings.servers.iter());
+    let bring = |names: &BTreeSet<SegmentName>| fetch.bring((setup, &own), names);
     let job = MergeJob {
-        elsewhere: fetch.from(),
+        elsewhere: fetch.elsewhere(),
+        bring: &bring,
         ..merging::job(setup, (&folder, &own, &copy), &vault, &servers)
     };
     let merger = Merger {

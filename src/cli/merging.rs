@@ -27,12 +27,13 @@ use crate::{
     period::Hour,
     place::{
         decide::Asks,
+        id::PlaceId,
         open::{OfStore, Spool, Vault},
         s3::address::Address,
-        segments::Elsewhere,
-        store::Store,
+        segments::{self, Elsewhere},
+        store::{Store, StoreError},
     },
-    segment::name::ServerId,
+    segment::name::{SegmentName, ServerId},
     text::plural,
     vault::{commit::Commits, identity::IdentityError, layout, xz::Effort},
     world::{
@@ -71,6 +72,7 @@ pub(super) fn job<'a>(
             Some(_) => Elsewhere::Away,
             None => Elsewhere::Nowhere,
         },
+        bring: &segments::bring_nothing,
         stream: setup.stream(),
         settings: &settings.merge,
         servers,
@@ -117,15 +119,45 @@ impl Hook<'_> {
 #[derive(Default)]
 pub(super) struct Fetch {
     pub(super) fetched: Fetched,
-    store: Option<Box<dyn Store>>,
+    from: Option<From>,
+}
+
+/// From where something was fetched.
+struct From {
+    store: Box<dyn Store>,
+    id: PlaceId,
+    servers: Vec<ServerId>,
+}
+
+impl From {
+    fn job<'a>(&'a self, setup: &Setup, spool: &'a Spool) -> fetch::FetchJob<'a> {
+        fetch::FetchJob {
+            disk: &RealDisk,
+            spool,
+            store: &*self.store,
+            servers: &self.servers,
+            keep_free: setup.settings.merge.keep_free,
+            id: &self.id,
+        }
+    }
 }
 
 impl Fetch {
-    pub(super) fn from(&self) -> Elsewhere<'_> {
-        match &self.store {
-            Some(store) => Elsewhere::In(&**store),
+    pub(super) fn elsewhere(&self) -> Elsewhere<'_> {
+        match &self.from {
+            Some(from) => Elsewhere::In(&*from.store),
             None => Elsewhere::Nowhere,
         }
+    }
+
+    /// Fetches these, announced or not; says how many are here since.
+    pub(super) fn bring(
+        &self,
+        (setup, spool): (&Setup, &Spool),
+        names: &BTreeSet<SegmentName>,
+    ) -> Result<u64, StoreError> {
+        let from = self.from.as_ref();
+        from.map_or(Ok(0), |from| from.job(setup, spool).bring(names))
     }
 }
 
@@ -139,22 +171,19 @@ pub(super) fn fetch(setup: &Setup, spool: &Spool, address: &Address) -> Result<F
         tracing::info!("{address} is no spool yet: no other server has delivered to it");
         return Ok(Fetch::default());
     };
-    let servers = settings.ids_of(|one| matches!(one.deliver_to, Some(Target::Store(_))));
-    let job = fetch::FetchJob {
-        disk: &RealDisk,
-        spool,
-        store: &store,
-        servers: &servers,
-        keep_free: settings.merge.keep_free,
-        id,
+    let from = From {
+        id: id.clone(),
+        servers: settings.ids_of(|one| matches!(one.deliver_to, Some(Target::Store(_)))),
+        store: Box::new(store),
     };
-    let fetched = job.run().map_err(|why| store::told(&why))?;
+    let fetched = from.job(setup, spool).run();
+    let fetched = fetched.map_err(|why| store::told(&why))?;
     if 0 < fetched.segments {
         let segments = plural(fetched.segments, "segment", "segments");
         tracing::info!("fetched {segments} from {address}");
     }
-    let store: Option<Box<dyn Store>> = Some(Box::new(store));
-    Ok(Fetch { fetched, store })
+    let from = Some(from);
+    Ok(Fetch { fetched, from })
 }
 
 /// Reads back and acknowledges what secondaries have delivered over ssh, or what was fetched. A failure is reported,

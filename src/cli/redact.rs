@@ -24,6 +24,7 @@ use crate::{
     },
     period::Hour,
     place::decide::Asks,
+    segment::name::SegmentName,
     share::Share,
     source::{Stream, key::Key},
     text::plural,
@@ -177,8 +178,14 @@ pub(crate) fn run(global: &Global, args: &RedactArgs) -> Result<Exit, Failure> {
     };
     let nobody = BTreeSet::new();
     let job = primary.job(&nobody);
+    let bring = |names: &BTreeSet<SegmentName>| {
+        let places = (&primary.setup, &primary.spool);
+        let brought = fetch.as_ref().map(|fetch| fetch.bring(places, names));
+        brought.unwrap_or(Ok(0))
+    };
     let job = MergeJob {
-        elsewhere: fetch.as_ref().map_or(job.elsewhere, Fetch::from),
+        elsewhere: fetch.as_ref().map_or(job.elsewhere, Fetch::elsewhere),
+        bring: &bring,
         ..job
     };
     request.ids.extend(versions(job, &records)?);

@@ -193,15 +193,48 @@ impl FetchJob<'_> {
         Ok(fetched.failed == failed)
     }
 
+    /// Fetches those of these that are there and not here, whether they were announced or not: another machine that has
+    /// listed everything may have merged them already. Says how many are here since.
+    pub fn bring(&self, names: &BTreeSet<SegmentName>) -> Result<u64, StoreError> {
+        let mut fetched = Fetched::default();
+        let mut folders: BTreeMap<(&ServerId, String), BTreeSet<&SegmentName>> = BTreeMap::new();
+        for name in names
+            .iter()
+            .filter(|name| self.servers.contains(&name.server))
+        {
+            if self.disk.len(&name.paths(self.spool).seal)?.is_none() {
+                let of_folder = folders.entry((&name.server, segments::folder(name)));
+                of_folder.or_default().insert(name);
+            }
+        }
+        for ((server, folder), names) in folders {
+            let wanted = self.whole(server, &folder, &|name| names.contains(name))?;
+            self.fetch(&wanted, server, &mut fetched)?;
+        }
+        Ok(fetched.segments)
+    }
+
     /// The segments of a server that are whole in the store and not here, oldest first.
     fn wanted(&self, server: &ServerId) -> Result<Vec<SegmentName>, StoreError> {
         let sealed = spool::sealed(self.disk, self.spool, server)?;
         let here: BTreeSet<SegmentName> = sealed.found.into_iter().collect();
+        self.whole(server, &segments::prefix(server), &|name| {
+            !here.contains(name)
+        })
+    }
+
+    /// Of what lies there under a prefix the segments of a server that are asked for and whole, oldest first.
+    fn whole(
+        &self,
+        server: &ServerId,
+        prefix: &str,
+        is_asked: &dyn Fn(&SegmentName) -> bool,
+    ) -> Result<Vec<SegmentName>, StoreError> {
         let mut there: BTreeMap<SegmentName, There> = BTreeMap::new();
         self.store.list(
-            &segments::prefix(server),
+            prefix,
             &mut |listed| match segments::parse(&listed.key, server) {
-                Some((name, _)) if here.contains(&name) => (),
+                Some((name, _)) if !is_asked(&name) => (),
                 Some((name, file)) => there.entry(name).or_default().take(file),
                 None => tracing::warn!(
                     "{}/{} is not a file of server {server} and is skipped",

@@ -18,7 +18,7 @@ use crate::{
     period::{Hour, UtcMs},
     place::{
         open::{Spool, Vault},
-        segments::Elsewhere,
+        segments::{Bring, Elsewhere},
     },
     segment::name::{Leg, ServerId},
     share::Share,
@@ -50,6 +50,8 @@ pub struct MergeJob<'a> {
     pub commits: &'a dyn Commits,
     /// From where segments were fetched.
     pub elsewhere: Elsewhere<'a>,
+    /// Fetches more of them: what a revision was made of that another machine has made, and is not here.
+    pub bring: Bring<'a>,
     /// Its stream.
     pub stream: Stream,
     /// `[merge]`

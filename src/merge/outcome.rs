@@ -48,6 +48,9 @@ pub struct Outcome {
     /// Whether the vault's place does not answer: no further hour is begun.
     #[serde(skip)]
     pub away: bool,
+    /// Segments that an hour lacked and that are here since: it is examined again.
+    #[serde(skip)]
+    pub(super) brought: u64,
     /// Hours that could not be committed or finished.
     pub failed: Vec<Failed>,
     /// What is not used.
@@ -115,6 +118,10 @@ impl Outcome {
         later.swept.compressed += self.swept.compressed;
         later.swept.deleted += self.swept.deleted;
         later.swept.attempts += self.swept.attempts;
+        // what was set aside is not found again
+        let is_gone = |one: &Unusable| !later.unusable.contains(one);
+        self.unusable.retain(is_gone);
+        later.unusable.append(&mut self.unusable);
         later
     }
 }

@@ -34,7 +34,8 @@ use crate::{
     world::error_at::{At as _, ErrorAt},
 };
 
-/// Merged hours may report deletions themselves: so the hours are examined again up to this often, fewer each time.
+/// Merged hours may report deletions themselves, and others may have lacked something that is here since: so the hours are
+/// examined again up to this often, fewer each time.
 const PASSES_MAX: usize = 8;
 
 /// An hour that was examined.
@@ -93,16 +94,18 @@ impl MergeJob<'_> {
         Ok((decision, former))
     }
 
-    /// Merges; if deletions are honoured now, until no hour brings new ones.
+    /// Merges until no hour lacks anything that is elsewhere; and if deletions are honoured now, until none brings new ones.
     pub fn run(&self, tell: &mut dyn FnMut(Step<'_>)) -> Result<Outcome, RunError> {
+        let is_new =
+            |of: &Outcome| 0 < of.brought || self.honour == Honour::Now && !of.committed.is_empty();
         let mut outcome = self.run_once(tell)?;
-        let mut is_new = !outcome.committed.is_empty();
+        let mut again = is_new(&outcome);
         for _ in 1..PASSES_MAX {
-            if self.honour != Honour::Now || !is_new {
+            if !again {
                 break;
             }
             let later = self.run_once(tell)?;
-            is_new = !later.committed.is_empty();
+            again = is_new(&later);
             outcome = outcome.then(later);
         }
         Ok(outcome)
@@ -302,7 +305,7 @@ impl MergeJob<'_> {
             } => {
                 let has_rows = former.as_ref().is_some_and(|(m, _)| m.names_posts());
                 if is_other || !has_rows {
-                    outcome.fail(hour, &shrinks(&missing), true);
+                    self.hold_back(hour, &missing, outcome);
                     return Ok(nothing);
                 }
                 raw_is_gone = true;
@@ -332,6 +335,22 @@ impl MergeJob<'_> {
                 committed: Some(Committed::of(&manifest)),
                 inputs: self.commits.is_in_place().then_some(manifest.inputs),
             }))
+    }
+
+    /// An hour that would shrink: it waits if something of what it lacks comes from elsewhere.
+    fn hold_back(&self, hour: Hour, missing: &[String], outcome: &mut Outcome) {
+        let names = missing.iter().filter_map(|file| SegmentName::of_file(file));
+        match (self.bring)(&names.map(|(name, _)| name).collect()) {
+            Ok(0) => outcome.fail(hour, &shrinks(missing), true),
+            Ok(brought) => {
+                outcome.brought += brought;
+                outcome.waiting += 1;
+            }
+            Err(why) => {
+                let why = format!("what it lacks may be elsewhere, and cannot be fetched: {why}");
+                outcome.fail(hour, &why, false);
+            }
+        }
     }
 
     /// Whether another machine has committed the next revision, or may have.

@@ -11,7 +11,11 @@
 //! Nothing is overwritten: several machines that take the same lines out make the same file, and one that knows a longer list
 //! makes another, later one.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
 
 use super::store::{Content, Created, Key, NotAKey, Store, StoreError};
 use crate::{
@@ -34,6 +38,14 @@ pub enum Elsewhere<'a> {
     In(&'a dyn Store),
 }
 
+/// Fetches segments from there, by their names; says how many are here since.
+pub type Bring<'a> = &'a dyn Fn(&BTreeSet<SegmentName>) -> Result<u64, StoreError>;
+
+/// Where there is nowhere to fetch from.
+pub fn bring_nothing(_names: &BTreeSet<SegmentName>) -> Result<u64, StoreError> {
+    Ok(0)
+}
+
 /// The endings of the three files of a segment, in the order in which they are created.
 const ENDINGS: [&str; 3] = ["jsonl.zst", "events.jsonl", "seal.json"];
 
@@ -42,7 +54,8 @@ pub fn prefix(server: &ServerId) -> String {
     format!("{server}/")
 }
 
-fn folder(name: &SegmentName) -> String {
+/// Where the files of a segment lie.
+pub fn folder(name: &SegmentName) -> String {
     let (day, hour) = (name.minute.day_folder(), name.minute.hour_folder());
     format!("{}/{day}/{hour}/", name.server)
 }

@@ -21,7 +21,7 @@ use twinstream::{
         decide::Asks,
         id::PlaceId,
         open::{NotHere, Opener, Spool, Vault},
-        segments::Elsewhere,
+        segments::{self, Elsewhere},
     },
     segment::{
         acks::{self, Ack},
@@ -150,6 +150,7 @@ impl Site {
             vault: &vault,
             commits: &Here,
             elsewhere: Elsewhere::Nowhere,
+            bring: &segments::bring_nothing,
             stream: self.stream,
             settings: &self.settings,
             honour: self.honour,

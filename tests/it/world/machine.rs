@@ -210,7 +210,7 @@ impl Merger {
             .spool(&spool_of(root).into(), Asks::Make)
             .map_err(told)?;
         let (store, ids) = (ways.spool(), archive.ids());
-        let has_spool = self.fetch(&opener, (&own, &ids), &store)?;
+        let spool_there = self.fetch(&opener, (&own, &ids), &store)?;
         let received = ReceiveJob {
             disk,
             data_dir: root,
@@ -229,10 +229,14 @@ impl Merger {
             spool: &own,
             vault: &copy,
             commits: &vault,
-            elsewhere: if has_spool {
+            elsewhere: if spool_there.is_some() {
                 Elsewhere::In(&store)
             } else {
                 Elsewhere::Nowhere
+            },
+            bring: &|names| match &spool_there {
+                Some(id) => self.fetch_job((&own, &ids), &store, id).bring(names),
+                None => Ok(0),
             },
             stream: archive.stream,
             settings: &archive.settings,
@@ -325,31 +329,39 @@ impl Merger {
         identity::open(opener, &copy_of_vault().into(), Asks::Use, zone, word).map_err(told)
     }
 
-    /// Fetches what was delivered; whether there is a spool yet.
+    fn fetch_job<'a>(
+        &'a self,
+        (spool, servers): (&'a Spool, &'a [ServerId]),
+        store: &'a dyn Store,
+        id: &'a PlaceId,
+    ) -> FetchJob<'a> {
+        FetchJob {
+            disk: &self.disk,
+            spool,
+            store,
+            servers,
+            keep_free: 0,
+            id,
+        }
+    }
+
+    /// Fetches what was delivered; which spool that is, if there is one yet.
     fn fetch(
         &self,
         opener: &Opener<'_>,
-        (own, servers): (&Spool, &[ServerId]),
+        own: (&Spool, &[ServerId]),
         store: &dyn Store,
-    ) -> Result<bool, String> {
+    ) -> Result<Option<PlaceId>, String> {
         let folder = Path::new(ROOT).join("store");
         mirror::fetch(store, &self.disk, &folder, &[]).map_err(told)?;
         let spool = opener.spool::<OfStore>(&folder.into(), Asks::Use);
         let spool = spool.map_err(told)?;
         let Some(id) = spool.id() else {
-            return Ok(false);
+            return Ok(None);
         };
-        let job = FetchJob {
-            disk: &self.disk,
-            spool: own,
-            store,
-            servers,
-            keep_free: 0,
-            id,
-        };
-        let fetched = job.run().map_err(told)?;
+        let fetched = self.fetch_job(own, store, id).run().map_err(told)?;
         match fetched.failed {
-            0 => Ok(true),
+            0 => Ok(Some(id.clone())),
             // the log says why
             _ if self.disk.is_limited() => Err(FULL.to_owned()),
             _ => Err(format!("{fetched:?}")),

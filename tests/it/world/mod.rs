@@ -6,6 +6,7 @@
 mod books;
 mod machine;
 mod stage;
+mod unannounced;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

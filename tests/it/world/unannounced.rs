@@ -1,0 +1,158 @@
+//! What lies in the store and a machine was never told of, or has lost: no hour is held back for that.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use twinstream::{
+    config::settings::{Merge, Role, Server, Xz},
+    merge::outcome::Outcome,
+    period::Zone,
+    segment::raw,
+    source::SAMPLE,
+    world::disk::Disk as _,
+};
+
+use super::{
+    books,
+    machine::{Archive, Collector, Merger, ROOT, Task, spool_of},
+    stage::{Act, Fate, Stage, Ways},
+};
+use crate::support::{
+    disk::SimulatedDisk,
+    posts::{Segment, segments, stream},
+    primary::{Site, at},
+};
+
+/// Two servers, and a store in which nothing goes wrong.
+struct Calm {
+    stage: Arc<Stage>,
+    archive: Archive,
+    collectors: [Collector; 2],
+}
+
+impl Calm {
+    fn new() -> Self {
+        let server = |id: &str| Server {
+            id: id.parse().unwrap(),
+            role: Role::Secondary,
+            host: id.to_owned(),
+            endpoint: None,
+            partitions: Vec::new(),
+            deliver_to: None,
+            until: None,
+        };
+        let settings = Merge {
+            timezone: Zone::named("UTC").unwrap(),
+            settle: Duration::from_mins(10),
+            // no rows stand for what is not here
+            parquet: false,
+            xz: Xz::Fast,
+            keep_raw: None,
+            orphans: Duration::from_secs(books::ORPHANS_S),
+            keep_superseded: Duration::from_secs(books::SUPERSEDED_S),
+            keep_free: 0,
+        };
+        let now = at("2026-11-23T14:00:00Z");
+        Self {
+            stage: Stage::new(1, now.second().cast_unsigned(), false),
+            archive: Archive {
+                stream: SAMPLE,
+                settings,
+                servers: ["1", "2"].map(server).into(),
+                honours: false,
+            },
+            collectors: ["1", "2"].map(Collector::new),
+        }
+    }
+
+    fn acts(&self, machine: String, disk: &SimulatedDisk, does: impl FnOnce(&Ways) + Send) {
+        let act = Act {
+            machine,
+            disk: disk.clone(),
+            fate: Fate::default(),
+            does: Box::new(does),
+        };
+        self.stage.act(0, vec![act]);
+        assert_eq!(self.stage.wrongs(), [""; 0]);
+    }
+
+    fn deliver(&self, collector: usize, segments: &[Segment], now: &str) {
+        let one = &self.collectors[collector];
+        for segment in segments {
+            segment.put(&one.disk, &spool_of(Path::new(ROOT)), true);
+        }
+        self.acts(format!("server {}", one.id), &one.disk, |ways| {
+            let sent = one.deliver(ways, at(now)).unwrap();
+            assert_eq!(sent, segments.len() as u64);
+        });
+    }
+
+    fn merge(&self, merger: &Merger, task: &Task, now: &str) -> Outcome {
+        let done = Mutex::new(None);
+        self.acts(merger.machine(), &merger.disk, |ways| {
+            let outcome = merger.act(ways, &self.archive, (task, at(now), false));
+            *done.lock().unwrap() = Some(outcome.unwrap());
+        });
+        done.into_inner().unwrap().unwrap()
+    }
+}
+
+/// Which revisions were committed; none may be held back.
+#[track_caller]
+fn revisions(outcome: &Outcome) -> Vec<u64> {
+    assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
+    assert!(outcome.unusable.is_empty(), "{:?}", outcome.unusable);
+    outcome.committed.iter().map(|one| one.revision).collect()
+}
+
+#[test]
+fn what_another_machine_has_merged_and_is_not_here_is_fetched_by_its_name() {
+    let calm = Calm::new();
+    let all = Task::Merge([].into(), None);
+    let received = stream(2, at("2026-11-23T14:00:00Z"), 6, 4);
+    let [of_1, of_2] = [("1", 0), ("2", 1)].map(|(id, nth)| segments(id, &received[nth]));
+    let [here, other] = [1, 2].map(|nth| Merger::new(&format!("m{nth}"), nth, 0));
+    let (early, late) = of_1.split_at(3);
+    calm.deliver(0, early, "2026-11-23T14:10:00Z");
+    let outcome = calm.merge(&here, &all, "2026-11-23T14:10:00Z");
+    assert_eq!(revisions(&outcome), [0; 0]);
+
+    // the server dies for good before it can announce the others; a machine that has never fetched lists everything
+    calm.deliver(0, late, "2026-11-23T14:15:00Z");
+    let mut objects = calm.stage.store.objects();
+    objects.remove("x/spool/arrivals/1/2.txt").unwrap();
+    calm.stage.store.replace(objects);
+    let outcome = calm.merge(&other, &all, "2026-11-23T15:10:00Z");
+    assert_eq!(revisions(&outcome), [1]);
+
+    let (some, last) = of_2.split_at(3);
+    calm.deliver(1, some, "2026-11-23T15:20:00Z");
+    let outcome = calm.merge(&here, &all, "2026-11-23T15:20:00Z");
+    assert_eq!(revisions(&outcome), [0; 0], "more may come");
+    let outcome = calm.merge(&here, &all, "2026-11-23T15:30:00Z");
+    assert_eq!(revisions(&outcome), [2]);
+
+    // a segment that was merged is lost here
+    let paths = of_1[1].name.paths(&spool_of(Path::new(ROOT)));
+    for path in [raw::compressed(&paths.segment), paths.events, paths.seal] {
+        here.disk.remove(&path).unwrap();
+    }
+    calm.deliver(1, last, "2026-11-23T15:40:00Z");
+    calm.merge(&here, &all, "2026-11-23T15:40:00Z");
+    let outcome = calm.merge(&here, &all, "2026-11-23T15:50:00Z");
+    assert_eq!(revisions(&outcome), [3]);
+
+    let mut alone = Site::in_memory();
+    alone.settings.parquet = false;
+    alone.servers.clone_from(&calm.archive.servers);
+    alone.put(&[of_1, of_2].concat());
+    alone.merge("2026-11-23T15:50:00Z");
+    let copy = Site::on(Box::new(here.disk.clone()), Path::new(ROOT), "UTC");
+    let hour = "2026-11-23_14";
+    assert_eq!(copy.manifest(hour).inputs, alone.manifest(hour).inputs);
+    assert_eq!(copy.manifest(hour).outputs, alone.manifest(hour).outputs);
+    assert_eq!(copy.verify().worst(), None);
+}
