@@ -95,7 +95,7 @@ struct Known {
     days: BTreeMap<Day, Sha256>,
     /// Since when the others have been as they are.
     still: Still,
-    /// How many of its acknowledgements were given days ago.
+    /// How many of its acknowledgements need not be read any more.
     old: Old,
     /// How many bytes of them there were.
     acks: u64,
@@ -194,7 +194,7 @@ impl ReceiveJob<'_> {
         }
         let is_other = known.old.go_on(self.disk, &path, now_is);
         if is_other.at(&path)? && walk.unreadable.is_empty() {
-            self.forget(&path, &walk, now_is)?;
+            self.forget((&path, &mut known.old), &walk, now_is)?;
         }
         let is_as_it_was = |day: &Day, version: &Sha256| {
             let of = walk.days.get(day);
@@ -204,10 +204,6 @@ impl ReceiveJob<'_> {
         let open = walk.days.iter();
         let open: Vec<(&Day, &Folders)> =
             open.filter(|(day, of)| known.is_open(**day, of)).collect();
-        // what belongs to an earlier day may have been acknowledged long ago
-        let is_recent = |(day, _): &(&Day, &Folders)| walk.days.range(**day..).count() <= 2;
-        let is_all_recent = open.iter().all(is_recent);
-        let after = if is_all_recent { known.old.bytes } else { 0 };
         let (mut sealed, mut failed) = (Vec::new(), BTreeSet::new());
         for (day, folders) in &open {
             let (names, errors) = folders.sealed(self.disk);
@@ -217,7 +213,11 @@ impl ReceiveJob<'_> {
                 unreadable(server, why, received);
             }
         }
-        self.acknowledge((&path, after), (&sealed, &mut failed), now, received)?;
+        if !sealed.is_empty() {
+            let days = open.iter().map(|(day, _)| **day).collect();
+            let given = self.given((&path, &mut known.old), &walk, &days)?;
+            self.acknowledge((&path, &given), (&sealed, &mut failed), now, received)?;
+        }
         for (day, folders) in open {
             if let Some(version) = folders.unchanged(self.disk).at(&top)?
                 && !failed.contains(day)
@@ -232,8 +232,36 @@ impl ReceiveJob<'_> {
         Ok(())
     }
 
+    /// The acknowledgements of segments of these days.
+    fn given(
+        &self,
+        (path, old): (&Path, &mut Old),
+        walk: &Walk,
+        days: &BTreeSet<Day>,
+    ) -> Result<BTreeMap<String, Ack>, ErrorAt> {
+        // what belongs to an earlier day may have been acknowledged long ago
+        let recent: BTreeSet<Day> = walk.days.keys().rev().take(2).copied().collect();
+        let after = if days.is_subset(&recent) {
+            old.bytes
+        } else {
+            0
+        };
+        let is_asked = |name: &SegmentName| {
+            let day = name.minute.utc_day();
+            recent.contains(&day) || days.contains(&day)
+        };
+        let (given, before) = acks::read_after(self.disk, (path, after), is_asked).at(path)?;
+        old.skip_to(before);
+        Ok(given)
+    }
+
     /// Drops acknowledgements that no secondary can need any more, if the whole folder can be read.
-    fn forget(&self, path: &Path, walk: &Walk, now: UtcMs) -> Result<(), ErrorAt> {
+    fn forget(
+        &self,
+        (path, old): (&Path, &mut Old),
+        walk: &Walk,
+        now: UtcMs,
+    ) -> Result<(), ErrorAt> {
         let mut here = BTreeSet::new();
         for folders in walk.days.values() {
             let (names, errors) = folders.sealed(self.disk);
@@ -246,25 +274,26 @@ impl ReceiveJob<'_> {
         }
         let is_here = |name: &SegmentName| here.contains(name);
         let forgotten = acks::forget(self.disk, path, self.keep_delivered, now, is_here);
-        forgotten.map(drop).at(path)
+        if 0 < forgotten.at(path)? {
+            // the others lie elsewhere now
+            *old = Old::default();
+            old.go_on(self.disk, path, now).at(path)?;
+        }
+        Ok(())
     }
 
-    /// Reads back and acknowledges those that are not acknowledged yet. `failed` gets the days of those that could
-    /// not be.
+    /// Reads back and acknowledges those that are not `given` yet. `failed` gets the days of those that could not be.
     fn acknowledge(
         &self,
-        (path, after): (&Path, u64),
+        (path, given): (&Path, &BTreeMap<String, Ack>),
         (sealed, failed): (&[SegmentName], &mut BTreeSet<Day>),
         now: &dyn Fn() -> UtcMs,
         received: &mut Received,
     ) -> Result<(), ErrorAt> {
-        let here: BTreeSet<&SegmentName> = sealed.iter().collect();
-        let is_here = |name: &SegmentName| here.contains(name);
-        let known = acks::read_after(self.disk, (path, after), is_here).at(path)?;
         let is_new = |name: &&SegmentName| {
             !ENDINGS
                 .iter()
-                .all(|ending| known.contains_key(&format!("{name}.{ending}")))
+                .all(|ending| given.contains_key(&format!("{name}.{ending}")))
         };
         let new: Vec<&SegmentName> = sealed.iter().filter(is_new).collect();
         for together in new.chunks(TOGETHER) {

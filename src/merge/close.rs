@@ -77,7 +77,7 @@ impl MergeJob<'_> {
         }
         closed.retain_still(&still);
         let servers = (&**self.spool, days.walk.servers());
-        closed.acks_go_on(self.disk, servers, self.now)?;
+        closed.acks_go_on(self.disk, servers, &look.acks, self.now)?;
         if closed == days.closed {
             return Ok(());
         }

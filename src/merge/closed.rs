@@ -144,7 +144,8 @@ pub struct ClosedDays {
     days: BTreeMap<Day, ClosedDay>,
     /// Days that are not closed yet.
     still: Still,
-    /// How much of each server's acknowledgements was given days ago: late input does not wait so long for more of it.
+    /// How much of each server's acknowledgements was given days ago, or is about closed days only: late input does not
+    /// wait so long for more of it.
     old_acks: BTreeMap<ServerId, Old>,
 }
 
@@ -197,21 +198,24 @@ impl ClosedDays {
         disk.rename(&aside, &path)
     }
 
-    /// How many bytes of a server's acknowledgements were given days ago.
+    /// How many bytes of a server's acknowledgements need not be read.
     pub fn old_acks(&self, server: &ServerId) -> u64 {
         self.old_acks.get(server).map_or(0, |old| old.bytes)
     }
 
-    /// Some days later more of them were.
+    /// Some days later there are more of them, and as soon as days are closed: `before` has how many bytes lie before those
+    /// of open days.
     pub fn acks_go_on(
         &mut self,
         disk: &dyn Disk,
         (spool, servers): (&Path, &[ServerId]),
+        before: &BTreeMap<ServerId, u64>,
         now: UtcMs,
     ) -> io::Result<()> {
         self.old_acks.retain(|server, _| servers.contains(server));
         for server in servers {
             let old = self.old_acks.entry(server.clone()).or_default();
+            old.skip_to(before.get(server).copied().unwrap_or(0));
             old.go_on(disk, &acks::path(spool, server), now)?;
         }
         Ok(())

@@ -20,7 +20,7 @@ use crate::{
     alarm::AlarmKind,
     period::{Day, Hour, UtcMs, Zone},
     place::segments::Elsewhere,
-    segment::name::SegmentName,
+    segment::name::{SegmentName, ServerId},
     source::key::Key,
     vault::{
         deleted::Deleted,
@@ -41,6 +41,8 @@ pub(super) struct Look {
     pub(super) stock: Vec<SpoolSegment>,
     pub(super) unusable: Vec<Unusable>,
     pub(super) to_redact: Vec<(SegmentName, Vec<ToRedact>)>,
+    /// Of each server that has some of these segments: how many bytes of its acknowledgements lie before theirs.
+    pub(super) acks: BTreeMap<ServerId, u64>,
     /// Segments that have posts which are to be taken out first, and cannot be now: no hour may see them.
     pub(super) unredacted: Vec<SegmentName>,
     pub(super) span: Span,
@@ -174,6 +176,7 @@ impl MergeJob<'_> {
             stock,
             unusable,
             to_redact: found.to_redact,
+            acks: found.acks,
             unredacted: Vec::new(),
             span,
             now,
@@ -432,6 +435,10 @@ impl Taking<'_, '_> {
         self.found.unusable.extend(found.unusable);
         self.found.to_redact.extend(found.to_redact);
         days.foreign.extend(found.foreign);
+        for (server, bytes) in found.acks {
+            let before = self.found.acks.entry(server).or_insert(bytes);
+            *before = bytes.min(*before);
+        }
         found.stock
     }
 }

@@ -108,6 +108,8 @@ pub struct Found {
     pub to_redact: Vec<(SegmentName, Vec<ToRedact>)>,
     /// Days that have segments of another stream.
     pub foreign: BTreeSet<Day>,
+    /// Of each server that has some of these segments: how many bytes of its acknowledgements lie before theirs.
+    pub acks: BTreeMap<ServerId, u64>,
 }
 
 /// Takes stock of some days of a spool. `tell` hears of every segment; `now` only limits what
@@ -138,7 +140,8 @@ pub fn take(
     }
     found.foreign = foreign.iter().map(|name| name.minute.utc_day()).collect();
     names.sort();
-    let acks = acknowledged(indexes, (&walk.servers, closed), &names);
+    let acks;
+    (acks, found.acks) = acknowledged(indexes, (&walk.servers, closed), &names);
     let count = names.len();
     let names = by_copies(names, threads);
     let known = match walk.servers.as_slice() {
@@ -187,26 +190,30 @@ fn by_copies(mut names: Vec<SegmentName>, threads: usize) -> Vec<SegmentName> {
     names
 }
 
-/// The acknowledgements of these segments; they are ascending. Nothing rests on them but how long late
-/// input waits for more.
+/// The acknowledgements of these segments, which are ascending, and how many bytes lie before those of each server.
+/// Nothing rests on them but how long late input waits for more.
 fn acknowledged(
     indexes: &Indexes<'_>,
     (servers, closed): (&[ServerId], &ClosedDays),
     names: &[SegmentName],
-) -> BTreeMap<String, Ack> {
-    let mut acks = BTreeMap::new();
+) -> (BTreeMap<String, Ack>, BTreeMap<ServerId, u64>) {
+    let (mut acks, mut before) = (BTreeMap::new(), BTreeMap::new());
     let is_here = |name: &SegmentName| names.binary_search(name).is_ok();
-    for server in servers {
+    let has_some = |server: &&ServerId| names.iter().any(|name| name.server == **server);
+    for server in servers.iter().filter(has_some) {
         let path = acks::path(indexes.spool, server);
         let after = closed.old_acks(server);
         match acks::read_after(indexes.disk, (&path, after), is_here) {
-            Ok(of_server) => acks.extend(of_server),
+            Ok((of_server, first)) => {
+                acks.extend(of_server);
+                before.insert(server.clone(), first);
+            }
             Err(why) => {
                 tracing::warn!("the acknowledgements for server {server} cannot be read: {why}");
             }
         }
     }
-    acks
+    (acks, before)
 }
 
 /// What the plan needs of an index, before it is known where it lies on the posts' clock.

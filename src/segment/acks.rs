@@ -53,7 +53,7 @@ impl Ack {
     }
 }
 
-/// How much of a file of acknowledgements is days old: that part need not be read for newer ones.
+/// How much of a file of acknowledgements need not be read any more: it is days old, or about days of which all is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Old {
     /// How many bytes.
@@ -68,8 +68,13 @@ const OLD_MS: i64 = 2 * 86_400_000;
 
 impl Old {
     /// Whether a file of so many bytes can be the one.
-    pub const fn is_of(&self, bytes: u64) -> bool {
-        self.next <= bytes
+    const fn is_of(&self, bytes: u64) -> bool {
+        self.next <= bytes && self.bytes <= bytes
+    }
+
+    /// What lies before so many bytes is not needed any more.
+    pub fn skip_to(&mut self, bytes: u64) {
+        self.bytes = bytes.max(self.bytes);
     }
 
     /// Moves on to now. Returns whether it changed: every other day, and when the file was rewritten.
@@ -78,7 +83,7 @@ impl Old {
         let at = self.at.filter(|at| *at <= now && self.is_of(next));
         let bytes = match at {
             Some(at) if now < at.plus_ms(OLD_MS) => return Ok(false),
-            Some(_) => self.next,
+            Some(_) => self.next.max(self.bytes),
             None => 0,
         };
         let at = Some(now);
@@ -94,45 +99,49 @@ pub fn read(
     path: &Path,
     wanted: impl Fn(&SegmentName) -> bool,
 ) -> io::Result<BTreeMap<String, Ack>> {
-    read_after(disk, (path, 0), wanted)
+    Ok(read_after(disk, (path, 0), wanted)?.0)
 }
 
-/// The same of those after so many bytes.
+/// The same of those after so many bytes; and how many bytes lie before the first of them, if there is none before the
+/// next one to be given.
 pub fn read_after(
     disk: &dyn Disk,
     (path, bytes): (&Path, u64),
     wanted: impl Fn(&SegmentName) -> bool,
-) -> io::Result<BTreeMap<String, Ack>> {
-    let mut acks = BTreeMap::new();
-    each(disk, (path, bytes), |ack| {
+) -> io::Result<(BTreeMap<String, Ack>, u64)> {
+    let (mut acks, mut first) = (BTreeMap::new(), None);
+    let end = each(disk, (path, bytes), |begin, ack| {
         if ack.segment().is_some_and(|name| wanted(&name)) {
+            first.get_or_insert(begin);
             acks.entry(ack.file.clone()).or_insert(ack);
         }
         Ok(())
     })?;
-    Ok(acks)
+    Ok((acks, first.unwrap_or(end)))
 }
 
+/// Gives each acknowledgement, and where its line begins; then where the next one will.
 fn each(
     disk: &dyn Disk,
     (path, bytes): (&Path, u64),
-    mut take: impl FnMut(Ack) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut outcome = Ok(());
-    disk::each_line_from(
-        disk,
-        (path, bytes),
-        LINE_BYTES_MAX,
-        |line| match serde_json::from_slice::<Ack>(line) {
-            Ok(ack) if outcome.is_ok() => outcome = take(ack),
+    mut take: impl FnMut(u64, Ack) -> io::Result<()>,
+) -> io::Result<u64> {
+    let (mut outcome, mut begin, mut end) = (Ok(()), bytes, bytes);
+    disk::each_line_from(disk, (path, bytes), LINE_BYTES_MAX, |line| {
+        match serde_json::from_slice::<Ack>(line) {
+            Ok(ack) if outcome.is_ok() => outcome = take(begin, ack),
             Ok(_) => (),
             Err(why) => tracing::warn!(
                 "{}: a line is not an acknowledgement and is ignored: {why}",
                 path.display()
             ),
-        },
-    )?;
-    outcome
+        }
+        begin += line.len() as u64;
+        if line.ends_with(b"\n") {
+            end = begin;
+        }
+    })?;
+    outcome.map(|()| end)
 }
 
 /// Removes acknowledgements that nobody can need any more: those that are 30 days older than `keep_delivered`, of
@@ -149,7 +158,7 @@ pub fn forget(
     let before = now.plus_ms(keep_ms.saturating_add(KEPT_MS).saturating_neg());
     let is_spent = |ack: &Ack| ack.at < before && !ack.segment().is_some_and(|name| here(&name));
     let (mut all, mut spent) = (0_u64, 0_u64);
-    each(disk, (path, 0), |ack| {
+    each(disk, (path, 0), |_begin, ack| {
         all += 1;
         spent += u64::from(is_spent(&ack));
         Ok(())
@@ -159,7 +168,7 @@ pub fn forget(
     }
     let aside = disk::aside(path);
     let mut file = BufWriter::new(disk::create_anew(disk, &aside)?);
-    each(disk, (path, 0), |ack| {
+    each(disk, (path, 0), |_begin, ack| {
         if is_spent(&ack) {
             return Ok(());
         }

@@ -1,6 +1,11 @@
 //! Days of the spool that are closed: whatever comes and goes, a merge that passes them over does what one does that looks at all.
 
-use std::{fs, path::PathBuf, slice, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    slice,
+    time::Duration,
+};
 
 use serde_json::Value;
 use twinstream::{
@@ -13,7 +18,7 @@ use twinstream::{
         raw,
     },
     vault::redactions::Redactions,
-    world::disk::{RealDisk, read_bounded, remove_if_there},
+    world::disk::{Disk as _, RealDisk, read_bounded, remove_if_there},
 };
 
 use crate::{
@@ -330,4 +335,58 @@ fn a_day_that_is_acknowledged_is_received_from_again_when_something_comes() {
     // and so are all if what is known is damaged, without reading anything back that is acknowledged
     fs::write(site.root.join("received.json"), "{").unwrap();
     assert_eq!((receive("2026-11-22T16:01:00Z"), known()), ((0, 0), 0));
+}
+
+/// Also on the first days of a machine that has just fetched all of it.
+#[test]
+fn of_acknowledgements_only_those_of_the_last_days_are_read_however_many_there_are() {
+    let read = |days: i64| {
+        let disk = SimulatedDisk::default();
+        let site = Site::on(Box::new(disk.clone()), Path::new("/primary"), "UTC");
+        disk.make_folder(&site.spool()).unwrap();
+        let last = at("2026-11-22T13:10:00Z");
+        let begins = (0..days).map(|day| last.plus_ms(-day * DAY_MS));
+        site.put(
+            &begins
+                .flat_map(|begin| minutes_of(begin, "2"))
+                .collect::<Vec<_>>(),
+        );
+        let (spool, _vault) = site.opened().unwrap();
+        let servers = ["2".parse().unwrap()];
+        let job = ReceiveJob {
+            disk: &disk,
+            data_dir: &site.root,
+            spool: &spool,
+            servers: &servers,
+            keep_free: 0,
+            keep_delivered: Duration::from_hours(48),
+        };
+        let merge = |minute: i64| {
+            let now = last.plus_ms((180 + minute) * 60_000);
+            let received = job.run(&|| now);
+            assert!(received.failed.is_empty(), "{received:?}");
+            let outcome = site.try_merge(&[], &now.to_string()).unwrap();
+            assert!(outcome.failed.is_empty(), "{outcome:?}");
+            received.acknowledged
+        };
+        // segments are compressed when they have been here for an hour, and then their days are closed
+        for minute in [0, 65, 70, 75, 80] {
+            merge(minute);
+        }
+        // the first time that something comes after all days were done with, all is read once more
+        site.put(&minutes_of(last.plus_ms(3_600_000), "2"));
+        for minute in [85, 90, 95] {
+            merge(minute);
+        }
+        let path = acks::path(&spool, &servers[0]);
+        let before = disk.read_of(&path);
+        // with nothing new, and with something
+        assert_eq!(merge(100), 0);
+        site.put(&minutes_of(last.plus_ms(7_200_000), "2"));
+        assert_ne!(merge(105), 0);
+        (disk.read_of(&path) - before, disk.len(&path).unwrap())
+    };
+    let (few, many) = (read(3), read(9));
+    assert!(0 < few.0 && 2 * few.1.unwrap() < many.1.unwrap());
+    assert_eq!(few.0, many.0);
 }

@@ -730,7 +730,9 @@ fn what_is_delivered_to_an_object_store_is_merged_as_if_it_had_come_on_a_disk() 
         merged.keys(),
         expected.keys()
     );
+    servers.store.set(Faults::default());
     servers.check("1", NOW, &["merge"], 4);
+    assert_eq!(servers.store.requests(), 2, "the mark, and what is new");
 
     // only what was read back from there goes here, after its time; the store keeps all of it
     servers.check("2", WEEK_LATER, &["deliver"], 0);

@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    io::{self, Cursor, Write},
+    io::{self, Cursor, Read, Seek, Write},
     ops::Bound,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
@@ -48,6 +48,8 @@ struct State {
     capacity: Option<u64>,
     /// Writes until one of them is spoiled.
     spoils_in: Option<u64>,
+    /// How many bytes were read, by file.
+    read: BTreeMap<PathBuf, u64>,
 }
 
 /// The disk; clones are the same disk.
@@ -59,6 +61,28 @@ pub(crate) struct SimulatedDisk {
 struct SimulatedFile {
     disk: SimulatedDisk,
     file: usize,
+}
+
+/// A file that is read.
+struct Reading {
+    bytes: Cursor<Vec<u8>>,
+    path: PathBuf,
+    state: Arc<Mutex<State>>,
+}
+
+impl Read for Reading {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = self.bytes.read(to)?;
+        let mut state = self.state.lock().unwrap();
+        *state.read.entry(self.path.clone()).or_default() += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Reading {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.bytes.seek(to)
+    }
 }
 
 fn not_found() -> io::Error {
@@ -240,6 +264,11 @@ impl SimulatedDisk {
         state.power_fails_at = None;
     }
 
+    /// How many bytes of a file were read so far.
+    pub(crate) fn read_of(&self, path: &Path) -> u64 {
+        self.state().read.get(path).copied().unwrap_or(0)
+    }
+
     /// Every file with its bytes.
     pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let state = self.state();
@@ -342,7 +371,11 @@ impl Disk for SimulatedDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Source>> {
         self.call(|state| {
             let bytes = state.files[state.file(path)?].now.clone();
-            Ok(Box::new(Cursor::new(bytes)) as Box<dyn Source>)
+            Ok(Box::new(Reading {
+                bytes: Cursor::new(bytes),
+                path: path.to_owned(),
+                state: self.state.clone(),
+            }) as Box<dyn Source>)
         })
     }
 
