@@ -138,6 +138,7 @@ impl From {
             servers: &self.servers,
             keep_free: setup.settings.merge.keep_free,
             id: &self.id,
+            now: setup.clock.now(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The primary's side of a delivery to an object store: fetches what is only there into the spool, each file checked
 //! against its seal before it has its name; `receive` does the rest, as with what comes over ssh.
 //!
-//! New files are those announced since the last time (`arrivals`); a machine that has never fetched lists everything.
+//! New files are those announced since the last time (`arrivals`); a machine that has never fetched lists everything. It does so
+//! once more when a server has announced nothing for a day: one that dies for good has not announced what it delivered last.
 //!
 //! Other machines put the files into the store: names and bytes are trusted only after they were checked. Nothing is
 //! overwritten, here or there; what was delivered once more after lines were taken out of it on request goes from
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::arrivals::Arrivals;
 use crate::{
     alarm::AlarmKind,
+    period::UtcMs,
     place::{
         id::PlaceId,
         open::Spool,
@@ -52,6 +54,8 @@ pub struct FetchJob<'a> {
     pub keep_free: u64,
     /// Which spool that is.
     pub id: &'a PlaceId,
+    /// Now.
+    pub now: UtcMs,
 }
 
 /// What of a spool in a store is here: `<spool>/arrived.json`.
@@ -61,7 +65,23 @@ struct Arrived {
     spool: Option<PlaceId>,
     /// By server: the last number of its arrivals of which all is here.
     last: BTreeMap<ServerId, u64>,
+    /// By server: since when it has announced nothing.
+    silent: BTreeMap<ServerId, Silent>,
 }
+
+/// Since when a server has announced nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Silent {
+    /// The last number that it has announced.
+    after: u64,
+    /// When that was found out, by the clock of this machine.
+    since: UtcMs,
+    /// Whether everything was listed since then.
+    listed: bool,
+}
+
+/// A server that is alive delivers every few minutes, and has announced by then whatever it could.
+const SILENT_MS: i64 = 86_400_000;
 
 /// Some bytes for each server.
 const ARRIVED_BYTES_MAX: u64 = 1 << 20;
@@ -120,11 +140,7 @@ impl FetchJob<'_> {
                 is_whole &= self.fetch(&wanted, server, &mut fetched)?;
                 if is_whole && arrived.last.get(server) != Some(&number) {
                     arrived.last.insert(server.clone(), number);
-                    disk::put(
-                        self.disk,
-                        &path,
-                        &serde_json::to_vec(&arrived).map_err(io::Error::from)?,
-                    )?;
+                    self.keep(&path, &arrived)?;
                 }
                 let Some(names) = arrivals.read(number + 1)? else {
                     break;
@@ -132,8 +148,49 @@ impl FetchJob<'_> {
                 number += 1;
                 wanted = self.not_here(names)?;
             }
+            if let Some(silent) = self.silent(server, number, &arrived, &mut fetched)? {
+                arrived.silent.insert(server.clone(), silent);
+                self.keep(&path, &arrived)?;
+            }
         }
         Ok(fetched)
+    }
+
+    fn keep(&self, path: &Path, arrived: &Arrived) -> io::Result<()> {
+        disk::put(self.disk, path, &serde_json::to_vec(arrived)?)
+    }
+
+    /// Fetches what a server has not announced that has announced nothing for a day after that number. Gives what is new about
+    /// its silence.
+    fn silent(
+        &self,
+        server: &ServerId,
+        after: u64,
+        arrived: &Arrived,
+        fetched: &mut Fetched,
+    ) -> Result<Option<Silent>, StoreError> {
+        let now = self.now;
+        let begins = Silent {
+            after,
+            since: now,
+            listed: false,
+        };
+        let Some(known) = arrived.silent.get(server) else {
+            return Ok(Some(begins));
+        };
+        // after a clock is set back, waiting begins again
+        if known.after != after || now < known.since {
+            return Ok(Some(begins));
+        }
+        if known.listed || now < known.since.plus_ms(SILENT_MS) {
+            return Ok(None);
+        }
+        let wanted = self.wanted(server)?;
+        let is_whole = self.fetch(&wanted, server, fetched)?;
+        Ok(is_whole.then(|| Silent {
+            listed: true,
+            ..known.clone()
+        }))
     }
 
     /// One that cannot be read, or is of another spool, tells nothing: then all is listed.
@@ -142,7 +199,7 @@ impl FetchJob<'_> {
         let is_it = |known: &Arrived| known.spool.as_ref() == Some(self.id);
         known.filter(is_it).unwrap_or_else(|| Arrived {
             spool: Some(self.id.clone()),
-            last: BTreeMap::new(),
+            ..Arrived::default()
         })
     }
 

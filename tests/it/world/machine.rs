@@ -210,7 +210,7 @@ impl Merger {
             .spool(&spool_of(root).into(), Asks::Make)
             .map_err(told)?;
         let (store, ids) = (ways.spool(), archive.ids());
-        let spool_there = self.fetch(&opener, (&own, &ids), &store)?;
+        let spool_there = self.fetch(&opener, (&own, &ids), &store, now)?;
         let received = ReceiveJob {
             disk,
             data_dir: root,
@@ -235,7 +235,7 @@ impl Merger {
                 Elsewhere::Nowhere
             },
             bring: &|names| match &spool_there {
-                Some(id) => self.fetch_job((&own, &ids), &store, id).bring(names),
+                Some(id) => self.fetch_job((&own, &ids), &store, id, now).bring(names),
                 None => Ok(0),
             },
             stream: archive.stream,
@@ -334,6 +334,7 @@ impl Merger {
         (spool, servers): (&'a Spool, &'a [ServerId]),
         store: &'a dyn Store,
         id: &'a PlaceId,
+        now: UtcMs,
     ) -> FetchJob<'a> {
         FetchJob {
             disk: &self.disk,
@@ -342,6 +343,7 @@ impl Merger {
             servers,
             keep_free: 0,
             id,
+            now,
         }
     }
 
@@ -351,6 +353,7 @@ impl Merger {
         opener: &Opener<'_>,
         own: (&Spool, &[ServerId]),
         store: &dyn Store,
+        now: UtcMs,
     ) -> Result<Option<PlaceId>, String> {
         let folder = Path::new(ROOT).join("store");
         mirror::fetch(store, &self.disk, &folder, &[]).map_err(told)?;
@@ -359,7 +362,7 @@ impl Merger {
         let Some(id) = spool.id() else {
             return Ok(None);
         };
-        let fetched = self.fetch_job(own, store, id).run().map_err(told)?;
+        let fetched = self.fetch_job(own, store, id, now).run().map_err(told)?;
         match fetched.failed {
             0 => Ok(Some(id.clone())),
             // the log says why

@@ -79,6 +79,18 @@ impl Calm {
         assert_eq!(self.stage.wrongs(), [""; 0]);
     }
 
+    /// The server died before it could announce what it delivered last.
+    fn never_announced(&self, arrivals: &str) {
+        let mut objects = self.stage.store.objects();
+        objects
+            .remove(&format!("x/spool/arrivals/{arrivals}.txt"))
+            .unwrap();
+        self.stage.store.replace(objects);
+        // and it does not know that it has
+        let told = Path::new(ROOT).join("mirror").join("told.json");
+        self.collectors[0].disk.remove(&told).unwrap();
+    }
+
     fn deliver(&self, collector: usize, segments: &[Segment], now: &str) {
         let one = &self.collectors[collector];
         for segment in segments {
@@ -122,9 +134,7 @@ fn what_another_machine_has_merged_and_is_not_here_is_fetched_by_its_name() {
 
     // the server dies for good before it can announce the others; a machine that has never fetched lists everything
     calm.deliver(0, late, "2026-11-23T14:15:00Z");
-    let mut objects = calm.stage.store.objects();
-    objects.remove("x/spool/arrivals/1/2.txt").unwrap();
-    calm.stage.store.replace(objects);
+    calm.never_announced("1/2");
     let outcome = calm.merge(&other, &all, "2026-11-23T15:10:00Z");
     assert_eq!(revisions(&outcome), [1]);
 
@@ -155,4 +165,46 @@ fn what_another_machine_has_merged_and_is_not_here_is_fetched_by_its_name() {
     assert_eq!(copy.manifest(hour).inputs, alone.manifest(hour).inputs);
     assert_eq!(copy.manifest(hour).outputs, alone.manifest(hour).outputs);
     assert_eq!(copy.verify().worst(), None);
+}
+
+#[test]
+fn what_a_server_that_died_for_good_has_not_announced_is_found_after_a_day() {
+    let calm = Calm::new();
+    let all = Task::Merge([].into(), None);
+    let received = stream(1, at("2026-11-23T14:00:00Z"), 6, 4);
+    let of_1 = segments("1", &received[0]);
+    let (early, late) = of_1.split_at(3);
+    let here = Merger::new("m1", 1, 0);
+    calm.deliver(0, early, "2026-11-23T14:10:00Z");
+    calm.merge(&here, &all, "2026-11-23T14:10:00Z");
+    calm.deliver(0, late, "2026-11-23T14:15:00Z");
+    calm.never_announced("1/2");
+    let merged = || {
+        let copy = Site::on(Box::new(here.disk.clone()), Path::new(ROOT), "UTC");
+        copy.manifest("2026-11-23_14").inputs.segments.len()
+    };
+    let listings = || {
+        let told = calm.stage.told(usize::MAX);
+        told.matches("GET /archive/x/spool/1/:").count()
+    };
+    let few = listings();
+    for (now, found) in [
+        ("2026-11-24T14:09:00Z", 3),
+        ("2026-11-24T14:11:00Z", 3),
+        ("2026-11-24T14:22:00Z", 6),
+    ] {
+        revisions(&calm.merge(&here, &all, now));
+        assert_eq!(merged(), found, "{now}");
+        assert_eq!(few < listings(), now != "2026-11-24T14:09:00Z", "{now}");
+    }
+    // once for each silence
+    let many = listings();
+    calm.merge(&here, &all, "2026-11-26T14:22:00Z");
+    assert_eq!(listings(), many);
+    let second = stream(1, at("2026-11-26T14:00:00Z"), 2, 4);
+    calm.deliver(0, &segments("1", &second[0]), "2026-11-26T14:30:00Z");
+    calm.merge(&here, &all, "2026-11-26T14:30:00Z");
+    assert_eq!(listings(), many);
+    calm.merge(&here, &all, "2026-11-27T14:31:00Z");
+    assert!(many < listings());
 }
