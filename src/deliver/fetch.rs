@@ -5,8 +5,8 @@
 //! once more when a server has announced nothing for a day: one that dies for good has not announced what it delivered last.
 //!
 //! Other machines put the files into the store: names and bytes are trusted only after they were checked. Nothing is
-//! overwritten, here or there; what was delivered once more after lines were taken out of it on request goes from
-//! there again.
+//! overwritten, here or there, but what a fetch that was cut off has left without a seal; what was delivered once more
+//! after lines were taken out of it on request goes from there again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -316,7 +316,7 @@ impl FetchJob<'_> {
                 other => return other.map(|()| true),
             };
             match segments::look(self.store, name)?.latest() {
-                None => return Ok(false),
+                None => return self.leave(name).map(|()| false),
                 // another machine may take lines out at this moment
                 Some(latest) if form < latest => form = latest,
                 Some(_) => return Err(NotFetched::Missing(missing)),
@@ -332,6 +332,9 @@ impl FetchJob<'_> {
         let paths = name.paths(self.spool);
         self.disk.make_folder(&paths.folder).at(&paths.folder)?;
         let plain = &paths.segment;
+        if 0 < form {
+            self.remove_former(plain, &sealed.segment)?;
+        }
         if self.disk.len(plain).at(plain)?.is_some() {
             // it counts, whatever lies beside it
             self.file(&segment, plain, &sealed.segment, false)?;
@@ -341,6 +344,27 @@ impl FetchJob<'_> {
         self.file(&events, &paths.events, &sealed.events, false)?;
         crash::point(Point::DataFetched);
         Ok(disk::put(self.disk, &paths.seal, &bytes).at(&paths.seal)?)
+    }
+
+    /// What an earlier fetch that was cut off has left may have lines that were taken out since.
+    fn remove_former(&self, plain: &Path, sealed: &Digest) -> Result<(), NotFetched> {
+        for (path, is_packed) in [(plain, false), (&raw::compressed(plain), true)] {
+            if self.disk.len(path).at(path)?.is_some()
+                && self.digest(path, sealed, is_packed).ok().as_ref() != Some(sealed)
+            {
+                self.disk.remove(path).at(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody needs what an earlier fetch that was cut off has left of a segment that is nowhere any more.
+    fn leave(&self, name: &SegmentName) -> Result<(), NotFetched> {
+        let paths = name.paths(self.spool);
+        for path in [raw::compressed(&paths.segment), paths.events] {
+            disk::remove_if_there(self.disk, &path).at(&path)?;
+        }
+        Ok(())
     }
 
     /// Puts one file in place, unless an earlier fetch has done so.

@@ -1,4 +1,4 @@
-//! What lies in the store and a machine was never told of, or has lost: no hour is held back for that.
+//! What lies in the store and a machine was never told of, or has lost, or has begun to fetch: no hour is held back for that.
 
 use std::{
     path::Path,
@@ -12,7 +12,7 @@ use twinstream::{
     period::Zone,
     segment::raw,
     source::SAMPLE,
-    world::disk::Disk as _,
+    world::disk::{self, Disk as _, read_bounded},
 };
 
 use super::{
@@ -207,4 +207,51 @@ fn what_a_server_that_died_for_good_has_not_announced_is_found_after_a_day() {
     assert_eq!(listings(), many);
     calm.merge(&here, &all, "2026-11-27T14:31:00Z");
     assert!(many < listings());
+}
+
+#[test]
+fn what_is_left_of_a_fetch_that_was_cut_off_gives_way_to_what_is_there_now() {
+    let calm = Calm::new();
+    let all = Task::Merge([].into(), None);
+    let received = stream(1, at("2026-11-23T14:00:00Z"), 3, 4);
+    let of_1 = segments("1", &received[0]);
+    let [here, other] = [1, 2].map(|nth| Merger::new(&format!("m{nth}"), nth, 0));
+    let (known, new) = of_1.split_at(1);
+    calm.deliver(0, known, "2026-11-23T14:05:00Z");
+    calm.merge(&here, &all, "2026-11-23T14:05:00Z");
+    calm.deliver(0, new, "2026-11-23T14:10:00Z");
+    calm.merge(&other, &all, "2026-11-23T14:10:00Z");
+
+    // this machine dies before it has the seals
+    let spool = spool_of(Path::new(ROOT));
+    let paths = |segment: &Segment| {
+        let paths = segment.name.paths(&spool);
+        [raw::compressed(&paths.segment), paths.events, paths.seal]
+    };
+    for segment in new {
+        let [packed, events, _] = paths(segment);
+        here.disk.make_folder(packed.parent().unwrap()).unwrap();
+        for path in [packed, events] {
+            let bytes = read_bounded(&other.disk, &path, 1 << 20).unwrap();
+            disk::put(&here.disk, &path, &bytes).unwrap();
+        }
+    }
+    // of one of them a line is taken out meanwhile, and the other one goes
+    let id = new[0].lines.iter().find_map(|one| super::id_of(&one.line));
+    let key = SAMPLE.source.key(&id.unwrap()).unwrap();
+    calm.merge(&other, &Task::Redact([key].into()), "2026-11-23T14:20:00Z");
+    let mut objects = calm.stage.store.objects();
+    let gone = new[1].name.to_string();
+    objects.retain(|object, _| !object.contains(&gone));
+    calm.stage.store.replace(objects);
+
+    calm.merge(&here, &all, "2026-11-23T14:30:00Z");
+    for path in paths(&new[0]) {
+        let [here, other] =
+            [&here, &other].map(|of| read_bounded(&of.disk, &path, 1 << 20).unwrap());
+        assert_eq!(here, other, "{}", path.display());
+    }
+    for path in paths(&new[1]) {
+        assert_eq!(here.disk.len(&path).unwrap(), None, "{}", path.display());
+    }
 }
