@@ -306,16 +306,22 @@ impl MergeJob<'_> {
         }
     }
 
-    /// When the vault began, as its first hour with a second that counts says.
+    /// When the vault began, as the first hour says that can be read and has a second that counts: all such hours say the same. The
+    /// stage that needs an hour reports one that cannot be read, and one that is damaged.
     fn began(&self, committed: &BTreeSet<Hour>) -> Result<Option<UtcMs>, RunError> {
+        let mut unread = None;
         for hour in committed {
             let path = layout::manifest_path(self.vault, *hour);
-            if self.disk.len(&path).at(&path)?.is_none() {
-                continue;
-            }
-            let bytes = disk::read_bounded(self.disk, &path, MANIFEST_BYTES_MAX);
-            // the stage that needs the hour reports a damaged one
-            let Ok(read) = serde_json::from_slice::<HourSaid>(&bytes.at(&path)?) else {
+            let bytes = disk::read_if_there(self.disk, &path, MANIFEST_BYTES_MAX);
+            let bytes = match bytes.at(&path) {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => continue,
+                Err(why) => {
+                    unread.get_or_insert(why);
+                    continue;
+                }
+            };
+            let Ok(read) = serde_json::from_slice::<HourSaid>(&bytes) else {
                 continue;
             };
             if 0 < read.coverage.union.seconds {
@@ -323,7 +329,8 @@ impl MergeJob<'_> {
                 return Ok(read.coverage.began.or(begin));
             }
         }
-        Ok(None)
+        // if none tells it, it may be one of those
+        unread.map_or(Ok(None), |why| Err(why.into()))
     }
 
     fn warn_of_unknown_servers(&self) -> Result<(), RunError> {

@@ -83,11 +83,11 @@ pub fn look(
     let authorities = witness.authorities.iter().copied().map(Public::Authority);
     let stamps = witness.stamps.iter().copied().map(Public::Stamp);
     for what in authorities.chain(stamps) {
-        let path = what.path(vault);
-        let bytes = disk::read_bounded(disk, &path, FILE_BYTES_MAX).at(&path)?;
-        found.wanted.push(wanted(what, &bytes));
+        if let Some(one) = read(disk, vault, what, &mut found) {
+            found.wanted.push(one);
+        }
     }
-    root_files(disk, (data_dir, vault), &is_new, &mut found)?;
+    root_files(disk, (data_dir, vault), &is_new, &mut found);
     if 0 < ledger.bytes {
         found.wanted.push(Wanted {
             what: Public::Ledger,
@@ -142,28 +142,24 @@ fn root_files(
     (data_dir, vault): (&Path, &Path),
     is_new: &dyn Fn(Public, Sha256) -> bool,
     found: &mut Look,
-) -> Result<(), LookError> {
+) {
     let mut there = Vec::new();
     for what in RootFile::ALL.map(Public::Root) {
-        let path = what.path(vault);
-        if disk.len(&path).at(&path)?.is_some() {
-            let bytes = disk::read_bounded(disk, &path, FILE_BYTES_MAX).at(&path)?;
-            there.push(wanted(what, &bytes));
-        }
+        there.extend(read(disk, vault, what, found));
     }
     if !there.iter().any(|one| is_new(one.what, one.sha256)) {
-        return Ok(());
+        return;
     }
     let made = match make::again(disk, vault, data_dir) {
         Ok(made) => made,
         Err(why @ (MakeError::Outdated { .. } | MakeError::OtherDoi(_))) => {
             tracing::info!("left for a later run: {why}");
-            return Ok(());
+            return;
         }
         Err(why) => {
             let of = there.iter().map(|one| (one.what, why.to_string()));
             found.unready.extend(of);
-            return Ok(());
+            return;
         }
     };
     for one in there {
@@ -177,7 +173,18 @@ fn root_files(
             found.unready.push((one.what, why));
         }
     }
-    Ok(())
+}
+
+/// A file as it is in the vault, if it is there. One that cannot be read stops no other.
+fn read(disk: &dyn Disk, vault: &Path, what: Public, found: &mut Look) -> Option<Wanted> {
+    let path = what.path(vault);
+    match disk::read_if_there(disk, &path, FILE_BYTES_MAX).at(&path) {
+        Ok(bytes) => bytes.map(|bytes| wanted(what, &bytes)),
+        Err(why) => {
+            found.unready.push((what, why.to_string()));
+            None
+        }
+    }
 }
 
 fn wanted(what: Public, bytes: &[u8]) -> Wanted {

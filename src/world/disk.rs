@@ -485,6 +485,14 @@ pub fn read_bounded(disk: &dyn Disk, path: &Path, max: u64) -> io::Result<Vec<u8
     Ok(bytes)
 }
 
+/// The same of a file that may not be there.
+pub fn read_if_there(disk: &dyn Disk, path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
+    match disk.len(path)? {
+        Some(_) => read_bounded(disk, path, max).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// What a file has as JSON; `None` if there is none that can be read, for values that are then found again.
 pub fn noted<T: DeserializeOwned>(disk: &dyn Disk, path: &Path, max: u64) -> Option<T> {
     let bytes = read_bounded(disk, path, max).ok()?;

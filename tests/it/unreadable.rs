@@ -119,6 +119,47 @@ fn what_cannot_be_read_is_named_and_stops_nothing_else() {
     assert!(osf.files().contains_key("2026/11/23/2026-11-23_gaps.csv"));
 }
 
+/// What the ledger says, and the list of what was redacted, must be known before anything is merged. Nothing else may keep late
+/// data of an hour from being merged and published.
+#[test]
+fn whatever_of_a_vault_cannot_be_read_the_other_hours_go_on() {
+    let osf = Osf::start("", &[]);
+    let publisher = Publisher::with_hours("2026-11-23T22:10:00Z", 4, NOW);
+    publisher.publish(&osf, &[]).check(0, "published");
+    let vault = publisher.site.vault();
+    fs::create_dir(vault.join("witness")).unwrap();
+    let beside = [
+        "witness/ledger_000001_20261124T050000Z.tsr",
+        "witness/authority_3f9a0c41b2d7e865.pem",
+        "CITATION.cff",
+    ];
+    for name in beside {
+        fs::write(vault.join(name), "of nobody").unwrap();
+    }
+    // all but two hours: that of the late data, and one that tells when the vault began
+    let files: Vec<String> = publisher.site.files().into_keys().collect();
+    let is_open = |name: &str| {
+        let open = ["-23_23_", "-24_01_", "ledger.jsonl", "vault.json"];
+        open.iter().any(|open| name.contains(open))
+    };
+    let closed: Vec<&String> = files.iter().filter(|name| !is_open(name)).collect();
+    assert!(15 < closed.len(), "{closed:?}");
+    closed.iter().for_each(|name| close(&vault.join(name)));
+    publisher
+        .site
+        .put(&some_of(at("2026-11-23T23:40:00Z"), "3"));
+    check(&publisher, &["merge", "--server=1"], 5, &["2026-11-23_23", "2026-11-23_22"]);
+    let told: Vec<String> = beside.map(|name| format!("{name} cannot be opened")).into();
+    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    check(&publisher, &["publish", "--server=1"], 1, &told);
+    closed.iter().for_each(|name| open(&vault.join(name)));
+    for kind in ["IDs.txt.xz", "manifest.json"] {
+        let ours = fs::read(vault.join(format!("2026-11-23/2026-11-23_23_{kind}"))).unwrap();
+        let public = osf.files().remove(&format!("2026/11/23/2026-11-23_23_{kind}"));
+        assert_eq!(public, Some(ours), "{kind}");
+    }
+}
+
 #[test]
 fn no_inode_is_no_room() {
     let dir = tempfile::tempdir().unwrap();
