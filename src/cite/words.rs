@@ -131,13 +131,13 @@ fn taken_out(sum: &DaySum) -> String {
             sum.deleted,
             "was",
             "were",
-            "taken out because they were deleted or their account is gone",
+            "taken out because of a deletion, or because an account is gone",
         ),
         (
             sum.held,
             "is",
             "are",
-            "held back while their account is not active",
+            "held back while an account is not active",
         ),
     ];
     let told = told.into_iter().filter(|(posts, ..)| 0 < *posts);
@@ -172,4 +172,170 @@ pub(super) fn maintenance(of: &Description<'_>) -> String {
         of.state.lines,
         of.state.head
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        cite::{
+            day::Unseen,
+            description::{Archive, ArchiveState, tests::dataset},
+        },
+        config::dataset::Dataset,
+        period::UtcMs,
+        segment::sha256::Sha256,
+    };
+
+    /// No two numbers are the same, so that none can stand in another's place.
+    fn sum() -> DaySum {
+        let of = |gaps, seconds| OfCause { gaps, seconds };
+        DaySum {
+            hours: 3,
+            posts: 12_345,
+            seconds: 10_700,
+            time: None,
+            covered: 9_631,
+            quiet: 402,
+            partial: 27,
+            missing: 1_069,
+            causes: [
+                (Cause::Network, of(21, 69)),
+                (Cause::NotRunning, of(4, 1_000)),
+            ]
+            .into(),
+            servers: ["1", "2"].map(|id| id.parse().unwrap()).into(),
+            unseen: Some(Unseen {
+                seconds: 9_100,
+                likely: 1_200,
+                low: 880,
+                high: 1_640,
+            }),
+            removed: 31,
+            deleted: 1,
+            held: 53,
+        }
+    }
+
+    fn described<T>(
+        stream: &str,
+        sum: DaySum,
+        (before, absent): (u64, u64),
+        of: impl FnOnce(&Description<'_>) -> T,
+    ) -> T {
+        let (archive, dataset, days) = (
+            Archive {
+                timezone: "UTC".to_owned(),
+                stream: stream.to_owned(),
+            },
+            dataset(),
+            BTreeMap::new(),
+        );
+        let dataset: &Dataset = &dataset;
+        of(&Description {
+            dataset,
+            doi: None,
+            stamp: None,
+            archive: &archive,
+            state: ArchiveState {
+                lines: 77,
+                hours: 3,
+                head: Sha256::of(b"a"),
+            },
+            hours: Vec::new(),
+            time: (UtcMs(1_795_442_409_876), UtcMs(1_795_449_600_000)),
+            before,
+            absent,
+            days: &days,
+            sum,
+        })
+    }
+
+    #[test]
+    fn every_number_is_told_where_it_belongs() {
+        let told = |stream: &str, sum: DaySum, beside| {
+            described(stream, sum, beside, |of| {
+                (what(of), missing(of), maintenance(of))
+            })
+        };
+        let has = |text: &str, parts: &[&str]| {
+            let mut rest = text;
+            for part in parts {
+                let found = rest.split_once(part);
+                rest = found.map_or_else(
+                    || panic!("no {part:?} in its place in: {text}"),
+                    |two| two.1,
+                );
+            }
+        };
+        let (what, missing, maintenance) = told("sample", sum(), (100, 2));
+        has(
+            &what,
+            &[
+                "Ids of 12,345 posts that ",
+                " sent from 2026-11-23T14:00:09Z to 2026-11-23T16:00:00Z, as received by 2 servers: one list an hour (3 hours),",
+            ],
+        );
+        has(
+            &missing,
+            &[
+                "This archive covers 9,631 of 10,700 seconds of its 3 hours (90.00 %). A second is covered if at least one",
+                " while none came (402 of these seconds). 100 seconds of these hours lie before the archive began: ",
+                " 1,069 seconds in 25 gaps are missing: not running 1,000 s in 4 gaps (the server did not collect), network \
+                 69 s in 21 gaps (the connection broke or could not be made). 27 covered seconds lie at the edge of a gap ",
+                " 2 hours between the beginning and the end of the archive are absent. Posts that both servers missed in the \
+                 9,100 seconds for which both have posts: about 1,200, from 880 to 1,640 (",
+                " 31 posts were taken out on request. 1 post was taken out because of a deletion, or because an account is \
+                 gone. 53 posts are held back while an account is not active. Each day's",
+            ],
+        );
+        has(
+            &maintenance,
+            &["up to line 77 of it, which has the SHA-256 ca978112ca1bbdca"],
+        );
+
+        // of one each, and where nothing is missing
+        let one = DaySum {
+            hours: 1,
+            posts: 1,
+            seconds: 1,
+            covered: 1,
+            servers: ["1".parse().unwrap()].into(),
+            ..DaySum::default()
+        };
+        let (what, missing, _) = told("sample", one, (1, 1));
+        has(
+            &what,
+            &[
+                "Ids of 1 post that ",
+                " by 1 server: one list an hour (1 hour),",
+            ],
+        );
+        has(
+            &missing,
+            &[
+                "This archive covers 1 of 1 second of its 1 hour (100.00 %).",
+                "none came (0 of these seconds). 1 second of these hours lies before the archive began: ",
+                " No second of these hours is missing. 1 hour between the beginning and the end of the archive is absent. \
+                 Each day's",
+            ],
+        );
+        let mut sum = sum();
+        sum.unseen = Some(Unseen {
+            likely: 0,
+            ..sum.unseen.unwrap()
+        });
+        let (_, missing, _) = told("sample10", sum, (0, 0));
+        has(
+            &missing,
+            &[
+                "covered if, in each partition of the stream that is collected, at least one",
+                "(402 of these seconds). 1,069 seconds in 25 gaps",
+                " No hour between the beginning and the end of the archive is absent. Posts",
+                "9,100 partition-seconds (one second of one partition each) for which both have posts: at most 1,640 (",
+            ],
+        );
+    }
 }

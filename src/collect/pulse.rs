@@ -283,6 +283,16 @@ mod tests {
         assert_eq!(silences(&alive), [(3_100, 5_101), (5_101, 59_500)]);
         assert_eq!(alive.clock_offset_ms, Some(-40));
         assert!(alive.connected);
+        // the next one tells only what is its own
+        pulse.bytes(at(60_400));
+        pulse.counted(3, 2);
+        let next = pulse.over(at(120_000)).remove(0);
+        assert_eq!((next.minute.0, next.seconds), (MINUTE.0 + 1, vec![0]));
+        assert_eq!((next.lines, next.keep_alives), (3, 2));
+        let silent = next.silences.iter().map(|of| (of.begin, of.end));
+        assert_eq!(silent.collect::<Vec<_>>(), [(at(60_400), at(120_000))]);
+        let last = pulse.last(at(121_000));
+        assert_eq!((last.lines, last.keep_alives, last.seconds), (0, 0, vec![]));
     }
 
     #[test]

@@ -695,6 +695,27 @@ mod tests {
         });
     }
 
+    /// X tells its limit's end by its own clock, whose seconds are whole: a smaller difference is none.
+    #[test]
+    fn the_end_of_a_limit_is_told_by_our_clock() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-rate-limit-reset", "1795443000".parse().unwrap());
+        headers.insert("x-rate-limit-remaining", "7".parse().unwrap());
+        let reset =
+            |offset_ms| rate_limit(&headers, offset_ms).reset.unwrap().0 - 1_795_443_000_000;
+        for (offset_ms, moved) in [
+            (None, 0),
+            (Some(2_000), 0),
+            (Some(-2_000), 0),
+            (Some(2_001), -2_001),
+            (Some(3_600_000), -3_600_000),
+            (Some(-3_600_000), 3_600_000),
+        ] {
+            assert_eq!(reset(offset_ms), moved, "{offset_ms:?}");
+        }
+        assert_eq!(rate_limit(&headers, None).remaining, Some(7));
+    }
+
     #[test]
     fn a_connection_has_held_when_lines_came_for_long_not_bytes() {
         let mut reading = Progress::new(UtcMs(1_000));

@@ -747,6 +747,30 @@ mod tests {
             .unwrap()
     }
 
+    /// A server that has ended stores nothing, however lately it did; one that has just lost its connection may be back at once.
+    #[test]
+    fn a_server_stores_posts_while_they_come_and_its_collector_runs() {
+        use LinkState::{Connected, Died, Disconnected, Stopped};
+        for (state, ago_s, is_storing) in [
+            (Connected, 60, true),
+            (Connected, 61, false),
+            (Disconnected, 60, true),
+            (Disconnected, 61, false),
+            (Stopped, 0, false),
+            (Died, 0, false),
+        ] {
+            let mut picture = well("1", 5_000);
+            let server = of(&mut picture, "1");
+            server.link.state = state;
+            server.last_line = Some(after(5_000 - ago_s));
+            let why = not_storing(&picture);
+            assert_eq!(why.is_none(), is_storing, "{state:?} {ago_s}: {why:?}");
+        }
+        let mut picture = well("1", 5_000);
+        of(&mut picture, "1").last_line = None;
+        assert!(not_storing(&picture).unwrap().contains("none has been"));
+    }
+
     #[test]
     fn legs_that_have_the_same_trouble_are_one_alarm() {
         let mut p = well("1", 5_000);

@@ -426,3 +426,40 @@ fn add_words(to: &mut ByWord, from: &ByWord) {
         *to.entry(word.clone()).or_default() += count;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every second of the hours of a day is covered, missing, before the beginning, or of an hour that does not mention the
+    /// server.
+    #[test]
+    fn the_seconds_of_each_server_add_up() {
+        let hours = [
+            include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_13_manifest.json"),
+            include_str!("../../tests/golden/v1/vault/2026-11-23/2026-11-23_14_manifest.json"),
+        ];
+        let hours = hours.map(|text| serde_json::from_str::<HourSaid>(text).unwrap());
+        let said = DaySaid {
+            hours: hours.to_vec(),
+            revisions: Vec::new(),
+        };
+        let stated = |said: &DaySaid| Statement::of(Day(20_780), said.clone()).unwrap();
+        let mut one_hour = said.clone();
+        let second: Leg = "2".parse().unwrap();
+        one_hour.hours[1].coverage.servers.remove(&second);
+        for (said, untold) in [(said, 0), (one_hour, 3_600)] {
+            let stated = stated(&said);
+            assert!(0 < stated.union.sum.before, "{:?}", stated.union);
+            for (leg, Share { sum, .. }) in &stated.servers {
+                let told = sum.covered + sum.missing + sum.before;
+                assert_eq!(told + sum.untold, 7_200, "{leg}: {sum:?}");
+                let expected = if *leg == second { untold } else { 0 };
+                assert_eq!(sum.untold, expected, "{leg}: {sum:?}");
+            }
+            let Share { sum, .. } = &stated.union;
+            assert_eq!(sum.covered + sum.missing + sum.before, 7_200);
+            assert_eq!(stated.committed + sum.before, 7_200);
+        }
+    }
+}

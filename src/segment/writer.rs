@@ -369,3 +369,126 @@ impl Closed {
         disk::put(disk, &self.paths.seal, &self.seal.to_json()).map_err(|e| at(&self.paths.seal, e))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{
+        segment::{event::What, name::RunId},
+        world::disk::RealDisk,
+    };
+
+    /// What was written into one pair.
+    #[derive(Default)]
+    struct Wrote {
+        stored: Vec<u8>,
+        events: Vec<u8>,
+        arrivals: Vec<UtcMs>,
+        oversize: u64,
+    }
+
+    /// Batches of several sizes, some of which have cut lines, and events between them: two minutes of one run, the second in two
+    /// parts, then the same minute of another run.
+    #[test]
+    fn a_seal_sums_up_what_was_written_into_its_pair_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let leg: Leg = "1".parse().unwrap();
+        let run = |number| Run {
+            number,
+            id: RunId(0x3fa9_c000 + u32::try_from(number).unwrap()),
+        };
+        let mut writer = Writer::new(Arc::clone(&disk), dir.path(), &leg, "sample", run(7));
+        let mut wrote: BTreeMap<SegmentName, Wrote> = BTreeMap::new();
+        let mut seals = Vec::new();
+        let mut seal = |closed: Option<Closed>| {
+            if let Some(mut closed) = closed {
+                closed.seal(&RealDisk).unwrap();
+                seals.push(closed.seal_to_be().clone());
+            }
+        };
+        for n in 0_u64..40 {
+            let ms = i64::try_from(3_000 * n).unwrap();
+            let at = UtcMs(1_795_442_400_000 + ms.min(110_000));
+            seal(writer.turn_to(at));
+            match n {
+                25 => seal(writer.close()),
+                35 => seal(writer.begin_run(run(8))),
+                _ => (),
+            }
+            let stored = format!("{n}\n").repeat(1 + usize::try_from(n % 3).unwrap());
+            let (last, oversize) = (at.plus_ms(40), n % 3);
+            if n % 5 != 4 {
+                writer
+                    .lines(Lines {
+                        first: at,
+                        last,
+                        stored: stored.as_bytes(),
+                        oversize,
+                    })
+                    .unwrap();
+            }
+            let event = Event {
+                at,
+                what: What::NoPosts { since: at },
+                connection: n,
+            };
+            writer.event(&event).unwrap();
+            let of = wrote
+                .entry(writer.open_name().unwrap().clone())
+                .or_default();
+            of.events.extend(event.to_json());
+            if n % 5 != 4 {
+                of.stored.extend(stored.as_bytes());
+                of.arrivals.extend([at, last]);
+                of.oversize += oversize;
+            }
+        }
+        seal(writer.close());
+        let names: Vec<String> = wrote.keys().map(SegmentName::to_string).collect();
+        let parts: Vec<&str> = names.iter().map(|name| &name[9..]).collect();
+        assert_eq!(
+            parts,
+            [
+                "20261123T1400Z_3fa9c007_000",
+                "20261123T1401Z_3fa9c007_000",
+                "20261123T1401Z_3fa9c007_001",
+                "20261123T1401Z_3fa9c008_000"
+            ]
+        );
+        assert_eq!(seals.len(), wrote.len());
+        for (seal, (name, wrote)) in seals.iter().zip(&wrote) {
+            let digest = |bytes: &[u8]| {
+                let mut digester = Digester::default();
+                digester.update(bytes);
+                digester.finish()
+            };
+            assert_eq!(
+                *seal,
+                Seal {
+                    segment: digest(&wrote.stored),
+                    events: digest(&wrote.events),
+                    first_arrival: wrote.arrivals.first().copied(),
+                    last_arrival: wrote.arrivals.last().copied(),
+                    oversize: wrote.oversize,
+                    run: name.run,
+                    run_number: if name.run == run(7).id { 7 } else { 8 },
+                    part: name.part,
+                    minute: name.minute,
+                    recovered: false,
+                    redacted: Vec::new(),
+                    ..seal.clone()
+                }
+            );
+            assert!(2 < wrote.oversize, "{name}: more than one batch has some");
+            let paths = name.paths(dir.path());
+            let read = |path: &Path| std::fs::read(path).unwrap();
+            assert_eq!(
+                [read(&paths.segment), read(&paths.events), read(&paths.seal)],
+                [wrote.stored.clone(), wrote.events.clone(), seal.to_json()]
+            );
+        }
+    }
+}

@@ -391,3 +391,227 @@ impl Reading<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::{
+        period::{Hour, Zone},
+        source::{BLUESKY, SAMPLE, Stream},
+        world::disk::RealDisk,
+    };
+
+    const HOUR: &str = "2026-11-23_14";
+    const GOLDEN: &str = "tests/golden/v1/vault/2026-11-23";
+
+    /// What a file of the example vault holds, line by line.
+    fn lines(kind: FileKind) -> Vec<String> {
+        let path = Path::new(GOLDEN).join(kind.name(HOUR.parse().unwrap()));
+        let mut lines = Vec::new();
+        let mut all = xz::Lines::new(|line: &[u8]| {
+            lines.push(String::from_utf8(line.to_vec()).unwrap());
+            Ok(())
+        });
+        xz::read_through(&RealDisk, &path, 0, |piece| all.take(piece)).unwrap();
+        lines
+    }
+
+    /// What is said of files with these texts, read one after the other.
+    fn told(of: Stream, files: &[(FileKind, String)]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let hour: Hour = HOUR.parse().unwrap();
+        let intervals = Zone::named("UTC").unwrap().intervals(hour);
+        let (mut rows, mut problems) = (Rows::default(), Problems::default());
+        for (kind, text) in files {
+            let path = dir.path().join(kind.name(hour));
+            let file = std::fs::File::create(&path).unwrap();
+            let mut to = liblzma::write::XzEncoder::new(file, 0);
+            to.write_all(text.as_bytes()).unwrap();
+            to.finish().unwrap();
+            let from = (&RealDisk as &dyn Disk, of.source);
+            read(from, &path, *kind, &intervals, &mut rows, &mut problems).unwrap();
+        }
+        problems.0.into_iter().map(|one| one.what).collect()
+    }
+
+    fn text(lines: &[String]) -> String {
+        lines.iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Of each file, one change after another, and what is said of it.
+    #[test]
+    fn each_wrong_line_is_told() {
+        use FileKind::{Deletions, Held, Ids, Rejected, Tweets, Users};
+        let all: Vec<(FileKind, String)> = [Ids, Tweets, Users]
+            .map(|kind| (kind, text(&lines(kind))))
+            .to_vec();
+        assert_eq!(told(SAMPLE, &all), [""; 0]);
+        let first = lines(Ids)[0].clone();
+        // an hour later
+        let other = (first.parse::<u64>().unwrap() + (3_600_000 << 22)).to_string();
+        let cell = |line: &str, number: usize, to: &str| {
+            let mut cells: Vec<&str> = line.split(',').collect();
+            cells[number] = to;
+            cells.join(",")
+        };
+        type Change<'c> = &'c dyn Fn(&mut Vec<String>);
+        let cases: &[(FileKind, Change<'_>, &[&str])] = &[
+            (
+                Ids,
+                &|l| l[1] = "007".to_owned(),
+                &["line 2: \"007\" is not an id"],
+            ),
+            (
+                Ids,
+                &|l| l.swap(0, 1),
+                &[&format!("line 2: id {first} does not ascend")],
+            ),
+            (
+                Ids,
+                &|l| l[1] = first.clone(),
+                &[&format!("line 2: id {first} does not ascend")],
+            ),
+            (
+                Ids,
+                &|l| *l.last_mut().unwrap() = other.clone(),
+                &[&format!(
+                    "line 10: id {other} is of 2026-11-23T15:00:06.055Z, which is not in this hour"
+                )],
+            ),
+            (
+                Ids,
+                &|l| l[..5].fill("x".to_owned()),
+                &[
+                    "line 1: \"x\" is not an id",
+                    "line 2: \"x\" is not an id",
+                    "line 3: \"x\" is not an id",
+                    "2 more lines are wrong",
+                ],
+            ),
+            (
+                Tweets,
+                &|l| l[0] = cell(&l[0], 1, "conversation"),
+                &["line 1: it is not the header of such a file"],
+            ),
+            (
+                Tweets,
+                &|l| l[2] += ",",
+                &["line 3: it is not a row of 20 columns"],
+            ),
+            (
+                Tweets,
+                &|l| l[2] = cell(&l[2], 0, "x"),
+                &["line 3: \"x\" is not an id"],
+            ),
+            (
+                Tweets,
+                &|l| l.swap(1, 2),
+                &[&format!("line 3: id {first} does not ascend")],
+            ),
+            (
+                Tweets,
+                &|l| {
+                    let row = cell(&l[1], 0, &other);
+                    *l.last_mut().unwrap() = row;
+                },
+                &[&format!(
+                    "line 11: id {other} is of 2026-11-23T15:00:06.055Z, which is not in this hour"
+                )],
+            ),
+            (
+                Tweets,
+                &|l| l[1] = cell(&cell(&l[1], 0, "20"), 3, ""),
+                &["line 2: the old id 20 has no time"],
+            ),
+            (
+                Tweets,
+                &|l| l[1] = cell(&cell(&l[1], 0, "20"), 3, "2010-01-01T00:00:00.000Z"),
+                &["line 2: id 20 is of 2010-01-01T00:00:00.000Z, which is not in this hour"],
+            ),
+            (
+                Users,
+                &|l| l[0] += ",more",
+                &["line 1: it is not the header of such a file"],
+            ),
+            (
+                Users,
+                &|l| l[1] = cell(&l[1], 0, ""),
+                &["line 2: it names no author"],
+            ),
+            (
+                Users,
+                &|l| l[1] = "8".to_owned(),
+                &["line 2: it is not a row of 12 columns"],
+            ),
+            (
+                Users,
+                &|l| l.swap(1, 2),
+                &["line 3: author 8 does not ascend"],
+            ),
+            (
+                Users,
+                &|l| l[1] = cell(&l[1], 0, "7"),
+                &["line 2: author 7 has no post in this hour"],
+            ),
+            (
+                Users,
+                &|l| drop(l.remove(1)),
+                &["authors of the hour's posts: it says 9, found 8"],
+            ),
+        ];
+        for (kind, change, expected) in cases {
+            let mut files = all.clone();
+            let mut changed = lines(*kind);
+            change(&mut changed);
+            let of = files.iter_mut().find(|(of, _)| of == kind).unwrap();
+            of.1 = text(&changed);
+            let found = told(SAMPLE, &files);
+            // what a row has lost may be missed in the next file, too
+            assert!(
+                found.starts_with(
+                    &expected
+                        .iter()
+                        .map(|what| (*what).to_owned())
+                        .collect::<Vec<_>>()
+                ),
+                "{expected:?}: {found:?}"
+            );
+        }
+        let torn = text(&lines(Ids)).trim_end().to_owned();
+        assert_eq!(told(SAMPLE, &[(Ids, torn)]), ["line 10: it has no end"]);
+
+        let rejected = |server: &str, reason: &str| {
+            let segment = "1_sample_20261123T1400Z_3fa9c01b_000";
+            format!("{{\"reason\":{reason},\"server\":\"{server}\",\"segment\":\"{segment}\"}}\n")
+        };
+        let of_rejected = |text: String| told(SAMPLE, &[(Rejected, text)]);
+        assert_eq!(of_rejected(rejected("1", "\"no_id\"")), [""; 0]);
+        assert_eq!(
+            of_rejected(rejected("2", "\"no_id\"")),
+            ["line 1: its server is not that of 1_sample_20261123T1400Z_3fa9c01b_000"]
+        );
+        for wrong in [rejected("1", "null"), "{}\n".to_owned(), "[\n".to_owned()] {
+            assert_eq!(of_rejected(wrong), ["line 1: it is not a rejected line"]);
+        }
+
+        let uri = |collection: &str| {
+            format!("at://did:plc:ewvi7nxzyoun6zhxrhs64oiz/{collection}/3kfh2v2kr722u")
+        };
+        let post = format!("{}\t3kfh2v2kr722u", uri("app.bsky.feed.post"));
+        for (kind, what) in [(Held, "an id"), (Deletions, "a deletion")] {
+            let of_lines = |lines: &[&str]| {
+                let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+                told(BLUESKY, &[(kind, text(&lines))])
+            };
+            assert_eq!(of_lines(&["x"]), [format!("line 1: \"x\" is not {what}")]);
+            let found = of_lines(&[&post, &post]);
+            let [early, _, ascends] = &found[..] else {
+                panic!("{kind:?}: {found:?}")
+            };
+            assert!(early.contains("which is not in this hour"), "{found:?}");
+            assert!(ascends.ends_with("does not ascend"), "{found:?}");
+        }
+    }
+}

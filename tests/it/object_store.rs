@@ -688,6 +688,19 @@ fn what_is_delivered_to_an_object_store_is_merged_as_if_it_had_come_on_a_disk() 
     servers.check("2", NOW, &["deliver"], 0);
     assert!(0 < servers.store.faulty());
     assert_eq!(plainly(servers.segments()), sent);
+    // a disk with too little room gets nothing more
+    let mut merge = servers.command("1", NOW, &["merge"]);
+    let path = servers.dir.path().join("1.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(&path, config.replace("\"1KiB\"", "\"1000000TiB\"")).unwrap();
+    let said = merge.output().unwrap();
+    let words = String::from_utf8_lossy(&said.stderr);
+    assert!(
+        said.status.code() == Some(1) && words.contains("merge.keep_free"),
+        "{words}"
+    );
+    let came = here(&servers.spool("1"), "2");
+    assert!(came.keys().eq(["2/hold"]), "{:?}", came.keys());
     assert!(
         servers
             .segments()
@@ -785,7 +798,8 @@ fn nothing_in_an_object_store_is_overwritten_and_what_is_wrong_there_is_not_merg
             .objects()
             .contains_key(&file(names[0], "seal.json"))
     );
-    let mut spoiled = servers.store.objects()[&file(names[1], "jsonl.zst")].clone();
+    let whole = servers.store.objects()[&file(names[1], "jsonl.zst")].clone();
+    let mut spoiled = whole.clone();
     spoiled[30] ^= 1;
     servers.store.put(&file(names[1], "jsonl.zst"), &spoiled);
     // what lies here under a name is not taken for what lies there, though it is as long
@@ -815,6 +829,20 @@ fn nothing_in_an_object_store_is_overwritten_and_what_is_wrong_there_is_not_merg
             .all(|name| has(name))
     );
 
+    // whatever else has come meanwhile, it is asked for again until it is right
+    let evening = minutes_of(begin.plus_ms(2 * 3_600_000), "2");
+    put(&evening, &servers.spool("2"));
+    servers.check("2", NOW, &["deliver"], 1);
+    servers.check("1", NOW, &["merge"], 1);
+    let fetched = |name: &SegmentName| {
+        let here = here(&servers.spool("1"), "2");
+        here.keys().any(|key| key.contains(&name.to_string()))
+    };
+    assert!(evening.iter().all(|segment| fetched(&segment.name)) && !fetched(names[1]));
+    servers.store.put(&file(names[1], "jsonl.zst"), &whole);
+    servers.check("1", NOW, &["merge"], 0);
+    assert!(fetched(names[1]) && !fetched(names[0]));
+
     // what was there and is not, or is another, is not taken for new
     let spool = servers.store.replace(BTreeMap::new());
     for (server, stage) in [("2", "deliver"), ("1", "merge")] {
@@ -839,7 +867,8 @@ fn nothing_in_an_object_store_is_overwritten_and_what_is_wrong_there_is_not_merg
     }
     // in another spool nothing is safe yet: all of it is delivered again
     servers.check("2", WEEK_LATER, &["deliver", "--adopt"], 0);
-    assert_eq!(servers.segments().len(), 3 * (two.len() + later.len()));
+    let all = two.len() + later.len() + evening.len();
+    assert_eq!(servers.segments().len(), 3 * all);
     assert!(!here(&servers.spool("2"), "2").is_empty());
     servers.store.replace(spool);
     servers.check("2", NOW, &["deliver", "--adopt"], 1);

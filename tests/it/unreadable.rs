@@ -10,7 +10,9 @@ use std::{
 use twinstream::world::disk::{Disk as _, RealDisk};
 
 use crate::support::{
-    osf::{Osf, Publisher, some_of},
+    authority::{Authority, P256},
+    folder::files_below,
+    osf::{Osf, Publisher, Said, some_of},
     primary::at,
     skipped::skipped,
 };
@@ -148,16 +150,83 @@ fn whatever_of_a_vault_cannot_be_read_the_other_hours_go_on() {
     publisher
         .site
         .put(&some_of(at("2026-11-23T23:40:00Z"), "3"));
-    check(&publisher, &["merge", "--server=1"], 5, &["2026-11-23_23", "2026-11-23_22"]);
+    check(
+        &publisher,
+        &["merge", "--server=1"],
+        5,
+        &["2026-11-23_23", "2026-11-23_22"],
+    );
     let told: Vec<String> = beside.map(|name| format!("{name} cannot be opened")).into();
     let told: Vec<&str> = told.iter().map(String::as_str).collect();
     check(&publisher, &["publish", "--server=1"], 1, &told);
     closed.iter().for_each(|name| open(&vault.join(name)));
     for kind in ["IDs.txt.xz", "manifest.json"] {
         let ours = fs::read(vault.join(format!("2026-11-23/2026-11-23_23_{kind}"))).unwrap();
-        let public = osf.files().remove(&format!("2026/11/23/2026-11-23_23_{kind}"));
+        let public = osf
+            .files()
+            .remove(&format!("2026/11/23/2026-11-23_23_{kind}"));
         assert_eq!(public, Some(ours), "{kind}");
     }
+}
+
+/// Below `merge.keep_free` no stage that fills a disk goes on, whichever door it comes by; each goes on when there is room.
+#[test]
+fn below_keep_free_no_stage_goes_on() {
+    let (osf, authority) = (Osf::start("", &[]), Authority::start(P256));
+    let publisher = Publisher::with_hours("2026-11-23T22:10:00Z", 1, NOW);
+    let root = &publisher.site.root;
+    let there = root.join("there");
+    fs::create_dir(&there).unwrap();
+    publisher
+        .site
+        .put(&some_of(at("2026-11-23T22:40:00Z"), "1"));
+    let before = publisher.site.files();
+    let done = |room: &str, what: &[&str]| {
+        let mut command = publisher.any_command(&osf.url, &authority.config(), what);
+        let path = root.join("twinstream.toml");
+        let config = fs::read_to_string(&path).unwrap();
+        let config = config
+            .replace("keep_free = \"1KiB\"", &format!("keep_free = \"{room}\""))
+            .replace("deliver_to = \"x\"", "deliver_to = \"there\"");
+        assert!(
+            config.contains(room) && config.contains("there"),
+            "{config}"
+        );
+        fs::write(&path, config).unwrap();
+        if what == ["deliver"] {
+            // that is the secondary's
+            command = self::command(&publisher, &["deliver", "--server=2"]);
+        }
+        Said::of(&command.output().unwrap())
+    };
+    let stages: [(&[&str], i32); 4] = [
+        (&["merge"], 1),
+        (&["publish"], 1),
+        (&["witness"], 1),
+        (&["deliver"], 6),
+    ];
+    for (what, code) in stages {
+        done("1000000TiB", what).check(code, "merge.keep_free");
+    }
+    assert!(
+        before == publisher.site.files(),
+        "nothing was merged or stamped"
+    );
+    assert_eq!(osf.files().len(), 0);
+    assert_eq!(some_files(&there), 0);
+    for (what, _) in stages {
+        done("1KiB", what).check(0, "");
+    }
+    let after = publisher.site.files();
+    assert!(after.keys().any(|name| name.ends_with(".tsr")) && before.len() < after.len());
+    assert!(0 < osf.files().len() && 0 < some_files(&there));
+}
+
+/// How many segments lie below a folder.
+fn some_files(folder: &Path) -> usize {
+    let mut files = files_below(folder);
+    files.retain(|path| path.to_string_lossy().ends_with(".seal.json"));
+    files.len()
 }
 
 #[test]
