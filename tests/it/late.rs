@@ -1,7 +1,7 @@
 //! Late data after the raw data of its hour is gone: the rows of `posts.parquet` stand for what was
 //! deleted, and the archive comes out as if everything had been there.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use twinstream::{
     cover::gap::Gap,
@@ -11,6 +11,7 @@ use twinstream::{
         spool,
     },
     source::SAMPLE,
+    vault::posts::read::{self, Wanted},
 };
 
 use crate::support::{
@@ -96,6 +97,27 @@ fn sweep(site: &mut Site, now: [&str; 2]) {
     }
 }
 
+/// What `posts.parquet` says of each post beside its line: who has it, since when, how often, and how it came.
+fn posts(site: &Site, path: &Path) -> Vec<String> {
+    let columns = Wanted::Only(&[
+        "id",
+        "server",
+        "retrieved_at",
+        "seen_by.list.element",
+        "first_seen_at",
+        "copies",
+        "backfilled",
+    ]);
+    let mut posts = Vec::new();
+    let read = read::read_through(&*site.disk, path, columns, |batch| {
+        let rows = (0..batch.num_rows()).map(|row| format!("{:?}", batch.slice(row, 1)));
+        posts.extend(rows);
+        Ok(())
+    });
+    read.unwrap();
+    posts
+}
+
 /// An hour has the same data files in both vaults, and the same told of it.
 #[track_caller]
 fn check_same(clean: &Site, late: &Site, hour: &str) {
@@ -113,7 +135,8 @@ fn check_same(clean: &Site, late: &Site, hour: &str) {
         let file = name.rsplit('/').next().unwrap();
         let is_same = if name.ends_with("_posts.parquet") {
             // it also has what events files told that are not the nearest any more
-            rows(&of_clean, file) == rows(&of_late, file)
+            let posts = |site: &Site| posts(site, &site.vault().join(name));
+            rows(&of_clean, file) == rows(&of_late, file) && posts(clean) == posts(late)
         } else {
             found.get(name) == Some(bytes)
         };

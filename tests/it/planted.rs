@@ -71,6 +71,22 @@ impl Plant {
             || begins.iter().any(|begin| find.starts_with(begin))
     }
 
+    /// Whether it is called on what stands before it: then its two texts are no expressions.
+    fn is_called_on_something(&self, text: &str) -> bool {
+        let before = text.split_once(&self.find).map_or("", |(before, _)| before);
+        before.ends_with('.') && !before.ends_with("..")
+    }
+
+    /// Whether the function in which it stands is one of constants: there nothing can be switched.
+    fn is_in_const_fn(&self, text: &str) -> bool {
+        let before = text.split_once(&self.find).map_or("", |(before, _)| before);
+        let mut lines = before.lines().rev();
+        let indent = |line: &str| line.len() - line.trim_start().len();
+        let own = lines.next().map_or(0, indent);
+        let head = lines.find(|line| indent(line) < own && line.contains("fn "));
+        head.is_some_and(|head| head.contains("const fn "))
+    }
+
     /// Its place in a file; that of others in the same file must be another.
     fn place(&self, root: &Path) -> (&str, std::ops::Range<usize>) {
         let text = fs::read_to_string(root.join(&self.file)).unwrap_or_default();
@@ -85,6 +101,14 @@ impl Plant {
         match text.matches(&self.find).count() {
             1 if self.cuts_a_word(&text) => {
                 wrongs.push("its text begins or ends within a word".to_owned());
+            }
+            1 if self.switch.is_none() && self.is_called_on_something(&text) => {
+                wrongs.push(
+                    "its text is called on what stands before it, and needs a switch".to_owned(),
+                );
+            }
+            1 if !self.form && self.is_in_const_fn(&text) => {
+                wrongs.push("it stands in a const fn, where nothing can be switched".to_owned());
             }
             1 => (),
             n => wrongs.push(format!(
