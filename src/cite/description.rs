@@ -255,89 +255,91 @@ pub(super) mod tests {
         }
     }
 
-    /// Hours of a zone, the time that counts and its seconds → hours that are absent, and seconds before the beginning.
+    /// Of an archive with these hours, whose seconds count from `begin` to `end`: how many hours are absent, and how many
+    /// seconds lie before the beginning.
+    #[track_caller]
+    fn check(zone: &str, hours: &[&str], time: [&str; 2], seconds: u64, expected: (u64, u64)) {
+        let [begin, end] = time.map(|text| format!("{text}Z").parse::<UtcMs>().unwrap());
+        let lines: Vec<Line> = hours
+            .iter()
+            .map(|hour| Line {
+                hour: hour.parse().unwrap(),
+                revision: 1,
+                manifest_sha256: Sha256::ZEROS,
+                previous: Sha256::ZEROS,
+            })
+            .collect();
+        let archive = Archive {
+            timezone: zone.to_owned(),
+            stream: "sample".to_owned(),
+        };
+        let sum = DaySum {
+            seconds,
+            time: Some((begin, end)),
+            ..DaySum::default()
+        };
+        let days = BTreeMap::from([(lines[0].hour.day(), sum)]);
+        let beside = Beside {
+            dataset: &dataset(),
+            doi: None,
+            stamp: None,
+        };
+        let state = ArchiveState::of(&lines, &lines);
+        let found = Description::of(beside, &archive, state, &lines, &days);
+        let found = found.unwrap().unwrap();
+        assert_eq!((found.absent, found.before), expected);
+        let last = lines.last().unwrap().hour.day();
+        assert_eq!(found.date(), last.to_string());
+    }
+
     #[test]
     fn what_lies_between_begin_and_end_and_before_is_counted() {
-        let dataset = dataset();
-        let at = |text: &str| format!("{text}Z").parse::<UtcMs>().unwrap();
-        let cases: &[(&str, &[&str], [&str; 2], u64, (u64, u64))] = &[
-            (
-                "UTC",
-                &["2026-11-23_13", "2026-11-23_14"],
-                ["2026-11-23T13:57:06", "2026-11-23T15:00:00"],
-                3_774,
-                (0, 3_426),
-            ),
-            // two hours are not merged, and the last of the others ends with its day
-            (
-                "UTC",
-                &["2026-11-23_20", "2026-11-23_23"],
-                ["2026-11-23T20:00:00", "2026-11-24T00:00:00"],
-                7_200,
-                (2, 0),
-            ),
-            // posts that are older than the archive
-            (
-                "UTC",
-                &["2020-01-01_00", "2026-11-23_13"],
-                ["2026-11-23T13:00:00", "2026-11-23T14:00:00"],
-                3_600,
-                (0, 3_600),
-            ),
-            // 2 h does not exist, or is two hours long
-            (
-                "Europe/Vienna",
-                &["2027-03-28_01", "2027-03-28_03"],
-                ["2027-03-28T00:00:00", "2027-03-28T02:00:00"],
-                7_200,
-                (0, 0),
-            ),
-            (
-                "Europe/Vienna",
-                &["2026-10-25_02"],
-                ["2026-10-25T00:00:00", "2026-10-25T02:00:00"],
-                7_100,
-                (0, 100),
-            ),
-            (
-                "Europe/Vienna",
-                &["2026-10-25_01", "2026-10-25_03"],
-                ["2026-10-24T23:00:00", "2026-10-25T03:00:00"],
-                7_200,
-                (1, 0),
-            ),
-        ];
-        for (zone, hours, [begin, end], seconds, expected) in cases {
-            let lines: Vec<Line> = hours
-                .iter()
-                .map(|hour| Line {
-                    hour: hour.parse().unwrap(),
-                    revision: 1,
-                    manifest_sha256: Sha256::ZEROS,
-                    previous: Sha256::ZEROS,
-                })
-                .collect();
-            let archive = Archive {
-                timezone: (*zone).to_owned(),
-                stream: "sample".to_owned(),
-            };
-            let sum = DaySum {
-                seconds: *seconds,
-                time: Some((at(begin), at(end))),
-                ..DaySum::default()
-            };
-            let days = BTreeMap::from([(lines[0].hour.day(), sum)]);
-            let beside = Beside {
-                dataset: &dataset,
-                doi: None,
-                stamp: None,
-            };
-            let state = ArchiveState::of(&lines, &lines);
-            let found = Description::of(beside, &archive, state, &lines, &days);
-            let found = found.unwrap().unwrap();
-            assert_eq!((found.absent, found.before), *expected, "{hours:?}");
-            assert_eq!(found.date(), hours.last().unwrap()[..10]);
-        }
+        let time = ["2026-11-23T13:57:06", "2026-11-23T15:00:00"];
+        check(
+            "UTC",
+            &["2026-11-23_13", "2026-11-23_14"],
+            time,
+            3_774,
+            (0, 3_426),
+        );
+        // two hours are not merged, and the last of the others ends with its day
+        let time = ["2026-11-23T20:00:00", "2026-11-24T00:00:00"];
+        check(
+            "UTC",
+            &["2026-11-23_20", "2026-11-23_23"],
+            time,
+            7_200,
+            (2, 0),
+        );
+        // posts that are older than the archive
+        let time = ["2026-11-23T13:00:00", "2026-11-23T14:00:00"];
+        check(
+            "UTC",
+            &["2020-01-01_00", "2026-11-23_13"],
+            time,
+            3_600,
+            (0, 3_600),
+        );
+        // 2 h does not exist, or is two hours long
+        let vienna = "Europe/Vienna";
+        let time = ["2027-03-28T00:00:00", "2027-03-28T02:00:00"];
+        check(
+            vienna,
+            &["2027-03-28_01", "2027-03-28_03"],
+            time,
+            7_200,
+            (0, 0),
+        );
+        let time = ["2026-10-25T00:00:00", "2026-10-25T02:00:00"];
+        check(vienna, &["2026-10-25_02"], time, 7_100, (0, 100));
+        let time = ["2026-10-24T23:00:00", "2026-10-25T03:00:00"];
+        check(
+            vienna,
+            &["2026-10-25_01", "2026-10-25_03"],
+            time,
+            7_200,
+            (1, 0),
+        );
     }
 
     #[test]

@@ -253,24 +253,27 @@ mod tests {
         })
     }
 
+    fn told(stream: &str, sum: DaySum, beside: (u64, u64)) -> [String; 3] {
+        described(stream, sum, beside, |of| {
+            [what(of), missing(of), maintenance(of)]
+        })
+    }
+
+    /// These parts stand in the text in this order.
+    #[track_caller]
+    fn has(text: &str, parts: &[&str]) {
+        let mut rest = text;
+        for part in parts {
+            let Some((_, after)) = rest.split_once(part) else {
+                panic!("no {part:?} in its place in: {text}")
+            };
+            rest = after;
+        }
+    }
+
     #[test]
     fn every_number_is_told_where_it_belongs() {
-        let told = |stream: &str, sum: DaySum, beside| {
-            described(stream, sum, beside, |of| {
-                (what(of), missing(of), maintenance(of))
-            })
-        };
-        let has = |text: &str, parts: &[&str]| {
-            let mut rest = text;
-            for part in parts {
-                let found = rest.split_once(part);
-                rest = found.map_or_else(
-                    || panic!("no {part:?} in its place in: {text}"),
-                    |two| two.1,
-                );
-            }
-        };
-        let (what, missing, maintenance) = told("sample", sum(), (100, 2));
+        let [what, missing, maintenance] = told("sample", sum(), (100, 2));
         has(
             &what,
             &[
@@ -295,8 +298,10 @@ mod tests {
             &maintenance,
             &["up to line 77 of it, which has the SHA-256 ca978112ca1bbdca"],
         );
+    }
 
-        // of one each, and where nothing is missing
+    #[test]
+    fn of_one_each_and_where_nothing_is_missing_it_is_told_so() {
         let one = DaySum {
             hours: 1,
             posts: 1,
@@ -305,7 +310,7 @@ mod tests {
             servers: ["1".parse().unwrap()].into(),
             ..DaySum::default()
         };
-        let (what, missing, _) = told("sample", one, (1, 1));
+        let [what, missing, _] = told("sample", one, (1, 1));
         has(
             &what,
             &[
@@ -322,12 +327,16 @@ mod tests {
                  Each day's",
             ],
         );
+    }
+
+    #[test]
+    fn a_stream_in_partitions_is_told_by_them_and_a_limit_alone_as_one() {
         let mut sum = sum();
         sum.unseen = Some(Unseen {
             likely: 0,
             ..sum.unseen.unwrap()
         });
-        let (_, missing, _) = told("sample10", sum, (0, 0));
+        let [_, missing, _] = told("sample10", sum, (0, 0));
         has(
             &missing,
             &[

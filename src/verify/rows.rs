@@ -437,11 +437,19 @@ mod tests {
     }
 
     fn text(lines: &[String]) -> String {
-        lines.iter().map(|line| format!("{line}\n")).collect()
+        lines.join(
+            "
+",
+        ) + "
+"
     }
+
+    /// A change of a file's lines.
+    type Change<'c> = &'c dyn Fn(&mut Vec<String>);
 
     /// Of each file, one change after another, and what is said of it.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one change after another")]
     fn each_wrong_line_is_told() {
         use FileKind::{Deletions, Held, Ids, Rejected, Tweets, Users};
         let all: Vec<(FileKind, String)> = [Ids, Tweets, Users]
@@ -456,7 +464,6 @@ mod tests {
             cells[number] = to;
             cells.join(",")
         };
-        type Change<'c> = &'c dyn Fn(&mut Vec<String>);
         let cases: &[(FileKind, Change<'_>, &[&str])] = &[
             (
                 Ids,
