@@ -437,11 +437,7 @@ mod tests {
     }
 
     fn text(lines: &[String]) -> String {
-        lines.join(
-            "
-",
-        ) + "
-"
+        lines.join("\n") + "\n"
     }
 
     /// A change of a file's lines.
