@@ -197,9 +197,10 @@ fn facts_of(path: &Path, name: &str, facts: &mut Facts) -> Result<(), Failure> {
             Some((hour, kind)) => data_file(path, hour, kind, facts),
             None if name == "ledger.jsonl" => ledger(path, facts),
             None if name == "vault.json" => identity(path, facts),
-            None if name == "acks.jsonl" => acknowledgements(path, facts),
+            None if name == acks::ACKS => acknowledgements(path, facts),
+            None if name == acks::WITHDRAWN => withdrawn(path, facts),
             None => Err(Failure::new(Exit::Failed, "this program has no files with such a name").hint(
-                "it goes by the name; it knows segments, events files, seals and `acks.jsonl`, and of a vault `vault.json`, `ledger.jsonl` and the manifests and data files of its hours",
+                "it goes by the name; it knows segments, events files, seals, `acks.jsonl` and `withdrawn.jsonl`, and of a vault `vault.json`, `ledger.jsonl` and the manifests and data files of its hours",
             )),
         },
     }
@@ -367,6 +368,11 @@ fn acknowledgements(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
     facts.add("kind", "acknowledgements")?;
     facts.add("files", acks.len())?;
     facts.add("first and last", (times().min(), times().max()))
+}
+
+fn withdrawn(path: &Path, facts: &mut Facts) -> Result<(), Failure> {
+    facts.add("kind", "acknowledgements that were withdrawn")?;
+    facts.add("files", acks::withdrawn(&UsersDisk, path)?.len())
 }
 
 fn data_file(

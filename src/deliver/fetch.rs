@@ -27,6 +27,7 @@ use crate::{
         store::{self, Key, NotAKey, Store, StoreError},
     },
     segment::{
+        acks,
         name::{SegmentName, ServerId},
         raw,
         seal::{Digest, SEAL_BYTES_MAX, Seal, SealError},
@@ -152,8 +153,16 @@ impl FetchJob<'_> {
                 arrived.silent.insert(server.clone(), silent);
                 self.keep(&path, &arrived)?;
             }
+            self.again(server, &mut fetched)?;
         }
         Ok(fetched)
+    }
+
+    /// Fetches once more what was damaged here after it had been acknowledged, and was set aside: nobody announces it again.
+    fn again(&self, server: &ServerId, fetched: &mut Fetched) -> Result<(), StoreError> {
+        let path = acks::path(self.spool, server);
+        let withdrawn = acks::withdrawn_segments(self.disk, &path)?;
+        self.bring_to(&withdrawn, fetched)
     }
 
     fn keep(&self, path: &Path, arrived: &Arrived) -> io::Result<()> {
@@ -254,6 +263,15 @@ impl FetchJob<'_> {
     /// listed everything may have merged them already. Says how many are here since.
     pub fn bring(&self, names: &BTreeSet<SegmentName>) -> Result<u64, StoreError> {
         let mut fetched = Fetched::default();
+        self.bring_to(names, &mut fetched)?;
+        Ok(fetched.segments)
+    }
+
+    fn bring_to(
+        &self,
+        names: &BTreeSet<SegmentName>,
+        fetched: &mut Fetched,
+    ) -> Result<(), StoreError> {
         let mut folders: BTreeMap<(&ServerId, String), BTreeSet<&SegmentName>> = BTreeMap::new();
         for name in names
             .iter()
@@ -266,9 +284,9 @@ impl FetchJob<'_> {
         }
         for ((server, folder), names) in folders {
             let wanted = self.whole(server, &folder, &|name| names.contains(name))?;
-            self.fetch(&wanted, server, &mut fetched)?;
+            self.fetch(&wanted, server, fetched)?;
         }
-        Ok(fetched.segments)
+        Ok(())
     }
 
     /// The segments of a server that are whole in the store and not here, oldest first.

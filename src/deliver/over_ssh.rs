@@ -28,7 +28,7 @@ use crate::{
         open::{Mirror, NotHere, SPOOL_MARK, Spool},
     },
     segment::{
-        acks::{self, ACKS},
+        acks::{self, ACKS, WITHDRAWN},
         name::{SegmentName, ServerId},
         spool,
     },
@@ -47,7 +47,7 @@ const ACKS_BYTES_MAX: u64 = 4 << 30;
 const SHOWN: usize = 5;
 
 /// What the primary tells this server.
-const TOLD: [&str; 3] = [ACKS, HOLD, SPOOL_MARK];
+const TOLD: [&str; 4] = [ACKS, WITHDRAWN, HOLD, SPOOL_MARK];
 
 /// What is shown of a reason that the primary gives.
 const HOLD_BYTES_MAX: u64 = 4_096;

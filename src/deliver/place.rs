@@ -9,7 +9,11 @@
 use crate::{
     period::Day,
     place::open::SPOOL_MARK,
-    segment::{acks::ACKS, aside, name::ServerId},
+    segment::{
+        acks::{ACKS, WITHDRAWN},
+        aside,
+        name::ServerId,
+    },
 };
 
 /// There while the primary has too little room: nothing is to be sent. It says why.
@@ -68,7 +72,7 @@ impl Candidate {
 fn is_server_folder(entries: &[String]) -> bool {
     let is_ours = |entry: &str| match entry.strip_suffix('/') {
         Some(folder) => folder.parse::<Day>().is_ok() || aside::is_aside(folder),
-        None => [ACKS, HOLD].contains(&entry),
+        None => [ACKS, WITHDRAWN, HOLD].contains(&entry),
     };
     entries.iter().any(|entry| is_ours(entry))
         && entries
@@ -143,7 +147,14 @@ mod tests {
             (&["acks.jsonl"], Some("/")),
             (&["acks.jsonl", "spool.json"], Some("/")),
             (
-                &["acks.jsonl", "2026-11-23/", "aside/", "aside.2/", "hold"],
+                &[
+                    "acks.jsonl",
+                    "withdrawn.jsonl",
+                    "2026-11-23/",
+                    "aside/",
+                    "aside.2/",
+                    "hold",
+                ],
                 Some("/"),
             ),
             (&["2026-11-23/"], Some("/")),

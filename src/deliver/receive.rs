@@ -29,7 +29,7 @@ use crate::{
     period::{Day, UtcMs},
     place::open::{SPOOL_MARK, Spool, spool_mark},
     segment::{
-        acks::{self, ACKS, Ack, Old},
+        acks::{self, ACKS, Ack, Old, WITHDRAWN},
         aside,
         days::{self, Folders, Still, Walk},
         name::{SegmentName, ServerId},
@@ -408,7 +408,7 @@ impl ReceiveJob<'_> {
         received: &mut Received,
     ) -> Result<(), ErrorAt> {
         let is_kept = |name: &str| {
-            [ACKS, HOLD, SPOOL_MARK, "reserve"]
+            [ACKS, WITHDRAWN, HOLD, SPOOL_MARK, "reserve"]
                 .iter()
                 .any(|kept| name.strip_suffix(".tmp").unwrap_or(name) == *kept)
         };

@@ -254,12 +254,23 @@ fn summary(name: &SegmentName, index: &Index, zone: &Zone, arrived: Option<UtcMs
     }
 }
 
+/// Withdraws what a segment was acknowledged with, so that it comes again, then sets it aside: a cut in between leaves a segment
+/// that the next merge sets aside. Says whether it was acknowledged.
+fn set_aside(indexes: &Indexes<'_>, name: &SegmentName) -> io::Result<(PathBuf, bool)> {
+    let path = acks::path(indexes.spool, &name.server);
+    let withdrawn = acks::withdraw(indexes.disk, &path, name)?;
+    let folder = aside::segment(indexes.disk, indexes.spool, name)?;
+    Ok((folder, withdrawn))
+}
+
 /// Sets a segment aside that can never be used, and says so.
 fn give_up(indexes: &Indexes<'_>, name: &SegmentName, why: &IndexError) -> Unusable {
-    let mut moved_to = None;
+    let (mut moved_to, mut withdrawn) = (None, false);
     if why.is_final() && indexes.keep {
-        match aside::segment(indexes.disk, indexes.spool, name) {
-            Ok(folder) => moved_to = Some(folder),
+        match set_aside(indexes, name) {
+            Ok((folder, was_acknowledged)) => {
+                (moved_to, withdrawn) = (Some(folder), was_acknowledged);
+            }
             Err(why) => alarm!(
                 AlarmKind::Unreadable,
                 name.server,
@@ -268,12 +279,19 @@ fn give_up(indexes: &Indexes<'_>, name: &SegmentName, why: &IndexError) -> Unusa
         }
     }
     if let Some(folder) = &moved_to {
+        let server = &name.server;
+        let next = if withdrawn {
+            format!(
+                "its acknowledgement is withdrawn, so it is fetched again from the object store, or server {server} sends it again, if it is still there"
+            )
+        } else {
+            format!("compare it with the copy on server {server}")
+        };
         alarm!(
             AlarmKind::FailsCheck,
-            name.server,
-            "{name} is set aside and not merged: {why}\n  hint: it is kept in {}; compare it with the copy on server {}",
-            folder.display(),
-            name.server
+            server,
+            "{name} is set aside and not merged: {why}\n  hint: it is kept in {}; {next}",
+            folder.display()
         );
     } else {
         alarm!(

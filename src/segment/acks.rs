@@ -3,9 +3,13 @@
 //! One JSON object a line: `{"at":"2026-11-23T14:06:01.000Z","file":"2_sample_…_000.jsonl","sha256":"…"}`. Lines are
 //! appended; a torn last line is an acknowledgement that was not given. Lines that nobody can need any more are
 //! removed now and then, so that the file does not grow for years.
+//!
+//! `withdrawn.jsonl` beside it has the same lines again of those that were found untrue since: a copy was damaged after it
+//! had been read back. These do not count any more, so the segment is sent again, and is acknowledged anew. It is a
+//! file of its own because another machine may append to `acks.jsonl` at the same time.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
     time::Duration,
@@ -28,7 +32,7 @@ const LINE_BYTES_MAX: u64 = 4_096;
 const KEPT_MS: i64 = 30 * 86_400_000;
 
 /// One acknowledged file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ack {
     /// When it was read back.
     pub at: UtcMs,
@@ -40,6 +44,9 @@ pub struct Ack {
 
 /// The name of the file.
 pub const ACKS: &str = "acks.jsonl";
+
+/// The name of the file beside it, of those that do not count any more.
+pub const WITHDRAWN: &str = "withdrawn.jsonl";
 
 /// Where the acknowledgements of a server are in the spool that it delivers to.
 pub fn path(spool: &Path, server: &ServerId) -> PathBuf {
@@ -93,7 +100,7 @@ impl Old {
 }
 
 /// The acknowledgements of those segments that are `wanted`, by file name; the first of several for one
-/// file counts. Only what is wanted takes memory.
+/// file counts, of those that were not withdrawn. Only what is wanted takes memory.
 pub fn read(
     disk: &dyn Disk,
     path: &Path,
@@ -109,9 +116,11 @@ pub fn read_after(
     (path, bytes): (&Path, u64),
     wanted: impl Fn(&SegmentName) -> bool,
 ) -> io::Result<(BTreeMap<String, Ack>, u64)> {
+    let withdrawn = withdrawn(disk, path)?;
     let (mut acks, mut first) = (BTreeMap::new(), None);
     let end = each(disk, (path, bytes), |begin, ack| {
-        if ack.segment().is_some_and(|name| wanted(&name)) {
+        let counts = !withdrawn.contains(&ack);
+        if counts && ack.segment().is_some_and(|name| wanted(&name)) {
             first.get_or_insert(begin);
             acks.entry(ack.file.clone()).or_insert(ack);
         }
@@ -181,6 +190,40 @@ pub fn forget(
     disk.rename(&aside, path)?;
     disk.sync_folder(path.parent().unwrap_or(Path::new(".")))?;
     Ok(spent)
+}
+
+/// Those that do not count any more; `path` is that of the acknowledgements.
+pub fn withdrawn(disk: &dyn Disk, path: &Path) -> io::Result<BTreeSet<Ack>> {
+    let mut withdrawn = BTreeSet::new();
+    each(disk, (&path.with_file_name(WITHDRAWN), 0), |_begin, ack| {
+        withdrawn.insert(ack);
+        Ok(())
+    })?;
+    Ok(withdrawn)
+}
+
+/// The segments of which one was withdrawn.
+pub fn withdrawn_segments(disk: &dyn Disk, path: &Path) -> io::Result<BTreeSet<SegmentName>> {
+    let withdrawn = withdrawn(disk, path)?;
+    Ok(withdrawn.iter().filter_map(Ack::segment).collect())
+}
+
+/// Withdraws all that a segment was acknowledged with, durably: its copy is not what was read back. Says whether there was
+/// any. Only who reads the spool that was delivered to may call it.
+pub fn withdraw(disk: &dyn Disk, path: &Path, name: &SegmentName) -> io::Result<bool> {
+    let withdrawn = withdrawn(disk, path)?;
+    let mut untrue = Vec::new();
+    each(disk, (path, 0), |_begin, ack| {
+        if ack.segment().as_ref() == Some(name) && !withdrawn.contains(&ack) {
+            untrue.push(ack);
+        }
+        Ok(())
+    })?;
+    if untrue.is_empty() {
+        return Ok(false);
+    }
+    append(disk, &path.with_file_name(WITHDRAWN), &untrue)?;
+    Ok(true)
 }
 
 /// Appends acknowledgements, durably.

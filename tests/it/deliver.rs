@@ -111,6 +111,21 @@ impl Site {
         segment.name
     }
 
+    /// A merge of the primary.
+    #[track_caller]
+    fn check_merge(&self, at: &str, exit: i32) -> String {
+        let config = self.dir.path().join("primary.toml");
+        let text = fs::read_to_string(self.dir.path().join("twinstream.toml")).unwrap();
+        let text = text.replace("/secondary\"\n", "/primary\"\n");
+        fs::write(&config, text + "[merge]\nkeep_free = \"0B\"\n").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+        command.args(["--clock", &format!("{at}@1"), "--server", "1", "--config"]);
+        let output = command.arg(config).arg("merge").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(exit), "{said}");
+        said
+    }
+
     fn command(&self, at: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
         command
@@ -187,6 +202,47 @@ fn what_is_delivered_is_the_same_there_and_goes_here_only_after_its_time() {
         "the open file, and what was acknowledged just now"
     );
     assert_eq!(tree(&site.target()).len(), 12);
+}
+
+/// However often a copy is damaged there after it was acknowledged: it is sent again, and nothing goes here before the copy
+/// that stands now was read back.
+#[test]
+fn what_is_found_damaged_after_it_was_acknowledged_is_sent_again_and_never_goes_before() {
+    let site = Site::new("48h");
+    site.mark();
+    let [damaged, _good] = [0, 1].map(|minute| site.seal(minute, 10));
+    let sent = tree(&site.spool());
+    let there = damaged.paths(&site.target());
+    site.check_deliver(NOW, 0);
+    let faults: [(&str, &str, &dyn Fn()); 3] = [
+        ("11-24", "11-26", &|| {
+            fs::write(&there.segment, "cut").unwrap();
+        }),
+        ("11-27", "11-29", &|| {
+            fs::remove_file(&there.events).unwrap();
+        }),
+        ("11-30", "12-02", &|| fs::write(&there.seal, "{").unwrap()),
+    ];
+    for (n, (merged, delivered, damage)) in faults.iter().enumerate() {
+        damage();
+        let said = site.check_merge(&format!("2026-{merged}T15:00:00Z"), 5);
+        assert!(said.contains("acknowledgement is withdrawn"), "{said}");
+        assert!(!there.segment.exists() && !there.seal.exists());
+        // longer than keep_delivered after the last acknowledgement
+        let output = site.check_deliver(&format!("2026-{delivered}T15:00:00Z"), 0);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("delivered 1 segment to"), "{n}: {said}");
+        for path in [&there.segment, &there.events, &there.seal] {
+            let inside = path.strip_prefix(site.target()).unwrap();
+            assert_eq!(fs::read(path).unwrap(), sent[inside], "{n}");
+        }
+        let here = tree(&site.spool());
+        let is_here = |path: &&PathBuf| path.to_str().unwrap().contains(&damaged.to_string());
+        assert_eq!(here.keys().filter(is_here).count(), 3, "{n}: {here:?}");
+    }
+    site.check_merge("2026-12-04T15:00:00Z", 0);
+    site.check_deliver("2026-12-10T15:00:00Z", 0);
+    assert!(tree(&site.spool()).is_empty());
 }
 
 #[test]

@@ -762,6 +762,34 @@ fn what_is_delivered_to_an_object_store_is_merged_as_if_it_had_come_on_a_disk() 
     servers.check("2", NOW, &["status"], 0);
 }
 
+/// What is damaged here after it was fetched is fetched again from the store, which has it still, though nobody announces it again.
+#[test]
+fn what_was_damaged_after_it_was_fetched_is_fetched_again() {
+    let servers = Servers::new();
+    let two = minutes_of(at("2026-11-23T13:10:00Z"), "2");
+    put(&two, &servers.spool("2"));
+    let sent = here(&servers.spool("2"), "2");
+    servers.check("2", NOW, &["deliver"], 0);
+    servers.check("1", "2026-11-23T13:10:30Z", &["merge"], 0);
+    assert_eq!(plainly(here(&servers.spool("1"), "2")), sent);
+    let paths = two[1].name.paths(&servers.spool("1"));
+    let packed = paths.segment.with_extension("jsonl.zst");
+    assert!(packed.exists());
+    fs::write(&paths.seal, "{").unwrap();
+    let said = servers.check("1", NOW, &["merge"], 5);
+    assert!(said.contains("acknowledgement is withdrawn"), "{said}");
+    assert!(!packed.exists());
+    servers.check("1", LATER, &["merge"], 0);
+    let again = servers.spool("1").join("2/aside");
+    assert!(again.exists());
+    for path in [&packed, &paths.events, &paths.seal] {
+        assert!(path.exists(), "{}", path.display());
+    }
+    servers.store.set(Faults::default());
+    servers.check("1", LATER, &["merge"], 4);
+    assert_eq!(servers.store.requests(), 2, "the mark, and what is new");
+}
+
 #[test]
 fn nothing_in_an_object_store_is_overwritten_and_what_is_wrong_there_is_not_merged() {
     let servers = Servers::new();

@@ -303,6 +303,42 @@ fn with_a_restricted_key_only_what_the_primary_has_read_back_goes() {
     assert!(!victim.exists());
 }
 
+/// A copy that is damaged after it was acknowledged, and is found so by a merge, is sent again before anything goes here.
+#[test]
+fn what_is_found_damaged_after_it_was_acknowledged_is_sent_again() {
+    if !sshd::can_ssh() {
+        return;
+    }
+    let site = Site::new(RESTRICTED);
+    site.receive(4);
+    let [damaged, _good] = [0, 1].map(|minute| site.seal(minute, 20));
+    let sent = tree(&site.spool());
+    site.deliver(NOW, 0);
+    site.try_receive();
+    assert_eq!(site.acknowledged(), 6);
+    let there = damaged.paths(&site.target());
+    fs::write(&there.segment, "cut").unwrap();
+    let said = site.receive(5);
+    assert!(said.contains("acknowledgement is withdrawn"), "{said}");
+    assert_eq!(site.acknowledged(), 3);
+    site.configure(site.sshd.port(), "0s");
+    // the remembered folder, and the one that is looked for anew
+    for remembers in [true, false] {
+        if !remembers {
+            fs::remove_file(site.dir.path().join("secondary/deliver/place.json")).unwrap();
+            fs::remove_file(&there.seal).unwrap();
+        }
+        let said = site.deliver(WEEK_LATER, 0);
+        assert!(said.contains("delivered 1 segment to"), "{said}");
+        assert!(damaged.paths(&site.spool()).seal.exists());
+        assert_eq!(tree(&site.target()), sent, "sent again, and whole");
+    }
+    site.check("1", WEEK_LATER, &["merge"], 0);
+    assert_eq!(site.acknowledged(), 6);
+    site.deliver("2026-12-01T15:00:00Z", 0);
+    assert_eq!(tree(&site.spool()).len(), 0);
+}
+
 #[test]
 fn whatever_a_host_says_before_it_lets_in_decides_nothing() {
     if !sshd::can_ssh() {
