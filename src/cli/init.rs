@@ -19,6 +19,7 @@ use crate::{
         platform::Platform,
         predecessor::{self, Fate},
         resolve::{self, Me},
+        resolve_x,
         write::{Answers, UNKNOWN_HOSTS},
     },
     period::Zone,
@@ -41,6 +42,7 @@ const SAME_HOST: &str = "the secondary is another machine: --secondary is what `
 Examples:
   twinstream init                          asks questions, and writes ./twinstream.toml
   twinstream init --source bluesky         asks three questions; needs no key
+  twinstream init --stream firehose --secondary server2 --partitions 1-12 --secondary-partitions 9-20
   twinstream init --stream filtered --rule 'climate lang:en' --rule 'weather lang:de'
   twinstream --config /etc/twinstream/twinstream.toml init --primary server1 --secondary server2
   twinstream init --from-server-settings ~/code/server_settings.txt
@@ -68,6 +70,12 @@ pub(crate) struct InitArgs {
     /// Which of X's streams: about 1 % of all posts, 10 % (the decahose), all, or those that match --rule; your contract or plan says which [default: sample]
     #[arg(long, value_name = "STREAM", value_parser = StreamWord)]
     stream: Option<String>,
+    /// Which partitions of sample10 or the firehose each server collects: all, 1-10, 3,7 [default: all]
+    #[arg(long, value_name = "PARTITIONS")]
+    partitions: Option<String>,
+    /// The same of the secondary, if it collects others than the primary
+    #[arg(long, value_name = "PARTITIONS", requires = "secondary")]
+    secondary_partitions: Option<String>,
     /// A rule of the filtered stream, in X's query language (repeatable; needed with --stream filtered)
     #[arg(long, value_name = "RULE")]
     rule: Vec<String>,
@@ -173,6 +181,11 @@ fn only_of_x(args: &InitArgs) -> Option<&'static str> {
     let said = [
         ("--token-file", args.token_file.is_some()),
         ("--stream", args.stream.is_some()),
+        ("--partitions", args.partitions.is_some()),
+        (
+            "--secondary-partitions",
+            args.secondary_partitions.is_some(),
+        ),
         ("--rule", !args.rule.is_empty()),
         ("--base-url", args.base_url.is_some()),
         (
@@ -209,6 +222,11 @@ fn tell(args: &InitArgs, host: &str, answers: &mut Answers) {
     set(&mut answers.vault_dir, args.vault_dir.as_ref());
     set(&mut answers.token_file, args.token_file.as_ref());
     set(&mut answers.stream, args.stream.as_ref());
+    set(&mut answers.partitions, args.partitions.as_ref());
+    set(
+        &mut answers.secondary_partitions,
+        args.secondary_partitions.as_ref(),
+    );
     if !args.rule.is_empty() {
         answers.rules.clone_from(&args.rule);
     }
@@ -304,6 +322,7 @@ fn ask(host: &str, answers: &mut Answers) -> Result<(), Failure> {
         return ask_for_hosts(host, answers);
     }
     ask_for_hosts(host, answers)?;
+    ask_for_partitions(answers)?;
     if answers.osf_project.is_none() {
         let about = "OSF project to publish in (empty: none)";
         answers.osf_project = Some(question(about, "")?).filter(|id| !id.is_empty());
@@ -346,6 +365,33 @@ fn ask_for_x(answers: &mut Answers) -> Result<(), Failure> {
         let proposed = "/etc/twinstream/x-bearer-token";
         let asked = question("File with the X bearer token", proposed)?;
         answers.token_file = Some(asked.into());
+    }
+    Ok(())
+}
+
+/// Which server collects which partitions, if the stream has some.
+fn ask_for_partitions(answers: &mut Answers) -> Result<(), Failure> {
+    let last = answers.stream_partitions();
+    if last == 0 {
+        return Ok(());
+    }
+    let check = |answer: &str| resolve_x::are_partitions(answer, last);
+    if answers.partitions.is_none() {
+        let whose = if answers.has_secondary() {
+            "the primary"
+        } else {
+            "this server"
+        };
+        let about = format!(
+            "Partitions 1 to {last} that {whose} collects (all, 1-{}, …)",
+            last / 2
+        );
+        answers.partitions = Some(checked(&about, "all", check)?);
+        if answers.has_secondary() && answers.secondary_partitions.is_none() {
+            let same = answers.partitions.clone().unwrap_or_default();
+            let other = checked("Those that the secondary collects", &same, check)?;
+            answers.secondary_partitions = (other != same).then_some(other);
+        }
     }
     Ok(())
 }
@@ -450,7 +496,14 @@ fn tell_fates(fates: &[Fate], json: bool) -> Result<(), Failure> {
 }
 
 fn next(path: &Path, answers: &Answers) -> String {
-    let mut steps = vec![format!("wrote {}\nnext:", path.display())];
+    let mut wrote = format!("wrote {}", path.display());
+    if let Some(words) = answers.who_collects() {
+        wrote += &format!(
+            "\n{}: {words} (`partitions` in the file)",
+            answers.stream.as_deref().unwrap_or_default()
+        );
+    }
+    let mut steps = vec![wrote + "\nnext:"];
     let token = answers
         .token_file
         .as_deref()

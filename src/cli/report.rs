@@ -1,6 +1,9 @@
 //! `report DAY`: the day's report and certificate.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde::Serialize;
 
@@ -31,6 +34,7 @@ use crate::{
         read,
         statement::{NoStatement, Share, Statement},
     },
+    segment::name::{Leg, Partition, ServerId},
     text,
     vault::{
         identity::Identity,
@@ -352,13 +356,8 @@ fn lacks((setup, vault): (&Setup, &Vault), statement: &Statement) -> Result<Vec<
         lacks.push(format!("{seconds} missing"));
     }
     let late = statement.gaps.iter().filter(|gap| gap.cause == Cause::Late);
-    let late: std::collections::BTreeSet<&str> = late
-        .map(|gap| gap.server.as_str())
-        .filter(|server| *server != UNION)
-        .collect();
-    for server in late {
-        lacks.push(format!("data of server {server} is late"));
-    }
+    let late = late.filter(|gap| gap.server != UNION);
+    lacks.extend(late_servers(late.map(|gap| gap.server.as_str())));
     let first = Identity::read(&RealDisk, vault)?.and_then(|identity| identity.first_hour);
     let in_span = |hour: &&Hour| first.is_some_and(|first| first <= **hour);
     let now = setup.clock.now();
@@ -391,6 +390,24 @@ fn lacks((setup, vault): (&Setup, &Vault), statement: &Statement) -> Result<Vec<
         }
     }
     Ok(lacks)
+}
+
+/// Whose data is late: one sentence for each server, with its partitions if the stream has some.
+fn late_servers<'a>(late: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let legs = late.filter_map(|leg| leg.parse::<Leg>().ok());
+    let mut servers: BTreeMap<ServerId, BTreeSet<Partition>> = BTreeMap::new();
+    for Leg { server, partition } in legs {
+        servers.entry(server).or_default().extend(partition);
+    }
+    let told = servers.into_iter().map(|(server, partitions)| {
+        let partitions: Vec<Partition> = partitions.into_iter().collect();
+        let of = match &*partitions {
+            [] => String::new(),
+            some => format!(" ({})", Partition::words(some)),
+        };
+        format!("data of server {server} is late{of}")
+    });
+    told.collect()
 }
 
 /// Puts the files of a report in place.
@@ -488,5 +505,22 @@ fn told<'a>(statement: &'a Statement, lacks: &'a [String], args: &ReportArgs) ->
         files: written.into(),
         renewed: Vec::new(),
         mailed: args.mail && !args.dry_run,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_twenty_late_legs_one_sentence_tells() {
+        let legs: Vec<String> = (1..=20).map(|number| format!("2.{number:02}")).collect();
+        let late = legs.iter().map(String::as_str).chain(["3.07", "4", "2.05"]);
+        let expected = [
+            "data of server 2 is late (partitions 1-20)",
+            "data of server 3 is late (partition 7)",
+            "data of server 4 is late",
+        ];
+        assert_eq!(late_servers(late), expected);
     }
 }

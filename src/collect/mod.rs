@@ -28,6 +28,7 @@ mod halt;
 mod handshake;
 mod http;
 mod log;
+mod matched;
 mod outbox;
 mod progress;
 mod right;

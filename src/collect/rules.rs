@@ -1,7 +1,8 @@
 //! Asks for the rules by which the platform chooses posts, and records the answers.
 //!
 //! It asks at every connection, every quarter of an hour, and every minute while the rules are unknown or differ from
-//! the configuration. It only records: it changes nothing, and the stream never waits for it.
+//! the configuration; and as soon as a post names a rule that no answer has told, but no more than once a minute. It
+//! only records: it changes nothing, and the stream never waits for it.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -11,10 +12,12 @@ use tokio::sync::Notify;
 use super::{
     connect::Endpoint,
     http::{Answer, Piece},
+    matched::Matched,
     outbox::Outbox,
 };
 use crate::{
     alarm::AlarmKind,
+    period::UtcMs,
     segment::{
         event::What,
         name::Leg,
@@ -43,6 +46,8 @@ pub(super) struct Rules<'a> {
     pub(super) clock: &'a Clock,
     /// Where connections are announced.
     pub(super) connected: &'a Notify,
+    /// Where the rules of posts are announced.
+    pub(super) matched: &'a Matched,
     /// What the log was told last.
     pub(super) said: RefCell<Option<String>>,
 }
@@ -53,23 +58,36 @@ impl Rules<'_> {
         let Some(ask) = self.wire.rules() else {
             return std::future::pending().await;
         };
-        let mut wait_ms = i64::MAX;
+        let mut due: Option<UtcMs> = None;
+        let mut asked: Option<UtcMs> = None;
         loop {
-            let wait = Duration::from_millis(wait_ms.unsigned_abs());
+            let is_due = async {
+                match due {
+                    Some(due) => self.clock.sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
             let is_new = tokio::select! {
                 () = self.connected.notified() => true,
-                () = self.clock.sleep(wait), if wait_ms != i64::MAX => false,
+                () = is_due => false,
+                () = self.matched.unknown() => {
+                    let soonest = asked.map_or(self.clock.steady(), |asked| asked.plus_ms(AGAIN_MS));
+                    due = Some(due.map_or(soonest, |due| due.min(soonest)));
+                    continue;
+                }
             };
             if !is_new && !self.outbox.is_connected() {
-                wait_ms = i64::MAX;
+                due = None;
                 continue;
             }
+            asked = Some(self.clock.steady());
             let is_settled = self.ask(ask).await;
-            wait_ms = if is_settled {
+            let wait_ms = if is_settled {
                 QUARTER_MS - self.clock.now().0.rem_euclid(QUARTER_MS)
             } else {
                 AGAIN_MS
             };
+            due = Some(self.clock.steady().plus_ms(wait_ms));
         }
     }
 
@@ -85,6 +103,7 @@ impl Rules<'_> {
                 return false;
             }
         };
+        self.matched.told(rules.iter().map(|rule| &*rule.id));
         let (sha256, configured) = (rules::hash(&rules), ask.configured());
         let is_settled = sha256 == configured;
         if is_settled {

@@ -22,6 +22,7 @@ use super::{
     earlier,
     halt::{Halt, Stop},
     log::{Happened, Log},
+    matched::Matched,
     outbox::{Outbox, QUEUE_BYTES},
     progress::Progress,
     right::{Right, RightMemory, Turn},
@@ -407,7 +408,7 @@ async fn run_leg(
     for left in &past.recovered {
         tell_recovered(&outbox, left);
     }
-    let connected = Notify::new();
+    let (connected, matched) = (Notify::new(), Matched::default());
     let mut driver = Driver {
         session: Session {
             wire,
@@ -416,6 +417,7 @@ async fn run_leg(
             halt,
             clock: &collector.clock,
             connected: &connected,
+            matched: &matched,
             log: &house.log,
             right: &house.right,
         },
@@ -431,7 +433,7 @@ async fn run_leg(
     tokio::select! {
         () = driver.attempts() => (),
         () = outbox.tick() => (),
-        () = tend_rules(house, (wire, leg), &outbox, &connected) => (),
+        () = tend_rules(house, (wire, leg), &outbox, (&connected, &matched)) => (),
     }
     let why = halt.state().stop;
     outbox.finish(match &why {
@@ -459,7 +461,7 @@ async fn tend_rules(
     house: &House,
     (wire, leg): (&dyn Wire, &Leg),
     outbox: &Outbox,
-    connected: &Notify,
+    (connected, matched): (&Notify, &Matched),
 ) {
     let Some(endpoint) = house.endpoints.first() else {
         return std::future::pending().await;
@@ -471,6 +473,7 @@ async fn tend_rules(
         endpoint,
         clock: &house.collector.clock,
         connected,
+        matched,
         said: RefCell::default(),
     };
     rules.tend().await;

@@ -11,6 +11,7 @@ use super::{
     halt::{Halt, Stop},
     http::{Answer, Body, Piece},
     log::{Happened, Log},
+    matched::Matched,
     outbox::Outbox,
     right::{Right, Turn},
 };
@@ -72,6 +73,8 @@ pub(super) struct Session<'a> {
     pub(super) clock: &'a Clock,
     /// Gets each connection that is made.
     pub(super) connected: &'a Notify,
+    /// Gets the rules that posts name.
+    pub(super) matched: &'a Matched,
     pub(super) log: &'a Log,
     pub(super) right: &'a Right,
 }
@@ -460,6 +463,9 @@ impl Session<'_> {
         if let Some((asked, first)) = portion.clamped {
             tracing::warn!("the stream begins at {first}, not at {asked} as requested");
             self.outbox.event(What::ReplayClamped { asked, first });
+        }
+        if !portion.rules.is_empty() {
+            self.matched.saw(portion.rules);
         }
         self.outbox.counted(portion.lines, portion.keep_alives);
         if self.brings_what_rules_choose() && 0 < portion.keep_alives {

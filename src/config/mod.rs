@@ -38,7 +38,7 @@ mod resolve_s3;
 /// `[witness]`.
 mod resolve_witness;
 /// `[x]`.
-mod resolve_x;
+pub mod resolve_x;
 /// From a secret file's bytes and rights to a text that cannot be printed.
 pub mod secrets;
 /// The values that stages take; they exist only if every check has passed.

@@ -209,6 +209,11 @@ const fn examples(stream: Option<XStream>) -> &'static str {
     }
 }
 
+/// What is wrong with a text for partitions of a stream that has those up to `last`.
+pub fn are_partitions(text: &str, last: u8) -> Result<(), String> {
+    read(text, last).map(drop)
+}
+
 /// The partitions that a text names, ascending, of a stream that has those up to `last`; or what is wrong with the text.
 fn read(text: &str, last: u8) -> Result<Vec<Partition>, String> {
     let number = |text: &str| {

@@ -216,6 +216,11 @@ impl XStream {
         }
     }
 
+    /// The one of that word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stream| stream.word() == word)
+    }
+
     /// Into how many partitions X divides it; 0: into none.
     pub const fn partitions(self) -> u8 {
         match self {

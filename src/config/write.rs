@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::platform::Platform;
+use super::{platform::Platform, settings::XStream};
 
 /// Where the data lies unless it is said otherwise: the default of `data_dir`.
 const DATA_DIR: &str = "/var/lib/twinstream";
@@ -33,6 +33,10 @@ pub struct Answers {
     pub token_file: Option<PathBuf>,
     /// `x.stream`, if it is not the 1 % sample.
     pub stream: Option<String>,
+    /// `x.partitions`
+    pub partitions: Option<String>,
+    /// The secondary's own `partitions`.
+    pub secondary_partitions: Option<String>,
     /// The values of `x.rules`.
     pub rules: Vec<String>,
     /// `x.base_url`
@@ -94,6 +98,39 @@ impl Answers {
         self.source == Platform::X && self.stream.as_deref() == Some("filtered")
     }
 
+    /// Into how many partitions the stream is divided; 0: into none.
+    pub fn stream_partitions(&self) -> u8 {
+        let stream = self
+            .stream
+            .as_deref()
+            .filter(|_| self.source == Platform::X);
+        stream
+            .and_then(XStream::of_word)
+            .map_or(0, XStream::partitions)
+    }
+
+    /// Which server collects which partitions, in words; `None` if the stream has none.
+    pub fn who_collects(&self) -> Option<String> {
+        let all = self.stream_partitions();
+        let of = |written: Option<&String>| match written.map(|text| text.trim()) {
+            None | Some("all") => format!("all {all} partitions"),
+            Some(some) => format!("of {all} partitions these: {some}"),
+        };
+        let own = self.secondary_partitions.as_ref();
+        let words = match own.filter(|_| self.has_secondary()) {
+            Some(_) => format!(
+                "server 1 collects {}, server 2 {}",
+                of(self.partitions.as_ref()),
+                of(own)
+            ),
+            None if self.has_secondary() => {
+                format!("each server collects {}", of(self.partitions.as_ref()))
+            }
+            None => format!("the server collects {}", of(self.partitions.as_ref())),
+        };
+        (0 < all).then_some(words)
+    }
+
     /// Whether a second server is written.
     pub fn has_secondary(&self) -> bool {
         self.two_servers || self.secondary.is_some()
@@ -131,9 +168,15 @@ impl Answers {
         lines.extend([String::new(), "[x]".to_owned()]);
         if let Some(stream) = self.stream.as_ref().filter(|stream| *stream != "sample") {
             if !self.is_filtered() {
-                lines.push("# sample10 comes over 2 connections a server, the firehose over 20; `partitions` takes fewer.".to_owned());
+                lines.push("# sample10 comes over 2 connections a server, the firehose over 20, each with a part of the posts.".to_owned());
             }
             lines.push(format!("stream = {}", text(stream)));
+        }
+        let partitions = self.partitions.as_deref();
+        let default = (0 < self.stream_partitions()).then_some("all");
+        if let Some(partitions) = partitions.or(default) {
+            lines.push("# Which of these parts each server collects: \"all\", \"1-10\", \"3,7\". A server's own `partitions` goes before it.".to_owned());
+            lines.push(format!("partitions = {}", text(partitions)));
         }
         if !self.rules.is_empty() {
             lines.push("# What it brings: posts that match one of these. `twinstream rules push` makes X have them; a tag".to_owned());
@@ -192,6 +235,9 @@ impl Answers {
                 text(self.deliver_to.as_deref().unwrap_or(&spool))
             ),
         ]);
+        if let Some(partitions) = &self.secondary_partitions {
+            lines.push(format!("partitions = {}", text(partitions)));
+        }
     }
 
     fn merge(&self, lines: &mut Vec<String>) {
@@ -301,6 +347,8 @@ mod tests {
             vault_dir: Some("/v".into()),
             token_file: Some("/t".into()),
             stream: Some("firehose".to_owned()),
+            partitions: Some("1-12".to_owned()),
+            secondary_partitions: Some("9-20".to_owned()),
             rules: Vec::new(),
             base_url: Some("http://127.0.0.1:1".to_owned()),
             timezone: Some("CET".to_owned()),
@@ -317,7 +365,16 @@ mod tests {
             mail_from: Some("a@example.net".to_owned()),
             mail_to: vec!["b@example.net".to_owned(), "c@example.net".to_owned()],
         };
+        let words =
+            "server 1 collects of 20 partitions these: 1-12, server 2 of 20 partitions these: 9-20";
+        assert_eq!(everything.who_collects().unwrap(), words);
         let everything = settings(&everything);
+        let numbers = everything.servers.iter().map(|server| {
+            let of = |place: usize| server.partitions.get(place).map(|one| one.number());
+            (of(0), of(11), server.partitions.len())
+        });
+        let expected = [(Some(1), Some(12), 12), (Some(9), Some(20), 12)];
+        assert_eq!(numbers.collect::<Vec<_>>(), expected);
         assert_eq!(everything.data_dir, Path::new("/etc/t").join(odd));
         assert_eq!(everything.this.unwrap().as_str(), "2");
         assert_eq!(everything.x.stream.word(), "firehose");

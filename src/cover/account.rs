@@ -320,17 +320,18 @@ fn views<'a>(
             ),
         };
         let mut of_silent = silent(&with_posts);
-        let (mut quiet, mut rate) = quiet(of_silent, &with_posts, minutes);
-        if drop_strays(seconds, &of, &mut with_posts, &quiet) {
+        let mut found = quiet(of_silent, &with_posts, minutes);
+        if drop_strays(seconds, &of, &mut with_posts, &found.quiet) {
             of_silent = silent(&with_posts);
-            (quiet, rate) = self::quiet(of_silent, &with_posts, minutes);
+            found = quiet(of_silent, &with_posts, minutes);
         }
         View {
             timeline,
             begins: of_silent.begins,
             with_posts,
-            quiet,
-            rate,
+            quiet: found.quiet,
+            surprising: found.surprising,
+            rate: found.rate,
         }
     };
     timelines.enumerate().map(view).collect()

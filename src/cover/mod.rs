@@ -53,5 +53,8 @@ pub mod seconds;
 /// Why a leg does not have a second.
 mod why;
 
+/// Which silences are surprising, with the posts that straggle in.
+pub mod stretch;
+
 /// The milliseconds that the sample is taken from.
 pub mod window;

@@ -3,15 +3,16 @@
 //! Only seconds in which a server was listening count: a rate that is divided by seconds of which nothing is known would
 //! be too low. A silence is surprising if at least 15 posts were to be expected in it, at the mean rate of the seconds
 //! near it: that none comes then has a probability of e^-15 < 10⁻⁶. Few posts in few seconds, as after a start, tell no
-//! mean rate. So a silence of s seconds, less than five minutes, is surprising only if the n posts of the N seconds near
-//! it, itself among them, all miss it by as rare a chance: n · ln(N / (N - s)) ≥ 15.
+//! mean rate. So a silence of s seconds is surprising only if the n posts of the N seconds near it, itself among them,
+//! all miss it by as rare a chance: n · ln(N / (N - s)) ≥ 15. But a silence of five minutes or more is judged without
+//! that if n is less than 15. And if n is less than 15 although the hour has more, the hour must say the same.
 
 use std::collections::BTreeMap;
 
 use crate::period::{Minute, UtcMs};
 
 /// A silence is surprising if so many posts were to be expected in it: e^-15 < 10⁻⁶.
-const SURPRISING: u64 = 15;
+pub(super) const SURPRISING: u64 = 15;
 
 /// So many minutes before and after a silence tell how surprising it is.
 const NEAR_MINUTES: i64 = 5;
@@ -19,16 +20,42 @@ const NEAR_MINUTES: i64 = 5;
 /// A longer silence is surprising even if the seconds near it are few.
 const SHORT_S: u64 = 300;
 
-/// A minute: how many posts came, and how many seconds the server was listening.
+/// Logarithms are whole numbers of billionths, since these are the same on every machine.
+pub(super) const NANO: u64 = 1_000_000_000;
+
+/// Posts are counted in thousandths, because the posts of a minute are divided among its seconds.
+pub(super) const MILLI: u64 = 1_000;
+
+/// Fewer posts tell little, in thousandths.
+const FEW: u64 = SURPRISING * MILLI;
+
+/// A minute: how many posts came in the seconds that tell how often posts come, and how many seconds these are.
 #[derive(Debug, Clone, Copy, Default)]
 struct OfMinute {
-    posts: u64,
+    milli_posts: u64,
     seconds: u64,
+    /// Of a second with posts, on the mean.
+    milli_posts_a_second: u64,
 }
 
 /// The posts of an hour's minutes, and the seconds of each in which a server was listening.
 #[derive(Debug, Clone)]
-pub struct Rate(BTreeMap<Minute, OfMinute>);
+pub struct Rate {
+    minutes: BTreeMap<Minute, OfMinute>,
+    /// Also those that do not tell how often posts come.
+    posts: u64,
+}
+
+/// What a second tells of how often posts come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tells {
+    /// Posts came.
+    Posts,
+    /// None came, and the server was listening.
+    Silence,
+    /// Posts came, but they may be what is left of a silence.
+    Nothing,
+}
 
 /// Seconds without a post between two instants, in which a server was listening. There may be others between them.
 #[derive(Debug, Clone, Copy)]
@@ -60,28 +87,39 @@ impl Silence {
 }
 
 impl Rate {
-    /// From the posts of an hour's minutes and the seconds in which the server was listening.
-    pub fn of(posts: &BTreeMap<Minute, u64>, listening: impl IntoIterator<Item = i64>) -> Self {
-        let minutes = posts.iter().map(|(minute, posts)| {
-            let of_minute = OfMinute {
-                posts: *posts,
-                seconds: 0,
-            };
-            (*minute, of_minute)
-        });
-        let mut rate = Self(minutes.collect());
-        for second in listening {
+    /// From the posts of an hour's minutes and what its seconds tell.
+    pub fn of(posts: &BTreeMap<Minute, u64>, tell: impl IntoIterator<Item = (i64, Tells)>) -> Self {
+        let mut with_posts: BTreeMap<Minute, (u64, u64)> = BTreeMap::new();
+        let mut minutes: BTreeMap<Minute, OfMinute> = BTreeMap::new();
+        for (second, tells) in tell {
             let minute = UtcMs(second * 1_000).minute();
-            rate.0.entry(minute).or_default().seconds += 1;
+            if tells != Tells::Nothing {
+                minutes.entry(minute).or_default().seconds += 1;
+            }
+            let (all, telling) = with_posts.entry(minute).or_default();
+            *all += u64::from(tells != Tells::Silence);
+            *telling += u64::from(tells == Tells::Posts);
         }
-        rate
+        for (minute, posts) in posts {
+            let of_minute = minutes.entry(*minute).or_default();
+            let posts = posts.saturating_mul(MILLI);
+            let (all, telling) = with_posts.get(minute).copied().unwrap_or_default();
+            of_minute.milli_posts = match all {
+                0 => posts,
+                all => posts.saturating_mul(telling) / all,
+            };
+            of_minute.milli_posts_a_second = posts / all.max(1);
+        }
+        Self {
+            minutes,
+            posts: posts.values().sum(),
+        }
     }
 
-    /// Takes a second out: the server was not listening after all.
-    pub fn take_out(&mut self, second: i64) {
-        if let Some(of_minute) = self.0.get_mut(&UtcMs(second * 1_000).minute()) {
-            of_minute.seconds = of_minute.seconds.saturating_sub(1);
-        }
+    /// How many posts a second of that minute has, if it has any: on the mean, in thousandths.
+    pub fn milli_posts_of(&self, second: i64) -> u64 {
+        let minute = self.minutes.get(&UtcMs(second * 1_000).minute());
+        minute.map_or(0, |of| of.milli_posts_a_second)
     }
 
     /// Whether chance explains a silence whose seconds are among those of this rate.
@@ -95,44 +133,70 @@ impl Rate {
     }
 
     /// Whether there are too few posts to tell how many should have come in any part of the hour.
-    pub fn is_unknown(&self) -> bool {
-        self.0.values().map(|of| of.posts).sum::<u64>() < SURPRISING
+    pub const fn is_unknown(&self) -> bool {
+        self.posts < SURPRISING
     }
 
     fn judge(&self, silence: Silence, more: u64) -> bool {
-        let of = |first: i64, last: i64| {
-            let minutes = self.0.range(Minute(first)..=Minute(last));
-            minutes.fold(OfMinute::default(), |sum, (_, of)| OfMinute {
-                posts: sum.posts + of.posts,
-                seconds: sum.seconds + of.seconds,
-            })
-        };
         let minute = |second: i64| UtcMs(second * 1_000).minute().0;
         let (first, last) = (minute(silence.first), minute(silence.last));
-        let mut known = of(first - NEAR_MINUTES, last + NEAR_MINUTES);
-        if known.posts == 0 {
-            known = of(i64::MIN, i64::MAX);
-        }
-        let (posts, seconds, silent) = (known.posts, known.seconds + more, silence.seconds);
-        let others = seconds.saturating_sub(silent);
-        let few_expected = posts.saturating_mul(silent) < SURPRISING.saturating_mul(others);
-        // an hour without any post tells no rate, so nothing is claimed of it
-        0 < posts && (few_expected || silent < SHORT_S && is_chance(posts, seconds, others))
+        let near = self.between(first - NEAR_MINUTES, last + NEAR_MINUTES);
+        let hour = self.between(i64::MIN, i64::MAX);
+        let by_near = || 0 < near.milli_posts && near.explains(silence, more);
+        // where the minutes near it tell little
+        let by_hour = || FEW <= hour.milli_posts && hour.explains(silence, more);
+        by_near() || near.milli_posts < FEW && by_hour()
+    }
+
+    fn between(&self, first: i64, last: i64) -> OfMinute {
+        let minutes = self.minutes.range(Minute(first)..=Minute(last));
+        minutes.fold(OfMinute::default(), |sum, (_, of)| OfMinute {
+            milli_posts: sum.milli_posts + of.milli_posts,
+            seconds: sum.seconds + of.seconds,
+            ..sum
+        })
     }
 }
 
-/// Whether so many posts in these seconds all fall into some of them by chance. The logarithm is that of whole powers of
-/// two, and for what is left ln x ≥ 2 (x - 1) / (x + 1), since whole numbers give the same answer on every machine.
-fn is_chance(posts: u64, seconds: u64, others: u64) -> bool {
-    const LN_2: u128 = 693;
-    if others == 0 {
-        return false;
+impl OfMinute {
+    /// Whether chance explains a silence among these minutes, of which so many seconds are not counted in them.
+    fn explains(self, silence: Silence, more: u64) -> bool {
+        let (seconds, silent) = (self.seconds + more, silence.seconds);
+        let others = seconds.saturating_sub(silent);
+        let few_expected = self.milli_posts.saturating_mul(silent) < FEW.saturating_mul(others);
+        let is_told = FEW <= self.milli_posts;
+        few_expected
+            || (silent < SHORT_S || is_told) && is_chance(self.milli_posts, seconds, others)
     }
-    let powers = (seconds / others).ilog2();
-    let (all, part) = (u128::from(seconds), u128::from(others) << powers);
-    let (posts, surprising) = (u128::from(posts), u128::from(SURPRISING));
-    let (sum, rest) = (all + part, all - part);
-    posts * (LN_2 * u128::from(powers) * sum + 2_000 * rest) < 1_000 * surprising * sum
+}
+
+/// Whether so many posts in these seconds all fall into some of them by chance.
+fn is_chance(milli_posts: u64, seconds: u64, others: u64) -> bool {
+    let each = u128::from(ln(seconds.into(), others.into()));
+    0 < others && u128::from(milli_posts) * each < u128::from(FEW) * u128::from(NANO)
+}
+
+/// The natural logarithm of a ratio that is at least 1, in billionths: whole powers of two, and of what is left
+/// ln x = 2 (y + y³/3 + y⁵/5 + …) with y = (x - 1) / (x + 1) ≤ 1/3.
+pub(super) fn ln(all: u128, part: u128) -> u64 {
+    const LN_2: u64 = 693_147_181;
+    const TERMS: u64 = 8;
+    let powers = all.checked_div(part).and_then(u128::checked_ilog2);
+    let Some(powers) = powers else {
+        return 0;
+    };
+    let (less, sum) = (all - (part << powers), all + (part << powers));
+    // so that a product with a billion is a word
+    let too_long = (128 - sum.leading_zeros()).saturating_sub(34);
+    let word = |number: u128| u64::try_from(number >> too_long).unwrap_or(u64::MAX);
+    let y = word(less) * NANO / word(sum);
+    let square = y * y / NANO;
+    let (mut power, mut series) = (y, 0);
+    for term in 0..TERMS {
+        series += power / (2 * term + 1);
+        power = power * square / NANO;
+    }
+    LN_2 * u64::from(powers) + 2 * series
 }
 
 #[cfg(test)]
@@ -140,9 +204,22 @@ mod tests {
     use super::*;
 
     /// An hour with so many posts in each minute, listened to in these seconds.
-    fn rate(posts: impl Fn(i64) -> u64, listening: std::ops::Range<i64>) -> Rate {
+    fn rate(posts: impl Fn(i64) -> u64, listening: impl IntoIterator<Item = i64>) -> Rate {
         let minutes = (0..60).map(|minute| (Minute(minute), posts(minute)));
-        Rate::of(&minutes.collect(), listening)
+        let minutes: BTreeMap<Minute, u64> = minutes.collect();
+        // as many of the seconds as have posts, if they have one each
+        let mut left = minutes.clone();
+        let tell = listening.into_iter().map(|second| {
+            let left = left.get_mut(&UtcMs(second * 1_000).minute()).unwrap();
+            let tells = if *left == 0 {
+                Tells::Silence
+            } else {
+                Tells::Posts
+            };
+            *left = left.saturating_sub(1);
+            (second, tells)
+        });
+        Rate::of(&minutes, tell)
     }
 
     fn silence(first: i64, seconds: i64) -> Silence {
@@ -181,15 +258,10 @@ mod tests {
         // nor do two posts in ten seconds, after a time that nobody can have again
         let rare = rate(|minute| u64::from(58 <= minute), 3_506..3_600);
         assert!(rare.explains(silence(3_507, 83)));
-        let mut less = even(3_600);
-        assert!(less.explains(silence(1_800, 14)));
-        (1_500..1_600).for_each(|second| less.take_out(second));
+        let even = |listening: Vec<i64>| rate(|_| 60, listening);
+        assert!(even((0..3_600).collect()).explains(silence(1_800, 14)));
+        let less = even((0..1_500).chain(1_600..3_600).collect());
         assert!(!less.explains(silence(1_800, 14)));
-    }
-
-    /// One post every second.
-    fn even(seconds: i64) -> Rate {
-        rate(|_| 60, 0..seconds)
     }
 
     #[test]
@@ -200,39 +272,31 @@ mod tests {
             assert!(!outage.explains(silence(1, 3_599)), "{posts}");
         }
         // seconds of which it is not known whether anybody listened
-        let mut away = rate(|minute| if minute < 30 { 2 } else { 0 }, 0..3_600);
-        (1_800..3_000).for_each(|second| away.take_out(second));
+        let listening = (0..1_800).chain(3_000..3_600);
+        let away = rate(|minute| if minute < 30 { 2 } else { 0 }, listening);
         assert!(!away.would_explain(silence(1_800, 1_200)));
         assert!(away.would_explain(silence(1_800, 25)));
     }
 
     #[test]
-    fn the_logarithm_is_right_within_a_twentieth() {
-        for (seconds, others) in [
-            (600, 599),
+    fn the_logarithm_is_that_of_the_ratio() {
+        for (all, part) in [
+            (600_u32, 599_u32),
             (600, 400),
             (600, 300),
             (60, 1),
             (59, 3),
-            (3_600, 7),
+            (7_200_000, 7),
+            (1, 1),
+            (2_047, 1_024),
         ] {
-            let exact = 15.0 / (f64::from(seconds) / f64::from(others)).ln();
-            let chance = |posts: u64| {
-                is_chance(
-                    posts,
-                    seconds.try_into().unwrap(),
-                    others.try_into().unwrap(),
-                )
-            };
-            let most = (0..100_000)
-                .take_while(|posts| chance(*posts))
-                .last()
-                .unwrap();
-            let most = f64::from(u32::try_from(most).unwrap());
+            let exact = (f64::from(all) / f64::from(part)).ln();
+            let found = f64::from(u32::try_from(ln(all.into(), part.into()) / 10).unwrap()) / 1e8;
             assert!(
-                exact - 1.0 <= most && most <= exact * 1.05,
-                "{seconds} {others}: {most}"
+                (found - exact).abs() < 1e-6,
+                "{all} {part}: {found} {exact}"
             );
         }
+        assert_eq!((ln(3, 0), ln(1, 2)), (0, 0));
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct View<'a> {
     pub(super) begins: UtcMs,
     pub(super) with_posts: Vec<bool>,
     pub(super) quiet: Vec<bool>,
+    /// The seconds in which it was listening, of silences that chance does not explain.
+    pub(super) surprising: Vec<bool>,
     /// How often posts come; `None` if rules choose them.
     pub(super) rate: Option<Rate>,
 }
@@ -38,6 +40,9 @@ impl View<'_> {
 
     /// Whether it is no surprise that nothing came from the last second that it has until an instant.
     fn explains_silence(&self, seconds: &[i64], place: usize, until: UtcMs) -> bool {
+        if self.surprising.get(place) == Some(&true) {
+            return false;
+        }
         let before = seconds.get(..=place).unwrap_or_default().iter().enumerate();
         let uncovered = before.rev().take_while(|(place, _)| !self.has(*place));
         let first = uncovered.last().map(|(_, second)| *second);

@@ -36,6 +36,8 @@ const FAILURES: u32 = 3;
 const FAILING_MS: i64 = 15 * 60_000;
 /// The rules are asked for at least so often.
 const RULES_MS: i64 = 15 * 60_000;
+/// Whom an alarm concerns that is about what no server has.
+const ALL_SERVERS: &str = "all servers";
 /// A state that was over for less than this has not ended, and one that others have, too, for less is not said again, so
 /// that flapping does not write mails.
 const LASTS_MS: i64 = 2 * 60_000;
@@ -200,6 +202,7 @@ pub fn states(picture: &Snapshot, behind_since: Option<UtcMs>) -> Vec<Alarm> {
     for away in &picture.away {
         found.push(AlarmKind::PlaceAway, away.place, away.what.clone());
     }
+    by_nobody(&mut found, picture);
     silent(&mut found, picture);
     disk(&mut found, picture);
     archive(&mut found, picture, behind_since);
@@ -341,8 +344,9 @@ fn receiving(now: UtcMs, link: &Link, last_line: Option<UtcMs>) -> Vec<(AlarmKin
                 text::until_requests(until)
             ),
             _ => format!(
-                "has stored no post for {time}; the connection: {}",
-                why.unwrap_or("there is none")
+                "has stored no post for {time}; the connection: {}; {}",
+                why.unwrap_or("there is none"),
+                goes_on(link.waits)
             ),
         };
         found.push((AlarmKind::NoPosts, what));
@@ -363,6 +367,67 @@ fn receiving(now: UtcMs, link: &Link, last_line: Option<UtcMs>) -> Vec<(AlarmKin
         found.push((AlarmKind::Refused, what));
     }
     found
+}
+
+/// What a server that has no connection does by itself.
+const fn goes_on(waits: Option<Why>) -> &'static str {
+    match waits {
+        Some(Why::UsageCap | Why::Unauthorized | Why::BadRequest | Why::NotFound) => {
+            "it asks again at growing intervals, which helps only once the reason is mended"
+        }
+        Some(Why::NoRules) => "it asks again every minute, which helps only once there are rules",
+        Some(Why::DiskFull) => "it goes on once there is room on the disk",
+        _ => "it tries again by itself",
+    }
+}
+
+/// The partitions that no server receives at this moment: a gap of all servers together is going on. Only where the
+/// others' data comes in is that known.
+fn by_nobody(found: &mut Found, picture: &Snapshot) {
+    let Some(held) = &picture.held else { return };
+    if !picture.merges() || picture.servers.len() < 2 {
+        return;
+    }
+    let now = found.now;
+    // since when, at least, nobody has had it: a leg that has just started has not had the time
+    let since = |partition: &Partition| {
+        let legs = picture.servers.iter().flat_map(|server| &server.legs);
+        let legs = legs.filter(|of| of.leg.partition == Some(*partition));
+        let last = |of: &LegState| of.last_line.max(of.link.started).max(of.link.since);
+        legs.filter_map(last).max()
+    };
+    let lasts = |partition: &&Partition| {
+        since(partition).is_none_or(|since| NO_POSTS_MS < now.0 - since.min(now).0)
+    };
+    let mut told = Vec::new();
+    let mut partitions: Vec<Partition> = Vec::new();
+    for (lacking, words) in [
+        (&held.by_nobody, "no server is connected to"),
+        (&held.unknown, "no server is known to be connected to"),
+    ] {
+        let lacking: Vec<Partition> = lacking.iter().filter(lasts).copied().collect();
+        if !lacking.is_empty() {
+            told.push(format!("{words} {}", Partition::words(&lacking)));
+            partitions.extend(lacking);
+        }
+    }
+    if told.is_empty() {
+        return;
+    }
+    let their = if partitions.len() == 1 {
+        "its"
+    } else {
+        "their"
+    };
+    let what = format!(
+        "{}: {their} posts are being lost, unless a server can have them again later",
+        told.join("; ")
+    );
+    found.push(AlarmKind::NoPosts, ALL_SERVERS, what);
+    if let Some(alarm) = found.alarms.last_mut() {
+        partitions.sort_unstable();
+        alarm.partitions = partitions;
+    }
 }
 
 /// Legs that are in one state for one reason, and what is true of each: it is said of the one that had a line last.
@@ -621,7 +686,7 @@ mod tests {
             facts::{Away, Facts, ServerFacts},
             link::Link,
             metrics,
-            snapshot::{self, Runway, Settled},
+            snapshot::{self, Held, Runway, Settled},
             text,
         },
         period::Zone,
@@ -837,6 +902,75 @@ mod tests {
             what.contains("; partitions 8-20: each is refused by the API (usage_cap)"),
             "{what}"
         );
+    }
+
+    #[test]
+    fn a_partition_that_nobody_has_is_an_alarm_of_all_servers() {
+        let mut p = well("1", 5_000);
+        p.held = Some(Held::default());
+        let link = of(&mut p, "1").link.clone();
+        let leg = |name: &str| LegState {
+            leg: name.parse().unwrap(),
+            link: link.clone(),
+            last_line: Some(after(5_000)),
+        };
+        of(&mut p, "1").legs = vec![leg("1.01"), leg("1.02")];
+        of(&mut p, "2").legs = vec![leg("2.01"), leg("2.02")];
+        check(&p, &[]);
+        let down = |p: &mut Snapshot, id: &str, state, last: i64| {
+            let leg = &mut of(p, id).legs[1];
+            (leg.link.state, leg.link.since) = (state, Some(after(last)));
+            leg.last_line = Some(after(last));
+        };
+        let second = Partition::new(2).unwrap();
+        down(&mut p, "1", LinkState::Disconnected, 4_900);
+        check(&p, &["no_posts 1"]);
+        // the other one has lost it, too, but only a minute ago
+        down(&mut p, "2", LinkState::Disconnected, 4_940);
+        p.held.as_mut().unwrap().by_nobody = vec![second];
+        check(&p, &["no_posts 1"]);
+        down(&mut p, "2", LinkState::Disconnected, 4_939);
+        check(&p, &["no_posts 1", "no_posts all servers"]);
+        let alarm = states(&p, None).remove(1);
+        let words = "no server is connected to partition 2: its posts are being lost";
+        assert!(alarm.what.starts_with(words), "{}", alarm.what);
+        assert_eq!(alarm.partitions, [second]);
+        // of the other one nothing is heard
+        p.held = Some(Held {
+            unknown: vec![second],
+            ..Held::default()
+        });
+        let alarm = states(&p, None).remove(1);
+        let words = "no server is known to be connected to partition 2";
+        assert!(alarm.what.starts_with(words), "{}", alarm.what);
+        // a secondary does not know what the others have
+        p.role = Some(Role::Secondary);
+        let names = states(&p, None);
+        assert!(!names.iter().any(|alarm| alarm.subject == "all servers"));
+    }
+
+    #[test]
+    fn an_alarm_says_what_a_server_without_posts_does_by_itself() {
+        let what = |state, waits| {
+            let mut p = well("1", 5_000);
+            of(&mut p, "1").last_line = Some(after(4_000));
+            (of(&mut p, "1").link.state, of(&mut p, "1").link.waits) = (state, waits);
+            states(&p, None).remove(0).what
+        };
+        let away = LinkState::Disconnected;
+        for waits in [None, Some(Why::Network), Some(Why::RateLimit)] {
+            assert!(what(away, waits).ends_with("it tries again by itself"));
+        }
+        for waits in [Why::Unauthorized, Why::NoRules, Why::DiskFull] {
+            let what = what(away, Some(waits));
+            assert!(
+                !what.contains("by itself") && what.contains(" once "),
+                "{what}"
+            );
+        }
+        assert!(!what(LinkState::Died, None).contains("again"));
+        assert!(!what(LinkState::Connected, None).contains("again"));
+        assert!(!AlarmKind::NoPosts.todo().contains("reconnects by itself"));
     }
 
     #[test]

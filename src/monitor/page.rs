@@ -383,8 +383,16 @@ fn of_strip(strip: &Strip, day: &DayCoverage) -> Markup {
     } else {
         format!("server {}", strip.name)
     };
-    let missing = strip.committed_s.saturating_sub(strip.covered_s);
-    let label = format!("{who}: {percent} of what is merged, {missing} s missing");
+    let label = match strip.legs {
+        0 | 1 => format!(
+            "{who}: {percent} of what is merged, {} missing",
+            strip.missing()
+        ),
+        _ => format!(
+            "{who}: {percent} of the seconds of all its partitions that are merged; something is missing {}",
+            strip.missing()
+        ),
+    };
     // a gap of seconds must be seen in a strip of a day
     let at_least = whole / 400;
     html! {

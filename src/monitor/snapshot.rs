@@ -301,10 +301,17 @@ pub struct DayCoverage {
 pub struct Strip {
     /// The server's id, or `union`.
     pub name: String,
-    /// Seconds that it has, in committed hours.
+    /// Seconds that it has, in committed hours; of a server with several legs, those of all of them together, as in the
+    /// certificate.
     pub covered_s: u64,
-    /// Seconds of the committed hours.
+    /// Seconds of the committed hours; of a server with several legs, so many for each.
     pub committed_s: u64,
+    /// How many legs the server has, where the stream comes in partitions.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub legs: u64,
+    /// How many of them lack something.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub legs_lacking: u64,
     /// What each time was like, ascending; what is missing in between is not merged yet.
     pub pieces: Vec<Piece>,
 }
@@ -321,6 +328,24 @@ pub struct Piece {
     /// Where the stream comes in partitions, those that are missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<Partition>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks with a reference"
+)]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Strip {
+    /// What is missing, for a person: seconds; of several legs these are no seconds of the day, so how many legs lack some.
+    pub fn missing(&self) -> String {
+        match self.legs {
+            0 | 1 => format!("{} s", self.committed_s.saturating_sub(self.covered_s)),
+            legs => format!("in {} of {legs} partitions", self.legs_lacking),
+        }
+    }
 }
 
 /// The word for covered seconds.
@@ -724,13 +749,21 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
             _ => (),
         };
     let (mut covered_s, mut committed_s) = (0, 0);
+    // of each leg, whether it lacks something
+    let mut legs: BTreeMap<&Leg, bool> = BTreeMap::new();
+    for (leg, seconds) in hours.iter().flat_map(|hour| &hour.coverage.servers) {
+        if leg.server.as_str() == name && leg.partition.is_some() {
+            *legs.entry(leg).or_default() |= seconds.covered < seconds.seconds;
+        }
+    }
+    let count = legs.len().max(1) as u64;
     for hour in hours {
         let (seconds, gaps) = of_strip(name, hour);
         covered_s += seconds.map_or(0, |seconds| seconds.covered);
         let begins = seconds.and_then(|seconds| seconds.begins);
         let length = |interval: &Interval| u64::try_from(interval.seconds()).unwrap_or(0);
         let whole: u64 = hour.intervals.iter().map(length).sum();
-        committed_s += seconds.map_or(whole, |seconds| seconds.seconds);
+        committed_s += seconds.map_or(count * whole, |seconds| seconds.seconds);
         for interval in &hour.intervals {
             let mut from = interval.begin.max(begins.unwrap_or(interval.begin));
             for gap in gaps
@@ -751,11 +784,14 @@ fn strip(name: &str, hours: &[&HourFacts]) -> Strip {
         name: name.to_owned(),
         covered_s,
         committed_s,
+        legs: legs.len() as u64,
+        legs_lacking: legs.values().filter(|lacks| **lacks).count() as u64,
         pieces,
     }
 }
 
-/// The seconds and the gaps of a server, or of the union. A server with several legs lacks a second that one of them lacks.
+/// The seconds and the gaps of a server, or of the union. Of a server with several legs these are the seconds of all of
+/// them, and the times in which at least one lacks something.
 fn of_strip(name: &str, hour: &HourFacts) -> (Option<SecondFacts>, Vec<GapFacts>) {
     let of = |id: &str| {
         let gaps = hour.gaps.iter().filter(|gap| gap.server == id);
@@ -786,18 +822,11 @@ fn of_strip(name: &str, hour: &HourFacts) -> (Option<SecondFacts>, Vec<GapFacts>
                 })
             });
             let gaps = overlaid(&gaps.collect::<Vec<_>>());
-            let missing: i64 = gaps
-                .iter()
-                .map(|gap| gap.end.second() - gap.begin.second())
-                .sum();
-            let seconds = legs
-                .iter()
-                .map(|(_, seconds)| seconds.seconds)
-                .max()
-                .unwrap_or(0);
+            let sum =
+                |of: fn(&SecondFacts) -> u64| legs.iter().map(|(_, seconds)| of(seconds)).sum();
             let of_server = SecondFacts {
-                seconds,
-                covered: seconds.saturating_sub(u64::try_from(missing).unwrap_or(0)),
+                seconds: sum(|of| of.seconds),
+                covered: sum(|of| of.covered),
                 begins,
             };
             (Some(of_server), gaps)
@@ -1075,11 +1104,54 @@ mod tests {
     }
 
     #[test]
+    fn a_server_with_legs_has_the_share_of_the_seconds_of_all_of_them_as_in_the_certificate() {
+        let mut facts = Facts::default();
+        let (name, mut of_hour) = hour("23_14", 5);
+        let of_leg = |covered| SecondFacts {
+            seconds: 3_600,
+            begins: None,
+            covered,
+        };
+        let legs = [("1.01", 3_600), ("1.02", 3_000), ("1.03", 3_300)];
+        let legs = legs.map(|(leg, covered)| (leg.parse().unwrap(), of_leg(covered)));
+        of_hour.coverage.servers = legs.into();
+        let gap = of_hour.gaps[0].clone();
+        of_hour.gaps = ["1.02", "1.03"]
+            .map(|leg| GapFacts {
+                server: leg.to_owned(),
+                // five minutes of the second leg are missing in the third, too
+                end: at(if leg == "1.02" {
+                    "23T14:20:00"
+                } else {
+                    "23T14:15:00"
+                }),
+                ..gap.clone()
+            })
+            .into();
+        facts.vault.hours = [(name, of_hour)].into();
+        facts
+            .servers
+            .insert("1".parse().unwrap(), ServerFacts::default());
+        let found = of(&facts, &settled(), at("23T16:00:00"));
+        let strip = &found.days[0].strips[0];
+        let share = crate::text::percent(strip.covered_s, strip.committed_s);
+        assert_eq!(share, crate::text::percent(9_900, 10_800));
+        assert_eq!(strip.missing(), "in 2 of 3 partitions");
+        let text = text::of(&found);
+        assert!(
+            text.contains(&share) && text.contains("in 2 of 3 partitions"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn of_eighty_strips_those_are_drawn_that_lack_the_most() {
         let strip = |name: &str, covered_s: u64| Strip {
             name: name.to_owned(),
             covered_s,
             committed_s: 3_600,
+            legs: 0,
+            legs_lacking: 0,
             pieces: Vec::new(),
         };
         let names = |strips: &[Strip]| {

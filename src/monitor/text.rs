@@ -312,7 +312,6 @@ fn coverage(picture: &Snapshot) -> String {
         let merged: Vec<&Strip> = shown.into_iter().filter(|of| 0 < of.committed_s).collect();
         let told = told.filter(|_| !merged.is_empty());
         for strip in merged {
-            let missing = strip.committed_s.saturating_sub(strip.covered_s);
             let who = if strip.name == UNION {
                 "together".to_owned()
             } else {
@@ -322,7 +321,7 @@ fn coverage(picture: &Snapshot) -> String {
                 day.day.to_string(),
                 who,
                 percent(strip.covered_s, strip.committed_s),
-                format!("{missing} s"),
+                strip.missing(),
             ]);
         }
         others.extend(told.map(|words| format!("{}: {words}\n", day.day)));

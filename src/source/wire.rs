@@ -1,6 +1,8 @@
 //! How a platform's stream is asked for, and what its bytes are. Pure: bytes go in, stored lines and what they
 //! mean for the connection come out. Sockets, waiting and writing are the collector's.
 
+use std::collections::BTreeSet;
+
 use hyper::{
     HeaderMap, StatusCode,
     header::{HeaderName, HeaderValue},
@@ -207,6 +209,8 @@ pub struct Portion {
     pub keep_alives: u64,
     /// What the platform says about itself.
     pub frames: Vec<Frame>,
+    /// The ids of the rules that the lines name, where rules choose them.
+    pub rules: BTreeSet<String>,
     /// The position of the last line in the platform's stream.
     pub cursor: Option<i64>,
     /// The platform's clock minus ours, if that has just become known.

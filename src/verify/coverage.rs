@@ -14,8 +14,8 @@ use crate::{
         gap::{Gap, UNION},
         part::{self, Part},
         quiet::UNDER_WAY_MAX_MS,
-        rate::{Rate, Silence},
         seconds::{self, Covered},
+        stretch::{self, Hour},
     },
     period::{Minute, UtcMs},
     segment::name::Partition,
@@ -231,28 +231,17 @@ impl Check<'_> {
 
     /// No second is called quiet in a silence in which posts should have come.
     fn quiet(&mut self, id: &str, bits: &Bits, posts: &BTreeMap<Minute, u64>) {
-        let second = |place: &usize| self.seconds.get(*place).copied().unwrap_or(0);
-        let of = |bits: &[bool]| -> Vec<usize> {
-            (0..self.seconds.len())
-                .filter(|place| bits.get(*place) == Some(&true))
-                .collect()
-        };
-        let rate = Rate::of(posts, of(&bits.covered).iter().map(second));
+        let (surprising, rate) = stretch::surprising(&Hour {
+            seconds: &self.seconds,
+            begins: bits.begins,
+            with_posts: &bits.with_posts(),
+            listening: &bits.quiet,
+            posts,
+        });
         if self.has_rules || self.tells_when_seen && rate.is_unknown() {
             return;
         }
-        let empty: Vec<bool> = bits.with_posts().iter().map(|has| !has).collect();
-        let mut claimed = 0;
-        for run in seconds::runs(&self.seconds, &of(&empty)) {
-            let quiet = run
-                .iter()
-                .filter(|place| bits.quiet.get(**place) == Some(&true));
-            if let Some(silence) = Silence::of(quiet.map(second))
-                && !rate.explains(silence)
-            {
-                claimed += silence.seconds;
-            }
-        }
+        let claimed = surprising.iter().filter(|is| **is).count();
         if 0 < claimed {
             self.wrong(format!(
                 "{claimed} seconds of server {id} are called quiet although posts should have come"

@@ -175,7 +175,7 @@ impl Rules {
         let chars = value.chars().count();
         let read = if VALUE_CHARS_MAX < chars {
             Err(format!(
-                "Rule length: {chars} cannot exceed {VALUE_CHARS_MAX} characters"
+                "Rule '{value}' has {chars} characters; at most {VALUE_CHARS_MAX} are allowed"
             ))
         } else {
             Expression::read(value)

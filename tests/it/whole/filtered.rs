@@ -130,6 +130,42 @@ fn restart(site: &Site, collectors: Vec<Guarded>, pauses: &mut Vec<(i64, i64)>) 
 }
 
 #[test]
+fn a_post_of_an_unknown_rule_is_a_reason_to_ask_at_once() {
+    at_pace(RATE, an_unknown_rule);
+}
+
+fn an_unknown_rule(rate: i32) {
+    let site = Site::new(rate);
+    let (_api, urls) = site.simulate(&["--rate", "20"], "");
+    configure(&site, &urls);
+    check_push(&site);
+    let collectors = restart(&site, Vec::new(), &mut Vec::new());
+    until("posts", || {
+        1 <= site.lines(1).len().min(site.lines(2).len())
+    });
+    // what is asked before the next quarter of an hour is asked because of a post
+    let second = site.elapsed() as i64;
+    let begin: twinstream::period::UtcMs = BEGIN.parse().unwrap();
+    let of_quarter = (begin.0 / 1_000 + second).rem_euclid(900);
+    let pushed = std::time::Instant::now();
+    let (code, said) = rules(&site, "other", &["push"]);
+    assert_eq!(code, 0, "{said}");
+    let has_early = |server| {
+        told(&site, server)
+            .iter()
+            .any(|tags| tags.contains("early"))
+    };
+    until("the others' rules at both", || has_early(1) && has_early(2));
+    let waited = pushed.elapsed().as_secs_f64() * f64::from(rate);
+    let until_quarter = f64::from(i32::try_from(900 - of_quarter).unwrap());
+    assert!(
+        waited < until_quarter,
+        "asked {waited} s later, at the quarter of an hour ({until_quarter} s)"
+    );
+    collectors.into_iter().for_each(stop);
+}
+
+#[test]
 fn the_rules_in_force_are_told_for_every_second_and_another_hand_is_an_alarm() {
     at_pace(RATE, rules_are_told);
 }

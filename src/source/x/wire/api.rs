@@ -127,7 +127,9 @@ impl Wire for Api {
         _resume: Resume,
     ) -> Result<Box<dyn Intake>, String> {
         let body = Body::new(encoding, self.settings.max_line);
-        Ok(Box::new(body.map_err(|why| why.to_string())?))
+        let mut body = body.map_err(|why| why.to_string())?;
+        body.names_rules = self.rules.is_some();
+        Ok(Box::new(body))
     }
 
     fn cursor_of(&self) -> Option<CursorOf> {

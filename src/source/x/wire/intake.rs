@@ -6,7 +6,7 @@
 use super::{
     frame::{Framer, Piece, Rest},
     impostor::FirstLine,
-    notice,
+    notice, rules,
 };
 use crate::{
     period::UtcMs,
@@ -25,6 +25,8 @@ pub(super) struct Body {
     decoder: Decoder,
     framer: Framer,
     first: FirstLine,
+    /// Whether lines name the rules that they match.
+    pub(super) names_rules: bool,
 }
 
 fn take_line(portion: &mut Portion, line: &[u8], at: UtcMs) {
@@ -64,6 +66,7 @@ impl Body {
             decoder: Decoder::for_encoding(encoding)?,
             framer: Framer::new(max_line),
             first: FirstLine::default(),
+            names_rules: false,
         })
     }
 }
@@ -89,6 +92,9 @@ impl Intake for Body {
             }
         });
         taken.map_err(IntakeError::NotTheApi)?;
+        if self.names_rules {
+            portion.rules = rules::named(&portion.stored);
+        }
         Ok(Some(portion))
     }
 

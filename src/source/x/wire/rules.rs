@@ -109,6 +109,24 @@ pub fn read_page(status: u16, body: &[u8]) -> Result<RulesPage, String> {
     })
 }
 
+/// The ids of the rules that some lines name as those that they match. A text in a post cannot look like this: its quotes
+/// are escaped.
+pub(super) fn named(lines: &[u8]) -> BTreeSet<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        id: String,
+    }
+    const NAME: &[u8] = b"\"matching_rules\"";
+    let list = |place: usize| {
+        let rest = lines.get(place + NAME.len()..)?.trim_ascii_start();
+        let rest = rest.strip_prefix(b":")?;
+        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Vec<Named>>();
+        values.next()?.ok()
+    };
+    let lists = memchr::memmem::find_iter(lines, NAME).filter_map(list);
+    lists.flatten().map(|named| named.id).collect()
+}
+
 /// What has to be done so that the rules in force are those that are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
@@ -221,7 +239,11 @@ pub fn read_changed(status: u16, body: &[u8]) -> Result<Changed, NotChanged> {
     }
 }
 
-/// Which rule an error is of, and what it says: its title, and whatever more there is in `details` or `detail`.
+/// Of a rule that is named beside an error, a person sees so much.
+const NAMED_CHARS_MAX: usize = 80;
+
+/// Which rule an error is of, and what it says: its title, and whatever more there is in `details` or `detail`. X repeats the
+/// rule in them if it is too long, which is then said once, and in short.
 fn error_of(error: &Value) -> (String, String) {
     let text = |key: &str| error.get(key).and_then(Value::as_str);
     let rule = text("value").or_else(|| text("id")).unwrap_or("");
@@ -231,13 +253,41 @@ fn error_of(error: &Value) -> (String, String) {
     if said.len() < 2 {
         said.extend(text("detail").or_else(|| text("message")));
     }
-    (one_line(rule), one_line(&said.join(": ")))
+    let said = said.join(": ");
+    if rule.chars().count() <= NAMED_CHARS_MAX {
+        return (one_line(rule), one_line(&said));
+    }
+    let head: String = rule.chars().take(NAMED_CHARS_MAX).collect();
+    (one_line(&head) + "…", one_line(&said.replace(rule, "…")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{fuzz::Fuzz, segment::rules::tests::rule};
+
+    #[test]
+    fn a_rule_that_is_too_long_is_named_in_short() {
+        let rule = format!("from:{}", "a".repeat(2_000));
+        let details = [format!("Rule '{rule}' is too long")];
+        let error = json!({"value": rule, "title": "UnprocessableEntity", "details": details});
+        let (named, said) = error_of(&error);
+        assert_eq!(named.chars().count(), NAMED_CHARS_MAX + 1);
+        assert_eq!(said, "UnprocessableEntity: Rule '…' is too long");
+    }
+
+    #[test]
+    fn the_rules_that_lines_match_are_read_from_them() {
+        let lines = concat!(
+            r#"{"data":{"id":"9","text":"\"matching_rules\":[{\"id\":\"8\"}]"},"matching_rules":[{"id":"1","tag":"a ] \"id\""},{"id":"2"}]}"#,
+            "\n",
+            r#"{"matching_rules" : [{"id":"3","tag":""}],"data":{"id":"7"}}"#,
+            "\n",
+            r#"{"data":{"id":"6"},"matching_rules":[{"id":"#,
+        );
+        let ids: Vec<String> = named(lines.as_bytes()).into_iter().collect();
+        assert_eq!(ids, ["1", "2", "3"]);
+    }
 
     #[test]
     fn a_page_of_rules_is_read_and_nothing_else_is_one() {
@@ -334,11 +384,12 @@ mod tests {
     fn fuzz_answers_about_rules() {
         let fuzz = Fuzz::new("answers_about_rules", 4_000)
             .seed(r#"{"data":[{"id":"1","value":"cat","tag":"cats"}],"meta":{"next_token":"b"}}"#)
-            .seed(r#"{"meta":{"summary":{"created":1,"not_created":2}},"errors":[{"value":"a","title":"b","details":["c"]}]}"#);
+            .seed(r#"{"meta":{"summary":{"created":1,"not_created":2}},"errors":[{"value":"a","title":"b","details":["c"]}]}"#)
+            .seed(r#"{"data":{"id":"9"},"matching_rules":[{"id":"1","tag":"a"}]}"#);
         fuzz.run(|input| {
             let page = read_page(200, input);
             let changed = read_changed(201, input);
-            format!("{} {}", page.is_ok(), changed.is_ok())
+            format!("{} {} {:?}", page.is_ok(), changed.is_ok(), named(input))
         });
     }
 }
