@@ -42,7 +42,8 @@ const SAME_HOST: &str = "the secondary is another machine: --secondary is what `
 Examples:
   twinstream init                          asks questions, and writes ./twinstream.toml
   twinstream init --source bluesky         asks three questions; needs no key
-  twinstream init --stream firehose --secondary server2 --partitions 1-12 --secondary-partitions 9-20
+  twinstream init --stream firehose --secondary server2 --partitions 1-12 \\
+                  --secondary-partitions 9-20
   twinstream init --stream filtered --rule 'climate lang:en' --rule 'weather lang:de'
   twinstream --config /etc/twinstream/twinstream.toml init --primary server1 --secondary server2
   twinstream init --from-server-settings ~/code/server_settings.txt
