@@ -20,12 +20,12 @@ use super::{
 use crate::{
     cover::{
         cause::Cause,
-        gap::{self, Gap},
+        gap::{self, Gap, UNION},
     },
     period::{Day, Hour, Interval, UtcMs, Zone},
     place::{decide::Asks, s3::address::Address},
     segment::name::Partition,
-    text::plural,
+    text::{self, plural},
     vault::{day, layout, manifest::HourSaid},
     world::disk::RealDisk,
 };
@@ -262,7 +262,134 @@ fn cut(gap: Gap, asked: Interval) -> Option<Gap> {
     (begin < end).then_some(Gap { begin, end, ..gap })
 }
 
+/// Gaps of two legs that begin and end so near to each other are alike: which second of a cut a post stood in last is
+/// chance.
+const NEAR_MS: i64 = 2_000;
+
+/// Where a stream comes in partitions, gaps of one cause that are less apart are one line.
+const APART_MS: i64 = 60_000;
+
+/// A line of the table: a gap, or gaps of several legs of a server that are alike, or short ones that follow each other.
+struct Line<'a> {
+    /// The server, or the union.
+    of: &'a str,
+    /// Its legs that have the gap.
+    partitions: Vec<Partition>,
+    begin: UtcMs,
+    end: UtcMs,
+    /// Of the first leg.
+    seconds: i64,
+    gaps: u64,
+    cause: Cause,
+    detail: &'a str,
+}
+
+impl Line<'_> {
+    fn is_like(&self, other: &Self) -> bool {
+        (self.of, self.cause, self.detail) == (other.of, other.cause, other.detail)
+    }
+
+    /// `1`, `1.07`, `1.01-1.20`, `union`
+    fn name(&self) -> String {
+        let leg = |partition: &Partition| format!("{}.{partition}", self.of);
+        let runs = self
+            .partitions
+            .chunk_by(|a, b| a.number() + 1 == b.number());
+        let runs = runs.filter_map(|run| match run {
+            [one] => Some(leg(one)),
+            [first, .., last] => Some(format!("{}-{last}", leg(first))),
+            [] => None,
+        });
+        match &*runs.collect::<Vec<String>>() {
+            [] => self.of.to_owned(),
+            runs => runs.join(","),
+        }
+    }
+
+    fn detail(&self) -> String {
+        match (self.gaps, self.detail) {
+            (1, detail) => detail.to_owned(),
+            (gaps, "") => format!("{gaps} gaps"),
+            (gaps, detail) => format!("{detail}; {gaps} gaps"),
+        }
+    }
+}
+
+/// The lines of a stream in partitions, where twenty legs may lack the same.
+fn lines(gaps: &[Gap]) -> Vec<Line<'_>> {
+    let of_gap = |gap| {
+        let Gap {
+            server,
+            begin,
+            end,
+            cause,
+            detail,
+            ..
+        }: &Gap = gap;
+        let (of, partition) = server.split_once('.').unwrap_or((server, ""));
+        Line {
+            of,
+            partitions: partition
+                .parse()
+                .ok()
+                .and_then(Partition::new)
+                .into_iter()
+                .collect(),
+            begin: *begin,
+            end: *end,
+            seconds: gap.seconds(),
+            gaps: 1,
+            cause: *cause,
+            detail,
+        }
+    };
+    let mut all: Vec<Line<'_>> = gaps.iter().map(of_gap).collect();
+    // the union last, as before
+    all.sort_by_key(|line| (line.of == UNION, line.of, line.begin));
+    let mut alike: Vec<Line<'_>> = Vec::new();
+    for line in all {
+        let is_near = |a: UtcMs, b: UtcMs| a.0.abs_diff(b.0) <= NEAR_MS.unsigned_abs();
+        let mut recent = alike.iter_mut().rev();
+        let recent = recent
+            .by_ref()
+            .take_while(|known| known.of == line.of && is_near(known.begin, line.begin));
+        let found = recent.into_iter().find(|known| {
+            known.is_like(&line)
+                && is_near(known.end, line.end)
+                && !line
+                    .partitions
+                    .iter()
+                    .any(|one| known.partitions.contains(one))
+                && !line.partitions.is_empty()
+        });
+        match found {
+            Some(known) => known.partitions.extend(line.partitions),
+            None => alike.push(line),
+        }
+    }
+    let mut told: Vec<Line<'_>> = Vec::new();
+    for mut line in alike {
+        line.partitions.sort_unstable();
+        let mut recent = told.iter_mut().rev();
+        let before =
+            recent.find(|known| known.of == line.of && known.partitions == line.partitions);
+        match before {
+            Some(known) if known.is_like(&line) && line.begin.0 - known.end.0 < APART_MS => {
+                known.end = line.end;
+                known.seconds += line.seconds;
+                known.gaps += 1;
+            }
+            _ => told.push(line),
+        }
+    }
+    told
+}
+
 fn table(gaps: &[Gap]) -> String {
+    let has_partitions = |gap: &Gap| gap.server.contains('.') || !gap.partitions.is_empty();
+    if gaps.iter().any(has_partitions) {
+        return by_legs(gaps);
+    }
     let mut text = format!(
         "{:<16}  {:<20}  {:<20}  {:>9}  {:<19}  detail\n",
         "server", "begin", "end", "seconds", "cause"
@@ -302,4 +429,113 @@ fn table(gaps: &[Gap]) -> String {
         text += "no gaps\n";
     }
     text
+}
+
+/// The table of a stream in partitions.
+fn by_legs(gaps: &[Gap]) -> String {
+    let second = |at: UtcMs| at.to_string().replace(".000Z", "Z");
+    let head = ["leg", "begin", "end", "seconds", "cause", "detail"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(lines(gaps).iter().map(|line| {
+        vec![
+            line.name(),
+            second(line.begin),
+            second(line.end),
+            line.seconds.to_string(),
+            line.cause.to_string(),
+            line.detail(),
+        ]
+    }));
+    let mut totals: Vec<(&str, BTreeSet<&str>, u64, i64)> = Vec::new();
+    for gap in gaps {
+        let of = gap.server.split('.').next().unwrap_or_default();
+        let place = totals.iter().position(|(known, ..)| *known == of);
+        let place = place.unwrap_or_else(|| {
+            totals.push((of, BTreeSet::new(), 0, 0));
+            totals.len() - 1
+        });
+        if let Some((_, legs, count, seconds)) = totals.get_mut(place) {
+            legs.insert(&gap.server);
+            *count += 1;
+            *seconds += gap.seconds();
+        }
+    }
+    let mut text = text::table(&rows, &[3]) + "\n";
+    for (of, legs, count, seconds) in totals {
+        let gaps = plural(count, "gap", "gaps");
+        let words = match legs.len() as u64 {
+            1 if legs.contains(of) => format!("{of:<10}  {gaps}, {seconds} s"),
+            legs => format!(
+                "server {of:<3}  {gaps} of {}, {seconds} s of all of them",
+                plural(legs, "leg", "legs")
+            ),
+        };
+        text.extend([&*words, "\n"]);
+    }
+    text + "\nLegs of a server that lack the same (within 2 s) are one line, and so are gaps with one cause that are less than a\n\
+            minute apart; `seconds` are those of one leg without the time in between. --csv and --json list every gap.\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn legs_that_lack_the_same_and_short_gaps_in_a_row_are_one_line() {
+        let gap = |leg: &str, begin: i64, end: i64, cause, partitions: &[u8]| Gap {
+            server: leg.to_owned(),
+            partitions: partitions
+                .iter()
+                .filter_map(|one| Partition::new(*one))
+                .collect(),
+            begin: UtcMs(1_000 * begin),
+            end: UtcMs(1_000 * end),
+            cause,
+            detail: String::new(),
+        };
+        let mut gaps = Vec::new();
+        for number in 1..=20 {
+            let leg = format!("1.{number:02}");
+            if number == 3 {
+                gaps.extend([10, 15, 20, 200].map(|at| gap(&leg, at, at + 1, Cause::Stall, &[])));
+            }
+            let late = i64::from(number % 2);
+            gaps.push(gap(&leg, 1_000 + late, 2_000, Cause::Network, &[]));
+        }
+        gaps.push(gap("2.05", 5, 6, Cause::Stall, &[]));
+        gaps.push(gap("union", 1_001, 2_000, Cause::Network, &[5]));
+        let found = lines(&gaps);
+        let told: Vec<String> = found
+            .iter()
+            .map(|line| {
+                format!(
+                    "{} {} {} {}",
+                    line.name(),
+                    line.begin.second(),
+                    line.seconds,
+                    line.detail()
+                )
+            })
+            .collect();
+        let expected = [
+            "1.03 10 3 3 gaps",
+            "1.03 200 1 ",
+            "1.01-20 1000 1000 ",
+            "2.05 5 1 ",
+            "union 1001 999 ",
+        ];
+        assert_eq!(told, expected);
+        let text = table(&gaps);
+        assert!(text.contains("server 1    24 gaps of 20 legs"), "{text}");
+        assert!(text.lines().count() < 15, "{text}");
+        let whole = [
+            gap("1", 0, 5, Cause::Stall, &[]),
+            gap("1", 7, 9, Cause::Stall, &[]),
+        ];
+        assert!(
+            table(&whole).contains("2 gaps, 7 s"),
+            "each by itself: {}",
+            table(&whole)
+        );
+    }
 }

@@ -39,6 +39,9 @@ const NO_POSTS_MS: i64 = 60_000;
 /// How far the API's clock and ours may differ.
 const CLOCK_OFF_MS: i64 = 5_000;
 
+/// To which a difference of clocks is rounded in the log: a `Date` header has whole seconds, and each leg sees another.
+const ABOUT_MS: i64 = 10_000;
+
 /// A `Date` header has whole seconds, so a smaller difference than this says nothing.
 const CLOCK_UNSURE_MS: i64 = 2_000;
 
@@ -335,13 +338,15 @@ impl Session<'_> {
             return;
         };
         self.outbox.clock_seen(offset_ms);
-        if CLOCK_OFF_MS < offset_ms.saturating_abs() {
-            alarm!(
-                AlarmKind::Clock,
-                self.leg,
-                "this machine's clock differs from the API's by {}; check its time synchronization",
-                duration(offset_ms.saturating_abs())
+        let off_ms = offset_ms.saturating_abs();
+        if CLOCK_OFF_MS < off_ms {
+            // what all legs see is one line if it is the same to the letter
+            let rounded = (off_ms + ABOUT_MS / 2) / ABOUT_MS * ABOUT_MS;
+            let words = format!(
+                "this machine's clock differs from the API's by about {}; check its time synchronization",
+                duration(if rounded == 0 { off_ms } else { rounded })
             );
+            self.tell(&words, Some(AlarmKind::Clock));
         }
     }
 

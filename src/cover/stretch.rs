@@ -3,8 +3,8 @@
 //! A silence during which one post comes is two silences, and each may be too short to be surprising (`rate`). So all
 //! stretches from the begin of a silence to the end of a later one are judged, too. If k of a stretch's m seconds have
 //! posts and e have none, that happens by chance with a probability of at most e^-D, where
-//! D = e · λ - e · ln(m / e) - k · ln(m · min(1, λ) / k) at λ posts a second (Chernoff's bound). It is surprising if
-//! D ≥ 15 + k. The k is for the choice of the stretch, which nobody has made beforehand: all that can be chosen together
+//! D = e · λ - e · ln(m / e) - k · ln(m · q / k) if posts come at λ a second and a second has some with probability q
+//! (Chernoff's bound). It is surprising if D ≥ 15 + k. The k is for the choice of the stretch, which nobody has made beforehand: all that can be chosen together
 //! are surprising hardly more often than silences are (1 + e^-1 + e^-2 + … < 1.6). And posts do not come evenly: a
 //! stretch in which a third of those expected come is never surprising.
 //!
@@ -33,6 +33,9 @@ const BLOCK_S: usize = 300;
 
 /// And at least so many with posts, or if there are not as many in the hour, half of that.
 const BLOCK_POSTS: u64 = 2 * SURPRISING;
+
+/// From so many posts a second on, hardly a second has none.
+const OFTEN: u64 = 2;
 
 /// An hour of a leg, second by second.
 #[derive(Debug, Clone, Copy)]
@@ -262,14 +265,16 @@ impl Told {
     fn pace(&self, block: &Range<usize>) -> Pace {
         let seconds = block.len() as u64;
         let milli_posts = self.between(&self.milli_posts, block);
-        let is_rare = milli_posts < seconds * MILLI;
+        let with_posts = self.between(&self.with_posts, block);
+        // many posts in one second make no rate where hardly any come
+        let rare = (milli_posts < OFTEN * seconds * MILLI).then(|| {
+            let without = seconds.saturating_sub(with_posts);
+            let each = ln(seconds.into(), without.into());
+            seconds * each / (NANO / MILLI)
+        });
         Pace {
-            // many posts in one second make no rate where hardly any come
-            milli_posts: if is_rare {
-                self.between(&self.with_posts, block) * MILLI
-            } else {
-                milli_posts
-            },
+            milli_posts: rare.map_or(milli_posts, |rare| rare.min(milli_posts)),
+            with_posts,
             seconds,
         }
     }
@@ -345,6 +350,8 @@ struct Stretch {
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     milli_posts: u64,
+    /// How many of the seconds have posts.
+    with_posts: u64,
     seconds: u64,
 }
 
@@ -362,6 +369,7 @@ impl Pace {
     fn during(self, seconds: u64) -> Self {
         Self {
             milli_posts: self.milli_posts * seconds / self.seconds.max(1),
+            with_posts: self.with_posts * seconds / self.seconds.max(1),
             seconds,
         }
     }
@@ -406,9 +414,8 @@ impl Pace {
     fn choices(self, stretch: Stretch) -> Option<u128> {
         let all = u128::from(stretch.empty + stretch.with_posts);
         let (empty, with_posts) = (u128::from(stretch.empty), u128::from(stretch.with_posts));
-        let seconds = u128::from(self.seconds) * u128::from(MILLI);
-        let posts = u128::from(self.milli_posts).min(seconds);
-        let (expected, came) = (all * posts, with_posts * seconds);
+        let expected = all * u128::from(self.with_posts);
+        let came = with_posts * u128::from(self.seconds);
         let of_posts = || with_posts * u128::from(ln(expected, came));
         (came < expected).then(|| empty * u128::from(ln(all, empty)) + of_posts())
     }
