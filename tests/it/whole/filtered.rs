@@ -79,6 +79,18 @@ fn check_push(site: &Site) {
         said.contains("no viable alternative") && said.contains("(cats"),
         "{said}"
     );
+    assert!(!said.contains("added "), "{said}");
+    let long = fs::read_to_string(site.path("server1.toml")).unwrap();
+    let words = (0..200).map(|number| format!("cat{number:04}"));
+    let words: Vec<String> = words.collect();
+    let long = long.replace("#cats", &words.join(" OR "));
+    fs::write(site.path("long.toml"), long).unwrap();
+    let (code, said) = rules(site, "long", &["push"]);
+    assert_eq!((code, said.matches("cat0150").count()), (1, 1), "{said}");
+    assert!(
+        !said.contains("added ") && said.contains("Rule '…' has"),
+        "{said}"
+    );
     assert_eq!(show(site)["as_configured"], true, "{said}");
     let (code, said) = rules(site, "server1", &["show"]);
     assert!(

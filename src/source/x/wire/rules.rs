@@ -239,11 +239,8 @@ pub fn read_changed(status: u16, body: &[u8]) -> Result<Changed, NotChanged> {
     }
 }
 
-/// Of a rule that is named beside an error, a person sees so much.
-const NAMED_CHARS_MAX: usize = 80;
-
 /// Which rule an error is of, and what it says: its title, and whatever more there is in `details` or `detail`. X repeats the
-/// rule in them if it is too long, which is then said once, and in short.
+/// rule in them if it is too long: that is left out.
 fn error_of(error: &Value) -> (String, String) {
     let text = |key: &str| error.get(key).and_then(Value::as_str);
     let rule = text("value").or_else(|| text("id")).unwrap_or("");
@@ -253,13 +250,15 @@ fn error_of(error: &Value) -> (String, String) {
     if said.len() < 2 {
         said.extend(text("detail").or_else(|| text("message")));
     }
-    let said = said.join(": ");
-    if rule.chars().count() <= NAMED_CHARS_MAX {
-        return (one_line(rule), one_line(&said));
+    let mut said = said.join(": ");
+    if SHORT_CHARS_MAX < rule.chars().count() {
+        said = said.replace(rule, "…");
     }
-    let head: String = rule.chars().take(NAMED_CHARS_MAX).collect();
-    (one_line(&head) + "…", one_line(&said.replace(rule, "…")))
+    (one_line(rule), one_line(&said))
 }
+
+/// A longer rule is not repeated.
+const SHORT_CHARS_MAX: usize = 80;
 
 #[cfg(test)]
 mod tests {
@@ -267,12 +266,12 @@ mod tests {
     use crate::{fuzz::Fuzz, segment::rules::tests::rule};
 
     #[test]
-    fn a_rule_that_is_too_long_is_named_in_short() {
+    fn a_rule_that_is_too_long_is_not_repeated() {
         let rule = format!("from:{}", "a".repeat(2_000));
         let details = [format!("Rule '{rule}' is too long")];
         let error = json!({"value": rule, "title": "UnprocessableEntity", "details": details});
         let (named, said) = error_of(&error);
-        assert_eq!(named.chars().count(), NAMED_CHARS_MAX + 1);
+        assert_eq!(named, rule);
         assert_eq!(said, "UnprocessableEntity: Rule '…' is too long");
     }
 
