@@ -497,13 +497,11 @@ fn tell_fates(fates: &[Fate], json: bool) -> Result<(), Failure> {
 }
 
 fn next(path: &Path, answers: &Answers) -> String {
-    let mut wrote = format!("wrote {}", path.display());
-    if let Some(words) = answers.who_collects() {
-        wrote += &format!(
-            "\n{}: {words} (`partitions` in the file)",
-            answers.stream.as_deref().unwrap_or_default()
-        );
-    }
+    let partitions = answers.who_collects().map_or_else(String::new, |words| {
+        let stream = answers.stream.as_deref().unwrap_or_default();
+        format!("\n{stream}: {words} (`partitions` in the file)")
+    });
+    let wrote = format!("wrote {}{partitions}", path.display());
     let mut steps = vec![wrote + "\nnext:"];
     let token = answers
         .token_file

@@ -336,6 +336,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one answer after another")]
     fn whatever_was_answered_the_file_is_a_right_one() {
         let nothing = settings(&Answers::default());
         assert_eq!(nothing.this.unwrap().as_str(), "1");

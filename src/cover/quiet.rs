@@ -31,7 +31,7 @@ pub(super) fn quiet(
     of: Silent<'_>,
     with_posts: &[bool],
     posts: Option<&BTreeMap<Minute, u64>>,
-) -> Quiet {
+) -> Judged {
     let counts = |place: &usize| {
         with_posts.get(*place) == Some(&false)
             && seconds::counts(Some(of.begins), of.second(*place))
@@ -44,7 +44,7 @@ pub(super) fn quiet(
             .for_each(|place| set(&mut quiet, place));
     }
     let Some(posts) = posts else {
-        return Quiet {
+        return Judged {
             surprising: vec![false; quiet.len()],
             quiet,
             rate: None,
@@ -66,7 +66,7 @@ pub(super) fn quiet(
         let flowing = empty.into_iter().filter(is_flowing);
         flowing.for_each(|place| set(&mut quiet, place));
     }
-    Quiet {
+    Judged {
         quiet,
         surprising,
         rate: Some(rate),
@@ -74,7 +74,7 @@ pub(super) fn quiet(
 }
 
 /// What is said of a leg's seconds without a post.
-pub(super) struct Quiet {
+pub(super) struct Judged {
     /// Which are quiet.
     pub(super) quiet: Vec<bool>,
     /// In which the server was listening, but the silence is surprising.

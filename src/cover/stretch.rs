@@ -68,9 +68,9 @@ pub fn surprising(hour: &Hour<'_>) -> (Vec<bool>, Rate) {
             return (surprising, rate);
         }
         // a silence that chance does not explain tells nothing of how often posts come
-        found
-            .into_iter()
-            .for_each(|place| set(&mut surprising, place));
+        for place in found {
+            set(&mut surprising, place);
+        }
     }
 }
 
@@ -252,20 +252,15 @@ impl Told {
 
     fn stretch(&self, stretch: Range<usize>) -> Stretch {
         Stretch {
-            empty: self.between(&self.silent, &stretch),
-            with_posts: self.between(&self.with_posts, &stretch),
+            empty: between(&self.silent, &stretch),
+            with_posts: between(&self.with_posts, &stretch),
         }
-    }
-
-    fn between(&self, sums: &[u64], range: &Range<usize>) -> u64 {
-        let sum = |number: usize| sums.get(number).copied().unwrap_or(0);
-        sum(range.end).saturating_sub(sum(range.start))
     }
 
     fn pace(&self, block: &Range<usize>) -> Pace {
         let seconds = block.len() as u64;
-        let milli_posts = self.between(&self.milli_posts, block);
-        let with_posts = self.between(&self.with_posts, block);
+        let milli_posts = between(&self.milli_posts, block);
+        let with_posts = between(&self.with_posts, block);
         // many posts in one second make no rate where hardly any come
         let rare = (milli_posts < OFTEN * seconds * MILLI).then(|| {
             let without = seconds.saturating_sub(with_posts);
@@ -331,12 +326,18 @@ impl Told {
         blocks: impl Iterator<Item = Range<usize>>,
     ) -> impl Iterator<Item = Range<usize>> {
         let tells = move |(number, block): &(usize, Range<usize>)| {
-            let with_posts = self.between(&self.with_posts, block);
+            let with_posts = between(&self.with_posts, block);
             let is_whole = BLOCK_S <= block.len() && BLOCK_POSTS <= with_posts;
             is_whole || *number == 0 && SURPRISING <= with_posts
         };
         blocks.enumerate().take_while(tells).map(|(_, block)| block)
     }
+}
+
+/// What sums come to in a range.
+fn between(sums: &[u64], range: &Range<usize>) -> u64 {
+    let sum = |number: usize| sums.get(number).copied().unwrap_or(0);
+    sum(range.end).saturating_sub(sum(range.start))
 }
 
 /// Some seconds: how many have no post, and how many have posts.
