@@ -83,6 +83,7 @@ pub(crate) fn until_told(collector: Collector) -> Result<Exit, Failure> {
         Err(error @ CollectError::Api(_)) => {
             Err(Failure::new(Exit::Configuration, error.to_string()))
         }
+        Err(CollectError::Locked(why)) => Err(Failure::lock(why)),
         Err(error) => Err(error.into()),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     },
     world::{
         disk::RealDisk,
-        lock::{Lock, LockError},
+        lock::{FolderLock, Lock, LockError},
     },
 };
 
@@ -19,8 +19,10 @@ use crate::{
 /// does so itself: says whether there is one.
 pub(super) fn finish(setup: &Setup, vault: &Vault) -> Result<bool, Failure> {
     let settings = &setup.settings;
-    let _lock = match Lock::take(&settings.data_dir, "merge", setup.clock.now()) {
-        Ok(lock) => lock,
+    let here = Lock::take(&settings.data_dir, "merge", setup.clock.now());
+    let both = here.and_then(|here| Ok((here, FolderLock::take(vault, "merge")?)));
+    let _both = match both {
+        Ok(both) => both,
         Err(LockError::Taken { .. }) => return Ok(true),
         Err(why) => return Err(Failure::lock(why)),
     };

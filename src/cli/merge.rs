@@ -31,7 +31,7 @@ use crate::{
     vault::commit::Here,
     world::{
         disk::{Disk as _, RealDisk},
-        lock::Lock,
+        lock::{FolderLock, Lock},
     },
 };
 
@@ -116,11 +116,14 @@ impl Primary {
         }
     }
 
-    /// Nobody else may merge meanwhile.
-    pub(crate) fn lock(&self) -> Result<Lock, Failure> {
+    /// Nobody else may merge meanwhile, nor write to the vault from another data directory.
+    pub(crate) fn lock(&self) -> Result<(Lock, FolderLock), Failure> {
         let data_dir = &self.setup.settings.data_dir;
         RealDisk.make_folder(data_dir)?;
-        Lock::take(data_dir, "merge", self.setup.clock.now()).map_err(Failure::lock)
+        let here = Lock::take(data_dir, "merge", self.setup.clock.now());
+        let here = here.map_err(Failure::lock)?;
+        let there = FolderLock::take(&self.vault, "merge").map_err(Failure::lock)?;
+        Ok((here, there))
     }
 }
 

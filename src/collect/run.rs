@@ -50,6 +50,7 @@ use crate::{
     world::{
         clock::Clock,
         disk::Disk,
+        lock::{FolderLock, Lock, LockError},
         signals::{self, Asked},
     },
 };
@@ -146,6 +147,9 @@ pub enum CollectError {
     /// The disk failed while collecting.
     #[error("{0}")]
     Disk(String),
+    /// Another process collects into the same folder.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// It had to end while the disk was full or too slow.
     #[error("not everything that was received could be written and sealed before the end")]
     Unwritten,
@@ -180,7 +184,12 @@ impl Collector {
             .thread_stack_size(STACK_BYTES)
             .build()
             .map_err(CollectError::Start)?;
-        let Some(spool) = runtime.block_on(appear(&collector))? else {
+        let asked = {
+            let _in = runtime.enter();
+            Asked::new()
+        };
+        let mut asked = asked.map_err(CollectError::Start)?;
+        let Some(spool) = runtime.block_on(appear(&collector, &mut asked))? else {
             return Ok(());
         };
         let spool_error = |source| CollectError::Spool {
@@ -194,7 +203,10 @@ impl Collector {
             Arc::clone(&collector.progress),
         ));
         collector.progress.moved(collector.clock.steady());
-        let recovered = recover(&collector, &spool, &halt)?;
+        let recovered = recover(&collector, &spool, &halt, &mut asked);
+        let Some((recovered, _alone)) = runtime.block_on(recovered)? else {
+            return Ok(());
+        };
         if let Err(error) = halt.hold_reserve() {
             tracing::warn!("cannot hold 64 MiB back for a full disk: {error}");
         }
@@ -217,7 +229,7 @@ impl Collector {
             right,
             log,
         };
-        let result = runtime.block_on(collect(house, lefts));
+        let result = runtime.block_on(collect(house, lefts, asked));
         // do not wait for a name that is still being looked up
         runtime.shutdown_background();
         result
@@ -253,8 +265,7 @@ fn lefts(
 }
 
 /// The spool, as soon as it is there; `None` if the process is asked to end before.
-async fn appear(collector: &Collector) -> Result<Option<Spool>, CollectError> {
-    let mut asked = Asked::new().map_err(CollectError::Start)?;
+async fn appear(collector: &Collector, asked: &mut Asked) -> Result<Option<Spool>, CollectError> {
     let mut was_away = false;
     loop {
         match (collector.spool)() {
@@ -278,31 +289,46 @@ async fn appear(collector: &Collector) -> Result<Option<Spool>, CollectError> {
             }
             Err(_still_away) => (),
         }
-        tokio::select! {
-            () = collector.clock.sleep(ROOM_POLL) => (),
-            () = asked.next() => {
-                collector.progress.stopping();
-                return Ok(None);
-            }
+        if is_asked_to_end(collector, asked).await {
+            return Ok(None);
         }
     }
 }
 
-/// Mends what earlier runs left. Until there is room for that, it waits.
-fn recover(
+/// Waits for a while, or until the process is asked to end: says whether it is.
+async fn is_asked_to_end(collector: &Collector, asked: &mut Asked) -> bool {
+    tokio::select! {
+        () = collector.clock.sleep(ROOM_POLL) => false,
+        () = asked.next() => {
+            collector.progress.stopping();
+            true
+        }
+    }
+}
+
+/// Mends what earlier runs left, and keeps others out of the server's folder: a process with another data directory has
+/// other locks. Until there is room for that, it waits; `None` if the process is asked to end before.
+async fn recover(
     collector: &Collector,
     spool: &Spool,
     halt: &Halt,
-) -> Result<Vec<Recovered>, CollectError> {
+    asked: &mut Asked,
+) -> Result<Option<(Vec<Recovered>, FolderLock)>, CollectError> {
+    let mut alone = None;
     loop {
         let disk: &dyn Disk = &*collector.disk;
         let server_folder = spool.join(collector.server.as_str());
-        let recovery = make_folder(disk, &server_folder)
-            .and_then(|()| recover::recover(disk, spool, &collector.server));
+        let made = make_folder(disk, &server_folder);
+        if made.is_ok() && alone.is_none() {
+            alone = Some(FolderLock::take(&server_folder, Lock::COLLECT)?);
+        }
+        let recovery = made.and_then(|()| recover::recover(disk, spool, &collector.server));
         match recovery {
             Ok(recovery) => {
                 if halt.state().full && !halt.try_resume() {
-                    collector.clock.block(ROOM_POLL);
+                    if is_asked_to_end(collector, asked).await {
+                        return Ok(None);
+                    }
                     continue;
                 }
                 for (name, error) in recovery.failed {
@@ -312,11 +338,12 @@ fn recover(
                         "{name} was left open and cannot be recovered: {error}"
                     );
                 }
-                return Ok(recovery.recovered);
+                return Ok(alone.map(|alone| (recovery.recovered, alone)));
             }
             Err(error) if error.passes() => {
-                if !halt.disk_fails(&error) {
-                    collector.clock.block(ROOM_POLL);
+                if !halt.disk_fails(&error) && is_asked_to_end(collector, asked).await {
+                    tracing::warn!("told to stop: the next start mends what is left open");
+                    return Ok(None);
                 }
             }
             Err(error) => return Err(CollectError::Recover(error)),
@@ -330,9 +357,8 @@ fn make_folder(disk: &dyn Disk, folder: &Path) -> Result<(), WriteError> {
 }
 
 /// Runs all legs until the process is to end. When one cannot go on for want of the disk, none can.
-async fn collect(house: House, lefts: Vec<Left>) -> Result<(), CollectError> {
+async fn collect(house: House, lefts: Vec<Left>, asked: Asked) -> Result<(), CollectError> {
     let mut signals = JoinSet::new();
-    let asked = Asked::new().map_err(CollectError::Start)?;
     signals.spawn(heed_signals(asked, Arc::clone(&house.halt)));
     house.collector.progress.begun();
     let house = Rc::new(house);

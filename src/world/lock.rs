@@ -1,4 +1,4 @@
-//! One lock per data directory and stage: `<data_dir>/<stage>.lock`.
+//! One lock per data directory and stage: `<data_dir>/<stage>.lock`; and one of each folder that only one process may write to.
 //!
 //! `flock` on an open file, so it dies with its holder. The file's content (process id, host,
 //! start) is only for the message to a person and is never trusted.
@@ -22,6 +22,43 @@ const APART: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+}
+
+/// A folder that only its holder writes to, whatever data directory others have. The kernel locks the folder itself, so
+/// nothing lies in it; a file system that cannot do that locks nothing.
+#[derive(Debug)]
+pub struct FolderLock {
+    _folder: Option<File>,
+}
+
+impl FolderLock {
+    /// Takes it, at once or not at all. `stage` is what is to be done there.
+    pub fn take(folder: &Path, stage: &'static str) -> Result<Self, LockError> {
+        let folder_file = File::open(folder).ok();
+        match folder_file.as_ref().map(try_lock) {
+            Some(Err(TryLockError::WouldBlock)) => Err(LockError::Taken {
+                stage,
+                path: folder.to_owned(),
+                holder: "another process, whose configuration has another data_dir".to_owned(),
+            }),
+            None | Some(Ok(()) | Err(TryLockError::Error(_))) => Ok(Self {
+                _folder: folder_file,
+            }),
+        }
+    }
+}
+
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    let mut tries = 1;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if tries < TRIES => {
+                tries += 1;
+                Clock::system().block(APART);
+            }
+            locked => break locked,
+        }
+    }
 }
 
 /// Why a lock could not be had.
@@ -89,17 +126,7 @@ impl Lock {
             source,
         };
         let mut file = open(&path).map_err(io)?;
-        let mut tries = 1;
-        let locked = loop {
-            match file.try_lock() {
-                Err(TryLockError::WouldBlock) if tries < TRIES => {
-                    tries += 1;
-                    Clock::system().block(APART);
-                }
-                locked => break locked,
-            }
-        };
-        match locked {
+        match try_lock(&file) {
             Ok(()) => (),
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();

@@ -449,6 +449,18 @@ fn only_one_collector_runs_and_none_without_its_token() {
     let second = site.command(None).output().unwrap();
     assert_eq!(second.status.code(), Some(7));
     assert!(String::from_utf8_lossy(&second.stderr).contains(&running.id().to_string()));
+    // nor one with another data directory in the same spool: it would mend what is being written
+    let base_url = format!("http://127.0.0.1:{}", api.port);
+    let other = Site::with_spool(
+        tempfile::TempDir::new().unwrap(),
+        site.spool.clone(),
+        &base_url,
+    );
+    let second = other.command(None).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(7), "{said}");
+    assert!(said.contains("another data_dir"), "{said}");
+    assert_eq!(api.requests().len(), 1);
     running.stop();
     fs::remove_file(site.dir.path().join("token")).unwrap();
     let without = site.command(None).output().unwrap();

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 use twinstream::period::UtcMs;
 
@@ -133,6 +134,45 @@ impl Drop for Mount {
         let unmount = Command::new("umount").arg("-l").arg(self.0.path()).status();
         assert!(unmount.unwrap().success());
     }
+}
+
+#[test]
+fn told_to_stop_while_there_is_no_room_to_mend_what_was_open_it_stops() {
+    let Some(mount) = Mount::new("20m") else {
+        skipped("mounting a file system is not allowed here");
+        return;
+    };
+    let api = Api::start(|_, peer| {
+        peer.stream("")?;
+        peer.chunk("{\"data\":{\"id\":\"1\"}}\r\n")?;
+        peer.hold()
+    });
+    let base_url = format!("http://127.0.0.1:{}", api.port);
+    let dir = tempfile::TempDir::new().unwrap();
+    let site = Site::with_spool(dir, mount.0.path().join("spool"), &base_url);
+    let running = site.start(None);
+    until("a line", || !site.events_of("first_line").is_empty());
+    running.kill();
+    let filled = fs::write(mount.0.path().join("ballast"), vec![1; 20 << 20]);
+    assert_eq!(filled.unwrap_err().kind(), io::ErrorKind::StorageFull);
+
+    let log = site.dir.path().join("log");
+    let mut command = site.command(None);
+    command.stderr(fs::File::create(&log).unwrap());
+    let mut running = Running::of(command);
+    let said = || fs::read_to_string(&log).unwrap();
+    until("the wait for room", || {
+        said().contains("until there is space")
+    });
+    running.signal(Signal::TERM);
+    assert!(running.wait().success(), "{}", said());
+    assert_eq!(api.requests().len(), 1, "it has not collected");
+    // with room, the next start mends it
+    fs::remove_file(mount.0.path().join("ballast")).unwrap();
+    let running = site.start(None);
+    until("what was open", || !site.events_of("recovered").is_empty());
+    running.stop();
+    site.check_sealed();
 }
 
 /// A line is about so long.

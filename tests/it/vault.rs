@@ -13,7 +13,10 @@ use twinstream::{
     segment::name::Partition,
     source::SAMPLE10,
     verify::problem::Severity,
-    world::{disk::Disk, lock::Lock},
+    world::{
+        disk::Disk,
+        lock::{FolderLock, Lock},
+    },
 };
 
 use crate::{
@@ -401,6 +404,11 @@ fn the_commands_end_as_the_table_of_exit_codes_says() {
         let _other = Lock::take(site.dir.path(), "merge", at(LATER)).unwrap();
         let refused = site.check("1", &["merge"], 7);
         assert!(String::from_utf8_lossy(&refused.stderr).contains("is already running here"));
+    }
+    {
+        let _other = FolderLock::take(Path::new(vault), "merge").unwrap();
+        let refused = site.check("1", &["merge"], 7);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("another data_dir"));
     }
     // a segment that is not what was sealed
     site.put(&second[..1]);
