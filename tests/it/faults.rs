@@ -331,9 +331,9 @@ fn a_second_signal_ends_at_once_and_loses_nothing_that_was_synced() {
         !mount.0.path().join("spool/1/reserve").exists()
     });
     fill();
-    running.signal(rustix::process::Signal::TERM);
+    running.signal(Signal::TERM);
     thread::sleep(Duration::from_millis(500));
-    running.signal(rustix::process::Signal::INT);
+    running.signal(Signal::INT);
     // at once: by the first signal alone it ends some seconds later, and with another code
     assert_eq!(running.wait().code(), Some(130));
     fs::remove_file(&ballast).unwrap();
