@@ -3,7 +3,7 @@
 use std::{io, path::Path, process::Command};
 
 use super::{
-    check_services,
+    check_services, deliver,
     exit::{Exit, Failure},
     finding::{Finding, FindingState, fail, failed, ok, warn},
     global::Global,
@@ -18,6 +18,7 @@ use crate::{
         decide::Asks,
         open::{NotHere, OfSpool, OfVault, Place, PlaceKind, Unopened},
     },
+    segment::spool,
     world::disk::{Disk as _, RealDisk},
 };
 
@@ -52,6 +53,7 @@ pub(crate) fn run(global: &Global, args: &CheckArgs) -> Result<Exit, Failure> {
     findings.extend(root());
     findings.extend(folders(&setup, this));
     findings.extend(disk(&setup));
+    findings.extend(left_behind(&setup, this));
     let proxies = match check_services::proxy(&setup, this) {
         Ok((proxies, through)) => {
             findings.extend(through);
@@ -140,6 +142,31 @@ fn folders(setup: &Setup, this: &Server) -> Vec<Finding> {
         .open::<OfVault>(&settings.vault_dir, Asks::Look, &|_| Ok(()));
     found.extend(place(&settings.vault_dir, vault));
     found
+}
+
+/// What lies in the spool of this machine and is not delivered, since it has another id now.
+fn left_behind(setup: &Setup, this: &Server) -> Vec<Finding> {
+    let opened = setup
+        .opener()
+        .spool::<OfSpool>(&setup.settings.spool_dir, Asks::Look);
+    // one that is away is a finding already
+    let (Ok(spool), Some(_)) = (opened, deliver::target_of(this)) else {
+        return Vec::new();
+    };
+    match spool::left_behind(&RealDisk, &spool, &this.id) {
+        Ok(left) => left
+            .into_iter()
+            .map(|(server, count)| {
+                let (what, hint) = deliver::of_left_behind(this, &server, count);
+                warn("spool", what, hint)
+            })
+            .collect(),
+        Err(why) => vec![fail(
+            "spool",
+            format!("it cannot be listed: {why}"),
+            "check permissions and disk",
+        )],
+    }
 }
 
 /// Checks whether a place is the one that this server has worked with.

@@ -1,6 +1,6 @@
 //! `deliver`: sends what is sealed and not yet acknowledged, once.
 
-use std::fmt::Display;
+use std::{collections::BTreeMap, fmt::Display};
 
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use super::{
     store,
 };
 use crate::{
+    alarm::AlarmKind,
     config::{
         address::{SshTarget, Target},
         settings::{Role, Server},
@@ -23,8 +24,17 @@ use crate::{
         run::{self, DeliverError, DeliverJob, Delivered},
         to_store,
     },
-    place::{decide::Asks, id::PlaceId, mirror::MirrorError, open::Unopened, s3::address::Address},
-    segment::name::SegmentName,
+    place::{
+        decide::Asks,
+        id::PlaceId,
+        mirror::MirrorError,
+        open::{Spool, Unopened},
+        s3::address::Address,
+    },
+    segment::{
+        name::{SegmentName, ServerId},
+        spool,
+    },
     text::plural,
     world::{
         disk::{Disk as _, RealDisk},
@@ -53,10 +63,7 @@ pub(crate) struct DeliverArgs {
 pub(crate) fn run(global: &Global, args: &DeliverArgs) -> Result<Exit, Failure> {
     let setup = setup::load(global)?;
     let this = setup.this_server()?;
-    let to = this.deliver_to.as_ref();
-    // if the vault is in an object store, the primary delivers too
-    let to = to.filter(|to| this.role == Role::Secondary || matches!(to, Target::Store(_)));
-    let Some(target) = to else {
+    let Some(target) = target_of(this) else {
         return Err(Failure::new(
             Exit::Configuration,
             format!(
@@ -75,6 +82,37 @@ pub(crate) fn run(global: &Global, args: &DeliverArgs) -> Result<Exit, Failure> 
         Target::Ssh(target) => over_ssh(&setup, this, target, args),
         Target::Store(address) => to_store(&setup, this, address, args),
     }
+}
+
+/// Where a server delivers to.
+pub(super) fn target_of(this: &Server) -> Option<&Target> {
+    let to = this.deliver_to.as_ref();
+    // if the vault is in an object store, the primary delivers too
+    to.filter(|to| this.role == Role::Secondary || matches!(to, Target::Store(_)))
+}
+
+/// What there is of servers that are not delivered, as an alarm and a finding have it; and what to do.
+pub(super) fn of_left_behind(this: &Server, server: &ServerId, count: u64) -> (String, String) {
+    let segments = plural(count, "sealed segment", "sealed segments");
+    let what = format!(
+        "{segments} of server {server}, which this machine was once, lie in this spool, but only those of server {} \
+         are delivered",
+        this.id
+    );
+    let hint = format!(
+        "put the [[servers]] entry of server {server} back with `until`, on every server, then run `twinstream --server \
+         {server} deliver` here (docs/operations.md, A server with another id)"
+    );
+    (what, hint)
+}
+
+fn left_behind(spool: &Spool, this: &Server) -> Result<BTreeMap<ServerId, u64>, Failure> {
+    let left = spool::left_behind(&RealDisk, spool, &this.id)?;
+    for (server, count) in &left {
+        let (what, hint) = of_left_behind(this, server, *count);
+        alarm!(AlarmKind::NotDelivered, server, "{what}\n  hint: {hint}");
+    }
+    Ok(left)
 }
 
 fn to_store(
@@ -104,17 +142,19 @@ fn to_store(
         },
         draw: &PlaceId::draw,
     };
+    let left_behind = left_behind(&spool, this)?;
     let plan = job.look(&RealDisk, setup.clock.now()).map_err(failure)?;
     if args.dry_run {
-        return tell_plan(&plan, args.json);
+        return tell_plan(&plan, &left_behind, args.json);
     }
     let now = || setup.clock.now();
     let bar = progress::bar(plan.send.len() as u64, "segments delivered");
-    let delivered = job
+    let mut delivered = job
         .carry_out(&RealDisk, &plan, &now, |_| bar.inc(1))
         .map_err(failure)?;
     bar.finish_and_clear();
-    tell_outcome(&delivered, address, args.json)
+    delivered.left_behind = left_behind;
+    tell_outcome(this, &delivered, address, args.json)
 }
 
 fn to_folder(
@@ -138,16 +178,18 @@ fn to_folder(
         keep_delivered: settings.deliver.keep_delivered,
         keep_free: settings.merge.keep_free,
     };
+    let left_behind = left_behind(&spool, this)?;
     let plan = run::look(&RealDisk, &job, setup.clock.now()).map_err(failure)?;
     if args.dry_run {
-        return tell_plan(&plan, args.json);
+        return tell_plan(&plan, &left_behind, args.json);
     }
     let now = || setup.clock.now();
     let bar = progress::bar(plan.send.len() as u64, "segments delivered");
-    let delivered =
+    let mut delivered =
         run::carry_out(&RealDisk, &job, &plan, &now, |_| bar.inc(1)).map_err(failure)?;
     bar.finish_and_clear();
-    tell_outcome(&delivered, &target.display(), args.json)
+    delivered.left_behind = left_behind;
+    tell_outcome(this, &delivered, &target.display(), args.json)
 }
 
 fn over_ssh(
@@ -176,17 +218,19 @@ fn over_ssh(
             mirror.map_err(|why| why.of(&target.to_string()))
         },
     };
+    let left_behind = left_behind(&spool, this)?;
     let looked = job.look(&RealDisk, setup.clock.now()).map_err(failure)?;
     if args.dry_run {
-        return tell_plan(&looked.plan, args.json);
+        return tell_plan(&looked.plan, &left_behind, args.json);
     }
     let now = || setup.clock.now();
     let bar = progress::bar(looked.plan.send.len() as u64, "segments delivered");
-    let delivered = job
+    let mut delivered = job
         .carry_out(&RealDisk, &looked, &now, |_| bar.inc(1))
         .map_err(failure)?;
     bar.finish_and_clear();
-    tell_outcome(&delivered, target, args.json)
+    delivered.left_behind = left_behind;
+    tell_outcome(this, &delivered, target, args.json)
 }
 
 /// What would be done.
@@ -194,12 +238,18 @@ fn over_ssh(
 struct Planned<'a> {
     send: &'a [SegmentName],
     delete: Vec<&'a SegmentName>,
+    left_behind: &'a BTreeMap<ServerId, u64>,
 }
 
-fn tell_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
+fn tell_plan(
+    plan: &Plan,
+    left_behind: &BTreeMap<ServerId, u64>,
+    json: bool,
+) -> Result<Exit, Failure> {
     let planned = Planned {
         send: &plan.send,
         delete: plan.settled.iter().map(|settled| &settled.name).collect(),
+        left_behind,
     };
     if json {
         output::print_json(&planned)?;
@@ -214,12 +264,18 @@ fn tell_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn tell_outcome(delivered: &Delivered, target: &dyn Display, json: bool) -> Result<Exit, Failure> {
+fn tell_outcome(
+    this: &Server,
+    delivered: &Delivered,
+    target: &dyn Display,
+    json: bool,
+) -> Result<Exit, Failure> {
     let Delivered {
         sent,
         waiting,
         failed,
         deleted,
+        left_behind,
     } = delivered;
     if json {
         output::print_json(delivered)?;
@@ -242,11 +298,19 @@ fn tell_outcome(delivered: &Delivered, target: &dyn Display, json: bool) -> Resu
     Ok(match (failed, sent + deleted) {
         (0, 0) => {
             if *waiting == 0 {
-                tracing::info!("nothing to deliver: all that is sealed is acknowledged");
+                let id = &this.id;
+                tracing::info!(
+                    "nothing to deliver: all that server {id} has sealed here is acknowledged"
+                );
             }
-            Exit::NothingToDo
+            if left_behind.is_empty() {
+                Exit::NothingToDo
+            } else {
+                Exit::Incomplete
+            }
         }
-        (0, _) => Exit::Done,
+        (0, _) if left_behind.is_empty() => Exit::Done,
+        (0, _) => Exit::Incomplete,
         _ => Exit::Failed,
     })
 }

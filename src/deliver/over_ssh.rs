@@ -89,6 +89,7 @@ pub struct Looked {
 /// Where the folder was found last time.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
+    server: ServerId,
     target: String,
     folder: String,
 }
@@ -103,10 +104,10 @@ fn read_hold(disk: &dyn Disk, path: &Path) -> Result<Option<String>, DeliverErro
     Ok(Some(text.trim().to_owned()))
 }
 
-/// The place that was found last time, if the target is still the same; what cannot be read is found again.
-fn remembered(disk: &dyn Disk, path: &Path, target: &str) -> Option<String> {
+/// The place that was found last time, if server and target are still the same; what cannot be read is found again.
+fn remembered(disk: &dyn Disk, path: &Path, server: &ServerId, target: &str) -> Option<String> {
     let remembered: Remembered = disk::noted(disk, path, PLACE_BYTES_MAX)?;
-    (remembered.target == target).then_some(remembered.folder)
+    (remembered.server == *server && remembered.target == target).then_some(remembered.folder)
 }
 
 /// Where what the primary tells is kept.
@@ -183,7 +184,7 @@ impl SshJob<'_> {
     fn fetch(&self, disk: &dyn Disk, mirror: &Path) -> Result<String, DeliverError> {
         let path = mirror.join("place.json");
         let target = self.remote.target.to_string();
-        if let Some(folder) = remembered(disk, &path, &target)
+        if let Some(folder) = remembered(disk, &path, self.server, &target)
             && self.fetch_from(&folder, mirror)?
             && (folder != "/" || disk.len(&mirror.join(ACKS)).at(mirror)?.is_some())
             && has_mark(disk, mirror)?
@@ -201,7 +202,11 @@ impl SshJob<'_> {
             let mark = &[SPOOL_MARK];
             self.remote.mirror(&spool, mark, ACKS_BYTES_MAX, mirror)?;
         }
-        let remembered = Remembered { target, folder };
+        let remembered = Remembered {
+            server: self.server.clone(),
+            target,
+            folder,
+        };
         let json = serde_json::to_vec(&remembered)
             .map_err(io::Error::from)
             .at(&path)?;

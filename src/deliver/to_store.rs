@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     arrivals::{Arrivals, TOGETHER_MAX},
     plan::{self, ENDINGS, Plan},
@@ -60,6 +62,12 @@ pub struct StoreJob<'a> {
 
 /// Beside the mark of the spool: the number under which was last told what has arrived there.
 const TOLD: &str = "told.json";
+
+#[derive(Serialize, Deserialize)]
+struct Told {
+    server: ServerId,
+    number: u64,
+}
 
 /// It has some bytes.
 const TOLD_BYTES_MAX: u64 = 4_096;
@@ -163,19 +171,24 @@ impl StoreJob<'_> {
             return Ok(0);
         }
         let note = self.mirror.join(TOLD);
-        let last = match disk.len(&note).at(&note)? {
-            Some(_) => disk::read_bounded(disk, &note, TOLD_BYTES_MAX).at(&note)?,
-            None => Vec::new(),
-        };
+        // one that cannot be read, or is another server's, is found again
+        let last = disk::noted::<Told>(disk, &note, TOLD_BYTES_MAX)
+            .filter(|told| told.server == *self.server)
+            .map_or(0, |told| told.number);
         let arrivals = Arrivals {
             store: self.store,
             server: self.server,
         };
         let names: Vec<&SegmentName> = sent.iter().map(|(name, _)| *name).collect();
-        // one that cannot be read is found again
-        let told = arrivals.tell(serde_json::from_slice(&last).unwrap_or(0), &names)?;
+        let told = Told {
+            server: self.server.clone(),
+            number: arrivals.tell(last, &names)?,
+        };
         crash::point(Point::ArrivalsTold);
-        disk::put(disk, &note, told.to_string().as_bytes()).at(&note)?;
+        let json = serde_json::to_vec(&told)
+            .map_err(io::Error::from)
+            .at(&note)?;
+        disk::put(disk, &note, &json).at(&note)?;
         let path = self.acks();
         let acks: Vec<Ack> = sent.drain(..).flat_map(|(_, given)| given).collect();
         acks::append(disk, &path, &acks).at(&path)?;

@@ -48,6 +48,12 @@ pub fn path(spool: &Path, leg: &Leg) -> PathBuf {
     spool.join(leg.server.as_str()).join(name)
 }
 
+/// Whether a file of this name keeps the runs of a leg.
+pub fn is_kept_in(name: &str) -> bool {
+    let rest = name.strip_prefix("runs.");
+    rest.is_some_and(|rest| rest == "json" || rest.strip_suffix(".json").is_some())
+}
+
 impl Runs {
     /// What is kept; nothing if there is no such file, or one that cannot be understood.
     pub fn read(disk: &dyn Disk, spool: &Path, leg: &Leg) -> io::Result<Self> {

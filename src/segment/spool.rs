@@ -4,12 +4,15 @@
 //! ours and are passed over.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
 
-use super::name::{SegmentName, ServerId};
+use super::{
+    name::{SegmentName, ServerId},
+    run,
+};
 use crate::{
     period::{Day, Minute, UtcMs},
     world::disk::Disk,
@@ -87,8 +90,7 @@ pub fn in_folder(
     folder: &Path,
     server: &ServerId,
 ) -> io::Result<Vec<(SegmentName, Found)>> {
-    let mut found: std::collections::BTreeMap<SegmentName, Found> =
-        std::collections::BTreeMap::new();
+    let mut found: BTreeMap<SegmentName, Found> = BTreeMap::new();
     for entry in disk.list(folder)? {
         let Some((name, kind)) = SegmentName::of_file(&entry.name) else {
             continue;
@@ -122,6 +124,27 @@ pub fn sealed(disk: &dyn Disk, spool: &Path, server: &ServerId) -> io::Result<Wa
         }
     }
     Ok(Walk { found, unreadable })
+}
+
+/// The servers other than this one that have collected here and have sealed segments here, and how many: this machine once had
+/// their ids. What others have delivered here is not counted.
+pub fn left_behind(
+    disk: &dyn Disk,
+    spool: &Path,
+    this: &ServerId,
+) -> io::Result<BTreeMap<ServerId, u64>> {
+    let mut left = BTreeMap::new();
+    for server in servers(disk, spool)? {
+        let entries = disk.list(&spool.join(server.as_str()))?;
+        if server == *this || !entries.iter().any(|entry| run::is_kept_in(&entry.name)) {
+            continue;
+        }
+        let count = sealed(disk, spool, &server)?.found.len() as u64;
+        if 0 < count {
+            left.insert(server, count);
+        }
+    }
+    Ok(left)
 }
 
 /// Removes the hour and day folders that a deletion of these has emptied and that no segment will be

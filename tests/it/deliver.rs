@@ -245,6 +245,55 @@ fn what_is_found_damaged_after_it_was_acknowledged_is_sent_again_and_never_goes_
     assert!(tree(&site.spool()).is_empty());
 }
 
+/// What a machine collected under another id is delivered by nobody: it is said, and how to deliver it.
+#[test]
+fn what_was_collected_under_another_id_is_not_passed_over_in_silence() {
+    let site = Site::new("48h");
+    for minute in 0..3 {
+        site.seal(minute, 10);
+    }
+    let runs = site.spool().join("2/runs.json");
+    fs::write(&runs, "{\"runs\":[]}").unwrap();
+    let config = site.dir.path().join("twinstream.toml");
+    let former = fs::read_to_string(&config).unwrap();
+    let now = former.replace("id = \"2\"", "id = \"3\"");
+    fs::write(&config, &now).unwrap();
+    let as_server = |id: &str, what: &[&str], exit: i32| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twinstream"));
+        command.args(["--clock", &format!("{NOW}@1"), "--server", id, "--config"]);
+        let output = command.arg(&config).args(what).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(
+            exit < 0 || output.status.code() == Some(exit),
+            "{what:?}: {said}"
+        );
+        said
+    };
+    for (what, exit) in [
+        (&["deliver", "--dry-run"][..], 0),
+        (&["deliver"], 5),
+        (&["check"], -1),
+    ] {
+        let said = as_server("3", what, exit);
+        assert!(
+            said.contains("3 sealed segments of server 2") && said.contains("--server 2 deliver"),
+            "{said}"
+        );
+        assert!(!said.contains("all that is sealed"), "{said}");
+    }
+    let said = as_server("3", &["deliver", "--dry-run", "--json"], 0);
+    assert!(said.contains("\"left_behind\": {\n    \"2\": 3"), "{said}");
+    // what it says helps
+    let until = "[[servers]]\nid = \"2\"\nrole = \"secondary\"\nhost = \"b.example.org\"\nuntil = \"2026-11-24\"\n";
+    let to = format!("deliver_to = \"{}\"\n", site.target().display());
+    fs::write(&config, format!("{now}{until}{to}")).unwrap();
+    as_server("2", &["deliver"], 0);
+    assert_eq!(tree(&site.target()).len(), 9);
+    // what others delivered to a machine that was the primary is not its own
+    fs::remove_file(&runs).unwrap();
+    as_server("3", &["deliver"], 4);
+}
+
 #[test]
 fn nothing_is_overwritten_and_one_bad_segment_stops_no_other() {
     let site = Site::new("0s");
